@@ -1,0 +1,79 @@
+# The only ways to make a target here, so that every one has the same warnings, include root and sanitizers.
+
+option(ALLOD_WERROR "Treat warnings as errors" ON)
+set(ALLOD_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined or thread")
+
+add_library(allod_flags INTERFACE)
+target_include_directories(allod_flags INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(allod_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+if(ALLOD_WERROR)
+  target_compile_options(allod_flags INTERFACE -Werror)
+endif()
+if(ALLOD_SANITIZE)
+  # For every target, the generated code included, because they share a precompiled header.
+  add_compile_options(-fsanitize=${ALLOD_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ALLOD_SANITIZE})
+  if(ALLOD_SANITIZE MATCHES thread)
+    # g++ 12 warns of every std::atomic_thread_fence in Boost.Asio; the fences are understood at run time.
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # What ccache's manual asks for where precompiled headers are used.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+    add_compile_options(-fpch-preprocess)
+  endif()
+endif()
+
+# allod_library(NAME SOURCES a.cc ... [DEPS ...] [PRIVATE_DEPS ...] [GRPC_PCH])
+# GRPC_PCH shares one precompiled <grpcpp/grpcpp.h> between the libraries that include it.
+function(allod_library name)
+  cmake_parse_arguments(A "GRPC_PCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_link_libraries(${name} PUBLIC allod_flags ${A_DEPS} PRIVATE ${A_PRIVATE_DEPS})
+  if(A_GRPC_PCH)
+    target_precompile_headers(${name} REUSE_FROM allod_grpc_pch)
+  endif()
+endfunction()
+
+# A precompiled header serves only sources compiled with its own flags, so programs are compiled with -fPIC, not -fPIE.
+function(allod_position_like_libraries name)
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${name} PRIVATE -fPIC)
+endfunction()
+
+# allod_executable(NAME SOURCES ... [DEPS ...] [GRPC_PCH]): build/bin/NAME
+function(allod_executable name)
+  cmake_parse_arguments(A "GRPC_PCH" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE allod_flags ${A_DEPS})
+  allod_position_like_libraries(${name})
+  if(A_GRPC_PCH)
+    target_precompile_headers(${name} REUSE_FROM allod_grpc_pch)
+  endif()
+endfunction()
+
+# allod_test(NAME SOURCES ... [DEPS ...] [LABELS ...] [TIMEOUT s] [GRPC_PCH]): a GoogleTest program, one CTest entry.
+# Labels: unit (no server), contract and integration (need PostgreSQL, Redis or processes), e2e.
+function(allod_test name)
+  cmake_parse_arguments(A "GRPC_PCH" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE allod_flags ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  allod_position_like_libraries(${name})
+  if(A_GRPC_PCH)
+    target_precompile_headers(${name} REUSE_FROM allod_grpc_pch)
+  endif()
+  if(NOT A_LABELS)
+    set(A_LABELS unit)
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
+                       ENVIRONMENT "ALLOD_SOURCE_DIR=${CMAKE_SOURCE_DIR};ALLOD_BUILD_DIR=${CMAKE_BINARY_DIR}")
+endfunction()

@@ -1,0 +1,1 @@
+// Only carries the shared precompiled header.

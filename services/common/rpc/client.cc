@@ -1,0 +1,61 @@
+#include "services/common/rpc/client.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace allod {
+namespace {
+
+constexpr int kMessageBytesMax = 4 << 20;
+constexpr std::chrono::milliseconds kPatienceMax{1000};
+constexpr std::chrono::milliseconds kPause{50};
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+  grpc::ChannelArguments args;
+  args.SetMaxReceiveMessageSize(kMessageBytesMax);
+  args.SetMaxSendMessageSize(kMessageBytesMax);
+  args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 500);  // also how long one attempt to connect may take
+  args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  // The peers are on this host or in this installation: a proxy of the environment is never meant for them.
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  // One channel's failed attempts must not delay another's.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), args);
+}
+
+std::unique_ptr<grpc::ClientContext> MakeContext(const Caller& caller, std::chrono::milliseconds timeout) {
+  auto context = std::make_unique<grpc::ClientContext>();
+  caller.AttachTo(*context);
+  context->set_deadline(std::chrono::system_clock::now() + timeout);
+  return context;
+}
+
+std::unique_ptr<grpc::ClientContext> MakeStreamContext(const Caller& caller) {
+  auto context = std::make_unique<grpc::ClientContext>();
+  caller.AttachTo(*context);
+  return context;
+}
+
+ConnectPatience::ConnectPatience(std::chrono::milliseconds timeout)
+    : deadline_(std::chrono::steady_clock::now() + timeout),
+      patience_ends_(std::min(deadline_, std::chrono::steady_clock::now() + kPatienceMax) - 2 * kPause) {}
+
+bool ConnectPatience::TryAgain(const grpc::Status& status) const {
+  // gRPC has no code for "never sent". Should its words change, calls fail at once instead of after a wait.
+  const bool never_sent = status.error_code() == grpc::StatusCode::UNAVAILABLE && status.error_details().empty() &&
+                          status.error_message().starts_with("failed to connect to all addresses");
+  if (!never_sent || std::chrono::steady_clock::now() >= patience_ends_) return false;
+  std::this_thread::sleep_for(kPause);
+  return true;
+}
+
+std::chrono::milliseconds ConnectPatience::Left() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - std::chrono::steady_clock::now());
+}
+
+}  // namespace allod

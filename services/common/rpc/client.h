@@ -1,0 +1,51 @@
+// Channels and calls to the other services: keepalive, reconnect within a second, a deadline on every call.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "services/common/rpc/caller.h"
+#include "services/common/rpc/status.h"
+
+namespace allod {
+
+// Lazily connecting; services start in any order. Messages up to 4 MiB.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target);
+
+// A context with the caller's identity and a deadline. A peer that is not there gives UNAVAILABLE at once.
+std::unique_ptr<grpc::ClientContext> MakeContext(const Caller& caller, std::chrono::milliseconds timeout);
+// For long streams: no deadline, does not wait for the channel.
+std::unique_ptr<grpc::ClientContext> MakeStreamContext(const Caller& caller);
+
+// Bounds the wait for a peer that is just being started again: true, after a short pause, when `status` says that no
+// connection could be made, so that the request was never sent, and time is left to try again.
+class ConnectPatience {
+ public:
+  explicit ConnectPatience(std::chrono::milliseconds timeout);
+  bool TryAgain(const grpc::Status& status) const;
+  std::chrono::milliseconds Left() const;  // of the call's own deadline
+
+ private:
+  std::chrono::steady_clock::time_point deadline_;
+  std::chrono::steady_clock::time_point patience_ends_;
+};
+
+// One unary call: Call(*stub, &TenantService::Stub::GetTenant, request, caller, 2s) -> Result<Tenant>. UNAVAILABLE /
+// RPC_FAILED when the peer cannot be reached within a second.
+template <typename Stub, typename Req, typename Resp>
+Result<Resp> Call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
+                  const Caller& caller, std::chrono::milliseconds timeout) {
+  const ConnectPatience patience(timeout);
+  while (true) {
+    Resp response;
+    const auto context = MakeContext(caller, patience.Left());
+    const grpc::Status status = (stub.*method)(context.get(), request, &response);
+    if (status.ok()) return response;
+    if (!patience.TryAgain(status)) return std::unexpected(FromGrpc(status));
+  }
+}
+
+}  // namespace allod

@@ -1,0 +1,79 @@
+// A gRPC server with the platform's limits, health service, reflection and per-method metrics, and the wrapper that
+// every RPC method is one call of.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/log.h"
+#include "services/common/metrics.h"
+#include "services/common/rpc/caller.h"
+#include "services/common/rpc/status.h"
+
+namespace allod {
+
+struct ServerConfig {
+  std::string listen;  // "unix:/path/x.sock" or "127.0.0.1:port"; a stale socket file is replaced
+  int threads_max = 64;
+  int message_bytes_max = 4 << 20;
+};
+
+class Server {
+ public:
+  // Starts to serve. INVALID_ARGUMENT / CANNOT_LISTEN.
+  static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services);
+  ~Server();  // Stop(0)
+  // No new calls; running ones may finish until `grace` is over, then they are cancelled. Streams see IsCancelled().
+  void Stop(std::chrono::milliseconds grace);
+  int port() const { return port_; }  // for "127.0.0.1:0"
+
+ private:
+  Server() = default;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+// What the two wrappers below are made of.
+Status CheckDeadline(const grpc::ServerContext& context);
+Status RunCatching(const std::function<Status()>& fn);
+grpc::Status FinishRpc(RpcObservation& observation, const Status& status);
+
+// Runs one unary method: identity, deadline (refused with DEADLINE_EXCEEDED when under 20 ms are left), metrics, log of
+// failures, exceptions, status mapping. `fn(caller, request)` does authorise, convert, call, convert:
+//
+//   grpc::Status GetTenant(grpc::ServerContext* ctx, const GetTenantRequest* req, Tenant* resp) override {
+//     return Handle("tenancy.GetTenant", ctx, req, resp, [&](const Caller& caller) -> Result<Tenant> {
+//       ALLOD_CHECK_OK(RequireTenant(caller, req->name()));
+//       ...
+//     });
+//   }
+template <typename Req, typename Resp, typename Fn>
+grpc::Status Handle(const char* method, grpc::ServerContext* context, const Req* /*request*/, Resp* response, Fn&& fn) {
+  RpcObservation observation(method);
+  auto run = [&]() -> Status {
+    ALLOD_TRY(const Caller caller, Caller::From(*context));
+    ALLOD_CHECK_OK(CheckDeadline(*context));
+    ALLOD_TRY(*response, fn(caller));
+    return {};
+  };
+  return FinishRpc(observation, RunCatching(run));
+}
+
+// The same for a server-streaming method: `fn(caller) -> Status` writes to the stream itself.
+template <typename Fn>
+grpc::Status HandleStream(const char* method, grpc::ServerContext* context, Fn&& fn) {
+  RpcObservation observation(method);
+  auto run = [&]() -> Status {
+    ALLOD_TRY(const Caller caller, Caller::From(*context));
+    return fn(caller);
+  };
+  return FinishRpc(observation, RunCatching(run));
+}
+
+}  // namespace allod

@@ -1,0 +1,87 @@
+// The real gateway between peers of the test's own; see gateway_peers.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "gateway/gateway.h"
+#include "tests/integration/gateway_http_client.h"
+#include "tests/integration/gateway_peers.h"
+#include "tests/support/temp_dir.h"
+
+namespace allod::gateway {
+
+class GatewayTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    key_ = tenancy_.AddKey(kProject, {});
+    inference_key_ = tenancy_.AddKey(kProject, {tenancy::v1::ApiKey::SCOPE_INFERENCE});
+    portal_key_ = tenancy_.AddKey(kProject, {tenancy::v1::ApiKey::SCOPE_PORTAL});
+    StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+    StartPeer(scheduling_server_, "scheduling", {&routes_});
+    StartPeer(billing_server_, "billing", {&billing_});
+    StartPeer(worker_server_, "worker", {&worker_});
+    routes_.SetTargets({Target("worker")});
+    StartGateway();
+  }
+  void TearDown() override {
+    if (gateway_) gateway_->Stop();
+  }
+
+  std::string Target(const std::string& name) const { return "unix:" + (directory_ / (name + ".sock")).string(); }
+  void StartPeer(std::unique_ptr<Server>& server, const std::string& name, const std::vector<grpc::Service*>& services) {
+    auto started = Server::Start({.listen = Target(name), .threads_max = 32}, services);
+    ASSERT_TRUE(started) << started.error().message;
+    server = *std::move(started);
+  }
+
+  GatewayConfig Config() const {
+    GatewayConfig config;
+    config.http.listen = "127.0.0.1:0";
+    config.tenancy_target = Target("tenancy");
+    config.catalog_target = Target("catalog");
+    config.billing_target = Target("billing");
+    config.scheduling_target = Target("scheduling");
+    config.journal_dir = (directory_ / "journal").string();
+    config.journal_slots = 64;
+    config.start_wait_ms = start_wait_ms_;
+    config.keep_alive_comment_ms = 50;
+    config.reserve_timeout_ms = 300;
+    return config;
+  }
+  void StartGateway() {
+    auto started = Gateway::Start(Config(), kPepper);
+    ASSERT_TRUE(started) << started.error().message;
+    gateway_ = *std::move(started);
+    ASSERT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/readyz", "").status == 200; }));
+  }
+  int port() const { return gateway_->port(); }
+
+  HttpClient::Response Chat(const std::string& more = "", const std::string& model = "assistant") {
+    return Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(more, model));
+  }
+  static std::string ChatBody(const std::string& more = "", const std::string& model = "assistant") {
+    return R"({"model":")" + model + R"(","messages":[{"role":"user","content":"Habari?"}])" + more + "}";
+  }
+  static std::string ErrorCode(const HttpClient::Response& response) {
+    const auto json = nlohmann::json::parse(response.body, nullptr, false);
+    if (!json.is_object() || !json.contains("error") || json["error"].size() != 4) return "no error object: " + response.body;
+    return json["error"]["code"].get<std::string>();
+  }
+
+  TempDir directory_;
+  int start_wait_ms_ = 2000;
+  std::string key_, inference_key_, portal_key_;
+  TenancyPeer tenancy_;
+  ProjectPeer projects_;
+  RoutePeer routes_;
+  BillingPeer billing_;
+  WorkerPeer worker_;
+  std::unique_ptr<Server> tenancy_server_, scheduling_server_, billing_server_, worker_server_;
+  std::unique_ptr<Gateway> gateway_;
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,39 @@
+// A blocking HTTP/1.1 client that shows what an ordinary one hides: chunks as they come, and whether a stream ended or broke.
+#pragma once
+
+#include <string>
+
+namespace allod::gateway {
+
+class HttpClient {
+ public:
+  explicit HttpClient(int port);  // connects; throws std::runtime_error
+  ~HttpClient();
+  HttpClient(const HttpClient&) = delete;
+
+  void Send(const std::string& method, const std::string& path, const std::string& api_key, const std::string& body = "",
+            const std::string& more_headers = "");
+
+  struct Response {
+    int status = 0;
+    std::string head;  // in lower case
+    std::string body;
+    bool complete = false;  // the whole body came: its length, or the last chunk
+  };
+  Response Receive();
+  // Reads until `text` was seen in what came since Send; false when the connection ended first.
+  bool ReadUntil(const std::string& text);
+  void Close();
+
+ private:
+  bool ReadMore();
+
+  int socket_ = -1;
+  std::string received_;
+};
+
+// One request on a connection of its own.
+HttpClient::Response Fetch(int port, const std::string& method, const std::string& path, const std::string& api_key,
+                           const std::string& body = "", const std::string& more_headers = "");
+
+}  // namespace allod::gateway

@@ -1,0 +1,238 @@
+// Small gRPC servers that stand where the gateway's peers stand, in this process: tests say what they answer and see what they
+// were asked. Each listens on a Unix socket in the test's directory and can be stopped and started again there.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "allod/billing/v1/usage.grpc.pb.h"
+#include "allod/inference/v1/worker.grpc.pb.h"
+#include "allod/scheduling/v1/node.grpc.pb.h"
+#include "allod/tenancy/v1/api_key.grpc.pb.h"
+#include "allod/tenancy/v1/project.grpc.pb.h"
+#include "services/common/api_key_format.h"
+#include "services/common/rpc/server.h"
+
+namespace allod::gateway {
+
+inline constexpr char kPepper[] = "a pepper that only this test knows";
+inline constexpr char kProject[] = "tenants/ke/projects/services";
+inline constexpr char kInstance[] = "tenants/ke/projects/services/instances/assistant";
+
+// Waits until `check` holds; false after ten seconds. For what other threads do.
+inline bool Eventually(const std::function<bool()>& check) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!check()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+inline void HoldUntilCancelled(const grpc::ServerContext& context) {
+  Eventually([&] { return context.IsCancelled(); });
+  while (!context.IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+// Gives out the keys it was made with.
+class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
+ public:
+  // Returns the key's text.
+  std::string AddKey(const std::string& project, const std::vector<tenancy::v1::ApiKey::Scope>& scopes) {
+    const ApiKeyText text = NewApiKey();
+    const ApiKeyDigest digest = DigestApiKeySecret(kPepper, text.secret);
+    auto& key = *snapshot_.add_keys();
+    key.set_name(project + "/apiKeys/" + text.kid);
+    key.set_kid(text.kid);
+    key.set_digest(std::string(digest.begin(), digest.end()));
+    for (const auto scope : scopes) key.add_scopes(scope);
+    return FormatApiKey(text);
+  }
+
+  grpc::Status WatchApiKeys(grpc::ServerContext* context, const tenancy::v1::WatchApiKeysRequest*,
+                            grpc::ServerWriter<tenancy::v1::WatchApiKeysResponse>* writer) override {
+    tenancy::v1::WatchApiKeysResponse message = snapshot_;
+    message.set_synced(true);
+    writer->Write(message);
+    HoldUntilCancelled(*context);
+    return grpc::Status::CANCELLED;
+  }
+
+ private:
+  tenancy::v1::WatchApiKeysResponse snapshot_;
+};
+
+// Answers what the portal API asks.
+class ProjectPeer final : public tenancy::v1::ProjectService::Service {
+ public:
+  grpc::Status CreateProject(grpc::ServerContext* context, const tenancy::v1::CreateProjectRequest* request,
+                             tenancy::v1::Project* response) override {
+    const std::lock_guard lock(mutex_);
+    last_create = *request;
+    last_caller = Caller::From(*context).value_or(Caller::Operator()).ToString();
+    if (request->project_id() == "taken") {
+      return ToGrpc(Error{Code::kAlreadyExists, "ALREADY_EXISTS", "tenants/ke/projects/taken exists with other content"});
+    }
+    *response = request->project();
+    response->set_name(request->parent() + "/projects/" + request->project_id());
+    return grpc::Status::OK;
+  }
+  grpc::Status ListProjects(grpc::ServerContext*, const tenancy::v1::ListProjectsRequest* request,
+                            tenancy::v1::ListProjectsResponse* response) override {
+    response->add_projects()->set_name(request->parent() + "/projects/page-of-" + std::to_string(request->page_size()));
+    return grpc::Status::OK;
+  }
+  tenancy::v1::CreateProjectRequest last_create;
+  std::string last_caller;
+
+ private:
+  std::mutex mutex_;
+};
+
+// Gives out one route to the targets it was told of.
+class RoutePeer final : public scheduling::v1::RouteService::Service {
+ public:
+  void SetTargets(std::vector<std::string> targets) {
+    const std::lock_guard lock(mutex_);
+    targets_ = std::move(targets);
+    ++version_;
+    changed_.notify_all();
+  }
+
+  grpc::Status WatchRoutes(grpc::ServerContext* context, const scheduling::v1::WatchRoutesRequest*,
+                           grpc::ServerWriter<scheduling::v1::WatchRoutesResponse>* writer) override {
+    int sent = -1;
+    std::unique_lock lock(mutex_);
+    while (!context->IsCancelled()) {
+      if (sent == version_) {
+        changed_.wait_for(lock, std::chrono::milliseconds(10));
+        continue;
+      }
+      sent = version_;
+      scheduling::v1::WatchRoutesResponse message;
+      auto& route = *message.add_routes();
+      route.set_instance(kInstance);
+      route.set_variant("models/m/versions/v1/variants/q4_k_m");
+      route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
+      route.set_context_tokens(512);
+      for (const std::string& target : targets_) route.add_targets(target);
+      writer->Write(message);
+    }
+    return grpc::Status::CANCELLED;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> targets_;
+  int version_ = 0;
+};
+
+// Remembers reservations and settlements; can be told to refuse.
+class BillingPeer final : public billing::v1::UsageService::Service {
+ public:
+  grpc::Status Reserve(grpc::ServerContext*, const billing::v1::ReserveRequest* request,
+                       billing::v1::ReserveResponse*) override {
+    const std::lock_guard lock(mutex_);
+    if (no_funds) return ToGrpc(Error{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "the hold would pass the limit"});
+    reserved_[request->request_id()] = *request;
+    return grpc::Status::OK;
+  }
+  grpc::Status Settle(grpc::ServerContext*, const billing::v1::SettleRequest* request,
+                      billing::v1::UsageRecord*) override {
+    const std::lock_guard lock(mutex_);
+    ++settle_calls;
+    if (settle_failures > 0) {
+      --settle_failures;
+      return ToGrpc(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database is away"});
+    }
+    if (!reserved_.contains(request->request_id())) return ToGrpc(NotFound("no such reservation").error());
+    const auto [it, is_new] = settled_.emplace(request->request_id(), *request);
+    if (!is_new && it->second.SerializeAsString() != request->SerializeAsString()) {
+      ++conflicts;
+      return ToGrpc(Error{Code::kAlreadyExists, "REQUEST_ID_REUSED", "settled otherwise before"});
+    }
+    return grpc::Status::OK;
+  }
+
+  std::vector<billing::v1::SettleRequest> Settled() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<billing::v1::SettleRequest> out;
+    for (const auto& [id, settle] : settled_) out.push_back(settle);
+    return out;
+  }
+  std::vector<billing::v1::ReserveRequest> Reserved() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<billing::v1::ReserveRequest> out;
+    for (const auto& [id, reserve] : reserved_) out.push_back(reserve);
+    return out;
+  }
+  // The one settlement; waits for it.
+  billing::v1::SettleRequest OnlySettlement() const {
+    Eventually([&] { return !Settled().empty(); });
+    const auto all = Settled();
+    return all.size() == 1 ? all.front() : billing::v1::SettleRequest();
+  }
+
+  std::atomic<bool> no_funds{false};
+  std::atomic<int> settle_failures{0};
+  std::atomic<int> settle_calls{0};
+  std::atomic<int> conflicts{0};
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, billing::v1::ReserveRequest> reserved_;
+  std::map<std::string, billing::v1::SettleRequest> settled_;
+};
+
+// Answers as its script says.
+class WorkerPeer final : public inference::v1::WorkerService::Service {
+ public:
+  using Writer = grpc::ServerWriter<inference::v1::GenerateResponse>;
+  using Script = std::function<grpc::Status(grpc::ServerContext&, const inference::v1::GenerateRequest&, Writer&)>;
+
+  grpc::Status Generate(grpc::ServerContext* context, const inference::v1::GenerateRequest* request, Writer* writer) override {
+    ++calls;
+    const grpc::Status status = script(*context, *request, *writer);
+    if (context->IsCancelled()) ++cancelled;
+    return status;
+  }
+
+  static void Started(Writer& writer, int prompt_tokens) {
+    inference::v1::GenerateResponse message;
+    message.mutable_started()->set_prompt_tokens(prompt_tokens);
+    writer.Write(message);
+  }
+  static bool Delta(Writer& writer, const std::string& text, int tokens) {
+    inference::v1::GenerateResponse message;
+    message.mutable_delta()->set_text(text);
+    message.mutable_delta()->set_token_count(tokens);
+    return writer.Write(message);
+  }
+  static void Finished(Writer& writer, inference::v1::FinishReason reason) {
+    inference::v1::GenerateResponse message;
+    message.mutable_finished()->set_reason(reason);
+    writer.Write(message);
+  }
+  // Seven prompt tokens, "Habari ya asubuhi" in three tokens.
+  static grpc::Status Greet(grpc::ServerContext&, const inference::v1::GenerateRequest&, Writer& writer) {
+    Started(writer, 7);
+    for (const char* text : {"Habari", " ya", " asubuhi"}) Delta(writer, text, 1);
+    Finished(writer, inference::v1::FINISH_REASON_STOP);
+    return grpc::Status::OK;
+  }
+
+  Script script = Greet;
+  std::atomic<int> calls{0};
+  std::atomic<int> cancelled{0};
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,25 @@
+// The PostgreSQL server of a test program: the one that ALLOD_TEST_PG_URL names (a superuser's connection string), else
+// one private server in a temporary directory, on a Unix socket, started at first use and gone with the program.
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace allod {
+
+class PgServer {
+ public:
+  // Throws std::runtime_error when there is no server and none can be started.
+  static PgServer& Get();
+  ~PgServer();
+  // A connection string to `database` as the superuser, or as `user`, without a password.
+  std::string Url(const std::string& database) const;
+  std::string UrlAs(const std::string& user, const std::string& database) const;
+
+ private:
+  PgServer();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allod

@@ -1,0 +1,124 @@
+// `allod usage`, `allod invoice` and `allod ledger`: what was used, what it costs, and whether the books are sound.
+
+#include <fmt/format.h>
+
+#include "allod/billing/v1/invoice.grpc.pb.h"
+#include "allod/billing/v1/ledger.grpc.pb.h"
+#include "allod/billing/v1/usage.grpc.pb.h"
+#include "cli/commands.h"
+#include "cli/connections.h"
+#include "cli/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli {
+namespace {
+
+namespace billing = allod::billing::v1;
+
+struct Options {
+  std::string tenant;
+  std::string period = "current";
+  std::string instance;
+  int limit = 20;
+};
+
+Status Usage(const Globals& globals, const Options& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const StateDir state, RunningState(globals));
+  const auto stub = Connect<billing::UsageService>(state, "billing");
+  billing::ListUsageRecordsRequest request;
+  request.set_parent(options.tenant);
+  request.set_instance(options.instance);
+  std::vector<billing::ListUsageRecordsResponse> pages;
+  std::vector<const google::protobuf::Message*> shown;
+  do {
+    request.set_page_size(std::min(1000, options.limit - static_cast<int>(shown.size())));
+    ALLOD_TRY(auto page, Ask(*stub, &billing::UsageService::Stub::ListUsageRecords, request));
+    request.set_page_token(page.next_page_token());
+    pages.push_back(std::move(page));
+    for (const auto& record : pages.back().usage_records()) shown.push_back(&record);
+    // The pointers stay good when `pages` grows: a moved page keeps its records where they are.
+  } while (!request.page_token().empty() && static_cast<int>(shown.size()) < options.limit);
+  if (globals.json()) {
+    Print(ToJsonList(shown));
+    return {};
+  }
+  Print(MessageTable({{"REQUEST", "name"},
+                      {"INSTANCE", "instance"},
+                      {"OUTCOME", "outcome"},
+                      {"PROMPT", "prompt_tokens"},
+                      {"COMPLETION", "completion_tokens"},
+                      {"COST", "cost.amount"},
+                      {"", "cost.currency_code"},
+                      {"ADMITTED", "admit_time"}},
+                     shown));
+  if (!request.page_token().empty()) Print(fmt::format("(the newest {}; --limit shows more)\n", shown.size()));
+  return {};
+}
+
+Status Invoice(const Globals& globals, const Options& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const StateDir state, RunningState(globals));
+  const auto stub = Connect<billing::InvoiceService>(state, "billing");
+  billing::GetInvoiceRequest request;
+  request.set_name(options.tenant + "/invoices/" + options.period);
+  ALLOD_TRY(const auto invoice, Ask(*stub, &billing::InvoiceService::Stub::GetInvoice, request));
+  if (globals.json()) {
+    Print(ToJson(invoice));
+    return {};
+  }
+  std::vector<const google::protobuf::Message*> lines;
+  for (const auto& line : invoice.lines()) lines.push_back(&line);
+  Print(fmt::format("{} ({})\n\n", invoice.name(), FieldText(invoice, "state")));
+  Print(MessageTable({{"INSTANCE", "instance"},
+                      {"VARIANT", "variant"},
+                      {"REQUESTS", "request_count"},
+                      {"PROMPT", "prompt_tokens"},
+                      {"AT / MILLION", "prompt_price_per_million.amount"},
+                      {"COMPLETION", "completion_tokens"},
+                      {"AT / MILLION", "completion_price_per_million.amount"},
+                      {"AMOUNT", "amount.amount"}},
+                     lines));
+  Print(fmt::format("\nTotal: {} {}\n", invoice.total().currency_code(), invoice.total().amount()));
+  return {};
+}
+
+Status Ledger(const Globals& globals, const Options&) {
+  ALLOD_TRY(const StateDir state, RunningState(globals));
+  const auto stub = Connect<billing::LedgerService>(state, "billing");
+  ALLOD_TRY(const auto check, Ask(*stub, &billing::LedgerService::Stub::CheckLedger, billing::CheckLedgerRequest(),
+                                  std::chrono::minutes(5)));
+  bool sound = check.mismatched_accounts().empty();
+  for (const auto& sum : check.sums()) sound = sound && sum.amount() == "0";
+  if (globals.json()) {
+    Print(ToJson(check));
+  } else {
+    for (const auto& sum : check.sums()) Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
+    for (const auto& account : check.mismatched_accounts()) Print(fmt::format("differs from its transfers: {}\n", account));
+    Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n", check.transfer_count(),
+                      check.usage_record_count(), check.open_reservation_count(), sound ? "sound" : "BROKEN"));
+  }
+  if (!sound) return Fail(Code::kDataLoss, "LEDGER_BROKEN", "the ledger does not add up; stop taking requests and restore a backup");
+  return {};
+}
+
+}  // namespace
+
+void AddMoneyCommands(CLI::App& app, Globals& globals) {
+  auto options = std::make_shared<Options>();
+  auto* usage = app.add_subcommand("usage", "Show a tenant's requests, newest first, with tokens and cost");
+  usage->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+  usage->add_option("--instance", options->instance, "Only this instance");
+  usage->add_option("--limit", options->limit, "How many (default 20)")->check(CLI::Range(1, 100'000));
+  usage->callback([&globals, options] { globals.action = [&globals, options] { return Usage(globals, *options); }; });
+
+  auto* invoice = app.add_subcommand("invoice", "Show a tenant's invoice of a month");
+  invoice->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+  invoice->add_option("--period", options->period, "YYYY-MM in UTC (default: the current month)");
+  invoice->callback([&globals, options] { globals.action = [&globals, options] { return Invoice(globals, *options); }; });
+
+  auto* ledger = app.add_subcommand("ledger", "Add up the whole ledger from its transfers; fails if the books do not balance");
+  ledger->callback([&globals, options] { globals.action = [&globals, options] { return Ledger(globals, *options); }; });
+}
+
+}  // namespace allod::cli

@@ -1,0 +1,219 @@
+// `allod up`: supervises everything of a one-machine installation.
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/connections.h"
+#include "cli/http_client.h"
+#include "cli/state_dir.h"
+#include "cli/supervisor/data_services.h"
+#include "cli/supervisor/process_configs.h"
+#include "cli/supervisor/supervisor.h"
+#include "services/common/ids.h"
+#include "services/common/log.h"
+#include "services/common/redis.h"
+
+namespace allod::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  UpOptions up;
+  std::string region;
+  bool detach = false;
+};
+
+// Holds DIR/allod.lock for the life of the process; the kernel lets go of it however the process ends.
+Result<int> TakeLock(const StateDir& state) {
+  const int fd = ::open(state.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return FailedPrecondition("STATE_NOT_WRITABLE", "cannot open " + state.lock().string());
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    std::array<char, 32> pid{};
+    const ssize_t n = ::read(fd, pid.data(), pid.size() - 1);
+    ::close(fd);
+    return FailedPrecondition("ALREADY_UP",
+                              fmt::format("{} is already up (process {}): see `allod status --state {}`, end it with `allod down`",
+                                          state.root().string(), n > 0 ? std::string(pid.data()) : "unknown",
+                                          state.root().string()));
+  }
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    return FailedPrecondition("STATE_NOT_WRITABLE", "cannot write " + state.lock().string());
+  }
+  return fd;
+}
+
+ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const std::string& process) {
+  ChildSpec spec;
+  spec.name = process;
+  spec.argv = {(options.bin / ("allod-" + process)).string(), "--config", state.config(process).string()};
+  spec.log = state.log(process);
+  return spec;
+}
+
+// Prints what happens, one line a step.
+void Say(const std::string& text) {
+  std::printf("%s\n", text.c_str());
+  std::fflush(stdout);
+}
+
+Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& options) {
+  ALLOD_TRY(const PostgresCluster postgres, PostgresCluster::Prepare(state));
+  ALLOD_TRY(ChildSpec redis, RedisSpec(state));
+  ALLOD_CHECK_OK(postgres.Initialise());
+  ALLOD_CHECK_OK(WriteConfigs(state, options));
+  ALLOD_CHECK_OK(supervisor.Start(postgres.Spec()));
+  ALLOD_CHECK_OK(supervisor.Start(std::move(redis)));
+  ALLOD_CHECK_OK(supervisor.WaitUntil("PostgreSQL", [&] { return postgres.Ping().has_value(); }, std::chrono::seconds(60)));
+  Say("  PostgreSQL is up");
+  ALLOD_CHECK_OK(postgres.Migrate(options.share / "migrations"));
+  Say("  migrations are in place");
+  for (const auto& process : PlatformProcesses()) ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, process)));
+  ALLOD_TRY(const std::string base, state.HttpBase());
+  ALLOD_CHECK_OK(supervisor.WaitUntil(
+      "the platform", [&] { return ServicesReady(state) && HttpReady(base + "/readyz"); }, std::chrono::seconds(60)));
+  Say(fmt::format("  services are up; the gateway answers at {}", base));
+  return {};
+}
+
+// In the background process: tells the waiting one by a pipe, and lets go of its terminal. In the foreground does nothing.
+void Announce(const StateDir& state, int pipe, char result) {
+  if (pipe < 0) return;
+  std::fflush(nullptr);
+  const int log = ::open(state.log("allod").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) ::dup2(null, STDIN_FILENO);
+  if (log >= 0) {
+    ::dup2(log, STDOUT_FILENO);
+    ::dup2(log, STDERR_FILENO);
+  }
+  [[maybe_unused]] const auto n = ::write(pipe, &result, 1);
+  ::close(pipe);
+}
+
+Status Supervise(const StateDir& state, const UpOptions& options, int announce) {
+  ALLOD_TRY(const int lock, TakeLock(state));
+  // The supervisor itself reads the signals, so they must be blocked before anything starts a thread.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const int stop_fd = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (stop_fd < 0) return Internal("signalfd failed");
+
+  Status up;
+  {
+    Supervisor supervisor(state, stop_fd);
+    up = BringUp(supervisor, state, options);
+    if (up) {
+      Announce(state, announce, 'y');
+      supervisor.Run();
+      Say("stopping");
+    }
+    supervisor.StopAll();
+  }
+  std::error_code ec;
+  fs::remove(state.status(), ec);
+  ::close(stop_fd);
+  ::close(lock);
+  // Being asked to stop while starting is no failure.
+  if (!up && up.error().reason == "STOPPED") return {};
+  return up;
+}
+
+// Runs Supervise in a background process and waits until it is up.
+Status Detach(const StateDir& state, const UpOptions& options) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return Internal("pipe failed");
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid < 0) return Internal("fork failed");
+  if (pid == 0) {
+    ::close(pipe[0]);
+    ::setsid();
+    const Status status = Supervise(state, options, pipe[1]);
+    if (!status) {
+      std::fprintf(stderr, "allod: %s\nreason: %s\n", status.error().message.c_str(), status.error().reason.c_str());
+      Announce(state, pipe[1], 'n');
+    }
+    std::fflush(nullptr);
+    ::_exit(status ? 0 : 1);
+  }
+  ::close(pipe[1]);
+  char result = 'n';
+  const ssize_t n = ::read(pipe[0], &result, 1);
+  ::close(pipe[0]);
+  if (n == 1 && result == 'y') return {};
+  return FailedPrecondition("NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}",
+                                                       (state.root() / "logs").string()));
+}
+
+// The region of the last `allod up`, so that it need be said only once.
+std::string LastRegion(const StateDir& state) {
+  const auto text = ReadFile(state.config("scheduling"));
+  const auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
+  const auto name = nlohmann::json::json_pointer("/regions/0/name");
+  const auto jurisdiction = nlohmann::json::json_pointer("/regions/0/jurisdiction");
+  if (!json.is_object() || !json.contains(name) || !json.contains(jurisdiction)) return "local=zz";
+  return json.at(name).get<std::string>() + "=" + json.at(jurisdiction).get<std::string>();
+}
+
+Status Up(const Globals& globals, Options options) {
+  ALLOD_TRY(const StateDir state, StateDir::Resolve(globals.state));
+  if (options.region.empty()) options.region = LastRegion(state);
+  const auto equals = options.region.find('=');
+  if (equals == std::string::npos) {
+    return InvalidArgument("INVALID_REGION", fmt::format("--region {}: write REGION=JURISDICTION, e.g. ke-1=ke", options.region));
+  }
+  options.up.region = options.region.substr(0, equals);
+  options.up.jurisdiction = options.region.substr(equals + 1);
+  ALLOD_CHECK_OK(CheckId("--region", options.up.region));
+  std::error_code ec;
+  const fs::path self = fs::read_symlink("/proc/self/exe", ec);
+  options.up.bin = self.parent_path();
+  // Installed as PREFIX/bin and PREFIX/share/allod; in a checkout the build directory lies in the source tree.
+  const fs::path prefix = options.up.bin.parent_path();
+  for (const fs::path& share : {prefix / "share/allod", prefix.parent_path(), prefix}) {
+    if (fs::exists(share / "migrations/billing")) {
+      options.up.share = share;
+      break;
+    }
+  }
+  if (options.up.share.empty()) {
+    return FailedPrecondition("INCOMPLETE_INSTALLATION",
+                              fmt::format("no migrations/ beside {} (looked in {}/share/allod and above)", self.string(),
+                                          prefix.string()));
+  }
+  ALLOD_CHECK_OK(state.Create());
+  Say(fmt::format("allod up: {}", state.root().string()));
+  if (options.detach) return Detach(state, options.up);
+  ALLOD_CHECK_OK(Supervise(state, options.up, -1));
+  return {};
+}
+
+}  // namespace
+
+void AddUpCommand(CLI::App& app, Globals& globals) {
+  auto options = std::make_shared<Options>();
+  auto* up = app.add_subcommand("up", "Start PostgreSQL, Redis and every service of this machine, and keep them running");
+  up->add_option("--region", options->region, "Where this machine stands, REGION=JURISDICTION (default: the last one, else local=zz)");
+  up->add_option("--http", options->up.http_listen, "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
+  up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");
+  up->callback([&globals, options] { globals.action = [&globals, options] { return Up(globals, *options); }; });
+}
+
+}  // namespace allod::cli

@@ -1,0 +1,54 @@
+// Where everything of one installation lies: `allod up --state DIR` and every other command agree on it through this class.
+//
+//   DIR/
+//     allod.lock   held by the running supervisor; its process id is the content
+//     config/      one generated file per process
+//     secrets/     0700: passwords and the API key pepper
+//     run/         0700: Unix sockets, status.json
+//     keys/        0700: API keys that the command line made for its user
+//     postgres/ redis/ artifacts/ journal/ logs/
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "services/common/result.h"
+
+namespace allod::cli {
+
+class StateDir {
+ public:
+  // `given`, else $ALLOD_STATE, else /var/lib/allod for root, else $XDG_STATE_HOME/allod or ~/.local/state/allod. Absolute.
+  // INVALID_ARGUMENT / STATE_PATH_TOO_LONG when Unix sockets would not fit (they are limited to 107 bytes).
+  static Result<StateDir> Resolve(const std::string& given);
+  // Makes the directories with their modes.
+  Status Create() const;
+
+  const std::filesystem::path& root() const { return root_; }
+  std::filesystem::path lock() const { return root_ / "allod.lock"; }
+  std::filesystem::path config(const std::string& process) const { return root_ / "config" / (process + ".json"); }
+  std::filesystem::path secret(const std::string& name) const { return root_ / "secrets" / name; }
+  std::filesystem::path run() const { return root_ / "run"; }
+  std::filesystem::path keys() const { return root_ / "keys"; }
+  std::filesystem::path log(const std::string& process) const { return root_ / "logs" / (process + ".log"); }
+  std::filesystem::path postgres() const { return root_ / "postgres"; }
+  std::filesystem::path redis() const { return root_ / "redis"; }
+  std::filesystem::path artifacts() const { return root_ / "artifacts"; }
+  std::filesystem::path journal() const { return root_ / "journal"; }
+  std::filesystem::path status() const { return run() / "status.json"; }
+  // The gRPC target of a service, e.g. "unix:/.../run/billing.sock".
+  std::string target(const std::string& service) const { return "unix:" + (run() / (service + ".sock")).string(); }
+  // The gateway's base address, e.g. "http://127.0.0.1:8080". FAILED_PRECONDITION / NOT_UP before the first `allod up`.
+  Result<std::string> HttpBase() const;
+
+ private:
+  explicit StateDir(std::filesystem::path root) : root_(std::move(root)) {}
+  std::filesystem::path root_;
+};
+
+// Whole file, at most 16 MiB.
+Result<std::string> ReadFile(const std::filesystem::path& path);
+// Replaces the file atomically with mode 0600.
+Status WriteFile(const std::filesystem::path& path, const std::string& content);
+
+}  // namespace allod::cli

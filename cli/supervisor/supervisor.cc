@@ -1,0 +1,155 @@
+#include "cli/supervisor/supervisor.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "services/common/log.h"
+
+namespace allod::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kBackoffFirst{100};
+constexpr milliseconds kBackoffMax{5000};
+constexpr std::chrono::seconds kStableAfter{30};
+constexpr milliseconds kReadyPoll{20};
+
+std::string DescribeEnd(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
+  return fmt::format("exited with {}", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+Supervisor::~Supervisor() { StopAll(); }
+
+Status Supervisor::Start(ChildSpec spec) {
+  children_.push_back({.spec = std::move(spec)});
+  Child& child = children_.back();
+  ALLOD_TRY(child.running, StartChild(child.spec));
+  child.start_count = 1;
+  child.started = steady_clock::now();
+  Publish();
+  return {};
+}
+
+Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()>& ready, std::chrono::seconds timeout) {
+  const auto deadline = steady_clock::now() + timeout;
+  while (!ready()) {
+    if (!Step(kReadyPoll)) return Fail(Code::kCancelled, "STOPPED", "asked to stop while waiting for " + what);
+    if (steady_clock::now() > deadline) {
+      std::string message = fmt::format("{} was not ready within {} s", what, timeout.count());
+      for (const Child& child : children_) {
+        if (child.last_end.empty()) continue;
+        message += fmt::format("\n{} {} (started {} times); its log {} ends with:\n{}", child.spec.name, child.last_end,
+                               child.start_count, child.spec.log.string(), LastLines(child.spec.log, 5));
+      }
+      return Fail(Code::kDeadlineExceeded, "NOT_READY", message);
+    }
+  }
+  return {};
+}
+
+void Supervisor::Run() {
+  while (Step(milliseconds(1000))) {
+  }
+}
+
+bool Supervisor::Step(milliseconds patience) {
+  const auto now = steady_clock::now();
+  std::vector<pollfd> fds = {{stop_fd_, POLLIN, 0}};
+  std::vector<Child*> watched;
+  for (Child& child : children_) {
+    if (child.running.pidfd < 0) {
+      if (child.restart_at <= now) Launch(child);
+      if (child.running.pidfd < 0) {
+        patience = std::min(patience, std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(child.restart_at - now)));
+        continue;
+      }
+    }
+    fds.push_back({child.running.pidfd, POLLIN, 0});
+    watched.push_back(&child);
+  }
+  ::poll(fds.data(), fds.size(), static_cast<int>(patience.count()));
+  for (std::size_t i = 0; i < watched.size(); ++i) {
+    if (fds[i + 1].revents != 0) Reap(*watched[i]);
+  }
+  return fds[0].revents == 0;
+}
+
+void Supervisor::Reap(Child& child) {
+  int status = 0;
+  ::waitpid(child.running.pid, &status, 0);
+  ::close(child.running.pidfd);
+  child.running = {};
+  child.last_end = DescribeEnd(status);
+  const auto now = steady_clock::now();
+  if (now - child.started > kStableAfter) child.backoff = kBackoffFirst;
+  child.restart_at = now + child.backoff;
+  child.backoff = std::min(child.backoff * 2, kBackoffMax);
+  Log(LogLevel::kWarning, "process ended and will be started again",
+      {{"process", child.spec.name}, {"end", child.last_end}, {"log", child.spec.log.string()}});
+  Publish();
+}
+
+void Supervisor::Launch(Child& child) {
+  auto started = StartChild(child.spec);
+  ++child.start_count;
+  child.started = steady_clock::now();
+  if (started) {
+    child.running = *started;
+  } else {
+    child.last_end = started.error().message;
+    child.restart_at = child.started + child.backoff;
+    child.backoff = std::min(child.backoff * 2, kBackoffMax);
+  }
+  Publish();
+}
+
+void Supervisor::StopChild(Child& child) {
+  if (child.running.pidfd < 0) return;
+  ::kill(child.running.pid, child.spec.stop_signal);
+  pollfd fd{child.running.pidfd, POLLIN, 0};
+  if (::poll(&fd, 1, static_cast<int>(child.spec.stop_grace.count())) <= 0) {
+    Log(LogLevel::kWarning, "process did not stop in time and is killed", {{"process", child.spec.name}});
+    ::kill(child.running.pid, SIGKILL);
+  }
+  ::waitpid(child.running.pid, nullptr, 0);
+  ::close(child.running.pidfd);
+  child.running = {};
+  child.restart_at = steady_clock::time_point::max();
+}
+
+void Supervisor::StopAll() {
+  for (auto child = children_.rbegin(); child != children_.rend(); ++child) StopChild(*child);
+  children_.clear();
+}
+
+void Supervisor::Publish() const {
+  nlohmann::json processes = nlohmann::json::array();
+  const auto now = steady_clock::now();
+  for (const Child& child : children_) {
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(now - child.started).count();
+    processes.push_back({{"name", child.spec.name},
+                         {"pid", child.running.pid},
+                         {"running", child.running.pidfd >= 0},
+                         {"start_count", child.start_count},
+                         {"start_time", std::time(nullptr) - age},
+                         {"last_end", child.last_end},
+                         {"log", child.spec.log.string()}});
+  }
+  // A status that cannot be written must not stop what it describes.
+  if (auto written = WriteFile(state_.status(), nlohmann::json{{"processes", processes}}.dump(2) + "\n"); !written) {
+    Log(LogLevel::kWarning, written.error().message);
+  }
+}
+
+}  // namespace allod::cli

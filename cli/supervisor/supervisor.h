@@ -1,0 +1,57 @@
+// Runs every process of a one-machine installation: PostgreSQL and Redis first, then the services, and restarts what dies.
+//
+// One thread. A child that ends is started again after 100 ms, then 200 ms, ... at most 5 s apart; a child that ran for 30 s
+// starts from 100 ms again. Children die with the supervisor (PR_SET_PDEATHSIG), so nothing is left over after a kill -9.
+// Stopping goes in the reverse order of starting; what does not end within its grace is killed.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cli/state_dir.h"
+#include "cli/supervisor/child.h"
+
+namespace allod::cli {
+
+class Supervisor {
+ public:
+  // `stop_fd` becomes readable when everything shall stop (a signalfd).
+  Supervisor(const StateDir& state, int stop_fd) : state_(state), stop_fd_(stop_fd) {}
+  ~Supervisor();
+  Supervisor(const Supervisor&) = delete;
+
+  Status Start(ChildSpec spec);
+  // Supervises until `ready` holds (asked every 20 ms), the stop descriptor becomes readable (CANCELLED / STOPPED) or the time is
+  // over (DEADLINE_EXCEEDED / NOT_READY with what the children logged last).
+  Status WaitUntil(const std::string& what, const std::function<bool()>& ready, std::chrono::seconds timeout);
+  // Supervises until the stop descriptor becomes readable.
+  void Run();
+  void StopAll();
+
+ private:
+  struct Child {
+    ChildSpec spec;
+    RunningChild running;
+    int start_count = 0;
+    std::chrono::steady_clock::time_point started{};
+    std::chrono::steady_clock::time_point restart_at{};
+    std::chrono::milliseconds backoff{100};
+    std::string last_end;
+  };
+
+  // One round of waiting for events; false when asked to stop.
+  bool Step(std::chrono::milliseconds patience);
+  void Reap(Child& child);
+  void Launch(Child& child);
+  void StopChild(Child& child);
+  // run/status.json, for `allod status`.
+  void Publish() const;
+
+  StateDir state_;
+  int stop_fd_;
+  std::vector<Child> children_;
+};
+
+}  // namespace allod::cli

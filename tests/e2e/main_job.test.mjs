@@ -1,0 +1,175 @@
+// The main job, end to end, through the doors that users have: command line, OpenAI client, plain HTTP.
+
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Platform, eventually, instance, project, source, starter, version } from './platform.mjs';
+
+const platform = new Platform();
+before(() => {
+  platform.up('--region', 'ke-1=ke');
+  platform.provision();
+});
+after(() => platform.remove());
+
+test('a second `allod up` on the same directory is a clear error', () => {
+  assert.match(platform.allod(['up', '--detach'], { status: 1 }), /is already up \(process \d+\)/);
+});
+
+test('every variant carries what was measured of it', () => {
+  const variants = Object.fromEntries(platform.json(['get', 'variants', version]).items.map((v) => [v.compression, v]));
+  assert.deepEqual(Object.keys(variants).sort(), ['Q4_K_M', 'Q8_0', 'SOURCE']);
+  const { SOURCE, Q8_0, Q4_K_M } = variants;
+  assert.ok(Number(Q4_K_M.artifactBytes) < Number(Q8_0.artifactBytes));
+  assert.ok(Number(Q8_0.artifactBytes) < Number(SOURCE.artifactBytes));
+  assert.ok(Q4_K_M.quality.bitsPerWeight < Q8_0.quality.bitsPerWeight);
+  assert.ok(Q4_K_M.quality.meanKlDivergence > Q8_0.quality.meanKlDivergence);
+  assert.ok(Q8_0.quality.meanKlDivergence > 0 && Q8_0.quality.meanKlDivergence < 0.05);
+  assert.ok(Q8_0.quality.top1Agreement > 0.9 && Q8_0.quality.top1Agreement <= 1);
+  for (const v of [SOURCE, Q8_0, Q4_K_M]) {
+    assert.ok(v.quality.perplexity > 1 && v.quality.decodeTokensPerSecond > 0 && v.quality.evaluatedTokens >= 512);
+  }
+});
+
+test('applying the same manifest again changes nothing', () => {
+  const text = platform.allod(['apply', '-f', join(source, 'deploy/examples/kenya.yaml')]);
+  assert.equal(text.match(/^as it is/gm)?.length, 5, text);
+});
+
+test('the npm openai client works against it', () => {
+  const run = spawnSync(process.execPath, ['--test', join(source, 'tests/e2e/openai/chat.test.mjs')], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined, ALLOD_BASE_URL: platform.base, ALLOD_API_KEY_FILE: platform.keyFile, ALLOD_MODEL: 'assistant' },
+    timeout: 120_000,
+  });
+  assert.equal(run.status, 0, run.stdout + run.stderr);
+});
+
+test('usage, invoice and ledger agree to the last token', async () => {
+  const seen = await platform.chat('How do I get a birth certificate?');
+  assert.ok(seen.done && seen.usage, JSON.stringify(seen));
+  const record = await eventually('the usage record', () => platform.usage().get(seen.requestId));
+  assert.equal(record.promptTokens, String(seen.usage.prompt_tokens));
+  assert.equal(record.completionTokens, String(seen.usage.completion_tokens));
+  // 12.50 and 37.50 KES per million, in units of 10^-12 KES.
+  const pico = (r) => BigInt(r.promptTokens) * 12_500_000n + BigInt(r.completionTokens) * 37_500_000n;
+  const decimal = (value) => {
+    const digits = value.toString().padStart(13, '0');
+    return `${digits.slice(0, -12)}.${digits.slice(-12)}`.replace(/\.?0+$/, '');
+  };
+  assert.equal(record.cost.amount, decimal(pico(record)));
+  await eventually('an invoice that holds every record', () => {
+    const billed = [...platform.usage().values()].filter((r) => r.cost.amount !== '0');
+    const invoice = platform.json(['invoice', 'tenants/ke']);
+    return invoice.total.amount === decimal(billed.reduce((sum, r) => sum + pico(r), 0n)) && invoice.state === 'STATE_DRAFT';
+  });
+  const ledger = platform.json(['ledger']);
+  assert.deepEqual(ledger.sums.map((s) => s.amount), ['0']);
+  assert.deepEqual(ledger.mismatchedAccounts, []);
+});
+
+test('a client that goes away is billed for what it got, and no more', async () => {
+  const abort = new AbortController();
+  const started = platform.chat('Tell me everything about registering a birth.', { maxTokens: 400, signal: abort.signal });
+  setTimeout(() => abort.abort(), 60);
+  const seen = await started;
+  if (!seen.requestId) return; // it went away before the answer's head: nothing to look for
+  const record = await eventually('the usage record', () => platform.usage().get(seen.requestId));
+  assert.ok(Number(record.completionTokens) >= seen.deltas || seen.done);
+  assert.ok(Number(record.completionTokens) <= 400);
+});
+
+test('the portal API answers from the annotations', async () => {
+  const portal = platform.base.replace(/\/v1$/, '/portal/v1');
+  const headers = { authorization: `Bearer ${platform.key}` };
+  const found = await (await fetch(`${portal}/${instance}`, { headers })).json();
+  assert.equal(found.name, instance);
+  assert.equal(found.status.state, 'STATE_READY');
+  const other = await fetch(`${portal}/tenants/ug/projects/x/instances/y`, { headers });
+  assert.equal(other.status, 404);
+  assert.equal(other.headers.get('content-type'), 'application/problem+json');
+});
+
+test('idle services use less than 400 MB together', () => {
+  const status = platform.json(['status']);
+  assert.ok(status.memory_bytes > 10e6 && status.memory_bytes < 400e6, `${status.memory_bytes} bytes`);
+});
+
+const refused = (what, args, pattern, options = {}) =>
+  test(`refused with a reason: ${what}`, () => {
+    const before = ['models', 'listings', 'tenants'].map((kind) => platform.json(['get', kind]).items.length);
+    const artifacts = readdirSync(join(platform.state, 'artifacts')).sort();
+    const text = platform.allod(typeof args === 'function' ? args() : args, { status: options.status ?? 1, input: options.input });
+    assert.match(text, pattern);
+    assert.deepEqual(['models', 'listings', 'tenants'].map((kind) => platform.json(['get', kind]).items.length), before);
+    assert.deepEqual(readdirSync(join(platform.state, 'artifacts')).sort(), artifacts);
+  });
+
+const importBroken = (name, breakIt) => () => {
+  const path = join(platform.state, `${name}.gguf`);
+  copyFileSync(starter, path);
+  breakIt(path);
+  return ['import', path, '--model', name, '--license', 'Apache-2.0'];
+};
+const flip = (offset) => (path) => {
+  const bytes = readFileSync(path);
+  bytes[offset] ^= 0x80;
+  writeFileSync(path, bytes);
+};
+refused('a truncated model', importBroken('cut', (path) => truncateSync(path, 100_000)), /GGUF_[A-Z_]+/, { status: 2 });
+refused('a model with a flipped bit in its counts', importBroken('flipped', flip(15)), /GGUF_[A-Z_]+/, { status: 2 });
+refused('a file that is no model', importBroken('text', (path) => writeFileSync(path, 'not a model')), /GGUF_[A-Z_]+/, { status: 2 });
+
+const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${JSON.stringify(spec)}\n`;
+const offer = { version, licenseTerms: 'Apache-2.0', prices: [{ currencyCode: 'KES', promptPricePerMillion: '1', completionPricePerMillion: '1' }] };
+const wish = { listing: 'listings/starter-v1', variant: `${version}/variants/q4_k_m`, region: 'regions/ke-1' };
+const apply = ['apply', '-f', '-'];
+refused('an unknown field', apply, /standard input:4: spec\.regoin: unknown field; known are/, {
+  status: 2, input: document('Instance', `${project}/instances/x`, { ...wish, regoin: 'regions/ke-1' }),
+});
+refused('a price with 13 decimals', apply, /has 13 decimals/, {
+  status: 2,
+  input: document('Listing', 'listings/dear', { ...offer, prices: [{ currencyCode: 'KES', promptPricePerMillion: '0.0000000000001', completionPricePerMillion: '1' }] }),
+});
+refused('an unknown region', apply, /UNKNOWN_REGION/, {
+  input: document('Instance', `${project}/instances/x`, { ...wish, region: 'regions/mars-1' }),
+});
+test('refused with a reason: a region outside the residency', () => {
+  platform.allod(apply, {
+    input: [
+      document('Tenant', 'tenants/ug', { displayName: 'Uganda', currencyCode: 'KES', residency: ['ug'] }),
+      document('Project', 'tenants/ug/projects/p', { displayName: 'P' }),
+      document('BillingAccount', 'tenants/ug/billingAccount', { currencyCode: 'KES', creditLimit: '1' }),
+      document('Listing', 'listings/everywhere', offer),
+    ].join('---\n'),
+  });
+  const text = platform.allod(apply, {
+    status: 1,
+    input: document('Instance', 'tenants/ug/projects/p/instances/x', { ...wish, listing: 'listings/everywhere' }),
+  });
+  assert.match(text, /REGION_OUTSIDE_RESIDENCY/);
+  assert.equal(platform.json(['get', 'instances', 'tenants/ug/projects/p']).items.length, 0);
+});
+test('refused with a reason: an unknown key, a prompt longer than the context', async () => {
+  const unknown = await platform.chat('Hello', { key: platform.key.slice(0, -1) + (platform.key.endsWith('0') ? '1' : '0') });
+  assert.deepEqual([unknown.status, unknown.error.code], [401, 'invalid_api_key']);
+  const long = await platform.chat('maji '.repeat(20_000));
+  assert.deepEqual([long.status, long.error.code], [400, 'context_length_exceeded']);
+  // Nothing stays held for a request that was refused.
+  await eventually('no open reservation', () => platform.json(['ledger']).openReservationCount === '0');
+});
+
+test('after `allod down` and `allod up` the instance answers again, with no command', async () => {
+  const before = platform.usage().size;
+  platform.down();
+  platform.up();
+  const seen = await eventually('an answer', async () => {
+    const answer = await platform.chat('Where do I get a passport?');
+    return answer.done && answer;
+  });
+  assert.ok(seen.text.length > 0);
+  await eventually('its usage record', () => platform.usage().size === before + 1);
+});

@@ -1,0 +1,148 @@
+// A whole installation in a directory of its own, driven through the `allod` command line like a user would.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const source = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const bin = join(process.env.ALLOD_BUILD_DIR ?? join(source, 'build'), 'bin');
+
+export const project = 'tenants/ke/projects/services';
+export const instance = `${project}/instances/assistant`;
+export const version = 'models/starter/versions/v1';
+export const starter = join(source, 'inference/starter/starter-f16.gguf');
+
+// Runs until `check` gives something other than undefined or false.
+export async function eventually(what, check, { timeoutMs = 10_000, everyMs = 50 } = {}) {
+  const deadline = Date.now() + timeoutMs;
+  let last;
+  for (;;) {
+    try {
+      const result = await check();
+      if (result !== undefined && result !== false) return result;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms${last ? `; last: ${last.message}` : ''}`);
+    await sleep(everyMs);
+  }
+}
+
+export class Platform {
+  constructor() {
+    this.state = mkdtempSync(join(tmpdir(), 'allod-e2e-'));
+  }
+
+  // Runs `allod ARGS`; throws with its message unless it exits with `status`.
+  allod(args, { status = 0, input } = {}) {
+    const run = spawnSync(join(bin, 'allod'), ['--state', this.state, ...args], { encoding: 'utf8', input, timeout: 300_000 });
+    if (run.status !== status) {
+      throw new Error(`allod ${args.join(' ')}: exit ${run.status}, expected ${status}\n${run.stdout}${run.stderr}`);
+    }
+    return run.stdout + run.stderr;
+  }
+  json(args) {
+    const run = spawnSync(join(bin, 'allod'), ['--state', this.state, '-o', 'json', ...args], {
+      encoding: 'utf8', timeout: 300_000, maxBuffer: 256 << 20,
+    });
+    if (run.status !== 0) throw new Error(`allod ${args.join(' ')}: exit ${run.status}\n${run.stderr}`);
+    return JSON.parse(run.stdout);
+  }
+
+  up(...args) {
+    this.allod(['up', '--detach', ...args]);
+    this.base = this.json(['status']).base_url;
+  }
+  down() {
+    this.allod(['down']);
+  }
+  remove() {
+    try {
+      this.down();
+    } finally {
+      if (!process.env.ALLOD_KEEP_STATE) rmSync(this.state, { recursive: true, force: true });
+    }
+  }
+
+  // Imports the starter model, compresses it, and gives Kenya an instance and a key.
+  provision() {
+    this.allod(['import', starter, '--model', 'starter', '--license', 'Apache-2.0', '--compress', 'Q8_0,Q4_K_M']);
+    this.allod(['apply', '-f', join(source, 'deploy/examples/kenya.yaml')]);
+    this.allod(['create-key', project]);
+    this.keyFile = join(this.state, 'keys/ke-services.key');
+    this.key = readFileSync(this.keyFile, 'utf8').trim();
+  }
+
+  pid(name) {
+    const status = JSON.parse(readFileSync(join(this.state, 'run/status.json'), 'utf8'));
+    return status.processes.find((process) => process.name === name)?.pid;
+  }
+  // Workers are children of the node agent.
+  workerPids() {
+    const node = this.pid('node');
+    const tasks = spawnSync('ps', ['-o', 'pid=,comm=', '--ppid', String(node)], { encoding: 'utf8' }).stdout;
+    return tasks.split('\n').filter((line) => line.includes('allod-worker')).map((line) => Number(line.trim().split(/\s+/)[0]));
+  }
+
+  writeFile(name, content) {
+    const path = join(this.state, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  // One streamed chat as a bare HTTP client sees it. Never throws: tells how far it came.
+  async chat(content, { maxTokens = 64, signal, key = this.key } = {}) {
+    const seen = { status: 0, requestId: undefined, text: '', deltas: 0, usage: undefined, done: false, error: undefined };
+    try {
+      const response = await fetch(`${this.base}/chat/completions`, {
+        method: 'POST',
+        signal,
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({
+          model: 'assistant', stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: maxTokens,
+          messages: [{ role: 'user', content }],
+        }),
+      });
+      seen.status = response.status;
+      seen.requestId = response.headers.get('x-request-id');
+      if (!response.ok) {
+        seen.error = (await response.json()).error;
+        return seen;
+      }
+      let rest = '';
+      const decoder = new TextDecoder();
+      for await (const bytes of response.body) {
+        rest += decoder.decode(bytes, { stream: true });
+        const events = rest.split('\n\n');
+        rest = events.pop();
+        for (const event of events) {
+          if (!event.startsWith('data: ')) continue;
+          if (event === 'data: [DONE]') {
+            seen.done = true;
+            continue;
+          }
+          const chunk = JSON.parse(event.slice(6));
+          if (chunk.error) seen.error = chunk.error;
+          if (chunk.usage) seen.usage = chunk.usage;
+          const text = chunk.choices?.[0]?.delta?.content;
+          if (text) {
+            seen.text += text;
+            seen.deltas += 1;
+          }
+        }
+      }
+    } catch (error) {
+      seen.error ??= { message: error.message, code: 'connection' };
+    }
+    return seen;
+  }
+
+  usage(limit = 100_000) {
+    return new Map(this.json(['usage', 'tenants/ke', '--limit', String(limit)]).items.map((r) => [r.name.split('/').pop(), r]));
+  }
+}
+
+export { bin, sleep, spawn };

@@ -1,0 +1,28 @@
+#include "services/billing/audit.h"
+
+namespace allod::billing {
+namespace {
+
+void AddMismatch(LedgerReport& report, std::string name) {
+  if (report.mismatches.size() < kMismatchesMax) report.mismatches.push_back(std::move(name));
+}
+
+}  // namespace
+
+Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit) {
+  for (const TenantAudit::Account& account : audit.accounts) {
+    Amount& sum = report.sums[account.currency_code];
+    ALLOD_TRY(sum, Add(sum, account.kept_balance));
+    if (account.kept_balance != account.balance || account.kept_held != account.held) {
+      AddMismatch(report, tenant_name + "/ledgerAccounts/" + account.code);
+    }
+  }
+  if (audit.open_hold_count != audit.open_reservation_count) AddMismatch(report, tenant_name + "/openReservations");
+  if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
+  report.transfer_count += audit.transfer_count;
+  report.usage_record_count += audit.usage_record_count;
+  report.open_reservation_count += audit.open_hold_count;
+  return {};
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,27 @@
+// The verdict on the books of all tenants, put together tenant by tenant. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "services/billing/store.h"
+
+namespace allod::billing {
+
+struct LedgerReport {
+  std::map<std::string, Amount> sums;   // kept balances by currency; each zero or the books are broken
+  std::vector<std::string> mismatches;  // resource names; at most kMismatchesMax
+  std::int64_t transfer_count = 0;
+  std::int64_t usage_record_count = 0;
+  std::int64_t open_reservation_count = 0;
+};
+
+inline constexpr std::size_t kMismatchesMax = 1000;
+
+// Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
+// `{tenant}/openReservations` when the expirer's list is not the set of open holds, and `{tenant}/usageRecords` when
+// the cost of the records is not what was posted. OUT_OF_RANGE when a sum leaves 38 digits.
+Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
+
+}  // namespace allod::billing

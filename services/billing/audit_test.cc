@@ -1,0 +1,63 @@
+#include "services/billing/audit.h"
+
+#include <gtest/gtest.h>
+
+namespace allod::billing {
+namespace {
+
+TenantAudit::Account Account(const char* code, std::int64_t kept, std::int64_t held = 0) {
+  return {.code = code,
+          .currency_code = "KES",
+          .kept_balance = Amount::FromPico(kept),
+          .kept_held = Amount::FromPico(held),
+          .balance = Amount::FromPico(kept),
+          .held = Amount::FromPico(held)};
+}
+
+TenantAudit SoundBooks() {
+  return {.accounts = {Account("receivable", -70, 30), Account("usage-revenue", 70)},
+          .transfer_count = 5,
+          .usage_record_count = 2,
+          .open_hold_count = 1,
+          .open_reservation_count = 1,
+          .posted_usage = Amount::FromPico(70),
+          .recorded_usage = Amount::FromPico(70)};
+}
+
+TEST(LedgerReport, AddsUpTenants) {
+  LedgerReport report;
+  ASSERT_TRUE(AddTenant(report, "tenants/ke", SoundBooks()));
+  ASSERT_TRUE(AddTenant(report, "tenants/tz", SoundBooks()));
+  EXPECT_EQ(report.sums.at("KES"), Amount());
+  EXPECT_TRUE(report.mismatches.empty());
+  EXPECT_EQ(report.transfer_count, 10);
+  EXPECT_EQ(report.usage_record_count, 4);
+  EXPECT_EQ(report.open_reservation_count, 2);
+}
+
+TEST(LedgerReport, NamesEveryKindOfBreakage) {
+  const auto mismatch = [](auto damage) {
+    TenantAudit audit = SoundBooks();
+    damage(audit);
+    LedgerReport report;
+    EXPECT_TRUE(AddTenant(report, "tenants/ke", audit));
+    return report.mismatches.empty() ? std::string() : report.mismatches.at(0);
+  };
+  EXPECT_EQ(mismatch([](auto& a) { a.accounts[0].kept_balance = Amount::FromPico(-69); }),
+            "tenants/ke/ledgerAccounts/receivable");
+  EXPECT_EQ(mismatch([](auto& a) { a.accounts[0].kept_held = Amount(); }), "tenants/ke/ledgerAccounts/receivable");
+  EXPECT_EQ(mismatch([](auto& a) { a.accounts[1].balance = Amount(); }), "tenants/ke/ledgerAccounts/usage-revenue");
+  EXPECT_EQ(mismatch([](auto& a) { a.open_reservation_count = 0; }), "tenants/ke/openReservations");
+  EXPECT_EQ(mismatch([](auto& a) { a.recorded_usage = Amount::FromPico(71); }), "tenants/ke/usageRecords");
+}
+
+TEST(LedgerReport, ShowsASumThatIsNotZero) {
+  TenantAudit audit = SoundBooks();
+  audit.accounts[1].kept_balance = Amount::FromPico(71);
+  LedgerReport report;
+  ASSERT_TRUE(AddTenant(report, "tenants/ke", audit));
+  EXPECT_EQ(report.sums.at("KES").pico(), 1);
+}
+
+}  // namespace
+}  // namespace allod::billing

@@ -1,0 +1,27 @@
+// RPCs of BillingAccountService. Thread-safe; borrows the store, the tenant directory and the clock.
+#pragma once
+
+#include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "services/billing/store.h"
+#include "services/billing/tenant_directory.h"
+#include "services/common/clock.h"
+
+namespace allod::billing {
+
+class BillingAccountServiceImpl final : public v1::BillingAccountService::Service {
+ public:
+  BillingAccountServiceImpl(Store& store, TenantDirectory& tenants, const Clock& clock)
+      : store_(store), tenants_(tenants), clock_(clock) {}
+
+  grpc::Status SetBillingAccount(grpc::ServerContext* context, const v1::SetBillingAccountRequest* request,
+                                 v1::BillingAccount* response) override;
+  grpc::Status GetBillingAccount(grpc::ServerContext* context, const v1::GetBillingAccountRequest* request,
+                                 v1::BillingAccount* response) override;
+
+ private:
+  Store& store_;
+  TenantDirectory& tenants_;
+  const Clock& clock_;
+};
+
+}  // namespace allod::billing

@@ -1,0 +1,47 @@
+// Protocol messages to domain values and back. Everything that comes in is checked here: names, ids, amounts, times,
+// and that names lie below the tenant that they are given for. INVALID_ARGUMENT names the field.
+#pragma once
+
+#include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/invoice.pb.h"
+#include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/price_book.pb.h"
+#include "allod/billing/v1/usage.pb.h"
+#include "services/billing/decide.h"
+#include "services/billing/domain.h"
+#include "services/billing/store.h"
+#include "services/common/page_token.h"
+
+namespace allod::billing {
+
+namespace pb = ::allod::billing::v1;
+
+pb::Money ToProto(Amount amount, const std::string& currency_code);
+
+Result<PriceBook> FromProto(const pb::PriceBook& book);
+pb::PriceBook ToProto(const PriceBook& book);
+// From `priceBooks/{uuid}`.
+Result<Uuid> PriceBookId(std::string_view field, const std::string& name);
+
+// The `tenants/{tenant}` of `tenants/{tenant}/billingAccount`.
+Result<std::string> TenantOfAccount(const std::string& name);
+// `currency_code` of the account may be empty: the tenant's.
+Result<SetAccountCommand> FromProto(const pb::SetBillingAccountRequest& request, const std::string& tenant_currency);
+pb::BillingAccount ToProto(const BillingAccount& account);
+
+Result<ReserveCommand> FromProto(const pb::ReserveRequest& request);
+Result<SettleCommand> FromProto(const pb::SettleRequest& request);
+pb::UsageRecord ToProto(const UsageRecord& record, const std::string& tenant_name);
+
+// The query of a page; `limit` is one more than the page's size.
+struct UsagePage {
+  PageRequest page;
+  UsageQuery query;
+};
+Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request);
+
+pb::LedgerAccount ToProto(const LedgerAccount& account, const std::string& tenant_name);
+pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, const std::vector<InvoiceLine>& lines,
+                    Amount total);
+
+}  // namespace allod::billing

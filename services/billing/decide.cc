@@ -1,0 +1,168 @@
+#include "services/billing/decide.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace allod::billing {
+namespace {
+
+bool SamePayload(const Reservation& r, const ReserveCommand& c) {
+  return r.instance == c.instance && r.variant == c.variant && r.price_book == c.price_book && r.api_key == c.api_key &&
+         r.prompt_tokens_max == c.prompt_tokens_max && r.completion_tokens_max == c.completion_tokens_max &&
+         r.expire_time == c.expire_time;
+}
+
+bool SamePayload(const UsageRecord& u, const SettleCommand& c) {
+  return u.outcome == c.outcome && u.prompt_tokens == c.prompt_tokens && u.completion_tokens == c.completion_tokens;
+}
+
+std::unexpected<Error> Reused(Uuid request_id, std::string_view earlier) {
+  return Fail(Code::kAlreadyExists, "REQUEST_ID_REUSED",
+              fmt::format("request_id: {} was already used for another {}; a new request needs a new id",
+                          request_id.ToString(), earlier));
+}
+
+Status CheckTokens(std::string_view field, std::int64_t tokens) {
+  if (tokens < 0 || tokens > kTokensMax) {
+    return InvalidArgument("INVALID_TOKEN_COUNT", fmt::format("{}: {} is not from 0 to {}", field, tokens, kTokensMax));
+  }
+  return {};
+}
+
+// Only for a new reservation: a replay may come at any time.
+Status CheckTimes(const ReserveCommand& command, Time now) {
+  ALLOD_TRY(const Time admitted, TimeOfRequestId(command.request_id));
+  if (admitted < now - kRequestIdSkewMax || admitted > now + kRequestIdSkewMax) {
+    return InvalidArgument(
+        "INVALID_REQUEST_ID",
+        fmt::format("request_id: the time in {} is more than {} minutes from the server's clock; make "
+                    "the id when the request is admitted and check the clocks",
+                    command.request_id.ToString(), kRequestIdSkewMax.count()));
+  }
+  if (command.expire_time <= now || command.expire_time > now + kReservationLifetimeMax) {
+    return InvalidArgument("INVALID_EXPIRE_TIME", fmt::format("expire_time: must be in the future and within {} hours",
+                                                              kReservationLifetimeMax.count()));
+  }
+  return {};
+}
+
+Status CheckFunds(const BillingAccount& account, Amount hold) {
+  ALLOD_TRY(const Amount used, Add(account.posted, account.held));
+  ALLOD_TRY(const Amount needed, Add(used, hold));
+  if (needed <= account.credit_limit) return {};
+  return Fail(
+      Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
+      fmt::format("{}: the request may cost {} {}, but of the credit limit of {} are {} owed and {} held by requests "
+                  "in flight; lower max_tokens, wait for running requests, or ask the operator for a higher limit",
+                  account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
+                  account.posted.ToString(), account.held.ToString()));
+}
+
+}  // namespace
+
+Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCommand& command, Time now) {
+  if (state.existing) {
+    if (!SamePayload(*state.existing, command)) return Reused(command.request_id, "reservation");
+    return ReserveDecision{.reservation = *state.existing, .replay = true};
+  }
+  ALLOD_CHECK_OK(CheckTokens("prompt_tokens_max", command.prompt_tokens_max));
+  ALLOD_CHECK_OK(CheckTokens("completion_tokens_max", command.completion_tokens_max));
+  ALLOD_CHECK_OK(CheckTimes(command, now));
+  if (!state.account) {
+    return FailedPrecondition("NO_BILLING_ACCOUNT",
+                              "tenant: has no billing account; the operator opens one with SetBillingAccount");
+  }
+  if (!state.price) {
+    return FailedPrecondition(
+        "PRICE_NOT_FOUND",
+        state.price_book_exists
+            ? fmt::format("price_book: {} has no price in {} for the variant '{}' and none for every variant",
+                          command.price_book.ToString(), state.account->currency_code, VariantId(command.variant))
+            : fmt::format("price_book: {} does not exist", command.price_book.ToString()));
+  }
+  ALLOD_TRY(const Amount hold, Cost(state.price->prompt, command.prompt_tokens_max, state.price->completion,
+                                    command.completion_tokens_max));
+  ALLOD_CHECK_OK(CheckFunds(*state.account, hold));
+  return ReserveDecision{.reservation = {.tenant = command.tenant,
+                                         .request_id = command.request_id,
+                                         .instance = command.instance,
+                                         .variant = command.variant,
+                                         .price_book = command.price_book,
+                                         .api_key = command.api_key,
+                                         .prompt_tokens_max = command.prompt_tokens_max,
+                                         .completion_tokens_max = command.completion_tokens_max,
+                                         .currency_code = state.account->currency_code,
+                                         .prompt_price = state.price->prompt,
+                                         .completion_price = state.price->completion,
+                                         .hold = hold,
+                                         .expire_time = command.expire_time}};
+}
+
+bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
+  switch (outcome) {
+    case Outcome::kFault:
+      return false;
+    case Outcome::kClientCancelled:
+    case Outcome::kGatewayLost:
+      return completion_tokens > 0;
+    case Outcome::kCompleted:
+      return true;
+  }
+  std::abort();
+}
+
+Result<SettleDecision> DecideSettle(const SettleState& state, const SettleCommand& command, Time now) {
+  if (state.record) {
+    if (!SamePayload(*state.record, command)) return Reused(command.request_id, "settlement");
+    return SettleDecision{.record = *state.record, .replay = true};
+  }
+  if (!state.reservation) {
+    return Fail(Code::kNotFound, "RESERVATION_NOT_FOUND",
+                fmt::format("request_id: {} was never reserved for this tenant", command.request_id.ToString()));
+  }
+  const Reservation& reservation = *state.reservation;
+  ALLOD_CHECK_OK(CheckTokens("prompt_tokens", command.prompt_tokens));
+  ALLOD_CHECK_OK(CheckTokens("completion_tokens", command.completion_tokens));
+  if (command.prompt_tokens > reservation.prompt_tokens_max ||
+      command.completion_tokens > reservation.completion_tokens_max) {
+    return InvalidArgument("SETTLEMENT_EXCEEDS_RESERVATION",
+                           fmt::format("request_id: {} settles {} prompt and {} completion tokens, but {} and {} were "
+                                       "reserved",
+                                       command.request_id.ToString(), command.prompt_tokens, command.completion_tokens,
+                                       reservation.prompt_tokens_max, reservation.completion_tokens_max));
+  }
+  if (state.hold == HoldState::kPosted || state.hold == HoldState::kVoided) {
+    return Internal(fmt::format("request {} has a settled hold but no usage record", command.request_id.ToString()));
+  }
+  ALLOD_TRY(const Time admit_time, TimeOfRequestId(command.request_id));
+  const bool billed = IsBilled(command.outcome, command.completion_tokens);
+  Amount cost;
+  if (billed) {
+    ALLOD_TRY(cost, Cost(reservation.prompt_price, command.prompt_tokens, reservation.completion_price,
+                         command.completion_tokens));
+  }
+  const bool late = state.hold == HoldState::kExpired;
+  const bool free = cost == Amount();
+  return SettleDecision{.record = {.tenant = command.tenant,
+                                   .request_id = command.request_id,
+                                   .instance = reservation.instance,
+                                   .variant = reservation.variant,
+                                   .price_book = reservation.price_book,
+                                   .api_key = reservation.api_key,
+                                   .outcome = command.outcome,
+                                   .prompt_tokens = command.prompt_tokens,
+                                   .completion_tokens = command.completion_tokens,
+                                   .currency_code = reservation.currency_code,
+                                   .prompt_price = reservation.prompt_price,
+                                   .completion_price = reservation.completion_price,
+                                   .billed = billed,
+                                   .cost = cost,
+                                   .admit_time = admit_time,
+                                   .settle_time = std::chrono::floor<std::chrono::microseconds>(now)},
+                        .transfer = late ? (free ? SettleTransfer::kNone : SettleTransfer::kLatePost)
+                                         : (free ? SettleTransfer::kVoid : SettleTransfer::kPost)};
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,83 @@
+// The two decisions about money: may a request be admitted, and what does it cost in the end.
+//
+// Pure functions of a snapshot of the tenant's books, a command and the time. A store reads the snapshot under the
+// tenant's lock, calls one of these, and writes what it returns in the same transaction; so the fake and PostgreSQL
+// cannot disagree. docs/billing-contract.md states the same rules for customers.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "services/billing/domain.h"
+
+namespace allod::billing {
+
+// A request to hold the worst-case cost. Names are well formed and lie below `tenant_name` (convert.cc sees to it).
+struct ReserveCommand {
+  TenantId tenant;
+  Uuid request_id;
+  std::string instance;
+  std::string variant;
+  Uuid price_book;
+  std::string api_key;
+  std::int64_t prompt_tokens_max = 0;
+  std::int64_t completion_tokens_max = 0;
+  Time expire_time;  // whole microseconds
+};
+
+struct ReserveState {
+  std::optional<BillingAccount> account;
+  bool price_book_exists = false;
+  std::optional<TokenPrice> price;      // what FindPrice gives in the account's currency
+  std::optional<Reservation> existing;  // with the same request id
+};
+
+struct ReserveDecision {
+  Reservation reservation;
+  bool replay = false;  // nothing is to be written
+};
+
+// FAILED_PRECONDITION / NO_BILLING_ACCOUNT, PRICE_NOT_FOUND; RESOURCE_EXHAUSTED / INSUFFICIENT_FUNDS;
+// ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / INVALID_REQUEST_ID, INVALID_TOKEN_COUNT, INVALID_EXPIRE_TIME.
+Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCommand& command, Time now);
+
+struct SettleCommand {
+  TenantId tenant;
+  Uuid request_id;
+  Outcome outcome = Outcome::kCompleted;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+};
+
+// What happened to the pending transfer of a reservation.
+enum class HoldState { kOpen, kPosted, kVoided, kExpired };
+
+struct SettleState {
+  std::optional<Reservation> reservation;
+  HoldState hold = HoldState::kOpen;
+  std::optional<UsageRecord> record;
+};
+
+// The one transfer that goes with a usage record.
+enum class SettleTransfer {
+  kPost,      // the hold becomes a debt of the record's cost, the rest is released
+  kVoid,      // nothing to pay, the hold is released
+  kLatePost,  // the hold had expired: the cost is posted directly
+  kNone,      // the hold had expired and nothing is to pay
+};
+
+struct SettleDecision {
+  UsageRecord record;
+  SettleTransfer transfer = SettleTransfer::kNone;
+  bool replay = false;  // nothing is to be written
+};
+
+// NOT_FOUND / RESERVATION_NOT_FOUND; INVALID_ARGUMENT / SETTLEMENT_EXCEEDS_RESERVATION, INVALID_TOKEN_COUNT;
+// ALREADY_EXISTS / REQUEST_ID_REUSED.
+Result<SettleDecision> DecideSettle(const SettleState& state, const SettleCommand& command, Time now);
+
+// Whether a request that ended so is billed at all: a fault never is, and neither is an interrupted one of which no
+// token arrived.
+bool IsBilled(Outcome outcome, std::int64_t completion_tokens);
+
+}  // namespace allod::billing

@@ -1,0 +1,225 @@
+#include "services/billing/decide.h"
+
+#include <gtest/gtest.h>
+
+namespace allod::billing {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Time kNow = std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + 18h;
+const TenantId kTenant = TenantId::FromName("tenants/ke").value();
+
+ReserveCommand Command() {
+  return {.tenant = kTenant,
+          .request_id = Uuid::V7(kNow),
+          .instance = "tenants/ke/projects/p/instances/i",
+          .variant = "models/m/versions/v/variants/q4_k_m",
+          .price_book = Uuid::FromName("priceBooks/x"),
+          .api_key = "tenants/ke/projects/p/apiKeys/k",
+          .prompt_tokens_max = 10,
+          .completion_tokens_max = 100,
+          .expire_time = kNow + 10min};
+}
+
+// Ten for the prompt's tokens and 200 for the completion's, at most.
+ReserveState State(std::int64_t limit, std::int64_t posted = 0, std::int64_t held = 0) {
+  return {.account = BillingAccount{.tenant = kTenant,
+                                    .tenant_name = "tenants/ke",
+                                    .currency_code = "KES",
+                                    .credit_limit = Amount::FromPico(limit),
+                                    .posted = Amount::FromPico(posted),
+                                    .held = Amount::FromPico(held)},
+          .price_book_exists = true,
+          .price = TokenPrice{"KES", "", Amount::FromPico(1), Amount::FromPico(2)}};
+}
+
+TEST(DecideReserve, HoldsTheWorstCase) {
+  const auto decision = DecideReserve(State(1000), Command(), kNow).value();
+  EXPECT_FALSE(decision.replay);
+  EXPECT_EQ(decision.reservation.hold.pico(), 210);
+  EXPECT_EQ(decision.reservation.prompt_price.pico(), 1);
+  EXPECT_EQ(decision.reservation.completion_price.pico(), 2);
+  EXPECT_EQ(decision.reservation.currency_code, "KES");
+}
+
+struct FundsCase {
+  std::int64_t limit, posted, held;
+  bool admitted;
+};
+
+TEST(DecideReserve, AdmitsUpToTheLimitAndNotAUnitMore) {
+  for (const FundsCase& c : {FundsCase{210, 0, 0, true},
+                             {209, 0, 0, false},
+                             {310, 100, 0, true},
+                             {309, 100, 0, false},
+                             {310, 0, 100, true},
+                             {309, 0, 100, false},
+                             {410, 100, 100, true},
+                             {409, 100, 100, false},
+                             {0, 0, 0, false},
+                             {100, 500, 0, false}}) {
+    const auto decision = DecideReserve(State(c.limit, c.posted, c.held), Command(), kNow);
+    EXPECT_EQ(decision.has_value(), c.admitted) << c.limit << " " << c.posted << " " << c.held;
+    if (!decision) {
+      EXPECT_EQ(decision.error().code, Code::kResourceExhausted);
+      EXPECT_EQ(decision.error().reason, "INSUFFICIENT_FUNDS");
+    }
+  }
+}
+
+TEST(DecideReserve, SaysTheNumbersWhenFundsAreShort) {
+  const Error error = DecideReserve(State(100'000'000, 99'000'000, 999'900), Command(), kNow).error();
+  for (const char* text : {"tenants/ke", "0.00000000021 KES", "0.0001", "0.000099", "0.0000009999"}) {
+    EXPECT_NE(error.message.find(text), std::string::npos) << text << " in " << error.message;
+  }
+}
+
+TEST(DecideReserve, NeedsAnAccountAndAPrice) {
+  ReserveState no_account = State(1000);
+  no_account.account.reset();
+  EXPECT_EQ(DecideReserve(no_account, Command(), kNow).error().reason, "NO_BILLING_ACCOUNT");
+  ReserveState no_price = State(1000);
+  no_price.price.reset();
+  EXPECT_EQ(DecideReserve(no_price, Command(), kNow).error().reason, "PRICE_NOT_FOUND");
+  no_price.price_book_exists = false;
+  EXPECT_EQ(DecideReserve(no_price, Command(), kNow).error().reason, "PRICE_NOT_FOUND");
+}
+
+TEST(DecideReserve, RefusesCountsAndTimesOutOfBounds) {
+  const auto reason = [](auto change) {
+    ReserveCommand command = Command();
+    change(command);
+    const auto decision = DecideReserve(State(1000), command, kNow);
+    return decision ? std::string("admitted") : decision.error().reason;
+  };
+  EXPECT_EQ(reason([](auto& c) { c.prompt_tokens_max = -1; }), "INVALID_TOKEN_COUNT");
+  EXPECT_EQ(reason([](auto& c) { c.completion_tokens_max = kTokensMax + 1; }), "INVALID_TOKEN_COUNT");
+  EXPECT_EQ(reason([](auto& c) { c.expire_time = kNow; }), "INVALID_EXPIRE_TIME");
+  EXPECT_EQ(reason([](auto& c) { c.expire_time = kNow + 24h + 1us; }), "INVALID_EXPIRE_TIME");
+  EXPECT_EQ(reason([](auto& c) { c.expire_time = kNow + 24h; }), "admitted");
+  EXPECT_EQ(reason([](auto& c) { c.request_id = Uuid::V7(kNow - 16min); }), "INVALID_REQUEST_ID");
+  EXPECT_EQ(reason([](auto& c) { c.request_id = Uuid::V7(kNow + 16min); }), "INVALID_REQUEST_ID");
+  EXPECT_EQ(reason([](auto& c) { c.request_id = Uuid::V7(kNow - 14min); }), "admitted");
+  EXPECT_EQ(reason([](auto& c) { c.request_id = Uuid::FromName("x"); }), "INVALID_REQUEST_ID");
+}
+
+TEST(DecideReserve, RepeatsItsAnswerYearsLaterAndWhenFundsHaveGone) {
+  const ReserveCommand command = Command();
+  ReserveState state = State(0);
+  state.existing = DecideReserve(State(1000), command, kNow)->reservation;
+  const auto decision = DecideReserve(state, command, kNow + 24h * 3650);
+  ASSERT_TRUE(decision) << decision.error().message;
+  EXPECT_TRUE(decision->replay);
+  EXPECT_EQ(decision->reservation.hold.pico(), 210);
+}
+
+TEST(DecideReserve, RefusesTheSameIdForAnythingElse) {
+  const ReserveCommand command = Command();
+  ReserveState state = State(1000);
+  state.existing = DecideReserve(state, command, kNow)->reservation;
+  const auto reason = [&](auto change) {
+    ReserveCommand other = command;
+    change(other);
+    const auto decision = DecideReserve(state, other, kNow);
+    return decision ? std::string("repeated") : decision.error().reason;
+  };
+  EXPECT_EQ(reason([](auto&) {}), "repeated");
+  EXPECT_EQ(reason([](auto& c) { c.instance += "2"; }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { c.variant += "2"; }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { c.api_key.clear(); }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { c.price_book = Uuid::FromName("priceBooks/y"); }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { --c.prompt_tokens_max; }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { ++c.completion_tokens_max; }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](auto& c) { c.expire_time += 1us; }), "REQUEST_ID_REUSED");
+}
+
+SettleState Reserved(HoldState hold = HoldState::kOpen, const ReserveCommand& command = Command()) {
+  return {.reservation = DecideReserve(State(1000), command, kNow)->reservation, .hold = hold};
+}
+
+SettleCommand Settlement(const SettleState& state, Outcome outcome, std::int64_t prompt, std::int64_t completion) {
+  return {.tenant = kTenant,
+          .request_id = state.reservation->request_id,
+          .outcome = outcome,
+          .prompt_tokens = prompt,
+          .completion_tokens = completion};
+}
+
+struct OutcomeCase {
+  const char* says;
+  Outcome outcome;
+  std::int64_t prompt, completion;
+  std::int64_t cost;
+  SettleTransfer in_time, late;
+};
+
+TEST(DecideSettle, BillsWhatTheContractSays) {
+  using enum SettleTransfer;
+  for (const OutcomeCase& c : {
+           OutcomeCase{"a whole answer", Outcome::kCompleted, 10, 100, 210, kPost, kLatePost},
+           {"a short answer", Outcome::kCompleted, 7, 3, 13, kPost, kLatePost},
+           {"an answer that ended at once", Outcome::kCompleted, 7, 0, 7, kPost, kLatePost},
+           {"nothing in, nothing out", Outcome::kCompleted, 0, 0, 0, kVoid, kNone},
+           {"the client left before any token", Outcome::kClientCancelled, 7, 0, 0, kVoid, kNone},
+           {"the client left after one token", Outcome::kClientCancelled, 7, 1, 9, kPost, kLatePost},
+           {"our fault", Outcome::kFault, 7, 50, 0, kVoid, kNone},
+           {"the gateway died before any token", Outcome::kGatewayLost, 7, 0, 0, kVoid, kNone},
+           {"the gateway died after four tokens", Outcome::kGatewayLost, 7, 4, 15, kPost, kLatePost},
+       }) {
+    for (const bool late : {false, true}) {
+      const SettleState state = Reserved(late ? HoldState::kExpired : HoldState::kOpen);
+      const auto decision =
+          DecideSettle(state, Settlement(state, c.outcome, c.prompt, c.completion), kNow + 1s).value();
+      EXPECT_EQ(decision.record.cost.pico(), c.cost) << c.says;
+      EXPECT_EQ(decision.transfer, late ? c.late : c.in_time) << c.says;
+      EXPECT_EQ(decision.record.prompt_tokens, c.prompt) << c.says;
+      EXPECT_EQ(decision.record.completion_tokens, c.completion) << c.says;
+      EXPECT_EQ(decision.record.admit_time, kNow);
+      EXPECT_EQ(decision.record.settle_time, kNow + 1s);
+      EXPECT_FALSE(decision.replay);
+    }
+  }
+}
+
+TEST(DecideSettle, RefusesMoreThanWasReserved) {
+  const SettleState state = Reserved();
+  const auto reason = [&](std::int64_t prompt, std::int64_t completion) {
+    return DecideSettle(state, Settlement(state, Outcome::kFault, prompt, completion), kNow).error().reason;
+  };
+  EXPECT_EQ(reason(11, 0), "SETTLEMENT_EXCEEDS_RESERVATION");
+  EXPECT_EQ(reason(0, 101), "SETTLEMENT_EXCEEDS_RESERVATION");
+  EXPECT_EQ(reason(-1, 0), "INVALID_TOKEN_COUNT");
+  EXPECT_EQ(reason(0, -1), "INVALID_TOKEN_COUNT");
+}
+
+TEST(DecideSettle, RefusesWhatWasNeverReserved) {
+  const Error error = DecideSettle({}, {.tenant = kTenant, .request_id = Uuid::V7(kNow)}, kNow).error();
+  EXPECT_EQ(error.code, Code::kNotFound);
+  EXPECT_EQ(error.reason, "RESERVATION_NOT_FOUND");
+}
+
+TEST(DecideSettle, RepeatsItsFirstAnswerAndRefusesAnother) {
+  SettleState state = Reserved();
+  const SettleCommand command = Settlement(state, Outcome::kCompleted, 7, 3);
+  state.record = DecideSettle(state, command, kNow)->record;
+  state.hold = HoldState::kPosted;
+  const auto again = DecideSettle(state, command, kNow + 24h * 3650).value();
+  EXPECT_TRUE(again.replay);
+  EXPECT_EQ(again.record.settle_time, kNow);
+  for (const SettleCommand& other :
+       {Settlement(state, Outcome::kFault, 7, 3), Settlement(state, Outcome::kCompleted, 8, 3),
+        Settlement(state, Outcome::kCompleted, 7, 4)}) {
+    EXPECT_EQ(DecideSettle(state, other, kNow).error().reason, "REQUEST_ID_REUSED");
+  }
+}
+
+TEST(DecideSettle, ReportsBooksThatContradictThemselves) {
+  for (const HoldState hold : {HoldState::kPosted, HoldState::kVoided}) {
+    const SettleState state = Reserved(hold);
+    EXPECT_EQ(DecideSettle(state, Settlement(state, Outcome::kCompleted, 1, 1), kNow).error().code, Code::kInternal);
+  }
+}
+
+}  // namespace
+}  // namespace allod::billing

@@ -1,0 +1,144 @@
+#include "services/billing/domain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+namespace allod::billing {
+namespace {
+
+using std::chrono::milliseconds;
+
+Status CheckPrice(const TokenPrice& price, std::size_t row) {
+  const std::string field = fmt::format("price_book.prices[{}]", row);
+  if (auto known = MinorUnitDecimals(field + ".currency_code", price.currency_code); !known) {
+    return std::unexpected(known.error());
+  }
+  if (!price.variant_id.empty()) ALLOD_CHECK_OK(CheckId(field + ".variant_id", price.variant_id));
+  for (const Amount amount : {price.prompt, price.completion}) {
+    if (amount < Amount() || amount > kTokenPriceMax) {
+      return InvalidArgument("PRICE_OUT_OF_RANGE",
+                             field + ": a price per million tokens must be from 0 to 1000000000 currency units");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PriceBook> CheckPriceBook(PriceBook book) {
+  if (book.id.is_nil()) return InvalidArgument("INVALID_PRICE_BOOK", "price_book.name: the nil UUID is no id");
+  if (book.prices.empty() || book.prices.size() > kPricesPerBookMax) {
+    return InvalidArgument("INVALID_PRICE_BOOK", fmt::format("price_book.prices: {} rows; give 1 to {}",
+                                                             book.prices.size(), kPricesPerBookMax));
+  }
+  for (std::size_t i = 0; i < book.prices.size(); ++i) ALLOD_CHECK_OK(CheckPrice(book.prices[i], i));
+  std::ranges::sort(book.prices);
+  const auto same_key = [](const TokenPrice& a, const TokenPrice& b) {
+    return a.currency_code == b.currency_code && a.variant_id == b.variant_id;
+  };
+  if (const auto twice = std::ranges::adjacent_find(book.prices, same_key); twice != book.prices.end()) {
+    return InvalidArgument("DUPLICATE_PRICE",
+                           fmt::format("price_book.prices: two rows for currency {} and variant '{}'",
+                                       twice->currency_code, twice->variant_id));
+  }
+  return book;
+}
+
+bool SameContent(const PriceBook& a, const PriceBook& b) {
+  return a.id == b.id && a.listing == b.listing && a.prices == b.prices;
+}
+
+std::optional<TokenPrice> FindPrice(const std::vector<TokenPrice>& prices, std::string_view currency_code,
+                                    std::string_view variant_id) {
+  std::optional<TokenPrice> fallback;
+  for (const TokenPrice& price : prices) {
+    if (price.currency_code != currency_code) continue;
+    if (price.variant_id == variant_id) return price;
+    if (price.variant_id.empty()) fallback = price;
+  }
+  return fallback;
+}
+
+std::string VariantId(std::string_view variant) {
+  return std::string(variant.substr(variant.rfind('/') + 1));  // npos + 1 == 0: no slash, the whole name
+}
+
+Result<Amount> Cost(Amount prompt_price, std::int64_t prompt_tokens, Amount completion_price,
+                    std::int64_t completion_tokens) {
+  ALLOD_TRY(const Amount prompt, Multiply(prompt_price, prompt_tokens));
+  ALLOD_TRY(const Amount completion, Multiply(completion_price, completion_tokens));
+  return Add(prompt, completion);
+}
+
+Result<Time> TimeOfRequestId(Uuid id) {
+  const auto& bytes = id.bytes();
+  if ((bytes[6] >> 4) != 7 || (bytes[8] >> 6) != 2) {
+    return InvalidArgument("INVALID_REQUEST_ID",
+                           fmt::format("request_id: {} is not a version 7 UUID (RFC 9562)", id.ToString()));
+  }
+  std::int64_t ms = 0;
+  for (int i = 0; i < 6; ++i) ms = ms << 8 | bytes[i];
+  if (ms >= std::int64_t{1} << 43) {  // the year 2248; later ones would overflow a clock that counts nanoseconds
+    return InvalidArgument("INVALID_REQUEST_ID",
+                           fmt::format("request_id: the time in {} is out of range", id.ToString()));
+  }
+  return Time(milliseconds(ms));
+}
+
+Uuid FirstRequestIdAt(Time time) {
+  const std::int64_t last = (std::int64_t{1} << 48) - 1;
+  const std::int64_t ms =
+      std::clamp<std::int64_t>(std::chrono::ceil<milliseconds>(time.time_since_epoch()).count(), 0, last);
+  std::array<std::uint8_t, 16> bytes{};
+  for (int i = 0; i < 6; ++i) bytes[i] = static_cast<std::uint8_t>(ms >> (40 - 8 * i));
+  return Uuid::FromBytes(bytes);
+}
+
+Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now) {
+  namespace chrono = std::chrono;
+  chrono::year_month month{};
+  if (text == "current") {
+    const chrono::year_month_day today(chrono::floor<chrono::days>(now));
+    month = chrono::year_month(today.year(), today.month());
+  } else {
+    int year = 0;
+    unsigned number = 0;
+    const auto digits = [](std::string_view part, auto& out) {
+      const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), out);
+      return error == std::errc() && end == part.data() + part.size();
+    };
+    const bool shaped = text.size() == 7 && text[4] == '-' && text[0] != '-' && digits(text.substr(0, 4), year) &&
+                        digits(text.substr(5), number);
+    month = chrono::year_month(chrono::year(year), chrono::month(number));
+    if (!shaped || !month.ok() || year < 2020 || year > 2199) {
+      return InvalidArgument("INVALID_PERIOD", fmt::format("name: the period '{}' is neither `current` nor YYYY-MM "
+                                                           "from 2020-01 to 2199-12",
+                                                           text.substr(0, 32)));
+    }
+  }
+  return InvoicePeriod{.name = fmt::format("{:04}-{:02}", int(month.year()), unsigned(month.month())),
+                       .start = chrono::sys_days(month / 1),
+                       .end = chrono::sys_days((month + chrono::months(1)) / 1)};
+}
+
+Result<Amount> TotalOf(const std::vector<InvoiceLine>& lines) {
+  Amount total;
+  for (const InvoiceLine& line : lines) {
+    ALLOD_TRY(total, Add(total, line.amount));
+  }
+  return total;
+}
+
+Status CheckCreditLimit(Amount credit_limit) {
+  if (credit_limit < Amount() || credit_limit > kCreditLimitMax) {
+    return InvalidArgument("CREDIT_LIMIT_OUT_OF_RANGE",
+                           fmt::format("billing_account.credit_limit: {} is not from 0 to {}", credit_limit.ToString(),
+                                       kCreditLimitMax.ToString()));
+  }
+  return {};
+}
+
+}  // namespace allod::billing

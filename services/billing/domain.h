@@ -1,0 +1,156 @@
+// The values of billing and the rules that need nothing else: prices, limits, ids, invoice periods.
+//
+// Pure: no I/O, no clock, no proto, no SQL. Amounts are exact (services/common/money.h); prices are per token.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/money.h"
+#include "services/common/result.h"
+
+namespace allod::billing {
+
+inline constexpr std::int64_t kTokensMax = 1'000'000'000;  // of either kind in one request
+inline constexpr std::chrono::hours kReservationLifetimeMax{24};
+inline constexpr std::chrono::minutes kRequestIdSkewMax{15};  // id time against the clock, both ways
+inline constexpr std::size_t kPricesPerBookMax = 1000;
+inline constexpr std::size_t kInvoiceLinesMax = 10'000;
+// 10^9 currency units per million tokens, and 10^15 units of credit: with kTokensMax no hold can leave NUMERIC(38,0).
+inline constexpr Amount kTokenPriceMax = Amount::FromPico(Int128{1'000'000'000'000'000});
+inline constexpr Amount kCreditLimitMax = Amount::FromPico(Int128{1'000'000'000'000'000} * 1'000'000'000'000);
+
+// What one token costs; `variant_id` empty: every variant without a row of its own.
+struct TokenPrice {
+  std::string currency_code;
+  std::string variant_id;
+  Amount prompt;
+  Amount completion;
+
+  auto operator<=>(const TokenPrice&) const = default;
+};
+
+// Immutable. `prices` is sorted and has one row per (currency, variant).
+struct PriceBook {
+  Uuid id;
+  std::string listing;
+  std::vector<TokenPrice> prices;
+  Time create_time;
+};
+
+struct BillingAccount {
+  TenantId tenant;
+  std::string tenant_name;  // `tenants/ke`
+  std::string currency_code;
+  Amount credit_limit;
+  Amount posted;  // owed
+  Amount held;
+};
+
+// The accounts of every tenant's books. Usage moves from `receivable` (debit) to `usage-revenue` (credit).
+inline constexpr std::string_view kReceivable = "receivable";
+inline constexpr std::string_view kUsageRevenue = "usage-revenue";
+inline constexpr std::string_view kRounding = "rounding";
+
+struct LedgerAccount {
+  std::string code;
+  std::string currency_code;
+  Amount balance;  // credits less debits, posted
+  Amount held;     // holds that would debit it
+};
+
+enum class Outcome { kCompleted = 1, kClientCancelled = 2, kFault = 3, kGatewayLost = 4 };
+
+// The money set aside for one request, with the prices it pinned.
+struct Reservation {
+  TenantId tenant;
+  Uuid request_id;
+  std::string instance;
+  std::string variant;
+  Uuid price_book;
+  std::string api_key;  // may be empty
+  std::int64_t prompt_tokens_max = 0;
+  std::int64_t completion_tokens_max = 0;
+  std::string currency_code;
+  Amount prompt_price;
+  Amount completion_price;
+  Amount hold;
+  Time expire_time;  // whole microseconds
+};
+
+// One request, counted once.
+struct UsageRecord {
+  TenantId tenant;
+  Uuid request_id;
+  std::string instance;
+  std::string variant;
+  Uuid price_book;
+  std::string api_key;
+  Outcome outcome = Outcome::kCompleted;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  std::string currency_code;
+  Amount prompt_price;
+  Amount completion_price;
+  bool billed = false;  // by the delivered-tokens rule; false makes the cost zero whatever the price
+  Amount cost;
+  Time admit_time;  // the time in the request id
+  Time settle_time;
+};
+
+// What one instance used at one price; only billed records, so amount = tokens x prices.
+struct InvoiceLine {
+  std::string instance;
+  std::string variant;
+  Uuid price_book;
+  std::int64_t request_count = 0;
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  Amount prompt_price;
+  Amount completion_price;
+  Amount amount;
+};
+
+// A month in UTC.
+struct InvoicePeriod {
+  std::string name;  // YYYY-MM
+  Time start;
+  Time end;
+};
+
+// Sorts the prices and checks their count, currencies, ids and bounds. INVALID_ARGUMENT / INVALID_PRICE_BOOK,
+// DUPLICATE_PRICE, PRICE_OUT_OF_RANGE, UNKNOWN_CURRENCY, INVALID_ID.
+Result<PriceBook> CheckPriceBook(PriceBook book);
+// Same listing and prices; the times do not matter.
+bool SameContent(const PriceBook& a, const PriceBook& b);
+
+// The row of the variant, else the row for every variant, in this currency.
+std::optional<TokenPrice> FindPrice(const std::vector<TokenPrice>& prices, std::string_view currency_code,
+                                    std::string_view variant_id);
+// The last segment of `models/m/versions/v/variants/q4_k_m`.
+std::string VariantId(std::string_view variant);
+
+// Exact cost. OUT_OF_RANGE past 10^38 - 1.
+Result<Amount> Cost(Amount prompt_price, std::int64_t prompt_tokens, Amount completion_price,
+                    std::int64_t completion_tokens);
+
+// The millisecond in a version 7 UUID. INVALID_ARGUMENT / INVALID_REQUEST_ID for other versions.
+Result<Time> TimeOfRequestId(Uuid id);
+// The smallest version 7 id of any request admitted at or after `time`: turns time ranges into key ranges.
+Uuid FirstRequestIdAt(Time time);
+
+// `current` or YYYY-MM, 2020 to 2199. INVALID_ARGUMENT / INVALID_PERIOD.
+Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now);
+
+// The exact sum.
+Result<Amount> TotalOf(const std::vector<InvoiceLine>& lines);
+
+// 0 to kCreditLimitMax, else INVALID_ARGUMENT / CREDIT_LIMIT_OUT_OF_RANGE.
+Status CheckCreditLimit(Amount credit_limit);
+
+}  // namespace allod::billing

@@ -1,0 +1,61 @@
+#include "services/billing/expirer.h"
+
+#include <chrono>
+
+#include "services/common/log.h"
+
+namespace allod::billing {
+namespace {
+
+constexpr std::chrono::seconds kPeriod{1};
+constexpr int kTenantsPerPage = 200;
+constexpr int kHoldsPerTransaction = 500;
+constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round, so that no tenant starves the others
+
+}  // namespace
+
+void Expirer::Start() {
+  thread_ = std::jthread([this](std::stop_token stop) { Loop(stop); });
+}
+
+void Expirer::Stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+Result<int> Expirer::RunOnce(std::stop_token stop) {
+  int released = 0;
+  std::optional<TenantId> after;
+  while (true) {
+    ALLOD_TRY(const std::vector<KnownTenant> tenants, store_.ListKnownTenants(after, kTenantsPerPage));
+    for (const KnownTenant& tenant : tenants) {
+      if (stop.stop_requested()) return released;
+      for (int i = 0; i < kTransactionsPerTenant; ++i) {
+        ALLOD_TRY(const int count, store_.ExpireReservations(tenant.id, clock_.Now(), kHoldsPerTransaction));
+        released += count;
+        if (count < kHoldsPerTransaction) break;
+      }
+    }
+    if (tenants.size() < kTenantsPerPage) return released;
+    after = tenants.back().id;
+  }
+}
+
+void Expirer::Loop(std::stop_token stop) {
+  bool failing = false;
+  while (!stop.stop_requested()) {
+    const Result<int> released = RunOnce(stop);
+    if (!released && !failing) {
+      Log(LogLevel::kWarning, "could not release expired holds; trying again every second",
+          {{"reason", released.error().reason}, {"message", released.error().message}});
+    }
+    failing = !released;
+    if (released.value_or(0) > 0)
+      Log(LogLevel::kInfo, "released expired holds", {{"count", std::to_string(*released)}});
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, stop, kPeriod, [] { return false; });
+  }
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,38 @@
+// Releases the holds of requests that were never settled, once their time is over, tenant by tenant, every second.
+//
+// Owns one thread from Start() to Stop(). A round that fails is logged and tried again in the next second; a hold that
+// a settlement takes at the same moment is released once only (the terminal transfer is unique).
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "services/billing/store.h"
+#include "services/common/clock.h"
+
+namespace allod::billing {
+
+class Expirer {
+ public:
+  // Both outlive the expirer.
+  Expirer(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  ~Expirer() { Stop(); }
+
+  void Start();
+  void Stop();  // joins; idempotent
+
+  // One round over all tenants; returns how many holds it released.
+  Result<int> RunOnce(std::stop_token stop = {});
+
+ private:
+  void Loop(std::stop_token stop);
+
+  Store& store_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::jthread thread_;
+};
+
+}  // namespace allod::billing

@@ -1,0 +1,84 @@
+#include "services/billing/expirer.h"
+
+#include <gtest/gtest.h>
+
+#include "services/billing/fake_store.h"
+#include "tests/support/fake_clock.h"
+
+namespace allod::billing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ExpirerTest : public testing::Test {
+ protected:
+  // A tenant with holds that end ten minutes from now.
+  void AddTenant(const std::string& id, int holds) {
+    const std::string name = "tenants/" + id;
+    const TenantId tenant = TenantId::FromName(name).value();
+    const Uuid book = Uuid::FromName("priceBooks/x");
+    ASSERT_TRUE(store_.CreatePriceBook(
+        {.id = book, .listing = "listings/x", .prices = {{"KES", "", Amount::FromPico(1), Amount::FromPico(1)}}},
+        Now()));
+    ASSERT_TRUE(store_.SetBillingAccount(
+        {.tenant = tenant, .tenant_name = name, .currency_code = "KES", .credit_limit = kCreditLimitMax}, Now()));
+    for (int i = 0; i < holds; ++i) {
+      ASSERT_TRUE(store_.Reserve({.tenant = tenant,
+                                  .request_id = Uuid::V7(Now()),
+                                  .instance = name + "/projects/p/instances/i",
+                                  .variant = "models/m/versions/v/variants/q8_0",
+                                  .price_book = book,
+                                  .prompt_tokens_max = 1,
+                                  .completion_tokens_max = 1,
+                                  .expire_time = Now() + 10min},
+                                 Now()));
+    }
+  }
+
+  Time Now() const { return clock_.Now(); }
+
+  FakeClock clock_;
+  FakeStore store_;
+  Expirer expirer_{store_, clock_};
+};
+
+TEST_F(ExpirerTest, ReleasesEveryTenantsHoldsWhenTheirTimeIsOver) {
+  AddTenant("ke", 3);
+  AddTenant("tz", 2);
+  AddTenant("ug", 0);
+  EXPECT_EQ(expirer_.RunOnce().value(), 0);
+  clock_.Advance(10min);
+  EXPECT_EQ(expirer_.RunOnce().value(), 5);
+  EXPECT_EQ(expirer_.RunOnce().value(), 0);
+}
+
+TEST_F(ExpirerTest, TakesMoreThanOneTransactionForManyHolds) {
+  AddTenant("ke", 1201);
+  clock_.Advance(1h);
+  EXPECT_EQ(expirer_.RunOnce().value(), 1201);
+}
+
+TEST_F(ExpirerTest, GoesThroughMoreThanOnePageOfTenants) {
+  for (int i = 0; i < 401; ++i) AddTenant("t" + std::to_string(i), 1);
+  clock_.Advance(1h);
+  EXPECT_EQ(expirer_.RunOnce().value(), 401);
+}
+
+TEST_F(ExpirerTest, EndsInTheMiddleOfARoundWhenAskedTo) {
+  AddTenant("ke", 1);
+  clock_.Advance(1h);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(expirer_.RunOnce(stop.get_token()).value(), 0);
+}
+
+TEST_F(ExpirerTest, StopsAtOnceAlthoughItsPeriodIsASecond) {
+  const auto begun = std::chrono::steady_clock::now();
+  expirer_.Start();
+  expirer_.Stop();
+  expirer_.Stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 900ms);
+}
+
+}  // namespace
+}  // namespace allod::billing

@@ -1,0 +1,55 @@
+// The store of billing in memory, for tests: the same decisions and the same ledger rules as PgStore, under one mutex.
+// The contract suite keeps the two alike.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "services/billing/store.h"
+
+namespace allod::billing {
+
+class FakeStore final : public Store {
+ public:
+  Result<PriceBook> CreatePriceBook(const PriceBook& book, Time now) override;
+  Result<PriceBook> GetPriceBook(Uuid id) override;
+  Result<BillingAccount> SetBillingAccount(const SetAccountCommand& command, Time now) override;
+  Result<BillingAccount> GetBillingAccount(TenantId tenant) override;
+  Result<Reservation> Reserve(const ReserveCommand& command, Time now) override;
+  Result<UsageRecord> Settle(const SettleCommand& command, Time now) override;
+  Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
+  Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
+  Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) override;
+  Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
+  Result<TenantAudit> AuditTenant(TenantId tenant) override;
+  Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
+
+ private:
+  struct Transfer {
+    Amount amount;
+    bool posted = false;  // else it released the hold or made it
+  };
+  struct Books {
+    std::string tenant_name;
+    std::string currency_code;
+    Amount credit_limit;
+    std::map<std::string, LedgerAccount> accounts;
+    std::vector<Transfer> transfers;
+    std::map<Uuid, Reservation> reservations;
+    std::map<Uuid, HoldState> terminal;
+    std::set<std::pair<Time, Uuid>> open;
+    std::map<Uuid, UsageRecord> usage;
+    std::map<Uuid, std::string> request_ids;
+  };
+
+  BillingAccount AccountOf(TenantId tenant, const Books& books) const;
+  void Release(Books& books, const Reservation& reservation, HoldState state);
+  void Post(Books& books, Amount amount);
+
+  std::mutex mutex_;
+  std::map<Uuid, PriceBook> price_books_;
+  std::map<TenantId, Books> books_;
+};
+
+}  // namespace allod::billing

@@ -1,0 +1,68 @@
+#include "services/billing/ledger_service.h"
+
+#include "services/billing/audit.h"
+#include "services/billing/convert.h"
+#include "services/common/rpc/server.h"
+
+namespace allod::billing {
+namespace {
+
+constexpr int kTenantsPerPage = 200;
+
+// Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
+Result<LedgerReport> AuditAll(Store& store, const grpc::ServerContext& context) {
+  LedgerReport report;
+  std::optional<TenantId> after;
+  while (true) {
+    ALLOD_TRY(const std::vector<KnownTenant> tenants, store.ListKnownTenants(after, kTenantsPerPage));
+    for (const KnownTenant& tenant : tenants) {
+      if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+      ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id));
+      ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
+    }
+    if (tenants.size() < kTenantsPerPage) return report;
+    after = tenants.back().id;
+  }
+}
+
+}  // namespace
+
+grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
+                                                   const v1::ListLedgerAccountsRequest* request,
+                                                   v1::ListLedgerAccountsResponse* response) {
+  return Handle("billing.ListLedgerAccounts", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListLedgerAccountsResponse> {
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_CHECK_OK(MatchName("parent", request->parent(), "tenants/*"));
+                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
+                  ALLOD_TRY(const PageRequest page, ParsePage("ledger accounts of " + request->parent(),
+                                                              request->page_size(), request->page_token()));
+                  ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
+                  const auto listed =
+                      MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
+                  v1::ListLedgerAccountsResponse out;
+                  for (const LedgerAccount& account : listed.items) {
+                    *out.add_ledger_accounts() = ToProto(account, request->parent());
+                  }
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
+}
+
+grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const v1::CheckLedgerRequest* request,
+                                            v1::CheckLedgerResponse* response) {
+  return Handle("billing.CheckLedger", context, request, response,
+                [&](const Caller& caller) -> Result<v1::CheckLedgerResponse> {
+                  ALLOD_CHECK_OK(RequireOperator(caller));
+                  ALLOD_TRY(const LedgerReport report, AuditAll(store_, *context));
+                  v1::CheckLedgerResponse out;
+                  for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
+                  for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
+                  out.set_transfer_count(report.transfer_count);
+                  out.set_usage_record_count(report.usage_record_count);
+                  out.set_open_reservation_count(report.open_reservation_count);
+                  return out;
+                });
+}
+
+}  // namespace allod::billing

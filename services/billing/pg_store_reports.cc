@@ -1,0 +1,157 @@
+// Lists, sums and the audit.
+#include <fmt/format.h>
+
+#include "services/billing/pg_store.h"
+#include "services/billing/pg_store_rows.h"
+
+namespace allod::billing {
+namespace {
+
+// A range of the primary key, or of (tenant, instance, id): a page costs the same however many rows there are.
+constexpr std::string_view kListUsage =
+    "SELECT {} FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id >= $2::uuid "
+    "AND u.request_id < $3::uuid {} ORDER BY u.tenant_id DESC{}, u.request_id DESC LIMIT $4";
+const std::string kListAllUsage = fmt::format(kListUsage, kUsageColumns, "", "");
+const std::string kListInstanceUsage =
+    fmt::format(kListUsage, kUsageColumns, "AND u.instance = $5", ", u.instance DESC");
+
+constexpr std::string_view kSumUsage =
+    "SELECT u.instance, u.variant, u.price_book_id, count(*), sum(u.prompt_tokens)::bigint, "
+    "sum(u.completion_tokens)::bigint, u.prompt_price, u.completion_price, sum(u.cost) "
+    "FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id >= $2::uuid AND u.request_id < "
+    "$3::uuid "
+    "AND u.billed GROUP BY u.instance, u.variant, u.price_book_id, u.prompt_price, u.completion_price "
+    "ORDER BY u.instance COLLATE \"C\", u.variant COLLATE \"C\", u.price_book_id LIMIT $4";
+
+constexpr std::string_view kListLedgerAccounts =
+    "SELECT code, currency_code, posted, held FROM billing.ledger_accounts "
+    "WHERE tenant_id = $1::uuid AND code COLLATE \"C\" > $2 ORDER BY code COLLATE \"C\" LIMIT $3";
+
+// One statement is one snapshot, so requests in flight cannot make it differ.
+constexpr std::string_view kAudit = R"(
+  WITH t AS (SELECT * FROM billing.transfers WHERE tenant_id = $1::uuid),
+  hold AS (SELECT p.debit, p.amount FROM t p
+    WHERE p.kind = 'pending' AND NOT EXISTS (SELECT FROM t x WHERE x.pending_id = p.id)),
+  moved AS (
+    SELECT debit AS code, -amount AS posted, 0 AS held FROM t WHERE kind IN ('post', 'late_post')
+    UNION ALL SELECT credit, amount, 0 FROM t WHERE kind IN ('post', 'late_post')
+    UNION ALL SELECT debit, 0, amount FROM hold),
+  summed AS (SELECT code, sum(posted) AS posted, sum(held) AS held FROM moved GROUP BY code)
+  SELECT coalesce(a.code, s.code), coalesce(a.currency_code, ''), coalesce(a.posted, 0), coalesce(a.held, 0),
+    coalesce(s.posted, 0), coalesce(s.held, 0),
+    (SELECT count(*) FROM t), (SELECT count(*) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid),
+    (SELECT count(*) FROM hold), (SELECT count(*) FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid),
+    (SELECT coalesce(sum(amount), 0) FROM t WHERE kind IN ('post', 'late_post')),
+    (SELECT coalesce(sum(cost), 0) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid)
+  FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
+  ORDER BY 1)";
+// An audit reads everything; the pool's limit is for requests.
+constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
+
+constexpr std::string_view kListKnownTenants =
+    "SELECT tenant_id, name FROM billing.known_tenants WHERE tenant_id > $1::uuid ORDER BY tenant_id LIMIT $2";
+
+Uuid Highest() {
+  std::array<std::uint8_t, 16> bytes;
+  bytes.fill(0xff);
+  return Uuid::FromBytes(bytes);
+}
+
+}  // namespace
+
+Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& query) {
+  const Uuid low = query.start ? FirstRequestIdAt(*query.start) : Uuid();
+  Uuid high = query.end ? FirstRequestIdAt(*query.end) : Highest();
+  if (query.before) high = std::min(high, *query.before);
+  return pool_.Run<std::vector<UsageRecord>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<UsageRecord>> {
+    const std::string tenant = query.tenant.ToString();
+    const auto rows =
+        query.instance.empty()
+            ? tx.Exec(kListAllUsage, tenant, low.ToString(), high.ToString(), query.limit)
+            : tx.Exec(kListInstanceUsage, tenant, low.ToString(), high.ToString(), query.limit, query.instance);
+    std::vector<UsageRecord> out;
+    out.reserve(rows.size());
+    for (const auto& fields : rows) {
+      RowReader row(fields);
+      out.push_back(ReadUsageRecord(row));
+    }
+    return out;
+  });
+}
+
+Result<std::vector<InvoiceLine>> PgStore::SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) {
+  return pool_.Run<std::vector<InvoiceLine>>(tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
+    std::vector<InvoiceLine> out;
+    for (const auto& fields : tx.Exec(kSumUsage, tenant.ToString(), FirstRequestIdAt(start).ToString(),
+                                      FirstRequestIdAt(end).ToString(), static_cast<std::int64_t>(limit))) {
+      RowReader row(fields);
+      InvoiceLine line;
+      line.instance = row.Text();
+      line.variant = row.Text();
+      line.price_book = row.Id();
+      line.request_count = row.Int();
+      line.prompt_tokens = row.Int();
+      line.completion_tokens = row.Int();
+      line.prompt_price = row.Pico();
+      line.completion_price = row.Pico();
+      line.amount = row.Pico();
+      out.push_back(std::move(line));
+    }
+    return out;
+  });
+}
+
+Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) {
+  return pool_.Run<std::vector<LedgerAccount>>(tenant, [&](TenantTx& tx) -> Result<std::vector<LedgerAccount>> {
+    std::vector<LedgerAccount> out;
+    for (const auto& fields : tx.Exec(kListLedgerAccounts, tenant.ToString(), after, limit)) {
+      RowReader row(fields);
+      LedgerAccount account;
+      account.code = row.Text();
+      account.currency_code = row.Text();
+      account.balance = row.Pico();
+      account.held = row.Pico();
+      out.push_back(std::move(account));
+    }
+    return out;
+  });
+}
+
+Result<TenantAudit> PgStore::AuditTenant(TenantId tenant) {
+  return pool_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
+    tx.Exec(kAllowMinutes);
+    TenantAudit audit;
+    for (const auto& fields : tx.Exec(kAudit, tenant.ToString())) {
+      RowReader row(fields);
+      TenantAudit::Account account;
+      account.code = row.Text();
+      account.currency_code = row.Text();
+      account.kept_balance = row.Pico();
+      account.kept_held = row.Pico();
+      account.balance = row.Pico();
+      account.held = row.Pico();
+      audit.accounts.push_back(std::move(account));
+      audit.transfer_count = row.Int();
+      audit.usage_record_count = row.Int();
+      audit.open_hold_count = row.Int();
+      audit.open_reservation_count = row.Int();
+      audit.posted_usage = row.Pico();
+      audit.recorded_usage = row.Pico();
+    }
+    return audit;
+  });
+}
+
+Result<std::vector<KnownTenant>> PgStore::ListKnownTenants(std::optional<TenantId> after, int limit) {
+  return pool_.Run<std::vector<KnownTenant>>([&](GlobalTx& tx) -> Result<std::vector<KnownTenant>> {
+    std::vector<KnownTenant> out;
+    for (const auto& fields : tx.Exec(kListKnownTenants, (after ? after->value : Uuid()).ToString(), limit)) {
+      RowReader row(fields);
+      const TenantId id{row.Id()};
+      out.push_back({.id = id, .name = row.Text()});
+    }
+    return out;
+  });
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,218 @@
+// Reserve, settle, expire: the transactions that move money.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "services/billing/pg_store.h"
+#include "services/billing/pg_store_rows.h"
+
+namespace allod::billing {
+namespace {
+
+const std::string kLockForReserve = fmt::format(
+    "SELECT (s.price_book).id IS NOT NULL, (p).prompt_price, (p).completion_price, {}, {} "
+    "FROM billing.lock_for_reserve($1::uuid, $2::uuid, $3::uuid, $4) s, "
+    "LATERAL (SELECT s.account AS a, s.receivable AS l, s.price AS p, s.reservation AS r) x",
+    kAccountColumns, kReservationColumns);
+
+constexpr std::string_view kWriteReservation = R"(
+  WITH hold AS (
+    INSERT INTO billing.transfers (tenant_id, id, kind, debit, credit, currency_code, amount, create_time)
+    VALUES ($1::uuid, $2::uuid, 'pending', $3, $4, $5, $6::numeric, billing.from_micros($7))),
+  reservation AS (
+    INSERT INTO billing.reservations (tenant_id, request_id, instance, variant, price_book_id, api_key, prompt_tokens_max,
+      completion_tokens_max, currency_code, prompt_price, completion_price, hold, expire_time, create_time)
+    VALUES ($1::uuid, $2::uuid, $8, $9, $10::uuid, $11, $12, $13, $5, $14::numeric, $15::numeric, $6::numeric,
+      billing.from_micros($16), billing.from_micros($7)))
+  INSERT INTO billing.open_reservations (tenant_id, request_id, expire_time)
+  VALUES ($1::uuid, $2::uuid, billing.from_micros($16)))";
+
+const std::string kFindReservation =
+    fmt::format("SELECT {} FROM billing.reservations r WHERE r.tenant_id = $1::uuid AND r.request_id = $2::uuid",
+                kReservationColumns);
+
+const std::string kLockForSettle = fmt::format(
+    "SELECT coalesce(s.terminal_kind, ''), {}, {} FROM billing.lock_for_settle($1::uuid, $2::uuid) s, "
+    "LATERAL (SELECT s.reservation AS r, s.usage_record AS u) x",
+    kReservationColumns, kUsageColumns);
+
+// Everything about the end of a request, at once. $3 '': no transfer (the hold expired and nothing is to pay).
+constexpr std::string_view kWriteSettlement = R"(
+  WITH transfer AS (
+    INSERT INTO billing.transfers (tenant_id, id, kind, pending_id, expired_id, debit, credit, currency_code, amount,
+      create_time)
+    SELECT $1::uuid, $4::uuid, $3, CASE WHEN $3 <> 'late_post' THEN $2::uuid END,
+      CASE WHEN $3 = 'late_post' THEN $2::uuid END, $5, $6, $7, $8::numeric, billing.from_micros($9)
+    WHERE $3 <> ''),
+  usage AS (
+    INSERT INTO billing.usage_records (tenant_id, request_id, instance, variant, price_book_id, api_key, outcome,
+      prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time)
+    VALUES ($1::uuid, $2::uuid, $10, $11, $12::uuid, $13, $14, $15, $16, $7, $17::numeric, $18::numeric, $19, $20::numeric,
+      billing.from_micros($21), billing.from_micros($9))),
+  event AS (
+    INSERT INTO billing.outbox (tenant_id, id, type, subject, data, create_time)
+    VALUES ($1::uuid, $22::uuid, 'allod.billing.usage.recorded.v1', $2, $23::jsonb, billing.from_micros($9)))
+  DELETE FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = $2::uuid)";
+
+const std::string kFindUsage = fmt::format(
+    "SELECT {} FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id = $2::uuid", kUsageColumns);
+
+constexpr std::string_view kLockAccount =
+    "SELECT FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE";
+
+constexpr std::string_view kAnythingDue =
+    "SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.expire_time <= billing.from_micros($2) "
+    "LIMIT 1";
+
+constexpr std::string_view kExpire = R"(
+  WITH due AS (
+    SELECT o.request_id FROM billing.open_reservations o
+    WHERE o.tenant_id = $1::uuid AND o.expire_time <= billing.from_micros($2)
+    ORDER BY o.expire_time LIMIT $3),
+  released AS (
+    INSERT INTO billing.transfers (tenant_id, id, kind, pending_id, debit, credit, currency_code, amount, create_time)
+    SELECT t.tenant_id, gen_random_uuid(), 'expire', t.id, t.debit, t.credit, t.currency_code, t.amount,
+      billing.from_micros($2)
+    FROM due JOIN billing.transfers t ON t.tenant_id = $1::uuid AND t.id = due.request_id)
+  DELETE FROM billing.open_reservations o USING due WHERE o.tenant_id = $1::uuid AND o.request_id = due.request_id)";
+
+HoldState HoldStateFrom(const std::string& terminal_kind) {
+  if (terminal_kind.empty()) return HoldState::kOpen;
+  if (terminal_kind == "post") return HoldState::kPosted;
+  if (terminal_kind == "void") return HoldState::kVoided;
+  return HoldState::kExpired;
+}
+
+ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
+  const pqxx::result rows = tx.Exec(kLockForReserve, command.tenant.ToString(), command.request_id.ToString(),
+                                    command.price_book.ToString(), VariantId(command.variant));
+  const pqxx::row first = rows.at(0);
+  RowReader row(first);
+  ReserveState state;
+  state.price_book_exists = row.Bool();
+  if (row.NextIsNull()) {
+    row.Skip(2);
+  } else {
+    const Amount prompt = row.Pico();
+    state.price = TokenPrice{.prompt = prompt, .completion = row.Pico()};
+  }
+  if (row.NextIsNull()) {
+    row.Skip(kAccountColumnCount);
+  } else {
+    state.account = ReadAccount(row);
+  }
+  if (!row.NextIsNull()) state.existing = ReadReservation(row);
+  return state;
+}
+
+void WriteReservation(TenantTx& tx, const Reservation& r, Time now) {
+  tx.Exec(kWriteReservation, r.tenant.ToString(), r.request_id.ToString(), std::string(kReceivable),
+          std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now), r.instance, r.variant,
+          r.price_book.ToString(), r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
+          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time));
+}
+
+SettleState LockForSettle(TenantTx& tx, const SettleCommand& command) {
+  const pqxx::result rows = tx.Exec(kLockForSettle, command.tenant.ToString(), command.request_id.ToString());
+  const pqxx::row first = rows.at(0);
+  RowReader row(first);
+  SettleState state;
+  state.hold = HoldStateFrom(row.Text());
+  if (row.NextIsNull()) {
+    row.Skip(kReservationColumnCount);
+  } else {
+    state.reservation = ReadReservation(row);
+  }
+  if (!row.NextIsNull()) state.record = ReadUsageRecord(row);
+  return state;
+}
+
+std::string EventData(const UsageRecord& u) {
+  return nlohmann::json{{"request_id", u.request_id.ToString()},
+                        {"instance", u.instance},
+                        {"variant", u.variant},
+                        {"price_book", u.price_book.ToString()},
+                        {"api_key", u.api_key},
+                        {"outcome", OutcomeText(u.outcome)},
+                        {"prompt_tokens", u.prompt_tokens},
+                        {"completion_tokens", u.completion_tokens},
+                        {"billed", u.billed},
+                        {"cost", u.cost.ToString()},
+                        {"currency_code", u.currency_code}}
+      .dump();
+}
+
+void WriteSettlement(TenantTx& tx, const SettleDecision& decision, Amount hold, Time now) {
+  const UsageRecord& u = decision.record;
+  std::string kind;
+  Amount amount = u.cost;
+  switch (decision.transfer) {
+    case SettleTransfer::kPost:
+      kind = "post";
+      break;
+    case SettleTransfer::kVoid:
+      kind = "void";
+      amount = hold;  // what is released
+      break;
+    case SettleTransfer::kLatePost:
+      kind = "late_post";
+      break;
+    case SettleTransfer::kNone:
+      break;
+  }
+  tx.Exec(kWriteSettlement, u.tenant.ToString(), u.request_id.ToString(), kind, Uuid::V7(now).ToString(),
+          std::string(kReceivable), std::string(kUsageRevenue), u.currency_code, amount.ToPicoString(),
+          ToMicros(u.settle_time), u.instance, u.variant, u.price_book.ToString(), u.api_key, OutcomeText(u.outcome),
+          u.prompt_tokens, u.completion_tokens, u.prompt_price.ToPicoString(), u.completion_price.ToPicoString(),
+          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), Uuid::V7(now).ToString(), EventData(u));
+}
+
+}  // namespace
+
+Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
+  return pool_.Run<Reservation>(
+      command.tenant,
+      [&](TenantTx& tx) -> Result<Reservation> {
+        ALLOD_TRY(const ReserveDecision decision, DecideReserve(LockForReserve(tx, command), command, now));
+        if (!decision.replay) WriteReservation(tx, decision.reservation, now);
+        return decision.reservation;
+      },
+      [&](TenantTx& tx) -> Result<Reservation> {
+        const auto rows = tx.Exec(kFindReservation, command.tenant.ToString(), command.request_id.ToString());
+        if (rows.empty()) return NotFound("the reservation was not committed");
+        const pqxx::row first = rows.at(0);
+        RowReader row(first);
+        ALLOD_TRY(const ReserveDecision decision, DecideReserve({.existing = ReadReservation(row)}, command, now));
+        return decision.reservation;
+      });
+}
+
+Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
+  return pool_.Run<UsageRecord>(
+      command.tenant,
+      [&](TenantTx& tx) -> Result<UsageRecord> {
+        const SettleState state = LockForSettle(tx, command);
+        ALLOD_TRY(const SettleDecision decision, DecideSettle(state, command, now));
+        if (!decision.replay) WriteSettlement(tx, decision, state.reservation->hold, now);
+        return decision.record;
+      },
+      [&](TenantTx& tx) -> Result<UsageRecord> {
+        const auto rows = tx.Exec(kFindUsage, command.tenant.ToString(), command.request_id.ToString());
+        if (rows.empty()) return NotFound("the settlement was not committed");
+        const pqxx::row first = rows.at(0);
+        RowReader row(first);
+        ALLOD_TRY(const SettleDecision decision, DecideSettle({.record = ReadUsageRecord(row)}, command, now));
+        return decision.record;
+      });
+}
+
+Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
+  // In doubt, the next round finds what is left: an expired hold is no longer open.
+  return pool_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
+    if (tx.Exec(kAnythingDue, tenant.ToString(), ToMicros(now)).empty()) return 0;  // without the lock
+    tx.Exec(kLockAccount, tenant.ToString());
+    return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), ToMicros(now), limit).affected_rows());
+  });
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,286 @@
+// The RPCs of billing over a real connection, on the fake store: who may call what, what is refused, what comes back.
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include "services/billing/billing_account_service.h"
+#include "services/billing/fake_store.h"
+#include "services/billing/invoice_service.h"
+#include "services/billing/ledger_service.h"
+#include "services/billing/price_book_service.h"
+#include "services/billing/usage_service.h"
+#include "services/common/rpc/client.h"
+#include "services/common/rpc/server.h"
+#include "tests/support/fake_clock.h"
+
+namespace allod::billing {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Two tenants, or none when tenancy is down.
+class Directory final : public TenantDirectory {
+ public:
+  Result<std::string> CurrencyOf(const std::string& tenant_name) override {
+    if (down) return Fail(Code::kUnavailable, "TENANCY_UNAVAILABLE", "down");
+    if (tenant_name == "tenants/ke") return "KES";
+    if (tenant_name == "tenants/tz") return "TZS";
+    return NotFound("no such tenant");
+  }
+  bool down = false;
+};
+
+class BillingRpc : public testing::Test {
+ protected:
+  BillingRpc()
+      : books_(store_, clock_),
+        accounts_(store_, directory_, clock_),
+        usage_(store_, clock_),
+        ledger_(store_),
+        invoices_(store_, clock_) {
+    server_ = Server::Start({.listen = "127.0.0.1:0"}, {&books_, &accounts_, &usage_, &ledger_, &invoices_}).value();
+    const auto channel = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+    books_stub_ = v1::PriceBookService::NewStub(channel);
+    accounts_stub_ = v1::BillingAccountService::NewStub(channel);
+    usage_stub_ = v1::UsageService::NewStub(channel);
+    ledger_stub_ = v1::LedgerService::NewStub(channel);
+    invoices_stub_ = v1::InvoiceService::NewStub(channel);
+  }
+
+  template <typename Stub, typename Req, typename Resp>
+  Result<Resp> As(const Caller& caller, Stub& stub,
+                  grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request) {
+    return Call(stub, method, request, caller, 10s);
+  }
+
+  Result<v1::PriceBook> CreateBook(const Caller& caller, const std::string& price = "50") {
+    v1::CreatePriceBookRequest request;
+    request.mutable_price_book()->set_name("priceBooks/" + book_id_.ToString());
+    request.mutable_price_book()->set_listing("listings/desk");
+    auto& row = *request.mutable_price_book()->add_prices();
+    row.set_currency_code("KES");
+    row.set_prompt_price_per_million(price);
+    row.set_completion_price_per_million("150.5");
+    return As(caller, *books_stub_, &v1::PriceBookService::Stub::CreatePriceBook, request);
+  }
+
+  Result<v1::BillingAccount> SetAccount(const Caller& caller, const std::string& limit = "100",
+                                        const std::string& currency = "KES", const std::string& tenant = "ke") {
+    v1::SetBillingAccountRequest request;
+    request.mutable_billing_account()->set_name("tenants/" + tenant + "/billingAccount");
+    request.mutable_billing_account()->set_currency_code(currency);
+    request.mutable_billing_account()->set_credit_limit(limit);
+    return As(caller, *accounts_stub_, &v1::BillingAccountService::Stub::SetBillingAccount, request);
+  }
+
+  v1::ReserveRequest ReserveRequest() {
+    v1::ReserveRequest request;
+    request.set_request_id(Uuid::V7(clock_.Now()).ToString());
+    request.set_tenant("tenants/ke");
+    request.set_instance("tenants/ke/projects/desk/instances/helper");
+    request.set_variant("models/desk/versions/1/variants/q4_k_m");
+    request.set_price_book("priceBooks/" + book_id_.ToString());
+    request.set_api_key("tenants/ke/projects/desk/apiKeys/a1");
+    request.set_prompt_tokens_max(40);
+    request.set_completion_tokens_max(200);
+    request.mutable_expire_time()->set_seconds(
+        std::chrono::duration_cast<std::chrono::seconds>((clock_.Now() + 10min).time_since_epoch()).count());
+    return request;
+  }
+
+  Result<v1::ReserveResponse> Reserve(const v1::ReserveRequest& request,
+                                      const Caller& caller = Caller::Service("gateway")) {
+    return As(caller, *usage_stub_, &v1::UsageService::Stub::Reserve, request);
+  }
+
+  Result<v1::UsageRecord> Settle(const std::string& id, int prompt, int completion,
+                                 v1::Outcome outcome = v1::OUTCOME_COMPLETED,
+                                 const Caller& caller = Caller::Service("gateway")) {
+    v1::SettleRequest request;
+    request.set_request_id(id);
+    request.set_tenant("tenants/ke");
+    request.set_outcome(outcome);
+    request.set_prompt_tokens(prompt);
+    request.set_completion_tokens(completion);
+    return As(caller, *usage_stub_, &v1::UsageService::Stub::Settle, request);
+  }
+
+  Result<v1::Invoice> Invoice(const std::string& name, const Caller& caller = Caller::Tenant("ke")) {
+    v1::GetInvoiceRequest request;
+    request.set_name(name);
+    return As(caller, *invoices_stub_, &v1::InvoiceService::Stub::GetInvoice, request);
+  }
+
+  const FakeClock clock_{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + 18h};
+  const Uuid book_id_ = Uuid::V7();
+  FakeStore store_;
+  Directory directory_;
+  PriceBookServiceImpl books_;
+  BillingAccountServiceImpl accounts_;
+  UsageServiceImpl usage_;
+  LedgerServiceImpl ledger_;
+  InvoiceServiceImpl invoices_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<v1::PriceBookService::Stub> books_stub_;
+  std::unique_ptr<v1::BillingAccountService::Stub> accounts_stub_;
+  std::unique_ptr<v1::UsageService::Stub> usage_stub_;
+  std::unique_ptr<v1::LedgerService::Stub> ledger_stub_;
+  std::unique_ptr<v1::InvoiceService::Stub> invoices_stub_;
+};
+
+TEST_F(BillingRpc, GoesFromPriceToInvoiceToTheLastToken) {
+  ASSERT_TRUE(CreateBook(Caller::Service("catalog")));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  const v1::ReserveRequest request = ReserveRequest();
+  const auto held = Reserve(request);
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->held().amount(), "0.0321");  // 40 x 50 / 10^6 + 200 x 150.5 / 10^6
+  EXPECT_EQ(held->held().currency_code(), "KES");
+  const auto record = Settle(request.request_id(), 31, 17);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->name(), "tenants/ke/usageRecords/" + request.request_id());
+  EXPECT_EQ(record->cost().amount(), "0.0041085");  // 0.00155 + 0.0025585
+  EXPECT_EQ(record->outcome(), v1::OUTCOME_COMPLETED);
+
+  const auto invoice = Invoice("tenants/ke/invoices/current");
+  ASSERT_TRUE(invoice) << invoice.error().message;
+  EXPECT_EQ(invoice->name(), "tenants/ke/invoices/2026-11");
+  EXPECT_EQ(invoice->state(), v1::Invoice::STATE_DRAFT);
+  ASSERT_EQ(invoice->lines_size(), 1);
+  EXPECT_EQ(invoice->lines(0).prompt_tokens(), 31);
+  EXPECT_EQ(invoice->lines(0).completion_tokens(), 17);
+  EXPECT_EQ(invoice->lines(0).prompt_price_per_million().amount(), "50");
+  EXPECT_EQ(invoice->lines(0).completion_price_per_million().amount(), "150.5");
+  EXPECT_EQ(invoice->total().amount(), "0.0041085");
+  EXPECT_EQ(Invoice("tenants/ke/invoices/2026-10")->total().amount(), "0");
+  EXPECT_EQ(Invoice("tenants/ke/invoices/soon").error().reason, "INVALID_PERIOD");
+
+  const auto check =
+      As(Caller::Operator(), *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, v1::CheckLedgerRequest());
+  ASSERT_TRUE(check);
+  ASSERT_EQ(check->sums_size(), 1);
+  EXPECT_EQ(check->sums(0).amount(), "0");
+  EXPECT_EQ(check->mismatched_accounts_size(), 0);
+  EXPECT_EQ(check->transfer_count(), 2);
+  EXPECT_EQ(check->usage_record_count(), 1);
+  EXPECT_EQ(check->open_reservation_count(), 0);
+}
+
+TEST_F(BillingRpc, LetsOnlyThoseCallWhoMay) {
+  const Caller ke = Caller::Tenant("ke"), tz = Caller::Tenant("tz"), gateway = Caller::Service("gateway");
+  EXPECT_EQ(CreateBook(ke).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(SetAccount(ke).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(SetAccount(gateway).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Reserve(ReserveRequest(), ke).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Reserve(ReserveRequest(), Caller::Operator()).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Settle(Uuid::V7().ToString(), 1, 1, v1::OUTCOME_COMPLETED, ke).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Invoice("tenants/ke/invoices/current", tz).error().code, Code::kNotFound);
+  v1::ListUsageRecordsRequest list;
+  list.set_parent("tenants/ke");
+  EXPECT_EQ(As(tz, *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, list).error().code, Code::kNotFound);
+  v1::GetBillingAccountRequest account;
+  account.set_name("tenants/ke/billingAccount");
+  EXPECT_EQ(As(tz, *accounts_stub_, &v1::BillingAccountService::Stub::GetBillingAccount, account).error().code,
+            Code::kNotFound);
+  v1::ListLedgerAccountsRequest ledger;
+  ledger.set_parent("tenants/ke");
+  EXPECT_EQ(As(tz, *ledger_stub_, &v1::LedgerService::Stub::ListLedgerAccounts, ledger).error().code, Code::kNotFound);
+  EXPECT_EQ(As(ke, *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, v1::CheckLedgerRequest()).error().code,
+            Code::kPermissionDenied);
+  ASSERT_TRUE(CreateBook(Caller::Operator()));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  EXPECT_TRUE(As(ke, *accounts_stub_, &v1::BillingAccountService::Stub::GetBillingAccount, account));
+}
+
+TEST_F(BillingRpc, RefusesPricesThatCannotBeBilledExactly) {
+  for (const char* price : {"0.0000001", "0.1234567890123", "-1", "1e3", "", "1,5", "50 "}) {
+    const auto book = CreateBook(Caller::Operator(), price);
+    ASSERT_FALSE(book) << price;
+    EXPECT_EQ(book.error().code, Code::kInvalidArgument) << price;
+    EXPECT_NE(book.error().message.find("prices[0].prompt_price_per_million"), std::string::npos)
+        << book.error().message;
+  }
+  EXPECT_TRUE(CreateBook(Caller::Operator(), "0.000001"));
+}
+
+TEST_F(BillingRpc, TakesTheSamePriceInAnotherSpellingForTheSame) {
+  ASSERT_TRUE(CreateBook(Caller::Operator(), "50"));
+  EXPECT_TRUE(CreateBook(Caller::Operator(), "50.000"));
+  EXPECT_EQ(CreateBook(Caller::Operator(), "50.01").error().code, Code::kAlreadyExists);
+}
+
+TEST_F(BillingRpc, OpensAccountsOnlyInTheTenantsCurrency) {
+  EXPECT_EQ(SetAccount(Caller::Operator(), "1", "TZS").error().reason, "CURRENCY_MISMATCH");
+  EXPECT_EQ(SetAccount(Caller::Operator(), "1", "KES", "xx").error().code, Code::kNotFound);
+  EXPECT_EQ(SetAccount(Caller::Operator(), "-1").error().reason, "CREDIT_LIMIT_OUT_OF_RANGE");
+  EXPECT_EQ(SetAccount(Caller::Operator(), "0.1234567890123").error().reason, "INVALID_AMOUNT");
+  directory_.down = true;
+  EXPECT_EQ(SetAccount(Caller::Operator()).error().code, Code::kUnavailable);
+  directory_.down = false;
+  const auto account = SetAccount(Caller::Operator(), "1000.50", "");
+  ASSERT_TRUE(account) << account.error().message;
+  EXPECT_EQ(account->credit_limit(), "1000.5");
+  EXPECT_EQ(account->currency_code(), "KES");
+  EXPECT_EQ(account->posted().amount(), "0");
+}
+
+TEST_F(BillingRpc, RefusesMalformedReservations) {
+  ASSERT_TRUE(CreateBook(Caller::Operator()));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  const auto reason = [&](auto change) {
+    v1::ReserveRequest request = ReserveRequest();
+    change(request);
+    const auto held = Reserve(request);
+    return held ? std::string("held") : held.error().reason;
+  };
+  EXPECT_EQ(reason([](auto&) {}), "held");
+  EXPECT_EQ(reason([](auto& r) { r.clear_api_key(); }), "held");
+  EXPECT_EQ(reason([](auto& r) { r.set_request_id("x"); }), "INVALID_UUID");
+  EXPECT_EQ(reason([](auto& r) { r.set_request_id(Uuid::FromName("x").ToString()); }), "INVALID_REQUEST_ID");
+  EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/tz/projects/desk/instances/helper"); }), "OTHER_TENANT");
+  EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/tz/projects/desk/apiKeys/a1"); }), "OTHER_TENANT");
+  EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/ke/projects/desk"); }), "INVALID_NAME");
+  EXPECT_EQ(reason([](auto& r) { r.set_variant("q4_k_m"); }), "INVALID_NAME");
+  EXPECT_EQ(reason([](auto& r) { r.set_price_book("priceBooks/one"); }), "INVALID_NAME");
+  EXPECT_EQ(reason([](auto& r) { r.set_tenant("tenants/ke/projects/p"); }), "INVALID_NAME");
+  EXPECT_EQ(reason([](auto& r) { r.clear_expire_time(); }), "INVALID_EXPIRE_TIME");
+  EXPECT_EQ(reason([](auto& r) { r.mutable_expire_time()->set_seconds(-1); }), "INVALID_TIME");
+  EXPECT_EQ(reason([](auto& r) { r.set_completion_tokens_max(-5); }), "INVALID_TOKEN_COUNT");
+  EXPECT_EQ(reason([](auto& r) { r.set_completion_tokens_max(1'000'000'000); }), "INSUFFICIENT_FUNDS");
+  EXPECT_EQ(Settle(ReserveRequest().request_id(), 1, 1, v1::OUTCOME_EXPIRED).error().reason, "INVALID_OUTCOME");
+  EXPECT_EQ(Settle(ReserveRequest().request_id(), 1, 1, v1::OUTCOME_UNSPECIFIED).error().reason, "INVALID_OUTCOME");
+}
+
+TEST_F(BillingRpc, PagesThroughUsage) {
+  ASSERT_TRUE(CreateBook(Caller::Operator()));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  for (int i = 0; i < 5; ++i) {
+    const v1::ReserveRequest request = ReserveRequest();
+    ASSERT_TRUE(Reserve(request));
+    ASSERT_TRUE(Settle(request.request_id(), 1, i));
+  }
+  v1::ListUsageRecordsRequest request;
+  request.set_parent("tenants/ke");
+  request.set_page_size(2);
+  std::set<std::string> seen;
+  std::string last = "~";
+  int pages = 0;
+  do {
+    const auto page = As(Caller::Tenant("ke"), *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, request);
+    ASSERT_TRUE(page) << page.error().message;
+    for (const auto& record : page->usage_records()) {
+      EXPECT_LT(record.name(), last) << "newest first";
+      last = record.name();
+      seen.insert(last);
+    }
+    request.set_page_token(page->next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(seen.size(), 5U);
+  EXPECT_EQ(pages, 3);
+  request.set_page_token("made-up");
+  EXPECT_EQ(As(Caller::Tenant("ke"), *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, request).error().reason,
+            "INVALID_PAGE_TOKEN");
+}
+
+}  // namespace
+}  // namespace allod::billing

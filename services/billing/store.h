@@ -1,0 +1,90 @@
+// The storage port of billing. Every method is one whole transaction: either all of it happened or none.
+//
+// Implementations: PgStore (PostgreSQL) and FakeStore (memory, for tests); one contract suite runs on both. Thread-safe
+// and blocking. Besides the errors named here every method may fail with UNAVAILABLE when the database cannot be
+// reached; all mutations are idempotent, so the caller retries with the same ids.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/billing/decide.h"
+#include "services/billing/domain.h"
+#include "services/common/request_id.h"
+
+namespace allod::billing {
+
+struct SetAccountCommand {
+  TenantId tenant;
+  std::string tenant_name;
+  std::string currency_code;  // the tenant's
+  Amount credit_limit;
+  RequestId request;  // may be absent
+};
+
+// Newest first: descending request ids, which are ordered by admission.
+struct UsageQuery {
+  TenantId tenant;
+  int limit = 50;
+  std::optional<Uuid> before;  // only ids below: the last one of the page before
+  std::optional<Time> start;   // admitted at or after
+  std::optional<Time> end;     // admitted before
+  std::string instance;        // empty: all
+};
+
+struct KnownTenant {
+  TenantId id;
+  std::string name;
+};
+
+// One tenant's books, added up from its transfers in one snapshot.
+struct TenantAudit {
+  struct Account {
+    std::string code;
+    std::string currency_code;
+    Amount kept_balance, kept_held;
+    Amount balance, held;  // from the transfers
+  };
+  std::vector<Account> accounts;
+  std::int64_t transfer_count = 0;
+  std::int64_t usage_record_count = 0;
+  std::int64_t open_hold_count = 0;         // pending transfers without a terminal one
+  std::int64_t open_reservation_count = 0;  // what the expirer knows of; the same number
+  Amount posted_usage;                      // by transfers
+  Amount recorded_usage;                    // by usage records; the same amount
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // `book` has passed CheckPriceBook. The same content again gives the stored book; other content ALREADY_EXISTS.
+  virtual Result<PriceBook> CreatePriceBook(const PriceBook& book, Time now) = 0;
+  virtual Result<PriceBook> GetPriceBook(Uuid id) = 0;  // NOT_FOUND
+
+  // Opens the account with its chart of accounts, or changes the limit. A repeated request_id changes nothing and gives
+  // the account as it is; with another payload ALREADY_EXISTS / REQUEST_ID_REUSED. FAILED_PRECONDITION /
+  // CURRENCY_IMMUTABLE.
+  virtual Result<BillingAccount> SetBillingAccount(const SetAccountCommand& command, Time now) = 0;
+  virtual Result<BillingAccount> GetBillingAccount(TenantId tenant) = 0;  // NOT_FOUND
+
+  // Errors of DecideReserve and DecideSettle.
+  virtual Result<Reservation> Reserve(const ReserveCommand& command, Time now) = 0;
+  virtual Result<UsageRecord> Settle(const SettleCommand& command, Time now) = 0;
+  // Releases at most `limit` holds whose time is over, oldest first; returns how many.
+  virtual Result<int> ExpireReservations(TenantId tenant, Time now, int limit) = 0;
+
+  virtual Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) = 0;
+  // Ordered by instance, variant, price book; at most `limit`.
+  virtual Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) = 0;
+
+  // Ordered by code, those after `after`.
+  virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,
+                                                                int limit) = 0;
+  virtual Result<TenantAudit> AuditTenant(TenantId tenant) = 0;
+  // Tenants that have a billing account, ordered by id, those after `after`.
+  virtual Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) = 0;
+};
+
+}  // namespace allod::billing

@@ -1,0 +1,235 @@
+// What holds in PostgreSQL whatever the application does: history is not rewritten, balances follow transfers, tenants
+// are apart; and a COMMIT whose outcome is unknown counts once.
+#include <fmt/format.h>
+
+#include "tests/contract/billing_commit_cutter.h"
+#include "tests/contract/billing_store_harness.h"
+
+namespace allod::billing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr char kAccepted[] = "accepted";
+constexpr char kPermissionDenied[] = "42501";  // also what row-level security answers
+constexpr char kCheckViolation[] = "23514";
+constexpr char kUniqueViolation[] = "23505";
+constexpr char kForeignKeyViolation[] = "23503";
+
+class BillingLedger : public testing::Test {
+ protected:
+  // Runs one statement as the app role for a tenant; gives the SQLSTATE, or kAccepted (and rolls back).
+  std::string Attempt(const std::string& tenant, const std::string& sql) {
+    const auto done = harness_.pool().Run<int>(Tenant(tenant), [&](TenantTx& tx) -> Result<int> {
+      try {
+        tx.Exec(sql);
+      } catch (const pqxx::insufficient_privilege& e) {
+        return Fail(Code::kUnknown, kPermissionDenied, e.what());  // libpqxx 6 leaves out its SQLSTATE
+      } catch (const pqxx::sql_error& e) {
+        return Fail(Code::kUnknown, e.sqlstate(), e.what());
+      }
+      return Fail(Code::kUnknown, kAccepted, "rolled back");
+    });
+    return done.error().reason;
+  }
+
+  std::int64_t Count(const std::string& tenant, const std::string& sql) {
+    return harness_.pool()
+        .Run<std::int64_t>(Tenant(tenant),
+                           [&](TenantTx& tx) -> Result<std::int64_t> { return tx.Exec(sql)[0][0].as<std::int64_t>(); })
+        .value();
+  }
+
+  // One open reservation of Kenya's and one settled.
+  void SetUp() override {
+    OpenKenya(store_, 10);
+    ASSERT_TRUE(store_.Reserve(open_, kNow));
+    ASSERT_TRUE(store_.Reserve(settled_, kNow));
+    ASSERT_TRUE(store_.Settle(Settlement(settled_, 1, 1), kNow));
+  }
+
+  std::string Transfer(const std::string& kind, const ReserveCommand& of, std::int64_t amount,
+                       const std::string& debit = "receivable", const std::string& credit = "usage-revenue",
+                       const std::string& currency = "KES") const {
+    const std::string hold = kind == "pending" ? "NULL" : fmt::format("'{}'", of.request_id.ToString());
+    return fmt::format(
+        "INSERT INTO billing.transfers (tenant_id, id, kind, {}, debit, credit, currency_code, amount, create_time) "
+        "VALUES ('{}', gen_random_uuid(), '{}', {}, '{}', '{}', '{}', {}, now())",
+        kind == "late_post" ? "expired_id" : "pending_id", of.tenant.ToString(), kind, hold, debit, credit, currency,
+        amount);
+  }
+
+  PgHarness harness_;
+  Store& store_ = harness_.store();
+  const ReserveCommand open_ = Request("ke");
+  const ReserveCommand settled_ = Request("ke");
+};
+
+TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheService) {
+  for (const char* table : {"transfers", "usage_records", "reservations", "outbox", "request_ids", "price_books",
+                            "token_prices", "known_tenants", "ledger_accounts"}) {
+    EXPECT_EQ(Attempt("ke", fmt::format("DELETE FROM billing.{}", table)), kPermissionDenied) << table;
+    EXPECT_EQ(Attempt("ke", fmt::format("TRUNCATE billing.{}", table)), kPermissionDenied) << table;
+  }
+  for (const char* change :
+       {"transfers SET amount = 0", "usage_records SET cost = 0", "reservations SET hold = 0", "outbox SET type = ''",
+        "price_books SET listing = ''", "token_prices SET prompt_price = 0", "known_tenants SET name = ''",
+        "ledger_accounts SET posted = 0", "ledger_accounts SET held = 0", "billing_accounts SET currency_code = 'TZS'",
+        "open_reservations SET expire_time = now()"}) {
+    EXPECT_EQ(Attempt("ke", fmt::format("UPDATE billing.{}", change)), kPermissionDenied) << change;
+  }
+}
+
+TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheOwnerBySlip) {
+  pqxx::connection owner(harness_.database().owner_url);
+  for (const char* sql : {"DELETE FROM billing.transfers", "UPDATE billing.usage_records SET cost = 0",
+                          "TRUNCATE billing.outbox", "UPDATE billing.token_prices SET prompt_price = 0"}) {
+    pqxx::work work(owner);
+    EXPECT_THROW(work.exec(sql), pqxx::insufficient_privilege) << sql;
+  }
+}
+
+TEST_F(BillingLedger, APriceBookTakesNoFurtherPrices) {
+  EXPECT_EQ(
+      Attempt("ke", fmt::format("INSERT INTO billing.token_prices VALUES ('{}', 'TZS', '', 1, 1)", kBook.ToString())),
+      kPermissionDenied);
+}
+
+TEST_F(BillingLedger, TransfersMustFitTheHoldTheyFollow) {
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, kHold)), kAccepted);
+  EXPECT_EQ(Attempt("ke", Transfer("void", open_, kHold)), kAccepted);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, kHold + 1)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("void", open_, kHold - 1)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("expire", open_, 0)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, -1)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, 1, "usage-revenue", "receivable")), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, 1, "receivable", "rounding")), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, 1, "receivable", "receivable")), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, 1, "receivable", "usage-revenue", "TZS")), kForeignKeyViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("post", open_, 1, "receivable", "cash")), kForeignKeyViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("pending", open_, 1, "receivable", "cash")), kForeignKeyViolation);
+  EXPECT_EQ(Attempt("ke", Transfer("gift", open_, 1)), kCheckViolation);
+}
+
+TEST_F(BillingLedger, AHoldEndsOnce) {
+  for (const char* kind : {"post", "void", "expire"}) {
+    const std::int64_t amount = std::string(kind) == "post" ? 1 : kHold;
+    EXPECT_EQ(Attempt("ke", Transfer(kind, settled_, amount)), kUniqueViolation) << kind;
+  }
+  EXPECT_EQ(Attempt("ke", Transfer("late_post", settled_, 1)), kCheckViolation) << "it has not expired";
+  EXPECT_EQ(Attempt("ke", Transfer("late_post", open_, 1)), kCheckViolation) << "it has not expired";
+  ASSERT_EQ(store_.ExpireReservations(Tenant("ke"), kNow + 1h, 10).value(), 1);
+  EXPECT_EQ(Attempt("ke", Transfer("late_post", open_, kHold)), kAccepted);
+  EXPECT_EQ(Attempt("ke", Transfer("late_post", open_, kHold + 1)), kCheckViolation);
+  ASSERT_TRUE(store_.Settle(Settlement(open_, 1, 1), kNow));
+  EXPECT_EQ(Attempt("ke", Transfer("late_post", open_, 1)), kUniqueViolation);
+}
+
+TEST_F(BillingLedger, AUsageRecordCostsWhatItsTokensCost) {
+  const auto record = [&](const char* outcome, const char* billed, std::int64_t cost) {
+    return fmt::format(
+        "INSERT INTO billing.usage_records VALUES ('{}', '{}', 'i', 'v', '{}', '', '{}', 2, 3, 'KES', 3, 7, {}, {}, "
+        "now(), "
+        "now())",
+        open_.tenant.ToString(), open_.request_id.ToString(), kBook.ToString(), outcome, billed, cost);
+  };
+  EXPECT_EQ(Attempt("ke", record("completed", "true", 27)), kAccepted);
+  EXPECT_EQ(Attempt("ke", record("completed", "true", 26)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", record("client_cancelled", "false", 27)), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", record("fault", "false", 0)), kAccepted);
+  EXPECT_EQ(Attempt("ke", record("fault", "true", 27)), kCheckViolation);
+}
+
+TEST_F(BillingLedger, AnotherTenantSeesAndWritesNothing) {
+  ASSERT_TRUE(store_.SetBillingAccount(Account("tz", 10 * kHold), kNow));
+  for (const char* table : {"transfers", "usage_records", "reservations", "open_reservations", "outbox"}) {
+    EXPECT_GT(Count("ke", fmt::format("SELECT count(*) FROM billing.{}", table)), 0) << table;
+    EXPECT_EQ(Count("tz", fmt::format("SELECT count(*) FROM billing.{}", table)), 0) << table;
+  }
+  EXPECT_EQ(Count("tz", "SELECT count(*) FROM billing.billing_accounts"), 1);
+  EXPECT_EQ(Attempt("tz", Transfer("post", open_, 1)), kPermissionDenied) << "with Kenya's tenant id";
+  ReserveCommand theirs = open_;
+  theirs.tenant = Tenant("tz");
+  EXPECT_EQ(Attempt("tz", Transfer("post", theirs, 1)), kForeignKeyViolation) << "Kenya's hold is no hold to Tanzania";
+  const auto unset = harness_.pool().Run<std::int64_t>([](GlobalTx& tx) -> Result<std::int64_t> {
+    return tx
+        .Exec("SELECT (SELECT count(*) FROM billing.transfers) + (SELECT count(*) FROM billing.billing_accounts)")[0][0]
+        .as<std::int64_t>();
+  });
+  EXPECT_EQ(unset.value(), 0) << "without a tenant nothing is to be seen";
+}
+
+TEST_F(BillingLedger, WritesOneEventPerUsageRecord) {
+  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.outbox"), 1);
+  ASSERT_TRUE(store_.Settle(Settlement(settled_, 1, 1), kNow));
+  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.outbox"), 1);
+  EXPECT_EQ(Count("ke",
+                  "SELECT count(*) FROM billing.outbox WHERE data->>'cost' = '0.00000000001' AND "
+                  "data->>'currency_code' = 'KES' AND (data->>'completion_tokens')::int = 1"),
+            1);
+}
+
+TEST_F(BillingLedger, ManyRecordsArePagedByTheIndexAndNotByScanning) {
+  pqxx::connection owner(harness_.database().owner_url);
+  pqxx::work work(owner);
+  work.exec("SET LOCAL session_replication_role = replica");  // only to fill the table fast
+  work.exec(
+      fmt::format("INSERT INTO billing.usage_records SELECT '{}', gen_random_uuid(), 'i', 'v', '{}', '', 'completed', "
+                  "1, 1, 'KES', 3, 7, "
+                  "true, 10, now(), now() FROM generate_series(1, 20000)",
+                  Tenant("ke").ToString(), kBook.ToString()));
+  work.exec("ANALYZE billing.usage_records");
+  std::string plan;
+  for (const auto& row : work.exec(fmt::format(
+           "EXPLAIN SELECT * FROM billing.usage_records u WHERE u.tenant_id = '{}' AND u.request_id >= '{}' AND "
+           "u.request_id < '{}' ORDER BY u.tenant_id DESC, u.request_id DESC LIMIT 50",
+           Tenant("ke").ToString(), Uuid().ToString(), Uuid::V7().ToString()))) {
+    plan += row[0].as<std::string>() + "\n";
+  }
+  EXPECT_NE(plan.find("Index Scan Backward using usage_records_pkey"), std::string::npos) << plan;
+  EXPECT_EQ(plan.find("Sort"), std::string::npos) << plan;
+}
+
+class BillingInDoubt : public testing::TestWithParam<CommitCutter::Where> {};
+
+INSTANTIATE_TEST_SUITE_P(, BillingInDoubt,
+                         testing::Values(CommitCutter::Where::kBeforeTheServerSeesIt,
+                                         CommitCutter::Where::kAfterTheServerDidIt),
+                         [](const auto& chosen) {
+                           return chosen.param == CommitCutter::Where::kBeforeTheServerSeesIt ? "BeforeTheServerSawIt"
+                                                                                              : "AfterTheServerDidIt";
+                         });
+
+TEST_P(BillingInDoubt, ALostCommitCountsOnce) {
+  PgHarness direct;
+  PgConfig config = direct.database().app_config();
+  CommitCutter cutter(config.url);
+  config.url = cutter.url();
+  PgPool pool(config);
+  PgStore store(pool);
+
+  cutter.CutNext(GetParam());
+  ASSERT_TRUE(store.CreatePriceBook(ContractPriceBook(), kNow));
+  cutter.CutNext(GetParam());
+  SetAccountCommand account = Account("ke", 10 * kHold);
+  account.request = MakeRequestId(Uuid::V7().ToString(), "SetBillingAccount", "x").value();
+  ASSERT_TRUE(store.SetBillingAccount(account, kNow));
+  const ReserveCommand request = Request("ke");
+  cutter.CutNext(GetParam());
+  const auto reservation = store.Reserve(request, kNow);
+  ASSERT_TRUE(reservation) << reservation.error().message;
+  EXPECT_EQ(reservation->hold, Pico(kHold));
+  EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Pico(kHold));
+  cutter.CutNext(GetParam());
+  const auto record = store.Settle(Settlement(request, 2, 3), kNow);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->cost, Pico(2 * kPrompt + 3 * kCompletion));
+  EXPECT_EQ(cutter.cuts(), 4);
+
+  EXPECT_EQ(ExpectSoundBooks(direct.store(), "ke"), record->cost);
+  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"))->transfer_count, 2);
+  EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Amount());
+}
+
+}  // namespace
+}  // namespace allod::billing

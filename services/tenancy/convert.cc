@@ -1,0 +1,122 @@
+#include "services/tenancy/convert.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+
+namespace allod::tenancy {
+namespace {
+
+google::protobuf::Timestamp ToProto(Time time) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
+  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(us);
+}
+
+pb::ApiKey::Scope ToProto(Scope scope) {
+  switch (scope) {
+    case Scope::kInference:
+      return pb::ApiKey::SCOPE_INFERENCE;
+    case Scope::kPortal:
+      return pb::ApiKey::SCOPE_PORTAL;
+  }
+  return pb::ApiKey::SCOPE_UNSPECIFIED;
+}
+
+// What the database resolves, so that what is answered now equals what is read later.
+Time Micros(Time time) { return std::chrono::floor<std::chrono::microseconds>(time); }
+
+}  // namespace
+
+Result<std::string> TenantIdOf(std::string_view field, std::string_view name) {
+  ALLOD_TRY(const auto parts, MatchName(field, name, "tenants/*"));
+  return parts[0];
+}
+
+Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name) {
+  ALLOD_TRY(const auto parts, MatchName(field, name, "tenants/*/projects/*"));
+  return ProjectName{parts[0], parts[1]};
+}
+
+Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now) {
+  Tenant tenant;
+  tenant.id = request.tenant_id();
+  tenant.display_name = request.tenant().display_name();
+  tenant.currency_code = request.tenant().currency_code();
+  tenant.residency.assign(request.tenant().residency().begin(), request.tenant().residency().end());
+  tenant.create_time = Micros(now);
+  return ValidTenant(std::move(tenant));
+}
+
+Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now) {
+  ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request.parent()));
+  return ValidProject({tenant, request.project_id(), request.project().display_name(), Micros(now)});
+}
+
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, Time now) {
+  ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request.parent()));
+  ApiKey key;
+  key.tenant = parent.tenant;
+  key.project = parent.project;
+  key.display_name = request.api_key().display_name();
+  key.create_time = Micros(now);
+  for (const int scope : request.api_key().scopes()) {
+    switch (scope) {
+      case pb::ApiKey::SCOPE_INFERENCE:
+        key.scopes.insert(Scope::kInference);
+        break;
+      case pb::ApiKey::SCOPE_PORTAL:
+        key.scopes.insert(Scope::kPortal);
+        break;
+      default:
+        return InvalidArgument("INVALID_SCOPE", fmt::format("api_key.scopes: {} is not a scope; use SCOPE_INFERENCE or "
+                                                            "SCOPE_PORTAL, or none for every scope",
+                                                            scope));
+    }
+  }
+  return ValidApiKey(std::move(key));
+}
+
+pb::Tenant ToProto(const Tenant& tenant) {
+  pb::Tenant out;
+  out.set_name(tenant.name());
+  out.set_uid(tenant.uid().ToString());
+  out.set_display_name(tenant.display_name);
+  out.set_currency_code(tenant.currency_code);
+  out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
+  out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
+  *out.mutable_create_time() = ToProto(tenant.create_time);
+  return out;
+}
+
+pb::Project ToProto(const Project& project) {
+  pb::Project out;
+  out.set_name(project.name());
+  out.set_uid(project.uid().ToString());
+  out.set_display_name(project.display_name);
+  *out.mutable_create_time() = ToProto(project.create_time);
+  return out;
+}
+
+pb::ApiKey ToProto(const ApiKey& key) {
+  pb::ApiKey out;
+  out.set_name(key.name());
+  out.set_display_name(key.display_name);
+  for (const Scope scope : key.scopes) out.add_scopes(ToProto(scope));
+  *out.mutable_create_time() = ToProto(key.create_time);
+  if (key.revoke_time) *out.mutable_revoke_time() = ToProto(*key.revoke_time);
+  return out;
+}
+
+pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
+  pb::WatchApiKeysResponse::Key out;
+  out.set_name(change.key.name());
+  out.set_kid(change.key.kid);
+  out.set_tenant_uid(Uuid::FromName("tenants/" + change.key.tenant).ToString());
+  out.set_revoked(change.revoked);
+  if (change.revoked) return out;
+  out.set_digest(change.key.digest.data(), change.key.digest.size());
+  for (const Scope scope : change.key.scopes) out.add_scopes(ToProto(scope));
+  out.set_currency_code(change.currency_code);
+  return out;
+}
+
+}  // namespace allod::tenancy

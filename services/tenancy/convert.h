@@ -1,0 +1,32 @@
+// Between the messages of allod.tenancy.v1 and the domain.
+#pragma once
+
+#include "allod/tenancy/v1/api_key.pb.h"
+#include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/tenant.pb.h"
+#include "services/tenancy/key_feed.h"
+#include "services/tenancy/store.h"
+
+namespace allod::tenancy {
+
+namespace pb = allod::tenancy::v1;
+
+// Checked as ValidTenant and its siblings do; INVALID_ARGUMENT / INVALID_NAME for a malformed parent.
+Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now);
+Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now);
+// Without kid and digest. INVALID_ARGUMENT / INVALID_SCOPE.
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, Time now);
+
+struct ProjectName {
+  std::string tenant;
+  std::string project;
+};
+Result<std::string> TenantIdOf(std::string_view field, std::string_view name);
+Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name);
+
+pb::Tenant ToProto(const Tenant& tenant);
+pb::Project ToProto(const Project& project);
+pb::ApiKey ToProto(const ApiKey& key);
+pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change);
+
+}  // namespace allod::tenancy

@@ -1,0 +1,51 @@
+// The tenancy store in memory, for tests. Held to the same suite as PgStore.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "services/tenancy/store.h"
+
+namespace allod::tenancy {
+
+class FakeStore final : public Store {
+ public:
+  Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) override;
+  Result<Tenant> GetTenant(const std::string& tenant) override;
+  Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
+  Result<Project> CreateProject(const Project& project, const RequestId& request) override;
+  Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
+  Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
+  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
+  Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
+                                   const PageRequest& page) override;
+  Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid, Time now) override;
+  Result<std::vector<TenantKeysVersion>> KeysVersions() override;
+  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+
+  // What an operator does to a tenant in the database.
+  void Suspend(const std::string& tenant);
+  // Every method fails with `error` until it is reset to nothing: a database that is away.
+  void FailWith(std::optional<Error> error);
+
+ private:
+  struct Request {
+    std::string payload_sha256;
+    std::string resource;
+  };
+  Status Up() const;
+  // The resource that an earlier request with this id made, if any.
+  Result<std::optional<std::string>> Recall(const std::string& tenant, const RequestId& request) const;
+  void Remember(const std::string& tenant, const RequestId& request, const std::string& resource);
+
+  std::mutex mutex_;
+  std::optional<Error> failure_;
+  std::map<std::string, Tenant> tenants_;
+  std::map<std::string, std::int64_t> keys_versions_;
+  std::map<std::pair<std::string, std::string>, Project> projects_;
+  std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid
+  std::map<std::pair<std::string, Uuid>, Request> requests_;    // by tenant ("" for operators'), request id
+};
+
+}  // namespace allod::tenancy

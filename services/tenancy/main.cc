@@ -1,0 +1,66 @@
+// allod-tenancy: tenants, projects and API keys.
+#include "services/common/clock.h"
+#include "services/common/pg.h"
+#include "services/common/rpc/server.h"
+#include "services/common/service_main.h"
+#include "services/tenancy/api_key_service.h"
+#include "services/tenancy/key_feed.h"
+#include "services/tenancy/pg_store.h"
+#include "services/tenancy/project_service.h"
+#include "services/tenancy/tenant_service.h"
+
+namespace allod::tenancy {
+namespace {
+
+constexpr std::size_t kPepperCharsMin = 16;
+
+struct Config {
+  std::string listen;
+  PgConfig database;
+  std::string api_key_pepper_file;
+};
+
+Result<Config> LoadConfig(const ConfigFile& file) {
+  Config config;
+  ConfigReader reader(file);
+  nlohmann::json database = nlohmann::json::object();
+  reader.Required("listen", config.listen);
+  reader.Required("database", database);
+  reader.Required("api_key_pepper_file", config.api_key_pepper_file);
+  if (auto parsed = ParsePgConfig(database)) {
+    config.database = *std::move(parsed);
+  } else {
+    reader.Complain("database: " + parsed.error().message);
+  }
+  return reader.Finish(std::move(config));
+}
+
+Status Run(const Config& config, StopSignal& stop) {
+  ALLOD_TRY(const std::string pepper, ReadSecretFile(config.api_key_pepper_file));
+  if (pepper.size() < kPepperCharsMin) {
+    return FailedPrecondition("WEAK_PEPPER",
+                              config.api_key_pepper_file + ": write at least 16 random characters into it");
+  }
+  const SystemClock clock;
+  PgPool pool(config.database);
+  PgStore store(pool);
+  KeyFeed feed(store);
+  TenantServiceImpl tenants(store, clock);
+  ProjectServiceImpl projects(store, clock);
+  ApiKeyServiceImpl api_keys(store, feed, clock, pepper);
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen}, {&tenants, &projects, &api_keys}));
+  feed.Start();
+  stop.Ready();
+  stop.Wait();
+  feed.Stop();
+  server->Stop(std::chrono::seconds(1));
+  return {};
+}
+
+}  // namespace
+}  // namespace allod::tenancy
+
+int main(int argc, char** argv) {
+  return allod::ServiceMain<allod::tenancy::Config>(argc, argv, "tenancy", "Tenants, projects and API keys",
+                                                    allod::tenancy::LoadConfig, allod::tenancy::Run);
+}

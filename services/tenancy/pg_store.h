@@ -1,0 +1,30 @@
+// The tenancy store in PostgreSQL, schema `tenancy` (migrations/tenancy).
+#pragma once
+
+#include "services/common/pg.h"
+#include "services/tenancy/store.h"
+
+namespace allod::tenancy {
+
+class PgStore final : public Store {
+ public:
+  explicit PgStore(PgPool& pool) : pool_(pool) {}
+
+  Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) override;
+  Result<Tenant> GetTenant(const std::string& tenant) override;
+  Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
+  Result<Project> CreateProject(const Project& project, const RequestId& request) override;
+  Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
+  Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
+  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
+  Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
+                                   const PageRequest& page) override;
+  Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid, Time now) override;
+  Result<std::vector<TenantKeysVersion>> KeysVersions() override;
+  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+
+ private:
+  PgPool& pool_;
+};
+
+}  // namespace allod::tenancy

@@ -1,0 +1,46 @@
+#include "services/tenancy/project_service.h"
+
+#include "services/common/rpc/request_id.h"
+#include "services/common/rpc/server.h"
+#include "services/tenancy/convert.h"
+
+namespace allod::tenancy {
+
+grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
+                                               v1::Project* response) {
+  return Handle("tenancy.CreateProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
+    ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
+    return ToProto(created);
+  });
+}
+
+grpc::Status ProjectServiceImpl::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
+                                            v1::Project* response) {
+  return Handle("tenancy.GetProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
+    ALLOD_TRY(const ProjectName name, ProjectNameOf("name", request->name()));
+    ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+    ALLOD_TRY(const Project project, store_.GetProject(name.tenant, name.project));
+    return ToProto(project);
+  });
+}
+
+grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
+                                              v1::ListProjectsResponse* response) {
+  return Handle("tenancy.ListProjects", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListProjectsResponse> {
+                  ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request->parent()));
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_TRY(const PageRequest page,
+                            ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const auto projects, store_.ListProjects(tenant, page));
+                  v1::ListProjectsResponse out;
+                  for (const Project& project : projects.items) *out.add_projects() = ToProto(project);
+                  out.set_next_page_token(projects.next_page_token);
+                  return out;
+                });
+}
+
+}  // namespace allod::tenancy

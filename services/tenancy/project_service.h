@@ -1,0 +1,26 @@
+// RPCs of ProjectService. Thread-safe; borrows the store and the clock.
+#pragma once
+
+#include "allod/tenancy/v1/project.grpc.pb.h"
+#include "services/common/clock.h"
+#include "services/tenancy/store.h"
+
+namespace allod::tenancy {
+
+class ProjectServiceImpl final : public v1::ProjectService::Service {
+ public:
+  ProjectServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+
+  grpc::Status CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
+                             v1::Project* response) override;
+  grpc::Status GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
+                          v1::Project* response) override;
+  grpc::Status ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
+                            v1::ListProjectsResponse* response) override;
+
+ private:
+  Store& store_;
+  const Clock& clock_;
+};
+
+}  // namespace allod::tenancy

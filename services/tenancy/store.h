@@ -1,0 +1,60 @@
+// The storage port of tenancy: every method is one whole transaction. Implementations: PgStore, FakeStore; the suite in
+// tests/contract/tenancy_store_test.cc runs on both. Thread-safe.
+//
+// Creating what is there with the same content returns it; ALREADY_EXISTS / ALREADY_EXISTS with other content, and
+// ALREADY_EXISTS / REQUEST_ID_REUSED when the request id stands for another request. NOT_FOUND for a missing parent.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "services/common/page_token.h"
+#include "services/common/request_id.h"
+#include "services/tenancy/domain.h"
+
+namespace allod::tenancy {
+
+struct ApiKeyCreation {
+  ApiKey key;
+  bool created = false;  // false: this is the key that an earlier request with the same id made
+};
+
+// Tells with one small query which tenants' valid keys may have changed.
+struct TenantKeysVersion {
+  std::string tenant;
+  std::string currency_code;
+  bool active = false;  // keys of a suspended tenant do not hold
+  std::int64_t version = 0;
+
+  bool operator==(const TenantKeysVersion&) const = default;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  virtual Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) = 0;
+  virtual Result<Tenant> GetTenant(const std::string& tenant) = 0;
+  // Ordered by id, as are the other lists. Up to page.size items.
+  virtual Result<Page<Tenant>> ListTenants(const PageRequest& page) = 0;
+
+  virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;
+  virtual Result<Project> GetProject(const std::string& tenant, const std::string& project) = 0;
+  virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
+
+  // RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past kApiKeysPerProjectMax.
+  virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) = 0;
+  virtual Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
+                                           const PageRequest& page) = 0;
+  // Keeps the time of the first revocation.
+  virtual Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
+                              Time now) = 0;
+
+  // All tenants. A version changes with every creation and revocation of a key, in the same transaction.
+  virtual Result<std::vector<TenantKeysVersion>> KeysVersions() = 0;
+  // Not revoked, of all projects.
+  virtual Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) = 0;
+};
+
+}  // namespace allod::tenancy

@@ -1,0 +1,288 @@
+// What every tenancy store does, run on the fake and on PostgreSQL as the app role.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "services/common/pg.h"
+#include "services/tenancy/fake_store.h"
+#include "services/tenancy/pg_store.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/pg_fixture.h"
+
+namespace allod::tenancy {
+namespace {
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Store& store() = 0;
+  virtual void Suspend(const std::string& tenant) = 0;
+};
+
+class FakeBackend final : public Backend {
+ public:
+  Store& store() override { return store_; }
+  void Suspend(const std::string& tenant) override { store_.Suspend(tenant); }
+
+ private:
+  FakeStore store_;
+};
+
+class PgBackend final : public Backend {
+ public:
+  Store& store() override { return store_; }
+  void Suspend(const std::string& tenant) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    work.exec_params("UPDATE tenancy.tenants SET state = 'SUSPENDED' WHERE id = $1", tenant);
+    work.commit();
+  }
+  TestDatabase& database() { return database_; }
+  PgPool& pool() { return pool_; }
+
+ private:
+  TestDatabase database_{"tenancy"};
+  PgPool pool_{database_.app_config()};
+  PgStore store_{pool_};
+};
+
+RequestId Request(std::string_view payload, const Uuid& id = Uuid::V7()) {
+  return *MakeRequestId(id.ToString(), "test", payload);
+}
+
+class TenancyStore : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == "Fake") {
+      backend_ = std::make_unique<FakeBackend>();
+    } else {
+      backend_ = std::make_unique<PgBackend>();
+    }
+    ASSERT_TRUE(store().CreateTenant(Kenya(), {}));
+    ASSERT_TRUE(store().CreateTenant(Uganda(), {}));
+    ASSERT_TRUE(store().CreateProject(Desk(), {}));
+  }
+  Store& store() { return backend_->store(); }
+
+  Tenant Kenya() const { return {"ke", "Kenya — Jamhuri", "KES", {"ke", "rw"}, TenantState::kActive, clock_.Now()}; }
+  Tenant Uganda() const { return {"ug", "Uganda", "UGX", {"ug"}, TenantState::kActive, clock_.Now()}; }
+  Project Desk() const { return {"ke", "desk", "Service desk", clock_.Now()}; }
+  ApiKey Key(const std::string& kid) const {
+    ApiKey key{"ke", "desk", kid, "phone app", {Scope::kInference}, {}, clock_.Now(), std::nullopt};
+    key.digest = DigestApiKeySecret("pepper", kid);
+    return key;
+  }
+  std::int64_t KeysVersion(const std::string& tenant) {
+    const auto versions = store().KeysVersions();
+    for (const TenantKeysVersion& version : versions.value()) {
+      if (version.tenant == tenant) return version.version;
+    }
+    return -1;
+  }
+
+  FakeClock clock_;
+  std::unique_ptr<Backend> backend_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, TenancyStore, testing::Values("Fake", "PostgreSQL"),
+                         [](const auto& test) { return test.param; });
+
+constexpr char kKid[] = "abcdefghijkl";
+constexpr char kOtherKid[] = "mnopqrstuvwx";
+
+TEST_P(TenancyStore, GivesBackATenantAsItWasCreated) {
+  const auto tenant = store().GetTenant("ke");
+  ASSERT_TRUE(tenant) << tenant.error().message;
+  EXPECT_TRUE(SameContent(*tenant, Kenya()));
+  EXPECT_EQ(tenant->create_time, clock_.Now());
+  EXPECT_EQ(tenant->state, TenantState::kActive);
+}
+
+TEST_P(TenancyStore, ReturnsAnExistingTenantForTheSameContentAndRefusesOther) {
+  const Time created = clock_.Now();
+  clock_.Advance(std::chrono::hours(1));
+  const auto again = store().CreateTenant(Kenya(), {});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->create_time, created);
+  Tenant other = Kenya();
+  other.currency_code = "USD";
+  EXPECT_EQ(store().CreateTenant(other, {}).error().reason, "ALREADY_EXISTS");
+  EXPECT_EQ(store().GetTenant("ke")->currency_code, "KES");
+}
+
+TEST_P(TenancyStore, RefusesARequestIdThatWasUsedForAnotherRequest) {
+  const Uuid id = Uuid::V7();
+  Tenant rwanda{"rw", "Rwanda", "RWF", {"rw"}, TenantState::kActive, clock_.Now()};
+  ASSERT_TRUE(store().CreateTenant(rwanda, Request("rw", id)));
+  ASSERT_TRUE(store().CreateTenant(rwanda, Request("rw", id)));
+  Tenant other = rwanda;
+  other.id = "rx";
+  const auto reused = store().CreateTenant(other, Request("rx", id));
+  EXPECT_EQ(reused.error().code, Code::kAlreadyExists);
+  EXPECT_EQ(reused.error().reason, "REQUEST_ID_REUSED");
+  EXPECT_EQ(store().GetTenant("rx").error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, AFailedCreationLeavesItsRequestIdFree) {
+  const Uuid id = Uuid::V7();
+  Tenant other = Kenya();
+  other.display_name = "Other";
+  ASSERT_FALSE(store().CreateTenant(other, Request("a", id)));
+  other.id = "kx";
+  EXPECT_TRUE(store().CreateTenant(other, Request("b", id)));
+}
+
+TEST_P(TenancyStore, ListsTenantsByIdPageByPage) {
+  const auto first = store().ListTenants({"tenants", 1, ""});
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->items.size(), 1u);
+  EXPECT_EQ(first->items[0].id, "ke");
+  const auto page = ParsePage("tenants", 1, first->next_page_token);
+  ASSERT_TRUE(page);
+  const auto second = store().ListTenants(*page);
+  ASSERT_EQ(second->items.size(), 1u);
+  EXPECT_EQ(second->items[0].id, "ug");
+  EXPECT_EQ(second->next_page_token, "");
+}
+
+TEST_P(TenancyStore, CreatesProjectsOnlyInTenantsThatExist) {
+  EXPECT_EQ(store().CreateProject({"tz", "desk", "Desk", clock_.Now()}, {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().ListProjects("tz", {"p", 10, ""}).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, ReturnsAnExistingProjectForTheSameContentAndRefusesOther) {
+  EXPECT_EQ(store().CreateProject(Desk(), {})->uid(), Desk().uid());
+  Project other = Desk();
+  other.display_name = "Other";
+  EXPECT_EQ(store().CreateProject(other, {}).error().reason, "ALREADY_EXISTS");
+}
+
+TEST_P(TenancyStore, GivesBackAKeyAsItWasCreated) {
+  ApiKey key = Key(kKid);
+  key.scopes = {Scope::kInference, Scope::kPortal};
+  const auto creation = store().CreateApiKey(key, {});
+  ASSERT_TRUE(creation) << creation.error().message;
+  EXPECT_TRUE(creation->created);
+  const auto listed = store().ListApiKeys("ke", "desk", {"k", 10, ""});
+  ASSERT_EQ(listed->items.size(), 1u);
+  EXPECT_EQ(listed->items[0].kid, kKid);
+  EXPECT_EQ(listed->items[0].digest, key.digest);
+  EXPECT_EQ(listed->items[0].scopes, key.scopes);
+  EXPECT_EQ(listed->items[0].create_time, clock_.Now());
+  EXPECT_FALSE(listed->items[0].revoke_time);
+}
+
+TEST_P(TenancyStore, ARetryGivesTheFirstKeyAndMakesNoSecond) {
+  const Uuid id = Uuid::V7();
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), Request("k", id)));
+  const auto retry = store().CreateApiKey(Key(kOtherKid), Request("k", id));
+  ASSERT_TRUE(retry);
+  EXPECT_FALSE(retry->created);
+  EXPECT_EQ(retry->key.kid, kKid);
+  EXPECT_EQ(store().ListApiKeys("ke", "desk", {"k", 10, ""})->items.size(), 1u);
+  EXPECT_EQ(store().CreateApiKey(Key(kOtherKid), Request("other", id)).error().reason, "REQUEST_ID_REUSED");
+}
+
+TEST_P(TenancyStore, ConcurrentRetriesMakeOneKey) {
+  const Uuid id = Uuid::V7();
+  const std::vector<std::string> kids = {"aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"};
+  std::vector<Result<ApiKeyCreation>> out(kids.size(), Internal("did not run"));
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < kids.size(); ++i) {
+      threads.emplace_back([&, i] { out[i] = store().CreateApiKey(Key(kids[i]), Request("k", id)); });
+    }
+  }
+  int created = 0;
+  for (const auto& result : out) {
+    ASSERT_TRUE(result) << result.error().message;
+    created += result->created ? 1 : 0;
+    EXPECT_EQ(result->key.kid, out[0]->key.kid);
+  }
+  EXPECT_EQ(created, 1);
+}
+
+TEST_P(TenancyStore, CreatesKeysOnlyInProjectsThatExist) {
+  ApiKey key = Key(kKid);
+  key.project = "nowhere";
+  EXPECT_EQ(store().CreateApiKey(key, {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().ListApiKeys("ke", "nowhere", {"k", 10, ""}).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, RevokingIsIdempotentAndKeepsTheFirstTime) {
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  const Time first = clock_.Now();
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, first));
+  const std::int64_t version = KeysVersion("ke");
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, first + std::chrono::hours(1)));
+  EXPECT_EQ(store().ListApiKeys("ke", "desk", {"k", 10, ""})->items[0].revoke_time, first);
+  EXPECT_EQ(KeysVersion("ke"), version);
+  EXPECT_TRUE(store().ValidKeys("ke")->empty());
+  EXPECT_EQ(store().RevokeApiKey("ke", "desk", kOtherKid, first).error().code, Code::kNotFound);
+  EXPECT_EQ(store().RevokeApiKey("ke", "other", kKid, first).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, TheKeysVersionChangesWithEveryCreationAndRevocation) {
+  const std::int64_t before = KeysVersion("ke");
+  const std::int64_t others = KeysVersion("ug");
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  const std::int64_t created = KeysVersion("ke");
+  EXPECT_NE(created, before);
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, clock_.Now()));
+  EXPECT_NE(KeysVersion("ke"), created);
+  EXPECT_EQ(KeysVersion("ug"), others);
+}
+
+TEST_P(TenancyStore, SaysWhichTenantsAreSuspended) {
+  backend_->Suspend("ke");
+  EXPECT_EQ(store().GetTenant("ke")->state, TenantState::kSuspended);
+  const auto versions = store().KeysVersions();
+  for (const TenantKeysVersion& version : versions.value()) EXPECT_EQ(version.active, version.tenant == "ug");
+}
+
+TEST_P(TenancyStore, TenantBCannotSeeChangeOrReferenceWhatIsTenantAs) {
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  EXPECT_EQ(store().GetProject("ug", "desk").error().code, Code::kNotFound);
+  EXPECT_TRUE(store().ListProjects("ug", {"p", 10, ""})->items.empty());
+  EXPECT_EQ(store().ListApiKeys("ug", "desk", {"k", 10, ""}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().RevokeApiKey("ug", "desk", kKid, clock_.Now()).error().code, Code::kNotFound);
+  EXPECT_TRUE(store().ValidKeys("ug")->empty());
+  ApiKey foreign = Key(kOtherKid);
+  foreign.tenant = "ug";
+  EXPECT_EQ(store().CreateApiKey(foreign, {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().ValidKeys("ke")->size(), 1u);
+}
+
+TEST(TenancyRowSecurity, HidesEveryOtherTenantsRowsEvenFromSqlWithoutWhere) {
+  PgBackend backend;
+  const FakeClock clock;
+  ASSERT_TRUE(backend.store().CreateTenant({"ke", "Kenya", "KES", {"ke"}, TenantState::kActive, clock.Now()}, {}));
+  ASSERT_TRUE(backend.store().CreateTenant({"ug", "Uganda", "UGX", {"ug"}, TenantState::kActive, clock.Now()}, {}));
+  ASSERT_TRUE(backend.store().CreateProject({"ke", "desk", "Desk", clock.Now()}, Request("p")));
+  ApiKey key{"ke", "desk", kKid, "", {Scope::kPortal}, {}, clock.Now(), std::nullopt};
+  ASSERT_TRUE(backend.store().CreateApiKey(key, {}));
+
+  const TenantId kenya{Uuid::FromName("tenants/ke")};
+  const TenantId uganda{Uuid::FromName("tenants/ug")};
+  for (const std::string table : {"projects", "api_keys", "request_ids"}) {
+    const auto count = [&](PgTx& tx) -> Result<int> {
+      return tx.Exec("SELECT count(*) FROM tenancy." + table)[0][0].as<int>();
+    };
+    EXPECT_EQ(*backend.pool().Run<int>(kenya, [&](TenantTx& tx) { return count(tx); }), 1) << table;
+    EXPECT_EQ(*backend.pool().Run<int>(uganda, [&](TenantTx& tx) { return count(tx); }), 0) << table;
+    EXPECT_EQ(*backend.pool().Run<int>([&](GlobalTx& tx) { return count(tx); }), 0) << table;
+  }
+  const auto forged = backend.pool().Run<int>(uganda, [&](TenantTx& tx) -> Result<int> {
+    tx.Exec("INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time) VALUES ($1, 'x', 'x', now())",
+            kenya.ToString());
+    return 0;
+  });
+  EXPECT_FALSE(forged);
+  const auto stolen = backend.pool().Run<int>(uganda, [&](TenantTx& tx) -> Result<int> {
+    return static_cast<int>(tx.Exec("UPDATE tenancy.api_keys SET revoke_time = now()").affected_rows());
+  });
+  EXPECT_EQ(*stolen, 0);
+}
+
+}  // namespace
+}  // namespace allod::tenancy

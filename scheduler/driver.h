@@ -1,0 +1,99 @@
+// The port between decisions and what runs workers: node agents (ProcessDriver) or a cluster's own scheduler.
+//
+// Purpose: the scheduling service decides which workers shall exist and writes that down; a driver makes it so and says
+// what it sees. The database is the truth, a driver is its shadow: everything in it can be rebuilt by Apply() from rows
+// and by what its nodes report, so losing a driver's memory loses nothing.
+//
+// Contract of every implementation:
+//   - Level-triggered and idempotent: Apply and Remove state what shall be, any number of times; nothing is queued.
+//   - Fenced: every worker carries an epoch; a call with an older epoch than was seen for that worker is refused with
+//     ABORTED / STALE_EPOCH and changes nothing.
+//   - Asynchronous: Apply and Remove return before anything runs or stops; List shows what became of it.
+//   - Non-blocking: no call but Watch waits, and none does I/O while it holds a lock.
+//   - Thread-safe.
+//   - Fail closed: nothing is told to stop a worker before Synced() said that the desired state is complete.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "scheduler/model.h"
+#include "services/common/result.h"
+
+namespace allod::scheduler {
+
+// One worker that shall run. Equal `replica` and `epoch` means equal content.
+struct DesiredWorker {
+  Uuid replica;
+  TenantId tenant;
+  std::string instance;  // full resource name
+  std::string node;
+  std::int64_t epoch = 0;
+  std::string artifact_sha256;
+  std::int64_t artifact_bytes = 0;
+  int context_tokens = 0;
+  int max_concurrency = 0;
+  bool operator==(const DesiredWorker&) const = default;
+};
+
+// One worker as its node described it last.
+struct ObservedWorker {
+  enum class State { kStarting, kReady, kFailed };
+  Uuid replica;
+  std::int64_t epoch = 0;
+  State state = State::kStarting;
+  std::string target;  // gRPC target; set when ready
+  std::string message;
+  int start_count = 0;
+  bool operator==(const ObservedWorker&) const = default;
+};
+
+// Wish and reality of one worker. Node::reported tells an absent worker from a node that said nothing yet.
+struct WorkerView {
+  Uuid replica;
+  std::string node;
+  std::optional<DesiredWorker> desired;
+  std::optional<ObservedWorker> observed;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // What should be done about the snapshot; changes nothing. A driver whose cluster picks machines itself may leave the
+  // choice of a node within a region to it.
+  virtual Plan MakePlan(const Snapshot& snapshot) const = 0;
+
+  // Prepares what a tenant needs before its first worker (a cluster's namespace, say).
+  virtual Status EnsureTenant(const TenantId& tenant) = 0;
+
+  // This worker shall run. ABORTED / STALE_EPOCH; NOT_FOUND when the node is not known.
+  virtual Status Apply(const DesiredWorker& worker) = 0;
+
+  // This worker shall not run. Absent is fine. ABORTED / STALE_EPOCH.
+  virtual Status Remove(const Uuid& replica, std::int64_t epoch) = 0;
+
+  // Everything that was applied since the start is the complete desired state; until then nothing is stopped.
+  virtual void Synced() = 0;
+
+  // Every worker that was applied or is seen running.
+  virtual std::vector<WorkerView> List() const = 0;
+
+  // Returns the number of changes so far once it differs from `seen`, or after `timeout`. A node falling silent is no
+  // change: who cares asks Capacity() from time to time.
+  virtual std::uint64_t Watch(std::uint64_t seen, std::chrono::milliseconds timeout) = 0;
+  // Counts as a change, so that Watch returns.
+  virtual void Interrupt() = 0;
+
+  // The nodes with what they offer, when they reported last and whether they count as lost at `now`.
+  virtual std::vector<Node> Capacity(Time now) const = 0;
+
+  // A node as an earlier process wrote it down; it has not reported to this one. A node that joined already stays.
+  virtual void Restore(const Node& node, std::int64_t session_epoch) = 0;
+};
+
+}  // namespace allod::scheduler

@@ -1,0 +1,135 @@
+// The values that scheduling decisions are made of: what exists (Snapshot) and what should be done about it (Plan).
+//
+// Plain data, no I/O and no clock: `Snapshot::now` is the only time there is. Ids are compared, never interpreted.
+// Memory is in bytes, compute in thousandths of a core.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+
+namespace allod::scheduler {
+
+struct Resources {
+  std::int64_t memory_bytes = 0;
+  std::int64_t cpu_millis = 0;
+
+  Resources operator+(const Resources& o) const { return {memory_bytes + o.memory_bytes, cpu_millis + o.cpu_millis}; }
+  Resources operator-(const Resources& o) const { return {memory_bytes - o.memory_bytes, cpu_millis - o.cpu_millis}; }
+  // Whether `demand` fits into this in every dimension.
+  bool Fits(const Resources& demand) const {
+    return demand.memory_bytes <= memory_bytes && demand.cpu_millis <= cpu_millis;
+  }
+  bool operator==(const Resources&) const = default;
+};
+
+// A place with one jurisdiction (ISO 3166-1 alpha-2, lower case).
+struct Region {
+  std::string id;
+  std::string jurisdiction;
+  bool operator==(const Region&) const = default;
+};
+
+enum class NodeState { kReady, kLost };
+
+struct Node {
+  std::string id;
+  std::string region;  // id of a Region; one that is not declared takes no replica
+  NodeState state = NodeState::kReady;
+  Resources capacity;
+  Time last_report;
+  // It reported to this driver, so that a worker it did not name does not run. Decisions do not depend on it.
+  bool reported = false;
+};
+
+enum class ReplicaState {
+  kPending,   // assigned to a node, not seen running
+  kStarting,  // seen, not answering yet
+  kReady,
+  kStopping,  // no longer assigned, perhaps still running
+  kFailed,    // its worker does not start
+  kStopped,   // was stopping and is gone
+};
+
+// One worker of an instance on one node.
+struct Replica {
+  Uuid id;
+  Uuid instance;
+  std::int64_t generation = 0;  // of the instance's worker template
+  std::string node;
+  std::int64_t epoch = 0;
+  ReplicaState state = ReplicaState::kPending;
+  Time state_time;  // when `state` was entered
+  Resources demand;
+};
+
+// What a tenant asked for, as far as placement goes.
+struct Instance {
+  Uuid id;
+  std::int64_t version = 0;     // grows with each change of the row; a plan is void when it moved
+  std::int64_t generation = 0;  // of the worker template; replicas of older ones are replaced
+  std::string region;
+  std::vector<std::string> residency;  // jurisdictions in which the tenant's data may be processed
+  int replicas = 1;
+  Resources demand;  // of one replica
+  bool deleting = false;
+};
+
+struct Policy {
+  // A replica on a node that has not reported for this long, or that failed for this long, is replaced.
+  std::chrono::milliseconds replace_after{30'000};
+};
+
+// Everything a decision may depend on.
+struct Snapshot {
+  Time now;
+  Policy policy;
+  std::vector<Region> regions;
+  std::vector<Node> nodes;
+  std::vector<Instance> instances;  // in the order in which they are served when room is short
+  std::vector<Replica> replicas;
+};
+
+// Each action names the version it was decided on; who applies it verifies that and drops what no longer holds.
+struct CreateReplica {
+  Uuid instance;
+  std::int64_t instance_version = 0;
+  std::int64_t generation = 0;
+  std::string node;
+  Resources demand;
+  bool operator==(const CreateReplica&) const = default;
+};
+
+// Takes the assignment away; the replica is kStopping until it is seen to be gone.
+struct StopReplica {
+  Uuid replica;
+  std::int64_t epoch = 0;
+  std::string reason;
+};
+
+// Forgets a replica that is gone, or whose node is (it is fenced: no set handed to that node names it again).
+struct RemoveReplica {
+  Uuid replica;
+  std::int64_t epoch = 0;
+};
+
+// What is wanted and cannot be placed.
+struct Unplaced {
+  Uuid instance;
+  int missing = 0;
+  std::string reason;  // for people, e.g. "region ke-1 has 1 node; needs 1.2 GiB, 0.8 GiB free"
+};
+
+struct Plan {
+  std::vector<CreateReplica> creates;
+  std::vector<StopReplica> stops;
+  std::vector<RemoveReplica> removes;
+  std::vector<Unplaced> unplaced;
+
+  bool empty() const { return creates.empty() && stops.empty() && removes.empty(); }
+};
+
+}  // namespace allod::scheduler

@@ -1,0 +1,48 @@
+// Where one replica may go: hard filters, then a score. The rules of residency live here.
+#pragma once
+
+#include <expected>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "scheduler/model.h"
+
+namespace allod::scheduler {
+
+// Free room and occupancy of every node, kept up to date while a plan grows. Refers to the snapshot; must not outlive
+// it.
+class Pool {
+ public:
+  explicit Pool(const Snapshot& snapshot);
+
+  const Node* FindNode(std::string_view id) const;
+  const Region* FindRegion(std::string_view id) const;
+  Resources Free(const std::string& node) const;
+  int CountOf(const Uuid& instance, const std::string& node) const;
+  void Take(const std::string& node, const Uuid& instance, const Resources& demand);
+
+  // Empty when the instance may run in `region`; else why not. A region that is not declared is refused: residency
+  // fails closed.
+  std::string ResidencyRefusal(const Instance& instance, const std::string& region) const;
+
+  // The node for one more replica: in the region, reporting, not in `excluded`, with room for the demand. Nodes with
+  // fewer replicas of this instance come first (spread), then those with the least memory left over (best fit), then by
+  // id. Otherwise the reason, for people.
+  std::expected<std::string, std::string> Place(const Instance& instance, const std::set<std::string>& excluded) const;
+
+ private:
+  struct Occupancy {
+    Resources used;
+    std::map<Uuid, int> replicas;
+  };
+  const Snapshot& snapshot_;
+  std::map<std::string, const Node*, std::less<>> nodes_;
+  std::map<std::string, Occupancy, std::less<>> occupancy_;
+};
+
+// "1.2 GiB", "640 MiB": binary units, one decimal from GiB on.
+std::string FormatBytes(std::int64_t bytes);
+
+}  // namespace allod::scheduler

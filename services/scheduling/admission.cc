@@ -1,0 +1,91 @@
+#include "services/scheduling/admission.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "scheduler/estimate.h"
+
+namespace allod::scheduling {
+namespace {
+
+Status AdmitOffer(const InstanceSpec& spec, const AdmissionFacts& facts, const scheduler::Region& region) {
+  if (!facts.listing || !facts.listing->active) {
+    return FailedPrecondition("LISTING_NOT_AVAILABLE", fmt::format("spec.listing {} {}", spec.listing,
+                                                                   facts.listing ? "was withdrawn" : "does not exist"));
+  }
+  if (!spec.variant.starts_with(facts.listing->version + "/variants/")) {
+    return FailedPrecondition("VARIANT_NOT_IN_LISTING",
+                              fmt::format("spec.variant {} is not of {}, which {} offers", spec.variant,
+                                          facts.listing->version, spec.listing));
+  }
+  if (!facts.variant) {
+    return FailedPrecondition("VARIANT_NOT_IN_LISTING", fmt::format("spec.variant {} does not exist", spec.variant));
+  }
+  const auto& territory = facts.listing->territory;
+  if (!territory.empty() && std::ranges::find(territory, region.jurisdiction) == territory.end()) {
+    return FailedPrecondition("LISTING_NOT_AVAILABLE",
+                              fmt::format("spec.listing {} may be used in ({}), not in jurisdiction {} of region {}",
+                                          spec.listing, fmt::join(territory, ", "), region.jurisdiction, region.id));
+  }
+  return {};
+}
+
+Status AdmitPrice(const InstanceSpec& spec, const AdmissionFacts& facts) {
+  if (!facts.billing_currency) {
+    return FailedPrecondition("NO_BILLING_ACCOUNT",
+                              fmt::format("{} has no billing account; an operator must open one", facts.tenant_name));
+  }
+  const std::string level = spec.variant.substr(spec.variant.rfind('/') + 1);
+  const bool priced = std::ranges::any_of(facts.prices, [&](const PriceRow& row) {
+    return row.currency == *facts.billing_currency && (row.variant.empty() || row.variant == level);
+  });
+  if (priced) return {};
+  return FailedPrecondition("PRICE_NOT_FOUND", fmt::format("spec.listing {} has no price for variant {} in {}",
+                                                           spec.listing, level, *facts.billing_currency));
+}
+
+}  // namespace
+
+Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionFacts& facts,
+                                      const std::vector<scheduler::Region>& regions) {
+  if (!facts.tenant_active) {
+    return FailedPrecondition("TENANT_SUSPENDED", fmt::format("{} is suspended", facts.tenant_name));
+  }
+  const auto region = std::ranges::find(regions, spec.region, &scheduler::Region::id);
+  if (region == regions.end()) {
+    std::vector<std::string> declared;
+    for (const auto& r : regions) declared.push_back(r.id);
+    return FailedPrecondition("UNKNOWN_REGION", fmt::format("spec.region {} is not one of this installation's ({})",
+                                                            spec.region, fmt::join(declared, ", ")));
+  }
+  if (std::ranges::find(facts.residency, region->jurisdiction) == facts.residency.end()) {
+    return FailedPrecondition(
+        "REGION_OUTSIDE_RESIDENCY",
+        fmt::format("spec.region {} lies in jurisdiction {}; the data of {} may be processed in ({}) only", spec.region,
+                    region->jurisdiction, facts.tenant_name, fmt::join(facts.residency, ", ")));
+  }
+  return *region;
+}
+
+Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts,
+                       const std::vector<scheduler::Region>& regions, std::int64_t replica_cpu_millis) {
+  ALLOD_CHECK_OK(CheckSpec(spec));
+  ALLOD_TRY(const scheduler::Region region, AdmitRegion(spec, facts, regions));
+  ALLOD_CHECK_OK(AdmitOffer(spec, facts, region));
+  ALLOD_CHECK_OK(AdmitPrice(spec, facts));
+  Revision revision;
+  ALLOD_TRY(revision.spec, FillIn(spec, facts.variant->trained_context_tokens));
+  revision.price_book = facts.listing->price_book;
+  revision.artifact_sha256 = facts.variant->artifact_sha256;
+  revision.artifact_bytes = facts.variant->artifact_bytes;
+  revision.trained_context_tokens = facts.variant->trained_context_tokens;
+  revision.residency = facts.residency;
+  revision.demand = {scheduler::ReplicaMemoryBytes({facts.variant->artifact_bytes, facts.variant->parameter_count},
+                                                   revision.spec.context_tokens, revision.spec.max_concurrency),
+                     replica_cpu_millis};
+  return revision;
+}
+
+}  // namespace allod::scheduling

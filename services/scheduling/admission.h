@@ -1,0 +1,54 @@
+// Whether a tenant may have the instance it asks for, decided from what the other services say before anything is
+// written.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/scheduling/domain.h"
+
+namespace allod::scheduling {
+
+struct PriceRow {
+  std::string currency;
+  std::string variant;  // compression level; empty: every variant without a row of its own
+};
+
+// What the peers know about one request. Absent parts do not exist there.
+struct AdmissionFacts {
+  std::string tenant_name;
+  bool tenant_active = false;
+  std::vector<std::string> residency;
+
+  struct Listing {
+    bool active = false;
+    std::string version;
+    std::vector<std::string> territory;  // empty: everywhere
+    std::string price_book;
+  };
+  std::optional<Listing> listing;
+
+  struct Variant {
+    std::string artifact_sha256;
+    std::int64_t artifact_bytes = 0;
+    std::int64_t parameter_count = 0;
+    int trained_context_tokens = 0;
+  };
+  std::optional<Variant> variant;
+
+  std::optional<std::string> billing_currency;
+  std::vector<PriceRow> prices;
+};
+
+// Checked in this order: tenant, region, listing, variant, territory, billing. FAILED_PRECONDITION / TENANT_SUSPENDED,
+// UNKNOWN_REGION, REGION_OUTSIDE_RESIDENCY, LISTING_NOT_AVAILABLE, VARIANT_NOT_IN_LISTING, NO_BILLING_ACCOUNT,
+// PRICE_NOT_FOUND; INVALID_ARGUMENT / CONTEXT_TOO_LONG. `replica_cpu_millis` is what one worker reserves.
+Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts,
+                       const std::vector<scheduler::Region>& regions, std::int64_t replica_cpu_millis);
+
+// The first half alone, so that nothing else is asked about a request that residency forbids.
+Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionFacts& facts,
+                                      const std::vector<scheduler::Region>& regions);
+
+}  // namespace allod::scheduling

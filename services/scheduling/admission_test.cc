@@ -1,0 +1,122 @@
+#include "services/scheduling/admission.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace allod::scheduling {
+namespace {
+
+const std::vector<scheduler::Region> kRegions = {{"ke-1", "ke"}, {"tz-1", "tz"}};
+
+InstanceSpec Spec() {
+  InstanceSpec spec;
+  spec.listing = "listings/l";
+  spec.variant = "models/m/versions/1/variants/q4_k_m";
+  spec.region = "ke-1";
+  return spec;
+}
+
+AdmissionFacts Facts() {
+  AdmissionFacts facts;
+  facts.tenant_name = "tenants/ke";
+  facts.tenant_active = true;
+  facts.residency = {"ke"};
+  facts.listing = AdmissionFacts::Listing{true, "models/m/versions/1", {}, "priceBooks/b"};
+  facts.variant = AdmissionFacts::Variant{std::string(64, 'a'), 1000, 1'000'000, 2048};
+  facts.billing_currency = "KES";
+  facts.prices = {{"USD", ""}, {"KES", ""}};
+  return facts;
+}
+
+TEST(Admit, PinsWhatWasTrueOfTheModelAndFillsInDefaults) {
+  const auto revision = Admit(Spec(), Facts(), kRegions, 50);
+  ASSERT_TRUE(revision) << revision.error().message;
+  EXPECT_EQ(revision->spec.replicas, 1);
+  EXPECT_EQ(revision->spec.max_concurrency, 4);
+  EXPECT_EQ(revision->spec.context_tokens, 2048) << "the smaller of 4096 and what it was trained for";
+  EXPECT_EQ(revision->price_book, "priceBooks/b");
+  EXPECT_EQ(revision->artifact_bytes, 1000);
+  EXPECT_GT(revision->demand.memory_bytes, 64 << 20);
+  EXPECT_EQ(revision->demand.cpu_millis, 50);
+  EXPECT_EQ(revision->residency, std::vector<std::string>{"ke"});
+}
+
+TEST(Admit, UsesAtMost4096TokensOfContextUnlessAsked) {
+  auto facts = Facts();
+  facts.variant->trained_context_tokens = 131'072;
+  EXPECT_EQ(Admit(Spec(), facts, kRegions, 50)->spec.context_tokens, 4096);
+  auto spec = Spec();
+  spec.context_tokens = 8192;
+  EXPECT_EQ(Admit(spec, facts, kRegions, 50)->spec.context_tokens, 8192);
+}
+
+TEST(Admit, NamesRegionJurisdictionAndResidency) {
+  auto spec = Spec();
+  spec.region = "tz-1";
+  const auto refused = Admit(spec, Facts(), kRegions, 50);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(refused.error().reason, "REGION_OUTSIDE_RESIDENCY");
+  EXPECT_EQ(refused.error().message,
+            "spec.region tz-1 lies in jurisdiction tz; the data of tenants/ke may be processed in (ke) only");
+}
+
+TEST(Admit, AcceptsAPriceOfTheVariantAlone) {
+  auto facts = Facts();
+  facts.prices = {{"KES", "q4_k_m"}};
+  EXPECT_TRUE(Admit(Spec(), facts, kRegions, 50));
+}
+
+struct Refusal {
+  const char* name;
+  std::function<void(InstanceSpec&, AdmissionFacts&)> spoil;
+  const char* reason;
+};
+
+class AdmitRefuses : public testing::TestWithParam<Refusal> {};
+
+TEST_P(AdmitRefuses, WithItsReason) {
+  InstanceSpec spec = Spec();
+  AdmissionFacts facts = Facts();
+  GetParam().spoil(spec, facts);
+  const auto refused = Admit(spec, facts, kRegions, 50);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, GetParam().reason) << refused.error().message;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, AdmitRefuses,
+    testing::Values(
+        Refusal{"SuspendedTenant", [](auto&, auto& f) { f.tenant_active = false; }, "TENANT_SUSPENDED"},
+        Refusal{"UndeclaredRegion", [](auto& s, auto&) { s.region = "atlantis"; }, "UNKNOWN_REGION"},
+        Refusal{"EmptyResidency", [](auto&, auto& f) { f.residency.clear(); }, "REGION_OUTSIDE_RESIDENCY"},
+        Refusal{"NoListing", [](auto&, auto& f) { f.listing.reset(); }, "LISTING_NOT_AVAILABLE"},
+        Refusal{"WithdrawnListing", [](auto&, auto& f) { f.listing->active = false; }, "LISTING_NOT_AVAILABLE"},
+        Refusal{"OutsideTheTerritory", [](auto&, auto& f) { f.listing->territory = {"tz"}; }, "LISTING_NOT_AVAILABLE"},
+        Refusal{"OtherVersion", [](auto&, auto& f) { f.listing->version = "models/m/versions/2"; },
+                "VARIANT_NOT_IN_LISTING"},
+        Refusal{"VersionWithSamePrefix", [](auto&, auto& f) { f.listing->version = "models/m/versions/"; },
+                "VARIANT_NOT_IN_LISTING"},
+        Refusal{"NoVariant", [](auto&, auto& f) { f.variant.reset(); }, "VARIANT_NOT_IN_LISTING"},
+        Refusal{"NoBillingAccount", [](auto&, auto& f) { f.billing_currency.reset(); }, "NO_BILLING_ACCOUNT"},
+        Refusal{"NoPriceInTheCurrency",
+                [](auto&, auto& f) {
+                  f.prices = {{"USD", ""}};
+                },
+                "PRICE_NOT_FOUND"},
+        Refusal{"NoPriceOfTheVariant",
+                [](auto&, auto& f) {
+                  f.prices = {{"KES", "q8_0"}};
+                },
+                "PRICE_NOT_FOUND"},
+        Refusal{"TooLongAContext", [](auto& s, auto&) { s.context_tokens = 2049; }, "CONTEXT_TOO_LONG"},
+        Refusal{"NegativeContext", [](auto& s, auto&) { s.context_tokens = -1; }, "INVALID_SPEC"},
+        Refusal{"TooManyReplicas", [](auto& s, auto&) { s.replicas = 17; }, "INVALID_SPEC"},
+        Refusal{"TooMuchConcurrency", [](auto& s, auto&) { s.max_concurrency = 65; }, "INVALID_SPEC"},
+        Refusal{"ListingThatIsNoName", [](auto& s, auto&) { s.listing = "../l"; }, "INVALID_NAME"},
+        Refusal{"VariantThatIsNoName", [](auto& s, auto&) { s.variant = "models/m"; }, "INVALID_NAME"}),
+    [](const auto& refusal) { return refusal.param.name; });
+
+}  // namespace
+}  // namespace allod::scheduling

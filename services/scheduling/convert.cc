@@ -1,0 +1,222 @@
+#include "services/scheduling/convert.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+
+namespace allod::scheduling {
+namespace {
+
+using google::protobuf::Timestamp;
+
+// What one worker may say about itself.
+constexpr std::size_t kTargetBytesMax = 256;
+
+Timestamp ToTimestamp(Time time) {
+  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
+}
+
+v1::Replica::State StateOf(scheduler::ReplicaState state) {
+  switch (state) {
+    case scheduler::ReplicaState::kPending:
+      return v1::Replica::STATE_PENDING;
+    case scheduler::ReplicaState::kStarting:
+      return v1::Replica::STATE_STARTING;
+    case scheduler::ReplicaState::kReady:
+      return v1::Replica::STATE_READY;
+    case scheduler::ReplicaState::kStopping:
+    case scheduler::ReplicaState::kStopped:
+      return v1::Replica::STATE_STOPPING;
+    case scheduler::ReplicaState::kFailed:
+      return v1::Replica::STATE_FAILED;
+  }
+  return v1::Replica::STATE_UNSPECIFIED;
+}
+
+v1::InstanceStatus::State StateOf(InstanceState state) {
+  switch (state) {
+    case InstanceState::kProvisioning:
+      return v1::InstanceStatus::STATE_PROVISIONING;
+    case InstanceState::kReady:
+      return v1::InstanceStatus::STATE_READY;
+    case InstanceState::kFailing:
+      return v1::InstanceStatus::STATE_FAILING;
+    case InstanceState::kDeleting:
+      return v1::InstanceStatus::STATE_DELETING;
+  }
+  return v1::InstanceStatus::STATE_UNSPECIFIED;
+}
+
+void FillSpec(const InstanceSpec& spec, v1::InstanceSpec& out) {
+  out.set_listing(spec.listing);
+  out.set_variant(spec.variant);
+  out.set_region("regions/" + spec.region);
+  out.set_isolation_class(v1::ISOLATION_CLASS_ISOLATED);
+  out.set_replicas(spec.replicas);
+  out.set_context_tokens(spec.context_tokens);
+  out.set_max_concurrency(spec.max_concurrency);
+}
+
+void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
+  out.set_state(StateOf(instance.status.state));
+  out.set_observed_generation(instance.status.observed_generation);
+  out.set_ready_replicas(instance.status.ready_replicas);
+  out.set_message(instance.status.message);
+  out.set_price_book(instance.current().price_book);
+  for (const Replica& replica : instance.replicas) {
+    v1::Replica& row = *out.add_replicas();
+    row.set_uid(replica.placement.id.ToString());
+    row.set_node("nodes/" + replica.placement.node);
+    row.set_state(StateOf(replica.placement.state));
+    row.set_message(replica.message);
+    row.set_start_count(replica.start_count);
+  }
+}
+
+}  // namespace
+
+Result<InstanceSpec> SpecFrom(const v1::InstanceSpec& spec) {
+  InstanceSpec out;
+  out.listing = spec.listing();
+  out.variant = spec.variant();
+  ALLOD_TRY(const auto region, MatchName("spec.region", spec.region(), "regions/*"));
+  out.region = region[0];
+  if (spec.isolation_class() != v1::ISOLATION_CLASS_UNSPECIFIED &&
+      spec.isolation_class() != v1::ISOLATION_CLASS_ISOLATED) {
+    return InvalidArgument("INVALID_SPEC", fmt::format("spec.isolation_class {} is not offered; give ISOLATED",
+                                                       static_cast<int>(spec.isolation_class())));
+  }
+  out.replicas = spec.replicas();
+  out.context_tokens = spec.context_tokens();
+  out.max_concurrency = spec.max_concurrency();
+  return out;
+}
+
+v1::Instance ToProto(const Instance& instance) {
+  v1::Instance out;
+  out.set_name(instance.name);
+  out.set_uid(instance.id.ToString());
+  FillSpec(instance.current().spec, *out.mutable_spec());
+  out.set_generation(instance.generation);
+  FillStatus(instance, *out.mutable_status());
+  *out.mutable_create_time() = ToTimestamp(instance.create_time);
+  out.set_etag(EtagOf(instance));
+  return out;
+}
+
+v1::Instance Remains(const Operation& operation) {
+  v1::Instance out;
+  out.set_name(operation.instance_name);
+  out.set_uid(operation.instance.ToString());
+  out.set_generation(operation.generation);
+  return out;
+}
+
+v1::InstanceOperationMetadata MetadataOf(const Operation& operation) {
+  v1::InstanceOperationMetadata out;
+  out.set_instance(operation.instance_name);
+  out.set_generation(operation.generation);
+  out.set_phase(operation.phase);
+  *out.mutable_create_time() = ToTimestamp(operation.create_time);
+  return out;
+}
+
+std::string OperationName(const Operation& operation) {
+  return fmt::format("{}/operations/{}", TenantOf(operation.instance_name), operation.id.ToString());
+}
+
+v1::Node ToProto(const Node& node) {
+  v1::Node out;
+  out.set_name("nodes/" + node.node.id);
+  out.set_region("regions/" + node.node.region);
+  out.set_state(node.node.state == scheduler::NodeState::kReady ? v1::Node::STATE_READY : v1::Node::STATE_LOST);
+  out.mutable_capacity()->set_memory_bytes(node.node.capacity.memory_bytes);
+  out.mutable_capacity()->set_cpu_millis(static_cast<std::int32_t>(node.node.capacity.cpu_millis));
+  out.mutable_allocated()->set_memory_bytes(node.allocated.memory_bytes);
+  out.mutable_allocated()->set_cpu_millis(static_cast<std::int32_t>(node.allocated.cpu_millis));
+  *out.mutable_last_report_time() = ToTimestamp(node.node.last_report);
+  out.set_worker_count(node.worker_count);
+  return out;
+}
+
+v1::Region ToProto(const scheduler::Region& region) {
+  v1::Region out;
+  out.set_name("regions/" + region.id);
+  out.set_jurisdiction(region.jurisdiction);
+  return out;
+}
+
+Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request) {
+  scheduler::Node node;
+  ALLOD_TRY(const auto id, MatchName("node", request.node(), "nodes/*"));
+  ALLOD_TRY(const auto region, MatchName("region", request.region(), "regions/*"));
+  node.id = id[0];
+  node.region = region[0];
+  node.capacity = {request.capacity().memory_bytes(), request.capacity().cpu_millis()};
+  if (node.capacity.memory_bytes <= 0 || node.capacity.cpu_millis <= 0) {
+    return InvalidArgument("INVALID_CAPACITY",
+                           fmt::format("capacity of {}: {} bytes of memory and {} thousandths of a core; both must be "
+                                       "positive",
+                                       request.node(), node.capacity.memory_bytes, node.capacity.cpu_millis));
+  }
+  return node;
+}
+
+v1::Assignment ToProto(const scheduler::DesiredWorker& worker) {
+  v1::Assignment out;
+  out.set_replica_uid(worker.replica.ToString());
+  out.set_instance(worker.instance);
+  out.set_tenant_uid(worker.tenant.ToString());
+  out.set_epoch(worker.epoch);
+  out.set_artifact_sha256(worker.artifact_sha256);
+  out.set_artifact_bytes(worker.artifact_bytes);
+  out.set_context_tokens(worker.context_tokens);
+  out.set_max_concurrency(worker.max_concurrency);
+  return out;
+}
+
+Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report) {
+  scheduler::ObservedWorker out;
+  ALLOD_TRY(out.replica, Uuid::Parse(report.replica_uid()));
+  const auto invalid = [&](std::string_view what) {
+    return InvalidArgument("INVALID_REPORT", fmt::format("worker of replica {}: {}", report.replica_uid(), what));
+  };
+  switch (report.state()) {
+    case v1::WorkerReport::STATE_STARTING:
+      out.state = scheduler::ObservedWorker::State::kStarting;
+      break;
+    case v1::WorkerReport::STATE_READY:
+      out.state = scheduler::ObservedWorker::State::kReady;
+      if (report.target().empty()) return invalid("ready, but without a target");
+      break;
+    case v1::WorkerReport::STATE_FAILED:
+      out.state = scheduler::ObservedWorker::State::kFailed;
+      break;
+    default:
+      return invalid("unknown state");
+  }
+  if (report.target().size() > kTargetBytesMax) return invalid("target of more than 256 bytes");
+  if (report.start_count() < 0) return invalid("negative start_count");
+  out.epoch = report.epoch();
+  out.target = report.target();
+  out.message = report.message();
+  out.start_count = report.start_count();
+  return out;
+}
+
+v1::WatchRoutesResponse ToProto(const std::vector<Route>& routes) {
+  v1::WatchRoutesResponse out;
+  for (const Route& route : routes) {
+    v1::Route& row = *out.add_routes();
+    row.set_instance(route.instance);
+    row.set_variant(route.variant);
+    row.set_price_book(route.price_book);
+    row.set_context_tokens(route.context_tokens);
+    row.set_max_concurrency(route.max_concurrency);
+    for (const auto& target : route.targets) row.add_targets(target);
+    *row.mutable_create_time() = ToTimestamp(route.create_time);
+  }
+  return out;
+}
+
+}  // namespace allod::scheduling

@@ -1,0 +1,32 @@
+// Proto <-> domain for the API of scheduling; the only place where the two meet.
+#pragma once
+
+#include <string>
+
+#include "allod/scheduling/v1/instance.pb.h"
+#include "allod/scheduling/v1/node.pb.h"
+#include "services/scheduling/observe.h"
+
+namespace allod::scheduling {
+
+// INVALID_ARGUMENT / INVALID_SPEC, INVALID_NAME. Limits are checked by CheckSpec.
+Result<InstanceSpec> SpecFrom(const v1::InstanceSpec& spec);
+v1::Instance ToProto(const Instance& instance);
+
+// Name and uid of an instance that does not exist any more, for the response of an operation that ended before.
+v1::Instance Remains(const Operation& operation);
+v1::InstanceOperationMetadata MetadataOf(const Operation& operation);
+std::string OperationName(const Operation& operation);
+
+v1::Node ToProto(const Node& node);
+v1::Region ToProto(const scheduler::Region& region);
+// INVALID_ARGUMENT / INVALID_NAME, INVALID_CAPACITY.
+Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request);
+
+v1::Assignment ToProto(const scheduler::DesiredWorker& worker);
+// INVALID_ARGUMENT / INVALID_REPORT, INVALID_UUID.
+Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
+
+v1::WatchRoutesResponse ToProto(const std::vector<Route>& routes);
+
+}  // namespace allod::scheduling

@@ -1,0 +1,80 @@
+#include "services/scheduling/domain.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace allod::scheduling {
+namespace {
+
+Status CheckRange(const char* field, int value, int max) {
+  if (value >= 0 && value <= max) return {};
+  return InvalidArgument("INVALID_SPEC",
+                         fmt::format("spec.{} is {}; give 1 to {}, or 0 for the default", field, value, max));
+}
+
+}  // namespace
+
+Status CheckSpec(const InstanceSpec& spec) {
+  ALLOD_CHECK_OK(MatchName("spec.listing", spec.listing, "listings/*"));
+  ALLOD_CHECK_OK(MatchName("spec.variant", spec.variant, "models/*/versions/*/variants/*"));
+  ALLOD_CHECK_OK(CheckId("spec.region", spec.region));
+  ALLOD_CHECK_OK(CheckRange("replicas", spec.replicas, kReplicasMax));
+  ALLOD_CHECK_OK(CheckRange("max_concurrency", spec.max_concurrency, kConcurrencyMax));
+  if (spec.context_tokens < 0) {
+    return InvalidArgument("INVALID_SPEC",
+                           fmt::format("spec.context_tokens is {}; give a positive number, or 0 for the "
+                                       "default",
+                                       spec.context_tokens));
+  }
+  return {};
+}
+
+Result<InstanceSpec> FillIn(InstanceSpec spec, int trained_context_tokens) {
+  if (spec.context_tokens > trained_context_tokens) {
+    return InvalidArgument("CONTEXT_TOO_LONG", fmt::format("spec.context_tokens is {}; {} was trained for at most {}",
+                                                           spec.context_tokens, spec.variant, trained_context_tokens));
+  }
+  if (spec.context_tokens == 0) spec.context_tokens = std::min(kContextTokensDefault, trained_context_tokens);
+  if (spec.replicas == 0) spec.replicas = 1;
+  if (spec.max_concurrency == 0) spec.max_concurrency = kConcurrencyDefault;
+  return spec;
+}
+
+bool SameTemplate(const Revision& a, const Revision& b) {
+  Revision as_b = a;
+  as_b.generation = b.generation;
+  as_b.spec.replicas = b.spec.replicas;
+  as_b.residency = b.residency;
+  return as_b == b;
+}
+
+bool SameContent(const InstanceSpec& asked, const Revision& revision) {
+  const auto filled = FillIn(asked, revision.trained_context_tokens);
+  return filled && *filled == revision.spec;
+}
+
+std::string EtagOf(const Instance& instance) {
+  return fmt::format("{}-{}", instance.id.ToString().substr(24), instance.generation);
+}
+
+Status CheckEtag(const Instance& instance, const std::string& etag) {
+  if (etag.empty()) {
+    return InvalidArgument("ETAG_REQUIRED", "instance.etag is required: send back the one that GetInstance gave");
+  }
+  if (etag == EtagOf(instance)) return {};
+  return Fail(Code::kAborted, "ETAG_MISMATCH",
+              fmt::format("{} was changed since it was read (etag {}, now {}): read it again", instance.name, etag,
+                          EtagOf(instance)));
+}
+
+Error InstanceDeleted(const std::string& instance_name) {
+  return {Code::kAborted, "INSTANCE_DELETED", fmt::format("{} was deleted before it became ready", instance_name)};
+}
+
+Error InstanceDeleting(const std::string& instance_name) {
+  return {Code::kFailedPrecondition, "INSTANCE_DELETING",
+          fmt::format("{} is being deleted; try again when it is gone", instance_name)};
+}
+
+}  // namespace allod::scheduling

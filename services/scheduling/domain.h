@@ -1,0 +1,130 @@
+// What the scheduling service is about: instances with their desired and observed state, replicas, operations, nodes.
+//
+// Plain values without I/O. Resource names are kept whole where callers see them (`listings/l`); regions and nodes by
+// their ids. Times are the database's.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "scheduler/model.h"
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+
+namespace allod::scheduling {
+
+inline constexpr int kReplicasMax = 16;
+inline constexpr int kContextTokensDefault = 4096;
+inline constexpr int kConcurrencyDefault = 4;
+inline constexpr int kConcurrencyMax = 64;
+inline constexpr int kInstancesPerTenantMax = 1000;
+// Revisions kept of one instance beyond those that replicas still run.
+inline constexpr int kRevisionsKept = 16;
+
+enum class IsolationClass { kIsolated };
+
+struct InstanceSpec {
+  std::string listing;
+  std::string variant;
+  std::string region;  // id
+  IsolationClass isolation_class = IsolationClass::kIsolated;
+  int replicas = 0;         // 0: 1
+  int context_tokens = 0;   // 0: the smaller of 4096 and what the model was trained for
+  int max_concurrency = 0;  // 0: 4
+  bool operator==(const InstanceSpec&) const = default;
+};
+
+// The accepted spec of one generation, defaults filled in, with what was true of the model at that time.
+struct Revision {
+  std::int64_t generation = 0;
+  InstanceSpec spec;
+  std::string price_book;
+  std::string artifact_sha256;
+  std::int64_t artifact_bytes = 0;
+  int trained_context_tokens = 0;
+  std::vector<std::string> residency;
+  scheduler::Resources demand;  // of one replica
+  bool operator==(const Revision&) const = default;
+};
+
+struct Replica {
+  scheduler::Replica placement;
+  std::string target;  // gRPC target; empty unless ready
+  std::string message;
+  int start_count = 0;
+};
+
+enum class InstanceState { kProvisioning, kReady, kFailing, kDeleting };
+
+struct InstanceStatus {
+  InstanceState state = InstanceState::kProvisioning;
+  std::int64_t observed_generation = 0;
+  int ready_replicas = 0;
+  std::string message;
+  bool operator==(const InstanceStatus&) const = default;
+};
+
+struct Instance {
+  TenantId tenant;
+  Uuid id;
+  std::string name;
+  std::int64_t generation = 0;
+  std::int64_t template_generation = 0;  // the generation that last changed what a worker is
+  std::int64_t version = 0;
+  bool deleting = false;
+  InstanceStatus status;
+  Time create_time;
+  std::map<std::int64_t, Revision> revisions;  // the current one and those that replicas run
+  std::vector<Replica> replicas;
+
+  const Revision& current() const { return revisions.at(generation); }
+};
+
+enum class OperationKind { kCreate, kUpdate, kDelete };
+
+struct Operation {
+  TenantId tenant;
+  Uuid id;
+  OperationKind kind = OperationKind::kCreate;
+  Uuid instance;
+  std::string instance_name;
+  std::int64_t generation = 0;
+  std::string phase;
+  bool done = false;
+  std::optional<Error> error;  // only when done
+  Time create_time;
+};
+
+struct Node {
+  scheduler::Node node;
+  std::int64_t session_epoch = 0;
+  scheduler::Resources allocated;
+  int worker_count = 0;
+};
+
+// Limits and required fields. INVALID_ARGUMENT / INVALID_SPEC, INVALID_NAME.
+Status CheckSpec(const InstanceSpec& spec);
+
+// The spec with its defaults. INVALID_ARGUMENT / CONTEXT_TOO_LONG above what the model was trained for.
+Result<InstanceSpec> FillIn(InstanceSpec spec, int trained_context_tokens);
+
+// Whether a change from one to the other leaves running workers as they are.
+bool SameTemplate(const Revision& a, const Revision& b);
+
+// Whether `asked` (defaults not filled in) is what stands in `revision` already.
+bool SameContent(const InstanceSpec& asked, const Revision& revision);
+
+// Changes with the spec only, so that what the reconciler observes never invalidates a reader's copy.
+std::string EtagOf(const Instance& instance);
+// ABORTED / ETAG_MISMATCH; INVALID_ARGUMENT / ETAG_REQUIRED.
+Status CheckEtag(const Instance& instance, const std::string& etag);
+
+// What open operations of an instance end with when it is deleted first.
+Error InstanceDeleted(const std::string& instance_name);
+// FAILED_PRECONDITION / INSTANCE_DELETING.
+Error InstanceDeleting(const std::string& instance_name);
+
+}  // namespace allod::scheduling

@@ -1,0 +1,389 @@
+#include "services/scheduling/fake_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace allod::scheduling {
+
+using scheduler::ReplicaState;
+
+void FakeStore::SetUnavailable(bool unavailable) {
+  const std::lock_guard lock(mutex_);
+  unavailable_ = unavailable;
+}
+
+Status FakeStore::CheckAvailable() const {
+  if (!unavailable_) return {};
+  return Fail(Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database cannot be reached");
+}
+
+Result<Operation> FakeStore::EarlierRequest(const Rows& rows, const RequestId& request) const {
+  const auto it = request.given() ? rows.requests.find(request.id) : rows.requests.end();
+  if (it == rows.requests.end()) return NotFound("no earlier request");
+  ALLOD_CHECK_OK(CheckSamePayload(request, it->second.payload_sha256));
+  return rows.operations.at(it->second.operation);
+}
+
+Result<Operation> FakeStore::Insert(Rows& rows, const Operation& operation, const RequestId& request) {
+  const auto& stored = rows.operations.emplace(operation.id, operation).first->second;
+  if (request.given()) rows.requests[request.id] = {request.payload_sha256, stored.id};
+  return stored;
+}
+
+Operation FakeStore::Newest(const Rows& rows, const Uuid& instance) const {
+  const Operation* best = nullptr;
+  for (const auto& [id, operation] : rows.operations) {
+    if (operation.instance != instance) continue;
+    if (best == nullptr || operation.done <= best->done) best = &operation;
+  }
+  return *best;
+}
+
+Instance FakeStore::Trimmed(const Instance& instance) const {
+  Instance out = instance;
+  std::erase_if(out.revisions, [&](const auto& entry) {
+    return entry.first != instance.generation && std::ranges::none_of(instance.replicas, [&](const Replica& replica) {
+             return replica.placement.generation == entry.first;
+           });
+  });
+  return out;
+}
+
+Result<Operation> FakeStore::FindRequest(const TenantId& tenant, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  return EarlierRequest(rows_[tenant], request);
+}
+
+Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  if (std::ranges::find(tenants_, instance.tenant) == tenants_.end()) tenants_.push_back(instance.tenant);
+  Rows& rows = rows_[instance.tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  if (const auto it = rows.instances.find(instance.name); it != rows.instances.end()) {
+    if (it->second.deleting) return std::unexpected(InstanceDeleting(instance.name));
+    Revision same = instance.revision;
+    same.generation = it->second.generation;
+    if (same != it->second.current()) return Fail(Code::kAlreadyExists, "ALREADY_EXISTS", instance.name + " exists");
+    const Operation newest = Newest(rows, it->second.id);
+    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
+    return newest;
+  }
+  if (rows.instances.size() >= kInstancesPerTenantMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES", "the tenant has enough");
+  }
+  Instance row;
+  row.tenant = instance.tenant;
+  row.id = instance.id;
+  row.name = instance.name;
+  row.generation = row.template_generation = row.version = 1;
+  row.create_time = clock_.Now();
+  row.revisions[1] = instance.revision;
+  row.revisions[1].generation = 1;
+  rows.instances[row.name] = row;
+  return Insert(rows,
+                {instance.tenant, instance.operation, OperationKind::kCreate, row.id, row.name, 1, "placing", false,
+                 std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[change.tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  const auto it = rows.instances.find(change.name);
+  if (it == rows.instances.end()) return NotFound(change.name + " does not exist");
+  Instance& row = it->second;
+  if (row.deleting) return std::unexpected(InstanceDeleting(change.name));
+  ALLOD_CHECK_OK(CheckEtag(row, change.etag));
+  Revision revision = change.revision;
+  revision.generation = row.generation;
+  if (revision != row.current()) {
+    revision.generation = row.generation + 1;
+    if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
+    row.revisions[revision.generation] = revision;
+    row.generation = revision.generation;
+    ++row.version;
+    row.status.state = InstanceState::kProvisioning;
+    row.status.message.clear();
+  }
+  return Insert(rows,
+                {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",
+                 false, std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                            const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  const auto it = rows.instances.find(name);
+  if (it == rows.instances.end()) return NotFound(name + " does not exist");
+  Instance& row = it->second;
+  if (row.deleting) {
+    const Operation newest = Newest(rows, row.id);
+    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
+    return newest;
+  }
+  row.deleting = true;
+  ++row.version;
+  row.status.state = InstanceState::kDeleting;
+  row.status.message.clear();
+  for (auto& [id, open] : rows.operations) {
+    if (open.instance != row.id || open.done) continue;
+    open.done = true;
+    open.phase = "deleted";
+    open.error = InstanceDeleted(name);
+    rows.done_times[id] = clock_.Now();
+  }
+  return Insert(rows,
+                {tenant, operation, OperationKind::kDelete, row.id, name, row.generation, "stopping", false,
+                 std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Instance> FakeStore::GetInstance(const TenantId& tenant, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  const auto& instances = rows_[tenant].instances;
+  const auto it = instances.find(name);
+  if (it == instances.end()) return NotFound(name + " does not exist");
+  return Trimmed(it->second);
+}
+
+Result<std::vector<Instance>> FakeStore::ListInstances(const TenantId& tenant, const std::string& prefix,
+                                                       const PageRequest& page) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Instance> out;
+  for (const auto& [name, instance] : rows_[tenant].instances) {
+    if (!name.starts_with(prefix) || name <= page.after) continue;
+    out.push_back(Trimmed(instance));
+    if (out.size() > static_cast<std::size_t>(page.size)) break;
+  }
+  return out;
+}
+
+Result<Operation> FakeStore::GetOperation(const TenantId& tenant, const Uuid& id) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  const auto& operations = rows_[tenant].operations;
+  const auto it = operations.find(id);
+  if (it == operations.end()) return NotFound("operation " + id.ToString() + " does not exist");
+  return it->second;
+}
+
+Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Operation> out;
+  const auto& operations = rows_[tenant].operations;
+  for (auto it = operations.rbegin(); it != operations.rend(); ++it) {
+    if (!page.after.empty() && it->first.ToString() >= page.after) continue;
+    out.push_back(it->second);
+    if (out.size() > static_cast<std::size_t>(page.size)) break;
+  }
+  return out;
+}
+
+Result<std::int64_t> FakeStore::JoinNode(const scheduler::Node& node) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Node& row = nodes_[node.id];
+  row.node = node;
+  row.node.last_report = clock_.Now();
+  row.session_epoch = ++epoch_;
+  return row.session_epoch;
+}
+
+Status FakeStore::TouchNodes(const std::vector<std::string>& ids) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  for (const auto& id : ids) {
+    if (const auto it = nodes_.find(id); it != nodes_.end()) it->second.node.last_report = clock_.Now();
+  }
+  return {};
+}
+
+Result<std::vector<Node>> FakeStore::ListNodes() {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Node> out;
+  for (const auto& [id, node] : nodes_) {
+    out.push_back(node);
+    out.back().allocated = Used(id);
+    for (const auto& [tenant, rows] : rows_) {
+      for (const auto& [name, instance] : rows.instances) {
+        out.back().worker_count += static_cast<int>(
+            std::ranges::count_if(instance.replicas, [&](const Replica& r) { return r.placement.node == id; }));
+      }
+    }
+  }
+  return out;
+}
+
+Result<std::vector<TenantId>> FakeStore::ListTenants() {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  return tenants_;
+}
+
+Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  TenantState state;
+  state.tenant = tenant;
+  for (const auto& [name, instance] : rows_[tenant].instances) state.instances.push_back(Trimmed(instance));
+  std::ranges::stable_sort(state.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
+  for (const auto& [id, operation] : rows_[tenant].operations) {
+    if (!operation.done) state.open_operations.push_back(operation);
+  }
+  return state;
+}
+
+Instance* FakeStore::FindById(Rows& rows, const Uuid& id) {
+  for (auto& [name, instance] : rows.instances) {
+    if (instance.id == id) return &instance;
+  }
+  return nullptr;
+}
+
+Replica* FakeStore::FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch) {
+  for (auto& [name, instance] : rows.instances) {
+    for (Replica& replica : instance.replicas) {
+      if (replica.placement.id == id && replica.placement.epoch == epoch) return &replica;
+    }
+  }
+  return nullptr;
+}
+
+scheduler::Resources FakeStore::Used(const std::string& node) const {
+  scheduler::Resources used;
+  for (const auto& [tenant, rows] : rows_) {
+    for (const auto& [name, instance] : rows.instances) {
+      for (const Replica& replica : instance.replicas) {
+        if (replica.placement.node == node) used = used + replica.placement.demand;
+      }
+    }
+  }
+  return used;
+}
+
+bool FakeStore::Create(Rows& rows, const NewReplica& replica) {
+  const auto& create = replica.create;
+  Instance* instance = FindById(rows, create.instance);
+  const auto node = nodes_.find(create.node);
+  if (instance == nullptr || instance->version != create.instance_version || instance->deleting ||
+      instance->template_generation != create.generation || node == nodes_.end() ||
+      !(node->second.node.capacity - Used(create.node)).Fits(create.demand)) {
+    return false;
+  }
+  Replica row;
+  row.placement = {replica.id, create.instance,        create.generation, create.node,
+                   ++epoch_,   ReplicaState::kPending, clock_.Now(),      create.demand};
+  instance->replicas.push_back(row);
+  return true;
+}
+
+bool FakeStore::Observe(Rows& rows, const Observation& seen) {
+  Replica* replica = FindReplica(rows, seen.replica, seen.epoch);
+  if (replica == nullptr) return false;
+  auto& placement = replica->placement;
+  if (placement.state == ReplicaState::kStopping && seen.state != ReplicaState::kStopped) return false;
+  if (placement.state != seen.state) placement.state_time = clock_.Now();
+  placement.state = seen.state;
+  replica->target = seen.target;
+  replica->message = seen.message;
+  replica->start_count = seen.start_count;
+  return true;
+}
+
+bool FakeStore::Remove(Rows& rows, const scheduler::RemoveReplica& remove) {
+  const Replica* replica = FindReplica(rows, remove.replica, remove.epoch);
+  if (replica == nullptr) return false;
+  const ReplicaState state = replica->placement.state;
+  if (state != ReplicaState::kStopping && state != ReplicaState::kStopped) return false;
+  for (auto& [name, instance] : rows.instances) {
+    std::erase_if(instance.replicas, [&](const Replica& r) { return r.placement.id == remove.replica; });
+  }
+  return true;
+}
+
+bool FakeStore::RemoveInstance(Rows& rows, const Uuid& id) {
+  const Instance* instance = FindById(rows, id);
+  if (instance == nullptr || !instance->deleting || !instance->replicas.empty()) return false;
+  for (auto& [operation_id, operation] : rows.operations) {
+    if (operation.instance != id || operation.done) continue;
+    operation.done = true;
+    operation.phase = "deleted";
+    rows.done_times[operation_id] = clock_.Now();
+  }
+  rows.instances.erase(std::string(instance->name));
+  return true;
+}
+
+Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[tenant];
+  Applied applied;
+  const auto count = [&](bool held) { applied.dropped += held ? 0 : 1; };
+  for (const auto& seen : changes.observations) count(Observe(rows, seen));
+  for (const auto& stop : changes.stops) {
+    Replica* replica = FindReplica(rows, stop.replica, stop.epoch);
+    const bool held = replica != nullptr && replica->placement.state != ReplicaState::kStopping &&
+                      replica->placement.state != ReplicaState::kStopped;
+    count(held);
+    if (!held) continue;
+    replica->placement.state = ReplicaState::kStopping;
+    replica->placement.state_time = clock_.Now();
+    replica->target.clear();
+    replica->message = stop.reason;
+  }
+  for (const auto& remove : changes.removes) count(Remove(rows, remove));
+  for (const auto& create : changes.creates) {
+    const bool held = Create(rows, create);
+    count(held);
+    applied.created += held ? 1 : 0;
+  }
+  for (const auto& change : changes.statuses) {
+    Instance* instance = FindById(rows, change.instance);
+    const bool held = instance != nullptr && instance->version == change.version;
+    count(held);
+    if (held) instance->status = change.status;
+  }
+  for (const auto& change : changes.operations) {
+    const auto it = rows.operations.find(change.operation);
+    const bool held = it != rows.operations.end() && !it->second.done;
+    count(held);
+    if (!held) continue;
+    it->second.phase = change.phase;
+    it->second.done = change.done;
+    if (change.done) rows.done_times[it->first] = clock_.Now();
+  }
+  for (const auto& id : changes.gone) count(RemoveInstance(rows, id));
+  return applied;
+}
+
+Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[tenant];
+  std::erase_if(rows.done_times, [&](const auto& entry) {
+    if (entry.second >= before) return false;
+    rows.operations.erase(entry.first);
+    std::erase_if(rows.requests, [&](const auto& request) { return request.second.operation == entry.first; });
+    return true;
+  });
+  return {};
+}
+
+}  // namespace allod::scheduling

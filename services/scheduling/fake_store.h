@@ -1,0 +1,72 @@
+// The Store in memory, for tests: behaves as PgStore does, held to it by the contract suite. Thread-safe.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "services/common/clock.h"
+#include "services/scheduling/store.h"
+
+namespace allod::scheduling {
+
+class FakeStore final : public Store {
+ public:
+  explicit FakeStore(const Clock& clock) : clock_(clock) {}
+
+  Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) override;
+  Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) override;
+  Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) override;
+  Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                   const RequestId& request) override;
+  Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) override;
+  Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
+                                              const PageRequest& page) override;
+  Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;
+  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) override;
+  Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
+  Status TouchNodes(const std::vector<std::string>& ids) override;
+  Result<std::vector<Node>> ListNodes() override;
+  Result<std::vector<TenantId>> ListTenants() override;
+  Result<TenantState> LoadTenant(const TenantId& tenant) override;
+  Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Status ForgetOperations(const TenantId& tenant, Time before) override;
+
+  // While set, every method fails with UNAVAILABLE, as if the database were away.
+  void SetUnavailable(bool unavailable);
+
+ private:
+  struct Request {
+    std::string payload_sha256;
+    Uuid operation;
+  };
+  struct Rows {
+    std::map<std::string, Instance> instances;  // by name
+    std::map<Uuid, Operation> operations;
+    std::map<Uuid, Time> done_times;
+    std::map<Uuid, Request> requests;
+  };
+  Status CheckAvailable() const;
+  Result<Operation> EarlierRequest(const Rows& rows, const RequestId& request) const;
+  Result<Operation> Insert(Rows& rows, const Operation& operation, const RequestId& request);
+  Operation Newest(const Rows& rows, const Uuid& instance) const;
+  Instance* FindById(Rows& rows, const Uuid& id);
+  Replica* FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch);
+  scheduler::Resources Used(const std::string& node) const;
+  bool Create(Rows& rows, const NewReplica& replica);
+  bool Observe(Rows& rows, const Observation& seen);
+  bool Remove(Rows& rows, const scheduler::RemoveReplica& remove);
+  bool RemoveInstance(Rows& rows, const Uuid& id);
+  Instance Trimmed(const Instance& instance) const;
+
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  bool unavailable_ = false;
+  std::int64_t epoch_ = 0;
+  std::vector<TenantId> tenants_;
+  std::map<TenantId, Rows> rows_;
+  std::map<std::string, Node> nodes_;
+};
+
+}  // namespace allod::scheduling

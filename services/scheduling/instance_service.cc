@@ -1,0 +1,144 @@
+#include "services/scheduling/instance_service.h"
+
+#include <fmt/format.h>
+
+#include "services/common/rpc/request_id.h"
+#include "services/common/rpc/server.h"
+#include "services/scheduling/convert.h"
+#include "services/scheduling/operation_answer.h"
+
+namespace allod::scheduling {
+namespace {
+
+constexpr char kInstanceName[] = "tenants/*/projects/*/instances/*";
+
+// Found by its request id, or NOT_FOUND.
+bool Decided(const Result<Operation>& earlier) { return earlier || earlier.error().code != Code::kNotFound; }
+
+std::string ProjectOf(const std::string& instance_name) {
+  return instance_name.substr(0, instance_name.find("/instances/"));
+}
+
+}  // namespace
+
+Result<Revision> InstanceServiceImpl::Accept(const std::string& project, const InstanceSpec& spec) {
+  ALLOD_TRY(AdmissionFacts facts, peers_.AskTenant(project));
+  ALLOD_CHECK_OK(AdmitRegion(spec, facts, config_.regions));
+  ALLOD_CHECK_OK(peers_.AskOffer(spec, facts));
+  return Admit(spec, facts, config_.regions, config_.replica_cpu_millis);
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller& caller,
+                                                                   const v1::CreateInstanceRequest& request) {
+  ALLOD_CHECK_OK(MatchName("parent", request.parent(), "tenants/*/projects/*"));
+  ALLOD_CHECK_OK(RequireTenant(caller, request.parent()));
+  ALLOD_CHECK_OK(CheckId("instance_id", request.instance_id()));
+  ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
+  ALLOD_CHECK_OK(CheckSpec(spec));
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
+  NewInstance instance;
+  ALLOD_TRY(instance.tenant, TenantId::FromName(request.parent()));
+  instance.tenant_name = TenantOf(request.parent());
+  instance.name = fmt::format("{}/instances/{}", request.parent(), request.instance_id());
+  instance.id = Uuid::V7(clock_.Now());
+  instance.operation = Uuid::V7(clock_.Now());
+
+  const auto earlier = store_.FindRequest(instance.tenant, request_id);
+  if (Decided(earlier)) return earlier ? AnswerFor(*earlier, store_) : std::unexpected(earlier.error());
+  // What stands already was accepted once and is not judged again.
+  const auto standing = store_.GetInstance(instance.tenant, instance.name);
+  if (standing && SameContent(spec, standing->current())) {
+    instance.revision = standing->current();
+  } else {
+    ALLOD_TRY(instance.revision, Accept(request.parent(), spec));
+  }
+  ALLOD_TRY(const Operation operation, store_.CreateInstance(instance, request_id));
+  changed_(instance.tenant);
+  return AnswerFor(operation, store_);
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Update(const Caller& caller,
+                                                                   const v1::UpdateInstanceRequest& request) {
+  InstanceChange change;
+  change.name = request.instance().name();
+  ALLOD_CHECK_OK(MatchName("instance.name", change.name, kInstanceName));
+  ALLOD_CHECK_OK(RequireTenant(caller, change.name));
+  ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
+  ALLOD_CHECK_OK(CheckSpec(spec));
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
+  ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
+  change.etag = request.instance().etag();
+  change.operation = Uuid::V7(clock_.Now());
+
+  const auto earlier = store_.FindRequest(change.tenant, request_id);
+  if (Decided(earlier)) return earlier ? AnswerFor(*earlier, store_) : std::unexpected(earlier.error());
+  ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
+  ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
+  ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
+  ALLOD_TRY(const Operation operation, store_.UpdateInstance(change, request_id));
+  changed_(change.tenant);
+  return AnswerFor(operation, store_);
+}
+
+grpc::Status InstanceServiceImpl::CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
+                                                 google::longrunning::Operation* response) {
+  return Handle("scheduling.CreateInstance", context, request, response,
+                [&](const Caller& caller) { return Create(caller, *request); });
+}
+
+grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, const v1::GetInstanceRequest* request,
+                                              v1::Instance* response) {
+  return Handle("scheduling.GetInstance", context, request, response,
+                [&](const Caller& caller) -> Result<v1::Instance> {
+                  ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+                  ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
+                  return ToProto(instance);
+                });
+}
+
+grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, const v1::ListInstancesRequest* request,
+                                                v1::ListInstancesResponse* response) {
+  return Handle(
+      "scheduling.ListInstances", context, request, response,
+      [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
+        const std::string& parent = request->parent();
+        const bool all = parent.ends_with("/projects/-");
+        ALLOD_CHECK_OK(MatchName("parent", all ? TenantOf(parent) + "/projects/all" : parent, "tenants/*/projects/*"));
+        ALLOD_CHECK_OK(RequireTenant(caller, parent));
+        ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
+        ALLOD_TRY(const PageRequest page,
+                  ParsePage("instances of " + parent, request->page_size(), request->page_token()));
+        const std::string prefix = (all ? TenantOf(parent) + "/projects" : parent + "/instances") + "/";
+        ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
+        const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
+        v1::ListInstancesResponse out;
+        for (const Instance& instance : listed.items) *out.add_instances() = ToProto(instance);
+        out.set_next_page_token(listed.next_page_token);
+        return out;
+      });
+}
+
+grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,
+                                                 google::longrunning::Operation* response) {
+  return Handle("scheduling.UpdateInstance", context, request, response,
+                [&](const Caller& caller) { return Update(caller, *request); });
+}
+
+grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, const v1::DeleteInstanceRequest* request,
+                                                 google::longrunning::Operation* response) {
+  return Handle("scheduling.DeleteInstance", context, request, response,
+                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
+                  ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+                  ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+                  ALLOD_TRY(const Operation operation,
+                            store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id));
+                  changed_(tenant);
+                  return AnswerFor(operation, store_);
+                });
+}
+
+}  // namespace allod::scheduling

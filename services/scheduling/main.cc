@@ -1,0 +1,58 @@
+// allod-scheduling: instances, the nodes that run them, and where requests go.
+#include "scheduler/process_driver.h"
+#include "services/common/clock.h"
+#include "services/common/pg.h"
+#include "services/common/rpc/server.h"
+#include "services/common/service_main.h"
+#include "services/scheduling/config.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/node_agent_service.h"
+#include "services/scheduling/node_service.h"
+#include "services/scheduling/operations_service.h"
+#include "services/scheduling/pg_store.h"
+#include "services/scheduling/reconciler.h"
+#include "services/scheduling/route_service.h"
+
+namespace allod::scheduling {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Every node agent, gateway and waiting client holds a thread while it listens.
+constexpr int kThreadsMax = 256;
+
+Status Run(const Config& config, StopSignal& stop) {
+  const SystemClock clock;
+  PgPool pool(config.database);
+  PgStore store(pool);
+  GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
+  scheduler::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
+  Reconciler reconciler(store, driver, clock,
+                        {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}});
+  InstanceServiceImpl instances(store, peers, clock, {config.regions, config.replica_cpu_millis},
+                                [&](const TenantId& tenant) { reconciler.Wake(tenant); });
+  OperationsServiceImpl operations(store, reconciler.progress());
+  NodeServiceImpl nodes(store, driver, clock, config.regions);
+  NodeAgentServiceImpl agents(store, driver, clock, config.regions);
+  RouteServiceImpl routes(reconciler.routes());
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .threads_max = kThreadsMax},
+                                             {&instances, &operations, &nodes, &agents, &routes}));
+  reconciler.Start();
+  stop.Ready();
+  stop.Wait();
+  routes.Stop();
+  reconciler.Stop();
+  driver.Stop();
+  server->Stop(milliseconds(1000));
+  return {};
+}
+
+}  // namespace
+}  // namespace allod::scheduling
+
+int main(int argc, char** argv) {
+  return allod::ServiceMain<allod::scheduling::Config>(argc, argv, "scheduling",
+                                                       "Instances, nodes and where requests go",
+                                                       allod::scheduling::LoadConfig, allod::scheduling::Run);
+}

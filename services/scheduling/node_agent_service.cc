@@ -1,0 +1,77 @@
+#include "services/scheduling/node_agent_service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "services/common/rpc/server.h"
+#include "services/scheduling/convert.h"
+
+namespace allod::scheduling {
+namespace {
+
+// How soon a cancelled stream is noticed.
+constexpr std::chrono::milliseconds kLookEvery{200};
+
+// A node speaks for itself only.
+Status RequireThisNode(const Caller& caller, const std::string& id) {
+  ALLOD_CHECK_OK(RequireNode(caller));
+  if (caller.id == id) return {};
+  return Fail(Code::kPermissionDenied, "NOT_ALLOWED",
+              fmt::format("{} may not speak for nodes/{}", caller.ToString(), id));
+}
+
+}  // namespace
+
+Status NodeAgentServiceImpl::Watch(const Caller& caller, const grpc::ServerContext& context,
+                                   const v1::WatchAssignmentsRequest& request,
+                                   grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer) {
+  ALLOD_TRY(const scheduler::Node node, NodeFrom(request));
+  ALLOD_CHECK_OK(RequireThisNode(caller, node.id));
+  if (std::ranges::find(regions_, node.region, &scheduler::Region::id) == regions_.end()) {
+    return FailedPrecondition(
+        "UNKNOWN_REGION", fmt::format("{} is not declared in the configuration of allod-scheduling", request.region()));
+  }
+  ALLOD_TRY(const std::int64_t epoch, store_.JoinNode(node));
+  ALLOD_CHECK_OK(driver_.Join(node, epoch, clock_.Now()));
+  Log(LogLevel::kInfo, "node joined", {{"node", node.id}, {"region", node.region}});
+  std::uint64_t version = 0;
+  while (!context.IsCancelled()) {
+    const auto update = driver_.AwaitSet(node.id, epoch, version, kLookEvery);
+    if (update.stopped) return Fail(Code::kUnavailable, "STOPPING", "the service stops: reconnect");
+    if (update.ended) {
+      return Fail(Code::kAborted, "SESSION_REPLACED",
+                  fmt::format("nodes/{} connected again on another stream", node.id));
+    }
+    version = update.version;
+    if (!update.workers) continue;
+    v1::WatchAssignmentsResponse set;
+    for (const auto& worker : *update.workers) *set.add_assignments() = ToProto(worker);
+    if (!writer.Write(set)) break;
+  }
+  return {};
+}
+
+grpc::Status NodeAgentServiceImpl::WatchAssignments(grpc::ServerContext* context,
+                                                    const v1::WatchAssignmentsRequest* request,
+                                                    grpc::ServerWriter<v1::WatchAssignmentsResponse>* writer) {
+  return HandleStream("scheduling.WatchAssignments", context,
+                      [&](const Caller& caller) { return Watch(caller, *context, *request, *writer); });
+}
+
+grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, const v1::ReportWorkersRequest* request,
+                                                 v1::ReportWorkersResponse* response) {
+  return Handle("scheduling.ReportWorkers", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ReportWorkersResponse> {
+                  ALLOD_TRY(const auto id, MatchName("node", request->node(), "nodes/*"));
+                  ALLOD_CHECK_OK(RequireThisNode(caller, id[0]));
+                  std::vector<scheduler::ObservedWorker> workers;
+                  for (const auto& report : request->workers()) {
+                    ALLOD_TRY(workers.emplace_back(), WorkerFrom(report));
+                  }
+                  ALLOD_CHECK_OK(driver_.Report(id[0], workers, clock_.Now()));
+                  return v1::ReportWorkersResponse();
+                });
+}
+
+}  // namespace allod::scheduling

@@ -1,0 +1,36 @@
+// RPCs of NodeAgentService: agents fetch what they shall run and say what runs. Thread-safe; borrows what it is given.
+#pragma once
+
+#include <vector>
+
+#include "allod/scheduling/v1/node.grpc.pb.h"
+#include "scheduler/process_driver.h"
+#include "services/common/clock.h"
+#include "services/common/rpc/caller.h"
+#include "services/scheduling/store.h"
+
+namespace allod::scheduling {
+
+class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
+ public:
+  NodeAgentServiceImpl(Store& store, scheduler::ProcessDriver& driver, const Clock& clock,
+                       std::vector<scheduler::Region> regions)
+      : store_(store), driver_(driver), clock_(clock), regions_(std::move(regions)) {}
+
+  // Ends with ABORTED / SESSION_REPLACED when the node connects again, UNAVAILABLE when the service stops.
+  grpc::Status WatchAssignments(grpc::ServerContext* context, const v1::WatchAssignmentsRequest* request,
+                                grpc::ServerWriter<v1::WatchAssignmentsResponse>* writer) override;
+  grpc::Status ReportWorkers(grpc::ServerContext* context, const v1::ReportWorkersRequest* request,
+                             v1::ReportWorkersResponse* response) override;
+
+ private:
+  Status Watch(const Caller& caller, const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
+               grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer);
+
+  Store& store_;
+  scheduler::ProcessDriver& driver_;
+  const Clock& clock_;
+  const std::vector<scheduler::Region> regions_;
+};
+
+}  // namespace allod::scheduling

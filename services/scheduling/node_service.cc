@@ -1,0 +1,63 @@
+#include "services/scheduling/node_service.h"
+
+#include <algorithm>
+
+#include "services/common/rpc/server.h"
+#include "services/scheduling/convert.h"
+
+namespace allod::scheduling {
+namespace {
+
+// The page of `items`, which are sorted by `key_of`; both lists here are short enough to be whole in memory.
+template <typename T, typename KeyOf>
+Page<T> Cut(const PageRequest& page, const std::vector<T>& items, KeyOf key_of) {
+  std::vector<T> rest;
+  for (const T& item : items) {
+    if (key_of(item) > page.after && rest.size() <= static_cast<std::size_t>(page.size)) rest.push_back(item);
+  }
+  return MakePage(page, std::move(rest), key_of);
+}
+
+}  // namespace
+
+NodeServiceImpl::NodeServiceImpl(Store& store, const scheduler::Driver& driver, const Clock& clock,
+                                 std::vector<scheduler::Region> regions)
+    : store_(store), driver_(driver), clock_(clock), regions_(std::move(regions)) {
+  std::ranges::sort(regions_, {}, &scheduler::Region::id);
+}
+
+grpc::Status NodeServiceImpl::ListRegions(grpc::ServerContext* context, const v1::ListRegionsRequest* request,
+                                          v1::ListRegionsResponse* response) {
+  return Handle("scheduling.ListRegions", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListRegionsResponse> {
+                  ALLOD_CHECK_OK(RequireAnyone(caller));
+                  ALLOD_TRY(const PageRequest page, ParsePage("regions", request->page_size(), request->page_token()));
+                  const auto listed = Cut(page, regions_, [](const scheduler::Region& region) { return region.id; });
+                  v1::ListRegionsResponse out;
+                  for (const auto& region : listed.items) *out.add_regions() = ToProto(region);
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
+}
+
+grpc::Status NodeServiceImpl::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
+                                        v1::ListNodesResponse* response) {
+  return Handle("scheduling.ListNodes", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListNodesResponse> {
+                  ALLOD_CHECK_OK(RequirePlatform(caller));
+                  ALLOD_TRY(const PageRequest page, ParsePage("nodes", request->page_size(), request->page_token()));
+                  ALLOD_TRY(std::vector<Node> nodes, store_.ListNodes());
+                  // Rows know what is allocated, the driver who reports.
+                  for (const auto& live : driver_.Capacity(clock_.Now())) {
+                    const auto row = std::ranges::find(nodes, live.id, [](const Node& node) { return node.node.id; });
+                    if (row != nodes.end()) row->node = live;
+                  }
+                  const auto listed = Cut(page, nodes, [](const Node& node) { return node.node.id; });
+                  v1::ListNodesResponse out;
+                  for (const Node& node : listed.items) *out.add_nodes() = ToProto(node);
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
+}
+
+}  // namespace allod::scheduling

@@ -1,0 +1,31 @@
+// RPCs of NodeService: what the pool is made of. Thread-safe; borrows what it is given.
+#pragma once
+
+#include <vector>
+
+#include "allod/scheduling/v1/node.grpc.pb.h"
+#include "scheduler/driver.h"
+#include "services/common/clock.h"
+#include "services/scheduling/store.h"
+
+namespace allod::scheduling {
+
+class NodeServiceImpl final : public v1::NodeService::Service {
+ public:
+  NodeServiceImpl(Store& store, const scheduler::Driver& driver, const Clock& clock,
+                  std::vector<scheduler::Region> regions);
+
+  // Open to everyone: a tenant must know where it can be.
+  grpc::Status ListRegions(grpc::ServerContext* context, const v1::ListRegionsRequest* request,
+                           v1::ListRegionsResponse* response) override;
+  grpc::Status ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
+                         v1::ListNodesResponse* response) override;
+
+ private:
+  Store& store_;
+  const scheduler::Driver& driver_;
+  const Clock& clock_;
+  std::vector<scheduler::Region> regions_;  // by id
+};
+
+}  // namespace allod::scheduling

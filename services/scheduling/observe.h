@@ -1,0 +1,63 @@
+// What the rows should say about what is seen: pure functions from instances, replicas and reports to their status.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "scheduler/driver.h"
+#include "services/scheduling/store.h"
+
+namespace allod::scheduling {
+
+// What a driver sees, indexed. A worker counts only on the node that its replica is assigned to.
+class Sight {
+ public:
+  Sight() = default;
+  Sight(std::vector<scheduler::Node> nodes, const std::vector<scheduler::WorkerView>& workers);
+
+  const scheduler::Node* FindNode(const std::string& id) const;
+  bool Reports(const std::string& node) const;
+  // Null when the node does not name it.
+  const scheduler::ObservedWorker* FindWorker(const Uuid& replica, const std::string& node) const;
+  const std::vector<scheduler::Node>& nodes() const { return nodes_; }
+
+ private:
+  std::vector<scheduler::Node> nodes_;
+  std::map<std::pair<Uuid, std::string>, scheduler::ObservedWorker> workers_;
+};
+
+// The replica as it is seen now. Nothing is concluded from the silence of a node that is lost or has not reported to
+// this process yet.
+Replica Observe(const Replica& replica, const Sight& sight, Time now);
+
+// Answers requests now.
+bool Answers(const Replica& replica, const Sight& sight);
+
+// `unplaced` is why the scheduler could not place what is missing; empty otherwise.
+InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const std::string& unplaced);
+
+// Where an open operation of `instance` stands.
+OperationChange ProgressOf(const Operation& operation, const Instance& instance, const InstanceStatus& status);
+
+// One row of the route table.
+struct Route {
+  std::string instance;
+  std::string variant;
+  std::string price_book;
+  int context_tokens = 0;
+  int max_concurrency = 0;
+  std::vector<std::string> targets;  // sorted
+  Time create_time;
+  bool operator==(const Route&) const = default;
+};
+
+// The newest generation that answers, or the newest one; nothing for an instance that is being deleted.
+std::optional<Route> RouteOf(const Instance& instance, const Sight& sight);
+
+// Unset for a replica that shall not run.
+std::optional<scheduler::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica);
+
+}  // namespace allod::scheduling

@@ -1,0 +1,113 @@
+#include "services/scheduling/operations_service.h"
+
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+
+#include "services/common/rpc/server.h"
+#include "services/scheduling/operation_answer.h"
+
+namespace allod::scheduling {
+namespace {
+
+using google::longrunning::GetOperationRequest;
+using google::longrunning::ListOperationsRequest;
+using google::longrunning::ListOperationsResponse;
+using google::longrunning::WaitOperationRequest;
+using std::chrono::milliseconds;
+
+// How soon a cancelled call is noticed.
+constexpr milliseconds kLookEvery{200};
+// What is kept of the caller's deadline for the answer.
+constexpr milliseconds kAnswerIn{50};
+
+struct OperationKey {
+  TenantId tenant;
+  Uuid id;
+};
+
+Result<OperationKey> ParseName(const Caller& caller, const std::string& name) {
+  ALLOD_TRY(const auto parts, MatchName("name", name, "tenants/*/operations/*"));
+  ALLOD_CHECK_OK(RequireTenant(caller, name));
+  OperationKey key;
+  ALLOD_TRY(key.tenant, TenantId::FromName(name));
+  ALLOD_TRY(key.id, Uuid::Parse(parts[1]));
+  return key;
+}
+
+}  // namespace
+
+grpc::Status OperationsServiceImpl::GetOperation(grpc::ServerContext* context, const GetOperationRequest* request,
+                                                 google::longrunning::Operation* response) {
+  return Handle("scheduling.GetOperation", context, request, response,
+                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
+                  ALLOD_TRY(const OperationKey key, ParseName(caller, request->name()));
+                  ALLOD_TRY(const Operation operation, store_.GetOperation(key.tenant, key.id));
+                  return AnswerFor(operation, store_);
+                });
+}
+
+grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context, const ListOperationsRequest* request,
+                                                   ListOperationsResponse* response) {
+  return Handle(
+      "scheduling.ListOperations", context, request, response,
+      [&](const Caller& caller) -> Result<ListOperationsResponse> {
+        ALLOD_CHECK_OK(MatchName("name", request->name(), "tenants/*"));
+        ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+        if (!request->filter().empty()) {
+          return InvalidArgument("FILTER_NOT_SUPPORTED", "filter: leave it empty; operations are not filtered");
+        }
+        ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+        ALLOD_TRY(const PageRequest page,
+                  ParsePage("operations of " + request->name(), request->page_size(), request->page_token()));
+        if (!page.after.empty()) ALLOD_CHECK_OK(Uuid::Parse(page.after));
+        ALLOD_TRY(auto rows, store_.ListOperations(tenant, page));
+        const auto listed =
+            MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
+        ListOperationsResponse out;
+        for (const Operation& operation : listed.items) {
+          ALLOD_TRY(*out.add_operations(), AnswerFor(operation, store_));
+        }
+        out.set_next_page_token(listed.next_page_token);
+        return out;
+      });
+}
+
+Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::ServerContext& context,
+                                                                   const Caller& caller,
+                                                                   const WaitOperationRequest& request) {
+  ALLOD_TRY(const OperationKey key, ParseName(caller, request.name()));
+  const auto now = std::chrono::system_clock::now();
+  auto until = now + kWaitMax;
+  if (request.has_timeout()) {
+    const milliseconds asked(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
+    until = now + std::clamp(asked, milliseconds(0), kWaitMax);
+  }
+  until = std::min(until, context.deadline() - kAnswerIn);
+  // The version is read before the row, so that a change between the two is not missed.
+  auto seen = progress_.Await(0, milliseconds(0));
+  ALLOD_TRY(Operation operation, store_.GetOperation(key.tenant, key.id));
+  while (!operation.done && !context.IsCancelled()) {
+    const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
+    if (left <= milliseconds(0)) break;
+    const auto news = progress_.Await(seen.version, std::min(left, kLookEvery));
+    if (news.version == seen.version) continue;
+    seen = news;
+    ALLOD_TRY(operation, store_.GetOperation(key.tenant, key.id));
+  }
+  return AnswerFor(operation, store_);
+}
+
+grpc::Status OperationsServiceImpl::WaitOperation(grpc::ServerContext* context, const WaitOperationRequest* request,
+                                                  google::longrunning::Operation* response) {
+  return Handle("scheduling.WaitOperation", context, request, response,
+                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
+                  WaitOperationRequest bounded = *request;
+                  if (++waits_ > kWaitsMax) bounded.mutable_timeout()->Clear();
+                  auto answer = Wait(*context, caller, bounded);
+                  --waits_;
+                  return answer;
+                });
+}
+
+}  // namespace allod::scheduling

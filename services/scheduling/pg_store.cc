@@ -1,0 +1,298 @@
+#include "services/scheduling/pg_store.h"
+
+#include <fmt/format.h>
+
+#include "services/scheduling/pg_rows.h"
+
+namespace allod::scheduling {
+namespace {
+
+constexpr const char* kInsertTenant =
+    "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+// Serialises what changes the tenant's rows.
+constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
+constexpr const char* kInsertInstance =
+    "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, $3, 1, 1)";
+constexpr const char* kChangeInstance =
+    "UPDATE scheduling.instances SET generation = $3, template_generation = $4, version = version + 1, "
+    "state = 'provisioning', message = '' WHERE tenant_id = $1 AND id = $2";
+constexpr const char* kMarkDeleting =
+    "UPDATE scheduling.instances SET deleting = true, version = version + 1, state = 'deleting', message = '' "
+    "WHERE tenant_id = $1 AND id = $2";
+constexpr const char* kForgetRevisions =
+    "DELETE FROM scheduling.revisions r WHERE tenant_id = $1 AND instance_id = $2 AND generation < $3 AND NOT EXISTS ("
+    "SELECT 1 FROM scheduling.replicas p WHERE p.tenant_id = r.tenant_id AND p.instance_id = r.instance_id AND "
+    "p.generation = r.generation)";
+constexpr const char* kInsertOperation =
+    "INSERT INTO scheduling.operations (tenant_id, id, kind, instance_id, instance_name, generation, phase) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7)";
+constexpr const char* kInsertRequest =
+    "INSERT INTO scheduling.request_ids (tenant_id, id, payload_sha256, operation_id) VALUES ($1, $2, $3, $4)";
+constexpr const char* kSelectRequest =
+    "SELECT payload_sha256, operation_id FROM scheduling.request_ids WHERE tenant_id = $1 AND id = $2";
+constexpr const char* kForgetOperations =
+    "DELETE FROM scheduling.operations WHERE tenant_id = $1 AND done AND done_time < to_timestamp($2::double "
+    "precision)";
+// The clock, not the transaction's start: of two joins the one that locks the row last gets the greater epoch.
+constexpr const char* kJoinNode =
+    "INSERT INTO scheduling.nodes AS n (id, region, memory_bytes, cpu_millis, session_epoch) "
+    "VALUES ($1, $2, $3, $4, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
+    "ON CONFLICT (id) DO UPDATE SET region = $2, memory_bytes = $3, cpu_millis = $4, last_report_time = now(), "
+    "session_epoch = GREATEST(n.session_epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
+    "RETURNING session_epoch";
+constexpr const char* kTouchNodes = "UPDATE scheduling.nodes SET last_report_time = now() WHERE id = ANY($1::text[])";
+constexpr const char* kListNodes =
+    "SELECT n.id, n.region, n.memory_bytes, n.cpu_millis, n.session_epoch, "
+    "(extract(epoch FROM n.last_report_time) * 1000000)::bigint AS report_us, count(l.replica_id) AS workers, "
+    "COALESCE(sum(l.memory_bytes), 0)::bigint AS used_memory, COALESCE(sum(l.cpu_millis), 0)::bigint AS used_cpu "
+    "FROM scheduling.nodes n LEFT JOIN scheduling.leases l ON l.node = n.id GROUP BY n.id ORDER BY n.id LIMIT 1000";
+constexpr const char* kListTenants = "SELECT id FROM scheduling.tenants ORDER BY create_time, id LIMIT 10000";
+
+Result<Operation> SelectOperation(TenantTx& tx, const Uuid& id) {
+  const auto rows =
+      tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND id = $2", kOperationColumns),
+              tx.tenant().ToString(), id.ToString());
+  if (rows.empty()) return NotFound(fmt::format("operation {} does not exist", id.ToString()));
+  return OperationOf(tx.tenant(), rows[0]);
+}
+
+// The newest operation of an instance, an open one first.
+Result<Operation> NewestOperation(TenantTx& tx, const Uuid& instance) {
+  const auto rows =
+      tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 "
+                          "ORDER BY done, create_time DESC, id DESC LIMIT 1",
+                          kOperationColumns),
+              tx.tenant().ToString(), instance.ToString());
+  if (rows.empty()) return NotFound("the instance has no operation");
+  return OperationOf(tx.tenant(), rows[0]);
+}
+
+Result<Instance> SelectInstance(TenantTx& tx, const std::string& name) {
+  const auto rows =
+      tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND name = $2", kInstanceColumns),
+              tx.tenant().ToString(), name);
+  if (rows.empty()) return NotFound(fmt::format("{} does not exist", name));
+  std::vector<Instance> instances{InstanceOf(tx.tenant(), rows[0])};
+  AttachParts(tx, instances);
+  return std::move(instances[0]);
+}
+
+Result<Operation> EarlierRequest(TenantTx& tx, const RequestId& request) {
+  if (!request.given()) return NotFound("no request id");
+  const auto rows = tx.Exec(kSelectRequest, tx.tenant().ToString(), request.id.ToString());
+  if (rows.empty()) return NotFound("no earlier request");
+  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0]["payload_sha256"].c_str()));
+  return SelectOperation(tx, UuidOf(rows[0]["operation_id"]));
+}
+
+void Remember(TenantTx& tx, const RequestId& request, const Uuid& operation) {
+  if (!request.given()) return;
+  tx.Exec(kInsertRequest, tx.tenant().ToString(), request.id.ToString(), request.payload_sha256, operation.ToString());
+}
+
+Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind kind, const Uuid& instance,
+                                  const std::string& name, std::int64_t generation) {
+  tx.Exec(kInsertOperation, tx.tenant().ToString(), id.ToString(), NameOf(kind), instance.ToString(), name, generation,
+          kind == OperationKind::kDelete ? "stopping" : "placing");
+  return SelectOperation(tx, id);
+}
+
+// `fn` under the tenant's lock, unless the request was answered before. A lost COMMIT is looked up by the operation.
+Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string& tenant_name, const Uuid& operation,
+                         const RequestId& request, const std::function<Result<Operation>(TenantTx&)>& fn) {
+  return pool.Run<Operation>(
+      tenant,
+      [&](TenantTx& tx) -> Result<Operation> {
+        if (!tenant_name.empty()) tx.Exec(kInsertTenant, tenant.ToString(), tenant_name);
+        tx.Exec(kLockTenant, tenant.ToString());
+        auto earlier = EarlierRequest(tx, request);
+        if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+        ALLOD_TRY(const Operation made, fn(tx));
+        Remember(tx, request, made.id);
+        return made;
+      },
+      [&](TenantTx& tx) { return SelectOperation(tx, operation); });
+}
+
+}  // namespace
+
+Result<Operation> PgStore::FindRequest(const TenantId& tenant, const RequestId& request) {
+  if (!request.given()) return NotFound("no request id");
+  return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return EarlierRequest(tx, request); });
+}
+
+Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
+  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.operation, request,
+                [&](TenantTx& tx) -> Result<Operation> {
+                  if (const auto found = SelectInstance(tx, instance.name)) {
+                    if (found->deleting) return std::unexpected(InstanceDeleting(instance.name));
+                    Revision same = instance.revision;
+                    same.generation = found->generation;
+                    if (same == found->current()) return NewestOperation(tx, found->id);
+                    return Fail(
+                        Code::kAlreadyExists, "ALREADY_EXISTS",
+                        fmt::format("{} exists with another spec; change it with UpdateInstance", instance.name));
+                  }
+                  const std::string tenant = tx.tenant().ToString();
+                  const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tenant);
+                  if (count[0][0].as<int>() >= kInstancesPerTenantMax) {
+                    return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES",
+                                fmt::format("a tenant may have {} instances", kInstancesPerTenantMax));
+                  }
+                  tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
+                  Revision revision = instance.revision;
+                  revision.generation = 1;
+                  InsertRevision(tx, instance.id, revision);
+                  return InsertOperation(tx, instance.operation, OperationKind::kCreate, instance.id, instance.name, 1);
+                });
+}
+
+Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
+  return Mutate(pool_, change.tenant, "", change.operation, request, [&](TenantTx& tx) -> Result<Operation> {
+    ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
+    if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
+    ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
+    Revision revision = change.revision;
+    revision.generation = instance.generation;
+    if (revision != instance.current()) {
+      revision.generation = instance.generation + 1;
+      InsertRevision(tx, instance.id, revision);
+      const std::int64_t template_generation =
+          SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
+      const std::string tenant = tx.tenant().ToString();
+      tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
+      // The template's revision describes running workers, so it stays as long as it is the template.
+      tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
+              std::min(template_generation, revision.generation - kRevisionsKept));
+    }
+    return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name, revision.generation);
+  });
+}
+
+Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                          const RequestId& request) {
+  return Mutate(pool_, tenant, "", operation, request, [&](TenantTx& tx) -> Result<Operation> {
+    ALLOD_TRY(const Instance instance, SelectInstance(tx, name));
+    if (instance.deleting) return NewestOperation(tx, instance.id);
+    tx.Exec(kMarkDeleting, tenant.ToString(), instance.id.ToString());
+    tx.Exec(
+        "UPDATE scheduling.operations SET done = true, done_time = now(), phase = 'deleted', error_code = $3, "
+        "error_reason = $4, error_message = $5 WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
+        tenant.ToString(), instance.id.ToString(), static_cast<int>(InstanceDeleted(name).code),
+        InstanceDeleted(name).reason, InstanceDeleted(name).message);
+    return InsertOperation(tx, operation, OperationKind::kDelete, instance.id, name, instance.generation);
+  });
+}
+
+Result<Instance> PgStore::GetInstance(const TenantId& tenant, const std::string& name) {
+  return pool_.Run<Instance>(tenant, [&](TenantTx& tx) { return SelectInstance(tx, name); });
+}
+
+Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, const std::string& prefix,
+                                                     const PageRequest& page) {
+  return pool_.Run<std::vector<Instance>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Instance>> {
+    std::vector<Instance> instances;
+    for (const auto& row :
+         tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND starts_with(name, $2) AND "
+                             "name COLLATE \"C\" > $3 ORDER BY name COLLATE \"C\" LIMIT $4",
+                             kInstanceColumns),
+                 tenant.ToString(), prefix, page.after, page.size + 1)) {
+      instances.push_back(InstanceOf(tenant, row));
+    }
+    AttachParts(tx, instances);
+    return instances;
+  });
+}
+
+Result<Operation> PgStore::GetOperation(const TenantId& tenant, const Uuid& id) {
+  return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return SelectOperation(tx, id); });
+}
+
+Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
+  return pool_.Run<std::vector<Operation>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Operation>> {
+    // Ids are version 7: their order is that of creation.
+    std::vector<Operation> operations;
+    for (const auto& row :
+         tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND ($2 = '' OR id < "
+                             "NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3",
+                             kOperationColumns),
+                 tenant.ToString(), page.after, page.size + 1)) {
+      operations.push_back(OperationOf(tenant, row));
+    }
+    return operations;
+  });
+}
+
+Result<std::int64_t> PgStore::JoinNode(const scheduler::Node& node) {
+  return pool_.Run<std::int64_t>([&](GlobalTx& tx) -> Result<std::int64_t> {
+    const auto rows = tx.Exec(kJoinNode, node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis);
+    return rows[0][0].as<std::int64_t>();
+  });
+}
+
+Status PgStore::TouchNodes(const std::vector<std::string>& ids) {
+  const auto done = pool_.Run<int>([&](GlobalTx& tx) -> Result<int> {
+    tx.Exec(kTouchNodes, ArrayOf(ids));
+    return 0;
+  });
+  if (!done) return std::unexpected(done.error());
+  return {};
+}
+
+Result<std::vector<Node>> PgStore::ListNodes() {
+  return pool_.Run<std::vector<Node>>([&](GlobalTx& tx) -> Result<std::vector<Node>> {
+    std::vector<Node> nodes;
+    for (const auto& row : tx.Exec(kListNodes)) {
+      Node node;
+      node.node.id = row["id"].c_str();
+      node.node.region = row["region"].c_str();
+      node.node.capacity = {row["memory_bytes"].as<std::int64_t>(), row["cpu_millis"].as<std::int64_t>()};
+      node.node.last_report = TimeOf(row["report_us"]);
+      node.session_epoch = row["session_epoch"].as<std::int64_t>();
+      node.allocated = {row["used_memory"].as<std::int64_t>(), row["used_cpu"].as<std::int64_t>()};
+      node.worker_count = row["workers"].as<int>();
+      nodes.push_back(std::move(node));
+    }
+    return nodes;
+  });
+}
+
+Result<std::vector<TenantId>> PgStore::ListTenants() {
+  return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
+    std::vector<TenantId> tenants;
+    for (const auto& row : tx.Exec(kListTenants)) tenants.push_back({UuidOf(row[0])});
+    return tenants;
+  });
+}
+
+Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
+  return pool_.Run<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
+    TenantState state;
+    state.tenant = tenant;
+    for (const auto& row : tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 "
+                                               "ORDER BY create_time, id",
+                                               kInstanceColumns),
+                                   tenant.ToString())) {
+      state.instances.push_back(InstanceOf(tenant, row));
+    }
+    AttachParts(tx, state.instances);
+    for (const auto& row : tx.Exec(
+             fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND NOT done", kOperationColumns),
+             tenant.ToString())) {
+      state.open_operations.push_back(OperationOf(tenant, row));
+    }
+    return state;
+  });
+}
+
+Status PgStore::ForgetOperations(const TenantId& tenant, Time before) {
+  const auto done = pool_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
+    tx.Exec(kForgetOperations, tenant.ToString(),
+            std::chrono::duration_cast<std::chrono::seconds>(before.time_since_epoch()).count());
+    return 0;
+  });
+  if (!done) return std::unexpected(done.error());
+  return {};
+}
+
+}  // namespace allod::scheduling

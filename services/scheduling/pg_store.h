@@ -1,0 +1,36 @@
+// The Store on PostgreSQL: schema `scheduling`, migrations/scheduling. Mutations of one tenant are serialised by
+// locking its row in scheduling.tenants; the room of a node by locking the node's row while its leases are added up.
+#pragma once
+
+#include "services/common/pg.h"
+#include "services/scheduling/store.h"
+
+namespace allod::scheduling {
+
+class PgStore final : public Store {
+ public:
+  explicit PgStore(PgPool& pool) : pool_(pool) {}
+
+  Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) override;
+  Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) override;
+  Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) override;
+  Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                   const RequestId& request) override;
+  Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) override;
+  Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
+                                              const PageRequest& page) override;
+  Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;
+  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) override;
+  Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
+  Status TouchNodes(const std::vector<std::string>& ids) override;
+  Result<std::vector<Node>> ListNodes() override;
+  Result<std::vector<TenantId>> ListTenants() override;
+  Result<TenantState> LoadTenant(const TenantId& tenant) override;
+  Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Status ForgetOperations(const TenantId& tenant, Time before) override;
+
+ private:
+  PgPool& pool_;
+};
+
+}  // namespace allod::scheduling

@@ -1,0 +1,385 @@
+#include "services/scheduling/reconciler.h"
+
+#include <gtest/gtest.h>
+
+#include "scheduler/process_driver.h"
+#include "services/scheduling/fake_store.h"
+#include "tests/support/fake_clock.h"
+
+namespace allod::scheduling {
+namespace {
+
+using scheduler::ObservedWorker;
+using scheduler::ReplicaState;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::int64_t kMiB = 1 << 20;
+
+// One installation in memory: rows, reconciler and node agents, all driven by hand.
+class ReconcilerTest : public testing::Test {
+ protected:
+  ReconcilerTest() { Restart(); }
+
+  // As if allod-scheduling had been killed and started again.
+  void Restart() {
+    reconciler_.reset();
+    driver_ = std::make_unique<scheduler::ProcessDriver>(seconds(6));
+    reconciler_ = std::make_unique<Reconciler>(
+        store_, *driver_, clock_,
+        ReconcilerConfig{.regions = {{"ke-1", "ke"}}, .policy = {seconds(30)}, .tick = std::chrono::hours(1)});
+  }
+  void Join(const std::string& id, std::int64_t memory_mib = 1000) {
+    const scheduler::Node node{id, "ke-1", scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
+    sessions_[id] = *store_.JoinNode(node);
+    ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
+  }
+  Uuid Create(const std::string& id, int replicas = 1) {
+    NewInstance instance;
+    instance.tenant = tenant_;
+    instance.tenant_name = "tenants/ke";
+    instance.id = Uuid::V7();
+    instance.operation = Uuid::V7();
+    instance.name = Name(id);
+    instance.revision = MakeRevision("q4", replicas);
+    EXPECT_TRUE(store_.CreateInstance(instance, {}));
+    reconciler_->Wake(tenant_);
+    return instance.operation;
+  }
+  static Revision MakeRevision(const std::string& variant, int replicas) {
+    Revision revision;
+    revision.spec = {"listings/l", "models/m/versions/1/variants/" + variant, "ke-1", {}, replicas, 512, 2};
+    revision.artifact_sha256 = std::string(64, 'a');
+    revision.residency = {"ke"};
+    revision.demand = {100 * kMiB, 50};
+    return revision;
+  }
+  static std::string Name(const std::string& id) { return "tenants/ke/projects/p/instances/" + id; }
+  Instance Get(const std::string& id) { return *store_.GetInstance(tenant_, Name(id)); }
+  Operation GetOperation(const Uuid& id) { return *store_.GetOperation(tenant_, id); }
+  void Pass() {
+    const auto done = reconciler_->RunOnce();
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  // What the agent of `node` was handed last.
+  std::vector<scheduler::DesiredWorker> Assigned(const std::string& node) {
+    return driver_->AwaitSet(node, sessions_.at(node), 0, milliseconds(0))
+        .workers.value_or(std::vector<scheduler::DesiredWorker>());
+  }
+  // The agent runs exactly what it was handed, all in one state.
+  void ReportAll(const std::string& node, ObservedWorker::State state) {
+    std::vector<ObservedWorker> workers;
+    for (const auto& worker : Assigned(node)) {
+      const bool ready = state == ObservedWorker::State::kReady;
+      workers.push_back({worker.replica, worker.epoch, state, ready ? Target(node, worker.replica) : "",
+                         state == ObservedWorker::State::kFailed ? "no such artifact" : "", 1});
+    }
+    ASSERT_TRUE(driver_->Report(node, workers, clock_.Now()));
+  }
+  void Ready(const std::string& node) { ReportAll(node, ObservedWorker::State::kReady); }
+  static std::string Target(const std::string& node, const Uuid& replica) {
+    return "unix:/" + node + "/" + replica.ToString();
+  }
+  std::vector<std::string> Targets(const std::string& id) {
+    const auto table = reconciler_->routes().Await(0, milliseconds(0)).value;
+    if (table == nullptr) return {"no table"};
+    for (const Route& route : *table) {
+      if (route.instance == Name(id)) return route.targets;
+    }
+    return {"no route"};
+  }
+
+  const TenantId tenant_ = *TenantId::FromName("tenants/ke");
+  FakeClock clock_;
+  FakeStore store_{clock_};
+  std::map<std::string, std::int64_t> sessions_;
+  std::unique_ptr<scheduler::ProcessDriver> driver_;
+  std::unique_ptr<Reconciler> reconciler_;
+};
+
+TEST_F(ReconcilerTest, TakesAnInstanceFromCreateToReady) {
+  Join("n");
+  const Uuid operation = Create("a");
+  Pass();
+  ASSERT_EQ(Assigned("n").size(), 1u) << "one pass places it and hands it to the node";
+  EXPECT_EQ(Assigned("n")[0].instance, Name("a"));
+  EXPECT_EQ(GetOperation(operation).phase, "starting 0/1");
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{});
+  ReportAll("n", ObservedWorker::State::kStarting);
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kProvisioning);
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
+  EXPECT_EQ(Get("a").status.observed_generation, 1);
+  EXPECT_TRUE(GetOperation(operation).done);
+  EXPECT_FALSE(GetOperation(operation).error);
+  EXPECT_EQ(Targets("a").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, SaysWhyAnInstanceCannotBePlacedAndPlacesItLater) {
+  Join("small", 50);
+  const Uuid operation = Create("a");
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kFailing);
+  EXPECT_EQ(Get("a").status.message, "region ke-1 has 1 node; needs 100 MiB, 50 MiB free");
+  EXPECT_EQ(GetOperation(operation).phase, "placing: region ke-1 has 1 node; needs 100 MiB, 50 MiB free");
+  EXPECT_FALSE(GetOperation(operation).done);
+  Join("big");
+  Pass();
+  EXPECT_EQ(Assigned("big").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, RemovesATargetAtTheNextReportAfterItsWorkerDied) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  ASSERT_TRUE(driver_->Report("n", {}, clock_.Now()));
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{});
+  EXPECT_EQ(Get("a").replicas.at(0).placement.state, ReplicaState::kPending);
+  EXPECT_EQ(Assigned("n").size(), 1u) << "the node starts it again";
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Targets("a").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, FollowsWorkersWhileTheDatabaseIsAway) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  store_.SetUnavailable(true);
+  clock_.Advance(seconds(20));
+  ASSERT_TRUE(driver_->Report("n", {}, clock_.Now()));
+  EXPECT_EQ(reconciler_->RunOnce().error().code, Code::kUnavailable);
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{});
+  EXPECT_EQ(Assigned("n").size(), 1u) << "nothing is stopped";
+  Ready("n");
+  EXPECT_FALSE(reconciler_->RunOnce());
+  EXPECT_EQ(Targets("a").size(), 1u);
+  store_.SetUnavailable(false);
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
+}
+
+TEST_F(ReconcilerTest, TellsNobodyAnythingBeforeTheRowsWereRead) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  Restart();
+  store_.SetUnavailable(true);
+  EXPECT_FALSE(reconciler_->RunOnce());
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{"no table"});
+  store_.SetUnavailable(false);
+  Join("n");
+  EXPECT_FALSE(driver_->AwaitSet("n", sessions_["n"], 0, milliseconds(0)).workers);
+  Pass();
+  EXPECT_EQ(Assigned("n").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, RebuildsEverythingAfterARestart) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const auto before = Targets("a");
+  Restart();
+  Pass();
+  EXPECT_EQ(Targets("a"), before) << "what was ready is believed until its node is silent for too long";
+  Join("n");
+  Pass();
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Targets("a"), before);
+  EXPECT_EQ(Get("a").replicas.size(), 1u);
+}
+
+TEST_F(ReconcilerTest, BringsInstancesBackAfterTheWholeInstallationStopped) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  Restart();
+  Pass();
+  Join("n");
+  ASSERT_TRUE(driver_->Report("n", {}, clock_.Now())) << "a fresh node runs nothing";
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{});
+  ASSERT_EQ(Assigned("n").size(), 1u);
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Targets("a").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, RoutesAroundALostNodeAndTakesItBack) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  clock_.Advance(seconds(7));
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{});
+  EXPECT_EQ(Get("a").status.message, "nodes/n does not report");
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Targets("a").size(), 1u);
+  EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
+}
+
+TEST_F(ReconcilerTest, ReplacesTheReplicasOfANodeThatStaysLost) {
+  Join("n1");
+  Create("a");
+  Pass();
+  Ready("n1");
+  Pass();
+  Join("n2");
+  for (int i = 0; i < 7; ++i) {
+    clock_.Advance(seconds(5));
+    Ready("n2");
+    Pass();
+  }
+  ASSERT_EQ(Assigned("n2").size(), 1u);
+  Ready("n2");
+  Pass();
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector{Target("n2", Assigned("n2")[0].replica)});
+  EXPECT_EQ(Get("a").replicas.size(), 1u) << "the lost one is forgotten";
+  Ready("n1");
+  Pass();
+  EXPECT_TRUE(Assigned("n1").empty()) << "when it comes back it is told to stop";
+}
+
+TEST_F(ReconcilerTest, DoesNotTakeItsOwnDownTimeForSilenceOfNodes) {
+  Join("n1");
+  Create("a");
+  Pass();
+  Ready("n1");
+  Pass();
+  Join("n2");
+  Ready("n2");
+  clock_.Advance(seconds(5));
+  Ready("n1");
+  Ready("n2");
+  Pass();
+  clock_.Advance(seconds(600));
+  Restart();
+  Pass();
+  EXPECT_EQ(Get("a").replicas.size(), 1u);
+  EXPECT_EQ(Targets("a").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, RollsANewGenerationWithoutAGap) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const auto old_target = Targets("a");
+  const Instance instance = Get("a");
+  const Uuid operation = Uuid::V7();
+  ASSERT_TRUE(store_.UpdateInstance({tenant_, operation, instance.name, EtagOf(instance), MakeRevision("q8", 1)}, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  EXPECT_EQ(Assigned("n").size(), 2u) << "old and new side by side";
+  EXPECT_EQ(Targets("a"), old_target);
+  EXPECT_FALSE(GetOperation(operation).done);
+  Ready("n");
+  Pass();
+  EXPECT_NE(Targets("a"), old_target);
+  EXPECT_TRUE(GetOperation(operation).done);
+  EXPECT_EQ(Assigned("n").size(), 1u);
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Get("a").replicas.size(), 1u);
+  const auto table = reconciler_->routes().Await(0, milliseconds(0)).value;
+  EXPECT_EQ(table->at(0).variant, "models/m/versions/1/variants/q8");
+}
+
+TEST_F(ReconcilerTest, ScalesWithoutTouchingRunningWorkers) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const Uuid first = Get("a").replicas.at(0).placement.id;
+  const Instance instance = Get("a");
+  ASSERT_TRUE(store_.UpdateInstance({tenant_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision("q4", 2)}, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  Ready("n");
+  Pass();
+  EXPECT_EQ(Targets("a").size(), 2u);
+  EXPECT_EQ(Get("a").replicas.at(0).placement.id, first);
+}
+
+TEST_F(ReconcilerTest, DeletesAnInstanceWhenItsLastWorkerIsGone) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const Uuid operation = Uuid::V7();
+  ASSERT_TRUE(store_.DeleteInstance(tenant_, Name("a"), operation, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{"no route"});
+  EXPECT_TRUE(Assigned("n").empty());
+  EXPECT_EQ(Get("a").status.state, InstanceState::kDeleting);
+  EXPECT_FALSE(GetOperation(operation).done);
+  Ready("n");
+  Pass();
+  EXPECT_FALSE(store_.GetInstance(tenant_, Name("a")));
+  EXPECT_TRUE(GetOperation(operation).done);
+  EXPECT_EQ(store_.ListNodes()->at(0).worker_count, 0);
+}
+
+TEST_F(ReconcilerTest, ShowsWhyAWorkerDoesNotStart) {
+  Join("n");
+  const Uuid operation = Create("a");
+  Pass();
+  ReportAll("n", ObservedWorker::State::kFailed);
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kFailing);
+  EXPECT_EQ(Get("a").status.message, "worker on nodes/n does not start: no such artifact");
+  EXPECT_EQ(GetOperation(operation).phase, "starting 0/1: worker on nodes/n does not start: no such artifact");
+}
+
+TEST_F(ReconcilerTest, DoesNothingTwice) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const auto progress = reconciler_->progress().Await(0, milliseconds(0)).version;
+  Ready("n");
+  Pass();
+  EXPECT_EQ(reconciler_->progress().Await(0, milliseconds(0)).version, progress);
+}
+
+TEST_F(ReconcilerTest, ItsThreadAssignsANewInstanceWhenWoken) {
+  Join("n");
+  reconciler_->Start();
+  Create("a");
+  std::uint64_t version = 0;
+  std::size_t assigned = 0;
+  for (int i = 0; i < 100 && assigned == 0; ++i) {
+    const auto update = driver_->AwaitSet("n", sessions_["n"], version, milliseconds(100));
+    version = update.version;
+    if (update.workers) assigned = update.workers->size();
+  }
+  EXPECT_EQ(assigned, 1u);
+  reconciler_->Stop();
+}
+
+}  // namespace
+}  // namespace allod::scheduling

@@ -1,0 +1,134 @@
+// Where the scheduling service keeps its rows. Each method is one whole transaction; all are thread-safe and may block.
+//
+// Implemented by PgStore and, for tests, FakeStore; tests/contract/scheduling_store_test.cc holds both to what is
+// written here. Every method may fail with UNAVAILABLE.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "services/common/page_token.h"
+#include "services/common/request_id.h"
+#include "services/scheduling/domain.h"
+
+namespace allod::scheduling {
+
+struct NewInstance {
+  TenantId tenant;
+  std::string tenant_name;  // `tenants/{tenant}`
+  Uuid id;
+  Uuid operation;
+  std::string name;
+  Revision revision;  // generation is set by the store
+};
+
+struct InstanceChange {
+  TenantId tenant;
+  Uuid operation;
+  std::string name;
+  std::string etag;
+  Revision revision;
+};
+
+// What the reconciler found out about one replica.
+struct Observation {
+  Uuid replica;
+  std::int64_t epoch = 0;
+  scheduler::ReplicaState state = scheduler::ReplicaState::kPending;
+  std::string target;
+  std::string message;
+  int start_count = 0;
+};
+
+struct NewReplica {
+  Uuid id;
+  scheduler::CreateReplica create;
+};
+
+struct StatusChange {
+  Uuid instance;
+  std::int64_t version = 0;
+  InstanceStatus status;
+};
+
+struct OperationChange {
+  Uuid operation;
+  std::string phase;
+  bool done = false;
+};
+
+// One tenant's part of a plan.
+struct Changes {
+  std::vector<NewReplica> creates;
+  std::vector<Observation> observations;
+  std::vector<scheduler::StopReplica> stops;
+  std::vector<scheduler::RemoveReplica> removes;
+  std::vector<StatusChange> statuses;
+  std::vector<OperationChange> operations;
+  std::vector<Uuid> gone;  // deleting instances without replicas
+
+  bool empty() const {
+    return creates.empty() && observations.empty() && stops.empty() && removes.empty() && statuses.empty() &&
+           operations.empty() && gone.empty();
+  }
+};
+
+struct Applied {
+  int created = 0;
+  int dropped = 0;  // changes that no longer held
+};
+
+struct TenantState {
+  TenantId tenant;
+  std::vector<Instance> instances;  // by creation
+  std::vector<Operation> open_operations;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // The operation that an earlier request with this id got; NOT_FOUND when there was none; ALREADY_EXISTS /
+  // REQUEST_ID_REUSED.
+  virtual Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) = 0;
+
+  // Inserts instance, revision 1 and an open operation. The same content again answers with the newest operation of
+  // that instance. ALREADY_EXISTS for other content or REQUEST_ID_REUSED; FAILED_PRECONDITION / INSTANCE_DELETING;
+  // RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
+  virtual Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) = 0;
+  // NOT_FOUND; ABORTED / ETAG_MISMATCH; FAILED_PRECONDITION / INSTANCE_DELETING. An equal spec makes no new generation.
+  virtual Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) = 0;
+  // Marks it; the reconciler does the rest. Again: the open operation. NOT_FOUND.
+  virtual Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                           const RequestId& request) = 0;
+
+  // NOT_FOUND.
+  virtual Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) = 0;
+  // Names that begin with `prefix`, in order; one more than the page's size if there is.
+  virtual Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
+                                                      const PageRequest& page) = 0;
+  virtual Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) = 0;
+  // Newest first; one more than the page's size if there is.
+  virtual Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) = 0;
+
+  // A node's agent connects; answers with the epoch of its session, greater than any before.
+  virtual Result<std::int64_t> JoinNode(const scheduler::Node& node) = 0;
+  // Notes when nodes reported last.
+  virtual Status TouchNodes(const std::vector<std::string>& ids) = 0;
+  // With what leases take; by id. At most 1000.
+  virtual Result<std::vector<Node>> ListNodes() = 0;
+
+  // Everything that has rows of its own; at most 10,000.
+  virtual Result<std::vector<TenantId>> ListTenants() = 0;
+  // What the reconciler decides on. NOT_FOUND never: an unknown tenant has nothing.
+  virtual Result<TenantState> LoadTenant(const TenantId& tenant) = 0;
+  // Applies what still holds and drops the rest: a create whose instance has another version by now or whose node has
+  // no room left, and anything of an older epoch. Gives each new replica an epoch of the database's clock. Ends the
+  // operations of instances that are gone.
+  virtual Result<Applied> Apply(const TenantId& tenant, const Changes& changes) = 0;
+
+  // Forgets operations (with their request ids) that ended before `before`.
+  virtual Status ForgetOperations(const TenantId& tenant, Time before) = 0;
+};
+
+}  // namespace allod::scheduling

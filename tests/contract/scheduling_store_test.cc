@@ -1,0 +1,439 @@
+// What services/scheduling/store.h promises, held against the fake and against PostgreSQL.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <thread>
+
+#include "services/scheduling/fake_store.h"
+#include "services/scheduling/pg_store.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/pg_fixture.h"
+
+namespace allod::scheduling {
+namespace {
+
+using scheduler::ReplicaState;
+
+constexpr std::int64_t kMiB = 1 << 20;
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Store& store() = 0;
+};
+
+class FakeBackend final : public Backend {
+ public:
+  Store& store() override { return store_; }
+
+ private:
+  FakeClock clock_;
+  FakeStore store_{clock_};
+};
+
+class PgBackend final : public Backend {
+ public:
+  Store& store() override { return store_; }
+
+ private:
+  TestDatabase database_{"scheduling"};
+  PgPool pool_{database_.app_config()};
+  PgStore store_{pool_};
+};
+
+struct Kind {
+  std::string name;
+  std::function<std::unique_ptr<Backend>()> make;
+};
+
+class SchedulingStoreTest : public testing::TestWithParam<Kind> {
+ protected:
+  static RequestId Request(const std::string& text, const std::string& payload = "p") {
+    return {Uuid::FromName(text), std::string(64, payload[0])};
+  }
+  static Revision MakeRevision(const std::string& variant = "q4_k_m") {
+    Revision revision;
+    revision.spec = {
+        "listings/l", "models/m/versions/1/variants/" + variant, "ke-1", IsolationClass::kIsolated, 1, 512, 2};
+    revision.price_book = "priceBooks/b";
+    revision.artifact_sha256 = std::string(64, 'a');
+    revision.artifact_bytes = 1000;
+    revision.trained_context_tokens = 1024;
+    revision.residency = {"ke", "tz"};
+    revision.demand = {100 * kMiB, 50};
+    return revision;
+  }
+  static NewInstance MakeInstance(const std::string& id, const std::string& tenant = "tenants/ke") {
+    NewInstance out;
+    out.tenant = *TenantId::FromName(tenant);
+    out.tenant_name = tenant;
+    out.id = Uuid::V7();
+    out.operation = Uuid::V7();
+    out.name = tenant + "/projects/p/instances/" + id;
+    out.revision = MakeRevision();
+    return out;
+  }
+  Instance Created(const std::string& id, const std::string& tenant = "tenants/ke") {
+    const NewInstance instance = MakeInstance(id, tenant);
+    EXPECT_TRUE(store().CreateInstance(instance, {}));
+    return *store().GetInstance(instance.tenant, instance.name);
+  }
+  void Join(const std::string& id, std::int64_t memory_bytes) {
+    ASSERT_TRUE(store().JoinNode({id, "ke-1", scheduler::NodeState::kReady, {memory_bytes, 1000}, {}}));
+  }
+  static NewReplica OnNode(const Instance& instance, const std::string& node) {
+    return {Uuid::V7(), {instance.id, instance.version, instance.template_generation, node, instance.current().demand}};
+  }
+  Instance Again(const Instance& instance) { return *store().GetInstance(instance.tenant, instance.name); }
+  Applied Apply(const Changes& changes, const TenantId& tenant) {
+    const auto applied = store().Apply(tenant, changes);
+    EXPECT_TRUE(applied) << applied.error().message;
+    return applied.value_or(Applied{});
+  }
+  Applied Apply(const Changes& changes) { return Apply(changes, ke_); }
+
+  Store& store() { return backend_->store(); }
+
+  std::unique_ptr<Backend> backend_ = GetParam().make();
+  const TenantId ke_ = *TenantId::FromName("tenants/ke");
+  const TenantId tz_ = *TenantId::FromName("tenants/tz");
+};
+
+TEST_P(SchedulingStoreTest, GivesBackWhatWasCreated) {
+  const NewInstance asked = MakeInstance("a");
+  const auto operation = store().CreateInstance(asked, {});
+  ASSERT_TRUE(operation) << operation.error().message;
+  EXPECT_EQ(operation->id, asked.operation);
+  EXPECT_EQ(operation->kind, OperationKind::kCreate);
+  EXPECT_FALSE(operation->done);
+  const auto got = store().GetInstance(ke_, asked.name);
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_EQ(got->id, asked.id);
+  EXPECT_EQ(got->generation, 1);
+  EXPECT_EQ(got->template_generation, 1);
+  Revision expected = asked.revision;
+  expected.generation = 1;
+  EXPECT_EQ(got->current(), expected);
+  EXPECT_EQ(got->status, InstanceStatus{});
+}
+
+TEST_P(SchedulingStoreTest, AnswersTheSameContentWithTheStandingInstance) {
+  const auto first = store().CreateInstance(MakeInstance("a"), {});
+  const auto second = store().CreateInstance(MakeInstance("a"), {});
+  ASSERT_TRUE(second) << second.error().message;
+  EXPECT_EQ(second->id, first->id);
+  NewInstance other = MakeInstance("a");
+  other.revision = MakeRevision("q8_0");
+  EXPECT_EQ(store().CreateInstance(other, {}).error().reason, "ALREADY_EXISTS");
+}
+
+TEST_P(SchedulingStoreTest, AnswersARepeatedRequestWithItsFirstOperation) {
+  const auto first = store().CreateInstance(MakeInstance("a"), Request("r"));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), Request("r"))->id, first->id);
+  EXPECT_EQ(store().FindRequest(ke_, Request("r"))->id, first->id);
+  EXPECT_EQ(store().FindRequest(ke_, Request("other")).error().code, Code::kNotFound);
+}
+
+TEST_P(SchedulingStoreTest, RefusesARequestIdWithAnotherPayload) {
+  ASSERT_TRUE(store().CreateInstance(MakeInstance("a"), Request("r", "1")));
+  EXPECT_EQ(store().CreateInstance(MakeInstance("b"), Request("r", "2")).error().reason, "REQUEST_ID_REUSED");
+  EXPECT_EQ(store().GetInstance(ke_, MakeInstance("b").name).error().code, Code::kNotFound);
+}
+
+TEST_P(SchedulingStoreTest, MakesOneInstanceOfConcurrentDuplicates) {
+  std::vector<std::thread> threads;
+  std::vector<Result<Operation>> answers(4, NotFound(""));
+  for (auto& answer : answers) {
+    threads.emplace_back([&] { answer = store().CreateInstance(MakeInstance("a"), Request("r")); });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& answer : answers) {
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->id, answers[0]->id);
+  }
+  EXPECT_EQ(store().LoadTenant(ke_)->instances.size(), 1u);
+}
+
+TEST_P(SchedulingStoreTest, UpdatesOnlyWhatWasReadLast) {
+  const Instance instance = Created("a");
+  InstanceChange change{ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision("q8_0")};
+  const auto operation = store().UpdateInstance(change, {});
+  ASSERT_TRUE(operation) << operation.error().message;
+  EXPECT_EQ(operation->generation, 2);
+  EXPECT_EQ(Again(instance).template_generation, 2);
+  EXPECT_EQ(Again(instance).current().spec.variant, MakeRevision("q8_0").spec.variant);
+  change.operation = Uuid::V7();
+  EXPECT_EQ(store().UpdateInstance(change, {}).error().reason, "ETAG_MISMATCH");
+}
+
+TEST_P(SchedulingStoreTest, KeepsTheTemplateWhenOnlyTheNumberOfReplicasChanges) {
+  const Instance instance = Created("a");
+  InstanceChange change{ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision()};
+  change.revision.spec.replicas = 3;
+  ASSERT_TRUE(store().UpdateInstance(change, {}));
+  EXPECT_EQ(Again(instance).generation, 2);
+  EXPECT_EQ(Again(instance).template_generation, 1);
+}
+
+TEST_P(SchedulingStoreTest, MakesNoNewGenerationOfAnEqualSpec) {
+  const Instance instance = Created("a");
+  ASSERT_TRUE(store().UpdateInstance({ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision()}, {}));
+  EXPECT_EQ(Again(instance).generation, 1);
+}
+
+TEST_P(SchedulingStoreTest, ListsInPagesByName) {
+  for (const char* id : {"b", "c", "a"}) Created(id);
+  PageRequest page{"scope", 2, ""};
+  auto first = store().ListInstances(ke_, "tenants/ke/projects/p/", page);
+  ASSERT_TRUE(first);
+  ASSERT_EQ(first->size(), 3u) << "one more than the page says that there is another";
+  EXPECT_TRUE(first->at(0).name.ends_with("/a"));
+  page.after = first->at(1).name;
+  EXPECT_TRUE(store().ListInstances(ke_, "tenants/ke/projects/p/", page)->at(0).name.ends_with("/c"));
+  EXPECT_TRUE(store().ListInstances(ke_, "tenants/ke/projects/other/", {"scope", 2, ""})->empty());
+}
+
+TEST_P(SchedulingStoreTest, ListsOperationsNewestFirst) {
+  const Instance instance = Created("a");
+  const auto deletion = store().DeleteInstance(ke_, instance.name, Uuid::V7(), {});
+  const auto listed = store().ListOperations(ke_, {"scope", 10, ""});
+  ASSERT_TRUE(listed);
+  ASSERT_EQ(listed->size(), 2u);
+  EXPECT_EQ(listed->at(0).id, deletion->id);
+  EXPECT_EQ(store().ListOperations(ke_, {"scope", 10, deletion->id.ToString()})->size(), 1u);
+}
+
+TEST_P(SchedulingStoreTest, PlacesAReplicaWithALease) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  EXPECT_EQ(Apply({.creates = {OnNode(instance, "n")}}).created, 1);
+  const Instance placed = Again(instance);
+  ASSERT_EQ(placed.replicas.size(), 1u);
+  EXPECT_EQ(placed.replicas[0].placement.state, ReplicaState::kPending);
+  EXPECT_EQ(placed.replicas[0].placement.demand, instance.current().demand);
+  EXPECT_GT(placed.replicas[0].placement.epoch, 0);
+  const auto nodes = store().ListNodes();
+  ASSERT_EQ(nodes->size(), 1u);
+  EXPECT_EQ(nodes->at(0).allocated, instance.current().demand);
+  EXPECT_EQ(nodes->at(0).worker_count, 1);
+}
+
+TEST_P(SchedulingStoreTest, DropsACreateThatWasPlannedOnAnOlderVersion) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  ASSERT_TRUE(store().UpdateInstance({ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision("q8_0")}, {}));
+  const Applied applied = Apply({.creates = {OnNode(instance, "n")}});
+  EXPECT_EQ(applied.created, 0);
+  EXPECT_EQ(applied.dropped, 1);
+  EXPECT_TRUE(Again(instance).replicas.empty());
+}
+
+TEST_P(SchedulingStoreTest, DropsACreateForWhichAnotherTenantTookTheRoom) {
+  Join("n", 150 * kMiB);
+  const Instance ours = Created("a");
+  const Instance theirs = Created("a", "tenants/tz");
+  EXPECT_EQ(Apply({.creates = {OnNode(theirs, "n")}}, tz_).created, 1);
+  EXPECT_EQ(Apply({.creates = {OnNode(ours, "n")}}).dropped, 1);
+}
+
+TEST_P(SchedulingStoreTest, NeverPromisesRoomTwiceToConcurrentPlans) {
+  Join("n", 150 * kMiB);
+  const Instance ours = Created("a");
+  const Instance theirs = Created("a", "tenants/tz");
+  Applied one;
+  std::thread other([&] { one = Apply({.creates = {OnNode(theirs, "n")}}, tz_); });
+  const Applied two = Apply({.creates = {OnNode(ours, "n")}});
+  other.join();
+  EXPECT_EQ(one.created + two.created, 1);
+}
+
+TEST_P(SchedulingStoreTest, RefusesObservationsAndStopsOfOlderEpochs) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  Observation seen{placement.id, placement.epoch - 1, ReplicaState::kReady, "unix:/w", "", 1};
+  EXPECT_EQ(Apply({.observations = {seen}}).dropped, 1);
+  EXPECT_EQ(Apply({.stops = {{placement.id, placement.epoch - 1, "x"}}}).dropped, 1);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kPending);
+  seen.epoch = placement.epoch;
+  EXPECT_EQ(Apply({.observations = {seen}}).dropped, 0);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kReady);
+  EXPECT_EQ(Again(instance).replicas[0].target, "unix:/w");
+}
+
+TEST_P(SchedulingStoreTest, KeepsAStoppingReplicaStoppingUntilItIsGone) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  EXPECT_EQ(Apply({.removes = {{placement.id, placement.epoch}}}).dropped, 1) << "it runs";
+  EXPECT_EQ(Apply({.stops = {{placement.id, placement.epoch, "x"}}}).dropped, 0);
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kReady, "unix:/w", "", 1}}}).dropped,
+            1);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kStopping);
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kStopped, "", "", 1}}}).dropped, 0);
+  EXPECT_EQ(Apply({.removes = {{placement.id, placement.epoch}}}).dropped, 0);
+  EXPECT_TRUE(Again(instance).replicas.empty());
+  EXPECT_EQ(store().ListNodes()->at(0).allocated, scheduler::Resources{}) << "the lease went with it";
+}
+
+TEST_P(SchedulingStoreTest, WritesStatusOnlyForTheVersionItWasComputedFor) {
+  const Instance instance = Created("a");
+  const InstanceStatus ready{InstanceState::kReady, 1, 1, "fine"};
+  EXPECT_EQ(Apply({.statuses = {{instance.id, instance.version + 1, ready}}}).dropped, 1);
+  EXPECT_EQ(Apply({.statuses = {{instance.id, instance.version, ready}}}).dropped, 0);
+  EXPECT_EQ(Again(instance).status, ready);
+}
+
+TEST_P(SchedulingStoreTest, FinishesAnOperationOnce) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "starting 0/1", false}}}).dropped, 0);
+  EXPECT_EQ(store().GetOperation(ke_, asked.operation)->phase, "starting 0/1");
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "ready", true}}}).dropped, 0);
+  EXPECT_TRUE(store().GetOperation(ke_, asked.operation)->done);
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "placing", false}}}).dropped, 1);
+  EXPECT_TRUE(store().LoadTenant(ke_)->open_operations.empty());
+}
+
+TEST_P(SchedulingStoreTest, DeletesInTwoStepsAndKeepsTheOperation) {
+  Join("n", 1000 * kMiB);
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  const Instance instance = *store().GetInstance(ke_, asked.name);
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto deletion = store().DeleteInstance(ke_, asked.name, Uuid::V7(), {});
+  ASSERT_TRUE(deletion) << deletion.error().message;
+  EXPECT_EQ(store().DeleteInstance(ke_, asked.name, Uuid::V7(), {})->id, deletion->id);
+  const auto creation = store().GetOperation(ke_, asked.operation);
+  EXPECT_TRUE(creation->done);
+  EXPECT_EQ(creation->error->reason, "INSTANCE_DELETED");
+  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), {}).error().reason, "INSTANCE_DELETING");
+  EXPECT_EQ(Apply({.gone = {instance.id}}).dropped, 1) << "a replica is left";
+  const auto placement = Again(instance).replicas[0].placement;
+  EXPECT_EQ(
+      Apply({.stops = {{placement.id, placement.epoch, "x"}}, .removes = {{placement.id, placement.epoch}}}).dropped,
+      0);
+  EXPECT_EQ(Apply({.gone = {instance.id}}).dropped, 0);
+  EXPECT_EQ(store().GetInstance(ke_, asked.name).error().code, Code::kNotFound);
+  EXPECT_TRUE(store().GetOperation(ke_, deletion->id)->done);
+  EXPECT_FALSE(store().GetOperation(ke_, deletion->id)->error);
+  EXPECT_TRUE(store().CreateInstance(MakeInstance("a"), {})) << "the name is free again";
+}
+
+TEST_P(SchedulingStoreTest, KeepsRevisionsThatReplicasStillRun) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  for (int i = 0; i < kRevisionsKept + 3; ++i) {
+    const Instance now = Again(instance);
+    ASSERT_TRUE(store().UpdateInstance(
+        {ke_, Uuid::V7(), now.name, EtagOf(now), MakeRevision(i % 2 == 0 ? "q8_0" : "q4_k_m")}, {}));
+  }
+  const Instance now = Again(instance);
+  EXPECT_EQ(now.revisions.size(), 2u);
+  EXPECT_EQ(now.revisions.at(1).spec.variant, MakeRevision().spec.variant);
+}
+
+TEST_P(SchedulingStoreTest, GivesEachSessionOfANodeAGreaterEpoch) {
+  const scheduler::Node node{"n", "ke-1", scheduler::NodeState::kReady, {kMiB, 1000}, {}};
+  const auto first = store().JoinNode(node);
+  const auto second = store().JoinNode(node);
+  ASSERT_TRUE(first && second);
+  EXPECT_GT(*second, *first);
+  EXPECT_EQ(store().ListNodes()->at(0).session_epoch, *second);
+  EXPECT_TRUE(store().TouchNodes({"n", "absent"}));
+}
+
+TEST_P(SchedulingStoreTest, ForgetsOldOperationsWithTheirRequestIds) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, Request("r")));
+  const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
+  ASSERT_TRUE(store().ForgetOperations(ke_, future));
+  EXPECT_TRUE(store().GetOperation(ke_, asked.operation)) << "open ones stay";
+  Apply({.operations = {{asked.operation, "ready", true}}});
+  ASSERT_TRUE(store().ForgetOperations(ke_, future));
+  EXPECT_EQ(store().GetOperation(ke_, asked.operation).error().code, Code::kNotFound);
+  EXPECT_EQ(store().FindRequest(ke_, Request("r")).error().code, Code::kNotFound);
+}
+
+TEST_P(SchedulingStoreTest, TenantBCannotSeeChangeOrReferenceA) {
+  Join("n", 1000 * kMiB);
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, Request("r")));
+  const Instance a = *store().GetInstance(ke_, asked.name);
+  Created("b", "tenants/tz");
+  Apply({.creates = {OnNode(a, "n")}});
+  const auto placement = Again(a).replicas[0].placement;
+
+  EXPECT_EQ(store().GetInstance(tz_, asked.name).error().code, Code::kNotFound);
+  EXPECT_TRUE(store().ListInstances(tz_, "tenants/ke/", {"scope", 10, ""})->empty());
+  EXPECT_EQ(store().GetOperation(tz_, asked.operation).error().code, Code::kNotFound);
+  EXPECT_EQ(store().ListOperations(tz_, {"scope", 10, ""})->size(), 1u);
+  EXPECT_EQ(store().FindRequest(tz_, Request("r")).error().code, Code::kNotFound);
+  EXPECT_EQ(store().LoadTenant(tz_)->instances.size(), 1u);
+  EXPECT_EQ(store().DeleteInstance(tz_, asked.name, Uuid::V7(), {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().UpdateInstance({tz_, Uuid::V7(), asked.name, EtagOf(a), MakeRevision("q8_0")}, {}).error().code,
+            Code::kNotFound);
+  // A plan of B that names A's rows changes nothing of them.
+  const Changes hostile{.creates = {OnNode(a, "n")},
+                        .observations = {{placement.id, placement.epoch, ReplicaState::kReady, "unix:/evil", "", 1}},
+                        .stops = {{placement.id, placement.epoch, "x"}},
+                        .removes = {{placement.id, placement.epoch}},
+                        .statuses = {{a.id, a.version, {InstanceState::kFailing, 0, 0, "x"}}},
+                        .operations = {{asked.operation, "x", true}},
+                        .gone = {a.id}};
+  EXPECT_EQ(Apply(hostile, tz_).dropped, 7);
+  EXPECT_EQ(Again(a).replicas.size(), 1u);
+  EXPECT_EQ(Again(a).replicas[0].placement.state, ReplicaState::kPending);
+  EXPECT_EQ(store().ListNodes()->at(0).worker_count, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, SchedulingStoreTest,
+                         testing::Values(Kind{"Fake", [] { return std::make_unique<FakeBackend>(); }},
+                                         Kind{"PostgreSql", [] { return std::make_unique<PgBackend>(); }}),
+                         [](const auto& kind) { return kind.param.name; });
+
+// Row-level security is the second lock: it must hold where a statement forgets to name the tenant.
+TEST(SchedulingRowLevelSecurity, ShowsNothingWithoutATenantAndRefusesForeignRows) {
+  TestDatabase database("scheduling");
+  PgPool pool(database.app_config());
+  PgStore store(pool);
+  NewInstance asked;
+  asked.tenant = *TenantId::FromName("tenants/ke");
+  asked.tenant_name = "tenants/ke";
+  asked.id = Uuid::V7();
+  asked.operation = Uuid::V7();
+  asked.name = "tenants/ke/projects/p/instances/a";
+  asked.revision.spec = {"listings/l", "models/m/versions/1/variants/v", "ke-1", IsolationClass::kIsolated, 1, 512, 2};
+  asked.revision.artifact_sha256 = std::string(64, 'a');
+  asked.revision.artifact_bytes = asked.revision.demand.memory_bytes = 1;
+  asked.revision.trained_context_tokens = 512;
+  ASSERT_TRUE(store.CreateInstance(asked, {}));
+  for (const std::string table : {"instances", "revisions", "replicas", "operations", "request_ids"}) {
+    const auto count = [&](auto& tx) -> Result<int> {
+      return tx.Exec("SELECT count(*) FROM scheduling." + table)[0][0].template as<int>();
+    };
+    EXPECT_EQ(pool.Run<int>([&](GlobalTx& tx) { return count(tx); }), 0) << table;
+    EXPECT_EQ(pool.Run<int>(*TenantId::FromName("tenants/tz"), [&](TenantTx& tx) { return count(tx); }), 0) << table;
+  }
+  const auto stolen = pool.Run<int>(*TenantId::FromName("tenants/tz"), [&](TenantTx& tx) -> Result<int> {
+    return static_cast<int>(tx.Exec("UPDATE scheduling.instances SET deleting = true").affected_rows());
+  });
+  EXPECT_EQ(stolen, 0);
+  const auto forged = pool.Run<int>(*TenantId::FromName("tenants/tz"), [&](TenantTx& tx) -> Result<int> {
+    tx.Exec(
+        "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, 'x', "
+        "1, 1)",
+        asked.tenant.ToString(), Uuid::V7().ToString());
+    return 1;
+  });
+  EXPECT_FALSE(forged);
+}
+
+}  // namespace
+}  // namespace allod::scheduling

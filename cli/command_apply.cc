@@ -1,6 +1,7 @@
 // `allod apply -f FILE`: makes what is there equal to what a manifest says. Shows the plan first; safe to repeat.
 
 #include <fmt/format.h>
+#include <google/protobuf/util/field_comparator.h>
 #include <google/protobuf/util/message_differencer.h>
 
 #include <fstream>
@@ -13,6 +14,7 @@
 #include "cli/print.h"
 #include "cli/resources.h"
 #include "services/common/ids.h"
+#include "services/common/money.h"
 
 namespace allod::cli {
 namespace {
@@ -34,6 +36,26 @@ struct Step {
   MessagePtr current;
 };
 
+// Decimals are the same whatever their final zeros: the server stores 12.50 as 12.5.
+class DecimalComparator : public google::protobuf::util::SimpleFieldComparator {
+ public:
+  ComparisonResult Compare(const Message& a, const Message& b, const google::protobuf::FieldDescriptor* field, int index_a,
+                           int index_b, const google::protobuf::util::FieldContext* context) override {
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
+      const auto x = Amount::Parse("", Text(a, field, index_a));
+      const auto y = Amount::Parse("", Text(b, field, index_b));
+      if (x && y) return *x == *y ? SAME : DIFFERENT;
+    }
+    return SimpleCompare(a, b, field, index_a, index_b, context);
+  }
+
+ private:
+  static std::string Text(const Message& message, const google::protobuf::FieldDescriptor* field, int index) {
+    return field->is_repeated() ? message.GetReflection()->GetRepeatedString(message, field, index)
+                                : message.GetReflection()->GetString(message, field);
+  }
+};
+
 // Compares a field of the manifest with what is there. What the manifest leaves out is the server's to choose.
 bool Covers(const Message& wanted, const Message& current) {
   const auto* reflection = wanted.GetReflection();
@@ -45,6 +67,8 @@ bool Covers(const Message& wanted, const Message& current) {
       continue;
     }
     google::protobuf::util::MessageDifferencer differencer;
+    DecimalComparator comparator;
+    differencer.set_field_comparator(&comparator);
     if (!differencer.CompareWithFields(wanted, current, {field}, {field})) return false;
   }
   return true;

@@ -95,7 +95,7 @@ Result<catalog::Artifact> Upload(const StateDir& state, const std::string& path)
     }));
   }
   writer->WritesDone();
-  ALLOD_TRY(artifact, ToResult(writer->Finish(), artifact));
+  if (const grpc::Status status = writer->Finish(); !status.ok()) return std::unexpected(FromGrpc(status));
   progress.Finish(artifact.sha256());
   return artifact;
 }
@@ -130,8 +130,13 @@ Status Import(const Globals& globals, const Options& options) {
   ALLOD_TRY(const catalog::Artifact artifact, Upload(state, options.file));
 
   const auto models = Connect<ModelService>(state, "catalog");
-  const std::string display_name = options.display_name.empty() ? options.model : options.display_name;
   const std::string model = "models/" + options.model;
+  catalog::CreateVersionRequest version;
+  version.set_parent(model);
+  version.set_version_id(options.version);
+  version.mutable_version()->set_license(options.license);
+  version.mutable_version()->set_source_sha256(artifact.sha256());
+  version.set_request_id(Uuid::V7().ToString());
   catalog::GetModelRequest get;
   get.set_name(model);
   if (const auto existing = Ask(*models, &ModelService::Stub::GetModel, get); !existing) {
@@ -142,18 +147,10 @@ Status Import(const Globals& globals, const Options& options) {
     publisher.mutable_publisher()->set_display_name(options.publisher);
     ALLOD_TRY([[maybe_unused]] const auto made_publisher,
               Ask(*publishers, &catalog::PublisherService::Stub::CreatePublisher, publisher));
-    catalog::CreateModelRequest create;
-    create.set_model_id(options.model);
-    create.mutable_model()->set_publisher("publishers/" + options.publisher);
-    create.mutable_model()->set_display_name(display_name);
-    ALLOD_TRY([[maybe_unused]] const auto made_model, Ask(*models, &ModelService::Stub::CreateModel, create));
+    // The model comes into being with its first version, so that a refused file leaves nothing behind.
+    version.mutable_model()->set_publisher("publishers/" + options.publisher);
+    version.mutable_model()->set_display_name(options.display_name.empty() ? options.model : options.display_name);
   }
-  catalog::CreateVersionRequest version;
-  version.set_parent(model);
-  version.set_version_id(options.version);
-  version.mutable_version()->set_license(options.license);
-  version.mutable_version()->set_source_sha256(artifact.sha256());
-  version.set_request_id(Uuid::V7().ToString());
   ALLOD_TRY(const auto operation, Ask(*models, &ModelService::Stub::CreateVersion, version));
   ALLOD_CHECK_OK(WaitForChange(state, {"catalog", operation}, "import " + model));
   const std::string name = model + "/versions/" + options.version;

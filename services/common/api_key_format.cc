@@ -1,9 +1,9 @@
 #include "services/common/api_key_format.h"
 
-#include <vector>
+#include <fmt/format.h>
 
 #include <boost/crc.hpp>
-#include <fmt/format.h>
+#include <vector>
 
 namespace allod {
 namespace {

@@ -77,7 +77,7 @@ Result<Amount> Amount::Parse(std::string_view field, std::string_view text, int 
   const std::string_view whole = magnitude.substr(0, point);
   const std::string_view fraction = point == std::string_view::npos ? "" : magnitude.substr(point + 1);
   if (!IsDigits(whole) || (point != std::string_view::npos && !IsDigits(fraction))) return bad("is not an amount");
-  if (static_cast<int>(fraction.size()) > decimals_max) return bad("has too many digits after the point");
+  if (static_cast<int>(fraction.size()) > decimals_max) return bad(fmt::format("has {} decimals", fraction.size()));
   Int128 value = 0;
   const std::string padding(static_cast<std::size_t>(kDecimals) - fraction.size(), '0');
   if (!Accumulate(whole, value) || !Accumulate(fraction, value) || !Accumulate(padding, value)) {

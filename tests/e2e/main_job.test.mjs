@@ -124,7 +124,7 @@ refused('a model with a flipped bit in its counts', importBroken('flipped', flip
 refused('a file that is no model', importBroken('text', (path) => writeFileSync(path, 'not a model')), /GGUF_[A-Z_]+/, { status: 2 });
 
 const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec: ${JSON.stringify(spec)}\n`;
-const offer = { version, licenseTerms: 'Apache-2.0', prices: [{ currencyCode: 'KES', promptPricePerMillion: '1', completionPricePerMillion: '1' }] };
+const offer = { version, displayName: 'Offer', licenseTerms: 'Apache-2.0', prices: [{ currencyCode: 'KES', promptPricePerMillion: '1', completionPricePerMillion: '1' }] };
 const wish = { listing: 'listings/starter-v1', variant: `${version}/variants/q4_k_m`, region: 'regions/ke-1' };
 const apply = ['apply', '-f', '-'];
 refused('an unknown field', apply, /standard input:4: spec\.regoin: unknown field; known are/, {

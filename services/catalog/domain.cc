@@ -1,0 +1,80 @@
+#include "services/catalog/domain.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+
+#include "services/common/text_check.h"
+
+namespace allod::catalog {
+namespace {
+
+constexpr std::size_t kDescriptionCharsMax = 4096;
+constexpr std::size_t kLicenseCharsMax = 128;
+
+constexpr std::array<std::string_view, 8> kCompressions = {"Q8_0", "Q6_K",   "Q5_K_M", "Q4_K_M",
+                                                           "Q4_0", "Q3_K_M", "Q2_K",   "IQ4_NL"};
+
+// The characters of SPDX expressions; whether the licence is known to SPDX is not ours to say.
+Status CheckLicense(std::string_view license) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+:() ";
+  if (!license.empty() && license.size() <= kLicenseCharsMax &&
+      license.find_first_not_of(allowed) == std::string_view::npos && license.front() != ' ' && license.back() != ' ') {
+    return {};
+  }
+  return InvalidArgument(
+      "INVALID_LICENSE",
+      fmt::format("version.license: '{}' is not an SPDX expression of 1 to {} characters; give one such as "
+                  "Apache-2.0, or LicenseRef-<name> for terms of your own",
+                  license.substr(0, kLicenseCharsMax), kLicenseCharsMax));
+}
+
+}  // namespace
+
+Status CheckPublisher(const Publisher& publisher) {
+  ALLOD_CHECK_OK(CheckId("publisher_id", publisher.id));
+  return CheckDisplayName("publisher.display_name", publisher.display_name);
+}
+
+Status CheckModel(const Model& model) {
+  ALLOD_CHECK_OK(CheckId("model_id", model.id));
+  ALLOD_CHECK_OK(CheckDisplayName("model.display_name", model.display_name));
+  return CheckText("model.description", model.description, 0, kDescriptionCharsMax, /*multiline=*/true);
+}
+
+Status CheckNewVersion(const VersionKey& key, std::string_view license, std::string_view source_sha256) {
+  ALLOD_CHECK_OK(CheckId("version_id", key.version));
+  ALLOD_CHECK_OK(CheckLicense(license));
+  return CheckSha256("version.source_sha256", source_sha256);
+}
+
+Result<std::string> VariantIdOf(std::string_view compression) {
+  if (std::ranges::find(kCompressions, compression) == kCompressions.end()) {
+    return InvalidArgument(
+        "UNKNOWN_COMPRESSION",
+        fmt::format("compression: '{}' is not one of {}", compression.substr(0, 32), fmt::join(kCompressions, ", ")));
+  }
+  std::string id(compression);
+  for (char& c : id) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return id;
+}
+
+bool SameContent(const Publisher& a, const Publisher& b) { return a.id == b.id && a.display_name == b.display_name; }
+
+bool SameContent(const Model& a, const Model& b) {
+  return a.id == b.id && a.publisher == b.publisher && a.display_name == b.display_name &&
+         a.description == b.description;
+}
+
+Error TakenByOtherContent(std::string_view name) {
+  return {Code::kAlreadyExists, "ALREADY_EXISTS",
+          fmt::format("{} exists with other content; choose another id, or ask for exactly what is there", name)};
+}
+
+std::unexpected<Error> DoesNotExist(std::string_view name) { return NotFound(fmt::format("{} does not exist", name)); }
+
+}  // namespace allod::catalog

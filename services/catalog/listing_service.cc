@@ -1,0 +1,50 @@
+#include "services/catalog/listing_service.h"
+
+#include "services/catalog/convert.h"
+#include "services/common/rpc/request_id.h"
+#include "services/common/rpc/server.h"
+
+namespace allod::catalog {
+
+grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, const v1::CreateListingRequest* request,
+                                               v1::Listing* response) {
+  return Handle("catalog.CreateListing", context, request, response, [&](const Caller& caller) -> Result<v1::Listing> {
+    ALLOD_CHECK_OK(RequireOperator(caller));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const Listing wanted, ListingFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const Listing prepared, store_.PrepareListing(wanted, request_id));
+    if (prepared.state != ListingState::kPending) return ToProto(prepared);
+    ALLOD_CHECK_OK(price_books_.Create(prepared));
+    ALLOD_TRY(const Listing active, store_.ActivateListing(prepared.id, prepared.price_book));
+    return ToProto(active);
+  });
+}
+
+grpc::Status ListingServiceImpl::GetListing(grpc::ServerContext* context, const v1::GetListingRequest* request,
+                                            v1::Listing* response) {
+  return Handle("catalog.GetListing", context, request, response, [&](const Caller& caller) -> Result<v1::Listing> {
+    ALLOD_CHECK_OK(RequireAnyone(caller));
+    ALLOD_TRY(const auto name, MatchName("name", request->name(), "listings/*"));
+    ALLOD_TRY(const Listing listing, store_.GetListing(name[0]));
+    return ToProto(listing);
+  });
+}
+
+grpc::Status ListingServiceImpl::ListListings(grpc::ServerContext* context, const v1::ListListingsRequest* request,
+                                              v1::ListListingsResponse* response) {
+  // A listing carries its terms, so a page of the usual size could exceed a message.
+  constexpr int kPerPageMax = 25;
+  return Handle("catalog.ListListings", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListListingsResponse> {
+                  ALLOD_CHECK_OK(RequireAnyone(caller));
+                  ALLOD_TRY(const PageRequest page,
+                            ParsePage("listings", request->page_size(), request->page_token(), kPerPageMax));
+                  ALLOD_TRY(const auto listings, store_.ListListings(page));
+                  v1::ListListingsResponse out;
+                  for (const Listing& listing : listings.items) *out.add_listings() = ToProto(listing);
+                  out.set_next_page_token(listings.next_page_token);
+                  return out;
+                });
+}
+
+}  // namespace allod::catalog

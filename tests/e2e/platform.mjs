@@ -76,6 +76,13 @@ export class Platform {
     this.key = readFileSync(this.keyFile, 'utf8').trim();
   }
 
+  // Another key of the project: rate limits count per key.
+  createKey(name) {
+    const file = join(this.state, `keys/${name}.key`);
+    this.allod(['create-key', project, '--file', file]);
+    return readFileSync(file, 'utf8').trim();
+  }
+
   pid(name) {
     const status = JSON.parse(readFileSync(join(this.state, 'run/status.json'), 'utf8'));
     return status.processes.find((process) => process.name === name)?.pid;
@@ -94,17 +101,21 @@ export class Platform {
   }
 
   // One streamed chat as a bare HTTP client sees it. Never throws: tells how far it came.
-  async chat(content, { maxTokens = 64, signal, key = this.key } = {}) {
+  chat(content, { maxTokens = 64, ...rest } = {}) {
+    return this.stream('chat/completions', { messages: [{ role: 'user', content }], temperature: 0, max_tokens: maxTokens }, rest);
+  }
+  // The same for raw text; hot and unguided, it runs for hundreds of tokens.
+  ramble(prompt, { maxTokens = 600, ...rest } = {}) {
+    return this.stream('completions', { prompt, temperature: 1.6, max_tokens: maxTokens }, rest);
+  }
+  async stream(path, body, { signal, key = this.key } = {}) {
     const seen = { status: 0, requestId: undefined, text: '', deltas: 0, usage: undefined, done: false, error: undefined };
     try {
-      const response = await fetch(`${this.base}/chat/completions`, {
+      const response = await fetch(`${this.base}/${path}`, {
         method: 'POST',
         signal,
         headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        body: JSON.stringify({
-          model: 'assistant', stream: true, stream_options: { include_usage: true }, temperature: 0, max_tokens: maxTokens,
-          messages: [{ role: 'user', content }],
-        }),
+        body: JSON.stringify({ model: 'assistant', stream: true, stream_options: { include_usage: true }, ...body }),
       });
       seen.status = response.status;
       seen.requestId = response.headers.get('x-request-id');
@@ -127,7 +138,7 @@ export class Platform {
           const chunk = JSON.parse(event.slice(6));
           if (chunk.error) seen.error = chunk.error;
           if (chunk.usage) seen.usage = chunk.usage;
-          const text = chunk.choices?.[0]?.delta?.content;
+          const text = chunk.choices?.[0]?.delta?.content ?? chunk.choices?.[0]?.text;
           if (text) {
             seen.text += text;
             seen.deltas += 1;

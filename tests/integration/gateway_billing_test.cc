@@ -58,6 +58,49 @@ TEST_F(GatewayBilling, SettlementsSurviveARestartOfTheGateway) {
   EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_COMPLETED);
 }
 
+TEST_F(GatewayBilling, EveryReservationIsSettledExactlyOnceWhateverClientsAndWorkersDo) {
+  worker_.script = [](grpc::ServerContext& context, const auto& request, WorkerPeer::Writer& writer) {
+    const int fate = request.sampling().seed() % 5;
+    if (fate == 0) return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
+    WorkerPeer::Started(writer, 7);
+    for (int i = 0; i < 20 && WorkerPeer::Delta(writer, "word ", 1); ++i) {
+      if (fate == 1 && i == 10) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
+    return context.IsCancelled() ? grpc::Status::CANCELLED : grpc::Status::OK;
+  };
+  gateway_->Stop();
+  gateway_.reset();
+  start_wait_ms_ = 300;
+  StartGateway();
+  constexpr int kThreads = 8;
+  constexpr int kRequests = 30;
+  std::atomic<int> delivered = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kRequests; ++i) {
+        const int number = t * kRequests + i;
+        HttpClient client(port());
+        client.Send("POST", "/v1/chat/completions", key_,
+                    ChatBody(R"(,"seed":)" + std::to_string(number) + (number % 3 ? R"(,"stream":true)" : "")));
+        if (number % 4 == 0) {
+          client.ReadUntil("\r\n\r\n");  // then leaves, in the middle of a stream if it is one
+        } else if (client.Receive().complete) {
+          ++delivered;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(delivered, 0);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0 && billing_.Settled().size() == 240; }));
+  EXPECT_EQ(billing_.Reserved().size(), 240U);
+  EXPECT_EQ(billing_.conflicts, 0);
+  for (const auto& settled : billing_.Settled()) EXPECT_LE(settled.completion_tokens(), 20);
+}
+
 TEST_F(GatewayBilling, TwoGatewaysNeverShareAJournal) {
   const auto second = Gateway::Start(Config(), kPepper);
   ASSERT_FALSE(second);

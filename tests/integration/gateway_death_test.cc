@@ -1,7 +1,8 @@
-// kill -9 of a real gateway process in the middle of a stream: what had been delivered until then is settled by the next one.
-#include <cstdlib>
-
+// kill -9 of a real gateway process in the middle of a stream: what had been delivered until then is settled by the
+// next one.
 #include <gmock/gmock.h>
+
+#include <cstdlib>
 
 #include "tests/integration/gateway_fixture.h"
 #include "tests/support/process.h"
@@ -30,10 +31,10 @@ class GatewayDeath : public GatewayTest {
   std::unique_ptr<Process> StartProgram(const std::string& log, int& port) {
     const char* build = std::getenv("ALLOD_BUILD_DIR");
     EXPECT_NE(build, nullptr) << "run this through ctest";
-    auto process = std::make_unique<Process>(
-        std::vector<std::string>{std::string(build ? build : ".") + "/bin/allod-gateway", "--config",
-                                 (directory_ / "gateway.json").string()},
-        ProcessOptions{.output = directory_ / log});
+    auto process =
+        std::make_unique<Process>(std::vector<std::string>{std::string(build ? build : ".") + "/bin/allod-gateway",
+                                                           "--config", (directory_ / "gateway.json").string()},
+                                  ProcessOptions{.output = directory_ / log});
     EXPECT_TRUE(Eventually([&] { return process->Output().find("port=") != std::string::npos; })) << process->Output();
     const std::string output = process->Output();
     port = std::atoi(output.substr(output.find("port=") + 5).c_str());

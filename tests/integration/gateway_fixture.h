@@ -1,11 +1,11 @@
 // The real gateway between peers of the test's own; see gateway_peers.h.
 #pragma once
 
-#include <memory>
-#include <string>
-
 #include <gtest/gtest.h>
+
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "gateway/gateway.h"
 #include "tests/integration/gateway_http_client.h"
@@ -32,7 +32,8 @@ class GatewayTest : public testing::Test {
   }
 
   std::string Target(const std::string& name) const { return "unix:" + (directory_ / (name + ".sock")).string(); }
-  void StartPeer(std::unique_ptr<Server>& server, const std::string& name, const std::vector<grpc::Service*>& services) {
+  void StartPeer(std::unique_ptr<Server>& server, const std::string& name,
+                 const std::vector<grpc::Service*>& services) {
     auto started = Server::Start({.listen = Target(name), .threads_max = 32}, services);
     ASSERT_TRUE(started) << started.error().message;
     server = *std::move(started);
@@ -41,6 +42,7 @@ class GatewayTest : public testing::Test {
   GatewayConfig Config() const {
     GatewayConfig config;
     config.http.listen = "127.0.0.1:0";
+    config.http.connections_per_address_max = connections_per_address_max_;
     config.tenancy_target = Target("tenancy");
     config.catalog_target = Target("catalog");
     config.billing_target = Target("billing");
@@ -68,12 +70,14 @@ class GatewayTest : public testing::Test {
   }
   static std::string ErrorCode(const HttpClient::Response& response) {
     const auto json = nlohmann::json::parse(response.body, nullptr, false);
-    if (!json.is_object() || !json.contains("error") || json["error"].size() != 4) return "no error object: " + response.body;
+    if (!json.is_object() || !json.contains("error") || json["error"].size() != 4)
+      return "no error object: " + response.body;
     return json["error"]["code"].get<std::string>();
   }
 
   TempDir directory_;
   int start_wait_ms_ = 2000;
+  int connections_per_address_max_ = 100;
   std::string key_, inference_key_, portal_key_;
   TenancyPeer tenancy_;
   ProjectPeer projects_;

@@ -155,7 +155,8 @@ TEST_F(GatewayGeneration, NoReplicaInTimeIs503WithRetryAfterAndAFault) {
 
 TEST_F(GatewayGeneration, RefusalsOfTheWorkerKeepTheirCode) {
   worker_.script = [](grpc::ServerContext&, const auto&, WorkerPeer::Writer&) {
-    return ToGrpc(Error{Code::kInvalidArgument, "CONTEXT_LENGTH_EXCEEDED", "the prompt has 600 tokens, the context 512"});
+    return ToGrpc(
+        Error{Code::kInvalidArgument, "CONTEXT_LENGTH_EXCEEDED", "the prompt has 600 tokens, the context 512"});
   };
   for (const char* more : {"", R"(,"stream":true)"}) {
     const auto response = Chat(more);

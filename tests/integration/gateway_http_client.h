@@ -1,4 +1,5 @@
-// A blocking HTTP/1.1 client that shows what an ordinary one hides: chunks as they come, and whether a stream ended or broke.
+// A blocking HTTP/1.1 client that shows what an ordinary one hides: chunks as they come, and whether a stream ended or
+// broke.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@ class HttpClient {
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
 
-  void Send(const std::string& method, const std::string& path, const std::string& api_key, const std::string& body = "",
-            const std::string& more_headers = "");
+  void Send(const std::string& method, const std::string& path, const std::string& api_key,
+            const std::string& body = "", const std::string& more_headers = "");
 
   struct Response {
     int status = 0;

@@ -49,10 +49,12 @@ TEST_F(GatewayHttp, ScopesNarrow) {
 }
 
 TEST_F(GatewayHttp, UnsupportedAndWrongParametersAreNamed) {
-  const std::pair<const char*, const char*> cases[] = {
-      {R"(,"temperature":3)", "temperature"}, {R"(,"tools":[{"type":"function"}])", "tools"},
-      {R"(,"n":2)", "n"},                     {R"(,"temprature":1)", "temprature"},
-      {R"(,"stop":["a","b","c","d","e"])", "stop"}, {R"(,"max_tokens":"5")", "max_tokens"}};
+  const std::pair<const char*, const char*> cases[] = {{R"(,"temperature":3)", "temperature"},
+                                                       {R"(,"tools":[{"type":"function"}])", "tools"},
+                                                       {R"(,"n":2)", "n"},
+                                                       {R"(,"temprature":1)", "temprature"},
+                                                       {R"(,"stop":["a","b","c","d","e"])", "stop"},
+                                                       {R"(,"max_tokens":"5")", "max_tokens"}};
   for (const auto& [more, param] : cases) {
     const auto response = Chat(more);
     EXPECT_EQ(response.status, 400) << more;
@@ -76,6 +78,28 @@ TEST_F(GatewayHttp, OneConnectionServesManyRequests) {
     EXPECT_EQ(response.status, 200);
     EXPECT_TRUE(response.complete);
   }
+}
+
+TEST_F(GatewayHttp, TooManyConnectionsFromOneAddressAreTurnedAwayWithAnErrorObject) {
+  gateway_->Stop();
+  gateway_.reset();
+  connections_per_address_max_ = 2;
+  StartGateway();
+  // The connections that waited for readiness may take a moment to be forgotten.
+  std::unique_ptr<HttpClient> held[2];
+  for (auto& client : held) {
+    ASSERT_TRUE(Eventually([&] {
+      client = std::make_unique<HttpClient>(port());
+      client->Send("GET", "/healthz", "");
+      return client->Receive().status == 200;
+    }));
+  }
+  HttpClient third(port());
+  const auto refused = third.Receive();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_EQ(ErrorCode(refused), "too_many_connections");
+  held[0]->Close();
+  EXPECT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/healthz", "").status == 200; }));
 }
 
 TEST_F(GatewayHttp, PortalCallsAreTranscodedAsTheKeysTenant) {

@@ -1,5 +1,6 @@
-// Small gRPC servers that stand where the gateway's peers stand, in this process: tests say what they answer and see what they
-// were asked. Each listens on a Unix socket in the test's directory and can be stopped and started again there.
+// Small gRPC servers that stand where the gateway's peers stand, in this process: tests say what they answer and see
+// what they were asked. Each listens on a Unix socket in the test's directory and can be stopped and started again
+// there.
 #pragma once
 
 #include <atomic>
@@ -79,7 +80,8 @@ class ProjectPeer final : public tenancy::v1::ProjectService::Service {
     last_create = *request;
     last_caller = Caller::From(*context).value_or(Caller::Operator()).ToString();
     if (request->project_id() == "taken") {
-      return ToGrpc(Error{Code::kAlreadyExists, "ALREADY_EXISTS", "tenants/ke/projects/taken exists with other content"});
+      return ToGrpc(
+          Error{Code::kAlreadyExists, "ALREADY_EXISTS", "tenants/ke/projects/taken exists with other content"});
     }
     *response = request->project();
     response->set_name(request->parent() + "/projects/" + request->project_id());
@@ -199,7 +201,8 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
   using Writer = grpc::ServerWriter<inference::v1::GenerateResponse>;
   using Script = std::function<grpc::Status(grpc::ServerContext&, const inference::v1::GenerateRequest&, Writer&)>;
 
-  grpc::Status Generate(grpc::ServerContext* context, const inference::v1::GenerateRequest* request, Writer* writer) override {
+  grpc::Status Generate(grpc::ServerContext* context, const inference::v1::GenerateRequest* request,
+                        Writer* writer) override {
     ++calls;
     const grpc::Status status = script(*context, *request, *writer);
     if (context->IsCancelled()) ++cancelled;

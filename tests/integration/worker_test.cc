@@ -37,7 +37,7 @@ std::string WorkerExecutable() {
 class WorkerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    bytes_ = test::TinyGguf({.context_length = 16384});
+    bytes_ = test::TinyGguf({.context_length = 4096});
     model_ = directory_.Write("model.gguf", bytes_);
   }
 
@@ -52,7 +52,7 @@ class WorkerTest : public ::testing::Test {
             "--instance",
             kInstance,
             "--context-tokens",
-            "16384",
+            "4096",
             "--threads",
             "1",
             "--max-concurrency",
@@ -156,7 +156,7 @@ TEST_F(WorkerTest, StreamsAnAnswerWhoseCountsAddUp) {
   ASSERT_TRUE(status);
   EXPECT_EQ(status->instance(), kInstance);
   EXPECT_EQ(status->artifact_sha256(), Sha256Hex(bytes_));
-  EXPECT_EQ(status->context_tokens(), 16384);
+  EXPECT_EQ(status->context_tokens(), 4096);
   EXPECT_EQ(status->max_sequences(), 2);
   EXPECT_EQ(status->completion_tokens_total(), 50);
   for (const char* layer : {"no_new_privs", "rlimits", "not_dumpable", "die_with_parent"}) {
@@ -178,12 +178,12 @@ TEST_F(WorkerTest, CancelledCallFreesItsSequence) {
 
 TEST_F(WorkerTest, StalledReaderStopsItsOwnGenerationOnly) {
   Start();
-  Stream stalled = Generate("a", 16000);
+  Stream stalled = Generate("a", 4000);
   ASSERT_TRUE(Eventually([&] { return GetStatus()->active_sequences() == 1; }));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask("b", 100).finished.completion_tokens(), 100);
   const Answer answer = ReadAll(stalled);
-  EXPECT_EQ(answer.finished.completion_tokens(), 16000);
-  EXPECT_EQ(answer.delta_tokens, 16000);
+  EXPECT_EQ(answer.finished.completion_tokens(), 4000);
+  EXPECT_EQ(answer.delta_tokens, 4000);
 }
 
 TEST_F(WorkerTest, KilledWorkerNeverEndsAStreamCleanly) {

@@ -1,0 +1,40 @@
+// Turns what a worker says into what the client reads, and counts what was delivered. One per request.
+//
+// StreamAnswer writes server-sent events as they come; WholeAnswer collects and sends one body. Each method returns
+// false when the client is gone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/metering.h"
+#include "gateway/openai_response.h"
+#include "gateway/response_writer.h"
+
+namespace allod::gateway {
+
+class AnswerWriter {
+ public:
+  virtual ~AnswerWriter() = default;
+  // The prompt was accepted; may come again when a request is retried before any delta.
+  virtual Awaitable<bool> Started(std::int64_t prompt_tokens) = 0;
+  virtual Awaitable<bool> Delta(const std::string& text, std::int64_t token_count) = 0;
+  virtual Awaitable<bool> Finished(inference::v1::FinishReason reason) = 0;
+  // Nothing to say for a while.
+  virtual Awaitable<bool> KeepAlive() = 0;
+  // As a response while nothing was sent yet; later as an error event, after which the connection is cut.
+  virtual Awaitable<void> Fail(const Error& error, const std::string& param) = 0;
+  // Whether a delta was given to the client: from then on the request cannot be tried again.
+  virtual bool has_text() const = 0;
+};
+
+// `headers` go into the response whatever it is. All references must outlive the answer.
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, HttpHeaders headers, MeteredRequest& metered,
+                                               ResponseWriter& out);
+std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, HttpHeaders headers, MeteredRequest& metered,
+                                              ResponseWriter& out);
+
+// The response for an error, with `headers` added.
+HttpResponse OpenAiFailure(const Error& error, const std::string& param, const HttpHeaders& headers);
+
+}  // namespace allod::gateway

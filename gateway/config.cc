@@ -1,0 +1,52 @@
+#include "gateway/config.h"
+
+#include <fmt/format.h>
+
+namespace allod::gateway {
+namespace {
+
+template <typename T>
+void Bounded(ConfigReader& reader, const char* field, T& value, T min, T max) {
+  reader.Optional(field, value);
+  if (value < min || value > max) reader.Complain(fmt::format("{} must be between {} and {}", field, min, max));
+}
+
+void ReadHttp(ConfigReader& reader, HttpServerConfig& http) {
+  reader.Required("http_listen", http.listen);
+  Bounded(reader, "http_threads", http.threads, 1, 64);
+  Bounded(reader, "connections_max", http.connections_max, 1, 1'000'000);
+  Bounded(reader, "connections_per_address_max", http.connections_per_address_max, 1, 1'000'000);
+  Bounded<std::size_t>(reader, "header_bytes_max", http.header_bytes_max, 1024, 1 << 20);
+  Bounded<std::size_t>(reader, "body_bytes_max", http.body_bytes_max, 1024, 64 << 20);
+  Bounded(reader, "header_timeout_ms", http.header_timeout_ms, 100, 600'000);
+  Bounded(reader, "body_timeout_ms", http.body_timeout_ms, 100, 600'000);
+  Bounded(reader, "idle_timeout_ms", http.idle_timeout_ms, 100, 3'600'000);
+  Bounded(reader, "request_timeout_ms", http.request_timeout_ms, 100, 3'600'000);
+}
+
+}  // namespace
+
+Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
+  GatewayConfig out;
+  ConfigReader reader(file);
+  ReadHttp(reader, out.http);
+  reader.Required("tenancy_target", out.tenancy_target);
+  reader.Required("catalog_target", out.catalog_target);
+  reader.Required("billing_target", out.billing_target);
+  reader.Required("scheduling_target", out.scheduling_target);
+  reader.Optional("redis_url", out.redis_url);
+  reader.Required("api_key_pepper_file", out.api_key_pepper_file);
+  reader.Required("journal_dir", out.journal_dir);
+  Bounded(reader, "journal_slots", out.journal_slots, 16, 1 << 20);
+  Bounded<std::int64_t>(reader, "requests_per_minute", out.rate_limits.requests_per_minute, 1, 60'000'000);
+  Bounded<std::int64_t>(reader, "tokens_per_minute", out.rate_limits.tokens_per_minute, 1, 60'000'000'000);
+  Bounded(reader, "concurrency_per_key", out.rate_limits.concurrency, 1, 100'000);
+  Bounded(reader, "start_wait_ms", out.start_wait_ms, 0, 600'000);
+  Bounded(reader, "start_waiters_max", out.start_waiters_max, 0, 1'000'000);
+  Bounded(reader, "keep_alive_comment_ms", out.keep_alive_comment_ms, 10, 600'000);
+  Bounded(reader, "reserve_timeout_ms", out.reserve_timeout_ms, 100, 60'000);
+  Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);
+  return reader.Finish(std::move(out));
+}
+
+}  // namespace allod::gateway

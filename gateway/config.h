@@ -1,0 +1,36 @@
+// The configuration of allod-gateway.
+#pragma once
+
+#include <string>
+
+#include "gateway/http_server_config.h"
+#include "gateway/rate_limiter.h"
+#include "services/common/config.h"
+#include "services/common/result.h"
+
+namespace allod::gateway {
+
+struct GatewayConfig {
+  HttpServerConfig http;
+  std::string tenancy_target;
+  std::string catalog_target;
+  std::string billing_target;
+  std::string scheduling_target;
+  std::string redis_url;  // empty: local rate limits only
+  std::string api_key_pepper_file;
+  std::string journal_dir;
+  int journal_slots = 8192;
+  RateLimits rate_limits;
+  // How long a request may wait for a replica, and how many may wait at the same time.
+  int start_wait_ms = 10'000;
+  int start_waiters_max = 1024;
+  // A comment is sent this often on a stream that has nothing to say.
+  int keep_alive_comment_ms = 10'000;
+  int reserve_timeout_ms = 2'000;
+  int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s
+};
+
+// INVALID_ARGUMENT / INVALID_CONFIG names every complaint.
+Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file);
+
+}  // namespace allod::gateway

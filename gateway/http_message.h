@@ -1,0 +1,46 @@
+// An HTTP request and response as handlers see them: plain values, free of the HTTP library that the edge uses.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+
+namespace allod::gateway {
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+struct HttpRequest {
+  Uuid id;  // UUIDv7 fixed when the head was read; sent back as x-request-id and used as the usage record's id
+  Time receive_time;
+  std::string method;   // e.g. "POST"
+  std::string path;     // percent-encoded as it came, without the query
+  std::string query;    // after '?', percent-encoded
+  HttpHeaders headers;  // names in lower case
+  std::string body;
+
+  // The first header of that (lower-case) name; empty if there is none.
+  std::string_view Header(std::string_view lower_case_name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  HttpHeaders headers;
+  std::string body;
+};
+
+// Undoes percent-encoding. INVALID_ARGUMENT / INVALID_ENCODING for a broken escape or a NUL; `what` names the place.
+Result<std::string> PercentDecode(std::string_view what, std::string_view text);
+
+// `a=1&b=x%20y` in order; at most 64 pairs. INVALID_ARGUMENT / INVALID_QUERY, INVALID_ENCODING.
+Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_view query);
+
+// The reason phrase of a status code, "Unknown" for one that is never sent.
+std::string_view StatusPhrase(int status);
+
+}  // namespace allod::gateway

@@ -1,0 +1,179 @@
+#include "gateway/http_server.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/strand.hpp>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gateway/gateway_metrics.h"
+#include "gateway/http_connection.h"
+#include "services/common/log.h"
+
+namespace allod::gateway {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+namespace {
+
+Result<tcp::endpoint> ParseListen(const std::string& listen) {
+  const auto bad = [&] {
+    return InvalidArgument("CANNOT_LISTEN",
+                           fmt::format("http_listen {}: write ADDRESS:PORT, e.g. 127.0.0.1:8080", listen));
+  };
+  const std::size_t colon = listen.rfind(':');
+  if (colon == std::string::npos) return bad();
+  std::string host = listen.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  const std::string port_text = listen.substr(colon + 1);
+  if (port_text.empty() || port_text.size() > 5 || port_text.find_first_not_of("0123456789") != std::string::npos)
+    return bad();
+  const int port = std::stoi(port_text);
+  error_code ec;
+  const auto address = asio::ip::make_address(host, ec);
+  if (ec || port > 65535) return bad();
+  return tcp::endpoint(address, static_cast<unsigned short>(port));
+}
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Impl(const HttpServerConfig& http_config, HttpHandler http_handler)
+      : config(http_config), handler(std::move(http_handler)), acceptor(io) {}
+
+  Status Listen();
+  Awaitable<void> Accept();
+  void Serve(tcp::socket socket);
+  bool AddConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
+  void RemoveConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
+
+  const HttpServerConfig config;
+  const HttpHandler handler;
+  asio::io_context io;
+  tcp::acceptor acceptor;
+  int port = 0;
+  std::vector<std::thread> threads;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopping = false;
+  std::set<std::shared_ptr<HttpConnection>> connections;
+  std::map<std::string, int> per_address;
+};
+
+Status HttpServer::Impl::Listen() {
+  ALLOD_TRY(const tcp::endpoint endpoint, ParseListen(config.listen));
+  error_code ec;
+  acceptor.open(endpoint.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(endpoint, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) port = acceptor.local_endpoint(ec).port();
+  if (ec) return InvalidArgument("CANNOT_LISTEN", fmt::format("cannot listen on {}: {}", config.listen, ec.message()));
+  return {};
+}
+
+Awaitable<void> HttpServer::Impl::Accept() {
+  while (acceptor.is_open()) {
+    tcp::socket socket(asio::make_strand(io));
+    error_code ec;
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec) {
+      Serve(std::move(socket));
+    } else if (acceptor.is_open()) {
+      // Out of descriptors, most likely: leave room for connections to end.
+      asio::steady_timer pause(io, milliseconds(50));
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    }
+  }
+}
+
+void HttpServer::Impl::Serve(tcp::socket socket) {
+  error_code ec;
+  const tcp::endpoint peer = socket.remote_endpoint(ec);
+  if (ec) return;
+  socket.set_option(tcp::no_delay(true), ec);
+  const std::string address = peer.address().to_string();
+  const auto strand = socket.get_executor();
+  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, handler);
+  if (!AddConnection(connection, address)) {
+    connection->TurnAway();
+    return;
+  }
+  asio::co_spawn(
+      strand, [connection]() -> Awaitable<void> { return connection->Run(); },
+      [this, connection, address](std::exception_ptr) { RemoveConnection(connection, address); });
+}
+
+bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address) {
+  const std::lock_guard lock(mutex);
+  if (stopping || static_cast<int>(connections.size()) >= config.connections_max) return false;
+  int& from_address = per_address[address];
+  if (from_address >= config.connections_per_address_max) return false;
+  ++from_address;
+  connections.insert(connection);
+  SetConnections(static_cast<int>(connections.size()));
+  return true;
+}
+
+void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address) {
+  const std::lock_guard lock(mutex);
+  connections.erase(connection);
+  if (--per_address[address] == 0) per_address.erase(address);
+  SetConnections(static_cast<int>(connections.size()));
+  changed.notify_all();
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& config, HttpHandler handler) {
+  auto impl = std::make_unique<Impl>(config, std::move(handler));
+  ALLOD_CHECK_OK(impl->Listen());
+  asio::co_spawn(impl->io, impl->Accept(), asio::detached);
+  for (int i = 0; i < config.threads; ++i) impl->threads.emplace_back([io = &impl->io] { io->run(); });
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+HttpServer::~HttpServer() { Stop(milliseconds(0)); }
+
+void HttpServer::Stop(milliseconds grace) {
+  Impl& impl = *impl_;
+  if (impl.threads.empty()) return;
+  asio::post(impl.io, [&impl] {
+    error_code ignored;
+    impl.acceptor.close(ignored);
+  });
+  std::unique_lock lock(impl.mutex);
+  impl.stopping = true;
+  const auto none_left = [&impl] { return impl.connections.empty(); };
+  for (const auto& connection : impl.connections) connection->Stop();
+  if (!impl.changed.wait_for(lock, grace, none_left)) {
+    for (const auto& connection : impl.connections) connection->Shutdown();
+    impl.changed.wait(lock, none_left);
+  }
+  lock.unlock();
+  impl.io.stop();
+  for (std::thread& thread : impl.threads) thread.join();
+  impl.threads.clear();
+}
+
+int HttpServer::port() const { return impl_->port; }
+
+int HttpServer::connection_count() const {
+  const std::lock_guard lock(impl_->mutex);
+  return static_cast<int>(impl_->connections.size());
+}
+
+}  // namespace allod::gateway

@@ -1,0 +1,24 @@
+// Limits of the HTTP edge. Everything a client can make us hold or wait for has one.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace allod::gateway {
+
+struct HttpServerConfig {
+  std::string listen;  // "127.0.0.1:8080" or "[::1]:8080"; port 0 picks one
+  int threads = 2;
+  int connections_max = 4096;
+  int connections_per_address_max = 1024;
+  std::size_t header_bytes_max = 16 << 10;
+  std::size_t body_bytes_max = 1 << 20;
+  int header_timeout_ms = 10'000;
+  int body_timeout_ms = 30'000;
+  // Between two requests of one connection.
+  int idle_timeout_ms = 75'000;
+  // From a request's last byte to the end of its answer.
+  int request_timeout_ms = 300'000;
+};
+
+}  // namespace allod::gateway

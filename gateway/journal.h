@@ -1,0 +1,87 @@
+// The journal of metered requests: a memory-mapped file of fixed slots that survives kill -9 of this process.
+//
+// A slot is taken at admission, before money is reserved; its counters are bumped by plain stores as tokens are
+// delivered; it is finalised with the outcome and freed only after billing acknowledged the settlement. Whatever a dead
+// gateway left is found by the next Open(), so no request that got tokens is missing from usage.
+//
+// One process at a time (flock). Thread-safe; each taken slot belongs to one request. Stores reach the file through the
+// page cache: a crash of the machine may lose the newest ones, a crash of the process none. A slot whose immutable part
+// does not match its checksum (torn by a crash of the machine) is recognised and dropped.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+
+namespace allod::gateway {
+
+struct JournalSlot;
+
+// Fixed when the slot is taken.
+struct JournalEntry {
+  Uuid request_id;
+  std::string tenant;    // `tenants/{tenant}`, at most 79 bytes
+  std::string instance;  // for people who read the log; at most 287 bytes
+  Time admit_time;
+};
+
+// What billing is to be told.
+struct Settlement {
+  JournalEntry entry;
+  std::uint32_t outcome = 0;  // billing.v1.Outcome
+  std::int64_t prompt_tokens = 0;
+  std::int64_t completion_tokens = 0;
+  bool reserved = false;  // billing acknowledged the reservation
+};
+
+class Journal {
+ public:
+  // Opens or creates <directory>/requests.journal with `slot_count` slots (an existing file keeps its own count). Slots
+  // that were left open are finalised with `lost_outcome` and the counts they have. FAILED_PRECONDITION /
+  // JOURNAL_IN_USE, JOURNAL_UNREADABLE; INTERNAL / JOURNAL_IO.
+  static Result<std::unique_ptr<Journal>> Open(const std::filesystem::path& directory, int slot_count,
+                                               std::uint32_t lost_outcome);
+  ~Journal();
+  Journal(const Journal&) = delete;
+
+  // UNAVAILABLE / JOURNAL_FULL when every slot waits for billing.
+  Result<int> Take(const JournalEntry& entry);
+  void MarkReserved(int slot);
+  void SetPromptTokens(int slot, std::int64_t tokens);
+  void AddCompletionTokens(int slot, std::int64_t tokens);
+  std::int64_t CompletionTokens(int slot) const;
+  // From now on the settlement is fixed; Read() gives the same until Free().
+  void Finalise(int slot, std::uint32_t outcome);
+  Settlement Read(int slot) const;
+  void Free(int slot);
+
+  // Finalised slots that Open() found; each must be settled and freed.
+  const std::vector<int>& recovered() const { return recovered_; }
+  int torn_count() const { return torn_count_; }
+  int slot_count() const { return slot_count_; }
+  int used_count() const;
+
+ private:
+  Journal() = default;
+  Status Map(const std::filesystem::path& file, int slot_count);
+  void Recover(std::uint32_t lost_outcome);
+  JournalSlot& At(int slot) const;
+
+  int fd_ = -1;
+  void* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+  int slot_count_ = 0;
+  int torn_count_ = 0;
+  std::vector<int> recovered_;
+  mutable std::mutex mutex_;
+  std::vector<int> free_;
+};
+
+}  // namespace allod::gateway

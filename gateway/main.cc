@@ -1,0 +1,29 @@
+// allod-gateway: the HTTP door of the platform. Wiring only.
+#include "gateway/gateway.h"
+#include "services/common/log.h"
+#include "services/common/service_main.h"
+
+namespace {
+
+using allod::Result;
+using allod::Status;
+using allod::gateway::Gateway;
+using allod::gateway::GatewayConfig;
+
+Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
+  ALLOD_TRY(const std::string pepper, allod::ReadSecretFile(config.api_key_pepper_file));
+  ALLOD_TRY(const std::unique_ptr<Gateway> gateway, Gateway::Start(config, pepper));
+  allod::Log(allod::LogLevel::kInfo, "listening",
+             {{"http", config.http.listen}, {"port", std::to_string(gateway->port())}});
+  stop.Ready();
+  stop.Wait();
+  gateway->Stop();
+  return {};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return allod::ServiceMain<GatewayConfig>(argc, argv, "gateway", "OpenAI-compatible API and portal API",
+                                           allod::gateway::LoadGatewayConfig, Run);
+}

@@ -1,0 +1,45 @@
+// One metered request: its journal slot from admission to the hand-over to the settler. Move-only; used by one
+// coroutine.
+//
+// Whatever path is taken, exactly one settlement follows: destroyed without Finish() or Drop(), the request ends as our
+// fault.
+#pragma once
+
+#include "allod/billing/v1/usage.pb.h"
+#include "gateway/journal.h"
+#include "gateway/settler.h"
+
+namespace allod::gateway {
+
+class MeteredRequest {
+ public:
+  // Takes a slot. UNAVAILABLE / JOURNAL_FULL.
+  static Result<MeteredRequest> Admit(Journal& journal, Settler& settler, const JournalEntry& entry);
+  MeteredRequest(MeteredRequest&& other) noexcept;
+  MeteredRequest& operator=(MeteredRequest&&) = delete;
+  ~MeteredRequest();
+
+  void MarkReserved();
+  // The worker accepted a prompt of that many tokens.
+  void SetPromptTokens(std::int64_t tokens);
+  // The client's socket has taken the text of that many tokens.
+  void AddDelivered(std::int64_t tokens);
+  std::int64_t prompt_tokens() const { return prompt_tokens_; }
+  std::int64_t delivered() const { return delivered_; }
+
+  // The one end. Later calls do nothing.
+  void Finish(billing::v1::Outcome outcome);
+  // Billing refused the reservation: there is nothing to settle.
+  void Drop();
+
+ private:
+  MeteredRequest(Journal& journal, Settler& settler, int slot) : journal_(&journal), settler_(&settler), slot_(slot) {}
+
+  Journal* journal_;
+  Settler* settler_;
+  int slot_;  // -1 once handed over
+  std::int64_t prompt_tokens_ = 0;
+  std::int64_t delivered_ = 0;
+};
+
+}  // namespace allod::gateway

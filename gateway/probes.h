@@ -1,0 +1,40 @@
+// What operators ask of the gateway: /healthz, /readyz, /metrics, and the API's description.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/api_keys.h"
+#include "gateway/journal.h"
+#include "gateway/response_writer.h"
+#include "gateway/routes.h"
+
+namespace allod::gateway {
+
+class Probes {
+ public:
+  // All references must outlive this.
+  Probes(const ApiKeyTable& keys, const RouteTable& routes, const Journal& journal,
+         std::shared_ptr<grpc::Channel> billing, std::string openapi_json)
+      : keys_(keys),
+        routes_(routes),
+        journal_(journal),
+        billing_(std::move(billing)),
+        openapi_json_(std::move(openapi_json)) {}
+
+  // 200 while the process serves.
+  Awaitable<void> Health(HttpRequest& request, ResponseWriter& out);
+  // 200 when keys and routes are known and billing is reachable, else 503; says which.
+  Awaitable<void> Ready(HttpRequest& request, ResponseWriter& out);
+  Awaitable<void> MetricsPage(HttpRequest& request, ResponseWriter& out);
+  Awaitable<void> OpenApi(HttpRequest& request, ResponseWriter& out);
+
+ private:
+  const ApiKeyTable& keys_;
+  const RouteTable& routes_;
+  const Journal& journal_;
+  const std::shared_ptr<grpc::Channel> billing_;
+  const std::string openapi_json_;
+};
+
+}  // namespace allod::gateway

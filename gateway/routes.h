@@ -1,0 +1,70 @@
+// The route table: which replicas answer for an instance, fed by WatchRoutes of the scheduling service. Thread-safe.
+//
+// Readers get immutable entries. A replica object lives across table updates as long as its target is routed to, so
+// that its channel and its count of outstanding tokens do too. While the stream is broken the last table stands.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "allod/scheduling/v1/node.pb.h"
+#include "gateway/watch_loop.h"
+
+namespace allod::gateway {
+
+struct Replica {
+  explicit Replica(std::string target_text);
+  const std::string target;
+  const std::shared_ptr<grpc::Channel> channel;
+  // Completion tokens that running requests may still produce, by this gateway's knowledge.
+  std::atomic<std::int64_t> outstanding_tokens{0};
+};
+
+struct InstanceRoute {
+  std::string instance;  // full resource name
+  std::string variant;
+  std::string price_book;
+  std::int32_t context_tokens = 0;
+  std::int64_t create_time = 0;  // seconds since the epoch
+  std::vector<std::shared_ptr<Replica>> replicas;
+};
+
+class RouteTable {
+ public:
+  // The complete new table.
+  void Apply(const scheduling::v1::WatchRoutesResponse& message);
+  bool synced() const;
+
+  // null if there is no such instance.
+  std::shared_ptr<const InstanceRoute> Find(const std::string& instance) const;
+  // Instances of `tenants/{tenant}/projects/{project}`, by name.
+  std::vector<std::shared_ptr<const InstanceRoute>> List(const std::string& project) const;
+
+  // Calls `wake` once, from any thread, at the next change of the table. Forget() afterwards in any case.
+  std::uint64_t OnNextChange(std::function<void()> wake);
+  void Forget(std::uint64_t id);
+
+ private:
+  mutable std::mutex mutex_;
+  bool synced_ = false;
+  std::map<std::string, std::shared_ptr<const InstanceRoute>> routes_;  // by instance
+  std::unordered_map<std::string, std::shared_ptr<Replica>> replicas_;  // by target
+  std::uint64_t next_waiter_ = 1;
+  std::unordered_map<std::uint64_t, std::function<void()>> waiters_;
+};
+
+// The replica with the fewest outstanding tokens that is not in `excluded`; null if there is none.
+std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded);
+
+// Feeds `table`, which must outlive the loop.
+std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
+
+}  // namespace allod::gateway

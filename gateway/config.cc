@@ -34,6 +34,10 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Required("catalog_target", out.catalog_target);
   reader.Required("billing_target", out.billing_target);
   reader.Required("scheduling_target", out.scheduling_target);
+  reader.Optional("grpc_listen", out.grpc_listen);
+  if (!out.grpc_listen.empty() && !out.grpc_listen.starts_with("unix:")) {
+    reader.Complain("grpc_listen must be a Unix socket (unix:/path): whoever reaches it acts as operator");
+  }
   reader.Optional("redis_url", out.redis_url);
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);

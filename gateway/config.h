@@ -16,7 +16,8 @@ struct GatewayConfig {
   std::string catalog_target;
   std::string billing_target;
   std::string scheduling_target;
-  std::string redis_url;  // empty: local rate limits only
+  std::string grpc_listen;  // the operators' gRPC address, e.g. "unix:/run/allod/grpc.sock"; empty: none
+  std::string redis_url;    // empty: local rate limits only
   std::string api_key_pepper_file;
   std::string journal_dir;
   int journal_slots = 8192;

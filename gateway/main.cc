@@ -1,6 +1,8 @@
 // allod-gateway: the HTTP door of the platform. Wiring only.
 #include "gateway/gateway.h"
+#include "gateway/grpc_proxy.h"
 #include "services/common/log.h"
+#include "services/common/rpc/server.h"
 #include "services/common/service_main.h"
 
 namespace {
@@ -9,14 +11,21 @@ using allod::Result;
 using allod::Status;
 using allod::gateway::Gateway;
 using allod::gateway::GatewayConfig;
+using allod::gateway::GrpcProxy;
 
 Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
   ALLOD_TRY(const std::string pepper, allod::ReadSecretFile(config.api_key_pepper_file));
   ALLOD_TRY(const std::unique_ptr<Gateway> gateway, Gateway::Start(config, pepper));
   allod::Log(allod::LogLevel::kInfo, "listening",
              {{"http", config.http.listen}, {"port", std::to_string(gateway->port())}});
+  GrpcProxy proxy({config.tenancy_target, config.catalog_target, config.billing_target, config.scheduling_target});
+  std::unique_ptr<allod::Server> operators;
+  if (!config.grpc_listen.empty()) {
+    ALLOD_TRY(operators, allod::Server::Start({.listen = config.grpc_listen}, {}, &proxy));
+  }
   stop.Ready();
   stop.Wait();
+  if (operators) operators->Stop(std::chrono::milliseconds(500));
   gateway->Stop();
   return {};
 }

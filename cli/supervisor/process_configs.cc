@@ -93,6 +93,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options) {
                         {"billing_target", state.target("billing")},
                         {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}}));
   ALLOD_CHECK_OK(write("gateway", {{"http_listen", http_listen},
+                                   {"grpc_listen", state.target("grpc")},
                                    {"tenancy_target", state.target("tenancy")},
                                    {"catalog_target", state.target("catalog")},
                                    {"billing_target", state.target("billing")},

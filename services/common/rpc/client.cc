@@ -1,5 +1,7 @@
 #include "services/common/rpc/client.h"
 
+#include <grpc/grpc.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <thread>
@@ -19,6 +21,9 @@ constexpr std::chrono::milliseconds kPause{50};
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+  // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
+  static const bool keep_library = (grpc_init(), true);
+  (void)keep_library;
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMessageBytesMax);
   args.SetMaxSendMessageSize(kMessageBytesMax);

@@ -1,6 +1,7 @@
 #include "services/common/rpc/server.h"
 
 #include <fmt/format.h>
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,8 +50,12 @@ Status ClearSocket(const std::string& listen) {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services) {
+Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
+                                              grpc::CallbackGenericService* fallback) {
   ALLOD_CHECK_OK(ClearSocket(config.listen));
+  // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
+  static const bool keep_library = (grpc_init(), true);
+  (void)keep_library;
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
@@ -71,6 +76,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   for (grpc::Service* service : services) builder.RegisterService(service);
+  if (fallback != nullptr) builder.RegisterCallbackGenericService(fallback);
   out->server_ = builder.BuildAndStart();
   if (!out->server_) return CannotListen(config.listen, "the address is malformed, in use or not allowed");
   return out;

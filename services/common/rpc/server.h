@@ -26,8 +26,9 @@ struct ServerConfig {
 
 class Server {
  public:
-  // Starts to serve. INVALID_ARGUMENT / CANNOT_LISTEN.
-  static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services);
+  // Starts to serve. `fallback` gets the calls of every method that `services` do not have. INVALID_ARGUMENT / CANNOT_LISTEN.
+  static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
+                                               grpc::CallbackGenericService* fallback = nullptr);
   ~Server();  // Stop(0)
   // No new calls; running ones may finish until `grace` is over, then they are cancelled. Streams see IsCancelled().
   void Stop(std::chrono::milliseconds grace);

@@ -1,0 +1,163 @@
+// Whole jobs on a model of random weights, made on the spot.
+
+#include "inference/compress/job.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include "tests/support/process.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace allod::inference::compress {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class JobTest : public testing::Test {
+ protected:
+  JobTest() : events_(std::fopen((dir_ / "events").c_str(), "w+"), &std::fclose), out_(events_.get()) {
+    test::WriteTinyGguf(model());
+    std::string text;
+    while (text.size() < 8000) text += "The county clinic opens at eight. Bring the card of the child. ";
+    text_ = dir_.Write("text", text);
+  }
+
+  fs::path model() const { return dir_ / "model.gguf"; }
+  JobOptions Options(const std::string& type = "") const {
+    return {.input = model(), .output = dir_ / ("out-" + type), .type = type, .evaluation_text = text_, .threads = 1};
+  }
+  std::string Events() const {
+    std::ifstream in(dir_ / "events");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // What is written over a part of the model file.
+  void Damage(std::uintmax_t at, const std::string& bytes) const {
+    std::fstream file(model(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file << bytes;
+  }
+
+  TempDir dir_;
+  fs::path text_;
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> events_;
+  JobOutput out_;
+};
+
+TEST_F(JobTest, InspectTellsWhatTheModelIsAndMeasuresIt) {
+  const auto result = Inspect(Options(), out_);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ((*result)["architecture"], "llama");
+  EXPECT_GT((*result)["parameter_count"], 10'000);
+  EXPECT_EQ((*result)["trained_context_tokens"], 512);
+  EXPECT_EQ((*result)["has_chat_template"], true);
+  const json& quality = (*result)["quality"];
+  EXPECT_EQ(quality["mean_kl_divergence"], 0.0);
+  EXPECT_EQ(quality["top1_agreement"], 1.0);
+  EXPECT_EQ(quality["perplexity"], quality["source_perplexity"]);
+  EXPECT_GT(quality["perplexity"], 1.0);
+  EXPECT_GT(quality["evaluated_tokens"], 200);
+  EXPECT_GT(quality["decode_tokens_per_second"], 0.0);
+  EXPECT_GT(quality["prefill_tokens_per_second"], 0.0);
+  EXPECT_EQ(quality["bytes"], fs::file_size(model()));
+  EXPECT_EQ(quality["evaluation_text_sha256"].get<std::string>().size(), 64U);
+  EXPECT_NE(Events().find("\"measuring\""), std::string::npos);
+}
+
+TEST_F(JobTest, FewerBitsAreFewerBytesAndFartherFromTheSource) {
+  const auto q8 = Compress(Options("Q8_0"), out_);
+  ASSERT_TRUE(q8) << q8.error().message;
+  const auto q2 = Compress(Options("Q2_K"), out_);
+  ASSERT_TRUE(q2) << q2.error().message;
+  const json& best = (*q8)["quality"];
+  const json& least = (*q2)["quality"];
+  EXPECT_GT(best["mean_kl_divergence"], 0.0);
+  EXPECT_LT(best["mean_kl_divergence"], least["mean_kl_divergence"]);
+  EXPECT_GE(best["top1_agreement"], least["top1_agreement"]);
+  EXPECT_GT(best["bits_per_weight"], least["bits_per_weight"]);
+  EXPECT_EQ(best["source_perplexity"], least["source_perplexity"]);
+  EXPECT_LT(fs::file_size(dir_ / "out-Q2_K"), fs::file_size(dir_ / "out-Q8_0"));
+  EXPECT_EQ((*q8)["artifact_bytes"], fs::file_size(dir_ / "out-Q8_0"));
+  // Rows of 64 hold no block of 256, so what was used is the nearest type that fits, and it shows.
+  EXPECT_TRUE((*q2)["tensor_types"].contains("Q4_0")) << (*q2)["tensor_types"].dump();
+  EXPECT_FALSE((*q2)["tensor_types"].contains("Q2_K"));
+}
+
+TEST_F(JobTest, EveryTypeOnOfferWorks) {
+  for (const char* type : {"Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "IQ4_NL"}) {
+    const auto result = Compress(Options(type), out_);
+    ASSERT_TRUE(result) << type << ": " << result.error().message;
+    EXPECT_LT((*result)["quality"]["mean_kl_divergence"], 5.0) << type;
+  }
+}
+
+TEST_F(JobTest, AWidthThatNoBlockFitsKeepsItsPrecision) {
+  test::WriteTinyGguf(model(), {.embedding = 48, .feed_forward = 80});
+  const auto result = Compress(Options("Q4_K_M"), out_);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE((*result)["tensor_types"].contains("F16")) << (*result)["tensor_types"].dump();
+}
+
+TEST_F(JobTest, ACompressedModelCanBeCompressedAgain) {
+  ASSERT_TRUE(Compress(Options("Q8_0"), out_));
+  JobOptions again = Options("Q4_0");
+  again.input = dir_ / "out-Q8_0";
+  const auto result = Compress(again, out_);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_GT((*result)["quality"]["mean_kl_divergence"], 0.0);
+}
+
+TEST_F(JobTest, ATruncatedFileIsRefusedAndNothingIsLeft) {
+  fs::resize_file(model(), fs::file_size(model()) - 1000);
+  const auto result = Compress(Options("Q8_0"), out_);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Code::kInvalidArgument);
+  EXPECT_TRUE(result.error().reason.starts_with("GGUF_")) << result.error().reason;
+  EXPECT_FALSE(fs::exists(dir_ / "out-Q8_0"));
+}
+
+TEST_F(JobTest, WeightsThatAreNoNumbersAreRefused) {
+  Damage(fs::file_size(model()) - 512, std::string(256, '\xff'));
+  for (const auto& result : {Inspect(Options(), out_), Compress(Options("Q8_0"), out_)}) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().reason, "GGUF_BAD_WEIGHTS") << result.error().message;
+    EXPECT_FALSE(fs::exists(dir_ / "out-Q8_0"));
+  }
+}
+
+TEST_F(JobTest, RefusesAnUnknownTypeAMissingTextAndItsInputAsOutput) {
+  EXPECT_EQ(Compress(Options("Q9_9"), out_).error().reason, "UNKNOWN_COMPRESSION");
+  JobOptions options = Options("Q8_0");
+  options.evaluation_text = dir_ / "none";
+  EXPECT_EQ(Compress(options, out_).error().reason, "EVALUATION_TEXT_UNREADABLE");
+  EXPECT_FALSE(fs::exists(options.output));
+  options = Options("Q8_0");
+  options.output = options.input;
+  EXPECT_EQ(Compress(options, out_).error().reason, "OUTPUT_IS_INPUT");
+  EXPECT_TRUE(fs::exists(options.input));
+  options = Options("Q8_0");
+  options.evaluation_text = dir_.Write("short", "Hi");
+  EXPECT_EQ(Inspect(options, out_).error().reason, "EVALUATION_TEXT_TOO_SHORT");
+}
+
+TEST_F(JobTest, TheProgramEndsWithThreeAndTheReasonOnItsLastLine) {
+  Damage(0, "JUNK");
+  const std::string program = std::string(std::getenv("ALLOD_BUILD_DIR")) + "/bin/allod-compress";
+  const Finished finished = RunToEnd({program, "inspect", "--input", model(), "--evaluation-text", text_},
+                                     std::chrono::seconds(60), {.output = dir_ / "output"});
+  EXPECT_EQ(finished.status, 3);
+  EXPECT_NE(finished.output.find("{\"error\":{\"code\":\"INVALID_ARGUMENT\""), std::string::npos) << finished.output;
+  EXPECT_NE(finished.output.find("GGUF_"), std::string::npos);
+  EXPECT_EQ(RunToEnd({program, "inspect"}, std::chrono::seconds(60)).status, 2);
+}
+
+}  // namespace
+}  // namespace allod::inference::compress

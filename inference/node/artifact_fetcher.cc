@@ -1,0 +1,36 @@
+#include "inference/node/artifact_fetcher.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace allod::inference::node {
+
+ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
+    : artifacts_(artifacts), done_(std::move(done)), thread_([this](std::stop_token stop) { Run(std::move(stop)); }) {}
+
+ArtifactFetcher::~ArtifactFetcher() = default;
+
+void ArtifactFetcher::Fetch(const std::string& sha256) {
+  const std::lock_guard lock(mutex_);
+  if (std::ranges::find(queue_, sha256) == queue_.end()) queue_.push_back(sha256);
+  work_.notify_one();
+}
+
+void ArtifactFetcher::Run(std::stop_token stop) {
+  while (true) {
+    std::string sha256;
+    {
+      std::unique_lock lock(mutex_);
+      if (!work_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
+      sha256 = queue_.front();
+    }
+    const Result<Blob> blob = artifacts_.Ensure(sha256, stop);
+    {
+      const std::lock_guard lock(mutex_);
+      queue_.pop_front();
+    }
+    if (!stop.stop_requested()) done_(sha256, blob);
+  }
+}
+
+}  // namespace allod::inference::node

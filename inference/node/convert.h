@@ -1,0 +1,21 @@
+// Between the protos of scheduling and catalog and what the node agent computes with.
+#pragma once
+
+#include <string>
+
+#include "allod/catalog/v1/job.pb.h"
+#include "allod/scheduling/v1/node.pb.h"
+#include "inference/node/worker_set.h"
+#include "services/common/result.h"
+
+namespace allod::inference::node {
+
+// INVALID_ARGUMENT names the field: paths and command lines are made of these.
+Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
+scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker);
+
+// Fields of allod-compress's result line (proto3 JSON). INTERNAL / BAD_JOB_RESULT.
+Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out);
+Status FillCompressResult(const std::string& json, catalog::v1::CompressResult& out);
+
+}  // namespace allod::inference::node

@@ -1,0 +1,187 @@
+#include "inference/node/job_runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "google/rpc/status.pb.h"
+#include "inference/node/convert.h"
+#include "inference/node/stoppable.h"
+#include "services/common/log.h"
+#include "services/common/rpc/status.h"
+
+namespace allod::inference::node {
+namespace {
+
+using catalog::v1::FinishJobRequest;
+using catalog::v1::Job;
+using catalog::v1::JobService;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLeaseWait{20'000};
+constexpr milliseconds kCallTimeout{3'000};
+constexpr milliseconds kLeaseDefault{15'000};
+constexpr milliseconds kAskAgain{500};
+constexpr int kTriesMax = 3;
+constexpr int kFinishTriesMax = 10;
+
+// Whether another try may end differently.
+bool IsTransient(const Error& error) {
+  switch (error.code) {
+    case Code::kUnavailable:
+    case Code::kResourceExhausted:
+    case Code::kDeadlineExceeded:
+    case Code::kInternal:
+    case Code::kUnknown:
+      return error.reason != "JOB_TOO_LONG";
+    default:
+      return false;
+  }
+}
+
+bool LeaseIsLost(const Error& error) { return error.reason == "LEASE_LOST"; }
+
+milliseconds ToMillis(const google::protobuf::Duration& d) {
+  return milliseconds(d.seconds() * 1000 + d.nanos() / 1'000'000);
+}
+
+// Removes what is left of a try.
+class Leftover {
+ public:
+  explicit Leftover(std::filesystem::path path) : path_(std::move(path)) {}
+  ~Leftover() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  Leftover(const Leftover&) = delete;
+  Leftover& operator=(const Leftover&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace
+
+JobRunner::JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts)
+    : config_(config), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+}
+
+void JobRunner::Run(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    if (!RunOne(stop)) SleepFor(stop, kAskAgain);
+  }
+}
+
+bool JobRunner::RunOne(std::stop_token stop) {
+  catalog::v1::LeaseJobRequest request;
+  request.set_node(config_.node_name());
+  request.mutable_wait()->set_seconds(kLeaseWait.count() / 1000);
+  const auto leased = CallUntil(stop, *stub_, &JobService::Stub::LeaseJob, request, Caller::Node(config_.node),
+                                kLeaseWait + kCallTimeout);
+  if (!leased) return false;
+  if (!leased->has_job()) return true;
+  const milliseconds lease = leased->has_lease() ? ToMillis(leased->lease()) : kLeaseDefault;
+  DoJob(leased->job(), std::max(lease, milliseconds(1000)), stop);
+  return true;
+}
+
+void JobRunner::DoJob(const Job& job, milliseconds lease, std::stop_token stop) {
+  Log(LogLevel::kInfo, "job leased", {{"job", job.name()}, {"epoch", std::to_string(job.epoch())}});
+  ReportPace pace(lease, steady_clock::now());
+  FinishJobRequest answer;
+  for (int tries = 1;; ++tries) {
+    answer.Clear();
+    answer.set_name(job.name());
+    answer.set_epoch(job.epoch());
+    const Status done = Try(job, pace, answer, stop);
+    if (stop.stop_requested()) return;  // the lease runs out
+    if (done) break;
+    Log(LogLevel::kWarning, "job failed",
+        {{"job", job.name()}, {"reason", done.error().reason}, {"error", done.error().message}});
+    if (LeaseIsLost(done.error())) return;
+    if (IsTransient(done.error()) && tries < kTriesMax) {
+      if (!SleepFor(stop, kAskAgain * tries)) return;
+      continue;
+    }
+    *answer.mutable_error() = ToRpcStatus(done.error());
+    break;
+  }
+  Finish(answer, stop);
+}
+
+Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer, std::stop_token stop) {
+  const bool compress = job.has_compress();
+  if (!compress && !job.has_inspect()) {
+    return Fail(Code::kUnimplemented, "UNKNOWN_JOB", "this node agent does not know that kind of job; update it");
+  }
+  const auto transfer = [&](const char* phase) {
+    return [this, &job, &pace, stop, phase](std::int64_t) -> Status {
+      const JobProgress progress{phase, 0};
+      if (!pace.Due(progress, steady_clock::now())) return {};
+      return Report(job, progress, pace, stop);
+    };
+  };
+  const std::string& source_sha256 = compress ? job.compress().source_sha256() : job.inspect().artifact_sha256();
+  ALLOD_TRY(const Blob source, artifacts_.Ensure(source_sha256, stop, transfer("fetching")));
+  const Leftover output(artifacts_.store().IncomingPath("compress"));
+  std::vector<std::string> command{config_.compress_executable.string(),
+                                   compress ? "compress" : "inspect",
+                                   "--input",
+                                   source.path.string(),
+                                   "--evaluation-text",
+                                   config_.evaluation_text.string(),
+                                   "--threads",
+                                   std::to_string(config_.threads()),
+                                   "--die-with-parent"};
+  if (compress) {
+    command.insert(command.end(), {"--output", output.path().string(), "--type", job.compress().compression()});
+  }
+  const auto report = [&](const JobProgress& progress) { return Report(job, progress, pace, stop); };
+  ALLOD_TRY(const std::string json, RunJobProcess(command, pace, report, stop));
+  if (!compress) return FillInspectResult(json, *answer.mutable_inspect());
+  ALLOD_CHECK_OK(FillCompressResult(json, *answer.mutable_compress()));
+  ALLOD_TRY(const Blob blob, artifacts_.store().Adopt(output.path()));
+  // The job's process had foreign bytes in it: what it says of its output is checked.
+  if (blob.sha256 != answer.compress().artifact_sha256() || blob.bytes != answer.compress().artifact_bytes()) {
+    return Internal("the job's result does not describe the file that it wrote");
+  }
+  return artifacts_.Publish(blob, stop, transfer("storing"));
+}
+
+Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop) {
+  catalog::v1::ReportJobRequest request;
+  request.set_name(job.name());
+  request.set_epoch(job.epoch());
+  request.set_phase(progress.phase);
+  request.set_progress(progress.progress);
+  const auto reported =
+      CallUntil(stop, *stub_, &JobService::Stub::ReportJob, request, Caller::Node(config_.node), kCallTimeout);
+  const auto now = steady_clock::now();
+  if (reported) {
+    pace.Succeeded(now);
+    return {};
+  }
+  if (LeaseIsLost(reported.error()) || reported.error().code == Code::kNotFound) {
+    return Fail(Code::kAborted, "LEASE_LOST", reported.error().message);
+  }
+  if (pace.Expired(now)) return Fail(Code::kAborted, "LEASE_LOST", "no report came through for the whole lease");
+  return {};
+}
+
+void JobRunner::Finish(const FinishJobRequest& answer, std::stop_token stop) {
+  for (int tries = 1; tries <= kFinishTriesMax; ++tries) {
+    const auto finished =
+        CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer, Caller::Node(config_.node), kCallTimeout);
+    if (finished || stop.stop_requested()) return;
+    Log(LogLevel::kWarning, "cannot finish a job", {{"job", answer.name()}, {"error", finished.error().message}});
+    if (!IsTransient(finished.error())) return;
+    if (!SleepFor(stop, kAskAgain)) return;
+  }
+}
+
+}  // namespace allod::inference::node

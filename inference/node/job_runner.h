@@ -1,0 +1,46 @@
+// Does the catalog's jobs, one at a time, on a thread of its own: leases one (long poll), brings the file here, runs
+// allod-compress over it, tells its progress, stores the result and finishes the job.
+//
+// A job whose process dies is tried three times, then reported as failed (JOB_CRASHED). Trouble of this node (disk
+// full, no memory, catalog away) is tried as often before it is reported. When the lease is lost the process is killed
+// and its output dropped: the job is somebody else's.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "allod/catalog/v1/job.grpc.pb.h"
+#include "inference/node/artifacts.h"
+#include "inference/node/config.h"
+#include "inference/node/job_process.h"
+
+namespace allod::inference::node {
+
+class JobRunner {
+ public:
+  // `artifacts` must outlive it. Starts the thread; the destructor kills what runs and joins it.
+  JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts);
+
+ private:
+  void Run(std::stop_token stop);
+  // Leases and does at most one job. False when the catalog could not be asked.
+  bool RunOne(std::stop_token stop);
+  void DoJob(const catalog::v1::Job& job, std::chrono::milliseconds lease, std::stop_token stop);
+  // One try; fills the answer.
+  Status Try(const catalog::v1::Job& job, ReportPace& pace, catalog::v1::FinishJobRequest& answer,
+             std::stop_token stop);
+  // ABORTED / LEASE_LOST, also when no report came through for a whole lease; other trouble is waited out.
+  Status Report(const catalog::v1::Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop);
+  void Finish(const catalog::v1::FinishJobRequest& answer, std::stop_token stop);
+
+  const NodeConfig& config_;
+  const std::unique_ptr<catalog::v1::JobService::Stub> stub_;
+  Artifacts& artifacts_;
+  std::jthread thread_;
+};
+
+}  // namespace allod::inference::node

@@ -1,0 +1,66 @@
+#include "inference/node/machine.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+#include <string>
+
+namespace allod::inference::node {
+namespace {
+
+constexpr char kRoot[] = "/sys/fs/cgroup";
+
+// Nothing for "max", a missing file or a number that no machine has.
+std::optional<std::int64_t> ReadLimit(const std::string& path) {
+  std::ifstream in(path);
+  std::int64_t value = 0;
+  if (!(in >> value) || value <= 0 || value >= (std::int64_t{1} << 50)) return std::nullopt;
+  return value;
+}
+
+// Path of this process in the hierarchy of `controller`; v2 has none by name.
+std::string GroupOf(const std::string& controller) {
+  std::ifstream in("/proc/self/cgroup");
+  for (std::string line; std::getline(in, line);) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string list = "," + line.substr(first + 1, second - first - 1) + ",";
+    const bool match = controller.empty() ? list == ",," : list.find("," + controller + ",") != std::string::npos;
+    if (match) return line.substr(second + 1);
+  }
+  return "";
+}
+
+std::int32_t CpuQuotaMillis() {
+  std::int64_t quota = 0;
+  std::int64_t period = 0;
+  std::ifstream v2(fmt::format("{}{}/cpu.max", kRoot, GroupOf("")));
+  if (v2 >> quota >> period && quota > 0 && period > 0) return static_cast<std::int32_t>(quota * 1000 / period);
+  const std::string v1 = fmt::format("{}/cpu{}", kRoot, GroupOf("cpu"));
+  const auto v1_quota = ReadLimit(v1 + "/cpu.cfs_quota_us");
+  const auto v1_period = ReadLimit(v1 + "/cpu.cfs_period_us");
+  if (v1_quota && v1_period) return static_cast<std::int32_t>(*v1_quota * 1000 / *v1_period);
+  return INT32_MAX;
+}
+
+}  // namespace
+
+Machine DetectMachine() {
+  Machine machine;
+  machine.memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  for (const std::string& path : {fmt::format("{}{}/memory.max", kRoot, GroupOf("")),
+                                  fmt::format("{}/memory{}/memory.limit_in_bytes", kRoot, GroupOf("memory"))}) {
+    if (const auto limit = ReadLimit(path)) machine.memory_bytes = std::min(machine.memory_bytes, *limit);
+  }
+  cpu_set_t cpus;
+  const int count = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+  machine.cpu_millis = std::max(100, std::min(count * 1000, CpuQuotaMillis()));
+  return machine;
+}
+
+}  // namespace allod::inference::node

@@ -1,0 +1,16 @@
+// What this machine offers: the least of what the hardware has, what the scheduler's affinity allows and what the
+// control group (v1 or v2) grants.
+#pragma once
+
+#include <cstdint>
+
+namespace allod::inference::node {
+
+struct Machine {
+  std::int64_t memory_bytes = 0;
+  std::int32_t cpu_millis = 0;
+};
+
+Machine DetectMachine();
+
+}  // namespace allod::inference::node

@@ -1,0 +1,38 @@
+// Waiting and calling that end early when a stop is requested.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+
+#include "services/common/rpc/client.h"
+
+namespace allod::inference::node {
+
+// False when the stop came first.
+inline bool SleepFor(std::stop_token stop, std::chrono::milliseconds duration) {
+  std::mutex mutex;
+  std::condition_variable_any nobody;
+  std::unique_lock lock(mutex);
+  nobody.wait_for(lock, stop, duration, [] { return false; });
+  return !stop.stop_requested();
+}
+
+// allod::Call, cancelled by `stop`.
+template <typename Stub, typename Req, typename Resp>
+Result<Resp> CallUntil(std::stop_token stop, Stub& stub,
+                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
+                       const Caller& caller, std::chrono::milliseconds timeout) {
+  Resp response;
+  const auto context = MakeContext(caller, timeout);
+  const std::stop_callback cancel(stop, [&] { context->TryCancel(); });
+  const grpc::Status status = (stub.*method)(context.get(), request, &response);
+  if (!status.ok()) return std::unexpected(FromGrpc(status));
+  return response;
+}
+
+}  // namespace allod::inference::node

@@ -1,0 +1,16 @@
+// The worker's messages to the engine's own terms and back.
+#pragma once
+
+#include "allod/inference/v1/worker.pb.h"
+#include "inference/generation.h"
+#include "inference/llama_engine.h"
+#include "services/common/result.h"
+
+namespace allod::inference::worker {
+
+// INVALID_ARGUMENT / INVALID_PROMPT when there is neither chat nor text. Other checks are the engine's.
+Result<GenerationRequest> FromProto(const v1::GenerateRequest& request);
+
+v1::GenerateResponse ToProto(Event event);
+
+}  // namespace allod::inference::worker

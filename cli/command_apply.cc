@@ -39,8 +39,8 @@ struct Step {
 // Decimals are the same whatever their final zeros: the server stores 12.50 as 12.5.
 class DecimalComparator : public google::protobuf::util::SimpleFieldComparator {
  public:
-  ComparisonResult Compare(const Message& a, const Message& b, const google::protobuf::FieldDescriptor* field, int index_a,
-                           int index_b, const google::protobuf::util::FieldContext* context) override {
+  ComparisonResult Compare(const Message& a, const Message& b, const google::protobuf::FieldDescriptor* field,
+                           int index_a, int index_b, const google::protobuf::util::FieldContext* context) override {
     if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
       const auto x = Amount::Parse("", Text(a, field, index_a));
       const auto y = Amount::Parse("", Text(b, field, index_b));
@@ -106,13 +106,15 @@ Result<Step> PlanStep(const StateDir& state, Document document) {
     return std::unexpected(matched.error());
   }
   auto current = kind->get(state, document.name);
-  if (!current && current.error().code == Code::kNotFound) return Step{kind, std::move(document), Action::kCreate, nullptr};
+  if (!current && current.error().code == Code::kNotFound)
+    return Step{kind, std::move(document), Action::kCreate, nullptr};
   if (!current) return std::unexpected(current.error());
   if (SameSpec(*kind, *document.resource, **current)) return Step{kind, std::move(document), Action::kNothing, nullptr};
   if (!kind->update) {
-    return FailedPrecondition("IMMUTABLE", fmt::format("{}: {} {} exists with other content and cannot be changed; give the new one "
-                                                       "another name",
-                                                       document.where, document.kind, document.name));
+    return FailedPrecondition("IMMUTABLE",
+                              fmt::format("{}: {} {} exists with other content and cannot be changed; give the new one "
+                                          "another name",
+                                          document.where, document.kind, document.name));
   }
   return Step{kind, std::move(document), Action::kUpdate, *std::move(current)};
 }
@@ -146,8 +148,9 @@ Status Apply(const Globals& globals, const Options& options) {
     if (step.action == Action::kNothing) continue;
     // One id for all tries of this step.
     const std::string request_id = Uuid::V7().ToString();
-    auto change = step.action == Action::kCreate ? step.kind->create(state, *step.document.resource, request_id)
-                                                 : step.kind->update(state, *step.current, *step.document.resource, request_id);
+    auto change = step.action == Action::kCreate
+                      ? step.kind->create(state, *step.document.resource, request_id)
+                      : step.kind->update(state, *step.current, *step.document.resource, request_id);
     if (!change) {
       Error error = change.error();
       error.message = fmt::format("{}: {}", step.document.where, error.message);
@@ -172,7 +175,8 @@ Status Apply(const Globals& globals, const Options& options) {
 
 void AddApplyCommand(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
-  auto* apply = app.add_subcommand("apply", "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances");
+  auto* apply = app.add_subcommand(
+      "apply", "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances");
   apply->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
   apply->add_flag("--dry-run", options->dry_run, "Only show the plan");
   apply->add_flag("--wait,!--no-wait", options->wait, "Wait until instances are ready (default)");

@@ -1,4 +1,5 @@
-// `allod chat`: asks an instance a question through the gateway, as any OpenAI client would, and shows the answer as it comes.
+// `allod chat`: asks an instance a question through the gateway, as any OpenAI client would, and shows the answer as it
+// comes.
 
 #include <fmt/format.h>
 
@@ -49,10 +50,12 @@ void Take(const std::string& event, std::chrono::steady_clock::time_point start,
   if (chunk.contains("usage") && chunk["usage"].is_object()) answer.usage = chunk["usage"];
   if (!chunk.contains("choices") || chunk["choices"].empty()) return;
   const json& choice = chunk["choices"][0];
-  if (choice.contains("finish_reason") && choice["finish_reason"].is_string()) answer.finish_reason = choice["finish_reason"];
-  const std::string text = choice.contains("delta") && choice["delta"].contains("content") && choice["delta"]["content"].is_string()
-                               ? choice["delta"]["content"].get<std::string>()
-                               : "";
+  if (choice.contains("finish_reason") && choice["finish_reason"].is_string())
+    answer.finish_reason = choice["finish_reason"];
+  const std::string text =
+      choice.contains("delta") && choice["delta"].contains("content") && choice["delta"]["content"].is_string()
+          ? choice["delta"]["content"].get<std::string>()
+          : "";
   if (text.empty()) return;
   if (answer.text.empty()) {
     answer.seconds_to_first_token = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -63,8 +66,8 @@ void Take(const std::string& event, std::chrono::steady_clock::time_point start,
 
 Result<Answer> Converse(const StateDir& state, const Options& options, bool show) {
   ALLOD_TRY(const auto ids, MatchName("instance", options.instance, "tenants/*/projects/*/instances/*"));
-  const std::filesystem::path file =
-      options.key_file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1]) : std::filesystem::path(options.key_file);
+  const std::filesystem::path file = options.key_file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1])
+                                                              : std::filesystem::path(options.key_file);
   ALLOD_TRY(std::string key, ReadFile(file));
   key.erase(key.find_last_not_of(" \n") + 1);
   ALLOD_TRY(const std::string base, state.HttpBase());
@@ -72,7 +75,8 @@ Result<Answer> Converse(const StateDir& state, const Options& options, bool show
   json messages = json::array();
   if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
   messages.push_back({{"role", "user"}, {"content", options.prompt}});
-  json body = {{"model", ids[2]}, {"messages", messages}, {"stream", true}, {"stream_options", {{"include_usage", true}}}};
+  json body = {
+      {"model", ids[2]}, {"messages", messages}, {"stream", true}, {"stream_options", {{"include_usage", true}}}};
   if (options.max_tokens > 0) body["max_completion_tokens"] = options.max_tokens;
   if (options.temperature >= 0) body["temperature"] = options.temperature;
 
@@ -92,9 +96,12 @@ Result<Answer> Converse(const StateDir& state, const Options& options, bool show
   if (fetched->status != 200) {
     const json error = json::parse(fetched->body, nullptr, false);
     const bool known = error.is_object() && error.contains("error") && error["error"].is_object();
-    return Fail(fetched->status == 404 ? Code::kNotFound : fetched->status == 503 ? Code::kUnavailable : Code::kInvalidArgument,
-                known && error["error"]["code"].is_string() ? error["error"]["code"].get<std::string>() : "HTTP_ERROR",
-                fmt::format("HTTP {}: {}", fetched->status, known ? error["error"].value("message", "") : fetched->body));
+    return Fail(
+        fetched->status == 404   ? Code::kNotFound
+        : fetched->status == 503 ? Code::kUnavailable
+                                 : Code::kInvalidArgument,
+        known && error["error"]["code"].is_string() ? error["error"]["code"].get<std::string>() : "HTTP_ERROR",
+        fmt::format("HTTP {}: {}", fetched->status, known ? error["error"].value("message", "") : fetched->body));
   }
   if (!answer.done) return Fail(Code::kUnavailable, "STREAM_FAILED", "the stream ended before the answer was complete");
   return answer;
@@ -125,7 +132,8 @@ void AddChatCommand(CLI::App& app, Globals& globals) {
   auto* chat = app.add_subcommand("chat", "Ask an instance a question through the OpenAI-compatible endpoint");
   chat->add_option("instance", options->instance, "tenants/TENANT/projects/PROJECT/instances/INSTANCE")->required();
   chat->add_option("prompt", options->prompt, "The question, or - for standard input")->required();
-  chat->add_option("--key-file", options->key_file, "API key (default: keys/TENANT-PROJECT.key in the state directory)");
+  chat->add_option("--key-file", options->key_file,
+                   "API key (default: keys/TENANT-PROJECT.key in the state directory)");
   chat->add_option("--system", options->system, "System message");
   chat->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::PositiveNumber);
   chat->add_option("--temperature", options->temperature, "0 is the most likely answer")->check(CLI::Range(0.0, 2.0));

@@ -46,13 +46,15 @@ Status Down(const Globals& globals) {
   const int ended = ::poll(&fd, 1, kDownTimeoutMs);
   ::close(pidfd);
   if (ended <= 0) {
-    return Fail(Code::kDeadlineExceeded, "STILL_UP", fmt::format("process {} did not end within {} s", pid, kDownTimeoutMs / 1000));
+    return Fail(Code::kDeadlineExceeded, "STILL_UP",
+                fmt::format("process {} did not end within {} s", pid, kDownTimeoutMs / 1000));
   }
   Print("down\n");
   return {};
 }
 
-// Proportional set size: shared pages are divided by their users, so that the sum over processes is what they use together.
+// Proportional set size: shared pages are divided by their users, so that the sum over processes is what they use
+// together.
 std::int64_t PssBytes(int pid) {
   std::ifstream in(fmt::format("/proc/{}/smaps_rollup", pid));
   std::string word;
@@ -90,8 +92,9 @@ Status ShowStatus(const Globals& globals) {
     const std::int64_t age = std::time(nullptr) - process.value("start_time", std::int64_t{0});
     total += pss;
     process["memory_bytes"] = pss;
-    rows.push_back({process.value("name", ""), running ? "up" : "down", running ? fmt::to_string(process.value("pid", 0)) : "",
-                    running ? Age(age) : "", fmt::to_string(process.value("start_count", 1) - 1), fmt::format("{:.1f} MB", pss / 1e6),
+    rows.push_back({process.value("name", ""), running ? "up" : "down",
+                    running ? fmt::to_string(process.value("pid", 0)) : "", running ? Age(age) : "",
+                    fmt::to_string(process.value("start_count", 1) - 1), fmt::format("{:.1f} MB", pss / 1e6),
                     process.value("last_end", "")});
   }
   ALLOD_TRY(const std::string base, state.HttpBase());
@@ -104,7 +107,8 @@ Status ShowStatus(const Globals& globals) {
     return {};
   }
   Print(Table({"PROCESS", "STATE", "PID", "UP FOR", "RESTARTS", "MEMORY", "LAST END"}, rows));
-  Print(fmt::format("\n{} is {}; {:.0f} MB together (workers included)\n", base, ready ? "ready" : "NOT ready", total / 1e6));
+  Print(fmt::format("\n{} is {}; {:.0f} MB together (workers included)\n", base, ready ? "ready" : "NOT ready",
+                    total / 1e6));
   return {};
 }
 

@@ -24,7 +24,9 @@ Result<MessagePtr> GetOne(const StateDir& state, const ResourceKind& kind, const
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", name, kind.pattern));
   if (kind.get) return kind.get(state, name);
   const auto collection = name.rfind('/', name.rfind('/') - 1);
-  ALLOD_TRY(auto all, kind.list(state, kind.parent_pattern.empty() || collection == std::string::npos ? "" : name.substr(0, collection)));
+  ALLOD_TRY(auto all, kind.list(state, kind.parent_pattern.empty() || collection == std::string::npos
+                                           ? ""
+                                           : name.substr(0, collection)));
   for (auto& message : all) {
     if (FieldText(*message, "name") == name) return std::move(message);
   }
@@ -45,8 +47,10 @@ Status Get(const Globals& globals, const Options& options) {
     ALLOD_TRY(found, kind->list(state, ""));
   } else {
     if (kind->parent_pattern.empty() || options.name.empty()) {
-      return InvalidArgument("INVALID_NAME", fmt::format("'{}': give {}{}", options.name, kind->pattern,
-                                                         kind->parent_pattern.empty() ? "" : " or, for the list, " + kind->parent_pattern));
+      return InvalidArgument(
+          "INVALID_NAME",
+          fmt::format("'{}': give {}{}", options.name, kind->pattern,
+                      kind->parent_pattern.empty() ? "" : " or, for the list, " + kind->parent_pattern));
     }
     ALLOD_TRY(found, kind->list(state, options.name));
   }
@@ -80,13 +84,20 @@ void AddGetCommands(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
   const auto add = [&](const char* name, const char* what, Status (*run)(const Globals&, const Options&)) {
     auto* command = app.add_subcommand(name, what);
-    command->add_option("kind", options->kind, "tenants, projects, apiKeys, billingAccounts, publishers, models, versions, variants, listings, instances, nodes or regions")
+    command
+        ->add_option("kind", options->kind,
+                     "tenants, projects, apiKeys, billingAccounts, publishers, models, versions, variants, listings, "
+                     "instances, nodes or regions")
         ->required();
-    command->callback([&globals, options, run] { globals.action = [&globals, options, run] { return run(globals, *options); }; });
+    command->callback(
+        [&globals, options, run] { globals.action = [&globals, options, run] { return run(globals, *options); }; });
     return command;
   };
-  add("get", "List resources, or show one", &Get)->add_option("name", options->name, "Its name, or the name that it is listed under");
-  add("describe", "Show everything of one resource", &Describe)->add_option("name", options->name, "Its full name")->required();
+  add("get", "List resources, or show one", &Get)
+      ->add_option("name", options->name, "Its name, or the name that it is listed under");
+  add("describe", "Show everything of one resource", &Describe)
+      ->add_option("name", options->name, "Its full name")
+      ->required();
   auto* remove = add("delete", "Delete an instance, or revoke an API key", &Delete);
   remove->add_option("name", options->name, "Its full name")->required();
   remove->add_flag("--wait,!--no-wait", options->wait, "Wait until it is gone (default)");

@@ -169,7 +169,8 @@ Status CompressVersion(const Globals& globals, const Options& options) {
 
 void AddImportCommands(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
-  auto* import = app.add_subcommand("import", "Bring a GGUF file into the catalog: validated, measured, and compressed where asked");
+  auto* import = app.add_subcommand(
+      "import", "Bring a GGUF file into the catalog: validated, measured, and compressed where asked");
   import->add_option("file", options->file, "GGUF file")->required();
   import->add_option("--model", options->model, "Id of the model; made if it is new")->required();
   import->add_option("--version", options->version, "Id of the version (default v1)");
@@ -177,13 +178,20 @@ void AddImportCommands(CLI::App& app, Globals& globals) {
   import->add_option("--display-name", options->display_name, "What people call the model");
   import->add_option("--license", options->license, "SPDX expression or LicenseRef-... of the weights")->required();
   import->add_option("--compress", options->compress, "Types to compress to, e.g. Q8_0,Q4_K_M")->delimiter(',');
-  import->callback([&globals, options] { globals.action = [&globals, options] { return Import(globals, *options); }; });
+  import->callback([&globals, options] { globals.action = [&globals, options] { return Import(globals, *options);
+};
+}  // namespace allod::cli
+);
 
-  auto compressing = std::make_shared<Options>();
-  auto* compress = app.add_subcommand("compress", "Compress a version and measure what came out");
-  compress->add_option("version", compressing->version, "models/MODEL/versions/VERSION")->required();
-  compress->add_option("types", compressing->compress, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K or IQ4_NL")->required()->delimiter(',');
-  compress->callback([&globals, compressing] { globals.action = [&globals, compressing] { return CompressVersion(globals, *compressing); }; });
+auto compressing = std::make_shared<Options>();
+auto* compress = app.add_subcommand("compress", "Compress a version and measure what came out");
+compress->add_option("version", compressing->version, "models/MODEL/versions/VERSION")->required();
+compress->add_option("types", compressing->compress, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K or IQ4_NL")
+    ->required()
+    ->delimiter(',');
+compress->callback([&globals, compressing] {
+  globals.action = [&globals, compressing] { return CompressVersion(globals, *compressing); };
+});
 }
 
 }  // namespace allod::cli

@@ -23,8 +23,8 @@ struct Options {
 Status CreateKey(const Globals& globals, const Options& options) {
   ALLOD_TRY(const auto ids, MatchName("project", options.project, "tenants/*/projects/*"));
   ALLOD_TRY(const StateDir state, RunningState(globals));
-  const std::filesystem::path file =
-      options.file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1]) : std::filesystem::path(options.file);
+  const std::filesystem::path file = options.file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1])
+                                                          : std::filesystem::path(options.file);
   if (std::filesystem::exists(file)) {
     return FailedPrecondition("FILE_EXISTS", fmt::format("{} is there already; give another --file", file.string()));
   }
@@ -32,7 +32,8 @@ Status CreateKey(const Globals& globals, const Options& options) {
   request.set_parent(options.project);
   request.mutable_api_key()->set_display_name(options.display_name);
   for (const auto& scope : options.scopes) {
-    request.mutable_api_key()->add_scopes(scope == "portal" ? tenancy::ApiKey::SCOPE_PORTAL : tenancy::ApiKey::SCOPE_INFERENCE);
+    request.mutable_api_key()->add_scopes(scope == "portal" ? tenancy::ApiKey::SCOPE_PORTAL
+                                                            : tenancy::ApiKey::SCOPE_INFERENCE);
   }
   request.set_request_id(Uuid::V7().ToString());
   const auto stub = Connect<tenancy::ApiKeyService>(state, "tenancy");
@@ -50,13 +51,16 @@ Status CreateKey(const Globals& globals, const Options& options) {
 
 void AddKeyCommands(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
-  auto* create = app.add_subcommand("create-key", "Make an API key for a project; revoke it with `allod delete apiKeys NAME`");
+  auto* create =
+      app.add_subcommand("create-key", "Make an API key for a project; revoke it with `allod delete apiKeys NAME`");
   create->add_option("project", options->project, "tenants/TENANT/projects/PROJECT")->required();
   create->add_option("--display-name", options->display_name, "What it is for");
-  create->add_option("--file", options->file, "Where to write it (default: keys/TENANT-PROJECT.key in the state directory)");
+  create->add_option("--file", options->file,
+                     "Where to write it (default: keys/TENANT-PROJECT.key in the state directory)");
   create->add_option("--scope", options->scopes, "inference or portal; may be repeated (default: both)")
       ->check(CLI::IsMember({"inference", "portal"}));
-  create->callback([&globals, options] { globals.action = [&globals, options] { return CreateKey(globals, *options); }; });
+  create->callback(
+      [&globals, options] { globals.action = [&globals, options] { return CreateKey(globals, *options); }; });
 }
 
 }  // namespace allod::cli

@@ -93,12 +93,17 @@ Status Ledger(const Globals& globals, const Options&) {
   if (globals.json()) {
     Print(ToJson(check));
   } else {
-    for (const auto& sum : check.sums()) Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
-    for (const auto& account : check.mismatched_accounts()) Print(fmt::format("differs from its transfers: {}\n", account));
-    Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n", check.transfer_count(),
-                      check.usage_record_count(), check.open_reservation_count(), sound ? "sound" : "BROKEN"));
+    for (const auto& sum : check.sums())
+      Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
+    for (const auto& account : check.mismatched_accounts())
+      Print(fmt::format("differs from its transfers: {}\n", account));
+    Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
+                      check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
+                      sound ? "sound" : "BROKEN"));
   }
-  if (!sound) return Fail(Code::kDataLoss, "LEDGER_BROKEN", "the ledger does not add up; stop taking requests and restore a backup");
+  if (!sound)
+    return Fail(Code::kDataLoss, "LEDGER_BROKEN",
+                "the ledger does not add up; stop taking requests and restore a backup");
   return {};
 }
 
@@ -115,9 +120,11 @@ void AddMoneyCommands(CLI::App& app, Globals& globals) {
   auto* invoice = app.add_subcommand("invoice", "Show a tenant's invoice of a month");
   invoice->add_option("tenant", options->tenant, "tenants/TENANT")->required();
   invoice->add_option("--period", options->period, "YYYY-MM in UTC (default: the current month)");
-  invoice->callback([&globals, options] { globals.action = [&globals, options] { return Invoice(globals, *options); }; });
+  invoice->callback(
+      [&globals, options] { globals.action = [&globals, options] { return Invoice(globals, *options); }; });
 
-  auto* ledger = app.add_subcommand("ledger", "Add up the whole ledger from its transfers; fails if the books do not balance");
+  auto* ledger =
+      app.add_subcommand("ledger", "Add up the whole ledger from its transfers; fails if the books do not balance");
   ledger->callback([&globals, options] { globals.action = [&globals, options] { return Ledger(globals, *options); }; });
 }
 

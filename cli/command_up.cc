@@ -43,10 +43,10 @@ Result<int> TakeLock(const StateDir& state) {
     std::array<char, 32> pid{};
     const ssize_t n = ::read(fd, pid.data(), pid.size() - 1);
     ::close(fd);
-    return FailedPrecondition("ALREADY_UP",
-                              fmt::format("{} is already up (process {}): see `allod status --state {}`, end it with `allod down`",
-                                          state.root().string(), n > 0 ? std::string(pid.data()) : "unknown",
-                                          state.root().string()));
+    return FailedPrecondition(
+        "ALREADY_UP",
+        fmt::format("{} is already up (process {}): see `allod status --state {}`, end it with `allod down`",
+                    state.root().string(), n > 0 ? std::string(pid.data()) : "unknown", state.root().string()));
   }
   const std::string pid = std::to_string(::getpid());
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {
@@ -76,11 +76,13 @@ Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& o
   ALLOD_CHECK_OK(WriteConfigs(state, options));
   ALLOD_CHECK_OK(supervisor.Start(postgres.Spec()));
   ALLOD_CHECK_OK(supervisor.Start(std::move(redis)));
-  ALLOD_CHECK_OK(supervisor.WaitUntil("PostgreSQL", [&] { return postgres.Ping().has_value(); }, std::chrono::seconds(60)));
+  ALLOD_CHECK_OK(supervisor.WaitUntil(
+      "PostgreSQL", [&] { return postgres.Ping().has_value(); }, std::chrono::seconds(60)));
   Say("  PostgreSQL is up");
   ALLOD_CHECK_OK(postgres.Migrate(options.share / "migrations"));
   Say("  migrations are in place");
-  for (const auto& process : PlatformProcesses()) ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, process)));
+  for (const auto& process : PlatformProcesses())
+    ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, process)));
   ALLOD_TRY(const std::string base, state.HttpBase());
   ALLOD_CHECK_OK(supervisor.WaitUntil(
       "the platform", [&] { return ServicesReady(state) && HttpReady(base + "/readyz"); }, std::chrono::seconds(60)));
@@ -88,7 +90,8 @@ Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& o
   return {};
 }
 
-// In the background process: tells the waiting one by a pipe, and lets go of its terminal. In the foreground does nothing.
+// In the background process: tells the waiting one by a pipe, and lets go of its terminal. In the foreground does
+// nothing.
 void Announce(const StateDir& state, int pipe, char result) {
   if (pipe < 0) return;
   std::fflush(nullptr);
@@ -158,8 +161,8 @@ Status Detach(const StateDir& state, const UpOptions& options) {
   const ssize_t n = ::read(pipe[0], &result, 1);
   ::close(pipe[0]);
   if (n == 1 && result == 'y') return {};
-  return FailedPrecondition("NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}",
-                                                       (state.root() / "logs").string()));
+  return FailedPrecondition(
+      "NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}", (state.root() / "logs").string()));
 }
 
 // The region of the last `allod up`, so that it need be said only once.
@@ -177,7 +180,8 @@ Status Up(const Globals& globals, Options options) {
   if (options.region.empty()) options.region = LastRegion(state);
   const auto equals = options.region.find('=');
   if (equals == std::string::npos) {
-    return InvalidArgument("INVALID_REGION", fmt::format("--region {}: write REGION=JURISDICTION, e.g. ke-1=ke", options.region));
+    return InvalidArgument("INVALID_REGION",
+                           fmt::format("--region {}: write REGION=JURISDICTION, e.g. ke-1=ke", options.region));
   }
   options.up.region = options.region.substr(0, equals);
   options.up.jurisdiction = options.region.substr(equals + 1);
@@ -194,9 +198,9 @@ Status Up(const Globals& globals, Options options) {
     }
   }
   if (options.up.share.empty()) {
-    return FailedPrecondition("INCOMPLETE_INSTALLATION",
-                              fmt::format("no migrations/ beside {} (looked in {}/share/allod and above)", self.string(),
-                                          prefix.string()));
+    return FailedPrecondition(
+        "INCOMPLETE_INSTALLATION",
+        fmt::format("no migrations/ beside {} (looked in {}/share/allod and above)", self.string(), prefix.string()));
   }
   ALLOD_CHECK_OK(state.Create());
   Say(fmt::format("allod up: {}", state.root().string()));
@@ -209,9 +213,12 @@ Status Up(const Globals& globals, Options options) {
 
 void AddUpCommand(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
-  auto* up = app.add_subcommand("up", "Start PostgreSQL, Redis and every service of this machine, and keep them running");
-  up->add_option("--region", options->region, "Where this machine stands, REGION=JURISDICTION (default: the last one, else local=zz)");
-  up->add_option("--http", options->up.http_listen, "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
+  auto* up =
+      app.add_subcommand("up", "Start PostgreSQL, Redis and every service of this machine, and keep them running");
+  up->add_option("--region", options->region,
+                 "Where this machine stands, REGION=JURISDICTION (default: the last one, else local=zz)");
+  up->add_option("--http", options->up.http_listen,
+                 "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
   up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");
   up->callback([&globals, options] { globals.action = [&globals, options] { return Up(globals, *options); }; });
 }

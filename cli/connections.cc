@@ -15,8 +15,8 @@ Result<StateDir> RunningState(const Globals& globals) {
   const bool running = fd >= 0 && ::flock(fd, LOCK_SH | LOCK_NB) != 0;
   if (fd >= 0) ::close(fd);
   if (!running) {
-    return FailedPrecondition("NOT_UP", fmt::format("{} is not up: run `allod up --state {}`", state.root().string(),
-                                                    state.root().string()));
+    return FailedPrecondition(
+        "NOT_UP", fmt::format("{} is not up: run `allod up --state {}`", state.root().string(), state.root().string()));
   }
   return state;
 }

@@ -1,4 +1,5 @@
-// Channels from the command line to the services of an installation. Whoever can enter its run/ directory is its operator.
+// Channels from the command line to the services of an installation. Whoever can enter its run/ directory is its
+// operator.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

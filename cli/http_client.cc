@@ -33,10 +33,12 @@ std::size_t OnData(char* data, std::size_t size, std::size_t count, void* contex
 
 Result<HttpResponse> Fetch(const HttpRequest& request) {
   static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(ready ? curl_easy_init() : nullptr, &curl_easy_cleanup);
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> curl(ready ? curl_easy_init() : nullptr,
+                                                                 &curl_easy_cleanup);
   if (!curl) return Internal("libcurl could not start");
   curl_slist* headers = nullptr;
-  if (!request.bearer.empty()) headers = curl_slist_append(headers, ("Authorization: Bearer " + request.bearer).c_str());
+  if (!request.bearer.empty())
+    headers = curl_slist_append(headers, ("Authorization: Bearer " + request.bearer).c_str());
   if (!request.json.empty()) headers = curl_slist_append(headers, "Content-Type: application/json");
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owned(headers, &curl_slist_free_all);
 
@@ -55,7 +57,8 @@ Result<HttpResponse> Fetch(const HttpRequest& request) {
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &transfer);
   const CURLcode code = curl_easy_perform(curl.get());
   if (code != CURLE_OK) {
-    return Fail(Code::kUnavailable, "HTTP_FAILED", fmt::format("{} {}: {}", request.method, request.url, curl_easy_strerror(code)));
+    return Fail(Code::kUnavailable, "HTTP_FAILED",
+                fmt::format("{} {}: {}", request.method, request.url, curl_easy_strerror(code)));
   }
   long status = 0;
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);

@@ -36,7 +36,8 @@ class Filler {
       const std::string key = entry.first.Scalar();
       const FieldDescriptor* field = type->FindFieldByCamelcaseName(key);
       if (field == nullptr) field = type->FindFieldByName(key);
-      if (field == nullptr) return Wrong(entry.first, fmt::format("{}.{}: unknown field; known are {}", path, key, Known(type)));
+      if (field == nullptr)
+        return Wrong(entry.first, fmt::format("{}.{}: unknown field; known are {}", path, key, Known(type)));
       if (std::find(seen.begin(), seen.end(), field->name()) != seen.end()) {
         return Wrong(entry.first, fmt::format("{}.{}: stands here twice", path, key));
       }
@@ -61,7 +62,8 @@ class Filler {
     return names;
   }
 
-  Status Set(const YAML::Node& node, const std::string& path, Message& message, const FieldDescriptor* field, int depth) {
+  Status Set(const YAML::Node& node, const std::string& path, Message& message, const FieldDescriptor* field,
+             int depth) {
     if (++values_ > kValuesMax) return Wrong(node, fmt::format("more than {} values", kValuesMax));
     const auto* reflection = message.GetReflection();
     const bool repeated = field->is_repeated();
@@ -100,7 +102,8 @@ class Filler {
       case FieldDescriptor::CPPTYPE_ENUM: {
         // `isolated` stands for ISOLATION_CLASS_ISOLATED.
         std::string text = node.Scalar();
-        std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        std::transform(text.begin(), text.end(), text.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
         std::string known;
         for (int i = 0; i < field->enum_type()->value_count(); ++i) {
           const auto* value = field->enum_type()->value(i);
@@ -127,10 +130,13 @@ Result<Document> ParseDocument(Filler& filler, const YAML::Node& node, const std
   for (const auto& entry : node) {
     const std::string key = entry.first.Scalar();
     if (key != "apiVersion" && key != "kind" && key != "metadata" && key != "spec") {
-      return filler.Wrong(entry.first, fmt::format("{}: unknown field; known are apiVersion, kind, metadata, spec", key));
+      return filler.Wrong(entry.first,
+                          fmt::format("{}: unknown field; known are apiVersion, kind, metadata, spec", key));
     }
   }
-  const auto scalar = [&](const YAML::Node& value) { return value && value.IsScalar() ? value.Scalar() : std::string(); };
+  const auto scalar = [&](const YAML::Node& value) {
+    return value && value.IsScalar() ? value.Scalar() : std::string();
+  };
   if (scalar(node["apiVersion"]) != "allod/v1") return filler.Wrong(node, "apiVersion: allod/v1 is expected");
   const std::string kind = scalar(node["kind"]);
   const auto known = std::find_if(kinds.begin(), kinds.end(), [&](const ManifestKind& k) { return k.kind == kind; });
@@ -170,7 +176,8 @@ Result<Document> ParseDocument(Filler& filler, const YAML::Node& node, const std
 Result<std::vector<Document>> ParseManifest(const std::string& file, const std::string& text,
                                             const std::vector<ManifestKind>& kinds) {
   if (text.size() > kBytesMax) {
-    return InvalidArgument("INVALID_MANIFEST", fmt::format("{}: {} bytes; at most {} are read", file, text.size(), kBytesMax));
+    return InvalidArgument("INVALID_MANIFEST",
+                           fmt::format("{}: {} bytes; at most {} are read", file, text.size(), kBytesMax));
   }
   Filler filler(file);
   std::vector<Document> documents;

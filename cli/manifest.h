@@ -6,8 +6,8 @@
 //   spec:
 //     region: regions/ke-1
 //
-// Field names are those of the API in lowerCamelCase. Unknown fields, wrong types and values outside an enum are refused with file,
-// line and field. At most 1 MiB, 256 documents, nesting 16.
+// Field names are those of the API in lowerCamelCase. Unknown fields, wrong types and values outside an enum are
+// refused with file, line and field. At most 1 MiB, 256 documents, nesting 16.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -27,8 +27,9 @@ struct Document {
   std::unique_ptr<google::protobuf::Message> resource;
 };
 
-// `make(kind)` gives an empty message of the kind whose field `spec_field(kind)` (or the message itself, when that is empty) is filled
-// from `spec`; nullptr for an unknown kind. `name` is set from metadata.name. INVALID_ARGUMENT / INVALID_MANIFEST.
+// `make(kind)` gives an empty message of the kind whose field `spec_field(kind)` (or the message itself, when that is
+// empty) is filled from `spec`; nullptr for an unknown kind. `name` is set from metadata.name. INVALID_ARGUMENT /
+// INVALID_MANIFEST.
 struct ManifestKind {
   std::string kind;
   const google::protobuf::Message* prototype;

@@ -59,7 +59,8 @@ spec:
 
 TEST(ParseManifest, NamesTheLineAndTheKnownFieldsOfAnUnknownField) {
   const std::string complaint = Complaint(std::string(kInstance) + "  regoin: regions/ke-1\n");
-  EXPECT_TRUE(complaint.starts_with("m.yaml:8: spec.regoin: unknown field; known are listing, variant, region")) << complaint;
+  EXPECT_TRUE(complaint.starts_with("m.yaml:8: spec.regoin: unknown field; known are listing, variant, region"))
+      << complaint;
 }
 
 TEST(ParseManifest, RefusesWhatIsNotOfTheFieldsType) {
@@ -67,7 +68,8 @@ TEST(ParseManifest, RefusesWhatIsNotOfTheFieldsType) {
             "m.yaml:8: spec.contextTokens: 'many' is not a whole number of the right size");
   EXPECT_EQ(Complaint(std::string(kInstance) + "  contextTokens: 99999999999\n"),
             "m.yaml:8: spec.contextTokens: '99999999999' is not a whole number of the right size");
-  EXPECT_EQ(Complaint(std::string(kInstance) + "  region: [a, b]\n"), "m.yaml:8: spec.region: a single value is expected here");
+  EXPECT_EQ(Complaint(std::string(kInstance) + "  region: [a, b]\n"),
+            "m.yaml:8: spec.region: a single value is expected here");
   EXPECT_EQ(Complaint(std::string(kInstance) + "  replicas: 3\n"), "m.yaml:8: spec.replicas: stands here twice");
 }
 
@@ -79,7 +81,8 @@ TEST(ParseManifest, ListsTheValuesOfAnEnum) {
 TEST(ParseManifest, RefusesUnknownKindsVersionsAndTopLevelFields) {
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instanze\nmetadata: {name: n}\n"),
             "m.yaml:1: kind: 'Instanze' is none of Listing, Instance");
-  EXPECT_EQ(Complaint("apiVersion: v2\nkind: Instance\nmetadata: {name: n}\n"), "m.yaml:1: apiVersion: allod/v1 is expected");
+  EXPECT_EQ(Complaint("apiVersion: v2\nkind: Instance\nmetadata: {name: n}\n"),
+            "m.yaml:1: apiVersion: allod/v1 is expected");
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nmetadata: {name: n}\nspce: {}\n"),
             "m.yaml:4: spce: unknown field; known are apiVersion, kind, metadata, spec");
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nmetadata: {}\n"), "m.yaml:3: metadata.name is required");

@@ -1,7 +1,5 @@
 // Waiting for long-running operations.
 
-#include <fmt/format.h>
-
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "cli/connections.h"
@@ -18,7 +16,7 @@ using google::longrunning::Operations;
 // What the operation says of itself, whichever service it is of.
 void ShowMetadata(const Operation& operation, Progress& progress) {
   if (catalog::v1::JobMetadata job; operation.metadata().UnpackTo(&job)) {
-    progress.Show(fmt::format("{} {:.0f} %", job.phase().empty() ? "waiting" : job.phase(), job.progress() * 100), job.progress());
+    progress.Show(job.phase().empty() ? "waiting" : job.phase(), job.progress());
   } else if (scheduling::v1::InstanceOperationMetadata instance; operation.metadata().UnpackTo(&instance)) {
     progress.Show(instance.phase(), -1);
   }

@@ -31,19 +31,27 @@ std::string One(const Message& message, const FieldDescriptor* field, int index)
     case FieldDescriptor::CPPTYPE_STRING:
       return repeated ? reflection->GetRepeatedString(message, field, index) : reflection->GetString(message, field);
     case FieldDescriptor::CPPTYPE_INT32:
-      return fmt::to_string(repeated ? reflection->GetRepeatedInt32(message, field, index) : reflection->GetInt32(message, field));
+      return fmt::to_string(repeated ? reflection->GetRepeatedInt32(message, field, index)
+                                     : reflection->GetInt32(message, field));
     case FieldDescriptor::CPPTYPE_INT64:
-      return fmt::to_string(repeated ? reflection->GetRepeatedInt64(message, field, index) : reflection->GetInt64(message, field));
+      return fmt::to_string(repeated ? reflection->GetRepeatedInt64(message, field, index)
+                                     : reflection->GetInt64(message, field));
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return fmt::format("{:.4g}", repeated ? reflection->GetRepeatedDouble(message, field, index) : reflection->GetDouble(message, field));
+      return fmt::format("{:.4g}", repeated ? reflection->GetRepeatedDouble(message, field, index)
+                                            : reflection->GetDouble(message, field));
     case FieldDescriptor::CPPTYPE_BOOL:
-      return (repeated ? reflection->GetRepeatedBool(message, field, index) : reflection->GetBool(message, field)) ? "yes" : "no";
+      return (repeated ? reflection->GetRepeatedBool(message, field, index) : reflection->GetBool(message, field))
+                 ? "yes"
+                 : "no";
     case FieldDescriptor::CPPTYPE_ENUM:
-      return EnumText(repeated ? reflection->GetRepeatedEnum(message, field, index) : reflection->GetEnum(message, field));
+      return EnumText(repeated ? reflection->GetRepeatedEnum(message, field, index)
+                               : reflection->GetEnum(message, field));
     case FieldDescriptor::CPPTYPE_MESSAGE: {
-      const Message& child = repeated ? reflection->GetRepeatedMessage(message, field, index) : reflection->GetMessage(message, field);
+      const Message& child =
+          repeated ? reflection->GetRepeatedMessage(message, field, index) : reflection->GetMessage(message, field);
       if (const auto* time = dynamic_cast<const google::protobuf::Timestamp*>(&child)) {
-        return !repeated && !reflection->HasField(message, field) ? "" : google::protobuf::util::TimeUtil::ToString(*time);
+        return !repeated && !reflection->HasField(message, field) ? ""
+                                                                  : google::protobuf::util::TimeUtil::ToString(*time);
       }
       return child.ShortDebugString();
     }
@@ -58,7 +66,8 @@ std::string FieldText(const Message& message, const std::string& path) {
   const auto dot = path.find('.');
   const auto* field = message.GetDescriptor()->FindFieldByName(path.substr(0, dot));
   if (field == nullptr) return "";
-  if (dot != std::string::npos) return FieldText(message.GetReflection()->GetMessage(message, field), path.substr(dot + 1));
+  if (dot != std::string::npos)
+    return FieldText(message.GetReflection()->GetMessage(message, field), path.substr(dot + 1));
   if (!field->is_repeated()) return One(message, field, -1);
   std::string joined;
   for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {

@@ -1,5 +1,5 @@
-// Shows how far long work is: one line that is rewritten on a terminal, a line at each change of phase elsewhere. On standard error, so
-// that standard output stays clean for data.
+// Shows how far long work is: one line that is rewritten on a terminal, a line at each change of phase elsewhere. On
+// standard error, so that standard output stays clean for data.
 #pragma once
 
 #include <chrono>

@@ -62,7 +62,8 @@ auto Getter(const char* service, grpc::Status (Service::Stub::*method)(grpc::Cli
 
 // list(), by a ListX method, page by page.
 template <typename Service, typename Req, typename Resp, typename Items>
-auto Lister(const char* service, grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*), Items items) {
+auto Lister(const char* service, grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*),
+            Items items) {
   return [=](const StateDir& state, const std::string& parent) -> Result<std::vector<MessagePtr>> {
     const auto stub = Connect<Service>(state, service);
     Req request;
@@ -85,12 +86,17 @@ ResourceKind TenantKind() {
   return {.kind = "Tenant",
           .plural = "tenants",
           .pattern = "tenants/*",
-          .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"CURRENCY", "currency_code"}, {"RESIDENCY", "residency"}, {"STATE", "state"}},
+          .columns = {{"NAME", "name"},
+                      {"DISPLAY NAME", "display_name"},
+                      {"CURRENCY", "currency_code"},
+                      {"RESIDENCY", "residency"},
+                      {"STATE", "state"}},
           .prototype = &tenancy::Tenant::default_instance(),
           .spec_fields = {"display_name", "currency_code", "residency"},
           .get = Getter<tenancy::TenantService>("tenancy", &tenancy::TenantService::Stub::GetTenant),
-          .list = Lister<tenancy::TenantService>("tenancy", &tenancy::TenantService::Stub::ListTenants,
-                                                 [](const auto& page) -> const auto& { return page.tenants(); }),
+          .list = Lister<tenancy::TenantService>(
+              "tenancy", &tenancy::TenantService::Stub::ListTenants,
+              [](const auto& page) -> const auto& { return page.tenants(); }),
           .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
             tenancy::CreateTenantRequest request;
             *request.mutable_tenant() = dynamic_cast<const tenancy::Tenant&>(wanted);
@@ -110,8 +116,9 @@ ResourceKind ProjectKind() {
           .prototype = &tenancy::Project::default_instance(),
           .spec_fields = {"display_name"},
           .get = Getter<tenancy::ProjectService>("tenancy", &tenancy::ProjectService::Stub::GetProject),
-          .list = Lister<tenancy::ProjectService>("tenancy", &tenancy::ProjectService::Stub::ListProjects,
-                                                  [](const auto& page) -> const auto& { return page.projects(); }),
+          .list = Lister<tenancy::ProjectService>(
+              "tenancy", &tenancy::ProjectService::Stub::ListProjects,
+              [](const auto& page) -> const auto& { return page.projects(); }),
           .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
             tenancy::CreateProjectRequest request;
             *request.mutable_project() = dynamic_cast<const tenancy::Project&>(wanted);
@@ -124,20 +131,22 @@ ResourceKind ProjectKind() {
 }
 
 ResourceKind ApiKeyKind() {
-  return {.kind = "ApiKey",
-          .plural = "apiKeys",
-          .pattern = "tenants/*/projects/*/apiKeys/*",
-          .parent_pattern = "tenants/*/projects/*",
-          .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"REVOKED", "revoke_time"}},
-          .prototype = &tenancy::ApiKey::default_instance(),
-          .list = Lister<tenancy::ApiKeyService>("tenancy", &tenancy::ApiKeyService::Stub::ListApiKeys,
-                                                 [](const auto& page) -> const auto& { return page.api_keys(); }),
-          .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<Change> {
-            tenancy::RevokeApiKeyRequest request;
-            request.set_name(name);
-            const auto stub = Connect<tenancy::ApiKeyService>(state, "tenancy");
-            return Done(Ask(*stub, &tenancy::ApiKeyService::Stub::RevokeApiKey, request));
-          }};
+  return {
+      .kind = "ApiKey",
+      .plural = "apiKeys",
+      .pattern = "tenants/*/projects/*/apiKeys/*",
+      .parent_pattern = "tenants/*/projects/*",
+      .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"REVOKED", "revoke_time"}},
+      .prototype = &tenancy::ApiKey::default_instance(),
+      .list = Lister<tenancy::ApiKeyService>(
+          "tenancy", &tenancy::ApiKeyService::Stub::ListApiKeys,
+          [](const auto& page) -> const auto& { return page.api_keys(); }),
+      .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<Change> {
+        tenancy::RevokeApiKeyRequest request;
+        request.set_name(name);
+        const auto stub = Connect<tenancy::ApiKeyService>(state, "tenancy");
+        return Done(Ask(*stub, &tenancy::ApiKeyService::Stub::RevokeApiKey, request));
+      }};
 }
 
 ResourceKind BillingAccountKind() {
@@ -151,10 +160,15 @@ ResourceKind BillingAccountKind() {
   return {.kind = "BillingAccount",
           .plural = "billingAccounts",
           .pattern = "tenants/*/billingAccount",
-          .columns = {{"NAME", "name"}, {"CURRENCY", "currency_code"}, {"CREDIT LIMIT", "credit_limit"}, {"POSTED", "posted.amount"}, {"HELD", "held.amount"}},
+          .columns = {{"NAME", "name"},
+                      {"CURRENCY", "currency_code"},
+                      {"CREDIT LIMIT", "credit_limit"},
+                      {"POSTED", "posted.amount"},
+                      {"HELD", "held.amount"}},
           .prototype = &billing::BillingAccount::default_instance(),
           .spec_fields = {"currency_code", "credit_limit"},
-          .get = Getter<billing::BillingAccountService>("billing", &billing::BillingAccountService::Stub::GetBillingAccount),
+          .get = Getter<billing::BillingAccountService>("billing",
+                                                        &billing::BillingAccountService::Stub::GetBillingAccount),
           .create = set,
           .update = [set](const StateDir& state, const Message&, const Message& wanted, const std::string& request_id) {
             return set(state, wanted, request_id);
@@ -167,8 +181,9 @@ ResourceKind PublisherKind() {
           .pattern = "publishers/*",
           .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
           .prototype = &catalog::Publisher::default_instance(),
-          .list = Lister<catalog::PublisherService>("catalog", &catalog::PublisherService::Stub::ListPublishers,
-                                                    [](const auto& page) -> const auto& { return page.publishers(); })};
+          .list = Lister<catalog::PublisherService>(
+              "catalog", &catalog::PublisherService::Stub::ListPublishers,
+              [](const auto& page) -> const auto& { return page.publishers(); })};
 }
 
 ResourceKind ModelKind() {
@@ -178,8 +193,9 @@ ResourceKind ModelKind() {
           .columns = {{"NAME", "name"}, {"PUBLISHER", "publisher"}, {"DISPLAY NAME", "display_name"}},
           .prototype = &catalog::Model::default_instance(),
           .get = Getter<catalog::ModelService>("catalog", &catalog::ModelService::Stub::GetModel),
-          .list = Lister<catalog::ModelService>("catalog", &catalog::ModelService::Stub::ListModels,
-                                                [](const auto& page) -> const auto& { return page.models(); })};
+          .list = Lister<catalog::ModelService>(
+              "catalog", &catalog::ModelService::Stub::ListModels,
+              [](const auto& page) -> const auto& { return page.models(); })};
 }
 
 ResourceKind VersionKind() {
@@ -187,11 +203,16 @@ ResourceKind VersionKind() {
           .plural = "versions",
           .pattern = "models/*/versions/*",
           .parent_pattern = "models/*",
-          .columns = {{"NAME", "name"}, {"ARCHITECTURE", "architecture"}, {"PARAMETERS", "parameter_count"}, {"CONTEXT", "trained_context_tokens"}, {"LICENSE", "license"}},
+          .columns = {{"NAME", "name"},
+                      {"ARCHITECTURE", "architecture"},
+                      {"PARAMETERS", "parameter_count"},
+                      {"CONTEXT", "trained_context_tokens"},
+                      {"LICENSE", "license"}},
           .prototype = &catalog::Version::default_instance(),
           .get = Getter<catalog::ModelService>("catalog", &catalog::ModelService::Stub::GetVersion),
-          .list = Lister<catalog::ModelService>("catalog", &catalog::ModelService::Stub::ListVersions,
-                                                [](const auto& page) -> const auto& { return page.versions(); })};
+          .list = Lister<catalog::ModelService>(
+              "catalog", &catalog::ModelService::Stub::ListVersions,
+              [](const auto& page) -> const auto& { return page.versions(); })};
 }
 
 ResourceKind VariantKind() {
@@ -199,24 +220,35 @@ ResourceKind VariantKind() {
           .plural = "variants",
           .pattern = "models/*/versions/*/variants/*",
           .parent_pattern = "models/*/versions/*",
-          .columns = {{"NAME", "name"}, {"BYTES", "artifact_bytes"}, {"BITS/WEIGHT", "quality.bits_per_weight"}, {"PERPLEXITY", "quality.perplexity"},
-                      {"MEAN KLD", "quality.mean_kl_divergence"}, {"TOP-1 SAME", "quality.top1_agreement"}, {"DECODE TOK/S", "quality.decode_tokens_per_second"}},
+          .columns = {{"NAME", "name"},
+                      {"BYTES", "artifact_bytes"},
+                      {"BITS/WEIGHT", "quality.bits_per_weight"},
+                      {"PERPLEXITY", "quality.perplexity"},
+                      {"MEAN KLD", "quality.mean_kl_divergence"},
+                      {"TOP-1 SAME", "quality.top1_agreement"},
+                      {"DECODE TOK/S", "quality.decode_tokens_per_second"}},
           .prototype = &catalog::Variant::default_instance(),
           .get = Getter<catalog::ModelService>("catalog", &catalog::ModelService::Stub::GetVariant),
-          .list = Lister<catalog::ModelService>("catalog", &catalog::ModelService::Stub::ListVariants,
-                                                [](const auto& page) -> const auto& { return page.variants(); })};
+          .list = Lister<catalog::ModelService>(
+              "catalog", &catalog::ModelService::Stub::ListVariants,
+              [](const auto& page) -> const auto& { return page.variants(); })};
 }
 
 ResourceKind ListingKind() {
   return {.kind = "Listing",
           .plural = "listings",
           .pattern = "listings/*",
-          .columns = {{"NAME", "name"}, {"VERSION", "version"}, {"TERMS", "license_terms"}, {"TERRITORY", "territory"}, {"STATE", "state"}},
+          .columns = {{"NAME", "name"},
+                      {"VERSION", "version"},
+                      {"TERMS", "license_terms"},
+                      {"TERRITORY", "territory"},
+                      {"STATE", "state"}},
           .prototype = &catalog::Listing::default_instance(),
           .spec_fields = {"version", "display_name", "license_terms", "territory", "prices"},
           .get = Getter<catalog::ListingService>("catalog", &catalog::ListingService::Stub::GetListing),
-          .list = Lister<catalog::ListingService>("catalog", &catalog::ListingService::Stub::ListListings,
-                                                  [](const auto& page) -> const auto& { return page.listings(); }),
+          .list = Lister<catalog::ListingService>(
+              "catalog", &catalog::ListingService::Stub::ListListings,
+              [](const auto& page) -> const auto& { return page.listings(); }),
           .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
             catalog::CreateListingRequest request;
             *request.mutable_listing() = dynamic_cast<const catalog::Listing&>(wanted);
@@ -229,53 +261,65 @@ ResourceKind ListingKind() {
 
 ResourceKind InstanceKind() {
   using Service = scheduling::InstanceService;
-  return {.kind = "Instance",
-          .plural = "instances",
-          .pattern = "tenants/*/projects/*/instances/*",
-          .parent_pattern = "tenants/*/projects/*",
-          .columns = {{"NAME", "name"}, {"VARIANT", "spec.variant"}, {"REGION", "spec.region"}, {"STATE", "status.state"},
-                      {"READY", "status.ready_replicas"}, {"MESSAGE", "status.message"}},
-          .prototype = &scheduling::Instance::default_instance(),
-          .spec_field = "spec",
-          .spec_fields = {"spec"},
-          .get = Getter<Service>("scheduling", &Service::Stub::GetInstance),
-          .list = Lister<Service>("scheduling", &Service::Stub::ListInstances,
-                                  [](const auto& page) -> const auto& { return page.instances(); }),
-          .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
-            scheduling::CreateInstanceRequest request;
-            *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
-            request.set_parent(ParentOf(request.instance().name()));
-            request.set_instance_id(LastSegment(request.instance().name()));
-            request.set_request_id(request_id);
-            const auto stub = Connect<Service>(state, "scheduling");
-            return Started("scheduling", Ask(*stub, &Service::Stub::CreateInstance, request));
-          },
-          .update = [](const StateDir& state, const Message& current, const Message& wanted,
-                       const std::string& request_id) -> Result<Change> {
-            scheduling::UpdateInstanceRequest request;
-            *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
-            request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
-            request.set_request_id(request_id);
-            const auto stub = Connect<Service>(state, "scheduling");
-            return Started("scheduling", Ask(*stub, &Service::Stub::UpdateInstance, request));
-          },
-          .remove = [](const StateDir& state, const std::string& name, const std::string& request_id) -> Result<Change> {
-            scheduling::DeleteInstanceRequest request;
-            request.set_name(name);
-            request.set_request_id(request_id);
-            const auto stub = Connect<Service>(state, "scheduling");
-            return Started("scheduling", Ask(*stub, &Service::Stub::DeleteInstance, request));
-          }};
+  return {
+      .kind = "Instance",
+      .plural = "instances",
+      .pattern = "tenants/*/projects/*/instances/*",
+      .parent_pattern = "tenants/*/projects/*",
+      .columns = {{"NAME", "name"},
+                  {"VARIANT", "spec.variant"},
+                  {"REGION", "spec.region"},
+                  {"STATE", "status.state"},
+                  {"READY", "status.ready_replicas"},
+                  {"MESSAGE", "status.message"}},
+      .prototype = &scheduling::Instance::default_instance(),
+      .spec_field = "spec",
+      .spec_fields = {"spec"},
+      .get = Getter<Service>("scheduling", &Service::Stub::GetInstance),
+      .list = Lister<Service>(
+          "scheduling", &Service::Stub::ListInstances,
+          [](const auto& page) -> const auto& { return page.instances(); }),
+      .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+        scheduling::CreateInstanceRequest request;
+        *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+        request.set_parent(ParentOf(request.instance().name()));
+        request.set_instance_id(LastSegment(request.instance().name()));
+        request.set_request_id(request_id);
+        const auto stub = Connect<Service>(state, "scheduling");
+        return Started("scheduling", Ask(*stub, &Service::Stub::CreateInstance, request));
+      },
+      .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                   const std::string& request_id) -> Result<Change> {
+        scheduling::UpdateInstanceRequest request;
+        *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+        request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
+        request.set_request_id(request_id);
+        const auto stub = Connect<Service>(state, "scheduling");
+        return Started("scheduling", Ask(*stub, &Service::Stub::UpdateInstance, request));
+      },
+      .remove = [](const StateDir& state, const std::string& name, const std::string& request_id) -> Result<Change> {
+        scheduling::DeleteInstanceRequest request;
+        request.set_name(name);
+        request.set_request_id(request_id);
+        const auto stub = Connect<Service>(state, "scheduling");
+        return Started("scheduling", Ask(*stub, &Service::Stub::DeleteInstance, request));
+      }};
 }
 
 ResourceKind NodeKind() {
   return {.kind = "Node",
           .plural = "nodes",
           .pattern = "nodes/*",
-          .columns = {{"NAME", "name"}, {"REGION", "region"}, {"STATE", "state"}, {"WORKERS", "worker_count"}, {"MEMORY", "capacity.memory_bytes"}, {"ALLOCATED", "allocated.memory_bytes"}},
+          .columns = {{"NAME", "name"},
+                      {"REGION", "region"},
+                      {"STATE", "state"},
+                      {"WORKERS", "worker_count"},
+                      {"MEMORY", "capacity.memory_bytes"},
+                      {"ALLOCATED", "allocated.memory_bytes"}},
           .prototype = &scheduling::Node::default_instance(),
-          .list = Lister<scheduling::NodeService>("scheduling", &scheduling::NodeService::Stub::ListNodes,
-                                                  [](const auto& page) -> const auto& { return page.nodes(); })};
+          .list = Lister<scheduling::NodeService>(
+              "scheduling", &scheduling::NodeService::Stub::ListNodes,
+              [](const auto& page) -> const auto& { return page.nodes(); })};
 }
 
 ResourceKind RegionKind() {
@@ -284,15 +328,17 @@ ResourceKind RegionKind() {
           .pattern = "regions/*",
           .columns = {{"NAME", "name"}, {"JURISDICTION", "jurisdiction"}},
           .prototype = &scheduling::Region::default_instance(),
-          .list = Lister<scheduling::NodeService>("scheduling", &scheduling::NodeService::Stub::ListRegions,
-                                                  [](const auto& page) -> const auto& { return page.regions(); })};
+          .list = Lister<scheduling::NodeService>(
+              "scheduling", &scheduling::NodeService::Stub::ListRegions,
+              [](const auto& page) -> const auto& { return page.regions(); })};
 }
 
 }  // namespace
 
 const std::vector<ResourceKind>& ResourceKinds() {
-  static const auto* kinds = new std::vector<ResourceKind>{TenantKind(),  ProjectKind(), ApiKeyKind(),  BillingAccountKind(), PublisherKind(), ModelKind(),
-                                                           VersionKind(), VariantKind(), ListingKind(), InstanceKind(),       NodeKind(),      RegionKind()};
+  static const auto* kinds = new std::vector<ResourceKind>{
+      TenantKind(),  ProjectKind(), ApiKeyKind(),  BillingAccountKind(), PublisherKind(), ModelKind(),
+      VersionKind(), VariantKind(), ListingKind(), InstanceKind(),       NodeKind(),      RegionKind()};
   return *kinds;
 }
 

@@ -1,5 +1,5 @@
-// The kinds of resource that the command line knows: how each is read, listed, created and changed. `apply`, `get`, `describe` and
-// `delete` are written once over this table.
+// The kinds of resource that the command line knows: how each is read, listed, created and changed. `apply`, `get`,
+// `describe` and `delete` are written once over this table.
 #pragma once
 
 #include <google/longrunning/operations.pb.h>
@@ -24,10 +24,10 @@ struct Change {
 };
 
 struct ResourceKind {
-  std::string kind;      // "Instance"
-  std::string plural;    // "instances", as in `allod get instances`
-  std::string pattern;   // of its names
-  std::string parent_pattern;  // of what it is listed under; empty: nothing
+  std::string kind;                                          // "Instance"
+  std::string plural;                                        // "instances", as in `allod get instances`
+  std::string pattern;                                       // of its names
+  std::string parent_pattern;                                // of what it is listed under; empty: nothing
   std::vector<std::pair<std::string, std::string>> columns;  // heading, field path
   const google::protobuf::Message* prototype;
   // Manifests: the field that `spec` fills; empty: the resource itself. Not applied at all when `create` is empty.
@@ -37,7 +37,8 @@ struct ResourceKind {
 
   std::function<Result<MessagePtr>(const StateDir&, const std::string& name)> get;
   std::function<Result<std::vector<MessagePtr>>(const StateDir&, const std::string& parent)> list;
-  std::function<Result<Change>(const StateDir&, const google::protobuf::Message&, const std::string& request_id)> create;
+  std::function<Result<Change>(const StateDir&, const google::protobuf::Message&, const std::string& request_id)>
+      create;
   // Empty: what exists with other content is refused.
   std::function<Result<Change>(const StateDir&, const google::protobuf::Message& current,
                                const google::protobuf::Message& wanted, const std::string& request_id)>
@@ -49,8 +50,8 @@ const std::vector<ResourceKind>& ResourceKinds();
 // By kind, plural or singular in any case. INVALID_ARGUMENT / UNKNOWN_KIND lists the known ones.
 Result<const ResourceKind*> FindKind(const std::string& text);
 
-// Waits for a started change and shows its progress; returns at once when there is nothing to wait for. The error of a failed operation is
-// returned.
+// Waits for a started change and shows its progress; returns at once when there is nothing to wait for. The error of a
+// failed operation is returned.
 Status WaitForChange(const StateDir& state, const Change& change, const std::string& what);
 
 }  // namespace allod::cli

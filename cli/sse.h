@@ -1,4 +1,5 @@
-// Reads server-sent events (WHATWG HTML, section 9.2) as they arrive in pieces. Only `data` matters here; comments are skipped.
+// Reads server-sent events (WHATWG HTML, section 9.2) as they arrive in pieces. Only `data` matters here; comments are
+// skipped.
 #pragma once
 
 #include <string>

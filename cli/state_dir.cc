@@ -43,9 +43,10 @@ Result<StateDir> StateDir::Resolve(const std::string& given) {
   root = std::filesystem::absolute(root, ec).lexically_normal();
   if (root.filename().empty()) root = root.parent_path();
   if (root.string().size() > kRootBytesMax) {
-    return InvalidArgument("STATE_PATH_TOO_LONG",
-                           fmt::format("--state {}: {} bytes; at most {} are possible, because Unix sockets lie below it",
-                                       root.string(), root.string().size(), kRootBytesMax));
+    return InvalidArgument(
+        "STATE_PATH_TOO_LONG",
+        fmt::format("--state {}: {} bytes; at most {} are possible, because Unix sockets lie below it", root.string(),
+                    root.string().size(), kRootBytesMax));
   }
   return StateDir(root);
 }
@@ -55,8 +56,8 @@ Status StateDir::Create() const {
     std::error_code ec;
     std::filesystem::create_directories(dir, ec);
     if (ec || ::chmod(dir.c_str(), mode) != 0) {
-      return FailedPrecondition("STATE_NOT_WRITABLE",
-                                fmt::format("cannot make {}: {}", dir.string(), ec ? ec.message() : std::strerror(errno)));
+      return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot make {}: {}", dir.string(),
+                                                                  ec ? ec.message() : std::strerror(errno)));
     }
     return {};
   };
@@ -71,7 +72,8 @@ Status StateDir::Create() const {
 Result<std::string> StateDir::HttpBase() const {
   const auto text = ReadFile(config("gateway"));
   if (!text) {
-    return FailedPrecondition("NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`", root_.string(), root_.string()));
+    return FailedPrecondition(
+        "NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`", root_.string(), root_.string()));
   }
   const auto json = nlohmann::json::parse(*text, nullptr, false);
   if (!json.is_object() || !json.contains("http_listen")) return Internal(config("gateway").string() + " is damaged");
@@ -84,7 +86,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path) {
   const auto size = std::filesystem::file_size(path, ec);
   if (ec) return NotFound(fmt::format("cannot read {}: {}", path.string(), ec.message()));
   if (size > kBytesMax) {
-    return InvalidArgument("FILE_TOO_LARGE", fmt::format("{} has {} bytes; at most {} are read", path.string(), size, kBytesMax));
+    return InvalidArgument("FILE_TOO_LARGE",
+                           fmt::format("{} has {} bytes; at most {} are read", path.string(), size, kBytesMax));
   }
   std::ifstream in(path, std::ios::binary);
   std::ostringstream out;

@@ -1,4 +1,5 @@
-// Where everything of one installation lies: `allod up --state DIR` and every other command agree on it through this class.
+// Where everything of one installation lies: `allod up --state DIR` and every other command agree on it through this
+// class.
 //
 //   DIR/
 //     allod.lock   held by the running supervisor; its process id is the content
@@ -18,8 +19,8 @@ namespace allod::cli {
 
 class StateDir {
  public:
-  // `given`, else $ALLOD_STATE, else /var/lib/allod for root, else $XDG_STATE_HOME/allod or ~/.local/state/allod. Absolute.
-  // INVALID_ARGUMENT / STATE_PATH_TOO_LONG when Unix sockets would not fit (they are limited to 107 bytes).
+  // `given`, else $ALLOD_STATE, else /var/lib/allod for root, else $XDG_STATE_HOME/allod or ~/.local/state/allod.
+  // Absolute. INVALID_ARGUMENT / STATE_PATH_TOO_LONG when Unix sockets would not fit (they are limited to 107 bytes).
   static Result<StateDir> Resolve(const std::string& given);
   // Makes the directories with their modes.
   Status Create() const;

@@ -21,10 +21,12 @@ namespace catalog = allod::catalog::v1;
 using google::longrunning::Operation;
 
 class Tenants final : public tenancy::TenantService::Service {
-  grpc::Status GetTenant(grpc::ServerContext* context, const tenancy::GetTenantRequest* request, tenancy::Tenant* response) override {
+  grpc::Status GetTenant(grpc::ServerContext* context, const tenancy::GetTenantRequest* request,
+                         tenancy::Tenant* response) override {
     return Handle("test.GetTenant", context, request, response, [&](const Caller& caller) -> Result<tenancy::Tenant> {
       ALLOD_CHECK_OK(RequireOperator(caller));
-      if (request->name() != "tenants/ke") return Fail(Code::kNotFound, "NO_SUCH_TENANT", request->name() + " does not exist");
+      if (request->name() != "tenants/ke")
+        return Fail(Code::kNotFound, "NO_SUCH_TENANT", request->name() + " does not exist");
       tenancy::Tenant tenant;
       tenant.set_name(request->name());
       return tenant;
@@ -52,7 +54,8 @@ class Artifacts final : public catalog::ArtifactService::Service {
   grpc::Status UploadArtifact(grpc::ServerContext*, grpc::ServerReader<catalog::UploadArtifactRequest>* reader,
                               catalog::Artifact* response) override {
     std::int64_t bytes = 0;
-    for (catalog::UploadArtifactRequest part; reader->Read(&part);) bytes += static_cast<std::int64_t>(part.data().size());
+    for (catalog::UploadArtifactRequest part; reader->Read(&part);)
+      bytes += static_cast<std::int64_t>(part.data().size());
     response->set_bytes(bytes);
     return grpc::Status::OK;
   }
@@ -63,7 +66,8 @@ class NamedOperations final : public google::longrunning::Operations::Service {
   explicit NamedOperations(std::string owner) : owner_(std::move(owner)) {}
 
  private:
-  grpc::Status GetOperation(grpc::ServerContext*, const google::longrunning::GetOperationRequest* request, Operation* response) override {
+  grpc::Status GetOperation(grpc::ServerContext*, const google::longrunning::GetOperationRequest* request,
+                            Operation* response) override {
     response->set_name(owner_ + " has " + request->name());
     return grpc::Status::OK;
   }
@@ -81,7 +85,8 @@ class GrpcProxyTest : public ::testing::Test {
     start("tenancy", {&tenants_, &keys_});
     start("catalog", {&artifacts_, &catalog_operations_});
     start("scheduling", {&scheduling_operations_});
-    proxy_ = std::make_unique<GrpcProxy>(ProxyTargets{Target("tenancy"), Target("catalog"), Target("billing"), Target("scheduling")});
+    proxy_ = std::make_unique<GrpcProxy>(
+        ProxyTargets{Target("tenancy"), Target("catalog"), Target("billing"), Target("scheduling")});
     auto server = Server::Start({.listen = Target("proxy")}, {}, proxy_.get());
     ASSERT_TRUE(server) << server.error().message;
     front_ = *std::move(server);
@@ -105,7 +110,9 @@ TEST_F(GrpcProxyTest, PassesCallsWithTheirCallerAndErrorsWithTheirReason) {
   const auto stub = tenancy::TenantService::NewStub(channel_);
   tenancy::GetTenantRequest request;
   request.set_name("tenants/ke");
-  const auto ask = [&](const Caller& caller) { return Call(*stub, &tenancy::TenantService::Stub::GetTenant, request, caller, std::chrono::seconds(5)); };
+  const auto ask = [&](const Caller& caller) {
+    return Call(*stub, &tenancy::TenantService::Stub::GetTenant, request, caller, std::chrono::seconds(5));
+  };
   const auto found = ask(Caller::Operator());
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->name(), "tenants/ke");
@@ -142,7 +149,8 @@ TEST_F(GrpcProxyTest, FindsTheOwnerOfAnOperationByItsName) {
   const auto owner = [&](const std::string& name) {
     google::longrunning::GetOperationRequest request;
     request.set_name(name);
-    const auto found = Call(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(), std::chrono::seconds(5));
+    const auto found = Call(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
+                            std::chrono::seconds(5));
     return found ? found->name() : found.error().message;
   };
   EXPECT_EQ(owner("tenants/ke/operations/1"), "scheduling has tenants/ke/operations/1");
@@ -155,12 +163,14 @@ TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {
   servers_[0]->Stop(std::chrono::milliseconds(0));
   servers_.erase(servers_.begin());
   const auto tenants = tenancy::TenantService::NewStub(channel_);
-  const auto away = Call(*tenants, &tenancy::TenantService::Stub::GetTenant, tenancy::GetTenantRequest(), Caller::Operator(), std::chrono::seconds(5));
+  const auto away = Call(*tenants, &tenancy::TenantService::Stub::GetTenant, tenancy::GetTenantRequest(),
+                         Caller::Operator(), std::chrono::seconds(5));
   EXPECT_EQ(away.error().code, Code::kUnavailable);
   const auto operations = google::longrunning::Operations::NewStub(channel_);
   google::longrunning::GetOperationRequest request;
   request.set_name("operations/1");
-  EXPECT_TRUE(Call(*operations, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(), std::chrono::seconds(5)));
+  EXPECT_TRUE(Call(*operations, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
+                   std::chrono::seconds(5)));
 }
 
 }  // namespace

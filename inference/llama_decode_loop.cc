@@ -72,7 +72,7 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
                 fmt::format("no context of {} sequences of {} tokens each could be made; choose fewer or smaller ones",
                             options.max_sequences, options.context_tokens));
   }
-  loop->threadpool_ = MakeThreadpool(options.threads);
+  loop->threadpool_ = MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());
   }

@@ -28,6 +28,7 @@ struct EngineOptions {
       0;  // of one sequence, prompt and answer together; 0, or more than it: what the model was trained for
   std::int32_t max_sequences = 4;  // decoded together; 1 to 256
   std::int32_t threads = 0;        // 0: SuitableThreads of the model
+  std::uint32_t poll = 0;          // how long idle compute threads spin, in ggml's units; 0: they sleep at once
   std::int32_t queue_max = 64;     // requests that wait for a sequence
   // Prompts are processed in chunks that take about this long, so that running answers go on and a cancelled prompt
   // ends soon.

@@ -54,7 +54,7 @@ class BatchOwner {
 };
 
 std::unexpected<Error> NotGenerative(std::string_view architecture) {
-  return FailedPrecondition("NOT_A_GENERATIVE_MODEL",
+  return FailedPrecondition("MODEL_NOT_GENERATIVE",
                             fmt::format("`{}` is not a causal language model with a tokeniser: it cannot answer a "
                                         "prompt token by token, so it can be neither measured nor served",
                                         architecture));

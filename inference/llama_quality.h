@@ -30,7 +30,7 @@ struct Quality {
   int threads = 0;  // that computed
 };
 
-// FAILED_PRECONDITION / NOT_A_GENERATIVE_MODEL unless the model is a causal decoder with a tokeniser (encoders,
+// FAILED_PRECONDITION / MODEL_NOT_GENERATIVE unless the model is a causal decoder with a tokeniser (encoders,
 // diffusion models and rerankers are not).
 Status CheckGenerative(const llama_model& model);
 

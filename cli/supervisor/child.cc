@@ -47,7 +47,8 @@ struct StartFailure {
   if (!spec.bind_from.empty()) {
     if (::unshare(CLONE_NEWNS) != 0) FailStart(pipe, "unshare(mount namespace)");
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) FailStart(pipe, "mount(private)");
-    if (::mount(spec.bind_from.c_str(), spec.bind_to.c_str(), nullptr, MS_BIND, nullptr) != 0) FailStart(pipe, "mount(bind)");
+    if (::mount(spec.bind_from.c_str(), spec.bind_to.c_str(), nullptr, MS_BIND, nullptr) != 0)
+      FailStart(pipe, "mount(bind)");
   }
   if (spec.user) {
     if (::setgroups(0, nullptr) != 0) FailStart(pipe, "setgroups");

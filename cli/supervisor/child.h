@@ -29,8 +29,8 @@ struct ChildSpec {
   std::vector<std::string> argv;  // argv[0] is the absolute path of the executable
   std::filesystem::path log;      // standard output and error are appended
   std::optional<ServiceUser> user;
-  // Shows `bind_from` at `bind_to` in a mount namespace of the child's own. For a directory that the child's user cannot
-  // reach by its path, e.g. below root's home. Empty: nothing.
+  // Shows `bind_from` at `bind_to` in a mount namespace of the child's own. For a directory that the child's user
+  // cannot reach by its path, e.g. below root's home. Empty: nothing.
   std::filesystem::path bind_from;
   std::filesystem::path bind_to;
   int stop_signal = SIGTERM;
@@ -44,11 +44,12 @@ struct RunningChild {
   int pidfd = -1;
 };
 
-// Starts it. The calling thread must live as long as the child shall (PR_SET_PDEATHSIG). FAILED_PRECONDITION / CANNOT_START
-// with the step that failed.
+// Starts it. The calling thread must live as long as the child shall (PR_SET_PDEATHSIG). FAILED_PRECONDITION /
+// CANNOT_START with the step that failed.
 Result<RunningChild> StartChild(const ChildSpec& spec);
 
-// Runs a short program to its end, its output going to `spec.log`. FAILED_PRECONDITION / PROGRAM_FAILED with the last lines.
+// Runs a short program to its end, its output going to `spec.log`. FAILED_PRECONDITION / PROGRAM_FAILED with the last
+// lines.
 Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout);
 
 // The last `lines` lines of a log file, for messages.

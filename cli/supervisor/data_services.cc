@@ -29,26 +29,30 @@ bool CanReach(const ServiceUser& user, const fs::path& path) {
   return true;
 }
 
-// Makes `directory` the user's, 0700, and tells the path at which the user sees it: its own, or, where a parent is closed to
-// that user, a place in /run that the child's mount namespace shows it at.
+// Makes `directory` the user's, 0700, and tells the path at which the user sees it: its own, or, where a parent is
+// closed to that user, a place in /run that the child's mount namespace shows it at.
 Result<fs::path> GiveTo(const std::optional<ServiceUser>& user, const fs::path& directory) {
   std::error_code ec;
   fs::create_directories(directory, ec);
-  if (ec) return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot make {}: {}", directory.string(), ec.message()));
+  if (ec)
+    return FailedPrecondition("STATE_NOT_WRITABLE",
+                              fmt::format("cannot make {}: {}", directory.string(), ec.message()));
   ::chmod(directory.c_str(), 0700);
   if (!user) return directory;
   if (::chown(directory.c_str(), user->uid, user->gid) != 0) {
-    return FailedPrecondition("STATE_NOT_WRITABLE",
-                              fmt::format("cannot give {} to user {}: {}", directory.string(), user->name, std::strerror(errno)));
+    return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot give {} to user {}: {}", directory.string(),
+                                                                user->name, std::strerror(errno)));
   }
   if (CanReach(*user, directory)) return directory;
-  const fs::path seen = fs::path("/run") / fmt::format("allod-{:08x}", std::hash<std::string>{}(directory.string()) & 0xffffffffU);
+  const fs::path seen =
+      fs::path("/run") / fmt::format("allod-{:08x}", std::hash<std::string>{}(directory.string()) & 0xffffffffU);
   fs::create_directories(seen, ec);
   if (ec) {
-    return FailedPrecondition("STATE_NOT_REACHABLE",
-                              fmt::format("user {} cannot enter a parent of {}, and {} cannot be made ({}): choose another "
-                                          "--state DIR, e.g. /var/lib/allod",
-                                          user->name, directory.string(), seen.string(), ec.message()));
+    return FailedPrecondition(
+        "STATE_NOT_REACHABLE",
+        fmt::format("user {} cannot enter a parent of {}, and {} cannot be made ({}): choose another "
+                    "--state DIR, e.g. /var/lib/allod",
+                    user->name, directory.string(), seen.string(), ec.message()));
   }
   return seen;
 }
@@ -124,12 +128,13 @@ Status PostgresCluster::Initialise() const {
   const fs::path password = state_.postgres() / "tmp/owner_password";
   ALLOD_TRY(const std::string secret, ReadFile(state_.secret(PasswordName("allod_owner"))));
   ALLOD_CHECK_OK(WriteFile(password, secret));
-  if (user_ && ::chown(password.c_str(), user_->uid, user_->gid) != 0) return Internal("chown of the password file failed");
-  const Status made = RunToEnd(
-      Program("initdb", {"--pgdata", (seen_ / "data").string(), "--username=allod_owner", "--auth=scram-sha-256",
-                         "--pwfile=" + (seen_ / "tmp/owner_password").string(), "--encoding=UTF8", "--locale=C.UTF-8",
-                         "--no-instructions", "--data-checksums"}),
-      std::chrono::seconds(60));
+  if (user_ && ::chown(password.c_str(), user_->uid, user_->gid) != 0)
+    return Internal("chown of the password file failed");
+  const Status made =
+      RunToEnd(Program("initdb", {"--pgdata", (seen_ / "data").string(), "--username=allod_owner",
+                                  "--auth=scram-sha-256", "--pwfile=" + (seen_ / "tmp/owner_password").string(),
+                                  "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions", "--data-checksums"}),
+               std::chrono::seconds(60));
   fs::remove(password, ec);
   ALLOD_CHECK_OK(made);
   return WriteFile(done, "1\n");
@@ -140,11 +145,11 @@ ChildSpec PostgresCluster::Spec() const {
   ChildSpec spec = Program("postgres", {"-D", (seen_ / "data").string()});
   for (const std::string& setting :
        {std::string("listen_addresses="), "unix_socket_directories=" + (seen_ / "run").string(),
-        std::string("unix_socket_permissions=0777"), std::string("shared_buffers=48MB"), std::string("max_connections=64"),
-        std::string("fsync=on"), std::string("synchronous_commit=on"), std::string("full_page_writes=on"),
-        std::string("wal_level=replica"), std::string("max_wal_size=256MB"), std::string("jit=off"),
-        std::string("log_min_messages=warning"), std::string("idle_in_transaction_session_timeout=30s"),
-        std::string("tcp_keepalives_idle=60")}) {
+        std::string("unix_socket_permissions=0777"), std::string("shared_buffers=48MB"),
+        std::string("max_connections=64"), std::string("fsync=on"), std::string("synchronous_commit=on"),
+        std::string("full_page_writes=on"), std::string("wal_level=replica"), std::string("max_wal_size=256MB"),
+        std::string("jit=off"), std::string("log_min_messages=warning"),
+        std::string("idle_in_transaction_session_timeout=30s"), std::string("tcp_keepalives_idle=60")}) {
     spec.argv.push_back("-c");
     spec.argv.push_back(setting);
   }

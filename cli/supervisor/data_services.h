@@ -1,5 +1,5 @@
-// The private PostgreSQL cluster and the private Redis of one installation: Debian's own programs, on Unix sockets below the
-// state directory, as an unprivileged user also when root starts them.
+// The private PostgreSQL cluster and the private Redis of one installation: Debian's own programs, on Unix sockets
+// below the state directory, as an unprivileged user also when root starts them.
 #pragma once
 
 #include <string>

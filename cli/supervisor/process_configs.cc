@@ -45,14 +45,15 @@ bool CanListen(const std::string& address) {
 Result<std::string> ChooseListen(const StateDir& state, const std::string& asked) {
   if (!asked.empty()) {
     if (CanListen(asked)) return asked;
-    return FailedPrecondition("PORT_IN_USE", fmt::format("--http {}: cannot listen there (is it IPv4:PORT, and free?)", asked));
+    return FailedPrecondition("PORT_IN_USE",
+                              fmt::format("--http {}: cannot listen there (is it IPv4:PORT, and free?)", asked));
   }
   if (const auto base = state.HttpBase(); base && CanListen(base->substr(7))) return base->substr(7);
   for (int port = kFirstPort; port < kFirstPort + kPortsTried; ++port) {
     if (CanListen("127.0.0.1", port)) return fmt::format("127.0.0.1:{}", port);
   }
-  return FailedPrecondition("PORT_IN_USE", fmt::format("no free port from {} to {} on 127.0.0.1: give --http", kFirstPort,
-                                                       kFirstPort + kPortsTried - 1));
+  return FailedPrecondition("PORT_IN_USE", fmt::format("no free port from {} to {} on 127.0.0.1: give --http",
+                                                       kFirstPort, kFirstPort + kPortsTried - 1));
 }
 
 json Database(const StateDir& state, const std::string& service) {
@@ -85,13 +86,13 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options) {
   ALLOD_CHECK_OK(write("billing", {{"listen", state.target("billing")},
                                    {"database", Database(state, "billing")},
                                    {"tenancy_target", state.target("tenancy")}}));
-  ALLOD_CHECK_OK(write("scheduling",
-                       {{"listen", state.target("scheduling")},
-                        {"database", Database(state, "scheduling")},
-                        {"tenancy_target", state.target("tenancy")},
-                        {"catalog_target", state.target("catalog")},
-                        {"billing_target", state.target("billing")},
-                        {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}}));
+  ALLOD_CHECK_OK(write(
+      "scheduling", {{"listen", state.target("scheduling")},
+                     {"database", Database(state, "scheduling")},
+                     {"tenancy_target", state.target("tenancy")},
+                     {"catalog_target", state.target("catalog")},
+                     {"billing_target", state.target("billing")},
+                     {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}}));
   ALLOD_CHECK_OK(write("gateway", {{"http_listen", http_listen},
                                    {"grpc_listen", state.target("grpc")},
                                    {"tenancy_target", state.target("tenancy")},

@@ -10,11 +10,11 @@
 namespace allod::cli {
 
 struct UpOptions {
-  std::string region = "local";        // the region in which this machine stands
-  std::string jurisdiction = "zz";     // ISO 3166-1 alpha-2 of that region
-  std::string http_listen;             // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
-  std::filesystem::path bin;           // where the executables lie
-  std::filesystem::path share;         // where migrations/ and the evaluation text lie: the source tree or its installed copy
+  std::string region = "local";     // the region in which this machine stands
+  std::string jurisdiction = "zz";  // ISO 3166-1 alpha-2 of that region
+  std::string http_listen;          // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
+  std::filesystem::path bin;        // where the executables lie
+  std::filesystem::path share;  // where migrations/ and the evaluation text lie: the source tree or its installed copy
 };
 
 // The processes that `allod up` starts beside PostgreSQL and Redis, by their short names ("tenancy" -> allod-tenancy).

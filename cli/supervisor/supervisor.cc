@@ -41,7 +41,8 @@ Status Supervisor::Start(ChildSpec spec) {
   return {};
 }
 
-Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()>& ready, std::chrono::seconds timeout) {
+Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()>& ready,
+                             std::chrono::seconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   while (!ready()) {
     if (!Step(kReadyPoll)) return Fail(Code::kCancelled, "STOPPED", "asked to stop while waiting for " + what);
@@ -71,7 +72,8 @@ bool Supervisor::Step(milliseconds patience) {
     if (child.running.pidfd < 0) {
       if (child.restart_at <= now) Launch(child);
       if (child.running.pidfd < 0) {
-        patience = std::min(patience, std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(child.restart_at - now)));
+        patience = std::min(
+            patience, std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(child.restart_at - now)));
         continue;
       }
     }

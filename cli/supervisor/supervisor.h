@@ -1,8 +1,9 @@
-// Runs every process of a one-machine installation: PostgreSQL and Redis first, then the services, and restarts what dies.
+// Runs every process of a one-machine installation: PostgreSQL and Redis first, then the services, and restarts what
+// dies.
 //
-// One thread. A child that ends is started again after 100 ms, then 200 ms, ... at most 5 s apart; a child that ran for 30 s
-// starts from 100 ms again. Children die with the supervisor (PR_SET_PDEATHSIG), so nothing is left over after a kill -9.
-// Stopping goes in the reverse order of starting; what does not end within its grace is killed.
+// One thread. A child that ends is started again after 100 ms, then 200 ms, ... at most 5 s apart; a child that ran for
+// 30 s starts from 100 ms again. Children die with the supervisor (PR_SET_PDEATHSIG), so nothing is left over after a
+// kill -9. Stopping goes in the reverse order of starting; what does not end within its grace is killed.
 #pragma once
 
 #include <chrono>
@@ -23,8 +24,8 @@ class Supervisor {
   Supervisor(const Supervisor&) = delete;
 
   Status Start(ChildSpec spec);
-  // Supervises until `ready` holds (asked every 20 ms), the stop descriptor becomes readable (CANCELLED / STOPPED) or the time is
-  // over (DEADLINE_EXCEEDED / NOT_READY with what the children logged last).
+  // Supervises until `ready` holds (asked every 20 ms), the stop descriptor becomes readable (CANCELLED / STOPPED) or
+  // the time is over (DEADLINE_EXCEEDED / NOT_READY with what the children logged last).
   Status WaitUntil(const std::string& what, const std::function<bool()>& ready, std::chrono::seconds timeout);
   // Supervises until the stop descriptor becomes readable.
   void Run();

@@ -53,17 +53,20 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndTellsHowItEnded) {
   const int first = Published()["pid"];
   ASSERT_EQ(::kill(first, SIGKILL), 0);
   const auto back = supervisor.WaitUntil(
-      "the restart", [&] { return Published()["start_count"] == 2 && Published()["running"] == true; }, std::chrono::seconds(10));
+      "the restart", [&] { return Published()["start_count"] == 2 && Published()["running"] == true; },
+      std::chrono::seconds(10));
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_NE(Published()["pid"], first);
   EXPECT_EQ(Published()["last_end"], "killed by signal 9");
-  EXPECT_TRUE(supervisor.WaitUntil("its output", [&] { return Lines() == 2; }, std::chrono::seconds(10)));
+  EXPECT_TRUE(supervisor.WaitUntil(
+      "its output", [&] { return Lines() == 2; }, std::chrono::seconds(10)));
 }
 
 TEST_F(SupervisorTest, SaysWhatAFailingChildLoggedLast) {
   Supervisor supervisor(*state_, stop_fd_);
   ASSERT_TRUE(supervisor.Start(Shell("echo the disk is on fire; exit 7")));
-  const auto status = supervisor.WaitUntil("the child", [] { return false; }, std::chrono::seconds(1));
+  const auto status = supervisor.WaitUntil(
+      "the child", [] { return false; }, std::chrono::seconds(1));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().reason, "NOT_READY");
   EXPECT_NE(status.error().message.find("exited with 7"), std::string::npos) << status.error().message;
@@ -76,7 +79,8 @@ TEST_F(SupervisorTest, KillsWhatDoesNotStopInTime) {
   stubborn.stop_grace = std::chrono::milliseconds(100);
   ASSERT_TRUE(supervisor.Start(std::move(stubborn)));
   const int pid = Published()["pid"];
-  ASSERT_TRUE(supervisor.WaitUntil("its trap", [&] { return Lines() == 1; }, std::chrono::seconds(10)));
+  ASSERT_TRUE(supervisor.WaitUntil(
+      "its trap", [&] { return Lines() == 1; }, std::chrono::seconds(10)));
   supervisor.StopAll();
   EXPECT_EQ(::kill(pid, 0), -1);
   EXPECT_EQ(errno, ESRCH);
@@ -85,7 +89,8 @@ TEST_F(SupervisorTest, KillsWhatDoesNotStopInTime) {
 TEST_F(SupervisorTest, StopsWhenAskedWhileWaiting) {
   Supervisor supervisor(*state_, stop_fd_);
   ASSERT_EQ(::eventfd_write(stop_fd_, 1), 0);
-  const auto status = supervisor.WaitUntil("nothing", [] { return false; }, std::chrono::seconds(30));
+  const auto status = supervisor.WaitUntil(
+      "nothing", [] { return false; }, std::chrono::seconds(30));
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().reason, "STOPPED");
 }

@@ -120,7 +120,8 @@ Result<Operation> FakeStore::StartJob(const Job& job, const RequestId& request, 
   if (job.kind == JobKind::kInspect) {
     if (!models_.contains(job.target.version.model)) {
       if (!job.new_model) return DoesNotExist("models/" + job.target.version.model);
-      if (!publishers_.contains(job.new_model->publisher)) return DoesNotExist("publishers/" + job.new_model->publisher);
+      if (!publishers_.contains(job.new_model->publisher))
+        return DoesNotExist("publishers/" + job.new_model->publisher);
     }
   } else {
     const auto version = versions_.find(job.target.version);

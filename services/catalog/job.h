@@ -25,8 +25,8 @@ struct Job {
   JobKind kind = JobKind::kInspect;
   VariantKey target;  // of an inspection the `source` variant
   std::string source_sha256;
-  std::string compression;  // kSourceCompression for an inspection
-  std::string license;      // of an inspection: for the version that it will make
+  std::string compression;         // kSourceCompression for an inspection
+  std::string license;             // of an inspection: for the version that it will make
   std::optional<Model> new_model;  // of an inspection: made with the version if it is not there
   JobState state = JobState::kQueued;
   std::int64_t epoch = 0;  // number of leases so far

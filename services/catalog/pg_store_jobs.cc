@@ -100,7 +100,8 @@ Result<Operation> PgStore::StartJob(const Job& job, const RequestId& request, co
         Job wanted = job;
         if (job.kind == JobKind::kInspect) {
           auto model = ReadModel(tx, job.target.version.model);
-          if (!model && !(model.error().code == Code::kNotFound && job.new_model)) return std::unexpected(model.error());
+          if (!model && !(model.error().code == Code::kNotFound && job.new_model))
+            return std::unexpected(model.error());
           if (!model) ALLOD_CHECK_OK(RequirePublisher(tx, job.new_model->publisher));
         } else {
           ALLOD_TRY(const Version version, ReadVersion(tx, job.target.version));

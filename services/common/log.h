@@ -13,7 +13,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
 using LogField = std::pair<std::string_view, std::string>;
 
-// `component` goes into every line, e.g. "billing". Call once, before threads start. The least level shown comes from ALLOD_LOG_LEVEL (debug, info, warning, error), if set.
+// `component` goes into every line, e.g. "billing". Call once, before threads start. The least level shown comes from
+// ALLOD_LOG_LEVEL (debug, info, warning, error), if set.
 void InitLog(std::string_view component, LogLevel least_by_default = LogLevel::kInfo);
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 

@@ -31,7 +31,8 @@ struct Options {
   int threads = 0;
   int rounds = 15;
   int context = 512;
-  int poll = 50;
+  std::uint32_t plain_poll = 50;  // llama.cpp's default
+  std::uint32_t engine_poll = EngineOptions().poll;
 };
 
 double SecondsSince(SteadyClock::time_point start) {
@@ -76,31 +77,20 @@ class PlainLoop {
     params.no_perf = true;
     context_.reset(llama_init_from_model(&model, params));
     if (!context_) Die("the plain loop got no context");
+    // llama.cpp's own programs attach a pool too; without one it starts threads anew for every token.
+    threadpool_ = MakeThreadpool(options.threads, options.plain_poll);
+    llama_attach_threadpool(context_.get(), threadpool_.get(), threadpool_.get());
     sampler_.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
     llama_sampler_chain_add(sampler_.get(), llama_sampler_init_greedy());
   }
-  ~PlainLoop() { llama_batch_free(batch_); }
+  ~PlainLoop() {
+    llama_batch_free(batch_);
+    context_.reset();  // before the pool it uses
+  }
   PlainLoop(const PlainLoop&) = delete;
   PlainLoop& operator=(const PlainLoop&) = delete;
 
   Measured Run() {
-    // llama.cpp's own programs attach a pool too; without one it starts threads anew for every token. It ends with the
-    // run, because its threads spin on for hundreds of milliseconds, which would be the engine's cores.
-    const ThreadpoolPtr threadpool = MakeThreadpool(options_.threads, static_cast<std::uint32_t>(options_.poll));
-    llama_attach_threadpool(context_.get(), threadpool.get(), threadpool.get());
-    const Measured measured = Generate();
-    llama_detach_threadpool(context_.get());
-    return measured;
-  }
-
- private:
-  struct Stream {
-    int number = 0;
-    llama_token next = 0;
-    llama_pos position = 0;
-  };
-
-  Measured Generate() {
     llama_memory_clear(llama_get_memory(context_.get()), true);
     std::vector<Stream> streams;
     for (int number = 0; number < options_.streams; ++number) streams.push_back(Prefill(number));
@@ -123,6 +113,13 @@ class PlainLoop {
     measured.seconds = SecondsSince(start);
     return measured;
   }
+
+ private:
+  struct Stream {
+    int number = 0;
+    llama_token next = 0;
+    llama_pos position = 0;
+  };
 
   Stream Prefill(int number) {
     const std::string prompt = PromptOf(number);
@@ -148,6 +145,7 @@ class PlainLoop {
 
   const Options options_;
   const llama_vocab* vocab_;
+  ThreadpoolPtr threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<llama_sampler, SamplerDeleter> sampler_;
   llama_batch batch_ = llama_batch_init(512, 0, 1);
@@ -193,9 +191,9 @@ int Main(Options options) {
   engine_options.context_tokens = options.context;
   engine_options.max_sequences = options.streams;
   engine_options.threads = options.threads;
+  engine_options.poll = options.engine_poll;
   auto engine = Engine::Create(**model, engine_options);
   if (!engine) Die(engine.error().message);
-  PlainLoop plain(**model, options);
   std::vector<double> ours;
   std::vector<double> theirs;
   std::vector<double> ratios;
@@ -204,7 +202,9 @@ int Main(Options options) {
     const bool engine_first = round % 2 == 0;
     Measured engine_run;
     if (engine_first) engine_run = RunEngine(**engine, options);
-    const Measured plain_run = plain.Run();
+    // Made anew each time: the threads of an idle pool spin for hundreds of milliseconds on cores that the engine
+    // needs.
+    const Measured plain_run = PlainLoop(**model, options).Run();
     if (!engine_first) engine_run = RunEngine(**engine, options);
     if (plain_run.tokens == 0 || engine_run.tokens == 0) Die("the model ends at once; nothing to measure");
     if (round == 0) continue;  // warms caches and pages
@@ -216,9 +216,10 @@ int Main(Options options) {
   }
   fmt::print(
       "{{\"bench\":\"decode\",\"model\":\"{}\",\"streams\":{},\"tokens\":{},\"threads\":{},\"rounds\":{},"
+      "\"engine_poll\":{},\"plain_poll\":{},"
       "\"engine_tokens_per_second\":{:.1f},\"plain_tokens_per_second\":{:.1f},\"ratio\":{:.4f}}}\n",
-      FactsOf(**model).description, options.streams, options.tokens, options.threads, options.rounds, Median(ours),
-      Median(theirs), Median(ratios));
+      FactsOf(**model).description, options.streams, options.tokens, options.threads, options.rounds,
+      options.engine_poll, options.plain_poll, Median(ours), Median(theirs), Median(ratios));
   return 0;
 }
 
@@ -234,7 +235,9 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "Compute threads; 0: what suits the model")->check(CLI::Range(0, 512));
   app.add_option("--rounds", options.rounds, "Measured rounds")->check(CLI::Range(1, 1000));
   app.add_option("--context", options.context, "Tokens of context for each stream")->check(CLI::Range(64, 1 << 20));
-  app.add_option("--plain-poll", options.poll, "Polling of the plain loop's thread pool")->check(CLI::Range(0, 100));
+  app.add_option("--plain-poll", options.plain_poll, "Polling of the plain loop's thread pool")
+      ->check(CLI::Range(0, 100));
+  app.add_option("--engine-poll", options.engine_poll, "Polling of the engine's")->check(CLI::Range(0, 100));
   CLI11_PARSE(app, argc, argv);
   allod::InitLog("bench");
   return allod::inference::Main(options);

@@ -6,7 +6,7 @@ import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } 
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { Platform, eventually, instance, project, source, starter, version } from './platform.mjs';
+import { Platform, build, eventually, instance, project, source, starter, version } from './platform.mjs';
 
 const platform = new Platform();
 before(() => {
@@ -46,6 +46,24 @@ test('the npm openai client works against it', () => {
     timeout: 120_000,
   });
   assert.equal(run.status, 0, run.stdout + run.stderr);
+});
+
+test('a model that the project has never seen goes the same way', async () => {
+  const file = join(platform.state, 'unseen.gguf');
+  assert.equal(spawnSync(join(build, 'tests/make_tiny_gguf'), [file, '7']).status, 0);
+  platform.allod(['import', file, '--model', 'unseen', '--license', 'LicenseRef-unknown', '--compress', 'Q8_0,Q4_K_M']);
+  const variants = platform.json(['get', 'variants', 'models/unseen/versions/v1']).items;
+  // Its widths are no multiple of 256: the nearest types that fit were used, and the report says so.
+  const q4 = variants.find((v) => v.compression === 'Q4_K_M');
+  assert.ok(!('Q4_K' in q4.tensorTypes) && Object.keys(q4.tensorTypes).length > 0, JSON.stringify(q4.tensorTypes));
+  const manifest = readFileSync(join(source, 'deploy/examples/kenya.yaml'), 'utf8');
+  platform.allod(['apply', '-f', '-'], {
+    input: manifest.replaceAll(version, 'models/unseen/versions/v1').replaceAll('listings/starter-v1', 'listings/unseen').replace('instances/assistant', 'instances/unseen'),
+  });
+  const answer = platform.json(['chat', `${project}/instances/unseen`, 'Hello?', '--temperature', '0', '--max-tokens', '32']);
+  assert.ok(answer.prompt_tokens > 0 && answer.completion_tokens > 0 && answer.completion_tokens <= 32, JSON.stringify(answer));
+  platform.allod(['delete', 'instances', `${project}/instances/unseen`]);
+  assert.equal(platform.json(['get', 'instances', project]).items.length, 1);
 });
 
 test('usage, invoice and ledger agree to the last token', async () => {

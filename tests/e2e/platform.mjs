@@ -1,6 +1,6 @@
 // A whole installation in a directory of its own, driven through the `allod` command line like a user would.
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -8,7 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 export const source = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const bin = join(process.env.ALLOD_BUILD_DIR ?? join(source, 'build'), 'bin');
+const build = process.env.ALLOD_BUILD_DIR ?? join(source, 'build');
+const bin = join(build, 'bin');
 
 export const project = 'tenants/ke/projects/services';
 export const instance = `${project}/instances/assistant`;
@@ -156,4 +157,4 @@ export class Platform {
   }
 }
 
-export { bin, sleep, spawn };
+export { build, sleep };

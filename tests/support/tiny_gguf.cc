@@ -66,10 +66,15 @@ class Weights {
   std::mt19937 random_;
 };
 
-// Tokens whose row is zero get the logit 0, which a random vocabulary never lets win.
-void AddOutput(GgufWriter& writer, Weights& weights, const Vocabulary& vocabulary, const TinyModelOptions& options) {
+// Tokens whose row is zero get the logit 0, which a random vocabulary never lets win. Each other row leans towards the
+// embedding of one token, whose successor it so becomes: with purely random rows the two best logits are now and then
+// closer than the rounding that depends on what else is in the batch, and the same prompt would get different answers.
+void AddOutput(GgufWriter& writer, Weights& weights, const std::vector<float>& embeddings, const Vocabulary& vocabulary,
+               const TinyModelOptions& options) {
+  constexpr float kLean = 2.0F;
   const std::uint64_t width = options.embedding;
   std::vector<float> rows = weights.Random(width * vocabulary.texts.size());
+  for (std::size_t i = width; i < rows.size(); ++i) rows[i] += kLean * embeddings[i - width];
   for (std::size_t token = 0; token < vocabulary.texts.size(); ++token) {
     const bool speaks = vocabulary.types[token] == (options.says_bytes ? kByte : kNormal);
     const auto row = rows.begin() + static_cast<std::ptrdiff_t>(token * width);
@@ -116,7 +121,8 @@ std::string TinyGguf(const TinyModelOptions& options) {
   Weights weights(writer, options.seed);
   const std::uint64_t width = options.embedding;
   const std::uint64_t width_kv = width / kHeads * kHeadsKv;
-  weights.Matrix("token_embd.weight", width, vocabulary.texts.size());
+  const std::vector<float> embeddings = weights.Random(width * vocabulary.texts.size());
+  writer.AddF32("token_embd.weight", {width, vocabulary.texts.size()}, embeddings);
   for (std::uint32_t layer = 0; layer < options.layers; ++layer) {
     const std::string prefix = fmt::format("blk.{}.", layer);
     weights.Ones(prefix + "attn_norm.weight", width);
@@ -130,7 +136,7 @@ std::string TinyGguf(const TinyModelOptions& options) {
     weights.Matrix(prefix + "ffn_down.weight", options.feed_forward, width);
   }
   weights.Ones("output_norm.weight", width);
-  AddOutput(writer, weights, vocabulary, options);
+  AddOutput(writer, weights, embeddings, vocabulary, options);
   return writer.Finish();
 }
 

@@ -13,10 +13,11 @@ constexpr int kMessageBytesMax = 4 << 20;
 constexpr std::chrono::milliseconds kPatienceMax{1000};
 constexpr std::chrono::milliseconds kPause{50};
 
-// gRPC moves a handshake on only while some call waits on the channel, or when this timer fires (every 5 s by default). Calls
-// here fail at once while there is no connection, so without the timer a peer that was started again would stay unreachable
-// for many attempts. Read when gRPC is first used, hence before main().
-[[maybe_unused]] const int kBackupPollSet = setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*overwrite=*/0);
+// gRPC moves a handshake on only while some call waits on the channel, or when this timer fires (every 5 s by default).
+// Calls here fail at once while there is no connection, so without the timer a peer that was started again would stay
+// unreachable for many attempts. Read when gRPC is first used, hence before main().
+[[maybe_unused]] const int kBackupPollSet =
+    setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "50", /*overwrite=*/0);
 
 }  // namespace
 

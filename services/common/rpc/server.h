@@ -26,7 +26,8 @@ struct ServerConfig {
 
 class Server {
  public:
-  // Starts to serve. `fallback` gets the calls of every method that `services` do not have. INVALID_ARGUMENT / CANNOT_LISTEN.
+  // Starts to serve. `fallback` gets the calls of every method that `services` do not have. INVALID_ARGUMENT /
+  // CANNOT_LISTEN.
   static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                                grpc::CallbackGenericService* fallback = nullptr);
   ~Server();  // Stop(0)

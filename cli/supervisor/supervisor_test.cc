@@ -51,6 +51,7 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndTellsHowItEnded) {
   Supervisor supervisor(*state_, stop_fd_);
   ASSERT_TRUE(supervisor.Start(Shell("echo up; exec sleep 60")));
   const int first = Published()["pid"];
+  ASSERT_TRUE(supervisor.WaitUntil("its output", [&] { return Lines() == 1; }, std::chrono::seconds(10)));
   ASSERT_EQ(::kill(first, SIGKILL), 0);
   const auto back = supervisor.WaitUntil(
       "the restart", [&] { return Published()["start_count"] == 2 && Published()["running"] == true; },

@@ -94,13 +94,16 @@ Result<Uuid> Uuid::Parse(std::string_view text) {
 Uuid Uuid::V7(std::chrono::system_clock::time_point now) {
   Uuid out;
   FillRandom(std::span(out.bytes_).subspan(6));
-  auto ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());
+  const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count();
+  auto ms = static_cast<std::uint64_t>(ns / 1'000'000);
+  // The part of the millisecond, in 4096ths.
+  const auto fraction = static_cast<std::uint64_t>(ns % 1'000'000) * 4096 / 1'000'000;
   for (int i = 5; i >= 0; --i) {
     out.bytes_[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(ms);
     ms >>= 8;
   }
-  out.bytes_[6] = static_cast<std::uint8_t>((out.bytes_[6] & 0x0f) | 0x70);
+  out.bytes_[6] = static_cast<std::uint8_t>((fraction >> 8U) | 0x70U);
+  out.bytes_[7] = static_cast<std::uint8_t>(fraction);
   out.bytes_[8] = static_cast<std::uint8_t>((out.bytes_[8] & 0x3f) | 0x80);
   return out;
 }

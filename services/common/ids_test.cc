@@ -42,6 +42,8 @@ TEST(Uuid, Version7SortsByTimeAndCarriesItsVersion) {
   EXPECT_EQ(early.ToString()[14], '7');
   EXPECT_EQ(early.bytes()[8] & 0xc0, 0x80);
   EXPECT_NE(Uuid::V7(start), Uuid::V7(start));
+  EXPECT_LT(Uuid::V7(start), Uuid::V7(start + 1us));
+  EXPECT_LT(Uuid::V7(start + 998us), Uuid::V7(start + 999us));
 }
 
 // Computed with another implementation of RFC 9562. Tables depend on these values: they never change.

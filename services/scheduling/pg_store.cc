@@ -7,8 +7,8 @@
 namespace allod::scheduling {
 namespace {
 
-constexpr const char* kInsertTenant =
-    "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING";
+// Without a conflict target: a concurrent twin may be met at the id or at the name, which stand for each other.
+constexpr const char* kInsertTenant = "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 // Serialises what changes the tenant's rows.
 constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
 constexpr const char* kInsertInstance =

@@ -20,6 +20,7 @@
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/process_configs.h"
 #include "cli/supervisor/supervisor.h"
+#include "services/common/country_code.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
 #include "services/common/redis.h"
@@ -165,13 +166,17 @@ Status Detach(const StateDir& state, const UpOptions& options) {
       "NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}", (state.root() / "logs").string()));
 }
 
+// Where an installation stands that nobody told otherwise: that of the examples. Said aloud, because residency hangs on
+// it.
+constexpr char kFirstRegion[] = "ke-1=ke";
+
 // The region of the last `allod up`, so that it need be said only once.
 std::string LastRegion(const StateDir& state) {
   const auto text = ReadFile(state.config("scheduling"));
   const auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
   const auto name = nlohmann::json::json_pointer("/regions/0/name");
   const auto jurisdiction = nlohmann::json::json_pointer("/regions/0/jurisdiction");
-  if (!json.is_object() || !json.contains(name) || !json.contains(jurisdiction)) return "local=zz";
+  if (!json.is_object() || !json.contains(name) || !json.contains(jurisdiction)) return kFirstRegion;
   return json.at(name).get<std::string>() + "=" + json.at(jurisdiction).get<std::string>();
 }
 
@@ -186,6 +191,7 @@ Status Up(const Globals& globals, Options options) {
   options.up.region = options.region.substr(0, equals);
   options.up.jurisdiction = options.region.substr(equals + 1);
   ALLOD_CHECK_OK(CheckId("--region", options.up.region));
+  ALLOD_CHECK_OK(CheckCountryCode("--region", options.up.jurisdiction));
   std::error_code ec;
   const fs::path self = fs::read_symlink("/proc/self/exe", ec);
   options.up.bin = self.parent_path();
@@ -203,7 +209,8 @@ Status Up(const Globals& globals, Options options) {
         fmt::format("no migrations/ beside {} (looked in {}/share/allod and above)", self.string(), prefix.string()));
   }
   ALLOD_CHECK_OK(state.Create());
-  Say(fmt::format("allod up: {}", state.root().string()));
+  Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
+                  options.up.jurisdiction));
   if (options.detach) return Detach(state, options.up);
   ALLOD_CHECK_OK(Supervise(state, options.up, -1));
   return {};
@@ -216,7 +223,7 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
   auto* up =
       app.add_subcommand("up", "Start PostgreSQL, Redis and every service of this machine, and keep them running");
   up->add_option("--region", options->region,
-                 "Where this machine stands, REGION=JURISDICTION (default: the last one, else local=zz)");
+                 "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");
   up->add_option("--http", options->up.http_listen,
                  "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
   up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");

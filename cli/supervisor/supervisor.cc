@@ -21,6 +21,7 @@ constexpr milliseconds kBackoffFirst{100};
 constexpr milliseconds kBackoffMax{5000};
 constexpr std::chrono::seconds kStableAfter{30};
 constexpr milliseconds kReadyPoll{20};
+constexpr int kRefusedConfig = 2;  // the exit status of every process of the platform for a bad command line or file
 
 std::string DescribeEnd(int status) {
   if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
@@ -46,8 +47,12 @@ Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()
   const auto deadline = steady_clock::now() + timeout;
   while (!ready()) {
     if (!Step(kReadyPoll)) return Fail(Code::kCancelled, "STOPPED", "asked to stop while waiting for " + what);
-    if (steady_clock::now() > deadline) {
-      std::string message = fmt::format("{} was not ready within {} s", what, timeout.count());
+    // A configuration that is refused does not mend itself.
+    const bool hopeless =
+        std::ranges::any_of(children_, [](const Child& c) { return c.last_status == kRefusedConfig; });
+    if (hopeless || steady_clock::now() > deadline) {
+      std::string message =
+          what + (hopeless ? " cannot start" : fmt::format(" was not ready within {} s", timeout.count()));
       for (const Child& child : children_) {
         if (child.last_end.empty()) continue;
         message += fmt::format("\n{} {} (started {} times); its log {} ends with:\n{}", child.spec.name, child.last_end,
@@ -93,6 +98,7 @@ void Supervisor::Reap(Child& child) {
   ::close(child.running.pidfd);
   child.running = {};
   child.last_end = DescribeEnd(status);
+  child.last_status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   const auto now = steady_clock::now();
   if (now - child.started > kStableAfter) child.backoff = kBackoffFirst;
   child.restart_at = now + child.backoff;

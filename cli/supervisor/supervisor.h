@@ -25,7 +25,8 @@ class Supervisor {
 
   Status Start(ChildSpec spec);
   // Supervises until `ready` holds (asked every 20 ms), the stop descriptor becomes readable (CANCELLED / STOPPED) or
-  // the time is over (DEADLINE_EXCEEDED / NOT_READY with what the children logged last).
+  // the time is over (DEADLINE_EXCEEDED / NOT_READY with what the children logged last; at once when one refuses its
+  // configuration).
   Status WaitUntil(const std::string& what, const std::function<bool()>& ready, std::chrono::seconds timeout);
   // Supervises until the stop descriptor becomes readable.
   void Run();
@@ -40,6 +41,7 @@ class Supervisor {
     std::chrono::steady_clock::time_point restart_at{};
     std::chrono::milliseconds backoff{100};
     std::string last_end;
+    int last_status = 0;
   };
 
   // One round of waiting for events; false when asked to stop.

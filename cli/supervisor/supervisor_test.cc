@@ -51,7 +51,8 @@ TEST_F(SupervisorTest, RestartsWhatDiesAndTellsHowItEnded) {
   Supervisor supervisor(*state_, stop_fd_);
   ASSERT_TRUE(supervisor.Start(Shell("echo up; exec sleep 60")));
   const int first = Published()["pid"];
-  ASSERT_TRUE(supervisor.WaitUntil("its output", [&] { return Lines() == 1; }, std::chrono::seconds(10)));
+  ASSERT_TRUE(supervisor.WaitUntil(
+      "its output", [&] { return Lines() == 1; }, std::chrono::seconds(10)));
   ASSERT_EQ(::kill(first, SIGKILL), 0);
   const auto back = supervisor.WaitUntil(
       "the restart", [&] { return Published()["start_count"] == 2 && Published()["running"] == true; },
@@ -72,6 +73,17 @@ TEST_F(SupervisorTest, SaysWhatAFailingChildLoggedLast) {
   EXPECT_EQ(status.error().reason, "NOT_READY");
   EXPECT_NE(status.error().message.find("exited with 7"), std::string::npos) << status.error().message;
   EXPECT_NE(status.error().message.find("the disk is on fire"), std::string::npos) << status.error().message;
+}
+
+TEST_F(SupervisorTest, GivesUpAtOnceOnAChildThatRefusesItsConfiguration) {
+  Supervisor supervisor(*state_, stop_fd_);
+  ASSERT_TRUE(supervisor.Start(Shell("echo listen is required; exit 2")));
+  const auto start = std::chrono::steady_clock::now();
+  const auto status = supervisor.WaitUntil(
+      "the platform", [] { return false; }, std::chrono::seconds(60));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("listen is required"), std::string::npos) << status.error().message;
 }
 
 TEST_F(SupervisorTest, KillsWhatDoesNotStopInTime) {

@@ -51,7 +51,7 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 
 struct HttpServer::Impl {
   Impl(const HttpServerConfig& http_config, HttpHandler http_handler)
-      : config(http_config), handler(std::move(http_handler)), acceptor(io) {}
+      : config(http_config), handler(std::move(http_handler)), acceptor(asio::make_strand(io)) {}
 
   Status Listen();
   Awaitable<void> Accept();
@@ -62,7 +62,7 @@ struct HttpServer::Impl {
   const HttpServerConfig config;
   const HttpHandler handler;
   asio::io_context io;
-  tcp::acceptor acceptor;
+  tcp::acceptor acceptor;  // on a strand: Accept() and Stop() use it from different threads
   int port = 0;
   std::vector<std::thread> threads;
 
@@ -141,7 +141,7 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& config, HttpHandler handler) {
   auto impl = std::make_unique<Impl>(config, std::move(handler));
   ALLOD_CHECK_OK(impl->Listen());
-  asio::co_spawn(impl->io, impl->Accept(), asio::detached);
+  asio::co_spawn(impl->acceptor.get_executor(), impl->Accept(), asio::detached);
   for (int i = 0; i < config.threads; ++i) impl->threads.emplace_back([io = &impl->io] { io->run(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
@@ -151,7 +151,7 @@ HttpServer::~HttpServer() { Stop(milliseconds(0)); }
 void HttpServer::Stop(milliseconds grace) {
   Impl& impl = *impl_;
   if (impl.threads.empty()) return;
-  asio::post(impl.io, [&impl] {
+  asio::post(impl.acceptor.get_executor(), [&impl] {
     error_code ignored;
     impl.acceptor.close(ignored);
   });

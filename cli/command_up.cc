@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -22,8 +21,6 @@
 #include "cli/supervisor/supervisor.h"
 #include "services/common/country_code.h"
 #include "services/common/ids.h"
-#include "services/common/log.h"
-#include "services/common/redis.h"
 
 namespace allod::cli {
 namespace {

@@ -1,7 +1,5 @@
 // allod: runs an installation on one machine and talks to its services.
 
-#include <sys/prctl.h>
-
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>

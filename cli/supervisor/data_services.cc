@@ -1,14 +1,14 @@
 #include "cli/supervisor/data_services.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
-#include <fstream>
 
+#include "services/common/digest.h"
 #include "services/common/migrations.h"
 
 namespace allod::cli {
@@ -72,12 +72,9 @@ const std::vector<std::string>& DatabaseServices() {
 
 Status EnsureSecret(const StateDir& state, const std::string& name) {
   if (fs::exists(state.secret(name))) return {};
-  if (sodium_init() < 0) return Internal("libsodium could not start");
-  std::array<unsigned char, 32> raw{};
-  randombytes_buf(raw.data(), raw.size());
-  std::array<char, 65> hex{};
-  sodium_bin2hex(hex.data(), hex.size(), raw.data(), raw.size());
-  return WriteFile(state.secret(name), std::string(hex.data()) + "\n");
+  std::array<std::uint8_t, 32> raw{};
+  FillRandom(raw);
+  return WriteFile(state.secret(name), ToHex(raw) + "\n");
 }
 
 PostgresCluster::PostgresCluster(const StateDir& state, fs::path bin)

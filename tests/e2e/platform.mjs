@@ -109,7 +109,7 @@ export class Platform {
   ramble(prompt, { maxTokens = 600, ...rest } = {}) {
     return this.stream('completions', { prompt, temperature: 1.6, max_tokens: maxTokens }, rest);
   }
-  async stream(path, body, { signal, key = this.key } = {}) {
+  async stream(path, body, { signal, onText, key = this.key } = {}) {
     const seen = { status: 0, requestId: undefined, text: '', deltas: 0, usage: undefined, done: false, error: undefined };
     try {
       const response = await fetch(`${this.base}/${path}`, {
@@ -143,6 +143,7 @@ export class Platform {
           if (text) {
             seen.text += text;
             seen.deltas += 1;
+            onText?.();
           }
         }
       }

@@ -15,6 +15,7 @@ struct LedgerReport {
   std::int64_t transfer_count = 0;
   std::int64_t usage_record_count = 0;
   std::int64_t open_reservation_count = 0;
+  UsageCheck usage;  // counts over all time
 };
 
 inline constexpr std::size_t kMismatchesMax = 1000;

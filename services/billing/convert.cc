@@ -2,27 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "services/billing/convert_time.h"
+
 namespace allod::billing {
 namespace {
 
 constexpr std::int64_t kTokensPerPrice = 1'000'000;
-
-Result<Time> FromProto(std::string_view field, const google::protobuf::Timestamp& time) {
-  // RFC 3339 years 1970 to 2199: within what a clock that counts nanoseconds holds.
-  if (time.seconds() < 0 || time.seconds() > 7'258'118'399 || time.nanos() < 0 || time.nanos() > 999'999'999) {
-    return InvalidArgument("INVALID_TIME", fmt::format("{}: is not a time from 1970 to 2199", field));
-  }
-  return Time(std::chrono::seconds(time.seconds()) + std::chrono::microseconds(time.nanos() / 1000));
-}
-
-google::protobuf::Timestamp ToTimestamp(Time time) {
-  const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-  google::protobuf::Timestamp out;
-  out.set_seconds(seconds.count());
-  out.set_nanos(static_cast<std::int32_t>(std::chrono::nanoseconds(since - seconds).count()));
-  return out;
-}
 
 Result<TenantId> ParseTenant(std::string_view field, const std::string& name) {
   ALLOD_CHECK_OK(MatchName(field, name, "tenants/*"));
@@ -107,7 +92,8 @@ Result<PriceBook> FromProto(const pb::PriceBook& book) {
   for (int i = 0; i < book.prices_size(); ++i) {
     const pb::TokenPrice& in = book.prices(i);
     const std::string field = fmt::format("price_book.prices[{}]", i);
-    TokenPrice price{.currency_code = in.currency_code(), .variant_id = in.variant_id()};
+    TokenPrice price{
+        .currency_code = in.currency_code(), .variant_id = in.variant_id(), .isolation_class = in.isolation_class()};
     ALLOD_TRY(price.prompt, TokenPriceFromMillion(field + ".prompt_price_per_million", in.prompt_price_per_million()));
     ALLOD_TRY(price.completion,
               TokenPriceFromMillion(field + ".completion_price_per_million", in.completion_price_per_million()));
@@ -124,6 +110,7 @@ pb::PriceBook ToProto(const PriceBook& book) {
     pb::TokenPrice& row = *out.add_prices();
     row.set_currency_code(price.currency_code);
     row.set_variant_id(price.variant_id);
+    row.set_isolation_class(price.isolation_class);
     row.set_prompt_price_per_million(PerMillion(price.prompt));
     row.set_completion_price_per_million(PerMillion(price.completion));
   }
@@ -171,6 +158,8 @@ Result<ReserveCommand> FromProto(const pb::ReserveRequest& request) {
                      .api_key = request.api_key(),
                      .prompt_tokens_max = request.prompt_tokens_max(),
                      .completion_tokens_max = request.completion_tokens_max()};
+  if (!request.isolation_class().empty()) out.isolation_class = request.isolation_class();
+  ALLOD_CHECK_OK(CheckIsolationClass("isolation_class", out.isolation_class));
   ALLOD_TRY(out.tenant, ParseTenant("tenant", request.tenant()));
   ALLOD_TRY(out.request_id, ParseRequestId(request.request_id()));
   ALLOD_CHECK_OK(CheckBelow("instance", request.instance(), "tenants/*/projects/*/instances/*", request.tenant()));
@@ -179,7 +168,7 @@ Result<ReserveCommand> FromProto(const pb::ReserveRequest& request) {
   if (!request.api_key().empty()) {
     ALLOD_CHECK_OK(CheckBelow("api_key", request.api_key(), "tenants/*/projects/*/apiKeys/*", request.tenant()));
   }
-  ALLOD_TRY(out.expire_time, FromProto("expire_time", request.expire_time()));
+  ALLOD_TRY(out.expire_time, TimeFrom("expire_time", request.expire_time()));
   return out;
 }
 
@@ -204,6 +193,7 @@ pb::UsageRecord ToProto(const UsageRecord& record, const std::string& tenant_nam
   *out.mutable_admit_time() = ToTimestamp(record.admit_time);
   *out.mutable_settle_time() = ToTimestamp(record.settle_time);
   out.set_api_key(record.api_key);
+  out.set_isolation_class(record.isolation_class);
   return out;
 }
 
@@ -215,10 +205,10 @@ Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request) {
     out.query.instance = request.instance();
   }
   if (request.has_start_time()) {
-    ALLOD_TRY(out.query.start, FromProto("start_time", request.start_time()));
+    ALLOD_TRY(out.query.start, TimeFrom("start_time", request.start_time()));
   }
   if (request.has_end_time()) {
-    ALLOD_TRY(out.query.end, FromProto("end_time", request.end_time()));
+    ALLOD_TRY(out.query.end, TimeFrom("end_time", request.end_time()));
   }
   const std::string scope = fmt::format("usage of {} {} {} {}", request.parent(), request.instance(),
                                         request.start_time().ShortDebugString(), request.end_time().ShortDebugString());
@@ -251,6 +241,7 @@ pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, 
     row.set_variant(line.variant);
     row.set_price_book(PriceBookName(line.price_book));
     row.set_request_count(line.request_count);
+    row.set_isolation_class(line.isolation_class);
     row.set_prompt_tokens(line.prompt_tokens);
     row.set_completion_tokens(line.completion_tokens);
     row.mutable_prompt_price_per_million()->set_currency_code(account.currency_code);

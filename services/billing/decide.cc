@@ -11,7 +11,7 @@ namespace {
 bool SamePayload(const Reservation& r, const ReserveCommand& c) {
   return r.instance == c.instance && r.variant == c.variant && r.price_book == c.price_book && r.api_key == c.api_key &&
          r.prompt_tokens_max == c.prompt_tokens_max && r.completion_tokens_max == c.completion_tokens_max &&
-         r.expire_time == c.expire_time;
+         r.expire_time == c.expire_time && r.isolation_class == c.isolation_class;
 }
 
 bool SamePayload(const UsageRecord& u, const SettleCommand& c) {
@@ -78,8 +78,10 @@ Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCo
     return FailedPrecondition(
         "PRICE_NOT_FOUND",
         state.price_book_exists
-            ? fmt::format("price_book: {} has no price in {} for the variant '{}' and none for every variant",
-                          command.price_book.ToString(), state.account->currency_code, VariantId(command.variant))
+            ? fmt::format("price_book: {} has no price in {} for the variant '{}' in the {} class and none for every "
+                          "variant and class",
+                          command.price_book.ToString(), state.account->currency_code, VariantId(command.variant),
+                          command.isolation_class)
             : fmt::format("price_book: {} does not exist", command.price_book.ToString()));
   }
   ALLOD_TRY(const Amount hold, Cost(state.price->prompt, command.prompt_tokens_max, state.price->completion,
@@ -97,7 +99,8 @@ Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCo
                                          .prompt_price = state.price->prompt,
                                          .completion_price = state.price->completion,
                                          .hold = hold,
-                                         .expire_time = command.expire_time}};
+                                         .expire_time = command.expire_time,
+                                         .isolation_class = command.isolation_class}};
 }
 
 bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
@@ -160,7 +163,8 @@ Result<SettleDecision> DecideSettle(const SettleState& state, const SettleComman
                                    .billed = billed,
                                    .cost = cost,
                                    .admit_time = admit_time,
-                                   .settle_time = std::chrono::floor<std::chrono::microseconds>(now)},
+                                   .settle_time = std::chrono::floor<std::chrono::microseconds>(now),
+                                   .isolation_class = reservation.isolation_class},
                         .transfer = late ? (free ? SettleTransfer::kNone : SettleTransfer::kLatePost)
                                          : (free ? SettleTransfer::kVoid : SettleTransfer::kPost)};
 }

@@ -23,6 +23,7 @@ struct ReserveCommand {
   std::int64_t prompt_tokens_max = 0;
   std::int64_t completion_tokens_max = 0;
   Time expire_time;  // whole microseconds
+  std::string isolation_class{kIsolated};
 };
 
 struct ReserveState {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <tuple>
 
 namespace allod::billing {
 namespace {
@@ -17,6 +18,9 @@ Status CheckPrice(const TokenPrice& price, std::size_t row) {
     return std::unexpected(known.error());
   }
   if (!price.variant_id.empty()) ALLOD_CHECK_OK(CheckId(field + ".variant_id", price.variant_id));
+  if (!price.isolation_class.empty()) {
+    ALLOD_CHECK_OK(CheckIsolationClass(field + ".isolation_class", price.isolation_class));
+  }
   for (const Amount amount : {price.prompt, price.completion}) {
     if (amount < Amount() || amount > kTokenPriceMax) {
       return InvalidArgument("PRICE_OUT_OF_RANGE",
@@ -35,14 +39,14 @@ Result<PriceBook> CheckPriceBook(PriceBook book) {
                                                              book.prices.size(), kPricesPerBookMax));
   }
   for (std::size_t i = 0; i < book.prices.size(); ++i) ALLOD_CHECK_OK(CheckPrice(book.prices[i], i));
-  std::ranges::sort(book.prices);
-  const auto same_key = [](const TokenPrice& a, const TokenPrice& b) {
-    return a.currency_code == b.currency_code && a.variant_id == b.variant_id;
+  const auto key = [](const TokenPrice& price) {
+    return std::tie(price.currency_code, price.variant_id, price.isolation_class);
   };
-  if (const auto twice = std::ranges::adjacent_find(book.prices, same_key); twice != book.prices.end()) {
+  std::ranges::sort(book.prices, {}, key);
+  if (const auto twice = std::ranges::adjacent_find(book.prices, {}, key); twice != book.prices.end()) {
     return InvalidArgument("DUPLICATE_PRICE",
-                           fmt::format("price_book.prices: two rows for currency {} and variant '{}'",
-                                       twice->currency_code, twice->variant_id));
+                           fmt::format("price_book.prices: two rows for currency {}, variant '{}' and class '{}'",
+                                       twice->currency_code, twice->variant_id, twice->isolation_class));
   }
   return book;
 }
@@ -52,14 +56,25 @@ bool SameContent(const PriceBook& a, const PriceBook& b) {
 }
 
 std::optional<TokenPrice> FindPrice(const std::vector<TokenPrice>& prices, std::string_view currency_code,
-                                    std::string_view variant_id) {
-  std::optional<TokenPrice> fallback;
+                                    std::string_view variant_id, std::string_view isolation_class) {
+  std::optional<TokenPrice> best;
+  int best_rank = -1;
   for (const TokenPrice& price : prices) {
     if (price.currency_code != currency_code) continue;
-    if (price.variant_id == variant_id) return price;
-    if (price.variant_id.empty()) fallback = price;
+    if (!price.variant_id.empty() && price.variant_id != variant_id) continue;
+    if (!price.isolation_class.empty() && price.isolation_class != isolation_class) continue;
+    const int rank = (price.variant_id.empty() ? 0 : 2) + (price.isolation_class.empty() ? 0 : 1);
+    if (rank <= best_rank) continue;
+    best = price;
+    best_rank = rank;
   }
-  return fallback;
+  return best;
+}
+
+Status CheckIsolationClass(std::string_view field, std::string_view isolation_class) {
+  if (isolation_class == "pooled" || isolation_class == kIsolated || isolation_class == "dedicated") return {};
+  return InvalidArgument("INVALID_ISOLATION_CLASS", fmt::format("{}: '{}' is not pooled, isolated or dedicated", field,
+                                                                isolation_class.substr(0, 32)));
 }
 
 std::string VariantId(std::string_view variant) {

@@ -25,17 +25,23 @@ inline constexpr std::size_t kInvoiceLinesMax = 10'000;
 inline constexpr Amount kTokenPriceMax = Amount::FromPico(Int128{1'000'000'000'000'000});
 inline constexpr Amount kCreditLimitMax = Amount::FromPico(Int128{1'000'000'000'000'000} * 1'000'000'000'000);
 
-// What one token costs; `variant_id` empty: every variant without a row of its own.
+// `pooled`, `isolated` or `dedicated`, else INVALID_ARGUMENT / INVALID_ISOLATION_CLASS.
+inline constexpr std::string_view kIsolated = "isolated";
+Status CheckIsolationClass(std::string_view field, std::string_view isolation_class);
+
+// What one token costs; `variant_id` empty: every variant without a row of its own; `isolation_class` empty: every
+// class without a row of its own.
 struct TokenPrice {
   std::string currency_code;
   std::string variant_id;
   Amount prompt;
   Amount completion;
+  std::string isolation_class;
 
   auto operator<=>(const TokenPrice&) const = default;
 };
 
-// Immutable. `prices` is sorted and has one row per (currency, variant).
+// Immutable. `prices` is sorted and has one row per (currency, variant, class).
 struct PriceBook {
   Uuid id;
   std::string listing;
@@ -81,6 +87,7 @@ struct Reservation {
   Amount completion_price;
   Amount hold;
   Time expire_time;  // whole microseconds
+  std::string isolation_class{kIsolated};
 };
 
 // One request, counted once.
@@ -101,6 +108,7 @@ struct UsageRecord {
   Amount cost;
   Time admit_time;  // the time in the request id
   Time settle_time;
+  std::string isolation_class{kIsolated};
 };
 
 // What one instance used at one price; only billed records, so amount = tokens x prices.
@@ -114,6 +122,7 @@ struct InvoiceLine {
   Amount prompt_price;
   Amount completion_price;
   Amount amount;
+  std::string isolation_class;
 };
 
 // A month in UTC.
@@ -129,9 +138,11 @@ Result<PriceBook> CheckPriceBook(PriceBook book);
 // Same listing and prices; the times do not matter.
 bool SameContent(const PriceBook& a, const PriceBook& b);
 
-// The row of the variant, else the row for every variant, in this currency.
+// In this currency the most specific row: that of the variant and the class, else of the variant, else of the class,
+// else that of neither. What a level of compression costs is the more deliberate statement, so it goes before the
+// class.
 std::optional<TokenPrice> FindPrice(const std::vector<TokenPrice>& prices, std::string_view currency_code,
-                                    std::string_view variant_id);
+                                    std::string_view variant_id, std::string_view isolation_class);
 // The last segment of `models/m/versions/v/variants/q4_k_m`.
 std::string VariantId(std::string_view variant);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace allod::billing {
 namespace {
 
@@ -19,11 +21,44 @@ PriceBook Book(std::vector<TokenPrice> prices) {
 TEST(FindPrice, PrefersTheVariantsOwnRowAndFallsBackToTheRowForAll) {
   const std::vector<TokenPrice> prices = {Price("KES", "", 1, 1), Price("KES", "q4_k_m", 2, 2),
                                           Price("TZS", "q8_0", 3, 3)};
-  EXPECT_EQ(FindPrice(prices, "KES", "q4_k_m")->prompt.pico(), 2);
-  EXPECT_EQ(FindPrice(prices, "KES", "q8_0")->prompt.pico(), 1);
-  EXPECT_EQ(FindPrice(prices, "TZS", "q8_0")->prompt.pico(), 3);
-  EXPECT_FALSE(FindPrice(prices, "TZS", "q4_k_m"));
-  EXPECT_FALSE(FindPrice(prices, "UGX", "q4_k_m"));
+  EXPECT_EQ(FindPrice(prices, "KES", "q4_k_m", "isolated")->prompt.pico(), 2);
+  EXPECT_EQ(FindPrice(prices, "KES", "q8_0", "isolated")->prompt.pico(), 1);
+  EXPECT_EQ(FindPrice(prices, "TZS", "q8_0", "isolated")->prompt.pico(), 3);
+  EXPECT_FALSE(FindPrice(prices, "TZS", "q4_k_m", "isolated"));
+  EXPECT_FALSE(FindPrice(prices, "UGX", "q4_k_m", "isolated"));
+}
+
+TEST(FindPrice, TakesTheMostSpecificRow) {
+  const auto row = [](const char* variant, const char* isolation, std::int64_t pico) {
+    TokenPrice price = Price("KES", variant, pico, pico);
+    price.isolation_class = isolation;
+    return price;
+  };
+  std::vector<TokenPrice> prices = {row("", "", 1), row("", "pooled", 2), row("q4", "", 3), row("q4", "pooled", 4)};
+  struct Case {
+    const char* variant;
+    const char* isolation;
+    std::int64_t pico;
+  };
+  for (int order = 0; order < 2; ++order) {
+    for (const Case& c : {Case{"q8", "isolated", 1}, Case{"q8", "pooled", 2}, Case{"q4", "isolated", 3},
+                          Case{"q4", "dedicated", 3}, Case{"q4", "pooled", 4}}) {
+      EXPECT_EQ(FindPrice(prices, "KES", c.variant, c.isolation)->prompt.pico(), c.pico) << c.variant << c.isolation;
+    }
+    std::ranges::reverse(prices);
+  }
+  // Variant before class, where only one of the two matches.
+  EXPECT_EQ(FindPrice({row("", "pooled", 2), row("q4", "", 3)}, "KES", "q4", "pooled")->prompt.pico(), 3);
+  EXPECT_FALSE(FindPrice({row("", "pooled", 2)}, "KES", "q4", "isolated"));
+}
+
+TEST(CheckPriceBook, TakesOneRowPerCurrencyVariantAndClass) {
+  TokenPrice pooled = Price("KES", "", 5, 5);
+  pooled.isolation_class = "pooled";
+  EXPECT_TRUE(CheckPriceBook(Book({Price("KES", "", 1, 1), pooled})));
+  EXPECT_EQ(CheckPriceBook(Book({pooled, Price("KES", "", 1, 1), pooled})).error().reason, "DUPLICATE_PRICE");
+  pooled.isolation_class = "shared";
+  EXPECT_EQ(CheckPriceBook(Book({pooled})).error().reason, "INVALID_ISOLATION_CLASS");
 }
 
 TEST(CheckPriceBook, SortsSoThatTheOrderOfRowsIsNoContent) {

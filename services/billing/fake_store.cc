@@ -82,7 +82,8 @@ Result<Reservation> FakeStore::Reserve(const ReserveCommand& command, Time now) 
   if (const auto book = price_books_.find(command.price_book); book != price_books_.end()) {
     state.price_book_exists = true;
     if (state.account) {
-      state.price = FindPrice(book->second.prices, state.account->currency_code, VariantId(command.variant));
+      state.price = FindPrice(book->second.prices, state.account->currency_code, VariantId(command.variant),
+                              command.isolation_class);
     }
   }
   ALLOD_TRY(const ReserveDecision decision, DecideReserve(state, command, now));
@@ -179,14 +180,16 @@ Result<std::vector<UsageRecord>> FakeStore::ListUsageRecords(const UsageQuery& q
 
 Result<std::vector<InvoiceLine>> FakeStore::SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) {
   const std::lock_guard lock(mutex_);
-  std::map<std::tuple<std::string, std::string, Uuid, Amount, Amount>, InvoiceLine> lines;
+  std::map<std::tuple<std::string, std::string, Uuid, std::string, Amount, Amount>, InvoiceLine> lines;
   if (const auto at = books_.find(tenant); at != books_.end()) {
     for (const auto& [id, u] : at->second.usage) {
       if (!u.billed || u.admit_time < start || u.admit_time >= end) continue;
-      InvoiceLine& line = lines[{u.instance, u.variant, u.price_book, u.prompt_price, u.completion_price}];
+      InvoiceLine& line =
+          lines[{u.instance, u.variant, u.price_book, u.isolation_class, u.prompt_price, u.completion_price}];
       line.instance = u.instance;
       line.variant = u.variant;
       line.price_book = u.price_book;
+      line.isolation_class = u.isolation_class;
       line.prompt_price = u.prompt_price;
       line.completion_price = u.completion_price;
       line.request_count += 1;

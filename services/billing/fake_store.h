@@ -24,6 +24,9 @@ class FakeStore final : public Store {
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
+  Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
+  Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) override;
 
  private:
   struct Transfer {
@@ -40,6 +43,7 @@ class FakeStore final : public Store {
     std::map<Uuid, HoldState> terminal;
     std::set<std::pair<Time, Uuid>> open;
     std::map<Uuid, UsageRecord> usage;
+    std::map<std::string, ComputedUsage> computed;
     std::map<Uuid, std::string> request_ids;
   };
 

@@ -8,6 +8,8 @@ namespace allod::billing {
 namespace {
 
 constexpr int kTenantsPerPage = 200;
+constexpr Time kBeginning{};
+constexpr Time kEnd = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
 
 // Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
 Result<LedgerReport> AuditAll(Store& store, const grpc::ServerContext& context) {
@@ -19,6 +21,8 @@ Result<LedgerReport> AuditAll(Store& store, const grpc::ServerContext& context) 
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
       ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id));
       ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
+      ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, 0));
+      AddCounts(report.usage, usage);
     }
     if (tenants.size() < kTenantsPerPage) return report;
     after = tenants.back().id;
@@ -61,6 +65,8 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
                   out.set_transfer_count(report.transfer_count);
                   out.set_usage_record_count(report.usage_record_count);
                   out.set_open_reservation_count(report.open_reservation_count);
+                  out.set_computed_event_count(report.usage.computed_event_count);
+                  out.set_overbilled_usage_record_count(report.usage.overbilled_count);
                   return out;
                 });
 }

@@ -1,5 +1,6 @@
 // allod-billing: price books, accounts, usage, the ledger and invoices.
 #include "services/billing/billing_account_service.h"
+#include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
@@ -43,10 +44,11 @@ Status Run(const Config& config, StopSignal& stop) {
   PriceBookServiceImpl price_books(store, clock);
   BillingAccountServiceImpl accounts(store, *tenants, clock);
   UsageServiceImpl usage(store, clock);
+  ComputedUsageServiceImpl computed(store);
   LedgerServiceImpl ledger(store);
   InvoiceServiceImpl invoices(store, clock);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen}, {&price_books, &accounts, &usage, &ledger, &invoices}));
+            Server::Start({.listen = config.listen}, {&price_books, &accounts, &usage, &computed, &ledger, &invoices}));
   Expirer expirer(store, clock);
   expirer.Start();
   stop.Ready();

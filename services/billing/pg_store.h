@@ -27,6 +27,9 @@ class PgStore final : public Store {
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
+  Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
+  Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) override;
 
  private:
   PgPool& pool_;

@@ -17,11 +17,13 @@ const std::string kListInstanceUsage =
 
 constexpr std::string_view kSumUsage =
     "SELECT u.instance, u.variant, u.price_book_id, count(*), sum(u.prompt_tokens)::bigint, "
-    "sum(u.completion_tokens)::bigint, u.prompt_price, u.completion_price, sum(u.cost) "
+    "sum(u.completion_tokens)::bigint, u.prompt_price, u.completion_price, sum(u.cost), u.isolation_class "
     "FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id >= $2::uuid AND u.request_id < "
     "$3::uuid "
-    "AND u.billed GROUP BY u.instance, u.variant, u.price_book_id, u.prompt_price, u.completion_price "
-    "ORDER BY u.instance COLLATE \"C\", u.variant COLLATE \"C\", u.price_book_id LIMIT $4";
+    "AND u.billed GROUP BY u.instance, u.variant, u.price_book_id, u.isolation_class, u.prompt_price, "
+    "u.completion_price "
+    "ORDER BY u.instance COLLATE \"C\", u.variant COLLATE \"C\", u.price_book_id, u.isolation_class COLLATE \"C\" "
+    "LIMIT $4";
 
 constexpr std::string_view kListLedgerAccounts =
     "SELECT code, currency_code, posted, held FROM billing.ledger_accounts "
@@ -95,6 +97,7 @@ Result<std::vector<InvoiceLine>> PgStore::SumUsage(TenantId tenant, Time start, 
       line.prompt_price = row.Pico();
       line.completion_price = row.Pico();
       line.amount = row.Pico();
+      line.isolation_class = row.Text();
       out.push_back(std::move(line));
     }
     return out;

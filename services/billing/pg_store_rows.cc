@@ -43,6 +43,7 @@ Reservation ReadReservation(RowReader& row) {
   r.hold = row.Pico();
   r.expire_time = row.Micros();
   r.tenant.value = row.Id();
+  r.isolation_class = row.Text();
   return r;
 }
 
@@ -64,6 +65,7 @@ UsageRecord ReadUsageRecord(RowReader& row) {
   u.admit_time = row.Micros();
   u.settle_time = row.Micros();
   u.tenant.value = row.Id();
+  u.isolation_class = row.Text();
   return u;
 }
 

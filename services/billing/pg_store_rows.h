@@ -43,17 +43,17 @@ class RowReader {
 };
 
 // Column lists for a row that goes by the name r, u or a, and their readers.
-inline constexpr int kReservationColumnCount = 13;
+inline constexpr int kReservationColumnCount = 14;
 inline constexpr std::string_view kReservationColumns =
     "(r).request_id, (r).instance, (r).variant, (r).price_book_id, (r).api_key, (r).prompt_tokens_max, "
     "(r).completion_tokens_max, (r).currency_code, (r).prompt_price, (r).completion_price, (r).hold, "
-    "billing.to_micros((r).expire_time), (r).tenant_id";
+    "billing.to_micros((r).expire_time), (r).tenant_id, (r).isolation_class";
 Reservation ReadReservation(RowReader& row);
 
 inline constexpr std::string_view kUsageColumns =
     "(u).request_id, (u).instance, (u).variant, (u).price_book_id, (u).api_key, (u).outcome, (u).prompt_tokens, "
     "(u).completion_tokens, (u).currency_code, (u).prompt_price, (u).completion_price, (u).billed, (u).cost, "
-    "billing.to_micros((u).admit_time), billing.to_micros((u).settle_time), (u).tenant_id";
+    "billing.to_micros((u).admit_time), billing.to_micros((u).settle_time), (u).tenant_id, (u).isolation_class";
 UsageRecord ReadUsageRecord(RowReader& row);
 
 // With the receivable ledger account as l.

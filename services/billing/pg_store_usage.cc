@@ -11,7 +11,7 @@ namespace {
 
 const std::string kLockForReserve = fmt::format(
     "SELECT (s.price_book).id IS NOT NULL, (p).prompt_price, (p).completion_price, {}, {} "
-    "FROM billing.lock_for_reserve($1::uuid, $2::uuid, $3::uuid, $4) s, "
+    "FROM billing.lock_for_reserve($1::uuid, $2::uuid, $3::uuid, $4, $5) s, "
     "LATERAL (SELECT s.account AS a, s.receivable AS l, s.price AS p, s.reservation AS r) x",
     kAccountColumns, kReservationColumns);
 
@@ -21,9 +21,10 @@ constexpr std::string_view kWriteReservation = R"(
     VALUES ($1::uuid, $2::uuid, 'pending', $3, $4, $5, $6::numeric, billing.from_micros($7))),
   reservation AS (
     INSERT INTO billing.reservations (tenant_id, request_id, instance, variant, price_book_id, api_key, prompt_tokens_max,
-      completion_tokens_max, currency_code, prompt_price, completion_price, hold, expire_time, create_time)
+      completion_tokens_max, currency_code, prompt_price, completion_price, hold, expire_time, create_time,
+      isolation_class)
     VALUES ($1::uuid, $2::uuid, $8, $9, $10::uuid, $11, $12, $13, $5, $14::numeric, $15::numeric, $6::numeric,
-      billing.from_micros($16), billing.from_micros($7)))
+      billing.from_micros($16), billing.from_micros($7), $17))
   INSERT INTO billing.open_reservations (tenant_id, request_id, expire_time)
   VALUES ($1::uuid, $2::uuid, billing.from_micros($16)))";
 
@@ -46,9 +47,10 @@ constexpr std::string_view kWriteSettlement = R"(
     WHERE $3 <> ''),
   usage AS (
     INSERT INTO billing.usage_records (tenant_id, request_id, instance, variant, price_book_id, api_key, outcome,
-      prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time)
+      prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time,
+      isolation_class)
     VALUES ($1::uuid, $2::uuid, $10, $11, $12::uuid, $13, $14, $15, $16, $7, $17::numeric, $18::numeric, $19, $20::numeric,
-      billing.from_micros($21), billing.from_micros($9))),
+      billing.from_micros($21), billing.from_micros($9), $24)),
   event AS (
     INSERT INTO billing.outbox (tenant_id, id, type, subject, data, create_time)
     VALUES ($1::uuid, $22::uuid, 'allod.billing.usage.recorded.v1', $2, $23::jsonb, billing.from_micros($9)))
@@ -85,7 +87,7 @@ HoldState HoldStateFrom(const std::string& terminal_kind) {
 
 ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   const pqxx::result rows = tx.Exec(kLockForReserve, command.tenant.ToString(), command.request_id.ToString(),
-                                    command.price_book.ToString(), VariantId(command.variant));
+                                    command.price_book.ToString(), VariantId(command.variant), command.isolation_class);
   const pqxx::row first = rows.at(0);
   RowReader row(first);
   ReserveState state;
@@ -109,7 +111,7 @@ void WriteReservation(TenantTx& tx, const Reservation& r, Time now) {
   tx.Exec(kWriteReservation, r.tenant.ToString(), r.request_id.ToString(), std::string(kReceivable),
           std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now), r.instance, r.variant,
           r.price_book.ToString(), r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
-          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time));
+          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time), r.isolation_class);
 }
 
 SettleState LockForSettle(TenantTx& tx, const SettleCommand& command) {
@@ -131,6 +133,7 @@ std::string EventData(const UsageRecord& u) {
   return nlohmann::json{{"request_id", u.request_id.ToString()},
                         {"instance", u.instance},
                         {"variant", u.variant},
+                        {"isolation_class", u.isolation_class},
                         {"price_book", u.price_book.ToString()},
                         {"api_key", u.api_key},
                         {"outcome", OutcomeText(u.outcome)},
@@ -164,7 +167,8 @@ void WriteSettlement(TenantTx& tx, const SettleDecision& decision, Amount hold, 
           std::string(kReceivable), std::string(kUsageRevenue), u.currency_code, amount.ToPicoString(),
           ToMicros(u.settle_time), u.instance, u.variant, u.price_book.ToString(), u.api_key, OutcomeText(u.outcome),
           u.prompt_tokens, u.completion_tokens, u.prompt_price.ToPicoString(), u.completion_price.ToPicoString(),
-          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), Uuid::V7(now).ToString(), EventData(u));
+          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), Uuid::V7(now).ToString(), EventData(u),
+          u.isolation_class);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "services/billing/billing_account_service.h"
+#include "services/billing/computed_usage_service.h"
 #include "services/billing/fake_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
@@ -35,13 +36,16 @@ class BillingRpc : public testing::Test {
       : books_(store_, clock_),
         accounts_(store_, directory_, clock_),
         usage_(store_, clock_),
+        computed_(store_),
         ledger_(store_),
         invoices_(store_, clock_) {
-    server_ = Server::Start({.listen = "127.0.0.1:0"}, {&books_, &accounts_, &usage_, &ledger_, &invoices_}).value();
+    server_ = Server::Start({.listen = "127.0.0.1:0"}, {&books_, &accounts_, &usage_, &computed_, &ledger_, &invoices_})
+                  .value();
     const auto channel = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
     books_stub_ = v1::PriceBookService::NewStub(channel);
     accounts_stub_ = v1::BillingAccountService::NewStub(channel);
     usage_stub_ = v1::UsageService::NewStub(channel);
+    computed_stub_ = v1::ComputedUsageService::NewStub(channel);
     ledger_stub_ = v1::LedgerService::NewStub(channel);
     invoices_stub_ = v1::InvoiceService::NewStub(channel);
   }
@@ -117,12 +121,14 @@ class BillingRpc : public testing::Test {
   PriceBookServiceImpl books_;
   BillingAccountServiceImpl accounts_;
   UsageServiceImpl usage_;
+  ComputedUsageServiceImpl computed_;
   LedgerServiceImpl ledger_;
   InvoiceServiceImpl invoices_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::PriceBookService::Stub> books_stub_;
   std::unique_ptr<v1::BillingAccountService::Stub> accounts_stub_;
   std::unique_ptr<v1::UsageService::Stub> usage_stub_;
+  std::unique_ptr<v1::ComputedUsageService::Stub> computed_stub_;
   std::unique_ptr<v1::LedgerService::Stub> ledger_stub_;
   std::unique_ptr<v1::InvoiceService::Stub> invoices_stub_;
 };
@@ -280,6 +286,136 @@ TEST_F(BillingRpc, PagesThroughUsage) {
   request.set_page_token("made-up");
   EXPECT_EQ(As(Caller::Tenant("ke"), *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, request).error().reason,
             "INVALID_PAGE_TOKEN");
+}
+
+class ComputedUsageRpc : public BillingRpc {
+ protected:
+  v1::ComputedUsage Event(const std::string& id, const std::string& request_id = Uuid::V7().ToString()) {
+    v1::ComputedUsage event;
+    event.set_event_id(id);
+    event.set_request_id(request_id);
+    event.set_tenant_uid(TenantId::FromName("tenants/ke")->ToString());
+    event.set_instance("tenants/ke/projects/p/instances/i");
+    event.set_node("nodes/n");
+    event.set_replica_uid(Uuid::V7().ToString());
+    event.set_sampled_tokens(5);
+    event.set_outcome(v1::COMPUTED_OUTCOME_LOST);
+    event.mutable_start_time()->set_seconds(Seconds());
+    event.mutable_end_time()->set_seconds(Seconds() + 1);
+    return event;
+  }
+  std::int64_t Seconds() const {
+    return std::chrono::floor<std::chrono::seconds>(clock_.Now().time_since_epoch()).count();
+  }
+  Result<v1::RecordComputedUsageResponse> Record(const v1::RecordComputedUsageRequest& request,
+                                                 const Caller& caller = Caller::Node("n")) {
+    return As(caller, *computed_stub_, &v1::ComputedUsageService::Stub::RecordComputedUsage, request);
+  }
+};
+
+TEST_F(ComputedUsageRpc, RefusesBadEventsOneByOneAndRecordsTheOthers) {
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::RecordComputedUsageRequest request;
+  *request.add_events() = Event("ring/1");
+  *request.add_events() = Event("ring/2");
+  request.mutable_events(1)->set_tenant_uid(TenantId::FromName("tenants/zz")->ToString());
+  request.mutable_events(1)->set_instance("tenants/zz/projects/p/instances/i");
+  *request.add_events() = Event("no id");
+  *request.add_events() = Event("ring/4");
+  request.mutable_events(3)->set_node("nodes/other");
+  *request.add_events() = Event("ring/5");
+  request.mutable_events(4)->set_instance("tenants/tz/projects/p/instances/i");
+  *request.add_events() = Event("ring/6");
+  request.mutable_events(5)->clear_end_time();
+  const auto done = Record(request);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->recorded_count(), 1);
+  std::map<std::string, std::string> refusals;
+  for (const auto& refusal : done->refusals()) refusals[refusal.event_id()] = refusal.reason();
+  EXPECT_EQ(refusals, (std::map<std::string, std::string>{{"ring/2", "NO_BILLING_ACCOUNT"},
+                                                          {"#2", "INVALID_EVENT"},
+                                                          {"ring/4", "INVALID_EVENT"},
+                                                          {"ring/5", "INVALID_EVENT"},
+                                                          {"ring/6", "INVALID_EVENT"}}));
+  v1::RecordComputedUsageRequest again;
+  *again.add_events() = request.events(0);
+  EXPECT_EQ(Record(again)->recorded_count(), 0);
+  EXPECT_EQ(Record(again)->refusals_size(), 0);
+  again.mutable_events(0)->set_sampled_tokens(6);
+  EXPECT_EQ(Record(again)->refusals(0).reason(), "EVENT_ID_REUSED");
+}
+
+TEST_F(ComputedUsageRpc, IsForNodesAndBounded) {
+  v1::RecordComputedUsageRequest request;
+  EXPECT_EQ(Record(request).error().reason, "BATCH_TOO_LARGE");
+  for (int i = 0; i < 501; ++i) request.add_events();
+  EXPECT_EQ(Record(request).error().reason, "BATCH_TOO_LARGE");
+  EXPECT_EQ(Record(request, Caller::Tenant("ke")).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(Record(request, Caller::Service("gateway")).error().code, Code::kPermissionDenied);
+}
+
+TEST_F(ComputedUsageRpc, ListsPageByPageToItsTenantOnly) {
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::RecordComputedUsageRequest request;
+  for (int i = 0; i < 5; ++i) *request.add_events() = Event("ring/" + std::to_string(i));
+  ASSERT_EQ(Record(request)->recorded_count(), 5);
+  v1::ListComputedUsageRequest list;
+  list.set_parent("tenants/ke");
+  list.set_page_size(2);
+  const auto page_as = [&](const Caller& caller) {
+    return As(caller, *computed_stub_, &v1::ComputedUsageService::Stub::ListComputedUsage, list);
+  };
+  int seen = 0;
+  do {
+    const auto page = page_as(Caller::Tenant("ke"));
+    ASSERT_TRUE(page) << page.error().message;
+    seen += page->computed_usage_size();
+    list.set_page_token(page->next_page_token());
+  } while (!list.page_token().empty());
+  EXPECT_EQ(seen, 5);
+  EXPECT_EQ(page_as(Caller::Tenant("tz")).error().code, Code::kNotFound);
+  list.set_page_token("made-up");
+  EXPECT_EQ(page_as(Caller::Operator()).error().reason, "INVALID_PAGE_TOKEN");
+}
+
+TEST_F(ComputedUsageRpc, ChecksWhatWasBilledAgainstWhatWasComputed) {
+  ASSERT_TRUE(CreateBook(Caller::Service("catalog")));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::ReserveRequest reserve = ReserveRequest();
+  reserve.set_isolation_class("dedicated");
+  ASSERT_TRUE(Reserve(reserve));
+  const auto record = Settle(reserve.request_id(), 1, 7);
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->isolation_class(), "dedicated");
+  v1::RecordComputedUsageRequest request;
+  *request.add_events() = Event("ring/1", reserve.request_id());
+  ASSERT_EQ(Record(request)->recorded_count(), 1);
+  v1::CheckUsageRequest check;
+  const auto check_as = [&](const Caller& caller) {
+    return As(caller, *computed_stub_, &v1::ComputedUsageService::Stub::CheckUsage, check);
+  };
+  EXPECT_EQ(check_as(Caller::Operator()).error().reason, "INVALID_TIME_RANGE");
+  check.mutable_start_time()->set_seconds(Seconds() - 3600);
+  check.mutable_end_time()->set_seconds(Seconds() + 3600);
+  const auto found = check_as(Caller::Operator());
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->overbilled_count(), 1) << "7 delivered, 5 sampled";
+  ASSERT_EQ(found->findings_size(), 1);
+  EXPECT_EQ(found->findings(0).usage_record(), record->name());
+  EXPECT_EQ(check_as(Caller::Tenant("ke")).error().code, Code::kPermissionDenied);
+  const auto ledger =
+      As(Caller::Operator(), *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, v1::CheckLedgerRequest());
+  ASSERT_TRUE(ledger);
+  EXPECT_EQ(ledger->computed_event_count(), 1);
+  EXPECT_EQ(ledger->overbilled_usage_record_count(), 1);
+}
+
+TEST_F(ComputedUsageRpc, RefusesAClassThatIsNone) {
+  ASSERT_TRUE(CreateBook(Caller::Service("catalog")));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::ReserveRequest reserve = ReserveRequest();
+  reserve.set_isolation_class("shared");
+  EXPECT_EQ(Reserve(reserve).error().reason, "INVALID_ISOLATION_CLASS");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "services/billing/computed_usage.h"
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
 #include "services/common/request_id.h"
@@ -76,7 +77,7 @@ class Store {
   virtual Result<int> ExpireReservations(TenantId tenant, Time now, int limit) = 0;
 
   virtual Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) = 0;
-  // Ordered by instance, variant, price book; at most `limit`.
+  // Ordered by instance, variant, price book, class; at most `limit`.
   virtual Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) = 0;
 
   // Ordered by code, those after `after`.
@@ -85,6 +86,12 @@ class Store {
   virtual Result<TenantAudit> AuditTenant(TenantId tenant) = 0;
   // Tenants that have a billing account, ordered by id, those after `after`.
   virtual Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) = 0;
+
+  // Records what is new of at most kComputedBatchMax events of one tenant; they have passed CheckComputedUsage.
+  virtual Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) = 0;
+  virtual Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) = 0;
+  // Of one tenant, in one snapshot.
+  virtual Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) = 0;
 };
 
 }  // namespace allod::billing

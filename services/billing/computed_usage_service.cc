@@ -1,0 +1,112 @@
+#include "services/billing/computed_usage_service.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "services/billing/convert_computed.h"
+#include "services/common/rpc/server.h"
+
+namespace allod::billing {
+namespace {
+
+constexpr int kTenantsPerPage = 200;
+
+void Refuse(v1::RecordComputedUsageResponse& out, std::string event_id, std::string reason, std::string message) {
+  auto& refusal = *out.add_refusals();
+  refusal.set_event_id(std::move(event_id));
+  refusal.set_reason(std::move(reason));
+  refusal.set_message(std::move(message));
+}
+
+}  // namespace
+
+Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
+    const Caller& caller, const v1::RecordComputedUsageRequest& request) {
+  ALLOD_CHECK_OK(RequireNode(caller));
+  if (request.events_size() < 1 || static_cast<std::size_t>(request.events_size()) > kComputedBatchMax) {
+    return InvalidArgument("BATCH_TOO_LARGE",
+                           fmt::format("events: {} of them; give 1 to {}", request.events_size(), kComputedBatchMax));
+  }
+  v1::RecordComputedUsageResponse out;
+  std::map<TenantId, std::vector<ComputedUsage>> by_tenant;
+  for (int i = 0; i < request.events_size(); ++i) {
+    auto event = FromProto(request.events(i), "nodes/" + caller.id);
+    if (event) {
+      by_tenant[event->tenant].push_back(*std::move(event));
+    } else {
+      const std::string& id = request.events(i).event_id();
+      Refuse(out, IsEventId(id) ? id : fmt::format("#{}", i), "INVALID_EVENT", event.error().message);
+    }
+  }
+  for (const auto& [tenant, events] : by_tenant) {
+    ALLOD_TRY(const RecordedEvents done, store_.RecordComputedUsage(tenant, events));
+    out.set_recorded_count(out.recorded_count() + done.recorded);
+    if (!done.known_tenant) {
+      for (const ComputedUsage& event : events) {
+        Refuse(out, event.event_id, "NO_BILLING_ACCOUNT",
+               fmt::format("tenant_uid: {} has no billing account", tenant.ToString()));
+      }
+    }
+    for (const std::string& id : done.reused) {
+      Refuse(out, id, "EVENT_ID_REUSED", "event_id: was recorded earlier with other content, which stands");
+    }
+  }
+  return out;
+}
+
+grpc::Status ComputedUsageServiceImpl::RecordComputedUsage(grpc::ServerContext* context,
+                                                           const v1::RecordComputedUsageRequest* request,
+                                                           v1::RecordComputedUsageResponse* response) {
+  return Handle("billing.RecordComputedUsage", context, request, response,
+                [&](const Caller& caller) { return Record(caller, *request); });
+}
+
+grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* context,
+                                                         const v1::ListComputedUsageRequest* request,
+                                                         v1::ListComputedUsageResponse* response) {
+  return Handle("billing.ListComputedUsage", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListComputedUsageResponse> {
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_TRY(const ComputedPage page, FromProto(*request));
+                  ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
+                  const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
+                  v1::ListComputedUsageResponse out;
+                  for (const ComputedUsage& event : listed.items) *out.add_computed_usage() = ToProto(event);
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
+}
+
+Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::ServerContext& context,
+                                                               const v1::CheckUsageRequest& request) {
+  ALLOD_TRY(const TimeRange range, FromProto(request));
+  v1::CheckUsageResponse out;
+  UsageCheck sum;
+  std::optional<TenantId> after;
+  while (true) {
+    ALLOD_TRY(const std::vector<KnownTenant> tenants, store_.ListKnownTenants(after, kTenantsPerPage));
+    for (const KnownTenant& tenant : tenants) {
+      if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+      const std::size_t room = kUsageFindingsMax - static_cast<std::size_t>(out.findings_size());
+      ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, room));
+      AddCounts(sum, check);
+      for (const UsageFinding& finding : check.findings) *out.add_findings() = ToProto(finding, tenant.name);
+    }
+    if (tenants.size() < kTenantsPerPage) break;
+    after = tenants.back().id;
+  }
+  FillCounts(sum, out);
+  return out;
+}
+
+grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, const v1::CheckUsageRequest* request,
+                                                  v1::CheckUsageResponse* response) {
+  return Handle("billing.CheckUsage", context, request, response,
+                [&](const Caller& caller) -> Result<v1::CheckUsageResponse> {
+                  ALLOD_CHECK_OK(RequireOperator(caller));
+                  return Check(*context, *request);
+                });
+}
+
+}  // namespace allod::billing

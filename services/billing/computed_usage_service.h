@@ -1,0 +1,29 @@
+// RPCs of ComputedUsageService. Thread-safe; borrows the store.
+#pragma once
+
+#include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "services/billing/store.h"
+#include "services/common/rpc/caller.h"
+
+namespace allod::billing {
+
+class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service {
+ public:
+  explicit ComputedUsageServiceImpl(Store& store) : store_(store) {}
+
+  // A node speaks for itself only: an event of another node is refused.
+  grpc::Status RecordComputedUsage(grpc::ServerContext* context, const v1::RecordComputedUsageRequest* request,
+                                   v1::RecordComputedUsageResponse* response) override;
+  grpc::Status ListComputedUsage(grpc::ServerContext* context, const v1::ListComputedUsageRequest* request,
+                                 v1::ListComputedUsageResponse* response) override;
+  grpc::Status CheckUsage(grpc::ServerContext* context, const v1::CheckUsageRequest* request,
+                          v1::CheckUsageResponse* response) override;
+
+ private:
+  Result<v1::RecordComputedUsageResponse> Record(const Caller& caller, const v1::RecordComputedUsageRequest& request);
+  Result<v1::CheckUsageResponse> Check(const grpc::ServerContext& context, const v1::CheckUsageRequest& request);
+
+  Store& store_;
+};
+
+}  // namespace allod::billing

@@ -1,0 +1,33 @@
+// Times of protocol messages.
+#pragma once
+
+#include <fmt/format.h>
+#include <google/protobuf/timestamp.pb.h>
+
+#include <chrono>
+#include <string_view>
+
+#include "services/common/clock.h"
+#include "services/common/result.h"
+
+namespace allod::billing {
+
+// Whole microseconds. INVALID_ARGUMENT / INVALID_TIME outside the years 1970 to 2199, which a clock that counts
+// nanoseconds holds.
+inline Result<Time> TimeFrom(std::string_view field, const google::protobuf::Timestamp& time) {
+  if (time.seconds() < 0 || time.seconds() > 7'258'118'399 || time.nanos() < 0 || time.nanos() > 999'999'999) {
+    return InvalidArgument("INVALID_TIME", fmt::format("{}: is not a time from 1970 to 2199", field));
+  }
+  return Time(std::chrono::seconds(time.seconds()) + std::chrono::microseconds(time.nanos() / 1000));
+}
+
+inline google::protobuf::Timestamp ToTimestamp(Time time) {
+  const auto since = time.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  google::protobuf::Timestamp out;
+  out.set_seconds(seconds.count());
+  out.set_nanos(static_cast<std::int32_t>(std::chrono::nanoseconds(since - seconds).count()));
+  return out;
+}
+
+}  // namespace allod::billing

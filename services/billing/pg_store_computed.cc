@@ -1,0 +1,201 @@
+// Computed usage: events in, lists, and the check against usage records.
+#include <fmt/format.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "services/billing/pg_store.h"
+#include "services/billing/pg_store_rows.h"
+
+namespace allod::billing {
+namespace {
+
+constexpr std::string_view kKnownTenant = "SELECT FROM billing.known_tenants WHERE tenant_id = $1::uuid";
+
+// A batch in one statement. What is there already stays as it is and is compared afterwards.
+constexpr std::string_view kInsertEvents = R"(
+  INSERT INTO billing.computed_usage (tenant_id, event_id, request_id, instance, node, replica_id, prompt_tokens_computed,
+    prompt_tokens_cached, sampled_tokens, outcome, start_time, end_time)
+  SELECT $1::uuid, e.event_id, e.request_id, e.instance, e.node, e.replica_id, e.computed, e.cached, e.sampled, e.outcome,
+    billing.from_micros(e.start_us), billing.from_micros(e.end_us)
+  FROM jsonb_to_recordset($2::jsonb) AS e (event_id text, request_id uuid, instance text, node text, replica_id uuid,
+    computed bigint, cached bigint, sampled bigint, outcome text, start_us bigint, end_us bigint)
+  ON CONFLICT (tenant_id, event_id) DO NOTHING)";
+
+constexpr std::string_view kColumns =
+    "c.event_id, c.request_id, c.instance, c.node, c.replica_id, c.prompt_tokens_computed, c.prompt_tokens_cached, "
+    "c.sampled_tokens, c.outcome, billing.to_micros(c.start_time), billing.to_micros(c.end_time)";
+
+const std::string kFindEvents = fmt::format(
+    "SELECT {} FROM billing.computed_usage c WHERE c.tenant_id = $1::uuid AND c.event_id = ANY($2::text[])", kColumns);
+
+const std::string kListEvents = fmt::format(R"(
+  SELECT {} FROM billing.computed_usage c
+  WHERE c.tenant_id = $1::uuid
+    AND ($2::bigint IS NULL OR c.start_time >= billing.from_micros($2))
+    AND ($3::bigint IS NULL OR c.start_time < billing.from_micros($3))
+    AND ($4 = '' OR c.instance = $4) AND ($5::uuid IS NULL OR c.request_id = $5)
+    AND ($6::bigint IS NULL OR (c.start_time, c.event_id) < (billing.from_micros($6), $7))
+  ORDER BY c.start_time DESC, c.event_id DESC LIMIT $8)",
+                                            kColumns);
+
+// $2, $3: range of request ids; $4, $5: range of time.
+constexpr std::string_view kUsageAgainstEvents = R"(
+  WITH u AS (
+    SELECT r.request_id, r.instance, r.completion_tokens, r.prompt_tokens, r.billed,
+      (SELECT sum(c.sampled_tokens)::bigint FROM billing.computed_usage c
+       WHERE c.tenant_id = $1::uuid AND c.request_id = r.request_id) AS sampled
+    FROM billing.usage_records r
+    WHERE r.tenant_id = $1::uuid AND r.request_id >= $2::uuid AND r.request_id < $3::uuid),
+  c AS (
+    SELECT e.request_id, min(e.instance) AS instance, sum(e.sampled_tokens)::bigint AS sampled, count(*) AS events,
+      NOT EXISTS (SELECT FROM billing.usage_records r WHERE r.tenant_id = $1::uuid AND r.request_id = e.request_id)
+        AS unsettled,
+      EXISTS (SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = e.request_id) AS open
+    FROM billing.computed_usage e
+    WHERE e.tenant_id = $1::uuid AND e.start_time >= billing.from_micros($4) AND e.start_time < billing.from_micros($5)
+    GROUP BY e.request_id),
+  finding AS (
+    SELECT 1 AS kind, request_id, instance, completion_tokens, sampled FROM u WHERE completion_tokens > sampled
+    UNION ALL SELECT 2, request_id, instance, 0, sampled FROM c WHERE unsettled AND NOT open
+    UNION ALL SELECT 3, request_id, instance, completion_tokens, 0 FROM u
+      WHERE sampled IS NULL AND (completion_tokens > 0 OR (billed AND prompt_tokens > 0))))";
+const std::string kCountUsage = fmt::format(R"({}
+  SELECT (SELECT count(*) FROM u), (SELECT coalesce(sum(events), 0)::bigint FROM c), (SELECT count(*) FROM c),
+    (SELECT count(*) FROM finding WHERE kind = 1), (SELECT count(*) FROM finding WHERE kind = 2),
+    (SELECT count(*) FROM finding WHERE kind = 3), (SELECT count(*) FROM c WHERE unsettled AND open),
+    (SELECT coalesce(sum(completion_tokens), 0)::bigint FROM u), (SELECT coalesce(sum(sampled), 0)::bigint FROM c))",
+                                            kUsageAgainstEvents);
+const std::string kListFindings = fmt::format(
+    "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $6",
+    kUsageAgainstEvents);
+// It reads everything in the range; the pool's limit is for requests.
+constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
+
+constexpr const char* kOutcomes[] = {"", "completed", "cancelled", "failed", "lost"};
+
+ComputedOutcome OutcomeOf(const std::string& text) {
+  for (int i = 1; i <= 4; ++i) {
+    if (text == kOutcomes[i]) return static_cast<ComputedOutcome>(i);
+  }
+  throw std::runtime_error("unknown outcome in the database: " + text);
+}
+
+ComputedUsage ReadEvent(TenantId tenant, const pqxx::row& fields) {
+  RowReader row(fields);
+  ComputedUsage event{.tenant = tenant};
+  event.event_id = row.Text();
+  event.request_id = row.Id();
+  event.instance = row.Text();
+  event.node = row.Text();
+  event.replica = row.Id();
+  event.prompt_tokens_computed = row.Int();
+  event.prompt_tokens_cached = row.Int();
+  event.sampled_tokens = row.Int();
+  event.outcome = OutcomeOf(row.Text());
+  event.start_time = row.Micros();
+  event.end_time = row.Micros();
+  return event;
+}
+
+std::string ToJson(const std::vector<ComputedUsage>& events) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const ComputedUsage& e : events) {
+    rows.push_back({{"event_id", e.event_id},
+                    {"request_id", e.request_id.ToString()},
+                    {"instance", e.instance},
+                    {"node", e.node},
+                    {"replica_id", e.replica.ToString()},
+                    {"computed", e.prompt_tokens_computed},
+                    {"cached", e.prompt_tokens_cached},
+                    {"sampled", e.sampled_tokens},
+                    {"outcome", kOutcomes[static_cast<int>(e.outcome)]},
+                    {"start_us", ToMicros(e.start_time)},
+                    {"end_us", ToMicros(e.end_time)}});
+  }
+  return rows.dump();
+}
+
+std::optional<std::int64_t> Micros(const std::optional<Time>& time) {
+  if (!time) return std::nullopt;
+  return ToMicros(*time);
+}
+
+}  // namespace
+
+Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) {
+  return pool_.Run<RecordedEvents>(
+      tenant,
+      [&](TenantTx& tx) -> Result<RecordedEvents> {
+        RecordedEvents out;
+        if (tx.Exec(kKnownTenant, tenant.ToString()).empty()) {
+          out.known_tenant = false;
+          return out;
+        }
+        out.recorded = static_cast<int>(tx.Exec(kInsertEvents, tenant.ToString(), ToJson(events)).affected_rows());
+        if (out.recorded == static_cast<int>(events.size())) return out;
+        std::string ids;
+        for (const ComputedUsage& event : events) ids += (ids.empty() ? "{" : ",") + event.event_id;  // need no quotes
+        std::map<std::string, ComputedUsage> stored;
+        for (const auto& row : tx.Exec(kFindEvents, tenant.ToString(), ids + "}")) {
+          ComputedUsage event = ReadEvent(tenant, row);
+          stored[event.event_id] = std::move(event);
+        }
+        for (const ComputedUsage& event : events) {
+          if (stored.at(event.event_id) != event) out.reused.push_back(event.event_id);
+        }
+        return out;
+      },
+      // In doubt it is done again: what was recorded is met again as a duplicate.
+      [](TenantTx&) -> Result<RecordedEvents> { return NotFound("to be repeated"); });
+}
+
+Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuery& query) {
+  return pool_.Run<std::vector<ComputedUsage>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<ComputedUsage>> {
+    std::optional<std::int64_t> before_time;
+    std::string before_id;
+    if (query.before) {
+      before_time = ToMicros(query.before->start_time);
+      before_id = query.before->event_id;
+    }
+    std::vector<ComputedUsage> out;
+    for (const auto& row : tx.Exec(kListEvents, query.tenant.ToString(), Micros(query.start), Micros(query.end),
+                                   query.instance, query.request_id, before_time, before_id, query.limit)) {
+      out.push_back(ReadEvent(query.tenant, row));
+    }
+    return out;
+  });
+}
+
+Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) {
+  return pool_.Run<UsageCheck>(tenant, [&](TenantTx& tx) -> Result<UsageCheck> {
+    tx.Exec(kAllowMinutes);
+    const std::string id = tenant.ToString();
+    const std::string low = FirstRequestIdAt(start).ToString();
+    const std::string high = FirstRequestIdAt(end).ToString();
+    const auto counted = tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end));
+    const pqxx::row first = counted.at(0);
+    RowReader row(first);
+    UsageCheck out;
+    for (std::int64_t* count :
+         {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count, &out.overbilled_count,
+          &out.unbilled_count, &out.uncomputed_count, &out.open_count, &out.completion_tokens, &out.sampled_tokens}) {
+      *count = row.Int();
+    }
+    if (findings_max == 0 || out.overbilled_count + out.unbilled_count + out.uncomputed_count == 0) return out;
+    for (const auto& fields : tx.Exec(kListFindings, id, low, high, ToMicros(start), ToMicros(end),
+                                      static_cast<std::int64_t>(findings_max))) {
+      RowReader found(fields);
+      UsageFinding finding;
+      finding.kind = static_cast<UsageFinding::Kind>(found.Int());
+      finding.request_id = found.Id();
+      finding.instance = found.Text();
+      finding.completion_tokens = found.Int();
+      finding.sampled_tokens = found.Int();
+      out.findings.push_back(std::move(finding));
+    }
+    return out;
+  });
+}
+
+}  // namespace allod::billing

@@ -37,16 +37,20 @@ struct DesiredWorker {
   std::int64_t artifact_bytes = 0;
   int context_tokens = 0;
   int max_concurrency = 0;
+  IsolationClass isolation_class = IsolationClass::kIsolated;
+  int sleep_after_seconds = 0;  // 0: never
+  int weight = 1;               // the tenant's share of contended compute
+  std::string variant;          // full resource name
   bool operator==(const DesiredWorker&) const = default;
 };
 
 // One worker as its node described it last.
 struct ObservedWorker {
-  enum class State { kStarting, kReady, kFailed };
+  enum class State { kStarting, kReady, kFailed, kAsleep };
   Uuid replica;
   std::int64_t epoch = 0;
   State state = State::kStarting;
-  std::string target;  // gRPC target; set when ready
+  std::string target;  // gRPC target; set from when its socket listens, before it is ready
   std::string message;
   int start_count = 0;
   bool operator==(const ObservedWorker&) const = default;

@@ -26,6 +26,25 @@ struct Resources {
   bool operator==(const Resources&) const = default;
 };
 
+// How much of a machine a replica shares with other tenants.
+enum class IsolationClass {
+  kIsolated,   // own process, weights shared
+  kPooled,     // one process serves several tenants
+  kDedicated,  // shares nothing
+};
+
+// What one replica takes of a node: its own part, and memory that all replicas on the node with the same key hold
+// together, so that it counts once (where they disagree, the most).
+struct Demand {
+  Resources own;
+  std::string shared_key;          // digest of the weights; empty: shares nothing
+  std::int64_t weights_bytes = 0;  // the weights themselves
+  std::int64_t pool_bytes = 0;     // the one worker that serves all pooled replicas of these weights
+  // On a node where nothing is shared yet.
+  Resources Alone() const { return {own.memory_bytes + weights_bytes + pool_bytes, own.cpu_millis}; }
+  bool operator==(const Demand&) const = default;
+};
+
 // A place with one jurisdiction (ISO 3166-1 alpha-2, lower case).
 struct Region {
   std::string id;
@@ -52,6 +71,7 @@ enum class ReplicaState {
   kStopping,  // no longer assigned, perhaps still running
   kFailed,    // its worker does not start
   kStopped,   // was stopping and is gone
+  kAsleep,    // no process; the next request wakes it, so it counts as ready
 };
 
 // One worker of an instance on one node.
@@ -63,7 +83,7 @@ struct Replica {
   std::int64_t epoch = 0;
   ReplicaState state = ReplicaState::kPending;
   Time state_time;  // when `state` was entered
-  Resources demand;
+  Demand demand;
 };
 
 // What a tenant asked for, as far as placement goes.
@@ -74,7 +94,7 @@ struct Instance {
   std::string region;
   std::vector<std::string> residency;  // jurisdictions in which the tenant's data may be processed
   int replicas = 1;
-  Resources demand;  // of one replica
+  Demand demand;  // of one replica
   bool deleting = false;
 };
 
@@ -99,7 +119,7 @@ struct CreateReplica {
   std::int64_t instance_version = 0;
   std::int64_t generation = 0;
   std::string node;
-  Resources demand;
+  Demand demand;
   bool operator==(const CreateReplica&) const = default;
 };
 

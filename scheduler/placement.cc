@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 namespace allod::scheduler {
@@ -12,9 +13,9 @@ Pool::Pool(const Snapshot& snapshot) : snapshot_(snapshot) {
   for (const Node& node : snapshot.nodes) nodes_[node.id] = &node;
   for (const Replica& replica : snapshot.replicas) {
     if (replica.state == ReplicaState::kStopped) continue;
-    Occupancy& occupancy = occupancy_[replica.node];
-    occupancy.used = occupancy.used + replica.demand;
-    if (replica.state != ReplicaState::kStopping) ++occupancy.replicas[replica.instance];
+    Taken& taken = taken_[replica.node];
+    taken.room.Add(replica.demand);
+    if (replica.state != ReplicaState::kStopping) ++taken.replicas[replica.instance];
   }
 }
 
@@ -31,21 +32,37 @@ const Region* Pool::FindRegion(std::string_view id) const {
 Resources Pool::Free(const std::string& node) const {
   const Node* found = FindNode(node);
   if (found == nullptr) return {};
-  const auto it = occupancy_.find(node);
-  return it == occupancy_.end() ? found->capacity : found->capacity - it->second.used;
+  const auto it = taken_.find(node);
+  return it == taken_.end() ? found->capacity : found->capacity - it->second.room.Used();
 }
 
 int Pool::CountOf(const Uuid& instance, const std::string& node) const {
-  const auto it = occupancy_.find(node);
-  if (it == occupancy_.end()) return 0;
+  const auto it = taken_.find(node);
+  if (it == taken_.end()) return 0;
   const auto count = it->second.replicas.find(instance);
   return count == it->second.replicas.end() ? 0 : count->second;
 }
 
-void Pool::Take(const std::string& node, const Uuid& instance, const Resources& demand) {
-  Occupancy& occupancy = occupancy_[node];
-  occupancy.used = occupancy.used + demand;
-  ++occupancy.replicas[instance];
+void Pool::Take(const std::string& node, const Uuid& instance, const Demand& demand) {
+  Taken& taken = taken_[node];
+  taken.room.Add(demand);
+  ++taken.replicas[instance];
+}
+
+Resources Pool::Growth(const std::string& node, const Demand& demand) const {
+  const auto it = taken_.find(node);
+  return it == taken_.end() ? demand.Alone() : it->second.room.Growth(demand);
+}
+
+bool Pool::FitsWithout(const std::string& node, const std::set<Uuid>& replicas, const Demand& demand) const {
+  const Node* found = FindNode(node);
+  if (found == nullptr) return false;
+  Occupancy rest;
+  for (const Replica& replica : snapshot_.replicas) {
+    const bool there = replica.node == node && replica.state != ReplicaState::kStopped;
+    if (there && !replicas.contains(replica.id)) rest.Add(replica.demand);
+  }
+  return (found->capacity - rest.Used()).Fits(rest.Growth(demand));
 }
 
 std::string Pool::ResidencyRefusal(const Instance& instance, const std::string& region) const {
@@ -66,9 +83,12 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   int in_region = 0;
   int reporting = 0;
   int allowed = 0;
+  // Of the node that comes closest, for the refusal.
   Resources best_free{-1, -1};
+  Resources least_growth = instance.demand.Alone();
+  std::int64_t best_slack = std::numeric_limits<std::int64_t>::min();
   const Node* best = nullptr;
-  std::tuple<int, std::int64_t, std::string_view> best_score;
+  std::tuple<int, std::int64_t, std::int64_t, std::string_view> best_score;
   for (const Node& node : snapshot_.nodes) {
     if (node.region != instance.region) continue;
     ++in_region;
@@ -77,11 +97,16 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
     if (excluded.contains(node.id)) continue;
     ++allowed;
     const Resources free = Free(node.id);
-    best_free.memory_bytes = std::max(best_free.memory_bytes, free.memory_bytes);
+    const Resources growth = Growth(node.id, instance.demand);
+    const std::int64_t slack = free.memory_bytes - growth.memory_bytes;
     best_free.cpu_millis = std::max(best_free.cpu_millis, free.cpu_millis);
-    if (!free.Fits(instance.demand)) continue;
-    const std::tuple score(CountOf(instance.id, node.id), free.memory_bytes - instance.demand.memory_bytes,
-                           std::string_view(node.id));
+    if (slack > best_slack) {
+      best_slack = slack;
+      best_free.memory_bytes = free.memory_bytes;
+      least_growth = growth;
+    }
+    if (!free.Fits(growth)) continue;
+    const std::tuple score(CountOf(instance.id, node.id), growth.memory_bytes, slack, std::string_view(node.id));
     if (best == nullptr || score < best_score) {
       best = &node;
       best_score = score;
@@ -95,16 +120,16 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   if (reporting == 0)
     return std::unexpected(have + (in_region == 1 ? "; it does not report" : "; none of them reports"));
   if (allowed == 0) return std::unexpected(have + "; there is no other one to replace a failed replica on");
-  if (best_free.memory_bytes < instance.demand.memory_bytes) {
-    return std::unexpected(fmt::format("{}; needs {}, {} free", have, FormatBytes(instance.demand.memory_bytes),
+  if (best_slack < 0) {
+    return std::unexpected(fmt::format("{}; needs {}, {} free", have, FormatBytes(least_growth.memory_bytes),
                                        FormatBytes(std::max<std::int64_t>(0, best_free.memory_bytes))));
   }
-  if (best_free.cpu_millis < instance.demand.cpu_millis) {
-    return std::unexpected(fmt::format("{}; needs {} thousandths of a core, {} free", have, instance.demand.cpu_millis,
+  if (best_free.cpu_millis < least_growth.cpu_millis) {
+    return std::unexpected(fmt::format("{}; needs {} thousandths of a core, {} free", have, least_growth.cpu_millis,
                                        std::max<std::int64_t>(0, best_free.cpu_millis)));
   }
   return std::unexpected(fmt::format("{}; none of them has both {} and {} thousandths of a core free", have,
-                                     FormatBytes(instance.demand.memory_bytes), instance.demand.cpu_millis));
+                                     FormatBytes(least_growth.memory_bytes), least_growth.cpu_millis));
 }
 
 std::string FormatBytes(std::int64_t bytes) {

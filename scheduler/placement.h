@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "scheduler/model.h"
+#include "scheduler/occupancy.h"
 
 namespace allod::scheduler {
 
@@ -21,25 +22,29 @@ class Pool {
   const Region* FindRegion(std::string_view id) const;
   Resources Free(const std::string& node) const;
   int CountOf(const Uuid& instance, const std::string& node) const;
-  void Take(const std::string& node, const Uuid& instance, const Resources& demand);
+  void Take(const std::string& node, const Uuid& instance, const Demand& demand);
+  // What one more such replica would take of the node: less where what it shares is there already.
+  Resources Growth(const std::string& node, const Demand& demand) const;
+  // Whether it would fit if these replicas were gone.
+  bool FitsWithout(const std::string& node, const std::set<Uuid>& replicas, const Demand& demand) const;
 
   // Empty when the instance may run in `region`; else why not. A region that is not declared is refused: residency
   // fails closed.
   std::string ResidencyRefusal(const Instance& instance, const std::string& region) const;
 
   // The node for one more replica: in the region, reporting, not in `excluded`, with room for the demand. Nodes with
-  // fewer replicas of this instance come first (spread), then those with the least memory left over (best fit), then by
-  // id. Otherwise the reason, for people.
+  // fewer replicas of this instance come first (spread), then those that hold its weights already, then those with the
+  // least memory left over (best fit), then by id. Otherwise the reason, for people.
   std::expected<std::string, std::string> Place(const Instance& instance, const std::set<std::string>& excluded) const;
 
  private:
-  struct Occupancy {
-    Resources used;
-    std::map<Uuid, int> replicas;
+  struct Taken {
+    Occupancy room;
+    std::map<Uuid, int> replicas;  // by instance, those not stopping
   };
   const Snapshot& snapshot_;
   std::map<std::string, const Node*, std::less<>> nodes_;
-  std::map<std::string, Occupancy, std::less<>> occupancy_;
+  std::map<std::string, Taken, std::less<>> taken_;
 };
 
 // "1.2 GiB", "640 MiB": binary units, one decimal from GiB on.

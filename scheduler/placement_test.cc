@@ -50,6 +50,33 @@ TEST(Place, CountsReplicasThatAreStillStopping) {
             "refused: region ke-1 has 1 node; needs 1.0 GiB, 0 MiB free");
 }
 
+Demand Sharing(std::int64_t own_bytes, std::int64_t weights_bytes) { return {{own_bytes, 50}, "w", weights_bytes, 0}; }
+
+TEST(Place, CountsSharedWeightsOnce) {
+  SnapshotBuilder builder;
+  builder.WithNode("a", 2 * kGiB).WithReplica("r", "j", "a", ReplicaState::kReady).WithInstance("i", 1, 0);
+  builder.last_replica().demand = builder.last_instance().demand = Sharing(kGiB / 4, kGiB);
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "a");
+  builder.last_instance().demand.shared_key = "other";
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "refused: region ke-1 has 1 node; needs 1.2 GiB, 0.8 GiB free");
+}
+
+TEST(Place, PrefersANodeThatHoldsTheWeightsAlready) {
+  SnapshotBuilder builder;
+  builder.WithNode("a", 2 * kGiB).WithNode("b", 8 * kGiB).WithReplica("r", "j", "b", ReplicaState::kAsleep);
+  builder.last_replica().demand = Sharing(kGiB / 4, kGiB);
+  builder.WithInstance("i", 1, 0).last_instance().demand = Sharing(kGiB / 4, kGiB);
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "b");
+}
+
+TEST(Place, NamesTheLeastThatWouldHelp) {
+  SnapshotBuilder builder;
+  builder.WithNode("a", 2 * kGiB).WithReplica("r", "j", "a", ReplicaState::kReady);
+  builder.last_replica().demand = Sharing(kGiB / 2, kGiB);
+  builder.WithInstance("i", 1, 0).last_instance().demand = Sharing(kGiB, kGiB);
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "refused: region ke-1 has 1 node; needs 1.0 GiB, 0.5 GiB free");
+}
+
 TEST(Place, SaysWhenComputeIsShort) {
   EXPECT_EQ(PlaceOrReason(SnapshotBuilder().WithNode("a", kGiB, {}, "ke-1", 40).WithInstance("i", 1, kGiB).Build()),
             "refused: region ke-1 has 1 node; needs 50 thousandths of a core, 40 free");

@@ -55,10 +55,11 @@ class Round {
     return replica.state == ReplicaState::kFailed &&
            snapshot_.now - replica.state_time > snapshot_.policy.replace_after;
   }
-  // Answers requests: ready, and its node reports.
+  // Answers requests: ready or asleep, and its node reports.
   bool Answers(const Replica& replica) const {
     const Node* node = pool_.FindNode(replica.node);
-    return replica.state == ReplicaState::kReady && node != nullptr && node->state == NodeState::kReady;
+    const bool ready = replica.state == ReplicaState::kReady || replica.state == ReplicaState::kAsleep;
+    return ready && node != nullptr && node->state == NodeState::kReady;
   }
   bool Misplaced(const Instance& instance, const Replica& replica) const {
     const Node* node = pool_.FindNode(replica.node);
@@ -120,14 +121,12 @@ class Round {
       return !Answers(*replica);
     });
     if (moving) return;
-    std::map<std::string, Resources> reclaimable;
-    for (const Replica* replica : census.stale) {
-      reclaimable[replica->node] = reclaimable[replica->node] + replica->demand;
-    }
+    std::set<Uuid> reclaimable;
+    for (const Replica* replica : census.stale) reclaimable.insert(replica->id);
     for (const Replica* replica : census.stale) {
       const Node* node = pool_.FindNode(replica->node);
       if (node == nullptr || node->region != instance.region || node->state != NodeState::kReady) continue;
-      if (!(pool_.Free(replica->node) + reclaimable[replica->node]).Fits(instance.demand)) continue;
+      if (!pool_.FitsWithout(replica->node, reclaimable, instance.demand)) continue;
       Stop(*replica, "makes room for the new generation");
       return;
     }

@@ -42,7 +42,7 @@ TEST(Schedule, HasNothingToDoWhenAllIsAsItShouldBe) {
 TEST(Schedule, CarriesTheVersionItDecidedOn) {
   const Plan plan = Schedule(TwoNodes().WithInstance("i", 1, kGiB, 7).Build());
   ASSERT_EQ(plan.creates.size(), 1u);
-  EXPECT_EQ(plan.creates[0], (CreateReplica{Id("i"), 7, 7, "a", {kGiB, 50}}));
+  EXPECT_EQ(plan.creates[0], (CreateReplica{Id("i"), 7, 7, "a", {{kGiB, 50}}}));
 }
 
 TEST(Schedule, DoesNotPromiseTheSameRoomTwice) {
@@ -58,6 +58,26 @@ TEST(Schedule, StopsSurplusThatDoesNotAnswerFirst) {
                       .WithReplica("r2", "i", "b", kReady)
                       .Build()),
             "-r1");
+}
+
+TEST(Schedule, TakesASleepingReplicaForAReadyOne) {
+  EXPECT_EQ(Words(TwoNodes().WithInstance("i", 1, kGiB).WithReplica("r1", "i", "a", kAsleep).Build()), "");
+  EXPECT_EQ(Words(TwoNodes()
+                      .WithInstance("i", 1, kGiB, 2)
+                      .WithReplica("old1", "i", "a", kReady, 1)
+                      .WithReplica("r1", "i", "b", kAsleep, 2)
+                      .Build()),
+            "-old1");
+}
+
+TEST(Schedule, MakesWayOnlyForWhatItDoesNotShare) {
+  // Old and new share 1 GiB of weights, which stay: what the old one frees is its own part alone.
+  auto builder = SnapshotBuilder().WithNode("a", 2 * kGiB).WithReplica("old1", "i", "a", kReady, 1);
+  builder.last_replica().demand = {{kGiB / 2, 50}, "w", kGiB, 0};
+  builder.WithInstance("i", 1, 0, 2).last_instance().demand = {{kGiB, 50}, "w", kGiB, 0};
+  EXPECT_EQ(Words(builder.Build()), "-old1 ?1");
+  builder.last_instance().demand.own.memory_bytes = kGiB + 1;
+  EXPECT_EQ(Words(builder.Build()), "?1") << "stopping it would not make enough room";
 }
 
 TEST(Schedule, StartsTheNewGenerationBesideTheOld) {

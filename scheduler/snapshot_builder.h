@@ -31,7 +31,7 @@ class SnapshotBuilder {
   SnapshotBuilder& WithInstance(const std::string& id, int replicas, std::int64_t memory_bytes,
                                 std::int64_t generation = 1) {
     snapshot_.instances.push_back(
-        {Id(id), generation, generation, "ke-1", {"ke"}, replicas, {memory_bytes, 50}, false});
+        {Id(id), generation, generation, "ke-1", {"ke"}, replicas, {{memory_bytes, 50}}, false});
     return *this;
   }
   SnapshotBuilder& WithReplica(const std::string& id, const std::string& instance, const std::string& node,
@@ -39,10 +39,11 @@ class SnapshotBuilder {
                                std::chrono::seconds age = std::chrono::seconds(100)) {
     const auto epoch = static_cast<std::int64_t>(snapshot_.replicas.size()) + 1;
     snapshot_.replicas.push_back(
-        {Id(id), Id(instance), generation, node, epoch, state, snapshot_.now - age, {memory_bytes, 50}});
+        {Id(id), Id(instance), generation, node, epoch, state, snapshot_.now - age, {{memory_bytes, 50}}});
     return *this;
   }
   Instance& last_instance() { return snapshot_.instances.back(); }
+  Replica& last_replica() { return snapshot_.replicas.back(); }
   Snapshot Build() const { return snapshot_; }
 
  private:

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include "scheduler/estimate.h"
-
 namespace allod::scheduling {
 namespace {
 
@@ -39,14 +37,33 @@ Status AdmitPrice(const InstanceSpec& spec, const AdmissionFacts& facts) {
   }
   const std::string level = spec.variant.substr(spec.variant.rfind('/') + 1);
   const bool priced = std::ranges::any_of(facts.prices, [&](const PriceRow& row) {
-    return row.currency == *facts.billing_currency && (row.variant.empty() || row.variant == level);
+    return row.currency == *facts.billing_currency && (row.variant.empty() || row.variant == level) &&
+           (row.isolation_class.empty() || row.isolation_class == NameOf(spec.isolation_class));
   });
   if (priced) return {};
-  return FailedPrecondition("PRICE_NOT_FOUND", fmt::format("spec.listing {} has no price for variant {} in {}",
-                                                           spec.listing, level, *facts.billing_currency));
+  return FailedPrecondition(
+      "PRICE_NOT_FOUND", fmt::format("spec.listing {} has no price for variant {} in the {} class in {}", spec.listing,
+                                     level, NameOf(spec.isolation_class), *facts.billing_currency));
 }
 
-}  // namespace
+// What one pooled instance asks for must fit into the worker that it shares.
+Status AdmitToPool(const InstanceSpec& spec, const scheduler::PoolShape& pool) {
+  if (spec.isolation_class != IsolationClass::kPooled) return {};
+  if (spec.context_tokens > pool.context_tokens) {
+    return InvalidArgument(
+        "CONTEXT_TOO_LONG",
+        fmt::format("spec.context_tokens is {}; the pooled class offers at most {} here: ask for less, "
+                    "or for the isolated class",
+                    spec.context_tokens, pool.context_tokens));
+  }
+  if (spec.max_concurrency > pool.sequences) {
+    return InvalidArgument("INVALID_SPEC",
+                           fmt::format("spec.max_concurrency is {}; the pooled class offers at most {} here: ask for "
+                                       "less, or for the isolated class",
+                                       spec.max_concurrency, pool.sequences));
+  }
+  return {};
+}
 
 Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionFacts& facts,
                                       const std::vector<scheduler::Region>& regions) {
@@ -69,22 +86,33 @@ Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionF
   return *region;
 }
 
-Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts,
-                       const std::vector<scheduler::Region>& regions, std::int64_t replica_cpu_millis) {
+}  // namespace
+
+Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, const AdmissionConfig& config) {
   ALLOD_CHECK_OK(CheckSpec(spec));
-  ALLOD_TRY(const scheduler::Region region, AdmitRegion(spec, facts, regions));
+  ALLOD_TRY(const scheduler::Region region, AdmitRegion(spec, facts, config.regions));
+  ALLOD_CHECK_OK(facts.offer);
   ALLOD_CHECK_OK(AdmitOffer(spec, facts, region));
   ALLOD_CHECK_OK(AdmitPrice(spec, facts));
   Revision revision;
   ALLOD_TRY(revision.spec, FillIn(spec, facts.variant->trained_context_tokens));
+  if (spec.isolation_class == IsolationClass::kPooled && spec.context_tokens == 0) {
+    revision.spec.context_tokens =
+        static_cast<int>(std::min<std::int64_t>(revision.spec.context_tokens, config.pool.context_tokens));
+  }
+  ALLOD_CHECK_OK(AdmitToPool(revision.spec, config.pool));
   revision.price_book = facts.listing->price_book;
   revision.artifact_sha256 = facts.variant->artifact_sha256;
   revision.artifact_bytes = facts.variant->artifact_bytes;
   revision.trained_context_tokens = facts.variant->trained_context_tokens;
   revision.residency = facts.residency;
-  revision.demand = {scheduler::ReplicaMemoryBytes({facts.variant->artifact_bytes, facts.variant->parameter_count},
-                                                   revision.spec.context_tokens, revision.spec.max_concurrency),
-                     replica_cpu_millis};
+  const bool pooled = spec.isolation_class == IsolationClass::kPooled;
+  const std::int64_t cpu =
+      pooled ? std::max<std::int64_t>(1, config.replica_cpu_millis / 10) : config.replica_cpu_millis;
+  revision.demand = scheduler::DemandOf(
+      {facts.variant->artifact_sha256, facts.variant->artifact_bytes, facts.variant->parameter_count,
+       facts.variant->kv_bytes_per_token, facts.variant->trained_context_tokens},
+      {spec.isolation_class, revision.spec.context_tokens, revision.spec.max_concurrency, cpu}, config.pool);
   return revision;
 }
 

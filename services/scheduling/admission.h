@@ -6,13 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/estimate.h"
 #include "services/scheduling/domain.h"
 
 namespace allod::scheduling {
 
 struct PriceRow {
   std::string currency;
-  std::string variant;  // compression level; empty: every variant without a row of its own
+  std::string variant;          // compression level; empty: every variant without a row of its own
+  std::string isolation_class;  // empty: every class without a row of its own
 };
 
 // What the peers know about one request. Absent parts do not exist there.
@@ -34,21 +36,28 @@ struct AdmissionFacts {
     std::int64_t artifact_bytes = 0;
     std::int64_t parameter_count = 0;
     int trained_context_tokens = 0;
+    std::int64_t kv_bytes_per_token = 0;  // 0: unknown
   };
   std::optional<Variant> variant;
 
   std::optional<std::string> billing_currency;
   std::vector<PriceRow> prices;
+
+  // Why the parts from `listing` on could not be asked for; they are void then.
+  Status offer;
+};
+
+struct AdmissionConfig {
+  std::vector<scheduler::Region> regions;
+  // Compute is shared by turns, so a replica reserves only what keeps it answering; a pooled one a tenth of it.
+  std::int64_t replica_cpu_millis = 20;
+  scheduler::PoolShape pool;
 };
 
 // Checked in this order: tenant, region, listing, variant, territory, billing. FAILED_PRECONDITION / TENANT_SUSPENDED,
 // UNKNOWN_REGION, REGION_OUTSIDE_RESIDENCY, LISTING_NOT_AVAILABLE, VARIANT_NOT_IN_LISTING, NO_BILLING_ACCOUNT,
-// PRICE_NOT_FOUND; INVALID_ARGUMENT / CONTEXT_TOO_LONG. `replica_cpu_millis` is what one worker reserves.
-Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts,
-                       const std::vector<scheduler::Region>& regions, std::int64_t replica_cpu_millis);
-
-// The first half alone, so that nothing else is asked about a request that residency forbids.
-Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionFacts& facts,
-                                      const std::vector<scheduler::Region>& regions);
+// PRICE_NOT_FOUND; INVALID_ARGUMENT / CONTEXT_TOO_LONG, INVALID_SPEC. The error of `facts.offer` comes after the
+// region.
+Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, const AdmissionConfig& config);
 
 }  // namespace allod::scheduling

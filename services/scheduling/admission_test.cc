@@ -7,7 +7,7 @@
 namespace allod::scheduling {
 namespace {
 
-const std::vector<scheduler::Region> kRegions = {{"ke-1", "ke"}, {"tz-1", "tz"}};
+const AdmissionConfig kConfig = {{{"ke-1", "ke"}, {"tz-1", "tz"}}, 50, {16, 4096}};
 
 InstanceSpec Spec() {
   InstanceSpec spec;
@@ -30,31 +30,32 @@ AdmissionFacts Facts() {
 }
 
 TEST(Admit, PinsWhatWasTrueOfTheModelAndFillsInDefaults) {
-  const auto revision = Admit(Spec(), Facts(), kRegions, 50);
+  const auto revision = Admit(Spec(), Facts(), kConfig);
   ASSERT_TRUE(revision) << revision.error().message;
   EXPECT_EQ(revision->spec.replicas, 1);
   EXPECT_EQ(revision->spec.max_concurrency, 4);
   EXPECT_EQ(revision->spec.context_tokens, 2048) << "the smaller of 4096 and what it was trained for";
   EXPECT_EQ(revision->price_book, "priceBooks/b");
   EXPECT_EQ(revision->artifact_bytes, 1000);
-  EXPECT_GT(revision->demand.memory_bytes, 64 << 20);
-  EXPECT_EQ(revision->demand.cpu_millis, 50);
+  EXPECT_GT(revision->demand.weights_bytes, 64 << 20);
+  EXPECT_EQ(revision->demand.shared_key, revision->artifact_sha256);
+  EXPECT_EQ(revision->demand.own.cpu_millis, 50);
   EXPECT_EQ(revision->residency, std::vector<std::string>{"ke"});
 }
 
 TEST(Admit, UsesAtMost4096TokensOfContextUnlessAsked) {
   auto facts = Facts();
   facts.variant->trained_context_tokens = 131'072;
-  EXPECT_EQ(Admit(Spec(), facts, kRegions, 50)->spec.context_tokens, 4096);
+  EXPECT_EQ(Admit(Spec(), facts, kConfig)->spec.context_tokens, 4096);
   auto spec = Spec();
   spec.context_tokens = 8192;
-  EXPECT_EQ(Admit(spec, facts, kRegions, 50)->spec.context_tokens, 8192);
+  EXPECT_EQ(Admit(spec, facts, kConfig)->spec.context_tokens, 8192);
 }
 
 TEST(Admit, NamesRegionJurisdictionAndResidency) {
   auto spec = Spec();
   spec.region = "tz-1";
-  const auto refused = Admit(spec, Facts(), kRegions, 50);
+  const auto refused = Admit(spec, Facts(), kConfig);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
   EXPECT_EQ(refused.error().reason, "REGION_OUTSIDE_RESIDENCY");
@@ -65,7 +66,53 @@ TEST(Admit, NamesRegionJurisdictionAndResidency) {
 TEST(Admit, AcceptsAPriceOfTheVariantAlone) {
   auto facts = Facts();
   facts.prices = {{"KES", "q4_k_m"}};
-  EXPECT_TRUE(Admit(Spec(), facts, kRegions, 50));
+  EXPECT_TRUE(Admit(Spec(), facts, kConfig));
+}
+
+TEST(Admit, CountsTheWeightsOfEachClassWhereTheyLie) {
+  auto facts = Facts();
+  facts.variant->kv_bytes_per_token = 100;
+  auto spec = Spec();
+  const auto demand = [&](IsolationClass isolation) {
+    spec.isolation_class = isolation;
+    return Admit(spec, facts, kConfig)->demand;
+  };
+  EXPECT_EQ(demand(IsolationClass::kIsolated).own.memory_bytes, 100 * 2048 * 4 + (8 << 20));
+  EXPECT_EQ(demand(IsolationClass::kPooled).pool_bytes, 100 * 2048 * 16 + (8 << 20));
+  EXPECT_EQ(demand(IsolationClass::kPooled).own.cpu_millis, 5) << "a tenth of 50";
+  EXPECT_TRUE(demand(IsolationClass::kDedicated).shared_key.empty());
+}
+
+TEST(Admit, GivesAPooledInstanceTheContextOfItsPool) {
+  auto facts = Facts();
+  facts.variant->trained_context_tokens = 131'072;
+  auto spec = Spec();
+  spec.isolation_class = IsolationClass::kPooled;
+  AdmissionConfig config = kConfig;
+  config.pool = {8, 1024};
+  EXPECT_EQ(Admit(spec, facts, config)->spec.context_tokens, 1024);
+  spec.context_tokens = 2048;
+  const auto refused = Admit(spec, facts, config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "CONTEXT_TOO_LONG");
+  EXPECT_EQ(refused.error().message,
+            "spec.context_tokens is 2048; the pooled class offers at most 1024 here: ask for less, or for the isolated "
+            "class");
+  spec.context_tokens = 0;
+  spec.max_concurrency = 9;
+  EXPECT_EQ(Admit(spec, facts, config).error().reason, "INVALID_SPEC");
+}
+
+TEST(Admit, WantsAPriceOfTheClass) {
+  auto facts = Facts();
+  auto spec = Spec();
+  facts.prices = {{"KES", "", "isolated"}, {"KES", "q8_0", "pooled"}};
+  EXPECT_TRUE(Admit(spec, facts, kConfig));
+  spec.isolation_class = IsolationClass::kPooled;
+  const auto refused = Admit(spec, facts, kConfig);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "spec.listing listings/l has no price for variant q4_k_m in the pooled class in KES");
 }
 
 struct Refusal {
@@ -80,7 +127,7 @@ TEST_P(AdmitRefuses, WithItsReason) {
   InstanceSpec spec = Spec();
   AdmissionFacts facts = Facts();
   GetParam().spoil(spec, facts);
-  const auto refused = Admit(spec, facts, kRegions, 50);
+  const auto refused = Admit(spec, facts, kConfig);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, GetParam().reason) << refused.error().message;
 }
@@ -114,6 +161,21 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"NegativeContext", [](auto& s, auto&) { s.context_tokens = -1; }, "INVALID_SPEC"},
         Refusal{"TooManyReplicas", [](auto& s, auto&) { s.replicas = 17; }, "INVALID_SPEC"},
         Refusal{"TooMuchConcurrency", [](auto& s, auto&) { s.max_concurrency = 65; }, "INVALID_SPEC"},
+        Refusal{"PriceOfAnotherClassAlone",
+                [](auto&, auto& f) {
+                  f.prices = {{"KES", "", "dedicated"}};
+                },
+                "PRICE_NOT_FOUND"},
+        Refusal{"OfferThatCouldNotBeAskedFor",
+                [](auto&, auto& f) { f.offer = Fail(Code::kUnavailable, "RPC_FAILED", "away"); }, "RPC_FAILED"},
+        Refusal{"ResidencyBeforeAnOfferThatCouldNotBeAskedFor",
+                [](auto&, auto& f) {
+                  f.offer = Fail(Code::kUnavailable, "RPC_FAILED", "away");
+                  f.residency.clear();
+                },
+                "REGION_OUTSIDE_RESIDENCY"},
+        Refusal{"NegativeSleep", [](auto& s, auto&) { s.sleep_after_seconds = -1; }, "INVALID_SPEC"},
+        Refusal{"SleepOfMoreThanAWeek", [](auto& s, auto&) { s.sleep_after_seconds = 604'801; }, "INVALID_SPEC"},
         Refusal{"ListingThatIsNoName", [](auto& s, auto&) { s.listing = "../l"; }, "INVALID_NAME"},
         Refusal{"VariantThatIsNoName", [](auto& s, auto&) { s.variant = "models/m"; }, "INVALID_NAME"}),
     [](const auto& refusal) { return refusal.param.name; });

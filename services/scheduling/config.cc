@@ -11,6 +11,7 @@ namespace allod::scheduling {
 namespace {
 
 constexpr std::size_t kRegionsMax = 1000;
+constexpr std::size_t kWeightsMax = 10'000;
 
 std::vector<scheduler::Region> ParseRegions(const nlohmann::json& json, ConfigReader& reader) {
   std::vector<scheduler::Region> regions;
@@ -38,6 +39,39 @@ std::vector<scheduler::Region> ParseRegions(const nlohmann::json& json, ConfigRe
   return regions;
 }
 
+void ParsePool(const nlohmann::json& json, ConfigReader& reader, scheduler::PoolShape& pool) {
+  if (!json.is_object()) return reader.Complain("pool: give an object {sequences, context_tokens}");
+  for (const auto& [field, value] : json.items()) {
+    const bool sequences = field == "sequences";
+    if (!sequences && field != "context_tokens") {
+      reader.Complain(fmt::format("pool.{}: is not known", field));
+    } else if (!value.is_number_integer() || value < 1 || value > (sequences ? 64 : 1'048'576)) {
+      reader.Complain(fmt::format("pool.{}: must be 1 to {}", field, sequences ? 64 : 1'048'576));
+    } else {
+      value.get_to(sequences ? pool.sequences : pool.context_tokens);
+    }
+  }
+}
+
+std::map<TenantId, int> ParseWeights(const nlohmann::json& json, ConfigReader& reader) {
+  std::map<TenantId, int> weights;
+  if (!json.is_object() || json.size() > kWeightsMax) {
+    reader.Complain(fmt::format("weights: give an object of at most {} tenants", kWeightsMax));
+    return weights;
+  }
+  for (const auto& [tenant, weight] : json.items()) {
+    const auto id = TenantId::FromName("tenants/" + tenant);
+    if (!id) {
+      reader.Complain(fmt::format("weights: {} is no tenant id", tenant));
+    } else if (!weight.is_number_integer() || weight < 1 || weight > 1000) {
+      reader.Complain(fmt::format("weights.{}: must be 1 to 1000", tenant));
+    } else {
+      weights[*id] = weight.get<int>();
+    }
+  }
+  return weights;
+}
+
 }  // namespace
 
 Result<Config> LoadConfig(const ConfigFile& file) {
@@ -54,6 +88,12 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   reader.Optional("node_lost_after_ms", config.node_lost_after_ms);
   reader.Optional("replace_after_ms", config.replace_after_ms);
   reader.Optional("replica_cpu_millis", config.replica_cpu_millis);
+  nlohmann::json pool = nlohmann::json::object();
+  nlohmann::json weights = nlohmann::json::object();
+  reader.Optional("pool", pool);
+  reader.Optional("weights", weights);
+  ParsePool(pool, reader, config.pool);
+  config.weights = ParseWeights(weights, reader);
   if (auto parsed = ParsePgConfig(database)) {
     config.database = *std::move(parsed);
   } else {

@@ -1,10 +1,11 @@
 // The configuration file of allod-scheduling.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
-#include "scheduler/model.h"
+#include "scheduler/estimate.h"
 #include "services/common/config.h"
 #include "services/common/pg.h"
 
@@ -22,8 +23,12 @@ struct Config {
   int node_lost_after_ms = 6000;
   // Replicas that are lost or failed for this long are replaced on another node.
   int replace_after_ms = 30'000;
-  // Thousandths of a core that one worker reserves.
-  int replica_cpu_millis = 50;
+  // Thousandths of a core that one worker reserves; a pooled instance takes a tenth of it.
+  int replica_cpu_millis = 20;
+  // The worker that pooled instances of a variant share on a node; as the nodes' own configuration says.
+  scheduler::PoolShape pool;
+  // {"ke": 2}: a tenant's share of contended compute, 1 to 1000; 1 for those not named.
+  std::map<TenantId, int> weights;
 };
 
 // INVALID_ARGUMENT / INVALID_CONFIG: unknown fields, duplicate regions, ids and country codes that are none.

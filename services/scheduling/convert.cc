@@ -10,6 +10,8 @@ using google::protobuf::Timestamp;
 
 // What one worker may say about itself.
 constexpr std::size_t kTargetBytesMax = 256;
+constexpr int kLayersMax = 32;
+constexpr std::size_t kLayerBytesMax = 64;
 
 Timestamp ToTimestamp(Time time) {
   return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
@@ -29,8 +31,52 @@ v1::Replica::State StateOf(scheduler::ReplicaState state) {
       return v1::Replica::STATE_STOPPING;
     case scheduler::ReplicaState::kFailed:
       return v1::Replica::STATE_FAILED;
+    case scheduler::ReplicaState::kAsleep:
+      return v1::Replica::STATE_ASLEEP;
   }
   return v1::Replica::STATE_UNSPECIFIED;
+}
+
+v1::Replica::State StateOf(scheduler::ObservedWorker::State state) {
+  switch (state) {
+    case scheduler::ObservedWorker::State::kStarting:
+      return v1::Replica::STATE_STARTING;
+    case scheduler::ObservedWorker::State::kReady:
+      return v1::Replica::STATE_READY;
+    case scheduler::ObservedWorker::State::kFailed:
+      return v1::Replica::STATE_FAILED;
+    case scheduler::ObservedWorker::State::kAsleep:
+      return v1::Replica::STATE_ASLEEP;
+  }
+  return v1::Replica::STATE_UNSPECIFIED;
+}
+
+v1::IsolationClass ClassOf(IsolationClass isolation_class) {
+  switch (isolation_class) {
+    case IsolationClass::kIsolated:
+      return v1::ISOLATION_CLASS_ISOLATED;
+    case IsolationClass::kPooled:
+      return v1::ISOLATION_CLASS_POOLED;
+    case IsolationClass::kDedicated:
+      return v1::ISOLATION_CLASS_DEDICATED;
+  }
+  return v1::ISOLATION_CLASS_UNSPECIFIED;
+}
+
+Result<IsolationClass> ClassFrom(v1::IsolationClass isolation_class) {
+  switch (isolation_class) {
+    case v1::ISOLATION_CLASS_UNSPECIFIED:
+    case v1::ISOLATION_CLASS_ISOLATED:
+      return IsolationClass::kIsolated;
+    case v1::ISOLATION_CLASS_POOLED:
+      return IsolationClass::kPooled;
+    case v1::ISOLATION_CLASS_DEDICATED:
+      return IsolationClass::kDedicated;
+    default:
+      return InvalidArgument("INVALID_SPEC",
+                             fmt::format("spec.isolation_class {} is not known; give POOLED, ISOLATED or DEDICATED",
+                                         static_cast<int>(isolation_class)));
+  }
 }
 
 v1::InstanceStatus::State StateOf(InstanceState state) {
@@ -51,10 +97,11 @@ void FillSpec(const InstanceSpec& spec, v1::InstanceSpec& out) {
   out.set_listing(spec.listing);
   out.set_variant(spec.variant);
   out.set_region("regions/" + spec.region);
-  out.set_isolation_class(v1::ISOLATION_CLASS_ISOLATED);
+  out.set_isolation_class(ClassOf(spec.isolation_class));
   out.set_replicas(spec.replicas);
   out.set_context_tokens(spec.context_tokens);
   out.set_max_concurrency(spec.max_concurrency);
+  out.set_sleep_after_seconds(spec.sleep_after_seconds);
 }
 
 void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
@@ -63,6 +110,7 @@ void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
   out.set_ready_replicas(instance.status.ready_replicas);
   out.set_message(instance.status.message);
   out.set_price_book(instance.current().price_book);
+  out.set_isolation_class(ClassOf(ClassInForce(instance)));
   for (const Replica& replica : instance.replicas) {
     v1::Replica& row = *out.add_replicas();
     row.set_uid(replica.placement.id.ToString());
@@ -70,6 +118,10 @@ void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
     row.set_state(StateOf(replica.placement.state));
     row.set_message(replica.message);
     row.set_start_count(replica.start_count);
+    const auto revision = instance.revisions.find(replica.placement.generation);
+    if (revision != instance.revisions.end()) {
+      row.set_isolation_class(ClassOf(revision->second.spec.isolation_class));
+    }
   }
 }
 
@@ -81,14 +133,11 @@ Result<InstanceSpec> SpecFrom(const v1::InstanceSpec& spec) {
   out.variant = spec.variant();
   ALLOD_TRY(const auto region, MatchName("spec.region", spec.region(), "regions/*"));
   out.region = region[0];
-  if (spec.isolation_class() != v1::ISOLATION_CLASS_UNSPECIFIED &&
-      spec.isolation_class() != v1::ISOLATION_CLASS_ISOLATED) {
-    return InvalidArgument("INVALID_SPEC", fmt::format("spec.isolation_class {} is not offered; give ISOLATED",
-                                                       static_cast<int>(spec.isolation_class())));
-  }
+  ALLOD_TRY(out.isolation_class, ClassFrom(spec.isolation_class()));
   out.replicas = spec.replicas();
   out.context_tokens = spec.context_tokens();
   out.max_concurrency = spec.max_concurrency();
+  out.sleep_after_seconds = spec.sleep_after_seconds();
   return out;
 }
 
@@ -162,6 +211,23 @@ Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request) {
   return node;
 }
 
+v1::Worker ToProto(const scheduler::WorkerView& worker) {
+  v1::Worker out;
+  out.set_name(fmt::format("nodes/{}/workers/{}", worker.node, worker.replica.ToString()));
+  out.set_state(worker.desired ? v1::Replica::STATE_PENDING : v1::Replica::STATE_STOPPING);
+  if (worker.desired) {
+    out.set_instance(worker.desired->instance);
+    out.set_variant(worker.desired->variant);
+    out.set_isolation_class(ClassOf(worker.desired->isolation_class));
+  }
+  if (worker.observed) {
+    if (worker.desired) out.set_state(StateOf(worker.observed->state));
+    out.set_message(worker.observed->message);
+    out.set_start_count(worker.observed->start_count);
+  }
+  return out;
+}
+
 v1::Assignment ToProto(const scheduler::DesiredWorker& worker) {
   v1::Assignment out;
   out.set_replica_uid(worker.replica.ToString());
@@ -172,6 +238,10 @@ v1::Assignment ToProto(const scheduler::DesiredWorker& worker) {
   out.set_artifact_bytes(worker.artifact_bytes);
   out.set_context_tokens(worker.context_tokens);
   out.set_max_concurrency(worker.max_concurrency);
+  out.set_isolation_class(ClassOf(worker.isolation_class));
+  out.set_sleep_after_seconds(worker.sleep_after_seconds);
+  out.set_weight(worker.weight);
+  out.set_variant(worker.variant);
   return out;
 }
 
@@ -192,11 +262,19 @@ Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report) {
     case v1::WorkerReport::STATE_FAILED:
       out.state = scheduler::ObservedWorker::State::kFailed;
       break;
+    case v1::WorkerReport::STATE_ASLEEP:
+      out.state = scheduler::ObservedWorker::State::kAsleep;
+      if (report.target().empty()) return invalid("asleep, but without a target to wake it");
+      break;
     default:
       return invalid("unknown state");
   }
   if (report.target().size() > kTargetBytesMax) return invalid("target of more than 256 bytes");
   if (report.start_count() < 0) return invalid("negative start_count");
+  if (report.sandbox_layers_size() > kLayersMax) return invalid("more than 32 sandbox layers");
+  for (const auto& layer : report.sandbox_layers()) {
+    if (layer.size() > kLayerBytesMax) return invalid("a sandbox layer of more than 64 bytes");
+  }
   out.epoch = report.epoch();
   out.target = report.target();
   out.message = report.message();
@@ -215,6 +293,8 @@ v1::WatchRoutesResponse ToProto(const std::vector<Route>& routes) {
     row.set_max_concurrency(route.max_concurrency);
     for (const auto& target : route.targets) row.add_targets(target);
     *row.mutable_create_time() = ToTimestamp(route.create_time);
+    row.set_isolation_class(ClassOf(route.isolation_class));
+    row.set_ready_target_count(route.ready_target_count);
   }
   return out;
 }

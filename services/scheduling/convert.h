@@ -23,6 +23,9 @@ v1::Region ToProto(const scheduler::Region& region);
 // INVALID_ARGUMENT / INVALID_NAME, INVALID_CAPACITY.
 Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request);
 
+// What is wanted of it and what its node says; without figures.
+v1::Worker ToProto(const scheduler::WorkerView& worker);
+
 v1::Assignment ToProto(const scheduler::DesiredWorker& worker);
 // INVALID_ARGUMENT / INVALID_REPORT, INVALID_UUID.
 Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);

@@ -21,6 +21,10 @@ Status CheckSpec(const InstanceSpec& spec) {
   ALLOD_CHECK_OK(CheckId("spec.region", spec.region));
   ALLOD_CHECK_OK(CheckRange("replicas", spec.replicas, kReplicasMax));
   ALLOD_CHECK_OK(CheckRange("max_concurrency", spec.max_concurrency, kConcurrencyMax));
+  if (spec.sleep_after_seconds < 0 || spec.sleep_after_seconds > kSleepAfterSecondsMax) {
+    return InvalidArgument("INVALID_SPEC", fmt::format("spec.sleep_after_seconds is {}; give 1 to {}, or 0 for never",
+                                                       spec.sleep_after_seconds, kSleepAfterSecondsMax));
+  }
   if (spec.context_tokens < 0) {
     return InvalidArgument("INVALID_SPEC",
                            fmt::format("spec.context_tokens is {}; give a positive number, or 0 for the "
@@ -39,6 +43,29 @@ Result<InstanceSpec> FillIn(InstanceSpec spec, int trained_context_tokens) {
   if (spec.replicas == 0) spec.replicas = 1;
   if (spec.max_concurrency == 0) spec.max_concurrency = kConcurrencyDefault;
   return spec;
+}
+
+const char* NameOf(IsolationClass isolation_class) {
+  switch (isolation_class) {
+    case IsolationClass::kIsolated:
+      return "isolated";
+    case IsolationClass::kPooled:
+      return "pooled";
+    case IsolationClass::kDedicated:
+      return "dedicated";
+  }
+  return "isolated";
+}
+
+IsolationClass ClassInForce(const Instance& instance) {
+  std::int64_t generation = 0;
+  for (const Replica& replica : instance.replicas) {
+    const auto state = replica.placement.state;
+    const bool answers = state == scheduler::ReplicaState::kReady || state == scheduler::ReplicaState::kAsleep;
+    if (answers) generation = std::max(generation, replica.placement.generation);
+  }
+  const auto revision = instance.revisions.find(generation);
+  return (revision == instance.revisions.end() ? instance.current() : revision->second).spec.isolation_class;
 }
 
 bool SameTemplate(const Revision& a, const Revision& b) {

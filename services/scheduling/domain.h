@@ -24,16 +24,19 @@ inline constexpr int kInstancesPerTenantMax = 1000;
 // Revisions kept of one instance beyond those that replicas still run.
 inline constexpr int kRevisionsKept = 16;
 
-enum class IsolationClass { kIsolated };
+using scheduler::IsolationClass;
+
+inline constexpr int kSleepAfterSecondsMax = 604'800;
 
 struct InstanceSpec {
   std::string listing;
   std::string variant;
   std::string region;  // id
   IsolationClass isolation_class = IsolationClass::kIsolated;
-  int replicas = 0;         // 0: 1
-  int context_tokens = 0;   // 0: the smaller of 4096 and what the model was trained for
-  int max_concurrency = 0;  // 0: 4
+  int replicas = 0;             // 0: 1
+  int context_tokens = 0;       // 0: the smaller of 4096 and what the model was trained for
+  int max_concurrency = 0;      // 0: 4
+  int sleep_after_seconds = 0;  // 0: never
   bool operator==(const InstanceSpec&) const = default;
 };
 
@@ -46,16 +49,19 @@ struct Revision {
   std::int64_t artifact_bytes = 0;
   int trained_context_tokens = 0;
   std::vector<std::string> residency;
-  scheduler::Resources demand;  // of one replica
+  scheduler::Demand demand;  // of one replica
   bool operator==(const Revision&) const = default;
 };
 
 struct Replica {
   scheduler::Replica placement;
-  std::string target;  // gRPC target; empty unless ready
+  std::string target;  // gRPC target; from when its socket listens
   std::string message;
   int start_count = 0;
 };
+
+// `isolated`, `pooled` or `dedicated`: as billing, rows and people call it.
+const char* NameOf(IsolationClass isolation_class);
 
 enum class InstanceState { kProvisioning, kReady, kFailing, kDeleting };
 
@@ -82,6 +88,9 @@ struct Instance {
 
   const Revision& current() const { return revisions.at(generation); }
 };
+
+// That of the newest generation that answers; of the spec while none does.
+IsolationClass ClassInForce(const Instance& instance);
 
 enum class OperationKind { kCreate, kUpdate, kDelete };
 

@@ -219,7 +219,7 @@ Result<std::vector<Node>> FakeStore::ListNodes() {
   std::vector<Node> out;
   for (const auto& [id, node] : nodes_) {
     out.push_back(node);
-    out.back().allocated = Used(id);
+    out.back().allocated = Held(id).Used();
     for (const auto& [tenant, rows] : rows_) {
       for (const auto& [name, instance] : rows.instances) {
         out.back().worker_count += static_cast<int>(
@@ -249,6 +249,15 @@ Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
   return state;
 }
 
+Result<TenantState> FakeStore::LoadInstance(const TenantId& tenant, const std::string& name) {
+  ALLOD_TRY(TenantState state, LoadTenant(tenant));
+  std::erase_if(state.instances, [&](const Instance& instance) { return instance.name != name; });
+  std::erase_if(state.open_operations, [&](const Operation& operation) {
+    return state.instances.empty() || operation.instance != state.instances[0].id;
+  });
+  return state;
+}
+
 Instance* FakeStore::FindById(Rows& rows, const Uuid& id) {
   for (auto& [name, instance] : rows.instances) {
     if (instance.id == id) return &instance;
@@ -265,16 +274,16 @@ Replica* FakeStore::FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch) 
   return nullptr;
 }
 
-scheduler::Resources FakeStore::Used(const std::string& node) const {
-  scheduler::Resources used;
+scheduler::Occupancy FakeStore::Held(const std::string& node) const {
+  scheduler::Occupancy held;
   for (const auto& [tenant, rows] : rows_) {
     for (const auto& [name, instance] : rows.instances) {
       for (const Replica& replica : instance.replicas) {
-        if (replica.placement.node == node) used = used + replica.placement.demand;
+        if (replica.placement.node == node) held.Add(replica.placement.demand);
       }
     }
   }
-  return used;
+  return held;
 }
 
 bool FakeStore::Create(Rows& rows, const NewReplica& replica) {
@@ -283,7 +292,7 @@ bool FakeStore::Create(Rows& rows, const NewReplica& replica) {
   const auto node = nodes_.find(create.node);
   if (instance == nullptr || instance->version != create.instance_version || instance->deleting ||
       instance->template_generation != create.generation || node == nodes_.end() ||
-      !(node->second.node.capacity - Used(create.node)).Fits(create.demand)) {
+      !(node->second.node.capacity - Held(create.node).Used()).Fits(Held(create.node).Growth(create.demand))) {
     return false;
   }
   Replica row;
@@ -353,6 +362,7 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
     const bool held = Create(rows, create);
     count(held);
     applied.created += held ? 1 : 0;
+    if (held) applied.epochs[create.id] = epoch_;
   }
   for (const auto& change : changes.statuses) {
     Instance* instance = FindById(rows, change.instance);

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "scheduler/occupancy.h"
 #include "services/common/clock.h"
 #include "services/scheduling/store.h"
 
@@ -30,6 +31,7 @@ class FakeStore final : public Store {
   Result<std::vector<Node>> ListNodes() override;
   Result<std::vector<TenantId>> ListTenants() override;
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
+  Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 
@@ -53,7 +55,7 @@ class FakeStore final : public Store {
   Operation Newest(const Rows& rows, const Uuid& instance) const;
   Instance* FindById(Rows& rows, const Uuid& id);
   Replica* FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch);
-  scheduler::Resources Used(const std::string& node) const;
+  scheduler::Occupancy Held(const std::string& node) const;
   bool Create(Rows& rows, const NewReplica& replica);
   bool Observe(Rows& rows, const Observation& seen);
   bool Remove(Rows& rows, const scheduler::RemoveReplica& remove);

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <limits>
+#include <future>
 #include <utility>
 
 #include "services/common/rpc/client.h"
@@ -28,6 +28,20 @@ std::unexpected<Error> Unusable(const std::string& what) {
   return Fail(Code::kFailedPrecondition, "LISTING_NOT_AVAILABLE", what + "; the publisher must correct the catalog");
 }
 
+template <typename T>
+std::optional<T> Find(std::mutex& mutex, const std::map<std::string, T>& kept, const std::string& name) {
+  const std::lock_guard lock(mutex);
+  const auto it = kept.find(name);
+  return it == kept.end() ? std::nullopt : std::optional<T>(it->second);
+}
+
+template <typename T>
+void Keep(std::mutex& mutex, std::map<std::string, T>& kept, const std::string& name, const T& value, std::size_t max) {
+  const std::lock_guard lock(mutex);
+  if (kept.size() >= max) kept.erase(kept.begin());
+  kept.insert_or_assign(name, value);
+}
+
 }  // namespace
 
 GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catalog_target,
@@ -44,78 +58,109 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
   price_books_ = billing::v1::PriceBookService::NewStub(billing);
 }
 
-Result<AdmissionFacts> GrpcPeers::AskTenant(const std::string& project_name) {
+Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec) {
   AdmissionFacts facts;
   facts.tenant_name = TenantOf(project_name);
-  tenancy::v1::GetTenantRequest tenant_request;
-  tenant_request.set_name(facts.tenant_name);
-  ALLOD_TRY(const tenancy::v1::Tenant tenant,
-            Call(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, tenant_request, Self(), timeout_));
-  tenancy::v1::GetProjectRequest project_request;
-  project_request.set_name(project_name);
-  ALLOD_TRY(const tenancy::v1::Project project,
-            Call(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, project_request, Self(), timeout_));
-  facts.tenant_active = tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE;
-  facts.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  auto project = std::async(std::launch::async, [&] {
+    tenancy::v1::GetProjectRequest request;
+    request.set_name(project_name);
+    return Call(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
+  });
+  auto variant = std::async(std::launch::async, [&] { return AskVariant(spec.variant); });
+  auto currency = std::async(std::launch::async, [&] { return AskCurrency(facts.tenant_name); });
+  auto offered =
+      std::async(std::launch::async, [&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
+        ALLOD_TRY(auto listing, AskListing(spec.listing));
+        if (!listing) return std::pair(listing, Prices());
+        ALLOD_TRY(auto prices, AskPrices(listing->price_book));
+        return std::pair(std::move(listing), std::move(prices));
+      });
+  tenancy::v1::GetTenantRequest request;
+  request.set_name(facts.tenant_name);
+  const auto tenant = Call(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
+  const auto belongs = project.get();
+  auto found_offer = offered.get();
+  auto found_variant = variant.get();
+  auto found_currency = currency.get();
+  if (!tenant) return std::unexpected(tenant.error());
+  if (!belongs) return std::unexpected(belongs.error());
+  facts.tenant_active = tenant->state() == tenancy::v1::Tenant::STATE_ACTIVE;
+  facts.residency.assign(tenant->residency().begin(), tenant->residency().end());
+  if (!found_offer) {
+    facts.offer = std::unexpected(std::move(found_offer).error());
+  } else if (!found_variant) {
+    facts.offer = std::unexpected(std::move(found_variant).error());
+  } else if (!found_currency) {
+    facts.offer = std::unexpected(std::move(found_currency).error());
+  } else {
+    facts.listing = std::move(found_offer->first);
+    facts.prices = std::move(found_offer->second);
+    facts.variant = *std::move(found_variant);
+    facts.billing_currency = *std::move(found_currency);
+  }
   return facts;
 }
 
-Status GrpcPeers::AskListing(const InstanceSpec& spec, AdmissionFacts& facts) {
+Result<std::optional<AdmissionFacts::Listing>> GrpcPeers::AskListing(const std::string& listing) {
   catalog::v1::GetListingRequest request;
-  request.set_name(spec.listing);
-  ALLOD_TRY(const auto listing,
+  request.set_name(listing);
+  ALLOD_TRY(const auto found,
             Maybe(Call(*listings_, &catalog::v1::ListingService::Stub::GetListing, request, Self(), timeout_)));
-  if (!listing) return {};
-  facts.listing = AdmissionFacts::Listing{listing->state() == catalog::v1::Listing::STATE_ACTIVE,
-                                          listing->version(),
-                                          {listing->territory().begin(), listing->territory().end()},
-                                          listing->price_book()};
-  return {};
+  if (!found) return std::nullopt;
+  return AdmissionFacts::Listing{found->state() == catalog::v1::Listing::STATE_ACTIVE,
+                                 found->version(),
+                                 {found->territory().begin(), found->territory().end()},
+                                 found->price_book()};
 }
 
-Status GrpcPeers::AskVariant(const InstanceSpec& spec, AdmissionFacts& facts) {
-  catalog::v1::GetVariantRequest variant_request;
-  variant_request.set_name(spec.variant);
-  ALLOD_TRY(const auto variant,
-            Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVariant, variant_request, Self(), timeout_)));
-  if (!variant) return {};
-  catalog::v1::GetVersionRequest version_request;
-  version_request.set_name(spec.variant.substr(0, spec.variant.find("/variants/")));
-  ALLOD_TRY(const auto version,
-            Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVersion, version_request, Self(), timeout_)));
-  if (!version) return {};
+Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::string& name) {
+  if (auto kept = Find(mutex_, variants_, name)) return kept;
+  auto version_answer = std::async(std::launch::async, [&] {
+    catalog::v1::GetVersionRequest request;
+    request.set_name(name.substr(0, name.find("/variants/")));
+    return Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVersion, request, Self(), timeout_));
+  });
+  catalog::v1::GetVariantRequest request;
+  request.set_name(name);
+  const auto variant_answer =
+      Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVariant, request, Self(), timeout_));
+  ALLOD_TRY(const auto version, version_answer.get());
+  ALLOD_TRY(const auto variant, variant_answer);
+  if (!variant || !version) return std::nullopt;
   if (!CheckSha256("artifact_sha256", variant->artifact_sha256()) || variant->artifact_bytes() <= 0) {
-    return Unusable(fmt::format("{} has no artifact", spec.variant));
+    return Unusable(fmt::format("{} has no artifact", name));
   }
-  if (version->trained_context_tokens() <= 0 || version->parameter_count() < 0) {
+  if (version->trained_context_tokens() <= 0 || version->parameter_count() < 0 || version->kv_bytes_per_token() < 0) {
     return Unusable(fmt::format("{} does not say for how many tokens of context it was trained", version->name()));
   }
-  facts.variant = AdmissionFacts::Variant{variant->artifact_sha256(), variant->artifact_bytes(),
-                                          version->parameter_count(), version->trained_context_tokens()};
-  return {};
+  AdmissionFacts::Variant facts{variant->artifact_sha256(), variant->artifact_bytes(), version->parameter_count(),
+                                version->trained_context_tokens(), version->kv_bytes_per_token()};
+  Keep(mutex_, variants_, name, facts, kKeptMax);
+  return facts;
 }
 
-Status GrpcPeers::AskBilling(AdmissionFacts& facts) {
-  billing::v1::GetBillingAccountRequest account_request;
-  account_request.set_name(facts.tenant_name + "/billingAccount");
+Result<std::optional<std::string>> GrpcPeers::AskCurrency(const std::string& tenant) {
+  billing::v1::GetBillingAccountRequest request;
+  request.set_name(tenant + "/billingAccount");
   ALLOD_TRY(const auto account, Maybe(Call(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount,
-                                           account_request, Self(), timeout_)));
-  if (!account) return {};
-  facts.billing_currency = account->currency_code();
-  if (!facts.listing) return {};
-  billing::v1::GetPriceBookRequest book_request;
-  book_request.set_name(facts.listing->price_book);
-  ALLOD_TRY(const auto book, Maybe(Call(*price_books_, &billing::v1::PriceBookService::Stub::GetPriceBook, book_request,
-                                        Self(), timeout_)));
-  if (!book) return {};
-  for (const auto& row : book->prices()) facts.prices.push_back({row.currency_code(), row.variant_id()});
-  return {};
+                                           request, Self(), timeout_)));
+  if (!account) return std::nullopt;
+  return account->currency_code();
 }
 
-Status GrpcPeers::AskOffer(const InstanceSpec& spec, AdmissionFacts& facts) {
-  ALLOD_CHECK_OK(AskListing(spec, facts));
-  ALLOD_CHECK_OK(AskVariant(spec, facts));
-  return AskBilling(facts);
+Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
+  if (auto kept = Find(mutex_, prices_, price_book)) return *std::move(kept);
+  billing::v1::GetPriceBookRequest request;
+  request.set_name(price_book);
+  ALLOD_TRY(const auto book,
+            Maybe(Call(*price_books_, &billing::v1::PriceBookService::Stub::GetPriceBook, request, Self(), timeout_)));
+  Prices prices;
+  if (!book) return prices;
+  for (const auto& row : book->prices()) {
+    prices.push_back({row.currency_code(), row.variant_id(), row.isolation_class()});
+  }
+  Keep(mutex_, prices_, price_book, prices, kKeptMax);
+  return prices;
 }
 
 }  // namespace allod::scheduling

@@ -1,9 +1,16 @@
 // The Peers of an installation: tenancy, catalog and billing by gRPC. Channels connect when first used.
+//
+// All questions about one request are asked at the same time, because whoever asks for an instance waits for them. What
+// never changes (variants, versions and price books are immutable) is asked once and kept, up to kKeptMax of each.
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
 #include "allod/billing/v1/price_book.grpc.pb.h"
@@ -20,13 +27,17 @@ class GrpcPeers final : public Peers {
   GrpcPeers(const std::string& tenancy_target, const std::string& catalog_target, const std::string& billing_target,
             std::chrono::milliseconds timeout = std::chrono::milliseconds(2000));
 
-  Result<AdmissionFacts> AskTenant(const std::string& project_name) override;
-  Status AskOffer(const InstanceSpec& spec, AdmissionFacts& facts) override;
+  static constexpr std::size_t kKeptMax = 1000;
+
+  Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec) override;
 
  private:
-  Status AskListing(const InstanceSpec& spec, AdmissionFacts& facts);
-  Status AskVariant(const InstanceSpec& spec, AdmissionFacts& facts);
-  Status AskBilling(AdmissionFacts& facts);
+  using Prices = std::vector<PriceRow>;
+  // Absent where the peer says NOT_FOUND.
+  Result<std::optional<AdmissionFacts::Listing>> AskListing(const std::string& listing);
+  Result<std::optional<AdmissionFacts::Variant>> AskVariant(const std::string& variant);
+  Result<std::optional<std::string>> AskCurrency(const std::string& tenant);
+  Result<Prices> AskPrices(const std::string& price_book);
 
   const std::chrono::milliseconds timeout_;
   std::unique_ptr<tenancy::v1::TenantService::Stub> tenants_;
@@ -35,6 +46,10 @@ class GrpcPeers final : public Peers {
   std::unique_ptr<catalog::v1::ModelService::Stub> models_;
   std::unique_ptr<billing::v1::BillingAccountService::Stub> accounts_;
   std::unique_ptr<billing::v1::PriceBookService::Stub> price_books_;
+
+  std::mutex mutex_;
+  std::map<std::string, AdmissionFacts::Variant> variants_;
+  std::map<std::string, Prices> prices_;
 };
 
 }  // namespace allod::scheduling

@@ -22,10 +22,14 @@ std::string ProjectOf(const std::string& instance_name) {
 }  // namespace
 
 Result<Revision> InstanceServiceImpl::Accept(const std::string& project, const InstanceSpec& spec) {
-  ALLOD_TRY(AdmissionFacts facts, peers_.AskTenant(project));
-  ALLOD_CHECK_OK(AdmitRegion(spec, facts, config_.regions));
-  ALLOD_CHECK_OK(peers_.AskOffer(spec, facts));
-  return Admit(spec, facts, config_.regions, config_.replica_cpu_millis);
+  ALLOD_TRY(const AdmissionFacts facts, peers_.Ask(project, spec));
+  return Admit(spec, facts, config_);
+}
+
+v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
+  v1::Instance out = ToProto(instance);
+  figures_.AddTo(*out.mutable_status());
+  return out;
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller& caller,
@@ -53,7 +57,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller&
     ALLOD_TRY(instance.revision, Accept(request.parent(), spec));
   }
   ALLOD_TRY(const Operation operation, store_.CreateInstance(instance, request_id));
-  changed_(instance.tenant);
+  changed_(instance.tenant, instance.name);
   return AnswerFor(operation, store_);
 }
 
@@ -76,7 +80,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const Caller&
   ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
   ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
   ALLOD_TRY(const Operation operation, store_.UpdateInstance(change, request_id));
-  changed_(change.tenant);
+  changed_(change.tenant, change.name);
   return AnswerFor(operation, store_);
 }
 
@@ -94,7 +98,7 @@ grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, cons
                   ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
                   ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
-                  return ToProto(instance);
+                  return Describe(instance);
                 });
 }
 
@@ -114,7 +118,7 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
         ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
         const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
         v1::ListInstancesResponse out;
-        for (const Instance& instance : listed.items) *out.add_instances() = ToProto(instance);
+        for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
         out.set_next_page_token(listed.next_page_token);
         return out;
       });
@@ -136,7 +140,7 @@ grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, c
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
                   ALLOD_TRY(const Operation operation,
                             store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id));
-                  changed_(tenant);
+                  changed_(tenant, request->name());
                   return AnswerFor(operation, store_);
                 });
 }

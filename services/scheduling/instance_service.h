@@ -7,23 +7,23 @@
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
+#include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
 
-struct AdmissionConfig {
-  std::vector<scheduler::Region> regions;
-  // Compute is shared by turns, so a worker reserves only what keeps it answering.
-  std::int64_t replica_cpu_millis = 50;
-};
-
 class InstanceServiceImpl final : public v1::InstanceService::Service {
  public:
-  // `changed` is told which tenant's rows changed; it must not block.
-  InstanceServiceImpl(Store& store, Peers& peers, const Clock& clock, AdmissionConfig config,
-                      std::function<void(const TenantId&)> changed)
-      : store_(store), peers_(peers), clock_(clock), config_(std::move(config)), changed_(std::move(changed)) {}
+  // `changed` is told which instance's rows changed; it must not block.
+  InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const Clock& clock,
+                      AdmissionConfig config, std::function<void(const TenantId&, const std::string&)> changed)
+      : store_(store),
+        peers_(peers),
+        figures_(figures),
+        clock_(clock),
+        config_(std::move(config)),
+        changed_(std::move(changed)) {}
 
   grpc::Status CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
                               google::longrunning::Operation* response) override;
@@ -37,16 +37,19 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
                               google::longrunning::Operation* response) override;
 
  private:
-  // Asks the peers what the rules need, the region's rules first.
+  // Asks the peers and judges what they say.
   Result<Revision> Accept(const std::string& project, const InstanceSpec& spec);
+  // With what its node measured.
+  v1::Instance Describe(const Instance& instance) const;
   Result<google::longrunning::Operation> Create(const Caller& caller, const v1::CreateInstanceRequest& request);
   Result<google::longrunning::Operation> Update(const Caller& caller, const v1::UpdateInstanceRequest& request);
 
   Store& store_;
   Peers& peers_;
+  const FiguresBoard& figures_;
   const Clock& clock_;
   const AdmissionConfig config_;
-  const std::function<void(const TenantId&)> changed_;
+  const std::function<void(const TenantId&, const std::string&)> changed_;
 };
 
 }  // namespace allod::scheduling

@@ -5,6 +5,7 @@
 #include "services/common/rpc/server.h"
 #include "services/common/service_main.h"
 #include "services/scheduling/config.h"
+#include "services/scheduling/figures_board.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/node_agent_service.h"
@@ -28,13 +29,16 @@ Status Run(const Config& config, StopSignal& stop) {
   PgStore store(pool);
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
   scheduler::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
-  Reconciler reconciler(store, driver, clock,
-                        {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}});
-  InstanceServiceImpl instances(store, peers, clock, {config.regions, config.replica_cpu_millis},
-                                [&](const TenantId& tenant) { reconciler.Wake(tenant); });
+  Reconciler reconciler(
+      store, driver, clock,
+      {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .weights = config.weights});
+  FiguresBoard figures;
+  InstanceServiceImpl instances(
+      store, peers, figures, clock, {config.regions, config.replica_cpu_millis, config.pool},
+      [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress());
-  NodeServiceImpl nodes(store, driver, clock, config.regions);
-  NodeAgentServiceImpl agents(store, driver, clock, config.regions);
+  NodeServiceImpl nodes(store, driver, figures, clock, config.regions);
+  NodeAgentServiceImpl agents(store, driver, figures, clock, config.regions);
   RouteServiceImpl routes(reconciler.routes());
   ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .threads_max = kThreadsMax},
                                              {&instances, &operations, &nodes, &agents, &routes}));

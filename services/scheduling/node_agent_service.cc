@@ -12,6 +12,7 @@ namespace {
 
 // How soon a cancelled stream is noticed.
 constexpr std::chrono::milliseconds kLookEvery{200};
+constexpr int kResidentModelsMax = 256;
 
 // A node speaks for itself only.
 Status RequireThisNode(const Caller& caller, const std::string& id) {
@@ -69,7 +70,13 @@ grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, c
                   for (const auto& report : request->workers()) {
                     ALLOD_TRY(workers.emplace_back(), WorkerFrom(report));
                   }
+                  if (request->resident_models_size() > kResidentModelsMax) {
+                    return InvalidArgument(
+                        "INVALID_REPORT", fmt::format("{} resident models; at most {}", request->resident_models_size(),
+                                                      kResidentModelsMax));
+                  }
                   ALLOD_CHECK_OK(driver_.Report(id[0], workers, clock_.Now()));
+                  figures_.Put(request->node(), *request);
                   return v1::ReportWorkersResponse();
                 });
 }

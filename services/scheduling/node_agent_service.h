@@ -7,15 +7,16 @@
 #include "scheduler/process_driver.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
+#include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
 
 class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
  public:
-  NodeAgentServiceImpl(Store& store, scheduler::ProcessDriver& driver, const Clock& clock,
+  NodeAgentServiceImpl(Store& store, scheduler::ProcessDriver& driver, FiguresBoard& figures, const Clock& clock,
                        std::vector<scheduler::Region> regions)
-      : store_(store), driver_(driver), clock_(clock), regions_(std::move(regions)) {}
+      : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {}
 
   // Ends with ABORTED / SESSION_REPLACED when the node connects again, UNAVAILABLE when the service stops.
   grpc::Status WatchAssignments(grpc::ServerContext* context, const v1::WatchAssignmentsRequest* request,
@@ -29,6 +30,7 @@ class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
 
   Store& store_;
   scheduler::ProcessDriver& driver_;
+  FiguresBoard& figures_;
   const Clock& clock_;
   const std::vector<scheduler::Region> regions_;
 };

@@ -18,11 +18,16 @@ Page<T> Cut(const PageRequest& page, const std::vector<T>& items, KeyOf key_of) 
   return MakePage(page, std::move(rest), key_of);
 }
 
+// By node, then instance. '!' sorts before whatever an id may hold.
+std::string KeyOf(const scheduler::WorkerView& worker) {
+  return worker.node + "!" + (worker.desired ? worker.desired->instance : "") + "!" + worker.replica.ToString();
+}
+
 }  // namespace
 
-NodeServiceImpl::NodeServiceImpl(Store& store, const scheduler::Driver& driver, const Clock& clock,
-                                 std::vector<scheduler::Region> regions)
-    : store_(store), driver_(driver), clock_(clock), regions_(std::move(regions)) {
+NodeServiceImpl::NodeServiceImpl(Store& store, const scheduler::Driver& driver, const FiguresBoard& figures,
+                                 const Clock& clock, std::vector<scheduler::Region> regions)
+    : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {
   std::ranges::sort(regions_, {}, &scheduler::Region::id);
 }
 
@@ -54,7 +59,36 @@ grpc::Status NodeServiceImpl::ListNodes(grpc::ServerContext* context, const v1::
                   }
                   const auto listed = Cut(page, nodes, [](const Node& node) { return node.node.id; });
                   v1::ListNodesResponse out;
-                  for (const Node& node : listed.items) *out.add_nodes() = ToProto(node);
+                  for (const Node& node : listed.items) {
+                    v1::Node& row = *out.add_nodes() = ToProto(node);
+                    figures_.AddTo(row.name(), row);
+                  }
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
+}
+
+grpc::Status NodeServiceImpl::ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
+                                          v1::ListWorkersResponse* response) {
+  return Handle("scheduling.ListWorkers", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListWorkersResponse> {
+                  ALLOD_CHECK_OK(RequirePlatform(caller));
+                  const std::string& parent = request->parent();
+                  const bool all = parent == "nodes/-";
+                  if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "nodes/*"));
+                  ALLOD_TRY(const PageRequest page,
+                            ParsePage("workers of " + parent, request->page_size(), request->page_token()));
+                  std::vector<scheduler::WorkerView> workers = driver_.List();
+                  if (!all) {
+                    std::erase_if(workers, [&](const auto& worker) { return "nodes/" + worker.node != parent; });
+                  }
+                  std::ranges::sort(workers, {}, KeyOf);
+                  const auto listed = Cut(page, workers, KeyOf);
+                  v1::ListWorkersResponse out;
+                  for (const auto& worker : listed.items) {
+                    v1::Worker& row = *out.add_workers() = ToProto(worker);
+                    figures_.AddTo("nodes/" + worker.node, worker.replica.ToString(), row);
+                  }
                   out.set_next_page_token(listed.next_page_token);
                   return out;
                 });

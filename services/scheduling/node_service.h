@@ -6,13 +6,14 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "scheduler/driver.h"
 #include "services/common/clock.h"
+#include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
 
 class NodeServiceImpl final : public v1::NodeService::Service {
  public:
-  NodeServiceImpl(Store& store, const scheduler::Driver& driver, const Clock& clock,
+  NodeServiceImpl(Store& store, const scheduler::Driver& driver, const FiguresBoard& figures, const Clock& clock,
                   std::vector<scheduler::Region> regions);
 
   // Open to everyone: a tenant must know where it can be.
@@ -20,10 +21,13 @@ class NodeServiceImpl final : public v1::NodeService::Service {
                            v1::ListRegionsResponse* response) override;
   grpc::Status ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
                          v1::ListNodesResponse* response) override;
+  grpc::Status ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
+                           v1::ListWorkersResponse* response) override;
 
  private:
   Store& store_;
   const scheduler::Driver& driver_;
+  const FiguresBoard& figures_;
   const Clock& clock_;
   std::vector<scheduler::Region> regions_;  // by id
 };

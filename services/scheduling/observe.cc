@@ -21,6 +21,8 @@ ReplicaState StateOf(ObservedWorker::State state) {
       return ReplicaState::kReady;
     case ObservedWorker::State::kFailed:
       return ReplicaState::kFailed;
+    case ObservedWorker::State::kAsleep:
+      return ReplicaState::kAsleep;
   }
   return ReplicaState::kStarting;
 }
@@ -70,7 +72,7 @@ Replica Observe(const Replica& replica, const Sight& sight, Time now) {
     out.message.clear();
   } else if (worker->epoch == replica.placement.epoch) {
     state = StateOf(worker->state);
-    out.target = state == ReplicaState::kReady ? worker->target : "";
+    out.target = state == ReplicaState::kFailed ? "" : worker->target;
     out.message = worker->message.substr(0, kMessageBytesMax);
     out.start_count = worker->start_count;
   }
@@ -79,7 +81,13 @@ Replica Observe(const Replica& replica, const Sight& sight, Time now) {
 }
 
 bool Answers(const Replica& replica, const Sight& sight) {
-  return replica.placement.state == ReplicaState::kReady && !replica.target.empty() &&
+  const ReplicaState state = replica.placement.state;
+  return (state == ReplicaState::kReady || state == ReplicaState::kAsleep) && !replica.target.empty() &&
+         sight.Reports(replica.placement.node);
+}
+
+bool Listens(const Replica& replica, const Sight& sight) {
+  return replica.placement.state == ReplicaState::kStarting && !replica.target.empty() &&
          sight.Reports(replica.placement.node);
 }
 
@@ -141,21 +149,33 @@ OperationChange ProgressOf(const Operation& operation, const Instance& instance,
 
 std::optional<Route> RouteOf(const Instance& instance, const Sight& sight) {
   if (instance.deleting) return std::nullopt;
-  std::map<std::int64_t, std::vector<std::string>> targets;
+  using Targets = std::map<std::int64_t, std::vector<std::string>>;  // by generation
+  Targets answering;
+  Targets listening;
   for (const Replica& replica : instance.replicas) {
-    if (Answers(replica, sight)) targets[replica.placement.generation].push_back(replica.target);
+    if (Answers(replica, sight)) answering[replica.placement.generation].push_back(replica.target);
+    if (Listens(replica, sight)) listening[replica.placement.generation].push_back(replica.target);
   }
-  const std::int64_t generation = targets.empty() ? instance.generation : targets.rbegin()->first;
+  std::int64_t generation = instance.generation;
+  if (!answering.empty()) {
+    generation = answering.rbegin()->first;
+  } else if (!listening.empty()) {
+    generation = listening.rbegin()->first;
+  }
   const Revision& revision = instance.revisions.at(generation);
   Route route{instance.name,
               revision.spec.variant,
               revision.price_book,
               revision.spec.context_tokens,
               revision.spec.max_concurrency,
-              {},
-              instance.create_time};
-  if (!targets.empty()) route.targets = std::move(targets.rbegin()->second);
+              std::move(answering[generation]),
+              instance.create_time,
+              revision.spec.isolation_class};
+  route.ready_target_count = static_cast<int>(route.targets.size());
   std::ranges::sort(route.targets);
+  auto& more = listening[generation];
+  std::ranges::sort(more);
+  route.targets.insert(route.targets.end(), more.begin(), more.end());
   return route;
 }
 
@@ -173,6 +193,9 @@ std::optional<scheduler::DesiredWorker> DesiredOf(const Instance& instance, cons
   worker.artifact_bytes = revision.artifact_bytes;
   worker.context_tokens = revision.spec.context_tokens;
   worker.max_concurrency = revision.spec.max_concurrency;
+  worker.isolation_class = revision.spec.isolation_class;
+  worker.sleep_after_seconds = revision.spec.sleep_after_seconds;
+  worker.variant = revision.spec.variant;
   return worker;
 }
 

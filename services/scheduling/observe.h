@@ -33,8 +33,11 @@ class Sight {
 // this process yet.
 Replica Observe(const Replica& replica, const Sight& sight, Time now);
 
-// Answers requests now.
+// Answers requests now, or wakes to answer them.
 bool Answers(const Replica& replica, const Sight& sight);
+
+// Is starting, but its socket listens already: requests sent there wait for it.
+bool Listens(const Replica& replica, const Sight& sight);
 
 // `unplaced` is why the scheduler could not place what is missing; empty otherwise.
 InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const std::string& unplaced);
@@ -49,12 +52,15 @@ struct Route {
   std::string price_book;
   int context_tokens = 0;
   int max_concurrency = 0;
-  std::vector<std::string> targets;  // sorted
+  std::vector<std::string> targets;  // those that answer, then those that listen; each sorted
   Time create_time;
+  IsolationClass isolation_class = IsolationClass::kIsolated;
+  int ready_target_count = 0;  // of the targets, how many answer
   bool operator==(const Route&) const = default;
 };
 
-// The newest generation that answers, or the newest one; nothing for an instance that is being deleted.
+// The newest generation that answers, else the newest that listens, else the newest one; nothing for an instance that
+// is being deleted.
 std::optional<Route> RouteOf(const Instance& instance, const Sight& sight);
 
 // Unset for a replica that shall not run.

@@ -10,10 +10,9 @@ namespace allod::scheduling {
 class Peers {
  public:
   virtual ~Peers() = default;
-  // Tenant and project: fills in the first part of the facts. NOT_FOUND when either does not exist; UNAVAILABLE.
-  virtual Result<AdmissionFacts> AskTenant(const std::string& project_name) = 0;
-  // Listing, variant, billing account and prices: fills in the rest. UNAVAILABLE.
-  virtual Status AskOffer(const InstanceSpec& spec, AdmissionFacts& facts) = 0;
+  // Asks everyone at once. NOT_FOUND when the tenant or the project does not exist; UNAVAILABLE when tenancy is. What
+  // could not be learnt of the offer is said in `offer`.
+  virtual Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec) = 0;
 };
 
 }  // namespace allod::scheduling

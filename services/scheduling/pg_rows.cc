@@ -10,7 +10,8 @@
 namespace allod::scheduling {
 namespace {
 
-constexpr std::array kReplicaStates = {"pending", "starting", "ready", "stopping", "failed", "stopped"};
+constexpr std::array kReplicaStates = {"pending", "starting", "ready", "stopping", "failed", "stopped", "asleep"};
+constexpr std::array kIsolationClasses = {"isolated", "pooled", "dedicated"};
 constexpr std::array kInstanceStates = {"provisioning", "ready", "failing", "deleting"};
 constexpr std::array kKinds = {"create", "update", "delete"};
 
@@ -42,12 +43,17 @@ Revision RevisionOf(const pqxx::row& row) {
   revision.spec.replicas = row["replicas"].as<int>();
   revision.spec.context_tokens = row["context_tokens"].as<int>();
   revision.spec.max_concurrency = row["max_concurrency"].as<int>();
+  revision.spec.isolation_class = Parse<IsolationClass>(kIsolationClasses, row["isolation_class"].c_str());
+  revision.spec.sleep_after_seconds = row["sleep_after_seconds"].as<int>();
   revision.price_book = row["price_book"].c_str();
   revision.artifact_sha256 = row["artifact_sha256"].c_str();
   revision.artifact_bytes = row["artifact_bytes"].as<std::int64_t>();
   revision.trained_context_tokens = row["trained_context_tokens"].as<int>();
   revision.residency = SplitByComma(row["jurisdictions"].c_str());
-  revision.demand = {row["memory_bytes"].as<std::int64_t>(), row["cpu_millis"].as<std::int64_t>()};
+  revision.demand.own = {row["memory_bytes"].as<std::int64_t>(), row["cpu_millis"].as<std::int64_t>()};
+  revision.demand.weights_bytes = row["weights_bytes"].as<std::int64_t>();
+  revision.demand.pool_bytes = row["pool_bytes"].as<std::int64_t>();
+  if (revision.demand.weights_bytes > 0) revision.demand.shared_key = revision.artifact_sha256;
   return revision;
 }
 
@@ -81,8 +87,8 @@ constexpr const char* kSelectReplicas =
 constexpr const char* kInsertRevision =
     "INSERT INTO scheduling.revisions (tenant_id, instance_id, generation, listing, variant, region, isolation_class, "
     "replicas, context_tokens, max_concurrency, price_book, artifact_sha256, artifact_bytes, trained_context_tokens, "
-    "residency, memory_bytes, cpu_millis) "
-    "VALUES ($1, $2, $3, $4, $5, $6, 'isolated', $7, $8, $9, $10, $11, $12, $13, $14::text[], $15, $16)";
+    "residency, memory_bytes, cpu_millis, sleep_after_seconds, weights_bytes, pool_bytes) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text[], $16, $17, $18, $19, $20)";
 
 }  // namespace
 
@@ -162,9 +168,10 @@ void AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
 void InsertRevision(TenantTx& tx, const Uuid& instance, const Revision& revision) {
   const InstanceSpec& spec = revision.spec;
   tx.Exec(kInsertRevision, tx.tenant().ToString(), instance.ToString(), revision.generation, spec.listing, spec.variant,
-          spec.region, spec.replicas, spec.context_tokens, spec.max_concurrency, revision.price_book,
-          revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
-          ArrayOf(revision.residency), revision.demand.memory_bytes, revision.demand.cpu_millis);
+          spec.region, NameOf(spec.isolation_class), spec.replicas, spec.context_tokens, spec.max_concurrency,
+          revision.price_book, revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
+          ArrayOf(revision.residency), revision.demand.own.memory_bytes, revision.demand.own.cpu_millis,
+          spec.sleep_after_seconds, revision.demand.weights_bytes, revision.demand.pool_bytes);
 }
 
 }  // namespace allod::scheduling

@@ -8,7 +8,8 @@ namespace allod::scheduling {
 namespace {
 
 // Without a conflict target: a concurrent twin may be met at the id or at the name, which stand for each other.
-constexpr const char* kInsertTenant = "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+constexpr const char* kInsertTenant =
+    "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 // Serialises what changes the tenant's rows.
 constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
 constexpr const char* kInsertInstance =
@@ -44,7 +45,10 @@ constexpr const char* kTouchNodes = "UPDATE scheduling.nodes SET last_report_tim
 constexpr const char* kListNodes =
     "SELECT n.id, n.region, n.memory_bytes, n.cpu_millis, n.session_epoch, "
     "(extract(epoch FROM n.last_report_time) * 1000000)::bigint AS report_us, count(l.replica_id) AS workers, "
-    "COALESCE(sum(l.memory_bytes), 0)::bigint AS used_memory, COALESCE(sum(l.cpu_millis), 0)::bigint AS used_cpu "
+    "(COALESCE(sum(l.memory_bytes), 0) + COALESCE((SELECT sum(s.bytes) FROM ("
+    "SELECT max(k.weights_bytes) + max(k.pool_bytes) AS bytes FROM scheduling.leases k "
+    "WHERE k.node = n.id AND k.shared_key <> '' GROUP BY k.shared_key) s), 0))::bigint AS used_memory, "
+    "COALESCE(sum(l.cpu_millis), 0)::bigint AS used_cpu "
     "FROM scheduling.nodes n LEFT JOIN scheduling.leases l ON l.node = n.id GROUP BY n.id ORDER BY n.id LIMIT 1000";
 constexpr const char* kListTenants = "SELECT id FROM scheduling.tenants ORDER BY create_time, id LIMIT 10000";
 
@@ -281,6 +285,23 @@ Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
              tenant.ToString())) {
       state.open_operations.push_back(OperationOf(tenant, row));
     }
+    return state;
+  });
+}
+
+Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::string& name) {
+  return pool_.Run<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
+    TenantState state;
+    state.tenant = tenant;
+    auto instance = SelectInstance(tx, name);
+    if (!instance) return state;
+    for (const auto& row : tx.Exec(
+             fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
+                         kOperationColumns),
+             tenant.ToString(), instance->id.ToString())) {
+      state.open_operations.push_back(OperationOf(tenant, row));
+    }
+    state.instances.push_back(*std::move(instance));
     return state;
   });
 }

@@ -26,6 +26,7 @@ class PgStore final : public Store {
   Result<std::vector<Node>> ListNodes() override;
   Result<std::vector<TenantId>> ListTenants() override;
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
+  Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 

@@ -15,12 +15,17 @@ constexpr const char* kSelectInstance =
     "SELECT version, deleting, template_generation FROM scheduling.instances WHERE tenant_id = $1 AND id = $2";
 // Other tenants' plans wait here, so that the room added up below cannot be promised twice.
 constexpr const char* kLockNode = "SELECT memory_bytes, cpu_millis FROM scheduling.nodes WHERE id = $1 FOR UPDATE";
+// What the node would hold with one more lease ($2 to $6): own parts added up, shared ones once per key.
 constexpr const char* kSumLeases =
-    "SELECT COALESCE(sum(memory_bytes), 0)::bigint, COALESCE(sum(cpu_millis), 0)::bigint FROM scheduling.leases "
-    "WHERE node = $1";
+    "WITH l AS (SELECT memory_bytes, cpu_millis, shared_key, weights_bytes, pool_bytes FROM scheduling.leases "
+    "WHERE node = $1 UNION ALL SELECT $2::bigint, $3::bigint, $4::text, $5::bigint, $6::bigint) "
+    "SELECT (sum(memory_bytes) + COALESCE((SELECT sum(s.bytes) FROM (SELECT max(weights_bytes) + max(pool_bytes) AS "
+    "bytes "
+    "FROM l WHERE shared_key <> '' GROUP BY shared_key) s), 0))::bigint, sum(cpu_millis)::bigint FROM l";
 constexpr const char* kInsertLease =
-    "INSERT INTO scheduling.leases (replica_id, tenant_id, node, epoch, memory_bytes, cpu_millis) "
-    "VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $4, $5) RETURNING epoch";
+    "INSERT INTO scheduling.leases (replica_id, tenant_id, node, epoch, memory_bytes, cpu_millis, shared_key, "
+    "weights_bytes, pool_bytes) VALUES ($1, $2, $3, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, $4, $5, "
+    "$6, $7, $8) RETURNING epoch";
 constexpr const char* kInsertReplica =
     "INSERT INTO scheduling.replicas (tenant_id, id, instance_id, generation, node, epoch) VALUES ($1, $2, $3, $4, $5, "
     "$6)";
@@ -64,10 +69,12 @@ class Applier {
       ++applied_.dropped;
       return;
     }
-    const auto lease = tx_.Exec(kInsertLease, replica.id.ToString(), tenant_, create.node, create.demand.memory_bytes,
-                                create.demand.cpu_millis);
+    const auto lease = tx_.Exec(kInsertLease, replica.id.ToString(), tenant_, create.node,
+                                create.demand.own.memory_bytes, create.demand.own.cpu_millis, create.demand.shared_key,
+                                create.demand.weights_bytes, create.demand.pool_bytes);
     tx_.Exec(kInsertReplica, tenant_, replica.id.ToString(), create.instance.ToString(), create.generation, create.node,
              lease[0][0].as<std::int64_t>());
+    applied_.epochs[replica.id] = lease[0][0].as<std::int64_t>();
     ++applied_.created;
   }
 
@@ -106,10 +113,11 @@ class Applier {
   bool HasRoom(const scheduler::CreateReplica& create) {
     const auto node = tx_.Exec(kLockNode, create.node);
     if (node.empty()) return false;
-    const auto used = tx_.Exec(kSumLeases, create.node);
-    const scheduler::Resources capacity{node[0][0].as<std::int64_t>(), node[0][1].as<std::int64_t>()};
-    return (capacity - scheduler::Resources{used[0][0].as<std::int64_t>(), used[0][1].as<std::int64_t>()})
-        .Fits(create.demand);
+    const scheduler::Demand& more = create.demand;
+    const auto used = tx_.Exec(kSumLeases, create.node, more.own.memory_bytes, more.own.cpu_millis, more.shared_key,
+                               more.weights_bytes, more.pool_bytes);
+    return scheduler::Resources{node[0][0].as<std::int64_t>(), node[0][1].as<std::int64_t>()}.Fits(
+        {used[0][0].as<std::int64_t>(), used[0][1].as<std::int64_t>()});
   }
 
   TenantTx& tx_;
@@ -126,6 +134,11 @@ Result<Applied> PgStore::Apply(const TenantId& tenant, const Changes& changes) {
   return pool_.Run<Applied>(
       tenant,
       [&](TenantTx& tx) -> Result<Applied> {
+        // What was only observed is seen again after a crash and written again by the next pass, so nobody waits for
+        // the disk; what is decided (leases, epochs, what stops) must last before a node hears of it.
+        const bool decides =
+            !(changes.creates.empty() && changes.stops.empty() && changes.removes.empty() && changes.gone.empty());
+        if (!decides) tx.Exec("SET LOCAL synchronous_commit = off");
         tx.Exec(kLockTenant, tenant.ToString());
         Applier applier(tx);
         for (const auto& observation : changes.observations) applier.Observe(observation);
@@ -138,7 +151,7 @@ Result<Applied> PgStore::Apply(const TenantId& tenant, const Changes& changes) {
         return applier.applied();
       },
       // The reconciler looks again anyway: whatever became of the transaction, the next round starts from the rows.
-      [](TenantTx&) -> Result<Applied> { return Applied{}; });
+      [](TenantTx&) -> Result<Applied> { return Applied{.dropped = 1}; });
 }
 
 }  // namespace allod::scheduling

@@ -1,6 +1,8 @@
 #include "services/scheduling/reconciler.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "services/common/log.h"
 
@@ -54,6 +56,87 @@ void Distribute(const scheduler::Plan& plan, const std::map<TenantId, TenantStat
   for (const auto& remove : plan.removes) changes[owner.at(remove.replica)].removes.push_back(remove);
 }
 
+// What an applied plan made of the rows, without reading them again. False when that is not known: something of the
+// plan no longer held.
+bool Mirror(TenantState& rows, const Changes& changes, const Applied& applied, Time now) {
+  if (applied.dropped > 0) return false;
+  std::map<Uuid, Instance*> instances;
+  std::map<Uuid, Replica*> replicas;
+  for (Instance& instance : rows.instances) {
+    instances[instance.id] = &instance;
+    for (Replica& replica : instance.replicas) replicas[replica.placement.id] = &replica;
+  }
+  for (const Observation& seen : changes.observations) {
+    Replica& replica = *replicas.at(seen.replica);
+    if (replica.placement.state != seen.state) replica.placement.state_time = now;
+    replica.placement.state = seen.state;
+    replica.target = seen.target;
+    replica.message = seen.message;
+    replica.start_count = seen.start_count;
+  }
+  for (const auto& stop : changes.stops) {
+    Replica& replica = *replicas.at(stop.replica);
+    replica.placement.state = scheduler::ReplicaState::kStopping;
+    replica.placement.state_time = now;
+    replica.target.clear();
+    replica.message = stop.reason;
+  }
+  for (const auto& change : changes.statuses) instances.at(change.instance)->status = change.status;
+  for (const auto& change : changes.operations) {
+    const auto operation = std::ranges::find(rows.open_operations, change.operation, &Operation::id);
+    operation->phase = change.phase;
+    if (change.done) rows.open_operations.erase(operation);
+  }
+  for (const auto& [id, create] : changes.creates) {
+    Instance& instance = *instances.at(create.instance);
+    if (!instance.revisions.contains(create.generation)) return false;
+    Replica replica;
+    replica.placement = {id,          create.instance,       create.generation,
+                         create.node, applied.epochs.at(id), scheduler::ReplicaState::kPending,
+                         now,         create.demand};
+    instance.replicas.push_back(std::move(replica));
+  }
+  // Last, because they move what the pointers above point to.
+  for (const auto& remove : changes.removes) {
+    for (Instance& instance : rows.instances) {
+      std::erase_if(instance.replicas, [&](const Replica& replica) { return replica.placement.id == remove.replica; });
+    }
+  }
+  for (const Uuid& gone : changes.gone) {
+    std::erase_if(rows.instances, [&](const Instance& instance) { return instance.id == gone; });
+    std::erase_if(rows.open_operations, [&](const Operation& operation) { return operation.instance == gone; });
+  }
+  return true;
+}
+
+// Puts what was loaded of one instance in the place of what was known of it.
+void Replace(TenantState& rows, const std::string& name, TenantState part) {
+  std::set<Uuid> ids;
+  for (const Instance& instance : rows.instances) {
+    if (instance.name == name) ids.insert(instance.id);
+  }
+  std::erase_if(rows.instances, [&](const Instance& instance) { return ids.contains(instance.id); });
+  std::erase_if(rows.open_operations, [&](const Operation& operation) { return ids.contains(operation.instance); });
+  std::ranges::move(part.instances, std::back_inserter(rows.instances));
+  std::ranges::move(part.open_operations, std::back_inserter(rows.open_operations));
+  std::ranges::stable_sort(rows.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
+}
+
+// The replicas that a plan makes, so that what is said of their instances is true when the plan is carried out.
+void AddPlanned(const scheduler::Plan& plan, std::map<TenantId, TenantState>& seen) {
+  std::map<Uuid, Instance*> instances;
+  for (auto& [tenant, state] : seen) {
+    for (Instance& instance : state.instances) instances[instance.id] = &instance;
+  }
+  for (const auto& create : plan.creates) {
+    Replica replica;
+    replica.placement.instance = create.instance;
+    replica.placement.generation = create.generation;
+    replica.placement.node = create.node;
+    instances.at(create.instance)->replicas.push_back(std::move(replica));
+  }
+}
+
 void AddStatus(const TenantState& rows, const TenantState& seen, const Sight& sight,
                const std::map<Uuid, std::string>& unplaced, Changes& changes) {
   for (std::size_t i = 0; i < seen.instances.size(); ++i) {
@@ -93,7 +176,15 @@ void Reconciler::Stop() {
 void Reconciler::Wake(const TenantId& tenant) {
   {
     const std::lock_guard lock(dirty_mutex_);
-    dirty_.insert(tenant);
+    dirty_[tenant].all = true;
+  }
+  driver_.Interrupt();
+}
+
+void Reconciler::Wake(const TenantId& tenant, const std::string& instance) {
+  {
+    const std::lock_guard lock(dirty_mutex_);
+    dirty_[tenant].instances.insert(instance);
   }
   driver_.Interrupt();
 }
@@ -132,9 +223,23 @@ Status Reconciler::RestoreNodes() {
   return {};
 }
 
+Status Reconciler::LoadStale(const TenantId& tenant, const Stale& stale) {
+  const auto known = tenants_.find(tenant);
+  if (stale.all || known == tenants_.end()) {
+    ALLOD_TRY(TenantState state, store_.LoadTenant(tenant));
+    tenants_[tenant] = std::move(state);
+    return {};
+  }
+  for (const std::string& name : stale.instances) {
+    ALLOD_TRY(TenantState part, store_.LoadInstance(tenant, name));
+    Replace(known->second, name, std::move(part));
+  }
+  return {};
+}
+
 Status Reconciler::Load() {
   ALLOD_CHECK_OK(RestoreNodes());
-  std::set<TenantId> due;
+  std::map<TenantId, Stale> due;
   {
     const std::lock_guard lock(dirty_mutex_);
     due.swap(dirty_);
@@ -143,22 +248,22 @@ Status Reconciler::Load() {
   const bool full = clock_.Now() >= next_reload_;
   if (full) {
     if (const auto all = store_.ListTenants()) {
-      due.insert(all->begin(), all->end());
+      for (const TenantId& tenant : *all) due[tenant].all = true;
     } else {
       status = std::unexpected(all.error());
     }
   }
   for (auto it = due.begin(); status && it != due.end(); it = due.erase(it)) {
-    auto state = store_.LoadTenant(*it);
-    if (!state) {
-      status = std::unexpected(state.error());
-      break;
-    }
-    tenants_[*it] = *std::move(state);
+    status = LoadStale(it->first, it->second);
+    if (!status) break;
   }
   if (!status) {
     const std::lock_guard lock(dirty_mutex_);
-    dirty_.merge(due);
+    for (auto& [tenant, stale] : due) {
+      Stale& again = dirty_[tenant];
+      again.all = again.all || stale.all;
+      again.instances.merge(stale.instances);
+    }
     return status;
   }
   if (full) next_reload_ = clock_.Now() + config_.reload_every;
@@ -169,10 +274,12 @@ Status Reconciler::Load() {
 void Reconciler::ShowDesired() {
   std::set<Uuid> wanted;
   for (const auto& [tenant, state] : tenants_) {
+    const auto weight = config_.weights.find(tenant);
     for (const Instance& instance : state.instances) {
       for (const Replica& replica : instance.replicas) {
-        const auto worker = DesiredOf(instance, replica);
+        auto worker = DesiredOf(instance, replica);
         if (!worker) continue;
+        if (weight != config_.weights.end()) worker->weight = weight->second;
         wanted.insert(worker->replica);
         if (const Status applied = driver_.Apply(*worker); !applied) {
           Log(LogLevel::kWarning, "the driver refuses a worker",
@@ -212,6 +319,7 @@ Result<bool> Reconciler::Step() {
 
   const scheduler::Plan plan = driver_.MakePlan(snapshot);
   Distribute(plan, seen, now, changes);
+  AddPlanned(plan, seen);
   std::map<Uuid, std::string> unplaced;
   for (const auto& missing : plan.unplaced) unplaced[missing.instance] = missing.reason;
 
@@ -222,9 +330,9 @@ Result<bool> Reconciler::Step() {
     if (change.empty()) continue;
     if (!change.creates.empty()) ALLOD_CHECK_OK(driver_.EnsureTenant(tenant));
     const auto applied = store_.Apply(tenant, change);
-    {
+    if (!applied || !Mirror(tenants_.at(tenant), change, *applied, now)) {
       const std::lock_guard lock(dirty_mutex_);
-      dirty_.insert(tenant);
+      dirty_[tenant].all = true;
     }
     changed = changed || applied.has_value();
     if (applied) continue;

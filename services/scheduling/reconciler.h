@@ -1,10 +1,10 @@
 // The reconciler: drives what is observed to what is desired, and publishes routes.
 //
-// Level-triggered. A pass loads the rows of the tenants that changed (of all tenants every `reload_every`), shows the
+// Level-triggered. A pass loads the rows that others changed (all rows every `reload_every`), shows the
 // driver the complete desired state, compares what nodes report with what the rows say, makes a plan and applies it
-// tenant by tenant in checked transactions; then looks again, until nothing is left to do. A crash between any two
-// steps is healed by the next pass. While the database is away, routes still follow what nodes report; nothing else
-// changes.
+// tenant by tenant in checked transactions; then looks again, until nothing is left to do. What a transaction of its
+// own did is known without loading it, unless some of it no longer held. A crash between any two steps is healed by the
+// next pass. While the database is away, routes still follow what nodes report; nothing else changes.
 //
 // Start() runs passes on a thread of its own, woken by the driver's changes and by Wake(); Stop() joins it. RunOnce()
 // is for that thread, or for tests instead of it. Wake() is thread-safe.
@@ -31,6 +31,8 @@ struct ReconcilerConfig {
   std::chrono::milliseconds reload_every{10'000};
   std::chrono::milliseconds touch_nodes_every{5000};
   std::chrono::hours keep_operations{24 * 30};
+  // Shares of contended compute; 1 for tenants that are not named.
+  std::map<TenantId, int> weights;
 };
 
 using RouteTable = std::vector<Route>;  // by instance name
@@ -44,8 +46,9 @@ class Reconciler {
   void Start();
   void Stop();
 
-  // Rows of this tenant changed.
+  // Rows of this tenant changed, or of one of its instances.
   void Wake(const TenantId& tenant);
+  void Wake(const TenantId& tenant, const std::string& instance);
 
   // One pass. The error is the database's; what could be done without it was done.
   Status RunOnce();
@@ -56,7 +59,13 @@ class Reconciler {
   const Broadcast<std::uint64_t>& progress() const { return progress_; }
 
  private:
+  // What is to be loaded of a tenant.
+  struct Stale {
+    bool all = false;
+    std::set<std::string> instances;
+  };
   void Loop();
+  Status LoadStale(const TenantId& tenant, const Stale& stale);
   Status RestoreNodes();
   Status Load();
   Status TouchNodes();
@@ -73,7 +82,7 @@ class Reconciler {
   Broadcast<std::uint64_t> progress_;
 
   std::mutex dirty_mutex_;
-  std::set<TenantId> dirty_;
+  std::map<TenantId, Stale> dirty_;
 
   // Of the thread that runs passes.
   std::map<TenantId, TenantState> tenants_;

@@ -27,14 +27,15 @@ class ReconcilerTest : public testing::Test {
     driver_ = std::make_unique<scheduler::ProcessDriver>(seconds(6));
     reconciler_ = std::make_unique<Reconciler>(
         store_, *driver_, clock_,
-        ReconcilerConfig{.regions = {{"ke-1", "ke"}}, .policy = {seconds(30)}, .tick = std::chrono::hours(1)});
+        ReconcilerConfig{
+            .regions = {{"ke-1", "ke"}}, .policy = {seconds(30)}, .tick = std::chrono::hours(1), .weights = weights_});
   }
   void Join(const std::string& id, std::int64_t memory_mib = 1000) {
     const scheduler::Node node{id, "ke-1", scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
     sessions_[id] = *store_.JoinNode(node);
     ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
   }
-  Uuid Create(const std::string& id, int replicas = 1) {
+  NewInstance Wanted(const std::string& id, int replicas) {
     NewInstance instance;
     instance.tenant = tenant_;
     instance.tenant_name = "tenants/ke";
@@ -42,6 +43,10 @@ class ReconcilerTest : public testing::Test {
     instance.operation = Uuid::V7();
     instance.name = Name(id);
     instance.revision = MakeRevision("q4", replicas);
+    return instance;
+  }
+  Uuid Create(const std::string& id, int replicas = 1) {
+    const NewInstance instance = Wanted(id, replicas);
     EXPECT_TRUE(store_.CreateInstance(instance, {}));
     reconciler_->Wake(tenant_);
     return instance.operation;
@@ -51,7 +56,7 @@ class ReconcilerTest : public testing::Test {
     revision.spec = {"listings/l", "models/m/versions/1/variants/" + variant, "ke-1", {}, replicas, 512, 2};
     revision.artifact_sha256 = std::string(64, 'a');
     revision.residency = {"ke"};
-    revision.demand = {100 * kMiB, 50};
+    revision.demand = {{100 * kMiB, 50}};
     return revision;
   }
   static std::string Name(const std::string& id) { return "tenants/ke/projects/p/instances/" + id; }
@@ -90,7 +95,17 @@ class ReconcilerTest : public testing::Test {
     return {"no route"};
   }
 
+  Route FindRoute(const std::string& id) {
+    const auto table = reconciler_->routes().Await(0, milliseconds(0)).value;
+    for (const Route& route : *table) {
+      if (route.instance == Name(id)) return route;
+    }
+    ADD_FAILURE() << "no route to " << id;
+    return {};
+  }
+
   const TenantId tenant_ = *TenantId::FromName("tenants/ke");
+  std::map<TenantId, int> weights_;
   FakeClock clock_;
   FakeStore store_{clock_};
   std::map<std::string, std::int64_t> sessions_;
@@ -116,6 +131,91 @@ TEST_F(ReconcilerTest, TakesAnInstanceFromCreateToReady) {
   EXPECT_TRUE(GetOperation(operation).done);
   EXPECT_FALSE(GetOperation(operation).error);
   EXPECT_EQ(Targets("a").size(), 1u);
+}
+
+TEST_F(ReconcilerTest, RoutesToASocketThatListensBeforeItsWorkerIsReady) {
+  Join("n");
+  const Uuid operation = Create("a");
+  Pass();
+  const auto worker = Assigned("n").at(0);
+  const std::string target = Target("n", worker.replica);
+  ASSERT_TRUE(driver_->Report(
+      "n", std::vector<ObservedWorker>{{worker.replica, worker.epoch, ObservedWorker::State::kStarting, target, "", 1}},
+      clock_.Now()));
+  Pass();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{target});
+  EXPECT_EQ(FindRoute("a").ready_target_count, 0);
+  EXPECT_FALSE(GetOperation(operation).done) << "ready means that a worker really became ready";
+  Ready("n");
+  Pass();
+  EXPECT_EQ(FindRoute("a").ready_target_count, 1);
+  EXPECT_TRUE(GetOperation(operation).done);
+}
+
+TEST_F(ReconcilerTest, KeepsTheOldGenerationsTargetWhileTheNewOneStarts) {
+  Join("n");
+  Create("a");
+  Pass();
+  Ready("n");
+  Pass();
+  const auto old_targets = Targets("a");
+  const Instance before = Get("a");
+  Revision next = MakeRevision("q8", 1);
+  next.spec.isolation_class = IsolationClass::kDedicated;
+  ASSERT_TRUE(store_.UpdateInstance({tenant_, Uuid::V7(), Name("a"), EtagOf(before), next}, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  std::vector<ObservedWorker> workers;
+  for (const auto& worker : Assigned("n")) {
+    const bool old = worker.replica == before.replicas[0].placement.id;
+    workers.push_back({worker.replica, worker.epoch,
+                       old ? ObservedWorker::State::kReady : ObservedWorker::State::kStarting,
+                       Target("n", worker.replica), "", 1});
+  }
+  ASSERT_EQ(workers.size(), 2u);
+  ASSERT_TRUE(driver_->Report("n", workers, clock_.Now()));
+  Pass();
+  EXPECT_EQ(Targets("a"), old_targets);
+  EXPECT_EQ(FindRoute("a").isolation_class, IsolationClass::kIsolated);
+  EXPECT_EQ(ClassInForce(Get("a")), IsolationClass::kIsolated);
+  Ready("n");
+  Pass();
+  EXPECT_EQ(FindRoute("a").isolation_class, IsolationClass::kDedicated);
+  EXPECT_EQ(ClassInForce(Get("a")), IsolationClass::kDedicated);
+}
+
+TEST_F(ReconcilerTest, TakesASleepingReplicaForAReadyOne) {
+  Join("n");
+  const Uuid operation = Create("a");
+  Pass();
+  const auto worker = Assigned("n").at(0);
+  const std::string target = Target("n", worker.replica);
+  ASSERT_TRUE(driver_->Report(
+      "n", std::vector<ObservedWorker>{{worker.replica, worker.epoch, ObservedWorker::State::kAsleep, target, "", 1}},
+      clock_.Now()));
+  Pass();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
+  EXPECT_EQ(Get("a").status.ready_replicas, 1);
+  EXPECT_TRUE(GetOperation(operation).done);
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{target});
+  EXPECT_EQ(Assigned("n").size(), 1u) << "nothing is started in its place";
+}
+
+TEST_F(ReconcilerTest, TellsTheNodeClassSleepAndWeight) {
+  weights_[tenant_] = 3;
+  Restart();
+  Join("n");
+  NewInstance instance = Wanted("a", 1);
+  instance.revision.spec.isolation_class = IsolationClass::kPooled;
+  instance.revision.spec.sleep_after_seconds = 60;
+  ASSERT_TRUE(store_.CreateInstance(instance, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  const auto worker = Assigned("n").at(0);
+  EXPECT_EQ(worker.isolation_class, IsolationClass::kPooled);
+  EXPECT_EQ(worker.sleep_after_seconds, 60);
+  EXPECT_EQ(worker.weight, 3);
+  EXPECT_EQ(worker.variant, instance.revision.spec.variant);
 }
 
 TEST_F(ReconcilerTest, SaysWhyAnInstanceCannotBePlacedAndPlacesItLater) {

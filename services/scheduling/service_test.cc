@@ -124,12 +124,17 @@ class SchedulingServiceTest : public testing::Test {
   GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, milliseconds(3000)};
   scheduler::ProcessDriver driver_{seconds(6)};
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  FiguresBoard figures_;
   Reconciler reconciler_{store_, driver_, clock_, {.regions = regions_}};
-  InstanceServiceImpl instances_{
-      store_, grpc_peers_, clock_, {regions_}, [this](const TenantId& t) { reconciler_.Wake(t); }};
+  InstanceServiceImpl instances_{store_,
+                                 grpc_peers_,
+                                 figures_,
+                                 clock_,
+                                 {regions_, 20, {}},
+                                 [this](const TenantId& t, const std::string& instance) { reconciler_.Wake(t, instance); }};
   OperationsServiceImpl operations_{store_, reconciler_.progress()};
-  NodeServiceImpl nodes_{store_, driver_, clock_, regions_};
-  NodeAgentServiceImpl agents_{store_, driver_, clock_, regions_};
+  NodeServiceImpl nodes_{store_, driver_, figures_, clock_, regions_};
+  NodeAgentServiceImpl agents_{store_, driver_, figures_, clock_, regions_};
   RouteServiceImpl routes_{reconciler_.routes()};
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::InstanceService::Stub> instance_stub_;
@@ -170,6 +175,81 @@ TEST_F(SchedulingServiceTest, ProvisionsRoutesAndDeletesAnInstance) {
   EXPECT_TRUE(Wait(deleting->name())->done());
   EXPECT_EQ(Get("a").error().code, Code::kNotFound);
   context->TryCancel();
+}
+
+TEST_F(SchedulingServiceTest, ShowsClassLayersAndFiguresOfAReplica) {
+  Agent agent(*agent_stub_, "n");
+  auto request = CreateRequest();
+  request.mutable_instance()->mutable_spec()->set_isolation_class(v1::ISOLATION_CLASS_POOLED);
+  request.mutable_instance()->mutable_spec()->set_sleep_after_seconds(60);
+  ASSERT_TRUE(Wait(Create(request)->name())->done());
+  const std::string uid = Get("a")->status().replicas(0).uid();
+  v1::ReportWorkersRequest report;
+  report.set_node("nodes/n");
+  auto& worker = *report.add_workers();
+  worker.set_replica_uid(uid);
+  worker.set_epoch(store_.GetInstance(*TenantId::FromName("tenants/ke"), "tenants/ke/projects/p/instances/a")
+                       ->replicas.at(0)
+                       .placement.epoch);
+  worker.set_state(v1::WorkerReport::STATE_ASLEEP);
+  worker.set_target("unix:/w/" + uid);
+  worker.add_sandbox_layers("seccomp");
+  worker.mutable_figures()->set_turns_total(7);
+  worker.set_pid(4711);
+  report.add_resident_models()->set_artifact_sha256("ab");
+  report.mutable_gate()->set_cores(2);
+  const auto told = Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+  ASSERT_TRUE(told) << told.error().message;
+
+  const auto instance = Get("a");
+  EXPECT_EQ(instance->spec().sleep_after_seconds(), 60);
+  EXPECT_EQ(instance->status().isolation_class(), v1::ISOLATION_CLASS_POOLED);
+  const auto& replica = instance->status().replicas(0);
+  EXPECT_EQ(replica.isolation_class(), v1::ISOLATION_CLASS_POOLED);
+  EXPECT_EQ(replica.sandbox_layers(0), "seccomp");
+  EXPECT_EQ(replica.figures().turns_total(), 7);
+
+  v1::ListWorkersRequest list;
+  list.set_parent("nodes/-");
+  const auto list_as = [&](const Caller& caller) {
+    return Call(*node_stub_, &v1::NodeService::Stub::ListWorkers, list, caller, kTimeout);
+  };
+  const auto workers = list_as(Caller::Operator());
+  ASSERT_TRUE(workers) << workers.error().message;
+  ASSERT_EQ(workers->workers_size(), 1);
+  EXPECT_EQ(workers->workers(0).name(), "nodes/n/workers/" + uid);
+  EXPECT_EQ(workers->workers(0).instance(), "tenants/ke/projects/p/instances/a");
+  EXPECT_EQ(workers->workers(0).state(), v1::Replica::STATE_ASLEEP);
+  EXPECT_EQ(workers->workers(0).pid(), 4711);
+  EXPECT_EQ(workers->workers(0).figures().turns_total(), 7);
+  EXPECT_EQ(list_as(kTenant).error().code, Code::kPermissionDenied);
+  list.set_parent("nodes/other");
+  EXPECT_EQ(list_as(Caller::Operator())->workers_size(), 0);
+  list.set_parent("tenants/ke");
+  EXPECT_EQ(list_as(Caller::Operator()).error().reason, "INVALID_NAME");
+  const auto nodes = Call(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout);
+  EXPECT_EQ(nodes->nodes(0).resident_models(0).artifact_sha256(), "ab");
+  EXPECT_EQ(nodes->nodes(0).gate().cores(), 2);
+}
+
+TEST_F(SchedulingServiceTest, RefusesReportsWithoutMeasure) {
+  Agent agent(*agent_stub_, "n");
+  ASSERT_TRUE(Wait(Create(CreateRequest())->name())->done());
+  v1::ReportWorkersRequest report;
+  report.set_node("nodes/n");
+  for (int i = 0; i < 257; ++i) report.add_resident_models();
+  const auto tell = [&] {
+    return Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+  };
+  EXPECT_EQ(tell().error().reason, "INVALID_REPORT");
+  report.clear_resident_models();
+  auto& worker = *report.add_workers();
+  worker.set_replica_uid(Uuid::V7().ToString());
+  worker.set_state(v1::WorkerReport::STATE_ASLEEP);
+  EXPECT_EQ(tell().error().reason, "INVALID_REPORT") << "nothing could wake it";
+  worker.set_state(v1::WorkerReport::STATE_STARTING);
+  worker.add_sandbox_layers(std::string(65, 'x'));
+  EXPECT_EQ(tell().error().reason, "INVALID_REPORT");
 }
 
 TEST_F(SchedulingServiceTest, AnswersTheSameContentWithAFinishedOperation) {

@@ -4,6 +4,7 @@
 // written here. Every method may fail with UNAVAILABLE.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,8 @@ struct Changes {
 
 struct Applied {
   int created = 0;
-  int dropped = 0;  // changes that no longer held
+  int dropped = 0;                      // changes that no longer held
+  std::map<Uuid, std::int64_t> epochs;  // of the replicas that were made
 };
 
 struct TenantState {
@@ -122,6 +124,8 @@ class Store {
   virtual Result<std::vector<TenantId>> ListTenants() = 0;
   // What the reconciler decides on. NOT_FOUND never: an unknown tenant has nothing.
   virtual Result<TenantState> LoadTenant(const TenantId& tenant) = 0;
+  // The same of one instance alone; without any when it is gone.
+  virtual Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) = 0;
   // Applies what still holds and drops the rest: a create whose instance has another version by now or whose node has
   // no room left, and anything of an older epoch. Gives each new replica an epoch of the database's clock. Ends the
   // operations of instances that are gone.

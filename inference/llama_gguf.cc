@@ -1,11 +1,16 @@
 #include "inference/llama_gguf.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <ggml.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
+#include "inference/gguf/rewrite.h"
 #include "inference/gguf/source.h"
 #include "inference/gguf/tensors.h"
 #include "inference/gguf/types.h"
@@ -58,6 +63,20 @@ Status ValidateTensorData(const std::filesystem::path& path) {
     ALLOD_CHECK_OK(CheckTensor(*source, header.summary.data_offset, tensor, buffer));
   }
   return {};
+}
+
+Result<CheckedModel> LoadCheckedModel(int fd, const LoadOptions& options) {
+  ALLOD_TRY(const gguf::CanonicalFile file, gguf::OpenCanonical(fd));
+  ALLOD_TRY(LlamaModelPtr model, LoadModel(file.fd(), options));
+  return CheckedModel{std::move(model), file.model(), file.is_copy()};
+}
+
+Result<CheckedModel> LoadCheckedModel(const std::filesystem::path& path, const LoadOptions& options) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  Result<CheckedModel> loaded = LoadCheckedModel(fd, options);
+  close(fd);
+  return loaded;
 }
 
 }  // namespace allod::inference

@@ -63,6 +63,14 @@ class LogListener {
   std::string last_error_;
 };
 
+// llama.cpp only says that writing failed, not why.
+bool IsFull(const std::filesystem::path& directory) {
+  constexpr std::uintmax_t kRoomLeft = 1 << 20;
+  std::error_code error;
+  const auto space = std::filesystem::space(directory.empty() ? "." : directory, error);
+  return !error && space.available < kRoomLeft;
+}
+
 }  // namespace
 
 std::vector<std::string> CompressionTypes() {
@@ -97,7 +105,12 @@ Status Quantize(const std::filesystem::path& input, const std::filesystem::path&
     }
   }
   std::error_code ignored;
+  const bool disk_is_full = IsFull(output.parent_path());  // asked while the partial file is still there
   std::filesystem::remove(output, ignored);
+  if (disk_is_full) {
+    return Fail(Code::kResourceExhausted, "DISK_FULL",
+                "the compressed model cannot be written: there is no room for it; free space and try again");
+  }
   return FailedPrecondition("NOT_COMPRESSIBLE",
                             fmt::format("llama.cpp {} cannot compress this model to {}: {}", llama_version(), type,
                                         reason.empty() ? "no reason given" : reason));

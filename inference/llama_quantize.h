@@ -22,8 +22,9 @@ std::vector<std::string> CompressionTypes();
 Status CheckCompressionType(std::string_view type);
 
 // Blocks; uses `threads` threads. `progress` gets 0 to 1, on the calling thread, one step a tensor. A source that is
-// already quantised is compressed again. `output` is removed when it fails: FAILED_PRECONDITION / NOT_COMPRESSIBLE with
-// llama.cpp's reason. One call at a time in a process (llama.cpp's log is global).
+// already quantised is compressed again. `output` is removed when it fails: RESOURCE_EXHAUSTED / DISK_FULL,
+// FAILED_PRECONDITION / NOT_COMPRESSIBLE with llama.cpp's reason. One call at a time in a process (llama.cpp's log is
+// global).
 Status Quantize(const std::filesystem::path& input, const std::filesystem::path& output, std::string_view type,
                 int threads, const std::function<void(double)>& progress);
 

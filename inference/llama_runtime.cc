@@ -1,10 +1,15 @@
 #include "inference/llama_runtime.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <llama.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string_view>
 #include <thread>
@@ -59,6 +64,24 @@ bool HasEndToken(const llama_vocab* vocab) {
   return false;
 }
 
+template <typename LoadIt>
+Result<LlamaModelPtr> Load(const LoadOptions& options, const std::string& name, LoadIt&& load_it) {
+  ALLOD_CHECK_OK(InitLlama());
+  llama_model_params params = llama_model_default_params();
+  params.load_mode = options.private_weights ? LLAMA_LOAD_MODE_NONE : LLAMA_LOAD_MODE_MMAP;
+  params.use_extra_bufts = options.use_extra_bufts;
+  params.vocab_only = options.vocab_only;
+  first_llama_error.clear();
+  try {
+    if (LlamaModelPtr model(load_it(params)); model) return model;
+  } catch (const std::exception& e) {
+    first_llama_error = e.what();
+  }
+  return InvalidArgument("MODEL_NOT_LOADABLE",
+                         fmt::format("{}: llama.cpp {} cannot load this model: {}", name, llama_version(),
+                                     first_llama_error.empty() ? "no reason given" : first_llama_error));
+}
+
 }  // namespace
 
 Status InitLlama() {
@@ -68,26 +91,30 @@ Status InitLlama() {
   return status;
 }
 
-void ExpectLlamaErrors(bool expected) { errors_are_expected = expected; }
+void ExpectLlamaErrors(bool expected) {
+  errors_are_expected = expected;
+  if (expected) first_llama_error.clear();
+}
+
+std::string LastLlamaError() { return first_llama_error; }
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 
 Result<LlamaModelPtr> LoadModel(const std::filesystem::path& path, const LoadOptions& options) {
-  ALLOD_CHECK_OK(InitLlama());
-  llama_model_params params = llama_model_default_params();
-  params.load_mode = options.use_mmap ? LLAMA_LOAD_MODE_MMAP : LLAMA_LOAD_MODE_NONE;
-  params.use_extra_bufts = options.use_extra_bufts;
-  params.vocab_only = options.vocab_only;
-  first_llama_error.clear();
-  try {
-    if (LlamaModelPtr model(llama_model_load_from_file(path.c_str(), params)); model) return model;
-  } catch (const std::exception& e) {
-    first_llama_error = e.what();
+  return Load(options, path.filename().string(),
+              [&](const llama_model_params& params) { return llama_model_load_from_file(path.c_str(), params); });
+}
+
+Result<LlamaModelPtr> LoadModel(int fd, const LoadOptions& options) {
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(own < 0 ? nullptr : fdopen(own, "rb"), &std::fclose);
+  if (!file) {
+    if (own >= 0) close(own);
+    return Internal(fmt::format("the model's descriptor cannot be opened: {}", std::strerror(errno)));
   }
-  return InvalidArgument(
-      "MODEL_NOT_LOADABLE",
-      fmt::format("{}: llama.cpp {} cannot load this model: {}", path.filename().string(), llama_version(),
-                  first_llama_error.empty() ? "no reason given" : first_llama_error));
+  std::rewind(file.get());
+  return Load(options, "the model",
+              [&](const llama_model_params& params) { return llama_model_load_from_file_ptr(file.get(), params); });
 }
 
 ModelFacts FactsOf(const llama_model& model) {

@@ -5,8 +5,8 @@
 // free it after the last one. No thread of llama.cpp runs before the first context exists, so a process may fork after
 // LoadModel.
 //
-// Files given to LoadModel must have passed gguf::ValidateGguf: llama.cpp trusts headers more than it should and ends
-// the process on some impossible shapes.
+// LoadModel is for files that this platform wrote. Anything else goes through LoadCheckedModel (llama_gguf.h):
+// llama.cpp trusts headers more than it should and ends the process on some impossible shapes.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,18 @@ Status InitLlama();
 // While true, what llama.cpp calls an error on this thread is logged as debug: for failures that we asked it for.
 void ExpectLlamaErrors(bool expected);
 
+// The first error that llama.cpp reported on this thread since ExpectLlamaErrors(true) or a load; empty if none.
+std::string LastLlamaError();
+
 struct ModelDeleter {
   void operator()(llama_model* model) const;
 };
 using LlamaModelPtr = std::unique_ptr<llama_model, ModelDeleter>;
 
 struct LoadOptions {
-  // Map the file instead of reading it: pages are shared between processes and loaded on demand.
-  bool use_mmap = true;
+  // Read the weights into memory of this process instead of mapping the file. Mapped pages are shared with every other
+  // process that maps the file, which is what a dedicated instance does not want.
+  bool private_weights = false;
   // Repack weights for this processor: decode about 1.13 times and prefill 1.47 times faster, but the weights become
   // private memory of the process. Must be off for training and for reading activations of the plain weights.
   bool use_extra_bufts = true;
@@ -47,6 +51,9 @@ struct LoadOptions {
 
 // InitLlama() is called if it was not. INVALID_ARGUMENT / MODEL_NOT_LOADABLE with what llama.cpp said.
 Result<LlamaModelPtr> LoadModel(const std::filesystem::path& path, const LoadOptions& options = {});
+// The same from an open file, read from its start. The descriptor stays the caller's and may be closed afterwards; its
+// position is undefined.
+Result<LlamaModelPtr> LoadModel(int fd, const LoadOptions& options = {});
 
 struct ModelFacts {
   std::string architecture;  // "llama"

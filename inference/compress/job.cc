@@ -10,10 +10,11 @@
 #include <ctime>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <system_error>
 #include <vector>
 
-#include "inference/gguf/validate.h"
+#include "inference/gguf/rewrite.h"
 #include "inference/llama_gguf.h"
 #include "inference/llama_quality.h"
 #include "inference/llama_quantize.h"
@@ -102,21 +103,28 @@ json Report(const Quality& q, const GgufSummary& file, const llama_model& model,
   };
 }
 
-// The header, then every weight.
-Result<GgufSummary> Validate(const fs::path& path) {
-  ALLOD_TRY(GgufSummary summary, gguf::ValidateGguf(path));
-  ALLOD_CHECK_OK(ValidateTensorData(path));
-  return summary;
+// The header, made canonical, then every weight.
+Result<gguf::CanonicalFile> OpenChecked(const JobOptions& options) {
+  const fs::path directory = options.output.empty() ? fs::temp_directory_path() : options.output.parent_path();
+  ALLOD_TRY(gguf::CanonicalFile file, gguf::OpenCanonical(options.input, directory.empty() ? "." : directory));
+  ALLOD_CHECK_OK(ValidateTensorData(file.path()));
+  return file;
 }
 
 // A model that passed everything that can be known without computing with it.
-Result<LlamaModelPtr> LoadGenerative(const fs::path& path) {
-  ALLOD_TRY(LlamaModelPtr model, LoadModel(path));
+Result<LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const LoadOptions& load = {}) {
+  ALLOD_TRY(LlamaModelPtr model, LoadModel(file.fd(), load));
   ALLOD_CHECK_OK(CheckGenerative(*model));
   if (FactsOf(*model).parameters == 0) {
     return InvalidArgument("MODEL_NOT_LOADABLE", "the model has no parameters");
   }
   return model;
+}
+
+Status CheckOutput(const JobOptions& options) {
+  std::error_code ignored;
+  if (!fs::equivalent(options.input, options.output, ignored)) return {};
+  return InvalidArgument("OUTPUT_IS_INPUT", "the output cannot replace the file it is made from");
 }
 
 // Removes the file unless it is kept.
@@ -140,46 +148,66 @@ class OutputFile {
 
 Result<json> Inspect(const JobOptions& options, JobOutput& out) {
   out.Progress("validating", 0, 0.1, 0);
-  ALLOD_TRY(const GgufSummary summary, Validate(options.input));
+  JobOptions checked = options;
+  std::optional<OutputFile> output;
+  if (!options.output.empty()) {
+    ALLOD_CHECK_OK(CheckOutput(options));
+    ALLOD_TRY(const bool canonical, gguf::IsCanonical(options.input));
+    if (!canonical) {
+      ALLOD_CHECK_OK(gguf::WriteCanonical(options.input, options.output));
+      output.emplace(options.output);
+      checked.input = options.output;
+    }
+  }
+  ALLOD_TRY(const gguf::CanonicalFile file, OpenChecked(checked));
+  const GgufSummary& summary = file.model().header.summary;
   ALLOD_TRY(const Text text, ReadEvaluationText(options.evaluation_text));
   out.Progress("loading", 0.1, 0.3, 0);
-  ALLOD_TRY(const LlamaModelPtr model, LoadGenerative(options.input));
+  ALLOD_TRY(const LlamaModelPtr model, LoadGenerative(file));
   const ModelFacts facts = FactsOf(*model);
   ALLOD_TRY(const Quality quality, MeasureQuality(*model, nullptr, text.content, options.threads,
                                                   [&](double share) { out.Progress("measuring", 0.3, 1, share); }));
-  return json{
+  json result{
       {"architecture", facts.architecture},
       {"parameter_count", facts.parameters},
       {"trained_context_tokens", facts.context_train},
       {"vocabulary_size", facts.vocabulary},
       {"has_chat_template", facts.has_chat_template},
+      {"kv_bytes_per_token", file.model().shape.kv_bytes_per_token()},
       {"quality", Report(quality, summary, *model, text)},
       {"tensor_types", TensorTypes(summary)},
   };
+  if (!options.output.empty()) {
+    ALLOD_TRY(result["artifact_sha256"], FileSha256(file.path()));
+    result["artifact_bytes"] = summary.file_bytes;
+  }
+  if (output) output->Keep();
+  return result;
 }
 
 Result<json> Compress(const JobOptions& options, JobOutput& out) {
   ALLOD_CHECK_OK(CheckCompressionType(options.type));
-  std::error_code ignored;
-  if (fs::equivalent(options.input, options.output, ignored)) {
-    return InvalidArgument("OUTPUT_IS_INPUT", "the compressed file cannot replace the file it is made from");
-  }
+  ALLOD_CHECK_OK(CheckOutput(options));
   out.Progress("validating", 0, 0.05, 0);
-  ALLOD_CHECK_OK(Validate(options.input));
+  ALLOD_TRY(const gguf::CanonicalFile source_file, OpenChecked(options));
   ALLOD_TRY(const Text text, ReadEvaluationText(options.evaluation_text));
-  OutputFile file(options.output);
+  // The loader refuses more than the quantiser, and with reasons.
+  ALLOD_CHECK_OK(LoadGenerative(source_file, {.use_extra_bufts = false}));
+  OutputFile output(options.output);
   out.Progress("quantising", 0.05, 0.5, 0);
-  ALLOD_CHECK_OK(Quantize(options.input, options.output, options.type, options.threads,
+  ALLOD_CHECK_OK(Quantize(source_file.path(), options.output, options.type, options.threads,
                           [&](double share) { out.Progress("quantising", 0.05, 0.5, share); }));
-  // What came out is checked like what came in.
-  ALLOD_TRY(const GgufSummary summary, Validate(options.output));
-  ALLOD_TRY(const std::string sha256, FileSha256(options.output));
+  // What came out is made canonical and checked like what came in.
+  ALLOD_CHECK_OK(gguf::WriteCanonical(options.output, options.output));
+  ALLOD_TRY(const gguf::CanonicalFile file, OpenChecked({.input = options.output, .output = options.output}));
+  const GgufSummary& summary = file.model().header.summary;
+  ALLOD_TRY(const std::string sha256, FileSha256(file.path()));
   out.Progress("loading", 0.5, 0.55, 0);
-  ALLOD_TRY(const LlamaModelPtr source, LoadGenerative(options.input));
-  ALLOD_TRY(const LlamaModelPtr variant, LoadGenerative(options.output));
+  ALLOD_TRY(const LlamaModelPtr source, LoadGenerative(source_file));
+  ALLOD_TRY(const LlamaModelPtr variant, LoadGenerative(file));
   ALLOD_TRY(const Quality quality, MeasureQuality(*source, variant.get(), text.content, options.threads,
                                                   [&](double share) { out.Progress("measuring", 0.55, 1, share); }));
-  file.Keep();
+  output.Keep();
   return json{
       {"artifact_sha256", sha256},
       {"artifact_bytes", summary.file_bytes},

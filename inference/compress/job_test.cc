@@ -8,10 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <system_error>
 
+#include "inference/gguf/rewrite.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
@@ -70,6 +72,37 @@ TEST_F(JobTest, InspectTellsWhatTheModelIsAndMeasuresIt) {
   EXPECT_EQ(quality["bytes"], fs::file_size(model()));
   EXPECT_EQ(quality["evaluation_text_sha256"].get<std::string>().size(), 64U);
   EXPECT_NE(Events().find("\"measuring\""), std::string::npos);
+}
+
+TEST_F(JobTest, InspectWritesTheCanonicalFormOfAFileThatIsNot) {
+  JobOptions options = Options();
+  const auto result = Inspect(options, out_);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ((*result)["kv_bytes_per_token"], 2 * 2 * 16 * 2 * 2);
+  EXPECT_TRUE(*gguf::IsCanonical(options.output));
+  EXPECT_EQ((*result)["artifact_bytes"], fs::file_size(options.output));
+  options.input = options.output;
+  options.output = dir_ / "not needed";
+  const auto again = Inspect(options, out_);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ((*again)["artifact_sha256"], (*result)["artifact_sha256"]);
+  EXPECT_FALSE(fs::exists(options.output));
+}
+
+TEST_F(JobTest, AnInspectionThatFailsLeavesNoFile) {
+  JobOptions options = Options();
+  options.evaluation_text = dir_ / "none";
+  EXPECT_EQ(Inspect(options, out_).error().reason, "EVALUATION_TEXT_UNREADABLE");
+  // The model, the text and the events.
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path()), {}), 3);
+}
+
+TEST_F(JobTest, WhatIsPublishedIsCanonicalAndNothingElseIsLeft) {
+  const auto result = Compress(Options("Q4_0"), out_);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(*gguf::IsCanonical(dir_ / "out-Q4_0"));
+  // The model, the text, the events and the output.
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path()), {}), 4);
 }
 
 TEST_F(JobTest, FewerBitsAreFewerBytesAndFartherFromTheSource) {

@@ -49,7 +49,9 @@ int main(int argc, char** argv) {
     sub->add_flag("--die-with-parent", die_with_parent, "Be killed when the parent process dies");
   };
   app.require_subcommand(1);
-  add_common(app.add_subcommand("inspect", "Validate a model and measure it"));
+  CLI::App* inspect = app.add_subcommand("inspect", "Validate a model and measure it");
+  add_common(inspect);
+  inspect->add_option("--output", options.output, "File for the canonical form, unless the input is canonical itself");
   CLI::App* compress = app.add_subcommand("compress", "Write a compressed copy and measure the loss");
   add_common(compress);
   compress->add_option("--output", options.output, "File to write")->required();

@@ -147,6 +147,7 @@ Result<Metadata> Metadata::Read(Cursor& cursor, std::uint64_t keys, const Limits
     } else {
       ALLOD_CHECK_OK(ReadScalar(cursor, key, value));
     }
+    value.end = cursor.offset();
     if (!metadata.values_.emplace(key, std::move(value)).second) {
       return InvalidArgument("GGUF_DUPLICATE_KEY", fmt::format("key {} (byte {}) is there twice", key, at));
     }

@@ -17,6 +17,7 @@ namespace allod::inference::gguf {
 struct Value {
   ValueType type = ValueType::kUint8;
   std::uint64_t at = 0;          // byte offset of the value in the file
+  std::uint64_t end = 0;         // where the next key starts
   std::int64_t integer = 0;      // integers and booleans; an uint64 above the range is refused
   double real = 0;               // floats
   std::string text;              // strings, at most kStringBytesKept
@@ -32,6 +33,8 @@ class Metadata {
   static Result<Metadata> Read(Cursor& cursor, std::uint64_t keys, const Limits& limits);
 
   const Value* Find(const std::string& key) const;
+  // In the order of their names.
+  const std::map<std::string, Value>& values() const { return values_; }
   // Nothing when the key is absent; GGUF_BAD_VALUE when it has another type.
   Result<std::optional<std::int64_t>> Integer(const std::string& key) const;
   Result<std::optional<std::string>> Text(const std::string& key) const;

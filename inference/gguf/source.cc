@@ -55,18 +55,29 @@ class SpanSource final : public Source {
   std::span<const std::byte> bytes_;
 };
 
+// Owns `fd` from here on.
+Result<std::unique_ptr<Source>> TakeRegularFile(int fd, const std::string& name) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    close(fd);
+    return InvalidArgument("GGUF_NOT_A_FILE", fmt::format("{} is not a regular file", name));
+  }
+  return std::make_unique<FileSource>(fd, static_cast<std::uint64_t>(info.st_size));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Source>> OpenSource(const std::filesystem::path& path) {
   // Non-blocking, so that a FIFO under this name cannot hold the caller.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
-  struct stat info {};
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    close(fd);
-    return InvalidArgument("GGUF_NOT_A_FILE", fmt::format("{} is not a regular file", path.string()));
-  }
-  return std::make_unique<FileSource>(fd, static_cast<std::uint64_t>(info.st_size));
+  return TakeRegularFile(fd, path.string());
+}
+
+Result<std::unique_ptr<Source>> OpenSource(int fd) {
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (own < 0) return Internal(fmt::format("the model's descriptor cannot be duplicated: {}", std::strerror(errno)));
+  return TakeRegularFile(own, "the model's descriptor");
 }
 
 std::unique_ptr<Source> MemorySource(std::span<const std::byte> bytes) { return std::make_unique<SpanSource>(bytes); }

@@ -25,6 +25,9 @@ class Source {
 // NOT_FOUND / NOT_FOUND, INVALID_ARGUMENT / GGUF_NOT_A_FILE.
 Result<std::unique_ptr<Source>> OpenSource(const std::filesystem::path& path);
 
+// The same from an open file, which it duplicates: the caller's descriptor and its position stay as they are.
+Result<std::unique_ptr<Source>> OpenSource(int fd);
+
 // Bytes in memory, which must outlive it.
 std::unique_ptr<Source> MemorySource(std::span<const std::byte> bytes);
 

@@ -49,6 +49,7 @@ Status ReadShape(Cursor& cursor, std::uint64_t at, TensorInfo& tensor) {
                  fmt::format("dimension {} is {}: empty, or too many elements", i, size));
     }
     if (i == 0) row = size;
+    tensor.shape.push_back(size);
   }
   ALLOD_TRY(const std::uint32_t type, cursor.U32("a tensor's type"));
   tensor.type = FindTensorType(type);

@@ -15,6 +15,7 @@ namespace allod::inference::gguf {
 struct TensorInfo {
   std::string name;
   const struct TensorType* type = nullptr;
+  std::vector<std::uint64_t> shape;  // 1 to 4 dimensions, the row's length first
   std::uint64_t elements = 0;
   std::uint64_t row_bytes = 0;
   std::uint64_t bytes = 0;

@@ -149,9 +149,9 @@ Result<GgufHeader> ReadHeader(Source& source, const Limits& limits) {
   ALLOD_TRY(summary.version, ReadVersion(cursor));
   ALLOD_TRY(const std::uint64_t tensor_count, CountUpTo(cursor, limits.tensors_max, "the tensor count"));
   ALLOD_TRY(const std::uint64_t key_count, CountUpTo(cursor, limits.keys_max, "the key count"));
-  ALLOD_TRY(const Metadata metadata, Metadata::Read(cursor, key_count, limits));
-  ALLOD_TRY(const std::uint64_t alignment, ReadAlignment(metadata, limits));
-  ALLOD_CHECK_OK(FillFromMetadata(metadata, summary));
+  ALLOD_TRY(header.metadata, Metadata::Read(cursor, key_count, limits));
+  ALLOD_TRY(const std::uint64_t alignment, ReadAlignment(header.metadata, limits));
+  ALLOD_CHECK_OK(FillFromMetadata(header.metadata, summary));
   ALLOD_TRY(header.tensors, ReadTensors(cursor, tensor_count, alignment));
   summary.data_offset = (cursor.offset() + alignment - 1) / alignment * alignment;
   ALLOD_CHECK_OK(FillFromTensors(header.tensors, summary));

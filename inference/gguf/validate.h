@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "inference/gguf/limits.h"
+#include "inference/gguf/metadata.h"
 #include "inference/gguf/source.h"
 #include "inference/gguf/tensors.h"
 #include "services/common/result.h"
@@ -39,9 +40,10 @@ struct GgufSummary {
   bool has_chat_template = false;
 };
 
-// The same check, keeping the list of tensors.
+// The same check, keeping what was read.
 struct GgufHeader {
   GgufSummary summary;
+  Metadata metadata;
   std::vector<TensorInfo> tensors;
 };
 Result<GgufHeader> ReadHeader(Source& source, const Limits& limits = {});

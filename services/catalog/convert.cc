@@ -42,7 +42,8 @@ Result<Listing> ListingFromRequest(const pb::CreateListingRequest& request, Time
   for (int i = 0; i < in.prices_size(); ++i) {
     const auto& price = in.prices(i);
     ALLOD_TRY(TokenPrice row, ReadTokenPrice(fmt::format("prices[{}]", i), price.currency_code(), price.variant_id(),
-                                             price.prompt_price_per_million(), price.completion_price_per_million()));
+                                             price.isolation_class(), price.prompt_price_per_million(),
+                                             price.completion_price_per_million()));
     out.prices.push_back(std::move(row));
   }
   out.price_book = Uuid::V7(now);
@@ -79,6 +80,7 @@ pb::Version ToProto(const Version& version) {
   out.set_trained_context_tokens(version.facts.trained_context_tokens);
   out.set_vocabulary_size(version.facts.vocabulary_size);
   out.set_has_chat_template(version.facts.has_chat_template);
+  out.set_kv_bytes_per_token(version.facts.kv_bytes_per_token);
   *out.mutable_create_time() = ToTimestamp(version.create_time);
   return out;
 }
@@ -99,6 +101,7 @@ billing::v1::TokenPrice ToProto(const TokenPrice& price) {
   billing::v1::TokenPrice out;
   out.set_currency_code(price.currency_code);
   out.set_variant_id(price.variant_id);
+  out.set_isolation_class(price.isolation_class);
   out.set_prompt_price_per_million(PerMillion(price.prompt));
   out.set_completion_price_per_million(PerMillion(price.completion));
   return out;

@@ -93,9 +93,10 @@ Result<JobResult> ResultFromRequest(const pb::FinishJobRequest& request) {
   switch (request.result_case()) {
     case pb::FinishJobRequest::kInspect: {
       const pb::InspectResult& in = request.inspect();
-      return InspectResult{0,
+      return InspectResult{in.artifact_sha256(),
+                           in.artifact_bytes(),
                            {in.architecture(), in.parameter_count(), in.trained_context_tokens(), in.vocabulary_size(),
-                            in.has_chat_template()},
+                            in.has_chat_template(), in.kv_bytes_per_token()},
                            FromProto(in.quality()),
                            TensorTypesFromProto(in.tensor_types())};
     }

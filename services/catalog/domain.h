@@ -76,6 +76,7 @@ struct VersionFacts {
   std::int32_t trained_context_tokens = 0;
   std::int32_t vocabulary_size = 0;
   bool has_chat_template = false;
+  std::int64_t kv_bytes_per_token = 0;  // at 16 bits, over all layers; 0: not known
 
   bool operator==(const VersionFacts&) const = default;
 };

@@ -56,6 +56,25 @@ TEST(CheckResult, RefusesAResultOfTheOtherKind) {
   EXPECT_EQ(CheckResult(CompressJob(), InspectResult()).error().reason, "INVALID_JOB_RESULT");
 }
 
+TEST(CheckResult, AnInspectionNamesWhatItMade) {
+  const CompressResult good = GoodResult();
+  InspectResult result{kSha, 700, {"llama", 1000, 512, 300, true, 64}, good.quality, good.tensor_types};
+  EXPECT_TRUE(CheckResult(Job(), result));
+  result.artifact_sha256 = "../x";
+  EXPECT_EQ(CheckResult(Job(), result).error().reason, "INVALID_DIGEST");
+  result.artifact_sha256 = kSha;
+  result.artifact_bytes = 0;
+  EXPECT_EQ(CheckResult(Job(), result).error().reason, "INVALID_JOB_RESULT");
+}
+
+TEST(MakeVersion, KeepsTheDigestOfTheUploadAndOffersTheCanonicalForm) {
+  Job job;
+  job.source_sha256 = std::string(64, 'b');
+  const InspectResult result{kSha, 700, {}, {}, {}};
+  EXPECT_EQ(MakeVersion(job, result, Time()).source_sha256, job.source_sha256);
+  EXPECT_EQ(MakeSourceVariant(job, result, Time()).artifact_sha256, kSha);
+}
+
 TEST(CheckResult, RefusesNumbersThatCannotBe) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const auto refused = [](const CompressResult& result) { return !CheckResult(CompressJob(), result); };
@@ -98,7 +117,7 @@ TEST(BoundedError, MakesForeignTextFitForAnOperation) {
 }
 
 TEST(ReadTokenPrice, KeepsPricesExactly) {
-  const auto price = ReadTokenPrice("prices[0]", "KES", "q4_k_m", "20.5", "0.000001");
+  const auto price = ReadTokenPrice("prices[0]", "KES", "q4_k_m", "", "20.5", "0.000001");
   ASSERT_TRUE(price) << price.error().message;
   EXPECT_EQ(PerMillion(price->prompt), "20.5");
   EXPECT_EQ(PerMillion(price->completion), "0.000001");
@@ -106,15 +125,15 @@ TEST(ReadTokenPrice, KeepsPricesExactly) {
 }
 
 TEST(ReadTokenPrice, NamesTheFieldAndTheLimit) {
-  const auto price = ReadTokenPrice("prices[0]", "KES", "", "0.0000000000001", "1");
+  const auto price = ReadTokenPrice("prices[0]", "KES", "", "", "0.0000000000001", "1");
   ASSERT_FALSE(price);
   EXPECT_NE(price.error().message.find("prices[0].prompt_price_per_million"), std::string::npos)
       << price.error().message;
   EXPECT_NE(price.error().message.find("0.0000000000001"), std::string::npos) << price.error().message;
   EXPECT_NE(price.error().message.find('6'), std::string::npos) << price.error().message;
-  EXPECT_FALSE(ReadTokenPrice("prices[0]", "KES", "", "1", "-1"));
-  EXPECT_EQ(ReadTokenPrice("prices[0]", "KSH", "", "1", "1").error().reason, "UNKNOWN_CURRENCY");
-  EXPECT_EQ(ReadTokenPrice("prices[0]", "KES", "Q4/../x", "1", "1").error().reason, "INVALID_ID");
+  EXPECT_FALSE(ReadTokenPrice("prices[0]", "KES", "", "", "1", "-1"));
+  EXPECT_EQ(ReadTokenPrice("prices[0]", "KSH", "", "", "1", "1").error().reason, "UNKNOWN_CURRENCY");
+  EXPECT_EQ(ReadTokenPrice("prices[0]", "KES", "Q4/../x", "", "1", "1").error().reason, "INVALID_ID");
 }
 
 Listing Offer() {

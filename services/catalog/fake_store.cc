@@ -124,9 +124,8 @@ Result<Operation> FakeStore::StartJob(const Job& job, const RequestId& request, 
         return DoesNotExist("publishers/" + job.new_model->publisher);
     }
   } else {
-    const auto version = versions_.find(job.target.version);
-    if (version == versions_.end()) return DoesNotExist(job.target.version.name());
-    wanted.source_sha256 = version->second.source_sha256;
+    if (!versions_.contains(job.target.version)) return DoesNotExist(job.target.version.name());
+    wanted.source_sha256 = variants_.at({job.target.version, std::string(kSourceVariant)}).artifact_sha256;
   }
   const auto current = std::ranges::find_if(jobs_, [&](const auto& entry) {
     return entry.second.target == job.target && entry.second.state != JobState::kFailed;

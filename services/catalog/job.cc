@@ -48,11 +48,13 @@ Status CheckTensorTypes(const TensorTypes& types) {
 
 Status Check(const Job& job, const InspectResult& result) {
   if (job.kind != JobKind::kInspect) return Invalid(fmt::format("{} is not an inspection", job.name()));
+  ALLOD_CHECK_OK(CheckSha256("artifact_sha256", result.artifact_sha256));
   if (result.artifact_bytes <= 0) return Invalid("artifact_bytes is not positive");
   ALLOD_CHECK_OK(CheckText("architecture", result.facts.architecture, 1, 64));
   ALLOD_CHECK_OK(CheckNumber("parameter_count", static_cast<double>(result.facts.parameter_count), 1, 1e15));
   ALLOD_CHECK_OK(CheckNumber("trained_context_tokens", result.facts.trained_context_tokens, 1, 1e9));
   ALLOD_CHECK_OK(CheckNumber("vocabulary_size", result.facts.vocabulary_size, 1, 1e9));
+  ALLOD_CHECK_OK(CheckNumber("kv_bytes_per_token", static_cast<double>(result.facts.kv_bytes_per_token), 0, 1e12));
   ALLOD_CHECK_OK(CheckQuality(result.quality));
   return CheckTensorTypes(result.tensor_types);
 }
@@ -117,7 +119,7 @@ Version MakeVersion(const Job& job, const InspectResult& result, Time now) {
 Variant MakeSourceVariant(const Job& job, const InspectResult& result, Time now) {
   return {job.target,
           std::string(kSourceCompression),
-          job.source_sha256,
+          result.artifact_sha256,
           result.artifact_bytes,
           result.quality,
           result.tensor_types,

@@ -23,8 +23,8 @@ inline constexpr int kAttemptsMax = 5;
 struct Job {
   Uuid id;
   JobKind kind = JobKind::kInspect;
-  VariantKey target;  // of an inspection the `source` variant
-  std::string source_sha256;
+  VariantKey target;               // of an inspection the `source` variant
+  std::string source_sha256;       // what is worked on: the upload, or the artifact of the `source` variant
   std::string compression;         // kSourceCompression for an inspection
   std::string license;             // of an inspection: for the version that it will make
   std::optional<Model> new_model;  // of an inspection: made with the version if it is not there
@@ -45,7 +45,8 @@ struct Job {
 };
 
 struct InspectResult {
-  std::int64_t artifact_bytes = 0;  // of the inspected file, as the artifact store has it
+  std::string artifact_sha256;  // of the canonical form; the inspected file's where that is canonical
+  std::int64_t artifact_bytes = 0;
   VersionFacts facts;
   QualityReport quality;
   TensorTypes tensor_types;

@@ -10,6 +10,19 @@
 namespace allod::catalog {
 namespace {
 
+// The artifact that a result says it made; nullptr for none.
+const std::string* ArtifactOf(const JobResult& result) {
+  if (const auto* inspected = std::get_if<InspectResult>(&result)) return &inspected->artifact_sha256;
+  if (const auto* compressed = std::get_if<CompressResult>(&result)) return &compressed->artifact_sha256;
+  return nullptr;
+}
+
+std::int64_t ArtifactBytesOf(const JobResult& result) {
+  if (const auto* inspected = std::get_if<InspectResult>(&result)) return inspected->artifact_bytes;
+  const auto* compressed = std::get_if<CompressResult>(&result);
+  return compressed != nullptr ? compressed->artifact_bytes : 0;
+}
+
 // A node speaks for itself only.
 Status RequireNodeNamed(const Caller& caller, const std::string& node) {
   ALLOD_CHECK_OK(RequireNode(caller));
@@ -73,8 +86,7 @@ Status JobServiceImpl::Finish(const Uuid& id, std::int64_t epoch, const std::str
   ALLOD_TRY(const Job job, store_.GetJob(id));
   if (job.epoch != epoch || job.leased_by != node) return LeaseLost(job);
   if (job.finished()) return {};
-  const std::string made =
-      std::holds_alternative<CompressResult>(result) ? std::get<CompressResult>(result).artifact_sha256 : "";
+  const std::string made = ArtifactOf(result) != nullptr ? *ArtifactOf(result) : "";
   const Status checked = CheckAgainstArtifacts(job, result);
   if (!checked) {
     if (checked.error().code != Code::kInvalidArgument) return checked;  // the artifact store's own trouble
@@ -93,17 +105,20 @@ Status JobServiceImpl::Finish(const Uuid& id, std::int64_t epoch, const std::str
 
 Status JobServiceImpl::CheckAgainstArtifacts(const Job& job, JobResult& result) const {
   if (std::holds_alternative<Error>(result)) return {};
-  const auto* compressed = std::get_if<CompressResult>(&result);
-  const std::string sha256 = compressed != nullptr ? compressed->artifact_sha256 : job.source_sha256;
+  auto* inspected = std::get_if<InspectResult>(&result);
+  // From a node that knows no canonical form: the file is offered as it came.
+  const bool as_it_came = inspected != nullptr && inspected->artifact_sha256.empty();
+  if (as_it_came) inspected->artifact_sha256 = job.source_sha256;
+  const std::string& sha256 = *ArtifactOf(result);
   const auto blob = blobs_.Find(sha256);
   if (!blob && blob.error().code == Code::kNotFound) {
     return InvalidArgument("INVALID_JOB_RESULT", fmt::format("artifact {} is not in the store", sha256));
   }
   if (!blob) return std::unexpected(blob.error());
-  if (auto* inspected = std::get_if<InspectResult>(&result)) inspected->artifact_bytes = blob->bytes;
-  if (compressed != nullptr && compressed->artifact_bytes != blob->bytes) {
+  if (as_it_came) inspected->artifact_bytes = blob->bytes;
+  if (ArtifactBytesOf(result) != blob->bytes) {
     return InvalidArgument("INVALID_JOB_RESULT", fmt::format("artifact_bytes: {} reported, artifact {} has {}",
-                                                             compressed->artifact_bytes, sha256, blob->bytes));
+                                                             ArtifactBytesOf(result), sha256, blob->bytes));
   }
   return CheckResult(job, result);
 }

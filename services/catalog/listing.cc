@@ -15,7 +15,7 @@ constexpr std::size_t kPricesMax = 200;
 constexpr std::size_t kTermsCharsMax = 32'768;
 constexpr std::int64_t kMillion = 1'000'000;
 
-auto RowKey(const TokenPrice& price) { return std::tie(price.currency_code, price.variant_id); }
+auto RowKey(const TokenPrice& price) { return std::tie(price.currency_code, price.variant_id, price.isolation_class); }
 
 }  // namespace
 
@@ -25,13 +25,22 @@ std::string PerMillion(Amount per_token) {
 }
 
 Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view currency_code, std::string_view variant_id,
-                                  std::string_view prompt_per_million, std::string_view completion_per_million) {
+                                  std::string_view isolation_class, std::string_view prompt_per_million,
+                                  std::string_view completion_per_million) {
   ALLOD_CHECK_OK(MinorUnitDecimals(field + ".currency_code", currency_code));
   if (!variant_id.empty()) ALLOD_CHECK_OK(CheckId(field + ".variant_id", variant_id));
+  if (!isolation_class.empty() && isolation_class != "pooled" && isolation_class != "isolated" &&
+      isolation_class != "dedicated") {
+    return InvalidArgument("INVALID_ISOLATION_CLASS",
+                           fmt::format("{}.isolation_class: '{}' is not pooled, isolated or dedicated (or empty: every "
+                                       "class)",
+                                       field, isolation_class.substr(0, 32)));
+  }
   ALLOD_TRY(const Amount prompt, TokenPriceFromMillion(field + ".prompt_price_per_million", prompt_per_million));
   ALLOD_TRY(const Amount completion,
             TokenPriceFromMillion(field + ".completion_price_per_million", completion_per_million));
-  return TokenPrice{std::string(currency_code), std::string(variant_id), prompt, completion};
+  return TokenPrice{std::string(currency_code), std::string(variant_id), prompt, completion,
+                    std::string(isolation_class)};
 }
 
 Result<Listing> ValidListing(Listing listing) {
@@ -55,8 +64,9 @@ Result<Listing> ValidListing(Listing listing) {
   std::ranges::sort(listing.prices, {}, RowKey);
   const auto twice = std::ranges::adjacent_find(listing.prices, {}, RowKey);
   if (twice != listing.prices.end()) {
-    return InvalidArgument("DUPLICATE_PRICE", fmt::format("listing.prices: two rows for currency {} and variant '{}'",
-                                                          twice->currency_code, twice->variant_id));
+    return InvalidArgument("DUPLICATE_PRICE",
+                           fmt::format("listing.prices: two rows for currency {}, variant '{}' and class '{}'",
+                                       twice->currency_code, twice->variant_id, twice->isolation_class));
   }
   return listing;
 }

@@ -11,7 +11,7 @@ constexpr char kPublisherColumns[] = "id, display_name, " ALLOD_MICROS("create_t
 constexpr char kModelColumns[] = "id, publisher_id, display_name, description, " ALLOD_MICROS("create_time");
 constexpr char kVersionColumns[] =
     "model_id, id, license, source_sha256, architecture, parameter_count, trained_context_tokens, vocabulary_size, "
-    "has_chat_template, " ALLOD_MICROS("create_time");
+    "has_chat_template, kv_bytes_per_token, " ALLOD_MICROS("create_time");
 constexpr char kVariantColumns[] =
     "model_id, version_id, id, compression, artifact_sha256, artifact_bytes, bytes, bits_per_weight, perplexity, "
     "source_perplexity, mean_kl_divergence, top1_agreement, evaluated_tokens, evaluation_text_sha256, "
@@ -32,8 +32,8 @@ Version VersionFromRow(const pqxx::row& row) {
           row[2].as<std::string>(),
           row[3].as<std::string>(),
           {row[4].as<std::string>(), row[5].as<std::int64_t>(), row[6].as<std::int32_t>(), row[7].as<std::int32_t>(),
-           row[8].as<bool>()},
-          FromMicros(row[9].as<std::int64_t>())};
+           row[8].as<bool>(), row[9].as<std::int64_t>()},
+          FromMicros(row[10].as<std::int64_t>())};
 }
 
 Variant VariantFromRow(const pqxx::row& row) {
@@ -136,10 +136,11 @@ Result<Variant> ReadVariant(GlobalTx& tx, const VariantKey& key) {
 void InsertVersion(GlobalTx& tx, const Version& v) {
   tx.Exec(
       "INSERT INTO catalog.versions (model_id, id, license, source_sha256, architecture, parameter_count, "
-      "trained_context_tokens, vocabulary_size, has_chat_template, create_time) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, " ALLOD_FROM_MICROS("$10") ")",
+      "trained_context_tokens, vocabulary_size, has_chat_template, kv_bytes_per_token, create_time) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, " ALLOD_FROM_MICROS("$11") ")",
       v.key.model, v.key.version, v.license, v.source_sha256, v.facts.architecture, v.facts.parameter_count,
-      v.facts.trained_context_tokens, v.facts.vocabulary_size, v.facts.has_chat_template, Micros(v.create_time));
+      v.facts.trained_context_tokens, v.facts.vocabulary_size, v.facts.has_chat_template, v.facts.kv_bytes_per_token,
+      Micros(v.create_time));
 }
 
 void InsertVariant(GlobalTx& tx, const Variant& v) {

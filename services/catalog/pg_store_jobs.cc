@@ -104,8 +104,9 @@ Result<Operation> PgStore::StartJob(const Job& job, const RequestId& request, co
             return std::unexpected(model.error());
           if (!model) ALLOD_CHECK_OK(RequirePublisher(tx, job.new_model->publisher));
         } else {
-          ALLOD_TRY(const Version version, ReadVersion(tx, job.target.version));
-          wanted.source_sha256 = version.source_sha256;
+          ALLOD_CHECK_OK(ReadVersion(tx, job.target.version));
+          ALLOD_TRY(const Variant source, ReadVariant(tx, {job.target.version, std::string(kSourceVariant)}));
+          wanted.source_sha256 = source.artifact_sha256;
         }
         // A concurrent twin waits here for the first to commit, then finds its job.
         tx.Exec(

@@ -34,14 +34,15 @@ Result<Listing> ListingFromRow(GlobalTx& tx, const pqxx::row& row) {
                                   : ListingState::kWithdrawn;
   out.create_time = FromMicros(row[8].as<std::int64_t>());
   const auto prices = tx.Exec(
-      "SELECT currency_code, variant_id, prompt_price_pico::text, completion_price_pico::text FROM "
+      "SELECT currency_code, variant_id, prompt_price_pico::text, completion_price_pico::text, isolation_class FROM "
       "catalog.listing_prices "
-      "WHERE listing_id = $1 ORDER BY currency_code, variant_id",
+      "WHERE listing_id = $1 ORDER BY currency_code, variant_id, isolation_class",
       out.id);
   for (const auto& price : prices) {
     ALLOD_TRY(const Amount prompt, Amount::ParsePico(price[2].as<std::string>()));
     ALLOD_TRY(const Amount completion, Amount::ParsePico(price[3].as<std::string>()));
-    out.prices.push_back({price[0].as<std::string>(), price[1].as<std::string>(), prompt, completion});
+    out.prices.push_back(
+        {price[0].as<std::string>(), price[1].as<std::string>(), prompt, completion, price[4].as<std::string>()});
   }
   return out;
 }
@@ -57,9 +58,9 @@ void InsertPrices(GlobalTx& tx, const Listing& listing) {
   for (const TokenPrice& price : listing.prices) {
     tx.Exec(
         "INSERT INTO catalog.listing_prices (listing_id, currency_code, variant_id, prompt_price_pico, "
-        "completion_price_pico) VALUES ($1, $2, $3, $4::numeric, $5::numeric)",
-        listing.id, price.currency_code, price.variant_id, price.prompt.ToPicoString(),
-        price.completion.ToPicoString());
+        "completion_price_pico, isolation_class) VALUES ($1, $2, $3, $4::numeric, $5::numeric, $6)",
+        listing.id, price.currency_code, price.variant_id, price.prompt.ToPicoString(), price.completion.ToPicoString(),
+        price.isolation_class);
   }
 }
 

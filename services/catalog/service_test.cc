@@ -249,6 +249,45 @@ TEST_F(CatalogServiceTest, ImportsAVersionThroughANode) {
   EXPECT_EQ(variant->artifact_bytes(), 5);
 }
 
+TEST_F(CatalogServiceTest, TheSourceVariantIsTheCanonicalFormAndCompressionsStartFromIt) {
+  const std::string upload = Put("model with notes");
+  const auto operation = CreateVersion(upload);
+  const auto lease = Lease();
+  ASSERT_TRUE(lease && lease->has_job());
+  v1::FinishJobRequest request = Inspected(lease->job());
+  const std::string canonical = Put("model");
+  request.mutable_inspect()->set_artifact_sha256(canonical);
+  request.mutable_inspect()->set_artifact_bytes(5);
+  const auto finished = Finish(request);
+  ASSERT_TRUE(finished) << finished.error().message;
+  v1::Version version;
+  ASSERT_TRUE(GetOperation(operation->name()).response().UnpackTo(&version));
+  EXPECT_EQ(version.source_sha256(), upload);
+  v1::GetVariantRequest get;
+  get.set_name("models/habari/versions/1.0/variants/source");
+  const auto variant = Do<v1::ModelService>(&v1::ModelService::Stub::GetVariant, get);
+  ASSERT_TRUE(variant);
+  EXPECT_EQ(variant->artifact_sha256(), canonical);
+  EXPECT_EQ(variant->artifact_bytes(), 5);
+  EXPECT_EQ(CreateVersion(upload)->name(), operation->name()) << "the same file again";
+  ASSERT_TRUE(CreateVariant("Q8_0"));
+  EXPECT_EQ(Lease()->job().compress().source_sha256(), canonical);
+}
+
+TEST_F(CatalogServiceTest, ACanonicalFormThatIsNotStoredAsReportedFailsTheImportAndLeavesNothing) {
+  for (const bool stored : {true, false}) {
+    const auto operation = CreateVersion(Put("model with notes"));
+    const auto lease = Lease();
+    ASSERT_TRUE(lease && lease->has_job());
+    v1::FinishJobRequest request = Inspected(lease->job());
+    request.mutable_inspect()->set_artifact_sha256(stored ? Put("model") : Sha256Hex("model"));
+    request.mutable_inspect()->set_artifact_bytes(stored ? 6 : 5);
+    EXPECT_EQ(Finish(request).error().reason, "INVALID_JOB_RESULT");
+    EXPECT_EQ(FromRpcStatus(GetOperation(operation->name()).error()).reason, "INVALID_JOB_RESULT");
+    EXPECT_EQ(FilesKept(), 0u);
+  }
+}
+
 TEST_F(CatalogServiceTest, AVersionNeedsAnUploadedArtifact) {
   const auto operation = CreateVersion(Sha256Hex("never uploaded"));
   EXPECT_EQ(operation.error().reason, "ARTIFACT_NOT_FOUND");

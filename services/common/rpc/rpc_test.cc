@@ -35,6 +35,8 @@ TEST(RpcStatus, NamesABareStatusRpcFailed) {
   const Error error = FromGrpc(grpc::Status(grpc::StatusCode::UNAVAILABLE, "connection refused"));
   EXPECT_EQ(error.code, Code::kUnavailable);
   EXPECT_EQ(error.reason, "RPC_FAILED");
+  EXPECT_EQ(FromGrpc(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "Server Threadpool Exhausted")).reason,
+            "SERVER_BUSY");
   EXPECT_EQ(FromGrpc(grpc::Status(grpc::StatusCode::UNAVAILABLE, "x", "not a proto \xff")).reason, "RPC_FAILED");
 }
 

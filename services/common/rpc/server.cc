@@ -1,8 +1,10 @@
 #include "services/common/rpc/server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/server_posix.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -17,7 +19,6 @@ namespace {
 
 // What a method needs to send its answer; with less left, work would be done for nobody.
 constexpr std::chrono::milliseconds kAnswerTime{20};
-constexpr int kStreamsPerConnectionMax = 256;
 
 std::unexpected<Error> CannotListen(const std::string& listen, std::string_view why) {
   return InvalidArgument("CANNOT_LISTEN", fmt::format("cannot listen on {}: {}", listen, why));
@@ -52,16 +53,17 @@ Status ClearSocket(const std::string& listen) {
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                               grpc::CallbackGenericService* fallback) {
-  ALLOD_CHECK_OK(ClearSocket(config.listen));
+  const bool listens = !config.listen.empty();
+  if (listens) ALLOD_CHECK_OK(ClearSocket(config.listen));
   // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
   static const bool keep_library = (grpc_init(), true);
   (void)keep_library;
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::EnableDefaultHealthCheckService(listens);
+  if (listens) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
   grpc::ServerBuilder builder;
   std::unique_ptr<Server> out(new Server);
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &out->port_);
+  if (listens) builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &out->port_);
   builder.SetMaxReceiveMessageSize(config.message_bytes_max);
   builder.SetMaxSendMessageSize(config.message_bytes_max);
   builder.SetSyncServerOption(grpc::ServerBuilder::SyncServerOption::NUM_CQS, 1);
@@ -71,7 +73,10 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   quota.SetMaxThreads(config.threads_max);
   builder.SetResourceQuota(quota);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, config.streams_per_connection_max);
+  if (config.write_buffer_bytes > 0) {
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_WRITE_BUFFER_SIZE, config.write_buffer_bytes);
+  }
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
@@ -83,6 +88,11 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
 }
 
 Server::~Server() { Stop(std::chrono::milliseconds(0)); }
+
+void Server::Adopt(int fd) {
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  grpc::AddInsecureChannelFromFd(server_.get(), fd);
+}
 
 void Server::Stop(std::chrono::milliseconds grace) {
   if (!server_) return;

@@ -19,9 +19,13 @@
 namespace allod {
 
 struct ServerConfig {
-  std::string listen;  // "unix:/path/x.sock" or "127.0.0.1:port"; a stale socket file is replaced
-  int threads_max = 64;
+  // "unix:/path/x.sock" or "127.0.0.1:port"; a stale socket file is replaced. Empty: serves adopted connections only.
+  std::string listen;
+  int threads_max = 256;  // one for each call that runs; further calls are refused. They end when they are idle.
   int message_bytes_max = 4 << 20;
+  int streams_per_connection_max = 256;  // further calls of one client wait at the client
+  // What is kept of a stream for a peer that does not read; 0: gRPC's own, 64 KiB.
+  int write_buffer_bytes = 0;
 };
 
 class Server {
@@ -34,6 +38,8 @@ class Server {
   // No new calls; running ones may finish until `grace` is over, then they are cancelled. Streams see IsCancelled().
   void Stop(std::chrono::milliseconds grace);
   int port() const { return port_; }  // for "127.0.0.1:0"
+  // Serves a connection that was accepted elsewhere, and closes it in the end: for processes that may not make sockets.
+  void Adopt(int fd);
 
  private:
   Server() = default;

@@ -92,10 +92,16 @@ grpc::Status ToGrpc(const Error& error) {
 }
 
 Error FromGrpc(const grpc::Status& status) {
+  constexpr std::string_view kThreadsBusy = "Server Threadpool Exhausted";
   google::rpc::Status details;
   if (!status.error_details().empty() && details.ParseFromString(status.error_details()) &&
       details.code() == static_cast<int>(status.error_code())) {
     return FromRpcStatus(details);
+  }
+  // Not our services' word: gRPC itself refuses a call when all of a server's threads are busy. That passes.
+  if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED && status.error_message() == kThreadsBusy) {
+    return Error{Code::kUnavailable, "SERVER_BUSY", "the service has as many calls as it can take; try again",
+                 std::chrono::milliseconds(500)};
   }
   return Error{CodeFrom(static_cast<int>(status.error_code())), "RPC_FAILED", status.error_message()};
 }

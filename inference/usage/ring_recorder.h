@@ -1,0 +1,25 @@
+// UsageRecorder over a usage ring: the worker's side. Thread-safe.
+#pragma once
+
+#include <mutex>
+
+#include "inference/usage/ring_mapping.h"
+#include "inference/usage_recorder.h"
+
+namespace allod::inference::usage {
+
+class RingRecorder final : public UsageRecorder {
+ public:
+  explicit RingRecorder(RingMapping ring) : ring_(std::move(ring)) {}
+
+  // The slot must not outlive the recorder.
+  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
+                                          std::string_view instance) override;
+
+ private:
+  const RingMapping ring_;
+  std::mutex mutex_;
+  std::uint32_t next_ = 0;
+};
+
+}  // namespace allod::inference::usage

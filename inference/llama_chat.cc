@@ -8,9 +8,28 @@
 #include <algorithm>
 #include <exception>
 #include <string>
+#include <string_view>
+#include <utility>
+
+#include "inference/allocation_budget.h"
+#include "inference/chat_check.h"
+#include "inference/deep_stack.h"
+#include "inference/llama_tool_calls_format.h"
+#include "inference/plain_tool_calls.h"
 
 namespace allod::inference {
 namespace {
+
+constexpr std::size_t kRenderedBytesMax = 8 << 20;
+// Memory beyond what is given to it is measured by what it is given.
+constexpr std::size_t kMemoryPerByte = 24;
+
+AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
+  return {.bytes_max = (32 << 20) + message_bytes * kMemoryPerByte,
+          .allocation_bytes_max = (2 << 20) + message_bytes * 4,
+          .processor_time_max = std::chrono::milliseconds(2000),
+          .stack_bytes_max = 16 << 20};
+}
 
 // llama.cpp puts the source of the template around what went wrong; callers need the latter only.
 std::string WhatWentWrong(std::string_view text) {
@@ -27,21 +46,118 @@ std::unexpected<Error> TemplateFailed(std::string_view what) {
                                                         WhatWentWrong(what)));
 }
 
-Status CheckMessages(std::span<const ChatMessage> messages) {
-  if (messages.empty()) return InvalidArgument("INVALID_MESSAGE", "chat.messages is empty; send at least one message");
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    const std::string& role = messages[i].role;
-    if (role == "system" || role == "user" || role == "assistant") continue;
-    return InvalidArgument("INVALID_MESSAGE",
-                           fmt::format("chat.messages[{}].role must be system, user or assistant", i));
+std::unexpected<Error> TooCostly() {
+  return Fail(Code::kResourceExhausted, "TEMPLATE_TOO_COSTLY",
+              "the model's chat template takes too much memory, processor time or depth for these messages; send fewer "
+              "or shorter ones, or use another model");
+}
+
+bool WantsTools(const ChatPrompt& chat) { return !chat.tools.empty() && chat.tool_choice != ToolChoice::kNone; }
+
+common_chat_templates_inputs InputsOf(const ChatPrompt& chat, bool with_tools, const ControlText& control_text) {
+  common_chat_templates_inputs inputs;
+  inputs.use_jinja = true;
+  const bool describes_tools = WantsTools(chat) && !with_tools;
+  for (const ChatMessage& message : describes_tools ? DescribeTools(chat) : chat.messages) {
+    common_chat_msg converted;
+    converted.role = message.role;
+    converted.content = control_text.Guard(message.content);
+    converted.tool_call_id = message.tool_call_id;
+    for (const ToolCall& call : message.tool_calls) {
+      converted.tool_calls.push_back({call.name, control_text.Guard(call.arguments), call.id});
+    }
+    inputs.messages.push_back(std::move(converted));
+  }
+  if (with_tools) {
+    for (const Tool& tool : chat.tools) {
+      inputs.tools.push_back({tool.name, control_text.Guard(tool.description),
+                              tool.parameters.empty() ? R"({"type":"object","properties":{}})" : tool.parameters});
+    }
+    inputs.tool_choice =
+        chat.tool_choice == ToolChoice::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
+    inputs.parallel_tool_calls = chat.parallel_tool_calls;
+  }
+  // Without tools only the prompt is wanted: llama.cpp would else derive a parser for the answer by rendering the
+  // template many times.
+  inputs.force_pure_content = !with_tools;
+  return inputs;
+}
+
+std::string Escaped(std::string_view word) {
+  std::string out;
+  for (const char c : word) {
+    if (std::string_view(".^$|()*+?[]{}\\").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string Anchored(const std::string& pattern) {
+  return fmt::format("{}{}{}", pattern.starts_with('^') ? "" : "^", pattern, pattern.ends_with('$') ? "" : "$");
+}
+
+// What llama.cpp's own server does with what the template support tells it.
+Status AddToolCalls(const common_chat_params& params, const Vocabulary& vocabulary, RenderedChat& out) {
+  auto format = std::make_unique<ToolCallFormat::Impl>();
+  format->parser = common_chat_parser_params(params);
+  if (!params.parser.empty()) format->parser.parser.load(params.parser);
+  out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
+  out.stops = params.additional_stops;
+  for (const std::string& text : params.preserved_tokens) {
+    if (const auto token = vocabulary.SingleToken(text)) out.spoken_tokens.push_back(*token);
+  }
+  out.grammar.gbnf = params.grammar;
+  out.grammar.is_lazy = params.grammar_lazy;
+  ALLOD_TRY(out.grammar.prefill, vocabulary.TokenizeMarkup(params.generation_prompt));
+  for (const common_grammar_trigger& trigger : params.grammar_triggers) {
+    switch (trigger.type) {
+      case COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN:
+        out.grammar.trigger_tokens.push_back(trigger.token);
+        break;
+      case COMMON_GRAMMAR_TRIGGER_TYPE_WORD:
+        if (const auto token = vocabulary.SingleToken(trigger.value);
+            token && std::ranges::find(out.spoken_tokens, *token) != out.spoken_tokens.end()) {
+          out.grammar.trigger_tokens.push_back(*token);
+        } else {
+          out.grammar.trigger_patterns.push_back(Escaped(trigger.value));
+        }
+        break;
+      case COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN:
+        out.grammar.trigger_patterns.push_back(trigger.value);
+        break;
+      case COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL:
+        out.grammar.trigger_patterns.push_back(Anchored(trigger.value));
+        break;
+    }
   }
   return {};
+}
+
+// For a template that knows no tools.
+Status AddPlainToolCalls(const ChatPrompt& chat, RenderedChat& out) {
+  auto format = std::make_unique<ToolCallFormat::Impl>();
+  format->is_plain = true;
+  out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
+  ALLOD_TRY(out.grammar.gbnf, GrammarOf(SchemaOfCall(chat.tools), "INVALID_TOOL"));
+  out.grammar.is_lazy = chat.tool_choice != ToolChoice::kRequired;
+  if (out.grammar.is_lazy) out.grammar.trigger_patterns = {kPlainCallPattern};
+  return {};
+}
+
+bool KnowsTools(const common_chat_templates& templates) {
+  const auto capabilities = common_chat_templates_get_caps(&templates);
+  const auto has = [&](const char* name) {
+    const auto found = capabilities.find(name);
+    return found != capabilities.end() && found->second;
+  };
+  return has("supports_tools") && has("supports_tool_calls");
 }
 
 }  // namespace
 
 struct ChatTemplate::Impl {
   common_chat_templates_ptr templates;
+  bool knows_tools = false;
   std::string failure;  // why there are none
 };
 
@@ -50,36 +166,65 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
   // through.
   common_log_set_verbosity_thold(-1);
   auto impl = std::make_unique<Impl>();
-  try {
-    impl->templates = common_chat_templates_init(&model, "");
-  } catch (const std::exception& e) {
-    impl->failure = e.what();
+  const char* source = llama_model_chat_template(&model, nullptr);
+  if (source != nullptr) impl->failure = WhyNotParsed(source);
+  if (impl->failure.empty()) {
+    // Parsing runs the template too, to find out what it can do.
+    const Status parsed = RunOnDeepStack([&] {
+      const AllocationBudget budget({.bytes_max = 64 << 20,
+                                     .allocation_bytes_max = 8 << 20,
+                                     .processor_time_max = std::chrono::milliseconds(2000),
+                                     .stack_bytes_max = 48 << 20});
+      try {
+        impl->templates = common_chat_templates_init(&model, "");
+        impl->knows_tools = KnowsTools(*impl->templates);
+      } catch (const std::exception& e) {
+        impl->failure = e.what();
+      }
+      // One that ran out of its budget while it was tried out would do so at each request.
+      if (budget.is_exceeded()) {
+        impl->failure = BudgetExceeded().what();
+        impl->templates.reset();
+      }
+    });
+    if (!parsed) impl->failure = parsed.error().message;
   }
   impl_ = std::move(impl);
 }
 
-ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::~ChatTemplate() {
+  // A tree as deep as the template is long is freed by recursion.
+  (void)RunOnDeepStack([this] { impl_.reset(); });
+}
 
-Result<std::vector<PromptPart>> ChatTemplate::Render(std::span<const ChatMessage> messages,
-                                                     const ControlText& control_text) const {
-  ALLOD_CHECK_OK(CheckMessages(messages));
+Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabulary& vocabulary) const {
+  ALLOD_TRY(const std::size_t bytes, CheckChat(chat, vocabulary.control_text()));
   if (!impl_->templates) return TemplateFailed(impl_->failure);
-  common_chat_templates_inputs inputs;
-  inputs.use_jinja = true;
-  // Only the prompt is wanted: without this llama.cpp derives a parser for the answer by rendering the template many
-  // times.
-  inputs.force_pure_content = true;
-  for (const ChatMessage& message : messages) {
-    common_chat_msg converted;
-    converted.role = message.role;
-    converted.content = control_text.Guard(message.content);
-    inputs.messages.push_back(std::move(converted));
+  const bool with_tools = WantsTools(chat) && impl_->knows_tools;
+  const common_chat_templates_inputs inputs = InputsOf(chat, with_tools, vocabulary.control_text());
+  common_chat_params params;
+  Status rendered;
+  ALLOD_CHECK_OK(RunOnDeepStack([&] {
+    const AllocationBudget budget(RenderLimits(bytes));
+    try {
+      params = common_chat_templates_apply(impl_->templates.get(), inputs);
+    } catch (const std::exception& e) {
+      rendered = budget.is_exceeded() ? Status(TooCostly()) : Status(TemplateFailed(e.what()));
+    }
+  }));
+  ALLOD_CHECK_OK(rendered);
+  if (params.prompt.size() > kRenderedBytesMax) return TooCostly();
+  RenderedChat out;
+  out.parts = ControlText::Split(params.prompt);
+  if (WantsTools(chat) && !with_tools) ALLOD_CHECK_OK(AddPlainToolCalls(chat, out));
+  if (with_tools) {
+    try {
+      ALLOD_CHECK_OK(AddToolCalls(params, vocabulary, out));
+    } catch (const std::exception& e) {
+      return TemplateFailed(e.what());
+    }
   }
-  try {
-    return ControlText::Split(common_chat_templates_apply(impl_->templates.get(), inputs).prompt);
-  } catch (const std::exception& e) {
-    return TemplateFailed(e.what());
-  }
+  return out;
 }
 
 }  // namespace allod::inference

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <llama.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
@@ -11,50 +13,52 @@
 namespace allod::inference {
 namespace {
 
-// Tokens of a step: enough to keep the cores busy with a prompt, few enough for small compute buffers.
-constexpr std::int32_t kBatchTokens = 512;
+// What llama.cpp computes at once. The compute buffers, which are private to the process, grow with it: at 0.4 B by 60
+// KB a token. A larger model fills its time budget with fewer tokens anyway.
+constexpr std::int32_t kMicroBatchTokens = 32;
+constexpr std::int32_t kMicroBatchTokensSmall = 128;
+constexpr std::uint64_t kSmallParameters = 100'000'000;
 // Below this a chunk of prompt costs nearly as much as a larger one, because the weights are read once for either.
 constexpr std::int32_t kChunkTokensMin = 32;
+// A decoded token costs about as much as two of a prompt (Sheng et al.).
+constexpr double kDecodeWeight = 2;
+constexpr std::size_t kRecentFirstTokens = 64;
+constexpr std::int32_t kSlotsMax = 256;  // llama.cpp's own limit
+constexpr std::chrono::milliseconds kRetryAfter{1000};
 
-double SecondsBetween(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
+// llama.cpp fills its output buffer, a row of the vocabulary for each slot, with zeros; pages that no step uses go
+// back.
+void GiveBackOutputPages(llama_context& context, std::size_t bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(llama_get_logits(&context));
+  const std::uintptr_t first = (begin + page - 1) / page * page;
+  const std::uintptr_t last = (begin + bytes) / page * page;
+  if (begin == 0 || last <= first) return;
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
+
+double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
 
 }  // namespace
 
-struct DecodeLoop::BatchHolder {
-  explicit BatchHolder(std::int32_t tokens) : batch(llama_batch_init(tokens, 0, 1)), capacity(tokens) {}
-  ~BatchHolder() { llama_batch_free(batch); }
-  BatchHolder(const BatchHolder&) = delete;
-  BatchHolder& operator=(const BatchHolder&) = delete;
+DecodeLoop::DecodeLoop(const ModelAssets& assets, const EngineOptions& options)
+    : assets_(assets), options_(options), gate_(options.gate != nullptr ? *options.gate : open_gate_) {}
 
-  llama_batch batch;
-  const std::int32_t capacity;
-};
-
-void DecodeLoop::ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
-
-DecodeLoop::Sequence::Sequence(PendingGeneration pending, std::int32_t slot_number)
-    : stream(std::move(pending.stream)),
-      prompt(std::move(pending.prompt)),
-      max_completion_tokens(pending.max_completion_tokens),
-      slot(slot_number),
-      sampler(pending.sampling),
-      assembler(std::move(pending.stop)),
-      admitted_at(std::chrono::steady_clock::now()) {}
-
-DecodeLoop::DecodeLoop(const Vocabulary& vocabulary, const EngineOptions& options, std::int32_t vocabulary_size)
-    : vocabulary_(vocabulary), options_(options), vocabulary_size_(vocabulary_size) {}
-
-Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const Vocabulary& vocabulary,
+Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const ModelAssets& assets,
                                                       const EngineOptions& options) {
-  std::unique_ptr<DecodeLoop> loop(new DecodeLoop(vocabulary, options, vocabulary.size()));
-  const std::int32_t batch_tokens = std::max(kBatchTokens, options.max_sequences);
+  std::unique_ptr<DecodeLoop> loop(new DecodeLoop(assets, options));
+  loop->batch_tokens_max_ = std::max(options.chunk_tokens_max, kChunkTokensMin) + options.max_sequences;
+  const bool keeps_prefixes = options.prefix_cache && assets.can_share_prefixes();
+  const std::int32_t slots =
+      keeps_prefixes ? std::min(kSlotsMax, 2 * options.max_sequences + 8) : options.max_sequences;
   llama_context_params params = llama_context_default_params();
-  params.n_ctx = static_cast<std::uint32_t>(options.context_tokens) * static_cast<std::uint32_t>(options.max_sequences);
-  params.n_batch = static_cast<std::uint32_t>(batch_tokens);
-  params.n_ubatch = static_cast<std::uint32_t>(batch_tokens);
-  params.n_seq_max = static_cast<std::uint32_t>(options.max_sequences);
+  params.n_ctx = static_cast<std::uint32_t>(options.kv_tokens);
+  params.n_batch = static_cast<std::uint32_t>(loop->batch_tokens_max_);
+  const bool is_small = assets.facts().parameters < kSmallParameters;
+  params.n_ubatch = static_cast<std::uint32_t>(
+      std::max(is_small ? kMicroBatchTokensSmall : kMicroBatchTokens, options.max_sequences));
+  params.n_seq_max = static_cast<std::uint32_t>(slots);
+  // No less is accepted; what no step uses is never touched.
   params.n_outputs_max = params.n_seq_max;
   params.n_threads = options.threads;
   params.n_threads_batch = options.threads;
@@ -69,41 +73,72 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   }
   if (!loop->context_) {
     return Fail(Code::kResourceExhausted, "NO_MEMORY",
-                fmt::format("no context of {} sequences of {} tokens each could be made; choose fewer or smaller ones",
-                            options.max_sequences, options.context_tokens));
+                fmt::format("no context of {} sequences and {} tokens could be made; choose fewer or smaller ones",
+                            options.max_sequences, options.kv_tokens));
   }
+  GiveBackOutputPages(*loop->context_, sizeof(float) * static_cast<std::size_t>(slots) *
+                                           static_cast<std::size_t>(assets.vocabulary().size()));
   loop->threadpool_ = MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());
   }
-  loop->batch_ = std::make_unique<BatchHolder>(batch_tokens);
-  for (std::int32_t slot = options.max_sequences - 1; slot >= 0; --slot) loop->free_slots_.push_back(slot);
+  loop->batch_ = MakeBatch(loop->batch_tokens_max_);
+  const KvRoom::Limits limits{.cells = options.kv_tokens,
+                              .sequences = options.max_sequences,
+                              .slots = slots,
+                              .tenant_cells = options.tenant_kv_tokens_max,
+                              .tenant_sequences = options.tenant_sequences_max};
+  loop->kv_ = std::make_unique<KvCache>(*loop->context_, limits, keeps_prefixes);
   loop->thread_ = std::thread([raw = loop.get()] { raw->Run(); });
   return loop;
 }
 
 DecodeLoop::~DecodeLoop() {
   stop_.store(true);
+  gate_.Interrupt();
   wakeup_->Notify();
   if (thread_.joinable()) thread_.join();
   if (context_ && threadpool_) llama_detach_threadpool(context_.get());
   context_.reset();
 }
 
-bool DecodeLoop::Enqueue(PendingGeneration pending) {
+Status DecodeLoop::Enqueue(PendingGeneration pending) {
   {
     const std::lock_guard lock(queue_mutex_);
-    if (static_cast<std::int32_t>(queue_.size()) >= options_.queue_max) return false;
-    queue_.push_back(std::move(pending));
-    queued_.store(static_cast<std::int32_t>(queue_.size()), std::memory_order_release);
+    const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
+    if (tenant_is_full || queue_.size() >= options_.queue_max) {
+      Error full{Code::kResourceExhausted, "QUEUE_FULL",
+                 fmt::format("{} requests wait already; try again later",
+                             tenant_is_full ? options_.tenant_queue_max : options_.queue_max)};
+      full.retry_after = kRetryAfter;
+      pending.usage->Finish(UsageOutcome::kFailed);
+      return std::unexpected(std::move(full));
+    }
+    const std::string tenant = pending.tenant;
+    const double weight = pending.weight;
+    queue_.Push(tenant, weight, std::move(pending));
+    queued_.store(queue_.size(), std::memory_order_release);
   }
   wakeup_->Notify();
-  return true;
+  return {};
 }
 
 EngineStatus DecodeLoop::status() const {
-  return {options_.context_tokens, options_.max_sequences,  active_, queued_,
-          prompt_tokens_total_,    completion_tokens_total_};
+  EngineStatus status;
+  {
+    const std::lock_guard lock(status_mutex_);
+    status = status_;
+  }
+  status.context_tokens = options_.context_tokens;
+  status.max_sequences = options_.max_sequences;
+  status.kv_tokens = options_.kv_tokens;
+  status.active_sequences = active_;
+  status.queued_requests = queued_;
+  status.prompt_tokens_total = totals_.prompt;
+  status.cached_prompt_tokens_total = totals_.cached;
+  status.completion_tokens_total = totals_.completion;
+  status.sampled_tokens_total = totals_.sampled;
+  return status;
 }
 
 // Asked by llama.cpp on the decode thread between the nodes of the compute graph.
@@ -111,8 +146,9 @@ bool DecodeLoop::ShouldAbort(void* self) {
   const auto* loop = static_cast<const DecodeLoop*>(self);
   // While the context is made, no sequence is in a step.
   const bool nobody_waits =
-      !loop->in_step_.empty() &&
-      std::ranges::all_of(loop->in_step_, [](const Sequence* sequence) { return sequence->stream->is_cancelled(); });
+      !loop->in_step_.empty() && std::ranges::all_of(loop->in_step_, [](const RunningGeneration* generation) {
+        return generation->request.stream->is_cancelled();
+      });
   if (!nobody_waits && !loop->stop_.load(std::memory_order_relaxed)) return false;
   ExpectLlamaErrors(true);
   return true;
@@ -122,21 +158,39 @@ void DecodeLoop::Run() {
   while (!stop_.load()) {
     DropCancelled();
     Admit();
-    if (FillBatch()) {
-      Step();
-    } else {
+    if (!HasWork()) {
+      gate_.Rest();
       wakeup_->Wait();
+      continue;
     }
+    const SteadyTime wanted = std::chrono::steady_clock::now();
+    const TurnGate::Turn turn = gate_.Begin();
+    const SteadyTime began = std::chrono::steady_clock::now();
+    if (stop_.load()) break;
+    DropCancelled();
+    Admit();
+    step_prompt_ = step_decode_ = 0;
+    if (FillBatch(turn)) Step();
+    CountTurn(wanted, began);
+    gate_.End(step_prompt_, step_decode_);
   }
   const Error stopped{Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"};
-  for (const auto& sequence : running_) sequence->stream->Fail(stopped);
+  for (const auto& generation : running_) generation->Fail(stopped);
   const std::lock_guard lock(queue_mutex_);
-  for (const PendingGeneration& pending : queue_) pending.stream->Fail(stopped);
+  queue_.EraseIf([](const PendingGeneration&) { return true; },
+                 [&](PendingGeneration& pending) {
+                   pending.usage->Finish(UsageOutcome::kFailed);
+                   pending.stream->Fail(stopped);
+                 });
 }
 
 void DecodeLoop::DropCancelled() {
-  for (auto& sequence : running_) {
-    if (sequence->stream->is_cancelled()) Release(std::move(sequence));
+  for (auto& generation : running_) {
+    if (!generation->request.stream->is_cancelled()) continue;
+    generation->request.usage->Finish(UsageOutcome::kCancelled);
+    // What was computed is as good as any; the client may come back with the same prompt.
+    EndGeneration(*generation, /*keep=*/true);
+    generation.reset();
   }
   std::erase(running_, nullptr);
 }
@@ -144,154 +198,214 @@ void DecodeLoop::DropCancelled() {
 void DecodeLoop::Admit() {
   if (queued_.load(std::memory_order_acquire) == 0) return;
   const std::lock_guard lock(queue_mutex_);
-  std::erase_if(queue_, [](const PendingGeneration& pending) { return pending.stream->is_cancelled(); });
-  while (!queue_.empty() && !free_slots_.empty()) {
-    running_.push_back(std::make_unique<Sequence>(std::move(queue_.front()), free_slots_.back()));
-    queue_.pop_front();
-    free_slots_.pop_back();
-    running_.back()->stream->Start({static_cast<std::int32_t>(running_.back()->prompt.size())});
+  queue_.EraseIf([](const PendingGeneration& pending) { return pending.stream->is_cancelled(); },
+                 [](PendingGeneration& pending) { pending.usage->Finish(UsageOutcome::kCancelled); });
+  queue_.Offer([this](const PendingGeneration& pending) { return kv_->Decide(pending); },
+               [this](PendingGeneration pending) {
+                 running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
+                 RunningGeneration& generation = *running_.back();
+                 generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached,
+                                                       generation.cached);
+                 generation.request.stream->Start(
+                     {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
+                 active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
+               });
+  queued_.store(queue_.size(), std::memory_order_release);
+}
+
+bool DecodeLoop::HasWork() const {
+  return std::ranges::any_of(running_, [](const auto& generation) {
+    return generation->is_prefilling() || !generation->request.stream->is_full();
+  });
+}
+
+std::int32_t DecodeLoop::AddDecodeRows(RunningGeneration& generation, std::int32_t rows) {
+  std::int32_t added = 0;
+  for (RunningGeneration::Choice& choice : generation.choices) {
+    if (choice.is_done || added == rows) continue;
+    const auto position = generation.request.prompt.size() + choice.decoded.size();
+    choice.output_index = batch_->n_tokens;
+    AddToBatch(*batch_, choice.next_token, static_cast<std::int32_t>(position), choice.slot, true);
+    ++added;
   }
-  queued_.store(static_cast<std::int32_t>(queue_.size()), std::memory_order_release);
-  active_.store(static_cast<std::int32_t>(running_.size()), std::memory_order_relaxed);
+  if (added > 0) in_step_.push_back(&generation);
+  step_decode_ += added;
+  return added;
 }
 
-std::int32_t DecodeLoop::PrefillBudget() const {
-  if (prefill_token_seconds_ == 0) return kChunkTokensMin;
-  const double tokens = std::chrono::duration<double>(options_.prefill_step).count() / prefill_token_seconds_;
-  return tokens >= kBatchTokens ? kBatchTokens : std::max(kChunkTokensMin, static_cast<std::int32_t>(tokens));
+std::int32_t DecodeLoop::AddChunk(RunningGeneration& generation, std::int32_t rows) {
+  const std::vector<std::int32_t>& prompt = generation.request.prompt;
+  const auto whole = static_cast<std::int32_t>(prompt.size());
+  RunningGeneration::Choice& first = generation.choices.front();
+  generation.chunk = std::min(rows, whole - generation.prompt_in_cache);
+  const std::int32_t end = generation.prompt_in_cache + generation.chunk;
+  for (std::int32_t at = generation.prompt_in_cache; at < end; ++at) {
+    if (at + 1 == whole) first.output_index = batch_->n_tokens;
+    AddToBatch(*batch_, prompt[static_cast<std::size_t>(at)], at, first.slot, at + 1 == whole);
+  }
+  in_step_.push_back(&generation);
+  step_prompt_ += generation.chunk;
+  return generation.chunk;
 }
 
-void DecodeLoop::AddToBatch(Sequence& sequence, std::int32_t token, bool wants_logits) {
-  llama_batch& batch = batch_->batch;
-  const std::int32_t i = batch.n_tokens++;
-  batch.token[i] = token;
-  batch.pos[i] = sequence.in_cache + sequence.chunk;
-  batch.n_seq_id[i] = 1;
-  batch.seq_id[i][0] = sequence.slot;
-  batch.logits[i] = wants_logits ? 1 : 0;
-  ++sequence.chunk;
-  if (wants_logits) sequence.output_index = i;
-}
-
-bool DecodeLoop::FillBatch() {
-  batch_->batch.n_tokens = 0;
+bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
+  batch_->n_tokens = 0;
   in_step_.clear();
-  for (const auto& sequence : running_) {
-    sequence->chunk = 0;
-    sequence->output_index = -1;
-    if (sequence->is_prefilling() || sequence->stream->is_full()) continue;
-    AddToBatch(*sequence, sequence->next_token, true);
-    in_step_.push_back(sequence.get());
-  }
-  std::int32_t budget = std::min(PrefillBudget(), batch_->capacity - batch_->batch.n_tokens);
-  for (const auto& sequence : running_) {
-    if (budget == 0) break;
-    if (!sequence->is_prefilling()) continue;
-    const auto whole = static_cast<std::int32_t>(sequence->prompt.size());
-    const std::int32_t end = std::min(whole, sequence->in_cache + budget);
-    budget -= end - sequence->in_cache;
-    for (std::int32_t at = sequence->in_cache; at < end; ++at) {
-      AddToBatch(*sequence, sequence->prompt[static_cast<std::size_t>(at)], at + 1 == whole);
+  std::vector<RunningGeneration*> decoding;
+  std::vector<RunningGeneration*> prefilling;
+  std::int32_t decode_rows = 0;
+  for (const auto& generation : running_) {
+    generation->chunk = 0;
+    for (RunningGeneration::Choice& choice : generation->choices) choice.output_index = -1;
+    if (generation->is_prefilling()) {
+      prefilling.push_back(generation.get());
+    } else if (!generation->request.stream->is_full()) {
+      decoding.push_back(generation.get());
+      decode_rows += generation->live_choices();
     }
-    in_step_.push_back(sequence.get());
+  }
+  const std::int32_t fit = cost_.RowsWithin(turn.budget, options_.chunk_tokens_max);
+  std::int32_t rows_decode = decode_rows;
+  std::int32_t rows_prefill = std::max(kChunkTokensMin, fit - decode_rows);
+  if (turn.contended) {
+    // Both get half of what fits when both want it; a step of one row is for whoever waited longer, and those that were
+    // served go to the back.
+    if (fit == 1 && !prefilling.empty() && !decoding.empty()) {
+      rows_decode = running_.front()->is_prefilling() ? 0 : 1;
+    } else if (!prefilling.empty()) {
+      rows_decode = std::min(decode_rows, (fit / 2 + 3) / 4 * 4);
+    }
+    rows_decode = std::min(rows_decode, fit);
+    rows_prefill = fit - rows_decode;
+  }
+  for (RunningGeneration* generation : decoding) {
+    if (rows_decode == 0) break;
+    rows_decode -= AddDecodeRows(*generation, rows_decode);
+  }
+  rows_prefill = std::min(rows_prefill, batch_tokens_max_ - batch_->n_tokens);
+  for (RunningGeneration* generation : prefilling) {
+    if (rows_prefill == 0) break;
+    rows_prefill -= AddChunk(*generation, rows_prefill);
   }
   return !in_step_.empty();
 }
 
+void DecodeLoop::Charge(const RunningGeneration& generation, double tokens) {
+  const std::lock_guard lock(queue_mutex_);
+  queue_.Charge(generation.request.tenant, tokens);
+}
+
+Status DecodeLoop::Advance(RunningGeneration& generation) {
+  const auto size = static_cast<std::size_t>(assets_.vocabulary().size());
+  if (generation.chunk > 0) {
+    generation.prompt_in_cache += generation.chunk;
+    generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached, generation.cached);
+    Charge(generation, generation.chunk);
+    if (generation.is_prefilling()) return {};
+    CountFirstToken(generation);
+    kv_->ShareWithChoices(generation);
+    // The choices part here: each draws from the same row.
+    const std::span<const float> row(llama_get_logits_ith(context_.get(), generation.choices.front().output_index),
+                                     size);
+    for (RunningGeneration::Choice& choice : generation.choices) {
+      row_.assign(row.begin(), row.end());
+      ALLOD_CHECK_OK(generation.Advance(choice, row_));
+    }
+    return {};
+  }
+  double tokens = 0;
+  for (RunningGeneration::Choice& choice : generation.choices) {
+    if (choice.output_index < 0) continue;
+    choice.decoded.push_back(choice.next_token);
+    ALLOD_CHECK_OK(generation.Advance(choice, {llama_get_logits_ith(context_.get(), choice.output_index), size}));
+    ++tokens;
+  }
+  Charge(generation, kDecodeWeight * tokens);
+  return {};
+}
+
 void DecodeLoop::Step() {
   const SteadyTime start = std::chrono::steady_clock::now();
-  const int code = llama_decode(context_.get(), batch_->batch);
+  const int code = llama_decode(context_.get(), *batch_);
   ExpectLlamaErrors(false);
   if (code != 0) return FailStep(code);
-  std::int32_t prefilled = 0;
-  bool any_finished = false;
-  for (Sequence* sequence : in_step_) {
-    if (sequence->is_prefilling()) prefilled += sequence->chunk;
-    sequence->in_cache += sequence->chunk;
-    if (sequence->output_index < 0) continue;
-    if (Advance(*sequence)) {
-      any_finished = true;
-      auto& owner = *std::ranges::find(running_, sequence, &std::unique_ptr<Sequence>::get);
-      Release(std::move(owner));
+  cost_.Learn(batch_->n_tokens, std::chrono::steady_clock::now() - start);
+  bool ends = false;
+  for (RunningGeneration* generation : in_step_) {
+    const Status advanced = Advance(*generation);
+    if (advanced && !generation->is_done()) continue;
+    ends = true;
+    auto& owner = *std::ranges::find(running_, generation, &std::unique_ptr<RunningGeneration>::get);
+    // The room is free before the reader knows.
+    EndGeneration(*generation, /*keep=*/advanced.has_value());
+    if (advanced) {
+      generation->Finish();
+    } else {
+      generation->Fail(advanced.error());
     }
+    owner.reset();
   }
+  if (ends) std::erase(running_, nullptr);
+  // Tenants that were served less come first, and within a tenant those that were not in this step.
+  std::ranges::stable_partition(running_, [&](const auto& generation) {
+    return std::ranges::find(in_step_, generation.get()) == in_step_.end();
+  });
   in_step_.clear();
-  if (any_finished) std::erase(running_, nullptr);
-  // Whole chunks only: the fixed cost of a step would make a prompt of a few tokens look slow.
-  if (prefilled >= kChunkTokensMin) {
-    const double now = SecondsBetween(start, std::chrono::steady_clock::now()) / prefilled;
-    prefill_token_seconds_ = prefill_token_seconds_ == 0 ? now : 0.7 * prefill_token_seconds_ + 0.3 * now;
-  }
+  const bool one_tenant = std::ranges::all_of(
+      running_, [&](const auto& one) { return one->request.tenant == running_.front()->request.tenant; });
+  if (one_tenant) return;
+  const std::lock_guard lock(queue_mutex_);
+  std::ranges::stable_sort(running_, {}, [&](const auto& one) { return queue_.ServedOf(one->request.tenant); });
 }
 
 void DecodeLoop::FailStep(int code) {
-  // 2: ShouldAbort said so; the cancelled are dropped next, and Run ends when stopping.
-  if (code != 2) {
-    Log(LogLevel::kError, "a decode step failed", {{"code", std::to_string(code)}});
-    const Error failed{Code::kInternal, "DECODE_FAILED",
-                       fmt::format("the model could not be computed (code {})", code)};
-    for (Sequence* sequence : in_step_) {
-      sequence->stream->Fail(failed);
-      Release(std::move(*std::ranges::find(running_, sequence, &std::unique_ptr<Sequence>::get)));
+  step_prompt_ = step_decode_ = 0;
+  // 2: ShouldAbort said so; the cancelled are dropped next, and Run ends when stopping. A part of the step may be in
+  // the cache, so it is not kept.
+  if (code != 2) Log(LogLevel::kError, "a decode step failed", {{"code", std::to_string(code)}});
+  const Error failed{Code::kInternal, "DECODE_FAILED", fmt::format("the model could not be computed (code {})", code)};
+  if (code == 2 && stop_.load()) return in_step_.clear();
+  for (RunningGeneration* generation : in_step_) {
+    if (code == 2) {
+      generation->request.usage->Finish(UsageOutcome::kCancelled);
+    } else {
+      generation->Fail(failed);
     }
-    std::erase(running_, nullptr);
+    EndGeneration(*generation, /*keep=*/false);
+    std::ranges::find(running_, generation, &std::unique_ptr<RunningGeneration>::get)->reset();
   }
+  std::erase(running_, nullptr);
   in_step_.clear();
 }
 
-bool DecodeLoop::Advance(Sequence& sequence) {
-  float* logits = llama_get_logits_ith(context_.get(), sequence.output_index);
-  const bool is_first = sequence.sampled == 0;
-  if (is_first) {
-    sequence.prefilled_at = std::chrono::steady_clock::now();
-    prompt_tokens_total_.fetch_add(static_cast<std::int64_t>(sequence.prompt.size()), std::memory_order_relaxed);
-  }
-  const std::int32_t token = sequence.sampler.Next({logits, static_cast<std::size_t>(vocabulary_size_)});
-  ++sequence.sampled;
-  TextDelta delta;
-  if (vocabulary_.EndsGeneration(token)) {
-    FinishSequence(sequence, FinishReason::kStop, std::move(delta));
-    return true;
-  }
-  ++sequence.completion;
-  sequence.next_token = token;
-  piece_.clear();
-  vocabulary_.AppendPiece(token, is_first && vocabulary_.BeginsWithMadeUpSpace(sequence.prompt.back()), piece_);
-  if (sequence.assembler.Add(piece_, delta)) {
-    FinishSequence(sequence, FinishReason::kStop, std::move(delta));
-    return true;
-  }
-  if (sequence.completion >= sequence.max_completion_tokens) {
-    FinishSequence(sequence, FinishReason::kLength, std::move(delta));
-    return true;
-  }
-  if (!delta.text.empty()) {
-    sequence.delivered += delta.token_count;
-    completion_tokens_total_.fetch_add(delta.token_count, std::memory_order_relaxed);
-    sequence.stream->Push(std::move(delta));
-  }
-  return false;
+void DecodeLoop::EndGeneration(RunningGeneration& generation, bool keep) {
+  kv_->Release(generation, keep);
+  active_.fetch_sub(generation.request.choices, std::memory_order_relaxed);
+  const std::lock_guard lock(queue_mutex_);
+  queue_.Done(generation.request.tenant);
 }
 
-void DecodeLoop::FinishSequence(Sequence& sequence, FinishReason reason, TextDelta last) {
-  sequence.assembler.Finish(last);
-  sequence.delivered += last.token_count;
-  completion_tokens_total_.fetch_add(last.token_count, std::memory_order_relaxed);
-  if (!last.text.empty()) sequence.stream->Push(std::move(last));
-  Finished finished;
-  finished.reason = reason;
-  finished.prompt_tokens = static_cast<std::int32_t>(sequence.prompt.size());
-  finished.completion_tokens = sequence.delivered;
-  finished.sampled_tokens = sequence.sampled;
-  finished.prefill_seconds = SecondsBetween(sequence.admitted_at, sequence.prefilled_at);
-  finished.decode_seconds = SecondsBetween(sequence.prefilled_at, std::chrono::steady_clock::now());
-  sequence.stream->Finish(finished);
+void DecodeLoop::CountFirstToken(RunningGeneration& generation) {
+  generation.prefilled_at = std::chrono::steady_clock::now();
+  totals_.prompt.fetch_add(static_cast<std::int64_t>(generation.request.prompt.size()), std::memory_order_relaxed);
+  totals_.cached.fetch_add(generation.cached, std::memory_order_relaxed);
+  const double seconds = SecondsBetween(generation.request.submitted_at, generation.prefilled_at);
+  const std::lock_guard lock(status_mutex_);
+  if (recent_first_tokens_.size() < kRecentFirstTokens) recent_first_tokens_.resize(kRecentFirstTokens);
+  recent_first_tokens_[static_cast<std::size_t>(status_.first_tokens_total) % kRecentFirstTokens] = seconds;
+  ++status_.first_tokens_total;
+  status_.first_token_seconds_total += seconds;
+  status_.first_token_seconds_recent_max = *std::ranges::max_element(recent_first_tokens_);
 }
 
-void DecodeLoop::Release(std::unique_ptr<Sequence> sequence) {
-  llama_memory_seq_rm(llama_get_memory(context_.get()), sequence->slot, -1, -1);
-  free_slots_.push_back(sequence->slot);
-  active_.fetch_sub(1, std::memory_order_relaxed);
+void DecodeLoop::CountTurn(SteadyTime wanted, SteadyTime began) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const std::lock_guard lock(status_mutex_);
+  ++status_.turns_total;
+  status_.wait_seconds_total += SecondsBetween(wanted, began);
+  status_.compute_seconds_total += SecondsBetween(began, now);
+  status_.kv_tokens_reserved = kv_->cells_reserved();
+  status_.kv_tokens_cached = kv_->cells_cached();
 }
 
 }  // namespace allod::inference

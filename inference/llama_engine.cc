@@ -6,125 +6,236 @@
 #include <limits>
 #include <utility>
 
-#include "inference/llama_chat.h"
 #include "inference/llama_decode_loop.h"
-#include "inference/llama_runtime.h"
-#include "inference/llama_vocabulary.h"
-#include "services/common/log.h"
+#include "inference/llama_embedder.h"
+#include "inference/llama_tool_calls.h"
+#include "inference/request_check.h"
 
 namespace allod::inference {
 namespace {
-
-constexpr std::size_t kStopsMax = 4;
-constexpr std::size_t kStopBytesMax = 256;
-constexpr std::chrono::milliseconds kRetryAfter{1000};
-
-Status CheckModel(const ModelFacts& facts) {
-  if (!facts.has_decoder || facts.has_encoder || facts.is_diffusion) {
-    return FailedPrecondition("MODEL_NOT_GENERATIVE",
-                              fmt::format("a {} model does not continue text token by token", facts.architecture));
-  }
-  if (facts.vocabulary == 0) return FailedPrecondition("MODEL_NOT_GENERATIVE", "the model has no tokeniser");
-  return {};
-}
 
 Status CheckOptions(const EngineOptions& options) {
   const auto check = [](const char* option, std::int32_t value, std::int32_t min, std::int32_t max) -> Status {
     if (value >= min && value <= max) return {};
     return InvalidArgument("INVALID_OPTION", fmt::format("{} is {}; it must be {} to {}", option, value, min, max));
   };
-  ALLOD_CHECK_OK(check("context_tokens", options.context_tokens, 0, 1 << 24));
+  constexpr std::int32_t kTokensMax = 1 << 24;
+  ALLOD_CHECK_OK(check("context_tokens", options.context_tokens, 0, kTokensMax));
   ALLOD_CHECK_OK(check("max_sequences", options.max_sequences, 1, 256));
+  ALLOD_CHECK_OK(check("kv_tokens", options.kv_tokens, 0, kTokensMax));
   ALLOD_CHECK_OK(check("threads", options.threads, 0, 512));
+  ALLOD_CHECK_OK(check("tenant_queue_max", options.tenant_queue_max, 0, 1 << 16));
+  ALLOD_CHECK_OK(check("tenant_sequences_max", options.tenant_sequences_max, 0, 256));
+  ALLOD_CHECK_OK(check("tenant_kv_tokens_max", options.tenant_kv_tokens_max, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("chunk_tokens_max", options.chunk_tokens_max, 1, 1 << 14));
   return check("queue_max", options.queue_max, 1, 1 << 16);
 }
 
-Status CheckRequest(const GenerationRequest& request) {
-  ALLOD_CHECK_OK(CheckSampling(request.sampling));
-  if (request.max_completion_tokens < 0) {
-    return InvalidArgument(
-        "INVALID_SAMPLING",
-        fmt::format("max_completion_tokens is {}; it must be 0 (no limit) or more", request.max_completion_tokens));
+// The options without zeros.
+Result<EngineOptions> Effective(EngineOptions options, const ModelFacts& facts) {
+  if (options.threads == 0) options.threads = SuitableThreads(facts);
+  if (facts.context_train > 0 && (options.context_tokens == 0 || options.context_tokens > facts.context_train)) {
+    options.context_tokens = facts.context_train;
   }
-  if (request.stop.size() > kStopsMax) {
-    return InvalidArgument("INVALID_SAMPLING",
-                           fmt::format("stop has {} strings; at most {} are accepted", request.stop.size(), kStopsMax));
+  if (options.kv_tokens == 0) {
+    const std::int64_t tokens = std::int64_t{options.context_tokens} * options.max_sequences;
+    if (tokens > std::numeric_limits<std::int32_t>::max()) {
+      return InvalidArgument("INVALID_OPTION", fmt::format("{} sequences of {} tokens are too many",
+                                                           options.max_sequences, options.context_tokens));
+    }
+    options.kv_tokens = static_cast<std::int32_t>(tokens);
   }
-  for (std::size_t i = 0; i < request.stop.size(); ++i) {
-    if (!request.stop[i].empty() && request.stop[i].size() <= kStopBytesMax) continue;
-    return InvalidArgument("INVALID_SAMPLING", fmt::format("stop[{}] has {} bytes; 1 to {} are accepted", i,
-                                                           request.stop[i].size(), kStopBytesMax));
-  }
-  return {};
+  const auto bounded = [](std::int32_t value, std::int32_t max) { return value == 0 ? max : std::min(value, max); };
+  options.context_tokens = std::min(options.context_tokens, options.kv_tokens);
+  options.tenant_queue_max = bounded(options.tenant_queue_max, options.queue_max);
+  options.tenant_sequences_max = bounded(options.tenant_sequences_max, options.max_sequences);
+  options.tenant_kv_tokens_max = bounded(options.tenant_kv_tokens_max, options.kv_tokens);
+  return options;
 }
 
 }  // namespace
 
-struct Engine::Impl {
-  Impl(llama_model& model, const EngineOptions& effective)
-      : options(effective), vocabulary(model), chat_template(model) {}
+Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<ToolCallReader> tool_calls)
+    : stream_(std::move(stream)), tool_calls_(std::move(tool_calls)) {}
 
-  Result<std::vector<std::int32_t>> Tokenize(const GenerationRequest& request) const {
-    if (const auto* text = std::get_if<std::string>(&request.prompt)) return vocabulary.TokenizeText(*text);
-    const auto& messages = std::get<std::vector<ChatMessage>>(request.prompt);
-    ALLOD_TRY(const auto parts, chat_template.Render(messages, vocabulary.control_text()));
-    return vocabulary.TokenizePrompt(parts);
+Generation::~Generation() { stream_->Cancel(); }
+
+Result<std::optional<Event>> Generation::Read(Result<std::optional<Event>> event) {
+  if (!tool_calls_ || !event || !*event) return event;
+  read_ = tool_calls_->Read(**std::move(event));
+  if (read_.empty()) return std::nullopt;
+  std::ranges::reverse(read_);
+  Event first = std::move(read_.back());
+  read_.pop_back();
+  return std::optional<Event>(std::move(first));
+}
+
+Result<std::optional<Event>> Generation::Next(std::chrono::milliseconds timeout) {
+  if (!read_.empty()) {
+    Event next = std::move(read_.back());
+    read_.pop_back();
+    return std::optional<Event>(std::move(next));
   }
+  return Read(stream_->Next(timeout));
+}
 
+Result<std::optional<Event>> Generation::Take() {
+  if (!read_.empty()) return Next(std::chrono::milliseconds(0));
+  while (true) {
+    auto event = stream_->Take();
+    const bool is_none = event && !*event;
+    auto read = Read(std::move(event));
+    // A piece of text may be no event yet.
+    if (is_none || !read || *read) return read;
+  }
+}
+
+void Generation::Arm(std::function<void()> listener, bool only_end) { stream_->Arm(std::move(listener), only_end); }
+
+void Generation::Cancel() { stream_->Cancel(); }
+
+std::chrono::microseconds Generation::pace() const { return stream_->bounds().pace; }
+
+struct Engine::Impl {
+  Impl(std::shared_ptr<const ModelAssets> model_assets, const EngineOptions& effective)
+      : assets(std::move(model_assets)), options(effective) {}
+
+  Result<std::unique_ptr<UsageSlot>> OpenUsage(const std::string& request_id, const std::string& tenant_uid,
+                                               const std::string& instance) {
+    UsageRecorder& recorder = options.usage != nullptr ? *options.usage : no_usage;
+    return recorder.Open(request_id, tenant_uid, instance);
+  }
+  // Prompt, constraint and what else comes of a request; without stream and usage.
+  Result<PendingGeneration> Prepare(const GenerationRequest& request,
+                                    std::unique_ptr<ToolCallReader>& tool_calls) const;
+  Status CheckLength(const GenerationRequest& request, const Member& member, PendingGeneration& pending) const;
+
+  const std::shared_ptr<const ModelAssets> assets;
   const EngineOptions options;
-  const Vocabulary vocabulary;
-  const ChatTemplate chat_template;
-  std::unique_ptr<DecodeLoop> loop;
+  NoUsageRecorder no_usage;
+  Members members;
+  std::unique_ptr<DecodeLoop> loop;  // one of the two
+  std::unique_ptr<Embedder> embedder;
 };
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Engine::~Engine() = default;
+Engine::~Engine() {
+  if (impl_->embedder) impl_->embedder->Stop();
+}
 
 Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, const EngineOptions& options) {
   ALLOD_CHECK_OK(CheckOptions(options));
-  const ModelFacts facts = FactsOf(model);
-  ALLOD_CHECK_OK(CheckModel(facts));
-  EngineOptions effective = options;
-  if (effective.threads == 0) effective.threads = SuitableThreads(facts);
-  if (facts.context_train > 0 && (effective.context_tokens == 0 || effective.context_tokens > facts.context_train)) {
-    effective.context_tokens = facts.context_train;
+  ALLOD_TRY(auto assets, ModelAssets::Create(model));
+  return Create(model, std::move(assets), options);
+}
+
+Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, std::shared_ptr<const ModelAssets> assets,
+                                               const EngineOptions& options) {
+  ALLOD_CHECK_OK(CheckOptions(options));
+  ALLOD_TRY(const EngineOptions effective, Effective(options, assets->facts()));
+  auto impl = std::make_unique<Impl>(std::move(assets), effective);
+  if (impl->assets->is_embedding()) {
+    ALLOD_TRY(impl->embedder, Embedder::Create(model, *impl->assets, effective));
+  } else {
+    ALLOD_TRY(impl->loop, DecodeLoop::Start(model, *impl->assets, effective));
   }
-  if (std::int64_t{effective.context_tokens} * effective.max_sequences > std::numeric_limits<std::int32_t>::max()) {
-    return InvalidArgument("INVALID_OPTION", fmt::format("{} sequences of {} tokens are too many",
-                                                         effective.max_sequences, effective.context_tokens));
-  }
-  auto impl = std::make_unique<Impl>(model, effective);
-  ALLOD_TRY(impl->loop, DecodeLoop::Start(model, impl->vocabulary, effective));
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& request) {
-  ALLOD_CHECK_OK(CheckRequest(request));
-  ALLOD_TRY(std::vector<std::int32_t> prompt, impl_->Tokenize(request));
-  if (prompt.empty()) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
-  const auto prompt_tokens = static_cast<std::int64_t>(prompt.size());
-  const std::int32_t context = impl_->options.context_tokens;
-  if (prompt_tokens >= context) {
+Status Engine::SetMembers(std::vector<Member> members) { return impl_->members.Set(std::move(members)); }
+
+Result<PendingGeneration> Engine::Impl::Prepare(const GenerationRequest& request,
+                                                std::unique_ptr<ToolCallReader>& tool_calls) const {
+  const Vocabulary& vocabulary = assets->vocabulary();
+  PendingGeneration pending;
+  pending.stop = request.stop;
+  GrammarPlan plan;
+  if (const auto* text = std::get_if<std::string>(&request.prompt)) {
+    ALLOD_TRY(pending.prompt, vocabulary.TokenizeText(*text));
+  } else {
+    ALLOD_TRY(RenderedChat chat, assets->chat_template().Render(std::get<ChatPrompt>(request.prompt), vocabulary));
+    ALLOD_TRY(pending.prompt, vocabulary.TokenizePrompt(chat.parts));
+    pending.stop.insert(pending.stop.end(), chat.stops.begin(), chat.stops.end());
+    pending.spoken_tokens = std::move(chat.spoken_tokens);
+    plan = std::move(chat.grammar);
+    if (chat.tool_calls) tool_calls = std::make_unique<ToolCallReader>(std::move(chat.tool_calls));
+  }
+  if (pending.prompt.empty()) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
+  if (plan.gbnf.empty()) {
+    plan = {};
+    ALLOD_TRY(plan.gbnf, GrammarOf(request.constraint));
+  }
+  if (!plan.gbnf.empty()) {
+    ALLOD_TRY(auto constraint, Constraint::Compile(vocabulary.llama(), plan));
+    for (std::int32_t i = 1; i < request.choices; ++i) {
+      ALLOD_TRY(auto copy, constraint->Copy());
+      pending.constraints.push_back(std::move(copy));
+    }
+    pending.constraints.push_back(std::move(constraint));
+  }
+  pending.choices = request.choices;
+  pending.sampling = request.sampling;
+  pending.logprobs = request.logprobs;
+  pending.top_logprobs = request.top_logprobs;
+  return pending;
+}
+
+Status Engine::Impl::CheckLength(const GenerationRequest& request, const Member& member,
+                                 PendingGeneration& pending) const {
+  const std::int32_t context =
+      member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
+  const auto prompt = static_cast<std::int64_t>(pending.prompt.size());
+  const std::int64_t cells = options.tenant_kv_tokens_max;
+  if (prompt >= context || prompt + pending.choices > cells) {
     return InvalidArgument(
         "CONTEXT_LENGTH_EXCEEDED",
         fmt::format("the prompt has {} tokens; the context of {} tokens leaves room for at most {}, because the "
                     "answer needs one. Shorten the prompt",
-                    prompt_tokens, context, context - 1));
+                    prompt, context, std::min<std::int64_t>(context - 1, cells - pending.choices)));
   }
-  const std::int32_t room = context - static_cast<std::int32_t>(prompt_tokens);
+  const auto room = static_cast<std::int32_t>(std::min(context - prompt, (cells - prompt) / pending.choices));
   const std::int32_t wanted = request.max_completion_tokens;
-  auto stream = std::make_shared<TokenStream>(impl_->options.stream, impl_->loop->wakeup());
-  auto generation = std::make_unique<Generation>(stream);
-  if (!impl_->loop->Enqueue({std::move(stream), std::move(prompt), wanted == 0 ? room : std::min(wanted, room),
-                             request.sampling, request.stop})) {
-    Error full{Code::kResourceExhausted, "QUEUE_FULL",
-               fmt::format("{} requests wait already; try again later", impl_->options.queue_max)};
-    full.retry_after = kRetryAfter;
-    return std::unexpected(std::move(full));
+  pending.max_completion_tokens = wanted == 0 ? room : std::min(wanted, room);
+  return {};
+}
+
+Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& request) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!impl_->loop) {
+    return FailedPrecondition("MODEL_NOT_GENERATIVE",
+                              fmt::format("a {} model that makes embeddings does not answer; ask for embeddings",
+                                          impl_->assets->facts().architecture));
   }
+  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
+  const std::int32_t sequences = impl_->options.tenant_sequences_max;
+  const std::int32_t choices_max = member.max_concurrency > 0 ? std::min(member.max_concurrency, sequences) : sequences;
+  ALLOD_CHECK_OK(CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
+  std::unique_ptr<ToolCallReader> tool_calls;
+  ALLOD_TRY(PendingGeneration pending, impl_->Prepare(request, tool_calls));
+  ALLOD_CHECK_OK(impl_->CheckLength(request, member, pending));
+  pending.tenant = request.tenant_uid;
+  pending.instance = request.instance;
+  pending.weight = member.weight;
+  pending.instance_sequences_max = member.max_concurrency;
+  pending.submitted_at = now;
+  ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
+  pending.stream = std::make_shared<TokenStream>(impl_->options.stream, impl_->loop->wakeup());
+  auto generation = std::make_unique<Generation>(pending.stream, std::move(tool_calls));
+  ALLOD_CHECK_OK(impl_->loop->Enqueue(std::move(pending)));
   return generation;
 }
 
-EngineStatus Engine::status() const { return impl_->loop->status(); }
+Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled) {
+  if (!impl_->embedder) {
+    return FailedPrecondition("MODEL_NOT_EMBEDDING",
+                              fmt::format("this {} model was not made for embeddings: it names no way of pooling",
+                                          impl_->assets->facts().architecture));
+  }
+  ALLOD_CHECK_OK(impl_->members.Find(request.instance, request.tenant_uid));
+  ALLOD_TRY(const auto usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
+  return impl_->embedder->Embed(request, *usage, is_cancelled);
+}
+
+EngineStatus Engine::status() const { return impl_->loop ? impl_->loop->status() : impl_->embedder->status(); }
 
 }  // namespace allod::inference

@@ -1,111 +1,7 @@
-#include "inference/llama_engine.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include <chrono>
-#include <string>
-#include <thread>
-#include <vector>
-
-#include "inference/llama_runtime.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/tiny_gguf.h"
+#include "inference/llama_engine_fixture.h"
 
 namespace allod::inference {
 namespace {
-
-using namespace std::chrono_literals;
-using ::testing::HasSubstr;
-
-constexpr auto kPatience = 20s;
-
-struct Answer {
-  std::string text;
-  std::int32_t delta_tokens = 0;
-  std::int32_t started_prompt_tokens = -1;
-  Finished finished;
-  int deltas = 0;
-};
-
-// Reads to the end.
-Result<Answer> ReadAll(Generation& generation) {
-  Answer answer;
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < deadline) {
-    ALLOD_TRY(auto event, generation.Next(100ms));
-    if (!event) continue;
-    if (const auto* started = std::get_if<Started>(&*event)) answer.started_prompt_tokens = started->prompt_tokens;
-    if (const auto* delta = std::get_if<TextDelta>(&*event)) {
-      answer.text += delta->text;
-      answer.delta_tokens += delta->token_count;
-      ++answer.deltas;
-    }
-    if (const auto* finished = std::get_if<Finished>(&*event)) {
-      answer.finished = *finished;
-      return answer;
-    }
-  }
-  return Internal("the generation did not end");
-}
-
-GenerationRequest Greedy(std::string prompt, std::int32_t tokens) {
-  GenerationRequest request;
-  request.prompt = std::move(prompt);
-  request.max_completion_tokens = tokens;
-  request.sampling.temperature = 0;
-  return request;
-}
-
-class EngineTest : public ::testing::Test {
- protected:
-  void Start(const EngineOptions& options = {}, const test::TinyModelOptions& model_options = {}) {
-    engine_.reset();
-    test::WriteTinyGguf(directory_ / "tiny.gguf", model_options);
-    auto model = LoadModel(directory_ / "tiny.gguf");
-    ASSERT_TRUE(model) << model.error().message;
-    model_ = *std::move(model);
-    auto engine = Engine::Create(*model_, options);
-    ASSERT_TRUE(engine) << engine.error().message;
-    engine_ = *std::move(engine);
-  }
-
-  Answer Ask(const GenerationRequest& request) {
-    auto generation = engine_->Submit(request);
-    if (!generation) {
-      ADD_FAILURE() << generation.error().message;
-      return {};
-    }
-    auto answer = ReadAll(**generation);
-    if (!answer) {
-      ADD_FAILURE() << answer.error().message;
-      return {};
-    }
-    return *std::move(answer);
-  }
-
-  Error Refusal(const GenerationRequest& request) {
-    auto generation = engine_->Submit(request);
-    if (!generation) return generation.error();
-    ADD_FAILURE() << "was accepted";
-    return {};
-  }
-
-  // Waits until `done`, for at most kPatience.
-  template <typename Fn>
-  static bool Eventually(Fn done) {
-    const auto deadline = std::chrono::steady_clock::now() + kPatience;
-    while (std::chrono::steady_clock::now() < deadline) {
-      if (done()) return true;
-      std::this_thread::yield();
-    }
-    return false;
-  }
-
-  TempDir directory_;
-  LlamaModelPtr model_;
-  std::unique_ptr<Engine> engine_;
-};
 
 TEST_F(EngineTest, StopsAtMaxTokensAndCountsAddUp) {
   Start();
@@ -142,7 +38,7 @@ TEST_F(EngineTest, ConcurrentRequestsGetTheSameAnswersAsAlone) {
 }
 
 TEST_F(EngineTest, LongPromptInChunksGivesTheSameAnswerWhileOthersRun) {
-  Start({.max_sequences = 3, .prefill_step = 1ms});
+  Start({.max_sequences = 3, .chunk_tokens_max = 16});
   const GenerationRequest request = Greedy(std::string(400, 'k'), 30);
   const std::string alone = Ask(request).text;
   auto other = *engine_->Submit(Greedy("na", 200));
@@ -268,11 +164,11 @@ TEST_F(EngineTest, SeedRepeatsAnAnswerAndAnotherChangesIt) {
 TEST_F(EngineTest, ChatIsRenderedWithTheModelsTemplate) {
   Start();
   GenerationRequest chat = Greedy("", 10);
-  chat.prompt = std::vector<ChatMessage>{{"system", "a"}, {"user", "habari"}};
+  chat.prompt = ChatPrompt{.messages = {{"system", "a"}, {"user", "habari"}}};
   // <s> <|system|> _ a </s> <|user|> _ habari(6: "_" h a b a r i minus merges) </s> <|assistant|>
   const Answer answer = Ask(chat);
   EXPECT_EQ(answer.finished.completion_tokens, 10);
-  chat.prompt = std::vector<ChatMessage>{{"user", "habari"}};
+  chat.prompt = ChatPrompt{.messages = {{"user", "habari"}}};
   EXPECT_LT(Ask(chat).finished.prompt_tokens, answer.finished.prompt_tokens);
 }
 
@@ -280,7 +176,7 @@ TEST_F(EngineTest, UsersCannotWriteControlTokens) {
   Start();
   const auto prompt_tokens = [&](const std::string& content) {
     GenerationRequest request = Greedy("", 1);
-    request.prompt = std::vector<ChatMessage>{{"user", content}};
+    request.prompt = ChatPrompt{.messages = {{"user", content}}};
     return Ask(request).finished.prompt_tokens;
   };
   // As a control token it would be one token; as text it is at least one for each letter.
@@ -292,7 +188,7 @@ TEST_F(EngineTest, UsersCannotWriteControlTokens) {
 TEST_F(EngineTest, TemplateThatRaisesIsTheCallersError) {
   Start({}, {.chat_template = "{{ raise_exception('only one message please') }}"});
   GenerationRequest request = Greedy("", 1);
-  request.prompt = std::vector<ChatMessage>{{"user", "a"}};
+  request.prompt = ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Refusal(request).reason, "TEMPLATE_FAILED");
   EXPECT_THAT(Refusal(request).message, HasSubstr("only one message please"));
 }
@@ -300,7 +196,7 @@ TEST_F(EngineTest, TemplateThatRaisesIsTheCallersError) {
 TEST_F(EngineTest, TemplateThatDoesNotParseLeavesTextCompletion) {
   Start({}, {.chat_template = "{% for m in %}"});
   GenerationRequest request = Greedy("", 1);
-  request.prompt = std::vector<ChatMessage>{{"user", "a"}};
+  request.prompt = ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Refusal(request).reason, "TEMPLATE_FAILED");
   EXPECT_EQ(Ask(Greedy("a", 2)).finished.completion_tokens, 2);
 }
@@ -308,7 +204,7 @@ TEST_F(EngineTest, TemplateThatDoesNotParseLeavesTextCompletion) {
 TEST_F(EngineTest, ModelWithoutTemplateSpeaksChatMl) {
   Start({}, {.chat_template = ""});
   GenerationRequest request = Greedy("", 3);
-  request.prompt = std::vector<ChatMessage>{{"user", "a"}};
+  request.prompt = ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Ask(request).finished.completion_tokens, 3);
 }
 
@@ -325,8 +221,8 @@ TEST_F(EngineTest, BadRequestsAreRefusedByField) {
   EXPECT_THAT(message([](auto& r) { r.max_completion_tokens = -1; }), HasSubstr("max_completion_tokens"));
   EXPECT_THAT(message([](auto& r) { r.stop = {"a", "b", "c", "d", "e"}; }), HasSubstr("at most 4"));
   EXPECT_THAT(message([](auto& r) { r.stop = {""}; }), HasSubstr("stop[0]"));
-  EXPECT_THAT(message([](auto& r) { r.prompt = std::vector<ChatMessage>{}; }), HasSubstr("messages"));
-  EXPECT_THAT(message([](auto& r) { r.prompt = std::vector<ChatMessage>{{"root", "a"}}; }), HasSubstr("role"));
+  EXPECT_THAT(message([](auto& r) { r.prompt = ChatPrompt{}; }), HasSubstr("messages"));
+  EXPECT_THAT(message([](auto& r) { r.prompt = ChatPrompt{.messages = {{"root", "a"}}}; }), HasSubstr("role"));
 }
 
 TEST_F(EngineTest, StoppingTheEngineEndsGenerationsWithUnavailable) {

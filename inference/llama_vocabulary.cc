@@ -71,16 +71,26 @@ Result<std::vector<std::int32_t>> Vocabulary::TokenizePrompt(std::span<const Pro
   return tokens;
 }
 
-void Vocabulary::AppendPiece(std::int32_t token, bool strip_space, std::string& out) const {
+Result<std::vector<std::int32_t>> Vocabulary::TokenizeMarkup(const std::string& text) const {
+  return Tokenize(text, /*add_special=*/false, /*parse_special=*/true);
+}
+
+std::optional<std::int32_t> Vocabulary::SingleToken(const std::string& text) const {
+  const auto tokens = TokenizeMarkup(text);
+  if (!tokens || tokens->size() != 1) return std::nullopt;
+  return tokens->front();
+}
+
+void Vocabulary::AppendPiece(std::int32_t token, bool strip_space, std::string& out, bool spoken) const {
   char piece[256];
   const std::int32_t strip = strip_space ? 1 : 0;
-  const std::int32_t bytes = llama_token_to_piece(vocab_, token, piece, sizeof(piece), strip, /*special=*/false);
+  const std::int32_t bytes = llama_token_to_piece(vocab_, token, piece, sizeof(piece), strip, spoken);
   if (bytes >= 0) {
     out.append(piece, static_cast<std::size_t>(bytes));
     return;
   }
   std::string longer(static_cast<std::size_t>(-bytes), '\0');
-  llama_token_to_piece(vocab_, token, longer.data(), -bytes, strip, /*special=*/false);
+  llama_token_to_piece(vocab_, token, longer.data(), -bytes, strip, spoken);
   out += longer;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,13 +27,20 @@ class Vocabulary {
   // A rendered chat prompt: control tokens count, but not in the parts that are plain.
   Result<std::vector<std::int32_t>> TokenizePrompt(std::span<const PromptPart> parts) const;
 
-  // Appends the text of `token` to `out`. Control tokens have none. `strip_space` leaves out one leading space.
-  void AppendPiece(std::int32_t token, bool strip_space, std::string& out) const;
+  // What a template wrote, control tokens and all, nothing added.
+  Result<std::vector<std::int32_t>> TokenizeMarkup(const std::string& text) const;
+  // The token that alone makes up this text, control tokens included.
+  std::optional<std::int32_t> SingleToken(const std::string& text) const;
+
+  // Appends the text of `token` to `out`. Control tokens have none, unless `spoken`. `strip_space` leaves out one
+  // leading space.
+  void AppendPiece(std::int32_t token, bool strip_space, std::string& out, bool spoken = false) const;
   bool EndsGeneration(std::int32_t token) const;
   // Whether an answer after `last` begins with a space that the tokeniser made up: SentencePiece models were trained on
   // text with a space put before it wherever it follows a control token, so it is no part of what the model has to say.
   bool BeginsWithMadeUpSpace(std::int32_t last) const;
   const ControlText& control_text() const { return control_text_; }
+  const llama_vocab& llama() const { return *vocab_; }
 
  private:
   Result<std::vector<std::int32_t>> Tokenize(const std::string& text, bool add_special, bool parse_special) const;

@@ -8,6 +8,8 @@
 namespace allod::inference {
 namespace {
 
+constexpr std::size_t kBiasesMax = 300;
+
 Status CheckRange(const char* field, float value, float min, float max) {
   if (value >= min && value <= max) return {};  // false for NaN
   return InvalidArgument("INVALID_SAMPLING",
@@ -36,7 +38,7 @@ std::int32_t ArgMax(std::span<const float> logits) {
 
 }  // namespace
 
-Status CheckSampling(const SamplingOptions& options) {
+Status CheckSampling(const SamplingOptions& options, std::int32_t vocabulary) {
   ALLOD_CHECK_OK(CheckRange("temperature", options.temperature, 0, 2));
   ALLOD_CHECK_OK(CheckRange("top_p", options.top_p, 0, 1));
   ALLOD_CHECK_OK(CheckRange("min_p", options.min_p, 0, 1));
@@ -45,6 +47,18 @@ Status CheckSampling(const SamplingOptions& options) {
   if (options.top_k < 0) {
     return InvalidArgument("INVALID_SAMPLING",
                            fmt::format("sampling.top_k is {}; it must be 0 (off) or more", options.top_k));
+  }
+  if (options.logit_bias.size() > kBiasesMax) {
+    return InvalidArgument("INVALID_SAMPLING", fmt::format("sampling.logit_bias has {} tokens; at most {} are accepted",
+                                                           options.logit_bias.size(), kBiasesMax));
+  }
+  for (const auto& [token, bias] : options.logit_bias) {
+    if (token < 0 || token >= vocabulary) {
+      return InvalidArgument(
+          "INVALID_SAMPLING",
+          fmt::format("sampling.logit_bias names the token {}; the model's tokens are 0 to {}", token, vocabulary - 1));
+    }
+    ALLOD_CHECK_OK(CheckRange("logit_bias", bias, -100, 100));
   }
   return {};
 }
@@ -55,19 +69,24 @@ Sampler::Sampler(const SamplingOptions& options)
       random_(options.seed ? *options.seed : std::random_device{}()) {}
 
 std::int32_t Sampler::Next(std::span<float> logits) {
-  if (penalised_) Penalise(logits);
-  std::int32_t token = 0;
-  if (options_.temperature == 0 || options_.top_k == 1) {
-    token = ArgMax(logits);
-  } else {
-    CollectCandidates(logits);
-    token = candidates_.empty() ? 0 : Draw();
-  }
-  if (penalised_) ++generated_[token];
+  Prepare(logits);
+  const std::int32_t token = Pick(logits);
+  Accept(token);
   return token;
 }
 
-void Sampler::Penalise(std::span<float> logits) const {
+std::int32_t Sampler::Pick(std::span<const float> logits) {
+  if (options_.temperature == 0 || options_.top_k == 1) return ArgMax(logits);
+  CollectCandidates(logits);
+  return candidates_.empty() ? 0 : Draw();
+}
+
+void Sampler::Accept(std::int32_t token) {
+  if (penalised_) ++generated_[token];
+}
+
+void Sampler::Prepare(std::span<float> logits) const {
+  for (const auto& [token, bias] : options_.logit_bias) logits[static_cast<std::size_t>(token)] += bias;
   for (const auto& [token, count] : generated_) {
     logits[static_cast<std::size_t>(token)] -=
         options_.frequency_penalty * static_cast<float>(count) + options_.presence_penalty;

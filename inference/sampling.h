@@ -1,4 +1,4 @@
-// Choosing the next token from a row of logits: penalties, then top-k, temperature, top-p, min-p, and a draw.
+// Choosing the next token from a row of logits: bias and penalties, then top-k, temperature, top-p, min-p, and a draw.
 //
 // Pure C++ without llama.cpp, so that a seed gives the same tokens with every version of it. top-k comes first because
 // the steps after it then sort and exponentiate a few candidates and not the whole vocabulary: one pass over the logits
@@ -10,6 +10,7 @@
 #include <random>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "services/common/result.h"
@@ -25,19 +26,28 @@ struct SamplingOptions {
   float frequency_penalty = 0.0F;
   float presence_penalty = 0.0F;
   std::optional<std::uint32_t> seed;  // unset: a random one
+  // Added to the logits of these tokens; at most 300, each of -100 to 100.
+  std::vector<std::pair<std::int32_t, float>> logit_bias;
 };
 
-// INVALID_ARGUMENT / INVALID_SAMPLING names the field, its value and the range.
-Status CheckSampling(const SamplingOptions& options);
+// INVALID_ARGUMENT / INVALID_SAMPLING names the field, its value and the range. `vocabulary`: number of tokens.
+Status CheckSampling(const SamplingOptions& options, std::int32_t vocabulary);
 
 class Sampler {
  public:
   // `options` must have passed CheckSampling.
   explicit Sampler(const SamplingOptions& options);
 
-  // Applies the penalties to `logits` in place and returns the index of the chosen one. Never fails: NaN counts as
-  // impossible, and if nothing is possible the first token is chosen. `logits` must not be empty.
+  // Prepare, Pick and Accept in one.
   std::int32_t Next(std::span<float> logits);
+
+  // Adds bias and penalties to `logits`, in place. Once for each row.
+  void Prepare(std::span<float> logits) const;
+  // The index of the chosen logit. Never fails: NaN counts as impossible, and if nothing is possible the first token is
+  // chosen. `logits` must not be empty. May be called again, after some were made impossible.
+  std::int32_t Pick(std::span<const float> logits);
+  // `token` becomes part of the answer.
+  void Accept(std::int32_t token);
 
  private:
   struct Candidate {
@@ -45,7 +55,6 @@ class Sampler {
     std::int32_t token;
   };
 
-  void Penalise(std::span<float> logits) const;
   void CollectCandidates(std::span<const float> logits);
   std::int32_t Draw();
 

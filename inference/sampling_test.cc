@@ -108,13 +108,13 @@ TEST(Sampler, ASeedRepeatsItsDraws) {
 }
 
 TEST(CheckSampling, RefusesWhatIsOutOfRange) {
-  EXPECT_TRUE(CheckSampling({}));
+  EXPECT_TRUE(CheckSampling({}, 100));
   for (const SamplingOptions& options :
        {SamplingOptions{.temperature = 2.1F}, SamplingOptions{.temperature = NAN}, SamplingOptions{.top_p = -0.1F},
         SamplingOptions{.top_k = -1}, SamplingOptions{.min_p = 1.5F}, SamplingOptions{.frequency_penalty = 3},
         SamplingOptions{.presence_penalty = -3}}) {
-    ASSERT_FALSE(CheckSampling(options));
-    EXPECT_EQ(CheckSampling(options).error().reason, "INVALID_SAMPLING");
+    ASSERT_FALSE(CheckSampling(options, 100));
+    EXPECT_EQ(CheckSampling(options, 100).error().reason, "INVALID_SAMPLING");
   }
 }
 

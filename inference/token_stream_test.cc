@@ -10,6 +10,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
+Delta Text(std::string text, std::int32_t tokens) {
+  Delta delta;
+  delta.text = std::move(text);
+  delta.token_count = tokens;
+  return delta;
+}
+
 class TokenStreamTest : public ::testing::Test {
  protected:
   // The next event, which must be there and of type T.
@@ -28,38 +35,38 @@ class TokenStreamTest : public ::testing::Test {
 
 TEST_F(TokenStreamTest, MergesWhatTheReaderHasNotTaken) {
   stream_.Start({.prompt_tokens = 3});
-  stream_.Push({"a", 1});
-  stream_.Push({"b", 2});
+  stream_.Push(Text("a", 1));
+  stream_.Push(Text("b", 2));
   EXPECT_EQ(Take<Started>().prompt_tokens, 3);
-  const auto delta = Take<TextDelta>();
+  const auto delta = Take<Delta>();
   EXPECT_EQ(delta.text, "ab");
   EXPECT_EQ(delta.token_count, 3);
   EXPECT_FALSE(*stream_.Next(0ms));
 }
 
 TEST_F(TokenStreamTest, IsFullByTokensAndByBytesUntilRead) {
-  stream_.Push({"a", 3});
+  stream_.Push(Text("a", 3));
   EXPECT_FALSE(stream_.is_full());
-  stream_.Push({"b", 1});
+  stream_.Push(Text("b", 1));
   EXPECT_TRUE(stream_.is_full());
-  EXPECT_EQ(Take<TextDelta>().text, "ab");
+  EXPECT_EQ(Take<Delta>().text, "ab");
   EXPECT_FALSE(stream_.is_full());
   wakeup_->Wait();  // returns, because reading a full stream notifies
-  stream_.Push({std::string(16, 'x'), 1});
+  stream_.Push(Text(std::string(16, 'x'), 1));
   EXPECT_TRUE(stream_.is_full());
 }
 
 TEST_F(TokenStreamTest, DeliversTextBeforeTheEnd) {
-  stream_.Push({"last", 1});
+  stream_.Push(Text("last", 1));
   stream_.Finish({.completion_tokens = 1});
-  EXPECT_EQ(Take<TextDelta>().text, "last");
+  EXPECT_EQ(Take<Delta>().text, "last");
   EXPECT_EQ(Take<Finished>().completion_tokens, 1);
 }
 
 TEST_F(TokenStreamTest, FailureComesAfterTheText) {
-  stream_.Push({"some", 1});
+  stream_.Push(Text("some", 1));
   stream_.Fail({Code::kInternal, "DECODE_FAILED", "x"});
-  EXPECT_EQ(Take<TextDelta>().text, "some");
+  EXPECT_EQ(Take<Delta>().text, "some");
   EXPECT_EQ(stream_.Next(0ms).error().reason, "DECODE_FAILED");
 }
 
@@ -74,7 +81,7 @@ TEST_F(TokenStreamTest, ReaderGetsEverythingFromAnotherThread) {
   std::thread writer([&] {
     for (int i = 0; i < kTokens; ++i) {
       while (stream_.is_full()) wakeup_->Wait();
-      stream_.Push({"x", 1});
+      stream_.Push(Text("x", 1));
     }
     stream_.Finish({.completion_tokens = kTokens});
   });
@@ -83,7 +90,7 @@ TEST_F(TokenStreamTest, ReaderGetsEverythingFromAnotherThread) {
     const Result<std::optional<Event>> event = stream_.Next(1000ms);
     ASSERT_TRUE(event && event->has_value());
     finished = std::holds_alternative<Finished>(**event);
-    if (const auto* delta = std::get_if<TextDelta>(&**event)) {
+    if (const auto* delta = std::get_if<Delta>(&**event)) {
       tokens += delta->token_count;
       EXPECT_LE(delta->token_count, 4);
     }

@@ -1,0 +1,14 @@
+// Runs a function on a thread of its own with a large stack: for recursive work on foreign input, whose depth a budget
+// bounds only roughly. The stack's pages are taken as they are touched.
+#pragma once
+
+#include <functional>
+
+#include "services/common/result.h"
+
+namespace allod::inference {
+
+// Waits for the end. `work` must not throw. RESOURCE_EXHAUSTED / NO_THREAD.
+Status RunOnDeepStack(const std::function<void()>& work);
+
+}  // namespace allod::inference

@@ -1,0 +1,240 @@
+// Many instances and tenants on one engine: whose it is, whose turn it is, and what is kept for whom.
+
+#include <atomic>
+#include <mutex>
+
+#include "inference/llama_engine_fixture.h"
+
+namespace allod::inference {
+namespace {
+
+GenerationRequest Of(const std::string& tenant, GenerationRequest request) {
+  request.tenant_uid = tenant;
+  request.instance = tenant + "/assistant";
+  return request;
+}
+
+// Counts turns and what they were used for; grants what it is told to.
+class FakeGate final : public TurnGate {
+ public:
+  Turn Begin() override {
+    ++begun;
+    return {std::chrono::microseconds(budget_us.load()), contended.load()};
+  }
+  void End(std::int32_t prompt_tokens, std::int32_t decode_tokens) override {
+    prompt += prompt_tokens;
+    decode += decode_tokens;
+    largest_prompt = std::max(largest_prompt.load(), prompt_tokens);
+    largest_decode = std::max(largest_decode.load(), decode_tokens);
+    ++ended;
+  }
+  void Rest() override { ++rests; }
+  void Interrupt() override { interrupted = true; }
+
+  std::atomic<int> begun = 0, ended = 0, rests = 0, prompt = 0, decode = 0;
+  std::atomic<std::int32_t> largest_prompt = 0, largest_decode = 0;
+  std::atomic<std::int64_t> budget_us = 50000;
+  std::atomic<bool> contended = false, interrupted = false;
+};
+
+// Keeps what was counted by request id.
+class FakeRecorder final : public UsageRecorder {
+ public:
+  struct Record {
+    std::int32_t computed = 0, cached = 0, sampled = 0;
+    std::vector<UsageOutcome> outcomes;
+  };
+
+  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view /*tenant_uid*/,
+                                          std::string_view /*instance*/) override {
+    struct Slot final : UsageSlot {
+      Slot(FakeRecorder& recorder, std::string request) : owner(recorder), id(std::move(request)) {}
+      void CountPrompt(std::int32_t computed, std::int32_t cached) override {
+        const std::lock_guard lock(owner.mutex_);
+        owner.records_[id].computed = computed;
+        owner.records_[id].cached = cached;
+      }
+      void CountSampled() override {
+        const std::lock_guard lock(owner.mutex_);
+        ++owner.records_[id].sampled;
+      }
+      void Finish(UsageOutcome outcome) override {
+        const std::lock_guard lock(owner.mutex_);
+        owner.records_[id].outcomes.push_back(outcome);
+      }
+      FakeRecorder& owner;
+      const std::string id;
+    };
+    if (request_id == "refused") return Fail(Code::kResourceExhausted, "USAGE_RING_FULL", "the ring is full");
+    return std::make_unique<Slot>(*this, std::string(request_id));
+  }
+  Record Of(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    return records_[id];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, Record> records_;
+};
+
+TEST_F(EngineTest, PromptThatBeginsAsAnEarlierOneReusesIt) {
+  Start();
+  const std::string common = "habari ya asubuhi na karibu sana";
+  const Answer first = Ask(Of("a", Greedy(common, 8)));
+  EXPECT_EQ(first.cached, 0);
+  const Answer again = Ask(Of("a", Greedy(common, 8)));
+  // All but the last token, whose logits are wanted.
+  EXPECT_EQ(again.cached, again.finished.prompt_tokens - 1);
+  EXPECT_EQ(again.finished.cached_prompt_tokens, again.cached);
+  EXPECT_EQ(again.text, first.text);
+  const std::string longer = common + first.text + " na kadhalika";
+  const Answer next = Ask(Of("a", Greedy(longer, 8)));
+  EXPECT_GT(next.cached, first.finished.prompt_tokens - 4);
+  EXPECT_EQ(engine_->status().cached_prompt_tokens_total, again.cached + next.cached);
+  // The same without a cache.
+  Start({.prefix_cache = false});
+  const Answer uncached = Ask(Of("a", Greedy(longer, 8)));
+  EXPECT_EQ(uncached.cached, 0);
+  EXPECT_EQ(uncached.text, next.text);
+}
+
+TEST_F(EngineTest, PrefixesAreNeverSharedBetweenTenants) {
+  Start();
+  const std::string secret = "habari ya asubuhi na karibu sana";
+  Ask(Of("a", Greedy(secret, 8)));
+  EXPECT_EQ(Ask(Of("b", Greedy(secret, 8))).cached, 0);
+  EXPECT_GT(Ask(Of("a", Greedy(secret, 8))).cached, 0);
+}
+
+TEST_F(EngineTest, KeptPrefixesMakeRoomForWhatRuns) {
+  Start({.context_tokens = 128, .max_sequences = 2, .kv_tokens = 160});
+  for (int i = 0; i < 12; ++i) {
+    const std::string prompt(static_cast<std::size_t>(60 + i), static_cast<char>('a' + i));
+    const Answer answer = Ask(Of("a", Greedy(prompt, 30)));
+    EXPECT_EQ(answer.finished.completion_tokens, 30);
+    const EngineStatus status = engine_->status();
+    EXPECT_LE(status.kv_tokens_reserved + status.kv_tokens_cached, 160);
+  }
+  EXPECT_TRUE(Eventually([&] { return engine_->status().kv_tokens_cached > 0; }));
+}
+
+TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
+  // Three would fit by number, but only one at a time by their tokens.
+  Start({.context_tokens = 128, .max_sequences = 3, .kv_tokens = 150});
+  std::vector<std::unique_ptr<Generation>> generations;
+  for (int i = 0; i < 6; ++i) {
+    generations.push_back(*engine_->Submit(Of("a", Greedy(std::string(40, static_cast<char>('a' + i)), 60))));
+  }
+  for (const auto& generation : generations) {
+    const auto answer = ReadAll(*generation);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->finished.completion_tokens, 60);
+  }
+}
+
+TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
+  Start({.max_sequences = 4, .tenant_queue_max = 3, .tenant_sequences_max = 2, .stream = {.tokens_max = 2}});
+  // Its readers do not read, so what runs stays.
+  std::vector<std::unique_ptr<Generation>> flood;
+  for (int i = 0; i < 5; ++i) {
+    flood.push_back(*engine_->Submit(Of("loud", Greedy(std::string(10, static_cast<char>('a' + i)), 0))));
+    ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == std::min(i + 1, 2); }));
+  }
+  EXPECT_EQ(engine_->status().queued_requests, 3);
+  EXPECT_EQ(Refusal(Of("loud", Greedy("b", 3))).reason, "QUEUE_FULL");
+  EXPECT_EQ(Ask(Of("quiet", Greedy("b", 3))).finished.completion_tokens, 3);
+}
+
+TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
+  Start();
+  ASSERT_TRUE(engine_->SetMembers({{"a/assistant", "a", 64, 1, 1}, {"b/assistant", "b", 0, 0, 1}}));
+  EXPECT_EQ(
+      Ask(Of("a", Greedy("abc", 0))).finished.prompt_tokens + Ask(Of("a", Greedy("abc", 0))).finished.completion_tokens,
+      64);
+  EXPECT_EQ(Refusal(Of("c", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
+  GenerationRequest stolen = Of("a", Greedy("b", 3));
+  stolen.tenant_uid = "b";
+  EXPECT_EQ(Refusal(stolen).reason, "WRONG_TENANT");
+  ASSERT_TRUE(engine_->SetMembers({{"b/assistant", "b", 0, 0, 1}}));
+  EXPECT_EQ(Refusal(Of("a", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
+  EXPECT_EQ(engine_->SetMembers({{"x", "b"}, {"x", "b"}}).error().reason, "INVALID_MEMBER");
+}
+
+TEST_F(EngineTest, ComputesOnlyInTurnsAndSaysWhatTheyWereUsedFor) {
+  FakeGate gate;
+  Start({.prefix_cache = false, .gate = &gate});
+  const Answer answer = Ask(Greedy("habari ya asubuhi", 24));
+  ASSERT_TRUE(Eventually([&] { return gate.rests > 0 && gate.begun == gate.ended; }));
+  EXPECT_EQ(gate.prompt, answer.finished.prompt_tokens);
+  EXPECT_EQ(gate.decode, 23);  // the first token comes with the prompt
+  EXPECT_EQ(engine_->status().turns_total, gate.ended);
+  engine_.reset();
+  EXPECT_TRUE(gate.interrupted);
+}
+
+TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
+  FakeGate gate;
+  Start({.max_sequences = 4, .prefix_cache = false, .gate = &gate});
+  Ask(Greedy("warm", 30));  // learns what a step costs
+  gate.contended = true;
+  gate.budget_us = 1;  // nothing fits but what always does
+  gate.largest_prompt = gate.largest_decode = 0;
+  std::vector<std::unique_ptr<Generation>> generations;
+  for (int i = 0; i < 4; ++i) {
+    generations.push_back(*engine_->Submit(Greedy(std::string(50, static_cast<char>('a' + i)), 20)));
+  }
+  for (const auto& generation : generations) {
+    const auto answer = ReadAll(*generation);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->finished.completion_tokens, 20);
+  }
+  EXPECT_EQ(gate.largest_decode, 1);
+  EXPECT_EQ(gate.largest_prompt, 1);
+}
+
+TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {
+  FakeRecorder recorder;
+  Start({.max_sequences = 2, .usage = &recorder, .stream = {.tokens_max = 4}});
+  const auto with_id = [](const char* id, GenerationRequest request) {
+    request.request_id = id;
+    return request;
+  };
+  const Answer answer = Ask(with_id("whole", Greedy("habari ya asubuhi", 24)));
+  EXPECT_EQ(recorder.Of("whole").computed, answer.finished.prompt_tokens);
+  EXPECT_EQ(recorder.Of("whole").sampled, 24);
+  EXPECT_EQ(recorder.Of("whole").outcomes, std::vector{UsageOutcome::kCompleted});
+  Ask(with_id("again", Greedy("habari ya asubuhi", 24)));
+  EXPECT_EQ(recorder.Of("again").computed, 1);
+  EXPECT_EQ(recorder.Of("again").cached, answer.finished.prompt_tokens - 1);
+
+  auto cancelled = *engine_->Submit(with_id("cancelled", Greedy("a", 0)));
+  ASSERT_TRUE(Eventually([&] { return recorder.Of("cancelled").sampled >= 4; }));
+  cancelled.reset();
+  ASSERT_TRUE(Eventually([&] { return !recorder.Of("cancelled").outcomes.empty(); }));
+  EXPECT_EQ(recorder.Of("cancelled").outcomes, std::vector{UsageOutcome::kCancelled});
+
+  auto stopped = *engine_->Submit(with_id("stopped", Greedy("a", 0)));
+  EXPECT_EQ(Refusal(with_id("refused", Greedy("a", 1))).reason, "USAGE_RING_FULL");
+  engine_.reset();
+  EXPECT_EQ(recorder.Of("stopped").outcomes, std::vector{UsageOutcome::kFailed});
+}
+
+TEST_F(EngineTest, StatusHasTheFiguresForMetrics) {
+  Start();
+  Ask(Greedy("habari", 10));
+  const EngineStatus status = engine_->status();
+  EXPECT_EQ(status.first_tokens_total, 1);
+  EXPECT_GT(status.first_token_seconds_total, 0);
+  EXPECT_EQ(status.first_token_seconds_recent_max, status.first_token_seconds_total);
+  EXPECT_EQ(status.sampled_tokens_total, 10);
+  EXPECT_GT(status.compute_seconds_total, 0);
+}
+
+TEST_F(EngineTest, GenerativeModelsMakeNoEmbeddings) {
+  Start();
+  EXPECT_EQ(engine_->Embed({.inputs = {"a"}}).error().reason, "MODEL_NOT_EMBEDDING");
+}
+
+}  // namespace
+}  // namespace allod::inference

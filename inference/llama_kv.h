@@ -1,0 +1,56 @@
+// The KV cache of a context: admits generations into it, keeps what they leave, and frees it. Internal to
+// inference/llama_decode_loop.cc; on the decode thread.
+//
+// The cache is unified: cells belong to any number of sequences, so sharing a prefix or a prompt between sequences is
+// bookkeeping and copies nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "inference/fair_queue.h"
+#include "inference/kv_room.h"
+#include "inference/llama_running.h"
+#include "inference/prefix_cache.h"
+
+struct llama_context;
+
+namespace allod::inference {
+
+class KvCache {
+ public:
+  using Verdict = FairQueue<PendingGeneration>::Verdict;
+
+  // `keeps_prefixes`: of finished generations. The context must outlive it.
+  KvCache(llama_context& context, const KvRoom::Limits& limits, bool keeps_prefixes);
+
+  // Whether a generation may start now. When it says kTake, room was made, and Admit must follow.
+  Verdict Decide(const PendingGeneration& pending);
+  std::unique_ptr<RunningGeneration> Admit(PendingGeneration pending, const Vocabulary& vocabulary,
+                                           TokenTotals& totals);
+  // The prompt is computed: the other choices get it too.
+  void ShareWithChoices(const RunningGeneration& generation);
+  // Frees what it holds. `keep`: what was computed may be reused.
+  void Release(RunningGeneration& generation, bool keep);
+
+  std::int32_t cells_reserved() const { return room_.reserved(); }
+  std::int32_t cells_cached() const { return cache_.tokens(); }
+  std::int32_t cells() const { return room_.limits().cells; }
+
+ private:
+  bool MakeRoom(const std::string& tenant, std::int32_t cells, std::int32_t slots);
+  bool Fits(const std::string& tenant, std::int32_t cells, std::int32_t slots) const;
+  void Evict(PrefixCache::Entry& entry);
+  bool Keep(RunningGeneration& generation);
+  void FreeSlot(std::int32_t slot);
+
+  llama_context& context_;
+  const bool keeps_prefixes_;
+  KvRoom room_;
+  PrefixCache cache_;
+  PrefixCache::Match match_;  // of the last Decide that said kTake; its entry is pinned
+};
+
+}  // namespace allod::inference

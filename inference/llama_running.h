@@ -1,0 +1,120 @@
+// A generation that runs: its prompt, and for each choice what was sampled and what of it was delivered. Internal to
+// inference/llama_decode_loop.cc; everything here is on the decode thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "inference/generation.h"
+#include "inference/llama_constraint.h"
+#include "inference/llama_vocabulary.h"
+#include "inference/prefix_cache.h"
+#include "inference/sampling.h"
+#include "inference/text_assembler.h"
+#include "inference/token_stream.h"
+#include "inference/usage_recorder.h"
+#include "services/common/result.h"
+
+namespace allod::inference {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// A request that was checked and waits for room.
+struct PendingGeneration {
+  std::shared_ptr<TokenStream> stream;
+  std::unique_ptr<UsageSlot> usage;
+  std::vector<std::int32_t> prompt;
+  std::int32_t max_completion_tokens = 0;
+  std::int32_t choices = 1;
+  SamplingOptions sampling;
+  std::vector<std::string> stop;
+  std::vector<std::unique_ptr<Constraint>> constraints;  // one for each choice, or none
+  std::vector<std::int32_t> spoken_tokens;
+  bool logprobs = false;
+  std::int32_t top_logprobs = 0;
+  std::string tenant;
+  double weight = 1;
+  std::string instance;
+  std::int32_t instance_sequences_max = 0;
+  SteadyTime submitted_at;
+
+  // Cells of the KV cache when it runs to its end.
+  std::int32_t tokens_max() const { return static_cast<std::int32_t>(prompt.size()) + choices * max_completion_tokens; }
+};
+
+// Counters of all generations, ahead of what readers were told.
+struct TokenTotals {
+  std::atomic<std::int64_t> prompt = 0;
+  std::atomic<std::int64_t> cached = 0;
+  std::atomic<std::int64_t> completion = 0;
+  std::atomic<std::int64_t> sampled = 0;
+};
+
+// Tokens are in the KV cache under the slots of the choices; the prompt is computed under the first one's.
+class RunningGeneration {
+ public:
+  struct Choice {
+    Choice(std::int32_t number, std::int32_t slot_number, const SamplingOptions& sampling,
+           const std::vector<std::string>& stop)
+        : index(number), slot(slot_number), sampler(sampling), assembler(stop) {}
+
+    const std::int32_t index;
+    std::int32_t slot;
+    Sampler sampler;
+    TextAssembler assembler;
+    std::unique_ptr<Constraint> constraint;  // null: everything is allowed
+    std::int32_t next_token = 0;             // sampled, not yet decoded
+    std::vector<std::int32_t> decoded;       // in the KV cache after the prompt
+    std::int32_t completion = 0;             // sampled tokens that are part of the answer
+    std::deque<TokenLogprobs> logprobs;      // of tokens not yet counted
+    std::int32_t output_index = -1;          // of its logits in this step's batch
+    bool is_done = false;
+  };
+
+  RunningGeneration(PendingGeneration pending, const Vocabulary& vocabulary, TokenTotals& totals,
+                    std::span<const std::int32_t> slots);
+
+  // Samples for one choice from its row of logits, which is changed, and delivers. May end the choice.
+  // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY.
+  Status Advance(Choice& choice, std::span<float> logits);
+  void Fail(const Error& error);
+  // After all choices are done.
+  void Finish();
+
+  bool is_prefilling() const { return prompt_in_cache < static_cast<std::int32_t>(request.prompt.size()); }
+  bool is_done() const;
+  std::int32_t live_choices() const;
+
+  PendingGeneration request;
+  std::vector<Choice> choices;
+  std::int32_t prompt_in_cache = 0;
+  std::int32_t cached = 0;               // of the prompt: taken from the prefix cache
+  PrefixCache::Entry* shared = nullptr;  // the entry whose cells it uses; pinned
+  std::int32_t reserved = 0;             // cells of its own
+  std::int32_t sampled = 0;
+  std::int32_t delivered = 0;
+  std::int32_t chunk = 0;  // tokens of the prompt in this step's batch
+  SteadyTime admitted_at;
+  SteadyTime prefilled_at;
+
+ private:
+  Result<std::optional<std::int32_t>> Draw(Choice& choice, std::span<float> logits);
+  void Deliver(Choice& choice, TextDelta text);
+  void EndChoice(Choice& choice, FinishReason reason, TextDelta last);
+  TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
+  std::string PieceOf(std::int32_t token, bool is_first) const;
+
+  const Vocabulary& vocabulary_;
+  TokenTotals& totals_;
+  FinishReason first_reason_ = FinishReason::kStop;
+  std::vector<float> raw_;  // logits before anything was applied, when logprobs are wanted
+};
+
+}  // namespace allod::inference

@@ -1,0 +1,45 @@
+#include "inference/members.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+namespace allod::inference {
+
+Status Members::Set(std::vector<Member> members) {
+  std::unordered_map<std::string, Member> table;
+  for (Member& member : members) {
+    const auto refuse = [&](const char* what) {
+      return InvalidArgument("INVALID_MEMBER", fmt::format("member '{}' {}", member.instance, what));
+    };
+    if (member.instance.empty()) return refuse("has no instance name");
+    if (member.context_tokens < 0 || member.max_concurrency < 0) return refuse("has a negative limit");
+    if (!std::isfinite(member.weight) || member.weight <= 0) return refuse("has a weight that is not above zero");
+    std::string name = member.instance;
+    if (table.contains(name)) return refuse("is named twice");
+    table.emplace(std::move(name), std::move(member));
+  }
+  const std::lock_guard lock(mutex_);
+  is_open_ = false;
+  members_ = std::move(table);
+  return {};
+}
+
+Result<Member> Members::Find(const std::string& instance, const std::string& tenant_uid) const {
+  const std::lock_guard lock(mutex_);
+  if (is_open_) return Member{instance, tenant_uid};
+  const auto found = members_.find(instance);
+  if (found == members_.end()) {
+    return Fail(
+        Code::kNotFound, "UNKNOWN_INSTANCE",
+        fmt::format("this worker does not answer for '{}'; it may have been moved: ask for its route again", instance));
+  }
+  if (found->second.tenant_uid != tenant_uid) {
+    return Fail(Code::kPermissionDenied, "WRONG_TENANT",
+                fmt::format("'{}' does not belong to the tenant that the request names", instance));
+  }
+  return found->second;
+}
+
+}  // namespace allod::inference

@@ -1,0 +1,131 @@
+// The pure parts of the engine's scheduling: the fair queue, the prefix cache, the cost of a step, the room in the
+// cache.
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "inference/fair_queue.h"
+#include "inference/plain_tool_calls.h"
+#include "inference/prefix_cache.h"
+#include "inference/step_cost.h"
+
+namespace allod::inference {
+namespace {
+
+using namespace std::chrono_literals;
+using Queue = FairQueue<std::string>;
+
+// Takes up to `count` items, charging each tenant `cost` for each of its own.
+std::vector<std::string> Take(Queue& queue, int count, double cost) {
+  std::vector<std::string> taken;
+  for (int i = 0; i < count; ++i) {
+    bool got = false;
+    queue.Offer([&](const std::string&) { return got ? Queue::Verdict::kStop : Queue::Verdict::kTake; },
+                [&](std::string item) {
+                  got = true;
+                  queue.Charge(item.substr(0, 1), cost);
+                  taken.push_back(std::move(item));
+                });
+  }
+  return taken;
+}
+
+TEST(FairQueue, ServesTenantsInTurnHoweverManyRequestsOneHas) {
+  Queue queue;
+  for (int i = 0; i < 4; ++i) queue.Push("a", 1, "a" + std::to_string(i));
+  queue.Push("b", 1, "b0");
+  queue.Push("b", 1, "b1");
+  EXPECT_EQ(Take(queue, 6, 10), (std::vector<std::string>{"a0", "b0", "a1", "b1", "a2", "a3"}));
+  EXPECT_EQ(queue.size(), 0);
+}
+
+TEST(FairQueue, WeightsAreShares) {
+  Queue queue;
+  for (int i = 0; i < 6; ++i) queue.Push("a", 2, "a");
+  for (int i = 0; i < 6; ++i) queue.Push("b", 1, "b");
+  const auto taken = Take(queue, 6, 10);
+  EXPECT_EQ(std::ranges::count(taken, "a"), 4);
+}
+
+TEST(FairQueue, IdlenessEarnsNoCredit) {
+  Queue queue;
+  for (int i = 0; i < 20; ++i) queue.Push("a", 1, "a");
+  Take(queue, 10, 10);
+  for (int i = 0; i < 20; ++i) queue.Push("late", 1, "l");
+  std::vector<std::string> taken;
+  const auto next = Take(queue, 2, 10);
+  EXPECT_EQ(std::ranges::count(next, "a"), 1);
+}
+
+TEST(FairQueue, TenantAtItsLimitDoesNotHoldUpTheOthers) {
+  Queue queue;
+  queue.Push("a", 1, "a");
+  queue.Push("b", 1, "b");
+  std::vector<std::string> taken;
+  queue.Offer([](const std::string& item) { return item == "a" ? Queue::Verdict::kSkipTenant : Queue::Verdict::kTake; },
+              [&](std::string item) { taken.push_back(std::move(item)); });
+  EXPECT_EQ(taken, std::vector<std::string>{"b"});
+  EXPECT_EQ(queue.WaitingOf("a"), 1);
+}
+
+TEST(PrefixCache, FindsTheLongestPrefixOfTheTenantOnly) {
+  PrefixCache cache;
+  cache.Add("a", {1, 2, 3, 4}, 0);
+  cache.Add("a", {1, 2, 9}, 1);
+  cache.Add("b", {1, 2, 3, 4, 5}, 2);
+  const std::vector<std::int32_t> prompt = {1, 2, 3, 4, 5};
+  EXPECT_EQ(cache.Find("a", prompt).tokens, 4);
+  EXPECT_EQ(cache.Find("a", prompt).entry->slot, 0);
+  EXPECT_EQ(cache.Find("b", prompt).tokens, 5);
+  EXPECT_EQ(cache.Find("c", prompt).entry, nullptr);
+}
+
+TEST(PrefixCache, EvictsTheOldestThatNobodyUses) {
+  PrefixCache cache;
+  PrefixCache::Entry& first = cache.Add("a", {1, 2, 3}, 0);
+  PrefixCache::Entry& second = cache.Add("a", {4, 5}, 1);
+  PrefixCache::Entry& third = cache.Add("b", {6}, 2);
+  first.pins = 1;
+  EXPECT_EQ(cache.Oldest(), &second);
+  cache.Touch(second);
+  EXPECT_EQ(cache.Oldest(), &third);
+  const std::string tenant = "a";
+  EXPECT_EQ(cache.Oldest(&tenant), &second);
+  cache.Remove(second);
+  EXPECT_EQ(cache.Oldest(&tenant), nullptr);
+  cache.Cut(first, 1);
+  EXPECT_EQ(cache.tokens(), 2);
+}
+
+TEST(StepCost, FitsTheBudgetByWhatItLearnt) {
+  StepCost cost;
+  for (int i = 0; i < 20; ++i) {
+    cost.Learn(1, 32ms);
+    cost.Learn(4, 47ms);
+    cost.Learn(8, 89ms);
+    cost.Learn(16, 138ms);
+  }
+  EXPECT_EQ(cost.RowsWithin(10ms, 512), 1);
+  EXPECT_EQ(cost.RowsWithin(50ms, 512), 4);
+  EXPECT_EQ(cost.RowsWithin(100ms, 512), 8);
+  EXPECT_EQ(cost.RowsWithin(140ms, 512), 16);
+  EXPECT_GE(cost.RowsWithin(1s, 512), 100);
+  EXPECT_EQ(cost.RowsWithin(1s, 32), 32);
+}
+
+TEST(PlainCall, IsReadAsItIsWritten) {
+  const std::string whole = R"({"name": "f", "arguments": {"a": "}\"{", "b": [1]}})";
+  for (std::size_t bytes = 0; bytes <= whole.size(); ++bytes) {
+    const PlainCall call = ReadPlainCall(std::string_view(whole).substr(0, bytes));
+    EXPECT_TRUE(call.may_be_one) << bytes;
+    EXPECT_EQ(call.name.value_or("f"), "f");
+  }
+  EXPECT_EQ(ReadPlainCall(whole).arguments, R"({"a": "}\"{", "b": [1]})");
+  EXPECT_FALSE(ReadPlainCall("Hello").may_be_one);
+  EXPECT_FALSE(ReadPlainCall(R"({"title": 1})").may_be_one);
+}
+
+}  // namespace
+}  // namespace allod::inference

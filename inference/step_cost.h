@@ -1,0 +1,26 @@
+// What a compute step costs, learnt from the steps that were made, so that a step can be made to fit a time budget.
+//
+// The cost of a row (one token of the batch) falls with their number, because the weights are read once for all of
+// them, and the processor's matrix code works in rows of four. So the seconds per row are kept as a moving average for
+// each power of two of rows; between these they are taken as constant, which errs on the long side. Pure; one thread.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+namespace allod::inference {
+
+class StepCost {
+ public:
+  void Learn(std::int32_t rows, std::chrono::duration<double> took);
+  // The most rows, up to `rows_max`, of a step that should take no longer than `budget`: a multiple of four, or less
+  // than four; at least 1. Before anything was learnt a small number.
+  std::int32_t RowsWithin(std::chrono::duration<double> budget, std::int32_t rows_max) const;
+
+ private:
+  static constexpr int kBuckets = 12;           // 1, 2, 3-4, 5-8, ... rows
+  std::array<double, kBuckets> row_seconds_{};  // 0: unknown
+};
+
+}  // namespace allod::inference

@@ -14,6 +14,7 @@ SamplingOptions FromProto(const v1::Sampling& sampling) {
   if (sampling.has_frequency_penalty()) options.frequency_penalty = sampling.frequency_penalty();
   if (sampling.has_presence_penalty()) options.presence_penalty = sampling.presence_penalty();
   if (sampling.has_seed()) options.seed = sampling.seed();
+  options.logit_bias.assign(sampling.logit_bias().begin(), sampling.logit_bias().end());
   return options;
 }
 
@@ -23,8 +24,15 @@ v1::FinishReason ToProto(FinishReason reason) {
       return v1::FINISH_REASON_STOP;
     case FinishReason::kLength:
       return v1::FINISH_REASON_LENGTH;
+    case FinishReason::kToolCalls:
+      return v1::FINISH_REASON_TOOL_CALLS;
   }
   std::unreachable();
+}
+
+void ToProto(TokenLogprob one, v1::TokenLogprob& out) {
+  out.set_token(std::move(one.token));
+  out.set_logprob(one.logprob);
 }
 
 struct EventToProto {
@@ -32,15 +40,35 @@ struct EventToProto {
 
   void operator()(const Started& started) const {
     response.mutable_started()->set_prompt_tokens(started.prompt_tokens);
+    response.mutable_started()->set_cached_prompt_tokens(started.cached_prompt_tokens);
   }
-  void operator()(TextDelta& delta) const {
-    response.mutable_delta()->set_text(std::move(delta.text));
-    response.mutable_delta()->set_token_count(delta.token_count);
+  void operator()(Delta& delta) const {
+    v1::GenerateResponse::Delta& out = *response.mutable_delta();
+    out.set_choice(delta.choice);
+    out.set_text(std::move(delta.text));
+    out.set_token_count(delta.token_count);
+    for (TokenLogprobs& one : delta.logprobs) {
+      v1::GenerateResponse::Delta::Logprob& logprob = *out.add_logprobs();
+      ToProto(std::move(one.chosen), *logprob.mutable_token());
+      for (TokenLogprob& top : one.top) ToProto(std::move(top), *logprob.add_top());
+    }
+    for (ToolCallPiece& piece : delta.tool_calls) {
+      v1::GenerateResponse::Delta::ToolCallPiece& call = *out.add_tool_calls();
+      call.set_index(piece.index);
+      call.set_id(std::move(piece.id));
+      call.set_name(std::move(piece.name));
+      call.set_arguments(std::move(piece.arguments));
+    }
+  }
+  void operator()(const ChoiceFinished& finished) const {
+    response.mutable_choice_finished()->set_choice(finished.choice);
+    response.mutable_choice_finished()->set_reason(ToProto(finished.reason));
   }
   void operator()(const Finished& finished) const {
     v1::GenerateResponse::Finished& out = *response.mutable_finished();
     out.set_reason(ToProto(finished.reason));
     out.set_prompt_tokens(finished.prompt_tokens);
+    out.set_cached_prompt_tokens(finished.cached_prompt_tokens);
     out.set_completion_tokens(finished.completion_tokens);
     out.set_sampled_tokens(finished.sampled_tokens);
     out.set_prefill_seconds(finished.prefill_seconds);
@@ -48,18 +76,57 @@ struct EventToProto {
   }
 };
 
+ToolChoice FromProto(v1::ToolChoice choice) {
+  switch (choice) {
+    case v1::TOOL_CHOICE_NONE:
+      return ToolChoice::kNone;
+    case v1::TOOL_CHOICE_REQUIRED:
+      return ToolChoice::kRequired;
+    default:
+      return ToolChoice::kAuto;
+  }
+}
+
+ChatPrompt FromProto(const v1::ChatPrompt& chat) {
+  ChatPrompt out;
+  for (const v1::ChatMessage& message : chat.messages()) {
+    ChatMessage& to = out.messages.emplace_back();
+    to.role = message.role();
+    to.content = message.content();
+    to.tool_call_id = message.tool_call_id();
+    for (const v1::ToolCall& call : message.tool_calls()) {
+      to.tool_calls.push_back({call.id(), call.name(), call.arguments()});
+    }
+  }
+  for (const v1::Tool& tool : chat.tools()) out.tools.push_back({tool.name(), tool.description(), tool.parameters()});
+  out.tool_choice = FromProto(chat.tool_choice());
+  out.parallel_tool_calls = chat.parallel_tool_calls();
+  return out;
+}
+
+OutputConstraint FromProto(const v1::OutputConstraint& constraint) {
+  switch (constraint.kind_case()) {
+    case v1::OutputConstraint::kJsonSchema:
+      return JsonSchemaConstraint{constraint.json_schema()};
+    case v1::OutputConstraint::kJsonObject:
+      if (constraint.json_object()) return JsonObjectConstraint{};
+      return NoConstraint{};
+    case v1::OutputConstraint::kGrammar:
+      return GrammarConstraint{constraint.grammar()};
+    case v1::OutputConstraint::KIND_NOT_SET:
+      return NoConstraint{};
+  }
+  std::unreachable();
+}
+
 }  // namespace
 
 Result<GenerationRequest> FromProto(const v1::GenerateRequest& request) {
   GenerationRequest out;
   switch (request.prompt_case()) {
-    case v1::GenerateRequest::kChat: {
-      auto& messages = out.prompt.emplace<std::vector<ChatMessage>>();
-      for (const v1::ChatMessage& message : request.chat().messages()) {
-        messages.push_back({message.role(), message.content()});
-      }
+    case v1::GenerateRequest::kChat:
+      out.prompt = FromProto(request.chat());
       break;
-    }
     case v1::GenerateRequest::kText:
       out.prompt = request.text();
       break;
@@ -69,7 +136,32 @@ Result<GenerationRequest> FromProto(const v1::GenerateRequest& request) {
   out.max_completion_tokens = request.max_completion_tokens();
   out.sampling = FromProto(request.sampling());
   out.stop.assign(request.stop().begin(), request.stop().end());
+  out.choices = request.choice_count() == 0 ? 1 : request.choice_count();
+  out.logprobs = request.logprobs();
+  out.top_logprobs = request.top_logprobs();
+  out.constraint = FromProto(request.constraint());
+  out.request_id = request.request_id();
+  out.tenant_uid = request.tenant_uid();
+  out.instance = request.instance();
   return out;
+}
+
+EmbeddingRequest FromProto(const v1::EmbedRequest& request) {
+  EmbeddingRequest out;
+  out.inputs.assign(request.inputs().begin(), request.inputs().end());
+  out.request_id = request.request_id();
+  out.tenant_uid = request.tenant_uid();
+  out.instance = request.instance();
+  return out;
+}
+
+v1::EmbedResponse ToProto(const Embeddings& embeddings) {
+  v1::EmbedResponse response;
+  for (const std::vector<float>& vector : embeddings.vectors) {
+    response.add_embeddings()->mutable_values()->Add(vector.begin(), vector.end());
+  }
+  response.set_prompt_tokens(embeddings.prompt_tokens);
+  return response;
 }
 
 v1::GenerateResponse ToProto(Event event) {

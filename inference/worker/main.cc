@@ -1,85 +1,54 @@
-// allod-worker: one process that answers for one instance. Exit status: 0 stopped by a signal; 2 usage; 3 the model is
-// missing, damaged or cannot be served (the last line on standard error is {"code","reason","message"}); 1 anything
-// else, with the same line.
+// allod-worker: the zygote of one model and, forked from it, its workers. Exit status: 0 its agent is gone; 2 usage; 3
+// the model is missing, damaged or cannot be served (the last line on standard error is {"code","reason","message"}); 1
+// anything else, with the same line.
 
-#include <unistd.h>
+#include <fcntl.h>
 
 #include <chrono>
-#include <csignal>
-#include <iostream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <variant>
 
-#include "inference/llama_engine.h"
+#include "inference/llama_assets.h"
+#include "inference/llama_gguf.h"
 #include "inference/llama_runtime.h"
-#include "inference/worker/model_file.h"
+#include "inference/worker/model_digest.h"
 #include "inference/worker/options.h"
-#include "inference/worker/process_limits.h"
-#include "inference/worker/worker_service.h"
+#include "inference/worker/serve.h"
+#include "inference/zygote/zygote.h"
 #include "services/common/log.h"
-#include "services/common/rpc/server.h"
-#include "services/common/service_main.h"
 
 namespace allod::inference::worker {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitModel = 3;
-constexpr std::chrono::milliseconds kDrain{1900};
-// Past the drain nothing is worth waiting for; a peer that is stopped may keep its connection open for ever.
-constexpr unsigned kHardStopSeconds = 3;
-constexpr std::int32_t kQueuedPerSequence = 8;
-
-int Exit(const Error& error, int status) {
-  const nlohmann::json line = {{"code", CodeName(error.code)}, {"reason", error.reason}, {"message", error.message}};
-  std::cerr << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
-  return status;
-}
-
-Result<LlamaModelPtr> OpenModel(const Options& options) {
-  if (!options.skip_digest) ALLOD_CHECK_OK(CheckDigest(options.model, options.sha256));
-  return LoadChecked(options.model);
-}
-
-Result<std::unique_ptr<Engine>> StartEngine(llama_model& model, const Options& options) {
-  EngineOptions engine_options;
-  engine_options.context_tokens = options.context_tokens;
-  engine_options.max_sequences = options.max_concurrency;
-  engine_options.threads = options.threads;
-  engine_options.queue_max = options.max_concurrency * kQueuedPerSequence;
-  return Engine::Create(model, engine_options);
+Result<CheckedModel> OpenModel(const Options& options) {
+  ALLOD_CHECK_OK(CheckDigest(kModelFd, options.sha256));
+  return LoadCheckedModel(kModelFd, {.private_weights = options.private_weights});
 }
 
 int Run(const Options& options) {
-  if (const Status limited = LimitProcess(options.die_with_parent); !limited) return Exit(limited.error(), kExitFailed);
-  std::signal(SIGPIPE, SIG_IGN);
-  StopSignal stop;
+  fcntl(kControlFd, F_SETFD, FD_CLOEXEC);
+  // While there is a file system: this loads the libraries of the processor's backend.
+  if (const Status ready = InitLlama(); !ready) return ExitWith(ready.error(), kExitFailed);
+  auto zygote = zygote::Zygote::Enter(zygote::Channel(OwnedFd(kControlFd)), {.strict = options.strict});
+  if (!zygote) return ExitWith(zygote.error(), kExitFailed);
+
+  const auto start = std::chrono::steady_clock::now();
   const auto model = OpenModel(options);
-  if (!model) return Exit(model.error(), kExitModel);
-  const auto engine = StartEngine(**model, options);
-  if (!engine) {
-    return Exit(engine.error(), engine.error().reason == "MODEL_NOT_GENERATIVE" ? kExitModel : kExitFailed);
+  if (!model) return ExitWith(model.error(), kExitModel);
+  const auto assets = ModelAssets::Create(*model->model);
+  if (!assets) return ExitWith(assets.error(), kExitModel);
+  close(kModelFd);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const ModelFacts& model_facts = (*assets)->facts();
+  // F16 keys and values of all layers and heads: models with fewer key heads need less.
+  const std::int64_t kv_bytes = std::int64_t{4} * model_facts.layers * model_facts.embedding;
+  if (const Status said = zygote->AnnounceResident({{"load_seconds", seconds}, {"kv_bytes_per_token_max", kv_bytes}});
+      !said) {
+    return 0;
   }
-  WorkerServiceImpl service(**engine, {options.instance, options.sha256, LayersInForce()});
-  ServerConfig server_config;
-  server_config.listen = options.listen;
-  // A thread for each generation that runs or waits, and some for status and health.
-  server_config.threads_max = options.max_concurrency * (1 + kQueuedPerSequence) + 16;
-  const auto server = Server::Start(server_config, {&service});
-  if (!server) return Exit(server.error(), kExitFailed);
-  const EngineStatus status = (*engine)->status();
-  Log(LogLevel::kInfo, "serving",
-      {{"instance", options.instance},
-       {"context_tokens", std::to_string(status.context_tokens)},
-       {"max_sequences", std::to_string(status.max_sequences)},
-       {"threads", options.threads == 0 ? "auto" : std::to_string(options.threads)}});
-  stop.Ready();
-  stop.Wait();
-  std::signal(SIGALRM, [](int) { _exit(0); });
-  alarm(kHardStopSeconds);
-  (*server)->Stop(kDrain);
-  return 0;
+  const Status served = zygote->Serve(
+      [&](zygote::WorkerStart worker) { return ServeInstance(*model->model, *assets, std::move(worker)); });
+  return served ? 0 : ExitWith(served.error(), kExitFailed);
 }
 
 }  // namespace

@@ -1,18 +1,14 @@
-// A model file on its way into the process: digest, header, then llama.cpp.
+// Whether a model's file is the one that was meant.
 #pragma once
 
-#include <filesystem>
 #include <string>
 
-#include "inference/llama_runtime.h"
 #include "services/common/result.h"
 
 namespace allod::inference::worker {
 
-// Reads the file once, streaming. INVALID_ARGUMENT / INVALID_DIGEST, DIGEST_MISMATCH; NOT_FOUND.
-Status CheckDigest(const std::filesystem::path& path, const std::string& sha256);
-
-// Validates the header (the GGUF_... reasons), then loads.
-Result<LlamaModelPtr> LoadChecked(const std::filesystem::path& path);
+// Reads the whole file once, from its beginning; the descriptor's position does not count and is not moved.
+// INVALID_ARGUMENT / INVALID_DIGEST, DIGEST_MISMATCH; DATA_LOSS / READ_FAILED.
+Status CheckDigest(int fd, const std::string& sha256);
 
 }  // namespace allod::inference::worker

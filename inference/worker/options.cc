@@ -1,29 +1,30 @@
 #include "inference/worker/options.h"
 
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 namespace allod::inference::worker {
 
 std::variant<Options, int> ParseOptions(int argc, char** argv) {
   Options options;
-  CLI::App app("Answers for one instance with one model.", "allod-worker");
-  app.add_option("--model", options.model, "GGUF file")->required();
-  app.add_option("--sha256", options.sha256, "The file's digest, checked before anything reads it")->required();
-  app.add_option("--listen", options.listen, "gRPC address, e.g. unix:/run/x.sock")->required();
-  app.add_option("--instance", options.instance, "Resource name, for status and logs")->required();
-  app.add_option("--context-tokens", options.context_tokens,
-                 "Prompt and answer together; 0: what the model was trained for")
-      ->check(CLI::Range(0, 1 << 24));
-  app.add_option("--max-concurrency", options.max_concurrency, "Generations that run at once")
-      ->check(CLI::Range(1, 256));
-  app.add_option("--threads", options.threads, "Compute threads; 0: what suits the model")->check(CLI::Range(0, 512));
-  app.add_flag("--skip-digest", options.skip_digest, "Trust that the file has the digest");
-  app.add_flag("--die-with-parent", options.die_with_parent,
-               "Be killed when the thread that started this process ends");
+  CLI::App app(
+      "Keeps one model in memory and forks a sandboxed worker for each instance. Started by allod-node, which leaves "
+      "it "
+      "a control socket as descriptor 3 and the model's file as descriptor 4; of no use without.",
+      "allod-worker");
+  app.add_option("--sha256", options.sha256, "The model file's digest, checked before anything reads it")->required();
+  app.add_flag("--private-weights", options.private_weights, "Share no page of the model's file with another process");
+  app.add_flag("--strict", options.strict, "Refuse to run where a layer of the sandbox is missing");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (fcntl(kControlFd, F_GETFD) < 0 || fcntl(kModelFd, F_GETFD) < 0) {
+    std::cerr << "allod-worker: descriptors 3 and 4 are not open; it is started by allod-node\n";
+    return 2;
   }
   return options;
 }

@@ -1,23 +1,19 @@
 // The command line of allod-worker.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
 #include <string>
 #include <variant>
 
 namespace allod::inference::worker {
 
+// Descriptors that the node agent leaves open for it.
+inline constexpr int kControlFd = 3;  // zygote::Channel
+inline constexpr int kModelFd = 4;    // the model's file, open for reading
+
 struct Options {
-  std::filesystem::path model;
   std::string sha256;
-  std::string listen;    // "unix:/path/x.sock"
-  std::string instance;  // "tenants/{tenant}/projects/{project}/instances/{instance}"
-  std::int32_t context_tokens = 0;
-  std::int32_t max_concurrency = 4;
-  std::int32_t threads = 0;  // 0: what suits the model
-  bool skip_digest = false;
-  bool die_with_parent = false;
+  bool private_weights = false;  // share no page of the file with anybody
+  bool strict = false;
 };
 
 // The options, or the exit status when there is nothing to run (help was printed, or what is wrong).

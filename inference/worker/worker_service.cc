@@ -1,6 +1,5 @@
 #include "inference/worker/worker_service.h"
 
-#include <chrono>
 #include <utility>
 
 #include "inference/worker/convert.h"
@@ -8,22 +7,6 @@
 
 namespace allod::inference::worker {
 namespace {
-
-constexpr std::chrono::milliseconds kCancelPoll{20};
-
-std::unexpected<Error> Cancelled() { return Fail(Code::kCancelled, "CANCELLED", "the caller went away"); }
-
-// Writes events until the last; the generation is cancelled when this returns early.
-Status Relay(grpc::ServerContext& context, Generation& generation, grpc::ServerWriter<v1::GenerateResponse>& writer) {
-  while (true) {
-    ALLOD_TRY(auto event, generation.Next(kCancelPoll));
-    if (context.IsCancelled()) return Cancelled();
-    if (!event) continue;
-    const bool is_last = std::holds_alternative<Finished>(*event);
-    if (!writer.Write(ToProto(*std::move(event)))) return Cancelled();
-    if (is_last) return {};
-  }
-}
 
 // Gateways, operators and the node agent; no tenant talks to a worker past the gateway.
 Status RequireInfrastructure(const Caller& caller) {
@@ -34,15 +17,20 @@ Status RequireInfrastructure(const Caller& caller) {
 }  // namespace
 
 WorkerServiceImpl::WorkerServiceImpl(Engine& engine, WorkerIdentity identity)
-    : engine_(engine), identity_(std::move(identity)) {}
+    : engine_(engine), identity_(std::move(identity)), threads_(engine) {}
 
-grpc::Status WorkerServiceImpl::Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
-                                         grpc::ServerWriter<v1::GenerateResponse>* writer) {
-  return HandleStream("inference.Generate", context, [&](const Caller& caller) -> Status {
+grpc::ServerWriteReactor<v1::GenerateResponse>* WorkerServiceImpl::Generate(grpc::CallbackServerContext* context,
+                                                                            const v1::GenerateRequest* request) {
+  return GenerateCall::Start(threads_, *context, *request);
+}
+
+grpc::Status WorkerServiceImpl::Embed(grpc::ServerContext* context, const v1::EmbedRequest* request,
+                                      v1::EmbedResponse* response) {
+  return Handle("inference.Embed", context, request, response, [&](const Caller& caller) -> Result<v1::EmbedResponse> {
     ALLOD_CHECK_OK(RequirePlatform(caller));
-    ALLOD_TRY(const GenerationRequest generation_request, FromProto(*request));
-    ALLOD_TRY(const auto generation, engine_.Submit(generation_request));
-    return Relay(*context, *generation, *writer);
+    ALLOD_TRY(const Embeddings embeddings,
+              engine_.Embed(FromProto(*request), [context] { return context->IsCancelled(); }));
+    return ToProto(embeddings);
   });
 }
 

@@ -1,8 +1,6 @@
 // allod.inference.v1.WorkerService on one engine.
 //
-// Each Generate call occupies one thread, which waits for text with a time limit so that it sees a caller that went
-// away within 20 ms even while nothing is generated. A caller that stalls blocks the write; the engine then pauses that
-// sequence.
+// Generate is served without a thread per call (generate_call.h). Embed occupies its RPC thread while it computes.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -12,28 +10,32 @@
 
 #include "allod/inference/v1/worker.grpc.pb.h"
 #include "inference/llama_engine.h"
+#include "inference/worker/generate_call.h"
 
 namespace allod::inference::worker {
 
 struct WorkerIdentity {
   std::string instance;
   std::string artifact_sha256;
-  std::vector<std::string> sandbox_layers;  // LayersInForce() of the main thread
+  std::vector<std::string> sandbox_layers;  // that are in force
 };
 
-class WorkerServiceImpl final : public v1::WorkerService::Service {
+class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Generate<v1::WorkerService::Service> {
  public:
-  // `engine` must outlive it.
+  // `engine` must outlive it; it must outlive the server.
   WorkerServiceImpl(Engine& engine, WorkerIdentity identity);
 
-  grpc::Status Generate(grpc::ServerContext* context, const v1::GenerateRequest* request,
-                        grpc::ServerWriter<v1::GenerateResponse>* writer) override;
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
+                                                           const v1::GenerateRequest* request) override;
+  grpc::Status Embed(grpc::ServerContext* context, const v1::EmbedRequest* request,
+                     v1::EmbedResponse* response) override;
   grpc::Status GetWorkerStatus(grpc::ServerContext* context, const v1::GetWorkerStatusRequest* request,
                                v1::WorkerStatus* response) override;
 
  private:
   Engine& engine_;
   const WorkerIdentity identity_;
+  CallThreads threads_;
 };
 
 }  // namespace allod::inference::worker

@@ -1,0 +1,170 @@
+#include "inference/sandbox/namespaces.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace allod::inference::sandbox {
+namespace {
+
+constexpr int kInside = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS;
+constexpr int kLastCapability = 63;
+
+bool WriteFileAt(int directory, const char* path, const std::string& text) {
+  const int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  close(fd);
+  return ok;
+}
+
+void AddInside(Layers& layers) {
+  layers.Add(kMountNamespace);
+  layers.Add(kIpcNamespace);
+  layers.Add(kNetworkNamespace);
+}
+
+bool DropCapabilities() {
+  for (int capability = 0; capability <= kLastCapability; ++capability) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  return syscall(SYS_capset, &header, none) == 0;
+}
+
+// The process that started the zygote keeps waiting for it here.
+[[noreturn]] void WaitAndEndAs(pid_t child) {
+  syscall(SYS_close_range, 0U, ~0U, 0U);
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) {
+    signal(WTERMSIG(status), SIG_DFL);
+    kill(getpid(), WTERMSIG(status));
+  }
+  _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+void DieWithParent(pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (parent != 0 && getppid() != parent) raise(SIGKILL);
+}
+
+}  // namespace
+
+ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids) {
+  ZygoteNamespaces out;
+  const pid_t parent = getppid();
+  out.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  bool has_pid = false;
+  if (unshare(CLONE_NEWUSER | CLONE_NEWPID | kInside) == 0) {
+    out.layers.Add(kUserNamespace);
+    AddInside(out.layers);
+    has_pid = true;
+    out.uids = map_uids();
+    // All of the process's ids become the namespace's own 0.
+    if (out.uids > 0) {
+      (void)!setgroups(0, nullptr);
+      (void)!setresgid(0, 0, 0);
+      (void)!setresuid(0, 0, 0);
+    }
+  } else if (unshare(CLONE_NEWPID | kInside) == 0) {
+    // Root where user namespaces are not allowed, in a chroot for example.
+    AddInside(out.layers);
+    has_pid = true;
+  }
+  // Changing ids may have cleared it.
+  DieWithParent(parent);
+  if (!has_pid) return out;
+  const pid_t child = fork();
+  if (child > 0) WaitAndEndAs(child);
+  if (child < 0) return out;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 1);  // else its files in /proc belong to the host's root
+  out.layers.Add(kPidNamespace);
+  if (out.proc_fd >= 0) out.pid_namespace_fd = openat(out.proc_fd, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+  return out;
+}
+
+Status WriteUidMaps(pid_t child, std::uint32_t first, std::uint32_t count) {
+  const std::string directory = fmt::format("/proc/{}", child);
+  const int fd = open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const std::string map = fmt::format("0 {} {}\n", first, count);
+  // A group map by an unprivileged writer is accepted only after this.
+  if (fd >= 0 && geteuid() != 0) WriteFileAt(fd, "setgroups", "deny");
+  const bool ok = fd >= 0 && WriteFileAt(fd, "uid_map", map) && WriteFileAt(fd, "gid_map", map);
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (ok) return {};
+  return Fail(Code::kInternal, "CANNOT_MAP_UIDS",
+              fmt::format("uids {} to {}: {}", first, first + count - 1, std::strerror(error)));
+}
+
+bool EnterEmptyRoot() {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
+  if (mount("allod-empty", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=1,mode=0555") != 0) {
+    return false;
+  }
+  if (chdir("/tmp") != 0) return false;
+  // The old root ends up beneath the new one and is taken away (pivot_root(2), "pivot_root(".", ".")").
+  if (syscall(SYS_pivot_root, ".", ".") == 0) {
+    if (umount2(".", MNT_DETACH) != 0) return false;
+  } else if (chroot(".") != 0) {  // pivot_root is refused inside a chroot
+    return false;
+  }
+  if (chdir("/") != 0) return false;
+  mount(nullptr, "/", nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
+  return true;
+}
+
+pid_t ForkIntoPidNamespace(const ZygoteNamespaces& zygote, bool& own_pid_namespace) {
+  own_pid_namespace = zygote.pid_namespace_fd >= 0 && unshare(CLONE_NEWPID) == 0;
+  const pid_t child = fork();
+  const int error = errno;
+  // Children go to the namespace of the last unshare for ever, unless it is taken back.
+  if (child != 0 && own_pid_namespace) (void)!setns(zygote.pid_namespace_fd, CLONE_NEWPID);
+  errno = error;
+  return child;
+}
+
+Layers EnterWorkerNamespaces(const ZygoteNamespaces& zygote, bool own_pid_namespace, std::uint32_t uid) {
+  Layers layers;
+  if (own_pid_namespace) layers.Add(kPidNamespace);
+  const bool has_user = zygote.layers.Has(kUserNamespace);
+  // Without a user namespace of ours 0 is the host's root, and any other uid would be somebody's.
+  const bool changed = has_user && uid != 0 && setgroups(0, nullptr) == 0 && setresgid(uid, uid, uid) == 0 &&
+                       setresuid(uid, uid, uid) == 0;
+  if (changed) layers.Add(kOwnUid);
+  prctl(PR_SET_DUMPABLE, 1);  // changing the uid cleared it; the maps below are files that then belong to root
+  if (unshare(CLONE_NEWUSER | kInside) == 0) {
+    layers.Add(kUserNamespace);
+    AddInside(layers);
+    if (zygote.proc_fd >= 0 && zygote.uids > 0) {
+      const std::string map = fmt::format("{} {} 1\n", uid, uid);
+      WriteFileAt(zygote.proc_fd, "self/setgroups", "deny");
+      WriteFileAt(zygote.proc_fd, "self/uid_map", map);
+      WriteFileAt(zygote.proc_fd, "self/gid_map", map);
+    }
+  } else if (unshare(kInside) == 0) {
+    AddInside(layers);
+  }
+  if (zygote.layers.Has(kEmptyRoot)) layers.Add(kEmptyRoot);
+  if (DropCapabilities()) layers.Add(kNoCapabilities);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  int death_signal = 0;
+  if (prctl(PR_GET_PDEATHSIG, &death_signal) == 0 && death_signal == SIGKILL) layers.Add(kDieWithParent);
+  return layers;
+}
+
+}  // namespace allod::inference::sandbox

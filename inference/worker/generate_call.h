@@ -1,0 +1,101 @@
+// One Generate call, and the threads that serve all of them: no thread is held per call, so thousands of callers that
+// stall cost a few kilobytes each.
+//
+// Submitting (render, tokenise) takes milliseconds or, with a hostile template, seconds: it has threads of its own.
+// What the engine has to tell is written by one thread, the pump, which the decode thread only wakes. A call has one
+// write under way at a time; a caller that stalls does not complete it, so the generation's stream fills up and the
+// engine pauses that generation.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "allod/inference/v1/worker.pb.h"
+#include "inference/llama_engine.h"
+#include "services/common/metrics.h"
+#include "services/common/result.h"
+
+namespace allod::inference::worker {
+
+class GenerateCall;
+
+// Owns the threads. Must outlive every call, so destroy it after the server.
+class CallThreads {
+ public:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
+  explicit CallThreads(Engine& engine);
+  ~CallThreads();
+  CallThreads(const CallThreads&) = delete;
+  CallThreads& operator=(const CallThreads&) = delete;
+
+  // Submits the call's request. RESOURCE_EXHAUSTED / QUEUE_FULL when too many wait for that.
+  Status Submit(std::shared_ptr<GenerateCall> call);
+  // Lets the pump look at the call now, or at `when`. From any thread; never blocks on a call.
+  void Wake(std::shared_ptr<GenerateCall> call);
+  void WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call);
+
+ private:
+  void SubmitAll();
+  void PumpAll();
+
+  Engine& engine_;
+  std::mutex mutex_;
+  bool stop_ = false;
+  std::condition_variable submitted_;
+  std::deque<std::shared_ptr<GenerateCall>> to_submit_;
+  std::condition_variable woken_;
+  std::deque<std::shared_ptr<GenerateCall>> ready_;
+  std::multimap<SteadyTime, std::shared_ptr<GenerateCall>> later_;
+  std::vector<std::thread> threads_;  // last: they use everything above
+};
+
+class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
+                           public std::enable_shared_from_this<GenerateCall> {
+ public:
+  // Starts the call; it lives until gRPC is done with it.
+  static GenerateCall* Start(CallThreads& threads, grpc::CallbackServerContext& context,
+                             const v1::GenerateRequest& request);
+
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+ private:
+  friend class CallThreads;
+  explicit GenerateCall(CallThreads& threads) : threads_(threads) {}
+
+  // On a submitting thread.
+  void SubmitTo(Engine& engine);
+  // On the pump thread: writes the next event, or asks to be woken for it.
+  void Pump();
+  void End(const Status& status);
+
+  CallThreads& threads_;
+  RpcObservation observation_{"inference.Generate"};
+  std::shared_ptr<GenerateCall> self_;   // until OnDone
+  GenerationRequest request_;            // until it is submitted
+  std::atomic<bool> is_queued_ = false;  // for the pump
+  std::atomic<bool> is_cancelled_ = false;
+
+  std::mutex mutex_;  // of what follows
+  std::shared_ptr<Generation> generation_;
+  std::optional<Status> outcome_;  // to be told once nothing is being written
+  bool is_writing_ = false;
+  bool is_ended_ = false;
+  std::optional<std::chrono::steady_clock::time_point> told_text_;
+  v1::GenerateResponse response_;
+};
+
+}  // namespace allod::inference::worker

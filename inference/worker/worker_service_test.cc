@@ -1,0 +1,143 @@
+// The worker's service over gRPC, in one process, with a tiny model.
+#include "inference/worker/worker_service.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "inference/llama_runtime.h"
+#include "services/common/rpc/caller.h"
+#include "services/common/rpc/server.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_gguf.h"
+
+namespace allod::inference::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+class WorkerServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    test::WriteTinyGguf(directory_ / "tiny.gguf", {.context_length = 4096});
+    model_ = *LoadModel(directory_ / "tiny.gguf");
+    engine_ = *Engine::Create(*model_, {.max_sequences = 4, .queue_max = 512});
+    service_ = std::make_unique<WorkerServiceImpl>(*engine_, WorkerIdentity{"i", "", {}});
+    ServerConfig config;
+    config.listen = "unix:" + (directory_ / "w.sock").string();
+    config.threads_max = 16;
+    server_ = *Server::Start(config, {service_.get()});
+    stub_ = v1::WorkerService::NewStub(grpc::CreateChannel(config.listen, grpc::InsecureChannelCredentials()));
+  }
+  void TearDown() override {
+    if (server_) server_->Stop(0ms);
+  }
+
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader;
+  };
+  std::unique_ptr<Call> Start(const std::string& text, std::int32_t tokens) {
+    auto call = std::make_unique<Call>();
+    Caller::Service("gateway").AttachTo(call->context);
+    v1::GenerateRequest request;
+    request.set_text(text);
+    request.set_max_completion_tokens(tokens);
+    request.mutable_sampling()->set_temperature(0);
+    call->reader = stub_->Generate(&call->context, request);
+    return call;
+  }
+  template <typename Fn>
+  static bool Eventually(Fn done) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (done()) return true;
+      std::this_thread::yield();
+    }
+    return false;
+  }
+
+  TempDir directory_;
+  LlamaModelPtr model_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<WorkerServiceImpl> service_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<v1::WorkerService::Stub> stub_;
+};
+
+TEST_F(WorkerServiceTest, StreamsFromStartedToFinished) {
+  auto call = Start("habari", 50);
+  v1::GenerateResponse event;
+  ASSERT_TRUE(call->reader->Read(&event));
+  EXPECT_GT(event.started().prompt_tokens(), 0);
+  std::int32_t tokens = 0;
+  int ended = 0;
+  v1::GenerateResponse last;
+  while (call->reader->Read(&event)) {
+    tokens += event.delta().token_count();
+    ended += event.has_choice_finished() ? 1 : 0;
+    last = event;
+  }
+  EXPECT_TRUE(call->reader->Finish().ok());
+  EXPECT_EQ(tokens, 50);
+  EXPECT_EQ(ended, 1);
+  EXPECT_EQ(last.finished().reason(), v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(last.finished().completion_tokens(), 50);
+}
+
+TEST_F(WorkerServiceTest, RefusalsCarryTheirStatus) {
+  auto call = Start("", -1);
+  v1::GenerateResponse event;
+  EXPECT_FALSE(call->reader->Read(&event));
+  EXPECT_EQ(call->reader->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  grpc::ClientContext nobody;
+  auto reader = stub_->Generate(&nobody, {});
+  EXPECT_FALSE(reader->Read(&event));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  grpc::ClientContext context;
+  Caller::Service("gateway").AttachTo(context);
+  v1::EmbedRequest embed;
+  embed.add_inputs("a");
+  v1::EmbedResponse response;
+  EXPECT_EQ(stub_->Embed(&context, embed, &response).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(WorkerServiceTest, ManyCallsAtOnceAllFinish) {
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 100; ++i) calls.push_back(Start("habari" + std::to_string(i), 20));
+  for (const auto& call : calls) {
+    v1::GenerateResponse event;
+    std::int32_t tokens = 0;
+    while (call->reader->Read(&event)) tokens += event.delta().token_count();
+    EXPECT_TRUE(call->reader->Finish().ok());
+    EXPECT_EQ(tokens, 20);
+  }
+}
+
+TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {
+  for (int round = 0; round < 20; ++round) {
+    std::vector<std::unique_ptr<Call>> calls;
+    for (int i = 0; i < 10; ++i) calls.push_back(Start("habari", 0));
+    v1::GenerateResponse event;
+    if (round % 2 == 1) {
+      EXPECT_TRUE(calls[0]->reader->Read(&event));
+    }
+    for (const auto& call : calls) call->context.TryCancel();
+    for (const auto& call : calls) {
+      while (call->reader->Read(&event)) continue;
+      EXPECT_FALSE(call->reader->Finish().ok());
+    }
+  }
+  EXPECT_TRUE(Eventually([&] {
+    const EngineStatus status = engine_->status();
+    return status.active_sequences == 0 && status.queued_requests == 0;
+  }));
+}
+
+}  // namespace
+}  // namespace allod::inference::worker

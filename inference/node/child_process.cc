@@ -16,6 +16,7 @@ namespace allod::inference::node {
 namespace {
 
 constexpr unsigned kPidfdType = 3;          // P_PIDFD of waitid(2)
+constexpr std::size_t kInheritedMax = 4;
 constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
 
 std::unexpected<Error> CannotStart(const char* what) {
@@ -36,7 +37,7 @@ bool MakePipe(Pipe& out) {
 }
 
 // Between fork and exec in a program with threads: async-signal-safe calls only.
-[[noreturn]] void RunChild(char* const* argv, pid_t parent, int out, int err, int niceness) {
+[[noreturn]] void RunChild(char* const* argv, pid_t parent, int out, int err, const ChildOptions& options) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);
   setpgid(0, 0);
@@ -46,8 +47,15 @@ bool MakePipe(Pipe& out) {
   signal(SIGPIPE, SIG_DFL);
   const int nothing = open("/dev/null", O_RDONLY);
   if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
-  syscall(SYS_close_range, 3U, ~0U, kCloseOnExec);
-  if (niceness != 0) setpriority(PRIO_PROCESS, 0, niceness);
+  // First out of the way of the numbers that they shall get.
+  int inherited[kInheritedMax];
+  const std::size_t count = options.inherit.size();
+  for (std::size_t i = 0; i < count; ++i) inherited[i] = fcntl(options.inherit[i], F_DUPFD, 64);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (inherited[i] < 0 || dup2(inherited[i], static_cast<int>(i) + 3) < 0) _exit(127);
+  }
+  syscall(SYS_close_range, 3U + static_cast<unsigned>(count), ~0U, kCloseOnExec);
+  if (options.niceness != 0) setpriority(PRIO_PROCESS, 0, options.niceness);
   execv(argv[0], argv);
   const char* reason = strerrordesc_np(errno);
   constexpr char kText[] = "cannot execute ";
@@ -58,19 +66,6 @@ bool MakePipe(Pipe& out) {
 }
 
 }  // namespace
-
-OwnedFd& OwnedFd::operator=(OwnedFd&& other) noexcept {
-  if (this != &other) {
-    Reset();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void OwnedFd::Reset() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-}
 
 std::vector<std::string> LineReader::Feed(std::string_view bytes) {
   std::vector<std::string> lines;
@@ -92,6 +87,7 @@ std::optional<std::string> LineReader::Finish() {
 Result<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   Pipe out;
   Pipe err;
+  if (options.inherit.size() > kInheritedMax) return InvalidArgument("CANNOT_START_PROCESS", "too many descriptors");
   if (!MakePipe(err) || (options.capture_stdout && !MakePipe(out))) return CannotStart("pipe");
   std::vector<char*> argv;
   for (const std::string& argument : options.command) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -100,9 +96,10 @@ Result<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   const int out_fd = options.capture_stdout ? out.write.get() : err.write.get();
   const pid_t pid = fork();
   if (pid < 0) return CannotStart("fork");
-  if (pid == 0) RunChild(argv.data(), parent, out_fd, err.write.get(), options.niceness);
+  if (pid == 0) RunChild(argv.data(), parent, out_fd, err.write.get(), options);
 
   ChildProcess child;
+  child.pid_ = pid;
   child.pidfd_ = OwnedFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!child.pidfd_) {
     const auto error = CannotStart("pidfd_open");
@@ -117,7 +114,8 @@ Result<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pidfd_(std::move(other.pidfd_)),
+    : pid_(other.pid_),
+      pidfd_(std::move(other.pidfd_)),
       stdout_(std::move(other.stdout_)),
       stderr_(std::move(other.stderr_)),
       stdout_lines_(std::move(other.stdout_lines_)),
@@ -136,15 +134,15 @@ void ChildProcess::Signal(int signal) {
   if (!reaped_) syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
 }
 
-std::optional<WorkerExit> ChildProcess::TryReap() {
+std::optional<ProcessExit> ChildProcess::TryReap() {
   siginfo_t info{};
   if (reaped_ || waitid(static_cast<idtype_t>(kPidfdType), pidfd_.get(), &info, WEXITED | WNOHANG) != 0 ||
       info.si_pid == 0) {
     return std::nullopt;
   }
   reaped_ = true;
-  if (info.si_code == CLD_EXITED) return WorkerExit{.status = info.si_status};
-  return WorkerExit{.signal = info.si_status};
+  if (info.si_code == CLD_EXITED) return ProcessExit{.status = info.si_status};
+  return ProcessExit{.signal = info.si_status};
 }
 
 std::vector<std::string> ChildProcess::Drain(OwnedFd& fd, LineReader& lines) {

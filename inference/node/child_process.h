@@ -2,7 +2,7 @@
 // that started it ends (so start it from a thread that lives as long as the process shall).
 //
 // The child gets its own process group (a Ctrl-C at the terminal is for the agent, which then stops its children in
-// order), the default signal mask, and no descriptor but 0 (/dev/null), 1 and 2. Not thread-safe. Destroying it kills
+// order), the default signal mask, and no descriptor but 0 (/dev/null), 1, 2 and those it shall inherit. Not thread-safe. Destroying it kills
 // and reaps.
 #pragma once
 
@@ -11,26 +11,11 @@
 #include <string_view>
 #include <vector>
 
-#include "inference/node/worker_set.h"
+#include "inference/node/process_exit.h"
+#include "inference/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node {
-
-// A descriptor that closes itself.
-class OwnedFd {
- public:
-  OwnedFd() = default;
-  explicit OwnedFd(int fd) : fd_(fd) {}
-  ~OwnedFd() { Reset(); }
-  OwnedFd(OwnedFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  OwnedFd& operator=(OwnedFd&& other) noexcept;
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  void Reset();
-
- private:
-  int fd_ = -1;
-};
 
 // Cuts a byte stream into lines of at most `line_bytes_max`; what is longer is cut and the rest of that line dropped.
 class LineReader {
@@ -48,6 +33,7 @@ class LineReader {
 struct ChildOptions {
   std::vector<std::string> command;  // absolute path of the program first
   int niceness = 0;
+  std::vector<int> inherit;  // become descriptors 3, 4, ... of the child
   // Else standard output goes where standard error goes.
   bool capture_stdout = false;
 };
@@ -61,6 +47,7 @@ class ChildProcess {
   ChildProcess(ChildProcess&&) noexcept;
   ChildProcess& operator=(ChildProcess&&) = delete;
 
+  int pid() const { return pid_; }
   // For poll(): readable when the process has ended.
   int exit_fd() const { return pidfd_.get(); }
   // Non-blocking; -1 when not captured or after the end of the stream was read.
@@ -73,12 +60,13 @@ class ChildProcess {
 
   void Signal(int signal);
   // Once it has ended (last_line is left empty); nothing before.
-  std::optional<WorkerExit> TryReap();
+  std::optional<ProcessExit> TryReap();
 
  private:
   ChildProcess() = default;
   static std::vector<std::string> Drain(OwnedFd& fd, LineReader& lines);
 
+  int pid_ = 0;
   OwnedFd pidfd_;
   OwnedFd stdout_;
   OwnedFd stderr_;

@@ -23,6 +23,47 @@ void CheckExecutable(ConfigReader& reader, const std::string& field, const std::
   }
 }
 
+// A group of fields below one name; unknown ones are refused there too.
+template <typename Read>
+void ReadGroup(ConfigReader& reader, const ConfigFile& file, const std::string& name, const Read& read) {
+  nlohmann::json group = nlohmann::json::object();
+  reader.Optional(name, group);
+  if (!group.is_object()) return reader.Complain(name + ": must be an object");
+  const ConfigFile part{file.path, std::move(group)};
+  ConfigReader fields(part);
+  read(fields);
+  if (const auto checked = fields.Finish(0); !checked) reader.Complain(name + ": " + checked.error().message);
+}
+
+void CheckAtLeast(ConfigReader& reader, const char* field, std::int64_t value, std::int64_t least) {
+  if (value < least) reader.Complain(fmt::format("{}: must be at least {}", field, least));
+}
+
+void ReadPoolSettings(ConfigReader& r, const ConfigFile& file, NodeConfig& c) {
+  r.Optional("sandbox", c.sandbox);
+  r.Optional("first_uid", c.first_uid);
+  r.Optional("zygote_idle_seconds", c.zygote_idle_seconds);
+  ReadGroup(r, file, "gate", [&c](ConfigReader& g) {
+    g.Optional("cores", c.gate.cores);
+    g.Optional("turn_ms_max", c.gate.turn_ms_max);
+    g.Optional("chunk_tokens_max", c.gate.chunk_tokens_max);
+    CheckAtLeast(g, "cores", c.gate.cores, 0);
+    CheckAtLeast(g, "turn_ms_max", c.gate.turn_ms_max, 1);
+    CheckAtLeast(g, "chunk_tokens_max", c.gate.chunk_tokens_max, 0);
+  });
+  ReadGroup(r, file, "pool", [&c](ConfigReader& p) {
+    p.Optional("sequences", c.pool.sequences);
+    p.Optional("context_tokens", c.pool.context_tokens);
+    c.pool.kv_tokens = c.pool.context_tokens * 4;
+    p.Optional("kv_tokens", c.pool.kv_tokens);
+    if (c.pool.sequences < 1 || c.pool.sequences > 64) p.Complain("sequences: must be 1 to 64");
+    CheckAtLeast(p, "context_tokens", c.pool.context_tokens, 16);
+    CheckAtLeast(p, "kv_tokens", c.pool.kv_tokens, c.pool.context_tokens);
+  });
+  if (c.sandbox != "auto" && c.sandbox != "strict") r.Complain("sandbox: must be \"auto\" or \"strict\"");
+  CheckAtLeast(r, "zygote_idle_seconds", c.zygote_idle_seconds, 0);
+}
+
 }  // namespace
 
 Result<NodeConfig> LoadConfig(const ConfigFile& file) {
@@ -34,14 +75,17 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   r.Optional("cpu_millis", c.cpu_millis);
   r.Required("scheduling_target", c.scheduling_target);
   r.Required("catalog_target", c.catalog_target);
+  r.Required("billing_target", c.billing_target);
   ReadPath(r, "artifact_dir", c.artifact_dir);
   ReadPath(r, "run_dir", c.run_dir);
+  ReadPath(r, "usage_dir", c.usage_dir);
   ReadPath(r, "worker_executable", c.worker_executable);
   ReadPath(r, "compress_executable", c.compress_executable);
   ReadPath(r, "evaluation_text", c.evaluation_text);
   for (const auto& [field, id] : {std::pair{"node", c.node}, std::pair{"region", c.region}}) {
     if (const auto ok = CheckId(field, id); !ok && !id.empty()) r.Complain(ok.error().message);
   }
+  ReadPoolSettings(r, file, c);
   if (c.memory_bytes < 0) r.Complain("memory_bytes: must not be negative");
   if (c.cpu_millis < 0) r.Complain("cpu_millis: must not be negative");
   if (c.run_dir.string().size() > kRunDirBytesMax) {

@@ -19,11 +19,32 @@ struct NodeConfig {
   // gRPC targets.
   std::string scheduling_target;
   std::string catalog_target;
+  std::string billing_target;
   std::filesystem::path artifact_dir;  // the catalog's on one machine, the node's own elsewhere
   std::filesystem::path run_dir;       // sockets of the workers
+  std::filesystem::path usage_dir;     // usage rings; must outlive the machine's restarts
   std::filesystem::path worker_executable;
   std::filesystem::path compress_executable;
   std::filesystem::path evaluation_text;
+
+  // "auto": every layer of the sandbox that the host allows; "strict": workers with all of them or none.
+  std::string sandbox = "auto";
+  // The first of the host's uids that zygotes and workers get, when the agent runs as root; 1024 for each resident model.
+  // The default is above what systemd and container runtimes hand out.
+  std::uint32_t first_uid = 0x70000000;
+  std::int32_t zygote_idle_seconds = 600;  // a model that nobody uses stays in memory for this long
+  // The gate: cores that are computed on at once (0: all), and what a step may take while others wait.
+  struct Gate {
+    std::int32_t cores = 0;
+    std::int32_t turn_ms_max = 25;
+    std::int32_t chunk_tokens_max = 0;  // of prompt in one step; 0: as the turn allows
+  } gate;
+  // A worker of the pooled class: requests computed together, the longest of them, and the KV cache they share.
+  struct Pool {
+    std::int32_t sequences = 16;
+    std::int32_t context_tokens = 4096;
+    std::int32_t kv_tokens = 16384;
+  } pool;
 
   std::string node_name() const { return "nodes/" + node; }
   std::string region_name() const { return "regions/" + region; }

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "services/common/ids.h"
 
 namespace allod::inference::node {
@@ -10,12 +13,100 @@ namespace {
 
 constexpr std::int32_t kContextTokensMax = 1 << 22;
 constexpr std::int32_t kConcurrencyMax = 64;
+constexpr std::int32_t kWeightMax = 1000;
+constexpr int kModelsMax = 256;
 
 Status Fill(const std::string& json, google::protobuf::Message& out) {
   const auto status = google::protobuf::util::JsonStringToMessage(json, &out);
   if (status.ok()) return {};
   return Fail(Code::kInternal, "BAD_JOB_RESULT",
               fmt::format("the job's result is no {}: {}", out.GetTypeName(), std::string(status.message())));
+}
+
+IsolationClass FromProto(scheduling::v1::IsolationClass isolation) {
+  switch (isolation) {
+    case scheduling::v1::ISOLATION_CLASS_POOLED:
+      return IsolationClass::kPooled;
+    case scheduling::v1::ISOLATION_CLASS_DEDICATED:
+      return IsolationClass::kDedicated;
+    default:
+      return IsolationClass::kIsolated;
+  }
+}
+
+scheduling::v1::WorkerReport::State ToProto(WorkerState state) {
+  switch (state) {
+    case WorkerState::kStarting:
+      return scheduling::v1::WorkerReport::STATE_STARTING;
+    case WorkerState::kReady:
+      return scheduling::v1::WorkerReport::STATE_READY;
+    case WorkerState::kAsleep:
+      return scheduling::v1::WorkerReport::STATE_ASLEEP;
+    case WorkerState::kFailed:
+      return scheduling::v1::WorkerReport::STATE_FAILED;
+  }
+  std::unreachable();
+}
+
+scheduling::v1::ResidentModel::State ToProto(ModelState state) {
+  switch (state) {
+    case ModelState::kLoading:
+      return scheduling::v1::ResidentModel::STATE_LOADING;
+    case ModelState::kResident:
+      return scheduling::v1::ResidentModel::STATE_RESIDENT;
+    case ModelState::kUnloading:
+      return scheduling::v1::ResidentModel::STATE_EVICTED;
+    case ModelState::kFailed:
+      return scheduling::v1::ResidentModel::STATE_FAILED;
+  }
+  std::unreachable();
+}
+
+// What a worker or zygote said may be any bytes, and one string that is no UTF-8 makes a whole report unreadable.
+std::string Printable(std::string text) {
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text;
+}
+
+scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker) {
+  scheduling::v1::WorkerReport out;
+  out.set_replica_uid(worker.replica_uid);
+  out.set_epoch(worker.epoch);
+  out.set_state(ToProto(worker.state));
+  out.set_target(worker.target);
+  out.set_message(Printable(worker.message));
+  out.set_start_count(worker.start_count);
+  return out;
+}
+
+void FillFigures(const ObservedWorker& worker, const WorkerFigures& f, scheduling::v1::WorkerFigures& out) {
+  out.set_active_requests(f.active_requests);
+  out.set_queued_requests(f.queued_requests);
+  out.set_prompt_tokens_total(f.prompt_tokens);
+  out.set_cached_prompt_tokens_total(f.cached_prompt_tokens);
+  out.set_completion_tokens_total(f.completion_tokens);
+  out.set_turns_total(f.turns);
+  out.set_compute_seconds_total(f.compute_seconds);
+  out.set_ttft_count(f.ttft_count);
+  out.set_ttft_seconds_sum(f.ttft_seconds);
+  out.set_tokens_per_second(f.tokens_per_second);
+  out.set_private_bytes(f.private_bytes);
+  out.set_shared_bytes(std::max<std::int64_t>(0, f.pss_bytes - f.private_bytes));
+  out.set_wake_count(worker.wake_count);
+}
+
+void Fill(const ObservedModel& model, const NodeFigures& figures, scheduling::v1::ResidentModel& out) {
+  out.set_artifact_sha256(model.sha256);
+  out.set_state(ToProto(model.state));
+  out.set_message(Printable(model.message));
+  out.set_dedicated(model.key != model.sha256);
+  const auto found = figures.models.find(model.key);
+  if (found == figures.models.end()) return;
+  out.set_private_bytes(found->second.memory.private_bytes);
+  out.set_worker_count(found->second.worker_count);
+  out.set_load_seconds(found->second.load_seconds);
 }
 
 }  // namespace
@@ -32,33 +123,43 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
     return InvalidArgument("INVALID_ASSIGNMENT",
                            fmt::format("max_concurrency {} is not in 1 to {}", a.max_concurrency(), kConcurrencyMax));
   }
+  if (a.sleep_after_seconds() < 0) return InvalidArgument("INVALID_ASSIGNMENT", "sleep_after_seconds is negative");
+  ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
   return DesiredWorker{.replica_uid = uid.ToString(),
                        .instance = a.instance(),
+                       .tenant_uid = tenant.ToString(),
                        .epoch = a.epoch(),
                        .artifact_sha256 = a.artifact_sha256(),
                        .artifact_bytes = a.artifact_bytes(),
                        .context_tokens = a.context_tokens(),
-                       .max_concurrency = a.max_concurrency()};
+                       .max_concurrency = a.max_concurrency(),
+                       .isolation = FromProto(a.isolation_class()),
+                       .sleep_after = std::chrono::seconds(a.sleep_after_seconds()),
+                       .weight = std::clamp(a.weight(), 1, kWeightMax)};
 }
 
-scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker) {
-  scheduling::v1::WorkerReport out;
-  out.set_replica_uid(worker.replica_uid);
-  out.set_epoch(worker.epoch);
-  switch (worker.state) {
-    case WorkerState::kStarting:
-      out.set_state(scheduling::v1::WorkerReport::STATE_STARTING);
-      break;
-    case WorkerState::kReady:
-      out.set_state(scheduling::v1::WorkerReport::STATE_READY);
-      break;
-    case WorkerState::kFailed:
-      out.set_state(scheduling::v1::WorkerReport::STATE_FAILED);
-      break;
+scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot) {
+  scheduling::v1::ReportWorkersRequest out;
+  out.set_node(node_name);
+  for (const ObservedWorker& worker : snapshot.workers) {
+    auto& report = *out.add_workers();
+    report = ToProto(worker);
+    const auto figures = snapshot.figures.workers.find(worker.worker_key);
+    if (figures == snapshot.figures.workers.end()) continue;
+    report.set_pid(figures->second.pid);
+    for (const std::string& layer : figures->second.layers) report.add_sandbox_layers(Printable(layer));
+    if (worker.worker_key == worker.replica_uid) FillFigures(worker, figures->second, *report.mutable_figures());
   }
-  out.set_target(worker.target);
-  out.set_message(worker.message);
-  out.set_start_count(worker.start_count);
+  for (const ObservedModel& model : snapshot.models) {
+    if (out.resident_models_size() >= kModelsMax) break;
+    Fill(model, snapshot.figures, *out.add_resident_models());
+  }
+  auto& gate = *out.mutable_gate();
+  gate.set_cores(snapshot.figures.gate.cores);
+  gate.set_waiting(snapshot.figures.gate.waiting);
+  gate.set_turns_total(static_cast<std::int64_t>(snapshot.figures.gate.turns));
+  gate.set_compute_seconds_total(snapshot.figures.gate.compute_seconds);
+  gate.set_reclaimed_total(static_cast<std::int64_t>(snapshot.figures.gate.stuck));
   return out;
 }
 

@@ -5,14 +5,15 @@
 
 #include "allod/catalog/v1/job.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
-#include "inference/node/worker_set.h"
+#include "inference/node/supervisor.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node {
 
 // INVALID_ARGUMENT names the field: paths and command lines are made of these.
 Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
-scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker);
+// The whole report; pooled replicas get no figures of their own, because their worker's are those of others too.
+scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot);
 
 // Fields of allod-compress's result line (proto3 JSON). INTERNAL / BAD_JOB_RESULT.
 Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out);

@@ -48,13 +48,19 @@ milliseconds ToMillis(const google::protobuf::Duration& d) {
   return milliseconds(d.seconds() * 1000 + d.nanos() / 1'000'000);
 }
 
-// Removes what is left of a try.
+// Removes what is left of a try: the file, and those that a killed process was still writing beside it.
 class Leftover {
  public:
   explicit Leftover(std::filesystem::path path) : path_(std::move(path)) {}
   ~Leftover() {
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
+    const std::string name = path_.filename().string();
+    std::error_code error;
+    std::vector<std::filesystem::path> left;
+    for (std::filesystem::directory_iterator it(path_.parent_path(), error), end; !error && it != end;
+         it.increment(error)) {
+      if (it->path().filename().string().starts_with(name)) left.push_back(it->path());
+    }
+    for (const auto& path : left) std::filesystem::remove(path, error);
   }
   Leftover(const Leftover&) = delete;
   Leftover& operator=(const Leftover&) = delete;
@@ -128,29 +134,43 @@ Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer
   };
   const std::string& source_sha256 = compress ? job.compress().source_sha256() : job.inspect().artifact_sha256();
   ALLOD_TRY(const Blob source, artifacts_.Ensure(source_sha256, stop, transfer("fetching")));
-  const Leftover output(artifacts_.store().IncomingPath("compress"));
+  const Leftover output(artifacts_.store().IncomingPath(compress ? "compress" : "inspect"));
   std::vector<std::string> command{config_.compress_executable.string(),
                                    compress ? "compress" : "inspect",
                                    "--input",
                                    source.path.string(),
+                                   "--output",
+                                   output.path().string(),
                                    "--evaluation-text",
                                    config_.evaluation_text.string(),
                                    "--threads",
                                    std::to_string(config_.threads()),
                                    "--die-with-parent"};
-  if (compress) {
-    command.insert(command.end(), {"--output", output.path().string(), "--type", job.compress().compression()});
-  }
+  if (compress) command.insert(command.end(), {"--type", job.compress().compression()});
   const auto report = [&](const JobProgress& progress) { return Report(job, progress, pace, stop); };
   ALLOD_TRY(const std::string json, RunJobProcess(command, pace, report, stop));
-  if (!compress) return FillInspectResult(json, *answer.mutable_inspect());
-  ALLOD_CHECK_OK(FillCompressResult(json, *answer.mutable_compress()));
-  ALLOD_TRY(const Blob blob, artifacts_.store().Adopt(output.path()));
+  if (compress) {
+    ALLOD_CHECK_OK(FillCompressResult(json, *answer.mutable_compress()));
+    return Store(answer.compress(), output.path(), nullptr, stop, transfer("storing"));
+  }
+  ALLOD_CHECK_OK(FillInspectResult(json, *answer.mutable_inspect()));
+  return Store(answer.inspect(), output.path(), &source, stop, transfer("storing"));
+}
+
+template <typename Described>
+Status JobRunner::Store(const Described& result, const std::filesystem::path& output, const Blob* unless_written,
+                        std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes) {
+  std::error_code error;
+  const bool written = std::filesystem::exists(std::filesystem::symlink_status(output, error));
+  if (!written && unless_written == nullptr) return Internal("the job succeeded but wrote no file");
+  Result<Blob> adopted = written ? artifacts_.store().Adopt(output) : *unless_written;
+  ALLOD_TRY(const Blob made, std::move(adopted));
   // The job's process had foreign bytes in it: what it says of its output is checked.
-  if (blob.sha256 != answer.compress().artifact_sha256() || blob.bytes != answer.compress().artifact_bytes()) {
+  if (made.sha256 != result.artifact_sha256() || made.bytes != result.artifact_bytes()) {
     return Internal("the job's result does not describe the file that it wrote");
   }
-  return artifacts_.Publish(blob, stop, transfer("storing"));
+  if (!written) return {};
+  return artifacts_.Publish(made, stop, on_bytes);
 }
 
 Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop) {

@@ -8,6 +8,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <filesystem>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -33,6 +35,11 @@ class JobRunner {
   // One try; fills the answer.
   Status Try(const catalog::v1::Job& job, ReportPace& pace, catalog::v1::FinishJobRequest& answer,
              std::stop_token stop);
+  // Hands the file that the job wrote to the catalog if it is what the result says. With `unless_written` the job may
+  // have written none, and the result describes that file, which the catalog has.
+  template <typename Described>
+  Status Store(const Described& result, const std::filesystem::path& output, const Blob* unless_written,
+               std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes);
   // ABORTED / LEASE_LOST, also when no report came through for a whole lease; other trouble is waited out.
   Status Report(const catalog::v1::Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop);
   void Finish(const catalog::v1::FinishJobRequest& answer, std::stop_token stop);

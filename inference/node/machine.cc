@@ -63,4 +63,23 @@ Machine DetectMachine() {
   return machine;
 }
 
+std::int64_t AvailableMemory() {
+  std::int64_t available = INT64_MAX;
+  std::ifstream meminfo("/proc/meminfo");
+  for (std::string field; meminfo >> field;) {
+    std::int64_t kib = 0;
+    if (field == "MemAvailable:" && meminfo >> kib) available = kib * 1024;
+  }
+  const std::string v2 = fmt::format("{}{}", kRoot, GroupOf(""));
+  const std::string v1 = fmt::format("{}/memory{}", kRoot, GroupOf("memory"));
+  for (const auto& [limit_file, used_file] : {std::pair(v2 + "/memory.max", v2 + "/memory.current"),
+                                              std::pair(v1 + "/memory.limit_in_bytes", v1 + "/memory.usage_in_bytes")}) {
+    const auto limit = ReadLimit(limit_file);
+    const auto used = ReadLimit(used_file);
+    // Used includes the page cache, which would be given back; it is counted as used, to be on the safe side.
+    if (limit && used) available = std::min(available, std::max<std::int64_t>(0, *limit - *used));
+  }
+  return available;
+}
+
 }  // namespace allod::inference::node

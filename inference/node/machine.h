@@ -13,4 +13,7 @@ struct Machine {
 
 Machine DetectMachine();
 
+// Bytes that can be had now without swapping: what the kernel estimates (MemAvailable), and what the cgroup has left.
+std::int64_t AvailableMemory();
+
 }  // namespace allod::inference::node

@@ -1,5 +1,5 @@
-// allod-node: the agent of one machine. It runs the workers that the scheduling service wants here and does the
-// catalog's jobs. Exit status: 0 stopped by a signal; 1 cannot run; 2 usage or configuration.
+// allod-node: the agent of one machine. It runs the models and workers that the scheduling service wants here, grants them
+// the cores, hands on what they computed, and does the catalog's jobs. Exit status: 0 stopped by a signal; 1 cannot run; 2 usage or configuration.
 
 #include <memory>
 
@@ -8,6 +8,7 @@
 #include "inference/node/job_runner.h"
 #include "inference/node/scheduling_link.h"
 #include "inference/node/supervisor.h"
+#include "inference/node/usage_collector.h"
 #include "inference/node/worker_socket.h"
 #include "services/common/blob_store.h"
 #include "services/common/rpc/client.h"
@@ -17,13 +18,41 @@ namespace {
 
 using namespace allod::inference::node;
 
+int GateCores(const NodeConfig& config) { return config.gate.cores > 0 ? config.gate.cores : config.threads(); }
+
+allod::inference::gate::GateOptions GateOptionsOf(const NodeConfig& config) {
+  allod::inference::gate::GateOptions options;
+  options.cores = GateCores(config);
+  options.turn_contended = std::chrono::milliseconds(config.gate.turn_ms_max);
+  options.turn_alone = 2 * options.turn_contended;
+  return options;
+}
+
+SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
+  SupervisorConfig out;
+  out.worker_executable = config.worker_executable;
+  out.run_dir = config.run_dir;
+  out.threads = GateCores(config);
+  out.strict = config.sandbox == "strict";
+  out.first_uid = config.first_uid;
+  out.chunk_tokens_max = config.gate.chunk_tokens_max;
+  out.pool_sequences = config.pool.sequences;
+  out.pool_context_tokens = config.pool.context_tokens;
+  out.pool_kv_tokens = config.pool.kv_tokens;
+  out.models.keep_idle = std::chrono::seconds(config.zygote_idle_seconds);
+  return out;
+}
+
 allod::Status Run(const NodeConfig& config, allod::StopSignal& stop) {
   ALLOD_CHECK_OK(PrepareRunDir(config.run_dir));
   ALLOD_TRY(allod::BlobStore store, allod::BlobStore::Open(config.artifact_dir));
   const allod::Caller self = allod::Caller::Node(config.node);
   const auto catalog = allod::MakeChannel(config.catalog_target);
   Artifacts artifacts(std::move(store), catalog, self);
-  Supervisor supervisor({config.worker_executable, config.run_dir, config.threads(), self}, artifacts);
+  ALLOD_TRY(const auto usage, UsageCollector::Start(config.usage_dir, config.node_name(),
+                                                    allod::MakeChannel(config.billing_target), self));
+  allod::inference::gate::Arbiter gate(GateOptionsOf(config));
+  Supervisor supervisor(SupervisorConfigOf(config), artifacts, gate, *usage);
   SchedulingLink link(config, allod::MakeChannel(config.scheduling_target), supervisor);
   auto jobs = std::make_unique<JobRunner>(config, catalog, artifacts);
   stop.Ready();

@@ -1,12 +1,15 @@
 // The small parts of the node agent: configuration, conversion, the job's lines, child processes.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <tuple>
 #include <variant>
 
 #include "inference/node/child_process.h"
@@ -14,6 +17,7 @@
 #include "inference/node/convert.h"
 #include "inference/node/job_process.h"
 #include "inference/node/worker_socket.h"
+#include "tests/support/temp_dir.h"
 
 namespace allod::inference::node {
 namespace {
@@ -27,8 +31,10 @@ nlohmann::json GoodConfig() {
           {"cpu_millis", 0},
           {"scheduling_target", "a"},
           {"catalog_target", "b"},
+          {"billing_target", "c"},
           {"artifact_dir", "/s/a"},
           {"run_dir", "/s/run"},
+          {"usage_dir", "/s/usage"},
           {"worker_executable", "/bin/sh"},
           {"compress_executable", "/bin/sh"},
           {"evaluation_text", "/bin/sh"}};
@@ -50,6 +56,11 @@ TEST(NodeConfig, RefusesUnknownFieldsRelativePathsAndLongSocketDirectories) {
                                                            {"artifact_dir", "relative"},
                                                            {"run_dir", "/" + std::string(90, 'x')},
                                                            {"node", "Not An Id"},
+                                                           {"usage_dir", "relative"},
+                                                           {"sandbox", "none"},
+                                                           {"zygote_idle_seconds", -1},
+                                                           {"gate", 7},
+                                                           {"pool", "large"},
                                                            {"cpu_millis", -1},
                                                            {"worker_executable", "/no/such/program"}}) {
     ConfigFile file{"x.json", GoodConfig()};
@@ -61,15 +72,59 @@ TEST(NodeConfig, RefusesUnknownFieldsRelativePathsAndLongSocketDirectories) {
   }
 }
 
+TEST(NodeConfig, HasWhatGateAndPoolNeed) {
+  ConfigFile file{"x.json", GoodConfig()};
+  auto config = LoadConfig(file);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->sandbox, "auto");
+  EXPECT_EQ(config->gate.turn_ms_max, 25);
+  EXPECT_EQ(config->pool.sequences, 16);
+  EXPECT_EQ(config->pool.kv_tokens, 16384);
+  EXPECT_EQ(config->zygote_idle_seconds, 600);
+  file.json["sandbox"] = "strict";
+  file.json["gate"] = {{"cores", 3}, {"turn_ms_max", 10}, {"chunk_tokens_max", 64}};
+  file.json["pool"] = {{"sequences", 4}, {"context_tokens", 1024}};
+  config = LoadConfig(file);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->gate.cores, 3);
+  EXPECT_EQ(config->gate.turn_ms_max, 10);
+  EXPECT_EQ(config->gate.chunk_tokens_max, 64);
+  EXPECT_EQ(config->pool.context_tokens, 1024);
+  EXPECT_EQ(config->pool.kv_tokens, 4096);  // four times the context when it is not said
+  for (const auto& [group, field, value] :
+       std::vector<std::tuple<std::string, std::string, nlohmann::json>>{{"gate", "core", 1},
+                                                                         {"gate", "cores", -1},
+                                                                         {"gate", "turn_ms_max", 0},
+                                                                         {"pool", "sequences", 0},
+                                                                         {"pool", "sequences", 1000},
+                                                                         {"pool", "context_tokens", 1},
+                                                                         {"pool", "kv_tokens", 100}}) {
+    ConfigFile bad{"x.json", GoodConfig()};
+    bad.json[group] = {{field, value}};
+    const auto refused = LoadConfig(bad);
+    ASSERT_FALSE(refused) << group << "." << field;
+    EXPECT_NE(refused.error().message.find(group), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find(field), std::string::npos) << refused.error().message;
+  }
+}
+
 TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
   scheduling::v1::Assignment good;
   good.set_replica_uid("01900000-0000-7000-8000-00000000abcd");
   good.set_instance("tenants/ke/projects/p/instances/i");
   good.set_artifact_sha256(std::string(64, 'a'));
+  good.set_tenant_uid("01900000-0000-5000-8000-0000000000AA");
   good.set_context_tokens(512);
   good.set_max_concurrency(4);
-  ASSERT_TRUE(FromProto(good));
-  EXPECT_EQ(WorkerSocket("/run", *FromProto(good), 7), "/run/w-00000000abcd-7.sock");
+  good.set_isolation_class(scheduling::v1::ISOLATION_CLASS_DEDICATED);
+  good.set_sleep_after_seconds(90);
+  good.set_weight(5'000'000);
+  const auto worker = FromProto(good);
+  ASSERT_TRUE(worker) << worker.error().message;
+  EXPECT_EQ(worker->tenant_uid, "01900000-0000-5000-8000-0000000000aa");
+  EXPECT_EQ(worker->isolation, IsolationClass::kDedicated);
+  EXPECT_EQ(worker->sleep_after, std::chrono::seconds(90));
+  EXPECT_EQ(worker->weight, 1000);
   auto bad = good;
   bad.set_replica_uid("../../etc");
   EXPECT_FALSE(FromProto(bad));
@@ -85,6 +140,72 @@ TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
   bad = good;
   bad.set_context_tokens(-1);
   EXPECT_FALSE(FromProto(bad));
+  bad = good;
+  bad.set_tenant_uid("");
+  EXPECT_FALSE(FromProto(bad));
+  bad = good;
+  bad.set_sleep_after_seconds(-1);
+  EXPECT_FALSE(FromProto(bad));
+}
+
+TEST(Report, CanBeReadWhateverAWorkerSaid) {
+  Supervisor::Snapshot snapshot;
+  snapshot.workers.push_back({.replica_uid = "r", .message = "ended: \xff\xc3 \n", .worker_key = "r"});
+  snapshot.models.push_back({.key = "a", .sha256 = "a", .state = ModelState::kFailed, .message = "\x80"});
+  snapshot.figures.workers["r"].layers = {"sec\xe2omp"};
+  const auto report = ToReport("nodes/local", snapshot);
+  EXPECT_EQ(report.workers(0).message(), "ended: ?? ?");
+  EXPECT_EQ(report.workers(0).sandbox_layers(0), "sec?omp");
+  EXPECT_EQ(report.resident_models(0).message(), "?");
+  scheduling::v1::ReportWorkersRequest read;
+  EXPECT_TRUE(read.ParseFromString(report.SerializeAsString()));
+}
+
+TEST(Report, GivesNoReplicaTheFiguresOfAWorkerThatOthersShare) {
+  Supervisor::Snapshot snapshot;
+  snapshot.workers.push_back({.replica_uid = "own", .worker_key = "own"});
+  snapshot.workers.push_back({.replica_uid = "member", .worker_key = "pool/a"});
+  for (const char* key : {"own", "pool/a"}) {
+    snapshot.figures.workers[key].pid = 7;
+    snapshot.figures.workers[key].completion_tokens = 100;
+  }
+  const auto report = ToReport("nodes/local", snapshot);
+  EXPECT_EQ(report.workers(0).figures().completion_tokens_total(), 100);
+  EXPECT_FALSE(report.workers(1).has_figures());
+  EXPECT_EQ(report.workers(1).pid(), 7);
+}
+
+TEST(WorkerSocket, IsTheSameForTheSameWorkerAndGoesWithIt) {
+  const TempDir dir;
+  ASSERT_TRUE(PrepareRunDir(dir / "run"));
+  std::string target;
+  {
+    const auto socket = WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'));
+    ASSERT_TRUE(socket) << socket.error().message;
+    target = socket->target();
+    EXPECT_TRUE(std::filesystem::is_socket(target.substr(5)));
+    EXPECT_EQ(std::filesystem::path(target.substr(5)).parent_path(), dir / "run");
+    EXPECT_NE(WorkerSocket::Listen(dir / "run", "another")->target(), target);
+  }
+  EXPECT_FALSE(std::filesystem::exists(target.substr(5)));
+  EXPECT_EQ(WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'))->target(), target);
+  const auto too_long = WorkerSocket::Listen(dir / std::string(200, 'x'), "a");
+  ASSERT_FALSE(too_long);
+  EXPECT_EQ(too_long.error().reason, "CANNOT_LISTEN");
+}
+
+TEST(WorkerSocket, OnesThatAKilledAgentLeftAreRemovedAndNothingElse) {
+  const TempDir dir;
+  {
+    auto socket = WorkerSocket::Listen(dir.path(), "a");
+    ASSERT_TRUE(socket);
+    dir.Write("w-notes.sock", "no socket");
+    ASSERT_TRUE(PrepareRunDir(dir.path()));
+    EXPECT_FALSE(std::filesystem::exists(socket->target().substr(5)));
+  }
+  EXPECT_TRUE(std::filesystem::exists(dir / "w-notes.sock"));  // no socket, whatever its name
+  const auto file = dir.Write("file", "");
+  EXPECT_EQ(PrepareRunDir(file).error().reason, "NO_RUN_DIR");
 }
 
 TEST(JobLine, IsProgressAResultAnErrorOrRefused) {
@@ -159,12 +280,12 @@ TEST(JobProcess, EndsTheChildWhenTheLeaseIsLost) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
-WorkerExit WaitFor(ChildProcess& child) {
+ProcessExit WaitFor(ChildProcess& child) {
   pollfd fd{child.exit_fd(), POLLIN, 0};
   EXPECT_EQ(poll(&fd, 1, 30'000), 1);
   const auto exit = child.TryReap();
   EXPECT_TRUE(exit);
-  return exit.value_or(WorkerExit{});
+  return exit.value_or(ProcessExit{});
 }
 
 TEST(ChildProcess, ReportsHowItEnded) {
@@ -198,6 +319,30 @@ TEST(ChildProcess, InheritsNoDescriptorsAndNoBlockedSignals) {
   ASSERT_EQ(lines.size(), 2U);
   EXPECT_LE(std::stoi(lines[0]), 4);  // 0, 1, 2 and the directory itself
   EXPECT_EQ(lines[1], "SigBlk:\t0000000000000000");
+}
+
+TEST(ChildProcess, GetsWhatItShallInheritFromThreeOnAndNothingElse) {
+  int pipe_ends[2];
+  ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
+  const OwnedFd read_end(pipe_ends[0]);
+  const OwnedFd write_end(pipe_ends[1]);
+  const OwnedFd file(open("/bin/sh", O_RDONLY | O_CLOEXEC));
+  auto child = ChildProcess::Start(
+      {.command = {"/bin/sh", "-c",
+                   "readlink /proc/$$/fd/3; echo hello >&4; "
+                   "for fd in 5 6 7 8 9 63 64 65 66; do [ -e /proc/self/fd/$fd ] && echo $fd; done; echo end"},
+       .inherit = {file.get(), write_end.get()},
+       .capture_stdout = true});
+  ASSERT_TRUE(child);
+  EXPECT_EQ(WaitFor(*child).status, 0);
+  const auto lines = child->ReadStdout();
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[0], std::filesystem::canonical("/bin/sh"));
+  EXPECT_EQ(lines[1], "end");
+  char text[6] = {};
+  EXPECT_EQ(read(read_end.get(), text, 6), 6);
+  EXPECT_EQ(std::string(text, 5), "hello");
+  EXPECT_FALSE(ChildProcess::Start({.command = {"/bin/true"}, .inherit = {0, 0, 0, 0, 0}}));
 }
 
 TEST(LineReader, BoundsLinesAndJoinsPieces) {

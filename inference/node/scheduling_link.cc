@@ -86,9 +86,7 @@ void SchedulingLink::Report(std::stop_token stop) {
   while (!stop.stop_requested()) {
     const Supervisor::Snapshot snapshot = supervisor_.WaitForChange(told, wait, stop);
     if (stop.stop_requested()) return;
-    scheduling::v1::ReportWorkersRequest request;
-    request.set_node(config_.node_name());
-    for (const ObservedWorker& worker : snapshot.workers) *request.add_workers() = ToProto(worker);
+    const scheduling::v1::ReportWorkersRequest request = ToReport(config_.node_name(), snapshot);
     const auto reported = CallUntil(stop, *stub_, &NodeAgentService::Stub::ReportWorkers, request,
                                     Caller::Node(config_.node), kReportTimeout);
     if (reported) {

@@ -1,17 +1,16 @@
 #include "inference/node/supervisor.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
-#include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "inference/node/artifact_fetcher.h"
-#include "inference/node/worker_socket.h"
+#include "inference/node/machine.h"
+#include "inference/sandbox/namespaces.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {
@@ -21,27 +20,50 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
 
-constexpr auto kProbeEvery = milliseconds(20);
-// A worker that listens but does not answer as it should is not asked at that pace: each question may block.
-constexpr auto kProbeAgain = seconds(1);
 constexpr auto kWaitMax = milliseconds(60'000);
-constexpr int kLinesPerSecondMax = 50;
-constexpr std::size_t kMessageBytesMax = 512;
+constexpr auto kFiguresEvery = milliseconds(1000);
+constexpr auto kMemoryEvery = seconds(10);
+constexpr std::size_t kMemoryReadsAtOnce = 2;
+constexpr std::uint32_t kUidBlocksMax = 200'000;
+// What a worker may take beside its KV cache, where the host lets us say so.
+constexpr std::int64_t kWorkerMemoryBytes = std::int64_t{768} << 20;
 
-// The last line of a worker that gave up is {"code","reason","message"}; of one that crashed, whatever it said.
-std::string MessageOf(const std::string& line) {
-  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  std::string text = line;
-  if (json.is_object() && json.contains("message") && json["message"].is_string()) {
-    text = json.value("reason", std::string()) + ": " + json["message"].get<std::string>();
-  }
-  return text.substr(0, kMessageBytesMax);
+// Who is served in proportion to whom at the gate: tenants; the members of a pool share a turn and divide it
+// themselves.
+std::string GateTenant(const Action& action) {
+  const DesiredWorker& first = action.members.front();
+  return first.isolation == IsolationClass::kPooled ? action.worker_key : first.tenant_uid;
 }
+
+double GateWeight(const std::vector<DesiredWorker>& members) {
+  double sum = 0;
+  for (const DesiredWorker& member : members) sum += std::max(1, member.weight);
+  return std::max(1.0, sum);
+}
+
+std::vector<Member> EngineMembers(const std::vector<DesiredWorker>& members) {
+  std::vector<Member> out;
+  for (const DesiredWorker& m : members) {
+    out.push_back({.instance = m.instance,
+                   .tenant_uid = m.tenant_uid,
+                   .context_tokens = m.context_tokens,
+                   .max_concurrency = m.max_concurrency,
+                   .weight = static_cast<double>(std::max(1, m.weight))});
+  }
+  return out;
+}
+
+std::string GroupName(std::uint64_t id) { return fmt::format("worker-{}", id); }
 
 }  // namespace
 
-Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts)
-    : config_(std::move(config)), artifacts_(artifacts), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage)
+    : config_(std::move(config)),
+      artifacts_(artifacts),
+      gate_(gate),
+      usage_(usage),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      set_(config_.models) {
   fetcher_ = std::make_unique<ArtifactFetcher>(artifacts_, [this](const std::string& sha256, const Result<Blob>& blob) {
     using Path = Result<std::filesystem::path>;
     Path path = blob ? Path(blob->path) : Path(std::unexpected(blob.error()));
@@ -84,13 +106,19 @@ Supervisor::Snapshot Supervisor::WaitForChange(std::uint64_t seen, milliseconds 
 void Supervisor::Run() {
   while (true) {
     TakeInbox();
-    while (const auto action = set_.NextAction(steady_clock::now())) Perform(*action);
-    ProbeUnanswered();
+    KeepSockets();
+    while (const auto action = set_.NextAction(steady_clock::now(), AvailableMemory())) Perform(*action);
+    KeepSockets();
     PublishChanges();
-    if (stopping_ && set_.Idle()) return;
+    if (stopping_ && set_.Idle()) break;
     WaitForEvents();
-    ReapEnded();
+    ReadZygotes();
+    ReadWorkers();
+    SeeActivity();
   }
+  running_.clear();
+  zygotes_.clear();
+  sockets_.clear();
 }
 
 void Supervisor::TakeInbox() {
@@ -113,21 +141,58 @@ void Supervisor::TakeInbox() {
   }
 }
 
+// Opens the sockets of workers that are wanted, and closes the others.
+void Supervisor::KeepSockets() {
+  const std::set<std::string> wanted = set_.WorkersToListenFor();
+  for (auto it = sockets_.begin(); it != sockets_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    set_.OnListening(it->first, "");
+    it = sockets_.erase(it);
+  }
+  for (const std::string& key : wanted) {
+    if (sockets_.contains(key)) continue;
+    auto socket = WorkerSocket::Listen(config_.run_dir, key);
+    if (!socket) {
+      Log(LogLevel::kError, "cannot listen for a worker", {{"worker", key}, {"error", socket.error().message}});
+      continue;
+    }
+    set_.OnListening(key, socket->target());
+    sockets_.emplace(key, *std::move(socket));
+  }
+}
+
 void Supervisor::Perform(const Action& action) {
+  const auto running = running_.find(action.worker_key);
   switch (action.kind) {
     case Action::Kind::kFetch:
-      return FindArtifact(action.worker.artifact_sha256);
-    case Action::Kind::kStart:
-      return StartWorker(action);
-    case Action::Kind::kTerminate:
-    case Action::Kind::kKill: {
-      const auto found = running_.find(action.worker.replica_uid);
-      if (found == running_.end()) return;
-      found->second.process.Signal(action.kind == Action::Kind::kKill ? SIGKILL : SIGTERM);
-      Log(LogLevel::kInfo, action.kind == Action::Kind::kKill ? "killing a worker" : "stopping a worker",
-          {{"instance", action.worker.instance}, {"replica", action.worker.replica_uid}});
+      return FindArtifact(action.sha256);
+    case Action::Kind::kLoad:
+      return LoadModel(action);
+    case Action::Kind::kUnload:
+      Log(LogLevel::kInfo, "giving up a model that is not used", {{"sha256", action.sha256}});
+      if (const auto zygote = zygotes_.find(action.model_key); zygote != zygotes_.end()) zygote->second.process.Kill();
       return;
-    }
+    case Action::Kind::kFork:
+      return ForkWorker(action);
+    case Action::Kind::kMembers:
+      if (running == running_.end()) return;
+      running->second.process.SendMembers(EngineMembers(action.members));
+      gate_.SetWeight(running->second.process.id(), GateWeight(action.members));
+      return;
+    case Action::Kind::kTerminate:
+      if (running != running_.end()) running->second.process.AskToStop();
+      return;
+    case Action::Kind::kKill:
+      if (running == running_.end()) return;
+      running->second.process.Kill();
+      // Asked for and still not forked: its zygote does not work any more.
+      if (running->second.process.pid() == 0) {
+        if (const auto z = zygotes_.find(running->second.model_key); z != zygotes_.end()) z->second.process.Kill();
+      }
+      return;
   }
 }
 
@@ -138,102 +203,295 @@ void Supervisor::FindArtifact(const std::string& sha256) {
   set_.OnArtifact(sha256, std::unexpected(blob.error()), steady_clock::now());
 }
 
-void Supervisor::StartWorker(const Action& action) {
-  const DesiredWorker& w = action.worker;
-  const auto socket = WorkerSocket(config_.run_dir, w, action.start_number);
-  const ChildOptions options{.command = {config_.worker_executable.string(), "--model", action.artifact.string(),
-                                         "--sha256", w.artifact_sha256, "--listen", "unix:" + socket.string(),
-                                         "--instance", w.instance, "--context-tokens", std::to_string(w.context_tokens),
-                                         "--max-concurrency", std::to_string(w.max_concurrency), "--threads",
-                                         std::to_string(config_.threads), "--die-with-parent"}};
-  auto process = ChildProcess::Start(options);
+void Supervisor::LoadModel(const Action& action) {
+  std::uint32_t block = 0;
+  while (uid_blocks_.contains(block) && block < kUidBlocksMax) ++block;
+  ZygoteOptions options{.executable = config_.worker_executable,
+                        .model = action.artifact,
+                        .sha256 = action.sha256,
+                        .private_weights = action.private_weights,
+                        .strict = config_.strict};
+  if (config_.first_uid != 0) options.first_uid = config_.first_uid + block * sandbox::kUidsPerZygote;
+  auto process = ZygoteProcess::Start(options);
   if (!process) {
-    Log(LogLevel::kError, "cannot start a worker", {{"instance", w.instance}, {"error", process.error().message}});
-    return set_.OnExit(w.replica_uid, {.status = -1, .last_line = process.error().message}, steady_clock::now());
+    Log(LogLevel::kError, "cannot start a zygote", {{"sha256", action.sha256}, {"error", process.error().message}});
+    return set_.OnModelExit(action.model_key, {.status = -1, .last_line = process.error().message},
+                            steady_clock::now());
   }
-  Log(LogLevel::kInfo, "started a worker", {{"instance", w.instance}, {"replica", w.replica_uid}});
-  running_.emplace(w.replica_uid, Running{*std::move(process), w, socket, {}, {}, 0, {}});
+  Log(LogLevel::kInfo, "loading a model",
+      {{"sha256", action.sha256}, {"dedicated", action.private_weights ? "yes" : "no"}});
+  uid_blocks_.insert(block);
+  zygotes_.emplace(action.model_key, Zygote{*std::move(process), block});
 }
 
-void Supervisor::ProbeUnanswered() {
-  for (const std::string& uid : set_.Unanswered()) {
-    const auto found = running_.find(uid);
-    if (found == running_.end() || steady_clock::now() < found->second.ask_after) continue;
-    Running& running = found->second;
-    const SteadyTime asked = steady_clock::now();
-    if (WorkerAnswers(running.socket, running.worker, config_.caller)) {
-      set_.OnReady(uid, "unix:" + running.socket.string(), steady_clock::now());
-      Log(LogLevel::kInfo, "worker is ready", {{"instance", running.worker.instance}, {"replica", uid}});
-    } else if (steady_clock::now() - asked > kProbeEvery) {
-      running.ask_after = steady_clock::now() + kProbeAgain;
-    }
+zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) const {
+  const DesiredWorker& first = action.members.front();
+  zygote::WorkerSpec spec;
+  spec.id = id;
+  spec.artifact_sha256 = first.artifact_sha256;
+  spec.members = EngineMembers(action.members);
+  spec.threads = config_.threads > 1 ? 0 : config_.threads;  // 0: what suits the model, up to all cores
+  spec.chunk_tokens_max = config_.chunk_tokens_max;
+  spec.strict = config_.strict;
+  if (first.isolation == IsolationClass::kPooled) {
+    spec.context_tokens = config_.pool_context_tokens;
+    spec.max_sequences = config_.pool_sequences;
+    spec.kv_tokens = config_.pool_kv_tokens;
+  } else {
+    spec.context_tokens = first.context_tokens;
+    spec.max_sequences = first.max_concurrency;
   }
+  return spec;
 }
 
-void Supervisor::ReadOutput(Running& running) {
-  const auto second = std::chrono::floor<seconds>(steady_clock::now().time_since_epoch());
-  if (second != running.second) {
-    if (running.lines_this_second > kLinesPerSecondMax) {
-      Log(LogLevel::kWarning, "lines of a worker's log were dropped",
-          {{"instance", running.worker.instance},
-           {"lines", std::to_string(running.lines_this_second - kLinesPerSecondMax)}});
-    }
-    running.second = second;
-    running.lines_this_second = 0;
+void Supervisor::ForkWorker(const Action& action) {
+  const DesiredWorker& first = action.members.front();
+  const auto failed = [&](const std::string& why) {
+    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", why}});
+    set_.OnWorkerExit(action.worker_key, {.status = -1, .last_line = why}, steady_clock::now());
+  };
+  KeepSockets();  // that of a worker which failed too often was closed until this moment
+  const auto zygote = zygotes_.find(action.model_key);
+  const auto socket = sockets_.find(action.worker_key);
+  if (zygote == zygotes_.end() || socket == sockets_.end()) return failed("its model or its socket is gone");
+  const std::uint64_t id = ++last_id_;
+  auto worker =
+      WorkerProcess::Prepare(id, first.isolation == IsolationClass::kPooled ? action.worker_key : first.instance);
+  if (!worker) return failed(worker.error().message);
+  const auto ring_path = usage_.Open(id, first.replica_uid);
+  if (!ring_path) return failed(ring_path.error().message);
+  const OwnedFd ring(open(ring_path->c_str(), O_RDWR | O_CLOEXEC));
+  const zygote::WorkerSpec spec = SpecFor(action, id);
+  const Status forked =
+      ring ? zygote->second.process.Fork(spec, {socket->second.fd(), worker->control_fd_of_child(), worker->page_fd(),
+                                                gate_.event_fd(), ring.get(), worker->log_fd_of_child()})
+           : Status(Internal("the usage ring cannot be opened"));
+  if (!forked) {
+    usage_.WorkerEnded(id);
+    return failed(forked.error().message);
   }
-  for (std::string& line : running.process.ReadStderr()) {
-    if (line.empty()) continue;
-    if (++running.lines_this_second <= kLinesPerSecondMax) {
-      Log(LogLevel::kInfo, "worker says", {{"instance", running.worker.instance}, {"line", line}});
-    }
-    running.last_line = std::move(line);
-  }
+  gate_.Add(id, worker->page(), GateTenant(action), GateWeight(action.members), config_.threads);
+  const std::int64_t kv_tokens =
+      spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
+  running_.emplace(action.worker_key, Running{*std::move(worker), action.model_key, kv_tokens});
 }
 
-void Supervisor::ReapEnded() {
-  for (auto it = running_.begin(); it != running_.end();) {
-    Running& running = it->second;
-    ReadOutput(running);
-    std::optional<WorkerExit> exit = running.process.TryReap();
+std::string Supervisor::KeyOf(std::uint64_t id) const {
+  const auto found =
+      std::ranges::find_if(running_, [id](const auto& entry) { return entry.second.process.id() == id; });
+  return found == running_.end() ? "" : found->first;
+}
+
+void Supervisor::ReadZygotes() {
+  for (auto it = zygotes_.begin(); it != zygotes_.end();) {
+    const std::string key = it->first;
+    Zygote& zygote = it->second;
+    zygote.process.ReadLog();
+    for (ZygoteProcess::Event& event : zygote.process.ReadEvents()) Handle(key, std::move(event));
+    const auto exit = zygote.process.TryReap();
     if (!exit) {
       ++it;
       continue;
     }
-    ReadOutput(running);  // what it wrote last
-    exit->last_line = MessageOf(running.last_line);
-    Log(LogLevel::kWarning, "worker ended",
-        {{"instance", running.worker.instance},
-         {"replica", it->first},
-         {"status",
-          exit->signal ? fmt::format("signal {}", *exit->signal) : std::to_string(exit->status.value_or(-1))}});
-    std::error_code ignored;
-    std::filesystem::remove(running.socket, ignored);
-    set_.OnExit(it->first, *exit, steady_clock::now());
-    it = running_.erase(it);
+    // It was the init of its workers' pid namespace: the kernel ended them all.
+    std::vector<std::uint64_t> orphans;
+    for (const auto& [worker_key, running] : running_) {
+      if (running.model_key == key) orphans.push_back(running.process.id());
+    }
+    for (const std::uint64_t id : orphans) WorkerGone(id, {.signal = SIGKILL, .last_line = "its zygote ended"});
+    Log(LogLevel::kInfo, "a model is no longer in memory", {{"model", key}, {"why", Describe(*exit)}});
+    uid_blocks_.erase(zygote.uid_block);
+    it = zygotes_.erase(it);
+    set_.OnModelExit(key, *exit, steady_clock::now());
   }
 }
 
+void Supervisor::Handle(const std::string& model_key, ZygoteProcess::Event event) {
+  if (const auto* resident = std::get_if<ZygoteProcess::Resident>(&event)) {
+    Log(LogLevel::kInfo, "a model is in memory",
+        {{"model", model_key}, {"seconds", fmt::format("{:.3f}", resident->load_seconds)}});
+    Zygote& zygote = zygotes_.at(model_key);
+    zygote.load_seconds = resident->load_seconds;
+    zygote.kv_bytes_per_token_max = resident->kv_bytes_per_token_max;
+    set_.OnResident(model_key, steady_clock::now());
+  } else if (auto* forked = std::get_if<ZygoteProcess::Forked>(&event)) {
+    const auto found = running_.find(KeyOf(forked->id));
+    if (found == running_.end() || found->second.model_key != model_key) return;
+    WorkerProcess& process = found->second.process;
+    process.Forked(std::move(forked->pidfd));
+    process.LetGo();
+    // Joining a group takes the kernel some ten milliseconds; the worker starts meanwhile and serves afterwards.
+    const CgroupLimits limits{.memory_bytes_max =
+                                  kWorkerMemoryBytes +
+                                  found->second.kv_tokens * zygotes_.at(model_key).kv_bytes_per_token_max};
+    if (process.pid() > 0) {
+      for (const std::string& layer : cgroups_.Confine(GroupName(forked->id), process.pid(), limits)) {
+        process.AddLayer(layer);
+      }
+    }
+    process.LetServe();
+  } else if (auto* ended = std::get_if<ZygoteProcess::WorkerEnded>(&event)) {
+    // A zygote reads foreign models: it has nothing to say of another's workers.
+    const auto found = running_.find(KeyOf(ended->id));
+    if (found != running_.end() && found->second.model_key == model_key) WorkerGone(ended->id, std::move(ended->exit));
+  }
+}
+
+void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
+  const auto found = running_.find(KeyOf(id));
+  if (found == running_.end()) return;
+  const std::string key = found->first;
+  gate_.Remove(id);
+  usage_.WorkerEnded(id);
+  found->second.process.ReadLog();  // what it wrote last
+  if (exit.last_line.empty()) exit.last_line = found->second.process.LastWords();
+  Log(exit.status == 0 ? LogLevel::kInfo : LogLevel::kWarning, "worker ended",
+      {{"worker", key}, {"how", Describe(exit)}});
+  if (const auto figures = figures_.workers.find(key); figures != figures_.workers.end()) ended_[key] = figures->second;
+  running_.erase(found);
+  cgroups_.Remove(GroupName(id));
+  set_.OnWorkerExit(key, exit, steady_clock::now());
+}
+
+void Supervisor::ReadWorkers() {
+  for (auto& [key, running] : running_) {
+    running.process.ReadLog();
+    if (!running.process.ReadReady()) continue;
+    set_.OnReady(key, steady_clock::now());
+    figures_due_ = true;  // its layers and pid shall be told together with that it is ready
+    Log(LogLevel::kInfo, "worker is ready", {{"worker", key}});
+  }
+}
+
+// Requests that run or wait, or that came and went since the last look, and knocks at the doors of those who sleep.
+void Supervisor::SeeActivity() {
+  const SteadyTime now = steady_clock::now();
+  for (auto& [key, running] : running_) {
+    const gate::WorkerPage& page = running.process.page();
+    const std::uint64_t turns = page.turns.load(std::memory_order_relaxed);
+    const bool busy = page.active_requests.load(std::memory_order_relaxed) > 0 ||
+                      page.queued_requests.load(std::memory_order_relaxed) > 0 ||
+                      page.turn.load(std::memory_order_relaxed) != gate::kResting;
+    if (busy || turns != running.requests_seen) set_.OnActivity(key, now);
+    running.requests_seen = turns;
+  }
+  for (const std::string& key : set_.Sleeping()) {
+    const auto socket = sockets_.find(key);
+    if (socket == sockets_.end()) continue;
+    pollfd fd{socket->second.fd(), POLLIN, 0};
+    if (poll(&fd, 1, 0) > 0) set_.OnKnock(key, now);
+  }
+}
+
+// Of which processes the memory is read now. The kernel walks their pages for it, while all else waits for this thread: so
+// only few at a time, those whose figures are the oldest.
+SteadyTime Supervisor::OldestMemoryReads(SteadyTime now) const {
+  std::vector<SteadyTime> reads;
+  for (const auto& [key, running] : running_) reads.push_back(running.memory_read);
+  for (const auto& [key, zygote] : zygotes_) reads.push_back(zygote.memory_read);
+  if (reads.empty()) return now;
+  const std::size_t last = std::min(kMemoryReadsAtOnce, reads.size()) - 1;
+  std::ranges::nth_element(reads, reads.begin() + static_cast<std::ptrdiff_t>(last));
+  return std::min(reads[last], now - kMemoryEvery);
+}
+
+void Supervisor::RefreshFigures() {
+  const SteadyTime now = steady_clock::now();
+  const double interval = std::chrono::duration<double>(now - figures_at_).count();
+  figures_at_ = now;
+  const SteadyTime read_before = OldestMemoryReads(now);
+  NodeFigures fresh;
+  fresh.gate = gate_.figures();
+  for (auto& [key, running] : running_) {
+    const gate::WorkerPage& page = running.process.page();
+    const auto number = [](const std::atomic<std::uint64_t>& value) {
+      return static_cast<std::int64_t>(std::min<std::uint64_t>(value.load(std::memory_order_relaxed), INT64_MAX / 4));
+    };
+    const auto before = ended_.find(key);
+    const WorkerFigures base = before == ended_.end() ? WorkerFigures{} : before->second;
+    const auto last = figures_.workers.find(key);
+    WorkerFigures f;
+    f.pid = running.process.pid();
+    f.active_requests = static_cast<std::int32_t>(std::min(page.active_requests.load(), 1U << 20));
+    f.queued_requests = static_cast<std::int32_t>(std::min(page.queued_requests.load(), 1U << 20));
+    f.prompt_tokens = base.prompt_tokens + number(page.prompt_tokens_total);
+    f.cached_prompt_tokens = base.cached_prompt_tokens + number(page.cached_prompt_tokens_total);
+    f.completion_tokens = base.completion_tokens + number(page.completion_tokens_total);
+    f.turns = base.turns + number(page.turns);
+    f.compute_seconds = base.compute_seconds + static_cast<double>(number(page.compute_us)) / 1e6;
+    f.ttft_count = base.ttft_count + number(page.ttft_count);
+    f.ttft_seconds = base.ttft_seconds + static_cast<double>(number(page.ttft_us_sum)) / 1e6;
+    f.layers = running.process.layers();
+    if (last != figures_.workers.end()) {
+      f.private_bytes = last->second.private_bytes;
+      f.pss_bytes = last->second.pss_bytes;
+      if (interval > 0) {
+        f.tokens_per_second =
+            static_cast<double>(std::max<std::int64_t>(0, f.completion_tokens - last->second.completion_tokens)) /
+            interval;
+      }
+    }
+    if (running.memory_read <= read_before) {
+      running.memory_read = now;
+      if (const auto memory = running.process.ReadMemory()) {
+        f.private_bytes = memory->private_bytes;
+        f.pss_bytes = memory->pss_bytes;
+      }
+    }
+    ++fresh.models[running.model_key].worker_count;
+    fresh.workers[key] = std::move(f);
+  }
+  for (auto& [key, zygote] : zygotes_) {
+    ModelFigures& f = fresh.models[key];
+    f.pid = zygote.process.pid();
+    f.load_seconds = zygote.load_seconds;
+    const auto last = figures_.models.find(key);
+    if (last != figures_.models.end()) f.memory = last->second.memory;
+    if (zygote.memory_read <= read_before) {
+      zygote.memory_read = now;
+      f.memory = zygote.process.ReadMemory().value_or(f.memory);
+    }
+  }
+  figures_ = std::move(fresh);
+  figures_due_ = false;
+  std::erase_if(ended_, [this](const auto& entry) { return !sockets_.contains(entry.first); });
+}
+
 void Supervisor::PublishChanges() {
-  std::vector<ObservedWorker> observed = set_.Observed();
+  if (figures_due_ || steady_clock::now() - figures_at_ >= kFiguresEvery) RefreshFigures();
+  std::vector<ObservedWorker> workers = set_.Observed();
+  std::vector<ObservedModel> models = set_.ObservedModels();
+  for (ObservedModel& model : models) model.last_used = {};  // changes all the time and tells nobody anything
   const std::lock_guard lock(mutex_);
-  if (observed == snapshot_.workers) return;
-  snapshot_.workers = std::move(observed);
+  snapshot_.figures = figures_;
+  if (workers == snapshot_.workers && models == snapshot_.models) return;
+  snapshot_.workers = std::move(workers);
+  snapshot_.models = std::move(models);
   ++snapshot_.revision;
   changed_.notify_all();
 }
 
 void Supervisor::WaitForEvents() {
   std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
-  for (const auto& [uid, running] : running_) {
-    fds.push_back({running.process.exit_fd(), POLLIN, 0});
-    if (running.process.stderr_fd() >= 0) fds.push_back({running.process.stderr_fd(), POLLIN, 0});
+  const auto add = [&fds](int fd) {
+    if (fd >= 0) fds.push_back({fd, POLLIN, 0});
+  };
+  for (const auto& [key, zygote] : zygotes_) {
+    add(zygote.process.channel_fd());
+    add(zygote.process.stderr_fd());
+    add(zygote.process.exit_fd());
   }
-  auto wait = kWaitMax;
+  for (const auto& [key, running] : running_) {
+    add(running.process.control_fd());
+    add(running.process.log_fd());
+  }
+  for (const std::string& key : set_.Sleeping()) {
+    if (const auto socket = sockets_.find(key); socket != sockets_.end()) add(socket->second.fd());
+  }
+  auto wait = running_.empty() ? kWaitMax : kFiguresEvery;
   if (const auto deadline = set_.NextDeadline()) {
-    const auto left = std::chrono::ceil<milliseconds>(*deadline - steady_clock::now());
-    wait = std::clamp(left, milliseconds(0), wait);
+    wait = std::clamp(std::chrono::ceil<milliseconds>(*deadline - steady_clock::now()), milliseconds(0), wait);
   }
-  if (!set_.Unanswered().empty()) wait = std::min(wait, kProbeEvery);
   poll(fds.data(), fds.size(), static_cast<int>(wait.count()));
   std::uint64_t woken = 0;
   (void)!read(wake_.get(), &woken, sizeof(woken));

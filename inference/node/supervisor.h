@@ -1,6 +1,7 @@
-// Runs the workers of this node: one thread that performs what WorkerSet decides and sees each death at once (pidfd).
+// Runs the models and workers of this node: one thread that performs what WorkerSet decides and sees each event at once.
 //
-// The thread starts every worker, so the kernel kills them all when the process dies in whatever way. Thread-safe.
+// The thread starts every zygote, so the kernel kills them all, and with them their workers, when the process dies in
+// whatever way. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -11,16 +12,22 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "inference/gate/arbiter.h"
 #include "inference/node/artifacts.h"
-#include "inference/node/child_process.h"
+#include "inference/node/cgroups.h"
+#include "inference/node/figures.h"
+#include "inference/node/usage_collector.h"
+#include "inference/node/worker_process.h"
 #include "inference/node/worker_set.h"
-#include "services/common/rpc/caller.h"
+#include "inference/node/worker_socket.h"
+#include "inference/node/zygote_process.h"
 
 namespace allod::inference::node {
 
@@ -29,14 +36,21 @@ class ArtifactFetcher;
 struct SupervisorConfig {
   std::filesystem::path worker_executable;
   std::filesystem::path run_dir;
-  int threads = 1;  // of each worker
-  Caller caller;    // of this node
+  int threads = 1;      // of a step, where the model is worth it
+  bool strict = false;  // workers with a complete sandbox or none
+  // First of the uids for zygotes and workers; used when this process is root.
+  std::uint32_t first_uid = 0;
+  std::int32_t chunk_tokens_max = 0;
+  std::int32_t pool_sequences = 16;
+  std::int32_t pool_context_tokens = 4096;
+  std::int32_t pool_kv_tokens = 16384;
+  ModelPolicy models;
 };
 
 class Supervisor {
  public:
-  // `artifacts` must outlive it.
-  Supervisor(SupervisorConfig config, Artifacts& artifacts);
+  // All must outlive it.
+  Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage);
   ~Supervisor();  // Stop()
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
@@ -45,24 +59,31 @@ class Supervisor {
   void SetDesired(std::vector<DesiredWorker> desired);
 
   struct Snapshot {
-    std::uint64_t revision = 0;  // grows with each change
+    std::uint64_t revision = 0;  // grows with each change of what follows, figures apart
     std::vector<ObservedWorker> workers;
+    std::vector<ObservedModel> models;
+    NodeFigures figures;
   };
   // Returns when the revision differs from `seen`, the time is over or `stop` is requested.
   Snapshot WaitForChange(std::uint64_t seen, std::chrono::milliseconds timeout, std::stop_token stop);
 
-  // Ends all workers (SIGTERM, after 3 s SIGKILL) and the thread.
+  // Ends all workers (asked to, after 3 s killed), the zygotes and the thread.
   void Stop();
 
  private:
+  struct Zygote {
+    ZygoteProcess process;
+    std::uint32_t uid_block = 0;
+    double load_seconds = 0;
+    std::int64_t kv_bytes_per_token_max = 0;
+    SteadyTime memory_read{};
+  };
   struct Running {
-    ChildProcess process;
-    DesiredWorker worker;
-    std::filesystem::path socket;
-    SteadyTime ask_after;  // when to probe next
-    std::string last_line;
-    int lines_this_second = 0;
-    std::chrono::seconds second{};
+    WorkerProcess process;
+    std::string model_key;
+    std::int64_t kv_tokens = 0;
+    std::uint64_t requests_seen = 0;  // figures by which activity is seen
+    SteadyTime memory_read{};
   };
   struct Inbox {
     std::optional<std::vector<DesiredWorker>> desired;
@@ -73,22 +94,41 @@ class Supervisor {
   void Run();
   void TakeInbox();
   void Perform(const Action& action);
-  void StartWorker(const Action& action);
   void FindArtifact(const std::string& sha256);
-  void ProbeUnanswered();
-  void ReadOutput(Running& running);
-  void ReapEnded();
+  void LoadModel(const Action& action);
+  void ForkWorker(const Action& action);
+  zygote::WorkerSpec SpecFor(const Action& action, std::uint64_t id) const;
+  void KeepSockets();
+  void ReadZygotes();
+  void Handle(const std::string& model_key, ZygoteProcess::Event event);
+  void ReadWorkers();
+  void WorkerGone(std::uint64_t id, ProcessExit exit);
+  void SeeActivity();
+  SteadyTime OldestMemoryReads(SteadyTime now) const;
+  void RefreshFigures();
   void PublishChanges();
   void WaitForEvents();
   void Wake();
+  std::string KeyOf(std::uint64_t id) const;
 
   const SupervisorConfig config_;
   Artifacts& artifacts_;
+  gate::Arbiter& gate_;
+  UsageCollector& usage_;
+  Cgroups cgroups_;
   OwnedFd wake_;
 
   // Of the thread only.
   WorkerSet set_;
-  std::map<std::string, Running> running_;  // by replica uid
+  std::map<std::string, Zygote> zygotes_;        // by model key
+  std::map<std::string, Running> running_;       // by worker key
+  std::map<std::string, WorkerSocket> sockets_;  // by worker key
+  std::set<std::uint32_t> uid_blocks_;
+  std::uint64_t last_id_ = 0;
+  std::map<std::string, WorkerFigures> ended_;   // totals of earlier processes of a worker
+  NodeFigures figures_;
+  SteadyTime figures_at_{};
+  bool figures_due_ = false;
   bool stopping_ = false;
 
   std::mutex mutex_;

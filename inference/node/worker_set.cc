@@ -1,11 +1,6 @@
 #include "inference/node/worker_set.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <csignal>
-#include <cstring>
-#include <set>
 
 namespace allod::inference::node {
 namespace {
@@ -14,243 +9,359 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr auto kRestartFirst = milliseconds(100);
-constexpr auto kRestartMax = milliseconds(10'000);
 constexpr auto kHealthyAfter = seconds(30);
 constexpr auto kTerminateGrace = seconds(3);
-constexpr auto kModelRefusedDelay = minutes(1);
-// Reading a large model from a slow disk takes minutes; one that takes longer than this is stuck.
-constexpr auto kStartTimeout = minutes(10);
-constexpr int kFailuresShownAsFailed = 3;
-constexpr int kExitModelRefused = 3;
+// Forking and making a context takes milliseconds; one that takes this long is stuck.
+constexpr auto kStartTimeout = minutes(1);
 constexpr std::size_t kEpochsMax = 4096;
 
-std::string Describe(const WorkerExit& exit) {
-  std::string how = exit.signal ? fmt::format("killed by signal {} ({})", *exit.signal, strsignal(*exit.signal))
-                                : fmt::format("exit status {}", exit.status.value_or(-1));
-  return exit.last_line.empty() ? how : fmt::format("{}: {}", how, exit.last_line);
+// Whether a process started for `a` can go on for `b`. Pooled workers have a shape of their own.
+bool SameProcess(const DesiredWorker& a, const DesiredWorker& b) {
+  if (a.model_key() != b.model_key() || a.worker_key() != b.worker_key()) return false;
+  if (a.isolation == IsolationClass::kPooled) return true;
+  return a.instance == b.instance && a.tenant_uid == b.tenant_uid && a.context_tokens == b.context_tokens &&
+         a.max_concurrency == b.max_concurrency;
+}
+
+bool SameMember(const DesiredWorker& a, const DesiredWorker& b) {
+  return a.replica_uid == b.replica_uid && a.instance == b.instance && a.tenant_uid == b.tenant_uid &&
+         a.context_tokens == b.context_tokens && a.max_concurrency == b.max_concurrency && a.weight == b.weight;
+}
+
+std::vector<DesiredWorker> ListOf(const std::map<std::string, DesiredWorker>& members) {
+  std::vector<DesiredWorker> out;
+  for (const auto& [uid, member] : members) out.push_back(member);
+  return out;
+}
+
+// It sleeps when all of its members may.
+std::optional<seconds> SleepAfter(const std::map<std::string, DesiredWorker>& members) {
+  seconds longest{0};
+  for (const auto& [uid, member] : members) {
+    if (member.sleep_after == seconds(0)) return std::nullopt;
+    longest = std::max(longest, member.sleep_after);
+  }
+  return members.empty() ? std::nullopt : std::optional(longest);
 }
 
 }  // namespace
 
-std::chrono::milliseconds RestartDelay(int failures) {
-  return std::min(kRestartMax, kRestartFirst * (1 << std::clamp(failures - 1, 0, 10)));
-}
-
-bool DesiredWorker::SameProcess(const DesiredWorker& other) const {
-  return instance == other.instance && artifact_sha256 == other.artifact_sha256 &&
-         context_tokens == other.context_tokens && max_concurrency == other.max_concurrency;
-}
-
 void WorkerSet::RememberEpoch(const std::string& replica_uid, std::int64_t epoch) {
   epochs_[replica_uid] = epoch;
+  if (epochs_.size() <= kEpochsMax) return;
+  std::set<std::string> present;
+  for (const auto& [key, worker] : workers_) {
+    for (const auto& [uid, member] : worker.members) present.insert(uid);
+  }
+  // Replica uids sort by time: the first are the oldest.
   for (auto it = epochs_.begin(); epochs_.size() > kEpochsMax && it != epochs_.end();) {
-    // Replica uids sort by time: the first are the oldest.
-    it = entries_.contains(it->first) ? std::next(it) : epochs_.erase(it);
+    it = present.contains(it->first) ? std::next(it) : epochs_.erase(it);
   }
 }
 
 std::vector<std::string> WorkerSet::SetDesired(const std::vector<DesiredWorker>& desired, SteadyTime now) {
   std::vector<std::string> refused;
-  std::set<std::string> named;
+  std::map<std::string, std::map<std::string, DesiredWorker>> wanted;  // by worker, by replica
   for (const DesiredWorker& d : desired) {
-    named.insert(d.replica_uid);
     const auto seen = epochs_.find(d.replica_uid);
     if (seen != epochs_.end() && d.epoch < seen->second) {
       refused.push_back(d.replica_uid);
+      // What was accepted before stays.
+      for (const auto& [key, worker] : workers_) {
+        const auto member = worker.members.find(d.replica_uid);
+        if (member != worker.members.end()) wanted[key][d.replica_uid] = member->second;
+      }
       continue;
     }
-    Entry& entry = entries_[d.replica_uid];
     RememberEpoch(d.replica_uid, d.epoch);
-    if (entry.desired && !entry.desired->SameProcess(d)) {
+    wanted[d.worker_key()][d.replica_uid] = d;
+  }
+  for (auto& [key, members] : wanted) {
+    Worker& worker = workers_[key];
+    if (!worker.members.empty() && !SameProcess(worker.members.begin()->second, members.begin()->second)) {
       // Another model or shape: the old one's failures say nothing about it.
-      entry.failures = 0;
-      entry.model_refused = false;
-      entry.not_before = now;
-      entry.message.clear();
+      worker.failures = 0;
+      worker.refused = false;
+      worker.not_before = now;
+      worker.message.clear();
+      if (worker.phase == Phase::kAsleep) worker.phase = Phase::kNone;
     }
-    entry.desired = d;
+    if (worker.members.empty()) worker.last_active = now;
+    worker.members = std::move(members);
+    // Told never to sleep while it does.
+    if (worker.phase == Phase::kAsleep && !SleepAfter(worker.members)) worker.phase = Phase::kNone;
   }
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    Entry& entry = it->second;
-    if (!named.contains(it->first)) entry.desired.reset();
-    it = !entry.desired && entry.phase == Phase::kNone ? entries_.erase(it) : std::next(it);
+  for (auto it = workers_.begin(); it != workers_.end();) {
+    Worker& worker = it->second;
+    if (!wanted.contains(it->first)) worker.members.clear();
+    const bool has_process = worker.phase != Phase::kNone && worker.phase != Phase::kAsleep;
+    it = worker.members.empty() && !has_process ? workers_.erase(it) : std::next(it);
   }
-  std::erase_if(artifacts_, [&](const auto& artifact) {
-    return std::ranges::none_of(entries_, [&](const auto& e) {
-      return e.second.desired && e.second.desired->artifact_sha256 == artifact.first;
-    });
-  });
+  models_.ForgetUnwanted(WantedModels());
   return refused;
 }
 
-std::optional<Action> WorkerSet::StopAction(Entry& entry, SteadyTime now) {
-  switch (entry.phase) {
+std::set<std::string> WorkerSet::UsedModels() const {
+  std::set<std::string> out;
+  for (const auto& [key, worker] : workers_) {
+    if (worker.phase == Phase::kAsleep) continue;
+    if (worker.phase != Phase::kNone) out.insert(worker.running.model_key());
+    if (!worker.members.empty()) out.insert(worker.members.begin()->second.model_key());
+  }
+  return out;
+}
+
+std::set<std::string> WorkerSet::WantedModels() const {
+  std::set<std::string> out = UsedModels();
+  for (const auto& [key, worker] : workers_) {
+    if (!worker.members.empty()) out.insert(worker.members.begin()->second.model_key());
+  }
+  return out;
+}
+
+std::optional<Action> WorkerSet::StopAction(const std::string& key, Worker& worker, SteadyTime now) {
+  const auto act = [&](Phase phase, Action::Kind kind, bool on_purpose) {
+    worker.phase = phase;
+    worker.since = now;
+    worker.on_purpose = on_purpose;
+    return Action{.kind = kind, .worker_key = key, .model_key = worker.running.model_key()};
+  };
+  switch (worker.phase) {
     case Phase::kStarting:
-    case Phase::kReady:
-      if (!entry.desired || !entry.desired->SameProcess(entry.running)) {
-        entry.phase = Phase::kTerminating;
-        entry.since = now;
-        entry.on_purpose = true;
-        return Action{Action::Kind::kTerminate, entry.running, {}, 0};
+    case Phase::kReady: {
+      if (worker.members.empty() || !SameProcess(worker.members.begin()->second, worker.running)) {
+        worker.goes_to_sleep = false;
+        return act(Phase::kTerminating, Action::Kind::kTerminate, true);
       }
-      if (entry.phase == Phase::kStarting && now - entry.since >= kStartTimeout) {
-        entry.phase = Phase::kKilling;
-        entry.since = now;
-        entry.on_purpose = false;
-        return Action{Action::Kind::kKill, entry.running, {}, 0};
+      if (worker.phase == Phase::kStarting) {
+        if (now - worker.since < kStartTimeout) return std::nullopt;
+        return act(Phase::kKilling, Action::Kind::kKill, false);
       }
-      return std::nullopt;
+      const auto sleep_after = SleepAfter(worker.members);
+      if (sleep_after && now - worker.last_active >= *sleep_after) {
+        worker.goes_to_sleep = true;
+        return act(Phase::kTerminating, Action::Kind::kTerminate, true);
+      }
+      auto members = ListOf(worker.members);
+      if (std::ranges::equal(members, worker.told, SameMember)) return std::nullopt;
+      worker.told = members;
+      return Action{.kind = Action::Kind::kMembers, .worker_key = key, .members = std::move(members)};
+    }
     case Phase::kTerminating:
-      if (now - entry.since < kTerminateGrace) return std::nullopt;
-      entry.phase = Phase::kKilling;
-      entry.since = now;
-      return Action{Action::Kind::kKill, entry.running, {}, 0};
+      if (now - worker.since < kTerminateGrace) return std::nullopt;
+      return act(Phase::kKilling, Action::Kind::kKill, true);
     case Phase::kNone:
     case Phase::kKilling:
+    case Phase::kAsleep:
       return std::nullopt;
   }
   return std::nullopt;
 }
 
-std::optional<Action> WorkerSet::StartAction(Entry& entry, SteadyTime now) {
-  if (entry.phase != Phase::kNone || !entry.desired || now < entry.not_before) return std::nullopt;
-  Artifact& artifact = artifacts_[entry.desired->artifact_sha256];
-  switch (artifact.state) {
-    case Artifact::State::kFetching:
-      return std::nullopt;
-    case Artifact::State::kFailed:
-      if (now < artifact.not_before) return std::nullopt;
-      [[fallthrough]];
-    case Artifact::State::kUnknown:
-      artifact.state = Artifact::State::kFetching;
-      return Action{Action::Kind::kFetch, *entry.desired, {}, 0};
-    case Artifact::State::kPresent:
-      break;
-  }
-  entry.phase = Phase::kStarting;
-  entry.since = now;
-  entry.on_purpose = false;
-  entry.running = *entry.desired;
-  ++entry.start_count;
-  return Action{Action::Kind::kStart, entry.running, artifact.path, ++starts_};
+std::optional<Action> WorkerSet::StartAction(const std::string& key, Worker& worker, SteadyTime now,
+                                             std::int64_t memory_available) {
+  if (worker.phase != Phase::kNone || worker.members.empty() || now < worker.not_before) return std::nullopt;
+  const DesiredWorker& first = worker.members.begin()->second;
+  const std::string model = first.model_key();
+  if (!models_.IsResident(model)) return models_.Ensure(first, now, memory_available);
+  worker.phase = Phase::kStarting;
+  worker.since = now;
+  worker.last_active = now;
+  worker.on_purpose = false;
+  worker.goes_to_sleep = false;
+  worker.running = first;
+  worker.told = ListOf(worker.members);
+  ++worker.start_count;
+  models_.OnUsed(model, now);
+  return Action{.kind = Action::Kind::kFork, .worker_key = key, .model_key = model, .members = worker.told};
 }
 
-std::optional<Action> WorkerSet::NextAction(SteadyTime now) {
+std::optional<Action> WorkerSet::NextAction(SteadyTime now, std::int64_t memory_available) {
   // Stops first: what goes frees memory for what comes.
-  for (auto& [uid, entry] : entries_) {
-    if (auto action = StopAction(entry, now)) return action;
+  for (auto& [key, worker] : workers_) {
+    if (auto action = StopAction(key, worker, now)) return action;
   }
-  for (auto& [uid, entry] : entries_) {
-    if (auto action = StartAction(entry, now)) return action;
+  if (auto action = models_.Evict(UsedModels(), WantedModels(), now)) return action;
+  for (auto& [key, worker] : workers_) {
+    if (auto action = StartAction(key, worker, now, memory_available)) return action;
+  }
+  return std::nullopt;
+}
+
+std::optional<SteadyTime> WorkerSet::DeadlineOf(const Worker& worker) const {
+  switch (worker.phase) {
+    case Phase::kTerminating:
+      return worker.since + kTerminateGrace;
+    case Phase::kStarting:
+      return worker.since + kStartTimeout;
+    case Phase::kReady: {
+      const auto sleep_after = SleepAfter(worker.members);
+      return sleep_after ? std::optional(worker.last_active + *sleep_after) : std::nullopt;
+    }
+    case Phase::kNone: {
+      if (worker.members.empty()) return std::nullopt;
+      const std::string model = worker.members.begin()->second.model_key();
+      if (models_.IsResident(model)) return worker.not_before;
+      const auto retry = models_.RetryTime(model);
+      return retry ? std::optional(std::max(*retry, worker.not_before)) : std::nullopt;
+    }
+    case Phase::kKilling:
+    case Phase::kAsleep:
+      return std::nullopt;
   }
   return std::nullopt;
 }
 
 std::optional<SteadyTime> WorkerSet::NextDeadline() const {
-  std::optional<SteadyTime> next;
-  const auto consider = [&](SteadyTime t) { next = next ? std::min(*next, t) : t; };
-  for (const auto& [uid, entry] : entries_) {
-    if (entry.phase == Phase::kTerminating) consider(entry.since + kTerminateGrace);
-    if (entry.phase == Phase::kStarting) consider(entry.since + kStartTimeout);
-    if (entry.phase != Phase::kNone || !entry.desired) continue;
-    const auto artifact = artifacts_.find(entry.desired->artifact_sha256);
-    if (artifact != artifacts_.end() && artifact->second.state == Artifact::State::kFetching) continue;
-    const bool failed = artifact != artifacts_.end() && artifact->second.state == Artifact::State::kFailed;
-    consider(failed ? std::max(entry.not_before, artifact->second.not_before) : entry.not_before);
+  std::optional<SteadyTime> next = models_.NextDeadline(UsedModels());
+  for (const auto& [key, worker] : workers_) {
+    if (const auto at = DeadlineOf(worker)) next = next ? std::min(*next, *at) : *at;
   }
   return next;
 }
 
-void WorkerSet::OnArtifact(const std::string& sha256, const Result<std::filesystem::path>& path, SteadyTime now) {
-  const auto found = artifacts_.find(sha256);
-  if (found == artifacts_.end()) return;  // no longer wanted
-  Artifact& artifact = found->second;
-  if (path) {
-    artifact = {.state = Artifact::State::kPresent, .path = *path};
-    return;
-  }
-  artifact.state = Artifact::State::kFailed;
-  artifact.message = fmt::format("artifact {}: {}", sha256.substr(0, 12), path.error().message);
-  artifact.not_before = now + RestartDelay(++artifact.failures);
-}
-
-void WorkerSet::OnReady(const std::string& replica_uid, const std::string& target, SteadyTime now) {
-  const auto found = entries_.find(replica_uid);
-  if (found == entries_.end() || found->second.phase != Phase::kStarting) return;
-  Entry& entry = found->second;
-  entry.phase = Phase::kReady;
-  entry.since = now;
-  entry.target = target;
-  entry.message.clear();
-  entry.model_refused = false;
-}
-
-void WorkerSet::OnExit(const std::string& replica_uid, const WorkerExit& exit, SteadyTime now) {
-  const auto found = entries_.find(replica_uid);
-  if (found == entries_.end()) return;
-  Entry& entry = found->second;
-  const bool was_healthy = entry.phase == Phase::kReady && now - entry.since >= kHealthyAfter;
-  const bool timed_out = entry.phase == Phase::kKilling && !entry.on_purpose;
-  const bool on_purpose = entry.on_purpose;
-  const bool was_ready = entry.phase == Phase::kReady;
-  entry.phase = Phase::kNone;
-  entry.target.clear();
-  // The store may have lost the file meanwhile: look again before the next start.
-  if (const auto a = artifacts_.find(entry.running.artifact_sha256);
-      a != artifacts_.end() && a->second.state == Artifact::State::kPresent) {
-    a->second.state = Artifact::State::kUnknown;
-  }
-  if (!entry.desired) {
-    entries_.erase(found);
-    return;
-  }
-  if (on_purpose) {
-    entry.not_before = now;
-    return;
-  }
-  if (was_healthy) entry.failures = 0;
-  ++entry.failures;
-  entry.model_refused = !was_ready && exit.status == kExitModelRefused;
-  entry.message = timed_out ? "worker did not answer in time and was killed" : "worker ended, " + Describe(exit);
-  entry.not_before = now + (entry.model_refused ? milliseconds(kModelRefusedDelay) : RestartDelay(entry.failures));
-}
-
-std::vector<ObservedWorker> WorkerSet::Observed() const {
-  std::vector<ObservedWorker> out;
-  for (const auto& [uid, entry] : entries_) {
-    ObservedWorker o;
-    o.replica_uid = uid;
-    o.start_count = entry.start_count;
-    const bool current = entry.desired && (entry.phase == Phase::kNone || entry.desired->SameProcess(entry.running));
-    o.epoch = current ? entry.desired->epoch : entry.running.epoch;
-    o.message = entry.message;
-    if (entry.phase == Phase::kReady && current) {
-      o.state = WorkerState::kReady;
-      o.target = entry.target;
-    } else if (entry.phase != Phase::kNone && !current) {
-      o.message = "stopping";
-    } else if (entry.model_refused || entry.failures >= kFailuresShownAsFailed) {
-      o.state = WorkerState::kFailed;
-    }
-    if (current && entry.phase == Phase::kNone) {
-      const auto artifact = artifacts_.find(entry.desired->artifact_sha256);
-      if (artifact != artifacts_.end() && artifact->second.state == Artifact::State::kFetching) {
-        if (o.message.empty()) o.message = "fetching the model";
-      } else if (artifact != artifacts_.end() && artifact->second.state == Artifact::State::kFailed) {
-        o.message = artifact->second.message;
-        if (artifact->second.failures >= kFailuresShownAsFailed) o.state = WorkerState::kFailed;
-      }
-    }
-    out.push_back(std::move(o));
+std::set<std::string> WorkerSet::WorkersToListenFor() const {
+  std::set<std::string> out;
+  for (const auto& [key, worker] : workers_) {
+    if (worker.members.empty()) continue;
+    // Who connects to one that does not start would wait for nothing.
+    const bool fails = worker.phase == Phase::kNone && (worker.failures >= kFailuresShownAsFailed || worker.refused ||
+                                                        models_.Failed(worker.members.begin()->second.model_key()));
+    if (!fails) out.insert(key);
   }
   return out;
 }
 
-std::vector<std::string> WorkerSet::Unanswered() const {
+void WorkerSet::OnListening(const std::string& worker_key, const std::string& target) {
+  if (const auto found = workers_.find(worker_key); found != workers_.end()) found->second.target = target;
+}
+
+void WorkerSet::OnArtifact(const std::string& sha256, const Result<std::filesystem::path>& path, SteadyTime now) {
+  models_.OnArtifact(sha256, path, now);
+}
+
+void WorkerSet::OnResident(const std::string& model_key, SteadyTime now) { models_.OnResident(model_key, now); }
+
+void WorkerSet::OnModelExit(const std::string& model_key, const ProcessExit& exit, SteadyTime now) {
+  models_.OnExit(model_key, exit, now);
+}
+
+void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now) {
+  const auto found = workers_.find(worker_key);
+  if (found == workers_.end() || found->second.phase != Phase::kStarting) return;
+  Worker& worker = found->second;
+  worker.phase = Phase::kReady;
+  worker.since = now;
+  worker.last_active = now;
+  worker.message.clear();
+  worker.refused = false;
+}
+
+void WorkerSet::OnWorkerExit(const std::string& worker_key, const ProcessExit& exit, SteadyTime now) {
+  const auto found = workers_.find(worker_key);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  if (worker.phase == Phase::kNone || worker.phase == Phase::kAsleep) return;
+  const bool was_ready = worker.phase == Phase::kReady;
+  const bool was_healthy = was_ready && now - worker.since >= kHealthyAfter;
+  const bool timed_out = worker.phase == Phase::kKilling && !worker.on_purpose;
+  worker.phase = Phase::kNone;
+  worker.told.clear();
+  models_.OnUsed(worker.running.model_key(), now);
+  if (worker.members.empty()) {
+    workers_.erase(found);
+    return;
+  }
+  if (worker.on_purpose) {
+    worker.not_before = now;
+    if (worker.goes_to_sleep && SleepAfter(worker.members)) {
+      worker.phase = Phase::kAsleep;
+      worker.since = now;
+    }
+    return;
+  }
+  if (was_healthy) worker.failures = 0;
+  ++worker.failures;
+  worker.refused = !was_ready && exit.status == kExitModelRefused;
+  worker.message = timed_out ? "worker did not answer in time and was killed" : "worker ended, " + Describe(exit);
+  worker.not_before = now + (worker.refused ? milliseconds(kModelRefusedDelay) : RestartDelay(worker.failures));
+}
+
+void WorkerSet::OnActivity(const std::string& worker_key, SteadyTime now) {
+  if (const auto found = workers_.find(worker_key); found != workers_.end()) found->second.last_active = now;
+}
+
+void WorkerSet::OnKnock(const std::string& worker_key, SteadyTime now) {
+  const auto found = workers_.find(worker_key);
+  if (found == workers_.end() || found->second.phase != Phase::kAsleep) return;
+  found->second.phase = Phase::kNone;
+  found->second.not_before = now;
+  ++found->second.wake_count;
+}
+
+ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, const DesiredWorker& member) const {
+  ObservedWorker out;
+  out.replica_uid = member.replica_uid;
+  out.epoch = member.epoch;
+  out.worker_key = key;
+  out.start_count = worker.start_count;
+  out.wake_count = worker.wake_count;
+  out.message = worker.message;
+  out.target = worker.target;
+  const bool has_process = worker.phase != Phase::kNone && worker.phase != Phase::kAsleep;
+  if (has_process && !SameProcess(member, worker.running)) {
+    // Of what still runs the epoch is the old one's: it must not pass for what is wanted.
+    out.epoch = worker.running.epoch;
+    out.target.clear();
+    out.message = "stopping";
+    return out;
+  }
+  switch (worker.phase) {
+    case Phase::kReady:
+      out.state = WorkerState::kReady;
+      return out;
+    case Phase::kTerminating:
+      if (worker.goes_to_sleep) out.state = WorkerState::kAsleep;
+      return out;
+    case Phase::kAsleep:
+      out.state = WorkerState::kAsleep;
+      return out;
+    case Phase::kStarting:
+    case Phase::kKilling:
+    case Phase::kNone:
+      break;
+  }
+  if (worker.refused || worker.failures >= kFailuresShownAsFailed) out.state = WorkerState::kFailed;
+  if (worker.phase == Phase::kNone && !models_.IsResident(member.model_key())) {
+    if (const std::string why = models_.Message(member.model_key()); !why.empty()) out.message = why;
+    if (models_.Failed(member.model_key())) out.state = WorkerState::kFailed;
+  }
+  return out;
+}
+
+std::vector<ObservedWorker> WorkerSet::Observed() const {
+  std::vector<ObservedWorker> out;
+  for (const auto& [key, worker] : workers_) {
+    for (const auto& [uid, member] : worker.members) out.push_back(Observe(key, worker, member));
+    if (!worker.members.empty()) continue;
+    // No longer wanted and still there.
+    for (const DesiredWorker& member : worker.told) {
+      ObservedWorker stopping;
+      stopping.replica_uid = member.replica_uid;
+      stopping.epoch = member.epoch;
+      stopping.worker_key = key;
+      stopping.message = "stopping";
+      stopping.start_count = worker.start_count;
+      out.push_back(std::move(stopping));
+    }
+  }
+  return out;
+}
+
+std::vector<std::string> WorkerSet::Sleeping() const {
   std::vector<std::string> out;
-  for (const auto& [uid, entry] : entries_) {
-    if (entry.phase == Phase::kStarting) out.push_back(uid);
+  for (const auto& [key, worker] : workers_) {
+    if (worker.phase == Phase::kAsleep) out.push_back(key);
   }
   return out;
 }

@@ -3,41 +3,22 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
-#include <memory>
-#include <string>
 #include <system_error>
 
-#include "allod/inference/v1/worker.grpc.pb.h"
-#include "inference/node/child_process.h"
-#include "services/common/rpc/client.h"
+#include "services/common/digest.h"
 
 namespace allod::inference::node {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto kAnswerTimeout = std::chrono::milliseconds(500);
-
-bool SomebodyListens(const fs::path& path) {
-  sockaddr_un address{};
-  const std::string text = path.string();
-  if (text.size() >= sizeof(address.sun_path)) return false;
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, text.data(), text.size());
-  const OwnedFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  return fd && connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-}
+constexpr int kBacklog = 512;
+constexpr std::size_t kNameDigits = 16;
 
 }  // namespace
-
-fs::path WorkerSocket(const fs::path& run_dir, const DesiredWorker& worker, std::int32_t start_number) {
-  const std::string& uid = worker.replica_uid;
-  return run_dir /
-         fmt::format("w-{}-{}.sock", uid.substr(uid.size() - std::min<std::size_t>(uid.size(), 12)), start_number);
-}
 
 Status PrepareRunDir(const fs::path& run_dir) {
   std::error_code error;
@@ -55,13 +36,32 @@ Status PrepareRunDir(const fs::path& run_dir) {
   return {};
 }
 
-bool WorkerAnswers(const fs::path& socket, const DesiredWorker& worker, const Caller& caller) {
-  if (!SomebodyListens(socket)) return false;
-  const auto channel = MakeChannel("unix:" + socket.string());
-  const auto stub = v1::WorkerService::NewStub(channel);
-  const auto status = Call<v1::WorkerService::Stub, v1::GetWorkerStatusRequest, v1::WorkerStatus>(
-      *stub, &v1::WorkerService::Stub::GetWorkerStatus, {}, caller, kAnswerTimeout);
-  return status && status->instance() == worker.instance && status->artifact_sha256() == worker.artifact_sha256;
+Result<WorkerSocket> WorkerSocket::Listen(const fs::path& run_dir, const std::string& worker_key) {
+  Sha256 digest;
+  digest.Update(worker_key.data(), worker_key.size());
+  fs::path path = run_dir / fmt::format("w-{}.sock", digest.FinishHex().substr(0, kNameDigits));
+  const auto failed = [&] {
+    return Fail(Code::kUnavailable, "CANNOT_LISTEN", fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  };
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string text = path.string();
+  if (text.size() >= sizeof(address.sun_path)) {
+    errno = ENAMETOOLONG;
+    return failed();
+  }
+  std::memcpy(address.sun_path, text.data(), text.size());
+  OwnedFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  unlink(path.c_str());
+  if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      listen(fd.get(), kBacklog) != 0) {
+    return failed();
+  }
+  return WorkerSocket(std::move(fd), std::move(path));
+}
+
+WorkerSocket::~WorkerSocket() {
+  if (fd_) unlink(path_.c_str());
 }
 
 }  // namespace allod::inference::node

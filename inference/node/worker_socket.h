@@ -1,30 +1,37 @@
-// Where a worker listens, and whether it answers there.
+// The sockets that gateways reach workers by. The node agent listens on them, not the workers, so that a connection can be
+// made at any time: it waits in the backlog while its worker starts, restarts or is woken.
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
+#include <string>
 
-#include "inference/node/worker_set.h"
+#include "inference/owned_fd.h"
 #include "services/common/result.h"
-#include "services/common/rpc/caller.h"
 
 namespace allod::inference::node {
 
-// sun_path holds 107 bytes; the rest is "/w-<12 hex>-<10 digits>.sock".
-inline constexpr std::size_t kRunDirBytesMax = 107 - 31;
+// Longest run directory whose socket paths still fit into a sockaddr_un.
+inline constexpr std::size_t kRunDirBytesMax = 80;
 
-// Unique for a replica and a start: a route that is out of date leads to nobody, never to another instance. Takes the
-// last twelve hex digits of the uid, which are random (the first of a UUIDv7 are the time, alike for replicas of one
-// minute).
-std::filesystem::path WorkerSocket(const std::filesystem::path& run_dir, const DesiredWorker& worker,
-                                   std::int32_t start_number);
-
-// Makes the directory, for this user only, and removes the sockets that an agent before this one left.
+// Makes the directory and removes sockets that an agent before left there. FAILED_PRECONDITION / NO_RUN_DIR.
 Status PrepareRunDir(const std::filesystem::path& run_dir);
 
-// Whether the worker accepts connections and says that it serves this instance with this artifact. Blocks at most 500
-// ms, and only once something listens; else it returns at once.
-bool WorkerAnswers(const std::filesystem::path& socket, const DesiredWorker& worker, const Caller& caller);
+class WorkerSocket {
+ public:
+  // Listens. Its name in `run_dir` is made from the worker's key. UNAVAILABLE / CANNOT_LISTEN.
+  static Result<WorkerSocket> Listen(const std::filesystem::path& run_dir, const std::string& worker_key);
+  ~WorkerSocket();  // removes the file; who waits in the backlog is refused
+  WorkerSocket(WorkerSocket&&) noexcept = default;
+  WorkerSocket& operator=(WorkerSocket&&) = delete;
+
+  int fd() const { return fd_.get(); }
+  std::string target() const { return "unix:" + path_.string(); }
+
+ private:
+  WorkerSocket(OwnedFd fd, std::filesystem::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  OwnedFd fd_;
+  std::filesystem::path path_;
+};
 
 }  // namespace allod::inference::node

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/catalog/v1/artifact.grpc.pb.h"
 #include "allod/catalog/v1/job.grpc.pb.h"
 #include "allod/scheduling/v1/node.grpc.pb.h"
@@ -38,14 +39,13 @@ class SchedulingPeer final : public scheduling::v1::NodeAgentService::Service {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] { return report_ && check(*report_); });
   }
-  bool WaitForState(scheduling::v1::WorkerReport::State state, int start_count) {
-    return WaitForReport([&](const auto& report) {
-      return report.workers_size() == 1 && report.workers(0).state() == state &&
-             report.workers(0).start_count() == start_count;
-    });
-  }
   bool WaitForNone() {
     return WaitForReport([](const auto& report) { return report.workers_size() == 0; });
+  }
+  // As if nothing had been reported yet.
+  void Forget() {
+    const std::lock_guard lock(mutex_);
+    report_.reset();
   }
   scheduling::v1::ReportWorkersRequest report() {
     const std::lock_guard lock(mutex_);
@@ -93,6 +93,32 @@ class SchedulingPeer final : public scheduling::v1::NodeAgentService::Service {
   int revision_ = 0;
   std::optional<scheduling::v1::WatchAssignmentsRequest> joined_;
   std::optional<scheduling::v1::ReportWorkersRequest> report_;
+};
+
+// What the node computed, by event id.
+class ComputedUsagePeer final : public billing::v1::ComputedUsageService::Service {
+ public:
+  grpc::Status RecordComputedUsage(grpc::ServerContext*, const billing::v1::RecordComputedUsageRequest* request,
+                                   billing::v1::RecordComputedUsageResponse*) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& event : request->events()) events_[event.event_id()] = event;
+    changed_.notify_all();
+    return grpc::Status::OK;
+  }
+
+  // All there is once there are `count`; fewer when they do not come.
+  std::vector<billing::v1::ComputedUsage> WaitForEvents(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kPatience, [&] { return events_.size() >= count; });
+    std::vector<billing::v1::ComputedUsage> out;
+    for (const auto& [id, event] : events_) out.push_back(event);
+    return out;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, billing::v1::ComputedUsage> events_;
 };
 
 // Files in memory, by digest.

@@ -1,146 +1,33 @@
-// The real allod-worker process over gRPC, with a tiny model.
+// The real allod-worker over gRPC, with a tiny model and brought up by the real agent, as nobody else may.
 #include <gmock/gmock.h>
-#include <grpcpp/grpcpp.h>
-#include <gtest/gtest.h>
 
-#include <chrono>
 #include <csignal>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <thread>
-#include <vector>
 
-#include "allod/inference/v1/worker.grpc.pb.h"
-#include "services/common/digest.h"
-#include "services/common/rpc/client.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_dir.h"
-#include "tests/support/tiny_gguf.h"
+#include "services/common/rpc/status.h"
+#include "tests/integration/node_agent_fixture.h"
 
-namespace allod::inference {
+namespace allod::inference::node {
 namespace {
 
 using namespace std::chrono_literals;
 using ::testing::Contains;
 
-const char kInstance[] = "tenants/ke/projects/desk/instances/desk";
-
-std::string WorkerExecutable() {
-  const char* build = std::getenv("ALLOD_BUILD_DIR");
-  return std::string(build != nullptr ? build : "build") + "/bin/allod-worker";
-}
-
-class WorkerTest : public ::testing::Test {
+class WorkerTest : public NodeAgentFixture {
  protected:
-  void SetUp() override {
-    bytes_ = test::TinyGguf({.context_length = 4096});
-    model_ = directory_.Write("model.gguf", bytes_);
-  }
-
-  std::vector<std::string> Arguments() const {
-    return {WorkerExecutable(),
-            "--model",
-            model_.string(),
-            "--sha256",
-            Sha256Hex(bytes_),
-            "--listen",
-            Target(),
-            "--instance",
-            kInstance,
-            "--context-tokens",
-            "4096",
-            "--threads",
-            "1",
-            "--max-concurrency",
-            "2",
-            "--die-with-parent"};
-  }
-  std::string Target() const { return "unix:" + (directory_ / "w.sock").string(); }
-
   void Start() {
-    process_ = std::make_unique<Process>(Arguments(), ProcessOptions{.output = directory_ / "log"});
-    stub_ = v1::WorkerService::NewStub(MakeChannel(Target()));
-    ASSERT_TRUE(Eventually([&] { return GetStatus().has_value(); })) << process_->Output();
+    sha256_ = PutModel({.context_length = 4096});
+    Assignment wanted = Wanted(sha256_);
+    wanted.set_context_tokens(4096);
+    scheduling_.Desire({wanted});
+    StartAgent();
+    ASSERT_TRUE(WaitReady());
+  }
+  int Run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), Executable("allod-worker"));
+    return RunToEnd(arguments, 30s, {.output = dir_ / "run_log"}).status;
   }
 
-  template <typename Fn>
-  static bool Eventually(Fn done, std::chrono::milliseconds patience = 15s) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (std::chrono::steady_clock::now() < deadline) {
-      if (done()) return true;
-      std::this_thread::sleep_for(2ms);
-    }
-    return false;
-  }
-
-  Result<v1::WorkerStatus> GetStatus() {
-    return Call(*stub_, &v1::WorkerService::Stub::GetWorkerStatus, v1::GetWorkerStatusRequest(), Caller::Node("n"), 1s);
-  }
-
-  // A call that was started.
-  struct Stream {
-    std::unique_ptr<grpc::ClientContext> context;
-    std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader;
-  };
-  Stream Generate(const std::string& prompt, int tokens, const Caller& caller = Caller::Service("gateway")) {
-    v1::GenerateRequest request;
-    request.set_text(prompt);
-    request.set_max_completion_tokens(tokens);
-    request.mutable_sampling()->set_temperature(0);
-    Stream stream{MakeStreamContext(caller), nullptr};
-    stream.reader = stub_->Generate(stream.context.get(), request);
-    return stream;
-  }
-
-  struct Answer {
-    std::string text;
-    int delta_tokens = 0;
-    bool started_first = false;
-    v1::GenerateResponse::Finished finished;
-    bool has_finished = false;
-    grpc::Status status;
-  };
-  static Answer ReadAll(Stream& stream) {
-    Answer answer;
-    v1::GenerateResponse response;
-    for (int i = 0; stream.reader->Read(&response); ++i) {
-      if (i == 0) answer.started_first = response.has_started();
-      answer.text += response.delta().text();
-      answer.delta_tokens += response.delta().token_count();
-      if (response.has_finished()) {
-        answer.finished = response.finished();
-        answer.has_finished = true;
-      }
-    }
-    answer.status = stream.reader->Finish();
-    return answer;
-  }
-  Answer Ask(const std::string& prompt, int tokens) {
-    Stream stream = Generate(prompt, tokens);
-    return ReadAll(stream);
-  }
-
-  // Runs to the end and returns the exit status; the last line of the output goes to `error`.
-  int Run(const std::vector<std::string>& arguments, nlohmann::json* error = nullptr) {
-    Finished finished = RunToEnd(arguments, 30s, {.output = directory_ / "log"});
-    if (error != nullptr) {
-      std::string text = finished.output;
-      while (text.ends_with('\n')) text.pop_back();
-      *error = nlohmann::json::parse(text.substr(text.rfind('\n') + 1), nullptr, false);
-      EXPECT_FALSE(error->is_discarded()) << text;
-    }
-    return finished.status;
-  }
-
-  TempDir directory_;
-  std::string bytes_;
-  std::filesystem::path model_;
-  std::unique_ptr<Process> process_;
-  std::unique_ptr<v1::WorkerService::Stub> stub_;
+  std::string sha256_;
 };
 
 TEST_F(WorkerTest, StreamsAnAnswerWhoseCountsAddUp) {
@@ -154,14 +41,25 @@ TEST_F(WorkerTest, StreamsAnAnswerWhoseCountsAddUp) {
   EXPECT_FALSE(answer.text.empty());
   const auto status = GetStatus();
   ASSERT_TRUE(status);
-  EXPECT_EQ(status->instance(), kInstance);
-  EXPECT_EQ(status->artifact_sha256(), Sha256Hex(bytes_));
+  EXPECT_EQ(status->instance(), Instance(1));
+  EXPECT_EQ(status->artifact_sha256(), sha256_);
   EXPECT_EQ(status->context_tokens(), 4096);
   EXPECT_EQ(status->max_sequences(), 2);
   EXPECT_EQ(status->completion_tokens_total(), 50);
-  for (const char* layer : {"no_new_privs", "rlimits", "not_dumpable", "die_with_parent"}) {
+  for (const char* layer : {"no_new_privs", "rlimits", "not_dumpable", "seccomp"}) {
     EXPECT_THAT(status->sandbox_layers(), Contains(layer));
   }
+}
+
+TEST_F(WorkerTest, ShowsItsFiguresToTheNode) {
+  Start();
+  ASSERT_TRUE(Ask("habari", 50).has_finished);
+  EXPECT_TRUE(scheduling_.WaitForReport([](const auto& report) {
+    if (report.workers_size() != 1 || !report.has_gate()) return false;
+    const auto& figures = report.workers(0).figures();
+    return figures.completion_tokens_total() == 50 && figures.ttft_count() == 1 && figures.turns_total() >= 50 &&
+           figures.private_bytes() > 0 && figures.compute_seconds_total() > 0 && report.gate().turns_total() >= 50;
+  })) << scheduling_.report().DebugString();
 }
 
 TEST_F(WorkerTest, CancelledCallFreesItsSequence) {
@@ -171,7 +69,7 @@ TEST_F(WorkerTest, CancelledCallFreesItsSequence) {
   ASSERT_TRUE(stream.reader->Read(&response));
   ASSERT_EQ(GetStatus()->active_sequences(), 1);
   stream.context->TryCancel();
-  EXPECT_TRUE(Eventually([&] { return GetStatus()->active_sequences() == 0; }, 1s));
+  EXPECT_TRUE(Eventually([&] { return GetStatus()->active_sequences() == 0; }, 2s));
   EXPECT_EQ(ReadAll(stream).status.error_code(), grpc::StatusCode::CANCELLED);
   EXPECT_EQ(Ask("b", 5).finished.completion_tokens(), 5);
 }
@@ -191,19 +89,22 @@ TEST_F(WorkerTest, KilledWorkerNeverEndsAStreamCleanly) {
   Stream stream = Generate("a", 0);
   v1::GenerateResponse response;
   ASSERT_TRUE(stream.reader->Read(&response));
-  process_->Signal(SIGKILL);
+  ASSERT_EQ(kill(Reported().pid(), SIGKILL), 0);
   const Answer answer = ReadAll(stream);
   EXPECT_FALSE(answer.has_finished);
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
-TEST_F(WorkerTest, SigtermEndsARunningStreamWithinTheDrainTime) {
+TEST_F(WorkerTest, AWorkerThatIsToEndDoesSoWithinTheDrainTime) {
   Start();
   Stream stream = Generate("a", 0);
   v1::GenerateResponse response;
   ASSERT_TRUE(stream.reader->Read(&response));
-  process_->Signal(SIGTERM);
-  EXPECT_EQ(process_->Wait(4s), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  scheduling_.Desire({});
+  ASSERT_TRUE(scheduling_.WaitForNone());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  ReadAll(stream);
 }
 
 TEST_F(WorkerTest, ErrorsKeepTheirReasons) {
@@ -211,40 +112,27 @@ TEST_F(WorkerTest, ErrorsKeepTheirReasons) {
   const Error too_long = FromGrpc(Ask(std::string(20000, 'z'), 1).status);
   EXPECT_EQ(too_long.code, Code::kInvalidArgument);
   EXPECT_EQ(too_long.reason, "CONTEXT_LENGTH_EXCEEDED");
-  Stream empty{MakeStreamContext(Caller::Service("gateway")), nullptr};
-  empty.reader = stub_->Generate(empty.context.get(), v1::GenerateRequest());
+  v1::GenerateRequest no_prompt = Request("", 1);
+  no_prompt.clear_prompt();
+  Stream empty = Send(Stub(), no_prompt);
   EXPECT_EQ(FromGrpc(ReadAll(empty).status).reason, "INVALID_PROMPT");
+  v1::GenerateRequest nobodys = Request("a", 1);
+  nobodys.set_request_id("not a uuid");
+  Stream refused = Send(Stub(), nobodys);
+  EXPECT_EQ(FromGrpc(ReadAll(refused).status).reason, "INVALID_REQUEST_ID");
 }
 
 TEST_F(WorkerTest, TenantsCannotCallIt) {
   Start();
-  Stream stream = Generate("a", 1, Caller::Tenant("ke"));
+  Stream stream = Send(Stub(), Request("a", 1), Caller::Tenant("ke"));
   EXPECT_EQ(ReadAll(stream).status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
-TEST_F(WorkerTest, DamagedModelIsRefusedByDigest) {
-  std::vector<std::string> arguments = Arguments();
-  const std::string good = Sha256Hex(bytes_);
-  bytes_[bytes_.size() / 2] ^= 1;
-  model_ = directory_.Write("model.gguf", bytes_);
-  nlohmann::json error;
-  EXPECT_EQ(Run(arguments, &error), 3);
-  EXPECT_EQ(error["reason"], "DIGEST_MISMATCH");
-  EXPECT_EQ(error["code"], "INVALID_ARGUMENT");
-}
-
-TEST_F(WorkerTest, TruncatedModelIsRefusedByTheValidator) {
-  bytes_.resize(bytes_.size() / 2);
-  model_ = directory_.Write("model.gguf", bytes_);
-  nlohmann::json error;
-  EXPECT_EQ(Run(Arguments(), &error), 3);
-  EXPECT_EQ(error["reason"], "GGUF_TRUNCATED");
-}
-
 TEST_F(WorkerTest, UsageErrorsExitWithTwo) {
-  EXPECT_EQ(Run({WorkerExecutable(), "--no-such-option"}), 2);
-  EXPECT_EQ(Run({WorkerExecutable(), "--help"}), 0);
+  EXPECT_EQ(Run({"--no-such-option"}), 2);
+  EXPECT_EQ(Run({"--sha256", std::string(64, 'a')}), 2);  // nobody left it descriptors
+  EXPECT_EQ(Run({"--help"}), 0);
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::node

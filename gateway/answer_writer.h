@@ -1,7 +1,7 @@
 // Turns what a worker says into what the client reads, and counts what was delivered. One per request.
 //
-// StreamAnswer writes server-sent events as they come; WholeAnswer collects and sends one body. Each method returns
-// false when the client is gone.
+// One writes server-sent events as they come, and sends its head only with the first of them, so that a failure before
+// has its HTTP status; the other collects and sends one body. Each method returns false when the client is gone.
 #pragma once
 
 #include <memory>
@@ -17,8 +17,11 @@ class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
   // The prompt was accepted; may come again when a request is retried before any delta.
-  virtual Awaitable<bool> Started(std::int64_t prompt_tokens) = 0;
-  virtual Awaitable<bool> Delta(const std::string& text, std::int64_t token_count) = 0;
+  virtual Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) = 0;
+  // Takes what `delta` has.
+  virtual Awaitable<bool> Delta(AnswerDelta& delta) = 0;
+  virtual Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) = 0;
+  // Everything ended; `reason` is that of a choice that was not reported.
   virtual Awaitable<bool> Finished(inference::v1::FinishReason reason) = 0;
   // Nothing to say for a while.
   virtual Awaitable<bool> KeepAlive() = 0;
@@ -28,11 +31,12 @@ class AnswerWriter {
   virtual bool has_text() const = 0;
 };
 
-// `headers` go into the response whatever it is. All references must outlive the answer.
-std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, HttpHeaders headers, MeteredRequest& metered,
-                                               ResponseWriter& out);
-std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, HttpHeaders headers, MeteredRequest& metered,
-                                              ResponseWriter& out);
+// `headers` go into the response whatever it is; `choice_count` answers are expected. All references must outlive the
+// answer.
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, HttpHeaders headers, int choice_count,
+                                               MeteredRequest& metered, ResponseWriter& out);
+std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, HttpHeaders headers, int choice_count,
+                                              MeteredRequest& metered, ResponseWriter& out);
 
 // The response for an error, with `headers` added.
 HttpResponse OpenAiFailure(const Error& error, const std::string& param, const HttpHeaders& headers);

@@ -18,6 +18,7 @@ void ReadHttp(ConfigReader& reader, HttpServerConfig& http) {
   Bounded(reader, "connections_per_address_max", http.connections_per_address_max, 1, 1'000'000);
   Bounded<std::size_t>(reader, "header_bytes_max", http.header_bytes_max, 1024, 1 << 20);
   Bounded<std::size_t>(reader, "body_bytes_max", http.body_bytes_max, 1024, 64 << 20);
+  Bounded(reader, "send_buffer_bytes", http.send_buffer_bytes, 2048, 16 << 20);
   Bounded(reader, "header_timeout_ms", http.header_timeout_ms, 100, 600'000);
   Bounded(reader, "body_timeout_ms", http.body_timeout_ms, 100, 600'000);
   Bounded(reader, "idle_timeout_ms", http.idle_timeout_ms, 100, 3'600'000);
@@ -45,8 +46,8 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded<std::int64_t>(reader, "requests_per_minute", out.rate_limits.requests_per_minute, 1, 60'000'000);
   Bounded<std::int64_t>(reader, "tokens_per_minute", out.rate_limits.tokens_per_minute, 1, 60'000'000'000);
   Bounded(reader, "concurrency_per_key", out.rate_limits.concurrency, 1, 100'000);
-  Bounded(reader, "start_wait_ms", out.start_wait_ms, 0, 600'000);
-  Bounded(reader, "start_waiters_max", out.start_waiters_max, 0, 1'000'000);
+  Bounded(reader, "wake_wait_ms_max", out.wake_wait_ms_max, 0, 600'000);
+  Bounded(reader, "waiting_per_instance_max", out.waiting_per_instance_max, 0, 1'000'000);
   Bounded(reader, "keep_alive_comment_ms", out.keep_alive_comment_ms, 10, 600'000);
   Bounded(reader, "reserve_timeout_ms", out.reserve_timeout_ms, 100, 60'000);
   Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);

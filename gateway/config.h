@@ -22,9 +22,9 @@ struct GatewayConfig {
   std::string journal_dir;
   int journal_slots = 8192;
   RateLimits rate_limits;
-  // How long a request may wait for a replica, and how many may wait at the same time.
-  int start_wait_ms = 10'000;
-  int start_waiters_max = 1024;
+  // How long a request may wait for a worker that is started or woken, and how many may wait for one instance.
+  int wake_wait_ms_max = 60'000;
+  int waiting_per_instance_max = 64;
   // A comment is sent this often on a stream that has nothing to say.
   int keep_alive_comment_ms = 10'000;
   int reserve_timeout_ms = 2'000;

@@ -15,7 +15,7 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   const auto config = LoadGatewayConfig({"gateway.json", Complete()});
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->http.body_bytes_max, 1U << 20);
-  EXPECT_EQ(config->http.connections_max, 4096);
+  EXPECT_EQ(config->http.connections_max, 8192);
   EXPECT_EQ(config->http.request_timeout_ms, 300'000);
   EXPECT_EQ(config->rate_limits.requests_per_minute, 600);
   EXPECT_EQ(config->rate_limits.concurrency, 64);

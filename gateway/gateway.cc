@@ -4,6 +4,7 @@
 
 #include "gateway/openai_handlers.h"
 #include "gateway/openapi.h"
+#include "gateway/pool_figures.h"
 #include "gateway/portal_handler.h"
 #include "gateway/probes.h"
 #include "gateway/rate_lease.h"
@@ -13,6 +14,13 @@
 namespace allod::gateway {
 
 using std::chrono::milliseconds;
+
+namespace {
+
+// What billing may need for a reservation that it took up just before the gateway gave up waiting.
+constexpr milliseconds kReserveGrace(5000);
+
+}  // namespace
 
 // In order of construction: each part refers only to those above it.
 struct Gateway::Impl {
@@ -24,13 +32,14 @@ struct Gateway::Impl {
         keys(pepper),
         limiter(config.rate_limits),
         journal(std::move(opened)),
-        settler(*journal, backends.billing),
+        settler(*journal, backends.billing, milliseconds(config.reserve_timeout_ms) + kReserveGrace),
         usage(billing::v1::UsageService::NewStub(backends.billing)),
-        generations{config, routes, *usage},
-        openai(keys, limiter, *journal, settler, generations),
+        serving{config, routes, *usage, WaitingRoom(config.waiting_per_instance_max)},
+        openai(keys, limiter, *journal, settler, serving),
         transcoder(std::move(built)),
         portal(keys, limiter, transcoder, backends, milliseconds(config.portal_timeout_ms)),
-        probes(keys, routes, *journal, backends.billing, OpenApiJson(transcoder)) {
+        pool(backends.scheduling),
+        probes(keys, routes, *journal, backends.billing, pool, OpenApiJson(transcoder)) {
     if (!config.redis_url.empty()) lease.emplace(RedisConfig{config.redis_url}, limiter);
     AddRoutes();
     watches[0] = WatchApiKeys(backends.tenancy, keys);
@@ -48,10 +57,11 @@ struct Gateway::Impl {
   const std::unique_ptr<Journal> journal;
   Settler settler;
   const std::unique_ptr<billing::v1::UsageService::Stub> usage;
-  GenerationContext generations;
+  ServingContext serving;
   OpenAiHandlers openai;
   const Transcoder transcoder;
   PortalHandler portal;
+  PoolFigures pool;
   Probes probes;
   Router router;
   std::unique_ptr<WatchLoop> watches[2];
@@ -66,6 +76,7 @@ void Gateway::Impl::AddRoutes() {
   };
   add("POST", "/v1/chat/completions", openai, &OpenAiHandlers::ChatCompletions);
   add("POST", "/v1/completions", openai, &OpenAiHandlers::Completions);
+  add("POST", "/v1/embeddings", openai, &OpenAiHandlers::Embeddings);
   add("GET", "/v1/models", openai, &OpenAiHandlers::ListModels);
   add("GET", "/v1/models/*", openai, &OpenAiHandlers::RetrieveModel);
   add("GET", "/healthz", probes, &Probes::Health);

@@ -25,10 +25,6 @@ prometheus::Family<prometheus::Counter>& CounterFamily(const char* name, const c
   return prometheus::BuildCounter().Name(name).Help(help).Register(Metrics());
 }
 
-prometheus::Histogram& PlainHistogram(const char* name, const char* help) {
-  return prometheus::BuildHistogram().Name(name).Help(help).Register(Metrics()).Add({}, LatencyBuckets());
-}
-
 prometheus::Gauge& PlainGauge(const char* name, const char* help) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(Metrics()).Add({});
 }
@@ -43,31 +39,6 @@ void CountHttpRequest(std::string_view route, int status, nanoseconds elapsed) {
                              .Register(Metrics());
   requests.Add({{"route", std::string(route)}, {"status", std::to_string(status)}}).Increment();
   seconds.Add({{"route", std::string(route)}}, LatencyBuckets()).Observe(Seconds(elapsed));
-}
-
-void ObserveFirstToken(nanoseconds elapsed) {
-  static auto& histogram = PlainHistogram("allod_gateway_time_to_first_token_seconds",
-                                          "Time from admission to the first delta of an answer.");
-  histogram.Observe(Seconds(elapsed));
-}
-
-void ObserveNextToken(nanoseconds gap) {
-  static auto& histogram =
-      PlainHistogram("allod_gateway_inter_token_seconds", "Time between two deltas of one answer.");
-  histogram.Observe(Seconds(gap));
-}
-
-void CountTokens(std::int64_t prompt, std::int64_t completion) {
-  static auto& family = CounterFamily("allod_gateway_tokens_total", "Tokens read and delivered, by kind.");
-  static auto& prompts = family.Add({{"kind", "prompt"}});
-  static auto& completions = family.Add({{"kind", "completion"}});
-  prompts.Increment(static_cast<double>(prompt));
-  completions.Increment(static_cast<double>(completion));
-}
-
-void CountGeneration(std::string_view outcome) {
-  static auto& family = CounterFamily("allod_gateway_generations_total", "Metered requests ended, by outcome.");
-  family.Add({{"outcome", std::string(outcome)}}).Increment();
 }
 
 void CountSettlement(std::string_view result) {

@@ -1,78 +1,50 @@
-// Runs one admitted generation: reserves its cost, finds a replica, passes tokens on, and says how it ended.
-//
-// A replica that cannot be reached or dies before any text was delivered is replaced by another, within the start wait:
-// nothing was delivered, so nothing can be delivered twice. While it waits, a stream gets comments. The client's
-// leaving cancels the worker's call at once.
+// The job of a chat completion or completion: passes what the worker writes on to the client.
 #pragma once
 
-#include <atomic>
 #include <memory>
-#include <string>
 
-#include "allod/billing/v1/usage.grpc.pb.h"
+#include "allod/inference/v1/worker.pb.h"
 #include "gateway/answer_writer.h"
-#include "gateway/config.h"
-#include "gateway/metering.h"
-#include "gateway/response_writer.h"
-#include "gateway/routes.h"
-#include "gateway/worker_call.h"
+#include "gateway/generate_call.h"
+#include "gateway/instance_metrics.h"
+#include "gateway/worker_job.h"
 
 namespace allod::gateway {
 
-// Shared by all generations; outlives them.
-struct GenerationContext {
-  const GatewayConfig& config;
-  RouteTable& routes;
-  billing::v1::UsageService::Stub& usage;
-  std::atomic<int> start_waiters{0};
-};
-
-class Generation {
+class Generation final : public WorkerJob {
  public:
-  // All references must outlive Run(). `request` is complete but for the id.
-  Generation(GenerationContext& context, std::shared_ptr<const InstanceRoute> route,
-             inference::v1::GenerateRequest request, MeteredRequest& metered, AnswerWriter& answer,
-             ResponseWriter& out);
+  // References must outlive the job. `request` is complete.
+  Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics& metrics);
 
-  // Answers the client in every case.
-  Awaitable<void> Run(const billing::v1::ReserveRequest& reserve);
+  WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                    const boost::asio::any_io_executor& executor) override;
+  Awaitable<Progress> TakeMessage() override;
+  Awaitable<Progress> TakeEnd() override;
+  const Error& error() const override { return error_; }
+  Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
+  bool started() const override { return started_; }
+  bool delivered() const override { return answer_.has_text(); }
+  Awaitable<void> Fail(const Error& error) override;
 
  private:
-  // How one try on one replica ended.
-  struct Attempt {
-    bool finished = false;
-    bool retry = false;
-    Error error{Code::kUnknown};
-  };
-
-  // What billing answered, as an error for the client; drops the metering when nothing can have been reserved.
-  Awaitable<Status> Reserve(const billing::v1::ReserveRequest& reserve);
-  Awaitable<Result<std::shared_ptr<Replica>>> FindReplica();
-  Awaitable<bool> WaitForRoutes(std::chrono::steady_clock::time_point until);
-  Awaitable<Attempt> Try(Replica& replica);
-  Awaitable<Attempt> Pump(WorkerCall& call);
-  Awaitable<Attempt> TryUntilStarted();
-  Awaitable<void> Conclude(const Attempt& attempt);
+  Progress Broken(const char* what);
   void CountDelta();
 
-  using SteadyTime = std::chrono::steady_clock::time_point;
-
-  GenerationContext& context_;
-  std::shared_ptr<const InstanceRoute> route_;
-  inference::v1::GenerateRequest request_;
-  MeteredRequest& metered_;
+  // null once it cannot be sent again.
+  std::shared_ptr<const inference::v1::GenerateRequest> request_;
+  const bool chat_;
+  const bool grammar_;
+  const int choice_count_;
   AnswerWriter& answer_;
-  ResponseWriter& out_;
-  const std::int64_t completion_tokens_max_;
-  const SteadyTime start_;
-  const SteadyTime start_deadline_;
-  const SteadyTime deadline_;
-  SteadyTime next_comment_;
-  SteadyTime last_delta_{};
-  std::vector<std::string> failed_targets_;
+  InstanceMetrics& metrics_;
+  const std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point last_delta_{};
+  bool started_ = false;
+  Error error_;
+  std::unique_ptr<GenerateCall> call_;
 };
 
-// What the client may produce at most, by its own limit and the context.
-std::int64_t CompletionTokensMax(const inference::v1::GenerateRequest& request, const InstanceRoute& route);
+// What all answers together may have at most, by the client's own limit and the context.
+std::int64_t CompletionTokensMax(const inference::v1::GenerateRequest& request, std::int64_t context_tokens);
 
 }  // namespace allod::gateway

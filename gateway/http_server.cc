@@ -105,6 +105,7 @@ void HttpServer::Impl::Serve(tcp::socket socket) {
   const tcp::endpoint peer = socket.remote_endpoint(ec);
   if (ec) return;
   socket.set_option(tcp::no_delay(true), ec);
+  socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
   const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, handler);

@@ -9,10 +9,12 @@ namespace allod::gateway {
 struct HttpServerConfig {
   std::string listen;  // "127.0.0.1:8080" or "[::1]:8080"; port 0 picks one
   int threads = 2;
-  int connections_max = 4096;
-  int connections_per_address_max = 1024;
+  int connections_max = 8192;
+  int connections_per_address_max = 4096;
   std::size_t header_bytes_max = 16 << 10;
   std::size_t body_bytes_max = 1 << 20;
+  // What the kernel keeps for a client that does not read; it doubles this for its own book-keeping.
+  int send_buffer_bytes = 16 << 10;
   int header_timeout_ms = 10'000;
   int body_timeout_ms = 30'000;
   // Between two requests of one connection.

@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <vector>
 
 namespace allod::gateway {
 namespace {
 
-// Nesting of brackets outside strings; enough to refuse a bomb before the parser recurses.
-bool DeeperThan(std::string_view text, int depth_max) {
-  int depth = 0;
+constexpr std::size_t kMembersMax = 512;
+
+// What to say against the shape of `text` before anything is built from it: too deep, or an object with so many members
+// that reading it would be slow (ordered objects are searched from the front). Empty: nothing.
+std::string ShapeComplaint(std::string_view text, std::size_t depth_max) {
+  std::vector<std::size_t> members;  // of each open bracket
   bool in_string = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
@@ -19,12 +23,31 @@ bool DeeperThan(std::string_view text, int depth_max) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '{' || c == '[') {
-      if (++depth > depth_max) return true;
+      members.push_back(0);
+      if (members.size() > depth_max) return fmt::format("the body is nested more than {} levels deep", depth_max);
     } else if (c == '}' || c == ']') {
-      --depth;
+      if (!members.empty()) members.pop_back();
+    } else if (c == ':' && !members.empty() && ++members.back() > kMembersMax) {
+      return fmt::format("an object in the body has more than {} members", kMembersMax);
     }
   }
-  return false;
+  return {};
+}
+
+template <typename JsonType>
+ParamResult<JsonType> ParseObject(std::string_view text, int depth_max) {
+  if (std::string complaint = ShapeComplaint(text, static_cast<std::size_t>(depth_max)); !complaint.empty()) {
+    return BadParam("", "INVALID_JSON", std::move(complaint));
+  }
+  try {
+    JsonType out = JsonType::parse(text.begin(), text.end());
+    if (!out.is_object()) return BadParam("", "INVALID_JSON", "the body must be a JSON object");
+    return out;
+  } catch (const nlohmann::json::parse_error& e) {
+    return BadParam("", "INVALID_JSON", fmt::format("the body is not valid JSON: broken at byte {}", e.byte));
+  } catch (const nlohmann::json::exception&) {
+    return BadParam("", "INVALID_JSON", "the body is not valid JSON: a number is out of range");
+  }
 }
 
 }  // namespace
@@ -35,28 +58,21 @@ std::unexpected<ParamError> BadParam(std::string param, std::string reason, std:
 }
 
 ParamResult<nlohmann::json> ParseJsonObject(std::string_view text, int depth_max) {
-  if (DeeperThan(text, depth_max)) {
-    return BadParam("", "INVALID_JSON", fmt::format("the body is nested more than {} levels deep", depth_max));
-  }
-  try {
-    nlohmann::json out = nlohmann::json::parse(text.begin(), text.end());
-    if (!out.is_object()) return BadParam("", "INVALID_JSON", "the body must be a JSON object");
-    return out;
-  } catch (const nlohmann::json::parse_error& e) {
-    return BadParam("", "INVALID_JSON", fmt::format("the body is not valid JSON: broken at byte {}", e.byte));
-  } catch (const nlohmann::json::exception&) {
-    return BadParam("", "INVALID_JSON", "the body is not valid JSON: a number is out of range");
-  }
+  return ParseObject<nlohmann::json>(text, depth_max);
 }
 
-const nlohmann::json* JsonFields::Find(const std::string& name) {
+ParamResult<Json> ParseOrderedJsonObject(std::string_view text, int depth_max) {
+  return ParseObject<Json>(text, depth_max);
+}
+
+const Json* JsonFields::Find(const std::string& name) {
   seen_.insert(name);
   const auto it = object_.find(name);
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
 
 ParamResult<std::optional<std::string>> JsonFields::String(const std::string& name) {
-  const nlohmann::json* value = Find(name);
+  const Json* value = Find(name);
   if (!value) return std::nullopt;
   if (!value->is_string()) {
     return BadParam(Path(name), "INVALID_TYPE",
@@ -66,7 +82,7 @@ ParamResult<std::optional<std::string>> JsonFields::String(const std::string& na
 }
 
 ParamResult<std::optional<bool>> JsonFields::Bool(const std::string& name) {
-  const nlohmann::json* value = Find(name);
+  const Json* value = Find(name);
   if (!value) return std::nullopt;
   if (!value->is_boolean()) {
     return BadParam(Path(name), "INVALID_TYPE",
@@ -76,7 +92,7 @@ ParamResult<std::optional<bool>> JsonFields::Bool(const std::string& name) {
 }
 
 ParamResult<std::optional<double>> JsonFields::Number(const std::string& name, double min, double max) {
-  const nlohmann::json* value = Find(name);
+  const Json* value = Find(name);
   if (!value) return std::nullopt;
   if (!value->is_number()) {
     return BadParam(Path(name), "INVALID_TYPE",
@@ -91,7 +107,7 @@ ParamResult<std::optional<double>> JsonFields::Number(const std::string& name, d
 
 ParamResult<std::optional<std::int64_t>> JsonFields::Integer(const std::string& name, std::int64_t min,
                                                              std::int64_t max) {
-  const nlohmann::json* value = Find(name);
+  const Json* value = Find(name);
   if (!value) return std::nullopt;
   if (!value->is_number_integer()) {
     return BadParam(Path(name), "INVALID_TYPE",

@@ -14,26 +14,29 @@
 
 namespace allod::gateway {
 
+// Objects keep the order of their members, which means something in a JSON schema.
+using Json = nlohmann::ordered_json;
+
 template <typename T>
 using ParamResult = std::expected<T, ParamError>;
 
 // INVALID_ARGUMENT / `reason`, about `param`.
 std::unexpected<ParamError> BadParam(std::string param, std::string reason, std::string message);
 
-// An object, nested at most `depth_max` deep (checked before anything is built), valid UTF-8. INVALID_ARGUMENT /
-// INVALID_JSON says where it breaks.
+// An object, nested at most `depth_max` deep, at most 512 members in each object (both checked before anything is
+// built), valid UTF-8. INVALID_ARGUMENT / INVALID_JSON says where it breaks.
 ParamResult<nlohmann::json> ParseJsonObject(std::string_view text, int depth_max);
+ParamResult<Json> ParseOrderedJsonObject(std::string_view text, int depth_max);
 
 // Reads the members of one object. null counts as absent. Every member must have been asked for by the time of
 // CheckUnknown(), so that a misspelt parameter is never silently ignored.
 class JsonFields {
  public:
   // `prefix` is put before names in complaints, e.g. "stream_options.".
-  explicit JsonFields(const nlohmann::json& object, std::string prefix = {})
-      : object_(object), prefix_(std::move(prefix)) {}
+  explicit JsonFields(const Json& object, std::string prefix = {}) : object_(object), prefix_(std::move(prefix)) {}
 
   // null when absent or null.
-  const nlohmann::json* Find(const std::string& name);
+  const Json* Find(const std::string& name);
   ParamResult<std::optional<std::string>> String(const std::string& name);
   ParamResult<std::optional<bool>> Bool(const std::string& name);
   // Both bounds inclusive.
@@ -47,7 +50,7 @@ class JsonFields {
   std::string Path(const std::string& name) const { return prefix_ + name; }
 
  private:
-  const nlohmann::json& object_;
+  const Json& object_;
   std::string prefix_;
   std::set<std::string> seen_;
 };

@@ -1,4 +1,6 @@
 // allod-gateway: the HTTP door of the platform. Wiring only.
+#include <sys/resource.h>
+
 #include "gateway/gateway.h"
 #include "gateway/grpc_proxy.h"
 #include "services/common/log.h"
@@ -13,7 +15,16 @@ using allod::gateway::Gateway;
 using allod::gateway::GatewayConfig;
 using allod::gateway::GrpcProxy;
 
+// A descriptor for each connection: as many as the machine allows us.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
+  RaiseDescriptorLimit();
   ALLOD_TRY(const std::string pepper, allod::ReadSecretFile(config.api_key_pepper_file));
   ALLOD_TRY(const std::unique_ptr<Gateway> gateway, Gateway::Start(config, pepper));
   allod::Log(allod::LogLevel::kInfo, "listening",

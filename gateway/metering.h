@@ -5,7 +5,11 @@
 // fault.
 #pragma once
 
+#include <chrono>
+#include <string_view>
+
 #include "allod/billing/v1/usage.pb.h"
+#include "gateway/instance_metrics.h"
 #include "gateway/journal.h"
 #include "gateway/settler.h"
 
@@ -13,18 +17,20 @@ namespace allod::gateway {
 
 class MeteredRequest {
  public:
-  // Takes a slot. UNAVAILABLE / JOURNAL_FULL.
-  static Result<MeteredRequest> Admit(Journal& journal, Settler& settler, const JournalEntry& entry);
+  // Takes a slot. `operation` names the kind of request in metrics and must outlive it. UNAVAILABLE / JOURNAL_FULL.
+  static Result<MeteredRequest> Admit(Journal& journal, Settler& settler, const JournalEntry& entry,
+                                      std::string_view operation);
   MeteredRequest(MeteredRequest&& other) noexcept;
   MeteredRequest& operator=(MeteredRequest&&) = delete;
   ~MeteredRequest();
 
   void MarkReserved();
-  // The worker accepted a prompt of that many tokens.
-  void SetPromptTokens(std::int64_t tokens);
+  // The worker accepted a prompt of that many tokens; `cached` of them were in its prefix cache.
+  void SetPromptTokens(std::int64_t tokens, std::int64_t cached);
   // The client's socket has taken the text of that many tokens.
   void AddDelivered(std::int64_t tokens);
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
+  std::int64_t cached_prompt_tokens() const { return cached_prompt_tokens_; }
   std::int64_t delivered() const { return delivered_; }
 
   // The one end. Later calls do nothing.
@@ -33,12 +39,17 @@ class MeteredRequest {
   void Drop();
 
  private:
-  MeteredRequest(Journal& journal, Settler& settler, int slot) : journal_(&journal), settler_(&settler), slot_(slot) {}
+  MeteredRequest(Journal& journal, Settler& settler, InstanceMetrics& metrics, std::string_view operation, int slot)
+      : journal_(&journal), settler_(&settler), metrics_(&metrics), operation_(operation), slot_(slot) {}
 
   Journal* journal_;
   Settler* settler_;
+  InstanceMetrics* metrics_;
+  std::string_view operation_;
   int slot_;  // -1 once handed over
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::int64_t prompt_tokens_ = 0;
+  std::int64_t cached_prompt_tokens_ = 0;
   std::int64_t delivered_ = 0;
 };
 

@@ -4,18 +4,16 @@
 
 #include <algorithm>
 
-#include "gateway/http_error.h"
+#include "gateway/embedding.h"
+#include "gateway/generation.h"
 
 namespace allod::gateway {
 namespace {
 
-constexpr std::string_view kModelsPrefix = "/v1/models/";
 // How long past a request's own limit its money stays held if this gateway dies and does not come back.
 constexpr std::chrono::hours kHoldAfterTimeout(1);
-
-ModelEntry ToModelEntry(const InstanceRoute& route, const Principal& principal) {
-  return {route.instance.substr(route.instance.rfind('/') + 1), route.create_time, principal.tenant_id};
-}
+// Log probabilities that a whole answer may collect here before it is sent.
+constexpr std::int64_t kLogprobsMax = 1 << 17;
 
 AnswerHead ToAnswerHead(const HttpRequest& request, const OpenAiRequest& parsed) {
   AnswerHead head;
@@ -30,16 +28,17 @@ AnswerHead ToAnswerHead(const HttpRequest& request, const OpenAiRequest& parsed)
 }
 
 billing::v1::ReserveRequest ToReserve(const HttpRequest& request, const Principal& principal,
-                                      const InstanceRoute& route, std::int64_t completion_tokens_max,
-                                      const HttpServerConfig& config) {
+                                      const InstanceRoute& route, std::int64_t prompt_tokens_max,
+                                      std::int64_t completion_tokens_max, const HttpServerConfig& config) {
   billing::v1::ReserveRequest out;
   out.set_request_id(request.id.ToString());
   out.set_tenant(principal.tenant);
   out.set_instance(route.instance);
   out.set_variant(route.variant);
   out.set_price_book(route.price_book);
+  out.set_isolation_class(route.isolation_class);
   out.set_api_key(principal.key_name);
-  out.set_prompt_tokens_max(route.context_tokens);
+  out.set_prompt_tokens_max(prompt_tokens_max);
   out.set_completion_tokens_max(completion_tokens_max);
   const Time expire = request.receive_time + std::chrono::milliseconds(config.request_timeout_ms) + kHoldAfterTimeout;
   out.mutable_expire_time()->set_seconds(
@@ -47,116 +46,143 @@ billing::v1::ReserveRequest ToReserve(const HttpRequest& request, const Principa
   return out;
 }
 
-std::unexpected<ParamError> About(Error error, std::string param = {}) {
-  return std::unexpected(ParamError{std::move(error), std::move(param)});
+// Says who asks for what, in a GenerateRequest or an EmbedRequest.
+template <typename WorkerRequest>
+void Identify(const HttpRequest& request, const InstanceRoute& route, WorkerRequest& out) {
+  out.set_request_id(request.id.ToString());
+  out.set_tenant_uid(Uuid::FromName(TenantOf(route.instance)).ToString());
+  out.set_instance(route.instance);
+}
+
+// A whole answer is kept in memory until it is complete.
+ParamResult<void> CheckCollectable(const OpenAiRequest& parsed, std::int64_t completion_tokens_max) {
+  const auto& generate = parsed.generate;
+  if (parsed.stream || !generate.logprobs()) return {};
+  if (completion_tokens_max * (1 + generate.top_logprobs()) <= kLogprobsMax) return {};
+  const std::string param = parsed.chat ? "top_logprobs" : "logprobs";
+  return BadParam(param, "OUT_OF_RANGE",
+                  fmt::format("{}: n * max_tokens * (1 + {}) must be at most {} in an answer that is not streamed",
+                              param, param, kLogprobsMax));
 }
 
 }  // namespace
 
-Result<Principal> OpenAiHandlers::Authorise(const HttpRequest& request) const {
-  ALLOD_TRY(Principal principal, keys_.Authenticate(request.Header("authorization")));
-  if (!principal.inference) {
-    return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_INFERENCE");
-  }
-  return principal;
+Awaitable<void> OpenAiHandlers::Refuse(const ParamError& error, const HttpHeaders& headers, ResponseWriter& out) {
+  HttpResponse refusal = OpenAiFailure(error.error, error.param, headers);
+  co_await out.Send(std::move(refusal));
 }
 
-Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Principal& principal,
-                                                                       const std::string& model) const {
-  if (!context_.routes.synced()) {
-    return Fail(Code::kUnavailable, "ROUTES_NOT_SYNCED",
-                "the gateway is still fetching its routes; try again in a second");
-  }
-  const std::string prefix = principal.project + "/instances/";
-  const bool full_name = model.starts_with("tenants/");
-  std::shared_ptr<const InstanceRoute> route;
-  if (!full_name || model.starts_with(prefix)) route = context_.routes.Find(full_name ? model : prefix + model);
-  if (!route) {
-    return Fail(
-        Code::kNotFound, "MODEL_NOT_FOUND",
-        fmt::format("the project has no instance \"{}\"; see GET /v1/models for those it has", model.substr(0, 300)));
-  }
-  return route;
-}
-
-ParamResult<OpenAiHandlers::Admitted> OpenAiHandlers::Admit(const HttpRequest& request, bool chat,
-                                                            HttpHeaders& headers) {
-  auto principal = Authorise(request);
-  if (!principal) return About(principal.error());
-  auto permit = limiter_.Admit(principal->kid, std::chrono::steady_clock::now(), headers);
-  if (!permit) return About(permit.error());
-  ALLOD_TRY(OpenAiRequest parsed, chat ? ParseChatRequest(request.body) : ParseCompletionRequest(request.body));
-  auto route = FindModel(*principal, parsed.model);
-  if (!route) return About(route.error(), "model");
-  auto metered = MeteredRequest::Admit(journal_, settler_,
-                                       {request.id, principal->tenant, (*route)->instance, request.receive_time});
-  if (!metered) return About(metered.error());
-  return Admitted{*std::move(principal), std::move(parsed), *std::move(route), *std::move(permit), *std::move(metered)};
+Result<OpenAiHandlers::Caller> OpenAiHandlers::Enter(const HttpRequest& request, HttpHeaders& headers) {
+  ALLOD_TRY(Principal principal, Authorise(request));
+  ALLOD_TRY(RateLimiter::Permit permit, limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
+  return Caller{std::move(principal), std::move(permit)};
 }
 
 Awaitable<void> OpenAiHandlers::Generate(HttpRequest& request, ResponseWriter& out, bool chat) {
   HttpHeaders headers;
-  ParamResult<Admitted> admitted = Admit(request, chat, headers);
-  if (!admitted) {
-    HttpResponse refusal = OpenAiFailure(admitted.error().error, admitted.error().param, headers);
-    co_await out.Send(std::move(refusal));
+  Result<Caller> caller = Enter(request, headers);
+  if (!caller) {
+    const ParamError refusal{caller.error(), ""};
+    co_await Refuse(refusal, headers, out);
     co_return;
   }
-  request.body.clear();
-  request.body.shrink_to_fit();
-  const AnswerHead head = ToAnswerHead(request, admitted->request);
-  const std::unique_ptr<AnswerWriter> answer = admitted->request.stream
-                                                   ? MakeStreamAnswer(head, headers, admitted->metered, out)
-                                                   : MakeWholeAnswer(head, headers, admitted->metered, out);
+  ParamResult<OpenAiRequest> parsed = chat ? ParseChatRequest(request.body) : ParseCompletionRequest(request.body);
+  if (!parsed) {
+    co_await Refuse(parsed.error(), headers, out);
+    co_return;
+  }
+  request.body = std::string();
+  Result<std::shared_ptr<const InstanceRoute>> route = FindModel(caller->principal, parsed->model);
+  if (!route) {
+    const ParamError refusal{route.error(), "model"};
+    co_await Refuse(refusal, headers, out);
+    co_return;
+  }
+  const std::shared_ptr<const InstanceRoute> found = *std::move(route);
+  co_await RunGeneration(request, out, *parsed, *caller, found, headers);
+}
+
+Awaitable<void> OpenAiHandlers::RunGeneration(HttpRequest& request, ResponseWriter& out, OpenAiRequest& parsed,
+                                              Caller& caller, std::shared_ptr<const InstanceRoute> route,
+                                              const HttpHeaders& headers) {
+  const std::int64_t completion_tokens_max = CompletionTokensMax(parsed.generate, route->context_tokens);
+  const ParamResult<void> collectable = CheckCollectable(parsed, completion_tokens_max);
+  if (!collectable) {
+    co_await Refuse(collectable.error(), headers, out);
+    co_return;
+  }
+  Result<MeteredRequest> metered = MeteredRequest::Admit(
+      journal_, settler_, {request.id, caller.principal.tenant, route->instance, request.receive_time},
+      parsed.chat ? "chat" : "text_completion");
+  if (!metered) {
+    const ParamError refusal{metered.error(), ""};
+    co_await Refuse(refusal, headers, out);
+    co_return;
+  }
+  const int choice_count = std::max(parsed.generate.choice_count(), 1);
+  AnswerHead head = ToAnswerHead(request, parsed);
+  const std::unique_ptr<AnswerWriter> answer =
+      parsed.stream ? MakeStreamAnswer(std::move(head), headers, choice_count, *metered, out)
+                    : MakeWholeAnswer(std::move(head), headers, choice_count, *metered, out);
   const billing::v1::ReserveRequest reserve =
-      ToReserve(request, admitted->principal, *admitted->route,
-                CompletionTokensMax(admitted->request.generate, *admitted->route), context_.config.http);
-  Generation generation(context_, admitted->route, std::move(admitted->request.generate), admitted->metered, *answer,
-                        out);
-  co_await generation.Run(reserve);
-  admitted->permit.ChargeTokens(admitted->metered.prompt_tokens() + admitted->metered.delivered(),
-                                std::chrono::steady_clock::now());
+      ToReserve(request, caller.principal, *route, route->context_tokens, completion_tokens_max, context_.config.http);
+  Identify(request, *route, parsed.generate);
+  Generation generation(std::move(parsed.generate), *answer, MetricsOf(route->instance));
+  MeteredRun run(context_, route, *metered, generation, out);
+  co_await run.Run(reserve);
+  caller.permit.ChargeTokens(metered->prompt_tokens() + metered->delivered(), std::chrono::steady_clock::now());
 }
 
 Awaitable<void> OpenAiHandlers::ChatCompletions(HttpRequest& request, ResponseWriter& out) {
-  co_await Generate(request, out, true);
+  return Generate(request, out, true);
 }
 
 Awaitable<void> OpenAiHandlers::Completions(HttpRequest& request, ResponseWriter& out) {
-  co_await Generate(request, out, false);
+  return Generate(request, out, false);
 }
 
-Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter& out) {
-  const Result<Principal> principal = Authorise(request);
-  HttpResponse response;
-  if (!principal) {
-    response = ErrorResponse(ErrorStyle::kOpenAi, principal.error());
-  } else {
-    std::vector<ModelEntry> models;
-    for (const auto& route : context_.routes.List(principal->project))
-      models.push_back(ToModelEntry(*route, *principal));
-    response.body = ModelListJson(models);
+Awaitable<void> OpenAiHandlers::Embeddings(HttpRequest& request, ResponseWriter& out) {
+  HttpHeaders headers;
+  Result<Caller> caller = Enter(request, headers);
+  if (!caller) {
+    const ParamError refusal{caller.error(), ""};
+    co_await Refuse(refusal, headers, out);
+    co_return;
   }
-  co_await out.Send(std::move(response));
+  ParamResult<OpenAiEmbeddingRequest> parsed = ParseEmbeddingRequest(request.body);
+  if (!parsed) {
+    co_await Refuse(parsed.error(), headers, out);
+    co_return;
+  }
+  request.body = std::string();
+  Result<std::shared_ptr<const InstanceRoute>> route = FindModel(caller->principal, parsed->model);
+  if (!route) {
+    const ParamError refusal{route.error(), "model"};
+    co_await Refuse(refusal, headers, out);
+    co_return;
+  }
+  const std::shared_ptr<const InstanceRoute> found = *std::move(route);
+  co_await RunEmbedding(request, out, *parsed, *caller, found, headers);
 }
 
-Awaitable<void> OpenAiHandlers::RetrieveModel(HttpRequest& request, ResponseWriter& out) {
-  const auto find = [&]() -> Result<std::string> {
-    ALLOD_TRY(const Principal principal, Authorise(request));
-    ALLOD_TRY(const std::string model,
-              PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
-    ALLOD_TRY(const auto route, FindModel(principal, model));
-    return ModelJson(ToModelEntry(*route, principal));
-  };
-  Result<std::string> body = find();
-  HttpResponse response;
-  if (body) {
-    response.body = *std::move(body);
-  } else {
-    response =
-        ErrorResponse(ErrorStyle::kOpenAi, body.error(), body.error().reason == "MODEL_NOT_FOUND" ? "model" : "");
+Awaitable<void> OpenAiHandlers::RunEmbedding(HttpRequest& request, ResponseWriter& out, OpenAiEmbeddingRequest& parsed,
+                                             Caller& caller, std::shared_ptr<const InstanceRoute> route,
+                                             const HttpHeaders& headers) {
+  Result<MeteredRequest> metered = MeteredRequest::Admit(
+      journal_, settler_, {request.id, caller.principal.tenant, route->instance, request.receive_time}, "embeddings");
+  if (!metered) {
+    const ParamError refusal{metered.error(), ""};
+    co_await Refuse(refusal, headers, out);
+    co_return;
   }
-  co_await out.Send(std::move(response));
+  const std::int64_t prompt_tokens_max = std::int64_t{route->context_tokens} * parsed.embed.inputs_size();
+  const billing::v1::ReserveRequest reserve =
+      ToReserve(request, caller.principal, *route, prompt_tokens_max, 0, context_.config.http);
+  Identify(request, *route, parsed.embed);
+  Embedding embedding(std::move(parsed), headers, *metered, MetricsOf(route->instance), out);
+  MeteredRun run(context_, route, *metered, embedding, out);
+  co_await run.Run(reserve);
+  caller.permit.ChargeTokens(metered->prompt_tokens(), std::chrono::steady_clock::now());
 }
 
 }  // namespace allod::gateway

@@ -2,14 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 namespace allod::gateway {
 namespace {
 
 constexpr std::size_t kStopsMax = 4;
 constexpr std::size_t kStopBytesMax = 256;
 constexpr std::size_t kModelBytesMax = 300;
+constexpr std::size_t kLogitBiasesMax = 300;
+constexpr std::int64_t kChoicesMax = 8;
 
-ParamResult<void> AddStop(const std::string& path, const nlohmann::json& value, OpenAiRequest& out) {
+ParamResult<void> AddStop(const std::string& path, const Json& value, OpenAiRequest& out) {
   if (!value.is_string()) return BadParam(path, "INVALID_TYPE", path + " must be a string");
   std::string stop = value.get<std::string>();
   if (stop.empty() || stop.size() > kStopBytesMax) {
@@ -21,7 +25,7 @@ ParamResult<void> AddStop(const std::string& path, const nlohmann::json& value, 
 }
 
 ParamResult<void> ParseStop(JsonFields& fields, OpenAiRequest& out) {
-  const nlohmann::json* stop = fields.Find("stop");
+  const Json* stop = fields.Find("stop");
   if (!stop) return {};
   if (!stop->is_array()) return AddStop("stop", *stop, out);
   if (stop->size() > kStopsMax) {
@@ -54,10 +58,36 @@ ParamResult<void> ParseSampling(JsonFields& fields, OpenAiRequest& out) {
   return {};
 }
 
+ParamResult<std::int32_t> TokenId(const std::string& path, const std::string& key) {
+  std::int32_t id = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+  if (error != std::errc() || end != key.data() + key.size() || id < 0) {
+    return BadParam(path, "INVALID_VALUE", fmt::format("{}: the keys of logit_bias are token ids (numbers)", path));
+  }
+  return id;
+}
+
+ParamResult<void> ParseLogitBias(JsonFields& fields, OpenAiRequest& out) {
+  const Json* bias = fields.Find("logit_bias");
+  if (!bias) return {};
+  if (!bias->is_object()) return BadParam("logit_bias", "INVALID_TYPE", "logit_bias must be an object");
+  if (bias->size() > kLogitBiasesMax) {
+    return BadParam("logit_bias", "OUT_OF_RANGE",
+                    fmt::format("logit_bias has {} entries; at most {} are allowed", bias->size(), kLogitBiasesMax));
+  }
+  JsonFields inner(*bias, "logit_bias.");
+  for (const auto& [key, value] : bias->items()) {
+    ALLOD_TRY(const std::int32_t id, TokenId("logit_bias." + key.substr(0, 32), key));
+    ALLOD_TRY(const auto number, inner.Number(key, -100, 100));
+    if (number) (*out.generate.mutable_sampling()->mutable_logit_bias())[id] = static_cast<float>(*number);
+  }
+  return {};
+}
+
 ParamResult<void> ParseStream(JsonFields& fields, OpenAiRequest& out) {
   ALLOD_TRY(const auto stream, fields.Bool("stream"));
   out.stream = stream.value_or(false);
-  const nlohmann::json* options = fields.Find("stream_options");
+  const Json* options = fields.Find("stream_options");
   if (!options) return {};
   if (!out.stream) {
     return BadParam("stream_options", "INVALID_PARAMETER", "stream_options is only allowed together with stream: true");
@@ -76,23 +106,28 @@ std::unexpected<ParamError> UnsupportedParam(std::string param, std::string mess
   return BadParam(std::move(param), "UNSUPPORTED_PARAMETER", std::move(message));
 }
 
-ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const nlohmann::json& harmless) {
-  const nlohmann::json* value = fields.Find(name);
+ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const Json& harmless) {
+  const Json* value = fields.Find(name);
   if (!value || *value == harmless) return {};
   return UnsupportedParam(fields.Path(name), fmt::format("{} is not supported here; leave it out", fields.Path(name)));
 }
 
-ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out) {
+ParamResult<std::string> ParseModel(JsonFields& fields) {
   ALLOD_TRY(const auto model, fields.String("model"));
   if (!model || model->empty() || model->size() > kModelBytesMax) {
     return BadParam("model", "MISSING_PARAMETER", "model is required: the id of an instance, see GET /v1/models");
   }
-  out.model = *model;
+  return *model;
+}
+
+ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out) {
+  ALLOD_TRY(out.model, ParseModel(fields));
   ALLOD_CHECK_OK(ParseStream(fields, out));
   ALLOD_CHECK_OK(ParseSampling(fields, out));
   ALLOD_CHECK_OK(ParseStop(fields, out));
-  ALLOD_CHECK_OK(RefuseUnless(fields, "n", 1));
-  ALLOD_CHECK_OK(RefuseUnless(fields, "logit_bias", nlohmann::json::object()));
+  ALLOD_CHECK_OK(ParseLogitBias(fields, out));
+  ALLOD_TRY(const auto choices, fields.Integer("n", 1, kChoicesMax));
+  out.generate.set_choice_count(static_cast<std::int32_t>(choices.value_or(1)));
   fields.Ignore(
       {"user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"});
   return {};

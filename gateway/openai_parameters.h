@@ -6,14 +6,17 @@
 
 namespace allod::gateway {
 
-inline constexpr int kJsonDepthMax = 16;
+inline constexpr int kJsonDepthMax = 48;
 
 std::unexpected<ParamError> UnsupportedParam(std::string param, std::string message);
 
-// model, stream, stream_options, sampling, stop, and the hints and refusals common to both endpoints.
+// model, stream, stream_options, n, sampling, logit_bias, stop, and the hints common to both endpoints.
+// The id of an instance.
+ParamResult<std::string> ParseModel(JsonFields& fields);
+
 ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out);
 
 // `name` may be absent, null, or equal to `harmless`; anything else is UNSUPPORTED_PARAMETER.
-ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const nlohmann::json& harmless);
+ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const Json& harmless);
 
 }  // namespace allod::gateway

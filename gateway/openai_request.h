@@ -1,9 +1,8 @@
 // Parses the bodies of POST /v1/chat/completions and /v1/completions straight into the worker's GenerateRequest.
 //
 // Strict: every member is known, typed and within bounds, or the request is refused with the name of the parameter.
-// What would change the answer and is not offered (tools, response_format other than text, n > 1, logprobs, logit_bias,
-// audio, ...) is refused with UNSUPPORTED_PARAMETER rather than silently ignored; hints that change nothing (user,
-// metadata, ...) are accepted. Pure functions.
+// What would change the answer and is not offered (audio, echo, best_of, ...) is refused with UNSUPPORTED_PARAMETER
+// rather than silently ignored; hints that change nothing (user, metadata, ...) are accepted. Pure functions.
 #pragma once
 
 #include <string>
@@ -19,7 +18,7 @@ struct OpenAiRequest {
   std::string model;
   bool stream = false;
   bool include_usage = false;
-  inference::v1::GenerateRequest generate;  // without request_id
+  inference::v1::GenerateRequest generate;  // without request_id, tenant_uid and instance
 };
 
 ParamResult<OpenAiRequest> ParseChatRequest(std::string_view body);

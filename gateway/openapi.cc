@@ -105,6 +105,7 @@ void AddOpenAiPaths(Json& paths) {
   paths["/v1/models/{model}"]["get"] = std::move(retrieve);
   paths["/v1/chat/completions"]["post"] = OpenAiOperation("CreateChatCompletion", "Answer a conversation", true);
   paths["/v1/completions"]["post"] = OpenAiOperation("CreateCompletion", "Continue a text", true);
+  paths["/v1/embeddings"]["post"] = OpenAiOperation("CreateEmbedding", "Vectors of texts", true);
 }
 
 void AddErrorSchemas(Json& schemas) {

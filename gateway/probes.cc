@@ -44,6 +44,7 @@ Awaitable<void> Probes::MetricsPage(HttpRequest&, ResponseWriter& out) {
   HttpResponse response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = MetricsText();
+  response.body += co_await pool_.Text(out);
   co_await out.Send(std::move(response));
 }
 

@@ -6,6 +6,7 @@
 
 #include "gateway/api_keys.h"
 #include "gateway/journal.h"
+#include "gateway/pool_figures.h"
 #include "gateway/response_writer.h"
 #include "gateway/routes.h"
 
@@ -15,17 +16,19 @@ class Probes {
  public:
   // All references must outlive this.
   Probes(const ApiKeyTable& keys, const RouteTable& routes, const Journal& journal,
-         std::shared_ptr<grpc::Channel> billing, std::string openapi_json)
+         std::shared_ptr<grpc::Channel> billing, PoolFigures& pool, std::string openapi_json)
       : keys_(keys),
         routes_(routes),
         journal_(journal),
         billing_(std::move(billing)),
+        pool_(pool),
         openapi_json_(std::move(openapi_json)) {}
 
   // 200 while the process serves.
   Awaitable<void> Health(HttpRequest& request, ResponseWriter& out);
   // 200 when keys and routes are known and billing is reachable, else 503; says which.
   Awaitable<void> Ready(HttpRequest& request, ResponseWriter& out);
+  // This process's metrics, and those of the nodes while scheduling tells them.
   Awaitable<void> MetricsPage(HttpRequest& request, ResponseWriter& out);
   Awaitable<void> OpenApi(HttpRequest& request, ResponseWriter& out);
 
@@ -34,6 +37,7 @@ class Probes {
   const RouteTable& routes_;
   const Journal& journal_;
   const std::shared_ptr<grpc::Channel> billing_;
+  PoolFigures& pool_;
   const std::string openapi_json_;
 };
 

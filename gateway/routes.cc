@@ -3,11 +3,25 @@
 #include <algorithm>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "services/common/rpc/client.h"
 
 namespace allod::gateway {
 
-Replica::Replica(std::string target_text) : target(std::move(target_text)), channel(MakeChannel(target)) {}
+namespace {
+
+std::string IsolationClassText(scheduling::v1::IsolationClass isolation) {
+  switch (isolation) {
+    case scheduling::v1::ISOLATION_CLASS_POOLED:
+      return "pooled";
+    case scheduling::v1::ISOLATION_CLASS_ISOLATED:
+      return "isolated";
+    case scheduling::v1::ISOLATION_CLASS_DEDICATED:
+      return "dedicated";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
 
 void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
   std::unordered_map<std::uint64_t, std::function<void()>> woken;
@@ -21,7 +35,9 @@ void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
       entry->variant = route.variant();
       entry->price_book = route.price_book();
       entry->context_tokens = route.context_tokens();
+      entry->isolation_class = IsolationClassText(route.isolation_class());
       entry->create_time = route.create_time().seconds();
+      entry->ready_count = static_cast<std::size_t>(std::max(route.ready_target_count(), 0));
       for (const std::string& target : route.targets()) {
         std::shared_ptr<Replica>& replica = replicas[target];
         if (!replica) {
@@ -74,7 +90,9 @@ void RouteTable::Forget(std::uint64_t id) {
 
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded) {
   std::shared_ptr<Replica> best;
-  for (const std::shared_ptr<Replica>& replica : route.replicas) {
+  for (std::size_t i = 0; i < route.replicas.size(); ++i) {
+    const std::shared_ptr<Replica>& replica = route.replicas[i];
+    if (best && i == route.ready_count) break;
     if (std::ranges::find(excluded, replica->target) != excluded.end()) continue;
     if (!best || replica->outstanding_tokens.load() < best->outstanding_tokens.load()) best = replica;
   }

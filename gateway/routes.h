@@ -17,13 +17,14 @@
 
 #include "allod/scheduling/v1/node.pb.h"
 #include "gateway/watch_loop.h"
+#include "gateway/worker_channel.h"
 
 namespace allod::gateway {
 
 struct Replica {
-  explicit Replica(std::string target_text);
+  explicit Replica(std::string target_text) : target(std::move(target_text)), channel(target) {}
   const std::string target;
-  const std::shared_ptr<grpc::Channel> channel;
+  WorkerChannel channel;
   // Completion tokens that running requests may still produce, by this gateway's knowledge.
   std::atomic<std::int64_t> outstanding_tokens{0};
 };
@@ -33,8 +34,10 @@ struct InstanceRoute {
   std::string variant;
   std::string price_book;
   std::int32_t context_tokens = 0;
+  std::string isolation_class;   // as billing names it: "pooled", "isolated", "dedicated", or empty
   std::int64_t create_time = 0;  // seconds since the epoch
   std::vector<std::shared_ptr<Replica>> replicas;
+  std::size_t ready_count = 0;  // that many of them, from the front, are ready or asleep; the others are starting
 };
 
 class RouteTable {
@@ -61,7 +64,8 @@ class RouteTable {
   std::unordered_map<std::uint64_t, std::function<void()>> waiters_;
 };
 
-// The replica with the fewest outstanding tokens that is not in `excluded`; null if there is none.
+// The replica with the fewest outstanding tokens that is not in `excluded`, a ready one before one that is starting;
+// null if there is none.
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded);
 
 // Feeds `table`, which must outlive the loop.

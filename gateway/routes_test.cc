@@ -28,6 +28,20 @@ TEST(RouteTable, PicksTheReplicaWithTheFewestOutstandingTokens) {
   EXPECT_EQ(PickReplica(*route, both), nullptr);
 }
 
+TEST(RouteTable, PrefersReadyReplicasToThoseThatStart) {
+  RouteTable table;
+  auto message = Table(kInstance, {"unix:/ready", "unix:/starting"});
+  message.mutable_routes(0)->set_ready_target_count(1);
+  message.mutable_routes(0)->set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
+  table.Apply(message);
+  const auto route = table.Find(kInstance);
+  EXPECT_EQ(route->isolation_class, "pooled");
+  route->replicas[0]->outstanding_tokens = 100;
+  EXPECT_EQ(PickReplica(*route, {})->target, "unix:/ready");
+  const std::vector<std::string> failed{"unix:/ready"};
+  EXPECT_EQ(PickReplica(*route, failed)->target, "unix:/starting");
+}
+
 TEST(RouteTable, ReplicaKeepsItsCountAcrossUpdates) {
   RouteTable table;
   table.Apply(Table(kInstance, {"unix:/a"}));

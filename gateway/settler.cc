@@ -13,6 +13,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kRunningMax = 16;
 constexpr milliseconds kDeadline(5000);
+constexpr milliseconds kInDoubtPause(500);
 constexpr milliseconds kBackoffMin(100);
 constexpr milliseconds kBackoffMax(2000);
 
@@ -49,8 +50,8 @@ bool IsFinalRefusal(Code code) {
   }
 }
 
-Settler::Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing)
-    : journal_(journal), stub_(billing::v1::UsageService::NewStub(billing)) {
+Settler::Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing, milliseconds reserve_time_max)
+    : journal_(journal), stub_(billing::v1::UsageService::NewStub(billing)), reserve_time_max_(reserve_time_max) {
   queue_.assign(journal.recovered().begin(), journal.recovered().end());
   if (!queue_.empty()) {
     Log(LogLevel::kWarning, "settling requests that an earlier gateway left",
@@ -71,7 +72,7 @@ void Settler::Enqueue(int slot) {
 
 std::size_t Settler::pending() const {
   const std::lock_guard lock(mutex_);
-  return queue_.size() + running_.size();
+  return queue_.size() + running_.size() + in_doubt_.size();
 }
 
 void Settler::Stop(milliseconds grace) {
@@ -90,7 +91,10 @@ void Settler::Loop() {
   while (!stopping_) {
     // After a failure one attempt at a time probes whether billing is back.
     const std::size_t running_max = backoff_.count() > 0 ? 1 : kRunningMax;
-    if (queue_.empty() || running_.size() >= running_max) {
+    TakeDue(std::chrono::steady_clock::now());
+    if (queue_.empty() && !in_doubt_.empty()) {
+      changed_.wait_until(lock, in_doubt_.front().first);
+    } else if (queue_.empty() || running_.size() >= running_max) {
       changed_.wait(lock);
     } else if (std::chrono::steady_clock::now() < not_before_) {
       changed_.wait_until(lock, not_before_);
@@ -99,6 +103,12 @@ void Settler::Loop() {
       queue_.pop_front();
       Start(slot);
     }
+  }
+}
+
+void Settler::TakeDue(SteadyTime now) {
+  for (; !in_doubt_.empty() && in_doubt_.front().first <= now; in_doubt_.pop_front()) {
+    queue_.push_back(in_doubt_.front().second);
   }
 }
 
@@ -116,8 +126,11 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
   const Settlement settlement = journal_.Read(attempt->slot);
   const Error error = status.ok() ? Error{Code::kOk} : FromGrpc(status);
   const bool final_refusal = IsFinalRefusal(error.code);
-  // A reservation that was never acknowledged may never have reached billing; then there is nothing to settle.
+  // A reservation that was never acknowledged may never have reached billing, then there is nothing to settle; or it is
+  // still on its way.
   const bool nothing_there = error.code == Code::kNotFound && !settlement.reserved;
+  const bool in_doubt =
+      nothing_there && std::chrono::system_clock::now() < settlement.entry.admit_time + reserve_time_max_;
   if (final_refusal && !nothing_there) {
     CountSettlement("refused");
     Log(LogLevel::kError, "billing refused a settlement for good",
@@ -129,12 +142,14 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
          {"completion_tokens", std::to_string(settlement.completion_tokens)},
          {"error", error.message}});
   } else {
-    CountSettlement(status.ok() ? "settled" : nothing_there ? "void" : "retried");
+    CountSettlement(status.ok() ? "settled" : nothing_there && !in_doubt ? "void" : "retried");
   }
-  if (status.ok() || final_refusal) journal_.Free(attempt->slot);
+  const bool done = status.ok() || (final_refusal && !in_doubt);
+  if (done) journal_.Free(attempt->slot);
   const std::lock_guard lock(mutex_);
-  if (status.ok() || final_refusal) {
+  if (done || in_doubt) {
     backoff_ = milliseconds(0);
+    if (in_doubt) in_doubt_.emplace_back(std::chrono::steady_clock::now() + kInDoubtPause, attempt->slot);
   } else {
     queue_.push_back(attempt->slot);
     backoff_ = std::clamp(backoff_ * 2, kBackoffMin, kBackoffMax);

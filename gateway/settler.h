@@ -3,7 +3,8 @@
 //
 // A settlement that fails because billing cannot be reached is tried again, for as long as the process lives; the
 // journal keeps it for the next process. One that billing refuses for good is logged with everything a person needs,
-// and dropped.
+// and dropped. One that billing knows nothing of, and whose reservation was never acknowledged, is tried again until
+// the reservation can no longer be on its way.
 #pragma once
 
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "gateway/journal.h"
@@ -23,8 +25,9 @@ namespace allod::gateway {
 
 class Settler {
  public:
-  // Starts the thread and enqueues what the journal recovered. `journal` must outlive this.
-  Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing);
+  // Starts the thread and enqueues what the journal recovered. `journal` must outlive this. After its admission a
+  // request's reservation may reach billing for `reserve_time_max`.
+  Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing, std::chrono::milliseconds reserve_time_max);
   ~Settler();  // Stop(0)
   Settler(const Settler&) = delete;
 
@@ -43,11 +46,16 @@ class Settler {
   void Start(int slot);
   void OnDone(Attempt* attempt, const grpc::Status& status);
 
+  // mutex_ held. Puts what has waited long enough back into the queue.
+  void TakeDue(SteadyTime now);
+
   Journal& journal_;
   const std::unique_ptr<billing::v1::UsageService::Stub> stub_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  const std::chrono::milliseconds reserve_time_max_;
   std::deque<int> queue_;
+  std::deque<std::pair<SteadyTime, int>> in_doubt_;  // when to try which again; the earliest first
   std::set<Attempt*> running_;
   std::chrono::milliseconds backoff_{0};  // 0 while billing answers
   SteadyTime not_before_{};

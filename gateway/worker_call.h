@@ -1,12 +1,12 @@
-// One Generate call to a worker, read message by message from a coroutine.
+// One call to a worker, followed from a coroutine: its messages as they come, or that nothing came for a while.
 //
-// The next message is asked for only when Next() is called, so a client that does not read holds the worker back: at
-// most one message waits here, the rest in gRPC's flow-control window. Cancel() frees the worker at its next step.
+// Used on one strand. Cancel() frees the worker at its next step.
 #pragma once
 
-#include <memory>
+#include <grpcpp/grpcpp.h>
 
-#include "allod/inference/v1/worker.pb.h"
+#include <chrono>
+
 #include "gateway/awaitable.h"
 
 namespace allod::gateway {
@@ -14,26 +14,20 @@ namespace allod::gateway {
 class WorkerCall {
  public:
   enum class Event { kMessage, kTimeout, kEnd };
+  using SteadyTime = std::chrono::steady_clock::time_point;
 
-  // Starts the call. `executor` is the strand that uses it.
-  WorkerCall(const std::shared_ptr<grpc::Channel>& channel, const inference::v1::GenerateRequest& request,
-             std::chrono::steady_clock::time_point deadline, const boost::asio::any_io_executor& executor);
-  ~WorkerCall();  // Cancel()
-  WorkerCall(const WorkerCall&) = delete;
-
-  // Waits for the next message until `until`; after kEnd no more.
-  Awaitable<Event> Next(std::chrono::steady_clock::time_point until);
-  // After kMessage, until the next Next().
-  const inference::v1::GenerateResponse& message() const;
+  virtual ~WorkerCall() = default;
+  // Waits for the next message until `until`; after kEnd no more. A message is only asked for here, so that a client
+  // that does not read holds the worker back.
+  virtual Awaitable<Event> Next(SteadyTime until) = 0;
   // After kEnd.
-  const grpc::Status& status() const;
-  void Cancel();
+  virtual const grpc::Status& status() const = 0;
+  virtual void Cancel() = 0;
   // Cancels and waits until gRPC is done with the call.
   Awaitable<void> Finish();
-
- private:
-  class Reactor;
-  std::shared_ptr<Reactor> reactor_;
 };
+
+// The context of a call to a worker: our identity, the deadline, and patience for a worker that is being started.
+std::unique_ptr<grpc::ClientContext> MakeWorkerContext(std::chrono::steady_clock::time_point deadline);
 
 }  // namespace allod::gateway

@@ -28,6 +28,25 @@ TEST_F(GatewayBilling, RequestsThatBillingNeverSawAreForgottenOnceItSaysSo) {
   EXPECT_TRUE(billing_.Settled().empty());
 }
 
+TEST_F(GatewayBilling, AReservationThatBillingMakesTooLateIsSettledToo) {
+  billing_.reserve_ms = 800;  // the gateway waits 300 ms for it
+  EXPECT_EQ(Chat().status, 503);
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
+  EXPECT_EQ(worker_.calls, 0);
+}
+
+TEST_F(GatewayBilling, AClientThatLeavesWhileBillingReservesLeavesNothingOpen) {
+  billing_.reserve_ms = 200;
+  HttpClient client(port());
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody());
+  ASSERT_TRUE(Eventually([&] { return billing_.reserving.load(); }));
+  client.Close();
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
+  EXPECT_EQ(worker_.calls, 0);
+}
+
 TEST_F(GatewayBilling, MissingFundsAreInsufficientQuotaAndNotRetried) {
   billing_.no_funds = true;
   const auto response = Chat();
@@ -70,10 +89,8 @@ TEST_F(GatewayBilling, EveryReservationIsSettledExactlyOnceWhateverClientsAndWor
     WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
     return context.IsCancelled() ? grpc::Status::CANCELLED : grpc::Status::OK;
   };
-  gateway_->Stop();
-  gateway_.reset();
-  start_wait_ms_ = 300;
-  StartGateway();
+  wake_wait_ms_ = 300;
+  RestartGateway();
   constexpr int kThreads = 8;
   constexpr int kRequests = 30;
   std::atomic<int> delivered = 0;

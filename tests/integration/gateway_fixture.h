@@ -49,7 +49,8 @@ class GatewayTest : public testing::Test {
     config.scheduling_target = Target("scheduling");
     config.journal_dir = (directory_ / "journal").string();
     config.journal_slots = 64;
-    config.start_wait_ms = start_wait_ms_;
+    config.wake_wait_ms_max = wake_wait_ms_;
+    config.waiting_per_instance_max = waiting_per_instance_max_;
     config.keep_alive_comment_ms = 50;
     config.reserve_timeout_ms = 300;
     return config;
@@ -60,6 +61,12 @@ class GatewayTest : public testing::Test {
     gateway_ = *std::move(started);
     ASSERT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/readyz", "").status == 200; }));
   }
+  // With what the test has changed in its settings.
+  void RestartGateway() {
+    gateway_->Stop();
+    gateway_.reset();
+    StartGateway();
+  }
   int port() const { return gateway_->port(); }
 
   HttpClient::Response Chat(const std::string& more = "", const std::string& model = "assistant") {
@@ -67,6 +74,14 @@ class GatewayTest : public testing::Test {
   }
   static std::string ChatBody(const std::string& more = "", const std::string& model = "assistant") {
     return R"({"model":")" + model + R"(","messages":[{"role":"user","content":"Habari?"}])" + more + "}";
+  }
+  // The JSON events of a stream, without [DONE] and comments.
+  static std::vector<nlohmann::json> Events(const std::string& body) {
+    std::vector<nlohmann::json> out;
+    for (std::size_t at = 0; (at = body.find("data: {", at)) != std::string::npos; ++at) {
+      out.push_back(nlohmann::json::parse(body.substr(at + 6, body.find("\n\n", at) - at - 6)));
+    }
+    return out;
   }
   static std::string ErrorCode(const HttpClient::Response& response) {
     const auto json = nlohmann::json::parse(response.body, nullptr, false);
@@ -76,7 +91,8 @@ class GatewayTest : public testing::Test {
   }
 
   TempDir directory_;
-  int start_wait_ms_ = 2000;
+  int wake_wait_ms_ = 2000;
+  int waiting_per_instance_max_ = 64;
   int connections_per_address_max_ = 100;
   std::string key_, inference_key_, portal_key_;
   TenancyPeer tenancy_;

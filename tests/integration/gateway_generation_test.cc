@@ -35,6 +35,7 @@ TEST_F(GatewayGeneration, AnswersWholeAndSettlesWhatWasDelivered) {
   EXPECT_EQ(reserved.prompt_tokens_max(), 512);
   EXPECT_EQ(reserved.completion_tokens_max(), 512);
   EXPECT_EQ(reserved.instance(), kInstance);
+  EXPECT_EQ(reserved.isolation_class(), "pooled");
 }
 
 TEST_F(GatewayGeneration, StreamsRoleTextFinishUsageAndDone) {

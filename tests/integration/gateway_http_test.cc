@@ -50,8 +50,8 @@ TEST_F(GatewayHttp, ScopesNarrow) {
 
 TEST_F(GatewayHttp, UnsupportedAndWrongParametersAreNamed) {
   const std::pair<const char*, const char*> cases[] = {{R"(,"temperature":3)", "temperature"},
-                                                       {R"(,"tools":[{"type":"function"}])", "tools"},
-                                                       {R"(,"n":2)", "n"},
+                                                       {R"(,"tools":[{"type":"function"}])", "tools[0].function"},
+                                                       {R"(,"n":9)", "n"},
                                                        {R"(,"temprature":1)", "temprature"},
                                                        {R"(,"stop":["a","b","c","d","e"])", "stop"},
                                                        {R"(,"max_tokens":"5")", "max_tokens"}};

@@ -125,6 +125,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
       route.set_variant("models/m/versions/v1/variants/q4_k_m");
       route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
       route.set_context_tokens(512);
+      route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
       for (const std::string& target : targets_) route.add_targets(target);
       writer->Write(message);
     }
@@ -143,6 +144,9 @@ class BillingPeer final : public billing::v1::UsageService::Service {
  public:
   grpc::Status Reserve(grpc::ServerContext*, const billing::v1::ReserveRequest* request,
                        billing::v1::ReserveResponse*) override {
+    // Carried out to its end, also when nobody waits for it any more.
+    reserving = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(reserve_ms));
     const std::lock_guard lock(mutex_);
     if (no_funds) return ToGrpc(Error{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "the hold would pass the limit"});
     reserved_[request->request_id()] = *request;
@@ -185,6 +189,8 @@ class BillingPeer final : public billing::v1::UsageService::Service {
   }
 
   std::atomic<bool> no_funds{false};
+  std::atomic<int> reserve_ms{0};
+  std::atomic<bool> reserving{false};
   std::atomic<int> settle_failures{0};
   std::atomic<int> settle_calls{0};
   std::atomic<int> conflicts{0};
@@ -201,6 +207,9 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
   using Writer = grpc::ServerWriter<inference::v1::GenerateResponse>;
   using Script = std::function<grpc::Status(grpc::ServerContext&, const inference::v1::GenerateRequest&, Writer&)>;
 
+  using EmbedScript = std::function<grpc::Status(grpc::ServerContext&, const inference::v1::EmbedRequest&,
+                                                 inference::v1::EmbedResponse&)>;
+
   grpc::Status Generate(grpc::ServerContext* context, const inference::v1::GenerateRequest* request,
                         Writer* writer) override {
     ++calls;
@@ -209,16 +218,32 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
     return status;
   }
 
-  static void Started(Writer& writer, int prompt_tokens) {
+  grpc::Status Embed(grpc::ServerContext* context, const inference::v1::EmbedRequest* request,
+                     inference::v1::EmbedResponse* response) override {
+    ++calls;
+    const grpc::Status status = embed_script(*context, *request, *response);
+    if (context->IsCancelled()) ++cancelled;
+    return status;
+  }
+
+  static void Started(Writer& writer, int prompt_tokens, int cached = 0) {
     inference::v1::GenerateResponse message;
     message.mutable_started()->set_prompt_tokens(prompt_tokens);
+    message.mutable_started()->set_cached_prompt_tokens(cached);
     writer.Write(message);
   }
-  static bool Delta(Writer& writer, const std::string& text, int tokens) {
+  static bool Delta(Writer& writer, const std::string& text, int tokens, int choice = 0) {
     inference::v1::GenerateResponse message;
     message.mutable_delta()->set_text(text);
     message.mutable_delta()->set_token_count(tokens);
+    message.mutable_delta()->set_choice(choice);
     return writer.Write(message);
+  }
+  static void ChoiceFinished(Writer& writer, int choice, inference::v1::FinishReason reason) {
+    inference::v1::GenerateResponse message;
+    message.mutable_choice_finished()->set_choice(choice);
+    message.mutable_choice_finished()->set_reason(reason);
+    writer.Write(message);
   }
   static void Finished(Writer& writer, inference::v1::FinishReason reason) {
     inference::v1::GenerateResponse message;
@@ -229,11 +254,25 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
   static grpc::Status Greet(grpc::ServerContext&, const inference::v1::GenerateRequest&, Writer& writer) {
     Started(writer, 7);
     for (const char* text : {"Habari", " ya", " asubuhi"}) Delta(writer, text, 1);
+    ChoiceFinished(writer, 0, inference::v1::FINISH_REASON_STOP);
     Finished(writer, inference::v1::FINISH_REASON_STOP);
     return grpc::Status::OK;
   }
 
+  // Two numbers for each input: its number and its length; one token for each byte.
+  static grpc::Status EmbedLengths(grpc::ServerContext&, const inference::v1::EmbedRequest& request,
+                                   inference::v1::EmbedResponse& response) {
+    for (int i = 0; i < request.inputs_size(); ++i) {
+      auto& embedding = *response.add_embeddings();
+      embedding.add_values(static_cast<float>(i));
+      embedding.add_values(static_cast<float>(request.inputs(i).size()));
+      response.set_prompt_tokens(response.prompt_tokens() + static_cast<int>(request.inputs(i).size()));
+    }
+    return grpc::Status::OK;
+  }
+
   Script script = Greet;
+  EmbedScript embed_script = EmbedLengths;
   std::atomic<int> calls{0};
   std::atomic<int> cancelled{0};
 };

@@ -1,0 +1,73 @@
+// Finds a replica for a job and runs it there, waiting for one that is started or woken, and replacing one that fails.
+//
+// The wait is bounded in time (`wake_wait_ms_max`, from admission) and in number (a seat in the waiting room per
+// request until its connection stands). While it waits, a stream gets comments. A replica that cannot be reached, or
+// dies before anything was delivered, is replaced by another or tried again within the wait; one that took the request
+// up and died, once. The client's leaving cancels the worker's call at once. One per request; used by one coroutine.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/config.h"
+#include "gateway/response_writer.h"
+#include "gateway/routes.h"
+#include "gateway/waiting_room.h"
+#include "gateway/worker_job.h"
+
+namespace allod::gateway {
+
+class Dispatch {
+ public:
+  using SteadyTime = WorkerCall::SteadyTime;
+  struct Limits {
+    std::int64_t outstanding_tokens = 0;  // what the job may produce
+    SteadyTime start;                     // when it was admitted
+    SteadyTime deadline;                  // of the whole request
+  };
+  // How it ended: answered, or an error for the client (which may be gone).
+  struct Ending {
+    bool answered = false;
+    Error error{Code::kUnknown};
+  };
+
+  // All references must outlive Run().
+  Dispatch(const GatewayConfig& config, RouteTable& routes, WaitingRoom& room,
+           std::shared_ptr<const InstanceRoute> route, const Limits& limits, WorkerJob& job, ResponseWriter& out);
+
+  Awaitable<Ending> Run();
+
+ private:
+  Awaitable<Result<std::shared_ptr<Replica>>> FindReplica();
+  Awaitable<void> WaitForRoutes(SteadyTime until);
+  Awaitable<Ending> Try(Replica& replica);
+  Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
+  // Whether the connection stands; an error when it will not.
+  Result<bool> CheckConnection(Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
+  bool MayTryAgain(const Error& error);
+  Awaitable<bool> CommentIfDue();
+  // The error when every seat is taken.
+  Status TakeSeat();
+  void Connected();
+  Error NotInTime() const;
+
+  const GatewayConfig& config_;
+  RouteTable& routes_;
+  WaitingRoom& room_;
+  std::shared_ptr<const InstanceRoute> route_;
+  const Limits limits_;
+  WorkerJob& job_;
+  ResponseWriter& out_;
+  const SteadyTime wait_ends_;
+  SteadyTime next_comment_;
+  std::chrono::milliseconds pause_;
+  std::optional<WaitingRoom::Seat> seat_;
+  std::vector<std::string> failed_targets_;
+  bool connected_ = false;
+  bool queue_full_ = false;  // somewhere; no reason to wait
+  int tries_ = 0;
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,75 @@
+#include "gateway/embedding.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "gateway/answer_writer.h"
+#include "gateway/openai_embedding_response.h"
+
+namespace allod::gateway {
+
+using std::chrono::steady_clock;
+
+namespace {
+
+std::string ParamOf(std::string_view reason) {
+  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "INVALID_INPUT") return "input";
+  if (reason == "MODEL_NOT_EMBEDDING") return "model";
+  if (reason == "WRONG_DIMENSIONS") return "dimensions";
+  return "";
+}
+
+}  // namespace
+
+Embedding::Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered,
+                     InstanceMetrics& metrics, ResponseWriter& out)
+    : request_(std::move(request)),
+      embed_(std::make_shared<const inference::v1::EmbedRequest>(request_.embed)),
+      headers_(std::move(headers)),
+      metered_(metered),
+      metrics_(metrics),
+      out_(out),
+      start_(steady_clock::now()) {}
+
+WorkerCall& Embedding::Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                             const boost::asio::any_io_executor& executor) {
+  call_ = std::make_unique<EmbedCall>(channel, embed_, deadline, executor);
+  return *call_;
+}
+
+Awaitable<WorkerJob::Progress> Embedding::TakeMessage() { co_return Progress::kMore; }
+
+bool Embedding::Fits(const inference::v1::EmbedResponse& response) {
+  if (response.embeddings_size() != embed_->inputs_size()) {
+    error_ = Error{Code::kInternal, "WORKER_LOST", "the replica answered with another number of vectors"};
+    return false;
+  }
+  const std::int64_t size = response.embeddings(0).values_size();
+  if (request_.dimensions == 0 || request_.dimensions == size) return true;
+  error_ = Error{Code::kInvalidArgument, "WRONG_DIMENSIONS",
+                 fmt::format("dimensions must be {}, which is what this model makes, or left out", size)};
+  return false;
+}
+
+Awaitable<WorkerJob::Progress> Embedding::TakeEnd() {
+  const inference::v1::EmbedResponse& embedded = call_->response();
+  if (!Fits(embedded)) co_return Progress::kRefused;
+  metrics_.ObserveWait(steady_clock::now() - start_);
+  metered_.SetPromptTokens(embedded.prompt_tokens(), 0);
+  HttpResponse response;
+  response.headers = headers_;
+  response.body = EmbeddingsJson(request_.model, embedded, request_.base64);
+  const bool sent = co_await out_.Send(std::move(response));
+  co_return sent ? Progress::kAnswered : Progress::kClientGone;
+}
+
+Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
+
+Awaitable<void> Embedding::Fail(const Error& error) {
+  const std::string param = ParamOf(error.reason);
+  HttpResponse refusal = OpenAiFailure(error, param, headers_);
+  co_await out_.Send(std::move(refusal));
+}
+
+}  // namespace allod::gateway

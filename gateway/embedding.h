@@ -1,0 +1,47 @@
+// The job of an embeddings request: one call, one whole answer.
+#pragma once
+
+#include <memory>
+
+#include "gateway/embed_call.h"
+#include "gateway/http_message.h"
+#include "gateway/instance_metrics.h"
+#include "gateway/metering.h"
+#include "gateway/openai_embedding_request.h"
+#include "gateway/response_writer.h"
+#include "gateway/worker_job.h"
+
+namespace allod::gateway {
+
+class Embedding final : public WorkerJob {
+ public:
+  // References must outlive the job. `headers` go into the response whatever it is.
+  Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered, InstanceMetrics& metrics,
+            ResponseWriter& out);
+
+  WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                    const boost::asio::any_io_executor& executor) override;
+  Awaitable<Progress> TakeMessage() override;
+  Awaitable<Progress> TakeEnd() override;
+  const Error& error() const override { return error_; }
+  Awaitable<bool> KeepAlive() override;
+  bool started() const override { return false; }
+  bool delivered() const override { return false; }
+  Awaitable<void> Fail(const Error& error) override;
+
+ private:
+  // Whether the worker's answer is one to this request; error_ says what not.
+  bool Fits(const inference::v1::EmbedResponse& response);
+
+  const OpenAiEmbeddingRequest request_;
+  const std::shared_ptr<const inference::v1::EmbedRequest> embed_;
+  const HttpHeaders headers_;
+  MeteredRequest& metered_;
+  InstanceMetrics& metrics_;
+  ResponseWriter& out_;
+  const std::chrono::steady_clock::time_point start_;
+  Error error_;
+  std::unique_ptr<EmbedCall> call_;
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,47 @@
+// Runs one admitted request: reserves its cost, has a worker do the job, and says how it ended. Answers the client in
+// every case.
+#pragma once
+
+#include <memory>
+
+#include "allod/billing/v1/usage.grpc.pb.h"
+#include "gateway/config.h"
+#include "gateway/dispatch.h"
+#include "gateway/metering.h"
+#include "gateway/response_writer.h"
+#include "gateway/routes.h"
+#include "gateway/waiting_room.h"
+#include "gateway/worker_job.h"
+
+namespace allod::gateway {
+
+// Shared by all requests; outlives them.
+struct ServingContext {
+  const GatewayConfig& config;
+  RouteTable& routes;
+  billing::v1::UsageService::Stub& usage;
+  WaitingRoom room;
+};
+
+class MeteredRun {
+ public:
+  // All references must outlive Run().
+  MeteredRun(ServingContext& context, std::shared_ptr<const InstanceRoute> route, MeteredRequest& metered,
+             WorkerJob& job, ResponseWriter& out)
+      : context_(context), route_(std::move(route)), metered_(metered), job_(job), out_(out) {}
+
+  Awaitable<void> Run(const billing::v1::ReserveRequest& reserve);
+
+ private:
+  // What billing answered, as an error for the client; drops the metering when nothing can have been reserved.
+  Awaitable<Status> Reserve(const billing::v1::ReserveRequest& reserve);
+  Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
+
+  ServingContext& context_;
+  const std::shared_ptr<const InstanceRoute> route_;
+  MeteredRequest& metered_;
+  WorkerJob& job_;
+  ResponseWriter& out_;
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,42 @@
+// What one metered request wants of a worker, and how the client is answered: a generation, an embedding.
+//
+// The dispatcher starts the job's call on a replica, and again on another while nothing was delivered; see dispatch.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "gateway/worker_call.h"
+#include "services/common/result.h"
+
+namespace allod::gateway {
+
+class WorkerJob {
+ public:
+  enum class Progress {
+    kMore,
+    kAnswered,    // the client has everything
+    kClientGone,  // a write failed
+    kRefused,     // error() says why; not to be tried again
+  };
+
+  virtual ~WorkerJob() = default;
+  // The job keeps it until the next Start().
+  virtual WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                            const boost::asio::any_io_executor& executor) = 0;
+  // The call has a message.
+  virtual Awaitable<Progress> TakeMessage() = 0;
+  // The call ended with status OK.
+  virtual Awaitable<Progress> TakeEnd() = 0;
+  // After kRefused.
+  virtual const Error& error() const = 0;
+  // Nothing to say for a while; false when the client is gone.
+  virtual Awaitable<bool> KeepAlive() = 0;
+  // A worker took the request up. Whether anything reached the client: then it is never tried again.
+  virtual bool started() const = 0;
+  virtual bool delivered() const = 0;
+  // Tells the client, unless it is gone.
+  virtual Awaitable<void> Fail(const Error& error) = 0;
+};
+
+}  // namespace allod::gateway

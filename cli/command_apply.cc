@@ -69,6 +69,8 @@ bool Covers(const Message& wanted, const Message& current) {
     google::protobuf::util::MessageDifferencer differencer;
     DecimalComparator comparator;
     differencer.set_field_comparator(&comparator);
+    // Every list of a manifest is a set: the server may keep it in an order of its own.
+    differencer.set_repeated_field_comparison(google::protobuf::util::MessageDifferencer::AS_SET);
     if (!differencer.CompareWithFields(wanted, current, {field}, {field})) return false;
   }
   return true;

@@ -43,8 +43,8 @@ Status Get(const Globals& globals, const Options& options) {
     found.push_back(std::move(one));
   } else if (!kind->list) {
     return InvalidArgument("NAME_REQUIRED", fmt::format("give the name: allod get {} {}", kind->plural, kind->pattern));
-  } else if (kind->parent_pattern.empty() && options.name.empty()) {
-    ALLOD_TRY(found, kind->list(state, ""));
+  } else if (options.name.empty() && (kind->parent_pattern.empty() || !kind->all_parents.empty())) {
+    ALLOD_TRY(found, kind->list(state, kind->all_parents));
   } else {
     if (kind->parent_pattern.empty() || options.name.empty()) {
       return InvalidArgument(
@@ -87,7 +87,7 @@ void AddGetCommands(CLI::App& app, Globals& globals) {
     command
         ->add_option("kind", options->kind,
                      "tenants, projects, apiKeys, billingAccounts, publishers, models, versions, variants, listings, "
-                     "instances, nodes or regions")
+                     "instances, nodes, workers or regions")
         ->required();
     command->callback(
         [&globals, options, run] { globals.action = [&globals, options, run] { return run(globals, *options); }; });

@@ -1,7 +1,9 @@
 // `allod usage`, `allod invoice` and `allod ledger`: what was used, what it costs, and whether the books are sound.
 
 #include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
 
+#include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
@@ -20,11 +22,42 @@ struct Options {
   std::string period = "current";
   std::string instance;
   int limit = 20;
+  bool computed = false;
+  int hours = 24;
 };
+
+// What nodes told that they computed for a tenant.
+Status ComputedUsage(const Globals& globals, const StateDir& state, const Options& options) {
+  const auto stub = Connect<billing::ComputedUsageService>(state, "billing");
+  billing::ListComputedUsageRequest request;
+  request.set_parent(options.tenant);
+  request.set_instance(options.instance);
+  std::vector<billing::ListComputedUsageResponse> pages;
+  std::vector<const google::protobuf::Message*> shown;
+  do {
+    request.set_page_size(std::min(1000, options.limit - static_cast<int>(shown.size())));
+    ALLOD_TRY(auto page, Ask(*stub, &billing::ComputedUsageService::Stub::ListComputedUsage, request));
+    request.set_page_token(page.next_page_token());
+    pages.push_back(std::move(page));
+    for (const auto& event : pages.back().computed_usage()) shown.push_back(&event);
+  } while (!request.page_token().empty() && static_cast<int>(shown.size()) < options.limit);
+  Print(globals.json() ? ToJsonList(shown)
+                       : MessageTable({{"REQUEST", "request_id"},
+                                       {"INSTANCE", "instance"},
+                                       {"NODE", "node"},
+                                       {"OUTCOME", "outcome"},
+                                       {"PROMPT", "prompt_tokens_computed"},
+                                       {"CACHED", "prompt_tokens_cached"},
+                                       {"SAMPLED", "sampled_tokens"},
+                                       {"STARTED", "start_time"}},
+                                      shown));
+  return {};
+}
 
 Status Usage(const Globals& globals, const Options& options) {
   ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
   ALLOD_TRY(const StateDir state, RunningState(globals));
+  if (options.computed) return ComputedUsage(globals, state, options);
   const auto stub = Connect<billing::UsageService>(state, "billing");
   billing::ListUsageRecordsRequest request;
   request.set_parent(options.tenant);
@@ -45,6 +78,7 @@ Status Usage(const Globals& globals, const Options& options) {
   }
   Print(MessageTable({{"REQUEST", "name"},
                       {"INSTANCE", "instance"},
+                      {"CLASS", "isolation_class"},
                       {"OUTCOME", "outcome"},
                       {"PROMPT", "prompt_tokens"},
                       {"COMPLETION", "completion_tokens"},
@@ -72,6 +106,7 @@ Status Invoice(const Globals& globals, const Options& options) {
   Print(fmt::format("{} ({})\n\n", invoice.name(), FieldText(invoice, "state")));
   Print(MessageTable({{"INSTANCE", "instance"},
                       {"VARIANT", "variant"},
+                      {"CLASS", "isolation_class"},
                       {"REQUESTS", "request_count"},
                       {"PROMPT", "prompt_tokens"},
                       {"AT / MILLION", "prompt_price_per_million.amount"},
@@ -83,15 +118,47 @@ Status Invoice(const Globals& globals, const Options& options) {
   return {};
 }
 
-Status Ledger(const Globals& globals, const Options&) {
+// Holds what was billed against what nodes computed. Nodes need a moment to report, so the last minute is left out.
+Result<billing::CheckUsageResponse> CheckUsage(const StateDir& state, int hours) {
+  using google::protobuf::util::TimeUtil;
+  const auto stub = Connect<billing::ComputedUsageService>(state, "billing");
+  billing::CheckUsageRequest request;
+  const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) - 60;
+  *request.mutable_start_time() = TimeUtil::SecondsToTimestamp(end - std::int64_t{hours} * 3600);
+  *request.mutable_end_time() = TimeUtil::SecondsToTimestamp(end);
+  return Ask(*stub, &billing::ComputedUsageService::Stub::CheckUsage, request, std::chrono::minutes(5));
+}
+
+std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
+  std::string text = fmt::format(
+      "last {} h: {} usage records of {} completion tokens; nodes computed {} requests of {} sampled tokens\n"
+      "  {} billed beyond what was sampled, {} computed but not settled, {} delivered but not reported, {} still "
+      "open\n",
+      hours, usage.usage_record_count(), usage.completion_tokens(), usage.computed_request_count(),
+      usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.uncomputed_count(),
+      usage.open_count());
+  for (const auto& finding : usage.findings()) {
+    text +=
+        fmt::format("  {}: {} of {}: {} completion tokens, {} sampled\n", FieldText(finding, "kind"),
+                    finding.usage_record(), finding.instance(), finding.completion_tokens(), finding.sampled_tokens());
+  }
+  return text;
+}
+
+Status Ledger(const Globals& globals, const Options& options) {
   ALLOD_TRY(const StateDir state, RunningState(globals));
   const auto stub = Connect<billing::LedgerService>(state, "billing");
   ALLOD_TRY(const auto check, Ask(*stub, &billing::LedgerService::Stub::CheckLedger, billing::CheckLedgerRequest(),
                                   std::chrono::minutes(5)));
+  ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
   bool sound = check.mismatched_accounts().empty();
   for (const auto& sum : check.sums()) sound = sound && sum.amount() == "0";
   if (globals.json()) {
-    Print(ToJson(check));
+    // One object, for programs: the ledger's fields, and `usage`.
+    std::string text = ToJson(check);
+    text.resize(text.rfind('}'));
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    Print(text + ",\n \"usage\": " + ToJson(usage) + "}\n");
   } else {
     for (const auto& sum : check.sums())
       Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
@@ -100,10 +167,16 @@ Status Ledger(const Globals& globals, const Options&) {
     Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
                       check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
                       sound ? "sound" : "BROKEN"));
+    Print(UsageText(usage, options.hours));
   }
   if (!sound)
     return Fail(Code::kDataLoss, "LEDGER_BROKEN",
                 "the ledger does not add up; stop taking requests and restore a backup");
+  if (check.overbilled_usage_record_count() > 0) {
+    return Fail(Code::kDataLoss, "USAGE_OVERBILLED",
+                fmt::format("{} usage records bill more completion tokens than nodes sampled",
+                            check.overbilled_usage_record_count()));
+  }
   return {};
 }
 
@@ -114,6 +187,8 @@ void AddMoneyCommands(CLI::App& app, Globals& globals) {
   auto* usage = app.add_subcommand("usage", "Show a tenant's requests, newest first, with tokens and cost");
   usage->add_option("tenant", options->tenant, "tenants/TENANT")->required();
   usage->add_option("--instance", options->instance, "Only this instance");
+  usage->add_flag("--computed", options->computed,
+                  "Show what nodes told that they computed, instead of what was delivered and billed");
   usage->add_option("--limit", options->limit, "How many (default 20)")->check(CLI::Range(1, 100'000));
   usage->callback([&globals, options] { globals.action = [&globals, options] { return Usage(globals, *options); }; });
 
@@ -124,7 +199,11 @@ void AddMoneyCommands(CLI::App& app, Globals& globals) {
       [&globals, options] { globals.action = [&globals, options] { return Invoice(globals, *options); }; });
 
   auto* ledger =
-      app.add_subcommand("ledger", "Add up the whole ledger from its transfers; fails if the books do not balance");
+      app.add_subcommand("ledger",
+                         "Add up the whole ledger from its transfers, and hold what was billed against what nodes "
+                         "computed; fails if the books do not balance or anything was billed that was not computed");
+  ledger->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default 24)")
+      ->check(CLI::Range(1, 24 * 366));
   ledger->callback([&globals, options] { globals.action = [&globals, options] { return Ledger(globals, *options); }; });
 }
 

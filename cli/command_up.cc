@@ -223,6 +223,30 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
                  "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");
   up->add_option("--http", options->up.http_listen,
                  "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
+  up->add_option(
+        "--sandbox", options->up.sandbox,
+        "auto: the layers that this host allows; strict: refuse to run workers without all of them (default: the "
+        "last one, else auto)")
+      ->check(CLI::IsMember({"auto", "strict"}));
+  up->add_option("--memory-mib", options->up.memory_mib,
+                 "Memory that models and workers may use, in MiB (default: the last one, else the machine's)")
+      ->check(CLI::Range(64, 1 << 30));
+  up->add_option("--gate-cores", options->up.gate_cores, "How many workers compute at the same time")
+      ->check(CLI::Range(1, 1024));
+  up->add_option("--gate-turn-ms", options->up.gate_turn_ms_max, "Longest turn of a worker when others wait")
+      ->check(CLI::Range(1, 10'000));
+  up->add_option("--gate-chunk-tokens", options->up.gate_chunk_tokens_max, "Most prompt tokens in one turn")
+      ->check(CLI::Range(1, 8192));
+  up->add_option("--zygote-idle-seconds", options->up.zygote_idle_seconds,
+                 "How long a model stays in memory when no worker needs it")
+      ->check(CLI::Range(1, 604'800));
+  up->add_option("--pool-sequences", options->up.pool_sequences,
+                 "Requests at once of the worker that pooled instances share")
+      ->check(CLI::Range(1, 64));
+  up->add_option("--pool-context-tokens", options->up.pool_context_tokens, "Context of each of these requests")
+      ->check(CLI::Range(1, 1'048'576));
+  up->add_option("--weight", options->up.weights,
+                 "TENANT=N, several times: a tenant's share of contended compute (default 1; kept until changed)");
   up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");
   up->callback([&globals, options] { globals.action = [&globals, options] { return Up(globals, *options); }; });
 }

@@ -24,5 +24,6 @@ void AddGetCommands(CLI::App& app, Globals& globals);     // get, describe, dele
 void AddKeyCommands(CLI::App& app, Globals& globals);     // create key, revoke key
 void AddChatCommand(CLI::App& app, Globals& globals);     // chat
 void AddMoneyCommands(CLI::App& app, Globals& globals);   // usage, invoice, ledger
+void AddTopCommand(CLI::App& app, Globals& globals);      // top
 
 }  // namespace allod::cli

@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   allod::cli::AddKeyCommands(app, globals);
   allod::cli::AddChatCommand(app, globals);
   allod::cli::AddMoneyCommands(app, globals);
+  allod::cli::AddTopCommand(app, globals);
 
   try {
     app.parse(argc, argv);

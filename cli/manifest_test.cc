@@ -33,6 +33,28 @@ spec:
   replicas: 2
 )";
 
+TEST(ParseManifest, ReadsClassSleepAndPricesByClass) {
+  const auto parsed = ParseManifest("m.yaml", R"(apiVersion: allod/v1
+kind: Instance
+metadata: {name: tenants/ke/projects/p/instances/i}
+spec: {listing: listings/l, isolationClass: pooled, sleepAfterSeconds: 300}
+---
+apiVersion: allod/v1
+kind: Listing
+metadata: {name: listings/l}
+spec:
+  prices:
+    - {currencyCode: KES, promptPricePerMillion: "5", completionPricePerMillion: "15", isolationClass: pooled}
+)",
+                                    Kinds());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto& instance = dynamic_cast<const scheduling::v1::Instance&>(*(*parsed)[0].resource);
+  EXPECT_EQ(instance.spec().isolation_class(), scheduling::v1::ISOLATION_CLASS_POOLED);
+  EXPECT_EQ(instance.spec().sleep_after_seconds(), 300);
+  const auto& listing = dynamic_cast<const catalog::v1::Listing&>(*(*parsed)[1].resource);
+  EXPECT_EQ(listing.prices(0).isolation_class(), "pooled");
+}
+
 TEST(ParseManifest, FillsTheMessageOfEachDocument) {
   const auto parsed = ParseManifest("m.yaml", std::string(kInstance) + R"(---
 apiVersion: allod/v1
@@ -75,7 +97,9 @@ TEST(ParseManifest, RefusesWhatIsNotOfTheFieldsType) {
 
 TEST(ParseManifest, ListsTheValuesOfAnEnum) {
   const std::string text = "apiVersion: allod/v1\nkind: Instance\nmetadata: {name: n}\nspec: {isolationClass: none}\n";
-  EXPECT_EQ(Complaint(text), "m.yaml:4: spec.isolationClass: 'none' is none of ISOLATION_CLASS_ISOLATED");
+  EXPECT_EQ(Complaint(text),
+            "m.yaml:4: spec.isolationClass: 'none' is none of ISOLATION_CLASS_ISOLATED, ISOLATION_CLASS_POOLED, "
+            "ISOLATION_CLASS_DEDICATED");
 }
 
 TEST(ParseManifest, RefusesUnknownKindsVersionsAndTopLevelFields) {

@@ -269,6 +269,7 @@ ResourceKind InstanceKind() {
       .columns = {{"NAME", "name"},
                   {"VARIANT", "spec.variant"},
                   {"REGION", "spec.region"},
+                  {"CLASS", "status.isolation_class"},
                   {"STATE", "status.state"},
                   {"READY", "status.ready_replicas"},
                   {"MESSAGE", "status.message"}},
@@ -322,6 +323,27 @@ ResourceKind NodeKind() {
               [](const auto& page) -> const auto& { return page.nodes(); })};
 }
 
+ResourceKind WorkerKind() {
+  return {.kind = "Worker",
+          .plural = "workers",
+          .pattern = "nodes/*/workers/*",
+          .parent_pattern = "nodes/*",
+          .all_parents = "nodes/-",
+          .columns = {{"NAME", "name"},
+                      {"INSTANCE", "instance"},
+                      {"CLASS", "isolation_class"},
+                      {"STATE", "state"},
+                      {"PID", "pid"},
+                      {"STARTS", "start_count"},
+                      {"WAKES", "figures.wake_count"},
+                      {"SANDBOX", "sandbox_layers"},
+                      {"MESSAGE", "message"}},
+          .prototype = &scheduling::Worker::default_instance(),
+          .list = Lister<scheduling::NodeService>(
+              "scheduling", &scheduling::NodeService::Stub::ListWorkers,
+              [](const auto& page) -> const auto& { return page.workers(); })};
+}
+
 ResourceKind RegionKind() {
   return {.kind = "Region",
           .plural = "regions",
@@ -337,8 +359,8 @@ ResourceKind RegionKind() {
 
 const std::vector<ResourceKind>& ResourceKinds() {
   static const auto* kinds = new std::vector<ResourceKind>{
-      TenantKind(),  ProjectKind(), ApiKeyKind(),  BillingAccountKind(), PublisherKind(), ModelKind(),
-      VersionKind(), VariantKind(), ListingKind(), InstanceKind(),       NodeKind(),      RegionKind()};
+      TenantKind(),  ProjectKind(), ApiKeyKind(),   BillingAccountKind(), PublisherKind(), ModelKind(), VersionKind(),
+      VariantKind(), ListingKind(), InstanceKind(), NodeKind(),           WorkerKind(),    RegionKind()};
   return *kinds;
 }
 

@@ -28,6 +28,7 @@ struct ResourceKind {
   std::string plural;                                        // "instances", as in `allod get instances`
   std::string pattern;                                       // of its names
   std::string parent_pattern;                                // of what it is listed under; empty: nothing
+  std::string all_parents;                                   // lists under every parent; empty: there is no such name
   std::vector<std::pair<std::string, std::string>> columns;  // heading, field path
   const google::protobuf::Message* prototype;
   // Manifests: the field that `spec` fills; empty: the resource itself. Not applied at all when `create` is empty.

@@ -63,7 +63,7 @@ Status StateDir::Create() const {
   };
   // Others may pass through the root, because PostgreSQL and Redis run as another user when root starts them.
   ALLOD_CHECK_OK(make(root_, 0711));
-  for (const char* name : {"config", "secrets", "run", "run/workers", "keys", "artifacts", "journal", "logs"}) {
+  for (const char* name : {"config", "secrets", "run", "run/workers", "keys", "artifacts", "journal", "usage", "logs"}) {
     ALLOD_CHECK_OK(make(root_ / name, 0700));
   }
   return {};

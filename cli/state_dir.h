@@ -7,7 +7,7 @@
 //     secrets/     0700: passwords and the API key pepper
 //     run/         0700: Unix sockets, status.json
 //     keys/        0700: API keys that the command line made for its user
-//     postgres/ redis/ artifacts/ journal/ logs/
+//     postgres/ redis/ artifacts/ journal/ usage/ logs/
 #pragma once
 
 #include <filesystem>
@@ -36,6 +36,8 @@ class StateDir {
   std::filesystem::path redis() const { return root_ / "redis"; }
   std::filesystem::path artifacts() const { return root_ / "artifacts"; }
   std::filesystem::path journal() const { return root_ / "journal"; }
+  // The rings in which workers count what they compute.
+  std::filesystem::path usage() const { return root_ / "usage"; }
   std::filesystem::path status() const { return run() / "status.json"; }
   // The gRPC target of a service, e.g. "unix:/.../run/billing.sock".
   std::string target(const std::string& service) const { return "unix:" + (run() / (service + ".sock")).string(); }

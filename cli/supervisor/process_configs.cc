@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/supervisor/data_services.h"
+#include "services/common/ids.h"
 
 namespace allod::cli {
 namespace {
@@ -63,6 +64,52 @@ json Database(const StateDir& state, const std::string& service) {
           {"connections_max", 6}};
 }
 
+json LastConfig(const StateDir& state, const std::string& process) {
+  const auto text = ReadFile(state.config(process));
+  json last = text ? json::parse(*text, nullptr, false) : json();
+  return last.is_object() ? last : json::object();
+}
+
+// How the node shall run workers. Kept from one `allod up` to the next, so that a strict sandbox stays strict.
+Result<json> Tuning(const StateDir& state, const UpOptions& options) {
+  const json last = LastConfig(state, "node");
+  json out = json::object();
+  for (const char* field : {"memory_bytes", "sandbox", "gate", "zygote_idle_seconds", "pool"}) {
+    if (last.contains(field)) out[field] = last[field];
+  }
+  const auto set = [&](const char* group, const char* field, int value) {
+    if (value > 0) out[group][field] = value;
+  };
+  if (options.memory_mib > 0) out["memory_bytes"] = options.memory_mib << 20;
+  if (!options.sandbox.empty()) out["sandbox"] = options.sandbox;
+  if (options.zygote_idle_seconds > 0) out["zygote_idle_seconds"] = options.zygote_idle_seconds;
+  set("gate", "cores", options.gate_cores);
+  set("gate", "turn_ms_max", options.gate_turn_ms_max);
+  set("gate", "chunk_tokens_max", options.gate_chunk_tokens_max);
+  set("pool", "sequences", options.pool_sequences);
+  set("pool", "context_tokens", options.pool_context_tokens);
+  return out;
+}
+
+Result<json> Weights(const StateDir& state, const UpOptions& options) {
+  const json last = LastConfig(state, "scheduling");
+  json out = last.contains("weights") && last["weights"].is_object() ? last["weights"] : json::object();
+  for (const std::string& text : options.weights) {
+    const auto equals = text.find('=');
+    int weight = 0;
+    const char* end = text.data() + text.size();
+    const auto [at, error] = equals == std::string::npos ? std::from_chars_result{end, std::errc::invalid_argument}
+                                                         : std::from_chars(text.data() + equals + 1, end, weight);
+    const std::string tenant = text.substr(0, equals);
+    if (error != std::errc() || at != end || weight < 1 || weight > 1000 || !CheckId("--weight", tenant)) {
+      return InvalidArgument("INVALID_WEIGHT",
+                             fmt::format("--weight {}: write TENANT=N with N from 1 to 1000, e.g. ke=2", text));
+    }
+    out[tenant] = weight;
+  }
+  return out;
+}
+
 }  // namespace
 
 const std::vector<std::string>& PlatformProcesses() {
@@ -86,13 +133,18 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options) {
   ALLOD_CHECK_OK(write("billing", {{"listen", state.target("billing")},
                                    {"database", Database(state, "billing")},
                                    {"tenancy_target", state.target("tenancy")}}));
-  ALLOD_CHECK_OK(write(
-      "scheduling", {{"listen", state.target("scheduling")},
-                     {"database", Database(state, "scheduling")},
-                     {"tenancy_target", state.target("tenancy")},
-                     {"catalog_target", state.target("catalog")},
-                     {"billing_target", state.target("billing")},
-                     {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}}));
+  ALLOD_TRY(const json tuning, Tuning(state, options));
+  ALLOD_TRY(const json weights, Weights(state, options));
+  json scheduling{{"listen", state.target("scheduling")},
+                  {"database", Database(state, "scheduling")},
+                  {"tenancy_target", state.target("tenancy")},
+                  {"catalog_target", state.target("catalog")},
+                  {"billing_target", state.target("billing")},
+                  {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}};
+  if (!weights.empty()) scheduling["weights"] = weights;
+  // The planner counts the shared worker as the node will make it.
+  if (tuning.contains("pool")) scheduling["pool"] = tuning["pool"];
+  ALLOD_CHECK_OK(write("scheduling", scheduling));
   ALLOD_CHECK_OK(write("gateway", {{"http_listen", http_listen},
                                    {"grpc_listen", state.target("grpc")},
                                    {"tenancy_target", state.target("tenancy")},
@@ -102,17 +154,21 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options) {
                                    {"redis_url", "unix:" + RedisSocket(state)},
                                    {"api_key_pepper_file", state.secret("api_key_pepper").string()},
                                    {"journal_dir", state.journal().string()}}));
-  return write("node", {{"node", "local"},
-                        {"region", options.region},
-                        {"memory_bytes", 0},
-                        {"cpu_millis", 0},
-                        {"scheduling_target", state.target("scheduling")},
-                        {"catalog_target", state.target("catalog")},
-                        {"artifact_dir", state.artifacts().string()},
-                        {"run_dir", (state.run() / "workers").string()},
-                        {"worker_executable", (options.bin / "allod-worker").string()},
-                        {"compress_executable", (options.bin / "allod-compress").string()},
-                        {"evaluation_text", (options.share / "inference/starter/eval/heldout.txt").string()}});
+  json node{{"node", "local"},
+            {"region", options.region},
+            {"memory_bytes", 0},
+            {"cpu_millis", 0},
+            {"scheduling_target", state.target("scheduling")},
+            {"catalog_target", state.target("catalog")},
+            {"artifact_dir", state.artifacts().string()},
+            {"run_dir", (state.run() / "workers").string()},
+            {"worker_executable", (options.bin / "allod-worker").string()},
+            {"compress_executable", (options.bin / "allod-compress").string()},
+            {"evaluation_text", (options.share / "inference/starter/eval/heldout.txt").string()},
+            {"usage_dir", state.usage().string()},
+            {"billing_target", state.target("billing")}};
+  node.update(tuning);
+  return write("node", node);
 }
 
 }  // namespace allod::cli

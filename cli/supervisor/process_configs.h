@@ -1,6 +1,7 @@
 // Writes the configuration file of every process of a one-machine installation.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,14 +14,24 @@ struct UpOptions {
   std::string region = "local";     // the region in which this machine stands
   std::string jurisdiction = "zz";  // ISO 3166-1 alpha-2 of that region
   std::string http_listen;          // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
-  std::filesystem::path bin;        // where the executables lie
+  // How this node runs workers; what is not given stays as the last `allod up` had it, and else is the node's default.
+  std::string sandbox;               // "auto" or "strict"
+  std::int64_t memory_mib = 0;       // what models and workers may use; the whole machine unless given
+  int gate_cores = 0;                // workers that compute at the same time
+  int gate_turn_ms_max = 0;          // longest turn
+  int gate_chunk_tokens_max = 0;     // prompt tokens in a turn
+  int zygote_idle_seconds = 0;       // how long a model stays in memory without a worker
+  int pool_sequences = 0;            // of the worker that pooled instances share
+  int pool_context_tokens = 0;       // of each of its sequences
+  std::vector<std::string> weights;  // TENANT=N: shares of contended compute
+  std::filesystem::path bin;         // where the executables lie
   std::filesystem::path share;  // where migrations/ and the evaluation text lie: the source tree or its installed copy
 };
 
 // The processes that `allod up` starts beside PostgreSQL and Redis, by their short names ("tenancy" -> allod-tenancy).
 const std::vector<std::string>& PlatformProcesses();
 
-// FAILED_PRECONDITION / PORT_IN_USE when `http_listen` was asked for and is taken.
+// INVALID_ARGUMENT / INVALID_WEIGHT. FAILED_PRECONDITION / PORT_IN_USE when `http_listen` was asked for and is taken.
 Status WriteConfigs(const StateDir& state, const UpOptions& options);
 
 }  // namespace allod::cli

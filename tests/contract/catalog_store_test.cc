@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 
 const std::string kSha(64, 'a');
 const std::string kOtherSha(64, 'b');
+const std::string kCanonicalSha(64, 'c');
 const VersionKey kVersion{"habari", "1.0"};
 const VariantKey kSource{kVersion, "source"};
 const VariantKey kQ4{kVersion, "q4_k_m"};
@@ -75,7 +76,7 @@ class CatalogStore : public testing::TestWithParam<std::string> {
             55.5, 900.25, "ke-node",          clock_.Now()};
   }
   InspectResult Inspected() const {
-    return {1200, {"llama", 10'000'000, 512, 4096, true}, Quality(), {{"F16", 40}, {"F32", 9}}};
+    return {kCanonicalSha, 1200, {"llama", 10'000'000, 512, 4096, true, 65'536}, Quality(), {{"F16", 40}, {"F32", 9}}};
   }
   CompressResult Compressed() const { return {kOtherSha, 700, Quality(), {{"Q4_K", 30}, {"Q6_K", 10}}}; }
 
@@ -96,6 +97,7 @@ class CatalogStore : public testing::TestWithParam<std::string> {
     listing.license_terms = "Apache-2.0";
     listing.territory = {"ke", "ug"};
     listing.prices = {{"KES", "", Amount::FromPico(20'000'000), Amount::FromPico(60'000'000)},
+                      {"KES", "", Amount::FromPico(5), Amount::FromPico(6), "pooled"},
                       {"KES", "source", Amount::FromPico(1), Amount::FromPico(0)}};
     listing.price_book = Uuid::V7();
     listing.create_time = clock_.Now();
@@ -155,11 +157,14 @@ TEST_P(CatalogStore, AVersionAppearsWithItsSourceVariantOnlyWhenTheInspectionSuc
   const auto version = store().GetVersion(kVersion);
   ASSERT_TRUE(version);
   EXPECT_EQ(version->license, "Apache-2.0");
+  EXPECT_EQ(version->source_sha256, kSha) << "of the upload";
   EXPECT_EQ(version->facts, Inspected().facts);
   const auto variant = store().GetVariant(kSource);
   ASSERT_TRUE(variant);
   EXPECT_EQ(variant->compression, "SOURCE");
-  EXPECT_EQ(variant->artifact_sha256, kSha);
+  EXPECT_EQ(variant->artifact_sha256, kCanonicalSha) << "what is loaded";
+  EXPECT_TRUE(*store().ArtifactInUse(kSha));
+  EXPECT_TRUE(*store().ArtifactInUse(kCanonicalSha));
   EXPECT_EQ(variant->artifact_bytes, 1200);
   EXPECT_EQ(variant->quality, Quality());
   EXPECT_EQ(variant->tensor_types, Inspected().tensor_types);
@@ -231,7 +236,7 @@ TEST_P(CatalogStore, ConcurrentIdenticalCompressionsShareOneJob) {
   for (const auto& operation : out) {
     ASSERT_TRUE(operation) << operation.error().message;
     EXPECT_EQ(operation->job.id, out[0]->job.id);
-    EXPECT_EQ(operation->job.source_sha256, kSha);
+    EXPECT_EQ(operation->job.source_sha256, kCanonicalSha) << "the source variant's artifact";
   }
   EXPECT_TRUE(store().LeaseJob("n1", kLong, clock_.Now())->job);
   EXPECT_FALSE(store().LeaseJob("n2", kLong, clock_.Now())->job);
@@ -415,7 +420,7 @@ TEST_P(CatalogStore, ListsOnlyVersionsAndVariantsThatExist) {
   EXPECT_EQ(store().PrepareListing(Offer(), {}).error().code, Code::kNotFound);
   ImportVersion();
   Listing offer = Offer();
-  offer.prices[1].variant_id = "q2_k";
+  offer.prices[2].variant_id = "q2_k";
   EXPECT_EQ(store().PrepareListing(offer, {}).error().reason, "UNKNOWN_VARIANT");
 }
 

@@ -62,7 +62,7 @@ class SchedulingStoreTest : public testing::TestWithParam<Kind> {
     revision.artifact_bytes = 1000;
     revision.trained_context_tokens = 1024;
     revision.residency = {"ke", "tz"};
-    revision.demand = {100 * kMiB, 50};
+    revision.demand = {{100 * kMiB, 50}};
     return revision;
   }
   static NewInstance MakeInstance(const std::string& id, const std::string& tenant = "tenants/ke") {
@@ -217,8 +217,72 @@ TEST_P(SchedulingStoreTest, PlacesAReplicaWithALease) {
   EXPECT_GT(placed.replicas[0].placement.epoch, 0);
   const auto nodes = store().ListNodes();
   ASSERT_EQ(nodes->size(), 1u);
-  EXPECT_EQ(nodes->at(0).allocated, instance.current().demand);
+  EXPECT_EQ(nodes->at(0).allocated, instance.current().demand.Alone());
   EXPECT_EQ(nodes->at(0).worker_count, 1);
+}
+
+TEST_P(SchedulingStoreTest, LoadsOneInstanceAsItLoadsAll) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Created("b");
+  const Applied applied = Apply({.creates = {OnNode(instance, "n")}});
+  ASSERT_EQ(applied.epochs.size(), 1u);
+  const auto one = store().LoadInstance(ke_, instance.name);
+  ASSERT_TRUE(one) << one.error().message;
+  ASSERT_EQ(one->instances.size(), 1u);
+  EXPECT_EQ(one->instances[0].id, instance.id);
+  ASSERT_EQ(one->instances[0].replicas.size(), 1u);
+  EXPECT_EQ(one->instances[0].replicas[0].placement.epoch, applied.epochs.begin()->second);
+  ASSERT_EQ(one->open_operations.size(), 1u);
+  EXPECT_EQ(one->open_operations[0].instance, instance.id);
+  EXPECT_TRUE(store().LoadInstance(tz_, instance.name)->instances.empty()) << "another tenant sees nothing of it";
+  EXPECT_TRUE(store().LoadInstance(ke_, instance.name + "x")->open_operations.empty());
+}
+
+TEST_P(SchedulingStoreTest, KeepsClassSleepAndSharedMemoryOfARevision) {
+  for (const auto isolation : {IsolationClass::kIsolated, IsolationClass::kPooled, IsolationClass::kDedicated}) {
+    NewInstance asked = MakeInstance(NameOf(isolation));
+    asked.revision.spec.isolation_class = isolation;
+    asked.revision.spec.sleep_after_seconds = 90;
+    if (isolation != IsolationClass::kDedicated) {
+      asked.revision.demand = {{kMiB, 5}, asked.revision.artifact_sha256, 64 * kMiB, 32 * kMiB};
+    }
+    const auto made = store().CreateInstance(asked, {});
+    ASSERT_TRUE(made) << made.error().message;
+    Revision expected = asked.revision;
+    expected.generation = 1;
+    EXPECT_EQ(store().GetInstance(ke_, asked.name)->current(), expected) << NameOf(isolation);
+  }
+}
+
+TEST_P(SchedulingStoreTest, CountsWhatReplicasShareOnce) {
+  Join("n", 150 * kMiB);
+  std::vector<Instance> instances;
+  for (const char* id : {"a", "b", "c", "d"}) {
+    NewInstance asked = MakeInstance(id);
+    // 100 MiB of weights together, and 20 MiB each.
+    asked.revision.demand = {{20 * kMiB, 50}, asked.revision.artifact_sha256, 100 * kMiB, 0};
+    ASSERT_TRUE(store().CreateInstance(asked, {}));
+    instances.push_back(*store().GetInstance(ke_, asked.name));
+  }
+  EXPECT_EQ(Apply({.creates = {OnNode(instances[0], "n"), OnNode(instances[1], "n")}}).created, 2);
+  EXPECT_EQ(store().ListNodes()->at(0).allocated, (scheduler::Resources{140 * kMiB, 100}));
+  EXPECT_EQ(Apply({.creates = {OnNode(instances[2], "n")}}).dropped, 1) << "10 MiB are left";
+  NewReplica slim = OnNode(instances[3], "n");
+  slim.create.demand.own.memory_bytes = 10 * kMiB;
+  EXPECT_EQ(Apply({.creates = {slim}}).created, 1);
+  EXPECT_EQ(store().ListNodes()->at(0).allocated.memory_bytes, 150 * kMiB);
+}
+
+TEST_P(SchedulingStoreTest, RemembersThatAReplicaSleeps) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kAsleep, "unix:/w", "", 1}}}).dropped,
+            0);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kAsleep);
+  EXPECT_EQ(Again(instance).replicas[0].target, "unix:/w");
 }
 
 TEST_P(SchedulingStoreTest, DropsACreateThatWasPlannedOnAnOlderVersion) {
@@ -411,7 +475,7 @@ TEST(SchedulingRowLevelSecurity, ShowsNothingWithoutATenantAndRefusesForeignRows
   asked.name = "tenants/ke/projects/p/instances/a";
   asked.revision.spec = {"listings/l", "models/m/versions/1/variants/v", "ke-1", IsolationClass::kIsolated, 1, 512, 2};
   asked.revision.artifact_sha256 = std::string(64, 'a');
-  asked.revision.artifact_bytes = asked.revision.demand.memory_bytes = 1;
+  asked.revision.artifact_bytes = asked.revision.demand.own.memory_bytes = 1;
   asked.revision.trained_context_tokens = 512;
   ASSERT_TRUE(store.CreateInstance(asked, {}));
   for (const std::string table : {"instances", "revisions", "replicas", "operations", "request_ids"}) {

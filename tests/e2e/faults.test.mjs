@@ -41,13 +41,14 @@ function load() {
 
 function victim(name) {
   if (name === 'worker') return platform.workerPids()[0];
+  if (name === 'zygote') return platform.zygotePids()[0];
   return platform.pid(name);
 }
 
 // Their death cuts the streams that run through them.
-const onThePath = new Set(['worker', 'node', 'gateway']);
+const onThePath = new Set(['worker', 'zygote', 'node', 'gateway']);
 
-for (const name of ['worker', 'node', 'scheduling', 'billing', 'catalog', 'tenancy', 'redis', 'postgres', 'gateway']) {
+for (const name of ['worker', 'zygote', 'node', 'scheduling', 'billing', 'catalog', 'tenancy', 'redis', 'postgres', 'gateway']) {
   test(`kill -9 of ${name} under load`, { timeout: 120_000 }, async () => {
     const clients = load();
     await eventually('answers before', () => clients.seen.filter((s) => s.done).length >= 8, { timeoutMs: 60_000 });

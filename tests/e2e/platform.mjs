@@ -7,6 +7,8 @@ import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { descendants } from './processes.mjs';
+
 export const source = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const build = process.env.ALLOD_BUILD_DIR ?? join(source, 'build');
 const bin = join(build, 'bin');
@@ -88,11 +90,17 @@ export class Platform {
     const status = JSON.parse(readFileSync(join(this.state, 'run/status.json'), 'utf8'));
     return status.processes.find((process) => process.name === name)?.pid;
   }
-  // Workers are children of the node agent.
-  workerPids() {
+  // Agent, launcher, zygote, worker: each the child of the one before. Of those that run a worker.
+  #modelProcesses() {
     const node = this.pid('node');
-    const tasks = spawnSync('ps', ['-o', 'pid=,comm=', '--ppid', String(node)], { encoding: 'utf8' }).stdout;
-    return tasks.split('\n').filter((line) => line.includes('allod-worker')).map((line) => Number(line.trim().split(/\s+/)[0]));
+    const below = new Map(descendants(node).map((process) => [process.pid, process]));
+    return [...below.values()].filter((p) => below.get(below.get(p.parent)?.parent)?.parent === node);
+  }
+  workerPids() {
+    return this.#modelProcesses().map((p) => p.pid);
+  }
+  zygotePids() {
+    return [...new Set(this.#modelProcesses().map((p) => p.parent))];
   }
 
   writeFile(name, content) {
@@ -112,45 +120,51 @@ export class Platform {
   async stream(path, body, { signal, onText, key = this.key } = {}) {
     const seen = { status: 0, requestId: undefined, text: '', deltas: 0, usage: undefined, done: false, error: undefined };
     try {
-      const response = await fetch(`${this.base}/${path}`, {
-        method: 'POST',
-        signal,
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ model: 'assistant', stream: true, stream_options: { include_usage: true }, ...body }),
-      });
-      seen.status = response.status;
-      seen.requestId = response.headers.get('x-request-id');
-      if (!response.ok) {
-        seen.error = (await response.json()).error;
-        return seen;
-      }
-      let rest = '';
-      const decoder = new TextDecoder();
-      for await (const bytes of response.body) {
-        rest += decoder.decode(bytes, { stream: true });
-        const events = rest.split('\n\n');
-        rest = events.pop();
-        for (const event of events) {
-          if (!event.startsWith('data: ')) continue;
-          if (event === 'data: [DONE]') {
-            seen.done = true;
-            continue;
-          }
-          const chunk = JSON.parse(event.slice(6));
-          if (chunk.error) seen.error = chunk.error;
-          if (chunk.usage) seen.usage = chunk.usage;
-          const text = chunk.choices?.[0]?.delta?.content ?? chunk.choices?.[0]?.text;
-          if (text) {
-            seen.text += text;
-            seen.deltas += 1;
-            onText?.();
-          }
-        }
-      }
+      // Some versions of fetch() never settle when the signal comes while the connection is being closed.
+      const left = new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('left')), { once: true }));
+      left.catch(() => {});
+      await Promise.race([this.#read(path, body, seen, { signal, onText, key }), left]);
     } catch (error) {
       seen.error ??= { message: error.message, code: 'connection' };
     }
     return seen;
+  }
+  async #read(path, body, seen, { signal, onText, key }) {
+    const response = await fetch(`${this.base}/${path}`, {
+      method: 'POST',
+      signal,
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'assistant', stream: true, stream_options: { include_usage: true }, ...body }),
+    });
+    seen.status = response.status;
+    seen.requestId = response.headers.get('x-request-id');
+    if (!response.ok) {
+      seen.error = (await response.json()).error;
+      return;
+    }
+    let rest = '';
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body) {
+      rest += decoder.decode(bytes, { stream: true });
+      const events = rest.split('\n\n');
+      rest = events.pop();
+      for (const event of events) {
+        if (!event.startsWith('data: ')) continue;
+        if (event === 'data: [DONE]') {
+          seen.done = true;
+          continue;
+        }
+        const chunk = JSON.parse(event.slice(6));
+        if (chunk.error) seen.error = chunk.error;
+        if (chunk.usage) seen.usage = chunk.usage;
+        const text = chunk.choices?.[0]?.delta?.content ?? chunk.choices?.[0]?.text;
+        if (text) {
+          seen.text += text;
+          seen.deltas += 1;
+          onText?.();
+        }
+      }
+    }
   }
 
   usage(limit = 100_000) {

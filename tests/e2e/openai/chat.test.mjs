@@ -157,8 +157,8 @@ test('what is wrong or not offered is refused by name', async () => {
   const cases = [
     [{ temperature: 3 }, 'temperature', 'out_of_range'],
     [{ max_tokens: 0 }, 'max_tokens', 'out_of_range'],
-    [{ n: 2 }, 'n', 'unsupported_parameter'],
-    [{ tools: [{ type: 'function', function: { name: 'f', parameters: {} } }] }, 'tools', 'unsupported_parameter'],
+    [{ n: 9 }, 'n', 'out_of_range'],
+    [{ tools: [{ type: 'code' }] }, 'tools[0].type', 'unsupported_parameter'],
     [{ temprature: 1 }, 'temprature', 'unknown_parameter'],
   ];
   for (const [more, param, code] of cases) {
@@ -166,7 +166,7 @@ test('what is wrong or not offered is refused by name', async () => {
     assert.equal(error.status, 400);
     assert.equal(error.param, param);
     assert.equal(error.code, code);
-    assert.match(error.message, new RegExp(param));
+    assert.ok(error.message.includes(param), error.message);
   }
 });
 

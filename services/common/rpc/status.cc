@@ -1,6 +1,7 @@
 #include "services/common/rpc/status.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"

@@ -117,8 +117,8 @@ std::vector<std::string> Cgroups::Confine(const std::string& name, int pid, cons
     std::error_code ignored;
     if (!fs::create_directory(group, ignored) && !fs::is_directory(group, ignored)) continue;
     const char* memory_file = h.unified ? "memory.max" : "memory.limit_in_bytes";
-    const bool memory = h.memory && limits.memory_bytes_max > 0 &&
-                        Write(group / memory_file, std::to_string(limits.memory_bytes_max));
+    const bool memory =
+        h.memory && limits.memory_bytes_max > 0 && Write(group / memory_file, std::to_string(limits.memory_bytes_max));
     const bool pids = h.pids && Write(group / "pids.max", std::to_string(limits.processes_max));
     if (!Write(group / "cgroup.procs", std::to_string(pid))) continue;
     if (memory) layers.emplace_back(sandbox::kCgroupMemory);

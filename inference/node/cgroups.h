@@ -1,5 +1,5 @@
-// Limits of memory and processes for workers through control groups, where the host lets us make them: version 2, version
-// 1, or both mounted.
+// Limits of memory and processes for workers through control groups, where the host lets us make them: version 2,
+// version 1, or both mounted.
 //
 // A group per worker below the agent's own. What cannot be made is left out, and the worker's layers do not name it.
 // Thread-safe; the files are the kernel's.

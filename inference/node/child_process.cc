@@ -15,7 +15,7 @@
 namespace allod::inference::node {
 namespace {
 
-constexpr unsigned kPidfdType = 3;          // P_PIDFD of waitid(2)
+constexpr unsigned kPidfdType = 3;  // P_PIDFD of waitid(2)
 constexpr std::size_t kInheritedMax = 4;
 constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
 

@@ -2,8 +2,8 @@
 // that started it ends (so start it from a thread that lives as long as the process shall).
 //
 // The child gets its own process group (a Ctrl-C at the terminal is for the agent, which then stops its children in
-// order), the default signal mask, and no descriptor but 0 (/dev/null), 1, 2 and those it shall inherit. Not thread-safe. Destroying it kills
-// and reaps.
+// order), the default signal mask, and no descriptor but 0 (/dev/null), 1, 2 and those it shall inherit. Not
+// thread-safe. Destroying it kills and reaps.
 #pragma once
 
 #include <optional>

@@ -29,8 +29,8 @@ struct NodeConfig {
 
   // "auto": every layer of the sandbox that the host allows; "strict": workers with all of them or none.
   std::string sandbox = "auto";
-  // The first of the host's uids that zygotes and workers get, when the agent runs as root; 1024 for each resident model.
-  // The default is above what systemd and container runtimes hand out.
+  // The first of the host's uids that zygotes and workers get, when the agent runs as root; 1024 for each resident
+  // model. The default is above what systemd and container runtimes hand out.
   std::uint32_t first_uid = 0x70000000;
   std::int32_t zygote_idle_seconds = 600;  // a model that nobody uses stays in memory for this long
   // The gate: cores that are computed on at once (0: all), and what a step may take while others wait.

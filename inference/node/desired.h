@@ -43,8 +43,8 @@ struct ObservedWorker {
   std::string replica_uid;
   std::int64_t epoch = 0;
   WorkerState state = WorkerState::kStarting;
-  std::string target;      // gRPC target; set while its socket listens
-  std::string message;     // why it is not ready
+  std::string target;   // gRPC target; set while its socket listens
+  std::string message;  // why it is not ready
   std::int32_t start_count = 0;
   std::int32_t wake_count = 0;
   std::string worker_key;  // of the process that answers for it

@@ -13,8 +13,7 @@ constexpr std::size_t kMessageBytesMax = 512;
 }  // namespace
 
 void LogRelay::Take(std::vector<std::string> lines) {
-  const auto second =
-      std::chrono::floor<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch());
+  const auto second = std::chrono::floor<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch());
   if (second != second_) {
     if (lines_this_second_ > kLinesPerSecondMax) {
       Log(LogLevel::kWarning, "lines of a worker's log were dropped",

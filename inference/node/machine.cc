@@ -72,8 +72,9 @@ std::int64_t AvailableMemory() {
   }
   const std::string v2 = fmt::format("{}{}", kRoot, GroupOf(""));
   const std::string v1 = fmt::format("{}/memory{}", kRoot, GroupOf("memory"));
-  for (const auto& [limit_file, used_file] : {std::pair(v2 + "/memory.max", v2 + "/memory.current"),
-                                              std::pair(v1 + "/memory.limit_in_bytes", v1 + "/memory.usage_in_bytes")}) {
+  for (const auto& [limit_file, used_file] :
+       {std::pair(v2 + "/memory.max", v2 + "/memory.current"),
+        std::pair(v1 + "/memory.limit_in_bytes", v1 + "/memory.usage_in_bytes")}) {
     const auto limit = ReadLimit(limit_file);
     const auto used = ReadLimit(used_file);
     // Used includes the page cache, which would be given back; it is counted as used, to be on the safe side.

@@ -1,5 +1,6 @@
-// allod-node: the agent of one machine. It runs the models and workers that the scheduling service wants here, grants them
-// the cores, hands on what they computed, and does the catalog's jobs. Exit status: 0 stopped by a signal; 1 cannot run; 2 usage or configuration.
+// allod-node: the agent of one machine. It runs the models and workers that the scheduling service wants here, grants
+// them the cores, hands on what they computed, and does the catalog's jobs. Exit status: 0 stopped by a signal; 1
+// cannot run; 2 usage or configuration.
 
 #include <memory>
 

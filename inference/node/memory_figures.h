@@ -11,8 +11,8 @@ struct MemoryFigures {
   std::int64_t pss_bytes = 0;  // with its share of what several have
 };
 
-// From an open smaps_rollup, which may be read again and again. The kernel walks the process's pages: some milliseconds for
-// a large one. Nothing for -1, a process that is gone, or what is no such file.
+// From an open smaps_rollup, which may be read again and again. The kernel walks the process's pages: some milliseconds
+// for a large one. Nothing for -1, a process that is gone, or what is no such file.
 std::optional<MemoryFigures> ReadSmapsRollup(int fd);
 
 }  // namespace allod::inference::node

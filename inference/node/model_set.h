@@ -1,5 +1,5 @@
-// Which models a node keeps in memory: loaded once for all who wait, kept while used and for a while after, evicted when
-// memory is short, never while a worker runs on it.
+// Which models a node keeps in memory: loaded once for all who wait, kept while used and for a while after, evicted
+// when memory is short, never while a worker runs on it.
 //
 // Decisions only: no I/O, no threads, no clock. Not thread-safe.
 #pragma once
@@ -33,7 +33,8 @@ class ModelSet {
   // A worker wants to be forked from this model: what to do about it, if anything. `memory_available` in bytes.
   // Call again later: nothing to do now does not mean that it is resident.
   std::optional<Action> Ensure(const DesiredWorker& worker, SteadyTime now, std::int64_t memory_available);
-  // What is to go now. `used`: keys of models that a worker runs on or waits for; `wanted`: also those of sleeping ones.
+  // What is to go now. `used`: keys of models that a worker runs on or waits for; `wanted`: also those of sleeping
+  // ones.
   std::optional<Action> Evict(const std::set<std::string>& used, const std::set<std::string>& wanted, SteadyTime now);
   std::optional<SteadyTime> NextDeadline(const std::set<std::string>& used) const;
   // When Ensure may say something else for this model; nothing while it waits for an event.
@@ -62,8 +63,8 @@ class ModelSet {
     std::int64_t bytes = 0;
     bool is_private = false;  // one worker's own: of no use to others
     SteadyTime last_used{};
-    SteadyTime since{};  // of the phase: loading or resident
-    int failures = 0;    // in a row
+    SteadyTime since{};    // of the phase: loading or resident
+    int failures = 0;      // in a row
     bool refused = false;  // the model itself is at fault
     bool no_room = false;
     std::string message;

@@ -1,4 +1,5 @@
-// Runs the models and workers of this node: one thread that performs what WorkerSet decides and sees each event at once.
+// Runs the models and workers of this node: one thread that performs what WorkerSet decides and sees each event at
+// once.
 //
 // The thread starts every zygote, so the kernel kills them all, and with them their workers, when the process dies in
 // whatever way. Thread-safe.
@@ -125,7 +126,7 @@ class Supervisor {
   std::map<std::string, WorkerSocket> sockets_;  // by worker key
   std::set<std::uint32_t> uid_blocks_;
   std::uint64_t last_id_ = 0;
-  std::map<std::string, WorkerFigures> ended_;   // totals of earlier processes of a worker
+  std::map<std::string, WorkerFigures> ended_;  // totals of earlier processes of a worker
   NodeFigures figures_;
   SteadyTime figures_at_{};
   bool figures_due_ = false;

@@ -1,9 +1,9 @@
 // Turns the slots of usage rings into computed usage at the billing service, exactly once each.
 //
 // Every worker start has a ring file of its own in the usage directory. A slot is freed only when billing has
-// acknowledged its event, and an event's id is the same whenever it is read, so neither a lost answer nor the death of any
-// process counts anything twice or not at all. Rings of workers that are gone, also of those of an agent that was killed,
-// are emptied and removed. While billing is away the rings fill; a full one makes its worker refuse requests.
+// acknowledged its event, and an event's id is the same whenever it is read, so neither a lost answer nor the death of
+// any process counts anything twice or not at all. Rings of workers that are gone, also of those of an agent that was
+// killed, are emptied and removed. While billing is away the rings fill; a full one makes its worker refuse requests.
 //
 // Thread-safe; one thread of its own.
 #pragma once

@@ -2,9 +2,10 @@
 // No I/O, no threads, no clock: the caller passes the time, performs each action and feeds back what happened.
 //
 // Level-triggered: the newest complete desired set counts, whatever was missed before it. A replica of the isolated and
-// dedicated classes has a worker of its own; the pooled replicas of one model share one, whose members come and go without
-// a restart. A worker never has two processes. One that dies is started again after 100 ms, then 200 ms, ... up to 10 s,
-// counted from nothing once it was ready for 30 s. Assignments of an older epoch than was seen for a replica are refused.
+// dedicated classes has a worker of its own; the pooled replicas of one model share one, whose members come and go
+// without a restart. A worker never has two processes. One that dies is started again after 100 ms, then 200 ms, ... up
+// to 10 s, counted from nothing once it was ready for 30 s. Assignments of an older epoch than was seen for a replica
+// are refused.
 //
 // A worker of which nobody asked anything for its `sleep_after` is ended and sleeps: it is forked again when somebody
 // connects to its socket, which the node keeps listening on. Which models are in memory is ModelSet's part.
@@ -68,11 +69,11 @@ class WorkerSet {
   struct Worker {
     std::map<std::string, DesiredWorker> members;  // desired, by replica uid; none: to be gone
     Phase phase = Phase::kNone;
-    DesiredWorker running;                 // whose shape the process has, unless kNone or kAsleep
-    std::vector<DesiredWorker> told;       // the members that the process knows
-    SteadyTime since{};                    // of the phase
+    DesiredWorker running;            // whose shape the process has, unless kNone or kAsleep
+    std::vector<DesiredWorker> told;  // the members that the process knows
+    SteadyTime since{};               // of the phase
     SteadyTime last_active{};
-    bool on_purpose = false;               // it ends because we want it to
+    bool on_purpose = false;  // it ends because we want it to
     bool goes_to_sleep = false;
     std::string target;
     std::string message;

@@ -1,5 +1,5 @@
-// The sockets that gateways reach workers by. The node agent listens on them, not the workers, so that a connection can be
-// made at any time: it waits in the backlog while its worker starts, restarts or is woken.
+// The sockets that gateways reach workers by. The node agent listens on them, not the workers, so that a connection can
+// be made at any time: it waits in the backlog while its worker starts, restarts or is woken.
 #pragma once
 
 #include <filesystem>

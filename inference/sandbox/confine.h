@@ -10,8 +10,8 @@ namespace allod::inference::sandbox {
 // First, before there are threads that it would not cover.
 void ConfineBeforeThreads(Layers& layers);
 
-// When the engine has its memory: little may come on top. `statm` is its own /proc/self/statm, or -1 (then memory is left to
-// control groups).
+// When the engine has its memory: little may come on top. `statm` is its own /proc/self/statm, or -1 (then memory is
+// left to control groups).
 void ConfineResources(int statm, Layers& layers);
 
 // At last, for all threads: the serving filter, or one made here when `prepared` is null. Whether it took effect.

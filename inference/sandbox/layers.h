@@ -1,6 +1,7 @@
 // The layers of a worker's sandbox by name, and which of them are in force.
 //
-// A layer is named only when the kernel confirmed it for this process: the list is what tenants and operators are shown.
+// A layer is named only when the kernel confirmed it for this process: the list is what tenants and operators are
+// shown.
 #pragma once
 
 #include <string>

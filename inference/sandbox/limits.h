@@ -1,4 +1,5 @@
-// What a process gives up for good besides its namespaces: new privileges, core files, debuggers, many files, much memory.
+// What a process gives up for good besides its namespaces: new privileges, core files, debuggers, many files, much
+// memory.
 #pragma once
 
 #include <cstdint>

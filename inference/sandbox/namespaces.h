@@ -1,4 +1,5 @@
-// Namespaces for the processes that touch foreign models: first those of a zygote, then, inside them, those of each worker.
+// Namespaces for the processes that touch foreign models: first those of a zygote, then, inside them, those of each
+// worker.
 //
 // Every step is attempted and its success recorded; what a host does not allow (a container without user namespaces, an
 // agent that is not root) is missing from the layers and nothing else breaks. All functions are for a process with one
@@ -28,13 +29,13 @@ struct ZygoteNamespaces {
   int pid_namespace_fd = -1;
 };
 
-// Leaves the host's namespaces. `map_uids` is called when the new user namespace wants its maps, which only the parent may
-// write; it returns how many uids were mapped (0: none). In the end the process is a new one, pid 1 of its pid namespace:
-// the calling process stays behind as its parent, does nothing but wait, and ends as it ends.
+// Leaves the host's namespaces. `map_uids` is called when the new user namespace wants its maps, which only the parent
+// may write; it returns how many uids were mapped (0: none). In the end the process is a new one, pid 1 of its pid
+// namespace: the calling process stays behind as its parent, does nothing but wait, and ends as it ends.
 ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids);
 
-// The maps of a child's user namespace: from 0 on, `count` uids from `first` of the caller's. Needs root unless `count` is
-// 1 and `first` the caller's own. INTERNAL / CANNOT_MAP_UIDS.
+// The maps of a child's user namespace: from 0 on, `count` uids from `first` of the caller's. Needs root unless `count`
+// is 1 and `first` the caller's own. INTERNAL / CANNOT_MAP_UIDS.
 Status WriteUidMaps(pid_t child, std::uint32_t first, std::uint32_t count);
 
 // An empty, read-only root without any device, and nothing else mounted. The descriptors stay open.

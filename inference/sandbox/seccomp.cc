@@ -221,9 +221,9 @@ bool AllowServingArguments(void* filter, pid_t self) {
   const bool tiles = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(arch_prctl), 1,
                                       SCMP_A0(SCMP_CMP_EQ, kRequestTilePermission)) == 0;
   // Shared memory does not count against the limit of data; what a worker shares it mapped before.
-  const bool maps = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-                                     SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) == 0;
+  const bool maps =
+      seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                       SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) == 0;
   return threads && names && abort_self && flags && pending && tiles && maps &&
          AllowDataOnly(filter, SCMP_SYS(mprotect));
 }

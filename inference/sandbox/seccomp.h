@@ -1,5 +1,5 @@
-// Which system calls a process may make, as two allow-lists: one for a zygote and a worker that starts, and a tighter one
-// for a worker that serves. What is not listed fails with EPERM.
+// Which system calls a process may make, as two allow-lists: one for a zygote and a worker that starts, and a tighter
+// one for a worker that serves. What is not listed fails with EPERM.
 //
 // The programs are built once, in the zygote, because building takes longer than forking. Built with libseccomp.
 #pragma once
@@ -18,8 +18,8 @@ class SyscallFilter {
  public:
   // May fork, make namespaces, change its uid, map code.
   static Result<SyscallFilter> ForStart();
-  // Serves on descriptors that it has: no files, no new sockets, no processes (threads yes), no namespaces, no code mapped.
-  // `self` is its pid in its own pid namespace: the one process that it may signal.
+  // Serves on descriptors that it has: no files, no new sockets, no processes (threads yes), no namespaces, no code
+  // mapped. `self` is its pid in its own pid namespace: the one process that it may signal.
   static Result<SyscallFilter> ForServing(pid_t self);
 
   // For all threads of the process, for good. Needs no_new_privs or root. Whether it took effect.

@@ -1,7 +1,8 @@
 // A connection between two processes of a node that carries whole messages (JSON) with descriptors: SOCK_SEQPACKET over
 // AF_UNIX with SCM_RIGHTS (unix(7)).
 //
-// Both sides bound what they take: 64 KiB and 8 descriptors a message. Not thread-safe. Closes its socket on destruction.
+// Both sides bound what they take: 64 KiB and 8 descriptors a message. Not thread-safe. Closes its socket on
+// destruction.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -31,11 +32,11 @@ class Channel {
 
   int fd() const { return socket_.get(); }
   explicit operator bool() const { return static_cast<bool>(socket_); }
-  // Does not wait: UNAVAILABLE / CHANNEL_CLOSED when the peer is gone, RESOURCE_EXHAUSTED / CHANNEL_FULL when it does not
-  // read.
+  // Does not wait: UNAVAILABLE / CHANNEL_CLOSED when the peer is gone, RESOURCE_EXHAUSTED / CHANNEL_FULL when it does
+  // not read.
   Status Send(const nlohmann::json& body, const std::vector<int>& fds = {});
-  // Waits for a message, unless `wait` is false: then nothing when none is there. UNAVAILABLE / CHANNEL_CLOSED at the end,
-  // INVALID_ARGUMENT / BAD_MESSAGE for what is no message (the channel is then unusable).
+  // Waits for a message, unless `wait` is false: then nothing when none is there. UNAVAILABLE / CHANNEL_CLOSED at the
+  // end, INVALID_ARGUMENT / BAD_MESSAGE for what is no message (the channel is then unusable).
   Result<std::optional<Message>> Receive(bool wait = true);
 
  private:

@@ -12,15 +12,15 @@
 namespace allod::inference::zygote {
 
 struct WorkerSpec {
-  std::uint64_t id = 0;            // the agent's number for this start
+  std::uint64_t id = 0;  // the agent's number for this start
   std::string artifact_sha256;
-  std::vector<Member> members;  // a pooled worker has several, all others one
-  std::int32_t context_tokens = 0;  // of one sequence; 0: what the model was trained for
-  std::int32_t max_sequences = 1;   // decoded together
-  std::int32_t kv_tokens = 0;       // cells of the KV cache; 0: context_tokens x max_sequences
-  std::int32_t threads = 0;         // 0: what suits the model
+  std::vector<Member> members;        // a pooled worker has several, all others one
+  std::int32_t context_tokens = 0;    // of one sequence; 0: what the model was trained for
+  std::int32_t max_sequences = 1;     // decoded together
+  std::int32_t kv_tokens = 0;         // cells of the KV cache; 0: context_tokens x max_sequences
+  std::int32_t threads = 0;           // 0: what suits the model
   std::int32_t chunk_tokens_max = 0;  // of prompt in one step; 0: the engine's own limit
-  bool strict = false;              // refuse to serve in an incomplete sandbox
+  bool strict = false;                // refuse to serve in an incomplete sandbox
 };
 
 nlohmann::json ToJson(const std::vector<Member>& members);

@@ -51,9 +51,10 @@ Result<Zygote> Zygote::Enter(Channel channel, const ZygoteOptions& options) {
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   if (!start.Apply()) Log(LogLevel::kWarning, "this host gives zygotes no system call filter");
   if (options.strict && !namespaces.layers.Has(sandbox::kEmptyRoot)) {
-    return FailedPrecondition("SANDBOX_INCOMPLETE",
-                              "the node demands a strict sandbox, and this host lets no process leave its namespaces and "
-                              "root. Run the node as root with user namespaces allowed, or set \"sandbox\": \"auto\"");
+    return FailedPrecondition(
+        "SANDBOX_INCOMPLETE",
+        "the node demands a strict sandbox, and this host lets no process leave its namespaces and "
+        "root. Run the node as root with user namespaces allowed, or set \"sandbox\": \"auto\"");
   }
   return Zygote(std::move(channel), std::move(namespaces), std::move(serving), std::move(children));
 }

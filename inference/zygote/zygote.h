@@ -1,12 +1,12 @@
 // A zygote: a process with one thread that has one model in memory and forks a worker on request.
 //
-// Forked workers share the model's pages, also those that the engine rearranged into private memory while loading, until
-// somebody writes to them, which nobody does. So a further instance costs its KV cache and little else, and is there in
-// milliseconds.
+// Forked workers share the model's pages, also those that the engine rearranged into private memory while loading,
+// until somebody writes to them, which nobody does. So a further instance costs its KV cache and little else, and is
+// there in milliseconds.
 //
 // It obeys one Channel, whose end it ends with. Messages from the agent: {"type":"fork", worker spec} with the
-// descriptors of WorkerFd. To the agent: "map" (wants uid maps; answered by "mapped" with "uids"), "resident", "forked" with the
-// worker's pidfd, "fork_failed", "exited". Its workers die with it: it is the init of their pid namespace.
+// descriptors of WorkerFd. To the agent: "map" (wants uid maps; answered by "mapped" with "uids"), "resident", "forked"
+// with the worker's pidfd, "fork_failed", "exited". Its workers die with it: it is the init of their pid namespace.
 #pragma once
 
 #include <functional>
@@ -41,8 +41,8 @@ class Zygote {
   // The body of a worker process: runs until it is to end and returns its exit status.
   using WorkerBody = std::function<int(WorkerStart)>;
 
-  // Enters namespaces and the empty root; the rest of the process's life is pid 1 of its own world. Before any thread is
-  // started and before any foreign byte is read. FAILED_PRECONDITION / SANDBOX_INCOMPLETE when strict.
+  // Enters namespaces and the empty root; the rest of the process's life is pid 1 of its own world. Before any thread
+  // is started and before any foreign byte is read. FAILED_PRECONDITION / SANDBOX_INCOMPLETE when strict.
   static Result<Zygote> Enter(Channel channel, const ZygoteOptions& options);
 
   // The model is in memory.

@@ -178,7 +178,8 @@ void AddImportCommands(CLI::App& app, Globals& globals) {
   import->add_option("--display-name", options->display_name, "What people call the model");
   import->add_option("--license", options->license, "SPDX expression or LicenseRef-... of the weights")->required();
   import->add_option("--compress", options->compress, "Types to compress to, e.g. Q8_0,Q4_K_M")->delimiter(',');
-  import->callback([&globals, options] { globals.action = [&globals, options] { return Import(globals, *options);
+  import->callback(
+      [&globals, options] { globals.action = [&globals, options] { return Import(globals, *options);
 };
 }  // namespace allod::cli
 );

@@ -5,6 +5,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <string>
+#include <vector>
+
 #include "cli/supervisor/data_services.h"
 
 namespace allod::cli {
@@ -22,7 +25,10 @@ Result<StateDir> RunningState(const Globals& globals) {
 }
 
 bool ServicesReady(const StateDir& state) {
-  for (const auto& service : DatabaseServices()) {
+  std::vector<std::string> services = DatabaseServices();
+  // The gateway opens this one after its HTTP port: a port that another installation holds does not pass for ours.
+  services.emplace_back("grpc");
+  for (const auto& service : services) {
     // Looks at the connection only: every service listens once it can serve.
     const auto channel = MakeChannel(state.target(service));
     if (!channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::milliseconds(50))) return false;

@@ -143,7 +143,7 @@ Report Readers(Installation& installation, const BenchOptions& options) {
   }
   std::cerr << fmt::format("readers: {} answered, {} refused, {} without an answer after {:.0f} s\n", answered, refused,
                            without_answer, SecondsBetween(asked, SteadyClock::now()));
-  const auto [workers, still] = AwaitStandstill(*nodes, seconds(60));
+  const auto [workers, still] = AwaitStandstill(*nodes, seconds(100));
   const auto during = MemoryByProcess(installation);
   clients.clear();
   // What they held is given back; the next benchmark starts on an idle machine.

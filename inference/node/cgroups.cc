@@ -7,6 +7,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "inference/node/cgroup_path.h"
 #include "inference/sandbox/layers.h"
 
 namespace allod::inference::node {
@@ -30,21 +31,6 @@ bool HasWord(const fs::path& file, const std::string& word) {
     if (found == word) return true;
   }
   return false;
-}
-
-// Where this process stands in a hierarchy; "" names version 2.
-std::string OwnGroup(const std::string& controller) {
-  std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string names = "," + line.substr(first + 1, second - first - 1) + ",";
-    if (controller.empty() ? names == ",," : names.find("," + controller + ",") != std::string::npos) {
-      return line.substr(second + 1);
-    }
-  }
-  return "";
 }
 
 // Groups of agents that were killed; a group with processes in it refuses to go.
@@ -77,7 +63,7 @@ Cgroups::Cgroups() {
   };
   for (const char* controller : {"memory", "pids"}) {
     const fs::path mount = fs::path(kRoot) / controller;
-    const std::string group = OwnGroup(controller);
+    const std::string group = OwnCgroup(controller);
     if (group.empty()) continue;
     // In a container the group's path may be one of the host's that is not visible here; then the mount is our group.
     fs::path parent = mount.string() + group;
@@ -85,7 +71,7 @@ Cgroups::Cgroups() {
     make(parent, std::string(controller) == "memory", std::string(controller) == "pids", false);
   }
   if (fs::exists(fs::path(kRoot) / "cgroup.controllers", ignored)) {
-    const fs::path parent = kRoot + OwnGroup("");
+    const fs::path parent = kRoot + OwnCgroup("");
     // Version 2 hands controllers only to the children of a group without processes of its own: the host's choice.
     const bool memory = HasWord(parent / "cgroup.subtree_control", "memory");
     const bool pids = HasWord(parent / "cgroup.subtree_control", "pids");

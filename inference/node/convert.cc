@@ -89,6 +89,8 @@ void FillFigures(const ObservedWorker& worker, const WorkerFigures& f, schedulin
   out.set_completion_tokens_total(f.completion_tokens);
   out.set_turns_total(f.turns);
   out.set_compute_seconds_total(f.compute_seconds);
+  out.set_gate_wait_seconds_total(f.gate_wait_seconds);
+  out.set_requests_total(f.requests);
   out.set_ttft_count(f.ttft_count);
   out.set_ttft_seconds_sum(f.ttft_seconds);
   out.set_tokens_per_second(f.tokens_per_second);
@@ -107,6 +109,10 @@ void Fill(const ObservedModel& model, const NodeFigures& figures, scheduling::v1
   out.set_private_bytes(found->second.memory.private_bytes);
   out.set_worker_count(found->second.worker_count);
   out.set_load_seconds(found->second.load_seconds);
+  using std::chrono::system_clock;
+  const auto idle = std::chrono::steady_clock::now() - found->second.last_used;
+  const auto used = system_clock::now() - std::chrono::duration_cast<system_clock::duration>(idle);
+  out.mutable_last_used_time()->set_seconds(system_clock::to_time_t(used));
 }
 
 }  // namespace

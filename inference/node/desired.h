@@ -58,7 +58,6 @@ struct ObservedModel {
   std::string key;
   std::string sha256;
   ModelState state = ModelState::kLoading;
-  SteadyTime last_used{};
   std::string message;
 
   bool operator==(const ObservedModel&) const = default;

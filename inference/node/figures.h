@@ -17,11 +17,13 @@ struct WorkerFigures {
   std::int32_t pid = 0;
   std::int32_t active_requests = 0;
   std::int32_t queued_requests = 0;
+  std::int64_t requests = 0;  // ended
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
   std::int64_t turns = 0;
   double compute_seconds = 0;
+  double gate_wait_seconds = 0;
   std::int64_t ttft_count = 0;
   double ttft_seconds = 0;
   double tokens_per_second = 0;  // over the last interval
@@ -33,6 +35,7 @@ struct WorkerFigures {
 struct ModelFigures {
   int pid = 0;
   double load_seconds = 0;
+  SteadyTime last_used{};
   MemoryFigures memory;
   std::int32_t worker_count = 0;
 };

@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "inference/node/cgroup_path.h"
+
 namespace allod::inference::node {
 namespace {
 
@@ -22,26 +24,12 @@ std::optional<std::int64_t> ReadLimit(const std::string& path) {
   return value;
 }
 
-// Path of this process in the hierarchy of `controller`; v2 has none by name.
-std::string GroupOf(const std::string& controller) {
-  std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {
-    const auto first = line.find(':');
-    const auto second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string list = "," + line.substr(first + 1, second - first - 1) + ",";
-    const bool match = controller.empty() ? list == ",," : list.find("," + controller + ",") != std::string::npos;
-    if (match) return line.substr(second + 1);
-  }
-  return "";
-}
-
 std::int32_t CpuQuotaMillis() {
   std::int64_t quota = 0;
   std::int64_t period = 0;
-  std::ifstream v2(fmt::format("{}{}/cpu.max", kRoot, GroupOf("")));
+  std::ifstream v2(fmt::format("{}{}/cpu.max", kRoot, OwnCgroup("")));
   if (v2 >> quota >> period && quota > 0 && period > 0) return static_cast<std::int32_t>(quota * 1000 / period);
-  const std::string v1 = fmt::format("{}/cpu{}", kRoot, GroupOf("cpu"));
+  const std::string v1 = fmt::format("{}/cpu{}", kRoot, OwnCgroup("cpu"));
   const auto v1_quota = ReadLimit(v1 + "/cpu.cfs_quota_us");
   const auto v1_period = ReadLimit(v1 + "/cpu.cfs_period_us");
   if (v1_quota && v1_period) return static_cast<std::int32_t>(*v1_quota * 1000 / *v1_period);
@@ -53,8 +41,8 @@ std::int32_t CpuQuotaMillis() {
 Machine DetectMachine() {
   Machine machine;
   machine.memory_bytes = static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  for (const std::string& path : {fmt::format("{}{}/memory.max", kRoot, GroupOf("")),
-                                  fmt::format("{}/memory{}/memory.limit_in_bytes", kRoot, GroupOf("memory"))}) {
+  for (const std::string& path : {fmt::format("{}{}/memory.max", kRoot, OwnCgroup("")),
+                                  fmt::format("{}/memory{}/memory.limit_in_bytes", kRoot, OwnCgroup("memory"))}) {
     if (const auto limit = ReadLimit(path)) machine.memory_bytes = std::min(machine.memory_bytes, *limit);
   }
   cpu_set_t cpus;
@@ -70,8 +58,8 @@ std::int64_t AvailableMemory() {
     std::int64_t kib = 0;
     if (field == "MemAvailable:" && meminfo >> kib) available = kib * 1024;
   }
-  const std::string v2 = fmt::format("{}{}", kRoot, GroupOf(""));
-  const std::string v1 = fmt::format("{}/memory{}", kRoot, GroupOf("memory"));
+  const std::string v2 = fmt::format("{}{}", kRoot, OwnCgroup(""));
+  const std::string v1 = fmt::format("{}/memory{}", kRoot, OwnCgroup("memory"));
   for (const auto& [limit_file, used_file] :
        {std::pair(v2 + "/memory.max", v2 + "/memory.current"),
         std::pair(v1 + "/memory.limit_in_bytes", v1 + "/memory.usage_in_bytes")}) {

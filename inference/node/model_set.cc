@@ -226,9 +226,14 @@ std::vector<ObservedModel> ModelSet::Observed() const {
     if (model.phase == Phase::kResident) state = ModelState::kResident;
     if (model.phase == Phase::kUnloading) state = ModelState::kUnloading;
     if (model.phase == Phase::kNone && Failed(key)) state = ModelState::kFailed;
-    out.push_back({key, model.sha256, state, model.last_used, Message(key)});
+    out.push_back({key, model.sha256, state, Message(key)});
   }
   return out;
+}
+
+SteadyTime ModelSet::LastUsed(const std::string& key) const {
+  const auto found = models_.find(key);
+  return found == models_.end() ? SteadyTime{} : found->second.last_used;
 }
 
 bool ModelSet::Idle() const {

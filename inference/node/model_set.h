@@ -53,6 +53,8 @@ class ModelSet {
   void ForgetUnwanted(const std::set<std::string>& wanted_keys);
 
   std::vector<ObservedModel> Observed() const;
+  // When a worker ran on it last; the epoch for an unknown one.
+  SteadyTime LastUsed(const std::string& key) const;
   bool Idle() const;  // no zygote is left
 
  private:

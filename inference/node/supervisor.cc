@@ -385,7 +385,6 @@ void Supervisor::PublishChanges() {
   if (figures_due_ || steady_clock::now() - figures_at_ >= kFiguresEvery) RefreshFigures();
   std::vector<ObservedWorker> workers = set_.Observed();
   std::vector<ObservedModel> models = set_.ObservedModels();
-  for (ObservedModel& model : models) model.last_used = {};  // changes all the time and tells nobody anything
   const std::lock_guard lock(mutex_);
   snapshot_.figures = figures_;
   if (workers == snapshot_.workers && models == snapshot_.models) return;

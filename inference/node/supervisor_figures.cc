@@ -45,6 +45,8 @@ void Supervisor::RefreshFigures() {
     f.pid = running.process.pid();
     f.active_requests = static_cast<std::int32_t>(std::min(page.active_requests.load(), 1U << 20));
     f.queued_requests = static_cast<std::int32_t>(std::min(page.queued_requests.load(), 1U << 20));
+    f.requests = base.requests + number(page.requests_total);
+    f.gate_wait_seconds = base.gate_wait_seconds + static_cast<double>(number(page.gate_wait_us)) / 1e6;
     f.prompt_tokens = base.prompt_tokens + number(page.prompt_tokens_total);
     f.cached_prompt_tokens = base.cached_prompt_tokens + number(page.cached_prompt_tokens_total);
     f.completion_tokens = base.completion_tokens + number(page.completion_tokens_total);
@@ -76,6 +78,7 @@ void Supervisor::RefreshFigures() {
     ModelFigures& f = fresh.models[key];
     f.pid = zygote.process.pid();
     f.load_seconds = zygote.load_seconds;
+    f.last_used = set_.LastUsed(key);
     const auto last = figures_.models.find(key);
     if (last != figures_.models.end()) f.memory = last->second.memory;
     if (zygote.memory_read <= read_before) {

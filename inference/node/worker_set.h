@@ -58,6 +58,7 @@ class WorkerSet {
 
   std::vector<ObservedWorker> Observed() const;
   std::vector<ObservedModel> ObservedModels() const { return models_.Observed(); }
+  SteadyTime LastUsed(const std::string& model_key) const { return models_.LastUsed(model_key); }
   // Of sleeping workers: whose sockets are to be watched.
   std::vector<std::string> Sleeping() const;
   // Nothing desired and no process of a worker left.

@@ -12,6 +12,9 @@ class RingRecorder final : public UsageRecorder {
  public:
   explicit RingRecorder(RingMapping ring) : ring_(std::move(ring)) {}
 
+  // Requests that ended, in whatever way.
+  std::uint64_t closed_total() const { return ring_.head().closed_total.load(std::memory_order_relaxed); }
+
   // The slot must not outlive the recorder.
   Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
                                           std::string_view instance) override;

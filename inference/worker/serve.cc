@@ -68,7 +68,7 @@ EngineOptions OptionsOf(const zygote::WorkerSpec& spec, TurnGate& gate, UsageRec
   return options;
 }
 
-void ShowFigures(const EngineStatus& status, gate::WorkerPage& page) {
+void ShowFigures(const EngineStatus& status, const usage::RingRecorder& recorder, gate::WorkerPage& page) {
   const auto store = [](auto& field, auto value) {
     field.store(static_cast<std::uint64_t>(std::max<decltype(value)>(0, value)), std::memory_order_relaxed);
   };
@@ -81,14 +81,16 @@ void ShowFigures(const EngineStatus& status, gate::WorkerPage& page) {
   store(page.completion_tokens_total, status.completion_tokens_total);
   store(page.ttft_count, status.first_tokens_total);
   store(page.ttft_us_sum, static_cast<std::int64_t>(status.first_token_seconds_total * 1e6));
+  store(page.gate_wait_us, static_cast<std::int64_t>(status.wait_seconds_total * 1e6));
+  page.requests_total.store(recorder.closed_total(), std::memory_order_relaxed);
 }
 
 // Until the agent says stop or is gone.
-void Obey(zygote::Channel& control, Engine& engine, gate::WorkerPage& page) {
+void Obey(zygote::Channel& control, Engine& engine, const usage::RingRecorder& recorder, gate::WorkerPage& page) {
   while (true) {
     pollfd fd{control.fd(), POLLIN, 0};
     poll(&fd, 1, static_cast<int>(kFiguresEvery.count()));
-    ShowFigures(engine.status(), page);
+    ShowFigures(engine.status(), recorder, page);
     if (fd.revents == 0) continue;
     const auto message = control.Receive(/*wait=*/false);
     if (!message) _exit(0);  // nobody is left to work for
@@ -152,7 +154,7 @@ Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygo
       {{"engine_ms", Milliseconds(engine_at - started_at)},
        {"server_ms", Milliseconds(server_at - engine_at)},
        {"permission_ms", Milliseconds(steady_clock::now() - server_at)}});
-  Obey(control, *engine, *page);
+  Obey(control, *engine, recorder, *page);
   acceptor.reset();  // who comes now waits for the next worker
   server->Stop(kDrain);
   return {};

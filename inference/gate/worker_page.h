@@ -36,10 +36,10 @@ struct WorkerPage {
   // What is shown to people, written by the worker a few times a second.
   std::atomic<std::uint32_t> active_requests;
   std::atomic<std::uint32_t> queued_requests;
-  std::atomic<std::uint64_t> requests_total;  // ended
-  std::atomic<std::uint64_t> prompt_tokens_total;
+  std::atomic<std::uint64_t> requests_total;       // ended
+  std::atomic<std::uint64_t> prompt_tokens_total;  // computed, without the cached
   std::atomic<std::uint64_t> cached_prompt_tokens_total;
-  std::atomic<std::uint64_t> completion_tokens_total;
+  std::atomic<std::uint64_t> completion_tokens_total;  // sampled
   std::atomic<std::uint64_t> ttft_count;
   std::atomic<std::uint64_t> ttft_us_sum;
   std::atomic<std::uint64_t> gate_wait_us;

@@ -76,9 +76,9 @@ void ShowFigures(const EngineStatus& status, const usage::RingRecorder& recorder
                              std::memory_order_relaxed);
   page.queued_requests.store(static_cast<std::uint32_t>(std::max(0, status.queued_requests)),
                              std::memory_order_relaxed);
-  store(page.prompt_tokens_total, status.prompt_tokens_total);
+  store(page.prompt_tokens_total, status.prompt_tokens_total - status.cached_prompt_tokens_total);
   store(page.cached_prompt_tokens_total, status.cached_prompt_tokens_total);
-  store(page.completion_tokens_total, status.completion_tokens_total);
+  store(page.completion_tokens_total, status.sampled_tokens_total);
   store(page.ttft_count, status.first_tokens_total);
   store(page.ttft_us_sum, static_cast<std::int64_t>(status.first_token_seconds_total * 1e6));
   store(page.gate_wait_us, static_cast<std::int64_t>(status.wait_seconds_total * 1e6));

@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr auto kLeftoverAge = std::chrono::hours(24);
 constexpr std::size_t kReadBytes = 1 << 20;
 constexpr std::size_t kStemMax = 32;
+constexpr mode_t kFileMode = 0640;
 
 fs::path Incoming(const fs::path& root) { return root / "incoming"; }
 
@@ -47,7 +48,15 @@ Status SyncDirectory(const fs::path& directory) {
 Result<Blob> Publish(const fs::path& root, const fs::path& from, std::string sha256, std::int64_t bytes) {
   Blob out{std::move(sha256), bytes, {}};
   out.path = root / out.sha256;
-  if (rename(from.c_str(), out.path.c_str()) != 0) return IoError("moving a file into the blob store", errno);
+  if (rename(from.c_str(), out.path.c_str()) != 0) {
+    const int error = errno;
+    struct stat there {};
+    // In a directory that several users share (sticky) nobody replaces a file of another: the same bytes are there.
+    const bool same = (error == EPERM || error == EACCES) && lstat(out.path.c_str(), &there) == 0 &&
+                      S_ISREG(there.st_mode) && there.st_size == bytes;
+    if (!same) return IoError("moving a file into the blob store", error);
+    unlink(from.c_str());
+  }
   ALLOD_CHECK_OK(SyncDirectory(root));
   return out;
 }
@@ -152,8 +161,9 @@ Result<Blob> BlobStore::Find(const std::string& sha256) const {
 
 Result<BlobStore::Writer> BlobStore::Create() {
   auto impl = std::make_unique<Writer::Impl>(root_, IncomingPath("upload"));
-  impl->fd = open(impl->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-  if (impl->fd < 0) return IoError("creating a file in the blob store", errno);
+  impl->fd = open(impl->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode);
+  // Whatever the umask: the group is that of the processes that share the store.
+  if (impl->fd < 0 || fchmod(impl->fd, kFileMode) != 0) return IoError("creating a file in the blob store", errno);
   return Writer(std::move(impl));
 }
 
@@ -178,7 +188,7 @@ Result<Blob> BlobStore::Adopt(const fs::path& file) {
     digest.Update(buffer.data(), static_cast<std::size_t>(n));
     bytes += n;
   }
-  if (fsync(fd) != 0) return IoError("syncing the file to adopt", errno);
+  if (fchmod(fd, kFileMode) != 0 || fsync(fd) != 0) return IoError("syncing the file to adopt", errno);
   return Publish(root_, file, digest.FinishHex(), bytes);
 }
 

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "services/common/unix_address.h"
+
 namespace allod {
 namespace {
 
@@ -85,6 +87,13 @@ Result<std::string> ReadSecretFile(const std::filesystem::path& path) {
   if (text->ends_with('\r')) text->pop_back();
   if (text->empty()) return bad("EMPTY_FILE", "is empty");
   return *std::move(text);
+}
+
+void ConfigReader::Address(const std::string& field, std::string& out) {
+  const std::size_t before = complaints_.size();
+  Required(field, out);
+  if (complaints_.size() != before) return;
+  if (auto checked = CheckUnixAddress(field, out); !checked) Complain(std::move(checked.error().message));
 }
 
 Status ConfigReader::Check() {

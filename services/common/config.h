@@ -67,6 +67,9 @@ class ConfigReader {
     }
   }
 
+  // A gRPC address, to listen on or to connect to: a Unix socket (unix_address.h).
+  void Address(const std::string& field, std::string& out);
+
   void Complain(std::string text) { complaints_.push_back(std::move(text)); }
 
   template <typename T>

@@ -71,6 +71,13 @@ Error CommitInDoubt() {
 
 }  // namespace
 
+bool IsLocal(const PgConfig& config) {
+  const auto parameters = ParseConnectionString(config.url);
+  if (!parameters) return false;
+  const auto host = parameters->find("host");
+  return !parameters->contains("hostaddr") && host != parameters->end() && host->second.starts_with('/');
+}
+
 Result<PgConfig> ParsePgConfig(const nlohmann::json& json) {
   const ConfigFile file{"database", json};
   PgConfig out;
@@ -205,7 +212,7 @@ struct PgPool::Impl {
 PgPool::PgPool(PgConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
 PgPool::~PgPool() = default;
 
-PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body) {
+PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body, Mode mode) {
   auto connection = impl_->Acquire();
   if (!connection) return {Attempt::kDone, std::unexpected(connection.error())};
   pqxx::connection& session = **connection;
@@ -215,6 +222,8 @@ PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<St
   bool lost = false;
   try {
     Work work(session);
+    // Before anything else: the first statement takes the snapshot.
+    if (mode == Mode::kSnapshot) work.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
     if (tenant != nullptr) {
       work.exec_params("SELECT set_config('allod.tenant', $1, true)", tenant->ToString());
     }
@@ -273,13 +282,14 @@ Status PgPool::ResolveDoubt(const TenantId* tenant, const std::function<Status(p
 }
 
 Status PgPool::RunErased(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
-                         const std::function<Status(pqxx::work&)>* committed) {
+                         const std::function<Status(pqxx::work&)>* committed, Mode mode) {
   AttemptResult attempt{Attempt::kDone, {}};
   for (int run = 0; run < kRunsMax; ++run) {
     if (run > 0) Backoff(run);
-    attempt = Try(tenant, body);
+    attempt = Try(tenant, body, mode);
     if (attempt.attempt == Attempt::kDone) return attempt.status;
     if (attempt.attempt == Attempt::kRetry) continue;
+    if (mode == Mode::kSnapshot) continue;  // it changed nothing
     Log(LogLevel::kWarning, "connection lost during COMMIT", {{"lookup", committed != nullptr ? "yes" : "no"}});
     if (committed == nullptr) return std::unexpected(CommitInDoubt());
     const Status resolved = ResolveDoubt(tenant, *committed, attempt.backend_pid);

@@ -10,6 +10,10 @@
 // transaction is never blindly repeated; `committed` (a look-up by the id that the transaction would have written)
 // decides. Without `committed` the caller gets UNAVAILABLE / COMMIT_IN_DOUBT.
 //
+// RunSnapshot() is for reads that are decided on together: its statements all see the rows as they were at its first
+// one (REPEATABLE READ, READ ONLY). In Run() each statement sees what was committed before it, so that two of them may
+// see the halves of another's change.
+//
 // Thread-safe. Blocks for a connection at most `acquire_timeout`, then UNAVAILABLE / DATABASE_BUSY; UNAVAILABLE /
 // DATABASE_UNAVAILABLE when the server cannot be reached. Statements are limited by `statement_timeout` on the server.
 #pragma once
@@ -39,6 +43,9 @@ struct PgConfig {
   std::chrono::milliseconds statement_timeout{5000};
   std::string application_name = "allod";
 };
+
+// Whether the server is reached through a Unix socket.
+bool IsLocal(const PgConfig& config);
 
 // {"url", "password_file", "connections_max", "acquire_timeout_ms", "statement_timeout_ms"}; only the first is
 // required. INVALID_ARGUMENT / INVALID_CONFIG for unknown fields, values out of range and a password in the URL.
@@ -120,6 +127,10 @@ class PgPool {
   Result<T> Run(const std::function<Result<T>(GlobalTx&)>& fn,
                 const std::function<Result<T>(GlobalTx&)>& committed = nullptr);
 
+  // Reads only: a statement that writes fails.
+  template <typename T>
+  Result<T> RunSnapshot(TenantId tenant, const std::function<Result<T>(TenantTx&)>& fn);
+
   // Answers SELECT 1. For readiness probes.
   Status Ping();
 
@@ -131,11 +142,13 @@ class PgPool {
     Status status;
     int backend_pid = 0;
   };
-  AttemptResult Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body);
+  enum class Mode { kReadWrite, kSnapshot };
+  AttemptResult Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
+                    Mode mode = Mode::kReadWrite);
   Status AwaitBackendGone(int backend_pid);
   Status ResolveDoubt(const TenantId* tenant, const std::function<Status(pqxx::work&)>& committed, int backend_pid);
   Status RunErased(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
-                   const std::function<Status(pqxx::work&)>* committed);
+                   const std::function<Status(pqxx::work&)>* committed, Mode mode = Mode::kReadWrite);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;
@@ -174,6 +187,19 @@ Result<T> PgPool::Run(const std::function<Result<T>(GlobalTx&)>& fn,
   const std::function<Status(pqxx::work&)> body = erase(fn);
   const std::function<Status(pqxx::work&)> check = erase(committed);
   if (auto s = RunErased(nullptr, body, committed ? &check : nullptr); !s) return std::unexpected(s.error());
+  return out;
+}
+
+template <typename T>
+Result<T> PgPool::RunSnapshot(TenantId tenant, const std::function<Result<T>(TenantTx&)>& fn) {
+  Result<T> out = Internal("transaction did not run");
+  const std::function<Status(pqxx::work&)> body = [&](pqxx::work& work) -> Status {
+    TenantTx tx(work, tenant);
+    out = fn(tx);
+    if (!out) return std::unexpected(out.error());
+    return {};
+  };
+  if (auto s = RunErased(&tenant, body, nullptr, Mode::kSnapshot); !s) return std::unexpected(s.error());
   return out;
 }
 

@@ -26,7 +26,31 @@ std::size_t CodePoint(std::string_view text, std::size_t at, std::uint32_t& out)
   return out < least || out > 0x10ffff || (out >= 0xd800 && out <= 0xdfff) ? 0 : size;
 }
 
+bool IsControl(std::uint32_t code) { return code < 0x20 || (code >= 0x7f && code < 0xa0); }
+bool BreaksLine(std::uint32_t code) { return code == '\n' || code == '\r' || code == '\t'; }
+
 }  // namespace
+
+std::optional<NoText> FindNoText(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    std::uint32_t code = 0;
+    const std::size_t size = CodePoint(text, at, code);
+    if (size == 0) return NoText{at, "is not valid UTF-8"};
+    if (IsControl(code) && !BreaksLine(code)) return NoText{at, fmt::format("is the control character U+{:04X}", code)};
+    at += size;
+  }
+  return std::nullopt;
+}
+
+bool IsUtf8(std::string_view text) {
+  std::uint32_t ignored = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t size = CodePoint(text, at, ignored);
+    if (size == 0) return false;
+    at += size;
+  }
+  return true;
+}
 
 Status CheckText(std::string_view field, std::string_view text, std::size_t chars_min, std::size_t chars_max,
                  bool multiline) {
@@ -38,8 +62,7 @@ Status CheckText(std::string_view field, std::string_view text, std::size_t char
     std::uint32_t code = 0;
     const std::size_t size = CodePoint(text, at, code);
     if (size == 0) return bad(fmt::format("is not valid UTF-8 at byte {}", at));
-    const bool line = code == '\n' || code == '\r' || code == '\t';
-    if ((code < 0x20 && !(multiline && line)) || (code >= 0x7f && code < 0xa0)) {
+    if (IsControl(code) && !(multiline && BreaksLine(code))) {
       return bad(fmt::format("has the control character U+{:04X} at byte {}", code, at));
     }
     at += size;

@@ -14,6 +14,8 @@ TEST(CheckText, CountsCharactersNotBytes) {
   EXPECT_FALSE(CheckDisplayName("name", text + "ß"));
   EXPECT_FALSE(CheckDisplayName("name", ""));
   EXPECT_TRUE(CheckDisplayName("name", "Kenya 🇰🇪 — Jamhuri ya Kenya"));
+  EXPECT_TRUE(IsUtf8("Kenya 🇰🇪\n"));
+  EXPECT_TRUE(IsUtf8(""));
 }
 
 TEST(CheckText, RefusesWhatIsNotUtf8) {
@@ -22,6 +24,7 @@ TEST(CheckText, RefusesWhatIsNotUtf8) {
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().reason, "INVALID_TEXT");
     EXPECT_NE(status.error().message.find("tenant.display_name"), std::string::npos);
+    EXPECT_FALSE(IsUtf8(bad)) << status.error().message;
   }
 }
 

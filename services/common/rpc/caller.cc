@@ -4,34 +4,88 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/server_context.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "services/common/ids.h"
 
 namespace allod {
 namespace {
 
 constexpr char kMetadataKey[] = "allod-caller";
+constexpr std::size_t kScopesMax = 16;
 
 std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
-      fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME or tenant:ID", why, kMetadataKey));
+      fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
+                  "scopes:WORD,WORD",
+                  why, kMetadataKey));
 }
 
 std::unexpected<Error> NotAllowed(std::string_view who_may) {
   return Fail(Code::kPermissionDenied, "NOT_ALLOWED", fmt::format("only {} may do this", who_may));
 }
 
+// "key:value" without the key, of the words that `text` begins with; what follows stays in `text`.
+std::optional<std::string_view> TakeWord(std::string_view key, std::string_view& text) {
+  if (!text.starts_with(key)) return std::nullopt;
+  text.remove_prefix(key.size());
+  const std::size_t end = std::min(text.find(' '), text.size());
+  const std::string_view value = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return value;
+}
+
+std::optional<std::vector<std::string>> ParseScopes(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    const std::string_view word = text.substr(0, end);
+    const bool valid = !word.empty() && word.size() <= 32 &&
+                       std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    if (!valid || out.size() == kScopesMax) return std::nullopt;
+    out.emplace_back(word);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+// "tenant:ke" or "tenant:ke project:p scopes:a,b".
+Result<Caller> ParseTenant(std::string_view text) {
+  // TakeWord() takes the blank after a word with it; there is none after the last.
+  if (text.ends_with(' ')) return NoCaller("the caller is malformed");
+  const auto tenant = TakeWord("tenant:", text);
+  if (!tenant || !CheckId("caller", *tenant)) return NoCaller("the caller is malformed");
+  if (text.empty()) return Caller::Tenant(std::string(*tenant));
+  const auto project = TakeWord("project:", text);
+  if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
+  const auto words = TakeWord("scopes:", text);
+  auto scopes = words ? ParseScopes(*words) : std::nullopt;
+  if (!scopes || !text.empty()) return NoCaller("the caller's scopes are malformed");
+  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes));
+}
+
+// `projects/{project}` of a name below a project of a tenant; empty if it is below none.
+std::string_view ProjectOf(std::string_view resource_name) {
+  std::string_view rest = resource_name.substr(std::min(TenantOf(resource_name).size(), resource_name.size()));
+  constexpr std::string_view kProjects = "/projects/";
+  if (!rest.starts_with(kProjects)) return {};
+  rest.remove_prefix(kProjects.size());
+  return rest.substr(0, rest.find('/'));
+}
+
 }  // namespace
 
 Result<Caller> Caller::Parse(std::string_view text) {
   if (text == "operator") return Operator();
+  if (text.starts_with("tenant:")) return ParseTenant(text);
   const std::size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
   const std::string_view id = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   if (!CheckId("caller", id)) return NoCaller("the caller is malformed");
   if (kind == "service") return Service(std::string(id));
   if (kind == "node") return Node(std::string(id));
-  if (kind == "tenant") return Tenant(std::string(id));
   return NoCaller("the caller is malformed");
 }
 
@@ -51,10 +105,13 @@ std::string Caller::ToString() const {
     case Kind::kNode:
       return "node:" + id;
     case Kind::kTenant:
-      return "tenant:" + id;
+      return is_key() ? fmt::format("tenant:{} project:{} scopes:{}", id, project, fmt::join(scopes, ","))
+                      : "tenant:" + id;
   }
   return "";
 }
+
+std::string Caller::Owner() const { return is_key() ? Tenant(id).ToString() : ToString(); }
 
 void Caller::AttachTo(grpc::ClientContext& context) const { context.AddMetadata(kMetadataKey, ToString()); }
 
@@ -78,7 +135,7 @@ Status RequireNode(const Caller& caller) {
   return NotAllowed("a node");
 }
 
-Status RequireTenant(const Caller& caller, std::string_view resource_name) {
+Status RequireMember(const Caller& caller, std::string_view resource_name) {
   switch (caller.kind) {
     case Caller::Kind::kOperator:
     case Caller::Kind::kService:
@@ -90,6 +147,19 @@ Status RequireTenant(const Caller& caller, std::string_view resource_name) {
       return NotFound("there is no such resource");
   }
   return NotAllowed("an operator, a service or the tenant itself");
+}
+
+Status RequireTenant(const Caller& caller, std::string_view resource_name) {
+  ALLOD_CHECK_OK(RequireMember(caller, resource_name));
+  if (!caller.is_key() || MaySee(caller, resource_name)) return {};
+  if (!ProjectOf(resource_name).empty()) return NotFound("there is no such resource");
+  return Fail(Code::kPermissionDenied, "PROJECT_KEY",
+              fmt::format("this belongs to the tenant as a whole, and the API key to projects/{}; ask an operator",
+                          caller.project));
+}
+
+bool MaySee(const Caller& caller, std::string_view resource_name) {
+  return !caller.is_key() || ProjectOf(resource_name) == caller.project;
 }
 
 }  // namespace allod

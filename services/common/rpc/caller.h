@@ -1,12 +1,15 @@
 // Who makes an RPC, and the questions a method asks about it.
 //
-// The caller is stated in the metadata key `allod-caller`: "operator", "service:<name>", "node:<name>" or
-// "tenant:<tenant id>". It is believed because of the transport: on one host the sockets lie in a directory that only
-// the installation's own user can enter; between hosts mutual TLS is required.
+// The caller is stated in the metadata key `allod-caller`: "operator", "service:<name>", "node:<name>", "tenant:<tenant
+// id>", or "tenant:<tenant id> project:<project id> scopes:<scope>,<scope>" for one of a tenant's API keys, which acts
+// in its own project only. It is believed because of the transport: services listen on Unix sockets only, which lie in
+// directories closed to others and take connections of the installation's own users only (listener.h). Between hosts
+// mutual TLS will be required; until then nothing else is listened on or connected to (unix_address.h).
 #pragma once
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "services/common/result.h"
 
@@ -21,16 +24,26 @@ struct Caller {
   enum class Kind { kOperator, kService, kNode, kTenant };
   Kind kind;
   std::string id;  // tenant id ("ke"), service or node name; empty for operators
+  // Of an API key of the tenant; empty for the tenant as a whole, which no key is.
+  std::string project;              // project id ("services")
+  std::vector<std::string> scopes;  // what the key may do, by the words of the service that issues keys
 
   // UNAUTHENTICATED / NO_CALLER when the metadata is missing or malformed.
   static Result<Caller> From(const grpc::ServerContextBase& context);
-  static Caller Operator() { return {Kind::kOperator, ""}; }
-  static Caller Service(std::string name) { return {Kind::kService, std::move(name)}; }
-  static Caller Node(std::string name) { return {Kind::kNode, std::move(name)}; }
-  static Caller Tenant(std::string id) { return {Kind::kTenant, std::move(id)}; }
+  static Caller Operator() { return {Kind::kOperator, "", "", {}}; }
+  static Caller Service(std::string name) { return {Kind::kService, std::move(name), "", {}}; }
+  static Caller Node(std::string name) { return {Kind::kNode, std::move(name), "", {}}; }
+  static Caller Tenant(std::string id) { return {Kind::kTenant, std::move(id), "", {}}; }
+  static Caller Key(std::string tenant, std::string project, std::vector<std::string> scopes) {
+    return {Kind::kTenant, std::move(tenant), std::move(project), std::move(scopes)};
+  }
   static Result<Caller> Parse(std::string_view text);
   std::string ToString() const;
+  // Whom the call is counted against, "tenant:ke" for every key of ke: what is shared out among tenants is not shared
+  // out among their keys.
+  std::string Owner() const;
   void AttachTo(grpc::ClientContext& context) const;
+  bool is_key() const { return !project.empty(); }
 };
 
 // PERMISSION_DENIED / NOT_ALLOWED unless it holds; the message says who may.
@@ -39,9 +52,16 @@ Status RequireOperator(const Caller& caller);
 Status RequirePlatform(const Caller& caller);
 Status RequireService(const Caller& caller);
 Status RequireNode(const Caller& caller);
-// Operators, services, and the tenant that `resource_name` (`tenants/{tenant}/...`) belongs to. To another tenant the
-// resource does not exist: NOT_FOUND, so that names cannot be probed.
+// Operators, services, and the tenant that `resource_name` (`tenants/{tenant}/...`) belongs to; of its API keys those
+// of the project that the resource is in. To another tenant, and to a key of another project, the resource does not
+// exist: NOT_FOUND, so that names cannot be probed. What is in no project is the tenant's as a whole: PERMISSION_DENIED
+// / PROJECT_KEY for every key.
 Status RequireTenant(const Caller& caller, std::string_view resource_name);
+// The same, but the tenant's keys too whatever their project: for methods that show nothing of another project, or ask
+// MaySee() of each thing that they show.
+Status RequireMember(const Caller& caller, std::string_view resource_name);
+// Whether a resource below a project that RequireMember() let the caller at may be shown to it: the filter of lists.
+bool MaySee(const Caller& caller, std::string_view resource_name);
 // Anyone who has a caller: the marketplace is open to every tenant.
 inline Status RequireAnyone(const Caller&) { return {}; }
 

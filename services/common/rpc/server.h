@@ -14,13 +14,17 @@
 #include "services/common/log.h"
 #include "services/common/metrics.h"
 #include "services/common/rpc/caller.h"
+#include "services/common/rpc/listener.h"
 #include "services/common/rpc/status.h"
 
 namespace allod {
 
 struct ServerConfig {
-  // "unix:/path/x.sock" or "127.0.0.1:port"; a stale socket file is replaced. Empty: serves adopted connections only.
+  // "unix:/path/x.sock" (unix_address.h says why nothing else); a stale socket file is replaced. Empty: serves adopted
+  // connections only.
   std::string listen;
+  // Users whose processes may connect beside this process's own and root; see listener.h.
+  std::vector<uid_t> peer_uids = {};
   int threads_max = 256;  // one for each call that runs; further calls are refused. They end when they are idle.
   int message_bytes_max = 4 << 20;
   int streams_per_connection_max = 256;  // further calls of one client wait at the client
@@ -31,20 +35,19 @@ struct ServerConfig {
 class Server {
  public:
   // Starts to serve. `fallback` gets the calls of every method that `services` do not have. INVALID_ARGUMENT /
-  // CANNOT_LISTEN.
+  // INVALID_ADDRESS or CANNOT_LISTEN.
   static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                                grpc::CallbackGenericService* fallback = nullptr);
   ~Server();  // Stop(0)
   // No new calls; running ones may finish until `grace` is over, then they are cancelled. Streams see IsCancelled().
   void Stop(std::chrono::milliseconds grace);
-  int port() const { return port_; }  // for "127.0.0.1:0"
   // Serves a connection that was accepted elsewhere, and closes it in the end: for processes that may not make sockets.
   void Adopt(int fd);
 
  private:
   Server() = default;
   std::unique_ptr<grpc::Server> server_;
-  int port_ = 0;
+  std::unique_ptr<Listener> listener_;
 };
 
 // What the two wrappers below are made of.

@@ -104,7 +104,11 @@ Error FromGrpc(const grpc::Status& status) {
     return Error{Code::kUnavailable, "SERVER_BUSY", "the service has as many calls as it can take; try again",
                  std::chrono::milliseconds(500)};
   }
-  return Error{CodeFrom(static_cast<int>(status.error_code())), "RPC_FAILED", status.error_message()};
+  const Code code = CodeFrom(static_cast<int>(status.error_code()));
+  // gRPC itself may fail a call without a word: whoever reads the error still learns what kind it is.
+  return Error{code, "RPC_FAILED",
+               status.error_message().empty() ? "the call failed without a message: " + std::string(CodeName(code))
+                                              : status.error_message()};
 }
 
 }  // namespace allod

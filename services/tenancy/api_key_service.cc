@@ -1,7 +1,5 @@
 #include "services/tenancy/api_key_service.h"
 
-#include <fmt/format.h>
-
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
@@ -12,9 +10,24 @@ namespace {
 constexpr int kKeysPerMessage = 500;
 
 // How long a watcher whose client has gone may hold its thread.
-constexpr std::chrono::milliseconds kCancelCheckInterval{500};
+constexpr std::chrono::milliseconds kCancelCheckInterval{100};
+
+// What the caller may hand on. A scope that this service does not know is none.
+std::set<Scope> HeldBy(const Caller& caller) {
+  if (!caller.is_key()) return EveryScope();
+  std::set<Scope> out;
+  for (const std::string& word : caller.scopes) {
+    if (const auto scope = ScopeOf(word)) out.insert(*scope);
+  }
+  return out;
+}
 
 }  // namespace
+
+void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, std::int64_t version) {
+  feed_.Notify();
+  (void)watchers_.Await(version, AcknowledgementWait(context));
+}
 
 grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,
                                              v1::CreateApiKeyResponse* response) {
@@ -22,12 +35,12 @@ grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const
                 [&](const Caller& caller) -> Result<v1::CreateApiKeyResponse> {
                   ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
                   ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-                  ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, clock_.Now()));
+                  ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, HeldBy(caller), clock_.Now()));
                   const ApiKeyText text = NewApiKey();
                   key.kid = text.kid;
                   key.digest = DigestApiKeySecret(pepper_, text.secret);
                   ALLOD_TRY(const ApiKeyCreation creation, store_.CreateApiKey(key, request_id));
-                  feed_.Notify();
+                  AwaitInForce(*context, creation.version);
                   v1::CreateApiKeyResponse out;
                   *out.mutable_api_key() = ToProto(creation.key);
                   if (creation.created) out.set_secret(FormatApiKey(text));
@@ -53,48 +66,59 @@ grpc::Status ApiKeyServiceImpl::ListApiKeys(grpc::ServerContext* context, const 
 
 grpc::Status ApiKeyServiceImpl::RevokeApiKey(grpc::ServerContext* context, const v1::RevokeApiKeyRequest* request,
                                              google::protobuf::Empty* response) {
-  return Handle("tenancy.RevokeApiKey", context, request, response,
-                [&](const Caller& caller) -> Result<google::protobuf::Empty> {
-                  ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-                  ALLOD_CHECK_OK(store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now()));
-                  feed_.Notify();
-                  return google::protobuf::Empty();
-                });
+  return Handle(
+      "tenancy.RevokeApiKey", context, request, response, [&](const Caller& caller) -> Result<google::protobuf::Empty> {
+        ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
+        ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+        ALLOD_TRY(const std::int64_t version, store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now()));
+        AwaitInForce(*context, version);
+        return google::protobuf::Empty();
+      });
 }
 
-grpc::Status ApiKeyServiceImpl::WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest*,
+grpc::Status ApiKeyServiceImpl::WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest* request,
                                              grpc::ServerWriter<v1::WatchApiKeysResponse>* writer) {
   return HandleStream("tenancy.WatchApiKeys", context, [&](const Caller& caller) -> Status {
     ALLOD_CHECK_OK(RequireService(caller));
-    Status status = ++watchers_ > kWatchersMax
-                        ? Status(Fail(Code::kResourceExhausted, "TOO_MANY_WATCHERS",
-                                      fmt::format("{} watchers are connected already; try again", kWatchersMax)))
-                        : Watch(*context, *writer);
-    --watchers_;
-    return status;
+    ALLOD_TRY(Watchers::Place place, watchers_.Join(request->watcher_id()));
+    return Watch(*context, std::move(place), *writer);
   });
 }
 
-Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, grpc::ServerWriter<v1::WatchApiKeysResponse>& writer) {
-  std::optional<std::uint64_t> revision;
+Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place place,
+                                grpc::ServerWriter<v1::WatchApiKeysResponse>& writer) {
+  std::optional<KeyFeed::Position> position;
   while (!context.IsCancelled()) {
-    const KeyFeed::Batch batch = feed_.Next(revision, kCancelCheckInterval);
+    const KeyFeed::Batch batch = feed_.Next(position, kCancelCheckInterval);
     if (batch.stopped) return Fail(Code::kUnavailable, "SHUTTING_DOWN", "the service is stopping; connect again");
-    if (!batch.loaded || (revision && batch.changes.empty())) continue;
-    revision = batch.revision;
+    if (!batch.news) continue;
+    if (batch.behind) return Fail(Code::kAborted, "WATCHER_TOO_SLOW", "too much was missed; connect again");
+    position = batch.position;
     v1::WatchApiKeysResponse message;
-    for (const KeyChange& change : batch.changes) {
-      *message.add_keys() = ToProto(change);
+    for (const auto& change : batch.changes) {
+      *message.add_keys() = ToProto(*change);
       if (message.keys_size() < kKeysPerMessage) continue;
       if (!writer.Write(message)) return {};
       message.Clear();
     }
-    // Every batch ends in a message that says so, also an empty first one.
+    // Every batch ends in a message that says so, also an empty one.
     message.set_synced(true);
+    message.set_version(position->version);
+    place.Sending(position->version);
     if (!writer.Write(message)) return {};
   }
   return {};
+}
+
+grpc::Status ApiKeyServiceImpl::AcknowledgeApiKeys(grpc::ServerContext* context,
+                                                   const v1::AcknowledgeApiKeysRequest* request,
+                                                   v1::AcknowledgeApiKeysResponse* response) {
+  return Handle("tenancy.AcknowledgeApiKeys", context, request, response,
+                [&](const Caller& caller) -> Result<v1::AcknowledgeApiKeysResponse> {
+                  ALLOD_CHECK_OK(RequireService(caller));
+                  ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
+                  return v1::AcknowledgeApiKeysResponse();
+                });
 }
 
 }  // namespace allod::tenancy

@@ -1,12 +1,14 @@
 // RPCs of ApiKeyService. Thread-safe; borrows the store, the feed and the clock. A watcher holds one server thread;
-// there may be kWatchersMax, further ones get RESOURCE_EXHAUSTED / TOO_MANY_WATCHERS.
+// there may be kWatchersMax, further ones get RESOURCE_EXHAUSTED / TOO_MANY_WATCHERS. What changes keys returns when
+// the watchers that keep up have applied it (services/common/rpc/watchers.h).
 #pragma once
 
-#include <atomic>
 #include <string>
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "services/common/clock.h"
+#include "services/common/rpc/caller.h"
+#include "services/common/rpc/watchers.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/store.h"
 
@@ -28,15 +30,20 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
                             google::protobuf::Empty* response) override;
   grpc::Status WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest* request,
                             grpc::ServerWriter<v1::WatchApiKeysResponse>* writer) override;
+  grpc::Status AcknowledgeApiKeys(grpc::ServerContext* context, const v1::AcknowledgeApiKeysRequest* request,
+                                  v1::AcknowledgeApiKeysResponse* response) override;
 
  private:
-  Status Watch(grpc::ServerContext& context, grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
+  Status Watch(grpc::ServerContext& context, Watchers::Place place,
+               grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
+  // Returns when gateways have what the store has at `version`, or when the wait ran out.
+  void AwaitInForce(const grpc::ServerContext& context, std::int64_t version);
 
   Store& store_;
   KeyFeed& feed_;
   const Clock& clock_;
   const std::string pepper_;
-  std::atomic<int> watchers_ = 0;
+  Watchers watchers_{"api_keys", kWatchersMax};
 };
 
 }  // namespace allod::tenancy

@@ -51,7 +51,7 @@ Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time
   return ValidProject({tenant, request.project_id(), request.project().display_name(), Micros(now)});
 }
 
-Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, Time now) {
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const std::set<Scope>& held, Time now) {
   ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request.parent()));
   ApiKey key;
   key.tenant = parent.tenant;
@@ -72,7 +72,7 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, Time no
                                                             scope));
     }
   }
-  return ValidApiKey(std::move(key));
+  return ValidApiKey(std::move(key), held);
 }
 
 pb::Tenant ToProto(const Tenant& tenant) {

@@ -50,9 +50,39 @@ Result<Project> ValidProject(Project project) {
   return project;
 }
 
-Result<ApiKey> ValidApiKey(ApiKey key) {
+const std::set<Scope>& EveryScope() {
+  static const std::set<Scope> every{Scope::kInference, Scope::kPortal};
+  return every;
+}
+
+std::string_view WordOf(Scope scope) {
+  switch (scope) {
+    case Scope::kInference:
+      return "inference";
+    case Scope::kPortal:
+      return "portal";
+  }
+  return "";
+}
+
+std::optional<Scope> ScopeOf(std::string_view word) {
+  for (const Scope scope : EveryScope()) {
+    if (WordOf(scope) == word) return scope;
+  }
+  return std::nullopt;
+}
+
+Result<ApiKey> ValidApiKey(ApiKey key, const std::set<Scope>& held) {
   ALLOD_CHECK_OK(CheckText("api_key.display_name", key.display_name, 0, 128));
-  if (key.scopes.empty()) key.scopes = {Scope::kInference, Scope::kPortal};
+  if (key.scopes.empty()) key.scopes = held;
+  for (const Scope scope : key.scopes) {
+    if (held.contains(scope)) continue;
+    return Fail(
+        Code::kPermissionDenied, "SCOPE_NOT_HELD",
+        fmt::format("api_key.scopes: a key hands on what it may do itself, and this one does not have the scope "
+                    "\"{}\"; leave it out, or ask an operator",
+                    WordOf(scope)));
+  }
   return key;
 }
 
@@ -70,10 +100,25 @@ Error TakenByOtherContent(std::string_view name) {
           fmt::format("{} exists with other content; choose another id, or ask for exactly what is there", name)};
 }
 
-Error TooManyApiKeys(const ApiKey& key) {
-  return {Code::kResourceExhausted, "TOO_MANY_API_KEYS",
-          fmt::format("tenants/{}/projects/{} has {} API keys, the most that a project may have; use another project",
-                      key.tenant, key.project, kApiKeysPerProjectMax)};
+Status RoomForProject(const Project& project, std::int64_t in_tenant) {
+  if (in_tenant < kProjectsPerTenantMax) return {};
+  return Fail(Code::kResourceExhausted, "TOO_MANY_PROJECTS",
+              fmt::format("tenants/{} has {} projects, the most that a tenant may have; use one of them",
+                          project.tenant, kProjectsPerTenantMax));
+}
+
+Status RoomForApiKey(const ApiKey& key, std::int64_t valid_in_project, std::int64_t valid_in_tenant) {
+  if (valid_in_project >= kApiKeysPerProjectMax) {
+    return Fail(
+        Code::kResourceExhausted, "TOO_MANY_API_KEYS",
+        fmt::format("tenants/{}/projects/{} has {} API keys, the most that a project may have; revoke some, or use "
+                    "another project",
+                    key.tenant, key.project, kApiKeysPerProjectMax));
+  }
+  if (valid_in_tenant < kApiKeysPerTenantMax) return {};
+  return Fail(Code::kResourceExhausted, "TOO_MANY_API_KEYS",
+              fmt::format("tenants/{} has {} API keys, the most that a tenant may have; revoke some", key.tenant,
+                          kApiKeysPerTenantMax));
 }
 
 }  // namespace allod::tenancy

@@ -1,6 +1,7 @@
 // What tenants, projects and API keys are, and which of them are valid. Pure: no I/O, no clock.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <set>
 #include <string>
@@ -54,22 +55,32 @@ struct ApiKey {
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/apiKeys/" + kid; }
 };
 
-// What a project may hold at most, so that what gateways keep in memory is bounded.
+// What a tenant and a project may hold at most, so that what gateways keep in memory is bounded. Revoked keys do not
+// count.
+inline constexpr int kProjectsPerTenantMax = 1000;
 inline constexpr int kApiKeysPerProjectMax = 10'000;
+inline constexpr int kApiKeysPerTenantMax = 50'000;
 
 // Checks what a user gave for a new tenant and puts the residency in order. INVALID_ARGUMENT with INVALID_ID,
 // INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED or DUPLICATE_COUNTRY.
 Result<Tenant> ValidTenant(Tenant tenant);
 Result<Project> ValidProject(Project project);
-// No scopes means every scope. The display name may be empty.
-Result<ApiKey> ValidApiKey(ApiKey key);
+// What a key can have at most.
+const std::set<Scope>& EveryScope();
+// "inference", "portal": how a Caller names them. Nothing for another word.
+std::string_view WordOf(Scope scope);
+std::optional<Scope> ScopeOf(std::string_view word);
+// No scopes means every scope that its maker may hand on, which are those in `held`. The display name may be empty.
+// PERMISSION_DENIED / SCOPE_NOT_HELD for a scope that is not in `held`.
+Result<ApiKey> ValidApiKey(ApiKey key, const std::set<Scope>& held = EveryScope());
 
 // Whether a create request asks for what is already there (times and states aside).
 bool SameContent(const Tenant& a, const Tenant& b);
 bool SameContent(const Project& a, const Project& b);
 // ALREADY_EXISTS / ALREADY_EXISTS.
 Error TakenByOtherContent(std::string_view name);
-// RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS.
-Error TooManyApiKeys(const ApiKey& key);
+// Whether one more may be made beside those that there are. RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS, TOO_MANY_API_KEYS.
+Status RoomForProject(const Project& project, std::int64_t in_tenant);
+Status RoomForApiKey(const ApiKey& key, std::int64_t valid_in_project, std::int64_t valid_in_tenant);
 
 }  // namespace allod::tenancy

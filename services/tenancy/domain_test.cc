@@ -55,6 +55,23 @@ TEST(ValidApiKey, MeansEveryScopeWhenNoneIsNamed) {
   EXPECT_EQ(ValidApiKey(key)->scopes, (std::set<Scope>{Scope::kInference}));
 }
 
+TEST(ValidApiKey, HandsOnOnlyWhatItsMakerHolds) {
+  const std::set<Scope> portal{Scope::kPortal};
+  ApiKey key;
+  EXPECT_EQ(ValidApiKey(key, portal)->scopes, portal) << "none named: every scope that its maker has";
+  key.scopes = {Scope::kInference};
+  EXPECT_EQ(ValidApiKey(key, portal).error().reason, "SCOPE_NOT_HELD");
+  key.scopes = EveryScope();
+  EXPECT_EQ(ValidApiKey(key, portal).error().code, Code::kPermissionDenied);
+  EXPECT_TRUE(ValidApiKey(key));
+}
+
+TEST(Scopes, HaveAWordEach) {
+  for (const Scope scope : EveryScope()) EXPECT_EQ(ScopeOf(WordOf(scope)), scope);
+  EXPECT_FALSE(ScopeOf("root"));
+  EXPECT_FALSE(ScopeOf(""));
+}
+
 TEST(TenantUid, IsTheOneThatEveryServiceComputes) {
   EXPECT_EQ(Kenya().uid(), TenantId::FromName("tenants/ke/projects/desk").value());
 }

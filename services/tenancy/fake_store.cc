@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace allod::tenancy {
 
@@ -55,6 +56,11 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   ALLOD_CHECK_OK(Up());
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
+  if (!projects_.contains({project.tenant, project.id})) {
+    const auto in_tenant =
+        std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == project.tenant; });
+    ALLOD_CHECK_OK(RoomForProject(project, in_tenant));
+  }
   const auto [at, inserted] = projects_.try_emplace({project.tenant, project.id}, project);
   if (!inserted && !SameContent(at->second, project)) return std::unexpected(TakenByOtherContent(project.name()));
   Remember(project.tenant, request, project.id);
@@ -87,17 +93,22 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
     return NotFound(fmt::format("tenants/{}/projects/{} does not exist", key.tenant, key.project));
   }
   ALLOD_TRY(const auto earlier, Recall(key.tenant, request));
-  if (earlier) return ApiKeyCreation{keys_.at({key.tenant, *earlier}), false};
-  const auto same_project = [&](const auto& entry) {
-    return entry.second.tenant == key.tenant && entry.second.project == key.project;
-  };
-  if (std::ranges::count_if(keys_, same_project) >= kApiKeysPerProjectMax) {
-    return std::unexpected(TooManyApiKeys(key));
+  if (earlier) {
+    const std::pair<std::string, std::string> id{key.tenant, *earlier};
+    return ApiKeyCreation{keys_.at(id), false, change_versions_[id]};
   }
+  std::int64_t in_project = 0;
+  std::int64_t in_tenant = 0;
+  for (const auto& [id, other] : keys_) {
+    if (other.tenant != key.tenant || other.revoke_time) continue;
+    ++in_tenant;
+    if (other.project == key.project) ++in_project;
+  }
+  ALLOD_CHECK_OK(RoomForApiKey(key, in_project, in_tenant));
   keys_[{key.tenant, key.kid}] = key;
-  ++keys_versions_[key.tenant];
+  keys_versions_[key.tenant] = change_versions_[{key.tenant, key.kid}] = ++keys_clock_;
   Remember(key.tenant, request, key.kid);
-  return ApiKeyCreation{key, true};
+  return ApiKeyCreation{key, true, keys_clock_};
 }
 
 Result<Page<ApiKey>> FakeStore::ListApiKeys(const std::string& tenant, const std::string& project,
@@ -114,27 +125,34 @@ Result<Page<ApiKey>> FakeStore::ListApiKeys(const std::string& tenant, const std
   return MakePage(page, std::move(items), [](const ApiKey& k) { return k.kid; });
 }
 
-Status FakeStore::RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
-                               Time now) {
+Result<std::int64_t> FakeStore::RevokeApiKey(const std::string& tenant, const std::string& project,
+                                             const std::string& kid, Time now) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   const auto found = keys_.find({tenant, kid});
   if (found == keys_.end() || found->second.project != project) {
     return NotFound(fmt::format("tenants/{}/projects/{}/apiKeys/{} does not exist", tenant, project, kid));
   }
-  if (found->second.revoke_time) return {};
-  found->second.revoke_time = now;
-  ++keys_versions_[tenant];
-  return {};
+  std::int64_t& version = change_versions_[{tenant, kid}];
+  if (!found->second.revoke_time) {
+    found->second.revoke_time = now;
+    keys_versions_[tenant] = version = ++keys_clock_;
+  }
+  return version;
 }
 
-Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions() {
+Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t after, int limit) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   std::vector<TenantKeysVersion> out;
   for (const auto& [id, tenant] : tenants_) {
-    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, keys_versions_[id]});
+    const std::int64_t version = keys_versions_[id];
+    if (version <= after) continue;
+    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version});
   }
+  std::ranges::sort(out, {}, &TenantKeysVersion::version);
+  if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));
+  rows_read_ += static_cast<int>(out.size());
   return out;
 }
 
@@ -145,12 +163,38 @@ Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant) {
   for (const auto& [id, key] : keys_) {
     if (key.tenant == tenant && !key.revoke_time) out.push_back(key);
   }
+  rows_read_ += static_cast<int>(out.size());
   return out;
 }
 
-void FakeStore::Suspend(const std::string& tenant) {
+Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, std::int64_t after) {
   const std::scoped_lock lock(mutex_);
-  tenants_.at(tenant).state = TenantState::kSuspended;
+  ALLOD_CHECK_OK(Up());
+  std::vector<ApiKey> out;
+  for (const auto& [id, key] : keys_) {
+    if (key.tenant == tenant && change_versions_[id] > after) out.push_back(key);
+  }
+  rows_read_ += static_cast<int>(out.size());
+  return out;
+}
+
+void FakeStore::SetState(const std::string& tenant, TenantState state) {
+  const std::scoped_lock lock(mutex_);
+  tenants_.at(tenant).state = state;
+  keys_versions_[tenant] = ++keys_clock_;
+}
+
+void FakeStore::FillWithKeys(const std::string& tenant, const std::string& project, int count) {
+  const std::scoped_lock lock(mutex_);
+  for (int i = 0; i < count; ++i) {
+    ApiKey key;
+    key.tenant = tenant;
+    key.project = project;
+    key.kid = fmt::format("{}-{}", project, i);
+    key.scopes = EveryScope();
+    keys_[{tenant, key.kid}] = key;
+    keys_versions_[tenant] = change_versions_[{tenant, key.kid}] = ++keys_clock_;
+  }
 }
 
 void FakeStore::FailWith(std::optional<Error> error) {

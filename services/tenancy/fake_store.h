@@ -1,6 +1,7 @@
 // The tenancy store in memory, for tests. Held to the same suite as PgStore.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -20,12 +21,19 @@ class FakeStore final : public Store {
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                    const PageRequest& page) override;
-  Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid, Time now) override;
-  Result<std::vector<TenantKeysVersion>> KeysVersions() override;
+  Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
+                                    Time now) override;
+  Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+  Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
   // What an operator does to a tenant in the database.
-  void Suspend(const std::string& tenant);
+  void Suspend(const std::string& tenant) { SetState(tenant, TenantState::kSuspended); }
+  void Resume(const std::string& tenant) { SetState(tenant, TenantState::kActive); }
+  // So many valid keys in a project.
+  void FillWithKeys(const std::string& tenant, const std::string& project, int count);
+  // How many tenants and keys were given out for watchers: what following them costs.
+  int rows_read() const { return rows_read_; }
   // Every method fails with `error` until it is reset to nothing: a database that is away.
   void FailWith(std::optional<Error> error);
 
@@ -35,14 +43,18 @@ class FakeStore final : public Store {
     std::string resource;
   };
   Status Up() const;
+  void SetState(const std::string& tenant, TenantState state);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& tenant, const RequestId& request) const;
   void Remember(const std::string& tenant, const RequestId& request, const std::string& resource);
 
   std::mutex mutex_;
+  std::atomic<int> rows_read_ = 0;
   std::optional<Error> failure_;
   std::map<std::string, Tenant> tenants_;
-  std::map<std::string, std::int64_t> keys_versions_;
+  std::int64_t keys_clock_ = 0;
+  std::map<std::string, std::int64_t> keys_versions_;                            // by tenant
+  std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;
   std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid
   std::map<std::pair<std::string, Uuid>, Request> requests_;    // by tenant ("" for operators'), request id

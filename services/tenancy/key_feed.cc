@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::tenancy {
@@ -10,6 +11,8 @@ namespace {
 
 // A change made by another process is to reach gateways within a second.
 constexpr std::chrono::milliseconds kRefreshInterval{750};
+// Of one question to the store.
+constexpr int kTenantsPerPage = 500;
 
 }  // namespace
 
@@ -37,7 +40,7 @@ void KeyFeed::Notify() {
 void KeyFeed::Loop() {
   bool was_ok = true;
   for (;;) {
-    const Status status = Refresh();
+    const Status status = Catching("refresh keys", [this] { return Refresh(); });
     // Said once per outage, not once a second.
     if (!status && was_ok) Log(LogLevel::kWarning, "cannot read API keys", {{"error", status.error().message}});
     was_ok = status.has_value();
@@ -50,18 +53,16 @@ void KeyFeed::Loop() {
 
 Status KeyFeed::Refresh() {
   const std::scoped_lock refreshing(refresh_mutex_);
-  ALLOD_TRY(const auto versions, store_.KeysVersions());
-  for (const TenantKeysVersion& version : versions) {
-    const auto seen = seen_.find(version.tenant);
-    if (seen != seen_.end() && seen->second == version) continue;
-    // Keys read after the version may be newer than it; then the next refresh reads them once more.
-    std::vector<ApiKey> keys;
-    if (version.active) {
-      ALLOD_TRY(keys, store_.ValidKeys(version.tenant));
+  std::vector<TenantKeysVersion> page;
+  do {
+    std::int64_t after = 0;
+    {
+      const std::scoped_lock lock(mutex_);
+      after = version_;
     }
-    Apply(version, keys);
-    seen_[version.tenant] = version;
-  }
+    ALLOD_TRY(page, store_.KeysVersions(after, kTenantsPerPage));
+    for (const TenantKeysVersion& version : page) ALLOD_CHECK_OK(RefreshTenant(version));
+  } while (page.size() == kTenantsPerPage);
   {
     const std::scoped_lock lock(mutex_);
     loaded_ = true;
@@ -70,38 +71,83 @@ Status KeyFeed::Refresh() {
   return {};
 }
 
-void KeyFeed::Apply(const TenantKeysVersion& version, const std::vector<ApiKey>& keys) {
+Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
+  std::optional<TenantKeysVersion> known;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto found = tenants_.find(version.tenant); found != tenants_.end()) known = found->second.version;
+  }
+  // Keys read after the version may be newer than it; then the next refresh reads them once more.
+  const bool whole = !known || known->active != version.active;
+  std::vector<ApiKey> keys;
+  if (version.active) {
+    ALLOD_TRY(keys, whole ? store_.ValidKeys(version.tenant) : store_.KeysChanged(version.tenant, known->version));
+  }
   const std::scoped_lock lock(mutex_);
-  std::set<std::string> valid;
-  for (const ApiKey& key : keys) {
-    valid.insert(key.kid);
-    Entry& entry = entries_[key.kid];
-    // A key never changes except by being revoked, or by its tenant's suspension, which may end.
-    if (entry.revision == 0 || entry.change.revoked) entry = {{key, version.currency_code, false}, ++revision_};
+  Tenant& tenant = tenants_[version.tenant];
+  tenant.version = version;
+  if (whole) {
+    std::set<std::string> gone;
+    for (const auto& [kid, entry] : tenant.keys) gone.insert(kid);
+    for (const ApiKey& key : keys) gone.erase(key.kid);
+    for (const std::string& kid : gone) Drop(tenant, kid);
   }
-  for (auto& [kid, entry] : entries_) {
-    if (entry.change.key.tenant != version.tenant || entry.change.revoked || valid.contains(kid)) continue;
-    ApiKey name_only;
-    name_only.tenant = entry.change.key.tenant;
-    name_only.project = entry.change.key.project;
-    name_only.kid = kid;
-    entry = {{std::move(name_only), "", true}, ++revision_};
-  }
+  for (const ApiKey& key : keys) key.revoke_time ? Drop(tenant, key.kid) : Hold(tenant, key);
+  version_ = version.version;
+  return {};
 }
 
-KeyFeed::Batch KeyFeed::Next(std::optional<std::uint64_t> after, std::chrono::milliseconds wait) {
+void KeyFeed::Hold(Tenant& tenant, const ApiKey& key) {
+  Entry& entry = tenant.keys[key.kid];
+  // A key never changes except by being revoked.
+  if (entry.change != nullptr) return;
+  entry = {std::make_shared<const KeyChange>(KeyChange{key, tenant.version.currency_code, false}), ++revision_};
+  log_[entry.revision] = entry.change;
+  ++keys_;
+}
+
+void KeyFeed::Drop(Tenant& tenant, const std::string& kid) {
+  const auto found = tenant.keys.find(kid);
+  if (found == tenant.keys.end()) return;
+  KeyChange revoked;
+  revoked.key.tenant = found->second.change->key.tenant;
+  revoked.key.project = found->second.change->key.project;
+  revoked.key.kid = kid;
+  revoked.revoked = true;
+  log_.erase(found->second.revision);
+  tenant.keys.erase(found);
+  --keys_;
+  log_[++revision_] = std::make_shared<const KeyChange>(std::move(revoked));
+  forgotten_.push_back(revision_);
+  if (forgotten_.size() <= kForgottenMax) return;
+  complete_since_ = forgotten_.front();
+  log_.erase(forgotten_.front());
+  forgotten_.pop_front();
+}
+
+KeyFeed::Batch KeyFeed::Next(const std::optional<Position>& after, std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, wait, [&] { return stopped_ || (loaded_ && (!after || revision_ > *after)); });
-  Batch batch{{}, after.value_or(0), loaded_, stopped_};
-  if (!loaded_) return batch;
-  batch.revision = revision_;
-  if (after == revision_) return batch;
-  for (const auto& [kid, entry] : entries_) {
+  const auto news = [&] { return loaded_ && (!after || revision_ > after->revision || version_ > after->version); };
+  changed_.wait_for(lock, wait, [&] { return stopped_ || news(); });
+  Batch batch;
+  batch.loaded = loaded_;
+  batch.stopped = stopped_;
+  batch.news = news();
+  batch.position = after.value_or(Position());
+  if (!batch.news) return batch;
+  batch.position = {revision_, version_};
+  batch.behind = after && after->revision < complete_since_;
+  if (batch.behind) return batch;
+  for (auto it = after ? log_.upper_bound(after->revision) : log_.begin(); it != log_.end(); ++it) {
     // A watcher that starts now need not hear of keys that no longer hold.
-    const bool news = after ? entry.revision > *after : !entry.change.revoked;
-    if (news) batch.changes.push_back(entry.change);
+    if (after || !it->second->revoked) batch.changes.push_back(it->second);
   }
   return batch;
+}
+
+std::size_t KeyFeed::keys() const {
+  const std::scoped_lock lock(mutex_);
+  return keys_;
 }
 
 }  // namespace allod::tenancy

@@ -1,19 +1,26 @@
 // The set of API keys that hold now, kept in step with the store, and the changes to it in order, for any number of
 // watchers.
 //
-// Refresh() asks the store which tenants changed (one query) and re-reads only their keys, so changes made by another
-// process on the same database are seen too. A thread of the feed's own refreshes every second and at once after
+// Refresh() asks the store which tenants changed since the version that it has read up to, and reads of those only the
+// keys that changed (all of a tenant whose state changed), so changes made by another process on the same database are
+// seen too and work is proportional to change. A thread of the feed's own refreshes every 750 ms and at once after
 // Notify(). While the store is away the last known set stays. Thread-safe.
+//
+// A key that no longer holds is forgotten; that it was is remembered for the last kForgottenMax of them. A watcher that
+// is further behind starts again.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "services/tenancy/store.h"
@@ -28,6 +35,8 @@ struct KeyChange {
 
 class KeyFeed {
  public:
+  static constexpr std::size_t kForgottenMax = 10'000;
+
   explicit KeyFeed(Store& store) : store_(store) {}
   ~KeyFeed() { Stop(); }
   KeyFeed(const KeyFeed&) = delete;
@@ -40,31 +49,51 @@ class KeyFeed {
   // What the thread does.
   Status Refresh();
 
+  // How far a watcher is.
+  struct Position {
+    std::uint64_t revision = 0;  // of the feed, in this process
+    std::int64_t version = 0;    // of the store's keys: everything up to it is in
+  };
   struct Batch {
-    std::vector<KeyChange> changes;
-    std::uint64_t revision = 0;  // pass to the next Next()
-    bool loaded = false;         // false: the store has not been read yet
+    std::vector<std::shared_ptr<const KeyChange>> changes;
+    Position position;    // pass to the next Next()
+    bool loaded = false;  // false: the store has not been read yet
+    bool news = false;    // false: nothing happened in `wait`; changes may be empty although there is news
+    bool behind = false;  // what is asked for is forgotten: begin without a position
     bool stopped = false;
   };
-  // What changed after the revision of the last batch; without one, every key that holds. Waits up to `wait` for it.
-  Batch Next(std::optional<std::uint64_t> after, std::chrono::milliseconds wait);
+  // What changed after the position of the last batch; without one, every key that holds. Waits up to `wait` for it.
+  Batch Next(const std::optional<Position>& after, std::chrono::milliseconds wait);
+
+  std::size_t keys() const;  // that hold
 
  private:
   struct Entry {
-    KeyChange change;
+    std::shared_ptr<const KeyChange> change;
     std::uint64_t revision = 0;
   };
+  struct Tenant {
+    TenantKeysVersion version;
+    std::unordered_map<std::string, Entry> keys;  // that hold, by kid
+  };
   void Loop();
-  void Apply(const TenantKeysVersion& version, const std::vector<ApiKey>& keys);
+  Status RefreshTenant(const TenantKeysVersion& version);
+  // With the lock held:
+  void Hold(Tenant& tenant, const ApiKey& key);
+  void Drop(Tenant& tenant, const std::string& kid);
 
   Store& store_;
-  std::mutex refresh_mutex_;  // one Refresh() at a time; guards seen_
-  std::map<std::string, TenantKeysVersion> seen_;
+  std::mutex refresh_mutex_;  // one Refresh() at a time
 
-  std::mutex mutex_;  // guards all below; never held while the store works
+  mutable std::mutex mutex_;  // guards all below; never held while the store works
   std::condition_variable changed_;
-  std::map<std::string, Entry> entries_;  // by kid
+  std::map<std::string, Tenant> tenants_;                          // that ever had a key, by id
+  std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;  // each key's last change, by revision
+  std::deque<std::uint64_t> forgotten_;                            // of those in log_ the revocations, oldest first
+  std::uint64_t complete_since_ = 0;                               // log_ has every change after this revision
   std::uint64_t revision_ = 0;
+  std::int64_t version_ = 0;
+  std::size_t keys_ = 0;
   bool loaded_ = false;
   bool notified_ = false;
   bool stopped_ = false;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "services/tenancy/fake_store.h"
 
 namespace allod::tenancy {
@@ -45,17 +47,16 @@ TEST_F(KeyFeedTest, GivesEveryKeyFirstAndThenOnlyChanges) {
   ASSERT_TRUE(feed_.Refresh());
   const auto all = feed_.Next(std::nullopt, 0ms);
   ASSERT_EQ(all.changes.size(), 2u);
-  EXPECT_EQ(all.changes[0].currency_code, "KES");
+  EXPECT_EQ(all.changes[0]->currency_code, "KES");
   Create("ke", "c");
   ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "a", Time()));
   ASSERT_TRUE(feed_.Refresh());
-  const auto changes = feed_.Next(all.revision, 0ms);
+  const auto changes = feed_.Next(all.position, 0ms);
   ASSERT_EQ(changes.changes.size(), 2u);
-  EXPECT_EQ(changes.changes[0].key.kid, "a");
-  EXPECT_TRUE(changes.changes[0].revoked);
-  EXPECT_EQ(changes.changes[1].key.kid, "c");
-  EXPECT_FALSE(changes.changes[1].revoked);
-  EXPECT_TRUE(feed_.Next(changes.revision, 0ms).changes.empty());
+  std::map<std::string, bool> revoked;
+  for (const auto& change : changes.changes) revoked[change->key.kid] = change->revoked;
+  EXPECT_EQ(revoked, (std::map<std::string, bool>{{"a", true}, {"c", false}}));
+  EXPECT_TRUE(feed_.Next(changes.position, 0ms).changes.empty());
 }
 
 TEST_F(KeyFeedTest, DoesNotTellANewWatcherOfRevokedKeys) {
@@ -73,10 +74,10 @@ TEST_F(KeyFeedTest, TakesTheKeysOfASuspendedTenantAsRevoked) {
   const auto all = feed_.Next(std::nullopt, 0ms);
   store_.Suspend("ke");
   ASSERT_TRUE(feed_.Refresh());
-  const auto changes = feed_.Next(all.revision, 0ms);
+  const auto changes = feed_.Next(all.position, 0ms);
   ASSERT_EQ(changes.changes.size(), 1u);
-  EXPECT_EQ(changes.changes[0].key.kid, "a");
-  EXPECT_TRUE(changes.changes[0].revoked);
+  EXPECT_EQ(changes.changes[0]->key.kid, "a");
+  EXPECT_TRUE(changes.changes[0]->revoked);
 }
 
 TEST_F(KeyFeedTest, KeepsWhatItKnowsWhileTheStoreIsAway) {
@@ -93,9 +94,65 @@ TEST_F(KeyFeedTest, ItsThreadSeesAChangeAfterANotification) {
   ASSERT_TRUE(first.loaded);
   Create("ke", "a");
   feed_.Notify();
-  EXPECT_EQ(feed_.Next(first.revision, 10s).changes.size(), 1u);
+  EXPECT_EQ(feed_.Next(first.position, 10s).changes.size(), 1u);
   feed_.Stop();
   EXPECT_TRUE(feed_.Next(std::nullopt, 1h).stopped);
+}
+
+TEST_F(KeyFeedTest, BringsBackTheKeysOfATenantWhoseSuspensionEnds) {
+  Create("ke", "a");
+  ASSERT_TRUE(feed_.Refresh());
+  store_.Suspend("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(feed_.keys(), 0u);
+  const auto suspended = feed_.Next(std::nullopt, 0ms);
+  store_.Resume("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  const auto changes = feed_.Next(suspended.position, 0ms);
+  ASSERT_EQ(changes.changes.size(), 1u);
+  EXPECT_FALSE(changes.changes[0]->revoked);
+}
+
+TEST_F(KeyFeedTest, SaysUpToWhichVersionOfTheStoreItIsAlsoWhenNoKeyChangedForTheWatcher) {
+  ASSERT_TRUE(feed_.Refresh());
+  const auto first = feed_.Next(std::nullopt, 0ms);
+  Create("ke", "a");
+  const auto version = store_.RevokeApiKey("ke", "desk", "a", Time());
+  ASSERT_TRUE(feed_.Refresh());
+  const auto next = feed_.Next(first.position, 0ms);
+  EXPECT_TRUE(next.news);
+  EXPECT_EQ(next.position.version, *version);
+  EXPECT_FALSE(feed_.Next(next.position, 0ms).news);
+}
+
+TEST_F(KeyFeedTest, WorkIsProportionalToWhatChanged) {
+  for (int i = 0; i < 2000; ++i) Create(i % 2 == 0 ? "ke" : "ug", "kid" + std::to_string(i));
+  ASSERT_TRUE(feed_.Refresh());
+  const int loaded = store_.rows_read();
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(store_.rows_read(), loaded) << "nothing changed, nothing is read";
+  Create("ke", "one-more");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(store_.rows_read() - loaded, 2) << "the tenant and the key";
+}
+
+TEST_F(KeyFeedTest, ForgetsRevokedKeysAndSendsAWatcherThatIsTooFarBehindBackToTheBeginning) {
+  ASSERT_TRUE(feed_.Refresh());
+  const auto first = feed_.Next(std::nullopt, 0ms);
+  const int rounds = static_cast<int>(KeyFeed::kForgottenMax) / 1000 + 1;
+  for (int round = 0; round < rounds; ++round) {
+    for (int i = 0; i < 1000; ++i) Create("ke", "r" + std::to_string(round * 1000 + i));
+    ASSERT_TRUE(feed_.Refresh());
+    for (int i = 0; i < 1000; ++i)
+      ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "r" + std::to_string(round * 1000 + i), Time()));
+    ASSERT_TRUE(feed_.Refresh());
+  }
+  EXPECT_EQ(feed_.keys(), 0u);
+  EXPECT_TRUE(feed_.Next(first.position, 0ms).behind);
+  const auto again = feed_.Next(std::nullopt, 0ms);
+  EXPECT_TRUE(again.loaded);
+  EXPECT_FALSE(again.behind);
+  EXPECT_TRUE(again.changes.empty());
 }
 
 }  // namespace

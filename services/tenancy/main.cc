@@ -2,6 +2,7 @@
 #include "services/common/clock.h"
 #include "services/common/pg.h"
 #include "services/common/rpc/server.h"
+#include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/key_feed.h"
@@ -16,6 +17,7 @@ constexpr std::size_t kPepperCharsMin = 16;
 
 struct Config {
   std::string listen;
+  std::vector<uid_t> peer_uids;  // users of the processes that call it
   PgConfig database;
   std::string api_key_pepper_file;
 };
@@ -24,7 +26,8 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
   nlohmann::json database = nlohmann::json::object();
-  reader.Required("listen", config.listen);
+  reader.Address("listen", config.listen);
+  reader.Optional("peer_uids", config.peer_uids);
   reader.Required("database", database);
   reader.Required("api_key_pepper_file", config.api_key_pepper_file);
   if (auto parsed = ParsePgConfig(database)) {
@@ -36,6 +39,9 @@ Result<Config> LoadConfig(const ConfigFile& file) {
 }
 
 Status Run(const Config& config, StopSignal& stop) {
+  sandbox::EnterServiceSandbox({.reads = {config.database.password_file, config.api_key_pepper_file},
+                                .writes = {sandbox::SocketDirectory(config.listen)},
+                                .network = !IsLocal(config.database)});
   ALLOD_TRY(const std::string pepper, ReadSecretFile(config.api_key_pepper_file));
   if (pepper.size() < kPepperCharsMin) {
     return FailedPrecondition("WEAK_PEPPER",
@@ -48,7 +54,8 @@ Status Run(const Config& config, StopSignal& stop) {
   TenantServiceImpl tenants(store, clock);
   ProjectServiceImpl projects(store, clock);
   ApiKeyServiceImpl api_keys(store, feed, clock, pepper);
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen}, {&tenants, &projects, &api_keys}));
+  ALLOD_TRY(const auto server,
+            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids}, {&tenants, &projects, &api_keys}));
   feed.Start();
   stop.Ready();
   stop.Wait();

@@ -98,8 +98,13 @@ Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const RequestId& r
   return rows[0][1].as<std::string>();
 }
 
-Status RequireTenantRow(PgTx& tx, const std::string& tenant) {
-  const auto rows = tx.Exec("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1", KeyOf(tenant).ToString());
+enum class RowLock { kNone, kUntilCommit };
+
+// Locked, it puts the counts that limits are checked against in order.
+Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone) {
+  const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
+                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+                            KeyOf(tenant).ToString());
   if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
   return {};
 }
@@ -119,17 +124,34 @@ Result<Project> ReadProject(TenantTx& tx, const std::string& tenant, const std::
   return ProjectFromRow(tenant, rows[0]);
 }
 
-Result<ApiKey> ReadKey(TenantTx& tx, const std::string& tenant, const std::string& kid) {
-  const auto rows =
-      tx.Exec(fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND kid = $2", kKeyColumns),
-              tx.tenant().ToString(), kid);
+// A key as it stands, and the version of the keys that it has been so since.
+Result<ApiKeyCreation> ReadKey(TenantTx& tx, const std::string& tenant, const std::string& kid, bool created) {
+  const auto rows = tx.Exec(
+      fmt::format("SELECT {}, change_version FROM tenancy.api_keys WHERE tenant_id = $1 AND kid = $2", kKeyColumns),
+      tx.tenant().ToString(), kid);
   if (rows.empty()) return NotFound(fmt::format("API key {} of tenants/{} does not exist", kid, tenant));
-  return KeyFromRow(tenant, rows[0]);
+  return ApiKeyCreation{KeyFromRow(tenant, rows[0]), created, rows[0][7].as<std::int64_t>()};
 }
 
-Status BumpKeysVersion(TenantTx& tx) {
-  tx.Exec("UPDATE tenancy.tenants SET keys_version = keys_version + 1 WHERE tenant_id = $1", tx.tenant().ToString());
-  return {};
+// The version of what this transaction does to keys. Holds the tenant's row and the clock's until the commit.
+Result<std::int64_t> NextKeysVersion(TenantTx& tx) {
+  // A trigger puts the clock's next version in.
+  const auto rows =
+      tx.Exec("UPDATE tenancy.tenants SET keys_version = keys_version WHERE tenant_id = $1 RETURNING keys_version",
+              tx.tenant().ToString());
+  if (rows.empty()) return Internal("a tenant vanished");
+  return rows[0][0].as<std::int64_t>();
+}
+
+Result<std::vector<ApiKey>> ReadKeys(TenantTx& tx, const std::string& tenant, const std::string& condition,
+                                     std::int64_t after) {
+  std::vector<ApiKey> out;
+  const auto rows = tx.Exec(
+      fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND change_version > $2 AND {} ORDER BY kid",
+                  kKeyColumns, condition),
+      tx.tenant().ToString(), after);
+  for (const auto& row : rows) out.push_back(KeyFromRow(tenant, row));
+  return out;
 }
 
 }  // namespace
@@ -185,8 +207,13 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
   return pool_.Run<Project>(
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
-        ALLOD_CHECK_OK(RequireTenantRow(tx, project.tenant));
+        ALLOD_CHECK_OK(RequireTenantRow(tx, project.tenant, RowLock::kUntilCommit));
         ALLOD_CHECK_OK(ClaimRequest(tx, request, project.id));
+        const auto others =
+            tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1 HAVING bool_and(id <> $2)",
+                    tx.tenant().ToString(), project.id);
+        // No row: it is there already, or it is the first.
+        if (!others.empty()) ALLOD_CHECK_OK(RoomForProject(project, others[0][0].as<std::int64_t>()));
         tx.Exec(
             "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time) "
             "VALUES ($1, $2, $3, " FROM_MICROS("$4") ") ON CONFLICT DO NOTHING",
@@ -220,26 +247,22 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
       [&](TenantTx& tx) -> Result<ApiKeyCreation> {
         ALLOD_CHECK_OK(RequireProjectRow(tx, key.tenant, key.project));
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, key.kid));
-        if (earlier) {
-          ALLOD_TRY(ApiKey stored, ReadKey(tx, key.tenant, *earlier));
-          return ApiKeyCreation{std::move(stored), false};
-        }
-        ALLOD_CHECK_OK(BumpKeysVersion(tx));  // first, so that the tenant's row serialises the count below
-        const auto count = tx.Exec("SELECT count(*) FROM tenancy.api_keys WHERE tenant_id = $1 AND project_id = $2",
-                                   tx.tenant().ToString(), key.project);
-        if (count[0][0].as<int>() >= kApiKeysPerProjectMax) return std::unexpected(TooManyApiKeys(key));
+        if (earlier) return ReadKey(tx, key.tenant, *earlier, false);
+        // The locks are held while the keys are counted.
+        ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
+        const auto count = tx.Exec(
+            "SELECT count(*) FILTER (WHERE project_id = $2), count(*) FROM tenancy.api_keys "
+            "WHERE tenant_id = $1 AND revoke_time IS NULL",
+            tx.tenant().ToString(), key.project);
+        ALLOD_CHECK_OK(RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>()));
         tx.Exec(
-            "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, digest, create_time) "
-            "VALUES ($1, $2, $3, $4, $5::text[], decode($6, 'hex'), " FROM_MICROS("$7") ")",
+            "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, digest, create_time, "
+            "change_version) VALUES ($1, $2, $3, $4, $5::text[], decode($6, 'hex'), " FROM_MICROS("$7") ", $8)",
             tx.tenant().ToString(), key.kid, key.project, key.display_name, ScopesText(key.scopes), ToHex(key.digest),
-            Micros(key.create_time));
-        ALLOD_TRY(ApiKey stored, ReadKey(tx, key.tenant, key.kid));
-        return ApiKeyCreation{std::move(stored), true};
+            Micros(key.create_time), version);
+        return ReadKey(tx, key.tenant, key.kid, true);
       },
-      [&](TenantTx& tx) -> Result<ApiKeyCreation> {
-        ALLOD_TRY(ApiKey stored, ReadKey(tx, key.tenant, key.kid));
-        return ApiKeyCreation{std::move(stored), true};
-      });
+      [&](TenantTx& tx) { return ReadKey(tx, key.tenant, key.kid, true); });
 }
 
 Result<Page<ApiKey>> PgStore::ListApiKeys(const std::string& tenant, const std::string& project,
@@ -256,31 +279,35 @@ Result<Page<ApiKey>> PgStore::ListApiKeys(const std::string& tenant, const std::
   });
 }
 
-Status PgStore::RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid, Time now) {
-  const auto revoked = pool_.Run<ApiKey>(
+Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std::string& project,
+                                           const std::string& kid, Time now) {
+  return pool_.Run<std::int64_t>(
       KeyOf(tenant),
-      [&](TenantTx& tx) -> Result<ApiKey> {
-        const auto update =
-            tx.Exec("UPDATE tenancy.api_keys SET revoke_time = " FROM_MICROS(
-                        "$4") " WHERE tenant_id = $1 AND project_id = $2 AND kid = $3 AND revoke_time IS NULL",
-                    tx.tenant().ToString(), project, kid, Micros(now));
-        if (update.affected_rows() == 1) ALLOD_CHECK_OK(BumpKeysVersion(tx));
-        auto key = ReadKey(tx, tenant, kid);
-        if (!key || key->project != project) {
+      [&](TenantTx& tx) -> Result<std::int64_t> {
+        const auto key = ReadKey(tx, tenant, kid, false);
+        if (!key || key->key.project != project) {
           return NotFound(fmt::format("tenants/{}/projects/{}/apiKeys/{} does not exist", tenant, project, kid));
         }
-        return key;
+        if (key->key.revoke_time) return key->version;
+        ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
+        const auto update = tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " FROM_MICROS(
+                                        "$4") " WHERE tenant_id = $1 AND kid = $2 AND revoke_time IS NULL",
+                                    tx.tenant().ToString(), kid, version, Micros(now));
+        if (update.affected_rows() == 1) return version;
+        // Somebody else did while this waited for the lock.
+        ALLOD_TRY(const ApiKeyCreation revoked, ReadKey(tx, tenant, kid, false));
+        return revoked.version;
       },
-      RunAgain<ApiKey, TenantTx>);
-  if (!revoked) return std::unexpected(revoked.error());
-  return {};
+      RunAgain<std::int64_t, TenantTx>);
 }
 
-Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions() {
+Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantKeysVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantKeysVersion>> {
     std::vector<TenantKeysVersion> out;
-    const auto rows =
-        tx.Exec("SELECT id, currency_code, state = 'ACTIVE', keys_version FROM tenancy.tenants ORDER BY id");
+    const auto rows = tx.Exec(
+        "SELECT id, currency_code, state = 'ACTIVE', keys_version FROM tenancy.tenants "
+        "WHERE keys_version > 0 AND keys_version > $1 ORDER BY keys_version LIMIT $2",
+        after, limit);
     for (const auto& row : rows) {
       out.push_back({row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<bool>(), row[3].as<std::int64_t>()});
     }
@@ -289,15 +316,13 @@ Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions() {
 }
 
 Result<std::vector<ApiKey>> PgStore::ValidKeys(const std::string& tenant) {
-  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::vector<ApiKey>> {
-    std::vector<ApiKey> out;
-    const auto rows =
-        tx.Exec(fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND revoke_time IS NULL ORDER BY kid",
-                            kKeyColumns),
-                tx.tenant().ToString());
-    for (const auto& row : rows) out.push_back(KeyFromRow(tenant, row));
-    return out;
-  });
+  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant),
+                                        [&](TenantTx& tx) { return ReadKeys(tx, tenant, "revoke_time IS NULL", -1); });
+}
+
+Result<std::vector<ApiKey>> PgStore::KeysChanged(const std::string& tenant, std::int64_t after) {
+  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant),
+                                        [&](TenantTx& tx) { return ReadKeys(tx, tenant, "true", after); });
 }
 
 }  // namespace allod::tenancy

@@ -19,9 +19,11 @@ class PgStore final : public Store {
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                    const PageRequest& page) override;
-  Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid, Time now) override;
-  Result<std::vector<TenantKeysVersion>> KeysVersions() override;
+  Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
+                                    Time now) override;
+  Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+  Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
  private:
   PgPool& pool_;

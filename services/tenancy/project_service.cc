@@ -32,11 +32,16 @@ grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, cons
   return Handle("tenancy.ListProjects", context, request, response,
                 [&](const Caller& caller) -> Result<v1::ListProjectsResponse> {
                   ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request->parent()));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const auto projects, store_.ListProjects(tenant, page));
                   v1::ListProjectsResponse out;
+                  if (caller.is_key()) {
+                    ALLOD_TRY(const Project own, store_.GetProject(tenant, caller.project));
+                    *out.add_projects() = ToProto(own);
+                    return out;
+                  }
+                  ALLOD_TRY(const auto projects, store_.ListProjects(tenant, page));
                   for (const Project& project : projects.items) *out.add_projects() = ToProto(project);
                   out.set_next_page_token(projects.next_page_token);
                   return out;

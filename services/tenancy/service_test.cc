@@ -1,6 +1,11 @@
 // The RPCs over a real server and channel, on the fake store.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/api_key_service.h"
@@ -8,6 +13,7 @@
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/temp_dir.h"
 
 namespace allod::tenancy {
 namespace {
@@ -22,10 +28,10 @@ constexpr char kPepper[] = "a pepper of some length";
 class TenancyServiceTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = Server::Start({.listen = "127.0.0.1:0"}, {&tenants_, &projects_, &keys_});
+    auto server = Server::Start({.listen = address_}, {&tenants_, &projects_, &keys_});
     ASSERT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
-    const auto channel = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+    const auto channel = MakeChannel(address_);
     tenant_stub_ = v1::TenantService::NewStub(channel);
     project_stub_ = v1::ProjectService::NewStub(channel);
     key_stub_ = v1::ApiKeyService::NewStub(channel);
@@ -65,6 +71,8 @@ class TenancyServiceTest : public testing::Test {
   TenantServiceImpl tenants_{store_, clock_};
   ProjectServiceImpl projects_{store_, clock_};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, kPepper};
+  const TempDir sockets_;
+  const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::unique_ptr<TenantStub> tenant_stub_;
   std::unique_ptr<ProjectStub> project_stub_;
@@ -155,6 +163,165 @@ TEST_F(TenancyServiceTest, WatchersGetASnapshotThenCreationsAndRevocations) {
   feed_.Stop();
   while (stream->Read(&message)) continue;
   EXPECT_EQ(FromGrpc(stream->Finish()).reason, "SHUTTING_DOWN");
+}
+
+// A gateway that applies what it is sent, and acknowledges it when it is let.
+class Gateway {
+ public:
+  explicit Gateway(KeyStub& stub, bool acknowledges = true)
+      : stub_(stub), acknowledges_(acknowledges), context_(MakeStreamContext(Caller::Service("gateway"))) {
+    context_->set_wait_for_ready(true);
+    thread_ = std::thread([this] { Run(); });
+    while (!synced_) std::this_thread::sleep_for(1ms);
+  }
+  ~Gateway() {
+    context_->TryCancel();
+    thread_.join();
+  }
+  bool Knows(const std::string& name) const {
+    const std::scoped_lock lock(mutex_);
+    return keys_.contains(name);
+  }
+  void SetAcknowledges(bool acknowledges) {
+    acknowledges_ = acknowledges;
+    if (acknowledges) Acknowledge();
+  }
+
+ private:
+  void Run() {
+    v1::WatchApiKeysRequest request;
+    request.set_watcher_id(id_);
+    const auto stream = stub_.WatchApiKeys(context_.get(), request);
+    v1::WatchApiKeysResponse message;
+    while (stream->Read(&message)) {
+      // As slow as a gateway that has other things to do.
+      std::this_thread::sleep_for(5ms);
+      {
+        const std::scoped_lock lock(mutex_);
+        for (const auto& key : message.keys()) {
+          if (key.revoked()) keys_.erase(key.name());
+          if (!key.revoked()) keys_.insert(key.name());
+        }
+      }
+      if (!message.synced()) continue;
+      applied_ = message.version();
+      if (acknowledges_) Acknowledge();
+      synced_ = true;
+    }
+    (void)stream->Finish();
+  }
+  void Acknowledge() {
+    v1::AcknowledgeApiKeysRequest request;
+    request.set_watcher_id(id_);
+    request.set_version(applied_);
+    const auto done = Call(stub_, &KeyStub::AcknowledgeApiKeys, request, Caller::Service("gateway"), 5s);
+    EXPECT_TRUE(done) << done.error().message;
+  }
+
+  KeyStub& stub_;
+  const std::string id_ = Uuid::V7().ToString();
+  std::atomic<bool> acknowledges_;
+  std::unique_ptr<grpc::ClientContext> context_;
+  std::atomic<bool> synced_ = false;
+  std::atomic<std::int64_t> applied_ = 0;
+  mutable std::mutex mutex_;
+  std::set<std::string> keys_;
+  std::thread thread_;
+};
+
+TEST_F(TenancyServiceTest, AKeyIsAtEveryGatewayWhenItsCreationReturnsAndAtNoneAfterItsRevocation) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  Gateway a(*key_stub_);
+  Gateway b(*key_stub_);
+  for (int i = 0; i < 20; ++i) {
+    const auto created = CreateKey(Caller::Operator());
+    ASSERT_TRUE(created) << created.error().message;
+    const std::string& name = created->api_key().name();
+    EXPECT_TRUE(a.Knows(name) && b.Knows(name));
+    v1::RevokeApiKeyRequest revoke;
+    revoke.set_name(name);
+    ASSERT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
+    EXPECT_FALSE(a.Knows(name) || b.Knows(name));
+  }
+}
+
+TEST_F(TenancyServiceTest, AGatewayThatLagsHoldsMutationsUpOnceAndUntilItHasCaughtUpNoMore) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  Gateway slow(*key_stub_);
+  Gateway good(*key_stub_);
+  slow.SetAcknowledges(false);
+  const auto timed = [&] {
+    const auto start = std::chrono::steady_clock::now();
+    const auto created = CreateKey(Caller::Operator());
+    EXPECT_TRUE(created && good.Knows(created->api_key().name()));
+    return std::chrono::steady_clock::now() - start;
+  };
+  const auto first = timed();
+  EXPECT_GE(first, Watchers::kWaitMax - 10ms);
+  EXPECT_LT(first, Watchers::kWaitMax + 1s);
+  for (int i = 0; i < 5; ++i) EXPECT_LT(timed(), 1s) << "it is not waited for again";
+  slow.SetAcknowledges(true);
+  const auto created = CreateKey(Caller::Operator());
+  EXPECT_TRUE(slow.Knows(created->api_key().name())) << "it keeps up again";
+}
+
+TEST_F(TenancyServiceTest, AGatewayThatIsGoneHoldsNobodyUp) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  { Gateway gone(*key_stub_, false); }
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(CreateKey(Caller::Operator()));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 1s);
+}
+
+TEST_F(TenancyServiceTest, AShortDeadlineIsAnsweredInTimeThoughAGatewayLags) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  Gateway slow(*key_stub_);
+  slow.SetAcknowledges(false);
+  v1::CreateApiKeyRequest request;
+  request.set_parent("tenants/ke/projects/desk");
+  const auto created = Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 500ms);
+  EXPECT_TRUE(created) << created.error().message << ": a mutation whose wait ran out still succeeds";
+}
+
+TEST_F(TenancyServiceTest, AKeyHandsOnWhatItHasItselfAndNoMore) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  using Scopes = std::vector<v1::ApiKey::Scope>;
+  constexpr auto kInference = v1::ApiKey::SCOPE_INFERENCE;
+  constexpr auto kPortal = v1::ApiKey::SCOPE_PORTAL;
+  struct Case {
+    Caller caller;
+    std::string parent;
+    Scopes asked;
+    std::string refused;  // the reason; empty: made
+    Scopes made;
+  };
+  const std::string desk = "tenants/ke/projects/desk";
+  const Caller both = Caller::Key("ke", "desk", {"inference", "portal"});
+  const Caller portal = Caller::Key("ke", "desk", {"portal"});
+  const Caller newer = Caller::Key("ke", "desk", {"portal", "a_scope_of_the_future"});
+  for (const Case& c :
+       {Case{Caller::Operator(), desk, {}, "", {kInference, kPortal}}, Case{both, desk, {}, "", {kInference, kPortal}},
+        Case{both, desk, {kInference}, "", {kInference}}, Case{portal, desk, {}, "", {kPortal}},
+        Case{portal, desk, {kPortal}, "", {kPortal}}, Case{portal, desk, {kInference}, "SCOPE_NOT_HELD", {}},
+        Case{portal, desk, {kInference, kPortal}, "SCOPE_NOT_HELD", {}}, Case{newer, desk, {}, "", {kPortal}},
+        Case{both, "tenants/ke/projects/other", {kPortal}, "NOT_FOUND", {}},
+        Case{both, "tenants/ug/projects/desk", {kPortal}, "NOT_FOUND", {}}}) {
+    v1::CreateApiKeyRequest request;
+    request.set_parent(c.parent);
+    for (const auto scope : c.asked) request.mutable_api_key()->add_scopes(scope);
+    const auto created = Call(*key_stub_, &KeyStub::CreateApiKey, request, c.caller, 5s);
+    EXPECT_EQ(created ? "" : created.error().reason, c.refused) << c.caller.ToString();
+    Scopes made;
+    if (created) {
+      for (const int scope : created->api_key().scopes()) made.push_back(static_cast<v1::ApiKey::Scope>(scope));
+    }
+    EXPECT_EQ(made, c.made) << c.caller.ToString();
+  }
 }
 
 TEST_F(TenancyServiceTest, OnlyServicesWatchKeys) {

@@ -17,15 +17,16 @@ namespace allod::tenancy {
 
 struct ApiKeyCreation {
   ApiKey key;
-  bool created = false;  // false: this is the key that an earlier request with the same id made
+  bool created = false;      // false: this is the key that an earlier request with the same id made
+  std::int64_t version = 0;  // of the keys from which on it is there
 };
 
-// Tells with one small query which tenants' valid keys may have changed.
+// Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
 struct TenantKeysVersion {
   std::string tenant;
   std::string currency_code;
-  bool active = false;  // keys of a suspended tenant do not hold
-  std::int64_t version = 0;
+  bool active = false;       // keys of a suspended tenant do not hold
+  std::int64_t version = 0;  // of its last change
 
   bool operator==(const TenantKeysVersion&) const = default;
 };
@@ -39,22 +40,26 @@ class Store {
   // Ordered by id, as are the other lists. Up to page.size items.
   virtual Result<Page<Tenant>> ListTenants(const PageRequest& page) = 0;
 
+  // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;
   virtual Result<Project> GetProject(const std::string& tenant, const std::string& project) = 0;
   virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
 
-  // RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past kApiKeysPerProjectMax.
+  // RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past kApiKeysPerProjectMax or kApiKeysPerTenantMax that are not revoked.
   virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) = 0;
   virtual Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                            const PageRequest& page) = 0;
-  // Keeps the time of the first revocation.
-  virtual Status RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
-                              Time now) = 0;
+  // Keeps the time of the first revocation. The version of the keys from which on it does not hold.
+  virtual Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project,
+                                            const std::string& kid, Time now) = 0;
 
-  // All tenants. A version changes with every creation and revocation of a key, in the same transaction.
-  virtual Result<std::vector<TenantKeysVersion>> KeysVersions() = 0;
+  // Tenants whose keys or state changed after `after` (0: all that ever had a key), by version, at most `limit`. A
+  // version changes in the transaction of what it stands for.
+  virtual Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) = 0;
   // Not revoked, of all projects.
   virtual Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) = 0;
+  // Made or revoked after the version `after`; those that were revoked have a revoke_time.
+  virtual Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) = 0;
 };
 
 }  // namespace allod::tenancy

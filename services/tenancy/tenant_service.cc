@@ -21,7 +21,7 @@ grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1
                                           v1::Tenant* response) {
   return Handle("tenancy.GetTenant", context, request, response, [&](const Caller& caller) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
-    ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+    ALLOD_CHECK_OK(RequireMember(caller, request->name()));
     ALLOD_TRY(const Tenant tenant, store_.GetTenant(id));
     return ToProto(tenant);
   });

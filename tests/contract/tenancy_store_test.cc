@@ -1,6 +1,11 @@
 // What every tenancy store does, run on the fake and on PostgreSQL as the app role.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "services/common/pg.h"
@@ -17,12 +22,24 @@ class Backend {
   virtual ~Backend() = default;
   virtual Store& store() = 0;
   virtual void Suspend(const std::string& tenant) = 0;
+  // So many valid keys in a project, in no time.
+  virtual void FillWithKeys(const std::string& tenant, const std::string& project, int count) = 0;
 };
+
+// A kid of twelve letters.
+std::string NumberedKid(char family, int number) {
+  std::string out(12, family);
+  for (std::size_t at = 11; number > 0; --at, number /= 26) out[at] = static_cast<char>('a' + number % 26);
+  return out;
+}
 
 class FakeBackend final : public Backend {
  public:
   Store& store() override { return store_; }
   void Suspend(const std::string& tenant) override { store_.Suspend(tenant); }
+  void FillWithKeys(const std::string& tenant, const std::string& project, int count) override {
+    store_.FillWithKeys(tenant, project, count);
+  }
 
  private:
   FakeStore store_;
@@ -35,6 +52,18 @@ class PgBackend final : public Backend {
     pqxx::connection owner(database_.owner_url);
     pqxx::work work(owner);
     work.exec_params("UPDATE tenancy.tenants SET state = 'SUSPENDED' WHERE id = $1", tenant);
+    work.commit();
+  }
+  void FillWithKeys(const std::string& tenant, const std::string& project, int count) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    work.exec_params("SELECT set_config('allod.tenant', $1, true)", Uuid::FromName("tenants/" + tenant).ToString());
+    work.exec_params(
+        "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, digest, create_time) "
+        "SELECT $1::uuid, translate(substr(md5($2::text || n::text), 1, 12), '0189', 'ghij'), $2::text, '', "
+        "'{PORTAL}', "
+        "sha256(n::text::bytea), now() FROM generate_series(1, $3::int) AS n",
+        Uuid::FromName("tenants/" + tenant).ToString(), project, count);
     work.commit();
   }
   TestDatabase& database() { return database_; }
@@ -73,11 +102,11 @@ class TenancyStore : public testing::TestWithParam<std::string> {
     return key;
   }
   std::int64_t KeysVersion(const std::string& tenant) {
-    const auto versions = store().KeysVersions();
+    const auto versions = store().KeysVersions(0, 100);
     for (const TenantKeysVersion& version : versions.value()) {
       if (version.tenant == tenant) return version.version;
     }
-    return -1;
+    return 0;
   }
 
   FakeClock clock_;
@@ -233,11 +262,141 @@ TEST_P(TenancyStore, TheKeysVersionChangesWithEveryCreationAndRevocation) {
   EXPECT_EQ(KeysVersion("ug"), others);
 }
 
+TEST_P(TenancyStore, SaysFromWhichVersionOnAKeyIsThereAndNotThere) {
+  const auto creation = store().CreateApiKey(Key(kKid), Request("k", Uuid::FromName("r")));
+  ASSERT_TRUE(creation) << creation.error().message;
+  EXPECT_EQ(creation->version, KeysVersion("ke"));
+  EXPECT_EQ(store().CreateApiKey(Key(kOtherKid), Request("k", Uuid::FromName("r")))->version, creation->version)
+      << "a retry asks for the same";
+  const auto revoked = store().RevokeApiKey("ke", "desk", kKid, clock_.Now());
+  ASSERT_TRUE(revoked);
+  EXPECT_GT(*revoked, creation->version);
+  EXPECT_EQ(*revoked, KeysVersion("ke"));
+  ASSERT_TRUE(store().CreateApiKey(Key(kOtherKid), {}));
+  EXPECT_EQ(*store().RevokeApiKey("ke", "desk", kKid, clock_.Now()), *revoked);
+}
+
+TEST_P(TenancyStore, VersionsAreOneOrderOverAllTenantsAndShowWhatIsNewOnly) {
+  ASSERT_TRUE(store().CreateProject({"ug", "desk", "Desk", clock_.Now()}, {}));
+  ASSERT_TRUE(store().CreateTenant({"rw", "Rwanda", "RWF", {"rw"}, TenantState::kActive, clock_.Now()}, {}));
+  const auto first = store().CreateApiKey(Key(kKid), {})->version;
+  ApiKey foreign = Key(kOtherKid);
+  foreign.tenant = "ug";
+  const auto second = store().CreateApiKey(foreign, {})->version;
+  EXPECT_LT(first, second);
+  const auto all = *store().KeysVersions(0, 100);
+  ASSERT_EQ(all.size(), 2u) << "a tenant that never had a key has none to show";
+  EXPECT_EQ(all[0], (TenantKeysVersion{"ke", "KES", true, first}));
+  EXPECT_EQ(all[1], (TenantKeysVersion{"ug", "UGX", true, second}));
+  EXPECT_EQ(store().KeysVersions(0, 1)->size(), 1u);
+  EXPECT_EQ(store().KeysVersions(first, 100)->at(0).tenant, "ug");
+  EXPECT_TRUE(store().KeysVersions(second, 100)->empty());
+}
+
+TEST_P(TenancyStore, ShowsTheKeysThatChangedSince) {
+  const auto first = store().CreateApiKey(Key(kKid), {})->version;
+  const auto second = store().CreateApiKey(Key(kOtherKid), {})->version;
+  const auto since_first = *store().KeysChanged("ke", first);
+  ASSERT_EQ(since_first.size(), 1u);
+  EXPECT_EQ(since_first[0].kid, kOtherKid);
+  EXPECT_EQ(since_first[0].digest, Key(kOtherKid).digest);
+  EXPECT_FALSE(since_first[0].revoke_time);
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, clock_.Now()));
+  const auto since_second = *store().KeysChanged("ke", second);
+  ASSERT_EQ(since_second.size(), 1u);
+  EXPECT_EQ(since_second[0].kid, kKid);
+  EXPECT_TRUE(since_second[0].revoke_time);
+  EXPECT_TRUE(store().KeysChanged("ug", 0)->empty());
+}
+
+TEST_P(TenancyStore, ConcurrentChangesOfTwoTenantsHaveVersionsInTheOrderInWhichTheyAreSeen) {
+  ASSERT_TRUE(store().CreateProject({"ug", "desk", "Desk", clock_.Now()}, {}));
+  std::atomic<bool> done = false;
+  std::vector<std::int64_t> made;
+  std::mutex mutex;
+  std::int64_t read_up_to = 0;
+  std::map<std::string, std::set<std::string>> seen;
+  {
+    // A reader that never goes back, as watchers do.
+    std::jthread reader([&] {
+      for (bool last = false; !last;) {
+        last = done;
+        const auto versions = store().KeysVersions(read_up_to, 100);
+        for (const TenantKeysVersion& version : versions.value()) {
+          const auto keys = store().KeysChanged(version.tenant, 0);
+          for (const ApiKey& key : keys.value()) seen[version.tenant].insert(key.kid);
+          read_up_to = version.version;
+        }
+      }
+    });
+    std::vector<std::jthread> writers;
+    for (const std::string tenant : {"ke", "ug"}) {
+      writers.emplace_back([&, tenant] {
+        for (int i = 1; i <= 40; ++i) {
+          ApiKey key = Key(NumberedKid(tenant[0], i));
+          key.tenant = tenant;
+          const auto creation = store().CreateApiKey(key, {});
+          ASSERT_TRUE(creation) << creation.error().message;
+          const std::scoped_lock lock(mutex);
+          made.push_back(creation->version);
+        }
+      });
+    }
+    writers.clear();
+    done = true;
+  }
+  EXPECT_EQ(std::set(made.begin(), made.end()).size(), 80u) << "no version twice";
+  EXPECT_EQ(seen["ke"].size(), 40u);
+  EXPECT_EQ(seen["ug"].size(), 40u);
+  EXPECT_EQ(read_up_to, std::ranges::max(made));
+}
+
 TEST_P(TenancyStore, SaysWhichTenantsAreSuspended) {
+  ASSERT_TRUE(store().CreateProject({"ug", "desk", "Desk", clock_.Now()}, {}));
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  ApiKey foreign = Key(kOtherKid);
+  foreign.tenant = "ug";
+  const auto newest = store().CreateApiKey(foreign, {})->version;
   backend_->Suspend("ke");
   EXPECT_EQ(store().GetTenant("ke")->state, TenantState::kSuspended);
-  const auto versions = store().KeysVersions();
-  for (const TenantKeysVersion& version : versions.value()) EXPECT_EQ(version.active, version.tenant == "ug");
+  const auto versions = store().KeysVersions(newest, 100);
+  ASSERT_EQ(versions->size(), 1u) << "a suspension is a change, whoever made it";
+  EXPECT_EQ(versions->at(0).tenant, "ke");
+  EXPECT_FALSE(versions->at(0).active);
+}
+
+TEST_P(TenancyStore, ATenantMayHaveSoManyProjectsAndNoMore) {
+  for (int i = 1; i < kProjectsPerTenantMax; ++i) {
+    ASSERT_TRUE(store().CreateProject({"ke", "p" + std::to_string(i), "P", clock_.Now()}, {}));
+  }
+  const auto refused = store().CreateProject({"ke", "one-more", "P", clock_.Now()}, {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_EQ(refused.error().reason, "TOO_MANY_PROJECTS");
+  EXPECT_EQ(store().GetProject("ke", "one-more").error().code, Code::kNotFound);
+  EXPECT_TRUE(store().CreateProject(Desk(), {})) << "what is there is not one more";
+  EXPECT_TRUE(store().CreateProject({"ug", "desk", "Desk", clock_.Now()}, {})) << "others have their own";
+}
+
+TEST_P(TenancyStore, OnlyKeysThatHoldCountAgainstTheLimitOfAProject) {
+  backend_->FillWithKeys("ke", "desk", kApiKeysPerProjectMax - 1);
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  const auto refused = store().CreateApiKey(Key(kOtherKid), {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "TOO_MANY_API_KEYS");
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, clock_.Now()));
+  EXPECT_TRUE(store().CreateApiKey(Key(kOtherKid), {})) << "revoking makes room";
+}
+
+TEST_P(TenancyStore, TheKeysOfAllProjectsOfATenantAreLimitedToo) {
+  for (int i = 0; i < kApiKeysPerTenantMax / kApiKeysPerProjectMax; ++i) {
+    const std::string project = "p" + std::to_string(i);
+    ASSERT_TRUE(store().CreateProject({"ke", project, "P", clock_.Now()}, {}));
+    backend_->FillWithKeys("ke", project, kApiKeysPerProjectMax);
+  }
+  const auto refused = store().CreateApiKey(Key(kKid), {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "TOO_MANY_API_KEYS");
 }
 
 TEST_P(TenancyStore, TenantBCannotSeeChangeOrReferenceWhatIsTenantAs) {

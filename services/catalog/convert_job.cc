@@ -3,6 +3,7 @@
 #include "services/catalog/convert.h"
 #include "services/catalog/convert_values.h"
 #include "services/common/rpc/status.h"
+#include "services/common/spdx.h"
 
 namespace allod::catalog {
 namespace {
@@ -66,9 +67,9 @@ Result<Job> InspectJobFromRequest(const pb::CreateVersionRequest& request, Time 
   job.target = {{model[0], request.version_id()}, std::string(kSourceVariant)};
   job.source_sha256 = request.version().source_sha256();
   job.compression = kSourceCompression;
-  job.license = request.version().license();
+  ALLOD_TRY(job.license, NormaliseLicense("version.license", request.version().license()));
   job.create_time = job.update_time = FloorToMicros(now);
-  ALLOD_CHECK_OK(CheckNewVersion(job.target.version, job.license, job.source_sha256));
+  ALLOD_CHECK_OK(CheckNewVersion(job.target.version, job.source_sha256));
   if (request.has_model()) {
     pb::CreateModelRequest creation;
     creation.set_model_id(model[0]);
@@ -83,8 +84,8 @@ Result<Job> CompressJobFromRequest(const pb::CreateVariantRequest& request, Time
   job.id = Uuid::V7(now);
   job.kind = JobKind::kCompress;
   ALLOD_TRY(job.target.version, VersionKeyOf("parent", request.parent()));
-  ALLOD_TRY(job.target.variant, VariantIdOf(request.compression()));
-  job.compression = request.compression();
+  ALLOD_TRY(job.compression, CompressionOf(request.compression()));
+  job.target.variant = VariantIdOf(job.compression);
   job.create_time = job.update_time = FloorToMicros(now);
   return job;
 }

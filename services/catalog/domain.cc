@@ -12,24 +12,9 @@ namespace allod::catalog {
 namespace {
 
 constexpr std::size_t kDescriptionCharsMax = 4096;
-constexpr std::size_t kLicenseCharsMax = 128;
 
 constexpr std::array<std::string_view, 8> kCompressions = {"Q8_0", "Q6_K",   "Q5_K_M", "Q4_K_M",
                                                            "Q4_0", "Q3_K_M", "Q2_K",   "IQ4_NL"};
-
-// The characters of SPDX expressions; whether the licence is known to SPDX is not ours to say.
-Status CheckLicense(std::string_view license) {
-  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-+:() ";
-  if (!license.empty() && license.size() <= kLicenseCharsMax &&
-      license.find_first_not_of(allowed) == std::string_view::npos && license.front() != ' ' && license.back() != ' ') {
-    return {};
-  }
-  return InvalidArgument(
-      "INVALID_LICENSE",
-      fmt::format("version.license: '{}' is not an SPDX expression of 1 to {} characters; give one such as "
-                  "Apache-2.0, or LicenseRef-<name> for terms of your own",
-                  license.substr(0, kLicenseCharsMax), kLicenseCharsMax));
-}
 
 }  // namespace
 
@@ -44,18 +29,24 @@ Status CheckModel(const Model& model) {
   return CheckText("model.description", model.description, 0, kDescriptionCharsMax, /*multiline=*/true);
 }
 
-Status CheckNewVersion(const VersionKey& key, std::string_view license, std::string_view source_sha256) {
+Status CheckNewVersion(const VersionKey& key, std::string_view source_sha256) {
   ALLOD_CHECK_OK(CheckId("version_id", key.version));
-  ALLOD_CHECK_OK(CheckLicense(license));
   return CheckSha256("version.source_sha256", source_sha256);
 }
 
-Result<std::string> VariantIdOf(std::string_view compression) {
-  if (std::ranges::find(kCompressions, compression) == kCompressions.end()) {
-    return InvalidArgument(
-        "UNKNOWN_COMPRESSION",
-        fmt::format("compression: '{}' is not one of {}", compression.substr(0, 32), fmt::join(kCompressions, ", ")));
+std::span<const std::string_view> CompressionTypes() { return kCompressions; }
+
+Result<std::string> CompressionOf(std::string_view compression) {
+  std::string type(compression);
+  for (char& c : type) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   }
+  if (std::ranges::find(kCompressions, type) != kCompressions.end()) return type;
+  return InvalidArgument("UNKNOWN_COMPRESSION", fmt::format("compression: '{}' is not one of {}",
+                                                            compression.substr(0, 32), fmt::join(kCompressions, ", ")));
+}
+
+std::string VariantIdOf(std::string_view compression) {
   std::string id(compression);
   for (char& c : id) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');

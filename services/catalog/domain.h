@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -106,9 +107,13 @@ struct Variant {
 // UNKNOWN_COMPRESSION, naming the field.
 Status CheckPublisher(const Publisher& publisher);
 Status CheckModel(const Model& model);
-Status CheckNewVersion(const VersionKey& key, std::string_view license, std::string_view source_sha256);
+Status CheckNewVersion(const VersionKey& key, std::string_view source_sha256);
+// Every type that a version can be compressed to, best first.
+std::span<const std::string_view> CompressionTypes();
+// The type as it is called, Q4_K_M, from that or from the id of its variant, q4_k_m.
+Result<std::string> CompressionOf(std::string_view compression);
 // The variant's id: the type in lower case.
-Result<std::string> VariantIdOf(std::string_view compression);
+std::string VariantIdOf(std::string_view compression);
 
 // Whether a create request asks for what is already there (times aside).
 bool SameContent(const Publisher& a, const Publisher& b);

@@ -9,6 +9,7 @@
 #include "services/catalog/price_books.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/server.h"
+#include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 
 namespace allod::catalog {
@@ -16,6 +17,7 @@ namespace {
 
 struct Config {
   std::string listen;
+  std::vector<uid_t> peer_uids;  // users of the processes that call it
   PgConfig database;
   std::string artifact_dir;
   std::string billing_target;
@@ -25,10 +27,11 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
   nlohmann::json database = nlohmann::json::object();
-  reader.Required("listen", config.listen);
+  reader.Address("listen", config.listen);
+  reader.Optional("peer_uids", config.peer_uids);
   reader.Required("database", database);
   reader.Required("artifact_dir", config.artifact_dir);
-  reader.Required("billing_target", config.billing_target);
+  reader.Address("billing_target", config.billing_target);
   if (auto parsed = ParsePgConfig(database)) {
     config.database = *std::move(parsed);
   } else {
@@ -38,6 +41,9 @@ Result<Config> LoadConfig(const ConfigFile& file) {
 }
 
 Status Run(const Config& config, StopSignal& stop) {
+  sandbox::EnterServiceSandbox({.reads = {config.database.password_file},
+                                .writes = {sandbox::SocketDirectory(config.listen), config.artifact_dir},
+                                .network = !IsLocal(config.database)});
   const SystemClock clock;
   ALLOD_TRY(BlobStore blobs, BlobStore::Open(config.artifact_dir));
   PgPool pool(config.database);
@@ -50,7 +56,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ArtifactServiceImpl artifacts(blobs);
   JobServiceImpl jobs(store, blobs, jobs_changed, clock);
   OperationServiceImpl operations(store, jobs_changed);
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen},
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
                                              {&publishers, &models, &listings, &artifacts, &jobs, &operations}));
   stop.Ready();
   stop.Wait();

@@ -1,4 +1,5 @@
 // The RPCs over a real server and channel, on the fake store and a real artifact directory.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -36,11 +37,11 @@ class FakePriceBooks final : public PriceBooks {
 class CatalogServiceTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = Server::Start({.listen = "127.0.0.1:0"},
-                                {&publishers_, &models_, &listings_, &artifacts_, &jobs_, &operations_});
+    auto server =
+        Server::Start({.listen = address_}, {&publishers_, &models_, &listings_, &artifacts_, &jobs_, &operations_});
     ASSERT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
-    channel_ = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+    channel_ = MakeChannel(address_);
     v1::CreatePublisherRequest publisher;
     publisher.set_publisher_id("allod");
     publisher.mutable_publisher()->set_display_name("Allod");
@@ -180,6 +181,8 @@ class CatalogServiceTest : public testing::Test {
   ArtifactServiceImpl artifacts_{blobs_};
   JobServiceImpl jobs_{store_, blobs_, jobs_changed_, clock_};
   OperationServiceImpl operations_{store_, jobs_changed_};
+  const TempDir sockets_;
+  const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };
@@ -352,6 +355,28 @@ TEST_F(CatalogServiceTest, CompressesAndAnswersAgainWithTheFinishedOperation) {
   ASSERT_TRUE(again->response().UnpackTo(&variant));
   EXPECT_EQ(variant.name(), "models/habari/versions/1.0/variants/q8_0");
   EXPECT_EQ(CreateVariant("Q9").error().reason, "UNKNOWN_COMPRESSION");
+}
+
+TEST_F(CatalogServiceTest, CompressesToWhatTheApiNamesInBothSpellings) {
+  const auto* types = v1::CompressionType_descriptor();
+  std::vector<std::string> named;
+  for (int i = 1; i < types->value_count(); ++i) {
+    named.push_back(types->value(i)->name().substr(std::string("COMPRESSION_TYPE_").size()));
+    EXPECT_EQ(CompressionOf(VariantIdOf(named.back())).value_or("refused"), named.back());
+  }
+  EXPECT_THAT(CompressionTypes(), testing::UnorderedElementsAreArray(named));
+}
+
+TEST_F(CatalogServiceTest, KeepsLicencesAsSpdxSpellsThem) {
+  v1::CreateVersionRequest request;
+  request.set_parent("models/habari");
+  request.set_version_id("licensed");
+  request.mutable_version()->set_source_sha256(std::string(64, 'a'));
+  for (const char* bad : {"nonsense licence", "Apache-2.0 AND", "(MIT", ""}) {
+    request.mutable_version()->set_license(bad);
+    EXPECT_EQ(Do<v1::ModelService>(&v1::ModelService::Stub::CreateVersion, request).error().reason, "INVALID_LICENSE")
+        << bad;
+  }
 }
 
 TEST_F(CatalogServiceTest, ALongPollIsWokenByANewJob) {

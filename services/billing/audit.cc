@@ -19,6 +19,9 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   }
   if (audit.open_hold_count != audit.open_reservation_count) AddMismatch(report, tenant_name + "/openReservations");
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
+  if (audit.invoiced_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/invoices");
+  report.overdue_hold_count += audit.overdue_hold_count;
+  report.excess_record_count += audit.excess_record_count;
   report.transfer_count += audit.transfer_count;
   report.usage_record_count += audit.usage_record_count;
   report.open_reservation_count += audit.open_hold_count;

@@ -15,14 +15,23 @@ struct LedgerReport {
   std::int64_t transfer_count = 0;
   std::int64_t usage_record_count = 0;
   std::int64_t open_reservation_count = 0;
-  UsageCheck usage;  // counts over all time
+  std::int64_t overdue_hold_count = 0;   // 0, or holds are not released in time
+  std::int64_t excess_record_count = 0;  // delivered beyond what was held; recorded, not billed
+  UsageCheck usage;                      // counts over all time
 };
 
 inline constexpr std::size_t kMismatchesMax = 1000;
 
+// Requests that nodes computed and nobody recorded: their hold is gone without a usage record, or still open although
+// they ended long ago.
+inline std::int64_t UnrecordedCount(const LedgerReport& report) {
+  return report.usage.unbilled_count + report.usage.unsettled_count;
+}
+
 // Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
-// `{tenant}/openReservations` when the expirer's list is not the set of open holds, and `{tenant}/usageRecords` when
-// the cost of the records is not what was posted. OUT_OF_RANGE when a sum leaves 38 digits.
+// `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/usageRecords` when the
+// cost of the records is not what was posted, and `{tenant}/invoices` when it is not what invoices add up to.
+// OUT_OF_RANGE when a sum leaves 38 digits.
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
 
 }  // namespace allod::billing

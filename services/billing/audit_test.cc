@@ -21,7 +21,8 @@ TenantAudit SoundBooks() {
           .open_hold_count = 1,
           .open_reservation_count = 1,
           .posted_usage = Amount::FromPico(70),
-          .recorded_usage = Amount::FromPico(70)};
+          .recorded_usage = Amount::FromPico(70),
+          .invoiced_usage = Amount::FromPico(70)};
 }
 
 TEST(LedgerReport, AddsUpTenants) {
@@ -49,6 +50,22 @@ TEST(LedgerReport, NamesEveryKindOfBreakage) {
   EXPECT_EQ(mismatch([](auto& a) { a.accounts[1].balance = Amount(); }), "tenants/ke/ledgerAccounts/usage-revenue");
   EXPECT_EQ(mismatch([](auto& a) { a.open_reservation_count = 0; }), "tenants/ke/openReservations");
   EXPECT_EQ(mismatch([](auto& a) { a.recorded_usage = Amount::FromPico(71); }), "tenants/ke/usageRecords");
+  EXPECT_EQ(mismatch([](auto& a) { a.invoiced_usage = Amount::FromPico(69); }), "tenants/ke/invoices");
+}
+
+TEST(LedgerReport, CountsWhatWasLeftOpenOrNotRecorded) {
+  LedgerReport report;
+  TenantAudit audit = SoundBooks();
+  audit.overdue_hold_count = 2;
+  audit.excess_record_count = 1;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(AddTenant(report, "tenants/ke", audit));
+    AddCounts(report.usage, {.unbilled_count = 3, .unsettled_count = 4});
+  }
+  EXPECT_EQ(report.overdue_hold_count, 4);
+  EXPECT_EQ(report.excess_record_count, 2);
+  EXPECT_EQ(UnrecordedCount(report), 14);
+  EXPECT_TRUE(report.mismatches.empty());
 }
 
 TEST(LedgerReport, ShowsASumThatIsNotZero) {

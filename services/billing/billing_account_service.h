@@ -1,7 +1,9 @@
-// RPCs of BillingAccountService. Thread-safe; borrows the store, the tenant directory and the clock.
+// RPCs of BillingAccountService. Thread-safe; borrows the store, the tenant directory, the clock
+// and the gates.
 #pragma once
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
 #include "services/billing/tenant_directory.h"
 #include "services/common/clock.h"
@@ -10,8 +12,8 @@ namespace allod::billing {
 
 class BillingAccountServiceImpl final : public v1::BillingAccountService::Service {
  public:
-  BillingAccountServiceImpl(Store& store, TenantDirectory& tenants, const Clock& clock)
-      : store_(store), tenants_(tenants), clock_(clock) {}
+  BillingAccountServiceImpl(Store& store, TenantDirectory& tenants, const Clock& clock, CallGates& gates)
+      : store_(store), tenants_(tenants), clock_(clock), gates_(gates) {}
 
   grpc::Status SetBillingAccount(grpc::ServerContext* context, const v1::SetBillingAccountRequest* request,
                                  v1::BillingAccount* response) override;
@@ -22,6 +24,7 @@ class BillingAccountServiceImpl final : public v1::BillingAccountService::Servic
   Store& store_;
   TenantDirectory& tenants_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

@@ -13,6 +13,9 @@ namespace allod::billing {
 inline constexpr std::size_t kComputedBatchMax = 500;
 inline constexpr std::size_t kUsageFindingsMax = 100;
 inline constexpr std::size_t kEventIdBytesMax = 128;
+// How long after its computing ended a request may still be unsettled: it may be tried again elsewhere, and billing or
+// its gateway may be away for a while.
+inline constexpr std::chrono::minutes kSettleTimeMax{15};
 
 enum class ComputedOutcome { kCompleted = 1, kCancelled = 2, kFailed = 3, kLost = 4 };
 
@@ -63,7 +66,7 @@ struct ComputedQuery {
 };
 
 struct UsageFinding {
-  enum class Kind { kOverbilled = 1, kUnbilled = 2, kUncomputed = 3 };
+  enum class Kind { kOverbilled = 1, kUnbilled = 2, kUncomputed = 3, kUnsettled = 4 };
   Kind kind = Kind::kOverbilled;
   Uuid request_id;
   std::string instance;
@@ -79,7 +82,8 @@ struct UsageCheck {
   std::int64_t overbilled_count = 0;  // more completion tokens than were sampled
   std::int64_t unbilled_count = 0;    // computed, neither settled nor still reserved
   std::int64_t uncomputed_count = 0;  // tokens delivered or billed of which no node told
-  std::int64_t open_count = 0;        // computed, still reserved
+  std::int64_t open_count = 0;        // computed, still reserved, and not for long
+  std::int64_t unsettled_count = 0;   // computed, ended kSettleTimeMax ago, still reserved
   std::int64_t completion_tokens = 0;
   std::int64_t sampled_tokens = 0;
   std::vector<UsageFinding> findings;  // by kind; at most as many as asked for

@@ -67,12 +67,15 @@ grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* co
                                                          v1::ListComputedUsageResponse* response) {
   return Handle("billing.ListComputedUsage", context, request, response,
                 [&](const Caller& caller) -> Result<v1::ListComputedUsageResponse> {
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
                   ALLOD_TRY(const ComputedPage page, FromProto(*request));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
                   ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
                   const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
                   v1::ListComputedUsageResponse out;
-                  for (const ComputedUsage& event : listed.items) *out.add_computed_usage() = ToProto(event);
+                  for (const ComputedUsage& event : listed.items) {
+                    if (MaySee(caller, event.instance)) *out.add_computed_usage() = ToProto(event);
+                  }
                   out.set_next_page_token(listed.next_page_token);
                   return out;
                 });
@@ -89,7 +92,7 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
     for (const KnownTenant& tenant : tenants) {
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
       const std::size_t room = kUsageFindingsMax - static_cast<std::size_t>(out.findings_size());
-      ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, room));
+      ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, clock_.Now(), room));
       AddCounts(sum, check);
       for (const UsageFinding& finding : check.findings) *out.add_findings() = ToProto(finding, tenant.name);
     }
@@ -105,6 +108,7 @@ grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, 
   return Handle("billing.CheckUsage", context, request, response,
                 [&](const Caller& caller) -> Result<v1::CheckUsageResponse> {
                   ALLOD_CHECK_OK(RequireOperator(caller));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
                   return Check(*context, *request);
                 });
 }

@@ -1,15 +1,18 @@
-// RPCs of ComputedUsageService. Thread-safe; borrows the store.
+// RPCs of ComputedUsageService. Thread-safe; borrows the store, the clock and the gates.
 #pragma once
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
+#include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
 
 namespace allod::billing {
 
 class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service {
  public:
-  explicit ComputedUsageServiceImpl(Store& store) : store_(store) {}
+  ComputedUsageServiceImpl(Store& store, const Clock& clock, CallGates& gates)
+      : store_(store), clock_(clock), gates_(gates) {}
 
   // A node speaks for itself only: an event of another node is refused.
   grpc::Status RecordComputedUsage(grpc::ServerContext* context, const v1::RecordComputedUsageRequest* request,
@@ -24,6 +27,8 @@ class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service 
   Result<v1::CheckUsageResponse> Check(const grpc::ServerContext& context, const v1::CheckUsageRequest& request);
 
   Store& store_;
+  const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

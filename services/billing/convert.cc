@@ -157,7 +157,9 @@ Result<ReserveCommand> FromProto(const pb::ReserveRequest& request) {
                      .variant = request.variant(),
                      .api_key = request.api_key(),
                      .prompt_tokens_max = request.prompt_tokens_max(),
-                     .completion_tokens_max = request.completion_tokens_max()};
+                     .completion_tokens_max = request.completion_tokens_max(),
+                     .revision = request.revision()};
+  if (out.revision < 0) return InvalidArgument("INVALID_REVISION", "revision: must be 0 or more");
   if (!request.isolation_class().empty()) out.isolation_class = request.isolation_class();
   ALLOD_CHECK_OK(CheckIsolationClass("isolation_class", out.isolation_class));
   ALLOD_TRY(out.tenant, ParseTenant("tenant", request.tenant()));
@@ -194,6 +196,8 @@ pb::UsageRecord ToProto(const UsageRecord& record, const std::string& tenant_nam
   *out.mutable_settle_time() = ToTimestamp(record.settle_time);
   out.set_api_key(record.api_key);
   out.set_isolation_class(record.isolation_class);
+  out.set_excess_prompt_tokens(record.excess_prompt_tokens);
+  out.set_excess_completion_tokens(record.excess_completion_tokens);
   return out;
 }
 

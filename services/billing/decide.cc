@@ -11,7 +11,7 @@ namespace {
 bool SamePayload(const Reservation& r, const ReserveCommand& c) {
   return r.instance == c.instance && r.variant == c.variant && r.price_book == c.price_book && r.api_key == c.api_key &&
          r.prompt_tokens_max == c.prompt_tokens_max && r.completion_tokens_max == c.completion_tokens_max &&
-         r.expire_time == c.expire_time && r.isolation_class == c.isolation_class;
+         r.expire_time == c.expire_time && r.isolation_class == c.isolation_class && r.revision == c.revision;
 }
 
 bool SamePayload(const UsageRecord& u, const SettleCommand& c) {
@@ -23,6 +23,8 @@ std::unexpected<Error> Reused(Uuid request_id, std::string_view earlier) {
               fmt::format("request_id: {} was already used for another {}; a new request needs a new id",
                           request_id.ToString(), earlier));
 }
+
+std::int64_t Beyond(std::int64_t tokens, std::int64_t held) { return std::max<std::int64_t>(0, tokens - held); }
 
 Status CheckTokens(std::string_view field, std::int64_t tokens) {
   if (tokens < 0 || tokens > kTokensMax) {
@@ -48,8 +50,10 @@ Status CheckTimes(const ReserveCommand& command, Time now) {
   return {};
 }
 
-Status CheckFunds(const BillingAccount& account, Amount hold) {
-  ALLOD_TRY(const Amount used, Add(account.posted, account.held));
+// `freed`: what the replaced hold gives back.
+Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
+  ALLOD_TRY(const Amount held, Subtract(account.held, freed));
+  ALLOD_TRY(const Amount used, Add(account.posted, held));
   ALLOD_TRY(const Amount needed, Add(used, hold));
   if (needed <= account.credit_limit) return {};
   return Fail(
@@ -57,19 +61,45 @@ Status CheckFunds(const BillingAccount& account, Amount hold) {
       fmt::format("{}: the request may cost {} {}, but of the credit limit of {} are {} owed and {} held by requests "
                   "in flight; lower max_tokens, wait for running requests, or ask the operator for a higher limit",
                   account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
-                  account.posted.ToString(), account.held.ToString()));
+                  account.posted.ToString(), held.ToString()));
+}
+
+// What makes a command another revision of a reservation that exists.
+Status CheckReplacement(const ReserveState& state, const ReserveCommand& command, Time now) {
+  if (!state.existing) {
+    return Fail(Code::kNotFound, "RESERVATION_NOT_FOUND",
+                fmt::format("request_id: {} was never reserved for this tenant, so its hold cannot be replaced",
+                            command.request_id.ToString()));
+  }
+  const Reservation& held = *state.existing;
+  if (command.revision != held.revision + 1 || command.revision > kRevisionsMax) {
+    return FailedPrecondition(
+        "REVISION_OUT_OF_ORDER",
+        fmt::format("revision: {} does not follow {}, the newest of request {} (at most {})", command.revision,
+                    held.revision, command.request_id.ToString(), kRevisionsMax));
+  }
+  if (command.instance != held.instance || command.api_key != held.api_key || command.expire_time != held.expire_time) {
+    return Reused(command.request_id, "reservation");
+  }
+  if (state.hold != HoldState::kOpen || held.expire_time <= now) {
+    return FailedPrecondition("HOLD_ENDED", fmt::format("request_id: the hold of {} has ended, so it cannot be "
+                                                        "replaced; a new request needs a new id",
+                                                        command.request_id.ToString()));
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCommand& command, Time now) {
-  if (state.existing) {
+  const bool replaces = command.revision > 0 && !(state.existing && state.existing->revision == command.revision);
+  if (state.existing && !replaces) {
     if (!SamePayload(*state.existing, command)) return Reused(command.request_id, "reservation");
     return ReserveDecision{.reservation = *state.existing, .replay = true};
   }
   ALLOD_CHECK_OK(CheckTokens("prompt_tokens_max", command.prompt_tokens_max));
   ALLOD_CHECK_OK(CheckTokens("completion_tokens_max", command.completion_tokens_max));
-  ALLOD_CHECK_OK(CheckTimes(command, now));
+  ALLOD_CHECK_OK(replaces ? CheckReplacement(state, command, now) : CheckTimes(command, now));
   if (!state.account) {
     return FailedPrecondition("NO_BILLING_ACCOUNT",
                               "tenant: has no billing account; the operator opens one with SetBillingAccount");
@@ -86,9 +116,10 @@ Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCo
   }
   ALLOD_TRY(const Amount hold, Cost(state.price->prompt, command.prompt_tokens_max, state.price->completion,
                                     command.completion_tokens_max));
-  ALLOD_CHECK_OK(CheckFunds(*state.account, hold));
+  ALLOD_CHECK_OK(CheckFunds(*state.account, hold, replaces ? state.existing->hold : Amount()));
   return ReserveDecision{.reservation = {.tenant = command.tenant,
                                          .request_id = command.request_id,
+                                         .revision = command.revision,
                                          .instance = command.instance,
                                          .variant = command.variant,
                                          .price_book = command.price_book,
@@ -100,7 +131,8 @@ Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCo
                                          .completion_price = state.price->completion,
                                          .hold = hold,
                                          .expire_time = command.expire_time,
-                                         .isolation_class = command.isolation_class}};
+                                         .isolation_class = command.isolation_class},
+                         .replaced = replaces ? state.existing : std::nullopt};
 }
 
 bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
@@ -128,14 +160,6 @@ Result<SettleDecision> DecideSettle(const SettleState& state, const SettleComman
   const Reservation& reservation = *state.reservation;
   ALLOD_CHECK_OK(CheckTokens("prompt_tokens", command.prompt_tokens));
   ALLOD_CHECK_OK(CheckTokens("completion_tokens", command.completion_tokens));
-  if (command.prompt_tokens > reservation.prompt_tokens_max ||
-      command.completion_tokens > reservation.completion_tokens_max) {
-    return InvalidArgument("SETTLEMENT_EXCEEDS_RESERVATION",
-                           fmt::format("request_id: {} settles {} prompt and {} completion tokens, but {} and {} were "
-                                       "reserved",
-                                       command.request_id.ToString(), command.prompt_tokens, command.completion_tokens,
-                                       reservation.prompt_tokens_max, reservation.completion_tokens_max));
-  }
   if (state.hold == HoldState::kPosted || state.hold == HoldState::kVoided) {
     return Internal(fmt::format("request {} has a settled hold but no usage record", command.request_id.ToString()));
   }
@@ -143,30 +167,35 @@ Result<SettleDecision> DecideSettle(const SettleState& state, const SettleComman
   const bool billed = IsBilled(command.outcome, command.completion_tokens);
   Amount cost;
   if (billed) {
-    ALLOD_TRY(cost, Cost(reservation.prompt_price, command.prompt_tokens, reservation.completion_price,
-                         command.completion_tokens));
+    ALLOD_TRY(cost, Cost(reservation.prompt_price, std::min(command.prompt_tokens, reservation.prompt_tokens_max),
+                         reservation.completion_price,
+                         std::min(command.completion_tokens, reservation.completion_tokens_max)));
   }
   const bool late = state.hold == HoldState::kExpired;
   const bool free = cost == Amount();
-  return SettleDecision{.record = {.tenant = command.tenant,
-                                   .request_id = command.request_id,
-                                   .instance = reservation.instance,
-                                   .variant = reservation.variant,
-                                   .price_book = reservation.price_book,
-                                   .api_key = reservation.api_key,
-                                   .outcome = command.outcome,
-                                   .prompt_tokens = command.prompt_tokens,
-                                   .completion_tokens = command.completion_tokens,
-                                   .currency_code = reservation.currency_code,
-                                   .prompt_price = reservation.prompt_price,
-                                   .completion_price = reservation.completion_price,
-                                   .billed = billed,
-                                   .cost = cost,
-                                   .admit_time = admit_time,
-                                   .settle_time = std::chrono::floor<std::chrono::microseconds>(now),
-                                   .isolation_class = reservation.isolation_class},
-                        .transfer = late ? (free ? SettleTransfer::kNone : SettleTransfer::kLatePost)
-                                         : (free ? SettleTransfer::kVoid : SettleTransfer::kPost)};
+  return SettleDecision{
+      .record = {.tenant = command.tenant,
+                 .request_id = command.request_id,
+                 .instance = reservation.instance,
+                 .variant = reservation.variant,
+                 .price_book = reservation.price_book,
+                 .api_key = reservation.api_key,
+                 .outcome = command.outcome,
+                 .prompt_tokens = command.prompt_tokens,
+                 .completion_tokens = command.completion_tokens,
+                 .currency_code = reservation.currency_code,
+                 .prompt_price = reservation.prompt_price,
+                 .completion_price = reservation.completion_price,
+                 .billed = billed,
+                 .cost = cost,
+                 .admit_time = admit_time,
+                 .settle_time = std::chrono::floor<std::chrono::microseconds>(now),
+                 .isolation_class = reservation.isolation_class,
+                 .revision = reservation.revision,
+                 .excess_prompt_tokens = Beyond(command.prompt_tokens, reservation.prompt_tokens_max),
+                 .excess_completion_tokens = Beyond(command.completion_tokens, reservation.completion_tokens_max)},
+      .transfer = late ? (free ? SettleTransfer::kNone : SettleTransfer::kLatePost)
+                       : (free ? SettleTransfer::kVoid : SettleTransfer::kPost)};
 }
 
 }  // namespace allod::billing

@@ -24,22 +24,32 @@ struct ReserveCommand {
   std::int64_t completion_tokens_max = 0;
   Time expire_time;  // whole microseconds
   std::string isolation_class{kIsolated};
+  // 0 for a new request. Above: replaces the hold of the revision before, which must be open; the terms are new, the
+  // request (instance, key, end) is the same.
+  std::int32_t revision = 0;
 };
+
+// What happened to the pending transfer of a reservation.
+enum class HoldState { kOpen, kPosted, kVoided, kExpired };
 
 struct ReserveState {
   std::optional<BillingAccount> account;
   bool price_book_exists = false;
   std::optional<TokenPrice> price;      // what FindPrice gives in the account's currency
-  std::optional<Reservation> existing;  // with the same request id
+  std::optional<Reservation> existing;  // the newest revision with the same request id
+  HoldState hold = HoldState::kOpen;    // of `existing`
 };
 
 struct ReserveDecision {
   Reservation reservation;
-  bool replay = false;  // nothing is to be written
+  std::optional<Reservation> replaced;  // its hold is released in the same transaction
+  bool replay = false;                  // nothing is to be written
 };
 
 // FAILED_PRECONDITION / NO_BILLING_ACCOUNT, PRICE_NOT_FOUND; RESOURCE_EXHAUSTED / INSUFFICIENT_FUNDS;
 // ALREADY_EXISTS / REQUEST_ID_REUSED; INVALID_ARGUMENT / INVALID_REQUEST_ID, INVALID_TOKEN_COUNT, INVALID_EXPIRE_TIME.
+// Of a replacement besides: NOT_FOUND / RESERVATION_NOT_FOUND; FAILED_PRECONDITION / HOLD_ENDED, REVISION_OUT_OF_ORDER.
+// A replacement that is refused leaves the hold as it was.
 Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCommand& command, Time now);
 
 struct SettleCommand {
@@ -50,11 +60,8 @@ struct SettleCommand {
   std::int64_t completion_tokens = 0;
 };
 
-// What happened to the pending transfer of a reservation.
-enum class HoldState { kOpen, kPosted, kVoided, kExpired };
-
 struct SettleState {
-  std::optional<Reservation> reservation;
+  std::optional<Reservation> reservation;  // the newest revision
   HoldState hold = HoldState::kOpen;
   std::optional<UsageRecord> record;
 };
@@ -73,8 +80,9 @@ struct SettleDecision {
   bool replay = false;  // nothing is to be written
 };
 
-// NOT_FOUND / RESERVATION_NOT_FOUND; INVALID_ARGUMENT / SETTLEMENT_EXCEEDS_RESERVATION, INVALID_TOKEN_COUNT;
-// ALREADY_EXISTS / REQUEST_ID_REUSED.
+// Tokens beyond the hold were delivered all the same: they are recorded and said to be in excess, and never billed, so
+// that no settlement is refused for them and none costs more than was held. NOT_FOUND / RESERVATION_NOT_FOUND;
+// INVALID_ARGUMENT / INVALID_TOKEN_COUNT; ALREADY_EXISTS / REQUEST_ID_REUSED.
 Result<SettleDecision> DecideSettle(const SettleState& state, const SettleCommand& command, Time now);
 
 // Whether a request that ended so is billed at all: a fault never is, and neither is an interrupted one of which no

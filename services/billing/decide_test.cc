@@ -43,6 +43,72 @@ TEST(DecideReserve, HoldsTheWorstCase) {
   EXPECT_EQ(decision.reservation.currency_code, "KES");
 }
 
+// The state after `first` was reserved: its hold of 210 is open.
+ReserveState Held(const ReserveCommand& first, std::int64_t limit, std::int64_t others_held = 0) {
+  ReserveState state = State(limit);
+  state.existing = DecideReserve(State(1000), first, kNow).value().reservation;
+  state.account->held = Amount::FromPico(210 + others_held);
+  return state;
+}
+
+TEST(DecideReserve, ReplacesAnOpenHoldOnNewTerms) {
+  const ReserveCommand first = Command();
+  ReserveCommand next = first;
+  next.revision = 1;
+  next.completion_tokens_max = 300;
+  next.variant = "models/m/versions/v/variants/f16";
+  next.isolation_class = "dedicated";
+  const auto decision = DecideReserve(Held(first, 610), next, kNow + 16min - 7min).value();
+  EXPECT_FALSE(decision.replay);
+  EXPECT_EQ(decision.reservation.hold.pico(), 610);
+  EXPECT_EQ(decision.reservation.revision, 1);
+  EXPECT_EQ(decision.reservation.isolation_class, "dedicated");
+  ASSERT_TRUE(decision.replaced);
+  EXPECT_EQ(decision.replaced->hold.pico(), 210);
+  EXPECT_EQ(DecideReserve(Held(first, 609), next, kNow).error().reason, "INSUFFICIENT_FUNDS");
+  EXPECT_EQ(DecideReserve(Held(first, 709, 100), next, kNow).error().reason, "INSUFFICIENT_FUNDS");
+  EXPECT_TRUE(DecideReserve(Held(first, 710, 100), next, kNow));
+}
+
+TEST(DecideReserve, ReplacesInOrderAndOnlyWhatIsOpenAndTheSameRequest) {
+  const ReserveCommand first = Command();
+  const auto reason = [&](auto change, auto change_state) {
+    ReserveCommand next = first;
+    next.revision = 1;
+    change(next);
+    ReserveState state = Held(first, 1000);
+    change_state(state);
+    const auto decision = DecideReserve(state, next, kNow);
+    return decision ? std::string() : decision.error().reason;
+  };
+  const auto as_is = [](auto&) {};
+  EXPECT_EQ(reason(as_is, as_is), "");
+  EXPECT_EQ(reason(as_is, [](ReserveState& s) { s.existing.reset(); }), "RESERVATION_NOT_FOUND");
+  EXPECT_EQ(reason([](ReserveCommand& c) { c.revision = 2; }, as_is), "REVISION_OUT_OF_ORDER");
+  EXPECT_EQ(reason([](ReserveCommand& c) { c.instance += "x"; }, as_is), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](ReserveCommand& c) { c.api_key += "x"; }, as_is), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason([](ReserveCommand& c) { c.expire_time += 1s; }, as_is), "REQUEST_ID_REUSED");
+  for (const HoldState ended : {HoldState::kPosted, HoldState::kVoided, HoldState::kExpired}) {
+    EXPECT_EQ(reason(as_is, [&](ReserveState& s) { s.hold = ended; }), "HOLD_ENDED");
+  }
+  ReserveCommand late = first;
+  late.revision = 1;
+  EXPECT_EQ(DecideReserve(Held(first, 1000), late, kNow + 10min).error().reason, "HOLD_ENDED");
+}
+
+TEST(DecideReserve, AnswersTheNewestRevisionAgainAndNoOlderOne) {
+  const ReserveCommand first = Command();
+  ReserveCommand next = first;
+  next.revision = 1;
+  next.completion_tokens_max = 300;
+  ReserveState state = Held(first, 1000);
+  state.existing = DecideReserve(state, next, kNow).value().reservation;
+  EXPECT_TRUE(DecideReserve(state, next, kNow)->replay);
+  state.hold = HoldState::kPosted;
+  EXPECT_TRUE(DecideReserve(state, next, kNow)->replay) << "also when it was settled";
+  EXPECT_EQ(DecideReserve(state, first, kNow).error().reason, "REQUEST_ID_REUSED");
+}
+
 struct FundsCase {
   std::int64_t limit, posted, held;
   bool admitted;
@@ -182,15 +248,35 @@ TEST(DecideSettle, BillsWhatTheContractSays) {
   }
 }
 
-TEST(DecideSettle, RefusesMoreThanWasReserved) {
+TEST(DecideSettle, RefusesCountsThatAreNone) {
   const SettleState state = Reserved();
   const auto reason = [&](std::int64_t prompt, std::int64_t completion) {
     return DecideSettle(state, Settlement(state, Outcome::kFault, prompt, completion), kNow).error().reason;
   };
-  EXPECT_EQ(reason(11, 0), "SETTLEMENT_EXCEEDS_RESERVATION");
-  EXPECT_EQ(reason(0, 101), "SETTLEMENT_EXCEEDS_RESERVATION");
   EXPECT_EQ(reason(-1, 0), "INVALID_TOKEN_COUNT");
   EXPECT_EQ(reason(0, -1), "INVALID_TOKEN_COUNT");
+}
+
+// A hold for 10 prompt tokens at 1 and 100 completion tokens at 2.
+TEST(DecideSettle, RecordsWhatTheHoldDidNotCoverAndBillsWhatItDid) {
+  struct Case {
+    std::int64_t prompt, completion, excess_prompt, excess_completion, cost;
+  };
+  for (const HoldState hold : {HoldState::kOpen, HoldState::kExpired}) {
+    for (const Case& c : {Case{10, 100, 0, 0, 210}, Case{11, 100, 1, 0, 210}, Case{10, 101, 0, 1, 210},
+                          Case{5, 350, 0, 250, 205}, Case{400, 3, 390, 0, 16}}) {
+      SettleState state = Reserved();
+      state.hold = hold;
+      const auto decision = DecideSettle(state, Settlement(state, Outcome::kCompleted, c.prompt, c.completion), kNow);
+      ASSERT_TRUE(decision) << decision.error().message;
+      EXPECT_EQ(decision->record.prompt_tokens, c.prompt);
+      EXPECT_EQ(decision->record.completion_tokens, c.completion);
+      EXPECT_EQ(decision->record.excess_prompt_tokens, c.excess_prompt);
+      EXPECT_EQ(decision->record.excess_completion_tokens, c.excess_completion);
+      EXPECT_EQ(decision->record.cost.pico(), c.cost);
+      EXPECT_LE(decision->record.cost, state.reservation->hold);
+    }
+  }
 }
 
 TEST(DecideSettle, RefusesWhatWasNeverReserved) {

@@ -112,6 +112,11 @@ Uuid FirstRequestIdAt(Time time) {
   return Uuid::FromBytes(bytes);
 }
 
+Uuid HoldId(Uuid request_id, std::int32_t revision) {
+  if (revision == 0) return request_id;
+  return Uuid::FromName(fmt::format("usageRecords/{}/holds/{}", request_id.ToString(), revision));
+}
+
 Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now) {
   namespace chrono = std::chrono;
   chrono::year_month month{};

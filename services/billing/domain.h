@@ -21,6 +21,7 @@ inline constexpr std::chrono::hours kReservationLifetimeMax{24};
 inline constexpr std::chrono::minutes kRequestIdSkewMax{15};  // id time against the clock, both ways
 inline constexpr std::size_t kPricesPerBookMax = 1000;
 inline constexpr std::size_t kInvoiceLinesMax = 10'000;
+inline constexpr std::int32_t kRevisionsMax = 100;  // of one reservation
 // 10^9 currency units per million tokens, and 10^15 units of credit: with kTokensMax no hold can leave NUMERIC(38,0).
 inline constexpr Amount kTokenPriceMax = Amount::FromPico(Int128{1'000'000'000'000'000});
 inline constexpr Amount kCreditLimitMax = Amount::FromPico(Int128{1'000'000'000'000'000} * 1'000'000'000'000);
@@ -72,10 +73,12 @@ struct LedgerAccount {
 
 enum class Outcome { kCompleted = 1, kClientCancelled = 2, kFault = 3, kGatewayLost = 4 };
 
-// The money set aside for one request, with the prices it pinned.
+// The money set aside for one request, with the prices it pinned. While the request waits it can be replaced by another
+// revision, on the terms that it will run on; one of them at most has an open hold.
 struct Reservation {
   TenantId tenant;
   Uuid request_id;
+  std::int32_t revision = 0;
   std::string instance;
   std::string variant;
   Uuid price_book;
@@ -89,6 +92,9 @@ struct Reservation {
   Time expire_time;  // whole microseconds
   std::string isolation_class{kIsolated};
 };
+
+// The id of the hold of one revision: the request id for the first.
+Uuid HoldId(Uuid request_id, std::int32_t revision);
 
 // One request, counted once.
 struct UsageRecord {
@@ -109,9 +115,13 @@ struct UsageRecord {
   Time admit_time;  // the time in the request id
   Time settle_time;
   std::string isolation_class{kIsolated};
+  std::int32_t revision = 0;  // of the reservation that it settles
+  // Those of the tokens above that the hold did not cover: delivered, and not billed, because it was our fault.
+  std::int64_t excess_prompt_tokens = 0;
+  std::int64_t excess_completion_tokens = 0;
 };
 
-// What one instance used at one price; only billed records, so amount = tokens x prices.
+// What one instance used at one price; only what was billed, so amount = tokens x prices.
 struct InvoiceLine {
   std::string instance;
   std::string variant;

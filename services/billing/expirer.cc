@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::billing {
@@ -15,7 +16,8 @@ constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round
 }  // namespace
 
 void Expirer::Start() {
-  thread_ = std::jthread([this](std::stop_token stop) { Loop(stop); });
+  // Holds that were not released are found by the next process.
+  thread_ = std::jthread([this](std::stop_token stop) { OrEnd("expirer", [&] { Loop(stop); }); });
 }
 
 void Expirer::Stop() {
@@ -28,17 +30,18 @@ Result<int> Expirer::RunOnce(std::stop_token stop) {
   int released = 0;
   std::optional<TenantId> after;
   while (true) {
-    ALLOD_TRY(const std::vector<KnownTenant> tenants, store_.ListKnownTenants(after, kTenantsPerPage));
-    for (const KnownTenant& tenant : tenants) {
+    const Time now = clock_.Now();
+    ALLOD_TRY(const std::vector<TenantId> tenants, store_.TenantsWithDueHolds(now, after, kTenantsPerPage));
+    for (const TenantId tenant : tenants) {
       if (stop.stop_requested()) return released;
       for (int i = 0; i < kTransactionsPerTenant; ++i) {
-        ALLOD_TRY(const int count, store_.ExpireReservations(tenant.id, clock_.Now(), kHoldsPerTransaction));
+        ALLOD_TRY(const int count, store_.ExpireReservations(tenant, now, kHoldsPerTransaction));
         released += count;
         if (count < kHoldsPerTransaction) break;
       }
     }
     if (tenants.size() < kTenantsPerPage) return released;
-    after = tenants.back().id;
+    after = tenants.back();
   }
 }
 

@@ -1,4 +1,5 @@
-// Releases the holds of requests that were never settled, once their time is over, tenant by tenant, every second.
+// Releases the holds of requests that were never settled, once their time is over, every second. A round costs one look
+// at one index, and a transaction for each tenant that has such holds: idle tenants cost nothing.
 //
 // Owns one thread from Start() to Stop(). A round that fails is logged and tried again in the next second; a hold that
 // a settlement takes at the same moment is released once only (the terminal transfer is unique).

@@ -37,8 +37,18 @@ class ExpirerTest : public testing::Test {
 
   Time Now() const { return clock_.Now(); }
 
+  // Counts what would be transactions of a tenant.
+  class CountingStore final : public FakeStore {
+   public:
+    Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override {
+      ++expirations;
+      return FakeStore::ExpireReservations(tenant, now, limit);
+    }
+    int expirations = 0;
+  };
+
   FakeClock clock_;
-  FakeStore store_;
+  CountingStore store_;
   Expirer expirer_{store_, clock_};
 };
 
@@ -50,6 +60,16 @@ TEST_F(ExpirerTest, ReleasesEveryTenantsHoldsWhenTheirTimeIsOver) {
   clock_.Advance(10min);
   EXPECT_EQ(expirer_.RunOnce().value(), 5);
   EXPECT_EQ(expirer_.RunOnce().value(), 0);
+}
+
+TEST_F(ExpirerTest, LeavesTenantsAloneThatHaveNothingDue) {
+  for (int i = 0; i < 300; ++i) AddTenant("t" + std::to_string(i), i % 2);
+  EXPECT_EQ(expirer_.RunOnce().value(), 0);
+  EXPECT_EQ(store_.expirations, 0);
+  AddTenant("due", 1);
+  clock_.Advance(10min);
+  EXPECT_EQ(expirer_.RunOnce().value(), 151);
+  EXPECT_EQ(store_.expirations, 151);
 }
 
 TEST_F(ExpirerTest, TakesMoreThanOneTransactionForManyHolds) {

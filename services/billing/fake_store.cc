@@ -78,6 +78,8 @@ Result<Reservation> FakeStore::Reserve(const ReserveCommand& command, Time now) 
     state.account = AccountOf(command.tenant, at->second);
     const auto existing = at->second.reservations.find(command.request_id);
     if (existing != at->second.reservations.end()) state.existing = existing->second;
+    const auto terminal = at->second.terminal.find(command.request_id);
+    if (terminal != at->second.terminal.end()) state.hold = terminal->second;
   }
   if (const auto book = price_books_.find(command.price_book); book != price_books_.end()) {
     state.price_book_exists = true;
@@ -90,6 +92,11 @@ Result<Reservation> FakeStore::Reserve(const ReserveCommand& command, Time now) 
   if (decision.replay) return decision.reservation;
   Books& books = at->second;
   const Reservation& reservation = decision.reservation;
+  if (decision.replaced) {
+    // The request stays open: only its newest hold counts.
+    Release(books, *decision.replaced, HoldState::kVoided);
+    books.terminal.erase(reservation.request_id);
+  }
   books.reservations[reservation.request_id] = reservation;
   books.open.emplace(reservation.expire_time, reservation.request_id);
   books.transfers.push_back({.amount = reservation.hold});
@@ -148,6 +155,16 @@ Result<UsageRecord> FakeStore::Settle(const SettleCommand& command, Time now) {
   return decision.record;
 }
 
+Result<std::vector<TenantId>> FakeStore::TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) {
+  const std::lock_guard lock(mutex_);
+  std::vector<TenantId> out;
+  for (auto at = after ? books_.upper_bound(*after) : books_.begin(); at != books_.end(); ++at) {
+    const auto& open = at->second.open;
+    if (static_cast<int>(out.size()) < limit && !open.empty() && open.begin()->first <= now) out.push_back(at->first);
+  }
+  return out;
+}
+
 Result<int> FakeStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   const std::lock_guard lock(mutex_);
   const auto at = books_.find(tenant);
@@ -178,12 +195,14 @@ Result<std::vector<UsageRecord>> FakeStore::ListUsageRecords(const UsageQuery& q
   return out;
 }
 
-Result<std::vector<InvoiceLine>> FakeStore::SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) {
+Result<std::vector<InvoiceLine>> FakeStore::SumMonth(TenantId tenant, Time month, std::size_t limit) {
   const std::lock_guard lock(mutex_);
+  const std::chrono::year_month_day first(std::chrono::floor<std::chrono::days>(month));
+  const Time end = std::chrono::sys_days((first.year() / first.month() + std::chrono::months(1)) / 1);
   std::map<std::tuple<std::string, std::string, Uuid, std::string, Amount, Amount>, InvoiceLine> lines;
   if (const auto at = books_.find(tenant); at != books_.end()) {
     for (const auto& [id, u] : at->second.usage) {
-      if (!u.billed || u.admit_time < start || u.admit_time >= end) continue;
+      if (!u.billed || u.admit_time < month || u.admit_time >= end) continue;
       InvoiceLine& line =
           lines[{u.instance, u.variant, u.price_book, u.isolation_class, u.prompt_price, u.completion_price}];
       line.instance = u.instance;
@@ -193,8 +212,8 @@ Result<std::vector<InvoiceLine>> FakeStore::SumUsage(TenantId tenant, Time start
       line.prompt_price = u.prompt_price;
       line.completion_price = u.completion_price;
       line.request_count += 1;
-      line.prompt_tokens += u.prompt_tokens;
-      line.completion_tokens += u.completion_tokens;
+      line.prompt_tokens += u.prompt_tokens - u.excess_prompt_tokens;
+      line.completion_tokens += u.completion_tokens - u.excess_completion_tokens;
       line.amount = Sum(line.amount, u.cost);
     }
   }
@@ -216,7 +235,7 @@ Result<std::vector<LedgerAccount>> FakeStore::ListLedgerAccounts(TenantId tenant
   return out;
 }
 
-Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant) {
+Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now) {
   const std::lock_guard lock(mutex_);
   TenantAudit audit;
   const auto at = books_.find(tenant);
@@ -230,8 +249,12 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant) {
     if (books.terminal.contains(id)) continue;
     held = Sum(held, reservation.hold);
     ++audit.open_hold_count;
+    if (reservation.expire_time < now - kOverdueAfter) ++audit.overdue_hold_count;
   }
-  for (const auto& [id, record] : books.usage) audit.recorded_usage = Sum(audit.recorded_usage, record.cost);
+  for (const auto& [id, record] : books.usage) {
+    audit.recorded_usage = Sum(audit.recorded_usage, record.cost);
+    if (record.excess_prompt_tokens + record.excess_completion_tokens > 0) ++audit.excess_record_count;
+  }
   for (const auto& [code, account] : books.accounts) {
     TenantAudit::Account row{.code = code,
                              .currency_code = account.currency_code,
@@ -249,6 +272,7 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant) {
   audit.usage_record_count = static_cast<std::int64_t>(books.usage.size());
   audit.open_reservation_count = static_cast<std::int64_t>(books.open.size());
   audit.posted_usage = posted;
+  audit.invoiced_usage = audit.recorded_usage;
   return audit;
 }
 

@@ -10,7 +10,7 @@
 
 namespace allod::billing {
 
-class FakeStore final : public Store {
+class FakeStore : public Store {
  public:
   Result<PriceBook> CreatePriceBook(const PriceBook& book, Time now) override;
   Result<PriceBook> GetPriceBook(Uuid id) override;
@@ -18,15 +18,16 @@ class FakeStore final : public Store {
   Result<BillingAccount> GetBillingAccount(TenantId tenant) override;
   Result<Reservation> Reserve(const ReserveCommand& command, Time now) override;
   Result<UsageRecord> Settle(const SettleCommand& command, Time now) override;
+  Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) override;
   Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
-  Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) override;
+  Result<std::vector<InvoiceLine>> SumMonth(TenantId tenant, Time month, std::size_t limit) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
-  Result<TenantAudit> AuditTenant(TenantId tenant) override;
+  Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
-  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) override;
 
  private:
   struct Transfer {
@@ -39,8 +40,8 @@ class FakeStore final : public Store {
     Amount credit_limit;
     std::map<std::string, LedgerAccount> accounts;
     std::vector<Transfer> transfers;
-    std::map<Uuid, Reservation> reservations;
-    std::map<Uuid, HoldState> terminal;
+    std::map<Uuid, Reservation> reservations;  // the newest revision of each
+    std::map<Uuid, HoldState> terminal;        // of its hold
     std::set<std::pair<Time, Uuid>> open;
     std::map<Uuid, UsageRecord> usage;
     std::map<std::string, ComputedUsage> computed;

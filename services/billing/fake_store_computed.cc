@@ -38,7 +38,7 @@ Result<std::vector<ComputedUsage>> FakeStore::ListComputedUsage(const ComputedQu
   return out;
 }
 
-Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) {
+Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) {
   const std::lock_guard lock(mutex_);
   UsageCheck out;
   const auto at = books_.find(tenant);
@@ -62,6 +62,7 @@ Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, 
     }
   }
   std::map<Uuid, UsageFinding> requests;
+  std::map<Uuid, Time> ended;
   for (const auto& [id, event] : books.computed) {
     if (event.start_time < start || event.start_time >= end) continue;
     ++out.computed_event_count;
@@ -69,13 +70,17 @@ Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, 
     UsageFinding& request = requests[event.request_id];
     request = {UsageFinding::Kind::kUnbilled, event.request_id, event.instance, 0,
                request.sampled_tokens + event.sampled_tokens};
+    ended[event.request_id] = std::max(ended[event.request_id], event.end_time);
   }
   out.computed_request_count = static_cast<std::int64_t>(requests.size());
   for (const auto& [id, finding] : requests) {
     if (books.usage.contains(id)) continue;
     const bool open = std::ranges::any_of(books.open, [&](const auto& entry) { return entry.second == id; });
-    (open ? out.open_count : out.unbilled_count) += 1;
-    if (!open) out.findings.push_back(finding);
+    const bool overdue = ended[id] < now - kSettleTimeMax;
+    (!open ? out.unbilled_count : overdue ? out.unsettled_count : out.open_count) += 1;
+    if (open && !overdue) continue;
+    out.findings.push_back(finding);
+    if (open) out.findings.back().kind = UsageFinding::Kind::kUnsettled;
   }
   std::ranges::stable_sort(out.findings, {}, [](const UsageFinding& f) { return std::pair(f.kind, f.request_id); });
   if (out.findings.size() > findings_max) out.findings.resize(findings_max);

@@ -1,7 +1,8 @@
-// RPCs of InvoiceService. Thread-safe; borrows the store and the clock.
+// RPCs of InvoiceService. Thread-safe; borrows the store, the clock and the gates.
 #pragma once
 
 #include "allod/billing/v1/invoice.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 
@@ -9,7 +10,8 @@ namespace allod::billing {
 
 class InvoiceServiceImpl final : public v1::InvoiceService::Service {
  public:
-  InvoiceServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  InvoiceServiceImpl(Store& store, const Clock& clock, CallGates& gates)
+      : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status GetInvoice(grpc::ServerContext* context, const v1::GetInvoiceRequest* request,
                           v1::Invoice* response) override;
@@ -17,6 +19,7 @@ class InvoiceServiceImpl final : public v1::InvoiceService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

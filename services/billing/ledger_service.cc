@@ -12,16 +12,16 @@ constexpr Time kBeginning{};
 constexpr Time kEnd = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
 
 // Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
-Result<LedgerReport> AuditAll(Store& store, const grpc::ServerContext& context) {
+Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext& context) {
   LedgerReport report;
   std::optional<TenantId> after;
   while (true) {
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
-      ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id));
+      ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now));
       ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
-      ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, 0));
+      ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, now, 0));
       AddCounts(report.usage, usage);
     }
     if (tenants.size() < kTenantsPerPage) return report;
@@ -41,6 +41,7 @@ grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
                   ALLOD_TRY(const PageRequest page, ParsePage("ledger accounts of " + request->parent(),
                                                               request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller.Owner()));
                   ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
                   const auto listed =
                       MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
@@ -58,7 +59,8 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
   return Handle("billing.CheckLedger", context, request, response,
                 [&](const Caller& caller) -> Result<v1::CheckLedgerResponse> {
                   ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const LedgerReport report, AuditAll(store_, *context));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
+                  ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), *context));
                   v1::CheckLedgerResponse out;
                   for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
                   for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
@@ -67,6 +69,9 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
                   out.set_open_reservation_count(report.open_reservation_count);
                   out.set_computed_event_count(report.usage.computed_event_count);
                   out.set_overbilled_usage_record_count(report.usage.overbilled_count);
+                  out.set_overdue_reservation_count(report.overdue_hold_count);
+                  out.set_unrecorded_request_count(UnrecordedCount(report));
+                  out.set_excess_usage_record_count(report.excess_record_count);
                   return out;
                 });
 }

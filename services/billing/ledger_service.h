@@ -1,14 +1,16 @@
-// RPCs of LedgerService. Thread-safe; borrows the store.
+// RPCs of LedgerService. Thread-safe; borrows the store, the clock and the gates.
 #pragma once
 
 #include "allod/billing/v1/ledger.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
+#include "services/common/clock.h"
 
 namespace allod::billing {
 
 class LedgerServiceImpl final : public v1::LedgerService::Service {
  public:
-  explicit LedgerServiceImpl(Store& store) : store_(store) {}
+  LedgerServiceImpl(Store& store, const Clock& clock, CallGates& gates) : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status ListLedgerAccounts(grpc::ServerContext* context, const v1::ListLedgerAccountsRequest* request,
                                   v1::ListLedgerAccountsResponse* response) override;
@@ -17,6 +19,8 @@ class LedgerServiceImpl final : public v1::LedgerService::Service {
 
  private:
   Store& store_;
+  const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

@@ -1,5 +1,11 @@
 // allod-billing: price books, accounts, usage, the ledger and invoices.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
 #include "services/billing/billing_account_service.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
 #include "services/billing/invoice_service.h"
@@ -10,6 +16,7 @@
 #include "services/common/clock.h"
 #include "services/common/pg.h"
 #include "services/common/rpc/server.h"
+#include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 
 namespace allod::billing {
@@ -17,7 +24,10 @@ namespace {
 
 struct Config {
   std::string listen;
+  std::vector<uid_t> peer_uids;  // users of the processes that call it
   PgConfig database;
+  int desk_connections_max = 3;
+  int report_connections_max = 4;
   std::string tenancy_target;
 };
 
@@ -25,9 +35,15 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
   nlohmann::json database = nlohmann::json::object();
-  reader.Required("listen", config.listen);
+  reader.Address("listen", config.listen);
+  reader.Optional("peer_uids", config.peer_uids);
   reader.Required("database", database);
-  reader.Required("tenancy_target", config.tenancy_target);
+  reader.Address("tenancy_target", config.tenancy_target);
+  for (const auto& [field, value] : {std::pair{"desk_connections_max", &config.desk_connections_max},
+                                     std::pair{"report_connections_max", &config.report_connections_max}}) {
+    reader.Optional(field, *value);
+    if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
+  }
   if (auto parsed = ParsePgConfig(database)) {
     config.database = *std::move(parsed);
   } else {
@@ -36,19 +52,39 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   return reader.Finish(std::move(config));
 }
 
+// A gateway waits two seconds for a reservation: what takes longer is done for nobody.
+PgConfig MoneyPool(PgConfig database) {
+  database.acquire_timeout = std::min(database.acquire_timeout, std::chrono::milliseconds(1000));
+  database.statement_timeout = std::min(database.statement_timeout, std::chrono::milliseconds(2000));
+  database.application_name = "allod-money";
+  return database;
+}
+
+PgConfig OtherPool(PgConfig database, int connections_max, const char* name) {
+  database.connections_max = connections_max;
+  database.application_name = name;
+  return database;
+}
+
 Status Run(const Config& config, StopSignal& stop) {
+  sandbox::EnterServiceSandbox({.reads = {config.database.password_file},
+                                .writes = {sandbox::SocketDirectory(config.listen)},
+                                .network = !IsLocal(config.database)});
   const SystemClock clock;
-  PgPool pool(config.database);
-  PgStore store(pool);
+  PgPool money(MoneyPool(config.database));
+  PgPool desk(OtherPool(config.database, config.desk_connections_max, "allod-desk"));
+  PgPool reports(OtherPool(config.database, config.report_connections_max, "allod-reports"));
+  PgStore store(money, desk, reports);
+  CallGates gates;
   const auto tenants = MakeTenantDirectory(config.tenancy_target);
-  PriceBookServiceImpl price_books(store, clock);
-  BillingAccountServiceImpl accounts(store, *tenants, clock);
-  UsageServiceImpl usage(store, clock);
-  ComputedUsageServiceImpl computed(store);
-  LedgerServiceImpl ledger(store);
-  InvoiceServiceImpl invoices(store, clock);
-  ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen}, {&price_books, &accounts, &usage, &computed, &ledger, &invoices}));
+  PriceBookServiceImpl price_books(store, clock, gates);
+  BillingAccountServiceImpl accounts(store, *tenants, clock, gates);
+  UsageServiceImpl usage(store, clock, gates);
+  ComputedUsageServiceImpl computed(store, clock, gates);
+  LedgerServiceImpl ledger(store, clock, gates);
+  InvoiceServiceImpl invoices(store, clock, gates);
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
+                                             {&price_books, &accounts, &usage, &computed, &ledger, &invoices}));
   Expirer expirer(store, clock);
   expirer.Start();
   stop.Ready();

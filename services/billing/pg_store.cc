@@ -114,7 +114,7 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command
 }  // namespace
 
 Result<PriceBook> PgStore::CreatePriceBook(const PriceBook& book, Time now) {
-  return pool_.Run<PriceBook>(
+  return desk_.Run<PriceBook>(
       [&](GlobalTx& tx) -> Result<PriceBook> {
         if (tx.Exec(kInsertPriceBook, book.id.ToString(), book.listing, ToMicros(now)).affected_rows() == 1) {
           for (const TokenPrice& price : book.prices) {
@@ -134,19 +134,19 @@ Result<PriceBook> PgStore::CreatePriceBook(const PriceBook& book, Time now) {
 }
 
 Result<PriceBook> PgStore::GetPriceBook(Uuid id) {
-  return pool_.Run<PriceBook>([&](GlobalTx& tx) { return FindPriceBook(tx, id); });
+  return desk_.Run<PriceBook>([&](GlobalTx& tx) { return FindPriceBook(tx, id); });
 }
 
 Result<BillingAccount> PgStore::SetBillingAccount(const SetAccountCommand& command, Time now) {
   // In doubt it is simply done again: with a request id a repetition is noticed, without one the limit is set to the
   // same.
-  return pool_.Run<BillingAccount>(
+  return desk_.Run<BillingAccount>(
       command.tenant, [&](TenantTx& tx) { return SetAccount(tx, command, now); },
       [](TenantTx&) -> Result<BillingAccount> { return NotFound("to be repeated"); });
 }
 
 Result<BillingAccount> PgStore::GetBillingAccount(TenantId tenant) {
-  return pool_.Run<BillingAccount>(tenant, [&](TenantTx& tx) { return FindAccount(tx, tenant); });
+  return desk_.Run<BillingAccount>(tenant, [&](TenantTx& tx) { return FindAccount(tx, tenant); });
 }
 
 }  // namespace allod::billing

@@ -12,8 +12,11 @@ namespace allod::billing {
 
 class PgStore final : public Store {
  public:
-  // `pool` connects as the role allod_billing and outlives the store.
-  explicit PgStore(PgPool& pool) : pool_(pool) {}
+  // Pools connect as the role allod_billing and outlive the store. What moves money has connections of its own
+  // (Reserve, Settle and expiry), so that neither reports nor anything else can keep it from one; reports have theirs,
+  // and all else uses `desk`.
+  PgStore(PgPool& money, PgPool& desk, PgPool& reports) : money_(money), desk_(desk), reports_(reports) {}
+  explicit PgStore(PgPool& pool) : PgStore(pool, pool, pool) {}
 
   Result<PriceBook> CreatePriceBook(const PriceBook& book, Time now) override;
   Result<PriceBook> GetPriceBook(Uuid id) override;
@@ -21,18 +24,21 @@ class PgStore final : public Store {
   Result<BillingAccount> GetBillingAccount(TenantId tenant) override;
   Result<Reservation> Reserve(const ReserveCommand& command, Time now) override;
   Result<UsageRecord> Settle(const SettleCommand& command, Time now) override;
+  Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) override;
   Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
-  Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) override;
+  Result<std::vector<InvoiceLine>> SumMonth(TenantId tenant, Time month, std::size_t limit) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
-  Result<TenantAudit> AuditTenant(TenantId tenant) override;
+  Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
-  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) override;
 
  private:
-  PgPool& pool_;
+  PgPool& money_;
+  PgPool& desk_;
+  PgPool& reports_;
 };
 
 }  // namespace allod::billing

@@ -39,7 +39,7 @@ const std::string kListEvents = fmt::format(R"(
   ORDER BY c.start_time DESC, c.event_id DESC LIMIT $8)",
                                             kColumns);
 
-// $2, $3: range of request ids; $4, $5: range of time.
+// $2, $3: range of request ids; $4, $5: range of time; $6: what ended before then must be settled.
 constexpr std::string_view kUsageAgainstEvents = R"(
   WITH u AS (
     SELECT r.request_id, r.instance, r.completion_tokens, r.prompt_tokens, r.billed,
@@ -49,6 +49,7 @@ constexpr std::string_view kUsageAgainstEvents = R"(
     WHERE r.tenant_id = $1::uuid AND r.request_id >= $2::uuid AND r.request_id < $3::uuid),
   c AS (
     SELECT e.request_id, min(e.instance) AS instance, sum(e.sampled_tokens)::bigint AS sampled, count(*) AS events,
+      max(e.end_time) < billing.from_micros($6) AS overdue,
       NOT EXISTS (SELECT FROM billing.usage_records r WHERE r.tenant_id = $1::uuid AND r.request_id = e.request_id)
         AS unsettled,
       EXISTS (SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = e.request_id) AS open
@@ -59,15 +60,17 @@ constexpr std::string_view kUsageAgainstEvents = R"(
     SELECT 1 AS kind, request_id, instance, completion_tokens, sampled FROM u WHERE completion_tokens > sampled
     UNION ALL SELECT 2, request_id, instance, 0, sampled FROM c WHERE unsettled AND NOT open
     UNION ALL SELECT 3, request_id, instance, completion_tokens, 0 FROM u
-      WHERE sampled IS NULL AND (completion_tokens > 0 OR (billed AND prompt_tokens > 0))))";
+      WHERE sampled IS NULL AND (completion_tokens > 0 OR (billed AND prompt_tokens > 0))
+    UNION ALL SELECT 4, request_id, instance, 0, sampled FROM c WHERE unsettled AND open AND overdue))";
 const std::string kCountUsage = fmt::format(R"({}
   SELECT (SELECT count(*) FROM u), (SELECT coalesce(sum(events), 0)::bigint FROM c), (SELECT count(*) FROM c),
     (SELECT count(*) FROM finding WHERE kind = 1), (SELECT count(*) FROM finding WHERE kind = 2),
-    (SELECT count(*) FROM finding WHERE kind = 3), (SELECT count(*) FROM c WHERE unsettled AND open),
+    (SELECT count(*) FROM finding WHERE kind = 3), (SELECT count(*) FROM c WHERE unsettled AND open AND NOT overdue),
+    (SELECT count(*) FROM finding WHERE kind = 4),
     (SELECT coalesce(sum(completion_tokens), 0)::bigint FROM u), (SELECT coalesce(sum(sampled), 0)::bigint FROM c))",
                                             kUsageAgainstEvents);
 const std::string kListFindings = fmt::format(
-    "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $6",
+    "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $7",
     kUsageAgainstEvents);
 // It reads everything in the range; the pool's limit is for requests.
 constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
@@ -124,7 +127,7 @@ std::optional<std::int64_t> Micros(const std::optional<Time>& time) {
 }  // namespace
 
 Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) {
-  return pool_.Run<RecordedEvents>(
+  return desk_.Run<RecordedEvents>(
       tenant,
       [&](TenantTx& tx) -> Result<RecordedEvents> {
         RecordedEvents out;
@@ -151,47 +154,50 @@ Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::
 }
 
 Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuery& query) {
-  return pool_.Run<std::vector<ComputedUsage>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<ComputedUsage>> {
-    std::optional<std::int64_t> before_time;
-    std::string before_id;
-    if (query.before) {
-      before_time = ToMicros(query.before->start_time);
-      before_id = query.before->event_id;
-    }
-    std::vector<ComputedUsage> out;
-    for (const auto& row : tx.Exec(kListEvents, query.tenant.ToString(), Micros(query.start), Micros(query.end),
-                                   query.instance, query.request_id, before_time, before_id, query.limit)) {
-      out.push_back(ReadEvent(query.tenant, row));
-    }
-    return out;
-  });
+  return reports_.Run<std::vector<ComputedUsage>>(
+      query.tenant, [&](TenantTx& tx) -> Result<std::vector<ComputedUsage>> {
+        std::optional<std::int64_t> before_time;
+        std::string before_id;
+        if (query.before) {
+          before_time = ToMicros(query.before->start_time);
+          before_id = query.before->event_id;
+        }
+        std::vector<ComputedUsage> out;
+        for (const auto& row : tx.Exec(kListEvents, query.tenant.ToString(), Micros(query.start), Micros(query.end),
+                                       query.instance, query.request_id, before_time, before_id, query.limit)) {
+          out.push_back(ReadEvent(query.tenant, row));
+        }
+        return out;
+      });
 }
 
-Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) {
-  return pool_.Run<UsageCheck>(tenant, [&](TenantTx& tx) -> Result<UsageCheck> {
+Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) {
+  return reports_.Run<UsageCheck>(tenant, [&](TenantTx& tx) -> Result<UsageCheck> {
     tx.Exec(kAllowMinutes);
     const std::string id = tenant.ToString();
     const std::string low = FirstRequestIdAt(start).ToString();
     const std::string high = FirstRequestIdAt(end).ToString();
-    const auto counted = tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end));
+    const std::int64_t settled_before = ToMicros(now - kSettleTimeMax);
+    const auto counted = tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end), settled_before);
     const pqxx::row first = counted.at(0);
     RowReader row(first);
     UsageCheck out;
-    for (std::int64_t* count :
-         {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count, &out.overbilled_count,
-          &out.unbilled_count, &out.uncomputed_count, &out.open_count, &out.completion_tokens, &out.sampled_tokens}) {
+    for (std::int64_t* count : {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count,
+                                &out.overbilled_count, &out.unbilled_count, &out.uncomputed_count, &out.open_count,
+                                &out.unsettled_count, &out.completion_tokens, &out.sampled_tokens}) {
       *count = row.Int();
     }
-    if (findings_max == 0 || out.overbilled_count + out.unbilled_count + out.uncomputed_count == 0) return out;
-    for (const auto& fields : tx.Exec(kListFindings, id, low, high, ToMicros(start), ToMicros(end),
+    const std::int64_t found = out.overbilled_count + out.unbilled_count + out.uncomputed_count + out.unsettled_count;
+    if (findings_max == 0 || found == 0) return out;
+    for (const auto& fields : tx.Exec(kListFindings, id, low, high, ToMicros(start), ToMicros(end), settled_before,
                                       static_cast<std::int64_t>(findings_max))) {
-      RowReader found(fields);
+      RowReader entry(fields);
       UsageFinding finding;
-      finding.kind = static_cast<UsageFinding::Kind>(found.Int());
-      finding.request_id = found.Id();
-      finding.instance = found.Text();
-      finding.completion_tokens = found.Int();
-      finding.sampled_tokens = found.Int();
+      finding.kind = static_cast<UsageFinding::Kind>(entry.Int());
+      finding.request_id = entry.Id();
+      finding.instance = entry.Text();
+      finding.completion_tokens = entry.Int();
+      finding.sampled_tokens = entry.Int();
       out.findings.push_back(std::move(finding));
     }
     return out;

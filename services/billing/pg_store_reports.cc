@@ -15,15 +15,12 @@ const std::string kListAllUsage = fmt::format(kListUsage, kUsageColumns, "", "")
 const std::string kListInstanceUsage =
     fmt::format(kListUsage, kUsageColumns, "AND u.instance = $5", ", u.instance DESC");
 
-constexpr std::string_view kSumUsage =
-    "SELECT u.instance, u.variant, u.price_book_id, count(*), sum(u.prompt_tokens)::bigint, "
-    "sum(u.completion_tokens)::bigint, u.prompt_price, u.completion_price, sum(u.cost), u.isolation_class "
-    "FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id >= $2::uuid AND u.request_id < "
-    "$3::uuid "
-    "AND u.billed GROUP BY u.instance, u.variant, u.price_book_id, u.isolation_class, u.prompt_price, "
-    "u.completion_price "
-    "ORDER BY u.instance COLLATE \"C\", u.variant COLLATE \"C\", u.price_book_id, u.isolation_class COLLATE \"C\" "
-    "LIMIT $4";
+constexpr std::string_view kSumMonth =
+    "SELECT t.instance, t.variant, t.price_book_id, t.request_count, t.prompt_tokens, t.completion_tokens, "
+    "t.prompt_price, t.completion_price, t.amount, t.isolation_class FROM billing.usage_totals t "
+    "WHERE t.tenant_id = $1::uuid AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date "
+    "ORDER BY t.instance COLLATE \"C\", t.variant COLLATE \"C\", t.price_book_id, t.isolation_class COLLATE \"C\" "
+    "LIMIT $3";
 
 constexpr std::string_view kListLedgerAccounts =
     "SELECT code, currency_code, posted, held FROM billing.ledger_accounts "
@@ -43,8 +40,13 @@ constexpr std::string_view kAudit = R"(
     coalesce(s.posted, 0), coalesce(s.held, 0),
     (SELECT count(*) FROM t), (SELECT count(*) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid),
     (SELECT count(*) FROM hold), (SELECT count(*) FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid),
+    (SELECT count(*) FROM billing.open_reservations o
+     WHERE o.tenant_id = $1::uuid AND o.expire_time < billing.from_micros($2)),
+    (SELECT count(*) FROM billing.usage_records u
+     WHERE u.tenant_id = $1::uuid AND u.excess_prompt_tokens + u.excess_completion_tokens > 0),
     (SELECT coalesce(sum(amount), 0) FROM t WHERE kind IN ('post', 'late_post')),
-    (SELECT coalesce(sum(cost), 0) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid)
+    (SELECT coalesce(sum(cost), 0) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid),
+    (SELECT coalesce(sum(amount), 0) FROM billing.usage_totals m WHERE m.tenant_id = $1::uuid)
   FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
   ORDER BY 1)";
 // An audit reads everything; the pool's limit is for requests.
@@ -65,7 +67,7 @@ Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& que
   const Uuid low = query.start ? FirstRequestIdAt(*query.start) : Uuid();
   Uuid high = query.end ? FirstRequestIdAt(*query.end) : Highest();
   if (query.before) high = std::min(high, *query.before);
-  return pool_.Run<std::vector<UsageRecord>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<UsageRecord>> {
+  return reports_.Run<std::vector<UsageRecord>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<UsageRecord>> {
     const std::string tenant = query.tenant.ToString();
     const auto rows =
         query.instance.empty()
@@ -81,11 +83,11 @@ Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& que
   });
 }
 
-Result<std::vector<InvoiceLine>> PgStore::SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) {
-  return pool_.Run<std::vector<InvoiceLine>>(tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
+Result<std::vector<InvoiceLine>> PgStore::SumMonth(TenantId tenant, Time month, std::size_t limit) {
+  return reports_.Run<std::vector<InvoiceLine>>(tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
     std::vector<InvoiceLine> out;
-    for (const auto& fields : tx.Exec(kSumUsage, tenant.ToString(), FirstRequestIdAt(start).ToString(),
-                                      FirstRequestIdAt(end).ToString(), static_cast<std::int64_t>(limit))) {
+    for (const auto& fields :
+         tx.Exec(kSumMonth, tenant.ToString(), ToMicros(month), static_cast<std::int64_t>(limit))) {
       RowReader row(fields);
       InvoiceLine line;
       line.instance = row.Text();
@@ -105,7 +107,7 @@ Result<std::vector<InvoiceLine>> PgStore::SumUsage(TenantId tenant, Time start, 
 }
 
 Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) {
-  return pool_.Run<std::vector<LedgerAccount>>(tenant, [&](TenantTx& tx) -> Result<std::vector<LedgerAccount>> {
+  return reports_.Run<std::vector<LedgerAccount>>(tenant, [&](TenantTx& tx) -> Result<std::vector<LedgerAccount>> {
     std::vector<LedgerAccount> out;
     for (const auto& fields : tx.Exec(kListLedgerAccounts, tenant.ToString(), after, limit)) {
       RowReader row(fields);
@@ -120,11 +122,11 @@ Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, 
   });
 }
 
-Result<TenantAudit> PgStore::AuditTenant(TenantId tenant) {
-  return pool_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
+Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
+  return reports_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
     tx.Exec(kAllowMinutes);
     TenantAudit audit;
-    for (const auto& fields : tx.Exec(kAudit, tenant.ToString())) {
+    for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), ToMicros(now - kOverdueAfter))) {
       RowReader row(fields);
       TenantAudit::Account account;
       account.code = row.Text();
@@ -138,15 +140,18 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant) {
       audit.usage_record_count = row.Int();
       audit.open_hold_count = row.Int();
       audit.open_reservation_count = row.Int();
+      audit.overdue_hold_count = row.Int();
+      audit.excess_record_count = row.Int();
       audit.posted_usage = row.Pico();
       audit.recorded_usage = row.Pico();
+      audit.invoiced_usage = row.Pico();
     }
     return audit;
   });
 }
 
 Result<std::vector<KnownTenant>> PgStore::ListKnownTenants(std::optional<TenantId> after, int limit) {
-  return pool_.Run<std::vector<KnownTenant>>([&](GlobalTx& tx) -> Result<std::vector<KnownTenant>> {
+  return reports_.Run<std::vector<KnownTenant>>([&](GlobalTx& tx) -> Result<std::vector<KnownTenant>> {
     std::vector<KnownTenant> out;
     for (const auto& fields : tx.Exec(kListKnownTenants, (after ? after->value : Uuid()).ToString(), limit)) {
       RowReader row(fields);

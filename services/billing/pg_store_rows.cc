@@ -44,6 +44,7 @@ Reservation ReadReservation(RowReader& row) {
   r.expire_time = row.Micros();
   r.tenant.value = row.Id();
   r.isolation_class = row.Text();
+  r.revision = row.Number();
   return r;
 }
 
@@ -66,6 +67,9 @@ UsageRecord ReadUsageRecord(RowReader& row) {
   u.settle_time = row.Micros();
   u.tenant.value = row.Id();
   u.isolation_class = row.Text();
+  u.revision = row.Number();
+  u.excess_prompt_tokens = row.Int();
+  u.excess_completion_tokens = row.Int();
   return u;
 }
 

@@ -33,6 +33,7 @@ class RowReader {
   std::int64_t Int() { return row_[next_++].as<std::int64_t>(); }
   bool Bool() { return row_[next_++].as<bool>(); }
   Amount Pico() { return Sound(Amount::ParsePico(row_[next_++].c_str())); }
+  std::int32_t Number() { return row_[next_++].as<std::int32_t>(); }
   Time Micros() { return Time(std::chrono::microseconds(Int())); }
   bool NextIsNull() const { return row_[next_].is_null(); }
   void Skip(int columns) { next_ += columns; }
@@ -43,17 +44,18 @@ class RowReader {
 };
 
 // Column lists for a row that goes by the name r, u or a, and their readers.
-inline constexpr int kReservationColumnCount = 14;
+inline constexpr int kReservationColumnCount = 15;
 inline constexpr std::string_view kReservationColumns =
     "(r).request_id, (r).instance, (r).variant, (r).price_book_id, (r).api_key, (r).prompt_tokens_max, "
     "(r).completion_tokens_max, (r).currency_code, (r).prompt_price, (r).completion_price, (r).hold, "
-    "billing.to_micros((r).expire_time), (r).tenant_id, (r).isolation_class";
+    "billing.to_micros((r).expire_time), (r).tenant_id, (r).isolation_class, (r).revision";
 Reservation ReadReservation(RowReader& row);
 
 inline constexpr std::string_view kUsageColumns =
     "(u).request_id, (u).instance, (u).variant, (u).price_book_id, (u).api_key, (u).outcome, (u).prompt_tokens, "
     "(u).completion_tokens, (u).currency_code, (u).prompt_price, (u).completion_price, (u).billed, (u).cost, "
-    "billing.to_micros((u).admit_time), billing.to_micros((u).settle_time), (u).tenant_id, (u).isolation_class";
+    "billing.to_micros((u).admit_time), billing.to_micros((u).settle_time), (u).tenant_id, (u).isolation_class, "
+    "(u).revision, (u).excess_prompt_tokens, (u).excess_completion_tokens";
 UsageRecord ReadUsageRecord(RowReader& row);
 
 // With the receivable ledger account as l.

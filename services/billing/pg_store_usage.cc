@@ -1,8 +1,6 @@
 // Reserve, settle, expire: the transactions that move money.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
 
@@ -10,50 +8,57 @@ namespace allod::billing {
 namespace {
 
 const std::string kLockForReserve = fmt::format(
-    "SELECT (s.price_book).id IS NOT NULL, (p).prompt_price, (p).completion_price, {}, {} "
+    "SELECT (s.price_book).id IS NOT NULL, coalesce(s.terminal_kind, ''), (p).prompt_price, (p).completion_price, {}, "
+    "{} "
     "FROM billing.lock_for_reserve($1::uuid, $2::uuid, $3::uuid, $4, $5) s, "
     "LATERAL (SELECT s.account AS a, s.receivable AS l, s.price AS p, s.reservation AS r) x",
     kAccountColumns, kReservationColumns);
 
+// $18: the id of the hold; $19: the revision.
 constexpr std::string_view kWriteReservation = R"(
   WITH hold AS (
     INSERT INTO billing.transfers (tenant_id, id, kind, debit, credit, currency_code, amount, create_time)
-    VALUES ($1::uuid, $2::uuid, 'pending', $3, $4, $5, $6::numeric, billing.from_micros($7))),
+    VALUES ($1::uuid, $18::uuid, 'pending', $3, $4, $5, $6::numeric, billing.from_micros($7))),
   reservation AS (
     INSERT INTO billing.reservations (tenant_id, request_id, instance, variant, price_book_id, api_key, prompt_tokens_max,
       completion_tokens_max, currency_code, prompt_price, completion_price, hold, expire_time, create_time,
-      isolation_class)
+      isolation_class, hold_id, revision)
     VALUES ($1::uuid, $2::uuid, $8, $9, $10::uuid, $11, $12, $13, $5, $14::numeric, $15::numeric, $6::numeric,
-      billing.from_micros($16), billing.from_micros($7), $17))
-  INSERT INTO billing.open_reservations (tenant_id, request_id, expire_time)
-  VALUES ($1::uuid, $2::uuid, billing.from_micros($16)))";
+      billing.from_micros($16), billing.from_micros($7), $17, $18::uuid, $19))
+  INSERT INTO billing.open_reservations (tenant_id, request_id, expire_time, revision)
+  VALUES ($1::uuid, $2::uuid, billing.from_micros($16), $19)
+  ON CONFLICT (tenant_id, request_id) DO UPDATE SET revision = EXCLUDED.revision)";
 
-const std::string kFindReservation =
-    fmt::format("SELECT {} FROM billing.reservations r WHERE r.tenant_id = $1::uuid AND r.request_id = $2::uuid",
-                kReservationColumns);
+// A hold that another revision replaces, in the transaction that makes the new one.
+constexpr std::string_view kReleaseHold = R"(
+  INSERT INTO billing.transfers (tenant_id, id, kind, pending_id, debit, credit, currency_code, amount, create_time)
+  VALUES ($1::uuid, $2::uuid, 'void', $3::uuid, $4, $5, $6, $7::numeric, billing.from_micros($8)))";
+
+const std::string kFindReservation = fmt::format(
+    "SELECT {} FROM billing.reservations r WHERE r.tenant_id = $1::uuid AND r.request_id = $2::uuid "
+    "AND r.revision = $3",
+    kReservationColumns);
 
 const std::string kLockForSettle = fmt::format(
     "SELECT coalesce(s.terminal_kind, ''), {}, {} FROM billing.lock_for_settle($1::uuid, $2::uuid) s, "
     "LATERAL (SELECT s.reservation AS r, s.usage_record AS u) x",
     kReservationColumns, kUsageColumns);
 
-// Everything about the end of a request, at once. $3 '': no transfer (the hold expired and nothing is to pay).
+// Everything about the end of a request, at once. $3 '': no transfer (the hold expired and nothing is to pay); $22: the
+// id of the hold.
 constexpr std::string_view kWriteSettlement = R"(
   WITH transfer AS (
     INSERT INTO billing.transfers (tenant_id, id, kind, pending_id, expired_id, debit, credit, currency_code, amount,
       create_time)
-    SELECT $1::uuid, $4::uuid, $3, CASE WHEN $3 <> 'late_post' THEN $2::uuid END,
-      CASE WHEN $3 = 'late_post' THEN $2::uuid END, $5, $6, $7, $8::numeric, billing.from_micros($9)
+    SELECT $1::uuid, $4::uuid, $3, CASE WHEN $3 <> 'late_post' THEN $22::uuid END,
+      CASE WHEN $3 = 'late_post' THEN $22::uuid END, $5, $6, $7, $8::numeric, billing.from_micros($9)
     WHERE $3 <> ''),
   usage AS (
     INSERT INTO billing.usage_records (tenant_id, request_id, instance, variant, price_book_id, api_key, outcome,
       prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time,
-      isolation_class)
+      isolation_class, revision, excess_prompt_tokens, excess_completion_tokens)
     VALUES ($1::uuid, $2::uuid, $10, $11, $12::uuid, $13, $14, $15, $16, $7, $17::numeric, $18::numeric, $19, $20::numeric,
-      billing.from_micros($21), billing.from_micros($9), $24)),
-  event AS (
-    INSERT INTO billing.outbox (tenant_id, id, type, subject, data, create_time)
-    VALUES ($1::uuid, $22::uuid, 'allod.billing.usage.recorded.v1', $2, $23::jsonb, billing.from_micros($9)))
+      billing.from_micros($21), billing.from_micros($9), $23, $24, $25, $26))
   DELETE FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = $2::uuid)";
 
 const std::string kFindUsage = fmt::format(
@@ -66,16 +71,21 @@ constexpr std::string_view kAnythingDue =
     "SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.expire_time <= billing.from_micros($2) "
     "LIMIT 1";
 
+constexpr std::string_view kTenantsWithDueHolds =
+    "SELECT d.id FROM billing.tenants_with_due_holds($1, $2::uuid, $3) AS d (id) ORDER BY d.id";
+
 constexpr std::string_view kExpire = R"(
   WITH due AS (
-    SELECT o.request_id FROM billing.open_reservations o
+    SELECT o.request_id, r.hold_id FROM billing.open_reservations o
+    JOIN billing.reservations r
+      ON r.tenant_id = o.tenant_id AND r.request_id = o.request_id AND r.revision = o.revision
     WHERE o.tenant_id = $1::uuid AND o.expire_time <= billing.from_micros($2)
     ORDER BY o.expire_time LIMIT $3),
   released AS (
     INSERT INTO billing.transfers (tenant_id, id, kind, pending_id, debit, credit, currency_code, amount, create_time)
     SELECT t.tenant_id, gen_random_uuid(), 'expire', t.id, t.debit, t.credit, t.currency_code, t.amount,
       billing.from_micros($2)
-    FROM due JOIN billing.transfers t ON t.tenant_id = $1::uuid AND t.id = due.request_id)
+    FROM due JOIN billing.transfers t ON t.tenant_id = $1::uuid AND t.id = due.hold_id)
   DELETE FROM billing.open_reservations o USING due WHERE o.tenant_id = $1::uuid AND o.request_id = due.request_id)";
 
 HoldState HoldStateFrom(const std::string& terminal_kind) {
@@ -92,6 +102,7 @@ ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   RowReader row(first);
   ReserveState state;
   state.price_book_exists = row.Bool();
+  state.hold = HoldStateFrom(row.Text());
   if (row.NextIsNull()) {
     row.Skip(2);
   } else {
@@ -107,11 +118,17 @@ ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   return state;
 }
 
+void ReleaseHold(TenantTx& tx, const Reservation& r, Time now) {
+  tx.Exec(kReleaseHold, r.tenant.ToString(), Uuid::V7(now).ToString(), HoldId(r.request_id, r.revision).ToString(),
+          std::string(kReceivable), std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now));
+}
+
 void WriteReservation(TenantTx& tx, const Reservation& r, Time now) {
   tx.Exec(kWriteReservation, r.tenant.ToString(), r.request_id.ToString(), std::string(kReceivable),
           std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now), r.instance, r.variant,
           r.price_book.ToString(), r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
-          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time), r.isolation_class);
+          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time), r.isolation_class,
+          HoldId(r.request_id, r.revision).ToString(), r.revision);
 }
 
 SettleState LockForSettle(TenantTx& tx, const SettleCommand& command) {
@@ -127,22 +144,6 @@ SettleState LockForSettle(TenantTx& tx, const SettleCommand& command) {
   }
   if (!row.NextIsNull()) state.record = ReadUsageRecord(row);
   return state;
-}
-
-std::string EventData(const UsageRecord& u) {
-  return nlohmann::json{{"request_id", u.request_id.ToString()},
-                        {"instance", u.instance},
-                        {"variant", u.variant},
-                        {"isolation_class", u.isolation_class},
-                        {"price_book", u.price_book.ToString()},
-                        {"api_key", u.api_key},
-                        {"outcome", OutcomeText(u.outcome)},
-                        {"prompt_tokens", u.prompt_tokens},
-                        {"completion_tokens", u.completion_tokens},
-                        {"billed", u.billed},
-                        {"cost", u.cost.ToString()},
-                        {"currency_code", u.currency_code}}
-      .dump();
 }
 
 void WriteSettlement(TenantTx& tx, const SettleDecision& decision, Amount hold, Time now) {
@@ -167,22 +168,24 @@ void WriteSettlement(TenantTx& tx, const SettleDecision& decision, Amount hold, 
           std::string(kReceivable), std::string(kUsageRevenue), u.currency_code, amount.ToPicoString(),
           ToMicros(u.settle_time), u.instance, u.variant, u.price_book.ToString(), u.api_key, OutcomeText(u.outcome),
           u.prompt_tokens, u.completion_tokens, u.prompt_price.ToPicoString(), u.completion_price.ToPicoString(),
-          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), Uuid::V7(now).ToString(), EventData(u),
-          u.isolation_class);
+          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), HoldId(u.request_id, u.revision).ToString(),
+          u.isolation_class, u.revision, u.excess_prompt_tokens, u.excess_completion_tokens);
 }
 
 }  // namespace
 
 Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
-  return pool_.Run<Reservation>(
+  return money_.Run<Reservation>(
       command.tenant,
       [&](TenantTx& tx) -> Result<Reservation> {
         ALLOD_TRY(const ReserveDecision decision, DecideReserve(LockForReserve(tx, command), command, now));
+        if (decision.replaced) ReleaseHold(tx, *decision.replaced, now);
         if (!decision.replay) WriteReservation(tx, decision.reservation, now);
         return decision.reservation;
       },
       [&](TenantTx& tx) -> Result<Reservation> {
-        const auto rows = tx.Exec(kFindReservation, command.tenant.ToString(), command.request_id.ToString());
+        const auto rows =
+            tx.Exec(kFindReservation, command.tenant.ToString(), command.request_id.ToString(), command.revision);
         if (rows.empty()) return NotFound("the reservation was not committed");
         const pqxx::row first = rows.at(0);
         RowReader row(first);
@@ -192,7 +195,7 @@ Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
 }
 
 Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
-  return pool_.Run<UsageRecord>(
+  return money_.Run<UsageRecord>(
       command.tenant,
       [&](TenantTx& tx) -> Result<UsageRecord> {
         const SettleState state = LockForSettle(tx, command);
@@ -212,10 +215,22 @@ Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
 
 Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   // In doubt, the next round finds what is left: an expired hold is no longer open.
-  return pool_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
+  return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
     if (tx.Exec(kAnythingDue, tenant.ToString(), ToMicros(now)).empty()) return 0;  // without the lock
     tx.Exec(kLockAccount, tenant.ToString());
     return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), ToMicros(now), limit).affected_rows());
+  });
+}
+
+Result<std::vector<TenantId>> PgStore::TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) {
+  return money_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
+    std::vector<TenantId> out;
+    for (const auto& fields :
+         tx.Exec(kTenantsWithDueHolds, ToMicros(now), (after ? after->value : Uuid()).ToString(), limit)) {
+      RowReader row(fields);
+      out.push_back(TenantId{row.Id()});
+    }
+    return out;
   });
 }
 

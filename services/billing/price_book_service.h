@@ -1,7 +1,8 @@
-// RPCs of PriceBookService. Thread-safe; borrows the store and the clock.
+// RPCs of PriceBookService. Thread-safe; borrows the store, the clock and the gates.
 #pragma once
 
 #include "allod/billing/v1/price_book.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 
@@ -9,7 +10,8 @@ namespace allod::billing {
 
 class PriceBookServiceImpl final : public v1::PriceBookService::Service {
  public:
-  PriceBookServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  PriceBookServiceImpl(Store& store, const Clock& clock, CallGates& gates)
+      : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status CreatePriceBook(grpc::ServerContext* context, const v1::CreatePriceBookRequest* request,
                                v1::PriceBook* response) override;
@@ -19,6 +21,7 @@ class PriceBookServiceImpl final : public v1::PriceBookService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

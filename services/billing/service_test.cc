@@ -12,6 +12,7 @@
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/temp_dir.h"
 
 namespace allod::billing {
 namespace {
@@ -33,15 +34,15 @@ class Directory final : public TenantDirectory {
 class BillingRpc : public testing::Test {
  protected:
   BillingRpc()
-      : books_(store_, clock_),
-        accounts_(store_, directory_, clock_),
-        usage_(store_, clock_),
-        computed_(store_),
-        ledger_(store_),
-        invoices_(store_, clock_) {
-    server_ = Server::Start({.listen = "127.0.0.1:0"}, {&books_, &accounts_, &usage_, &computed_, &ledger_, &invoices_})
-                  .value();
-    const auto channel = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+      : books_(store_, clock_, gates_),
+        accounts_(store_, directory_, clock_, gates_),
+        usage_(store_, clock_, gates_),
+        computed_(store_, clock_, gates_),
+        ledger_(store_, clock_, gates_),
+        invoices_(store_, clock_, gates_) {
+    server_ =
+        Server::Start({.listen = address_}, {&books_, &accounts_, &usage_, &computed_, &ledger_, &invoices_}).value();
+    const auto channel = MakeChannel(address_);
     books_stub_ = v1::PriceBookService::NewStub(channel);
     accounts_stub_ = v1::BillingAccountService::NewStub(channel);
     usage_stub_ = v1::UsageService::NewStub(channel);
@@ -114,16 +115,19 @@ class BillingRpc : public testing::Test {
     return As(caller, *invoices_stub_, &v1::InvoiceService::Stub::GetInvoice, request);
   }
 
-  const FakeClock clock_{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + 18h};
+  FakeClock clock_{std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + 18h};
   const Uuid book_id_ = Uuid::V7();
   FakeStore store_;
   Directory directory_;
+  CallGates gates_;
   PriceBookServiceImpl books_;
   BillingAccountServiceImpl accounts_;
   UsageServiceImpl usage_;
   ComputedUsageServiceImpl computed_;
   LedgerServiceImpl ledger_;
   InvoiceServiceImpl invoices_;
+  const TempDir sockets_;
+  const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::PriceBookService::Stub> books_stub_;
   std::unique_ptr<v1::BillingAccountService::Stub> accounts_stub_;
@@ -408,6 +412,49 @@ TEST_F(ComputedUsageRpc, ChecksWhatWasBilledAgainstWhatWasComputed) {
   ASSERT_TRUE(ledger);
   EXPECT_EQ(ledger->computed_event_count(), 1);
   EXPECT_EQ(ledger->overbilled_usage_record_count(), 1);
+}
+
+TEST_F(ComputedUsageRpc, TheLedgerIsNotSoundWhileSomethingComputedIsNotRecorded) {
+  ASSERT_TRUE(CreateBook(Caller::Service("catalog")));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  const v1::ReserveRequest reserve = ReserveRequest();
+  ASSERT_TRUE(Reserve(reserve));
+  v1::RecordComputedUsageRequest request;
+  *request.add_events() = Event("ring/1", reserve.request_id());
+  ASSERT_EQ(Record(request)->recorded_count(), 1);
+  const auto ledger = [&] {
+    return As(Caller::Operator(), *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, v1::CheckLedgerRequest())
+        .value();
+  };
+  EXPECT_EQ(ledger().unrecorded_request_count(), 0) << "it may still be running";
+  clock_.Advance(20min);
+  EXPECT_EQ(ledger().unrecorded_request_count(), 1) << "its hold is open, but it ended long ago";
+  EXPECT_EQ(ledger().overdue_reservation_count(), 1);
+  ASSERT_EQ(store_.ExpireReservations(TenantId::FromName("tenants/ke").value(), clock_.Now(), 10).value(), 1);
+  EXPECT_EQ(ledger().unrecorded_request_count(), 1) << "its hold is gone, and nothing was recorded";
+  EXPECT_EQ(ledger().overdue_reservation_count(), 0);
+  const auto record = Settle(reserve.request_id(), 1, 500);  // 200 were held
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->completion_tokens(), 500);
+  EXPECT_EQ(record->excess_completion_tokens(), 300);
+  EXPECT_EQ(ledger().unrecorded_request_count(), 0);
+  EXPECT_EQ(ledger().excess_usage_record_count(), 1);
+}
+
+TEST_F(BillingRpc, AReportBeyondATenantsShareIsRefusedWithATimeToComeBack) {
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  std::vector<CallGate::Pass> running;
+  for (int i = 0; i < 2; ++i) running.push_back(gates_.reports.Enter(Caller::Tenant("ke").ToString()).value());
+  const auto refused = Invoice("tenants/ke/invoices/current");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_EQ(refused.error().reason, "TOO_MANY_CALLS");
+  EXPECT_TRUE(refused.error().retry_after.has_value());
+  EXPECT_FALSE(Invoice("tenants/ke/invoices/current", Caller::Key("ke", "p", {"portal"})))
+      << "the keys of a tenant share what it has";
+  EXPECT_TRUE(Invoice("tenants/ke/invoices/current", Caller::Operator()));
+  running.clear();
+  EXPECT_TRUE(Invoice("tenants/ke/invoices/current"));
 }
 
 TEST_F(ComputedUsageRpc, RefusesAClassThatIsNone) {

@@ -52,9 +52,15 @@ struct TenantAudit {
   std::int64_t usage_record_count = 0;
   std::int64_t open_hold_count = 0;         // pending transfers without a terminal one
   std::int64_t open_reservation_count = 0;  // what the expirer knows of; the same number
+  std::int64_t overdue_hold_count = 0;      // of those, with an end more than kOverdueAfter ago; 0
+  std::int64_t excess_record_count = 0;     // usage records with tokens that their hold did not cover
   Amount posted_usage;                      // by transfers
   Amount recorded_usage;                    // by usage records; the same amount
+  Amount invoiced_usage;                    // by the running totals of invoices; the same amount
 };
+
+// The expirer comes by every second.
+inline constexpr std::chrono::minutes kOverdueAfter{1};
 
 class Store {
  public:
@@ -73,17 +79,20 @@ class Store {
   // Errors of DecideReserve and DecideSettle.
   virtual Result<Reservation> Reserve(const ReserveCommand& command, Time now) = 0;
   virtual Result<UsageRecord> Settle(const SettleCommand& command, Time now) = 0;
+  // Tenants with open holds whose time is over, ordered by id, those after `after`. Costs nothing for the others.
+  virtual Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) = 0;
   // Releases at most `limit` holds whose time is over, oldest first; returns how many.
   virtual Result<int> ExpireReservations(TenantId tenant, Time now, int limit) = 0;
 
   virtual Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) = 0;
-  // Ordered by instance, variant, price book, class; at most `limit`.
-  virtual Result<std::vector<InvoiceLine>> SumUsage(TenantId tenant, Time start, Time end, std::size_t limit) = 0;
+  // What was billed of requests admitted in the month that begins at `month` (UTC), ordered by instance, variant, price
+  // book, class; at most `limit`. Kept up with each settlement: costs the same however many requests there were.
+  virtual Result<std::vector<InvoiceLine>> SumMonth(TenantId tenant, Time month, std::size_t limit) = 0;
 
   // Ordered by code, those after `after`.
   virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,
                                                                 int limit) = 0;
-  virtual Result<TenantAudit> AuditTenant(TenantId tenant) = 0;
+  virtual Result<TenantAudit> AuditTenant(TenantId tenant, Time now) = 0;
   // Tenants that have a billing account, ordered by id, those after `after`.
   virtual Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) = 0;
 
@@ -91,7 +100,7 @@ class Store {
   virtual Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) = 0;
   virtual Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) = 0;
   // Of one tenant, in one snapshot.
-  virtual Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, std::size_t findings_max) = 0;
+  virtual Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) = 0;
 };
 
 }  // namespace allod::billing

@@ -11,6 +11,8 @@ grpc::Status UsageServiceImpl::Reserve(grpc::ServerContext* context, const v1::R
                 [&](const Caller& caller) -> Result<v1::ReserveResponse> {
                   ALLOD_CHECK_OK(RequireService(caller));
                   ALLOD_TRY(const ReserveCommand command, FromProto(*request));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
+                  ALLOD_CHECK_OK(CheckDeadline(*context));  // it may have waited until nobody waits for it any more
                   ALLOD_TRY(const Reservation reservation, store_.Reserve(command, clock_.Now()));
                   v1::ReserveResponse out;
                   *out.mutable_held() = ToProto(reservation.hold, reservation.currency_code);
@@ -23,6 +25,7 @@ grpc::Status UsageServiceImpl::Settle(grpc::ServerContext* context, const v1::Se
   return Handle("billing.Settle", context, request, response, [&](const Caller& caller) -> Result<v1::UsageRecord> {
     ALLOD_CHECK_OK(RequireService(caller));
     ALLOD_TRY(const SettleCommand command, FromProto(*request));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
     ALLOD_TRY(const UsageRecord record, store_.Settle(command, clock_.Now()));
     return ToProto(record, request->tenant());
   });
@@ -33,14 +36,18 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
                                                 v1::ListUsageRecordsResponse* response) {
   return Handle("billing.ListUsageRecords", context, request, response,
                 [&](const Caller& caller) -> Result<v1::ListUsageRecordsResponse> {
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+                  ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
+                  if (caller.is_key() && !request->instance().empty()) {
+                    ALLOD_CHECK_OK(RequireTenant(caller, request->instance()));
+                  }
                   ALLOD_TRY(const UsagePage page, FromProto(*request));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
                   ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));
                   const auto listed = MakePage(page.page, std::move(records),
                                                [](const UsageRecord& record) { return record.request_id.ToString(); });
                   v1::ListUsageRecordsResponse out;
                   for (const UsageRecord& record : listed.items) {
-                    *out.add_usage_records() = ToProto(record, request->parent());
+                    if (MaySee(caller, record.instance)) *out.add_usage_records() = ToProto(record, request->parent());
                   }
                   out.set_next_page_token(listed.next_page_token);
                   return out;

@@ -1,7 +1,8 @@
-// RPCs of UsageService. Thread-safe; borrows the store and the clock.
+// RPCs of UsageService. Thread-safe; borrows the store, the clock and the gates.
 #pragma once
 
 #include "allod/billing/v1/usage.grpc.pb.h"
+#include "services/billing/call_gate.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 
@@ -9,7 +10,7 @@ namespace allod::billing {
 
 class UsageServiceImpl final : public v1::UsageService::Service {
  public:
-  UsageServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  UsageServiceImpl(Store& store, const Clock& clock, CallGates& gates) : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status Reserve(grpc::ServerContext* context, const v1::ReserveRequest* request,
                        v1::ReserveResponse* response) override;
@@ -21,6 +22,7 @@ class UsageServiceImpl final : public v1::UsageService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::billing

@@ -40,7 +40,7 @@ class ComputedUsageStore : public testing::TestWithParam<std::unique_ptr<StoreHa
     return request;
   }
   UsageCheck Check(const std::string& tenant = "ke", std::size_t findings = 100) {
-    return store_.CheckUsage(Tenant(tenant), kNow - 1h, kNow + 1h, findings).value();
+    return store_.CheckUsage(Tenant(tenant), kNow - 1h, kNow + 1h, kNow, findings).value();
   }
   std::vector<ComputedUsage> List(ComputedQuery query = {}) {
     query.tenant = query.tenant == TenantId{} ? Tenant("ke") : query.tenant;
@@ -86,7 +86,7 @@ TEST_P(ComputedUsageStore, PricesByVariantAndClassMostSpecificFirst) {
     EXPECT_EQ(store_.Reserve(request, kNow).error().reason, "REQUEST_ID_REUSED")
         << "the class is part of what was asked";
   }
-  const auto lines = store_.SumUsage(Tenant("ke"), kNow - 1h, kNow + 1h, 100).value();
+  const auto lines = store_.SumMonth(Tenant("ke"), kMonth, 100).value();
   ASSERT_EQ(lines.size(), 5u);
   EXPECT_EQ(lines[0].isolation_class, "dedicated");
   EXPECT_EQ(lines[1].isolation_class, "isolated");
@@ -188,8 +188,28 @@ TEST_P(ComputedUsageStore, NamesWhatIsWrong) {
   EXPECT_EQ(check.findings[2].kind, UsageFinding::Kind::kUncomputed);
   EXPECT_EQ(check.findings[2].request_id, unheard.request_id);
   EXPECT_EQ(Check("ke", 1).findings.size(), 1u);
-  const auto earlier = store_.CheckUsage(Tenant("ke"), kNow - 2h, kNow - 1h, 100).value();
+  const auto earlier = store_.CheckUsage(Tenant("ke"), kNow - 2h, kNow - 1h, kNow, 100).value();
   EXPECT_EQ(earlier.usage_record_count + earlier.computed_event_count, 0);
+}
+
+TEST_P(ComputedUsageStore, FindsWhatEndedLongAgoAndIsStillNotSettled) {
+  const ReserveCommand forgotten = Reserved();
+  const ReserveCommand settled = Reserved();
+  ASSERT_TRUE(store_.Settle(Settlement(settled, 10, 5), kNow));
+  Record({Event(forgotten, 7, "ring/1"), Event(settled, 5, "ring/2")});
+  const auto check = [&](Time now) { return store_.CheckUsage(Tenant("ke"), kNow - 1h, kNow + 1h, now, 100).value(); };
+  const UsageCheck soon = check(kNow + 2s + 15min);
+  EXPECT_EQ(soon.unsettled_count, 0);
+  EXPECT_EQ(soon.open_count, 1);
+  const UsageCheck late = check(kNow + 3s + 15min);
+  EXPECT_EQ(late.unsettled_count, 1);
+  EXPECT_EQ(late.open_count, 0);
+  ASSERT_EQ(late.findings.size(), 1u);
+  EXPECT_EQ(late.findings[0].kind, UsageFinding::Kind::kUnsettled);
+  EXPECT_EQ(late.findings[0].request_id, forgotten.request_id);
+  EXPECT_EQ(late.findings[0].sampled_tokens, 7);
+  ASSERT_TRUE(store_.Settle(Settlement(forgotten, 10, 7), kNow));
+  EXPECT_EQ(check(kNow + 1h).unsettled_count, 0);
 }
 
 TEST_P(ComputedUsageStore, HoldsARecordAgainstEventsOfAnyTime) {

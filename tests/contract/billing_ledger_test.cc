@@ -66,16 +66,16 @@ class BillingLedger : public testing::Test {
 };
 
 TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheService) {
-  for (const char* table : {"transfers", "usage_records", "reservations", "outbox", "request_ids", "price_books",
+  for (const char* table : {"transfers", "usage_records", "reservations", "usage_totals", "request_ids", "price_books",
                             "token_prices", "known_tenants", "ledger_accounts"}) {
     EXPECT_EQ(Attempt("ke", fmt::format("DELETE FROM billing.{}", table)), kPermissionDenied) << table;
     EXPECT_EQ(Attempt("ke", fmt::format("TRUNCATE billing.{}", table)), kPermissionDenied) << table;
   }
   for (const char* change :
-       {"transfers SET amount = 0", "usage_records SET cost = 0", "reservations SET hold = 0", "outbox SET type = ''",
-        "price_books SET listing = ''", "token_prices SET prompt_price = 0", "known_tenants SET name = ''",
-        "ledger_accounts SET posted = 0", "ledger_accounts SET held = 0", "billing_accounts SET currency_code = 'TZS'",
-        "open_reservations SET expire_time = now()"}) {
+       {"transfers SET amount = 0", "usage_records SET cost = 0", "reservations SET hold = 0",
+        "usage_totals SET amount = 0", "price_books SET listing = ''", "token_prices SET prompt_price = 0",
+        "known_tenants SET name = ''", "ledger_accounts SET posted = 0", "ledger_accounts SET held = 0",
+        "billing_accounts SET currency_code = 'TZS'", "open_reservations SET expire_time = now()"}) {
     EXPECT_EQ(Attempt("ke", fmt::format("UPDATE billing.{}", change)), kPermissionDenied) << change;
   }
 }
@@ -83,10 +83,22 @@ TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheService) {
 TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheOwnerBySlip) {
   pqxx::connection owner(harness_.database().owner_url);
   for (const char* sql : {"DELETE FROM billing.transfers", "UPDATE billing.usage_records SET cost = 0",
-                          "TRUNCATE billing.outbox", "UPDATE billing.token_prices SET prompt_price = 0"}) {
+                          "TRUNCATE billing.usage_records", "UPDATE billing.token_prices SET prompt_price = 0"}) {
     pqxx::work work(owner);
     EXPECT_THROW(work.exec(sql), pqxx::insufficient_privilege) << sql;
   }
+}
+
+TEST_F(BillingLedger, TotalsFollowRecordsAndNothingElse) {
+  EXPECT_EQ(Attempt("ke", "INSERT INTO billing.usage_totals SELECT * FROM billing.usage_totals"), kPermissionDenied);
+}
+
+TEST_F(BillingLedger, TheServiceLearnsWhoseHoldsAreDueAndNothingElse) {
+  const auto seen = harness_.pool().Run<std::int64_t>([](GlobalTx& tx) -> Result<std::int64_t> {
+    return tx.Exec("SELECT count(*) FROM billing.open_reservations")[0][0].as<std::int64_t>();
+  });
+  EXPECT_EQ(seen.value(), 0) << "the policy that finds due holds is the owner's alone";
+  EXPECT_EQ(store_.TenantsWithDueHolds(kNow + 1h, {}, 10).value(), std::vector<TenantId>{Tenant("ke")});
 }
 
 TEST_F(BillingLedger, APriceBookTakesNoFurtherPrices) {
@@ -142,7 +154,7 @@ TEST_F(BillingLedger, AUsageRecordCostsWhatItsTokensCost) {
 
 TEST_F(BillingLedger, AnotherTenantSeesAndWritesNothing) {
   ASSERT_TRUE(store_.SetBillingAccount(Account("tz", 10 * kHold), kNow));
-  for (const char* table : {"transfers", "usage_records", "reservations", "open_reservations", "outbox"}) {
+  for (const char* table : {"transfers", "usage_records", "reservations", "open_reservations", "usage_totals"}) {
     EXPECT_GT(Count("ke", fmt::format("SELECT count(*) FROM billing.{}", table)), 0) << table;
     EXPECT_EQ(Count("tz", fmt::format("SELECT count(*) FROM billing.{}", table)), 0) << table;
   }
@@ -159,14 +171,19 @@ TEST_F(BillingLedger, AnotherTenantSeesAndWritesNothing) {
   EXPECT_EQ(unset.value(), 0) << "without a tenant nothing is to be seen";
 }
 
-TEST_F(BillingLedger, WritesOneEventPerUsageRecord) {
-  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.outbox"), 1);
-  ASSERT_TRUE(store_.Settle(Settlement(settled_, 1, 1), kNow));
-  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.outbox"), 1);
-  EXPECT_EQ(Count("ke",
-                  "SELECT count(*) FROM billing.outbox WHERE data->>'cost' = '0.00000000001' AND "
-                  "data->>'currency_code' = 'KES' AND (data->>'completion_tokens')::int = 1"),
-            1);
+TEST_F(BillingLedger, AnInvoiceReadsItsLinesAndNoRecord) {
+  for (int i = 0; i < 20; ++i) {
+    const ReserveCommand more = Request("ke");
+    ASSERT_TRUE(store_.Reserve(more, kNow));
+    ASSERT_TRUE(store_.Settle(Settlement(more, 1, 1), kNow));
+  }
+  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.usage_totals"), 1) << "21 requests, one line";
+  pqxx::connection owner(harness_.database().owner_url);
+  pqxx::work lock(owner);
+  lock.exec("LOCK TABLE billing.usage_records IN ACCESS EXCLUSIVE MODE");  // whoever reads it hangs
+  const auto lines = store_.SumMonth(Tenant("ke"), kMonth, 10);
+  ASSERT_TRUE(lines) << lines.error().message;
+  EXPECT_EQ(lines->at(0).request_count, 21);
 }
 
 TEST_F(BillingLedger, ManyRecordsArePagedByTheIndexAndNotByScanning) {
@@ -227,7 +244,7 @@ TEST_P(BillingInDoubt, ALostCommitCountsOnce) {
   EXPECT_EQ(cutter.cuts(), 4);
 
   EXPECT_EQ(ExpectSoundBooks(direct.store(), "ke"), record->cost);
-  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"))->transfer_count, 2);
+  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"), kNow)->transfer_count, 2);
   EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Amount());
 }
 

@@ -51,8 +51,8 @@ TYPED_TEST(BillingRaces, ConcurrentDuplicatesReserveAndSettleOnce) {
     EXPECT_EQ(failures, 0);
     owed = Add(owed, Pico(3 * kPrompt + round * kCompletion)).value();
   }
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"))->usage_record_count, 10);
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"))->transfer_count, 20);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 10);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->transfer_count, 20);
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), owed);
 }
 
@@ -69,6 +69,28 @@ TYPED_TEST(BillingRaces, OfConflictingSettlementsExactlyOneWins) {
   });
   EXPECT_EQ(won, 1);
   EXPECT_EQ(refused, kThreads - 1);
+  ExpectSoundBooks(store, "ke");
+}
+
+TYPED_TEST(BillingRaces, ReplacingAndSettlingAtOnceLeavesNoHoldOpen) {
+  Store& store = this->store();
+  OpenKenya(store, 100);
+  for (int round = 0; round < 20; ++round) {
+    const ReserveCommand request = Request("ke");
+    ASSERT_TRUE(store.Reserve(request, kNow));
+    std::atomic<int> surprises = 0;
+    AtOnce([&](int thread) {
+      if (thread % 2 == 0) {
+        const auto replaced = store.Reserve(Revised(request, 1, 200), kNow);
+        surprises += replaced || replaced.error().reason == "HOLD_ENDED" ? 0 : 1;
+      } else {
+        surprises += store.Settle(Settlement(request, 3, 5), kNow) ? 0 : 1;
+      }
+    });
+    EXPECT_EQ(surprises, 0);
+    EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->held, Amount()) << "round " << round;
+  }
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 20);
   ExpectSoundBooks(store, "ke");
 }
 
@@ -110,7 +132,7 @@ TYPED_TEST(BillingRaces, SettlingAndExpiringAtOnceReleasesOnceAndCountsAll) {
   EXPECT_EQ(failures, 0);
   EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->held, Amount());
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), Pico(40 * (2 * kPrompt + 5 * kCompletion)));
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"))->usage_record_count, 40);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 40);
   this->RecordProperty("expired", expired);
 }
 
@@ -162,7 +184,7 @@ void Storm(Store& store, unsigned seed) {
       count += records[thread][which];
     }
     EXPECT_EQ(ExpectSoundBooks(store, tenants[which]), Pico(expected));
-    EXPECT_EQ(store.AuditTenant(Tenant(tenants[which]))->usage_record_count, count);
+    EXPECT_EQ(store.AuditTenant(Tenant(tenants[which]), kNow)->usage_record_count, count);
     EXPECT_EQ(store.GetBillingAccount(Tenant(tenants[which]))->held, Amount());
     EXPECT_EQ(store.GetBillingAccount(Tenant(tenants[which]))->posted, Pico(expected));
   }

@@ -52,6 +52,7 @@ inline constexpr std::int64_t kPrompt = 3;
 inline constexpr std::int64_t kCompletion = 7;
 
 inline const Time kNow = std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + std::chrono::hours(18);
+inline const Time kMonth = std::chrono::sys_days(std::chrono::year(2026) / 11 / 1);
 inline const Uuid kBook = Uuid::FromName("priceBooks/contract");
 
 inline TenantId Tenant(const std::string& id) { return TenantId::FromName("tenants/" + id).value(); }
@@ -101,9 +102,16 @@ inline void OpenKenya(Store& store, std::int64_t holds) {
   ASSERT_TRUE(store.SetBillingAccount(Account("ke", holds * kHold), kNow));
 }
 
+// The same request on the terms of another revision.
+inline ReserveCommand Revised(ReserveCommand request, std::int32_t revision, std::int64_t completion_tokens_max) {
+  request.revision = revision;
+  request.completion_tokens_max = completion_tokens_max;
+  return request;
+}
+
 // The books of one tenant agree with themselves and sum to zero. Returns what is owed.
 inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
-  const TenantAudit audit = store.AuditTenant(Tenant(tenant)).value();
+  const TenantAudit audit = store.AuditTenant(Tenant(tenant), kNow).value();
   Amount sum;
   for (const TenantAudit::Account& account : audit.accounts) {
     EXPECT_EQ(account.kept_balance, account.balance) << account.code;
@@ -113,6 +121,7 @@ inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
   EXPECT_EQ(sum, Amount());
   EXPECT_EQ(audit.open_hold_count, audit.open_reservation_count);
   EXPECT_EQ(audit.posted_usage, audit.recorded_usage);
+  EXPECT_EQ(audit.invoiced_usage, audit.recorded_usage);
   return audit.recorded_usage;
 }
 

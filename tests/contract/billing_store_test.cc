@@ -134,7 +134,7 @@ TEST_P(BillingStore, AnswersRepetitionsAsTheFirstTime) {
   EXPECT_EQ(again.cost, record.cost);
   EXPECT_EQ(store_.Reserve(request, kNow)->hold, Pico(kHold)) << "also when it was settled already";
   EXPECT_EQ(Kenya().held, Amount());
-  EXPECT_EQ(store_.AuditTenant(Tenant("ke"))->transfer_count, 2);
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kNow)->transfer_count, 2);
   EXPECT_EQ(ExpectSoundBooks(store_, "ke"), record.cost);
 }
 
@@ -151,14 +151,114 @@ TEST_P(BillingStore, RefusesAnIdThatComesWithAnotherPayload) {
   EXPECT_EQ(ExpectSoundBooks(store_, "ke"), record.cost);
 }
 
-TEST_P(BillingStore, RefusesToSettleMoreThanWasReservedOrWhatNeverWas) {
+TEST_P(BillingStore, RefusesToSettleWhatWasNeverReserved) {
+  OpenKenya(store_, 1);
+  EXPECT_EQ(store_.Settle(Settlement(Request("ke"), 1, 1), kNow).error().reason, "RESERVATION_NOT_FOUND");
+}
+
+TEST_P(BillingStore, RecordsMoreThanWasHeldAndBillsNoMore) {
+  OpenKenya(store_, 2);
+  const ReserveCommand request = Request("ke");
+  ASSERT_TRUE(store_.Reserve(request, kNow));
+  const auto record = store_.Settle(Settlement(request, 12, 350), kNow);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->cost, Pico(kHold));
+  EXPECT_EQ(Kenya().held, Amount());
+  EXPECT_EQ(Kenya().posted, Pico(kHold));
+  const auto listed = store_.ListUsageRecords({.tenant = Tenant("ke")}).value();
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].prompt_tokens, 12);
+  EXPECT_EQ(listed[0].completion_tokens, 350);
+  EXPECT_EQ(listed[0].excess_prompt_tokens, 2);
+  EXPECT_EQ(listed[0].excess_completion_tokens, 250);
+  const auto lines = store_.SumMonth(Tenant("ke"), kMonth, 10).value();
+  ASSERT_EQ(lines.size(), 1U);
+  EXPECT_EQ(lines[0].prompt_tokens, 10) << "an invoice shows what is billed";
+  EXPECT_EQ(lines[0].completion_tokens, 100);
+  EXPECT_EQ(lines[0].amount, Pico(kHold));
+  EXPECT_TRUE(store_.Settle(Settlement(request, 12, 350), kNow + 1h)) << "a repetition is the same settlement";
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kNow)->excess_record_count, 1);
+  ExpectSoundBooks(store_, "ke");
+}
+
+TEST_P(BillingStore, ReplacesAHoldAndSettlesOnTheNewTerms) {
+  OpenKenya(store_, 4);
+  const ReserveCommand request = Request("ke");
+  ASSERT_TRUE(store_.Reserve(request, kNow));
+  ReserveCommand dearer = Revised(request, 1, 200);
+  dearer.variant = "models/m/versions/v/variants/q8_0";
+  const auto replaced = store_.Reserve(dearer, kNow + 1s);
+  ASSERT_TRUE(replaced) << replaced.error().message;
+  EXPECT_EQ(replaced->hold, Pico(10 * 5 + 200 * 11));
+  EXPECT_EQ(Kenya().held, replaced->hold) << "the old hold is released, never are both open";
+  EXPECT_EQ(store_.Reserve(dearer, kNow + 2s)->hold, replaced->hold) << "a repetition changes nothing";
+  EXPECT_EQ(store_.Reserve(request, kNow + 2s).error().reason, "REQUEST_ID_REUSED") << "the terms of before are over";
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kNow)->open_hold_count, 1);
+  ExpectSoundBooks(store_, "ke");
+  const auto again = store_.Reserve(Revised(dearer, 2, 50), kNow + 3s);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(Kenya().held, Pico(10 * 5 + 50 * 11));
+  const auto record = store_.Settle(Settlement(request, 4, 50), kNow + 4s);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->variant, dearer.variant);
+  EXPECT_EQ(record->cost, Pico(4 * 5 + 50 * 11));
+  EXPECT_EQ(record->excess_completion_tokens, 0);
+  EXPECT_EQ(Kenya().held, Amount());
+  EXPECT_EQ(store_.Reserve(Revised(dearer, 3, 60), kNow + 5s).error().reason, "HOLD_ENDED")
+      << "a late replacement must not open a hold that nobody settles";
+  EXPECT_EQ(Kenya().held, Amount());
+  EXPECT_EQ(ExpectSoundBooks(store_, "ke"), record->cost);
+}
+
+TEST_P(BillingStore, KeepsTheHoldWhenAReplacementIsRefused) {
   OpenKenya(store_, 1);
   const ReserveCommand request = Request("ke");
-  EXPECT_EQ(store_.Settle(Settlement(request, 1, 1), kNow).error().reason, "RESERVATION_NOT_FOUND");
+  EXPECT_EQ(store_.Reserve(Revised(request, 1, 100), kNow).error().reason, "RESERVATION_NOT_FOUND");
   ASSERT_TRUE(store_.Reserve(request, kNow));
-  EXPECT_EQ(store_.Settle(Settlement(request, 11, 1), kNow).error().reason, "SETTLEMENT_EXCEEDS_RESERVATION");
-  EXPECT_EQ(Kenya().held, Pico(kHold)) << "the hold stays for a settlement that fits";
-  EXPECT_TRUE(store_.Settle(Settlement(request, 10, 100), kNow));
+  EXPECT_EQ(store_.Reserve(Revised(request, 1, 101), kNow).error().reason, "INSUFFICIENT_FUNDS");
+  EXPECT_EQ(store_.Reserve(Revised(request, 2, 100), kNow).error().reason, "REVISION_OUT_OF_ORDER");
+  EXPECT_EQ(Kenya().held, Pico(kHold));
+  EXPECT_EQ(store_.Settle(Settlement(request, 0, 0), kNow)->cost, Amount());
+  EXPECT_EQ(Kenya().held, Amount());
+  ExpectSoundBooks(store_, "ke");
+}
+
+TEST_P(BillingStore, ReleasesAReplacedHoldInTimeAndBillsItsRequestLate) {
+  OpenKenya(store_, 5);
+  const ReserveCommand request = Request("ke");
+  ASSERT_TRUE(store_.Reserve(request, kNow));
+  ASSERT_TRUE(store_.Reserve(Revised(request, 1, 300), kNow));
+  EXPECT_EQ(store_.ExpireReservations(Tenant("ke"), kNow + 1h, 10).value(), 1);
+  EXPECT_EQ(Kenya().held, Amount());
+  EXPECT_EQ(store_.Reserve(Revised(request, 2, 400), kNow + 1min).error().reason, "HOLD_ENDED");
+  const auto record = store_.Settle(Settlement(request, 10, 300), kNow + 2h);
+  ASSERT_TRUE(record) << record.error().message;
+  EXPECT_EQ(record->cost, Pico(10 * kPrompt + 300 * kCompletion));
+  EXPECT_EQ(ExpectSoundBooks(store_, "ke"), record->cost);
+}
+
+TEST_P(BillingStore, FindsTheTenantsWhoseHoldsAreDueAndNoOthers) {
+  OpenKenya(store_, 5);
+  ASSERT_TRUE(store_.SetBillingAccount(Account("tz", 10 * kHold), kNow));
+  ASSERT_TRUE(store_.SetBillingAccount(Account("ug", 10 * kHold), kNow));
+  const auto due = [&](Time now, std::optional<TenantId> after = {}, int limit = 10) {
+    return store_.TenantsWithDueHolds(now, after, limit).value();
+  };
+  const ReserveCommand kenyas = Request("ke");
+  ASSERT_TRUE(store_.Reserve(kenyas, kNow));
+  ASSERT_TRUE(store_.Reserve(Request("ke"), kNow));
+  ASSERT_TRUE(store_.Reserve(Request("tz"), kNow));
+  EXPECT_TRUE(due(kenyas.expire_time - 1us).empty());
+  const auto both = due(kenyas.expire_time);
+  ASSERT_EQ(both.size(), 2U) << "each once, and not the one without holds";
+  EXPECT_LT(both[0], both[1]);
+  EXPECT_EQ(due(kenyas.expire_time, {}, 1), std::vector<TenantId>{both[0]});
+  EXPECT_EQ(due(kenyas.expire_time, both[0]), std::vector<TenantId>{both[1]});
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kenyas.expire_time)->overdue_hold_count, 0) << "a moment is allowed";
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kenyas.expire_time + 2min)->overdue_hold_count, 2);
+  ASSERT_EQ(store_.ExpireReservations(Tenant("ke"), kenyas.expire_time, 10).value(), 2);
+  EXPECT_EQ(due(kenyas.expire_time), std::vector<TenantId>{Tenant("tz")});
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kenyas.expire_time + 2min)->overdue_hold_count, 0);
 }
 
 TEST_P(BillingStore, RecordsFaultsAndEarlyCancelsWithoutBillingThem) {
@@ -173,7 +273,7 @@ TEST_P(BillingStore, RecordsFaultsAndEarlyCancelsWithoutBillingThem) {
   const auto records = store_.ListUsageRecords({.tenant = Tenant("ke")}).value();
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].prompt_tokens, 5);
-  EXPECT_TRUE(store_.SumUsage(Tenant("ke"), kNow - 1h, kNow + 1h, 10)->empty());
+  EXPECT_TRUE(store_.SumMonth(Tenant("ke"), kMonth, 10)->empty());
   EXPECT_EQ(ExpectSoundBooks(store_, "ke"), Amount());
 }
 
@@ -192,7 +292,7 @@ TEST_P(BillingStore, ReleasesHoldsWhoseTimeIsOver) {
   EXPECT_EQ(store_.ExpireReservations(Tenant("ke"), kNow + 1s, 10).value(), 0);
   EXPECT_EQ(Kenya().held, Pico(kHold));
   EXPECT_EQ(store_.ListUsageRecords({.tenant = Tenant("ke")})->size(), 1U) << "an expired hold leaves no usage record";
-  EXPECT_EQ(store_.AuditTenant(Tenant("ke"))->open_hold_count, 1);
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kNow)->open_hold_count, 1);
   ExpectSoundBooks(store_, "ke");
 }
 
@@ -281,7 +381,7 @@ TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
   use(november.end, "a", "q4_k_m", 50);
   use(kNow, "a", "q8_0", 5);
   use(kNow, "b", "q4_k_m", 7);
-  const auto lines = store_.SumUsage(Tenant("ke"), november.start, november.end, 10).value();
+  const auto lines = store_.SumMonth(Tenant("ke"), november.start, 10).value();
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[0].instance, "tenants/ke/projects/p/instances/a");
   EXPECT_EQ(lines[0].variant, "models/m/versions/v/variants/q4_k_m");
@@ -292,7 +392,7 @@ TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
   EXPECT_EQ(lines[0].amount, Pico(2 * kPrompt + 30 * kCompletion));
   EXPECT_EQ(lines[1].amount, Pico(5 + 5 * 11));
   EXPECT_EQ(lines[2].amount, Pico(kPrompt + 7 * kCompletion));
-  EXPECT_EQ(store_.SumUsage(Tenant("ke"), november.start, november.end, 2)->size(), 2U);
+  EXPECT_EQ(store_.SumMonth(Tenant("ke"), november.start, 2)->size(), 2U);
 }
 
 TEST_P(BillingStore, ListsLedgerAccountsAndTenantsPageByPage) {
@@ -328,9 +428,9 @@ TEST_P(BillingStore, LetsTenantBNeitherSeeNorChangeNorReferToTenantA) {
   theirs.tenant = Tenant("tz");
   EXPECT_EQ(store_.Settle(theirs, kNow).error().reason, "RESERVATION_NOT_FOUND");
   EXPECT_TRUE(store_.ListUsageRecords({.tenant = Tenant("tz")})->empty());
-  EXPECT_TRUE(store_.SumUsage(Tenant("tz"), kNow - 1h, kNow + 1h, 10)->empty());
+  EXPECT_TRUE(store_.SumMonth(Tenant("tz"), kMonth, 10)->empty());
   EXPECT_EQ(store_.ExpireReservations(Tenant("tz"), kNow + 1h, 10).value(), 0);
-  EXPECT_EQ(store_.AuditTenant(Tenant("tz"))->transfer_count, 0);
+  EXPECT_EQ(store_.AuditTenant(Tenant("tz"), kNow)->transfer_count, 0);
 
   ReserveCommand same_id = Request("tz");
   same_id.request_id = open.request_id;

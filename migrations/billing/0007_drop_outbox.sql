@@ -1,0 +1,2 @@
+-- Nothing ever read it, and it grew with every request.
+DROP TABLE billing.outbox;

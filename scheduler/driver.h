@@ -64,6 +64,12 @@ struct WorkerView {
   std::optional<ObservedWorker> observed;
 };
 
+// One worker on one node.
+struct WorkerKey {
+  Uuid replica;
+  std::string node;
+};
+
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -86,6 +92,11 @@ class Driver {
 
   // Every worker that was applied or is seen running.
   virtual std::vector<WorkerView> List() const = 0;
+  // The same of these alone; those that are not known are left out.
+  virtual std::vector<WorkerView> Find(std::span<const WorkerKey> keys) const = 0;
+  // The replicas of which a node said something new since the last call, each once. For the one who drives this driver;
+  // what else may change what is decided, a node's state, is in Capacity().
+  virtual std::vector<Uuid> TakeChanged() = 0;
 
   // Returns the number of changes so far once it differs from `seen`, or after `timeout`. A node falling silent is no
   // change: who cares asks Capacity() from time to time.
@@ -97,7 +108,8 @@ class Driver {
   virtual std::vector<Node> Capacity(Time now) const = 0;
 
   // A node as an earlier process wrote it down; it has not reported to this one. A node that joined already stays.
-  virtual void Restore(const Node& node, std::int64_t session_epoch) = 0;
+  // RESOURCE_EXHAUSTED / TOO_MANY_NODES.
+  virtual Status Restore(const Node& node, std::int64_t session_epoch) = 0;
 };
 
 }  // namespace allod::scheduler

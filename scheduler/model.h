@@ -42,6 +42,8 @@ struct Demand {
   std::int64_t pool_bytes = 0;     // the one worker that serves all pooled replicas of these weights
   // On a node where nothing is shared yet.
   Resources Alone() const { return {own.memory_bytes + weights_bytes + pool_bytes, own.cpu_millis}; }
+  // Answered for by that one worker.
+  bool pooled() const { return pool_bytes > 0; }
   bool operator==(const Demand&) const = default;
 };
 
@@ -96,11 +98,16 @@ struct Instance {
   int replicas = 1;
   Demand demand;  // of one replica
   bool deleting = false;
+  // A pool names its members by instance, so that a second replica on the same node would be nobody.
+  bool one_per_node = false;
 };
 
 struct Policy {
   // A replica on a node that has not reported for this long, or that failed for this long, is replaced.
   std::chrono::milliseconds replace_after{30'000};
+  // What one node's report and one pool's member list may hold; a node is full beyond.
+  int node_replicas_max = 4000;
+  int pool_members_max = 256;
 };
 
 // Everything a decision may depend on.
@@ -111,6 +118,8 @@ struct Snapshot {
   std::vector<Node> nodes;
   std::vector<Instance> instances;  // in the order in which they are served when room is short
   std::vector<Replica> replicas;
+  // Of instances that nothing is to be decided about now: they take their room.
+  std::vector<Replica> neighbours;
 };
 
 // Each action names the version it was decided on; who applies it verifies that and drops what no longer holds.
@@ -143,12 +152,20 @@ struct Unplaced {
   std::string reason;  // for people, e.g. "region ke-1 has 1 node; needs 1.2 GiB, 0.8 GiB free"
 };
 
+// Time alone changes what is decided about it at `until`, if nothing else does before.
+struct Waiting {
+  Uuid instance;
+  Time until;
+};
+
 struct Plan {
   std::vector<CreateReplica> creates;
   std::vector<StopReplica> stops;
   std::vector<RemoveReplica> removes;
   std::vector<Unplaced> unplaced;
+  std::vector<Waiting> waiting;
 
+  // Whether there is something to do.
   bool empty() const { return creates.empty() && stops.empty() && removes.empty(); }
 };
 

@@ -11,12 +11,20 @@ namespace allod::scheduler {
 
 Pool::Pool(const Snapshot& snapshot) : snapshot_(snapshot) {
   for (const Node& node : snapshot.nodes) nodes_[node.id] = &node;
-  for (const Replica& replica : snapshot.replicas) {
-    if (replica.state == ReplicaState::kStopped) continue;
-    Taken& taken = taken_[replica.node];
-    taken.room.Add(replica.demand);
-    if (replica.state != ReplicaState::kStopping) ++taken.replicas[replica.instance];
+  for (const auto* replicas : {&snapshot.replicas, &snapshot.neighbours}) {
+    for (const Replica& replica : *replicas) {
+      if (replica.state == ReplicaState::kStopped) continue;
+      Taken& taken = taken_[replica.node];
+      taken.Add(replica.demand);
+      if (replica.state != ReplicaState::kStopping) ++taken.replicas[replica.instance];
+    }
   }
+}
+
+void Pool::Taken::Add(const Demand& demand) {
+  room.Add(demand);
+  ++count;
+  if (demand.pooled()) ++pool_members[demand.shared_key];
 }
 
 const Node* Pool::FindNode(std::string_view id) const {
@@ -45,8 +53,21 @@ int Pool::CountOf(const Uuid& instance, const std::string& node) const {
 
 void Pool::Take(const std::string& node, const Uuid& instance, const Demand& demand) {
   Taken& taken = taken_[node];
-  taken.room.Add(demand);
+  taken.Add(demand);
   ++taken.replicas[instance];
+}
+
+std::string Pool::FullBecause(const std::string& node, const Demand& demand) const {
+  const auto it = taken_.find(node);
+  if (it == taken_.end()) return "";
+  const Policy& policy = snapshot_.policy;
+  if (it->second.count >= policy.node_replicas_max) {
+    return fmt::format("it has {} replicas, the most that one node takes", it->second.count);
+  }
+  if (!demand.pooled()) return "";
+  const auto members = it->second.pool_members.find(demand.shared_key);
+  if (members == it->second.pool_members.end() || members->second < policy.pool_members_max) return "";
+  return fmt::format("its pool of this model has {} members, the most that one takes", members->second);
 }
 
 Resources Pool::Growth(const std::string& node, const Demand& demand) const {
@@ -58,9 +79,11 @@ bool Pool::FitsWithout(const std::string& node, const std::set<Uuid>& replicas, 
   const Node* found = FindNode(node);
   if (found == nullptr) return false;
   Occupancy rest;
-  for (const Replica& replica : snapshot_.replicas) {
-    const bool there = replica.node == node && replica.state != ReplicaState::kStopped;
-    if (there && !replicas.contains(replica.id)) rest.Add(replica.demand);
+  for (const auto* all : {&snapshot_.replicas, &snapshot_.neighbours}) {
+    for (const Replica& replica : *all) {
+      const bool there = replica.node == node && replica.state != ReplicaState::kStopped;
+      if (there && !replicas.contains(replica.id)) rest.Add(replica.demand);
+    }
   }
   return (found->capacity - rest.Used()).Fits(rest.Growth(demand));
 }
@@ -83,6 +106,8 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   int in_region = 0;
   int reporting = 0;
   int allowed = 0;
+  int full = 0;
+  std::string full_because;
   // Of the node that comes closest, for the refusal.
   Resources best_free{-1, -1};
   Resources least_growth = instance.demand.Alone();
@@ -96,6 +121,11 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
     ++reporting;
     if (excluded.contains(node.id)) continue;
     ++allowed;
+    if (std::string because = FullBecause(node.id, instance.demand); !because.empty()) {
+      ++full;
+      full_because = std::move(because);
+      continue;
+    }
     const Resources free = Free(node.id);
     const Resources growth = Growth(node.id, instance.demand);
     const std::int64_t slack = free.memory_bytes - growth.memory_bytes;
@@ -119,7 +149,11 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   if (in_region == 0) return std::unexpected(fmt::format("region {} has no node", instance.region));
   if (reporting == 0)
     return std::unexpected(have + (in_region == 1 ? "; it does not report" : "; none of them reports"));
+  if (allowed == 0 && instance.one_per_node) {
+    return std::unexpected(have + "; the pooled class holds an instance once on each");
+  }
   if (allowed == 0) return std::unexpected(have + "; there is no other one to replace a failed replica on");
+  if (full == allowed) return std::unexpected(have + "; " + full_because);
   if (best_slack < 0) {
     return std::unexpected(fmt::format("{}; needs {}, {} free", have, FormatBytes(least_growth.memory_bytes),
                                        FormatBytes(std::max<std::int64_t>(0, best_free.memory_bytes))));

@@ -32,16 +32,21 @@ class Pool {
   // fails closed.
   std::string ResidencyRefusal(const Instance& instance, const std::string& region) const;
 
-  // The node for one more replica: in the region, reporting, not in `excluded`, with room for the demand. Nodes with
-  // fewer replicas of this instance come first (spread), then those that hold its weights already, then those with the
-  // least memory left over (best fit), then by id. Otherwise the reason, for people.
+  // The node for one more replica: in the region, reporting, not in `excluded`, not full, with room for the demand.
+  // Nodes with fewer replicas of this instance come first (spread), then those that hold its weights already, then
+  // those with the least memory left over (best fit), then by id. Otherwise the reason, for people.
   std::expected<std::string, std::string> Place(const Instance& instance, const std::set<std::string>& excluded) const;
 
  private:
   struct Taken {
     Occupancy room;
     std::map<Uuid, int> replicas;  // by instance, those not stopping
+    int count = 0;
+    std::map<std::string, int, std::less<>> pool_members;  // by shared_key
+    void Add(const Demand& demand);
   };
+  // Why no further replica fits into the node's lists, however much room it has; empty when one does.
+  std::string FullBecause(const std::string& node, const Demand& demand) const;
   const Snapshot& snapshot_;
   std::map<std::string, const Node*, std::less<>> nodes_;
   std::map<std::string, Taken, std::less<>> taken_;

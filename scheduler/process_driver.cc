@@ -14,6 +14,10 @@ std::unexpected<Error> StaleEpoch(const std::string& what, std::int64_t epoch, s
               fmt::format("{}: epoch {} is older than {}, which was seen already", what, epoch, newest));
 }
 
+std::unexpected<Error> TooManyNodes() {
+  return Fail(Code::kResourceExhausted, "TOO_MANY_NODES", fmt::format("at most {} nodes", ProcessDriver::kNodesMax));
+}
+
 }  // namespace
 
 Plan ProcessDriver::MakePlan(const Snapshot& snapshot) const { return Schedule(snapshot); }
@@ -93,6 +97,29 @@ std::vector<WorkerView> ProcessDriver::List() const {
   return views;
 }
 
+std::vector<WorkerView> ProcessDriver::Find(std::span<const WorkerKey> keys) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<WorkerView> views;
+  views.reserve(keys.size());
+  for (const WorkerKey& key : keys) {
+    const auto node = nodes_.find(key.node);
+    if (node == nodes_.end()) continue;
+    WorkerView view{key.replica, key.node, std::nullopt, std::nullopt};
+    const auto desired = node->second.desired.find(key.replica);
+    if (desired != node->second.desired.end()) view.desired = desired->second;
+    const auto observed = node->second.observed.find(key.replica);
+    if (observed != node->second.observed.end()) view.observed = observed->second;
+    if (view.desired || view.observed) views.push_back(std::move(view));
+  }
+  return views;
+}
+
+std::vector<Uuid> ProcessDriver::TakeChanged() {
+  const std::lock_guard lock(mutex_);
+  const std::set<Uuid> taken = std::exchange(changed_, {});
+  return {taken.begin(), taken.end()};
+}
+
 std::uint64_t ProcessDriver::Watch(std::uint64_t seen, std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   observations_changed_.wait_for(lock, timeout, [&] { return changes_ != seen || stopped_; });
@@ -115,23 +142,23 @@ std::vector<Node> ProcessDriver::Capacity(Time now) const {
   return nodes;
 }
 
-void ProcessDriver::Restore(const Node& node, std::int64_t session_epoch) {
+Status ProcessDriver::Restore(const Node& node, std::int64_t session_epoch) {
   const std::lock_guard lock(mutex_);
-  if (nodes_.size() >= kNodesMax || nodes_.contains(node.id)) return;
+  if (nodes_.contains(node.id)) return {};
+  if (nodes_.size() >= kNodesMax) return TooManyNodes();
   NodeEntry& entry = nodes_[node.id];
   entry.node = node;
   entry.node.reported = false;
   entry.session_epoch = session_epoch;
   CountChange();
+  return {};
 }
 
 Status ProcessDriver::Join(const Node& node, std::int64_t session_epoch, Time now) {
   const std::lock_guard lock(mutex_);
   auto it = nodes_.find(node.id);
   if (it == nodes_.end()) {
-    if (nodes_.size() >= kNodesMax) {
-      return Fail(Code::kResourceExhausted, "TOO_MANY_NODES", fmt::format("at most {} nodes", kNodesMax));
-    }
+    if (nodes_.size() >= kNodesMax) return TooManyNodes();
     it = nodes_.emplace(node.id, NodeEntry{}).first;
   } else if (session_epoch < it->second.session_epoch) {
     return StaleEpoch("node " + node.id, session_epoch, it->second.session_epoch);
@@ -182,9 +209,18 @@ Status ProcessDriver::Report(const std::string& node, std::span<const ObservedWo
     observed[worker.replica] = worker;
   }
   const bool back = Lost(entry, now) || !entry.node.reported;
-  const bool changed = back || observed != entry.observed;
+  bool changed = back;
   for (const auto& [replica, worker] : entry.observed) {
-    if (!observed.contains(replica) && !node_of_.contains(replica)) epochs_.erase(replica);
+    if (observed.contains(replica)) continue;
+    changed = true;
+    changed_.insert(replica);
+    if (!node_of_.contains(replica)) epochs_.erase(replica);
+  }
+  for (const auto& [replica, worker] : observed) {
+    const auto before = entry.observed.find(replica);
+    if (before != entry.observed.end() && before->second == worker) continue;
+    changed = true;
+    changed_.insert(replica);
   }
   entry.observed = std::move(observed);
   entry.node.reported = true;

@@ -31,10 +31,12 @@ class ProcessDriver final : public Driver {
   Status Remove(const Uuid& replica, std::int64_t epoch) override;
   void Synced() override;
   std::vector<WorkerView> List() const override;
+  std::vector<WorkerView> Find(std::span<const WorkerKey> keys) const override;
+  std::vector<Uuid> TakeChanged() override;
   std::uint64_t Watch(std::uint64_t seen, std::chrono::milliseconds timeout) override;
   void Interrupt() override;
   std::vector<Node> Capacity(Time now) const override;
-  void Restore(const Node& node, std::int64_t session_epoch) override;
+  Status Restore(const Node& node, std::int64_t session_epoch) override;
 
   // An agent's connection begins. ABORTED / STALE_EPOCH when a newer session is known; RESOURCE_EXHAUSTED /
   // TOO_MANY_NODES.
@@ -75,6 +77,7 @@ class ProcessDriver final : public Driver {
   std::map<std::string, NodeEntry> nodes_;
   std::map<Uuid, std::string> node_of_;  // of desired workers
   std::map<Uuid, std::int64_t> epochs_;  // highest seen, of workers desired or observed
+  std::set<Uuid> changed_;               // not taken yet
   std::uint64_t changes_ = 0;
   bool synced_ = false;
   bool stopped_ = false;

@@ -119,6 +119,39 @@ TEST_F(ProcessDriverTest, CountsAReportAsAChangeOnlyWhenItSaysSomethingNew) {
   EXPECT_NE(driver_.Watch(seen, kNoWait), seen);
 }
 
+TEST_F(ProcessDriverTest, TellsOnceOfWhichWorkersANodeSaidSomethingNew) {
+  ASSERT_TRUE(driver_.Join(MakeNode("a"), 1, kStart));
+  ASSERT_TRUE(driver_.Report("a", std::vector{Observed("r", 1), Observed("s", 1)}, kStart));
+  EXPECT_EQ(driver_.TakeChanged().size(), 2u);
+  EXPECT_TRUE(driver_.TakeChanged().empty());
+  ASSERT_TRUE(driver_.Report("a", std::vector{Observed("r", 1), Observed("s", 2)}, kStart));
+  EXPECT_EQ(driver_.TakeChanged(), std::vector{Id("s")});
+  ASSERT_TRUE(driver_.Report("a", std::vector{Observed("s", 2)}, kStart));
+  EXPECT_EQ(driver_.TakeChanged(), std::vector{Id("r")});
+  ASSERT_TRUE(driver_.Report("a", std::vector{Observed("s", 2)}, kStart + seconds(60)));
+  EXPECT_TRUE(driver_.TakeChanged().empty()) << "that the node is back is in Capacity()";
+}
+
+TEST_F(ProcessDriverTest, FindsWorkersByReplicaAndNode) {
+  ASSERT_TRUE(driver_.Join(MakeNode("a"), 1, kStart));
+  ASSERT_TRUE(driver_.Apply(Worker("r", 1)));
+  ASSERT_TRUE(driver_.Report("a", std::vector{Observed("r", 1), Observed("orphan", 1)}, kStart));
+  const std::vector<WorkerKey> keys{{Id("r"), "a"}, {Id("orphan"), "a"}, {Id("r"), "b"}, {Id("x"), "a"}};
+  const auto views = driver_.Find(keys);
+  ASSERT_EQ(views.size(), 2u);
+  EXPECT_TRUE(views[0].desired && views[0].observed);
+  EXPECT_TRUE(!views[1].desired && views[1].observed);
+}
+
+TEST_F(ProcessDriverTest, RefusesANodeTooManyAloud) {
+  for (std::size_t i = 0; i < ProcessDriver::kNodesMax; ++i) {
+    ASSERT_TRUE(driver_.Restore(MakeNode("n" + std::to_string(i)), 1));
+  }
+  EXPECT_EQ(driver_.Restore(MakeNode("more"), 1).error().reason, "TOO_MANY_NODES");
+  EXPECT_EQ(driver_.Join(MakeNode("more"), 1, kStart).error().reason, "TOO_MANY_NODES");
+  EXPECT_TRUE(driver_.Restore(MakeNode("n1"), 1)) << "it is there already";
+}
+
 TEST_F(ProcessDriverTest, RefusesReportsOfNodesThatNeverJoined) {
   EXPECT_EQ(driver_.Report("x", {}, kStart).error().reason, "NODE_NOT_JOINED");
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -20,6 +21,7 @@ struct Census {
   Replicas broken;     // newest generation, lost or failed for longer than the grace
   Replicas stale;      // older generations
   Replicas misplaced;  // where they must not be
+  Replicas doubled;    // on a node whose pool holds the instance already
   Replicas stopping;
 };
 
@@ -84,7 +86,39 @@ class Round {
         census.usable.push_back(replica);
       }
     }
+    if (instance.one_per_node) MoveDoubled(census);
     return census;
+  }
+
+  // Of several on one node the pool answers for the newest, unless an older one answers alone.
+  void MoveDoubled(Census& census) const {
+    std::ranges::sort(census.usable, [this](const Replica* a, const Replica* b) {
+      return std::tuple(Answers(*b), b->epoch, b->id) < std::tuple(Answers(*a), a->epoch, a->id);
+    });
+    std::set<std::string> held;
+    for (Replicas* replicas : {&census.usable, &census.broken}) {
+      std::erase_if(*replicas, [&](const Replica* replica) {
+        const bool doubled =
+            replicas == &census.usable ? !held.insert(replica->node).second : held.contains(replica->node);
+        if (doubled) census.doubled.push_back(replica);
+        return doubled;
+      });
+    }
+  }
+
+  // When one of them will count as broken or gone if nothing happens.
+  void NoteWaiting(const Uuid& instance, const Replicas& replicas) {
+    std::optional<Time> until;
+    const auto consider = [&](Time begin) {
+      const Time at = begin + snapshot_.policy.replace_after + Time::duration(1);
+      if (at > snapshot_.now && (!until || at < *until)) until = at;
+    };
+    for (const Replica* replica : replicas) {
+      const Node* node = pool_.FindNode(replica->node);
+      if (node != nullptr && node->state == NodeState::kLost) consider(node->last_report);
+      if (replica->state == ReplicaState::kFailed) consider(replica->state_time);
+    }
+    if (until) plan_.waiting.push_back({instance, *until});
   }
 
   void Stop(const Replica& replica, std::string reason) {
@@ -134,12 +168,14 @@ class Round {
 
   void Reconcile(const Instance& instance, const Replicas& replicas) {
     Sweep(replicas);
+    NoteWaiting(instance.id, replicas);
     if (instance.deleting) {
       Retire(replicas, "the instance is being deleted");
       return;
     }
     const Census census = Count(instance, replicas);
     for (const Replica* replica : census.misplaced) Stop(*replica, "its node is outside the region or the residency");
+    for (const Replica* replica : census.doubled) Stop(*replica, "the pool of its node holds the instance already");
 
     const auto wanted = static_cast<std::size_t>(std::max(0, instance.replicas));
     const auto answering = static_cast<std::size_t>(
@@ -148,6 +184,9 @@ class Round {
 
     std::set<std::string> excluded;
     for (const Replica* replica : census.broken) excluded.insert(replica->node);
+    if (instance.one_per_node) {
+      for (const Replica* replica : census.usable) excluded.insert(replica->node);
+    }
     std::size_t present = census.usable.size();
     for (; present < wanted; ++present) {
       const auto node = pool_.Place(instance, excluded);
@@ -158,6 +197,7 @@ class Round {
       }
       plan_.creates.push_back({instance.id, instance.version, instance.generation, *node, instance.demand});
       pool_.Take(*node, instance.id, instance.demand);
+      if (instance.one_per_node) excluded.insert(*node);
     }
 
     if (census.usable.size() > wanted) {

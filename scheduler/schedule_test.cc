@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
+#include <vector>
 
 #include "scheduler/snapshot_builder.h"
 
@@ -191,6 +193,92 @@ TEST(Schedule, ForgetsAStoppingReplicaWhoseNodeNeverComesBack) {
   };
   EXPECT_EQ(at(seconds(10)), "");
   EXPECT_EQ(at(seconds(31)), "xr1");
+}
+
+SnapshotBuilder Pooled(SnapshotBuilder builder, int replicas, std::int64_t generation = 1) {
+  builder.WithInstance("i", replicas, kGiB, generation);
+  builder.last_instance().one_per_node = true;
+  return builder;
+}
+
+TEST(Schedule, PlacesAPooledInstanceOnceOnEachNode) {
+  EXPECT_EQ(Words(Pooled(TwoNodes(), 2).Build()), "+a +b");
+  const Snapshot short_of_nodes = Pooled(TwoNodes(), 3).Build();
+  EXPECT_EQ(Words(short_of_nodes), "+a +b ?1");
+  EXPECT_EQ(Schedule(short_of_nodes).unplaced.at(0).reason,
+            "region ke-1 has 2 nodes; the pooled class holds an instance once on each");
+  EXPECT_EQ(Words(Pooled(TwoNodes(), 2).WithReplica("r1", "i", "a", kStarting).Build()), "+b");
+}
+
+TEST(Schedule, TakesASecondReplicaOutOfAPool) {
+  auto one_node = [] { return Pooled(SnapshotBuilder().WithNode("a", 8 * kGiB), 2); };
+  EXPECT_EQ(Words(one_node().WithReplica("r1", "i", "a", kReady).WithReplica("r2", "i", "a", kStarting).Build()),
+            "-r2 ?1");
+  EXPECT_EQ(Words(one_node().WithReplica("r1", "i", "a", kStarting).WithReplica("r2", "i", "a", kStarting).Build()),
+            "-r1 ?1")
+      << "neither answers: the node gives the place to the newest";
+  EXPECT_EQ(Words(one_node().WithReplica("r1", "i", "a", kFailed).WithReplica("r2", "i", "a", kReady).Build()),
+            "-r1 ?1")
+      << "one that was refused its place for long is surplus too";
+}
+
+TEST(Schedule, RollsAPooledInstanceOnTheNodeThatItIsOn) {
+  const auto one_node = [] { return Pooled(SnapshotBuilder().WithNode("a", 8 * kGiB), 1, 2); };
+  EXPECT_EQ(Words(one_node().WithReplica("old1", "i", "a", kReady, 1).Build()), "+a");
+  EXPECT_EQ(Words(one_node().WithReplica("old1", "i", "a", kFailed, 1).WithReplica("r1", "i", "a", kReady, 2).Build()),
+            "-old1");
+}
+
+TEST(Schedule, LeavesANodeAloneWhoseListsAreFull) {
+  Snapshot snapshot = TwoNodes().WithInstance("i", 1, kGiB).WithReplica("r1", "j", "a", kReady).Build();
+  snapshot.neighbours = std::exchange(snapshot.replicas, {});
+  snapshot.policy.node_replicas_max = 1;
+  EXPECT_EQ(Words(snapshot), "+b");
+  snapshot.nodes.pop_back();
+  EXPECT_EQ(Schedule(snapshot).unplaced.at(0).reason,
+            "region ke-1 has 1 node; it has 1 replicas, the most that one node takes");
+}
+
+TEST(Schedule, LeavesAPoolAloneThatHasAllTheMembersItTakes) {
+  Snapshot snapshot = SnapshotBuilder().WithNode("a", 8 * kGiB).WithReplica("r1", "j", "a", kReady).Build();
+  snapshot.replicas[0].demand = {{0, 5}, "w", kGiB, kGiB};
+  snapshot.neighbours = std::exchange(snapshot.replicas, {});
+  snapshot.instances = {{Id("i"), 1, 1, "ke-1", {"ke"}, 1, {{0, 5}, "w", kGiB, kGiB}, false, true}};
+  snapshot.policy.pool_members_max = 2;
+  EXPECT_EQ(Words(snapshot), "+a");
+  snapshot.policy.pool_members_max = 1;
+  EXPECT_EQ(Schedule(snapshot).unplaced.at(0).reason,
+            "region ke-1 has 1 node; its pool of this model has 1 members, the most that one takes");
+  snapshot.instances[0].demand.pool_bytes = 0;
+  EXPECT_EQ(Words(snapshot), "+a") << "a worker of its own needs no place in the pool";
+}
+
+TEST(Schedule, LetsNeighboursKeepTheirRoomAndDecidesNothingAboutThem) {
+  Snapshot snapshot = SnapshotBuilder().WithNode("a", 2 * kGiB).WithInstance("i", 1, 2 * kGiB).Build();
+  EXPECT_EQ(Words(snapshot), "+a");
+  snapshot.neighbours = SnapshotBuilder().WithReplica("r1", "j", "a", kReady).Build().replicas;
+  EXPECT_EQ(Words(snapshot), "?1");
+}
+
+TEST(Schedule, SaysWhenTimeAloneWillChangeItsMind) {
+  const auto waits = [](const Snapshot& snapshot) {
+    std::vector<seconds> out;
+    for (const Waiting& waiting : Schedule(snapshot).waiting) {
+      out.push_back(std::chrono::duration_cast<seconds>(waiting.until - snapshot.now));
+    }
+    return out;
+  };
+  const auto lost = [](seconds silent) { return SnapshotBuilder().WithNode("a", 4 * kGiB, silent); };
+  const std::vector<seconds> nothing;
+  EXPECT_EQ(waits(lost(seconds(10)).WithInstance("i", 1, kGiB).WithReplica("r1", "i", "a", kReady).Build()),
+            std::vector{seconds(20)});
+  EXPECT_EQ(waits(lost(seconds(31)).WithInstance("i", 1, kGiB).WithReplica("r1", "i", "a", kReady).Build()), nothing);
+  EXPECT_EQ(waits(lost(seconds(0))
+                      .WithInstance("i", 1, kGiB)
+                      .WithReplica("r1", "i", "a", kFailed, 1, kGiB, seconds(5))
+                      .Build()),
+            std::vector{seconds(25)});
+  EXPECT_EQ(waits(lost(seconds(0)).WithInstance("i", 1, kGiB).WithReplica("r1", "i", "a", kReady).Build()), nothing);
 }
 
 TEST(Schedule, StopsReplicasWithoutAnInstance) {

@@ -47,8 +47,15 @@ Status AdmitPrice(const InstanceSpec& spec, const AdmissionFacts& facts) {
 }
 
 // What one pooled instance asks for must fit into the worker that it shares.
-Status AdmitToPool(const InstanceSpec& spec, const scheduler::PoolShape& pool) {
+Status AdmitToPool(const InstanceSpec& spec, const AdmissionConfig& config) {
   if (spec.isolation_class != IsolationClass::kPooled) return {};
+  const scheduler::PoolShape& pool = config.pool;
+  if (const int nodes = config.nodes_in ? config.nodes_in(spec.region) : 0; nodes > 0 && spec.replicas > nodes) {
+    return FailedPrecondition(
+        "TOO_FEW_NODES", fmt::format("spec.replicas is {}; the pooled class holds an instance once on each node, and "
+                                     "region {} has {}: ask for at most {}, or for the isolated class",
+                                     spec.replicas, spec.region, nodes, nodes));
+  }
   if (spec.context_tokens > pool.context_tokens) {
     return InvalidArgument(
         "CONTEXT_TOO_LONG",
@@ -100,7 +107,7 @@ Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, co
     revision.spec.context_tokens =
         static_cast<int>(std::min<std::int64_t>(revision.spec.context_tokens, config.pool.context_tokens));
   }
-  ALLOD_CHECK_OK(AdmitToPool(revision.spec, config.pool));
+  ALLOD_CHECK_OK(AdmitToPool(revision.spec, config));
   revision.price_book = facts.listing->price_book;
   revision.artifact_sha256 = facts.variant->artifact_sha256;
   revision.artifact_bytes = facts.variant->artifact_bytes;

@@ -2,6 +2,7 @@
 // written.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,12 +53,14 @@ struct AdmissionConfig {
   // Compute is shared by turns, so a replica reserves only what keeps it answering; a pooled one a tenth of it.
   std::int64_t replica_cpu_millis = 20;
   scheduler::PoolShape pool;
+  // Nodes of a region that are known, lost ones too; unset: nobody knows.
+  std::function<int(const std::string& region)> nodes_in;
 };
 
 // Checked in this order: tenant, region, listing, variant, territory, billing. FAILED_PRECONDITION / TENANT_SUSPENDED,
 // UNKNOWN_REGION, REGION_OUTSIDE_RESIDENCY, LISTING_NOT_AVAILABLE, VARIANT_NOT_IN_LISTING, NO_BILLING_ACCOUNT,
-// PRICE_NOT_FOUND; INVALID_ARGUMENT / CONTEXT_TOO_LONG, INVALID_SPEC. The error of `facts.offer` comes after the
-// region.
+// PRICE_NOT_FOUND, TOO_FEW_NODES (a pooled instance wants more replicas than its region has nodes; not while it has
+// none yet); INVALID_ARGUMENT / CONTEXT_TOO_LONG, INVALID_SPEC. The error of `facts.offer` comes after the region.
 Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, const AdmissionConfig& config);
 
 }  // namespace allod::scheduling

@@ -103,6 +103,30 @@ TEST(Admit, GivesAPooledInstanceTheContextOfItsPool) {
   EXPECT_EQ(Admit(spec, facts, config).error().reason, "INVALID_SPEC");
 }
 
+TEST(Admit, GivesAPooledInstanceNoMoreReplicasThanItsRegionHasNodes) {
+  auto spec = Spec();
+  spec.isolation_class = IsolationClass::kPooled;
+  spec.context_tokens = 512;
+  spec.replicas = 2;
+  AdmissionConfig config = kConfig;
+  int nodes = 0;
+  config.nodes_in = [&](const std::string& region) { return region == spec.region ? nodes : 100; };
+  EXPECT_TRUE(Admit(spec, Facts(), config)) << "before a node has joined nobody knows how many there will be";
+  nodes = 1;
+  const auto refused = Admit(spec, Facts(), config);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "TOO_FEW_NODES");
+  EXPECT_EQ(
+      refused.error().message,
+      "spec.replicas is 2; the pooled class holds an instance once on each node, and region ke-1 has 1: ask for at "
+      "most 1, or for the isolated class");
+  nodes = 2;
+  EXPECT_TRUE(Admit(spec, Facts(), config));
+  nodes = 1;
+  spec.isolation_class = IsolationClass::kIsolated;
+  EXPECT_TRUE(Admit(spec, Facts(), config));
+}
+
 TEST(Admit, WantsAPriceOfTheClass) {
   auto facts = Facts();
   auto spec = Spec();

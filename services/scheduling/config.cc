@@ -79,11 +79,12 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   ConfigReader reader(file);
   nlohmann::json database = nlohmann::json::object();
   nlohmann::json regions;
-  reader.Required("listen", config.listen);
+  reader.Address("listen", config.listen);
+  reader.Optional("peer_uids", config.peer_uids);
   reader.Required("database", database);
-  reader.Required("tenancy_target", config.tenancy_target);
-  reader.Required("catalog_target", config.catalog_target);
-  reader.Required("billing_target", config.billing_target);
+  reader.Address("tenancy_target", config.tenancy_target);
+  reader.Address("catalog_target", config.catalog_target);
+  reader.Address("billing_target", config.billing_target);
   reader.Required("regions", regions);
   reader.Optional("node_lost_after_ms", config.node_lost_after_ms);
   reader.Optional("replace_after_ms", config.replace_after_ms);

@@ -13,6 +13,7 @@ namespace allod::scheduling {
 
 struct Config {
   std::string listen;
+  std::vector<uid_t> peer_uids;  // users of the processes that call it
   PgConfig database;
   std::string tenancy_target;
   std::string catalog_target;

@@ -53,6 +53,16 @@ TEST(LoadConfig, RefusesAnEmptyListOfRegions) {
   EXPECT_NE(Complaint(json).find("regions: give a list"), std::string::npos);
 }
 
+TEST(LoadConfig, RefusesAddressesThatAnybodyCouldReach) {
+  for (const char* field : {"listen", "tenancy_target", "catalog_target", "billing_target"}) {
+    auto json = Good();
+    json[field] = "0.0.0.0:7000";
+    EXPECT_NE(Complaint(json).find(std::string(field) + ": \"0.0.0.0:7000\" is no Unix socket: until mutual TLS"),
+              std::string::npos)
+        << Complaint(json);
+  }
+}
+
 TEST(LoadConfig, RefusesGracesThatMakeNoSense) {
   auto json = Good();
   json["replace_after_ms"] = 10;

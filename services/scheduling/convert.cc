@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
+#include <algorithm>
+
 namespace allod::scheduling {
 namespace {
 
@@ -245,58 +247,63 @@ v1::Assignment ToProto(const scheduler::DesiredWorker& worker) {
   return out;
 }
 
+bool LayersFit(const v1::WorkerReport& report) {
+  return report.sandbox_layers_size() <= kLayersMax &&
+         std::ranges::all_of(report.sandbox_layers(), [](const auto& layer) { return layer.size() <= kLayerBytesMax; });
+}
+
 Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report) {
   scheduler::ObservedWorker out;
   ALLOD_TRY(out.replica, Uuid::Parse(report.replica_uid()));
+  out.epoch = report.epoch();
+  // What makes no sense of a worker is that worker's failure; the rest of its node's report holds.
   const auto invalid = [&](std::string_view what) {
-    return InvalidArgument("INVALID_REPORT", fmt::format("worker of replica {}: {}", report.replica_uid(), what));
+    out.state = scheduler::ObservedWorker::State::kFailed;
+    out.message = fmt::format("its node reports what makes no sense: {}", what);
+    return out;
   };
+  scheduler::ObservedWorker::State state{};
   switch (report.state()) {
     case v1::WorkerReport::STATE_STARTING:
-      out.state = scheduler::ObservedWorker::State::kStarting;
+      state = scheduler::ObservedWorker::State::kStarting;
       break;
     case v1::WorkerReport::STATE_READY:
-      out.state = scheduler::ObservedWorker::State::kReady;
+      state = scheduler::ObservedWorker::State::kReady;
       if (report.target().empty()) return invalid("ready, but without a target");
       break;
     case v1::WorkerReport::STATE_FAILED:
-      out.state = scheduler::ObservedWorker::State::kFailed;
+      state = scheduler::ObservedWorker::State::kFailed;
       break;
     case v1::WorkerReport::STATE_ASLEEP:
-      out.state = scheduler::ObservedWorker::State::kAsleep;
+      state = scheduler::ObservedWorker::State::kAsleep;
       if (report.target().empty()) return invalid("asleep, but without a target to wake it");
       break;
     default:
-      return invalid("unknown state");
+      return invalid("an unknown state");
   }
-  if (report.target().size() > kTargetBytesMax) return invalid("target of more than 256 bytes");
-  if (report.start_count() < 0) return invalid("negative start_count");
-  if (report.sandbox_layers_size() > kLayersMax) return invalid("more than 32 sandbox layers");
-  for (const auto& layer : report.sandbox_layers()) {
-    if (layer.size() > kLayerBytesMax) return invalid("a sandbox layer of more than 64 bytes");
-  }
-  out.epoch = report.epoch();
+  if (report.target().size() > kTargetBytesMax) return invalid("a target of more than 256 bytes");
+  if (report.start_count() < 0) return invalid("a negative start_count");
+  if (!LayersFit(report)) return invalid("more than 32 sandbox layers, or one of more than 64 bytes");
+  out.state = state;
   out.target = report.target();
   out.message = report.message();
   out.start_count = report.start_count();
   return out;
 }
 
-v1::WatchRoutesResponse ToProto(const std::vector<Route>& routes) {
-  v1::WatchRoutesResponse out;
-  for (const Route& route : routes) {
-    v1::Route& row = *out.add_routes();
-    row.set_instance(route.instance);
-    row.set_variant(route.variant);
-    row.set_price_book(route.price_book);
-    row.set_context_tokens(route.context_tokens);
-    row.set_max_concurrency(route.max_concurrency);
-    for (const auto& target : route.targets) row.add_targets(target);
-    *row.mutable_create_time() = ToTimestamp(route.create_time);
-    row.set_isolation_class(ClassOf(route.isolation_class));
-    row.set_ready_target_count(route.ready_target_count);
-  }
-  return out;
+v1::Route ToProto(const Route& route) {
+  v1::Route row;
+  row.set_instance(route.instance);
+  row.set_variant(route.variant);
+  row.set_price_book(route.price_book);
+  row.set_context_tokens(route.context_tokens);
+  row.set_max_concurrency(route.max_concurrency);
+  for (const auto& target : route.targets) row.add_targets(target);
+  *row.mutable_create_time() = ToTimestamp(route.create_time);
+  row.set_isolation_class(ClassOf(route.isolation_class));
+  row.set_ready_target_count(route.ready_target_count);
+  row.set_generation(route.generation);
+  return row;
 }
 
 }  // namespace allod::scheduling

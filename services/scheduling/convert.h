@@ -27,9 +27,11 @@ Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request);
 v1::Worker ToProto(const scheduler::WorkerView& worker);
 
 v1::Assignment ToProto(const scheduler::DesiredWorker& worker);
-// INVALID_ARGUMENT / INVALID_REPORT, INVALID_UUID.
+// Whether what a worker says of its sandbox is of a size to be passed on.
+bool LayersFit(const v1::WorkerReport& report);
+// INVALID_ARGUMENT / INVALID_UUID. Whatever else makes no sense makes it a failed worker, whose message says what.
 Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
 
-v1::WatchRoutesResponse ToProto(const std::vector<Route>& routes);
+v1::Route ToProto(const Route& route);
 
 }  // namespace allod::scheduling

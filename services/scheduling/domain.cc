@@ -57,6 +57,22 @@ const char* NameOf(IsolationClass isolation_class) {
   return "isolated";
 }
 
+Status CheckWhole(const Instance& instance) {
+  const auto broken = [&](std::int64_t generation, const std::string& whose) {
+    return Fail(
+        Code::kInternal, "ROWS_BROKEN",
+        fmt::format("{}: the revision of generation {} is missing, which {}", instance.name, generation, whose));
+  };
+  if (!instance.revisions.contains(instance.generation)) return broken(instance.generation, "is the current one");
+  for (const Replica& replica : instance.replicas) {
+    const std::int64_t generation = replica.placement.generation;
+    if (!instance.revisions.contains(generation)) {
+      return broken(generation, "replica " + replica.placement.id.ToString() + " runs");
+    }
+  }
+  return {};
+}
+
 IsolationClass ClassInForce(const Instance& instance) {
   std::int64_t generation = 0;
   for (const Replica& replica : instance.replicas) {

@@ -21,6 +21,8 @@ inline constexpr int kContextTokensDefault = 4096;
 inline constexpr int kConcurrencyDefault = 4;
 inline constexpr int kConcurrencyMax = 64;
 inline constexpr int kInstancesPerTenantMax = 1000;
+// Rows of nodes; the driver takes as many.
+inline constexpr int kNodesMax = 1000;
 // Revisions kept of one instance beyond those that replicas still run.
 inline constexpr int kRevisionsKept = 16;
 
@@ -86,8 +88,13 @@ struct Instance {
   std::map<std::int64_t, Revision> revisions;  // the current one and those that replicas run
   std::vector<Replica> replicas;
 
+  // CheckWhole() holds.
   const Revision& current() const { return revisions.at(generation); }
 };
+
+// Whether the parts fit together: the current revision is there, and that of each replica. INTERNAL / ROWS_BROKEN. Who
+// reads an instance that another process or an older version wrote asks this before current() and whatever follows it.
+Status CheckWhole(const Instance& instance);
 
 // That of the newest generation that answers; of the spec while none does.
 IsolationClass ClassInForce(const Instance& instance);

@@ -12,6 +12,7 @@
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "services/common/rpc/server.h"
+#include "tests/support/temp_dir.h"
 
 namespace allod::scheduling {
 
@@ -33,13 +34,13 @@ class FakePeerServices {
     version.set_parameter_count(1'000'000);
     account.set_currency_code("KES");
     price_book.add_prices()->set_currency_code("KES");
-    server_ = *Server::Start({.listen = "127.0.0.1:0"},
-                             {&tenants_, &projects_, &listings_, &models_, &accounts_, &price_books_});
-    target = "127.0.0.1:" + std::to_string(server_->port());
+    server_ =
+        *Server::Start({.listen = target}, {&tenants_, &projects_, &listings_, &models_, &accounts_, &price_books_});
   }
   void Stop() { server_->Stop(std::chrono::milliseconds(0)); }
 
-  std::string target;
+  const TempDir sockets;
+  const std::string target = "unix:" + (sockets / "s.sock").string();
   tenancy::v1::Tenant tenant;
   catalog::v1::Listing listing;
   catalog::v1::Variant variant;

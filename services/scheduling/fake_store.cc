@@ -13,7 +13,35 @@ void FakeStore::SetUnavailable(bool unavailable) {
   unavailable_ = unavailable;
 }
 
-Status FakeStore::CheckAvailable() const {
+void FakeStore::Spoil(const TenantId& tenant, std::function<Status(TenantState&)> spoil) {
+  const std::lock_guard lock(mutex_);
+  spoilt_.erase(tenant);
+  if (spoil) spoilt_[tenant] = std::move(spoil);
+}
+
+void FakeStore::RefuseChanges(const TenantId& tenant, std::optional<Error> error) {
+  const std::lock_guard lock(mutex_);
+  refused_.erase(tenant);
+  if (error) refused_[tenant] = *std::move(error);
+}
+
+void FakeStore::CreateTenantRows(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  CountChange(rows_[tenant]);
+}
+
+int FakeStore::calls() const {
+  const std::lock_guard lock(mutex_);
+  return calls_;
+}
+
+void FakeStore::CountChange(Rows& rows) {
+  ++rows.version;
+  rows.changed_in = ++transactions_;
+}
+
+Status FakeStore::CheckAvailable() {
+  ++calls_;
   if (!unavailable_) return {};
   return Fail(Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database cannot be reached");
 }
@@ -59,7 +87,6 @@ Result<Operation> FakeStore::FindRequest(const TenantId& tenant, const RequestId
 Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  if (std::ranges::find(tenants_, instance.tenant) == tenants_.end()) tenants_.push_back(instance.tenant);
   Rows& rows = rows_[instance.tenant];
   auto earlier = EarlierRequest(rows, request);
   if (earlier || earlier.error().code != Code::kNotFound) return earlier;
@@ -84,6 +111,7 @@ Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const R
   row.revisions[1] = instance.revision;
   row.revisions[1].generation = 1;
   rows.instances[row.name] = row;
+  CountChange(rows);
   return Insert(rows,
                 {instance.tenant, instance.operation, OperationKind::kCreate, row.id, row.name, 1, "placing", false,
                  std::nullopt, clock_.Now()},
@@ -112,6 +140,7 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
     row.status.state = InstanceState::kProvisioning;
     row.status.message.clear();
   }
+  CountChange(rows);
   return Insert(rows,
                 {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",
                  false, std::nullopt, clock_.Now()},
@@ -133,6 +162,7 @@ Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::s
     if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
     return newest;
   }
+  CountChange(rows);
   row.deleting = true;
   ++row.version;
   row.status.state = InstanceState::kDeleting;
@@ -197,6 +227,9 @@ Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant,
 Result<std::int64_t> FakeStore::JoinNode(const scheduler::Node& node) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
+  if (nodes_.size() >= kNodesMax && !nodes_.contains(node.id)) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_NODES", "there are enough nodes");
+  }
   Node& row = nodes_[node.id];
   row.node = node;
   row.node.last_report = clock_.Now();
@@ -230,22 +263,38 @@ Result<std::vector<Node>> FakeStore::ListNodes() {
   return out;
 }
 
-Result<std::vector<TenantId>> FakeStore::ListTenants() {
+Result<TenantChanges> FakeStore::ListChanged(const std::string& since, const std::optional<TenantId>& after,
+                                             int count) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  return tenants_;
+  TenantChanges changes;
+  changes.mark = std::to_string(transactions_ + 1);
+  const std::int64_t first = since.empty() ? 1 : std::stoll(since);
+  for (const auto& [tenant, rows] : rows_) {
+    if (rows.changed_in < first || (after && tenant <= *after)) continue;
+    if (std::ssize(changes.tenants) == count) break;
+    changes.tenants.push_back({tenant, rows.version});
+  }
+  return changes;
 }
 
-Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
-  const std::lock_guard lock(mutex_);
-  ALLOD_CHECK_OK(CheckAvailable());
+TenantState FakeStore::Load(const TenantId& tenant) {
   TenantState state;
   state.tenant = tenant;
+  state.version = rows_[tenant].version;
   for (const auto& [name, instance] : rows_[tenant].instances) state.instances.push_back(Trimmed(instance));
   std::ranges::stable_sort(state.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
   for (const auto& [id, operation] : rows_[tenant].operations) {
     if (!operation.done) state.open_operations.push_back(operation);
   }
+  return state;
+}
+
+Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  TenantState state = Load(tenant);
+  if (const auto spoilt = spoilt_.find(tenant); spoilt != spoilt_.end()) ALLOD_CHECK_OK(spoilt->second(state));
   return state;
 }
 
@@ -342,8 +391,11 @@ bool FakeStore::RemoveInstance(Rows& rows, const Uuid& id) {
 Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
   Rows& rows = rows_[tenant];
   Applied applied;
+  if (rows.version > 0) CountChange(rows);
+  applied.version = rows.version;
   const auto count = [&](bool held) { applied.dropped += held ? 0 : 1; };
   for (const auto& seen : changes.observations) count(Observe(rows, seen));
   for (const auto& stop : changes.stops) {
@@ -381,6 +433,17 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
   }
   for (const auto& id : changes.gone) count(RemoveInstance(rows, id));
   return applied;
+}
+
+Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, int count) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<TenantId> tenants;
+  for (const auto& [tenant, rows] : rows_) {
+    const bool has = std::ranges::any_of(rows.done_times, [&](const auto& entry) { return entry.second < before; });
+    if (has && std::ssize(tenants) < count) tenants.push_back(tenant);
+  }
+  return tenants;
 }
 
 Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {

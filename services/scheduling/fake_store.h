@@ -1,9 +1,12 @@
 // The Store in memory, for tests: behaves as PgStore does, held to it by the contract suite. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "scheduler/occupancy.h"
@@ -29,14 +32,23 @@ class FakeStore final : public Store {
   Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
   Status TouchNodes(const std::vector<std::string>& ids) override;
   Result<std::vector<Node>> ListNodes() override;
-  Result<std::vector<TenantId>> ListTenants() override;
+  Result<TenantChanges> ListChanged(const std::string& since, const std::optional<TenantId>& after, int count) override;
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Result<std::vector<TenantId>> ListForgettable(Time before, int count) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 
   // While set, every method fails with UNAVAILABLE, as if the database were away.
   void SetUnavailable(bool unavailable);
+  // What LoadTenant gives for this tenant goes through `spoil` first: broken rows, an error, an exception.
+  void Spoil(const TenantId& tenant, std::function<Status(TenantState&)> spoil);
+  // The same for Apply.
+  void RefuseChanges(const TenantId& tenant, std::optional<Error> error);
+  // The tenant has rows, and nothing in them.
+  void CreateTenantRows(const TenantId& tenant);
+  // Calls of its methods so far: what a database would have had to do.
+  int calls() const;
 
  private:
   struct Request {
@@ -44,12 +56,16 @@ class FakeStore final : public Store {
     Uuid operation;
   };
   struct Rows {
+    std::int64_t version = 0;  // 0: has none
+    std::int64_t changed_in = 0;
     std::map<std::string, Instance> instances;  // by name
     std::map<Uuid, Operation> operations;
     std::map<Uuid, Time> done_times;
     std::map<Uuid, Request> requests;
   };
-  Status CheckAvailable() const;
+  Status CheckAvailable();
+  void CountChange(Rows& rows);
+  TenantState Load(const TenantId& tenant);
   Result<Operation> EarlierRequest(const Rows& rows, const RequestId& request) const;
   Result<Operation> Insert(Rows& rows, const Operation& operation, const RequestId& request);
   Operation Newest(const Rows& rows, const Uuid& instance) const;
@@ -66,7 +82,10 @@ class FakeStore final : public Store {
   mutable std::mutex mutex_;
   bool unavailable_ = false;
   std::int64_t epoch_ = 0;
-  std::vector<TenantId> tenants_;
+  std::int64_t transactions_ = 0;
+  int calls_ = 0;
+  std::map<TenantId, std::function<Status(TenantState&)>> spoilt_;
+  std::map<TenantId, Error> refused_;
   std::map<TenantId, Rows> rows_;
   std::map<std::string, Node> nodes_;
 };

@@ -1,10 +1,13 @@
 #include "services/scheduling/figures_board.h"
 
+#include "services/scheduling/convert.h"
+
 namespace allod::scheduling {
 
 void FiguresBoard::Put(const std::string& node, const v1::ReportWorkersRequest& report) {
   NodeFigures figures;
   for (const auto& worker : report.workers()) {
+    if (!LayersFit(worker)) continue;
     v1::WorkerReport& kept = figures.workers[worker.replica_uid()];
     *kept.mutable_sandbox_layers() = worker.sandbox_layers();
     if (worker.has_figures()) *kept.mutable_figures() = worker.figures();

@@ -32,7 +32,16 @@ v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
   return out;
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller& caller,
+Result<google::longrunning::Operation> InstanceServiceImpl::Answer(const grpc::ServerContext& context,
+                                                                   const Operation& operation) {
+  changed_(operation.tenant, operation.instance_name);
+  // An operation that is done was shown long ago, and its instance may be gone since.
+  if (!operation.done) (void)routes_.Await(operation, AcknowledgementWait(context));
+  return AnswerFor(operation, store_);
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context,
+                                                                   const Caller& caller,
                                                                    const v1::CreateInstanceRequest& request) {
   ALLOD_CHECK_OK(MatchName("parent", request.parent(), "tenants/*/projects/*"));
   ALLOD_CHECK_OK(RequireTenant(caller, request.parent()));
@@ -48,7 +57,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller&
   instance.operation = Uuid::V7(clock_.Now());
 
   const auto earlier = store_.FindRequest(instance.tenant, request_id);
-  if (Decided(earlier)) return earlier ? AnswerFor(*earlier, store_) : std::unexpected(earlier.error());
+  if (Decided(earlier)) return earlier ? Answer(context, *earlier) : std::unexpected(earlier.error());
   // What stands already was accepted once and is not judged again.
   const auto standing = store_.GetInstance(instance.tenant, instance.name);
   if (standing && SameContent(spec, standing->current())) {
@@ -57,11 +66,28 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const Caller&
     ALLOD_TRY(instance.revision, Accept(request.parent(), spec));
   }
   ALLOD_TRY(const Operation operation, store_.CreateInstance(instance, request_id));
-  changed_(instance.tenant, instance.name);
-  return AnswerFor(operation, store_);
+  return Answer(context, operation);
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Update(const Caller& caller,
+Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const TenantId& tenant,
+                                                                    const v1::UpdateInstanceRequest& request,
+                                                                    const InstanceSpec& spec) {
+  ALLOD_TRY(Instance instance, store_.GetInstance(tenant, request.instance().name()));
+  ALLOD_CHECK_OK(CheckEtag(instance, request.instance().etag()));
+  if (instance.deleting) return std::unexpected(InstanceDeleting(instance.name));
+  // What stands was accepted once and is not judged again.
+  if (!SameContent(spec, instance.current())) {
+    ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectOf(instance.name), spec));
+  }
+  google::longrunning::Operation operation;
+  operation.set_name(OperationName({.tenant = tenant, .id = Uuid::V7(clock_.Now()), .instance_name = instance.name}));
+  operation.set_done(true);
+  operation.mutable_response()->PackFrom(Describe(instance));
+  return operation;
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::ServerContext& context,
+                                                                   const Caller& caller,
                                                                    const v1::UpdateInstanceRequest& request) {
   InstanceChange change;
   change.name = request.instance().name();
@@ -69,25 +95,25 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const Caller&
   ALLOD_CHECK_OK(RequireTenant(caller, change.name));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
-  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
+  if (request.validate_only()) return Preview(change.tenant, request, spec);
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());
 
   const auto earlier = store_.FindRequest(change.tenant, request_id);
-  if (Decided(earlier)) return earlier ? AnswerFor(*earlier, store_) : std::unexpected(earlier.error());
+  if (Decided(earlier)) return earlier ? Answer(context, *earlier) : std::unexpected(earlier.error());
   ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
   ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
   ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
   ALLOD_TRY(const Operation operation, store_.UpdateInstance(change, request_id));
-  changed_(change.tenant, change.name);
-  return AnswerFor(operation, store_);
+  return Answer(context, operation);
 }
 
 grpc::Status InstanceServiceImpl::CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
   return Handle("scheduling.CreateInstance", context, request, response,
-                [&](const Caller& caller) { return Create(caller, *request); });
+                [&](const Caller& caller) { return Create(*context, caller, *request); });
 }
 
 grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, const v1::GetInstanceRequest* request,
@@ -110,11 +136,12 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
         const std::string& parent = request->parent();
         const bool all = parent.ends_with("/projects/-");
         ALLOD_CHECK_OK(MatchName("parent", all ? TenantOf(parent) + "/projects/all" : parent, "tenants/*/projects/*"));
-        ALLOD_CHECK_OK(RequireTenant(caller, parent));
+        ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
         ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
         ALLOD_TRY(const PageRequest page,
                   ParsePage("instances of " + parent, request->page_size(), request->page_token()));
-        const std::string prefix = (all ? TenantOf(parent) + "/projects" : parent + "/instances") + "/";
+        const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
+        const std::string prefix = all ? TenantOf(parent) + visible : parent + "/instances/";
         ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
         const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
         v1::ListInstancesResponse out;
@@ -127,7 +154,7 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
 grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
   return Handle("scheduling.UpdateInstance", context, request, response,
-                [&](const Caller& caller) { return Update(caller, *request); });
+                [&](const Caller& caller) { return Update(*context, caller, *request); });
 }
 
 grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, const v1::DeleteInstanceRequest* request,
@@ -140,8 +167,7 @@ grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, c
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
                   ALLOD_TRY(const Operation operation,
                             store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id));
-                  changed_(tenant, request->name());
-                  return AnswerFor(operation, store_);
+                  return Answer(*context, operation);
                 });
 }
 

@@ -9,18 +9,22 @@
 #include "services/common/rpc/caller.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
+#include "services/scheduling/route_visibility.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
 
 class InstanceServiceImpl final : public v1::InstanceService::Service {
  public:
-  // `changed` is told which instance's rows changed; it must not block.
-  InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const Clock& clock,
-                      AdmissionConfig config, std::function<void(const TenantId&, const std::string&)> changed)
+  // `changed` is told which instance's rows changed; it must not block. Mutations return when gateways route
+  // accordingly.
+  InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const RouteVisibility& routes,
+                      const Clock& clock, AdmissionConfig config,
+                      std::function<void(const TenantId&, const std::string&)> changed)
       : store_(store),
         peers_(peers),
         figures_(figures),
+        routes_(routes),
         clock_(clock),
         config_(std::move(config)),
         changed_(std::move(changed)) {}
@@ -41,12 +45,20 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   Result<Revision> Accept(const std::string& project, const InstanceSpec& spec);
   // With what its node measured.
   v1::Instance Describe(const Instance& instance) const;
-  Result<google::longrunning::Operation> Create(const Caller& caller, const v1::CreateInstanceRequest& request);
-  Result<google::longrunning::Operation> Update(const Caller& caller, const v1::UpdateInstanceRequest& request);
+  // What the mutation is answered with, once it is in force.
+  Result<google::longrunning::Operation> Answer(const grpc::ServerContext& context, const Operation& operation);
+  Result<google::longrunning::Operation> Create(const grpc::ServerContext& context, const Caller& caller,
+                                                const v1::CreateInstanceRequest& request);
+  Result<google::longrunning::Operation> Update(const grpc::ServerContext& context, const Caller& caller,
+                                                const v1::UpdateInstanceRequest& request);
+  // What Update would do, without doing it.
+  Result<google::longrunning::Operation> Preview(const TenantId& tenant, const v1::UpdateInstanceRequest& request,
+                                                 const InstanceSpec& spec);
 
   Store& store_;
   Peers& peers_;
   const FiguresBoard& figures_;
+  const RouteVisibility& routes_;
   const Clock& clock_;
   const AdmissionConfig config_;
   const std::function<void(const TenantId&, const std::string&)> changed_;

@@ -1,8 +1,12 @@
 // allod-scheduling: instances, the nodes that run them, and where requests go.
+#include <algorithm>
+
 #include "scheduler/process_driver.h"
 #include "services/common/clock.h"
 #include "services/common/pg.h"
 #include "services/common/rpc/server.h"
+#include "services/common/rpc/watchers.h"
+#include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/scheduling/config.h"
 #include "services/scheduling/figures_board.h"
@@ -14,6 +18,7 @@
 #include "services/scheduling/pg_store.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
+#include "services/scheduling/route_visibility.h"
 
 namespace allod::scheduling {
 namespace {
@@ -22,8 +27,12 @@ using std::chrono::milliseconds;
 
 // Every node agent, gateway and waiting client holds a thread while it listens.
 constexpr int kThreadsMax = 256;
+constexpr int kGatewaysMax = 32;
 
 Status Run(const Config& config, StopSignal& stop) {
+  sandbox::EnterServiceSandbox({.reads = {config.database.password_file},
+                                .writes = {sandbox::SocketDirectory(config.listen)},
+                                .network = !IsLocal(config.database)});
   const SystemClock clock;
   PgPool pool(config.database);
   PgStore store(pool);
@@ -33,15 +42,21 @@ Status Run(const Config& config, StopSignal& stop) {
       store, driver, clock,
       {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .weights = config.weights});
   FiguresBoard figures;
+  Watchers gateways("routes", kGatewaysMax);
+  const RouteVisibility visibility(reconciler.routes(), gateways);
+  const auto nodes_in = [&](const std::string& region) {
+    return static_cast<int>(std::ranges::count(driver.Capacity(clock.Now()), region, &scheduler::Node::region));
+  };
   InstanceServiceImpl instances(
-      store, peers, figures, clock, {config.regions, config.replica_cpu_millis, config.pool},
+      store, peers, figures, visibility, clock, {config.regions, config.replica_cpu_millis, config.pool, nodes_in},
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress());
   NodeServiceImpl nodes(store, driver, figures, clock, config.regions);
   NodeAgentServiceImpl agents(store, driver, figures, clock, config.regions);
-  RouteServiceImpl routes(reconciler.routes());
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .threads_max = kThreadsMax},
-                                             {&instances, &operations, &nodes, &agents, &routes}));
+  RouteServiceImpl routes(reconciler.routes(), gateways);
+  ALLOD_TRY(const auto server,
+            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
+                          {&instances, &operations, &nodes, &agents, &routes}));
   reconciler.Start();
   stop.Ready();
   stop.Wait();

@@ -68,7 +68,13 @@ grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, c
                   ALLOD_CHECK_OK(RequireThisNode(caller, id[0]));
                   std::vector<scheduler::ObservedWorker> workers;
                   for (const auto& report : request->workers()) {
-                    ALLOD_TRY(workers.emplace_back(), WorkerFrom(report));
+                    auto worker = WorkerFrom(report);
+                    if (worker) {
+                      workers.push_back(*std::move(worker));
+                    } else {
+                      Log(LogLevel::kError, "a node reports a worker of nobody",
+                          {{"node", id[0]}, {"error", worker.error().message}});
+                    }
                   }
                   if (request->resident_models_size() > kResidentModelsMax) {
                     return InvalidArgument(

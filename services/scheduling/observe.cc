@@ -37,14 +37,15 @@ bool Current(const Instance& instance, const Replica& replica) {
 
 Sight::Sight(std::vector<scheduler::Node> nodes, const std::vector<scheduler::WorkerView>& workers)
     : nodes_(std::move(nodes)) {
+  std::ranges::sort(nodes_, {}, &scheduler::Node::id);
   for (const auto& view : workers) {
     if (view.observed) workers_[{view.replica, view.node}] = *view.observed;
   }
 }
 
 const scheduler::Node* Sight::FindNode(const std::string& id) const {
-  const auto it = std::ranges::find(nodes_, id, &scheduler::Node::id);
-  return it == nodes_.end() ? nullptr : &*it;
+  const auto it = std::ranges::lower_bound(nodes_, id, {}, &scheduler::Node::id);
+  return it == nodes_.end() || it->id != id ? nullptr : &*it;
 }
 
 bool Sight::Reports(const std::string& node) const {
@@ -172,6 +173,8 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight) {
               instance.create_time,
               revision.spec.isolation_class};
   route.ready_target_count = static_cast<int>(route.targets.size());
+  route.id = instance.id;
+  route.generation = instance.generation;
   std::ranges::sort(route.targets);
   auto& more = listening[generation];
   std::ranges::sort(more);

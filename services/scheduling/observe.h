@@ -55,7 +55,9 @@ struct Route {
   std::vector<std::string> targets;  // those that answer, then those that listen; each sorted
   Time create_time;
   IsolationClass isolation_class = IsolationClass::kIsolated;
-  int ready_target_count = 0;  // of the targets, how many answer
+  int ready_target_count = 0;   // of the targets, how many answer
+  Uuid id{};                    // the instance's
+  std::int64_t generation = 0;  // its newest
   bool operator==(const Route&) const = default;
 };
 

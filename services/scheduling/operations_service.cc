@@ -28,11 +28,18 @@ struct OperationKey {
 
 Result<OperationKey> ParseName(const Caller& caller, const std::string& name) {
   ALLOD_TRY(const auto parts, MatchName("name", name, "tenants/*/operations/*"));
-  ALLOD_CHECK_OK(RequireTenant(caller, name));
+  ALLOD_CHECK_OK(RequireMember(caller, name));
   OperationKey key;
   ALLOD_TRY(key.tenant, TenantId::FromName(name));
   ALLOD_TRY(key.id, Uuid::Parse(parts[1]));
   return key;
+}
+
+// The operation as it stands; to a key of another project than its instance's it does not exist.
+Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store) {
+  ALLOD_TRY(Operation operation, store.GetOperation(key.tenant, key.id));
+  ALLOD_CHECK_OK(RequireTenant(caller, operation.instance_name));
+  return operation;
 }
 
 }  // namespace
@@ -42,7 +49,7 @@ grpc::Status OperationsServiceImpl::GetOperation(grpc::ServerContext* context, c
   return Handle("scheduling.GetOperation", context, request, response,
                 [&](const Caller& caller) -> Result<google::longrunning::Operation> {
                   ALLOD_TRY(const OperationKey key, ParseName(caller, request->name()));
-                  ALLOD_TRY(const Operation operation, store_.GetOperation(key.tenant, key.id));
+                  ALLOD_TRY(const Operation operation, Read(caller, key, store_));
                   return AnswerFor(operation, store_);
                 });
 }
@@ -53,7 +60,7 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
       "scheduling.ListOperations", context, request, response,
       [&](const Caller& caller) -> Result<ListOperationsResponse> {
         ALLOD_CHECK_OK(MatchName("name", request->name(), "tenants/*"));
-        ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+        ALLOD_CHECK_OK(RequireMember(caller, request->name()));
         if (!request->filter().empty()) {
           return InvalidArgument("FILTER_NOT_SUPPORTED", "filter: leave it empty; operations are not filtered");
         }
@@ -66,6 +73,7 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
             MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
         ListOperationsResponse out;
         for (const Operation& operation : listed.items) {
+          if (!MaySee(caller, operation.instance_name)) continue;
           ALLOD_TRY(*out.add_operations(), AnswerFor(operation, store_));
         }
         out.set_next_page_token(listed.next_page_token);
@@ -86,7 +94,7 @@ Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::S
   until = std::min(until, context.deadline() - kAnswerIn);
   // The version is read before the row, so that a change between the two is not missed.
   auto seen = progress_.Await(0, milliseconds(0));
-  ALLOD_TRY(Operation operation, store_.GetOperation(key.tenant, key.id));
+  ALLOD_TRY(Operation operation, Read(caller, key, store_));
   while (!operation.done && !context.IsCancelled()) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
     if (left <= milliseconds(0)) break;

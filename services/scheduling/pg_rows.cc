@@ -84,6 +84,9 @@ constexpr const char* kSelectReplicas =
     "SELECT *, (extract(epoch FROM state_time) * 1000000)::bigint AS state_us FROM scheduling.replicas "
     "WHERE tenant_id = $1 AND instance_id = ANY($2::uuid[]) ORDER BY epoch, id";
 
+constexpr const char* kCountChange =
+    "UPDATE scheduling.tenants SET version = version + 1, changed_in = pg_current_xact_id(), oldest_done_time = CASE "
+    "WHEN $2 THEN COALESCE(oldest_done_time, now()) ELSE oldest_done_time END WHERE id = $1 RETURNING version";
 constexpr const char* kInsertRevision =
     "INSERT INTO scheduling.revisions (tenant_id, instance_id, generation, listing, variant, region, isolation_class, "
     "replicas, context_tokens, max_concurrency, price_book, artifact_sha256, artifact_bytes, trained_context_tokens, "
@@ -144,8 +147,8 @@ const char* NameOf(scheduler::ReplicaState state) { return kReplicaStates[static
 const char* NameOf(InstanceState state) { return kInstanceStates[static_cast<std::size_t>(state)]; }
 const char* NameOf(OperationKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 
-void AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
-  if (instances.empty()) return;
+Status AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
+  if (instances.empty()) return {};
   std::map<Uuid, Instance*> by_id;
   std::vector<std::string> ids;
   for (Instance& instance : instances) {
@@ -155,14 +158,24 @@ void AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
   const std::string array = ArrayOf(ids);
   for (const auto& row : tx.Exec(kSelectRevisions, tx.tenant().ToString(), array)) {
     Revision revision = RevisionOf(row);
-    by_id.at(UuidOf(row["instance_id"]))->revisions[revision.generation] = std::move(revision);
+    by_id[UuidOf(row["instance_id"])]->revisions[revision.generation] = std::move(revision);
   }
   for (const auto& row : tx.Exec(kSelectReplicas, tx.tenant().ToString(), array)) {
     Replica replica = ReplicaOf(row);
-    Instance& instance = *by_id.at(replica.placement.instance);
-    replica.placement.demand = instance.revisions.at(replica.placement.generation).demand;
-    instance.replicas.push_back(std::move(replica));
+    by_id[replica.placement.instance]->replicas.push_back(std::move(replica));
   }
+  for (Instance& instance : instances) {
+    ALLOD_CHECK_OK(CheckWhole(instance));
+    for (Replica& replica : instance.replicas) {
+      replica.placement.demand = instance.revisions.at(replica.placement.generation).demand;
+    }
+  }
+  return {};
+}
+
+std::int64_t CountChange(TenantTx& tx, bool ends_operations) {
+  const auto rows = tx.Exec(kCountChange, tx.tenant().ToString(), ends_operations);
+  return rows.empty() ? 0 : rows[0][0].as<std::int64_t>();
 }
 
 void InsertRevision(TenantTx& tx, const Uuid& instance, const Revision& revision) {

@@ -10,7 +10,7 @@ namespace {
 // Without a conflict target: a concurrent twin may be met at the id or at the name, which stand for each other.
 constexpr const char* kInsertTenant =
     "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-// Serialises what changes the tenant's rows.
+// Serialises what forgets rows of the tenant with what adds them.
 constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
 constexpr const char* kInsertInstance =
     "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, $3, 1, 1)";
@@ -49,8 +49,28 @@ constexpr const char* kListNodes =
     "SELECT max(k.weights_bytes) + max(k.pool_bytes) AS bytes FROM scheduling.leases k "
     "WHERE k.node = n.id AND k.shared_key <> '' GROUP BY k.shared_key) s), 0))::bigint AS used_memory, "
     "COALESCE(sum(l.cpu_millis), 0)::bigint AS used_cpu "
-    "FROM scheduling.nodes n LEFT JOIN scheduling.leases l ON l.node = n.id GROUP BY n.id ORDER BY n.id LIMIT 1000";
-constexpr const char* kListTenants = "SELECT id FROM scheduling.tenants ORDER BY create_time, id LIMIT 10000";
+    "FROM scheduling.nodes n LEFT JOIN scheduling.leases l ON l.node = n.id GROUP BY n.id ORDER BY n.id";
+// A transaction that is not over yet has at least the id that is the snapshot's xmin.
+constexpr const char* kListChanged =
+    "SELECT id, version FROM scheduling.tenants "
+    "WHERE changed_in >= $1::xid8 AND id > $2::uuid ORDER BY id LIMIT $3";
+constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
+constexpr const char* kListForgettable =
+    "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
+    "ORDER BY oldest_done_time, id LIMIT $2";
+constexpr const char* kNoteOldestDone =
+    "UPDATE scheduling.tenants SET oldest_done_time = (SELECT min(done_time) FROM scheduling.operations "
+    "WHERE tenant_id = $1 AND done) WHERE id = $1";
+
+std::int64_t SecondsOf(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+// 0 for a tenant without rows.
+std::int64_t VersionOf(TenantTx& tx) {
+  const auto rows = tx.Exec("SELECT version FROM scheduling.tenants WHERE id = $1", tx.tenant().ToString());
+  return rows.empty() ? 0 : rows[0][0].as<std::int64_t>();
+}
 
 Result<Operation> SelectOperation(TenantTx& tx, const Uuid& id) {
   const auto rows =
@@ -77,7 +97,7 @@ Result<Instance> SelectInstance(TenantTx& tx, const std::string& name) {
               tx.tenant().ToString(), name);
   if (rows.empty()) return NotFound(fmt::format("{} does not exist", name));
   std::vector<Instance> instances{InstanceOf(tx.tenant(), rows[0])};
-  AttachParts(tx, instances);
+  ALLOD_CHECK_OK(AttachParts(tx, instances));
   return std::move(instances[0]);
 }
 
@@ -101,14 +121,16 @@ Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind ki
   return SelectOperation(tx, id);
 }
 
+enum class Ends { kNothing, kOperations };
+
 // `fn` under the tenant's lock, unless the request was answered before. A lost COMMIT is looked up by the operation.
 Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string& tenant_name, const Uuid& operation,
-                         const RequestId& request, const std::function<Result<Operation>(TenantTx&)>& fn) {
+                         const RequestId& request, Ends ends, const std::function<Result<Operation>(TenantTx&)>& fn) {
   return pool.Run<Operation>(
       tenant,
       [&](TenantTx& tx) -> Result<Operation> {
         if (!tenant_name.empty()) tx.Exec(kInsertTenant, tenant.ToString(), tenant_name);
-        tx.Exec(kLockTenant, tenant.ToString());
+        CountChange(tx, ends == Ends::kOperations);
         auto earlier = EarlierRequest(tx, request);
         if (earlier || earlier.error().code != Code::kNotFound) return earlier;
         ALLOD_TRY(const Operation made, fn(tx));
@@ -126,7 +148,7 @@ Result<Operation> PgStore::FindRequest(const TenantId& tenant, const RequestId& 
 }
 
 Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
-  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.operation, request,
+  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.operation, request, Ends::kNothing,
                 [&](TenantTx& tx) -> Result<Operation> {
                   if (const auto found = SelectInstance(tx, instance.name)) {
                     if (found->deleting) return std::unexpected(InstanceDeleting(instance.name));
@@ -152,30 +174,32 @@ Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const Req
 }
 
 Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
-  return Mutate(pool_, change.tenant, "", change.operation, request, [&](TenantTx& tx) -> Result<Operation> {
-    ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
-    if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
-    ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
-    Revision revision = change.revision;
-    revision.generation = instance.generation;
-    if (revision != instance.current()) {
-      revision.generation = instance.generation + 1;
-      InsertRevision(tx, instance.id, revision);
-      const std::int64_t template_generation =
-          SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
-      const std::string tenant = tx.tenant().ToString();
-      tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
-      // The template's revision describes running workers, so it stays as long as it is the template.
-      tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
-              std::min(template_generation, revision.generation - kRevisionsKept));
-    }
-    return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name, revision.generation);
-  });
+  return Mutate(pool_, change.tenant, "", change.operation, request, Ends::kNothing,
+                [&](TenantTx& tx) -> Result<Operation> {
+                  ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
+                  if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
+                  ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
+                  Revision revision = change.revision;
+                  revision.generation = instance.generation;
+                  if (revision != instance.current()) {
+                    revision.generation = instance.generation + 1;
+                    InsertRevision(tx, instance.id, revision);
+                    const std::int64_t template_generation =
+                        SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
+                    const std::string tenant = tx.tenant().ToString();
+                    tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
+                    // The template's revision describes running workers, so it stays as long as it is the template.
+                    tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
+                            std::min(template_generation, revision.generation - kRevisionsKept));
+                  }
+                  return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name,
+                                         revision.generation);
+                });
 }
 
 Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                           const RequestId& request) {
-  return Mutate(pool_, tenant, "", operation, request, [&](TenantTx& tx) -> Result<Operation> {
+  return Mutate(pool_, tenant, "", operation, request, Ends::kOperations, [&](TenantTx& tx) -> Result<Operation> {
     ALLOD_TRY(const Instance instance, SelectInstance(tx, name));
     if (instance.deleting) return NewestOperation(tx, instance.id);
     tx.Exec(kMarkDeleting, tenant.ToString(), instance.id.ToString());
@@ -189,12 +213,12 @@ Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::str
 }
 
 Result<Instance> PgStore::GetInstance(const TenantId& tenant, const std::string& name) {
-  return pool_.Run<Instance>(tenant, [&](TenantTx& tx) { return SelectInstance(tx, name); });
+  return pool_.RunSnapshot<Instance>(tenant, [&](TenantTx& tx) { return SelectInstance(tx, name); });
 }
 
 Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, const std::string& prefix,
                                                      const PageRequest& page) {
-  return pool_.Run<std::vector<Instance>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Instance>> {
+  return pool_.RunSnapshot<std::vector<Instance>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Instance>> {
     std::vector<Instance> instances;
     for (const auto& row :
          tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND starts_with(name, $2) AND "
@@ -203,7 +227,7 @@ Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, con
                  tenant.ToString(), prefix, page.after, page.size + 1)) {
       instances.push_back(InstanceOf(tenant, row));
     }
-    AttachParts(tx, instances);
+    ALLOD_CHECK_OK(AttachParts(tx, instances));
     return instances;
   });
 }
@@ -229,6 +253,11 @@ Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, c
 
 Result<std::int64_t> PgStore::JoinNode(const scheduler::Node& node) {
   return pool_.Run<std::int64_t>([&](GlobalTx& tx) -> Result<std::int64_t> {
+    const auto others = tx.Exec("SELECT count(*) FROM scheduling.nodes WHERE id <> $1", node.id);
+    if (others[0][0].as<int>() >= kNodesMax) {
+      return Fail(Code::kResourceExhausted, "TOO_MANY_NODES",
+                  fmt::format("an installation has at most {} nodes; {} would be one more", kNodesMax, node.id));
+    }
     const auto rows = tx.Exec(kJoinNode, node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis);
     return rows[0][0].as<std::int64_t>();
   });
@@ -261,25 +290,29 @@ Result<std::vector<Node>> PgStore::ListNodes() {
   });
 }
 
-Result<std::vector<TenantId>> PgStore::ListTenants() {
-  return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
-    std::vector<TenantId> tenants;
-    for (const auto& row : tx.Exec(kListTenants)) tenants.push_back({UuidOf(row[0])});
-    return tenants;
+Result<TenantChanges> PgStore::ListChanged(const std::string& since, const std::optional<TenantId>& after, int count) {
+  return pool_.Run<TenantChanges>([&](GlobalTx& tx) -> Result<TenantChanges> {
+    TenantChanges changes;
+    // Both statements below may see what the other does not: the mark is taken first, so that nothing falls between.
+    changes.mark = tx.Exec(kSelectMark)[0][0].c_str();
+    for (const auto& row :
+         tx.Exec(kListChanged, since.empty() ? "0" : since, after.value_or(TenantId()).ToString(), count)) {
+      changes.tenants.push_back({{UuidOf(row["id"])}, row["version"].as<std::int64_t>()});
+    }
+    return changes;
   });
 }
 
 Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
-  return pool_.Run<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
-    TenantState state;
-    state.tenant = tenant;
+  return pool_.RunSnapshot<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
+    TenantState state{tenant, VersionOf(tx), {}, {}};
     for (const auto& row : tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 "
                                                "ORDER BY create_time, id",
                                                kInstanceColumns),
                                    tenant.ToString())) {
       state.instances.push_back(InstanceOf(tenant, row));
     }
-    AttachParts(tx, state.instances);
+    ALLOD_CHECK_OK(AttachParts(tx, state.instances));
     for (const auto& row : tx.Exec(
              fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND NOT done", kOperationColumns),
              tenant.ToString())) {
@@ -290,11 +323,11 @@ Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
 }
 
 Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::string& name) {
-  return pool_.Run<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
-    TenantState state;
-    state.tenant = tenant;
+  return pool_.RunSnapshot<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
+    TenantState state{tenant, VersionOf(tx), {}, {}};
     auto instance = SelectInstance(tx, name);
-    if (!instance) return state;
+    if (!instance && instance.error().code == Code::kNotFound) return state;
+    if (!instance) return std::unexpected(instance.error());
     for (const auto& row : tx.Exec(
              fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
                          kOperationColumns),
@@ -306,10 +339,19 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
   });
 }
 
+Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, int count) {
+  return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
+    std::vector<TenantId> tenants;
+    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), count)) tenants.push_back({UuidOf(row[0])});
+    return tenants;
+  });
+}
+
 Status PgStore::ForgetOperations(const TenantId& tenant, Time before) {
   const auto done = pool_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
-    tx.Exec(kForgetOperations, tenant.ToString(),
-            std::chrono::duration_cast<std::chrono::seconds>(before.time_since_epoch()).count());
+    tx.Exec(kLockTenant, tenant.ToString());
+    tx.Exec(kForgetOperations, tenant.ToString(), SecondsOf(before));
+    tx.Exec(kNoteOldestDone, tenant.ToString());
     return 0;
   });
   if (!done) return std::unexpected(done.error());

@@ -24,10 +24,11 @@ class PgStore final : public Store {
   Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
   Status TouchNodes(const std::vector<std::string>& ids) override;
   Result<std::vector<Node>> ListNodes() override;
-  Result<std::vector<TenantId>> ListTenants() override;
+  Result<TenantChanges> ListChanged(const std::string& since, const std::optional<TenantId>& after, int count) override;
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Result<std::vector<TenantId>> ListForgettable(Time before, int count) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 
  private:

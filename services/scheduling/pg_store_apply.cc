@@ -10,7 +10,6 @@
 namespace allod::scheduling {
 namespace {
 
-constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
 constexpr const char* kSelectInstance =
     "SELECT version, deleting, template_generation FROM scheduling.instances WHERE tenant_id = $1 AND id = $2";
 // Other tenants' plans wait here, so that the room added up below cannot be promised twice.
@@ -57,7 +56,7 @@ constexpr const char* kEndOperations =
 
 class Applier {
  public:
-  explicit Applier(TenantTx& tx) : tx_(tx), tenant_(tx.tenant().ToString()) {}
+  Applier(TenantTx& tx, std::int64_t version) : tx_(tx), tenant_(tx.tenant().ToString()) { applied_.version = version; }
 
   void Create(const NewReplica& replica) {
     const auto& create = replica.create;
@@ -139,8 +138,8 @@ Result<Applied> PgStore::Apply(const TenantId& tenant, const Changes& changes) {
         const bool decides =
             !(changes.creates.empty() && changes.stops.empty() && changes.removes.empty() && changes.gone.empty());
         if (!decides) tx.Exec("SET LOCAL synchronous_commit = off");
-        tx.Exec(kLockTenant, tenant.ToString());
-        Applier applier(tx);
+        const bool ends = !changes.gone.empty() || std::ranges::any_of(changes.operations, &OperationChange::done);
+        Applier applier(tx, CountChange(tx, ends));
         for (const auto& observation : changes.observations) applier.Observe(observation);
         for (const auto& stop : changes.stops) applier.Stop(stop);
         for (const auto& remove : changes.removes) applier.Remove(remove);

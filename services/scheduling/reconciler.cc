@@ -4,155 +4,25 @@
 #include <iterator>
 #include <utility>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::scheduling {
 namespace {
 
+using Stage = SetAside::Stage;
+
 // Steps of one pass: create, see, status and so on take three; more means that others change rows at the same time.
 constexpr int kStepsMax = 8;
-
-bool Differs(const Replica& a, const Replica& b) {
-  return a.placement.state != b.placement.state || a.target != b.target || a.message != b.message ||
-         a.start_count != b.start_count;
-}
-
-// The tenant as it is seen now, and the rows that do not say so yet.
-TenantState Look(const TenantState& rows, const Sight& sight, Time now, Changes& changes) {
-  TenantState seen = rows;
-  for (Instance& instance : seen.instances) {
-    for (Replica& replica : instance.replicas) {
-      const Replica before = replica;
-      replica = Observe(before, sight, now);
-      if (!Differs(before, replica)) continue;
-      changes.observations.push_back({replica.placement.id, replica.placement.epoch, replica.placement.state,
-                                      replica.target, replica.message, replica.start_count});
-    }
-  }
-  return seen;
-}
+constexpr int kForgetPage = 100;
 
 void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
   for (const Instance& instance : tenant.instances) {
     const Revision& revision = instance.current();
     snapshot.instances.push_back({instance.id, instance.version, instance.template_generation, revision.spec.region,
-                                  revision.residency, revision.spec.replicas, revision.demand, instance.deleting});
+                                  revision.residency, revision.spec.replicas, revision.demand, instance.deleting,
+                                  revision.spec.isolation_class == IsolationClass::kPooled});
     for (const Replica& replica : instance.replicas) snapshot.replicas.push_back(replica.placement);
-  }
-}
-
-// The part of a plan that belongs to each tenant.
-void Distribute(const scheduler::Plan& plan, const std::map<TenantId, TenantState>& seen, Time now,
-                std::map<TenantId, Changes>& changes) {
-  std::map<Uuid, TenantId> owner;
-  for (const auto& [tenant, state] : seen) {
-    for (const Instance& instance : state.instances) {
-      owner[instance.id] = tenant;
-      for (const Replica& replica : instance.replicas) owner[replica.placement.id] = tenant;
-    }
-  }
-  for (const auto& create : plan.creates) changes[owner.at(create.instance)].creates.push_back({Uuid::V7(now), create});
-  for (const auto& stop : plan.stops) changes[owner.at(stop.replica)].stops.push_back(stop);
-  for (const auto& remove : plan.removes) changes[owner.at(remove.replica)].removes.push_back(remove);
-}
-
-// What an applied plan made of the rows, without reading them again. False when that is not known: something of the
-// plan no longer held.
-bool Mirror(TenantState& rows, const Changes& changes, const Applied& applied, Time now) {
-  if (applied.dropped > 0) return false;
-  std::map<Uuid, Instance*> instances;
-  std::map<Uuid, Replica*> replicas;
-  for (Instance& instance : rows.instances) {
-    instances[instance.id] = &instance;
-    for (Replica& replica : instance.replicas) replicas[replica.placement.id] = &replica;
-  }
-  for (const Observation& seen : changes.observations) {
-    Replica& replica = *replicas.at(seen.replica);
-    if (replica.placement.state != seen.state) replica.placement.state_time = now;
-    replica.placement.state = seen.state;
-    replica.target = seen.target;
-    replica.message = seen.message;
-    replica.start_count = seen.start_count;
-  }
-  for (const auto& stop : changes.stops) {
-    Replica& replica = *replicas.at(stop.replica);
-    replica.placement.state = scheduler::ReplicaState::kStopping;
-    replica.placement.state_time = now;
-    replica.target.clear();
-    replica.message = stop.reason;
-  }
-  for (const auto& change : changes.statuses) instances.at(change.instance)->status = change.status;
-  for (const auto& change : changes.operations) {
-    const auto operation = std::ranges::find(rows.open_operations, change.operation, &Operation::id);
-    operation->phase = change.phase;
-    if (change.done) rows.open_operations.erase(operation);
-  }
-  for (const auto& [id, create] : changes.creates) {
-    Instance& instance = *instances.at(create.instance);
-    if (!instance.revisions.contains(create.generation)) return false;
-    Replica replica;
-    replica.placement = {id,          create.instance,       create.generation,
-                         create.node, applied.epochs.at(id), scheduler::ReplicaState::kPending,
-                         now,         create.demand};
-    instance.replicas.push_back(std::move(replica));
-  }
-  // Last, because they move what the pointers above point to.
-  for (const auto& remove : changes.removes) {
-    for (Instance& instance : rows.instances) {
-      std::erase_if(instance.replicas, [&](const Replica& replica) { return replica.placement.id == remove.replica; });
-    }
-  }
-  for (const Uuid& gone : changes.gone) {
-    std::erase_if(rows.instances, [&](const Instance& instance) { return instance.id == gone; });
-    std::erase_if(rows.open_operations, [&](const Operation& operation) { return operation.instance == gone; });
-  }
-  return true;
-}
-
-// Puts what was loaded of one instance in the place of what was known of it.
-void Replace(TenantState& rows, const std::string& name, TenantState part) {
-  std::set<Uuid> ids;
-  for (const Instance& instance : rows.instances) {
-    if (instance.name == name) ids.insert(instance.id);
-  }
-  std::erase_if(rows.instances, [&](const Instance& instance) { return ids.contains(instance.id); });
-  std::erase_if(rows.open_operations, [&](const Operation& operation) { return ids.contains(operation.instance); });
-  std::ranges::move(part.instances, std::back_inserter(rows.instances));
-  std::ranges::move(part.open_operations, std::back_inserter(rows.open_operations));
-  std::ranges::stable_sort(rows.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
-}
-
-// The replicas that a plan makes, so that what is said of their instances is true when the plan is carried out.
-void AddPlanned(const scheduler::Plan& plan, std::map<TenantId, TenantState>& seen) {
-  std::map<Uuid, Instance*> instances;
-  for (auto& [tenant, state] : seen) {
-    for (Instance& instance : state.instances) instances[instance.id] = &instance;
-  }
-  for (const auto& create : plan.creates) {
-    Replica replica;
-    replica.placement.instance = create.instance;
-    replica.placement.generation = create.generation;
-    replica.placement.node = create.node;
-    instances.at(create.instance)->replicas.push_back(std::move(replica));
-  }
-}
-
-void AddStatus(const TenantState& rows, const TenantState& seen, const Sight& sight,
-               const std::map<Uuid, std::string>& unplaced, Changes& changes) {
-  for (std::size_t i = 0; i < seen.instances.size(); ++i) {
-    const Instance& instance = seen.instances[i];
-    if (instance.deleting && instance.replicas.empty()) {
-      changes.gone.push_back(instance.id);
-      continue;
-    }
-    const auto reason = unplaced.find(instance.id);
-    const InstanceStatus status = StatusOf(instance, sight, reason == unplaced.end() ? "" : reason->second);
-    if (status != rows.instances[i].status) changes.statuses.push_back({instance.id, instance.version, status});
-    for (const Operation& operation : rows.open_operations) {
-      if (operation.instance != instance.id) continue;
-      OperationChange change = ProgressOf(operation, instance, status);
-      if (change.done || change.phase != operation.phase) changes.operations.push_back(std::move(change));
-    }
   }
 }
 
@@ -195,7 +65,11 @@ void Reconciler::Loop() {
   while (!stopping_) {
     seen = driver_.Watch(seen, config_.tick);
     if (stopping_) break;
-    const Status done = RunOnce();
+    // Whatever a pass throws beyond what it isolates by tenant: the next one looks at everybody.
+    const Status done = Catching("reconcile", [this] { return RunOnce(); });
+    if (!done && done.error().code == Code::kInternal) {
+      for (const auto& [tenant, known] : tenants_) pending_.insert(tenant);
+    }
     const std::string now = done ? "" : done.error().reason;
     if (now == trouble) continue;
     trouble = now;
@@ -207,138 +81,262 @@ void Reconciler::Loop() {
   }
 }
 
-Status Reconciler::RestoreNodes() {
-  if (restored_) return {};
-  ALLOD_TRY(const std::vector<Node> nodes, store_.ListNodes());
-  // Silence before this service stopped counts, the time in which nobody listened does not.
-  Time newest{};
-  for (const Node& node : nodes) newest = std::max(newest, node.node.last_report);
-  const Time now = clock_.Now();
-  for (const Node& node : nodes) {
-    scheduler::Node restored = node.node;
-    restored.last_report = now - (newest - node.node.last_report);
-    driver_.Restore(restored, node.session_epoch);
-  }
-  restored_ = true;
-  return {};
+void Reconciler::NoteTrouble(const TenantId& tenant, Stage stage, const Error& error) {
+  const auto wait = set_aside_.Fail(tenant, stage, clock_.Now());
+  Log(LogLevel::kError, "a tenant is left alone for a while; the others go on",
+      {{"tenant", tenant.ToString()},
+       {"stage", NameOf(stage)},
+       {"reason", error.reason},
+       {"message", error.message},
+       {"seconds", std::to_string(wait.count())}});
 }
 
-Status Reconciler::LoadStale(const TenantId& tenant, const Stale& stale) {
-  const auto known = tenants_.find(tenant);
-  if (stale.all || known == tenants_.end()) {
-    ALLOD_TRY(TenantState state, store_.LoadTenant(tenant));
-    tenants_[tenant] = std::move(state);
-    return {};
+void Reconciler::NoticeNodes(Time now) {
+  std::vector<scheduler::Node> nodes = driver_.Capacity(now);
+  std::map<std::string, const scheduler::Node*> before;
+  for (const auto& node : nodes_) before[node.id] = &node;
+  std::set<std::string> changed;
+  for (const auto& node : nodes) {
+    const auto found = before.find(node.id);
+    const bool same = found != before.end() && found->second->state == node.state &&
+                      found->second->reported == node.reported && found->second->region == node.region &&
+                      found->second->capacity == node.capacity;
+    if (!same) changed.insert(node.id);
   }
-  for (const std::string& name : stale.instances) {
-    ALLOD_TRY(TenantState part, store_.LoadInstance(tenant, name));
-    Replace(known->second, name, std::move(part));
+  nodes_ = std::move(nodes);
+  if (changed.empty()) return;
+  for (const auto& [tenant, known] : tenants_) {
+    const bool there = std::ranges::any_of(known.rows.instances, [&](const Instance& instance) {
+      return std::ranges::any_of(instance.replicas,
+                                 [&](const Replica& replica) { return changed.contains(replica.placement.node); });
+    });
+    if (there) pending_.insert(tenant);
   }
-  return {};
+  RetryUnplaced();
 }
 
-Status Reconciler::Load() {
-  ALLOD_CHECK_OK(RestoreNodes());
-  std::map<TenantId, Stale> due;
-  {
-    const std::lock_guard lock(dirty_mutex_);
-    due.swap(dirty_);
+// Room may have become free.
+void Reconciler::RetryUnplaced() {
+  for (const auto& [tenant, known] : tenants_) {
+    if (known.unplaced) pending_.insert(tenant);
   }
-  Status status;
-  const bool full = clock_.Now() >= next_reload_;
-  if (full) {
-    if (const auto all = store_.ListTenants()) {
-      for (const TenantId& tenant : *all) due[tenant].all = true;
-    } else {
-      status = std::unexpected(all.error());
+}
+
+void Reconciler::NoticeNews(Time now) {
+  NoticeNodes(now);
+  for (const Uuid& replica : driver_.TakeChanged()) {
+    if (const auto owner = owners_.find(replica); owner != owners_.end()) pending_.insert(owner->second);
+  }
+  for (auto it = alarms_.begin(); it != alarms_.end();) {
+    if (it->second > now) {
+      ++it;
+      continue;
     }
+    pending_.insert(it->first);
+    it = alarms_.erase(it);
   }
-  for (auto it = due.begin(); status && it != due.end(); it = due.erase(it)) {
-    status = LoadStale(it->first, it->second);
-    if (!status) break;
+  for (const TenantId& tenant : set_aside_.TakeDue(now)) {
+    if (tenants_.contains(tenant)) pending_.insert(tenant);
   }
-  if (!status) {
-    const std::lock_guard lock(dirty_mutex_);
-    for (auto& [tenant, stale] : due) {
-      Stale& again = dirty_[tenant];
-      again.all = again.all || stale.all;
-      again.instances.merge(stale.instances);
-    }
-    return status;
-  }
-  if (full) next_reload_ = clock_.Now() + config_.reload_every;
-  loaded_ = loaded_ || full;
-  return {};
 }
 
-void Reconciler::ShowDesired() {
-  std::set<Uuid> wanted;
-  for (const auto& [tenant, state] : tenants_) {
-    const auto weight = config_.weights.find(tenant);
-    for (const Instance& instance : state.instances) {
-      for (const Replica& replica : instance.replicas) {
-        auto worker = DesiredOf(instance, replica);
-        if (!worker) continue;
-        if (weight != config_.weights.end()) worker->weight = weight->second;
-        wanted.insert(worker->replica);
-        if (const Status applied = driver_.Apply(*worker); !applied) {
-          Log(LogLevel::kWarning, "the driver refuses a worker",
-              {{"replica", worker->replica.ToString()}, {"reason", applied.error().reason}});
-        }
+void Reconciler::ShowDesired(const TenantId& tenant, Known& known) {
+  const auto weight = config_.weights.find(tenant);
+  std::map<Uuid, std::int64_t> wanted;
+  known.refused.clear();
+  for (const Instance& instance : known.rows.instances) {
+    for (const Replica& replica : instance.replicas) {
+      auto worker = DesiredOf(instance, replica);
+      if (!worker) continue;
+      if (weight != config_.weights.end()) worker->weight = weight->second;
+      wanted[worker->replica] = worker->epoch;
+      if (const Status applied = driver_.Apply(*worker); !applied) {
+        known.refused[instance.id] = "cannot be handed to its node: " + applied.error().message;
+        Log(LogLevel::kWarning, "the driver refuses a worker",
+            {{"replica", worker->replica.ToString()}, {"reason", applied.error().reason}});
       }
     }
   }
-  for (const auto& view : driver_.List()) {
-    if (view.desired && !wanted.contains(view.replica)) (void)driver_.Remove(view.replica, view.desired->epoch);
+  for (const auto& [replica, epoch] : known.shown) {
+    if (!wanted.contains(replica)) (void)driver_.Remove(replica, epoch);
   }
-  driver_.Synced();
+  known.shown = std::move(wanted);
+}
+
+Reconciler::Sightings Reconciler::LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now) {
+  Sightings sightings;
+  for (const TenantId& tenant : tenants) {
+    if (set_aside_.Waits(tenant, Stage::kLook, now)) continue;
+    const Status looked = Catching("look at a tenant", [&]() -> Status {
+      Known& known = tenants_.at(tenant);
+      Sighting sighting = LookAt(known.rows, sight, now);
+      std::vector<Route> routes;
+      for (const Instance& instance : sighting.seen.instances) {
+        if (auto route = RouteOf(instance, sight)) routes.push_back(*std::move(route));
+      }
+      if (routes != known.routes) {
+        known.routes = std::move(routes);
+        rerouted_ = true;
+      }
+      sightings[tenant] = std::move(sighting);
+      return {};
+    });
+    if (looked) {
+      set_aside_.Succeed(tenant, Stage::kLook);
+    } else {
+      NoteTrouble(tenant, Stage::kLook, looked.error());
+    }
+  }
+  return sightings;
+}
+
+void Reconciler::PublishRoutes() {
+  if (!std::exchange(rerouted_, false)) return;
+  RouteTable routes;
+  for (const auto& [tenant, known] : tenants_) routes.insert(routes.end(), known.routes.begin(), known.routes.end());
+  std::ranges::sort(routes, {}, &Route::instance);
+  routes_.Publish(std::move(routes));
+}
+
+scheduler::Plan Reconciler::MakePlan(const Sightings& sightings, Time now) const {
+  scheduler::Snapshot snapshot{now, config_.policy, config_.regions, nodes_, {}, {}, {}};
+  for (const auto& [tenant, sighting] : sightings) AddTo(snapshot, sighting.seen);
+  scheduler::Plan plan = driver_.MakePlan(snapshot);
+  if (plan.empty() && plan.unplaced.empty()) return plan;
+  // Something is to move: now the room counts that everybody else takes.
+  for (const auto& [tenant, known] : tenants_) {
+    if (sightings.contains(tenant)) continue;
+    for (const Instance& instance : known.rows.instances) {
+      for (const Replica& replica : instance.replicas) snapshot.neighbours.push_back(replica.placement);
+    }
+  }
+  return driver_.MakePlan(snapshot);
+}
+
+scheduler::Plan Reconciler::PlanAround(Sightings& sightings, Time now) {
+  scheduler::Plan plan;
+  std::erase_if(sightings, [&](const auto& entry) { return set_aside_.Waits(entry.first, Stage::kDecide, now); });
+  if (sightings.empty()) return plan;
+  const auto planned = Catching("plan", [&]() -> Status {
+    plan = MakePlan(sightings, now);
+    return {};
+  });
+  if (planned) return plan;
+  // Somebody's data is at fault: each alone, so that it is found and the others get their plan.
+  plan = {};
+  for (auto it = sightings.begin(); it != sightings.end();) {
+    const auto alone = Catching("plan for one tenant", [&]() -> Status {
+      scheduler::Plan own = MakePlan({*it}, now);
+      std::ranges::move(own.creates, std::back_inserter(plan.creates));
+      std::ranges::move(own.stops, std::back_inserter(plan.stops));
+      std::ranges::move(own.removes, std::back_inserter(plan.removes));
+      std::ranges::move(own.unplaced, std::back_inserter(plan.unplaced));
+      std::ranges::move(own.waiting, std::back_inserter(plan.waiting));
+      return {};
+    });
+    if (!alone) NoteTrouble(it->first, Stage::kDecide, alone.error());
+    it = alone ? std::next(it) : sightings.erase(it);
+  }
+  return plan;
+}
+
+std::map<Uuid, std::string> Reconciler::NoteObstacles(const scheduler::Plan& plan, const Sightings& sightings) {
+  std::map<Uuid, std::string> obstacles;
+  std::map<Uuid, TenantId> tenant_of;
+  for (const auto& [tenant, sighting] : sightings) {
+    Known& known = tenants_.at(tenant);
+    known.unplaced = false;
+    alarms_.erase(tenant);
+    for (const Instance& instance : sighting.seen.instances) tenant_of[instance.id] = tenant;
+    for (const auto& [instance, why] : known.refused) obstacles[instance] = why;
+  }
+  for (const auto& missing : plan.unplaced) {
+    obstacles[missing.instance] = missing.reason;
+    if (const auto of = tenant_of.find(missing.instance); of != tenant_of.end())
+      tenants_.at(of->second).unplaced = true;
+  }
+  for (const auto& waiting : plan.waiting) {
+    const auto of = tenant_of.find(waiting.instance);
+    if (of == tenant_of.end()) continue;
+    const auto [alarm, is_new] = alarms_.emplace(of->second, waiting.until);
+    if (!is_new) alarm->second = std::min(alarm->second, waiting.until);
+  }
+  return obstacles;
+}
+
+Result<bool> Reconciler::CarryOut(const TenantId& tenant, const Sight& sight,
+                                  const std::map<Uuid, std::string>& obstacles, Time now, Sighting& sighting) {
+  Known& known = tenants_.at(tenant);
+  const Changes& changes = sighting.changes;
+  AddStatus(known.rows, sight, obstacles, sighting);
+  if (changes.empty()) return false;
+  if (!changes.creates.empty()) ALLOD_CHECK_OK(driver_.EnsureTenant(tenant));
+  const bool was_stale = stale_.contains(tenant);
+  stale_[tenant].all = true;  // unless all goes well
+  ALLOD_TRY(const Applied applied, store_.Apply(tenant, changes));
+  pending_.insert(tenant);
+  if (!changes.removes.empty() || !changes.gone.empty()) RetryUnplaced();
+  const bool alone = known.rows.version != 0 && applied.version == known.rows.version + 1;
+  ForgetReplicas(known.rows);
+  const bool mirrored = Mirror(known.rows, changes, applied, now);
+  known.rows.version = alone && mirrored ? applied.version : 0;
+  IndexReplicas(known.rows);
+  if (mirrored && !was_stale) stale_.erase(tenant);
+  return true;
 }
 
 Result<bool> Reconciler::Step() {
   const Status loaded = Load();
-  if (!loaded_) return std::unexpected(loaded.error());
-  ShowDesired();
-
-  const Time now = clock_.Now();
-  const Sight sight(driver_.Capacity(now), driver_.List());
-  std::map<TenantId, Changes> changes;
-  std::map<TenantId, TenantState> seen;
-  scheduler::Snapshot snapshot{now, config_.policy, config_.regions, sight.nodes(), {}, {}};
-  RouteTable routes;
-  for (const auto& [tenant, rows] : tenants_) {
-    TenantState& state = seen[tenant] = Look(rows, sight, now, changes[tenant]);
-    AddTo(snapshot, state);
-    for (const Instance& instance : state.instances) {
-      if (auto route = RouteOf(instance, sight)) routes.push_back(*std::move(route));
-    }
+  if (!loaded_) {
+    if (!loaded) return std::unexpected(loaded.error());
+    return false;
   }
-  std::ranges::sort(routes, {}, &Route::instance);
-  routes_.Publish(std::move(routes));
-  // Without the database there is nothing more to do: its rows are what a plan must hold against.
-  if (!loaded) return std::unexpected(loaded.error());
+  const Time now = clock_.Now();
+  NoticeNews(now);
+  const std::set<TenantId> todo = std::exchange(pending_, {});
+  std::vector<scheduler::WorkerKey> keys;
+  for (const TenantId& tenant : todo) {
+    const Status shown = Catching("show a tenant's workers", [&]() -> Status {
+      Known& known = tenants_.at(tenant);
+      ShowDesired(tenant, known);
+      for (const Instance& instance : known.rows.instances) {
+        for (const Replica& r : instance.replicas) keys.push_back({r.placement.id, r.placement.node});
+      }
+      return {};
+    });
+    if (!shown) NoteTrouble(tenant, Stage::kLook, shown.error());
+  }
+  driver_.Synced();
+  const Sight sight(nodes_, driver_.Find(keys));
+  Sightings sightings = LookAtAll(todo, sight, now);
+  PublishRoutes();
+  if (!loaded) {
+    // Without the database there is nothing more to do: its rows are what a plan must hold against.
+    pending_.insert(todo.begin(), todo.end());
+    return std::unexpected(loaded.error());
+  }
 
-  const scheduler::Plan plan = driver_.MakePlan(snapshot);
-  Distribute(plan, seen, now, changes);
-  AddPlanned(plan, seen);
-  std::map<Uuid, std::string> unplaced;
-  for (const auto& missing : plan.unplaced) unplaced[missing.instance] = missing.reason;
-
+  const scheduler::Plan plan = PlanAround(sightings, now);
+  Distribute(plan, now, sightings);
+  const auto obstacles = NoteObstacles(plan, sightings);
   bool changed = false;
   Status trouble;
-  for (auto& [tenant, change] : changes) {
-    AddStatus(tenants_.at(tenant), seen.at(tenant), sight, unplaced, change);
-    if (change.empty()) continue;
-    if (!change.creates.empty()) ALLOD_CHECK_OK(driver_.EnsureTenant(tenant));
-    const auto applied = store_.Apply(tenant, change);
-    if (!applied || !Mirror(tenants_.at(tenant), change, *applied, now)) {
-      const std::lock_guard lock(dirty_mutex_);
-      dirty_[tenant].all = true;
+  for (auto& [tenant, sighting] : sightings) {
+    const Status carried = Catching("carry out a plan", [&]() -> Status {
+      ALLOD_TRY(const bool applied, CarryOut(tenant, sight, obstacles, now, sighting));
+      changed = changed || applied;
+      return {};
+    });
+    if (carried) {
+      set_aside_.Succeed(tenant, Stage::kDecide);
+    } else if (carried.error().code == Code::kUnavailable) {
+      // A database that is away is everyone's trouble, and no fault of this tenant's.
+      pending_.insert(todo.begin(), todo.end());
+      trouble = carried;
+      break;
+    } else {
+      NoteTrouble(tenant, Stage::kDecide, carried.error());
     }
-    changed = changed || applied.has_value();
-    if (applied) continue;
-    // One tenant's trouble is not the others'; a database that is away is everyone's.
-    trouble = std::unexpected(applied.error());
-    if (applied.error().code == Code::kUnavailable) break;
   }
   if (changed) progress_.Publish(++applied_);
   if (!trouble) return std::unexpected(trouble.error());
@@ -361,8 +359,21 @@ Status Reconciler::ForgetOldOperations() {
   const Time now = clock_.Now();
   if (now < next_forget_) return {};
   next_forget_ = now + std::chrono::hours(1);
-  for (const auto& [tenant, state] : tenants_) {
-    ALLOD_CHECK_OK(store_.ForgetOperations(tenant, now - config_.keep_operations));
+  const Time before = now - config_.keep_operations;
+  bool progress = true;
+  while (progress) {
+    ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, kForgetPage));
+    progress = false;
+    for (const TenantId& tenant : tenants) {
+      const Status forgotten = store_.ForgetOperations(tenant, before);
+      if (forgotten) {
+        progress = true;
+        continue;
+      }
+      Log(LogLevel::kWarning, "a tenant's old operations cannot be forgotten",
+          {{"tenant", tenant.ToString()}, {"reason", forgotten.error().reason}});
+      if (forgotten.error().code == Code::kUnavailable) return forgotten;
+    }
   }
   return {};
 }
@@ -372,6 +383,7 @@ Status Reconciler::RunOnce() {
     ALLOD_TRY(const bool changed, Step());
     if (!changed) break;
   }
+  if (!loaded_) return {};
   ALLOD_CHECK_OK(TouchNodes());
   return ForgetOldOperations();
 }

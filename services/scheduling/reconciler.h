@@ -1,10 +1,16 @@
 // The reconciler: drives what is observed to what is desired, and publishes routes.
 //
-// Level-triggered. A pass loads the rows that others changed (all rows every `reload_every`), shows the
-// driver the complete desired state, compares what nodes report with what the rows say, makes a plan and applies it
-// tenant by tenant in checked transactions; then looks again, until nothing is left to do. What a transaction of its
-// own did is known without loading it, unless some of it no longer held. A crash between any two steps is healed by the
-// next pass. While the database is away, routes still follow what nodes report; nothing else changes.
+// Level-triggered, and its work is proportional to change. A pass looks at the tenants of which something is new: their
+// rows (others say so with Wake(); whoever forgot to is found by ListChanged() every `look_every`), what nodes report
+// of their workers, the state of a node that they are on, or time that was waited for. For these it loads the rows,
+// shows the driver the complete desired state, compares what nodes report with what the rows say, makes a plan and
+// applies it in a checked transaction for each tenant; then it looks at them again, until nothing is left to do. What a
+// transaction of its own did is known without loading it, unless some of it no longer held. A crash between any two
+// steps is healed by the next process, which begins by reading everything. While the database is away, routes still
+// follow what nodes report; nothing else changes.
+//
+// One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
+// counted (set_aside.h) and tried again later; its routes and workers stay as they were last known.
 //
 // Start() runs passes on a thread of its own, woken by the driver's changes and by Wake(); Stop() joins it. RunOnce()
 // is for that thread, or for tests instead of it. Wake() is thread-safe.
@@ -19,7 +25,10 @@
 #include "scheduler/driver.h"
 #include "services/common/clock.h"
 #include "services/scheduling/broadcast.h"
+#include "services/scheduling/mirror.h"
 #include "services/scheduling/observe.h"
+#include "services/scheduling/route_table.h"
+#include "services/scheduling/set_aside.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
@@ -28,14 +37,12 @@ struct ReconcilerConfig {
   std::vector<scheduler::Region> regions;
   scheduler::Policy policy;
   std::chrono::milliseconds tick{1000};
-  std::chrono::milliseconds reload_every{10'000};
+  std::chrono::milliseconds look_every{10'000};
   std::chrono::milliseconds touch_nodes_every{5000};
   std::chrono::hours keep_operations{24 * 30};
   // Shares of contended compute; 1 for tenants that are not named.
   std::map<TenantId, int> weights;
 };
-
-using RouteTable = std::vector<Route>;  // by instance name
 
 class Reconciler {
  public:
@@ -64,15 +71,48 @@ class Reconciler {
     bool all = false;
     std::set<std::string> instances;
   };
+  struct Known {
+    TenantState rows;                     // version 0: that of a part only
+    std::vector<Route> routes;            // by instance name
+    std::map<Uuid, std::int64_t> shown;   // workers that the driver was told, and their epochs
+    std::map<Uuid, std::string> refused;  // instances of which it refused one, and why
+    bool unplaced = false;                // waits for room
+  };
+  using Sightings = std::map<TenantId, Sighting>;
+
   void Loop();
-  Status LoadStale(const TenantId& tenant, const Stale& stale);
+
+  // Rows.
   Status RestoreNodes();
   Status Load();
-  Status TouchNodes();
-  Status ForgetOldOperations();
-  void ShowDesired();
+  Status LookForChanges(Time now);
+  Status LoadStale(const TenantId& tenant, const Stale& stale);
+  void Adopt(Known& known, TenantState rows);
+  void IndexReplicas(const TenantState& rows);
+  void ForgetReplicas(const TenantState& rows);
+
+  // What is new, into pending_.
+  void NoticeNodes(Time now);
+  void NoticeNews(Time now);
+  void RetryUnplaced();
+
   // One step; true when rows were changed, so that another look is due.
   Result<bool> Step();
+  void ShowDesired(const TenantId& tenant, Known& known);
+  // Those of `tenants` that could be looked at.
+  Sightings LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now);
+  void PublishRoutes();
+  scheduler::Plan MakePlan(const Sightings& sightings, Time now) const;
+  // Takes those out of `sightings` for whom none can be made.
+  scheduler::Plan PlanAround(Sightings& sightings, Time now);
+  // Notes what the plan leaves waiting, for room or for time, and why.
+  std::map<Uuid, std::string> NoteObstacles(const scheduler::Plan& plan, const Sightings& sightings);
+  Result<bool> CarryOut(const TenantId& tenant, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
+                        Time now, Sighting& sighting);
+  void NoteTrouble(const TenantId& tenant, SetAside::Stage stage, const Error& error);
+
+  Status TouchNodes();
+  Status ForgetOldOperations();
 
   Store& store_;
   scheduler::Driver& driver_;
@@ -85,10 +125,19 @@ class Reconciler {
   std::map<TenantId, Stale> dirty_;
 
   // Of the thread that runs passes.
-  std::map<TenantId, TenantState> tenants_;
+  std::map<TenantId, Known> tenants_;
+  std::map<Uuid, TenantId> owners_;     // of replicas
+  std::map<TenantId, Stale> stale_;     // to be loaded
+  std::set<TenantId> pending_;          // to be looked at
+  std::map<TenantId, Time> alarms_;     // to be looked at then
+  std::vector<scheduler::Node> nodes_;  // as they were seen last, by id
+  SetAside set_aside_;
+  std::string mark_;  // of the last look for changes
   bool restored_ = false;
+  bool looked_ = false;
   bool loaded_ = false;
-  Time next_reload_{};
+  bool rerouted_ = false;
+  Time next_look_{};
   Time next_touch_{};
   Time next_forget_{};
   std::uint64_t applied_ = 0;

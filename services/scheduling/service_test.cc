@@ -1,6 +1,9 @@
 // The services of allod-scheduling over real gRPC, with the store in memory and small servers as peers.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <map>
+#include <mutex>
 #include <thread>
 
 #include "scheduler/process_driver.h"
@@ -14,6 +17,7 @@
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
+#include "tests/support/temp_dir.h"
 
 namespace allod::scheduling {
 namespace {
@@ -29,8 +33,8 @@ const Caller kTenant = Caller::Tenant("ke");
 class SchedulingServiceTest : public testing::Test {
  protected:
   SchedulingServiceTest() {
-    server_ = *Server::Start({.listen = "127.0.0.1:0"}, {&instances_, &operations_, &nodes_, &agents_, &routes_});
-    const auto channel = MakeChannel("127.0.0.1:" + std::to_string(server_->port()));
+    server_ = *Server::Start({.listen = address_}, {&instances_, &operations_, &nodes_, &agents_, &routes_});
+    const auto channel = MakeChannel(address_);
     instance_stub_ = v1::InstanceService::NewStub(channel);
     operation_stub_ = Operations::NewStub(channel);
     node_stub_ = v1::NodeService::NewStub(channel);
@@ -126,16 +130,22 @@ class SchedulingServiceTest : public testing::Test {
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
   FiguresBoard figures_;
   Reconciler reconciler_{store_, driver_, clock_, {.regions = regions_}};
-  InstanceServiceImpl instances_{store_,
-                                 grpc_peers_,
-                                 figures_,
-                                 clock_,
-                                 {regions_, 20, {}},
-                                 [this](const TenantId& t, const std::string& instance) { reconciler_.Wake(t, instance); }};
+  Watchers gateways_{"routes", 8};
+  const RouteVisibility visibility_{reconciler_.routes(), gateways_};
+  InstanceServiceImpl instances_{
+      store_,
+      grpc_peers_,
+      figures_,
+      visibility_,
+      clock_,
+      {regions_, 20, {}},
+      [this](const TenantId& t, const std::string& instance) { reconciler_.Wake(t, instance); }};
   OperationsServiceImpl operations_{store_, reconciler_.progress()};
   NodeServiceImpl nodes_{store_, driver_, figures_, clock_, regions_};
   NodeAgentServiceImpl agents_{store_, driver_, figures_, clock_, regions_};
-  RouteServiceImpl routes_{reconciler_.routes()};
+  RouteServiceImpl routes_{reconciler_.routes(), gateways_};
+  const TempDir sockets_;
+  const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::InstanceService::Stub> instance_stub_;
   std::unique_ptr<Operations::Stub> operation_stub_;
@@ -243,13 +253,49 @@ TEST_F(SchedulingServiceTest, RefusesReportsWithoutMeasure) {
   };
   EXPECT_EQ(tell().error().reason, "INVALID_REPORT");
   report.clear_resident_models();
-  auto& worker = *report.add_workers();
-  worker.set_replica_uid(Uuid::V7().ToString());
-  worker.set_state(v1::WorkerReport::STATE_ASLEEP);
-  EXPECT_EQ(tell().error().reason, "INVALID_REPORT") << "nothing could wake it";
-  worker.set_state(v1::WorkerReport::STATE_STARTING);
-  worker.add_sandbox_layers(std::string(65, 'x'));
-  EXPECT_EQ(tell().error().reason, "INVALID_REPORT");
+  EXPECT_TRUE(tell());
+}
+
+TEST_F(SchedulingServiceTest, TakesAReportForWhatOfItMakesSense) {
+  Agent agent(*agent_stub_, "n");
+  ASSERT_TRUE(Wait(Create(CreateRequest("a"))->name())->done());
+  ASSERT_TRUE(Wait(Create(CreateRequest("b"))->name())->done());
+  const auto placed = [&](const std::string& id) {
+    return store_.GetInstance(*TenantId::FromName("tenants/ke"), "tenants/ke/projects/p/instances/" + id)
+        ->replicas.at(0)
+        .placement;
+  };
+  v1::ReportWorkersRequest report;
+  report.set_node("nodes/n");
+  const auto add = [&](const std::string& id) -> v1::WorkerReport& {
+    auto& worker = *report.add_workers();
+    worker.set_replica_uid(placed(id).id.ToString());
+    worker.set_epoch(placed(id).epoch);
+    worker.set_state(v1::WorkerReport::STATE_READY);
+    worker.set_target("unix:/w/" + id);
+    return worker;
+  };
+  v1::WorkerReport& broken = add("a");
+  add("b");
+  report.add_workers()->set_replica_uid("nobody");
+  const auto told = [&](const std::string& what) -> std::string {
+    const auto reported =
+        Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+    EXPECT_TRUE(reported) << reported.error().message;
+    for (int i = 0; i < 200; ++i) {
+      const auto instance = Get("a");
+      if (instance && instance->status().message().find(what) != std::string::npos) return what;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    return Get("a")->status().message();
+  };
+  broken.set_state(v1::WorkerReport::STATE_ASLEEP);
+  broken.clear_target();
+  EXPECT_EQ(told("asleep, but without a target to wake it"), "asleep, but without a target to wake it");
+  broken.set_state(v1::WorkerReport::STATE_STARTING);
+  broken.add_sandbox_layers(std::string(65, 'x'));
+  EXPECT_EQ(told("one of more than 64 bytes"), "one of more than 64 bytes");
+  EXPECT_EQ(Get("b")->status().state(), v1::InstanceStatus::STATE_READY);
 }
 
 TEST_F(SchedulingServiceTest, AnswersTheSameContentWithAFinishedOperation) {
@@ -272,7 +318,7 @@ TEST_F(SchedulingServiceTest, RefusesARegionOutsideTheResidencyAndWritesNothing)
   EXPECT_EQ(refused.error().reason, "REGION_OUTSIDE_RESIDENCY");
   EXPECT_EQ(refused.error().message,
             "spec.region tz-1 lies in jurisdiction tz; the data of tenants/ke may be processed in (ke) only");
-  EXPECT_TRUE(store_.ListTenants()->empty());
+  EXPECT_TRUE(store_.ListChanged("", std::nullopt, 10)->tenants.empty());
 }
 
 TEST_F(SchedulingServiceTest, RefusesWhatThePeersDoNotKnow) {
@@ -321,6 +367,42 @@ TEST_F(SchedulingServiceTest, UpdatesWithTheNewestEtagOnly) {
   EXPECT_EQ(update_with(update).error().reason, "ETAG_MISMATCH");
   update.mutable_instance()->clear_etag();
   EXPECT_EQ(update_with(update).error().reason, "ETAG_REQUIRED");
+}
+
+TEST_F(SchedulingServiceTest, ShowsWhatAnUpdateWouldLeaveAndChangesNothing) {
+  auto request = CreateRequest();
+  request.mutable_instance()->mutable_spec()->set_isolation_class(v1::ISOLATION_CLASS_POOLED);
+  request.mutable_instance()->mutable_spec()->set_sleep_after_seconds(100);
+  ASSERT_TRUE(Create(request));
+  const v1::Instance before = *Get("a");
+  v1::UpdateInstanceRequest update;
+  update.set_validate_only(true);
+  *update.mutable_instance() = before;
+  update.mutable_instance()->mutable_spec()->clear_isolation_class();
+  update.mutable_instance()->mutable_spec()->clear_sleep_after_seconds();
+  update.mutable_instance()->mutable_spec()->set_max_concurrency(0);
+  const auto update_with = [&](const v1::UpdateInstanceRequest& asked) {
+    return Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, asked, kTenant, kTimeout);
+  };
+  const auto answer = update_with(update);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_TRUE(answer->done());
+  v1::Instance would;
+  ASSERT_TRUE(answer->response().UnpackTo(&would));
+  EXPECT_EQ(would.spec().isolation_class(), v1::ISOLATION_CLASS_ISOLATED);
+  EXPECT_EQ(would.spec().sleep_after_seconds(), 0);
+  EXPECT_EQ(would.spec().max_concurrency(), kConcurrencyDefault);
+  EXPECT_EQ(would.spec().context_tokens(), before.spec().context_tokens()) << "the default, as the server fills it in";
+  EXPECT_EQ(Get("a")->generation(), 1);
+  EXPECT_EQ(Get("a")->spec().isolation_class(), v1::ISOLATION_CLASS_POOLED);
+  // Judged like the update itself.
+  update.mutable_instance()->mutable_spec()->set_listing("listings/none");
+  EXPECT_EQ(update_with(update).error().reason, "LISTING_NOT_AVAILABLE");
+  update.mutable_instance()->set_etag("old");
+  EXPECT_EQ(update_with(update).error().reason, "ETAG_MISMATCH");
+  const Caller other = Caller::Tenant("ug");
+  EXPECT_EQ(Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, other, kTimeout).error().code,
+            Code::kNotFound);
 }
 
 TEST_F(SchedulingServiceTest, ListsInstancesOfOneProjectAndOfAll) {
@@ -393,6 +475,155 @@ TEST_F(SchedulingServiceTest, RefusesNodesOfUnknownRegionsAndForeignNames) {
   const auto early =
       Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
   EXPECT_EQ(early.error().reason, "NODE_NOT_JOINED");
+}
+
+// A gateway that follows changes of routes and acknowledges them.
+class Gateway {
+ public:
+  explicit Gateway(v1::RouteService::Stub& stub, bool acknowledges = true)
+      : stub_(stub), acknowledges_(acknowledges), context_(MakeStreamContext(Caller::Service("gateway"))) {
+    context_->set_wait_for_ready(true);
+    thread_ = std::thread([this] { Run(); });
+    while (!synced_) std::this_thread::sleep_for(milliseconds(1));
+  }
+  ~Gateway() {
+    context_->TryCancel();
+    thread_.join();
+  }
+  // 0: not routed to.
+  std::int64_t GenerationOf(const std::string& id) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = routes_.find("tenants/ke/projects/p/instances/" + id);
+    return found == routes_.end() ? 0 : found->second.generation();
+  }
+  int routes_sent() const { return routes_sent_; }
+
+ private:
+  void Run() {
+    v1::WatchRoutesRequest request;
+    request.set_watcher_id(Uuid::V7().ToString());
+    const auto stream = stub_.WatchRoutes(context_.get(), request);
+    v1::WatchRoutesResponse message;
+    while (stream->Read(&message)) {
+      std::this_thread::sleep_for(milliseconds(5));
+      {
+        const std::lock_guard lock(mutex_);
+        for (const auto& instance : message.removed_instances()) routes_.erase(instance);
+        for (const auto& route : message.routes()) routes_[route.instance()] = route;
+      }
+      routes_sent_ += message.routes_size();
+      if (!message.synced()) continue;
+      synced_ = true;
+      if (!acknowledges_) continue;
+      v1::AcknowledgeRoutesRequest acknowledgement;
+      acknowledgement.set_watcher_id(request.watcher_id());
+      acknowledgement.set_version(message.version());
+      const auto told = Call(stub_, &v1::RouteService::Stub::AcknowledgeRoutes, acknowledgement,
+                             Caller::Service("gateway"), kTimeout);
+      EXPECT_TRUE(told) << told.error().message;
+    }
+    (void)stream->Finish();
+  }
+
+  v1::RouteService::Stub& stub_;
+  const bool acknowledges_;
+  std::unique_ptr<grpc::ClientContext> context_;
+  std::atomic<bool> synced_ = false;
+  std::atomic<int> routes_sent_ = 0;
+  mutable std::mutex mutex_;
+  std::map<std::string, v1::Route> routes_;
+  std::thread thread_;
+};
+
+TEST_F(SchedulingServiceTest, GatewaysRouteAsAMutationSaysWhenItReturns) {
+  Gateway a(*route_stub_);
+  Gateway b(*route_stub_);
+  for (const auto isolation : {v1::ISOLATION_CLASS_ISOLATED, v1::ISOLATION_CLASS_POOLED}) {
+    for (int i = 0; i < 10; ++i) {
+      auto request = CreateRequest("a" + std::to_string(isolation) + "-" + std::to_string(i));
+      request.mutable_instance()->mutable_spec()->set_isolation_class(isolation);
+      ASSERT_TRUE(Create(request));
+      EXPECT_EQ(a.GenerationOf(request.instance_id()), 1) << "no node runs it, but a request would wait for one";
+      EXPECT_EQ(b.GenerationOf(request.instance_id()), 1);
+
+      v1::UpdateInstanceRequest update;
+      *update.mutable_instance() = *Get(request.instance_id());
+      update.mutable_instance()->mutable_spec()->set_context_tokens(512);
+      ASSERT_TRUE(Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, kTenant, kTimeout));
+      EXPECT_EQ(a.GenerationOf(request.instance_id()), 2);
+
+      v1::DeleteInstanceRequest deletion;
+      deletion.set_name("tenants/ke/projects/p/instances/" + request.instance_id());
+      ASSERT_TRUE(Call(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, kTenant, kTimeout));
+      EXPECT_EQ(a.GenerationOf(request.instance_id()), 0);
+      EXPECT_EQ(b.GenerationOf(request.instance_id()), 0);
+    }
+  }
+}
+
+TEST_F(SchedulingServiceTest, AGatewayThatLagsHoldsOneCreationUpAndNoMore) {
+  Gateway good(*route_stub_);
+  Gateway slow(*route_stub_, false);
+  const auto timed = [&](const std::string& id) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_TRUE(Create(CreateRequest(id)));
+    EXPECT_EQ(good.GenerationOf(id), 1);
+    return std::chrono::steady_clock::now() - start;
+  };
+  EXPECT_LT(timed("a"), seconds(4));
+  for (const char* id : {"b", "c", "d"}) EXPECT_LT(timed(id), seconds(1));
+}
+
+TEST_F(SchedulingServiceTest, SendsOfTheRoutesOnlyWhatChanged) {
+  constexpr int kInstances = 30;
+  Gateway gateway(*route_stub_);
+  for (int i = 0; i < kInstances; ++i) ASSERT_TRUE(Create(CreateRequest("i" + std::to_string(i))));
+  EXPECT_EQ(gateway.routes_sent(), kInstances);
+  Gateway late(*route_stub_);
+  EXPECT_EQ(late.GenerationOf("i7"), 1);
+  EXPECT_EQ(late.routes_sent(), kInstances);
+}
+
+TEST_F(SchedulingServiceTest, AKeySeesAndChangesWhatIsInItsProject) {
+  ASSERT_TRUE(Create(CreateRequest("a")));
+  const Caller own = Caller::Key("ke", "p", {"portal"});
+  const Caller other = Caller::Key("ke", "other", {"portal"});
+  EXPECT_TRUE(Create(CreateRequest("b"), own));
+  EXPECT_EQ(Create(CreateRequest("c"), other).error().code, Code::kNotFound);
+  EXPECT_TRUE(Get("a", own));
+  EXPECT_EQ(Get("a", other).error().code, Code::kNotFound);
+  const auto list = [&](const std::string& parent, const Caller& caller) {
+    v1::ListInstancesRequest request;
+    request.set_parent(parent);
+    return Call(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, caller, kTimeout);
+  };
+  EXPECT_EQ(list("tenants/ke/projects/p", own)->instances_size(), 2);
+  EXPECT_EQ(list("tenants/ke/projects/-", own)->instances_size(), 2);
+  EXPECT_EQ(list("tenants/ke/projects/-", other)->instances_size(), 0) << "all that it may see";
+  EXPECT_EQ(list("tenants/ke/projects/p", other).error().code, Code::kNotFound);
+  EXPECT_EQ(list("tenants/tz/projects/-", own).error().code, Code::kNotFound);
+  v1::DeleteInstanceRequest deletion;
+  deletion.set_name("tenants/ke/projects/p/instances/a");
+  const auto remove = [&](const Caller& caller) {
+    return Call(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, caller, kTimeout);
+  };
+  EXPECT_EQ(remove(other).error().code, Code::kNotFound);
+  const auto operation = remove(own);
+  ASSERT_TRUE(operation) << operation.error().message;
+  google::longrunning::GetOperationRequest get;
+  get.set_name(operation->name());
+  EXPECT_TRUE(Call(*operation_stub_, &Operations::Stub::GetOperation, get, own, kTimeout));
+  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::GetOperation, get, other, kTimeout).error().code,
+            Code::kNotFound);
+  google::longrunning::WaitOperationRequest wait;
+  wait.set_name(operation->name());
+  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::WaitOperation, wait, other, kTimeout).error().code,
+            Code::kNotFound);
+  google::longrunning::ListOperationsRequest operations;
+  operations.set_name("tenants/ke");
+  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::ListOperations, operations, own, kTimeout)->operations_size(), 3);
+  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout)->operations_size(),
+            0);
 }
 
 TEST_F(SchedulingServiceTest, ShowsRoutesToServicesOnly) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,12 +79,25 @@ struct Applied {
   int created = 0;
   int dropped = 0;                      // changes that no longer held
   std::map<Uuid, std::int64_t> epochs;  // of the replicas that were made
+  std::int64_t version = 0;             // of the tenant's rows afterwards
 };
 
 struct TenantState {
   TenantId tenant;
+  std::int64_t version = 0;         // grows with each transaction that changes rows of the tenant
   std::vector<Instance> instances;  // by creation
   std::vector<Operation> open_operations;
+};
+
+struct TenantVersion {
+  TenantId tenant;
+  std::int64_t version = 0;
+  bool operator==(const TenantVersion&) const = default;
+};
+
+struct TenantChanges {
+  std::vector<TenantVersion> tenants;  // by id
+  std::string mark;                    // of this look
 };
 
 class Store {
@@ -113,24 +127,32 @@ class Store {
   // Newest first; one more than the page's size if there is.
   virtual Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) = 0;
 
-  // A node's agent connects; answers with the epoch of its session, greater than any before.
+  // A node's agent connects; answers with the epoch of its session, greater than any before. RESOURCE_EXHAUSTED /
+  // TOO_MANY_NODES for a new one beyond kNodesMax.
   virtual Result<std::int64_t> JoinNode(const scheduler::Node& node) = 0;
   // Notes when nodes reported last.
   virtual Status TouchNodes(const std::vector<std::string>& ids) = 0;
-  // With what leases take; by id. At most 1000.
+  // With what leases take; by id. All of them: there are never more than kNodesMax.
   virtual Result<std::vector<Node>> ListNodes() = 0;
 
-  // Everything that has rows of its own; at most 10,000.
-  virtual Result<std::vector<TenantId>> ListTenants() = 0;
-  // What the reconciler decides on. NOT_FOUND never: an unknown tenant has nothing.
+  // Tenants whose rows changed since the look that gave the mark `since`; with an empty one, all that have rows. By id,
+  // those after `after`, at most `count`: ask for the next page with the same `since`, and for the next look with the
+  // mark of this one's first page. Nothing that was committed after that look is missed; what was committed shortly
+  // before may come again, with a version that is known.
+  virtual Result<TenantChanges> ListChanged(const std::string& since, const std::optional<TenantId>& after,
+                                            int count) = 0;
+  // What the reconciler decides on, as it was at one moment. NOT_FOUND never: an unknown tenant has nothing. INTERNAL /
+  // ROWS_BROKEN when the rows do not fit together.
   virtual Result<TenantState> LoadTenant(const TenantId& tenant) = 0;
-  // The same of one instance alone; without any when it is gone.
+  // The same of one instance alone; without any when it is gone. The version is the tenant's.
   virtual Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) = 0;
   // Applies what still holds and drops the rest: a create whose instance has another version by now or whose node has
   // no room left, and anything of an older epoch. Gives each new replica an epoch of the database's clock. Ends the
   // operations of instances that are gone.
   virtual Result<Applied> Apply(const TenantId& tenant, const Changes& changes) = 0;
 
+  // Tenants that have operations which ended before `before`, at most `count` of them.
+  virtual Result<std::vector<TenantId>> ListForgettable(Time before, int count) = 0;
   // Forgets operations (with their request ids) that ended before `before`.
   virtual Status ForgetOperations(const TenantId& tenant, Time before) = 0;
 };

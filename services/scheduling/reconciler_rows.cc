@@ -1,0 +1,143 @@
+// Reconciler: how it comes to know the rows.
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "services/common/catching.h"
+#include "services/common/log.h"
+#include "services/scheduling/reconciler.h"
+
+namespace allod::scheduling {
+namespace {
+
+using Stage = SetAside::Stage;
+
+constexpr int kTenantsPerPage = 1000;
+// A tenant that cannot be read this often does not keep the others from being served after a start. Its workers are
+// then stopped, because nobody can say what they should be.
+constexpr int kLoadTriesBeforeStart = 3;
+
+}  // namespace
+
+Status Reconciler::RestoreNodes() {
+  if (restored_) return {};
+  ALLOD_TRY(const std::vector<Node> nodes, store_.ListNodes());
+  // Silence before this service stopped counts, the time in which nobody listened does not.
+  Time newest{};
+  for (const Node& node : nodes) newest = std::max(newest, node.node.last_report);
+  const Time now = clock_.Now();
+  for (const Node& node : nodes) {
+    scheduler::Node restored = node.node;
+    restored.last_report = now - (newest - node.node.last_report);
+    if (const Status kept = driver_.Restore(restored, node.session_epoch); !kept) {
+      Log(LogLevel::kError, "a node of the database is one too many",
+          {{"node", node.node.id}, {"message", kept.error().message}});
+    }
+  }
+  restored_ = true;
+  return {};
+}
+
+void Reconciler::IndexReplicas(const TenantState& rows) {
+  for (const Instance& instance : rows.instances) {
+    for (const Replica& replica : instance.replicas) owners_[replica.placement.id] = rows.tenant;
+  }
+}
+
+void Reconciler::ForgetReplicas(const TenantState& rows) {
+  for (const Instance& instance : rows.instances) {
+    for (const Replica& replica : instance.replicas) owners_.erase(replica.placement.id);
+  }
+}
+
+void Reconciler::Adopt(Known& known, TenantState rows) {
+  ForgetReplicas(known.rows);
+  known.rows = std::move(rows);
+  IndexReplicas(known.rows);
+}
+
+Status Reconciler::LoadStale(const TenantId& tenant, const Stale& stale) {
+  const auto check = [](const TenantState& state) -> Status {
+    for (const Instance& instance : state.instances) ALLOD_CHECK_OK(CheckWhole(instance));
+    return {};
+  };
+  const auto known = tenants_.find(tenant);
+  if (stale.all || known == tenants_.end()) {
+    ALLOD_TRY(TenantState state, store_.LoadTenant(tenant));
+    ALLOD_CHECK_OK(check(state));
+    Adopt(tenants_[tenant], std::move(state));
+    return {};
+  }
+  for (const std::string& name : stale.instances) {
+    ALLOD_TRY(TenantState part, store_.LoadInstance(tenant, name));
+    ALLOD_CHECK_OK(check(part));
+    TenantState rows = known->second.rows;
+    // Others may have changed what was not read now; the next look for changes says so.
+    if (part.version != rows.version) rows.version = 0;
+    Replace(rows, name, std::move(part));
+    Adopt(known->second, std::move(rows));
+  }
+  return {};
+}
+
+Status Reconciler::LookForChanges(Time now) {
+  if (looked_ && now < next_look_) return {};
+  std::string mark;
+  std::optional<TenantId> after;
+  while (true) {
+    ALLOD_TRY(const TenantChanges changes, store_.ListChanged(mark_, after, kTenantsPerPage));
+    if (!after) mark = changes.mark;
+    for (const TenantVersion& change : changes.tenants) {
+      const auto known = tenants_.find(change.tenant);
+      if (known == tenants_.end() || known->second.rows.version != change.version) stale_[change.tenant].all = true;
+    }
+    if (std::ssize(changes.tenants) < kTenantsPerPage) break;
+    after = changes.tenants.back().tenant;
+  }
+  mark_ = mark;
+  looked_ = true;
+  next_look_ = now + config_.look_every;
+  return {};
+}
+
+Status Reconciler::Load() {
+  ALLOD_CHECK_OK(RestoreNodes());
+  std::map<TenantId, Stale> dirty;
+  {
+    const std::lock_guard lock(dirty_mutex_);
+    dirty.swap(dirty_);
+  }
+  for (auto& [tenant, stale] : dirty) {
+    Stale& all = stale_[tenant];
+    all.all = all.all || stale.all;
+    all.instances.merge(stale.instances);
+  }
+  const Time now = clock_.Now();
+  ALLOD_CHECK_OK(LookForChanges(now));
+  bool complete = true;
+  for (auto it = stale_.begin(); it != stale_.end();) {
+    const auto& [tenant, stale] = *it;
+    if (!set_aside_.Waits(tenant, Stage::kLoad, now)) {
+      const Status loaded = Catching("load a tenant", [&] { return LoadStale(tenant, stale); });
+      if (loaded) {
+        set_aside_.Succeed(tenant, Stage::kLoad);
+        pending_.insert(tenant);
+        it = stale_.erase(it);
+        continue;
+      }
+      // A database that is away is everyone's trouble.
+      if (loaded.error().code == Code::kUnavailable) return loaded;
+      NoteTrouble(tenant, Stage::kLoad, loaded.error());
+    }
+    complete = complete && set_aside_.Failures(tenant, Stage::kLoad) >= kLoadTriesBeforeStart;
+    ++it;
+  }
+  if (complete && !loaded_) {
+    loaded_ = true;
+    rerouted_ = true;  // the first table is told even if it is empty
+  }
+  return {};
+}
+
+}  // namespace allod::scheduling

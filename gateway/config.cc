@@ -1,9 +1,18 @@
+// g++ 12 sees overflows in short strings that it builds at compile time (GCC bug 105651).
+#pragma GCC diagnostic ignored "-Warray-bounds"
+#pragma GCC diagnostic ignored "-Wstringop-overread"
+
 #include "gateway/config.h"
 
 #include <fmt/format.h>
 
+#include "gateway/cors.h"
+
 namespace allod::gateway {
 namespace {
+
+// So that the largest body fits into the share of one key.
+constexpr std::size_t kBodiesInFlightMin = 8;
 
 template <typename T>
 void Bounded(ConfigReader& reader, const char* field, T& value, T min, T max) {
@@ -31,14 +40,23 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   GatewayConfig out;
   ConfigReader reader(file);
   ReadHttp(reader, out.http);
-  reader.Required("tenancy_target", out.tenancy_target);
-  reader.Required("catalog_target", out.catalog_target);
-  reader.Required("billing_target", out.billing_target);
-  reader.Required("scheduling_target", out.scheduling_target);
-  reader.Optional("grpc_listen", out.grpc_listen);
-  if (!out.grpc_listen.empty() && !out.grpc_listen.starts_with("unix:")) {
-    reader.Complain("grpc_listen must be a Unix socket (unix:/path): whoever reaches it acts as operator");
+  reader.Optional("operators_listen", out.operators_listen);
+  Bounded<std::size_t>(reader, "body_bytes_in_flight_max", out.body_bytes_in_flight_max, 64 << 10, 16ULL << 30);
+  if (out.body_bytes_in_flight_max / kBodiesInFlightMin < out.http.body_bytes_max) {
+    reader.Complain(fmt::format("body_bytes_in_flight_max must be at least {} times body_bytes_max: a key may use a "
+                                "quarter, and a compressed body counts twice",
+                                kBodiesInFlightMin));
   }
+  reader.Optional("cors_allowed_origins", out.cors_allowed_origins);
+  if (const Status origins = Cors::Check(out.cors_allowed_origins); !origins) {
+    reader.Complain(fmt::format("cors_allowed_origins: {}", origins.error().message));
+  }
+  reader.Address("tenancy_target", out.tenancy_target);
+  reader.Address("catalog_target", out.catalog_target);
+  reader.Address("billing_target", out.billing_target);
+  reader.Address("scheduling_target", out.scheduling_target);
+  reader.Optional("grpc_listen", out.grpc_listen);
+  if (!out.grpc_listen.empty()) reader.Address("grpc_listen", out.grpc_listen);
   reader.Optional("redis_url", out.redis_url);
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "gateway/http_server_config.h"
 #include "gateway/rate_limiter.h"
@@ -12,6 +13,12 @@ namespace allod::gateway {
 
 struct GatewayConfig {
   HttpServerConfig http;
+  // Where /metrics is served, which tells of all tenants: whoever reaches it reads that.
+  std::string operators_listen = "127.0.0.1:0";
+  // Of all request bodies that are still arriving.
+  std::size_t body_bytes_in_flight_max = 64 << 20;
+  // Web pages that may call the API; see cors.h. None unless named.
+  std::vector<std::string> cors_allowed_origins;
   std::string tenancy_target;
   std::string catalog_target;
   std::string billing_target;

@@ -19,6 +19,9 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->http.request_timeout_ms, 300'000);
   EXPECT_EQ(config->rate_limits.requests_per_minute, 600);
   EXPECT_EQ(config->rate_limits.concurrency, 64);
+  EXPECT_EQ(config->operators_listen, "127.0.0.1:0") << "only this machine";
+  EXPECT_EQ(config->body_bytes_in_flight_max, 64U << 20);
+  EXPECT_TRUE(config->cors_allowed_origins.empty());
 }
 
 TEST(GatewayConfig, EveryComplaintIsNamed) {
@@ -26,11 +29,26 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   json.erase("journal_dir");
   json["requests_per_minute"] = 0;
   json["conections_max"] = 5;
+  json["body_bytes_max"] = 1 << 20;
+  json["body_bytes_in_flight_max"] = (8 << 20) - 1;
+  json["cors_allowed_origins"] = {"https://a.example/app"};
   const auto config = LoadGatewayConfig({"gateway.json", json});
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
-  for (const char* named : {"journal_dir", "requests_per_minute", "conections_max"}) {
+  for (const char* named : {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
+  }
+}
+
+TEST(GatewayConfig, AddressesThatAnybodyCouldReachAreRefused) {
+  for (const char* field : {"tenancy_target", "catalog_target", "billing_target", "scheduling_target", "grpc_listen"}) {
+    nlohmann::json json = Complete();
+    json[field] = "127.0.0.1:7000";
+    const auto config = LoadGatewayConfig({"gateway.json", json});
+    ASSERT_FALSE(config) << field;
+    EXPECT_NE(config.error().message.find(std::string(field) + ": \"127.0.0.1:7000\" is no Unix socket"),
+              std::string::npos)
+        << config.error().message;
   }
 }
 

@@ -47,23 +47,34 @@ class Outstanding {
 }  // namespace
 
 Dispatch::Dispatch(const GatewayConfig& config, RouteTable& routes, WaitingRoom& room,
-                   std::shared_ptr<const InstanceRoute> route, const Limits& limits, WorkerJob& job,
+                   std::shared_ptr<const InstanceRoute> route, const Limits& limits, Hold& hold, WorkerJob& job,
                    ResponseWriter& out)
     : config_(config),
       routes_(routes),
       room_(room),
       route_(std::move(route)),
       limits_(limits),
+      hold_(hold),
       job_(job),
       out_(out),
       wait_ends_(limits_.start + milliseconds(config.wake_wait_ms_max)),
       next_comment_(limits_.start + milliseconds(config.keep_alive_comment_ms)),
       pause_(kPauseMin) {}
 
+HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
+  return {route.variant, route.price_book, route.isolation_class, job.WorstCase(route.context_tokens)};
+}
+
 Awaitable<Dispatch::Ending> Dispatch::Run() {
   while (true) {
     const Result<std::shared_ptr<Replica>> replica = co_await FindReplica();
     if (!replica) co_return Ending{.error = replica.error()};
+    HoldTerms terms = TermsOn(*route_, job_);
+    if (!hold_.Covers(terms)) {
+      const Status held = co_await hold_.Replace(std::move(terms));
+      if (!held) co_return Ending{.error = held.error()};
+      continue;  // the route may have changed once more meanwhile
+    }
     Ending ending = co_await Try(**replica);
     if (ending.answered || !MayTryAgain(ending.error)) co_return ending;
     failed_targets_.push_back((*replica)->target);
@@ -134,7 +145,8 @@ Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
     co_return Ending{.error = seat.error()};
   }
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const Outstanding outstanding(replica, limits_.outstanding_tokens);
+  const Outstanding outstanding(replica, hold_.bounds().completion);
+  job_.Bound(hold_.bounds());
   WorkerCall& call = job_.Start(channel, limits_.deadline, executor);
   out_.OnInterrupt([&call] { call.Cancel(); });
   Ending ending = co_await Follow(call, replica, channel);
@@ -166,7 +178,8 @@ Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
         progress = co_await job_.TakeEnd();
       } else {
         Error error = FromGrpc(call.status());
-        // Not cancelled by us, or nobody would read this; a shared worker that does not know its new member yet soon will.
+        // Not cancelled by us, or nobody would read this; a shared worker that does not know its new member yet soon
+        // will.
         if (error.code == Code::kCancelled || error.reason == "UNKNOWN_INSTANCE") error.code = Code::kUnavailable;
         // The connection broke, or the worker says that it ends: it must not be made anew by anything but a call.
         if (channel->GetState(false) != GRPC_CHANNEL_READY) replica.channel.Discard(channel);

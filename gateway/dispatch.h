@@ -1,4 +1,6 @@
 // Finds a replica for a job and runs it there, waiting for one that is started or woken, and replacing one that fails.
+// Nothing runs on terms that the request's hold does not cover: when the instance was updated meanwhile, the money is
+// held again, on the terms of the route that was chosen, before the call is made.
 //
 // The wait is bounded in time (`wake_wait_ms_max`, from admission) and in number (a seat in the waiting room per
 // request until its connection stands). While it waits, a stream gets comments. A replica that cannot be reached, or
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "gateway/config.h"
+#include "gateway/hold.h"
 #include "gateway/response_writer.h"
 #include "gateway/routes.h"
 #include "gateway/waiting_room.h"
@@ -23,9 +26,8 @@ class Dispatch {
  public:
   using SteadyTime = WorkerCall::SteadyTime;
   struct Limits {
-    std::int64_t outstanding_tokens = 0;  // what the job may produce
-    SteadyTime start;                     // when it was admitted
-    SteadyTime deadline;                  // of the whole request
+    SteadyTime start;     // when it was admitted
+    SteadyTime deadline;  // of the whole request
   };
   // How it ended: answered, or an error for the client (which may be gone).
   struct Ending {
@@ -35,7 +37,8 @@ class Dispatch {
 
   // All references must outlive Run().
   Dispatch(const GatewayConfig& config, RouteTable& routes, WaitingRoom& room,
-           std::shared_ptr<const InstanceRoute> route, const Limits& limits, WorkerJob& job, ResponseWriter& out);
+           std::shared_ptr<const InstanceRoute> route, const Limits& limits, Hold& hold, WorkerJob& job,
+           ResponseWriter& out);
 
   Awaitable<Ending> Run();
 
@@ -58,6 +61,7 @@ class Dispatch {
   WaitingRoom& room_;
   std::shared_ptr<const InstanceRoute> route_;
   const Limits limits_;
+  Hold& hold_;
   WorkerJob& job_;
   ResponseWriter& out_;
   const SteadyTime wait_ends_;
@@ -69,5 +73,8 @@ class Dispatch {
   bool queue_full_ = false;  // somewhere; no reason to wait
   int tries_ = 0;
 };
+
+// On what terms the job would run on a replica of this route.
+HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job);
 
 }  // namespace allod::gateway

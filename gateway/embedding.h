@@ -9,6 +9,7 @@
 #include "gateway/metering.h"
 #include "gateway/openai_embedding_request.h"
 #include "gateway/response_writer.h"
+#include "gateway/spent_tokens.h"
 #include "gateway/worker_job.h"
 
 namespace allod::gateway {
@@ -16,9 +17,13 @@ namespace allod::gateway {
 class Embedding final : public WorkerJob {
  public:
   // References must outlive the job. `headers` go into the response whatever it is.
-  Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered, InstanceMetrics& metrics,
+  Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered, InstanceMetrics metrics,
             ResponseWriter& out);
 
+  TokenBounds WorstCase(std::int64_t context_tokens) const override {
+    return {context_tokens * embed_->inputs_size(), 0};
+  }
+  void Bound(const TokenBounds& bounds) override { bounds_ = bounds; }
   WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
                     const boost::asio::any_io_executor& executor) override;
   Awaitable<Progress> TakeMessage() override;
@@ -28,6 +33,7 @@ class Embedding final : public WorkerJob {
   bool started() const override { return false; }
   bool delivered() const override { return false; }
   Awaitable<void> Fail(const Error& error) override;
+  const SpentTokens& spent() const { return spent_; }
 
  private:
   // Whether the worker's answer is one to this request; error_ says what not.
@@ -37,9 +43,11 @@ class Embedding final : public WorkerJob {
   const std::shared_ptr<const inference::v1::EmbedRequest> embed_;
   const HttpHeaders headers_;
   MeteredRequest& metered_;
-  InstanceMetrics& metrics_;
+  InstanceMetrics metrics_;
   ResponseWriter& out_;
   const std::chrono::steady_clock::time_point start_;
+  SpentTokens spent_;
+  TokenBounds bounds_;
   Error error_;
   std::unique_ptr<EmbedCall> call_;
 };

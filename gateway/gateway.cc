@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "gateway/hold.h"
 #include "gateway/openai_handlers.h"
 #include "gateway/openapi.h"
 #include "gateway/pool_figures.h"
@@ -20,6 +21,16 @@ namespace {
 // What billing may need for a reservation that it took up just before the gateway gave up waiting.
 constexpr milliseconds kReserveGrace(5000);
 
+// Few ask there, and nobody sends anything.
+HttpServerConfig OperatorsHttp(const GatewayConfig& config) {
+  HttpServerConfig out;
+  out.listen = config.operators_listen;
+  out.threads = 1;
+  out.connections_max = out.connections_per_address_max = 64;
+  out.show_connection_count = false;
+  return out;
+}
+
 }  // namespace
 
 // In order of construction: each part refers only to those above it.
@@ -32,21 +43,39 @@ struct Gateway::Impl {
         keys(pepper),
         limiter(config.rate_limits),
         journal(std::move(opened)),
-        settler(*journal, backends.billing, milliseconds(config.reserve_timeout_ms) + kReserveGrace),
+        settler(*journal, backends.billing,
+                (1 + kFullPatience) * milliseconds(config.reserve_timeout_ms) + kReserveGrace),
         usage(billing::v1::UsageService::NewStub(backends.billing)),
         serving{config, routes, *usage, WaitingRoom(config.waiting_per_instance_max)},
         openai(keys, limiter, *journal, settler, serving),
         transcoder(std::move(built)),
         portal(keys, limiter, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, routes, *journal, backends.billing, pool, OpenApiJson(transcoder)) {
+        probes(keys, routes, *journal, backends.billing, pool, OpenApiJson(transcoder)),
+        bodies(config.body_bytes_in_flight_max),
+        router(Cors(config.cors_allowed_origins),
+               [this](std::string_view authorization) { return AccountOf(authorization); }),
+        operators_router(Cors(std::vector<std::string>()), nullptr) {
     if (!config.redis_url.empty()) lease.emplace(RedisConfig{config.redis_url}, limiter);
     AddRoutes();
+    AddOperatorsRoutes();
     watches[0] = WatchApiKeys(backends.tenancy, keys);
     watches[1] = WatchRoutes(backends.scheduling, routes);
   }
 
   void AddRoutes();
+  // What tells of all tenants.
+  void AddOperatorsRoutes();
+  Result<BodyAccount> AccountOf(std::string_view authorization) const {
+    ALLOD_TRY(Principal principal, keys.Authenticate(authorization));
+    return BodyAccount{std::move(principal.tenant), std::move(principal.kid)};
+  }
+  template <typename Handlers>
+  static void Add(Router& to, const char* method, const char* path, Router::Access access, Handlers& handlers,
+                  Awaitable<void> (Handlers::*member)(HttpRequest&, ResponseWriter&)) {
+    to.Add(method, path, path, access,
+           [&handlers, member](HttpRequest& request, ResponseWriter& out) { return (handlers.*member)(request, out); });
+  }
 
   const GatewayConfig config;
   const PortalBackends backends;
@@ -63,28 +92,36 @@ struct Gateway::Impl {
   PortalHandler portal;
   PoolFigures pool;
   Probes probes;
+  BodyBudget bodies;
   Router router;
+  Router operators_router;
   std::unique_ptr<WatchLoop> watches[2];
   std::unique_ptr<HttpServer> server;
+  std::unique_ptr<HttpServer> operators_server;
 };
 
 void Gateway::Impl::AddRoutes() {
-  const auto add = [this](const char* method, const char* path, auto& handlers, auto member) {
-    router.Add(method, path, path, [&handlers, member](HttpRequest& request, ResponseWriter& out) {
-      return (handlers.*member)(request, out);
-    });
-  };
-  add("POST", "/v1/chat/completions", openai, &OpenAiHandlers::ChatCompletions);
-  add("POST", "/v1/completions", openai, &OpenAiHandlers::Completions);
-  add("POST", "/v1/embeddings", openai, &OpenAiHandlers::Embeddings);
-  add("GET", "/v1/models", openai, &OpenAiHandlers::ListModels);
-  add("GET", "/v1/models/*", openai, &OpenAiHandlers::RetrieveModel);
-  add("GET", "/healthz", probes, &Probes::Health);
-  add("GET", "/readyz", probes, &Probes::Ready);
-  add("GET", "/metrics", probes, &Probes::MetricsPage);
-  add("GET", "/openapi.json", probes, &Probes::OpenApi);
-  router.AddPrefix(std::string(kPortalPrefix) + "/v1/", "/portal/v1",
-                   [this](HttpRequest& request, ResponseWriter& out) { return portal.Handle(request, out); });
+  constexpr auto kKey = Router::Access::kKey;
+  constexpr auto kOpen = Router::Access::kOpen;
+  Add(router, "POST", "/v1/chat/completions", kKey, openai, &OpenAiHandlers::ChatCompletions);
+  Add(router, "POST", "/v1/completions", kKey, openai, &OpenAiHandlers::Completions);
+  Add(router, "POST", "/v1/embeddings", kKey, openai, &OpenAiHandlers::Embeddings);
+  Add(router, "GET", "/v1/models", kKey, openai, &OpenAiHandlers::ListModels);
+  Add(router, "GET", "/v1/models/*", kKey, openai, &OpenAiHandlers::RetrieveModel);
+  Add(router, "GET", "/healthz", kOpen, probes, &Probes::Health);
+  Add(router, "GET", "/readyz", kOpen, probes, &Probes::Ready);
+  Add(router, "GET", "/openapi.json", kOpen, probes, &Probes::OpenApi);
+  router.AddPrefix(
+      std::string(kPortalPrefix) + "/v1/", "/portal/v1",
+      [this](std::string_view path) { return portal.MethodsOf(path); },
+      [this](HttpRequest& request, ResponseWriter& out) { return portal.Handle(request, out); });
+}
+
+void Gateway::Impl::AddOperatorsRoutes() {
+  constexpr auto kOpen = Router::Access::kOpen;
+  Add(operators_router, "GET", "/metrics", kOpen, probes, &Probes::MetricsPage);
+  Add(operators_router, "GET", "/healthz", kOpen, probes, &Probes::Health);
+  Add(operators_router, "GET", "/readyz", kOpen, probes, &Probes::Ready);
 }
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -94,10 +131,8 @@ Result<std::unique_ptr<Gateway>> Gateway::Start(const GatewayConfig& config, con
                                         static_cast<std::uint32_t>(billing::v1::OUTCOME_GATEWAY_LOST)));
   ALLOD_TRY(auto transcoder, Transcoder::Build(PortalServices()));
   auto impl = std::make_unique<Impl>(config, api_key_pepper, std::move(journal), std::move(transcoder));
-  ALLOD_TRY(impl->server,
-            HttpServer::Start(config.http, [router = &impl->router](HttpRequest& request, ResponseWriter& out) {
-              return router->Handle(request, out);
-            }));
+  ALLOD_TRY(impl->operators_server, HttpServer::Start(OperatorsHttp(config), impl->operators_router, impl->bodies));
+  ALLOD_TRY(impl->server, HttpServer::Start(config.http, impl->router, impl->bodies));
   return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
 }
 
@@ -105,12 +140,15 @@ Gateway::~Gateway() { Stop(); }
 
 void Gateway::Stop() {
   impl_->server->Stop(milliseconds(1000));
+  impl_->operators_server->Stop(milliseconds(0));
   for (const auto& watch : impl_->watches) watch->Stop();
   if (impl_->lease) impl_->lease->Stop();
   impl_->settler.Stop(milliseconds(500));
 }
 
 int Gateway::port() const { return impl_->server->port(); }
+
+int Gateway::operators_port() const { return impl_->operators_server->port(); }
 
 std::size_t Gateway::pending_settlements() const { return impl_->settler.pending(); }
 

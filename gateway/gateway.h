@@ -19,7 +19,8 @@ class Gateway {
   // About two seconds at most: requests in flight get one, settlements the rest; what is not settled stays in the
   // journal.
   void Stop();
-  int port() const;
+  int port() const;  // of tenants
+  int operators_port() const;
   // Settlements that billing has not acknowledged yet.
   std::size_t pending_settlements() const;
 

@@ -51,6 +51,12 @@ void SetJournalSlotsUsed(int count) {
   gauge.Set(count);
 }
 
+void SetSettlementsRefused(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_settlements_refused",
+                                  "Settlements that billing refuses; kept in the journal and tried again.");
+  gauge.Set(count);
+}
+
 void SetConnections(int count) {
   static auto& gauge = PlainGauge("allod_gateway_connections", "Open client connections.");
   gauge.Set(count);

@@ -12,8 +12,9 @@ namespace allod::gateway {
 void CountHttpRequest(std::string_view route, int status, std::chrono::nanoseconds elapsed);
 // allod_gateway_settlements_total{result}.
 void CountSettlement(std::string_view result);
-// allod_gateway_journal_slots_used, allod_gateway_connections.
+// allod_gateway_journal_slots_used, allod_gateway_settlements_refused, allod_gateway_connections.
 void SetJournalSlotsUsed(int count);
+void SetSettlementsRefused(int count);
 void SetConnections(int count);
 
 }  // namespace allod::gateway

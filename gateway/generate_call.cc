@@ -1,6 +1,7 @@
 #include "gateway/generate_call.h"
 
 #include "allod/inference/v1/worker.grpc.pb.h"
+#include "services/common/rpc/call_hold.h"
 
 namespace allod::gateway {
 
@@ -24,6 +25,7 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
   void Start(std::shared_ptr<Reactor> self) {
     self_ = std::move(self);
     stub_->async()->Generate(context_.get(), request_.get(), this);
+    hold_.Take(*this);  // reads are started on the strand
     StartCall();
   }
 
@@ -46,13 +48,10 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
   }
 
   Awaitable<Event> Next(steady_clock::time_point until) {
-    if (!reading_ && !done_ && !read_failed_) {
-      reading_ = true;
-      StartRead(&message_);
-    }
+    if (!reading_) reading_ = hold_.Start([this] { StartRead(&message_); });
     while (true) {
       if (std::exchange(has_message_, false)) co_return Event::kMessage;
-      if (!reading_) read_failed_ = true;
+      if (!reading_) hold_.LetGo();  // the last read failed: there is nothing more
       if (done_) co_return Event::kEnd;
       const bool notified = co_await changed_.Wait(until);
       if (!notified && steady_clock::now() >= until) co_return Event::kTimeout;
@@ -62,6 +61,8 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
   GenerateResponse& message() { return message_; }
   const grpc::Status& status() const { return status_; }
   void Cancel() { context_->TryCancel(); }
+  // Nobody will ask for more.
+  void LetGo() { hold_.LetGo(); }
 
  private:
   const std::unique_ptr<grpc::ClientContext> context_;
@@ -73,8 +74,8 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
   grpc::Status status_;
   bool reading_ = false;
   bool has_message_ = false;
-  bool read_failed_ = false;
   bool done_ = false;
+  CallHold<grpc::ClientReadReactor<GenerateResponse>> hold_;
   std::shared_ptr<Reactor> self_;  // gRPC's share; given up in OnDone
 };
 
@@ -85,7 +86,10 @@ GenerateCall::GenerateCall(const std::shared_ptr<grpc::Channel>& channel,
   reactor_->Start(reactor_);
 }
 
-GenerateCall::~GenerateCall() { Cancel(); }
+GenerateCall::~GenerateCall() {
+  Cancel();
+  reactor_->LetGo();
+}
 
 Awaitable<WorkerCall::Event> GenerateCall::Next(SteadyTime until) { return reactor_->Next(until); }
 GenerateResponse& GenerateCall::message() { return reactor_->message(); }

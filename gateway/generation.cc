@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 namespace allod::gateway {
 
@@ -9,61 +10,99 @@ using std::chrono::steady_clock;
 
 namespace {
 
+// The parameter that a constraint came with.
+const char* ParamOf(const inference::v1::OutputConstraint& constraint) {
+  if (constraint.has_grammar()) return "grammar";
+  return constraint.has_json_schema() ? "response_format.json_schema.schema" : "response_format";
+}
+
 // Which parameter a refusal of the worker is about.
-std::string ParamOf(std::string_view reason, bool chat, bool grammar) {
+std::string ParamOf(std::string_view reason, bool chat, const char* constraint) {
   if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "TEMPLATE_FAILED" || reason == "INVALID_MESSAGE" ||
       reason == "EMPTY_PROMPT") {
     return chat ? "messages" : "prompt";
   }
   if (reason == "MODEL_NOT_GENERATIVE") return "model";
-  if (reason == "INVALID_CONSTRAINT") return grammar ? "grammar" : "response_format";
+  if (reason == "INVALID_CONSTRAINT") return constraint;
   if (reason == "INVALID_TOOL") return "tools";
   return "";
 }
 
 }  // namespace
 
-std::int64_t CompletionTokensMax(const inference::v1::GenerateRequest& request, std::int64_t context_tokens) {
-  const std::int64_t asked = request.max_completion_tokens();
-  const std::int64_t each = asked > 0 ? std::min<std::int64_t>(asked, context_tokens) : context_tokens;
-  return each * std::max(request.choice_count(), 1);
+std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int64_t context_tokens) {
+  return (asked > 0 ? std::min(asked, context_tokens) : context_tokens) * std::max(choice_count, 1);
 }
 
-Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics& metrics)
-    : request_(std::make_shared<const inference::v1::GenerateRequest>(std::move(request))),
+Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics metrics)
+    : request_(std::make_shared<inference::v1::GenerateRequest>(std::move(request))),
       chat_(request_->has_chat()),
-      grammar_(request_->constraint().has_grammar()),
+      constraint_param_(ParamOf(request_->constraint())),
       choice_count_(std::max(request_->choice_count(), 1)),
+      asked_completion_tokens_(request_->max_completion_tokens()),
       answer_(answer),
-      metrics_(metrics),
-      start_(steady_clock::now()) {}
+      metrics_(std::move(metrics)),
+      start_(steady_clock::now()),
+      spent_(request_->ByteSizeLong()) {}
+
+TokenBounds Generation::WorstCase(std::int64_t context_tokens) const {
+  return {context_tokens, CompletionTokensMax(asked_completion_tokens_, choice_count_, context_tokens)};
+}
+
+void Generation::Bound(const TokenBounds& bounds) {
+  bounds_ = bounds;
+  const auto each = static_cast<std::int32_t>(bounds.completion / choice_count_);
+  if (request_->max_completion_tokens() == each) return;
+  // The call before may have it still.
+  if (request_.use_count() > 1) request_ = std::make_shared<inference::v1::GenerateRequest>(*request_);
+  request_->set_max_completion_tokens(each);
+}
 
 WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
                               const boost::asio::any_io_executor& executor) {
+  spent_.Sent();
+  check_.emplace(*request_, bounds_.prompt);
   call_ = std::make_unique<GenerateCall>(channel, request_, deadline, executor);
   return *call_;
 }
 
+std::string Generation::CheckMessage(const inference::v1::GenerateResponse& message) {
+  switch (message.event_case()) {
+    case inference::v1::GenerateResponse::kStarted:
+      return check_->Started(message.started());
+    case inference::v1::GenerateResponse::kDelta:
+      return check_->Delta(message.delta());
+    case inference::v1::GenerateResponse::kChoiceFinished:
+      return check_->ChoiceFinished(message.choice_finished());
+    case inference::v1::GenerateResponse::kFinished:
+      return check_->Finished(message.finished());
+    case inference::v1::GenerateResponse::EVENT_NOT_SET:
+      return "the replica sent a message that is none";
+  }
+  return "";
+}
+
 Awaitable<WorkerJob::Progress> Generation::TakeMessage() {
   inference::v1::GenerateResponse& message = call_->message();
+  if (message.has_started() && message.started().prompt_tokens() > bounds_.prompt) {
+    // It runs with more context than the route said when the money was held: the route of that worker will come.
+    error_ = Error{Code::kUnavailable, "BEYOND_HOLD", "the instance is being updated; try again"};
+    co_return Progress::kRefused;
+  }
+  if (std::string wrong = CheckMessage(message); !wrong.empty()) co_return Broken(std::move(wrong));
   bool client_there = true;
   if (message.has_started()) {
     if (!started_) metrics_.ObserveWait(steady_clock::now() - start_);
     started_ = true;
+    spent_.Read(message.started().prompt_tokens());
     client_there = co_await answer_.Started(message.started());
-  } else if (!started_) {
-    co_return Broken("the replica answered before it accepted the request");
   } else if (message.has_delta()) {
-    AnswerDelta& delta = *message.mutable_delta();
-    if (delta.choice() < 0 || delta.choice() >= choice_count_) co_return Broken("the replica sent an unknown choice");
-    client_there = co_await answer_.Delta(delta);
+    spent_.Computed(message.delta().token_count());
+    client_there = co_await answer_.Delta(*message.mutable_delta());
     if (client_there) CountDelta();
     if (answer_.has_text()) request_.reset();
   } else if (message.has_choice_finished()) {
     const auto& finished = message.choice_finished();
-    if (finished.choice() < 0 || finished.choice() >= choice_count_) {
-      co_return Broken("the replica finished an unknown choice");
-    }
     client_there = co_await answer_.ChoiceFinished(finished.choice(), finished.reason());
   } else if (message.has_finished()) {
     client_there = co_await answer_.Finished(message.finished().reason());
@@ -74,13 +113,14 @@ Awaitable<WorkerJob::Progress> Generation::TakeMessage() {
 
 Awaitable<WorkerJob::Progress> Generation::TakeEnd() { co_return Broken("the replica ended without an answer"); }
 
-WorkerJob::Progress Generation::Broken(const char* what) {
-  error_ = Error{Code::kInternal, "WORKER_LOST", what};
+WorkerJob::Progress Generation::Broken(std::string what) {
+  error_ = Error{Code::kInternal, "WORKER_LOST", std::move(what)};
   return Progress::kRefused;
 }
 
 Awaitable<void> Generation::Fail(const Error& error) {
-  const std::string param = ParamOf(error.reason, chat_, grammar_);
+  if (NotTakenUp(error)) spent_.NotTakenUp();
+  const std::string param = ParamOf(error.reason, chat_, constraint_param_);
   co_await answer_.Fail(error, param);
 }
 

@@ -3,9 +3,10 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <grpcpp/grpcpp.h>
 
-#include <mutex>
+#include <atomic>
 #include <vector>
 
+#include "services/common/rpc/call_hold.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway {
@@ -34,31 +35,22 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
       Finish({grpc::StatusCode::INVALID_ARGUMENT, "the call ended before its request"});
       return;
     }
-    const std::lock_guard lock(mutex_);
-    if (!upstream_held_) return;
-    if (ok) {
-      upstream_.StartWrite(&request_);
-    } else {
-      upstream_.StartWritesDone();
-    }
+    hold_.Start([this, ok] { ok ? upstream_.StartWrite(&request_) : upstream_.StartWritesDone(); });
   }
 
   void OnWriteDone(bool ok) override {
-    const std::lock_guard lock(mutex_);
-    if (!upstream_held_) return;
     if (ok) {
-      upstream_.StartRead(&response_);
+      hold_.Start([this] { upstream_.StartRead(&response_); });
     } else {
       client_.TryCancel();
-      LetGoOfUpstream();
+      hold_.LetGo();
     }
   }
 
+  // May come at any moment, also while or before the call upstream is begun: then it fails as soon as it is.
   void OnCancel() override {
-    const std::lock_guard lock(mutex_);
-    if (!opened_) return;
     client_.TryCancel();
-    if (upstream_held_) LetGoOfUpstream();
+    hold_.LetGo();
   }
 
   void OnDone() override { Release(); }
@@ -74,8 +66,7 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
         call.StartWrite(&call.response_);
         return;
       }
-      const std::lock_guard lock(call.mutex_);
-      if (call.upstream_held_) call.LetGoOfUpstream();
+      call.hold_.LetGo();
     }
     void OnDone(const grpc::Status& status) override {
       call.Finish(status);
@@ -89,31 +80,16 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
       if (key == kCallerKey) client_.AddMetadata(kCallerKey, std::string(value.data(), value.size()));
     }
     client_.set_deadline(server_->deadline());
-    {
-      const std::lock_guard lock(mutex_);
-      opened_ = true;
-      upstream_held_ = true;
-      owners_ = 2;
-    }
+    opened_ = true;
+    owners_ = 2;
     stubs_.at(area)->PrepareBidiStreamingCall(&client_, server_->method(), {}, &upstream_);
-    // Its operations are also started from the other side's reactions.
-    upstream_.AddHold();
+    hold_.Take(upstream_);  // its operations are also started from the other side's reactions
     upstream_.StartRead(&response_);
     upstream_.StartCall();
   }
 
-  // With the mutex held: after this no operation of the upstream call is started from outside.
-  void LetGoOfUpstream() {
-    upstream_held_ = false;
-    upstream_.RemoveHold();
-  }
-
   void Release() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (--owners_ > 0) return;
-    }
-    delete this;
+    if (--owners_ == 0) delete this;
   }
 
   grpc::GenericCallbackServerContext* server_;
@@ -122,10 +98,9 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
   Upstream upstream_;
-  std::mutex mutex_;
-  bool opened_ = false;
-  bool upstream_held_ = false;
-  int owners_ = 1;
+  CallHold<grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>> hold_;
+  bool opened_ = false;  // used by the reads of this side only
+  std::atomic<int> owners_ = 1;
 };
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
+#include <random>
 #include <thread>
 
 #include "allod/catalog/v1/artifact.grpc.pb.h"
@@ -155,6 +157,41 @@ TEST_F(GrpcProxyTest, FindsTheOwnerOfAnOperationByItsName) {
   };
   EXPECT_EQ(owner("tenants/ke/operations/1"), "scheduling has tenants/ke/operations/1");
   EXPECT_EQ(owner("operations/1"), "catalog has operations/1");
+}
+
+// A caller that leaves may do so before, while and after the call upstream is begun.
+TEST_F(GrpcProxyTest, SurvivesCallersThatLeaveAtAnyMoment) {
+  constexpr int kCallers = 4;
+  constexpr int kCallsPerCaller = 2000;
+  std::atomic<int> answered{0}, left{0};
+  std::vector<std::thread> callers;
+  for (int number = 0; number < kCallers; ++number) {
+    callers.emplace_back([&, number] {
+      const auto stub = google::longrunning::Operations::NewStub(MakeChannel(Target("proxy")));
+      google::longrunning::GetOperationRequest request;
+      request.set_name("operations/1");
+      std::minstd_rand random(static_cast<unsigned>(number + 1));
+      for (int i = 0; i < kCallsPerCaller; ++i) {
+        const auto context = MakeContext(Caller::Operator(), std::chrono::seconds(10));
+        Operation operation;
+        std::promise<grpc::Status> status;
+        stub->async()->GetOperation(context.get(), &request, &operation,
+                                    [&status](grpc::Status ended) { status.set_value(std::move(ended)); });
+        const auto leave = std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 800);
+        while (std::chrono::steady_clock::now() < leave) {
+        }
+        context->TryCancel();
+        ++(status.get_future().get().ok() ? answered : left);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_GT(left, kCallers * kCallsPerCaller / 20) << answered << " were answered";
+  google::longrunning::GetOperationRequest request;
+  request.set_name("operations/1");
+  const auto stub = google::longrunning::Operations::NewStub(channel_);
+  EXPECT_TRUE(Call(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
+                   std::chrono::seconds(5)));
 }
 
 TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {

@@ -1,12 +1,12 @@
 #include "gateway/http_connection.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 
+#include "gateway/content_encoding.h"
+#include "gateway/http_body.h"
 #include "gateway/http_error.h"
 #include "services/common/log.h"
 
@@ -14,45 +14,29 @@ namespace allod::gateway {
 namespace {
 
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-// What a client may send ahead while its request is being answered; more than this and it is cut off.
+// What is read of the next requests while one is being answered.
 constexpr std::size_t kReadAheadMax = 64 << 10;
 constexpr std::size_t kReadAheadStep = 4 << 10;
-// What is read and dropped after a refusal.
+// What is read and dropped after a refusal, and for how long.
 constexpr std::size_t kDropMax = 8 << 20;
+constexpr int kDropTimeoutMs = 1'000;
+constexpr int kNoContent = 204;
 
-std::string LowerCase(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
-
-HttpRequest ToRequest(http::request<http::string_body>&& message) {
-  HttpRequest out;
-  out.receive_time = std::chrono::system_clock::now();
-  out.id = Uuid::V7(out.receive_time);
-  out.method = std::string(message.method_string());
-  const std::string_view target(message.target().data(), message.target().size());
-  const std::size_t question = target.find('?');
-  out.path = target.substr(0, question);
-  if (question != std::string_view::npos) out.query = target.substr(question + 1);
-  for (const auto& field : message) {
-    const auto name = field.name_string();
-    const auto value = field.value();
-    out.headers.emplace_back(LowerCase({name.data(), name.size()}), std::string(value.data(), value.size()));
-  }
-  out.body = std::move(message.body());
-  return out;
+Error TimedOut(const char* what, int milliseconds) {
+  return {Code::kInvalidArgument, "REQUEST_TIMEOUT",
+          fmt::format("the request's {} was not complete within {} ms", what, milliseconds)};
 }
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerConfig& config, const HttpHandler& handler)
+HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerConfig& config,
+                               HttpApplication& application, BodyBudget& budget)
     : config_(config),
-      handler_(handler),
+      application_(application),
+      budget_(budget),
       socket_(std::move(socket)),
       deadline_(socket_.get_executor()),
       watch_ended_(socket_.get_executor()) {}
@@ -60,8 +44,7 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerCon
 Awaitable<void> HttpConnection::Run() {
   while (!stopping_) {
     std::optional<HttpRequest> request = co_await ReadRequest();
-    if (!request) break;
-    co_await Serve(*request);
+    if (request) co_await Serve(*request);
     if (!keep_alive_ || gone_ || shutting_down_) break;
   }
   Close();
@@ -83,6 +66,8 @@ void HttpConnection::TurnAway() {
 
 Awaitable<bool> HttpConnection::AwaitFirstByte() {
   if (buffer_.size() > 0) co_return true;
+  if (input_ended_) co_return false;
+  buffer_.shrink_to_fit();  // an idle connection keeps nothing
   error_code ec;
   reading_idle_ = true;
   const std::size_t n =
@@ -94,58 +79,96 @@ Awaitable<bool> HttpConnection::AwaitFirstByte() {
 
 Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
   request_id_ = Uuid::V7().ToString();
-  head_only_ = answered_ = streaming_ = false;
+  common_headers_.clear();
+  head_only_ = answered_ = streaming_ = timed_out_ = keep_alive_ = false;
+  http_1_1_ = true;
   ArmDeadline(config_.idle_timeout_ms);
   const bool first_byte = co_await AwaitFirstByte();
   if (!first_byte) co_return std::nullopt;
-  http::request_parser<http::string_body> parser;
-  parser.header_limit(static_cast<std::uint32_t>(config_.header_bytes_max));
-  parser.body_limit(config_.body_bytes_max);
-  ArmDeadline(config_.header_timeout_ms);
-  error_code ec;
-  co_await http::async_read_header(socket_, buffer_, parser, asio::redirect_error(asio::use_awaitable, ec));
-  if (!ec && parser.get()[http::field::expect] == "100-continue") {
+  ArmDeadline(config_.header_timeout_ms, Deadline::kStopReading);
+  ReadResult<HttpHead> head = co_await ReadHead(socket_, buffer_, config_.header_bytes_max);
+  DisarmDeadline();
+  if (!head) {
+    const std::optional<Error> error = timed_out_ ? TimedOut("head", config_.header_timeout_ms) : head.error();
+    co_await Refuse(error, nullptr);
+    co_return std::nullopt;
+  }
+  HttpRequest& request = head->request;
+  Begin(*head);
+  std::expected<BodyAccount, HttpResponse> account = application_.Admit(request);
+  if (!account) {
+    application_.OnRefused(request, account.error().status);
+    keep_alive_ = head->keep_alive && !head->framing.has_body();
+    if (keep_alive_) {
+      ArmDeadline(config_.idle_timeout_ms);  // who does not read the refusal does not hold the connection
+      co_await Send(std::move(account.error()));
+    } else {
+      co_await SendAndEnd(std::move(account.error()));
+    }
+    co_return std::nullopt;
+  }
+  if (head->framing.has_body()) {
+    ReadResult<std::string> body = co_await TakeBody(*head, *account);
+    if (!body) {
+      co_await Refuse(body.error(), &request);
+      co_return std::nullopt;
+    }
+    request.body = *std::move(body);
+  }
+  keep_alive_ = head->keep_alive && !stopping_;
+  co_return std::move(request);
+}
+
+void HttpConnection::Begin(const HttpHead& head) {
+  request_id_ = head.request.id.ToString();
+  http_1_1_ = head.http_1_1;
+  head_only_ = head.request.method == "HEAD";
+  common_headers_ = application_.CommonHeaders(head.request);
+}
+
+Awaitable<ReadResult<std::string>> HttpConnection::TakeBody(const HttpHead& head, const BodyAccount& account) {
+  const Result<ContentEncoding> encoding = ContentEncodingOf(head.request.headers);
+  if (!encoding) co_return std::unexpected(std::optional<Error>(encoding.error()));
+  const BodyFraming& framing = head.framing;
+  const std::size_t bytes_max = config_.body_bytes_max;
+  if (framing.kind == BodyFraming::Kind::kLength && framing.length > bytes_max) {
+    co_return std::unexpected(Error{Code::kInvalidArgument, "REQUEST_TOO_LARGE",
+                                    fmt::format("the request's body has more than {} bytes", bytes_max)});
+  }
+  const std::size_t as_sent =
+      framing.kind == BodyFraming::Kind::kLength ? static_cast<std::size_t>(framing.length) : bytes_max;
+  const std::size_t as_decoded = *encoding == ContentEncoding::kIdentity ? 0 : bytes_max;
+  const Result<BodyBudget::Hold> hold = budget_.Admit(account, as_sent + as_decoded);
+  if (!hold) co_return std::unexpected(std::optional<Error>(hold.error()));
+  ArmDeadline(config_.body_timeout_ms, Deadline::kStopReading);
+  if (head.expects_continue && buffer_.size() == 0) {
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
     co_await WriteAll(kContinue);
   }
-  if (!ec) {
-    ArmDeadline(config_.body_timeout_ms);
-    co_await http::async_read(socket_, buffer_, parser, asio::redirect_error(asio::use_awaitable, ec));
-  }
+  const BodyLimits limits{bytes_max, config_.header_bytes_max};
+  ReadResult<std::string> body = co_await ReadBody(socket_, buffer_, framing, limits);
   DisarmDeadline();
-  keep_alive_ = false;
-  if (ec == http::error::header_limit) {
-    co_await Refuse("HEADERS_TOO_LARGE",
-                    fmt::format("the request's head has more than {} bytes", config_.header_bytes_max));
-    co_return std::nullopt;
-  }
-  if (ec == http::error::body_limit) {
-    co_await Refuse("REQUEST_TOO_LARGE",
-                    fmt::format("the request's body has more than {} bytes", config_.body_bytes_max));
-    co_return std::nullopt;
-  }
-  if (ec && ec.category() == http::make_error_code(http::error::bad_method).category() &&
-      ec != http::error::end_of_stream && ec != http::error::partial_message) {
-    co_await Refuse("MALFORMED_HTTP", "the request is not valid HTTP: " + ec.message());
-    co_return std::nullopt;
-  }
-  if (ec) co_return std::nullopt;
-  http_1_1_ = parser.get().version() >= 11;
-  keep_alive_ = parser.get().keep_alive() && !stopping_;
-  HttpRequest request = ToRequest(parser.release());
-  request_id_ = request.id.ToString();
-  head_only_ = request.method == "HEAD";
-  co_return request;
+  if (timed_out_) co_return std::unexpected(TimedOut("body", config_.body_timeout_ms));
+  if (!body || *encoding == ContentEncoding::kIdentity) co_return body;
+  Result<std::string> decoded = DecodeContent(*encoding, *std::move(body), bytes_max);
+  if (!decoded) co_return std::unexpected(std::optional<Error>(decoded.error()));
+  co_return *std::move(decoded);
 }
 
-Awaitable<void> HttpConnection::Refuse(const char* reason, std::string message) {
-  const Error error{Code::kInvalidArgument, reason, std::move(message)};
-  HttpResponse refusal = ErrorResponse(ErrorStyle::kOpenAi, error);
-  co_await Send(std::move(refusal));
+Awaitable<void> HttpConnection::Refuse(const std::optional<Error>& error, const HttpRequest* head) {
+  if (!error) co_return;
+  HttpResponse response = ErrorResponse(ErrorStyleOf(head ? head->path : ""), *error);
+  if (head) application_.OnRefused(*head, response.status);
+  co_await SendAndEnd(std::move(response));
+}
+
+Awaitable<void> HttpConnection::SendAndEnd(HttpResponse response) {
+  keep_alive_ = false;
+  ArmDeadline(kDropTimeoutMs);
+  co_await Send(std::move(response));
   // Closing with unread input would reset the connection and could destroy the answer on its way: read a while longer.
   error_code ec;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
-  ArmDeadline(1'000);
   std::size_t dropped = 0;
   while (!ec && dropped < kDropMax) {
     buffer_.clear();
@@ -160,7 +183,7 @@ Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
   StartWatch();
   bool failed = false;
   try {
-    co_await handler_(request, *this);
+    co_await application_.Handle(request, *this);
   } catch (const std::exception& e) {
     Log(LogLevel::kError, "a handler threw", {{"path", request.path}, {"what", e.what()}});
     failed = true;
@@ -168,8 +191,7 @@ Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
   interrupt_ = nullptr;
   if (failed && answered_) Abort();
   if (!answered_ && !gone_) {
-    const Error error = failed ? Error{Code::kInternal, "INTERNAL", "the gateway failed on this request"}
-                               : Error{Code::kInternal, "NO_ANSWER", "the gateway has no answer to this request"};
+    const Error error = WhyNoAnswer(failed);
     HttpResponse apology = ErrorResponse(ErrorStyleOf(request.path), error);
     co_await Send(std::move(apology));
   }
@@ -178,11 +200,24 @@ Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
   DisarmDeadline();
 }
 
+Error HttpConnection::WhyNoAnswer(bool failed) const {
+  if (failed) return {Code::kInternal, "INTERNAL", "the gateway failed on this request"};
+  if (input_ended_) {
+    return {Code::kInvalidArgument, "SENDING_SIDE_CLOSED",
+            "the connection's sending side was closed while the answer was computed, which cancels a request; keep it "
+            "open until the answer has come"};
+  }
+  return {Code::kInternal, "NO_ANSWER", "the gateway has no answer to this request"};
+}
+
 std::string HttpConnection::Head(int status, const std::string& content_type, const HttpHeaders& headers) const {
-  std::string out = fmt::format("HTTP/1.1 {} {}\r\ncontent-type: {}\r\nx-request-id: {}\r\n", status,
-                                StatusPhrase(status), content_type, request_id_);
-  for (const auto& [name, value] : headers) {
-    if (value.find_first_of("\r\n") == std::string::npos) out += name + ": " + value + "\r\n";
+  std::string out =
+      fmt::format("HTTP/1.1 {} {}\r\nx-request-id: {}\r\n", status, StatusPhrase(status), request_id_);
+  if (status != kNoContent) out += fmt::format("content-type: {}\r\n", content_type);
+  for (const HttpHeaders* some : {&headers, &common_headers_}) {
+    for (const auto& [name, value] : *some) {
+      if (value.find_first_of("\r\n") == std::string::npos) out += name + ": " + value + "\r\n";
+    }
   }
   if (!keep_alive_ || stopping_) out += "connection: close\r\n";
   return out;
@@ -192,7 +227,8 @@ Awaitable<bool> HttpConnection::Send(HttpResponse response) {
   answered_ = true;
   if (stopping_) keep_alive_ = false;
   std::string bytes = Head(response.status, response.content_type, response.headers);
-  bytes += fmt::format("content-length: {}\r\n\r\n", response.body.size());
+  if (response.status != kNoContent) bytes += fmt::format("content-length: {}\r\n", response.body.size());
+  bytes += "\r\n";
   if (!head_only_) bytes += response.body;
   const bool sent = co_await WriteAll(bytes);
   co_return sent;
@@ -235,6 +271,7 @@ void HttpConnection::Abort() {
 
 Awaitable<bool> HttpConnection::WriteAll(std::string_view data) {
   if (gone_) co_return false;
+  const bool had_left = input_ended_;
   error_code ec;
   co_await asio::async_write(socket_, asio::buffer(data.data(), data.size()),
                              asio::redirect_error(asio::use_awaitable, ec));
@@ -242,8 +279,9 @@ Awaitable<bool> HttpConnection::WriteAll(std::string_view data) {
     gone_ = true;
     Interrupt();
   }
-  // A client that took its answer and left while this resumed has taken it all the same.
-  co_return !ec;
+  // A client that took its answer and left while this resumed has taken it all the same; of one that was known to have
+  // left before, nobody knows.
+  co_return !ec && !had_left;
 }
 
 void HttpConnection::StartWatch() {
@@ -252,17 +290,30 @@ void HttpConnection::StartWatch() {
 }
 
 void HttpConnection::WatchOnce() {
-  if (watch_stopping_ || gone_) return;
-  reading_ahead_ = true;
+  if (watch_stopping_ || gone_ || input_ended_) return;
+  watching_ = true;
+  if (buffer_.size() >= kReadAheadMax) {
+    // Nothing more is read until this request is answered: that the client left shows in a reset or a failing write.
+    socket_.async_wait(asio::ip::tcp::socket::wait_error, [this, self = shared_from_this()](error_code ec) {
+      int reset = 0;
+      socklen_t size = sizeof(reset);
+      watching_ = false;
+      if (!ec && ::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &reset, &size) == 0 && reset != 0) {
+        gone_ = true;
+      }
+      if (gone_) Interrupt();
+      if (watch_stopping_) watch_ended_.Notify();
+    });
+    return;
+  }
   socket_.async_read_some(buffer_.prepare(kReadAheadStep),
                           [this, self = shared_from_this()](error_code ec, std::size_t n) {
-                            reading_ahead_ = false;
+                            watching_ = false;
                             buffer_.commit(n);
+                            if (ec == asio::error::eof) input_ended_ = true;
                             const bool cancelled = watch_stopping_ && ec == asio::error::operation_aborted;
-                            if ((ec && !cancelled) || buffer_.size() > kReadAheadMax) {
-                              gone_ = true;
-                              Interrupt();
-                            }
+                            if (ec && !input_ended_ && !cancelled) gone_ = true;
+                            if (gone()) Interrupt();
                             if (watch_stopping_) {
                               watch_ended_.Notify();
                             } else {
@@ -273,15 +324,15 @@ void HttpConnection::WatchOnce() {
 
 Awaitable<void> HttpConnection::StopWatch() {
   watch_stopping_ = true;
-  if (!reading_ahead_) co_return;
+  if (!watching_) co_return;
   error_code ignored;
   socket_.cancel(ignored);
-  while (reading_ahead_) co_await watch_ended_.Wait(steady_clock::time_point::max());
+  while (watching_) co_await watch_ended_.Wait(steady_clock::time_point::max());
 }
 
 void HttpConnection::OnInterrupt(std::function<void()> interrupt) {
   interrupt_ = std::move(interrupt);
-  if (gone_ || shutting_down_) Interrupt();
+  if (gone() || shutting_down_) Interrupt();
 }
 
 void HttpConnection::Interrupt() {
@@ -306,12 +357,15 @@ void HttpConnection::Shutdown() {
   });
 }
 
-void HttpConnection::ArmDeadline(int milliseconds) {
+void HttpConnection::ArmDeadline(int milliseconds, Deadline deadline) {
   deadline_.expires_after(std::chrono::milliseconds(milliseconds));
-  deadline_.async_wait([weak = weak_from_this()](error_code ec) {
+  deadline_.async_wait([weak = weak_from_this(), deadline](error_code ec) {
     const auto self = weak.lock();
     if (ec || !self || self->deadline_.expiry() > steady_clock::now()) return;
-    self->Close();
+    if (deadline == Deadline::kClose) return self->Close();
+    self->timed_out_ = true;
+    error_code ignored;
+    self->socket_.cancel(ignored);
   });
 }
 

@@ -1,9 +1,13 @@
 #include "gateway/http_error.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <nlohmann/json.hpp>
+
+#include "gateway/content_encoding.h"
 
 namespace allod::gateway {
 namespace {
@@ -26,12 +30,15 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"INSUFFICIENT_FUNDS", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"NO_BILLING_ACCOUNT", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"QUEUE_FULL", 503, "server_error", "overloaded"},
+    ReasonShape{"QUEUE_TIMEOUT", 503, "server_error", "overloaded"},
     ReasonShape{"UNKNOWN_PATH", 404, "invalid_request_error", "unknown_path"},
     ReasonShape{"METHOD_NOT_ALLOWED", 405, "invalid_request_error", "method_not_allowed"},
     ReasonShape{"REQUEST_TIMEOUT", 408, "invalid_request_error", "request_timeout"},
     ReasonShape{"REQUEST_TOO_LARGE", 413, "invalid_request_error", "request_too_large"},
     ReasonShape{"HEADERS_TOO_LARGE", 431, "invalid_request_error", "headers_too_large"},
     ReasonShape{"UNSUPPORTED_MEDIA_TYPE", 415, "invalid_request_error", "unsupported_media_type"},
+    ReasonShape{"UNSUPPORTED_CONTENT_ENCODING", 415, "invalid_request_error", "unsupported_content_encoding"},
+    ReasonShape{"EXPECTATION_FAILED", 417, "invalid_request_error", "expectation_failed"},
 };
 
 const ReasonShape* FindReason(std::string_view reason) {
@@ -98,8 +105,19 @@ std::string_view TypeOf(int status) {
   return status >= 500 ? "server_error" : "invalid_request_error";
 }
 
+// Not when something is used up that time does not give back: credit, or the number of things that one may have.
+bool WaitingHelps(const Error& error) {
+  const ReasonShape* shape = FindReason(error.reason);
+  if (shape && shape->code == "insufficient_quota") return false;
+  return error.code != Code::kResourceExhausted || error.retry_after || !error.reason.starts_with("TOO_MANY_");
+}
+
 void AddRetryHeaders(const Error& error, int status, HttpHeaders& headers) {
   if (status != 429 && status != 503) return;
+  if (!WaitingHelps(error)) {
+    headers.emplace_back("x-should-retry", "false");
+    return;
+  }
   const milliseconds wait = std::max(error.retry_after.value_or(milliseconds(1000)), milliseconds(1));
   headers.emplace_back("retry-after-ms", std::to_string(wait.count()));
   headers.emplace_back("retry-after", std::to_string((wait.count() + 999) / 1000));
@@ -140,13 +158,20 @@ std::string OpenAiErrorJson(const Error& error, std::string_view param) {
   return Dump(out);
 }
 
+HttpResponse MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow) {
+  const Error error{Code::kUnimplemented, "METHOD_NOT_ALLOWED",
+                    fmt::format("{} is not possible here, only {}", method, allow)};
+  HttpResponse response = ErrorResponse(style, error);
+  response.headers.emplace_back("allow", allow);
+  return response;
+}
+
 HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_view param) {
   HttpResponse response;
   if (style == ErrorStyle::kOpenAi) {
     const OpenAiShape shape = OpenAiShapeOf(error);
     response.status = shape.status;
     response.body = OpenAiErrorJson(error, param);
-    if (shape.code == "insufficient_quota") response.headers.emplace_back("x-should-retry", "false");
   } else {
     response.status = ProblemStatusOf(error);
     response.content_type = "application/problem+json";
@@ -159,6 +184,9 @@ HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_vie
     body["reason"] = error.reason;
     if (!param.empty()) body["param"] = std::string(param);
     response.body = Dump(body);
+  }
+  if (error.reason == "UNSUPPORTED_CONTENT_ENCODING") {
+    response.headers.emplace_back("accept-encoding", kAcceptedEncodings);
   }
   if (response.status == 401) response.headers.emplace_back("www-authenticate", "Bearer");
   AddRetryHeaders(error, response.status, response.headers);

@@ -1,8 +1,8 @@
 // The one mapping from Error to HTTP: OpenAI's error object under /v1, RFC 9457 problem details everywhere else.
 //
 // Exhaustive over Code; some reasons have a shape of their own (see kReasonShapes in the .cc). 409 is never used under
-// /v1, because OpenAI's clients retry it. 429 and 503 carry retry-after and retry-after-ms; insufficient_quota carries
-// x-should-retry: false.
+// /v1, because OpenAI's clients retry it. 429 and 503 carry retry-after and retry-after-ms, unless waiting does not help
+// (credit is used up, a tenant has as many instances as it may): then x-should-retry: false.
 #pragma once
 
 #include <string>
@@ -37,6 +37,9 @@ int ProblemStatusOf(const Error& error);
 
 // {"error":{"message","type","param","code"}}, all four keys.
 std::string OpenAiErrorJson(const Error& error, std::string_view param = {});
+
+// 405 with the Allow header that it must have; `allow` lists what is possible, e.g. "GET, HEAD, OPTIONS".
+HttpResponse MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow);
 
 HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_view param = {});
 

@@ -60,7 +60,8 @@ TEST(HttpError, ReasonsThatOpenAiClientsKnow) {
                        {Code::kInvalidArgument, "CONTEXT_LENGTH_EXCEEDED", 400, "context_length_exceeded"},
                        {Code::kResourceExhausted, "RATE_LIMIT_EXCEEDED", 429, "rate_limit_exceeded"},
                        {Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429, "insufficient_quota"},
-                       {Code::kResourceExhausted, "QUEUE_FULL", 503, "overloaded"}};
+                       {Code::kResourceExhausted, "QUEUE_FULL", 503, "overloaded"},
+                       {Code::kResourceExhausted, "QUEUE_TIMEOUT", 503, "overloaded"}};
   for (const Row& row : table) {
     const OpenAiShape shape = OpenAiShapeOf({row.code, row.reason, ""});
     EXPECT_EQ(shape.status, row.status) << row.reason;
@@ -75,7 +76,30 @@ TEST(HttpError, RetryHeadersRoundUpAndQuotaIsNotRetried) {
   EXPECT_EQ(HeaderOf(response, "retry-after"), "2");
   EXPECT_EQ(HeaderOf(response, "x-should-retry"), "");
   const Error broke{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "m"};
-  EXPECT_EQ(HeaderOf(ErrorResponse(ErrorStyle::kOpenAi, broke), "x-should-retry"), "false");
+  const Error full{Code::kResourceExhausted, "TOO_MANY_INSTANCES", "m"};
+  for (const Error& error : {broke, full}) {
+    for (const ErrorStyle style : {ErrorStyle::kOpenAi, ErrorStyle::kProblem}) {
+      const HttpResponse hopeless = ErrorResponse(style, error);
+      EXPECT_EQ(hopeless.status, 429);
+      EXPECT_EQ(HeaderOf(hopeless, "x-should-retry"), "false") << error.reason;
+      EXPECT_EQ(HeaderOf(hopeless, "retry-after"), "") << "waiting does not help";
+      EXPECT_EQ(HeaderOf(hopeless, "retry-after-ms"), "");
+    }
+  }
+  const Error limited{Code::kResourceExhausted, "RATE_LIMIT_EXCEEDED", "m", std::chrono::milliseconds(3)};
+  EXPECT_EQ(HeaderOf(ErrorResponse(ErrorStyle::kOpenAi, limited), "retry-after"), "1");
+  EXPECT_EQ(HeaderOf(ErrorResponse(ErrorStyle::kOpenAi, limited), "x-should-retry"), "");
+}
+
+TEST(HttpError, A405SaysWhatIsAllowedAndA415WhatIsAccepted) {
+  for (const ErrorStyle style : {ErrorStyle::kOpenAi, ErrorStyle::kProblem}) {
+    const HttpResponse not_allowed = MethodNotAllowed(style, "PUT", "GET, HEAD, OPTIONS");
+    EXPECT_EQ(not_allowed.status, 405);
+    EXPECT_EQ(HeaderOf(not_allowed, "allow"), "GET, HEAD, OPTIONS");
+    const HttpResponse encoded = ErrorResponse(style, {Code::kInvalidArgument, "UNSUPPORTED_CONTENT_ENCODING", "m"});
+    EXPECT_EQ(encoded.status, 415);
+    EXPECT_EQ(HeaderOf(encoded, "accept-encoding"), "gzip, deflate, identity");
+  }
 }
 
 TEST(HttpError, ProblemDetailsCarryTheReason) {

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "services/common/text_check.h"
+
 namespace allod::gateway {
 namespace {
 
@@ -23,6 +27,34 @@ std::string_view HttpRequest::Header(std::string_view lower_case_name) const {
   return {};
 }
 
+bool SameToken(std::string_view text, std::string_view lower_case_token) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return std::ranges::equal(text, lower_case_token,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; });
+}
+
+Status SetTarget(std::string_view target, HttpRequest& request) {
+  const std::size_t scheme = target.find("://");
+  if (scheme != std::string_view::npos &&
+      (SameToken(target.substr(0, scheme), "http") || SameToken(target.substr(0, scheme), "https"))) {
+    target.remove_prefix(std::min(target.find_first_of("/?", scheme + 3), target.size()));
+    request.path = target.starts_with('/') ? "" : "/";
+  } else if (!target.starts_with('/') && target != "*") {
+    return InvalidArgument("INVALID_TARGET", "the request's target must be a path, e.g. /v1/models");
+  }
+  const std::size_t question = target.find('?');
+  request.path += target.substr(0, question);
+  if (question != std::string_view::npos) request.query = target.substr(question + 1);
+  return {};
+}
+
+Status CheckTarget(const HttpRequest& request) {
+  ALLOD_CHECK_OK(PercentDecode("path", request.path));
+  ALLOD_CHECK_OK(PercentDecode("query", request.query));
+  return {};
+}
+
 Result<std::string> PercentDecode(std::string_view what, std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -41,6 +73,7 @@ Result<std::string> PercentDecode(std::string_view what, std::string_view text) 
     if (c == '\0') return InvalidArgument("INVALID_ENCODING", fmt::format("{}: a NUL is not allowed", what));
     out.push_back(c);
   }
+  if (!IsUtf8(out)) return InvalidArgument("INVALID_ENCODING", fmt::format("{}: is not valid UTF-8", what));
   return out;
 }
 
@@ -67,6 +100,8 @@ std::string_view StatusPhrase(int status) {
   switch (status) {
     case 200:
       return "OK";
+    case 204:
+      return "No Content";
     case 400:
       return "Bad Request";
     case 401:
@@ -85,6 +120,8 @@ std::string_view StatusPhrase(int status) {
       return "Content Too Large";
     case 415:
       return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
     case 429:
       return "Too Many Requests";
     case 431:

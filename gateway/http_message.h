@@ -21,7 +21,8 @@ struct HttpRequest {
   std::string path;     // percent-encoded as it came, without the query
   std::string query;    // after '?', percent-encoded
   HttpHeaders headers;  // names in lower case
-  std::string body;
+  bool has_body = false;
+  std::string body;  // decoded; empty before it was read
 
   // The first header of that (lower-case) name; empty if there is none.
   std::string_view Header(std::string_view lower_case_name) const;
@@ -34,7 +35,19 @@ struct HttpResponse {
   std::string body;
 };
 
-// Undoes percent-encoding. INVALID_ARGUMENT / INVALID_ENCODING for a broken escape or a NUL; `what` names the place.
+// Sets path and query from the target of a request line: origin form, absolute form, or "*" (RFC 9112 section 3.2).
+// INVALID_ARGUMENT / INVALID_TARGET.
+Status SetTarget(std::string_view target, HttpRequest& request);
+
+// Whether path and query are percent-encoded UTF-8; so that nobody behind meets anything else. INVALID_ARGUMENT /
+// INVALID_ENCODING.
+Status CheckTarget(const HttpRequest& request);
+
+// Whether `text` is that token in any case, blanks around it aside.
+bool SameToken(std::string_view text, std::string_view lower_case_token);
+
+// Undoes percent-encoding. INVALID_ARGUMENT / INVALID_ENCODING for a broken escape, a NUL, or a result that is not
+// UTF-8; `what` names the place.
 Result<std::string> PercentDecode(std::string_view what, std::string_view text);
 
 // `a=1&b=x%20y` in order; at most 64 pairs. INVALID_ARGUMENT / INVALID_QUERY, INVALID_ENCODING.

@@ -17,6 +17,7 @@
 
 #include "gateway/gateway_metrics.h"
 #include "gateway/http_connection.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::gateway {
@@ -31,7 +32,7 @@ namespace {
 Result<tcp::endpoint> ParseListen(const std::string& listen) {
   const auto bad = [&] {
     return InvalidArgument("CANNOT_LISTEN",
-                           fmt::format("http_listen {}: write ADDRESS:PORT, e.g. 127.0.0.1:8080", listen));
+                           fmt::format("cannot listen on {}: write ADDRESS:PORT, e.g. 127.0.0.1:8080", listen));
   };
   const std::size_t colon = listen.rfind(':');
   if (colon == std::string::npos) return bad();
@@ -50,17 +51,21 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 }  // namespace
 
 struct HttpServer::Impl {
-  Impl(const HttpServerConfig& http_config, HttpHandler http_handler)
-      : config(http_config), handler(std::move(http_handler)), acceptor(asio::make_strand(io)) {}
+  Impl(const HttpServerConfig& http_config, HttpApplication& served, BodyBudget& body_budget)
+      : config(http_config), application(served), budget(body_budget), acceptor(asio::make_strand(io)) {}
 
   Status Listen();
   Awaitable<void> Accept();
   void Serve(tcp::socket socket);
   bool AddConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
   void RemoveConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
+  void ShowConnectionCount() const {
+    if (config.show_connection_count) SetConnections(static_cast<int>(connections.size()));
+  }
 
   const HttpServerConfig config;
-  const HttpHandler handler;
+  HttpApplication& application;
+  BodyBudget& budget;
   asio::io_context io;
   tcp::acceptor acceptor;  // on a strand: Accept() and Stop() use it from different threads
   int port = 0;
@@ -91,7 +96,11 @@ Awaitable<void> HttpServer::Impl::Accept() {
     error_code ec;
     co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
     if (!ec) {
-      Serve(std::move(socket));
+      // Without memory for one connection, the next may find some: nobody would accept after this coroutine.
+      (void)Catching("accept a connection", [&]() -> Status {
+        Serve(std::move(socket));
+        return {};
+      });
     } else if (acceptor.is_open()) {
       // Out of descriptors, most likely: leave room for connections to end.
       asio::steady_timer pause(io, milliseconds(50));
@@ -108,7 +117,7 @@ void HttpServer::Impl::Serve(tcp::socket socket) {
   socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
-  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, handler);
+  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, application, budget);
   if (!AddConnection(connection, address)) {
     connection->TurnAway();
     return;
@@ -125,7 +134,7 @@ bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& conn
   if (from_address >= config.connections_per_address_max) return false;
   ++from_address;
   connections.insert(connection);
-  SetConnections(static_cast<int>(connections.size()));
+  ShowConnectionCount();
   return true;
 }
 
@@ -133,17 +142,27 @@ void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& c
   const std::lock_guard lock(mutex);
   connections.erase(connection);
   if (--per_address[address] == 0) per_address.erase(address);
-  SetConnections(static_cast<int>(connections.size()));
+  ShowConnectionCount();
   changed.notify_all();
 }
 
 HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& config, HttpHandler handler) {
-  auto impl = std::make_unique<Impl>(config, std::move(handler));
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& config, HttpApplication& application,
+                                                      BodyBudget& budget) {
+  auto impl = std::make_unique<Impl>(config, application, budget);
   ALLOD_CHECK_OK(impl->Listen());
   asio::co_spawn(impl->acceptor.get_executor(), impl->Accept(), asio::detached);
-  for (int i = 0; i < config.threads; ++i) impl->threads.emplace_back([io = &impl->io] { io->run(); });
+  for (int i = 0; i < config.threads; ++i) {
+    impl->threads.emplace_back([io = &impl->io] {
+      // What a handler throws is that handler's end; run() may be called again and serves the others.
+      while (!Catching("an HTTP thread", [io]() -> Status {
+        io->run();
+        return {};
+      })) {
+      }
+    });
+  }
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 

@@ -12,7 +12,7 @@ struct HttpServerConfig {
   int connections_max = 8192;
   int connections_per_address_max = 4096;
   std::size_t header_bytes_max = 16 << 10;
-  std::size_t body_bytes_max = 1 << 20;
+  std::size_t body_bytes_max = 1 << 20;  // as sent, and as expanded
   // What the kernel keeps for a client that does not read; it doubles this for its own book-keeping.
   int send_buffer_bytes = 16 << 10;
   int header_timeout_ms = 10'000;
@@ -21,6 +21,7 @@ struct HttpServerConfig {
   int idle_timeout_ms = 75'000;
   // From a request's last byte to the end of its answer.
   int request_timeout_ms = 300'000;
+  bool show_connection_count = true;  // in the metrics
 };
 
 }  // namespace allod::gateway

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "services/common/metrics.h"
 
@@ -15,7 +16,6 @@ namespace {
 using Buckets = prometheus::Histogram::BucketBoundaries;
 using std::chrono::nanoseconds;
 
-constexpr std::size_t kInstancesMax = 256;
 constexpr char kModel[] = "gen_ai_request_model";
 
 const Buckets& LatencyBuckets() {
@@ -59,6 +59,12 @@ struct Families {
                                                        .Name("allod_gateway_waiting_requests")
                                                        .Help("Requests that wait for a worker to be started or woken.")
                                                        .Register(Metrics());
+  prometheus::Counter& folded =
+      prometheus::BuildCounter()
+          .Name("allod_gateway_requests_folded_total")
+          .Help("Looks at an instance for which there was no room among those with series of their own.")
+          .Register(Metrics())
+          .Add({});
 };
 
 Families& AllFamilies() {
@@ -68,9 +74,10 @@ Families& AllFamilies() {
 
 }  // namespace
 
+// All that one instance shows on the page, and nothing once it is destroyed.
 struct InstanceMetrics::Series {
-  explicit Series(const std::string& label)
-      : model(label),
+  explicit Series(const std::string& name)
+      : label(name),
         input(Tokens("input")),
         cached_input(Tokens("cached_input")),
         output(Tokens("output")),
@@ -78,12 +85,41 @@ struct InstanceMetrics::Series {
         gap(AllFamilies().gaps.Add({{kModel, label}}, LatencyBuckets())),
         wait(AllFamilies().waits.Add({{kModel, label}}, LatencyBuckets())),
         waiting(AllFamilies().waiting.Add({{kModel, label}})) {}
+  ~Series() {
+    Families& families = AllFamilies();
+    for (auto* tokens : {&input, &cached_input, &output}) families.tokens.Remove(tokens);
+    families.first_tokens.Remove(&first_token);
+    families.gaps.Remove(&gap);
+    families.waits.Remove(&wait);
+    families.waiting.Remove(&waiting);
+    for (const auto& [key, counter] : requests) families.requests.Remove(counter);
+    for (const auto& [key, histogram] : durations) families.durations.Remove(histogram);
+  }
+  Series(const Series&) = delete;
 
   prometheus::Counter& Tokens(const char* type) {
-    return AllFamilies().tokens.Add({{kModel, model}, {"gen_ai_token_type", type}});
+    return AllFamilies().tokens.Add({{kModel, label}, {"gen_ai_token_type", type}});
+  }
+  prometheus::Counter& Requests(const std::string& operation, const std::string& outcome) {
+    const std::lock_guard lock(mutex);
+    prometheus::Counter*& counter = requests[{operation, outcome}];
+    if (counter == nullptr) {
+      counter =
+          &AllFamilies().requests.Add({{kModel, label}, {"gen_ai_operation_name", operation}, {"outcome", outcome}});
+    }
+    return *counter;
+  }
+  prometheus::Histogram& Durations(const std::string& operation) {
+    const std::lock_guard lock(mutex);
+    prometheus::Histogram*& histogram = durations[operation];
+    if (histogram == nullptr) {
+      histogram =
+          &AllFamilies().durations.Add({{kModel, label}, {"gen_ai_operation_name", operation}}, LatencyBuckets());
+    }
+    return *histogram;
   }
 
-  const std::string model;
+  const std::string label;
   prometheus::Counter& input;
   prometheus::Counter& cached_input;
   prometheus::Counter& output;
@@ -91,19 +127,15 @@ struct InstanceMetrics::Series {
   prometheus::Histogram& gap;
   prometheus::Histogram& wait;
   prometheus::Gauge& waiting;
+  std::mutex mutex;  // guards those that are made when they are first needed
+  std::map<std::pair<std::string, std::string>, prometheus::Counter*> requests;  // by operation, outcome
+  std::map<std::string, prometheus::Histogram*> durations;                       // by operation
 };
-
-InstanceMetrics::InstanceMetrics(const std::string& label) : series_(std::make_unique<Series>(label)) {}
-InstanceMetrics::~InstanceMetrics() = default;
 
 void InstanceMetrics::FinishRequest(std::string_view operation, std::string_view outcome, nanoseconds elapsed) {
   const std::string name(operation);
-  AllFamilies()
-      .requests.Add({{kModel, series_->model}, {"gen_ai_operation_name", name}, {"outcome", std::string(outcome)}})
-      .Increment();
-  AllFamilies()
-      .durations.Add({{kModel, series_->model}, {"gen_ai_operation_name", name}}, LatencyBuckets())
-      .Observe(Seconds(elapsed));
+  series_->Requests(name, std::string(outcome)).Increment();
+  series_->Durations(name).Observe(Seconds(elapsed));
 }
 
 void InstanceMetrics::CountTokens(std::int64_t prompt, std::int64_t cached, std::int64_t completion) {
@@ -116,16 +148,70 @@ void InstanceMetrics::ObserveFirstToken(nanoseconds elapsed) { series_->first_to
 void InstanceMetrics::ObserveNextToken(nanoseconds gap) { series_->gap.Observe(Seconds(gap)); }
 void InstanceMetrics::ObserveWait(nanoseconds elapsed) { series_->wait.Observe(Seconds(elapsed)); }
 void InstanceMetrics::AddWaiting(int change) { series_->waiting.Increment(change); }
+const std::string& InstanceMetrics::label() const { return series_->label; }
 
-InstanceMetrics& MetricsOf(const std::string& instance) {
-  static std::mutex mutex;
-  static std::map<std::string, std::unique_ptr<InstanceMetrics>> known;
-  static InstanceMetrics other("other");
-  const std::lock_guard lock(mutex);
-  const auto it = known.find(instance);
-  if (it != known.end()) return *it->second;
-  if (known.size() >= kInstancesMax) return other;
-  return *known.emplace(instance, std::make_unique<InstanceMetrics>(instance)).first->second;
+InstanceMetrics InstanceMetricsBook::Of(const std::string& instance, Time now) {
+  const std::lock_guard lock(mutex_);
+  if (gone_ > 0) DropGone();
+  const auto found = entries_.find(instance);
+  if (found != entries_.end()) {
+    // Asked of again: there is an instance of that name again, or a request that was under way.
+    if (std::exchange(found->second.gone, false)) --gone_;
+    found->second.used = now;
+    return InstanceMetrics(found->second.series);
+  }
+  if (entries_.size() >= kNamedMax && !MakeRoom(now)) {
+    AllFamilies().folded.Increment();
+    if (!other_) other_ = std::make_shared<InstanceMetrics::Series>("other");
+    return InstanceMetrics(other_);
+  }
+  Entry& entry = entries_[instance];
+  entry = {std::make_shared<InstanceMetrics::Series>(instance), now};
+  return InstanceMetrics(entry.series);
 }
+
+void InstanceMetricsBook::Forget(const std::string& instance) {
+  const std::lock_guard lock(mutex_);
+  const auto found = entries_.find(instance);
+  if (found != entries_.end() && !std::exchange(found->second.gone, true)) ++gone_;
+  DropGone();
+}
+
+// Handles are given out under the lock only, so that a series which only the book holds is nobody else's.
+void InstanceMetricsBook::DropGone() {
+  gone_ -= static_cast<int>(std::erase_if(
+      entries_, [](const auto& item) { return item.second.gone && item.second.series.use_count() == 1; }));
+}
+
+bool InstanceMetricsBook::MakeRoom(Time now) {
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (it->second.series.use_count() > 1 || now - it->second.used < kIdle) continue;
+    if (oldest == entries_.end() || it->second.used < oldest->second.used) oldest = it;
+  }
+  if (oldest == entries_.end()) return false;
+  if (oldest->second.gone) --gone_;
+  entries_.erase(oldest);
+  return true;
+}
+
+std::size_t InstanceMetricsBook::named() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
+namespace {
+
+InstanceMetricsBook& Book() {
+  // Never destroyed: requests may count while the process ends.
+  static auto* book = new InstanceMetricsBook;
+  return *book;
+}
+
+}  // namespace
+
+InstanceMetrics MetricsOf(const std::string& instance) { return Book().Of(instance, std::chrono::steady_clock::now()); }
+
+void ForgetMetricsOf(const std::string& instance) { Book().Forget(instance); }
 
 }  // namespace allod::gateway

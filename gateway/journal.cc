@@ -21,11 +21,28 @@ std::unexpected<Error> IoFailure(const std::filesystem::path& file, const char* 
               fmt::format("cannot {} {}: {}", what, file.string(), std::strerror(errno)));
 }
 
+std::unexpected<Error> TooNew(const std::string& what, std::uint32_t version) {
+  return FailedPrecondition(
+      "JOURNAL_TOO_NEW", fmt::format("{} has format {}, and this version reads formats up to {}; run the version that "
+                                     "wrote it until billing has everything, or move it away",
+                                     what, version, kJournalVersion));
+}
+
+std::uint32_t AddToCrc(std::uint32_t crc, const void* data, std::size_t size) {
+  const auto* bytes = static_cast<const std::uint8_t*>(data);
+  for (std::size_t i = 0; i < size; ++i) {
+    crc ^= bytes[i];
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xedb88320 & (0 - (crc & 1)));
+  }
+  return crc;
+}
+
 bool Terminated(const char* text, std::size_t size) { return std::memchr(text, '\0', size) != nullptr; }
 
 bool Intact(const JournalSlot& slot) {
   const auto state = static_cast<std::uint32_t>(slot.state.load());
-  return state <= static_cast<std::uint32_t>(SlotState::kFinalised) && slot.checksum == JournalChecksum(slot.fixed) &&
+  return state <= static_cast<std::uint32_t>(SlotState::kFinalised) &&
+         slot.checksum == JournalChecksum(slot.fixed, slot.version) &&
          Terminated(slot.fixed.tenant, sizeof(slot.fixed.tenant)) &&
          Terminated(slot.fixed.instance, sizeof(slot.fixed.instance)) && slot.prompt_tokens.load() >= 0 &&
          slot.completion_tokens.load() >= 0;
@@ -33,14 +50,9 @@ bool Intact(const JournalSlot& slot) {
 
 }  // namespace
 
-std::uint32_t JournalChecksum(const JournalSlot::Fixed& fixed) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&fixed);
-  std::uint32_t crc = 0xffffffff;
-  for (std::size_t i = 0; i < sizeof(fixed); ++i) {
-    crc ^= bytes[i];
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xedb88320 & (0 - (crc & 1)));
-  }
-  return ~crc;
+std::uint32_t JournalChecksum(const JournalSlot::Fixed& fixed, std::uint32_t version) {
+  const std::uint32_t crc = AddToCrc(0xffffffff, &fixed, sizeof(fixed));
+  return ~(version == 0 ? crc : AddToCrc(crc, &version, sizeof(version)));
 }
 
 Result<std::unique_ptr<Journal>> Journal::Open(const std::filesystem::path& directory, int slot_count,
@@ -49,7 +61,7 @@ Result<std::unique_ptr<Journal>> Journal::Open(const std::filesystem::path& dire
   std::filesystem::create_directories(directory, ec);
   std::unique_ptr<Journal> out(new Journal());
   ALLOD_CHECK_OK(out->Map(directory / "requests.journal", slot_count));
-  out->Recover(lost_outcome);
+  ALLOD_CHECK_OK(out->Recover(lost_outcome));
   return out;
 }
 
@@ -64,15 +76,19 @@ Status Journal::Map(const std::filesystem::path& file, int slot_count) {
   JournalFileHead head{};
   const bool has_head = info.st_size >= static_cast<off_t>(kJournalSlotBytes) &&
                         ::pread(fd_, &head, sizeof(head), 0) == static_cast<ssize_t>(sizeof(head)) && head.magic != 0;
-  if (!has_head) head = {kJournalMagic, kJournalSlotBytes, static_cast<std::uint32_t>(slot_count)};
+  if (!has_head) {
+    head = {kJournalMagic, kJournalSlotBytes, static_cast<std::uint32_t>(slot_count), kJournalVersion};
+  }
+  if (head.magic == kJournalMagic && head.version > kJournalVersion) return TooNew(file.string(), head.version);
   bytes_ = kJournalSlotBytes * (static_cast<std::size_t>(head.slot_count) + 1);
   if (head.magic != kJournalMagic || head.slot_bytes != kJournalSlotBytes || head.slot_count == 0 ||
       head.slot_count > (1U << 20) || (has_head && info.st_size < static_cast<off_t>(bytes_))) {
     return FailedPrecondition(
         "JOURNAL_UNREADABLE",
-        fmt::format("{} is not a journal of this version; settle it with the version that wrote it, "
-                    "or move it away",
-                    file.string()));
+        fmt::format(
+            "{} is not a journal, or not a whole one; move it away to start with an empty one (what waits in it "
+            "for billing is then lost)",
+            file.string()));
   }
   // Allocated up front: a full disk must not become SIGBUS at a store.
   if (const int error = ::posix_fallocate(fd_, 0, static_cast<off_t>(bytes_)); error != 0) {
@@ -84,6 +100,8 @@ Status Journal::Map(const std::filesystem::path& file, int slot_count) {
     memory_ = nullptr;
     return IoFailure(file, "map");
   }
+  // Before any slot of this version is written.
+  head.version = kJournalVersion;
   std::memcpy(memory_, &head, sizeof(head));
   slot_count_ = static_cast<int>(head.slot_count);
   return {};
@@ -99,13 +117,14 @@ JournalSlot& Journal::At(int slot) const {
                                          kJournalSlotBytes * (static_cast<std::size_t>(slot) + 1));
 }
 
-void Journal::Recover(std::uint32_t lost_outcome) {
+Status Journal::Recover(std::uint32_t lost_outcome) {
   for (int i = slot_count_ - 1; i >= 0; --i) {
     JournalSlot& slot = At(i);
     if (slot.state.load() == SlotState::kFree) {
       free_.push_back(i);
       continue;
     }
+    if (slot.version > kJournalVersion) return TooNew(fmt::format("slot {} of the journal", i), slot.version);
     if (!Intact(slot)) {
       ++torn_count_;
       Log(LogLevel::kError, "dropped a torn journal slot", {{"slot", std::to_string(i)}});
@@ -120,6 +139,7 @@ void Journal::Recover(std::uint32_t lost_outcome) {
     }
     recovered_.push_back(i);
   }
+  return {};
 }
 
 Result<int> Journal::Take(const JournalEntry& entry) {
@@ -144,7 +164,8 @@ Result<int> Journal::Take(const JournalEntry& entry) {
   std::memcpy(fixed.instance, entry.instance.data(), entry.instance.size());
   JournalSlot& slot = At(index);
   slot.fixed = fixed;
-  slot.checksum = JournalChecksum(fixed);
+  slot.version = kJournalVersion;
+  slot.checksum = JournalChecksum(fixed, kJournalVersion);
   slot.reserved.store(0, std::memory_order_relaxed);
   slot.outcome.store(0, std::memory_order_relaxed);
   slot.prompt_tokens.store(0, std::memory_order_relaxed);

@@ -6,7 +6,8 @@
 //
 // One process at a time (flock). Thread-safe; each taken slot belongs to one request. Stores reach the file through the
 // page cache: a crash of the machine may lose the newest ones, a crash of the process none. A slot whose immutable part
-// does not match its checksum (torn by a crash of the machine) is recognised and dropped.
+// does not match its checksum (torn by a crash of the machine) is recognised and dropped. The format is versioned: a
+// file of an earlier version is taken over with what waits in it (journal_slot.h).
 #pragma once
 
 #include <cstdint>
@@ -45,7 +46,7 @@ class Journal {
  public:
   // Opens or creates <directory>/requests.journal with `slot_count` slots (an existing file keeps its own count). Slots
   // that were left open are finalised with `lost_outcome` and the counts they have. FAILED_PRECONDITION /
-  // JOURNAL_IN_USE, JOURNAL_UNREADABLE; INTERNAL / JOURNAL_IO.
+  // JOURNAL_IN_USE, JOURNAL_UNREADABLE, JOURNAL_TOO_NEW (written by a later version); INTERNAL / JOURNAL_IO.
   static Result<std::unique_ptr<Journal>> Open(const std::filesystem::path& directory, int slot_count,
                                                std::uint32_t lost_outcome);
   ~Journal();
@@ -71,7 +72,7 @@ class Journal {
  private:
   Journal() = default;
   Status Map(const std::filesystem::path& file, int slot_count);
-  void Recover(std::uint32_t lost_outcome);
+  Status Recover(std::uint32_t lost_outcome);
   JournalSlot& At(int slot) const;
 
   int fd_ = -1;

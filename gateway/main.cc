@@ -1,10 +1,9 @@
 // allod-gateway: the HTTP door of the platform. Wiring only.
-#include <sys/resource.h>
-
 #include "gateway/gateway.h"
 #include "gateway/grpc_proxy.h"
 #include "services/common/log.h"
 #include "services/common/rpc/server.h"
+#include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 
 namespace {
@@ -15,20 +14,22 @@ using allod::gateway::Gateway;
 using allod::gateway::GatewayConfig;
 using allod::gateway::GrpcProxy;
 
-// A descriptor for each connection: as many as the machine allows us.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-}
+// A descriptor for each connection, and more.
+constexpr std::uint64_t kOpenFilesMax = 1 << 20;
 
 Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
-  RaiseDescriptorLimit();
+  allod::sandbox::EnterServiceSandbox(
+      {.reads = {config.api_key_pepper_file},
+       .writes = {config.journal_dir, allod::sandbox::SocketDirectory(config.grpc_listen)},
+       .network = true,
+       .open_files_max = kOpenFilesMax});
   ALLOD_TRY(const std::string pepper, allod::ReadSecretFile(config.api_key_pepper_file));
   ALLOD_TRY(const std::unique_ptr<Gateway> gateway, Gateway::Start(config, pepper));
   allod::Log(allod::LogLevel::kInfo, "listening",
-             {{"http", config.http.listen}, {"port", std::to_string(gateway->port())}});
+             {{"http", config.http.listen},
+              {"port", std::to_string(gateway->port())},
+              {"operators", config.operators_listen},
+              {"operators_port", std::to_string(gateway->operators_port())}});
   GrpcProxy proxy({config.tenancy_target, config.catalog_target, config.billing_target, config.scheduling_target});
   std::unique_ptr<allod::Server> operators;
   if (!config.grpc_listen.empty()) {

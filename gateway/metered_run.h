@@ -1,4 +1,4 @@
-// Runs one admitted request: reserves its cost, has a worker do the job, and says how it ended. Answers the client in
+// Runs one admitted request: has its cost held, has a worker do the job, and says how it ended. Answers the client in
 // every case.
 #pragma once
 
@@ -30,11 +30,10 @@ class MeteredRun {
              WorkerJob& job, ResponseWriter& out)
       : context_(context), route_(std::move(route)), metered_(metered), job_(job), out_(out) {}
 
-  Awaitable<void> Run(const billing::v1::ReserveRequest& reserve);
+  // `reserve` says whose request it is and when its hold ends; the terms are those of the route.
+  Awaitable<void> Run(billing::v1::ReserveRequest reserve);
 
  private:
-  // What billing answered, as an error for the client; drops the metering when nothing can have been reserved.
-  Awaitable<Status> Reserve(const billing::v1::ReserveRequest& reserve);
   Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
 
   ServingContext& context_;

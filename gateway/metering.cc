@@ -41,8 +41,8 @@ void MeteredRequest::Finish(billing::v1::Outcome outcome) {
   const int slot = std::exchange(slot_, -1);
   journal_->Finalise(slot, static_cast<std::uint32_t>(outcome));
   settler_->Enqueue(slot);
-  metrics_->FinishRequest(operation_, billing::v1::Outcome_Name(outcome), std::chrono::steady_clock::now() - start_);
-  metrics_->CountTokens(prompt_tokens_, cached_prompt_tokens_, delivered_);
+  metrics_.FinishRequest(operation_, billing::v1::Outcome_Name(outcome), std::chrono::steady_clock::now() - start_);
+  metrics_.CountTokens(prompt_tokens_, cached_prompt_tokens_, delivered_);
 }
 
 void MeteredRequest::Drop() {

@@ -39,12 +39,12 @@ class MeteredRequest {
   void Drop();
 
  private:
-  MeteredRequest(Journal& journal, Settler& settler, InstanceMetrics& metrics, std::string_view operation, int slot)
-      : journal_(&journal), settler_(&settler), metrics_(&metrics), operation_(operation), slot_(slot) {}
+  MeteredRequest(Journal& journal, Settler& settler, InstanceMetrics metrics, std::string_view operation, int slot)
+      : journal_(&journal), settler_(&settler), metrics_(std::move(metrics)), operation_(operation), slot_(slot) {}
 
   Journal* journal_;
   Settler* settler_;
-  InstanceMetrics* metrics_;
+  InstanceMetrics metrics_;
   std::string_view operation_;
   int slot_;  // -1 once handed over
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

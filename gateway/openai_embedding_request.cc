@@ -50,7 +50,7 @@ ParamResult<OpenAiEmbeddingRequest> ParseEmbeddingRequest(std::string_view body)
     return BadParam("encoding_format", "INVALID_VALUE", "encoding_format must be float or base64");
   }
   ALLOD_TRY(const auto dimensions, fields.Integer("dimensions", 1, kDimensionsMax));
-  out.dimensions = dimensions.value_or(0);
+  out.embed.set_dimensions(static_cast<std::int32_t>(dimensions.value_or(0)));
   fields.Ignore({"user"});
   ALLOD_CHECK_OK(fields.CheckUnknown());
   return out;

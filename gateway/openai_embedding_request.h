@@ -13,7 +13,6 @@ namespace allod::gateway {
 struct OpenAiEmbeddingRequest {
   std::string model;
   bool base64 = false;
-  std::int64_t dimensions = 0;        // 0: not said
   inference::v1::EmbedRequest embed;  // without request_id, tenant_uid and instance
 };
 

@@ -18,7 +18,7 @@ TEST(OpenAiEmbedding, ReadsOneInputOrSeveral) {
   ASSERT_TRUE(two) << two.error().error.message;
   EXPECT_EQ(two->embed.inputs_size(), 2);
   EXPECT_TRUE(two->base64);
-  EXPECT_EQ(two->dimensions, 384);
+  EXPECT_EQ(two->embed.dimensions(), 384);
 }
 
 TEST(OpenAiEmbedding, NamesTheParameterOfEveryRefusal) {

@@ -27,19 +27,14 @@ AnswerHead ToAnswerHead(const HttpRequest& request, const OpenAiRequest& parsed)
   return head;
 }
 
+// Without its terms.
 billing::v1::ReserveRequest ToReserve(const HttpRequest& request, const Principal& principal,
-                                      const InstanceRoute& route, std::int64_t prompt_tokens_max,
-                                      std::int64_t completion_tokens_max, const HttpServerConfig& config) {
+                                      const InstanceRoute& route, const HttpServerConfig& config) {
   billing::v1::ReserveRequest out;
   out.set_request_id(request.id.ToString());
   out.set_tenant(principal.tenant);
   out.set_instance(route.instance);
-  out.set_variant(route.variant);
-  out.set_price_book(route.price_book);
-  out.set_isolation_class(route.isolation_class);
   out.set_api_key(principal.key_name);
-  out.set_prompt_tokens_max(prompt_tokens_max);
-  out.set_completion_tokens_max(completion_tokens_max);
   const Time expire = request.receive_time + std::chrono::milliseconds(config.request_timeout_ms) + kHoldAfterTimeout;
   out.mutable_expire_time()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
@@ -54,11 +49,14 @@ void Identify(const HttpRequest& request, const InstanceRoute& route, WorkerRequ
   out.set_instance(route.instance);
 }
 
-// A whole answer is kept in memory until it is complete.
-ParamResult<void> CheckCollectable(const OpenAiRequest& parsed, std::int64_t completion_tokens_max) {
-  const auto& generate = parsed.generate;
+// A whole answer is kept in memory until it is complete. What passes keeps its length, also if the instance is updated
+// to a longer context while it waits.
+ParamResult<void> CheckCollectable(OpenAiRequest& parsed, std::int64_t context_tokens) {
+  auto& generate = parsed.generate;
   if (parsed.stream || !generate.logprobs()) return {};
-  if (completion_tokens_max * (1 + generate.top_logprobs()) <= kLogprobsMax) return {};
+  const std::int64_t each = CompletionTokensMax(generate.max_completion_tokens(), 1, context_tokens);
+  generate.set_max_completion_tokens(static_cast<std::int32_t>(each));
+  if (each * std::max(generate.choice_count(), 1) * (1 + generate.top_logprobs()) <= kLogprobsMax) return {};
   const std::string param = parsed.chat ? "top_logprobs" : "logprobs";
   return BadParam(param, "OUT_OF_RANGE",
                   fmt::format("{}: n * max_tokens * (1 + {}) must be at most {} in an answer that is not streamed",
@@ -105,14 +103,13 @@ Awaitable<void> OpenAiHandlers::Generate(HttpRequest& request, ResponseWriter& o
 Awaitable<void> OpenAiHandlers::RunGeneration(HttpRequest& request, ResponseWriter& out, OpenAiRequest& parsed,
                                               Caller& caller, std::shared_ptr<const InstanceRoute> route,
                                               const HttpHeaders& headers) {
-  const std::int64_t completion_tokens_max = CompletionTokensMax(parsed.generate, route->context_tokens);
-  const ParamResult<void> collectable = CheckCollectable(parsed, completion_tokens_max);
+  const ParamResult<void> collectable = CheckCollectable(parsed, route->context_tokens);
   if (!collectable) {
     co_await Refuse(collectable.error(), headers, out);
     co_return;
   }
   Result<MeteredRequest> metered = MeteredRequest::Admit(
-      journal_, settler_, {request.id, caller.principal.tenant, route->instance, request.receive_time},
+      journal_, settler_, {request.id, caller.principal.tenant, route->instance, std::chrono::system_clock::now()},
       parsed.chat ? "chat" : "text_completion");
   if (!metered) {
     const ParamError refusal{metered.error(), ""};
@@ -124,13 +121,12 @@ Awaitable<void> OpenAiHandlers::RunGeneration(HttpRequest& request, ResponseWrit
   const std::unique_ptr<AnswerWriter> answer =
       parsed.stream ? MakeStreamAnswer(std::move(head), headers, choice_count, *metered, out)
                     : MakeWholeAnswer(std::move(head), headers, choice_count, *metered, out);
-  const billing::v1::ReserveRequest reserve =
-      ToReserve(request, caller.principal, *route, route->context_tokens, completion_tokens_max, context_.config.http);
+  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.config.http);
   Identify(request, *route, parsed.generate);
   Generation generation(std::move(parsed.generate), *answer, MetricsOf(route->instance));
   MeteredRun run(context_, route, *metered, generation, out);
-  co_await run.Run(reserve);
-  caller.permit.ChargeTokens(metered->prompt_tokens() + metered->delivered(), std::chrono::steady_clock::now());
+  co_await run.Run(std::move(reserve));
+  caller.permit.ChargeTokens(generation.spent().total(), std::chrono::steady_clock::now());
 }
 
 Awaitable<void> OpenAiHandlers::ChatCompletions(HttpRequest& request, ResponseWriter& out) {
@@ -169,20 +165,19 @@ Awaitable<void> OpenAiHandlers::RunEmbedding(HttpRequest& request, ResponseWrite
                                              Caller& caller, std::shared_ptr<const InstanceRoute> route,
                                              const HttpHeaders& headers) {
   Result<MeteredRequest> metered = MeteredRequest::Admit(
-      journal_, settler_, {request.id, caller.principal.tenant, route->instance, request.receive_time}, "embeddings");
+      journal_, settler_, {request.id, caller.principal.tenant, route->instance, std::chrono::system_clock::now()},
+      "embeddings");
   if (!metered) {
     const ParamError refusal{metered.error(), ""};
     co_await Refuse(refusal, headers, out);
     co_return;
   }
-  const std::int64_t prompt_tokens_max = std::int64_t{route->context_tokens} * parsed.embed.inputs_size();
-  const billing::v1::ReserveRequest reserve =
-      ToReserve(request, caller.principal, *route, prompt_tokens_max, 0, context_.config.http);
+  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.config.http);
   Identify(request, *route, parsed.embed);
   Embedding embedding(std::move(parsed), headers, *metered, MetricsOf(route->instance), out);
   MeteredRun run(context_, route, *metered, embedding, out);
-  co_await run.Run(reserve);
-  caller.permit.ChargeTokens(metered->prompt_tokens(), std::chrono::steady_clock::now());
+  co_await run.Run(std::move(reserve));
+  caller.permit.ChargeTokens(embedding.spent().total(), std::chrono::steady_clock::now());
 }
 
 }  // namespace allod::gateway

@@ -25,8 +25,26 @@ ParamResult<std::string> WorkerRole(const std::string& path, const std::string& 
   return BadParam(path, "INVALID_VALUE", fmt::format("{} must be system, developer, user, assistant or tool", path));
 }
 
-// A string, or an array of {"type":"text","text":...}.
-ParamResult<std::string> ParseContent(const std::string& path, const Json& content) {
+// The text of {"type":"text","text":...}, or in an assistant message of {"type":"refusal","refusal":...}: what the model
+// said then, as clients send it back.
+ParamResult<std::string> ParsePart(const std::string& at, const Json& content, const std::string& role) {
+  if (!content.is_object()) return BadParam(at, "INVALID_TYPE", at + " must be an object");
+  JsonFields part(content, at + ".");
+  ALLOD_TRY(const auto type, part.String("type"));
+  const bool refusal = type == "refusal" && role == "assistant";
+  if (type != "text" && !refusal) {
+    return UnsupportedParam(at + ".type",
+                            at + ".type must be \"text\", or \"refusal\" in an assistant message: only text is supported");
+  }
+  const char* name = refusal ? "refusal" : "text";
+  ALLOD_TRY(auto text, part.String(name));
+  if (!text) return Missing(at + "." + name);
+  ALLOD_CHECK_OK(part.CheckUnknown());
+  return *std::move(text);
+}
+
+// A string, or an array of parts.
+ParamResult<std::string> ParseContent(const std::string& path, const Json& content, const std::string& role) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array()) {
     return BadParam(path, "INVALID_TYPE", path + " must be a string or an array of text parts");
@@ -36,15 +54,8 @@ ParamResult<std::string> ParseContent(const std::string& path, const Json& conte
   }
   std::string out;
   for (std::size_t i = 0; i < content.size(); ++i) {
-    const std::string at = fmt::format("{}[{}]", path, i);
-    if (!content[i].is_object()) return BadParam(at, "INVALID_TYPE", at + " must be an object");
-    JsonFields part(content[i], at + ".");
-    ALLOD_TRY(const auto type, part.String("type"));
-    if (type != "text") return UnsupportedParam(at + ".type", at + ".type must be \"text\": only text is supported");
-    ALLOD_TRY(const auto text, part.String("text"));
-    if (!text) return Missing(at + ".text");
-    ALLOD_CHECK_OK(part.CheckUnknown());
-    out += *text;
+    ALLOD_TRY(const std::string text, ParsePart(fmt::format("{}[{}]", path, i), content[i], role));
+    out += text;
   }
   return out;
 }
@@ -113,6 +124,16 @@ ParamResult<void> ParseToolAnswer(JsonFields& fields, inference::v1::ChatMessage
   return {};
 }
 
+// What the model said instead of an answer.
+ParamResult<std::optional<std::string>> ParseRefusal(JsonFields& fields, const std::string& role) {
+  ALLOD_TRY(auto refusal, fields.String("refusal"));
+  if (refusal && role != "assistant") {
+    return BadParam(fields.Path("refusal"), "INVALID_PARAMETER",
+                    fields.Path("refusal") + " is only allowed in an assistant message");
+  }
+  return refusal;
+}
+
 ParamResult<void> ParseMessage(const std::string& path, const Json& message, inference::v1::ChatMessage& out,
                                std::set<std::string>& call_ids) {
   if (!message.is_object()) return BadParam(path, "INVALID_TYPE", path + " must be an object");
@@ -122,13 +143,15 @@ ParamResult<void> ParseMessage(const std::string& path, const Json& message, inf
   ALLOD_TRY(*out.mutable_role(), WorkerRole(path + ".role", *role));
   ALLOD_CHECK_OK(ParseToolCalls(fields, out, call_ids));
   ALLOD_CHECK_OK(ParseToolAnswer(fields, out, call_ids));
+  ALLOD_TRY(const auto refusal, ParseRefusal(fields, out.role()));
   if (const Json* content = fields.Find("content")) {
-    ALLOD_TRY(*out.mutable_content(), ParseContent(path + ".content", *content));
-  } else if (out.tool_calls_size() == 0) {
+    ALLOD_TRY(*out.mutable_content(), ParseContent(path + ".content", *content, out.role()));
+  } else if (!refusal && out.tool_calls_size() == 0) {
     return Missing(path + ".content");
   }
+  if (refusal) out.mutable_content()->append(*refusal);
   for (const char* name : {"function_call", "audio"}) ALLOD_CHECK_OK(RefuseUnless(fields, name, nullptr));
-  fields.Ignore({"name", "refusal", "annotations"});
+  fields.Ignore({"name", "annotations"});
   return fields.CheckUnknown();
 }
 

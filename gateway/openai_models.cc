@@ -10,6 +10,12 @@ namespace {
 
 constexpr std::string_view kModelsPrefix = "/v1/models/";
 
+std::unexpected<Error> NotSynced(std::string message) {
+  Error error{Code::kUnavailable, "ROUTES_NOT_SYNCED", std::move(message)};
+  error.retry_after = std::chrono::milliseconds(500);
+  return std::unexpected(std::move(error));
+}
+
 ModelEntry ToModelEntry(const InstanceRoute& route, const Principal& principal) {
   return {route.instance.substr(route.instance.rfind('/') + 1), route.create_time, principal.tenant_id};
 }
@@ -27,13 +33,17 @@ Result<Principal> OpenAiHandlers::Authorise(const HttpRequest& request) const {
 Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Principal& principal,
                                                                        const std::string& model) const {
   if (!context_.routes.synced()) {
-    return Fail(Code::kUnavailable, "ROUTES_NOT_SYNCED",
-                "the gateway is still fetching its routes; try again in a second");
+    return NotSynced("the gateway is still fetching its routes; try again in a second");
   }
+  // Asked before the look-up: a stream that breaks in between has brought what was there before.
+  const bool current = context_.routes.current();
   const std::string prefix = principal.project + "/instances/";
   const bool full_name = model.starts_with("tenants/");
   std::shared_ptr<const InstanceRoute> route;
   if (!full_name || model.starts_with(prefix)) route = context_.routes.Find(full_name ? model : prefix + model);
+  if (!route && !current) {
+    return NotSynced("the gateway does not know this model, and may not have heard of new ones; try again in a second");
+  }
   if (!route) {
     return Fail(
         Code::kNotFound, "MODEL_NOT_FOUND",
@@ -47,6 +57,9 @@ Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter&
   HttpResponse response;
   if (!principal) {
     response = ErrorResponse(ErrorStyle::kOpenAi, principal.error());
+  } else if (!context_.routes.synced()) {
+    response = ErrorResponse(
+        ErrorStyle::kOpenAi, NotSynced("the gateway is still fetching its routes; try again in a second").error());
   } else {
     std::vector<ModelEntry> models;
     for (const auto& route : context_.routes.List(principal->project))

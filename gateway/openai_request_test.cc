@@ -177,6 +177,26 @@ TEST(OpenAiRequest, ReadsToolsAndTheirAnswers) {
   EXPECT_FALSE(chat.parallel_tool_calls());
 }
 
+// As clients send back what they were answered.
+TEST(OpenAiRequest, AnAssistantsRefusalIsWhatItSaid) {
+  const auto content = [](const std::string& assistant) -> std::string {
+    const auto parsed = ParseChatRequest(R"({"model":"m","messages":[{"role":"user","content":"hi"},)" + assistant +
+                                         R"(,{"role":"user","content":"why?"}]})");
+    return parsed ? parsed->generate.chat().messages(1).content() : parsed.error().param;
+  };
+  EXPECT_EQ(content(R"({"role":"assistant","content":null,"refusal":"I will not."})"), "I will not.");
+  EXPECT_EQ(content(R"({"role":"assistant","refusal":"I will not."})"), "I will not.");
+  EXPECT_EQ(content(R"({"role":"assistant","content":"","refusal":"I will not."})"), "I will not.");
+  EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"refusal","refusal":"I will not."}]})"), "I will not.");
+  EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"text","text":"No: "},{"type":"refusal","refusal":"x"}]})"),
+            "No: x");
+  EXPECT_EQ(content(R"({"role":"assistant","content":null})"), "messages[1].content");
+  EXPECT_EQ(content(R"({"role":"assistant","refusal":5})"), "messages[1].refusal");
+  EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"refusal"}]})"), "messages[1].content[0].refusal");
+  EXPECT_EQ(content(R"({"role":"user","content":"a","refusal":"x"})"), "messages[1].refusal");
+  EXPECT_EQ(content(R"({"role":"user","content":[{"type":"refusal","refusal":"x"}]})"), "messages[1].content[0].type");
+}
+
 TEST(OpenAiRequest, AChosenFunctionIsRequiredAndTheOnlyTool) {
   const auto parsed = ParseChatRequest(Chat(kTools + R"(,"tool_choice":{"type":"function","function":{"name":"g"}})"));
   ASSERT_TRUE(parsed) << parsed.error().error.message;

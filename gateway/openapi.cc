@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/openapi_openai.h"
 #include "gateway/openapi_schema.h"
 #include "gateway/transcoder_json.h"
 
@@ -83,34 +84,8 @@ Json PortalOperation(const PortalRoute& route, Json& schemas) {
   return out;
 }
 
-Json OpenAiOperation(const char* id, const char* summary, bool has_body) {
-  Json out;
-  out["operationId"] = id;
-  out["summary"] = summary;
-  out["tags"] = Json::array({"OpenAI"});
-  if (has_body) {
-    out["requestBody"]["required"] = true;
-    out["requestBody"]["content"] = JsonContent({{"type", "object"}, {"required", {"model"}}});
-  }
-  out["responses"]["200"] = Answer("As in OpenAI's API reference", JsonContent({{"type", "object"}}));
-  out["responses"]["default"] =
-      Answer("Refused or failed", JsonContent({{"$ref", "#/components/schemas/OpenAiError"}}));
-  return out;
-}
-
-void AddOpenAiPaths(Json& paths) {
-  paths["/v1/models"]["get"] = OpenAiOperation("ListModels", "Instances of the key's project", false);
-  Json retrieve = OpenAiOperation("RetrieveModel", "One instance", false);
-  retrieve["parameters"] = Json::array({Parameter("model", "path", {{"type", "string"}})});
-  paths["/v1/models/{model}"]["get"] = std::move(retrieve);
-  paths["/v1/chat/completions"]["post"] = OpenAiOperation("CreateChatCompletion", "Answer a conversation", true);
-  paths["/v1/completions"]["post"] = OpenAiOperation("CreateCompletion", "Continue a text", true);
-  paths["/v1/embeddings"]["post"] = OpenAiOperation("CreateEmbedding", "Vectors of texts", true);
-}
-
-void AddErrorSchemas(Json& schemas) {
+void AddProblemSchema(Json& schemas) {
   const Json text = {{"type", "string"}};
-  const Json text_or_null = {{"type", {"string", "null"}}};
   schemas["Problem"] = {{"type", "object"},
                         {"properties",
                          {{"type", text},
@@ -119,11 +94,6 @@ void AddErrorSchemas(Json& schemas) {
                           {"detail", text},
                           {"code", text},
                           {"reason", text}}}};
-  const Json error = {
-      {"type", "object"},
-      {"properties", {{"message", text}, {"type", text}, {"param", text_or_null}, {"code", text_or_null}}},
-      {"required", {"message", "type", "param", "code"}}};
-  schemas["OpenAiError"] = {{"type", "object"}, {"properties", {{"error", error}}}, {"required", {"error"}}};
 }
 
 std::string LowerCase(std::string text) {
@@ -147,8 +117,8 @@ std::string OpenApiPath(const PathTemplate& path) {
 std::string OpenApiJson(const Transcoder& transcoder) {
   Json schemas = Json::object();
   Json paths = Json::object();
-  AddErrorSchemas(schemas);
-  AddOpenAiPaths(paths);
+  AddProblemSchema(schemas);
+  AddOpenAiPaths(paths, schemas);
   for (const PortalRoute& route : transcoder.routes()) {
     paths[kPortalPrefix + OpenApiPath(route.path)][LowerCase(route.http_method)] = PortalOperation(route, schemas);
   }

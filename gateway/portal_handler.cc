@@ -22,9 +22,13 @@ Result<std::string> FromBuffer(const grpc::ByteBuffer& buffer) {
   return out;
 }
 
+std::string_view WithoutPrefix(std::string_view path) {
+  return path.substr(std::string_view(kPortalPrefix).size());
+}
+
 Status CheckMediaType(const HttpRequest& request) {
   const std::string_view type = request.Header("content-type");
-  if (request.body.empty() || type.empty() || type.starts_with("application/json")) return {};
+  if (request.body.empty() || type.empty() || SameToken(type.substr(0, type.find(';')), "application/json")) return {};
   return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
 }
 
@@ -61,12 +65,16 @@ Result<PortalHandler::Prepared> PortalHandler::Prepare(const HttpRequest& reques
     return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_PORTAL");
   }
   ALLOD_TRY(RateLimiter::Permit permit, limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
-  const std::string_view path = std::string_view(request.path).substr(std::string_view(kPortalPrefix).size());
-  ALLOD_TRY(const Transcoder::Match match, transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, path));
+  ALLOD_TRY(const Transcoder::Match match,
+            transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));
   ALLOD_TRY(std::string message, transcoder_.EncodeRequest(match, request.query, request.body,
                                                            request.Header("idempotency-key"), principal.tenant));
-  return Prepared{match.route, std::move(message), principal.tenant_id, std::move(permit)};
+  return Prepared{match.route, std::move(message), principal.caller(), std::move(permit)};
+}
+
+std::vector<std::string> PortalHandler::MethodsOf(std::string_view path) const {
+  return transcoder_.MethodsOf(WithoutPrefix(path));
 }
 
 Awaitable<void> PortalHandler::Handle(HttpRequest& request, ResponseWriter& out) {
@@ -77,6 +85,7 @@ Awaitable<void> PortalHandler::Handle(HttpRequest& request, ResponseWriter& out)
     response = ErrorResponse(ErrorStyle::kProblem, prepared.error());
   } else {
     Result<std::string> body = co_await Call(*prepared, out);
+    if (!body && out.gone()) co_return;  // it was cancelled
     if (body) {
       response.body = *std::move(body);
     } else {
@@ -88,7 +97,7 @@ Awaitable<void> PortalHandler::Handle(HttpRequest& request, ResponseWriter& out)
 }
 
 Awaitable<Result<std::string>> PortalHandler::Call(const Prepared& prepared, ResponseWriter& out) {
-  const auto context = MakeContext(Caller::Tenant(prepared.tenant_id), timeout_);
+  const auto context = MakeContext(prepared.caller, timeout_);
   const grpc::ByteBuffer request = ToBuffer(prepared.message);
   grpc::ByteBuffer response;
   out.OnInterrupt([&context] { context->TryCancel(); });

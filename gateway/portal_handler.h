@@ -1,5 +1,5 @@
-// Answers the portal API: authenticates, transcodes, calls the service as the key's tenant, transcodes back. No code
-// per method.
+// Answers the portal API: authenticates, transcodes, calls the service as the key, transcodes back. No code per method:
+// what a key may see and do, the services decide.
 #pragma once
 
 #include <grpcpp/generic/generic_stub.h>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/api_keys.h"
 #include "gateway/rate_limiter.h"
@@ -28,13 +29,15 @@ class PortalHandler {
   PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, const Transcoder& transcoder,
                 const PortalBackends& backends, std::chrono::milliseconds timeout);
 
+  // Those that the path takes; none if there is nothing.
+  std::vector<std::string> MethodsOf(std::string_view path) const;
   Awaitable<void> Handle(HttpRequest& request, ResponseWriter& out);
 
  private:
   struct Prepared {
     const PortalRoute* route;
     std::string message;  // serialised
-    std::string tenant_id;
+    Caller caller;        // the key
     RateLimiter::Permit permit;
   };
   // `headers` gets those of the rate limit.

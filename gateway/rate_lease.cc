@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::gateway {
@@ -54,7 +55,11 @@ void RateLease::Loop() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, pause, [this] { return stopping_; })) {
     lock.unlock();
-    const bool answered = LeaseOnce();
+    bool answered = false;  // without Redis local limits decide, and so they do when a round throws
+    (void)Catching("lease rate budget", [&]() -> Status {
+      answered = LeaseOnce();
+      return {};
+    });
     if (!answered) limiter_.DropLeases();
     pause = answered ? kRound : kPauseAfterFailure;
     lock.lock();

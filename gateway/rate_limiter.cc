@@ -11,8 +11,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// Keys without a request for longer than their buckets take to fill are forgotten once there are this many.
-constexpr std::size_t kEntriesBeforeCleaning = 16384;
+// Keys that each request looks at, to forget those of which there is nothing to remember. More than one, so that there
+// are never more than of those that asked within the time that a bucket takes to fill.
+constexpr int kLooksPerRequest = 2;
+// After its last request, so that what was leased for a key is not lost between two of them.
+constexpr std::chrono::minutes kRememberedFor{1};
 
 std::unexpected<Error> Refuse(std::string message, nanoseconds retry_after) {
   Error error{Code::kResourceExhausted, "RATE_LIMIT_EXCEEDED", std::move(message)};
@@ -50,8 +53,10 @@ RateLimiter::Permit::~Permit() {
 
 void RateLimiter::Permit::ChargeTokens(std::int64_t tokens, SteadyTime now) {
   if (!limiter_ || tokens <= 0) return;
-  const std::lock_guard lock(limiter_->mutex_);
-  ChargeGcra(limiter_->tokens_, limiter_->entries_[kid_].tokens_tat, now, tokens);
+  Shard& shard = limiter_->shards_[limiter_->ShardOf(kid_)];
+  const std::lock_guard lock(shard.mutex);
+  // There is an entry: it is not forgotten while a request runs.
+  if (Entry* entry = limiter_->Find(shard, kid_)) ChargeGcra(limiter_->tokens_, entry->tokens_tat, now, tokens);
 }
 
 RateLimiter::RateLimiter(RateLimits limits)
@@ -60,10 +65,68 @@ RateLimiter::RateLimiter(RateLimits limits)
       tokens_{limits.tokens_per_minute, std::chrono::minutes(1), limits.tokens_per_minute},
       chunk_(std::max<std::int64_t>(1, limits.requests_per_minute / 60)) {}
 
+std::size_t RateLimiter::ShardOf(const std::string& kid) const {
+  // The high half: the shard's own table uses the low one.
+  return (std::hash<std::string>{}(kid) >> 32) % kShards;
+}
+
+RateLimiter::Entry* RateLimiter::Find(Shard& shard, const std::string& kid) {
+  const auto it = shard.entries.find(kid);
+  if (it == shard.entries.end()) return nullptr;
+  DropStaleLease(shard, it->second);
+  return &it->second;
+}
+
+RateLimiter::Entry& RateLimiter::FindOrMake(Shard& shard, const std::string& kid, SteadyTime now) {
+  const auto [it, inserted] = shard.entries.try_emplace(kid);
+  if (inserted) {
+    it->second.place = shard.by_use.insert(shard.by_use.end(), &it->first);
+  } else {
+    shard.by_use.splice(shard.by_use.end(), shard.by_use, it->second.place);
+  }
+  it->second.used = now;
+  DropStaleLease(shard, it->second);
+  return it->second;
+}
+
+void RateLimiter::DropStaleLeases(Shard& shard) {
+  const std::uint64_t epoch = lease_epoch_.load();
+  if (shard.lease_epoch == epoch) return;
+  shard.lease_epoch = epoch;
+  shard.wanting.clear();
+}
+
+void RateLimiter::DropStaleLease(const Shard& shard, Entry& entry) {
+  if (entry.lease_epoch == shard.lease_epoch) return;
+  entry.lease_epoch = shard.lease_epoch;
+  entry.leased = 0;
+  entry.lease_refused_until = SteadyTime{};
+  entry.wants = false;
+}
+
+void RateLimiter::ForgetIdle(Shard& shard, SteadyTime now) {
+  for (int looks = 0; looks < kLooksPerRequest && !shard.by_use.empty(); ++looks) {
+    const auto it = shard.entries.find(*shard.by_use.front());
+    Entry& entry = it->second;
+    if (now - entry.used < kRememberedFor) return;
+    DropStaleLease(shard, entry);
+    if (entry.running > 0 || entry.requests_tat >= now || entry.tokens_tat >= now || entry.lease_refused_until >= now) {
+      // To be looked at again after the others, so that one long request does not keep them here.
+      shard.by_use.splice(shard.by_use.end(), shard.by_use, shard.by_use.begin());
+      continue;
+    }
+    if (entry.wants) shard.wanting.erase(entry.place_wanting);
+    shard.by_use.pop_front();
+    shard.entries.erase(it);
+  }
+}
+
 Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTime now, HttpHeaders& headers) {
-  const std::lock_guard lock(mutex_);
-  if (entries_.size() >= kEntriesBeforeCleaning) DropIdle(now);
-  Entry& entry = entries_[kid];
+  Shard& shard = shards_[ShardOf(kid)];
+  const std::lock_guard lock(shard.mutex);
+  DropStaleLeases(shard);
+  ForgetIdle(shard, now);
+  Entry& entry = FindOrMake(shard, kid, now);
   const GcraDecision tokens = SpendGcra(tokens_, entry.tokens_tat, now, 0);
   if (tokens.remaining == 0 || !tokens.allowed) {
     AddHeaders("requests", limits_.requests_per_minute, SpendGcra(requests_, entry.requests_tat, now, 0), headers);
@@ -86,7 +149,7 @@ Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTim
   --entry.leased;
   if (!entry.wants && entry.leased < chunk_ / 2 + 1) {
     entry.wants = true;
-    wanting_.push_back(kid);
+    entry.place_wanting = shard.wanting.insert(shard.wanting.end(), *entry.place);
   }
   ++entry.running;
   Permit permit;
@@ -96,49 +159,52 @@ Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTim
 }
 
 std::vector<RateLimiter::Want> RateLimiter::TakeWants(std::size_t count_max) {
-  const std::lock_guard lock(mutex_);
   std::vector<Want> out;
-  while (!wanting_.empty() && out.size() < count_max) {
-    std::string kid = std::move(wanting_.back());
-    wanting_.pop_back();
-    const auto it = entries_.find(kid);
-    if (it == entries_.end()) continue;
-    it->second.wants = false;
-    const std::int64_t units = chunk_ - it->second.leased;
-    if (units > 0) out.push_back({std::move(kid), units});
+  const std::size_t first = next_wanting_.load();
+  for (std::size_t i = 0; i < kShards && out.size() < count_max; ++i) {
+    Shard& shard = shards_[(first + i) % kShards];
+    const std::lock_guard lock(shard.mutex);
+    DropStaleLeases(shard);
+    while (!shard.wanting.empty() && out.size() < count_max) {
+      const std::string& kid = *shard.wanting.front();
+      shard.wanting.pop_front();
+      Entry& entry = shard.entries.at(kid);
+      entry.wants = false;
+      const std::int64_t units = chunk_ - entry.leased;
+      if (units > 0) out.push_back({kid, units});
+    }
+    // The next round begins where this one ended, so that no shard's keys wait for ever.
+    next_wanting_ = (first + i + 1) % kShards;
   }
   return out;
 }
 
 void RateLimiter::Grant(const std::string& kid, std::int64_t units, nanoseconds retry_after, SteadyTime now) {
-  const std::lock_guard lock(mutex_);
-  const auto it = entries_.find(kid);
-  if (it == entries_.end()) return;
-  it->second.leased += units;
-  it->second.lease_refused_until = units > 0 ? SteadyTime{} : now + retry_after;
+  Shard& shard = shards_[ShardOf(kid)];
+  const std::lock_guard lock(shard.mutex);
+  DropStaleLeases(shard);
+  Entry* entry = Find(shard, kid);
+  if (entry == nullptr) return;
+  entry->leased += units;
+  entry->lease_refused_until = units > 0 ? SteadyTime{} : now + retry_after;
 }
 
-void RateLimiter::DropLeases() {
-  const std::lock_guard lock(mutex_);
-  wanting_.clear();
-  for (auto& [kid, entry] : entries_) {
-    entry.leased = 0;
-    entry.lease_refused_until = SteadyTime{};
-    entry.wants = false;
-  }
-}
+void RateLimiter::DropLeases() { ++lease_epoch_; }
 
 void RateLimiter::Release(const std::string& kid) {
-  const std::lock_guard lock(mutex_);
-  const auto it = entries_.find(kid);
-  if (it != entries_.end() && it->second.running > 0) --it->second.running;
+  Shard& shard = shards_[ShardOf(kid)];
+  const std::lock_guard lock(shard.mutex);
+  Entry* entry = Find(shard, kid);
+  if (entry != nullptr && entry->running > 0) --entry->running;
 }
 
-void RateLimiter::DropIdle(SteadyTime now) {
-  std::erase_if(entries_, [now](const auto& item) {
-    const Entry& entry = item.second;
-    return entry.running == 0 && entry.requests_tat < now && entry.tokens_tat < now && entry.lease_refused_until < now;
-  });
+std::size_t RateLimiter::size() const {
+  std::size_t out = 0;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    out += shard.entries.size();
+  }
+  return out;
 }
 
 }  // namespace allod::gateway

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdio>
+#include <set>
+#include <vector>
+
 namespace allod::gateway {
 namespace {
 
@@ -76,6 +81,92 @@ TEST(RateLimiter, WithoutRedisTheLocalBucketDecides) {
   limiter.Grant("k", 0, seconds(60), kStart);
   limiter.DropLeases();
   EXPECT_TRUE(limiter.Admit("k", kStart, headers));
+}
+
+std::string Kid(int number) { return "kid" + std::to_string(number); }
+
+TEST(RateLimiter, ForgetsKeysThatDoNotAskAnyMoreAFewAtATime) {
+  constexpr int kKeys = 20'000;
+  RateLimiter limiter({.concurrency = 1});
+  HttpHeaders headers;
+  for (int i = 0; i < kKeys; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
+  EXPECT_EQ(limiter.size(), static_cast<std::size_t>(kKeys)) << "all asked just now";
+  auto running = limiter.Admit("long", kStart, headers);
+  std::size_t before = limiter.size();
+  SteadyTime now = kStart + std::chrono::minutes(2);
+  for (int i = 0; i < kKeys; ++i) {
+    ASSERT_TRUE(limiter.Admit(Kid(i % 100), now, headers));
+    const std::size_t after = limiter.size();
+    ASSERT_LE(before, after + 2) << "no request pays for the forgetting of many";
+    before = after;
+  }
+  EXPECT_LT(limiter.size(), 20'000U / 3) << "shards that are asked of";
+  EXPECT_FALSE(limiter.Admit("long", now, headers)) << "its request still runs";
+}
+
+TEST(RateLimiter, AKeyInDebtIsNotForgotten) {
+  RateLimiter limiter({.tokens_per_minute = 60, .concurrency = 10});
+  HttpHeaders headers;
+  {
+    auto permit = limiter.Admit("k", kStart, headers);
+    ASSERT_TRUE(permit);
+    permit->ChargeTokens(6000, kStart);
+  }
+  for (int i = 0; i < 10'000; ++i) (void)limiter.Admit(Kid(i), kStart + std::chrono::minutes(50), headers);
+  EXPECT_FALSE(limiter.Admit("k", kStart + std::chrono::minutes(50), headers));
+}
+
+TEST(RateLimiter, WantsOfKeysThatAreForgottenAreForgottenToo) {
+  RateLimiter limiter({.requests_per_minute = 600});
+  HttpHeaders headers;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
+  for (int i = 0; i < 4000; ++i) ASSERT_TRUE(limiter.Admit(Kid(2000 + i), kStart + std::chrono::minutes(5), headers));
+  EXPECT_EQ(limiter.TakeWants(100'000).size(), limiter.size());
+  for (int i = 0; i < 1000; ++i) (void)limiter.Admit(Kid(2000 + i), kStart + std::chrono::minutes(5), headers);
+  limiter.DropLeases();
+  EXPECT_TRUE(limiter.TakeWants(100'000).empty());
+}
+
+TEST(RateLimiter, EveryKeyThatWantsBudgetGetsItsTurn) {
+  RateLimiter limiter({.requests_per_minute = 600});
+  HttpHeaders headers;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
+  std::set<std::string> seen;
+  for (int round = 0; round < 1000; ++round) {
+    for (const auto& want : limiter.TakeWants(10)) {
+      seen.insert(want.kid);
+      limiter.Grant(want.kid, 1, milliseconds(0), kStart);
+      // The others ask on, and want again.
+      (void)limiter.Admit(want.kid, kStart, headers);
+    }
+  }
+  EXPECT_EQ(seen.size(), 1000U);
+}
+
+// Nanoseconds of one request beside that many keys.
+double NanosecondsPerRequest(int keys) {
+  RateLimiter limiter({.requests_per_minute = 1'000'000'000});
+  HttpHeaders headers;
+  for (int i = 0; i < keys; ++i) (void)limiter.Admit(Kid(i), kStart, headers);
+  constexpr int kRequests = 20'000;
+  std::vector<std::string> asking;
+  for (int i = 0; i < kRequests; ++i) asking.push_back(Kid(static_cast<int>(i * 7919LL % keys)));
+  const auto start = std::chrono::steady_clock::now();
+  for (const std::string& kid : asking) {
+    headers.clear();
+    (void)limiter.Admit(kid, kStart, headers);
+  }
+  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+  return took.count() / kRequests;
+}
+
+TEST(RateLimiter, ARequestCostsTheSameBesideTwoHundredThousandKeysAsBesideAHundred) {
+  const double few = NanosecondsPerRequest(100);
+  const double many = NanosecondsPerRequest(200'000);
+  RecordProperty("nanoseconds_100_keys", static_cast<int>(few));
+  RecordProperty("nanoseconds_200000_keys", static_cast<int>(many));
+  std::printf("one request: %.0f ns beside 100 keys, %.0f ns beside 200,000\n", few, many);
+  EXPECT_LT(many, 10 * few + 5000) << "memory is slower than cache, but nothing is searched";
 }
 
 TEST(RateLimiter, ResetsAreWrittenAsOpenAiWritesThem) {

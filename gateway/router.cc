@@ -1,6 +1,6 @@
 #include "gateway/router.h"
 
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "gateway/gateway_metrics.h"
 #include "gateway/http_error.h"
@@ -34,48 +34,85 @@ class CountingWriter final : public ResponseWriter {
   ResponseWriter& inner_;
 };
 
+// "GET" stands for HEAD too, and OPTIONS is always possible.
+std::string AllowOf(const std::vector<std::string>& methods) {
+  std::string out;
+  for (const std::string& method : methods) out += method == "GET" ? "GET, HEAD, " : method + ", ";
+  return out + "OPTIONS";
+}
+
 }  // namespace
 
-void Router::Add(std::string method, std::string path, std::string label, HttpHandler handler) {
+void Router::Add(std::string method, std::string path, std::string label, Access access, Handler handler) {
   const bool prefix = path.ends_with('*');
   if (prefix) path.pop_back();
-  routes_.push_back({std::move(method), std::move(path), prefix, std::move(label), std::move(handler)});
+  const MethodsOf methods = [method = std::move(method)](std::string_view) { return std::vector{method}; };
+  routes_.push_back({std::move(path), prefix, std::move(label), access, methods, std::move(handler)});
 }
 
-void Router::AddPrefix(std::string prefix, std::string label, HttpHandler handler) {
-  routes_.push_back({"", std::move(prefix), true, std::move(label), std::move(handler)});
+void Router::AddPrefix(std::string prefix, std::string label, MethodsOf methods, Handler handler) {
+  routes_.push_back(
+      {std::move(prefix), true, std::move(label), Access::kKey, std::move(methods), std::move(handler)});
 }
 
-const Router::Route* Router::Find(const HttpRequest& request, bool& path_known) const {
-  const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
+const Router::Route* Router::Find(const HttpRequest& head, std::vector<std::string>& methods) const {
+  const std::string_view method = head.method == "HEAD" ? "GET" : std::string_view(head.method);
   const Route* best = nullptr;
   for (const Route& route : routes_) {
-    if (route.prefix ? !request.path.starts_with(route.path) : request.path != route.path) continue;
-    path_known = true;
-    if (!route.method.empty() && route.method != method) continue;
-    if (!best || route.path.size() > best->path.size()) best = &route;
+    if (route.prefix ? !head.path.starts_with(route.path) : head.path != route.path) continue;
+    for (std::string& taken : route.methods(head.path)) {
+      if (taken == method && (!best || route.path.size() > best->path.size())) best = &route;
+      if (std::ranges::find(methods, taken) == methods.end()) methods.push_back(std::move(taken));
+    }
   }
   return best;
 }
 
-Awaitable<void> Router::Handle(HttpRequest& request, ResponseWriter& out) const {
+std::expected<BodyAccount, HttpResponse> Router::Admit(const HttpRequest& head) {
+  const ErrorStyle style = ErrorStyleOf(head.path);
+  if (const Status target = CheckTarget(head); !target) return std::unexpected(ErrorResponse(style, target.error()));
+  std::vector<std::string> methods;
+  const Route* route = Find(head, methods);
+  if (methods.empty()) {
+    return std::unexpected(ErrorResponse(
+        style, {Code::kNotFound, "UNKNOWN_PATH", "there is nothing at this path; see /openapi.json"}));
+  }
+  const std::string allow = AllowOf(methods);
+  if (head.method == "OPTIONS") {
+    HttpResponse response;
+    response.status = 204;
+    response.headers = cors_.PreflightHeaders(head, allow);
+    response.headers.emplace_back("allow", allow);
+    return std::unexpected(std::move(response));
+  }
+  if (!route) return std::unexpected(MethodNotAllowed(style, head.method, allow));
+  if (route->access == Access::kKey) {
+    Result<BodyAccount> account = authenticate_(head.Header("authorization"));
+    if (!account) return std::unexpected(ErrorResponse(style, account.error()));
+    return *std::move(account);
+  }
+  if (head.has_body) {
+    return std::unexpected(
+        ErrorResponse(style, {Code::kInvalidArgument, "BODY_NOT_TAKEN", "a request for this path has no body"}));
+  }
+  return BodyAccount{};
+}
+
+Awaitable<void> Router::Handle(HttpRequest& request, ResponseWriter& out) {
   const auto start = std::chrono::steady_clock::now();
   CountingWriter writer(out);
-  bool path_known = false;
-  const Route* route = Find(request, path_known);
-  if (route) {
-    co_await route->handler(request, writer);
-  } else if (path_known) {
-    const Error error{Code::kUnimplemented, "METHOD_NOT_ALLOWED",
-                      fmt::format("{} is not possible here", request.method)};
-    HttpResponse refusal = ErrorResponse(ErrorStyleOf(request.path), error);
-    co_await writer.Send(std::move(refusal));
-  } else {
-    const Error error{Code::kNotFound, "UNKNOWN_PATH", "there is nothing at this path; see /openapi.json"};
-    HttpResponse refusal = ErrorResponse(ErrorStyleOf(request.path), error);
-    co_await writer.Send(std::move(refusal));
-  }
-  CountHttpRequest(route ? route->label : "none", writer.status, std::chrono::steady_clock::now() - start);
+  std::vector<std::string> methods;
+  const Route* route = Find(request, methods);
+  if (!route) co_return;  // was refused by Admit()
+  co_await route->handler(request, writer);
+  CountHttpRequest(route->label, writer.status, std::chrono::steady_clock::now() - start);
+}
+
+void Router::OnRefused(const HttpRequest& head, int status) {
+  std::vector<std::string> methods;
+  const Route* route = Find(head, methods);
+  const auto elapsed = std::chrono::system_clock::now() - head.receive_time;
+  CountHttpRequest(route ? route->label : "none", status, std::max(elapsed, elapsed.zero()));
 }
 
 }  // namespace allod::gateway

@@ -1,12 +1,19 @@
 #include "gateway/routes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
+#include "gateway/acknowledger.h"
+#include "gateway/instance_metrics.h"
+#include "services/common/rpc/client.h"
 
 namespace allod::gateway {
 
 namespace {
+
+// Of targets: below it, those that nobody routes to any more are not looked for.
+constexpr std::size_t kReapAtLeast = 64;
 
 std::string IsolationClassText(scheduling::v1::IsolationClass isolation) {
   switch (isolation) {
@@ -23,42 +30,92 @@ std::string IsolationClassText(scheduling::v1::IsolationClass isolation) {
 
 }  // namespace
 
+std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::Route& route) {
+  auto entry = std::make_shared<InstanceRoute>();
+  entry->instance = route.instance();
+  entry->variant = route.variant();
+  entry->price_book = route.price_book();
+  entry->context_tokens = route.context_tokens();
+  entry->isolation_class = IsolationClassText(route.isolation_class());
+  entry->create_time = route.create_time().seconds();
+  entry->ready_count = static_cast<std::size_t>(std::max(route.ready_target_count(), 0));
+  for (const std::string& target : route.targets()) {
+    std::weak_ptr<Replica>& known = replicas_[target];
+    std::shared_ptr<Replica> replica = known.lock();
+    if (!replica) known = replica = std::make_shared<Replica>(target);
+    entry->replicas.push_back(std::move(replica));
+  }
+  return entry;
+}
+
+void RouteTable::ReapReplicas() {
+  if (replicas_.size() < reap_at_) return;
+  std::erase_if(replicas_, [](const auto& item) { return item.second.expired(); });
+  reap_at_ = 2 * replicas_.size() + kReapAtLeast;
+}
+
+void RouteTable::BeginSnapshot() {
+  const std::lock_guard lock(mutex_);
+  in_snapshot_ = true;
+  snapshot_.clear();
+}
+
 void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
   std::unordered_map<std::uint64_t, std::function<void()>> woken;
+  std::vector<std::string> gone;
+  std::vector<std::shared_ptr<const InstanceRoute>> old;  // destroyed without the lock
   {
     const std::lock_guard lock(mutex_);
-    std::map<std::string, std::shared_ptr<const InstanceRoute>> routes;
-    std::unordered_map<std::string, std::shared_ptr<Replica>> replicas;
-    for (const auto& route : message.routes()) {
-      auto entry = std::make_shared<InstanceRoute>();
-      entry->instance = route.instance();
-      entry->variant = route.variant();
-      entry->price_book = route.price_book();
-      entry->context_tokens = route.context_tokens();
-      entry->isolation_class = IsolationClassText(route.isolation_class());
-      entry->create_time = route.create_time().seconds();
-      entry->ready_count = static_cast<std::size_t>(std::max(route.ready_target_count(), 0));
-      for (const std::string& target : route.targets()) {
-        std::shared_ptr<Replica>& replica = replicas[target];
-        if (!replica) {
-          const auto known = replicas_.find(target);
-          replica = known == replicas_.end() ? std::make_shared<Replica>(target) : known->second;
-        }
-        entry->replicas.push_back(replica);
-      }
-      routes[route.instance()] = std::move(entry);
+    const bool whole = message.version() == 0;
+    if (whole) snapshot_.clear();
+    const bool staged = whole || in_snapshot_;
+    Routes& routes = staged ? snapshot_ : routes_;
+    for (const std::string& instance : message.removed_instances()) {
+      const auto found = routes.find(instance);
+      if (found == routes.end()) continue;
+      old.push_back(std::move(found->second));
+      routes.erase(found);
+      gone.push_back(instance);
     }
-    routes_ = std::move(routes);
-    replicas_ = std::move(replicas);
-    synced_ = true;
+    for (const auto& route : message.routes()) {
+      std::shared_ptr<const InstanceRoute>& entry = routes[route.instance()];
+      old.push_back(std::exchange(entry, EntryOf(route)));
+    }
+    if (staged && (whole || message.synced())) {
+      routes_.swap(snapshot_);
+      in_snapshot_ = false;
+      synced_ = current_ = true;
+      for (auto& [instance, entry] : snapshot_) {
+        if (!routes_.contains(instance)) gone.push_back(instance);
+        old.push_back(std::move(entry));
+      }
+      snapshot_.clear();
+    }
+    ReapReplicas();
     woken.swap(waiters_);
   }
+  for (const std::string& instance : gone) ForgetMetricsOf(instance);
   for (const auto& [id, wake] : woken) wake();
+}
+
+void RouteTable::EndStream() {
+  const std::lock_guard lock(mutex_);
+  current_ = false;
 }
 
 bool RouteTable::synced() const {
   const std::lock_guard lock(mutex_);
   return synced_;
+}
+
+bool RouteTable::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+std::size_t RouteTable::targets_remembered() const {
+  const std::lock_guard lock(mutex_);
+  return replicas_.size();
 }
 
 std::shared_ptr<const InstanceRoute> RouteTable::Find(const std::string& instance) const {
@@ -100,11 +157,28 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
 }
 
 std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
-  return std::make_unique<WatchLoop>("routes", [scheduling, &table](grpc::ClientContext& context) {
-    const auto stub = scheduling::v1::RouteService::NewStub(scheduling);
-    const auto reader = stub->WatchRoutes(&context, scheduling::v1::WatchRoutesRequest());
+  using Stub = scheduling::v1::RouteService::Stub;
+  const auto stub = std::shared_ptr<Stub>(scheduling::v1::RouteService::NewStub(scheduling));
+  const auto acknowledger =
+      std::make_shared<Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
+        scheduling::v1::AcknowledgeRoutesRequest request;
+        request.set_watcher_id(watcher_id);
+        request.set_version(version);
+        ALLOD_CHECK_OK(Call(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"), kAcknowledgeTimeout));
+        return {};
+      });
+  return std::make_unique<WatchLoop>("routes", [stub, acknowledger, &table](grpc::ClientContext& context) {
+    scheduling::v1::WatchRoutesRequest request;
+    request.set_watcher_id(acknowledger->BeginStream());
+    const auto reader = stub->WatchRoutes(&context, request);
+    table.BeginSnapshot();
     scheduling::v1::WatchRoutesResponse message;
-    while (reader->Read(&message)) table.Apply(message);
+    while (reader->Read(&message)) {
+      table.Apply(message);
+      if (message.synced()) acknowledger->Applied(message.version());
+    }
+    table.EndStream();
+    acknowledger->EndStream();
     return reader->Finish();
   });
 }

@@ -1,7 +1,10 @@
-// The route table: which replicas answer for an instance, fed by WatchRoutes of the scheduling service. Thread-safe.
+// The route table: which replicas answer for an instance, fed by WatchRoutes of the scheduling service: every route,
+// then each change, each acknowledged. Thread-safe.
 //
 // Readers get immutable entries. A replica object lives across table updates as long as its target is routed to, so
-// that its channel and its count of outstanding tokens do too. While the stream is broken the last table stands.
+// that its channel and its count of outstanding tokens do too. While the stream is broken the last table stands, and an
+// instance that is not in it may be a new one. What a look-up or a change costs grows with the logarithm of the number
+// of instances only.
 #pragma once
 
 #include <atomic>
@@ -42,24 +45,41 @@ struct InstanceRoute {
 
 class RouteTable {
  public:
-  // The complete new table.
+  // A new stream begins: what follows up to `synced` replaces what was known.
+  void BeginSnapshot();
+  // The next message of the stream. One without a version, of a service that sends no changes, is a complete table.
   void Apply(const scheduling::v1::WatchRoutesResponse& message);
-  bool synced() const;
+  // The stream broke: from now on there may be instances that are not known here.
+  void EndStream();
+  bool synced() const;   // there was a complete table
+  bool current() const;  // and the stream that brought it is not broken, as far as is known
 
   // null if there is no such instance.
   std::shared_ptr<const InstanceRoute> Find(const std::string& instance) const;
   // Instances of `tenants/{tenant}/projects/{project}`, by name.
   std::vector<std::shared_ptr<const InstanceRoute>> List(const std::string& project) const;
 
+  // Targets that a replica object is remembered for: those that are routed to, and for a while some others.
+  std::size_t targets_remembered() const;
+
   // Calls `wake` once, from any thread, at the next change of the table. Forget() afterwards in any case.
   std::uint64_t OnNextChange(std::function<void()> wake);
   void Forget(std::uint64_t id);
 
  private:
+  using Routes = std::map<std::string, std::shared_ptr<const InstanceRoute>>;  // by instance
+  // With the lock held:
+  std::shared_ptr<const InstanceRoute> EntryOf(const scheduling::v1::Route& route);
+  void ReapReplicas();
+
   mutable std::mutex mutex_;
   bool synced_ = false;
-  std::map<std::string, std::shared_ptr<const InstanceRoute>> routes_;  // by instance
-  std::unordered_map<std::string, std::shared_ptr<Replica>> replicas_;  // by target
+  bool current_ = false;
+  bool in_snapshot_ = false;
+  Routes routes_;
+  Routes snapshot_;                                                   // being received
+  std::unordered_map<std::string, std::weak_ptr<Replica>> replicas_;  // by target; of entries that somebody still has
+  std::size_t reap_at_ = 0;
   std::uint64_t next_waiter_ = 1;
   std::unordered_map<std::uint64_t, std::function<void()>> waiters_;
 };

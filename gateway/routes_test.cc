@@ -83,5 +83,83 @@ TEST(RouteTable, WaitersAreWokenOnceAndCanLeave) {
   EXPECT_EQ(second, 0);
 }
 
+// A message of a stream that sends changes.
+scheduling::v1::WatchRoutesResponse Change(std::int64_t version, std::initializer_list<const char*> routed,
+                                           std::initializer_list<const char*> removed = {}, bool synced = true) {
+  scheduling::v1::WatchRoutesResponse out;
+  for (const char* id : routed) {
+    auto& route = *out.add_routes();
+    route.set_instance(std::string("tenants/ke/projects/p/instances/") + id);
+    route.add_targets(std::string("unix:/") + id);
+  }
+  for (const char* id : removed) out.add_removed_instances(std::string("tenants/ke/projects/p/instances/") + id);
+  out.set_version(version);
+  out.set_synced(synced);
+  return out;
+}
+
+std::vector<std::string> Ids(const RouteTable& table) {
+  std::vector<std::string> out;
+  for (const auto& route : table.List("tenants/ke/projects/p")) {
+    out.push_back(route->instance.substr(route->instance.rfind('/') + 1));
+  }
+  return out;
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(RouteTable, ASnapshotInPartsReplacesWhatWasKnownWhenItIsComplete) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b"}, {}, false));
+  EXPECT_FALSE(table.synced());
+  table.Apply(Change(1, {"c"}));
+  EXPECT_TRUE(table.synced() && table.current());
+  EXPECT_EQ(Ids(table), (Strings{"a", "b", "c"}));
+  table.EndStream();
+  EXPECT_TRUE(table.synced());
+  EXPECT_FALSE(table.current()) << "there may be instances that are not known here";
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"d"}, {}, false));
+  EXPECT_EQ(Ids(table), (Strings{"a", "b", "c"})) << "the last table stands";
+  table.Apply(Change(1, {"a"}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "d"}));
+}
+
+TEST(RouteTable, AChangeLeavesTheOtherRoutesAsTheyAre) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b", "c"}));
+  const auto a = table.Find("tenants/ke/projects/p/instances/a");
+  int woken = 0;
+  table.OnNextChange([&] { ++woken; });
+  table.Apply(Change(2, {"d"}, {"b"}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "c", "d"}));
+  EXPECT_EQ(table.Find("tenants/ke/projects/p/instances/a"), a) << "not even made anew";
+  EXPECT_EQ(woken, 1);
+  table.Apply(Change(3, {}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "c", "d"}));
+}
+
+TEST(RouteTable, AReplicaIsTheSameWhileSomebodyRoutesToItOrUsesIt) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b"}));
+  const std::string name = "tenants/ke/projects/p/instances/a";
+  const Replica* first = table.Find(name)->replicas[0].get();
+  table.Apply(Change(2, {"a"}));
+  EXPECT_EQ(table.Find(name)->replicas[0].get(), first);
+  const auto running = table.Find(name);
+  table.Apply(Change(3, {}, {"a"}));
+  table.Apply(Change(4, {"a"}));
+  EXPECT_EQ(table.Find(name)->replicas[0].get(), first) << "a request still uses it";
+  for (int i = 0; i < 300; ++i) {
+    const std::string id = "i" + std::to_string(i);
+    table.Apply(Change(5 + 2 * i, {id.c_str()}));
+    table.Apply(Change(6 + 2 * i, {}, {id.c_str()}));
+  }
+  EXPECT_LE(table.targets_remembered(), 130U) << "targets that nobody routes to are forgotten";
+}
+
 }  // namespace
 }  // namespace allod::gateway

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gateway/gateway_metrics.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -13,9 +14,11 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kRunningMax = 16;
 constexpr milliseconds kDeadline(5000);
-constexpr milliseconds kInDoubtPause(500);
+constexpr milliseconds kShortPause(500);
 constexpr milliseconds kBackoffMin(100);
 constexpr milliseconds kBackoffMax(2000);
+constexpr milliseconds kRefusedPauseMin(1000);
+constexpr milliseconds kRefusedPauseMax(60'000);
 
 billing::v1::SettleRequest ToRequest(const Settlement& settlement) {
   billing::v1::SettleRequest out;
@@ -25,6 +28,34 @@ billing::v1::SettleRequest ToRequest(const Settlement& settlement) {
   out.set_prompt_tokens(settlement.prompt_tokens);
   out.set_completion_tokens(settlement.completion_tokens);
   return out;
+}
+
+const char* VerdictName(SettleVerdict verdict) {
+  switch (verdict) {
+    case SettleVerdict::kSettled:
+      return "settled";
+    case SettleVerdict::kVoid:
+      return "void";
+    case SettleVerdict::kRefused:
+      return "refused";
+    case SettleVerdict::kAway:
+    case SettleVerdict::kBusy:
+    case SettleVerdict::kInDoubt:
+      return "retried";
+  }
+  return "retried";
+}
+
+void LogRefusal(const Settlement& settlement, const Error& error) {
+  Log(LogLevel::kError, "billing refuses a settlement; the journal keeps it and it is tried again",
+      {{"request_id", settlement.entry.request_id.ToString()},
+       {"tenant", settlement.entry.tenant},
+       {"instance", settlement.entry.instance},
+       {"outcome", billing::v1::Outcome_Name(static_cast<billing::v1::Outcome>(settlement.outcome))},
+       {"prompt_tokens", std::to_string(settlement.prompt_tokens)},
+       {"completion_tokens", std::to_string(settlement.completion_tokens)},
+       {"reason", error.reason},
+       {"error", error.message}});
 }
 
 }  // namespace
@@ -37,16 +68,24 @@ struct Settler::Attempt {
   std::unique_ptr<grpc::ClientContext> context;
 };
 
-bool IsFinalRefusal(Code code) {
-  switch (code) {
-    case Code::kInvalidArgument:
+SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, milliseconds reserve_time_max) {
+  switch (answer) {
+    case Code::kOk:
+      return SettleVerdict::kSettled;
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+    case Code::kCancelled:
+      return SettleVerdict::kAway;
+    case Code::kResourceExhausted:
+    case Code::kAborted:
+      return SettleVerdict::kBusy;
     case Code::kNotFound:
-    case Code::kAlreadyExists:
-    case Code::kFailedPrecondition:
-    case Code::kOutOfRange:
-      return true;
+      // A reservation that was never acknowledged may never have reached billing; or it is still on its way. Nothing
+      // ran.
+      if (settlement.reserved || settlement.completion_tokens > 0) return SettleVerdict::kRefused;
+      return now < settlement.entry.admit_time + reserve_time_max ? SettleVerdict::kInDoubt : SettleVerdict::kVoid;
     default:
-      return false;
+      return SettleVerdict::kRefused;
   }
 }
 
@@ -57,7 +96,8 @@ Settler::Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing, milli
     Log(LogLevel::kWarning, "settling requests that an earlier gateway left",
         {{"count", std::to_string(queue_.size())}});
   }
-  thread_ = std::thread([this] { Loop(); });
+  // A settlement that was half begun is found in the journal by the next process.
+  thread_ = std::thread([this] { OrEnd("settler", [this] { Loop(); }); });
 }
 
 Settler::~Settler() { Stop(milliseconds(0)); }
@@ -72,7 +112,12 @@ void Settler::Enqueue(int slot) {
 
 std::size_t Settler::pending() const {
   const std::lock_guard lock(mutex_);
-  return queue_.size() + running_.size() + in_doubt_.size();
+  return queue_.size() + running_.size() + later_.size();
+}
+
+std::size_t Settler::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refusals_.size();
 }
 
 void Settler::Stop(milliseconds grace) {
@@ -92,8 +137,8 @@ void Settler::Loop() {
     // After a failure one attempt at a time probes whether billing is back.
     const std::size_t running_max = backoff_.count() > 0 ? 1 : kRunningMax;
     TakeDue(std::chrono::steady_clock::now());
-    if (queue_.empty() && !in_doubt_.empty()) {
-      changed_.wait_until(lock, in_doubt_.front().first);
+    if (queue_.empty() && !later_.empty()) {
+      changed_.wait_until(lock, later_.begin()->first);
     } else if (queue_.empty() || running_.size() >= running_max) {
       changed_.wait(lock);
     } else if (std::chrono::steady_clock::now() < not_before_) {
@@ -107,9 +152,15 @@ void Settler::Loop() {
 }
 
 void Settler::TakeDue(SteadyTime now) {
-  for (; !in_doubt_.empty() && in_doubt_.front().first <= now; in_doubt_.pop_front()) {
-    queue_.push_back(in_doubt_.front().second);
+  for (; !later_.empty() && later_.begin()->first <= now; later_.erase(later_.begin())) {
+    queue_.push_back(later_.begin()->second);
   }
+}
+
+milliseconds Settler::PauseOf(int slot) {
+  milliseconds& pause = refusals_[slot];
+  pause = std::clamp(pause * 2, kRefusedPauseMin, kRefusedPauseMax);
+  return pause;
 }
 
 void Settler::Start(int slot) {  // mutex_ held; the callback never runs inside the call that starts it
@@ -123,38 +174,31 @@ void Settler::Start(int slot) {  // mutex_ held; the callback never runs inside 
 }
 
 void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
-  const Settlement settlement = journal_.Read(attempt->slot);
+  const int slot = attempt->slot;
+  const Settlement settlement = journal_.Read(slot);
   const Error error = status.ok() ? Error{Code::kOk} : FromGrpc(status);
-  const bool final_refusal = IsFinalRefusal(error.code);
-  // A reservation that was never acknowledged may never have reached billing, then there is nothing to settle; or it is
-  // still on its way.
-  const bool nothing_there = error.code == Code::kNotFound && !settlement.reserved;
-  const bool in_doubt =
-      nothing_there && std::chrono::system_clock::now() < settlement.entry.admit_time + reserve_time_max_;
-  if (final_refusal && !nothing_there) {
-    CountSettlement("refused");
-    Log(LogLevel::kError, "billing refused a settlement for good",
-        {{"request_id", attempt->request.request_id()},
-         {"tenant", attempt->request.tenant()},
-         {"instance", settlement.entry.instance},
-         {"outcome", billing::v1::Outcome_Name(attempt->request.outcome())},
-         {"prompt_tokens", std::to_string(settlement.prompt_tokens)},
-         {"completion_tokens", std::to_string(settlement.completion_tokens)},
-         {"error", error.message}});
-  } else {
-    CountSettlement(status.ok() ? "settled" : nothing_there && !in_doubt ? "void" : "retried");
-  }
-  const bool done = status.ok() || (final_refusal && !in_doubt);
-  if (done) journal_.Free(attempt->slot);
+  const SettleVerdict verdict = Judge(error.code, settlement, std::chrono::system_clock::now(), reserve_time_max_);
+  CountSettlement(VerdictName(verdict));
+  const bool done = verdict == SettleVerdict::kSettled || verdict == SettleVerdict::kVoid;
   const std::lock_guard lock(mutex_);
-  if (done || in_doubt) {
-    backoff_ = milliseconds(0);
-    if (in_doubt) in_doubt_.emplace_back(std::chrono::steady_clock::now() + kInDoubtPause, attempt->slot);
-  } else {
-    queue_.push_back(attempt->slot);
+  const auto now = std::chrono::steady_clock::now();
+  if (verdict == SettleVerdict::kAway) {
+    queue_.push_back(slot);
     backoff_ = std::clamp(backoff_ * 2, kBackoffMin, kBackoffMax);
-    not_before_ = std::chrono::steady_clock::now() + backoff_;
+    not_before_ = now + backoff_;
+  } else {
+    backoff_ = milliseconds(0);
   }
+  if (verdict == SettleVerdict::kInDoubt || verdict == SettleVerdict::kBusy) later_.emplace(now + kShortPause, slot);
+  if (verdict == SettleVerdict::kRefused) {
+    if (!refusals_.contains(slot)) LogRefusal(settlement, error);
+    later_.emplace(now + PauseOf(slot), slot);
+  }
+  if (done) {
+    refusals_.erase(slot);
+    journal_.Free(slot);
+  }
+  SetSettlementsRefused(static_cast<int>(refusals_.size()));
   running_.erase(attempt);
   delete attempt;
   changed_.notify_all();

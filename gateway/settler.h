@@ -1,21 +1,22 @@
 // Tells billing how each metered request ended, until billing says that it knows. One thread, a bounded number of calls
 // in flight.
 //
-// A settlement that fails because billing cannot be reached is tried again, for as long as the process lives; the
-// journal keeps it for the next process. One that billing refuses for good is logged with everything a person needs,
-// and dropped. One that billing knows nothing of, and whose reservation was never acknowledged, is tried again until
-// the reservation can no longer be on its way.
+// No settlement is dropped. One that fails because billing is away is tried again for as long as the process lives; the
+// journal keeps it for the next process. One that billing refuses stays in the journal as well, is logged with
+// everything that a person needs, counted in allod_gateway_settlements_refused, and tried again at growing intervals: a
+// later billing may take it. It holds up no other. (A journal full of them admits no request any more: 503
+// journal_full.) Only a request that billing knows nothing of, whose reservation was never acknowledged and which
+// therefore never ran, is forgotten, once its reservation can no longer be on its way.
 #pragma once
 
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
-#include <utility>
 
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "gateway/journal.h"
@@ -37,6 +38,8 @@ class Settler {
   void Stop(std::chrono::milliseconds grace);
   // Settlements that billing has not acknowledged yet.
   std::size_t pending() const;
+  // Of these, those that it refuses.
+  std::size_t refused() const;
 
  private:
   struct Attempt;
@@ -45,7 +48,8 @@ class Settler {
   void Loop();
   void Start(int slot);
   void OnDone(Attempt* attempt, const grpc::Status& status);
-
+  // mutex_ held. How long a refused slot rests.
+  std::chrono::milliseconds PauseOf(int slot);
   // mutex_ held. Puts what has waited long enough back into the queue.
   void TakeDue(SteadyTime now);
 
@@ -55,7 +59,8 @@ class Settler {
   std::condition_variable changed_;
   const std::chrono::milliseconds reserve_time_max_;
   std::deque<int> queue_;
-  std::deque<std::pair<SteadyTime, int>> in_doubt_;  // when to try which again; the earliest first
+  std::multimap<SteadyTime, int> later_;               // when to try which again
+  std::map<int, std::chrono::milliseconds> refusals_;  // slots that billing refuses, and how long each rested last
   std::set<Attempt*> running_;
   std::chrono::milliseconds backoff_{0};  // 0 while billing answers
   SteadyTime not_before_{};
@@ -63,7 +68,15 @@ class Settler {
   std::thread thread_;
 };
 
-// Whether billing will never accept this settlement however often it is sent.
-bool IsFinalRefusal(Code code);
+// What billing's answer means for a settlement. Pure.
+enum class SettleVerdict {
+  kSettled,
+  kAway,     // billing cannot be reached or has no time: so it is for all of them
+  kBusy,     // this tenant's books are, for a moment
+  kInDoubt,  // nothing is there to settle yet
+  kVoid,     // nothing is there to settle, and nothing will come
+  kRefused,  // this one; it is kept
+};
+SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, std::chrono::milliseconds reserve_time_max);
 
 }  // namespace allod::gateway

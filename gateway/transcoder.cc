@@ -9,6 +9,7 @@
 #include "gateway/transcoder_json.h"
 #include "google/api/annotations.pb.h"
 #include "services/common/ids.h"
+#include "services/common/text_check.h"
 
 namespace allod::gateway {
 namespace {
@@ -116,6 +117,14 @@ Result<Transcoder::Match> Transcoder::Find(std::string_view http_method, std::st
   return Fail(Code::kNotFound, "UNKNOWN_PATH", "there is nothing at this path; see /openapi.json");
 }
 
+std::vector<std::string> Transcoder::MethodsOf(std::string_view path) const {
+  std::vector<std::string> out;
+  for (const PortalRoute& route : routes_) {
+    if (route.path.Match(path)) out.push_back(route.http_method);
+  }
+  return out;
+}
+
 Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_view query, std::string_view body,
                                               std::string_view idempotency_key, std::string_view tenant) const {
   const PortalRoute& route = *match.route;
@@ -137,8 +146,7 @@ Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_vi
   }
   for (const auto& [field, value] : match.bindings) ALLOD_CHECK_OK(SetField(type, field, value, "path", request));
   if (!idempotency_key.empty() && type.FindFieldByName("request_id")) {
-    if (idempotency_key.size() > 255)
-      return InvalidArgument("INVALID_REQUEST", "Idempotency-Key is longer than 255 bytes");
+    ALLOD_CHECK_OK(CheckText("Idempotency-Key header", idempotency_key, 1, 255));
     ALLOD_CHECK_OK(
         SetField(type, "request_id", RequestIdFrom(idempotency_key, tenant), "Idempotency-Key header", request));
   }

@@ -44,6 +44,9 @@ class Transcoder {
   // METHOD_NOT_ALLOWED when only the method is wrong.
   Result<Match> Find(std::string_view http_method, std::string_view path) const;
 
+  // The HTTP methods that `path` takes; none if there is nothing.
+  std::vector<std::string> MethodsOf(std::string_view path) const;
+
   // The serialised request message. An Idempotency-Key becomes request_id: a UUID as it is, other text as a UUID made
   // from it and `tenant`. INVALID_ARGUMENT / INVALID_REQUEST names the field.
   Result<std::string> EncodeRequest(const Match& match, std::string_view query, std::string_view body,

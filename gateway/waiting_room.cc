@@ -2,15 +2,20 @@
 
 #include <utility>
 
-#include "gateway/instance_metrics.h"
-
 namespace allod::gateway {
 
 WaitingRoom::Seat::Seat(Seat&& other) noexcept
-    : room_(std::exchange(other.room_, nullptr)), instance_(std::move(other.instance_)) {}
+    : room_(std::exchange(other.room_, nullptr)), instance_(std::move(other.instance_)), metrics_(other.metrics_) {}
+
+WaitingRoom::Seat::Seat(WaitingRoom& room, std::string instance)
+    : room_(&room), instance_(std::move(instance)), metrics_(MetricsOf(instance_)) {
+  metrics_.AddWaiting(1);
+}
 
 WaitingRoom::Seat::~Seat() {
-  if (room_) room_->Leave(instance_);
+  if (room_ == nullptr) return;
+  room_->Leave(instance_);
+  metrics_.AddWaiting(-1);
 }
 
 std::optional<WaitingRoom::Seat> WaitingRoom::Enter(const std::string& instance) {
@@ -23,7 +28,6 @@ std::optional<WaitingRoom::Seat> WaitingRoom::Enter(const std::string& instance)
     }
     ++count;
   }
-  MetricsOf(instance).AddWaiting(1);
   return Seat(*this, instance);
 }
 
@@ -34,12 +38,9 @@ int WaitingRoom::waiting(const std::string& instance) const {
 }
 
 void WaitingRoom::Leave(const std::string& instance) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto it = waiting_.find(instance);
-    if (it != waiting_.end() && --it->second == 0) waiting_.erase(it);
-  }
-  MetricsOf(instance).AddWaiting(-1);
+  const std::lock_guard lock(mutex_);
+  const auto it = waiting_.find(instance);
+  if (it != waiting_.end() && --it->second == 0) waiting_.erase(it);
 }
 
 }  // namespace allod::gateway

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "gateway/instance_metrics.h"
+
 namespace allod::gateway {
 
 class WaitingRoom {
@@ -22,9 +24,10 @@ class WaitingRoom {
 
    private:
     friend class WaitingRoom;
-    Seat(WaitingRoom& room, std::string instance) : room_(&room), instance_(std::move(instance)) {}
+    Seat(WaitingRoom& room, std::string instance);
     WaitingRoom* room_;
     std::string instance_;
+    InstanceMetrics metrics_;
   };
 
   // nullopt when all seats of the instance are taken.

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -31,7 +32,12 @@ void WatchLoop::Loop() {
     const std::unique_ptr<grpc::ClientContext> context = MakeStreamContext(Caller::Service("gateway"));
     running_ = context.get();
     lock.unlock();
-    const grpc::Status status = run_(*context);
+    // What a message makes the reader throw ends this stream, not the gateway; the next one sends everything again.
+    grpc::Status status(grpc::StatusCode::INTERNAL, "the message could not be taken; the log says more");
+    (void)Catching("watch " + name_, [&]() -> Status {
+      status = run_(*context);
+      return {};
+    });
     lock.lock();
     running_ = nullptr;
     if (!stopping_ && status.error_message() != last_complaint) {

@@ -6,10 +6,14 @@
 #include <memory>
 #include <string>
 
+#include "gateway/hold_terms.h"
 #include "gateway/worker_call.h"
 #include "services/common/result.h"
 
 namespace allod::gateway {
+
+// Whether what ended with `error` was never looked at by a worker, so that it cost none anything.
+inline bool NotTakenUp(const Error& error) { return error.code == Code::kUnavailable || error.reason == "QUEUE_FULL"; }
 
 class WorkerJob {
  public:
@@ -21,6 +25,11 @@ class WorkerJob {
   };
 
   virtual ~WorkerJob() = default;
+  // The most that the job can use on a worker with that context.
+  virtual TokenBounds WorstCase(std::int64_t context_tokens) const = 0;
+  // What the next Start() may use: that is what money is held for. The worker is told, and an answer beyond it is
+  // refused.
+  virtual void Bound(const TokenBounds& bounds) = 0;
   // The job keeps it until the next Start().
   virtual WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
                             const boost::asio::any_io_executor& executor) = 0;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "inference/llama_constraint.h"
+#include "inference/schema/schema.h"
 
 namespace allod::inference {
 namespace {
@@ -46,7 +46,9 @@ Status CheckTool(const Tool& tool, std::size_t i, const ControlText& control_tex
   }
   if (tool.parameters.empty()) return {};
   const std::string what = fmt::format("chat.tools[{}].parameters", i);
-  ALLOD_CHECK_OK(CheckSchema(tool.parameters, what, "INVALID_TOOL"));
+  if (const std::string why = schema::WhyNotRead(tool.parameters); !why.empty()) {
+    return InvalidArgument("INVALID_TOOL", fmt::format("{} {}", what, why));
+  }
   if (control_text.Guard(tool.parameters) != tool.parameters) {
     return InvalidArgument("INVALID_TOOL", fmt::format("{} has the text of one of the model's control tokens", what));
   }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,15 +15,24 @@
 #include "inference/allocation_budget.h"
 #include "inference/chat_check.h"
 #include "inference/deep_stack.h"
+#include "inference/llama_call_grammar.h"
+#include "inference/llama_template_error.h"
 #include "inference/llama_tool_calls_format.h"
 #include "inference/plain_tool_calls.h"
+#include "inference/schema/schema.h"
 
 namespace allod::inference {
 namespace {
 
+const std::string kNoParameters = R"({"type":"object","properties":{}})";
 constexpr std::size_t kRenderedBytesMax = 8 << 20;
 // Memory beyond what is given to it is measured by what it is given.
 constexpr std::size_t kMemoryPerByte = 24;
+
+constexpr AllocationBudget::Limits kTrialLimits{.bytes_max = 64 << 20,
+                                                .allocation_bytes_max = 8 << 20,
+                                                .processor_time_max = std::chrono::milliseconds(2000),
+                                                .stack_bytes_max = 48 << 20};
 
 AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
   return {.bytes_max = (32 << 20) + message_bytes * kMemoryPerByte,
@@ -31,19 +41,9 @@ AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
           .stack_bytes_max = 16 << 20};
 }
 
-// llama.cpp puts the source of the template around what went wrong; callers need the latter only.
-std::string WhatWentWrong(std::string_view text) {
-  constexpr std::size_t kBytesMax = 200;
-  for (const std::string_view mark : {"Jinja Exception: ", "Error: "}) {
-    if (const std::size_t at = text.rfind(mark); at != std::string_view::npos) text.remove_prefix(at + mark.size());
-  }
-  text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
-  return std::string(text.substr(0, std::min(text.find('\n'), kBytesMax)));
-}
-
 std::unexpected<Error> TemplateFailed(std::string_view what) {
-  return InvalidArgument("TEMPLATE_FAILED", fmt::format("the model's chat template cannot render these messages: {}",
-                                                        WhatWentWrong(what)));
+  return InvalidArgument("TEMPLATE_FAILED",
+                         fmt::format("the model's chat template cannot render these messages: {}", what));
 }
 
 std::unexpected<Error> TooCostly() {
@@ -54,6 +54,7 @@ std::unexpected<Error> TooCostly() {
 
 bool WantsTools(const ChatPrompt& chat) { return !chat.tools.empty() && chat.tool_choice != ToolChoice::kNone; }
 
+// For the prompt alone; how calls are written is NotationOf's.
 common_chat_templates_inputs InputsOf(const ChatPrompt& chat, bool with_tools, const ControlText& control_text) {
   common_chat_templates_inputs inputs;
   inputs.use_jinja = true;
@@ -68,19 +69,38 @@ common_chat_templates_inputs InputsOf(const ChatPrompt& chat, bool with_tools, c
     }
     inputs.messages.push_back(std::move(converted));
   }
+  // No call is asked for here: llama.cpp would convert the tools' schemas.
+  inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   if (with_tools) {
     for (const Tool& tool : chat.tools) {
-      inputs.tools.push_back({tool.name, control_text.Guard(tool.description),
-                              tool.parameters.empty() ? R"({"type":"object","properties":{}})" : tool.parameters});
+      inputs.tools.push_back(
+          {tool.name, control_text.Guard(tool.description), tool.parameters.empty() ? kNoParameters : tool.parameters});
     }
-    inputs.tool_choice =
-        chat.tool_choice == ToolChoice::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
-    inputs.parallel_tool_calls = chat.parallel_tool_calls;
   }
   // Without tools only the prompt is wanted: llama.cpp would else derive a parser for the answer by rendering the
   // template many times.
   inputs.force_pure_content = !with_tools;
   return inputs;
+}
+
+// The grammar of the arguments of each tool.
+struct ToolRules {
+  schema::Grammar grammar;
+  std::vector<schema::RuleId> arguments;
+};
+
+Result<ToolRules> RulesOf(const std::vector<Tool>& tools) {
+  ToolRules out;
+  for (const Tool& tool : tools) {
+    const auto rule = schema::AddSchema(tool.parameters.empty() ? kNoParameters : tool.parameters,
+                                        schema::Values::kObjects, out.grammar);
+    if (!rule) {
+      return InvalidArgument(
+          "INVALID_TOOL", fmt::format("the parameters of the tool '{}' cannot be used: {}", tool.name, rule.error()));
+    }
+    out.arguments.push_back(*rule);
+  }
+  return out;
 }
 
 std::string Escaped(std::string_view word) {
@@ -96,19 +116,21 @@ std::string Anchored(const std::string& pattern) {
   return fmt::format("{}{}{}", pattern.starts_with('^') ? "" : "^", pattern, pattern.ends_with('$') ? "" : "$");
 }
 
-// What llama.cpp's own server does with what the template support tells it.
-Status AddToolCalls(const common_chat_params& params, const Vocabulary& vocabulary, RenderedChat& out) {
+// What llama.cpp's own server does with what the template support tells it; a call that is required is the whole
+// answer.
+Status AddToolCalls(const CallNotation& notation, bool is_required, const Vocabulary& vocabulary, RenderedChat& out) {
+  const common_chat_params& params = notation.params;
   auto format = std::make_unique<ToolCallFormat::Impl>();
   format->parser = common_chat_parser_params(params);
-  if (!params.parser.empty()) format->parser.parser.load(params.parser);
+  format->parser.parser.load(params.parser);
   out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
   out.stops = params.additional_stops;
   for (const std::string& text : params.preserved_tokens) {
     if (const auto token = vocabulary.SingleToken(text)) out.spoken_tokens.push_back(*token);
   }
-  out.grammar.gbnf = params.grammar;
-  out.grammar.is_lazy = params.grammar_lazy;
-  ALLOD_TRY(out.grammar.prefill, vocabulary.TokenizeMarkup(params.generation_prompt));
+  out.grammar.gbnf = notation.gbnf;
+  out.grammar.is_lazy = !is_required;
+  if (is_required) return {};
   for (const common_grammar_trigger& trigger : params.grammar_triggers) {
     switch (trigger.type) {
       case COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN:
@@ -134,23 +156,34 @@ Status AddToolCalls(const common_chat_params& params, const Vocabulary& vocabula
 }
 
 // For a template that knows no tools.
-Status AddPlainToolCalls(const ChatPrompt& chat, RenderedChat& out) {
+void AddPlainToolCalls(const ChatPrompt& chat, const ToolRules& rules, RenderedChat& out) {
   auto format = std::make_unique<ToolCallFormat::Impl>();
   format->is_plain = true;
   out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
-  ALLOD_TRY(out.grammar.gbnf, GrammarOf(SchemaOfCall(chat.tools), "INVALID_TOOL"));
   out.grammar.is_lazy = chat.tool_choice != ToolChoice::kRequired;
   if (out.grammar.is_lazy) out.grammar.trigger_patterns = {kPlainCallPattern};
-  return {};
+  schema::Grammar grammar = rules.grammar;
+  const schema::RuleId call = AddPlainCall(chat.tools, rules.arguments, out.grammar.is_lazy, grammar);
+  out.grammar.gbnf = grammar.Text(call);
 }
 
+// Whether the template renders tools, and writes calls so that answers can be held to the tools' schemas.
 bool KnowsTools(const common_chat_templates& templates) {
   const auto capabilities = common_chat_templates_get_caps(&templates);
   const auto has = [&](const char* name) {
     const auto found = capabilities.find(name);
     return found != capabilities.end() && found->second;
   };
-  return has("supports_tools") && has("supports_tool_calls");
+  if (!has("supports_tools") || !has("supports_tool_calls")) return false;
+  ChatPrompt sample;
+  sample.tools = {{"sample", "", ""}};
+  const auto is_noted = [&](ToolChoice choice) {
+    sample.tool_choice = choice;
+    schema::Grammar grammar;
+    const schema::RuleId arguments = grammar.Add("arguments", {{schema::Literal("{}")}});
+    return NotationOf(templates, sample, {arguments}, std::move(grammar)).has_value();
+  };
+  return is_noted(ToolChoice::kAuto) && is_noted(ToolChoice::kRequired);
 }
 
 }  // namespace
@@ -171,15 +204,14 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
   if (impl->failure.empty()) {
     // Parsing runs the template too, to find out what it can do.
     const Status parsed = RunOnDeepStack([&] {
-      const AllocationBudget budget({.bytes_max = 64 << 20,
-                                     .allocation_bytes_max = 8 << 20,
-                                     .processor_time_max = std::chrono::milliseconds(2000),
-                                     .stack_bytes_max = 48 << 20});
+      const AllocationBudget budget(kTrialLimits);
       try {
+        // llama.cpp's own message of what does not parse is lost on its way out.
+        if (source != nullptr) impl->failure = WhyTemplateDoesNotParse(source);
+        if (!impl->failure.empty()) return;
         impl->templates = common_chat_templates_init(&model, "");
-        impl->knows_tools = KnowsTools(*impl->templates);
       } catch (const std::exception& e) {
-        impl->failure = e.what();
+        impl->failure = WhatTemplateSaid(e.what());
       }
       // One that ran out of its budget while it was tried out would do so at each request.
       if (budget.is_exceeded()) {
@@ -188,6 +220,18 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
       }
     });
     if (!parsed) impl->failure = parsed.error().message;
+  }
+  if (impl->templates) {
+    // A template that fails here still renders messages; its calls are then described by us.
+    (void)RunOnDeepStack([&] {
+      const AllocationBudget budget(kTrialLimits);
+      try {
+        impl->knows_tools = KnowsTools(*impl->templates);
+      } catch (const std::exception&) {
+        impl->knows_tools = false;
+      }
+      if (budget.is_exceeded()) impl->knows_tools = false;
+    });
   }
   impl_ = std::move(impl);
 }
@@ -203,26 +247,36 @@ Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabula
   const bool with_tools = WantsTools(chat) && impl_->knows_tools;
   const common_chat_templates_inputs inputs = InputsOf(chat, with_tools, vocabulary.control_text());
   common_chat_params params;
+  Result<ToolRules> rules = ToolRules{};
+  std::optional<CallNotation> notation;
   Status rendered;
   ALLOD_CHECK_OK(RunOnDeepStack([&] {
     const AllocationBudget budget(RenderLimits(bytes));
     try {
+      if (WantsTools(chat)) rules = RulesOf(chat.tools);
+      if (!rules) return;
+      if (with_tools) notation = NotationOf(*impl_->templates, chat, rules->arguments, rules->grammar);
       params = common_chat_templates_apply(impl_->templates.get(), inputs);
     } catch (const std::exception& e) {
-      rendered = budget.is_exceeded() ? Status(TooCostly()) : Status(TemplateFailed(e.what()));
+      rendered = budget.is_exceeded() ? Status(TooCostly()) : Status(TemplateFailed(WhatTemplateSaid(e.what())));
     }
   }));
   ALLOD_CHECK_OK(rendered);
+  ALLOD_CHECK_OK(rules);
   if (params.prompt.size() > kRenderedBytesMax) return TooCostly();
   RenderedChat out;
   out.parts = ControlText::Split(params.prompt);
-  if (WantsTools(chat) && !with_tools) ALLOD_CHECK_OK(AddPlainToolCalls(chat, out));
-  if (with_tools) {
-    try {
-      ALLOD_CHECK_OK(AddToolCalls(params, vocabulary, out));
-    } catch (const std::exception& e) {
-      return TemplateFailed(e.what());
+  if (!WantsTools(chat)) return out;
+  try {
+    if (!with_tools) {
+      AddPlainToolCalls(chat, *rules, out);
+    } else if (!notation) {
+      return TemplateFailed("it does not write calls of these tools as JSON");
+    } else {
+      ALLOD_CHECK_OK(AddToolCalls(*notation, chat.tool_choice == ToolChoice::kRequired, vocabulary, out));
     }
+  } catch (const std::exception& e) {
+    return TemplateFailed(WhatTemplateSaid(e.what()));
   }
   return out;
 }

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "inference/schema/schema.h"
+
 namespace allod::inference {
 namespace {
 
@@ -98,16 +100,23 @@ std::vector<ChatMessage> DescribeTools(const ChatPrompt& chat) {
   return messages;
 }
 
-std::string SchemaOfCall(const std::vector<Tool>& tools) {
-  std::string calls;
-  for (const Tool& tool : tools) {
-    if (!calls.empty()) calls += ',';
-    calls += fmt::format(
-        R"({{"type":"object","properties":{{"name":{{"const":{}}},"arguments":{}}},"required":["name","arguments"],)"
-        R"("additionalProperties":false}})",
-        Quoted(tool.name), ParametersOf(tool));
+schema::RuleId AddPlainCall(const std::vector<Tool>& tools, const std::vector<schema::RuleId>& arguments,
+                            bool after_text, schema::Grammar& grammar) {
+  using schema::Literal;
+  using schema::Ref;
+  const schema::Symbol space = Ref(schema::AddSpace(grammar));
+  schema::Symbol free = space;
+  if (after_text) {
+    const schema::Symbol blank = schema::OneOf({{'\t', '\n'}, {'\r', '\r'}, {' ', ' '}});
+    free = Ref(grammar.Repeat("blank", blank, 0, schema::Grammar::kUnlimited));
   }
-  return fmt::format(R"({{"oneOf":[{}]}})", calls);
+  const schema::RuleId call = grammar.Add("call");
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    grammar.AddAlternative(
+        call, {Literal("{"), free, Literal("\"name\""), free, Literal(":"), space, Literal(Quoted(tools[i].name)),
+               Literal(","), space, Literal("\"arguments\":"), space, Ref(arguments.at(i)), space, Literal("}")});
+  }
+  return call;
 }
 
 PlainCall ReadPlainCall(std::string_view answer) {

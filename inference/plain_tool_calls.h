@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "inference/generation.h"
+#include "inference/schema/grammar.h"
 
 namespace allod::inference {
 
@@ -15,8 +16,10 @@ namespace allod::inference {
 // results as messages of the user.
 std::vector<ChatMessage> DescribeTools(const ChatPrompt& chat);
 
-// JSON Schema of one call. The tools' parameters must be valid JSON.
-std::string SchemaOfCall(const std::vector<Tool>& tools);
+// The rule for one call of one of them. `arguments`: the rules for each tool's arguments. `after_text`: the call need
+// not be the whole answer, so that its beginning, as kPlainCallPattern finds it, was written freely.
+schema::RuleId AddPlainCall(const std::vector<Tool>& tools, const std::vector<schema::RuleId>& arguments,
+                            bool after_text, schema::Grammar& grammar);
 
 // Where in the answer a call begins (ECMAScript), for an answer that need not be one.
 inline constexpr const char* kPlainCallPattern = R"(^\s*(\{\s*"name"[\s\S]*))";

@@ -16,18 +16,18 @@ constexpr std::uint32_t kAllocationsPerClock = 64;
 constexpr std::uint32_t kGraceAllocations = 256;
 constexpr std::size_t kGraceBytesMax = 16 << 10;  // of one of them
 
-std::chrono::nanoseconds ProcessorTime() {
+std::uintptr_t StackNow() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
+
+}  // namespace
+
+std::chrono::nanoseconds ThreadProcessorTime() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-std::uintptr_t StackNow() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
-
-}  // namespace
-
 AllocationBudget::AllocationBudget(const Limits& limits)
-    : limits_(limits), outer_(in_force), stack_(StackNow()), end_(ProcessorTime() + limits.processor_time_max) {
+    : limits_(limits), outer_(in_force), stack_(StackNow()), end_(ThreadProcessorTime() + limits.processor_time_max) {
   in_force = this;
 }
 
@@ -37,7 +37,7 @@ bool AllocationBudget::RunsOut(std::size_t bytes) {
   if (bytes > limits_.allocation_bytes_max) return true;
   if (bytes_ + static_cast<std::ptrdiff_t>(bytes) > static_cast<std::ptrdiff_t>(limits_.bytes_max)) return true;
   if (stack_ - StackNow() > limits_.stack_bytes_max) return true;
-  return ++allocations_ % kAllocationsPerClock == 0 && ProcessorTime() > end_;
+  return ++allocations_ % kAllocationsPerClock == 0 && ThreadProcessorTime() > end_;
 }
 
 void AllocationBudget::Check(std::size_t bytes) {
@@ -78,7 +78,22 @@ void AllocationBudget::Free(void* memory) noexcept {
 
 }  // namespace allod::inference
 
-// The other forms of the standard library come down to these.
-void* operator new(std::size_t bytes) { return allod::inference::AllocationBudget::Allocate(bytes); }
-void operator delete(void* memory) noexcept { allod::inference::AllocationBudget::Free(memory); }
-void operator delete(void* memory, std::size_t /*bytes*/) noexcept { allod::inference::AllocationBudget::Free(memory); }
+// All forms but those for more than the usual alignment, which allocate and free by themselves: the standard library's
+// other forms come down to the first, but a sanitizer's runtime has its own of each that is left out.
+using allod::inference::AllocationBudget;
+void* operator new(std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
+void* operator new[](std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
+  try {
+    return AllocationBudget::Allocate(bytes);
+  } catch (...) {
+    return nullptr;
+  }
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t& tag) noexcept { return operator new(bytes, tag); }
+void operator delete(void* memory) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory) noexcept { AllocationBudget::Free(memory); }
+void operator delete(void* memory, std::size_t /*bytes*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory, std::size_t /*bytes*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept { AllocationBudget::Free(memory); }

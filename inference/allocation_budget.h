@@ -17,6 +17,9 @@
 
 namespace allod::inference {
 
+// Of the calling thread, since it began.
+std::chrono::nanoseconds ThreadProcessorTime();
+
 class BudgetExceeded final : public std::bad_alloc {
  public:
   const char* what() const noexcept override { return "it takes too much memory, time or depth"; }

@@ -1,17 +1,16 @@
-// A queue that is fair between tenants: who was served the fewest tokens, relative to its weight, comes next.
+// A queue that is fair between tenants: who was served least, by FairShare, comes next.
 //
-// This is the virtual token counter of Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024): each
-// tenant has a counter of the tokens it was served, divided by its weight; the tenant with the lowest counter is next;
-// one that was idle starts at the level of those that are busy, so idleness earns no credit. Within a tenant the order
-// is first come, first served. Pure; for one thread at a time. Tenants are forgotten when they are idle.
+// Within a tenant the order is first come, first served. A tenant counts as active from its first item here until the
+// last that was taken is given back. Pure; for one thread at a time.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <string>
 #include <utility>
+
+#include "inference/fair_share.h"
 
 namespace allod::inference {
 
@@ -19,8 +18,9 @@ template <typename Item>
 class FairQueue {
  public:
   void Push(const std::string& tenant, double weight, Item item) {
-    Account& account = Activate(tenant);
-    account.weight = weight > 0 ? weight : 1;
+    Account& account = accounts_[tenant];
+    if (account.waiting.empty() && account.running == 0) shares_.Enter(tenant, weight);
+    shares_.SetWeight(tenant, weight);
     account.waiting.push_back(std::move(item));
     ++size_;
   }
@@ -31,17 +31,14 @@ class FairQueue {
     return found == accounts_.end() ? 0 : static_cast<std::int32_t>(found->second.waiting.size());
   }
 
-  // What a tenant was served. It must have an item here or run.
-  void Charge(const std::string& tenant, double tokens) {
-    if (const auto found = accounts_.find(tenant); found != accounts_.end()) {
-      found->second.served += tokens / found->second.weight;
-    }
+  // Seconds that a tenant was served. It must have an item here or run.
+  void Charge(const std::string& tenant, double seconds) { shares_.Charge(tenant, seconds); }
+  // What it cost before it had anything here, or though it never had.
+  void ChargeAhead(const std::string& tenant, double weight, double seconds) {
+    shares_.ChargeAhead(tenant, weight, seconds);
   }
   // The counter, for ordering what runs.
-  double ServedOf(const std::string& tenant) const {
-    const auto found = accounts_.find(tenant);
-    return found == accounts_.end() ? level_ : found->second.served;
-  }
+  double ServedOf(const std::string& tenant) const { return shares_.Served(tenant); }
   // One of its items came to its end; each item taken must be given back once.
   void Done(const std::string& tenant) {
     const auto found = accounts_.find(tenant);
@@ -59,7 +56,7 @@ class FairQueue {
     std::map<std::pair<double, std::string>, Account*> order;
     std::map<std::pair<double, std::string>, Account*> later;  // those that were given something
     for (auto& [tenant, account] : accounts_) {
-      if (!account.waiting.empty()) order.emplace(std::pair(account.served, tenant), &account);
+      if (!account.waiting.empty()) order.emplace(std::pair(shares_.Served(tenant), tenant), &account);
     }
     while (!order.empty()) {
       Account& account = *order.begin()->second;
@@ -75,7 +72,7 @@ class FairQueue {
           --size_;
           ++account.running;
           take(std::move(item));
-          // Its tokens are counted only as they are computed: until then the others go first.
+          // Its time is counted only as it is used: until then the others go first.
           auto [key, value] = *order.begin();
           order.erase(order.begin());
           if (!account.waiting.empty()) later.emplace(std::move(key), value);
@@ -105,32 +102,19 @@ class FairQueue {
 
  private:
   struct Account {
-    double served = 0;
-    double weight = 1;
     std::int32_t running = 0;
     std::deque<Item> waiting;
   };
   using Accounts = std::map<std::string, Account>;
 
-  Account& Activate(const std::string& tenant) {
-    const auto found = accounts_.find(tenant);
-    if (found != accounts_.end()) return found->second;
-    if (!accounts_.empty()) {
-      level_ =
-          std::ranges::min_element(accounts_, {}, [](const auto& one) { return one.second.served; })->second.served;
-    }
-    Account& account = accounts_[tenant];
-    account.served = level_;
-    return account;
-  }
   typename Accounts::iterator Forget(typename Accounts::iterator it) {
     if (it->second.running > 0 || !it->second.waiting.empty()) return std::next(it);
-    level_ = std::max(level_, it->second.served);
+    shares_.Leave(it->first);
     return accounts_.erase(it);
   }
 
+  FairShare shares_;
   Accounts accounts_;
-  double level_ = 0;
   std::int32_t size_ = 0;
 };
 

@@ -1,7 +1,6 @@
 #include "inference/llama_constraint.h"
 
 #include <fmt/format.h>
-#include <json-schema-to-grammar.h>
 #include <llama.h>
 
 #include <algorithm>
@@ -13,100 +12,69 @@
 #include "inference/allocation_budget.h"
 #include "inference/deep_stack.h"
 #include "inference/llama_runtime.h"
+#include "inference/schema/gbnf.h"
+#include "inference/schema/schema.h"
 
 namespace allod::inference {
 namespace {
 
 constexpr std::size_t kBytesMax = 64 << 10;
-constexpr int kDepthMax = 32;
-constexpr std::size_t kGrammarBytesMax = 1 << 20;
 constexpr std::size_t kStateBytesMax = 16 << 20;
+constexpr std::size_t kPieceBytesMax = 16 << 20;
 
 constexpr AllocationBudget::Limits kCompileLimits{.bytes_max = 32 << 20,
                                                   .allocation_bytes_max = 8 << 20,
-                                                  .processor_time_max = std::chrono::milliseconds(500),
+                                                  .processor_time_max = std::chrono::milliseconds(200),
                                                   .stack_bytes_max = 16 << 20};
-// Masking a large vocabulary takes a few milliseconds.
-constexpr AllocationBudget::Limits kTokenLimits{.bytes_max = 48 << 20,
-                                                .allocation_bytes_max = 32 << 20,
-                                                .processor_time_max = std::chrono::milliseconds(200),
-                                                .stack_bytes_max = 1 << 20};
-
 std::unexpected<Error> Invalid(std::string_view what) {
   constexpr std::size_t kMessageMax = 300;
   return InvalidArgument("INVALID_CONSTRAINT", fmt::format("the constraint cannot be used: {}",
                                                            what.substr(0, std::min(what.find('\n'), kMessageMax))));
 }
 
-// Nesting of brackets outside strings.
-int DepthOf(std::string_view json) {
-  int depth = 0;
-  int deepest = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-      continue;
-    }
-    if (c == '"') in_string = true;
-    if (c == '{' || c == '[') deepest = std::max(deepest, ++depth);
-    if (c == '}' || c == ']') --depth;
-  }
-  return deepest;
-}
-
-Result<std::string> Convert(const std::string& schema) {
+// Runs a conversion of foreign text within the limits of a compilation.
+template <typename Fn>
+Result<std::string> Converted(std::string_view what, Fn convert) {
   Result<std::string> result = std::string();
+  const auto refuse = [&](std::string_view why) {
+    return InvalidArgument("INVALID_CONSTRAINT", fmt::format("the {} cannot be used: {}", what, why));
+  };
   const Status ran = RunOnDeepStack([&] {
     const AllocationBudget budget(kCompileLimits);
     try {
-      result = json_schema_to_grammar(common_json::parse(schema), /*force_gbnf=*/true);
-    } catch (const BudgetExceeded& e) {
-      result = Invalid(e.what());
+      if (std::expected<std::string, std::string> grammar = convert()) {
+        result = *std::move(grammar);
+      } else {
+        result = refuse(grammar.error());
+      }
     } catch (const std::exception& e) {
-      result = Invalid(e.what());
+      result = refuse(e.what());
     }
   });
   ALLOD_CHECK_OK(ran);
-  if (result && result->size() > kGrammarBytesMax) return Invalid("its grammar would be larger than 1 MiB");
   return result;
+}
+
+Result<std::string> OfSchema(const std::string& text) {
+  return Converted("JSON schema", [&] { return schema::SchemaToGbnf(text); });
 }
 
 struct ToGrammar {
   Result<std::string> operator()(const NoConstraint& /*none*/) const { return std::string(); }
-  Result<std::string> operator()(const JsonObjectConstraint& /*any*/) const { return Convert(R"({"type":"object"})"); }
-  Result<std::string> operator()(const JsonSchemaConstraint& constraint) const {
-    ALLOD_CHECK_OK(CheckSchema(constraint.schema, "the JSON schema", "INVALID_CONSTRAINT"));
-    return Convert(constraint.schema);
-  }
+  Result<std::string> operator()(const JsonObjectConstraint& /*any*/) const { return OfSchema(R"({"type":"object"})"); }
+  Result<std::string> operator()(const JsonSchemaConstraint& constraint) const { return OfSchema(constraint.schema); }
   Result<std::string> operator()(const GrammarConstraint& constraint) const {
     if (constraint.gbnf.empty()) return Invalid("the grammar is empty");
     if (constraint.gbnf.size() > kBytesMax) return Invalid("the grammar has more than 64 KiB");
-    return constraint.gbnf;
+    // llama.cpp is given the client's own text; it says less about what is wrong with it.
+    return Converted("grammar", [&]() -> std::expected<std::string, std::string> {
+      if (auto parsed = schema::ParseGbnf(constraint.gbnf); !parsed) return std::unexpected(parsed.error());
+      return constraint.gbnf;
+    });
   }
 };
 
 }  // namespace
-
-Status CheckSchema(const std::string& schema, const std::string& what, const char* reason) {
-  const auto refuse = [&](std::string_view why) { return InvalidArgument(reason, fmt::format("{} {}", what, why)); };
-  if (schema.size() > kBytesMax) return refuse("has more than 64 KiB");
-  if (DepthOf(schema) > kDepthMax) return refuse("is nested deeper than 32");
-  try {
-    if (!common_json::parse(schema).is_object()) return refuse("is no JSON object");
-  } catch (const std::exception&) {
-    return refuse("is no valid JSON");
-  }
-  return {};
-}
-
-Result<std::string> GrammarOf(const std::string& schema, const char* reason) {
-  auto grammar = Convert(schema);
-  if (!grammar) grammar.error().reason = reason;
-  return grammar;
-}
 
 Result<std::string> GrammarOf(const OutputConstraint& constraint) { return std::visit(ToGrammar{}, constraint); }
 
@@ -127,10 +95,7 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
                                             plan.trigger_tokens.data(), plan.trigger_tokens.size())
                                       : llama_sampler_init_grammar(&vocab, plan.gbnf.c_str(), "root"));
       if (sampler) {
-        if (!plan.is_lazy) {
-          for (const std::int32_t token : plan.prefill) llama_sampler_accept(sampler.get(), token);
-        }
-        result = std::unique_ptr<Constraint>(new Constraint(std::move(sampler)));
+        result = std::unique_ptr<Constraint>(new Constraint(vocab, std::move(sampler)));
       } else if (!LastLlamaError().empty()) {
         result = Invalid(LastLlamaError());
       }
@@ -142,55 +107,83 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
   return result;
 }
 
+namespace {
+
+std::unexpected<Error> TooCostly(std::string_view why) {
+  return InvalidArgument("CONSTRAINT_TOO_COSTLY",
+                         fmt::format("the constraint cannot be followed any further: {}. Make the grammar less "
+                                     "ambiguous, or the schema simpler",
+                                     why));
+}
+
+}  // namespace
+
 template <typename Fn>
-Status Constraint::WithinBudget(Fn fn) {
-  const auto refuse = [](std::string_view why) {
-    return InvalidArgument("CONSTRAINT_TOO_COSTLY",
-                           fmt::format("the constraint cannot be followed any further: {}; simplify it", why));
-  };
-  try {
-    const AllocationBudget budget(kTokenLimits);
-    fn();
-    bytes_ += budget.bytes();
-  } catch (const std::exception& e) {
-    return refuse(e.what());
+Result<bool> Constraint::Run(Fn fn) {
+  const auto start = ThreadProcessorTime();
+  bool within = true;
+  std::ptrdiff_t grown = 0;
+  std::string failure;
+  {
+    const AllocationBudget budget({.bytes_max = kPieceBytesMax,
+                                   .allocation_bytes_max = kPieceBytesMax,
+                                   .processor_time_max = kLimits.piece,
+                                   .stack_bytes_max = 1 << 20});
+    try {
+      fn();
+      grown = budget.bytes();
+    } catch (const BudgetExceeded&) {
+      within = false;
+    } catch (const std::exception& e) {
+      failure = e.what();
+    }
   }
-  if (bytes_ > static_cast<std::ptrdiff_t>(kStateBytesMax)) return refuse("it takes too much memory");
-  return {};
+  bytes_ += grown;
+  used_ += ThreadProcessorTime() - start;
+  if (!failure.empty()) return TooCostly(failure);
+  ALLOD_CHECK_OK(CheckTotals());
+  return within;
+}
+
+Status Constraint::CheckTotals() const {
+  if (bytes_ > static_cast<std::ptrdiff_t>(kStateBytesMax)) return TooCostly("it takes too much memory");
+  if (used_ <= kLimits.at_first + accepted_ * kLimits.per_token) return {};
+  return TooCostly(fmt::format(
+      "it took {} ms of the processor for {} tokens; {} ms and {} ms for each token are allowed",
+      used_ / std::chrono::milliseconds(1), accepted_, kLimits.at_first.count(), kLimits.per_token.count()));
 }
 
 Result<std::unique_ptr<Constraint>> Constraint::Copy() const {
   const AllocationBudget budget(kCompileLimits);
   try {
     SamplerPtr copy(llama_sampler_clone(sampler_.get()));
-    return std::unique_ptr<Constraint>(new Constraint(std::move(copy)));
+    return std::unique_ptr<Constraint>(new Constraint(vocab_, std::move(copy)));
   } catch (const std::exception& e) {
     return Invalid(e.what());
   }
 }
 
-Result<bool> Constraint::Allows(std::int32_t token) {
-  llama_token_data one{token, 0, 0};
-  llama_token_data_array row{&one, 1, -1, false};
-  ALLOD_CHECK_OK(WithinBudget([&] { llama_sampler_apply(sampler_.get(), &row); }));
-  return one.logit != -INFINITY;
-}
-
-Result<bool> Constraint::Mask(std::span<float> logits) {
-  std::vector<llama_token_data> all(logits.size());
-  for (std::size_t i = 0; i < logits.size(); ++i) all[i] = {static_cast<llama_token>(i), logits[i], 0};
-  llama_token_data_array row{all.data(), all.size(), -1, false};
-  ALLOD_CHECK_OK(WithinBudget([&] { llama_sampler_apply(sampler_.get(), &row); }));
-  bool any = false;
-  for (const llama_token_data& one : all) {
-    logits[static_cast<std::size_t>(one.id)] = one.logit;
-    any = any || one.logit > -INFINITY;
-  }
-  return any;
+Status Constraint::Check(std::span<const std::int32_t> tokens, std::span<bool> allowed) {
+  std::vector<llama_token_data> some;
+  for (const std::int32_t token : tokens) some.push_back({token, 0, 0});
+  llama_token_data_array row{some.data(), some.size(), -1, false};
+  // Changes nothing but the row, so that it may be repeated with fewer tokens.
+  ALLOD_TRY(const bool within, Run([&] { llama_sampler_apply(sampler_.get(), &row); }));
+  if (!within && tokens.size() > 1) return Fail(Code::kResourceExhausted, "PIECE_TOO_COSTLY", "fewer tokens, please");
+  if (!within)
+    return TooCostly(fmt::format("to check one token takes more than {} ms or too much memory", kLimits.piece.count()));
+  for (std::size_t i = 0; i < some.size(); ++i) allowed[i] = some[i].logit > -INFINITY;
+  return {};
 }
 
 Status Constraint::Accept(std::int32_t token) {
-  return WithinBudget([&] { llama_sampler_accept(sampler_.get(), token); });
+  ++accepted_;
+  ALLOD_TRY(const bool within, Run([&] { llama_sampler_accept(sampler_.get(), token); }));
+  if (within) return {};
+  return TooCostly(
+      fmt::format("to take one token over takes more than {} ms or too much memory", kLimits.piece.count()));
 }
+
+bool Constraint::IsEnd(std::int32_t token) const { return llama_vocab_is_eog(&vocab_, token); }
 
 }  // namespace allod::inference

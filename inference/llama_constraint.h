@@ -1,11 +1,12 @@
 // A grammar that the answer must follow, run by llama.cpp: compiled once per request, copied for each choice.
 //
-// A token is drawn as usual and only that token is checked, which costs microseconds; only when it is refused is the
-// whole vocabulary masked and another one drawn. Grammars and schemas are foreign: sizes are bounded, and each call is
-// made under an AllocationBudget, so that a grammar that explodes ends its own generation and nothing else. For one
-// thread at a time; must not outlive the model.
+// Grammars and schemas are foreign. What one takes is bounded three times: sizes when it is compiled; memory and
+// processor time of each piece of work; and the processor time of the whole answer, by how long it is so far. A grammar
+// that exceeds one of them ends its own generation and nothing else. For one thread at a time; must not outlive the
+// model.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "inference/generation.h"
+#include "inference/token_draw.h"
 #include "services/common/result.h"
 
 struct llama_sampler;
@@ -27,31 +29,33 @@ struct GrammarPlan {
   // A lazy grammar begins where one of these patterns (ECMAScript) is found in the answer, or at one of these tokens.
   std::vector<std::string> trigger_patterns;
   std::vector<std::int32_t> trigger_tokens;
-  // What of the answer the template has written already.
-  std::vector<std::int32_t> prefill;
 };
 
-// INVALID_ARGUMENT / INVALID_CONSTRAINT with what is wrong: not JSON, more than 64 KiB, deeper than 32, nothing that
-// llama.cpp can turn into a grammar of bounded size.
+// Empty for no constraint. INVALID_ARGUMENT / INVALID_CONSTRAINT with what is wrong and where: a schema with a keyword
+// that is not enforced (inference/schema/schema.h), a grammar that does not parse (inference/schema/gbnf.h).
 Result<std::string> GrammarOf(const OutputConstraint& constraint);
-// Of a schema that was checked; `reason` is the error's.
-Result<std::string> GrammarOf(const std::string& schema, const char* reason);
-// The same checks for a schema that someone else converts. `what` names it in the message, `reason` is the error's.
-Status CheckSchema(const std::string& schema, const std::string& what, const char* reason);
 
-class Constraint {
+// What a constraint may use, of the processor. Both are far beyond what grammars and schemas of ordinary size take:
+// some ten microseconds to check a token, some milliseconds to search a vocabulary.
+struct ConstraintLimits {
+  // One piece of work, which is not interrupted: checking some tokens, or taking one over.
+  std::chrono::milliseconds piece{10};
+  // The whole answer: this, and so much for each of its tokens.
+  std::chrono::milliseconds at_first{1000};
+  std::chrono::milliseconds per_token{50};
+};
+
+class Constraint final : public TokenRule {
  public:
   // INVALID_ARGUMENT / INVALID_CONSTRAINT when the grammar does not parse.
   static Result<std::unique_ptr<Constraint>> Compile(const llama_vocab& vocab, const GrammarPlan& plan);
   Result<std::unique_ptr<Constraint>> Copy() const;
-  ~Constraint();
+  ~Constraint() override;
 
-  // Whether `token` may come next. This and the following fail with INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; the
-  // object is then of no use any more.
-  Result<bool> Allows(std::int32_t token);
-  // Makes what may not come next impossible. False when nothing may.
-  Result<bool> Mask(std::span<float> logits);
-  Status Accept(std::int32_t token);
+  // These fail with INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; the object is then of no use any more.
+  Status Check(std::span<const std::int32_t> tokens, std::span<bool> allowed) override;
+  Status Accept(std::int32_t token) override;
+  bool IsEnd(std::int32_t token) const override;
 
  private:
   struct SamplerDeleter {
@@ -59,12 +63,18 @@ class Constraint {
   };
   using SamplerPtr = std::unique_ptr<llama_sampler, SamplerDeleter>;
 
-  explicit Constraint(SamplerPtr sampler) : sampler_(std::move(sampler)) {}
+  Constraint(const llama_vocab& vocab, SamplerPtr sampler) : vocab_(vocab), sampler_(std::move(sampler)) {}
+  // Runs one piece of work; false when it took more than a piece may.
   template <typename Fn>
-  Status WithinBudget(Fn fn);
+  Result<bool> Run(Fn fn);
+  Status CheckTotals() const;
 
+  static constexpr ConstraintLimits kLimits{};
+  const llama_vocab& vocab_;
   SamplerPtr sampler_;
   std::ptrdiff_t bytes_ = 0;  // grown since it was compiled
+  std::chrono::nanoseconds used_{};
+  std::int64_t accepted_ = 0;
 };
 
 }  // namespace allod::inference

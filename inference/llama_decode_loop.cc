@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 #include <llama.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference {
@@ -19,23 +18,14 @@ constexpr std::int32_t kMicroBatchTokens = 32;
 constexpr std::int32_t kMicroBatchTokensSmall = 128;
 constexpr std::uint64_t kSmallParameters = 100'000'000;
 // Below this a chunk of prompt costs nearly as much as a larger one, because the weights are read once for either.
+// The processor multiplies four rows in the time of one.
+constexpr std::int32_t kRowsAtOnce = 4;
 constexpr std::int32_t kChunkTokensMin = 32;
-// A decoded token costs about as much as two of a prompt (Sheng et al.).
+// What a decoded token takes of a step, against one of a prompt (Sheng et al.).
 constexpr double kDecodeWeight = 2;
 constexpr std::size_t kRecentFirstTokens = 64;
 constexpr std::int32_t kSlotsMax = 256;  // llama.cpp's own limit
 constexpr std::chrono::milliseconds kRetryAfter{1000};
-
-// llama.cpp fills its output buffer, a row of the vocabulary for each slot, with zeros; pages that no step uses go
-// back.
-void GiveBackOutputPages(llama_context& context, std::size_t bytes) {
-  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<std::uintptr_t>(llama_get_logits(&context));
-  const std::uintptr_t first = (begin + page - 1) / page * page;
-  const std::uintptr_t last = (begin + bytes) / page * page;
-  if (begin == 0 || last <= first) return;
-  madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-}
 
 double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
 
@@ -66,6 +56,7 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   params.no_perf = true;
   params.abort_callback = &DecodeLoop::ShouldAbort;
   params.abort_callback_data = loop.get();
+  loop->scratch_.Watch(params);
   try {
     loop->context_.reset(llama_init_from_model(&model, params));
   } catch (const std::exception& e) {
@@ -76,8 +67,9 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
                 fmt::format("no context of {} sequences and {} tokens could be made; choose fewer or smaller ones",
                             options.max_sequences, options.kv_tokens));
   }
-  GiveBackOutputPages(*loop->context_, sizeof(float) * static_cast<std::size_t>(slots) *
-                                           static_cast<std::size_t>(assets.vocabulary().size()));
+  loop->slots_ = slots;
+  // llama.cpp fills its output buffer with zeros; pages that no step uses go back.
+  loop->scratch_.GiveBack(*loop->context_, loop->OutputBytes());
   loop->threadpool_ = MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());
@@ -89,7 +81,8 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
                               .tenant_cells = options.tenant_kv_tokens_max,
                               .tenant_sequences = options.tenant_sequences_max};
   loop->kv_ = std::make_unique<KvCache>(*loop->context_, limits, keeps_prefixes);
-  loop->thread_ = std::thread([raw = loop.get()] { raw->Run(); });
+  // A step that was left half done cannot be gone on from; the worker ends, and is forked anew.
+  loop->thread_ = std::thread([raw = loop.get()] { OrEnd("decode loop", [raw] { raw->Run(); }); });
   return loop;
 }
 
@@ -141,6 +134,16 @@ EngineStatus DecodeLoop::status() const {
   return status;
 }
 
+// A row of the vocabulary for each slot.
+std::size_t DecodeLoop::OutputBytes() const {
+  return sizeof(float) * static_cast<std::size_t>(slots_) * static_cast<std::size_t>(assets_.vocabulary().size());
+}
+
+void DecodeLoop::GiveBackScratch() {
+  gives_back_.store(true);
+  wakeup_->Notify();
+}
+
 // Asked by llama.cpp on the decode thread between the nodes of the compute graph.
 bool DecodeLoop::ShouldAbort(void* self) {
   const auto* loop = static_cast<const DecodeLoop*>(self);
@@ -156,11 +159,12 @@ bool DecodeLoop::ShouldAbort(void* self) {
 
 void DecodeLoop::Run() {
   while (!stop_.load()) {
+    if (gives_back_.exchange(false) && !HasWork()) scratch_.GiveBack(*context_, OutputBytes());
     DropCancelled();
     Admit();
     if (!HasWork()) {
       gate_.Rest();
-      wakeup_->Wait();
+      Sleep();
       continue;
     }
     const SteadyTime wanted = std::chrono::steady_clock::now();
@@ -170,7 +174,9 @@ void DecodeLoop::Run() {
     DropCancelled();
     Admit();
     step_prompt_ = step_decode_ = 0;
-    if (FillBatch(turn)) Step();
+    const double step_seconds = FillBatch(turn) ? Step() : 0;
+    GoOnDrawing(turn, began, step_seconds);
+    Order();
     CountTurn(wanted, began);
     gate_.End(step_prompt_, step_decode_);
   }
@@ -182,6 +188,13 @@ void DecodeLoop::Run() {
                    pending.usage->Finish(UsageOutcome::kFailed);
                    pending.stream->Fail(stopped);
                  });
+}
+
+// Until there may be something to do: also for those that have waited too long behind readers that stall.
+void DecodeLoop::Sleep() {
+  if (queued_.load(std::memory_order_acquire) == 0) return wakeup_->Wait();
+  constexpr std::chrono::milliseconds kLookMax{1000};
+  wakeup_->WaitFor(std::min(kLookMax, options_.queue_wait_max));
 }
 
 void DecodeLoop::DropCancelled() {
@@ -200,6 +213,16 @@ void DecodeLoop::Admit() {
   const std::lock_guard lock(queue_mutex_);
   queue_.EraseIf([](const PendingGeneration& pending) { return pending.stream->is_cancelled(); },
                  [](PendingGeneration& pending) { pending.usage->Finish(UsageOutcome::kCancelled); });
+  const SteadyTime longest = std::chrono::steady_clock::now() - options_.queue_wait_max;
+  queue_.EraseIf([&](const PendingGeneration& pending) { return pending.submitted_at < longest; },
+                 [&](PendingGeneration& pending) {
+                   Error late{Code::kResourceExhausted, "QUEUE_TIMEOUT",
+                              fmt::format("no place became free for {} s; try again later",
+                                          options_.queue_wait_max.count() / 1000)};
+                   late.retry_after = kRetryAfter;
+                   pending.usage->Finish(UsageOutcome::kFailed);
+                   pending.stream->Fail(std::move(late));
+                 });
   queue_.Offer([this](const PendingGeneration& pending) { return kv_->Decide(pending); },
                [this](PendingGeneration pending) {
                  running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
@@ -210,6 +233,7 @@ void DecodeLoop::Admit() {
                      {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
                  active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
                });
+  kv_->TrimKept();
   queued_.store(queue_.size(), std::memory_order_release);
 }
 
@@ -219,10 +243,19 @@ bool DecodeLoop::HasWork() const {
   });
 }
 
+bool DecodeLoop::CanDecode(const RunningGeneration& generation) const {
+  return !generation.is_prefilling() && !generation.request.stream->is_full() && generation.decodable_choices() > 0;
+}
+
+bool DecodeLoop::AnyCanStep() const {
+  return std::ranges::any_of(
+      running_, [this](const auto& generation) { return generation->is_prefilling() || CanDecode(*generation); });
+}
+
 std::int32_t DecodeLoop::AddDecodeRows(RunningGeneration& generation, std::int32_t rows) {
   std::int32_t added = 0;
   for (RunningGeneration::Choice& choice : generation.choices) {
-    if (choice.is_done || added == rows) continue;
+    if (!choice.can_decode() || added == rows) continue;
     const auto position = generation.request.prompt.size() + choice.decoded.size();
     choice.output_index = batch_->n_tokens;
     AddToBatch(*batch_, choice.next_token, static_cast<std::int32_t>(position), choice.slot, true);
@@ -250,6 +283,7 @@ std::int32_t DecodeLoop::AddChunk(RunningGeneration& generation, std::int32_t ro
 
 bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
   batch_->n_tokens = 0;
+  scratch_.Forget();
   in_step_.clear();
   std::vector<RunningGeneration*> decoding;
   std::vector<RunningGeneration*> prefilling;
@@ -259,19 +293,19 @@ bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
     for (RunningGeneration::Choice& choice : generation->choices) choice.output_index = -1;
     if (generation->is_prefilling()) {
       prefilling.push_back(generation.get());
-    } else if (!generation->request.stream->is_full()) {
+    } else if (CanDecode(*generation)) {
       decoding.push_back(generation.get());
-      decode_rows += generation->live_choices();
+      decode_rows += generation->decodable_choices();
     }
   }
   const std::int32_t fit = cost_.RowsWithin(turn.budget, options_.chunk_tokens_max);
   std::int32_t rows_decode = decode_rows;
   std::int32_t rows_prefill = std::max(kChunkTokensMin, fit - decode_rows);
   if (turn.contended) {
-    // Both get half of what fits when both want it; a step of one row is for whoever waited longer, and those that were
-    // served go to the back.
-    if (fit == 1 && !prefilling.empty() && !decoding.empty()) {
-      rows_decode = running_.front()->is_prefilling() ? 0 : 1;
+    // Both get half of what fits when both want it; a step of a few rows is for whoever waited longer, and those that
+    // were served go to the back.
+    if (fit <= kRowsAtOnce && !prefilling.empty() && decode_rows >= fit) {
+      rows_decode = running_.front()->is_prefilling() ? 0 : fit;
     } else if (!prefilling.empty()) {
       rows_decode = std::min(decode_rows, (fit / 2 + 3) / 4 * 4);
     }
@@ -285,68 +319,82 @@ bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
   rows_prefill = std::min(rows_prefill, batch_tokens_max_ - batch_->n_tokens);
   for (RunningGeneration* generation : prefilling) {
     if (rows_prefill == 0) break;
-    rows_prefill -= AddChunk(*generation, rows_prefill);
+    // A rest of less than half a piece goes along: by itself it would wait for another turn.
+    const std::int32_t left =
+        static_cast<std::int32_t>(generation->request.prompt.size()) - generation->prompt_in_cache;
+    const std::int32_t most =
+        std::min(std::max(options_.chunk_tokens_max, kChunkTokensMin), batch_tokens_max_ - batch_->n_tokens);
+    const bool whole = left <= std::min(rows_prefill + rows_prefill / 2, most);
+    rows_prefill -= std::min(rows_prefill, AddChunk(*generation, whole ? left : rows_prefill));
   }
   return !in_step_.empty();
 }
 
-void DecodeLoop::Charge(const RunningGeneration& generation, double tokens) {
+void DecodeLoop::Charge(const RunningGeneration& generation, double seconds) {
   const std::lock_guard lock(queue_mutex_);
-  queue_.Charge(generation.request.tenant, tokens);
+  queue_.Charge(generation.request.tenant, seconds);
 }
 
-Status DecodeLoop::Advance(RunningGeneration& generation) {
+void DecodeLoop::ChargePrepared(const std::string& tenant, double weight, std::chrono::nanoseconds processor_time) {
+  gate_.SpentAside(processor_time);
+  const std::lock_guard lock(queue_mutex_);
+  queue_.ChargeAhead(tenant, weight, std::chrono::duration<double>(processor_time).count());
+}
+
+void DecodeLoop::Advance(RunningGeneration& generation) {
   const auto size = static_cast<std::size_t>(assets_.vocabulary().size());
   if (generation.chunk > 0) {
     generation.prompt_in_cache += generation.chunk;
     generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached, generation.cached);
-    Charge(generation, generation.chunk);
-    if (generation.is_prefilling()) return {};
+    if (generation.is_prefilling()) return;
     CountFirstToken(generation);
     kv_->ShareWithChoices(generation);
     // The choices part here: each draws from the same row.
-    const std::span<const float> row(llama_get_logits_ith(context_.get(), generation.choices.front().output_index),
-                                     size);
-    for (RunningGeneration::Choice& choice : generation.choices) {
-      row_.assign(row.begin(), row.end());
-      ALLOD_CHECK_OK(generation.Advance(choice, row_));
+    const std::span<float> row(llama_get_logits_ith(context_.get(), generation.choices.front().output_index), size);
+    for (std::size_t i = generation.choices.size() - 1; i > 0; --i) {
+      std::vector<float> copy(row.begin(), row.end());
+      generation.Advance(generation.choices[i], copy);
+      if (generation.choices[i].draw) generation.choices[i].draw->Keep();
     }
-    return {};
+    generation.Advance(generation.choices.front(), row);
+    return;
   }
-  double tokens = 0;
   for (RunningGeneration::Choice& choice : generation.choices) {
     if (choice.output_index < 0) continue;
     choice.decoded.push_back(choice.next_token);
-    ALLOD_CHECK_OK(generation.Advance(choice, {llama_get_logits_ith(context_.get(), choice.output_index), size}));
-    ++tokens;
+    generation.Advance(choice, {llama_get_logits_ith(context_.get(), choice.output_index), size});
   }
-  Charge(generation, kDecodeWeight * tokens);
-  return {};
 }
 
-void DecodeLoop::Step() {
+double DecodeLoop::Step() {
   const SteadyTime start = std::chrono::steady_clock::now();
   const int code = llama_decode(context_.get(), *batch_);
   ExpectLlamaErrors(false);
-  if (code != 0) return FailStep(code);
-  cost_.Learn(batch_->n_tokens, std::chrono::steady_clock::now() - start);
-  bool ends = false;
-  for (RunningGeneration* generation : in_step_) {
-    const Status advanced = Advance(*generation);
-    if (advanced && !generation->is_done()) continue;
-    ends = true;
-    auto& owner = *std::ranges::find(running_, generation, &std::unique_ptr<RunningGeneration>::get);
-    // The room is free before the reader knows.
-    EndGeneration(*generation, /*keep=*/advanced.has_value());
-    if (advanced) {
-      generation->Finish();
-    } else {
-      generation->Fail(advanced.error());
-    }
-    owner.reset();
+  if (code != 0) {
+    FailStep(code);
+    return 0;
   }
-  if (ends) std::erase(running_, nullptr);
-  // Tenants that were served less come first, and within a tenant those that were not in this step.
+  const SteadyTime computed = std::chrono::steady_clock::now();
+  const double seconds = SecondsBetween(start, computed);
+  cost_.Learn(batch_->n_tokens, computed - start);
+  // Each pays for its part of the step, and what only it had to be done for it.
+  const double weight = step_prompt_ + kDecodeWeight * step_decode_;
+  SteadyTime before = computed;
+  for (RunningGeneration* generation : in_step_) {
+    const std::int64_t rows =
+        std::ranges::count_if(generation->choices, [](const auto& choice) { return choice.output_index >= 0; });
+    const double part = generation->chunk > 0 ? generation->chunk : kDecodeWeight * static_cast<double>(rows);
+    Advance(*generation);
+    const SteadyTime after = std::chrono::steady_clock::now();
+    Charge(*generation, seconds * part / weight + SecondsBetween(before, after));
+    before = after;
+    Settle(*generation, {});
+  }
+  return seconds;
+}
+
+// Tenants that were served less come first, and within a tenant those that were not in this step.
+void DecodeLoop::Order() {
   std::ranges::stable_partition(running_, [&](const auto& generation) {
     return std::ranges::find(in_step_, generation.get()) == in_step_.end();
   });
@@ -356,6 +404,19 @@ void DecodeLoop::Step() {
   if (one_tenant) return;
   const std::lock_guard lock(queue_mutex_);
   std::ranges::stable_sort(running_, {}, [&](const auto& one) { return queue_.ServedOf(one->request.tenant); });
+}
+
+bool DecodeLoop::Settle(RunningGeneration& generation, const Status& status) {
+  if (status && !generation.is_done()) return false;
+  // The room is free before the reader knows.
+  EndGeneration(generation, /*keep=*/status.has_value());
+  if (status) {
+    generation.Finish();
+  } else {
+    generation.Fail(status.error());
+  }
+  running_.erase(std::ranges::find(running_, &generation, &std::unique_ptr<RunningGeneration>::get));
+  return true;
 }
 
 void DecodeLoop::FailStep(int code) {

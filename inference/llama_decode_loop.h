@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "inference/draw_budget.h"
 #include "inference/fair_queue.h"
 #include "inference/llama_assets.h"
 #include "inference/llama_context.h"
@@ -18,6 +19,7 @@
 #include "inference/llama_kv.h"
 #include "inference/llama_running.h"
 #include "inference/llama_runtime.h"
+#include "inference/llama_scratch.h"
 #include "inference/step_cost.h"
 #include "inference/token_stream.h"
 #include "inference/turn_gate.h"
@@ -37,13 +39,18 @@ class DecodeLoop {
 
   // RESOURCE_EXHAUSTED / QUEUE_FULL. Thread-safe.
   Status Enqueue(PendingGeneration pending);
+  // What the checks of a request cost, whether it was enqueued or refused. Thread-safe.
+  void ChargePrepared(const std::string& tenant, double weight, std::chrono::nanoseconds processor_time);
   EngineStatus status() const;  // thread-safe
   const std::shared_ptr<Wakeup>& wakeup() const { return wakeup_; }
+  // See Engine::GiveBackScratch. Thread-safe.
+  void GiveBackScratch();
 
  private:
   DecodeLoop(const ModelAssets& assets, const EngineOptions& options);
 
   void Run();
+  void Sleep();
   void DropCancelled();
   void Admit();
   bool HasWork() const;
@@ -52,14 +59,26 @@ class DecodeLoop {
   // Its rows of this step, at most `rows`; how many they are.
   std::int32_t AddDecodeRows(RunningGeneration& generation, std::int32_t rows);
   std::int32_t AddChunk(RunningGeneration& generation, std::int32_t rows);
-  void Step();
+  // Seconds that it took.
+  double Step();
   void FailStep(int code);
   // What the step brought for one generation.
-  Status Advance(RunningGeneration& generation);
-  void Charge(const RunningGeneration& generation, double tokens);
+  void Advance(RunningGeneration& generation);
+  // Draws that are under way, within the turn and so that steps of others are not kept waiting.
+  void GoOnDrawing(const TurnGate::Turn& turn, SteadyTime turn_began, double step_seconds);
+  // A slice of one generation's draws.
+  Status DrawSlice(RunningGeneration& generation, SteadyTime until);
+  bool CanDecode(const RunningGeneration& generation) const;
+  bool AnyCanStep() const;
+  // Who is served first in the next step.
+  void Order();
+  void Charge(const RunningGeneration& generation, double seconds);
+  // Ends it if it is done or failed; whether it did.
+  bool Settle(RunningGeneration& generation, const Status& status);
   void EndGeneration(RunningGeneration& generation, bool keep);
   void CountFirstToken(RunningGeneration& generation);
   void CountTurn(SteadyTime wanted, SteadyTime began);
+  std::size_t OutputBytes() const;
   static bool ShouldAbort(void* self);
 
   const ModelAssets& assets_;
@@ -69,6 +88,7 @@ class DecodeLoop {
   TurnGate& gate_;
 
   ThreadpoolPtr threadpool_;  // before the context, which uses it
+  ScratchMemory scratch_;     // as must this
   ContextPtr context_;
   BatchPtr batch_;
   std::int32_t batch_tokens_max_ = 0;
@@ -77,13 +97,15 @@ class DecodeLoop {
   std::vector<RunningGeneration*> in_step_;                  // those in the batch
   std::int32_t step_prompt_ = 0;                             // tokens of this step
   std::int32_t step_decode_ = 0;
-  std::vector<float> row_;  // kept to reuse its memory
   StepCost cost_;
+  DrawBudget draw_budget_;
 
   mutable std::mutex queue_mutex_;
   FairQueue<PendingGeneration> queue_;
 
+  std::int32_t slots_ = 0;
   std::atomic<bool> stop_ = false;
+  std::atomic<bool> gives_back_ = false;
   std::atomic<std::int32_t> queued_ = 0;
   std::atomic<std::int32_t> active_ = 0;
   TokenTotals totals_;

@@ -92,6 +92,8 @@ Result<std::vector<std::vector<std::int32_t>>> Embedder::Tokenize(const std::vec
   return all;
 }
 
+std::int32_t Embedder::dimensions() const { return llama_model_n_embd_out(llama_get_model(context_.get())); }
+
 Result<std::vector<float>> Embedder::Compute(const std::vector<std::int32_t>& tokens) {
   batch_->n_tokens = 0;
   for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -105,7 +107,7 @@ Result<std::vector<float>> Embedder::Compute(const std::vector<std::int32_t>& to
   if (values == nullptr) {
     return Fail(Code::kInternal, "DECODE_FAILED", fmt::format("the model could not be computed (code {})", code));
   }
-  std::vector<float> vector(values, values + llama_model_n_embd_out(llama_get_model(context_.get())));
+  std::vector<float> vector(values, values + dimensions());
   ALLOD_CHECK_OK(Normalise(vector));
   return vector;
 }

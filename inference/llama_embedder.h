@@ -30,6 +30,8 @@ class Embedder {
                            const std::function<bool()>& is_cancelled);
   void Stop();
   EngineStatus status() const;
+  // How many numbers each vector has.
+  std::int32_t dimensions() const;
 
  private:
   Embedder(const ModelAssets& assets, const EngineOptions& options);

@@ -59,6 +59,16 @@ TEST_F(EmbedderTest, VectorsHaveLengthOneAndDependOnTheirInputOnly) {
   }
 }
 
+TEST_F(EmbedderTest, OtherDimensionsThanItsOwnAreRefusedBeforeAnythingIsComputed) {
+  StartEmbedding(1);
+  const auto refused = engine_->Embed({.inputs = {"habari"}, .dimensions = 32}).error();
+  EXPECT_EQ(refused.code, Code::kInvalidArgument);
+  EXPECT_EQ(refused.reason, "WRONG_DIMENSIONS");
+  EXPECT_THAT(refused.message, HasSubstr("must be 64"));
+  EXPECT_EQ(engine_->status().prompt_tokens_total, 0);
+  EXPECT_TRUE(engine_->Embed({.inputs = {"habari"}, .dimensions = 64}));
+}
+
 TEST_F(EmbedderTest, WhatItCannotEmbedIsRefused) {
   StartEmbedding(1);
   EXPECT_EQ(engine_->Embed({}).error().reason, "INVALID_INPUT");

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "inference/deep_stack.h"
 #include "inference/llama_decode_loop.h"
 #include "inference/llama_embedder.h"
 #include "inference/llama_tool_calls.h"
@@ -142,7 +143,9 @@ Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, std::shared_p
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-Status Engine::SetMembers(std::vector<Member> members) { return impl_->members.Set(std::move(members)); }
+std::vector<RefusedMember> Engine::SetMembers(std::vector<Member> members) {
+  return impl_->members.Set(std::move(members));
+}
 
 Result<PendingGeneration> Engine::Impl::Prepare(const GenerationRequest& request,
                                                 std::unique_ptr<ToolCallReader>& tool_calls) const {
@@ -211,7 +214,11 @@ Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& requ
   const std::int32_t choices_max = member.max_concurrency > 0 ? std::min(member.max_concurrency, sequences) : sequences;
   ALLOD_CHECK_OK(CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
   std::unique_ptr<ToolCallReader> tool_calls;
-  ALLOD_TRY(PendingGeneration pending, impl_->Prepare(request, tool_calls));
+  // What is refused has cost as much as what is not.
+  const auto before = ProcessorTimeWithDeepStacks();
+  auto prepared = impl_->Prepare(request, tool_calls);
+  impl_->loop->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  ALLOD_TRY(PendingGeneration pending, std::move(prepared));
   ALLOD_CHECK_OK(impl_->CheckLength(request, member, pending));
   pending.tenant = request.tenant_uid;
   pending.instance = request.instance;
@@ -232,8 +239,17 @@ Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::fun
                                           impl_->assets->facts().architecture));
   }
   ALLOD_CHECK_OK(impl_->members.Find(request.instance, request.tenant_uid));
+  if (request.dimensions != 0 && request.dimensions != impl_->embedder->dimensions()) {
+    return InvalidArgument("WRONG_DIMENSIONS",
+                           fmt::format("dimensions must be {}, which is what this model makes, or left out",
+                                       impl_->embedder->dimensions()));
+  }
   ALLOD_TRY(const auto usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
   return impl_->embedder->Embed(request, *usage, is_cancelled);
+}
+
+void Engine::GiveBackScratch() {
+  if (impl_->loop) impl_->loop->GiveBackScratch();
 }
 
 EngineStatus Engine::status() const { return impl_->loop ? impl_->loop->status() : impl_->embedder->status(); }

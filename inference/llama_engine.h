@@ -12,6 +12,7 @@
 // in Create: the KV cache and the compute buffers. The model must outlive the engine.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -41,6 +42,7 @@ struct EngineOptions {
   std::int32_t threads = 0;               // 0: SuitableThreads of the model
   std::uint32_t poll = 0;                 // how long idle compute threads spin, in ggml's units; 0: they sleep at once
   std::int32_t queue_max = 64;            // requests that wait for a sequence
+  std::chrono::milliseconds queue_wait_max{60'000};  // then they are told to try again later
   std::int32_t tenant_queue_max = 0;      // of one tenant; 0: queue_max
   std::int32_t tenant_sequences_max = 0;  // that run for one tenant at once; 0: max_sequences
   std::int32_t tenant_kv_tokens_max = 0;  // cells that one tenant holds, its cached prefixes included; 0: kv_tokens
@@ -82,7 +84,8 @@ class Generation {
   Generation& operator=(const Generation&) = delete;
 
   // The next event, or nothing when `timeout` passed; nothing follows Finished. Fails with UNAVAILABLE / ENGINE_STOPPED
-  // or INTERNAL / DECODE_FAILED; INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY. May be called after the engine is gone.
+  // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT, before anything else; INVALID_ARGUMENT /
+  // CONSTRAINT_TOO_COSTLY. May be called after the engine is gone.
   Result<std::optional<Event>> Next(std::chrono::milliseconds timeout);
   // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
   // there is. `listener` must not call back into the generation. Replaces an earlier one.
@@ -103,6 +106,7 @@ class Generation {
 
 struct EmbeddingRequest {
   std::vector<std::string> inputs;  // 1 to 256
+  std::int32_t dimensions = 0;      // of a vector; 0: as the model makes them
   std::string request_id;
   std::string tenant_uid;
   std::string instance;
@@ -128,7 +132,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Replaces the table of instances that are answered for. Until the first call every instance is. What runs goes on.
-  Status SetMembers(std::vector<Member> members);
+  // Answers with those that were refused (members.h); the others are in force when it returns.
+  std::vector<RefusedMember> SetMembers(std::vector<Member> members);
 
   // Costs rendering and tokenising the prompt and compiling the constraint, on the caller's thread. INVALID_ARGUMENT /
   // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
@@ -140,6 +145,9 @@ class Engine {
   // CANCELLED.
   Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
   EngineStatus status() const;
+  // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while. The
+  // next step takes a fraction of a millisecond longer. From any thread; does not wait.
+  void GiveBackScratch();
 
  private:
   struct Impl;

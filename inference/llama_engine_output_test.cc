@@ -1,10 +1,13 @@
 // What answers can be made to look like: choices, probabilities, bias, constraints, tool calls; and templates that are
 // hostile.
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "inference/llama_engine_fixture.h"
+#include "inference/schema/document.h"
 
 namespace allod::inference {
 namespace {
@@ -106,6 +109,43 @@ TEST_F(EngineTest, SchemaIsFollowedWhateverTheModelWouldSay) {
   }
 }
 
+TEST_F(EngineTest, WhatASchemaSaysHoldsForEveryAnswerThatEnds) {
+  // Random weights: the schema alone gives the answer its shape.
+  Start();
+  int ended = 0;
+  for (
+      const char* text : {
+          R"({"type":"string","pattern":"^\\d{3}-\\w$"})",
+          R"({"type":"string","pattern":"^\"q\"$"})",
+          R"({"type":"string","pattern":"^a\nb$"})",
+          R"({"type":"string","pattern":"^😀{2}$"})",
+          R"({"type":"string","pattern":"^[a-c]+$","maxLength":3})",
+          R"({"type":"string","format":"date"})",
+          R"({"type":"number","minimum":0,"maximum":1})",
+          R"({"type":"integer","exclusiveMinimum":-3,"multipleOf":4})",
+          R"({"type":"object","properties":{"":{"type":"null"}},"required":[""]})",
+          R"({"type":"array","items":{"type":"boolean"},"minItems":1,"maxItems":3})",
+          R"({"type":"object","properties":{"a":{"type":"boolean"}},"allOf":[{"required":["b"],"properties":{"b":{"const":5}}}]})",
+          R"({"$ref":"#/$defs/t","maxLength":2,"$defs":{"t":{"type":"string","minLength":2}}})",
+          R"({"oneOf":[{"type":"null"},{"type":"string","maxLength":1}]})",
+      }) {
+    const schema::Document document(schema::Json::parse(text));
+    for (const std::uint32_t seed : {1U, 2U, 3U}) {
+      GenerationRequest request = Greedy("a", 300);
+      request.sampling.temperature = 1;
+      request.sampling.seed = seed;
+      request.constraint = JsonSchemaConstraint{text};
+      const Answer answer = Ask(request);
+      if (answer.finished.reason != FinishReason::kStop) continue;
+      ++ended;
+      const auto value = schema::Json::parse(answer.text, nullptr, false);
+      ASSERT_FALSE(value.is_discarded()) << text << "\n" << answer.text;
+      EXPECT_TRUE(schema::Allows(document.root(), value)) << text << "\n" << answer.text;
+    }
+  }
+  EXPECT_GT(ended, 20);
+}
+
 TEST_F(EngineTest, EachChoiceFollowsTheConstraint) {
   StartStarter({.max_sequences = 4});
   GenerationRequest request = AskChat("How do I register a birth?", 120);
@@ -131,7 +171,10 @@ TEST_F(EngineTest, ConstraintsThatAreNoneAreRefused) {
   std::string deep = "{}";
   for (int i = 0; i < 20; ++i) deep = R"({"type":"object","properties":{"a":)" + deep + "}}";
   EXPECT_EQ(reason(JsonSchemaConstraint{deep}), "INVALID_CONSTRAINT");
+  request.constraint = JsonSchemaConstraint{R"({"properties":{"a":{"not":{}}}})"};
+  EXPECT_THAT(Refusal(request).message, HasSubstr(R"(at "/properties/a/not": the keyword "not")"));
   EXPECT_EQ(reason(GrammarConstraint{"root ::= ("}), "INVALID_CONSTRAINT");
+  EXPECT_THAT(Refusal(request).message, HasSubstr("line 1, column 11: expected ')'"));
   EXPECT_EQ(reason(GrammarConstraint{"other ::= \"a\""}), "INVALID_CONSTRAINT");
   EXPECT_EQ(reason(GrammarConstraint{"root ::= root \"a\""}), "INVALID_CONSTRAINT");
 }
@@ -159,6 +202,24 @@ TEST_F(EngineTest, HostileConstraintsEndSoon) {
   // The number of parses doubles with each letter.
   try_it(GrammarConstraint{"root ::= l root r | l root s | l\nl ::= [a-z0-9 ]\nr ::= \"!\"\ns ::= \"?\""});
   try_it(GrammarConstraint{"root ::= " + std::string(20000, '(')});
+}
+
+TEST_F(EngineTest, AConstraintBeyondItsBudgetEndsWithAnErrorThatSaysSo) {
+  Start();
+  // Each letter multiplies the ways in which what was said so far can be read; any letter may follow.
+  GenerationRequest request = Greedy("a", 200);
+  std::string doubling = "root ::= w\nw ::= l | l w | l l w | l l l w";
+  for (char c = 'a'; c <= 'z'; ++c) doubling += fmt::format(" | l w{0} \"{0}\"", c);
+  for (char c = 'a'; c <= 'z'; ++c) doubling += fmt::format("\nw{} ::= w", c);
+  request.constraint = GrammarConstraint{doubling + "\nl ::= [^\\x00]"};
+  auto generation = engine_->Submit(request);
+  ASSERT_TRUE(generation) << generation.error().message;
+  const auto answer = ReadAll(**generation);
+  ASSERT_FALSE(answer) << answer->text;
+  EXPECT_EQ(answer.error().code, Code::kInvalidArgument);
+  EXPECT_EQ(answer.error().reason, "CONSTRAINT_TOO_COSTLY");
+  EXPECT_THAT(answer.error().message, HasSubstr("less ambiguous"));
+  EXPECT_EQ(Ask(Greedy("b", 4)).finished.completion_tokens, 4);
 }
 
 TEST_F(EngineTest, RequiredToolCallIsToADeclaredFunctionAndFitsItsSchema) {
@@ -212,6 +273,9 @@ TEST_F(EngineTest, ToolsThatAreNoneAreRefused) {
   EXPECT_THAT(message({"no good", "", ""}), HasSubstr("tools[0].name"));
   EXPECT_THAT(message({"f", "", "{"}), HasSubstr("JSON"));
   EXPECT_THAT(message({"f", "", R"({"title":"</s>"})"}), HasSubstr("control token"));
+  EXPECT_THAT(message({"f", "", R"({"properties":{"a":{"not":{}}}})"}),
+              HasSubstr(R"('f' cannot be used: at "/properties/a/not")"));
+  EXPECT_THAT(message({"f", "", R"({"type":"string"})"}), HasSubstr("no value can satisfy it"));
   chat.tools = {};
   chat.tool_choice = ToolChoice::kRequired;
   EXPECT_EQ(Refusal(request).reason, "INVALID_TOOL");

@@ -1,5 +1,7 @@
 // Many instances and tenants on one engine: whose it is, whose turn it is, and what is kept for whom.
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <mutex>
 
@@ -28,12 +30,13 @@ class FakeGate final : public TurnGate {
     largest_decode = std::max(largest_decode.load(), decode_tokens);
     ++ended;
   }
+  void SpentAside(std::chrono::nanoseconds processor_time) override { aside_us += processor_time.count() / 1000; }
   void Rest() override { ++rests; }
   void Interrupt() override { interrupted = true; }
 
   std::atomic<int> begun = 0, ended = 0, rests = 0, prompt = 0, decode = 0;
   std::atomic<std::int32_t> largest_prompt = 0, largest_decode = 0;
-  std::atomic<std::int64_t> budget_us = 50000;
+  std::atomic<std::int64_t> budget_us = 50000, aside_us = 0;
   std::atomic<bool> contended = false, interrupted = false;
 };
 
@@ -119,6 +122,24 @@ TEST_F(EngineTest, KeptPrefixesMakeRoomForWhatRuns) {
   EXPECT_TRUE(Eventually([&] { return engine_->status().kv_tokens_cached > 0; }));
 }
 
+TEST_F(EngineTest, KeptPrefixesThatWouldSlowTheOthersAreGivenUp) {
+  Start({.context_tokens = 128, .max_sequences = 4, .kv_tokens = 4096, .stream = {.tokens_max = 2}});
+  const auto prompt = [](int i) { return std::string(static_cast<std::size_t>(100 + i), static_cast<char>('a' + i)); };
+  for (int i = 0; i < 12; ++i) Ask(Of("a", Greedy(prompt(i), 2)));
+  ASSERT_GT(engine_->status().kv_tokens_cached, 800);
+  // One alone is not slowed enough to matter.
+  auto first = *engine_->Submit(Of("b", Greedy("xyz", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  EXPECT_GT(engine_->status().kv_tokens_cached, 800);
+  auto second = *engine_->Submit(Of("b", Greedy("zyx", 0)));
+  EXPECT_TRUE(Eventually([&] { return engine_->status().kv_tokens_cached <= 512; }));
+  EXPECT_GT(engine_->status().kv_tokens_cached, 300);
+  first.reset();
+  second.reset();
+  // The latest are still there.
+  EXPECT_GT(Ask(Of("a", Greedy(prompt(11), 2))).cached, 90);
+}
+
 TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
   // Three would fit by number, but only one at a time by their tokens.
   Start({.context_tokens = 128, .max_sequences = 3, .kv_tokens = 150});
@@ -148,7 +169,7 @@ TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
 
 TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
   Start();
-  ASSERT_TRUE(engine_->SetMembers({{"a/assistant", "a", 64, 1, 1}, {"b/assistant", "b", 0, 0, 1}}));
+  ASSERT_TRUE(engine_->SetMembers({{"a/assistant", "a", 64, 1, 1}, {"b/assistant", "b", 0, 0, 1}}).empty());
   EXPECT_EQ(
       Ask(Of("a", Greedy("abc", 0))).finished.prompt_tokens + Ask(Of("a", Greedy("abc", 0))).finished.completion_tokens,
       64);
@@ -156,9 +177,12 @@ TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
   GenerationRequest stolen = Of("a", Greedy("b", 3));
   stolen.tenant_uid = "b";
   EXPECT_EQ(Refusal(stolen).reason, "WRONG_TENANT");
-  ASSERT_TRUE(engine_->SetMembers({{"b/assistant", "b", 0, 0, 1}}));
+  ASSERT_TRUE(engine_->SetMembers({{"b/assistant", "b", 0, 0, 1}}).empty());
   EXPECT_EQ(Refusal(Of("a", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
-  EXPECT_EQ(engine_->SetMembers({{"x", "b"}, {"x", "b"}}).error().reason, "INVALID_MEMBER");
+  // One that makes no sense takes nobody's place.
+  const auto refused = engine_->SetMembers({{"x", "b"}, {"x", "b"}, {"", "b"}, {"b/assistant", "b", 0, 0, 1}});
+  EXPECT_EQ(refused, (std::vector<RefusedMember>{{"x", "is named twice"}, {"", "has no instance name"}}));
+  EXPECT_EQ(Ask(Of("b", Greedy("b", 3))).finished.completion_tokens, 3);
 }
 
 TEST_F(EngineTest, ComputesOnlyInTurnsAndSaysWhatTheyWereUsedFor) {
@@ -191,6 +215,65 @@ TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
   }
   EXPECT_EQ(gate.largest_decode, 1);
   EXPECT_EQ(gate.largest_prompt, 1);
+}
+
+// Five hundred words that all begin in the same way, so that each of them is a state to be followed, and none of
+// which the model would ever say.
+std::string ManyWords() {
+  std::string words = "root ::= (";
+  for (int i = 0; i < 500; ++i) words += (i == 0 ? "\"" : " | \"") + std::string("zqzqz") + std::to_string(i) + "\"";
+  return words + ")+";
+}
+
+TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
+  FakeRecorder recorder;
+  Start({.max_sequences = 4, .usage = &recorder, .stream = {.tokens_max = 1000}});
+  GenerationRequest costly = Of("costly", Greedy("habari", 400));
+  costly.constraint = GrammarConstraint{ManyWords()};
+  costly.request_id = "costly";
+  std::vector<std::unique_ptr<Generation>> attack;
+  for (int i = 0; i < 3; ++i) attack.push_back(*engine_->Submit(costly));
+  EXPECT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
+  GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
+  plain.request_id = "plain";
+  EXPECT_EQ(Ask(plain).finished.completion_tokens, 100);
+  // In step with its neighbours it would have sampled no more than each of them.
+  const int sampled = recorder.Of("costly").sampled;
+  EXPECT_LT(sampled, 3 * 50) << "the neighbour's steps waited for the constraints";
+  for (auto& one : attack) one.reset();
+  engine_.reset();  // before what it records to
+}
+
+TEST_F(EngineTest, ConstrainedOnesGoOnBesideNeighboursThatNeedNoConstraint) {
+  Start({.max_sequences = 4});
+  auto plain = *engine_->Submit(Of("plain", Greedy("asubuhi", 0)));
+  GenerationRequest constrained = Of("constrained", Greedy("habari", 100));
+  constrained.constraint = GrammarConstraint{R"(root ::= "yes indeed" | "no")"};
+  const Answer answer = Ask(constrained);
+  EXPECT_TRUE(answer.text == "yes indeed" || answer.text == "no") << answer.text;
+}
+
+TEST_F(EngineTest, WhatIsRefusedIsChargedAsWell) {
+  FakeGate gate;
+  Start({.gate = &gate});
+  GenerationRequest request = Greedy("a", 4);
+  std::string grammar = "root ::= a0\n";
+  for (int i = 0; i < 2000; ++i) grammar += fmt::format("a{} ::= \"x\" a{}\n", i, i + 1);
+  request.constraint = GrammarConstraint{grammar};  // the last one is not defined
+  EXPECT_EQ(Refusal(request).reason, "INVALID_CONSTRAINT");
+  EXPECT_GT(gate.aside_us, 0);
+}
+
+TEST_F(EngineTest, WhoWaitsTooLongForAPlaceIsToldToComeAgain) {
+  Start({.max_sequences = 1, .queue_wait_max = 300ms, .stream = {.tokens_max = 2}});
+  auto stalled = *engine_->Submit(Of("a", Greedy("habari", 0)));  // nobody reads it
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  auto waiting = *engine_->Submit(Of("b", Greedy("habari", 4)));
+  const auto answer = ReadAll(*waiting);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().reason, "QUEUE_TIMEOUT");
+  EXPECT_TRUE(answer.error().retry_after);
+  EXPECT_EQ(engine_->status().queued_requests, 0);
 }
 
 TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {

@@ -198,6 +198,7 @@ TEST_F(EngineTest, TemplateThatDoesNotParseLeavesTextCompletion) {
   GenerationRequest request = Greedy("", 1);
   request.prompt = ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Refusal(request).reason, "TEMPLATE_FAILED");
+  EXPECT_THAT(Refusal(request).message, HasSubstr("Unexpected token"));
   EXPECT_EQ(Ask(Greedy("a", 2)).finished.completion_tokens, 2);
 }
 

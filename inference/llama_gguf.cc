@@ -53,16 +53,25 @@ Status CheckTensor(gguf::Source& source, std::uint64_t data_offset, const gguf::
   return {};
 }
 
+Status CheckTensors(gguf::Source& source) {
+  ALLOD_TRY(const gguf::GgufHeader header, gguf::ReadHeader(source));
+  std::vector<std::byte> buffer;
+  for (const gguf::TensorInfo& tensor : header.tensors) {
+    ALLOD_CHECK_OK(CheckTensor(source, header.summary.data_offset, tensor, buffer));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status ValidateTensorData(const std::filesystem::path& path) {
   ALLOD_TRY(const auto source, gguf::OpenSource(path));
-  ALLOD_TRY(const gguf::GgufHeader header, gguf::ReadHeader(*source));
-  std::vector<std::byte> buffer;
-  for (const gguf::TensorInfo& tensor : header.tensors) {
-    ALLOD_CHECK_OK(CheckTensor(*source, header.summary.data_offset, tensor, buffer));
-  }
-  return {};
+  return CheckTensors(*source);
+}
+
+Status ValidateTensorData(int fd) {
+  ALLOD_TRY(const auto source, gguf::OpenSource(fd));
+  return CheckTensors(*source);
 }
 
 Result<CheckedModel> LoadCheckedModel(int fd, const LoadOptions& options) {

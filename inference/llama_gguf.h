@@ -13,6 +13,7 @@ namespace allod::inference {
 // memory stays bounded. First validates the header as gguf::ValidateGguf does, with its errors. INVALID_ARGUMENT /
 // GGUF_BAD_WEIGHTS names the tensor.
 Status ValidateTensorData(const std::filesystem::path& path);
+Status ValidateTensorData(int fd);
 
 struct CheckedModel {
   LlamaModelPtr model;

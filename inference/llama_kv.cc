@@ -11,6 +11,9 @@ namespace {
 
 // Shorter ones are not worth a sequence number.
 constexpr std::int32_t kPrefixTokensMin = 8;
+// Two steps of 256 cells, by which attention counts.
+constexpr std::int32_t kKeptCellsMin = 512;
+constexpr std::int32_t kSequencesAlone = 1;
 
 }  // namespace
 
@@ -81,6 +84,16 @@ std::unique_ptr<RunningGeneration> KvCache::Admit(PendingGeneration pending, con
   }
   match_ = {};
   return generation;
+}
+
+void KvCache::TrimKept() {
+  if (room_.sequences() <= kSequencesAlone) return;
+  const std::int32_t most = std::max(kKeptCellsMin, room_.reserved() / 2);
+  while (cache_.tokens() > most) {
+    PrefixCache::Entry* oldest = cache_.Oldest(nullptr);
+    if (oldest == nullptr) return;
+    Evict(*oldest);
+  }
 }
 
 void KvCache::ShareWithChoices(const RunningGeneration& generation) {

@@ -30,6 +30,11 @@ class KvCache {
   Verdict Decide(const PendingGeneration& pending);
   std::unique_ptr<RunningGeneration> Admit(PendingGeneration pending, const Vocabulary& vocabulary,
                                            TokenTotals& totals);
+  // Gives up kept prefixes that would slow what runs: call it after admissions. Attention passes over every cell that
+  // is in use, whoever's it is, for each row: with small models thousands of idle cells cost a fifth of a step. So
+  // while several sequences run there are half as many idle cells as reserved ones, or a few hundred; while one or none
+  // runs all that fit are kept.
+  void TrimKept();
   // The prompt is computed: the other choices get it too.
   void ShareWithChoices(const RunningGeneration& generation);
   // Frees what it holds. `keep`: what was computed may be reused.

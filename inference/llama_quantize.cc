@@ -64,10 +64,10 @@ class LogListener {
 };
 
 // llama.cpp only says that writing failed, not why.
-bool IsFull(const std::filesystem::path& directory) {
+bool IsFull(const std::filesystem::path& partial_file) {
   constexpr std::uintmax_t kRoomLeft = 1 << 20;
   std::error_code error;
-  const auto space = std::filesystem::space(directory.empty() ? "." : directory, error);
+  const auto space = std::filesystem::space(partial_file, error);
   return !error && space.available < kRoomLeft;
 }
 
@@ -105,7 +105,7 @@ Status Quantize(const std::filesystem::path& input, const std::filesystem::path&
     }
   }
   std::error_code ignored;
-  const bool disk_is_full = IsFull(output.parent_path());  // asked while the partial file is still there
+  const bool disk_is_full = IsFull(output);  // asked while the partial file is still there
   std::filesystem::remove(output, ignored);
   if (disk_is_full) {
     return Fail(Code::kResourceExhausted, "DISK_FULL",

@@ -42,21 +42,12 @@ std::int32_t RunningGeneration::live_choices() const {
   return static_cast<std::int32_t>(std::ranges::count(choices, false, &Choice::is_done));
 }
 
-// The token that follows; none when the constraint leaves nothing.
-Result<std::optional<std::int32_t>> RunningGeneration::Draw(Choice& choice, std::span<float> logits) {
-  choice.sampler.Prepare(logits);
-  std::int32_t token = choice.sampler.Pick(logits);
-  if (choice.constraint) {
-    ALLOD_TRY(const bool allowed, choice.constraint->Allows(token));
-    if (!allowed) {
-      ALLOD_TRY(const bool any, choice.constraint->Mask(logits));
-      if (!any) return std::nullopt;
-      token = choice.sampler.Pick(logits);
-    }
-    if (!vocabulary_.EndsGeneration(token)) ALLOD_CHECK_OK(choice.constraint->Accept(token));
-  }
-  choice.sampler.Accept(token);
-  return token;
+std::int32_t RunningGeneration::decodable_choices() const {
+  return static_cast<std::int32_t>(std::ranges::count(choices, true, &Choice::can_decode));
+}
+
+bool RunningGeneration::is_drawing() const {
+  return std::ranges::any_of(choices, [](const Choice& choice) { return choice.draw.has_value(); });
 }
 
 std::string RunningGeneration::PieceOf(std::int32_t token, bool is_first) const {
@@ -86,22 +77,41 @@ TokenLogprobs RunningGeneration::LogprobsOf(std::int32_t token, std::span<const 
   return out;
 }
 
-Status RunningGeneration::Advance(Choice& choice, std::span<float> logits) {
+void RunningGeneration::Advance(Choice& choice, std::span<float> logits) {
+  if (request.logprobs) choice.raw.assign(logits.begin(), logits.end());
+  choice.sampler.Prepare(logits);
+  // What goes through the whole vocabulary costs milliseconds with a large one.
+  if (choice.constraint || request.logprobs || choice.sampler.candidates_max() == 0) {
+    choice.draw.emplace(choice.sampler, choice.constraint.get(), logits);
+  } else {
+    TakeToken(choice, choice.sampler.Pick(logits));
+  }
+}
+
+Status RunningGeneration::GoOnDrawing(Choice& choice, SteadyTime until) {
+  ALLOD_TRY(const bool done, choice.draw->Advance(until));
+  if (!done) return {};
+  const std::optional<std::int32_t> drawn = choice.draw->token();
+  choice.draw.reset();
+  TakeToken(choice, drawn);
+  return {};
+}
+
+void RunningGeneration::TakeToken(Choice& choice, std::optional<std::int32_t> drawn) {
   const bool is_first = choice.completion == 0;
-  if (request.logprobs) raw_.assign(logits.begin(), logits.end());
-  ALLOD_TRY(const std::optional<std::int32_t> drawn, Draw(choice, logits));
+  if (drawn) choice.sampler.Accept(*drawn);
   ++sampled;
   totals_.sampled.fetch_add(1, std::memory_order_relaxed);
   request.usage->CountSampled();
   TextDelta delta;
   if (!drawn || vocabulary_.EndsGeneration(*drawn)) {
     EndChoice(choice, FinishReason::kStop, std::move(delta));
-    return {};
+    return;
   }
   ++choice.completion;
   choice.next_token = *drawn;
   const std::string piece = PieceOf(*drawn, is_first);
-  if (request.logprobs && !piece.empty()) choice.logprobs.push_back(LogprobsOf(*drawn, raw_));
+  if (request.logprobs && !piece.empty()) choice.logprobs.push_back(LogprobsOf(*drawn, choice.raw));
   if (choice.assembler.Add(piece, delta)) {
     EndChoice(choice, FinishReason::kStop, std::move(delta));
   } else if (choice.completion >= request.max_completion_tokens) {
@@ -109,7 +119,6 @@ Status RunningGeneration::Advance(Choice& choice, std::span<float> logits) {
   } else {
     Deliver(choice, std::move(delta));
   }
-  return {};
 }
 
 void RunningGeneration::Deliver(Choice& choice, TextDelta text) {

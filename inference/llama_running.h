@@ -18,6 +18,7 @@
 #include "inference/prefix_cache.h"
 #include "inference/sampling.h"
 #include "inference/text_assembler.h"
+#include "inference/token_draw.h"
 #include "inference/token_stream.h"
 #include "inference/usage_recorder.h"
 #include "services/common/result.h"
@@ -70,20 +71,25 @@ class RunningGeneration {
     Sampler sampler;
     TextAssembler assembler;
     std::unique_ptr<Constraint> constraint;  // null: everything is allowed
+    std::optional<TokenDraw> draw;           // under way: it sits out the steps until this is done
+    std::vector<float> raw;                  // its logits before anything was applied, when logprobs are wanted
     std::int32_t next_token = 0;             // sampled, not yet decoded
     std::vector<std::int32_t> decoded;       // in the KV cache after the prompt
     std::int32_t completion = 0;             // sampled tokens that are part of the answer
     std::deque<TokenLogprobs> logprobs;      // of tokens not yet counted
     std::int32_t output_index = -1;          // of its logits in this step's batch
     bool is_done = false;
+    bool can_decode() const { return !is_done && !draw; }
   };
 
   RunningGeneration(PendingGeneration pending, const Vocabulary& vocabulary, TokenTotals& totals,
                     std::span<const std::int32_t> slots);
 
-  // Samples for one choice from its row of logits, which is changed, and delivers. May end the choice.
-  // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY.
-  Status Advance(Choice& choice, std::span<float> logits);
+  // Samples for one choice from its row of logits, which is changed, and delivers; that may end the choice. What costs
+  // time beside that of a step is only begun: constraints, probabilities, a sampler that looks at all tokens.
+  void Advance(Choice& choice, std::span<float> logits);
+  // Goes on with a draw under way; when it comes to its end, as above. INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY.
+  Status GoOnDrawing(Choice& choice, SteadyTime until);
   void Fail(const Error& error);
   // After all choices are done.
   void Finish();
@@ -91,6 +97,8 @@ class RunningGeneration {
   bool is_prefilling() const { return prompt_in_cache < static_cast<std::int32_t>(request.prompt.size()); }
   bool is_done() const;
   std::int32_t live_choices() const;
+  std::int32_t decodable_choices() const;
+  bool is_drawing() const;
 
   PendingGeneration request;
   std::vector<Choice> choices;
@@ -105,7 +113,7 @@ class RunningGeneration {
   SteadyTime prefilled_at;
 
  private:
-  Result<std::optional<std::int32_t>> Draw(Choice& choice, std::span<float> logits);
+  void TakeToken(Choice& choice, std::optional<std::int32_t> drawn);
   void Deliver(Choice& choice, TextDelta text);
   void EndChoice(Choice& choice, FinishReason reason, TextDelta last);
   TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
@@ -114,7 +122,6 @@ class RunningGeneration {
   const Vocabulary& vocabulary_;
   TokenTotals& totals_;
   FinishReason first_reason_ = FinishReason::kStop;
-  std::vector<float> raw_;  // logits before anything was applied, when logprobs are wanted
 };
 
 }  // namespace allod::inference

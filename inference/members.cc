@@ -7,23 +7,31 @@
 
 namespace allod::inference {
 
-Status Members::Set(std::vector<Member> members) {
+std::vector<RefusedMember> Members::Set(std::vector<Member> members) {
   std::unordered_map<std::string, Member> table;
+  std::vector<RefusedMember> refused;
   for (Member& member : members) {
-    const auto refuse = [&](const char* what) {
-      return InvalidArgument("INVALID_MEMBER", fmt::format("member '{}' {}", member.instance, what));
-    };
-    if (member.instance.empty()) return refuse("has no instance name");
-    if (member.context_tokens < 0 || member.max_concurrency < 0) return refuse("has a negative limit");
-    if (!std::isfinite(member.weight) || member.weight <= 0) return refuse("has a weight that is not above zero");
+    const char* why = nullptr;
+    if (member.instance.empty()) {
+      why = "has no instance name";
+    } else if (member.context_tokens < 0 || member.max_concurrency < 0) {
+      why = "has a negative limit";
+    } else if (!std::isfinite(member.weight) || member.weight <= 0) {
+      why = "has a weight that is not above zero";
+    } else if (table.contains(member.instance)) {
+      why = "is named twice";
+    }
     std::string name = member.instance;
-    if (table.contains(name)) return refuse("is named twice");
-    table.emplace(std::move(name), std::move(member));
+    if (why != nullptr) {
+      refused.push_back({std::move(name), why});
+    } else {
+      table.emplace(std::move(name), std::move(member));
+    }
   }
   const std::lock_guard lock(mutex_);
   is_open_ = false;
   members_ = std::move(table);
-  return {};
+  return refused;
 }
 
 Result<Member> Members::Find(const std::string& instance, const std::string& tenant_uid) const {

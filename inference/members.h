@@ -23,10 +23,18 @@ struct Member {
   double weight = 1;                 // its tenant's share of the compute, relative to the other tenants'
 };
 
+// One that is not answered for, and why.
+struct RefusedMember {
+  std::string instance;
+  std::string why;
+  bool operator==(const RefusedMember&) const = default;
+};
+
 class Members {
  public:
-  // INVALID_ARGUMENT / INVALID_MEMBER for an empty or repeated instance, a negative number or no weight.
-  Status Set(std::vector<Member> members);
+  // Replaces the table by these, but for those that make no sense (an empty or repeated instance, a negative number, no
+  // weight): they are refused, each by itself.
+  std::vector<RefusedMember> Set(std::vector<Member> members);
   // The member that a request is for. NOT_FOUND / UNKNOWN_INSTANCE for one that is none; PERMISSION_DENIED /
   // WRONG_TENANT when the tenant is not the member's.
   Result<Member> Find(const std::string& instance, const std::string& tenant_uid) const;

@@ -81,6 +81,10 @@ std::int32_t Sampler::Pick(std::span<const float> logits) {
   return candidates_.empty() ? 0 : Draw();
 }
 
+std::size_t Sampler::candidates_max() const {
+  return options_.temperature == 0 ? 1 : static_cast<std::size_t>(options_.top_k);
+}
+
 void Sampler::Accept(std::int32_t token) {
   if (penalised_) ++generated_[token];
 }

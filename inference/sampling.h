@@ -5,6 +5,7 @@
 // finds them. A Sampler belongs to one sequence and one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <random>
@@ -46,6 +47,8 @@ class Sampler {
   // The index of the chosen logit. Never fails: NaN counts as impossible, and if nothing is possible the first token is
   // chosen. `logits` must not be empty. May be called again, after some were made impossible.
   std::int32_t Pick(std::span<const float> logits);
+  // How many of the best possible ones Pick looks at; 0: all.
+  std::size_t candidates_max() const;
   // `token` becomes part of the answer.
   void Accept(std::int32_t token);
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -113,6 +114,23 @@ TEST(StepCost, FitsTheBudgetByWhatItLearnt) {
   EXPECT_EQ(cost.RowsWithin(140ms, 512), 16);
   EXPECT_GE(cost.RowsWithin(1s, 512), 100);
   EXPECT_EQ(cost.RowsWithin(1s, 32), 32);
+}
+
+TEST(StepCost, ExceedsTheBudgetWhereLessWouldWasteTheTurn) {
+  StepCost reads_much;  // one row costs nearly as much as four
+  StepCost reads_little;
+  for (int i = 0; i < 20; ++i) {
+    reads_much.Learn(1, 32ms);
+    reads_much.Learn(4, 47ms);
+    reads_much.Learn(8, 89ms);
+    reads_little.Learn(1, 12ms);
+    reads_little.Learn(2, 23ms);
+    reads_little.Learn(4, 45ms);
+  }
+  EXPECT_EQ(reads_much.RowsWithin(25ms, 512), 4);
+  EXPECT_EQ(reads_much.RowsWithin(25ms, 2), 1);
+  EXPECT_EQ(reads_much.RowsWithin(20ms, 512), 1) << "47 ms is more than twice of it";
+  EXPECT_EQ(reads_little.RowsWithin(25ms, 512), 2);
 }
 
 TEST(PlainCall, IsReadAsItIsWritten) {

@@ -9,6 +9,10 @@ namespace {
 // Enough that a chunk of a prompt does not cost nearly as much as a larger one.
 constexpr std::int32_t kRowsUnknown = 32;
 constexpr double kNewWeight = 0.3;
+// A budget is exceeded as far as this where fewer rows would cost half as much again by the row: where a step of one
+// row reads all weights for one token, everybody's turns would be spent on that.
+constexpr double kOverBudgetMax = 2;
+constexpr double kWorthwhileSaving = 2.0 / 3;
 
 int BucketOf(std::int32_t rows, int buckets) {
   return std::min(buckets - 1, static_cast<int>(std::bit_width(static_cast<std::uint32_t>(rows - 1))));
@@ -36,11 +40,26 @@ std::int32_t StepCost::RowsWithin(std::chrono::duration<double> budget, std::int
     const std::int32_t least = bucket == 0 ? 1 : (1 << (bucket - 1)) + 1;
     // Beyond a size that is known its cost per row is taken: larger steps are cheaper by the row.
     const double most = std::min(budget.count() / seconds, static_cast<double>(cap));
-    if (most >= least) return Efficient(static_cast<std::int32_t>(most));
+    if (most >= least) return Worthwhile(Efficient(static_cast<std::int32_t>(most)), budget, rows_max);
     knows = true;
     cap = std::min(cap, std::max(1, least - 1));
   }
-  return knows ? 1 : Efficient(std::min(kRowsUnknown, rows_max));
+  return knows ? Worthwhile(1, budget, rows_max) : Efficient(std::min(kRowsUnknown, rows_max));
+}
+
+std::int32_t StepCost::Worthwhile(std::int32_t rows, std::chrono::duration<double> budget,
+                                  std::int32_t rows_max) const {
+  double seconds = row_seconds_[static_cast<std::size_t>(BucketOf(rows, kBuckets))];
+  for (int bucket = BucketOf(rows, kBuckets) + 1; bucket < kBuckets; ++bucket) {
+    const double larger = row_seconds_[static_cast<std::size_t>(bucket)];
+    const std::int32_t size = 1 << bucket;
+    if (larger == 0) continue;
+    if (size > rows_max || larger * size > kOverBudgetMax * budget.count()) break;
+    if (seconds > 0 && larger > kWorthwhileSaving * seconds) continue;
+    rows = size;
+    seconds = larger;
+  }
+  return rows;
 }
 
 }  // namespace allod::inference

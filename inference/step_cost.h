@@ -14,11 +14,14 @@ namespace allod::inference {
 class StepCost {
  public:
   void Learn(std::int32_t rows, std::chrono::duration<double> took);
-  // The most rows, up to `rows_max`, of a step that should take no longer than `budget`: a multiple of four, or less
-  // than four; at least 1. Before anything was learnt a small number.
+  // The most rows, up to `rows_max`, of a step that should take no longer than `budget`, or than twice of it where that
+  // saves a third of what a row costs: a multiple of four, or less than four; at least 1. Before anything was learnt a
+  // small number.
   std::int32_t RowsWithin(std::chrono::duration<double> budget, std::int32_t rows_max) const;
 
  private:
+  std::int32_t Worthwhile(std::int32_t rows, std::chrono::duration<double> budget, std::int32_t rows_max) const;
+
   static constexpr int kBuckets = 12;           // 1, 2, 3-4, 5-8, ... rows
   std::array<double, kBuckets> row_seconds_{};  // 0: unknown
 };

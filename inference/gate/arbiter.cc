@@ -1,14 +1,16 @@
 #include "inference/gate/arbiter.h"
 
 #include <fcntl.h>
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "inference/gate/futex.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::gate {
@@ -23,28 +25,36 @@ constexpr milliseconds kLookWhileQuiet{60'000};
 // Handing over is what every worker waits for.
 constexpr int kNiceness = -10;
 
-// More than any machine computes: what a hostile worker can claim at most. Counters stay exact for centuries.
-constexpr double kTokensPerSecondMax = 1e6;
-constexpr double kTokensAtOnceMax = 65'536;
-// Less than a large model decodes: what a second of the cores costs at least, whatever its holder counts.
-constexpr double kCostPerSecondMin = 20;
-// What a second of holding on costs one that was taken for stuck.
-constexpr double kCostPerStuckSecond = 1000;
+// More than any machine counts: what is shown of a hostile worker at most.
+constexpr double kCountedPerSecondMax = 1e7;
+// Of a moment that is too short to be measured.
+constexpr double kCountedAtOnceMax = 4096;
+// Seconds.
+constexpr double kAsideOwedMax = 10;
+
+// In the epoll set, beside the ids of workers.
+constexpr std::uint64_t kOwnWake = ~std::uint64_t{0};
+constexpr std::uint64_t kOwnEvents = kOwnWake - 1;
+constexpr int kEventsAtOnceMax = 64;
 
 double Seconds(steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
 
 Arbiter::Arbiter(const GateOptions& options)
-    : options_(options),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      shares_(options.costs),
-      free_cores_(std::max(1, options.cores)) {
+    : options_(options), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), free_cores_(std::max(1, options.cores)) {
   int ends[2] = {-1, -1};
   (void)!pipe2(ends, O_CLOEXEC | O_NONBLOCK);
   events_read_ = ends[0];
   events_write_ = ends[1];
-  thread_ = std::thread([this] { Run(); });
+  for (const auto& [fd, who] : {std::pair(wake_, kOwnWake), std::pair(events_read_, kOwnEvents)}) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = who;
+    epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  }
+  // Without it nobody gets a turn any more.
+  thread_ = std::thread([this] { OrEnd("arbiter", [this] { Run(); }); });
 }
 
 Arbiter::~Arbiter() {
@@ -61,7 +71,7 @@ void Arbiter::Tell() const {
 
 void Arbiter::Add(std::uint64_t id, WorkerPage& page, std::string tenant, double weight, int cores) {
   const std::lock_guard lock(mutex_);
-  page.budget_us.store(static_cast<std::uint32_t>(options_.turn_alone.count()), std::memory_order_relaxed);
+  page.budget_us.store(static_cast<std::uint32_t>(options_.turns.alone.count()), std::memory_order_relaxed);
   members_[id] = {.page = &page,
                   .tenant = std::move(tenant),
                   .weight = weight,
@@ -76,8 +86,20 @@ void Arbiter::SetWeight(std::uint64_t id, double weight) {
   if (found != members_.end()) found->second.weight = weight;
 }
 
+void Arbiter::SetTenant(std::uint64_t id, std::string tenant, double weight) {
+  const std::lock_guard lock(mutex_);
+  const auto found = members_.find(id);
+  if (found == members_.end()) return;
+  Member& member = found->second;
+  if (member.working) shares_.Leave(member.tenant);
+  member.tenant = std::move(tenant);
+  member.weight = weight;
+  if (member.working) shares_.Enter(member.tenant, weight);
+}
+
 void Arbiter::Remove(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
+  bells_.Remove(id);
   const auto found = members_.find(id);
   if (found == members_.end()) return;
   Member& member = found->second;
@@ -103,53 +125,78 @@ void Arbiter::Run() {
   // Refused to unprivileged users, who then wait a little longer for a turn under load.
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNiceness);
   while (!stop_.load()) {
-    const milliseconds wait = Decide();
-    pollfd fds[2] = {{wake_, POLLIN, 0}, {events_read_, POLLIN, 0}};
-    poll(fds, 2, static_cast<int>(wait.count()));
-    std::uint64_t count = 0;
-    (void)!read(wake_, &count, sizeof(count));
-    char events[4096];
-    (void)!read(events_read_, events, sizeof(events));
+    Listen(Decide());
   }
+}
+
+void Arbiter::Listen(milliseconds wait) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (bells_.AnyMuted()) wait = std::min(wait, kLookWhileWaiting);
+  }
+  epoll_event events[kEventsAtOnceMax];
+  const int count = epoll_wait(epoll_.get(), events, kEventsAtOnceMax, static_cast<int>(wait.count()));
+  std::vector<std::uint64_t> rung;
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t who = events[i].data.u64;
+    if (who == kOwnWake) {
+      std::uint64_t told = 0;
+      (void)!read(wake_, &told, sizeof(told));
+    } else if (who == kOwnEvents) {
+      char told[4096];
+      (void)!read(events_read_, told, sizeof(told));
+    } else {
+      rung.push_back(who);
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  bells_.Listen(rung, steady_clock::now());
+}
+
+Result<OwnedFd> Arbiter::MakeBell(std::uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  return bells_.Make(id, steady_clock::now());
+}
+
+std::vector<std::uint64_t> Arbiter::TakeFlooding() {
+  const std::lock_guard lock(mutex_);
+  return bells_.TakeFlooding();
 }
 
 void Arbiter::Release(Member& member) {
   member.granted = false;
+  member.claim_until = {};
   member.told_to_yield = {};
   if (!member.stuck) free_cores_ += member.cores;
   member.stuck = false;
 }
 
-// What the worker computed since the last look: by its own counters, but no less than the time is worth that it had the
-// cores, and no more than could be. Counters that run backwards (a hostile worker's) count as nothing.
+// For the time since the last look in which it had the cores, and for what it says it used besides: no more than there
+// was. Counters that run backwards (a hostile worker's) count as nothing.
 void Arbiter::ChargeFor(Member& member, SteadyTime now) {
-  const std::uint64_t prompt = member.page->prompt_tokens.load(std::memory_order_relaxed);
-  const std::uint64_t decode = member.page->decode_tokens.load(std::memory_order_relaxed);
+  const double cores = std::max(1, options_.cores);
   const double seconds = Seconds(now - member.observed_at);
-  const double most = kTokensAtOnceMax + seconds * kTokensPerSecondMax;
-  const auto grown = [most](std::uint64_t counter, std::uint64_t seen) {
-    return counter > seen ? static_cast<std::int64_t>(std::min(most, static_cast<double>(counter - seen))) : 0;
+  const auto grown = [](const std::atomic<std::uint64_t>& counter, std::uint64_t& seen, double most) {
+    const std::uint64_t before = std::exchange(seen, counter.load(std::memory_order_acquire));
+    return seen > before ? std::min(most, static_cast<double>(seen - before)) : 0.0;
   };
-  member.cost_of_tokens += shares_.Cost(grown(prompt, member.prompt_seen), grown(decode, member.decode_seen));
-  if (member.granted) member.cost_of_time += seconds * kCostPerSecondMin;
-  const double cost = std::max(member.cost_of_tokens, member.cost_of_time);
-  shares_.Charge(member.tenant, cost - member.charged);
-  member.charged = std::max(member.charged, cost);
-  member.prompt_seen = prompt;
-  member.decode_seen = decode;
-  const std::uint64_t turns = member.page->turns.load(std::memory_order_acquire);
-  figures_.turns += static_cast<std::uint64_t>(grown(turns, member.turns_seen));
-  member.turns_seen = turns;
-  const std::uint64_t compute_us = member.page->compute_us.load(std::memory_order_relaxed);
-  figures_.compute_seconds += static_cast<double>(grown(compute_us, member.compute_us_seen)) / 1e6;
-  member.compute_us_seen = compute_us;
+  if (member.granted) shares_.Charge(member.tenant, seconds * member.cores / cores);
+  // Told when it is over: it is charged as it could have been used.
+  member.aside_owed += grown(member.page->aside_us, member.aside_us_seen, kAsideOwedMax * 1e6) / 1e6;
+  member.aside_owed = std::min(member.aside_owed, kAsideOwedMax);
+  const double aside = std::min(member.aside_owed, seconds * cores);
+  member.aside_owed -= aside;
+  if (aside > 0) shares_.ChargeAhead(member.tenant, member.weight, aside / cores);
+  const double most = kCountedAtOnceMax + seconds * kCountedPerSecondMax;
+  figures_.turns += static_cast<std::uint64_t>(grown(member.page->turns, member.turns_seen, most));
+  figures_.compute_seconds += grown(member.page->compute_us, member.compute_us_seen, most) / 1e6;
   member.observed_at = now;
 }
 
 void Arbiter::Observe(Member& member, SteadyTime now) {
   const std::uint32_t turn = member.page->turn.load(std::memory_order_acquire);
   const bool works = turn == kWaiting || turn == kHeld;
-  if (works && !member.working) shares_.Enter(member.tenant, member.weight);
+  if (works && !member.working) member.has_come = shares_.Enter(member.tenant, member.weight);
   if (!works && member.working) shares_.Leave(member.tenant);
   member.working = works;
   if (member.granted && turn != kHeld) Release(member);
@@ -159,15 +206,14 @@ void Arbiter::Observe(Member& member, SteadyTime now) {
 
   if (member.granted && !member.stuck && member.told_to_yield != SteadyTime{} &&
       now - member.told_to_yield > options_.turn_stuck) {
-    TakeForStuck(member, now);
+    TakeForStuck(member);
   }
 }
 
-void Arbiter::TakeForStuck(Member& member, SteadyTime now) {
+void Arbiter::TakeForStuck(Member& member) {
   member.stuck = true;
   free_cores_ += member.cores;
   ++figures_.stuck;
-  shares_.Charge(member.tenant, Seconds(now - member.told_to_yield) * kCostPerStuckSecond);
   Log(LogLevel::kWarning, "a worker keeps its turn far too long; the others go on beside it",
       {{"tenant", member.tenant}});
 }
@@ -175,7 +221,6 @@ void Arbiter::TakeForStuck(Member& member, SteadyTime now) {
 void Arbiter::Grant(Member& member) {
   member.granted = true;
   member.waiting = false;
-  member.cost_of_tokens = member.cost_of_time = member.charged = 0;
   free_cores_ -= member.cores;
   ++figures_.grants;
   std::uint32_t expected = kWaiting;
@@ -185,6 +230,18 @@ void Arbiter::Grant(Member& member) {
   } else {
     Release(member);
   }
+}
+
+void Arbiter::TellPlan(Member& member, bool others_wait, SteadyTime now) const {
+  if (now >= member.claim_until) {
+    const TurnPlan plan =
+        PlanTurn(options_.turns, std::exchange(member.has_come, false), others_wait, now - somebody_waited_);
+    member.page->budget_us.store(static_cast<std::uint32_t>(plan.budget.count()), std::memory_order_relaxed);
+    member.page->crowded.store(plan.crowded ? 1 : 0, std::memory_order_relaxed);
+    member.page->is_claim.store(plan.is_claim ? 1 : 0, std::memory_order_relaxed);
+    if (plan.is_claim) member.claim_until = now + plan.budget;
+  }
+  member.page->yield.store(others_wait ? 1 : 0, std::memory_order_release);
 }
 
 milliseconds Arbiter::Decide() {
@@ -206,26 +263,25 @@ milliseconds Arbiter::Decide() {
     if (waiting[next]->cores > free_cores_) break;
     Member& chosen = *waiting[next];
     waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(next));
+    if (!waiting.empty()) somebody_waited_ = now;
     // Told before it begins: its first step has the right size.
-    chosen.page->yield.store(waiting.empty() ? 0 : 1, std::memory_order_release);
-    chosen.page->budget_us.store(
-        static_cast<std::uint32_t>((waiting.empty() ? options_.turn_alone : options_.turn_contended).count()),
-        std::memory_order_relaxed);
+    TellPlan(chosen, !waiting.empty(), now);
     Grant(chosen);
   }
   const bool contended = !waiting.empty();
-  const auto budget = contended ? options_.turn_contended : options_.turn_alone;
+  if (contended) somebody_waited_ = now;
   for (auto& [id, member] : members_) {
     if (!member.granted) continue;
-    member.page->budget_us.store(static_cast<std::uint32_t>(budget.count()), std::memory_order_relaxed);
-    member.page->yield.store(contended ? 1 : 0, std::memory_order_release);
+    TellPlan(member, contended, now);
     if (!contended) {
       member.told_to_yield = {};
     } else if (member.told_to_yield == SteadyTime{}) {
       member.told_to_yield = now;
     }
   }
-  return contended ? kLookWhileWaiting : kLookWhileQuiet;
+  if (contended) return kLookWhileWaiting;
+  // To let turns become long again.
+  return now - somebody_waited_ < options_.turns.recent ? options_.turns.recent : kLookWhileQuiet;
 }
 
 }  // namespace allod::inference::gate

@@ -16,16 +16,21 @@ class GateClient final : public TurnGate {
 
   TurnGate::Turn Begin() override;
   void End(std::int32_t prompt_tokens, std::int32_t decode_tokens) override;
+  void SpentAside(std::chrono::nanoseconds processor_time) override;
   void Rest() override;
   void Interrupt() override;
 
  private:
   void TellAgent() const;
+  bool ClaimGoesOn() const;
+  std::chrono::microseconds Budget() const;
 
   WorkerPage& page_;
   const int agent_fd_;
   std::atomic<bool> interrupted_ = false;
+  std::chrono::steady_clock::time_point granted_;
   std::chrono::steady_clock::time_point began_;
+  bool claim_ = false;  // of which something is left, as far as we know
 };
 
 }  // namespace allod::inference::gate

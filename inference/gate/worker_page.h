@@ -18,7 +18,7 @@
 
 namespace allod::inference::gate {
 
-inline constexpr std::uint32_t kPageMagic = 0x31504741;  // "AGP1"
+inline constexpr std::uint32_t kPageMagic = 0x32504741;  // "AGP2"
 inline constexpr std::size_t kPageBytes = 4096;
 
 enum Turn : std::uint32_t { kResting = 0, kWaiting = 1, kHeld = 2 };
@@ -29,10 +29,11 @@ struct WorkerPage {
   std::atomic<std::uint32_t> turn;
   std::atomic<std::uint32_t> yield;      // written by the agent: somebody else waits
   std::atomic<std::uint32_t> budget_us;  // written by the agent: what a step should take at most
+  std::atomic<std::uint32_t> crowded;    // written by the agent: the budget counts for all that a step computes
+  std::atomic<std::uint32_t> is_claim;   // written by the agent: the budget may be used for several steps of prompt
   std::atomic<std::uint64_t> turns;
-  std::atomic<std::uint64_t> prompt_tokens;  // computed, for fairness
-  std::atomic<std::uint64_t> decode_tokens;
   std::atomic<std::uint64_t> compute_us;  // in steps
+  std::atomic<std::uint64_t> aside_us;    // of the processor, outside of turns
   // What is shown to people, written by the worker a few times a second.
   std::atomic<std::uint32_t> active_requests;
   std::atomic<std::uint32_t> queued_requests;

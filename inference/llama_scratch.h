@@ -1,0 +1,33 @@
+// The memory that a llama.cpp context computes in: nothing in it outlives a step, so that a process that computes nothing for
+// a while can give its pages back.
+//
+// That is half of what an idle worker has of its own beside its KV cache, and, where many sequences stall, nearly all of
+// it: a row of the vocabulary for each. The next step finds zeros, as the first one did, and pays for new pages. For the
+// thread that decodes. Internal to the engine.
+#pragma once
+
+#include <cstddef>
+
+struct ggml_backend_buffer;
+struct ggml_tensor;
+struct llama_context;
+struct llama_context_params;
+
+namespace allod::inference {
+
+class ScratchMemory {
+ public:
+  // Before the context is made; must outlive it. Each step shows where the compute buffer is.
+  void Watch(llama_context_params& params);
+  // Before a step, which may put the compute buffer elsewhere.
+  void Forget() { compute_ = nullptr; }
+  // Between two steps, when nobody needs the last one's logits any more. `output_bytes`: of all rows.
+  void GiveBack(llama_context& context, std::size_t output_bytes) const;
+
+ private:
+  static bool OnNode(ggml_tensor* node, bool ask, void* self);
+
+  ggml_backend_buffer* compute_ = nullptr;
+};
+
+}  // namespace allod::inference

@@ -2,13 +2,17 @@
 // bounds only roughly. The stack's pages are taken as they are touched.
 #pragma once
 
+#include <chrono>
 #include <functional>
 
 #include "services/common/result.h"
 
 namespace allod::inference {
 
-// Waits for the end. `work` must not throw. RESOURCE_EXHAUSTED / NO_THREAD.
-Status RunOnDeepStack(const std::function<void()>& work);
+// Waits for the end. `run` must not throw. RESOURCE_EXHAUSTED / NO_THREAD.
+Status RunOnDeepStack(const std::function<void()>& run);
+
+// Of the calling thread since it began, with what RunOnDeepStack used for it.
+std::chrono::nanoseconds ProcessorTimeWithDeepStacks();
 
 }  // namespace allod::inference

@@ -36,6 +36,12 @@ void Wakeup::Wait() {
   pending_ = false;
 }
 
+void Wakeup::WaitFor(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  condition_.wait_for(lock, timeout, [this] { return pending_; });
+  pending_ = false;
+}
+
 TokenStream::TokenStream(const Bounds& bounds, std::shared_ptr<Wakeup> wakeup)
     : bounds_(bounds), wakeup_(std::move(wakeup)) {}
 

@@ -29,6 +29,8 @@ class Wakeup {
  public:
   void Notify();
   void Wait();
+  // At most for `timeout`.
+  void WaitFor(std::chrono::milliseconds timeout);
 
  private:
   std::mutex mutex_;

@@ -2,19 +2,24 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <optional>
-#include <system_error>
 #include <vector>
 
 #include "inference/gguf/rewrite.h"
+#include "inference/llama_assets.h"
 #include "inference/llama_gguf.h"
 #include "inference/llama_quality.h"
 #include "inference/llama_quantize.h"
@@ -35,43 +40,48 @@ struct Text {
   std::string sha256;
 };
 
-Result<Text> ReadEvaluationText(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
+std::unexpected<Error> Unreadable() {
+  return FailedPrecondition(
+      "EVALUATION_TEXT_UNREADABLE",
+      fmt::format("the evaluation text must be a readable file of 1 byte to {} MiB", kEvaluationTextBytesMax >> 20));
+}
+
+// From its beginning, whatever the descriptor's position. False when it cannot be read.
+bool ReadAll(int fd, const std::function<void(const char*, std::size_t)>& take) {
+  std::vector<char> buffer(1 << 20);
+  for (off_t at = 0;;) {
+    const ssize_t bytes = pread(fd, buffer.data(), buffer.size(), at);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes <= 0) return bytes == 0;
+    take(buffer.data(), static_cast<std::size_t>(bytes));
+    at += bytes;
+  }
+}
+
+Result<Text> ReadEvaluationText(int fd) {
+  struct stat info {};
+  const bool fits = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
+                    static_cast<std::uint64_t>(info.st_size) <= kEvaluationTextBytesMax;
   Text text;
-  text.content.resize(kEvaluationTextBytesMax + 1);
-  in.read(text.content.data(), static_cast<std::streamsize>(text.content.size()));
-  text.content.resize(in.gcount() > 0 ? static_cast<std::size_t>(in.gcount()) : 0);
-  if (text.content.empty() || text.content.size() > kEvaluationTextBytesMax) {
-    return FailedPrecondition("EVALUATION_TEXT_UNREADABLE",
-                              fmt::format("the evaluation text {} must be a readable file of 1 byte to {} MiB",
-                                          path.string(), kEvaluationTextBytesMax >> 20));
+  if (!fits || !ReadAll(fd, [&](const char* bytes, std::size_t count) { text.content.append(bytes, count); }) ||
+      text.content.empty() || text.content.size() > kEvaluationTextBytesMax) {
+    return Unreadable();
   }
   text.sha256 = Sha256Hex(text.content);
   return text;
 }
 
-Result<std::string> FileSha256(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
+Result<std::string> FileSha256(int fd) {
   Sha256 digest;
-  std::vector<char> buffer(1 << 20);
-  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0) {
-    digest.Update(buffer.data(), static_cast<std::size_t>(in.gcount()));
+  if (!ReadAll(fd, [&](const char* bytes, std::size_t count) { digest.Update(bytes, count); })) {
+    return Internal("cannot read back the compressed file");
   }
-  if (!in.eof()) return Internal("cannot read back the compressed file");
   return digest.FinishHex();
 }
 
 // The processor and how much of it was used: what a speed figure means nothing without.
-std::string MeasuredOn(int threads) {
-  std::string processor;
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; processor.empty() && std::getline(in, line);) {
-    if (line.starts_with("model name") && line.find(": ") != std::string::npos)
-      processor = line.substr(line.find(": ") + 2);
-  }
-  utsname name{};
-  if (processor.empty() && uname(&name) == 0) processor = name.machine;
-  return fmt::format("{}, {} thread{}", processor, threads, threads == 1 ? "" : "s");
+std::string MeasuredOn(const JobOptions& options, int threads) {
+  return fmt::format("{}, {} thread{}", options.processor, threads, threads == 1 ? "" : "s");
 }
 
 json TensorTypes(const GgufSummary& summary) {
@@ -84,7 +94,8 @@ json TensorTypes(const GgufSummary& summary) {
   return types;
 }
 
-json Report(const Quality& q, const GgufSummary& file, const llama_model& model, const Text& text) {
+json Report(const JobOptions& options, const Quality& q, const GgufSummary& file, const llama_model& model,
+            const Text& text) {
   const ModelFacts facts = FactsOf(model);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return {
@@ -98,16 +109,15 @@ json Report(const Quality& q, const GgufSummary& file, const llama_model& model,
       {"evaluation_text_sha256", text.sha256},
       {"decode_tokens_per_second", q.decode_tokens_per_second},
       {"prefill_tokens_per_second", q.prefill_tokens_per_second},
-      {"measured_on", MeasuredOn(q.threads)},
+      {"measured_on", MeasuredOn(options, q.threads)},
       {"measure_time", fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(now))},
   };
 }
 
 // The header, made canonical, then every weight.
-Result<gguf::CanonicalFile> OpenChecked(const JobOptions& options) {
-  const fs::path directory = options.output.empty() ? fs::temp_directory_path() : options.output.parent_path();
-  ALLOD_TRY(gguf::CanonicalFile file, gguf::OpenCanonical(options.input, directory.empty() ? "." : directory));
-  ALLOD_CHECK_OK(ValidateTensorData(file.path()));
+Result<gguf::CanonicalFile> OpenChecked(int fd) {
+  ALLOD_TRY(gguf::CanonicalFile file, gguf::OpenCanonical(fd));
+  ALLOD_CHECK_OK(ValidateTensorData(file.fd()));
   return file;
 }
 
@@ -121,42 +131,73 @@ Result<LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const Load
   return model;
 }
 
+// A template that cannot render a plain conversation would fail at every chat: whoever imports the model is told, not
+// those who ask it. One that takes no system message, say, is fine.
+Status TryChatTemplate(const llama_model& model) {
+  ALLOD_TRY(const auto assets, ModelAssets::Create(model));
+  if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
+  const ChatPrompt chat{.messages = {{.role = "user", .content = "Good morning."}}};
+  const auto rendered = assets->chat_template().Render(chat, assets->vocabulary());
+  if (rendered) return {};
+  return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",
+                         fmt::format("tokenizer.chat_template cannot render a conversation of one user message: {}; "
+                                     "mend it, or remove the key (ChatML is used then)",
+                                     rendered.error().message));
+}
+
 Status CheckOutput(const JobOptions& options) {
-  std::error_code ignored;
-  if (!fs::equivalent(options.input, options.output, ignored)) return {};
+  struct stat input {};
+  struct stat output {};
+  const bool same = fstat(options.input, &input) == 0 && fstat(options.output, &output) == 0 &&
+                    input.st_dev == output.st_dev && input.st_ino == output.st_ino;
+  if (!same) return {};
   return InvalidArgument("OUTPUT_IS_INPUT", "the output cannot replace the file it is made from");
 }
 
-// Removes the file unless it is kept.
+// Empties the file unless it is kept.
 class OutputFile {
  public:
-  explicit OutputFile(fs::path path) : path_(std::move(path)) {}
+  explicit OutputFile(int fd) : fd_(fd) {}
   ~OutputFile() {
-    std::error_code ignored;
-    if (!kept_) fs::remove(path_, ignored);
+    if (!kept_) (void)!ftruncate(fd_, 0);
   }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
   void Keep() { kept_ = true; }
 
  private:
-  fs::path path_;
+  const int fd_;
   bool kept_ = false;
 };
 
+// A name for programs that open files by name only.
+fs::path NameOf(int fd) { return fmt::format("/proc/self/fd/{}", fd); }
+
 }  // namespace
+
+std::string ProcessorName() {
+  std::string processor;
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; processor.empty() && std::getline(in, line);) {
+    if (line.starts_with("model name") && line.find(": ") != std::string::npos)
+      processor = line.substr(line.find(": ") + 2);
+  }
+  utsname name{};
+  if (processor.empty() && uname(&name) == 0) processor = name.machine;
+  return processor;
+}
 
 Result<json> Inspect(const JobOptions& options, JobOutput& out) {
   out.Progress("validating", 0, 0.1, 0);
-  JobOptions checked = options;
+  int checked = options.input;
   std::optional<OutputFile> output;
-  if (!options.output.empty()) {
+  if (options.output >= 0) {
     ALLOD_CHECK_OK(CheckOutput(options));
     ALLOD_TRY(const bool canonical, gguf::IsCanonical(options.input));
     if (!canonical) {
-      ALLOD_CHECK_OK(gguf::WriteCanonical(options.input, options.output));
       output.emplace(options.output);
-      checked.input = options.output;
+      ALLOD_CHECK_OK(gguf::WriteCanonical(options.input, options.output));
+      checked = options.output;
     }
   }
   ALLOD_TRY(const gguf::CanonicalFile file, OpenChecked(checked));
@@ -164,6 +205,7 @@ Result<json> Inspect(const JobOptions& options, JobOutput& out) {
   ALLOD_TRY(const Text text, ReadEvaluationText(options.evaluation_text));
   out.Progress("loading", 0.1, 0.3, 0);
   ALLOD_TRY(const LlamaModelPtr model, LoadGenerative(file));
+  ALLOD_CHECK_OK(TryChatTemplate(*model));
   const ModelFacts facts = FactsOf(*model);
   ALLOD_TRY(const Quality quality, MeasureQuality(*model, nullptr, text.content, options.threads,
                                                   [&](double share) { out.Progress("measuring", 0.3, 1, share); }));
@@ -174,11 +216,11 @@ Result<json> Inspect(const JobOptions& options, JobOutput& out) {
       {"vocabulary_size", facts.vocabulary},
       {"has_chat_template", facts.has_chat_template},
       {"kv_bytes_per_token", file.model().shape.kv_bytes_per_token()},
-      {"quality", Report(quality, summary, *model, text)},
+      {"quality", Report(options, quality, summary, *model, text)},
       {"tensor_types", TensorTypes(summary)},
   };
-  if (!options.output.empty()) {
-    ALLOD_TRY(result["artifact_sha256"], FileSha256(file.path()));
+  if (options.output >= 0) {
+    ALLOD_TRY(result["artifact_sha256"], FileSha256(file.fd()));
     result["artifact_bytes"] = summary.file_bytes;
   }
   if (output) output->Keep();
@@ -189,19 +231,19 @@ Result<json> Compress(const JobOptions& options, JobOutput& out) {
   ALLOD_CHECK_OK(CheckCompressionType(options.type));
   ALLOD_CHECK_OK(CheckOutput(options));
   out.Progress("validating", 0, 0.05, 0);
-  ALLOD_TRY(const gguf::CanonicalFile source_file, OpenChecked(options));
+  ALLOD_TRY(const gguf::CanonicalFile source_file, OpenChecked(options.input));
   ALLOD_TRY(const Text text, ReadEvaluationText(options.evaluation_text));
   // The loader refuses more than the quantiser, and with reasons.
   ALLOD_CHECK_OK(LoadGenerative(source_file, {.use_extra_bufts = false}));
   OutputFile output(options.output);
   out.Progress("quantising", 0.05, 0.5, 0);
-  ALLOD_CHECK_OK(Quantize(source_file.path(), options.output, options.type, options.threads,
+  ALLOD_CHECK_OK(Quantize(source_file.path(), NameOf(options.scratch), options.type, options.threads,
                           [&](double share) { out.Progress("quantising", 0.05, 0.5, share); }));
   // What came out is made canonical and checked like what came in.
-  ALLOD_CHECK_OK(gguf::WriteCanonical(options.output, options.output));
-  ALLOD_TRY(const gguf::CanonicalFile file, OpenChecked({.input = options.output, .output = options.output}));
+  ALLOD_CHECK_OK(gguf::WriteCanonical(options.scratch, options.output));
+  ALLOD_TRY(const gguf::CanonicalFile file, OpenChecked(options.output));
   const GgufSummary& summary = file.model().header.summary;
-  ALLOD_TRY(const std::string sha256, FileSha256(file.path()));
+  ALLOD_TRY(const std::string sha256, FileSha256(file.fd()));
   out.Progress("loading", 0.5, 0.55, 0);
   ALLOD_TRY(const LlamaModelPtr source, LoadGenerative(source_file));
   ALLOD_TRY(const LlamaModelPtr variant, LoadGenerative(file));
@@ -211,7 +253,7 @@ Result<json> Compress(const JobOptions& options, JobOutput& out) {
   return json{
       {"artifact_sha256", sha256},
       {"artifact_bytes", summary.file_bytes},
-      {"quality", Report(quality, summary, *variant, text)},
+      {"quality", Report(options, quality, summary, *variant, text)},
       {"tensor_types", TensorTypes(summary)},
   };
 }

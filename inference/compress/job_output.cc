@@ -4,6 +4,11 @@
 
 namespace allod::inference::compress {
 
+void JobOutput::Layers(const std::vector<std::string>& layers) {
+  const std::lock_guard lock(mutex_);
+  Write({{"layers", layers}});
+}
+
 void JobOutput::Progress(const std::string& phase, double begin, double end, double share) {
   const double progress = std::clamp(begin + (end - begin) * share, 0.0, 1.0);
   const std::lock_guard lock(mutex_);

@@ -2,6 +2,8 @@
 
 #include "inference/compress/job.h"
 
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -11,9 +13,10 @@
 #include <iterator>
 #include <memory>
 #include <string>
-#include <system_error>
+#include <vector>
 
 #include "inference/gguf/rewrite.h"
+#include "inference/owned_fd.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
@@ -34,13 +37,24 @@ class JobTest : public testing::Test {
   }
 
   fs::path model() const { return dir_ / "model.gguf"; }
-  JobOptions Options(const std::string& type = "") const {
-    return {.input = model(), .output = dir_ / ("out-" + type), .type = type, .evaluation_text = text_, .threads = 1};
+  fs::path out(const std::string& type = "") const { return dir_ / ("out-" + type); }
+  int Open(const fs::path& path, int flags = O_RDONLY) {
+    open_.emplace_back(open(path.c_str(), flags | O_CLOEXEC, 0600));
+    return open_.back().get();
+  }
+  JobOptions Options(const std::string& type = "") {
+    return {.input = Open(model()),
+            .output = Open(out(type), O_RDWR | O_CREAT),
+            .scratch = Open(dir_.path(), O_RDWR | O_TMPFILE),
+            .type = type,
+            .evaluation_text = Open(text_),
+            .threads = 1};
   }
   std::string Events() const {
     std::ifstream in(dir_ / "events");
     return {std::istreambuf_iterator<char>(in), {}};
   }
+  static bool IsCanonical(const fs::path& file) { return gguf::IsCanonical(file).value_or(false); }
   // What is written over a part of the model file.
   void Damage(std::uintmax_t at, const std::string& bytes) const {
     std::fstream file(model(), std::ios::binary | std::ios::in | std::ios::out);
@@ -50,6 +64,7 @@ class JobTest : public testing::Test {
 
   TempDir dir_;
   fs::path text_;
+  std::vector<OwnedFd> open_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> events_;
   JobOutput out_;
 };
@@ -74,33 +89,59 @@ TEST_F(JobTest, InspectTellsWhatTheModelIsAndMeasuresIt) {
   EXPECT_NE(Events().find("\"measuring\""), std::string::npos);
 }
 
+TEST_F(JobTest, InspectRefusesATemplateThatWouldFailAtEveryChat) {
+  const auto refusal = [&](const std::string& chat_template) {
+    test::WriteTinyGguf(model(), {.chat_template = chat_template});
+    const auto result = Inspect(Options(), out_);
+    if (result) return std::string("accepted");
+    EXPECT_EQ(result.error().reason, "CHAT_TEMPLATE_UNUSABLE");
+    return result.error().message;
+  };
+  // Not closed; the column is where the text ends.
+  EXPECT_THAT(refusal("{% for m in messages %}{{ m.content }"), testing::HasSubstr("line 1, column "));
+  EXPECT_THAT(
+      refusal("{# a comment #}\n{# and another, so that the place is far from the start #}\n{{ messages }"),
+      testing::HasSubstr("line 3, column "));
+  EXPECT_THAT(refusal("{% for m in messages %}\n{{ m.content | shout }}{% endfor %}"),
+              testing::AllOf(testing::HasSubstr("line 2, column "), testing::HasSubstr("shout")));
+  EXPECT_THAT(refusal("{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"),
+              testing::HasSubstr("too much"));
+  EXPECT_THAT(refusal("{{ raise_exception('never') }}"), testing::HasSubstr("never"));
+  // Chats without a system message are chats.
+  EXPECT_EQ(refusal("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+                    "{{ m.content }}{% endfor %}"),
+            "accepted");
+  EXPECT_EQ(refusal(""), "accepted") << "ChatML is used";
+}
+
 TEST_F(JobTest, InspectWritesTheCanonicalFormOfAFileThatIsNot) {
   JobOptions options = Options();
   const auto result = Inspect(options, out_);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ((*result)["kv_bytes_per_token"], 2 * 2 * 16 * 2 * 2);
-  EXPECT_TRUE(*gguf::IsCanonical(options.output));
-  EXPECT_EQ((*result)["artifact_bytes"], fs::file_size(options.output));
+  EXPECT_TRUE(IsCanonical(out()));
+  EXPECT_EQ((*result)["artifact_bytes"], fs::file_size(out()));
   options.input = options.output;
-  options.output = dir_ / "not needed";
+  options.output = Open(dir_ / "not needed", O_RDWR | O_CREAT);
   const auto again = Inspect(options, out_);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ((*again)["artifact_sha256"], (*result)["artifact_sha256"]);
-  EXPECT_FALSE(fs::exists(options.output));
+  EXPECT_EQ(fs::file_size(dir_ / "not needed"), 0U);
 }
 
-TEST_F(JobTest, AnInspectionThatFailsLeavesNoFile) {
+TEST_F(JobTest, AnInspectionThatFailsLeavesNothing) {
   JobOptions options = Options();
-  options.evaluation_text = dir_ / "none";
+  options.evaluation_text = -1;
   EXPECT_EQ(Inspect(options, out_).error().reason, "EVALUATION_TEXT_UNREADABLE");
-  // The model, the text and the events.
-  EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path()), {}), 3);
+  EXPECT_EQ(fs::file_size(out()), 0U);
+  // The model, the text, the events and the output.
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path()), {}), 4);
 }
 
 TEST_F(JobTest, WhatIsPublishedIsCanonicalAndNothingElseIsLeft) {
   const auto result = Compress(Options("Q4_0"), out_);
   ASSERT_TRUE(result) << result.error().message;
-  EXPECT_TRUE(*gguf::IsCanonical(dir_ / "out-Q4_0"));
+  EXPECT_TRUE(IsCanonical(dir_ / "out-Q4_0"));
   // The model, the text, the events and the output.
   EXPECT_EQ(std::distance(fs::directory_iterator(dir_.path()), {}), 4);
 }
@@ -142,7 +183,7 @@ TEST_F(JobTest, AWidthThatNoBlockFitsKeepsItsPrecision) {
 TEST_F(JobTest, ACompressedModelCanBeCompressedAgain) {
   ASSERT_TRUE(Compress(Options("Q8_0"), out_));
   JobOptions again = Options("Q4_0");
-  again.input = dir_ / "out-Q8_0";
+  again.input = Open(out("Q8_0"));
   const auto result = Compress(again, out_);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_GT((*result)["quality"]["mean_kl_divergence"], 0.0);
@@ -154,7 +195,7 @@ TEST_F(JobTest, ATruncatedFileIsRefusedAndNothingIsLeft) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Code::kInvalidArgument);
   EXPECT_TRUE(result.error().reason.starts_with("GGUF_")) << result.error().reason;
-  EXPECT_FALSE(fs::exists(dir_ / "out-Q8_0"));
+  EXPECT_EQ(fs::file_size(out("Q8_0")), 0U);
 }
 
 TEST_F(JobTest, WeightsThatAreNoNumbersAreRefused) {
@@ -162,34 +203,55 @@ TEST_F(JobTest, WeightsThatAreNoNumbersAreRefused) {
   for (const auto& result : {Inspect(Options(), out_), Compress(Options("Q8_0"), out_)}) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().reason, "GGUF_BAD_WEIGHTS") << result.error().message;
-    EXPECT_FALSE(fs::exists(dir_ / "out-Q8_0"));
+    EXPECT_EQ(fs::file_size(out("Q8_0")), 0U);
   }
 }
 
 TEST_F(JobTest, RefusesAnUnknownTypeAMissingTextAndItsInputAsOutput) {
   EXPECT_EQ(Compress(Options("Q9_9"), out_).error().reason, "UNKNOWN_COMPRESSION");
   JobOptions options = Options("Q8_0");
-  options.evaluation_text = dir_ / "none";
+  options.evaluation_text = Open(dir_.path(), O_DIRECTORY);
   EXPECT_EQ(Compress(options, out_).error().reason, "EVALUATION_TEXT_UNREADABLE");
-  EXPECT_FALSE(fs::exists(options.output));
+  EXPECT_EQ(fs::file_size(out("Q8_0")), 0U);
   options = Options("Q8_0");
-  options.output = options.input;
+  const auto bytes = fs::file_size(model());
+  options.output = Open(model(), O_RDWR);
   EXPECT_EQ(Compress(options, out_).error().reason, "OUTPUT_IS_INPUT");
-  EXPECT_TRUE(fs::exists(options.input));
+  EXPECT_EQ(fs::file_size(model()), bytes);
   options = Options("Q8_0");
-  options.evaluation_text = dir_.Write("short", "Hi");
+  options.evaluation_text = Open(dir_.Write("short", "Hi"));
   EXPECT_EQ(Inspect(options, out_).error().reason, "EVALUATION_TEXT_TOO_SHORT");
 }
 
 TEST_F(JobTest, TheProgramEndsWithThreeAndTheReasonOnItsLastLine) {
   Damage(0, "JUNK");
   const std::string program = std::string(std::getenv("ALLOD_BUILD_DIR")) + "/bin/allod-compress";
-  const Finished finished = RunToEnd({program, "inspect", "--input", model(), "--evaluation-text", text_},
-                                     std::chrono::seconds(60), {.output = dir_ / "output"});
+  const std::string command =
+      "exec " + program + " inspect 4<" + model().string() + " 5<" + text_.string() + " 6<>" + out().string();
+  const Finished finished = RunToEnd({"/bin/sh", "-c", command}, std::chrono::seconds(60), {.output = dir_ / "output"});
   EXPECT_EQ(finished.status, 3);
   EXPECT_NE(finished.output.find("{\"error\":{\"code\":\"INVALID_ARGUMENT\""), std::string::npos) << finished.output;
   EXPECT_NE(finished.output.find("GGUF_"), std::string::npos);
-  EXPECT_EQ(RunToEnd({program, "inspect"}, std::chrono::seconds(60)).status, 2);
+  EXPECT_NE(finished.output.find("{\"layers\":["), std::string::npos) << "it was confined first";
+  EXPECT_EQ(RunToEnd({program, "inspect", "--threads", "none"}, std::chrono::seconds(60)).status, 2);
+  EXPECT_EQ(RunToEnd({program, "inspect"}, std::chrono::seconds(60)).status, 3) << "no model at its descriptor";
+}
+
+// The whole of both jobs, as the agent would have them done, in the strictest sandbox that this host and user give.
+TEST_F(JobTest, TheProgramWorksOnDescriptorsAlone) {
+  const std::string program = std::string(std::getenv("ALLOD_BUILD_DIR")) + "/bin/allod-compress";
+  const std::string files = " 4<" + model().string() + " 5<" + text_.string() + " 6<>" + out().string() + " 7<>" +
+                            (dir_ / "scratch").string();
+  for (const char* job : {" compress --type Q4_0 --threads 2", " inspect --threads 1"}) {
+    const Finished finished = RunToEnd({"/bin/sh", "-c", "exec " + program + job + files}, std::chrono::seconds(120),
+                                       {.output = dir_ / "output"});
+    EXPECT_EQ(finished.status, 0) << finished.output;
+    EXPECT_NE(finished.output.find("{\"result\":{"), std::string::npos) << finished.output;
+    for (const char* layer : {"no_capabilities", "no_new_privs", "not_dumpable", "rlimits", "seccomp"}) {
+      EXPECT_NE(finished.output.find(layer), std::string::npos) << layer << " is missing: " << finished.output;
+    }
+    EXPECT_TRUE(IsCanonical(out()));
+  }
 }
 
 }  // namespace

@@ -57,8 +57,8 @@ constexpr auto kGeneralRules = std::to_array<KeyRule>({
 constexpr auto kModelRules = std::to_array<KeyRule>({
     {"attention.causal", kFlag},
     {"attention.clamp_kqv", kReal, 0, kRealMax},
-    {"attention.head_count", kCount, 1, 1024},
-    {"attention.head_count_kv", kCount, 1, 1024},
+    {"attention.head_count", kLayerCount, 1, 1024},
+    {"attention.head_count_kv", kLayerCount, 1, 1024},
     {"attention.key_length", kCount, 2, 1024},
     {"attention.layer_norm_epsilon", kReal, 0, 1},
     {"attention.layer_norm_rms_epsilon", kReal, 0, 1},
@@ -78,7 +78,7 @@ constexpr auto kModelRules = std::to_array<KeyRule>({
     {"expert_used_count", kCount, 0, kExpertsMax},
     {"expert_weights_norm", kFlag},
     {"expert_weights_scale", kReal, 0, kRealMax},
-    {"feed_forward_length", kCount, 1, kWidthMax},
+    {"feed_forward_length", kLayerCount, 1, kWidthMax},
     {"final_logit_softcapping", kReal, 0, kRealMax},
     {"logit_scale", kReal, 1e-9, kRealMax},
     {"pooling_type", kCount, 0, 4},
@@ -122,11 +122,24 @@ Status ExpectArray(const std::string& key, const Value& value, ValueType element
   return Bad(key, value, fmt::format("an array of {} is expected", called));
 }
 
-Status CheckCount(const std::string& key, const Value& value, const KeyRule& rule) {
-  ALLOD_CHECK_OK(Expect(key, value, ValueType::kUint32, "a uint32"));
+Status CheckRange(const std::string& key, const Value& value, const KeyRule& rule) {
   const auto number = static_cast<double>(value.integer);
   if (number >= rule.min && number <= rule.max) return {};
   return Bad(key, value, fmt::format("is {}; {:.0f} to {:.0f} are accepted", value.integer, rule.min, rule.max));
+}
+
+Status CheckCount(const std::string& key, const Value& value, const KeyRule& rule) {
+  ALLOD_CHECK_OK(Expect(key, value, ValueType::kUint32, "a uint32"));
+  return CheckRange(key, value, rule);
+}
+
+// llama.cpp reads such an array, but the graphs of the architectures that are accepted have layers of one shape.
+Status CheckLayerCount(const std::string& key, const Value& value, const KeyRule& rule) {
+  if (value.type != ValueType::kArray) return CheckCount(key, value, rule);
+  if (value.uniform) return CheckRange(key, value, rule);
+  return Bad(key, value,
+             "a uint32 is expected, or an array of them that says the same for every layer: layers that differ are not "
+             "accepted");
 }
 
 Status CheckReal(const std::string& key, const Value& value, const KeyRule& rule) {
@@ -168,6 +181,8 @@ Status CheckValue(const std::string& key, const Value& value, const KeyRule& rul
       return CheckCount(key, value, rule);
     case kCount:
       return CheckCount(key, value, rule);
+    case kLayerCount:
+      return CheckLayerCount(key, value, rule);
     case kReal:
       return CheckReal(key, value, rule);
     case kFlag:

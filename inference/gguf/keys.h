@@ -12,17 +12,18 @@
 namespace allod::inference::gguf {
 
 enum class KeyKind {
-  kCount,        // uint32 from `min` to `max`
-  kReal,         // finite float32 from `min` to `max`
-  kFlag,         // bool
-  kName,         // string of 1 to `max` printable characters without spaces
-  kLabel,        // string for people; left out when it has more than `max` bytes
-  kTemplate,     // string of at most `max` bytes of UTF-8 without NUL
-  kTokenId,      // uint32; left out when it is no token of the vocabulary, as llama.cpp ignores it then
-  kStrings,      // array of strings
-  kReals,        // array of float32
-  kIntegers,     // array of int32
-  kCountOrFlags  // kCount, or an array of bool with at most `max` elements
+  kCount,         // uint32 from `min` to `max`
+  kReal,          // finite float32 from `min` to `max`
+  kFlag,          // bool
+  kName,          // string of 1 to `max` printable characters without spaces
+  kLabel,         // string for people; left out when it has more than `max` bytes
+  kTemplate,      // string of at most `max` bytes of UTF-8 without NUL
+  kTokenId,       // uint32; left out when it is no token of the vocabulary, as llama.cpp ignores it then
+  kStrings,       // array of strings
+  kReals,         // array of float32
+  kIntegers,      // array of int32
+  kCountOrFlags,  // kCount, or an array of bool with at most `max` elements
+  kLayerCount     // kCount, or an array that says the same count for each layer: then written as one
 };
 
 struct KeyRule {

@@ -33,10 +33,9 @@ Status ReadScalar(Cursor& cursor, const std::string& key, Value& value) {
       value.integer = static_cast<std::int64_t>(bits);
       return {};
     case ValueType::kUint64:
-      if (bits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-        return BadValue(key, value, fmt::format("{} is beyond 2^63-1", bits));
-      }
-      value.integer = static_cast<std::int64_t>(bits);
+      // A key that nobody reads may hold what it likes; who reads it is told.
+      value.beyond = bits > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+      if (!value.beyond) value.integer = static_cast<std::int64_t>(bits);
       return {};
     case ValueType::kInt8:
       value.integer = As<std::int8_t>(bits);
@@ -84,6 +83,17 @@ Status ReadString(Cursor& cursor, const std::string& key, const Limits& limits, 
   return cursor.Skip(value.text_bytes - kept, "a metadata string");
 }
 
+Status ReadNumbers(Cursor& cursor, Value& value) {
+  for (std::uint64_t i = 0; i < value.elements; ++i) {
+    ALLOD_TRY(const std::uint32_t bits, cursor.U32("an array"));
+    const std::int64_t number =
+        value.element == ValueType::kInt32 ? std::int64_t{As<std::int32_t>(bits)} : std::int64_t{bits};
+    value.uniform = i == 0 || (value.uniform && number == value.integer);
+    if (i == 0) value.integer = number;
+  }
+  return {};
+}
+
 Status ReadArray(Cursor& cursor, const std::string& key, const Limits& limits, Value& value) {
   ALLOD_TRY(const std::uint32_t type, cursor.U32("an array's element type"));
   ALLOD_TRY(value.elements, cursor.U64("an array's count"));
@@ -99,6 +109,8 @@ Status ReadArray(Cursor& cursor, const std::string& key, const Limits& limits, V
         "GGUF_LIMIT", fmt::format("key {} (byte {}): an array of {} elements; at most {} are accepted", key, value.at,
                                   value.elements, limits.array_elements_max));
   }
+  const bool is_number = value.element == ValueType::kUint32 || value.element == ValueType::kInt32;
+  if (is_number && value.elements <= kUniformElementsMax) return ReadNumbers(cursor, value);
   if (value.element != ValueType::kString) return cursor.Skip(value.elements * *bytes, "an array");
   // Each string has at least its length field, so a count that the file cannot hold is refused before the loop.
   if (value.elements > cursor.remaining() / 8) return cursor.Skip(value.elements * 8, "an array of strings");
@@ -171,6 +183,7 @@ Result<std::optional<std::int64_t>> Metadata::Integer(const std::string& key) co
     case ValueType::kArray:
       return BadValue(key, *value, "an integer is expected");
     default:
+      if (value->beyond) return BadValue(key, *value, "an integer below 2^63 is expected");
       return value->integer;
   }
 }

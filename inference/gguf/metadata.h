@@ -18,13 +18,18 @@ struct Value {
   ValueType type = ValueType::kUint8;
   std::uint64_t at = 0;          // byte offset of the value in the file
   std::uint64_t end = 0;         // where the next key starts
-  std::int64_t integer = 0;      // integers and booleans; an uint64 above the range is refused
+  std::int64_t integer = 0;      // integers and booleans; of an uint64 from 2^63 on, nothing: see `beyond`
+  bool beyond = false;           // an uint64 from 2^63 on
   double real = 0;               // floats
   std::string text;              // strings, at most kStringBytesKept
   std::uint64_t text_bytes = 0;  // their whole length
   ValueType element = ValueType::kUint8;
   std::uint64_t elements = 0;  // arrays
+  bool uniform = false;        // an array of 1 to kUniformElementsMax uint32 or int32 that are all `integer`
 };
+
+// One value per layer of a model, and more.
+inline constexpr std::uint64_t kUniformElementsMax = 1024;
 
 class Metadata {
  public:

@@ -88,7 +88,7 @@ class Hyperparameters {
   const Value* Find(std::string_view name) const { return header_.metadata.Find(Key(name)); }
   std::optional<std::int64_t> Number(std::string_view name) const {
     const Value* value = Find(name);
-    if (value == nullptr || value->type == ValueType::kArray) return std::nullopt;
+    if (value == nullptr || (value->type == ValueType::kArray && !value->uniform)) return std::nullopt;
     return value->integer;
   }
   Result<std::int64_t> Required(std::string_view name) const {
@@ -207,10 +207,23 @@ Status CheckTensors(const std::vector<TensorInfo>& tensors, const ModelShape& sh
   return {};
 }
 
+// An array of one value per layer has one for each.
+Status CheckLayerArrays(const Hyperparameters& parameters, std::int64_t layers) {
+  for (const char* name : {"attention.head_count", "attention.head_count_kv", "feed_forward_length"}) {
+    const Value* value = parameters.Find(name);
+    if (value == nullptr || value->type != ValueType::kArray) continue;
+    if (value->elements != static_cast<std::uint64_t>(layers)) {
+      return Bad(fmt::format("key {} has {} values for {} layers", parameters.Key(name), value->elements, layers));
+    }
+  }
+  return {};
+}
+
 Result<ModelShape> CheckShape(Source& source, const GgufHeader& header, const Architecture& architecture) {
   const Hyperparameters parameters(header);
   ALLOD_TRY(const std::int64_t context, parameters.Required("context_length"));
   ALLOD_TRY(const std::int64_t layers, parameters.Required("block_count"));
+  ALLOD_CHECK_OK(CheckLayerArrays(parameters, layers));
   ALLOD_TRY(const std::int64_t embedding, parameters.Required("embedding_length"));
   ALLOD_TRY(const std::int64_t heads, parameters.Required("attention.head_count"));
   const std::int64_t heads_kv = parameters.Number("attention.head_count_kv").value_or(heads);

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <span>
 #include <string>
@@ -126,9 +129,9 @@ INSTANTIATE_TEST_SUITE_P(
         HostileModel{"Scaling", [](auto& e) { e.String("llama.rope.scaling.type", "cubic"); }, kParameters, "cubic"},
         HostileModel{"HeadsByLayer",
                      [](auto& e) {
-                       e.Numbers("llama.attention.head_count", 4, std::vector<std::uint32_t>{4, 4});
+                       e.Numbers("llama.attention.head_count", 4, std::vector<std::uint32_t>{4, 2});
                      },
-                     "GGUF_BAD_VALUE", "a uint32"},
+                     "GGUF_BAD_VALUE", "layers that differ are not accepted"},
         Real("EpsilonNegative", "llama.attention.layer_norm_rms_epsilon", -1),
         Real("EpsilonNoNumber", "llama.attention.layer_norm_rms_epsilon", NAN),
         Real("RotationBaseZero", "llama.rope.freq_base", 0),
@@ -261,6 +264,51 @@ TEST(ReadModel, EveryNumberAtItsExtremesIsRefusedOrStaysInItsRange) {
       EXPECT_TRUE(key.starts_with("tokenizer.") || value <= 3) << key << " = " << value;
     }
   }
+}
+
+TEST(ReadModel, AnArrayThatSaysTheSameForEveryLayerIsThatNumber) {
+  const GgufEdit good(test::TinyGguf());
+  for (const std::uint32_t type : {4U, 5U}) {  // uint32, int32
+    GgufEdit edit = good;
+    edit.Numbers<std::uint32_t>("llama.attention.head_count_kv", type, {2, 2});
+    const auto model = Check(edit.Finish());
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(model->shape.heads_kv, 2U);
+  }
+  const auto refused = [&](const std::string& key, const std::vector<std::int32_t>& values, const char* says) {
+    GgufEdit edit = good;
+    edit.Numbers<std::int32_t>(key, 5, values);
+    const auto model = Check(edit.Finish());
+    ASSERT_FALSE(model) << key;
+    EXPECT_THAT(model.error().message, HasSubstr(says));
+  };
+  refused("llama.attention.head_count_kv", {2, 1}, "layers that differ are not accepted");
+  refused("llama.feed_forward_length", {64, 128}, "layers that differ are not accepted");
+  refused("llama.attention.head_count_kv", {2, 2, 2}, "has 3 values for 2 layers");
+  refused("llama.attention.head_count_kv", {}, "says the same for every layer");
+  refused("llama.attention.head_count_kv", {-2, -2}, "is -2; 1 to 1024 are accepted");
+  refused("llama.attention.head_count_kv", {3, 3}, "do not divide");
+  refused("llama.attention.key_length", {16, 16}, "a uint32 is expected");
+}
+
+TEST(SupportedArchitectures, StandInTheDocuments) {
+  std::ifstream in(std::string(std::getenv("ALLOD_SOURCE_DIR")) + "/docs/compression.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::string list;
+  for (const std::string& name : SupportedArchitectures()) list += (list.empty() ? "" : ",") + name;
+  std::string words = text;
+  std::erase_if(words, [](char c) { return c == ' ' || c == '\n'; });
+  EXPECT_THAT(words, HasSubstr(list));
+}
+
+TEST(ReadModel, OnlyWhatIsReadMustFit) {
+  GgufEdit edit(test::TinyGguf());
+  edit.Set<std::uint64_t>("training.seed", 10, ~0ULL);
+  EXPECT_TRUE(Check(edit.Finish())) << "nobody reads it";
+  edit.Set<std::uint64_t>("llama.block_count", 10, 1ULL << 63);
+  const auto model = Check(edit.Finish());
+  ASSERT_FALSE(model);
+  EXPECT_THAT(model.error().message, HasSubstr("llama.block_count"));
 }
 
 TEST(ReadModel, SlidingWindowsNeedLayersOfBothKinds) {

@@ -164,20 +164,31 @@ void CanonicalPlan::Range(std::uint64_t from, std::uint64_t bytes) {
 
 void CanonicalPlan::AddKeys() {
   const GgufHeader& header = model_.header;
-  std::vector<std::pair<const std::string*, const Value*>> kept;
+  struct Kept {
+    const std::string* key;
+    const Value* value;
+    bool as_one;  // an array that says one count for every layer
+  };
+  std::vector<Kept> kept;
   for (const auto& [key, value] : header.metadata.values()) {
     const KeyRule* rule = FindKeyRule(header.summary.architecture, key);
-    if (rule != nullptr && IsKept(*rule, value, model_.shape)) kept.emplace_back(&key, &value);
+    if (rule == nullptr || !IsKept(*rule, value, model_.shape)) continue;
+    kept.push_back({&key, &value, rule->kind == KeyKind::kLayerCount && value.type == ValueType::kArray});
   }
   std::string start = "GGUF";
   Put(start, kVersion);
   Put<std::uint64_t>(start, header.tensors.size());
   Put<std::uint64_t>(start, kept.size());
   Own(std::move(start));
-  for (const auto& [key, value] : kept) {
+  for (const auto& [key, value, as_one] : kept) {
     std::string pair;
     PutString(pair, *key);
-    Put(pair, std::to_underlying(value->type));
+    Put(pair, std::to_underlying(as_one ? ValueType::kUint32 : value->type));
+    if (as_one) {
+      Put(pair, static_cast<std::uint32_t>(value->integer));
+      Own(std::move(pair));
+      continue;
+    }
     Own(std::move(pair));
     Range(value->at, value->end - value->at);
   }
@@ -261,6 +272,26 @@ Result<CheckedHeader> WriteCanonical(const std::filesystem::path& from, const st
   ALLOD_CHECK_OK(plan.Write(*source, file.fd()));
   ALLOD_TRY(CheckedHeader written, CheckWritten(file.fd()));
   ALLOD_CHECK_OK(file.Publish(to));
+  return written;
+}
+
+Result<bool> IsCanonical(int fd) {
+  ALLOD_TRY(const auto source, OpenSource(fd));
+  ALLOD_TRY(const CanonicalPlan plan, CanonicalPlan::Make(*source));
+  return plan.Matches(*source);
+}
+
+Result<CheckedHeader> WriteCanonical(int from, int to) {
+  ALLOD_TRY(const auto source, OpenSource(from));
+  ALLOD_TRY(const CanonicalPlan plan, CanonicalPlan::Make(*source));
+  if (ftruncate(to, 0) != 0 || lseek(to, 0, SEEK_SET) != 0) return WriteFailed("the canonical model");
+  const auto write = [&]() -> Result<CheckedHeader> {
+    ALLOD_CHECK_OK(plan.Write(*source, to));
+    if (fsync(to) != 0) return WriteFailed("the canonical model cannot be written");
+    return CheckWritten(to);
+  };
+  auto written = write();
+  if (!written) (void)!ftruncate(to, 0);
   return written;
 }
 

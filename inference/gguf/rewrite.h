@@ -62,6 +62,10 @@ Result<bool> IsCanonical(const std::filesystem::path& path);
 // is left. They may be the same path.
 Result<CheckedHeader> WriteCanonical(const std::filesystem::path& from, const std::filesystem::path& to);
 
+Result<bool> IsCanonical(int fd);
+// The same into an open file, whose content is replaced; whatever fails, it is empty.
+Result<CheckedHeader> WriteCanonical(int from, int to);
+
 // An open canonical file.
 class CanonicalFile {
  public:

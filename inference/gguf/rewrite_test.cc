@@ -102,6 +102,13 @@ TEST_F(RewriteTest, OrderUnknownKeysVersionAndAlignmentMakeNoDifference) {
   EXPECT_THAT(rewritten, Not(HasSubstr("example.org")));
 }
 
+TEST_F(RewriteTest, OneCountForEveryLayerIsWrittenAsOneNumber) {
+  const std::string canonical = Canonical(test::TinyGguf());
+  test::GgufEdit other(test::TinyGguf());
+  other.Numbers<std::int32_t>("llama.attention.head_count_kv", 5, {2, 2});
+  EXPECT_EQ(Canonical(other.Finish()), canonical);
+}
+
 TEST_F(RewriteTest, LayersAreOrderedByNumber) {
   const std::string canonical = Canonical(test::TinyGguf({.layers = 11}));
   EXPECT_LT(canonical.find("blk.9.attn_k"), canonical.find("blk.10.attn_k"));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/common/catching.h"
+
 namespace allod::inference::node {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
@@ -24,7 +26,11 @@ void ArtifactFetcher::Run(std::stop_token stop) {
       if (!work_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
       sha256 = queue_.front();
     }
-    const Result<Blob> blob = artifacts_.Ensure(sha256, stop);
+    Result<Blob> blob = Internal("fetching it failed inside; the log says more");
+    (void)Catching("fetch an artifact", [&]() -> Status {
+      blob = artifacts_.Ensure(sha256, stop);
+      return {};
+    });
     {
       const std::lock_guard lock(mutex_);
       queue_.pop_front();

@@ -16,7 +16,7 @@ namespace allod::inference::node {
 namespace {
 
 constexpr unsigned kPidfdType = 3;  // P_PIDFD of waitid(2)
-constexpr std::size_t kInheritedMax = 4;
+constexpr std::size_t kInheritedMax = 8;
 constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
 
 std::unexpected<Error> CannotStart(const char* what) {
@@ -56,6 +56,7 @@ bool MakePipe(Pipe& out) {
   }
   syscall(SYS_close_range, 3U + static_cast<unsigned>(count), ~0U, kCloseOnExec);
   if (options.niceness != 0) setpriority(PRIO_PROCESS, 0, options.niceness);
+  if (!options.groups.empty() && syscall(SYS_setgroups, options.groups.size(), options.groups.data()) != 0) _exit(127);
   execv(argv[0], argv);
   const char* reason = strerrordesc_np(errno);
   constexpr char kText[] = "cannot execute ";

@@ -6,6 +6,8 @@
 // thread-safe. Destroying it kills and reaps.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +36,8 @@ struct ChildOptions {
   std::vector<std::string> command;  // absolute path of the program first
   int niceness = 0;
   std::vector<int> inherit;  // become descriptors 3, 4, ... of the child
+  // The supplementary groups; nothing: this process's own.
+  std::vector<gid_t> groups;
   // Else standard output goes where standard error goes.
   bool capture_stdout = false;
 };

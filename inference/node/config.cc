@@ -43,6 +43,7 @@ void ReadPoolSettings(ConfigReader& r, const ConfigFile& file, NodeConfig& c) {
   r.Optional("sandbox", c.sandbox);
   r.Optional("first_uid", c.first_uid);
   r.Optional("zygote_idle_seconds", c.zygote_idle_seconds);
+  r.Optional("spare_worker_seconds", c.spare_worker_seconds);
   ReadGroup(r, file, "gate", [&c](ConfigReader& g) {
     g.Optional("cores", c.gate.cores);
     g.Optional("turn_ms_max", c.gate.turn_ms_max);
@@ -62,6 +63,7 @@ void ReadPoolSettings(ConfigReader& r, const ConfigFile& file, NodeConfig& c) {
   });
   if (c.sandbox != "auto" && c.sandbox != "strict") r.Complain("sandbox: must be \"auto\" or \"strict\"");
   CheckAtLeast(r, "zygote_idle_seconds", c.zygote_idle_seconds, 0);
+  CheckAtLeast(r, "spare_worker_seconds", c.spare_worker_seconds, 0);
 }
 
 }  // namespace
@@ -73,9 +75,9 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   r.Required("region", c.region);
   r.Optional("memory_bytes", c.memory_bytes);
   r.Optional("cpu_millis", c.cpu_millis);
-  r.Required("scheduling_target", c.scheduling_target);
-  r.Required("catalog_target", c.catalog_target);
-  r.Required("billing_target", c.billing_target);
+  r.Address("scheduling_target", c.scheduling_target);
+  r.Address("catalog_target", c.catalog_target);
+  r.Address("billing_target", c.billing_target);
   ReadPath(r, "artifact_dir", c.artifact_dir);
   ReadPath(r, "run_dir", c.run_dir);
   ReadPath(r, "usage_dir", c.usage_dir);

@@ -29,10 +29,12 @@ struct NodeConfig {
 
   // "auto": every layer of the sandbox that the host allows; "strict": workers with all of them or none.
   std::string sandbox = "auto";
-  // The first of the host's uids that zygotes and workers get, when the agent runs as root; 1024 for each resident
-  // model. The default is above what systemd and container runtimes hand out.
+  // The first of the host's uids that jobs, zygotes and workers get, when the agent runs as root: 1024 for jobs, then
+  // 1024 for each resident model. The default is above what systemd and container runtimes hand out.
   std::uint32_t first_uid = 0x70000000;
   std::int32_t zygote_idle_seconds = 600;  // a model that nobody uses stays in memory for this long
+  // How long after the last start of an isolated instance its model has a spare worker; 0: never.
+  std::int32_t spare_worker_seconds = 600;
   // The gate: cores that are computed on at once (0: all), and what a step may take while others wait.
   struct Gate {
     std::int32_t cores = 0;

@@ -144,6 +144,14 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
                        .weight = std::clamp(a.weight(), 1, kWeightMax)};
 }
 
+std::optional<DesiredWorker> Unusable(const scheduling::v1::Assignment& a, const Error& why) {
+  const auto uid = Uuid::Parse(a.replica_uid());
+  if (!uid) return std::nullopt;
+  return DesiredWorker{.replica_uid = uid->ToString(),
+                       .epoch = a.epoch(),
+                       .refused_because = "this node cannot run what it is assigned: " + why.message};
+}
+
 scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot) {
   scheduling::v1::ReportWorkersRequest out;
   out.set_node(node_name);

@@ -1,6 +1,7 @@
 // Between the protos of scheduling and catalog and what the node agent computes with.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "allod/catalog/v1/job.pb.h"
@@ -12,6 +13,9 @@ namespace allod::inference::node {
 
 // INVALID_ARGUMENT names the field: paths and command lines are made of these.
 Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
+// An assignment that FromProto() refused, so that it can be reported as failed; nothing when it does not even say whose
+// it is.
+std::optional<DesiredWorker> Unusable(const scheduling::v1::Assignment& assignment, const Error& why);
 // The whole report; pooled replicas get no figures of their own, because their worker's are those of others too.
 scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot);
 

@@ -26,6 +26,9 @@ struct DesiredWorker {
   IsolationClass isolation = IsolationClass::kIsolated;
   std::chrono::seconds sleep_after{0};  // without requests; 0: never
   std::int32_t weight = 1;
+  // Why this node cannot run it, whatever else it says: nothing is started, and the replica is reported as failed with
+  // these words. Empty: it can.
+  std::string refused_because;
 
   // The worker process that answers for it: its own, or the one that all pooled replicas of the model share.
   std::string worker_key() const {
@@ -80,6 +83,7 @@ struct Action {
   std::filesystem::path artifact;      // of kLoad
   bool private_weights = false;        // of kLoad
   std::vector<DesiredWorker> members;  // of kFork, kMembers; by replica uid
+  std::uint64_t members_version = 0;   // of kMembers; OnMembers gives it back
 };
 
 }  // namespace allod::inference::node

@@ -1,6 +1,7 @@
 #include "inference/node/job_process.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ using std::chrono::steady_clock;
 // Workers that answer people come first.
 constexpr int kNiceness = 5;
 constexpr milliseconds kReportEvery{250};
+constexpr std::size_t kLayersMax = 32;
 constexpr auto kJobTimeout = std::chrono::hours(6);
 
 std::unexpected<Error> BadOutput(std::string_view line) {
@@ -35,13 +37,18 @@ Result<Code> CodeFromName(const std::string& name) {
 
 }  // namespace
 
-Result<std::variant<JobProgress, JobResult, Error>> ParseJobLine(std::string_view line) {
+Result<std::variant<JobProgress, JobResult, JobLayers, Error>> ParseJobLine(std::string_view line) {
   const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return BadOutput(line);
   try {
     if (json.contains("phase")) {
       const double progress = json.at("progress").get<double>();
       return JobProgress{json.at("phase").get<std::string>(), std::clamp(progress, 0.0, 1.0)};
+    }
+    if (json.contains("layers")) {
+      auto names = json.at("layers").get<std::vector<std::string>>();
+      if (names.size() > kLayersMax) return BadOutput(line);
+      return JobLayers{std::move(names)};
     }
     if (json.contains("result")) return JobResult{json.at("result").dump()};
     if (json.contains("error")) {
@@ -70,10 +77,16 @@ milliseconds ReportPace::Patience(Time now) const {
   return std::clamp(std::chrono::ceil<milliseconds>(due - now), milliseconds(0), kReportEvery);
 }
 
-Result<std::string> RunJobProcess(const std::vector<std::string>& command, ReportPace& pace,
-                                  const std::function<Status(const JobProgress&)>& report, std::stop_token stop) {
-  ALLOD_TRY(ChildProcess child,
-            ChildProcess::Start({.command = command, .niceness = kNiceness, .capture_stdout = true}));
+Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobConfinement* confinement,
+                                  ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
+                                  std::stop_token stop) {
+  ChildOptions options{.command = command, .niceness = kNiceness, .capture_stdout = true};
+  if (confinement != nullptr) {
+    options.inherit = confinement->fds();
+    options.groups = confinement->groups();
+  }
+  ALLOD_TRY(ChildProcess child, ChildProcess::Start(options));
+  if (confinement != nullptr) confinement->Started(child.pid());
   const OwnedFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const std::stop_callback wake_on_stop(stop, [&] {
     const std::uint64_t one = 1;
@@ -92,6 +105,8 @@ Result<std::string> RunJobProcess(const std::vector<std::string>& command, Repor
         progress = *p;
       } else if (const auto* r = std::get_if<JobResult>(&*event)) {
         outcome = r->json;
+      } else if (const auto* l = std::get_if<JobLayers>(&*event)) {
+        Log(LogLevel::kInfo, "job confined", {{"layers", fmt::format("{}", fmt::join(l->names, " "))}});
       } else {
         outcome = std::unexpected(std::get<Error>(*event));
       }
@@ -105,9 +120,11 @@ Result<std::string> RunJobProcess(const std::vector<std::string>& command, Repor
     pollfd fds[] = {{wake.get(), POLLIN, 0},
                     {child.exit_fd(), POLLIN, 0},
                     {child.stdout_fd(), POLLIN, 0},
-                    {child.stderr_fd(), POLLIN, 0}};
+                    {child.stderr_fd(), POLLIN, 0},
+                    {confinement != nullptr ? confinement->fd() : -1, POLLIN, 0}};
     poll(fds, std::size(fds), static_cast<int>(pace.Patience(steady_clock::now()).count()));
     if (stop.stop_requested()) return Fail(Code::kCancelled, "STOPPED", "the node agent is stopping");
+    if (confinement != nullptr) confinement->Answer();
     read_output();
     if (const auto exit = child.TryReap()) {
       read_output();

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "inference/node/job_confinement.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node {
@@ -22,8 +23,11 @@ struct JobProgress {
 struct JobResult {
   std::string json;  // what stood under "result"
 };
+struct JobLayers {
+  std::vector<std::string> names;  // what confines the process, by its own word
+};
 // A line of allod-compress (inference/compress/job_output.h). INTERNAL / BAD_JOB_OUTPUT.
-Result<std::variant<JobProgress, JobResult, Error>> ParseJobLine(std::string_view line);
+Result<std::variant<JobProgress, JobResult, JobLayers, Error>> ParseJobLine(std::string_view line);
 
 // When progress is told: a change after 250 ms at the earliest, and at least once in a third of the lease.
 class ReportPace {
@@ -45,10 +49,12 @@ class ReportPace {
   JobProgress told_;
 };
 
-// Runs the command to its end on the calling thread, which must live on meanwhile. `report` is called at the pace
+// Runs the command to its end on the calling thread, which must live on meanwhile, with the files and limits of
+// `confinement`, which may be null. `report` is called at the pace
 // above; its error ends the job with that error. The job's own error comes back as it is; UNAVAILABLE / JOB_CRASHED
 // when it died without a word; CANCELLED / STOPPED; DEADLINE_EXCEEDED / JOB_TOO_LONG after six hours.
-Result<std::string> RunJobProcess(const std::vector<std::string>& command, ReportPace& pace,
-                                  const std::function<Status(const JobProgress&)>& report, std::stop_token stop);
+Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobConfinement* confinement,
+                                  ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
+                                  std::stop_token stop);
 
 }  // namespace allod::inference::node

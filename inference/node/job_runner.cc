@@ -9,6 +9,7 @@
 #include "google/rpc/status.pb.h"
 #include "inference/node/convert.h"
 #include "inference/node/stoppable.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/status.h"
 
@@ -48,6 +49,14 @@ milliseconds ToMillis(const google::protobuf::Duration& d) {
   return milliseconds(d.seconds() * 1000 + d.nanos() / 1'000'000);
 }
 
+// Source and result are mapped, both repacked for the processor once each, and measured side by side; never more than
+// the node may use.
+std::int64_t JobMemory(std::int64_t source_bytes, std::int64_t node_bytes) {
+  constexpr std::int64_t kBase = std::int64_t{2} << 30;
+  const std::int64_t wanted = kBase + 5 * source_bytes;
+  return node_bytes > 0 ? std::min(wanted, node_bytes) : wanted;
+}
+
 // Removes what is left of a try: the file, and those that a killed process was still writing beside it.
 class Leftover {
  public:
@@ -79,7 +88,12 @@ JobRunner::JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> ca
 
 void JobRunner::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
-    if (!RunOne(stop)) SleepFor(stop, kAskAgain);
+    bool asked = false;  // what one job throws is that job's end: its lease runs out
+    (void)Catching("a job", [&]() -> Status {
+      asked = RunOne(stop);
+      return {};
+    });
+    if (!asked) SleepFor(stop, kAskAgain);
   }
 }
 
@@ -135,20 +149,17 @@ Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer
   const std::string& source_sha256 = compress ? job.compress().source_sha256() : job.inspect().artifact_sha256();
   ALLOD_TRY(const Blob source, artifacts_.Ensure(source_sha256, stop, transfer("fetching")));
   const Leftover output(artifacts_.store().IncomingPath(compress ? "compress" : "inspect"));
-  std::vector<std::string> command{config_.compress_executable.string(),
-                                   compress ? "compress" : "inspect",
-                                   "--input",
-                                   source.path.string(),
-                                   "--output",
-                                   output.path().string(),
-                                   "--evaluation-text",
-                                   config_.evaluation_text.string(),
-                                   "--threads",
-                                   std::to_string(config_.threads()),
-                                   "--die-with-parent"};
+  std::vector<std::string> command{config_.compress_executable.string(), compress ? "compress" : "inspect", "--threads",
+                                   std::to_string(config_.threads()), "--die-with-parent"};
   if (compress) command.insert(command.end(), {"--type", job.compress().compression()});
+  if (config_.sandbox == "strict") command.emplace_back("--strict");
+  ALLOD_TRY(JobConfinement confinement,
+            JobConfinement::Prepare({source.path, config_.evaluation_text, output.path(), compress},
+                                    {config_.first_uid, JobMemory(source.bytes, config_.memory_bytes),
+                                     static_cast<std::int32_t>(config_.threads())},
+                                    cgroups_));
   const auto report = [&](const JobProgress& progress) { return Report(job, progress, pace, stop); };
-  ALLOD_TRY(const std::string json, RunJobProcess(command, pace, report, stop));
+  ALLOD_TRY(const std::string json, RunJobProcess(command, &confinement, pace, report, stop));
   if (compress) {
     ALLOD_CHECK_OK(FillCompressResult(json, *answer.mutable_compress()));
     return Store(answer.compress(), output.path(), nullptr, stop, transfer("storing"));
@@ -160,8 +171,9 @@ Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer
 template <typename Described>
 Status JobRunner::Store(const Described& result, const std::filesystem::path& output, const Blob* unless_written,
                         std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes) {
+  // It was made for the job, which left it empty when the canonical form is there already.
   std::error_code error;
-  const bool written = std::filesystem::exists(std::filesystem::symlink_status(output, error));
+  const bool written = std::filesystem::file_size(output, error) > 0 && !error;
   if (!written && unless_written == nullptr) return Internal("the job succeeded but wrote no file");
   Result<Blob> adopted = written ? artifacts_.store().Adopt(output) : *unless_written;
   ALLOD_TRY(const Blob made, std::move(adopted));

@@ -17,6 +17,7 @@
 
 #include "allod/catalog/v1/job.grpc.pb.h"
 #include "inference/node/artifacts.h"
+#include "inference/node/cgroups.h"
 #include "inference/node/config.h"
 #include "inference/node/job_process.h"
 
@@ -47,6 +48,7 @@ class JobRunner {
   const NodeConfig& config_;
   const std::unique_ptr<catalog::v1::JobService::Stub> stub_;
   Artifacts& artifacts_;
+  Cgroups cgroups_;
   std::jthread thread_;
 };
 

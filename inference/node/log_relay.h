@@ -12,6 +12,7 @@ class LogRelay {
   // `who` goes into every line, e.g. the instance's name.
   explicit LogRelay(std::string who) : who_(std::move(who)) {}
 
+  void Rename(std::string who) { who_ = std::move(who); }
   void Take(std::vector<std::string> lines);
   // Of a process that gave up with {"code","reason","message"}: "REASON: message"; else the last line.
   std::string LastWords() const;

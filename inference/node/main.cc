@@ -24,8 +24,9 @@ int GateCores(const NodeConfig& config) { return config.gate.cores > 0 ? config.
 allod::inference::gate::GateOptions GateOptionsOf(const NodeConfig& config) {
   allod::inference::gate::GateOptions options;
   options.cores = GateCores(config);
-  options.turn_contended = std::chrono::milliseconds(config.gate.turn_ms_max);
-  options.turn_alone = 2 * options.turn_contended;
+  options.turns.contended = std::chrono::milliseconds(config.gate.turn_ms_max);
+  options.turns.alone = 2 * options.turns.contended;
+  options.turns.first = 4 * options.turns.contended;
   return options;
 }
 
@@ -41,6 +42,7 @@ SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
   out.pool_context_tokens = config.pool.context_tokens;
   out.pool_kv_tokens = config.pool.kv_tokens;
   out.models.keep_idle = std::chrono::seconds(config.zygote_idle_seconds);
+  out.spares.keep = std::chrono::seconds(config.spare_worker_seconds);
   return out;
 }
 

@@ -161,6 +161,10 @@ bool ModelSet::Failed(const std::string& key) const {
          artifact->second.failures >= kFailuresShownAsFailed;
 }
 
+bool ModelSet::IsShortOfMemory() const {
+  return std::ranges::any_of(models_, [](const auto& entry) { return entry.second.no_room; });
+}
+
 void ModelSet::OnArtifact(const std::string& sha256, const Result<std::filesystem::path>& path, SteadyTime now) {
   Artifact& artifact = artifacts_[sha256];
   if (path) {

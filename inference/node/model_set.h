@@ -44,6 +44,8 @@ class ModelSet {
   // Why it is not resident; empty when nothing is wrong.
   std::string Message(const std::string& key) const;
   bool Failed(const std::string& key) const;
+  // Whether one waits for room that there is not.
+  bool IsShortOfMemory() const;
 
   void OnArtifact(const std::string& sha256, const Result<std::filesystem::path>& artifact, SteadyTime now);
   void OnResident(const std::string& key, SteadyTime now);

@@ -29,9 +29,9 @@ nlohmann::json GoodConfig() {
           {"region", "ke-1"},
           {"memory_bytes", 0},
           {"cpu_millis", 0},
-          {"scheduling_target", "a"},
-          {"catalog_target", "b"},
-          {"billing_target", "c"},
+          {"scheduling_target", "unix:/a"},
+          {"catalog_target", "unix:/b"},
+          {"billing_target", "unix:/c"},
           {"artifact_dir", "/s/a"},
           {"run_dir", "/s/run"},
           {"usage_dir", "/s/usage"},
@@ -59,8 +59,12 @@ TEST(NodeConfig, RefusesUnknownFieldsRelativePathsAndLongSocketDirectories) {
                                                            {"usage_dir", "relative"},
                                                            {"sandbox", "none"},
                                                            {"zygote_idle_seconds", -1},
+                                                           {"spare_worker_seconds", -1},
                                                            {"gate", 7},
                                                            {"pool", "large"},
+                                                           {"scheduling_target", "10.0.0.1:5000"},
+                                                           {"catalog_target", "dns:///catalog"},
+                                                           {"billing_target", "unix:relative.sock"},
                                                            {"cpu_millis", -1},
                                                            {"worker_executable", "/no/such/program"}}) {
     ConfigFile file{"x.json", GoodConfig()};
@@ -241,7 +245,7 @@ TEST(ReportPace, TellsChangesFourTimesASecondAndOtherwiseThriceALease) {
 Result<std::string> RunShell(const std::string& script, std::vector<JobProgress>* told = nullptr,
                              const Status& answer = {}) {
   ReportPace pace(milliseconds(1000), std::chrono::steady_clock::now());
-  return RunJobProcess({"/bin/sh", "-c", script}, pace,
+  return RunJobProcess({"/bin/sh", "-c", script}, nullptr, pace,
                        [&](const JobProgress& p) {
                          if (told != nullptr) told->push_back(p);
                          return answer;
@@ -342,7 +346,7 @@ TEST(ChildProcess, GetsWhatItShallInheritFromThreeOnAndNothingElse) {
   char text[6] = {};
   EXPECT_EQ(read(read_end.get(), text, 6), 6);
   EXPECT_EQ(std::string(text, 5), "hello");
-  EXPECT_FALSE(ChildProcess::Start({.command = {"/bin/true"}, .inherit = {0, 0, 0, 0, 0}}));
+  EXPECT_FALSE(ChildProcess::Start({.command = {"/bin/true"}, .inherit = std::vector<int>(9, 0)}));
 }
 
 TEST(LineReader, BoundsLinesAndJoinsPieces) {

@@ -7,6 +7,7 @@
 
 #include "inference/node/convert.h"
 #include "inference/node/stoppable.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {
@@ -27,7 +28,10 @@ std::vector<DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsRespons
     if (auto worker = FromProto(assignment)) {
       desired.push_back(*std::move(worker));
     } else {
-      Log(LogLevel::kError, "ignored an assignment that makes no sense", {{"error", worker.error().message}});
+      Log(LogLevel::kError, "an assignment makes no sense",
+          {{"replica", assignment.replica_uid()}, {"error", worker.error().message}});
+      // The others are taken, and of this one it is reported why it does not run.
+      if (auto refused = Unusable(assignment, worker.error())) desired.push_back(*std::move(refused));
     }
   }
   return desired;
@@ -37,8 +41,9 @@ std::vector<DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsRespons
 
 SchedulingLink::SchedulingLink(const NodeConfig& config, std::shared_ptr<grpc::Channel> channel, Supervisor& supervisor)
     : config_(config), stub_(NodeAgentService::NewStub(std::move(channel))), supervisor_(supervisor) {
-  reporter_ = std::jthread([this](std::stop_token stop) { Report(std::move(stop)); });
-  watcher_ = std::jthread([this](std::stop_token stop) { Watch(std::move(stop)); });
+  // An agent that neither hears nor reports is worth less than one that is started again.
+  reporter_ = std::jthread([this](std::stop_token stop) { OrEnd("reporter", [&] { Report(std::move(stop)); }); });
+  watcher_ = std::jthread([this](std::stop_token stop) { OrEnd("watcher", [&] { Watch(std::move(stop)); }); });
 }
 
 SchedulingLink::~SchedulingLink() { StopWatching(); }
@@ -63,7 +68,11 @@ void SchedulingLink::Watch(std::stop_token stop) {
     scheduling::v1::WatchAssignmentsResponse response;
     while (reader->Read(&response)) {
       if (stop.stop_requested()) break;
-      supervisor_.SetDesired(Desired(response));
+      const Status taken = Catching("take a set of assignments", [&]() -> Status {
+        supervisor_.SetDesired(Desired(response));
+        return {};
+      });
+      if (!taken) break;  // the next stream sends it again
       wait = kReconnectFirst;
       last_error.clear();
     }

@@ -11,6 +11,7 @@
 #include "inference/node/artifact_fetcher.h"
 #include "inference/node/machine.h"
 #include "inference/sandbox/namespaces.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {
@@ -51,9 +52,9 @@ std::vector<Member> EngineMembers(const std::vector<DesiredWorker>& members) {
   return out;
 }
 
-std::string GroupName(std::uint64_t id) { return fmt::format("worker-{}", id); }
-
 }  // namespace
+
+std::string Supervisor::GroupName(std::uint64_t id) { return fmt::format("worker-{}", id); }
 
 Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage)
     : config_(std::move(config)),
@@ -61,7 +62,8 @@ Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbi
       gate_(gate),
       usage_(usage),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      set_(config_.models) {
+      set_(config_.models),
+      spare_set_(config_.spares) {
   fetcher_ = std::make_unique<ArtifactFetcher>(artifacts_, [this](const std::string& sha256, const Result<Blob>& blob) {
     using Path = Result<std::filesystem::path>;
     Path path = blob ? Path(blob->path) : Path(std::unexpected(blob.error()));
@@ -69,7 +71,8 @@ Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbi
     inbox_.artifacts.emplace_back(sha256, std::move(path));
     Wake();
   });
-  thread_ = std::thread([this] { Run(); });
+  // It is the parent of every zygote: half a step of it cannot be gone on from, and with the process all workers end.
+  thread_ = std::thread([this] { OrEnd("supervisor", [this] { Run(); }); });
 }
 
 Supervisor::~Supervisor() { Stop(); }
@@ -107,14 +110,20 @@ void Supervisor::Run() {
     KeepSockets();
     while (const auto action = set_.NextAction(steady_clock::now(), AvailableMemory())) Perform(*action);
     KeepSockets();
+    KeepSpares();
     PublishChanges();
     if (stopping_ && set_.Idle()) break;
     WaitForEvents();
     ReadZygotes();
     ReadWorkers();
+    SeeLies();
     SeeActivity();
   }
+  // The arbiter reads their pages until it is told.
+  for (const auto& [id, spare] : spares_) gate_.Remove(id);
+  for (const auto& [key, running] : running_) gate_.Remove(running.process.id());
   running_.clear();
+  spares_.clear();
   zygotes_.clear();
   sockets_.clear();
 }
@@ -177,7 +186,8 @@ void Supervisor::Perform(const Action& action) {
       return ForkWorker(action);
     case Action::Kind::kMembers:
       if (running == running_.end()) return;
-      running->second.process.SendMembers(EngineMembers(action.members));
+      usage_.AddMembers(running->second.process.id(), RingMembers(action.members));
+      running->second.process.SendMembers(EngineMembers(action.members), action.members_version);
       gate_.SetWeight(running->second.process.id(), GateWeight(action.members));
       return;
     case Action::Kind::kTerminate:
@@ -209,7 +219,7 @@ void Supervisor::LoadModel(const Action& action) {
                         .sha256 = action.sha256,
                         .private_weights = action.private_weights,
                         .strict = config_.strict};
-  if (config_.first_uid != 0) options.first_uid = config_.first_uid + block * sandbox::kUidsPerZygote;
+  if (config_.first_uid != 0) options.first_uid = config_.first_uid + (block + 1) * sandbox::kUidsPerZygote;
   auto process = ZygoteProcess::Start(options);
   if (!process) {
     Log(LogLevel::kError, "cannot start a zygote", {{"sha256", action.sha256}, {"error", process.error().message}});
@@ -227,8 +237,7 @@ zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) c
   zygote::WorkerSpec spec;
   spec.id = id;
   spec.artifact_sha256 = first.artifact_sha256;
-  spec.members = EngineMembers(action.members);
-  spec.threads = config_.threads > 1 ? 0 : config_.threads;  // 0: what suits the model, up to all cores
+  spec.threads = StepThreads();
   spec.chunk_tokens_max = config_.chunk_tokens_max;
   spec.strict = config_.strict;
   if (first.isolation == IsolationClass::kPooled) {
@@ -242,36 +251,80 @@ zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) c
   return spec;
 }
 
+// What each may be counted for.
+std::vector<usage::RingMember> Supervisor::RingMembers(const std::vector<DesiredWorker>& members) const {
+  std::vector<usage::RingMember> out;
+  for (const DesiredWorker& m : members) {
+    usage::RingMember member{.instance = m.instance,
+                             .tenant = Uuid::Parse(m.tenant_uid).value_or(Uuid()),
+                             .context_tokens = m.context_tokens,
+                             .choices_max = m.max_concurrency};
+    if (m.isolation == IsolationClass::kPooled) {
+      const auto bounded = [](std::int32_t own, std::int32_t pools) { return own > 0 ? std::min(own, pools) : pools; };
+      member.context_tokens = bounded(m.context_tokens, config_.pool_context_tokens);
+      member.choices_max = bounded(m.max_concurrency, config_.pool_sequences);
+    }
+    out.push_back(std::move(member));
+  }
+  return out;
+}
+
+Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec,
+                                                     std::string who) {
+  const auto zygote = zygotes_.find(model_key);
+  if (zygote == zygotes_.end()) return Internal("its model is gone");
+  ALLOD_TRY(OwnedFd bell, gate_.MakeBell(spec.id));
+  auto worker = WorkerProcess::Prepare(spec.id, std::move(who), std::move(bell));
+  const Status forked = worker ? zygote->second.process.Fork(spec, worker->fork_fds())
+                               : Status(std::unexpected(worker.error()));
+  if (!forked) {
+    gate_.Remove(spec.id);
+    return std::unexpected(forked.error());
+  }
+  const std::int64_t kv_tokens =
+      spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
+  return Running{.process = *std::move(worker),
+                 .model_key = model_key,
+                 .kv_tokens = kv_tokens,
+                 .started = steady_clock::now()};
+}
+
 void Supervisor::ForkWorker(const Action& action) {
   const DesiredWorker& first = action.members.front();
+  const bool is_pooled = first.isolation == IsolationClass::kPooled;
   const auto failed = [&](const std::string& why) {
     Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", why}});
     set_.OnWorkerExit(action.worker_key, {.status = -1, .last_line = why}, steady_clock::now());
   };
   KeepSockets();  // that of a worker which failed too often was closed until this moment
-  const auto zygote = zygotes_.find(action.model_key);
   const auto socket = sockets_.find(action.worker_key);
-  if (zygote == zygotes_.end() || socket == sockets_.end()) return failed("its model or its socket is gone");
-  const std::uint64_t id = ++last_id_;
-  auto worker =
-      WorkerProcess::Prepare(id, first.isolation == IsolationClass::kPooled ? action.worker_key : first.instance);
-  if (!worker) return failed(worker.error().message);
-  const auto ring_path = usage_.Open(id, first.replica_uid);
-  if (!ring_path) return failed(ring_path.error().message);
-  const OwnedFd ring(open(ring_path->c_str(), O_RDWR | O_CLOEXEC));
-  const zygote::WorkerSpec spec = SpecFor(action, id);
-  const Status forked =
-      ring ? zygote->second.process.Fork(spec, {socket->second.fd(), worker->control_fd_of_child(), worker->page_fd(),
-                                                gate_.event_fd(), ring.get(), worker->log_fd_of_child()})
-           : Status(Internal("the usage ring cannot be opened"));
-  if (!forked) {
-    usage_.WorkerEnded(id);
-    return failed(forked.error().message);
+  if (socket == sockets_.end()) return failed("its socket is gone");
+  const std::string who = is_pooled ? action.worker_key : first.instance;
+  const zygote::WorkerSpec spec = SpecFor(action, ++last_id_);
+  // A pool's workers are few, and a dedicated model is one worker's.
+  const bool has_spare =
+      first.isolation == IsolationClass::kIsolated &&
+      spare_set_.Take(action.model_key, {spec.context_tokens, spec.max_sequences}, steady_clock::now());
+  std::optional<Running> running = has_spare ? TakeSpare(action.model_key) : std::optional<Running>();
+  if (running) {
+    gate_.SetTenant(running->process.id(), GateTenant(action), GateWeight(action.members));
+  } else {
+    auto started = StartProcess(action.model_key, spec, who);
+    if (!started) return failed(started.error().message);
+    running.emplace(*std::move(started));
+    gate_.Add(spec.id, running->process.page(), GateTenant(action), GateWeight(action.members), config_.threads);
   }
-  gate_.Add(id, worker->page(), GateTenant(action), GateWeight(action.members), config_.threads);
-  const std::int64_t kv_tokens =
-      spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
-  running_.emplace(action.worker_key, Running{*std::move(worker), action.model_key, kv_tokens});
+  const std::uint64_t id = running->process.id();
+  auto ring = usage_.Open(id, first.replica_uid, RingMembers(action.members));
+  if (ring) {
+    running->process.Assign(who, {EngineMembers(action.members)}, socket->second.fd(), *std::move(ring));
+  } else {
+    // Its end comes as that of any worker.
+    running->lie = ring.error().message;
+    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", ring.error().message}});
+    running->process.Kill();
+  }
+  running_.emplace(action.worker_key, *std::move(running));
 }
 
 std::string Supervisor::KeyOf(std::uint64_t id) const {
@@ -296,7 +349,13 @@ void Supervisor::ReadZygotes() {
     for (const auto& [worker_key, running] : running_) {
       if (running.model_key == key) orphans.push_back(running.process.id());
     }
-    for (const std::uint64_t id : orphans) WorkerGone(id, {.signal = SIGKILL, .last_line = "its zygote ended"});
+    for (const auto& [id, spare] : spares_) {
+      if (spare.running.model_key == key) orphans.push_back(id);
+    }
+    spare_set_.OnModelGone(key);
+    // The last words of one that was ended for what it did are its workers' as well.
+    const std::string why = zygote.process.was_accused() ? exit->last_line : "its zygote ended";
+    for (const std::uint64_t id : orphans) WorkerGone(id, {.signal = SIGKILL, .last_line = why});
     Log(LogLevel::kInfo, "a model is no longer in memory", {{"model", key}, {"why", Describe(*exit)}});
     uid_blocks_.erase(zygote.uid_block);
     it = zygotes_.erase(it);
@@ -313,29 +372,40 @@ void Supervisor::Handle(const std::string& model_key, ZygoteProcess::Event event
     zygote.kv_bytes_per_token_max = resident->kv_bytes_per_token_max;
     set_.OnResident(model_key, steady_clock::now());
   } else if (auto* forked = std::get_if<ZygoteProcess::Forked>(&event)) {
-    const auto found = running_.find(KeyOf(forked->id));
-    if (found == running_.end() || found->second.model_key != model_key) return;
-    WorkerProcess& process = found->second.process;
-    process.Forked(std::move(forked->pidfd));
+    Running* const found = FindProcess(forked->id);
+    if (found == nullptr || found->model_key != model_key) return;
+    WorkerProcess& process = found->process;
+    Zygote& zygote = zygotes_.at(model_key);
+    if (process.pid() != 0 || !process.Forked(std::move(forked->pidfd))) {
+      return zygote.process.Accuse("it named something else as the process that it forked");
+    }
+    if (process.pid() == 0) return;  // it ended before this was read; its zygote says so next
+    const auto spare = spares_.find(forked->id);
+    const bool is_dropped = spare != spares_.end() && spare->second.is_dropped;
+    if (!found->lie.empty() || is_dropped) return process.Kill();  // it was to end before it was there
     process.LetGo();
     // Joining a group takes the kernel some ten milliseconds; the worker starts meanwhile and serves afterwards.
     const CgroupLimits limits{.memory_bytes_max =
-                                  kWorkerMemoryBytes +
-                                  found->second.kv_tokens * zygotes_.at(model_key).kv_bytes_per_token_max};
-    if (process.pid() > 0) {
-      for (const std::string& layer : cgroups_.Confine(GroupName(forked->id), process.pid(), limits)) {
-        process.AddLayer(layer);
-      }
+                                  kWorkerMemoryBytes + found->kv_tokens * zygote.kv_bytes_per_token_max};
+    for (const std::string& layer : cgroups_.Confine(GroupName(forked->id), process.pid(), limits)) {
+      process.AddLayer(layer);
     }
     process.LetServe();
   } else if (auto* ended = std::get_if<ZygoteProcess::WorkerEnded>(&event)) {
     // A zygote reads foreign models: it has nothing to say of another's workers.
-    const auto found = running_.find(KeyOf(ended->id));
-    if (found != running_.end() && found->second.model_key == model_key) WorkerGone(ended->id, std::move(ended->exit));
+    const Running* const found = FindProcess(ended->id);
+    if (found != nullptr && found->model_key == model_key) WorkerGone(ended->id, std::move(ended->exit));
   }
 }
 
+Supervisor::Running* Supervisor::FindProcess(std::uint64_t id) {
+  if (const auto worker = running_.find(KeyOf(id)); worker != running_.end()) return &worker->second;
+  const auto spare = spares_.find(id);
+  return spare == spares_.end() ? nullptr : &spare->second.running;
+}
+
 void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
+  if (SpareGone(id)) return;
   const auto found = running_.find(KeyOf(id));
   if (found == running_.end()) return;
   const std::string key = found->first;
@@ -343,6 +413,7 @@ void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
   usage_.WorkerEnded(id);
   found->second.process.ReadLog();  // what it wrote last
   if (exit.last_line.empty()) exit.last_line = found->second.process.LastWords();
+  if (!found->second.lie.empty()) exit.last_line = found->second.lie;
   Log(exit.status == 0 ? LogLevel::kInfo : LogLevel::kWarning, "worker ended",
       {{"worker", key}, {"how", Describe(exit)}});
   if (const auto figures = figures_.workers.find(key); figures != figures_.workers.end()) ended_[key] = figures->second;
@@ -351,13 +422,37 @@ void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
   set_.OnWorkerExit(key, exit, steady_clock::now());
 }
 
+void Supervisor::Accuse(std::uint64_t id, const std::string& lie) {
+  if (Running* const found = FindProcess(id); found != nullptr) Accuse(*found, lie);
+}
+
+void Supervisor::Accuse(Running& running, const std::string& lie) {
+  if (!running.lie.empty()) return;
+  running.lie = "ended because it said what cannot be: " + lie;
+  Log(LogLevel::kError, "a worker says what cannot be and is ended",
+      {{"worker", KeyOf(running.process.id())}, {"what", lie}});
+  running.process.Kill();
+}
+
+void Supervisor::SeeLies() {
+  for (const UsageCollector::Lie& lie : usage_.TakeLies()) Accuse(lie.worker_id, lie.what);
+  for (const std::uint64_t id : gate_.TakeFlooding()) Accuse(id, "it calls the gate without end");
+}
+
 void Supervisor::ReadWorkers() {
   for (auto& [key, running] : running_) {
     running.process.ReadLog();
-    if (!running.process.ReadReady()) continue;
-    set_.OnReady(key, steady_clock::now());
+    const WorkerProcess::Heard heard = running.process.ReadControl();
+    if (!heard.lie.empty()) Accuse(running, heard.lie);
+    for (const auto& taken : running.process.TakeMembersTaken()) set_.OnMembers(key, taken.version, taken.refused);
+    if (!heard.ready) continue;
+    set_.OnReady(key, steady_clock::now(), running.process.refused_members());
     figures_due_ = true;  // its layers and pid shall be told together with that it is ready
     Log(LogLevel::kInfo, "worker is ready", {{"worker", key}});
+  }
+  for (auto& [id, spare] : spares_) {
+    spare.running.process.ReadLog();
+    if (const auto heard = spare.running.process.ReadControl(); !heard.lie.empty()) Accuse(spare.running, heard.lie);
   }
 }
 
@@ -399,20 +494,25 @@ void Supervisor::WaitForEvents() {
   const auto add = [&fds](int fd) {
     if (fd >= 0) fds.push_back({fd, POLLIN, 0});
   };
-  for (const auto& [key, zygote] : zygotes_) {
+  for (auto& [key, zygote] : zygotes_) {
     add(zygote.process.channel_fd());
     add(zygote.process.stderr_fd());
     add(zygote.process.exit_fd());
   }
-  for (const auto& [key, running] : running_) {
+  for (auto& [key, running] : running_) {
     add(running.process.control_fd());
     add(running.process.log_fd());
+  }
+  for (auto& [id, spare] : spares_) {
+    add(spare.running.process.control_fd());
+    add(spare.running.process.log_fd());
   }
   for (const std::string& key : set_.Sleeping()) {
     if (const auto socket = sockets_.find(key); socket != sockets_.end()) add(socket->second.fd());
   }
-  auto wait = running_.empty() ? kWaitMax : kFiguresEvery;
-  if (const auto deadline = set_.NextDeadline()) {
+  auto wait = running_.empty() && zygotes_.empty() ? kWaitMax : kFiguresEvery;
+  for (const auto& deadline : {set_.NextDeadline(), spare_set_.NextDeadline(steady_clock::now())}) {
+    if (!deadline) continue;
     wait = std::clamp(std::chrono::ceil<milliseconds>(*deadline - steady_clock::now()), milliseconds(0), wait);
   }
   poll(fds.data(), fds.size(), static_cast<int>(wait.count()));

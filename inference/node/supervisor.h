@@ -1,5 +1,8 @@
-// Runs the models and workers of this node: one thread that performs what WorkerSet decides and sees each event at
-// once.
+// Runs the models and workers of this node: one thread that performs what WorkerSet and SpareSet decide and sees each event
+// at once.
+//
+// What zygotes and workers say is bounded and checked. One that says what cannot be is ended, and its status says why; the
+// others go on.
 //
 // The thread starts every zygote, so the kernel kills them all, and with them their workers, when the process dies in
 // whatever way. Thread-safe.
@@ -24,6 +27,8 @@
 #include "inference/node/artifacts.h"
 #include "inference/node/cgroups.h"
 #include "inference/node/figures.h"
+#include "inference/node/page_figures.h"
+#include "inference/node/spare_set.h"
 #include "inference/node/usage_collector.h"
 #include "inference/node/worker_process.h"
 #include "inference/node/worker_set.h"
@@ -46,6 +51,7 @@ struct SupervisorConfig {
   std::int32_t pool_context_tokens = 4096;
   std::int32_t pool_kv_tokens = 16384;
   ModelPolicy models;
+  SparePolicy spares;
 };
 
 class Supervisor {
@@ -83,8 +89,16 @@ class Supervisor {
     WorkerProcess process;
     std::string model_key;
     std::int64_t kv_tokens = 0;
+    SteadyTime started{};
     std::uint64_t requests_seen = 0;  // figures by which activity is seen
     SteadyTime memory_read{};
+    PageFigures shown;  // what it showed last
+    std::string lie;    // what it said that cannot be: it is being ended
+  };
+  // Forked ahead, and nobody's yet.
+  struct Spare {
+    Running running;
+    bool is_dropped = false;  // it is being ended
   };
   struct Inbox {
     std::optional<std::vector<DesiredWorker>> desired;
@@ -98,12 +112,23 @@ class Supervisor {
   void FindArtifact(const std::string& sha256);
   void LoadModel(const Action& action);
   void ForkWorker(const Action& action);
+  Result<Running> StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec, std::string who);
+  std::vector<usage::RingMember> RingMembers(const std::vector<DesiredWorker>& members) const;
   zygote::WorkerSpec SpecFor(const Action& action, std::uint64_t id) const;
   void KeepSockets();
   void ReadZygotes();
   void Handle(const std::string& model_key, ZygoteProcess::Event event);
   void ReadWorkers();
   void WorkerGone(std::uint64_t id, ProcessExit exit);
+  void SeeLies();
+  void Accuse(std::uint64_t id, const std::string& lie);
+  void Accuse(Running& running, const std::string& lie);
+  // Among workers and spares; null when there is none of that id.
+  Running* FindProcess(std::uint64_t id);
+  void KeepSpares();
+  void MakeSpare(const SpareAction& action);
+  std::optional<Running> TakeSpare(const std::string& model_key);
+  bool SpareGone(std::uint64_t id);
   void SeeActivity();
   SteadyTime OldestMemoryReads(SteadyTime now) const;
   void RefreshFigures();
@@ -111,6 +136,9 @@ class Supervisor {
   void WaitForEvents();
   void Wake();
   std::string KeyOf(std::uint64_t id) const;
+  static std::string GroupName(std::uint64_t id);
+  // Of a step; 0: what suits the model, up to all cores.
+  std::int32_t StepThreads() const { return config_.threads > 1 ? 0 : config_.threads; }
 
   const SupervisorConfig config_;
   Artifacts& artifacts_;
@@ -121,8 +149,10 @@ class Supervisor {
 
   // Of the thread only.
   WorkerSet set_;
+  SpareSet spare_set_;
   std::map<std::string, Zygote> zygotes_;        // by model key
   std::map<std::string, Running> running_;       // by worker key
+  std::map<std::uint64_t, Spare> spares_;        // by process id
   std::map<std::string, WorkerSocket> sockets_;  // by worker key
   std::set<std::uint32_t> uid_blocks_;
   std::uint64_t last_id_ = 0;

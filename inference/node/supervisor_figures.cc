@@ -34,26 +34,30 @@ void Supervisor::RefreshFigures() {
   NodeFigures fresh;
   fresh.gate = gate_.figures();
   for (auto& [key, running] : running_) {
-    const gate::WorkerPage& page = running.process.page();
-    const auto number = [](const std::atomic<std::uint64_t>& value) {
-      return static_cast<std::int64_t>(std::min<std::uint64_t>(value.load(std::memory_order_relaxed), INT64_MAX / 4));
-    };
+    const PageFigures shown = ReadPage(running.process.page());
+    const double seconds = std::chrono::duration<double>(now - running.started).count();
+    if (const std::string lie = ImpossibleFigure(shown, running.shown, seconds); !lie.empty()) {
+      Accuse(running, lie);
+    } else {
+      running.shown = shown;
+    }
+    const PageFigures& page = running.shown;
     const auto before = ended_.find(key);
     const WorkerFigures base = before == ended_.end() ? WorkerFigures{} : before->second;
     const auto last = figures_.workers.find(key);
     WorkerFigures f;
     f.pid = running.process.pid();
-    f.active_requests = static_cast<std::int32_t>(std::min(page.active_requests.load(), 1U << 20));
-    f.queued_requests = static_cast<std::int32_t>(std::min(page.queued_requests.load(), 1U << 20));
-    f.requests = base.requests + number(page.requests_total);
-    f.gate_wait_seconds = base.gate_wait_seconds + static_cast<double>(number(page.gate_wait_us)) / 1e6;
-    f.prompt_tokens = base.prompt_tokens + number(page.prompt_tokens_total);
-    f.cached_prompt_tokens = base.cached_prompt_tokens + number(page.cached_prompt_tokens_total);
-    f.completion_tokens = base.completion_tokens + number(page.completion_tokens_total);
-    f.turns = base.turns + number(page.turns);
-    f.compute_seconds = base.compute_seconds + static_cast<double>(number(page.compute_us)) / 1e6;
-    f.ttft_count = base.ttft_count + number(page.ttft_count);
-    f.ttft_seconds = base.ttft_seconds + static_cast<double>(number(page.ttft_us_sum)) / 1e6;
+    f.active_requests = static_cast<std::int32_t>(page.active_requests);
+    f.queued_requests = static_cast<std::int32_t>(page.queued_requests);
+    f.requests = base.requests + page.requests;
+    f.gate_wait_seconds = base.gate_wait_seconds + static_cast<double>(page.gate_wait_us) / 1e6;
+    f.prompt_tokens = base.prompt_tokens + page.prompt_tokens;
+    f.cached_prompt_tokens = base.cached_prompt_tokens + page.cached_prompt_tokens;
+    f.completion_tokens = base.completion_tokens + page.completion_tokens;
+    f.turns = base.turns + page.turns;
+    f.compute_seconds = base.compute_seconds + static_cast<double>(page.compute_us) / 1e6;
+    f.ttft_count = base.ttft_count + page.ttft_count;
+    f.ttft_seconds = base.ttft_seconds + static_cast<double>(page.ttft_us) / 1e6;
     f.layers = running.process.layers();
     if (last != figures_.workers.end()) {
       f.private_bytes = last->second.private_bytes;

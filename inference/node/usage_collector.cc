@@ -1,10 +1,13 @@
 #include "inference/node/usage_collector.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <system_error>
+#include <utility>
 
 #include "inference/node/stoppable.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -19,6 +22,11 @@ constexpr milliseconds kCollectEvery{250};
 constexpr milliseconds kRetryAfter{1000};
 constexpr milliseconds kCallTimeout{5000};
 constexpr milliseconds kLastCallTimeout{1000};
+
+std::int64_t NowMicros() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
 
 void SetTime(std::int64_t micros, google::protobuf::Timestamp& out) {
   out.set_seconds(micros / 1'000'000);
@@ -53,7 +61,9 @@ Result<std::unique_ptr<UsageCollector>> UsageCollector::Start(fs::path directory
   std::unique_ptr<UsageCollector> out(
       new UsageCollector(std::move(directory), std::move(node_name), std::move(billing), std::move(caller)));
   ALLOD_CHECK_OK(out->TakeOver());
-  out->thread_ = std::jthread([raw = out.get()](std::stop_token stop) { raw->Run(std::move(stop)); });
+  // What is in the rings is taken over by the next process.
+  out->thread_ = std::jthread(
+      [raw = out.get()](std::stop_token stop) { OrEnd("usage collector", [&] { raw->Run(std::move(stop)); }); });
   return out;
 }
 
@@ -77,41 +87,106 @@ Status UsageCollector::TakeOver() {
   }
   std::size_t taken = 0;
   for (const auto& entry : fs::directory_iterator(directory_, error)) {
-    if (entry.path().extension() != ".ring") continue;
-    auto ring = usage::RingMapping::OpenFile(entry.path());
-    if (!ring) {
-      // Kept under another name: it may hold what was computed, and somebody should look at it.
-      Log(LogLevel::kError, "a usage ring is damaged and set aside",
-          {{"file", entry.path().filename().string()}, {"error", ring.error().message}});
-      std::error_code ignored;
-      fs::rename(entry.path(), entry.path().string() + ".damaged", ignored);
+    const fs::path extension = entry.path().extension();
+    std::error_code ignored;
+    // Of a ring that was never made, or is gone.
+    const bool is_orphan =
+        extension == ".new" ||
+        (extension == ".deed" && !fs::exists(fs::path(entry.path()).replace_extension(".ring"), ignored) &&
+         !fs::exists(fs::path(entry.path()).replace_extension(".ring.damaged"), ignored));
+    if (is_orphan) fs::remove(entry.path(), ignored);
+    if (extension != ".ring") continue;
+    const Status ring = TakeOver(entry.path());
+    if (ring) {
+      ++taken;
       continue;
     }
-    auto reader = std::make_shared<usage::RingReader>(*std::move(ring));
-    reader->CloseOpen();
-    rings_.emplace(next_leftover_++, Ring{entry.path(), std::move(reader), true});
-    ++taken;
+    // Kept under another name: it may hold what was computed, and somebody should look at it.
+    Log(LogLevel::kError, "a usage ring is damaged and set aside",
+        {{"file", entry.path().filename().string()}, {"error", ring.error().message}});
+    fs::rename(entry.path(), entry.path().string() + ".damaged", ignored);
   }
   if (taken > 0)
     Log(LogLevel::kInfo, "took over usage rings of workers that are gone", {{"rings", std::to_string(taken)}});
   return {};
 }
 
-Result<fs::path> UsageCollector::Open(std::uint64_t worker_id, const std::string& replica_uid) {
-  const fs::path path = directory_ / (Uuid::V7().ToString() + ".ring");
-  ALLOD_TRY(auto ring, usage::RingMapping::CreateFile(path, replica_uid));
+Status UsageCollector::TakeOver(const fs::path& path) {
+  const fs::path deed_path = usage::DeedPath(path);
+  std::error_code error;
+  const bool has_deed = fs::exists(deed_path, error);
+  ALLOD_TRY(usage::RingDeed deed, has_deed ? usage::ReadDeed(deed_path) : usage::DeedOfEarlierVersion(path));
+  ALLOD_TRY(usage::RingFile file, usage::RingFile::Open(path, deed.slots));
+  auto reader = std::make_shared<usage::RingReader>(std::move(file));
+  ALLOD_TRY(const bool was_changed, reader->Restore());
+  if (was_changed) {
+    Log(LogLevel::kError, "a usage ring had another size than it was made with; what was cut off is lost",
+        {{"file", path.filename().string()}});
+  }
+  ALLOD_CHECK_OK(reader->CloseOpen());
+  rings_.emplace(next_leftover_++,
+                 Ring{.path = path, .reader = std::move(reader), .deed = std::move(deed), .ended = true});
+  return {};
+}
+
+Result<OwnedFd> UsageCollector::Open(std::uint64_t worker_id, const std::string& replica_uid,
+                                     const std::vector<usage::RingMember>& members) {
+  usage::RingDeed deed{.ring_id = Uuid::V7(), .replica_uid = replica_uid, .made_us = NowMicros()};
+  deed.AddMembers(members);
+  const fs::path path = directory_ / (deed.ring_id.ToString() + ".ring");
+  // Before the ring: one without a deed would pass for a ring of an earlier version.
+  ALLOD_CHECK_OK(usage::WriteDeed(usage::DeedPath(path), deed));
+  auto file = usage::RingFile::Create(path, deed.ring_id, replica_uid);
+  if (!file) {
+    std::error_code ignored;
+    fs::remove(usage::DeedPath(path), ignored);
+    return std::unexpected(file.error());
+  }
+  OwnedFd for_worker(fcntl(file->fd(), F_DUPFD_CLOEXEC, 0));
   const std::lock_guard lock(mutex_);
-  rings_.emplace(worker_id, Ring{path, std::make_shared<usage::RingReader>(std::move(ring))});
-  return path;
+  rings_.emplace(worker_id, Ring{.path = path,
+                                 .reader = std::make_shared<usage::RingReader>(*std::move(file)),
+                                 .deed = std::move(deed)});
+  return for_worker;
+}
+
+void UsageCollector::AddMembers(std::uint64_t worker_id, const std::vector<usage::RingMember>& members) {
+  const std::lock_guard lock(mutex_);
+  const auto found = rings_.find(worker_id);
+  if (found == rings_.end()) return;
+  found->second.deed.AddMembers(members);
+  if (const Status written = usage::WriteDeed(usage::DeedPath(found->second.path), found->second.deed); !written) {
+    Log(LogLevel::kError, "who a worker answers for could not be written down", {{"error", written.error().message}});
+  }
+}
+
+std::vector<UsageCollector::Lie> UsageCollector::TakeLies() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(lies_, {});
+}
+
+void UsageCollector::Accuse(std::uint64_t id, const std::string& lie) {
+  const std::lock_guard lock(mutex_);
+  const auto found = rings_.find(id);
+  if (found == rings_.end() || std::exchange(found->second.lied, true)) return;
+  Log(LogLevel::kError, "a worker's usage ring says what cannot be",
+      {{"file", found->second.path.filename().string()}, {"what", lie}});
+  if (!found->second.ended) lies_.push_back({id, lie});
 }
 
 void UsageCollector::WorkerEnded(std::uint64_t worker_id) {
   const std::lock_guard lock(mutex_);
   const auto found = rings_.find(worker_id);
   if (found == rings_.end()) return;
-  found->second.reader->CloseOpen();
-  found->second.ended = true;
-  found->second.pending = true;
+  Ring& ring = found->second;
+  const auto was_changed = ring.reader->Restore();
+  const Status closed = was_changed ? ring.reader->CloseOpen() : std::unexpected(was_changed.error());
+  if (!closed) {
+    Log(LogLevel::kError, "what a worker left open in its usage ring cannot be read",
+        {{"file", ring.path.filename().string()}, {"error", closed.error().message}});
+  }
+  ring.ended = true;
+  ring.pending = true;
 }
 
 std::vector<std::uint64_t> UsageCollector::RingIds() {
@@ -134,20 +209,34 @@ void UsageCollector::Run(std::stop_token stop) {
 
 bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& reachable) {
   std::shared_ptr<usage::RingReader> reader;
+  usage::RingDeed deed;
   {
     const std::lock_guard lock(mutex_);
     const auto found = rings_.find(id);
     if (found == rings_.end()) return false;
     Ring& ring = found->second;
-    const std::uint64_t closed = ring.reader->closed_total();
-    if (!ring.pending && closed == ring.closed_seen) return false;
-    ring.closed_seen = closed;
+    const auto was_changed = ring.reader->Restore();
+    if (was_changed && *was_changed) ring.pending = true;
+    const auto closed = ring.reader->closed_total();
+    if (!was_changed || !closed) return false;
+    if (!ring.pending && *closed == ring.closed_seen) return false;
+    ring.closed_seen = *closed;
     ring.pending = false;
     reader = ring.reader;
+    deed = ring.deed;
+    if (*was_changed && !std::exchange(ring.lied, true) && !ring.ended) {
+      lies_.push_back({id, "its usage ring has another size than it was made with"});
+    }
   }
-  const auto events = reader->Closed(kBatchMax);
-  if (!events.empty()) {
-    if (const Status recorded = Record(*reader, events, timeout); !recorded) {
+  const auto slots = reader->Closed(kBatchMax);
+  if (!slots) {
+    // What is in it is still to be taken when it can be read again.
+    const std::lock_guard lock(mutex_);
+    if (const auto found = rings_.find(id); found != rings_.end()) found->second.pending = true;
+    return false;
+  }
+  if (!slots->empty()) {
+    if (const Status recorded = Record(Believe(id, deed, *slots), timeout); !recorded) {
       // One ring that billing cannot take must not keep the others from it.
       const Code code = recorded.error().code;
       reachable = code != Code::kUnavailable && code != Code::kDeadlineExceeded;
@@ -155,22 +244,36 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
       if (const auto found = rings_.find(id); found != rings_.end()) found->second.pending = true;
       return false;
     }
+    for (const usage::SlotContent& slot : *slots) (void)reader->Free(slot.slot);
   }
   const std::lock_guard lock(mutex_);
   const auto found = rings_.find(id);
   if (found == rings_.end()) return false;
-  if (found->second.ended && reader->Empty()) {
+  if (found->second.ended && reader->Empty().value_or(false)) {
     std::error_code ignored;
     fs::remove(found->second.path, ignored);
+    fs::remove(usage::DeedPath(found->second.path), ignored);
     rings_.erase(found);
     return false;
   }
-  found->second.pending = events.size() == kBatchMax || found->second.ended;
-  return found->second.pending && !events.empty();
+  found->second.pending = slots->size() == kBatchMax || found->second.ended;
+  return found->second.pending && !slots->empty();
 }
 
-Status UsageCollector::Record(usage::RingReader& reader, const std::vector<usage::UsageEvent>& events,
-                              milliseconds timeout) {
+std::vector<usage::UsageEvent> UsageCollector::Believe(std::uint64_t id, const usage::RingDeed& deed,
+                                                       const std::vector<usage::SlotContent>& slots) {
+  const std::int64_t now = NowMicros();
+  std::vector<usage::UsageEvent> out;
+  for (const usage::SlotContent& slot : slots) {
+    usage::Judgement judged = usage::Judge(slot, deed, now);
+    if (!judged.lie.empty()) Accuse(id, judged.lie);
+    if (judged.event) out.push_back(*std::move(judged.event));
+  }
+  return out;
+}
+
+Status UsageCollector::Record(const std::vector<usage::UsageEvent>& events, milliseconds timeout) {
+  if (events.empty()) return {};
   billing::v1::RecordComputedUsageRequest request;
   for (const usage::UsageEvent& event : events) {
     auto& out = *request.add_events();
@@ -195,7 +298,6 @@ Status UsageCollector::Record(usage::RingReader& reader, const std::vector<usage
     Log(LogLevel::kError, "billing refused a usage event",
         {{"event", refusal.event_id()}, {"reason", refusal.reason()}, {"error", refusal.message()}});
   }
-  for (const usage::UsageEvent& event : events) reader.Free(event);
   return {};
 }
 

@@ -5,6 +5,9 @@
 // any process counts anything twice or not at all. Rings of workers that are gone, also of those of an agent that was
 // killed, are emptied and removed. While billing is away the rings fill; a full one makes its worker refuse requests.
 //
+// What a ring says is believed only within what its worker was asked (usage::Judge): events of others' tenants are
+// dropped, numbers are cut to what the request could have cost, and the worker's lie is told to who runs it.
+//
 // Thread-safe; one thread of its own.
 #pragma once
 
@@ -20,6 +23,8 @@
 #include <thread>
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "inference/owned_fd.h"
+#include "inference/usage/ring_deed.h"
 #include "inference/usage/ring_reader.h"
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
@@ -35,15 +40,28 @@ class UsageCollector {
   UsageCollector(const UsageCollector&) = delete;
   UsageCollector& operator=(const UsageCollector&) = delete;
 
-  // A new ring for a worker; its file's path. Errors of RingMapping::CreateFile.
-  Result<std::filesystem::path> Open(std::uint64_t worker_id, const std::string& replica_uid);
+  // A new ring for a worker and who it answers for: a descriptor of its file, for the worker. Errors of
+  // RingFile::Create.
+  Result<OwnedFd> Open(std::uint64_t worker_id, const std::string& replica_uid,
+                       const std::vector<usage::RingMember>& members);
+  // The worker answers for these from now on; what it did for earlier ones stays theirs.
+  void AddMembers(std::uint64_t worker_id, const std::vector<usage::RingMember>& members);
   // The worker is gone: what it left open was lost.
   void WorkerEnded(std::uint64_t worker_id);
+
+  struct Lie {
+    std::uint64_t worker_id = 0;
+    std::string what;
+  };
+  // What running workers' rings said that cannot be, since the last call; the first of each worker.
+  std::vector<Lie> TakeLies();
 
  private:
   struct Ring {
     std::filesystem::path path;
     std::shared_ptr<usage::RingReader> reader;
+    usage::RingDeed deed;
+    bool lied = false;
     bool ended = false;
     std::uint64_t closed_seen = 0;  // nothing new while the ring says the same
     bool pending = true;
@@ -52,11 +70,15 @@ class UsageCollector {
   UsageCollector(std::filesystem::path directory, std::string node_name, std::shared_ptr<grpc::Channel> billing,
                  Caller caller);
   Status TakeOver();
+  Status TakeOver(const std::filesystem::path& path);
   void Run(std::stop_token stop);
   // One batch of one ring; false when there was nothing, or billing did not take it.
   bool CollectFrom(std::uint64_t id, std::chrono::milliseconds timeout, bool& reachable);
-  Status Record(usage::RingReader& reader, const std::vector<usage::UsageEvent>& events,
-                std::chrono::milliseconds timeout);
+  Status Record(const std::vector<usage::UsageEvent>& events, std::chrono::milliseconds timeout);
+  // What of the slots is believed.
+  std::vector<usage::UsageEvent> Believe(std::uint64_t id, const usage::RingDeed& deed,
+                                         const std::vector<usage::SlotContent>& slots);
+  void Accuse(std::uint64_t id, const std::string& lie);
   std::vector<std::uint64_t> RingIds();
 
   const std::filesystem::path directory_;
@@ -66,6 +88,7 @@ class UsageCollector {
 
   std::mutex mutex_;
   std::map<std::uint64_t, Ring> rings_;
+  std::vector<Lie> lies_;
   std::uint64_t next_leftover_ = std::uint64_t{1} << 63;  // ids of rings without a worker here
   std::jthread thread_;
 };

@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -116,9 +120,10 @@ class UsageCollectorTest : public testing::Test {
   }
   // A worker's recorder on a new ring.
   std::unique_ptr<usage::RingRecorder> Worker(std::uint64_t id) {
-    const auto path = collector_->Open(id, kReplica);
-    EXPECT_TRUE(path);
-    return std::make_unique<usage::RingRecorder>(*usage::RingMapping::OpenFile(*path));
+    const auto ring = collector_->Open(
+        id, kReplica, {{.instance = kInstance, .tenant = *Uuid::Parse(kTenant), .context_tokens = 64}});
+    EXPECT_TRUE(ring);
+    return std::make_unique<usage::RingRecorder>(*usage::RingMapping::FromFd(ring->get()));
   }
   static std::unique_ptr<UsageSlot> Begin(usage::RingRecorder& worker, int request) {
     auto slot = worker.Open(RequestId(request), kTenant, kInstance);
@@ -209,9 +214,9 @@ TEST_F(UsageCollectorTest, WhatAKilledAgentLeftIsTakenOverOnce) {
   fs::create_directories(directory_);
   {
     // As an agent and a worker leave it that were killed during one request and after another.
-    auto made = usage::RingMapping::CreateFile(directory_ / "old.ring", kReplica);
+    auto made = usage::RingFile::Create(directory_ / "old.ring", Uuid::V7(), kReplica);
     ASSERT_TRUE(made);
-    usage::RingRecorder worker(*std::move(made));
+    usage::RingRecorder worker(*usage::RingMapping::FromFd(made->fd()));
     Do(worker, 1);
     const fs::path copy = dir_ / "copy";
     auto open = Begin(worker, 2);
@@ -286,6 +291,110 @@ TEST_F(UsageCollectorTest, HandsOnWhatItCanBeforeItEnds) {
   for (int i = 0; i < 5; ++i) Do(*worker, i);
   collector_.reset();
   EXPECT_EQ(billing_.events().size(), 5U);
+}
+
+// A worker that was taken over writes what it likes, and its agent may be killed at any time.
+class LyingRing : public UsageCollectorTest {
+ protected:
+  void Lie(usage::RingMapping& ring, const std::function<void(usage::RingSlot&)>& spoil) {
+    usage::RingSlot& slot = ring.slot(0);
+    const Uuid request = *Uuid::Parse(RequestId(1));
+    const Uuid tenant = *Uuid::Parse(kTenant);
+    std::ranges::copy(request.bytes(), slot.request_id);
+    std::ranges::copy(tenant.bytes(), slot.tenant_uid);
+    kInstance.copy(slot.instance, sizeof(slot.instance) - 1);
+    slot.sequence = 1;
+    slot.prompt_tokens = 1;
+    slot.outcome = 1;
+    spoil(slot);
+    slot.state = usage::SlotState::kClosed;
+    ring.head().closed_total.fetch_add(1);
+  }
+  usage::RingMapping OpenRing(std::uint64_t id) {
+    ring_fd_ = *collector_->Open(id, kReplica,
+                                 {{.instance = kInstance, .tenant = *Uuid::Parse(kTenant), .context_tokens = 64}});
+    return *usage::RingMapping::FromFd(ring_fd_.get());
+  }
+  std::string WaitForLie(std::uint64_t id) {
+    std::string what;
+    Eventually([&] {
+      for (const auto& lie : collector_->TakeLies()) {
+        if (lie.worker_id == id) what = lie.what;
+      }
+      return !what.empty();
+    });
+    return what;
+  }
+  static void NameAnotherTenant(usage::RingSlot& slot) { slot.tenant_uid[15] ^= 1; }
+  OwnedFd ring_fd_;
+};
+
+TEST_F(LyingRing, NeverReachesAnotherTenantsBooks) {
+  Start();
+  auto ring = OpenRing(1);
+  const auto honest = Worker(2);
+  Lie(ring, NameAnotherTenant);
+  EXPECT_NE(WaitForLie(1).find("does not answer"), std::string::npos);
+  Do(*honest, 7);
+  ASSERT_TRUE(Eventually([&] { return !billing_.events().empty(); }));
+  for (const auto& event : billing_.events()) EXPECT_EQ(event.tenant_uid(), kTenant);
+  EXPECT_EQ(billing_.events().size(), 1U);
+  EXPECT_TRUE(collector_->TakeLies().empty());  // the honest one is not accused
+  collector_->WorkerEnded(1);
+  collector_->WorkerEnded(2);
+  EXPECT_TRUE(Eventually([&] { return Files() == 0 && Files(".deed") == 0; }));
+}
+
+TEST_F(LyingRing, NorWhenAnotherAgentTakesTheRingOver) {
+  Start();
+  auto ring = OpenRing(1);
+  server_->Stop(milliseconds(0));
+  Lie(ring, NameAnotherTenant);
+  std::memset(ring.head().ring_id, 7, sizeof(ring.head().ring_id));  // to pass for another ring
+  collector_.reset();
+  StartServer();
+  Start();
+  EXPECT_TRUE(Eventually([&] { return Files() == 0; }));
+  EXPECT_TRUE(billing_.events().empty());
+}
+
+TEST_F(LyingRing, CountsAtMostWhatTheRequestCouldHaveCost) {
+  Start();
+  auto ring = OpenRing(1);
+  Lie(ring, [](usage::RingSlot& slot) {
+    slot.prompt_tokens = INT64_MIN;
+    slot.sampled_tokens = INT64_MAX;
+  });
+  EXPECT_NE(WaitForLie(1), "");
+  ASSERT_TRUE(Eventually([&] { return billing_.events().size() == 1; }));
+  EXPECT_EQ(billing_.events()[0].prompt_tokens_computed(), 0);
+  EXPECT_EQ(billing_.events()[0].sampled_tokens(), 64);
+  EXPECT_EQ(billing_.events()[0].outcome(), billing::v1::COMPUTED_OUTCOME_FAILED);
+}
+
+TEST_F(LyingRing, CannotEndTheAgentByCuttingItsFile) {
+  Start();
+  (void)OpenRing(1);
+  const auto honest = Worker(2);
+  ASSERT_EQ(ftruncate(ring_fd_.get(), 0), 0);
+  EXPECT_NE(WaitForLie(1).find("size"), std::string::npos);
+  ASSERT_EQ(ftruncate(ring_fd_.get(), 1 << 30), 0);
+  collector_->WorkerEnded(1);
+  Do(*honest, 7);
+  EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 1; }));
+  EXPECT_TRUE(Eventually([&] { return Files() == 1; }));
+}
+
+TEST_F(UsageCollectorTest, AMemberThatCameLaterIsAMember) {
+  Start();
+  const std::string other = "tenants/ug/projects/p/instances/i";
+  const std::string tenant = Uuid::FromName("tenants/ug").ToString();
+  const auto worker = Worker(1);
+  collector_->AddMembers(1, {{.instance = other, .tenant = *Uuid::Parse(tenant), .context_tokens = 64}});
+  (*worker->Open(RequestId(1), tenant, other))->Finish(UsageOutcome::kCompleted);
+  Do(*worker, 2);  // the earlier one's requests go on
+  EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 2; }));
+  EXPECT_TRUE(collector_->TakeLies().empty());
 }
 
 TEST_F(UsageCollectorTest, RefusesADirectoryThatIsNone) {

@@ -14,6 +14,10 @@ constexpr auto kTerminateGrace = seconds(3);
 // Forking and making a context takes milliseconds; one that takes this long is stuck.
 constexpr auto kStartTimeout = minutes(1);
 constexpr std::size_t kEpochsMax = 4096;
+// A worker takes a list of members between two messages; one that is silent for this long is told again.
+constexpr auto kTellAgainAfter = seconds(2);
+constexpr int kTellingsMax = 5;
+constexpr auto kDoesNotListen = "worker did not take its members and was killed";
 
 // Whether a process started for `a` can go on for `b`. Pooled workers have a shape of their own.
 bool SameProcess(const DesiredWorker& a, const DesiredWorker& b) {
@@ -26,12 +30,6 @@ bool SameProcess(const DesiredWorker& a, const DesiredWorker& b) {
 bool SameMember(const DesiredWorker& a, const DesiredWorker& b) {
   return a.replica_uid == b.replica_uid && a.instance == b.instance && a.tenant_uid == b.tenant_uid &&
          a.context_tokens == b.context_tokens && a.max_concurrency == b.max_concurrency && a.weight == b.weight;
-}
-
-std::vector<DesiredWorker> ListOf(const std::map<std::string, DesiredWorker>& members) {
-  std::vector<DesiredWorker> out;
-  for (const auto& [uid, member] : members) out.push_back(member);
-  return out;
 }
 
 // It sleeps when all of its members may.
@@ -62,7 +60,12 @@ void WorkerSet::RememberEpoch(const std::string& replica_uid, std::int64_t epoch
 std::vector<std::string> WorkerSet::SetDesired(const std::vector<DesiredWorker>& desired, SteadyTime now) {
   std::vector<std::string> refused;
   std::map<std::string, std::map<std::string, DesiredWorker>> wanted;  // by worker, by replica
+  unusable_.clear();
   for (const DesiredWorker& d : desired) {
+    if (!d.refused_because.empty()) {
+      unusable_.push_back(d);
+      continue;
+    }
     const auto seen = epochs_.find(d.replica_uid);
     if (seen != epochs_.end() && d.epoch < seen->second) {
       refused.push_back(d.replica_uid);
@@ -81,7 +84,7 @@ std::vector<std::string> WorkerSet::SetDesired(const std::vector<DesiredWorker>&
     if (!worker.members.empty() && !SameProcess(worker.members.begin()->second, members.begin()->second)) {
       // Another model or shape: the old one's failures say nothing about it.
       worker.failures = 0;
-      worker.refused = false;
+      worker.model_refused = false;
       worker.not_before = now;
       worker.message.clear();
       if (worker.phase == Phase::kAsleep) worker.phase = Phase::kNone;
@@ -142,10 +145,11 @@ std::optional<Action> WorkerSet::StopAction(const std::string& key, Worker& work
         worker.goes_to_sleep = true;
         return act(Phase::kTerminating, Action::Kind::kTerminate, true);
       }
-      auto members = ListOf(worker.members);
-      if (std::ranges::equal(members, worker.told, SameMember)) return std::nullopt;
-      worker.told = members;
-      return Action{.kind = Action::Kind::kMembers, .worker_key = key, .members = std::move(members)};
+      if (worker.tellings >= kTellingsMax && !worker.is_told && now - worker.told_at >= kTellAgainAfter) {
+        worker.message = kDoesNotListen;
+        return act(Phase::kKilling, Action::Kind::kKill, false);
+      }
+      return MembersAction(key, worker, now);
     }
     case Phase::kTerminating:
       if (now - worker.since < kTerminateGrace) return std::nullopt;
@@ -156,6 +160,38 @@ std::optional<Action> WorkerSet::StopAction(const std::string& key, Worker& work
       return std::nullopt;
   }
   return std::nullopt;
+}
+
+std::optional<Action> WorkerSet::MembersAction(const std::string& key, Worker& worker, SteadyTime now) {
+  auto held = MembershipOf(worker.members).held;
+  const bool news = !std::ranges::equal(held, worker.told, SameMember);
+  if (!news && (worker.is_told || now - worker.told_at < kTellAgainAfter)) return std::nullopt;
+  if (news) {
+    worker.told = std::move(held);
+    worker.tellings = 0;
+  }
+  ++worker.told_version;
+  ++worker.tellings;
+  worker.is_told = false;
+  worker.told_at = now;
+  return Action{.kind = Action::Kind::kMembers,
+                .worker_key = key,
+                .members = worker.told,
+                .members_version = worker.told_version};
+}
+
+void WorkerSet::Confirm(Worker& worker, const std::vector<RefusedMember>& refused) {
+  worker.is_told = true;
+  worker.answered.clear();
+  worker.refused.clear();
+  for (const DesiredWorker& member : worker.told) {
+    const auto found = std::ranges::find(refused, member.instance, &RefusedMember::instance);
+    if (found == refused.end()) {
+      worker.answered.insert(member.replica_uid);
+    } else {
+      worker.refused[member.replica_uid] = "its worker refuses " + member.instance + ", which " + found->why;
+    }
+  }
 }
 
 std::optional<Action> WorkerSet::StartAction(const std::string& key, Worker& worker, SteadyTime now,
@@ -170,7 +206,11 @@ std::optional<Action> WorkerSet::StartAction(const std::string& key, Worker& wor
   worker.on_purpose = false;
   worker.goes_to_sleep = false;
   worker.running = first;
-  worker.told = ListOf(worker.members);
+  worker.told = MembershipOf(worker.members).held;
+  worker.is_told = true;  // when it is ready
+  worker.tellings = 0;
+  worker.answered.clear();
+  worker.refused.clear();
   ++worker.start_count;
   models_.OnUsed(model, now);
   return Action{.kind = Action::Kind::kFork, .worker_key = key, .model_key = model, .members = worker.told};
@@ -196,7 +236,11 @@ std::optional<SteadyTime> WorkerSet::DeadlineOf(const Worker& worker) const {
       return worker.since + kStartTimeout;
     case Phase::kReady: {
       const auto sleep_after = SleepAfter(worker.members);
-      return sleep_after ? std::optional(worker.last_active + *sleep_after) : std::nullopt;
+      std::optional<SteadyTime> next;
+      if (sleep_after) next = worker.last_active + *sleep_after;
+      const SteadyTime tell_again = worker.told_at + kTellAgainAfter;
+      if (!worker.is_told) next = next ? std::min(*next, tell_again) : tell_again;
+      return next;
     }
     case Phase::kNone: {
       if (worker.members.empty()) return std::nullopt;
@@ -225,8 +269,9 @@ std::set<std::string> WorkerSet::WorkersToListenFor() const {
   for (const auto& [key, worker] : workers_) {
     if (worker.members.empty()) continue;
     // Who connects to one that does not start would wait for nothing.
-    const bool fails = worker.phase == Phase::kNone && (worker.failures >= kFailuresShownAsFailed || worker.refused ||
-                                                        models_.Failed(worker.members.begin()->second.model_key()));
+    const bool fails =
+        worker.phase == Phase::kNone && (worker.failures >= kFailuresShownAsFailed || worker.model_refused ||
+                                         models_.Failed(worker.members.begin()->second.model_key()));
     if (!fails) out.insert(key);
   }
   return out;
@@ -246,7 +291,16 @@ void WorkerSet::OnModelExit(const std::string& model_key, const ProcessExit& exi
   models_.OnExit(model_key, exit, now);
 }
 
-void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now) {
+void WorkerSet::OnMembers(const std::string& worker_key, std::uint64_t version,
+                          const std::vector<RefusedMember>& refused) {
+  const auto found = workers_.find(worker_key);
+  if (found == workers_.end() || found->second.phase != Phase::kReady) return;
+  // Of an older list, or of one that was never told.
+  if (found->second.is_told || version != found->second.told_version) return;
+  Confirm(found->second, refused);
+}
+
+void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now, const std::vector<RefusedMember>& refused) {
   const auto found = workers_.find(worker_key);
   if (found == workers_.end() || found->second.phase != Phase::kStarting) return;
   Worker& worker = found->second;
@@ -254,7 +308,8 @@ void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now) {
   worker.since = now;
   worker.last_active = now;
   worker.message.clear();
-  worker.refused = false;
+  worker.model_refused = false;
+  Confirm(worker, refused);
 }
 
 void WorkerSet::OnWorkerExit(const std::string& worker_key, const ProcessExit& exit, SteadyTime now) {
@@ -267,6 +322,9 @@ void WorkerSet::OnWorkerExit(const std::string& worker_key, const ProcessExit& e
   const bool timed_out = worker.phase == Phase::kKilling && !worker.on_purpose;
   worker.phase = Phase::kNone;
   worker.told.clear();
+  worker.answered.clear();
+  worker.refused.clear();
+  worker.is_told = true;
   models_.OnUsed(worker.running.model_key(), now);
   if (worker.members.empty()) {
     workers_.erase(found);
@@ -282,9 +340,13 @@ void WorkerSet::OnWorkerExit(const std::string& worker_key, const ProcessExit& e
   }
   if (was_healthy) worker.failures = 0;
   ++worker.failures;
-  worker.refused = !was_ready && exit.status == kExitModelRefused;
-  worker.message = timed_out ? "worker did not answer in time and was killed" : "worker ended, " + Describe(exit);
-  worker.not_before = now + (worker.refused ? milliseconds(kModelRefusedDelay) : RestartDelay(worker.failures));
+  worker.model_refused = !was_ready && exit.status == kExitModelRefused;
+  if (!timed_out) {
+    worker.message = "worker ended, " + Describe(exit);
+  } else if (worker.message != kDoesNotListen) {
+    worker.message = "worker did not answer in time and was killed";
+  }
+  worker.not_before = now + (worker.model_refused ? milliseconds(kModelRefusedDelay) : RestartDelay(worker.failures));
 }
 
 void WorkerSet::OnActivity(const std::string& worker_key, SteadyTime now) {
@@ -299,7 +361,8 @@ void WorkerSet::OnKnock(const std::string& worker_key, SteadyTime now) {
   ++found->second.wake_count;
 }
 
-ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, const DesiredWorker& member) const {
+ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, const DesiredWorker& member,
+                                  const Membership& membership) const {
   ObservedWorker out;
   out.replica_uid = member.replica_uid;
   out.epoch = member.epoch;
@@ -316,9 +379,28 @@ ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, 
     out.message = "stopping";
     return out;
   }
+  const bool answered = worker.phase == Phase::kReady && worker.answered.contains(member.replica_uid);
+  const auto left_out = membership.left_out.find(member.replica_uid);
+  if (!answered && left_out != membership.left_out.end()) {
+    out.state = WorkerState::kFailed;
+    out.target.clear();
+    out.message = left_out->second;
+    return out;
+  }
   switch (worker.phase) {
     case Phase::kReady:
-      out.state = WorkerState::kReady;
+      if (answered) {
+        out.state = WorkerState::kReady;
+        return out;
+      }
+      // It would be told that nobody of that name is here.
+      out.target.clear();
+      if (const auto refused = worker.refused.find(member.replica_uid); refused != worker.refused.end()) {
+        out.state = WorkerState::kFailed;
+        out.message = refused->second;
+      } else {
+        out.message = "its worker is told of it";
+      }
       return out;
     case Phase::kTerminating:
       if (worker.goes_to_sleep) out.state = WorkerState::kAsleep;
@@ -327,11 +409,16 @@ ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, 
       out.state = WorkerState::kAsleep;
       return out;
     case Phase::kStarting:
+      // One that came after the fork is told of when the worker is ready; who connected before would be turned away.
+      if (std::ranges::find(worker.told, member.replica_uid, &DesiredWorker::replica_uid) == worker.told.end()) {
+        out.target.clear();
+      }
+      break;
     case Phase::kKilling:
     case Phase::kNone:
       break;
   }
-  if (worker.refused || worker.failures >= kFailuresShownAsFailed) out.state = WorkerState::kFailed;
+  if (worker.model_refused || worker.failures >= kFailuresShownAsFailed) out.state = WorkerState::kFailed;
   if (worker.phase == Phase::kNone && !models_.IsResident(member.model_key())) {
     if (const std::string why = models_.Message(member.model_key()); !why.empty()) out.message = why;
     if (models_.Failed(member.model_key())) out.state = WorkerState::kFailed;
@@ -342,7 +429,8 @@ ObservedWorker WorkerSet::Observe(const std::string& key, const Worker& worker, 
 std::vector<ObservedWorker> WorkerSet::Observed() const {
   std::vector<ObservedWorker> out;
   for (const auto& [key, worker] : workers_) {
-    for (const auto& [uid, member] : worker.members) out.push_back(Observe(key, worker, member));
+    const Membership membership = MembershipOf(worker.members);
+    for (const auto& [uid, member] : worker.members) out.push_back(Observe(key, worker, member, membership));
     if (!worker.members.empty()) continue;
     // No longer wanted and still there.
     for (const DesiredWorker& member : worker.told) {
@@ -355,7 +443,19 @@ std::vector<ObservedWorker> WorkerSet::Observed() const {
       out.push_back(std::move(stopping));
     }
   }
+  for (const DesiredWorker& unusable : unusable_) {
+    ObservedWorker failed;
+    failed.replica_uid = failed.worker_key = unusable.replica_uid;
+    failed.epoch = unusable.epoch;
+    failed.state = WorkerState::kFailed;
+    failed.message = unusable.refused_because;
+    out.push_back(std::move(failed));
+  }
   return out;
+}
+
+bool WorkerSet::IsStarting() const {
+  return std::ranges::any_of(workers_, [](const auto& entry) { return entry.second.phase == Phase::kStarting; });
 }
 
 std::vector<std::string> WorkerSet::Sleeping() const {

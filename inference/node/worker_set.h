@@ -7,6 +7,10 @@
 // to 10 s, counted from nothing once it was ready for 30 s. Assignments of an older epoch than was seen for a replica
 // are refused.
 //
+// A replica is ready when a request to it would be answered: its worker is, and has said that it took this replica for
+// a member. The list of a pool's members leaves out by name what does not fit (pool_members.h); a worker that does not
+// confirm its list is told again, and in the end replaced.
+//
 // A worker of which nobody asked anything for its `sleep_after` is ended and sleeps: it is forked again when somebody
 // connects to its socket, which the node keeps listening on. Which models are in memory is ModelSet's part.
 //
@@ -21,8 +25,10 @@
 #include <string>
 #include <vector>
 
+#include "inference/members.h"
 #include "inference/node/desired.h"
 #include "inference/node/model_set.h"
+#include "inference/node/pool_members.h"
 #include "inference/node/process_exit.h"
 #include "services/common/result.h"
 
@@ -33,7 +39,7 @@ class WorkerSet {
   explicit WorkerSet(ModelPolicy policy = {}) : models_(policy) {}
 
   // Replaces the desired set. Returns the replicas whose assignment was refused because its epoch is older than one
-  // seen.
+  // seen. Those with `refused_because` are reported as failed, and nothing else is done about them.
   std::vector<std::string> SetDesired(const std::vector<DesiredWorker>& desired, SteadyTime now);
 
   // What to do now, if anything; call until it returns nothing. The action counts as begun.
@@ -49,7 +55,10 @@ class WorkerSet {
   void OnResident(const std::string& model_key, SteadyTime now);
   // All its workers are gone too; say so first.
   void OnModelExit(const std::string& model_key, const ProcessExit& exit, SteadyTime now);
-  void OnReady(const std::string& worker_key, SteadyTime now);
+  // It serves the members that it was forked for, but for those that it refuses.
+  void OnReady(const std::string& worker_key, SteadyTime now, const std::vector<RefusedMember>& refused = {});
+  // It took the list of that version, but for those that it refuses.
+  void OnMembers(const std::string& worker_key, std::uint64_t version, const std::vector<RefusedMember>& refused);
   void OnWorkerExit(const std::string& worker_key, const ProcessExit& exit, SteadyTime now);
   // It had or has requests.
   void OnActivity(const std::string& worker_key, SteadyTime now);
@@ -61,6 +70,9 @@ class WorkerSet {
   SteadyTime LastUsed(const std::string& model_key) const { return models_.LastUsed(model_key); }
   // Of sleeping workers: whose sockets are to be watched.
   std::vector<std::string> Sleeping() const;
+  // Whether some worker is on its way, or some model waits for memory.
+  bool IsStarting() const;
+  bool IsShortOfMemory() const { return models_.IsShortOfMemory(); }
   // Nothing desired and no process of a worker left.
   bool Idle() const { return workers_.empty(); }
 
@@ -71,14 +83,20 @@ class WorkerSet {
     std::map<std::string, DesiredWorker> members;  // desired, by replica uid; none: to be gone
     Phase phase = Phase::kNone;
     DesiredWorker running;            // whose shape the process has, unless kNone or kAsleep
-    std::vector<DesiredWorker> told;  // the members that the process knows
-    SteadyTime since{};               // of the phase
+    std::vector<DesiredWorker> told;  // the members that the process was told of last
+    std::uint64_t told_version = 0;
+    bool is_told = true;                         // it said that it knows them
+    int tellings = 0;                            // of that list
+    SteadyTime told_at{};                        // last
+    std::set<std::string> answered;              // replicas that it answers for, as it said
+    std::map<std::string, std::string> refused;  // those that it refused, and why
+    SteadyTime since{};                          // of the phase
     SteadyTime last_active{};
     bool on_purpose = false;  // it ends because we want it to
     bool goes_to_sleep = false;
     std::string target;
     std::string message;
-    bool refused = false;
+    bool model_refused = false;
     int failures = 0;  // in a row
     SteadyTime not_before{};
     std::int32_t start_count = 0;
@@ -86,16 +104,20 @@ class WorkerSet {
   };
 
   std::optional<Action> StopAction(const std::string& key, Worker& worker, SteadyTime now);
+  std::optional<Action> MembersAction(const std::string& key, Worker& worker, SteadyTime now);
+  static void Confirm(Worker& worker, const std::vector<RefusedMember>& refused);
   std::optional<Action> StartAction(const std::string& key, Worker& worker, SteadyTime now,
                                     std::int64_t memory_available);
   std::optional<SteadyTime> DeadlineOf(const Worker& worker) const;
   void RememberEpoch(const std::string& replica_uid, std::int64_t epoch);
   std::set<std::string> UsedModels() const;
   std::set<std::string> WantedModels() const;
-  ObservedWorker Observe(const std::string& key, const Worker& worker, const DesiredWorker& member) const;
+  ObservedWorker Observe(const std::string& key, const Worker& worker, const DesiredWorker& member,
+                         const Membership& membership) const;
 
   ModelSet models_;
   std::map<std::string, Worker> workers_;       // by worker key
+  std::vector<DesiredWorker> unusable_;         // desired, with refused_because
   std::map<std::string, std::int64_t> epochs_;  // newest seen of each replica; bounded
 };
 

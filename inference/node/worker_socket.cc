@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <system_error>
 
 #include "services/common/digest.h"
+#include "services/common/unix_address.h"
 
 namespace allod::inference::node {
 namespace {
@@ -54,7 +56,7 @@ Result<WorkerSocket> WorkerSocket::Listen(const fs::path& run_dir, const std::st
   OwnedFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   unlink(path.c_str());
   if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      listen(fd.get(), kBacklog) != 0) {
+      chmod(path.c_str(), SocketMode(text)) != 0 || listen(fd.get(), kBacklog) != 0) {
     return failed();
   }
   return WorkerSocket(std::move(fd), std::move(path));

@@ -18,7 +18,8 @@ Status PrepareRunDir(const std::filesystem::path& run_dir);
 
 class WorkerSocket {
  public:
-  // Listens. Its name in `run_dir` is made from the worker's key. UNAVAILABLE / CANNOT_LISTEN.
+  // Listens. Its name in `run_dir` is made from the worker's key; who may connect says the directory (unix_address.h).
+  // UNAVAILABLE / CANNOT_LISTEN.
   static Result<WorkerSocket> Listen(const std::filesystem::path& run_dir, const std::string& worker_key);
   ~WorkerSocket();  // removes the file; who waits in the backlog is refused
   WorkerSocket(WorkerSocket&&) noexcept = default;

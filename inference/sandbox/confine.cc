@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <cstdio>
 
-#include "inference/sandbox/landlock.h"
-#include "inference/sandbox/limits.h"
+#include "services/common/sandbox/landlock.h"
+#include "services/common/sandbox/limits.h"
 
 namespace allod::inference::sandbox {
 namespace {

@@ -3,11 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-
 namespace allod::inference::sandbox {
-
-bool Layers::Has(std::string_view layer) const { return std::ranges::find(names_, layer) != names_.end(); }
 
 Status RequireStrict(const Layers& layers) {
   std::vector<std::string_view> missing;
@@ -19,10 +15,9 @@ Status RequireStrict(const Layers& layers) {
   if (missing.empty()) return {};
   return FailedPrecondition(
       "SANDBOX_INCOMPLETE",
-      fmt::format(
-          "the node demands a strict sandbox, and this host does not give its workers: {}. Run the node as root "
-          "with user namespaces allowed, or set \"sandbox\": \"auto\"",
-          fmt::join(missing, ", ")));
+      fmt::format("the node demands a strict sandbox, and this host does not give its workers and jobs: {}. Run the "
+                  "node as root with user namespaces allowed, or set \"sandbox\": \"auto\"",
+                  fmt::join(missing, ", ")));
 }
 
 }  // namespace allod::inference::sandbox

@@ -1,43 +1,13 @@
-// The layers of a worker's sandbox by name, and which of them are in force.
-//
-// A layer is named only when the kernel confirmed it for this process: the list is what tenants and operators are
-// shown.
+// What a worker's and a job's sandbox has beyond those of other processes: what `strict` demands.
 #pragma once
 
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "services/common/result.h"
+#include "services/common/sandbox/layers.h"
 
 namespace allod::inference::sandbox {
 
-inline constexpr std::string_view kUserNamespace = "user_namespace";
-inline constexpr std::string_view kMountNamespace = "mount_namespace";
-inline constexpr std::string_view kPidNamespace = "pid_namespace";
-inline constexpr std::string_view kIpcNamespace = "ipc_namespace";
-inline constexpr std::string_view kNetworkNamespace = "network_namespace";  // empty: no interface is up
-inline constexpr std::string_view kEmptyRoot = "empty_root";
-inline constexpr std::string_view kOwnUid = "own_uid";
-inline constexpr std::string_view kNoCapabilities = "no_capabilities";
-inline constexpr std::string_view kNoNewPrivs = "no_new_privs";
-inline constexpr std::string_view kNotDumpable = "not_dumpable";
-inline constexpr std::string_view kRlimits = "rlimits";
-inline constexpr std::string_view kSeccomp = "seccomp";
-inline constexpr std::string_view kLandlock = "landlock";
-inline constexpr std::string_view kCgroupMemory = "cgroup_memory";  // set by the node agent
-inline constexpr std::string_view kCgroupPids = "cgroup_pids";      // set by the node agent
-inline constexpr std::string_view kDieWithParent = "die_with_parent";
-
-class Layers {
- public:
-  void Add(std::string_view layer) { names_.emplace_back(layer); }
-  bool Has(std::string_view layer) const;
-  const std::vector<std::string>& names() const { return names_; }
-
- private:
-  std::vector<std::string> names_;
-};
+// The layers and their parts that every process of the platform uses.
+using namespace allod::sandbox;  // NOLINT(google-build-using-namespace)
 
 // Of what `strict` demands, that is all but what a kernel or host may lack for good (Landlock, cgroups).
 // FAILED_PRECONDITION / SANDBOX_INCOMPLETE names what is missing.

@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,11 +15,12 @@
 #include <csignal>
 #include <cstring>
 
+#include "services/common/sandbox/limits.h"
+
 namespace allod::inference::sandbox {
 namespace {
 
 constexpr int kInside = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS;
-constexpr int kLastCapability = 63;
 
 bool WriteFileAt(int directory, const char* path, const std::string& text) {
   const int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
@@ -35,14 +36,6 @@ void AddInside(Layers& layers) {
   layers.Add(kNetworkNamespace);
 }
 
-bool DropCapabilities() {
-  for (int capability = 0; capability <= kLastCapability; ++capability) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct none[2] = {};
-  return syscall(SYS_capset, &header, none) == 0;
-}
-
 // The process that started the zygote keeps waiting for it here.
 [[noreturn]] void WaitAndEndAs(pid_t child) {
   syscall(SYS_close_range, 0U, ~0U, 0U);
@@ -56,6 +49,18 @@ bool DropCapabilities() {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
+// A /proc that shows the processes of this pid namespace and nothing of the machine; -1 where there can be none.
+int OwnProc() {
+  const int context = fsopen("proc", FSOPEN_CLOEXEC);
+  if (context < 0) return -1;
+  fsconfig(context, FSCONFIG_SET_STRING, "subset", "pid", 0);  // unknown before Linux 5.8
+  const bool made = fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
+  const int proc =
+      made ? fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : -1;
+  close(context);
+  return proc;
+}
+
 void DieWithParent(pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (parent != 0 && getppid() != parent) raise(SIGKILL);
@@ -63,8 +68,9 @@ void DieWithParent(pid_t parent) {
 
 }  // namespace
 
-ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids) {
+ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids, bool keep_groups) {
   ZygoteNamespaces out;
+  out.keep_groups = keep_groups;
   const pid_t parent = getppid();
   out.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   bool has_pid = false;
@@ -75,7 +81,7 @@ ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map
     out.uids = map_uids();
     // All of the process's ids become the namespace's own 0.
     if (out.uids > 0) {
-      (void)!setgroups(0, nullptr);
+      if (!keep_groups) (void)!setgroups(0, nullptr);
       (void)!setresgid(0, 0, 0);
       (void)!setresuid(0, 0, 0);
     }
@@ -93,6 +99,11 @@ ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_DUMPABLE, 1);  // else its files in /proc belong to the host's root
   out.layers.Add(kPidNamespace);
+  if (const int own = OwnProc(); own >= 0) {
+    if (out.proc_fd >= 0) close(out.proc_fd);
+    out.proc_fd = own;
+    out.layers.Add(kOwnProc);
+  }
   if (out.proc_fd >= 0) out.pid_namespace_fd = openat(out.proc_fd, "self/ns/pid", O_RDONLY | O_CLOEXEC);
   return out;
 }
@@ -111,10 +122,20 @@ Status WriteUidMaps(pid_t child, std::uint32_t first, std::uint32_t count) {
               fmt::format("uids {} to {}: {}", first, first + count - 1, std::strerror(error)));
 }
 
-bool EnterEmptyRoot() {
+bool EnterEmptyRoot(bool own_descriptors) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-  if (mount("allod-empty", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=1,mode=0555") != 0) {
-    return false;
+  const char* options = own_descriptors ? "size=4k,nr_inodes=4,mode=0555" : "size=4k,nr_inodes=1,mode=0555";
+  if (mount("allod-empty", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) != 0) return false;
+  if (own_descriptors) {
+    // The agent's umask closes what it makes to all other users, and this process becomes one.
+    const mode_t umask_before = umask(0);
+    bool made = true;
+    for (const char* directory : {"/tmp/proc", "/tmp/proc/self", "/tmp/proc/self/fd"}) {
+      made = made && mkdir(directory, 0555) == 0;
+    }
+    umask(umask_before);
+    if (!made) return false;
+    if (mount("/proc/self/fd", "/tmp/proc/self/fd", nullptr, MS_BIND, nullptr) != 0) return false;
   }
   if (chdir("/tmp") != 0) return false;
   // The old root ends up beneath the new one and is taken away (pivot_root(2), "pivot_root(".", ".")").
@@ -143,8 +164,8 @@ Layers EnterWorkerNamespaces(const ZygoteNamespaces& zygote, bool own_pid_namesp
   if (own_pid_namespace) layers.Add(kPidNamespace);
   const bool has_user = zygote.layers.Has(kUserNamespace);
   // Without a user namespace of ours 0 is the host's root, and any other uid would be somebody's.
-  const bool changed = has_user && uid != 0 && setgroups(0, nullptr) == 0 && setresgid(uid, uid, uid) == 0 &&
-                       setresuid(uid, uid, uid) == 0;
+  const bool changed = has_user && uid != 0 && (zygote.keep_groups || setgroups(0, nullptr) == 0) &&
+                       setresgid(uid, uid, uid) == 0 && setresuid(uid, uid, uid) == 0;
   if (changed) layers.Add(kOwnUid);
   prctl(PR_SET_DUMPABLE, 1);  // changing the uid cleared it; the maps below are files that then belong to root
   if (unshare(CLONE_NEWUSER | kInside) == 0) {

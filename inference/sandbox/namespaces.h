@@ -23,8 +23,11 @@ struct ZygoteNamespaces {
   Layers layers;
   // Uids 1 to uids-1 are there for workers; at most 1: none.
   std::uint32_t uids = 0;
-  // The host's /proc, as a descriptor that survives the empty root: workers write their uid maps through it.
+  // A /proc, as a descriptor that survives the empty root: workers write their uid maps through it. Of the zygote's own
+  // pid namespace (kOwnProc), or the host's where a host refuses that.
   int proc_fd = -1;
+  // Supplementary groups of the host stay: who has them may open again, by its descriptor, a file that they may read.
+  bool keep_groups = false;
   // The pid namespace in which the zygote itself is, to come back to after forking; -1: workers share it.
   int pid_namespace_fd = -1;
 };
@@ -32,14 +35,15 @@ struct ZygoteNamespaces {
 // Leaves the host's namespaces. `map_uids` is called when the new user namespace wants its maps, which only the parent
 // may write; it returns how many uids were mapped (0: none). In the end the process is a new one, pid 1 of its pid
 // namespace: the calling process stays behind as its parent, does nothing but wait, and ends as it ends.
-ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids);
+ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map_uids, bool keep_groups = false);
 
 // The maps of a child's user namespace: from 0 on, `count` uids from `first` of the caller's. Needs root unless `count`
 // is 1 and `first` the caller's own. INTERNAL / CANNOT_MAP_UIDS.
 Status WriteUidMaps(pid_t child, std::uint32_t first, std::uint32_t count);
 
-// An empty, read-only root without any device, and nothing else mounted. The descriptors stay open.
-bool EnterEmptyRoot();
+// An empty, read-only root without any device, and nothing else mounted. The descriptors stay open; with
+// `own_descriptors` /proc/self/fd is there too, for programs that open files by name only.
+bool EnterEmptyRoot(bool own_descriptors = false);
 
 // fork() whose child is pid 1 of a pid namespace of its own, if there can be one. `own_pid_namespace` says whether.
 pid_t ForkIntoPidNamespace(const ZygoteNamespaces& zygote, bool& own_pid_namespace);

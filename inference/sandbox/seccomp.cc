@@ -157,7 +157,6 @@ constexpr int kStart[] = {
     SCMP_SYS(dup2),
     SCMP_SYS(dup3),
     SCMP_SYS(memfd_create),
-    SCMP_SYS(ftruncate),
     SCMP_SYS(fadvise64),
     SCMP_SYS(getcwd),
     SCMP_SYS(socket),
@@ -176,6 +175,22 @@ constexpr int kStart[] = {
     SCMP_SYS(pipe),
     SCMP_SYS(fstatfs),
     SCMP_SYS(statfs),
+};
+
+// Further for a job. What it opens is bounded by its root and by Landlock.
+constexpr int kJob[] = {
+    SCMP_SYS(capget),  // that it has none is looked at from inside
+    SCMP_SYS(openat),    SCMP_SYS(open),
+    SCMP_SYS(stat),      SCMP_SYS(lstat),
+    SCMP_SYS(statx),     SCMP_SYS(access),
+    SCMP_SYS(faccessat), SCMP_SYS(faccessat2),
+    SCMP_SYS(readlink),  SCMP_SYS(readlinkat),
+    SCMP_SYS(ftruncate), SCMP_SYS(fallocate),
+    SCMP_SYS(fsync),     SCMP_SYS(fdatasync),
+    SCMP_SYS(fadvise64), SCMP_SYS(statfs),
+    SCMP_SYS(fstatfs),   SCMP_SYS(memfd_create),
+    SCMP_SYS(getcwd),    SCMP_SYS(getpriority),
+    SCMP_SYS(readahead), SCMP_SYS(sched_setscheduler),
 };
 
 std::unexpected<Error> Failed(const char* what, int error) {
@@ -197,7 +212,8 @@ bool AllowDataOnly(void* filter, int call) {
   return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0;
 }
 
-bool AllowServingArguments(void* filter, pid_t self) {
+// Threads, and what they need of calls that are allowed with some arguments only.
+bool AllowThreads(void* filter, pid_t self) {
   // Threads, never processes. The flags of clone3 lie in memory, where a filter cannot look; libc goes on with clone.
   const bool threads = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                         SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_NEWUSER, CLONE_THREAD)) == 0 &&
@@ -220,24 +236,36 @@ bool AllowServingArguments(void* filter, pid_t self) {
   // ggml asks each time whether it may use the processor's tile registers (AMX).
   const bool tiles = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(arch_prctl), 1,
                                       SCMP_A0(SCMP_CMP_EQ, kRequestTilePermission)) == 0;
+  return threads && names && abort_self && flags && pending && tiles && AllowDataOnly(filter, SCMP_SYS(mprotect));
+}
+
+bool AllowServingArguments(void* filter, pid_t self) {
   // Shared memory does not count against the limit of data; what a worker shares it mapped before.
   const bool maps =
       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED, 0)) == 0;
-  return threads && names && abort_self && flags && pending && tiles && maps &&
-         AllowDataOnly(filter, SCMP_SYS(mprotect));
+  return maps && AllowThreads(filter, self);
 }
 
+// Through a pipe: a file would need a size, which processes that were started may not change.
 Result<std::vector<sock_filter>> Export(void* filter) {
-  const int fd = memfd_create("filter", MFD_CLOEXEC);
-  if (fd < 0) return Failed("memfd_create", errno);
-  const int failed = seccomp_export_bpf(filter, fd);
-  const off_t bytes = lseek(fd, 0, SEEK_END);
-  std::vector<sock_filter> program(static_cast<std::size_t>(bytes > 0 ? bytes : 0) / sizeof(sock_filter));
-  const ssize_t got = pread(fd, program.data(), program.size() * sizeof(sock_filter), 0);
-  close(fd);
+  int ends[2] = {-1, -1};
+  if (pipe2(ends, O_CLOEXEC) != 0) return Failed("pipe", errno);
+  // A filter has at most 4,096 instructions, and a pipe takes 64 KiB.
+  const int failed = seccomp_export_bpf(filter, ends[1]);
+  close(ends[1]);
+  std::vector<sock_filter> program(BPF_MAXINSNS);
+  ssize_t got = 0;
+  std::size_t bytes = 0;
+  while ((got = read(ends[0], reinterpret_cast<char*>(program.data()) + bytes,
+                     program.size() * sizeof(sock_filter) - bytes)) > 0) {
+    bytes += static_cast<std::size_t>(got);
+  }
+  close(ends[0]);
   if (failed != 0) return Failed("seccomp_export_bpf", failed);
-  if (program.empty() || got != bytes) return Failed("reading the filter", EIO);
+  if (bytes == 0 || bytes % sizeof(sock_filter) != 0) return Failed("reading the filter", EIO);
+  program.resize(bytes / sizeof(sock_filter));
+  program.shrink_to_fit();
   return program;
 }
 
@@ -263,6 +291,24 @@ Result<SyscallFilter> SyscallFilter::ForServing(pid_t self) {
   seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   if (!Allow(filter.get(), kServing) || !AllowServingArguments(filter.get(), self))
     return Failed("seccomp_rule_add", EINVAL);
+  SyscallFilter out;
+  ALLOD_TRY(out.program_, Export(filter.get()));
+  return out;
+}
+
+Result<SyscallFilter> SyscallFilter::ForJob(pid_t self) {
+  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
+  if (!filter) return Failed("seccomp_init", ENOMEM);
+  seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  // Models are mapped shared, for reading; a copy in memory is sealed.
+  const bool own = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+                                    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&
+                   seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                    SCMP_A1(SCMP_CMP_EQ, static_cast<scmp_datum_t>(F_ADD_SEALS))) == 0;
+  if (!own || !Allow(filter.get(), kServing) || !Allow(filter.get(), kJob) || !AllowThreads(filter.get(), self)) {
+    return Failed("seccomp_rule_add", EINVAL);
+  }
   SyscallFilter out;
   ALLOD_TRY(out.program_, Export(filter.get()));
   return out;

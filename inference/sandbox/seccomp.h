@@ -22,6 +22,10 @@ class SyscallFilter {
   // mapped. `self` is its pid in its own pid namespace: the one process that it may signal.
   static Result<SyscallFilter> ForServing(pid_t self);
 
+  // Computes on files that it has as descriptors, opens them again by /proc/self/fd, and does nothing else: no sockets,
+  // no processes (threads yes), no namespaces, no code mapped. `self` as above.
+  static Result<SyscallFilter> ForJob(pid_t self);
+
   // For all threads of the process, for good. Needs no_new_privs or root. Whether it took effect.
   bool Apply() const;
 

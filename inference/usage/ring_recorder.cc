@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "services/common/ids.h"
+
 namespace allod::inference::usage {
 namespace {
 

@@ -1,5 +1,5 @@
-// The bytes of a usage ring: a file that a worker and its node agent map, one slot for each request, and what it takes
-// for a slot to be believed.
+// The bytes of a usage ring: a file with one slot for each request, which its worker maps (RingMapping) and its node agent
+// reads (RingFile). What of a slot is believed stands in ring_check.h.
 //
 // A slot goes free -> open -> closed (by the worker) -> free (by the agent, once its event is safe). The worker stores
 // each count as it happens; the kernel keeps the file's pages whoever is killed, so that what stands in an open slot of a
@@ -26,7 +26,7 @@ struct RingHead {
   std::uint64_t magic;
   std::uint32_t slot_bytes;
   std::uint32_t slot_count;     // those after the head
-  std::uint8_t ring_id[16];     // a UUID; event ids are made of it and a slot's sequence
+  std::uint8_t ring_id[16];     // for people: what counts stands in the ring's deed, as does
   char replica_uid[40];         // NUL-terminated
   std::atomic<std::uint64_t> sequence;      // of the newest opened slot
   std::atomic<std::uint64_t> closed_total;  // grows with each closed slot: something to collect

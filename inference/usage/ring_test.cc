@@ -15,6 +15,8 @@
 #include <set>
 #include <thread>
 
+#include "inference/usage/ring_deed.h"
+#include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_reader.h"
 #include "inference/usage/ring_recorder.h"
 #include "tests/support/temp_dir.h"
@@ -31,12 +33,19 @@ std::string RequestId(int i) { return Uuid::FromName("request/" + std::to_string
 class UsageRingTest : public testing::Test {
  protected:
   void Create(std::uint32_t slots) {
-    auto made = RingMapping::CreateFile(path_, kReplica, slots);
+    std::filesystem::remove(path_);
+    auto made = RingFile::Create(path_, kRingId, kReplica, slots);
     ASSERT_TRUE(made) << made.error().message;
+    slots_ = slots;
     reader_.emplace(*std::move(made));
-    recorder_ = std::make_unique<RingRecorder>(Reopen());
+    recorder_ = std::make_unique<RingRecorder>(Map());
   }
-  RingMapping Reopen() const { return *RingMapping::OpenFile(path_); }
+  // As its worker has it.
+  RingMapping Map() const { return *RingMapping::FromFd(RingFile::Open(path_, slots_)->fd()); }
+  // As another agent reads it.
+  RingReader Reopen() const { return RingReader(*RingFile::Open(path_, slots_)); }
+  std::vector<SlotContent> Closed(std::size_t max = 10) const { return *reader_->Closed(max); }
+  bool Empty() const { return *reader_->Empty(); }
   std::unique_ptr<UsageSlot> Open(int request = 1) {
     auto slot = recorder_->Open(RequestId(request), kTenant, kInstance);
     EXPECT_TRUE(slot) << slot.error().message;
@@ -47,74 +56,78 @@ class UsageRingTest : public testing::Test {
     file.seekp(at);
     file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   }
+  // What a worker says to it, and an agent that has no deed for it.
   std::string OpenError() const {
-    const auto opened = RingMapping::OpenFile(path_);
-    return opened ? "opened" : opened.error().reason;
+    const auto deed = DeedOfEarlierVersion(path_);
+    const auto mapped = RingMapping::FromFd(RingFile::Open(path_, 1)->fd());
+    EXPECT_EQ(deed.has_value(), mapped.has_value());
+    return mapped ? "opened" : mapped.error().reason;
   }
 
   TempDir directory_;
   const std::filesystem::path path_ = directory_ / "a.ring";
+  const Uuid kRingId = Uuid::FromName("the ring");
+  std::uint32_t slots_ = 0;
   std::optional<RingReader> reader_;
   std::unique_ptr<RingRecorder> recorder_;
 };
 
 TEST_F(UsageRingTest, ARequestBecomesOneEvent) {
   Create(4);
-  EXPECT_TRUE(reader_->Empty());
+  EXPECT_TRUE(Empty());
   auto slot = Open();
-  EXPECT_TRUE(reader_->Closed(10).empty());  // it runs
+  EXPECT_TRUE(Closed().empty());  // it runs
   slot->CountPrompt(7, 3);
   slot->CountPrompt(20, 3);
   for (int i = 0; i < 5; ++i) slot->CountSampled();
   slot->Finish(UsageOutcome::kCompleted);
   slot->Finish(UsageOutcome::kFailed);  // the first word counts
   slot.reset();
-  EXPECT_EQ(reader_->closed_total(), 1U);
-  const auto events = reader_->Closed(10);
+  EXPECT_EQ(*reader_->closed_total(), 1U);
+  const auto events = Closed();
   ASSERT_EQ(events.size(), 1U);
-  const UsageEvent& event = events[0];
+  const SlotContent& event = events[0];
   EXPECT_EQ(event.request_id.ToString(), RequestId(1));
   EXPECT_EQ(event.tenant.ToString(), kTenant);
   EXPECT_EQ(event.instance, kInstance);
-  EXPECT_EQ(event.replica_uid, kReplica);
   EXPECT_EQ(event.prompt_tokens, 20);
   EXPECT_EQ(event.cached_prompt_tokens, 3);
   EXPECT_EQ(event.sampled_tokens, 5);
-  EXPECT_EQ(event.outcome, UsageOutcome::kCompleted);
+  EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kCompleted));
   EXPECT_GT(event.start_us, 0);
   EXPECT_GE(event.end_us, event.start_us);
 }
 
-TEST_F(UsageRingTest, AnEventHasTheSameIdHoweverOftenAndByWhomeverItIsRead) {
+TEST_F(UsageRingTest, ASlotHasTheSameNumberHoweverOftenAndByWhomeverItIsRead) {
   Create(4);
   Open()->Finish(UsageOutcome::kCompleted);
-  const UsageEvent event = reader_->Closed(10).at(0);
-  EXPECT_EQ(reader_->Closed(10).at(0).event_id, event.event_id);
-  EXPECT_EQ(RingReader(Reopen()).Closed(10).at(0).event_id, event.event_id);
-  reader_->Free(event);
-  EXPECT_TRUE(reader_->Empty());
-  EXPECT_TRUE(reader_->Closed(10).empty());
+  const SlotContent content = Closed().at(0);
+  EXPECT_EQ(Closed().at(0).sequence, content.sequence);
+  EXPECT_EQ(Reopen().Closed(10)->at(0).sequence, content.sequence);
+  ASSERT_TRUE(reader_->Free(content.slot));
+  EXPECT_TRUE(Empty());
+  EXPECT_TRUE(Closed().empty());
   // The slot's next request is another event.
   Open()->Finish(UsageOutcome::kCompleted);
-  EXPECT_NE(reader_->Closed(10).at(0).event_id, event.event_id);
+  EXPECT_NE(Closed().at(0).sequence, content.sequence);
 }
 
 TEST_F(UsageRingTest, ASlotThatIsDroppedWithoutAWordFailed) {
   Create(4);
   Open().reset();
-  EXPECT_EQ(reader_->Closed(10).at(0).outcome, UsageOutcome::kFailed);
+  EXPECT_EQ(Closed().at(0).outcome, static_cast<std::uint32_t>(UsageOutcome::kFailed));
 }
 
 TEST_F(UsageRingTest, FreeingTwiceLeavesTheNextRequestAlone) {
   Create(1);
   Open(1)->Finish(UsageOutcome::kCompleted);
-  const UsageEvent event = reader_->Closed(10).at(0);
-  reader_->Free(event);
+  const std::uint32_t slot = Closed().at(0).slot;
+  ASSERT_TRUE(reader_->Free(slot));
   auto next = Open(2);
-  reader_->Free(event);
+  ASSERT_TRUE(reader_->Free(slot));
   next->CountSampled();
   next->Finish(UsageOutcome::kCompleted);
-  EXPECT_EQ(reader_->Closed(10).at(0).sampled_tokens, 1);
+  EXPECT_EQ(Closed().at(0).sampled_tokens, 1);
 }
 
 TEST_F(UsageRingTest, AFullRingRefusesWithARetryAndTakesRequestsAgainLater) {
@@ -128,7 +141,7 @@ TEST_F(UsageRingTest, AFullRingRefusesWithARetryAndTakesRequestsAgainLater) {
   EXPECT_TRUE(refused.error().retry_after);
   open[1]->Finish(UsageOutcome::kCancelled);
   EXPECT_FALSE(recorder_->Open(RequestId(9), kTenant, kInstance));  // closed is not free yet
-  reader_->Free(reader_->Closed(10).at(0));
+  ASSERT_TRUE(reader_->Free(Closed().at(0).slot));
   EXPECT_TRUE(recorder_->Open(RequestId(9), kTenant, kInstance));
 }
 
@@ -137,7 +150,7 @@ TEST_F(UsageRingTest, RefusesWhatIsNoIdOrTooLong) {
   EXPECT_EQ(recorder_->Open("no uuid", kTenant, kInstance).error().reason, "INVALID_REQUEST_ID");
   EXPECT_EQ(recorder_->Open(RequestId(1), "", kInstance).error().reason, "INVALID_TENANT");
   EXPECT_EQ(recorder_->Open(RequestId(1), kTenant, std::string(5000, 'x')).error().reason, "INVALID_INSTANCE");
-  EXPECT_TRUE(reader_->Empty());
+  EXPECT_TRUE(Empty());
 }
 
 TEST_F(UsageRingTest, GivesTheOldestFirstAndNoMoreThanAskedFor) {
@@ -145,11 +158,11 @@ TEST_F(UsageRingTest, GivesTheOldestFirstAndNoMoreThanAskedFor) {
   for (int round = 0; round < 3; ++round) {
     for (int i = 0; i < 8; ++i) Open(round * 8 + i)->Finish(UsageOutcome::kCompleted);
     for (int i = 0; i < 8; i += 4) {
-      const auto events = reader_->Closed(4);
+      const auto events = Closed(4);
       ASSERT_EQ(events.size(), 4U);
       for (int k = 0; k < 4; ++k) {
         EXPECT_EQ(events[static_cast<std::size_t>(k)].request_id.ToString(), RequestId(round * 8 + i + k));
-        reader_->Free(events[static_cast<std::size_t>(k)]);
+        ASSERT_TRUE(reader_->Free(events[static_cast<std::size_t>(k)].slot));
       }
     }
   }
@@ -178,10 +191,10 @@ TEST_F(UsageRingTest, ManyThreadsOpenAndCloseWhileOneCollects) {
     });
   }
   std::map<Uuid, std::int64_t> sampled;  // by request
-  while (running > 0 || !reader_->Empty()) {
-    for (const UsageEvent& event : reader_->Closed(5)) {
+  while (running > 0 || !Empty()) {
+    for (const SlotContent& event : Closed(5)) {
       EXPECT_TRUE(sampled.emplace(event.request_id, event.sampled_tokens).second);
-      reader_->Free(event);
+      ASSERT_TRUE(reader_->Free(event.slot));
     }
   }
   for (std::thread& thread : threads) thread.join();
@@ -189,7 +202,7 @@ TEST_F(UsageRingTest, ManyThreadsOpenAndCloseWhileOneCollects) {
   for (int i = 0; i < kThreads * kEach; ++i) {
     EXPECT_EQ(sampled[*Uuid::Parse(RequestId(i))], i % kEach % 7) << i;
   }
-  EXPECT_EQ(reader_->closed_total(), static_cast<std::uint64_t>(kThreads * kEach));
+  EXPECT_EQ(*reader_->closed_total(), static_cast<std::uint64_t>(kThreads * kEach));
 }
 
 // What a writer that is going to be killed tells of itself, where it survives.
@@ -202,7 +215,7 @@ struct Diary {
 };
 
 [[noreturn]] void WriteUntilKilled(const std::filesystem::path& path, Diary& diary) {
-  RingRecorder recorder(*RingMapping::OpenFile(path));
+  RingRecorder recorder(*RingMapping::FromFd(RingFile::Open(path, kSlotsMax / 4)->fd()));
   for (int i = 0;; ++i) {
     diary.began = i + 1;
     auto slot = recorder.Open(RequestId(i), kTenant, kInstance);
@@ -226,7 +239,6 @@ TEST_F(UsageRingTest, AWriterKilledAnywhereLeavesEachRequestInOneTerminalState) 
   std::mt19937 random(7);
   int killed_while_open = 0;
   for (int round = 0; round < 60; ++round) {
-    std::filesystem::remove(path_);
     Create(kSlotsMax / 4);
     auto& diary = *new (shared) Diary;
     const pid_t writer = fork();
@@ -238,20 +250,21 @@ TEST_F(UsageRingTest, AWriterKilledAnywhereLeavesEachRequestInOneTerminalState) 
     ASSERT_EQ(waitpid(writer, &status, 0), writer);
     ASSERT_TRUE(WIFSIGNALED(status));
 
-    RingReader reader(Reopen());  // another agent than the one that made it
-    reader.CloseOpen();
-    reader.CloseOpen();  // does nothing twice
-    std::set<Uuid> ids;
+    RingReader reader = Reopen();  // another agent than the one that made it
+    ASSERT_TRUE(reader.CloseOpen());
+    ASSERT_TRUE(reader.CloseOpen());  // does nothing twice
+    std::set<std::uint64_t> numbers;
     int completed = 0;
     int lost = 0;
-    for (const UsageEvent& event : reader.Closed(kSlotsMax)) {
-      EXPECT_TRUE(ids.insert(event.event_id).second);
-      if (event.outcome == UsageOutcome::kCompleted) {
+    const auto closed = *reader.Closed(kSlotsMax);
+    for (const SlotContent& event : closed) {
+      EXPECT_TRUE(numbers.insert(event.sequence).second);
+      if (event.outcome == static_cast<std::uint32_t>(UsageOutcome::kCompleted)) {
         ++completed;
         EXPECT_EQ(event.sampled_tokens, 20);
         EXPECT_EQ(event.prompt_tokens, 11);
       } else {
-        EXPECT_EQ(event.outcome, UsageOutcome::kLost);
+        EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kLost));
         ++lost;
         // No token that was counted is forgotten.
         if (diary.began == diary.opened) {
@@ -259,9 +272,9 @@ TEST_F(UsageRingTest, AWriterKilledAnywhereLeavesEachRequestInOneTerminalState) 
         }
         EXPECT_LE(event.sampled_tokens, 20);
       }
-      reader.Free(event);
+      ASSERT_TRUE(reader.Free(event.slot));
     }
-    EXPECT_TRUE(reader.Empty());
+    EXPECT_TRUE(*reader.Empty());
     EXPECT_GE(completed, diary.finished);
     EXPECT_LE(completed, diary.finishing);
     EXPECT_GE(completed + lost, diary.opened);
@@ -280,7 +293,6 @@ TEST_F(UsageRingTest, RefusesFilesThatAreNoRings) {
   EXPECT_EQ(OpenError(), "USAGE_RING_DAMAGED");
   std::filesystem::resize_file(path_, RingFileBytes(4));  // zeros
   EXPECT_EQ(OpenError(), "USAGE_RING_DAMAGED");
-  std::filesystem::remove(path_);
   Create(4);
   EXPECT_EQ(OpenError(), "opened");
   std::filesystem::resize_file(path_, RingFileBytes(4) - 1);
@@ -299,51 +311,57 @@ TEST_F(UsageRingTest, RefusesFilesThatAreNoRings) {
 TEST_F(UsageRingTest, DoesNotFollowLinksNorReplaceFiles) {
   Create(4);
   std::filesystem::create_symlink(path_, directory_ / "link.ring");
-  EXPECT_FALSE(RingMapping::OpenFile(directory_ / "link.ring"));
-  EXPECT_FALSE(RingMapping::CreateFile(path_, kReplica, 4));
-  EXPECT_FALSE(RingMapping::CreateFile(directory_ / "link.ring", kReplica, 4));
-  EXPECT_EQ(RingMapping::OpenFile(directory_ / "none.ring").error().reason, "USAGE_RING_FAILED");
+  EXPECT_FALSE(RingFile::Open(directory_ / "link.ring", 4));
+  EXPECT_FALSE(DeedOfEarlierVersion(directory_ / "link.ring"));
+  EXPECT_FALSE(RingFile::Create(path_, kRingId, kReplica, 4));
+  EXPECT_FALSE(RingFile::Create(directory_ / "link.ring", kRingId, kReplica, 4));
+  EXPECT_EQ(RingFile::Open(directory_ / "none.ring", 4).error().reason, "USAGE_RING_FAILED");
 }
 
-TEST_F(UsageRingTest, WhatAHostileWorkerWritesIntoASlotComesOutBounded) {
+// The worker has the file's descriptor. Where nothing else stops it, it can cut the file short, and whoever had it mapped
+// would die of a bus error.
+TEST_F(UsageRingTest, AFileThatItsWorkerCutsShortOrMakesLongIsPutRight) {
+  Create(4);
+  Open(1)->Finish(UsageOutcome::kCompleted);
+  EXPECT_FALSE(*reader_->Restore());
+  std::filesystem::resize_file(path_, 0);
+  EXPECT_FALSE(reader_->Closed(10));
+  EXPECT_FALSE(reader_->closed_total());
+  EXPECT_FALSE(reader_->CloseOpen());
+  EXPECT_TRUE(*reader_->Restore());
+  EXPECT_TRUE(Empty());
+  std::filesystem::resize_file(path_, RingFileBytes(4) * 1000);
+  EXPECT_TRUE(*reader_->Restore());
+  EXPECT_EQ(std::filesystem::file_size(path_), RingFileBytes(4));
+  EXPECT_TRUE(reader_->CloseOpen());
+}
+
+TEST_F(UsageRingTest, WhatAWorkerWritesOverTheHeadChangesNothing) {
   Create(4);
   for (int i = 0; i < 3; ++i) Open(i)->Finish(UsageOutcome::kCompleted);
-  const RingMapping ring = Reopen();
-  RingSlot& slot = ring.slot(1);
-  std::memset(static_cast<void*>(slot.instance), 0xff, sizeof(slot.instance));
-  slot.prompt_tokens = INT64_MIN;
-  slot.cached_prompt_tokens = INT64_MAX;
-  slot.sampled_tokens = -1;
-  slot.start_us = INT64_MIN;
-  slot.last_us = INT64_MAX;
-  slot.outcome = 4711;
-  ring.head().slot_count = 0xffffffff;  // believed only when it was mapped
+  const RingMapping ring = Map();
+  ring.head().slot_count = 0xffffffff;
+  std::memset(ring.head().ring_id, 0xff, sizeof(ring.head().ring_id));
   ring.head().closed_total = 0;
-  const auto events = reader_->Closed(10);
+  std::memset(static_cast<void*>(ring.slot(1).instance), 0xff, sizeof(ring.slot(1).instance));
+  const auto events = Closed();
   ASSERT_EQ(events.size(), 3U);
-  const UsageEvent& event = events[1];
-  EXPECT_EQ(event.prompt_tokens, 0);
-  EXPECT_EQ(event.cached_prompt_tokens, std::int64_t{1} << 32);
-  EXPECT_EQ(event.sampled_tokens, 0);
-  EXPECT_EQ(event.outcome, UsageOutcome::kFailed);
-  EXPECT_EQ(event.instance, std::string(kInstanceBytesMax, '?'));  // can be sent as text
-  EXPECT_EQ(event.start_us, 0);
-  EXPECT_LE(event.end_us, 253'402'300'799'999'999);  // the year 9999
-  for (const UsageEvent& e : events) reader_->Free(e);
-  EXPECT_TRUE(reader_->Empty());
+  EXPECT_EQ(events[1].instance, std::string(kInstanceBytesMax, '?'));  // can be sent as text
+  for (const SlotContent& e : events) ASSERT_TRUE(reader_->Free(e.slot));
+  EXPECT_TRUE(Empty());
 }
 
 TEST_F(UsageRingTest, AStateThatIsNoneIsClosedAsLost) {
   Create(2);
   const auto open = Open();
   open->CountSampled();
-  Reopen().slot(1).state = static_cast<SlotState>(77);
-  reader_->CloseOpen();
-  for (const UsageEvent& event : reader_->Closed(10)) {
-    EXPECT_EQ(event.outcome, UsageOutcome::kLost);
-    reader_->Free(event);
+  Map().slot(1).state = static_cast<SlotState>(77);
+  ASSERT_TRUE(reader_->CloseOpen());
+  for (const SlotContent& event : Closed()) {
+    EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kLost));
+    ASSERT_TRUE(reader_->Free(event.slot));
   }
-  EXPECT_TRUE(reader_->Empty());
+  EXPECT_TRUE(Empty());
 }
 
 }  // namespace

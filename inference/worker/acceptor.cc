@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <chrono>
 
+#include "services/common/catching.h"
+
 namespace allod::inference::worker {
 namespace {
 
@@ -17,7 +19,8 @@ constexpr std::chrono::milliseconds kNoDescriptorPause{50};
 
 Acceptor::Acceptor(OwnedFd listening, Server& server)
     : listening_(std::move(listening)), stop_(eventfd(0, EFD_CLOEXEC)), server_(server) {
-  thread_ = std::thread([this] { Run(); });
+  // A worker that accepts nobody is worth less than one that is forked anew.
+  thread_ = std::thread([this] { OrEnd("acceptor", [this] { Run(); }); });
 }
 
 Acceptor::~Acceptor() {

@@ -149,6 +149,7 @@ Result<GenerationRequest> FromProto(const v1::GenerateRequest& request) {
 EmbeddingRequest FromProto(const v1::EmbedRequest& request) {
   EmbeddingRequest out;
   out.inputs.assign(request.inputs().begin(), request.inputs().end());
+  out.dimensions = request.dimensions();
   out.request_id = request.request_id();
   out.tenant_uid = request.tenant_uid();
   out.instance = request.instance();

@@ -1,8 +1,14 @@
 #include "inference/worker/generate_call.h"
 
-#include <utility>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <utility>
+#include <variant>
+
+#include "inference/deep_stack.h"
 #include "inference/worker/convert.h"
+#include "services/common/catching.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/server.h"
 
@@ -10,16 +16,26 @@ namespace allod::inference::worker {
 namespace {
 
 constexpr int kSubmitters = 2;
-constexpr std::size_t kToSubmitMax = 1024;
+constexpr std::int32_t kToSubmitMax = 1024;
+constexpr std::int32_t kToSubmitOfTenantMax = 256;
 constexpr std::chrono::milliseconds kRetryAfter{1000};
+// A thirtieth of what a computing thread gets where both want the same core.
+constexpr int kNicenessOfCompiling = 15;
 
 Error Cancelled() { return {Code::kCancelled, "CANCELLED", "the caller went away"}; }
 
 }  // namespace
 
 CallThreads::CallThreads(Engine& engine) : engine_(engine) {
-  for (int i = 0; i < kSubmitters; ++i) threads_.emplace_back([this] { SubmitAll(); });
-  threads_.emplace_back([this] { PumpAll(); });
+  for (int i = 0; i < kSubmitters; ++i) {
+    threads_.emplace_back([this] { OrEnd("submitter", [this] { SubmitAll(plain_); }); });
+  }
+  threads_.emplace_back([this] {
+    setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNicenessOfCompiling);  // also of threads that it starts
+    OrEnd("submitter of constrained requests", [this] { SubmitAll(constrained_); });
+  });
+  // Calls that they hold are of several members; the worker ends, and is forked anew.
+  threads_.emplace_back([this] { OrEnd("pump", [this] { PumpAll(); }); });
 }
 
 CallThreads::~CallThreads() {
@@ -27,22 +43,25 @@ CallThreads::~CallThreads() {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  submitted_.notify_all();
+  plain_.news.notify_all();
+  constrained_.news.notify_all();
   woken_.notify_all();
   for (std::thread& thread : threads_) thread.join();
 }
 
 Status CallThreads::Submit(std::shared_ptr<GenerateCall> call) {
+  Lane& lane = call->has_constraint() ? constrained_ : plain_;
   {
     const std::lock_guard lock(mutex_);
-    if (to_submit_.size() >= kToSubmitMax) {
+    if (lane.waiting.size() >= kToSubmitMax || lane.waiting.WaitingOf(call->tenant()) >= kToSubmitOfTenantMax) {
       Error full{Code::kResourceExhausted, "QUEUE_FULL", "too many requests arrive at once; try again later"};
       full.retry_after = kRetryAfter;
       return std::unexpected(std::move(full));
     }
-    to_submit_.push_back(std::move(call));
+    const std::string tenant = call->tenant();
+    lane.waiting.Push(tenant, 1, std::move(call));
   }
-  submitted_.notify_one();
+  lane.news.notify_one();
   return {};
 }
 
@@ -63,16 +82,37 @@ void CallThreads::WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call) {
   woken_.notify_one();
 }
 
-void CallThreads::SubmitAll() {
+std::shared_ptr<GenerateCall> CallThreads::TakeNext(Lane& lane) {
+  using Verdict = FairQueue<std::shared_ptr<GenerateCall>>::Verdict;
+  std::shared_ptr<GenerateCall> next;
+  lane.waiting.Offer(
+      [&](const std::shared_ptr<GenerateCall>& call) {
+        if (next) return Verdict::kStop;
+        return lane.under_way.contains(call->tenant()) ? Verdict::kSkipTenant : Verdict::kTake;
+      },
+      [&](std::shared_ptr<GenerateCall> call) { next = std::move(call); });
+  return next;
+}
+
+void CallThreads::SubmitAll(Lane& lane) {
   std::unique_lock lock(mutex_);
-  while (true) {
-    submitted_.wait(lock, [this] { return stop_ || !to_submit_.empty(); });
-    if (stop_) return;
-    const std::shared_ptr<GenerateCall> call = std::move(to_submit_.front());
-    to_submit_.pop_front();
+  while (!stop_) {
+    const std::shared_ptr<GenerateCall> call = TakeNext(lane);
+    if (!call) {
+      lane.news.wait(lock);
+      continue;
+    }
+    const std::string tenant = call->tenant();
+    lane.under_way.insert(tenant);
     lock.unlock();
+    const auto before = ProcessorTimeWithDeepStacks();
     call->SubmitTo(engine_);
+    const std::chrono::duration<double> took = ProcessorTimeWithDeepStacks() - before;
     lock.lock();
+    lane.under_way.erase(tenant);
+    lane.waiting.Charge(tenant, took.count());
+    lane.waiting.Done(tenant);
+    lane.news.notify_one();  // for what waited behind it
   }
 }
 
@@ -100,6 +140,11 @@ void CallThreads::PumpAll() {
     call.reset();
     lock.lock();
   }
+}
+
+bool GenerateCall::has_constraint() const {
+  const auto* chat = std::get_if<ChatPrompt>(&request_.prompt);
+  return !std::holds_alternative<NoConstraint>(request_.constraint) || (chat != nullptr && !chat->tools.empty());
 }
 
 GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerContext& context,

@@ -1,7 +1,11 @@
 // One Generate call, and the threads that serve all of them: no thread is held per call, so thousands of callers that
 // stall cost a few kilobytes each.
 //
-// Submitting (render, tokenise) takes milliseconds or, with a hostile template, seconds: it has threads of its own.
+// Submitting (render, tokenise) takes milliseconds or, with a hostile template or grammar, parts of a second: it has
+// threads of its own, in two lanes, so that plain requests do not wait for grammars to be compiled. In each lane the
+// tenants are served by the processor time that their requests took, refused ones included, and of one tenant one at a
+// time is under way. Compiling gives way to all that computes in turns.
+//
 // What the engine has to tell is written by one thread, the pump, which the decode thread only wakes. A call has one
 // write under way at a time; a caller that stalls does not complete it, so the generation's stream fills up and the
 // engine pauses that generation.
@@ -18,10 +22,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "allod/inference/v1/worker.pb.h"
+#include "inference/fair_queue.h"
 #include "inference/llama_engine.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
@@ -40,21 +47,29 @@ class CallThreads {
   CallThreads(const CallThreads&) = delete;
   CallThreads& operator=(const CallThreads&) = delete;
 
-  // Submits the call's request. RESOURCE_EXHAUSTED / QUEUE_FULL when too many wait for that.
+  // Submits the call's request. RESOURCE_EXHAUSTED / QUEUE_FULL when too many wait for that, of all or of its tenant.
   Status Submit(std::shared_ptr<GenerateCall> call);
   // Lets the pump look at the call now, or at `when`. From any thread; never blocks on a call.
   void Wake(std::shared_ptr<GenerateCall> call);
   void WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call);
 
  private:
-  void SubmitAll();
+  struct Lane {
+    std::condition_variable news;
+    FairQueue<std::shared_ptr<GenerateCall>> waiting;
+    std::set<std::string> under_way;  // tenants
+  };
+
+  void SubmitAll(Lane& lane);
+  // The next that may be submitted; null when there is none.
+  static std::shared_ptr<GenerateCall> TakeNext(Lane& lane);
   void PumpAll();
 
   Engine& engine_;
   std::mutex mutex_;
   bool stop_ = false;
-  std::condition_variable submitted_;
-  std::deque<std::shared_ptr<GenerateCall>> to_submit_;
+  Lane plain_;
+  Lane constrained_;
   std::condition_variable woken_;
   std::deque<std::shared_ptr<GenerateCall>> ready_;
   std::multimap<SteadyTime, std::shared_ptr<GenerateCall>> later_;
@@ -78,6 +93,9 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
 
   // On a submitting thread.
   void SubmitTo(Engine& engine);
+  // Of its request, until it is submitted.
+  const std::string& tenant() const { return request_.tenant_uid; }
+  bool has_constraint() const;
   // On the pump thread: writes the next event, or asks to be woken for it.
   void Pump();
   void End(const Status& status);

@@ -13,10 +13,13 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
+#include <variant>
 
 #include "inference/gate/gate_client.h"
 #include "inference/llama_engine.h"
 #include "inference/sandbox/confine.h"
+#include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_recorder.h"
 #include "inference/worker/acceptor.h"
 #include "inference/worker/worker_service.h"
@@ -36,6 +39,7 @@ using zygote::kFdRing;
 
 constexpr milliseconds kDrain{1900};
 constexpr milliseconds kFiguresEvery{500};
+constexpr milliseconds kWarmUpMax{5000};
 constexpr std::int32_t kQueuedPerSequence = 8;
 constexpr std::int32_t kQueueMin = 64;
 constexpr int kStreamsPerConnectionMax = 4096;
@@ -68,47 +72,126 @@ EngineOptions OptionsOf(const zygote::WorkerSpec& spec, TurnGate& gate, UsageRec
   return options;
 }
 
-void ShowFigures(const EngineStatus& status, const usage::RingRecorder& recorder, gate::WorkerPage& page) {
-  const auto store = [](auto& field, auto value) {
-    field.store(static_cast<std::uint64_t>(std::max<decltype(value)>(0, value)), std::memory_order_relaxed);
-  };
-  page.active_requests.store(static_cast<std::uint32_t>(std::max(0, status.active_sequences)),
-                             std::memory_order_relaxed);
-  page.queued_requests.store(static_cast<std::uint32_t>(std::max(0, status.queued_requests)),
-                             std::memory_order_relaxed);
-  store(page.prompt_tokens_total, status.prompt_tokens_total - status.cached_prompt_tokens_total);
-  store(page.cached_prompt_tokens_total, status.cached_prompt_tokens_total);
-  store(page.completion_tokens_total, status.sampled_tokens_total);
-  store(page.ttft_count, status.first_tokens_total);
-  store(page.ttft_us_sum, static_cast<std::int64_t>(status.first_token_seconds_total * 1e6));
-  store(page.gate_wait_us, static_cast<std::int64_t>(status.wait_seconds_total * 1e6));
-  page.requests_total.store(recorder.closed_total(), std::memory_order_relaxed);
+// Counts in the ring that comes with the assignment; what is computed before that is nobody's.
+class AssignedRecorder final : public UsageRecorder {
+ public:
+  // Before anybody is served.
+  void Assign(usage::RingMapping ring) { ring_.emplace(std::move(ring)); }
+  std::uint64_t closed_total() const { return ring_ ? ring_->closed_total() : 0; }
+
+  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
+                                          std::string_view instance) override {
+    return ring_ ? ring_->Open(request_id, tenant_uid, instance) : nobody_.Open(request_id, tenant_uid, instance);
+  }
+
+ private:
+  std::optional<usage::RingRecorder> ring_;
+  NoUsageRecorder nobody_;
+};
+
+// A request of nobody's, so that the first one of somebody finds all memory touched that a step needs. Its prompt is as
+// long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
+void WarmUp(Engine& engine) {
+  GenerationRequest request;
+  request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
+  request.max_completion_tokens = 2;
+  auto generation = engine.Submit(request);
+  if (!generation) {
+    if (generation.error().reason == "MODEL_NOT_GENERATIVE") (void)engine.Embed({.inputs = {"nobody"}});
+    return;
+  }
+  const auto until = steady_clock::now() + kWarmUpMax;
+  while (steady_clock::now() < until) {
+    const auto event = (*generation)->Next(kWarmUpMax);
+    if (!event || (*event && std::holds_alternative<Finished>(**event))) return;
+  }
 }
 
+// What a worker shows of itself: counted from its assignment on.
+class Figures {
+ public:
+  Figures(const Engine& engine, const AssignedRecorder& recorder, gate::WorkerPage& page)
+      : engine_(engine), recorder_(recorder), page_(page), before_(engine.status()) {}
+
+  void Show() const;
+
+ private:
+  const Engine& engine_;
+  const AssignedRecorder& recorder_;
+  gate::WorkerPage& page_;
+  const EngineStatus before_;
+};
+
+void Figures::Show() const {
+  const EngineStatus status = engine_.status();
+  const auto store = [](auto& field, auto value) {
+    // Differences of two counters, which are not read at one moment: what is shown never falls.
+    const auto now = static_cast<std::uint64_t>(std::max<decltype(value)>(0, value));
+    if (now > field.load(std::memory_order_relaxed)) field.store(now, std::memory_order_relaxed);
+  };
+  const auto since = [&](auto EngineStatus::*total) { return status.*total - before_.*total; };
+  page_.active_requests.store(static_cast<std::uint32_t>(std::max(0, status.active_sequences)),
+                              std::memory_order_relaxed);
+  page_.queued_requests.store(static_cast<std::uint32_t>(std::max(0, status.queued_requests)),
+                              std::memory_order_relaxed);
+  store(page_.prompt_tokens_total,
+        since(&EngineStatus::prompt_tokens_total) - since(&EngineStatus::cached_prompt_tokens_total));
+  store(page_.cached_prompt_tokens_total, since(&EngineStatus::cached_prompt_tokens_total));
+  store(page_.completion_tokens_total, since(&EngineStatus::sampled_tokens_total));
+  store(page_.ttft_count, since(&EngineStatus::first_tokens_total));
+  store(page_.ttft_us_sum, static_cast<std::int64_t>(since(&EngineStatus::first_token_seconds_total) * 1e6));
+  store(page_.gate_wait_us, static_cast<std::int64_t>(since(&EngineStatus::wait_seconds_total) * 1e6));
+  page_.requests_total.store(recorder_.closed_total(), std::memory_order_relaxed);
+}
+
+Status TakeMembers(const nlohmann::json& message, Engine& engine, zygote::Channel& control) {
+  ALLOD_TRY(auto members, zygote::MembersFrom(message.value("members", nlohmann::json::array())));
+  const auto refused = engine.SetMembers(std::move(members));
+  return control.Send({{"type", "members"},
+                       {"version", message.value("version", std::uint64_t{0})},
+                       {"refused", zygote::ToJson(refused)}});
+}
+// Gives memory back when nothing was computed since the last look, once until something is again.
+class Thrift {
+ public:
+  explicit Thrift(Engine& engine) : engine_(engine) {}
+  void Look() {
+    const std::int64_t turns = engine_.status().turns_total;
+    if (turns == turns_seen_ && turns != turns_trimmed_) {
+      engine_.GiveBackScratch();
+      malloc_trim(0);
+      turns_trimmed_ = turns;
+    }
+    turns_seen_ = turns;
+  }
+
+ private:
+  Engine& engine_;
+  std::int64_t turns_seen_ = 0;
+  std::int64_t turns_trimmed_ = 0;
+};
+
 // Until the agent says stop or is gone.
-void Obey(zygote::Channel& control, Engine& engine, const usage::RingRecorder& recorder, gate::WorkerPage& page) {
+void Obey(zygote::Channel& control, Engine& engine, const Figures& figures) {
+  Thrift thrift(engine);
   while (true) {
     pollfd fd{control.fd(), POLLIN, 0};
     poll(&fd, 1, static_cast<int>(kFiguresEvery.count()));
-    ShowFigures(engine.status(), recorder, page);
-    if (fd.revents == 0) continue;
+    figures.Show();
+    if (fd.revents == 0) {
+      thrift.Look();
+      continue;
+    }
     const auto message = control.Receive(/*wait=*/false);
     if (!message) _exit(0);  // nobody is left to work for
     if (!*message) continue;
     if ((*message)->type() == "stop") return;
     if ((*message)->type() != "members") continue;
-    auto members = zygote::MembersFrom((*message)->body.value("members", nlohmann::json::array()));
-    const Status set = members ? engine.SetMembers(*std::move(members)) : std::unexpected(members.error());
-    if (!set) Log(LogLevel::kError, "the new members were refused", {{"error", set.error().message}});
+    // Which are in force now is said, so that nobody is called ready before.
+    if (const Status told = TakeMembers((*message)->body, engine, control); !told) {
+      Log(LogLevel::kError, "the new members were not taken", {{"error", told.error().message}});
+    }
   }
-}
-
-// The agent puts the process into its control groups while it starts, which takes as long; then it may serve.
-Status AwaitPermission(zygote::Channel& control) {
-  const auto message = control.Receive();
-  if (!message) return std::unexpected(message.error());
-  if ((*message)->type() == "serve") return {};
-  return Internal("the agent said something else before it let the worker serve");
 }
 
 Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygote::WorkerStart& start) {
@@ -116,45 +199,51 @@ Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygo
   sandbox::ConfineBeforeThreads(start.layers);
   ALLOD_TRY(gate::WorkerPage* const page, MapPage(start.fds[kFdPage].get()));
   gate::GateClient gate(*page, start.fds[kFdGate].get());
-  ALLOD_TRY(auto ring, usage::RingMapping::FromFd(start.fds[kFdRing].get()));
-  usage::RingRecorder recorder(std::move(ring));
+  AssignedRecorder recorder;
   ALLOD_TRY(const auto engine, Engine::Create(model, std::move(assets), OptionsOf(start.spec, gate, recorder)));
-  ALLOD_CHECK_OK(engine->SetMembers(start.spec.members));
   const auto engine_at = steady_clock::now();
 
   sandbox::ConfineResources(start.statm.get(), start.layers);
 
-  WorkerIdentity identity{
-      start.spec.members.empty() ? "" : start.spec.members.front().instance, start.spec.artifact_sha256, {}};
-  auto layers = start.layers;
-  layers.Add(sandbox::kSeccomp);  // what status shows is asked for only after it took effect
-  identity.sandbox_layers = layers.names();
-  WorkerServiceImpl service(*engine, std::move(identity));
+  WorkerIdentity identity;  // complete when the first call comes
+  WorkerServiceImpl service(*engine, identity);
   ServerConfig server_config;
   server_config.threads_max = 32;
   // A gateway sends everything through one connection; how many wait is bounded by the engine's queue.
   server_config.streams_per_connection_max = kStreamsPerConnectionMax;
   server_config.write_buffer_bytes = kWriteBufferBytes;
   ALLOD_TRY(const auto server, Server::Start(server_config, {&service}));
+  const auto server_at = steady_clock::now();
 
+  zygote::Channel control(std::move(start.fds[kFdControl]));
+  if (start.spec.is_spare) WarmUp(*engine);
+  // By now the agent has the process in its control groups. A spare waits here, for as long as nobody needs it.
+  ALLOD_TRY(zygote::Assigned assigned, zygote::AwaitAssignment(control));
+  const auto assigned_at = steady_clock::now();
+  ALLOD_TRY(auto ring, usage::RingMapping::FromFd(assigned.fds[kFdRing].get()));
+  recorder.Assign(std::move(ring));
+  identity.instance = assigned.assignment.members.empty() ? "" : assigned.assignment.members.front().instance;
+  identity.artifact_sha256 = start.spec.artifact_sha256;
+  const auto refused = engine->SetMembers(std::move(assigned.assignment.members));
+  const Figures figures(*engine, recorder, *page);
   if (!sandbox::ConfineSystemCalls(start.serving_filter, start.layers)) {
     Log(LogLevel::kError, "this host gives workers no system call filter");
   }
   if (start.spec.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
-  const auto server_at = steady_clock::now();
-  zygote::Channel control(std::move(start.fds[kFdControl]));
-  ALLOD_CHECK_OK(AwaitPermission(control));
+  identity.sandbox_layers = start.layers.names();
   // Not before: nobody is served outside of the sandbox.
-  std::optional<Acceptor> acceptor(std::in_place, std::move(start.fds[kFdListen]), *server);
+  std::optional<Acceptor> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), *server);
   std::vector<int> fds;
   if (start.smaps_rollup) fds.push_back(start.smaps_rollup.get());
-  ALLOD_CHECK_OK(control.Send({{"type", "ready"}, {"layers", start.layers.names()}}, fds));
+  ALLOD_CHECK_OK(
+      control.Send({{"type", "ready"}, {"layers", start.layers.names()}, {"refused", zygote::ToJson(refused)}}, fds));
   start.smaps_rollup.Reset();
   Log(LogLevel::kInfo, "serving",
       {{"engine_ms", Milliseconds(engine_at - started_at)},
        {"server_ms", Milliseconds(server_at - engine_at)},
-       {"permission_ms", Milliseconds(steady_clock::now() - server_at)}});
-  Obey(control, *engine, recorder, *page);
+       {"waited_ms", Milliseconds(assigned_at - server_at)},
+       {"assigned_ms", Milliseconds(steady_clock::now() - assigned_at)}});
+  Obey(control, *engine, figures);
   acceptor.reset();  // who comes now waits for the next worker
   server->Stop(kDrain);
   return {};
@@ -179,6 +268,8 @@ int ServeInstance(llama_model& model, std::shared_ptr<const ModelAssets> assets,
     pthread_attr_destroy(&attributes);
   }
   if (const Status served = Serve(model, std::move(assets), start); !served) {
+    // A spare that nobody wanted, or whose agent is gone.
+    if (served.error().reason == "CHANNEL_CLOSED") return 0;
     return ExitWith(served.error(), served.error().reason == "MODEL_NOT_GENERATIVE" ? kExitModel : kExitFailed);
   }
   return 0;

@@ -1,7 +1,5 @@
 #include "inference/worker/worker_service.h"
 
-#include <utility>
-
 #include "inference/worker/convert.h"
 #include "services/common/rpc/server.h"
 
@@ -16,8 +14,8 @@ Status RequireInfrastructure(const Caller& caller) {
 
 }  // namespace
 
-WorkerServiceImpl::WorkerServiceImpl(Engine& engine, WorkerIdentity identity)
-    : engine_(engine), identity_(std::move(identity)), threads_(engine) {}
+WorkerServiceImpl::WorkerServiceImpl(Engine& engine, const WorkerIdentity& identity)
+    : engine_(engine), identity_(identity), threads_(engine) {}
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* WorkerServiceImpl::Generate(grpc::CallbackServerContext* context,
                                                                             const v1::GenerateRequest* request) {

@@ -22,8 +22,8 @@ struct WorkerIdentity {
 
 class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Generate<v1::WorkerService::Service> {
  public:
-  // `engine` must outlive it; it must outlive the server.
-  WorkerServiceImpl(Engine& engine, WorkerIdentity identity);
+  // Both must outlive it; it must outlive the server. `identity` is complete when the first call comes.
+  WorkerServiceImpl(Engine& engine, const WorkerIdentity& identity);
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
                                                            const v1::GenerateRequest* request) override;
@@ -34,7 +34,7 @@ class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Gen
 
  private:
   Engine& engine_;
-  const WorkerIdentity identity_;
+  const WorkerIdentity& identity_;
   CallThreads threads_;
 };
 

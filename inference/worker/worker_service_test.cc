@@ -5,6 +5,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,7 +28,7 @@ class WorkerServiceTest : public ::testing::Test {
     test::WriteTinyGguf(directory_ / "tiny.gguf", {.context_length = 4096});
     model_ = *LoadModel(directory_ / "tiny.gguf");
     engine_ = *Engine::Create(*model_, {.max_sequences = 4, .queue_max = 512});
-    service_ = std::make_unique<WorkerServiceImpl>(*engine_, WorkerIdentity{"i", "", {}});
+    service_ = std::make_unique<WorkerServiceImpl>(*engine_, identity_);
     ServerConfig config;
     config.listen = "unix:" + (directory_ / "w.sock").string();
     config.threads_max = 16;
@@ -62,6 +63,7 @@ class WorkerServiceTest : public ::testing::Test {
     return false;
   }
 
+  const WorkerIdentity identity_{"i", "", {}};
   TempDir directory_;
   LlamaModelPtr model_;
   std::unique_ptr<Engine> engine_;
@@ -117,6 +119,40 @@ TEST_F(WorkerServiceTest, ManyCallsAtOnceAllFinish) {
     EXPECT_TRUE(call->reader->Finish().ok());
     EXPECT_EQ(tokens, 20);
   }
+}
+
+TEST_F(WorkerServiceTest, NobodyWaitsForTheCompilingOfAnothersGrammars) {
+  // Sixty requests whose grammars take long to compile: each word is a state of its own from the start.
+  std::string grammar = "root ::= (\"q0\"";
+  for (int i = 1; i < 3000; ++i) grammar += " | \"q" + std::to_string(i) + "\"";
+  grammar += ")+";
+  std::vector<std::unique_ptr<Call>> attack;
+  for (int i = 0; i < 60; ++i) {
+    attack.push_back(std::make_unique<Call>());
+    Caller::Service("gateway").AttachTo(attack.back()->context);
+    v1::GenerateRequest request;
+    request.set_text("a");
+    request.set_tenant_uid("costly");
+    request.set_max_completion_tokens(1);
+    request.mutable_constraint()->set_grammar(grammar);
+    attack.back()->reader = stub_->Generate(&attack.back()->context, request);
+  }
+  std::atomic<int> ended = 0;
+  std::thread ends([&] {
+    for (const auto& call : attack) {
+      v1::GenerateResponse event;
+      while (call->reader->Read(&event)) continue;
+      (void)call->reader->Finish();
+      ++ended;
+    }
+  });
+  EXPECT_TRUE(Eventually([&] { return ended >= 1; }));
+  auto plain = Start("habari", 5);
+  v1::GenerateResponse event;
+  while (plain->reader->Read(&event)) continue;
+  EXPECT_TRUE(plain->reader->Finish().ok());
+  EXPECT_LT(ended, 30) << "the plain request waited for its neighbour's grammars";
+  ends.join();
 }
 
 TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {

@@ -10,7 +10,8 @@
 namespace allod::inference::zygote {
 namespace {
 
-constexpr std::size_t kBytesMax = 64 << 10;
+// The longest list of members (node/pool_members.h) takes some 95 KB; the kernel's default allows 208 KiB.
+constexpr std::size_t kBytesMax = 128 << 10;
 constexpr std::size_t kFdsMax = 8;
 
 std::unexpected<Error> Closed() { return Fail(Code::kUnavailable, "CHANNEL_CLOSED", "the other process is gone"); }
@@ -57,7 +58,16 @@ Status Channel::Send(const nlohmann::json& body, const std::vector<int>& fds) {
 }
 
 Result<std::optional<Message>> Channel::Receive(bool wait) {
-  std::string text(kBytesMax, '\0');
+  // First how long it is, so that no more is set aside for it: there are many processes, and mostly no message.
+  ssize_t bytes = 0;
+  const int how = MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT);
+  while ((bytes = recv(socket_.get(), nullptr, 0, how | MSG_PEEK | MSG_TRUNC)) < 0) {
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN && !wait) return std::nullopt;
+    return Closed();
+  }
+  if (static_cast<std::size_t>(bytes) > kBytesMax) return Bad("a message is longer than any that is sent");
+  std::string text(static_cast<std::size_t>(bytes), '\0');
   iovec part{text.data(), text.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kFdsMax)];
   msghdr header{};
@@ -65,8 +75,7 @@ Result<std::optional<Message>> Channel::Receive(bool wait) {
   header.msg_iovlen = 1;
   header.msg_control = control;
   header.msg_controllen = sizeof(control);
-  ssize_t bytes = 0;
-  while ((bytes = recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT))) < 0) {
+  while ((bytes = recvmsg(socket_.get(), &header, how)) < 0) {
     if (errno == EINTR) continue;
     if (errno == EAGAIN && !wait) return std::nullopt;
     return Closed();

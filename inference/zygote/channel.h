@@ -1,7 +1,7 @@
 // A connection between two processes of a node that carries whole messages (JSON) with descriptors: SOCK_SEQPACKET over
 // AF_UNIX with SCM_RIGHTS (unix(7)).
 //
-// Both sides bound what they take: 64 KiB and 8 descriptors a message. Not thread-safe. Closes its socket on
+// Both sides bound what they take: 128 KiB and 8 descriptors a message. Not thread-safe. Closes its socket on
 // destruction.
 #pragma once
 

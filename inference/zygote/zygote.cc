@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -60,6 +61,9 @@ Result<Zygote> Zygote::Enter(Channel channel, const ZygoteOptions& options) {
 }
 
 Status Zygote::AnnounceResident(const nlohmann::json& facts) {
+  // The model is there: from here on neither this process nor a child of it makes any file longer, of those it is handed.
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_FSIZE, &none);
   const std::int64_t huge = CollapseIntoHugePages(namespaces_.proc_fd);
   Log(LogLevel::kInfo, "resident", {{"huge_page_bytes", std::to_string(huge)}});
   const OwnedFd memory(openat(namespaces_.proc_fd, "self/smaps_rollup", O_RDONLY | O_CLOEXEC));

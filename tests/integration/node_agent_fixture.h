@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,8 @@ class NodeAgentFixture : public testing::Test {
                {"worker_executable", Executable("allod-worker")},
                {"compress_executable", Executable("allod-compress")},
                {"evaluation_text", dir_.Write("text", text).string()},
+               // Tests count processes; those of the spares ask for them.
+               {"spare_worker_seconds", 0},
                {"pool", {{"sequences", 4}, {"context_tokens", 256}}}};
   }
   ~NodeAgentFixture() override {
@@ -68,6 +71,7 @@ class NodeAgentFixture : public testing::Test {
   }
   void StartAgent() {
     const auto config = dir_.Write("node.json", config_.dump());
+    umask(077);  // as `allod up` starts it
     agent_ = std::make_unique<Process>(std::vector<std::string>{Executable("allod-node"), "--config", config},
                                        ProcessOptions{.output = dir_ / "log"});
   }

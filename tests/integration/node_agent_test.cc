@@ -374,7 +374,10 @@ TEST_F(NodeAgentTest, TellsBillingWhatWasComputed) {
   EXPECT_EQ(usage_.WaitForEvents(2).size(), 2U);
 }
 
-TEST_F(NodeAgentTest, InspectsAndCompressesForTheCatalog) {
+TEST_F(NodeAgentTest, InspectsAndCompressesForTheCatalogInsideTheSandbox) {
+  // Where a job can have all of it, nothing less is accepted.
+  const bool all = HostGivesNamespaces();
+  if (all) config_["sandbox"] = "strict";
   const std::string sha256 = PutModel();
   StartAgent();
   const auto inspected = Inspect(sha256);
@@ -400,6 +403,20 @@ TEST_F(NodeAgentTest, InspectsAndCompressesForTheCatalog) {
   ASSERT_TRUE(stored);
   EXPECT_EQ(static_cast<std::int64_t>(stored->size()), result.artifact_bytes());
   EXPECT_TRUE(fs::is_empty(dir_ / "artifacts" / "incoming"));
+
+  std::ifstream log(dir_ / "log");
+  int confined = 0;
+  for (std::string line; std::getline(log, line);) {
+    if (line.find("job confined") == std::string::npos) continue;
+    ++confined;
+    for (const char* layer : {"no_capabilities", "no_new_privs", "not_dumpable", "rlimits", "seccomp"}) {
+      EXPECT_NE(line.find(layer), std::string::npos) << line;
+    }
+    for (const char* layer : {"own_uid", "empty_root", "network_namespace", "pid_namespace"}) {
+      EXPECT_TRUE(!all || line.find(layer) != std::string::npos) << line;
+    }
+  }
+  EXPECT_EQ(confined, 3);
 }
 
 TEST_F(NodeAgentTest, TellsTheCatalogWhatIsWrongWithAFile) {

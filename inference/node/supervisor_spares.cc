@@ -1,0 +1,80 @@
+// The supervisor's spare workers: made, taken, given up.
+#include <algorithm>
+
+#include "inference/node/machine.h"
+#include "inference/node/supervisor.h"
+#include "services/common/log.h"
+
+namespace allod::inference::node {
+namespace {
+
+using std::chrono::steady_clock;
+
+// At the gate a spare is a tenant of its own, which has computed next to nothing.
+constexpr char kGateTenant[] = "spare";
+
+}  // namespace
+
+void Supervisor::KeepSpares() {
+  if (stopping_ || spare_set_.IsEmpty()) return;
+  const gate::GateFigures gate = gate_.figures();
+  NodeLoad load{.is_idle = gate.holding == 0 && gate.waiting == 0 && !set_.IsStarting(),
+                .is_short_of_memory = set_.IsShortOfMemory(),
+                .memory_available = AvailableMemory()};
+  while (const auto action = spare_set_.NextAction(steady_clock::now(), load)) {
+    if (action->kind == SpareAction::Kind::kMake) {
+      MakeSpare(*action);
+      load.is_idle = false;  // one after another
+      continue;
+    }
+    for (auto& [id, spare] : spares_) {
+      if (spare.running.model_key != action->model_key || spare.is_dropped) continue;
+      spare.is_dropped = true;
+      spare.running.process.Kill();
+    }
+  }
+}
+
+void Supervisor::MakeSpare(const SpareAction& action) {
+  zygote::WorkerSpec spec;
+  spec.id = ++last_id_;
+  spec.artifact_sha256 = action.model_key;  // only shared models have spares: their key is the digest
+  spec.context_tokens = action.shape.context_tokens;
+  spec.max_sequences = action.shape.max_sequences;
+  spec.threads = StepThreads();
+  spec.chunk_tokens_max = config_.chunk_tokens_max;
+  spec.strict = config_.strict;
+  spec.is_spare = true;
+  auto started = StartProcess(action.model_key, spec, "spare of " + action.model_key.substr(0, 12));
+  if (!started) {
+    Log(LogLevel::kWarning, "cannot make a spare worker", {{"error", started.error().message}});
+    return spare_set_.OnSpareGone(action.model_key, steady_clock::now());
+  }
+  gate_.Add(spec.id, started->process.page(), kGateTenant, 1, config_.threads);
+  spares_.emplace(spec.id, Spare{*std::move(started)});
+}
+
+std::optional<Supervisor::Running> Supervisor::TakeSpare(const std::string& model_key) {
+  const auto found = std::ranges::find_if(spares_, [&](const auto& entry) {
+    return entry.second.running.model_key == model_key && !entry.second.is_dropped && entry.second.running.lie.empty();
+  });
+  if (found == spares_.end()) return std::nullopt;
+  std::optional<Running> taken(std::move(found->second.running));
+  spares_.erase(found);
+  return taken;
+}
+
+bool Supervisor::SpareGone(std::uint64_t id) {
+  const auto found = spares_.find(id);
+  if (found == spares_.end()) return false;
+  if (!found->second.is_dropped) {
+    Log(LogLevel::kWarning, "a spare worker ended", {{"says", found->second.running.process.LastWords()}});
+    spare_set_.OnSpareGone(found->second.running.model_key, steady_clock::now());
+  }
+  gate_.Remove(id);
+  cgroups_.Remove(GroupName(id));
+  spares_.erase(found);
+  return true;
+}
+
+}  // namespace allod::inference::node

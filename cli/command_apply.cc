@@ -1,20 +1,19 @@
 // `allod apply -f FILE`: makes what is there equal to what a manifest says. Shows the plan first; safe to repeat.
 
 #include <fmt/format.h>
-#include <google/protobuf/util/field_comparator.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/connections.h"
 #include "cli/manifest.h"
+#include "cli/plan.h"
 #include "cli/print.h"
 #include "cli/resources.h"
 #include "services/common/ids.h"
-#include "services/common/money.h"
 
 namespace allod::cli {
 namespace {
@@ -34,65 +33,13 @@ struct Step {
   Document document;
   Action action;
   MessagePtr current;
+  std::vector<FieldChange> changes;
 };
-
-// Decimals are the same whatever their final zeros: the server stores 12.50 as 12.5.
-class DecimalComparator : public google::protobuf::util::SimpleFieldComparator {
- public:
-  ComparisonResult Compare(const Message& a, const Message& b, const google::protobuf::FieldDescriptor* field,
-                           int index_a, int index_b, const google::protobuf::util::FieldContext* context) override {
-    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING) {
-      const auto x = Amount::Parse("", Text(a, field, index_a));
-      const auto y = Amount::Parse("", Text(b, field, index_b));
-      if (x && y) return *x == *y ? SAME : DIFFERENT;
-    }
-    return SimpleCompare(a, b, field, index_a, index_b, context);
-  }
-
- private:
-  static std::string Text(const Message& message, const google::protobuf::FieldDescriptor* field, int index) {
-    return field->is_repeated() ? message.GetReflection()->GetRepeatedString(message, field, index)
-                                : message.GetReflection()->GetString(message, field);
-  }
-};
-
-// Compares a field of the manifest with what is there. What the manifest leaves out is the server's to choose.
-bool Covers(const Message& wanted, const Message& current) {
-  const auto* reflection = wanted.GetReflection();
-  std::vector<const google::protobuf::FieldDescriptor*> set;
-  reflection->ListFields(wanted, &set);
-  for (const auto* field : set) {
-    if (!field->is_repeated() && field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
-      if (!Covers(reflection->GetMessage(wanted, field), reflection->GetMessage(current, field))) return false;
-      continue;
-    }
-    google::protobuf::util::MessageDifferencer differencer;
-    DecimalComparator comparator;
-    differencer.set_field_comparator(&comparator);
-    // Every list of a manifest is a set: the server may keep it in an order of its own.
-    differencer.set_repeated_field_comparison(google::protobuf::util::MessageDifferencer::AS_SET);
-    if (!differencer.CompareWithFields(wanted, current, {field}, {field})) return false;
-  }
-  return true;
-}
-
-bool SameSpec(const ResourceKind& kind, const Message& wanted, const Message& current) {
-  const MessagePtr part(wanted.New());
-  part->CopyFrom(wanted);
-  const auto* type = part->GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    const auto& fields = kind.spec_fields;
-    if (std::find(fields.begin(), fields.end(), type->field(i)->name()) == fields.end()) {
-      part->GetReflection()->ClearField(part.get(), type->field(i));
-    }
-  }
-  return Covers(*part, current);
-}
 
 Result<std::vector<Document>> ReadDocuments(const Options& options) {
   std::vector<ManifestKind> kinds;
   for (const auto& kind : ResourceKinds()) {
-    if (kind.create) kinds.push_back({kind.kind, kind.prototype, kind.spec_field});
+    if (kind.create) kinds.push_back({kind.kind, kind.prototype, kind.spec_field, kind.spec_fields});
   }
   if (options.file == "-") {
     const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
@@ -102,23 +49,54 @@ Result<std::vector<Document>> ReadDocuments(const Options& options) {
   return ParseManifest(options.file, text, kinds);
 }
 
-Result<Step> PlanStep(const StateDir& state, Document document) {
+const Message& SpecOf(const ResourceKind& kind, const Message& resource) {
+  if (kind.spec_field.empty()) return resource;
+  return resource.GetReflection()->GetMessage(resource, resource.GetDescriptor()->FindFieldByName(kind.spec_field));
+}
+
+std::vector<FieldChange> Compare(const ResourceKind& kind, const Message& current, const Message& wanted,
+                                 const std::vector<std::string>& fields) {
+  return Differences(SpecOf(kind, current), SpecOf(kind, wanted), fields, kind.decimals);
+}
+
+// What an update would change. The server fills in defaults and judges, so it is asked, where it can be: what an
+// update refers to may be made by this very manifest, and is then judged when its turn comes.
+Result<std::vector<FieldChange>> PlanUpdate(const StateDir& state, const ResourceKind& kind, const Document& document,
+                                            const Message& current, bool creates_before) {
+  const auto fields = kind.spec_field.empty() ? kind.spec_fields : FieldNames(SpecOf(kind, current));
+  if (!kind.preview) return Compare(kind, current, *document.resource, fields);
+  const auto preview = kind.preview(state, current, *document.resource);
+  if (preview) return Compare(kind, current, **preview, fields);
+  const Code code = preview.error().code;
+  if (creates_before && (code == Code::kFailedPrecondition || code == Code::kNotFound)) {
+    return Compare(kind, current, *document.resource, fields);
+  }
+  Error error = preview.error();
+  error.message = fmt::format("{}: {}", document.where, error.message);
+  return std::unexpected(error);
+}
+
+Result<Step> PlanStep(const StateDir& state, Document document, bool creates_before) {
   ALLOD_TRY(const ResourceKind* kind, FindKind(document.kind));
   if (auto matched = MatchName(document.where + ": metadata.name", document.name, kind->pattern); !matched) {
     return std::unexpected(matched.error());
   }
   auto current = kind->get(state, document.name);
-  if (!current && current.error().code == Code::kNotFound)
-    return Step{kind, std::move(document), Action::kCreate, nullptr};
-  if (!current) return std::unexpected(current.error());
-  if (SameSpec(*kind, *document.resource, **current)) return Step{kind, std::move(document), Action::kNothing, nullptr};
-  if (!kind->update) {
-    return FailedPrecondition("IMMUTABLE",
-                              fmt::format("{}: {} {} exists with other content and cannot be changed; give the new one "
-                                          "another name",
-                                          document.where, document.kind, document.name));
+  if (!current && current.error().code == Code::kNotFound) {
+    return Step{kind, std::move(document), Action::kCreate, nullptr, {}};
   }
-  return Step{kind, std::move(document), Action::kUpdate, *std::move(current)};
+  if (!current) return std::unexpected(current.error());
+  if (!kind->update) {
+    const auto changes = Compare(*kind, **current, *document.resource, document.given);
+    if (changes.empty()) return Step{kind, std::move(document), Action::kNothing, nullptr, {}};
+    return FailedPrecondition("IMMUTABLE",
+                              fmt::format("{}: {} {} exists with other content ({}) and cannot be changed; give the "
+                                          "new one another name",
+                                          document.where, document.kind, document.name, ToText(changes)));
+  }
+  ALLOD_TRY(auto changes, PlanUpdate(state, *kind, document, **current, creates_before));
+  const Action action = changes.empty() ? Action::kNothing : Action::kUpdate;
+  return Step{kind, std::move(document), action, *std::move(current), std::move(changes)};
 }
 
 const char* Describe(Action action) {
@@ -133,19 +111,45 @@ const char* Describe(Action action) {
   return "";
 }
 
+std::string ToText(const std::vector<Step>& steps) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Step& step : steps) {
+    rows.push_back({Describe(step.action), step.document.kind, step.document.name, ToText(step.changes)});
+  }
+  return Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
+}
+
+std::string ToJson(const std::vector<Step>& steps) {
+  nlohmann::json items = nlohmann::json::array();
+  for (const Step& step : steps) {
+    nlohmann::json changes = nlohmann::json::array();
+    for (const FieldChange& change : step.changes) {
+      changes.push_back({{"field", change.field}, {"from", change.from}, {"to", change.to}});
+    }
+    items.push_back({{"plan", Describe(step.action)},
+                     {"kind", step.document.kind},
+                     {"name", step.document.name},
+                     {"changes", changes}});
+  }
+  return nlohmann::json{{"items", items}}.dump(2) + "\n";
+}
+
 Status Apply(const Globals& globals, const Options& options) {
   // The whole file is read before anything is changed.
   ALLOD_TRY(std::vector<Document> documents, ReadDocuments(options));
   ALLOD_TRY(const StateDir state, RunningState(globals));
   std::vector<Step> steps;
+  bool creates_before = false;
   for (auto& document : documents) {
-    ALLOD_TRY(Step step, PlanStep(state, std::move(document)));
+    ALLOD_TRY(Step step, PlanStep(state, std::move(document), creates_before));
+    creates_before = creates_before || step.action == Action::kCreate;
     steps.push_back(std::move(step));
   }
-  std::vector<std::vector<std::string>> plan;
-  for (const Step& step : steps) plan.push_back({Describe(step.action), step.document.kind, step.document.name});
-  if (!globals.json()) Print(Table({"PLAN", "KIND", "NAME"}, plan));
-  if (options.dry_run) return {};
+  if (!globals.json()) Print(ToText(steps));
+  if (options.dry_run) {
+    if (globals.json()) Print(ToJson(steps));
+    return {};
+  }
   for (Step& step : steps) {
     if (step.action == Action::kNothing) continue;
     // One id for all tries of this step.
@@ -180,7 +184,8 @@ void AddApplyCommand(CLI::App& app, Globals& globals) {
   auto* apply = app.add_subcommand(
       "apply", "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances");
   apply->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
-  apply->add_flag("--dry-run", options->dry_run, "Only show the plan");
+  apply->add_flag("--dry-run", options->dry_run,
+                  "Only show the plan: what would be created, and which fields changed from what to what");
   apply->add_flag("--wait,!--no-wait", options->wait, "Wait until instances are ready (default)");
   apply->callback([&globals, options] { globals.action = [&globals, options] { return Apply(globals, *options); }; });
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
@@ -11,13 +12,16 @@
 #include <csignal>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 
 #include "cli/commands.h"
 #include "cli/connections.h"
 #include "cli/http_client.h"
 #include "cli/print.h"
+#include "cli/process_facts.h"
 
 namespace allod::cli {
 namespace {
@@ -53,6 +57,15 @@ Status Down(const Globals& globals) {
   return {};
 }
 
+// What the process alone holds and its part of what it shares. Where nobody but root may see the second (a process that
+// is closed to debuggers), what it has in memory of its own.
+std::int64_t ResidentBytes(int pid) {
+  std::ifstream in(fmt::format("/proc/{}/statm", pid));
+  std::int64_t size = 0, resident = 0, shared = 0;
+  if (!(in >> size >> resident >> shared)) return 0;
+  return (resident - shared) * ::sysconf(_SC_PAGESIZE);
+}
+
 // Proportional set size: shared pages are divided by their users, so that the sum over processes is what they use
 // together.
 std::int64_t PssBytes(int pid) {
@@ -62,7 +75,7 @@ std::int64_t PssBytes(int pid) {
   while (in >> word) {
     if (word == "Pss:" && in >> kib) return kib * 1024;
   }
-  return 0;
+  return ResidentBytes(pid);
 }
 
 // The process and everything below it.
@@ -79,12 +92,31 @@ std::string Age(std::int64_t seconds) {
   return fmt::format("{} h", seconds / 3600);
 }
 
+// For each process that runs, its user's number and what confines it: the kernel's word where it has one.
+void AddConfinement(json& processes) {
+  std::map<uid_t, int> sharing;
+  std::vector<std::optional<ProcessFacts>> facts;
+  for (const auto& process : processes) {
+    facts.push_back(process.value("running", false) ? ReadProcessFacts(process.value("pid", -1)) : std::nullopt);
+    if (facts.back()) ++sharing[facts.back()->uid];
+  }
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    if (!facts[i]) continue;
+    processes[i]["uid"] = facts[i]->uid;
+    if (processes[i].value("user", "").empty()) processes[i]["user"] = std::to_string(facts[i]->uid);
+    const auto told = processes[i].value("layers", std::vector<std::string>{});
+    processes[i]["layers"] = LayersInForce(*facts[i], told, sharing[facts[i]->uid]);
+  }
+}
+
 Status ShowStatus(const Globals& globals) {
   ALLOD_TRY(const StateDir state, RunningState(globals));
   ALLOD_TRY(const std::string text, ReadFile(state.status()));
   json status = json::parse(text, nullptr, false);
   if (!status.is_object() || !status.contains("processes")) return Internal(state.status().string() + " is damaged");
+  AddConfinement(status["processes"]);
   std::vector<std::vector<std::string>> rows;
+  std::vector<std::vector<std::string>> confinement;
   std::int64_t total = 0;
   for (auto& process : status["processes"]) {
     const bool running = process.value("running", false);
@@ -96,19 +128,25 @@ Status ShowStatus(const Globals& globals) {
                     running ? fmt::to_string(process.value("pid", 0)) : "", running ? Age(age) : "",
                     fmt::to_string(process.value("start_count", 1) - 1), fmt::format("{:.1f} MB", pss / 1e6),
                     process.value("last_end", "")});
+    confinement.push_back({process.value("name", ""), process.value("user", ""),
+                           fmt::format("{}", fmt::join(process.value("layers", std::vector<std::string>{}), " "))});
   }
   ALLOD_TRY(const std::string base, state.HttpBase());
+  ALLOD_TRY(const std::string operators, state.OperatorsBase());
   const bool ready = HttpReady(base + "/readyz");
   if (globals.json()) {
     status["base_url"] = base + "/v1";
+    status["metrics_url"] = operators.empty() ? json(nullptr) : json(operators + "/metrics");
     status["ready"] = ready;
     status["memory_bytes"] = total;
     Print(status.dump(2) + "\n");
     return {};
   }
   Print(Table({"PROCESS", "STATE", "PID", "UP FOR", "RESTARTS", "MEMORY", "LAST END"}, rows));
+  Print("\n" + Table({"PROCESS", "USER", "CONFINED BY"}, confinement));
   Print(fmt::format("\n{} is {}; {:.0f} MB together (workers included)\n", base, ready ? "ready" : "NOT ready",
                     total / 1e6));
+  if (!operators.empty()) Print(fmt::format("{}/metrics has the figures, for operators\n", operators));
   return {};
 }
 

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 
 #include "allod/catalog/v1/artifact.grpc.pb.h"
@@ -15,6 +17,8 @@
 #include "cli/resources.h"
 #include "services/common/digest.h"
 #include "services/common/ids.h"
+#include "services/common/spdx.h"
+#include "services/common/text_check.h"
 
 namespace allod::cli {
 namespace {
@@ -40,6 +44,32 @@ struct FileDescriptor {
 };
 
 constexpr std::size_t kChunk = 1 << 20;
+
+// "Q8_0, Q6_K, ...": the types that there are.
+std::string CompressionTypes() {
+  constexpr std::string_view kPrefix = "COMPRESSION_TYPE_";
+  std::string names;
+  const auto* types = catalog::CompressionType_descriptor();
+  for (int i = 1; i < types->value_count(); ++i) {
+    names += (names.empty() ? "" : ", ") + types->value(i)->name().substr(kPrefix.size());
+  }
+  return names;
+}
+
+// Both spellings are fine: Q4_K_M, as types are called, and q4_k_m, as variants are.
+Status CheckCompressions(std::vector<std::string>& types) {
+  for (std::string& type : types) {
+    std::string name = type;
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    catalog::CompressionType known{};
+    if (!catalog::CompressionType_Parse("COMPRESSION_TYPE_" + name, &known) ||
+        known == catalog::COMPRESSION_TYPE_UNSPECIFIED) {
+      return InvalidArgument("UNKNOWN_COMPRESSION", fmt::format("'{}' is none of {}", type, CompressionTypes()));
+    }
+    type = name;
+  }
+  return {};
+}
 
 // Calls `take` with the file's content, piece by piece; it returns false to stop.
 Status ForEachChunk(const std::string& path, const std::function<bool(const std::string&)>& take) {
@@ -122,10 +152,14 @@ Status ShowVariants(const Globals& globals, const StateDir& state, const std::st
   return {};
 }
 
-Status Import(const Globals& globals, const Options& options) {
+Status Import(const Globals& globals, Options& options) {
+  // Everything is checked before the first byte is sent.
   ALLOD_CHECK_OK(CheckId("--model", options.model));
   ALLOD_CHECK_OK(CheckId("--version", options.version));
   ALLOD_CHECK_OK(CheckId("--publisher", options.publisher));
+  if (!options.display_name.empty()) ALLOD_CHECK_OK(CheckDisplayName("--display-name", options.display_name));
+  ALLOD_TRY(options.license, NormaliseLicense("--license", options.license));
+  ALLOD_CHECK_OK(CheckCompressions(options.compress));
   ALLOD_TRY(const StateDir state, RunningState(globals));
   ALLOD_TRY(const catalog::Artifact artifact, Upload(state, options.file));
 
@@ -158,7 +192,8 @@ Status Import(const Globals& globals, const Options& options) {
   return ShowVariants(globals, state, name);
 }
 
-Status CompressVersion(const Globals& globals, const Options& options) {
+Status CompressVersion(const Globals& globals, Options& options) {
+  ALLOD_CHECK_OK(CheckCompressions(options.compress));
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("version", options.version, "models/*/versions/*"));
   ALLOD_TRY(const StateDir state, RunningState(globals));
   ALLOD_CHECK_OK(Compress(state, options.version, options.compress));
@@ -177,9 +212,11 @@ void AddImportCommands(CLI::App& app, Globals& globals) {
   import->add_option("--publisher", options->publisher, "Id of the publisher (default local); made if it is new");
   import->add_option("--display-name", options->display_name, "What people call the model");
   import->add_option("--license", options->license, "SPDX expression or LicenseRef-... of the weights")->required();
-  import->add_option("--compress", options->compress, "Types to compress to, e.g. Q8_0,Q4_K_M")->delimiter(',');
-  import->callback(
-      [&globals, options] { globals.action = [&globals, options] { return Import(globals, *options);
+  import
+      ->add_option("--compress", options->compress,
+                   "Types to compress to, e.g. Q8_0,Q4_K_M; there are " + CompressionTypes())
+      ->delimiter(',');
+  import->callback([&globals, options] { globals.action = [&globals, options] { return Import(globals, *options);
 };
 }  // namespace allod::cli
 );
@@ -187,9 +224,7 @@ void AddImportCommands(CLI::App& app, Globals& globals) {
 auto compressing = std::make_shared<Options>();
 auto* compress = app.add_subcommand("compress", "Compress a version and measure what came out");
 compress->add_option("version", compressing->version, "models/MODEL/versions/VERSION")->required();
-compress->add_option("types", compressing->compress, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K or IQ4_NL")
-    ->required()
-    ->delimiter(',');
+compress->add_option("types", compressing->compress, CompressionTypes())->required()->delimiter(',');
 compress->callback([&globals, compressing] {
   globals.action = [&globals, compressing] { return CompressVersion(globals, *compressing); };
 });

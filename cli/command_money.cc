@@ -132,11 +132,12 @@ Result<billing::CheckUsageResponse> CheckUsage(const StateDir& state, int hours)
 std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
   std::string text = fmt::format(
       "last {} h: {} usage records of {} completion tokens; nodes computed {} requests of {} sampled tokens\n"
-      "  {} billed beyond what was sampled, {} computed but not settled, {} delivered but not reported, {} still "
-      "open\n",
+      "  {} billed beyond what was sampled, {} computed but not settled, {} still not settled long after they ended, "
+      "{} "
+      "delivered but not reported, {} still open\n",
       hours, usage.usage_record_count(), usage.completion_tokens(), usage.computed_request_count(),
-      usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.uncomputed_count(),
-      usage.open_count());
+      usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.unsettled_count(),
+      usage.uncomputed_count(), usage.open_count());
   for (const auto& finding : usage.findings()) {
     text +=
         fmt::format("  {}: {} of {}: {} completion tokens, {} sampled\n", FieldText(finding, "kind"),
@@ -151,8 +152,9 @@ Status Ledger(const Globals& globals, const Options& options) {
   ALLOD_TRY(const auto check, Ask(*stub, &billing::LedgerService::Stub::CheckLedger, billing::CheckLedgerRequest(),
                                   std::chrono::minutes(5)));
   ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
-  bool sound = check.mismatched_accounts().empty();
-  for (const auto& sum : check.sums()) sound = sound && sum.amount() == "0";
+  bool adds_up = check.mismatched_accounts().empty();
+  for (const auto& sum : check.sums()) adds_up = adds_up && sum.amount() == "0";
+  const bool complete = check.overdue_reservation_count() == 0 && check.unrecorded_request_count() == 0;
   if (globals.json()) {
     // One object, for programs: the ledger's fields, and `usage`.
     std::string text = ToJson(check);
@@ -162,20 +164,36 @@ Status Ledger(const Globals& globals, const Options& options) {
   } else {
     for (const auto& sum : check.sums())
       Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
-    for (const auto& account : check.mismatched_accounts())
-      Print(fmt::format("differs from its transfers: {}\n", account));
+    for (const auto& account : check.mismatched_accounts()) Print(fmt::format("does not add up: {}\n", account));
+    if (check.overdue_reservation_count() > 0)
+      Print(fmt::format("{} reservations are open past their end\n", check.overdue_reservation_count()));
+    if (check.unrecorded_request_count() > 0)
+      Print(fmt::format("{} requests were computed and have no usage record\n", check.unrecorded_request_count()));
+    if (check.excess_usage_record_count() > 0)
+      Print(fmt::format("{} usage records have tokens that were not held, and are not billed\n",
+                        check.excess_usage_record_count()));
     Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
                       check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
-                      sound ? "sound" : "BROKEN"));
+                      !adds_up    ? "BROKEN"
+                      : !complete ? "NOT SOUND: something was left open or not recorded"
+                                  : "sound"));
     Print(UsageText(usage, options.hours));
   }
-  if (!sound)
+  if (!adds_up)
     return Fail(Code::kDataLoss, "LEDGER_BROKEN",
                 "the ledger does not add up; stop taking requests and restore a backup");
   if (check.overbilled_usage_record_count() > 0) {
     return Fail(Code::kDataLoss, "USAGE_OVERBILLED",
                 fmt::format("{} usage records bill more completion tokens than nodes sampled",
                             check.overbilled_usage_record_count()));
+  }
+  if (!complete) {
+    return Fail(
+        Code::kDataLoss, "USAGE_UNRECORDED",
+        fmt::format("{} reservations are open past their end and {} computed requests have no usage record; see "
+                    "whether a gateway has settlements left (allod_gateway_settlements_refused and "
+                    "allod_gateway_journal_slots_used in its metrics, and its log), and --hours for their names",
+                    check.overdue_reservation_count(), check.unrecorded_request_count()));
   }
   return {};
 }
@@ -201,7 +219,8 @@ void AddMoneyCommands(CLI::App& app, Globals& globals) {
   auto* ledger =
       app.add_subcommand("ledger",
                          "Add up the whole ledger from its transfers, and hold what was billed against what nodes "
-                         "computed; fails if the books do not balance or anything was billed that was not computed");
+                         "computed; fails if the books do not balance, anything was billed that was not computed, or "
+                         "anything was computed and is not recorded");
   ledger->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default 24)")
       ->check(CLI::Range(1, 24 * 366));
   ledger->callback([&globals, options] { globals.action = [&globals, options] { return Ledger(globals, *options); }; });

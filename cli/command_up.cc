@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -17,6 +18,7 @@
 #include "cli/http_client.h"
 #include "cli/state_dir.h"
 #include "cli/supervisor/data_services.h"
+#include "cli/supervisor/layout.h"
 #include "cli/supervisor/process_configs.h"
 #include "cli/supervisor/supervisor.h"
 #include "services/common/country_code.h"
@@ -35,7 +37,7 @@ struct Options {
 
 // Holds DIR/allod.lock for the life of the process; the kernel lets go of it however the process ends.
 Result<int> TakeLock(const StateDir& state) {
-  const int fd = ::open(state.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const int fd = ::open(state.lock().c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return FailedPrecondition("STATE_NOT_WRITABLE", "cannot open " + state.lock().string());
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     std::array<char, 32> pid{};
@@ -53,11 +55,19 @@ Result<int> TakeLock(const StateDir& state) {
   return fd;
 }
 
-ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const std::string& process) {
+ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const ServiceUsers& users,
+                       const std::string& process) {
   ChildSpec spec;
   spec.name = process;
   spec.argv = {(options.bin / ("allod-" + process)).string(), "--config", state.config(process).string()};
   spec.log = state.log(process);
+  spec.user = users.Of(process);
+  if (process == "node") {
+    spec.capabilities = NodeCapabilities();
+  } else {
+    spec.reach = state.root();
+    spec.tells_layers = true;
+  }
   return spec;
 }
 
@@ -68,10 +78,13 @@ void Say(const std::string& text) {
 }
 
 Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& options) {
-  ALLOD_TRY(const PostgresCluster postgres, PostgresCluster::Prepare(state));
-  ALLOD_TRY(ChildSpec redis, RedisSpec(state));
+  ALLOD_TRY(const ServiceUsers users, UsersOf(state, options));
+  ALLOD_CHECK_OK(MakeLayout(state, users));
+  ALLOD_CHECK_OK(RememberUsers(state, options, users));
+  ALLOD_TRY(const PostgresCluster postgres, PostgresCluster::Prepare(state, users));
+  ALLOD_TRY(ChildSpec redis, RedisSpec(state, users));
   ALLOD_CHECK_OK(postgres.Initialise());
-  ALLOD_CHECK_OK(WriteConfigs(state, options));
+  ALLOD_CHECK_OK(WriteConfigs(state, options, users));
   ALLOD_CHECK_OK(supervisor.Start(postgres.Spec()));
   ALLOD_CHECK_OK(supervisor.Start(std::move(redis)));
   ALLOD_CHECK_OK(supervisor.WaitUntil(
@@ -80,7 +93,7 @@ Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& o
   ALLOD_CHECK_OK(postgres.Migrate(options.share / "migrations"));
   Say("  migrations are in place");
   for (const auto& process : PlatformProcesses())
-    ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, process)));
+    ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, users, process)));
   ALLOD_TRY(const std::string base, state.HttpBase());
   ALLOD_CHECK_OK(supervisor.WaitUntil(
       "the platform", [&] { return ServicesReady(state) && HttpReady(base + "/readyz"); }, std::chrono::seconds(60)));
@@ -93,7 +106,7 @@ Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& o
 void Announce(const StateDir& state, int pipe, char result) {
   if (pipe < 0) return;
   std::fflush(nullptr);
-  const int log = ::open(state.log("allod").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  const int log = ::open(state.log("allod").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
   if (log >= 0) {
@@ -122,7 +135,10 @@ Status Supervise(const StateDir& state, const UpOptions& options, int announce) 
     up = BringUp(supervisor, state, options);
     if (up) {
       Announce(state, announce, 'y');
-      supervisor.Run();
+      // In the foreground, what this process says goes to its terminal.
+      supervisor.Run([&] {
+        if (announce >= 0) BoundOwnOutput(state.log("allod"));
+      });
       Say("stopping");
     }
     supervisor.StopAll();
@@ -205,7 +221,10 @@ Status Up(const Globals& globals, Options options) {
         "INCOMPLETE_INSTALLATION",
         fmt::format("no migrations/ beside {} (looked in {}/share/allod and above)", self.string(), prefix.string()));
   }
-  ALLOD_CHECK_OK(state.Create());
+  // Nothing of an installation is for other users, whatever the shell says.
+  ::umask(077);
+  // The lock and the log of the background process lie in it. What is below it is made once the lock is held.
+  ALLOD_CHECK_OK(MakeRoot(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
   if (options.detach) return Detach(state, options.up);
@@ -223,11 +242,21 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
                  "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");
   up->add_option("--http", options->up.http_listen,
                  "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
+  up->add_option("--operators", options->up.operators_listen,
+                 "IPv4:PORT of /metrics, which tells of all tenants and asks for no key (default: the last one, else the "
+                 "first free from 127.0.0.1:9080)");
+  up->add_option("--cors-origin", options->up.cors_origins,
+                 "ORIGIN, several times: web pages that may call the API from a browser, e.g. https://portal.example.org; "
+                 "\"*\": every page; \"none\": no page (default: the last ones, else none)");
   up->add_option(
         "--sandbox", options->up.sandbox,
         "auto: the layers that this host allows; strict: refuse to run workers without all of them (default: the "
         "last one, else auto)")
       ->check(CLI::IsMember({"auto", "strict"}));
+  up->add_option("--service-uids", options->up.service_uids_first,
+                 fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
+                             "else {})",
+                             kServiceUids, kServiceUidsFirst));
   up->add_option("--memory-mib", options->up.memory_mib,
                  "Memory that models and workers may use, in MiB (default: the last one, else the machine's)")
       ->check(CLI::Range(64, 1 << 30));

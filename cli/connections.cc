@@ -27,7 +27,7 @@ Result<StateDir> RunningState(const Globals& globals) {
 bool ServicesReady(const StateDir& state) {
   std::vector<std::string> services = DatabaseServices();
   // The gateway opens this one after its HTTP port: a port that another installation holds does not pass for ours.
-  services.emplace_back("grpc");
+  services.emplace_back("gateway");
   for (const auto& service : services) {
     // Looks at the connection only: every service listens once it can serve.
     const auto channel = MakeChannel(state.target(service));

@@ -5,6 +5,11 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
+#include <limits>
+#include <map>
+
+#include "services/common/text_check.h"
 
 namespace allod::cli {
 namespace {
@@ -18,6 +23,35 @@ constexpr std::size_t kDocumentsMax = 256;
 constexpr int kDepthMax = 16;
 constexpr int kValuesMax = 100'000;  // YAML aliases can make a small text grow without bound when it is walked
 
+// Integers of YAML 1.2's core schema: decimal (zeros in front mean nothing), 0o octal, 0x hexadecimal.
+template <typename T>
+bool ReadInteger(std::string_view text, T& value) {
+  const bool negative = text.starts_with('-');
+  if (negative || text.starts_with('+')) text.remove_prefix(1);
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0o")) {
+    if (text.size() == 2 || negative) return false;
+    base = text[1] == 'x' ? 16 : 8;
+    text.remove_prefix(2);
+  }
+  std::uint64_t magnitude = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), magnitude, base);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return false;
+  const auto limit = static_cast<std::uint64_t>(std::numeric_limits<T>::max()) + (negative ? 1 : 0);
+  if (magnitude > limit) return false;
+  value = static_cast<T>(negative ? 0 - magnitude : magnitude);
+  return true;
+}
+
+bool ReadBool(const std::string& text, bool& value) {
+  value = text == "true" || text == "True" || text == "TRUE";
+  return value || text == "false" || text == "False" || text == "FALSE";
+}
+
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 class Filler {
  public:
   explicit Filler(std::string file) : file_(std::move(file)) {}
@@ -27,21 +61,57 @@ class Filler {
   }
   std::string Where(const YAML::Node& node) const { return fmt::format("{}:{}", file_, node.Mark().line + 1); }
 
-  Status Fill(const YAML::Node& node, const std::string& path, Message& message, int depth) {
+  // YAML lets a key stand twice and yaml-cpp takes the first: nobody could say which of them was meant. Aliases of a
+  // field's name are the caller's to tell apart.
+  Status CheckKeysOnce(const YAML::Node& map, const std::string& path) const {
+    std::map<std::string, int> lines;
+    for (const auto& entry : map) {
+      if (!entry.first.IsScalar()) return Wrong(entry.first, path + ": a key must be a single word");
+      const auto [it, is_new] = lines.emplace(entry.first.Scalar(), entry.first.Mark().line + 1);
+      if (!is_new) {
+        return Wrong(entry.first, fmt::format("{}{}{}: stands here twice, first in line {}", path,
+                                              path.empty() ? "" : ".", entry.first.Scalar(), it->second));
+      }
+    }
+    return {};
+  }
+
+  // Fields whose names are in `settable` only, unless that is null. The names of those that were set go to `given`.
+  Status FillSpec(const YAML::Node& node, Message& message, const std::vector<std::string>* settable,
+                  std::vector<std::string>& given) {
+    ALLOD_CHECK_OK(Fill(node, "spec", message, 0, settable));
+    for (const auto& entry : node) given.push_back(FieldOf(message.GetDescriptor(), entry.first.Scalar())->name());
+    return {};
+  }
+
+ private:
+  static const FieldDescriptor* FieldOf(const Descriptor* type, const std::string& key) {
+    const FieldDescriptor* field = type->FindFieldByCamelcaseName(key);
+    return field != nullptr ? field : type->FindFieldByName(key);
+  }
+
+  Status Fill(const YAML::Node& node, const std::string& path, Message& message, int depth,
+              const std::vector<std::string>* settable = nullptr) {
     if (depth > kDepthMax) return Wrong(node, fmt::format("{}: nested deeper than {}", path, kDepthMax));
     if (!node.IsMap()) return Wrong(node, path + ": fields are expected here");
+    ALLOD_CHECK_OK(CheckKeysOnce(node, path));
     const Descriptor* type = message.GetDescriptor();
-    std::vector<std::string> seen;
+    std::map<const FieldDescriptor*, int> lines;
     for (const auto& entry : node) {
       const std::string key = entry.first.Scalar();
-      const FieldDescriptor* field = type->FindFieldByCamelcaseName(key);
-      if (field == nullptr) field = type->FindFieldByName(key);
-      if (field == nullptr)
-        return Wrong(entry.first, fmt::format("{}.{}: unknown field; known are {}", path, key, Known(type)));
-      if (std::find(seen.begin(), seen.end(), field->name()) != seen.end()) {
-        return Wrong(entry.first, fmt::format("{}.{}: stands here twice", path, key));
+      const FieldDescriptor* field = FieldOf(type, key);
+      if (field == nullptr) {
+        return Wrong(entry.first, fmt::format("{}.{}: unknown field; known are {}", path, key, Known(type, settable)));
       }
-      seen.push_back(field->name());
+      if (settable != nullptr && !Contains(*settable, field->name())) {
+        return Wrong(entry.first,
+                     fmt::format("{}.{}: not for a manifest to set; it may set {}", path, key, Known(type, settable)));
+      }
+      // displayName and display_name are one field.
+      const auto [it, is_new] = lines.emplace(field, entry.first.Mark().line + 1);
+      if (!is_new) {
+        return Wrong(entry.first, fmt::format("{}.{}: stands here twice, first in line {}", path, key, it->second));
+      }
       const std::string below = path + "." + key;
       if (field->is_repeated()) {
         if (!entry.second.IsSequence()) return Wrong(entry.second, below + ": a list is expected here");
@@ -55,10 +125,12 @@ class Filler {
     return {};
   }
 
- private:
-  static std::string Known(const Descriptor* type) {
+  static std::string Known(const Descriptor* type, const std::vector<std::string>* settable) {
     std::string names;
-    for (int i = 0; i < type->field_count(); ++i) names += (i == 0 ? "" : ", ") + type->field(i)->camelcase_name();
+    for (int i = 0; i < type->field_count(); ++i) {
+      if (settable != nullptr && !Contains(*settable, type->field(i)->name())) continue;
+      names += (names.empty() ? "" : ", ") + type->field(i)->camelcase_name();
+    }
     return names;
   }
 
@@ -74,7 +146,7 @@ class Filler {
     if (!node.IsScalar()) return Wrong(node, path + ": a single value is expected here");
     const auto integer = [&](auto tag) -> Result<decltype(tag)> {
       decltype(tag) value{};
-      if (YAML::convert<decltype(tag)>::decode(node, value)) return value;
+      if (ReadInteger(node.Scalar(), value)) return value;
       return Wrong(node, fmt::format("{}: '{}' is not a whole number of the right size", path, node.Scalar()));
     };
     switch (field->cpp_type()) {
@@ -95,7 +167,7 @@ class Filler {
       }
       case FieldDescriptor::CPPTYPE_BOOL: {
         bool value = false;
-        if (!YAML::convert<bool>::decode(node, value)) return Wrong(node, path + ": true or false is expected here");
+        if (!ReadBool(node.Scalar(), value)) return Wrong(node, path + ": true or false is expected here");
         repeated ? reflection->AddBool(&message, field, value) : reflection->SetBool(&message, field, value);
         return {};
       }
@@ -127,6 +199,7 @@ class Filler {
 
 Result<Document> ParseDocument(Filler& filler, const YAML::Node& node, const std::vector<ManifestKind>& kinds) {
   if (!node.IsMap()) return filler.Wrong(node, "apiVersion, kind, metadata and spec are expected here");
+  ALLOD_CHECK_OK(filler.CheckKeysOnce(node, ""));
   for (const auto& entry : node) {
     const std::string key = entry.first.Scalar();
     if (key != "apiVersion" && key != "kind" && key != "metadata" && key != "spec") {
@@ -147,6 +220,7 @@ Result<Document> ParseDocument(Filler& filler, const YAML::Node& node, const std
   }
   const YAML::Node metadata = node["metadata"];
   if (!metadata || !metadata.IsMap()) return filler.Wrong(node, "metadata: name is expected in it");
+  ALLOD_CHECK_OK(filler.CheckKeysOnce(metadata, "metadata"));
   for (const auto& entry : metadata) {
     if (entry.first.Scalar() != "name") {
       return filler.Wrong(entry.first, fmt::format("metadata.{}: unknown field; known is name", entry.first.Scalar()));
@@ -162,13 +236,23 @@ Result<Document> ParseDocument(Filler& filler, const YAML::Node& node, const std
   const auto* type = document.resource->GetDescriptor();
   Message* target = document.resource.get();
   if (!known->spec_field.empty()) target = reflection->MutableMessage(target, type->FindFieldByName(known->spec_field));
-  if (node["spec"]) ALLOD_CHECK_OK(filler.Fill(node["spec"], "spec", *target, 0));
-  const auto* name = type->FindFieldByName("name");
-  if (target == document.resource.get() && !reflection->GetString(*document.resource, name).empty()) {
-    return filler.Wrong(node["spec"], "spec.name: the name stands in metadata.name");
+  if (node["spec"]) {
+    const auto* settable = target == document.resource.get() ? &known->settable : nullptr;
+    ALLOD_CHECK_OK(filler.FillSpec(node["spec"], *target, settable, document.given));
   }
-  reflection->SetString(document.resource.get(), name, document.name);
+  reflection->SetString(document.resource.get(), type->FindFieldByName("name"), document.name);
   return document;
+}
+
+// YAML is text: what is none is refused before a parser guesses. Line and column in characters are those of editors.
+Status CheckIsText(const std::string& file, const std::string& text) {
+  const auto bad = FindNoText(text);
+  if (!bad) return {};
+  const auto line_start = bad->at == 0 ? std::string::npos : text.rfind('\n', bad->at - 1);
+  const auto line = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bad->at), '\n') + 1;
+  const std::size_t column = bad->at - (line_start == std::string::npos ? 0 : line_start + 1) + 1;
+  return InvalidArgument("INVALID_MANIFEST", fmt::format("{}:{}: byte {} of the line {}; a manifest is UTF-8 text",
+                                                         file, line, column, bad->what));
 }
 
 }  // namespace
@@ -179,8 +263,10 @@ Result<std::vector<Document>> ParseManifest(const std::string& file, const std::
     return InvalidArgument("INVALID_MANIFEST",
                            fmt::format("{}: {} bytes; at most {} are read", file, text.size(), kBytesMax));
   }
+  ALLOD_CHECK_OK(CheckIsText(file, text));
   Filler filler(file);
   std::vector<Document> documents;
+  std::map<std::pair<std::string, std::string>, std::string> first;  // where each resource stands
   try {
     const std::vector<YAML::Node> nodes = YAML::LoadAll(text);
     for (const auto& node : nodes) {
@@ -189,6 +275,11 @@ Result<std::vector<Document>> ParseManifest(const std::string& file, const std::
         return InvalidArgument("INVALID_MANIFEST", fmt::format("{}: more than {} documents", file, kDocumentsMax));
       }
       ALLOD_TRY(Document document, ParseDocument(filler, node, kinds));
+      const auto [it, is_new] = first.emplace(std::pair(document.kind, document.name), document.where);
+      if (!is_new) {
+        return filler.Wrong(
+            node, fmt::format("{} {} stands here twice, first at {}", document.kind, document.name, it->second));
+      }
       documents.push_back(std::move(document));
     }
   } catch (const YAML::Exception& e) {

@@ -10,8 +10,11 @@ namespace {
 
 const std::vector<ManifestKind>& Kinds() {
   static const std::vector<ManifestKind> kinds = {
-      {"Listing", &catalog::v1::Listing::default_instance(), ""},
-      {"Instance", &scheduling::v1::Instance::default_instance(), "spec"},
+      {"Listing",
+       &catalog::v1::Listing::default_instance(),
+       "",
+       {"version", "display_name", "license_terms", "territory", "prices"}},
+      {"Instance", &scheduling::v1::Instance::default_instance(), "spec", {"spec"}},
   };
   return kinds;
 }
@@ -92,7 +95,8 @@ TEST(ParseManifest, RefusesWhatIsNotOfTheFieldsType) {
             "m.yaml:8: spec.contextTokens: '99999999999' is not a whole number of the right size");
   EXPECT_EQ(Complaint(std::string(kInstance) + "  region: [a, b]\n"),
             "m.yaml:8: spec.region: a single value is expected here");
-  EXPECT_EQ(Complaint(std::string(kInstance) + "  replicas: 3\n"), "m.yaml:8: spec.replicas: stands here twice");
+  EXPECT_EQ(Complaint(std::string(kInstance) + "  replicas: 3\n"),
+            "m.yaml:8: spec.replicas: stands here twice, first in line 7");
 }
 
 TEST(ParseManifest, ListsTheValuesOfAnEnum) {
@@ -115,6 +119,74 @@ TEST(ParseManifest, RefusesUnknownKindsVersionsAndTopLevelFields) {
 
 TEST(ParseManifest, ReportsBrokenYamlWithItsLine) {
   EXPECT_TRUE(Complaint("apiVersion: allod/v1\nkind: [\n").starts_with("m.yaml:"));
+}
+
+TEST(ParseManifest, ReadsNumbersAsYaml12Does) {
+  const auto replicas = [](const std::string& text) {
+    const auto parsed = ParseManifest(
+        "m.yaml",
+        "apiVersion: allod/v1\nkind: Instance\nmetadata: {name: n}\nspec: {sleepAfterSeconds: " + text + "}\n",
+        Kinds());
+    return parsed ? dynamic_cast<const scheduling::v1::Instance&>(*(*parsed)[0].resource).spec().sleep_after_seconds()
+                  : -1;
+  };
+  EXPECT_EQ(replicas("0600"), 600);
+  EXPECT_EQ(replicas("09"), 9);
+  EXPECT_EQ(replicas("0"), 0);
+  EXPECT_EQ(replicas("+7"), 7);
+  EXPECT_EQ(replicas("0o17"), 15);
+  EXPECT_EQ(replicas("0x1F"), 31);
+  EXPECT_EQ(replicas("2147483647"), 2147483647);
+  for (const char* wrong : {"2147483648", "0x", "-0x1", "1e3", "1_000", "12.0", "''", "yes", "18446744073709551616"}) {
+    EXPECT_EQ(replicas(wrong), -1) << wrong;
+  }
+  EXPECT_EQ(replicas("-5"), -5) << "the server says what a negative number means";
+}
+
+TEST(ParseManifest, TellsWhichFieldsWereGiven) {
+  const auto parsed = ParseManifest("m.yaml", std::string(kInstance) + "  sleepAfterSeconds: 0\n", Kinds());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ((*parsed)[0].given,
+            (std::vector<std::string>{"listing", "isolation_class", "replicas", "sleep_after_seconds"}));
+}
+
+TEST(ParseManifest, RefusesKeysThatStandTwiceWhereverTheyAre) {
+  const std::string rest = "metadata: {name: n}\n";
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\n" + rest + "spec: {replicas: 1}\nspec: {replicas: 2}\n"),
+            "m.yaml:5: spec: stands here twice, first in line 4");
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nkind: Listing\n" + rest),
+            "m.yaml:3: kind: stands here twice, first in line 2");
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nmetadata: {name: a, name: b}\n"),
+            "m.yaml:3: metadata.name: stands here twice, first in line 3");
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Listing\n" + rest +
+                      "spec:\n  prices:\n    - {currencyCode: KES, currencyCode: UGX}\n"),
+            "m.yaml:6: spec.prices[0].currencyCode: stands here twice, first in line 6");
+  EXPECT_EQ(Complaint(std::string(kInstance) + "  contextTokens: 1\n  context_tokens: 2\n"),
+            "m.yaml:9: spec.context_tokens: stands here twice, first in line 8");
+  EXPECT_EQ(Complaint(std::string(kInstance) + "  ? [a]\n  : b\n"), "m.yaml:8: spec: a key must be a single word");
+}
+
+TEST(ParseManifest, RefusesTheSameResourceTwice) {
+  EXPECT_EQ(Complaint(std::string(kInstance) + "---\n" + kInstance),
+            "m.yaml:9: Instance tenants/ke/projects/p/instances/i stands here twice, first at m.yaml:1");
+}
+
+TEST(ParseManifest, RefusesWhatOnlyThePlatformSets) {
+  EXPECT_EQ(
+      Complaint("apiVersion: allod/v1\nkind: Listing\nmetadata: {name: listings/l}\nspec:\n  state: withdrawn\n"),
+      "m.yaml:5: spec.state: not for a manifest to set; it may set version, displayName, licenseTerms, territory, "
+      "prices");
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Listing\nmetadata: {name: listings/l}\nspec: {name: listings/m}\n"),
+            "m.yaml:4: spec.name: not for a manifest to set; it may set version, displayName, licenseTerms, territory, "
+            "prices");
+}
+
+TEST(ParseManifest, RefusesWhatIsNoTextWithLineAndByte) {
+  EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Listing\nmetadata: {name: n}\nspec: {displayName: caf\xe9}\n"),
+            "m.yaml:4: byte 24 of the line is not valid UTF-8; a manifest is UTF-8 text");
+  EXPECT_EQ(Complaint("\xff\xfe"), "m.yaml:1: byte 1 of the line is not valid UTF-8; a manifest is UTF-8 text");
+  EXPECT_EQ(Complaint("a: b\nc: \x07\n"),
+            "m.yaml:2: byte 4 of the line is the control character U+0007; a manifest is UTF-8 text");
 }
 
 TEST(ParseManifest, BoundsWhatAliasesCanGrowTo) {

@@ -167,6 +167,7 @@ ResourceKind BillingAccountKind() {
                       {"HELD", "held.amount"}},
           .prototype = &billing::BillingAccount::default_instance(),
           .spec_fields = {"currency_code", "credit_limit"},
+          .decimals = {"allod.billing.v1.BillingAccount.credit_limit"},
           .get = Getter<billing::BillingAccountService>("billing",
                                                         &billing::BillingAccountService::Stub::GetBillingAccount),
           .create = set,
@@ -245,6 +246,8 @@ ResourceKind ListingKind() {
                       {"STATE", "state"}},
           .prototype = &catalog::Listing::default_instance(),
           .spec_fields = {"version", "display_name", "license_terms", "territory", "prices"},
+          .decimals = {"allod.billing.v1.TokenPrice.prompt_price_per_million",
+                       "allod.billing.v1.TokenPrice.completion_price_per_million"},
           .get = Getter<catalog::ListingService>("catalog", &catalog::ListingService::Stub::GetListing),
           .list = Lister<catalog::ListingService>(
               "catalog", &catalog::ListingService::Stub::ListListings,
@@ -257,6 +260,14 @@ ResourceKind ListingKind() {
             const auto stub = Connect<catalog::ListingService>(state, "catalog");
             return Done(Ask(*stub, &catalog::ListingService::Stub::CreateListing, request));
           }};
+}
+
+// Refused when the instance is no longer what `current` shows.
+scheduling::UpdateInstanceRequest UpdateOf(const Message& current, const Message& wanted) {
+  scheduling::UpdateInstanceRequest request;
+  *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+  request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
+  return request;
 }
 
 ResourceKind InstanceKind() {
@@ -289,11 +300,18 @@ ResourceKind InstanceKind() {
         const auto stub = Connect<Service>(state, "scheduling");
         return Started("scheduling", Ask(*stub, &Service::Stub::CreateInstance, request));
       },
+      .preview = [](const StateDir& state, const Message& current, const Message& wanted) -> Result<MessagePtr> {
+        auto request = UpdateOf(current, wanted);
+        request.set_validate_only(true);
+        const auto stub = Connect<Service>(state, "scheduling");
+        ALLOD_TRY(const Operation operation, Ask(*stub, &Service::Stub::UpdateInstance, request));
+        scheduling::Instance instance;
+        if (!operation.response().UnpackTo(&instance)) return Internal("the answer to a dry run holds no instance");
+        return std::make_unique<scheduling::Instance>(std::move(instance));
+      },
       .update = [](const StateDir& state, const Message& current, const Message& wanted,
                    const std::string& request_id) -> Result<Change> {
-        scheduling::UpdateInstanceRequest request;
-        *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
-        request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
+        auto request = UpdateOf(current, wanted);
         request.set_request_id(request_id);
         const auto stub = Connect<Service>(state, "scheduling");
         return Started("scheduling", Ask(*stub, &Service::Stub::UpdateInstance, request));

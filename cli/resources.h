@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,13 +34,20 @@ struct ResourceKind {
   const google::protobuf::Message* prototype;
   // Manifests: the field that `spec` fills; empty: the resource itself. Not applied at all when `create` is empty.
   std::string spec_field;
-  // Fields that the user's manifest decides, for telling whether something changed.
+  // The fields of the resource that a manifest may set; the others are the platform's.
   std::vector<std::string> spec_fields;
+  // Full names of the fields whose text is a decimal number, here and in the messages below.
+  std::set<std::string> decimals;
 
   std::function<Result<MessagePtr>(const StateDir&, const std::string& name)> get;
   std::function<Result<std::vector<MessagePtr>>(const StateDir&, const std::string& parent)> list;
   std::function<Result<Change>(const StateDir&, const google::protobuf::Message&, const std::string& request_id)>
       create;
+  // The resource as `update` would leave it, judged like the update; nothing is changed. May be empty where `update` is
+  // not: then the manifest itself is what there would be.
+  std::function<Result<MessagePtr>(const StateDir&, const google::protobuf::Message& current,
+                                   const google::protobuf::Message& wanted)>
+      preview;
   // Empty: what exists with other content is refused.
   std::function<Result<Change>(const StateDir&, const google::protobuf::Message& current,
                                const google::protobuf::Message& wanted, const std::string& request_id)>

@@ -1,22 +1,33 @@
 #include "cli/state_dir.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+
+#include "services/common/private_files.h"
 
 namespace allod::cli {
 namespace {
 
 // sun_path holds 108 bytes with its final zero; the longest socket below the state directory is a worker's.
-constexpr std::size_t kRootBytesMax = 107 - std::string_view("/run/workers/w-01234567-000000.sock").size();
+constexpr std::size_t kRootBytesMax = 107 - std::string_view("/run/workers/w-0123456789abcdef.sock").size();
+
+Result<nlohmann::json> GatewayConfigOf(const StateDir& state) {
+  const auto text = ReadFile(state.config("gateway"));
+  if (!text) {
+    return FailedPrecondition("NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`",
+                                                    state.root().string(), state.root().string()));
+  }
+  auto json = nlohmann::json::parse(*text, nullptr, false);
+  if (!json.is_object() || !json.contains("http_listen")) {
+    return Internal(state.config("gateway").string() + " is damaged");
+  }
+  return json;
+}
 
 }  // namespace
 
@@ -42,6 +53,8 @@ Result<StateDir> StateDir::Resolve(const std::string& given) {
   std::error_code ec;
   root = std::filesystem::absolute(root, ec).lexically_normal();
   if (root.filename().empty()) root = root.parent_path();
+  // Every command follows paths below it, as the operator.
+  ALLOD_TRY(root, ResolveTrusted(root));
   if (root.string().size() > kRootBytesMax) {
     return InvalidArgument(
         "STATE_PATH_TOO_LONG",
@@ -51,33 +64,15 @@ Result<StateDir> StateDir::Resolve(const std::string& given) {
   return StateDir(root);
 }
 
-Status StateDir::Create() const {
-  const auto make = [&](const std::filesystem::path& dir, mode_t mode) -> Status {
-    std::error_code ec;
-    std::filesystem::create_directories(dir, ec);
-    if (ec || ::chmod(dir.c_str(), mode) != 0) {
-      return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot make {}: {}", dir.string(),
-                                                                  ec ? ec.message() : std::strerror(errno)));
-    }
-    return {};
-  };
-  // Others may pass through the root, because PostgreSQL and Redis run as another user when root starts them.
-  ALLOD_CHECK_OK(make(root_, 0711));
-  for (const char* name : {"config", "secrets", "run", "run/workers", "keys", "artifacts", "journal", "usage", "logs"}) {
-    ALLOD_CHECK_OK(make(root_ / name, 0700));
-  }
-  return {};
+Result<std::string> StateDir::HttpBase() const {
+  ALLOD_TRY(const auto json, GatewayConfigOf(*this));
+  return "http://" + json["http_listen"].get<std::string>();
 }
 
-Result<std::string> StateDir::HttpBase() const {
-  const auto text = ReadFile(config("gateway"));
-  if (!text) {
-    return FailedPrecondition(
-        "NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`", root_.string(), root_.string()));
-  }
-  const auto json = nlohmann::json::parse(*text, nullptr, false);
-  if (!json.is_object() || !json.contains("http_listen")) return Internal(config("gateway").string() + " is damaged");
-  return "http://" + json["http_listen"].get<std::string>();
+Result<std::string> StateDir::OperatorsBase() const {
+  ALLOD_TRY(const auto json, GatewayConfigOf(*this));
+  const std::string listen = json.value("operators_listen", "");
+  return listen.empty() ? listen : "http://" + listen;
 }
 
 Result<std::string> ReadFile(const std::filesystem::path& path) {
@@ -97,25 +92,15 @@ Result<std::string> ReadFile(const std::filesystem::path& path) {
 }
 
 Status WriteFile(const std::filesystem::path& path, const std::string& content) {
-  const std::string temporary = path.string() + ".new";
-  const auto fail = [&](const char* what) {
-    return FailedPrecondition("CANNOT_WRITE", fmt::format("{} {}: {}", what, path.string(), std::strerror(errno)));
-  };
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return fail("cannot write");
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::write(fd, content.data() + done, content.size() - done);
-    if (n < 0) {
-      ::close(fd);
-      return fail("cannot write");
-    }
-    done += static_cast<std::size_t>(n);
-  }
-  ::fsync(fd);
-  ::close(fd);
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail("cannot rename to");
-  return {};
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
+  // The directory may be anybody's (`--file /tmp/x.key`): what is made in it is new, and ours.
+  const std::filesystem::path parent = std::filesystem::weakly_canonical(absolute.parent_path(), error);
+  auto directory = Directory::Open(parent);
+  const Status written =
+      directory ? directory->Write(absolute.filename().string(), content, 0600) : std::unexpected(directory.error());
+  if (written) return {};
+  return FailedPrecondition("CANNOT_WRITE", fmt::format("cannot write {}: {}", path.string(), written.error().message));
 }
 
 }  // namespace allod::cli

@@ -3,11 +3,9 @@
 //
 //   DIR/
 //     allod.lock   held by the running supervisor; its process id is the content
-//     config/      one generated file per process
-//     secrets/     0700: passwords and the API key pepper
-//     run/         0700: Unix sockets, status.json
-//     keys/        0700: API keys that the command line made for its user
-//     postgres/ redis/ artifacts/ journal/ usage/ logs/
+//     config/ secrets/ run/ keys/ postgres/ redis/ artifacts/ journal/ usage/ logs/
+//
+// supervisor/layout.h tells what is whose.
 #pragma once
 
 #include <filesystem>
@@ -20,10 +18,9 @@ namespace allod::cli {
 class StateDir {
  public:
   // `given`, else $ALLOD_STATE, else /var/lib/allod for root, else $XDG_STATE_HOME/allod or ~/.local/state/allod.
-  // Absolute. INVALID_ARGUMENT / STATE_PATH_TOO_LONG when Unix sockets would not fit (they are limited to 107 bytes).
+  // Absolute, without links. INVALID_ARGUMENT / STATE_PATH_TOO_LONG when Unix sockets would not fit (they are limited
+  // to 107 bytes); FAILED_PRECONDITION / UNSAFE_PATH when another user could exchange it or what lies in it.
   static Result<StateDir> Resolve(const std::string& given);
-  // Makes the directories with their modes.
-  Status Create() const;
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path lock() const { return root_ / "allod.lock"; }
@@ -39,10 +36,12 @@ class StateDir {
   // The rings in which workers count what they compute.
   std::filesystem::path usage() const { return root_ / "usage"; }
   std::filesystem::path status() const { return run() / "status.json"; }
-  // The gRPC target of a service, e.g. "unix:/.../run/billing.sock".
-  std::string target(const std::string& service) const { return "unix:" + (run() / (service + ".sock")).string(); }
+  // The gRPC target of a service, e.g. "unix:/.../run/billing/grpc.sock". The gateway's is the operators'.
+  std::string target(const std::string& service) const { return "unix:" + (run() / service / "grpc.sock").string(); }
   // The gateway's base address, e.g. "http://127.0.0.1:8080". FAILED_PRECONDITION / NOT_UP before the first `allod up`.
   Result<std::string> HttpBase() const;
+  // The same of the operators' address, which serves /metrics; empty if the last `allod up` knew none.
+  Result<std::string> OperatorsBase() const;
 
  private:
   explicit StateDir(std::filesystem::path root) : root_(std::move(root)) {}
@@ -51,7 +50,7 @@ class StateDir {
 
 // Whole file, at most 16 MiB.
 Result<std::string> ReadFile(const std::filesystem::path& path);
-// Replaces the file atomically with mode 0600.
+// Replaces the file atomically with mode 0600; never writes through a link. FAILED_PRECONDITION / CANNOT_WRITE.
 Status WriteFile(const std::filesystem::path& path, const std::string& content);
 
 }  // namespace allod::cli

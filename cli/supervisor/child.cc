@@ -3,11 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
-#include <pwd.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -18,10 +17,11 @@
 #include <cstring>
 #include <fstream>
 
+#include "cli/supervisor/reach.h"
+#include "services/common/sandbox/service.h"
+
 namespace allod::cli {
 namespace {
-
-constexpr std::uintmax_t kLogBytesMax = 16 << 20;
 
 // What went wrong between fork and exec, told through a pipe that exec closes.
 struct StartFailure {
@@ -37,71 +37,123 @@ struct StartFailure {
   ::_exit(127);
 }
 
+// What the child needs after fork, worked out before it: there only async-signal-safe calls may be made.
+struct Plan {
+  std::vector<char*> argv;
+  std::vector<char*> environment;
+  std::string layers_variable;
+  int log = -1;
+  int failure_pipe = -1;
+  int layers_pipe = -1;
+  int executable = -1;  // opened where its user cannot reach its path; else -1
+  ReachPlan reach;
+  pid_t parent = 0;
+};
+
+constexpr int kLastCapability = 63;
+
+void RestrictCapabilities(const std::vector<int>& kept, bool is_root, int pipe) {
+  std::array<__user_cap_data_struct, 2> wanted{};
+  for (const int capability : kept) wanted[capability / 32].permitted |= 1U << (capability % 32);
+  for (int capability = 0; capability <= kLastCapability; ++capability) {
+    if ((wanted[capability / 32].permitted & (1U << (capability % 32))) == 0) {
+      ::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    }
+  }
+  ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (!is_root) return;  // changing the uid takes what it has
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> has{};
+  if (::syscall(SYS_capget, &header, has.data()) != 0) FailStart(pipe, "capget");
+  for (std::size_t i = 0; i < has.size(); ++i) {
+    has[i].permitted &= wanted[i].permitted;
+    has[i].effective = has[i].permitted;
+    has[i].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &header, has.data()) != 0) FailStart(pipe, "capset");
+}
+
+void BecomeUser(const ServiceUser& user, const std::vector<int>& capabilities, int pipe) {
+  if (::setgroups(user.groups.size(), user.groups.data()) != 0) FailStart(pipe, "setgroups");
+  if (::setresgid(user.gid, user.gid, user.gid) != 0) FailStart(pipe, "setresgid");
+  RestrictCapabilities(capabilities, user.uid == 0, pipe);
+  if (::setresuid(user.uid, user.uid, user.uid) != 0) FailStart(pipe, "setresuid");
+}
+
 // In the child, after fork: only async-signal-safe calls.
-[[noreturn]] void Become(const ChildSpec& spec, char* const* argv, int log, int pipe, pid_t parent) {
+[[noreturn]] void Become(const ChildSpec& spec, const Plan& plan) {
+  const int pipe = plan.failure_pipe;
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   ::setpgid(0, 0);  // a terminal's Ctrl-C goes to the supervisor alone, which then stops its children in order
-  if (!spec.bind_from.empty()) {
-    if (::unshare(CLONE_NEWNS) != 0) FailStart(pipe, "unshare(mount namespace)");
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) FailStart(pipe, "mount(private)");
-    if (::mount(spec.bind_from.c_str(), spec.bind_to.c_str(), nullptr, MS_BIND, nullptr) != 0)
-      FailStart(pipe, "mount(bind)");
-  }
-  if (spec.user) {
-    if (::setgroups(0, nullptr) != 0) FailStart(pipe, "setgroups");
-    if (::setgid(spec.user->gid) != 0) FailStart(pipe, "setgid");
-    if (::setuid(spec.user->uid) != 0) FailStart(pipe, "setuid");
-  }
-  // After setuid, which clears it.
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  if (const char* failed = MakeReachable(plan.reach)) FailStart(pipe, failed);
+  if (spec.user) BecomeUser(*spec.user, spec.capabilities, pipe);
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) FailStart(pipe, "prctl(NO_NEW_PRIVS)");
+  // After setresuid, which clears it.
   if (::prctl(PR_SET_PDEATHSIG, spec.orphan_signal) != 0) FailStart(pipe, "prctl(PDEATHSIG)");
-  if (::getppid() != parent) ::_exit(127);
-  if (::dup2(log, STDOUT_FILENO) < 0 || ::dup2(log, STDERR_FILENO) < 0) FailStart(pipe, "dup2");
+  if (::getppid() != plan.parent) ::_exit(127);
+  if (::dup2(plan.log, STDOUT_FILENO) < 0 || ::dup2(plan.log, STDERR_FILENO) < 0) FailStart(pipe, "dup2");
   const int null = ::open("/dev/null", O_RDONLY);
   if (null >= 0) ::dup2(null, STDIN_FILENO);
+  if (plan.layers_pipe >= 0) ::fcntl(plan.layers_pipe, F_SETFD, 0);
   if (::chdir("/") != 0) FailStart(pipe, "chdir");
-  ::execv(argv[0], argv);
+  if (plan.executable >= 0) {
+    ::syscall(SYS_execveat, plan.executable, "", plan.argv.data(), plan.environment.data(), AT_EMPTY_PATH);
+  } else {
+    ::execve(plan.argv[0], plan.argv.data(), plan.environment.data());
+  }
   FailStart(pipe, "exec");
 }
 
 }  // namespace
 
-std::optional<ServiceUser> UnprivilegedUser() {
-  if (::geteuid() != 0) return std::nullopt;
-  for (const char* name : {"postgres", "nobody"}) {
-    if (const passwd* pw = ::getpwnam(name); pw != nullptr) return ServiceUser{pw->pw_uid, pw->pw_gid, name};
-  }
-  return std::nullopt;
-}
-
-Result<RunningChild> StartChild(const ChildSpec& spec) {
+Result<RunningChild> StartChild(const ChildSpec& spec, int output) {
   const auto fail = [&](const std::string& why) {
     return FailedPrecondition("CANNOT_START", fmt::format("{}: {}: {}", spec.name, spec.argv[0], why));
   };
-  std::error_code ec;
-  if (std::filesystem::file_size(spec.log, ec) > kLogBytesMax && !ec) {
-    std::filesystem::rename(spec.log, spec.log.string() + ".1", ec);
+  std::array<int, 2> pipe{-1, -1};
+  std::array<int, 2> layers{-1, -1};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0 ||
+      (spec.tells_layers && ::pipe2(layers.data(), O_CLOEXEC | O_NONBLOCK) != 0)) {
+    const std::string why = std::strerror(errno);
+    for (const int fd : {pipe[0], pipe[1]}) {
+      if (fd >= 0) ::close(fd);
+    }
+    return fail(why);
   }
-  const int log = ::open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (log < 0) return fail(fmt::format("cannot open {}: {}", spec.log.string(), std::strerror(errno)));
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
-    ::close(log);
-    return fail(std::strerror(errno));
+  Plan plan;
+  for (const auto& arg : spec.argv) plan.argv.push_back(const_cast<char*>(arg.c_str()));
+  plan.argv.push_back(nullptr);
+  for (char** variable = environ; *variable != nullptr; ++variable) plan.environment.push_back(*variable);
+  if (spec.tells_layers) {
+    plan.layers_variable = fmt::format("{}={}", sandbox::kLayersFdVariable, layers[1]);
+    plan.environment.push_back(plan.layers_variable.data());
   }
-  std::vector<char*> argv;
-  for (const auto& arg : spec.argv) argv.push_back(const_cast<char*>(arg.c_str()));
-  argv.push_back(nullptr);
+  plan.environment.push_back(nullptr);
+  plan.log = output;
+  plan.failure_pipe = pipe[1];
+  plan.layers_pipe = layers[1];
+  plan.parent = ::getpid();
+  if (spec.user && spec.user->uid != 0) {
+    plan.reach = PlanReach(*spec.user, spec.reach);
+    if (!CanReach(*spec.user, spec.argv[0])) plan.executable = ::open(spec.argv[0].c_str(), O_PATH | O_CLOEXEC);
+  }
 
-  const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
-  if (pid == 0) Become(spec, argv.data(), log, pipe[1], parent);
-  ::close(log);
+  if (pid == 0) Become(spec, plan);
   ::close(pipe[1]);
+  if (layers[1] >= 0) ::close(layers[1]);
+  if (plan.executable >= 0) ::close(plan.executable);
+  const auto give_up = [&layers] {
+    if (layers[0] >= 0) ::close(layers[0]);
+  };
   if (pid < 0) {
     ::close(pipe[0]);
+    give_up();
     return fail(fmt::format("fork: {}", std::strerror(errno)));
   }
   StartFailure failure;
@@ -109,25 +161,45 @@ Result<RunningChild> StartChild(const ChildSpec& spec) {
   ::close(pipe[0]);
   if (got == static_cast<ssize_t>(sizeof failure)) {
     ::waitpid(pid, nullptr, 0);
-    return fail(fmt::format("{}: {}", failure.step.data(), std::strerror(failure.error)));
+    give_up();
+    const std::string_view step = failure.step.data();
+    if (!plan.reach.cover.empty() && (step.starts_with("mount") || step.starts_with("unshare"))) {
+      return fail(
+          fmt::format("{}: {}; user {} may not enter {}, and this host does not let it be covered: choose "
+                      "another --state DIR, e.g. /var/lib/allod",
+                      step, std::strerror(failure.error), spec.user->name, plan.reach.cover));
+    }
+    const bool closed = failure.error == EACCES && spec.user && step == "exec";
+    return fail(fmt::format(
+        "{}: {}{}", failure.step.data(), std::strerror(failure.error),
+        closed ? fmt::format(" (user {} must be able to read and execute it: chmod o+rx)", spec.user->name) : ""));
   }
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (pidfd < 0) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
+    give_up();
     return fail(fmt::format("pidfd_open: {}", std::strerror(errno)));
   }
-  return RunningChild{pid, pidfd};
+  return RunningChild{pid, pidfd, layers[0]};
 }
 
 Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout) {
-  ALLOD_TRY(const RunningChild child, StartChild(spec));
+  const int log = ::open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (log < 0) {
+    return FailedPrecondition(
+        "CANNOT_START", fmt::format("{}: cannot open {}: {}", spec.name, spec.log.string(), std::strerror(errno)));
+  }
+  const Result<RunningChild> started = StartChild(spec, log);
+  ::close(log);
+  ALLOD_TRY(const RunningChild child, started);
   pollfd fd{child.pidfd, POLLIN, 0};
   const int ready = ::poll(&fd, 1, static_cast<int>(std::chrono::milliseconds(timeout).count()));
   if (ready <= 0) ::kill(child.pid, SIGKILL);
   int status = 0;
   ::waitpid(child.pid, &status, 0);
   ::close(child.pidfd);
+  if (child.layers_fd >= 0) ::close(child.layers_fd);
   if (ready > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   return FailedPrecondition("PROGRAM_FAILED",
                             fmt::format("{} {}; its last lines in {}:\n{}", spec.argv[0],

@@ -10,29 +10,24 @@
 #include <string>
 #include <vector>
 
+#include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
 namespace allod::cli {
 
-// The user that PostgreSQL and Redis run as when root starts them.
-struct ServiceUser {
-  uid_t uid;
-  gid_t gid;
-  std::string name;
-};
-
-// Nothing for an ordinary user; for root the user `postgres` (which Debian's package makes), else `nobody`.
-std::optional<ServiceUser> UnprivilegedUser();
-
 struct ChildSpec {
   std::string name;
   std::vector<std::string> argv;  // argv[0] is the absolute path of the executable
-  std::filesystem::path log;      // standard output and error are appended
+  std::filesystem::path log;      // where standard output and error go
+  // Whom it runs as, with no other groups and no capability but `capabilities` (numbers; for uid 0 only). Nothing: as
+  // the caller, with what the caller has.
   std::optional<ServiceUser> user;
-  // Shows `bind_from` at `bind_to` in a mount namespace of the child's own. For a directory that the child's user
-  // cannot reach by its path, e.g. below root's home. Empty: nothing.
-  std::filesystem::path bind_from;
-  std::filesystem::path bind_to;
+  std::vector<int> capabilities = {};
+  // A directory that it must reach. Where a parent is closed to its user, e.g. root's home, that parent is covered in a
+  // mount namespace of the child's own, and the directory shown at its path there.
+  std::filesystem::path reach = {};
+  // It tells its layers (services/common/sandbox/service.h).
+  bool tells_layers = false;
   int stop_signal = SIGTERM;
   // Sent by the kernel if the supervisor dies, so that nothing outlives it.
   int orphan_signal = SIGTERM;
@@ -42,14 +37,16 @@ struct ChildSpec {
 struct RunningChild {
   pid_t pid = -1;
   int pidfd = -1;
+  int layers_fd = -1;  // what it tells of its layers; does not block
 };
 
-// Starts it. The calling thread must live as long as the child shall (PR_SET_PDEATHSIG). FAILED_PRECONDITION /
-// CANNOT_START with the step that failed.
-Result<RunningChild> StartChild(const ChildSpec& spec);
+// Starts it with `output`, which stays the caller's, as its standard output and error, with no right to gain privileges
+// and without core files, which would hold other people's data. The calling thread must live as long as the child shall
+// (PR_SET_PDEATHSIG). FAILED_PRECONDITION / CANNOT_START with the step that failed.
+Result<RunningChild> StartChild(const ChildSpec& spec, int output);
 
-// Runs a short program to its end, its output going to `spec.log`. FAILED_PRECONDITION / PROGRAM_FAILED with the last
-// lines.
+// Runs a short program to its end, its output being appended to `spec.log`. FAILED_PRECONDITION / PROGRAM_FAILED with
+// the last lines.
 Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout);
 
 // The last `lines` lines of a log file, for messages.

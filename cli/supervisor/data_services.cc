@@ -1,67 +1,19 @@
 #include "cli/supervisor/data_services.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <cstring>
+#include <cstdlib>
 
-#include "services/common/digest.h"
+#include "cli/supervisor/layout.h"
 #include "services/common/migrations.h"
+#include "services/common/private_files.h"
 
 namespace allod::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Whether `user` may enter every directory on the way to `path`.
-bool CanReach(const ServiceUser& user, const fs::path& path) {
-  fs::path walked;
-  for (const auto& part : path.parent_path()) {
-    walked /= part;
-    struct stat st {};
-    if (::stat(walked.c_str(), &st) != 0) return false;
-    const mode_t bit = st.st_uid == user.uid ? S_IXUSR : st.st_gid == user.gid ? S_IXGRP : S_IXOTH;
-    if ((st.st_mode & bit) == 0) return false;
-  }
-  return true;
-}
-
-// Makes `directory` the user's, 0700, and tells the path at which the user sees it: its own, or, where a parent is
-// closed to that user, a place in /run that the child's mount namespace shows it at.
-Result<fs::path> GiveTo(const std::optional<ServiceUser>& user, const fs::path& directory) {
-  std::error_code ec;
-  fs::create_directories(directory, ec);
-  if (ec)
-    return FailedPrecondition("STATE_NOT_WRITABLE",
-                              fmt::format("cannot make {}: {}", directory.string(), ec.message()));
-  ::chmod(directory.c_str(), 0700);
-  if (!user) return directory;
-  if (::chown(directory.c_str(), user->uid, user->gid) != 0) {
-    return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot give {} to user {}: {}", directory.string(),
-                                                                user->name, std::strerror(errno)));
-  }
-  if (CanReach(*user, directory)) return directory;
-  const fs::path seen =
-      fs::path("/run") / fmt::format("allod-{:08x}", std::hash<std::string>{}(directory.string()) & 0xffffffffU);
-  fs::create_directories(seen, ec);
-  if (ec) {
-    return FailedPrecondition(
-        "STATE_NOT_REACHABLE",
-        fmt::format("user {} cannot enter a parent of {}, and {} cannot be made ({}): choose another "
-                    "--state DIR, e.g. /var/lib/allod",
-                    user->name, directory.string(), seen.string(), ec.message()));
-  }
-  return seen;
-}
-
-void BindIfElsewhere(ChildSpec& spec, const fs::path& real, const fs::path& seen) {
-  if (real == seen) return;
-  spec.bind_from = real;
-  spec.bind_to = seen;
-}
+constexpr char kInitialised[] = "postgres.initialised";
 
 }  // namespace
 
@@ -70,17 +22,10 @@ const std::vector<std::string>& DatabaseServices() {
   return services;
 }
 
-Status EnsureSecret(const StateDir& state, const std::string& name) {
-  if (fs::exists(state.secret(name))) return {};
-  std::array<std::uint8_t, 32> raw{};
-  FillRandom(raw);
-  return WriteFile(state.secret(name), ToHex(raw) + "\n");
-}
+PostgresCluster::PostgresCluster(const StateDir& state, const ServiceUsers& users, fs::path bin)
+    : state_(state), bin_(std::move(bin)), user_(users.Of("postgres")) {}
 
-PostgresCluster::PostgresCluster(const StateDir& state, fs::path bin)
-    : state_(state), bin_(std::move(bin)), user_(UnprivilegedUser()) {}
-
-Result<PostgresCluster> PostgresCluster::Prepare(const StateDir& state) {
+Result<PostgresCluster> PostgresCluster::Prepare(const StateDir& state, const ServiceUsers& users) {
   int newest = 0;
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ec)) {
@@ -91,17 +36,18 @@ Result<PostgresCluster> PostgresCluster::Prepare(const StateDir& state) {
     return FailedPrecondition("POSTGRES_NOT_INSTALLED",
                               "no PostgreSQL 15 or later below /usr/lib/postgresql: apt-get install postgresql");
   }
-  PostgresCluster cluster(state, fs::path("/usr/lib/postgresql") / std::to_string(newest) / "bin");
-  ALLOD_TRY(cluster.seen_, GiveTo(cluster.user_, state.postgres()));
-  for (const char* dir : {"run", "tmp"}) {
-    const fs::path sub = state.postgres() / dir;
-    fs::create_directories(sub, ec);
-    if (cluster.user_ && ::chown(sub.c_str(), cluster.user_->uid, cluster.user_->gid) != 0) {
-      return FailedPrecondition("STATE_NOT_WRITABLE", fmt::format("cannot give {} away", sub.string()));
-    }
+  PostgresCluster cluster(state, users, fs::path("/usr/lib/postgresql") / std::to_string(newest) / "bin");
+  if (users.separate() && !cluster.user_) {
+    return FailedPrecondition("NO_POSTGRES_USER",
+                              "PostgreSQL does not run as root, and there is neither a user postgres nor nobody: "
+                              "apt-get install postgresql");
   }
-  for (const auto& service : DatabaseServices()) ALLOD_CHECK_OK(EnsureSecret(state, PasswordName("allod_" + service)));
-  ALLOD_CHECK_OK(EnsureSecret(state, PasswordName("allod_owner")));
+  for (const auto& service : DatabaseServices()) {
+    const auto reader = users.Of(service);
+    ALLOD_CHECK_OK(EnsureSecret(state, users, PasswordName("allod_" + service), reader ? reader->gid : 0));
+  }
+  // initdb reads it, as PostgreSQL's user.
+  ALLOD_CHECK_OK(EnsureSecret(state, users, PasswordName("allod_owner"), cluster.user_ ? cluster.user_->gid : 0));
   return cluster;
 }
 
@@ -112,37 +58,33 @@ ChildSpec PostgresCluster::Program(const std::string& name, std::vector<std::str
   spec.argv.insert(spec.argv.begin(), (bin_ / name).string());
   spec.log = state_.log("postgres");
   spec.user = user_;
-  BindIfElsewhere(spec, state_.postgres(), seen_);
+  spec.reach = state_.root();
   return spec;
 }
 
 Status PostgresCluster::Initialise() const {
-  const fs::path data = state_.postgres() / "data";
-  const fs::path done = state_.postgres() / "initialised";
-  if (fs::exists(done)) return {};
-  std::error_code ec;
-  fs::remove_all(data, ec);
-  const fs::path password = state_.postgres() / "tmp/owner_password";
-  ALLOD_TRY(const std::string secret, ReadFile(state_.secret(PasswordName("allod_owner"))));
-  ALLOD_CHECK_OK(WriteFile(password, secret));
-  if (user_ && ::chown(password.c_str(), user_->uid, user_->gid) != 0)
-    return Internal("chown of the password file failed");
-  const Status made =
-      RunToEnd(Program("initdb", {"--pgdata", (seen_ / "data").string(), "--username=allod_owner",
-                                  "--auth=scram-sha-256", "--pwfile=" + (seen_ / "tmp/owner_password").string(),
-                                  "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions", "--data-checksums"}),
-               std::chrono::seconds(60));
-  fs::remove(password, ec);
-  ALLOD_CHECK_OK(made);
-  return WriteFile(done, "1\n");
+  // The marker lies in a directory of ours: what PostgreSQL's user may write says nothing to us.
+  ALLOD_TRY(const Directory root, Directory::Open(state_.root()));
+  if (root.Has(kInitialised)) return {};
+  {
+    ALLOD_TRY(const Directory postgres, root.OpenChild("postgres"));
+    ALLOD_CHECK_OK(postgres.RemoveTree("data"));
+    ALLOD_CHECK_OK(postgres.Make("data", 0700, user_ ? Owner{user_->uid, user_->gid} : Owner{}));
+  }
+  ALLOD_CHECK_OK(RunToEnd(
+      Program("initdb", {"--pgdata", (state_.postgres() / "data").string(), "--username=allod_owner",
+                         "--auth=scram-sha-256", "--pwfile=" + state_.secret(PasswordName("allod_owner")).string(),
+                         "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions", "--data-checksums"}),
+      std::chrono::seconds(60)));
+  return root.Write(kInitialised, "1\n", 0600);
 }
 
 ChildSpec PostgresCluster::Spec() const {
   // Small, because the whole platform shall idle below 400 MB; durable, because it holds the money.
-  ChildSpec spec = Program("postgres", {"-D", (seen_ / "data").string()});
+  ChildSpec spec = Program("postgres", {"-D", (state_.postgres() / "data").string()});
   for (const std::string& setting :
-       {std::string("listen_addresses="), "unix_socket_directories=" + (seen_ / "run").string(),
-        std::string("unix_socket_permissions=0777"), std::string("shared_buffers=48MB"),
+       {std::string("listen_addresses="), "unix_socket_directories=" + (state_.postgres() / "run").string(),
+        std::string("unix_socket_permissions=0770"), std::string("shared_buffers=48MB"),
         std::string("max_connections=64"), std::string("fsync=on"), std::string("synchronous_commit=on"),
         std::string("full_page_writes=on"), std::string("wal_level=replica"), std::string("max_wal_size=256MB"),
         std::string("jit=off"), std::string("log_min_messages=warning"),
@@ -166,7 +108,8 @@ Result<std::string> PostgresCluster::OwnerUrl(const std::string& database) const
 }
 
 Status PostgresCluster::Ping() const {
-  return RunToEnd(Program("pg_isready", {"--quiet", "--host", (seen_ / "run").string()}), std::chrono::seconds(5));
+  return RunToEnd(Program("pg_isready", {"--quiet", "--host", (state_.postgres() / "run").string()}),
+                  std::chrono::seconds(5));
 }
 
 Status PostgresCluster::Migrate(const fs::path& migrations) const {
@@ -184,7 +127,7 @@ Status PostgresCluster::Migrate(const fs::path& migrations) const {
 
 std::string RedisSocket(const StateDir& state) { return (state.redis() / "redis.sock").string(); }
 
-Result<ChildSpec> RedisSpec(const StateDir& state) {
+Result<ChildSpec> RedisSpec(const StateDir& state, const ServiceUsers& users) {
   ChildSpec spec;
   spec.name = "redis";
   for (const char* path : {"/usr/bin/redis-server", "/usr/bin/valkey-server"}) {
@@ -197,15 +140,14 @@ Result<ChildSpec> RedisSpec(const StateDir& state) {
     return FailedPrecondition("REDIS_NOT_INSTALLED",
                               "neither /usr/bin/redis-server nor /usr/bin/valkey-server: apt-get install redis-server");
   }
-  spec.user = UnprivilegedUser();
-  ALLOD_TRY(const fs::path seen, GiveTo(spec.user, state.redis()));
-  BindIfElsewhere(spec, state.redis(), seen);
+  spec.user = users.Of("redis");
+  spec.reach = state.root();
   // Nothing that must last is kept in it: no snapshots, no append-only file, bounded memory.
   for (const std::string& arg :
-       {std::string("--port"), std::string("0"), std::string("--unixsocket"), (seen / "redis.sock").string(),
-        std::string("--unixsocketperm"), std::string("777"), std::string("--save"), std::string(""),
+       {std::string("--port"), std::string("0"), std::string("--unixsocket"), RedisSocket(state),
+        std::string("--unixsocketperm"), std::string("770"), std::string("--save"), std::string(""),
         std::string("--appendonly"), std::string("no"), std::string("--maxmemory"), std::string("64mb"),
-        std::string("--maxmemory-policy"), std::string("allkeys-lru"), std::string("--dir"), seen.string(),
+        std::string("--maxmemory-policy"), std::string("allkeys-lru"), std::string("--dir"), state.redis().string(),
         std::string("--daemonize"), std::string("no")}) {
     spec.argv.push_back(arg);
   }

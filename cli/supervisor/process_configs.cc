@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "cli/supervisor/data_services.h"
+#include "cli/supervisor/layout.h"
 #include "services/common/ids.h"
 
 namespace allod::cli {
@@ -18,6 +20,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kFirstPort = 8080;
+constexpr int kFirstOperatorsPort = 9080;
 constexpr int kPortsTried = 100;
 
 bool CanListen(const std::string& host, int port) {
@@ -43,18 +46,39 @@ bool CanListen(const std::string& address) {
   return error == std::errc() && at == end && port > 0 && port < 65536 && CanListen(address.substr(0, colon), port);
 }
 
-Result<std::string> ChooseListen(const StateDir& state, const std::string& asked) {
+// The gateway listens as a user without capabilities, whoever starts it.
+Status CheckPrivilege(const char* option, const std::string& address) {
+  int first_free = 1024;
+  std::ifstream("/proc/sys/net/ipv4/ip_unprivileged_port_start") >> first_free;
+  const auto colon = address.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos) return {};
+  std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
+  if (port == 0 || port >= first_free) return {};
+  return FailedPrecondition("PORT_PRIVILEGED",
+                            fmt::format("{} {}: the gateway runs without privileges and cannot listen below port {}; "
+                                        "choose another port and put a proxy in front of it, or lower "
+                                        "net.ipv4.ip_unprivileged_port_start",
+                                        option, address, first_free));
+}
+
+// Where to listen: as asked with `option`, else as the last time, else on the first free port from `first_port` on.
+Result<std::string> ChooseListen(const char* option, const std::string& asked, const Result<std::string>& last_base,
+                                 int first_port) {
+  constexpr std::size_t kSchemeBytes = std::string_view("http://").size();
+  const std::string last = last_base && last_base->size() > kSchemeBytes ? last_base->substr(kSchemeBytes) : "";
+  ALLOD_CHECK_OK(CheckPrivilege(option, asked.empty() ? last : asked));
   if (!asked.empty()) {
     if (CanListen(asked)) return asked;
     return FailedPrecondition("PORT_IN_USE",
-                              fmt::format("--http {}: cannot listen there (is it IPv4:PORT, and free?)", asked));
+                              fmt::format("{} {}: cannot listen there (is it IPv4:PORT, and free?)", option, asked));
   }
-  if (const auto base = state.HttpBase(); base && CanListen(base->substr(7))) return base->substr(7);
-  for (int port = kFirstPort; port < kFirstPort + kPortsTried; ++port) {
+  if (!last.empty() && CanListen(last)) return last;
+  for (int port = first_port; port < first_port + kPortsTried; ++port) {
     if (CanListen("127.0.0.1", port)) return fmt::format("127.0.0.1:{}", port);
   }
-  return FailedPrecondition("PORT_IN_USE", fmt::format("no free port from {} to {} on 127.0.0.1: give --http",
-                                                       kFirstPort, kFirstPort + kPortsTried - 1));
+  return FailedPrecondition("PORT_IN_USE", fmt::format("no free port from {} to {} on 127.0.0.1: give {}", first_port,
+                                                       first_port + kPortsTried - 1, option));
 }
 
 json Database(const StateDir& state, const std::string& service) {
@@ -91,6 +115,14 @@ Result<json> Tuning(const StateDir& state, const UpOptions& options) {
   return out;
 }
 
+// The word "none" takes back what an earlier `allod up` allowed.
+json CorsOrigins(const StateDir& state, const UpOptions& options) {
+  if (options.cors_origins == std::vector<std::string>{"none"}) return json::array();
+  if (!options.cors_origins.empty()) return options.cors_origins;
+  const json last = LastConfig(state, "gateway");
+  return last.contains("cors_allowed_origins") ? last["cors_allowed_origins"] : json::array();
+}
+
 Result<json> Weights(const StateDir& state, const UpOptions& options) {
   const json last = LastConfig(state, "scheduling");
   json out = last.contains("weights") && last["weights"].is_object() ? last["weights"] : json::object();
@@ -110,32 +142,78 @@ Result<json> Weights(const StateDir& state, const UpOptions& options) {
   return out;
 }
 
+// Whether a container that maps few users has these: "inside outside count" in each line.
+bool AreMapped(const char* map, std::uint32_t first) {
+  std::ifstream in(map);
+  std::uint64_t inside = 0, outside = 0, count = 0;
+  while (in >> inside >> outside >> count) {
+    if (first >= inside && first + std::uint64_t{kServiceUids} <= inside + count) return true;
+  }
+  return false;
+}
+
+Result<std::uint32_t> DefaultUids() {
+  constexpr std::uint32_t kInSmallContainers = 60'000;
+  if (geteuid() != 0) return kServiceUidsFirst;
+  for (const std::uint32_t first : {kServiceUidsFirst, kInSmallContainers}) {
+    if (AreMapped("/proc/self/uid_map", first) && AreMapped("/proc/self/gid_map", first)) return first;
+  }
+  return FailedPrecondition("UIDS_NOT_MAPPED",
+                            fmt::format("neither {} nor {} and the {} numbers from there are users of this container "
+                                        "(/proc/self/uid_map): give --service-uids",
+                                        kServiceUidsFirst, kInSmallContainers, kServiceUids));
+}
+
+constexpr char kUidsField[] = "service_uids_first";
+
 }  // namespace
+
+Result<ServiceUsers> UsersOf(const StateDir& state, const UpOptions& options) {
+  std::uint32_t first = options.service_uids_first;
+  const json last = LastConfig(state, "up");
+  if (first == 0 && last.contains(kUidsField) && last[kUidsField].is_number_unsigned()) first = last[kUidsField];
+  if (first == 0) {
+    ALLOD_TRY(first, DefaultUids());
+  }
+  return ServiceUsers::Make(first);
+}
+
+Status RememberUsers(const StateDir& state, const UpOptions& options, const ServiceUsers& users) {
+  if (options.service_uids_first == 0) return {};
+  const json up{{kUidsField, options.service_uids_first}};
+  return WritePrivate(state, "config", "up.json", up.dump(2) + "\n", users, "");
+}
 
 const std::vector<std::string>& PlatformProcesses() {
   static const std::vector<std::string> names = {"tenancy", "catalog", "billing", "scheduling", "node", "gateway"};
   return names;
 }
 
-Status WriteConfigs(const StateDir& state, const UpOptions& options) {
-  ALLOD_TRY(const std::string http_listen, ChooseListen(state, options.http_listen));
-  ALLOD_CHECK_OK(EnsureSecret(state, "api_key_pepper"));
+Status WriteConfigs(const StateDir& state, const UpOptions& options, const ServiceUsers& users) {
+  ALLOD_TRY(const std::string http_listen, ChooseListen("--http", options.http_listen, state.HttpBase(), kFirstPort));
+  ALLOD_TRY(const std::string operators_listen,
+            ChooseListen("--operators", options.operators_listen, state.OperatorsBase(), kFirstOperatorsPort));
+  ALLOD_CHECK_OK(EnsureSecret(state, users, "api_key_pepper", users.pepper()));
   const auto write = [&](const std::string& process, const json& config) {
-    return WriteFile(state.config(process), config.dump(2) + "\n");
+    return WritePrivate(state, "config", process + ".json", config.dump(2) + "\n", users, process);
   };
   ALLOD_CHECK_OK(write("tenancy", {{"listen", state.target("tenancy")},
+                                   {"peer_uids", users.Callers("tenancy")},
                                    {"database", Database(state, "tenancy")},
                                    {"api_key_pepper_file", state.secret("api_key_pepper").string()}}));
   ALLOD_CHECK_OK(write("catalog", {{"listen", state.target("catalog")},
+                                   {"peer_uids", users.Callers("catalog")},
                                    {"database", Database(state, "catalog")},
                                    {"artifact_dir", state.artifacts().string()},
                                    {"billing_target", state.target("billing")}}));
   ALLOD_CHECK_OK(write("billing", {{"listen", state.target("billing")},
+                                   {"peer_uids", users.Callers("billing")},
                                    {"database", Database(state, "billing")},
                                    {"tenancy_target", state.target("tenancy")}}));
   ALLOD_TRY(const json tuning, Tuning(state, options));
   ALLOD_TRY(const json weights, Weights(state, options));
   json scheduling{{"listen", state.target("scheduling")},
+                  {"peer_uids", users.Callers("scheduling")},
                   {"database", Database(state, "scheduling")},
                   {"tenancy_target", state.target("tenancy")},
                   {"catalog_target", state.target("catalog")},
@@ -145,15 +223,18 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options) {
   // The planner counts the shared worker as the node will make it.
   if (tuning.contains("pool")) scheduling["pool"] = tuning["pool"];
   ALLOD_CHECK_OK(write("scheduling", scheduling));
-  ALLOD_CHECK_OK(write("gateway", {{"http_listen", http_listen},
-                                   {"grpc_listen", state.target("grpc")},
-                                   {"tenancy_target", state.target("tenancy")},
-                                   {"catalog_target", state.target("catalog")},
-                                   {"billing_target", state.target("billing")},
-                                   {"scheduling_target", state.target("scheduling")},
-                                   {"redis_url", "unix:" + RedisSocket(state)},
-                                   {"api_key_pepper_file", state.secret("api_key_pepper").string()},
-                                   {"journal_dir", state.journal().string()}}));
+  json gateway{{"http_listen", http_listen},
+               {"operators_listen", operators_listen},
+               {"grpc_listen", state.target("gateway")},
+               {"tenancy_target", state.target("tenancy")},
+               {"catalog_target", state.target("catalog")},
+               {"billing_target", state.target("billing")},
+               {"scheduling_target", state.target("scheduling")},
+               {"redis_url", "unix:" + RedisSocket(state)},
+               {"api_key_pepper_file", state.secret("api_key_pepper").string()},
+               {"journal_dir", state.journal().string()}};
+  if (const json origins = CorsOrigins(state, options); !origins.empty()) gateway["cors_allowed_origins"] = origins;
+  ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},
             {"memory_bytes", 0},

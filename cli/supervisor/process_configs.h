@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/state_dir.h"
+#include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
 namespace allod::cli {
@@ -14,6 +15,8 @@ struct UpOptions {
   std::string region = "local";     // the region in which this machine stands
   std::string jurisdiction = "zz";  // ISO 3166-1 alpha-2 of that region
   std::string http_listen;          // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
+  std::string operators_listen;     // of /metrics; empty: the last one, else a free port from 9080 on
+  std::vector<std::string> cors_origins;  // web pages that may call the API; empty: as the last `allod up` had it
   // How this node runs workers; what is not given stays as the last `allod up` had it, and else is the node's default.
   std::string sandbox;               // "auto" or "strict"
   std::int64_t memory_mib = 0;       // what models and workers may use; the whole machine unless given
@@ -25,13 +28,19 @@ struct UpOptions {
   int pool_context_tokens = 0;       // of each of its sequences
   std::vector<std::string> weights;  // TENANT=N: shares of contended compute
   std::filesystem::path bin;         // where the executables lie
+  // Of the block of users for the services; 0: see UsersOf.
+  std::uint32_t service_uids_first = 0;
   std::filesystem::path share;  // where migrations/ and the evaluation text lie: the source tree or its installed copy
 };
 
 // The processes that `allod up` starts beside PostgreSQL and Redis, by their short names ("tenancy" -> allod-tenancy).
 const std::vector<std::string>& PlatformProcesses();
 
-// INVALID_ARGUMENT / INVALID_WEIGHT. FAILED_PRECONDITION / PORT_IN_USE when `http_listen` was asked for and is taken.
-Status WriteConfigs(const StateDir& state, const UpOptions& options);
+// Who the processes run as: `service_uids_first`, else as the last `allod up` had it. INVALID_ARGUMENT / INVALID_UIDS.
+Result<ServiceUsers> UsersOf(const StateDir& state, const UpOptions& options);
+Status RememberUsers(const StateDir& state, const UpOptions& options, const ServiceUsers& users);
+
+// INVALID_ARGUMENT / INVALID_WEIGHT. FAILED_PRECONDITION / PORT_IN_USE when an address was asked for and is taken.
+Status WriteConfigs(const StateDir& state, const UpOptions& options, const ServiceUsers& users);
 
 }  // namespace allod::cli

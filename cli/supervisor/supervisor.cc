@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "services/common/log.h"
 
@@ -32,10 +35,17 @@ std::string DescribeEnd(int status) {
 
 Supervisor::~Supervisor() { StopAll(); }
 
+Result<RunningChild> Supervisor::StartLogged(const ChildSpec& spec) {
+  ALLOD_TRY(const int output, logs_.Open(spec.log));
+  auto started = StartChild(spec, output);
+  ::close(output);
+  return started;
+}
+
 Status Supervisor::Start(ChildSpec spec) {
   children_.push_back({.spec = std::move(spec)});
   Child& child = children_.back();
-  ALLOD_TRY(child.running, StartChild(child.spec));
+  ALLOD_TRY(child.running, StartLogged(child.spec));
   child.start_count = 1;
   child.started = steady_clock::now();
   Publish();
@@ -53,6 +63,7 @@ Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()
     if (hopeless || steady_clock::now() > deadline) {
       std::string message =
           what + (hopeless ? " cannot start" : fmt::format(" was not ready within {} s", timeout.count()));
+      logs_.Flush();
       for (const Child& child : children_) {
         if (child.last_end.empty()) continue;
         message += fmt::format("\n{} {} (started {} times); its log {} ends with:\n{}", child.spec.name, child.last_end,
@@ -64,8 +75,9 @@ Status Supervisor::WaitUntil(const std::string& what, const std::function<bool()
   return {};
 }
 
-void Supervisor::Run() {
+void Supervisor::Run(const std::function<void()>& now_and_then) {
   while (Step(milliseconds(1000))) {
+    if (now_and_then) now_and_then();
   }
 }
 
@@ -85,18 +97,45 @@ bool Supervisor::Step(milliseconds patience) {
     fds.push_back({child.running.pidfd, POLLIN, 0});
     watched.push_back(&child);
   }
+  std::vector<Child*> telling;
+  for (Child* child : watched) {
+    if (child->running.layers_fd < 0) continue;
+    fds.push_back({child->running.layers_fd, POLLIN, 0});
+    telling.push_back(child);
+  }
   ::poll(fds.data(), fds.size(), static_cast<int>(patience.count()));
+  for (std::size_t i = 0; i < telling.size(); ++i) {
+    if (fds[watched.size() + 1 + i].revents != 0) ReadLayers(*telling[i]);
+  }
   for (std::size_t i = 0; i < watched.size(); ++i) {
     if (fds[i + 1].revents != 0) Reap(*watched[i]);
   }
   return fds[0].revents == 0;
 }
 
+void Supervisor::ReadLayers(Child& child) {
+  // One write of a process of ours; what a damaged one writes is cut and shown as it is.
+  std::array<char, 512> text{};
+  const ssize_t bytes = ::read(child.running.layers_fd, text.data(), text.size());
+  if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  ::close(child.running.layers_fd);
+  child.running.layers_fd = -1;
+  std::istringstream words(std::string(text.data(), bytes > 0 ? static_cast<std::size_t>(bytes) : 0));
+  for (std::string layer; words >> layer;) child.layers.push_back(layer);
+  Publish();
+}
+
+void Supervisor::Forget(Child& child) {
+  ::close(child.running.pidfd);
+  if (child.running.layers_fd >= 0) ::close(child.running.layers_fd);
+  child.running = {};
+  child.layers.clear();
+}
+
 void Supervisor::Reap(Child& child) {
   int status = 0;
   ::waitpid(child.running.pid, &status, 0);
-  ::close(child.running.pidfd);
-  child.running = {};
+  Forget(child);
   child.last_end = DescribeEnd(status);
   child.last_status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   const auto now = steady_clock::now();
@@ -109,7 +148,7 @@ void Supervisor::Reap(Child& child) {
 }
 
 void Supervisor::Launch(Child& child) {
-  auto started = StartChild(child.spec);
+  auto started = StartLogged(child.spec);
   ++child.start_count;
   child.started = steady_clock::now();
   if (started) {
@@ -131,8 +170,7 @@ void Supervisor::StopChild(Child& child) {
     ::kill(child.running.pid, SIGKILL);
   }
   ::waitpid(child.running.pid, nullptr, 0);
-  ::close(child.running.pidfd);
-  child.running = {};
+  Forget(child);
   child.restart_at = steady_clock::time_point::max();
 }
 
@@ -152,6 +190,8 @@ void Supervisor::Publish() const {
                          {"start_count", child.start_count},
                          {"start_time", std::time(nullptr) - age},
                          {"last_end", child.last_end},
+                         {"user", child.spec.user ? child.spec.user->name : ""},
+                         {"layers", child.layers},
                          {"log", child.spec.log.string()}});
   }
   // A status that cannot be written must not stop what it describes.

@@ -1,0 +1,115 @@
+#include "cli/supervisor/log_collector.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+namespace allod::cli {
+namespace {
+
+constexpr int kPipeBytes = 1 << 20;
+// A longer line is broken: memory does not grow with it.
+constexpr std::size_t kLineBytesMax = 64 << 10;
+// Of one pipe at a time, so that one process that writes without end does not keep the others' lines back.
+constexpr int kReadsMax = 64;
+
+}  // namespace
+
+LogCollector::LogCollector(LogLimits limits) : limits_(limits), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  // Signals are for the thread that supervises.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { Loop(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+LogCollector::~LogCollector() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  Wake();
+  thread_.join();
+  for (const auto& source : sources_) ::close(source->fd);
+  ::close(wake_fd_);
+}
+
+void LogCollector::Wake() const { ::eventfd_write(wake_fd_, 1); }
+
+Result<int> LogCollector::Open(const std::filesystem::path& file) {
+  std::array<int, 2> pipe{};
+  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+    return Fail(Code::kInternal, "NO_PIPE",
+                fmt::format("cannot make a pipe for {}: {}", file.string(), std::strerror(errno)));
+  }
+  ::fcntl(pipe[0], F_SETFL, O_NONBLOCK);
+  ::fcntl(pipe[1], F_SETPIPE_SZ, kPipeBytes);  // less where the system allows less
+  {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<RotatingFile>& target = files_[file];
+    if (!target) target = std::make_unique<RotatingFile>(file, limits_);
+    sources_.push_back(std::make_unique<Source>(Source{pipe[0], target.get(), {}}));
+  }
+  Wake();
+  return pipe[1];
+}
+
+void LogCollector::Flush() {
+  const std::lock_guard lock(mutex_);
+  DrainAll();
+}
+
+void LogCollector::DrainAll() {
+  std::erase_if(sources_, [this](const std::unique_ptr<Source>& source) {
+    if (Drain(*source)) return false;
+    ::close(source->fd);
+    return true;
+  });
+}
+
+bool LogCollector::Drain(Source& source) {
+  std::array<char, 16 << 10> buffer;
+  for (int i = 0; i < kReadsMax; ++i) {
+    const ssize_t n = ::read(source.fd, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    if (n > 0) source.partial.append(buffer.data(), static_cast<std::size_t>(n));
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = source.partial.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      source.file->Append(std::string_view(source.partial).substr(begin, end + 1 - begin));
+    }
+    source.partial.erase(0, begin);
+    if (source.partial.size() >= kLineBytesMax || (n == 0 && !source.partial.empty())) {
+      source.file->Append(source.partial + "\n");
+      source.partial.clear();
+    }
+    if (n == 0) return false;
+  }
+  return true;
+}
+
+void LogCollector::Loop() {
+  std::vector<pollfd> watched;
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      eventfd_t ignored = 0;
+      ::eventfd_read(wake_fd_, &ignored);
+      DrainAll();
+      if (stopping_) return;
+      watched.assign(1, {wake_fd_, POLLIN, 0});
+      for (const auto& source : sources_) watched.push_back({source->fd, POLLIN, 0});
+    }
+    ::poll(watched.data(), watched.size(), -1);
+  }
+}
+
+}  // namespace allod::cli

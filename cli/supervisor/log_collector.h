@@ -1,0 +1,60 @@
+// Takes what supervised processes write to standard output and error, through a pipe each, and keeps it in files of
+// bounded size. One thread, from construction to destruction. Thread-safe.
+//
+// Why pipes: a process that writes to a file itself can only be made to leave it by its own doing (PostgreSQL and Redis
+// would each need another way), and copying a file and truncating it loses what comes in between. Here the one writer
+// is the one that rotates, so no line is lost and none is cut. The price: what a process wrote in the last moment
+// before this one is killed by kill -9 can stay in its pipe; but then it is killed as well.
+//
+// A process never waits for the disk: the pipe holds 1 MiB, and what the disk does not take is counted, not kept back.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/supervisor/rotating_file.h"
+#include "services/common/result.h"
+
+namespace allod::cli {
+
+class LogCollector {
+ public:
+  explicit LogCollector(LogLimits limits = {});
+  // Takes what is in the pipes still, and joins.
+  ~LogCollector();
+  LogCollector(const LogCollector&) = delete;
+
+  // The end of a new pipe for a process to write to, which belongs to the caller (close-on-exec). What comes out goes
+  // to `file`, line by line, also when several pipes have the same file. INTERNAL / NO_PIPE.
+  Result<int> Open(const std::filesystem::path& file);
+  // Returns when everything that was in the pipes is in the files.
+  void Flush();
+
+ private:
+  struct Source {
+    int fd;
+    RotatingFile* file;
+    std::string partial;  // a line without its end
+  };
+
+  void Loop();
+  // mutex_ held. False at the end of the pipe.
+  bool Drain(Source& source);
+  void DrainAll();
+  void Wake() const;
+
+  const LogLimits limits_;
+  int wake_fd_ = -1;
+  std::mutex mutex_;
+  std::map<std::filesystem::path, std::unique_ptr<RotatingFile>> files_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace allod::cli

@@ -19,6 +19,37 @@ test('a second `allod up` on the same directory is a clear error', () => {
   assert.match(platform.allod(['up', '--detach'], { status: 1 }), /is already up \(process \d+\)/);
 });
 
+test('as root, every process but the agent has a user of its own and is confined', { skip: process.getuid() !== 0 && 'only root gives users away' }, () => {
+  const processes = Object.fromEntries(platform.json(['status']).processes.map((p) => [p.name, p]));
+  const kernel = (p) => Object.fromEntries(readFileSync(`/proc/${p.pid}/status`, 'utf8').split('\n').map((line) => line.split(/:\s+/)));
+  for (const name of ['tenancy', 'catalog', 'billing', 'scheduling', 'gateway']) {
+    const p = processes[name];
+    const layers = ['own_uid', 'no_capabilities', 'no_new_privs', 'seccomp', 'not_dumpable', 'rlimits', 'landlock'];
+    // Landlock is the kernel's to have.
+    for (const layer of layers.slice(0, -1)) assert.ok(p.layers.includes(layer), `${name}: ${layer} is not in ${p.layers}`);
+    assert.equal(kernel(p).CapBnd, '0000000000000000', name);
+    assert.equal(kernel(p).Seccomp, '2', name);
+  }
+  for (const name of ['redis', 'postgres']) {
+    assert.ok(['own_uid', 'no_capabilities', 'no_new_privs'].every((l) => processes[name].layers.includes(l)), `${name}: ${processes[name].layers}`);
+  }
+  // SETUID, SETGID, SETPCAP, SYS_ADMIN, SYS_CHROOT, KILL, DAC_READ_SEARCH, and none that the host does not give.
+  assert.equal(BigInt(`0x${kernel(processes.node).CapPrm}`) & ~((1n << 7n) | (1n << 6n) | (1n << 8n) | (1n << 21n) | (1n << 18n) | (1n << 5n) | (1n << 2n) | (1n << 31n)), 0n);
+});
+
+// In a chroot, and in some containers, there are none even for root.
+const hostGivesNamespaces = () => process.getuid() === 0 && spawnSync('unshare', ['--user', '--net', 'true']).status === 0;
+
+test('jobs over foreign files ran wholly inside the sandbox', { skip: !hostGivesNamespaces() && 'this host or user gets no user namespaces' }, () => {
+  const said = readFileSync(join(platform.state, 'logs/node.log'), 'utf8').split('\n').filter((line) => line.includes('job confined'));
+  assert.ok(said.length >= 2, 'an inspection and a compression');
+  for (const line of said) {
+    for (const layer of ['own_uid', 'empty_root', 'network_namespace', 'pid_namespace', 'no_capabilities', 'no_new_privs', 'not_dumpable', 'rlimits', 'seccomp']) {
+      assert.ok(line.includes(layer), `${layer} is missing: ${line}`);
+    }
+  }
+});
+
 test('every variant carries what was measured of it', () => {
   const variants = Object.fromEntries(platform.json(['get', 'variants', version]).items.map((v) => [v.compression, v]));
   assert.deepEqual(Object.keys(variants).sort(), ['Q4_K_M', 'Q8_0', 'SOURCE']);
@@ -51,7 +82,7 @@ test('the npm openai client works against it', () => {
 test('a model that the project has never seen goes the same way', async () => {
   const file = join(platform.state, 'unseen.gguf');
   assert.equal(spawnSync(join(build, 'tests/make_tiny_gguf'), [file, '7']).status, 0);
-  platform.allod(['import', file, '--model', 'unseen', '--license', 'LicenseRef-unknown', '--compress', 'Q8_0,Q4_K_M']);
+  platform.allod(['import', file, '--model', 'unseen', '--license', 'LicenseRef-unknown', '--compress', 'q8_0,Q4_K_M']);
   const variants = platform.json(['get', 'variants', 'models/unseen/versions/v1']).items;
   // Its widths are no multiple of 256: the nearest types that fit were used, and the report says so.
   const q4 = variants.find((v) => v.compression === 'Q4_K_M');
@@ -155,6 +186,34 @@ refused('a price with 13 decimals', apply, /has 13 decimals/, {
 refused('an unknown region', apply, /UNKNOWN_REGION/, {
   input: document('Instance', `${project}/instances/x`, { ...wish, region: 'regions/mars-1' }),
 });
+test('what the plan shows is what happens: a field that is left out gets its default', () => {
+  const name = `${project}/instances/planned`;
+  const manifest = (spec) => document('Instance', name, { ...wish, ...spec });
+  const spec = () => platform.json(['get', 'instances', project]).items.find((i) => i.name === name).spec;
+  platform.allod(apply, { input: manifest({ isolationClass: 'pooled', sleepAfterSeconds: 100, maxConcurrency: 8 }) });
+  const dry = platform.allod([...apply, '--dry-run'], { input: manifest({ maxConcurrency: 9 }) });
+  assert.match(dry, /change +Instance .*isolationClass: POOLED -> ISOLATED.*maxConcurrency: 8 -> 9.*sleepAfterSeconds: 100 -> default/);
+  assert.equal(spec().maxConcurrency, 8, 'a dry run changes nothing');
+  platform.allod(apply, { input: manifest({ maxConcurrency: 9 }) });
+  assert.deepEqual([spec().isolationClass, spec().maxConcurrency, spec().sleepAfterSeconds], ['ISOLATION_CLASS_ISOLATED', 9, 0]);
+  assert.match(platform.allod(apply, { input: manifest({ maxConcurrency: 0 }) }), /maxConcurrency: 9 -> 4/);
+  for (const same of [{ maxConcurrency: 0 }, { maxConcurrency: 4, sleepAfterSeconds: 0 }, {}]) {
+    assert.match(platform.allod(apply, { input: manifest(same) }), /^as it is/m, JSON.stringify(same));
+  }
+  platform.allod(['delete', 'instances', name]);
+});
+refused('text that is no UTF-8', apply, /standard input:4: byte 24 of the line is not valid UTF-8/, {
+  status: 2, input: Buffer.from('apiVersion: allod/v1\nkind: Tenant\nmetadata: {name: tenants/tz}\nspec: {displayName: caf\xe9}\n', 'latin1'),
+});
+refused('a display name of other digits', apply, /exists with other content \(displayName: Kenya -> 007\.0\)/, {
+  input: document('Tenant', 'tenants/ke', { displayName: '007.0' }),
+});
+refused('a state that only the platform sets', apply, /spec\.state: not for a manifest to set/, {
+  status: 2, input: document('Listing', 'listings/starter-v1', { state: 'withdrawn' }),
+});
+const untouched = (...options) => ['import', starter, '--model', 'untouched', ...options];
+refused('a licence that SPDX does not know', untouched('--license', 'nonsense licence'), /no SPDX expression.*character 1/s, { status: 2 });
+refused('a type that there is not, before the first byte is sent', untouched('--license', 'MIT', '--compress', 'q8_0,Q9_X'), /'Q9_X' is none of Q8_0/, { status: 2 });
 test('refused with a reason: a region outside the residency', () => {
   platform.allod(apply, {
     input: [

@@ -57,7 +57,9 @@ export class Platform {
 
   up(...args) {
     this.allod(['up', '--detach', ...args]);
-    this.base = this.json(['status']).base_url;
+    const status = this.json(['status']);
+    this.base = status.base_url;
+    this.metrics = status.metrics_url;
   }
   down() {
     this.allod(['down']);

@@ -176,7 +176,7 @@ test('the figures of nodes and workers are on the gateway\'s metrics page', asyn
   let page;
   const series = (name, labels) => page.split('\n').filter((line) => line.startsWith(name + '{') && labels.every((l) => line.includes(l)));
   await eventually('the tokens are counted', async () => {
-    page = await (await fetch(platform.base.replace(/\/v1$/, '/metrics'))).text();
+    page = await (await fetch(platform.metrics)).text();
     const tokens = series('allod_worker_tokens_total', [`instance="${nameOf('ke', 'alpha')}"`, 'node="local"', 'class="isolated"']);
     return tokens.length === 1 && Number(tokens[0].split(' ').pop()) > 0;
   });

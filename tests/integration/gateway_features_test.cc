@@ -7,7 +7,10 @@
 namespace allod::gateway {
 namespace {
 
+using testing::AllOf;
+using testing::Ge;
 using testing::HasSubstr;
+using testing::Le;
 using testing::Not;
 
 class GatewayFeatures : public GatewayTest {
@@ -141,9 +144,13 @@ TEST_F(GatewayFeatures, RefusalsOfTheWorkerNameTheParameter) {
   struct Row {
     std::string reason, more, param;
   };
-  for (const Row& row : {Row{"INVALID_CONSTRAINT", R"(,"response_format":{"type":"json_object"})", "response_format"},
-                         Row{"INVALID_CONSTRAINT", R"(,"grammar":"root ::= (")", "grammar"},
-                         Row{"INVALID_TOOL", "", "tools"}, Row{"TEMPLATE_FAILED", "", "messages"}}) {
+  for (const Row& row :
+       {Row{"INVALID_CONSTRAINT", R"(,"response_format":{"type":"json_object"})", "response_format"},
+        Row{"INVALID_CONSTRAINT",
+            R"(,"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"not":{}}}})",
+            "response_format.json_schema.schema"},
+        Row{"INVALID_CONSTRAINT", R"(,"grammar":"root ::= (")", "grammar"}, Row{"INVALID_TOOL", "", "tools"},
+        Row{"TEMPLATE_FAILED", "", "messages"}}) {
     worker_.script = [&](grpc::ServerContext&, const auto&, WorkerPeer::Writer&) {
       return ToGrpc(Error{Code::kInvalidArgument, row.reason, "no"});
     };
@@ -156,7 +163,7 @@ TEST_F(GatewayFeatures, RefusalsOfTheWorkerNameTheParameter) {
 TEST_F(GatewayFeatures, TooManyLogprobsForAWholeAnswerAreRefused) {
   const auto response = Chat(R"(,"n":8,"max_tokens":500,"logprobs":true,"top_logprobs":20)");
   EXPECT_EQ(response.status, 200) << "84000 of 131072";
-  EXPECT_THAT(Fetch(port(), "GET", "/metrics", "").body, HasSubstr("allod_gateway_requests_total"));
+  EXPECT_THAT(Metrics().body, HasSubstr("allod_gateway_requests_total"));
 }
 
 TEST_F(GatewayFeatures, AWorkerThatBreaksItsPromiseIsAFault) {
@@ -166,6 +173,57 @@ TEST_F(GatewayFeatures, AWorkerThatBreaksItsPromiseIsAFault) {
   });
   EXPECT_EQ(Chat().status, 500);
   EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+}
+
+// A worker that was taken over counts what it likes. The hold is for a prompt of 512 tokens and 5 of completion.
+TEST_F(GatewayFeatures, WhatAWorkerCountsBeyondTheRequestIsAFaultAndNeverBilled) {
+  for (const int lie : {-1'000'000, 6, 2'000'000'000}) {
+    Answer([&](WorkerPeer::Writer& writer) {
+      WorkerPeer::Started(writer, 7);
+      WorkerPeer::Delta(writer, "Habari", 1);
+      WorkerPeer::Delta(writer, " ya", lie);
+      WorkerPeer::ChoiceFinished(writer, 0, inference::v1::FINISH_REASON_STOP);
+    });
+    EXPECT_EQ(Chat(R"(,"max_tokens":5)").status, 500) << lie;
+    EXPECT_THAT(Chat(R"(,"max_tokens":5,"stream":true)").body, HasSubstr("error")) << lie;
+  }
+  for (const int prompt : {-7, 0, 513, 2'000'000'000}) {
+    Answer([&](WorkerPeer::Writer& writer) {
+      WorkerPeer::Started(writer, prompt);
+      WorkerPeer::Delta(writer, "Habari", 1);
+    });
+    // More than the money was held for: the worker has another context than the route said, or lies. Nothing runs.
+    EXPECT_EQ(Chat(R"(,"max_tokens":5)").status, prompt > 512 ? 503 : 500) << prompt;
+  }
+  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == billing_.Reserved().size(); }));
+  for (const auto& settled : billing_.Settled()) {
+    EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_FAULT);
+    EXPECT_THAT(settled.completion_tokens(), AllOf(Ge(0), Le(5)));
+    EXPECT_THAT(settled.prompt_tokens(), AllOf(Ge(0), Le(512)));
+  }
+}
+
+TEST_F(GatewayFeatures, AWorkerIsToldTheMostThatIsHeldFor) {
+  Answer([](WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, "Habari", 1);
+  });
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_EQ(asked().max_completion_tokens(), 512);
+  EXPECT_EQ(billing_.Reserved().at(0).completion_tokens_max(), 512);
+}
+
+TEST_F(GatewayFeatures, EmbeddingsThatCannotBeAreAFault) {
+  for (const int tokens : {-1, 0, 2'000'000'000}) {
+    worker_.embed_script = [=](grpc::ServerContext& context, const auto& request, auto& response) {
+      const auto status = WorkerPeer::EmbedLengths(context, request, response);
+      response.set_prompt_tokens(tokens);
+      return status;
+    };
+    EXPECT_EQ(Embeddings(R"(,"input":"x")").status, tokens > 512 ? 503 : 500) << tokens;
+  }
+  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == 3; }));
+  for (const auto& settled : billing_.Settled()) EXPECT_EQ(settled.prompt_tokens(), 0);
 }
 
 TEST_F(GatewayFeatures, EmbeddingsAreAnsweredAndMetered) {
@@ -191,6 +249,7 @@ TEST_F(GatewayFeatures, EmbeddingRefusals) {
   const auto wrong_size = Embeddings(R"(,"input":"x","dimensions":3)");
   EXPECT_EQ(wrong_size.status, 400);
   EXPECT_EQ(nlohmann::json::parse(wrong_size.body)["error"]["param"], "dimensions");
+  EXPECT_EQ(worker_.embedded, 0) << "refused before anything is computed";
   EXPECT_EQ(Embeddings(R"(,"input":"x","dimensions":2)").status, 200);
   worker_.embed_script = [](grpc::ServerContext&, const auto&, auto&) {
     return ToGrpc(Error{Code::kFailedPrecondition, "MODEL_NOT_EMBEDDING", "this model makes no embeddings"});
@@ -206,7 +265,7 @@ TEST_F(GatewayFeatures, EmbeddingRefusals) {
 TEST_F(GatewayFeatures, InstancesHaveTheirOwnFigures) {
   EXPECT_EQ(Chat().status, 200);
   const std::string model = std::string("{gen_ai_request_model=\"") + kInstance + "\"";
-  const auto metrics = Fetch(port(), "GET", "/metrics", "").body;
+  const auto metrics = Metrics().body;
   EXPECT_THAT(metrics, HasSubstr("gen_ai_server_time_to_first_token_seconds_count" + model));
   EXPECT_THAT(metrics, HasSubstr("allod_gateway_inter_token_seconds_bucket" + model));
   EXPECT_THAT(metrics, HasSubstr("allod_gateway_wait_seconds_count" + model));

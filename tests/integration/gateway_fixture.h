@@ -53,6 +53,8 @@ class GatewayTest : public testing::Test {
     config.waiting_per_instance_max = waiting_per_instance_max_;
     config.keep_alive_comment_ms = 50;
     config.reserve_timeout_ms = 300;
+    config.rate_limits = rate_limits_;
+    adjust_(config);
     return config;
   }
   void StartGateway() {
@@ -68,6 +70,7 @@ class GatewayTest : public testing::Test {
     StartGateway();
   }
   int port() const { return gateway_->port(); }
+  HttpClient::Response Metrics() const { return Fetch(gateway_->operators_port(), "GET", "/metrics", ""); }
 
   HttpClient::Response Chat(const std::string& more = "", const std::string& model = "assistant") {
     return Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(more, model));
@@ -91,9 +94,11 @@ class GatewayTest : public testing::Test {
   }
 
   TempDir directory_;
+  std::function<void(GatewayConfig&)> adjust_ = [](GatewayConfig&) {};  // then RestartGateway()
   int wake_wait_ms_ = 2000;
   int waiting_per_instance_max_ = 64;
   int connections_per_address_max_ = 100;
+  RateLimits rate_limits_;
   std::string key_, inference_key_, portal_key_;
   TenancyPeer tenancy_;
   ProjectPeer projects_;

@@ -167,11 +167,16 @@ TEST_F(GatewayGeneration, RefusalsOfTheWorkerKeepTheirCode) {
 }
 
 TEST_F(GatewayGeneration, AStalledReaderStopsTheWorkerFromRunningAhead) {
+  constexpr int kTokens = 32;
+  // Room for all that the worker would write if nothing stopped it.
+  routes_.Update([](scheduling::v1::Route& route) { route.set_context_tokens(4096 * kTokens); }, Target("worker"));
+  RestartGateway();
   std::atomic<int> written = 0;
   worker_.script = [&](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
     WorkerPeer::Started(writer, 7);
+    // As many tokens as such a text has at least: a worker that counts fewer is taken for a liar.
     const std::string text(32 << 10, 'x');
-    while (!context.IsCancelled() && written < 4096 && WorkerPeer::Delta(writer, text, 1)) ++written;
+    while (!context.IsCancelled() && written < 4096 && WorkerPeer::Delta(writer, text, kTokens)) ++written;
     return grpc::Status::CANCELLED;
   };
   HttpClient client(port());
@@ -186,7 +191,7 @@ TEST_F(GatewayGeneration, AStalledReaderStopsTheWorkerFromRunningAhead) {
   EXPECT_LT(written, 4096);
   client.Close();
   EXPECT_EQ(billing_.OnlySettlement().outcome(), OUTCOME_CLIENT_CANCELLED);
-  EXPECT_LE(billing_.OnlySettlement().completion_tokens(), written);
+  EXPECT_LE(billing_.OnlySettlement().completion_tokens(), written * kTokens);
 }
 
 TEST_F(GatewayGeneration, StopEndsAStreamWithAnErrorEvent) {

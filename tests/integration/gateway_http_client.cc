@@ -8,6 +8,7 @@
 
 #include <cctype>
 #include <stdexcept>
+#include <utility>
 
 namespace allod::gateway {
 namespace {
@@ -58,11 +59,30 @@ void HttpClient::Send(const std::string& method, const std::string& path, const 
   if (!api_key.empty()) message += "authorization: Bearer " + api_key + "\r\n";
   if (!body.empty()) message += "content-type: application/json\r\n";
   message += "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-  for (std::size_t sent = 0; sent < message.size();) {
-    const ssize_t n = ::send(socket_, message.data() + sent, message.size() - sent, MSG_NOSIGNAL);
-    if (n <= 0) return;  // the answer, or its absence, tells
+  SendRaw(message);  // the answer, or its absence, tells
+}
+
+bool HttpClient::SendRaw(const std::string& bytes) {
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    const ssize_t n = ::send(socket_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (n <= 0) return false;
     sent += static_cast<std::size_t>(n);
   }
+  return true;
+}
+
+void HttpClient::CloseSending() { ::shutdown(socket_, SHUT_WR); }
+
+void HttpClient::Reset() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  Close();
+}
+
+std::string HttpClient::ReceiveAll() {
+  while (ReadMore()) {
+  }
+  return std::exchange(received_, "");
 }
 
 bool HttpClient::ReadMore() {

@@ -15,6 +15,15 @@ class HttpClient {
   void Send(const std::string& method, const std::string& path, const std::string& api_key,
             const std::string& body = "", const std::string& more_headers = "");
 
+  // Bytes as they are. False when the connection broke before all were taken.
+  bool SendRaw(const std::string& bytes);
+  // Nothing more will be sent; answers can still be read.
+  void CloseSending();
+  // Closes so that the other side sees a reset.
+  void Reset();
+  // Everything until the other side closes (or 20 s passed without a byte).
+  std::string ReceiveAll();
+
   struct Response {
     int status = 0;
     std::string head;  // in lower case

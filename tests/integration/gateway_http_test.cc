@@ -107,7 +107,8 @@ TEST_F(GatewayHttp, PortalCallsAreTranscodedAsTheKeysTenant) {
                              R"({"displayName":"Health"})", "idempotency-key: once\r\n");
   EXPECT_EQ(created.status, 200) << created.body;
   EXPECT_EQ(nlohmann::json::parse(created.body)["name"], "tenants/ke/projects/health");
-  EXPECT_EQ(projects_.last_caller, "tenant:ke");
+  EXPECT_EQ(projects_.last_caller, "tenant:ke project:services scopes:inference,portal")
+      << "which key, not which tenant";
   EXPECT_EQ(projects_.last_create.project().display_name(), "Health");
   EXPECT_TRUE(Uuid::Parse(projects_.last_create.request_id()));
   const auto listed = Fetch(port(), "GET", "/portal/v1/tenants/ke/projects?pageSize=7", key_);
@@ -125,13 +126,123 @@ TEST_F(GatewayHttp, PortalRefusalsAreProblemDetails) {
   EXPECT_EQ(Fetch(port(), "GET", "/portal/v1/listings", key_).status, 503) << "the catalog is away";
 }
 
+TEST_F(GatewayHttp, WhatIsNotUtf8IsTheClientsMistakeEverywhere) {
+  for (const char* path : {"/portal/v1/tenants/%ff/projects", "/portal/v1/tenants/ke/projects?pageToken=%ff",
+                           "/portal/v1/tenants/ke/projects?%c3=1", "/portal/v1/tenants/ke/projects/%ed%a0%80",
+                           "/portal/v1/tenants/\xff/projects", "/portal/v1/tenants/ke/projects?filter=\xff",
+                           "/portal/v1/tenants/%00/projects", "/portal/v1/tenants/%zz/projects", "/v1/models/%ff",
+                           "/v1/models/\xff", "/nothing/%ff", "/healthz?%ff"}) {
+    const auto response = Fetch(port(), "GET", path, key_);
+    EXPECT_EQ(response.status, 400) << path << "\n" << response.body;
+    EXPECT_TRUE(nlohmann::json::accept(response.body)) << path;
+    const bool portal = std::string_view(path).starts_with("/portal/");
+    EXPECT_THAT(response.head, HasSubstr(portal ? "application/problem+json" : "application/json")) << path;
+  }
+  const auto header = Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_, "{}",
+                            "idempotency-key: \xff\r\n");
+  EXPECT_EQ(header.status, 400) << header.body;
+  const auto body = Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_,
+                          "{\"displayName\":\"\xff\"}");
+  EXPECT_EQ(body.status, 400) << body.body;
+  EXPECT_EQ(Fetch(port(), "GET", "/v1/models", "\xff\xff").status, 401);
+}
+
+TEST_F(GatewayHttp, WhatTellsOfAllTenantsIsNotOnTheirPort) {
+  EXPECT_EQ(Chat().status, 200);
+  for (const std::string& key : {std::string(), key_}) {
+    const auto hidden = Fetch(port(), "GET", "/metrics", key);
+    EXPECT_EQ(hidden.status, 404);
+    EXPECT_EQ(ErrorCode(hidden), "unknown_path");
+  }
+  const auto ready = nlohmann::json::parse(Fetch(port(), "GET", "/readyz", "").body);
+  EXPECT_EQ(ready, nlohmann::json::parse(
+                       R"({"status":"ready","keys_synced":true,"routes_synced":true,"billing_reachable":true})"));
+  EXPECT_EQ(Fetch(port(), "GET", "/healthz", "").body, R"({"status":"ok"})");
+  EXPECT_THAT(Metrics().body, HasSubstr(kInstance));
+  const int operators = gateway_->operators_port();
+  EXPECT_EQ(Fetch(operators, "GET", "/healthz", "").status, 200);
+  EXPECT_EQ(Fetch(operators, "GET", "/readyz", "").status, 200);
+  EXPECT_EQ(Fetch(operators, "GET", "/v1/models", key_).status, 404) << "tenants are served on their own port";
+}
+
+TEST_F(GatewayHttp, EveryPathSaysWhichMethodsItTakes) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"/v1/chat/completions", "allow: post, options"},
+      {"/v1/models", "allow: get, head, options"},
+      {"/v1/models/assistant", "allow: get, head, options"},
+      {"/healthz", "allow: get, head, options"},
+      {"/portal/v1/tenants/ke/projects", "head, "},
+      {"/portal/v1/tenants/ke/projects/services/instances/assistant", "put"},
+      {"/portal/v1/tenants/ke/operations/x:wait", "post, options"}};
+  for (const auto& [path, allow] : cases) {
+    const auto refused = Fetch(port(), "BREW", path, key_);
+    EXPECT_EQ(refused.status, 405) << path;
+    EXPECT_THAT(refused.head, HasSubstr(allow)) << path;
+    const auto options = Fetch(port(), "OPTIONS", path, "");
+    EXPECT_EQ(options.status, 204) << path;
+    EXPECT_THAT(options.head, HasSubstr(allow)) << path;
+    EXPECT_THAT(options.head, testing::Not(HasSubstr("content-length")));
+    EXPECT_THAT(options.head, testing::Not(HasSubstr("access-control"))) << "not asked for, not configured";
+  }
+  EXPECT_EQ(Fetch(port(), "OPTIONS", "/nothing", "").status, 404);
+}
+
+TEST_F(GatewayHttp, PagesOfAllowedOriginsMayCallIt) {
+  const std::string preflight =
+      "origin: https://page.example\r\naccess-control-request-method: POST\r\n"
+      "access-control-request-headers: authorization,content-type\r\n";
+  EXPECT_THAT(Fetch(port(), "OPTIONS", "/v1/chat/completions", "", "", preflight).head,
+              testing::Not(HasSubstr("access-control")))
+      << "off by default";
+  adjust_ = [](GatewayConfig& config) { config.cors_allowed_origins = {"https://page.example"}; };
+  RestartGateway();
+  const auto asked = Fetch(port(), "OPTIONS", "/v1/chat/completions", "", "", preflight);
+  EXPECT_EQ(asked.status, 204);
+  for (const char* header : {"access-control-allow-origin: https://page.example\r\n",
+                             "access-control-allow-methods: post, options\r\n",
+                             "access-control-allow-headers: authorization,content-type\r\n"}) {
+    EXPECT_THAT(asked.head, HasSubstr(header));
+  }
+  const std::string origin = "origin: https://page.example\r\n";
+  const std::string allowed = "access-control-allow-origin: https://page.example\r\n";
+  const auto answer = Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(), origin);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.head, HasSubstr(allowed));
+  EXPECT_THAT(answer.head, HasSubstr("access-control-expose-headers: x-request-id"));
+  const auto stream = Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"), origin);
+  EXPECT_THAT(stream.head, HasSubstr(allowed));
+  for (const auto& refused :
+       {Fetch(port(), "POST", "/v1/chat/completions", "", ChatBody(), origin),
+        Fetch(port(), "POST", "/v1/chat/completions", key_, std::string(2 << 20, ' '), origin),
+        Fetch(port(), "GET", "/portal/v1/nothing", key_, "", origin)}) {
+    EXPECT_GE(refused.status, 400);
+    EXPECT_THAT(refused.head, HasSubstr(allowed)) << "a page can read why it was refused";
+  }
+  const auto other =
+      Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(), "origin: https://other.example\r\n");
+  EXPECT_THAT(other.head, testing::Not(HasSubstr("access-control")));
+}
+
+TEST_F(GatewayHttp, SeveralBlanksBehindBearerAreOne) {
+  EXPECT_EQ(Fetch(port(), "GET", "/v1/models", "", "", "authorization: bEARER   " + key_ + "\r\n").status, 200);
+}
+
+TEST_F(GatewayHttp, UsedUpCreditIsNotWorthARetry) {
+  billing_.no_funds = true;
+  const auto refused = Chat();
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(ErrorCode(refused), "insufficient_quota");
+  EXPECT_THAT(refused.head, HasSubstr("x-should-retry: false"));
+  EXPECT_THAT(refused.head, testing::Not(HasSubstr("retry-after")));
+}
+
 TEST_F(GatewayHttp, DescribesItself) {
   const auto document = nlohmann::json::parse(Fetch(port(), "GET", "/openapi.json", "").body);
   EXPECT_EQ(document["openapi"], "3.1.0");
   EXPECT_TRUE(document["paths"].contains("/v1/chat/completions"));
   EXPECT_TRUE(document["paths"].contains("/portal/v1/tenants/{tenant}/projects/{project}/instances"));
   EXPECT_EQ(Chat().status, 200);
-  const auto metrics = Fetch(port(), "GET", "/metrics", "");
+  const auto metrics = Metrics();
   EXPECT_THAT(metrics.body, HasSubstr(R"(allod_http_requests_total{route="/v1/chat/completions",status="200"})"));
 }
 

@@ -1,4 +1,4 @@
-// GET /metrics with the nodes' figures, which scheduling tells.
+// GET /metrics on the operators' address, with the nodes' figures, which scheduling tells.
 
 #include <gmock/gmock.h>
 
@@ -53,7 +53,7 @@ class GatewayMetrics : public GatewayTest {
     StartPeer(scheduling_server_, "scheduling", {&routes_, &nodes_});
   }
   std::string Page() {
-    const auto response = Fetch(port(), "GET", "/metrics", "");
+    const auto response = Metrics();
     EXPECT_EQ(response.status, 200);
     EXPECT_THAT(response.body, HasSubstr("allod_gateway_connections"));
     return response.body;

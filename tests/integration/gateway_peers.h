@@ -104,9 +104,28 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
  public:
   void SetTargets(std::vector<std::string> targets) {
     const std::lock_guard lock(mutex_);
-    targets_ = std::move(targets);
+    route_.clear_targets();
+    for (const std::string& target : targets) route_.add_targets(target);
     ++version_;
     changed_.notify_all();
+  }
+  // Another revision of the instance, with workers of its own.
+  void Update(const std::function<void(scheduling::v1::Route&)>& change, const std::string& target) {
+    {
+      const std::lock_guard lock(mutex_);
+      change(route_);
+    }
+    SetTargets({target});
+  }
+
+  static scheduling::v1::Route FirstRevision() {
+    scheduling::v1::Route route;
+    route.set_instance(kInstance);
+    route.set_variant("models/m/versions/v1/variants/q4_k_m");
+    route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
+    route.set_context_tokens(512);
+    route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
+    return route;
   }
 
   grpc::Status WatchRoutes(grpc::ServerContext* context, const scheduling::v1::WatchRoutesRequest*,
@@ -120,13 +139,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
       }
       sent = version_;
       scheduling::v1::WatchRoutesResponse message;
-      auto& route = *message.add_routes();
-      route.set_instance(kInstance);
-      route.set_variant("models/m/versions/v1/variants/q4_k_m");
-      route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
-      route.set_context_tokens(512);
-      route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
-      for (const std::string& target : targets_) route.add_targets(target);
+      *message.add_routes() = route_;
       writer->Write(message);
     }
     return grpc::Status::CANCELLED;
@@ -135,7 +148,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
  private:
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<std::string> targets_;
+  scheduling::v1::Route route_ = FirstRevision();
   int version_ = 0;
 };
 
@@ -146,9 +159,14 @@ class BillingPeer final : public billing::v1::UsageService::Service {
                        billing::v1::ReserveResponse*) override {
     // Carried out to its end, also when nobody waits for it any more.
     reserving = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(reserve_ms));
+    std::this_thread::sleep_for(std::chrono::milliseconds(request->revision() > 0 ? replace_ms : reserve_ms));
     const std::lock_guard lock(mutex_);
-    if (no_funds) return ToGrpc(Error{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "the hold would pass the limit"});
+    ++reserve_calls;
+    if (request->revision() > 0 && settled_.contains(request->request_id())) {
+      return ToGrpc(Error{Code::kFailedPrecondition, "HOLD_ENDED", "it was settled"});
+    }
+    if (no_funds || request->revision() >= no_funds_from_revision)
+      return ToGrpc(Error{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "the hold would pass the limit"});
     reserved_[request->request_id()] = *request;
     return grpc::Status::OK;
   }
@@ -160,7 +178,13 @@ class BillingPeer final : public billing::v1::UsageService::Service {
       --settle_failures;
       return ToGrpc(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database is away"});
     }
+    if (refuses) return ToGrpc(Error{Code::kFailedPrecondition, "REFUSED", "this billing takes nothing"});
     if (!reserved_.contains(request->request_id())) return ToGrpc(NotFound("no such reservation").error());
+    const auto& held = reserved_.at(request->request_id());
+    if (request->prompt_tokens() > held.prompt_tokens_max() ||
+        request->completion_tokens() > held.completion_tokens_max()) {
+      ++beyond_hold;
+    }
     const auto [it, is_new] = settled_.emplace(request->request_id(), *request);
     if (!is_new && it->second.SerializeAsString() != request->SerializeAsString()) {
       ++conflicts;
@@ -189,6 +213,11 @@ class BillingPeer final : public billing::v1::UsageService::Service {
   }
 
   std::atomic<bool> no_funds{false};
+  std::atomic<int> no_funds_from_revision{1000};
+  std::atomic<bool> refuses{false};  // settlements
+  std::atomic<int> replace_ms{0};
+  std::atomic<int> reserve_calls{0};
+  std::atomic<int> beyond_hold{0};  // settlements of more than was held
   std::atomic<int> reserve_ms{0};
   std::atomic<bool> reserving{false};
   std::atomic<int> settle_failures{0};
@@ -222,6 +251,7 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
                      inference::v1::EmbedResponse* response) override {
     ++calls;
     const grpc::Status status = embed_script(*context, *request, *response);
+    embedded += response->embeddings_size();
     if (context->IsCancelled()) ++cancelled;
     return status;
   }
@@ -259,9 +289,12 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
     return grpc::Status::OK;
   }
 
-  // Two numbers for each input: its number and its length; one token for each byte.
+  // Two numbers for each input: its number and its length; one token for each byte. Other dimensions are refused.
   static grpc::Status EmbedLengths(grpc::ServerContext&, const inference::v1::EmbedRequest& request,
                                    inference::v1::EmbedResponse& response) {
+    if (request.dimensions() != 0 && request.dimensions() != 2) {
+      return ToGrpc(Error{Code::kInvalidArgument, "WRONG_DIMENSIONS", "dimensions must be 2"});
+    }
     for (int i = 0; i < request.inputs_size(); ++i) {
       auto& embedding = *response.add_embeddings();
       embedding.add_values(static_cast<float>(i));
@@ -275,6 +308,7 @@ class WorkerPeer final : public inference::v1::WorkerService::Service {
   EmbedScript embed_script = EmbedLengths;
   std::atomic<int> calls{0};
   std::atomic<int> cancelled{0};
+  std::atomic<int> embedded{0};  // vectors
 };
 
 }  // namespace allod::gateway

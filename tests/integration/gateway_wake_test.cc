@@ -79,7 +79,7 @@ TEST_F(GatewayWake, OnlySoManyWait) {
   const auto second = StartChat();
   ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 2; }));
   ASSERT_TRUE(Eventually([&] {
-    return Fetch(port(), "GET", "/metrics", "")
+    return Metrics()
                .body.find("allod_gateway_waiting_requests{gen_ai_request_model=\"" + std::string(kInstance) +
                           "\"} 2") != std::string::npos;
   }));

@@ -37,6 +37,7 @@
 #include "inference/node/worker_socket.h"
 #include "inference/node/zygote_process.h"
 #include "inference/sandbox/confine.h"
+#include "inference/usage/ring_file.h"
 #include "inference/usage/ring_mapping.h"
 #include "inference/zygote/zygote.h"
 #include "services/common/log.h"
@@ -160,22 +161,24 @@ void HoldTheGate(gate::GateClient& gate, gate::WorkerPage& page) {
 }
 
 int RunWorker(zygote::WorkerStart start) {
-  sandbox::ConfineBeforeThreads(start.layers);
+  inference::sandbox::ConfineBeforeThreads(start.layers);
   void* page = mmap(nullptr, gate::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[zygote::kFdPage].get(), 0);
-  auto ring = usage::RingMapping::FromFd(start.fds[zygote::kFdRing].get());
+  zygote::Channel control(std::move(start.fds[zygote::kFdControl]));
+  auto assigned = zygote::AwaitAssignment(control);
+  if (!assigned) return 1;
+  auto ring = usage::RingMapping::FromFd(assigned->fds[zygote::kFdRing].get());
   if (page == MAP_FAILED || !ring) return 1;
   auto& worker_page = *static_cast<gate::WorkerPage*>(page);
   gate::GateClient gate(worker_page, start.fds[zygote::kFdGate].get());
-  sandbox::ConfineResources(start.statm.get(), start.layers);
+  inference::sandbox::ConfineResources(start.statm.get(), start.layers);
   std::thread(SleepForEver).detach();  // the filter is for all threads
-  sandbox::ConfineSystemCalls(start.serving_filter, start.layers);
+  inference::sandbox::ConfineSystemCalls(start.serving_filter, start.layers);
 
-  WorkerTask task = TaskFrom(start.spec.members.at(0).instance);
-  task.around.listen_fd = start.fds[zygote::kFdListen].get();
+  WorkerTask task = TaskFrom(assigned->assignment.members.at(0).instance);
+  task.around.listen_fd = assigned->fds[zygote::kFdListen].get();
   task.around.page_fd = start.fds[zygote::kFdPage].get();
   task.around.gate_fd = start.fds[zygote::kFdGate].get();
-  task.around.ring_fd = start.fds[zygote::kFdRing].get();
-  zygote::Channel control(std::move(start.fds[zygote::kFdControl]));
+  task.around.ring_fd = assigned->fds[zygote::kFdRing].get();
   (void)control.Send({{"type", "ready"}, {"layers", start.layers.names()}});
   const auto tell = [&control](const std::string& name, bool succeeded) {
     while (true) {
@@ -230,18 +233,15 @@ class Agent {
 
   std::uint64_t Fork(const std::string& role) {
     const std::uint64_t id = ++last_id_;
-    auto process = Check(node::WorkerProcess::Prepare(id, role));
+    auto process = Check(node::WorkerProcess::Prepare(id, role, Check(gate_.MakeBell(id))));
     const auto ring_path = dir_ / fmt::format("{}.ring", id);
-    Check(usage::RingMapping::CreateFile(ring_path, "01900000-0000-7000-8000-00000000abcd"));
-    const OwnedFd ring(open(ring_path.c_str(), O_RDWR | O_CLOEXEC));
+    const auto ring = Check(usage::RingFile::Create(ring_path, Uuid::V7(), "01900000-0000-7000-8000-00000000abcd"));
     sockets_.push_back(Check(node::WorkerSocket::Listen(dir_.path(), role)));
     zygote::WorkerSpec spec;
     spec.id = id;
-    spec.members = {{.instance = ToJson(WorkerTask{role, around_}).dump(), .tenant_uid = role}};
-    if (!zygote_.Fork(spec, {sockets_.back().fd(), process.control_fd_of_child(), process.page_fd(), gate_.event_fd(),
-                             ring.get(), process.log_fd_of_child()})) {
-      throw std::runtime_error("the zygote does not listen");
-    }
+    if (!zygote_.Fork(spec, process.fork_fds())) throw std::runtime_error("the zygote does not listen");
+    process.Assign(role, {{{.instance = ToJson(WorkerTask{role, around_}).dump(), .tenant_uid = role}}},
+                   sockets_.back().fd(), OwnedFd(fcntl(ring.fd(), F_DUPFD_CLOEXEC, 0)));
     gate_.Add(id, process.page(), role, 1, 1);
     workers_.emplace(id, Worker{std::move(process), role});
     if (role == "sibling") {
@@ -315,7 +315,7 @@ class Agent {
 
   void Look() {
     std::vector<pollfd> fds{{zygote_.channel_fd(), POLLIN, 0}, {zygote_.stderr_fd(), POLLIN, 0}};
-    for (const auto& [id, worker] : workers_) {
+    for (auto& [id, worker] : workers_) {
       fds.push_back({worker.process.control_fd(), POLLIN, 0});
       fds.push_back({worker.process.log_fd(), POLLIN, 0});
     }
@@ -333,11 +333,12 @@ class Agent {
     if (std::holds_alternative<node::ZygoteProcess::Resident>(event)) resident_ = true;
     if (auto* forked = std::get_if<node::ZygoteProcess::Forked>(&event)) {
       Worker& worker = workers_.at(forked->id);
-      worker.process.Forked(std::move(forked->pidfd));
+      if (!worker.process.Forked(std::move(forked->pidfd))) throw std::runtime_error("no process was forked");
       const node::CgroupLimits limits{.memory_bytes_max = std::int64_t{768} << 20};
       for (const std::string& layer : cgroups_.Confine(worker.role, worker.process.pid(), limits))
         layers_.insert(layer);
       worker.process.LetGo();
+      worker.process.LetServe();
     }
     if (const auto* ended = std::get_if<node::ZygoteProcess::WorkerEnded>(&event)) {
       workers_.at(ended->id).over = workers_.at(ended->id).ended = true;
@@ -417,9 +418,9 @@ int RunAgent() {
   for (const auto& [name, reached] : outcomes) {
     if (reached) succeeded.push_back(name);
   }
-  sandbox::Layers layers;
+  inference::sandbox::Layers layers;
   for (const std::string& layer : agent.layers()) layers.Add(layer);
-  const bool complete = RequireStrict(layers).has_value();
+  const bool complete = inference::sandbox::RequireStrict(layers).has_value();
   std::cout << json{{"benchmark", "escape"}, {"attempted", outcomes.size()}, {"succeeded", succeeded.size()},
                     {"names", succeeded},    {"layers", agent.layers()},     {"strict", complete},
                     {"target", 0},           {"met", succeeded.empty()}}

@@ -1,20 +1,24 @@
 // bench_pool: the benchmarks of the shared inference pool, over private installations of the whole platform. Each
 // prints one JSON object on a line of its own; with one name it is the last line. Exit status 0 also when a target is
-// missed.
+// missed; 1 when something could not be measured, which its own line says, and the others were run nevertheless.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
 #include <thread>
 
+#include "tests/bench/pool/apart.h"
 #include "tests/bench/pool/benchmarks.h"
 #include "tests/bench/pool/interrupt.h"
 
 namespace allod::bench {
 
 namespace {
+
+constexpr std::chrono::minutes kBenchmarkTime(20);
 
 struct Benchmark {
   const char* name;
@@ -25,7 +29,7 @@ struct Benchmark {
 constexpr Benchmark kBenchmarks[] = {
     {"density", Density, false}, {"contention", Contention, false}, {"cold_start", ColdStart, false},
     {"noisy", Noisy, false},     {"batch", Batch, false},           {"cancel", Cancel, false},
-    {"readers", Readers, true},
+    {"burst", Burst, false},     {"readers", Readers, true},
 };
 
 // What else runs on the machine belongs to the result.
@@ -36,11 +40,13 @@ nlohmann::json Machine() {
   return {{"cores", std::thread::hardware_concurrency()}, {"load_before", load}};
 }
 
-int Run(const std::vector<std::string>& names, const BenchOptions& options) {
+// In a process of its own, so that whatever happens to one does not keep the others from being run.
+void RunAll(const std::vector<std::string>& names, const BenchOptions& options, const Progress& progress) {
+  HandleInterrupts();
   std::optional<Installation> shared;
-  int failed = 0;
   for (const Benchmark& benchmark : kBenchmarks) {
     if (std::ranges::find(names, benchmark.name) == names.end()) continue;
+    progress.Begins(benchmark.name);
     try {
       const nlohmann::json machine = Machine();
       std::optional<Installation> own;
@@ -54,23 +60,22 @@ int Run(const std::vector<std::string>& names, const BenchOptions& options) {
       report.Detail("machine", machine);
       report.Detail("quick", options.quick);
       report.Print();
+      progress.Ended(report.is_measured() ? "" : "some figures could not be measured");
     } catch (const std::exception& e) {
-      std::cerr << benchmark.name << ": " << e.what() << std::endl;
-      ++failed;
+      progress.Ended(e.what());
       shared.reset();  // who knows in what state it is
     }
   }
-  return failed == 0 ? 0 : 1;
 }
 
 }  // namespace
 }  // namespace allod::bench
 
 int main(int argc, char** argv) {
-  allod::bench::HandleInterrupts();
+  using namespace allod::bench;
   std::vector<std::string> names, known;
-  for (const auto& benchmark : allod::bench::kBenchmarks) known.emplace_back(benchmark.name);
-  allod::bench::BenchOptions options;
+  for (const auto& benchmark : kBenchmarks) known.emplace_back(benchmark.name);
+  BenchOptions options;
   CLI::App app("Benchmarks of the shared inference pool", "bench_pool");
   app.add_option("benchmarks", names, "Which; they run in an order of their own")
       ->required()
@@ -80,5 +85,13 @@ int main(int argc, char** argv) {
   app.add_option("--class", options.isolation_class, "Use this isolation class instead of the benchmark's own")
       ->check(CLI::IsMember({"isolated", "pooled", "dedicated"}));
   CLI11_PARSE(app, argc, argv);
-  return allod::bench::Run(names, options);
+  std::vector<std::string> in_order;
+  for (const std::string& name : known) {
+    if (std::ranges::find(names, name) != names.end()) in_order.push_back(name);
+  }
+  const auto failures = RunApart(
+      in_order, kBenchmarkTime,
+      [&](const std::vector<std::string>& some, const Progress& progress) { RunAll(some, options, progress); });
+  for (const auto& [name, why] : failures) std::cerr << "NOT MEASURED: " << name << ": " << why << std::endl;
+  return failures.empty() ? 0 : 1;
 }

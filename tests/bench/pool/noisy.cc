@@ -28,25 +28,40 @@ struct Latencies {
   }
 };
 
+// Three thousand words that all begin alike: each is a state to be followed, and hardly a token of the vocabulary fits.
+std::string CostlyGrammar() {
+  std::string out = "root ::= (";
+  for (int i = 0; i < 3000; ++i) out += fmt::format("{}\"zqzqz{}\"", i == 0 ? "" : " | ", i);
+  return out + ")+";
+}
+
 // Streams of the other tenant that come again and again, until it goes out of scope.
 class Neighbour {
  public:
-  Neighbour(const Installation& installation, const TenantAccess& tenant, int streams, int tokens) {
+  Neighbour(const Installation& installation, const TenantAccess& tenant, int streams, int tokens,
+            const std::string& grammar = "") {
     for (int stream = 0; stream < streams; ++stream) {
-      threads_.emplace_back([this, &installation, tenant, stream, tokens](std::stop_token stop) {
+      threads_.emplace_back([this, &installation, tenant, stream, tokens, grammar](std::stop_token stop) {
         while (!stop.stop_requested()) {
           TenantAccess access = tenant;
           access.keys = {tenant.keys[static_cast<std::size_t>(stream % kKeys)]};
-          const StreamTrace trace = RunStream(installation.Completion(access, "noisy", FreshPrompt(8), tokens),
-                                              SteadyClock::now() + seconds(60));
+          StreamRequest request = installation.Completion(access, "noisy", FreshPrompt(8), tokens);
+          if (!grammar.empty()) {
+            auto body = nlohmann::json::parse(request.body);
+            body["grammar"] = grammar;
+            request.body = body.dump();
+          }
+          const StreamTrace trace = RunStream(request, SteadyClock::now() + seconds(60));
           tokens_ += static_cast<std::int64_t>(trace.tokens.size());
           if (trace.status != 200) ++refused_;
+          if (trace.status == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
       });
     }
     // Until they are at it.
     for (int i = 0; i < 3000 && tokens_ == 0 && refused_ == 0; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (tokens_ == 0) throw std::runtime_error("the neighbour gets no answers: there is nothing to measure");
   }
   std::int64_t tokens() const { return tokens_; }
   int refused() const { return refused_; }
@@ -66,7 +81,8 @@ Report Noisy(Installation& installation, const BenchOptions& options) {
           "A tenant asks one question after another ({0} tokens each) of its isolated instance. p99 of the time to "
           "first token, and of the time between tokens, while another tenant keeps {1} streams going on an "
           "instance of its own, over the same while that tenant behaves like the first (one stream, {0} "
-          "tokens): its fair share, one of two. Both in turns.",
+          "tokens): its fair share, one of two. The same while the streams are under a grammar of 3,000 words, which "
+          "costs much and yields little. All in turns.",
           kVictimTokens, kFloodStreams));
   const ListedModel& model = installation.BenchModel();
   const std::vector<TenantAccess> tenants = installation.Tenants(2, kKeys);
@@ -86,8 +102,9 @@ Report Noisy(Installation& installation, const BenchOptions& options) {
       out.Add(trace);
     }
   };
-  Latencies alone, shared, flooded;
-  std::int64_t flood_tokens = 0;
+  Latencies alone, shared, flooded, beside_grammars;
+  const std::string grammar = CostlyGrammar();
+  std::int64_t flood_tokens = 0, grammar_tokens = 0;
   int flood_refused = 0;
   const int rounds = options.Count(4, 1);
   const seconds phase(options.Count(12, 5));
@@ -103,6 +120,11 @@ Report Noisy(Installation& installation, const BenchOptions& options) {
       flood_tokens += flood.tokens();
       flood_refused += flood.refused();
     }
+    {
+      const Neighbour costly(installation, tenants[1], kFloodStreams, 96, grammar);
+      ask_for(phase, beside_grammars);
+      grammar_tokens += costly.tokens();
+    }
   }
   installation.DeleteInstances(tenants, "noisy");
 
@@ -111,6 +133,10 @@ Report Noisy(Installation& installation, const BenchOptions& options) {
                 Quotient(p99(flooded.first_token_ms), p99(shared.first_token_ms)), "", AtMost(kRatioMax));
   report.Figure("p99 time between tokens under flood over fair share",
                 Quotient(p99(flooded.gap_ms), p99(shared.gap_ms)), "", AtMost(kRatioMax));
+  report.Figure("p99 time to first token beside costly grammars over fair share",
+                Quotient(p99(beside_grammars.first_token_ms), p99(shared.first_token_ms)), "", AtMost(kRatioMax));
+  report.Figure("p99 time between tokens beside costly grammars over fair share",
+                Quotient(p99(beside_grammars.gap_ms), p99(shared.gap_ms)), "", AtMost(kRatioMax));
   const auto show = [&](const char* name, const Latencies& latencies) {
     report.Detail(name, {{"first_token_ms", Summary(latencies.first_token_ms)},
                          {"between_tokens_ms", Summary(latencies.gap_ms)}});
@@ -118,8 +144,11 @@ Report Noisy(Installation& installation, const BenchOptions& options) {
   show("alone", alone);
   show("fair_share", shared);
   show("flooded", flooded);
+  show("beside_costly_grammars", beside_grammars);
   report.Detail("flood_tokens_per_second",
                 static_cast<double>(flood_tokens) / static_cast<double>(rounds * phase.count()));
+  report.Detail("grammar_tokens_per_second",
+                static_cast<double>(grammar_tokens) / static_cast<double>(rounds * phase.count()));
   report.Detail("flood_requests_refused", flood_refused);
   return report;
 }

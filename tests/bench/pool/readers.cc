@@ -25,7 +25,8 @@ constexpr int kContextTokens = 1024;
 constexpr int kTokens = 1000;
 constexpr int kPromptTokens = 8;  // about
 constexpr int kCrowd = 16;
-constexpr int kAddresses = 8;  // clients stand on several addresses: a gateway bounds the connections of each
+constexpr seconds kPatience(90);  // for the head of an answer
+constexpr int kAddresses = 8;     // clients stand on several addresses: a gateway bounds the connections of each
 
 // One layer of the benchmark model's shape: what a token costs does not matter here, only that there are many.
 ListedModel ImportSmallModel(Installation& installation) {
@@ -119,13 +120,16 @@ Report Readers(Installation& installation, const BenchOptions& options) {
 
   const auto asked = SteadyClock::now();
   std::vector<StreamClient> clients(static_cast<std::size_t>(count));
+  std::vector<SteadyTime> asked_at(static_cast<std::size_t>(count));
+  std::vector<double> head_ms;
   const auto start = [&](int i) {
+    asked_at[static_cast<std::size_t>(i)] = SteadyClock::now();
     StreamRequest request =
         installation.Completion(tenant, fmt::format("readers{}", i % instances), FreshPrompt(4), kTokens);
     request.key = tenant.keys[static_cast<std::size_t>(i % instances)];
     clients[static_cast<std::size_t>(i)].Start(
         request, {.source_address = fmt::format("127.0.0.{}", 2 + i % kAddresses), .small_buffers = true},
-        asked + seconds(90));
+        SteadyClock::now() + kPatience);
   };
   int answered = 0, refused = 0, without_answer = 0;
   std::string first_refusal;
@@ -133,10 +137,13 @@ Report Readers(Installation& installation, const BenchOptions& options) {
     // They come as a crowd, not all in one instant: what is measured is what they hold, not how they are admitted.
     for (int next = i; i % kCrowd == 0 && next < std::min(i + kCrowd, count); ++next) start(next);
     StreamClient& client = clients[static_cast<std::size_t>(i)];
-    if (!client.ReadHead(asked + seconds(90))) {
+    // Each has the same time, however many came before it.
+    const SteadyTime sent = asked_at[static_cast<std::size_t>(i)];
+    if (!client.ReadHead(sent + kPatience)) {
       ++without_answer;
     } else if (client.status() == 200) {
       ++answered;
+      head_ms.push_back(MillisecondsBetween(sent, SteadyClock::now()));
     } else if (++refused == 1) {
       first_refusal = fmt::format("HTTP {}: {}", client.status(), client.error());
     }
@@ -173,6 +180,7 @@ Report Readers(Installation& installation, const BenchOptions& options) {
   }
   report.Detail("readers",
                 {{"answered_and_stalled", answered}, {"refused", refused}, {"without_answer", without_answer}});
+  report.Detail("head_ms", Summary(head_ms));
   if (refused > 0) report.Detail("first_refusal", first_refusal);
   report.Detail("in_workers",
                 {{"started", workers.active}, {"queued", workers.queued}, {"nothing_moved_any_more", still}});

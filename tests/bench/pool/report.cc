@@ -32,6 +32,7 @@ Report::Report(std::string benchmark, std::string definition) {
 
 void Report::Figure(const std::string& name, std::optional<double> value, const std::string& unit, Target target) {
   if (value && !std::isfinite(*value)) value.reset();
+  is_measured_ = is_measured_ && value;
   const bool at_most = target.kind == Target::Kind::kAtMost;
   const bool met = value && (at_most ? *value <= target.value : *value >= target.value);
   nlohmann::ordered_json figure;
@@ -44,7 +45,7 @@ void Report::Figure(const std::string& name, std::optional<double> value, const 
   figure["met"] = met;
   out_["figures"].push_back(figure);
   fmt::print("{}: {}: {} {} (target {} {}) {}\n", out_["benchmark"].get<std::string>(), name, figure["value"].dump(),
-             unit, at_most ? "<=" : ">=", json(target.value).dump(), met ? "met" : "MISSED");
+             unit, at_most ? "<=" : ">=", json(target.value).dump(), met ? "met" : (value ? "MISSED" : "NOT MEASURED"));
   std::fflush(stdout);
 }
 

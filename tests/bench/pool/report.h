@@ -21,15 +21,17 @@ class Report {
  public:
   // `definition` says in a sentence what each figure of this benchmark is.
   Report(std::string benchmark, std::string definition);
-  // A figure that was not measured (no value) is not met.
+  // A figure that was not measured (no value) is not met, and the benchmark has failed.
   void Figure(const std::string& name, std::optional<double> value, const std::string& unit, Target target);
   // Anything else worth keeping: what the figures were made from.
   void Detail(const std::string& name, nlohmann::json value);
   // `ratio` in the output is value over target.
   void Print() const;
+  bool is_measured() const { return is_measured_; }
 
  private:
   nlohmann::ordered_json out_;
+  bool is_measured_ = true;
 };
 
 // By nearest rank, `share` from 0 to 1; nothing of nothing.

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
+import Ajv2020 from 'ajv/dist/2020.js';
 import OpenAI from 'openai';
 
 import { Platform } from '../platform.mjs';
@@ -128,6 +129,30 @@ test('an answer follows its JSON schema', async () => {
   }
   const streamed = await collect(await ask({ response_format, max_tokens: 200, stream: true }));
   checkPlace(JSON.parse(streamed.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join('')));
+});
+
+test('answers that end satisfy their schema, as another validator sees it; what is not enforced is refused by name', async () => {
+  const ajv = new Ajv2020({ strict: false });
+  for (const schema of [
+    { type: 'string', pattern: '^\\d{3}-[A-Z]{2}$' },
+    { type: 'number', minimum: 0, maximum: 1 },
+    { type: 'object', properties: { '': { type: 'null' }, n: { type: 'integer', multipleOf: 5 } }, required: ['', 'n'] },
+    { type: 'array', items: { enum: ['yes', 'no'] }, minItems: 1, maxItems: 3 },
+    { $ref: '#/$defs/t', maxLength: 3, $defs: { t: { type: 'string', minLength: 2 } } },
+  ]) {
+    const response_format = { type: 'json_schema', json_schema: { name: 'any', schema } };
+    const answer = await ask({ response_format, max_tokens: 120, temperature: 1, n: 4, seed: 1 });
+    for (const { message, finish_reason } of answer.choices) {
+      if (finish_reason !== 'stop') continue;
+      assert.ok(ajv.validate(schema, JSON.parse(message.content)), `${message.content} ${JSON.stringify(schema)}`);
+    }
+  }
+  const schema = { type: 'object', properties: { a: { not: {} } } };
+  const response_format = { type: 'json_schema', json_schema: { name: 'none', schema } };
+  const error = await refusal(() => once.chat.completions.create({ model, messages, response_format }));
+  assert.equal(error.status, 400);
+  assert.equal(error.param, 'response_format.json_schema.schema');
+  assert.match(error.message, /\/properties\/a\/not.*"not" is not enforced/);
 });
 
 test('an answer follows a grammar', async () => {

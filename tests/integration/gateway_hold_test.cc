@@ -1,0 +1,197 @@
+// What a request runs on is what money is held for, also when its instance is updated while it waits; and what is
+// delivered is told to billing whatever billing says.
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "services/common/metrics.h"
+#include "tests/integration/gateway_program_fixture.h"
+
+namespace allod::gateway {
+namespace {
+
+using testing::HasSubstr;
+
+// The instance's only replica cannot be reached, so that requests wait until it is updated.
+class GatewayHold : public GatewayTest {
+ protected:
+  void SetUp() override {
+    GatewayTest::SetUp();
+    routes_.SetTargets({Target("gone")});
+    RestartGateway();
+  }
+  void TearDown() override {
+    if (waiting_.joinable()) waiting_.join();
+    GatewayTest::TearDown();
+  }
+  // A request that waits; its answer is there after Join().
+  void StartChat(const std::string& more = "") {
+    waiting_ = std::thread([this, more] { response_ = Chat(more); });
+    ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 1; }));
+  }
+  const HttpClient::Response& Join() {
+    waiting_.join();
+    return response_;
+  }
+  billing::v1::ReserveRequest Reserved() const {
+    const auto all = billing_.Reserved();
+    return all.size() == 1 ? all.front() : billing::v1::ReserveRequest();
+  }
+  // One that answers with as many tokens as it may.
+  static grpc::Status AsLongAsItMay(grpc::ServerContext&, const inference::v1::GenerateRequest& request,
+                                    WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    for (int i = 0; i < request.max_completion_tokens(); ++i) WorkerPeer::Delta(writer, "word ", 1);
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_LENGTH);
+    return grpc::Status::OK;
+  }
+
+  std::thread waiting_;
+  HttpClient::Response response_;
+};
+
+TEST_F(GatewayHold, ARequestThatRunsWithMoreContextIsHeldForItFirst) {
+  worker_.script = [this](grpc::ServerContext& context, const auto& request, WorkerPeer::Writer& writer) {
+    EXPECT_EQ(Reserved().completion_tokens_max(), 2000) << "before any work";
+    return AsLongAsItMay(context, request, writer);
+  };
+  StartChat();
+  EXPECT_EQ(Reserved().completion_tokens_max(), 512);
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  EXPECT_EQ(Join().status, 200);
+  EXPECT_EQ(Reserved().revision(), 1);
+  EXPECT_EQ(Reserved().prompt_tokens_max(), 2000);
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 2000) << "everything delivered is settled";
+  EXPECT_EQ(billing_.beyond_hold, 0);
+}
+
+TEST_F(GatewayHold, ARequestThatRunsInADearerClassOrAnotherVariantIsHeldForThat) {
+  StartChat(R"(,"max_tokens":5)");
+  routes_.Update(
+      [](auto& route) {
+        route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_DEDICATED);
+        route.set_variant("models/m/versions/v1/variants/f16");
+        route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000001");
+      },
+      Target("worker"));
+  EXPECT_EQ(Join().status, 200);
+  EXPECT_EQ(Reserved().isolation_class(), "dedicated");
+  EXPECT_EQ(Reserved().variant(), "models/m/versions/v1/variants/f16");
+  EXPECT_EQ(Reserved().price_book(), "priceBooks/01890000-0000-7000-8000-000000000001");
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 3);
+}
+
+TEST_F(GatewayHold, OneHoldIsEnoughForWhatItCovers) {
+  StartChat();
+  routes_.Update([](auto& route) { route.set_context_tokens(256); }, Target("worker"));
+  EXPECT_EQ(Join().status, 200);
+  EXPECT_EQ(billing_.reserve_calls, 1);
+  EXPECT_EQ(Reserved().revision(), 0);
+}
+
+TEST_F(GatewayHold, WithoutTheMoneyForItNothingRuns) {
+  billing_.no_funds_from_revision = 1;
+  StartChat();
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  EXPECT_EQ(Join().status, 429);
+  EXPECT_EQ(ErrorCode(response_), "insufficient_quota");
+  EXPECT_EQ(worker_.calls, 0);
+  EXPECT_EQ(billing_.OnlySettlement().prompt_tokens() + billing_.OnlySettlement().completion_tokens(), 0);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; })) << "the first hold is not left open";
+}
+
+TEST_F(GatewayHold, NothingRunsWhenBillingGoesAwayBeforeTheMoneyIsHeldAgain) {
+  StartChat();
+  billing_server_.reset();
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  EXPECT_EQ(Join().status, 503);
+  EXPECT_EQ(ErrorCode(response_), "billing_unavailable");
+  EXPECT_EQ(worker_.calls, 0);
+  StartPeer(billing_server_, "billing", {&billing_});
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+}
+
+TEST_F(GatewayHold, AReplacementThatBillingMakesTooLateRunsNothingAndIsSettled) {
+  billing_.replace_ms = 800;  // the gateway waits 300 ms for it
+  StartChat();
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  EXPECT_EQ(Join().status, 503);
+  EXPECT_EQ(worker_.calls, 0);
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 0);
+}
+
+TEST_F(GatewayHold, AWorkerWithMoreContextThanItsRouteSaysIsNotUsedBeforeTheRouteIsThere) {
+  worker_.script = [this](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
+    if (worker_.calls == 1) routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+    WorkerPeer::Started(writer, 700);  // more than 512
+    WorkerPeer::Delta(writer, "long", 1);
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
+    return grpc::Status::OK;
+  };
+  routes_.SetTargets({Target("worker")});
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_EQ(billing_.OnlySettlement().prompt_tokens(), 700);
+  EXPECT_EQ(billing_.beyond_hold, 0);
+}
+
+TEST_F(GatewayHold, AWorkerThatCountsMoreThanItMayIsAFault) {
+  worker_.script = [](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, "two", 2);
+    WorkerPeer::Delta(writer, "four", 4);
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
+    return grpc::Status::OK;
+  };
+  routes_.SetTargets({Target("worker")});
+  EXPECT_EQ(Chat(R"(,"max_tokens":5)").status, 500);
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+  EXPECT_EQ(billing_.beyond_hold, 0);
+}
+
+TEST_F(GatewayHold, ASettlementThatBillingRefusesIsKeptShownAndTriedAgain) {
+  billing_.refuses = true;
+  routes_.SetTargets({Target("worker")});
+  EXPECT_EQ(Chat().status, 200);
+  const auto shown = [](const char* count) {
+    return MetricsText().find(std::string("allod_gateway_settlements_refused ") + count) != std::string::npos;
+  };
+  EXPECT_TRUE(Eventually([&] { return shown("1"); }));
+  EXPECT_EQ(gateway_->pending_settlements(), 1U);
+  RestartGateway();
+  EXPECT_EQ(gateway_->pending_settlements(), 1U) << "the journal keeps it for the next gateway";
+  EXPECT_EQ(Chat().status, 200) << "and others are served meanwhile";
+  billing_.refuses = false;
+  EXPECT_TRUE(Eventually([&] { return billing_.Settled().size() == 2 && gateway_->pending_settlements() == 0; }));
+  for (const auto& settled : billing_.Settled()) EXPECT_EQ(settled.completion_tokens(), 3);
+  EXPECT_TRUE(Eventually([&] { return shown("0"); }));
+}
+
+class GatewayHoldDeath : public GatewayProgramTest {};
+
+TEST_F(GatewayHoldDeath, KillNineWhileTheMoneyIsHeldAgainLeavesNothingOpen) {
+  routes_.SetTargets({Target("gone")});
+  billing_.replace_ms = 1000;
+  int port = 0;
+  auto first = StartProgram("first.log", port);
+  HttpClient client(port);
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody());
+  ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 1; }));
+  billing_.reserving = false;
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  ASSERT_TRUE(Eventually([&] { return billing_.reserving.load(); }));
+  first->Signal(SIGKILL);
+  ASSERT_TRUE(first->Wait(std::chrono::seconds(5)));
+
+  auto second = StartProgram("second.log", port);
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_GATEWAY_LOST);
+  EXPECT_EQ(settled.completion_tokens(), 0);
+  EXPECT_EQ(worker_.calls, 0);
+  // The replacement that was on its way comes before the settlement, which then ends it, or after, and is refused.
+  ASSERT_TRUE(Eventually([&] { return billing_.reserve_calls == 2; }));
+  EXPECT_EQ(billing_.Settled().size(), 1U);
+  EXPECT_EQ(second->Stop(), 0);
+}
+
+}  // namespace
+}  // namespace allod::gateway

@@ -1,0 +1,274 @@
+// Every method of the portal API, asked by a key of the project that the thing is in and by a key of another one. A new
+// method fails the test until it has its row here.
+#include <gmock/gmock.h>
+#include <google/protobuf/dynamic_message.h>
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <future>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "gateway/transcoder.h"
+#include "scheduler/process_driver.h"
+#include "services/billing/billing_account_service.h"
+#include "services/billing/fake_store.h"
+#include "services/billing/invoice_service.h"
+#include "services/billing/price_book_service.h"
+#include "services/billing/usage_service.h"
+#include "services/common/rpc/client.h"
+#include "services/scheduling/fake_peer_services.h"
+#include "services/scheduling/fake_store.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/operations_service.h"
+#include "services/scheduling/reconciler.h"
+#include "services/tenancy/api_key_service.h"
+#include "services/tenancy/fake_store.h"
+#include "services/tenancy/project_service.h"
+#include "services/tenancy/tenant_service.h"
+#include "tests/support/temp_dir.h"
+
+namespace allod {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::Not;
+
+class Directory final : public billing::TenantDirectory {
+ public:
+  Result<std::string> CurrencyOf(const std::string&) override { return "KES"; }
+};
+
+// The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
+// has a key, an instance, an operation and a usage record.
+class PortalScopes : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string address = "unix:" + (sockets_ / "s.sock").string();
+    server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &keys_, &accounts_, &books_, &usage_,
+                                                   &invoices_, &instances_, &operations_});
+    stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
+    reconciler_.Start();
+    feed_.Start();
+    Must("allod.tenancy.v1.TenantService.CreateTenant",
+         R"({"tenantId":"ke","tenant":{"displayName":"Kenya","currencyCode":"KES","residency":["ke"]}})");
+    for (const char* id : {"p", "q"}) {
+      Must("allod.tenancy.v1.ProjectService.CreateProject",
+           std::string(R"({"parent":"tenants/ke","projectId":")") + id + R"(","project":{"displayName":"Project"}})");
+    }
+    const auto key = Must("allod.tenancy.v1.ApiKeyService.CreateApiKey", R"({"parent":"tenants/ke/projects/p"})");
+    key_name_ = key.at("apiKey").at("name").get<std::string>();
+    const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
+    operation_ = created.at("name").get<std::string>();
+    const std::string book = "priceBooks/" + Uuid::V7(clock_.Now()).ToString();
+    Must("allod.billing.v1.PriceBookService.CreatePriceBook",
+         R"({"priceBook":{"name":")" + book +
+             R"(","listing":"listings/l","prices":[{"currencyCode":"KES",)"
+             R"("promptPricePerMillion":"1","completionPricePerMillion":"2"}]}})");
+    Must("allod.billing.v1.BillingAccountService.SetBillingAccount",
+         R"({"billingAccount":{"name":"tenants/ke/billingAccount","currencyCode":"KES","creditLimit":"100"}})");
+    const std::string request = Uuid::V7(clock_.Now()).ToString();
+    const auto expires =
+        std::chrono::duration_cast<std::chrono::seconds>(clock_.Now().time_since_epoch()).count() + 600;
+    billing::v1::ReserveRequest reserve;
+    reserve.set_request_id(request);
+    reserve.set_tenant("tenants/ke");
+    reserve.set_instance(kInstance);
+    reserve.set_variant("models/m/versions/1/variants/q4_k_m");
+    reserve.set_price_book(book);
+    reserve.set_api_key(key_name_);
+    reserve.set_prompt_tokens_max(10);
+    reserve.set_completion_tokens_max(10);
+    reserve.mutable_expire_time()->set_seconds(expires);
+    Must("allod.billing.v1.UsageService.Reserve", ToJson(reserve), Caller::Service("gateway"));
+    Must("allod.billing.v1.UsageService.Settle",
+         R"({"requestId":")" + request +
+             R"(","tenant":"tenants/ke","outcome":"OUTCOME_COMPLETED","promptTokens":7,)"
+             R"("completionTokens":3})",
+         Caller::Service("gateway"));
+  }
+  void TearDown() override {
+    feed_.Stop();
+    reconciler_.Stop();
+    driver_.Stop();
+    server_->Stop(1s);
+  }
+
+  static std::string ToJson(const google::protobuf::Message& message) {
+    std::string out;
+    EXPECT_TRUE(google::protobuf::util::MessageToJsonString(message, &out).ok());
+    return out;
+  }
+
+  // The answer as JSON.
+  Result<std::string> Ask(const google::protobuf::MethodDescriptor& method, const std::string& json,
+                          const Caller& caller) {
+    auto& factory = *google::protobuf::MessageFactory::generated_factory();
+    const std::unique_ptr<google::protobuf::Message> request(factory.GetPrototype(method.input_type())->New());
+    const auto parsed = google::protobuf::util::JsonStringToMessage(json, request.get());
+    EXPECT_TRUE(parsed.ok()) << method.full_name() << ": " << parsed.ToString();
+    const grpc::Slice slice(request->SerializeAsString());
+    const grpc::ByteBuffer sent(&slice, 1);
+    grpc::ByteBuffer received;
+    const auto context = MakeContext(caller, 10s);
+    std::promise<grpc::Status> done;
+    const std::string path = "/" + std::string(method.service()->full_name()) + "/" + method.name();
+    stub_->UnaryCall(context.get(), path, grpc::StubOptions(), &sent, &received,
+                     [&](grpc::Status status) { done.set_value(std::move(status)); });
+    const grpc::Status status = done.get_future().get();
+    if (!status.ok()) return std::unexpected(FromGrpc(status));
+    std::vector<grpc::Slice> slices;
+    EXPECT_TRUE(received.Dump(&slices).ok());
+    std::string bytes;
+    for (const auto& part : slices) bytes.append(reinterpret_cast<const char*>(part.begin()), part.size());
+    const std::unique_ptr<google::protobuf::Message> answer(factory.GetPrototype(method.output_type())->New());
+    EXPECT_TRUE(answer->ParseFromString(bytes));
+    return ToJson(*answer);
+  }
+  nlohmann::json Must(const std::string& method, const std::string& json, const Caller& caller = Caller::Operator()) {
+    const auto* found = google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(method);
+    EXPECT_NE(found, nullptr) << method;
+    const auto answer = Ask(*found, json, caller);
+    EXPECT_TRUE(answer) << method << ": " << answer.error().message;
+    return nlohmann::json::parse(answer.value_or("{}"));
+  }
+
+  static constexpr char kInstance[] = "tenants/ke/projects/p/instances/i";
+  static constexpr char kCreateInstance[] =
+      R"({"parent":"tenants/ke/projects/p","instanceId":"i","instance":{"spec":{"listing":"listings/l",)"
+      R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
+
+  SystemClock clock_;
+  tenancy::FakeStore tenancy_store_;
+  tenancy::KeyFeed feed_{tenancy_store_};
+  tenancy::TenantServiceImpl tenants_{tenancy_store_, clock_};
+  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_};
+  tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, "a pepper of some length"};
+  Directory directory_;
+  billing::FakeStore billing_store_;
+  billing::CallGates gates_;
+  billing::BillingAccountServiceImpl accounts_{billing_store_, directory_, clock_, gates_};
+  billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
+  billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
+  billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
+  scheduling::FakeStore scheduling_store_{clock_};
+  scheduling::FakePeerServices peers_;
+  scheduling::GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, 3000ms};
+  scheduler::ProcessDriver driver_{6s};
+  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}};
+  scheduling::FiguresBoard figures_;
+  scheduling::Reconciler reconciler_{scheduling_store_, driver_, clock_, {.regions = regions_}};
+  Watchers gateways_{"routes", 8};
+  const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
+  scheduling::InstanceServiceImpl instances_{
+      scheduling_store_,
+      grpc_peers_,
+      figures_,
+      visibility_,
+      clock_,
+      {regions_, 20, {}},
+      [this](const TenantId& tenant, const std::string& instance) { reconciler_.Wake(tenant, instance); }};
+  scheduling::OperationsServiceImpl operations_{scheduling_store_, reconciler_.progress()};
+  std::unique_ptr<Server> server_;
+  const TempDir sockets_;
+  std::unique_ptr<grpc::GenericStub> stub_;
+  std::string key_name_;
+  std::string operation_;
+};
+
+TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
+  const auto standing =
+      Must("allod.scheduling.v1.InstanceService.GetInstance", R"({"name":"tenants/ke/projects/p/instances/i"})");
+  const std::string etag = standing.at("etag").get<std::string>();
+  // `own` and `other` are the reason of the refusal to a key of p and of q; empty: answered. An answer to the key of q
+  // never names p; one to the key of p names it when `names` is set.
+  struct Row {
+    std::string request;
+    std::string own, other;
+    bool names = true;
+  };
+  const std::string tenant = R"({"name":"tenants/ke"})";
+  const std::string instance = std::string(R"({"name":")") + kInstance + R"("})";
+  const std::string operation = R"({"name":")" + operation_ + R"("})";
+  const std::string key = R"({"name":")" + key_name_ + R"("})";
+  const std::map<std::string, Row> rows = {
+      {"TenantService.GetTenant", {tenant, "", "", false}},
+      {"ProjectService.CreateProject",
+       {R"({"parent":"tenants/ke","projectId":"r","project":{"displayName":"R"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"ProjectService.GetProject", {R"({"name":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"ProjectService.ListProjects", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"ApiKeyService.CreateApiKey", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"ApiKeyService.ListApiKeys", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"ApiKeyService.RevokeApiKey", {key, "", "NOT_FOUND", false}},
+      {"BillingAccountService.GetBillingAccount",
+       {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"InvoiceService.GetInvoice", {R"({"name":"tenants/ke/invoices/current"})", "", ""}},
+      {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},
+      {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},
+      {"InstanceService.ListInstances", {R"({"parent":"tenants/ke/projects/-"})", "", ""}},
+      {"InstanceService.UpdateInstance",
+       {R"({"instance":{"name":"tenants/ke/projects/p/instances/i","etag":")" + etag +
+            R"(","spec":{"listing":"listings/l","variant":"models/m/versions/1/variants/q4_k_m",)"
+            R"("region":"regions/ke-1","contextTokens":512}}})",
+        "", "NOT_FOUND"}},
+      {"InstanceService.DeleteInstance", {instance, "", "NOT_FOUND"}},
+      {"Operations.GetOperation", {operation, "", "NOT_FOUND"}},
+      {"Operations.ListOperations", {tenant, "", ""}},
+      {"Operations.WaitOperation", {R"({"name":")" + operation_ + R"(","timeout":"0.01s"})", "", "NOT_FOUND"}}};
+
+  const Caller own = Caller::Key("ke", "p", {"portal"});
+  const Caller other = Caller::Key("ke", "q", {"inference", "portal"});
+  const auto reason = [](const auto& answer) { return answer ? std::string() : answer.error().reason; };
+  const auto transcoder = gateway::Transcoder::Build(gateway::PortalServices());
+  ASSERT_TRUE(transcoder);
+  std::set<std::string> asked;
+  // Strangers first: nothing that they do may change anything.
+  for (const Caller& caller : {other, own}) {
+    for (const auto& route : transcoder->routes()) {
+      const std::string name = route.method->service()->name() + "." + route.method->name();
+      const auto row = rows.find(name);
+      if (row == rows.end()) {
+        EXPECT_THAT(route.template_text, Not(HasSubstr("tenant")))
+            << name << ": a method about a tenant's things needs a row here";
+        continue;
+      }
+      asked.insert(name);
+      const auto answer = Ask(*route.method, row->second.request, caller);
+      EXPECT_EQ(reason(answer), caller.project == "p" ? row->second.own : row->second.other)
+          << name << " as " << caller.ToString() << (answer ? "" : ": " + answer.error().message);
+      if (!answer) continue;
+      if (caller.project == "q") {
+        EXPECT_THAT(*answer, Not(HasSubstr("projects/p"))) << name;
+      }
+      if (caller.project == "p" && row->second.names) {
+        EXPECT_THAT(*answer, HasSubstr("projects/p")) << name;
+      }
+    }
+  }
+  EXPECT_EQ(asked.size(), rows.size()) << "a row for a method that there is not";
+}
+
+TEST_F(PortalScopes, AnInvoiceForAKeyIsThatOfItsProject) {
+  const auto invoice = [&](const Caller& caller) {
+    return Must("allod.billing.v1.InvoiceService.GetInvoice", R"({"name":"tenants/ke/invoices/current"})", caller);
+  };
+  EXPECT_EQ(invoice(Caller::Key("ke", "p", {"portal"})), invoice(Caller::Operator()));
+  const auto of_other = invoice(Caller::Key("ke", "q", {"portal"}));
+  EXPECT_FALSE(of_other.contains("lines"));
+  EXPECT_EQ(of_other.at("total").at("amount"), "0");
+}
+
+TEST_F(PortalScopes, UsageOfAnInstanceOfAnotherProjectIsNotThere) {
+  const auto& method = *google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(
+      "allod.billing.v1.UsageService.ListUsageRecords");
+  const std::string request = std::string(R"({"parent":"tenants/ke","instance":")") + kInstance + R"("})";
+  EXPECT_TRUE(Ask(method, request, Caller::Key("ke", "p", {"portal"})));
+  EXPECT_EQ(Ask(method, request, Caller::Key("ke", "q", {"portal"})).error().code, Code::kNotFound);
+}
+
+}  // namespace
+}  // namespace allod

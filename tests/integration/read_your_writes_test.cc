@@ -1,0 +1,275 @@
+// Who creates a key or an instance uses it at once, and who revokes one is safe at once: gateway processes that watch
+// the real services, also when one of them is stopped or killed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "scheduler/process_driver.h"
+#include "services/common/rpc/client.h"
+#include "services/scheduling/fake_peer_services.h"
+#include "services/scheduling/fake_store.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/reconciler.h"
+#include "services/scheduling/route_service.h"
+#include "services/tenancy/api_key_service.h"
+#include "services/tenancy/pg_store.h"
+#include "tests/integration/gateway_http_client.h"
+#include "tests/integration/gateway_peers.h"
+#include "tests/support/pg_fixture.h"
+#include "tests/support/process.h"
+
+namespace allod::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using KeyStub = tenancy::v1::ApiKeyService::Stub;
+using InstanceStub = scheduling::v1::InstanceService::Stub;
+
+constexpr char kProjectOfTest[] = "tenants/ke/projects/p";
+
+double Milliseconds(Clock::duration time) { return std::chrono::duration<double, std::milli>(time).count(); }
+
+double Quantile(std::vector<double> values, double quantile) {
+  std::ranges::sort(values);
+  return values.at(static_cast<std::size_t>(quantile * static_cast<double>(values.size() - 1)));
+}
+
+class ReadYourWrites : public testing::Test {
+ protected:
+  void SetUp() override {
+    directory_.Write("pepper", kPepper);
+    ASSERT_TRUE(store_.CreateTenant({"ke", "Kenya", "KES", {"ke"}, tenancy::TenantState::kActive, clock_.Now()}, {}));
+    ASSERT_TRUE(store_.CreateProject({"ke", "p", "P", clock_.Now()}, {}));
+    StartTenancy();
+    scheduling_server_ = Start("scheduling", {&instances_, &routes_});
+    reconciler_.Start();
+    a_ = StartGateway("a", port_a_);
+    b_ = StartGateway("b", port_b_);
+    key_ = CreateKey()->secret();
+    // Both have the routes as well: what is not there is 404, not 503.
+    for (const int port : {port_a_, port_b_}) {
+      ASSERT_TRUE(Eventually([&] { return ModelStatus(port, "none") == 404; }));
+    }
+  }
+  void TearDown() override {
+    a_.reset();
+    b_.reset();
+    routes_.Stop();
+    reconciler_.Stop();
+    driver_.Stop();
+    StopTenancy();
+    scheduling_server_->Stop(1s);
+  }
+
+  std::string Target(const std::string& name) const { return "unix:" + (directory_ / (name + ".sock")).string(); }
+  std::unique_ptr<Server> Start(const std::string& name, const std::vector<grpc::Service*>& services) {
+    auto started = Server::Start({.listen = Target(name)}, services);
+    EXPECT_TRUE(started) << started.error().message;
+    return *std::move(started);
+  }
+  void StartTenancy() {
+    feed_ = std::make_unique<tenancy::KeyFeed>(store_);
+    keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, kPepper);
+    tenancy_server_ = Start("tenancy", {keys_.get()});
+    feed_->Start();
+    key_stub_ = tenancy::v1::ApiKeyService::NewStub(MakeChannel(Target("tenancy")));
+  }
+  void StopTenancy() {
+    feed_->Stop();
+    tenancy_server_->Stop(1s);
+    tenancy_server_.reset();
+    keys_.reset();
+    feed_.reset();
+  }
+  std::unique_ptr<Process> StartGateway(const std::string& name, int& port) {
+    const nlohmann::json config = {{"http_listen", "127.0.0.1:0"},
+                                   {"tenancy_target", Target("tenancy")},
+                                   {"catalog_target", Target("catalog")},
+                                   {"billing_target", Target("billing")},
+                                   {"scheduling_target", Target("scheduling")},
+                                   {"api_key_pepper_file", (directory_ / "pepper").string()},
+                                   {"wake_wait_ms_max", 1},
+                                   {"reserve_timeout_ms", 100},
+                                   {"journal_dir", (directory_ / ("journal-" + name)).string()}};
+    directory_.Write(name + ".json", config.dump());
+    const char* build = std::getenv("ALLOD_BUILD_DIR");
+    EXPECT_NE(build, nullptr) << "run this through ctest";
+    auto process =
+        std::make_unique<Process>(std::vector<std::string>{std::string(build ? build : ".") + "/bin/allod-gateway",
+                                                           "--config", (directory_ / (name + ".json")).string()},
+                                  ProcessOptions{.output = directory_ / (name + ".log")});
+    EXPECT_TRUE(Eventually([&] { return process->Output().find("port=") != std::string::npos; })) << process->Output();
+    const std::string output = process->Output();
+    port = std::atoi(output.substr(output.find("port=") + 5).c_str());
+    // Has keys and routes: then an unknown key is a 401.
+    EXPECT_TRUE(Eventually([&] { return KeyStatus(port, FormatApiKey(NewApiKey())) == 401; }));
+    return process;
+  }
+
+  Result<tenancy::v1::CreateApiKeyResponse> CreateKey() {
+    tenancy::v1::CreateApiKeyRequest request;
+    request.set_parent(kProjectOfTest);
+    return Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 10s);
+  }
+  void Revoke(const std::string& name) {
+    tenancy::v1::RevokeApiKeyRequest request;
+    request.set_name(name);
+    const auto revoked = Call(*key_stub_, &KeyStub::RevokeApiKey, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(revoked) << revoked.error().message;
+  }
+  void CreateInstance(const std::string& id, scheduling::v1::IsolationClass isolation) {
+    scheduling::v1::CreateInstanceRequest request;
+    request.set_parent(kProjectOfTest);
+    request.set_instance_id(id);
+    auto& spec = *request.mutable_instance()->mutable_spec();
+    spec.set_listing("listings/l");
+    spec.set_variant("models/m/versions/1/variants/q4_k_m");
+    spec.set_region("regions/ke-1");
+    spec.set_isolation_class(isolation);
+    const auto created = Call(*instance_stub_, &InstanceStub::CreateInstance, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(created) << created.error().message;
+  }
+  void DeleteInstance(const std::string& id) {
+    scheduling::v1::DeleteInstanceRequest request;
+    request.set_name(std::string(kProjectOfTest) + "/instances/" + id);
+    const auto deleted = Call(*instance_stub_, &InstanceStub::DeleteInstance, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(deleted) << deleted.error().message;
+  }
+
+  static int KeyStatus(int port, const std::string& key) { return Fetch(port, "GET", "/v1/models", key).status; }
+  int ModelStatus(int port, const std::string& id) { return Fetch(port, "GET", "/v1/models/" + id, key_).status; }
+  // Creates a key, which has to work at `ports` at once; how long the creation took.
+  Clock::duration CreateAndUse(std::initializer_list<int> ports) {
+    const auto start = Clock::now();
+    const auto created = CreateKey();
+    const auto took = Clock::now() - start;
+    EXPECT_TRUE(created) << created.error().message;
+    for (const int port : ports) EXPECT_EQ(KeyStatus(port, created->secret()), 200);
+    return took;
+  }
+
+  TempDir directory_;
+  SystemClock clock_;
+  TestDatabase database_{"tenancy"};
+  PgPool pool_{database_.app_config()};
+  tenancy::PgStore store_{pool_};
+  std::unique_ptr<tenancy::KeyFeed> feed_;
+  std::unique_ptr<tenancy::ApiKeyServiceImpl> keys_;
+  std::unique_ptr<KeyStub> key_stub_;
+  scheduling::FakeStore scheduling_store_{clock_};
+  scheduling::FakePeerServices peers_;
+  scheduling::GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, 3000ms};
+  scheduler::ProcessDriver driver_{6s};
+  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}};
+  scheduling::FiguresBoard figures_;
+  scheduling::Reconciler reconciler_{scheduling_store_, driver_, clock_, {.regions = regions_}};
+  Watchers gateways_{"routes", 8};
+  const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
+  scheduling::InstanceServiceImpl instances_{
+      scheduling_store_,
+      grpc_peers_,
+      figures_,
+      visibility_,
+      clock_,
+      {regions_, 20, {}},
+      [this](const TenantId& tenant, const std::string& instance) { reconciler_.Wake(tenant, instance); }};
+  scheduling::RouteServiceImpl routes_{reconciler_.routes(), gateways_};
+  std::unique_ptr<Server> tenancy_server_, scheduling_server_;
+  std::unique_ptr<InstanceStub> instance_stub_ =
+      scheduling::v1::InstanceService::NewStub(MakeChannel(Target("scheduling")));
+  std::unique_ptr<Process> a_, b_;
+  int port_a_ = 0;
+  int port_b_ = 0;
+  std::string key_;
+};
+
+TEST_F(ReadYourWrites, TwoHundredKeysWorkAtEveryGatewayWhenTheirCreationReturnsAndNotAfterTheirRevocation) {
+  int early = 0;
+  int late = 0;
+  std::vector<double> creations;
+  for (int i = 0; i < 200; ++i) {
+    const auto start = Clock::now();
+    const auto created = CreateKey();
+    creations.push_back(Milliseconds(Clock::now() - start));
+    ASSERT_TRUE(created) << created.error().message;
+    for (const int port : {port_a_, port_b_}) {
+      if (KeyStatus(port, created->secret()) != 200) ++early;
+    }
+    Revoke(created->api_key().name());
+    for (const int port : {port_a_, port_b_}) {
+      if (KeyStatus(port, created->secret()) != 401) ++late;
+    }
+  }
+  EXPECT_EQ(early, 0) << "of 400 uses right after the creation";
+  EXPECT_EQ(late, 0) << "of 400 uses right after the revocation";
+  std::printf("creating a key: %.1f ms median, %.1f ms p99\n", Quantile(creations, 0.5), Quantile(creations, 0.99));
+}
+
+TEST_F(ReadYourWrites, AnInstanceIsRoutedToWhenItsCreationReturnsAndNotAfterItsDeletion) {
+  int early = 0;
+  int late = 0;
+  std::vector<double> creations;
+  for (int i = 0; i < 60; ++i) {
+    const std::string id = "i" + std::to_string(i);
+    const auto start = Clock::now();
+    CreateInstance(id, i % 2 == 0 ? scheduling::v1::ISOLATION_CLASS_ISOLATED : scheduling::v1::ISOLATION_CLASS_POOLED);
+    creations.push_back(Milliseconds(Clock::now() - start));
+    for (const int port : {port_a_, port_b_}) {
+      if (ModelStatus(port, id) != 200) ++early;
+    }
+    DeleteInstance(id);
+    for (const int port : {port_a_, port_b_}) {
+      if (ModelStatus(port, id) != 404) ++late;
+    }
+  }
+  EXPECT_EQ(early, 0) << "of 120 questions right after the creation";
+  EXPECT_EQ(late, 0) << "of 120 questions right after the deletion";
+  std::printf("creating an instance: %.1f ms median, %.1f ms p99\n", Quantile(creations, 0.5),
+              Quantile(creations, 0.99));
+}
+
+TEST_F(ReadYourWrites, AStoppedGatewayHoldsOneMutationUpAndHearsOfAllWhenItGoesOn) {
+  b_->Signal(SIGSTOP);
+  EXPECT_LT(CreateAndUse({port_a_}), 3s);
+  for (int i = 0; i < 5; ++i) EXPECT_LT(CreateAndUse({port_a_}), 1800ms);
+  const auto missed = CreateKey();
+  b_->Signal(SIGCONT);
+  EXPECT_TRUE(Eventually([&] { return KeyStatus(port_b_, missed->secret()) == 200; }));
+  EXPECT_TRUE(Eventually([&] {
+    const auto created = CreateKey();
+    return created && KeyStatus(port_b_, created->secret()) == 200;
+  })) << "it keeps up again";
+  for (int i = 0; i < 10; ++i) CreateAndUse({port_a_, port_b_});
+}
+
+TEST_F(ReadYourWrites, AKilledGatewayHoldsNobodyUp) {
+  b_->Signal(SIGKILL);
+  ASSERT_TRUE(b_->Wait(5s));
+  for (int i = 0; i < 5; ++i) EXPECT_LT(CreateAndUse({port_a_}), 1800ms);
+  const auto start = Clock::now();
+  CreateInstance("after", scheduling::v1::ISOLATION_CLASS_ISOLATED);
+  EXPECT_LT(Clock::now() - start, 1800ms);
+  EXPECT_EQ(ModelStatus(port_a_, "after"), 200);
+}
+
+TEST_F(ReadYourWrites, AKeyMadeWhileAGatewayConnectsAgainIsNeverAnInvalidOne) {
+  for (int round = 0; round < 3; ++round) {
+    StopTenancy();
+    StartTenancy();
+    const auto created = CreateKey();
+    ASSERT_TRUE(created) << created.error().message;
+    int status = 0;
+    EXPECT_TRUE(Eventually([&] {
+      status = KeyStatus(port_a_, created->secret());
+      return status != 503;
+    }));
+    EXPECT_EQ(status, 200) << "503 until it was known, which clients try again";
+  }
+}
+
+}  // namespace
+}  // namespace allod::gateway

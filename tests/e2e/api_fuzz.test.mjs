@@ -166,7 +166,7 @@ class Fuzzer {
   learn({ operation, path, query }, answer) {
     const last = (name) => name?.split('/').pop();
     if (answer.status === 404) this.mine = this.mine.filter((name) => !path.includes(`/instances/${name}`));
-    if (query.some(([name]) => name === 'validateOnly')) return; // nothing was made
+    if (query.some(([name, value]) => name === 'validateOnly' && String(value) === 'true')) return; // nothing was made
     if (answer.status !== 200 || !answer.body.startsWith('{')) return;
     const body = JSON.parse(answer.body);
     if (operation.operationId === 'InstanceService_ListInstances') {

@@ -118,12 +118,12 @@ Status Invoice(const Globals& globals, const Options& options) {
   return {};
 }
 
-// Holds what was billed against what nodes computed. Nodes need a moment to report, so the last minute is left out.
+// Holds what was billed against what nodes computed.
 Result<billing::CheckUsageResponse> CheckUsage(const StateDir& state, int hours) {
   using google::protobuf::util::TimeUtil;
   const auto stub = Connect<billing::ComputedUsageService>(state, "billing");
   billing::CheckUsageRequest request;
-  const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) - 60;
+  const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) + 1;
   *request.mutable_start_time() = TimeUtil::SecondsToTimestamp(end - std::int64_t{hours} * 3600);
   *request.mutable_end_time() = TimeUtil::SecondsToTimestamp(end);
   return Ask(*stub, &billing::ComputedUsageService::Stub::CheckUsage, request, std::chrono::minutes(5));
@@ -133,11 +133,10 @@ std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
   std::string text = fmt::format(
       "last {} h: {} usage records of {} completion tokens; nodes computed {} requests of {} sampled tokens\n"
       "  {} billed beyond what was sampled, {} computed but not settled, {} still not settled long after they ended, "
-      "{} "
-      "delivered but not reported, {} still open\n",
+      "{} delivered but not reported; too fresh to tell: {} still open, {} not reported yet\n",
       hours, usage.usage_record_count(), usage.completion_tokens(), usage.computed_request_count(),
       usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.unsettled_count(),
-      usage.uncomputed_count(), usage.open_count());
+      usage.uncomputed_count(), usage.open_count(), usage.unreported_count());
   for (const auto& finding : usage.findings()) {
     text +=
         fmt::format("  {}: {} of {}: {} completion tokens, {} sampled\n", FieldText(finding, "kind"),

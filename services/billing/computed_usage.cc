@@ -40,6 +40,7 @@ void AddCounts(UsageCheck& sum, const UsageCheck& tenant) {
   sum.uncomputed_count += tenant.uncomputed_count;
   sum.open_count += tenant.open_count;
   sum.unsettled_count += tenant.unsettled_count;
+  sum.unreported_count += tenant.unreported_count;
   sum.completion_tokens += tenant.completion_tokens;
   sum.sampled_tokens += tenant.sampled_tokens;
 }

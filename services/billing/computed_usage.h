@@ -16,6 +16,9 @@ inline constexpr std::size_t kEventIdBytesMax = 128;
 // How long after its computing ended a request may still be unsettled: it may be tried again elsewhere, and billing or
 // its gateway may be away for a while.
 inline constexpr std::chrono::minutes kSettleTimeMax{15};
+// How long after its settlement nodes may take to tell what they computed. They tell it within seconds, and of a
+// request that was tried twice not necessarily both attempts at once.
+inline constexpr std::chrono::minutes kReportTimeMax{1};
 
 enum class ComputedOutcome { kCompleted = 1, kCancelled = 2, kFailed = 3, kLost = 4 };
 
@@ -84,6 +87,7 @@ struct UsageCheck {
   std::int64_t uncomputed_count = 0;  // tokens delivered or billed of which no node told
   std::int64_t open_count = 0;        // computed, still reserved, and not for long
   std::int64_t unsettled_count = 0;   // computed, ended kSettleTimeMax ago, still reserved
+  std::int64_t unreported_count = 0;  // would be overbilled or uncomputed, but was settled within kReportTimeMax
   std::int64_t completion_tokens = 0;
   std::int64_t sampled_tokens = 0;
   std::vector<UsageFinding> findings;  // by kind; at most as many as asked for

@@ -147,6 +147,7 @@ void FillCounts(const UsageCheck& check, v1::CheckUsageResponse& out) {
   out.set_uncomputed_count(check.uncomputed_count);
   out.set_open_count(check.open_count);
   out.set_unsettled_count(check.unsettled_count);
+  out.set_unreported_count(check.unreported_count);
   out.set_completion_tokens(check.completion_tokens);
   out.set_sampled_tokens(check.sampled_tokens);
 }

@@ -51,15 +51,17 @@ Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, 
     ++out.usage_record_count;
     out.completion_tokens += record.completion_tokens;
     const auto found = sampled.find(id);
-    if (found != sampled.end() && record.completion_tokens > found->second) {
-      ++out.overbilled_count;
-      out.findings.push_back(
-          {UsageFinding::Kind::kOverbilled, id, record.instance, record.completion_tokens, found->second});
-    } else if (found == sampled.end() &&
-               (record.completion_tokens > 0 || (record.billed && record.prompt_tokens > 0))) {
-      ++out.uncomputed_count;
-      out.findings.push_back({UsageFinding::Kind::kUncomputed, id, record.instance, record.completion_tokens, 0});
+    const bool told = found != sampled.end();
+    const bool enough = told ? record.completion_tokens <= found->second
+                             : record.completion_tokens == 0 && !(record.billed && record.prompt_tokens > 0);
+    if (enough) continue;
+    if (record.settle_time >= now - kReportTimeMax) {
+      ++out.unreported_count;
+      continue;
     }
+    ++(told ? out.overbilled_count : out.uncomputed_count);
+    out.findings.push_back({told ? UsageFinding::Kind::kOverbilled : UsageFinding::Kind::kUncomputed, id,
+                            record.instance, record.completion_tokens, told ? found->second : 0});
   }
   std::map<Uuid, UsageFinding> requests;
   std::map<Uuid, Time> ended;

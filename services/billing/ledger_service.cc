@@ -72,6 +72,7 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
                   out.set_overdue_reservation_count(report.overdue_hold_count);
                   out.set_unrecorded_request_count(UnrecordedCount(report));
                   out.set_excess_usage_record_count(report.excess_record_count);
+                  out.set_unreported_usage_record_count(report.usage.unreported_count);
                   return out;
                 });
 }

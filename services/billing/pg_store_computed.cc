@@ -39,10 +39,12 @@ const std::string kListEvents = fmt::format(R"(
   ORDER BY c.start_time DESC, c.event_id DESC LIMIT $8)",
                                             kColumns);
 
-// $2, $3: range of request ids; $4, $5: range of time; $6: what ended before then must be settled.
+// $2, $3: range of request ids; $4, $5: range of time; $6: what ended before then must be settled; $7: what was settled
+// before then must have been told of by nodes.
 constexpr std::string_view kUsageAgainstEvents = R"(
   WITH u AS (
     SELECT r.request_id, r.instance, r.completion_tokens, r.prompt_tokens, r.billed,
+      r.settle_time >= billing.from_micros($7) AS fresh,
       (SELECT sum(c.sampled_tokens)::bigint FROM billing.computed_usage c
        WHERE c.tenant_id = $1::uuid AND c.request_id = r.request_id) AS sampled
     FROM billing.usage_records r
@@ -56,21 +58,24 @@ constexpr std::string_view kUsageAgainstEvents = R"(
     FROM billing.computed_usage e
     WHERE e.tenant_id = $1::uuid AND e.start_time >= billing.from_micros($4) AND e.start_time < billing.from_micros($5)
     GROUP BY e.request_id),
+  short AS (
+    SELECT request_id, instance, completion_tokens, sampled, fresh FROM u
+    WHERE CASE WHEN sampled IS NULL THEN completion_tokens > 0 OR (billed AND prompt_tokens > 0)
+          ELSE completion_tokens > sampled END),
   finding AS (
-    SELECT 1 AS kind, request_id, instance, completion_tokens, sampled FROM u WHERE completion_tokens > sampled
+    SELECT CASE WHEN sampled IS NULL THEN 3 ELSE 1 END AS kind, request_id, instance, completion_tokens,
+      coalesce(sampled, 0) AS sampled FROM short WHERE NOT fresh
     UNION ALL SELECT 2, request_id, instance, 0, sampled FROM c WHERE unsettled AND NOT open
-    UNION ALL SELECT 3, request_id, instance, completion_tokens, 0 FROM u
-      WHERE sampled IS NULL AND (completion_tokens > 0 OR (billed AND prompt_tokens > 0))
     UNION ALL SELECT 4, request_id, instance, 0, sampled FROM c WHERE unsettled AND open AND overdue))";
 const std::string kCountUsage = fmt::format(R"({}
   SELECT (SELECT count(*) FROM u), (SELECT coalesce(sum(events), 0)::bigint FROM c), (SELECT count(*) FROM c),
     (SELECT count(*) FROM finding WHERE kind = 1), (SELECT count(*) FROM finding WHERE kind = 2),
     (SELECT count(*) FROM finding WHERE kind = 3), (SELECT count(*) FROM c WHERE unsettled AND open AND NOT overdue),
-    (SELECT count(*) FROM finding WHERE kind = 4),
+    (SELECT count(*) FROM finding WHERE kind = 4), (SELECT count(*) FROM short WHERE fresh),
     (SELECT coalesce(sum(completion_tokens), 0)::bigint FROM u), (SELECT coalesce(sum(sampled), 0)::bigint FROM c))",
                                             kUsageAgainstEvents);
 const std::string kListFindings = fmt::format(
-    "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $7",
+    "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $8",
     kUsageAgainstEvents);
 // It reads everything in the range; the pool's limit is for requests.
 constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
@@ -178,19 +183,22 @@ Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, Ti
     const std::string low = FirstRequestIdAt(start).ToString();
     const std::string high = FirstRequestIdAt(end).ToString();
     const std::int64_t settled_before = ToMicros(now - kSettleTimeMax);
-    const auto counted = tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end), settled_before);
+    const std::int64_t told_before = ToMicros(now - kReportTimeMax);
+    const auto counted =
+        tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end), settled_before, told_before);
     const pqxx::row first = counted.at(0);
     RowReader row(first);
     UsageCheck out;
-    for (std::int64_t* count : {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count,
-                                &out.overbilled_count, &out.unbilled_count, &out.uncomputed_count, &out.open_count,
-                                &out.unsettled_count, &out.completion_tokens, &out.sampled_tokens}) {
+    for (std::int64_t* count :
+         {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count, &out.overbilled_count,
+          &out.unbilled_count, &out.uncomputed_count, &out.open_count, &out.unsettled_count, &out.unreported_count,
+          &out.completion_tokens, &out.sampled_tokens}) {
       *count = row.Int();
     }
     const std::int64_t found = out.overbilled_count + out.unbilled_count + out.uncomputed_count + out.unsettled_count;
     if (findings_max == 0 || found == 0) return out;
     for (const auto& fields : tx.Exec(kListFindings, id, low, high, ToMicros(start), ToMicros(end), settled_before,
-                                      static_cast<std::int64_t>(findings_max))) {
+                                      told_before, static_cast<std::int64_t>(findings_max))) {
       RowReader entry(fields);
       UsageFinding finding;
       finding.kind = static_cast<UsageFinding::Kind>(entry.Int());

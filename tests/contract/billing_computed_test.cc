@@ -40,7 +40,7 @@ class ComputedUsageStore : public testing::TestWithParam<std::unique_ptr<StoreHa
     return request;
   }
   UsageCheck Check(const std::string& tenant = "ke", std::size_t findings = 100) {
-    return store_.CheckUsage(Tenant(tenant), kNow - 1h, kNow + 1h, kNow, findings).value();
+    return store_.CheckUsage(Tenant(tenant), kNow - 1h, kNow + 1h, kNow + 2min, findings).value();
   }
   std::vector<ComputedUsage> List(ComputedQuery query = {}) {
     query.tenant = query.tenant == TenantId{} ? Tenant("ke") : query.tenant;
@@ -190,6 +190,29 @@ TEST_P(ComputedUsageStore, NamesWhatIsWrong) {
   EXPECT_EQ(Check("ke", 1).findings.size(), 1u);
   const auto earlier = store_.CheckUsage(Tenant("ke"), kNow - 2h, kNow - 1h, kNow, 100).value();
   EXPECT_EQ(earlier.usage_record_count + earlier.computed_event_count, 0);
+}
+
+// The first attempt's worker was killed and is told of at once; what the second one computed is told of later.
+TEST_P(ComputedUsageStore, CallsNothingOverbilledOrUncomputedBeforeNodesHadTheTimeToTell) {
+  const ReserveCommand retried = Reserved();
+  ASSERT_TRUE(store_.Settle(Settlement(retried, 10, 9), kNow));
+  const ReserveCommand unheard = Reserved();
+  ASSERT_TRUE(store_.Settle(Settlement(unheard, 10, 3), kNow));
+  Record({Event(retried, 2, "ring/1")});
+  const auto check = [&](Time now) { return store_.CheckUsage(Tenant("ke"), kNow - 1h, kNow + 1h, now, 100).value(); };
+  const UsageCheck soon = check(kNow + 60s);
+  EXPECT_EQ(soon.overbilled_count + soon.uncomputed_count, 0);
+  EXPECT_EQ(soon.unreported_count, 2);
+  EXPECT_TRUE(soon.findings.empty());
+  const UsageCheck late = check(kNow + 61s);
+  EXPECT_EQ(late.overbilled_count, 1);
+  EXPECT_EQ(late.uncomputed_count, 1);
+  EXPECT_EQ(late.unreported_count, 0);
+  Record({Event(retried, 7, "ring/2"), Event(unheard, 3, "ring/3")});
+  for (const Time now : {kNow + 60s, kNow + 61s}) {
+    const UsageCheck told = check(now);
+    EXPECT_EQ(told.overbilled_count + told.uncomputed_count + told.unreported_count, 0);
+  }
 }
 
 TEST_P(ComputedUsageStore, FindsWhatEndedLongAgoAndIsStillNotSettled) {

@@ -115,9 +115,7 @@ test('usage, invoice and ledger agree to the last token', async () => {
     const invoice = platform.json(['invoice', 'tenants/ke']);
     return invoice.total.amount === decimal(billed.reduce((sum, r) => sum + pico(r), 0n)) && invoice.state === 'STATE_DRAFT';
   });
-  const ledger = platform.json(['ledger']);
-  assert.deepEqual(ledger.sums.map((s) => s.amount), ['0']);
-  assert.deepEqual(ledger.mismatchedAccounts, []);
+  await platform.soundBooks();
 });
 
 test('a client that goes away is billed for what it got, and no more', async () => {

@@ -169,6 +169,21 @@ export class Platform {
     }
   }
 
+  // The ledger, as soon as nodes have told of all that was billed; throws unless its books are sound and every bill fits what was
+  // computed.
+  async soundBooks() {
+    const ledger = await eventually('nodes have told what they computed', () => {
+      const found = this.json(['ledger']);
+      return found.unreportedUsageRecordCount === '0' && found;
+    }, { timeoutMs: 20_000, everyMs: 250 });
+    const wrong = ['overbilledCount', 'unbilledCount', 'uncomputedCount', 'unsettledCount'].filter((kind) => ledger.usage[kind] !== '0');
+    const sums = ledger.sums.map((sum) => sum.amount);
+    if (wrong.length || ledger.mismatchedAccounts.length || sums.some((amount) => amount !== '0')) {
+      throw new Error(`the books are not sound: ${JSON.stringify(ledger)}`);
+    }
+    return ledger;
+  }
+
   usage(limit = 100_000) {
     return new Map(this.json(['usage', 'tenants/ke', '--limit', String(limit)]).items.map((r) => [r.name.split('/').pop(), r]));
   }

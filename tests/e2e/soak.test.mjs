@@ -209,11 +209,8 @@ test(`${requestCount} requests, with cancels, disconnects and kills`, { timeout:
       assert.equal(completed.length, 1, `${s.requestId}: a whole answer was completed ${completed.length} times`);
     }
   }
-  const ledger = platform.json(['ledger']);
-  assert.deepEqual(ledger.sums.map((sum) => sum.amount), ['0']);
-  assert.deepEqual(ledger.mismatchedAccounts, []);
+  const ledger = await platform.soundBooks();
   assert.equal(Number(ledger.usageRecordCount), records.size);
-  for (const kind of ['overbilledCount', 'unbilledCount', 'uncomputedCount']) assert.equal(Number(ledger.usage[kind] ?? 0), 0, kind);
   t.diagnostic(`${records.size} usage records, ${computed.length} computed events of ${byRequest.size} requests`);
 
   everSeen.push(...descendants(Number(readFileSync(`${platform.state}/allod.lock`, 'utf8'))));

@@ -51,8 +51,9 @@ class Neighbour {
             body["grammar"] = grammar;
             request.body = body.dump();
           }
-          const StreamTrace trace = RunStream(request, SteadyClock::now() + seconds(60));
+          const StreamTrace trace = RunStream(request, SteadyClock::now() + seconds(60), stop);
           tokens_ += static_cast<std::int64_t>(trace.tokens.size());
+          if (stop.stop_requested()) return;
           if (trace.status != 200) ++refused_;
           if (trace.status == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
@@ -61,10 +62,15 @@ class Neighbour {
     // Until they are at it.
     for (int i = 0; i < 3000 && tokens_ == 0 && refused_ == 0; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    // A grammar that costs more than a draw may is refused at some token; the work until then is the load that is measured.
+    // A grammar that costs more than a draw may is refused at some token; the work until then is the load that is
+    // measured.
     if (tokens_ == 0 && (grammar.empty() || refused_ == 0)) {
       throw std::runtime_error("the neighbour gets no answers: there is nothing to measure");
     }
+  }
+  // Its streams are cut: what comes next is measured on a quiet machine.
+  ~Neighbour() {
+    for (std::jthread& thread : threads_) thread.request_stop();
   }
   std::int64_t tokens() const { return tokens_; }
   int refused() const { return refused_; }

@@ -188,11 +188,14 @@ bool StreamClient::ReadEvent(std::string_view& data, SteadyTime deadline) {
   }
 }
 
-StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline) {
+StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, std::stop_token stop) {
   StreamTrace trace;
   StreamClient client;
   trace.sent = trace.head = SteadyClock::now();
-  if (client.Start(request, deadline) && client.ReadHead(deadline)) {
+  const bool is_sent = client.Start(request, deadline);
+  // Its reader sees that as the end of the stream.
+  const std::stop_callback cut(std::move(stop), [fd = client.socket()] { ::shutdown(fd, SHUT_RDWR); });
+  if (is_sent && client.ReadHead(deadline)) {
     trace.head = SteadyClock::now();
     trace.status = client.status();
     trace.request_id = client.request_id();

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -84,8 +85,8 @@ struct StreamTrace {
   double first_token_ms() const { return MillisecondsBetween(sent, tokens.front()); }
 };
 
-// Reads to the end, or cuts at the deadline.
-StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline);
+// Reads to the end, or cuts at the deadline or as soon as it shall stop.
+StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, std::stop_token stop = {});
 // A thread for each, started together.
 std::vector<StreamTrace> RunTogether(const std::vector<StreamRequest>& requests, SteadyTime deadline);
 

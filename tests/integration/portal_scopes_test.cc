@@ -11,23 +11,17 @@
 #include <set>
 
 #include "gateway/transcoder.h"
-#include "scheduler/process_driver.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/fake_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
-#include "services/scheduling/fake_peer_services.h"
-#include "services/scheduling/fake_store.h"
-#include "services/scheduling/grpc_peers.h"
-#include "services/scheduling/instance_service.h"
-#include "services/scheduling/operations_service.h"
-#include "services/scheduling/reconciler.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "tests/integration/scheduling_on_fakes.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod {
@@ -49,9 +43,9 @@ class PortalScopes : public testing::Test {
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
     server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &keys_, &accounts_, &books_, &usage_,
-                                                   &invoices_, &instances_, &operations_});
+                                                   &invoices_, &scheduling_.instances, &scheduling_.operations});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
-    reconciler_.Start();
+    scheduling_.reconciler.Start();
     feed_.Start();
     Must("allod.tenancy.v1.TenantService.CreateTenant",
          R"({"tenantId":"ke","tenant":{"displayName":"Kenya","currencyCode":"KES","residency":["ke"]}})");
@@ -92,8 +86,8 @@ class PortalScopes : public testing::Test {
   }
   void TearDown() override {
     feed_.Stop();
-    reconciler_.Stop();
-    driver_.Stop();
+    scheduling_.reconciler.Stop();
+    scheduling_.driver.Stop();
     server_->Stop(1s);
   }
 
@@ -154,24 +148,7 @@ class PortalScopes : public testing::Test {
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
-  scheduling::FakeStore scheduling_store_{clock_};
-  scheduling::FakePeerServices peers_;
-  scheduling::GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, 3000ms};
-  scheduler::ProcessDriver driver_{6s};
-  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}};
-  scheduling::FiguresBoard figures_;
-  scheduling::Reconciler reconciler_{scheduling_store_, driver_, clock_, {.regions = regions_}};
-  Watchers gateways_{"routes", 8};
-  const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  scheduling::InstanceServiceImpl instances_{
-      scheduling_store_,
-      grpc_peers_,
-      figures_,
-      visibility_,
-      clock_,
-      {regions_, 20, {}},
-      [this](const TenantId& tenant, const std::string& instance) { reconciler_.Wake(tenant, instance); }};
-  scheduling::OperationsServiceImpl operations_{scheduling_store_, reconciler_.progress()};
+  SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
   std::unique_ptr<grpc::GenericStub> stub_;

@@ -6,18 +6,12 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "scheduler/process_driver.h"
 #include "services/common/rpc/client.h"
-#include "services/scheduling/fake_peer_services.h"
-#include "services/scheduling/fake_store.h"
-#include "services/scheduling/grpc_peers.h"
-#include "services/scheduling/instance_service.h"
-#include "services/scheduling/reconciler.h"
-#include "services/scheduling/route_service.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
 #include "tests/integration/gateway_http_client.h"
 #include "tests/integration/gateway_peers.h"
+#include "tests/integration/scheduling_on_fakes.h"
 #include "tests/support/pg_fixture.h"
 #include "tests/support/process.h"
 
@@ -45,8 +39,8 @@ class ReadYourWrites : public testing::Test {
     ASSERT_TRUE(store_.CreateTenant({"ke", "Kenya", "KES", {"ke"}, tenancy::TenantState::kActive, clock_.Now()}, {}));
     ASSERT_TRUE(store_.CreateProject({"ke", "p", "P", clock_.Now()}, {}));
     StartTenancy();
-    scheduling_server_ = Start("scheduling", {&instances_, &routes_});
-    reconciler_.Start();
+    scheduling_server_ = Start("scheduling", {&scheduling_.instances, &scheduling_.routes});
+    scheduling_.reconciler.Start();
     a_ = StartGateway("a", port_a_);
     b_ = StartGateway("b", port_b_);
     key_ = CreateKey()->secret();
@@ -59,8 +53,8 @@ class ReadYourWrites : public testing::Test {
     a_.reset();
     b_.reset();
     routes_.Stop();
-    reconciler_.Stop();
-    driver_.Stop();
+    scheduling_.reconciler.Stop();
+    scheduling_.driver.Stop();
     StopTenancy();
     scheduling_server_->Stop(1s);
   }
@@ -160,24 +154,7 @@ class ReadYourWrites : public testing::Test {
   std::unique_ptr<tenancy::KeyFeed> feed_;
   std::unique_ptr<tenancy::ApiKeyServiceImpl> keys_;
   std::unique_ptr<KeyStub> key_stub_;
-  scheduling::FakeStore scheduling_store_{clock_};
-  scheduling::FakePeerServices peers_;
-  scheduling::GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, 3000ms};
-  scheduler::ProcessDriver driver_{6s};
-  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}};
-  scheduling::FiguresBoard figures_;
-  scheduling::Reconciler reconciler_{scheduling_store_, driver_, clock_, {.regions = regions_}};
-  Watchers gateways_{"routes", 8};
-  const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  scheduling::InstanceServiceImpl instances_{
-      scheduling_store_,
-      grpc_peers_,
-      figures_,
-      visibility_,
-      clock_,
-      {regions_, 20, {}},
-      [this](const TenantId& tenant, const std::string& instance) { reconciler_.Wake(tenant, instance); }};
-  scheduling::RouteServiceImpl routes_{reconciler_.routes(), gateways_};
+  SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> tenancy_server_, scheduling_server_;
   std::unique_ptr<InstanceStub> instance_stub_ =
       scheduling::v1::InstanceService::NewStub(MakeChannel(Target("scheduling")));

@@ -1,0 +1,44 @@
+// Scheduling whole, on a store in memory and with peers that always agree: for tests of what is built on it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "scheduler/process_driver.h"
+#include "services/scheduling/fake_peer_services.h"
+#include "services/scheduling/fake_store.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/operations_service.h"
+#include "services/scheduling/reconciler.h"
+#include "services/scheduling/route_service.h"
+
+namespace allod {
+
+// The one region is `regions/ke-1`, in Kenya. Call `reconciler.Start()`.
+struct SchedulingOnFakes {
+  explicit SchedulingOnFakes(Clock& clock) : clock(clock) {}
+
+  Clock& clock;
+  scheduling::FakeStore store{clock};
+  scheduling::FakePeerServices peers;
+  scheduling::GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
+  scheduler::ProcessDriver driver{std::chrono::seconds(6)};
+  const std::vector<scheduler::Region> regions{{"ke-1", "ke"}};
+  scheduling::FiguresBoard figures;
+  scheduling::Reconciler reconciler{store, driver, clock, {.regions = regions}};
+  Watchers gateways{"routes", 8};
+  const scheduling::RouteVisibility visibility{reconciler.routes(), gateways};
+  scheduling::InstanceServiceImpl instances{
+      store,
+      grpc_peers,
+      figures,
+      visibility,
+      clock,
+      {regions, 20, {}},
+      [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
+  scheduling::OperationsServiceImpl operations{store, reconciler.progress()};
+  scheduling::RouteServiceImpl routes{reconciler.routes(), gateways};
+};
+
+}  // namespace allod

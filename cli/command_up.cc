@@ -242,12 +242,14 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
                  "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");
   up->add_option("--http", options->up.http_listen,
                  "IPv4:PORT of the gateway (default: the last one, else the first free from 127.0.0.1:8080)");
-  up->add_option("--operators", options->up.operators_listen,
-                 "IPv4:PORT of /metrics, which tells of all tenants and asks for no key (default: the last one, else the "
-                 "first free from 127.0.0.1:9080)");
-  up->add_option("--cors-origin", options->up.cors_origins,
-                 "ORIGIN, several times: web pages that may call the API from a browser, e.g. https://portal.example.org; "
-                 "\"*\": every page; \"none\": no page (default: the last ones, else none)");
+  up->add_option(
+      "--operators", options->up.operators_listen,
+      "IPv4:PORT of /metrics, which tells of all tenants and asks for no key (default: the last one, else the "
+      "first free from 127.0.0.1:9080)");
+  up->add_option(
+      "--cors-origin", options->up.cors_origins,
+      "ORIGIN, several times: web pages that may call the API from a browser, e.g. https://portal.example.org; "
+      "\"*\": every page; \"none\": no page (default: the last ones, else none)");
   up->add_option(
         "--sandbox", options->up.sandbox,
         "auto: the layers that this host allows; strict: refuse to run workers without all of them (default: the "

@@ -13,8 +13,8 @@ namespace {
 using inference::v1::FinishReason;
 using inference::v1::GenerateResponse;
 
-// The longest text of a token that a catalogue takes (inference/gguf/vocabulary.h), each byte of which may have become a
-// replacement character of three.
+// The longest text of a token that a catalogue takes (inference/gguf/vocabulary.h), each byte of which may have become
+// a replacement character of three.
 constexpr std::int64_t kTokenBytesMax = 1024;
 constexpr std::int64_t kTextBytesPerTokenMax = 3 * kTokenBytesMax;
 // Of tool calls beyond their tokens: ids, and arguments that come before what was counted with them.

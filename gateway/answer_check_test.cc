@@ -54,8 +54,8 @@ TEST_F(AnswerCheckTest, AnHonestAnswerIsFine) {
   Start();
   EXPECT_EQ(check.Delta(DeltaOf("Habari", 1)), "");
   EXPECT_EQ(check.Delta(DeltaOf("\xF0\x9F\x8C\x8D", 4, 1)), "");  // a character of four tokens
-  EXPECT_EQ(check.Delta(DeltaOf(" ya", 0)), "");                 // held back before, counted then
-  EXPECT_EQ(check.Delta(DeltaOf(" asubuhi", 9)), "");            // to the limit
+  EXPECT_EQ(check.Delta(DeltaOf(" ya", 0)), "");                  // held back before, counted then
+  EXPECT_EQ(check.Delta(DeltaOf(" asubuhi", 9)), "");             // to the limit
   EXPECT_EQ(check.ChoiceFinished(Ended(0, v1::FINISH_REASON_LENGTH)), "");
   EXPECT_EQ(check.ChoiceFinished(Ended(1, v1::FINISH_REASON_STOP)), "");
   GenerateResponse::Finished finished;
@@ -65,13 +65,13 @@ TEST_F(AnswerCheckTest, AnHonestAnswerIsFine) {
 
 TEST(AnswerCheckStart, ThePromptIsOneThatCanBe) {
   for (const auto& [prompt, cached, fine] : std::initializer_list<std::tuple<int, int, bool>>{{1, 0, true},
-                                                                                             {100, 100, true},
-                                                                                             {0, 0, false},
-                                                                                             {-5, 0, false},
-                                                                                             {101, 0, false},
-                                                                                             {INT32_MAX, 0, false},
-                                                                                             {7, 8, false},
-                                                                                             {7, -1, false}}) {
+                                                                                              {100, 100, true},
+                                                                                              {0, 0, false},
+                                                                                              {-5, 0, false},
+                                                                                              {101, 0, false},
+                                                                                              {INT32_MAX, 0, false},
+                                                                                              {7, 8, false},
+                                                                                              {7, -1, false}}) {
     AnswerCheck check(Request(), kContext);
     EXPECT_EQ(check.Started(StartedWith(prompt, cached)).empty(), fine) << prompt << " " << cached;
   }
@@ -87,14 +87,14 @@ TEST_F(AnswerCheckTest, ARequestIsAcceptedOnceAndFirst) {
 
 TEST_F(AnswerCheckTest, TokensAreThoseOfTheText) {
   const std::vector<GenerateResponse::Delta> lies = {
-      DeltaOf("x", -1),                        // less than nothing
-      DeltaOf(std::string(11, 'x'), 11),       // more than was asked for
-      DeltaOf("x", INT32_MAX),                 // huge
-      DeltaOf("x", 2),                         // more than there is text for
-      DeltaOf("", 1),                          // none at all
-      DeltaOf("x", 0),                         // text that nobody pays
-      DeltaOf(std::string(4000, 'x'), 1),      // nearly so
-      DeltaOf("x", 1, 2),                      // of nobody's answer
+      DeltaOf("x", -1),                    // less than nothing
+      DeltaOf(std::string(11, 'x'), 11),   // more than was asked for
+      DeltaOf("x", INT32_MAX),             // huge
+      DeltaOf("x", 2),                     // more than there is text for
+      DeltaOf("", 1),                      // none at all
+      DeltaOf("x", 0),                     // text that nobody pays
+      DeltaOf(std::string(4000, 'x'), 1),  // nearly so
+      DeltaOf("x", 1, 2),                  // of nobody's answer
       DeltaOf("x", 1, -1),
   };
   for (const auto& lie : lies) {

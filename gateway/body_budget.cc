@@ -46,7 +46,8 @@ Result<BodyBudget::Hold> BodyBudget::Admit(const BodyAccount& account, std::size
     return Full("request bodies of this tenant take up its share of the gateway; send fewer at a time, then try again");
   }
   if (HeldBy(keys_, account.key) + bytes > bytes_max_ / 4) {
-    return Full("request bodies of this API key take up its share of the gateway; send fewer at a time, then try again");
+    return Full(
+        "request bodies of this API key take up its share of the gateway; send fewer at a time, then try again");
   }
   Hold out;
   out.account_ = account;

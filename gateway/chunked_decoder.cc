@@ -109,7 +109,8 @@ Status ChunkedDecoder::EndSize(std::size_t body_size) {
     return {};
   }
   if (left_ > body_bytes_max_ - body_size) {
-    return InvalidArgument("REQUEST_TOO_LARGE", fmt::format("the request's body has more than {} bytes", body_bytes_max_));
+    return InvalidArgument("REQUEST_TOO_LARGE",
+                           fmt::format("the request's body has more than {} bytes", body_bytes_max_));
   }
   state_ = State::kData;
   return {};

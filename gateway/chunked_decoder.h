@@ -24,7 +24,19 @@ class ChunkedDecoder {
   bool done() const { return state_ == State::kDone; }
 
  private:
-  enum class State { kSize, kExtension, kSizeEnd, kData, kDataCr, kDataLf, kLineStart, kTrailer, kTrailerLf, kLastLf, kDone };
+  enum class State {
+    kSize,
+    kExtension,
+    kSizeEnd,
+    kData,
+    kDataCr,
+    kDataLf,
+    kLineStart,
+    kTrailer,
+    kTrailerLf,
+    kLastLf,
+    kDone
+  };
   // One byte that is not data.
   Status Step(char c, std::size_t body_size);
   Status EndSize(std::size_t body_size);
@@ -32,9 +44,9 @@ class ChunkedDecoder {
   const std::size_t body_bytes_max_;
   const std::size_t trailer_bytes_max_;
   State state_ = State::kSize;
-  std::uint64_t left_ = 0;       // of the chunk
-  int digits_ = 0;               // of its size
-  std::size_t line_bytes_ = 0;   // of its extensions
+  std::uint64_t left_ = 0;      // of the chunk
+  int digits_ = 0;              // of its size
+  std::size_t line_bytes_ = 0;  // of its extensions
   std::size_t trailer_bytes_ = 0;
 };
 

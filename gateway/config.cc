@@ -43,9 +43,10 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Optional("operators_listen", out.operators_listen);
   Bounded<std::size_t>(reader, "body_bytes_in_flight_max", out.body_bytes_in_flight_max, 64 << 10, 16ULL << 30);
   if (out.body_bytes_in_flight_max / kBodiesInFlightMin < out.http.body_bytes_max) {
-    reader.Complain(fmt::format("body_bytes_in_flight_max must be at least {} times body_bytes_max: a key may use a "
-                                "quarter, and a compressed body counts twice",
-                                kBodiesInFlightMin));
+    reader.Complain(
+        fmt::format("body_bytes_in_flight_max must be at least {} times body_bytes_max: a key may use a "
+                    "quarter, and a compressed body counts twice",
+                    kBodiesInFlightMin));
   }
   reader.Optional("cors_allowed_origins", out.cors_allowed_origins);
   if (const Status origins = Cors::Check(out.cors_allowed_origins); !origins) {

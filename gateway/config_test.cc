@@ -35,7 +35,8 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   const auto config = LoadGatewayConfig({"gateway.json", json});
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
-  for (const char* named : {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins"}) {
+  for (const char* named :
+       {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
   }
 }

@@ -64,9 +64,8 @@ TEST(DecodeContent, RefusesWhatIsDamaged) {
   const std::string whole = Gzip("{\"a\":1}");
   std::string flipped = whole;
   flipped[whole.size() - 6] ^= 1;  // of the checksum
-  for (const std::string& damaged :
-       {std::string(), std::string("{}"), whole.substr(0, whole.size() - 1), whole.substr(0, 5), flipped, whole + "x",
-        whole + whole}) {
+  for (const std::string& damaged : {std::string(), std::string("{}"), whole.substr(0, whole.size() - 1),
+                                     whole.substr(0, 5), flipped, whole + "x", whole + whole}) {
     const auto refused = DecodeContent(kGzip, damaged, 1 << 20);
     ASSERT_FALSE(refused) << damaged.size();
     EXPECT_EQ(refused.error().reason, "INVALID_ENCODING");

@@ -22,7 +22,8 @@ std::string Find(const HttpHeaders& headers, const std::string& name) {
 TEST(Cors, IsOffUnlessOriginsAreNamed) {
   const Cors off({});
   EXPECT_TRUE(off.HeadersFor(From("https://a.example")).empty());
-  EXPECT_TRUE(off.PreflightHeaders(From("https://a.example", {{"access-control-request-method", "POST"}}), "POST").empty());
+  EXPECT_TRUE(
+      off.PreflightHeaders(From("https://a.example", {{"access-control-request-method", "POST"}}), "POST").empty());
 }
 
 TEST(Cors, NamedOriginsAreAllowedAndNoOthers) {
@@ -46,17 +47,16 @@ TEST(Cors, NamedOriginsAreAllowedAndNoOthers) {
 TEST(Cors, APreflightIsToldWhatItAskedFor) {
   const Cors cors({"https://a.example"});
   const std::string asked = "authorization,content-type,x-stainless-lang";
-  const HttpHeaders headers =
-      cors.PreflightHeaders(From("https://a.example", {{"access-control-request-method", "POST"},
-                                                       {"access-control-request-headers", asked}}),
-                            "POST, OPTIONS");
+  const HttpHeaders headers = cors.PreflightHeaders(
+      From("https://a.example", {{"access-control-request-method", "POST"}, {"access-control-request-headers", asked}}),
+      "POST, OPTIONS");
   EXPECT_EQ(Find(headers, "access-control-allow-methods"), "POST, OPTIONS");
   EXPECT_EQ(Find(headers, "access-control-allow-headers"), asked);
   EXPECT_NE(Find(headers, "access-control-max-age"), "");
-  const HttpHeaders hostile =
-      cors.PreflightHeaders(From("https://a.example", {{"access-control-request-method", "POST"},
-                                                       {"access-control-request-headers", "a\xff: b"}}),
-                            "POST");
+  const HttpHeaders hostile = cors.PreflightHeaders(
+      From("https://a.example",
+           {{"access-control-request-method", "POST"}, {"access-control-request-headers", "a\xff: b"}}),
+      "POST");
   EXPECT_EQ(Find(hostile, "access-control-allow-headers"), "") << "only names are sent back";
   EXPECT_TRUE(cors.PreflightHeaders(From("https://a.example"), "POST").empty()) << "an OPTIONS that asks nothing";
 }
@@ -65,8 +65,9 @@ TEST(Cors, OriginsAreCheckedWhenTheyAreConfigured) {
   EXPECT_TRUE(Cors::Check({}));
   EXPECT_TRUE(Cors::Check({"*"}));
   EXPECT_TRUE(Cors::Check({"https://a.example", "http://localhost:3000", "http://[::1]:8080"}));
-  for (const char* bad : {"", "a.example", "https://", "https://a.example/", "https://a.example/app", "https://A.example",
-                          "https://*.example", "https://a.example,https://b.example", "https://a example"}) {
+  for (const char* bad :
+       {"", "a.example", "https://", "https://a.example/", "https://a.example/app", "https://A.example",
+        "https://*.example", "https://a.example,https://b.example", "https://a example"}) {
     const Status checked = Cors::Check({bad});
     ASSERT_FALSE(checked) << bad;
     EXPECT_EQ(checked.error().reason, "INVALID_ORIGIN");

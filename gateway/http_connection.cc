@@ -211,8 +211,7 @@ Error HttpConnection::WhyNoAnswer(bool failed) const {
 }
 
 std::string HttpConnection::Head(int status, const std::string& content_type, const HttpHeaders& headers) const {
-  std::string out =
-      fmt::format("HTTP/1.1 {} {}\r\nx-request-id: {}\r\n", status, StatusPhrase(status), request_id_);
+  std::string out = fmt::format("HTTP/1.1 {} {}\r\nx-request-id: {}\r\n", status, StatusPhrase(status), request_id_);
   if (status != kNoContent) out += fmt::format("content-type: {}\r\n", content_type);
   for (const HttpHeaders* some : {&headers, &common_headers_}) {
     for (const auto& [name, value] : *some) {

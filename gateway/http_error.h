@@ -1,8 +1,8 @@
 // The one mapping from Error to HTTP: OpenAI's error object under /v1, RFC 9457 problem details everywhere else.
 //
 // Exhaustive over Code; some reasons have a shape of their own (see kReasonShapes in the .cc). 409 is never used under
-// /v1, because OpenAI's clients retry it. 429 and 503 carry retry-after and retry-after-ms, unless waiting does not help
-// (credit is used up, a tenant has as many instances as it may): then x-should-retry: false.
+// /v1, because OpenAI's clients retry it. 429 and 503 carry retry-after and retry-after-ms, unless waiting does not
+// help (credit is used up, a tenant has as many instances as it may): then x-should-retry: false.
 #pragma once
 
 #include <string>

@@ -17,8 +17,8 @@ namespace allod::gateway {
 class HttpApplication {
  public:
   virtual ~HttpApplication() = default;
-  // Asked once for each request, when its head is there and before any byte of a body is kept: on whose account the body
-  // is read, or else the answer, which the head alone decides; then the body is not read. Does not block.
+  // Asked once for each request, when its head is there and before any byte of a body is kept: on whose account the
+  // body is read, or else the answer, which the head alone decides; then the body is not read. Does not block.
   virtual std::expected<BodyAccount, HttpResponse> Admit(const HttpRequest& head) = 0;
   // Answers a request that was admitted; always sends something unless the client is gone. The request lives until it
   // returns.

@@ -25,16 +25,16 @@ ParamResult<std::string> WorkerRole(const std::string& path, const std::string& 
   return BadParam(path, "INVALID_VALUE", fmt::format("{} must be system, developer, user, assistant or tool", path));
 }
 
-// The text of {"type":"text","text":...}, or in an assistant message of {"type":"refusal","refusal":...}: what the model
-// said then, as clients send it back.
+// The text of {"type":"text","text":...}, or in an assistant message of {"type":"refusal","refusal":...}: what the
+// model said then, as clients send it back.
 ParamResult<std::string> ParsePart(const std::string& at, const Json& content, const std::string& role) {
   if (!content.is_object()) return BadParam(at, "INVALID_TYPE", at + " must be an object");
   JsonFields part(content, at + ".");
   ALLOD_TRY(const auto type, part.String("type"));
   const bool refusal = type == "refusal" && role == "assistant";
   if (type != "text" && !refusal) {
-    return UnsupportedParam(at + ".type",
-                            at + ".type must be \"text\", or \"refusal\" in an assistant message: only text is supported");
+    return UnsupportedParam(
+        at + ".type", at + ".type must be \"text\", or \"refusal\" in an assistant message: only text is supported");
   }
   const char* name = refusal ? "refusal" : "text";
   ALLOD_TRY(auto text, part.String(name));

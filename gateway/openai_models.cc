@@ -58,8 +58,8 @@ Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter&
   if (!principal) {
     response = ErrorResponse(ErrorStyle::kOpenAi, principal.error());
   } else if (!context_.routes.synced()) {
-    response = ErrorResponse(
-        ErrorStyle::kOpenAi, NotSynced("the gateway is still fetching its routes; try again in a second").error());
+    response = ErrorResponse(ErrorStyle::kOpenAi,
+                             NotSynced("the gateway is still fetching its routes; try again in a second").error());
   } else {
     std::vector<ModelEntry> models;
     for (const auto& route : context_.routes.List(principal->project))

@@ -188,8 +188,9 @@ TEST(OpenAiRequest, AnAssistantsRefusalIsWhatItSaid) {
   EXPECT_EQ(content(R"({"role":"assistant","refusal":"I will not."})"), "I will not.");
   EXPECT_EQ(content(R"({"role":"assistant","content":"","refusal":"I will not."})"), "I will not.");
   EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"refusal","refusal":"I will not."}]})"), "I will not.");
-  EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"text","text":"No: "},{"type":"refusal","refusal":"x"}]})"),
-            "No: x");
+  EXPECT_EQ(
+      content(R"({"role":"assistant","content":[{"type":"text","text":"No: "},{"type":"refusal","refusal":"x"}]})"),
+      "No: x");
   EXPECT_EQ(content(R"({"role":"assistant","content":null})"), "messages[1].content");
   EXPECT_EQ(content(R"({"role":"assistant","refusal":5})"), "messages[1].refusal");
   EXPECT_EQ(content(R"({"role":"assistant","content":[{"type":"refusal"}]})"), "messages[1].content[0].refusal");

@@ -126,8 +126,8 @@ void AddOpenAiPaths(Json& paths, Json& schemas) {
   schemas.update(Json::parse(kSchemas));
   paths["/v1/models"]["get"] = Operation("ListModels", "Instances of the key's project", "");
   Json retrieve = Operation("RetrieveModel", "One instance", "");
-  retrieve["parameters"] = Json::array(
-      {Json{{"name", "model"}, {"in", "path"}, {"required", true}, {"schema", Json{{"type", "string"}}}}});
+  retrieve["parameters"] =
+      Json::array({Json{{"name", "model"}, {"in", "path"}, {"required", true}, {"schema", Json{{"type", "string"}}}}});
   paths["/v1/models/{model}"]["get"] = std::move(retrieve);
   paths["/v1/chat/completions"]["post"] = PostOperation("CreateChatCompletion", "Answer a conversation");
   paths["/v1/completions"]["post"] = PostOperation("CreateCompletion", "Continue a text");

@@ -22,9 +22,7 @@ Result<std::string> FromBuffer(const grpc::ByteBuffer& buffer) {
   return out;
 }
 
-std::string_view WithoutPrefix(std::string_view path) {
-  return path.substr(std::string_view(kPortalPrefix).size());
-}
+std::string_view WithoutPrefix(std::string_view path) { return path.substr(std::string_view(kPortalPrefix).size()); }
 
 Status CheckMediaType(const HttpRequest& request) {
   const std::string_view type = request.Header("content-type");

@@ -51,8 +51,7 @@ void Router::Add(std::string method, std::string path, std::string label, Access
 }
 
 void Router::AddPrefix(std::string prefix, std::string label, MethodsOf methods, Handler handler) {
-  routes_.push_back(
-      {std::move(prefix), true, std::move(label), Access::kKey, std::move(methods), std::move(handler)});
+  routes_.push_back({std::move(prefix), true, std::move(label), Access::kKey, std::move(methods), std::move(handler)});
 }
 
 const Router::Route* Router::Find(const HttpRequest& head, std::vector<std::string>& methods) const {
@@ -74,8 +73,8 @@ std::expected<BodyAccount, HttpResponse> Router::Admit(const HttpRequest& head) 
   std::vector<std::string> methods;
   const Route* route = Find(head, methods);
   if (methods.empty()) {
-    return std::unexpected(ErrorResponse(
-        style, {Code::kNotFound, "UNKNOWN_PATH", "there is nothing at this path; see /openapi.json"}));
+    return std::unexpected(
+        ErrorResponse(style, {Code::kNotFound, "UNKNOWN_PATH", "there is nothing at this path; see /openapi.json"}));
   }
   const std::string allow = AllowOf(methods);
   if (head.method == "OPTIONS") {

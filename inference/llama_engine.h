@@ -37,14 +37,14 @@ class ToolCallReader;
 struct EngineOptions {
   // Of one generation, prompt and answer together; 0, or more than it: what the model was trained for.
   std::int32_t context_tokens = 0;
-  std::int32_t max_sequences = 4;         // decoded together; 1 to 256
-  std::int32_t kv_tokens = 0;             // cells of the KV cache; 0: context_tokens x max_sequences
-  std::int32_t threads = 0;               // 0: SuitableThreads of the model
-  std::uint32_t poll = 0;                 // how long idle compute threads spin, in ggml's units; 0: they sleep at once
-  std::int32_t queue_max = 64;            // requests that wait for a sequence
+  std::int32_t max_sequences = 4;  // decoded together; 1 to 256
+  std::int32_t kv_tokens = 0;      // cells of the KV cache; 0: context_tokens x max_sequences
+  std::int32_t threads = 0;        // 0: SuitableThreads of the model
+  std::uint32_t poll = 0;          // how long idle compute threads spin, in ggml's units; 0: they sleep at once
+  std::int32_t queue_max = 64;     // requests that wait for a sequence
   std::chrono::milliseconds queue_wait_max{60'000};  // then they are told to try again later
-  std::int32_t tenant_queue_max = 0;      // of one tenant; 0: queue_max
-  std::int32_t tenant_sequences_max = 0;  // that run for one tenant at once; 0: max_sequences
+  std::int32_t tenant_queue_max = 0;                 // of one tenant; 0: queue_max
+  std::int32_t tenant_sequences_max = 0;             // that run for one tenant at once; 0: max_sequences
   std::int32_t tenant_kv_tokens_max = 0;  // cells that one tenant holds, its cached prefixes included; 0: kv_tokens
   std::int32_t chunk_tokens_max = 512;    // of prompt in one step, however large the turn's budget
   bool prefix_cache = true;
@@ -145,8 +145,8 @@ class Engine {
   // CANCELLED.
   Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
   EngineStatus status() const;
-  // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while. The
-  // next step takes a fraction of a millisecond longer. From any thread; does not wait.
+  // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while.
+  // The next step takes a fraction of a millisecond longer. From any thread; does not wait.
   void GiveBackScratch();
 
  private:

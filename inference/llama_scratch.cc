@@ -28,8 +28,8 @@ void ScratchMemory::Watch(llama_context_params& params) {
   params.cb_eval_user_data = this;
 }
 
-// Asked of each node before a step is computed; we want to see none. What a node writes that is no view of something else
-// lies in the compute buffer.
+// Asked of each node before a step is computed; we want to see none. What a node writes that is no view of something
+// else lies in the compute buffer.
 bool ScratchMemory::OnNode(ggml_tensor* node, bool /*ask*/, void* self) {
   auto& scratch = *static_cast<ScratchMemory*>(self);
   if (scratch.compute_ == nullptr && node->op != GGML_OP_NONE && node->view_src == nullptr && node->buffer != nullptr &&

@@ -1,9 +1,9 @@
-// The memory that a llama.cpp context computes in: nothing in it outlives a step, so that a process that computes nothing for
-// a while can give its pages back.
+// The memory that a llama.cpp context computes in: nothing in it outlives a step, so that a process that computes
+// nothing for a while can give its pages back.
 //
-// That is half of what an idle worker has of its own beside its KV cache, and, where many sequences stall, nearly all of
-// it: a row of the vocabulary for each. The next step finds zeros, as the first one did, and pays for new pages. For the
-// thread that decodes. Internal to the engine.
+// That is half of what an idle worker has of its own beside its KV cache, and, where many sequences stall, nearly all
+// of it: a row of the vocabulary for each. The next step finds zeros, as the first one did, and pays for new pages. For
+// the thread that decodes. Internal to the engine.
 #pragma once
 
 #include <cstddef>

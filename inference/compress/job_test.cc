@@ -99,9 +99,8 @@ TEST_F(JobTest, InspectRefusesATemplateThatWouldFailAtEveryChat) {
   };
   // Not closed; the column is where the text ends.
   EXPECT_THAT(refusal("{% for m in messages %}{{ m.content }"), testing::HasSubstr("line 1, column "));
-  EXPECT_THAT(
-      refusal("{# a comment #}\n{# and another, so that the place is far from the start #}\n{{ messages }"),
-      testing::HasSubstr("line 3, column "));
+  EXPECT_THAT(refusal("{# a comment #}\n{# and another, so that the place is far from the start #}\n{{ messages }"),
+              testing::HasSubstr("line 3, column "));
   EXPECT_THAT(refusal("{% for m in messages %}\n{{ m.content | shout }}{% endfor %}"),
               testing::AllOf(testing::HasSubstr("line 2, column "), testing::HasSubstr("shout")));
   EXPECT_THAT(refusal("{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"),

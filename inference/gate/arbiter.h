@@ -107,7 +107,7 @@ class Arbiter {
   const GateOptions options_;
   int events_read_ = -1;
   int events_write_ = -1;
-  const int wake_;  // our own
+  const int wake_;                                     // our own
   const OwnedFd epoll_{epoll_create1(EPOLL_CLOEXEC)};  // of all that is listened to
 
   mutable std::mutex mutex_;

@@ -1,8 +1,8 @@
 // How workers call the arbiter: a pipe each, so that it is known who rings, and a bound on how often each may.
 //
-// A worker rings when it wants a turn or gives one back, a few times per step. One that rings without end would have the
-// arbiter, which every worker waits for, do nothing but listen: it is not heard for the rest of the second, and after
-// three such seconds in a row it is named as flooding. For one thread at a time.
+// A worker rings when it wants a turn or gives one back, a few times per step. One that rings without end would have
+// the arbiter, which every worker waits for, do nothing but listen: it is not heard for the rest of the second, and
+// after three such seconds in a row it is named as flooding. For one thread at a time.
 #pragma once
 
 #include <chrono>

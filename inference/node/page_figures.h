@@ -1,7 +1,7 @@
 // What a worker shows of itself in its page, and whether that can be.
 //
-// Pure. A worker writes its page alone and may have been taken over: what it shows goes into reports and metrics only when
-// it is no more than any worker can have done in its time.
+// Pure. A worker writes its page alone and may have been taken over: what it shows goes into reports and metrics only
+// when it is no more than any worker can have done in its time.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct PageFigures {
 // Numbers that no 63 bits hold are the largest that do.
 PageFigures ReadPage(const gate::WorkerPage& page);
 
-// What cannot be of a worker that lives for `seconds` and showed `before` when it was last looked at; empty when nothing
-// is wrong.
+// What cannot be of a worker that lives for `seconds` and showed `before` when it was last looked at; empty when
+// nothing is wrong.
 std::string ImpossibleFigure(const PageFigures& now, const PageFigures& before, double seconds);
 
 }  // namespace allod::inference::node

@@ -1,9 +1,9 @@
 // Which models have a spare worker: a process that was forked ahead, with its namespaces, engine and server, warm, and
 // belongs to nobody until an instance of its shape is started. It then has to be told only whom it answers for.
 //
-// Decisions only: no I/O, no threads, no clock. A spare costs memory, so there is at most one of each shared model, of the
-// shape that was forked last, made when nothing else is to be done, kept for a while after the last fork, and given up
-// first when memory is short. It is used once. Not thread-safe.
+// Decisions only: no I/O, no threads, no clock. A spare costs memory, so there is at most one of each shared model, of
+// the shape that was forked last, made when nothing else is to be done, kept for a while after the last fork, and given
+// up first when memory is short. It is used once. Not thread-safe.
 #pragma once
 
 #include <chrono>

@@ -275,18 +275,16 @@ Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_ke
   if (zygote == zygotes_.end()) return Internal("its model is gone");
   ALLOD_TRY(OwnedFd bell, gate_.MakeBell(spec.id));
   auto worker = WorkerProcess::Prepare(spec.id, std::move(who), std::move(bell));
-  const Status forked = worker ? zygote->second.process.Fork(spec, worker->fork_fds())
-                               : Status(std::unexpected(worker.error()));
+  const Status forked =
+      worker ? zygote->second.process.Fork(spec, worker->fork_fds()) : Status(std::unexpected(worker.error()));
   if (!forked) {
     gate_.Remove(spec.id);
     return std::unexpected(forked.error());
   }
   const std::int64_t kv_tokens =
       spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
-  return Running{.process = *std::move(worker),
-                 .model_key = model_key,
-                 .kv_tokens = kv_tokens,
-                 .started = steady_clock::now()};
+  return Running{
+      .process = *std::move(worker), .model_key = model_key, .kv_tokens = kv_tokens, .started = steady_clock::now()};
 }
 
 void Supervisor::ForkWorker(const Action& action) {

@@ -1,8 +1,8 @@
-// Runs the models and workers of this node: one thread that performs what WorkerSet and SpareSet decide and sees each event
-// at once.
+// Runs the models and workers of this node: one thread that performs what WorkerSet and SpareSet decide and sees each
+// event at once.
 //
-// What zygotes and workers say is bounded and checked. One that says what cannot be is ended, and its status says why; the
-// others go on.
+// What zygotes and workers say is bounded and checked. One that says what cannot be is ended, and its status says why;
+// the others go on.
 //
 // The thread starts every zygote, so the kernel kills them all, and with them their workers, when the process dies in
 // whatever way. Thread-safe.

@@ -144,9 +144,9 @@ Result<OwnedFd> UsageCollector::Open(std::uint64_t worker_id, const std::string&
   }
   OwnedFd for_worker(fcntl(file->fd(), F_DUPFD_CLOEXEC, 0));
   const std::lock_guard lock(mutex_);
-  rings_.emplace(worker_id, Ring{.path = path,
-                                 .reader = std::make_shared<usage::RingReader>(*std::move(file)),
-                                 .deed = std::move(deed)});
+  rings_.emplace(
+      worker_id,
+      Ring{.path = path, .reader = std::make_shared<usage::RingReader>(*std::move(file)), .deed = std::move(deed)});
   return for_worker;
 }
 

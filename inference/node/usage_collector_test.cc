@@ -3,7 +3,6 @@
 #include "inference/node/usage_collector.h"
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // The node agent's end of one forked worker: its page, its control channel, its log, and what it costs.
 //
-// A worker may be taken over: what it sends is bounded, in size and in number, and what no worker of ours says is a lie.
+// A worker may be taken over: what it sends is bounded, in size and in number, and what no worker of ours says is a
+// lie.
 //
 // Not thread-safe. Destroying it kills the process, if it still runs; its zygote reaps it.
 #pragma once

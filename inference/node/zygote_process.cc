@@ -130,8 +130,7 @@ std::optional<ZygoteProcess::Event> ZygoteProcess::EventOf(zygote::Message messa
     const auto facts = message.body.find("facts");
     const nlohmann::json& said = facts != message.body.end() ? *facts : message.body;
     if (!message.fds.empty() && IsProcFile(message.fds.front().get())) smaps_rollup_ = std::move(message.fds.front());
-    return Resident{SecondsOf(said, "load_seconds"),
-                    Whole(said, "kv_bytes_per_token_max", 0, kKvBytesPerTokenMax, 0)};
+    return Resident{SecondsOf(said, "load_seconds"), Whole(said, "kv_bytes_per_token_max", 0, kKvBytesPerTokenMax, 0)};
   }
   if (type == "forked" && message.fds.size() == 1) return Forked{id, std::move(message.fds.front())};
   if (type == "fork_failed") {

@@ -1,7 +1,7 @@
 // The node agent's end of one zygote: a resident model and the workers that are forked from it.
 //
-// A zygote reads foreign models and may be taken over: what it says is bounded and checked, and what no zygote of ours says
-// ends it, and with it the workers of that model.
+// A zygote reads foreign models and may be taken over: what it says is bounded and checked, and what no zygote of ours
+// says ends it, and with it the workers of that model.
 //
 // The zygote and all its workers end when this is destroyed, and when the thread that started it ends. Not thread-safe.
 #pragma once

@@ -100,22 +100,21 @@ TEST(RingCheck, NumbersAreHeldAgainstWhatTheRequestCouldHaveCost) {
     std::int64_t prompt_believed, cached_believed, sampled_believed;
   };
   // A context of 100, two choices.
-  for (const Case& c : std::initializer_list<Case>{
-           {"a full context", 100, 0, 200, 1, false, 100, 0, 200},
-           {"all from the cache", 0, 100, 1, 1, false, 0, 100, 1},
-           {"cancelled before anything", 0, 0, 0, 2, false, 0, 0, 0},
-           {"many inputs embedded", 25'600, 0, 0, 1, false, 25'600, 0, 0},
-           {"lost", 10, 0, 1, 4, false, 10, 0, 1},
-           {"more prompt than the context", 101, 0, 1, 1, true, 100, 0, 1},
-           {"prompt and cache together", 60, 41, 1, 1, true, 60, 40, 1},
-           {"more than two choices can have", 1, 0, 201, 1, true, 1, 0, 200},
-           {"too much embedded", 25'601, 0, 0, 1, true, 25'600, 0, 0},
-           {"negative prompt", -1, 0, 1, 1, true, 0, 0, 1},
-           {"negative cache", 1, INT64_MIN, 1, 1, true, 1, 0, 1},
-           {"negative tokens", 1, 0, -5, 1, true, 1, 0, 0},
-           {"huge", INT64_MAX, INT64_MAX, INT64_MAX, 1, true, 100, 0, 200},
-           {"no outcome", 1, 0, 1, 0, true, 1, 0, 1},
-           {"an outcome that is none", 1, 0, 1, 4711, true, 1, 0, 1}}) {
+  for (const Case& c : std::initializer_list<Case>{{"a full context", 100, 0, 200, 1, false, 100, 0, 200},
+                                                   {"all from the cache", 0, 100, 1, 1, false, 0, 100, 1},
+                                                   {"cancelled before anything", 0, 0, 0, 2, false, 0, 0, 0},
+                                                   {"many inputs embedded", 25'600, 0, 0, 1, false, 25'600, 0, 0},
+                                                   {"lost", 10, 0, 1, 4, false, 10, 0, 1},
+                                                   {"more prompt than the context", 101, 0, 1, 1, true, 100, 0, 1},
+                                                   {"prompt and cache together", 60, 41, 1, 1, true, 60, 40, 1},
+                                                   {"more than two choices can have", 1, 0, 201, 1, true, 1, 0, 200},
+                                                   {"too much embedded", 25'601, 0, 0, 1, true, 25'600, 0, 0},
+                                                   {"negative prompt", -1, 0, 1, 1, true, 0, 0, 1},
+                                                   {"negative cache", 1, INT64_MIN, 1, 1, true, 1, 0, 1},
+                                                   {"negative tokens", 1, 0, -5, 1, true, 1, 0, 0},
+                                                   {"huge", INT64_MAX, INT64_MAX, INT64_MAX, 1, true, 100, 0, 200},
+                                                   {"no outcome", 1, 0, 1, 0, true, 1, 0, 1},
+                                                   {"an outcome that is none", 1, 0, 1, 4711, true, 1, 0, 1}}) {
     SlotContent slot = Honest();
     slot.prompt_tokens = c.prompt;
     slot.cached_prompt_tokens = c.cached;

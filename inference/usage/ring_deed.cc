@@ -86,9 +86,12 @@ Status WriteDeed(const std::filesystem::path& path, const RingDeed& deed) {
                        {"context_tokens", m.context_tokens},
                        {"choices_max", m.choices_max}});
   }
-  const json out = {{"version", kVersion},     {"ring_id", deed.ring_id.ToString()},
-                    {"replica_uid", deed.replica_uid}, {"slots", deed.slots},
-                    {"made_us", deed.made_us}, {"members", std::move(members)}};
+  const json out = {{"version", kVersion},
+                    {"ring_id", deed.ring_id.ToString()},
+                    {"replica_uid", deed.replica_uid},
+                    {"slots", deed.slots},
+                    {"made_us", deed.made_us},
+                    {"members", std::move(members)}};
   const std::filesystem::path fresh = path.string() + ".new";
   {
     std::ofstream file(fresh, std::ios::trunc);

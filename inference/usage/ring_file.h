@@ -1,9 +1,9 @@
 // The node agent's hold on a usage ring: a file that it reads and writes by calls and never maps.
 //
 // The worker that fills the ring maps it, may be taken over, and can then do to the file what it likes: cut it short as
-// well, and a mapping of ours would be a bus error in the agent. A call only comes back short. What the file has to be is
-// known from elsewhere (RingDeed), never from the file. Calls and the worker's mapping meet in the kernel's page cache, so
-// the ring must lie on a file system of this machine. For one thread at a time.
+// well, and a mapping of ours would be a bus error in the agent. A call only comes back short. What the file has to be
+// is known from elsewhere (RingDeed), never from the file. Calls and the worker's mapping meet in the kernel's page
+// cache, so the ring must lie on a file system of this machine. For one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class RingFile {
  public:
   // A new file (mode 0600) that must not exist yet, every block reserved on the disk. RESOURCE_EXHAUSTED / DISK_FULL,
   // INTERNAL / USAGE_RING_FAILED.
-  static Result<RingFile> Create(const std::filesystem::path& path, const Uuid& ring_id,
-                                 const std::string& replica_uid, std::uint32_t slots = kSlotsDefault);
+  static Result<RingFile> Create(const std::filesystem::path& path, const Uuid& ring_id, const std::string& replica_uid,
+                                 std::uint32_t slots = kSlotsDefault);
   // An existing one of `slots`. Links are not followed. INTERNAL / USAGE_RING_FAILED.
   static Result<RingFile> Open(const std::filesystem::path& path, std::uint32_t slots);
 
@@ -38,7 +38,9 @@ class RingFile {
   class Slots {
    public:
     const RingSlot& operator[](std::uint32_t index) const;
-    std::uint32_t size() const { return static_cast<std::uint32_t>(words_.size() * sizeof(std::uint64_t) / kSlotBytes); }
+    std::uint32_t size() const {
+      return static_cast<std::uint32_t>(words_.size() * sizeof(std::uint64_t) / kSlotBytes);
+    }
 
    private:
     friend class RingFile;

@@ -1,5 +1,5 @@
-// A usage ring as its worker has it: mapped, because counting must be no more than a store. Moves; unmaps on destruction.
-// The agent never maps it: see RingFile.
+// A usage ring as its worker has it: mapped, because counting must be no more than a store. Moves; unmaps on
+// destruction. The agent never maps it: see RingFile.
 #pragma once
 
 #include "inference/usage/ring_slot.h"

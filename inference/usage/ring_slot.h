@@ -1,10 +1,10 @@
-// The bytes of a usage ring: a file with one slot for each request, which its worker maps (RingMapping) and its node agent
-// reads (RingFile). What of a slot is believed stands in ring_check.h.
+// The bytes of a usage ring: a file with one slot for each request, which its worker maps (RingMapping) and its node
+// agent reads (RingFile). What of a slot is believed stands in ring_check.h.
 //
 // A slot goes free -> open -> closed (by the worker) -> free (by the agent, once its event is safe). The worker stores
-// each count as it happens; the kernel keeps the file's pages whoever is killed, so that what stands in an open slot of a
-// dead worker is what that request had cost. The agent closes such slots as lost. Times are of the wall clock, because they
-// outlive the process.
+// each count as it happens; the kernel keeps the file's pages whoever is killed, so that what stands in an open slot of
+// a dead worker is what that request had cost. The agent closes such slots as lost. Times are of the wall clock,
+// because they outlive the process.
 #pragma once
 
 #include <atomic>
@@ -25,9 +25,9 @@ enum class SlotState : std::uint32_t { kFree = 0, kOpen = 1, kClosed = 2 };
 struct RingHead {
   std::uint64_t magic;
   std::uint32_t slot_bytes;
-  std::uint32_t slot_count;     // those after the head
-  std::uint8_t ring_id[16];     // for people: what counts stands in the ring's deed, as does
-  char replica_uid[40];         // NUL-terminated
+  std::uint32_t slot_count;                 // those after the head
+  std::uint8_t ring_id[16];                 // for people: what counts stands in the ring's deed, as does
+  char replica_uid[40];                     // NUL-terminated
   std::atomic<std::uint64_t> sequence;      // of the newest opened slot
   std::atomic<std::uint64_t> closed_total;  // grows with each closed slot: something to collect
 };
@@ -39,7 +39,7 @@ struct RingSlot {
   std::uint64_t sequence;
   std::uint8_t request_id[16];
   std::uint8_t tenant_uid[16];
-  std::int64_t start_us;  // since the Unix epoch
+  std::int64_t start_us;              // since the Unix epoch
   std::atomic<std::int64_t> last_us;  // of the newest count
   std::atomic<std::int64_t> prompt_tokens;
   std::atomic<std::int64_t> cached_prompt_tokens;

@@ -318,8 +318,8 @@ TEST_F(UsageRingTest, DoesNotFollowLinksNorReplaceFiles) {
   EXPECT_EQ(RingFile::Open(directory_ / "none.ring", 4).error().reason, "USAGE_RING_FAILED");
 }
 
-// The worker has the file's descriptor. Where nothing else stops it, it can cut the file short, and whoever had it mapped
-// would die of a bus error.
+// The worker has the file's descriptor. Where nothing else stops it, it can cut the file short, and whoever had it
+// mapped would die of a bus error.
 TEST_F(UsageRingTest, AFileThatItsWorkerCutsShortOrMakesLongIsPutRight) {
   Create(4);
   Open(1)->Finish(UsageOutcome::kCompleted);

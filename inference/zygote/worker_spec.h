@@ -1,7 +1,7 @@
 // What a zygote is told to fork, and what the forked worker is told to answer for. Travels as JSON from the node agent.
 //
-// A worker is forked with a shape only. It makes its engine and its server, belonging to nobody, and serves when the agent
-// assigns it: at once, or, for a spare that was forked ahead, when somebody needs it.
+// A worker is forked with a shape only. It makes its engine and its server, belonging to nobody, and serves when the
+// agent assigns it: at once, or, for a spare that was forked ahead, when somebody needs it.
 #pragma once
 
 #include <cstdint>

@@ -61,7 +61,8 @@ Result<Zygote> Zygote::Enter(Channel channel, const ZygoteOptions& options) {
 }
 
 Status Zygote::AnnounceResident(const nlohmann::json& facts) {
-  // The model is there: from here on neither this process nor a child of it makes any file longer, of those it is handed.
+  // The model is there: from here on neither this process nor a child of it makes any file longer, of those it is
+  // handed.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_FSIZE, &none);
   const std::int64_t huge = CollapseIntoHugePages(namespaces_.proc_fd);

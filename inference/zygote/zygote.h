@@ -4,8 +4,8 @@
 // until somebody writes to them, which nobody does. So a further instance costs its KV cache and little else, and is
 // there in milliseconds.
 //
-// It reads foreign models, so it may be taken over while it loads one. Then it has that model, its workers' pages, and what
-// it is handed for them; no file, no network, and of /proc its own processes only.
+// It reads foreign models, so it may be taken over while it loads one. Then it has that model, its workers' pages, and
+// what it is handed for them; no file, no network, and of /proc its own processes only.
 //
 // It obeys one Channel, whose end it ends with. Messages from the agent: {"type":"fork", worker spec} with the
 // descriptors of WorkerFd. To the agent: "map" (wants uid maps; answered by "mapped" with "uids"), "resident", "forked"

@@ -48,8 +48,9 @@ class Store {
   virtual Result<Page<Variant>> ListVariants(const VersionKey& version, const PageRequest& page) = 0;
 
   // Queues the job unless its target exists or is being made; then gives that operation. A target has at most one job
-  // that has not failed. Of a compression the source is that of the `source` variant. After a failure a new request starts a
-  // new job. With a `refusal` it only gives what an earlier request with the same id started, and else the refusal.
+  // that has not failed. Of a compression the source is that of the `source` variant. After a failure a new request
+  // starts a new job. With a `refusal` it only gives what an earlier request with the same id started, and else the
+  // refusal.
   virtual Result<Operation> StartJob(const Job& job, const RequestId& request,
                                      const std::optional<Error>& refusal = std::nullopt) = 0;
   virtual Result<Operation> GetOperation(const Uuid& id) = 0;

@@ -19,8 +19,8 @@ class Uuid {
   Uuid() = default;  // nil
   // The canonical 36-character form, any case. INVALID_ARGUMENT / INVALID_UUID.
   static Result<Uuid> Parse(std::string_view text);
-  // Version 7 at `now`: sorts by time to a quarter of a microsecond (RFC 9562, section 6.2, method 3); the rest comes from the
-  // operating system's random source. Thread-safe.
+  // Version 7 at `now`: sorts by time to a quarter of a microsecond (RFC 9562, section 6.2, method 3); the rest comes
+  // from the operating system's random source. Thread-safe.
   static Uuid V7(std::chrono::system_clock::time_point now);
   // Version 7 at the wall clock.
   static Uuid V7();

@@ -138,11 +138,11 @@ TEST_F(GatewayHttp, WhatIsNotUtf8IsTheClientsMistakeEverywhere) {
     const bool portal = std::string_view(path).starts_with("/portal/");
     EXPECT_THAT(response.head, HasSubstr(portal ? "application/problem+json" : "application/json")) << path;
   }
-  const auto header = Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_, "{}",
-                            "idempotency-key: \xff\r\n");
+  const auto header =
+      Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_, "{}", "idempotency-key: \xff\r\n");
   EXPECT_EQ(header.status, 400) << header.body;
-  const auto body = Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_,
-                          "{\"displayName\":\"\xff\"}");
+  const auto body =
+      Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=p", key_, "{\"displayName\":\"\xff\"}");
   EXPECT_EQ(body.status, 400) << body.body;
   EXPECT_EQ(Fetch(port(), "GET", "/v1/models", "\xff\xff").status, 401);
 }
@@ -198,9 +198,9 @@ TEST_F(GatewayHttp, PagesOfAllowedOriginsMayCallIt) {
   RestartGateway();
   const auto asked = Fetch(port(), "OPTIONS", "/v1/chat/completions", "", "", preflight);
   EXPECT_EQ(asked.status, 204);
-  for (const char* header : {"access-control-allow-origin: https://page.example\r\n",
-                             "access-control-allow-methods: post, options\r\n",
-                             "access-control-allow-headers: authorization,content-type\r\n"}) {
+  for (const char* header :
+       {"access-control-allow-origin: https://page.example\r\n", "access-control-allow-methods: post, options\r\n",
+        "access-control-allow-headers: authorization,content-type\r\n"}) {
     EXPECT_THAT(asked.head, HasSubstr(header));
   }
   const std::string origin = "origin: https://page.example\r\n";
@@ -211,10 +211,9 @@ TEST_F(GatewayHttp, PagesOfAllowedOriginsMayCallIt) {
   EXPECT_THAT(answer.head, HasSubstr("access-control-expose-headers: x-request-id"));
   const auto stream = Fetch(port(), "POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"), origin);
   EXPECT_THAT(stream.head, HasSubstr(allowed));
-  for (const auto& refused :
-       {Fetch(port(), "POST", "/v1/chat/completions", "", ChatBody(), origin),
-        Fetch(port(), "POST", "/v1/chat/completions", key_, std::string(2 << 20, ' '), origin),
-        Fetch(port(), "GET", "/portal/v1/nothing", key_, "", origin)}) {
+  for (const auto& refused : {Fetch(port(), "POST", "/v1/chat/completions", "", ChatBody(), origin),
+                              Fetch(port(), "POST", "/v1/chat/completions", key_, std::string(2 << 20, ' '), origin),
+                              Fetch(port(), "GET", "/portal/v1/nothing", key_, "", origin)}) {
     EXPECT_GE(refused.status, 400);
     EXPECT_THAT(refused.head, HasSubstr(allowed)) << "a page can read why it was refused";
   }

@@ -79,9 +79,8 @@ TEST_F(GatewayWake, OnlySoManyWait) {
   const auto second = StartChat();
   ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 2; }));
   ASSERT_TRUE(Eventually([&] {
-    return Metrics()
-               .body.find("allod_gateway_waiting_requests{gen_ai_request_model=\"" + std::string(kInstance) +
-                          "\"} 2") != std::string::npos;
+    return Metrics().body.find("allod_gateway_waiting_requests{gen_ai_request_model=\"" + std::string(kInstance) +
+                               "\"} 2") != std::string::npos;
   }));
   const auto third = Chat(R"(,"stream":true)");
   EXPECT_EQ(third.status, 503);

@@ -99,7 +99,9 @@ const std::map<std::string, std::function<void(Worker&)>>& Lies() {
            (void)!write(w.bell.get(), many.data(), sizeof(many));
          });
        }},
-      {"control-flood", [](Worker& w) { Flood([&] { (void)w.control.Send({{"type", "ready"}}); }); }},
+      {"control-flood", [](Worker& w) { Flood([&] {
+                                          (void)w.control.Send({{"type", "ready"}});
+                                        }); }},
       {"no-message", [](Worker& w) { (void)!write(w.control.fd(), "{", 1); }},
   };
   return all;
@@ -109,15 +111,11 @@ int RunWorker(zygote::WorkerStart start) {
   zygote::Channel control(std::move(start.fds[zygote::kFdControl]));
   auto assigned = zygote::AwaitAssignment(control);
   if (!assigned) return 0;
-  void* page =
-      mmap(nullptr, gate::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[zygote::kFdPage].get(), 0);
+  void* page = mmap(nullptr, gate::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[zygote::kFdPage].get(), 0);
   auto ring = usage::RingMapping::FromFd(assigned->fds[zygote::kFdRing].get());
   if (page == MAP_FAILED || !ring) return 1;
-  Worker worker{std::move(control),
-                assigned->assignment.members.front(),
-                static_cast<gate::WorkerPage*>(page),
-                *std::move(ring),
-                std::move(start.fds[zygote::kFdGate])};
+  Worker worker{std::move(control), assigned->assignment.members.front(), static_cast<gate::WorkerPage*>(page),
+                *std::move(ring), std::move(start.fds[zygote::kFdGate])};
   const std::string lie = worker.member.instance.substr(worker.member.instance.rfind('/') + 1);
   if (lie == "foreign-memory") {
     int ends[2];
@@ -157,7 +155,8 @@ int LyingZygote(const std::string& lie, const std::string& stranger) {
     const auto message = channel.Receive();
     if (!message) return 0;
     const auto id = (*message)->body.value("id", 0ULL);
-    const OwnedFd directory(open(("/proc/" + (stranger == "0" ? "self" : stranger)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const OwnedFd directory(
+        open(("/proc/" + (stranger == "0" ? "self" : stranger)).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     (void)channel.Send({{"type", "forked"}, {"id", id}}, {directory.get()});
   }
 }

@@ -1,5 +1,5 @@
-// Workers and zygotes that lie to the real node agent: whoever lies is ended, and its status says why; its siblings, other
-// tenants' books and the agent notice nothing.
+// Workers and zygotes that lie to the real node agent: whoever lies is ended, and its status says why; its siblings,
+// other tenants' books and the agent notice nothing.
 
 #include <csignal>
 
@@ -79,9 +79,8 @@ TEST_P(WorkerLies, EndThatWorkerOnly) {
 INSTANTIATE_TEST_SUITE_P(Kinds, WorkerLies,
                          testing::Values(Lie{"another-tenants-id", "does not answer"},
                                          Lie{"another-instance", "does not answer"},
-                                         Lie{"negative-tokens", "sampled tokens"},
-                                         Lie{"huge-tokens", "prompt tokens"}, Lie{"no-such-outcome", "outcome"},
-                                         Lie{"huge-figures", "completion tokens"},
+                                         Lie{"negative-tokens", "sampled tokens"}, Lie{"huge-tokens", "prompt tokens"},
+                                         Lie{"no-such-outcome", "outcome"}, Lie{"huge-figures", "completion tokens"},
                                          Lie{"shrinking-figures", "turns"}, Lie{"too-many-requests", "running"},
                                          Lie{"gate-flood", "gate"}, Lie{"control-flood", "control channel"},
                                          Lie{"no-message", "control channel"},

@@ -27,7 +27,7 @@ grpc::Status BillingAccountServiceImpl::GetBillingAccount(grpc::ServerContext* c
                   ALLOD_TRY(const std::string tenant_name, TenantOfAccount(request->name()));
                   ALLOD_CHECK_OK(RequireTenant(caller, tenant_name));
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(tenant_name));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
                   return ToProto(account);
                 });

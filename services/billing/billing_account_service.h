@@ -3,7 +3,7 @@
 #pragma once
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
-#include "services/billing/call_gate.h"
+#include "services/billing/call_gates.h"
 #include "services/billing/store.h"
 #include "services/billing/tenant_directory.h"
 #include "services/common/clock.h"

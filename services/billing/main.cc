@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "services/billing/billing_account_service.h"
-#include "services/billing/call_gate.h"
+#include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
 #include "services/billing/invoice_service.h"

@@ -21,7 +21,7 @@ grpc::Status PriceBookServiceImpl::GetPriceBook(grpc::ServerContext* context, co
   return Handle("billing.GetPriceBook", context, request, response, [&](const Caller& caller) -> Result<v1::PriceBook> {
     ALLOD_CHECK_OK(RequireAnyone(caller));
     ALLOD_TRY(const Uuid id, PriceBookId("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller.Owner()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const PriceBook book, store_.GetPriceBook(id));
     return ToProto(book);
   });

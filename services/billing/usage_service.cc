@@ -41,7 +41,7 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
                     ALLOD_CHECK_OK(RequireTenant(caller, request->instance()));
                   }
                   ALLOD_TRY(const UsagePage page, FromProto(*request));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
                   ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));
                   const auto listed = MakePage(page.page, std::move(records),
                                                [](const UsageRecord& record) { return record.request_id.ToString(); });

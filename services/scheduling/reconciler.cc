@@ -10,8 +10,6 @@
 namespace allod::scheduling {
 namespace {
 
-using Stage = SetAside::Stage;
-
 // Steps of one pass: create, see, status and so on take three; more means that others change rows at the same time.
 constexpr int kStepsMax = 8;
 constexpr int kForgetPage = 100;
@@ -34,7 +32,8 @@ Reconciler::Reconciler(Store& store, scheduler::Driver& driver, const Clock& clo
 Reconciler::~Reconciler() { Stop(); }
 
 void Reconciler::Start() {
-  thread_ = std::thread([this] { Loop(); });
+  // What a pass half changed is rebuilt from rows by the next process.
+  thread_ = std::thread([this] { OrEnd("reconciler", [this] { Loop(); }); });
 }
 
 void Reconciler::Stop() {
@@ -81,14 +80,8 @@ void Reconciler::Loop() {
   }
 }
 
-void Reconciler::NoteTrouble(const TenantId& tenant, Stage stage, const Error& error) {
-  const auto wait = set_aside_.Fail(tenant, stage, clock_.Now());
-  Log(LogLevel::kError, "a tenant is left alone for a while; the others go on",
-      {{"tenant", tenant.ToString()},
-       {"stage", NameOf(stage)},
-       {"reason", error.reason},
-       {"message", error.message},
-       {"seconds", std::to_string(wait.count())}});
+void Reconciler::NoteTrouble(const TenantId& tenant, std::string_view stage, const Error& error) {
+  set_aside_.Fail(tenant, stage, error, clock_.Now());
 }
 
 void Reconciler::NoticeNodes(Time now) {
@@ -329,7 +322,7 @@ Result<bool> Reconciler::Step() {
     });
     if (carried) {
       set_aside_.Succeed(tenant, Stage::kDecide);
-    } else if (carried.error().code == Code::kUnavailable) {
+    } else if (ConcernsEverybody(carried.error())) {
       // A database that is away is everyone's trouble, and no fault of this tenant's.
       pending_.insert(todo.begin(), todo.end());
       trouble = carried;
@@ -365,14 +358,15 @@ Status Reconciler::ForgetOldOperations() {
     ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, kForgetPage));
     progress = false;
     for (const TenantId& tenant : tenants) {
-      const Status forgotten = store_.ForgetOperations(tenant, before);
+      const Status forgotten =
+          Catching("forget a tenant's old operations", [&] { return store_.ForgetOperations(tenant, before); });
       if (forgotten) {
         progress = true;
         continue;
       }
       Log(LogLevel::kWarning, "a tenant's old operations cannot be forgotten",
           {{"tenant", tenant.ToString()}, {"reason", forgotten.error().reason}});
-      if (forgotten.error().code == Code::kUnavailable) return forgotten;
+      if (ConcernsEverybody(forgotten.error())) return forgotten;
     }
   }
   return {};

@@ -10,7 +10,7 @@
 // follow what nodes report; nothing else changes.
 //
 // One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
-// counted (set_aside.h) and tried again later; its routes and workers stay as they were last known.
+// counted (services/common/set_aside.h) and tried again later; its routes and workers stay as they were last known.
 //
 // Start() runs passes on a thread of its own, woken by the driver's changes and by Wake(); Stop() joins it. RunOnce()
 // is for that thread, or for tests instead of it. Wake() is thread-safe.
@@ -20,15 +20,16 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <string_view>
 #include <thread>
 
 #include "scheduler/driver.h"
 #include "services/common/clock.h"
+#include "services/common/set_aside.h"
 #include "services/scheduling/broadcast.h"
 #include "services/scheduling/mirror.h"
 #include "services/scheduling/observe.h"
 #include "services/scheduling/route_table.h"
-#include "services/scheduling/set_aside.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
@@ -78,6 +79,10 @@ class Reconciler {
     std::map<Uuid, std::string> refused;  // instances of which it refused one, and why
     bool unplaced = false;                // waits for room
   };
+  // Of the work on a tenant, as logs and metrics name them.
+  struct Stage {
+    static constexpr std::string_view kLoad = "load", kLook = "look", kDecide = "decide";
+  };
   using Sightings = std::map<TenantId, Sighting>;
 
   void Loop();
@@ -109,7 +114,7 @@ class Reconciler {
   std::map<Uuid, std::string> NoteObstacles(const scheduler::Plan& plan, const Sightings& sightings);
   Result<bool> CarryOut(const TenantId& tenant, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
                         Time now, Sighting& sighting);
-  void NoteTrouble(const TenantId& tenant, SetAside::Stage stage, const Error& error);
+  void NoteTrouble(const TenantId& tenant, std::string_view stage, const Error& error);
 
   Status TouchNodes();
   Status ForgetOldOperations();
@@ -131,7 +136,7 @@ class Reconciler {
   std::set<TenantId> pending_;          // to be looked at
   std::map<TenantId, Time> alarms_;     // to be looked at then
   std::vector<scheduler::Node> nodes_;  // as they were seen last, by id
-  SetAside set_aside_;
+  SetAside set_aside_{"scheduling"};
   std::string mark_;  // of the last look for changes
   bool restored_ = false;
   bool looked_ = false;

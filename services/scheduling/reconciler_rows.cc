@@ -11,8 +11,6 @@
 namespace allod::scheduling {
 namespace {
 
-using Stage = SetAside::Stage;
-
 constexpr int kTenantsPerPage = 1000;
 // A tenant that cannot be read this often does not keep the others from being served after a start. Its workers are
 // then stopped, because nobody can say what they should be.
@@ -127,7 +125,7 @@ Status Reconciler::Load() {
         continue;
       }
       // A database that is away is everyone's trouble.
-      if (loaded.error().code == Code::kUnavailable) return loaded;
+      if (ConcernsEverybody(loaded.error())) return loaded;
       NoteTrouble(tenant, Stage::kLoad, loaded.error());
     }
     complete = complete && set_aside_.Failures(tenant, Stage::kLoad) >= kLoadTriesBeforeStart;

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "services/billing/call_gate.h"
+#include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"

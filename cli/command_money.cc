@@ -9,6 +9,7 @@
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "cli/commands.h"
 #include "cli/connections.h"
+#include "cli/ledger_verdict.h"
 #include "cli/print.h"
 #include "services/common/ids.h"
 
@@ -137,6 +138,7 @@ std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
       hours, usage.usage_record_count(), usage.completion_tokens(), usage.computed_request_count(),
       usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.unsettled_count(),
       usage.uncomputed_count(), usage.open_count(), usage.unreported_count());
+  for (const auto& tenant : usage.unchecked_tenants()) text += fmt::format("  could not be checked: {}\n", tenant);
   for (const auto& finding : usage.findings()) {
     text +=
         fmt::format("  {}: {} of {}: {} completion tokens, {} sampled\n", FieldText(finding, "kind"),
@@ -151,9 +153,7 @@ Status Ledger(const Globals& globals, const Options& options) {
   ALLOD_TRY(const auto check, Ask(*stub, &billing::LedgerService::Stub::CheckLedger, billing::CheckLedgerRequest(),
                                   std::chrono::minutes(5)));
   ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
-  bool adds_up = check.mismatched_accounts().empty();
-  for (const auto& sum : check.sums()) adds_up = adds_up && sum.amount() == "0";
-  const bool complete = check.overdue_reservation_count() == 0 && check.unrecorded_request_count() == 0;
+  const LedgerVerdict verdict = JudgeLedger(check, usage);
   if (globals.json()) {
     // One object, for programs: the ledger's fields, and `usage`.
     std::string text = ToJson(check);
@@ -163,6 +163,7 @@ Status Ledger(const Globals& globals, const Options& options) {
   } else {
     for (const auto& sum : check.sums())
       Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
+    for (const auto& tenant : check.unaudited_tenants()) Print(fmt::format("could not be audited: {}\n", tenant));
     for (const auto& account : check.mismatched_accounts()) Print(fmt::format("does not add up: {}\n", account));
     if (check.overdue_reservation_count() > 0)
       Print(fmt::format("{} reservations are open past their end\n", check.overdue_reservation_count()));
@@ -173,28 +174,10 @@ Status Ledger(const Globals& globals, const Options& options) {
                         check.excess_usage_record_count()));
     Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
                       check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
-                      !adds_up    ? "BROKEN"
-                      : !complete ? "NOT SOUND: something was left open or not recorded"
-                                  : "sound"));
+                      verdict.words));
     Print(UsageText(usage, options.hours));
   }
-  if (!adds_up)
-    return Fail(Code::kDataLoss, "LEDGER_BROKEN",
-                "the ledger does not add up; stop taking requests and restore a backup");
-  if (check.overbilled_usage_record_count() > 0) {
-    return Fail(Code::kDataLoss, "USAGE_OVERBILLED",
-                fmt::format("{} usage records bill more completion tokens than nodes sampled",
-                            check.overbilled_usage_record_count()));
-  }
-  if (!complete) {
-    return Fail(
-        Code::kDataLoss, "USAGE_UNRECORDED",
-        fmt::format("{} reservations are open past their end and {} computed requests have no usage record; see "
-                    "whether a gateway has settlements left (allod_gateway_settlements_refused and "
-                    "allod_gateway_journal_slots_used in its metrics, and its log), and --hours for their names",
-                    check.overdue_reservation_count(), check.unrecorded_request_count()));
-  }
-  return {};
+  return verdict.status;
 }
 
 }  // namespace
@@ -219,7 +202,7 @@ void AddMoneyCommands(CLI::App& app, Globals& globals) {
       app.add_subcommand("ledger",
                          "Add up the whole ledger from its transfers, and hold what was billed against what nodes "
                          "computed; fails if the books do not balance, anything was billed that was not computed, or "
-                         "anything was computed and is not recorded");
+                         "anything was computed and is not recorded, or some tenant's books cannot be read");
   ledger->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default 24)")
       ->check(CLI::Range(1, 24 * 366));
   ledger->callback([&globals, options] { globals.action = [&globals, options] { return Ledger(globals, *options); }; });

@@ -1,5 +1,7 @@
 #include "services/billing/audit.h"
 
+#include "services/common/log.h"
+
 namespace allod::billing {
 namespace {
 
@@ -10,9 +12,13 @@ void AddMismatch(LedgerReport& report, std::string name) {
 }  // namespace
 
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit) {
+  std::map<std::string, Amount> sums = report.sums;
   for (const TenantAudit::Account& account : audit.accounts) {
-    Amount& sum = report.sums[account.currency_code];
+    Amount& sum = sums[account.currency_code];
     ALLOD_TRY(sum, Add(sum, account.kept_balance));
+  }
+  report.sums = std::move(sums);
+  for (const TenantAudit::Account& account : audit.accounts) {
     if (account.kept_balance != account.balance || account.kept_held != account.held) {
       AddMismatch(report, tenant_name + "/ledgerAccounts/" + account.code);
     }
@@ -26,6 +32,12 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   report.usage_record_count += audit.usage_record_count;
   report.open_reservation_count += audit.open_hold_count;
   return {};
+}
+
+void AddUnread(std::vector<std::string>& tenants, const std::string& tenant_name, const Error& error) {
+  Log(LogLevel::kError, "a tenant could not be audited; the others are",
+      {{"tenant", tenant_name}, {"reason", error.reason}, {"message", error.message}});
+  if (tenants.size() < kUnreadTenantsMax) tenants.push_back(tenant_name);
 }
 
 }  // namespace allod::billing

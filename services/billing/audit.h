@@ -18,9 +18,11 @@ struct LedgerReport {
   std::int64_t overdue_hold_count = 0;   // 0, or holds are not released in time
   std::int64_t excess_record_count = 0;  // delivered beyond what was held; recorded, not billed
   UsageCheck usage;                      // counts over all time
+  std::vector<std::string> unaudited;    // tenants that are in none of the above; at most kUnreadTenantsMax
 };
 
 inline constexpr std::size_t kMismatchesMax = 1000;
+inline constexpr std::size_t kUnreadTenantsMax = 1000;
 
 // Requests that nodes computed and nobody recorded: their hold is gone without a usage record, or still open although
 // they ended long ago.
@@ -31,7 +33,9 @@ inline std::int64_t UnrecordedCount(const LedgerReport& report) {
 // Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
 // `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/usageRecords` when the
 // cost of the records is not what was posted, and `{tenant}/invoices` when it is not what invoices add up to.
-// OUT_OF_RANGE when a sum leaves 38 digits.
+// OUT_OF_RANGE when a sum leaves 38 digits; nothing is added then.
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
+// The books of one tenant, or its usage, could not be read: it is named and logged, and the audit goes on.
+void AddUnread(std::vector<std::string>& tenants, const std::string& tenant_name, const Error& error);
 
 }  // namespace allod::billing

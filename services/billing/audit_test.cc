@@ -68,6 +68,17 @@ TEST(LedgerReport, CountsWhatWasLeftOpenOrNotRecorded) {
   EXPECT_TRUE(report.mismatches.empty());
 }
 
+TEST(LedgerReport, AddsAllOfATenantOrNothing) {
+  LedgerReport report;
+  ASSERT_TRUE(AddTenant(report, "tenants/ke", SoundBooks()));
+  TenantAudit audit = SoundBooks();
+  for (auto& account : audit.accounts) account.kept_balance = *Amount::ParsePico(std::string(38, '9'));
+  EXPECT_EQ(AddTenant(report, "tenants/tz", audit).error().code, Code::kOutOfRange);
+  EXPECT_EQ(report.sums.at("KES"), Amount());
+  EXPECT_TRUE(report.mismatches.empty());
+  EXPECT_EQ(report.transfer_count, 5);
+}
+
 TEST(LedgerReport, ShowsASumThatIsNotZero) {
   TenantAudit audit = SoundBooks();
   audit.accounts[1].kept_balance = Amount::FromPico(71);

@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
+#include "services/billing/audit.h"
 #include "services/billing/convert_computed.h"
+#include "services/common/catching.h"
 #include "services/common/rpc/server.h"
+#include "services/common/set_aside.h"
 
 namespace allod::billing {
 namespace {
@@ -17,6 +21,20 @@ void Refuse(v1::RecordComputedUsageResponse& out, std::string event_id, std::str
   refusal.set_event_id(std::move(event_id));
   refusal.set_reason(std::move(reason));
   refusal.set_message(std::move(message));
+}
+
+void AddRecorded(TenantId tenant, const std::vector<ComputedUsage>& events, const RecordedEvents& done,
+                 v1::RecordComputedUsageResponse& out) {
+  out.set_recorded_count(out.recorded_count() + done.recorded);
+  if (!done.known_tenant) {
+    for (const ComputedUsage& event : events) {
+      Refuse(out, event.event_id, "NO_BILLING_ACCOUNT",
+             fmt::format("tenant_uid: {} has no billing account", tenant.ToString()));
+    }
+  }
+  for (const std::string& id : done.reused) {
+    Refuse(out, id, "EVENT_ID_REUSED", "event_id: was recorded earlier with other content, which stands");
+  }
 }
 
 }  // namespace
@@ -39,20 +57,23 @@ Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
       Refuse(out, IsEventId(id) ? id : fmt::format("#{}", i), "INVALID_EVENT", event.error().message);
     }
   }
+  int failed = 0;
   for (const auto& [tenant, events] : by_tenant) {
-    ALLOD_TRY(const RecordedEvents done, store_.RecordComputedUsage(tenant, events));
-    out.set_recorded_count(out.recorded_count() + done.recorded);
-    if (!done.known_tenant) {
-      for (const ComputedUsage& event : events) {
-        Refuse(out, event.event_id, "NO_BILLING_ACCOUNT",
-               fmt::format("tenant_uid: {} has no billing account", tenant.ToString()));
-      }
-    }
-    for (const std::string& id : done.reused) {
-      Refuse(out, id, "EVENT_ID_REUSED", "event_id: was recorded earlier with other content, which stands");
-    }
+    const Status recorded = Catching("record a tenant's computed usage", [&]() -> Status {
+      ALLOD_TRY(const RecordedEvents done, store_.RecordComputedUsage(tenant, events));
+      AddRecorded(tenant, events, done, out);
+      return {};
+    });
+    if (recorded) continue;
+    if (ConcernsEverybody(recorded.error())) return std::unexpected(recorded.error());
+    // The others' events are recorded all the same; the node sends the batch again, and they are met as duplicates.
+    Log(LogLevel::kError, "a tenant's computed usage cannot be recorded",
+        {{"tenant", tenant.ToString()}, {"reason", recorded.error().reason}, {"message", recorded.error().message}});
+    ++failed;
   }
-  return out;
+  if (failed == 0) return out;
+  return Fail(Code::kAborted, "EVENTS_NOT_RECORDED",
+              fmt::format("the events of {} tenants cannot be recorded now; send the batch again later", failed));
 }
 
 grpc::Status ComputedUsageServiceImpl::RecordComputedUsage(grpc::ServerContext* context,
@@ -69,7 +90,7 @@ grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* co
                 [&](const Caller& caller) -> Result<v1::ListComputedUsageResponse> {
                   ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
                   ALLOD_TRY(const ComputedPage page, FromProto(*request));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
                   ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
                   const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
                   v1::ListComputedUsageResponse out;
@@ -86,20 +107,28 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
   ALLOD_TRY(const TimeRange range, FromProto(request));
   v1::CheckUsageResponse out;
   UsageCheck sum;
+  std::vector<std::string> unread;
   std::optional<TenantId> after;
   while (true) {
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store_.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
       const std::size_t room = kUsageFindingsMax - static_cast<std::size_t>(out.findings_size());
-      ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, clock_.Now(), room));
-      AddCounts(sum, check);
-      for (const UsageFinding& finding : check.findings) *out.add_findings() = ToProto(finding, tenant.name);
+      const Status checked = Catching("check a tenant's usage", [&]() -> Status {
+        ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, clock_.Now(), room));
+        AddCounts(sum, check);
+        for (const UsageFinding& finding : check.findings) *out.add_findings() = ToProto(finding, tenant.name);
+        return {};
+      });
+      if (checked) continue;
+      if (ConcernsEverybody(checked.error())) return std::unexpected(checked.error());
+      AddUnread(unread, tenant.name, checked.error());
     }
     if (tenants.size() < kTenantsPerPage) break;
     after = tenants.back().id;
   }
   FillCounts(sum, out);
+  for (const std::string& name : unread) out.add_unchecked_tenants(name);
   return out;
 }
 
@@ -108,7 +137,7 @@ grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, 
   return Handle("billing.CheckUsage", context, request, response,
                 [&](const Caller& caller) -> Result<v1::CheckUsageResponse> {
                   ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
                   return Check(*context, *request);
                 });
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
-#include "services/billing/call_gate.h"
+#include "services/billing/call_gates.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"

@@ -1,6 +1,8 @@
 #include "services/billing/expirer.h"
 
 #include <chrono>
+#include <set>
+#include <string_view>
 
 #include "services/common/catching.h"
 #include "services/common/log.h"
@@ -11,6 +13,7 @@ namespace {
 constexpr std::chrono::seconds kPeriod{1};
 constexpr int kTenantsPerPage = 200;
 constexpr int kHoldsPerTransaction = 500;
+constexpr std::string_view kStage = "expire";
 constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round, so that no tenant starves the others
 
 }  // namespace
@@ -26,23 +29,39 @@ void Expirer::Stop() {
   thread_.join();
 }
 
+Status Expirer::Release(TenantId tenant, Time now, int& released) {
+  for (int i = 0; i < kTransactionsPerTenant; ++i) {
+    ALLOD_TRY(const int count, store_.ExpireReservations(tenant, now, kHoldsPerTransaction));
+    released += count;
+    if (count < kHoldsPerTransaction) break;
+  }
+  return {};
+}
+
 Result<int> Expirer::RunOnce(std::stop_token stop) {
   int released = 0;
+  std::set<TenantId> aside;
   std::optional<TenantId> after;
   while (true) {
     const Time now = clock_.Now();
     ALLOD_TRY(const std::vector<TenantId> tenants, store_.TenantsWithDueHolds(now, after, kTenantsPerPage));
     for (const TenantId tenant : tenants) {
       if (stop.stop_requested()) return released;
-      for (int i = 0; i < kTransactionsPerTenant; ++i) {
-        ALLOD_TRY(const int count, store_.ExpireReservations(tenant, now, kHoldsPerTransaction));
-        released += count;
-        if (count < kHoldsPerTransaction) break;
+      if (!set_aside_.Waits(tenant, kStage, now)) {
+        const Status done =
+            Catching("release a tenant's expired holds", [&] { return Release(tenant, now, released); });
+        if (done) continue;
+        if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
+        set_aside_.Fail(tenant, kStage, done.error(), now);
       }
+      aside.insert(tenant);
     }
-    if (tenants.size() < kTenantsPerPage) return released;
+    if (tenants.size() < kTenantsPerPage) break;
     after = tenants.back();
   }
+  // Whose holds were released, or settled meanwhile, is in no trouble any more.
+  set_aside_.KeepOnly(aside);
+  return released;
 }
 
 void Expirer::Loop(std::stop_token stop) {

@@ -1,8 +1,10 @@
 // Releases the holds of requests that were never settled, once their time is over, every second. A round costs one look
 // at one index, and a transaction for each tenant that has such holds: idle tenants cost nothing.
 //
-// Owns one thread from Start() to Stop(). A round that fails is logged and tried again in the next second; a hold that
-// a settlement takes at the same moment is released once only (the terminal transfer is unique).
+// Owns one thread from Start() to Stop(). A tenant whose holds cannot be released is set aside
+// (services/common/set_aside.h) and the others go on; a round that the database ends is logged and begun again in the
+// next second. A hold that a settlement takes at the same moment is released once only (the terminal transfer is
+// unique).
 #pragma once
 
 #include <condition_variable>
@@ -11,6 +13,7 @@
 
 #include "services/billing/store.h"
 #include "services/common/clock.h"
+#include "services/common/set_aside.h"
 
 namespace allod::billing {
 
@@ -23,14 +26,17 @@ class Expirer {
   void Start();
   void Stop();  // joins; idempotent
 
-  // One round over all tenants; returns how many holds it released.
+  // One round over all tenants; returns how many holds it released. The error is the database's.
   Result<int> RunOnce(std::stop_token stop = {});
 
  private:
   void Loop(std::stop_token stop);
+  // Adds to `released` as it goes.
+  Status Release(TenantId tenant, Time now, int& released);
 
   Store& store_;
   const Clock& clock_;
+  SetAside set_aside_{"billing"};
   std::mutex mutex_;
   std::condition_variable_any wake_;
   std::jthread thread_;

@@ -42,9 +42,12 @@ class ExpirerTest : public testing::Test {
    public:
     Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override {
       ++expirations;
+      if (tenant == broken) return std::unexpected(*error);
       return FakeStore::ExpireReservations(tenant, now, limit);
     }
     int expirations = 0;
+    std::optional<TenantId> broken;
+    std::optional<Error> error;
   };
 
   FakeClock clock_;
@@ -82,6 +85,36 @@ TEST_F(ExpirerTest, GoesThroughMoreThanOnePageOfTenants) {
   for (int i = 0; i < 401; ++i) AddTenant("t" + std::to_string(i), 1);
   clock_.Advance(1h);
   EXPECT_EQ(expirer_.RunOnce().value(), 401);
+}
+
+TEST_F(ExpirerTest, ATenantWhoseHoldsCannotBeReleasedKeepsNobodyElses) {
+  for (int i = 0; i < 5; ++i) AddTenant("t" + std::to_string(i), 1);
+  clock_.Advance(1h);
+  store_.broken = store_.TenantsWithDueHolds(Now(), std::nullopt, 1)->at(0);
+  store_.error = Error{Code::kFailedPrecondition, "CONSTRAINT", "a row makes no sense"};
+  EXPECT_EQ(expirer_.RunOnce(), 4);
+  EXPECT_EQ(store_.expirations, 5);
+  EXPECT_EQ(expirer_.RunOnce(), 0);
+  EXPECT_EQ(store_.expirations, 5) << "it is left alone for a second";
+  clock_.Advance(1s);
+  EXPECT_EQ(expirer_.RunOnce(), 0);
+  EXPECT_EQ(store_.expirations, 6);
+  store_.broken.reset();
+  clock_.Advance(1s);
+  EXPECT_EQ(expirer_.RunOnce(), 0) << "now it is for two";
+  clock_.Advance(1s);
+  EXPECT_EQ(expirer_.RunOnce(), 1);
+}
+
+TEST_F(ExpirerTest, ADatabaseThatIsAwayEndsTheRound) {
+  for (int i = 0; i < 5; ++i) AddTenant("t" + std::to_string(i), 1);
+  clock_.Advance(1h);
+  store_.broken = store_.TenantsWithDueHolds(Now(), std::nullopt, 1)->at(0);
+  store_.error = Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "away"};
+  EXPECT_EQ(expirer_.RunOnce().error().reason, "DATABASE_UNAVAILABLE");
+  EXPECT_EQ(store_.expirations, 1) << "the others would meet the same";
+  store_.broken.reset();
+  EXPECT_EQ(expirer_.RunOnce(), 5) << "and nobody is left alone for it";
 }
 
 TEST_F(ExpirerTest, EndsInTheMiddleOfARoundWhenAskedTo) {

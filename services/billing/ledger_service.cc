@@ -2,7 +2,9 @@
 
 #include "services/billing/audit.h"
 #include "services/billing/convert.h"
+#include "services/common/catching.h"
 #include "services/common/rpc/server.h"
+#include "services/common/set_aside.h"
 
 namespace allod::billing {
 namespace {
@@ -10,6 +12,14 @@ namespace {
 constexpr int kTenantsPerPage = 200;
 constexpr Time kBeginning{};
 constexpr Time kEnd = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
+
+Status AuditOne(Store& store, const KnownTenant& tenant, Time now, LedgerReport& report) {
+  ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now));
+  ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, now, 0));
+  ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
+  AddCounts(report.usage, usage);
+  return {};
+}
 
 // Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
 Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext& context) {
@@ -19,10 +29,10 @@ Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext&
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
-      ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now));
-      ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
-      ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, now, 0));
-      AddCounts(report.usage, usage);
+      const Status audited = Catching("audit a tenant", [&] { return AuditOne(store, tenant, now, report); });
+      if (audited) continue;
+      if (ConcernsEverybody(audited.error())) return std::unexpected(audited.error());
+      AddUnread(report.unaudited, tenant.name, audited.error());
     }
     if (tenants.size() < kTenantsPerPage) return report;
     after = tenants.back().id;
@@ -41,7 +51,7 @@ grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
                   ALLOD_TRY(const PageRequest page, ParsePage("ledger accounts of " + request->parent(),
                                                               request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
                   const auto listed =
                       MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
@@ -59,11 +69,12 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
   return Handle("billing.CheckLedger", context, request, response,
                 [&](const Caller& caller) -> Result<v1::CheckLedgerResponse> {
                   ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller.Owner()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
                   ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), *context));
                   v1::CheckLedgerResponse out;
                   for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
                   for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
+                  for (const std::string& name : report.unaudited) out.add_unaudited_tenants(name);
                   out.set_transfer_count(report.transfer_count);
                   out.set_usage_record_count(report.usage_record_count);
                   out.set_open_reservation_count(report.open_reservation_count);

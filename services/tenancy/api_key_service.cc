@@ -1,5 +1,7 @@
 #include "services/tenancy/api_key_service.h"
 
+#include <algorithm>
+
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
@@ -24,9 +26,23 @@ std::set<Scope> HeldBy(const Caller& caller) {
 
 }  // namespace
 
-void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, std::int64_t version) {
+template <typename Write>
+auto ApiKeyServiceImpl::InTurn(const grpc::ServerContext& context, const Caller& caller, Write write)
+    -> decltype(write()) {
+  ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
+  ALLOD_CHECK_OK(CheckDeadline(context));  // it may have waited until nobody waits for it any more
+  return write();
+}
+
+void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
+                                     std::int64_t version) {
+  using std::chrono::milliseconds, std::chrono::steady_clock;
+  const auto until = steady_clock::now() + AcknowledgementWait(context);
+  const auto left = [&] {
+    return std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now()));
+  };
   feed_.Notify();
-  (void)watchers_.Await(version, AcknowledgementWait(context));
+  if (watchers_.Await(version, left())) feed_.AwaitRead(tenant, left());
 }
 
 grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,
@@ -39,8 +55,10 @@ grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const
                   const ApiKeyText text = NewApiKey();
                   key.kid = text.kid;
                   key.digest = DigestApiKeySecret(pepper_, text.secret);
-                  ALLOD_TRY(const ApiKeyCreation creation, store_.CreateApiKey(key, request_id));
-                  AwaitInForce(*context, creation.version);
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
+                  ALLOD_TRY(const ApiKeyCreation creation,
+                            InTurn(*context, caller, [&] { return store_.CreateApiKey(key, request_id); }));
+                  AwaitInForce(*context, key.tenant, creation.version);
                   v1::CreateApiKeyResponse out;
                   *out.mutable_api_key() = ToProto(creation.key);
                   if (creation.created) out.set_secret(FormatApiKey(text));
@@ -56,6 +74,7 @@ grpc::Status ApiKeyServiceImpl::ListApiKeys(grpc::ServerContext* context, const 
                   ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage(request->parent() + "/apiKeys", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto keys, store_.ListApiKeys(parent.tenant, parent.project, page));
                   v1::ListApiKeysResponse out;
                   for (const ApiKey& key : keys.items) *out.add_api_keys() = ToProto(key);
@@ -66,14 +85,17 @@ grpc::Status ApiKeyServiceImpl::ListApiKeys(grpc::ServerContext* context, const 
 
 grpc::Status ApiKeyServiceImpl::RevokeApiKey(grpc::ServerContext* context, const v1::RevokeApiKeyRequest* request,
                                              google::protobuf::Empty* response) {
-  return Handle(
-      "tenancy.RevokeApiKey", context, request, response, [&](const Caller& caller) -> Result<google::protobuf::Empty> {
-        ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
-        ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-        ALLOD_TRY(const std::int64_t version, store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now()));
-        AwaitInForce(*context, version);
-        return google::protobuf::Empty();
-      });
+  return Handle("tenancy.RevokeApiKey", context, request, response,
+                [&](const Caller& caller) -> Result<google::protobuf::Empty> {
+                  ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
+                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
+                  ALLOD_TRY(const std::int64_t version, InTurn(*context, caller, [&] {
+                              return store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now());
+                            }));
+                  AwaitInForce(*context, parts[0], version);
+                  return google::protobuf::Empty();
+                });
 }
 
 grpc::Status ApiKeyServiceImpl::WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest* request,

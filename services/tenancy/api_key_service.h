@@ -9,6 +9,7 @@
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/watchers.h"
+#include "services/tenancy/call_gates.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/store.h"
 
@@ -19,8 +20,8 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
   static constexpr int kWatchersMax = 32;
 
   // `pepper` keys the digests of secrets; gateways hold the same.
-  ApiKeyServiceImpl(Store& store, KeyFeed& feed, const Clock& clock, std::string pepper)
-      : store_(store), feed_(feed), clock_(clock), pepper_(std::move(pepper)) {}
+  ApiKeyServiceImpl(Store& store, KeyFeed& feed, const Clock& clock, CallGates& gates, std::string pepper)
+      : store_(store), feed_(feed), clock_(clock), gates_(gates), pepper_(std::move(pepper)) {}
 
   grpc::Status CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,
                             v1::CreateApiKeyResponse* response) override;
@@ -36,12 +37,16 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
  private:
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
-  // Returns when gateways have what the store has at `version`, or when the wait ran out.
-  void AwaitInForce(const grpc::ServerContext& context, std::int64_t version);
+  // `write` when it is the caller's turn to write.
+  template <typename Write>
+  auto InTurn(const grpc::ServerContext& context, const Caller& caller, Write write) -> decltype(write());
+  // Returns when gateways have what the store has of the tenant at `version`, or when the wait ran out.
+  void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
 
   Store& store_;
   KeyFeed& feed_;
   const Clock& clock_;
+  CallGates& gates_;
   const std::string pepper_;
   Watchers watchers_{"api_keys", kWatchersMax};
 };

@@ -12,6 +12,12 @@ Status FakeStore::Up() const {
   return {};
 }
 
+Status FakeStore::CheckKeys(const std::string& tenant) const {
+  const auto found = key_failures_.find(tenant);
+  if (found != key_failures_.end() && found->second) return std::unexpected(*found->second);
+  return {};
+}
+
 Result<std::optional<std::string>> FakeStore::Recall(const std::string& tenant, const RequestId& request) const {
   const auto found = requests_.find({tenant, request.id});
   if (!request.given() || found == requests_.end()) return std::nullopt;
@@ -159,6 +165,7 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
 Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
   std::vector<ApiKey> out;
   for (const auto& [id, key] : keys_) {
     if (key.tenant == tenant && !key.revoke_time) out.push_back(key);
@@ -170,6 +177,7 @@ Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant) {
 Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, std::int64_t after) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
   std::vector<ApiKey> out;
   for (const auto& [id, key] : keys_) {
     if (key.tenant == tenant && change_versions_[id] > after) out.push_back(key);
@@ -200,6 +208,11 @@ void FakeStore::FillWithKeys(const std::string& tenant, const std::string& proje
 void FakeStore::FailWith(std::optional<Error> error) {
   const std::scoped_lock lock(mutex_);
   failure_ = std::move(error);
+}
+
+void FakeStore::FailKeysOf(const std::string& tenant, std::optional<Error> error) {
+  const std::scoped_lock lock(mutex_);
+  key_failures_[tenant] = std::move(error);
 }
 
 }  // namespace allod::tenancy

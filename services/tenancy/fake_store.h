@@ -36,6 +36,8 @@ class FakeStore final : public Store {
   int rows_read() const { return rows_read_; }
   // Every method fails with `error` until it is reset to nothing: a database that is away.
   void FailWith(std::optional<Error> error);
+  // The same for reading the keys of one tenant: a row that makes no sense.
+  void FailKeysOf(const std::string& tenant, std::optional<Error> error);
 
  private:
   struct Request {
@@ -43,6 +45,7 @@ class FakeStore final : public Store {
     std::string resource;
   };
   Status Up() const;
+  Status CheckKeys(const std::string& tenant) const;
   void SetState(const std::string& tenant, TenantState state);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& tenant, const RequestId& request) const;
@@ -51,6 +54,7 @@ class FakeStore final : public Store {
   std::mutex mutex_;
   std::atomic<int> rows_read_ = 0;
   std::optional<Error> failure_;
+  std::map<std::string, std::optional<Error>> key_failures_;
   std::map<std::string, Tenant> tenants_;
   std::int64_t keys_clock_ = 0;
   std::map<std::string, std::int64_t> keys_versions_;                            // by tenant

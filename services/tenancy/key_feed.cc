@@ -1,6 +1,8 @@
 #include "services/tenancy/key_feed.h"
 
+#include <algorithm>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "services/common/catching.h"
@@ -13,11 +15,18 @@ namespace {
 constexpr std::chrono::milliseconds kRefreshInterval{750};
 // Of one question to the store.
 constexpr int kTenantsPerPage = 500;
+// A tenant whose keys cannot be read this often does not keep the others from being served after a start. Its keys are
+// then unknown.
+constexpr int kTriesBeforeStart = 3;
+constexpr std::string_view kStage = "keys";
+
+TenantId UidOf(const TenantKeysVersion& version) { return {Uuid::FromName("tenants/" + version.tenant)}; }
 
 }  // namespace
 
 void KeyFeed::Start() {
-  thread_ = std::thread([this] { Loop(); });
+  // What a round half changed is read anew by the next process.
+  thread_ = std::thread([this] { OrEnd("key feed", [this] { Loop(); }); });
 }
 
 void KeyFeed::Stop() {
@@ -61,13 +70,41 @@ Status KeyFeed::Refresh() {
       after = version_;
     }
     ALLOD_TRY(page, store_.KeysVersions(after, kTenantsPerPage));
-    for (const TenantKeysVersion& version : page) ALLOD_CHECK_OK(RefreshTenant(version));
+    for (const TenantKeysVersion& version : page) ALLOD_CHECK_OK(RefreshTenantOrSetAside(version));
   } while (page.size() == kTenantsPerPage);
+  std::map<std::string, TenantKeysVersion> again;
   {
     const std::scoped_lock lock(mutex_);
-    loaded_ = true;
+    again = aside_;
+  }
+  bool complete = true;
+  for (const auto& [tenant, version] : again) {
+    if (!set_aside_.Waits(UidOf(version), kStage, clock_.Now())) ALLOD_CHECK_OK(RefreshTenantOrSetAside(version));
+    const int failures = set_aside_.Failures(UidOf(version), kStage);
+    complete = complete && (failures == 0 || failures >= kTriesBeforeStart);
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    loaded_ = loaded_ || complete;
   }
   changed_.notify_all();
+  return {};
+}
+
+Status KeyFeed::RefreshTenantOrSetAside(const TenantKeysVersion& version) {
+  const Time now = clock_.Now();
+  if (!set_aside_.Waits(UidOf(version), kStage, now) || !version.active) {
+    const Status read = Catching("read a tenant's keys", [&] { return RefreshTenant(version); });
+    if (read) {
+      set_aside_.Succeed(UidOf(version), kStage);
+      return {};
+    }
+    if (ConcernsEverybody(read.error())) return read;
+    set_aside_.Fail(UidOf(version), kStage, read.error(), now, "tenants/" + version.tenant);
+  }
+  const std::scoped_lock lock(mutex_);
+  aside_[version.tenant] = version;
+  version_ = std::max(version_, version.version);
   return {};
 }
 
@@ -93,7 +130,8 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
     for (const std::string& kid : gone) Drop(tenant, kid);
   }
   for (const ApiKey& key : keys) key.revoke_time ? Drop(tenant, key.kid) : Hold(tenant, key);
-  version_ = version.version;
+  aside_.erase(version.tenant);
+  version_ = std::max(version_, version.version);
   return {};
 }
 
@@ -143,6 +181,11 @@ KeyFeed::Batch KeyFeed::Next(const std::optional<Position>& after, std::chrono::
     if (after || !it->second->revoked) batch.changes.push_back(it->second);
   }
   return batch;
+}
+
+bool KeyFeed::AwaitRead(const std::string& tenant, std::chrono::milliseconds wait) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, wait, [&] { return stopped_ || !aside_.contains(tenant); });
 }
 
 std::size_t KeyFeed::keys() const {

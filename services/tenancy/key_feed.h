@@ -6,6 +6,10 @@
 // seen too and work is proportional to change. A thread of the feed's own refreshes every 750 ms and at once after
 // Notify(). While the store is away the last known set stays. Thread-safe.
 //
+// A tenant whose keys cannot be read is set aside (services/common/set_aside.h) and the others go on. What is known of
+// it stays, because to refuse all its keys would let one bad row shut a tenant out; what was missed, revocations above
+// all, is read as soon as it can be. Suspending such a tenant needs none of its keys and works at once.
+//
 // A key that no longer holds is forgotten; that it was is remembered for the last kForgottenMax of them. A watcher that
 // is further behind starts again.
 #pragma once
@@ -23,6 +27,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "services/common/clock.h"
+#include "services/common/set_aside.h"
 #include "services/tenancy/store.h"
 
 namespace allod::tenancy {
@@ -37,7 +43,8 @@ class KeyFeed {
  public:
   static constexpr std::size_t kForgottenMax = 10'000;
 
-  explicit KeyFeed(Store& store) : store_(store) {}
+  // Both outlive the feed.
+  KeyFeed(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
   ~KeyFeed() { Stop(); }
   KeyFeed(const KeyFeed&) = delete;
 
@@ -46,13 +53,13 @@ class KeyFeed {
   void Stop();
   // Something changed: refresh now rather than within a second.
   void Notify();
-  // What the thread does.
+  // What the thread does. The error is the database's.
   Status Refresh();
 
   // How far a watcher is.
   struct Position {
     std::uint64_t revision = 0;  // of the feed, in this process
-    std::int64_t version = 0;    // of the store's keys: everything up to it is in
+    std::int64_t version = 0;    // of the store's keys: everything up to it is in but of tenants that are set aside
   };
   struct Batch {
     std::vector<std::shared_ptr<const KeyChange>> changes;
@@ -64,6 +71,9 @@ class KeyFeed {
   };
   // What changed after the position of the last batch; without one, every key that holds. Waits up to `wait` for it.
   Batch Next(const std::optional<Position>& after, std::chrono::milliseconds wait);
+
+  // Until the tenant is not set aside; false when `wait` was over first.
+  bool AwaitRead(const std::string& tenant, std::chrono::milliseconds wait);
 
   std::size_t keys() const;  // that hold
 
@@ -77,13 +87,17 @@ class KeyFeed {
     std::unordered_map<std::string, Entry> keys;  // that hold, by kid
   };
   void Loop();
+  // A failure that concerns nobody else is noted, and is none.
+  Status RefreshTenantOrSetAside(const TenantKeysVersion& version);
   Status RefreshTenant(const TenantKeysVersion& version);
   // With the lock held:
   void Hold(Tenant& tenant, const ApiKey& key);
   void Drop(Tenant& tenant, const std::string& kid);
 
   Store& store_;
+  const Clock& clock_;
   std::mutex refresh_mutex_;  // one Refresh() at a time
+  SetAside set_aside_{"tenancy"};
 
   mutable std::mutex mutex_;  // guards all below; never held while the store works
   std::condition_variable changed_;
@@ -91,6 +105,7 @@ class KeyFeed {
   std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;  // each key's last change, by revision
   std::deque<std::uint64_t> forgotten_;                            // of those in log_ the revocations, oldest first
   std::uint64_t complete_since_ = 0;                               // log_ has every change after this revision
+  std::map<std::string, TenantKeysVersion> aside_;                 // tenants that are set aside, what is to be read
   std::uint64_t revision_ = 0;
   std::int64_t version_ = 0;
   std::size_t keys_ = 0;

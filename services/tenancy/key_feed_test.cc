@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
+#include <set>
 
 #include "services/tenancy/fake_store.h"
+#include "tests/support/fake_clock.h"
 
 namespace allod::tenancy {
 namespace {
@@ -23,8 +26,19 @@ class KeyFeedTest : public testing::Test {
     EXPECT_TRUE(store_.CreateApiKey({tenant, "desk", kid, "", {Scope::kInference}, {}, Time(), std::nullopt}, {}));
   }
 
+  // Of the changes after `position`, "kid" or "-kid" for one that was revoked.
+  std::set<std::string> Told(std::optional<KeyFeed::Position>& position) {
+    const auto batch = feed_.Next(position, 0ms);
+    position = batch.position;
+    std::set<std::string> out;
+    for (const auto& change : batch.changes) out.insert((change->revoked ? "-" : "") + change->key.kid);
+    return out;
+  }
+
+  const Error broken_{Code::kInternal, "INTERNAL", "a row makes no sense"};
+  FakeClock clock_;
   FakeStore store_;
-  KeyFeed feed_{store_};
+  KeyFeed feed_{store_, clock_};
 };
 
 TEST_F(KeyFeedTest, IsNotLoadedBeforeTheStoreWasRead) {
@@ -86,6 +100,86 @@ TEST_F(KeyFeedTest, KeepsWhatItKnowsWhileTheStoreIsAway) {
   store_.FailWith(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "away"});
   EXPECT_FALSE(feed_.Refresh());
   EXPECT_EQ(feed_.Next(std::nullopt, 0ms).changes.size(), 1u);
+}
+
+TEST_F(KeyFeedTest, ATenantWhoseKeysCannotBeReadKeepsNobodyElsesFromGateways) {
+  Create("ke", "a");
+  Create("ug", "b");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position), (std::set<std::string>{"a", "b"}));
+
+  store_.FailKeysOf("ke", broken_);
+  ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "a", Time()));
+  const auto revoked = store_.RevokeApiKey("ug", "desk", "b", Time());
+  Create("ug", "c");
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), (std::set<std::string>{"-b", "c"}));
+  EXPECT_GT(position->version, *revoked);
+  EXPECT_EQ(feed_.keys(), 2u) << "what is known of the other stays";
+  EXPECT_FALSE(feed_.AwaitRead("ke", 0ms));
+  EXPECT_TRUE(feed_.AwaitRead("ug", 0ms));
+
+  // Others' changes neither wait for it nor make it forget what is to be read.
+  Create("ug", "d");
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"d"});
+  store_.FailKeysOf("ke", std::nullopt);
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{}) << "it is left alone for a second";
+  clock_.Advance(1s);
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_TRUE(feed_.AwaitRead("ke", 0ms));
+}
+
+TEST_F(KeyFeedTest, ReadsOfATenantThatWasSetAsideEverythingThatItMissed) {
+  Create("ke", "a");
+  Create("ke", "b");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position).size(), 2u);
+  store_.FailKeysOf("ke", broken_);
+  ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "a", Time()));
+  EXPECT_TRUE(feed_.Refresh());
+  Create("ke", "c");
+  ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "b", Time()));
+  EXPECT_TRUE(feed_.Refresh());
+  store_.FailKeysOf("ke", std::nullopt);
+  clock_.Advance(1s);
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), (std::set<std::string>{"-a", "-b", "c"}));
+}
+
+TEST_F(KeyFeedTest, SuspendsATenantWhoseKeysCannotBeReadAtOnce) {
+  Create("ke", "a");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position).size(), 1u);
+  store_.FailKeysOf("ke", broken_);
+  Create("ke", "b");
+  EXPECT_TRUE(feed_.Refresh());
+  store_.Suspend("ke");
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+}
+
+TEST_F(KeyFeedTest, AfterAStartWaitsForATenantThatCannotBeReadButNotForLong) {
+  Create("ke", "a");
+  Create("ug", "b");
+  store_.FailKeysOf("ke", broken_);
+  for (const auto wait : {1s, 2s}) {
+    EXPECT_TRUE(feed_.Refresh());
+    EXPECT_FALSE(feed_.Next(std::nullopt, 0ms).loaded) << "a gateway would take its keys for invalid";
+    clock_.Advance(wait);
+  }
+  EXPECT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  EXPECT_EQ(Told(position), std::set<std::string>{"b"});
+  store_.FailKeysOf("ke", std::nullopt);
+  clock_.Advance(4s);
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"a"});
 }
 
 TEST_F(KeyFeedTest, ItsThreadSeesAChangeAfterANotification) {

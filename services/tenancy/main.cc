@@ -14,6 +14,8 @@ namespace allod::tenancy {
 namespace {
 
 constexpr std::size_t kPepperCharsMin = 16;
+// CallGates leave half of them to gateways, which hold one each while they listen, and to services.
+constexpr int kThreadsMax = 512;
 
 struct Config {
   std::string listen;
@@ -50,12 +52,20 @@ Status Run(const Config& config, StopSignal& stop) {
   const SystemClock clock;
   PgPool pool(config.database);
   PgStore store(pool);
-  KeyFeed feed(store);
-  TenantServiceImpl tenants(store, clock);
-  ProjectServiceImpl projects(store, clock);
-  ApiKeyServiceImpl api_keys(store, feed, clock, pepper);
+  // No crowd of calls keeps a revocation from the gateways.
+  PgConfig feed_database = config.database;
+  feed_database.connections_max = 1;
+  feed_database.application_name = "allod-key-feed";
+  PgPool feed_pool(feed_database);
+  PgStore feed_store(feed_pool);
+  KeyFeed feed(feed_store, clock);
+  CallGates gates;
+  TenantServiceImpl tenants(store, clock, gates);
+  ProjectServiceImpl projects(store, clock, gates);
+  ApiKeyServiceImpl api_keys(store, feed, clock, gates, pepper);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids}, {&tenants, &projects, &api_keys}));
+            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
+                          {&tenants, &projects, &api_keys}));
   feed.Start();
   stop.Ready();
   stop.Wait();

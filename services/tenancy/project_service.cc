@@ -12,6 +12,8 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
     ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
+    ALLOD_CHECK_OK(CheckDeadline(*context));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
     return ToProto(created);
   });
@@ -22,6 +24,7 @@ grpc::Status ProjectServiceImpl::GetProject(grpc::ServerContext* context, const 
   return Handle("tenancy.GetProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
     ALLOD_TRY(const ProjectName name, ProjectNameOf("name", request->name()));
     ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Project project, store_.GetProject(name.tenant, name.project));
     return ToProto(project);
   });
@@ -35,6 +38,7 @@ grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, cons
                   ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   v1::ListProjectsResponse out;
                   if (caller.is_key()) {
                     ALLOD_TRY(const Project own, store_.GetProject(tenant, caller.project));

@@ -3,13 +3,15 @@
 
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "services/common/clock.h"
+#include "services/tenancy/call_gates.h"
 #include "services/tenancy/store.h"
 
 namespace allod::tenancy {
 
 class ProjectServiceImpl final : public v1::ProjectService::Service {
  public:
-  ProjectServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  ProjectServiceImpl(Store& store, const Clock& clock, CallGates& gates)
+      : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
                              v1::Project* response) override;
@@ -21,6 +23,7 @@ class ProjectServiceImpl final : public v1::ProjectService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::tenancy

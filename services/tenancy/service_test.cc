@@ -67,10 +67,11 @@ class TenancyServiceTest : public testing::Test {
 
   FakeClock clock_;
   FakeStore store_;
-  KeyFeed feed_{store_};
-  TenantServiceImpl tenants_{store_, clock_};
-  ProjectServiceImpl projects_{store_, clock_};
-  ApiKeyServiceImpl keys_{store_, feed_, clock_, kPepper};
+  KeyFeed feed_{store_, clock_};
+  CallGates gates_;
+  TenantServiceImpl tenants_{store_, clock_, gates_};
+  ProjectServiceImpl projects_{store_, clock_, gates_};
+  ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, kPepper};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
@@ -182,6 +183,10 @@ class Gateway {
     const std::scoped_lock lock(mutex_);
     return keys_.contains(name);
   }
+  bool Loses(const std::string& name) const {
+    for (int i = 0; i < 5000 && Knows(name); ++i) std::this_thread::sleep_for(1ms);
+    return !Knows(name);
+  }
   void SetAcknowledges(bool acknowledges) {
     acknowledges_ = acknowledges;
     if (acknowledges) Acknowledge();
@@ -265,6 +270,52 @@ TEST_F(TenancyServiceTest, AGatewayThatLagsHoldsMutationsUpOnceAndUntilItHasCaug
   slow.SetAcknowledges(true);
   const auto created = CreateKey(Caller::Operator());
   EXPECT_TRUE(slow.Knows(created->api_key().name())) << "it keeps up again";
+}
+
+TEST_F(TenancyServiceTest, ARevocationThatGatewaysCannotBeToldOfIsNotSaidToBeInForceAtOnce) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  Gateway good(*key_stub_);
+  const std::string name = CreateKey(Caller::Operator())->api_key().name();
+  store_.FailKeysOf("ke", Error{Code::kInternal, "INTERNAL", "a row makes no sense"});
+  v1::RevokeApiKeyRequest revoke;
+  revoke.set_name(name);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 500ms));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 300ms) << "what its deadline leaves";
+  EXPECT_TRUE(good.Knows(name));
+  store_.FailKeysOf("ke", std::nullopt);
+  clock_.Advance(1s);
+  ASSERT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
+  EXPECT_TRUE(good.Loses(name)) << "it is tried again";
+}
+
+TEST_F(TenancyServiceTest, OneTenantsCrowdLeavesServicesAndTheOthersAnswered) {
+  for (const char* id : {"ke", "ug"}) {
+    ASSERT_TRUE(CreateTenant(id));
+    ASSERT_TRUE(CreateProject(id, Caller::Operator()));
+  }
+  const Caller key = Caller::Key("ke", "desk", {"portal"});
+  std::vector<CallGate::Pass> crowd;
+  for (int i = 0; i < 20; ++i) crowd.push_back(gates_.mutations.Enter(key).value());
+  for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(key).value());
+  const auto refused = CreateKey(Caller::Key("ke", "desk", {"inference"}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
+  EXPECT_EQ(refused.error().reason, "TOO_MANY_CALLS");
+  EXPECT_TRUE(refused.error().retry_after.has_value());
+  v1::GetTenantRequest get;
+  get.set_name("tenants/ke");
+  const auto get_as = [&](const Caller& caller) {
+    return Call(*tenant_stub_, &TenantStub::GetTenant, get, caller, 5s);
+  };
+  EXPECT_EQ(get_as(Caller::Tenant("ke")).error().reason, "TOO_MANY_CALLS") << "when its wait is over";
+  EXPECT_TRUE(get_as(Caller::Operator()));
+  crowd.push_back(gates_.reads.Enter(Caller::Tenant("ug")).value());
+  EXPECT_TRUE(get_as(Caller::Service("scheduling"))) << "also when every place is taken";
+  v1::CreateApiKeyRequest request;
+  request.set_parent("tenants/ug/projects/desk");
+  EXPECT_TRUE(Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Tenant("ug"), 5s));
 }
 
 TEST_F(TenancyServiceTest, AGatewayThatIsGoneHoldsNobodyUp) {

@@ -12,6 +12,7 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
     ALLOD_CHECK_OK(RequireOperator(caller));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
     ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
     return ToProto(created);
   });
@@ -22,6 +23,7 @@ grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1
   return Handle("tenancy.GetTenant", context, request, response, [&](const Caller& caller) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
     ALLOD_CHECK_OK(RequireMember(caller, request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Tenant tenant, store_.GetTenant(id));
     return ToProto(tenant);
   });
@@ -33,6 +35,7 @@ grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const 
                 [&](const Caller& caller) -> Result<v1::ListTenantsResponse> {
                   ALLOD_CHECK_OK(RequirePlatform(caller));
                   ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto tenants, store_.ListTenants(page));
                   v1::ListTenantsResponse out;
                   for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);

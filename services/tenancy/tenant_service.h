@@ -3,13 +3,14 @@
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "services/common/clock.h"
+#include "services/tenancy/call_gates.h"
 #include "services/tenancy/store.h"
 
 namespace allod::tenancy {
 
 class TenantServiceImpl final : public v1::TenantService::Service {
  public:
-  TenantServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  TenantServiceImpl(Store& store, const Clock& clock, CallGates& gates) : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
@@ -21,6 +22,7 @@ class TenantServiceImpl final : public v1::TenantService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::tenancy

@@ -137,10 +137,11 @@ class PortalScopes : public testing::Test {
 
   SystemClock clock_;
   tenancy::FakeStore tenancy_store_;
-  tenancy::KeyFeed feed_{tenancy_store_};
-  tenancy::TenantServiceImpl tenants_{tenancy_store_, clock_};
-  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_};
-  tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, "a pepper of some length"};
+  tenancy::KeyFeed feed_{tenancy_store_, clock_};
+  tenancy::CallGates tenancy_gates_;
+  tenancy::TenantServiceImpl tenants_{tenancy_store_, clock_, tenancy_gates_};
+  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_};
+  tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   Directory directory_;
   billing::FakeStore billing_store_;
   billing::CallGates gates_;

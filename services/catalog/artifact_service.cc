@@ -46,14 +46,12 @@ grpc::Status ArtifactServiceImpl::UploadArtifact(grpc::ServerContext* context,
                                                  v1::Artifact* response) {
   return HandleStream("catalog.UploadArtifact", context, [&](const Caller& caller) -> Status {
     ALLOD_CHECK_OK(RequireOperatorOrNode(caller));
-    auto artifact =
-        ++uploads_ > kUploadsMax
-            ? Result<v1::Artifact>(Fail(Code::kResourceExhausted, "TOO_MANY_UPLOADS",
-                                        fmt::format("{} uploads are running already; try again", kUploadsMax)))
-            : Receive(*reader);
-    --uploads_;
-    if (!artifact) return std::unexpected(artifact.error());
-    *response = *std::move(artifact);
+    const Result<CallGate::Pass> place = uploads_.Enter("");
+    if (!place) {
+      return Fail(Code::kResourceExhausted, "TOO_MANY_UPLOADS",
+                  fmt::format("{} uploads are running already; try again", kUploadsMax));
+    }
+    ALLOD_TRY(*response, Receive(*reader));
     return {};
   });
 }

@@ -4,11 +4,10 @@
 // TOO_MANY_UPLOADS.
 #pragma once
 
-#include <atomic>
-
 #include "allod/catalog/v1/artifact.grpc.pb.h"
 #include "services/common/blob_store.h"
 #include "services/common/result.h"
+#include "services/common/rpc/call_gate.h"
 
 namespace allod::catalog {
 
@@ -30,7 +29,7 @@ class ArtifactServiceImpl final : public v1::ArtifactService::Service {
   Status Send(const Blob& blob, std::int64_t offset, grpc::ServerWriter<v1::ReadArtifactResponse>& writer);
 
   BlobStore& blobs_;
-  std::atomic<int> uploads_ = 0;
+  CallGate uploads_{{.what = "uploads", .per_key_max = kUploadsMax, .total_max = kUploadsMax}};
 };
 
 }  // namespace allod::catalog

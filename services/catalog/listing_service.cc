@@ -25,6 +25,7 @@ grpc::Status ListingServiceImpl::GetListing(grpc::ServerContext* context, const 
   return Handle("catalog.GetListing", context, request, response, [&](const Caller& caller) -> Result<v1::Listing> {
     ALLOD_CHECK_OK(RequireAnyone(caller));
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "listings/*"));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Listing listing, store_.GetListing(name[0]));
     return ToProto(listing);
   });
@@ -39,6 +40,7 @@ grpc::Status ListingServiceImpl::ListListings(grpc::ServerContext* context, cons
                   ALLOD_CHECK_OK(RequireAnyone(caller));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage("listings", request->page_size(), request->page_token(), kPerPageMax));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto listings, store_.ListListings(page));
                   v1::ListListingsResponse out;
                   for (const Listing& listing : listings.items) *out.add_listings() = ToProto(listing);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "allod/catalog/v1/listing.grpc.pb.h"
+#include "services/catalog/call_gates.h"
 #include "services/catalog/price_books.h"
 #include "services/catalog/store.h"
 #include "services/common/clock.h"
@@ -13,8 +14,8 @@ namespace allod::catalog {
 
 class ListingServiceImpl final : public v1::ListingService::Service {
  public:
-  ListingServiceImpl(Store& store, PriceBooks& price_books, const Clock& clock)
-      : store_(store), price_books_(price_books), clock_(clock) {}
+  ListingServiceImpl(Store& store, PriceBooks& price_books, const Clock& clock, CallGates& gates)
+      : store_(store), price_books_(price_books), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateListing(grpc::ServerContext* context, const v1::CreateListingRequest* request,
                              v1::Listing* response) override;
@@ -27,6 +28,7 @@ class ListingServiceImpl final : public v1::ListingService::Service {
   Store& store_;
   PriceBooks& price_books_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::catalog

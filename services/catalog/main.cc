@@ -50,9 +50,10 @@ Status Run(const Config& config, StopSignal& stop) {
   PgStore store(pool);
   ChangeSignal jobs_changed;
   GrpcPriceBooks price_books(config.billing_target);
-  PublisherServiceImpl publishers(store, clock);
-  ModelServiceImpl models(store, blobs, jobs_changed, clock);
-  ListingServiceImpl listings(store, price_books, clock);
+  CallGates gates;
+  PublisherServiceImpl publishers(store, clock, gates);
+  ModelServiceImpl models(store, blobs, jobs_changed, clock, gates);
+  ListingServiceImpl listings(store, price_books, clock, gates);
   ArtifactServiceImpl artifacts(blobs);
   JobServiceImpl jobs(store, blobs, jobs_changed, clock);
   OperationServiceImpl operations(store, jobs_changed);

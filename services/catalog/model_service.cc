@@ -34,6 +34,7 @@ grpc::Status PublisherServiceImpl::ListPublishers(grpc::ServerContext* context,
                   ALLOD_CHECK_OK(RequireAnyone(caller));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage("publishers", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto publishers, store_.ListPublishers(page));
                   v1::ListPublishersResponse out;
                   for (const Publisher& publisher : publishers.items) *out.add_publishers() = ToProto(publisher);
@@ -58,6 +59,7 @@ grpc::Status ModelServiceImpl::GetModel(grpc::ServerContext* context, const v1::
   return Handle("catalog.GetModel", context, request, response, [&](const Caller& caller) -> Result<v1::Model> {
     ALLOD_CHECK_OK(RequireAnyone(caller));
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "models/*"));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Model model, store_.GetModel(name[0]));
     return ToProto(model);
   });
@@ -70,6 +72,7 @@ grpc::Status ModelServiceImpl::ListModels(grpc::ServerContext* context, const v1
                   ALLOD_CHECK_OK(RequireAnyone(caller));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage("models", request->page_size(), request->page_token(), kModelsPerPageMax));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto models, store_.ListModels(page));
                   v1::ListModelsResponse out;
                   for (const Model& model : models.items) *out.add_models() = ToProto(model);
@@ -103,6 +106,7 @@ grpc::Status ModelServiceImpl::GetVersion(grpc::ServerContext* context, const v1
   return Handle("catalog.GetVersion", context, request, response, [&](const Caller& caller) -> Result<v1::Version> {
     ALLOD_CHECK_OK(RequireAnyone(caller));
     ALLOD_TRY(const VersionKey key, VersionKeyOf("name", request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Version version, store_.GetVersion(key));
     return ToProto(version);
   });
@@ -116,6 +120,7 @@ grpc::Status ModelServiceImpl::ListVersions(grpc::ServerContext* context, const 
                   ALLOD_TRY(const auto parent, MatchName("parent", request->parent(), "models/*"));
                   ALLOD_TRY(const PageRequest page,
                             ParsePage(request->parent() + "/versions", request->page_size(), request->page_token()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto versions, store_.ListVersions(parent[0], page));
                   v1::ListVersionsResponse out;
                   for (const Version& version : versions.items) *out.add_versions() = ToProto(version);
@@ -141,6 +146,7 @@ grpc::Status ModelServiceImpl::GetVariant(grpc::ServerContext* context, const v1
   return Handle("catalog.GetVariant", context, request, response, [&](const Caller& caller) -> Result<v1::Variant> {
     ALLOD_CHECK_OK(RequireAnyone(caller));
     ALLOD_TRY(const VariantKey key, VariantKeyOf(request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
     ALLOD_TRY(const Variant variant, store_.GetVariant(key));
     return ToProto(variant);
   });
@@ -154,6 +160,7 @@ grpc::Status ModelServiceImpl::ListVariants(grpc::ServerContext* context, const 
                   ALLOD_TRY(const VersionKey parent, VersionKeyOf("parent", request->parent()));
                   ALLOD_TRY(const PageRequest page, ParsePage(request->parent() + "/variants", request->page_size(),
                                                               request->page_token(), kVariantsPerPageMax));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const auto variants, store_.ListVariants(parent, page));
                   v1::ListVariantsResponse out;
                   for (const Variant& variant : variants.items) *out.add_variants() = ToProto(variant);

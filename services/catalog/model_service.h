@@ -2,6 +2,7 @@
 #pragma once
 
 #include "allod/catalog/v1/model.grpc.pb.h"
+#include "services/catalog/call_gates.h"
 #include "services/catalog/change_signal.h"
 #include "services/catalog/store.h"
 #include "services/common/blob_store.h"
@@ -11,7 +12,8 @@ namespace allod::catalog {
 
 class PublisherServiceImpl final : public v1::PublisherService::Service {
  public:
-  PublisherServiceImpl(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  PublisherServiceImpl(Store& store, const Clock& clock, CallGates& gates)
+      : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status CreatePublisher(grpc::ServerContext* context, const v1::CreatePublisherRequest* request,
                                v1::Publisher* response) override;
@@ -21,12 +23,14 @@ class PublisherServiceImpl final : public v1::PublisherService::Service {
  private:
   Store& store_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 class ModelServiceImpl final : public v1::ModelService::Service {
  public:
-  ModelServiceImpl(Store& store, const BlobStore& blobs, ChangeSignal& jobs_changed, const Clock& clock)
-      : store_(store), blobs_(blobs), jobs_changed_(jobs_changed), clock_(clock) {}
+  ModelServiceImpl(Store& store, const BlobStore& blobs, ChangeSignal& jobs_changed, const Clock& clock,
+                   CallGates& gates)
+      : store_(store), blobs_(blobs), jobs_changed_(jobs_changed), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateModel(grpc::ServerContext* context, const v1::CreateModelRequest* request,
                            v1::Model* response) override;
@@ -51,6 +55,7 @@ class ModelServiceImpl final : public v1::ModelService::Service {
   const BlobStore& blobs_;
   ChangeSignal& jobs_changed_;
   const Clock& clock_;
+  CallGates& gates_;
 };
 
 }  // namespace allod::catalog

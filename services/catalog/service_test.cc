@@ -175,9 +175,10 @@ class CatalogServiceTest : public testing::Test {
   BlobStore blobs_ = BlobStore::Open(dir_.path()).value();
   ChangeSignal jobs_changed_;
   FakePriceBooks price_books_;
-  PublisherServiceImpl publishers_{store_, clock_};
-  ModelServiceImpl models_{store_, blobs_, jobs_changed_, clock_};
-  ListingServiceImpl listings_{store_, price_books_, clock_};
+  CallGates gates_;
+  PublisherServiceImpl publishers_{store_, clock_, gates_};
+  ModelServiceImpl models_{store_, blobs_, jobs_changed_, clock_, gates_};
+  ListingServiceImpl listings_{store_, price_books_, clock_, gates_};
   ArtifactServiceImpl artifacts_{blobs_};
   JobServiceImpl jobs_{store_, blobs_, jobs_changed_, clock_};
   OperationServiceImpl operations_{store_, jobs_changed_};
@@ -186,6 +187,18 @@ class CatalogServiceTest : public testing::Test {
   std::unique_ptr<Server> server_;
   std::shared_ptr<grpc::Channel> channel_;
 };
+
+TEST_F(CatalogServiceTest, OneTenantsReadsLeaveServicesAndTheOthersAnswered) {
+  std::vector<CallGate::Pass> crowd;
+  for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(Caller::Tenant("ke")).value());
+  const auto list_as = [&](const Caller& caller) {
+    const auto stub = v1::ListingService::NewStub(channel_);
+    return Call(*stub, &v1::ListingService::Stub::ListListings, v1::ListListingsRequest(), caller, 5s);
+  };
+  EXPECT_EQ(list_as(Caller::Key("ke", "p", {"portal"})).error().reason, "TOO_MANY_CALLS");
+  EXPECT_TRUE(list_as(Caller::Tenant("ug")));
+  EXPECT_TRUE(list_as(Caller::Service("scheduling")));
+}
 
 TEST_F(CatalogServiceTest, AnUploadComesBackInChunks) {
   const std::string text(2'500'000, 'x');

@@ -1,5 +1,5 @@
-// Small servers in place of tenancy, catalog and billing, for tests: one tenant, one project, one listing, one variant.
-// Change the fields before the calls that shall see them.
+// Small servers in place of tenancy, catalog and billing, for tests: one tenant, and a neighbour that is as it is; one
+// project each, one listing, one variant. Change the fields before the calls that shall see them.
 #pragma once
 
 #include <memory>
@@ -39,6 +39,8 @@ class FakePeerServices {
   }
   void Stop() { server_->Stop(std::chrono::milliseconds(0)); }
 
+  static constexpr char kNeighbour[] = "tenants/ug";
+
   const TempDir sockets;
   const std::string target = "unix:" + (sockets / "s.sock").string();
   tenancy::v1::Tenant tenant;
@@ -61,7 +63,9 @@ class FakePeerServices {
     explicit Tenants(FakePeerServices& peers) : all(peers) {}
     grpc::Status GetTenant(grpc::ServerContext*, const tenancy::v1::GetTenantRequest* request,
                            tenancy::v1::Tenant* out) override {
-      return Answer(*request, all.tenant.name(), all.tenant, out);
+      tenancy::v1::Tenant known = all.tenant;
+      if (request->name() == kNeighbour) known.set_name(kNeighbour);
+      return Answer(*request, known.name(), known, out);
     }
     FakePeerServices& all;
   };
@@ -69,7 +73,8 @@ class FakePeerServices {
     grpc::Status GetProject(grpc::ServerContext*, const tenancy::v1::GetProjectRequest* request,
                             tenancy::v1::Project* out) override {
       tenancy::v1::Project project;
-      project.set_name("tenants/ke/projects/p");
+      project.set_name((TenantOf(request->name()) == kNeighbour ? kNeighbour : "tenants/ke") +
+                       std::string("/projects/p"));
       return Answer(*request, project.name(), project, out);
     }
   };
@@ -98,7 +103,8 @@ class FakePeerServices {
     grpc::Status GetBillingAccount(grpc::ServerContext*, const billing::v1::GetBillingAccountRequest* request,
                                    billing::v1::BillingAccount* out) override {
       const bool open = !all.account.currency_code().empty();
-      return Answer(*request, open ? "tenants/ke/billingAccount" : "", all.account, out);
+      const std::string owner = TenantOf(request->name()) == kNeighbour ? kNeighbour : "tenants/ke";
+      return Answer(*request, open ? owner + "/billingAccount" : "", all.account, out);
     }
     FakePeerServices& all;
   };

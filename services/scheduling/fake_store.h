@@ -15,7 +15,7 @@
 
 namespace allod::scheduling {
 
-class FakeStore final : public Store {
+class FakeStore : public Store {
  public:
   explicit FakeStore(const Clock& clock) : clock_(clock) {}
 

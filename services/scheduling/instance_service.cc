@@ -32,12 +32,37 @@ v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
   return out;
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Answer(const grpc::ServerContext& context,
-                                                                   const Operation& operation) {
+template <typename Work>
+auto InstanceServiceImpl::InTurn(const grpc::ServerContext& context, const Caller& caller, Work work)
+    -> decltype(work()) {
+  ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
+  ALLOD_CHECK_OK(CheckDeadline(context));  // it may have waited until nobody waits for it any more
+  return work();
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Mutate(const grpc::ServerContext& context,
+                                                                   const Caller& caller,
+                                                                   const std::function<Result<Operation>()>& write) {
+  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
+  ALLOD_TRY(const Operation operation, InTurn(context, caller, write));
   changed_(operation.tenant, operation.instance_name);
   // An operation that is done was shown long ago, and its instance may be gone since.
   if (!operation.done) (void)routes_.Await(operation, AcknowledgementWait(context));
   return AnswerFor(operation, store_);
+}
+
+Result<Operation> InstanceServiceImpl::Write(const std::string& project, const InstanceSpec& spec,
+                                             NewInstance& instance, const RequestId& request_id) {
+  const auto earlier = store_.FindRequest(instance.tenant, request_id);
+  if (Decided(earlier)) return earlier;
+  // What stands already was accepted once and is not judged again.
+  const auto standing = store_.GetInstance(instance.tenant, instance.name);
+  if (standing && SameContent(spec, standing->current())) {
+    instance.revision = standing->current();
+  } else {
+    ALLOD_TRY(instance.revision, Accept(project, spec));
+  }
+  return store_.CreateInstance(instance, request_id);
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context,
@@ -55,18 +80,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   instance.name = fmt::format("{}/instances/{}", request.parent(), request.instance_id());
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
-
-  const auto earlier = store_.FindRequest(instance.tenant, request_id);
-  if (Decided(earlier)) return earlier ? Answer(context, *earlier) : std::unexpected(earlier.error());
-  // What stands already was accepted once and is not judged again.
-  const auto standing = store_.GetInstance(instance.tenant, instance.name);
-  if (standing && SameContent(spec, standing->current())) {
-    instance.revision = standing->current();
-  } else {
-    ALLOD_TRY(instance.revision, Accept(request.parent(), spec));
-  }
-  ALLOD_TRY(const Operation operation, store_.CreateInstance(instance, request_id));
-  return Answer(context, operation);
+  return Mutate(context, caller, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const TenantId& tenant,
@@ -86,6 +100,16 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
   return operation;
 }
 
+Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceChange& change,
+                                             const RequestId& request_id) {
+  const auto earlier = store_.FindRequest(change.tenant, request_id);
+  if (Decided(earlier)) return earlier;
+  ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
+  ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
+  ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
+  return store_.UpdateInstance(change, request_id);
+}
+
 Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::ServerContext& context,
                                                                    const Caller& caller,
                                                                    const v1::UpdateInstanceRequest& request) {
@@ -96,18 +120,11 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::S
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
-  if (request.validate_only()) return Preview(change.tenant, request, spec);
+  if (request.validate_only()) return InTurn(context, caller, [&] { return Preview(change.tenant, request, spec); });
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());
-
-  const auto earlier = store_.FindRequest(change.tenant, request_id);
-  if (Decided(earlier)) return earlier ? Answer(context, *earlier) : std::unexpected(earlier.error());
-  ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
-  ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
-  ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
-  ALLOD_TRY(const Operation operation, store_.UpdateInstance(change, request_id));
-  return Answer(context, operation);
+  return Mutate(context, caller, [&] { return Write(spec, change, request_id); });
 }
 
 grpc::Status InstanceServiceImpl::CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
@@ -123,6 +140,7 @@ grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, cons
                   ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
                   ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
                   ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
                   return Describe(instance);
                 });
@@ -142,6 +160,7 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
                   ParsePage("instances of " + parent, request->page_size(), request->page_token()));
         const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
         const std::string prefix = all ? TenantOf(parent) + visible : parent + "/instances/";
+        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
         ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
         const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
         v1::ListInstancesResponse out;
@@ -165,9 +184,9 @@ grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, c
                   ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
                   ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
                   ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
-                  ALLOD_TRY(const Operation operation,
-                            store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id));
-                  return Answer(*context, operation);
+                  return Mutate(*context, caller, [&] {
+                    return store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id);
+                  });
                 });
 }
 

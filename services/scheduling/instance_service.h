@@ -7,6 +7,7 @@
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
+#include "services/scheduling/call_gates.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
 #include "services/scheduling/route_visibility.h"
@@ -19,13 +20,14 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   // `changed` is told which instance's rows changed; it must not block. Mutations return when gateways route
   // accordingly.
   InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const RouteVisibility& routes,
-                      const Clock& clock, AdmissionConfig config,
+                      const Clock& clock, CallGates& gates, AdmissionConfig config,
                       std::function<void(const TenantId&, const std::string&)> changed)
       : store_(store),
         peers_(peers),
         figures_(figures),
         routes_(routes),
         clock_(clock),
+        gates_(gates),
         config_(std::move(config)),
         changed_(std::move(changed)) {}
 
@@ -45,12 +47,19 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   Result<Revision> Accept(const std::string& project, const InstanceSpec& spec);
   // With what its node measured.
   v1::Instance Describe(const Instance& instance) const;
-  // What the mutation is answered with, once it is in force.
-  Result<google::longrunning::Operation> Answer(const grpc::ServerContext& context, const Operation& operation);
+  // `work` when it is the caller's turn to write.
+  template <typename Work>
+  auto InTurn(const grpc::ServerContext& context, const Caller& caller, Work work) -> decltype(work());
+  // What the mutation that `write` makes is answered with, once it is in force.
+  Result<google::longrunning::Operation> Mutate(const grpc::ServerContext& context, const Caller& caller,
+                                                const std::function<Result<Operation>()>& write);
   Result<google::longrunning::Operation> Create(const grpc::ServerContext& context, const Caller& caller,
                                                 const v1::CreateInstanceRequest& request);
+  Result<Operation> Write(const std::string& project, const InstanceSpec& spec, NewInstance& instance,
+                          const RequestId& request_id);
   Result<google::longrunning::Operation> Update(const grpc::ServerContext& context, const Caller& caller,
                                                 const v1::UpdateInstanceRequest& request);
+  Result<Operation> Write(const InstanceSpec& spec, InstanceChange& change, const RequestId& request_id);
   // What Update would do, without doing it.
   Result<google::longrunning::Operation> Preview(const TenantId& tenant, const v1::UpdateInstanceRequest& request,
                                                  const InstanceSpec& spec);
@@ -60,6 +69,7 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   const FiguresBoard& figures_;
   const RouteVisibility& routes_;
   const Clock& clock_;
+  CallGates& gates_;
   const AdmissionConfig config_;
   const std::function<void(const TenantId&, const std::string&)> changed_;
 };

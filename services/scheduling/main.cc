@@ -25,8 +25,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Every node agent, gateway and waiting client holds a thread while it listens.
-constexpr int kThreadsMax = 256;
+// Every node agent, gateway and waiting client holds a thread while it listens; CallGates leave a third to those who
+// are not counted.
+constexpr int kThreadsMax = 512;
+// The reconciler's one, and one for nodes that join.
+constexpr int kOwnConnections = 2;
 constexpr int kGatewaysMax = 32;
 
 Status Run(const Config& config, StopSignal& stop) {
@@ -36,10 +39,17 @@ Status Run(const Config& config, StopSignal& stop) {
   const SystemClock clock;
   PgPool pool(config.database);
   PgStore store(pool);
+  // No crowd of calls keeps the reconciler and the nodes waiting for a connection.
+  PgConfig own = config.database;
+  own.connections_max = kOwnConnections;
+  own.application_name = "allod-reconciler";
+  PgPool own_pool(own);
+  PgStore own_store(own_pool);
+  CallGates gates;
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
   scheduler::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
   Reconciler reconciler(
-      store, driver, clock,
+      own_store, driver, clock,
       {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .weights = config.weights});
   FiguresBoard figures;
   Watchers gateways("routes", kGatewaysMax);
@@ -48,11 +58,12 @@ Status Run(const Config& config, StopSignal& stop) {
     return static_cast<int>(std::ranges::count(driver.Capacity(clock.Now()), region, &scheduler::Node::region));
   };
   InstanceServiceImpl instances(
-      store, peers, figures, visibility, clock, {config.regions, config.replica_cpu_millis, config.pool, nodes_in},
+      store, peers, figures, visibility, clock, gates,
+      {config.regions, config.replica_cpu_millis, config.pool, nodes_in},
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
-  OperationsServiceImpl operations(store, reconciler.progress());
+  OperationsServiceImpl operations(store, reconciler.progress(), gates);
   NodeServiceImpl nodes(store, driver, figures, clock, config.regions);
-  NodeAgentServiceImpl agents(store, driver, figures, clock, config.regions);
+  NodeAgentServiceImpl agents(own_store, driver, figures, clock, config.regions);
   RouteServiceImpl routes(reconciler.routes(), gateways);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},

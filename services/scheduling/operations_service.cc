@@ -36,7 +36,8 @@ Result<OperationKey> ParseName(const Caller& caller, const std::string& name) {
 }
 
 // The operation as it stands; to a key of another project than its instance's it does not exist.
-Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store) {
+Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store, CallGates& gates) {
+  ALLOD_TRY(const CallGate::Pass pass, gates.reads.Enter(caller));
   ALLOD_TRY(Operation operation, store.GetOperation(key.tenant, key.id));
   ALLOD_CHECK_OK(RequireTenant(caller, operation.instance_name));
   return operation;
@@ -49,7 +50,7 @@ grpc::Status OperationsServiceImpl::GetOperation(grpc::ServerContext* context, c
   return Handle("scheduling.GetOperation", context, request, response,
                 [&](const Caller& caller) -> Result<google::longrunning::Operation> {
                   ALLOD_TRY(const OperationKey key, ParseName(caller, request->name()));
-                  ALLOD_TRY(const Operation operation, Read(caller, key, store_));
+                  ALLOD_TRY(const Operation operation, Read(caller, key, store_, gates_));
                   return AnswerFor(operation, store_);
                 });
 }
@@ -68,6 +69,7 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
         ALLOD_TRY(const PageRequest page,
                   ParsePage("operations of " + request->name(), request->page_size(), request->page_token()));
         if (!page.after.empty()) ALLOD_CHECK_OK(Uuid::Parse(page.after));
+        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
         ALLOD_TRY(auto rows, store_.ListOperations(tenant, page));
         const auto listed =
             MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
@@ -94,14 +96,14 @@ Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::S
   until = std::min(until, context.deadline() - kAnswerIn);
   // The version is read before the row, so that a change between the two is not missed.
   auto seen = progress_.Await(0, milliseconds(0));
-  ALLOD_TRY(Operation operation, Read(caller, key, store_));
+  ALLOD_TRY(Operation operation, Read(caller, key, store_, gates_));
   while (!operation.done && !context.IsCancelled()) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
     if (left <= milliseconds(0)) break;
     const auto news = progress_.Await(seen.version, std::min(left, kLookEvery));
     if (news.version == seen.version) continue;
     seen = news;
-    ALLOD_TRY(operation, store_.GetOperation(key.tenant, key.id));
+    ALLOD_TRY(operation, Read(caller, key, store_, gates_));
   }
   return AnswerFor(operation, store_);
 }
@@ -111,10 +113,9 @@ grpc::Status OperationsServiceImpl::WaitOperation(grpc::ServerContext* context, 
   return Handle("scheduling.WaitOperation", context, request, response,
                 [&](const Caller& caller) -> Result<google::longrunning::Operation> {
                   WaitOperationRequest bounded = *request;
-                  if (++waits_ > kWaitsMax) bounded.mutable_timeout()->Clear();
-                  auto answer = Wait(*context, caller, bounded);
-                  --waits_;
-                  return answer;
+                  const Result<CallGate::Pass> place = gates_.waits.Enter(caller);
+                  if (!place) bounded.mutable_timeout()->Clear();
+                  return Wait(*context, caller, bounded);
                 });
 }
 

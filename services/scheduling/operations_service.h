@@ -3,23 +3,22 @@
 
 #include <google/longrunning/operations.grpc.pb.h>
 
-#include <atomic>
-
 #include "services/common/rpc/caller.h"
 #include "services/scheduling/broadcast.h"
+#include "services/scheduling/call_gates.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
 
 class OperationsServiceImpl final : public google::longrunning::Operations::Service {
  public:
-  // Waits longer than this are cut; more waits at once than `waits_max` answer at once with the latest state, which
-  // WaitOperation allows.
+  // Waits longer than this are cut; those that find no place (CallGates::waits) are answered at once with the latest
+  // state.
   static constexpr std::chrono::milliseconds kWaitMax{30'000};
-  static constexpr int kWaitsMax = 64;
 
   // `progress` changes whenever an operation may have.
-  OperationsServiceImpl(Store& store, const Broadcast<std::uint64_t>& progress) : store_(store), progress_(progress) {}
+  OperationsServiceImpl(Store& store, const Broadcast<std::uint64_t>& progress, CallGates& gates)
+      : store_(store), progress_(progress), gates_(gates) {}
 
   grpc::Status GetOperation(grpc::ServerContext* context, const google::longrunning::GetOperationRequest* request,
                             google::longrunning::Operation* response) override;
@@ -35,7 +34,7 @@ class OperationsServiceImpl final : public google::longrunning::Operations::Serv
 
   Store& store_;
   const Broadcast<std::uint64_t>& progress_;
-  std::atomic<int> waits_ = 0;
+  CallGates& gates_;
 };
 
 }  // namespace allod::scheduling

@@ -1,6 +1,6 @@
 // Where the scheduling service keeps its rows. Each method is one whole transaction; all are thread-safe and may block.
 //
-// Implemented by PgStore and, for tests, FakeStore; tests/contract/scheduling_store_test.cc holds both to what is
+// Implemented by PgStore and, for tests, FakeStore; tests/contract/scheduling_store*_test.cc holds both to what is
 // written here. Every method may fail with UNAVAILABLE.
 #pragma once
 

@@ -27,6 +27,7 @@ struct SchedulingOnFakes {
   const std::vector<scheduler::Region> regions{{"ke-1", "ke"}};
   scheduling::FiguresBoard figures;
   scheduling::Reconciler reconciler{store, driver, clock, {.regions = regions}};
+  scheduling::CallGates gates;
   Watchers gateways{"routes", 8};
   const scheduling::RouteVisibility visibility{reconciler.routes(), gateways};
   scheduling::InstanceServiceImpl instances{
@@ -35,9 +36,10 @@ struct SchedulingOnFakes {
       figures,
       visibility,
       clock,
+      gates,
       {regions, 20, {}},
       [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
-  scheduling::OperationsServiceImpl operations{store, reconciler.progress()};
+  scheduling::OperationsServiceImpl operations{store, reconciler.progress(), gates};
   scheduling::RouteServiceImpl routes{reconciler.routes(), gateways};
 };
 

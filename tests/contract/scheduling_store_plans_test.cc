@@ -1,0 +1,170 @@
+// What services/scheduling/store.h promises of plans: leases, epochs, observations.
+#include "tests/contract/scheduling_store_harness.h"
+
+namespace allod::scheduling {
+namespace {
+
+class SchedulingStorePlans : public SchedulingStoreTest {};
+
+TEST_P(SchedulingStorePlans, PlacesAReplicaWithALease) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  EXPECT_EQ(Apply({.creates = {OnNode(instance, "n")}}).created, 1);
+  const Instance placed = Again(instance);
+  ASSERT_EQ(placed.replicas.size(), 1u);
+  EXPECT_EQ(placed.replicas[0].placement.state, ReplicaState::kPending);
+  EXPECT_EQ(placed.replicas[0].placement.demand, instance.current().demand);
+  EXPECT_GT(placed.replicas[0].placement.epoch, 0);
+  const auto nodes = store().ListNodes();
+  ASSERT_EQ(nodes->size(), 1u);
+  EXPECT_EQ(nodes->at(0).allocated, instance.current().demand.Alone());
+  EXPECT_EQ(nodes->at(0).worker_count, 1);
+}
+
+TEST_P(SchedulingStorePlans, LoadsOneInstanceAsItLoadsAll) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Created("b");
+  const Applied applied = Apply({.creates = {OnNode(instance, "n")}});
+  ASSERT_EQ(applied.epochs.size(), 1u);
+  const auto one = store().LoadInstance(ke_, instance.name);
+  ASSERT_TRUE(one) << one.error().message;
+  ASSERT_EQ(one->instances.size(), 1u);
+  EXPECT_EQ(one->instances[0].id, instance.id);
+  ASSERT_EQ(one->instances[0].replicas.size(), 1u);
+  EXPECT_EQ(one->instances[0].replicas[0].placement.epoch, applied.epochs.begin()->second);
+  ASSERT_EQ(one->open_operations.size(), 1u);
+  EXPECT_EQ(one->open_operations[0].instance, instance.id);
+  EXPECT_TRUE(store().LoadInstance(tz_, instance.name)->instances.empty()) << "another tenant sees nothing of it";
+  EXPECT_TRUE(store().LoadInstance(ke_, instance.name + "x")->open_operations.empty());
+}
+
+TEST_P(SchedulingStorePlans, KeepsClassSleepAndSharedMemoryOfARevision) {
+  for (const auto isolation : {IsolationClass::kIsolated, IsolationClass::kPooled, IsolationClass::kDedicated}) {
+    NewInstance asked = MakeInstance(NameOf(isolation));
+    asked.revision.spec.isolation_class = isolation;
+    asked.revision.spec.sleep_after_seconds = 90;
+    if (isolation != IsolationClass::kDedicated) {
+      asked.revision.demand = {{kMiB, 5}, asked.revision.artifact_sha256, 64 * kMiB, 32 * kMiB};
+    }
+    const auto made = store().CreateInstance(asked, {});
+    ASSERT_TRUE(made) << made.error().message;
+    Revision expected = asked.revision;
+    expected.generation = 1;
+    EXPECT_EQ(store().GetInstance(ke_, asked.name)->current(), expected) << NameOf(isolation);
+  }
+}
+
+TEST_P(SchedulingStorePlans, CountsWhatReplicasShareOnce) {
+  Join("n", 150 * kMiB);
+  std::vector<Instance> instances;
+  for (const char* id : {"a", "b", "c", "d"}) {
+    NewInstance asked = MakeInstance(id);
+    // 100 MiB of weights together, and 20 MiB each.
+    asked.revision.demand = {{20 * kMiB, 50}, asked.revision.artifact_sha256, 100 * kMiB, 0};
+    ASSERT_TRUE(store().CreateInstance(asked, {}));
+    instances.push_back(*store().GetInstance(ke_, asked.name));
+  }
+  EXPECT_EQ(Apply({.creates = {OnNode(instances[0], "n"), OnNode(instances[1], "n")}}).created, 2);
+  EXPECT_EQ(store().ListNodes()->at(0).allocated, (scheduler::Resources{140 * kMiB, 100}));
+  EXPECT_EQ(Apply({.creates = {OnNode(instances[2], "n")}}).dropped, 1) << "10 MiB are left";
+  NewReplica slim = OnNode(instances[3], "n");
+  slim.create.demand.own.memory_bytes = 10 * kMiB;
+  EXPECT_EQ(Apply({.creates = {slim}}).created, 1);
+  EXPECT_EQ(store().ListNodes()->at(0).allocated.memory_bytes, 150 * kMiB);
+}
+
+TEST_P(SchedulingStorePlans, RemembersThatAReplicaSleeps) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kAsleep, "unix:/w", "", 1}}}).dropped,
+            0);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kAsleep);
+  EXPECT_EQ(Again(instance).replicas[0].target, "unix:/w");
+}
+
+TEST_P(SchedulingStorePlans, DropsACreateThatWasPlannedOnAnOlderVersion) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  ASSERT_TRUE(store().UpdateInstance({ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision("q8_0")}, {}));
+  const Applied applied = Apply({.creates = {OnNode(instance, "n")}});
+  EXPECT_EQ(applied.created, 0);
+  EXPECT_EQ(applied.dropped, 1);
+  EXPECT_TRUE(Again(instance).replicas.empty());
+}
+
+TEST_P(SchedulingStorePlans, DropsACreateForWhichAnotherTenantTookTheRoom) {
+  Join("n", 150 * kMiB);
+  const Instance ours = Created("a");
+  const Instance theirs = Created("a", "tenants/tz");
+  EXPECT_EQ(Apply({.creates = {OnNode(theirs, "n")}}, tz_).created, 1);
+  EXPECT_EQ(Apply({.creates = {OnNode(ours, "n")}}).dropped, 1);
+}
+
+TEST_P(SchedulingStorePlans, NeverPromisesRoomTwiceToConcurrentPlans) {
+  Join("n", 150 * kMiB);
+  const Instance ours = Created("a");
+  const Instance theirs = Created("a", "tenants/tz");
+  Applied one;
+  std::thread other([&] { one = Apply({.creates = {OnNode(theirs, "n")}}, tz_); });
+  const Applied two = Apply({.creates = {OnNode(ours, "n")}});
+  other.join();
+  EXPECT_EQ(one.created + two.created, 1);
+}
+
+TEST_P(SchedulingStorePlans, RefusesObservationsAndStopsOfOlderEpochs) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  Observation seen{placement.id, placement.epoch - 1, ReplicaState::kReady, "unix:/w", "", 1};
+  EXPECT_EQ(Apply({.observations = {seen}}).dropped, 1);
+  EXPECT_EQ(Apply({.stops = {{placement.id, placement.epoch - 1, "x"}}}).dropped, 1);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kPending);
+  seen.epoch = placement.epoch;
+  EXPECT_EQ(Apply({.observations = {seen}}).dropped, 0);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kReady);
+  EXPECT_EQ(Again(instance).replicas[0].target, "unix:/w");
+}
+
+TEST_P(SchedulingStorePlans, KeepsAStoppingReplicaStoppingUntilItIsGone) {
+  Join("n", 1000 * kMiB);
+  const Instance instance = Created("a");
+  Apply({.creates = {OnNode(instance, "n")}});
+  const auto placement = Again(instance).replicas[0].placement;
+  EXPECT_EQ(Apply({.removes = {{placement.id, placement.epoch}}}).dropped, 1) << "it runs";
+  EXPECT_EQ(Apply({.stops = {{placement.id, placement.epoch, "x"}}}).dropped, 0);
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kReady, "unix:/w", "", 1}}}).dropped,
+            1);
+  EXPECT_EQ(Again(instance).replicas[0].placement.state, ReplicaState::kStopping);
+  EXPECT_EQ(Apply({.observations = {{placement.id, placement.epoch, ReplicaState::kStopped, "", "", 1}}}).dropped, 0);
+  EXPECT_EQ(Apply({.removes = {{placement.id, placement.epoch}}}).dropped, 0);
+  EXPECT_TRUE(Again(instance).replicas.empty());
+  EXPECT_EQ(store().ListNodes()->at(0).allocated, scheduler::Resources{}) << "the lease went with it";
+}
+
+TEST_P(SchedulingStorePlans, WritesStatusOnlyForTheVersionItWasComputedFor) {
+  const Instance instance = Created("a");
+  const InstanceStatus ready{InstanceState::kReady, 1, 1, "fine"};
+  EXPECT_EQ(Apply({.statuses = {{instance.id, instance.version + 1, ready}}}).dropped, 1);
+  EXPECT_EQ(Apply({.statuses = {{instance.id, instance.version, ready}}}).dropped, 0);
+  EXPECT_EQ(Again(instance).status, ready);
+}
+
+TEST_P(SchedulingStorePlans, FinishesAnOperationOnce) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "starting 0/1", false}}}).dropped, 0);
+  EXPECT_EQ(store().GetOperation(ke_, asked.operation)->phase, "starting 0/1");
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "ready", true}}}).dropped, 0);
+  EXPECT_TRUE(store().GetOperation(ke_, asked.operation)->done);
+  EXPECT_EQ(Apply({.operations = {{asked.operation, "placing", false}}}).dropped, 1);
+  EXPECT_TRUE(store().LoadTenant(ke_)->open_operations.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, SchedulingStorePlans, EveryStore(), KindName);
+
+}  // namespace
+}  // namespace allod::scheduling

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "services/common/catching.h"
 #include "services/common/ids.h"
 
 namespace allod::gateway {
@@ -11,7 +12,8 @@ constexpr std::chrono::milliseconds kPauseAfterFailure{100};
 
 }  // namespace
 
-Acknowledger::Acknowledger(Tell tell) : tell_(std::move(tell)), thread_([this] { Loop(); }) {}
+Acknowledger::Acknowledger(Tell tell)
+    : tell_(std::move(tell)), thread_([this] { OrEnd("acknowledger", [this] { Loop(); }); }) {}
 
 Acknowledger::~Acknowledger() {
   {
@@ -50,7 +52,8 @@ void Acknowledger::Loop() {
     const std::string watcher_id = watcher_id_;
     const std::int64_t version = applied_;
     lock.unlock();
-    const Status told = tell_(watcher_id, version);
+    // One that throws is as good as not heard.
+    const Status told = Catching("acknowledge what is in force", [&] { return tell_(watcher_id, version); });
     lock.lock();
     if (watcher_id_ != watcher_id) continue;
     if (told) {

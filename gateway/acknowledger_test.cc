@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <vector>
 
 namespace allod::gateway {
@@ -16,6 +17,10 @@ class Service {
     std::unique_lock lock(mutex_);
     ++calls_;
     while (hangs_) changed_.wait(lock);
+    if (throws_ > 0) {
+      --throws_;
+      throw std::runtime_error("out of luck");
+    }
     if (refusals_ > 0) {
       --refusals_;
       return std::unexpected(Error{Code::kUnavailable, "RPC_FAILED", "away"});
@@ -37,6 +42,10 @@ class Service {
     const std::lock_guard lock(mutex_);
     refusals_ = count;
   }
+  void Throw(int count) {
+    const std::lock_guard lock(mutex_);
+    throws_ = count;
+  }
   void SetHangs(bool hangs) {
     const std::lock_guard lock(mutex_);
     hangs_ = hangs;
@@ -48,6 +57,7 @@ class Service {
   std::condition_variable changed_;
   int calls_ = 0;
   int refusals_ = 0;
+  int throws_ = 0;
   bool hangs_ = false;
   std::vector<std::pair<std::string, std::int64_t>> told_;
 };
@@ -72,6 +82,13 @@ TEST_F(AcknowledgerTest, TellsTheNewestVersionOfTheStreamThatRuns) {
 
 TEST_F(AcknowledgerTest, TellsAgainUntilItIsHeard) {
   service_.Refuse(2);
+  const std::string id = acknowledger_.BeginStream();
+  acknowledger_.Applied(5);
+  EXPECT_TRUE(service_.WaitFor(id, 5));
+}
+
+TEST_F(AcknowledgerTest, GoesOnAfterACallThatThrows) {
+  service_.Throw(2);
   const std::string id = acknowledger_.BeginStream();
   acknowledger_.Applied(5);
   EXPECT_TRUE(service_.WaitFor(id, 5));

@@ -11,6 +11,8 @@
 #include <csignal>
 #include <cstring>
 
+#include "services/common/catching.h"
+
 namespace allod::cli {
 namespace {
 
@@ -19,6 +21,7 @@ constexpr int kPipeBytes = 1 << 20;
 constexpr std::size_t kLineBytesMax = 64 << 10;
 // Of one pipe at a time, so that one process that writes without end does not keep the others' lines back.
 constexpr int kReadsMax = 64;
+constexpr int kPauseAfterFailureMs = 100;
 
 }  // namespace
 
@@ -69,7 +72,13 @@ void LogCollector::Flush() {
 
 void LogCollector::DrainAll() {
   std::erase_if(sources_, [this](const std::unique_ptr<Source>& source) {
-    if (Drain(*source)) return false;
+    bool open = true;
+    const Status drained = Catching("take what a process wrote", [&]() -> Status {
+      open = Drain(*source);
+      return {};
+    });
+    if (!drained) std::string().swap(source->partial);  // this process supervises all others: it goes on without it
+    if (open) return false;
     ::close(source->fd);
     return true;
   });
@@ -97,18 +106,22 @@ bool LogCollector::Drain(Source& source) {
 }
 
 void LogCollector::Loop() {
-  std::vector<pollfd> watched;
-  while (true) {
-    {
+  bool stopping = false;
+  while (!stopping) {
+    std::vector<pollfd> watched;
+    const Status listed = Catching("collect logs", [&]() -> Status {
       const std::lock_guard lock(mutex_);
       eventfd_t ignored = 0;
       ::eventfd_read(wake_fd_, &ignored);
+      stopping = stopping_;
       DrainAll();
-      if (stopping_) return;
-      watched.assign(1, {wake_fd_, POLLIN, 0});
+      watched.push_back({wake_fd_, POLLIN, 0});
       for (const auto& source : sources_) watched.push_back({source->fd, POLLIN, 0});
-    }
-    ::poll(watched.data(), watched.size(), -1);
+      return {};
+    });
+    // What is not watched now is looked at in the next round.
+    const int pause_ms = listed ? -1 : kPauseAfterFailureMs;
+    if (!stopping) ::poll(watched.data(), watched.size(), pause_ms);
   }
 }
 

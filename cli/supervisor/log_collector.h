@@ -6,6 +6,8 @@
 // is the one that rotates, so no line is lost and none is cut. The price: what a process wrote in the last moment
 // before this one is killed by kill -9 can stay in its pipe; but then it is killed as well.
 //
+// What one round throws is the end of that round: this thread is of the process that supervises all others.
+//
 // A process never waits for the disk: the pipe holds 1 MiB, and what the disk does not take is counted, not kept back.
 #pragma once
 

@@ -5,10 +5,29 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
 #include <fstream>
+#include <new>
 #include <thread>
 
 #include "tests/support/temp_dir.h"
+
+namespace {
+
+// Larger pieces of memory are not given out: a machine that is short of it.
+std::atomic<std::size_t> largest_piece{SIZE_MAX};
+
+}  // namespace
+
+void* operator new(std::size_t bytes) {
+  void* const memory = bytes <= largest_piece ? std::malloc(bytes) : nullptr;
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t /*bytes*/) noexcept { std::free(memory); }
 
 namespace allod::cli {
 namespace {
@@ -93,6 +112,24 @@ TEST_F(LogCollectorTest, BreaksALineWithoutEnd) {
   ::close(fd);
   collector.Flush();
   EXPECT_GE(Lines("x.log").size(), 3U);
+}
+
+TEST_F(LogCollectorTest, GoesOnAfterWhatARoundThrows) {
+  LogCollector collector;
+  const int bad = collector.Open(dir_.path() / "bad.log").value();
+  const int good = collector.Open(dir_.path() / "good.log").value();
+  const std::string line(60'000, 'x');
+  largest_piece = 30'000;
+  Write(bad, line);
+  Write(good, "meanwhile\n");
+  for (int i = 0; i < 10; ++i) collector.Flush();
+  largest_piece = SIZE_MAX;
+  Write(bad, "\nafterwards\n");
+  collector.Flush();
+  ::close(bad);
+  ::close(good);
+  EXPECT_EQ(Lines("good.log"), std::vector<std::string>{"meanwhile"});
+  EXPECT_EQ(Lines("bad.log").back(), "afterwards");
 }
 
 TEST_F(LogCollectorTest, ADiskThatTakesNothingHoldsNobodyUp) {

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <utility>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/unix_address.h"
 
@@ -22,8 +23,8 @@ namespace allod {
 namespace {
 
 constexpr int kBacklog = 512;
-// When the process has as many descriptors as it may have.
-constexpr std::chrono::milliseconds kNoDescriptorPause{50};
+// When the process has as many descriptors as it may have, or the machine is short of memory.
+constexpr std::chrono::milliseconds kNoRoomPause{50};
 
 std::unexpected<Error> CannotListen(const std::string& address, std::string_view why) {
   return InvalidArgument("CANNOT_LISTEN", fmt::format("cannot listen on {}: {}", address, why));
@@ -80,7 +81,8 @@ Listener::~Listener() {
 
 void Listener::Start(std::function<void(int fd)> accepted) {
   accepted_ = std::move(accepted);
-  thread_ = std::thread([this] { Run(); });
+  // A process that accepts nobody any more is of no use to anybody.
+  thread_ = std::thread([this] { OrEnd("listener", [this] { Run(); }); });
 }
 
 bool Listener::MayConnect(int fd) {
@@ -98,12 +100,15 @@ bool Listener::MayConnect(int fd) {
 void Listener::Run() {
   while (true) {
     pollfd fds[2] = {{stop_, POLLIN, 0}, {fd_, POLLIN, 0}};
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return;
+    if (poll(fds, 2, -1) < 0) {
+      if (errno != EINTR) std::this_thread::sleep_for(kNoRoomPause);
+      continue;
+    }
     if (fds[0].revents != 0) return;
     if (fds[1].revents == 0) continue;
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
-      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) std::this_thread::sleep_for(kNoDescriptorPause);
+      if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) std::this_thread::sleep_for(kNoRoomPause);
     } else if (MayConnect(fd)) {
       accepted_(fd);
     } else {

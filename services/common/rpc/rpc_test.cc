@@ -372,5 +372,18 @@ TEST(UnixAddress, OnlyAbsoluteSocketPathsAreAccepted) {
   }
 }
 
+TEST(ListenerDeathTest, EndsTheProcessAndSaysWhyWhenItCannotGoOn) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const TempDir dir;
+  const std::string address = "unix:" + (dir / "l.sock").string();
+  EXPECT_DEATH(
+      {
+        const auto listener = *Listener::Open(address, {});
+        listener->Start([](int) { throw std::runtime_error("no room for a connection"); });
+        (void)MakeChannel(address)->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10));
+      },
+      "a thread threw.*listener.*no room for a connection");
+}
+
 }  // namespace
 }  // namespace allod

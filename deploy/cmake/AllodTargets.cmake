@@ -85,7 +85,7 @@ function(allod_precompiled name)
 endfunction()
 
 # allod_library(NAME SOURCES a.cc ... [DEPS ...] [PRIVATE_DEPS ...] [GRPC_PCH | PCH <header> ...])
-# GRPC_PCH: most of its sources include <grpcpp/grpcpp.h>. PCH: it has a precompiled header of its own, with these as well.
+# GRPC_PCH: it links gRPC, whose flags the other header does not have. PCH: it has a precompiled header of its own, with these as well.
 function(allod_library name)
   cmake_parse_arguments(A "GRPC_PCH" "" "SOURCES;DEPS;PRIVATE_DEPS;PCH" ${ARGN})
   add_library(${name} STATIC ${A_SOURCES})

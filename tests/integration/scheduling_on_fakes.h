@@ -17,7 +17,7 @@ namespace allod {
 
 // The one region is `regions/ke-1`, in Kenya. Call `reconciler.Start()`.
 struct SchedulingOnFakes {
-  explicit SchedulingOnFakes(Clock& clock) : clock(clock) {}
+  explicit SchedulingOnFakes(Clock& wall_clock) : clock(wall_clock) {}
 
   Clock& clock;
   scheduling::FakeStore store{clock};

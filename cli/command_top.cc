@@ -16,9 +16,6 @@ namespace {
 namespace scheduling = allod::scheduling::v1;
 using NodeService = scheduling::NodeService;
 
-// What fits on no screen anyway.
-constexpr std::size_t kShownMax = 10'000;
-
 struct Options {
   bool once = false;
   double interval_seconds = 2;
@@ -32,7 +29,7 @@ Result<TopSnapshot> Look(NodeService::Stub& stub) {
     ALLOD_TRY(const auto page, Ask(stub, &NodeService::Stub::ListNodes, nodes));
     snapshot.nodes.insert(snapshot.nodes.end(), page.nodes().begin(), page.nodes().end());
     nodes.set_page_token(page.next_page_token());
-  } while (!nodes.page_token().empty() && snapshot.nodes.size() < kShownMax);
+  } while (!nodes.page_token().empty());
   scheduling::ListWorkersRequest workers;
   workers.set_parent("nodes/-");
   workers.set_page_size(1000);
@@ -40,7 +37,7 @@ Result<TopSnapshot> Look(NodeService::Stub& stub) {
     ALLOD_TRY(const auto page, Ask(stub, &NodeService::Stub::ListWorkers, workers));
     snapshot.workers.insert(snapshot.workers.end(), page.workers().begin(), page.workers().end());
     workers.set_page_token(page.next_page_token());
-  } while (!workers.page_token().empty() && snapshot.workers.size() < kShownMax);
+  } while (!workers.page_token().empty());
   return snapshot;
 }
 

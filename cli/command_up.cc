@@ -232,6 +232,20 @@ Status Up(const Globals& globals, Options options) {
   return {};
 }
 
+void AddNodeSetting(CLI::App& up, const NodeSetting& setting, const std::shared_ptr<Options>& options) {
+  const std::string help = std::string(setting.help) + "; kept until changed";
+  if (!setting.words.empty()) {
+    up.add_option_function<std::string>(
+          setting.flag, [&setting, options](const std::string& word) { options->up.node[setting.field] = word; }, help)
+        ->check(CLI::IsMember(setting.words));
+    return;
+  }
+  up.add_option_function<std::int64_t>(
+        setting.flag,
+        [&setting, options](std::int64_t value) { options->up.node[setting.field] = value * setting.unit; }, help)
+      ->check(CLI::Range(setting.min, setting.max));
+}
+
 }  // namespace
 
 void AddUpCommand(CLI::App& app, Globals& globals) {
@@ -250,32 +264,11 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
       "--cors-origin", options->up.cors_origins,
       "ORIGIN, several times: web pages that may call the API from a browser, e.g. https://portal.example.org; "
       "\"*\": every page; \"none\": no page (default: the last ones, else none)");
-  up->add_option(
-        "--sandbox", options->up.sandbox,
-        "auto: the layers that this host allows; strict: refuse to run workers without all of them (default: the "
-        "last one, else auto)")
-      ->check(CLI::IsMember({"auto", "strict"}));
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {})",
                              kServiceUids, kServiceUidsFirst));
-  up->add_option("--memory-mib", options->up.memory_mib,
-                 "Memory that models and workers may use, in MiB (default: the last one, else the machine's)")
-      ->check(CLI::Range(64, 1 << 30));
-  up->add_option("--gate-cores", options->up.gate_cores, "How many workers compute at the same time")
-      ->check(CLI::Range(1, 1024));
-  up->add_option("--gate-turn-ms", options->up.gate_turn_ms_max, "Longest turn of a worker when others wait")
-      ->check(CLI::Range(1, 10'000));
-  up->add_option("--gate-chunk-tokens", options->up.gate_chunk_tokens_max, "Most prompt tokens in one turn")
-      ->check(CLI::Range(1, 8192));
-  up->add_option("--zygote-idle-seconds", options->up.zygote_idle_seconds,
-                 "How long a model stays in memory when no worker needs it")
-      ->check(CLI::Range(1, 604'800));
-  up->add_option("--pool-sequences", options->up.pool_sequences,
-                 "Requests at once of the worker that pooled instances share")
-      ->check(CLI::Range(1, 64));
-  up->add_option("--pool-context-tokens", options->up.pool_context_tokens, "Context of each of these requests")
-      ->check(CLI::Range(1, 1'048'576));
+  for (const NodeSetting& setting : NodeSettings()) AddNodeSetting(*up, setting, options);
   up->add_option("--weight", options->up.weights,
                  "TENANT=N, several times: a tenant's share of contended compute (default 1; kept until changed)");
   up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
 #include "allod/catalog/v1/listing.grpc.pb.h"
@@ -73,7 +74,10 @@ auto Lister(const char* service, grpc::Status (Service::Stub::*method)(grpc::Cli
     do {
       ALLOD_TRY(const Resp page, Ask(*stub, method, request));
       for (const auto& item : items(page)) {
-        if (all.size() == kListedMax) return all;
+        if (all.size() == kListedMax) {
+          std::fprintf(stderr, "allod: only the first %d are shown\n", kListedMax);
+          return all;
+        }
         all.emplace_back(item.New())->CopyFrom(item);
       }
       request.set_page_token(page.next_page_token());

@@ -1,4 +1,4 @@
-// Turns what a worker says into what the client reads, and counts what was delivered. One per request.
+// Turns what a worker says into what the client reads, and counts what is delivered. One per request.
 //
 // One writes server-sent events as they come, and sends its head only with the first of them, so that a failure before
 // has its HTTP status; the other collects and sends one body. Each method returns false when the client is gone.

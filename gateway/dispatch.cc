@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "gateway/instance_metrics.h"
+#include "gateway/peer_errors.h"
 #include "services/common/rpc/status.h"
 
 namespace allod::gateway {
@@ -177,10 +178,7 @@ Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
       } else if (call.status().ok()) {
         progress = co_await job_.TakeEnd();
       } else {
-        Error error = FromGrpc(call.status());
-        // Not cancelled by us, or nobody would read this; a shared worker that does not know its new member yet soon
-        // will.
-        if (error.code == Code::kCancelled || error.reason == "UNKNOWN_INSTANCE") error.code = Code::kUnavailable;
+        Error error = OfWorker(FromGrpc(call.status()));
         // The connection broke, or the worker says that it ends: it must not be made anew by anything but a call.
         if (channel->GetState(false) != GRPC_CHANNEL_READY) replica.channel.Discard(channel);
         co_return Ending{.error = std::move(error)};

@@ -15,7 +15,7 @@ using std::chrono::steady_clock;
 namespace {
 
 std::string ParamOf(std::string_view reason) {
-  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "INVALID_INPUT") return "input";
+  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "INVALID_INPUT" || reason == "TOKENIZE_FAILED") return "input";
   if (reason == "MODEL_NOT_EMBEDDING") return "model";
   if (reason == "WRONG_DIMENSIONS") return "dimensions";
   return "";
@@ -67,7 +67,9 @@ Awaitable<WorkerJob::Progress> Embedding::TakeEnd() {
   HttpResponse response;
   response.headers = headers_;
   response.body = EmbeddingsJson(request_.model, embedded, request_.base64);
+  HandOver hand_over(metered_, 0, HandOver::Part::kEnd);
   const bool sent = co_await out_.Send(std::move(response));
+  if (sent) hand_over.Done();
   co_return sent ? Progress::kAnswered : Progress::kClientGone;
 }
 

@@ -10,20 +10,22 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// The parameter that a constraint came with.
-const char* ParamOf(const inference::v1::OutputConstraint& constraint) {
+// The parameter that the answer's constraint came with.
+const char* ConstraintParamOf(const inference::v1::GenerateRequest& request) {
+  const auto& constraint = request.constraint();
   if (constraint.has_grammar()) return "grammar";
-  return constraint.has_json_schema() ? "response_format.json_schema.schema" : "response_format";
+  if (constraint.has_json_schema()) return "response_format.json_schema.schema";
+  return request.chat().tools_size() > 0 && !constraint.has_json_object() ? "tools" : "response_format";
 }
 
 // Which parameter a refusal of the worker is about.
 std::string ParamOf(std::string_view reason, bool chat, const char* constraint) {
-  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "TEMPLATE_FAILED" || reason == "INVALID_MESSAGE" ||
-      reason == "EMPTY_PROMPT") {
+  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "TEMPLATE_FAILED" || reason == "TEMPLATE_TOO_COSTLY" ||
+      reason == "INVALID_MESSAGE" || reason == "EMPTY_PROMPT" || reason == "TOKENIZE_FAILED") {
     return chat ? "messages" : "prompt";
   }
   if (reason == "MODEL_NOT_GENERATIVE") return "model";
-  if (reason == "INVALID_CONSTRAINT") return constraint;
+  if (reason == "INVALID_CONSTRAINT" || reason == "CONSTRAINT_TOO_COSTLY") return constraint;
   if (reason == "INVALID_TOOL") return "tools";
   return "";
 }
@@ -37,7 +39,7 @@ std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int6
 Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics metrics)
     : request_(std::make_shared<inference::v1::GenerateRequest>(std::move(request))),
       chat_(request_->has_chat()),
-      constraint_param_(ParamOf(request_->constraint())),
+      constraint_param_(ConstraintParamOf(*request_)),
       choice_count_(std::max(request_->choice_count(), 1)),
       asked_completion_tokens_(request_->max_completion_tokens()),
       answer_(answer),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gateway/peer_errors.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -55,7 +56,10 @@ Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
   for (milliseconds pause(20);; pause = std::min(2 * pause, milliseconds(250))) {
     Status held = co_await AskOnce();
     const bool again = !held && IsFull(held.error()) && !out_.gone() && !out_.shutting_down();
-    if (!again || std::chrono::steady_clock::now() >= end) co_return held;
+    if (held) co_return held;
+    if (!again || std::chrono::steady_clock::now() >= end) {
+      co_return std::unexpected(OfBilling(std::move(held).error()));
+    }
     Wakeup wait(executor);
     co_await wait.Wait(std::chrono::steady_clock::now() + pause);
   }
@@ -77,11 +81,14 @@ Awaitable<Status> Hold::AskOnce() {
   if (status.ok()) co_return Status();
   Error error = FromGrpc(status);
   if (IsFull(error)) co_return std::unexpected(std::move(error));
-  if (InDoubt(error.code)) {
+  if (!IsCallersDoing(error)) {
     Log(LogLevel::kWarning, "reservation failed",
         {{"request_id", request_.request_id()},
          {"revision", std::to_string(request_.revision())},
+         {"reason", error.reason},
          {"error", error.message}});
+  }
+  if (InDoubt(error.code)) {
     co_return std::unexpected(
         Unavailable("BILLING_UNAVAILABLE", "the request cannot be metered right now and was not run"));
   }

@@ -29,6 +29,7 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"RATE_LIMIT_EXCEEDED", 429, "rate_limit_error", "rate_limit_exceeded"},
     ReasonShape{"INSUFFICIENT_FUNDS", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"NO_BILLING_ACCOUNT", 429, "insufficient_quota", "insufficient_quota"},
+    ReasonShape{"TEMPLATE_TOO_COSTLY", 400, "invalid_request_error", "template_too_costly"},
     ReasonShape{"QUEUE_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"QUEUE_TIMEOUT", 503, "server_error", "overloaded"},
     ReasonShape{"UNKNOWN_PATH", 404, "invalid_request_error", "unknown_path"},
@@ -39,6 +40,14 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"UNSUPPORTED_MEDIA_TYPE", 415, "invalid_request_error", "unsupported_media_type"},
     ReasonShape{"UNSUPPORTED_CONTENT_ENCODING", 415, "invalid_request_error", "unsupported_content_encoding"},
     ReasonShape{"EXPECTATION_FAILED", 417, "invalid_request_error", "expectation_failed"},
+    // Codes that mean the caller, reasons that mean us.
+    ReasonShape{"DATABASE_FULL", 503, "server_error", "overloaded"},
+    ReasonShape{"DATABASE_OVERLOADED", 503, "server_error", "overloaded"},
+    ReasonShape{"DISK_FULL", 503, "server_error", "overloaded"},
+    ReasonShape{"LOCK_TIMEOUT", 503, "server_error", "overloaded"},
+    ReasonShape{"TOO_MANY_WAITERS", 503, "server_error", "overloaded"},
+    ReasonShape{"TOO_MANY_WATCHERS", 503, "server_error", "overloaded"},
+    ReasonShape{"NO_CALLER", 500, "server_error", "internal"},
 };
 
 const ReasonShape* FindReason(std::string_view reason) {
@@ -93,6 +102,11 @@ int OpenAiStatusOf(Code code) {
   }
 }
 
+// A call that failed without a word of the service (services/common/rpc/status.cc) is no mistake of the caller's.
+int OursIfNobodySaid(const Error& error, int status) {
+  return error.reason == "RPC_FAILED" && status < 500 ? 500 : status;
+}
+
 std::string LowerCase(std::string_view text) {
   std::string out(text);
   for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -107,8 +121,7 @@ std::string_view TypeOf(int status) {
 
 // Not when something is used up that time does not give back: credit, or the number of things that one may have.
 bool WaitingHelps(const Error& error) {
-  const ReasonShape* shape = FindReason(error.reason);
-  if (shape && shape->code == "insufficient_quota") return false;
+  if (const ReasonShape* shape = FindReason(error.reason)) return shape->code != "insufficient_quota";
   return error.code != Code::kResourceExhausted || error.retry_after || !error.reason.starts_with("TOO_MANY_");
 }
 
@@ -137,13 +150,13 @@ OpenAiShape OpenAiShapeOf(const Error& error) {
   if (const ReasonShape* shape = FindReason(error.reason)) {
     return {shape->status, std::string(shape->type), std::string(shape->code)};
   }
-  const int status = OpenAiStatusOf(error.code);
+  const int status = OursIfNobodySaid(error, OpenAiStatusOf(error.code));
   return {status, std::string(TypeOf(status)), LowerCase(error.reason.empty() ? CodeName(error.code) : error.reason)};
 }
 
 int ProblemStatusOf(const Error& error) {
   const ReasonShape* shape = FindReason(error.reason);
-  return shape ? shape->status : StatusOf(error.code);
+  return shape ? shape->status : OursIfNobodySaid(error, StatusOf(error.code));
 }
 
 std::string OpenAiErrorJson(const Error& error, std::string_view param) {

@@ -133,9 +133,10 @@ Status Journal::Recover(std::uint32_t lost_outcome) {
       continue;
     }
     if (slot.state.load() == SlotState::kTaken) {
+      const std::uint32_t ending = slot.outcome.load();
       // Nothing was delivered: the client got nothing for its prompt from us.
-      if (slot.completion_tokens.load() == 0) slot.prompt_tokens.store(0);
-      Finalise(i, lost_outcome);
+      if (ending == 0 && slot.completion_tokens.load() == 0) slot.prompt_tokens.store(0);
+      Finalise(i, ending == 0 ? lost_outcome : ending);
     }
     recovered_.push_back(i);
   }
@@ -182,6 +183,10 @@ void Journal::SetPromptTokens(int slot, std::int64_t tokens) {
 
 void Journal::AddCompletionTokens(int slot, std::int64_t tokens) {
   At(slot).completion_tokens.fetch_add(tokens, std::memory_order_release);
+}
+
+void Journal::SetOutcomeIfLost(int slot, std::uint32_t outcome) {
+  At(slot).outcome.store(outcome, std::memory_order_release);
 }
 
 std::int64_t Journal::CompletionTokens(int slot) const { return At(slot).completion_tokens.load(); }

@@ -1,8 +1,9 @@
 // The journal of metered requests: a memory-mapped file of fixed slots that survives kill -9 of this process.
 //
-// A slot is taken at admission, before money is reserved; its counters are bumped by plain stores as tokens are
-// delivered; it is finalised with the outcome and freed only after billing acknowledged the settlement. Whatever a dead
-// gateway left is found by the next Open(), so no request that got tokens is missing from usage.
+// A slot is taken at admission, before money is reserved; its counters are bumped by plain stores just before tokens
+// are handed to the client's socket; it is finalised with the outcome and freed only after billing acknowledged the
+// settlement. Whatever a dead gateway left is found by the next Open(), so no request that got tokens is missing from
+// usage.
 //
 // One process at a time (flock). Thread-safe; each taken slot belongs to one request. Stores reach the file through the
 // page cache: a crash of the machine may lose the newest ones, a crash of the process none. A slot whose immutable part
@@ -56,7 +57,10 @@ class Journal {
   Result<int> Take(const JournalEntry& entry);
   void MarkReserved(int slot);
   void SetPromptTokens(int slot, std::int64_t tokens);
+  // Negative for what was not delivered after all.
   void AddCompletionTokens(int slot, std::int64_t tokens);
+  // How an open slot ends if this process dies now; 0: with `lost_outcome`.
+  void SetOutcomeIfLost(int slot, std::uint32_t outcome);
   std::int64_t CompletionTokens(int slot) const;
   // From now on the settlement is fixed; Read() gives the same until Free().
   void Finalise(int slot, std::uint32_t outcome);

@@ -43,7 +43,7 @@ struct JournalSlot {
     char instance[288];          // NUL-terminated
   } fixed;
   std::atomic<std::uint32_t> reserved;
-  std::atomic<std::uint32_t> outcome;
+  std::atomic<std::uint32_t> outcome;  // of a taken slot: how it ends if its gateway dies now, 0: as lost
   std::atomic<std::int64_t> prompt_tokens;
   std::atomic<std::int64_t> completion_tokens;
   std::uint32_t version;

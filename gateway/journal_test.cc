@@ -37,6 +37,30 @@ class JournalTest : public testing::Test {
   TempDir directory_;
 };
 
+TEST_F(JournalTest, ASlotThatWasEndingEndsAsItWouldHave) {
+  int taken_back = 0;
+  {
+    const auto journal = Open();
+    const int ending = *journal->Take(Entry());
+    journal->SetPromptTokens(ending, 12);
+    journal->SetOutcomeIfLost(ending, kCompleted);
+    taken_back = *journal->Take(Entry());
+    journal->SetPromptTokens(taken_back, 12);
+    journal->AddCompletionTokens(taken_back, 3);
+    journal->SetOutcomeIfLost(taken_back, kCompleted);
+    journal->SetOutcomeIfLost(taken_back, 0);
+    journal->AddCompletionTokens(taken_back, -3);
+  }
+  const auto journal = Open();
+  ASSERT_EQ(journal->recovered().size(), 2U);
+  for (const int slot : journal->recovered()) {
+    const Settlement settlement = journal->Read(slot);
+    EXPECT_EQ(settlement.outcome, slot == taken_back ? kLost : kCompleted);
+    EXPECT_EQ(settlement.prompt_tokens, slot == taken_back ? 0 : 12);
+    EXPECT_EQ(settlement.completion_tokens, 0);
+  }
+}
+
 TEST_F(JournalTest, SlotLeftOpenIsRecoveredAsLostWithItsCounts) {
   const JournalEntry entry = Entry();
   {

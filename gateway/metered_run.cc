@@ -1,5 +1,6 @@
 #include "gateway/metered_run.h"
 
+#include "gateway/peer_errors.h"
 #include "services/common/log.h"
 
 namespace allod::gateway {
@@ -15,11 +16,14 @@ Error Unavailable(std::string reason, std::string message, milliseconds retry_af
   return out;
 }
 
-// Refused before any compute: nothing to bill, and no fault of ours.
-bool CallersMistake(const Error& error) {
-  return error.code == Code::kInvalidArgument || error.code == Code::kOutOfRange ||
-         error.reason == "INSUFFICIENT_FUNDS" || error.reason == "MODEL_NOT_EMBEDDING" ||
-         error.reason == "MODEL_NOT_GENERATIVE";
+// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint cuts short ends
+// as if the caller had left: else a constraint that fails after the last token would make an answer free. Nothing else
+// that a worker says in the middle of an answer is the caller's doing.
+billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
+  if (!IsCallersDoing(error)) return billing::v1::OUTCOME_FAULT;
+  if (!job.started()) return billing::v1::OUTCOME_COMPLETED;  // refused before anything was computed
+  if (job.delivered() && error.reason != "CONSTRAINT_TOO_COSTLY") return billing::v1::OUTCOME_FAULT;
+  return billing::v1::OUTCOME_CLIENT_CANCELLED;
 }
 
 }  // namespace
@@ -54,13 +58,15 @@ Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::
     co_return;
   }
   Error error = ending.error;
-  if (CallersMistake(error)) {
-    metered_.SetPromptTokens(0, 0);
-    metered_.Finish(billing::v1::OUTCOME_COMPLETED);
-  } else {
-    metered_.Finish(billing::v1::OUTCOME_FAULT);
+  const billing::v1::Outcome outcome = OutcomeOf(error, job_);
+  metered_.Finish(outcome);
+  if (outcome == billing::v1::OUTCOME_FAULT) {
     Log(LogLevel::kWarning, "request failed",
-        {{"request_id", request_id}, {"instance", route_->instance}, {"error", error.message}});
+        {{"request_id", request_id},
+         {"instance", route_->instance},
+         {"reason", error.reason},
+         {"error", error.message}});
+    if (IsCallersDoing(error)) error = {Code::kInternal, "WORKER_FAILED", "the replica broke off its answer"};
   }
   if (out_.shutting_down())
     error = Unavailable("SHUTTING_DOWN", "the gateway is restarting; try again", milliseconds(1000));

@@ -31,11 +31,6 @@ void MeteredRequest::SetPromptTokens(std::int64_t tokens, std::int64_t cached) {
   journal_->SetPromptTokens(slot_, tokens);
 }
 
-void MeteredRequest::AddDelivered(std::int64_t tokens) {
-  delivered_ += tokens;
-  journal_->AddCompletionTokens(slot_, tokens);
-}
-
 void MeteredRequest::Finish(billing::v1::Outcome outcome) {
   if (slot_ < 0) return;
   const int slot = std::exchange(slot_, -1);
@@ -47,6 +42,23 @@ void MeteredRequest::Finish(billing::v1::Outcome outcome) {
 
 void MeteredRequest::Drop() {
   if (slot_ >= 0) journal_->Free(std::exchange(slot_, -1));
+}
+
+HandOver::HandOver(MeteredRequest& request, std::int64_t tokens, Part part)
+    : request_(request), tokens_(tokens), part_(part) {
+  Add(tokens_);
+  if (part_ == Part::kEnd) request_.journal_->SetOutcomeIfLost(request_.slot_, billing::v1::OUTCOME_COMPLETED);
+}
+
+HandOver::~HandOver() {
+  if (done_) return;
+  if (part_ == Part::kEnd) request_.journal_->SetOutcomeIfLost(request_.slot_, billing::v1::OUTCOME_UNSPECIFIED);
+  Add(-tokens_);
+}
+
+void HandOver::Add(std::int64_t tokens) {
+  request_.delivered_ += tokens;
+  request_.journal_->AddCompletionTokens(request_.slot_, tokens);
 }
 
 }  // namespace allod::gateway

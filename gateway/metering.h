@@ -27,10 +27,9 @@ class MeteredRequest {
   void MarkReserved();
   // The worker accepted a prompt of that many tokens; `cached` of them were in its prefix cache.
   void SetPromptTokens(std::int64_t tokens, std::int64_t cached);
-  // The client's socket has taken the text of that many tokens.
-  void AddDelivered(std::int64_t tokens);
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
   std::int64_t cached_prompt_tokens() const { return cached_prompt_tokens_; }
+  // What is being handed over counts.
   std::int64_t delivered() const { return delivered_; }
 
   // The one end. Later calls do nothing.
@@ -39,6 +38,8 @@ class MeteredRequest {
   void Drop();
 
  private:
+  friend class HandOver;
+
   MeteredRequest(Journal& journal, Settler& settler, InstanceMetrics metrics, std::string_view operation, int slot)
       : journal_(&journal), settler_(&settler), metrics_(std::move(metrics)), operation_(operation), slot_(slot) {}
 
@@ -51,6 +52,29 @@ class MeteredRequest {
   std::int64_t prompt_tokens_ = 0;
   std::int64_t cached_prompt_tokens_ = 0;
   std::int64_t delivered_ = 0;
+};
+
+// While it lives, that many tokens are being handed to the client's socket. They count from the beginning, so that
+// whenever this process is killed none that was delivered is missing; unless the socket took them, they are taken back.
+class HandOver {
+ public:
+  // kEnd: with these bytes the answer is complete, so a request whose gateway dies now has been answered.
+  enum class Part { kPiece, kEnd };
+
+  HandOver(MeteredRequest& request, std::int64_t tokens, Part part);
+  ~HandOver();
+  HandOver(const HandOver&) = delete;
+
+  // The socket has taken them.
+  void Done() { done_ = true; }
+
+ private:
+  void Add(std::int64_t tokens);
+
+  MeteredRequest& request_;
+  const std::int64_t tokens_;
+  const Part part_;
+  bool done_ = false;
 };
 
 }  // namespace allod::gateway

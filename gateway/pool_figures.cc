@@ -1,5 +1,6 @@
 #include "gateway/pool_figures.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "gateway/pool_metrics.h"
@@ -13,9 +14,11 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kFresh{1000};
-constexpr milliseconds kTimeout{500};
-constexpr int kNodesMax = 100;
-constexpr int kWorkersMax = 1000;
+constexpr milliseconds kPageTimeout{500};
+constexpr milliseconds kTimeout{5000};
+// Below what a message of gRPC may have.
+constexpr int kNodesPerPage = 100;
+constexpr int kWorkersPerPage = 1000;
 
 }  // namespace
 
@@ -29,47 +32,59 @@ bool PoolFigures::BeginToAsk(std::string& text) {
   return true;
 }
 
-void PoolFigures::Keep(const std::string& text, bool is_answer) {
+void PoolFigures::EndAsking() {
   const std::lock_guard lock(mutex_);
   asking_ = false;
-  if (!is_answer) return;
+}
+
+void PoolFigures::Keep(const std::string& text) {
+  const std::lock_guard lock(mutex_);
   text_ = text;
   fresh_until_ = steady_clock::now() + kFresh;
+}
+
+template <typename Request, typename Response>
+Awaitable<grpc::Status> PoolFigures::ListAll(ListMethod<Request, Response> method, Request request, Response& all,
+                                             SteadyTime deadline, ResponseWriter& out) {
+  grpc::Status status;
+  do {
+    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    const auto context = MakeContext(Caller::Service("gateway"), std::clamp(left, milliseconds(1), kPageTimeout));
+    Response page;
+    const std::function<void(std::function<void(grpc::Status)>)> start = [&](std::function<void(grpc::Status)> done) {
+      (scheduling_->async()->*method)(context.get(), &request, &page, std::move(done));
+    };
+    out.OnInterrupt([&context] { context->TryCancel(); });
+    status = co_await AwaitRpc(start);
+    out.OnInterrupt(nullptr);
+    all.MergeFrom(page);  // its token replaces the last one's, unless it has none
+    request.set_page_token(page.next_page_token());
+  } while (status.ok() && !request.page_token().empty());
+  co_return status;
 }
 
 Awaitable<std::string> PoolFigures::Text(ResponseWriter& out) {
   std::string text;
   if (!BeginToAsk(text)) co_return text;
-  const auto nodes_context = MakeContext(Caller::Service("gateway"), kTimeout);
-  const auto workers_context = MakeContext(Caller::Service("gateway"), kTimeout);
-  out.OnInterrupt([&] {
-    nodes_context->TryCancel();
-    workers_context->TryCancel();
-  });
+  const Asking asking(*this);
+  const SteadyTime deadline = steady_clock::now() + kTimeout;
   scheduling::ListNodesRequest nodes_request;
-  nodes_request.set_page_size(kNodesMax);
+  nodes_request.set_page_size(kNodesPerPage);
   scheduling::ListNodesResponse nodes;
-  const std::function<void(std::function<void(grpc::Status)>)> list_nodes =
-      [&](std::function<void(grpc::Status)> done) {
-        scheduling_->async()->ListNodes(nodes_context.get(), &nodes_request, &nodes, std::move(done));
-      };
-  grpc::Status status = co_await AwaitRpc(list_nodes);
+  const ListMethod<scheduling::ListNodesRequest, scheduling::ListNodesResponse> list_nodes = &Async::ListNodes;
+  grpc::Status status = co_await ListAll(list_nodes, nodes_request, nodes, deadline, out);
   scheduling::ListWorkersRequest workers_request;
   workers_request.set_parent("nodes/-");
-  workers_request.set_page_size(kWorkersMax);
+  workers_request.set_page_size(kWorkersPerPage);
   scheduling::ListWorkersResponse workers;
   if (status.ok()) {
-    const std::function<void(std::function<void(grpc::Status)>)> list_workers =
-        [&](std::function<void(grpc::Status)> done) {
-          scheduling_->async()->ListWorkers(workers_context.get(), &workers_request, &workers, std::move(done));
-        };
-    status = co_await AwaitRpc(list_workers);
+    const ListMethod<scheduling::ListWorkersRequest, scheduling::ListWorkersResponse> list_workers =
+        &Async::ListWorkers;
+    status = co_await ListAll(list_workers, workers_request, workers, deadline, out);
   }
-  out.OnInterrupt(nullptr);
-  if (status.ok()) {
-    text = PoolMetricsText(nodes, workers);
-  }
-  Keep(text, status.error_code() != grpc::StatusCode::CANCELLED);
+  if (status.ok()) text = PoolMetricsText(nodes, workers);
+  // Not an answer: the client that asked has left, and nothing is known about scheduling.
+  if (status.error_code() != grpc::StatusCode::CANCELLED) Keep(text);
   co_return text;
 }
 

@@ -1,10 +1,11 @@
 // The nodes' figures for /metrics, asked of scheduling when somebody scrapes, and kept for a second.
 //
-// At most 1000 replicas and 100 nodes. One question at a time: a scrape that comes while another one asks is given what
-// was known before. Thread-safe.
+// All nodes and replicas, page by page. One question at a time: a scrape that comes while another one asks is given
+// what was known before. Thread-safe.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,14 +20,30 @@ class PoolFigures {
   explicit PoolFigures(const std::shared_ptr<grpc::Channel>& scheduling)
       : scheduling_(scheduling::v1::NodeService::NewStub(scheduling)) {}
 
-  // Prometheus text; empty while scheduling does not answer within half a second. `out` is of the request that asks.
+  // Prometheus text; empty while scheduling does not answer: half a second for a page. `out` is of the request that asks.
   Awaitable<std::string> Text(ResponseWriter& out);
 
  private:
-  // Whether the caller shall ask anew; else `text` is what is known.
+  using SteadyTime = std::chrono::steady_clock::time_point;
+  using Async = scheduling::v1::NodeService::StubInterface::async_interface;
+  template <typename Request, typename Response>
+  using ListMethod = void (Async::*)(grpc::ClientContext*, const Request*, Response*,
+                                     std::function<void(grpc::Status)>);
+  // However it is left: else every later scrape would be given what was known then.
+  struct Asking {
+    explicit Asking(PoolFigures& f) : figures(f) {}
+    ~Asking() { figures.EndAsking(); }
+    Asking(const Asking&) = delete;
+    PoolFigures& figures;
+  };
+
+  // Whether the caller shall ask anew, until EndAsking(); else `text` is what is known.
   bool BeginToAsk(std::string& text);
-  // Not an answer: the client that asked has left, and nothing is known about scheduling.
-  void Keep(const std::string& text, bool is_answer);
+  void EndAsking();
+  void Keep(const std::string& text);
+  template <typename Request, typename Response>
+  Awaitable<grpc::Status> ListAll(ListMethod<Request, Response> method, Request request, Response& all,
+                                  SteadyTime deadline, ResponseWriter& out);
 
   const std::unique_ptr<scheduling::v1::NodeService::Stub> scheduling_;
   std::mutex mutex_;

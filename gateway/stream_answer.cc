@@ -19,6 +19,7 @@ class StreamAnswer final : public AnswerWriter {
   }
 
   Awaitable<bool> Delta(AnswerDelta& delta) override {
+    HandOver hand_over(metered_, delta.token_count(), HandOver::Part::kPiece);
     if (!delta.text().empty() || delta.tool_calls_size() > 0 || delta.logprobs_size() > 0) {
       Choice& choice = choices_[static_cast<std::size_t>(delta.choice())];
       const std::string event = SseData(DeltaChunkJson(head_, delta, choice.text_offset));
@@ -26,7 +27,7 @@ class StreamAnswer final : public AnswerWriter {
       const bool sent = co_await Write(event);
       if (!sent) co_return false;
     }
-    metered_.AddDelivered(delta.token_count());
+    hand_over.Done();
     co_return true;
   }
 
@@ -46,8 +47,10 @@ class StreamAnswer final : public AnswerWriter {
           UsageChunkJson(head_, {metered_.prompt_tokens(), metered_.delivered(), metered_.cached_prompt_tokens()}));
     }
     events += kSseDone;
+    HandOver hand_over(metered_, 0, HandOver::Part::kEnd);
     bool sent = co_await Write(events);
     if (sent) sent = co_await out_.EndStream();
+    if (sent) hand_over.Done();
     co_return sent;
   }
 

@@ -39,8 +39,9 @@ class WholeAnswer final : public AnswerWriter {
     response.headers = headers_;
     response.body =
         AnswerJson(head_, choices_, {metered_.prompt_tokens(), token_count_, metered_.cached_prompt_tokens()});
+    HandOver hand_over(metered_, token_count_, HandOver::Part::kEnd);
     const bool sent = co_await out_.Send(std::move(response));
-    if (sent) metered_.AddDelivered(token_count_);
+    if (sent) hand_over.Done();
     co_return sent;
   }
 

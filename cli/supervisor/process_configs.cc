@@ -94,27 +94,6 @@ json LastConfig(const StateDir& state, const std::string& process) {
   return last.is_object() ? last : json::object();
 }
 
-// How the node shall run workers. Kept from one `allod up` to the next, so that a strict sandbox stays strict.
-Result<json> Tuning(const StateDir& state, const UpOptions& options) {
-  const json last = LastConfig(state, "node");
-  json out = json::object();
-  for (const char* field : {"memory_bytes", "sandbox", "gate", "zygote_idle_seconds", "pool"}) {
-    if (last.contains(field)) out[field] = last[field];
-  }
-  const auto set = [&](const char* group, const char* field, int value) {
-    if (value > 0) out[group][field] = value;
-  };
-  if (options.memory_mib > 0) out["memory_bytes"] = options.memory_mib << 20;
-  if (!options.sandbox.empty()) out["sandbox"] = options.sandbox;
-  if (options.zygote_idle_seconds > 0) out["zygote_idle_seconds"] = options.zygote_idle_seconds;
-  set("gate", "cores", options.gate_cores);
-  set("gate", "turn_ms_max", options.gate_turn_ms_max);
-  set("gate", "chunk_tokens_max", options.gate_chunk_tokens_max);
-  set("pool", "sequences", options.pool_sequences);
-  set("pool", "context_tokens", options.pool_context_tokens);
-  return out;
-}
-
 // The word "none" takes back what an earlier `allod up` allowed.
 json CorsOrigins(const StateDir& state, const UpOptions& options) {
   if (options.cors_origins == std::vector<std::string>{"none"}) return json::array();
@@ -210,7 +189,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                                    {"peer_uids", users.Callers("billing")},
                                    {"database", Database(state, "billing")},
                                    {"tenancy_target", state.target("tenancy")}}));
-  ALLOD_TRY(const json tuning, Tuning(state, options));
+  ALLOD_TRY(const json settings, MergeNodeSettings(LastConfig(state, "node"), options.node));
   ALLOD_TRY(const json weights, Weights(state, options));
   json scheduling{{"listen", state.target("scheduling")},
                   {"peer_uids", users.Callers("scheduling")},
@@ -220,8 +199,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                   {"billing_target", state.target("billing")},
                   {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}};
   if (!weights.empty()) scheduling["weights"] = weights;
-  // The planner counts the shared worker as the node will make it.
-  if (tuning.contains("pool")) scheduling["pool"] = tuning["pool"];
+  if (const json pool = PoolForPlanner(settings); !pool.empty()) scheduling["pool"] = pool;
   ALLOD_CHECK_OK(write("scheduling", scheduling));
   json gateway{{"http_listen", http_listen},
                {"operators_listen", operators_listen},
@@ -248,7 +226,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
             {"evaluation_text", (options.share / "inference/starter/eval/heldout.txt").string()},
             {"usage_dir", state.usage().string()},
             {"billing_target", state.target("billing")}};
-  node.update(tuning);
+  node.update(settings);
   return write("node", node);
 }
 

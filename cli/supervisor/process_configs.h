@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/state_dir.h"
+#include "cli/supervisor/node_settings.h"
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
@@ -17,15 +18,7 @@ struct UpOptions {
   std::string http_listen;                // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
   std::string operators_listen;           // of /metrics; empty: the last one, else a free port from 9080 on
   std::vector<std::string> cors_origins;  // web pages that may call the API; empty: as the last `allod up` had it
-  // How this node runs workers; what is not given stays as the last `allod up` had it, and else is the node's default.
-  std::string sandbox;               // "auto" or "strict"
-  std::int64_t memory_mib = 0;       // what models and workers may use; the whole machine unless given
-  int gate_cores = 0;                // workers that compute at the same time
-  int gate_turn_ms_max = 0;          // longest turn
-  int gate_chunk_tokens_max = 0;     // prompt tokens in a turn
-  int zygote_idle_seconds = 0;       // how long a model stays in memory without a worker
-  int pool_sequences = 0;            // of the worker that pooled instances share
-  int pool_context_tokens = 0;       // of each of its sequences
+  GivenNodeSettings node;
   std::vector<std::string> weights;  // TENANT=N: shares of contended compute
   std::filesystem::path bin;         // where the executables lie
   // Of the block of users for the services; 0: see UsersOf.

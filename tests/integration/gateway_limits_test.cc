@@ -40,7 +40,7 @@ TEST_F(GatewayLimits, WhatAWorkerRefusesCostsWhatReadingItDoes) {
   worker_.script = [](auto&, const auto&, auto&) { return Refuse("CONTEXT_LENGTH_EXCEEDED"); };
   EXPECT_EQ(LongChat().status, 400);
   worker_.script = WorkerPeer::Greet;
-  EXPECT_LT(RemainingTokens(), before - 1500) << "8000 characters are about 2000 tokens";
+  EXPECT_TRUE(Eventually([&] { return RemainingTokens() < before - 1500; })) << "8000 characters are about 2000 tokens";
 }
 
 TEST_F(GatewayLimits, ARefusedSchemaCostsByItsSize) {
@@ -48,7 +48,7 @@ TEST_F(GatewayLimits, ARefusedSchemaCostsByItsSize) {
   worker_.script = [](auto&, const auto&, auto&) { return Refuse("INVALID_CONSTRAINT"); };
   EXPECT_EQ(Chat(R"(,"grammar":"root ::= \")" + std::string(8000, 'x') + R"(\"")").status, 400);
   worker_.script = WorkerPeer::Greet;
-  EXPECT_LT(RemainingTokens(), before - 1500);
+  EXPECT_TRUE(Eventually([&] { return RemainingTokens() < before - 1500; }));
 }
 
 TEST_F(GatewayLimits, RefusalsUseUpTheTokensOfAKey) {

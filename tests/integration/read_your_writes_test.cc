@@ -52,7 +52,7 @@ class ReadYourWrites : public testing::Test {
   void TearDown() override {
     a_.reset();
     b_.reset();
-    routes_.Stop();
+    scheduling_.routes.Stop();
     scheduling_.reconciler.Stop();
     scheduling_.driver.Stop();
     StopTenancy();
@@ -66,7 +66,7 @@ class ReadYourWrites : public testing::Test {
     return *std::move(started);
   }
   void StartTenancy() {
-    feed_ = std::make_unique<tenancy::KeyFeed>(store_);
+    feed_ = std::make_unique<tenancy::KeyFeed>(store_, clock_);
     keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, kPepper);
     tenancy_server_ = Start("tenancy", {keys_.get()});
     feed_->Start();

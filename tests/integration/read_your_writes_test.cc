@@ -67,7 +67,7 @@ class ReadYourWrites : public testing::Test {
   }
   void StartTenancy() {
     feed_ = std::make_unique<tenancy::KeyFeed>(store_, clock_);
-    keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, kPepper);
+    keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, gates_, kPepper);
     tenancy_server_ = Start("tenancy", {keys_.get()});
     feed_->Start();
     key_stub_ = tenancy::v1::ApiKeyService::NewStub(MakeChannel(Target("tenancy")));
@@ -151,6 +151,7 @@ class ReadYourWrites : public testing::Test {
   TestDatabase database_{"tenancy"};
   PgPool pool_{database_.app_config()};
   tenancy::PgStore store_{pool_};
+  tenancy::CallGates gates_;
   std::unique_ptr<tenancy::KeyFeed> feed_;
   std::unique_ptr<tenancy::ApiKeyServiceImpl> keys_;
   std::unique_ptr<KeyStub> key_stub_;

@@ -37,7 +37,7 @@ return {0, math.max(1, tat + interval - tolerance - now)}
 }  // namespace
 
 RateLease::RateLease(RedisConfig redis, RateLimiter& limiter)
-    : redis_(std::move(redis)), limiter_(limiter), thread_([this] { Loop(); }) {}
+    : redis_(std::move(redis)), limiter_(limiter), thread_([this] { OrEnd("rate lease", [this] { Loop(); }); }) {}
 
 RateLease::~RateLease() { Stop(); }
 

@@ -9,7 +9,7 @@
 namespace allod::gateway {
 
 WatchLoop::WatchLoop(std::string name, std::function<grpc::Status(grpc::ClientContext&)> run)
-    : name_(std::move(name)), run_(std::move(run)), thread_([this] { Loop(); }) {}
+    : name_(std::move(name)), run_(std::move(run)), thread_([this] { OrEnd("watch " + name_, [this] { Loop(); }); }) {}
 
 WatchLoop::~WatchLoop() { Stop(); }
 

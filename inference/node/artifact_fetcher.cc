@@ -8,7 +8,9 @@
 namespace allod::inference::node {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
-    : artifacts_(artifacts), done_(std::move(done)), thread_([this](std::stop_token stop) { Run(std::move(stop)); }) {}
+    : artifacts_(artifacts),
+      done_(std::move(done)),
+      thread_([this](std::stop_token stop) { OrEnd("artifact fetcher", [&] { Run(stop); }); }) {}
 
 ArtifactFetcher::~ArtifactFetcher() = default;
 

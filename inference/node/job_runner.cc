@@ -83,7 +83,7 @@ class Leftover {
 
 JobRunner::JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts)
     : config_(config), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
-  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = std::jthread([this](std::stop_token stop) { OrEnd("job runner", [&] { Run(stop); }); });
 }
 
 void JobRunner::Run(std::stop_token stop) {

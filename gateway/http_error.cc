@@ -32,6 +32,7 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"TEMPLATE_TOO_COSTLY", 400, "invalid_request_error", "template_too_costly"},
     ReasonShape{"QUEUE_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"QUEUE_TIMEOUT", 503, "server_error", "overloaded"},
+    ReasonShape{"USAGE_RING_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"UNKNOWN_PATH", 404, "invalid_request_error", "unknown_path"},
     ReasonShape{"METHOD_NOT_ALLOWED", 405, "invalid_request_error", "method_not_allowed"},
     ReasonShape{"REQUEST_TIMEOUT", 408, "invalid_request_error", "request_timeout"},

@@ -2,8 +2,9 @@
 // and stack, and throws BudgetExceeded when one of them runs out.
 //
 // llama.cpp's interpreter of chat templates, its converter of JSON schemas and its grammars have no limits of their
-// own, but none of them does anything for long without allocating. This object's file replaces the global operator new
-// and delete of the program; without a budget they cost one thread-local read more than the ordinary ones.
+// own, but none of them does anything for long without allocating; our own code that might counts its steps
+// (inference/schema/steps.h). This object's file replaces the global operator new and delete of the program; without a
+// budget they cost one thread-local read more than the ordinary ones.
 //
 // A budget belongs to the thread that made it; only one at a time is in force, the innermost. While an exception
 // unwinds nothing is thrown, and after one a short grace is given, because destructors may allocate.

@@ -199,6 +199,15 @@ TEST_F(EngineTest, HostileConstraintsEndSoon) {
   try_it(JsonSchemaConstraint{R"({"$ref":"#"})"});
   try_it(JsonSchemaConstraint{R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}})"});
   try_it(JsonSchemaConstraint{R"({"type":"string","pattern":"^((((a{1,100}){1,100}){1,100}){1,100})$"})"});
+  // The ways from the value to the last definition double with each one.
+  std::string doubling = R"({"const":{"x":null},"properties":{"x":{"$ref":"#/$defs/a0"}},"$defs":{)";
+  for (int i = 0; i < 40; ++i) {
+    doubling +=
+        fmt::format(R"("a{}":{{"allOf":[{{"$ref":"#/$defs/a{}"}},{{"$ref":"#/$defs/a{}"}}]}},)", i, i + 1, i + 1);
+  }
+  doubling += R"("a40":{"type":"null"}}})";
+  request.constraint = JsonSchemaConstraint{doubling};
+  EXPECT_EQ(Refusal(request).reason, "INVALID_CONSTRAINT");
   // The number of parses doubles with each letter.
   try_it(GrammarConstraint{"root ::= l root r | l root s | l\nl ::= [a-z0-9 ]\nr ::= \"!\"\ns ::= \"?\""});
   try_it(GrammarConstraint{"root ::= " + std::string(20000, '(')});

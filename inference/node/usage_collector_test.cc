@@ -384,6 +384,77 @@ TEST_F(LyingRing, CannotEndTheAgentByCuttingItsFile) {
   EXPECT_TRUE(Eventually([&] { return Files() == 1; }));
 }
 
+TEST_F(LyingRing, ThatIsFilledWithoutEndKeepsNobodyFromBillingAndIsAccused) {
+  Start();
+  auto ring = OpenRing(1);
+  for (std::uint32_t i = 0; i < ring.slot_count(); ++i) {
+    const Uuid tenant = *Uuid::Parse(kTenant);
+    std::ranges::copy(tenant.bytes(), ring.slot(i).tenant_uid);
+    kInstance.copy(ring.slot(i).instance, sizeof(ring.slot(i).instance) - 1);
+    ring.slot(i).outcome = 1;
+  }
+  const auto began = std::chrono::steady_clock::now();
+  std::jthread liar([&](const std::stop_token& stop) {
+    for (std::uint64_t sequence = 0; !stop.stop_requested();) {
+      for (std::uint32_t i = 0; i < ring.slot_count(); ++i) {
+        if (ring.slot(i).state == usage::SlotState::kClosed) continue;
+        ring.slot(i).sequence = ++sequence;
+        ring.slot(i).state = usage::SlotState::kClosed;
+        ring.head().closed_total.fetch_add(1);
+      }
+      std::this_thread::yield();
+    }
+  });
+  ASSERT_TRUE(Eventually([&] { return billing_.events().size() >= 1000; }));
+  const auto honest = Worker(2);
+  Do(*honest, 7);
+  EXPECT_TRUE(Eventually([&] {
+    return std::ranges::any_of(billing_.events(), [](const auto& e) { return e.request_id() == RequestId(7); });
+  }));
+  EXPECT_NE(WaitForLie(1).find("requests a second"), std::string::npos);
+  // A second's worth in a second, and what of the last batch is beyond it.
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - began).count() + 1;
+  EXPECT_LE(std::ssize(billing_.events()), seconds * (UsageCollector::kClosedPerSecondMax + 500));
+  const auto start = std::chrono::steady_clock::now();
+  collector_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+}
+
+TEST_F(LyingRing, ThatIsFilledWithoutEndDoesNotKeepTheAgentFromEnding) {
+  Start();
+  auto ring = OpenRing(1);
+  for (std::uint32_t i = 0; i < ring.slot_count(); ++i) ring.slot(i).state = usage::SlotState::kClosed;
+  std::jthread liar([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      for (std::uint32_t i = 0; i < ring.slot_count(); ++i) ring.slot(i).state = usage::SlotState::kClosed;
+      ring.head().closed_total.fetch_add(1);
+      std::this_thread::yield();
+    }
+  });
+  const auto start = std::chrono::steady_clock::now();
+  collector_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+}
+
+TEST(RateBound, CountsSpentSecondsInARow) {
+  using std::chrono::seconds;
+  RateBound bound(2);
+  RateBound::SteadyTime now(seconds(100));
+  EXPECT_FALSE(bound.IsSpent(now));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(bound.SecondsSpent(now), i);
+    bound.Count(2, now);
+    EXPECT_TRUE(bound.IsSpent(now));
+    now += seconds(1);
+  }
+  EXPECT_EQ(bound.SecondsSpent(now), 3);
+  EXPECT_FALSE(bound.IsSpent(now));
+  bound.Count(1, now);
+  EXPECT_EQ(bound.SecondsSpent(now + seconds(1)), 0);
+  bound.Count(2, now + seconds(1));
+  EXPECT_EQ(bound.SecondsSpent(now + seconds(3)), 0);  // a second of silence
+}
+
 TEST_F(UsageCollectorTest, AMemberThatCameLaterIsAMember) {
   Start();
   const std::string other = "tenants/ug/projects/p/instances/i";

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "inference/schema/grammar.h"
+#include "inference/schema/steps.h"
 
 namespace allod::inference::schema {
 namespace {
@@ -83,6 +84,8 @@ class Nfa {
 
   // Sorted: everything that is reached from `from` without reading, of it what reads, and `end`.
   std::vector<std::uint32_t> Closure(std::vector<std::uint32_t> from, std::uint32_t end, std::size_t& work) const {
+    constexpr std::size_t kAtOnce = 64;
+    StepBudget::Spend(states_.size() / kAtOnce + from.size());
     std::vector<bool> seen(states_.size());
     std::vector<std::uint32_t> out;
     while (!from.empty()) {
@@ -92,6 +95,7 @@ class Nfa {
       seen[state] = true;
       if (++work > kWorkMax) Refuse();
       if (!states_[state].set.empty() || state == end) out.push_back(state);
+      StepBudget::Spend(states_[state].free.size() + 1);
       from.insert(from.end(), states_[state].free.begin(), states_[state].free.end());
     }
     std::ranges::sort(out);
@@ -253,6 +257,7 @@ Automaton Automaton::WithLength(std::uint64_t low, std::uint64_t high) const {
     if (is_open || count < high) {
       const std::uint64_t next = is_open ? std::min(count + 1, low) : count + 1;
       for (const Edge& edge : states_[number].edges) {
+        StepBudget::Spend(edge.set.ranges().size() + 1);
         state.edges.push_back({edge.set, numbering.Of({edge.target, next})});
       }
     }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "inference/schema/steps.h"
+
 namespace allod::inference::schema {
 namespace {
 
@@ -24,6 +26,7 @@ void CodePoints::Add(std::uint32_t first, std::uint32_t last) {
     if (last > kSurrogateLast) Add(kSurrogateLast + 1, last);
     return;
   }
+  StepBudget::Spend(ranges_.size() + 1);
   std::vector<CodePointRange> merged;
   CodePointRange added{first, last};
   bool is_placed = false;
@@ -49,6 +52,7 @@ CodePoints CodePoints::operator|(const CodePoints& other) const {
 }
 
 CodePoints CodePoints::operator&(const CodePoints& other) const {
+  StepBudget::Spend(ranges_.size() + other.ranges_.size() + 1);
   CodePoints out;
   for (auto a = ranges_.begin(), b = other.ranges_.begin(); a != ranges_.end() && b != other.ranges_.end();) {
     const std::uint32_t first = std::max(a->first, b->first);
@@ -75,6 +79,7 @@ CodePoints CodePoints::Complement() const {
 }
 
 bool CodePoints::Contains(std::uint32_t code_point) const {
+  StepBudget::Spend(ranges_.size());
   return std::ranges::any_of(ranges_,
                              [&](const CodePointRange& r) { return r.first <= code_point && code_point <= r.last; });
 }

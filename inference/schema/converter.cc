@@ -6,6 +6,7 @@
 #include <ranges>
 
 #include "inference/schema/schema.h"
+#include "inference/schema/steps.h"
 #include "inference/schema/strings.h"
 
 namespace allod::inference::schema {
@@ -18,20 +19,21 @@ std::string Dump(const Json& value) { return value.dump(-1, ' ', false, Json::er
 
 // The values that a schema lists, through $ref.
 const std::vector<Json>* LiteralsOf(const Schema* schema) {
-  while (schema->ref != nullptr && schema->literals.empty()) schema = schema->ref;
+  for (; schema->ref != nullptr && schema->literals.empty(); schema = schema->ref) StepBudget::Spend();
   return schema->literals.empty() ? nullptr : &schema->literals.front();
 }
 
 // Whether both require a member of which they list different values: how unions are usually told apart.
 bool AreToldApart(const Schema& a, const Schema& b) {
   const auto through = [](const Schema* schema) {
-    while (schema->ref != nullptr) schema = schema->ref;
+    for (; schema->ref != nullptr; schema = schema->ref) StepBudget::Spend();
     return schema;
   };
   const Schema* left = through(&a);
   const Schema* right = through(&b);
   if ((left->types | right->types) != kObject) return false;
   return std::ranges::any_of(left->required, [&](const std::string& name) {
+    StepBudget::Spend(right->required.size());
     const Schema* x = left->Property(name);
     const Schema* y = right->Property(name);
     if (x == nullptr || y == nullptr || std::ranges::find(right->required, name) == right->required.end()) return false;
@@ -116,6 +118,7 @@ void Converter::FlattenMore(Flat flat, std::vector<Part> open, std::vector<Flat>
     const Part part = open.back();
     open.pop_back();
     const Schema& schema = *part.schema;
+    StepBudget::Spend(flat.size() + 1);
     if (std::ranges::find(flat, &schema) != flat.end()) continue;
     flat.push_back(&schema);
     for (const Schema* one : schema.all_of | std::views::reverse) open.push_back({one});
@@ -259,6 +262,7 @@ void Converter::AddArray(RuleId rule, const Flat& flat) {
   }
   if (low > high) return;
   const auto item = [&](std::size_t i) {
+    StepBudget::Spend(flat.size());
     Parts parts;
     for (const Schema* schema : flat) {
       const Schema* one = i < schema->prefix_items.size() ? schema->prefix_items[i] : schema->items;
@@ -327,6 +331,7 @@ void Converter::AddObject(RuleId rule, const Flat& flat) {
   }
   is_open = is_open || !declares;
   const auto value = [&](const std::string& name) {
+    StepBudget::Spend(flat.size());
     Parts parts;
     for (const Schema* schema : flat) {
       const Schema* property = schema->Property(name);

@@ -10,6 +10,7 @@
 #include "inference/schema/formats.h"
 #include "inference/schema/grammar.h"
 #include "inference/schema/pattern.h"
+#include "inference/schema/steps.h"
 
 namespace allod::inference::schema {
 namespace {
@@ -61,6 +62,7 @@ Types TypeOf(const Json& value) {
 }
 
 const Schema* Schema::Property(std::string_view name) const {
+  StepBudget::Spend(properties.size());
   const auto found = std::ranges::find(properties, name, [](const auto& p) -> std::string_view { return p.first; });
   return found == properties.end() ? nullptr : found->second;
 }
@@ -163,6 +165,7 @@ class DocumentReader {
       if (!value.is_array()) throw SchemaError(at, "required must be an array of strings");
       for (const Json& name : value) {
         if (!name.is_string()) throw SchemaError(at, "required must be an array of strings");
+        StepBudget::Spend(schema.required.size());
         if (std::ranges::find(schema.required, name.get<std::string>()) == schema.required.end()) {
           schema.required.push_back(name.get<std::string>());
         }

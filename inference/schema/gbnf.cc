@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "inference/schema/steps.h"
+
 namespace allod::inference::schema {
 namespace {
 
@@ -272,22 +274,15 @@ class Parser {
 
   void CheckLeftRecursion() {
     const std::size_t count = out_.grammar.size();
-    std::vector<bool> may_be_empty(count);
+    const auto is_nothing = [](const Symbol& symbol) {
+      const auto* literal = std::get_if<std::string>(&symbol.what);
+      return literal != nullptr && literal->empty();
+    };
+    const std::vector<bool> may_be_empty = out_.grammar.RulesOf(is_nothing);
     const auto is_empty = [&](const Symbol& symbol) {
       const auto* rule = std::get_if<RuleId>(&symbol.what);
-      const auto* literal = std::get_if<std::string>(&symbol.what);
-      return (rule != nullptr && may_be_empty[*rule]) || (literal != nullptr && literal->empty());
+      return rule != nullptr ? static_cast<bool>(may_be_empty[*rule]) : is_nothing(symbol);
     };
-    for (bool changed = true; changed;) {
-      changed = false;
-      for (RuleId id = static_cast<RuleId>(count); id-- > 0;) {
-        const auto& alternatives = out_.grammar.rule(id).alternatives;
-        if (may_be_empty[id]) continue;
-        may_be_empty[id] =
-            std::ranges::any_of(alternatives, [&](const Sequence& s) { return std::ranges::all_of(s, is_empty); });
-        changed = changed || may_be_empty[id];
-      }
-    }
     // Depth first along what may come first.
     enum class State : std::uint8_t { kNew, kOpen, kDone };
     std::vector<State> states(count, State::kNew);
@@ -331,6 +326,7 @@ class Parser {
 }  // namespace
 
 std::expected<ParsedGbnf, std::string> ParseGbnf(std::string_view gbnf) {
+  const StepBudget budget;
   Parser parser(gbnf);
   try {
     return parser.Run();

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "tests/schema/grammar_walk.h"
 
 namespace allod::inference::schema {
@@ -97,6 +99,22 @@ TEST(Grammar, RepetitionsCountExactlyAndStaySmall) {
   Grammar grammar;
   grammar.Repeat("r", Literal("a"), 0, 65536);
   EXPECT_LT(grammar.size(), 1000U);
+}
+
+TEST(Grammar, TheRulesOfAKindAreFoundInOneGoInWhateverOrderTheyStand) {
+  // Each rule may be empty if the one before it may.
+  std::string gbnf = "root ::= x18999\nx0 ::= \"\"\n";
+  for (int i = 1; i < 19'000; ++i) gbnf += "x" + std::to_string(i) + " ::= x" + std::to_string(i - 1) + "\n";
+  const std::clock_t start = std::clock();
+  EXPECT_TRUE(ParseGbnf(gbnf));
+  EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC / 2);
+  const auto parsed = ParseGbnf("root ::= a a \"x\" | b b\na ::= \"\"\nb ::= a c a\nc ::= a | \"y\"\nd ::= \"z\" d");
+  ASSERT_TRUE(parsed) << parsed.error();
+  const std::vector<bool> empty = parsed->grammar.RulesOf([](const Symbol& symbol) {
+    const auto* literal = std::get_if<std::string>(&symbol.what);
+    return literal != nullptr && literal->empty();
+  });
+  for (const auto& [name, rule] : parsed->rules) EXPECT_EQ(empty[rule], name != "d") << name;
 }
 
 TEST(Grammar, PruningTakesOutWhatNeverEnds) {

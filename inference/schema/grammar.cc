@@ -6,6 +6,8 @@
 #include <map>
 #include <utility>
 
+#include "inference/schema/steps.h"
+
 namespace allod::inference::schema {
 namespace {
 
@@ -152,34 +154,59 @@ RuleId Grammar::Import(const Grammar& other, RuleId root) {
 }
 
 bool Grammar::Prune(RuleId root) {
-  std::vector<bool> ends(rules_.size());
-  const auto comes_to_an_end = [&](const Sequence& sequence) {
-    return std::ranges::all_of(sequence, [&](const Symbol& symbol) {
-      if (const auto* rule = std::get_if<RuleId>(&symbol.what)) return static_cast<bool>(ends[*rule]);
-      const auto* set = std::get_if<CodePoints>(&symbol.what);
-      return set == nullptr || !set->empty();
-    });
+  const auto can_be_read = [](const Symbol& symbol) {
+    const auto* set = std::get_if<CodePoints>(&symbol.what);
+    return set == nullptr || !set->empty();
   };
-  // Rules wait for those that they mention: each is looked at again only when one of these was found to end.
-  std::vector<std::vector<RuleId>> mentioned_by(rules_.size());
-  std::vector<RuleId> open;
+  const std::vector<bool> ends = RulesOf(can_be_read);
+  const auto comes_to_an_end = [&](const Symbol& symbol) {
+    const auto* rule = std::get_if<RuleId>(&symbol.what);
+    return rule != nullptr ? static_cast<bool>(ends[*rule]) : can_be_read(symbol);
+  };
+  for (Rule& rule : rules_) {
+    std::erase_if(rule.alternatives, [&](const Sequence& s) { return !std::ranges::all_of(s, comes_to_an_end); });
+  }
+  return ends[root];
+}
+
+std::vector<bool> Grammar::RulesOf(const std::function<bool(const Symbol&)>& holds) const {
+  std::vector<bool> out(rules_.size());
+  std::vector<RuleId> found;
+  const auto take = [&](RuleId rule) {
+    if (out[rule]) return;
+    out[rule] = true;
+    found.push_back(rule);
+  };
+  // An alternative waits until the last of the rules that it mentions is found, so each is looked at once.
+  struct Waiting {
+    RuleId rule;
+    std::size_t mentions;
+  };
+  std::vector<Waiting> waiting;
+  std::vector<std::vector<std::size_t>> waiting_for(rules_.size());
   for (RuleId id = 0; id < rules_.size(); ++id) {
-    open.push_back(id);
     for (const Sequence& sequence : rules_[id].alternatives) {
-      for (const Symbol& symbol : sequence) {
-        if (const auto* rule = std::get_if<RuleId>(&symbol.what)) mentioned_by[*rule].push_back(id);
-      }
+      StepBudget::Spend(sequence.size() + 1);
+      std::vector<RuleId> mentions;
+      const bool may_hold = std::ranges::all_of(sequence, [&](const Symbol& symbol) {
+        const auto* rule = std::get_if<RuleId>(&symbol.what);
+        if (rule != nullptr) mentions.push_back(*rule);
+        return rule != nullptr || holds(symbol);
+      });
+      if (!may_hold) continue;
+      if (mentions.empty()) take(id);
+      for (const RuleId rule : mentions) waiting_for[rule].push_back(waiting.size());
+      waiting.push_back({id, mentions.size()});
     }
   }
-  while (!open.empty()) {
-    const RuleId id = open.back();
-    open.pop_back();
-    if (ends[id] || !std::ranges::any_of(rules_[id].alternatives, comes_to_an_end)) continue;
-    ends[id] = true;
-    open.insert(open.end(), mentioned_by[id].begin(), mentioned_by[id].end());
+  while (!found.empty()) {
+    const RuleId id = found.back();
+    found.pop_back();
+    for (const std::size_t at : waiting_for[id]) {
+      if (--waiting[at].mentions == 0) take(waiting[at].rule);
+    }
   }
-  for (Rule& rule : rules_) std::erase_if(rule.alternatives, [&](const Sequence& s) { return !comes_to_an_end(s); });
-  return ends[root];
+  return out;
 }
 
 std::string Grammar::Text(RuleId root) const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -60,6 +61,10 @@ class Grammar {
   void Replace(RuleId rule, std::vector<Sequence> alternatives) {
     rules_.at(rule).alternatives = std::move(alternatives);
   }
+
+  // Which rules have an alternative all of whose symbols hold; a rule that is mentioned holds when it is one of these,
+  // `holds` is asked of the other symbols. Takes time in proportion to the grammar.
+  std::vector<bool> RulesOf(const std::function<bool(const Symbol&)>& holds) const;
 
   // Takes out all that cannot come to an end. False when that is the case of `root`.
   bool Prune(RuleId root);

@@ -5,7 +5,8 @@
 // not declared come last and only where the schema says `additionalProperties` (or declares none), white space between
 // tokens is at most a blank, or a line break and 20 blanks or tabs, and numbers are written as decimal.h says.
 //
-// Pure. Bounds: a schema of 64 KiB, 32 levels deep; counts up to 65,536; a grammar of 20,000 rules.
+// Pure. Bounds: a schema of 64 KiB, 32 levels deep; counts up to 65,536; a grammar of 20,000 rules; the steps of
+// steps.h.
 #pragma once
 
 #include <expected>

@@ -248,14 +248,38 @@ TEST(Schema, HostileSchemasEndSoon) {
   for (int i = 0; i < 60; ++i)
     branches += (i > 0 ? ",{\"required\":[\"" : "{\"required\":[\"") + std::to_string(i) + "\"]}";
   branches += "]}";
+  // Each definition uses the next one twice, and nothing of it allocates.
+  const auto doubling = [](const std::string& with, const std::string& last) {
+    std::string schema = with + R"("$defs":{)";
+    for (int i = 0; i < 40; ++i) {
+      const std::string next = R"({"$ref":"#/$defs/a)" + std::to_string(i + 1) + "\"}";
+      schema += "\"a" + std::to_string(i) + R"(":{"allOf":[)" + next + "," + next + "]},";
+    }
+    return schema + R"("a40":)" + last + "}}";
+  };
+  const std::string first = R"({"$ref":"#/$defs/a0"})";
+  // Lists that are compared with each other.
+  std::string lists = R"({"allOf":[)";
+  for (int list = 0; list < 30; ++list) {
+    lists += R"({"enum":[)";
+    for (int i = 0; i < 998; ++i) lists += list == 0 ? "1," : "2,";
+    lists += "1]},";
+  }
+  lists += "{}]}";
   struct Row {
     std::string schema;
     bool is_taken;
   };
-  for (const Row& row : {Row{combined, false}, Row{wide, false}, Row{branches, false},
-                         Row{R"({"type":"string","pattern":"(a|b)*a(a|b){900}"})", false},
-                         // Large to write, small to follow.
-                         Row{R"({"type":"string","pattern":"^(a?){900}$","maxLength":60000})", true}}) {
+  for (const Row& row :
+       {Row{combined, false}, Row{wide, false}, Row{branches, false},
+        Row{doubling(R"({"const":{"x":null},"properties":{"x":)" + first + "},", R"({"type":"null"})"), false},
+        Row{doubling(R"({"const":[1],"items":)" + first + ",", "{}"), false},
+        Row{doubling(R"({"enum":[{"x":true}],"additionalProperties":)" + first + ",", "true"), false},
+        // Looked at as a set it is small.
+        Row{doubling(R"({"properties":{"x":)" + first + "},", "{}"), true}, Row{lists, false},
+        Row{R"({"type":"string","pattern":"(a|b)*a(a|b){900}"})", false},
+        // Large to write, small to follow.
+        Row{R"({"type":"string","pattern":"^(a?){900}$","maxLength":60000})", true}}) {
     const auto start = std::chrono::steady_clock::now();
     const auto gbnf = SchemaToGbnf(row.schema);
     EXPECT_EQ(gbnf.has_value(), row.is_taken) << row.schema.substr(0, 60);

@@ -2,11 +2,16 @@
 #include <algorithm>
 
 #include "inference/schema/document.h"
+#include "inference/schema/steps.h"
 
 namespace allod::inference::schema {
 namespace {
 
+// To write a number down takes as long as so many other steps.
+constexpr std::uint64_t kStepsOfNumber = 16;
+
 bool AllowsNumber(const NumberLimits& limits, const Json& value) {
+  StepBudget::Spend(kStepsOfNumber);
   const auto number = Decimal::Parse(value.dump());
   if (!number) return false;
   const auto keeps_low = [&](const Bound& bound) {
@@ -27,6 +32,7 @@ bool AllowsNumber(const NumberLimits& limits, const Json& value) {
 }
 
 bool AllowsString(const Schema& schema, const std::string& text) {
+  StepBudget::Spend(text.size());
   const std::size_t length = Decode(text).size();
   if (length < schema.length_min || length > schema.length_max) return false;
   const auto matches = [&](const auto& pattern) { return pattern->Matches(text); };
@@ -43,7 +49,10 @@ bool AllowsArray(const Schema& schema, const Json& value) {
 }
 
 bool AllowsObject(const Schema& schema, const Json& value) {
-  const auto is_there = [&](const std::string& name) { return value.contains(name); };
+  const auto is_there = [&](const std::string& name) {
+    StepBudget::Spend(value.size());
+    return value.contains(name);
+  };
   if (!std::ranges::all_of(schema.required, is_there)) return false;
   for (const auto& [name, member] : value.items()) {
     const Schema* property = schema.Property(name);
@@ -55,9 +64,14 @@ bool AllowsObject(const Schema& schema, const Json& value) {
 
 }  // namespace
 
-bool AreEqual(const Json& a, const Json& b) { return nlohmann::json(a) == nlohmann::json(b); }
+bool AreEqual(const Json& a, const Json& b) {
+  StepBudget::Spend();
+  if (!a.is_structured() || !b.is_structured()) return a == b;
+  return nlohmann::json(a) == nlohmann::json(b);
+}
 
 bool AllowsAlone(const Schema& schema, const Json& value) {
+  StepBudget::Spend();
   if (schema.is_never || (schema.types & TypeOf(value)) == 0) return false;
   for (const std::vector<Json>& literals : schema.literals) {
     if (std::ranges::none_of(literals, [&](const Json& literal) { return AreEqual(literal, value); })) return false;

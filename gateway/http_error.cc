@@ -31,6 +31,7 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"NO_BILLING_ACCOUNT", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"QUEUE_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"QUEUE_TIMEOUT", 503, "server_error", "overloaded"},
+    ReasonShape{"USAGE_RING_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"UNKNOWN_PATH", 404, "invalid_request_error", "unknown_path"},
     ReasonShape{"METHOD_NOT_ALLOWED", 405, "invalid_request_error", "method_not_allowed"},
     ReasonShape{"REQUEST_TIMEOUT", 408, "invalid_request_error", "request_timeout"},

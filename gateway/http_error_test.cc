@@ -61,7 +61,8 @@ TEST(HttpError, ReasonsThatOpenAiClientsKnow) {
                        {Code::kResourceExhausted, "RATE_LIMIT_EXCEEDED", 429, "rate_limit_exceeded"},
                        {Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429, "insufficient_quota"},
                        {Code::kResourceExhausted, "QUEUE_FULL", 503, "overloaded"},
-                       {Code::kResourceExhausted, "QUEUE_TIMEOUT", 503, "overloaded"}};
+                       {Code::kResourceExhausted, "QUEUE_TIMEOUT", 503, "overloaded"},
+                       {Code::kResourceExhausted, "USAGE_RING_FULL", 503, "overloaded"}};
   for (const Row& row : table) {
     const OpenAiShape shape = OpenAiShapeOf({row.code, row.reason, ""});
     EXPECT_EQ(shape.status, row.status) << row.reason;

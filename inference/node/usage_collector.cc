@@ -21,7 +21,7 @@ constexpr std::size_t kBatchMax = 500;
 constexpr milliseconds kCollectEvery{250};
 constexpr milliseconds kRetryAfter{1000};
 constexpr milliseconds kCallTimeout{5000};
-constexpr milliseconds kLastCallTimeout{1000};
+constexpr milliseconds kLastCallsTimeout{1000};
 
 std::int64_t NowMicros() {
   return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -70,11 +70,10 @@ Result<std::unique_ptr<UsageCollector>> UsageCollector::Start(fs::path directory
 UsageCollector::~UsageCollector() {
   thread_.request_stop();
   if (thread_.joinable()) thread_.join();
+  // Rings of living workers may fill again as fast as they are emptied.
+  const SteadyTime until = std::chrono::steady_clock::now() + kLastCallsTimeout;
   bool reachable = true;
-  for (const std::uint64_t id : RingIds()) {
-    while (reachable && CollectFrom(id, kLastCallTimeout, reachable)) {
-    }
-  }
+  while (CollectRound(until, {}, reachable)) continue;
 }
 
 Status UsageCollector::TakeOver() {
@@ -167,11 +166,14 @@ std::vector<UsageCollector::Lie> UsageCollector::TakeLies() {
 
 void UsageCollector::Accuse(std::uint64_t id, const std::string& lie) {
   const std::lock_guard lock(mutex_);
-  const auto found = rings_.find(id);
-  if (found == rings_.end() || std::exchange(found->second.lied, true)) return;
+  if (const auto found = rings_.find(id); found != rings_.end()) AccuseLocked(id, found->second, lie);
+}
+
+void UsageCollector::AccuseLocked(std::uint64_t id, Ring& ring, const std::string& lie) {
+  if (std::exchange(ring.lied, true)) return;
   Log(LogLevel::kError, "a worker's usage ring says what cannot be",
-      {{"file", found->second.path.filename().string()}, {"what", lie}});
-  if (!found->second.ended) lies_.push_back({id, lie});
+      {{"file", ring.path.filename().string()}, {"what", lie}});
+  if (!ring.ended) lies_.push_back({id, lie});
 }
 
 void UsageCollector::WorkerEnded(std::uint64_t worker_id) {
@@ -199,15 +201,27 @@ std::vector<std::uint64_t> UsageCollector::RingIds() {
 void UsageCollector::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     bool reachable = true;
-    for (const std::uint64_t id : RingIds()) {
-      while (reachable && !stop.stop_requested() && CollectFrom(id, kCallTimeout, reachable)) {
-      }
-    }
-    SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
+    const bool is_more = CollectRound(SteadyTime::max(), stop, reachable);
+    if (!is_more) SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
   }
 }
 
+bool UsageCollector::CollectRound(SteadyTime until, std::stop_token stop, bool& reachable) {
+  bool is_more = false;
+  for (const std::uint64_t id : RingIds()) {
+    milliseconds timeout = kCallTimeout;
+    if (until != SteadyTime::max()) {
+      timeout = std::chrono::ceil<milliseconds>(until - std::chrono::steady_clock::now());
+    }
+    if (timeout <= milliseconds(0) || stop.stop_requested()) return false;
+    is_more = CollectFrom(id, timeout, reachable) || is_more;
+    if (!reachable) return false;
+  }
+  return is_more;
+}
+
 bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& reachable) {
+  const SteadyTime now = std::chrono::steady_clock::now();
   std::shared_ptr<usage::RingReader> reader;
   usage::RingDeed deed;
   {
@@ -220,13 +234,18 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
     const auto closed = ring.reader->closed_total();
     if (!was_changed || !closed) return false;
     if (!ring.pending && *closed == ring.closed_seen) return false;
+    if (ring.rate.IsSpent(now)) {
+      ring.pending = true;
+      if (ring.rate.SecondsSpent(now) < kFloodSeconds) return false;
+      AccuseLocked(id, ring,
+                   fmt::format("its usage ring tells of more than {} requests a second", kClosedPerSecondMax));
+      return false;
+    }
     ring.closed_seen = *closed;
     ring.pending = false;
     reader = ring.reader;
     deed = ring.deed;
-    if (*was_changed && !std::exchange(ring.lied, true) && !ring.ended) {
-      lies_.push_back({id, "its usage ring has another size than it was made with"});
-    }
+    if (*was_changed) AccuseLocked(id, ring, "its usage ring has another size than it was made with");
   }
   const auto slots = reader->Closed(kBatchMax);
   if (!slots) {
@@ -249,6 +268,7 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
   const std::lock_guard lock(mutex_);
   const auto found = rings_.find(id);
   if (found == rings_.end()) return false;
+  found->second.rate.Count(std::ssize(*slots), now);
   if (found->second.ended && reader->Empty().value_or(false)) {
     std::error_code ignored;
     fs::remove(found->second.path, ignored);

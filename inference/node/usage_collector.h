@@ -5,6 +5,9 @@
 // any process counts anything twice or not at all. Rings of workers that are gone, also of those of an agent that was
 // killed, are emptied and removed. While billing is away the rings fill; a full one makes its worker refuse requests.
 //
+// Rings are read in turn, a batch of each. One that is filled again faster than any worker is asked
+// (kClosedPerSecondMax) waits for the next second, and after kFloodSeconds of that is a lie as well.
+//
 // What a ring says is believed only within what its worker was asked (usage::Judge): events of others' tenants are
 // dropped, numbers are cut to what the request could have cost, and the worker's lie is told to who runs it.
 //
@@ -23,6 +26,7 @@
 #include <thread>
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "inference/node/rate_bound.h"
 #include "inference/owned_fd.h"
 #include "inference/usage/ring_deed.h"
 #include "inference/usage/ring_reader.h"
@@ -33,6 +37,10 @@ namespace allod::inference::node {
 
 class UsageCollector {
  public:
+  // Slots of one ring: more requests than gateways get through to one worker, refused ones included.
+  static constexpr std::int64_t kClosedPerSecondMax = 4096;
+  static constexpr int kFloodSeconds = 3;
+
   // Takes over what is in `directory`. FAILED_PRECONDITION / NO_USAGE_DIR.
   static Result<std::unique_ptr<UsageCollector>> Start(std::filesystem::path directory, std::string node_name,
                                                        std::shared_ptr<grpc::Channel> billing, Caller caller);
@@ -57,6 +65,7 @@ class UsageCollector {
   std::vector<Lie> TakeLies();
 
  private:
+  using SteadyTime = RateBound::SteadyTime;
   struct Ring {
     std::filesystem::path path;
     std::shared_ptr<usage::RingReader> reader;
@@ -65,6 +74,7 @@ class UsageCollector {
     bool ended = false;
     std::uint64_t closed_seen = 0;  // nothing new while the ring says the same
     bool pending = true;
+    RateBound rate{kClosedPerSecondMax};
   };
 
   UsageCollector(std::filesystem::path directory, std::string node_name, std::shared_ptr<grpc::Channel> billing,
@@ -72,13 +82,16 @@ class UsageCollector {
   Status TakeOver();
   Status TakeOver(const std::filesystem::path& path);
   void Run(std::stop_token stop);
-  // One batch of one ring; false when there was nothing, or billing did not take it.
+  // A batch of each ring, by `until`; whether there is more of some. Billing that is away ends it.
+  bool CollectRound(SteadyTime until, std::stop_token stop, bool& reachable);
+  // One batch of one ring; whether there is more of it. False when billing did not take it.
   bool CollectFrom(std::uint64_t id, std::chrono::milliseconds timeout, bool& reachable);
   Status Record(const std::vector<usage::UsageEvent>& events, std::chrono::milliseconds timeout);
   // What of the slots is believed.
   std::vector<usage::UsageEvent> Believe(std::uint64_t id, const usage::RingDeed& deed,
                                          const std::vector<usage::SlotContent>& slots);
   void Accuse(std::uint64_t id, const std::string& lie);
+  void AccuseLocked(std::uint64_t id, Ring& ring, const std::string& lie);
   std::vector<std::uint64_t> RingIds();
 
   const std::filesystem::path directory_;

@@ -47,6 +47,7 @@ class BillingPeer final : public billing::v1::ComputedUsageService::Service {
   grpc::Status RecordComputedUsage(grpc::ServerContext*, const billing::v1::RecordComputedUsageRequest* request,
                                    billing::v1::RecordComputedUsageResponse* response) override {
     const std::lock_guard lock(mutex_);
+    if (meanwhile_) meanwhile_();
     ++calls_;
     largest_ = std::max(largest_, request->events_size());
     if (mood == Mood::kAway) return {grpc::StatusCode::UNAVAILABLE, "away"};
@@ -72,6 +73,11 @@ class BillingPeer final : public billing::v1::ComputedUsageService::Service {
     return grpc::Status::OK;
   }
 
+  // Called during each call.
+  void SetMeanwhile(std::function<void()> meanwhile) {
+    const std::lock_guard lock(mutex_);
+    meanwhile_ = std::move(meanwhile);
+  }
   std::vector<billing::v1::ComputedUsage> events() const {
     const std::lock_guard lock(mutex_);
     std::vector<billing::v1::ComputedUsage> out;
@@ -97,6 +103,7 @@ class BillingPeer final : public billing::v1::ComputedUsageService::Service {
 
  private:
   mutable std::mutex mutex_;
+  std::function<void()> meanwhile_;
   std::map<std::string, billing::v1::ComputedUsage> events_;
   int calls_ = 0;
   int repeated_ = 0;
@@ -324,6 +331,26 @@ class LyingRing : public UsageCollectorTest {
     });
     return what;
   }
+  // Whenever billing is told something, what was freed before is closed again, each time as another request.
+  void FillWithoutEnd() {
+    const auto ring = std::make_shared<usage::RingMapping>(OpenRing(1));
+    const auto fill = [ring, sequence = std::uint64_t{0}]() mutable {
+      for (std::uint32_t i = 0; i < ring->slot_count(); ++i) {
+        usage::RingSlot& slot = ring->slot(i);
+        if (slot.state == usage::SlotState::kClosed) continue;
+        std::ranges::copy(Uuid::Parse(kTenant)->bytes(), slot.tenant_uid);
+        kInstance.copy(slot.instance, sizeof(slot.instance) - 1);
+        slot.outcome = 1;
+        slot.sequence = ++sequence;
+        slot.state = usage::SlotState::kClosed;
+        ring->head().closed_total.fetch_add(1);
+      }
+    };
+    began_ = std::chrono::steady_clock::now();
+    billing_.SetMeanwhile(fill);
+    Do(*Worker(3), 3);  // the first call
+  }
+  std::chrono::steady_clock::time_point began_;
   static void NameAnotherTenant(usage::RingSlot& slot) { slot.tenant_uid[15] ^= 1; }
   OwnedFd ring_fd_;
 };
@@ -382,6 +409,49 @@ TEST_F(LyingRing, CannotEndTheAgentByCuttingItsFile) {
   Do(*honest, 7);
   EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 1; }));
   EXPECT_TRUE(Eventually([&] { return Files() == 1; }));
+}
+
+TEST_F(LyingRing, ThatIsFilledWithoutEndKeepsNobodyFromBillingAndIsAccused) {
+  Start();
+  FillWithoutEnd();
+  ASSERT_TRUE(Eventually([&] { return billing_.calls() >= 3; }));
+  const auto honest = Worker(2);
+  Do(*honest, 7);
+  EXPECT_TRUE(Eventually([&] {
+    return std::ranges::any_of(billing_.events(), [](const auto& e) { return e.request_id() == RequestId(7); });
+  }));
+  EXPECT_NE(WaitForLie(1).find("requests a second"), std::string::npos);
+  // A second's worth in a second, and what of the last batch is beyond it.
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - began_).count() + 1;
+  EXPECT_LE(std::ssize(billing_.events()), seconds * (UsageCollector::kClosedPerSecondMax + 500));
+}
+
+TEST_F(LyingRing, ThatIsFilledWithoutEndDoesNotKeepTheAgentFromEnding) {
+  Start();
+  FillWithoutEnd();
+  ASSERT_TRUE(Eventually([&] { return billing_.calls() >= 3; }));
+  const auto start = std::chrono::steady_clock::now();
+  collector_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+}
+
+TEST(RateBound, CountsSpentSecondsInARow) {
+  using std::chrono::seconds;
+  RateBound bound(2);
+  RateBound::SteadyTime now(seconds(100));
+  EXPECT_FALSE(bound.IsSpent(now));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(bound.SecondsSpent(now), i);
+    bound.Count(2, now);
+    EXPECT_TRUE(bound.IsSpent(now));
+    now += seconds(1);
+  }
+  EXPECT_EQ(bound.SecondsSpent(now), 3);
+  EXPECT_FALSE(bound.IsSpent(now));
+  bound.Count(1, now);
+  EXPECT_EQ(bound.SecondsSpent(now + seconds(1)), 0);
+  bound.Count(2, now + seconds(1));
+  EXPECT_EQ(bound.SecondsSpent(now + seconds(3)), 0);  // a second of silence
 }
 
 TEST_F(UsageCollectorTest, AMemberThatCameLaterIsAMember) {

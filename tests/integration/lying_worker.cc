@@ -44,8 +44,8 @@ struct Worker {
 };
 
 // A closed slot that is honest until `spoil` is done with it.
-void CloseSlot(Worker& worker, const std::function<void(usage::RingSlot&)>& spoil) {
-  usage::RingSlot& slot = worker.ring.slot(0);
+void CloseSlot(Worker& worker, const std::function<void(usage::RingSlot&)>& spoil, std::uint32_t index = 0) {
+  usage::RingSlot& slot = worker.ring.slot(index);
   const Uuid request = Uuid::FromName("a request of " + worker.member.instance);
   const Uuid tenant = *Uuid::Parse(worker.member.tenant_uid);
   std::memcpy(slot.request_id, request.bytes().data(), sizeof(slot.request_id));
@@ -84,6 +84,15 @@ const std::map<std::string, std::function<void(Worker&)>>& Lies() {
       {"negative-tokens", [](Worker& w) { CloseSlot(w, [](auto& slot) { slot.sampled_tokens = -1'000'000; }); }},
       {"huge-tokens", [](Worker& w) { CloseSlot(w, [](auto& slot) { slot.prompt_tokens = INT64_MAX; }); }},
       {"no-such-outcome", [](Worker& w) { CloseSlot(w, [](auto& slot) { slot.outcome = 4711; }); }},
+      {"usage-flood",
+       [](Worker& w) {
+         Flood([&] {
+           for (std::uint32_t i = 0; i < w.ring.slot_count(); ++i)
+             CloseSlot(
+                 w, [](auto&) {}, i);
+           std::this_thread::yield();
+         });
+       }},
       {"huge-figures", [](Worker& w) { w.page->completion_tokens_total = UINT64_MAX; }},
       {"shrinking-figures",
        [](Worker& w) {

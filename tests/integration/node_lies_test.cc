@@ -82,8 +82,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, WorkerLies,
                                          Lie{"negative-tokens", "sampled tokens"}, Lie{"huge-tokens", "prompt tokens"},
                                          Lie{"no-such-outcome", "outcome"}, Lie{"huge-figures", "completion tokens"},
                                          Lie{"shrinking-figures", "turns"}, Lie{"too-many-requests", "running"},
-                                         Lie{"gate-flood", "gate"}, Lie{"control-flood", "control channel"},
-                                         Lie{"no-message", "control channel"},
+                                         Lie{"gate-flood", "gate"}, Lie{"usage-flood", "requests a second"},
+                                         Lie{"control-flood", "control channel"}, Lie{"no-message", "control channel"},
                                          Lie{"foreign-memory", "control channel"}),
                          [](const auto& param_info) {
                            std::string name = param_info.param.name;

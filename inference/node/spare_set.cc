@@ -14,20 +14,21 @@ constexpr auto kLookForIdle = std::chrono::milliseconds(100);
 
 }  // namespace
 
-bool SpareSet::Take(const std::string& model_key, const SpareShape& shape, SteadyTime now) {
-  if (policy_.keep == std::chrono::seconds(0)) return false;
+std::optional<std::uint64_t> SpareSet::Take(const std::string& model_key, const SpareShape& shape, SteadyTime now) {
+  if (policy_.keep == std::chrono::seconds(0)) return std::nullopt;
   Model& model = models_[model_key];
   model.shape = shape;
   model.forked = now;
   model.not_before = std::max(model.not_before, now + kSettle);
-  if (model.spare != shape) return false;
+  if (!model.spare || model.spare->shape != shape) return std::nullopt;
+  const std::uint64_t number = model.spare->number;
   model.spare.reset();
-  return true;
+  return number;
 }
 
-void SpareSet::OnSpareGone(const std::string& model_key, SteadyTime now) {
+void SpareSet::OnSpareGone(const std::string& model_key, std::uint64_t spare, SteadyTime now) {
   const auto found = models_.find(model_key);
-  if (found == models_.end()) return;
+  if (found == models_.end() || !found->second.spare || found->second.spare->number != spare) return;
   found->second.spare.reset();
   found->second.not_before = now + kRetryAfter;
 }
@@ -36,16 +37,16 @@ std::optional<SpareAction> SpareSet::NextAction(SteadyTime now, const NodeLoad& 
   const bool is_short = load.is_short_of_memory || load.memory_available < policy_.memory_reserve_bytes;
   for (auto& [key, model] : models_) {
     const bool is_wanted = now - model.forked < policy_.keep && !is_short;
-    if (model.spare && (!is_wanted || *model.spare != model.shape)) {
-      const SpareShape shape = *model.spare;
+    if (model.spare && (!is_wanted || model.spare->shape != model.shape)) {
+      const Spare spare = *model.spare;
       model.spare.reset();
       // Not made and dropped in turn while memory is about to be short.
       if (is_short) model.not_before = now + kRetryAfter;
-      return SpareAction{SpareAction::Kind::kDrop, key, shape};
+      return SpareAction{SpareAction::Kind::kDrop, key, spare.shape, spare.number};
     }
     if (model.spare || !is_wanted || !load.is_idle || now < model.not_before) continue;
-    model.spare = model.shape;
-    return SpareAction{SpareAction::Kind::kMake, key, model.shape};
+    model.spare = Spare{++last_number_, model.shape};
+    return SpareAction{SpareAction::Kind::kMake, key, model.shape, model.spare->number};
   }
   return std::nullopt;
 }

@@ -3,7 +3,8 @@
 //
 // Decisions only: no I/O, no threads, no clock. A spare costs memory, so there is at most one of each shared model, of
 // the shape that was forked last, made when nothing else is to be done, kept for a while after the last fork, and given
-// up first when memory is short. It is used once. Not thread-safe.
+// up first when memory is short. It is used once. Each has a number, so that the late end of one is not taken for that
+// of the next. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -36,6 +37,7 @@ struct SpareAction {
   Kind kind;
   std::string model_key;
   SpareShape shape;
+  std::uint64_t spare = 0;  // its number
 };
 
 // What a spare may only be made in: nothing starts, nobody computes; and how much memory there is.
@@ -49,12 +51,12 @@ class SpareSet {
  public:
   explicit SpareSet(SparePolicy policy) : policy_(policy) {}
 
-  // A worker of that shape is wanted. True when the spare is to be taken for it; it is gone then.
-  bool Take(const std::string& model_key, const SpareShape& shape, SteadyTime now);
+  // A worker of that shape is wanted. The number of the spare that is to be taken for it, if any; it is gone then.
+  std::optional<std::uint64_t> Take(const std::string& model_key, const SpareShape& shape, SteadyTime now);
   // The model's process is gone, and with it its spare.
   void OnModelGone(const std::string& model_key) { models_.erase(model_key); }
-  // The spare ended by itself; it is not made again at once.
-  void OnSpareGone(const std::string& model_key, SteadyTime now);
+  // That spare ended by itself, or could not be made; it is not made again at once.
+  void OnSpareGone(const std::string& model_key, std::uint64_t spare, SteadyTime now);
 
   // Nothing to decide.
   bool IsEmpty() const { return models_.empty(); }
@@ -64,15 +66,20 @@ class SpareSet {
   std::optional<SteadyTime> NextDeadline(SteadyTime now) const;
 
  private:
+  struct Spare {
+    std::uint64_t number = 0;
+    SpareShape shape;
+  };
   struct Model {
     SpareShape shape;  // forked last
     SteadyTime forked{};
     SteadyTime not_before{};
-    std::optional<SpareShape> spare;
+    std::optional<Spare> spare;
   };
 
   const SparePolicy policy_;
   std::map<std::string, Model> models_;
+  std::uint64_t last_number_ = 0;
 };
 
 }  // namespace allod::inference::node

@@ -101,12 +101,24 @@ TEST_F(SpareSetTest, ItIsGivenUpFirstWhenMemoryIsShort) {
 TEST_F(SpareSetTest, OneThatDiesIsNotMadeAgainAtOnce) {
   Fork();
   MakeOne();
-  set.OnSpareGone("model", now);
+  set.OnSpareGone("model", 1, now);
   now += seconds(9);
   EXPECT_FALSE(set.NextAction(now, kIdle));
   EXPECT_FALSE(set.Take("model", kSmall, now));
   now += seconds(1);
   EXPECT_EQ(set.NextAction(now, kIdle)->kind, Kind::kMake);
+}
+
+TEST_F(SpareSetTest, TheLateEndOfAnEarlierOneIsNotThatOfTheNext) {
+  Fork();
+  MakeOne();
+  EXPECT_EQ(set.Take("model", kSmall, now), 1U);  // accused in this moment, so it is not used
+  MakeOne();
+  set.OnSpareGone("model", 1, now);
+  EXPECT_FALSE(set.NextAction(now, kIdle)) << "a second one beside it";
+  now += seconds(20);
+  EXPECT_FALSE(set.NextAction(now, kIdle));
+  EXPECT_EQ(set.Take("model", kSmall, now), 2U);
 }
 
 TEST_F(SpareSetTest, ItGoesWithItsModel) {

@@ -98,7 +98,8 @@ class Supervisor {
   // Forked ahead, and nobody's yet.
   struct Spare {
     Running running;
-    bool is_dropped = false;  // it is being ended
+    std::uint64_t number = 0;  // SpareSet's
+    bool is_dropped = false;   // it is being ended
   };
   struct Inbox {
     std::optional<std::vector<DesiredWorker>> desired;
@@ -112,6 +113,7 @@ class Supervisor {
   void FindArtifact(const std::string& sha256);
   void LoadModel(const Action& action);
   void ForkWorker(const Action& action);
+  void TellMembers(const Action& action);
   Result<Running> StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec, std::string who);
   std::vector<usage::RingMember> RingMembers(const std::vector<DesiredWorker>& members) const;
   zygote::WorkerSpec SpecFor(const Action& action, std::uint64_t id) const;
@@ -127,7 +129,8 @@ class Supervisor {
   Running* FindProcess(std::uint64_t id);
   void KeepSpares();
   void MakeSpare(const SpareAction& action);
-  std::optional<Running> TakeSpare(const std::string& model_key);
+  // None when it is being ended.
+  std::optional<Running> TakeSpare(std::uint64_t number);
   bool SpareGone(std::uint64_t id);
   void SeeActivity();
   SteadyTime OldestMemoryReads(SteadyTime now) const;

@@ -28,7 +28,7 @@ void Supervisor::KeepSpares() {
       continue;
     }
     for (auto& [id, spare] : spares_) {
-      if (spare.running.model_key != action->model_key || spare.is_dropped) continue;
+      if (spare.number != action->spare || spare.is_dropped) continue;
       spare.is_dropped = true;
       spare.running.process.Kill();
     }
@@ -48,17 +48,15 @@ void Supervisor::MakeSpare(const SpareAction& action) {
   auto started = StartProcess(action.model_key, spec, "spare of " + action.model_key.substr(0, 12));
   if (!started) {
     Log(LogLevel::kWarning, "cannot make a spare worker", {{"error", started.error().message}});
-    return spare_set_.OnSpareGone(action.model_key, steady_clock::now());
+    return spare_set_.OnSpareGone(action.model_key, action.spare, steady_clock::now());
   }
   gate_.Add(spec.id, started->process.page(), kGateTenant, 1, config_.threads);
-  spares_.emplace(spec.id, Spare{*std::move(started)});
+  spares_.emplace(spec.id, Spare{*std::move(started), action.spare});
 }
 
-std::optional<Supervisor::Running> Supervisor::TakeSpare(const std::string& model_key) {
-  const auto found = std::ranges::find_if(spares_, [&](const auto& entry) {
-    return entry.second.running.model_key == model_key && !entry.second.is_dropped && entry.second.running.lie.empty();
-  });
-  if (found == spares_.end()) return std::nullopt;
+std::optional<Supervisor::Running> Supervisor::TakeSpare(std::uint64_t number) {
+  const auto found = std::ranges::find_if(spares_, [&](const auto& entry) { return entry.second.number == number; });
+  if (found == spares_.end() || found->second.is_dropped || !found->second.running.lie.empty()) return std::nullopt;
   std::optional<Running> taken(std::move(found->second.running));
   spares_.erase(found);
   return taken;
@@ -69,7 +67,7 @@ bool Supervisor::SpareGone(std::uint64_t id) {
   if (found == spares_.end()) return false;
   if (!found->second.is_dropped) {
     Log(LogLevel::kWarning, "a spare worker ended", {{"says", found->second.running.process.LastWords()}});
-    spare_set_.OnSpareGone(found->second.running.model_key, steady_clock::now());
+    spare_set_.OnSpareGone(found->second.running.model_key, found->second.number, steady_clock::now());
   }
   gate_.Remove(id);
   cgroups_.Remove(GroupName(id));

@@ -1,0 +1,142 @@
+// The supervisor's workers: made, or taken from the spares, and told whom they answer for.
+#include <algorithm>
+
+#include "inference/node/supervisor.h"
+#include "services/common/log.h"
+
+namespace allod::inference::node {
+namespace {
+
+using std::chrono::steady_clock;
+
+// Who is served in proportion to whom at the gate: tenants; the members of a pool share a turn and divide it
+// themselves.
+std::string GateTenant(const Action& action) {
+  const DesiredWorker& first = action.members.front();
+  return first.isolation == IsolationClass::kPooled ? action.worker_key : first.tenant_uid;
+}
+
+double GateWeight(const std::vector<DesiredWorker>& members) {
+  double sum = 0;
+  for (const DesiredWorker& member : members) sum += std::max(1, member.weight);
+  return std::max(1.0, sum);
+}
+
+std::vector<Member> EngineMembers(const std::vector<DesiredWorker>& members) {
+  std::vector<Member> out;
+  for (const DesiredWorker& m : members) {
+    out.push_back({.instance = m.instance,
+                   .tenant_uid = m.tenant_uid,
+                   .context_tokens = m.context_tokens,
+                   .max_concurrency = m.max_concurrency,
+                   .weight = static_cast<double>(std::max(1, m.weight))});
+  }
+  return out;
+}
+
+}  // namespace
+
+zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) const {
+  const DesiredWorker& first = action.members.front();
+  zygote::WorkerSpec spec;
+  spec.id = id;
+  spec.artifact_sha256 = first.artifact_sha256;
+  spec.threads = StepThreads();
+  spec.chunk_tokens_max = config_.chunk_tokens_max;
+  spec.strict = config_.strict;
+  if (first.isolation == IsolationClass::kPooled) {
+    spec.context_tokens = config_.pool_context_tokens;
+    spec.max_sequences = config_.pool_sequences;
+    spec.kv_tokens = config_.pool_kv_tokens;
+  } else {
+    spec.context_tokens = first.context_tokens;
+    spec.max_sequences = first.max_concurrency;
+  }
+  return spec;
+}
+
+// What each may be counted for.
+std::vector<usage::RingMember> Supervisor::RingMembers(const std::vector<DesiredWorker>& members) const {
+  std::vector<usage::RingMember> out;
+  for (const DesiredWorker& m : members) {
+    usage::RingMember member{.instance = m.instance,
+                             .tenant = Uuid::Parse(m.tenant_uid).value_or(Uuid()),
+                             .context_tokens = m.context_tokens,
+                             .choices_max = m.max_concurrency};
+    if (m.isolation == IsolationClass::kPooled) {
+      const auto bounded = [](std::int32_t own, std::int32_t pools) { return own > 0 ? std::min(own, pools) : pools; };
+      member.context_tokens = bounded(m.context_tokens, config_.pool_context_tokens);
+      member.choices_max = bounded(m.max_concurrency, config_.pool_sequences);
+    }
+    out.push_back(std::move(member));
+  }
+  return out;
+}
+
+Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec,
+                                                     std::string who) {
+  const auto zygote = zygotes_.find(model_key);
+  if (zygote == zygotes_.end()) return Internal("its model is gone");
+  ALLOD_TRY(OwnedFd bell, gate_.MakeBell(spec.id));
+  auto worker = WorkerProcess::Prepare(spec.id, std::move(who), std::move(bell));
+  const Status forked =
+      worker ? zygote->second.process.Fork(spec, worker->fork_fds()) : Status(std::unexpected(worker.error()));
+  if (!forked) {
+    gate_.Remove(spec.id);
+    return std::unexpected(forked.error());
+  }
+  const std::int64_t kv_tokens =
+      spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
+  return Running{
+      .process = *std::move(worker), .model_key = model_key, .kv_tokens = kv_tokens, .started = steady_clock::now()};
+}
+
+void Supervisor::ForkWorker(const Action& action) {
+  const DesiredWorker& first = action.members.front();
+  const bool is_pooled = first.isolation == IsolationClass::kPooled;
+  const auto failed = [&](const std::string& why) {
+    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", why}});
+    set_.OnWorkerExit(action.worker_key, {.status = -1, .last_line = why}, steady_clock::now());
+  };
+  KeepSockets();  // that of a worker which failed too often was closed until this moment
+  const auto socket = sockets_.find(action.worker_key);
+  if (socket == sockets_.end()) return failed("its socket is gone");
+  const std::string who = is_pooled ? action.worker_key : first.instance;
+  const zygote::WorkerSpec spec = SpecFor(action, ++last_id_);
+  // A pool's workers are few, and a dedicated model is one worker's.
+  std::optional<std::uint64_t> spare;
+  if (first.isolation == IsolationClass::kIsolated) {
+    spare = spare_set_.Take(action.model_key, {spec.context_tokens, spec.max_sequences}, steady_clock::now());
+  }
+  std::optional<Running> running = spare ? TakeSpare(*spare) : std::optional<Running>();
+  if (running) {
+    gate_.SetTenant(running->process.id(), GateTenant(action), GateWeight(action.members));
+  } else {
+    auto started = StartProcess(action.model_key, spec, who);
+    if (!started) return failed(started.error().message);
+    running.emplace(*std::move(started));
+    gate_.Add(spec.id, running->process.page(), GateTenant(action), GateWeight(action.members), config_.threads);
+  }
+  const std::uint64_t id = running->process.id();
+  auto ring = usage_.Open(id, first.replica_uid, RingMembers(action.members));
+  if (ring) {
+    running->process.Assign(who, {EngineMembers(action.members)}, socket->second.fd(), *std::move(ring));
+  } else {
+    // Its end comes as that of any worker.
+    running->lie = ring.error().message;
+    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", ring.error().message}});
+    running->process.Kill();
+  }
+  running_.emplace(action.worker_key, *std::move(running));
+}
+
+void Supervisor::TellMembers(const Action& action) {
+  const auto found = running_.find(action.worker_key);
+  if (found == running_.end()) return;
+  WorkerProcess& process = found->second.process;
+  usage_.AddMembers(process.id(), RingMembers(action.members));
+  process.SendMembers(EngineMembers(action.members), action.members_version);
+  gate_.SetWeight(process.id(), GateWeight(action.members));
+}
+
+}  // namespace allod::inference::node

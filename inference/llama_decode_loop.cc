@@ -180,6 +180,7 @@ void DecodeLoop::Run() {
     CountTurn(wanted, began);
     gate_.End(step_prompt_, step_decode_);
   }
+  gate_.Rest();
   const Error stopped{Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"};
   for (const auto& generation : running_) generation->Fail(stopped);
   const std::lock_guard lock(queue_mutex_);

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference {
@@ -38,13 +39,17 @@ Embedder::Embedder(const ModelAssets& assets, const EngineOptions& options)
 
 Embedder::~Embedder() {
   Stop();
-  const std::lock_guard lock(mutex_);
+  if (thread_.joinable()) thread_.join();
   if (context_ && threadpool_) llama_detach_threadpool(context_.get());
 }
 
 void Embedder::Stop() {
-  stop_.store(true);
+  {
+    const std::lock_guard lock(mutex_);
+    stop_.store(true);
+  }
   gate_.Interrupt();
+  news_.notify_all();
 }
 
 Result<std::unique_ptr<Embedder>> Embedder::Create(llama_model& model, const ModelAssets& assets,
@@ -70,6 +75,8 @@ Result<std::unique_ptr<Embedder>> Embedder::Create(llama_model& model, const Mod
     llama_attach_threadpool(embedder->context_.get(), embedder->threadpool_.get(), embedder->threadpool_.get());
   }
   embedder->batch_ = MakeBatch(embedder->input_tokens_max_);
+  // As the decode loop: what was left half done cannot be gone on from.
+  embedder->thread_ = std::thread([raw = embedder.get()] { OrEnd("embedder", [raw] { raw->Run(); }); });
   return embedder;
 }
 
@@ -112,55 +119,136 @@ Result<std::vector<float>> Embedder::Compute(const std::vector<std::int32_t>& to
   return vector;
 }
 
-Result<Embeddings> Embedder::Embed(const EmbeddingRequest& request, UsageSlot& usage,
-                                   const std::function<bool()>& is_cancelled) {
-  ALLOD_TRY(const auto inputs, Tokenize(request.inputs));
-  struct Waiter {
-    explicit Waiter(std::atomic<std::int32_t>& waiting) : count(waiting), place(waiting.fetch_add(1)) {}
-    ~Waiter() { count.fetch_sub(1); }
-    std::atomic<std::int32_t>& count;
-    const std::int32_t place;
-  } const waiter(waiting_);
-  if (waiter.place >= options_.queue_max) {
-    Error full{Code::kResourceExhausted, "QUEUE_FULL",
-               fmt::format("{} requests wait already; try again later", options_.queue_max)};
-    full.retry_after = kRetryAfter;
-    return std::unexpected(std::move(full));
-  }
-  Embeddings out;
-  for (const std::vector<std::int32_t>& tokens : inputs) {
-    // Taken for each input, so that a request of many does not make the others wait for all of them.
+void Embedder::ChargePrepared(const std::string& tenant, double weight, std::chrono::nanoseconds processor_time) {
+  gate_.SpentAside(processor_time);
+  const std::lock_guard lock(mutex_);
+  queue_.ChargeAhead(tenant, weight, std::chrono::duration<double>(processor_time).count());
+}
+
+Status Embedder::Enqueue(PendingEmbedding pending) {
+  {
     const std::lock_guard lock(mutex_);
-    if (is_cancelled && is_cancelled()) {
-      usage.Finish(UsageOutcome::kCancelled);
-      return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+    const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
+    if (tenant_is_full || queue_.size() >= options_.queue_max) {
+      Error full{Code::kResourceExhausted, "QUEUE_FULL",
+                 fmt::format("{} requests wait already; try again later",
+                             tenant_is_full ? options_.tenant_queue_max : options_.queue_max)};
+      full.retry_after = kRetryAfter;
+      pending.usage->Finish(UsageOutcome::kFailed);
+      return std::unexpected(std::move(full));
+    }
+    const std::string tenant = pending.tenant;
+    const double weight = pending.weight;
+    queue_.Push(tenant, weight, std::make_unique<PendingEmbedding>(std::move(pending)));
+  }
+  news_.notify_one();
+  return {};
+}
+
+void Embedder::Run() {
+  while (!stop_.load()) {
+    DropUnwanted();
+    if (std::unique_lock lock(mutex_); queue_.size() == 0) {
+      gate_.Rest();
+      news_.wait(lock, [this] { return stop_.load() || queue_.size() > 0; });
+      continue;
     }
     gate_.Begin();
-    if (stop_.load()) {
+    if (stop_.load()) break;
+    DropUnwanted();
+    if (PendingPtr pending = TakeNext()) {
+      Advance(std::move(pending));
+    } else {
       gate_.End(0, 0);
-      return Fail(Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again");
     }
-    auto vector = Compute(tokens);
-    turns_total_.fetch_add(1);
-    gate_.End(static_cast<std::int32_t>(tokens.size()), 0);
-    if (waiting_.load() == 1) gate_.Rest();
-    if (!vector) return std::unexpected(vector.error());
+  }
+  gate_.Rest();
+  const std::lock_guard lock(mutex_);
+  queue_.EraseIf([](const PendingPtr&) { return true; },
+                 [](PendingPtr& pending) {
+                   Refuse(*pending, UsageOutcome::kFailed,
+                          {Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"});
+                 });
+}
+
+void Embedder::Refuse(PendingEmbedding& pending, UsageOutcome outcome, Error error) {
+  pending.usage->Finish(outcome);
+  pending.done(std::unexpected(std::move(error)));
+}
+
+void Embedder::DropUnwanted() {
+  const auto longest = std::chrono::steady_clock::now() - options_.queue_wait_max;
+  std::vector<PendingPtr> cancelled;
+  std::vector<PendingPtr> late;
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.EraseIf([](const PendingPtr& pending) { return pending->is_cancelled && pending->is_cancelled(); },
+                   [&](PendingPtr& pending) { cancelled.push_back(std::move(pending)); });
+    queue_.EraseIf(
+        [&](const PendingPtr& pending) { return pending->out.vectors.empty() && pending->submitted_at < longest; },
+        [&](PendingPtr& pending) { late.push_back(std::move(pending)); });
+  }
+  for (const PendingPtr& pending : cancelled) {
+    Refuse(*pending, UsageOutcome::kCancelled, {Code::kCancelled, "CANCELLED", "the caller went away"});
+  }
+  for (const PendingPtr& pending : late) {
+    Error error{Code::kResourceExhausted, "QUEUE_TIMEOUT",
+                fmt::format("its turn did not come for {} s; try again later", options_.queue_wait_max.count() / 1000)};
+    error.retry_after = kRetryAfter;
+    Refuse(*pending, UsageOutcome::kFailed, std::move(error));
+  }
+}
+
+Embedder::PendingPtr Embedder::TakeNext() {
+  using Verdict = FairQueue<PendingPtr>::Verdict;
+  PendingPtr next;
+  const std::lock_guard lock(mutex_);
+  queue_.Offer([&](const PendingPtr&) { return next ? Verdict::kStop : Verdict::kTake; },
+               [&](PendingPtr pending) { next = std::move(pending); });
+  computing_ = next ? 1 : 0;
+  return next;
+}
+
+void Embedder::Advance(PendingPtr pending) {
+  const auto began = std::chrono::steady_clock::now();
+  const std::string tenant = pending->tenant;
+  Embeddings& out = pending->out;
+  const std::vector<std::int32_t>& tokens = pending->inputs[out.vectors.size()];
+  auto vector = Compute(tokens);
+  turns_total_.fetch_add(1);
+  gate_.End(static_cast<std::int32_t>(tokens.size()), 0);
+  if (vector) {
     out.vectors.push_back(*std::move(vector));
     out.prompt_tokens += static_cast<std::int32_t>(tokens.size());
     tokens_total_.fetch_add(static_cast<std::int64_t>(tokens.size()));
-    usage.CountPrompt(out.prompt_tokens, 0);
+    pending->usage->CountPrompt(out.prompt_tokens, 0);
   }
-  usage.Finish(UsageOutcome::kCompleted);
-  return out;
+  const bool goes_on = vector && out.vectors.size() < pending->inputs.size();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.Charge(tenant, took.count());
+    const double weight = pending->weight;
+    if (goes_on) queue_.Push(tenant, weight, std::move(pending));
+    queue_.Done(tenant);
+    computing_ = 0;
+  }
+  if (goes_on) return;
+  if (!vector) return Refuse(*pending, UsageOutcome::kFailed, vector.error());
+  pending->usage->Finish(UsageOutcome::kCompleted);
+  pending->done(std::move(out));
 }
 
 EngineStatus Embedder::status() const {
   EngineStatus status;
   status.context_tokens = input_tokens_max_;
   status.max_sequences = 1;
-  const std::int32_t waiting = waiting_.load();
-  status.active_sequences = std::min(waiting, 1);
-  status.queued_requests = std::max(0, waiting - 1);
+  {
+    const std::lock_guard lock(mutex_);
+    const std::int32_t all = queue_.size() + computing_;
+    status.active_sequences = std::min(all, 1);
+    status.queued_requests = std::max(0, all - 1);
+  }
   status.prompt_tokens_total = tokens_total_.load();
   status.turns_total = turns_total_.load();
   return status;

@@ -1,41 +1,74 @@
 // Embeddings, on the tiny model made to declare a way of pooling.
 
+#include <atomic>
 #include <cmath>
-#include <fstream>
+#include <condition_variable>
+#include <future>
+#include <mutex>
 #include <numeric>
 
 #include "inference/llama_engine_fixture.h"
-#include "tests/support/gguf_writer.h"
 
 namespace allod::inference {
 namespace {
 
-// Puts `llama.pooling_type` before the other keys, and one more key so that the tensors stay aligned.
-std::string WithPooling(std::string gguf, std::uint32_t type) {
-  test::GgufWriter keys;
-  keys.U32("llama.pooling_type", type);
-  keys.U32("padding.of.key", 0);
-  EXPECT_EQ(keys.metadata.size() % keys.alignment, 0U);
-  constexpr std::size_t kCountAt = 16;
-  constexpr std::size_t kKeysAt = 24;
-  std::uint64_t count = 0;
-  std::memcpy(&count, gguf.data() + kCountAt, sizeof(count));
-  count += keys.keys;
-  std::memcpy(gguf.data() + kCountAt, &count, sizeof(count));
-  return gguf.insert(kKeysAt, keys.metadata);
-}
+// Opened by hand; knows whether the cores are held.
+class HandGate final : public TurnGate {
+ public:
+  Turn Begin() override {
+    std::unique_lock lock(mutex_);
+    is_held_ = true;
+    ++begun_;
+    opened_.wait(lock, [this] { return is_open_; });
+    return {};
+  }
+  void End(std::int32_t /*prompt_tokens*/, std::int32_t /*decode_tokens*/) override {}
+  void SpentAside(std::chrono::nanoseconds processor_time) override { aside_ns += processor_time.count(); }
+  void Rest() override {
+    const std::lock_guard lock(mutex_);
+    is_held_ = false;
+  }
+  void Interrupt() override { Open(); }
+
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    is_open_ = true;
+    opened_.notify_all();
+  }
+  bool is_held() const {
+    const std::lock_guard lock(mutex_);
+    return is_held_;
+  }
+  int begun() const {
+    const std::lock_guard lock(mutex_);
+    return begun_;
+  }
+  std::atomic<std::int64_t> aside_ns = 0;
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable opened_;
+  bool is_open_ = false;
+  bool is_held_ = false;
+  int begun_ = 0;
+};
 
 class EmbedderTest : public EngineTest {
  protected:
-  void StartEmbedding(std::uint32_t pooling, const EngineOptions& options = {}) {
-    const auto path = directory_.Write("embedding.gguf", WithPooling(test::TinyGguf(), pooling));
-    auto model = LoadModel(path);
-    ASSERT_TRUE(model) << model.error().message;
-    model_ = *std::move(model);
-    auto engine = Engine::Create(*model_, options);
-    ASSERT_TRUE(engine) << engine.error().message;
-    engine_ = *std::move(engine);
+  void TearDown() override {
+    gate_.Open();
+    engine_.reset();  // it uses the gate
   }
+  void StartEmbedding(std::uint32_t pooling, const EngineOptions& options = {}) {
+    Start(options, {.pooling = pooling});
+  }
+  // Of a tenant; `done` is called with it when it was answered.
+  Status Submit(const std::string& tenant, std::size_t inputs, std::function<void(Result<Embeddings>)> done) {
+    const EmbeddingRequest request{.inputs = std::vector<std::string>(inputs, "habari"), .tenant_uid = tenant};
+    return engine_->SubmitEmbedding(request, {}, std::move(done));
+  }
+
+  HandGate gate_;
 };
 
 double Dot(const std::vector<float>& a, const std::vector<float>& b) {
@@ -78,6 +111,80 @@ TEST_F(EmbedderTest, WhatItCannotEmbedIsRefused) {
   EXPECT_THAT(error.message, HasSubstr("inputs[1]"));
   EXPECT_EQ(engine_->Embed({.inputs = {"a"}}, [] { return true; }).error().reason, "CANCELLED");
   EXPECT_EQ(Refusal(Greedy("a", 1)).reason, "MODEL_NOT_GENERATIVE");
+}
+
+TEST_F(EmbedderTest, TheCoresAreGivenBackWhoeverWasTheLastToWait) {
+  StartEmbedding(1, {.gate = &gate_});
+  auto first = std::async([&] { return engine_->Embed({.inputs = {"habari"}}); });
+  ASSERT_TRUE(Eventually([&] { return gate_.begun() == 1; }));
+  std::atomic<bool> is_cancelled = false;
+  auto second = std::async([&] { return engine_->Embed({.inputs = {"habari"}}, [&] { return is_cancelled.load(); }); });
+  ASSERT_TRUE(Eventually([&] { return engine_->status().queued_requests == 1; }));
+  is_cancelled = true;
+  EXPECT_TRUE(gate_.is_held());
+  gate_.Open();
+  EXPECT_TRUE(first.get());
+  EXPECT_EQ(second.get().error().reason, "CANCELLED");
+  EXPECT_TRUE(Eventually([&] { return !gate_.is_held(); })) << "the neighbours stand still";
+}
+
+TEST_F(EmbedderTest, OneWithManyTextsDoesNotKeepAnotherWaiting) {
+  StartEmbedding(1, {.gate = &gate_});
+  std::mutex mutex;
+  std::string order;
+  const auto submit = [&](const std::string& tenant, std::size_t inputs) {
+    EXPECT_TRUE(Submit(tenant, inputs, [&, tenant](const Result<Embeddings>& out) {
+      EXPECT_TRUE(out);
+      const std::lock_guard lock(mutex);
+      order += tenant;
+    }));
+  };
+  for (int i = 0; i < 4; ++i) submit("a", 30);
+  submit("b", 1);
+  submit("b", 3);
+  gate_.Open();
+  EXPECT_TRUE(Eventually([&] {
+    const std::lock_guard lock(mutex);
+    return order.size() == 6;
+  }));
+  EXPECT_EQ(order, "bbaaaa");
+}
+
+TEST_F(EmbedderTest, OneTenantCannotFillTheQueue) {
+  StartEmbedding(1, {.queue_max = 8, .tenant_queue_max = 2, .gate = &gate_});
+  const auto ignore = [](const Result<Embeddings>&) {};
+  EXPECT_TRUE(Submit("a", 1, ignore));
+  EXPECT_TRUE(Submit("a", 1, ignore));
+  const auto refused = Submit("a", 1, ignore);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "QUEUE_FULL");
+  EXPECT_TRUE(refused.error().retry_after);
+  EXPECT_TRUE(Submit("b", 1, ignore));
+  gate_.Open();
+  EXPECT_TRUE(Eventually([&] { return !gate_.is_held(); }));
+}
+
+TEST_F(EmbedderTest, TokenisingIsChargedAlsoWhenItComesToNothing) {
+  StartEmbedding(1, {.gate = &gate_});
+  EXPECT_EQ(engine_->Embed({.inputs = {std::string(20000, 'z')}}).error().reason, "CONTEXT_LENGTH_EXCEEDED");
+  EXPECT_GT(gate_.aside_ns, 0);
+}
+
+TEST_F(EmbedderTest, WhoWaitsTooLongIsToldToComeAgainAndAStopIsTold) {
+  StartEmbedding(1, {.queue_wait_max = 1ms, .gate = &gate_});
+  std::promise<std::string> reason;
+  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
+  std::this_thread::sleep_for(2ms);  // longer than it may wait
+  gate_.Open();
+  EXPECT_EQ(reason.get_future().get(), "QUEUE_TIMEOUT");
+
+  HandGate closed;
+  StartEmbedding(1, {.gate = &closed});
+  std::promise<std::string> stopped;
+  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { stopped.set_value(out ? "" : out.error().reason); }));
+  engine_.reset();
+  EXPECT_EQ(stopped.get_future().get(), "ENGINE_STOPPED");
+  EXPECT_FALSE(closed.is_held());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <limits>
 #include <utility>
 
@@ -232,20 +233,40 @@ Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& requ
   return generation;
 }
 
-Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled) {
+Status Engine::SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                               std::function<void(Result<Embeddings>)> done) {
+  const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->embedder) {
     return FailedPrecondition("MODEL_NOT_EMBEDDING",
                               fmt::format("this {} model was not made for embeddings: it names no way of pooling",
                                           impl_->assets->facts().architecture));
   }
-  ALLOD_CHECK_OK(impl_->members.Find(request.instance, request.tenant_uid));
+  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
   if (request.dimensions != 0 && request.dimensions != impl_->embedder->dimensions()) {
     return InvalidArgument("WRONG_DIMENSIONS",
                            fmt::format("dimensions must be {}, which is what this model makes, or left out",
                                        impl_->embedder->dimensions()));
   }
-  ALLOD_TRY(const auto usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
-  return impl_->embedder->Embed(request, *usage, is_cancelled);
+  const auto before = ProcessorTimeWithDeepStacks();
+  auto inputs = impl_->embedder->Tokenize(request.inputs);
+  impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  PendingEmbedding pending;
+  ALLOD_TRY(pending.inputs, std::move(inputs));
+  ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
+  pending.tenant = request.tenant_uid;
+  pending.weight = member.weight;
+  pending.is_cancelled = std::move(is_cancelled);
+  pending.done = std::move(done);
+  pending.submitted_at = now;
+  return impl_->embedder->Enqueue(std::move(pending));
+}
+
+Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled) {
+  const auto answer = std::make_shared<std::promise<Result<Embeddings>>>();
+  std::future<Result<Embeddings>> future = answer->get_future();
+  ALLOD_CHECK_OK(
+      SubmitEmbedding(request, is_cancelled, [answer](Result<Embeddings> out) { answer->set_value(std::move(out)); }));
+  return future.get();
 }
 
 void Engine::GiveBackScratch() {

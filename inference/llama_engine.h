@@ -8,6 +8,8 @@
 // out of it; what finished generations left there is reused by prompts of the same tenant that begin the same, until
 // the room is needed.
 //
+// A model that was made for embeddings answers with vectors instead (SubmitEmbedding), under the same rules.
+//
 // It computes in turns that a TurnGate grants and counts what it computes in a UsageRecorder. Memory is allocated once,
 // in Create: the KV cache and the compute buffers. The model must outlive the engine.
 #pragma once
@@ -140,9 +142,15 @@ class Engine {
   // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
   // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
   Result<std::unique_ptr<Generation>> Submit(const GenerationRequest& request);
-  // Waits for its turns and computes, on the caller's thread, one request at a time. `is_cancelled` is asked between
-  // inputs. FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT;
-  // CANCELLED.
+  // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
+  // computed one by one, in turns; `done` is called once, on the engine's thread, with the vectors, or UNAVAILABLE /
+  // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT, CANCELLED. `is_cancelled` is asked
+  // between inputs, from any thread; neither may call back into the engine. Without a call of `done`:
+  // FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
+  // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
+  Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                         std::function<void(Result<Embeddings>)> done);
+  // The same for who waits for the end.
   Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
   EngineStatus status() const;
   // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while.

@@ -49,7 +49,7 @@ CallThreads::~CallThreads() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Status CallThreads::Submit(std::shared_ptr<GenerateCall> call) {
+Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
   Lane& lane = call->has_constraint() ? constrained_ : plain_;
   {
     const std::lock_guard lock(mutex_);
@@ -82,22 +82,22 @@ void CallThreads::WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call) {
   woken_.notify_one();
 }
 
-std::shared_ptr<GenerateCall> CallThreads::TakeNext(Lane& lane) {
-  using Verdict = FairQueue<std::shared_ptr<GenerateCall>>::Verdict;
-  std::shared_ptr<GenerateCall> next;
+std::shared_ptr<SubmittedCall> CallThreads::TakeNext(Lane& lane) {
+  using Verdict = FairQueue<std::shared_ptr<SubmittedCall>>::Verdict;
+  std::shared_ptr<SubmittedCall> next;
   lane.waiting.Offer(
-      [&](const std::shared_ptr<GenerateCall>& call) {
+      [&](const std::shared_ptr<SubmittedCall>& call) {
         if (next) return Verdict::kStop;
         return lane.under_way.contains(call->tenant()) ? Verdict::kSkipTenant : Verdict::kTake;
       },
-      [&](std::shared_ptr<GenerateCall> call) { next = std::move(call); });
+      [&](std::shared_ptr<SubmittedCall> call) { next = std::move(call); });
   return next;
 }
 
 void CallThreads::SubmitAll(Lane& lane) {
   std::unique_lock lock(mutex_);
   while (!stop_) {
-    const std::shared_ptr<GenerateCall> call = TakeNext(lane);
+    const std::shared_ptr<SubmittedCall> call = TakeNext(lane);
     if (!call) {
       lane.news.wait(lock);
       continue;

@@ -1,4 +1,4 @@
-// One Generate call, and the threads that serve all of them: no thread is held per call, so thousands of callers that
+// One Generate call, and the threads that serve all calls: no thread is held per call, so thousands of callers that
 // stall cost a few kilobytes each.
 //
 // Submitting (render, tokenise) takes milliseconds or, with a hostile template or grammar, parts of a second: it has
@@ -37,6 +37,17 @@ namespace allod::inference::worker {
 
 class GenerateCall;
 
+// A call whose request waits to be submitted.
+class SubmittedCall {
+ public:
+  virtual ~SubmittedCall() = default;
+  // Of its request, until it is submitted.
+  virtual const std::string& tenant() const = 0;
+  virtual bool has_constraint() const = 0;
+  // On a submitting thread, once.
+  virtual void SubmitTo(Engine& engine) = 0;
+};
+
 // Owns the threads. Must outlive every call, so destroy it after the server.
 class CallThreads {
  public:
@@ -48,7 +59,7 @@ class CallThreads {
   CallThreads& operator=(const CallThreads&) = delete;
 
   // Submits the call's request. RESOURCE_EXHAUSTED / QUEUE_FULL when too many wait for that, of all or of its tenant.
-  Status Submit(std::shared_ptr<GenerateCall> call);
+  Status Submit(std::shared_ptr<SubmittedCall> call);
   // Lets the pump look at the call now, or at `when`. From any thread; never blocks on a call.
   void Wake(std::shared_ptr<GenerateCall> call);
   void WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call);
@@ -56,13 +67,13 @@ class CallThreads {
  private:
   struct Lane {
     std::condition_variable news;
-    FairQueue<std::shared_ptr<GenerateCall>> waiting;
+    FairQueue<std::shared_ptr<SubmittedCall>> waiting;
     std::set<std::string> under_way;  // tenants
   };
 
   void SubmitAll(Lane& lane);
   // The next that may be submitted; null when there is none.
-  static std::shared_ptr<GenerateCall> TakeNext(Lane& lane);
+  static std::shared_ptr<SubmittedCall> TakeNext(Lane& lane);
   void PumpAll();
 
   Engine& engine_;
@@ -77,6 +88,7 @@ class CallThreads {
 };
 
 class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>,
+                           public SubmittedCall,
                            public std::enable_shared_from_this<GenerateCall> {
  public:
   // Starts the call; it lives until gRPC is done with it.
@@ -87,15 +99,14 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   void OnCancel() override;
   void OnDone() override;
 
+  const std::string& tenant() const override { return request_.tenant_uid; }
+  bool has_constraint() const override;
+  void SubmitTo(Engine& engine) override;
+
  private:
   friend class CallThreads;
   explicit GenerateCall(CallThreads& threads) : threads_(threads) {}
 
-  // On a submitting thread.
-  void SubmitTo(Engine& engine);
-  // Of its request, until it is submitted.
-  const std::string& tenant() const { return request_.tenant_uid; }
-  bool has_constraint() const;
   // On the pump thread: writes the next event, or asks to be woken for it.
   void Pump();
   void End(const Status& status);

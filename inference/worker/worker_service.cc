@@ -1,6 +1,6 @@
 #include "inference/worker/worker_service.h"
 
-#include "inference/worker/convert.h"
+#include "inference/worker/embed_call.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -22,14 +22,9 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* WorkerServiceImpl::Generate(grpc
   return GenerateCall::Start(threads_, *context, *request);
 }
 
-grpc::Status WorkerServiceImpl::Embed(grpc::ServerContext* context, const v1::EmbedRequest* request,
-                                      v1::EmbedResponse* response) {
-  return Handle("inference.Embed", context, request, response, [&](const Caller& caller) -> Result<v1::EmbedResponse> {
-    ALLOD_CHECK_OK(RequirePlatform(caller));
-    ALLOD_TRY(const Embeddings embeddings,
-              engine_.Embed(FromProto(*request), [context] { return context->IsCancelled(); }));
-    return ToProto(embeddings);
-  });
+grpc::ServerUnaryReactor* WorkerServiceImpl::Embed(grpc::CallbackServerContext* context,
+                                                   const v1::EmbedRequest* request, v1::EmbedResponse* response) {
+  return EmbedCall::Start(threads_, *context, *request, *response);
 }
 
 grpc::Status WorkerServiceImpl::GetWorkerStatus(grpc::ServerContext* context, const v1::GetWorkerStatusRequest* request,

@@ -1,6 +1,6 @@
 // allod.inference.v1.WorkerService on one engine.
 //
-// Generate is served without a thread per call (generate_call.h). Embed occupies its RPC thread while it computes.
+// Generate and Embed are served without a thread per call (generate_call.h, embed_call.h).
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -20,15 +20,18 @@ struct WorkerIdentity {
   std::vector<std::string> sandbox_layers;  // that are in force
 };
 
-class WorkerServiceImpl final : public v1::WorkerService::WithCallbackMethod_Generate<v1::WorkerService::Service> {
+using WorkerServiceBase = v1::WorkerService::WithCallbackMethod_Generate<
+    v1::WorkerService::WithCallbackMethod_Embed<v1::WorkerService::Service>>;
+
+class WorkerServiceImpl final : public WorkerServiceBase {
  public:
   // Both must outlive it; it must outlive the server. `identity` is complete when the first call comes.
   WorkerServiceImpl(Engine& engine, const WorkerIdentity& identity);
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
                                                            const v1::GenerateRequest* request) override;
-  grpc::Status Embed(grpc::ServerContext* context, const v1::EmbedRequest* request,
-                     v1::EmbedResponse* response) override;
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override;
   grpc::Status GetWorkerStatus(grpc::ServerContext* context, const v1::GetWorkerStatusRequest* request,
                                v1::WorkerStatus* response) override;
 

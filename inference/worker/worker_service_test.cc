@@ -24,10 +24,15 @@ using namespace std::chrono_literals;
 
 class WorkerServiceTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    test::WriteTinyGguf(directory_ / "tiny.gguf", {.context_length = 4096});
+  void SetUp() override { Serve({.context_length = 4096}, {.max_sequences = 4, .queue_max = 512}); }
+  void Serve(const test::TinyModelOptions& model, const EngineOptions& options) {
+    TearDown();
+    server_.reset();
+    service_.reset();
+    engine_.reset();
+    test::WriteTinyGguf(directory_ / "tiny.gguf", model);
     model_ = *LoadModel(directory_ / "tiny.gguf");
-    engine_ = *Engine::Create(*model_, {.max_sequences = 4, .queue_max = 512});
+    engine_ = *Engine::Create(*model_, options);
     service_ = std::make_unique<WorkerServiceImpl>(*engine_, identity_);
     ServerConfig config;
     config.listen = "unix:" + (directory_ / "w.sock").string();
@@ -153,6 +158,87 @@ TEST_F(WorkerServiceTest, NobodyWaitsForTheCompilingOfAnothersGrammars) {
   EXPECT_TRUE(plain->reader->Finish().ok());
   EXPECT_LT(ended, 30) << "the plain request waited for its neighbour's grammars";
   ends.join();
+}
+
+// Many calls of each tenant, of many texts each.
+class WorkerEmbeddingTest : public WorkerServiceTest {
+ protected:
+  static constexpr int kQueue = 64;
+  static constexpr int kOfTenant = 16;
+
+  void SetUp() override { Serve({.pooling = 1}, {.queue_max = kQueue, .tenant_queue_max = kOfTenant}); }
+  struct EmbedCallOfTest {
+    grpc::ClientContext context;
+    v1::EmbedRequest request;
+    v1::EmbedResponse response;
+    grpc::Status status;
+  };
+  std::unique_ptr<EmbedCallOfTest> Embed(const std::string& tenant, int inputs) {
+    auto call = std::make_unique<EmbedCallOfTest>();
+    Caller::Service("gateway").AttachTo(call->context);
+    call->request.set_tenant_uid(tenant);
+    for (int i = 0; i < inputs; ++i) call->request.add_inputs("habari ya asubuhi " + std::to_string(i));
+    ++under_way_;
+    stub_->async()->Embed(&call->context, &call->request, &call->response,
+                          [this, raw = call.get()](grpc::Status status) {
+                            raw->status = std::move(status);
+                            --under_way_;
+                          });
+    return call;
+  }
+
+  std::atomic<int> under_way_ = 0;
+};
+
+TEST_F(WorkerEmbeddingTest, OneTenantsFloodLeavesThreadsPlacesAndTurnsToTheOthers) {
+  std::vector<std::unique_ptr<EmbedCallOfTest>> flood;
+  for (int i = 0; i < 100; ++i) flood.push_back(Embed("flood", 256));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().queued_requests >= kOfTenant - 1; }));
+  {
+    grpc::ClientContext context;
+    v1::EmbedRequest request;
+    v1::EmbedResponse response;
+    Caller::Service("gateway").AttachTo(context);
+    request.set_tenant_uid("neighbour");
+    request.add_inputs("habari");
+    const grpc::Status status = stub_->Embed(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    EXPECT_EQ(response.embeddings_size(), 1);
+    EXPECT_GE(engine_->status().queued_requests, kOfTenant / 2) << "it waited for all of the flood";
+  }
+  {
+    grpc::ClientContext context;
+    v1::WorkerStatus status;
+    Caller::Service("gateway").AttachTo(context);
+    EXPECT_TRUE(stub_->GetWorkerStatus(&context, {}, &status).ok());
+  }
+  for (const auto& call : flood) call->context.TryCancel();
+  ASSERT_TRUE(Eventually([&] { return under_way_ == 0; }));
+  int refused = 0;
+  for (const auto& call : flood) {
+    if (call->status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+      ++refused;
+      EXPECT_EQ(FromGrpc(call->status).reason, "QUEUE_FULL");
+    }
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_TRUE(Eventually([&] {
+    const EngineStatus status = engine_->status();
+    return status.active_sequences == 0 && status.queued_requests == 0;
+  }));
+}
+
+TEST_F(WorkerEmbeddingTest, CallsThatAreCancelledAnywhereEnd) {
+  for (int round = 0; round < 10; ++round) {
+    std::vector<std::unique_ptr<EmbedCallOfTest>> calls;
+    for (int i = 0; i < 20; ++i) calls.push_back(Embed("t" + std::to_string(i % 3), 1 + i));
+    for (std::size_t i = 0; i < calls.size(); i += 2) calls[i]->context.TryCancel();
+    ASSERT_TRUE(Eventually([&] { return under_way_ == 0; }));
+    for (std::size_t i = 1; i < calls.size(); i += 2) {
+      EXPECT_TRUE(calls[i]->status.ok());
+      EXPECT_EQ(calls[i]->response.embeddings_size(), calls[i]->request.inputs_size());
+    }
+  }
 }
 
 TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {

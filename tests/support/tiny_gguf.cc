@@ -107,6 +107,7 @@ std::string TinyGguf(const TinyModelOptions& options) {
   writer.U32("llama.attention.head_count", kHeads);
   writer.U32("llama.attention.head_count_kv", kHeadsKv);
   writer.F32("llama.attention.layer_norm_rms_epsilon", 1e-5F);
+  if (options.pooling != 0) writer.U32("llama.pooling_type", options.pooling);
   writer.String("tokenizer.ggml.model", "llama");
   writer.Strings("tokenizer.ggml.tokens", vocabulary.texts);
   writer.Numbers("tokenizer.ggml.scores", 6, vocabulary.scores);

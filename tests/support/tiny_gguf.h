@@ -22,6 +22,8 @@ struct TinyModelOptions {
   std::string chat_template =
       "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}</s>{% endfor %}"
       "{% if add_generation_prompt %}<|assistant|>{% endif %}";
+  // llama.cpp's number of a way to pool: then it makes embeddings instead. 0: none.
+  std::uint32_t pooling = 0;
 };
 
 // The file's bytes.

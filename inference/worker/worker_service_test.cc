@@ -244,11 +244,13 @@ TEST_F(WorkerEmbeddingTest, CallsThatAreCancelledAnywhereEnd) {
 TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {
   for (int round = 0; round < 20; ++round) {
     std::vector<std::unique_ptr<Call>> calls;
-    for (int i = 0; i < 10; ++i) calls.push_back(Start("habari", 0));
+    calls.push_back(Start("habari", 0));
     v1::GenerateResponse event;
+    // Before the others, which nobody reads, have all places.
     if (round % 2 == 1) {
       EXPECT_TRUE(calls[0]->reader->Read(&event));
     }
+    for (int i = 1; i < 10; ++i) calls.push_back(Start("habari", 0));
     for (const auto& call : calls) call->context.TryCancel();
     for (const auto& call : calls) {
       while (call->reader->Read(&event)) continue;

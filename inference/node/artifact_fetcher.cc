@@ -1,6 +1,7 @@
 #include "inference/node/artifact_fetcher.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "services/common/catching.h"
@@ -28,16 +29,17 @@ void ArtifactFetcher::Run(std::stop_token stop) {
       if (!work_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
       sha256 = queue_.front();
     }
-    Result<Blob> blob = Internal("fetching it failed inside; the log says more");
-    (void)Catching("fetch an artifact", [&]() -> Status {
+    std::optional<Result<Blob>> blob;
+    const Status threw = Catching("fetch an artifact", [&]() -> Status {
       blob = artifacts_.Ensure(sha256, stop);
       return {};
     });
+    if (!blob) blob = std::unexpected(threw.error());
     {
       const std::lock_guard lock(mutex_);
       queue_.pop_front();
     }
-    if (!stop.stop_requested()) done_(sha256, blob);
+    if (!stop.stop_requested()) done_(sha256, *blob);
   }
 }
 

@@ -68,7 +68,14 @@ Result<Answer> Converse(const StateDir& state, const Options& options, bool show
   ALLOD_TRY(const auto ids, MatchName("instance", options.instance, "tenants/*/projects/*/instances/*"));
   const std::filesystem::path file = options.key_file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1])
                                                               : std::filesystem::path(options.key_file);
-  ALLOD_TRY(std::string key, ReadFile(file));
+  auto read = ReadFile(file);
+  if (!read) {
+    return Fail(read.error().code, read.error().reason,
+                fmt::format("{}; make a key with `allod create-key tenants/{}/projects/{}`, or name another file "
+                            "with --key-file",
+                            read.error().message, ids[0], ids[1]));
+  }
+  std::string key = *std::move(read);
   key.erase(key.find_last_not_of(" \n") + 1);
   ALLOD_TRY(const std::string base, state.HttpBase());
 
@@ -135,7 +142,7 @@ void AddChatCommand(CLI::App& app, Globals& globals) {
   chat->add_option("--key-file", options->key_file,
                    "API key (default: keys/TENANT-PROJECT.key in the state directory)");
   chat->add_option("--system", options->system, "System message");
-  chat->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::PositiveNumber);
+  chat->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::Range(1, 1 << 20));
   chat->add_option("--temperature", options->temperature, "0 is the most likely answer")->check(CLI::Range(0.0, 2.0));
   chat->add_option("--save", options->save, "Also write the answer and its token counts to this file, as JSON");
   chat->callback([&globals, options] { globals.action = [&globals, options] { return Chat(globals, *options); }; });

@@ -18,6 +18,7 @@ struct Options {
   std::string display_name;
   std::string file;
   std::vector<std::string> scopes;
+  bool replace = false;
 };
 
 Status CreateKey(const Globals& globals, const Options& options) {
@@ -25,8 +26,11 @@ Status CreateKey(const Globals& globals, const Options& options) {
   ALLOD_TRY(const StateDir state, RunningState(globals));
   const std::filesystem::path file = options.file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1])
                                                           : std::filesystem::path(options.file);
-  if (std::filesystem::exists(file)) {
-    return FailedPrecondition("FILE_EXISTS", fmt::format("{} is there already; give another --file", file.string()));
+  if (std::filesystem::exists(file) && !options.replace) {
+    return FailedPrecondition(
+        "FILE_EXISTS", fmt::format("{} is there already; give another --file, or --replace if its key is not needed "
+                                   "any more (which does not revoke it)",
+                                   file.string()));
   }
   tenancy::CreateApiKeyRequest request;
   request.set_parent(options.project);
@@ -57,6 +61,7 @@ void AddKeyCommands(CLI::App& app, Globals& globals) {
   create->add_option("--display-name", options->display_name, "What it is for");
   create->add_option("--file", options->file,
                      "Where to write it (default: keys/TENANT-PROJECT.key in the state directory)");
+  create->add_flag("--replace", options->replace, "Overwrite the file if it is there");
   create->add_option("--scope", options->scopes, "inference or portal; may be repeated (default: both)")
       ->check(CLI::IsMember({"inference", "portal"}));
   create->callback(

@@ -225,6 +225,9 @@ Status Up(const Globals& globals, Options options) {
   ::umask(077);
   // The lock and the log of the background process lie in it. What is below it is made once the lock is held.
   ALLOD_CHECK_OK(MakeRoot(state));
+  // Judged before anything is announced; what the background process would say of it is too late.
+  ALLOD_TRY(const int free_lock, TakeLock(state));
+  ::close(free_lock);
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
   if (options.detach) return Detach(state, options.up);

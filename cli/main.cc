@@ -39,7 +39,9 @@ int main(int argc, char** argv) {
   app.footer("Exit status: 0 done, 1 failed, 2 bad input, 3 not found, 4 a service cannot be reached.");
 
   allod::cli::Globals globals;
-  app.add_option("--state", globals.state, "State directory (default: $ALLOD_STATE, else the user's state directory)");
+  app.add_option(
+      "--state", globals.state,
+      "State directory (default: $ALLOD_STATE, else /var/lib/allod for root, and the user's state directory)");
   app.add_option("-o,--output", globals.output, "table or json")->check(CLI::IsMember({"table", "json"}));
   app.fallthrough();
 

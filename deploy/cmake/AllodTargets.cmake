@@ -119,6 +119,9 @@ function(allod_test name)
   if(NOT A_TIMEOUT)
     set(A_TIMEOUT 120)
   endif()
+  if(ALLOD_SANITIZE)
+    math(EXPR A_TIMEOUT "${A_TIMEOUT} * 5")  # instrumented code is slow
+  endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
                        ENVIRONMENT "ALLOD_SOURCE_DIR=${CMAKE_SOURCE_DIR};ALLOD_BUILD_DIR=${CMAKE_BINARY_DIR};${ALLOD_TSAN_ENV}")

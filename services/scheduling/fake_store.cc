@@ -435,18 +435,19 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
   return applied;
 }
 
-Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, int count) {
+Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   std::vector<TenantId> tenants;
   for (const auto& [tenant, rows] : rows_) {
     const bool has = std::ranges::any_of(rows.done_times, [&](const auto& entry) { return entry.second < before; });
-    if (has && std::ssize(tenants) < count) tenants.push_back(tenant);
+    if (has && (!after || tenant > *after) && std::ssize(tenants) < count) tenants.push_back(tenant);
   }
   return tenants;
 }
 
 Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   Rows& rows = rows_[tenant];

@@ -57,7 +57,7 @@ constexpr const char* kListChanged =
 constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
 constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
-    "ORDER BY oldest_done_time, id LIMIT $2";
+    "AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kNoteOldestDone =
     "UPDATE scheduling.tenants SET oldest_done_time = (SELECT min(done_time) FROM scheduling.operations "
     "WHERE tenant_id = $1 AND done) WHERE id = $1";
@@ -339,10 +339,11 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
   });
 }
 
-Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, int count) {
+Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
   return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
     std::vector<TenantId> tenants;
-    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), count)) tenants.push_back({UuidOf(row[0])});
+    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), after.value_or(TenantId{}).ToString(), count))
+      tenants.push_back({UuidOf(row[0])});
     return tenants;
   });
 }

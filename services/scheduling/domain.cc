@@ -25,11 +25,10 @@ Status CheckSpec(const InstanceSpec& spec) {
     return InvalidArgument("INVALID_SPEC", fmt::format("spec.sleep_after_seconds is {}; give 1 to {}, or 0 for never",
                                                        spec.sleep_after_seconds, kSleepAfterSecondsMax));
   }
-  if (spec.context_tokens < 0) {
+  if (spec.context_tokens != 0 && spec.context_tokens < kContextTokensMin) {
     return InvalidArgument("INVALID_SPEC",
-                           fmt::format("spec.context_tokens is {}; give a positive number, or 0 for the "
-                                       "default",
-                                       spec.context_tokens));
+                           fmt::format("spec.context_tokens is {}; give at least {}, or 0 for the default",
+                                       spec.context_tokens, kContextTokensMin));
   }
   return {};
 }

@@ -17,6 +17,7 @@
 namespace allod::scheduling {
 
 inline constexpr int kReplicasMax = 16;
+inline constexpr int kContextTokensMin = 64;  // a template's own words and a short question; in less no chat fits
 inline constexpr int kContextTokensDefault = 4096;
 inline constexpr int kConcurrencyDefault = 4;
 inline constexpr int kConcurrencyMax = 64;

@@ -114,6 +114,17 @@ Error InstanceDeleted(const std::string& instance_name) {
   return {Code::kAborted, "INSTANCE_DELETED", fmt::format("{} was deleted before it became ready", instance_name)};
 }
 
+Error InstanceExists(const std::string& instance_name) {
+  return {Code::kAlreadyExists, "ALREADY_EXISTS",
+          fmt::format("{} exists with another spec; change it with UpdateInstance", instance_name)};
+}
+
+Status RoomForInstance(std::int64_t in_tenant) {
+  if (in_tenant < kInstancesPerTenantMax) return {};
+  return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES",
+              fmt::format("a tenant may have {} instances", kInstancesPerTenantMax));
+}
+
 Error InstanceDeleting(const std::string& instance_name) {
   return {Code::kFailedPrecondition, "INSTANCE_DELETING",
           fmt::format("{} is being deleted; try again when it is gone", instance_name)};

@@ -65,6 +65,40 @@ Result<Operation> InstanceServiceImpl::Write(const std::string& project, const I
   return store_.CreateInstance(instance, request_id);
 }
 
+google::longrunning::Operation InstanceServiceImpl::Previewed(const Instance& instance) const {
+  google::longrunning::Operation operation;
+  operation.set_name(
+      OperationName({.tenant = instance.tenant, .id = Uuid::V7(clock_.Now()), .instance_name = instance.name}));
+  operation.set_done(true);
+  operation.mutable_response()->PackFrom(Describe(instance));
+  return operation;
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::string& project,
+                                                                    const InstanceSpec& spec,
+                                                                    const NewInstance& wanted) {
+  const auto standing = store_.GetInstance(wanted.tenant, wanted.name);
+  if (!standing && standing.error().code != Code::kNotFound) return std::unexpected(standing.error());
+  if (standing) {
+    const bool is_same = SameContent(spec, standing->current());
+    if (!is_same) ALLOD_CHECK_OK(Accept(project, spec));
+    if (standing->deleting) return std::unexpected(InstanceDeleting(wanted.name));
+    if (!is_same) return std::unexpected(InstanceExists(wanted.name));
+    return Previewed(*standing);
+  }
+  Instance instance;
+  instance.tenant = wanted.tenant;
+  instance.id = wanted.id;
+  instance.name = wanted.name;
+  instance.generation = 1;
+  instance.create_time = clock_.Now();
+  ALLOD_TRY(instance.revisions[1], Accept(project, spec));
+  const PageRequest all{.size = kInstancesPerTenantMax};
+  ALLOD_TRY(const auto others, store_.ListInstances(wanted.tenant, wanted.tenant_name + "/projects/", all));
+  ALLOD_CHECK_OK(RoomForInstance(std::ssize(others)));
+  return Previewed(instance);
+}
+
 Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context,
                                                                    const Caller& caller,
                                                                    const v1::CreateInstanceRequest& request) {
@@ -73,13 +107,16 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   ALLOD_CHECK_OK(CheckId("instance_id", request.instance_id()));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
-  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   NewInstance instance;
   ALLOD_TRY(instance.tenant, TenantId::FromName(request.parent()));
   instance.tenant_name = TenantOf(request.parent());
   instance.name = fmt::format("{}/instances/{}", request.parent(), request.instance_id());
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
+  if (request.validate_only()) {
+    return InTurn(context, caller, [&] { return Preview(request.parent(), spec, instance); });
+  }
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   return Mutate(context, caller, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
 
@@ -93,11 +130,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
   if (!SameContent(spec, instance.current())) {
     ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectOf(instance.name), spec));
   }
-  google::longrunning::Operation operation;
-  operation.set_name(OperationName({.tenant = tenant, .id = Uuid::V7(clock_.Now()), .instance_name = instance.name}));
-  operation.set_done(true);
-  operation.mutable_response()->PackFrom(Describe(instance));
-  return operation;
+  return Previewed(instance);
 }
 
 Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceChange& change,

@@ -155,16 +155,11 @@ Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const Req
                     Revision same = instance.revision;
                     same.generation = found->generation;
                     if (same == found->current()) return NewestOperation(tx, found->id);
-                    return Fail(
-                        Code::kAlreadyExists, "ALREADY_EXISTS",
-                        fmt::format("{} exists with another spec; change it with UpdateInstance", instance.name));
+                    return std::unexpected(InstanceExists(instance.name));
                   }
                   const std::string tenant = tx.tenant().ToString();
                   const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tenant);
-                  if (count[0][0].as<int>() >= kInstancesPerTenantMax) {
-                    return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES",
-                                fmt::format("a tenant may have {} instances", kInstancesPerTenantMax));
-                  }
+                  ALLOD_CHECK_OK(RoomForInstance(count[0][0].as<std::int64_t>()));
                   tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
                   Revision revision = instance.revision;
                   revision.generation = 1;

@@ -181,26 +181,27 @@ grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, cons
 
 grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, const v1::ListInstancesRequest* request,
                                                 v1::ListInstancesResponse* response) {
-  return Handle(
-      "scheduling.ListInstances", context, request, response,
-      [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
-        const std::string& parent = request->parent();
-        const bool all = parent.ends_with("/projects/-");
-        ALLOD_CHECK_OK(MatchName("parent", all ? TenantOf(parent) + "/projects/all" : parent, "tenants/*/projects/*"));
-        ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
-        ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
-        ALLOD_TRY(const PageRequest page,
-                  ParsePage("instances of " + parent, request->page_size(), request->page_token()));
-        const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
-        const std::string prefix = all ? TenantOf(parent) + visible : parent + "/instances/";
-        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-        ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
-        const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
-        v1::ListInstancesResponse out;
-        for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
-        out.set_next_page_token(listed.next_page_token);
-        return out;
-      });
+  return Handle("scheduling.ListInstances", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
+                  const std::string& parent = request->parent();
+                  const std::string owner = TenantOf(parent);
+                  const bool all = !owner.empty() && parent == owner + "/projects/-";
+                  if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "tenants/*/projects/*"));
+                  ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
+                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
+                  ALLOD_TRY(const PageRequest page,
+                            ParsePage("instances of " + parent, request->page_size(), request->page_token()));
+                  const std::string visible =
+                      caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
+                  const std::string prefix = all ? owner + visible : parent + "/instances/";
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+                  ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
+                  const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
+                  v1::ListInstancesResponse out;
+                  for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
 }
 
 grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,

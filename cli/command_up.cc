@@ -77,7 +77,12 @@ void Say(const std::string& text) {
   std::fflush(stdout);
 }
 
-Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& options) {
+Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& asked) {
+  ALLOD_TRY(const UpOptions options, WithFreeUsers(state, asked));
+  if (options.service_uids_first != asked.service_uids_first) {
+    Say(fmt::format("  another installation runs as the usual users: this one's services run as {} to {}",
+                    options.service_uids_first, options.service_uids_first + kServiceUids - 1));
+  }
   ALLOD_TRY(const ServiceUsers users, UsersOf(state, options));
   ALLOD_CHECK_OK(MakeLayout(state, users));
   ALLOD_CHECK_OK(RememberUsers(state, options, users));
@@ -269,7 +274,7 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
       "\"*\": every page; \"none\": no page (default: the last ones, else none)");
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
-                             "else {})",
+                             "else {}, or the next block that no process runs as)",
                              kServiceUids, kServiceUidsFirst));
   for (const NodeSetting& setting : NodeSettings()) AddNodeSetting(*up, setting, options);
   up->add_option("--weight", options->up.weights,

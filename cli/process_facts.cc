@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -56,6 +58,19 @@ std::optional<ProcessFacts> ReadProcessFacts(pid_t pid) {
   std::ostringstream text;
   text << in.rdbuf();
   return ParseProcessFacts(text.str());
+}
+
+std::optional<pid_t> FindProcessOfUsers(std::uint32_t first, std::uint32_t count) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename().string();
+    pid_t pid = 0;
+    const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (bad != std::errc() || end != name.data() + name.size()) continue;
+    const auto facts = ReadProcessFacts(pid);
+    if (facts && facts->uid >= first && facts->uid - first < count) return pid;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> LayersInForce(const ProcessFacts& facts, const std::vector<std::string>& told, int sharing) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,9 @@ std::optional<ProcessFacts> ParseProcessFacts(const std::string& status);
 
 // Nothing when there is no such process.
 std::optional<ProcessFacts> ReadProcessFacts(pid_t pid);
+
+// Any running process whose effective user is one of `count` from `first` on.
+std::optional<pid_t> FindProcessOfUsers(std::uint32_t first, std::uint32_t count);
 
 // What is in force of a process: what the kernel tells now, then what the process told when it started and the kernel
 // does not tell. `sharing` is how many processes of the installation have its user, itself included; its own uid is a

@@ -51,5 +51,10 @@ TEST(ProcessFacts, ReadsItself) {
   EXPECT_FALSE(ReadProcessFacts(-1));
 }
 
+TEST(ProcessFacts, FindsWhoRunsAsOneOfManyUsers) {
+  EXPECT_TRUE(FindProcessOfUsers(geteuid(), 1));
+  EXPECT_FALSE(FindProcessOfUsers(0x7ffffff0, 16));
+}
+
 }  // namespace
 }  // namespace allod::cli

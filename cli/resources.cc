@@ -50,6 +50,17 @@ Result<Change> Started(const std::string& service, Result<Operation> result) {
   return Change{service, *std::move(result)};
 }
 
+template <typename Request>
+void Mark(Request& request, const Attempt& attempt) {
+  request.set_request_id(attempt.request_id);
+  request.set_validate_only(attempt.validate_only);
+}
+
+// Of something that lies below others: those, when the service did not find one of them.
+std::vector<std::string> IfNotFound(const Error& error, std::vector<std::string> names) {
+  return error.code == Code::kNotFound ? std::move(names) : std::vector<std::string>();
+}
+
 // get(), by a GetX method.
 template <typename Service, typename Req, typename T>
 auto Getter(const char* service, grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, T*)) {
@@ -101,11 +112,11 @@ ResourceKind TenantKind() {
           .list = Lister<tenancy::TenantService>(
               "tenancy", &tenancy::TenantService::Stub::ListTenants,
               [](const auto& page) -> const auto& { return page.tenants(); }),
-          .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<Change> {
             tenancy::CreateTenantRequest request;
             *request.mutable_tenant() = dynamic_cast<const tenancy::Tenant&>(wanted);
             request.set_tenant_id(LastSegment(request.tenant().name()));
-            request.set_request_id(request_id);
+            Mark(request, attempt);
             const auto stub = Connect<tenancy::TenantService>(state, "tenancy");
             return Done(Ask(*stub, &tenancy::TenantService::Stub::CreateTenant, request));
           }};
@@ -123,15 +134,19 @@ ResourceKind ProjectKind() {
           .list = Lister<tenancy::ProjectService>(
               "tenancy", &tenancy::ProjectService::Stub::ListProjects,
               [](const auto& page) -> const auto& { return page.projects(); }),
-          .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<Change> {
             tenancy::CreateProjectRequest request;
             *request.mutable_project() = dynamic_cast<const tenancy::Project&>(wanted);
             request.set_parent(ParentOf(request.project().name()));
             request.set_project_id(LastSegment(request.project().name()));
-            request.set_request_id(request_id);
+            Mark(request, attempt);
             const auto stub = Connect<tenancy::ProjectService>(state, "tenancy");
             return Done(Ask(*stub, &tenancy::ProjectService::Stub::CreateProject, request));
-          }};
+          },
+          .missing =
+              [](const Message& wanted, const Error& error) {
+                return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy::Project&>(wanted).name())});
+              }};
 }
 
 ResourceKind ApiKeyKind() {
@@ -154,30 +169,37 @@ ResourceKind ApiKeyKind() {
 }
 
 ResourceKind BillingAccountKind() {
-  const auto set = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+  const auto set = [](const StateDir& state, const Message& wanted, const Attempt& attempt) {
     billing::SetBillingAccountRequest request;
     *request.mutable_billing_account() = dynamic_cast<const billing::BillingAccount&>(wanted);
-    request.set_request_id(request_id);
+    Mark(request, attempt);
     const auto stub = Connect<billing::BillingAccountService>(state, "billing");
-    return Done(Ask(*stub, &billing::BillingAccountService::Stub::SetBillingAccount, request));
+    return Ask(*stub, &billing::BillingAccountService::Stub::SetBillingAccount, request);
   };
-  return {.kind = "BillingAccount",
-          .plural = "billingAccounts",
-          .pattern = "tenants/*/billingAccount",
-          .columns = {{"NAME", "name"},
-                      {"CURRENCY", "currency_code"},
-                      {"CREDIT LIMIT", "credit_limit"},
-                      {"POSTED", "posted.amount"},
-                      {"HELD", "held.amount"}},
-          .prototype = &billing::BillingAccount::default_instance(),
-          .spec_fields = {"currency_code", "credit_limit"},
-          .decimals = {"allod.billing.v1.BillingAccount.credit_limit"},
-          .get = Getter<billing::BillingAccountService>("billing",
-                                                        &billing::BillingAccountService::Stub::GetBillingAccount),
-          .create = set,
-          .update = [set](const StateDir& state, const Message&, const Message& wanted, const std::string& request_id) {
-            return set(state, wanted, request_id);
-          }};
+  return {
+      .kind = "BillingAccount",
+      .plural = "billingAccounts",
+      .pattern = "tenants/*/billingAccount",
+      .columns = {{"NAME", "name"},
+                  {"CURRENCY", "currency_code"},
+                  {"CREDIT LIMIT", "credit_limit"},
+                  {"POSTED", "posted.amount"},
+                  {"HELD", "held.amount"}},
+      .prototype = &billing::BillingAccount::default_instance(),
+      .spec_fields = {"currency_code", "credit_limit"},
+      .decimals = {"allod.billing.v1.BillingAccount.credit_limit"},
+      .get =
+          Getter<billing::BillingAccountService>("billing", &billing::BillingAccountService::Stub::GetBillingAccount),
+      .create = [set](const StateDir& state, const Message& wanted,
+                      const Attempt& attempt) { return Done(set(state, wanted, attempt)); },
+      .missing =
+          [](const Message& wanted, const Error& error) {
+            return IfNotFound(error, {TenantOf(dynamic_cast<const billing::BillingAccount&>(wanted).name())});
+          },
+      .preview = [set](const StateDir& state, const Message&,
+                       const Message& wanted) { return Own(set(state, wanted, {.validate_only = true})); },
+      .update = [set](const StateDir& state, const Message&, const Message& wanted,
+                      const std::string& request_id) { return Done(set(state, wanted, {.request_id = request_id})); }};
 }
 
 ResourceKind PublisherKind() {
@@ -256,11 +278,11 @@ ResourceKind ListingKind() {
           .list = Lister<catalog::ListingService>(
               "catalog", &catalog::ListingService::Stub::ListListings,
               [](const auto& page) -> const auto& { return page.listings(); }),
-          .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<Change> {
             catalog::CreateListingRequest request;
             *request.mutable_listing() = dynamic_cast<const catalog::Listing&>(wanted);
             request.set_listing_id(LastSegment(request.listing().name()));
-            request.set_request_id(request_id);
+            Mark(request, attempt);
             const auto stub = Connect<catalog::ListingService>(state, "catalog");
             return Done(Ask(*stub, &catalog::ListingService::Stub::CreateListing, request));
           }};
@@ -295,14 +317,21 @@ ResourceKind InstanceKind() {
       .list = Lister<Service>(
           "scheduling", &Service::Stub::ListInstances,
           [](const auto& page) -> const auto& { return page.instances(); }),
-      .create = [](const StateDir& state, const Message& wanted, const std::string& request_id) -> Result<Change> {
+      .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<Change> {
         scheduling::CreateInstanceRequest request;
         *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
         request.set_parent(ParentOf(request.instance().name()));
         request.set_instance_id(LastSegment(request.instance().name()));
-        request.set_request_id(request_id);
+        Mark(request, attempt);
         const auto stub = Connect<Service>(state, "scheduling");
         return Started("scheduling", Ask(*stub, &Service::Stub::CreateInstance, request));
+      },
+      .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
+        const auto& instance = dynamic_cast<const scheduling::Instance&>(wanted);
+        const std::string tenant = TenantOf(instance.name());
+        if (error.reason == "LISTING_NOT_AVAILABLE") return {instance.spec().listing()};
+        if (error.reason == "NO_BILLING_ACCOUNT") return {tenant + "/billingAccount"};
+        return IfNotFound(error, {tenant, ParentOf(instance.name())});
       },
       .preview = [](const StateDir& state, const Message& current, const Message& wanted) -> Result<MessagePtr> {
         auto request = UpdateOf(current, wanted);

@@ -24,6 +24,12 @@ struct Change {
   google::longrunning::Operation operation;
 };
 
+// How a change is asked for.
+struct Attempt {
+  std::string request_id = {};
+  bool validate_only = false;  // judged by the service like the real one, but nothing is changed
+};
+
 struct ResourceKind {
   std::string kind;                                          // "Instance"
   std::string plural;                                        // "instances", as in `allod get instances`
@@ -41,10 +47,10 @@ struct ResourceKind {
 
   std::function<Result<MessagePtr>(const StateDir&, const std::string& name)> get;
   std::function<Result<std::vector<MessagePtr>>(const StateDir&, const std::string& parent)> list;
-  std::function<Result<Change>(const StateDir&, const google::protobuf::Message&, const std::string& request_id)>
-      create;
-  // The resource as `update` would leave it, judged like the update; nothing is changed. May be empty where `update` is
-  // not: then the manifest itself is what there would be.
+  std::function<Result<Change>(const StateDir&, const google::protobuf::Message&, const Attempt&)> create;
+  // Names of what `error` says is not there yet; a manifest may make it. Empty: nothing can be missing.
+  std::function<std::vector<std::string>(const google::protobuf::Message& wanted, const Error& error)> missing;
+  // The resource as `update` would leave it, judged like the update; nothing is changed. There where `update` is.
   std::function<Result<MessagePtr>(const StateDir&, const google::protobuf::Message& current,
                                    const google::protobuf::Message& wanted)>
       preview;

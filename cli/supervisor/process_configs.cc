@@ -145,12 +145,62 @@ Result<std::uint32_t> DefaultUids() {
 
 constexpr char kUidsField[] = "service_uids_first";
 
+// Of the last `allod up`; 0: it chose none.
+std::uint32_t LastUids(const StateDir& state) {
+  const json last = LastConfig(state, "up");
+  return last.contains(kUidsField) && last[kUidsField].is_number_unsigned() ? last[kUidsField].get<std::uint32_t>() : 0;
+}
+
+Status CheckFree(const char* option, std::uint32_t first, std::uint32_t count, const FindProcess& find) {
+  const auto process = find(first, count);
+  if (!process) return {};
+  return FailedPrecondition(
+      "UIDS_IN_USE", fmt::format("{} {}: process {} runs as one of the {} users from there; give others", option, first,
+                                 *process, count));
+}
+
+// Further installations of one machine: the services' blocks follow each other, and the workers' are kWorkerUidsStride
+// apart (1024 models each), all below the services'.
+constexpr std::uint32_t kInstallationsMax = 32;
+constexpr std::uint32_t kWorkerUidsFirst = 0x70000000;  // as inference/node/config.h has it
+constexpr std::uint32_t kWorkerUidsStride = 1 << 20;
+constexpr std::uint32_t kWorkerUidsLooked = 1024;  // the jobs'
+constexpr char kWorkerUidsField[] = "/first_uid";
+
 }  // namespace
+
+Result<UpOptions> WithFreeUsers(const StateDir& state, UpOptions options, const FindProcess& find) {
+  if (geteuid() != 0) return options;
+  const json last_node = LastConfig(state, "node");
+  const std::uint32_t given = options.service_uids_first;
+  // What is kept may be what a former run of this installation has not let go of yet.
+  if (given != 0 && given != LastUids(state)) ALLOD_CHECK_OK(CheckFree("--service-uids", given, kServiceUids, find));
+  const auto workers = options.node.find(kWorkerUidsField);
+  if (workers != options.node.end() && last_node.value("first_uid", json()) != workers->second) {
+    ALLOD_CHECK_OK(CheckFree("--first-uid", workers->second.get<std::uint32_t>(), kWorkerUidsLooked, find));
+  }
+  const bool is_first_start = LastUids(state) == 0 && last_node.empty();
+  if (given != 0 || !is_first_start) return options;
+  ALLOD_TRY(const std::uint32_t usual, DefaultUids());
+  for (std::uint32_t n = 0; n < kInstallationsMax; ++n) {
+    const std::uint32_t first = usual + n * kServiceUids;
+    const bool is_mapped = AreMapped("/proc/self/uid_map", first) && AreMapped("/proc/self/gid_map", first);
+    if (!is_mapped || find(first, kServiceUids)) continue;
+    if (n == 0) return options;
+    options.service_uids_first = first;
+    // Whoever runs as the services of a block before has the workers of that block, running now or not.
+    options.node.try_emplace(kWorkerUidsField, kWorkerUidsFirst + n * kWorkerUidsStride);
+    return options;
+  }
+  return FailedPrecondition("UIDS_IN_USE",
+                            fmt::format("the {} blocks of {} users from {} on are in use by running processes: give "
+                                        "--service-uids and --first-uid",
+                                        kInstallationsMax, kServiceUids, usual));
+}
 
 Result<ServiceUsers> UsersOf(const StateDir& state, const UpOptions& options) {
   std::uint32_t first = options.service_uids_first;
-  const json last = LastConfig(state, "up");
-  if (first == 0 && last.contains(kUidsField) && last[kUidsField].is_number_unsigned()) first = last[kUidsField];
+  if (first == 0) first = LastUids(state);
   if (first == 0) {
     ALLOD_TRY(first, DefaultUids());
   }

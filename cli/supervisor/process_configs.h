@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cli/process_facts.h"
 #include "cli/state_dir.h"
 #include "cli/supervisor/node_settings.h"
 #include "cli/supervisor/service_users.h"
@@ -28,6 +31,14 @@ struct UpOptions {
 
 // The processes that `allod up` starts beside PostgreSQL and Redis, by their short names ("tenancy" -> allod-tenancy).
 const std::vector<std::string>& PlatformProcesses();
+
+// Finds a running process of one of `count` users from `first` on.
+using FindProcess = std::function<std::optional<pid_t>(std::uint32_t first, std::uint32_t count)>;
+// As root: the options with users that no other installation of this machine runs as. At the first start of a state
+// directory whose default block is taken, the next free one of services and, unless it was given, of workers; what is
+// chosen is kept by RememberUsers and WriteConfigs. FAILED_PRECONDITION / UIDS_IN_USE for a block that is newly asked
+// for and taken.
+Result<UpOptions> WithFreeUsers(const StateDir& state, UpOptions options, const FindProcess& find = FindProcessOfUsers);
 
 // Who the processes run as: `service_uids_first`, else as the last `allod up` had it. INVALID_ARGUMENT / INVALID_UIDS.
 Result<ServiceUsers> UsersOf(const StateDir& state, const UpOptions& options);

@@ -131,18 +131,25 @@ Result<LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const Load
   return model;
 }
 
-// A template that cannot render a plain conversation would fail at every chat: whoever imports the model is told, not
-// those who ask it. One that takes no system message, say, is fine.
+// A template that cannot render a plain conversation, or leaves out what was said, would fail at every chat: whoever
+// imports the model is told, not those who ask it. One that takes no system message, say, is fine.
 Status TryChatTemplate(const llama_model& model) {
   ALLOD_TRY(const auto assets, ModelAssets::Create(model));
   if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
-  const ChatPrompt chat{.messages = {{.role = "user", .content = "Good morning."}}};
+  const std::string said = "Good morning.";
+  const ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
   const auto rendered = assets->chat_template().Render(chat, assets->vocabulary());
-  if (rendered) return {};
-  return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",
-                         fmt::format("tokenizer.chat_template cannot render a conversation of one user message: {}; "
-                                     "mend it, or remove the key (ChatML is used then)",
-                                     rendered.error().message));
+  const auto unusable = [](const std::string& why) {
+    return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",
+                           fmt::format("tokenizer.chat_template cannot render a conversation of one user message: {}; "
+                                       "mend it, or remove the key (ChatML is used then)",
+                                       why));
+  };
+  if (!rendered) return unusable(rendered.error().message);
+  std::string prompt;
+  for (const PromptPart& part : rendered->parts) prompt += part.text;
+  if (prompt.find(said) != std::string::npos) return {};
+  return unusable(prompt.empty() ? "it renders nothing" : "the message's text is not in what it renders");
 }
 
 Status CheckOutput(const JobOptions& options) {

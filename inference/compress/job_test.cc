@@ -106,6 +106,11 @@ TEST_F(JobTest, InspectRefusesATemplateThatWouldFailAtEveryChat) {
   EXPECT_THAT(refusal("{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}"),
               testing::HasSubstr("too much"));
   EXPECT_THAT(refusal("{{ raise_exception('never') }}"), testing::HasSubstr("never"));
+  // Nothing to answer: every chat would be an empty prompt, or always the same one.
+  EXPECT_THAT(refusal("{{ ''.__class__.__mro__ }}"), testing::HasSubstr("renders nothing"));
+  EXPECT_THAT(refusal("{# no messages #}"), testing::HasSubstr("renders nothing"));
+  EXPECT_THAT(refusal("{% for m in messages %}{{ m.role }}: {% endfor %}assistant:"),
+              testing::HasSubstr("the message's text is not in what it renders"));
   // Chats without a system message are chats.
   EXPECT_EQ(refusal("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
                     "{{ m.content }}{% endfor %}"),

@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 constexpr std::size_t kBatchMax = 500;
 constexpr milliseconds kCollectEvery{250};
 constexpr milliseconds kRetryAfter{1000};
+constexpr milliseconds kPostponedFor{2000};
 constexpr milliseconds kCallTimeout{5000};
 constexpr milliseconds kLastCallsTimeout{1000};
 
@@ -224,6 +225,7 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
   const SteadyTime now = std::chrono::steady_clock::now();
   std::shared_ptr<usage::RingReader> reader;
   usage::RingDeed deed;
+  std::set<std::uint64_t> postponed;
   {
     const std::lock_guard lock(mutex_);
     const auto found = rings_.find(id);
@@ -231,6 +233,10 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
     Ring& ring = found->second;
     const auto was_changed = ring.reader->Restore();
     if (was_changed && *was_changed) ring.pending = true;
+    if (!ring.postponed.empty() && now >= ring.retry_at) {
+      ring.postponed.clear();
+      ring.pending = true;
+    }
     const auto closed = ring.reader->closed_total();
     if (!was_changed || !closed) return false;
     if (!ring.pending && *closed == ring.closed_seen) return false;
@@ -245,55 +251,82 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
     ring.pending = false;
     reader = ring.reader;
     deed = ring.deed;
+    postponed = ring.postponed;
     if (*was_changed) AccuseLocked(id, ring, "its usage ring has another size than it was made with");
   }
-  const auto slots = reader->Closed(kBatchMax);
+  auto slots = reader->Closed(kBatchMax + postponed.size());
   if (!slots) {
     // What is in it is still to be taken when it can be read again.
     const std::lock_guard lock(mutex_);
     if (const auto found = rings_.find(id); found != rings_.end()) found->second.pending = true;
     return false;
   }
-  if (!slots->empty()) {
-    if (const Status recorded = Record(Believe(id, deed, *slots), timeout); !recorded) {
-      // One ring that billing cannot take must not keep the others from it.
-      const Code code = recorded.error().code;
-      reachable = code != Code::kUnavailable && code != Code::kDeadlineExceeded;
-      const std::lock_guard lock(mutex_);
-      if (const auto found = rings_.find(id); found != rings_.end()) found->second.pending = true;
-      return false;
-    }
-    for (const usage::SlotContent& slot : *slots) (void)reader->Free(slot.slot);
-  }
+  std::erase_if(*slots, [&](const usage::SlotContent& slot) { return postponed.contains(slot.sequence); });
+  if (slots->size() > kBatchMax) slots->resize(kBatchMax);
+  const auto later = HandOn(id, deed, *reader, *slots, timeout);
   const std::lock_guard lock(mutex_);
   const auto found = rings_.find(id);
+  if (!later) {
+    // One ring that billing cannot take must not keep the others from it.
+    const Code code = later.error().code;
+    reachable = code != Code::kUnavailable && code != Code::kDeadlineExceeded;
+    if (found != rings_.end()) found->second.pending = true;
+    return false;
+  }
   if (found == rings_.end()) return false;
-  found->second.rate.Count(std::ssize(*slots), now);
-  if (found->second.ended && reader->Empty().value_or(false)) {
+  Ring& ring = found->second;
+  ring.rate.Count(std::ssize(*slots) - std::ssize(*later), now);
+  if (!later->empty()) {
+    if (ring.postponed.empty()) ring.retry_at = std::chrono::steady_clock::now() + kPostponedFor;
+    ring.postponed.insert(later->begin(), later->end());
+  }
+  if (ring.ended && reader->Empty().value_or(false)) {
     std::error_code ignored;
-    fs::remove(found->second.path, ignored);
-    fs::remove(usage::DeedPath(found->second.path), ignored);
+    fs::remove(ring.path, ignored);
+    fs::remove(usage::DeedPath(ring.path), ignored);
     rings_.erase(found);
     return false;
   }
-  found->second.pending = slots->size() == kBatchMax || found->second.ended;
-  return found->second.pending && !slots->empty();
+  ring.pending = slots->size() == kBatchMax || ring.ended;
+  return ring.pending && !slots->empty();
 }
 
-std::vector<usage::UsageEvent> UsageCollector::Believe(std::uint64_t id, const usage::RingDeed& deed,
-                                                       const std::vector<usage::SlotContent>& slots) {
+std::optional<usage::UsageEvent> UsageCollector::Believe(std::uint64_t id, const usage::RingDeed& deed,
+                                                         const usage::SlotContent& slot, std::int64_t now_us) {
+  usage::Judgement judged = usage::Judge(slot, deed, now_us);
+  if (!judged.lie.empty()) Accuse(id, judged.lie);
+  return std::move(judged.event);
+}
+
+Result<std::set<std::uint64_t>> UsageCollector::HandOn(std::uint64_t id, const usage::RingDeed& deed,
+                                                       usage::RingReader& reader,
+                                                       const std::vector<usage::SlotContent>& slots,
+                                                       milliseconds timeout) {
   const std::int64_t now = NowMicros();
-  std::vector<usage::UsageEvent> out;
+  std::vector<usage::UsageEvent> events;
+  std::map<std::uint64_t, std::string> ids;  // by sequence
   for (const usage::SlotContent& slot : slots) {
-    usage::Judgement judged = usage::Judge(slot, deed, now);
-    if (!judged.lie.empty()) Accuse(id, judged.lie);
-    if (judged.event) out.push_back(*std::move(judged.event));
+    auto event = Believe(id, deed, slot, now);
+    if (!event) continue;
+    ids[slot.sequence] = event->event_id.ToString();
+    events.push_back(*std::move(event));
   }
-  return out;
+  ALLOD_TRY(const std::set<std::string> postponed, Record(events, timeout));
+  std::set<std::uint64_t> later;
+  for (const usage::SlotContent& slot : slots) {
+    const auto event = ids.find(slot.sequence);
+    if (event != ids.end() && postponed.contains(event->second)) {
+      later.insert(slot.sequence);
+    } else {
+      (void)reader.Free(slot.slot);
+    }
+  }
+  return later;
 }
 
-Status UsageCollector::Record(const std::vector<usage::UsageEvent>& events, milliseconds timeout) {
-  if (events.empty()) return {};
+Result<std::set<std::string>> UsageCollector::Record(const std::vector<usage::UsageEvent>& events,
+                                                     milliseconds timeout) {
+  if (events.empty()) return std::set<std::string>();
   billing::v1::RecordComputedUsageRequest request;
   for (const usage::UsageEvent& event : events) {
     auto& out = *request.add_events();
@@ -318,7 +351,11 @@ Status UsageCollector::Record(const std::vector<usage::UsageEvent>& events, mill
     Log(LogLevel::kError, "billing refused a usage event",
         {{"event", refusal.event_id()}, {"reason", refusal.reason()}, {"error", refusal.message()}});
   }
-  return {};
+  std::set<std::string> postponed(answer->postponed_event_ids().begin(), answer->postponed_event_ids().end());
+  if (!postponed.empty()) {
+    Log(LogLevel::kWarning, "billing postpones usage events", {{"events", std::to_string(postponed.size())}});
+  }
+  return postponed;
 }
 
 }  // namespace allod::inference::node

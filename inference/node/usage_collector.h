@@ -8,6 +8,9 @@
 // Rings are read in turn, a batch of each. One that is filled again faster than any worker is asked
 // (kClosedPerSecondMax) waits for the next second, and after kFloodSeconds of that is a lie as well.
 //
+// Events that billing postpones stay in their slots and are told again after a pause; what else the ring holds does not
+// wait for them.
+//
 // What a ring says is believed only within what its worker was asked (usage::Judge): events of others' tenants are
 // dropped, numbers are cut to what the request could have cost, and the worker's lie is told to who runs it.
 //
@@ -22,6 +25,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -75,6 +80,8 @@ class UsageCollector {
     std::uint64_t closed_seen = 0;  // nothing new while the ring says the same
     bool pending = true;
     RateBound rate{kClosedPerSecondMax};
+    std::set<std::uint64_t> postponed;  // sequences of slots that are not told again before `retry_at`
+    SteadyTime retry_at{};
   };
 
   UsageCollector(std::filesystem::path directory, std::string node_name, std::shared_ptr<grpc::Channel> billing,
@@ -86,10 +93,15 @@ class UsageCollector {
   bool CollectRound(SteadyTime until, std::stop_token stop, bool& reachable);
   // One batch of one ring; whether there is more of it. False when billing did not take it.
   bool CollectFrom(std::uint64_t id, std::chrono::milliseconds timeout, bool& reachable);
-  Status Record(const std::vector<usage::UsageEvent>& events, std::chrono::milliseconds timeout);
-  // What of the slots is believed.
-  std::vector<usage::UsageEvent> Believe(std::uint64_t id, const usage::RingDeed& deed,
-                                         const std::vector<usage::SlotContent>& slots);
+  // The ids of those that are to be told again later; all others are settled.
+  Result<std::set<std::string>> Record(const std::vector<usage::UsageEvent>& events, std::chrono::milliseconds timeout);
+  // What a slot says, as far as it is believed.
+  std::optional<usage::UsageEvent> Believe(std::uint64_t id, const usage::RingDeed& deed,
+                                           const usage::SlotContent& slot, std::int64_t now_us);
+  // Tells billing of a batch and frees what it took; the sequences of those that it postponed.
+  Result<std::set<std::uint64_t>> HandOn(std::uint64_t id, const usage::RingDeed& deed, usage::RingReader& reader,
+                                         const std::vector<usage::SlotContent>& slots,
+                                         std::chrono::milliseconds timeout);
   void Accuse(std::uint64_t id, const std::string& lie);
   void AccuseLocked(std::uint64_t id, Ring& ring, const std::string& lie);
   std::vector<std::uint64_t> RingIds();

@@ -26,6 +26,9 @@ using std::chrono::milliseconds;
 const std::string kReplica = "01900000-0000-7000-8000-00000000abcd";
 const std::string kTenant = "01900000-0000-5000-8000-0000000000aa";
 const std::string kInstance = "tenants/ke/projects/p/instances/i";
+// Of another tenant; its rows are broken where billing postpones.
+const std::string kOtherTenant = "01900000-0000-5000-8000-0000000000bb";
+const std::string kOtherInstance = "tenants/tz/projects/p/instances/i";
 
 std::string RequestId(int i) { return Uuid::FromName("request/" + std::to_string(i)).ToString(); }
 
@@ -41,7 +44,7 @@ bool Eventually(const std::function<bool()>& check) {
 // Keeps what it is told by event id; a call can be made to fail before or after it took effect.
 class BillingPeer final : public billing::v1::ComputedUsageService::Service {
  public:
-  enum class Mood { kFine, kAway, kLosesAnswers, kBroken, kRefuses };
+  enum class Mood { kFine, kAway, kLosesAnswers, kBroken, kRefuses, kPostpones };
   std::atomic<Mood> mood = Mood::kFine;
 
   grpc::Status RecordComputedUsage(grpc::ServerContext*, const billing::v1::RecordComputedUsageRequest* request,
@@ -61,6 +64,10 @@ class BillingPeer final : public billing::v1::ComputedUsageService::Service {
         auto& refusal = *response->add_refusals();
         refusal.set_event_id(event.event_id());
         refusal.set_reason("NO_BILLING_ACCOUNT");
+        continue;
+      }
+      if (mood == Mood::kPostpones && event.instance() == kOtherInstance) {
+        response->add_postponed_event_ids(event.event_id());
         continue;
       }
       const auto [known, is_new] = events_.emplace(event.event_id(), event);
@@ -279,6 +286,38 @@ TEST_F(UsageCollectorTest, ARingThatBillingCannotTakeDoesNotKeepOthersFromIt) {
   EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 1; }));
 }
 
+TEST_F(UsageCollectorTest, WhatIsPostponedOfAPooledRingKeepsNobodyElseWaiting) {
+  Start();
+  billing_.mood = BillingPeer::Mood::kPostpones;
+  const auto worker = Worker(1);
+  collector_->AddMembers(1, {{.instance = kOtherInstance, .tenant = *Uuid::Parse(kOtherTenant), .context_tokens = 64}});
+  const auto finish = [&](int request, const std::string& tenant, const std::string& instance) {
+    auto slot = worker->Open(RequestId(request), tenant, instance);
+    ASSERT_TRUE(slot);
+    (*slot)->CountSampled();
+    (*slot)->Finish(UsageOutcome::kCompleted);
+  };
+  // More than one batch of them, and what comes after them.
+  for (int i = 0; i < 600; ++i) finish(i, kOtherTenant, kOtherInstance);
+  for (int i = 600; i < 1000; ++i) finish(i, kTenant, kInstance);
+  EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 400U; }));
+  // Their slots are free again: one more ring's worth of the others' requests goes through beside those that wait.
+  for (int i = 1000; i < 2024; ++i) {
+    ASSERT_TRUE(Eventually([&] {
+      auto slot = worker->Open(RequestId(i), kTenant, kInstance);
+      if (slot) (*slot)->Finish(UsageOutcome::kCompleted);
+      return slot.has_value();
+    })) << i;
+  }
+  collector_->WorkerEnded(1);
+  EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 1424U; }));
+  EXPECT_EQ(Files(), 1U) << "until it is empty";
+  billing_.mood = BillingPeer::Mood::kFine;
+  EXPECT_TRUE(Eventually([&] { return Files() == 0; })) << "they are told again";
+  EXPECT_EQ(billing_.events().size(), 2024U);
+  EXPECT_EQ(billing_.repeated(), 0) << "only what was postponed is told again";
+}
+
 TEST_F(UsageCollectorTest, SendsBatchesThatBillingTakes) {
   Start();
   billing_.mood = BillingPeer::Mood::kAway;
@@ -433,25 +472,6 @@ TEST_F(LyingRing, ThatIsFilledWithoutEndDoesNotKeepTheAgentFromEnding) {
   const auto start = std::chrono::steady_clock::now();
   collector_.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
-}
-
-TEST(RateBound, CountsSpentSecondsInARow) {
-  using std::chrono::seconds;
-  RateBound bound(2);
-  RateBound::SteadyTime now(seconds(100));
-  EXPECT_FALSE(bound.IsSpent(now));
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(bound.SecondsSpent(now), i);
-    bound.Count(2, now);
-    EXPECT_TRUE(bound.IsSpent(now));
-    now += seconds(1);
-  }
-  EXPECT_EQ(bound.SecondsSpent(now), 3);
-  EXPECT_FALSE(bound.IsSpent(now));
-  bound.Count(1, now);
-  EXPECT_EQ(bound.SecondsSpent(now + seconds(1)), 0);
-  bound.Count(2, now + seconds(1));
-  EXPECT_EQ(bound.SecondsSpent(now + seconds(3)), 0);  // a second of silence
 }
 
 TEST_F(UsageCollectorTest, AMemberThatCameLaterIsAMember) {

@@ -5,6 +5,22 @@
 
 namespace allod::billing {
 
+Result<BillingAccount> BillingAccountServiceImpl::Judge(const SetAccountCommand& command) {
+  auto account = store_.GetBillingAccount(command.tenant);
+  if (!account && account.error().code == Code::kNotFound) {
+    return BillingAccount{.tenant = command.tenant,
+                          .tenant_name = command.tenant_name,
+                          .currency_code = command.currency_code,
+                          .credit_limit = command.credit_limit};
+  }
+  if (!account) return account;
+  if (account->currency_code != command.currency_code) {
+    return std::unexpected(CurrencyImmutable(account->currency_code, command.currency_code));
+  }
+  account->credit_limit = command.credit_limit;
+  return account;
+}
+
 grpc::Status BillingAccountServiceImpl::SetBillingAccount(grpc::ServerContext* context,
                                                           const v1::SetBillingAccountRequest* request,
                                                           v1::BillingAccount* response) {
@@ -12,8 +28,15 @@ grpc::Status BillingAccountServiceImpl::SetBillingAccount(grpc::ServerContext* c
                 [&](const Caller& caller) -> Result<v1::BillingAccount> {
                   ALLOD_CHECK_OK(RequireOperator(caller));
                   ALLOD_TRY(const std::string tenant_name, TenantOfAccount(request->billing_account().name()));
+                  // First: a plan asks before the tenant is made.
+                  ALLOD_CHECK_OK(CheckOwnContent(*request));
                   ALLOD_TRY(const std::string currency, tenants_.CurrencyOf(tenant_name));
                   ALLOD_TRY(const SetAccountCommand command, FromProto(*request, currency));
+                  if (request->validate_only()) {
+                    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+                    ALLOD_TRY(const BillingAccount judged, Judge(command));
+                    return ToProto(judged);
+                  }
                   ALLOD_TRY(const BillingAccount account, store_.SetBillingAccount(command, clock_.Now()));
                   return ToProto(account);
                 });

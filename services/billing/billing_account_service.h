@@ -21,6 +21,9 @@ class BillingAccountServiceImpl final : public v1::BillingAccountService::Servic
                                  v1::BillingAccount* response) override;
 
  private:
+  // What SetBillingAccount would answer, without doing it.
+  Result<BillingAccount> Judge(const SetAccountCommand& command);
+
   Store& store_;
   TenantDirectory& tenants_;
   const Clock& clock_;

@@ -57,7 +57,6 @@ Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
       Refuse(out, IsEventId(id) ? id : fmt::format("#{}", i), "INVALID_EVENT", event.error().message);
     }
   }
-  int failed = 0;
   for (const auto& [tenant, events] : by_tenant) {
     const Status recorded = Catching("record a tenant's computed usage", [&]() -> Status {
       ALLOD_TRY(const RecordedEvents done, store_.RecordComputedUsage(tenant, events));
@@ -66,14 +65,12 @@ Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
     });
     if (recorded) continue;
     if (ConcernsEverybody(recorded.error())) return std::unexpected(recorded.error());
-    // The others' events are recorded all the same; the node sends the batch again, and they are met as duplicates.
+    // The others' events are recorded all the same, and the node tells these again later.
     Log(LogLevel::kError, "a tenant's computed usage cannot be recorded",
         {{"tenant", tenant.ToString()}, {"reason", recorded.error().reason}, {"message", recorded.error().message}});
-    ++failed;
+    for (const ComputedUsage& event : events) out.add_postponed_event_ids(event.event_id);
   }
-  if (failed == 0) return out;
-  return Fail(Code::kAborted, "EVENTS_NOT_RECORDED",
-              fmt::format("the events of {} tenants cannot be recorded now; send the batch again later", failed));
+  return out;
 }
 
 grpc::Status ComputedUsageServiceImpl::RecordComputedUsage(grpc::ServerContext* context,

@@ -123,6 +123,15 @@ Result<std::string> TenantOfAccount(const std::string& name) {
   return TenantOf(name);
 }
 
+Status CheckOwnContent(const pb::SetBillingAccountRequest& request) {
+  const pb::BillingAccount& account = request.billing_account();
+  ALLOD_TRY(const Amount limit, Amount::Parse("billing_account.credit_limit", account.credit_limit()));
+  ALLOD_CHECK_OK(CheckCreditLimit(limit));
+  if (account.currency_code().empty()) return {};
+  ALLOD_CHECK_OK(MinorUnitDecimals("billing_account.currency_code", account.currency_code()));
+  return {};
+}
+
 Result<SetAccountCommand> FromProto(const pb::SetBillingAccountRequest& request, const std::string& tenant_currency) {
   const pb::BillingAccount& account = request.billing_account();
   SetAccountCommand out{.currency_code = tenant_currency};
@@ -135,7 +144,6 @@ Result<SetAccountCommand> FromProto(const pb::SetBillingAccountRequest& request,
                                        account.currency_code(), tenant_currency, out.tenant_name));
   }
   ALLOD_TRY(out.credit_limit, Amount::Parse("billing_account.credit_limit", account.credit_limit()));
-  ALLOD_CHECK_OK(CheckCreditLimit(out.credit_limit));
   ALLOD_TRY(out.request, MakeRequestId(request.request_id(), "SetBillingAccount",
                                        fmt::format("{}\n{}\n{}", out.tenant_name, out.currency_code,
                                                    out.credit_limit.ToPicoString())));

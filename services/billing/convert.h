@@ -25,7 +25,10 @@ Result<Uuid> PriceBookId(std::string_view field, const std::string& name);
 
 // The `tenants/{tenant}` of `tenants/{tenant}/billingAccount`.
 Result<std::string> TenantOfAccount(const std::string& name);
-// `currency_code` of the account may be empty: the tenant's.
+// What can be said of the request without knowing the tenant: CREDIT_LIMIT_OUT_OF_RANGE, INVALID_AMOUNT,
+// UNKNOWN_CURRENCY.
+Status CheckOwnContent(const pb::SetBillingAccountRequest& request);
+// Of a request with sound content. `currency_code` of the account may be empty: the tenant's.
 Result<SetAccountCommand> FromProto(const pb::SetBillingAccountRequest& request, const std::string& tenant_currency);
 pb::BillingAccount ToProto(const BillingAccount& account);
 

@@ -161,4 +161,10 @@ Status CheckCreditLimit(Amount credit_limit) {
   return {};
 }
 
+Error CurrencyImmutable(const std::string& opened_in, const std::string& asked) {
+  return {Code::kFailedPrecondition, "CURRENCY_IMMUTABLE",
+          fmt::format("billing_account.currency_code: the account was opened in {} and cannot change to {}", opened_in,
+                      asked)};
+}
+
 }  // namespace allod::billing

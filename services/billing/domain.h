@@ -173,5 +173,7 @@ Result<Amount> TotalOf(const std::vector<InvoiceLine>& lines);
 
 // 0 to kCreditLimitMax, else INVALID_ARGUMENT / CREDIT_LIMIT_OUT_OF_RANGE.
 Status CheckCreditLimit(Amount credit_limit);
+// FAILED_PRECONDITION / CURRENCY_IMMUTABLE.
+Error CurrencyImmutable(const std::string& opened_in, const std::string& asked);
 
 }  // namespace allod::billing

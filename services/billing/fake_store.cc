@@ -56,7 +56,7 @@ Result<BillingAccount> FakeStore::SetBillingAccount(const SetAccountCommand& com
     }
   }
   if (books.currency_code != command.currency_code) {
-    return FailedPrecondition("CURRENCY_IMMUTABLE", "the account's currency cannot change");
+    return std::unexpected(CurrencyImmutable(books.currency_code, command.currency_code));
   }
   books.credit_limit = command.credit_limit;
   if (command.request.given()) books.request_ids[command.request.id] = command.request.payload_sha256;

@@ -98,10 +98,7 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command
   ALLOD_TRY(const bool repeated, IsRepeated(tx, command));
   if (!repeated) {
     if (const auto currency = locked.at(0)[0].as<std::string>(); currency != command.currency_code) {
-      return FailedPrecondition("CURRENCY_IMMUTABLE",
-                                fmt::format("billing_account.currency_code: the account was opened in "
-                                            "{} and cannot change to {}",
-                                            currency, command.currency_code));
+      return std::unexpected(CurrencyImmutable(currency, command.currency_code));
     }
     tx.Exec(kUpdateLimit, tenant, command.credit_limit.ToPicoString(), ToMicros(now));
     if (command.request.given()) {

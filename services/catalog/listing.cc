@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kPricesMax = 200;
 constexpr std::size_t kTermsCharsMax = 32'768;
 constexpr std::int64_t kMillion = 1'000'000;
+// What billing takes (kTokenPriceMax of its domain): a listing is refused before it is half made.
+constexpr std::int64_t kPricePerMillionMax = 1'000'000'000;
 
 auto RowKey(const TokenPrice& price) { return std::tie(price.currency_code, price.variant_id, price.isolation_class); }
 
@@ -39,6 +41,13 @@ Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view cur
   ALLOD_TRY(const Amount prompt, TokenPriceFromMillion(field + ".prompt_price_per_million", prompt_per_million));
   ALLOD_TRY(const Amount completion,
             TokenPriceFromMillion(field + ".completion_price_per_million", completion_per_million));
+  const Amount max = Amount::FromPico(Int128{kPricePerMillionMax} * kMillion);
+  for (const Amount amount : {prompt, completion}) {
+    if (amount <= max) continue;
+    return InvalidArgument(
+        "PRICE_OUT_OF_RANGE",
+        fmt::format("{}: a price per million tokens must be from 0 to {} currency units", field, kPricePerMillionMax));
+  }
   return TokenPrice{std::string(currency_code), std::string(variant_id), prompt, completion,
                     std::string(isolation_class)};
 }

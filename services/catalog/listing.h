@@ -42,7 +42,7 @@ struct Listing {
 // A price as it is written: per million tokens.
 std::string PerMillion(Amount per_token);
 // Reads both prices of a row. `field` is e.g. "prices[0]". INVALID_ARGUMENT with UNKNOWN_CURRENCY, INVALID_PRICE,
-// INVALID_ISOLATION_CLASS or INVALID_ID.
+// PRICE_OUT_OF_RANGE, INVALID_ISOLATION_CLASS or INVALID_ID.
 Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view currency_code, std::string_view variant_id,
                                   std::string_view isolation_class, std::string_view prompt_per_million,
                                   std::string_view completion_per_million);

@@ -25,6 +25,9 @@ class ListingServiceImpl final : public v1::ListingService::Service {
                             v1::ListListingsResponse* response) override;
 
  private:
+  // What CreateListing would answer, without doing it.
+  Result<Listing> Judge(const Listing& wanted);
+
   Store& store_;
   PriceBooks& price_books_;
   const Clock& clock_;

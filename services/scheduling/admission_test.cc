@@ -145,6 +145,16 @@ struct Refusal {
   const char* reason;
 };
 
+TEST(Admit, TakesNoContextThatHoldsNoChatAndNamesTheLeast) {
+  InstanceSpec spec = Spec();
+  spec.context_tokens = 7;
+  const auto refused = Admit(spec, Facts(), kConfig);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "spec.context_tokens is 7; give at least 64, or 0 for the default");
+  spec.context_tokens = 64;
+  EXPECT_TRUE(Admit(spec, Facts(), kConfig));
+}
+
 class AdmitRefuses : public testing::TestWithParam<Refusal> {};
 
 TEST_P(AdmitRefuses, WithItsReason) {
@@ -183,6 +193,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "PRICE_NOT_FOUND"},
         Refusal{"TooLongAContext", [](auto& s, auto&) { s.context_tokens = 2049; }, "CONTEXT_TOO_LONG"},
         Refusal{"NegativeContext", [](auto& s, auto&) { s.context_tokens = -1; }, "INVALID_SPEC"},
+        Refusal{"ContextThatNoChatFitsIn", [](auto& s, auto&) { s.context_tokens = kContextTokensMin - 1; },
+                "INVALID_SPEC"},
         Refusal{"TooManyReplicas", [](auto& s, auto&) { s.replicas = 17; }, "INVALID_SPEC"},
         Refusal{"TooMuchConcurrency", [](auto& s, auto&) { s.max_concurrency = 65; }, "INVALID_SPEC"},
         Refusal{"PriceOfAnotherClassAlone",

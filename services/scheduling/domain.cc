@@ -25,11 +25,10 @@ Status CheckSpec(const InstanceSpec& spec) {
     return InvalidArgument("INVALID_SPEC", fmt::format("spec.sleep_after_seconds is {}; give 1 to {}, or 0 for never",
                                                        spec.sleep_after_seconds, kSleepAfterSecondsMax));
   }
-  if (spec.context_tokens < 0) {
+  if (spec.context_tokens != 0 && spec.context_tokens < kContextTokensMin) {
     return InvalidArgument("INVALID_SPEC",
-                           fmt::format("spec.context_tokens is {}; give a positive number, or 0 for the "
-                                       "default",
-                                       spec.context_tokens));
+                           fmt::format("spec.context_tokens is {}; give at least {}, or 0 for the default",
+                                       spec.context_tokens, kContextTokensMin));
   }
   return {};
 }
@@ -113,6 +112,17 @@ Status CheckEtag(const Instance& instance, const std::string& etag) {
 
 Error InstanceDeleted(const std::string& instance_name) {
   return {Code::kAborted, "INSTANCE_DELETED", fmt::format("{} was deleted before it became ready", instance_name)};
+}
+
+Error InstanceExists(const std::string& instance_name) {
+  return {Code::kAlreadyExists, "ALREADY_EXISTS",
+          fmt::format("{} exists with another spec; change it with UpdateInstance", instance_name)};
+}
+
+Status RoomForInstance(std::int64_t in_tenant) {
+  if (in_tenant < kInstancesPerTenantMax) return {};
+  return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES",
+              fmt::format("a tenant may have {} instances", kInstancesPerTenantMax));
 }
 
 Error InstanceDeleting(const std::string& instance_name) {

@@ -17,6 +17,7 @@
 namespace allod::scheduling {
 
 inline constexpr int kReplicasMax = 16;
+inline constexpr int kContextTokensMin = 64;  // a template's own words and a short question; in less no chat fits
 inline constexpr int kContextTokensDefault = 4096;
 inline constexpr int kConcurrencyDefault = 4;
 inline constexpr int kConcurrencyMax = 64;
@@ -140,6 +141,10 @@ Status CheckEtag(const Instance& instance, const std::string& etag);
 
 // What open operations of an instance end with when it is deleted first.
 Error InstanceDeleted(const std::string& instance_name);
+// ALREADY_EXISTS / ALREADY_EXISTS: with another spec.
+Error InstanceExists(const std::string& instance_name);
+// Whether one more may be made beside those that there are. RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
+Status RoomForInstance(std::int64_t in_tenant);
 // FAILED_PRECONDITION / INSTANCE_DELETING.
 Error InstanceDeleting(const std::string& instance_name);
 

@@ -94,14 +94,12 @@ Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const R
     if (it->second.deleting) return std::unexpected(InstanceDeleting(instance.name));
     Revision same = instance.revision;
     same.generation = it->second.generation;
-    if (same != it->second.current()) return Fail(Code::kAlreadyExists, "ALREADY_EXISTS", instance.name + " exists");
+    if (same != it->second.current()) return std::unexpected(InstanceExists(instance.name));
     const Operation newest = Newest(rows, it->second.id);
     if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
     return newest;
   }
-  if (rows.instances.size() >= kInstancesPerTenantMax) {
-    return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES", "the tenant has enough");
-  }
+  ALLOD_CHECK_OK(RoomForInstance(std::ssize(rows.instances)));
   Instance row;
   row.tenant = instance.tenant;
   row.id = instance.id;
@@ -435,13 +433,13 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
   return applied;
 }
 
-Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, int count) {
+Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   std::vector<TenantId> tenants;
   for (const auto& [tenant, rows] : rows_) {
     const bool has = std::ranges::any_of(rows.done_times, [&](const auto& entry) { return entry.second < before; });
-    if (has && std::ssize(tenants) < count) tenants.push_back(tenant);
+    if (has && (!after || tenant > *after) && std::ssize(tenants) < count) tenants.push_back(tenant);
   }
   return tenants;
 }
@@ -449,6 +447,7 @@ Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, int count)
 Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
   Rows& rows = rows_[tenant];
   std::erase_if(rows.done_times, [&](const auto& entry) {
     if (entry.second >= before) return false;

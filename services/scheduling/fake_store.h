@@ -36,14 +36,14 @@ class FakeStore : public Store {
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
-  Result<std::vector<TenantId>> ListForgettable(Time before, int count) override;
+  Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 
   // While set, every method fails with UNAVAILABLE, as if the database were away.
   void SetUnavailable(bool unavailable);
   // What LoadTenant gives for this tenant goes through `spoil` first: broken rows, an error, an exception.
   void Spoil(const TenantId& tenant, std::function<Status(TenantState&)> spoil);
-  // The same for Apply.
+  // Apply and ForgetOperations fail with it.
   void RefuseChanges(const TenantId& tenant, std::optional<Error> error);
   // The tenant has rows, and nothing in them.
   void CreateTenantRows(const TenantId& tenant);

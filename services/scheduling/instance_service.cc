@@ -65,6 +65,40 @@ Result<Operation> InstanceServiceImpl::Write(const std::string& project, const I
   return store_.CreateInstance(instance, request_id);
 }
 
+google::longrunning::Operation InstanceServiceImpl::Previewed(const Instance& instance) const {
+  google::longrunning::Operation operation;
+  operation.set_name(
+      OperationName({.tenant = instance.tenant, .id = Uuid::V7(clock_.Now()), .instance_name = instance.name}));
+  operation.set_done(true);
+  operation.mutable_response()->PackFrom(Describe(instance));
+  return operation;
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::string& project,
+                                                                    const InstanceSpec& spec,
+                                                                    const NewInstance& wanted) {
+  const auto standing = store_.GetInstance(wanted.tenant, wanted.name);
+  if (!standing && standing.error().code != Code::kNotFound) return std::unexpected(standing.error());
+  if (standing) {
+    const bool is_same = SameContent(spec, standing->current());
+    if (!is_same) ALLOD_CHECK_OK(Accept(project, spec));
+    if (standing->deleting) return std::unexpected(InstanceDeleting(wanted.name));
+    if (!is_same) return std::unexpected(InstanceExists(wanted.name));
+    return Previewed(*standing);
+  }
+  Instance instance;
+  instance.tenant = wanted.tenant;
+  instance.id = wanted.id;
+  instance.name = wanted.name;
+  instance.generation = 1;
+  instance.create_time = clock_.Now();
+  ALLOD_TRY(instance.revisions[1], Accept(project, spec));
+  const PageRequest all{.size = kInstancesPerTenantMax};
+  ALLOD_TRY(const auto others, store_.ListInstances(wanted.tenant, wanted.tenant_name + "/projects/", all));
+  ALLOD_CHECK_OK(RoomForInstance(std::ssize(others)));
+  return Previewed(instance);
+}
+
 Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context,
                                                                    const Caller& caller,
                                                                    const v1::CreateInstanceRequest& request) {
@@ -73,13 +107,16 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   ALLOD_CHECK_OK(CheckId("instance_id", request.instance_id()));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
-  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   NewInstance instance;
   ALLOD_TRY(instance.tenant, TenantId::FromName(request.parent()));
   instance.tenant_name = TenantOf(request.parent());
   instance.name = fmt::format("{}/instances/{}", request.parent(), request.instance_id());
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
+  if (request.validate_only()) {
+    return InTurn(context, caller, [&] { return Preview(request.parent(), spec, instance); });
+  }
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   return Mutate(context, caller, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
 
@@ -93,11 +130,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
   if (!SameContent(spec, instance.current())) {
     ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectOf(instance.name), spec));
   }
-  google::longrunning::Operation operation;
-  operation.set_name(OperationName({.tenant = tenant, .id = Uuid::V7(clock_.Now()), .instance_name = instance.name}));
-  operation.set_done(true);
-  operation.mutable_response()->PackFrom(Describe(instance));
-  return operation;
+  return Previewed(instance);
 }
 
 Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceChange& change,
@@ -148,26 +181,27 @@ grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, cons
 
 grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, const v1::ListInstancesRequest* request,
                                                 v1::ListInstancesResponse* response) {
-  return Handle(
-      "scheduling.ListInstances", context, request, response,
-      [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
-        const std::string& parent = request->parent();
-        const bool all = parent.ends_with("/projects/-");
-        ALLOD_CHECK_OK(MatchName("parent", all ? TenantOf(parent) + "/projects/all" : parent, "tenants/*/projects/*"));
-        ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
-        ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
-        ALLOD_TRY(const PageRequest page,
-                  ParsePage("instances of " + parent, request->page_size(), request->page_token()));
-        const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
-        const std::string prefix = all ? TenantOf(parent) + visible : parent + "/instances/";
-        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-        ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
-        const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
-        v1::ListInstancesResponse out;
-        for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
-        out.set_next_page_token(listed.next_page_token);
-        return out;
-      });
+  return Handle("scheduling.ListInstances", context, request, response,
+                [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
+                  const std::string& parent = request->parent();
+                  const std::string owner = TenantOf(parent);
+                  const bool all = !owner.empty() && parent == owner + "/projects/-";
+                  if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "tenants/*/projects/*"));
+                  ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
+                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
+                  ALLOD_TRY(const PageRequest page,
+                            ParsePage("instances of " + parent, request->page_size(), request->page_token()));
+                  const std::string visible =
+                      caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
+                  const std::string prefix = all ? owner + visible : parent + "/instances/";
+                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+                  ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
+                  const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
+                  v1::ListInstancesResponse out;
+                  for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
+                  out.set_next_page_token(listed.next_page_token);
+                  return out;
+                });
 }
 
 grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,

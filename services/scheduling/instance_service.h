@@ -60,7 +60,11 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   Result<google::longrunning::Operation> Update(const grpc::ServerContext& context, const Caller& caller,
                                                 const v1::UpdateInstanceRequest& request);
   Result<Operation> Write(const InstanceSpec& spec, InstanceChange& change, const RequestId& request_id);
-  // What Update would do, without doing it.
+  // A finished operation whose response is what would be.
+  google::longrunning::Operation Previewed(const Instance& instance) const;
+  // What Create and Update would do, without doing it.
+  Result<google::longrunning::Operation> Preview(const std::string& project, const InstanceSpec& spec,
+                                                 const NewInstance& wanted);
   Result<google::longrunning::Operation> Preview(const TenantId& tenant, const v1::UpdateInstanceRequest& request,
                                                  const InstanceSpec& spec);
 

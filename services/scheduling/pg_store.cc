@@ -57,7 +57,7 @@ constexpr const char* kListChanged =
 constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
 constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
-    "ORDER BY oldest_done_time, id LIMIT $2";
+    "AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kNoteOldestDone =
     "UPDATE scheduling.tenants SET oldest_done_time = (SELECT min(done_time) FROM scheduling.operations "
     "WHERE tenant_id = $1 AND done) WHERE id = $1";
@@ -155,16 +155,11 @@ Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const Req
                     Revision same = instance.revision;
                     same.generation = found->generation;
                     if (same == found->current()) return NewestOperation(tx, found->id);
-                    return Fail(
-                        Code::kAlreadyExists, "ALREADY_EXISTS",
-                        fmt::format("{} exists with another spec; change it with UpdateInstance", instance.name));
+                    return std::unexpected(InstanceExists(instance.name));
                   }
                   const std::string tenant = tx.tenant().ToString();
                   const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tenant);
-                  if (count[0][0].as<int>() >= kInstancesPerTenantMax) {
-                    return Fail(Code::kResourceExhausted, "TOO_MANY_INSTANCES",
-                                fmt::format("a tenant may have {} instances", kInstancesPerTenantMax));
-                  }
+                  ALLOD_CHECK_OK(RoomForInstance(count[0][0].as<std::int64_t>()));
                   tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
                   Revision revision = instance.revision;
                   revision.generation = 1;
@@ -339,10 +334,11 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
   });
 }
 
-Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, int count) {
+Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
   return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
     std::vector<TenantId> tenants;
-    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), count)) tenants.push_back({UuidOf(row[0])});
+    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), after.value_or(TenantId{}).ToString(), count))
+      tenants.push_back({UuidOf(row[0])});
     return tenants;
   });
 }

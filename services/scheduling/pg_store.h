@@ -28,7 +28,7 @@ class PgStore final : public Store {
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
-  Result<std::vector<TenantId>> ListForgettable(Time before, int count) override;
+  Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Status ForgetOperations(const TenantId& tenant, Time before) override;
 
  private:

@@ -12,7 +12,7 @@ namespace {
 
 // Steps of one pass: create, see, status and so on take three; more means that others change rows at the same time.
 constexpr int kStepsMax = 8;
-constexpr int kForgetPage = 100;
+constexpr std::size_t kForgetPage = 100;
 
 void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
   for (const Instance& instance : tenant.instances) {
@@ -353,23 +353,20 @@ Status Reconciler::ForgetOldOperations() {
   if (now < next_forget_) return {};
   next_forget_ = now + std::chrono::hours(1);
   const Time before = now - config_.keep_operations;
-  bool progress = true;
-  while (progress) {
-    ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, kForgetPage));
-    progress = false;
+  std::optional<TenantId> after;
+  while (true) {
+    ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, after, kForgetPage));
     for (const TenantId& tenant : tenants) {
       const Status forgotten =
           Catching("forget a tenant's old operations", [&] { return store_.ForgetOperations(tenant, before); });
-      if (forgotten) {
-        progress = true;
-        continue;
-      }
+      if (forgotten) continue;
       Log(LogLevel::kWarning, "a tenant's old operations cannot be forgotten",
           {{"tenant", tenant.ToString()}, {"reason", forgotten.error().reason}});
       if (ConcernsEverybody(forgotten.error())) return forgotten;
     }
+    if (tenants.size() < kForgetPage) return {};
+    after = tenants.back();
   }
-  return {};
 }
 
 Status Reconciler::RunOnce() {

@@ -172,6 +172,26 @@ TEST_F(ReconcilerIsolationTest, SaysWhyAPooledInstanceGetsNoSecondReplica) {
   EXPECT_EQ(Assigned("m").size(), 1u);
 }
 
+TEST_F(ReconcilerIsolationTest, ForgetsOldOperationsOfAllButThoseWhoseRowsRefuseIt) {
+  constexpr int kTenants = 205;
+  std::map<TenantId, Uuid> operations;
+  for (int i = 0; i < kTenants; ++i) {
+    const std::string name = "tenants/t" + std::to_string(i);
+    const TenantId id = *TenantId::FromName(name);
+    operations[id] = CreateFor(id, name, "a");
+    ASSERT_TRUE(store_.Apply(id, {.operations = {{operations[id], "ready", true}}}));
+  }
+  const auto [last, operation] = *operations.rbegin();
+  for (const auto& [id, of] : operations) {
+    if (id != last) store_.RefuseChanges(id, Error{Code::kInternal, "ROWS_BROKEN", "broken"});
+  }
+  ASSERT_TRUE(store_.GetOperation(last, operation));
+  clock_.Advance(std::chrono::hours(24 * 365));
+  Pass();
+  EXPECT_EQ(store_.GetOperation(last, operation).error().code, Code::kNotFound);
+  EXPECT_TRUE(store_.GetOperation(operations.begin()->first, operations.begin()->second));
+}
+
 TEST_F(ReconcilerIsolationTest, FindsWhatNobodyWokeItFor) {
   Join("n");
   Create("a");

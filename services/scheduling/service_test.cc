@@ -74,6 +74,54 @@ TEST_F(SchedulingServiceTest, RefusesWhatThePeersDoNotKnow) {
   EXPECT_EQ(Create(CreateRequest()).error().reason, "NO_BILLING_ACCOUNT");
 }
 
+TEST_F(SchedulingServiceTest, JudgesACreationAsItWouldAndMakesNothing) {
+  auto request = CreateRequest();
+  request.set_validate_only(true);
+  const auto judged = Create(request);
+  ASSERT_TRUE(judged) << judged.error().message;
+  EXPECT_TRUE(judged->done());
+  v1::Instance would;
+  ASSERT_TRUE(judged->response().UnpackTo(&would));
+  EXPECT_EQ(would.spec().replicas(), 1);
+  EXPECT_EQ(would.spec().max_concurrency(), kConcurrencyDefault);
+  EXPECT_EQ(Get("a").error().code, Code::kNotFound);
+  EXPECT_TRUE(store_.ListChanged("", std::nullopt, 10)->tenants.empty());
+  const auto both_refuse = [&](v1::CreateInstanceRequest asked, const Caller& caller = kTenant) {
+    asked.set_validate_only(true);
+    const auto planned = Create(asked, caller);
+    asked.set_validate_only(false);
+    const auto done = Create(asked, caller);
+    if (planned || done) return std::string("accepted");
+    EXPECT_EQ(planned.error().message, done.error().message);
+    EXPECT_EQ(planned.error().reason, done.error().reason);
+    return done.error().reason;
+  };
+  auto bad = CreateRequest();
+  bad.mutable_instance()->mutable_spec()->set_replicas(-1);
+  EXPECT_EQ(both_refuse(bad), "INVALID_SPEC");
+  bad = CreateRequest();
+  bad.mutable_instance()->mutable_spec()->set_variant("models/m/versions/1/variants/other");
+  EXPECT_EQ(both_refuse(bad), "VARIANT_NOT_IN_LISTING");
+  EXPECT_EQ(both_refuse(CreateRequest(), Caller::Tenant("tz")), "NOT_FOUND");
+  ASSERT_TRUE(Create(CreateRequest()));
+  bad = CreateRequest();
+  bad.mutable_instance()->mutable_spec()->set_replicas(2);
+  EXPECT_EQ(both_refuse(bad), "ALREADY_EXISTS");
+}
+
+TEST_F(SchedulingServiceTest, NamesTheParentThatWasSent) {
+  for (const char* parent : {"tenants/-/projects/-", "/projects/-", "tenants/ke/x/projects/-"}) {
+    v1::ListInstancesRequest request;
+    request.set_parent(parent);
+    const auto listed =
+        Call(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, Caller::Operator(), kTimeout);
+    ASSERT_FALSE(listed) << parent;
+    EXPECT_EQ(listed.error().reason, "INVALID_NAME");
+    EXPECT_NE(listed.error().message.find(std::string("\"") + parent + "\""), std::string::npos)
+        << listed.error().message;
+  }
+}
+
 TEST_F(SchedulingServiceTest, KeepsTenantsApart) {
   ASSERT_TRUE(Create(CreateRequest()));
   EXPECT_EQ(Get("a", Caller::Tenant("tz")).error().code, Code::kNotFound);

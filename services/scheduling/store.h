@@ -151,8 +151,9 @@ class Store {
   // operations of instances that are gone.
   virtual Result<Applied> Apply(const TenantId& tenant, const Changes& changes) = 0;
 
-  // Tenants that have operations which ended before `before`, at most `count` of them.
-  virtual Result<std::vector<TenantId>> ListForgettable(Time before, int count) = 0;
+  // Tenants that have operations which ended before `before`: by id, those after `after`, at most `count` of them.
+  virtual Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after,
+                                                        int count) = 0;
   // Forgets operations (with their request ids) that ended before `before`.
   virtual Status ForgetOperations(const TenantId& tenant, Time before) = 0;
 };

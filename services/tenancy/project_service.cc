@@ -6,12 +6,27 @@
 
 namespace allod::tenancy {
 
+Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
+  ALLOD_CHECK_OK(store_.GetTenant(wanted.tenant));
+  const auto standing = store_.GetProject(wanted.tenant, wanted.id);
+  if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
+  if (standing || standing.error().code != Code::kNotFound) return standing;
+  ALLOD_TRY(const auto others, store_.ListProjects(wanted.tenant, {.size = kProjectsPerTenantMax}));
+  ALLOD_CHECK_OK(RoomForProject(wanted, std::ssize(others.items)));
+  return wanted;
+}
+
 grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
                                                v1::Project* response) {
   return Handle("tenancy.CreateProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
     ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+      ALLOD_TRY(const Project judged, Judge(project));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
     ALLOD_CHECK_OK(CheckDeadline(*context));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));

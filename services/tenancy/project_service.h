@@ -21,6 +21,9 @@ class ProjectServiceImpl final : public v1::ProjectService::Service {
                             v1::ListProjectsResponse* response) override;
 
  private:
+  // What CreateProject would answer, without doing it.
+  Result<Project> Judge(const Project& wanted);
+
   Store& store_;
   const Clock& clock_;
   CallGates& gates_;

@@ -6,12 +6,24 @@
 
 namespace allod::tenancy {
 
+Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
+  const auto standing = store_.GetTenant(wanted.id);
+  if (!standing && standing.error().code == Code::kNotFound) return wanted;
+  if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
+  return standing;
+}
+
 grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                                              v1::Tenant* response) {
   return Handle("tenancy.CreateTenant", context, request, response, [&](const Caller& caller) -> Result<v1::Tenant> {
     ALLOD_CHECK_OK(RequireOperator(caller));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+      ALLOD_TRY(const Tenant judged, Judge(tenant));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
     ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
     return ToProto(created);

@@ -20,6 +20,9 @@ class TenantServiceImpl final : public v1::TenantService::Service {
                            v1::ListTenantsResponse* response) override;
 
  private:
+  // What CreateTenant would answer, without doing it.
+  Result<Tenant> Judge(const Tenant& wanted);
+
   Store& store_;
   const Clock& clock_;
   CallGates& gates_;

@@ -62,14 +62,30 @@ TEST_P(SchedulingStoreChanges, KnowsWhichTenantsHaveOperationsToForget) {
   Created("b", "tenants/tz");
   const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
   const Time past = std::chrono::system_clock::now() - std::chrono::hours(24 * 3650);
-  EXPECT_TRUE(store().ListForgettable(future, 10)->empty()) << "open ones stay";
+  EXPECT_TRUE(store().ListForgettable(future, std::nullopt, 10)->empty()) << "open ones stay";
   Apply({.operations = {{asked.operation, "ready", true}}});
-  EXPECT_EQ(*store().ListForgettable(future, 10), std::vector{ke_});
-  EXPECT_TRUE(store().ListForgettable(past, 10)->empty());
+  EXPECT_EQ(*store().ListForgettable(future, std::nullopt, 10), std::vector{ke_});
+  EXPECT_TRUE(store().ListForgettable(past, std::nullopt, 10)->empty());
   ASSERT_TRUE(store().ForgetOperations(ke_, future));
-  EXPECT_TRUE(store().ListForgettable(future, 10)->empty()) << "not again and again";
+  EXPECT_TRUE(store().ListForgettable(future, std::nullopt, 10)->empty()) << "not again and again";
   ASSERT_TRUE(store().DeleteInstance(tz_, MakeInstance("b", "tenants/tz").name, Uuid::V7(), {}));
-  EXPECT_EQ(*store().ListForgettable(future, 10), std::vector{tz_}) << "deleting ends what was open";
+  EXPECT_EQ(*store().ListForgettable(future, std::nullopt, 10), std::vector{tz_}) << "deleting ends what was open";
+}
+
+TEST_P(SchedulingStoreChanges, TellsInPagesWhoHasOperationsToForget) {
+  const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
+  for (const char* tenant : {"tenants/ke", "tenants/tz", "tenants/ug"}) {
+    Created("a", tenant);
+    const TenantId id = *TenantId::FromName(tenant);
+    ASSERT_TRUE(store().DeleteInstance(id, MakeInstance("a", tenant).name, Uuid::V7(), {}));
+  }
+  const auto first = store().ListForgettable(future, std::nullopt, 2);
+  ASSERT_TRUE(first) << first.error().message;
+  ASSERT_EQ(first->size(), 2u);
+  const auto second = store().ListForgettable(future, first->back(), 2);
+  ASSERT_EQ(second->size(), 1u);
+  EXPECT_LT((*first)[0], (*first)[1]);
+  EXPECT_LT((*first)[1], (*second)[0]);
 }
 
 TEST_P(SchedulingStoreChanges, AnInstanceIsWholeWhateverIsChangedMeanwhile) {

@@ -1,0 +1,247 @@
+// `allod apply` against the services, on stores in memory: a plan refuses what applying would refuse, for the same
+// reason.
+#include "cli/apply.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "scheduler/process_driver.h"
+#include "services/billing/billing_account_service.h"
+#include "services/billing/fake_store.h"
+#include "services/billing/price_book_service.h"
+#include "services/catalog/fake_store.h"
+#include "services/catalog/listing_service.h"
+#include "services/catalog/model_service.h"
+#include "services/catalog/price_books.h"
+#include "services/common/rpc/server.h"
+#include "services/scheduling/fake_store.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/reconciler.h"
+#include "services/tenancy/fake_store.h"
+#include "services/tenancy/project_service.h"
+#include "services/tenancy/tenant_service.h"
+#include "tests/support/temp_dir.h"
+
+namespace allod::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The four services where the command line looks for those of an installation.
+class ApplyTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* name : {"tenancy", "billing", "catalog", "scheduling"}) {
+      std::filesystem::create_directories(state_.run() / name);
+    }
+    Serve("tenancy", {&tenants_, &projects_});
+    Serve("billing", {&accounts_, &books_});
+    Serve("catalog", {&models_, &listings_});
+    Serve("scheduling", {&instances_});
+    ImportModel();
+    Must(kThere);
+  }
+  void TearDown() override {
+    driver_.Stop();
+    for (const auto& server : servers_) server->Stop(milliseconds(1000));
+  }
+
+  static std::string Doc(const std::string& kind, const std::string& name, const std::string& spec) {
+    return "---\napiVersion: allod/v1\nkind: " + kind + "\nmetadata: {name: " + name + "}\nspec: {" + spec + "}\n";
+  }
+  static std::string Instance(const std::string& name, const std::string& more,
+                              const std::string& region = "regions/ke-1") {
+    return Doc("Instance", name,
+               "listing: listings/l, variant: models/m/versions/v1/variants/source, region: " + region +
+                   (more.empty() ? "" : ", " + more));
+  }
+  static std::string Listing(const std::string& name, const std::string& price,
+                             const std::string& version = "models/m/versions/v1") {
+    return Doc("Listing", name,
+               "version: " + version + ", displayName: L, licenseTerms: MIT, prices: [{currencyCode: KES, " +
+                   "promptPricePerMillion: \"" + price + "\", completionPricePerMillion: \"1\"}]");
+  }
+
+  Result<std::vector<Step>> Plan(const std::string& text) {
+    ALLOD_TRY(auto documents, ParseManifest("m.yaml", text, ManifestKinds()));
+    return PlanSteps(state_, std::move(documents));
+  }
+  // As if there were no plan: every document as a thing to create.
+  Status ApplyUnjudged(const std::string& text) {
+    ALLOD_TRY(auto documents, ParseManifest("m.yaml", text, ManifestKinds()));
+    std::vector<Step> steps;
+    for (auto& document : documents) {
+      ALLOD_TRY(const ResourceKind* kind, FindKind(document.kind));
+      auto current = kind->get(state_, document.name);
+      const bool change = current && kind->update;
+      steps.push_back({kind,
+                       std::move(document),
+                       change ? Action::kUpdate : Action::kCreate,
+                       change ? *std::move(current) : nullptr,
+                       {},
+                       ""});
+    }
+    return CarryOut(state_, steps, /*wait=*/false);
+  }
+  void Must(const std::string& text) {
+    const auto steps = Plan(text);
+    ASSERT_TRUE(steps) << steps.error().message;
+    const Status done = CarryOut(state_, *steps, /*wait=*/false);
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  inline static const std::string kThere =
+      Doc("Tenant", "tenants/ke", "displayName: Kenya, currencyCode: KES, residency: [ke]") +
+      Doc("Project", "tenants/ke/projects/p", "displayName: P") +
+      Doc("BillingAccount", "tenants/ke/billingAccount", "creditLimit: \"100\"") +
+      Listing("listings/l", "1", "models/m/versions/v1");
+
+ private:
+  void Serve(const std::string& name, std::vector<grpc::Service*> services) {
+    auto server = Server::Start({.listen = state_.target(name)}, std::move(services));
+    ASSERT_TRUE(server) << server.error().message;
+    servers_.push_back(*std::move(server));
+  }
+  void ImportModel() {
+    ASSERT_TRUE(catalog_.CreatePublisher({"x", "X", clock_.Now()}, {}));
+    ASSERT_TRUE(catalog_.CreateModel({"m", "x", "M", "", clock_.Now()}, {}));
+    catalog::Job job;
+    job.id = Uuid::V7();
+    job.target = {{"m", "v1"}, "source"};
+    job.source_sha256 = std::string(64, 'a');
+    job.compression = catalog::kSourceCompression;
+    job.license = "MIT";
+    ASSERT_TRUE(catalog_.StartJob(job, {}, std::nullopt));
+    const auto lease = catalog_.LeaseJob("n", std::chrono::minutes(1), clock_.Now());
+    ASSERT_TRUE(lease && lease->job);
+    const catalog::InspectResult result{
+        std::string(64, 'a'), 1200, {"llama", 1'000'000, 512, 4096, true, 1024}, {}, {{"F16", 4}}};
+    ASSERT_TRUE(catalog_.FinishJob(job.id, lease->job->epoch, "n", result, clock_.Now()));
+  }
+
+  const TempDir dir_;
+
+ protected:
+  const StateDir state_ = *StateDir::Resolve(dir_.path());
+
+ private:
+  SystemClock clock_;
+  tenancy::FakeStore tenancy_;
+  tenancy::CallGates tenancy_gates_;
+  tenancy::TenantServiceImpl tenants_{tenancy_, clock_, tenancy_gates_};
+  tenancy::ProjectServiceImpl projects_{tenancy_, clock_, tenancy_gates_};
+  billing::FakeStore billing_;
+  billing::CallGates billing_gates_;
+  const std::unique_ptr<billing::TenantDirectory> directory_ = billing::MakeTenantDirectory(state_.target("tenancy"));
+  billing::BillingAccountServiceImpl accounts_{billing_, *directory_, clock_, billing_gates_};
+  billing::PriceBookServiceImpl books_{billing_, clock_, billing_gates_};
+  catalog::FakeStore catalog_{clock_};
+  catalog::CallGates catalog_gates_;
+  catalog::GrpcPriceBooks price_books_{state_.target("billing")};
+  catalog::ListingServiceImpl listings_{catalog_, price_books_, clock_, catalog_gates_};
+  const BlobStore blobs_ = *BlobStore::Open(dir_ / "blobs");
+  catalog::ChangeSignal jobs_changed_;
+  catalog::ModelServiceImpl models_{catalog_, blobs_, jobs_changed_, clock_, catalog_gates_};
+  scheduling::FakeStore scheduling_{clock_};
+  scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};
+  scheduler::ProcessDriver driver_{std::chrono::seconds(6)};
+  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  scheduling::FiguresBoard figures_;
+  scheduling::Reconciler reconciler_{scheduling_, driver_, clock_, {.regions = regions_}};
+  scheduling::CallGates scheduling_gates_;
+  Watchers gateways_{"routes", 8};
+  const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
+  scheduling::InstanceServiceImpl instances_{scheduling_,
+                                             peers_,
+                                             figures_,
+                                             visibility_,
+                                             clock_,
+                                             scheduling_gates_,
+                                             {regions_, 20, {}},
+                                             [](const TenantId&, const std::string&) {}};
+  std::vector<std::unique_ptr<Server>> servers_;
+};
+
+TEST_F(ApplyTest, APlanRefusesWhatApplyingRefusesForTheSameReason) {
+  const std::string instance = "tenants/ke/projects/p/instances/i";
+  const std::string account = "tenants/ke/billingAccount";
+  const std::string tenant = "displayName: X, residency: [ke], currencyCode: ";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"INVALID_SPEC", Instance(instance, "replicas: -1")},
+      {"INVALID_SPEC", Instance(instance, "replicas: 1000000")},
+      {"INVALID_SPEC", Instance(instance, "sleepAfterSeconds: -5")},
+      {"INVALID_SPEC", Instance(instance, "maxConcurrency: 65")},
+      {"INVALID_SPEC", Instance(instance, "contextTokens: 007")},
+      {"CONTEXT_TOO_LONG", Instance(instance, "contextTokens: 4097")},
+      {"PRICE_NOT_FOUND", Doc("Tenant", "tenants/tz", "displayName: T, currencyCode: TZS, residency: [tz]") +
+                              Doc("Project", "tenants/tz/projects/p", "displayName: P") +
+                              Doc("BillingAccount", "tenants/tz/billingAccount", "creditLimit: \"1\"") +
+                              Instance("tenants/tz/projects/p/instances/i", "", "regions/tz-1")},
+      {"REGION_OUTSIDE_RESIDENCY", Instance(instance, "", "regions/tz-1")},
+      {"UNKNOWN_REGION", Listing("listings/new", "1") + Instance(instance, "", "regions/none")},
+      {"NOT_FOUND", Instance("tenants/ke/projects/none/instances/i", "")},
+      {"INVALID_TEXT", Doc("Project", "tenants/ke/projects/q", "displayName: \"\"")},
+      {"NOT_FOUND", Doc("Project", "tenants/none/projects/q", "displayName: Q")},
+      {"UNKNOWN_CURRENCY", Doc("Tenant", "tenants/ug", tenant + "XQX")},
+      {"UNKNOWN_COUNTRY", Doc("Tenant", "tenants/ug", "displayName: X, residency: [xq], currencyCode: KES")},
+      {"RESIDENCY_REQUIRED", Doc("Tenant", "tenants/ug", "displayName: X, currencyCode: KES")},
+      {"INVALID_PRICE", Listing("listings/neg", "-12.50")},
+      {"INVALID_PRICE", Listing("listings/exp", "1e400")},
+      {"PRICE_OUT_OF_RANGE", Listing("listings/dear", "1000000001")},
+      {"NOT_FOUND", Listing("listings/none", "1", "models/m/versions/none")},
+      {"INVALID_AMOUNT", Doc("BillingAccount", account, "creditLimit: \"1e5\"")},
+      {"INVALID_AMOUNT", Doc("BillingAccount", account, "creditLimit: \"" + std::string(38, '9') + "\"")},
+      {"CREDIT_LIMIT_OUT_OF_RANGE", Doc("BillingAccount", account, "currencyCode: USD, creditLimit: \"-5\"")},
+      {"CURRENCY_MISMATCH", Doc("BillingAccount", account, "currencyCode: USD, creditLimit: \"5\"")},
+      // Also where the tenant itself is made by the same manifest.
+      {"INVALID_AMOUNT", Doc("Tenant", "tenants/ug", tenant + "KES") +
+                             Doc("BillingAccount", "tenants/ug/billingAccount", "creditLimit: \"1e5\"")},
+      {"INVALID_SPEC", Doc("Tenant", "tenants/ug", tenant + "KES") +
+                           Doc("Project", "tenants/ug/projects/p", "displayName: P") +
+                           Instance("tenants/ug/projects/p/instances/i", "replicas: -1")},
+  };
+  for (const auto& [reason, text] : cases) {
+    const auto planned = Plan(text);
+    if (reason == "PRICE_NOT_FOUND") {
+      // Nothing can be said of an instance whose project is not there.
+      ASSERT_TRUE(planned) << planned.error().message;
+      EXPECT_EQ(planned->back().awaits, "tenants/tz") << ToText(*planned);
+      EXPECT_EQ(ApplyUnjudged(text).error().reason, reason);
+      continue;
+    }
+    ASSERT_FALSE(planned) << reason << "\n" << text;
+    const Status applied = ApplyUnjudged(text);
+    ASSERT_FALSE(applied) << reason << "\n" << text;
+    EXPECT_EQ(planned.error().reason, applied.error().reason) << text;
+    EXPECT_EQ(planned.error().message, applied.error().message) << text;
+    EXPECT_EQ(planned.error().reason, reason) << planned.error().message;
+  }
+}
+
+TEST_F(ApplyTest, APlanChangesNothingAndSaysWhatIsJudgedLater) {
+  const std::string text = Doc("Tenant", "tenants/ug", "displayName: U, currencyCode: KES, residency: [ke]") +
+                           Doc("Project", "tenants/ug/projects/p", "displayName: P") +
+                           Doc("BillingAccount", "tenants/ug/billingAccount", "creditLimit: \"5\"") +
+                           Listing("listings/new", "2") + Instance("tenants/ug/projects/p/instances/i", "replicas: 2");
+  for (int i = 0; i < 2; ++i) {
+    const auto steps = Plan(text);
+    ASSERT_TRUE(steps) << steps.error().message;
+    ASSERT_EQ(steps->size(), 5u);
+    for (const Step& step : *steps) EXPECT_EQ(step.action, Action::kCreate) << "the plan before made nothing";
+    EXPECT_EQ((*steps)[0].awaits, "");
+    EXPECT_EQ((*steps)[1].awaits, "tenants/ug");
+    EXPECT_EQ((*steps)[2].awaits, "tenants/ug");
+    EXPECT_EQ((*steps)[3].awaits, "");
+    EXPECT_NE(ToText(*steps).find("judged in full when tenants/ug is there"), std::string::npos) << ToText(*steps);
+    EXPECT_NE(ToJson(*steps).find("\"judgedInFullAfter\": \"tenants/ug\""), std::string::npos) << ToJson(*steps);
+  }
+  Must(text);
+  const auto again = Plan(text);
+  ASSERT_TRUE(again) << again.error().message;
+  for (const Step& step : *again) EXPECT_EQ(step.action, Action::kNothing) << step.document.name;
+}
+
+}  // namespace
+}  // namespace allod::cli

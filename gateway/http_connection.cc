@@ -8,6 +8,7 @@
 #include "gateway/content_encoding.h"
 #include "gateway/http_body.h"
 #include "gateway/http_error.h"
+#include "gateway/http_host.h"
 #include "services/common/log.h"
 
 namespace allod::gateway {
@@ -103,6 +104,11 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
   had_head_ = true;
   HttpRequest& request = head->request;
   Begin(*head);
+  if (config_.hosts_are_addresses && head->http_1_1 && !IsAddressOrLocalhost(request.Header("host"))) {
+    const Error error{Code::kInvalidArgument, "INVALID_HOST", "here the Host must be an address, or localhost"};
+    co_await Refuse(error, &request);
+    co_return std::nullopt;
+  }
   std::expected<BodyAccount, HttpResponse> account = application_.Admit(request);
   if (!account) {
     application_.OnRefused(request, account.error().status);

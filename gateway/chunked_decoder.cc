@@ -21,6 +21,13 @@ int HexValue(char c) {
   return -1;
 }
 
+// RFC 9110 section 5.6.2.
+bool IsNameChar(char c) {
+  constexpr std::string_view kSigns = "!#$%&'*+-.^_`|~";
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         kSigns.find(c) != std::string_view::npos;
+}
+
 }  // namespace
 
 Result<std::size_t> ChunkedDecoder::Feed(std::string_view bytes, std::string& body) {
@@ -52,7 +59,7 @@ Status ChunkedDecoder::Step(char c, std::size_t body_size) {
       if (digits_ == 0) return Bad("a chunk's size is missing");
       if (c == '\r') {
         state_ = State::kSizeEnd;
-      } else if (c == ';' || c == ' ' || c == '\t') {
+      } else if (c == ';') {
         state_ = State::kExtension;
       } else {
         return Bad("a chunk's size is not a hexadecimal number");
@@ -81,10 +88,17 @@ Status ChunkedDecoder::Step(char c, std::size_t body_size) {
       line_bytes_ = 0;
       return {};
     case State::kLineStart:
-      state_ = c == '\r' ? State::kLastLf : State::kTrailer;
+      state_ = c == '\r' ? State::kLastLf : State::kTrailerName;
+      if (c == ':') return Bad("a trailer has no name");
       [[fallthrough]];
+    case State::kTrailerName:
     case State::kTrailer:
       if (++trailer_bytes_ > trailer_bytes_max_) return Bad("its trailers are too long");
+      if (state_ == State::kTrailerName) {
+        if (c != ':' && !IsNameChar(c)) return Bad("a trailer has no name with a colon behind it");
+        if (c == ':') state_ = State::kTrailer;
+        return {};
+      }
       if (c == '\n') return Bad("a trailer ends without CR");
       if (c == '\r' && state_ == State::kTrailer) state_ = State::kTrailerLf;
       return {};

@@ -32,6 +32,7 @@ class ChunkedDecoder {
     kDataCr,
     kDataLf,
     kLineStart,
+    kTrailerName,
     kTrailer,
     kTrailerLf,
     kLastLf,

@@ -77,9 +77,20 @@ Awaitable<Dispatch::Ending> Dispatch::Run() {
       continue;  // the route may have changed once more meanwhile
     }
     Ending ending = co_await Try(**replica);
-    if (ending.answered || !MayTryAgain(ending.error)) co_return ending;
+    if (ending.answered) co_return ending;
+    if (IsEndedByChange(**replica, ending.error)) {
+      co_return Ending{.error = {Code::kFailedPrecondition, "INSTANCE_CHANGED",
+                                 "the instance was changed or deleted while this answer was under way"}};
+    }
+    if (!MayTryAgain(ending.error)) co_return ending;
     failed_targets_.push_back((*replica)->target);
   }
+}
+
+bool Dispatch::IsEndedByChange(const Replica& replica, const Error& error) const {
+  if (error.code != Code::kUnavailable || !job_.delivered() || out_.gone() || out_.shutting_down()) return false;
+  const bool was_ended = error.reason == "DRAINED";
+  return EndedByChange(*route_, replica.target, routes_.Find(route_->instance).get(), was_ended);
 }
 
 bool Dispatch::MayTryAgain(const Error& error) {

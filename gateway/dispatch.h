@@ -50,6 +50,8 @@ class Dispatch {
   // Whether the connection stands; an error when it will not.
   Result<bool> CheckConnection(Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
   bool MayTryAgain(const Error& error);
+  // A stream whose replica is gone because of what the tenant did to its instance.
+  bool IsEndedByChange(const Replica& replica, const Error& error) const;
   Awaitable<bool> CommentIfDue();
   // The error when every seat is taken.
   Status TakeSeat();

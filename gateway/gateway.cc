@@ -27,6 +27,7 @@ HttpServerConfig OperatorsHttp(const GatewayConfig& config) {
   out.listen = config.operators_listen;
   out.threads = 1;
   out.connections_max = out.connections_per_address_max = 64;
+  out.hosts_are_addresses = true;
   out.show_connection_count = false;
   return out;
 }

@@ -100,7 +100,9 @@ Awaitable<WorkerJob::Progress> Generation::TakeMessage() {
     client_there = co_await answer_.Started(message.started());
   } else if (message.has_delta()) {
     spent_.Computed(message.delta().token_count());
+    const steady_clock::time_point from = steady_clock::now();
     client_there = co_await answer_.Delta(*message.mutable_delta());
+    held_ += steady_clock::now() - from;
     if (client_there) CountDelta();
     if (answer_.has_text()) request_.reset();
   } else if (message.has_choice_finished()) {

@@ -30,6 +30,7 @@ class Generation final : public WorkerJob {
   Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
   bool started() const override { return started_; }
   bool delivered() const override { return answer_.has_text(); }
+  std::chrono::steady_clock::duration held_by_client() const override { return held_; }
   Awaitable<void> Fail(const Error& error) override;
   const SpentTokens& spent() const { return spent_; }
 
@@ -50,6 +51,7 @@ class Generation final : public WorkerJob {
   InstanceMetrics metrics_;
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_delta_{};
+  std::chrono::steady_clock::duration held_{};
   bool started_ = false;
   SpentTokens spent_;
   TokenBounds bounds_;

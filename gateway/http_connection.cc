@@ -8,6 +8,7 @@
 #include "gateway/content_encoding.h"
 #include "gateway/http_body.h"
 #include "gateway/http_error.h"
+#include "gateway/http_host.h"
 #include "services/common/log.h"
 
 namespace allod::gateway {
@@ -33,48 +34,57 @@ Error TimedOut(const char* what, int milliseconds) {
 }  // namespace
 
 HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerConfig& config,
-                               HttpApplication& application, BodyBudget& budget)
+                               HttpApplication& application, BodyBudget& budget, ConnectionTable& table)
     : config_(config),
       application_(application),
       budget_(budget),
+      table_(table),
       socket_(std::move(socket)),
       deadline_(socket_.get_executor()),
-      watch_ended_(socket_.get_executor()) {}
+      watch_ended_(socket_.get_executor()),
+      opened_(steady_clock::now()) {}
 
-Awaitable<void> HttpConnection::Run() {
+Awaitable<void> HttpConnection::Run(ConnectionTable::Id place) {
+  place_ = place;
   while (!stopping_) {
     std::optional<HttpRequest> request = co_await ReadRequest();
     if (request) co_await Serve(*request);
+    table_.End(place_);
     if (!keep_alive_ || gone_ || shutting_down_) break;
   }
   Close();
 }
 
-void HttpConnection::TurnAway() {
+Awaitable<void> HttpConnection::TurnAway() {
   Error error{Code::kUnavailable, "TOO_MANY_CONNECTIONS", "the gateway has as many connections as it takes; try again"};
   error.retry_after = std::chrono::milliseconds(1000);
-  const HttpResponse response = ErrorResponse(ErrorStyle::kOpenAi, error);
   request_id_ = Uuid::V7().ToString();
-  keep_alive_ = false;
-  const std::string bytes = Head(response.status, response.content_type, response.headers) +
-                            fmt::format("content-length: {}\r\n\r\n{}", response.body.size(), response.body);
-  error_code ignored;
-  socket_.non_blocking(true, ignored);
-  socket_.write_some(asio::buffer(bytes), ignored);
+  HttpResponse response = ErrorResponse(ErrorStyle::kOpenAi, error);
+  co_await SendAndEnd(std::move(response));
   Close();
 }
 
 Awaitable<bool> HttpConnection::AwaitFirstByte() {
-  if (buffer_.size() > 0) co_return true;
-  if (input_ended_) co_return false;
-  buffer_.shrink_to_fit();  // an idle connection keeps nothing
-  error_code ec;
-  reading_idle_ = true;
-  const std::size_t n =
-      co_await socket_.async_read_some(buffer_.prepare(kReadAheadStep), asio::redirect_error(asio::use_awaitable, ec));
-  reading_idle_ = false;
-  buffer_.commit(n);
-  co_return !ec && !stopping_;
+  // Who never sent a head gets one deadline for its first byte and all: silence must not be worth more than slowness.
+  const auto patience = std::chrono::milliseconds(config_.header_timeout_ms);
+  if (!had_head_) {
+    ArmDeadline(opened_ + patience, Deadline::kStopReading);
+  } else {
+    ArmDeadline(config_.idle_timeout_ms);
+  }
+  if (buffer_.size() == 0) {
+    if (input_ended_) co_return false;
+    buffer_.shrink_to_fit();  // an idle connection keeps nothing
+    error_code ec;
+    reading_idle_ = true;
+    const std::size_t n = co_await socket_.async_read_some(buffer_.prepare(kReadAheadStep),
+                                                           asio::redirect_error(asio::use_awaitable, ec));
+    reading_idle_ = false;
+    buffer_.commit(n);
+    if (ec || stopping_) co_return false;
+  }
+  if (had_head_) ArmDeadline(steady_clock::now() + patience, Deadline::kStopReading);
+  co_return true;
 }
 
 Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
@@ -82,10 +92,8 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
   common_headers_.clear();
   head_only_ = answered_ = streaming_ = timed_out_ = keep_alive_ = false;
   http_1_1_ = true;
-  ArmDeadline(config_.idle_timeout_ms);
   const bool first_byte = co_await AwaitFirstByte();
   if (!first_byte) co_return std::nullopt;
-  ArmDeadline(config_.header_timeout_ms, Deadline::kStopReading);
   ReadResult<HttpHead> head = co_await ReadHead(socket_, buffer_, config_.header_bytes_max);
   DisarmDeadline();
   if (!head) {
@@ -93,8 +101,14 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
     co_await Refuse(error, nullptr);
     co_return std::nullopt;
   }
+  had_head_ = true;
   HttpRequest& request = head->request;
   Begin(*head);
+  if (config_.hosts_are_addresses && head->http_1_1 && !IsAddressOrLocalhost(request.Header("host"))) {
+    const Error error{Code::kInvalidArgument, "INVALID_HOST", "here the Host must be an address, or localhost"};
+    co_await Refuse(error, &request);
+    co_return std::nullopt;
+  }
   std::expected<BodyAccount, HttpResponse> account = application_.Admit(request);
   if (!account) {
     application_.OnRefused(request, account.error().status);
@@ -107,6 +121,7 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
     }
     co_return std::nullopt;
   }
+  if (!table_.Begin(place_, !account->key.empty())) co_return std::nullopt;
   if (head->framing.has_body()) {
     ReadResult<std::string> body = co_await TakeBody(*head, *account);
     if (!body) {
@@ -347,6 +362,10 @@ void HttpConnection::Stop() {
   });
 }
 
+void HttpConnection::MakeWay() {
+  asio::post(socket_.get_executor(), [self = shared_from_this()] { self->Close(); });
+}
+
 void HttpConnection::Shutdown() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->stopping_ = self->shutting_down_ = true;
@@ -357,7 +376,11 @@ void HttpConnection::Shutdown() {
 }
 
 void HttpConnection::ArmDeadline(int milliseconds, Deadline deadline) {
-  deadline_.expires_after(std::chrono::milliseconds(milliseconds));
+  ArmDeadline(steady_clock::now() + std::chrono::milliseconds(milliseconds), deadline);
+}
+
+void HttpConnection::ArmDeadline(steady_clock::time_point when, Deadline deadline) {
+  deadline_.expires_at(when);
   deadline_.async_wait([weak = weak_from_this(), deadline](error_code ec) {
     const auto self = weak.lock();
     if (ec || !self || self->deadline_.expiry() > steady_clock::now()) return;

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 
+#include "gateway/connection_table.h"
 #include "gateway/http_head.h"
 #include "gateway/http_server.h"
 
@@ -23,12 +24,14 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
  public:
   // All references must outlive the connection.
   HttpConnection(boost::asio::ip::tcp::socket socket, const HttpServerConfig& config, HttpApplication& application,
-                 BodyBudget& budget);
+                 BodyBudget& budget, ConnectionTable& table);
 
-  // Serves until the connection ends.
-  Awaitable<void> Run();
-  // Says, if the socket takes it at once, that there are too many connections, and closes. Instead of Run().
-  void TurnAway();
+  // Serves until the connection ends; `place` is its place in the table.
+  Awaitable<void> Run(ConnectionTable::Id place);
+  // Says that there are too many connections, and closes. Instead of Run().
+  Awaitable<void> TurnAway();
+  // Closes for a newcomer; no request is in progress.
+  void MakeWay();
   // No further request; an idle connection closes.
   void Stop();
   // shutting_down() becomes true.
@@ -46,6 +49,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
  private:
   // nullopt: it was answered already, or the connection is over (then not keep_alive_).
   Awaitable<std::optional<HttpRequest>> ReadRequest();
+  // Arms the deadline of the head.
   Awaitable<bool> AwaitFirstByte();
   // Sets what answers depend on.
   void Begin(const HttpHead& head);
@@ -70,17 +74,23 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   // What happens then: the connection is closed, or what is being read fails and timed_out_ is set.
   enum class Deadline { kClose, kStopReading };
   void ArmDeadline(int milliseconds, Deadline deadline = Deadline::kClose);
+  void ArmDeadline(std::chrono::steady_clock::time_point when, Deadline deadline);
   void DisarmDeadline();
   void Close();
 
   const HttpServerConfig& config_;
   HttpApplication& application_;
   BodyBudget& budget_;
+  ConnectionTable& table_;
+  ConnectionTable::Id place_ = 0;
   boost::asio::ip::tcp::socket socket_;
   boost::asio::steady_timer deadline_;
   Wakeup watch_ended_;
   boost::beast::flat_buffer buffer_;
   std::function<void()> interrupt_;
+
+  const std::chrono::steady_clock::time_point opened_;
+  bool had_head_ = false;  // a complete one
 
   std::string request_id_;  // of the request being answered
   HttpHeaders common_headers_;

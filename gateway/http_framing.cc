@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "gateway/http_host.h"
+
 namespace allod::gateway {
 namespace {
 
@@ -23,8 +25,12 @@ std::string_view OnlyHeader(const HttpHeaders& headers, std::string_view name, i
 
 Result<BodyFraming> FramingOf(const HttpHeaders& headers, bool http_1_1) {
   int hosts = 0;
-  OnlyHeader(headers, "host", hosts);
+  const std::string_view host = OnlyHeader(headers, "host", hosts);
   if (hosts > 1 || (hosts == 0 && http_1_1)) return Bad("a request must have exactly one Host header");
+  if (hosts == 1 && !IsHost(host)) return Bad("the Host header must be a name or an address, with a port or without");
+  int authorizations = 0;
+  OnlyHeader(headers, "authorization", authorizations);
+  if (authorizations > 1) return Bad("a request must not have more than one Authorization header");
   int codings = 0;
   int lengths = 0;
   const std::string_view coding = OnlyHeader(headers, "transfer-encoding", codings);

@@ -20,7 +20,8 @@ struct BodyFraming {
 
 // `headers` as they came, names in lower case. INVALID_ARGUMENT / INVALID_FRAMING, after which the connection must be
 // closed: a Transfer-Encoding other than one "chunked", one beside a Content-Length or in HTTP/1.0, a Content-Length
-// that is repeated or not a plain number, a Host that is missing (in HTTP/1.1) or repeated.
+// that is repeated or not a plain number, a Host that is missing (in HTTP/1.1), repeated or none; and a repeated
+// Authorization, of which two readers could take different ones.
 Result<BodyFraming> FramingOf(const HttpHeaders& headers, bool http_1_1);
 
 // Whether the client waits for "100 Continue" before it sends the body: never in HTTP/1.0, which has no such answer.

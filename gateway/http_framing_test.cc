@@ -36,6 +36,10 @@ TEST(HttpFraming, RefusesWhatTwoReadersCouldReadDifferently) {
   const HttpHeaders table[] = {
       {},
       {kHost, kHost},
+      {{"host", ""}},
+      {{"host", "a b"}},
+      {{"host", "x:99999"}},
+      {kHost, {"authorization", "Bearer a"}, {"authorization", "Bearer b"}},
       {kHost, {"transfer-encoding", "identity"}},
       {kHost, {"transfer-encoding", ""}},
       {kHost, {"transfer-encoding", "gzip, chunked"}},

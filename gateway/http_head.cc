@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 
 namespace allod::gateway {
 namespace {
@@ -13,6 +13,28 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using Parser = http::request_parser<http::empty_body>;
+
+constexpr std::size_t kStepBytes = 4 << 10;
+
+std::string_view View(const boost::beast::flat_buffer& buffer) {
+  const auto bytes = buffer.data();
+  return {static_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Whether a line of the head begins with white space, which the parser would join to the one before and other readers
+// take for something else (RFC 9112 section 5.2). `searched` is how much was looked at before.
+bool HasFoldedLine(std::string_view text, std::size_t& searched) {
+  std::size_t at = 0;
+  while (text.substr(at, 2) == "\r\n") at += 2;  // before the head
+  at = std::max(at, searched < 3 ? 0 : searched - 3);
+  searched = text.size();
+  for (; (at = text.find("\r\n", at)) != std::string_view::npos; at += 2) {
+    const std::string_view next = text.substr(at + 2, 2);
+    if (next == "\r\n") return false;  // the end of the head
+    if (next.starts_with(' ') || next.starts_with('\t')) return true;
+  }
+  return false;
+}
 
 std::string LowerCase(std::string_view text) {
   std::string out(text);
@@ -60,9 +82,25 @@ Awaitable<ReadResult<HttpHead>> ReadHead(asio::ip::tcp::socket& socket, boost::b
   Parser parser;
   parser.header_limit(static_cast<std::uint32_t>(bytes_max));
   parser.body_limit(boost::none);  // whoever reads the body bounds it
-  error_code ec;
-  co_await http::async_read_header(socket, buffer, parser, asio::redirect_error(asio::use_awaitable, ec));
-  if (ec) co_return Broken(ec, bytes_max);
+  std::size_t searched = 0;
+  while (!parser.is_header_done()) {
+    error_code ec;
+    if (HasFoldedLine(View(buffer), searched)) {
+      co_return std::unexpected(Error{Code::kInvalidArgument, "MALFORMED_HTTP",
+                                      "the request is not valid HTTP: a header goes on in another line"});
+    }
+    if (buffer.size() > 0) {
+      const std::size_t used = parser.put(buffer.data(), ec);
+      if (ec && ec != http::error::need_more) co_return Broken(ec, bytes_max);
+      buffer.consume(used);
+      searched -= std::min(searched, used);
+      if (parser.is_header_done()) break;
+    }
+    const std::size_t n =
+        co_await socket.async_read_some(buffer.prepare(kStepBytes), asio::redirect_error(asio::use_awaitable, ec));
+    buffer.commit(n);
+    if (ec) co_return std::unexpected(std::nullopt);
+  }
   Result<HttpHead> head = ToHead(parser);
   if (!head) co_return std::unexpected(std::optional<Error>(head.error()));
   co_return *std::move(head);

@@ -2,19 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/strand.hpp>
 #include <condition_variable>
-#include <map>
 #include <mutex>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "gateway/connection_table.h"
 #include "gateway/gateway_metrics.h"
 #include "gateway/http_connection.h"
 #include "services/common/catching.h"
@@ -28,6 +29,9 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 namespace {
+
+// Connections whose end is under way, or who are told that there is no place: each for a second at most.
+constexpr std::size_t kLeavingMax = 256;
 
 Result<tcp::endpoint> ParseListen(const std::string& listen) {
   const auto bad = [&] {
@@ -52,15 +56,20 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 
 struct HttpServer::Impl {
   Impl(const HttpServerConfig& http_config, HttpApplication& served, BodyBudget& body_budget)
-      : config(http_config), application(served), budget(body_budget), acceptor(asio::make_strand(io)) {}
+      : config(http_config),
+        application(served),
+        budget(body_budget),
+        acceptor(asio::make_strand(io)),
+        table(http_config.connections_max, http_config.connections_per_address_max) {}
 
   Status Listen();
   Awaitable<void> Accept();
   void Serve(tcp::socket socket);
-  bool AddConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
-  void RemoveConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address);
+  // False: nothing more is taken in.
+  bool AddConnection(const std::shared_ptr<HttpConnection>& connection, bool has_place);
+  void RemoveConnection(const std::shared_ptr<HttpConnection>& connection, ConnectionTable::Id place);
   void ShowConnectionCount() const {
-    if (config.show_connection_count) SetConnections(static_cast<int>(connections.size()));
+    if (config.show_connection_count) SetConnections(table.count());
   }
 
   const HttpServerConfig config;
@@ -75,7 +84,7 @@ struct HttpServer::Impl {
   std::condition_variable changed;
   bool stopping = false;
   std::set<std::shared_ptr<HttpConnection>> connections;
-  std::map<std::string, int> per_address;
+  ConnectionTable table;
 };
 
 Status HttpServer::Impl::Listen() {
@@ -117,31 +126,30 @@ void HttpServer::Impl::Serve(tcp::socket socket) {
   socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
-  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, application, budget);
-  if (!AddConnection(connection, address)) {
-    connection->TurnAway();
-    return;
-  }
+  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, application, budget, table);
+  const ConnectionTable::Id place = table.Enter(address, [weak = std::weak_ptr(connection)] {
+    if (const auto leaving = weak.lock()) leaving->MakeWay();
+  });
+  if (!AddConnection(connection, place != 0)) return table.Leave(place);
   asio::co_spawn(
-      strand, [connection]() -> Awaitable<void> { return connection->Run(); },
-      [this, connection, address](std::exception_ptr) { RemoveConnection(connection, address); });
+      strand,
+      [connection, place]() -> Awaitable<void> { return place == 0 ? connection->TurnAway() : connection->Run(place); },
+      [this, connection, place](std::exception_ptr) { RemoveConnection(connection, place); });
 }
 
-bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address) {
+bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& connection, bool has_place) {
   const std::lock_guard lock(mutex);
-  if (stopping || static_cast<int>(connections.size()) >= config.connections_max) return false;
-  int& from_address = per_address[address];
-  if (from_address >= config.connections_per_address_max) return false;
-  ++from_address;
+  const std::size_t leaving = connections.size() - std::min<std::size_t>(connections.size(), table.count());
+  if (stopping || (!has_place && leaving >= kLeavingMax)) return false;
   connections.insert(connection);
   ShowConnectionCount();
   return true;
 }
 
-void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& connection, const std::string& address) {
+void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& connection, ConnectionTable::Id place) {
   const std::lock_guard lock(mutex);
   connections.erase(connection);
-  if (--per_address[address] == 0) per_address.erase(address);
+  table.Leave(place);
   ShowConnectionCount();
   changed.notify_all();
 }
@@ -191,9 +199,6 @@ void HttpServer::Stop(milliseconds grace) {
 
 int HttpServer::port() const { return impl_->port; }
 
-int HttpServer::connection_count() const {
-  const std::lock_guard lock(impl_->mutex);
-  return static_cast<int>(impl_->connections.size());
-}
+int HttpServer::connection_count() const { return impl_->table.count(); }
 
 }  // namespace allod::gateway

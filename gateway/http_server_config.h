@@ -21,6 +21,9 @@ struct HttpServerConfig {
   int idle_timeout_ms = 75'000;
   // From a request's last byte to the end of its answer.
   int request_timeout_ms = 300'000;
+  // Only requests whose Host is an address or "localhost" are answered: so that no page of a name that is made to point
+  // here (DNS rebinding) reads what is served without a key.
+  bool hosts_are_addresses = false;
   bool show_connection_count = true;  // in the metrics
 };
 

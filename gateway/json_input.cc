@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <unordered_set>
 #include <vector>
 
 namespace allod::gateway {
@@ -34,13 +35,77 @@ std::string ShapeComplaint(std::string_view text, std::size_t depth_max) {
   return {};
 }
 
+// Looks for members that an object has twice, of which one reader takes the first and another the last.
+class DuplicateFinder {
+ public:
+  template <typename JsonType>
+  void See(typename JsonType::parse_event_t event, const JsonType& parsed) {
+    using Event = typename JsonType::parse_event_t;
+    if (!found_.empty()) return;
+    switch (event) {
+      case Event::object_start:
+      case Event::array_start:
+        NextElement();
+        levels_.emplace_back();
+        levels_.back().is_array = event == Event::array_start;
+        break;
+      case Event::object_end:
+      case Event::array_end:
+        levels_.pop_back();
+        break;
+      case Event::key:
+        levels_.back().key = parsed.template get<std::string>();
+        if (!levels_.back().keys.insert(levels_.back().key).second) found_ = Path();
+        break;
+      case Event::value:
+        NextElement();
+        break;
+    }
+  }
+  // E.g. "messages[1].content"; empty: there is none.
+  const std::string& found() const { return found_; }
+
+ private:
+  struct Level {
+    bool is_array = false;
+    std::size_t count = 0;  // elements
+    std::string key;        // that was seen last
+    std::unordered_set<std::string> keys;
+  };
+  void NextElement() {
+    if (!levels_.empty() && levels_.back().is_array) ++levels_.back().count;
+  }
+  std::string Path() const {
+    std::string out;
+    for (const Level& level : levels_) {
+      if (level.is_array) {
+        out += fmt::format("[{}]", level.count - 1);
+      } else {
+        out += (out.empty() ? "" : ".") + level.key;
+      }
+    }
+    return out.empty() ? "\"\"" : out;
+  }
+
+  std::vector<Level> levels_;
+  std::string found_;
+};
+
 template <typename JsonType>
 ParamResult<JsonType> ParseObject(std::string_view text, int depth_max) {
   if (std::string complaint = ShapeComplaint(text, static_cast<std::size_t>(depth_max)); !complaint.empty()) {
     return BadParam("", "INVALID_JSON", std::move(complaint));
   }
   try {
-    JsonType out = JsonType::parse(text.begin(), text.end());
+    DuplicateFinder duplicates;
+    const auto see = [&](int, typename JsonType::parse_event_t event, const JsonType& parsed) {
+      duplicates.See<JsonType>(event, parsed);
+      return true;
+    };
+    JsonType out = JsonType::parse(text.begin(), text.end(), see);
+    if (const std::string& twice = duplicates.found(); !twice.empty()) {
+      return BadParam(twice, "DUPLICATE_MEMBER", fmt::format("{} is there more than once", twice));
+    }
     if (!out.is_object()) return BadParam("", "INVALID_JSON", "the body must be a JSON object");
     return out;
   } catch (const nlohmann::json::parse_error& e) {

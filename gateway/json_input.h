@@ -24,7 +24,8 @@ using ParamResult = std::expected<T, ParamError>;
 std::unexpected<ParamError> BadParam(std::string param, std::string reason, std::string message);
 
 // An object, nested at most `depth_max` deep, at most 512 members in each object (both checked before anything is
-// built), valid UTF-8. INVALID_ARGUMENT / INVALID_JSON says where it breaks.
+// built), each of them once, valid UTF-8. INVALID_ARGUMENT / INVALID_JSON says where it breaks, DUPLICATE_MEMBER which
+// member is there again.
 ParamResult<nlohmann::json> ParseJsonObject(std::string_view text, int depth_max);
 ParamResult<Json> ParseOrderedJsonObject(std::string_view text, int depth_max);
 

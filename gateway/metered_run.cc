@@ -1,5 +1,7 @@
 #include "gateway/metered_run.h"
 
+#include <fmt/format.h>
+
 #include "gateway/peer_errors.h"
 #include "services/common/log.h"
 
@@ -16,10 +18,13 @@ Error Unavailable(std::string reason, std::string message, milliseconds retry_af
   return out;
 }
 
-// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint cuts short ends
-// as if the caller had left: else a constraint that fails after the last token would make an answer free. Nothing else
-// that a worker says in the middle of an answer is the caller's doing.
+// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint or its change of
+// the instance cuts short ends as if the caller had left: else a constraint that fails after the last token, or a
+// change before it, would make an answer free. Nothing else that a worker says in the middle of an answer is the
+// caller's doing.
 billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
+  if (error.reason == "INSTANCE_CHANGED" || error.reason == "READER_TOO_SLOW")
+    return billing::v1::OUTCOME_CLIENT_CANCELLED;
   if (!IsCallersDoing(error)) return billing::v1::OUTCOME_FAULT;
   if (!job.started()) return billing::v1::OUTCOME_COMPLETED;  // refused before anything was computed
   if (job.delivered() && error.reason != "CONSTRAINT_TOO_COSTLY") return billing::v1::OUTCOME_FAULT;
@@ -27,6 +32,8 @@ billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
 }
 
 }  // namespace
+
+milliseconds MeteredRun::TimeLimit() const { return milliseconds(context_.config.http.request_timeout_ms); }
 
 Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
   const steady_clock::time_point start = steady_clock::now();
@@ -42,7 +49,7 @@ Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
     metered_.Finish(billing::v1::OUTCOME_CLIENT_CANCELLED);
     co_return;
   }
-  const Dispatch::Limits limits{start, start + milliseconds(context_.config.http.request_timeout_ms)};
+  const Dispatch::Limits limits{start, start + TimeLimit()};
   Dispatch dispatch(context_.config, context_.routes, context_.room, route_, limits, hold, job_, out_);
   const Dispatch::Ending ending = co_await dispatch.Run();
   co_await Conclude(ending, hold.request_id());
@@ -58,6 +65,10 @@ Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::
     co_return;
   }
   Error error = ending.error;
+  if (error.code == Code::kDeadlineExceeded && job_.held_by_client() > TimeLimit() / 2) {
+    error = {Code::kFailedPrecondition, "READER_TOO_SLOW",
+             fmt::format("the answer was not taken within {} ms", TimeLimit().count())};
+  }
   const billing::v1::Outcome outcome = OutcomeOf(error, job_);
   metered_.Finish(outcome);
   if (outcome == billing::v1::OUTCOME_FAULT) {
@@ -70,7 +81,7 @@ Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::
   }
   if (out_.shutting_down())
     error = Unavailable("SHUTTING_DOWN", "the gateway is restarting; try again", milliseconds(1000));
-  if (error.code == Code::kUnavailable && error.reason == "RPC_FAILED") {
+  if (error.code == Code::kUnavailable && (error.reason == "RPC_FAILED" || error.reason == "DRAINED")) {
     error = Unavailable("WORKER_LOST", "the replica that was answering was lost; try again", milliseconds(1000));
   }
   co_await job_.Fail(error);

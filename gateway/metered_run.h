@@ -34,6 +34,7 @@ class MeteredRun {
   Awaitable<void> Run(billing::v1::ReserveRequest reserve);
 
  private:
+  std::chrono::milliseconds TimeLimit() const;
   Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
 
   ServingContext& context_;

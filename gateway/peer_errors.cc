@@ -32,8 +32,10 @@ std::span<const std::string_view> RefusalsOfWorkers() { return kRefusals; }
 bool IsCallersDoing(const Error& error) { return IsRefusal(error) || IsMissingMoney(error); }
 
 Error OfWorker(Error error) {
-  // Not cancelled by us, or nobody would read this; a shared worker that does not know its new member yet soon will.
-  if (error.code == Code::kCancelled || error.reason == "UNKNOWN_INSTANCE") error.code = Code::kUnavailable;
+  // Not cancelled by us, or nobody would read this: a worker that ends says so to who does not take its words.
+  if (error.code == Code::kCancelled) return {Code::kUnavailable, "DRAINED", std::move(error.message)};
+  // A shared worker that does not know its new member yet soon will.
+  if (error.reason == "UNKNOWN_INSTANCE") error.code = Code::kUnavailable;
   if (error.code == Code::kUnavailable) {
     if (LooksLikeTheCallers(error)) error.reason = "WORKER_LOST";
     return error;

@@ -1,5 +1,7 @@
 #include "gateway/routes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -28,6 +30,14 @@ std::string IsolationClassText(scheduling::v1::IsolationClass isolation) {
   }
 }
 
+// null if the route has no replica there.
+const std::string* MadeIn(const InstanceRoute& route, const std::string& target) {
+  for (std::size_t i = 0; i < route.replicas.size(); ++i) {
+    if (route.replicas[i]->target == target) return &route.made_in[i];
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::Route& route) {
@@ -38,11 +48,17 @@ std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::R
   entry->context_tokens = route.context_tokens();
   entry->isolation_class = IsolationClassText(route.isolation_class());
   entry->create_time = route.create_time().seconds();
+  const auto& created = route.create_time();
+  entry->revision = fmt::format("{}.{}/{}", created.seconds(), created.nanos(), route.generation());
+  const auto known_as = routes_.find(entry->instance);
+  const InstanceRoute* before = known_as == routes_.end() ? nullptr : known_as->second.get();
   entry->ready_count = static_cast<std::size_t>(std::max(route.ready_target_count(), 0));
   for (const std::string& target : route.targets()) {
     std::weak_ptr<Replica>& known = replicas_[target];
     std::shared_ptr<Replica> replica = known.lock();
     if (!replica) known = replica = std::make_shared<Replica>(target);
+    const std::string* made_in = before ? MadeIn(*before, target) : nullptr;
+    entry->made_in.push_back(made_in ? *made_in : entry->revision);
     entry->replicas.push_back(std::move(replica));
   }
   return entry;
@@ -143,6 +159,13 @@ std::uint64_t RouteTable::OnNextChange(std::function<void()> wake) {
 void RouteTable::Forget(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
   waiters_.erase(id);
+}
+
+bool EndedByChange(const InstanceRoute& then, const std::string& target, const InstanceRoute* now, bool was_ended) {
+  if (!now) return true;
+  if (MadeIn(*now, target)) return false;
+  const std::string* made_in = MadeIn(then, target);
+  return was_ended || (made_in && *made_in != now->revision);
 }
 
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded) {

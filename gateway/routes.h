@@ -39,8 +39,10 @@ struct InstanceRoute {
   std::int32_t context_tokens = 0;
   std::string isolation_class;   // as billing names it: "pooled", "isolated", "dedicated", or empty
   std::int64_t create_time = 0;  // seconds since the epoch
+  std::string revision;          // another one after each change that the tenant made
   std::vector<std::shared_ptr<Replica>> replicas;
-  std::size_t ready_count = 0;  // that many of them, from the front, are ready or asleep; the others are starting
+  std::vector<std::string> made_in;  // of each replica: the revision in which it came
+  std::size_t ready_count = 0;       // that many of them, from the front, are ready or asleep; the others are starting
 };
 
 class RouteTable {
@@ -83,6 +85,10 @@ class RouteTable {
   std::uint64_t next_waiter_ = 1;
   std::unordered_map<std::uint64_t, std::function<void()>> waiters_;
 };
+
+// Whether `now`, the route of today or null, is without the replica that `then` had because the tenant changed or
+// deleted the instance since that replica came. `was_ended`: it said that it is ended, so that it did not fail.
+bool EndedByChange(const InstanceRoute& then, const std::string& target, const InstanceRoute* now, bool was_ended);
 
 // The replica with the fewest outstanding tokens that is not in `excluded`, a ready one before one that is starting;
 // null if there is none.

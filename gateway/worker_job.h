@@ -3,6 +3,7 @@
 // The dispatcher starts the job's call on a replica, and again on another while nothing was delivered; see dispatch.h.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -44,6 +45,8 @@ class WorkerJob {
   // A worker took the request up. Whether anything reached the client: then it is never tried again.
   virtual bool started() const = 0;
   virtual bool delivered() const = 0;
+  // How long the client let it wait, all together.
+  virtual std::chrono::steady_clock::duration held_by_client() const { return {}; }
   // Tells the client, unless it is gone.
   virtual Awaitable<void> Fail(const Error& error) = 0;
 };

@@ -111,6 +111,7 @@ void Supervisor::TakeInbox() {
   }
   const SteadyTime now = steady_clock::now();
   stopping_ = stopping_ || inbox.stop;
+  if (stopping_) set_.EndDrains();
   if (stopping_) inbox.desired.emplace();
   if (inbox.desired) {
     for (const std::string& uid : set_.SetDesired(*inbox.desired, now)) {
@@ -162,7 +163,8 @@ void Supervisor::Perform(const Action& action) {
     case Action::Kind::kMembers:
       return TellMembers(action);
     case Action::Kind::kTerminate:
-      if (running != running_.end()) running->second.process.AskToStop();
+      if (running != running_.end())
+        running->second.process.AskToStop(stopping_ ? std::chrono::milliseconds(0) : kDrain);
       return;
     case Action::Kind::kKill:
       if (running == running_.end()) return;

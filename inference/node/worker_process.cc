@@ -207,7 +207,9 @@ void WorkerProcess::SendMembers(const std::vector<Member>& members, std::uint64_
   (void)control_.Send({{"type", "members"}, {"version", version}, {"members", zygote::ToJson(members)}});
 }
 
-void WorkerProcess::AskToStop() { (void)control_.Send({{"type", "stop"}}); }
+void WorkerProcess::AskToStop(std::chrono::milliseconds drain) {
+  (void)control_.Send({{"type", "stop"}, {"drain_ms", drain.count()}});
+}
 
 void WorkerProcess::Kill() {
   if (pidfd_) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);

@@ -71,7 +71,8 @@ class WorkerProcess {
 
   // Answered with MembersTaken. A worker that does not read is told again by who decides.
   void SendMembers(const std::vector<Member>& members, std::uint64_t version);
-  void AskToStop();
+  // Calls that progress may take so long still.
+  void AskToStop(std::chrono::milliseconds drain);
   void Kill();
   // Walks the process's pages: some milliseconds. Nothing when it cannot be known.
   std::optional<MemoryFigures> ReadMemory() const { return ReadSmapsRollup(smaps_rollup_.get()); }

@@ -152,7 +152,7 @@ std::optional<Action> WorkerSet::StopAction(const std::string& key, Worker& work
       return MembersAction(key, worker, now);
     }
     case Phase::kTerminating:
-      if (now - worker.since < kTerminateGrace) return std::nullopt;
+      if (now < KillTime(worker)) return std::nullopt;
       return act(Phase::kKilling, Action::Kind::kKill, true);
     case Phase::kNone:
     case Phase::kKilling:
@@ -228,10 +228,14 @@ std::optional<Action> WorkerSet::NextAction(SteadyTime now, std::int64_t memory_
   return std::nullopt;
 }
 
+SteadyTime WorkerSet::KillTime(const Worker& worker) const {
+  return std::min(std::max(worker.since, worker.last_active), worker.since + drain_) + kTerminateGrace;
+}
+
 std::optional<SteadyTime> WorkerSet::DeadlineOf(const Worker& worker) const {
   switch (worker.phase) {
     case Phase::kTerminating:
-      return worker.since + kTerminateGrace;
+      return KillTime(worker);
     case Phase::kStarting:
       return worker.since + kStartTimeout;
     case Phase::kReady: {

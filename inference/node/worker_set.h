@@ -34,6 +34,9 @@
 
 namespace allod::inference::node {
 
+// How long calls that progress may take once their worker is to end: docs/billing-contract.md promises it.
+inline constexpr std::chrono::seconds kDrain{30};
+
 class WorkerSet {
  public:
   explicit WorkerSet(ModelPolicy policy = {}) : models_(policy) {}
@@ -62,6 +65,8 @@ class WorkerSet {
   void OnWorkerExit(const std::string& worker_key, const ProcessExit& exit, SteadyTime now);
   // It had or has requests.
   void OnActivity(const std::string& worker_key, SteadyTime now);
+  // From now on no worker that is to end may take its time for calls that progress.
+  void EndDrains() { drain_ = std::chrono::milliseconds(0); }
   // Somebody connects to a sleeping worker.
   void OnKnock(const std::string& worker_key, SteadyTime now);
 
@@ -109,12 +114,15 @@ class WorkerSet {
   std::optional<Action> StartAction(const std::string& key, Worker& worker, SteadyTime now,
                                     std::int64_t memory_available);
   std::optional<SteadyTime> DeadlineOf(const Worker& worker) const;
+  // When a worker that is asked to end is killed.
+  SteadyTime KillTime(const Worker& worker) const;
   void RememberEpoch(const std::string& replica_uid, std::int64_t epoch);
   std::set<std::string> UsedModels() const;
   std::set<std::string> WantedModels() const;
   ObservedWorker Observe(const std::string& key, const Worker& worker, const DesiredWorker& member,
                          const Membership& membership) const;
 
+  std::chrono::milliseconds drain_ = kDrain;
   ModelSet models_;
   std::map<std::string, Worker> workers_;       // by worker key
   std::vector<DesiredWorker> unusable_;         // desired, with refused_because

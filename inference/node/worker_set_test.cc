@@ -127,6 +127,35 @@ TEST_F(WorkerSetTest, StopsWhatIsNoLongerDesiredGentlyThenHard) {
   EXPECT_TRUE(set.Observed().empty());
 }
 
+TEST_F(WorkerSetTest, CallsThatProgressHaveTheDrainTimeAndNoMore) {
+  Desire({Worker()});
+  Load();
+  Fork();
+  Desire({});
+  EXPECT_EQ(Only().kind, Kind::kTerminate);
+  for (int i = 0; i < 32; ++i) {
+    set.OnActivity(kUid, now);
+    ExpectNothing();
+    now += seconds(1);
+  }
+  set.OnActivity(kUid, now);
+  ExpectNothing();
+  now += seconds(1);
+  EXPECT_EQ(Only().kind, Kind::kKill);
+}
+
+TEST_F(WorkerSetTest, AnAgentThatEndsDoesNotWaitForCalls) {
+  Desire({Worker()});
+  Load();
+  Fork();
+  Desire({});
+  EXPECT_EQ(Only().kind, Kind::kTerminate);
+  set.EndDrains();
+  now += seconds(3);
+  set.OnActivity(kUid, now);
+  EXPECT_EQ(Only().kind, Kind::kKill);
+}
+
 TEST_F(WorkerSetTest, AReplicaThatComesBackWhileItStopsIsForkedOnceTheOldProcessIsGone) {
   Desire({Worker()});
   Load();

@@ -26,6 +26,29 @@ Error Cancelled() { return {Code::kCancelled, "CANCELLED", "the caller went away
 
 }  // namespace
 
+void OpenCalls::Add(GenerateCall& call) {
+  const std::lock_guard lock(mutex_);
+  calls_.insert(&call);
+}
+
+void OpenCalls::Remove(GenerateCall& call) {
+  const std::lock_guard lock(mutex_);
+  calls_.erase(&call);
+}
+
+std::int32_t OpenCalls::count() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::int32_t>(calls_.size());
+}
+
+void OpenCalls::EndAll() {
+  const std::lock_guard lock(mutex_);
+  const std::vector<GenerateCall*> calls(calls_.begin(), calls_.end());
+  for (GenerateCall* call : calls) {
+    if (calls_.contains(call)) call->Drain();
+  }
+}
+
 CallThreads::CallThreads(Engine& engine) : engine_(engine) {
   for (int i = 0; i < kSubmitters; ++i) {
     threads_.emplace_back([this] { OrEnd("submitter", [this] { SubmitAll(plain_); }); });
@@ -149,8 +172,9 @@ bool GenerateCall::has_constraint() const {
 
 GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerContext& context,
                                   const v1::GenerateRequest& request) {
-  const std::shared_ptr<GenerateCall> call(new GenerateCall(threads));
+  const std::shared_ptr<GenerateCall> call(new GenerateCall(threads, context));
   call->self_ = call;
+  threads.open().Add(*call);
   const Status started = RunCatching([&]() -> Status {
     ALLOD_TRY(const Caller caller, Caller::From(context));
     ALLOD_CHECK_OK(RequirePlatform(caller));
@@ -207,6 +231,7 @@ void GenerateCall::Pump() {
 }
 
 void GenerateCall::OnWriteDone(bool ok) {
+  threads_.open().CountWrite();
   std::optional<Status> outcome;
   {
     const std::lock_guard lock(mutex_);
@@ -242,7 +267,20 @@ void GenerateCall::End(const Status& status) {
   Finish(FinishRpc(observation_, status));
 }
 
+void GenerateCall::Drain() {
+  bool is_writing = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_ended_) return;
+    is_writing = is_writing_;
+  }
+  // What a caller does not take keeps an end from it that comes behind; a cancellation overtakes.
+  if (is_writing) return context_.TryCancel();
+  End(Fail(Code::kUnavailable, "DRAINED", "the worker ends: its instance was changed, deleted or moved"));
+}
+
 void GenerateCall::OnDone() {
+  threads_.open().Remove(*this);
   // Others may hold it for a moment longer.
   const std::shared_ptr<GenerateCall> last = std::move(self_);
 }

@@ -37,6 +37,26 @@ namespace allod::inference::worker {
 
 class GenerateCall;
 
+// The calls that have no end yet.
+class OpenCalls {
+ public:
+  void Add(GenerateCall& call);
+  // Before gRPC lets go of it.
+  void Remove(GenerateCall& call);
+  void CountWrite() { ++writes_total_; }
+  std::int64_t writes_total() const { return writes_total_; }
+  std::int32_t count() const;
+  // Ends each with UNAVAILABLE / DRAINED, or cancels it if its caller stalls: either way it is told that this was
+  // meant.
+  void EndAll();
+
+ private:
+  // gRPC may tell a call of its end from within EndAll().
+  mutable std::recursive_mutex mutex_;
+  std::set<GenerateCall*> calls_;
+  std::atomic<std::int64_t> writes_total_ = 0;
+};
+
 // A call whose request waits to be submitted.
 class SubmittedCall {
  public:
@@ -63,6 +83,8 @@ class CallThreads {
   // Lets the pump look at the call now, or at `when`. From any thread; never blocks on a call.
   void Wake(std::shared_ptr<GenerateCall> call);
   void WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call);
+  OpenCalls& open() { return open_; }
+  const OpenCalls& open() const { return open_; }
 
  private:
   struct Lane {
@@ -77,6 +99,7 @@ class CallThreads {
   void PumpAll();
 
   Engine& engine_;
+  OpenCalls open_;
   std::mutex mutex_;
   bool stop_ = false;
   Lane plain_;
@@ -105,13 +128,17 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
 
  private:
   friend class CallThreads;
-  explicit GenerateCall(CallThreads& threads) : threads_(threads) {}
+  friend class OpenCalls;
+  GenerateCall(CallThreads& threads, grpc::CallbackServerContext& context) : threads_(threads), context_(context) {}
 
   // On the pump thread: writes the next event, or asks to be woken for it.
   void Pump();
   void End(const Status& status);
+  // Because the worker ends.
+  void Drain();
 
   CallThreads& threads_;
+  grpc::CallbackServerContext& context_;
   RpcObservation observation_{"inference.Generate"};
   std::shared_ptr<GenerateCall> self_;   // until OnDone
   GenerationRequest request_;            // until it is submitted

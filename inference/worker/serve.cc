@@ -13,6 +13,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <variant>
 
@@ -37,7 +38,10 @@ using zygote::kFdListen;
 using zygote::kFdPage;
 using zygote::kFdRing;
 
+// For who is stopped without a word of how long it may take; and for callers that take nothing.
 constexpr milliseconds kDrain{1900};
+// What calls that were ended may need to tell their callers.
+constexpr milliseconds kLastWords{700};
 constexpr milliseconds kFiguresEvery{500};
 constexpr milliseconds kWarmUpMax{5000};
 constexpr std::int32_t kQueuedPerSequence = 8;
@@ -114,13 +118,15 @@ void WarmUp(Engine& engine) {
 // What a worker shows of itself: counted from its assignment on.
 class Figures {
  public:
-  Figures(const Engine& engine, const AssignedRecorder& recorder, gate::WorkerPage& page)
-      : engine_(engine), recorder_(recorder), page_(page), before_(engine.status()) {}
+  Figures(const Engine& engine, const WorkerServiceImpl& service, const AssignedRecorder& recorder,
+          gate::WorkerPage& page)
+      : engine_(engine), service_(service), recorder_(recorder), page_(page), before_(engine.status()) {}
 
   void Show() const;
 
  private:
   const Engine& engine_;
+  const WorkerServiceImpl& service_;
   const AssignedRecorder& recorder_;
   gate::WorkerPage& page_;
   const EngineStatus before_;
@@ -136,8 +142,9 @@ void Figures::Show() const {
   const auto since = [&](auto EngineStatus::*total) { return status.*total - before_.*total; };
   page_.active_requests.store(static_cast<std::uint32_t>(std::max(0, status.active_sequences)),
                               std::memory_order_relaxed);
-  page_.queued_requests.store(static_cast<std::uint32_t>(std::max(0, status.queued_requests)),
-                              std::memory_order_relaxed);
+  // What is computed and waits for its reader is under way as well: who has it does not sleep.
+  const std::int32_t waiting = std::max(status.queued_requests, service_.open_calls() - status.active_sequences);
+  page_.queued_requests.store(static_cast<std::uint32_t>(std::max(0, waiting)), std::memory_order_relaxed);
   store(page_.prompt_tokens_total,
         since(&EngineStatus::prompt_tokens_total) - since(&EngineStatus::cached_prompt_tokens_total));
   store(page_.cached_prompt_tokens_total, since(&EngineStatus::cached_prompt_tokens_total));
@@ -175,8 +182,8 @@ class Thrift {
   std::int64_t turns_trimmed_ = 0;
 };
 
-// Until the agent says stop or is gone.
-void Obey(zygote::Channel& control, Engine& engine, const Figures& figures) {
+// Until the agent says stop, or is gone: how long calls that progress may take then.
+milliseconds Obey(zygote::Channel& control, Engine& engine, const Figures& figures) {
   Thrift thrift(engine);
   while (true) {
     pollfd fd{control.fd(), POLLIN, 0};
@@ -189,7 +196,9 @@ void Obey(zygote::Channel& control, Engine& engine, const Figures& figures) {
     const auto message = control.Receive(/*wait=*/false);
     if (!message) _exit(0);  // nobody is left to work for
     if (!*message) continue;
-    if ((*message)->type() == "stop") return;
+    if ((*message)->type() == "stop") {
+      return std::max(kDrain, milliseconds((*message)->body.value("drain_ms", std::int64_t{0})));
+    }
     if ((*message)->type() != "members") continue;
     // Which are in force now is said, so that nobody is called ready before.
     if (const Status told = TakeMembers((*message)->body, engine, control); !told) {
@@ -229,7 +238,7 @@ Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygo
   identity.instance = assigned.assignment.members.empty() ? "" : assigned.assignment.members.front().instance;
   identity.artifact_sha256 = start.spec.artifact_sha256;
   const auto refused = engine->SetMembers(std::move(assigned.assignment.members));
-  const Figures figures(*engine, recorder, *page);
+  const Figures figures(*engine, service, recorder, *page);
   if (!sandbox::ConfineSystemCalls(start.serving_filter, start.layers)) {
     Log(LogLevel::kError, "this host gives workers no system call filter");
   }
@@ -247,9 +256,10 @@ Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygo
        {"server_ms", Milliseconds(server_at - engine_at)},
        {"waited_ms", Milliseconds(assigned_at - server_at)},
        {"assigned_ms", Milliseconds(steady_clock::now() - assigned_at)}});
-  Obey(control, *engine, figures);
+  const milliseconds drain = Obey(control, *engine, figures);
   acceptor.reset();  // who comes now waits for the next worker
-  server->Stop(kDrain);
+  std::jthread drainer([&] { service.Drain(drain, kDrain, [&] { figures.Show(); }); });
+  server->Stop(drain + kLastWords);
   return {};
 }
 

@@ -1,10 +1,15 @@
 #include "inference/worker/worker_service.h"
 
+#include <thread>
+#include <tuple>
+
 #include "inference/worker/embed_call.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
 namespace {
+
+constexpr std::chrono::milliseconds kDrainLook{20};
 
 // Gateways, operators and the node agent; no tenant talks to a worker past the gateway.
 Status RequireInfrastructure(const Caller& caller) {
@@ -45,6 +50,28 @@ grpc::Status WorkerServiceImpl::GetWorkerStatus(grpc::ServerContext* context, co
                   for (const std::string& layer : identity_.sandbox_layers) out.add_sandbox_layers(layer);
                   return out;
                 });
+}
+
+void WorkerServiceImpl::Drain(std::chrono::milliseconds max, std::chrono::milliseconds quiet,
+                              const std::function<void()>& look) {
+  using std::chrono::steady_clock;
+  const auto progress = [&] {
+    const EngineStatus status = engine_.status();
+    return std::tuple(threads_.open().writes_total(), status.turns_total, open_calls());
+  };
+  const auto start = steady_clock::now();
+  auto seen = progress();
+  auto moved_at = start;
+  while (open_calls() > 0) {
+    const auto now = steady_clock::now();
+    if (const auto current = progress(); current != seen) {
+      seen = current;
+      moved_at = now;
+    }
+    if (now - start >= max || now - moved_at >= quiet) return threads_.open().EndAll();
+    look();
+    std::this_thread::sleep_for(kDrainLook);
+  }
 }
 
 }  // namespace allod::inference::worker

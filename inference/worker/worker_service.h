@@ -5,6 +5,8 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -32,6 +34,10 @@ class WorkerServiceImpl final : public WorkerServiceBase {
                                                            const v1::GenerateRequest* request) override;
   grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context, const v1::EmbedRequest* request,
                                   v1::EmbedResponse* response) override;
+  // Waits for the generations under way, and ends what is left of them: after `max`, or as soon as for `quiet` nothing
+  // was computed and no caller took anything. `look` is called now and then. For a server that takes no new calls.
+  void Drain(std::chrono::milliseconds max, std::chrono::milliseconds quiet, const std::function<void()>& look);
+  std::int32_t open_calls() const { return threads_.open().count(); }
   grpc::Status GetWorkerStatus(grpc::ServerContext* context, const v1::GetWorkerStatusRequest* request,
                                v1::WorkerStatus* response) override;
 

@@ -114,6 +114,46 @@ TEST_F(WorkerServiceTest, RefusalsCarryTheirStatus) {
   EXPECT_EQ(stub_->Embed(&context, embed, &response).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
+TEST_F(WorkerServiceTest, DrainingLetsReadersFinishAndTellsWhoStalls) {
+  // Windows so small that an answer does not fit into what lies between.
+  grpc::ChannelArguments args;
+  args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  args.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024);
+  stub_ = v1::WorkerService::NewStub(
+      grpc::CreateCustomChannel("unix:" + (directory_ / "w.sock").string(), grpc::InsecureChannelCredentials(), args));
+  auto reads = Start("habari", 1000);
+  auto stalls = Start("njema", 4000);
+  v1::GenerateResponse event;
+  ASSERT_TRUE(stalls->reader->Read(&event));
+  ASSERT_TRUE(reads->reader->Read(&event));
+  EXPECT_EQ(service_->open_calls(), 2);
+  std::thread drainer([&] { service_->Drain(60s, 500ms, [] {}); });
+  while (reads->reader->Read(&event)) {
+  }
+  EXPECT_TRUE(event.has_finished());
+  EXPECT_TRUE(reads->reader->Finish().ok());
+  drainer.join();
+  while (stalls->reader->Read(&event)) {
+  }
+  EXPECT_FALSE(event.has_finished());
+  const grpc::Status status = stalls->reader->Finish();
+  const bool is_told = status.error_code() == grpc::StatusCode::CANCELLED || FromGrpc(status).reason == "DRAINED";
+  EXPECT_TRUE(is_told) << status.error_message();
+  EXPECT_TRUE(Eventually([&] { return service_->open_calls() == 0; }));
+}
+
+TEST_F(WorkerServiceTest, WhoIsNotDoneWhenTheDrainTimeIsOverIsToldSo) {
+  auto call = Start("habari", 4000);
+  v1::GenerateResponse event;
+  ASSERT_TRUE(call->reader->Read(&event));
+  service_->Drain(0ms, 60s, [] {});
+  while (call->reader->Read(&event)) {
+  }
+  const grpc::Status status = call->reader->Finish();
+  const bool is_told = status.error_code() == grpc::StatusCode::CANCELLED || FromGrpc(status).reason == "DRAINED";
+  EXPECT_TRUE(is_told) << status.error_message();
+}
+
 TEST_F(WorkerServiceTest, ManyCallsAtOnceAllFinish) {
   std::vector<std::unique_ptr<Call>> calls;
   for (int i = 0; i < 100; ++i) calls.push_back(Start("habari" + std::to_string(i), 20));

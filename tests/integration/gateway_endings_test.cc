@@ -109,6 +109,104 @@ TEST_F(GatewayEndings, AWorkerThatLacksSomethingIsOverloaded) {
   ExpectSettled(billing::v1::OUTCOME_FAULT, 0, 0);
 }
 
+// A stream whose worker ends while `change` was made to the instance.
+class GatewayChanges : public GatewayEndings {
+ protected:
+  nlohmann::json StreamThatEnds(const std::function<void()>& change, const grpc::Status& end) {
+    worker_.script = [&](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
+      WorkerPeer::Started(writer, 7);
+      for (int i = 0; i < 2; ++i) WorkerPeer::Delta(writer, "word ", 1);
+      change();
+      return end;
+    };
+    const auto response = Chat(R"(,"stream":true)");
+    EXPECT_FALSE(response.complete) << "never ended cleanly";
+    return Events(response.body).back()["error"];
+  }
+  // Until the gateway has the routes as they are now.
+  void AwaitRoute() {
+    EXPECT_TRUE(Eventually([&] { return routes_.acknowledged(); }));
+  }
+
+  const grpc::Status lost_{grpc::StatusCode::UNAVAILABLE, "Socket closed"};
+  const grpc::Status drained_ = ToGrpc(Error{Code::kUnavailable, "DRAINED", "the worker ends"});
+};
+
+TEST_F(GatewayChanges, WhatTheTenantChangedOrDeletedIsSettledLikeAClientThatLeft) {
+  const auto update = [&] {
+    routes_.Update([](auto& route) { route.set_generation(route.generation() + 1); }, Target("next"));
+    AwaitRoute();
+  };
+  const auto move = [&] {
+    routes_.SetTargets({Target("next")});
+    AwaitRoute();
+  };
+  const auto remove = [&] {
+    routes_.Remove();
+    AwaitRoute();
+  };
+  const std::pair<std::function<void()>, grpc::Status> table[] = {
+      {update, lost_}, {update, drained_}, {update, grpc::Status::CANCELLED}, {move, drained_}, {remove, lost_}};
+  std::size_t settled = 0;
+  for (const auto& [change, end] : table) {
+    const auto error = StreamThatEnds(change, end);
+    EXPECT_EQ(error["code"], "instance_changed") << settled;
+    EXPECT_EQ(error["type"], "invalid_request_error");
+    ++settled;
+    ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == settled; }));
+    routes_.SetTargets({Target("worker")});
+    AwaitRoute();
+  }
+  for (const auto& one : billing_.Settled()) {
+    EXPECT_EQ(one.outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+    EXPECT_EQ(one.prompt_tokens(), 7);
+    EXPECT_EQ(one.completion_tokens(), 2);
+  }
+}
+
+TEST_F(GatewayChanges, AReplicaThatIsLostIsAFaultAlsoBesideAChangeThatLeftItAlone) {
+  const auto nothing = [] {};
+  const auto scale = [&] {
+    routes_.Update([](auto& route) { route.set_generation(route.generation() + 1); }, Target("worker"));
+    AwaitRoute();
+  };
+  const auto crash = [&] {
+    routes_.SetTargets({});
+    AwaitRoute();
+  };
+  const std::pair<std::function<void()>, grpc::Status> table[] = {
+      {nothing, lost_}, {nothing, drained_}, {scale, lost_}, {crash, lost_}};
+  std::size_t settled = 0;
+  for (const auto& [change, end] : table) {
+    routes_.SetTargets({Target("worker")});
+    if (settled == 3) RestartGateway();  // a replica of the newest generation
+    AwaitRoute();
+    EXPECT_EQ(StreamThatEnds(change, end)["code"], "worker_lost") << settled;
+    ++settled;
+    ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == settled; }));
+  }
+  for (const auto& one : billing_.Settled()) EXPECT_EQ(one.outcome(), billing::v1::OUTCOME_FAULT);
+}
+
+TEST_F(GatewayEndings, AnAnswerThatItsReaderDidNotTakeInTimeIsTheReadersDoing) {
+  adjust_ = [](GatewayConfig& config) { config.http.request_timeout_ms = 1500; };
+  routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
+  RestartGateway();
+  // More than sockets hold.
+  worker_.script = [](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    for (int i = 0; i < 4000 && !context.IsCancelled(); ++i) WorkerPeer::Delta(writer, std::string(3000, 'a'), 1);
+    return grpc::Status::OK;
+  };
+  HttpClient client(port());
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(Eventually([&] { return worker_.cancelled == 1; }));
+  EXPECT_THAT(client.ReceiveAll(), HasSubstr("reader_too_slow"));
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+  EXPECT_GT(settled.completion_tokens(), 0);
+}
+
 TEST_F(GatewayEndings, AnAnswerThatTheSocketDidNotTakeIsTakenBack) {
   routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
   // More than sockets hold.

@@ -55,7 +55,7 @@ void HttpClient::Close() {
 void HttpClient::Send(const std::string& method, const std::string& path, const std::string& api_key,
                       const std::string& body, const std::string& more_headers) {
   received_.clear();
-  std::string message = method + " " + path + " HTTP/1.1\r\nhost: gateway\r\n" + more_headers;
+  std::string message = method + " " + path + " HTTP/1.1\r\nhost: localhost\r\n" + more_headers;
   if (!api_key.empty()) message += "authorization: Bearer " + api_key + "\r\n";
   if (!body.empty()) message += "content-type: application/json\r\n";
   message += "content-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;

@@ -58,7 +58,11 @@ TEST_F(GatewayConnections, ARequestWhoseEndIsInDoubtEndsTheConnection) {
                                "content-length: +0\r\n",
                                "content-length: 99999999999999999999\r\n",
                                "content-length : 0\r\n",
-                               "host: other\r\n"};
+                               "host: other\r\n",
+                               "transfer-encoding:\r\n chunked\r\n",
+                               "x: a\r\n b\r\n",
+                               "x: a\r\n\tb\r\n",
+                               "authorization: Bearer other\r\n"};
   for (const std::string& headers : table) {
     HttpClient client(port());
     client.SendRaw("POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer " + key_ + "\r\n" +
@@ -77,6 +81,30 @@ TEST_F(GatewayConnections, ARequestWhoseEndIsInDoubtEndsTheConnection) {
   EXPECT_THAT(nameless.ReceiveAll(), StartsWith("HTTP/1.1 400 ")) << "HTTP/1.1 asks for a Host";
 }
 
+TEST_F(GatewayConnections, AHostThatIsNoneEndsTheConnection) {
+  for (const char* host : {"", "a b", "a/b", "user@x", "x:99999", "x:abc", "[::1", "a,b"}) {
+    HttpClient client(port());
+    client.SendRaw("GET /healthz HTTP/1.1\r\nhost: " + std::string(host) + "\r\n\r\n");
+    EXPECT_THAT(client.ReceiveAll(), StartsWith("HTTP/1.1 400 ")) << host;
+  }
+  for (const char* host : {"localhost", "127.0.0.1:1", "attacker.example"}) {
+    HttpClient client(gateway_->operators_port());
+    client.SendRaw("GET /metrics HTTP/1.1\r\nconnection: close\r\nhost: " + std::string(host) + "\r\n\r\n");
+    const bool is_ours = std::string(host) != "attacker.example";
+    EXPECT_THAT(client.ReceiveAll(), StartsWith(is_ours ? "HTTP/1.1 200 " : "HTTP/1.1 400 ")) << host;
+  }
+}
+
+// A head is read as it comes, byte by byte or with what follows it.
+TEST_F(GatewayConnections, AHeadMayComeInPieces) {
+  HttpClient client(port());
+  const std::string request = kHealth;
+  for (const char c : request) client.SendRaw(std::string(1, c));
+  client.SendRaw(request + request);
+  client.CloseSending();
+  EXPECT_EQ(CountAnswers(client.ReceiveAll()), 3);
+}
+
 TEST_F(GatewayConnections, ABodyInChunksIsABodyAndItsTrailersAreNothing) {
   const std::string body = ChatBody();
   const std::string head = "POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: Chunked\r\n";
@@ -93,7 +121,7 @@ TEST_F(GatewayConnections, ABodyInChunksIsABodyAndItsTrailersAreNothing) {
   HttpClient keyless(port());
   keyless.SendRaw(head + "\r\n" + chunks);
   EXPECT_EQ(keyless.Receive().status, 401) << "a key behind the body is none";
-  for (const char* broken : {"x\r\n", "5\r\nhelloworld\r\n", "ffffffff\r\n"}) {
+  for (const char* broken : {"x\r\n", "5\r\nhelloworld\r\n", "ffffffff\r\n", "1 \r\n{\r\n", "0\r\nno colon\r\n\r\n"}) {
     HttpClient other(port());
     other.SendRaw(head + "authorization: Bearer " + key_ + "\r\n\r\n" + broken + kHealth);
     other.CloseSending();

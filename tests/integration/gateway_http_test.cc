@@ -80,28 +80,6 @@ TEST_F(GatewayHttp, OneConnectionServesManyRequests) {
   }
 }
 
-TEST_F(GatewayHttp, TooManyConnectionsFromOneAddressAreTurnedAwayWithAnErrorObject) {
-  gateway_->Stop();
-  gateway_.reset();
-  connections_per_address_max_ = 2;
-  StartGateway();
-  // The connections that waited for readiness may take a moment to be forgotten.
-  std::unique_ptr<HttpClient> held[2];
-  for (auto& client : held) {
-    ASSERT_TRUE(Eventually([&] {
-      client = std::make_unique<HttpClient>(port());
-      client->Send("GET", "/healthz", "");
-      return client->Receive().status == 200;
-    }));
-  }
-  HttpClient third(port());
-  const auto refused = third.Receive();
-  EXPECT_EQ(refused.status, 503);
-  EXPECT_EQ(ErrorCode(refused), "too_many_connections");
-  held[0]->Close();
-  EXPECT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/healthz", "").status == 200; }));
-}
-
 TEST_F(GatewayHttp, PortalCallsAreTranscodedAsTheKeysTenant) {
   const auto created = Fetch(port(), "POST", "/portal/v1/tenants/ke/projects?projectId=health", key_,
                              R"({"displayName":"Health"})", "idempotency-key: once\r\n");

@@ -104,6 +104,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
  public:
   void SetTargets(std::vector<std::string> targets) {
     const std::lock_guard lock(mutex_);
+    removed_ = false;
     route_.clear_targets();
     for (const std::string& target : targets) route_.add_targets(target);
     ++version_;
@@ -116,6 +117,18 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
       change(route_);
     }
     SetTargets({target});
+  }
+
+  void Remove() {
+    const std::lock_guard lock(mutex_);
+    removed_ = true;
+    ++version_;
+    changed_.notify_all();
+  }
+  // Whether the gateway has what was sent last.
+  bool acknowledged() const {
+    const std::lock_guard lock(mutex_);
+    return acknowledged_ == version_;
   }
 
   static scheduling::v1::Route FirstRevision() {
@@ -139,14 +152,29 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
       }
       sent = version_;
       scheduling::v1::WatchRoutesResponse message;
-      *message.add_routes() = route_;
+      if (removed_) {
+        message.add_removed_instances(route_.instance());
+      } else {
+        *message.add_routes() = route_;
+      }
+      message.set_synced(true);
+      message.set_version(sent + 1);
       writer->Write(message);
     }
     return grpc::Status::CANCELLED;
   }
 
+  grpc::Status AcknowledgeRoutes(grpc::ServerContext*, const scheduling::v1::AcknowledgeRoutesRequest* request,
+                                 scheduling::v1::AcknowledgeRoutesResponse*) override {
+    const std::lock_guard lock(mutex_);
+    acknowledged_ = static_cast<int>(request->version()) - 1;
+    return grpc::Status::OK;
+  }
+
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  bool removed_ = false;
+  int acknowledged_ = -1;
   std::condition_variable changed_;
   scheduling::v1::Route route_ = FirstRevision();
   int version_ = 0;

@@ -37,6 +37,8 @@ class FairQueue {
   void ChargeAhead(const std::string& tenant, double weight, double seconds) {
     shares_.ChargeAhead(tenant, weight, seconds);
   }
+  // See FairShare.
+  void Rise(const std::string& tenant, double served) { shares_.Rise(tenant, served); }
   // The counter, for ordering what runs.
   double ServedOf(const std::string& tenant) const { return shares_.Served(tenant); }
   // One of its items came to its end; each item taken must be given back once.

@@ -17,10 +17,6 @@ namespace {
 constexpr std::int32_t kMicroBatchTokens = 32;
 constexpr std::int32_t kMicroBatchTokensSmall = 128;
 constexpr std::uint64_t kSmallParameters = 100'000'000;
-// Below this a chunk of prompt costs nearly as much as a larger one, because the weights are read once for either.
-// The processor multiplies four rows in the time of one.
-constexpr std::int32_t kRowsAtOnce = 4;
-constexpr std::int32_t kChunkTokensMin = 32;
 // What a decoded token takes of a step, against one of a prompt (Sheng et al.).
 constexpr double kDecodeWeight = 2;
 constexpr std::size_t kRecentFirstTokens = 64;
@@ -176,7 +172,11 @@ void DecodeLoop::Run() {
     step_prompt_ = step_decode_ = 0;
     const double step_seconds = FillBatch(turn) ? Step() : 0;
     GoOnDrawing(turn, began, step_seconds);
-    Order();
+    // Within a tenant those that were not in this step come first.
+    std::ranges::stable_partition(running_, [&](const auto& generation) {
+      return std::ranges::find(in_step_, generation.get()) == in_step_.end();
+    });
+    in_step_.clear();
     CountTurn(wanted, began);
     gate_.End(step_prompt_, step_decode_);
   }
@@ -253,84 +253,6 @@ bool DecodeLoop::AnyCanStep() const {
       running_, [this](const auto& generation) { return generation->is_prefilling() || CanDecode(*generation); });
 }
 
-std::int32_t DecodeLoop::AddDecodeRows(RunningGeneration& generation, std::int32_t rows) {
-  std::int32_t added = 0;
-  for (RunningGeneration::Choice& choice : generation.choices) {
-    if (!choice.can_decode() || added == rows) continue;
-    const auto position = generation.request.prompt.size() + choice.decoded.size();
-    choice.output_index = batch_->n_tokens;
-    AddToBatch(*batch_, choice.next_token, static_cast<std::int32_t>(position), choice.slot, true);
-    ++added;
-  }
-  if (added > 0) in_step_.push_back(&generation);
-  step_decode_ += added;
-  return added;
-}
-
-std::int32_t DecodeLoop::AddChunk(RunningGeneration& generation, std::int32_t rows) {
-  const std::vector<std::int32_t>& prompt = generation.request.prompt;
-  const auto whole = static_cast<std::int32_t>(prompt.size());
-  RunningGeneration::Choice& first = generation.choices.front();
-  generation.chunk = std::min(rows, whole - generation.prompt_in_cache);
-  const std::int32_t end = generation.prompt_in_cache + generation.chunk;
-  for (std::int32_t at = generation.prompt_in_cache; at < end; ++at) {
-    if (at + 1 == whole) first.output_index = batch_->n_tokens;
-    AddToBatch(*batch_, prompt[static_cast<std::size_t>(at)], at, first.slot, at + 1 == whole);
-  }
-  in_step_.push_back(&generation);
-  step_prompt_ += generation.chunk;
-  return generation.chunk;
-}
-
-bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
-  batch_->n_tokens = 0;
-  scratch_.Forget();
-  in_step_.clear();
-  std::vector<RunningGeneration*> decoding;
-  std::vector<RunningGeneration*> prefilling;
-  std::int32_t decode_rows = 0;
-  for (const auto& generation : running_) {
-    generation->chunk = 0;
-    for (RunningGeneration::Choice& choice : generation->choices) choice.output_index = -1;
-    if (generation->is_prefilling()) {
-      prefilling.push_back(generation.get());
-    } else if (CanDecode(*generation)) {
-      decoding.push_back(generation.get());
-      decode_rows += generation->decodable_choices();
-    }
-  }
-  const std::int32_t fit = cost_.RowsWithin(turn.budget, options_.chunk_tokens_max);
-  std::int32_t rows_decode = decode_rows;
-  std::int32_t rows_prefill = std::max(kChunkTokensMin, fit - decode_rows);
-  if (turn.contended) {
-    // Both get half of what fits when both want it; a step of a few rows is for whoever waited longer, and those that
-    // were served go to the back.
-    if (fit <= kRowsAtOnce && !prefilling.empty() && decode_rows >= fit) {
-      rows_decode = running_.front()->is_prefilling() ? 0 : fit;
-    } else if (!prefilling.empty()) {
-      rows_decode = std::min(decode_rows, (fit / 2 + 3) / 4 * 4);
-    }
-    rows_decode = std::min(rows_decode, fit);
-    rows_prefill = fit - rows_decode;
-  }
-  for (RunningGeneration* generation : decoding) {
-    if (rows_decode == 0) break;
-    rows_decode -= AddDecodeRows(*generation, rows_decode);
-  }
-  rows_prefill = std::min(rows_prefill, batch_tokens_max_ - batch_->n_tokens);
-  for (RunningGeneration* generation : prefilling) {
-    if (rows_prefill == 0) break;
-    // A rest of less than half a piece goes along: by itself it would wait for another turn.
-    const std::int32_t left =
-        static_cast<std::int32_t>(generation->request.prompt.size()) - generation->prompt_in_cache;
-    const std::int32_t most =
-        std::min(std::max(options_.chunk_tokens_max, kChunkTokensMin), batch_tokens_max_ - batch_->n_tokens);
-    const bool whole = left <= std::min(rows_prefill + rows_prefill / 2, most);
-    rows_prefill -= std::min(rows_prefill, AddChunk(*generation, whole ? left : rows_prefill));
-  }
-  return !in_step_.empty();
-}
-
 void DecodeLoop::Charge(const RunningGeneration& generation, double seconds) {
   const std::lock_guard lock(queue_mutex_);
   queue_.Charge(generation.request.tenant, seconds);
@@ -392,19 +314,6 @@ double DecodeLoop::Step() {
     Settle(*generation, {});
   }
   return seconds;
-}
-
-// Tenants that were served less come first, and within a tenant those that were not in this step.
-void DecodeLoop::Order() {
-  std::ranges::stable_partition(running_, [&](const auto& generation) {
-    return std::ranges::find(in_step_, generation.get()) == in_step_.end();
-  });
-  in_step_.clear();
-  const bool one_tenant = std::ranges::all_of(
-      running_, [&](const auto& one) { return one->request.tenant == running_.front()->request.tenant; });
-  if (one_tenant) return;
-  const std::lock_guard lock(queue_mutex_);
-  std::ranges::stable_sort(running_, {}, [&](const auto& one) { return queue_.ServedOf(one->request.tenant); });
 }
 
 bool DecodeLoop::Settle(RunningGeneration& generation, const Status& status) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <ctime>
 #include <mutex>
 
 #include "inference/llama_engine_fixture.h"
@@ -215,6 +216,50 @@ TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
   }
   EXPECT_EQ(gate.largest_decode, 1);
   EXPECT_EQ(gate.largest_prompt, 1);
+  engine_.reset();  // before its gate
+}
+
+// Processor time of the process, which other programs do not lengthen.
+double ProcessorSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+TEST_F(EngineTest, FreshLongPromptsLeaveANeighbourItsShare) {
+  FakeGate gate;
+  StartStarter(
+      {.context_tokens = 1024, .max_sequences = 8, .threads = 1, .gate = &gate, .stream = {.tokens_max = 1000}});
+  GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
+  story.sampling.logit_bias = {{0, -100}, {1, -100}, {2, -100}};
+  const auto tell = [&] {
+    const double before = ProcessorSeconds();
+    const auto answer = Ask(story);
+    EXPECT_EQ(answer.finished.completion_tokens, 200);
+    return ProcessorSeconds() - before;
+  };
+  tell();
+  const double alone = std::min(tell(), tell());
+  std::atomic<bool> stop = false;
+  std::atomic<int> read = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back([&, i] {
+      for (int n = 0; !stop; ++n) {
+        std::string prompt = fmt::format("{} {}", i, n);
+        for (int word = 0; word < 100; ++word) prompt += " tell me a b c d ";
+        auto generation = engine_->Submit(Of("long", Greedy(prompt.substr(0, 1400), 1)));
+        if (generation && ReadAll(**generation)) ++read;
+      }
+    });
+  }
+  EXPECT_TRUE(Eventually([&] { return read > 2; }));
+  gate.largest_prompt = 0;
+  const double beside = std::min(tell(), tell());
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_LT(beside, 3 * alone);
+  EXPECT_GT(read, 4) << "they are read, too";
   engine_.reset();  // before its gate
 }
 

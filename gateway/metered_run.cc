@@ -16,13 +16,18 @@ Error Unavailable(std::string reason, std::string message, milliseconds retry_af
   return out;
 }
 
-// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint cuts short ends
-// as if the caller had left: else a constraint that fails after the last token would make an answer free. Nothing else
-// that a worker says in the middle of an answer is the caller's doing.
+// What comes of how the caller asked or reads, and may come in the middle of an answer.
+bool MayCutShort(const Error& error) {
+  return error.reason == "CONSTRAINT_TOO_COSTLY" || error.reason == "READER_TOO_SLOW";
+}
+
+// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint or reading cuts
+// short ends as if the caller had left: else a constraint that fails after the last token would make an answer free.
+// Nothing else that a worker says in the middle of an answer is the caller's doing.
 billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
   if (!IsCallersDoing(error)) return billing::v1::OUTCOME_FAULT;
   if (!job.started()) return billing::v1::OUTCOME_COMPLETED;  // refused before anything was computed
-  if (job.delivered() && error.reason != "CONSTRAINT_TOO_COSTLY") return billing::v1::OUTCOME_FAULT;
+  if (job.delivered() && !MayCutShort(error)) return billing::v1::OUTCOME_FAULT;
   return billing::v1::OUTCOME_CLIENT_CANCELLED;
 }
 

@@ -75,7 +75,9 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
                               .sequences = options.max_sequences,
                               .slots = slots,
                               .tenant_cells = options.tenant_kv_tokens_max,
-                              .tenant_sequences = options.tenant_sequences_max};
+                              .tenant_sequences = options.tenant_sequences_max,
+                              .newcomer_cells = options.newcomer_kv_tokens,
+                              .newcomer_sequences = options.newcomer_sequences};
   loop->kv_ = std::make_unique<KvCache>(*loop->context_, limits, keeps_prefixes);
   // A step that was left half done cannot be gone on from; the worker ends, and is forked anew.
   loop->thread_ = std::thread([raw = loop.get()] { OrEnd("decode loop", [raw] { raw->Run(); }); });
@@ -209,8 +211,46 @@ void DecodeLoop::DropCancelled() {
   std::erase(running_, nullptr);
 }
 
+void DecodeLoop::NoteStalled() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  for (const auto& generation : running_) {
+    if (!generation->request.stream->is_full()) {
+      generation->stalled_since.reset();
+    } else if (!generation->stalled_since) {
+      generation->stalled_since = now;
+    }
+  }
+}
+
+bool DecodeLoop::EndStalled(const Waiting& waiting) {
+  RunningGeneration* longest = nullptr;
+  for (const auto& generation : running_) {
+    if (!generation->stalled_since) continue;
+    if (!waiting.is_full && !waiting.at_limit.contains(generation->request.tenant)) continue;
+    if (longest == nullptr || generation->stalled_since < longest->stalled_since) longest = generation.get();
+  }
+  const SteadyTime before = std::chrono::steady_clock::now() - options_.reader_stall_max;
+  if (longest == nullptr || *longest->stalled_since > before) return false;
+  // As if its client had left.
+  longest->request.usage->Finish(UsageOutcome::kCancelled);
+  EndGeneration(*longest, /*keep=*/true);
+  const auto at = std::ranges::find(running_, longest, &std::unique_ptr<RunningGeneration>::get);
+  const std::unique_ptr<RunningGeneration> ended = std::move(*at);
+  running_.erase(at);
+  ended->request.stream->Fail({Code::kFailedPrecondition, "READER_TOO_SLOW",
+                               fmt::format("nothing of the answer was read for {} s while others waited for its place",
+                                           options_.reader_stall_max.count() / 1000)});
+  return true;
+}
+
 void DecodeLoop::Admit() {
-  if (queued_.load(std::memory_order_acquire) == 0) return;
+  NoteStalled();
+  while (queued_.load(std::memory_order_acquire) > 0 && EndStalled(AdmitOnce())) {
+  }
+}
+
+DecodeLoop::Waiting DecodeLoop::AdmitOnce() {
+  Waiting waiting;
   const std::lock_guard lock(queue_mutex_);
   queue_.EraseIf([](const PendingGeneration& pending) { return pending.stream->is_cancelled(); },
                  [](PendingGeneration& pending) { pending.usage->Finish(UsageOutcome::kCancelled); });
@@ -224,18 +264,28 @@ void DecodeLoop::Admit() {
                    pending.usage->Finish(UsageOutcome::kFailed);
                    pending.stream->Fail(std::move(late));
                  });
-  queue_.Offer([this](const PendingGeneration& pending) { return kv_->Decide(pending); },
-               [this](PendingGeneration pending) {
-                 running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
-                 RunningGeneration& generation = *running_.back();
-                 generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached,
-                                                       generation.cached);
-                 generation.request.stream->Start(
-                     {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
-                 active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
-               });
+  queue_.Offer(
+      [&](const PendingGeneration& pending) {
+        const auto verdict = kv_->Decide(pending);
+        if (verdict == KvCache::Verdict::kTake) return verdict;
+        if (kv_->IsAtOwnLimit(pending)) {
+          waiting.at_limit.insert(pending.tenant);
+        } else {
+          waiting.is_full = true;
+        }
+        return verdict;
+      },
+      [this](PendingGeneration pending) {
+        running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
+        RunningGeneration& generation = *running_.back();
+        generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached, generation.cached);
+        generation.request.stream->Start(
+            {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
+        active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
+      });
   kv_->TrimKept();
   queued_.store(queue_.size(), std::memory_order_release);
+  return waiting;
 }
 
 bool DecodeLoop::HasWork() const {

@@ -59,6 +59,15 @@ class DecodeLoop {
   void Sleep();
   void DropCancelled();
   void Admit();
+  // Who waits for a place, after admissions.
+  struct Waiting {
+    bool is_full = false;            // somebody lacks room
+    std::set<std::string> at_limit;  // tenants that run as much as they may
+  };
+  Waiting AdmitOnce();
+  void NoteStalled();
+  // Whether it ended one that stalled for too long in the place of one that waits.
+  bool EndStalled(const Waiting& waiting);
   bool HasWork() const;
   // Fills the batch; false when nothing can be done now.
   bool FillBatch(const TurnGate::Turn& turn);

@@ -323,6 +323,56 @@ TEST_F(EngineTest, WhoWaitsTooLongForAPlaceIsToldToComeAgain) {
   EXPECT_TRUE(Eventually([&] { return engine_->status().queued_requests == 0; }));
 }
 
+TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
+  Start({.context_tokens = 128,
+         .max_sequences = 4,
+         .kv_tokens = 512,
+         .newcomer_sequences = 1,
+         .newcomer_kv_tokens = 128,
+         .stream = {.tokens_max = 2}});
+  std::vector<std::unique_ptr<Generation>> held;
+  for (const char* tenant : {"a", "b", "a", "b"}) held.push_back(*engine_->Submit(Of(tenant, Greedy("habari", 20))));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
+  EXPECT_EQ(Ask(Of("c", Greedy("habari", 100))).finished.completion_tokens, 100);
+  EXPECT_EQ(engine_->status().queued_requests, 1) << "two tenants together leave a place as well";
+  held.clear();
+  for (int i = 0; i < 4; ++i) held.push_back(*engine_->Submit(Of("a", Greedy("habari", 0))));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().kv_tokens_reserved == 3 * 128; }));
+  const Answer answer = Ask(Of("b", Greedy("habari", 0)));
+  EXPECT_EQ(answer.finished.prompt_tokens + answer.finished.completion_tokens, 128);
+}
+
+TEST_F(EngineTest, AReaderThatStallsLosesItsPlaceToWhoWaits) {
+  FakeRecorder recorder;
+  Start({.max_sequences = 2, .reader_stall_max = 50ms, .usage = &recorder, .stream = {.tokens_max = 2}});
+  GenerationRequest request = Of("a", Greedy("habari", 0));
+  request.request_id = "stalled";
+  auto first = *engine_->Submit(request);
+  ASSERT_TRUE(Eventually([&] { return recorder.Of("stalled").sampled >= 2; }));
+  auto second = *engine_->Submit(Of("b", Greedy("asubuhi", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 2; }));
+  EXPECT_TRUE(recorder.Of("stalled").outcomes.empty()) << "nobody waits";
+  EXPECT_EQ(Ask(Of("c", Greedy("habari", 4))).finished.completion_tokens, 4);
+  EXPECT_EQ(recorder.Of("stalled").outcomes, std::vector{UsageOutcome::kCancelled});
+  const auto ended = ReadAll(*first);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().reason, "READER_TOO_SLOW");
+  EXPECT_EQ(engine_->status().active_sequences, 1) << "the other had no need to go";
+  second.reset();
+  engine_.reset();  // before what it records to
+}
+
+TEST_F(EngineTest, OnlyItsOwnStalledOnesEndForATenantAtItsLimit) {
+  Start({.max_sequences = 4, .tenant_sequences_max = 1, .reader_stall_max = 1ms, .stream = {.tokens_max = 2}});
+  auto others = *engine_->Submit(Of("a", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  auto own = *engine_->Submit(Of("b", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 2; }));
+  EXPECT_EQ(Ask(Of("b", Greedy("habari", 4))).finished.completion_tokens, 4);
+  EXPECT_EQ(ReadAll(*own).error().reason, "READER_TOO_SLOW");
+  EXPECT_EQ(engine_->status().active_sequences, 1) << "the neighbour's goes on";
+}
+
 TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {
   FakeRecorder recorder;
   Start({.max_sequences = 2, .usage = &recorder, .stream = {.tokens_max = 4}});

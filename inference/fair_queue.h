@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,20 @@ class FairQueue {
   std::int32_t WaitingOf(const std::string& tenant) const {
     const auto found = accounts_.find(tenant);
     return found == accounts_.end() ? 0 : static_cast<std::int32_t>(found->second.waiting.size());
+  }
+
+  // For an item of `tenant` when there is no place: the last one of the tenant that has most waiting, taken out, if
+  // that one has more waiting than `tenant` will have with the new one.
+  std::optional<Item> GiveWayTo(const std::string& tenant) {
+    auto most = accounts_.end();
+    for (auto it = accounts_.begin(); it != accounts_.end(); ++it) {
+      if (most == accounts_.end() || it->second.waiting.size() > most->second.waiting.size()) most = it;
+    }
+    if (most == accounts_.end() || std::ssize(most->second.waiting) <= WaitingOf(tenant) + 1) return std::nullopt;
+    std::optional<Item> out(std::move(most->second.waiting.back()));
+    most->second.waiting.pop_back();
+    --size_;
+    return out;
   }
 
   // Seconds that a tenant was served. It must have an item here or run.

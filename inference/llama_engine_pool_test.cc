@@ -168,6 +168,32 @@ TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
   EXPECT_EQ(Ask(Of("quiet", Greedy("b", 3))).finished.completion_tokens, 3);
 }
 
+TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
+  Start({.max_sequences = 1, .queue_max = 4, .tenant_queue_max = 2, .stream = {.tokens_max = 2}});
+  auto running = *engine_->Submit(Of("a", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  // Two tenants; what one has counts together, whichever of its instances it came by.
+  std::vector<std::unique_ptr<Generation>> waiting;
+  for (const char* instance : {"a/one", "a/two", "b/one", "b/two"}) {
+    GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
+    request.instance = instance;
+    waiting.push_back(*engine_->Submit(request));
+    if (waiting.size() != 2) continue;
+    request.instance = "a/three";
+    EXPECT_EQ(Refusal(request).reason, "QUEUE_FULL");
+  }
+  ASSERT_EQ(engine_->status().queued_requests, 4);
+  auto newcomer = *engine_->Submit(Of("c", Greedy("habari", 1)));
+  EXPECT_EQ(engine_->status().queued_requests, 4);
+  EXPECT_EQ(ReadAll(*waiting[1]).error().reason, "QUEUE_FULL");
+  EXPECT_TRUE(ReadAll(*waiting[1]).error().retry_after);
+  auto last = *engine_->Submit(Of("d", Greedy("habari", 1)));
+  EXPECT_EQ(ReadAll(*waiting[3]).error().reason, "QUEUE_FULL");
+  EXPECT_EQ(Refusal(Of("e", Greedy("habari", 1))).reason, "QUEUE_FULL") << "all have one";
+  running.reset();
+  for (Generation* one : {newcomer.get(), last.get(), waiting[0].get(), waiting[2].get()}) EXPECT_TRUE(ReadAll(*one));
+}
+
 TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
   Start();
   ASSERT_TRUE(engine_->SetMembers({{"a/assistant", "a", 64, 1, 1}, {"b/assistant", "b", 0, 0, 1}}).empty());

@@ -72,6 +72,19 @@ TEST(FairQueue, TenantAtItsLimitDoesNotHoldUpTheOthers) {
   EXPECT_EQ(queue.WaitingOf("a"), 1);
 }
 
+TEST(FairQueue, WhoHasMostWaitingGivesWay) {
+  Queue queue;
+  EXPECT_FALSE(queue.GiveWayTo("a"));
+  for (const char* item : {"a0", "a1", "a2", "b0", "b1"}) queue.Push(std::string(item, 1), 1, item);
+  EXPECT_EQ(queue.GiveWayTo("c"), "a2");
+  EXPECT_EQ(queue.size(), 4);
+  EXPECT_EQ(queue.GiveWayTo("c"), "a1");
+  EXPECT_FALSE(queue.GiveWayTo("a")) << "nobody has more than it would";
+  EXPECT_EQ(queue.GiveWayTo("c"), "b1");
+  EXPECT_FALSE(queue.GiveWayTo("c"));
+  EXPECT_EQ(Take(queue, 2, 10), (std::vector<std::string>{"a0", "b0"}));
+}
+
 TEST(PrefixCache, FindsTheLongestPrefixOfTheTenantOnly) {
   PrefixCache cache;
   cache.Add("a", {1, 2, 3, 4}, 0);

@@ -18,10 +18,10 @@ Error Unavailable(std::string reason, std::string message, milliseconds retry_af
   return out;
 }
 
-// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint or its change of
-// the instance cuts short ends as if the caller had left: else a constraint that fails after the last token, or a
-// change before it, would make an answer free. Nothing else that a worker says in the middle of an answer is the
-// caller's doing.
+// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint, its way of
+// reading or its change of the instance cuts short ends as if the caller had left: else a constraint that fails after
+// the last token, or a change before it, would make an answer free. Nothing else that a worker says in the middle of an
+// answer is the caller's doing.
 billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
   if (error.reason == "INSTANCE_CHANGED" || error.reason == "READER_TOO_SLOW")
     return billing::v1::OUTCOME_CLIENT_CANCELLED;

@@ -11,11 +11,11 @@ namespace allod::gateway {
 namespace {
 
 // peer_errors_test.cc holds it against what inference/ raises.
-constexpr std::array<std::string_view, 14> kRefusals = {
+constexpr std::array<std::string_view, 15> kRefusals = {
     "CONSTRAINT_TOO_COSTLY", "CONTEXT_LENGTH_EXCEEDED", "EMPTY_PROMPT",     "INVALID_CONSTRAINT",
     "INVALID_INPUT",         "INVALID_MESSAGE",         "INVALID_SAMPLING", "INVALID_TOOL",
-    "MODEL_NOT_EMBEDDING",   "MODEL_NOT_GENERATIVE",    "TEMPLATE_FAILED",  "TEMPLATE_TOO_COSTLY",
-    "TOKENIZE_FAILED",       "WRONG_DIMENSIONS"};
+    "MODEL_NOT_EMBEDDING",   "MODEL_NOT_GENERATIVE",    "READER_TOO_SLOW",  "TEMPLATE_FAILED",
+    "TEMPLATE_TOO_COSTLY",   "TOKENIZE_FAILED",         "WRONG_DIMENSIONS"};
 
 bool IsRefusal(const Error& error) { return std::ranges::find(kRefusals, error.reason) != kRefusals.end(); }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,12 +32,28 @@ class FairQueue {
     return found == accounts_.end() ? 0 : static_cast<std::int32_t>(found->second.waiting.size());
   }
 
+  // For an item of `tenant` when there is no place: the last one of the tenant that has most waiting, taken out, if
+  // that one has more waiting than `tenant` will have with the new one.
+  std::optional<Item> GiveWayTo(const std::string& tenant) {
+    auto most = accounts_.end();
+    for (auto it = accounts_.begin(); it != accounts_.end(); ++it) {
+      if (most == accounts_.end() || it->second.waiting.size() > most->second.waiting.size()) most = it;
+    }
+    if (most == accounts_.end() || std::ssize(most->second.waiting) <= WaitingOf(tenant) + 1) return std::nullopt;
+    std::optional<Item> out(std::move(most->second.waiting.back()));
+    most->second.waiting.pop_back();
+    --size_;
+    return out;
+  }
+
   // Seconds that a tenant was served. It must have an item here or run.
   void Charge(const std::string& tenant, double seconds) { shares_.Charge(tenant, seconds); }
   // What it cost before it had anything here, or though it never had.
   void ChargeAhead(const std::string& tenant, double weight, double seconds) {
     shares_.ChargeAhead(tenant, weight, seconds);
   }
+  // See FairShare.
+  void Rise(const std::string& tenant, double served) { shares_.Rise(tenant, served); }
   // The counter, for ordering what runs.
   double ServedOf(const std::string& tenant) const { return shares_.Served(tenant); }
   // One of its items came to its end; each item taken must be given back once.

@@ -60,6 +60,11 @@ void FairShare::ChargeAhead(const std::string& tenant, double weight, double sec
   Charge(tenant, seconds);
 }
 
+void FairShare::Rise(const std::string& tenant, double served) {
+  const auto found = accounts_.find(tenant);
+  if (found != accounts_.end()) found->second.served = std::max(found->second.served, served);
+}
+
 double FairShare::Served(const std::string& tenant) const {
   const auto found = accounts_.find(tenant);
   if (found == accounts_.end()) return Least();

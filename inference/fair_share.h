@@ -32,6 +32,8 @@ class FairShare {
   // The same of one that may never have had work yet: what was refused costs too. Counts when it comes.
   void ChargeAhead(const std::string& tenant, double weight, double seconds);
 
+  // Lifts its counter to `served`: what it could not use it does not save up. Unknown tenants are ignored.
+  void Rise(const std::string& tenant, double served);
   // The counter; of a tenant that is not known what it would be if it came now.
   double Served(const std::string& tenant) const;
   // Index of the waiting tenant to serve; the first of equals. `waiting` is in order of arrival and not empty.

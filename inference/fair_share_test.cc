@@ -191,5 +191,16 @@ TEST(FairShare, IsBoundedByWhoIsActive) {
   EXPECT_EQ(share.active_tenants(), 1U);
 }
 
+TEST(FairShare, WhatCouldNotBeUsedIsNotSavedUp) {
+  FairShare shares;
+  shares.Enter("a", 1);
+  shares.Enter("b", 1);
+  shares.Charge("a", 5);
+  shares.Rise("b", 4);
+  EXPECT_EQ(shares.Served("b"), 4);
+  shares.Rise("a", 4);
+  EXPECT_EQ(shares.Served("a"), 5) << "it is not lowered";
+}
+
 }  // namespace
 }  // namespace allod::inference

@@ -31,6 +31,11 @@ void KvRoom::Release(const std::string& tenant, const std::string& instance, std
   Reserve(tenant, instance, -cells, -sequences);
 }
 
+bool KvRoom::LeavesRoom(const std::string& tenant, std::int32_t cells, std::int32_t sequences) const {
+  return SequencesOfTenant(tenant) == 0 || (reserved_ + cells <= limits_.cells - limits_.newcomer_cells &&
+                                            sequences_ + sequences <= limits_.sequences - limits_.newcomer_sequences);
+}
+
 std::int32_t KvRoom::TakeSlot() {
   const std::int32_t slot = slots_.back();
   slots_.pop_back();

@@ -17,11 +17,16 @@ class KvRoom {
     std::int32_t slots = 0;             // sequences, and prefixes that are kept
     std::int32_t tenant_cells = 0;      // running and kept
     std::int32_t tenant_sequences = 0;  // that run
+    // Left to tenants that hold nothing:
+    std::int32_t newcomer_cells = 0;
+    std::int32_t newcomer_sequences = 0;
   };
   explicit KvRoom(const Limits& limits);
 
   void Reserve(const std::string& tenant, const std::string& instance, std::int32_t cells, std::int32_t sequences);
   void Release(const std::string& tenant, const std::string& instance, std::int32_t cells, std::int32_t sequences);
+  // Whether a tenant that holds something already leaves room for one that does not, when it takes so much more.
+  bool LeavesRoom(const std::string& tenant, std::int32_t cells, std::int32_t sequences) const;
   std::int32_t reserved() const { return reserved_; }
   std::int32_t sequences() const { return sequences_; }
   std::int32_t CellsOf(const std::string& tenant) const { return Of(tenants_, tenant).cells; }

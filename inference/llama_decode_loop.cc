@@ -17,10 +17,6 @@ namespace {
 constexpr std::int32_t kMicroBatchTokens = 32;
 constexpr std::int32_t kMicroBatchTokensSmall = 128;
 constexpr std::uint64_t kSmallParameters = 100'000'000;
-// Below this a chunk of prompt costs nearly as much as a larger one, because the weights are read once for either.
-// The processor multiplies four rows in the time of one.
-constexpr std::int32_t kRowsAtOnce = 4;
-constexpr std::int32_t kChunkTokensMin = 32;
 // What a decoded token takes of a step, against one of a prompt (Sheng et al.).
 constexpr double kDecodeWeight = 2;
 constexpr std::size_t kRecentFirstTokens = 64;
@@ -79,7 +75,9 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
                               .sequences = options.max_sequences,
                               .slots = slots,
                               .tenant_cells = options.tenant_kv_tokens_max,
-                              .tenant_sequences = options.tenant_sequences_max};
+                              .tenant_sequences = options.tenant_sequences_max,
+                              .newcomer_cells = options.newcomer_kv_tokens,
+                              .newcomer_sequences = options.newcomer_sequences};
   loop->kv_ = std::make_unique<KvCache>(*loop->context_, limits, keeps_prefixes);
   // A step that was left half done cannot be gone on from; the worker ends, and is forked anew.
   loop->thread_ = std::thread([raw = loop.get()] { OrEnd("decode loop", [raw] { raw->Run(); }); });
@@ -96,16 +94,21 @@ DecodeLoop::~DecodeLoop() {
 }
 
 Status DecodeLoop::Enqueue(PendingGeneration pending) {
+  const auto full = [](std::int32_t waiting) {
+    Error error{Code::kResourceExhausted, "QUEUE_FULL",
+                fmt::format("{} requests wait already; try again later", waiting)};
+    error.retry_after = kRetryAfter;
+    return error;
+  };
+  std::optional<PendingGeneration> displaced;
   {
     const std::lock_guard lock(queue_mutex_);
     const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
-    if (tenant_is_full || queue_.size() >= options_.queue_max) {
-      Error full{Code::kResourceExhausted, "QUEUE_FULL",
-                 fmt::format("{} requests wait already; try again later",
-                             tenant_is_full ? options_.tenant_queue_max : options_.queue_max)};
-      full.retry_after = kRetryAfter;
+    const bool is_full = queue_.size() >= options_.queue_max;
+    if (is_full && !tenant_is_full) displaced = queue_.GiveWayTo(pending.tenant);
+    if (tenant_is_full || (is_full && !displaced)) {
       pending.usage->Finish(UsageOutcome::kFailed);
-      return std::unexpected(std::move(full));
+      return std::unexpected(full(tenant_is_full ? options_.tenant_queue_max : options_.queue_max));
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
@@ -113,6 +116,10 @@ Status DecodeLoop::Enqueue(PendingGeneration pending) {
     queued_.store(queue_.size(), std::memory_order_release);
   }
   wakeup_->Notify();
+  if (displaced) {
+    displaced->usage->Finish(UsageOutcome::kFailed);
+    displaced->stream->Fail(full(options_.queue_max));
+  }
   return {};
 }
 
@@ -176,7 +183,11 @@ void DecodeLoop::Run() {
     step_prompt_ = step_decode_ = 0;
     const double step_seconds = FillBatch(turn) ? Step() : 0;
     GoOnDrawing(turn, began, step_seconds);
-    Order();
+    // Within a tenant those that were not in this step come first.
+    std::ranges::stable_partition(running_, [&](const auto& generation) {
+      return std::ranges::find(in_step_, generation.get()) == in_step_.end();
+    });
+    in_step_.clear();
     CountTurn(wanted, began);
     gate_.End(step_prompt_, step_decode_);
   }
@@ -209,8 +220,46 @@ void DecodeLoop::DropCancelled() {
   std::erase(running_, nullptr);
 }
 
+void DecodeLoop::NoteStalled() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  for (const auto& generation : running_) {
+    if (!generation->request.stream->is_full()) {
+      generation->stalled_since.reset();
+    } else if (!generation->stalled_since) {
+      generation->stalled_since = now;
+    }
+  }
+}
+
+bool DecodeLoop::EndStalled(const Waiting& waiting) {
+  RunningGeneration* longest = nullptr;
+  for (const auto& generation : running_) {
+    if (!generation->stalled_since) continue;
+    if (!waiting.is_full && !waiting.at_limit.contains(generation->request.tenant)) continue;
+    if (longest == nullptr || generation->stalled_since < longest->stalled_since) longest = generation.get();
+  }
+  const SteadyTime before = std::chrono::steady_clock::now() - options_.reader_stall_max;
+  if (longest == nullptr || *longest->stalled_since > before) return false;
+  // As if its client had left.
+  longest->request.usage->Finish(UsageOutcome::kCancelled);
+  EndGeneration(*longest, /*keep=*/true);
+  const auto at = std::ranges::find(running_, longest, &std::unique_ptr<RunningGeneration>::get);
+  const std::unique_ptr<RunningGeneration> ended = std::move(*at);
+  running_.erase(at);
+  ended->request.stream->Fail({Code::kFailedPrecondition, "READER_TOO_SLOW",
+                               fmt::format("nothing of the answer was read for {} s while others waited for its place",
+                                           options_.reader_stall_max.count() / 1000)});
+  return true;
+}
+
 void DecodeLoop::Admit() {
-  if (queued_.load(std::memory_order_acquire) == 0) return;
+  NoteStalled();
+  while (queued_.load(std::memory_order_acquire) > 0 && EndStalled(AdmitOnce())) {
+  }
+}
+
+DecodeLoop::Waiting DecodeLoop::AdmitOnce() {
+  Waiting waiting;
   const std::lock_guard lock(queue_mutex_);
   queue_.EraseIf([](const PendingGeneration& pending) { return pending.stream->is_cancelled(); },
                  [](PendingGeneration& pending) { pending.usage->Finish(UsageOutcome::kCancelled); });
@@ -224,18 +273,28 @@ void DecodeLoop::Admit() {
                    pending.usage->Finish(UsageOutcome::kFailed);
                    pending.stream->Fail(std::move(late));
                  });
-  queue_.Offer([this](const PendingGeneration& pending) { return kv_->Decide(pending); },
-               [this](PendingGeneration pending) {
-                 running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
-                 RunningGeneration& generation = *running_.back();
-                 generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached,
-                                                       generation.cached);
-                 generation.request.stream->Start(
-                     {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
-                 active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
-               });
+  queue_.Offer(
+      [&](const PendingGeneration& pending) {
+        const auto verdict = kv_->Decide(pending);
+        if (verdict == KvCache::Verdict::kTake) return verdict;
+        if (kv_->IsAtOwnLimit(pending)) {
+          waiting.at_limit.insert(pending.tenant);
+        } else {
+          waiting.is_full = true;
+        }
+        return verdict;
+      },
+      [this](PendingGeneration pending) {
+        running_.push_back(kv_->Admit(std::move(pending), assets_.vocabulary(), totals_));
+        RunningGeneration& generation = *running_.back();
+        generation.request.usage->CountPrompt(generation.prompt_in_cache - generation.cached, generation.cached);
+        generation.request.stream->Start(
+            {static_cast<std::int32_t>(generation.request.prompt.size()), generation.cached});
+        active_.fetch_add(generation.request.choices, std::memory_order_relaxed);
+      });
   kv_->TrimKept();
   queued_.store(queue_.size(), std::memory_order_release);
+  return waiting;
 }
 
 bool DecodeLoop::HasWork() const {
@@ -251,84 +310,6 @@ bool DecodeLoop::CanDecode(const RunningGeneration& generation) const {
 bool DecodeLoop::AnyCanStep() const {
   return std::ranges::any_of(
       running_, [this](const auto& generation) { return generation->is_prefilling() || CanDecode(*generation); });
-}
-
-std::int32_t DecodeLoop::AddDecodeRows(RunningGeneration& generation, std::int32_t rows) {
-  std::int32_t added = 0;
-  for (RunningGeneration::Choice& choice : generation.choices) {
-    if (!choice.can_decode() || added == rows) continue;
-    const auto position = generation.request.prompt.size() + choice.decoded.size();
-    choice.output_index = batch_->n_tokens;
-    AddToBatch(*batch_, choice.next_token, static_cast<std::int32_t>(position), choice.slot, true);
-    ++added;
-  }
-  if (added > 0) in_step_.push_back(&generation);
-  step_decode_ += added;
-  return added;
-}
-
-std::int32_t DecodeLoop::AddChunk(RunningGeneration& generation, std::int32_t rows) {
-  const std::vector<std::int32_t>& prompt = generation.request.prompt;
-  const auto whole = static_cast<std::int32_t>(prompt.size());
-  RunningGeneration::Choice& first = generation.choices.front();
-  generation.chunk = std::min(rows, whole - generation.prompt_in_cache);
-  const std::int32_t end = generation.prompt_in_cache + generation.chunk;
-  for (std::int32_t at = generation.prompt_in_cache; at < end; ++at) {
-    if (at + 1 == whole) first.output_index = batch_->n_tokens;
-    AddToBatch(*batch_, prompt[static_cast<std::size_t>(at)], at, first.slot, at + 1 == whole);
-  }
-  in_step_.push_back(&generation);
-  step_prompt_ += generation.chunk;
-  return generation.chunk;
-}
-
-bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
-  batch_->n_tokens = 0;
-  scratch_.Forget();
-  in_step_.clear();
-  std::vector<RunningGeneration*> decoding;
-  std::vector<RunningGeneration*> prefilling;
-  std::int32_t decode_rows = 0;
-  for (const auto& generation : running_) {
-    generation->chunk = 0;
-    for (RunningGeneration::Choice& choice : generation->choices) choice.output_index = -1;
-    if (generation->is_prefilling()) {
-      prefilling.push_back(generation.get());
-    } else if (CanDecode(*generation)) {
-      decoding.push_back(generation.get());
-      decode_rows += generation->decodable_choices();
-    }
-  }
-  const std::int32_t fit = cost_.RowsWithin(turn.budget, options_.chunk_tokens_max);
-  std::int32_t rows_decode = decode_rows;
-  std::int32_t rows_prefill = std::max(kChunkTokensMin, fit - decode_rows);
-  if (turn.contended) {
-    // Both get half of what fits when both want it; a step of a few rows is for whoever waited longer, and those that
-    // were served go to the back.
-    if (fit <= kRowsAtOnce && !prefilling.empty() && decode_rows >= fit) {
-      rows_decode = running_.front()->is_prefilling() ? 0 : fit;
-    } else if (!prefilling.empty()) {
-      rows_decode = std::min(decode_rows, (fit / 2 + 3) / 4 * 4);
-    }
-    rows_decode = std::min(rows_decode, fit);
-    rows_prefill = fit - rows_decode;
-  }
-  for (RunningGeneration* generation : decoding) {
-    if (rows_decode == 0) break;
-    rows_decode -= AddDecodeRows(*generation, rows_decode);
-  }
-  rows_prefill = std::min(rows_prefill, batch_tokens_max_ - batch_->n_tokens);
-  for (RunningGeneration* generation : prefilling) {
-    if (rows_prefill == 0) break;
-    // A rest of less than half a piece goes along: by itself it would wait for another turn.
-    const std::int32_t left =
-        static_cast<std::int32_t>(generation->request.prompt.size()) - generation->prompt_in_cache;
-    const std::int32_t most =
-        std::min(std::max(options_.chunk_tokens_max, kChunkTokensMin), batch_tokens_max_ - batch_->n_tokens);
-    const bool whole = left <= std::min(rows_prefill + rows_prefill / 2, most);
-    rows_prefill -= std::min(rows_prefill, AddChunk(*generation, whole ? left : rows_prefill));
-  }
-  return !in_step_.empty();
 }
 
 void DecodeLoop::Charge(const RunningGeneration& generation, double seconds) {
@@ -392,19 +373,6 @@ double DecodeLoop::Step() {
     Settle(*generation, {});
   }
   return seconds;
-}
-
-// Tenants that were served less come first, and within a tenant those that were not in this step.
-void DecodeLoop::Order() {
-  std::ranges::stable_partition(running_, [&](const auto& generation) {
-    return std::ranges::find(in_step_, generation.get()) == in_step_.end();
-  });
-  in_step_.clear();
-  const bool one_tenant = std::ranges::all_of(
-      running_, [&](const auto& one) { return one->request.tenant == running_.front()->request.tenant; });
-  if (one_tenant) return;
-  const std::lock_guard lock(queue_mutex_);
-  std::ranges::stable_sort(running_, {}, [&](const auto& one) { return queue_.ServedOf(one->request.tenant); });
 }
 
 bool DecodeLoop::Settle(RunningGeneration& generation, const Status& status) {

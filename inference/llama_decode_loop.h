@@ -5,8 +5,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "inference/llama_runtime.h"
 #include "inference/llama_scratch.h"
 #include "inference/step_cost.h"
+#include "inference/step_share.h"
 #include "inference/token_stream.h"
 #include "inference/turn_gate.h"
 #include "services/common/result.h"
@@ -47,12 +50,24 @@ class DecodeLoop {
   void GiveBackScratch();
 
  private:
+  // Below this a chunk of prompt costs nearly as much as a larger one, because the weights are read once for either.
+  static constexpr std::int32_t kChunkTokensMin = 32;
+
   DecodeLoop(const ModelAssets& assets, const EngineOptions& options);
 
   void Run();
   void Sleep();
   void DropCancelled();
   void Admit();
+  // Who waits for a place, after admissions.
+  struct Waiting {
+    bool is_full = false;            // somebody lacks room
+    std::set<std::string> at_limit;  // tenants that run as much as they may
+  };
+  Waiting AdmitOnce();
+  void NoteStalled();
+  // Whether it ended one that stalled for too long in the place of one that waits.
+  bool EndStalled(const Waiting& waiting);
   bool HasWork() const;
   // Fills the batch; false when nothing can be done now.
   bool FillBatch(const TurnGate::Turn& turn);
@@ -70,8 +85,10 @@ class DecodeLoop {
   Status DrawSlice(RunningGeneration& generation, SteadyTime until);
   bool CanDecode(const RunningGeneration& generation) const;
   bool AnyCanStep() const;
-  // Who is served first in the next step.
-  void Order();
+  std::vector<RunningGeneration*> TakePart(const TurnGate::Turn& turn, std::chrono::duration<double>& budget);
+  void LevelOut(std::map<std::string, StepTenant>& tenants);
+  // Whether several tenants computed here a moment ago.
+  bool HasNeighbours() const;
   void Charge(const RunningGeneration& generation, double seconds);
   // Ends it if it is done or failed; whether it did.
   bool Settle(RunningGeneration& generation, const Status& status);
@@ -93,11 +110,13 @@ class DecodeLoop {
   BatchPtr batch_;
   std::int32_t batch_tokens_max_ = 0;
   std::unique_ptr<KvCache> kv_;
-  std::vector<std::unique_ptr<RunningGeneration>> running_;  // the next to be served first
+  std::vector<std::unique_ptr<RunningGeneration>> running_;  // within a tenant the next to be served first
   std::vector<RunningGeneration*> in_step_;                  // those in the batch
   std::int32_t step_prompt_ = 0;                             // tokens of this step
   std::int32_t step_decode_ = 0;
   StepCost cost_;
+  std::set<std::string> last_tenants_;  // that took part in the last step
+  SteadyTime last_shared_;              // when another tenant took part than in the step before
   DrawBudget draw_budget_;
 
   mutable std::mutex queue_mutex_;

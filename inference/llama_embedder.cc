@@ -126,22 +126,28 @@ void Embedder::ChargePrepared(const std::string& tenant, double weight, std::chr
 }
 
 Status Embedder::Enqueue(PendingEmbedding pending) {
+  const auto full = [](std::int32_t waiting) {
+    Error error{Code::kResourceExhausted, "QUEUE_FULL",
+                fmt::format("{} requests wait already; try again later", waiting)};
+    error.retry_after = kRetryAfter;
+    return error;
+  };
+  std::optional<PendingPtr> displaced;
   {
     const std::lock_guard lock(mutex_);
     const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
-    if (tenant_is_full || queue_.size() >= options_.queue_max) {
-      Error full{Code::kResourceExhausted, "QUEUE_FULL",
-                 fmt::format("{} requests wait already; try again later",
-                             tenant_is_full ? options_.tenant_queue_max : options_.queue_max)};
-      full.retry_after = kRetryAfter;
+    const bool is_full = queue_.size() >= options_.queue_max;
+    if (is_full && !tenant_is_full) displaced = queue_.GiveWayTo(pending.tenant);
+    if (tenant_is_full || (is_full && !displaced)) {
       pending.usage->Finish(UsageOutcome::kFailed);
-      return std::unexpected(std::move(full));
+      return std::unexpected(full(tenant_is_full ? options_.tenant_queue_max : options_.queue_max));
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
     queue_.Push(tenant, weight, std::make_unique<PendingEmbedding>(std::move(pending)));
   }
   news_.notify_one();
+  if (displaced) Refuse(**displaced, UsageOutcome::kFailed, full(options_.queue_max));
   return {};
 }
 

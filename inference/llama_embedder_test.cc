@@ -164,6 +164,18 @@ TEST_F(EmbedderTest, OneTenantCannotFillTheQueue) {
   EXPECT_TRUE(Eventually([&] { return !gate_.is_held(); }));
 }
 
+TEST_F(EmbedderTest, AFullQueueMakesAPlaceForATenantThatHasNone) {
+  StartEmbedding(1, {.queue_max = 2, .gate = &gate_});
+  std::promise<std::string> reason;
+  const auto ignore = [](const Result<Embeddings>&) {};
+  EXPECT_TRUE(Submit("a", 1, ignore));
+  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
+  EXPECT_TRUE(Submit("b", 1, ignore));
+  EXPECT_EQ(reason.get_future().get(), "QUEUE_FULL");
+  gate_.Open();
+  EXPECT_TRUE(Eventually([&] { return !gate_.is_held(); }));
+}
+
 TEST_F(EmbedderTest, TokenisingIsChargedAlsoWhenItComesToNothing) {
   StartEmbedding(1, {.gate = &gate_});
   EXPECT_EQ(engine_->Embed({.inputs = {std::string(20000, 'z')}}).error().reason, "CONTEXT_LENGTH_EXCEEDED");

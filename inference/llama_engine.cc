@@ -29,6 +29,8 @@ Status CheckOptions(const EngineOptions& options) {
   ALLOD_CHECK_OK(check("tenant_queue_max", options.tenant_queue_max, 0, 1 << 16));
   ALLOD_CHECK_OK(check("tenant_sequences_max", options.tenant_sequences_max, 0, 256));
   ALLOD_CHECK_OK(check("tenant_kv_tokens_max", options.tenant_kv_tokens_max, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("newcomer_sequences", options.newcomer_sequences, 0, 256));
+  ALLOD_CHECK_OK(check("newcomer_kv_tokens", options.newcomer_kv_tokens, 0, kTokensMax));
   ALLOD_CHECK_OK(check("chunk_tokens_max", options.chunk_tokens_max, 1, 1 << 14));
   return check("queue_max", options.queue_max, 1, 1 << 16);
 }
@@ -50,8 +52,12 @@ Result<EngineOptions> Effective(EngineOptions options, const ModelFacts& facts) 
   const auto bounded = [](std::int32_t value, std::int32_t max) { return value == 0 ? max : std::min(value, max); };
   options.context_tokens = std::min(options.context_tokens, options.kv_tokens);
   options.tenant_queue_max = bounded(options.tenant_queue_max, options.queue_max);
-  options.tenant_sequences_max = bounded(options.tenant_sequences_max, options.max_sequences);
-  options.tenant_kv_tokens_max = bounded(options.tenant_kv_tokens_max, options.kv_tokens);
+  options.newcomer_sequences = std::min(options.newcomer_sequences, options.max_sequences - 1);
+  // Whoever it is left to, one generation has its whole context.
+  options.newcomer_kv_tokens = std::min(options.newcomer_kv_tokens, options.kv_tokens - options.context_tokens);
+  options.tenant_sequences_max =
+      bounded(options.tenant_sequences_max, options.max_sequences - options.newcomer_sequences);
+  options.tenant_kv_tokens_max = bounded(options.tenant_kv_tokens_max, options.kv_tokens - options.newcomer_kv_tokens);
   return options;
 }
 

@@ -48,7 +48,12 @@ struct EngineOptions {
   std::int32_t tenant_queue_max = 0;                 // of one tenant; 0: queue_max
   std::int32_t tenant_sequences_max = 0;             // that run for one tenant at once; 0: max_sequences
   std::int32_t tenant_kv_tokens_max = 0;  // cells that one tenant holds, its cached prefixes included; 0: kv_tokens
-  std::int32_t chunk_tokens_max = 512;    // of prompt in one step, however large the turn's budget
+  // What tenants that run something leave to one that does not; 0: nothing.
+  std::int32_t newcomer_sequences = 0;
+  std::int32_t newcomer_kv_tokens = 0;
+  // A generation whose reader takes nothing for longer ends when somebody waits for its place.
+  std::chrono::milliseconds reader_stall_max{5'000};
+  std::int32_t chunk_tokens_max = 512;  // of prompt in one step, however large the turn's budget
   bool prefix_cache = true;
   TurnGate* gate = nullptr;        // null: an OpenGate. Must outlive the engine, as must:
   UsageRecorder* usage = nullptr;  // null: a NoUsageRecorder
@@ -86,8 +91,9 @@ class Generation {
   Generation& operator=(const Generation&) = delete;
 
   // The next event, or nothing when `timeout` passed; nothing follows Finished. Fails with UNAVAILABLE / ENGINE_STOPPED
-  // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT, before anything else; INVALID_ARGUMENT /
-  // CONSTRAINT_TOO_COSTLY. May be called after the engine is gone.
+  // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, before anything else;
+  // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW. May be called after the engine is
+  // gone.
   Result<std::optional<Event>> Next(std::chrono::milliseconds timeout);
   // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
   // there is. `listener` must not call back into the generation. Replaces an earlier one.
@@ -143,10 +149,10 @@ class Engine {
   // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
   Result<std::unique_ptr<Generation>> Submit(const GenerationRequest& request);
   // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
-  // computed one by one, in turns; `done` is called once, on the engine's thread, with the vectors, or UNAVAILABLE /
-  // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT, CANCELLED. `is_cancelled` is asked
-  // between inputs, from any thread; neither may call back into the engine. Without a call of `done`:
-  // FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
+  // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
+  // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
+  // `is_cancelled` is asked between inputs, from any thread; neither may call back into the engine. Without a call of
+  // `done`: FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
   // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
   Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
                          std::function<void(Result<Embeddings>)> done);

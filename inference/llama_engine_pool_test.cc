@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <ctime>
 #include <mutex>
 
 #include "inference/llama_engine_fixture.h"
@@ -167,6 +168,32 @@ TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
   EXPECT_EQ(Ask(Of("quiet", Greedy("b", 3))).finished.completion_tokens, 3);
 }
 
+TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
+  Start({.max_sequences = 1, .queue_max = 4, .tenant_queue_max = 2, .stream = {.tokens_max = 2}});
+  auto running = *engine_->Submit(Of("a", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  // Two tenants; what one has counts together, whichever of its instances it came by.
+  std::vector<std::unique_ptr<Generation>> waiting;
+  for (const char* instance : {"a/one", "a/two", "b/one", "b/two"}) {
+    GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
+    request.instance = instance;
+    waiting.push_back(*engine_->Submit(request));
+    if (waiting.size() != 2) continue;
+    request.instance = "a/three";
+    EXPECT_EQ(Refusal(request).reason, "QUEUE_FULL");
+  }
+  ASSERT_EQ(engine_->status().queued_requests, 4);
+  auto newcomer = *engine_->Submit(Of("c", Greedy("habari", 1)));
+  EXPECT_EQ(engine_->status().queued_requests, 4);
+  EXPECT_EQ(ReadAll(*waiting[1]).error().reason, "QUEUE_FULL");
+  EXPECT_TRUE(ReadAll(*waiting[1]).error().retry_after);
+  auto last = *engine_->Submit(Of("d", Greedy("habari", 1)));
+  EXPECT_EQ(ReadAll(*waiting[3]).error().reason, "QUEUE_FULL");
+  EXPECT_EQ(Refusal(Of("e", Greedy("habari", 1))).reason, "QUEUE_FULL") << "all have one";
+  running.reset();
+  for (Generation* one : {newcomer.get(), last.get(), waiting[0].get(), waiting[2].get()}) EXPECT_TRUE(ReadAll(*one));
+}
+
 TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
   Start();
   ASSERT_TRUE(engine_->SetMembers({{"a/assistant", "a", 64, 1, 1}, {"b/assistant", "b", 0, 0, 1}}).empty());
@@ -215,6 +242,50 @@ TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
   }
   EXPECT_EQ(gate.largest_decode, 1);
   EXPECT_EQ(gate.largest_prompt, 1);
+  engine_.reset();  // before its gate
+}
+
+// Processor time of the process, which other programs do not lengthen.
+double ProcessorSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+TEST_F(EngineTest, FreshLongPromptsLeaveANeighbourItsShare) {
+  FakeGate gate;
+  StartStarter(
+      {.context_tokens = 1024, .max_sequences = 8, .threads = 1, .gate = &gate, .stream = {.tokens_max = 1000}});
+  GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
+  story.sampling.logit_bias = {{0, -100}, {1, -100}, {2, -100}};
+  const auto tell = [&] {
+    const double before = ProcessorSeconds();
+    const auto answer = Ask(story);
+    EXPECT_EQ(answer.finished.completion_tokens, 200);
+    return ProcessorSeconds() - before;
+  };
+  tell();
+  const double alone = std::min(tell(), tell());
+  std::atomic<bool> stop = false;
+  std::atomic<int> read = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.emplace_back([&, i] {
+      for (int n = 0; !stop; ++n) {
+        std::string prompt = fmt::format("{} {}", i, n);
+        for (int word = 0; word < 100; ++word) prompt += " tell me a b c d ";
+        auto generation = engine_->Submit(Of("long", Greedy(prompt.substr(0, 1400), 1)));
+        if (generation && ReadAll(**generation)) ++read;
+      }
+    });
+  }
+  EXPECT_TRUE(Eventually([&] { return read > 2; }));
+  gate.largest_prompt = 0;
+  const double beside = std::min(tell(), tell());
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_LT(beside, 3 * alone);
+  EXPECT_GT(read, 4) << "they are read, too";
   engine_.reset();  // before its gate
 }
 
@@ -276,6 +347,56 @@ TEST_F(EngineTest, WhoWaitsTooLongForAPlaceIsToldToComeAgain) {
   EXPECT_EQ(answer.error().reason, "QUEUE_TIMEOUT");
   EXPECT_TRUE(answer.error().retry_after);
   EXPECT_TRUE(Eventually([&] { return engine_->status().queued_requests == 0; }));
+}
+
+TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
+  Start({.context_tokens = 128,
+         .max_sequences = 4,
+         .kv_tokens = 512,
+         .newcomer_sequences = 1,
+         .newcomer_kv_tokens = 128,
+         .stream = {.tokens_max = 2}});
+  std::vector<std::unique_ptr<Generation>> held;
+  for (const char* tenant : {"a", "b", "a", "b"}) held.push_back(*engine_->Submit(Of(tenant, Greedy("habari", 20))));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
+  EXPECT_EQ(Ask(Of("c", Greedy("habari", 100))).finished.completion_tokens, 100);
+  EXPECT_EQ(engine_->status().queued_requests, 1) << "two tenants together leave a place as well";
+  held.clear();
+  for (int i = 0; i < 4; ++i) held.push_back(*engine_->Submit(Of("a", Greedy("habari", 0))));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().kv_tokens_reserved == 3 * 128; }));
+  const Answer answer = Ask(Of("b", Greedy("habari", 0)));
+  EXPECT_EQ(answer.finished.prompt_tokens + answer.finished.completion_tokens, 128);
+}
+
+TEST_F(EngineTest, AReaderThatStallsLosesItsPlaceToWhoWaits) {
+  FakeRecorder recorder;
+  Start({.max_sequences = 2, .reader_stall_max = 50ms, .usage = &recorder, .stream = {.tokens_max = 2}});
+  GenerationRequest request = Of("a", Greedy("habari", 0));
+  request.request_id = "stalled";
+  auto first = *engine_->Submit(request);
+  ASSERT_TRUE(Eventually([&] { return recorder.Of("stalled").sampled >= 2; }));
+  auto second = *engine_->Submit(Of("b", Greedy("asubuhi", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 2; }));
+  EXPECT_TRUE(recorder.Of("stalled").outcomes.empty()) << "nobody waits";
+  EXPECT_EQ(Ask(Of("c", Greedy("habari", 4))).finished.completion_tokens, 4);
+  EXPECT_EQ(recorder.Of("stalled").outcomes, std::vector{UsageOutcome::kCancelled});
+  const auto ended = ReadAll(*first);
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().reason, "READER_TOO_SLOW");
+  EXPECT_EQ(engine_->status().active_sequences, 1) << "the other had no need to go";
+  second.reset();
+  engine_.reset();  // before what it records to
+}
+
+TEST_F(EngineTest, OnlyItsOwnStalledOnesEndForATenantAtItsLimit) {
+  Start({.max_sequences = 4, .tenant_sequences_max = 1, .reader_stall_max = 1ms, .stream = {.tokens_max = 2}});
+  auto others = *engine_->Submit(Of("a", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
+  auto own = *engine_->Submit(Of("b", Greedy("habari", 0)));
+  ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 2; }));
+  EXPECT_EQ(Ask(Of("b", Greedy("habari", 4))).finished.completion_tokens, 4);
+  EXPECT_EQ(ReadAll(*own).error().reason, "READER_TOO_SLOW");
+  EXPECT_EQ(engine_->status().active_sequences, 1) << "the neighbour's goes on";
 }
 
 TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {

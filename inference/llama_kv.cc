@@ -38,6 +38,13 @@ bool KvCache::MakeRoom(const std::string& tenant, std::int32_t cells, std::int32
   return true;
 }
 
+bool KvCache::IsAtOwnLimit(const PendingGeneration& pending) const {
+  const bool tenant_is = room_.SequencesOfTenant(pending.tenant) + pending.choices > room_.limits().tenant_sequences ||
+                         room_.CellsOf(pending.tenant) + pending.tokens_max() > room_.limits().tenant_cells;
+  return tenant_is || (pending.instance_sequences_max > 0 &&
+                       room_.SequencesOfInstance(pending.instance) + pending.choices > pending.instance_sequences_max);
+}
+
 KvCache::Verdict KvCache::Decide(const PendingGeneration& pending) {
   if (room_.SequencesOfTenant(pending.tenant) + pending.choices > room_.limits().tenant_sequences) {
     return Verdict::kSkipTenant;
@@ -46,6 +53,7 @@ KvCache::Verdict KvCache::Decide(const PendingGeneration& pending) {
       room_.SequencesOfInstance(pending.instance) + pending.choices > pending.instance_sequences_max) {
     return Verdict::kSkipTenant;
   }
+  if (!room_.LeavesRoom(pending.tenant, pending.tokens_max(), pending.choices)) return Verdict::kSkipTenant;
   if (room_.sequences() + pending.choices > room_.limits().sequences) return Verdict::kStop;
 
   const std::int32_t need = pending.tokens_max();

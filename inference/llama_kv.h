@@ -28,6 +28,8 @@ class KvCache {
 
   // Whether a generation may start now. When it says kTake, room was made, and Admit must follow.
   Verdict Decide(const PendingGeneration& pending);
+  // Whether it is its own tenant or instance that runs as much as it may.
+  bool IsAtOwnLimit(const PendingGeneration& pending) const;
   std::unique_ptr<RunningGeneration> Admit(PendingGeneration pending, const Vocabulary& vocabulary,
                                            TokenTotals& totals);
   // Gives up kept prefixes that would slow what runs: call it after admissions. Attention passes over every cell that

@@ -111,6 +111,7 @@ class RunningGeneration {
   std::int32_t chunk = 0;  // tokens of the prompt in this step's batch
   SteadyTime admitted_at;
   SteadyTime prefilled_at;
+  std::optional<SteadyTime> stalled_since;  // its reader takes nothing
 
  private:
   void TakeToken(Choice& choice, std::optional<std::int32_t> drawn);

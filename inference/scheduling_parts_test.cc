@@ -11,6 +11,7 @@
 #include "inference/plain_tool_calls.h"
 #include "inference/prefix_cache.h"
 #include "inference/step_cost.h"
+#include "inference/step_share.h"
 
 namespace allod::inference {
 namespace {
@@ -69,6 +70,19 @@ TEST(FairQueue, TenantAtItsLimitDoesNotHoldUpTheOthers) {
               [&](std::string item) { taken.push_back(std::move(item)); });
   EXPECT_EQ(taken, std::vector<std::string>{"b"});
   EXPECT_EQ(queue.WaitingOf("a"), 1);
+}
+
+TEST(FairQueue, WhoHasMostWaitingGivesWay) {
+  Queue queue;
+  EXPECT_FALSE(queue.GiveWayTo("a"));
+  for (const char* item : {"a0", "a1", "a2", "b0", "b1"}) queue.Push(std::string(item, 1), 1, item);
+  EXPECT_EQ(queue.GiveWayTo("c"), "a2");
+  EXPECT_EQ(queue.size(), 4);
+  EXPECT_EQ(queue.GiveWayTo("c"), "a1");
+  EXPECT_FALSE(queue.GiveWayTo("a")) << "nobody has more than it would";
+  EXPECT_EQ(queue.GiveWayTo("c"), "b1");
+  EXPECT_FALSE(queue.GiveWayTo("c"));
+  EXPECT_EQ(Take(queue, 2, 10), (std::vector<std::string>{"a0", "b0"}));
 }
 
 TEST(PrefixCache, FindsTheLongestPrefixOfTheTenantOnly) {
@@ -131,6 +145,59 @@ TEST(StepCost, ExceedsTheBudgetWhereLessWouldWasteTheTurn) {
   EXPECT_EQ(reads_much.RowsWithin(25ms, 2), 1);
   EXPECT_EQ(reads_much.RowsWithin(20ms, 512), 1) << "47 ms is more than twice of it";
   EXPECT_EQ(reads_little.RowsWithin(25ms, 512), 2);
+}
+
+StepCost SmallModel() {
+  StepCost cost;
+  for (std::int32_t rows = 1; rows <= 512; rows *= 2) {
+    cost.Learn(rows, std::chrono::duration<double>(0.0009 + 0.00009 * rows));
+  }
+  return cost;
+}
+
+TEST(StepPlan, WhoIsAheadSitsOutUntilTheOthersCaughtUp) {
+  const StepCost cost = SmallModel();
+  const auto takes_part = [&](std::vector<StepTenant> tenants) {
+    return PlanStep(tenants, cost, 0.05, true, false).takes_part;
+  };
+  using Who = std::vector<bool>;
+  EXPECT_EQ(takes_part({{7, 1}}), Who({true})) << "nobody waits for it";
+  EXPECT_EQ(takes_part({{7, 1}, {7.0005, 1}}), Who({true, true})) << "level ones share steps";
+  EXPECT_EQ(takes_part({{7, 1}, {7.004, 0}}), Who({true, false})) << "a prompt";
+  EXPECT_EQ(takes_part({{7.02, 15}, {7, 0}, {7, 1}}), Who({false, true, true})) << "many sequences";
+}
+
+TEST(StepPlan, PromptsAreReadInSmallPiecesBesideNeighboursOnly) {
+  const StepCost cost = SmallModel();
+  const std::vector<StepTenant> tenants = {{0, 1}, {0, 0}};
+  EXPECT_EQ(PlanStep(tenants, cost, 0.05, false, false).budget, 0.05);
+  EXPECT_DOUBLE_EQ(PlanStep(tenants, cost, 0.05, true, false).budget, 3 * cost.SecondsOf(1));
+  EXPECT_DOUBLE_EQ(PlanStep(tenants, cost, 0.002, true, true).budget, 0.002);
+}
+
+// One tenant decodes, the other has nothing but fresh prompts.
+TEST(StepPlan, APromptWithoutEndLeavesANeighbourHalfOfTheTime) {
+  const StepCost cost = SmallModel();
+  std::vector<StepTenant> tenants = {{0, 1}, {0, 0}};
+  double seconds = 0;
+  int tokens = 0;
+  double longest = 0;
+  while (seconds < 10) {
+    const StepPlan plan = PlanStep(tenants, cost, 0.05, true, false);
+    const double decode = plan.takes_part[0] ? 1 : 0;
+    const double prompt =
+        plan.takes_part[1] ? cost.RowsWithin(std::chrono::duration<double>(plan.budget), 512) - decode : 0;
+    const double took = cost.SecondsOf(static_cast<std::int32_t>(decode + prompt));
+    tenants[0].served += took * 2 * decode / (2 * decode + prompt);
+    tenants[1].served += took * prompt / (2 * decode + prompt);
+    seconds += took;
+    longest = std::max(longest, took);
+    tokens += static_cast<int>(decode);
+  }
+  const double alone = 10 / cost.SecondsOf(1);
+  EXPECT_GT(tokens, 0.5 * alone);
+  EXPECT_LT(tokens, 0.8 * alone) << "the prompt has its half as well";
+  EXPECT_LT(longest, 0.01);
 }
 
 TEST(PlainCall, IsReadAsItIsWritten) {

@@ -30,6 +30,18 @@ void StepCost::Learn(std::int32_t rows, std::chrono::duration<double> took) {
   average = average == 0 ? now : (1 - kNewWeight) * average + kNewWeight * now;
 }
 
+double StepCost::SecondsOf(std::int32_t rows) const {
+  const int bucket = BucketOf(rows, kBuckets);
+  // A size that is not known costs what the next smaller one does by the row, or else the next larger one.
+  for (int at = bucket; at >= 0; --at) {
+    if (const double seconds = row_seconds_[static_cast<std::size_t>(at)]; seconds > 0) return seconds * rows;
+  }
+  for (int at = bucket + 1; at < kBuckets; ++at) {
+    if (const double seconds = row_seconds_[static_cast<std::size_t>(at)]; seconds > 0) return seconds * rows;
+  }
+  return 0;
+}
+
 std::int32_t StepCost::RowsWithin(std::chrono::duration<double> budget, std::int32_t rows_max) const {
   bool knows = false;
   std::int32_t cap = rows_max;  // below the sizes that were found too long

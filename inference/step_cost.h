@@ -14,6 +14,8 @@ namespace allod::inference {
 class StepCost {
  public:
   void Learn(std::int32_t rows, std::chrono::duration<double> took);
+  // What a step of so many rows should take; 0 before anything was learnt.
+  double SecondsOf(std::int32_t rows) const;
   // The most rows, up to `rows_max`, of a step that should take no longer than `budget`, or than twice of it where that
   // saves a third of what a row costs: a multiple of four, or less than four; at least 1. Before anything was learnt a
   // small number.

@@ -31,6 +31,7 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override { return false; }
   void SubmitTo(Engine& engine) override;
+  void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
   explicit EmbedCall(v1::EmbedResponse& response) : response_(response) {}

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -74,17 +75,21 @@ CallThreads::~CallThreads() {
 
 Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
   Lane& lane = call->has_constraint() ? constrained_ : plain_;
+  Error full{Code::kResourceExhausted, "QUEUE_FULL", "too many requests arrive at once; try again later"};
+  full.retry_after = kRetryAfter;
+  std::optional<std::shared_ptr<SubmittedCall>> displaced;
   {
     const std::lock_guard lock(mutex_);
-    if (lane.waiting.size() >= kToSubmitMax || lane.waiting.WaitingOf(call->tenant()) >= kToSubmitOfTenantMax) {
-      Error full{Code::kResourceExhausted, "QUEUE_FULL", "too many requests arrive at once; try again later"};
-      full.retry_after = kRetryAfter;
-      return std::unexpected(std::move(full));
+    if (lane.waiting.WaitingOf(call->tenant()) >= kToSubmitOfTenantMax) return std::unexpected(std::move(full));
+    if (lane.waiting.size() >= kToSubmitMax) {
+      displaced = lane.waiting.GiveWayTo(call->tenant());
+      if (!displaced) return std::unexpected(std::move(full));
     }
     const std::string tenant = call->tenant();
     lane.waiting.Push(tenant, 1, std::move(call));
   }
   lane.news.notify_one();
+  if (displaced) (*displaced)->Refuse(full);
   return {};
 }
 

@@ -66,6 +66,8 @@ class SubmittedCall {
   virtual bool has_constraint() const = 0;
   // On a submitting thread, once.
   virtual void SubmitTo(Engine& engine) = 0;
+  // Instead of that; from any thread.
+  virtual void Refuse(const Error& error) = 0;
 };
 
 // Owns the threads. Must outlive every call, so destroy it after the server.
@@ -125,6 +127,7 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override;
   void SubmitTo(Engine& engine) override;
+  void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
   friend class CallThreads;

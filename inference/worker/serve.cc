@@ -47,6 +47,8 @@ constexpr milliseconds kWarmUpMax{5000};
 constexpr std::int32_t kQueuedPerSequence = 8;
 constexpr std::int32_t kQueueMin = 64;
 constexpr std::int32_t kTenantsThatFillAQueue = 4;
+// Of fewer, one that is left to whoever comes would be missed.
+constexpr std::int32_t kSequencesToLeaveOne = 4;
 constexpr int kStreamsPerConnectionMax = 4096;
 constexpr int kWriteBufferBytes = 8 << 10;
 // Threads of gRPC and of ggml use little stack; what is reserved counts against the limit of data.
@@ -73,7 +75,11 @@ EngineOptions OptionsOf(const zygote::WorkerSpec& spec, TurnGate& gate, UsageRec
   options.queue_max = std::max(kQueueMin, spec.max_sequences * kQueuedPerSequence);
   // So many requests of one member leave places for the others.
   const bool is_pool = spec.kv_tokens > 0;
-  if (is_pool) options.tenant_queue_max = options.queue_max / kTenantsThatFillAQueue;
+  if (is_pool) {
+    options.tenant_queue_max = options.queue_max / kTenantsThatFillAQueue;
+    options.newcomer_sequences = spec.max_sequences >= kSequencesToLeaveOne ? 1 : 0;
+    options.newcomer_kv_tokens = spec.kv_tokens / kTenantsThatFillAQueue;
+  }
   if (spec.chunk_tokens_max > 0) options.chunk_tokens_max = spec.chunk_tokens_max;
   options.gate = &gate;
   options.usage = &usage;

@@ -41,6 +41,14 @@ TEST_F(GatewayEndings, AConstraintTooCostlyInAStreamIsSettledLikeAClientThatLeft
   ExpectSettled(billing::v1::OUTCOME_CLIENT_CANCELLED, 7, 2);
 }
 
+TEST_F(GatewayEndings, AReaderTooSlowIsSettledLikeAClientThatLeft) {
+  EndWith({Code::kFailedPrecondition, "READER_TOO_SLOW", "nothing was read while others waited"});
+  const auto error = Events(Chat(R"(,"stream":true)").body).back();
+  EXPECT_EQ(error["error"]["code"], "reader_too_slow");
+  EXPECT_EQ(error["error"]["type"], "invalid_request_error");
+  ExpectSettled(billing::v1::OUTCOME_CLIENT_CANCELLED, 7, 2);
+}
+
 TEST_F(GatewayEndings, BeforeItsFirstTokenNothingWasDelivered) {
   EndWith(too_costly_, 0);
   const auto response = Chat(grammar_ + R"(,"stream":true)");

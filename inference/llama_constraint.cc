@@ -88,7 +88,7 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
   for (const std::string& pattern : plan.trigger_patterns) patterns.push_back(pattern.c_str());
   const Status ran = RunOnDeepStack([&] {
     const AllocationBudget budget(kCompileLimits);
-    ExpectLlamaErrors(true);
+    const ClientsText quiet;
     try {
       SamplerPtr sampler(plan.is_lazy ? llama_sampler_init_grammar_lazy_patterns(
                                             &vocab, plan.gbnf.c_str(), "root", patterns.data(), patterns.size(),
@@ -97,7 +97,8 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
       if (sampler) {
         result = std::unique_ptr<Constraint>(new Constraint(vocab, std::move(sampler)));
       } else if (!LastLlamaError().empty()) {
-        result = Invalid(LastLlamaError());
+        // It goes on with the client's own text.
+        result = Invalid(LastLlamaError().substr(0, LastLlamaError().find(" at ")));
       }
     } catch (const std::exception& e) {
       result = Invalid(e.what());
@@ -129,6 +130,7 @@ Result<bool> Constraint::Run(Fn fn) {
                                    .allocation_bytes_max = kPieceBytesMax,
                                    .processor_time_max = kLimits.piece,
                                    .stack_bytes_max = 1 << 20});
+    const ClientsText quiet;
     try {
       fn();
       grown = budget.bytes();
@@ -155,6 +157,7 @@ Status Constraint::CheckTotals() const {
 
 Result<std::unique_ptr<Constraint>> Constraint::Copy() const {
   const AllocationBudget budget(kCompileLimits);
+  const ClientsText quiet;
   try {
     SamplerPtr copy(llama_sampler_clone(sampler_.get()));
     return std::unique_ptr<Constraint>(new Constraint(vocab_, std::move(copy)));

@@ -24,6 +24,18 @@ constexpr const char* kSchema = R"({"type":"object","properties":{
   "name":{"type":"string","maxLength":8},"age":{"type":"integer","minimum":1,"maximum":99},
   "kind":{"enum":["birth","death"]}},"required":["name","age","kind"],"additionalProperties":false})";
 
+TEST_F(EngineTest, NothingOfAConstraintThatLlamaCannotParseIsPrinted) {
+  Start();
+  GenerationRequest request = Greedy("a", 4);
+  request.constraint = GrammarConstraint{"root ::= zqzq\nzqzq ::= ((\"zqzq\" [a-z]){2000} \"b\"){2000}"};
+  ::testing::internal::CaptureStderr();
+  const Error refused = Refusal(request);
+  const std::string printed = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(refused.reason, "INVALID_CONSTRAINT") << refused.message;
+  EXPECT_THAT(refused.message, HasSubstr("repe"));
+  EXPECT_THAT(printed, ::testing::Not(HasSubstr("zqzq")));
+}
+
 TEST_F(EngineTest, ChoicesShareThePromptAndDifferByTheirSeed) {
   Start({.max_sequences = 4});
   GenerationRequest request = Greedy("habari ya asubuhi", 24);

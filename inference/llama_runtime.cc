@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +25,29 @@ namespace {
 thread_local std::string first_llama_error;
 thread_local bool errors_are_expected = false;
 
+// Set while what llama.cpp says may quote a client.
+thread_local bool quotes_client = false;
+// What it printed then, instead of reporting it; no memory is taken where the printing may be for lack of it.
+thread_local std::array<char, 300> printed{};
+thread_local std::size_t printed_bytes = 0;
+
+ssize_t OnPrinted(void* /*cookie*/, const char* text, std::size_t bytes) {
+  if (!quotes_client) return write(STDERR_FILENO, text, bytes);
+  const std::size_t kept = std::min(bytes, printed.size() - printed_bytes);
+  std::copy_n(text, kept, printed.data() + printed_bytes);
+  printed_bytes += kept;
+  return static_cast<ssize_t>(bytes);
+}
+
+// The library prints a grammar that it cannot parse to `stderr`, past its own log. Unbuffered, so that each thread
+// writes what it printed itself.
+void WatchPrinting() {
+  std::FILE* file = fopencookie(nullptr, "w", {.read = nullptr, .write = OnPrinted, .seek = nullptr, .close = nullptr});
+  if (file == nullptr) return;
+  std::setvbuf(file, nullptr, _IONBF, 0);
+  stderr = file;
+}
+
 void OnLlamaLog(ggml_log_level level, const char* text, void* /*user_data*/) {
   std::string_view line = text;
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.remove_suffix(1);
@@ -31,11 +55,13 @@ void OnLlamaLog(ggml_log_level level, const char* text, void* /*user_data*/) {
   if (line.empty() || line == "." || level == GGML_LOG_LEVEL_CONT || level == GGML_LOG_LEVEL_NONE) return;
   const bool is_error = level == GGML_LOG_LEVEL_ERROR;
   if (is_error && first_llama_error.empty()) first_llama_error = line;
+  if (quotes_client) return;
   const bool warn = is_error && !errors_are_expected;
   Log(warn ? LogLevel::kWarning : LogLevel::kDebug, line, {{"from", "llama.cpp"}});
 }
 
 Status StartBackends() {
+  WatchPrinting();
   llama_log_set(OnLlamaLog, nullptr);
   const char* configured = std::getenv("ALLOD_LLAMA_BACKENDS");
   const std::string directory = configured != nullptr && *configured != '\0' ? configured : ALLOD_LLAMA_BACKENDS;
@@ -93,10 +119,25 @@ Status InitLlama() {
 
 void ExpectLlamaErrors(bool expected) {
   errors_are_expected = expected;
-  if (expected) first_llama_error.clear();
+  if (!expected) return;
+  first_llama_error.clear();
+  printed_bytes = 0;
 }
 
-std::string LastLlamaError() { return first_llama_error; }
+ClientsText::ClientsText() {
+  ExpectLlamaErrors(true);
+  printed_bytes = 0;
+  quotes_client = true;
+}
+
+ClientsText::~ClientsText() { quotes_client = errors_are_expected = false; }
+
+// What was printed came before what was reported, and says more.
+std::string LastLlamaError() {
+  const std::string_view text(printed.data(), printed_bytes);
+  const std::string_view line = text.substr(0, text.find('\n'));
+  return line.empty() ? first_llama_error : std::string(line);
+}
 
 void ModelDeleter::operator()(llama_model* model) const { llama_model_free(model); }
 

@@ -30,7 +30,18 @@ Status InitLlama();
 // While true, what llama.cpp calls an error on this thread is logged as debug: for failures that we asked it for.
 void ExpectLlamaErrors(bool expected);
 
-// The first error that llama.cpp reported on this thread since ExpectLlamaErrors(true) or a load; empty if none.
+// While one lives, llama.cpp is given what a client sent, on this thread: nothing of what it says reaches a log or
+// standard error, because it may quote it. The first error is kept. They do not nest.
+class ClientsText {
+ public:
+  ClientsText();
+  ~ClientsText();
+  ClientsText(const ClientsText&) = delete;
+  ClientsText& operator=(const ClientsText&) = delete;
+};
+
+// The first error that llama.cpp reported on this thread since ExpectLlamaErrors(true), a ClientsText or a load; empty
+// if none.
 std::string LastLlamaError();
 
 struct ModelDeleter {

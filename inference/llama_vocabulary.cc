@@ -6,6 +6,8 @@
 #include <cstring>
 #include <exception>
 
+#include "inference/llama_runtime.h"
+
 namespace allod::inference {
 namespace {
 
@@ -38,6 +40,7 @@ Result<std::vector<std::int32_t>> Vocabulary::Tokenize(const std::string& text, 
                                                        bool parse_special) const {
   // Enough for one token a byte and what is added; llama.cpp says how many when it is not.
   std::vector<llama_token> tokens(text.size() + 8);
+  const ClientsText quiet;
   try {
     const auto call = [&] {
       return llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),

@@ -94,11 +94,14 @@ grpc::Status FinishRpc(RpcObservation& observation, const Status& status) {
   const Error& error = status.error();
   observation.Finish(error.code);
   const bool ours = error.code == Code::kInternal || error.code == Code::kUnknown || error.code == Code::kDataLoss;
+  // What is wrong with what a caller sent may quote it (a schema, a prompt): that is for the caller to read, not for
+  // the log.
+  const bool is_quoting = error.code == Code::kInvalidArgument;
   Log(ours ? LogLevel::kError : LogLevel::kInfo, "rpc failed",
       {{"method", observation.method()},
        {"code", std::string(CodeName(error.code))},
        {"reason", error.reason},
-       {"message", error.message}});
+       {"message", is_quoting ? "(told to the caller)" : error.message}});
   return ToGrpc(error);
 }
 

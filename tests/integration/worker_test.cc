@@ -102,8 +102,10 @@ TEST_F(WorkerTest, AWorkerThatIsToEndDoesSoWithinTheDrainTime) {
   ASSERT_TRUE(stream.reader->Read(&response));
   const auto begin = std::chrono::steady_clock::now();
   scheduling_.Desire({});
+  // Nobody reads on: it goes on while the connection takes something, then has its two seconds, and not the half minute
+  // of those who do.
   ASSERT_TRUE(scheduling_.WaitForNone());
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 15s);
   ReadAll(stream);
 }
 

@@ -20,7 +20,8 @@ class PoolFigures {
   explicit PoolFigures(const std::shared_ptr<grpc::Channel>& scheduling)
       : scheduling_(scheduling::v1::NodeService::NewStub(scheduling)) {}
 
-  // Prometheus text; empty while scheduling does not answer: half a second for a page. `out` is of the request that asks.
+  // Prometheus text; empty while scheduling does not answer: half a second for a page. `out` is of the request that
+  // asks.
   Awaitable<std::string> Text(ResponseWriter& out);
 
  private:

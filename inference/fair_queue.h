@@ -32,17 +32,29 @@ class FairQueue {
     return found == accounts_.end() ? 0 : static_cast<std::int32_t>(found->second.waiting.size());
   }
 
-  // For an item of `tenant` when there is no place: the last one of the tenant that has most waiting, taken out, if
-  // that one has more waiting than `tenant` will have with the new one.
-  std::optional<Item> GiveWayTo(const std::string& tenant) {
-    auto most = accounts_.end();
-    for (auto it = accounts_.begin(); it != accounts_.end(); ++it) {
-      if (most == accounts_.end() || it->second.waiting.size() > most->second.waiting.size()) most = it;
+  struct Limits {
+    std::int32_t all = 0;
+    std::int32_t tenant = 0;
+  };
+  // What became of an item for which there may be no place.
+  struct Pushed {
+    std::optional<Item> refused;    // the item itself: the queue is as it was
+    std::optional<Item> displaced;  // of another tenant, to make room for it
+    std::int32_t waiting = 0;       // so many wait where one was too many
+  };
+  // Push(), within limits. When the queue is full, the last of the tenant that has most waiting makes way for one of a
+  // tenant that has fewer.
+  Pushed PushWithin(const Limits& limits, const std::string& tenant, double weight, Item item) {
+    Pushed out;
+    const bool tenant_is_full = WaitingOf(tenant) >= limits.tenant;
+    const bool is_full = size_ >= limits.all;
+    out.waiting = tenant_is_full ? limits.tenant : limits.all;
+    if (is_full && !tenant_is_full) out.displaced = GiveWayTo(tenant);
+    if (tenant_is_full || (is_full && !out.displaced)) {
+      out.refused = std::move(item);
+    } else {
+      Push(tenant, weight, std::move(item));
     }
-    if (most == accounts_.end() || std::ssize(most->second.waiting) <= WaitingOf(tenant) + 1) return std::nullopt;
-    std::optional<Item> out(std::move(most->second.waiting.back()));
-    most->second.waiting.pop_back();
-    --size_;
     return out;
   }
 
@@ -123,6 +135,20 @@ class FairQueue {
     std::deque<Item> waiting;
   };
   using Accounts = std::map<std::string, Account>;
+
+  // For an item of `tenant` when there is no place: the last one of the tenant that has most waiting, taken out, if
+  // that one has more waiting than `tenant` will have with the new one.
+  std::optional<Item> GiveWayTo(const std::string& tenant) {
+    auto most = accounts_.end();
+    for (auto it = accounts_.begin(); it != accounts_.end(); ++it) {
+      if (most == accounts_.end() || it->second.waiting.size() > most->second.waiting.size()) most = it;
+    }
+    if (most == accounts_.end() || std::ssize(most->second.waiting) <= WaitingOf(tenant) + 1) return std::nullopt;
+    std::optional<Item> out(std::move(most->second.waiting.back()));
+    most->second.waiting.pop_back();
+    --size_;
+    return out;
+  }
 
   typename Accounts::iterator Forget(typename Accounts::iterator it) {
     if (it->second.running > 0 || !it->second.waiting.empty()) return std::next(it);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "inference/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
@@ -21,7 +22,6 @@ constexpr std::uint64_t kSmallParameters = 100'000'000;
 constexpr double kDecodeWeight = 2;
 constexpr std::size_t kRecentFirstTokens = 64;
 constexpr std::int32_t kSlotsMax = 256;  // llama.cpp's own limit
-constexpr std::chrono::milliseconds kRetryAfter{1000};
 
 double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
 
@@ -94,31 +94,27 @@ DecodeLoop::~DecodeLoop() {
 }
 
 Status DecodeLoop::Enqueue(PendingGeneration pending) {
-  const auto full = [](std::int32_t waiting) {
-    Error error{Code::kResourceExhausted, "QUEUE_FULL",
-                fmt::format("{} requests wait already; try again later", waiting)};
-    error.retry_after = kRetryAfter;
-    return error;
-  };
-  std::optional<PendingGeneration> displaced;
+  FairQueue<PendingGeneration>::Pushed pushed;
   {
     const std::lock_guard lock(queue_mutex_);
-    const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
-    const bool is_full = queue_.size() >= options_.queue_max;
-    if (is_full && !tenant_is_full) displaced = queue_.GiveWayTo(pending.tenant);
-    if (tenant_is_full || (is_full && !displaced)) {
+    if (has_ended_) {
       pending.usage->Finish(UsageOutcome::kFailed);
-      return std::unexpected(full(tenant_is_full ? options_.tenant_queue_max : options_.queue_max));
+      return std::unexpected(EngineStopped());
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
-    queue_.Push(tenant, weight, std::move(pending));
+    pushed = queue_.PushWithin({.all = options_.queue_max, .tenant = options_.tenant_queue_max}, tenant, weight,
+                               std::move(pending));
     queued_.store(queue_.size(), std::memory_order_release);
   }
+  if (pushed.refused) {
+    pushed.refused->usage->Finish(UsageOutcome::kFailed);
+    return std::unexpected(QueueFull(pushed.waiting));
+  }
   wakeup_->Notify();
-  if (displaced) {
-    displaced->usage->Finish(UsageOutcome::kFailed);
-    displaced->stream->Fail(full(options_.queue_max));
+  if (pushed.displaced) {
+    pushed.displaced->usage->Finish(UsageOutcome::kFailed);
+    pushed.displaced->stream->Fail(QueueFull(pushed.waiting));
   }
   return {};
 }
@@ -192,9 +188,10 @@ void DecodeLoop::Run() {
     gate_.End(step_prompt_, step_decode_);
   }
   gate_.Rest();
-  const Error stopped{Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"};
+  const Error stopped = EngineStopped();
   for (const auto& generation : running_) generation->Fail(stopped);
   const std::lock_guard lock(queue_mutex_);
+  has_ended_ = true;
   queue_.EraseIf([](const PendingGeneration&) { return true; },
                  [&](PendingGeneration& pending) {
                    pending.usage->Finish(UsageOutcome::kFailed);
@@ -266,12 +263,8 @@ DecodeLoop::Waiting DecodeLoop::AdmitOnce() {
   const SteadyTime longest = std::chrono::steady_clock::now() - options_.queue_wait_max;
   queue_.EraseIf([&](const PendingGeneration& pending) { return pending.submitted_at < longest; },
                  [&](PendingGeneration& pending) {
-                   Error late{Code::kResourceExhausted, "QUEUE_TIMEOUT",
-                              fmt::format("no place became free for {} s; try again later",
-                                          options_.queue_wait_max.count() / 1000)};
-                   late.retry_after = kRetryAfter;
                    pending.usage->Finish(UsageOutcome::kFailed);
-                   pending.stream->Fail(std::move(late));
+                   pending.stream->Fail(QueueTimeout(options_.queue_wait_max));
                  });
   queue_.Offer(
       [&](const PendingGeneration& pending) {

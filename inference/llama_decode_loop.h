@@ -120,6 +120,7 @@ class DecodeLoop {
   DrawBudget draw_budget_;
 
   mutable std::mutex queue_mutex_;
+  bool has_ended_ = false;  // the thread, which alone takes from the queue; guarded like it
   FairQueue<PendingGeneration> queue_;
 
   std::int32_t slots_ = 0;

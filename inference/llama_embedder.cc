@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "inference/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
@@ -17,7 +18,6 @@ namespace {
 constexpr std::size_t kInputsMax = 256;
 // The whole input is one micro batch, and compute buffers grow with it.
 constexpr std::int32_t kInputTokensMax = 2048;
-constexpr std::chrono::milliseconds kRetryAfter{1000};
 
 Status Normalise(std::vector<float>& vector) {
   const double square = std::inner_product(vector.begin(), vector.end(), vector.begin(), 0.0);
@@ -126,28 +126,24 @@ void Embedder::ChargePrepared(const std::string& tenant, double weight, std::chr
 }
 
 Status Embedder::Enqueue(PendingEmbedding pending) {
-  const auto full = [](std::int32_t waiting) {
-    Error error{Code::kResourceExhausted, "QUEUE_FULL",
-                fmt::format("{} requests wait already; try again later", waiting)};
-    error.retry_after = kRetryAfter;
-    return error;
-  };
-  std::optional<PendingPtr> displaced;
+  FairQueue<PendingPtr>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
-    const bool tenant_is_full = queue_.WaitingOf(pending.tenant) >= options_.tenant_queue_max;
-    const bool is_full = queue_.size() >= options_.queue_max;
-    if (is_full && !tenant_is_full) displaced = queue_.GiveWayTo(pending.tenant);
-    if (tenant_is_full || (is_full && !displaced)) {
+    if (stop_.load()) {
       pending.usage->Finish(UsageOutcome::kFailed);
-      return std::unexpected(full(tenant_is_full ? options_.tenant_queue_max : options_.queue_max));
+      return std::unexpected(EngineStopped());
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
-    queue_.Push(tenant, weight, std::make_unique<PendingEmbedding>(std::move(pending)));
+    pushed = queue_.PushWithin({.all = options_.queue_max, .tenant = options_.tenant_queue_max}, tenant, weight,
+                               std::make_unique<PendingEmbedding>(std::move(pending)));
+  }
+  if (pushed.refused) {
+    (*pushed.refused)->usage->Finish(UsageOutcome::kFailed);
+    return std::unexpected(QueueFull(pushed.waiting));
   }
   news_.notify_one();
-  if (displaced) Refuse(**displaced, UsageOutcome::kFailed, full(options_.queue_max));
+  if (pushed.displaced) Refuse(**pushed.displaced, UsageOutcome::kFailed, QueueFull(pushed.waiting));
   return {};
 }
 
@@ -171,10 +167,7 @@ void Embedder::Run() {
   gate_.Rest();
   const std::lock_guard lock(mutex_);
   queue_.EraseIf([](const PendingPtr&) { return true; },
-                 [](PendingPtr& pending) {
-                   Refuse(*pending, UsageOutcome::kFailed,
-                          {Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"});
-                 });
+                 [](PendingPtr& pending) { Refuse(*pending, UsageOutcome::kFailed, EngineStopped()); });
 }
 
 void Embedder::Refuse(PendingEmbedding& pending, UsageOutcome outcome, Error error) {
@@ -198,10 +191,7 @@ void Embedder::DropUnwanted() {
     Refuse(*pending, UsageOutcome::kCancelled, {Code::kCancelled, "CANCELLED", "the caller went away"});
   }
   for (const PendingPtr& pending : late) {
-    Error error{Code::kResourceExhausted, "QUEUE_TIMEOUT",
-                fmt::format("its turn did not come for {} s; try again later", options_.queue_wait_max.count() / 1000)};
-    error.retry_after = kRetryAfter;
-    Refuse(*pending, UsageOutcome::kFailed, std::move(error));
+    Refuse(*pending, UsageOutcome::kFailed, QueueTimeout(options_.queue_wait_max));
   }
 }
 

@@ -74,15 +74,22 @@ TEST(FairQueue, TenantAtItsLimitDoesNotHoldUpTheOthers) {
 
 TEST(FairQueue, WhoHasMostWaitingGivesWay) {
   Queue queue;
-  EXPECT_FALSE(queue.GiveWayTo("a"));
-  for (const char* item : {"a0", "a1", "a2", "b0", "b1"}) queue.Push(std::string(item, 1), 1, item);
-  EXPECT_EQ(queue.GiveWayTo("c"), "a2");
-  EXPECT_EQ(queue.size(), 4);
-  EXPECT_EQ(queue.GiveWayTo("c"), "a1");
-  EXPECT_FALSE(queue.GiveWayTo("a")) << "nobody has more than it would";
-  EXPECT_EQ(queue.GiveWayTo("c"), "b1");
-  EXPECT_FALSE(queue.GiveWayTo("c"));
-  EXPECT_EQ(Take(queue, 2, 10), (std::vector<std::string>{"a0", "b0"}));
+  const auto push = [&](const char* item, std::int32_t tenant_max = 10) {
+    return queue.PushWithin({.all = 5, .tenant = tenant_max}, std::string(item, 1), 1, item);
+  };
+  for (const char* item : {"a0", "a1", "a2", "b0", "b1"}) {
+    const auto pushed = push(item);
+    EXPECT_FALSE(pushed.refused || pushed.displaced);
+  }
+  EXPECT_EQ(push("a3", 3).refused, "a3") << "its tenant has as many as may wait";
+  EXPECT_EQ(push("a3").refused, "a3") << "nobody has more than it would";
+  EXPECT_EQ(push("c0").displaced, "a2");
+  const auto refused = push("c1");
+  EXPECT_EQ(refused.refused, "c1") << "the others have no more than it would";
+  EXPECT_EQ(refused.waiting, 5);
+  EXPECT_EQ(push("d0").displaced, "a1");
+  EXPECT_EQ(queue.size(), 5);
+  EXPECT_EQ(Take(queue, 5, 10), (std::vector<std::string>{"a0", "b0", "c0", "d0", "b1"}));
 }
 
 TEST(PrefixCache, FindsTheLongestPrefixOfTheTenantOnly) {

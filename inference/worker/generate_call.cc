@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "inference/deep_stack.h"
+#include "inference/queue_errors.h"
 #include "inference/worker/convert.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/caller.h"
@@ -19,7 +20,6 @@ namespace {
 constexpr int kSubmitters = 2;
 constexpr std::int32_t kToSubmitMax = 1024;
 constexpr std::int32_t kToSubmitOfTenantMax = 256;
-constexpr std::chrono::milliseconds kRetryAfter{1000};
 // A thirtieth of what a computing thread gets where both want the same core.
 constexpr int kNicenessOfCompiling = 15;
 
@@ -75,21 +75,15 @@ CallThreads::~CallThreads() {
 
 Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
   Lane& lane = call->has_constraint() ? constrained_ : plain_;
-  Error full{Code::kResourceExhausted, "QUEUE_FULL", "too many requests arrive at once; try again later"};
-  full.retry_after = kRetryAfter;
-  std::optional<std::shared_ptr<SubmittedCall>> displaced;
+  FairQueue<std::shared_ptr<SubmittedCall>>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
-    if (lane.waiting.WaitingOf(call->tenant()) >= kToSubmitOfTenantMax) return std::unexpected(std::move(full));
-    if (lane.waiting.size() >= kToSubmitMax) {
-      displaced = lane.waiting.GiveWayTo(call->tenant());
-      if (!displaced) return std::unexpected(std::move(full));
-    }
     const std::string tenant = call->tenant();
-    lane.waiting.Push(tenant, 1, std::move(call));
+    pushed = lane.waiting.PushWithin({.all = kToSubmitMax, .tenant = kToSubmitOfTenantMax}, tenant, 1, std::move(call));
   }
+  if (pushed.refused) return std::unexpected(QueueFull(pushed.waiting));
   lane.news.notify_one();
-  if (displaced) (*displaced)->Refuse(full);
+  if (pushed.displaced) (*pushed.displaced)->Refuse(QueueFull(pushed.waiting));
   return {};
 }
 

@@ -32,19 +32,11 @@ v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
   return out;
 }
 
-template <typename Work>
-auto InstanceServiceImpl::InTurn(const grpc::ServerContext& context, const Caller& caller, Work work)
-    -> decltype(work()) {
-  ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
-  ALLOD_CHECK_OK(CheckDeadline(context));  // it may have waited until nobody waits for it any more
-  return work();
-}
-
 Result<google::longrunning::Operation> InstanceServiceImpl::Mutate(const grpc::ServerContext& context,
                                                                    const Caller& caller,
                                                                    const std::function<Result<Operation>()>& write) {
   ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-  ALLOD_TRY(const Operation operation, InTurn(context, caller, write));
+  ALLOD_TRY(const Operation operation, InTurn(gates_.writes, context, caller, write));
   changed_(operation.tenant, operation.instance_name);
   // An operation that is done was shown long ago, and its instance may be gone since.
   if (!operation.done) (void)routes_.Await(operation, AcknowledgementWait(context));
@@ -114,7 +106,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
   if (request.validate_only()) {
-    return InTurn(context, caller, [&] { return Preview(request.parent(), spec, instance); });
+    return InTurn(gates_.writes, context, caller, [&] { return Preview(request.parent(), spec, instance); });
   }
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   return Mutate(context, caller, [&] { return Write(request.parent(), spec, instance, request_id); });
@@ -153,7 +145,8 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::S
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
-  if (request.validate_only()) return InTurn(context, caller, [&] { return Preview(change.tenant, request, spec); });
+  if (request.validate_only())
+    return InTurn(gates_.writes, context, caller, [&] { return Preview(change.tenant, request, spec); });
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());

@@ -47,9 +47,6 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   Result<Revision> Accept(const std::string& project, const InstanceSpec& spec);
   // With what its node measured.
   v1::Instance Describe(const Instance& instance) const;
-  // `work` when it is the caller's turn to write.
-  template <typename Work>
-  auto InTurn(const grpc::ServerContext& context, const Caller& caller, Work work) -> decltype(work());
   // What the mutation that `write` makes is answered with, once it is in force.
   Result<google::longrunning::Operation> Mutate(const grpc::ServerContext& context, const Caller& caller,
                                                 const std::function<Result<Operation>()>& write);

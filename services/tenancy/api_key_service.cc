@@ -26,14 +26,6 @@ std::set<Scope> HeldBy(const Caller& caller) {
 
 }  // namespace
 
-template <typename Write>
-auto ApiKeyServiceImpl::InTurn(const grpc::ServerContext& context, const Caller& caller, Write write)
-    -> decltype(write()) {
-  ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
-  ALLOD_CHECK_OK(CheckDeadline(context));  // it may have waited until nobody waits for it any more
-  return write();
-}
-
 void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
                                      std::int64_t version) {
   using std::chrono::milliseconds, std::chrono::steady_clock;
@@ -56,8 +48,9 @@ grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const
                   key.kid = text.kid;
                   key.digest = DigestApiKeySecret(pepper_, text.secret);
                   ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-                  ALLOD_TRY(const ApiKeyCreation creation,
-                            InTurn(*context, caller, [&] { return store_.CreateApiKey(key, request_id); }));
+                  ALLOD_TRY(const ApiKeyCreation creation, InTurn(gates_.writes, *context, caller, [&] {
+                              return store_.CreateApiKey(key, request_id);
+                            }));
                   AwaitInForce(*context, key.tenant, creation.version);
                   v1::CreateApiKeyResponse out;
                   *out.mutable_api_key() = ToProto(creation.key);
@@ -90,7 +83,7 @@ grpc::Status ApiKeyServiceImpl::RevokeApiKey(grpc::ServerContext* context, const
                   ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
                   ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
                   ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-                  ALLOD_TRY(const std::int64_t version, InTurn(*context, caller, [&] {
+                  ALLOD_TRY(const std::int64_t version, InTurn(gates_.writes, *context, caller, [&] {
                               return store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now());
                             }));
                   AwaitInForce(*context, parts[0], version);

@@ -37,9 +37,6 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
  private:
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
-  // `write` when it is the caller's turn to write.
-  template <typename Write>
-  auto InTurn(const grpc::ServerContext& context, const Caller& caller, Write write) -> decltype(write());
   // Returns when gateways have what the store has of the tenant at `version`, or when the wait ran out.
   void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
 

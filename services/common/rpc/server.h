@@ -13,6 +13,7 @@
 #include "services/common/clock.h"
 #include "services/common/log.h"
 #include "services/common/metrics.h"
+#include "services/common/rpc/call_gate.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/listener.h"
 #include "services/common/rpc/status.h"
@@ -54,6 +55,15 @@ class Server {
 Status CheckDeadline(const grpc::ServerContext& context);
 Status RunCatching(const std::function<Status()>& fn);
 grpc::Status FinishRpc(RpcObservation& observation, const Status& status);
+
+// What `work` returns, run while the gate has a place for the caller; its refusal, or DEADLINE_EXCEEDED when the wait
+// took until nobody waits for the answer any more.
+template <typename Work>
+auto InTurn(CallGate& gate, const grpc::ServerContext& context, const Caller& caller, Work work) -> decltype(work()) {
+  ALLOD_TRY(const CallGate::Pass pass, gate.Enter(caller));
+  ALLOD_CHECK_OK(CheckDeadline(context));
+  return work();
+}
 
 // Runs one unary method: identity, deadline (refused with DEADLINE_EXCEEDED when under 20 ms are left), metrics, log of
 // failures, exceptions, status mapping. `fn(caller, request)` does authorise, convert, call, convert:

@@ -13,24 +13,24 @@
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
 
-namespace allod {
+namespace allod::scheduling {
 
-// The one region is `regions/ke-1`, in Kenya. Call `reconciler.Start()`.
+// Of the regions `regions/ke-1` is in Kenya, `regions/tz-1` in Tanzania. Call `reconciler.Start()`.
 struct SchedulingOnFakes {
   explicit SchedulingOnFakes(Clock& wall_clock) : clock(wall_clock) {}
 
   Clock& clock;
-  scheduling::FakeStore store{clock};
-  scheduling::FakePeerServices peers;
-  scheduling::GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
+  FakeStore store{clock};
+  FakePeerServices peers;
+  GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
   scheduler::ProcessDriver driver{std::chrono::seconds(6)};
-  const std::vector<scheduler::Region> regions{{"ke-1", "ke"}};
-  scheduling::FiguresBoard figures;
-  scheduling::Reconciler reconciler{store, driver, clock, {.regions = regions}};
-  scheduling::CallGates gates;
+  const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  FiguresBoard figures;
+  Reconciler reconciler{store, driver, clock, {.regions = regions}};
+  CallGates gates;
   Watchers gateways{"routes", 8};
-  const scheduling::RouteVisibility visibility{reconciler.routes(), gateways};
-  scheduling::InstanceServiceImpl instances{
+  const RouteVisibility visibility{reconciler.routes(), gateways};
+  InstanceServiceImpl instances{
       store,
       grpc_peers,
       figures,
@@ -39,8 +39,8 @@ struct SchedulingOnFakes {
       gates,
       {regions, 20, {}},
       [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
-  scheduling::OperationsServiceImpl operations{store, reconciler.progress(), gates};
-  scheduling::RouteServiceImpl routes{reconciler.routes(), gateways};
+  OperationsServiceImpl operations{store, reconciler.progress(), gates};
+  RouteServiceImpl routes{reconciler.routes(), gateways};
 };
 
-}  // namespace allod
+}  // namespace allod::scheduling

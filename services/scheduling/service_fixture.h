@@ -11,17 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "scheduler/process_driver.h"
 #include "services/common/rpc/client.h"
-#include "services/scheduling/fake_peer_services.h"
-#include "services/scheduling/fake_store.h"
-#include "services/scheduling/grpc_peers.h"
-#include "services/scheduling/instance_service.h"
 #include "services/scheduling/node_agent_service.h"
 #include "services/scheduling/node_service.h"
-#include "services/scheduling/operations_service.h"
-#include "services/scheduling/reconciler.h"
-#include "services/scheduling/route_service.h"
+#include "services/scheduling/scheduling_on_fakes.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::scheduling {
@@ -49,7 +42,8 @@ class SchedulingServiceTest : public testing::Test {
 
  protected:
   SchedulingServiceTest() {
-    server_ = *Server::Start({.listen = address_}, {&instances_, &operations_, &nodes_, &agents_, &routes_});
+    server_ = *Server::Start({.listen = address_},
+                             {&scheduling_.instances, &scheduling_.operations, &nodes_, &agents_, &scheduling_.routes});
     const auto channel = MakeChannel(address_);
     instance_stub_ = v1::InstanceService::NewStub(channel);
     operation_stub_ = Operations::NewStub(channel);
@@ -59,7 +53,7 @@ class SchedulingServiceTest : public testing::Test {
     reconciler_.Start();
   }
   ~SchedulingServiceTest() override {
-    routes_.Stop();
+    scheduling_.routes.Stop();
     reconciler_.Stop();
     driver_.Stop();
     server_->Stop(milliseconds(1000));
@@ -129,29 +123,15 @@ class SchedulingServiceTest : public testing::Test {
   };
 
   SystemClock clock_;
-  FakeStore store_{clock_};
-  FakePeerServices peers_;
-  GrpcPeers grpc_peers_{peers_.target, peers_.target, peers_.target, milliseconds(3000)};
-  scheduler::ProcessDriver driver_{seconds(6)};
-  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
-  FiguresBoard figures_;
-  Reconciler reconciler_{store_, driver_, clock_, {.regions = regions_}};
-  CallGates gates_;
-  Watchers gateways_{"routes", 8};
-  const RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  InstanceServiceImpl instances_{
-      store_,
-      grpc_peers_,
-      figures_,
-      visibility_,
-      clock_,
-      gates_,
-      {regions_, 20, {}},
-      [this](const TenantId& t, const std::string& instance) { reconciler_.Wake(t, instance); }};
-  OperationsServiceImpl operations_{store_, reconciler_.progress(), gates_};
-  NodeServiceImpl nodes_{store_, driver_, figures_, clock_, regions_};
-  NodeAgentServiceImpl agents_{store_, driver_, figures_, clock_, regions_};
-  RouteServiceImpl routes_{reconciler_.routes(), gateways_};
+  SchedulingOnFakes scheduling_{clock_};
+  FakeStore& store_ = scheduling_.store;
+  FakePeerServices& peers_ = scheduling_.peers;
+  scheduler::ProcessDriver& driver_ = scheduling_.driver;
+  Reconciler& reconciler_ = scheduling_.reconciler;
+  CallGates& gates_ = scheduling_.gates;
+  Watchers& gateways_ = scheduling_.gateways;
+  NodeServiceImpl nodes_{store_, driver_, scheduling_.figures, clock_, scheduling_.regions};
+  NodeAgentServiceImpl agents_{store_, driver_, scheduling_.figures, clock_, scheduling_.regions};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;

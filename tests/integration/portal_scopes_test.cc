@@ -17,11 +17,11 @@
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
+#include "services/scheduling/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
-#include "tests/integration/scheduling_on_fakes.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod {
@@ -149,7 +149,7 @@ class PortalScopes : public testing::Test {
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
-  SchedulingOnFakes scheduling_{clock_};
+  scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
   std::unique_ptr<grpc::GenericStub> stub_;

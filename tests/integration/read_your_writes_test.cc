@@ -7,11 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "services/common/rpc/client.h"
+#include "services/scheduling/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
 #include "tests/integration/gateway_http_client.h"
 #include "tests/integration/gateway_peers.h"
-#include "tests/integration/scheduling_on_fakes.h"
 #include "tests/support/pg_fixture.h"
 #include "tests/support/process.h"
 
@@ -155,7 +155,7 @@ class ReadYourWrites : public testing::Test {
   std::unique_ptr<tenancy::KeyFeed> feed_;
   std::unique_ptr<tenancy::ApiKeyServiceImpl> keys_;
   std::unique_ptr<KeyStub> key_stub_;
-  SchedulingOnFakes scheduling_{clock_};
+  scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> tenancy_server_, scheduling_server_;
   std::unique_ptr<InstanceStub> instance_stub_ =
       scheduling::v1::InstanceService::NewStub(MakeChannel(Target("scheduling")));

@@ -35,7 +35,8 @@ struct Options {
   bool detach = false;
 };
 
-// Holds DIR/allod.lock for the life of the process; the kernel lets go of it however the process ends.
+// Holds DIR/allod.lock for the life of the process, and of what is forked from it; the kernel lets go of it however the
+// process ends.
 Result<int> TakeLock(const StateDir& state) {
   const int fd = ::open(state.lock().c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0) return FailedPrecondition("STATE_NOT_WRITABLE", "cannot open " + state.lock().string());
@@ -48,11 +49,14 @@ Result<int> TakeLock(const StateDir& state) {
         fmt::format("{} is already up (process {}): see `allod status --state {}`, end it with `allod down`",
                     state.root().string(), n > 0 ? std::string(pid.data()) : "unknown", state.root().string()));
   }
-  const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {
-    return FailedPrecondition("STATE_NOT_WRITABLE", "cannot write " + state.lock().string());
-  }
   return fd;
+}
+
+// Says in the lock's file who holds it: the process that supervises.
+Status SignLock(const StateDir& state, int lock) {
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(lock, 0) == 0 && ::pwrite(lock, pid.data(), pid.size(), 0) > 0) return {};
+  return FailedPrecondition("STATE_NOT_WRITABLE", "cannot write " + state.lock().string());
 }
 
 ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const ServiceUsers& users,
@@ -122,8 +126,8 @@ void Announce(const StateDir& state, int pipe, char result) {
   ::close(pipe);
 }
 
-Status Supervise(const StateDir& state, const UpOptions& options, int announce) {
-  ALLOD_TRY(const int lock, TakeLock(state));
+Status Supervise(const StateDir& state, const UpOptions& options, int lock, int announce) {
+  ALLOD_CHECK_OK(SignLock(state, lock));
   // The supervisor itself reads the signals, so they must be blocked before anything starts a thread.
   sigset_t signals;
   sigemptyset(&signals);
@@ -158,7 +162,7 @@ Status Supervise(const StateDir& state, const UpOptions& options, int announce) 
 }
 
 // Runs Supervise in a background process and waits until it is up.
-Status Detach(const StateDir& state, const UpOptions& options) {
+Status Detach(const StateDir& state, const UpOptions& options, int lock) {
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return Internal("pipe failed");
   std::fflush(nullptr);
@@ -167,7 +171,7 @@ Status Detach(const StateDir& state, const UpOptions& options) {
   if (pid == 0) {
     ::close(pipe[0]);
     ::setsid();
-    const Status status = Supervise(state, options, pipe[1]);
+    const Status status = Supervise(state, options, lock, pipe[1]);
     if (!status) {
       std::fprintf(stderr, "allod: %s\nreason: %s\n", status.error().message.c_str(), status.error().reason.c_str());
       Announce(state, pipe[1], 'n');
@@ -231,12 +235,11 @@ Status Up(const Globals& globals, Options options) {
   // The lock and the log of the background process lie in it. What is below it is made once the lock is held.
   ALLOD_CHECK_OK(MakeRoot(state));
   // Judged before anything is announced; what the background process would say of it is too late.
-  ALLOD_TRY(const int free_lock, TakeLock(state));
-  ::close(free_lock);
+  ALLOD_TRY(const int lock, TakeLock(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
-  if (options.detach) return Detach(state, options.up);
-  ALLOD_CHECK_OK(Supervise(state, options.up, -1));
+  if (options.detach) return Detach(state, options.up, lock);
+  ALLOD_CHECK_OK(Supervise(state, options.up, lock, -1));
   return {};
 }
 

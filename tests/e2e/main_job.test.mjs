@@ -118,6 +118,17 @@ test('usage, invoice and ledger agree to the last token', async () => {
   await platform.soundBooks();
 });
 
+test('a key\'s file is not overwritten unasked', () => {
+  const file = `${platform.state}/keys/again.key`;
+  const create = (...more) => platform.allod(['create-key', project, '--file', file, ...more], more.length ? {} : { status: 1 });
+  platform.allod(['create-key', project, '--file', file]);
+  const first = readFileSync(file, 'utf8');
+  assert.match(create(), /FILE_EXISTS/);
+  assert.equal(readFileSync(file, 'utf8'), first);
+  create('--replace');
+  assert.notEqual(readFileSync(file, 'utf8'), first);
+});
+
 test('a client that goes away is billed for what it got, and no more', async () => {
   const abort = new AbortController();
   const seen = await platform.ramble('Birth certificates', { signal: abort.signal, onText: () => abort.abort() });

@@ -65,10 +65,10 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded<std::int64_t>(reader, "requests_per_minute", out.rate_limits.requests_per_minute, 1, 60'000'000);
   Bounded<std::int64_t>(reader, "tokens_per_minute", out.rate_limits.tokens_per_minute, 1, 60'000'000'000);
   Bounded(reader, "concurrency_per_key", out.rate_limits.concurrency, 1, 100'000);
-  Bounded(reader, "wake_wait_ms_max", out.wake_wait_ms_max, 0, 600'000);
-  Bounded(reader, "waiting_per_instance_max", out.waiting_per_instance_max, 0, 1'000'000);
-  Bounded(reader, "keep_alive_comment_ms", out.keep_alive_comment_ms, 10, 600'000);
-  Bounded(reader, "reserve_timeout_ms", out.reserve_timeout_ms, 100, 60'000);
+  Bounded(reader, "wake_wait_ms_max", out.serving.wake_wait_ms_max, 0, 600'000);
+  Bounded(reader, "waiting_per_instance_max", out.serving.waiting_per_instance_max, 0, 1'000'000);
+  Bounded(reader, "keep_alive_comment_ms", out.serving.keep_alive_comment_ms, 10, 600'000);
+  Bounded(reader, "reserve_timeout_ms", out.serving.reserve_timeout_ms, 100, 60'000);
   Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);
   return reader.Finish(std::move(out));
 }

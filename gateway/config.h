@@ -6,6 +6,7 @@
 
 #include "gateway/http_server_config.h"
 #include "gateway/rate_limiter.h"
+#include "gateway/serving_limits.h"
 #include "services/common/config.h"
 #include "services/common/result.h"
 
@@ -29,12 +30,7 @@ struct GatewayConfig {
   std::string journal_dir;
   int journal_slots = 8192;
   RateLimits rate_limits;
-  // How long a request may wait for a worker that is started or woken, and how many may wait for one instance.
-  int wake_wait_ms_max = 60'000;
-  int waiting_per_instance_max = 64;
-  // A comment is sent this often on a stream that has nothing to say.
-  int keep_alive_comment_ms = 10'000;
-  int reserve_timeout_ms = 2'000;
+  ServingLimits serving;
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s
 };
 

@@ -47,19 +47,19 @@ class Outstanding {
 
 }  // namespace
 
-Dispatch::Dispatch(const GatewayConfig& config, RouteTable& routes, WaitingRoom& room,
-                   std::shared_ptr<const InstanceRoute> route, const Limits& limits, Hold& hold, WorkerJob& job,
+Dispatch::Dispatch(const ServingLimits& limits, RouteTable& routes, WaitingRoom& room,
+                   std::shared_ptr<const InstanceRoute> route, const Times& times, Hold& hold, WorkerJob& job,
                    ResponseWriter& out)
-    : config_(config),
+    : limits_(limits),
       routes_(routes),
       room_(room),
       route_(std::move(route)),
-      limits_(limits),
+      times_(times),
       hold_(hold),
       job_(job),
       out_(out),
-      wait_ends_(limits_.start + milliseconds(config.wake_wait_ms_max)),
-      next_comment_(limits_.start + milliseconds(config.keep_alive_comment_ms)),
+      wait_ends_(times_.start + milliseconds(limits.wake_wait_ms_max)),
+      next_comment_(times_.start + milliseconds(limits.keep_alive_comment_ms)),
       pause_(kPauseMin) {}
 
 HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
@@ -159,7 +159,7 @@ Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   const Outstanding outstanding(replica, hold_.bounds().completion);
   job_.Bound(hold_.bounds());
-  WorkerCall& call = job_.Start(channel, limits_.deadline, executor);
+  WorkerCall& call = job_.Start(channel, times_.deadline, executor);
   out_.OnInterrupt([&call] { call.Cancel(); });
   Ending ending = co_await Follow(call, replica, channel);
   out_.OnInterrupt(nullptr);
@@ -183,7 +183,7 @@ Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
       if (!there) progress = WorkerJob::Progress::kClientGone;
     } else {
       Connected();
-      next_comment_ = steady_clock::now() + milliseconds(config_.keep_alive_comment_ms);
+      next_comment_ = steady_clock::now() + milliseconds(limits_.keep_alive_comment_ms);
       if (event == WorkerCall::Event::kMessage) {
         progress = co_await job_.TakeMessage();
       } else if (call.status().ok()) {
@@ -217,7 +217,7 @@ Result<bool> Dispatch::CheckConnection(Replica& replica, const std::shared_ptr<g
 
 Awaitable<bool> Dispatch::CommentIfDue() {
   if (steady_clock::now() < next_comment_) co_return true;
-  next_comment_ = steady_clock::now() + milliseconds(config_.keep_alive_comment_ms);
+  next_comment_ = steady_clock::now() + milliseconds(limits_.keep_alive_comment_ms);
   const bool there = co_await job_.KeepAlive();
   co_return there;
 }
@@ -228,7 +228,7 @@ Status Dispatch::TakeSeat() {
   if (!seat) {
     return std::unexpected(Unavailable(
         "TOO_MANY_WAITING",
-        fmt::format("{} requests wait for this instance to start already; try again", config_.waiting_per_instance_max),
+        fmt::format("{} requests wait for this instance to start already; try again", limits_.waiting_per_instance_max),
         milliseconds(2000)));
   }
   seat_.emplace(*std::move(seat));
@@ -243,7 +243,7 @@ void Dispatch::Connected() {
 Error Dispatch::NotInTime() const {
   return Unavailable(
       "NO_READY_REPLICA",
-      fmt::format("the instance was not ready within {} ms; it is being started, try again", config_.wake_wait_ms_max),
+      fmt::format("the instance was not ready within {} ms; it is being started, try again", limits_.wake_wait_ms_max),
       milliseconds(2000));
 }
 

@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "gateway/config.h"
 #include "gateway/hold.h"
 #include "gateway/response_writer.h"
 #include "gateway/routes.h"
+#include "gateway/serving_limits.h"
 #include "gateway/waiting_room.h"
 #include "gateway/worker_job.h"
 
@@ -25,7 +25,7 @@ namespace allod::gateway {
 class Dispatch {
  public:
   using SteadyTime = WorkerCall::SteadyTime;
-  struct Limits {
+  struct Times {
     SteadyTime start;     // when it was admitted
     SteadyTime deadline;  // of the whole request
   };
@@ -36,8 +36,8 @@ class Dispatch {
   };
 
   // All references must outlive Run().
-  Dispatch(const GatewayConfig& config, RouteTable& routes, WaitingRoom& room,
-           std::shared_ptr<const InstanceRoute> route, const Limits& limits, Hold& hold, WorkerJob& job,
+  Dispatch(const ServingLimits& limits, RouteTable& routes, WaitingRoom& room,
+           std::shared_ptr<const InstanceRoute> route, const Times& times, Hold& hold, WorkerJob& job,
            ResponseWriter& out);
 
   Awaitable<Ending> Run();
@@ -58,11 +58,11 @@ class Dispatch {
   void Connected();
   Error NotInTime() const;
 
-  const GatewayConfig& config_;
+  const ServingLimits& limits_;
   RouteTable& routes_;
   WaitingRoom& room_;
   std::shared_ptr<const InstanceRoute> route_;
-  const Limits limits_;
+  const Times times_;
   Hold& hold_;
   WorkerJob& job_;
   ResponseWriter& out_;

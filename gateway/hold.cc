@@ -52,7 +52,7 @@ Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
   request_.set_prompt_tokens_max(terms.bounds.prompt);
   request_.set_completion_tokens_max(terms.bounds.completion);
   const auto executor = co_await boost::asio::this_coro::executor;
-  const auto end = std::chrono::steady_clock::now() + kFullPatience * milliseconds(config_.reserve_timeout_ms);
+  const auto end = std::chrono::steady_clock::now() + kFullPatience * milliseconds(limits_.reserve_timeout_ms);
   for (milliseconds pause(20);; pause = std::min(2 * pause, milliseconds(250))) {
     Status held = co_await AskOnce();
     const bool again = !held && IsFull(held.error()) && !out_.gone() && !out_.shutting_down();
@@ -66,7 +66,7 @@ Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
 }
 
 Awaitable<Status> Hold::AskOnce() {
-  const auto rpc = MakeContext(Caller::Service("gateway"), milliseconds(config_.reserve_timeout_ms));
+  const auto rpc = MakeContext(Caller::Service("gateway"), milliseconds(limits_.reserve_timeout_ms));
   // Billing may just be restarting: that is worth a moment of the client's time.
   rpc->set_wait_for_ready(true);
   billing::v1::ReserveResponse response;

@@ -12,10 +12,10 @@
 
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "gateway/awaitable.h"
-#include "gateway/config.h"
 #include "gateway/hold_terms.h"
 #include "gateway/metering.h"
 #include "gateway/response_writer.h"
+#include "gateway/serving_limits.h"
 #include "services/common/result.h"
 
 namespace allod::gateway {
@@ -27,9 +27,9 @@ inline constexpr int kFullPatience = 5;
 class Hold {
  public:
   // `request` says whose it is and when it ends. All references must outlive the hold.
-  Hold(const GatewayConfig& config, billing::v1::UsageService::Stub& usage, billing::v1::ReserveRequest request,
+  Hold(const ServingLimits& limits, billing::v1::UsageService::Stub& usage, billing::v1::ReserveRequest request,
        MeteredRequest& metered, ResponseWriter& out)
-      : config_(config), usage_(usage), request_(std::move(request)), metered_(metered), out_(out) {}
+      : limits_(limits), usage_(usage), request_(std::move(request)), metered_(metered), out_(out) {}
 
   // The first. What billing answered, as an error for the client; drops the metering when nothing can have been
   // reserved.
@@ -45,7 +45,7 @@ class Hold {
   Awaitable<Status> Ask(const HoldTerms& terms);
   Awaitable<Status> AskOnce();
 
-  const GatewayConfig& config_;
+  const ServingLimits& limits_;
   billing::v1::UsageService::Stub& usage_;
   billing::v1::ReserveRequest request_;
   MeteredRequest& metered_;

@@ -33,11 +33,9 @@ billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
 
 }  // namespace
 
-milliseconds MeteredRun::TimeLimit() const { return milliseconds(context_.config.http.request_timeout_ms); }
-
 Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
   const steady_clock::time_point start = steady_clock::now();
-  Hold hold(context_.config, context_.usage, std::move(reserve), metered_, out_);
+  Hold hold(context_.limits, context_.usage, std::move(reserve), metered_, out_);
   HoldTerms terms = TermsOn(*route_, job_);
   const Status held = co_await hold.Make(std::move(terms));
   if (!held) {
@@ -49,8 +47,8 @@ Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
     metered_.Finish(billing::v1::OUTCOME_CLIENT_CANCELLED);
     co_return;
   }
-  const Dispatch::Limits limits{start, start + TimeLimit()};
-  Dispatch dispatch(context_.config, context_.routes, context_.room, route_, limits, hold, job_, out_);
+  const Dispatch::Times times{start, start + context_.request_timeout};
+  Dispatch dispatch(context_.limits, context_.routes, context_.room, route_, times, hold, job_, out_);
   const Dispatch::Ending ending = co_await dispatch.Run();
   co_await Conclude(ending, hold.request_id());
 }
@@ -65,9 +63,9 @@ Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::
     co_return;
   }
   Error error = ending.error;
-  if (error.code == Code::kDeadlineExceeded && job_.held_by_client() > TimeLimit() / 2) {
+  if (error.code == Code::kDeadlineExceeded && job_.held_by_client() > context_.request_timeout / 2) {
     error = {Code::kFailedPrecondition, "READER_TOO_SLOW",
-             fmt::format("the answer was not taken within {} ms", TimeLimit().count())};
+             fmt::format("the answer was not taken within {} ms", context_.request_timeout.count())};
   }
   const billing::v1::Outcome outcome = OutcomeOf(error, job_);
   metered_.Finish(outcome);

@@ -2,14 +2,15 @@
 // every case.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "allod/billing/v1/usage.grpc.pb.h"
-#include "gateway/config.h"
 #include "gateway/dispatch.h"
 #include "gateway/metering.h"
 #include "gateway/response_writer.h"
 #include "gateway/routes.h"
+#include "gateway/serving_limits.h"
 #include "gateway/waiting_room.h"
 #include "gateway/worker_job.h"
 
@@ -17,7 +18,8 @@ namespace allod::gateway {
 
 // Shared by all requests; outlives them.
 struct ServingContext {
-  const GatewayConfig& config;
+  const ServingLimits& limits;
+  std::chrono::milliseconds request_timeout;
   RouteTable& routes;
   billing::v1::UsageService::Stub& usage;
   WaitingRoom room;
@@ -34,7 +36,6 @@ class MeteredRun {
   Awaitable<void> Run(billing::v1::ReserveRequest reserve);
 
  private:
-  std::chrono::milliseconds TimeLimit() const;
   Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
 
   ServingContext& context_;

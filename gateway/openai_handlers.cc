@@ -29,13 +29,13 @@ AnswerHead ToAnswerHead(const HttpRequest& request, const OpenAiRequest& parsed)
 
 // Without its terms.
 billing::v1::ReserveRequest ToReserve(const HttpRequest& request, const Principal& principal,
-                                      const InstanceRoute& route, const HttpServerConfig& config) {
+                                      const InstanceRoute& route, std::chrono::milliseconds request_timeout) {
   billing::v1::ReserveRequest out;
   out.set_request_id(request.id.ToString());
   out.set_tenant(principal.tenant);
   out.set_instance(route.instance);
   out.set_api_key(principal.key_name);
-  const Time expire = request.receive_time + std::chrono::milliseconds(config.request_timeout_ms) + kHoldAfterTimeout;
+  const Time expire = request.receive_time + request_timeout + kHoldAfterTimeout;
   out.mutable_expire_time()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
   return out;
@@ -121,7 +121,7 @@ Awaitable<void> OpenAiHandlers::RunGeneration(HttpRequest& request, ResponseWrit
   const std::unique_ptr<AnswerWriter> answer =
       parsed.stream ? MakeStreamAnswer(std::move(head), headers, choice_count, *metered, out)
                     : MakeWholeAnswer(std::move(head), headers, choice_count, *metered, out);
-  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.config.http);
+  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.request_timeout);
   Identify(request, *route, parsed.generate);
   Generation generation(std::move(parsed.generate), *answer, MetricsOf(route->instance));
   MeteredRun run(context_, route, *metered, generation, out);
@@ -172,7 +172,7 @@ Awaitable<void> OpenAiHandlers::RunEmbedding(HttpRequest& request, ResponseWrite
     co_await Refuse(refusal, headers, out);
     co_return;
   }
-  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.config.http);
+  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.request_timeout);
   Identify(request, *route, parsed.embed);
   Embedding embedding(std::move(parsed), headers, *metered, MetricsOf(route->instance), out);
   MeteredRun run(context_, route, *metered, embedding, out);

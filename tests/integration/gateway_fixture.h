@@ -49,10 +49,10 @@ class GatewayTest : public testing::Test {
     config.scheduling_target = Target("scheduling");
     config.journal_dir = (directory_ / "journal").string();
     config.journal_slots = 64;
-    config.wake_wait_ms_max = wake_wait_ms_;
-    config.waiting_per_instance_max = waiting_per_instance_max_;
-    config.keep_alive_comment_ms = 50;
-    config.reserve_timeout_ms = 300;
+    config.serving.wake_wait_ms_max = wake_wait_ms_;
+    config.serving.waiting_per_instance_max = waiting_per_instance_max_;
+    config.serving.keep_alive_comment_ms = 50;
+    config.serving.reserve_timeout_ms = 300;
     config.rate_limits = rate_limits_;
     adjust_(config);
     return config;

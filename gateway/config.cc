@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "gateway/cors.h"
+#include "gateway/http/cors.h"
 
 namespace allod::gateway {
 namespace {

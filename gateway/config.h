@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "gateway/http_server_config.h"
-#include "gateway/rate_limiter.h"
-#include "gateway/serving_limits.h"
+#include "gateway/access/rate_limiter.h"
+#include "gateway/http/server_config.h"
+#include "gateway/serving/limits.h"
 #include "services/common/config.h"
 #include "services/common/result.h"
 

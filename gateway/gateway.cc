@@ -2,14 +2,14 @@
 
 #include <optional>
 
-#include "gateway/hold.h"
-#include "gateway/openai_handlers.h"
-#include "gateway/openapi.h"
-#include "gateway/pool_figures.h"
-#include "gateway/portal_handler.h"
-#include "gateway/probes.h"
-#include "gateway/rate_lease.h"
-#include "gateway/router.h"
+#include "gateway/access/rate_lease.h"
+#include "gateway/http/router.h"
+#include "gateway/openai/handlers.h"
+#include "gateway/operators/pool_figures.h"
+#include "gateway/operators/probes.h"
+#include "gateway/portal/handler.h"
+#include "gateway/portal/openapi.h"
+#include "gateway/serving/hold.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway {

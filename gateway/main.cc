@@ -1,6 +1,6 @@
 // allod-gateway: the HTTP door of the platform. Wiring only.
 #include "gateway/gateway.h"
-#include "gateway/grpc_proxy.h"
+#include "gateway/operators/grpc_proxy.h"
 #include "services/common/log.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"

@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "gateway/transcoder.h"
+#include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/fake_store.h"
 #include "services/billing/invoice_service.h"

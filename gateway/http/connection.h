@@ -1,0 +1,112 @@
+// One client connection: reads requests, hands them to the application one at a time, writes the answers. Lives on one
+// strand; Stop() and Shutdown() may be called from any thread.
+//
+// While a request is answered the next ones may already come: up to 64 KiB of them are read, the rest waits in the
+// client's socket. A client that closes the connection, or only its sending side, has left: what is being computed for
+// it is interrupted. What needs no computing is answered all the same, so that one who sends some requests and then
+// closes its sending side gets these answers.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "gateway/http/connection_table.h"
+#include "gateway/http/head.h"
+#include "gateway/http/server.h"
+
+namespace allod::gateway {
+
+class HttpConnection final : public ResponseWriter, public std::enable_shared_from_this<HttpConnection> {
+ public:
+  // All references must outlive the connection.
+  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpServerConfig& config, HttpApplication& application,
+                 BodyBudget& budget, ConnectionTable& table);
+
+  // Serves until the connection ends; `place` is its place in the table.
+  Awaitable<void> Run(ConnectionTable::Id place);
+  // Says that there are too many connections, and closes. Instead of Run().
+  Awaitable<void> TurnAway();
+  // Closes for a newcomer; no request is in progress.
+  void MakeWay();
+  // No further request; an idle connection closes.
+  void Stop();
+  // shutting_down() becomes true.
+  void Shutdown();
+
+  Awaitable<bool> Send(HttpResponse response) override;
+  Awaitable<bool> StartStream(HttpHeaders headers) override;
+  Awaitable<bool> Write(std::string_view data) override;
+  Awaitable<bool> EndStream() override;
+  void Abort() override;
+  bool gone() const override { return gone_ || input_ended_; }
+  bool shutting_down() const override { return shutting_down_; }
+  void OnInterrupt(std::function<void()> interrupt) override;
+
+ private:
+  // nullopt: it was answered already, or the connection is over (then not keep_alive_).
+  Awaitable<std::optional<HttpRequest>> ReadRequest();
+  // Arms the deadline of the head.
+  Awaitable<bool> AwaitFirstByte();
+  // Sets what answers depend on.
+  void Begin(const HttpHead& head);
+  // The body, decoded; within the budget.
+  Awaitable<ReadResult<std::string>> TakeBody(const HttpHead& head, const BodyAccount& account);
+  Awaitable<void> Serve(HttpRequest& request);
+  // Answers with an error, if there is one, and ends the connection so that the answer arrives although what the client
+  // sends is not read. `head`: what is known of the request, or null.
+  Awaitable<void> Refuse(const std::optional<Error>& error, const HttpRequest* head);
+  Awaitable<void> SendAndEnd(HttpResponse response);
+  Error WhyNoAnswer(bool failed) const;
+  // False as well when the client was known to have left before; the data is sent all the same.
+  Awaitable<bool> WriteAll(std::string_view data);
+  std::string Head(int status, const std::string& content_type, const HttpHeaders& headers) const;
+
+  // While a handler runs, something always reads: that is how a client's leaving is noticed.
+  void StartWatch();
+  void WatchOnce();
+  Awaitable<void> StopWatch();
+  void Interrupt();
+
+  // What happens then: the connection is closed, or what is being read fails and timed_out_ is set.
+  enum class Deadline { kClose, kStopReading };
+  void ArmDeadline(int milliseconds, Deadline deadline = Deadline::kClose);
+  void ArmDeadline(std::chrono::steady_clock::time_point when, Deadline deadline);
+  void DisarmDeadline();
+  void Close();
+
+  const HttpServerConfig& config_;
+  HttpApplication& application_;
+  BodyBudget& budget_;
+  ConnectionTable& table_;
+  ConnectionTable::Id place_ = 0;
+  boost::asio::ip::tcp::socket socket_;
+  boost::asio::steady_timer deadline_;
+  Wakeup watch_ended_;
+  boost::beast::flat_buffer buffer_;
+  std::function<void()> interrupt_;
+
+  const std::chrono::steady_clock::time_point opened_;
+  bool had_head_ = false;  // a complete one
+
+  std::string request_id_;  // of the request being answered
+  HttpHeaders common_headers_;
+  bool head_only_ = false;  // it is a HEAD
+  bool http_1_1_ = true;
+  bool keep_alive_ = true;
+  bool answered_ = false;  // a head was sent for it
+  bool streaming_ = false;
+  bool watching_ = false;
+  bool watch_stopping_ = false;
+  bool reading_idle_ = false;
+  bool timed_out_ = false;
+  bool input_ended_ = false;  // the client will send nothing more
+  bool gone_ = false;         // and takes nothing either
+  bool stopping_ = false;
+  bool shutting_down_ = false;
+};
+
+}  // namespace allod::gateway

@@ -1,0 +1,142 @@
+#include "gateway/http/message.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "services/common/text_check.h"
+
+namespace allod::gateway {
+namespace {
+
+constexpr std::size_t kQueryPairsMax = 64;
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+std::string_view HttpRequest::Header(std::string_view lower_case_name) const {
+  for (const auto& [name, value] : headers) {
+    if (name == lower_case_name) return value;
+  }
+  return {};
+}
+
+bool SameToken(std::string_view text, std::string_view lower_case_token) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return std::ranges::equal(text, lower_case_token,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; });
+}
+
+Status SetTarget(std::string_view target, HttpRequest& request) {
+  const std::size_t scheme = target.find("://");
+  if (scheme != std::string_view::npos &&
+      (SameToken(target.substr(0, scheme), "http") || SameToken(target.substr(0, scheme), "https"))) {
+    target.remove_prefix(std::min(target.find_first_of("/?", scheme + 3), target.size()));
+    request.path = target.starts_with('/') ? "" : "/";
+  } else if (!target.starts_with('/') && target != "*") {
+    return InvalidArgument("INVALID_TARGET", "the request's target must be a path, e.g. /v1/models");
+  }
+  const std::size_t question = target.find('?');
+  request.path += target.substr(0, question);
+  if (question != std::string_view::npos) request.query = target.substr(question + 1);
+  return {};
+}
+
+Status CheckTarget(const HttpRequest& request) {
+  ALLOD_CHECK_OK(PercentDecode("path", request.path));
+  ALLOD_CHECK_OK(PercentDecode("query", request.query));
+  return {};
+}
+
+Result<std::string> PercentDecode(std::string_view what, std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '%') {
+      const int high = i + 2 < text.size() ? HexValue(text[i + 1]) : -1;
+      const int low = i + 2 < text.size() ? HexValue(text[i + 2]) : -1;
+      if (high < 0 || low < 0) {
+        return InvalidArgument("INVALID_ENCODING",
+                               fmt::format("{}: '%' at offset {} is not followed by two hex digits", what, i));
+      }
+      c = static_cast<char>(high * 16 + low);
+      i += 2;
+    }
+    if (c == '\0') return InvalidArgument("INVALID_ENCODING", fmt::format("{}: a NUL is not allowed", what));
+    out.push_back(c);
+  }
+  if (!IsUtf8(out)) return InvalidArgument("INVALID_ENCODING", fmt::format("{}: is not valid UTF-8", what));
+  return out;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_view query) {
+  std::vector<std::pair<std::string, std::string>> out;
+  while (!query.empty()) {
+    const std::size_t end = query.find('&');
+    const std::string_view pair = query.substr(0, end);
+    query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
+    if (pair.empty()) continue;
+    if (out.size() == kQueryPairsMax) {
+      return InvalidArgument("INVALID_QUERY", fmt::format("the query has more than {} parameters", kQueryPairsMax));
+    }
+    const std::size_t equals = pair.find('=');
+    const std::string_view raw_value = equals == std::string_view::npos ? std::string_view() : pair.substr(equals + 1);
+    ALLOD_TRY(std::string name, PercentDecode("query parameter name", pair.substr(0, equals)));
+    ALLOD_TRY(std::string value, PercentDecode("query parameter " + name, raw_value));
+    out.emplace_back(std::move(name), std::move(value));
+  }
+  return out;
+}
+
+std::string_view StatusPhrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 204:
+      return "No Content";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 413:
+      return "Content Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return "Unknown";
+  }
+}
+
+}  // namespace allod::gateway

@@ -1,0 +1,85 @@
+#include "gateway/openai/embedding.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "gateway/openai/answer_check.h"
+#include "gateway/openai/answer_writer.h"
+#include "gateway/openai/embedding_response.h"
+
+namespace allod::gateway {
+
+using std::chrono::steady_clock;
+
+namespace {
+
+std::string ParamOf(std::string_view reason) {
+  if (reason == "CONTEXT_LENGTH_EXCEEDED" || reason == "INVALID_INPUT" || reason == "TOKENIZE_FAILED") return "input";
+  if (reason == "MODEL_NOT_EMBEDDING") return "model";
+  if (reason == "WRONG_DIMENSIONS") return "dimensions";
+  return "";
+}
+
+}  // namespace
+
+Embedding::Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered,
+                     InstanceMetrics metrics, ResponseWriter& out)
+    : request_(std::move(request)),
+      embed_(std::make_shared<const inference::v1::EmbedRequest>(request_.embed)),
+      headers_(std::move(headers)),
+      metered_(metered),
+      metrics_(std::move(metrics)),
+      out_(out),
+      start_(steady_clock::now()),
+      spent_(embed_->ByteSizeLong()) {}
+
+WorkerCall& Embedding::Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                             const boost::asio::any_io_executor& executor) {
+  spent_.Sent();
+  call_ = std::make_unique<EmbedCall>(channel, embed_, deadline, executor);
+  return *call_;
+}
+
+Awaitable<WorkerJob::Progress> Embedding::TakeMessage() { co_return Progress::kMore; }
+
+bool Embedding::Fits(const inference::v1::EmbedResponse& response) {
+  if (response.prompt_tokens() > bounds_.prompt) {
+    error_ = Error{Code::kUnavailable, "BEYOND_HOLD", "the instance is being updated; try again"};
+    return false;
+  }
+  const std::int64_t context_tokens = bounds_.prompt / std::max(embed_->inputs_size(), 1);
+  if (std::string wrong = CheckEmbeddings(*embed_, context_tokens, response); !wrong.empty()) {
+    error_ = Error{Code::kInternal, "WORKER_LOST", std::move(wrong)};
+    return false;
+  }
+  if (embed_->dimensions() == 0 || embed_->dimensions() == response.embeddings(0).values_size()) return true;
+  error_ = Error{Code::kInternal, "WORKER_LOST", "the replica answered with vectors of another size"};
+  return false;
+}
+
+Awaitable<WorkerJob::Progress> Embedding::TakeEnd() {
+  const inference::v1::EmbedResponse& embedded = call_->response();
+  if (!Fits(embedded)) co_return Progress::kRefused;
+  spent_.Read(embedded.prompt_tokens());
+  metrics_.ObserveWait(steady_clock::now() - start_);
+  metered_.SetPromptTokens(embedded.prompt_tokens(), 0);
+  HttpResponse response;
+  response.headers = headers_;
+  response.body = EmbeddingsJson(request_.model, embedded, request_.base64);
+  HandOver hand_over(metered_, 0, HandOver::Part::kEnd);
+  const bool sent = co_await out_.Send(std::move(response));
+  if (sent) hand_over.Done();
+  co_return sent ? Progress::kAnswered : Progress::kClientGone;
+}
+
+Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
+
+Awaitable<void> Embedding::Fail(const Error& error) {
+  if (NotTakenUp(error)) spent_.NotTakenUp();
+  const std::string param = ParamOf(error.reason);
+  HttpResponse refusal = OpenAiFailure(error, param, headers_);
+  co_await out_.Send(std::move(refusal));
+}
+
+}  // namespace allod::gateway

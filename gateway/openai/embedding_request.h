@@ -1,0 +1,21 @@
+// Parses the body of POST /v1/embeddings straight into the worker's EmbedRequest. Strict like openai_request.h. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "allod/inference/v1/worker.pb.h"
+#include "gateway/http/json_input.h"
+
+namespace allod::gateway {
+
+struct OpenAiEmbeddingRequest {
+  std::string model;
+  bool base64 = false;
+  inference::v1::EmbedRequest embed;  // without request_id, tenant_uid and instance
+};
+
+ParamResult<OpenAiEmbeddingRequest> ParseEmbeddingRequest(std::string_view body);
+
+}  // namespace allod::gateway

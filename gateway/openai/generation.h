@@ -1,0 +1,65 @@
+// The job of a chat completion or completion: passes what the worker writes on to the client.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "allod/inference/v1/worker.pb.h"
+#include "gateway/openai/answer_check.h"
+#include "gateway/openai/answer_writer.h"
+#include "gateway/serving/generate_call.h"
+#include "gateway/serving/spent_tokens.h"
+#include "gateway/serving/worker_job.h"
+#include "gateway/telemetry/instance_metrics.h"
+
+namespace allod::gateway {
+
+class Generation final : public WorkerJob {
+ public:
+  // References must outlive the job. `request` is complete.
+  Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics metrics);
+
+  TokenBounds WorstCase(std::int64_t context_tokens) const override;
+  void Bound(const TokenBounds& bounds) override;
+  WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
+                    const boost::asio::any_io_executor& executor) override;
+  Awaitable<Progress> TakeMessage() override;
+  Awaitable<Progress> TakeEnd() override;
+  const Error& error() const override { return error_; }
+  Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
+  bool started() const override { return started_; }
+  bool delivered() const override { return answer_.has_text(); }
+  std::chrono::steady_clock::duration held_by_client() const override { return held_; }
+  Awaitable<void> Fail(const Error& error) override;
+  const SpentTokens& spent() const { return spent_; }
+
+ private:
+  Progress Broken(std::string what);
+  // What cannot be of this answer ends it as a fault, and is not billed.
+  std::string CheckMessage(const inference::v1::GenerateResponse& message);
+  void CountDelta();
+
+  // null once it cannot be sent again.
+  std::shared_ptr<inference::v1::GenerateRequest> request_;
+  const bool chat_;
+  const char* const constraint_param_;
+  const int choice_count_;
+  const std::int64_t asked_completion_tokens_;  // of each choice; 0: not said
+  std::optional<AnswerCheck> check_;            // of the call that runs
+  AnswerWriter& answer_;
+  InstanceMetrics metrics_;
+  const std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point last_delta_{};
+  std::chrono::steady_clock::duration held_{};
+  bool started_ = false;
+  SpentTokens spent_;
+  TokenBounds bounds_;
+  Error error_;
+  std::unique_ptr<GenerateCall> call_;
+};
+
+// What all answers together may have at most, by the client's own limit (0: none) and the context.
+std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int64_t context_tokens);
+
+}  // namespace allod::gateway

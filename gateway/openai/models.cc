@@ -1,0 +1,91 @@
+// Who asks, and which models there are for them.
+#include <fmt/format.h>
+
+#include "gateway/http/error.h"
+#include "gateway/openai/handlers.h"
+#include "gateway/openai/response.h"
+
+namespace allod::gateway {
+namespace {
+
+constexpr std::string_view kModelsPrefix = "/v1/models/";
+
+std::unexpected<Error> NotSynced(std::string message) {
+  Error error{Code::kUnavailable, "ROUTES_NOT_SYNCED", std::move(message)};
+  error.retry_after = std::chrono::milliseconds(500);
+  return std::unexpected(std::move(error));
+}
+
+ModelEntry ToModelEntry(const InstanceRoute& route, const Principal& principal) {
+  return {route.instance.substr(route.instance.rfind('/') + 1), route.create_time, principal.tenant_id};
+}
+
+}  // namespace
+
+Result<Principal> OpenAiHandlers::Authorise(const HttpRequest& request) const {
+  ALLOD_TRY(Principal principal, keys_.Authenticate(request.Header("authorization")));
+  if (!principal.inference) {
+    return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_INFERENCE");
+  }
+  return principal;
+}
+
+Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Principal& principal,
+                                                                       const std::string& model) const {
+  if (!context_.routes.synced()) {
+    return NotSynced("the gateway is still fetching its routes; try again in a second");
+  }
+  // Asked before the look-up: a stream that breaks in between has brought what was there before.
+  const bool current = context_.routes.current();
+  const std::string prefix = principal.project + "/instances/";
+  const bool full_name = model.starts_with("tenants/");
+  std::shared_ptr<const InstanceRoute> route;
+  if (!full_name || model.starts_with(prefix)) route = context_.routes.Find(full_name ? model : prefix + model);
+  if (!route && !current) {
+    return NotSynced("the gateway does not know this model, and may not have heard of new ones; try again in a second");
+  }
+  if (!route) {
+    return Fail(
+        Code::kNotFound, "MODEL_NOT_FOUND",
+        fmt::format("the project has no instance \"{}\"; see GET /v1/models for those it has", model.substr(0, 300)));
+  }
+  return route;
+}
+
+Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter& out) {
+  const Result<Principal> principal = Authorise(request);
+  HttpResponse response;
+  if (!principal) {
+    response = ErrorResponse(ErrorStyle::kOpenAi, principal.error());
+  } else if (!context_.routes.synced()) {
+    response = ErrorResponse(ErrorStyle::kOpenAi,
+                             NotSynced("the gateway is still fetching its routes; try again in a second").error());
+  } else {
+    std::vector<ModelEntry> models;
+    for (const auto& route : context_.routes.List(principal->project))
+      models.push_back(ToModelEntry(*route, *principal));
+    response.body = ModelListJson(models);
+  }
+  co_await out.Send(std::move(response));
+}
+
+Awaitable<void> OpenAiHandlers::RetrieveModel(HttpRequest& request, ResponseWriter& out) {
+  const auto find = [&]() -> Result<std::string> {
+    ALLOD_TRY(const Principal principal, Authorise(request));
+    ALLOD_TRY(const std::string model,
+              PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
+    ALLOD_TRY(const auto route, FindModel(principal, model));
+    return ModelJson(ToModelEntry(*route, principal));
+  };
+  Result<std::string> body = find();
+  HttpResponse response;
+  if (body) {
+    response.body = *std::move(body);
+  } else {
+    response =
+        ErrorResponse(ErrorStyle::kOpenAi, body.error(), body.error().reason == "MODEL_NOT_FOUND" ? "model" : "");
+  }
+  co_await out.Send(std::move(response));
+}
+
+}  // namespace allod::gateway

@@ -1,0 +1,57 @@
+#include "gateway/operators/probes.h"
+
+#include <fmt/format.h>
+
+#include "gateway/telemetry/gateway_metrics.h"
+#include "services/common/metrics.h"
+
+namespace allod::gateway {
+namespace {
+
+// Gives a channel that was idle a moment to connect.
+Awaitable<bool> Reachable(grpc::Channel& channel) {
+  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
+  Wakeup wakeup(executor);
+  for (int i = 0; i < 20; ++i) {
+    if (channel.GetState(true) == GRPC_CHANNEL_READY) co_return true;
+    co_await wakeup.Wait(std::chrono::steady_clock::now() + std::chrono::milliseconds(25));
+  }
+  co_return false;
+}
+
+}  // namespace
+
+Awaitable<void> Probes::Health(HttpRequest&, ResponseWriter& out) {
+  HttpResponse response;
+  response.body = R"({"status":"ok"})";
+  co_await out.Send(std::move(response));
+}
+
+Awaitable<void> Probes::Ready(HttpRequest&, ResponseWriter& out) {
+  const bool keys = keys_.synced();
+  const bool routes = routes_.synced();
+  const bool billing = co_await Reachable(*billing_);
+  HttpResponse response;
+  response.status = keys && routes && billing ? 200 : 503;
+  response.body = fmt::format(R"({{"status":"{}","keys_synced":{},"routes_synced":{},"billing_reachable":{}}})",
+                              response.status == 200 ? "ready" : "not ready", keys, routes, billing);
+  if (response.status == 503) response.headers.emplace_back("retry-after", "1");
+  co_await out.Send(std::move(response));
+}
+
+Awaitable<void> Probes::MetricsPage(HttpRequest&, ResponseWriter& out) {
+  SetJournalSlotsUsed(journal_.used_count());
+  HttpResponse response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = MetricsText();
+  response.body += co_await pool_.Text(out);
+  co_await out.Send(std::move(response));
+}
+
+Awaitable<void> Probes::OpenApi(HttpRequest&, ResponseWriter& out) {
+  HttpResponse response;
+  response.body = openapi_json_;
+  co_await out.Send(std::move(response));
+}
+
+}  // namespace allod::gateway

@@ -1,0 +1,120 @@
+#include "gateway/portal/handler.h"
+
+#include <vector>
+
+#include "gateway/http/error.h"
+#include "gateway/portal/openapi.h"
+#include "services/common/rpc/client.h"
+
+namespace allod::gateway {
+namespace {
+
+grpc::ByteBuffer ToBuffer(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+Result<std::string> FromBuffer(const grpc::ByteBuffer& buffer) {
+  std::vector<grpc::Slice> slices;
+  if (!buffer.Dump(&slices).ok()) return Internal("a service gave an answer that cannot be read");
+  std::string out;
+  for (const grpc::Slice& slice : slices) out.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return out;
+}
+
+std::string_view WithoutPrefix(std::string_view path) { return path.substr(std::string_view(kPortalPrefix).size()); }
+
+Status CheckMediaType(const HttpRequest& request) {
+  const std::string_view type = request.Header("content-type");
+  if (request.body.empty() || type.empty() || SameToken(type.substr(0, type.find(';')), "application/json")) return {};
+  return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
+}
+
+}  // namespace
+
+PortalHandler::PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, const Transcoder& transcoder,
+                             const PortalBackends& backends, std::chrono::milliseconds timeout)
+    : keys_(keys),
+      limiter_(limiter),
+      transcoder_(transcoder),
+      tenancy_(backends.tenancy),
+      catalog_(backends.catalog),
+      billing_(backends.billing),
+      scheduling_(backends.scheduling),
+      timeout_(timeout) {}
+
+grpc::GenericStub& PortalHandler::StubOf(Backend backend) {
+  switch (backend) {
+    case Backend::kTenancy:
+      return tenancy_;
+    case Backend::kCatalog:
+      return catalog_;
+    case Backend::kBilling:
+      return billing_;
+    case Backend::kScheduling:
+      return scheduling_;
+  }
+  return tenancy_;
+}
+
+Result<PortalHandler::Prepared> PortalHandler::Prepare(const HttpRequest& request, HttpHeaders& headers) const {
+  ALLOD_TRY(const Principal principal, keys_.Authenticate(request.Header("authorization")));
+  if (!principal.portal) {
+    return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_PORTAL");
+  }
+  ALLOD_TRY(RateLimiter::Permit permit, limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
+  ALLOD_TRY(const Transcoder::Match match,
+            transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
+  ALLOD_CHECK_OK(CheckMediaType(request));
+  ALLOD_TRY(std::string message, transcoder_.EncodeRequest(match, request.query, request.body,
+                                                           request.Header("idempotency-key"), principal.tenant));
+  return Prepared{match.route, std::move(message), principal.caller(), std::move(permit)};
+}
+
+std::vector<std::string> PortalHandler::MethodsOf(std::string_view path) const {
+  return transcoder_.MethodsOf(WithoutPrefix(path));
+}
+
+Awaitable<void> PortalHandler::Handle(HttpRequest& request, ResponseWriter& out) {
+  HttpHeaders headers;
+  const Result<Prepared> prepared = Prepare(request, headers);
+  HttpResponse response;
+  if (!prepared) {
+    response = ErrorResponse(ErrorStyle::kProblem, prepared.error());
+  } else {
+    Result<std::string> body = co_await Call(*prepared, out);
+    if (!body && out.gone()) co_return;  // it was cancelled
+    if (body) {
+      response.body = *std::move(body);
+    } else {
+      response = ErrorResponse(ErrorStyle::kProblem, body.error());
+    }
+  }
+  response.headers.insert(response.headers.end(), headers.begin(), headers.end());
+  co_await out.Send(std::move(response));
+}
+
+Awaitable<Result<std::string>> PortalHandler::Call(const Prepared& prepared, ResponseWriter& out) {
+  const auto context = MakeContext(prepared.caller, timeout_);
+  const grpc::ByteBuffer request = ToBuffer(prepared.message);
+  grpc::ByteBuffer response;
+  out.OnInterrupt([&context] { context->TryCancel(); });
+  const std::function<void(std::function<void(grpc::Status)>)> start = [&](std::function<void(grpc::Status)> done) {
+    StubOf(prepared.route->backend)
+        .UnaryCall(context.get(), prepared.route->RpcPath(), grpc::StubOptions(), &request, &response, std::move(done));
+  };
+  const grpc::Status status = co_await AwaitRpc(start);
+  out.OnInterrupt(nullptr);
+  if (!status.ok()) {
+    Error error = FromGrpc(status);
+    if (error.code == Code::kUnavailable && error.reason == "RPC_FAILED") {
+      error.message = "the service that answers this is not reachable right now; try again";
+    }
+    co_return std::unexpected(std::move(error));
+  }
+  const Result<std::string> bytes = FromBuffer(response);
+  if (!bytes) co_return std::unexpected(bytes.error());
+  co_return transcoder_.DecodeResponse(*prepared.route, *bytes);
+}
+
+}  // namespace allod::gateway

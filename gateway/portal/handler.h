@@ -1,0 +1,58 @@
+// Answers the portal API: authenticates, transcodes, calls the service as the key, transcodes back. No code per method:
+// what a key may see and do, the services decide.
+#pragma once
+
+#include <grpcpp/generic/generic_stub.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gateway/access/api_keys.h"
+#include "gateway/access/rate_limiter.h"
+#include "gateway/http/response_writer.h"
+#include "gateway/portal/transcoder.h"
+
+namespace allod::gateway {
+
+struct PortalBackends {
+  std::shared_ptr<grpc::Channel> tenancy;
+  std::shared_ptr<grpc::Channel> catalog;
+  std::shared_ptr<grpc::Channel> billing;
+  std::shared_ptr<grpc::Channel> scheduling;
+};
+
+class PortalHandler {
+ public:
+  // All references must outlive this.
+  PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, const Transcoder& transcoder,
+                const PortalBackends& backends, std::chrono::milliseconds timeout);
+
+  // Those that the path takes; none if there is nothing.
+  std::vector<std::string> MethodsOf(std::string_view path) const;
+  Awaitable<void> Handle(HttpRequest& request, ResponseWriter& out);
+
+ private:
+  struct Prepared {
+    const PortalRoute* route;
+    std::string message;  // serialised
+    Caller caller;        // the key
+    RateLimiter::Permit permit;
+  };
+  // `headers` gets those of the rate limit.
+  Result<Prepared> Prepare(const HttpRequest& request, HttpHeaders& headers) const;
+  Awaitable<Result<std::string>> Call(const Prepared& prepared, ResponseWriter& out);
+  grpc::GenericStub& StubOf(Backend backend);
+
+  const ApiKeyTable& keys_;
+  RateLimiter& limiter_;
+  const Transcoder& transcoder_;
+  grpc::GenericStub tenancy_;
+  grpc::GenericStub catalog_;
+  grpc::GenericStub billing_;
+  grpc::GenericStub scheduling_;
+  const std::chrono::milliseconds timeout_;
+};
+
+}  // namespace allod::gateway

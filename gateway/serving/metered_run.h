@@ -1,0 +1,48 @@
+// Runs one admitted request: has its cost held, has a worker do the job, and says how it ended. Answers the client in
+// every case.
+#pragma once
+
+#include <chrono>
+#include <memory>
+
+#include "allod/billing/v1/usage.grpc.pb.h"
+#include "gateway/http/response_writer.h"
+#include "gateway/metering/metered_request.h"
+#include "gateway/serving/dispatch.h"
+#include "gateway/serving/limits.h"
+#include "gateway/serving/routes.h"
+#include "gateway/serving/waiting_room.h"
+#include "gateway/serving/worker_job.h"
+
+namespace allod::gateway {
+
+// Shared by all requests; outlives them.
+struct ServingContext {
+  const ServingLimits& limits;
+  std::chrono::milliseconds request_timeout;
+  RouteTable& routes;
+  billing::v1::UsageService::Stub& usage;
+  WaitingRoom room;
+};
+
+class MeteredRun {
+ public:
+  // All references must outlive Run().
+  MeteredRun(ServingContext& context, std::shared_ptr<const InstanceRoute> route, MeteredRequest& metered,
+             WorkerJob& job, ResponseWriter& out)
+      : context_(context), route_(std::move(route)), metered_(metered), job_(job), out_(out) {}
+
+  // `reserve` says whose request it is and when its hold ends; the terms are those of the route.
+  Awaitable<void> Run(billing::v1::ReserveRequest reserve);
+
+ private:
+  Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
+
+  ServingContext& context_;
+  const std::shared_ptr<const InstanceRoute> route_;
+  MeteredRequest& metered_;
+  WorkerJob& job_;
+  ResponseWriter& out_;
+};
+
+}  // namespace allod::gateway

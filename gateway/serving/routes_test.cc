@@ -1,0 +1,165 @@
+#include "gateway/serving/routes.h"
+
+#include <gtest/gtest.h>
+
+namespace allod::gateway {
+namespace {
+
+scheduling::v1::WatchRoutesResponse Table(const std::string& instance, std::initializer_list<const char*> targets) {
+  scheduling::v1::WatchRoutesResponse out;
+  auto& route = *out.add_routes();
+  route.set_instance(instance);
+  for (const char* target : targets) route.add_targets(target);
+  return out;
+}
+
+constexpr char kInstance[] = "tenants/ke/projects/p/instances/i";
+
+TEST(RouteTable, PicksTheReplicaWithTheFewestOutstandingTokens) {
+  RouteTable table;
+  table.Apply(Table(kInstance, {"unix:/a", "unix:/b"}));
+  const auto route = table.Find(kInstance);
+  ASSERT_TRUE(route);
+  route->replicas[0]->outstanding_tokens = 100;
+  EXPECT_EQ(PickReplica(*route, {})->target, "unix:/b");
+  const std::vector<std::string> failed{"unix:/b"};
+  EXPECT_EQ(PickReplica(*route, failed)->target, "unix:/a");
+  const std::vector<std::string> both{"unix:/b", "unix:/a"};
+  EXPECT_EQ(PickReplica(*route, both), nullptr);
+}
+
+TEST(RouteTable, PrefersReadyReplicasToThoseThatStart) {
+  RouteTable table;
+  auto message = Table(kInstance, {"unix:/ready", "unix:/starting"});
+  message.mutable_routes(0)->set_ready_target_count(1);
+  message.mutable_routes(0)->set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
+  table.Apply(message);
+  const auto route = table.Find(kInstance);
+  EXPECT_EQ(route->isolation_class, "pooled");
+  route->replicas[0]->outstanding_tokens = 100;
+  EXPECT_EQ(PickReplica(*route, {})->target, "unix:/ready");
+  const std::vector<std::string> failed{"unix:/ready"};
+  EXPECT_EQ(PickReplica(*route, failed)->target, "unix:/starting");
+}
+
+TEST(RouteTable, ReplicaKeepsItsCountAcrossUpdates) {
+  RouteTable table;
+  table.Apply(Table(kInstance, {"unix:/a"}));
+  const auto before = table.Find(kInstance)->replicas[0];
+  table.Apply(Table(kInstance, {"unix:/b", "unix:/a"}));
+  EXPECT_EQ(table.Find(kInstance)->replicas[1], before);
+}
+
+TEST(RouteTable, EachUpdateIsTheWholeTable) {
+  RouteTable table;
+  EXPECT_FALSE(table.synced());
+  table.Apply(Table(kInstance, {}));
+  EXPECT_TRUE(table.synced());
+  table.Apply(Table("tenants/ke/projects/p/instances/j", {}));
+  EXPECT_EQ(table.Find(kInstance), nullptr);
+}
+
+TEST(RouteTable, ListsOneProjectOnly) {
+  RouteTable table;
+  auto message = Table(kInstance, {});
+  for (const char* other : {"tenants/ke/projects/p2/instances/x", "tenants/tz/projects/p/instances/y"}) {
+    message.add_routes()->set_instance(other);
+  }
+  table.Apply(message);
+  const auto listed = table.List("tenants/ke/projects/p");
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0]->instance, kInstance);
+}
+
+TEST(RouteTable, WaitersAreWokenOnceAndCanLeave) {
+  RouteTable table;
+  int first = 0;
+  int second = 0;
+  table.OnNextChange([&] { ++first; });
+  table.Forget(table.OnNextChange([&] { ++second; }));
+  table.Apply(Table(kInstance, {}));
+  table.Apply(Table(kInstance, {}));
+  EXPECT_EQ(first, 1);
+  EXPECT_EQ(second, 0);
+}
+
+// A message of a stream that sends changes.
+scheduling::v1::WatchRoutesResponse Change(std::int64_t version, std::initializer_list<const char*> routed,
+                                           std::initializer_list<const char*> removed = {}, bool synced = true) {
+  scheduling::v1::WatchRoutesResponse out;
+  for (const char* id : routed) {
+    auto& route = *out.add_routes();
+    route.set_instance(std::string("tenants/ke/projects/p/instances/") + id);
+    route.add_targets(std::string("unix:/") + id);
+  }
+  for (const char* id : removed) out.add_removed_instances(std::string("tenants/ke/projects/p/instances/") + id);
+  out.set_version(version);
+  out.set_synced(synced);
+  return out;
+}
+
+std::vector<std::string> Ids(const RouteTable& table) {
+  std::vector<std::string> out;
+  for (const auto& route : table.List("tenants/ke/projects/p")) {
+    out.push_back(route->instance.substr(route->instance.rfind('/') + 1));
+  }
+  return out;
+}
+
+using Strings = std::vector<std::string>;
+
+TEST(RouteTable, ASnapshotInPartsReplacesWhatWasKnownWhenItIsComplete) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b"}, {}, false));
+  EXPECT_FALSE(table.synced());
+  table.Apply(Change(1, {"c"}));
+  EXPECT_TRUE(table.synced() && table.current());
+  EXPECT_EQ(Ids(table), (Strings{"a", "b", "c"}));
+  table.EndStream();
+  EXPECT_TRUE(table.synced());
+  EXPECT_FALSE(table.current()) << "there may be instances that are not known here";
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"d"}, {}, false));
+  EXPECT_EQ(Ids(table), (Strings{"a", "b", "c"})) << "the last table stands";
+  table.Apply(Change(1, {"a"}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "d"}));
+}
+
+TEST(RouteTable, AChangeLeavesTheOtherRoutesAsTheyAre) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b", "c"}));
+  const auto a = table.Find("tenants/ke/projects/p/instances/a");
+  int woken = 0;
+  table.OnNextChange([&] { ++woken; });
+  table.Apply(Change(2, {"d"}, {"b"}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "c", "d"}));
+  EXPECT_EQ(table.Find("tenants/ke/projects/p/instances/a"), a) << "not even made anew";
+  EXPECT_EQ(woken, 1);
+  table.Apply(Change(3, {}));
+  EXPECT_EQ(Ids(table), (Strings{"a", "c", "d"}));
+}
+
+TEST(RouteTable, AReplicaIsTheSameWhileSomebodyRoutesToItOrUsesIt) {
+  RouteTable table;
+  table.BeginSnapshot();
+  table.Apply(Change(1, {"a", "b"}));
+  const std::string name = "tenants/ke/projects/p/instances/a";
+  const Replica* first = table.Find(name)->replicas[0].get();
+  table.Apply(Change(2, {"a"}));
+  EXPECT_EQ(table.Find(name)->replicas[0].get(), first);
+  const auto running = table.Find(name);
+  table.Apply(Change(3, {}, {"a"}));
+  table.Apply(Change(4, {"a"}));
+  EXPECT_EQ(table.Find(name)->replicas[0].get(), first) << "a request still uses it";
+  for (int i = 0; i < 300; ++i) {
+    const std::string id = "i" + std::to_string(i);
+    table.Apply(Change(5 + 2 * i, {id.c_str()}));
+    table.Apply(Change(6 + 2 * i, {}, {id.c_str()}));
+  }
+  EXPECT_LE(table.targets_remembered(), 130U) << "targets that nobody routes to are forgotten";
+}
+
+}  // namespace
+}  // namespace allod::gateway

@@ -1,0 +1,65 @@
+#include "gateway/telemetry/gateway_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+
+#include <string>
+
+#include "services/common/metrics.h"
+
+namespace allod::gateway {
+namespace {
+
+using Buckets = prometheus::Histogram::BucketBoundaries;
+using std::chrono::nanoseconds;
+
+double Seconds(nanoseconds elapsed) { return std::chrono::duration<double>(elapsed).count(); }
+
+const Buckets& LatencyBuckets() {
+  static const Buckets buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+  return buckets;
+}
+
+prometheus::Family<prometheus::Counter>& CounterFamily(const char* name, const char* help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(Metrics());
+}
+
+prometheus::Gauge& PlainGauge(const char* name, const char* help) {
+  return prometheus::BuildGauge().Name(name).Help(help).Register(Metrics()).Add({});
+}
+
+}  // namespace
+
+void CountHttpRequest(std::string_view route, int status, nanoseconds elapsed) {
+  static auto& requests = CounterFamily("allod_http_requests_total", "HTTP requests answered, by route and status.");
+  static auto& seconds = prometheus::BuildHistogram()
+                             .Name("allod_http_request_seconds")
+                             .Help("Time from the request's head to the end of its answer.")
+                             .Register(Metrics());
+  requests.Add({{"route", std::string(route)}, {"status", std::to_string(status)}}).Increment();
+  seconds.Add({{"route", std::string(route)}}, LatencyBuckets()).Observe(Seconds(elapsed));
+}
+
+void CountSettlement(std::string_view result) {
+  static auto& family = CounterFamily("allod_gateway_settlements_total", "Attempts to settle with billing, by result.");
+  family.Add({{"result", std::string(result)}}).Increment();
+}
+
+void SetJournalSlotsUsed(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_journal_slots_used", "Requests that billing has not confirmed yet.");
+  gauge.Set(count);
+}
+
+void SetSettlementsRefused(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_settlements_refused",
+                                  "Settlements that billing refuses; kept in the journal and tried again.");
+  gauge.Set(count);
+}
+
+void SetConnections(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_connections", "Open client connections.");
+  gauge.Set(count);
+}
+
+}  // namespace allod::gateway

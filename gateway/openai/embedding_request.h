@@ -1,4 +1,4 @@
-// Parses the body of POST /v1/embeddings straight into the worker's EmbedRequest. Strict like openai_request.h. Pure.
+// Parses the body of POST /v1/embeddings straight into the worker's EmbedRequest. Strict like openai/request.h. Pure.
 #pragma once
 
 #include <cstdint>

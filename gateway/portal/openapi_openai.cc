@@ -7,7 +7,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The bounds are those of openai_*_request.cc and openai_parameters.cc.
+// The bounds are those of openai/*_request.cc and openai/parameters.cc.
 constexpr char kSchemas[] = R"({
   "OpenAiError": {
     "type": "object", "required": ["error"],

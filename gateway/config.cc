@@ -20,7 +20,7 @@ void Bounded(ConfigReader& reader, const char* field, T& value, T min, T max) {
   if (value < min || value > max) reader.Complain(fmt::format("{} must be between {} and {}", field, min, max));
 }
 
-void ReadHttp(ConfigReader& reader, HttpServerConfig& http) {
+void ReadHttp(ConfigReader& reader, http::ServerConfig& http) {
   reader.Required("http_listen", http.listen);
   Bounded(reader, "http_threads", http.threads, 1, 64);
   Bounded(reader, "connections_max", http.connections_max, 1, 1'000'000);
@@ -49,7 +49,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
                     kBodiesInFlightMin));
   }
   reader.Optional("cors_allowed_origins", out.cors_allowed_origins);
-  if (const Status origins = Cors::Check(out.cors_allowed_origins); !origins) {
+  if (const Status origins = http::Cors::Check(out.cors_allowed_origins); !origins) {
     reader.Complain(fmt::format("cors_allowed_origins: {}", origins.error().message));
   }
   reader.Address("tenancy_target", out.tenancy_target);

@@ -13,7 +13,7 @@
 namespace allod::gateway {
 
 struct GatewayConfig {
-  HttpServerConfig http;
+  http::ServerConfig http;
   // Where /metrics is served, which tells of all tenants: whoever reaches it reads that.
   std::string operators_listen = "127.0.0.1:0";
   // Of all request bodies that are still arriving.
@@ -29,8 +29,8 @@ struct GatewayConfig {
   std::string api_key_pepper_file;
   std::string journal_dir;
   int journal_slots = 8192;
-  RateLimits rate_limits;
-  ServingLimits serving;
+  access::RateLimits rate_limits;
+  serving::Limits serving;
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s
 };
 

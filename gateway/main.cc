@@ -12,7 +12,7 @@ using allod::Result;
 using allod::Status;
 using allod::gateway::Gateway;
 using allod::gateway::GatewayConfig;
-using allod::gateway::GrpcProxy;
+using allod::gateway::operators::GrpcProxy;
 
 // A descriptor for each connection, and more.
 constexpr std::uint64_t kOpenFilesMax = 1 << 20;

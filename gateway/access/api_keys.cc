@@ -10,7 +10,7 @@
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 namespace {
 
 std::unexpected<Error> NotSynced(std::string message) {
@@ -125,18 +125,18 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization) cons
   return it->second.principal;
 }
 
-std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
+std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
   const auto stub = std::shared_ptr<tenancy::v1::ApiKeyService::Stub>(tenancy::v1::ApiKeyService::NewStub(tenancy));
   const auto acknowledger =
-      std::make_shared<Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
+      std::make_shared<feeds::Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
         tenancy::v1::AcknowledgeApiKeysRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
         ALLOD_CHECK_OK(Call(*stub, &tenancy::v1::ApiKeyService::Stub::AcknowledgeApiKeys, request,
-                            Caller::Service("gateway"), kAcknowledgeTimeout));
+                            Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
         return {};
       });
-  return std::make_unique<WatchLoop>("api-keys", [stub, acknowledger, &table](grpc::ClientContext& context) {
+  return std::make_unique<feeds::WatchLoop>("api-keys", [stub, acknowledger, &table](grpc::ClientContext& context) {
     tenancy::v1::WatchApiKeysRequest request;
     request.set_watcher_id(acknowledger->BeginStream());
     const auto reader = stub->WatchApiKeys(&context, request);
@@ -152,4 +152,4 @@ std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, 
   });
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

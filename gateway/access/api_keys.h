@@ -17,7 +17,7 @@
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 
 // Who a request acts for.
 struct Principal {
@@ -68,6 +68,6 @@ class ApiKeyTable {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
+std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 
 using std::chrono::nanoseconds;
 
@@ -28,4 +28,4 @@ void ChargeGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, std::in
   tat = std::max(tat, now) + limit.interval() * cost;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

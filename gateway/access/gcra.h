@@ -8,7 +8,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -35,4 +35,4 @@ GcraDecision SpendGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, 
 // Spends units that are already gone, into debt if need be.
 void ChargeGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, std::int64_t cost);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

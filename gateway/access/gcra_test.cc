@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 namespace {
 
 using std::chrono::milliseconds;
@@ -60,4 +60,4 @@ TEST(Gcra, ChargeMayGoIntoDebtAndIsPaidOffByTime) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -6,7 +6,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 namespace {
 
 using std::chrono::microseconds;
@@ -83,4 +83,4 @@ bool RateLease::LeaseOnce() {
   return true;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -11,7 +11,7 @@
 #include "gateway/access/rate_limiter.h"
 #include "services/common/redis.h"
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 
 class RateLease {
  public:
@@ -33,4 +33,4 @@ class RateLease {
   std::thread thread_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

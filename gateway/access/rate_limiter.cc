@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 namespace {
 
 using std::chrono::milliseconds;
@@ -23,7 +23,7 @@ std::unexpected<Error> Refuse(std::string message, nanoseconds retry_after) {
   return std::unexpected(std::move(error));
 }
 
-void AddHeaders(const char* kind, std::int64_t limit, const GcraDecision& decision, HttpHeaders& headers) {
+void AddHeaders(const char* kind, std::int64_t limit, const GcraDecision& decision, http::Headers& headers) {
   headers.emplace_back(fmt::format("x-ratelimit-limit-{}", kind), std::to_string(limit));
   headers.emplace_back(fmt::format("x-ratelimit-remaining-{}", kind), std::to_string(decision.remaining));
   headers.emplace_back(fmt::format("x-ratelimit-reset-{}", kind), FormatReset(decision.reset_after));
@@ -121,7 +121,7 @@ void RateLimiter::ForgetIdle(Shard& shard, SteadyTime now) {
   }
 }
 
-Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTime now, HttpHeaders& headers) {
+Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTime now, http::Headers& headers) {
   Shard& shard = shards_[ShardOf(kid)];
   const std::lock_guard lock(shard.mutex);
   DropStaleLeases(shard);
@@ -207,4 +207,4 @@ std::size_t RateLimiter::size() const {
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -25,7 +25,7 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 
 struct RateLimits {
   std::int64_t requests_per_minute = 600;
@@ -55,7 +55,7 @@ class RateLimiter {
   };
 
   // RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED with retry_after. `headers` gets x-ratelimit-* either way.
-  Result<Permit> Admit(const std::string& kid, SteadyTime now, HttpHeaders& headers);
+  Result<Permit> Admit(const std::string& kid, SteadyTime now, http::Headers& headers);
 
   // For RateLease: keys that want budget from the common bucket, with how much, at most `count_max` of them.
   struct Want {
@@ -115,4 +115,4 @@ class RateLimiter {
 // "250ms", "12s", "1m30s": how OpenAI writes x-ratelimit-reset-*.
 std::string FormatReset(std::chrono::nanoseconds duration);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-namespace allod::gateway {
+namespace allod::gateway::access {
 namespace {
 
 using std::chrono::milliseconds;
@@ -15,7 +15,7 @@ using std::chrono::seconds;
 
 constexpr SteadyTime kStart{std::chrono::hours(1000)};
 
-std::string Find(const HttpHeaders& headers, const std::string& name) {
+std::string Find(const http::Headers& headers, const std::string& name) {
   for (const auto& [key, value] : headers) {
     if (key == name) return value;
   }
@@ -24,7 +24,7 @@ std::string Find(const HttpHeaders& headers, const std::string& name) {
 
 TEST(RateLimiter, RefusesPastRequestsPerMinuteAndSaysWhen) {
   RateLimiter limiter({.requests_per_minute = 2, .concurrency = 10});
-  HttpHeaders headers;
+  http::Headers headers;
   EXPECT_TRUE(limiter.Admit("k", kStart, headers));
   EXPECT_TRUE(limiter.Admit("k", kStart, headers));
   headers.clear();
@@ -41,7 +41,7 @@ TEST(RateLimiter, RefusesPastRequestsPerMinuteAndSaysWhen) {
 
 TEST(RateLimiter, ConcurrencyIsGivenBackByThePermit) {
   RateLimiter limiter({.concurrency = 1});
-  HttpHeaders headers;
+  http::Headers headers;
   {
     const auto permit = limiter.Admit("k", kStart, headers);
     ASSERT_TRUE(permit);
@@ -52,7 +52,7 @@ TEST(RateLimiter, ConcurrencyIsGivenBackByThePermit) {
 
 TEST(RateLimiter, TokensAreChargedAfterwardsAndHoldBackTheNextRequest) {
   RateLimiter limiter({.tokens_per_minute = 60});
-  HttpHeaders headers;
+  http::Headers headers;
   auto permit = limiter.Admit("k", kStart, headers);
   ASSERT_TRUE(permit);
   permit->ChargeTokens(90, kStart);
@@ -62,7 +62,7 @@ TEST(RateLimiter, TokensAreChargedAfterwardsAndHoldBackTheNextRequest) {
 
 TEST(RateLimiter, AnEmptyCommonBucketRefusesUntilItRefills) {
   RateLimiter limiter({.requests_per_minute = 600});
-  HttpHeaders headers;
+  http::Headers headers;
   EXPECT_TRUE(limiter.Admit("k", kStart, headers)) << "the first request does not wait for Redis";
   const auto wants = limiter.TakeWants(10);
   ASSERT_EQ(wants.size(), 1U);
@@ -76,7 +76,7 @@ TEST(RateLimiter, AnEmptyCommonBucketRefusesUntilItRefills) {
 
 TEST(RateLimiter, WithoutRedisTheLocalBucketDecides) {
   RateLimiter limiter({.requests_per_minute = 600});
-  HttpHeaders headers;
+  http::Headers headers;
   EXPECT_TRUE(limiter.Admit("k", kStart, headers));
   limiter.Grant("k", 0, seconds(60), kStart);
   limiter.DropLeases();
@@ -88,7 +88,7 @@ std::string Kid(int number) { return "kid" + std::to_string(number); }
 TEST(RateLimiter, ForgetsKeysThatDoNotAskAnyMoreAFewAtATime) {
   constexpr int kKeys = 20'000;
   RateLimiter limiter({.concurrency = 1});
-  HttpHeaders headers;
+  http::Headers headers;
   for (int i = 0; i < kKeys; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
   EXPECT_EQ(limiter.size(), static_cast<std::size_t>(kKeys)) << "all asked just now";
   auto running = limiter.Admit("long", kStart, headers);
@@ -106,7 +106,7 @@ TEST(RateLimiter, ForgetsKeysThatDoNotAskAnyMoreAFewAtATime) {
 
 TEST(RateLimiter, AKeyInDebtIsNotForgotten) {
   RateLimiter limiter({.tokens_per_minute = 60, .concurrency = 10});
-  HttpHeaders headers;
+  http::Headers headers;
   {
     auto permit = limiter.Admit("k", kStart, headers);
     ASSERT_TRUE(permit);
@@ -118,7 +118,7 @@ TEST(RateLimiter, AKeyInDebtIsNotForgotten) {
 
 TEST(RateLimiter, WantsOfKeysThatAreForgottenAreForgottenToo) {
   RateLimiter limiter({.requests_per_minute = 600});
-  HttpHeaders headers;
+  http::Headers headers;
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
   for (int i = 0; i < 4000; ++i) ASSERT_TRUE(limiter.Admit(Kid(2000 + i), kStart + std::chrono::minutes(5), headers));
   EXPECT_EQ(limiter.TakeWants(100'000).size(), limiter.size());
@@ -129,7 +129,7 @@ TEST(RateLimiter, WantsOfKeysThatAreForgottenAreForgottenToo) {
 
 TEST(RateLimiter, EveryKeyThatWantsBudgetGetsItsTurn) {
   RateLimiter limiter({.requests_per_minute = 600});
-  HttpHeaders headers;
+  http::Headers headers;
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.Admit(Kid(i), kStart, headers));
   std::set<std::string> seen;
   for (int round = 0; round < 1000; ++round) {
@@ -146,7 +146,7 @@ TEST(RateLimiter, EveryKeyThatWantsBudgetGetsItsTurn) {
 // Nanoseconds of one request beside that many keys.
 double NanosecondsPerRequest(int keys) {
   RateLimiter limiter({.requests_per_minute = 1'000'000'000});
-  HttpHeaders headers;
+  http::Headers headers;
   for (int i = 0; i < keys; ++i) (void)limiter.Admit(Kid(i), kStart, headers);
   constexpr int kRequests = 20'000;
   std::vector<std::string> asking;
@@ -177,4 +177,4 @@ TEST(RateLimiter, ResetsAreWrittenAsOpenAiWritesThem) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::access

@@ -5,7 +5,7 @@
 #include "services/common/catching.h"
 #include "services/common/ids.h"
 
-namespace allod::gateway {
+namespace allod::gateway::feeds {
 namespace {
 
 constexpr std::chrono::milliseconds kPauseAfterFailure{100};
@@ -64,4 +64,4 @@ void Acknowledger::Loop() {
   }
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::feeds

@@ -15,7 +15,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::feeds {
 
 inline constexpr std::chrono::milliseconds kAcknowledgeTimeout{500};
 
@@ -47,4 +47,4 @@ class Acknowledger {
   std::thread thread_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::feeds

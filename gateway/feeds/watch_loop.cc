@@ -6,7 +6,7 @@
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::feeds {
 
 WatchLoop::WatchLoop(std::string name, std::function<grpc::Status(grpc::ClientContext&)> run)
     : name_(std::move(name)), run_(std::move(run)), thread_([this] { OrEnd("watch " + name_, [this] { Loop(); }); }) {}
@@ -48,4 +48,4 @@ void WatchLoop::Loop() {
   }
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::feeds

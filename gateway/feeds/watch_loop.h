@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-namespace allod::gateway {
+namespace allod::gateway::feeds {
 
 class WatchLoop {
  public:
@@ -34,4 +34,4 @@ class WatchLoop {
   std::thread thread_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::feeds

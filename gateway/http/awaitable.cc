@@ -2,7 +2,7 @@
 
 #include <memory>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
@@ -36,4 +36,4 @@ Awaitable<grpc::Status> AwaitRpc(std::function<void(std::function<void(grpc::Sta
   co_return call->status;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

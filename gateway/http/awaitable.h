@@ -14,7 +14,7 @@
 #include <functional>
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 template <typename T>
 using Awaitable = boost::asio::awaitable<T>;
@@ -39,4 +39,4 @@ class Wakeup {
 // RPC refers to must live in the caller's frame, which this keeps suspended until the RPC is over.
 Awaitable<grpc::Status> AwaitRpc(std::function<void(std::function<void(grpc::Status)>)> start);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

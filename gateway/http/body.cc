@@ -4,7 +4,7 @@
 
 #include "gateway/http/chunked_decoder.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 namespace asio = boost::asio;
@@ -65,4 +65,4 @@ Awaitable<ReadResult<std::string>> ReadBody(asio::ip::tcp::socket& socket, flat_
   co_return body;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -5,7 +5,7 @@
 
 #include "gateway/http/head.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 struct BodyLimits {
   std::size_t bytes_max;          // of a chunked body; the caller has checked a Content-Length
@@ -17,4 +17,4 @@ struct BodyLimits {
 Awaitable<ReadResult<std::string>> ReadBody(boost::asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer,
                                             const BodyFraming& framing, const BodyLimits& limits);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

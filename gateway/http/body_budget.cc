@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 // A body takes a fraction of a second from all but the slowest clients.
@@ -75,4 +75,4 @@ void BodyBudget::Subtract(Shares& shares, const std::string& name, std::size_t b
   if (it->second == 0) shares.erase(it);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

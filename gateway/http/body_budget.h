@@ -13,7 +13,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 // On whose account a body is read.
 struct BodyAccount {
@@ -58,4 +58,4 @@ class BodyBudget {
   Shares keys_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

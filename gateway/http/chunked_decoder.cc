@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr int kSizeDigitsMax = 8;
@@ -130,4 +130,4 @@ Status ChunkedDecoder::EndSize(std::size_t body_size) {
   return {};
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

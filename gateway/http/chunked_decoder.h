@@ -10,7 +10,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 class ChunkedDecoder {
  public:
@@ -51,4 +51,4 @@ class ChunkedDecoder {
   std::size_t trailer_bytes_ = 0;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

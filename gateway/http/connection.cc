@@ -11,7 +11,7 @@
 #include "gateway/http/host.h"
 #include "services/common/log.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 namespace asio = boost::asio;
@@ -33,8 +33,8 @@ Error TimedOut(const char* what, int milliseconds) {
 
 }  // namespace
 
-HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerConfig& config,
-                               HttpApplication& application, BodyBudget& budget, ConnectionTable& table)
+Connection::Connection(asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
+                       BodyBudget& budget, ConnectionTable& table)
     : config_(config),
       application_(application),
       budget_(budget),
@@ -44,10 +44,10 @@ HttpConnection::HttpConnection(asio::ip::tcp::socket socket, const HttpServerCon
       watch_ended_(socket_.get_executor()),
       opened_(steady_clock::now()) {}
 
-Awaitable<void> HttpConnection::Run(ConnectionTable::Id place) {
+Awaitable<void> Connection::Run(ConnectionTable::Id place) {
   place_ = place;
   while (!stopping_) {
-    std::optional<HttpRequest> request = co_await ReadRequest();
+    std::optional<Request> request = co_await ReadRequest();
     if (request) co_await Serve(*request);
     table_.End(place_);
     if (!keep_alive_ || gone_ || shutting_down_) break;
@@ -55,16 +55,16 @@ Awaitable<void> HttpConnection::Run(ConnectionTable::Id place) {
   Close();
 }
 
-Awaitable<void> HttpConnection::TurnAway() {
+Awaitable<void> Connection::TurnAway() {
   Error error{Code::kUnavailable, "TOO_MANY_CONNECTIONS", "the gateway has as many connections as it takes; try again"};
   error.retry_after = std::chrono::milliseconds(1000);
   request_id_ = Uuid::V7().ToString();
-  HttpResponse response = ErrorResponse(ErrorStyle::kOpenAi, error);
+  Response response = ErrorResponse(ErrorStyle::kOpenAi, error);
   co_await SendAndEnd(std::move(response));
   Close();
 }
 
-Awaitable<bool> HttpConnection::AwaitFirstByte() {
+Awaitable<bool> Connection::AwaitFirstByte() {
   // Who never sent a head gets one deadline for its first byte and all: silence must not be worth more than slowness.
   const auto patience = std::chrono::milliseconds(config_.header_timeout_ms);
   if (!had_head_) {
@@ -87,14 +87,14 @@ Awaitable<bool> HttpConnection::AwaitFirstByte() {
   co_return true;
 }
 
-Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
+Awaitable<std::optional<Request>> Connection::ReadRequest() {
   request_id_ = Uuid::V7().ToString();
   common_headers_.clear();
   head_only_ = answered_ = streaming_ = timed_out_ = keep_alive_ = false;
   http_1_1_ = true;
   const bool first_byte = co_await AwaitFirstByte();
   if (!first_byte) co_return std::nullopt;
-  ReadResult<HttpHead> head = co_await ReadHead(socket_, buffer_, config_.header_bytes_max);
+  ReadResult<MessageHead> head = co_await ReadHead(socket_, buffer_, config_.header_bytes_max);
   DisarmDeadline();
   if (!head) {
     const std::optional<Error> error = timed_out_ ? TimedOut("head", config_.header_timeout_ms) : head.error();
@@ -102,14 +102,14 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
     co_return std::nullopt;
   }
   had_head_ = true;
-  HttpRequest& request = head->request;
+  Request& request = head->request;
   Begin(*head);
   if (config_.hosts_are_addresses && head->http_1_1 && !IsAddressOrLocalhost(request.Header("host"))) {
     const Error error{Code::kInvalidArgument, "INVALID_HOST", "here the Host must be an address, or localhost"};
     co_await Refuse(error, &request);
     co_return std::nullopt;
   }
-  std::expected<BodyAccount, HttpResponse> account = application_.Admit(request);
+  std::expected<BodyAccount, Response> account = application_.Admit(request);
   if (!account) {
     application_.OnRefused(request, account.error().status);
     keep_alive_ = head->keep_alive && !head->framing.has_body();
@@ -134,14 +134,14 @@ Awaitable<std::optional<HttpRequest>> HttpConnection::ReadRequest() {
   co_return std::move(request);
 }
 
-void HttpConnection::Begin(const HttpHead& head) {
+void Connection::Begin(const MessageHead& head) {
   request_id_ = head.request.id.ToString();
   http_1_1_ = head.http_1_1;
   head_only_ = head.request.method == "HEAD";
   common_headers_ = application_.CommonHeaders(head.request);
 }
 
-Awaitable<ReadResult<std::string>> HttpConnection::TakeBody(const HttpHead& head, const BodyAccount& account) {
+Awaitable<ReadResult<std::string>> Connection::TakeBody(const MessageHead& head, const BodyAccount& account) {
   const Result<ContentEncoding> encoding = ContentEncodingOf(head.request.headers);
   if (!encoding) co_return std::unexpected(std::optional<Error>(encoding.error()));
   const BodyFraming& framing = head.framing;
@@ -170,14 +170,14 @@ Awaitable<ReadResult<std::string>> HttpConnection::TakeBody(const HttpHead& head
   co_return *std::move(decoded);
 }
 
-Awaitable<void> HttpConnection::Refuse(const std::optional<Error>& error, const HttpRequest* head) {
+Awaitable<void> Connection::Refuse(const std::optional<Error>& error, const Request* head) {
   if (!error) co_return;
-  HttpResponse response = ErrorResponse(ErrorStyleOf(head ? head->path : ""), *error);
+  Response response = ErrorResponse(ErrorStyleOf(head ? head->path : ""), *error);
   if (head) application_.OnRefused(*head, response.status);
   co_await SendAndEnd(std::move(response));
 }
 
-Awaitable<void> HttpConnection::SendAndEnd(HttpResponse response) {
+Awaitable<void> Connection::SendAndEnd(Response response) {
   keep_alive_ = false;
   ArmDeadline(kDropTimeoutMs);
   co_await Send(std::move(response));
@@ -192,7 +192,7 @@ Awaitable<void> HttpConnection::SendAndEnd(HttpResponse response) {
   }
 }
 
-Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
+Awaitable<void> Connection::Serve(Request& request) {
   // The handler has its own, shorter deadlines; this one ends a client that takes nothing.
   ArmDeadline(config_.request_timeout_ms + 5'000);
   StartWatch();
@@ -207,7 +207,7 @@ Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
   if (failed && answered_) Abort();
   if (!answered_ && !gone_) {
     const Error error = WhyNoAnswer(failed);
-    HttpResponse apology = ErrorResponse(ErrorStyleOf(request.path), error);
+    Response apology = ErrorResponse(ErrorStyleOf(request.path), error);
     co_await Send(std::move(apology));
   }
   if (streaming_) Abort();  // a stream that was not ended is never closed cleanly
@@ -215,7 +215,7 @@ Awaitable<void> HttpConnection::Serve(HttpRequest& request) {
   DisarmDeadline();
 }
 
-Error HttpConnection::WhyNoAnswer(bool failed) const {
+Error Connection::WhyNoAnswer(bool failed) const {
   if (failed) return {Code::kInternal, "INTERNAL", "the gateway failed on this request"};
   if (input_ended_) {
     return {Code::kInvalidArgument, "SENDING_SIDE_CLOSED",
@@ -225,10 +225,10 @@ Error HttpConnection::WhyNoAnswer(bool failed) const {
   return {Code::kInternal, "NO_ANSWER", "the gateway has no answer to this request"};
 }
 
-std::string HttpConnection::Head(int status, const std::string& content_type, const HttpHeaders& headers) const {
+std::string Connection::Head(int status, const std::string& content_type, const Headers& headers) const {
   std::string out = fmt::format("HTTP/1.1 {} {}\r\nx-request-id: {}\r\n", status, StatusPhrase(status), request_id_);
   if (status != kNoContent) out += fmt::format("content-type: {}\r\n", content_type);
-  for (const HttpHeaders* some : {&headers, &common_headers_}) {
+  for (const Headers* some : {&headers, &common_headers_}) {
     for (const auto& [name, value] : *some) {
       if (value.find_first_of("\r\n") == std::string::npos) out += name + ": " + value + "\r\n";
     }
@@ -237,7 +237,7 @@ std::string HttpConnection::Head(int status, const std::string& content_type, co
   return out;
 }
 
-Awaitable<bool> HttpConnection::Send(HttpResponse response) {
+Awaitable<bool> Connection::Send(Response response) {
   answered_ = true;
   if (stopping_) keep_alive_ = false;
   std::string bytes = Head(response.status, response.content_type, response.headers);
@@ -248,7 +248,7 @@ Awaitable<bool> HttpConnection::Send(HttpResponse response) {
   co_return sent;
 }
 
-Awaitable<bool> HttpConnection::StartStream(HttpHeaders headers) {
+Awaitable<bool> Connection::StartStream(Headers headers) {
   answered_ = true;
   streaming_ = true;
   headers.emplace_back("cache-control", "no-cache");
@@ -262,14 +262,14 @@ Awaitable<bool> HttpConnection::StartStream(HttpHeaders headers) {
   co_return sent;
 }
 
-Awaitable<bool> HttpConnection::Write(std::string_view data) {
+Awaitable<bool> Connection::Write(std::string_view data) {
   if (data.empty()) co_return !gone_;
   std::string bytes = http_1_1_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : std::string(data);
   const bool sent = co_await WriteAll(bytes);
   co_return sent;
 }
 
-Awaitable<bool> HttpConnection::EndStream() {
+Awaitable<bool> Connection::EndStream() {
   streaming_ = false;
   if (!http_1_1_) co_return !gone_;
   constexpr std::string_view kLastChunk = "0\r\n\r\n";
@@ -277,13 +277,13 @@ Awaitable<bool> HttpConnection::EndStream() {
   co_return sent;
 }
 
-void HttpConnection::Abort() {
+void Connection::Abort() {
   streaming_ = false;
   keep_alive_ = false;
   Close();
 }
 
-Awaitable<bool> HttpConnection::WriteAll(std::string_view data) {
+Awaitable<bool> Connection::WriteAll(std::string_view data) {
   if (gone_) co_return false;
   const bool had_left = input_ended_;
   error_code ec;
@@ -298,12 +298,12 @@ Awaitable<bool> HttpConnection::WriteAll(std::string_view data) {
   co_return !ec && !had_left;
 }
 
-void HttpConnection::StartWatch() {
+void Connection::StartWatch() {
   watch_stopping_ = false;
   WatchOnce();
 }
 
-void HttpConnection::WatchOnce() {
+void Connection::WatchOnce() {
   if (watch_stopping_ || gone_ || input_ended_) return;
   watching_ = true;
   if (buffer_.size() >= kReadAheadMax) {
@@ -336,7 +336,7 @@ void HttpConnection::WatchOnce() {
                           });
 }
 
-Awaitable<void> HttpConnection::StopWatch() {
+Awaitable<void> Connection::StopWatch() {
   watch_stopping_ = true;
   if (!watching_) co_return;
   error_code ignored;
@@ -344,29 +344,29 @@ Awaitable<void> HttpConnection::StopWatch() {
   while (watching_) co_await watch_ended_.Wait(steady_clock::time_point::max());
 }
 
-void HttpConnection::OnInterrupt(std::function<void()> interrupt) {
+void Connection::OnInterrupt(std::function<void()> interrupt) {
   interrupt_ = std::move(interrupt);
   if (gone() || shutting_down_) Interrupt();
 }
 
-void HttpConnection::Interrupt() {
+void Connection::Interrupt() {
   if (!interrupt_) return;
   const std::function<void()> interrupt = std::exchange(interrupt_, nullptr);
   interrupt();
 }
 
-void HttpConnection::Stop() {
+void Connection::Stop() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->stopping_ = true;
     if (self->reading_idle_) self->Close();
   });
 }
 
-void HttpConnection::MakeWay() {
+void Connection::MakeWay() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] { self->Close(); });
 }
 
-void HttpConnection::Shutdown() {
+void Connection::Shutdown() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     self->stopping_ = self->shutting_down_ = true;
     self->Interrupt();
@@ -375,11 +375,11 @@ void HttpConnection::Shutdown() {
   });
 }
 
-void HttpConnection::ArmDeadline(int milliseconds, Deadline deadline) {
+void Connection::ArmDeadline(int milliseconds, Deadline deadline) {
   ArmDeadline(steady_clock::now() + std::chrono::milliseconds(milliseconds), deadline);
 }
 
-void HttpConnection::ArmDeadline(steady_clock::time_point when, Deadline deadline) {
+void Connection::ArmDeadline(steady_clock::time_point when, Deadline deadline) {
   deadline_.expires_at(when);
   deadline_.async_wait([weak = weak_from_this(), deadline](error_code ec) {
     const auto self = weak.lock();
@@ -391,12 +391,12 @@ void HttpConnection::ArmDeadline(steady_clock::time_point when, Deadline deadlin
   });
 }
 
-void HttpConnection::DisarmDeadline() { deadline_.expires_at(steady_clock::time_point::max()); }
+void Connection::DisarmDeadline() { deadline_.expires_at(steady_clock::time_point::max()); }
 
-void HttpConnection::Close() {
+void Connection::Close() {
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

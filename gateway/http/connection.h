@@ -18,13 +18,13 @@
 #include "gateway/http/head.h"
 #include "gateway/http/server.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
-class HttpConnection final : public ResponseWriter, public std::enable_shared_from_this<HttpConnection> {
+class Connection final : public ResponseWriter, public std::enable_shared_from_this<Connection> {
  public:
   // All references must outlive the connection.
-  HttpConnection(boost::asio::ip::tcp::socket socket, const HttpServerConfig& config, HttpApplication& application,
-                 BodyBudget& budget, ConnectionTable& table);
+  Connection(boost::asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
+             BodyBudget& budget, ConnectionTable& table);
 
   // Serves until the connection ends; `place` is its place in the table.
   Awaitable<void> Run(ConnectionTable::Id place);
@@ -37,8 +37,8 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   // shutting_down() becomes true.
   void Shutdown();
 
-  Awaitable<bool> Send(HttpResponse response) override;
-  Awaitable<bool> StartStream(HttpHeaders headers) override;
+  Awaitable<bool> Send(Response response) override;
+  Awaitable<bool> StartStream(Headers headers) override;
   Awaitable<bool> Write(std::string_view data) override;
   Awaitable<bool> EndStream() override;
   void Abort() override;
@@ -48,22 +48,22 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
 
  private:
   // nullopt: it was answered already, or the connection is over (then not keep_alive_).
-  Awaitable<std::optional<HttpRequest>> ReadRequest();
+  Awaitable<std::optional<Request>> ReadRequest();
   // Arms the deadline of the head.
   Awaitable<bool> AwaitFirstByte();
   // Sets what answers depend on.
-  void Begin(const HttpHead& head);
+  void Begin(const MessageHead& head);
   // The body, decoded; within the budget.
-  Awaitable<ReadResult<std::string>> TakeBody(const HttpHead& head, const BodyAccount& account);
-  Awaitable<void> Serve(HttpRequest& request);
+  Awaitable<ReadResult<std::string>> TakeBody(const MessageHead& head, const BodyAccount& account);
+  Awaitable<void> Serve(Request& request);
   // Answers with an error, if there is one, and ends the connection so that the answer arrives although what the client
   // sends is not read. `head`: what is known of the request, or null.
-  Awaitable<void> Refuse(const std::optional<Error>& error, const HttpRequest* head);
-  Awaitable<void> SendAndEnd(HttpResponse response);
+  Awaitable<void> Refuse(const std::optional<Error>& error, const Request* head);
+  Awaitable<void> SendAndEnd(Response response);
   Error WhyNoAnswer(bool failed) const;
   // False as well when the client was known to have left before; the data is sent all the same.
   Awaitable<bool> WriteAll(std::string_view data);
-  std::string Head(int status, const std::string& content_type, const HttpHeaders& headers) const;
+  std::string Head(int status, const std::string& content_type, const Headers& headers) const;
 
   // While a handler runs, something always reads: that is how a client's leaving is noticed.
   void StartWatch();
@@ -78,8 +78,8 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   void DisarmDeadline();
   void Close();
 
-  const HttpServerConfig& config_;
-  HttpApplication& application_;
+  const ServerConfig& config_;
+  Application& application_;
   BodyBudget& budget_;
   ConnectionTable& table_;
   ConnectionTable::Id place_ = 0;
@@ -93,7 +93,7 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   bool had_head_ = false;  // a complete one
 
   std::string request_id_;  // of the request being answered
-  HttpHeaders common_headers_;
+  Headers common_headers_;
   bool head_only_ = false;  // it is a HEAD
   bool http_1_1_ = true;
   bool keep_alive_ = true;
@@ -109,4 +109,4 @@ class HttpConnection final : public ResponseWriter, public std::enable_shared_fr
   bool shutting_down_ = false;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

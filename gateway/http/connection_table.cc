@@ -1,6 +1,6 @@
 #include "gateway/http/connection_table.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 ConnectionTable::Id ConnectionTable::Enter(const std::string& address, std::function<void()> make_way) {
   const std::lock_guard lock(mutex_);
@@ -74,4 +74,4 @@ int ConnectionTable::count() const {
   return static_cast<int>(places_.size());
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -14,7 +14,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 class ConnectionTable {
  public:
@@ -61,4 +61,4 @@ class ConnectionTable {
   Waiting waiting_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

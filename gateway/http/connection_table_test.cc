@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 using testing::ElementsAre;
@@ -90,4 +90,4 @@ TEST_F(ConnectionTableTest, WhatNeedsNoKeyMakesNobodyYounger) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

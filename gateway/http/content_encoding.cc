@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr std::size_t kStepBytes = 16 << 10;
@@ -64,7 +64,7 @@ bool HasZlibHeader(std::string_view body) {
 
 }  // namespace
 
-Result<ContentEncoding> ContentEncodingOf(const HttpHeaders& headers) {
+Result<ContentEncoding> ContentEncodingOf(const Headers& headers) {
   ContentEncoding out = ContentEncoding::kIdentity;
   int count = 0;
   for (const auto& [name, value] : headers) {
@@ -92,4 +92,4 @@ Result<std::string> DecodeContent(ContentEncoding encoding, std::string body, st
   return Internal("no such content encoding");
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -8,7 +8,7 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 enum class ContentEncoding { kIdentity, kGzip, kDeflate };
 
@@ -16,10 +16,10 @@ enum class ContentEncoding { kIdentity, kGzip, kDeflate };
 inline constexpr std::string_view kAcceptedEncodings = "gzip, deflate, identity";
 
 // INVALID_ARGUMENT / UNSUPPORTED_CONTENT_ENCODING for another one, or for more than one.
-Result<ContentEncoding> ContentEncodingOf(const HttpHeaders& headers);
+Result<ContentEncoding> ContentEncodingOf(const Headers& headers);
 
 // At most `bytes_max` bytes; decoding stops there, whatever `body` would expand to. INVALID_ARGUMENT /
 // REQUEST_TOO_LARGE; INVALID_ENCODING when `body` is damaged, cut short or followed by something else.
 Result<std::string> DecodeContent(ContentEncoding encoding, std::string body, std::size_t bytes_max);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

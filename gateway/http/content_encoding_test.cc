@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 using enum ContentEncoding;
@@ -75,4 +75,4 @@ TEST(DecodeContent, RefusesWhatIsDamaged) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 // Beyond what browsers show a page without asking.
@@ -51,8 +51,8 @@ bool Cors::Allows(std::string_view origin) const {
   return origins_.front() == "*" || std::ranges::find(origins_, origin) != origins_.end();
 }
 
-HttpHeaders Cors::HeadersFor(const HttpRequest& request) const {
-  HttpHeaders out;
+Headers Cors::HeadersFor(const Request& request) const {
+  Headers out;
   if (origins_.empty()) return out;
   // What a cache keeps for one page is no answer to another.
   out.emplace_back("vary", "origin");
@@ -63,8 +63,8 @@ HttpHeaders Cors::HeadersFor(const HttpRequest& request) const {
   return out;
 }
 
-HttpHeaders Cors::PreflightHeaders(const HttpRequest& request, const std::string& methods) const {
-  HttpHeaders out;
+Headers Cors::PreflightHeaders(const Request& request, const std::string& methods) const {
+  Headers out;
   if (!Allows(request.Header("origin")) || request.Header("access-control-request-method").empty()) return out;
   out.emplace_back("access-control-allow-methods", methods);
   // Clients of OpenAI's API send a dozen headers of their own; the key in one of them is what protects.
@@ -74,4 +74,4 @@ HttpHeaders Cors::PreflightHeaders(const HttpRequest& request, const std::string
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

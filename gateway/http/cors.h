@@ -12,7 +12,7 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 class Cors {
  public:
@@ -23,9 +23,9 @@ class Cors {
   static Status Check(const std::vector<std::string>& origins);
 
   // For every answer to `request`, errors and streams as well.
-  HttpHeaders HeadersFor(const HttpRequest& request) const;
+  Headers HeadersFor(const Request& request) const;
   // For the answer to an OPTIONS request, in addition: what the page may send to a resource that takes `methods`.
-  HttpHeaders PreflightHeaders(const HttpRequest& request, const std::string& methods) const;
+  Headers PreflightHeaders(const Request& request, const std::string& methods) const;
 
  private:
   bool Allows(std::string_view origin) const;
@@ -33,4 +33,4 @@ class Cors {
   const std::vector<std::string> origins_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

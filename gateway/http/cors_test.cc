@@ -2,17 +2,17 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
-HttpRequest From(const std::string& origin, const HttpHeaders& more = {}) {
-  HttpRequest request;
+Request From(const std::string& origin, const Headers& more = {}) {
+  Request request;
   request.headers = more;
   if (!origin.empty()) request.headers.emplace_back("origin", origin);
   return request;
 }
 
-std::string Find(const HttpHeaders& headers, const std::string& name) {
+std::string Find(const Headers& headers, const std::string& name) {
   for (const auto& [key, value] : headers) {
     if (key == name) return value;
   }
@@ -28,7 +28,7 @@ TEST(Cors, IsOffUnlessOriginsAreNamed) {
 
 TEST(Cors, NamedOriginsAreAllowedAndNoOthers) {
   const Cors cors({"https://a.example", "http://localhost:3000"});
-  const HttpHeaders allowed = cors.HeadersFor(From("http://localhost:3000"));
+  const Headers allowed = cors.HeadersFor(From("http://localhost:3000"));
   EXPECT_EQ(Find(allowed, "access-control-allow-origin"), "http://localhost:3000");
   EXPECT_EQ(Find(allowed, "vary"), "origin");
   for (const char* exposed : {"x-request-id", "retry-after", "x-ratelimit-remaining-requests", "x-should-retry"}) {
@@ -37,7 +37,7 @@ TEST(Cors, NamedOriginsAreAllowedAndNoOthers) {
   EXPECT_EQ(Find(allowed, "access-control-allow-credentials"), "");
   for (const char* other : {"", "null", "https://b.example", "https://a.example.evil.example", "https://A.example",
                             "http://a.example", "https://a.example:444"}) {
-    const HttpHeaders refused = cors.HeadersFor(From(other));
+    const Headers refused = cors.HeadersFor(From(other));
     EXPECT_EQ(Find(refused, "access-control-allow-origin"), "") << other;
     EXPECT_EQ(Find(refused, "vary"), "origin") << "a cache must not give this answer to an allowed page";
   }
@@ -47,13 +47,13 @@ TEST(Cors, NamedOriginsAreAllowedAndNoOthers) {
 TEST(Cors, APreflightIsToldWhatItAskedFor) {
   const Cors cors({"https://a.example"});
   const std::string asked = "authorization,content-type,x-stainless-lang";
-  const HttpHeaders headers = cors.PreflightHeaders(
+  const Headers headers = cors.PreflightHeaders(
       From("https://a.example", {{"access-control-request-method", "POST"}, {"access-control-request-headers", asked}}),
       "POST, OPTIONS");
   EXPECT_EQ(Find(headers, "access-control-allow-methods"), "POST, OPTIONS");
   EXPECT_EQ(Find(headers, "access-control-allow-headers"), asked);
   EXPECT_NE(Find(headers, "access-control-max-age"), "");
-  const HttpHeaders hostile = cors.PreflightHeaders(
+  const Headers hostile = cors.PreflightHeaders(
       From("https://a.example",
            {{"access-control-request-method", "POST"}, {"access-control-request-headers", "a\xff: b"}}),
       "POST");
@@ -76,4 +76,4 @@ TEST(Cors, OriginsAreCheckedWhenTheyAreConfigured) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

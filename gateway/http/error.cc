@@ -9,7 +9,7 @@
 
 #include "gateway/http/content_encoding.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 using std::chrono::milliseconds;
@@ -126,7 +126,7 @@ bool WaitingHelps(const Error& error) {
   return error.code != Code::kResourceExhausted || error.retry_after || !error.reason.starts_with("TOO_MANY_");
 }
 
-void AddRetryHeaders(const Error& error, int status, HttpHeaders& headers) {
+void AddRetryHeaders(const Error& error, int status, Headers& headers) {
   if (status != 429 && status != 503) return;
   if (!WaitingHelps(error)) {
     headers.emplace_back("x-should-retry", "false");
@@ -172,16 +172,16 @@ std::string OpenAiErrorJson(const Error& error, std::string_view param) {
   return Dump(out);
 }
 
-HttpResponse MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow) {
+Response MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow) {
   const Error error{Code::kUnimplemented, "METHOD_NOT_ALLOWED",
                     fmt::format("{} is not possible here, only {}", method, allow)};
-  HttpResponse response = ErrorResponse(style, error);
+  Response response = ErrorResponse(style, error);
   response.headers.emplace_back("allow", allow);
   return response;
 }
 
-HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_view param) {
-  HttpResponse response;
+Response ErrorResponse(ErrorStyle style, const Error& error, std::string_view param) {
+  Response response;
   if (style == ErrorStyle::kOpenAi) {
     const OpenAiShape shape = OpenAiShapeOf(error);
     response.status = shape.status;
@@ -207,4 +207,4 @@ HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_vie
   return response;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -11,7 +11,7 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 enum class ErrorStyle { kOpenAi, kProblem };
 
@@ -39,8 +39,8 @@ int ProblemStatusOf(const Error& error);
 std::string OpenAiErrorJson(const Error& error, std::string_view param = {});
 
 // 405 with the Allow header that it must have; `allow` lists what is possible, e.g. "GET, HEAD, OPTIONS".
-HttpResponse MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow);
+Response MethodNotAllowed(ErrorStyle style, std::string_view method, const std::string& allow);
 
-HttpResponse ErrorResponse(ErrorStyle style, const Error& error, std::string_view param = {});
+Response ErrorResponse(ErrorStyle style, const Error& error, std::string_view param = {});
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

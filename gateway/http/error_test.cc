@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
-std::string HeaderOf(const HttpResponse& response, const std::string& name) {
+std::string HeaderOf(const Response& response, const std::string& name) {
   for (const auto& [key, value] : response.headers) {
     if (key == name) return value;
   }
@@ -72,7 +72,7 @@ TEST(HttpError, ReasonsThatOpenAiClientsKnow) {
 
 TEST(HttpError, RetryHeadersRoundUpAndQuotaIsNotRetried) {
   const Error slow{Code::kUnavailable, "X", "m", std::chrono::milliseconds(1200)};
-  const HttpResponse response = ErrorResponse(ErrorStyle::kOpenAi, slow);
+  const Response response = ErrorResponse(ErrorStyle::kOpenAi, slow);
   EXPECT_EQ(HeaderOf(response, "retry-after-ms"), "1200");
   EXPECT_EQ(HeaderOf(response, "retry-after"), "2");
   EXPECT_EQ(HeaderOf(response, "x-should-retry"), "");
@@ -80,7 +80,7 @@ TEST(HttpError, RetryHeadersRoundUpAndQuotaIsNotRetried) {
   const Error full{Code::kResourceExhausted, "TOO_MANY_INSTANCES", "m"};
   for (const Error& error : {broke, full}) {
     for (const ErrorStyle style : {ErrorStyle::kOpenAi, ErrorStyle::kProblem}) {
-      const HttpResponse hopeless = ErrorResponse(style, error);
+      const Response hopeless = ErrorResponse(style, error);
       EXPECT_EQ(hopeless.status, 429);
       EXPECT_EQ(HeaderOf(hopeless, "x-should-retry"), "false") << error.reason;
       EXPECT_EQ(HeaderOf(hopeless, "retry-after"), "") << "waiting does not help";
@@ -94,10 +94,10 @@ TEST(HttpError, RetryHeadersRoundUpAndQuotaIsNotRetried) {
 
 TEST(HttpError, A405SaysWhatIsAllowedAndA415WhatIsAccepted) {
   for (const ErrorStyle style : {ErrorStyle::kOpenAi, ErrorStyle::kProblem}) {
-    const HttpResponse not_allowed = MethodNotAllowed(style, "PUT", "GET, HEAD, OPTIONS");
+    const Response not_allowed = MethodNotAllowed(style, "PUT", "GET, HEAD, OPTIONS");
     EXPECT_EQ(not_allowed.status, 405);
     EXPECT_EQ(HeaderOf(not_allowed, "allow"), "GET, HEAD, OPTIONS");
-    const HttpResponse encoded = ErrorResponse(style, {Code::kInvalidArgument, "UNSUPPORTED_CONTENT_ENCODING", "m"});
+    const Response encoded = ErrorResponse(style, {Code::kInvalidArgument, "UNSUPPORTED_CONTENT_ENCODING", "m"});
     EXPECT_EQ(encoded.status, 415);
     EXPECT_EQ(HeaderOf(encoded, "accept-encoding"), "gzip, deflate, identity");
   }
@@ -105,7 +105,7 @@ TEST(HttpError, A405SaysWhatIsAllowedAndA415WhatIsAccepted) {
 
 TEST(HttpError, ProblemDetailsCarryTheReason) {
   const Error error{Code::kFailedPrecondition, "REGION_OUTSIDE_RESIDENCY", "region tz-1 lies outside ke"};
-  const HttpResponse response = ErrorResponse(ErrorStyle::kProblem, error, "spec.region");
+  const Response response = ErrorResponse(ErrorStyle::kProblem, error, "spec.region");
   EXPECT_EQ(response.content_type, "application/problem+json");
   const auto json = nlohmann::json::parse(response.body);
   EXPECT_EQ(json["reason"], "REGION_OUTSIDE_RESIDENCY");
@@ -119,4 +119,4 @@ TEST(HttpError, MessagesThatAreNotUtf8StillMakeJson) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -4,13 +4,13 @@
 
 #include "gateway/http/host.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 std::unexpected<Error> Bad(std::string message) { return InvalidArgument("INVALID_FRAMING", std::move(message)); }
 
 // The only header of that name; `count` is how many there are.
-std::string_view OnlyHeader(const HttpHeaders& headers, std::string_view name, int& count) {
+std::string_view OnlyHeader(const Headers& headers, std::string_view name, int& count) {
   std::string_view found;
   count = 0;
   for (const auto& [key, value] : headers) {
@@ -23,7 +23,7 @@ std::string_view OnlyHeader(const HttpHeaders& headers, std::string_view name, i
 
 }  // namespace
 
-Result<BodyFraming> FramingOf(const HttpHeaders& headers, bool http_1_1) {
+Result<BodyFraming> FramingOf(const Headers& headers, bool http_1_1) {
   int hosts = 0;
   const std::string_view host = OnlyHeader(headers, "host", hosts);
   if (hosts > 1 || (hosts == 0 && http_1_1)) return Bad("a request must have exactly one Host header");
@@ -54,7 +54,7 @@ Result<BodyFraming> FramingOf(const HttpHeaders& headers, bool http_1_1) {
   return BodyFraming{BodyFraming::Kind::kLength, bytes};
 }
 
-Result<bool> ExpectsContinue(const HttpHeaders& headers, bool http_1_1) {
+Result<bool> ExpectsContinue(const Headers& headers, bool http_1_1) {
   if (!http_1_1) return false;
   bool expected = false;
   for (const auto& [name, value] : headers) {
@@ -67,4 +67,4 @@ Result<bool> ExpectsContinue(const HttpHeaders& headers, bool http_1_1) {
   return expected;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

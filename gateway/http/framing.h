@@ -8,7 +8,7 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 struct BodyFraming {
   enum class Kind { kNone, kLength, kChunked };
@@ -22,10 +22,10 @@ struct BodyFraming {
 // closed: a Transfer-Encoding other than one "chunked", one beside a Content-Length or in HTTP/1.0, a Content-Length
 // that is repeated or not a plain number, a Host that is missing (in HTTP/1.1), repeated or none; and a repeated
 // Authorization, of which two readers could take different ones.
-Result<BodyFraming> FramingOf(const HttpHeaders& headers, bool http_1_1);
+Result<BodyFraming> FramingOf(const Headers& headers, bool http_1_1);
 
 // Whether the client waits for "100 Continue" before it sends the body: never in HTTP/1.0, which has no such answer.
 // INVALID_ARGUMENT / EXPECTATION_FAILED for an expectation that nobody here knows.
-Result<bool> ExpectsContinue(const HttpHeaders& headers, bool http_1_1);
+Result<bool> ExpectsContinue(const Headers& headers, bool http_1_1);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

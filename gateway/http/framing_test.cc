@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 using Kind = BodyFraming::Kind;
@@ -10,7 +10,7 @@ const std::pair<std::string, std::string> kHost{"host", "h"};
 
 TEST(HttpFraming, ReadsWhatRfc9112Section6Allows) {
   struct Row {
-    HttpHeaders headers;
+    Headers headers;
     bool http_1_1;
     Kind kind;
     std::uint64_t length;
@@ -33,7 +33,7 @@ TEST(HttpFraming, ReadsWhatRfc9112Section6Allows) {
 }
 
 TEST(HttpFraming, RefusesWhatTwoReadersCouldReadDifferently) {
-  const HttpHeaders table[] = {
+  const Headers table[] = {
       {},
       {kHost, kHost},
       {{"host", ""}},
@@ -61,7 +61,7 @@ TEST(HttpFraming, RefusesWhatTwoReadersCouldReadDifferently) {
       {kHost, {"content-length", "5 5"}},
       {kHost, {"content-length", "18446744073709551616"}},
   };
-  for (const HttpHeaders& headers : table) {
+  for (const Headers& headers : table) {
     const auto framing = FramingOf(headers, true);
     ASSERT_FALSE(framing) << (headers.empty() ? "" : headers.back().second);
     EXPECT_EQ(framing.error().reason, "INVALID_FRAMING");
@@ -81,4 +81,4 @@ TEST(HttpFraming, ExpectationsAreReadInAnyCaseAndNotInHttp10) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

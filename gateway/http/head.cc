@@ -6,7 +6,7 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 namespace asio = boost::asio;
@@ -42,7 +42,7 @@ std::string LowerCase(std::string_view text) {
   return out;
 }
 
-ReadResult<HttpHead> Broken(const error_code& ec, std::size_t bytes_max) {
+ReadResult<MessageHead> Broken(const error_code& ec, std::size_t bytes_max) {
   if (ec == http::error::header_limit) {
     return std::unexpected(Error{Code::kInvalidArgument, "HEADERS_TOO_LARGE",
                                  fmt::format("the request's head has more than {} bytes", bytes_max)});
@@ -54,12 +54,12 @@ ReadResult<HttpHead> Broken(const error_code& ec, std::size_t bytes_max) {
       Error{Code::kInvalidArgument, "MALFORMED_HTTP", "the request is not valid HTTP: " + ec.message()});
 }
 
-Result<HttpHead> ToHead(const Parser& parser) {
+Result<MessageHead> ToHead(const Parser& parser) {
   const auto& message = parser.get();
-  HttpHead out;
+  MessageHead out;
   out.http_1_1 = message.version() >= 11;
   out.keep_alive = parser.keep_alive();
-  HttpRequest& request = out.request;
+  Request& request = out.request;
   request.receive_time = std::chrono::system_clock::now();
   request.id = Uuid::V7(request.receive_time);
   request.method = std::string(message.method_string());
@@ -77,8 +77,8 @@ Result<HttpHead> ToHead(const Parser& parser) {
 
 }  // namespace
 
-Awaitable<ReadResult<HttpHead>> ReadHead(asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer,
-                                         std::size_t bytes_max) {
+Awaitable<ReadResult<MessageHead>> ReadHead(asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer,
+                                            std::size_t bytes_max) {
   Parser parser;
   parser.header_limit(static_cast<std::uint32_t>(bytes_max));
   parser.body_limit(boost::none);  // whoever reads the body bounds it
@@ -101,9 +101,9 @@ Awaitable<ReadResult<HttpHead>> ReadHead(asio::ip::tcp::socket& socket, boost::b
     buffer.commit(n);
     if (ec) co_return std::unexpected(std::nullopt);
   }
-  Result<HttpHead> head = ToHead(parser);
+  Result<MessageHead> head = ToHead(parser);
   if (!head) co_return std::unexpected(std::optional<Error>(head.error()));
   co_return *std::move(head);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

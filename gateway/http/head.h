@@ -11,10 +11,10 @@
 #include "gateway/http/message.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
-struct HttpHead {
-  HttpRequest request;  // with an empty body, which stays on the connection
+struct MessageHead {
+  Request request;  // with an empty body, which stays on the connection
   BodyFraming framing;
   bool http_1_1 = true;
   bool keep_alive = true;
@@ -27,7 +27,7 @@ using ReadResult = std::expected<T, std::optional<Error>>;
 
 // What was read past the head stays in `buffer`. INVALID_ARGUMENT / MALFORMED_HTTP, HEADERS_TOO_LARGE, and those of
 // FramingOf, ExpectsContinue and SetTarget; after each of them the connection must be closed.
-Awaitable<ReadResult<HttpHead>> ReadHead(boost::asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer,
-                                         std::size_t bytes_max);
+Awaitable<ReadResult<MessageHead>> ReadHead(boost::asio::ip::tcp::socket& socket, boost::beast::flat_buffer& buffer,
+                                            std::size_t bytes_max);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

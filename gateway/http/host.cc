@@ -9,7 +9,7 @@
 
 #include "gateway/http/message.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 253;
@@ -56,4 +56,4 @@ bool IsAddressOrLocalhost(std::string_view host) {
   return name && (IsLiteral(*name) || SameToken(*name, "localhost"));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

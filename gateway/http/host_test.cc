@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 TEST(HttpHost, IsANameOrAnAddressWithOrWithoutAPort) {
@@ -71,4 +71,4 @@ TEST(HttpHost, IsNothingElse) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -6,7 +6,7 @@
 #include <unordered_set>
 #include <vector>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr std::size_t kMembersMax = 512;
@@ -201,4 +201,4 @@ ParamResult<void> JsonFields::CheckUnknown() const {
   return {};
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -12,7 +12,7 @@
 #include "gateway/http/error.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 // Objects keep the order of their members, which means something in a JSON schema.
 using Json = nlohmann::ordered_json;
@@ -56,4 +56,4 @@ class JsonFields {
   std::set<std::string> seen_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

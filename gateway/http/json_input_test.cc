@@ -6,7 +6,7 @@
 
 #include "gateway/portal/transcoder_json.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr int kDepthMax = 8;
@@ -30,7 +30,7 @@ TEST(JsonInput, RefusesWhatAnObjectHasTwiceAndNamesIt) {
     const auto ordered = ParseOrderedJsonObject(text, kDepthMax);
     ASSERT_FALSE(ordered) << text;
     EXPECT_EQ(ordered.error().param, member);
-    const auto portal = ParseBody(text);
+    const auto portal = portal::ParseBody(text);
     ASSERT_FALSE(portal) << text;
     EXPECT_NE(portal.error().message.find(member), std::string::npos) << portal.error().message;
   }
@@ -42,7 +42,7 @@ TEST(JsonInput, TakesTheSameNameInDifferentObjects) {
     const auto parsed = ParseOrderedJsonObject(text, kDepthMax);
     ASSERT_TRUE(parsed) << text << parsed.error().error.message;
     EXPECT_EQ(parsed->dump(), text);
-    EXPECT_TRUE(ParseBody(text)) << text;
+    EXPECT_TRUE(portal::ParseBody(text)) << text;
   }
 }
 
@@ -55,4 +55,4 @@ TEST(JsonInput, SaysWhereItBreaks) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -6,7 +6,7 @@
 
 #include "services/common/text_check.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 constexpr std::size_t kQueryPairsMax = 64;
@@ -20,7 +20,7 @@ int HexValue(char c) {
 
 }  // namespace
 
-std::string_view HttpRequest::Header(std::string_view lower_case_name) const {
+std::string_view Request::Header(std::string_view lower_case_name) const {
   for (const auto& [name, value] : headers) {
     if (name == lower_case_name) return value;
   }
@@ -34,7 +34,7 @@ bool SameToken(std::string_view text, std::string_view lower_case_token) {
                             [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + 32) : a) == b; });
 }
 
-Status SetTarget(std::string_view target, HttpRequest& request) {
+Status SetTarget(std::string_view target, Request& request) {
   const std::size_t scheme = target.find("://");
   if (scheme != std::string_view::npos &&
       (SameToken(target.substr(0, scheme), "http") || SameToken(target.substr(0, scheme), "https"))) {
@@ -49,7 +49,7 @@ Status SetTarget(std::string_view target, HttpRequest& request) {
   return {};
 }
 
-Status CheckTarget(const HttpRequest& request) {
+Status CheckTarget(const Request& request) {
   ALLOD_CHECK_OK(PercentDecode("path", request.path));
   ALLOD_CHECK_OK(PercentDecode("query", request.query));
   return {};
@@ -139,4 +139,4 @@ std::string_view StatusPhrase(int status) {
   }
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -10,17 +10,17 @@
 #include "services/common/ids.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
-using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+using Headers = std::vector<std::pair<std::string, std::string>>;
 
-struct HttpRequest {
+struct Request {
   Uuid id;  // UUIDv7 fixed when the head was read; sent back as x-request-id and used as the usage record's id
   Time receive_time;
-  std::string method;   // e.g. "POST"
-  std::string path;     // percent-encoded as it came, without the query
-  std::string query;    // after '?', percent-encoded
-  HttpHeaders headers;  // names in lower case
+  std::string method;  // e.g. "POST"
+  std::string path;    // percent-encoded as it came, without the query
+  std::string query;   // after '?', percent-encoded
+  Headers headers;     // names in lower case
   bool has_body = false;
   std::string body;  // decoded; empty before it was read
 
@@ -28,20 +28,20 @@ struct HttpRequest {
   std::string_view Header(std::string_view lower_case_name) const;
 };
 
-struct HttpResponse {
+struct Response {
   int status = 200;
   std::string content_type = "application/json";
-  HttpHeaders headers;
+  Headers headers;
   std::string body;
 };
 
 // Sets path and query from the target of a request line: origin form, absolute form, or "*" (RFC 9112 section 3.2).
 // INVALID_ARGUMENT / INVALID_TARGET.
-Status SetTarget(std::string_view target, HttpRequest& request);
+Status SetTarget(std::string_view target, Request& request);
 
 // Whether path and query are percent-encoded UTF-8; so that nobody behind meets anything else. INVALID_ARGUMENT /
 // INVALID_ENCODING.
-Status CheckTarget(const HttpRequest& request);
+Status CheckTarget(const Request& request);
 
 // Whether `text` is that token in any case, blanks around it aside.
 bool SameToken(std::string_view text, std::string_view lower_case_token);
@@ -56,4 +56,4 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_
 // The reason phrase of a status code, "Unknown" for one that is never sent.
 std::string_view StatusPhrase(int status);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

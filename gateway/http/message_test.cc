@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 TEST(HttpMessage, PercentDecodes) {
@@ -20,7 +20,7 @@ TEST(HttpMessage, WhatIsNotUtf8IsRefusedHoweverItIsWritten) {
     const auto decoded = PercentDecode("path", broken);
     ASSERT_FALSE(decoded) << broken;
     EXPECT_EQ(decoded.error().reason, "INVALID_ENCODING");
-    HttpRequest in_path, in_query;
+    Request in_path, in_query;
     ASSERT_TRUE(SetTarget(std::string("/v1/") + broken, in_path));
     ASSERT_TRUE(SetTarget(std::string("/v1?a=") + broken, in_query));
     EXPECT_EQ(CheckTarget(in_path).error().reason, "INVALID_ENCODING");
@@ -44,14 +44,14 @@ TEST(HttpMessage, ReadsEveryFormOfATarget) {
                        {"/x?u=http://y/", "/x", "u=http://y/"},
                        {"*", "*", ""}};
   for (const Row& row : table) {
-    HttpRequest request;
+    Request request;
     ASSERT_TRUE(SetTarget(row.target, request)) << row.target;
     EXPECT_TRUE(CheckTarget(request)) << row.target;
     EXPECT_EQ(request.path, row.path) << row.target;
     EXPECT_EQ(request.query, row.query) << row.target;
   }
   for (const char* broken : {"", "v1", "gateway:443", "ftp://gateway/"}) {
-    HttpRequest request;
+    Request request;
     EXPECT_EQ(SetTarget(broken, request).error().reason, "INVALID_TARGET") << broken;
   }
 }
@@ -79,11 +79,11 @@ TEST(HttpMessage, BoundsTheNumberOfQueryParameters) {
 }
 
 TEST(HttpMessage, FindsHeadersByLowerCaseName) {
-  HttpRequest request;
+  Request request;
   request.headers = {{"a", "1"}, {"b", "2"}, {"a", "3"}};
   EXPECT_EQ(request.Header("a"), "1");
   EXPECT_EQ(request.Header("none"), "");
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -7,7 +7,7 @@
 #include "gateway/http/awaitable.h"
 #include "gateway/http/message.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 class ResponseWriter {
  public:
@@ -15,9 +15,9 @@ class ResponseWriter {
 
   // Each returns once the client's socket has taken the bytes, which is what holds a fast producer back; false when the
   // client is gone. `data` must stay valid until then.
-  virtual Awaitable<bool> Send(HttpResponse response) = 0;
+  virtual Awaitable<bool> Send(Response response) = 0;
   // 200 with `headers`, then any number of Write(), then EndStream().
-  virtual Awaitable<bool> StartStream(HttpHeaders headers) = 0;
+  virtual Awaitable<bool> StartStream(Headers headers) = 0;
   virtual Awaitable<bool> Write(std::string_view data) = 0;
   virtual Awaitable<bool> EndStream() = 0;
   // Closes the connection in the middle of a stream, so that the client sees that it is not complete.
@@ -31,4 +31,4 @@ class ResponseWriter {
   virtual void OnInterrupt(std::function<void()> interrupt) = 0;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

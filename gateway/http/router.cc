@@ -5,7 +5,7 @@
 #include "gateway/http/error.h"
 #include "gateway/telemetry/gateway_metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 namespace {
 
 // Passes everything on and remembers the status for the metrics.
@@ -13,11 +13,11 @@ class CountingWriter final : public ResponseWriter {
  public:
   explicit CountingWriter(ResponseWriter& inner) : inner_(inner) {}
 
-  Awaitable<bool> Send(HttpResponse response) override {
+  Awaitable<bool> Send(Response response) override {
     status = response.status;
     return inner_.Send(std::move(response));
   }
-  Awaitable<bool> StartStream(HttpHeaders headers) override {
+  Awaitable<bool> StartStream(Headers headers) override {
     status = 200;
     return inner_.StartStream(std::move(headers));
   }
@@ -54,7 +54,7 @@ void Router::AddPrefix(std::string prefix, std::string label, MethodsOf methods,
   routes_.push_back({std::move(prefix), true, std::move(label), Access::kKey, std::move(methods), std::move(handler)});
 }
 
-const Router::Route* Router::Find(const HttpRequest& head, std::vector<std::string>& methods) const {
+const Router::Route* Router::Find(const Request& head, std::vector<std::string>& methods) const {
   const std::string_view method = head.method == "HEAD" ? "GET" : std::string_view(head.method);
   const Route* best = nullptr;
   for (const Route& route : routes_) {
@@ -67,7 +67,7 @@ const Router::Route* Router::Find(const HttpRequest& head, std::vector<std::stri
   return best;
 }
 
-std::expected<BodyAccount, HttpResponse> Router::Admit(const HttpRequest& head) {
+std::expected<BodyAccount, Response> Router::Admit(const Request& head) {
   const ErrorStyle style = ErrorStyleOf(head.path);
   if (const Status target = CheckTarget(head); !target) return std::unexpected(ErrorResponse(style, target.error()));
   std::vector<std::string> methods;
@@ -78,7 +78,7 @@ std::expected<BodyAccount, HttpResponse> Router::Admit(const HttpRequest& head) 
   }
   const std::string allow = AllowOf(methods);
   if (head.method == "OPTIONS") {
-    HttpResponse response;
+    Response response;
     response.status = 204;
     response.headers = cors_.PreflightHeaders(head, allow);
     response.headers.emplace_back("allow", allow);
@@ -97,21 +97,21 @@ std::expected<BodyAccount, HttpResponse> Router::Admit(const HttpRequest& head) 
   return BodyAccount{};
 }
 
-Awaitable<void> Router::Handle(HttpRequest& request, ResponseWriter& out) {
+Awaitable<void> Router::Handle(Request& request, ResponseWriter& out) {
   const auto start = std::chrono::steady_clock::now();
   CountingWriter writer(out);
   std::vector<std::string> methods;
   const Route* route = Find(request, methods);
   if (!route) co_return;  // was refused by Admit()
   co_await route->handler(request, writer);
-  CountHttpRequest(route->label, writer.status, std::chrono::steady_clock::now() - start);
+  telemetry::CountHttpRequest(route->label, writer.status, std::chrono::steady_clock::now() - start);
 }
 
-void Router::OnRefused(const HttpRequest& head, int status) {
+void Router::OnRefused(const Request& head, int status) {
   std::vector<std::string> methods;
   const Route* route = Find(head, methods);
   const auto elapsed = std::chrono::system_clock::now() - head.receive_time;
-  CountHttpRequest(route ? route->label : "none", status, std::max(elapsed, elapsed.zero()));
+  telemetry::CountHttpRequest(route ? route->label : "none", status, std::max(elapsed, elapsed.zero()));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -10,11 +10,11 @@
 #include "gateway/http/cors.h"
 #include "gateway/http/server.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
-class Router final : public HttpApplication {
+class Router final : public Application {
  public:
-  using Handler = std::function<Awaitable<void>(HttpRequest&, ResponseWriter&)>;
+  using Handler = std::function<Awaitable<void>(Request&, ResponseWriter&)>;
   // Whose key an Authorization header has.
   using Authenticate = std::function<Result<BodyAccount>(std::string_view authorization)>;
   // The methods that a path takes; empty if there is nothing.
@@ -32,10 +32,10 @@ class Router final : public HttpApplication {
   // What is below the prefix has more structure.
   void AddPrefix(std::string prefix, std::string label, MethodsOf methods, Handler handler);
 
-  std::expected<BodyAccount, HttpResponse> Admit(const HttpRequest& head) override;
-  Awaitable<void> Handle(HttpRequest& request, ResponseWriter& out) override;
-  HttpHeaders CommonHeaders(const HttpRequest& head) const override { return cors_.HeadersFor(head); }
-  void OnRefused(const HttpRequest& head, int status) override;
+  std::expected<BodyAccount, Response> Admit(const Request& head) override;
+  Awaitable<void> Handle(Request& request, ResponseWriter& out) override;
+  Headers CommonHeaders(const Request& head) const override { return cors_.HeadersFor(head); }
+  void OnRefused(const Request& head, int status) override;
 
  private:
   struct Route {
@@ -47,11 +47,11 @@ class Router final : public HttpApplication {
     Handler handler;
   };
   // The longest that takes the path and the method; null, with all methods that the path takes, if there is none.
-  const Route* Find(const HttpRequest& head, std::vector<std::string>& methods) const;
+  const Route* Find(const Request& head, std::vector<std::string>& methods) const;
 
   std::vector<Route> routes_;
   const Cors cors_;
   const Authenticate authenticate_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

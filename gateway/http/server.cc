@@ -21,7 +21,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -54,8 +54,8 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
 
 }  // namespace
 
-struct HttpServer::Impl {
-  Impl(const HttpServerConfig& http_config, HttpApplication& served, BodyBudget& body_budget)
+struct Server::Impl {
+  Impl(const ServerConfig& http_config, Application& served, BodyBudget& body_budget)
       : config(http_config),
         application(served),
         budget(body_budget),
@@ -66,14 +66,14 @@ struct HttpServer::Impl {
   Awaitable<void> Accept();
   void Serve(tcp::socket socket);
   // False: nothing more is taken in.
-  bool AddConnection(const std::shared_ptr<HttpConnection>& connection, bool has_place);
-  void RemoveConnection(const std::shared_ptr<HttpConnection>& connection, ConnectionTable::Id place);
+  bool AddConnection(const std::shared_ptr<Connection>& connection, bool has_place);
+  void RemoveConnection(const std::shared_ptr<Connection>& connection, ConnectionTable::Id place);
   void ShowConnectionCount() const {
-    if (config.show_connection_count) SetConnections(table.count());
+    if (config.show_connection_count) telemetry::SetConnections(table.count());
   }
 
-  const HttpServerConfig config;
-  HttpApplication& application;
+  const ServerConfig config;
+  Application& application;
   BodyBudget& budget;
   asio::io_context io;
   tcp::acceptor acceptor;  // on a strand: Accept() and Stop() use it from different threads
@@ -83,11 +83,11 @@ struct HttpServer::Impl {
   std::mutex mutex;
   std::condition_variable changed;
   bool stopping = false;
-  std::set<std::shared_ptr<HttpConnection>> connections;
+  std::set<std::shared_ptr<Connection>> connections;
   ConnectionTable table;
 };
 
-Status HttpServer::Impl::Listen() {
+Status Server::Impl::Listen() {
   ALLOD_TRY(const tcp::endpoint endpoint, ParseListen(config.listen));
   error_code ec;
   acceptor.open(endpoint.protocol(), ec);
@@ -99,7 +99,7 @@ Status HttpServer::Impl::Listen() {
   return {};
 }
 
-Awaitable<void> HttpServer::Impl::Accept() {
+Awaitable<void> Server::Impl::Accept() {
   while (acceptor.is_open()) {
     tcp::socket socket(asio::make_strand(io));
     error_code ec;
@@ -118,7 +118,7 @@ Awaitable<void> HttpServer::Impl::Accept() {
   }
 }
 
-void HttpServer::Impl::Serve(tcp::socket socket) {
+void Server::Impl::Serve(tcp::socket socket) {
   error_code ec;
   const tcp::endpoint peer = socket.remote_endpoint(ec);
   if (ec) return;
@@ -126,7 +126,7 @@ void HttpServer::Impl::Serve(tcp::socket socket) {
   socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
-  const auto connection = std::make_shared<HttpConnection>(std::move(socket), config, application, budget, table);
+  const auto connection = std::make_shared<Connection>(std::move(socket), config, application, budget, table);
   const ConnectionTable::Id place = table.Enter(address, [weak = std::weak_ptr(connection)] {
     if (const auto leaving = weak.lock()) leaving->MakeWay();
   });
@@ -137,7 +137,7 @@ void HttpServer::Impl::Serve(tcp::socket socket) {
       [this, connection, place](std::exception_ptr) { RemoveConnection(connection, place); });
 }
 
-bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& connection, bool has_place) {
+bool Server::Impl::AddConnection(const std::shared_ptr<Connection>& connection, bool has_place) {
   const std::lock_guard lock(mutex);
   const std::size_t leaving = connections.size() - std::min<std::size_t>(connections.size(), table.count());
   if (stopping || (!has_place && leaving >= kLeavingMax)) return false;
@@ -146,7 +146,7 @@ bool HttpServer::Impl::AddConnection(const std::shared_ptr<HttpConnection>& conn
   return true;
 }
 
-void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& connection, ConnectionTable::Id place) {
+void Server::Impl::RemoveConnection(const std::shared_ptr<Connection>& connection, ConnectionTable::Id place) {
   const std::lock_guard lock(mutex);
   connections.erase(connection);
   table.Leave(place);
@@ -154,10 +154,10 @@ void HttpServer::Impl::RemoveConnection(const std::shared_ptr<HttpConnection>& c
   changed.notify_all();
 }
 
-HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& config, HttpApplication& application,
-                                                      BodyBudget& budget) {
+Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, Application& application,
+                                              BodyBudget& budget) {
   auto impl = std::make_unique<Impl>(config, application, budget);
   ALLOD_CHECK_OK(impl->Listen());
   asio::co_spawn(impl->acceptor.get_executor(), impl->Accept(), asio::detached);
@@ -171,12 +171,12 @@ Result<std::unique_ptr<HttpServer>> HttpServer::Start(const HttpServerConfig& co
       }
     });
   }
-  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
-HttpServer::~HttpServer() { Stop(milliseconds(0)); }
+Server::~Server() { Stop(milliseconds(0)); }
 
-void HttpServer::Stop(milliseconds grace) {
+void Server::Stop(milliseconds grace) {
   Impl& impl = *impl_;
   if (impl.threads.empty()) return;
   asio::post(impl.acceptor.get_executor(), [&impl] {
@@ -197,8 +197,8 @@ void HttpServer::Stop(milliseconds grace) {
   impl.threads.clear();
 }
 
-int HttpServer::port() const { return impl_->port; }
+int Server::port() const { return impl_->port; }
 
-int HttpServer::connection_count() const { return impl_->table.count(); }
+int Server::connection_count() const { return impl_->table.count(); }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

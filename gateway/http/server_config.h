@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::http {
 
-struct HttpServerConfig {
+struct ServerConfig {
   std::string listen;  // "127.0.0.1:8080" or "[::1]:8080"; port 0 picks one
   int threads = 2;
   int connections_max = 8192;
@@ -27,4 +27,4 @@ struct HttpServerConfig {
   bool show_connection_count = true;  // in the metrics
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::http

@@ -13,7 +13,7 @@
 #include "gateway/metering/journal_slot.h"
 #include "services/common/log.h"
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 namespace {
 
 std::unexpected<Error> IoFailure(const std::filesystem::path& file, const char* what) {
@@ -223,4 +223,4 @@ int Journal::used_count() const {
   return slot_count_ - static_cast<int>(free_.size());
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

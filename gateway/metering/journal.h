@@ -22,7 +22,7 @@
 #include "services/common/ids.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 
 struct JournalSlot;
 
@@ -89,4 +89,4 @@ class Journal {
   std::vector<int> free_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

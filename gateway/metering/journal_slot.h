@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 
 inline constexpr std::uint64_t kJournalMagic = 0x314c4e524a444c41;  // "ALDJRNL1", little-endian
 inline constexpr std::size_t kJournalSlotBytes = 512;               // one disk sector, so a slot is never half written
@@ -58,4 +58,4 @@ static_assert(offsetof(JournalSlot, state) == 0 && offsetof(JournalSlot, version
 // CRC-32 (ISO-HDLC) as slots of that version have it.
 std::uint32_t JournalChecksum(const JournalSlot::Fixed& fixed, std::uint32_t version);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

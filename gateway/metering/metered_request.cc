@@ -2,12 +2,12 @@
 
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 
 Result<MeteredRequest> MeteredRequest::Admit(Journal& journal, Settler& settler, const JournalEntry& entry,
                                              std::string_view operation) {
   ALLOD_TRY(const int slot, journal.Take(entry));
-  return MeteredRequest(journal, settler, MetricsOf(entry.instance), operation, slot);
+  return MeteredRequest(journal, settler, telemetry::MetricsOf(entry.instance), operation, slot);
 }
 
 MeteredRequest::MeteredRequest(MeteredRequest&& other) noexcept
@@ -61,4 +61,4 @@ void HandOver::Add(std::int64_t tokens) {
   request_.journal_->AddCompletionTokens(request_.slot_, tokens);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

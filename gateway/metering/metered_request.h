@@ -13,7 +13,7 @@
 #include "gateway/metering/settler.h"
 #include "gateway/telemetry/instance_metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 
 class MeteredRequest {
  public:
@@ -40,12 +40,13 @@ class MeteredRequest {
  private:
   friend class HandOver;
 
-  MeteredRequest(Journal& journal, Settler& settler, InstanceMetrics metrics, std::string_view operation, int slot)
+  MeteredRequest(Journal& journal, Settler& settler, telemetry::InstanceMetrics metrics, std::string_view operation,
+                 int slot)
       : journal_(&journal), settler_(&settler), metrics_(std::move(metrics)), operation_(operation), slot_(slot) {}
 
   Journal* journal_;
   Settler* settler_;
-  InstanceMetrics metrics_;
+  telemetry::InstanceMetrics metrics_;
   std::string_view operation_;
   int slot_;  // -1 once handed over
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -77,4 +78,4 @@ class HandOver {
   bool done_ = false;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

@@ -7,7 +7,7 @@
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 namespace {
 
 using std::chrono::milliseconds;
@@ -178,7 +178,7 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
   const Settlement settlement = journal_.Read(slot);
   const Error error = status.ok() ? Error{Code::kOk} : FromGrpc(status);
   const SettleVerdict verdict = Judge(error.code, settlement, std::chrono::system_clock::now(), reserve_time_max_);
-  CountSettlement(VerdictName(verdict));
+  telemetry::CountSettlement(VerdictName(verdict));
   const bool done = verdict == SettleVerdict::kSettled || verdict == SettleVerdict::kVoid;
   const std::lock_guard lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
@@ -198,10 +198,10 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
     refusals_.erase(slot);
     journal_.Free(slot);
   }
-  SetSettlementsRefused(static_cast<int>(refusals_.size()));
+  telemetry::SetSettlementsRefused(static_cast<int>(refusals_.size()));
   running_.erase(attempt);
   delete attempt;
   changed_.notify_all();
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

@@ -22,7 +22,7 @@
 #include "gateway/metering/journal.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 
 class Settler {
  public:
@@ -79,4 +79,4 @@ enum class SettleVerdict {
 };
 SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, std::chrono::milliseconds reserve_time_max);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::metering {
 namespace {
 
 using std::chrono::milliseconds;
@@ -48,4 +48,4 @@ TEST(Judge, ForgetsOnlyWhatWasNeverReservedAndNeverRan) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::metering

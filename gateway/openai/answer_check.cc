@@ -7,7 +7,7 @@
 #include <iterator>
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 using inference::v1::FinishReason;
@@ -153,4 +153,4 @@ std::string CheckEmbeddings(const inference::v1::EmbedRequest& request, std::int
   return "";
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -10,7 +10,7 @@
 
 #include "allod/inference/v1/worker.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 class AnswerCheck {
  public:
@@ -47,4 +47,4 @@ class AnswerCheck {
 std::string CheckEmbeddings(const inference::v1::EmbedRequest& request, std::int64_t context_tokens,
                             const inference::v1::EmbedResponse& response);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

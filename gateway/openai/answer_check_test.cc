@@ -7,7 +7,7 @@
 #include <functional>
 #include <limits>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 using inference::v1::GenerateRequest;
@@ -192,4 +192,4 @@ TEST(CheckEmbeddings, VectorsAndTokensAreThoseOfTheInputs) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

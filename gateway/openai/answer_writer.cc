@@ -2,12 +2,12 @@
 
 #include "gateway/http/error.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
-HttpResponse OpenAiFailure(const Error& error, const std::string& param, const HttpHeaders& headers) {
-  HttpResponse out = ErrorResponse(ErrorStyle::kOpenAi, error, param);
+http::Response OpenAiFailure(const Error& error, const std::string& param, const http::Headers& headers) {
+  http::Response out = http::ErrorResponse(http::ErrorStyle::kOpenAi, error, param);
   out.headers.insert(out.headers.end(), headers.begin(), headers.end());
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

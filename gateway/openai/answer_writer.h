@@ -11,34 +11,34 @@
 #include "gateway/metering/metered_request.h"
 #include "gateway/openai/response.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 class AnswerWriter {
  public:
   virtual ~AnswerWriter() = default;
   // The prompt was accepted; may come again when a request is retried before any delta.
-  virtual Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) = 0;
+  virtual http::Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) = 0;
   // Takes what `delta` has.
-  virtual Awaitable<bool> Delta(AnswerDelta& delta) = 0;
-  virtual Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) = 0;
+  virtual http::Awaitable<bool> Delta(AnswerDelta& delta) = 0;
+  virtual http::Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) = 0;
   // Everything ended; `reason` is that of a choice that was not reported.
-  virtual Awaitable<bool> Finished(inference::v1::FinishReason reason) = 0;
+  virtual http::Awaitable<bool> Finished(inference::v1::FinishReason reason) = 0;
   // Nothing to say for a while.
-  virtual Awaitable<bool> KeepAlive() = 0;
+  virtual http::Awaitable<bool> KeepAlive() = 0;
   // As a response while nothing was sent yet; later as an error event, after which the connection is cut.
-  virtual Awaitable<void> Fail(const Error& error, const std::string& param) = 0;
+  virtual http::Awaitable<void> Fail(const Error& error, const std::string& param) = 0;
   // Whether a delta was given to the client: from then on the request cannot be tried again.
   virtual bool has_text() const = 0;
 };
 
 // `headers` go into the response whatever it is; `choice_count` answers are expected. All references must outlive the
 // answer.
-std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, HttpHeaders headers, int choice_count,
-                                               MeteredRequest& metered, ResponseWriter& out);
-std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, HttpHeaders headers, int choice_count,
-                                              MeteredRequest& metered, ResponseWriter& out);
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, http::Headers headers, int choice_count,
+                                               metering::MeteredRequest& metered, http::ResponseWriter& out);
+std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, http::Headers headers, int choice_count,
+                                              metering::MeteredRequest& metered, http::ResponseWriter& out);
 
 // The response for an error, with `headers` added.
-HttpResponse OpenAiFailure(const Error& error, const std::string& param, const HttpHeaders& headers);
+http::Response OpenAiFailure(const Error& error, const std::string& param, const http::Headers& headers);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

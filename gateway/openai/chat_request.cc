@@ -3,26 +3,27 @@
 #include "gateway/openai/parameters.h"
 #include "gateway/openai/tools.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 constexpr std::int64_t kTopLogprobsMax = 20;
 
-ParamResult<void> ParseLogprobs(JsonFields& fields, inference::v1::GenerateRequest& out) {
+http::ParamResult<void> ParseLogprobs(http::JsonFields& fields, inference::v1::GenerateRequest& out) {
   ALLOD_TRY(const auto logprobs, fields.Bool("logprobs"));
   ALLOD_TRY(const auto top, fields.Integer("top_logprobs", 0, kTopLogprobsMax));
   out.set_logprobs(logprobs.value_or(false));
   if (top.value_or(0) > 0 && !out.logprobs()) {
-    return BadParam("top_logprobs", "INVALID_PARAMETER", "top_logprobs is only allowed together with logprobs: true");
+    return http::BadParam("top_logprobs", "INVALID_PARAMETER",
+                          "top_logprobs is only allowed together with logprobs: true");
   }
   out.set_top_logprobs(static_cast<std::int32_t>(top.value_or(0)));
   return {};
 }
 
-ParamResult<void> RefuseWhatIsNotOffered(JsonFields& fields) {
-  ALLOD_CHECK_OK(RefuseUnless(fields, "functions", Json::array()));
+http::ParamResult<void> RefuseWhatIsNotOffered(http::JsonFields& fields) {
+  ALLOD_CHECK_OK(RefuseUnless(fields, "functions", http::Json::array()));
   ALLOD_CHECK_OK(RefuseUnless(fields, "function_call", "none"));
-  ALLOD_CHECK_OK(RefuseUnless(fields, "modalities", Json::array({"text"})));
+  ALLOD_CHECK_OK(RefuseUnless(fields, "modalities", http::Json::array({"text"})));
   ALLOD_CHECK_OK(RefuseUnless(fields, "store", false));
   for (const char* name : {"audio", "prediction", "web_search_options", "reasoning_effort", "verbosity"}) {
     ALLOD_CHECK_OK(RefuseUnless(fields, name, nullptr));
@@ -32,10 +33,10 @@ ParamResult<void> RefuseWhatIsNotOffered(JsonFields& fields) {
 
 }  // namespace
 
-ParamResult<OpenAiRequest> ParseChatRequest(std::string_view body) {
-  ALLOD_TRY(const Json json, ParseOrderedJsonObject(body, kJsonDepthMax));
-  JsonFields fields(json);
-  OpenAiRequest out;
+http::ParamResult<Request> ParseChatRequest(std::string_view body) {
+  ALLOD_TRY(const http::Json json, http::ParseOrderedJsonObject(body, kJsonDepthMax));
+  http::JsonFields fields(json);
+  Request out;
   out.chat = true;
   ALLOD_CHECK_OK(ParseCommonParameters(fields, out));
   ALLOD_CHECK_OK(ParseMessages(fields, *out.generate.mutable_chat()));
@@ -52,4 +53,4 @@ ParamResult<OpenAiRequest> ParseChatRequest(std::string_view body) {
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -1,31 +1,31 @@
 #include "gateway/openai/output_format.h"
 #include "gateway/openai/parameters.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 // What OpenAI's reference gives for an absent max_tokens.
 constexpr std::int32_t kDefaultMaxTokens = 16;
 constexpr std::int64_t kTopLogprobsMax = 5;
 
-ParamResult<std::string> ParsePrompt(JsonFields& fields) {
-  const Json* prompt = fields.Find("prompt");
-  if (!prompt) return BadParam("prompt", "MISSING_PARAMETER", "prompt is required");
+http::ParamResult<std::string> ParsePrompt(http::JsonFields& fields) {
+  const http::Json* prompt = fields.Find("prompt");
+  if (!prompt) return http::BadParam("prompt", "MISSING_PARAMETER", "prompt is required");
   if (prompt->is_string()) return prompt->get<std::string>();
   if (prompt->is_array() && prompt->size() == 1 && prompt->front().is_string())
     return prompt->front().get<std::string>();
   if (prompt->is_array()) {
     return UnsupportedParam("prompt", "prompt must be one string: batches and token arrays are not supported");
   }
-  return BadParam("prompt", "INVALID_TYPE", "prompt must be a string");
+  return http::BadParam("prompt", "INVALID_TYPE", "prompt must be a string");
 }
 
 }  // namespace
 
-ParamResult<OpenAiRequest> ParseCompletionRequest(std::string_view body) {
-  ALLOD_TRY(const Json json, ParseOrderedJsonObject(body, kJsonDepthMax));
-  JsonFields fields(json);
-  OpenAiRequest out;
+http::ParamResult<Request> ParseCompletionRequest(std::string_view body) {
+  ALLOD_TRY(const http::Json json, http::ParseOrderedJsonObject(body, kJsonDepthMax));
+  http::JsonFields fields(json);
+  Request out;
   ALLOD_CHECK_OK(ParseCommonParameters(fields, out));
   ALLOD_TRY(*out.generate.mutable_text(), ParsePrompt(fields));
   ALLOD_TRY(const auto max_tokens, fields.Integer("max_tokens", 1, INT32_MAX));
@@ -41,4 +41,4 @@ ParamResult<OpenAiRequest> ParseCompletionRequest(std::string_view body) {
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -8,7 +8,7 @@
 #include "gateway/openai/answer_writer.h"
 #include "gateway/openai/embedding_response.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 using std::chrono::steady_clock;
 
@@ -23,8 +23,8 @@ std::string ParamOf(std::string_view reason) {
 
 }  // namespace
 
-Embedding::Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, MeteredRequest& metered,
-                     InstanceMetrics metrics, ResponseWriter& out)
+Embedding::Embedding(EmbeddingRequest request, http::Headers headers, metering::MeteredRequest& metered,
+                     telemetry::InstanceMetrics metrics, http::ResponseWriter& out)
     : request_(std::move(request)),
       embed_(std::make_shared<const inference::v1::EmbedRequest>(request_.embed)),
       headers_(std::move(headers)),
@@ -34,14 +34,15 @@ Embedding::Embedding(OpenAiEmbeddingRequest request, HttpHeaders headers, Metere
       start_(steady_clock::now()),
       spent_(embed_->ByteSizeLong()) {}
 
-WorkerCall& Embedding::Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
-                             const boost::asio::any_io_executor& executor) {
+serving::WorkerCall& Embedding::Start(const std::shared_ptr<grpc::Channel>& channel,
+                                      serving::WorkerCall::SteadyTime deadline,
+                                      const boost::asio::any_io_executor& executor) {
   spent_.Sent();
-  call_ = std::make_unique<EmbedCall>(channel, embed_, deadline, executor);
+  call_ = std::make_unique<serving::EmbedCall>(channel, embed_, deadline, executor);
   return *call_;
 }
 
-Awaitable<WorkerJob::Progress> Embedding::TakeMessage() { co_return Progress::kMore; }
+http::Awaitable<serving::WorkerJob::Progress> Embedding::TakeMessage() { co_return Progress::kMore; }
 
 bool Embedding::Fits(const inference::v1::EmbedResponse& response) {
   if (response.prompt_tokens() > bounds_.prompt) {
@@ -58,28 +59,28 @@ bool Embedding::Fits(const inference::v1::EmbedResponse& response) {
   return false;
 }
 
-Awaitable<WorkerJob::Progress> Embedding::TakeEnd() {
+http::Awaitable<serving::WorkerJob::Progress> Embedding::TakeEnd() {
   const inference::v1::EmbedResponse& embedded = call_->response();
   if (!Fits(embedded)) co_return Progress::kRefused;
   spent_.Read(embedded.prompt_tokens());
   metrics_.ObserveWait(steady_clock::now() - start_);
   metered_.SetPromptTokens(embedded.prompt_tokens(), 0);
-  HttpResponse response;
+  http::Response response;
   response.headers = headers_;
   response.body = EmbeddingsJson(request_.model, embedded, request_.base64);
-  HandOver hand_over(metered_, 0, HandOver::Part::kEnd);
+  metering::HandOver hand_over(metered_, 0, metering::HandOver::Part::kEnd);
   const bool sent = co_await out_.Send(std::move(response));
   if (sent) hand_over.Done();
   co_return sent ? Progress::kAnswered : Progress::kClientGone;
 }
 
-Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
+http::Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
 
-Awaitable<void> Embedding::Fail(const Error& error) {
-  if (NotTakenUp(error)) spent_.NotTakenUp();
+http::Awaitable<void> Embedding::Fail(const Error& error) {
+  if (serving::NotTakenUp(error)) spent_.NotTakenUp();
   const std::string param = ParamOf(error.reason);
-  HttpResponse refusal = OpenAiFailure(error, param, headers_);
+  http::Response refusal = OpenAiFailure(error, param, headers_);
   co_await out_.Send(std::move(refusal));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -8,14 +8,14 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/http/json_input.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
-struct OpenAiEmbeddingRequest {
+struct EmbeddingRequest {
   std::string model;
   bool base64 = false;
   inference::v1::EmbedRequest embed;  // without request_id, tenant_uid and instance
 };
 
-ParamResult<OpenAiEmbeddingRequest> ParseEmbeddingRequest(std::string_view body);
+http::ParamResult<EmbeddingRequest> ParseEmbeddingRequest(std::string_view body);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

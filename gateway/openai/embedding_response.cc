@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -60,4 +60,4 @@ std::string EmbeddingsJson(const std::string& model, const inference::v1::EmbedR
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 using std::chrono::steady_clock;
 
@@ -36,7 +36,7 @@ std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int6
   return (asked > 0 ? std::min(asked, context_tokens) : context_tokens) * std::max(choice_count, 1);
 }
 
-Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics metrics)
+Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, telemetry::InstanceMetrics metrics)
     : request_(std::make_shared<inference::v1::GenerateRequest>(std::move(request))),
       chat_(request_->has_chat()),
       constraint_param_(ConstraintParamOf(*request_)),
@@ -47,11 +47,11 @@ Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& ans
       start_(steady_clock::now()),
       spent_(request_->ByteSizeLong()) {}
 
-TokenBounds Generation::WorstCase(std::int64_t context_tokens) const {
+serving::TokenBounds Generation::WorstCase(std::int64_t context_tokens) const {
   return {context_tokens, CompletionTokensMax(asked_completion_tokens_, choice_count_, context_tokens)};
 }
 
-void Generation::Bound(const TokenBounds& bounds) {
+void Generation::Bound(const serving::TokenBounds& bounds) {
   bounds_ = bounds;
   const auto each = static_cast<std::int32_t>(bounds.completion / choice_count_);
   if (request_->max_completion_tokens() == each) return;
@@ -60,11 +60,12 @@ void Generation::Bound(const TokenBounds& bounds) {
   request_->set_max_completion_tokens(each);
 }
 
-WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
-                              const boost::asio::any_io_executor& executor) {
+serving::WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& channel,
+                                       serving::WorkerCall::SteadyTime deadline,
+                                       const boost::asio::any_io_executor& executor) {
   spent_.Sent();
   check_.emplace(*request_, bounds_.prompt);
-  call_ = std::make_unique<GenerateCall>(channel, request_, deadline, executor);
+  call_ = std::make_unique<serving::GenerateCall>(channel, request_, deadline, executor);
   return *call_;
 }
 
@@ -84,7 +85,7 @@ std::string Generation::CheckMessage(const inference::v1::GenerateResponse& mess
   return "";
 }
 
-Awaitable<WorkerJob::Progress> Generation::TakeMessage() {
+http::Awaitable<serving::WorkerJob::Progress> Generation::TakeMessage() {
   inference::v1::GenerateResponse& message = call_->message();
   if (message.has_started() && message.started().prompt_tokens() > bounds_.prompt) {
     // It runs with more context than the route said when the money was held: the route of that worker will come.
@@ -115,15 +116,17 @@ Awaitable<WorkerJob::Progress> Generation::TakeMessage() {
   co_return client_there ? Progress::kMore : Progress::kClientGone;
 }
 
-Awaitable<WorkerJob::Progress> Generation::TakeEnd() { co_return Broken("the replica ended without an answer"); }
+http::Awaitable<serving::WorkerJob::Progress> Generation::TakeEnd() {
+  co_return Broken("the replica ended without an answer");
+}
 
-WorkerJob::Progress Generation::Broken(std::string what) {
+serving::WorkerJob::Progress Generation::Broken(std::string what) {
   error_ = Error{Code::kInternal, "WORKER_LOST", std::move(what)};
   return Progress::kRefused;
 }
 
-Awaitable<void> Generation::Fail(const Error& error) {
-  if (NotTakenUp(error)) spent_.NotTakenUp();
+http::Awaitable<void> Generation::Fail(const Error& error) {
+  if (serving::NotTakenUp(error)) spent_.NotTakenUp();
   const std::string param = ParamOf(error.reason, chat_, constraint_param_);
   co_await answer_.Fail(error, param);
 }
@@ -138,4 +141,4 @@ void Generation::CountDelta() {
   last_delta_ = now;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -13,26 +13,26 @@
 #include "gateway/serving/worker_job.h"
 #include "gateway/telemetry/instance_metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
-class Generation final : public WorkerJob {
+class Generation final : public serving::WorkerJob {
  public:
   // References must outlive the job. `request` is complete.
-  Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, InstanceMetrics metrics);
+  Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, telemetry::InstanceMetrics metrics);
 
-  TokenBounds WorstCase(std::int64_t context_tokens) const override;
-  void Bound(const TokenBounds& bounds) override;
-  WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
-                    const boost::asio::any_io_executor& executor) override;
-  Awaitable<Progress> TakeMessage() override;
-  Awaitable<Progress> TakeEnd() override;
+  serving::TokenBounds WorstCase(std::int64_t context_tokens) const override;
+  void Bound(const serving::TokenBounds& bounds) override;
+  serving::WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, serving::WorkerCall::SteadyTime deadline,
+                             const boost::asio::any_io_executor& executor) override;
+  http::Awaitable<Progress> TakeMessage() override;
+  http::Awaitable<Progress> TakeEnd() override;
   const Error& error() const override { return error_; }
-  Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
+  http::Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
   bool started() const override { return started_; }
   bool delivered() const override { return answer_.has_text(); }
   std::chrono::steady_clock::duration held_by_client() const override { return held_; }
-  Awaitable<void> Fail(const Error& error) override;
-  const SpentTokens& spent() const { return spent_; }
+  http::Awaitable<void> Fail(const Error& error) override;
+  const serving::SpentTokens& spent() const { return spent_; }
 
  private:
   Progress Broken(std::string what);
@@ -48,18 +48,18 @@ class Generation final : public WorkerJob {
   const std::int64_t asked_completion_tokens_;  // of each choice; 0: not said
   std::optional<AnswerCheck> check_;            // of the call that runs
   AnswerWriter& answer_;
-  InstanceMetrics metrics_;
+  telemetry::InstanceMetrics metrics_;
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_delta_{};
   std::chrono::steady_clock::duration held_{};
   bool started_ = false;
-  SpentTokens spent_;
-  TokenBounds bounds_;
+  serving::SpentTokens spent_;
+  serving::TokenBounds bounds_;
   Error error_;
-  std::unique_ptr<GenerateCall> call_;
+  std::unique_ptr<serving::GenerateCall> call_;
 };
 
 // What all answers together may have at most, by the client's own limit (0: none) and the context.
 std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int64_t context_tokens);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

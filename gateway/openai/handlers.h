@@ -8,47 +8,51 @@
 #include "gateway/openai/request.h"
 #include "gateway/serving/metered_run.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
-class OpenAiHandlers {
+class Handlers {
  public:
   // All references must outlive the handlers.
-  OpenAiHandlers(const ApiKeyTable& keys, RateLimiter& limiter, Journal& journal, Settler& settler,
-                 ServingContext& context)
+  Handlers(const access::ApiKeyTable& keys, access::RateLimiter& limiter, metering::Journal& journal,
+           metering::Settler& settler, serving::Context& context)
       : keys_(keys), limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
 
-  Awaitable<void> ChatCompletions(HttpRequest& request, ResponseWriter& out);
-  Awaitable<void> Completions(HttpRequest& request, ResponseWriter& out);
-  Awaitable<void> Embeddings(HttpRequest& request, ResponseWriter& out);
-  Awaitable<void> ListModels(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> ChatCompletions(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> Completions(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> Embeddings(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> ListModels(http::Request& request, http::ResponseWriter& out);
   // GET /v1/models/{id}; the id may contain '/'.
-  Awaitable<void> RetrieveModel(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> RetrieveModel(http::Request& request, http::ResponseWriter& out);
 
  private:
   // Who asks, and the place that the request has among those of its key.
   struct Caller {
-    Principal principal;
-    RateLimiter::Permit permit;
+    access::Principal principal;
+    access::RateLimiter::Permit permit;
   };
-  Result<Principal> Authorise(const HttpRequest& request) const;
+  Result<access::Principal> Authorise(const http::Request& request) const;
   // `headers` gets what every response of a metered endpoint carries.
-  Result<Caller> Enter(const HttpRequest& request, HttpHeaders& headers);
+  Result<Caller> Enter(const http::Request& request, http::Headers& headers);
   // `model` is an instance's id in the key's project, or its full name. NOT_FOUND / MODEL_NOT_FOUND.
-  Result<std::shared_ptr<const InstanceRoute>> FindModel(const Principal& principal, const std::string& model) const;
+  Result<std::shared_ptr<const serving::InstanceRoute>> FindModel(const access::Principal& principal,
+                                                                  const std::string& model) const;
 
-  Awaitable<void> Generate(HttpRequest& request, ResponseWriter& out, bool chat);
+  http::Awaitable<void> Generate(http::Request& request, http::ResponseWriter& out, bool chat);
   // Once all questions are answered. `headers` as above.
-  Awaitable<void> RunGeneration(HttpRequest& request, ResponseWriter& out, OpenAiRequest& parsed, Caller& caller,
-                                std::shared_ptr<const InstanceRoute> route, const HttpHeaders& headers);
-  Awaitable<void> RunEmbedding(HttpRequest& request, ResponseWriter& out, OpenAiEmbeddingRequest& parsed,
-                               Caller& caller, std::shared_ptr<const InstanceRoute> route, const HttpHeaders& headers);
-  static Awaitable<void> Refuse(const ParamError& error, const HttpHeaders& headers, ResponseWriter& out);
+  http::Awaitable<void> RunGeneration(http::Request& request, http::ResponseWriter& out, Request& parsed,
+                                      Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
+                                      const http::Headers& headers);
+  http::Awaitable<void> RunEmbedding(http::Request& request, http::ResponseWriter& out, EmbeddingRequest& parsed,
+                                     Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
+                                     const http::Headers& headers);
+  static http::Awaitable<void> Refuse(const http::ParamError& error, const http::Headers& headers,
+                                      http::ResponseWriter& out);
 
-  const ApiKeyTable& keys_;
-  RateLimiter& limiter_;
-  Journal& journal_;
-  Settler& settler_;
-  ServingContext& context_;
+  const access::ApiKeyTable& keys_;
+  access::RateLimiter& limiter_;
+  metering::Journal& journal_;
+  metering::Settler& settler_;
+  serving::Context& context_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

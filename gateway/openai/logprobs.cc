@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -57,4 +57,4 @@ Json TextLogprobsObject(const TokenLogprobs& logprobs, std::int64_t& text_offset
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -7,7 +7,7 @@
 
 #include "allod/inference/v1/worker.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 using TokenLogprobs = google::protobuf::RepeatedPtrField<inference::v1::GenerateResponse::Delta::Logprob>;
 
@@ -19,4 +19,4 @@ nlohmann::ordered_json ChatLogprobsObject(const TokenLogprobs& logprobs);
 // delivered text; the first token stands at `text_offset`, which is moved behind the last.
 nlohmann::ordered_json TextLogprobsObject(const TokenLogprobs& logprobs, std::int64_t& text_offset);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -5,7 +5,7 @@
 #include "gateway/openai/handlers.h"
 #include "gateway/openai/response.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 constexpr std::string_view kModelsPrefix = "/v1/models/";
@@ -16,22 +16,22 @@ std::unexpected<Error> NotSynced(std::string message) {
   return std::unexpected(std::move(error));
 }
 
-ModelEntry ToModelEntry(const InstanceRoute& route, const Principal& principal) {
+ModelEntry ToModelEntry(const serving::InstanceRoute& route, const access::Principal& principal) {
   return {route.instance.substr(route.instance.rfind('/') + 1), route.create_time, principal.tenant_id};
 }
 
 }  // namespace
 
-Result<Principal> OpenAiHandlers::Authorise(const HttpRequest& request) const {
-  ALLOD_TRY(Principal principal, keys_.Authenticate(request.Header("authorization")));
+Result<access::Principal> Handlers::Authorise(const http::Request& request) const {
+  ALLOD_TRY(access::Principal principal, keys_.Authenticate(request.Header("authorization")));
   if (!principal.inference) {
     return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_INFERENCE");
   }
   return principal;
 }
 
-Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Principal& principal,
-                                                                       const std::string& model) const {
+Result<std::shared_ptr<const serving::InstanceRoute>> Handlers::FindModel(const access::Principal& principal,
+                                                                          const std::string& model) const {
   if (!context_.routes.synced()) {
     return NotSynced("the gateway is still fetching its routes; try again in a second");
   }
@@ -39,7 +39,7 @@ Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Pri
   const bool current = context_.routes.current();
   const std::string prefix = principal.project + "/instances/";
   const bool full_name = model.starts_with("tenants/");
-  std::shared_ptr<const InstanceRoute> route;
+  std::shared_ptr<const serving::InstanceRoute> route;
   if (!full_name || model.starts_with(prefix)) route = context_.routes.Find(full_name ? model : prefix + model);
   if (!route && !current) {
     return NotSynced("the gateway does not know this model, and may not have heard of new ones; try again in a second");
@@ -52,14 +52,15 @@ Result<std::shared_ptr<const InstanceRoute>> OpenAiHandlers::FindModel(const Pri
   return route;
 }
 
-Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter& out) {
-  const Result<Principal> principal = Authorise(request);
-  HttpResponse response;
+http::Awaitable<void> Handlers::ListModels(http::Request& request, http::ResponseWriter& out) {
+  const Result<access::Principal> principal = Authorise(request);
+  http::Response response;
   if (!principal) {
-    response = ErrorResponse(ErrorStyle::kOpenAi, principal.error());
+    response = http::ErrorResponse(http::ErrorStyle::kOpenAi, principal.error());
   } else if (!context_.routes.synced()) {
-    response = ErrorResponse(ErrorStyle::kOpenAi,
-                             NotSynced("the gateway is still fetching its routes; try again in a second").error());
+    response =
+        http::ErrorResponse(http::ErrorStyle::kOpenAi,
+                            NotSynced("the gateway is still fetching its routes; try again in a second").error());
   } else {
     std::vector<ModelEntry> models;
     for (const auto& route : context_.routes.List(principal->project))
@@ -69,23 +70,23 @@ Awaitable<void> OpenAiHandlers::ListModels(HttpRequest& request, ResponseWriter&
   co_await out.Send(std::move(response));
 }
 
-Awaitable<void> OpenAiHandlers::RetrieveModel(HttpRequest& request, ResponseWriter& out) {
+http::Awaitable<void> Handlers::RetrieveModel(http::Request& request, http::ResponseWriter& out) {
   const auto find = [&]() -> Result<std::string> {
-    ALLOD_TRY(const Principal principal, Authorise(request));
+    ALLOD_TRY(const access::Principal principal, Authorise(request));
     ALLOD_TRY(const std::string model,
-              PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
+              http::PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
     ALLOD_TRY(const auto route, FindModel(principal, model));
     return ModelJson(ToModelEntry(*route, principal));
   };
   Result<std::string> body = find();
-  HttpResponse response;
+  http::Response response;
   if (body) {
     response.body = *std::move(body);
   } else {
-    response =
-        ErrorResponse(ErrorStyle::kOpenAi, body.error(), body.error().reason == "MODEL_NOT_FOUND" ? "model" : "");
+    response = http::ErrorResponse(http::ErrorStyle::kOpenAi, body.error(),
+                                   body.error().reason == "MODEL_NOT_FOUND" ? "model" : "");
   }
   co_await out.Send(std::move(response));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

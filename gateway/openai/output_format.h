@@ -4,12 +4,12 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/http/json_input.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 // {"type":"text"}, {"type":"json_object"}, or {"type":"json_schema","json_schema":{"name","schema",...}}.
-ParamResult<void> ParseResponseFormat(JsonFields& fields, inference::v1::GenerateRequest& out);
+http::ParamResult<void> ParseResponseFormat(http::JsonFields& fields, inference::v1::GenerateRequest& out);
 
 // A GBNF grammar of at most 64 KiB; not together with a response_format or tools. Call it after they were read.
-ParamResult<void> ParseGrammar(JsonFields& fields, inference::v1::GenerateRequest& out);
+http::ParamResult<void> ParseGrammar(http::JsonFields& fields, inference::v1::GenerateRequest& out);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 constexpr std::size_t kStopsMax = 4;
@@ -13,24 +13,24 @@ constexpr std::size_t kModelBytesMax = 300;
 constexpr std::size_t kLogitBiasesMax = 300;
 constexpr std::int64_t kChoicesMax = 8;
 
-ParamResult<void> AddStop(const std::string& path, const Json& value, OpenAiRequest& out) {
-  if (!value.is_string()) return BadParam(path, "INVALID_TYPE", path + " must be a string");
+http::ParamResult<void> AddStop(const std::string& path, const http::Json& value, Request& out) {
+  if (!value.is_string()) return http::BadParam(path, "INVALID_TYPE", path + " must be a string");
   std::string stop = value.get<std::string>();
   if (stop.empty() || stop.size() > kStopBytesMax) {
-    return BadParam(path, "OUT_OF_RANGE",
-                    fmt::format("{} must have 1 to {} bytes, not {}", path, kStopBytesMax, stop.size()));
+    return http::BadParam(path, "OUT_OF_RANGE",
+                          fmt::format("{} must have 1 to {} bytes, not {}", path, kStopBytesMax, stop.size()));
   }
   out.generate.add_stop(std::move(stop));
   return {};
 }
 
-ParamResult<void> ParseStop(JsonFields& fields, OpenAiRequest& out) {
-  const Json* stop = fields.Find("stop");
+http::ParamResult<void> ParseStop(http::JsonFields& fields, Request& out) {
+  const http::Json* stop = fields.Find("stop");
   if (!stop) return {};
   if (!stop->is_array()) return AddStop("stop", *stop, out);
   if (stop->size() > kStopsMax) {
-    return BadParam("stop", "OUT_OF_RANGE",
-                    fmt::format("stop has {} entries; at most {} are allowed", stop->size(), kStopsMax));
+    return http::BadParam("stop", "OUT_OF_RANGE",
+                          fmt::format("stop has {} entries; at most {} are allowed", stop->size(), kStopsMax));
   }
   for (std::size_t i = 0; i < stop->size(); ++i) {
     ALLOD_CHECK_OK(AddStop(fmt::format("stop[{}]", i), (*stop)[i], out));
@@ -38,7 +38,7 @@ ParamResult<void> ParseStop(JsonFields& fields, OpenAiRequest& out) {
   return {};
 }
 
-ParamResult<void> ParseSampling(JsonFields& fields, OpenAiRequest& out) {
+http::ParamResult<void> ParseSampling(http::JsonFields& fields, Request& out) {
   inference::v1::Sampling& sampling = *out.generate.mutable_sampling();
   ALLOD_TRY(const auto temperature, fields.Number("temperature", 0, 2));
   ALLOD_TRY(const auto top_p, fields.Number("top_p", 0, 1));
@@ -58,24 +58,26 @@ ParamResult<void> ParseSampling(JsonFields& fields, OpenAiRequest& out) {
   return {};
 }
 
-ParamResult<std::int32_t> TokenId(const std::string& path, const std::string& key) {
+http::ParamResult<std::int32_t> TokenId(const std::string& path, const std::string& key) {
   std::int32_t id = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
   if (error != std::errc() || end != key.data() + key.size() || id < 0) {
-    return BadParam(path, "INVALID_VALUE", fmt::format("{}: the keys of logit_bias are token ids (numbers)", path));
+    return http::BadParam(path, "INVALID_VALUE",
+                          fmt::format("{}: the keys of logit_bias are token ids (numbers)", path));
   }
   return id;
 }
 
-ParamResult<void> ParseLogitBias(JsonFields& fields, OpenAiRequest& out) {
-  const Json* bias = fields.Find("logit_bias");
+http::ParamResult<void> ParseLogitBias(http::JsonFields& fields, Request& out) {
+  const http::Json* bias = fields.Find("logit_bias");
   if (!bias) return {};
-  if (!bias->is_object()) return BadParam("logit_bias", "INVALID_TYPE", "logit_bias must be an object");
+  if (!bias->is_object()) return http::BadParam("logit_bias", "INVALID_TYPE", "logit_bias must be an object");
   if (bias->size() > kLogitBiasesMax) {
-    return BadParam("logit_bias", "OUT_OF_RANGE",
-                    fmt::format("logit_bias has {} entries; at most {} are allowed", bias->size(), kLogitBiasesMax));
+    return http::BadParam(
+        "logit_bias", "OUT_OF_RANGE",
+        fmt::format("logit_bias has {} entries; at most {} are allowed", bias->size(), kLogitBiasesMax));
   }
-  JsonFields inner(*bias, "logit_bias.");
+  http::JsonFields inner(*bias, "logit_bias.");
   for (const auto& [key, value] : bias->items()) {
     ALLOD_TRY(const std::int32_t id, TokenId("logit_bias." + key.substr(0, 32), key));
     ALLOD_TRY(const auto number, inner.Number(key, -100, 100));
@@ -84,16 +86,18 @@ ParamResult<void> ParseLogitBias(JsonFields& fields, OpenAiRequest& out) {
   return {};
 }
 
-ParamResult<void> ParseStream(JsonFields& fields, OpenAiRequest& out) {
+http::ParamResult<void> ParseStream(http::JsonFields& fields, Request& out) {
   ALLOD_TRY(const auto stream, fields.Bool("stream"));
   out.stream = stream.value_or(false);
-  const Json* options = fields.Find("stream_options");
+  const http::Json* options = fields.Find("stream_options");
   if (!options) return {};
   if (!out.stream) {
-    return BadParam("stream_options", "INVALID_PARAMETER", "stream_options is only allowed together with stream: true");
+    return http::BadParam("stream_options", "INVALID_PARAMETER",
+                          "stream_options is only allowed together with stream: true");
   }
-  if (!options->is_object()) return BadParam("stream_options", "INVALID_TYPE", "stream_options must be an object");
-  JsonFields inner(*options, "stream_options.");
+  if (!options->is_object())
+    return http::BadParam("stream_options", "INVALID_TYPE", "stream_options must be an object");
+  http::JsonFields inner(*options, "stream_options.");
   ALLOD_TRY(const auto include_usage, inner.Bool("include_usage"));
   out.include_usage = include_usage.value_or(false);
   inner.Ignore({"include_obfuscation"});
@@ -102,25 +106,25 @@ ParamResult<void> ParseStream(JsonFields& fields, OpenAiRequest& out) {
 
 }  // namespace
 
-std::unexpected<ParamError> UnsupportedParam(std::string param, std::string message) {
-  return BadParam(std::move(param), "UNSUPPORTED_PARAMETER", std::move(message));
+std::unexpected<http::ParamError> UnsupportedParam(std::string param, std::string message) {
+  return http::BadParam(std::move(param), "UNSUPPORTED_PARAMETER", std::move(message));
 }
 
-ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const Json& harmless) {
-  const Json* value = fields.Find(name);
+http::ParamResult<void> RefuseUnless(http::JsonFields& fields, const std::string& name, const http::Json& harmless) {
+  const http::Json* value = fields.Find(name);
   if (!value || *value == harmless) return {};
   return UnsupportedParam(fields.Path(name), fmt::format("{} is not supported here; leave it out", fields.Path(name)));
 }
 
-ParamResult<std::string> ParseModel(JsonFields& fields) {
+http::ParamResult<std::string> ParseModel(http::JsonFields& fields) {
   ALLOD_TRY(const auto model, fields.String("model"));
   if (!model || model->empty() || model->size() > kModelBytesMax) {
-    return BadParam("model", "MISSING_PARAMETER", "model is required: the id of an instance, see GET /v1/models");
+    return http::BadParam("model", "MISSING_PARAMETER", "model is required: the id of an instance, see GET /v1/models");
   }
   return *model;
 }
 
-ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out) {
+http::ParamResult<void> ParseCommonParameters(http::JsonFields& fields, Request& out) {
   ALLOD_TRY(out.model, ParseModel(fields));
   ALLOD_CHECK_OK(ParseStream(fields, out));
   ALLOD_CHECK_OK(ParseSampling(fields, out));
@@ -133,4 +137,4 @@ ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out) 
   return {};
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -4,19 +4,19 @@
 #include "gateway/http/json_input.h"
 #include "gateway/openai/request.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 inline constexpr int kJsonDepthMax = 48;
 
-std::unexpected<ParamError> UnsupportedParam(std::string param, std::string message);
+std::unexpected<http::ParamError> UnsupportedParam(std::string param, std::string message);
 
 // model, stream, stream_options, n, sampling, logit_bias, stop, and the hints common to both endpoints.
 // The id of an instance.
-ParamResult<std::string> ParseModel(JsonFields& fields);
+http::ParamResult<std::string> ParseModel(http::JsonFields& fields);
 
-ParamResult<void> ParseCommonParameters(JsonFields& fields, OpenAiRequest& out);
+http::ParamResult<void> ParseCommonParameters(http::JsonFields& fields, Request& out);
 
 // `name` may be absent, null, or equal to `harmless`; anything else is UNSUPPORTED_PARAMETER.
-ParamResult<void> RefuseUnless(JsonFields& fields, const std::string& name, const Json& harmless);
+http::ParamResult<void> RefuseUnless(http::JsonFields& fields, const std::string& name, const http::Json& harmless);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -11,9 +11,9 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/http/json_input.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
-struct OpenAiRequest {
+struct Request {
   bool chat = false;
   std::string model;
   bool stream = false;
@@ -21,7 +21,7 @@ struct OpenAiRequest {
   inference::v1::GenerateRequest generate;  // without request_id, tenant_uid and instance
 };
 
-ParamResult<OpenAiRequest> ParseChatRequest(std::string_view body);
-ParamResult<OpenAiRequest> ParseCompletionRequest(std::string_view body);
+http::ParamResult<Request> ParseChatRequest(std::string_view body);
+http::ParamResult<Request> ParseCompletionRequest(std::string_view body);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 std::string Chat(const std::string& more) {
@@ -12,7 +12,7 @@ std::string Chat(const std::string& more) {
 const std::string kTools =
     R"(,"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g"}}])";
 
-TEST(OpenAiRequest, ReadsAWholeChatRequest) {
+TEST(Request, ReadsAWholeChatRequest) {
   const auto parsed = ParseChatRequest(R"({
     "model": "ke-assistant", "stream": true, "stream_options": {"include_usage": true},
     "messages": [{"role": "developer", "content": "Be brief."},
@@ -38,7 +38,7 @@ TEST(OpenAiRequest, ReadsAWholeChatRequest) {
   EXPECT_EQ(generate.max_completion_tokens(), 9) << "the newer name wins";
 }
 
-TEST(OpenAiRequest, NamesTheParameterOfEveryRefusal) {
+TEST(Request, NamesTheParameterOfEveryRefusal) {
   struct Row {
     std::string body;
     const char* param;
@@ -127,7 +127,7 @@ TEST(OpenAiRequest, NamesTheParameterOfEveryRefusal) {
   }
 }
 
-TEST(OpenAiRequest, ReadsCompletions) {
+TEST(Request, ReadsCompletions) {
   const auto parsed =
       ParseCompletionRequest(R"({"model":"m","prompt":["Once"],"echo":false,"best_of":1,"suffix":null})");
   ASSERT_TRUE(parsed) << parsed.error().error.message;
@@ -136,7 +136,7 @@ TEST(OpenAiRequest, ReadsCompletions) {
   EXPECT_FALSE(parsed->chat);
 }
 
-TEST(OpenAiRequest, ReadsWhatShapesAnAnswer) {
+TEST(Request, ReadsWhatShapesAnAnswer) {
   const auto parsed =
       ParseChatRequest(Chat(R"(,"n":3,"logprobs":true,"top_logprobs":5,"logit_bias":{"15":-100,"16":2.5,"17":null},
               "response_format":{"type":"json_schema","json_schema":{"name":"place","strict":true,
@@ -157,7 +157,7 @@ TEST(OpenAiRequest, ReadsWhatShapesAnAnswer) {
             "root ::= [a-z]+");
 }
 
-TEST(OpenAiRequest, ReadsToolsAndTheirAnswers) {
+TEST(Request, ReadsToolsAndTheirAnswers) {
   const auto parsed = ParseChatRequest(R"({"model":"m","messages":[
       {"role":"user","content":"weather?"},
       {"role":"assistant","content":null,"tool_calls":[
@@ -178,7 +178,7 @@ TEST(OpenAiRequest, ReadsToolsAndTheirAnswers) {
 }
 
 // As clients send back what they were answered.
-TEST(OpenAiRequest, AnAssistantsRefusalIsWhatItSaid) {
+TEST(Request, AnAssistantsRefusalIsWhatItSaid) {
   const auto content = [](const std::string& assistant) -> std::string {
     const auto parsed = ParseChatRequest(R"({"model":"m","messages":[{"role":"user","content":"hi"},)" + assistant +
                                          R"(,{"role":"user","content":"why?"}]})");
@@ -198,7 +198,7 @@ TEST(OpenAiRequest, AnAssistantsRefusalIsWhatItSaid) {
   EXPECT_EQ(content(R"({"role":"user","content":[{"type":"refusal","refusal":"x"}]})"), "messages[1].content[0].type");
 }
 
-TEST(OpenAiRequest, AChosenFunctionIsRequiredAndTheOnlyTool) {
+TEST(Request, AChosenFunctionIsRequiredAndTheOnlyTool) {
   const auto parsed = ParseChatRequest(Chat(kTools + R"(,"tool_choice":{"type":"function","function":{"name":"g"}})"));
   ASSERT_TRUE(parsed) << parsed.error().error.message;
   ASSERT_EQ(parsed->generate.chat().tools_size(), 1);
@@ -208,7 +208,7 @@ TEST(OpenAiRequest, AChosenFunctionIsRequiredAndTheOnlyTool) {
             inference::v1::TOOL_CHOICE_NONE);
 }
 
-TEST(OpenAiRequest, BoundsTheMembersOfAnObject) {
+TEST(Request, BoundsTheMembersOfAnObject) {
   std::string metadata = R"(,"metadata":{"k":0)";
   for (int i = 0; i < 600; ++i) metadata += ",\"k" + std::to_string(i) + "\":0";
   const auto parsed = ParseChatRequest(Chat(metadata + "}"));
@@ -216,7 +216,7 @@ TEST(OpenAiRequest, BoundsTheMembersOfAnObject) {
   EXPECT_EQ(parsed.error().error.reason, "INVALID_JSON");
 }
 
-TEST(OpenAiRequest, LegacyLogprobsAreANumber) {
+TEST(Request, LegacyLogprobsAreANumber) {
   const auto parsed = ParseCompletionRequest(R"({"model":"m","prompt":"x","logprobs":3,"n":2,"best_of":2})");
   ASSERT_TRUE(parsed) << parsed.error().error.message;
   EXPECT_TRUE(parsed->generate.logprobs());
@@ -227,7 +227,7 @@ TEST(OpenAiRequest, LegacyLogprobsAreANumber) {
   EXPECT_EQ(best.error().param, "best_of");
 }
 
-TEST(OpenAiRequest, RefusesBatchedPrompts) {
+TEST(Request, RefusesBatchedPrompts) {
   for (const char* body : {R"({"model":"m","prompt":["a","b"]})", R"({"model":"m","prompt":[1,2]})",
                            R"({"model":"m","prompt":"a","suffix":"b"})", R"({"model":"m","prompt":"a","echo":true})"}) {
     const auto parsed = ParseCompletionRequest(body);
@@ -237,4 +237,4 @@ TEST(OpenAiRequest, RefusesBatchedPrompts) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

@@ -4,7 +4,7 @@
 
 #include "gateway/openai/logprobs.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -179,4 +179,4 @@ std::string SseComment(std::string_view text) {
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

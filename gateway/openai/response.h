@@ -10,7 +10,7 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/openai/logprobs.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 
 using AnswerDelta = inference::v1::GenerateResponse::Delta;
 
@@ -67,4 +67,4 @@ std::string SseData(std::string_view json);
 std::string SseComment(std::string_view text);
 inline constexpr std::string_view kSseDone = "data: [DONE]\n\n";
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

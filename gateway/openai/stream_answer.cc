@@ -1,25 +1,26 @@
 #include "gateway/http/error.h"
 #include "gateway/openai/answer_writer.h"
 
-namespace allod::gateway {
+namespace allod::gateway::openai {
 namespace {
 
 class StreamAnswer final : public AnswerWriter {
  public:
-  StreamAnswer(AnswerHead head, HttpHeaders headers, int choice_count, MeteredRequest& metered, ResponseWriter& out)
+  StreamAnswer(AnswerHead head, http::Headers headers, int choice_count, metering::MeteredRequest& metered,
+               http::ResponseWriter& out)
       : head_(std::move(head)),
         headers_(std::move(headers)),
         choices_(static_cast<std::size_t>(choice_count)),
         metered_(metered),
         out_(out) {}
 
-  Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) override {
+  http::Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) override {
     metered_.SetPromptTokens(started.prompt_tokens(), started.cached_prompt_tokens());
     co_return !out_.gone();
   }
 
-  Awaitable<bool> Delta(AnswerDelta& delta) override {
-    HandOver hand_over(metered_, delta.token_count(), HandOver::Part::kPiece);
+  http::Awaitable<bool> Delta(AnswerDelta& delta) override {
+    metering::HandOver hand_over(metered_, delta.token_count(), metering::HandOver::Part::kPiece);
     if (!delta.text().empty() || delta.tool_calls_size() > 0 || delta.logprobs_size() > 0) {
       Choice& choice = choices_[static_cast<std::size_t>(delta.choice())];
       const std::string event = SseData(DeltaChunkJson(head_, delta, choice.text_offset));
@@ -31,7 +32,7 @@ class StreamAnswer final : public AnswerWriter {
     co_return true;
   }
 
-  Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) override {
+  http::Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) override {
     const std::string event = FinishEvent(choice, reason);
     if (event.empty()) co_return !out_.gone();
     has_text_ = true;
@@ -39,7 +40,7 @@ class StreamAnswer final : public AnswerWriter {
     co_return sent;
   }
 
-  Awaitable<bool> Finished(inference::v1::FinishReason reason) override {
+  http::Awaitable<bool> Finished(inference::v1::FinishReason reason) override {
     std::string events;
     for (std::size_t i = 0; i < choices_.size(); ++i) events += FinishEvent(static_cast<int>(i), reason);
     if (head_.include_usage) {
@@ -47,14 +48,14 @@ class StreamAnswer final : public AnswerWriter {
           UsageChunkJson(head_, {metered_.prompt_tokens(), metered_.delivered(), metered_.cached_prompt_tokens()}));
     }
     events += kSseDone;
-    HandOver hand_over(metered_, 0, HandOver::Part::kEnd);
+    metering::HandOver hand_over(metered_, 0, metering::HandOver::Part::kEnd);
     bool sent = co_await Write(events);
     if (sent) sent = co_await out_.EndStream();
     if (sent) hand_over.Done();
     co_return sent;
   }
 
-  Awaitable<bool> KeepAlive() override {
+  http::Awaitable<bool> KeepAlive() override {
     const bool open = co_await Open();
     if (!open) co_return false;
     const std::string event = SseComment("keep-alive");
@@ -62,13 +63,13 @@ class StreamAnswer final : public AnswerWriter {
     co_return sent;
   }
 
-  Awaitable<void> Fail(const Error& error, const std::string& param) override {
+  http::Awaitable<void> Fail(const Error& error, const std::string& param) override {
     if (!open_) {
-      HttpResponse refusal = OpenAiFailure(error, param, headers_);
+      http::Response refusal = OpenAiFailure(error, param, headers_);
       co_await out_.Send(std::move(refusal));
       co_return;
     }
-    const std::string event = SseData(OpenAiErrorJson(error, param));
+    const std::string event = SseData(http::OpenAiErrorJson(error, param));
     co_await out_.Write(event);
     out_.Abort();
   }
@@ -89,7 +90,7 @@ class StreamAnswer final : public AnswerWriter {
   }
 
   // The roles come with the first event.
-  Awaitable<bool> Write(const std::string& events) {
+  http::Awaitable<bool> Write(const std::string& events) {
     const bool open = co_await Open();
     if (!open) co_return false;
     std::string all;
@@ -101,7 +102,7 @@ class StreamAnswer final : public AnswerWriter {
     co_return sent;
   }
 
-  Awaitable<bool> Open() {
+  http::Awaitable<bool> Open() {
     if (open_) co_return !out_.gone();
     open_ = true;
     const bool sent = co_await out_.StartStream(headers_);
@@ -109,10 +110,10 @@ class StreamAnswer final : public AnswerWriter {
   }
 
   const AnswerHead head_;
-  const HttpHeaders headers_;
+  const http::Headers headers_;
   std::vector<Choice> choices_;
-  MeteredRequest& metered_;
-  ResponseWriter& out_;
+  metering::MeteredRequest& metered_;
+  http::ResponseWriter& out_;
   bool open_ = false;
   bool roles_sent_ = false;
   bool has_text_ = false;
@@ -120,9 +121,9 @@ class StreamAnswer final : public AnswerWriter {
 
 }  // namespace
 
-std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, HttpHeaders headers, int choice_count,
-                                               MeteredRequest& metered, ResponseWriter& out) {
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, http::Headers headers, int choice_count,
+                                               metering::MeteredRequest& metered, http::ResponseWriter& out) {
   return std::make_unique<StreamAnswer>(std::move(head), std::move(headers), choice_count, metered, out);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::openai

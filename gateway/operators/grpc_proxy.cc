@@ -9,7 +9,7 @@
 #include "services/common/rpc/call_hold.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 namespace {
 
 constexpr char kCallerKey[] = "allod-caller";
@@ -140,4 +140,4 @@ std::string GrpcProxy::OperationOwner(const grpc::ByteBuffer& request) {
   return name.starts_with("tenants/") ? "scheduling" : "catalog";
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

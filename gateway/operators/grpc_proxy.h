@@ -16,7 +16,7 @@
 #include <memory>
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 
 struct ProxyTargets {
   std::string tenancy;
@@ -40,4 +40,4 @@ class GrpcProxy final : public grpc::CallbackGenericService {
   std::map<std::string, std::unique_ptr<grpc::GenericStub>> stubs_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

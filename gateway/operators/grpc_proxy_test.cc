@@ -15,7 +15,7 @@
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 namespace {
 
 namespace tenancy = allod::tenancy::v1;
@@ -211,4 +211,4 @@ TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

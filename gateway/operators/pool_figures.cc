@@ -6,7 +6,7 @@
 #include "gateway/telemetry/pool_metrics.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
@@ -44,8 +44,8 @@ void PoolFigures::Keep(const std::string& text) {
 }
 
 template <typename Request, typename Response>
-Awaitable<grpc::Status> PoolFigures::ListAll(ListMethod<Request, Response> method, Request request, Response& all,
-                                             SteadyTime deadline, ResponseWriter& out) {
+http::Awaitable<grpc::Status> PoolFigures::ListAll(ListMethod<Request, Response> method, Request request, Response& all,
+                                                   SteadyTime deadline, http::ResponseWriter& out) {
   grpc::Status status;
   do {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
@@ -55,7 +55,7 @@ Awaitable<grpc::Status> PoolFigures::ListAll(ListMethod<Request, Response> metho
       (scheduling_->async()->*method)(context.get(), &request, &page, std::move(done));
     };
     out.OnInterrupt([&context] { context->TryCancel(); });
-    status = co_await AwaitRpc(start);
+    status = co_await http::AwaitRpc(start);
     out.OnInterrupt(nullptr);
     all.MergeFrom(page);  // its token replaces the last one's, unless it has none
     request.set_page_token(page.next_page_token());
@@ -63,7 +63,7 @@ Awaitable<grpc::Status> PoolFigures::ListAll(ListMethod<Request, Response> metho
   co_return status;
 }
 
-Awaitable<std::string> PoolFigures::Text(ResponseWriter& out) {
+http::Awaitable<std::string> PoolFigures::Text(http::ResponseWriter& out) {
   std::string text;
   if (!BeginToAsk(text)) co_return text;
   const Asking asking(*this);
@@ -82,10 +82,10 @@ Awaitable<std::string> PoolFigures::Text(ResponseWriter& out) {
         &Async::ListWorkers;
     status = co_await ListAll(list_workers, workers_request, workers, deadline, out);
   }
-  if (status.ok()) text = PoolMetricsText(nodes, workers);
+  if (status.ok()) text = telemetry::PoolMetricsText(nodes, workers);
   // Not an answer: the client that asked has left, and nothing is known about scheduling.
   if (status.error_code() != grpc::StatusCode::CANCELLED) Keep(text);
   co_return text;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

@@ -13,7 +13,7 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "gateway/http/response_writer.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 
 class PoolFigures {
  public:
@@ -22,7 +22,7 @@ class PoolFigures {
 
   // Prometheus text; empty while scheduling does not answer: half a second for a page. `out` is of the request that
   // asks.
-  Awaitable<std::string> Text(ResponseWriter& out);
+  http::Awaitable<std::string> Text(http::ResponseWriter& out);
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
@@ -43,8 +43,8 @@ class PoolFigures {
   void EndAsking();
   void Keep(const std::string& text);
   template <typename Request, typename Response>
-  Awaitable<grpc::Status> ListAll(ListMethod<Request, Response> method, Request request, Response& all,
-                                  SteadyTime deadline, ResponseWriter& out);
+  http::Awaitable<grpc::Status> ListAll(ListMethod<Request, Response> method, Request request, Response& all,
+                                        SteadyTime deadline, http::ResponseWriter& out);
 
   const std::unique_ptr<scheduling::v1::NodeService::Stub> scheduling_;
   std::mutex mutex_;
@@ -53,4 +53,4 @@ class PoolFigures {
   bool asking_ = false;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

@@ -5,13 +5,13 @@
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 namespace {
 
 // Gives a channel that was idle a moment to connect.
-Awaitable<bool> Reachable(grpc::Channel& channel) {
+http::Awaitable<bool> Reachable(grpc::Channel& channel) {
   const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
-  Wakeup wakeup(executor);
+  http::Wakeup wakeup(executor);
   for (int i = 0; i < 20; ++i) {
     if (channel.GetState(true) == GRPC_CHANNEL_READY) co_return true;
     co_await wakeup.Wait(std::chrono::steady_clock::now() + std::chrono::milliseconds(25));
@@ -21,17 +21,17 @@ Awaitable<bool> Reachable(grpc::Channel& channel) {
 
 }  // namespace
 
-Awaitable<void> Probes::Health(HttpRequest&, ResponseWriter& out) {
-  HttpResponse response;
+http::Awaitable<void> Probes::Health(http::Request&, http::ResponseWriter& out) {
+  http::Response response;
   response.body = R"({"status":"ok"})";
   co_await out.Send(std::move(response));
 }
 
-Awaitable<void> Probes::Ready(HttpRequest&, ResponseWriter& out) {
+http::Awaitable<void> Probes::Ready(http::Request&, http::ResponseWriter& out) {
   const bool keys = keys_.synced();
   const bool routes = routes_.synced();
   const bool billing = co_await Reachable(*billing_);
-  HttpResponse response;
+  http::Response response;
   response.status = keys && routes && billing ? 200 : 503;
   response.body = fmt::format(R"({{"status":"{}","keys_synced":{},"routes_synced":{},"billing_reachable":{}}})",
                               response.status == 200 ? "ready" : "not ready", keys, routes, billing);
@@ -39,19 +39,19 @@ Awaitable<void> Probes::Ready(HttpRequest&, ResponseWriter& out) {
   co_await out.Send(std::move(response));
 }
 
-Awaitable<void> Probes::MetricsPage(HttpRequest&, ResponseWriter& out) {
-  SetJournalSlotsUsed(journal_.used_count());
-  HttpResponse response;
+http::Awaitable<void> Probes::MetricsPage(http::Request&, http::ResponseWriter& out) {
+  telemetry::SetJournalSlotsUsed(journal_.used_count());
+  http::Response response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = MetricsText();
   response.body += co_await pool_.Text(out);
   co_await out.Send(std::move(response));
 }
 
-Awaitable<void> Probes::OpenApi(HttpRequest&, ResponseWriter& out) {
-  HttpResponse response;
+http::Awaitable<void> Probes::OpenApi(http::Request&, http::ResponseWriter& out) {
+  http::Response response;
   response.body = openapi_json_;
   co_await out.Send(std::move(response));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

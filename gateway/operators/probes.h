@@ -10,12 +10,12 @@
 #include "gateway/operators/pool_figures.h"
 #include "gateway/serving/routes.h"
 
-namespace allod::gateway {
+namespace allod::gateway::operators {
 
 class Probes {
  public:
   // All references must outlive this.
-  Probes(const ApiKeyTable& keys, const RouteTable& routes, const Journal& journal,
+  Probes(const access::ApiKeyTable& keys, const serving::RouteTable& routes, const metering::Journal& journal,
          std::shared_ptr<grpc::Channel> billing, PoolFigures& pool, std::string openapi_json)
       : keys_(keys),
         routes_(routes),
@@ -25,20 +25,20 @@ class Probes {
         openapi_json_(std::move(openapi_json)) {}
 
   // 200 while the process serves.
-  Awaitable<void> Health(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> Health(http::Request& request, http::ResponseWriter& out);
   // 200 when keys and routes are known and billing is reachable, else 503; says which.
-  Awaitable<void> Ready(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> Ready(http::Request& request, http::ResponseWriter& out);
   // This process's metrics, and those of the nodes while scheduling tells them.
-  Awaitable<void> MetricsPage(HttpRequest& request, ResponseWriter& out);
-  Awaitable<void> OpenApi(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> MetricsPage(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> OpenApi(http::Request& request, http::ResponseWriter& out);
 
  private:
-  const ApiKeyTable& keys_;
-  const RouteTable& routes_;
-  const Journal& journal_;
+  const access::ApiKeyTable& keys_;
+  const serving::RouteTable& routes_;
+  const metering::Journal& journal_;
   const std::shared_ptr<grpc::Channel> billing_;
   PoolFigures& pool_;
   const std::string openapi_json_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::operators

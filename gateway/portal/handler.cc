@@ -6,7 +6,7 @@
 #include "gateway/portal/openapi.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 grpc::ByteBuffer ToBuffer(const std::string& bytes) {
@@ -24,16 +24,17 @@ Result<std::string> FromBuffer(const grpc::ByteBuffer& buffer) {
 
 std::string_view WithoutPrefix(std::string_view path) { return path.substr(std::string_view(kPortalPrefix).size()); }
 
-Status CheckMediaType(const HttpRequest& request) {
+Status CheckMediaType(const http::Request& request) {
   const std::string_view type = request.Header("content-type");
-  if (request.body.empty() || type.empty() || SameToken(type.substr(0, type.find(';')), "application/json")) return {};
+  if (request.body.empty() || type.empty() || http::SameToken(type.substr(0, type.find(';')), "application/json"))
+    return {};
   return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
 }
 
 }  // namespace
 
-PortalHandler::PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, const Transcoder& transcoder,
-                             const PortalBackends& backends, std::chrono::milliseconds timeout)
+Handler::Handler(const access::ApiKeyTable& keys, access::RateLimiter& limiter, const Transcoder& transcoder,
+                 const PortalBackends& backends, std::chrono::milliseconds timeout)
     : keys_(keys),
       limiter_(limiter),
       transcoder_(transcoder),
@@ -43,7 +44,7 @@ PortalHandler::PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, cons
       scheduling_(backends.scheduling),
       timeout_(timeout) {}
 
-grpc::GenericStub& PortalHandler::StubOf(Backend backend) {
+grpc::GenericStub& Handler::StubOf(Backend backend) {
   switch (backend) {
     case Backend::kTenancy:
       return tenancy_;
@@ -57,12 +58,13 @@ grpc::GenericStub& PortalHandler::StubOf(Backend backend) {
   return tenancy_;
 }
 
-Result<PortalHandler::Prepared> PortalHandler::Prepare(const HttpRequest& request, HttpHeaders& headers) const {
-  ALLOD_TRY(const Principal principal, keys_.Authenticate(request.Header("authorization")));
+Result<Handler::Prepared> Handler::Prepare(const http::Request& request, http::Headers& headers) const {
+  ALLOD_TRY(const access::Principal principal, keys_.Authenticate(request.Header("authorization")));
   if (!principal.portal) {
     return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_PORTAL");
   }
-  ALLOD_TRY(RateLimiter::Permit permit, limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
+  ALLOD_TRY(access::RateLimiter::Permit permit,
+            limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
   ALLOD_TRY(const Transcoder::Match match,
             transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));
@@ -71,30 +73,30 @@ Result<PortalHandler::Prepared> PortalHandler::Prepare(const HttpRequest& reques
   return Prepared{match.route, std::move(message), principal.caller(), std::move(permit)};
 }
 
-std::vector<std::string> PortalHandler::MethodsOf(std::string_view path) const {
+std::vector<std::string> Handler::MethodsOf(std::string_view path) const {
   return transcoder_.MethodsOf(WithoutPrefix(path));
 }
 
-Awaitable<void> PortalHandler::Handle(HttpRequest& request, ResponseWriter& out) {
-  HttpHeaders headers;
+http::Awaitable<void> Handler::Handle(http::Request& request, http::ResponseWriter& out) {
+  http::Headers headers;
   const Result<Prepared> prepared = Prepare(request, headers);
-  HttpResponse response;
+  http::Response response;
   if (!prepared) {
-    response = ErrorResponse(ErrorStyle::kProblem, prepared.error());
+    response = http::ErrorResponse(http::ErrorStyle::kProblem, prepared.error());
   } else {
     Result<std::string> body = co_await Call(*prepared, out);
     if (!body && out.gone()) co_return;  // it was cancelled
     if (body) {
       response.body = *std::move(body);
     } else {
-      response = ErrorResponse(ErrorStyle::kProblem, body.error());
+      response = http::ErrorResponse(http::ErrorStyle::kProblem, body.error());
     }
   }
   response.headers.insert(response.headers.end(), headers.begin(), headers.end());
   co_await out.Send(std::move(response));
 }
 
-Awaitable<Result<std::string>> PortalHandler::Call(const Prepared& prepared, ResponseWriter& out) {
+http::Awaitable<Result<std::string>> Handler::Call(const Prepared& prepared, http::ResponseWriter& out) {
   const auto context = MakeContext(prepared.caller, timeout_);
   const grpc::ByteBuffer request = ToBuffer(prepared.message);
   grpc::ByteBuffer response;
@@ -103,7 +105,7 @@ Awaitable<Result<std::string>> PortalHandler::Call(const Prepared& prepared, Res
     StubOf(prepared.route->backend)
         .UnaryCall(context.get(), prepared.route->RpcPath(), grpc::StubOptions(), &request, &response, std::move(done));
   };
-  const grpc::Status status = co_await AwaitRpc(start);
+  const grpc::Status status = co_await http::AwaitRpc(start);
   out.OnInterrupt(nullptr);
   if (!status.ok()) {
     Error error = FromGrpc(status);
@@ -117,4 +119,4 @@ Awaitable<Result<std::string>> PortalHandler::Call(const Prepared& prepared, Res
   co_return transcoder_.DecodeResponse(*prepared.route, *bytes);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -14,7 +14,7 @@
 #include "gateway/http/response_writer.h"
 #include "gateway/portal/transcoder.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 struct PortalBackends {
   std::shared_ptr<grpc::Channel> tenancy;
@@ -23,30 +23,30 @@ struct PortalBackends {
   std::shared_ptr<grpc::Channel> scheduling;
 };
 
-class PortalHandler {
+class Handler {
  public:
   // All references must outlive this.
-  PortalHandler(const ApiKeyTable& keys, RateLimiter& limiter, const Transcoder& transcoder,
-                const PortalBackends& backends, std::chrono::milliseconds timeout);
+  Handler(const access::ApiKeyTable& keys, access::RateLimiter& limiter, const Transcoder& transcoder,
+          const PortalBackends& backends, std::chrono::milliseconds timeout);
 
   // Those that the path takes; none if there is nothing.
   std::vector<std::string> MethodsOf(std::string_view path) const;
-  Awaitable<void> Handle(HttpRequest& request, ResponseWriter& out);
+  http::Awaitable<void> Handle(http::Request& request, http::ResponseWriter& out);
 
  private:
   struct Prepared {
     const PortalRoute* route;
     std::string message;  // serialised
     Caller caller;        // the key
-    RateLimiter::Permit permit;
+    access::RateLimiter::Permit permit;
   };
   // `headers` gets those of the rate limit.
-  Result<Prepared> Prepare(const HttpRequest& request, HttpHeaders& headers) const;
-  Awaitable<Result<std::string>> Call(const Prepared& prepared, ResponseWriter& out);
+  Result<Prepared> Prepare(const http::Request& request, http::Headers& headers) const;
+  http::Awaitable<Result<std::string>> Call(const Prepared& prepared, http::ResponseWriter& out);
   grpc::GenericStub& StubOf(Backend backend);
 
-  const ApiKeyTable& keys_;
-  RateLimiter& limiter_;
+  const access::ApiKeyTable& keys_;
+  access::RateLimiter& limiter_;
   const Transcoder& transcoder_;
   grpc::GenericStub tenancy_;
   grpc::GenericStub catalog_;
@@ -55,4 +55,4 @@ class PortalHandler {
   const std::chrono::milliseconds timeout_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -6,7 +6,7 @@
 #include "gateway/portal/openapi_schema.h"
 #include "gateway/portal/transcoder_json.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 namespace pb = google::protobuf;
@@ -133,4 +133,4 @@ std::string OpenApiJson(const Transcoder& transcoder) {
   return out.dump();
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

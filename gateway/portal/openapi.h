@@ -5,7 +5,7 @@
 
 #include "gateway/portal/transcoder.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 // The portal is served under this prefix, because /v1 itself belongs to the OpenAI-compatible API.
 inline constexpr const char* kPortalPrefix = "/portal";
@@ -15,4 +15,4 @@ std::string OpenApiJson(const Transcoder& transcoder);
 // `/v1/{name=tenants/*/projects/*}:revoke` -> `/v1/tenants/{tenant}/projects/{project}:revoke`.
 std::string OpenApiPath(const PathTemplate& path);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -134,4 +134,4 @@ void AddOpenAiPaths(Json& paths, Json& schemas) {
   paths["/v1/embeddings"]["post"] = PostOperation("CreateEmbedding", "Vectors of texts");
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 // Adds the paths under /v1, and what they refer to.
 void AddOpenAiPaths(nlohmann::ordered_json& paths, nlohmann::ordered_json& schemas);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 namespace pb = google::protobuf;
@@ -81,4 +81,4 @@ Json MessageSchema(const pb::Descriptor& type, Json& schemas) {
   return reference;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

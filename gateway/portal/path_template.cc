@@ -4,7 +4,7 @@
 
 #include "gateway/http/message.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 std::unexpected<Error> Broken(std::string_view text, std::string_view why) {
@@ -81,7 +81,7 @@ std::optional<PathTemplate::Bindings> PathTemplate::Match(std::string_view path)
   }
   std::vector<std::string> decoded;
   for (const std::string_view segment : SplitSegments(path)) {
-    auto text = PercentDecode("path", segment);
+    auto text = http::PercentDecode("path", segment);
     if (!text || text->empty() || text->find('/') != std::string::npos) return std::nullopt;
     decoded.push_back(*std::move(text));
   }
@@ -101,4 +101,4 @@ std::optional<PathTemplate::Bindings> PathTemplate::Match(std::string_view path)
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

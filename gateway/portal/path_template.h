@@ -12,7 +12,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 class PathTemplate {
  public:
@@ -48,4 +48,4 @@ class PathTemplate {
   std::string verb_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -4,7 +4,7 @@
 
 #include "gateway/portal/openapi.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 using Bindings = PathTemplate::Bindings;
@@ -51,4 +51,4 @@ TEST(PathTemplate, BecomesAnOpenApiPath) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

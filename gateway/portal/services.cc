@@ -12,7 +12,7 @@
 #include "google/longrunning/operations.pb.h"
 #include "google/rpc/error_details.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 // The service `name` in the file that declares `Message`.
@@ -47,4 +47,4 @@ std::vector<PortalService> PortalServices() {
   };
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

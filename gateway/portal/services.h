@@ -11,7 +11,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 enum class Backend { kTenancy, kCatalog, kBilling, kScheduling };
 
@@ -32,4 +32,4 @@ struct PortalService {
 // Also what makes the linker keep the descriptors.
 std::vector<PortalService> PortalServices();
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -11,7 +11,7 @@
 #include "services/common/ids.h"
 #include "services/common/text_check.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 namespace pb = google::protobuf;
@@ -139,7 +139,7 @@ Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_vi
       request[type.FindFieldByName(route.body)->json_name()] = std::move(parsed);
     }
   }
-  ALLOD_TRY(const auto parameters, ParseQuery(query));
+  ALLOD_TRY(const auto parameters, http::ParseQuery(query));
   for (const auto& [name, value] : parameters) {
     if (route.body == "*") return InvalidArgument("INVALID_REQUEST", "this method takes no query parameters: " + name);
     ALLOD_CHECK_OK(SetField(type, name, value, "query parameter", request));
@@ -167,4 +167,4 @@ Result<std::string> Transcoder::DecodeResponse(const PortalRoute& route, const s
   return out;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -17,7 +17,7 @@
 #include "gateway/portal/services.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 struct PortalRoute {
   std::string http_method;
@@ -64,4 +64,4 @@ class Transcoder {
   std::vector<PortalRoute> routes_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

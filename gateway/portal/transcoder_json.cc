@@ -4,7 +4,7 @@
 
 #include "gateway/http/json_input.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 namespace pb = google::protobuf;
@@ -81,9 +81,9 @@ Status SetField(const pb::Descriptor& type, std::string_view path, const std::st
 }
 
 Result<nlohmann::json> ParseBody(std::string_view body) {
-  auto parsed = ParseJsonObject(body, kBodyDepthMax);
+  auto parsed = http::ParseJsonObject(body, kBodyDepthMax);
   if (!parsed) return std::unexpected(parsed.error().error);
   return *std::move(parsed);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -9,7 +9,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 
 // The field at a dotted path of proto or JSON names; null if there is none, or if something on the way is repeated or
 // not a message.
@@ -23,4 +23,4 @@ Status SetField(const google::protobuf::Descriptor& type, std::string_view path,
 // A JSON object of bounded depth. INVALID_ARGUMENT / INVALID_JSON.
 Result<nlohmann::json> ParseBody(std::string_view body);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

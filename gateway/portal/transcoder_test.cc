@@ -10,7 +10,7 @@
 #include "gateway/portal/openapi.h"
 #include "google/longrunning/operations.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::portal {
 namespace {
 
 class TranscoderTest : public testing::Test {
@@ -143,4 +143,4 @@ TEST_F(TranscoderTest, EveryReferenceOfTheOpenApiDocumentResolves) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::portal

@@ -8,7 +8,7 @@
 #include "gateway/telemetry/instance_metrics.h"
 #include "services/common/rpc/status.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 namespace asio = boost::asio;
 using std::chrono::milliseconds;
@@ -47,9 +47,9 @@ class Outstanding {
 
 }  // namespace
 
-Dispatch::Dispatch(const ServingLimits& limits, RouteTable& routes, WaitingRoom& room,
+Dispatch::Dispatch(const Limits& limits, RouteTable& routes, WaitingRoom& room,
                    std::shared_ptr<const InstanceRoute> route, const Times& times, Hold& hold, WorkerJob& job,
-                   ResponseWriter& out)
+                   http::ResponseWriter& out)
     : limits_(limits),
       routes_(routes),
       room_(room),
@@ -66,7 +66,7 @@ HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
   return {route.variant, route.price_book, route.isolation_class, job.WorstCase(route.context_tokens)};
 }
 
-Awaitable<Dispatch::Ending> Dispatch::Run() {
+http::Awaitable<Dispatch::Ending> Dispatch::Run() {
   while (true) {
     const Result<std::shared_ptr<Replica>> replica = co_await FindReplica();
     if (!replica) co_return Ending{.error = replica.error()};
@@ -106,7 +106,7 @@ bool Dispatch::MayTryAgain(const Error& error) {
   return !connected_ || tries_ < tries_max;
 }
 
-Awaitable<Result<std::shared_ptr<Replica>>> Dispatch::FindReplica() {
+http::Awaitable<Result<std::shared_ptr<Replica>>> Dispatch::FindReplica() {
   while (true) {
     if (out_.gone() || out_.shutting_down()) {
       co_return std::unexpected(
@@ -137,9 +137,9 @@ Awaitable<Result<std::shared_ptr<Replica>>> Dispatch::FindReplica() {
   }
 }
 
-Awaitable<void> Dispatch::WaitForRoutes(SteadyTime until) {
+http::Awaitable<void> Dispatch::WaitForRoutes(SteadyTime until) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const auto wakeup = std::make_shared<Wakeup>(executor);
+  const auto wakeup = std::make_shared<http::Wakeup>(executor);
   const auto notify = [executor, wakeup] { asio::post(executor, [wakeup] { wakeup->Notify(); }); };
   const std::uint64_t id = routes_.OnNextChange(notify);
   out_.OnInterrupt(notify);
@@ -148,7 +148,7 @@ Awaitable<void> Dispatch::WaitForRoutes(SteadyTime until) {
   routes_.Forget(id);
 }
 
-Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
+http::Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   const std::shared_ptr<grpc::Channel> channel = replica.channel.Get();
   connected_ = channel->GetState(false) == GRPC_CHANNEL_READY;
   if (connected_) {
@@ -167,8 +167,8 @@ Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   co_return ending;
 }
 
-Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
-                                             const std::shared_ptr<grpc::Channel>& channel) {
+http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
+                                                   const std::shared_ptr<grpc::Channel>& channel) {
   while (true) {
     const SteadyTime check = connected_ ? SteadyTime::max() : steady_clock::now() + kConnectionCheck;
     const WorkerCall::Event event = co_await call.Next(std::min(check, next_comment_));
@@ -215,7 +215,7 @@ Result<bool> Dispatch::CheckConnection(Replica& replica, const std::shared_ptr<g
   return std::unexpected(NotInTime());
 }
 
-Awaitable<bool> Dispatch::CommentIfDue() {
+http::Awaitable<bool> Dispatch::CommentIfDue() {
   if (steady_clock::now() < next_comment_) co_return true;
   next_comment_ = steady_clock::now() + milliseconds(limits_.keep_alive_comment_ms);
   const bool there = co_await job_.KeepAlive();
@@ -247,4 +247,4 @@ Error Dispatch::NotInTime() const {
       milliseconds(2000));
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

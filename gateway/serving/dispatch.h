@@ -20,7 +20,7 @@
 #include "gateway/serving/waiting_room.h"
 #include "gateway/serving/worker_job.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class Dispatch {
  public:
@@ -36,36 +36,35 @@ class Dispatch {
   };
 
   // All references must outlive Run().
-  Dispatch(const ServingLimits& limits, RouteTable& routes, WaitingRoom& room,
-           std::shared_ptr<const InstanceRoute> route, const Times& times, Hold& hold, WorkerJob& job,
-           ResponseWriter& out);
+  Dispatch(const Limits& limits, RouteTable& routes, WaitingRoom& room, std::shared_ptr<const InstanceRoute> route,
+           const Times& times, Hold& hold, WorkerJob& job, http::ResponseWriter& out);
 
-  Awaitable<Ending> Run();
+  http::Awaitable<Ending> Run();
 
  private:
-  Awaitable<Result<std::shared_ptr<Replica>>> FindReplica();
-  Awaitable<void> WaitForRoutes(SteadyTime until);
-  Awaitable<Ending> Try(Replica& replica);
-  Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
+  http::Awaitable<Result<std::shared_ptr<Replica>>> FindReplica();
+  http::Awaitable<void> WaitForRoutes(SteadyTime until);
+  http::Awaitable<Ending> Try(Replica& replica);
+  http::Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
   // Whether the connection stands; an error when it will not.
   Result<bool> CheckConnection(Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
   bool MayTryAgain(const Error& error);
   // A stream whose replica is gone because of what the tenant did to its instance.
   bool IsEndedByChange(const Replica& replica, const Error& error) const;
-  Awaitable<bool> CommentIfDue();
+  http::Awaitable<bool> CommentIfDue();
   // The error when every seat is taken.
   Status TakeSeat();
   void Connected();
   Error NotInTime() const;
 
-  const ServingLimits& limits_;
+  const Limits& limits_;
   RouteTable& routes_;
   WaitingRoom& room_;
   std::shared_ptr<const InstanceRoute> route_;
   const Times times_;
   Hold& hold_;
   WorkerJob& job_;
-  ResponseWriter& out_;
+  http::ResponseWriter& out_;
   const SteadyTime wait_ends_;
   SteadyTime next_comment_;
   std::chrono::milliseconds pause_;
@@ -79,4 +78,4 @@ class Dispatch {
 // On what terms the job would run on a replica of this route.
 HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

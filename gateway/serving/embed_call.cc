@@ -2,7 +2,7 @@
 
 #include "allod/inference/v1/worker.grpc.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 namespace asio = boost::asio;
 using std::chrono::steady_clock;
@@ -14,7 +14,7 @@ struct EmbedCall::State {
   std::unique_ptr<inference::v1::WorkerService::Stub> stub;
   std::shared_ptr<const inference::v1::EmbedRequest> request;
   inference::v1::EmbedResponse response;
-  Wakeup changed;
+  http::Wakeup changed;
   grpc::Status status;
   bool done = false;
 };
@@ -38,7 +38,7 @@ EmbedCall::EmbedCall(const std::shared_ptr<grpc::Channel>& channel,
 
 EmbedCall::~EmbedCall() { Cancel(); }
 
-Awaitable<WorkerCall::Event> EmbedCall::Next(SteadyTime until) {
+http::Awaitable<WorkerCall::Event> EmbedCall::Next(SteadyTime until) {
   while (!state_->done) {
     const bool notified = co_await state_->changed.Wait(until);
     if (!notified && steady_clock::now() >= until) co_return Event::kTimeout;
@@ -50,4 +50,4 @@ const grpc::Status& EmbedCall::status() const { return state_->status; }
 const inference::v1::EmbedResponse& EmbedCall::response() const { return state_->response; }
 void EmbedCall::Cancel() { state_->context->TryCancel(); }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -6,7 +6,7 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/serving/worker_call.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class EmbedCall final : public WorkerCall {
  public:
@@ -16,7 +16,7 @@ class EmbedCall final : public WorkerCall {
   ~EmbedCall() override;  // Cancel()
   EmbedCall(const EmbedCall&) = delete;
 
-  Awaitable<Event> Next(SteadyTime until) override;
+  http::Awaitable<Event> Next(SteadyTime until) override;
   const grpc::Status& status() const override;
   void Cancel() override;
   // After kEnd with an OK status.
@@ -27,4 +27,4 @@ class EmbedCall final : public WorkerCall {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -3,7 +3,7 @@
 #include "allod/inference/v1/worker.grpc.pb.h"
 #include "services/common/rpc/call_hold.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 namespace asio = boost::asio;
 using inference::v1::GenerateRequest;
@@ -47,7 +47,7 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
     });
   }
 
-  Awaitable<Event> Next(steady_clock::time_point until) {
+  http::Awaitable<Event> Next(steady_clock::time_point until) {
     if (!reading_) reading_ = hold_.Start([this] { StartRead(&message_); });
     while (true) {
       if (std::exchange(has_message_, false)) co_return Event::kMessage;
@@ -69,7 +69,7 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
   const std::unique_ptr<inference::v1::WorkerService::Stub> stub_;
   std::shared_ptr<const GenerateRequest> request_;
   const asio::any_io_executor executor_;
-  Wakeup changed_;
+  http::Wakeup changed_;
   GenerateResponse message_;
   grpc::Status status_;
   bool reading_ = false;
@@ -91,9 +91,9 @@ GenerateCall::~GenerateCall() {
   reactor_->LetGo();
 }
 
-Awaitable<WorkerCall::Event> GenerateCall::Next(SteadyTime until) { return reactor_->Next(until); }
+http::Awaitable<WorkerCall::Event> GenerateCall::Next(SteadyTime until) { return reactor_->Next(until); }
 GenerateResponse& GenerateCall::message() { return reactor_->message(); }
 const grpc::Status& GenerateCall::status() const { return reactor_->status(); }
 void GenerateCall::Cancel() { reactor_->Cancel(); }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

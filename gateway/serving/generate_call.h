@@ -6,7 +6,7 @@
 #include "allod/inference/v1/worker.pb.h"
 #include "gateway/serving/worker_call.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class GenerateCall final : public WorkerCall {
  public:
@@ -17,7 +17,7 @@ class GenerateCall final : public WorkerCall {
   ~GenerateCall() override;  // Cancel()
   GenerateCall(const GenerateCall&) = delete;
 
-  Awaitable<Event> Next(SteadyTime until) override;
+  http::Awaitable<Event> Next(SteadyTime until) override;
   const grpc::Status& status() const override;
   void Cancel() override;
   // After kMessage, until the next Next().
@@ -28,4 +28,4 @@ class GenerateCall final : public WorkerCall {
   std::shared_ptr<Reactor> reactor_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

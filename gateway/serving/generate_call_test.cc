@@ -15,7 +15,7 @@
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 namespace asio = boost::asio;
@@ -59,7 +59,7 @@ class GenerateCallTest : public testing::Test {
   }
 
   // Runs `client` for each of kClients, each on a strand of its own, on two threads.
-  void RunClients(const std::function<Awaitable<void>(int)>& client) {
+  void RunClients(const std::function<http::Awaitable<void>(int)>& client) {
     asio::io_context io;
     for (int i = 0; i < kClients; ++i) {
       asio::co_spawn(
@@ -86,7 +86,7 @@ void Linger(std::minstd_rand& random) {
 
 TEST_F(GenerateCallTest, AnEndThatComesBetweenTwoReadsIsSeenAndHarmsNothing) {
   std::atomic<int> messages{0}, succeeded{0};
-  RunClients([&](int number) -> Awaitable<void> {
+  RunClients([&](int number) -> http::Awaitable<void> {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto channel = grpc::CreateChannel(target_, grpc::InsecureChannelCredentials());
     const auto request = std::make_shared<const GenerateRequest>();
@@ -108,7 +108,7 @@ TEST_F(GenerateCallTest, AnEndThatComesBetweenTwoReadsIsSeenAndHarmsNothing) {
 
 TEST_F(GenerateCallTest, ACallMayBeGivenUpAtAnyMoment) {
   std::atomic<int> ended{0};
-  RunClients([&](int number) -> Awaitable<void> {
+  RunClients([&](int number) -> http::Awaitable<void> {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const auto channel = grpc::CreateChannel(target_, grpc::InsecureChannelCredentials());
     const auto request = std::make_shared<const GenerateRequest>();
@@ -125,4 +125,4 @@ TEST_F(GenerateCallTest, ACallMayBeGivenUpAtAnyMoment) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -8,7 +8,7 @@
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 using std::chrono::milliseconds;
 
@@ -45,7 +45,7 @@ bool IsFull(const Error& error) {
 
 }  // namespace
 
-Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
+http::Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
   request_.set_variant(terms.variant);
   request_.set_price_book(terms.price_book);
   request_.set_isolation_class(terms.isolation_class);
@@ -60,12 +60,12 @@ Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
     if (!again || std::chrono::steady_clock::now() >= end) {
       co_return std::unexpected(OfBilling(std::move(held).error()));
     }
-    Wakeup wait(executor);
+    http::Wakeup wait(executor);
     co_await wait.Wait(std::chrono::steady_clock::now() + pause);
   }
 }
 
-Awaitable<Status> Hold::AskOnce() {
+http::Awaitable<Status> Hold::AskOnce() {
   const auto rpc = MakeContext(Caller::Service("gateway"), milliseconds(limits_.reserve_timeout_ms));
   // Billing may just be restarting: that is worth a moment of the client's time.
   rpc->set_wait_for_ready(true);
@@ -76,7 +76,7 @@ Awaitable<Status> Hold::AskOnce() {
   out_.OnInterrupt([&rpc, this] {
     if (out_.shutting_down()) rpc->TryCancel();
   });
-  const grpc::Status status = co_await AwaitRpc(start);
+  const grpc::Status status = co_await http::AwaitRpc(start);
   out_.OnInterrupt(nullptr);
   if (status.ok()) co_return Status();
   Error error = FromGrpc(status);
@@ -98,7 +98,7 @@ Awaitable<Status> Hold::AskOnce() {
   co_return std::unexpected(std::move(error));
 }
 
-Awaitable<Status> Hold::Make(HoldTerms terms) {
+http::Awaitable<Status> Hold::Make(HoldTerms terms) {
   const Status made = co_await Ask(terms);
   if (made) {
     terms_ = std::move(terms);
@@ -109,7 +109,7 @@ Awaitable<Status> Hold::Make(HoldTerms terms) {
   co_return made;
 }
 
-Awaitable<Status> Hold::Replace(HoldTerms terms) {
+http::Awaitable<Status> Hold::Replace(HoldTerms terms) {
   if (request_.revision() >= kReplacementsMax) {
     co_return std::unexpected(Unavailable(
         "INSTANCE_CHANGING",
@@ -121,4 +121,4 @@ Awaitable<Status> Hold::Replace(HoldTerms terms) {
   co_return replaced;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -18,7 +18,7 @@
 #include "gateway/serving/limits.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 // How long a request waits for room at billing, which bounds the calls of each tenant: a burst is served in turn. Of
 // `reserve_timeout_ms`.
@@ -27,30 +27,30 @@ inline constexpr int kFullPatience = 5;
 class Hold {
  public:
   // `request` says whose it is and when it ends. All references must outlive the hold.
-  Hold(const ServingLimits& limits, billing::v1::UsageService::Stub& usage, billing::v1::ReserveRequest request,
-       MeteredRequest& metered, ResponseWriter& out)
+  Hold(const Limits& limits, billing::v1::UsageService::Stub& usage, billing::v1::ReserveRequest request,
+       metering::MeteredRequest& metered, http::ResponseWriter& out)
       : limits_(limits), usage_(usage), request_(std::move(request)), metered_(metered), out_(out) {}
 
   // The first. What billing answered, as an error for the client; drops the metering when nothing can have been
   // reserved.
-  Awaitable<Status> Make(HoldTerms terms);
-  bool Covers(const HoldTerms& terms) const { return gateway::Covers(terms_, terms); }
+  http::Awaitable<Status> Make(HoldTerms terms);
+  bool Covers(const HoldTerms& terms) const { return gateway::serving::Covers(terms_, terms); }
   // Replaces it by one on these terms. On an error nothing may run: the request is to be settled as it is.
-  Awaitable<Status> Replace(HoldTerms terms);
+  http::Awaitable<Status> Replace(HoldTerms terms);
   // What the money pays for.
   const TokenBounds& bounds() const { return terms_.bounds; }
   const std::string& request_id() const { return request_.request_id(); }
 
  private:
-  Awaitable<Status> Ask(const HoldTerms& terms);
-  Awaitable<Status> AskOnce();
+  http::Awaitable<Status> Ask(const HoldTerms& terms);
+  http::Awaitable<Status> AskOnce();
 
-  const ServingLimits& limits_;
+  const Limits& limits_;
   billing::v1::UsageService::Stub& usage_;
   billing::v1::ReserveRequest request_;
-  MeteredRequest& metered_;
-  ResponseWriter& out_;
+  metering::MeteredRequest& metered_;
+  http::ResponseWriter& out_;
   HoldTerms terms_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -1,6 +1,6 @@
 #include "gateway/serving/hold_terms.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 bool Covers(const HoldTerms& held, const HoldTerms& needed) {
   return held.variant == needed.variant && held.price_book == needed.price_book &&
@@ -8,4 +8,4 @@ bool Covers(const HoldTerms& held, const HoldTerms& needed) {
          held.bounds.completion >= needed.bounds.completion;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

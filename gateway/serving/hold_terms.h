@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 // The most that one request may use.
 struct TokenBounds {
@@ -27,4 +27,4 @@ struct HoldTerms {
 // and for no more tokens.
 bool Covers(const HoldTerms& held, const HoldTerms& needed);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

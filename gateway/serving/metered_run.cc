@@ -5,7 +5,7 @@
 #include "gateway/serving/peer_errors.h"
 #include "services/common/log.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -33,7 +33,7 @@ billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
 
 }  // namespace
 
-Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
+http::Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
   const steady_clock::time_point start = steady_clock::now();
   Hold hold(context_.limits, context_.usage, std::move(reserve), metered_, out_);
   HoldTerms terms = TermsOn(*route_, job_);
@@ -53,7 +53,7 @@ Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
   co_await Conclude(ending, hold.request_id());
 }
 
-Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::string& request_id) {
+http::Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::string& request_id) {
   if (ending.answered) {
     metered_.Finish(billing::v1::OUTCOME_COMPLETED);
     co_return;
@@ -85,4 +85,4 @@ Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::
   co_await job_.Fail(error);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -14,11 +14,11 @@
 #include "gateway/serving/waiting_room.h"
 #include "gateway/serving/worker_job.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 // Shared by all requests; outlives them.
-struct ServingContext {
-  const ServingLimits& limits;
+struct Context {
+  const Limits& limits;
   std::chrono::milliseconds request_timeout;
   RouteTable& routes;
   billing::v1::UsageService::Stub& usage;
@@ -28,21 +28,21 @@ struct ServingContext {
 class MeteredRun {
  public:
   // All references must outlive Run().
-  MeteredRun(ServingContext& context, std::shared_ptr<const InstanceRoute> route, MeteredRequest& metered,
-             WorkerJob& job, ResponseWriter& out)
+  MeteredRun(Context& context, std::shared_ptr<const InstanceRoute> route, metering::MeteredRequest& metered,
+             WorkerJob& job, http::ResponseWriter& out)
       : context_(context), route_(std::move(route)), metered_(metered), job_(job), out_(out) {}
 
   // `reserve` says whose request it is and when its hold ends; the terms are those of the route.
-  Awaitable<void> Run(billing::v1::ReserveRequest reserve);
+  http::Awaitable<void> Run(billing::v1::ReserveRequest reserve);
 
  private:
-  Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
+  http::Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);
 
-  ServingContext& context_;
+  Context& context_;
   const std::shared_ptr<const InstanceRoute> route_;
-  MeteredRequest& metered_;
+  metering::MeteredRequest& metered_;
   WorkerJob& job_;
-  ResponseWriter& out_;
+  http::ResponseWriter& out_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -7,7 +7,7 @@
 
 #include "gateway/http/error.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 // peer_errors_test.cc holds it against what inference/ raises.
@@ -23,7 +23,7 @@ bool IsMissingMoney(const Error& error) {
   return error.reason == "INSUFFICIENT_FUNDS" || error.reason == "NO_BILLING_ACCOUNT";
 }
 
-bool LooksLikeTheCallers(const Error& error) { return OpenAiShapeOf(error).status < 500; }
+bool LooksLikeTheCallers(const Error& error) { return http::OpenAiShapeOf(error).status < 500; }
 
 }  // namespace
 
@@ -58,4 +58,4 @@ Error OfBilling(Error error) {
   return {Code::kInternal, "BILLING_FAILED", message};
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -7,7 +7,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 // The reasons for which a worker refuses what the caller asked.
 std::span<const std::string_view> RefusalsOfWorkers();
@@ -18,4 +18,4 @@ bool IsCallersDoing(const Error& error);
 Error OfWorker(Error error);
 Error OfBilling(Error error);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

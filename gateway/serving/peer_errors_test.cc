@@ -12,7 +12,7 @@
 
 #include "gateway/http/error.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 namespace fs = std::filesystem;
@@ -72,7 +72,7 @@ TEST(PeerErrors, WhatNoCallerCausedIsNever4xxWhateverItsCode) {
   for (int code = 1; code <= 16; ++code) {
     for (const std::string& reason : reasons) {
       const Error error = OfWorker({static_cast<Code>(code), reason, "what happened"});
-      EXPECT_GE(OpenAiShapeOf(error).status, 500) << code << " " << reason;
+      EXPECT_GE(http::OpenAiShapeOf(error).status, 500) << code << " " << reason;
       EXPECT_FALSE(IsCallersDoing(error)) << reason;
     }
   }
@@ -82,12 +82,12 @@ TEST(PeerErrors, WhatTheCallerAskedIs400) {
   for (const std::string_view reason : RefusalsOfWorkers()) {
     for (const Code code : {Code::kInvalidArgument, Code::kFailedPrecondition}) {
       const Error error = OfWorker({code, std::string(reason), "no"});
-      EXPECT_EQ(OpenAiShapeOf(error).status, 400) << reason;
+      EXPECT_EQ(http::OpenAiShapeOf(error).status, 400) << reason;
       EXPECT_TRUE(IsCallersDoing(error)) << reason;
     }
   }
   const Error costly = OfWorker({Code::kResourceExhausted, "TEMPLATE_TOO_COSTLY", "fewer messages, please"});
-  EXPECT_EQ(OpenAiShapeOf(costly).status, 400) << "waiting does not help";
+  EXPECT_EQ(http::OpenAiShapeOf(costly).status, 400) << "waiting does not help";
 }
 
 TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
@@ -104,7 +104,7 @@ TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
         Row{Code::kNotFound, "NOT_FOUND", 500}, Row{Code::kResourceExhausted, "TOO_MANY_CALLS", 503},
         Row{Code::kResourceExhausted, "DATABASE_FULL", 503}, Row{Code::kAborted, "LOCK_TIMEOUT", 503},
         Row{Code::kUnavailable, "BILLING_UNAVAILABLE", 503}}) {
-    EXPECT_EQ(OpenAiShapeOf(OfBilling({row.code, row.reason, "m"})).status, row.status) << row.reason;
+    EXPECT_EQ(http::OpenAiShapeOf(OfBilling({row.code, row.reason, "m"})).status, row.status) << row.reason;
   }
 }
 
@@ -119,17 +119,17 @@ TEST(PeerErrors, WhatServicesLackIsNever429) {
   ASSERT_TRUE(raised.contains("ResourceExhausted"));
   for (const std::string& reason : raised.at("ResourceExhausted")) {
     if (of_tenants.contains(reason) || of_operators.contains(reason)) continue;
-    EXPECT_GE(ProblemStatusOf({Code::kResourceExhausted, reason, "m"}), 500) << reason << ": whose limit is it?";
+    EXPECT_GE(http::ProblemStatusOf({Code::kResourceExhausted, reason, "m"}), 500) << reason << ": whose limit is it?";
   }
 }
 
 TEST(PeerErrors, ACallThatFailedWithoutAWordIsOurs) {
   for (int code = 1; code <= 16; ++code) {
     const Error error{static_cast<Code>(code), "RPC_FAILED", "m"};
-    EXPECT_GE(OpenAiShapeOf(error).status, 500) << code;
-    EXPECT_GE(ProblemStatusOf(error), 500) << code;
+    EXPECT_GE(http::OpenAiShapeOf(error).status, 500) << code;
+    EXPECT_GE(http::ProblemStatusOf(error), 500) << code;
   }
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

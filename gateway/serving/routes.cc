@@ -10,7 +10,7 @@
 #include "gateway/telemetry/instance_metrics.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 namespace {
 
@@ -110,7 +110,7 @@ void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
     ReapReplicas();
     woken.swap(waiters_);
   }
-  for (const std::string& instance : gone) ForgetMetricsOf(instance);
+  for (const std::string& instance : gone) telemetry::ForgetMetricsOf(instance);
   for (const auto& [id, wake] : woken) wake();
 }
 
@@ -179,18 +179,19 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
   return best;
 }
 
-std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
+std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
   using Stub = scheduling::v1::RouteService::Stub;
   const auto stub = std::shared_ptr<Stub>(scheduling::v1::RouteService::NewStub(scheduling));
   const auto acknowledger =
-      std::make_shared<Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
+      std::make_shared<feeds::Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
         scheduling::v1::AcknowledgeRoutesRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
-        ALLOD_CHECK_OK(Call(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"), kAcknowledgeTimeout));
+        ALLOD_CHECK_OK(
+            Call(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
         return {};
       });
-  return std::make_unique<WatchLoop>("routes", [stub, acknowledger, &table](grpc::ClientContext& context) {
+  return std::make_unique<feeds::WatchLoop>("routes", [stub, acknowledger, &table](grpc::ClientContext& context) {
     scheduling::v1::WatchRoutesRequest request;
     request.set_watcher_id(acknowledger->BeginStream());
     const auto reader = stub->WatchRoutes(&context, request);
@@ -206,4 +207,4 @@ std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling
   });
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

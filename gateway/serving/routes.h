@@ -22,7 +22,7 @@
 #include "gateway/feeds/watch_loop.h"
 #include "gateway/serving/worker_channel.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 struct Replica {
   explicit Replica(std::string target_text) : target(std::move(target_text)), channel(target) {}
@@ -95,6 +95,6 @@ bool EndedByChange(const InstanceRoute& then, const std::string& target, const I
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded);
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
+std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 scheduling::v1::WatchRoutesResponse Table(const std::string& instance, std::initializer_list<const char*> targets) {
@@ -162,4 +162,4 @@ TEST(RouteTable, AReplicaIsTheSameWhileSomebodyRoutesToItOrUsesIt) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class SpentTokens {
  public:
@@ -36,4 +36,4 @@ class SpentTokens {
   bool pending_ = false;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 TEST(SpentTokens, WhatNoWorkerLookedAtCostsNothing) {
@@ -41,4 +41,4 @@ TEST(SpentTokens, CountsThatMakeNoSenseGiveNothingBack) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -2,13 +2,13 @@
 
 #include <utility>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 WaitingRoom::Seat::Seat(Seat&& other) noexcept
     : room_(std::exchange(other.room_, nullptr)), instance_(std::move(other.instance_)), metrics_(other.metrics_) {}
 
 WaitingRoom::Seat::Seat(WaitingRoom& room, std::string instance)
-    : room_(&room), instance_(std::move(instance)), metrics_(MetricsOf(instance_)) {
+    : room_(&room), instance_(std::move(instance)), metrics_(telemetry::MetricsOf(instance_)) {
   metrics_.AddWaiting(1);
 }
 
@@ -43,4 +43,4 @@ void WaitingRoom::Leave(const std::string& instance) {
   if (it != waiting_.end() && --it->second == 0) waiting_.erase(it);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

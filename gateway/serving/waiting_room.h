@@ -8,7 +8,7 @@
 
 #include "gateway/telemetry/instance_metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class WaitingRoom {
  public:
@@ -27,7 +27,7 @@ class WaitingRoom {
     Seat(WaitingRoom& room, std::string instance);
     WaitingRoom* room_;
     std::string instance_;
-    InstanceMetrics metrics_;
+    telemetry::InstanceMetrics metrics_;
   };
 
   // nullopt when all seats of the instance are taken.
@@ -42,4 +42,4 @@ class WaitingRoom {
   std::map<std::string, int> waiting_;  // instances somebody waits for
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -2,12 +2,12 @@
 
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-Awaitable<void> WorkerCall::Finish() {
+http::Awaitable<void> WorkerCall::Finish() {
   Cancel();
   while (true) {
     const Event event = co_await Next(SteadyTime::max());
@@ -23,4 +23,4 @@ std::unique_ptr<grpc::ClientContext> MakeWorkerContext(steady_clock::time_point 
   return context;
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -9,7 +9,7 @@
 
 #include "gateway/http/awaitable.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class WorkerCall {
  public:
@@ -19,15 +19,15 @@ class WorkerCall {
   virtual ~WorkerCall() = default;
   // Waits for the next message until `until`; after kEnd no more. A message is only asked for here, so that a client
   // that does not read holds the worker back.
-  virtual Awaitable<Event> Next(SteadyTime until) = 0;
+  virtual http::Awaitable<Event> Next(SteadyTime until) = 0;
   // After kEnd.
   virtual const grpc::Status& status() const = 0;
   virtual void Cancel() = 0;
   // Cancels and waits until gRPC is done with the call.
-  Awaitable<void> Finish();
+  http::Awaitable<void> Finish();
 };
 
 // The context of a call to a worker: our identity, the deadline, and patience for a worker that is being started.
 std::unique_ptr<grpc::ClientContext> MakeWorkerContext(std::chrono::steady_clock::time_point deadline);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -2,7 +2,7 @@
 
 #include <climits>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 namespace {
 
 // How long one attempt to connect may take, which includes the start of the worker: more than anybody waits.
@@ -51,4 +51,4 @@ void WorkerChannel::Discard(const std::shared_ptr<grpc::Channel>& failed) {
   if (channel_ == failed) dropped = std::exchange(channel_, nullptr);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <string>
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 class WorkerChannel {
  public:
@@ -29,4 +29,4 @@ class WorkerChannel {
   std::shared_ptr<grpc::Channel> channel_;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

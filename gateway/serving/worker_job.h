@@ -11,7 +11,7 @@
 #include "gateway/serving/worker_call.h"
 #include "services/common/result.h"
 
-namespace allod::gateway {
+namespace allod::gateway::serving {
 
 // Whether what ended with `error` was never looked at by a worker, so that it cost none anything.
 inline bool NotTakenUp(const Error& error) { return error.code == Code::kUnavailable || error.reason == "QUEUE_FULL"; }
@@ -35,20 +35,20 @@ class WorkerJob {
   virtual WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
                             const boost::asio::any_io_executor& executor) = 0;
   // The call has a message.
-  virtual Awaitable<Progress> TakeMessage() = 0;
+  virtual http::Awaitable<Progress> TakeMessage() = 0;
   // The call ended with status OK.
-  virtual Awaitable<Progress> TakeEnd() = 0;
+  virtual http::Awaitable<Progress> TakeEnd() = 0;
   // After kRefused.
   virtual const Error& error() const = 0;
   // Nothing to say for a while; false when the client is gone.
-  virtual Awaitable<bool> KeepAlive() = 0;
+  virtual http::Awaitable<bool> KeepAlive() = 0;
   // A worker took the request up. Whether anything reached the client: then it is never tried again.
   virtual bool started() const = 0;
   virtual bool delivered() const = 0;
   // How long the client let it wait, all together.
   virtual std::chrono::steady_clock::duration held_by_client() const { return {}; }
   // Tells the client, unless it is gone.
-  virtual Awaitable<void> Fail(const Error& error) = 0;
+  virtual http::Awaitable<void> Fail(const Error& error) = 0;
 };
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::serving

@@ -8,7 +8,7 @@
 
 #include "services/common/metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 namespace {
 
 using Buckets = prometheus::Histogram::BucketBoundaries;
@@ -62,4 +62,4 @@ void SetConnections(int count) {
   gauge.Set(count);
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

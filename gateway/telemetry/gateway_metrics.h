@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 
 // allod_http_requests_total{route,status}, allod_http_request_seconds{route}.
 void CountHttpRequest(std::string_view route, int status, std::chrono::nanoseconds elapsed);
@@ -17,4 +17,4 @@ void SetJournalSlotsUsed(int count);
 void SetSettlementsRefused(int count);
 void SetConnections(int count);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

@@ -10,7 +10,7 @@
 
 #include "services/common/metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 namespace {
 
 using Buckets = prometheus::Histogram::BucketBoundaries;
@@ -214,4 +214,4 @@ InstanceMetrics MetricsOf(const std::string& instance) { return Book().Of(instan
 
 void ForgetMetricsOf(const std::string& instance) { Book().Forget(instance); }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

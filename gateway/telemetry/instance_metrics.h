@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 
 // A handle: cheap to copy; the series stay as long as there is one.
 class InstanceMetrics {
@@ -79,4 +79,4 @@ class InstanceMetricsBook {
 InstanceMetrics MetricsOf(const std::string& instance);
 void ForgetMetricsOf(const std::string& instance);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

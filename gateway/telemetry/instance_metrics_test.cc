@@ -6,7 +6,7 @@
 
 #include "services/common/metrics.h"
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 namespace {
 
 using testing::HasSubstr;
@@ -80,4 +80,4 @@ TEST(InstanceMetricsBook, SaysHowMuchIsFoldedIntoOther) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

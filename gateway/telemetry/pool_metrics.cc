@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
@@ -155,4 +155,4 @@ std::string PoolMetricsText(const scheduling::ListNodesResponse& nodes,
   return out.Text();
 }
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

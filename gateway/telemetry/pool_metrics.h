@@ -9,10 +9,10 @@
 
 #include "allod/scheduling/v1/node.pb.h"
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 
 // Text exposition format 0.0.4. Figures that a node has not told are left out.
 std::string PoolMetricsText(const scheduling::v1::ListNodesResponse& nodes,
                             const scheduling::v1::ListWorkersResponse& workers);
 
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace allod::gateway {
+namespace allod::gateway::telemetry {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
@@ -95,4 +95,4 @@ TEST(PoolMetrics, ANodeThatIsLostIsDown) {
 TEST(PoolMetrics, NoNodeIsNoText) { EXPECT_EQ(PoolMetricsText({}, {}), ""); }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::telemetry

@@ -16,7 +16,7 @@ using Clients = std::vector<std::unique_ptr<HttpClient>>;
 class GatewayCrowd : public GatewayTest {
  protected:
   // Starts anew with few places, in all or from one address, and waits until none is taken.
-  void StartWith(const std::function<void(HttpServerConfig&)>& change) {
+  void StartWith(const std::function<void(http::ServerConfig&)>& change) {
     adjust_ = [change](GatewayConfig& config) { change(config.http); };
     RestartGateway();
     ASSERT_TRUE(Eventually([&] { return HasSubstrOf(Metrics().body, "\nallod_gateway_connections 0\n"); }));
@@ -54,7 +54,7 @@ class GatewayCrowd : public GatewayTest {
 
 TEST_F(GatewayCrowd, SilentStrangersMakeWayForWhoeverComes) {
   for (const bool by_address : {false, true}) {
-    StartWith([by_address](HttpServerConfig& http) {
+    StartWith([by_address](http::ServerConfig& http) {
       (by_address ? http.connections_per_address_max : http.connections_max) = kPlaces;
     });
     Clients squatters = Squat(kPlaces);
@@ -66,7 +66,7 @@ TEST_F(GatewayCrowd, SilentStrangersMakeWayForWhoeverComes) {
 }
 
 TEST_F(GatewayCrowd, StrangersWhoWereAnsweredMakeWayBeforeIdleClients) {
-  StartWith([](HttpServerConfig& http) { http.connections_max = kPlaces; });
+  StartWith([](http::ServerConfig& http) { http.connections_max = kPlaces; });
   HttpClient client(port());
   client.Send("GET", "/v1/models", key_);
   EXPECT_EQ(client.Receive().status, 200);
@@ -84,7 +84,7 @@ TEST_F(GatewayCrowd, RequestsInProgressAreNotCutAndWhoIsRefusedIsTold) {
   for (const bool by_address : {false, true}) {
     released_ = false;
     worker_.calls = 0;
-    StartWith([by_address](HttpServerConfig& http) {
+    StartWith([by_address](http::ServerConfig& http) {
       (by_address ? http.connections_per_address_max : http.connections_max) = kPlaces;
     });
     Clients busy = KeepBusy(kPlaces);
@@ -104,7 +104,7 @@ TEST_F(GatewayCrowd, RequestsInProgressAreNotCutAndWhoIsRefusedIsTold) {
 
 TEST_F(GatewayCrowd, SilenceIsGivenNoMoreTimeThanAHead) {
   constexpr int kHeaderTimeoutMs = 300;
-  StartWith([](HttpServerConfig& http) { http.header_timeout_ms = kHeaderTimeoutMs; });
+  StartWith([](http::ServerConfig& http) { http.header_timeout_ms = kHeaderTimeoutMs; });
   const auto start = steady_clock::now();
   HttpClient silent(port());
   HttpClient slow(port());

@@ -201,7 +201,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
   const Caller own = Caller::Key("ke", "p", {"portal"});
   const Caller other = Caller::Key("ke", "q", {"inference", "portal"});
   const auto reason = [](const auto& answer) { return answer ? std::string() : answer.error().reason; };
-  const auto transcoder = gateway::Transcoder::Build(gateway::PortalServices());
+  const auto transcoder = gateway::portal::Transcoder::Build(gateway::portal::PortalServices());
   ASSERT_TRUE(transcoder);
   std::set<std::string> asked;
   // Strangers first: nothing that they do may change anything.

@@ -1,7 +1,6 @@
 #include "inference/node/convert.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
 #include <utility>
@@ -16,21 +15,18 @@ constexpr std::int32_t kConcurrencyMax = 64;
 constexpr std::int32_t kWeightMax = 1000;
 constexpr int kModelsMax = 256;
 
-Status Fill(const std::string& json, google::protobuf::Message& out) {
-  const auto status = google::protobuf::util::JsonStringToMessage(json, &out);
-  if (status.ok()) return {};
-  return Fail(Code::kInternal, "BAD_JOB_RESULT",
-              fmt::format("the job's result is no {}: {}", out.GetTypeName(), std::string(status.message())));
-}
-
-IsolationClass FromProto(scheduling::v1::IsolationClass isolation) {
+// A class that this agent does not know promises something that it cannot keep: taken for none of its own.
+Result<IsolationClass> FromProto(scheduling::v1::IsolationClass isolation) {
   switch (isolation) {
+    case scheduling::v1::ISOLATION_CLASS_ISOLATED:
+      return IsolationClass::kIsolated;
     case scheduling::v1::ISOLATION_CLASS_POOLED:
       return IsolationClass::kPooled;
     case scheduling::v1::ISOLATION_CLASS_DEDICATED:
       return IsolationClass::kDedicated;
     default:
-      return IsolationClass::kIsolated;
+      return InvalidArgument("INVALID_ASSIGNMENT",
+                             fmt::format("isolation_class {} is unknown here", static_cast<int>(isolation)));
   }
 }
 
@@ -131,6 +127,7 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   }
   if (a.sleep_after_seconds() < 0) return InvalidArgument("INVALID_ASSIGNMENT", "sleep_after_seconds is negative");
   ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
+  ALLOD_TRY(const IsolationClass isolation, FromProto(a.isolation_class()));
   return DesiredWorker{.replica_uid = uid.ToString(),
                        .instance = a.instance(),
                        .tenant_uid = tenant.ToString(),
@@ -139,7 +136,7 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
                        .artifact_bytes = a.artifact_bytes(),
                        .context_tokens = a.context_tokens(),
                        .max_concurrency = a.max_concurrency(),
-                       .isolation = FromProto(a.isolation_class()),
+                       .isolation = isolation,
                        .sleep_after = std::chrono::seconds(a.sleep_after_seconds()),
                        .weight = std::clamp(a.weight(), 1, kWeightMax)};
 }
@@ -176,8 +173,5 @@ scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, cons
   gate.set_reclaimed_total(static_cast<std::int64_t>(snapshot.figures.gate.stuck));
   return out;
 }
-
-Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out) { return Fill(json, out); }
-Status FillCompressResult(const std::string& json, catalog::v1::CompressResult& out) { return Fill(json, out); }
 
 }  // namespace allod::inference::node

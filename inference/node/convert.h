@@ -1,10 +1,9 @@
-// Between the protos of scheduling and catalog and what the node agent computes with.
+// Between the protos of scheduling and what the node agent computes with.
 #pragma once
 
 #include <optional>
 #include <string>
 
-#include "allod/catalog/v1/job.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
 #include "inference/node/supervisor.h"
 #include "services/common/result.h"
@@ -18,9 +17,5 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
 std::optional<DesiredWorker> Unusable(const scheduling::v1::Assignment& assignment, const Error& why);
 // The whole report; pooled replicas get no figures of their own, because their worker's are those of others too.
 scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot);
-
-// Fields of allod-compress's result line (proto3 JSON). INTERNAL / BAD_JOB_RESULT.
-Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out);
-Status FillCompressResult(const std::string& json, catalog::v1::CompressResult& out);
 
 }  // namespace allod::inference::node

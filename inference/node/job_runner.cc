@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "google/rpc/status.pb.h"
-#include "inference/node/convert.h"
+#include "inference/node/job_result.h"
 #include "inference/node/stoppable.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
@@ -81,8 +81,8 @@ class Leftover {
 
 }  // namespace
 
-JobRunner::JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts)
-    : config_(config), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
+JobRunner::JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts)
+    : settings_(std::move(settings)), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
   thread_ = std::jthread([this](std::stop_token stop) { OrEnd("job runner", [&] { Run(stop); }); });
 }
 
@@ -99,9 +99,9 @@ void JobRunner::Run(std::stop_token stop) {
 
 bool JobRunner::RunOne(std::stop_token stop) {
   catalog::v1::LeaseJobRequest request;
-  request.set_node(config_.node_name());
+  request.set_node("nodes/" + settings_.node);
   request.mutable_wait()->set_seconds(kLeaseWait.count() / 1000);
-  const auto leased = CallUntil(stop, *stub_, &JobService::Stub::LeaseJob, request, Caller::Node(config_.node),
+  const auto leased = CallUntil(stop, *stub_, &JobService::Stub::LeaseJob, request, Caller::Node(settings_.node),
                                 kLeaseWait + kCallTimeout);
   if (!leased) return false;
   if (!leased->has_job()) return true;
@@ -149,15 +149,14 @@ Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer
   const std::string& source_sha256 = compress ? job.compress().source_sha256() : job.inspect().artifact_sha256();
   ALLOD_TRY(const Blob source, artifacts_.Ensure(source_sha256, stop, transfer("fetching")));
   const Leftover output(artifacts_.store().IncomingPath(compress ? "compress" : "inspect"));
-  std::vector<std::string> command{config_.compress_executable.string(), compress ? "compress" : "inspect", "--threads",
-                                   std::to_string(config_.threads()), "--die-with-parent"};
+  std::vector<std::string> command{settings_.compress_executable.string(), compress ? "compress" : "inspect",
+                                   "--threads", std::to_string(settings_.threads), "--die-with-parent"};
   if (compress) command.insert(command.end(), {"--type", job.compress().compression()});
-  if (config_.sandbox == "strict") command.emplace_back("--strict");
+  if (settings_.strict) command.emplace_back("--strict");
   ALLOD_TRY(JobConfinement confinement,
-            JobConfinement::Prepare({source.path, config_.evaluation_text, output.path(), compress},
-                                    {config_.first_uid, JobMemory(source.bytes, config_.memory_bytes),
-                                     static_cast<std::int32_t>(config_.threads())},
-                                    cgroups_));
+            JobConfinement::Prepare(
+                {source.path, settings_.evaluation_text, output.path(), compress},
+                {settings_.first_uid, JobMemory(source.bytes, settings_.memory_bytes), settings_.threads}, cgroups_));
   const auto report = [&](const JobProgress& progress) { return Report(job, progress, pace, stop); };
   ALLOD_TRY(const std::string json, RunJobProcess(command, &confinement, pace, report, stop));
   if (compress) {
@@ -192,7 +191,7 @@ Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace
   request.set_phase(progress.phase);
   request.set_progress(progress.progress);
   const auto reported =
-      CallUntil(stop, *stub_, &JobService::Stub::ReportJob, request, Caller::Node(config_.node), kCallTimeout);
+      CallUntil(stop, *stub_, &JobService::Stub::ReportJob, request, Caller::Node(settings_.node), kCallTimeout);
   const auto now = steady_clock::now();
   if (reported) {
     pace.Succeeded(now);
@@ -208,7 +207,7 @@ Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace
 void JobRunner::Finish(const FinishJobRequest& answer, std::stop_token stop) {
   for (int tries = 1; tries <= kFinishTriesMax; ++tries) {
     const auto finished =
-        CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer, Caller::Node(config_.node), kCallTimeout);
+        CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer, Caller::Node(settings_.node), kCallTimeout);
     if (finished || stop.stop_requested()) return;
     Log(LogLevel::kWarning, "cannot finish a job", {{"job", answer.name()}, {"error", finished.error().message}});
     if (!IsTransient(finished.error())) return;

@@ -8,6 +8,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -18,15 +19,24 @@
 #include "allod/catalog/v1/job.grpc.pb.h"
 #include "inference/node/artifacts.h"
 #include "inference/node/cgroups.h"
-#include "inference/node/config.h"
 #include "inference/node/job_process.h"
 
 namespace allod::inference::node {
 
+struct JobSettings {
+  std::string node;  // id
+  std::filesystem::path compress_executable;
+  std::filesystem::path evaluation_text;
+  bool strict = false;            // every layer of the sandbox or none of the job
+  std::uint32_t first_uid = 0;    // of the users that jobs run as
+  std::int64_t memory_bytes = 0;  // what a job may use at most; 0: as it needs
+  int threads = 1;
+};
+
 class JobRunner {
  public:
   // `artifacts` must outlive it. Starts the thread; the destructor kills what runs and joins it.
-  JobRunner(const NodeConfig& config, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts);
+  JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts);
 
  private:
   void Run(std::stop_token stop);
@@ -45,7 +55,7 @@ class JobRunner {
   Status Report(const catalog::v1::Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop);
   void Finish(const catalog::v1::FinishJobRequest& answer, std::stop_token stop);
 
-  const NodeConfig& config_;
+  const JobSettings settings_;
   const std::unique_ptr<catalog::v1::JobService::Stub> stub_;
   Artifacts& artifacts_;
   Cgroups cgroups_;

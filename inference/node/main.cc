@@ -46,6 +46,16 @@ SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
   return out;
 }
 
+JobSettings JobSettingsOf(const NodeConfig& config) {
+  return {.node = config.node,
+          .compress_executable = config.compress_executable,
+          .evaluation_text = config.evaluation_text,
+          .strict = config.sandbox == "strict",
+          .first_uid = config.first_uid,
+          .memory_bytes = config.memory_bytes,
+          .threads = config.threads()};
+}
+
 allod::Status Run(const NodeConfig& config, allod::StopSignal& stop) {
   ALLOD_CHECK_OK(PrepareRunDir(config.run_dir));
   ALLOD_TRY(allod::BlobStore store, allod::BlobStore::Open(config.artifact_dir));
@@ -57,7 +67,7 @@ allod::Status Run(const NodeConfig& config, allod::StopSignal& stop) {
   allod::inference::gate::Arbiter gate(GateOptionsOf(config));
   Supervisor supervisor(SupervisorConfigOf(config), artifacts, gate, *usage);
   SchedulingLink link(config, allod::MakeChannel(config.scheduling_target), supervisor);
-  auto jobs = std::make_unique<JobRunner>(config, catalog, artifacts);
+  auto jobs = std::make_unique<JobRunner>(JobSettingsOf(config), catalog, artifacts);
   stop.Ready();
   stop.Wait();
   link.StopWatching();

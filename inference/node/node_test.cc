@@ -16,6 +16,7 @@
 #include "inference/node/config.h"
 #include "inference/node/convert.h"
 #include "inference/node/job_process.h"
+#include "inference/node/job_result.h"
 #include "inference/node/worker_socket.h"
 #include "tests/support/temp_dir.h"
 
@@ -150,6 +151,11 @@ TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
   bad = good;
   bad.set_sleep_after_seconds(-1);
   EXPECT_FALSE(FromProto(bad));
+  for (const int unknown : {0, 99}) {
+    bad = good;
+    bad.set_isolation_class(static_cast<scheduling::v1::IsolationClass>(unknown));
+    EXPECT_FALSE(FromProto(bad)) << "never taken as isolated";
+  }
 }
 
 TEST(Report, CanBeReadWhateverAWorkerSaid) {

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "inference/output_constraint.h"
 #include "inference/sampling.h"
 #include "inference/text_assembler.h"
 
@@ -40,17 +41,6 @@ struct ChatPrompt {
   ToolChoice tool_choice = ToolChoice::kAuto;
   bool parallel_tool_calls = false;
 };
-
-// What the answer must look like, enforced while sampling.
-struct NoConstraint {};
-struct JsonSchemaConstraint {
-  std::string schema;
-};
-struct JsonObjectConstraint {};
-struct GrammarConstraint {
-  std::string gbnf;  // llama.cpp's notation; the start symbol is `root`
-};
-using OutputConstraint = std::variant<NoConstraint, JsonSchemaConstraint, JsonObjectConstraint, GrammarConstraint>;
 
 struct GenerationRequest {
   // A chat is rendered with the model's template; a string is taken as it is.

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/generation.h"
+#include "inference/output_constraint.h"
 #include "inference/token_draw.h"
 #include "services/common/result.h"
 

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "inference/gguf/rewrite.h"
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::gate {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "inference/node/process_exit.h"
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node {

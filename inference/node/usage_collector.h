@@ -32,9 +32,9 @@
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "inference/node/rate_bound.h"
-#include "inference/owned_fd.h"
 #include "inference/usage/ring_deed.h"
 #include "inference/usage/ring_reader.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
 

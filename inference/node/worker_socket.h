@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node {

@@ -13,7 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::usage {
 namespace {

@@ -10,9 +10,9 @@
 #include <filesystem>
 #include <vector>
 
-#include "inference/owned_fd.h"
 #include "inference/usage/ring_slot.h"
 #include "services/common/ids.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::usage {

@@ -6,7 +6,7 @@
 
 #include <thread>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {

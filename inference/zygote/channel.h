@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::zygote {

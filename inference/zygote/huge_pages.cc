@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "inference/owned_fd.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::zygote {
 namespace {

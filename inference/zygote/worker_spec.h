@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "inference/members.h"
-#include "inference/owned_fd.h"
 #include "inference/zygote/channel.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::zygote {

@@ -12,6 +12,7 @@
 
 #include "services/common/digest.h"
 #include "services/common/ids.h"
+#include "services/common/owned_fd.h"
 
 namespace allod {
 namespace {
@@ -35,12 +36,9 @@ std::unexpected<Error> IoError(std::string_view what, int error) {
 }
 
 Status SyncDirectory(const fs::path& directory) {
-  const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return IoError("opening the blob store", errno);
-  const int rc = fsync(fd);
-  const int error = errno;
-  close(fd);
-  if (rc != 0) return IoError("syncing the blob store", error);
+  const OwnedFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return IoError("opening the blob store", errno);
+  if (fsync(fd.get()) != 0) return IoError("syncing the blob store", errno);
   return {};
 }
 
@@ -80,7 +78,7 @@ void RemoveLeftovers(const fs::path& incoming) {
 struct BlobStore::Writer::Impl {
   fs::path root;
   fs::path path;
-  int fd = -1;
+  OwnedFd fd;
   std::int64_t bytes = 0;
   Sha256 digest;
 
@@ -88,10 +86,7 @@ struct BlobStore::Writer::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
   ~Impl() {
-    if (fd >= 0) {
-      close(fd);
-      unlink(path.c_str());
-    }
+    if (fd) unlink(path.c_str());
   }
 };
 
@@ -102,11 +97,11 @@ BlobStore::Writer::Writer(Writer&&) noexcept = default;
 std::int64_t BlobStore::Writer::bytes() const { return impl_ ? impl_->bytes : 0; }
 
 Status BlobStore::Writer::Append(const void* data, std::size_t size) {
-  if (!impl_ || impl_->fd < 0) return FailedPrecondition("WRITER_FINISHED", "the file was already committed");
+  if (!impl_ || !impl_->fd) return FailedPrecondition("WRITER_FINISHED", "the file was already committed");
   impl_->digest.Update(data, size);
   const char* from = static_cast<const char*>(data);
   while (size > 0) {
-    const ssize_t n = write(impl_->fd, from, size);
+    const ssize_t n = write(impl_->fd.get(), from, size);
     if (n < 0) {
       if (errno == EINTR) continue;
       return IoError("writing to the blob store", errno);
@@ -119,7 +114,7 @@ Status BlobStore::Writer::Append(const void* data, std::size_t size) {
 }
 
 Result<Blob> BlobStore::Writer::Commit(const std::string& expected_sha256) {
-  if (!impl_ || impl_->fd < 0) return FailedPrecondition("WRITER_FINISHED", "the file was already committed");
+  if (!impl_ || !impl_->fd) return FailedPrecondition("WRITER_FINISHED", "the file was already committed");
   const std::unique_ptr<Impl> impl = std::move(impl_);  // whatever happens, nothing stays in incoming/
   std::string sha256 = impl->digest.FinishHex();
   if (!expected_sha256.empty() && sha256 != expected_sha256) {
@@ -128,10 +123,9 @@ Result<Blob> BlobStore::Writer::Commit(const std::string& expected_sha256) {
                                        "file again or correct its digest",
                                        impl->bytes, sha256));
   }
-  if (fsync(impl->fd) != 0) return IoError("syncing a file of the blob store", errno);
+  if (fsync(impl->fd.get()) != 0) return IoError("syncing a file of the blob store", errno);
   ALLOD_TRY(Blob blob, Publish(impl->root, impl->path, std::move(sha256), impl->bytes));
-  close(impl->fd);
-  impl->fd = -1;
+  impl->fd.Reset();
   return blob;
 }
 
@@ -161,18 +155,18 @@ Result<Blob> BlobStore::Find(const std::string& sha256) const {
 
 Result<BlobStore::Writer> BlobStore::Create() {
   auto impl = std::make_unique<Writer::Impl>(root_, IncomingPath("upload"));
-  impl->fd = open(impl->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode);
+  impl->fd = OwnedFd(open(impl->path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode));
   // Whatever the umask: the group is that of the processes that share the store.
-  if (impl->fd < 0 || fchmod(impl->fd, kFileMode) != 0) return IoError("creating a file in the blob store", errno);
+  if (!impl->fd || fchmod(impl->fd.get(), kFileMode) != 0) return IoError("creating a file in the blob store", errno);
   return Writer(std::move(impl));
 }
 
 Result<Blob> BlobStore::Adopt(const fs::path& file) {
-  const int fd = open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  const OwnedFd owned(open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const int fd = owned.get();
   if (fd < 0) {
     return NotFound(fmt::format("cannot read the file to adopt: {}", std::system_category().message(errno)));
   }
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* open_fd) { close(*open_fd); });
   struct stat info {};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return InvalidArgument("NOT_A_FILE", "only a regular file can be adopted");

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "services/common/owned_fd.h"
 #include "services/common/unix_address.h"
 
 namespace allod {
@@ -17,19 +18,9 @@ namespace {
 constexpr std::size_t kConfigBytesMax = 1 << 20;
 constexpr std::size_t kSecretBytesMax = 64 << 10;
 
-class File {
- public:
-  explicit File(const std::filesystem::path& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
+OwnedFd OpenFile(const std::filesystem::path& path) {
+  return OwnedFd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+}
 
 std::string ErrnoText() { return std::system_category().message(errno); }
 
@@ -56,9 +47,9 @@ Result<ConfigFile> ReadConfigFile(const std::filesystem::path& path) {
   const auto bad = [&](std::string_view why) {
     return InvalidArgument("INVALID_CONFIG", fmt::format("{}: {}", path.string(), why));
   };
-  const File file(path);
-  if (file.fd() < 0) return bad("cannot be read: " + ErrnoText());
-  const auto text = ReadAll(file.fd(), kConfigBytesMax);
+  const OwnedFd file = OpenFile(path);
+  if (!file) return bad("cannot be read: " + ErrnoText());
+  const auto text = ReadAll(file.get(), kConfigBytesMax);
   if (!text) return bad("cannot be read: " + text.error());
   try {
     ConfigFile out{path, nlohmann::json::parse(*text, nullptr, true, /*ignore_comments=*/true)};
@@ -73,15 +64,15 @@ Result<std::string> ReadSecretFile(const std::filesystem::path& path) {
   const auto bad = [&](std::string reason, std::string_view why) {
     return FailedPrecondition(std::move(reason), fmt::format("secret file {} {}", path.string(), why));
   };
-  const File file(path);
-  if (file.fd() < 0) return bad("UNREADABLE_FILE", "cannot be read: " + ErrnoText());
+  const OwnedFd file = OpenFile(path);
+  if (!file) return bad("UNREADABLE_FILE", "cannot be read: " + ErrnoText());
   struct stat info {};
-  if (fstat(file.fd(), &info) != 0) return bad("UNREADABLE_FILE", "cannot be read: " + ErrnoText());
+  if (fstat(file.get(), &info) != 0) return bad("UNREADABLE_FILE", "cannot be read: " + ErrnoText());
   if ((info.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
     return bad("INSECURE_FILE", fmt::format("is open to others (mode {:04o}); chmod it to 0600",
                                             static_cast<unsigned>(info.st_mode & 07777)));
   }
-  auto text = ReadAll(file.fd(), kSecretBytesMax);
+  auto text = ReadAll(file.get(), kSecretBytesMax);
   if (!text) return bad("UNREADABLE_FILE", "cannot be read: " + text.error());
   if (text->ends_with('\n')) text->pop_back();
   if (text->ends_with('\r')) text->pop_back();

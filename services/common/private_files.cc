@@ -33,20 +33,6 @@ std::unexpected<Error> Failed(std::string_view what, const fs::path& path, int e
                             fmt::format("cannot {} {}: {}", what, path.string(), std::strerror(error)));
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 bool IsOurs(uid_t uid) { return uid == 0 || uid == geteuid(); }
 
 // Whether somebody else could exchange a name in this directory.
@@ -123,41 +109,35 @@ Result<fs::path> ResolveTrusted(const fs::path& path) {
 }
 
 Result<Directory> Directory::Open(const fs::path& path) {
-  const int fd = open(path.c_str(), kOpenDirectory);
-  if (fd < 0) return Failed("open the directory", path, errno);
-  return Directory(fd, path);
+  OwnedFd fd(open(path.c_str(), kOpenDirectory));
+  if (!fd) return Failed("open the directory", path, errno);
+  return Directory(std::move(fd), path);
 }
-
-Directory::~Directory() {
-  if (fd_ >= 0) close(fd_);
-}
-
-Directory::Directory(Directory&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
 
 uid_t Directory::owner() const {
   struct stat info {};
-  return fstat(fd_, &info) == 0 ? info.st_uid : Owner::kSame;
+  return fstat(fd_.get(), &info) == 0 ? info.st_uid : Owner::kSame;
 }
 
 gid_t Directory::group() const {
   struct stat info {};
-  return fstat(fd_, &info) == 0 ? info.st_gid : static_cast<gid_t>(Owner::kSame);
+  return fstat(fd_.get(), &info) == 0 ? info.st_gid : static_cast<gid_t>(Owner::kSame);
 }
 
 bool Directory::Has(const std::string& name) const {
   struct stat info {};
-  return fstatat(fd_, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  return fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 Result<Directory> Directory::OpenChild(const std::string& name) const {
-  const int fd = openat(fd_, name.c_str(), kOpenDirectory);
-  if (fd < 0) return Failed("open the directory", path_ / name, errno);
-  return Directory(fd, path_ / name);
+  OwnedFd fd(openat(fd_.get(), name.c_str(), kOpenDirectory));
+  if (!fd) return Failed("open the directory", path_ / name, errno);
+  return Directory(std::move(fd), path_ / name);
 }
 
 Result<Directory> Directory::Make(const std::string& name, mode_t mode, const Owner& owner,
                                   const std::vector<uid_t>& former) const {
-  if (mkdirat(fd_, name.c_str(), 0700) != 0 && errno != EEXIST) return Failed("make", path_ / name, errno);
+  if (mkdirat(fd_.get(), name.c_str(), 0700) != 0 && errno != EEXIST) return Failed("make", path_ / name, errno);
   ALLOD_TRY(Directory made, OpenChild(name));
   const uid_t has = made.owner();
   bool accepted = has == geteuid() || has == owner.uid;
@@ -169,23 +149,21 @@ Result<Directory> Directory::Make(const std::string& name, mode_t mode, const Ow
 
 Status Directory::HandOver(const Owner& owner, mode_t mode) const {
   struct stat info {};
-  if (fstat(fd_, &info) != 0) return Failed("look at", path_, errno);
+  if (fstat(fd_.get(), &info) != 0) return Failed("look at", path_, errno);
   const bool other = (owner.uid != Owner::kSame && owner.uid != info.st_uid) ||
                      (owner.gid != static_cast<gid_t>(Owner::kSame) && owner.gid != info.st_gid);
-  if (other && fchown(fd_, owner.uid, owner.gid) != 0) return Failed("give away", path_, errno);
+  if (other && fchown(fd_.get(), owner.uid, owner.gid) != 0) return Failed("give away", path_, errno);
   // Also after a change of the owner, which takes the bits that hand a group down.
-  if ((other || (info.st_mode & 07777) != mode) && fchmod(fd_, mode) != 0) return Failed("chmod", path_, errno);
+  if ((other || (info.st_mode & 07777) != mode) && fchmod(fd_.get(), mode) != 0) return Failed("chmod", path_, errno);
   return {};
 }
 
 Status Directory::HandOverFiles(const Owner& owner, mode_t mode) const {
-  const int copy = openat(fd_, ".", kOpenDirectory);
-  if (copy < 0) return Failed("list", path_, errno);
-  const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(copy), &closedir);
-  if (!list) {
-    close(copy);
-    return Failed("list", path_, errno);
-  }
+  OwnedFd copy(openat(fd_.get(), ".", kOpenDirectory));
+  if (!copy) return Failed("list", path_, errno);
+  const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(copy.get()), &closedir);
+  if (!list) return Failed("list", path_, errno);
+  copy.Release();  // the list's now
   while (const dirent* entry = readdir(list.get())) {
     if (HasFileOf(entry->d_name, geteuid())) ALLOD_CHECK_OK(SetFile(entry->d_name, mode, owner));
   }
@@ -195,10 +173,10 @@ Status Directory::HandOverFiles(const Owner& owner, mode_t mode) const {
 Status Directory::Write(const std::string& name, const std::string& content, mode_t mode, const Owner& owner) const {
   const std::string temporary = "." + name + ".new";
   ALLOD_CHECK_OK(Remove(temporary));
-  const Descriptor file(openat(fd_, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const OwnedFd file(openat(fd_.get(), temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   const auto fail = [&](std::string_view what) {
     const int error = errno;
-    unlinkat(fd_, temporary.c_str(), 0);
+    unlinkat(fd_.get(), temporary.c_str(), 0);
     return Failed(what, path_ / name, error);
   };
   if (file.get() < 0) return Failed("write", path_ / name, errno);
@@ -212,12 +190,12 @@ Status Directory::Write(const std::string& name, const std::string& content, mod
   if (give && fchown(file.get(), owner.uid, owner.gid) != 0) return fail("give away");
   if (fchmod(file.get(), mode) != 0) return fail("chmod");
   if (fsync(file.get()) != 0) return fail("sync");
-  if (renameat(fd_, temporary.c_str(), fd_, name.c_str()) != 0) return fail("rename to");
+  if (renameat(fd_.get(), temporary.c_str(), fd_.get(), name.c_str()) != 0) return fail("rename to");
   return {};
 }
 
 Status Directory::SetFile(const std::string& name, mode_t mode, const Owner& owner) const {
-  const Descriptor file(openat(fd_, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const OwnedFd file(openat(fd_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) return Failed("open", path_ / name, errno);
   struct stat info {};
   if (fstat(file.get(), &info) != 0) return Failed("look at", path_ / name, errno);
@@ -234,12 +212,12 @@ Status Directory::SetFile(const std::string& name, mode_t mode, const Owner& own
 
 bool Directory::HasFileOf(const std::string& name, uid_t uid) const {
   struct stat info {};
-  return fstatat(fd_, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) && info.st_uid == uid &&
-         info.st_nlink == 1;
+  return fstatat(fd_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(info.st_mode) &&
+         info.st_uid == uid && info.st_nlink == 1;
 }
 
 Status Directory::Remove(const std::string& name) const {
-  if (unlinkat(fd_, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  if (unlinkat(fd_.get(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
   return Failed("remove", path_ / name, errno);
 }
 
@@ -249,14 +227,12 @@ Status RemoveEntry(int parent, const char* name, const fs::path& path, int depth
   if (unlinkat(parent, name, 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return Failed("remove", path, errno);
   if (depth > kTreeDepthMax) return Unsafe(path, "lies too deep to be removed");
-  const int fd = openat(parent, name, kOpenDirectory);
-  if (fd < 0) return Failed("open the directory", path, errno);
+  OwnedFd fd(openat(parent, name, kOpenDirectory));
+  if (!fd) return Failed("open the directory", path, errno);
   {
-    const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(fd), &closedir);
-    if (!list) {
-      close(fd);
-      return Failed("list", path, errno);
-    }
+    const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(fd.get()), &closedir);
+    if (!list) return Failed("list", path, errno);
+    fd.Release();  // the list's now
     while (const dirent* entry = readdir(list.get())) {
       const std::string_view child = entry->d_name;
       if (child == "." || child == "..") continue;
@@ -269,6 +245,8 @@ Status RemoveEntry(int parent, const char* name, const fs::path& path, int depth
 
 }  // namespace
 
-Status Directory::RemoveTree(const std::string& name) const { return RemoveEntry(fd_, name.c_str(), path_ / name, 0); }
+Status Directory::RemoveTree(const std::string& name) const {
+  return RemoveEntry(fd_.get(), name.c_str(), path_ / name, 0);
+}
 
 }  // namespace allod

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod {
@@ -35,11 +36,10 @@ class Directory {
  public:
   // The last component must not be a link.
   static Result<Directory> Open(const std::filesystem::path& path);
-  ~Directory();
-  Directory(Directory&& other) noexcept;
+  Directory(Directory&&) noexcept = default;
   Directory& operator=(Directory&&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return fd_.get(); }
   const std::filesystem::path& path() const { return path_; }
   uid_t owner() const;
   gid_t group() const;
@@ -66,8 +66,8 @@ class Directory {
   Status RemoveTree(const std::string& name) const;
 
  private:
-  Directory(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
-  int fd_;
+  Directory(OwnedFd fd, std::filesystem::path path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  OwnedFd fd_;
   std::filesystem::path path_;
 };
 

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace allod::inference {
+namespace allod {
 
 class OwnedFd {
  public:
@@ -32,4 +32,4 @@ class OwnedFd {
   int fd_ = -1;
 };
 
-}  // namespace allod::inference
+}  // namespace allod

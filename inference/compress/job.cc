@@ -18,12 +18,12 @@
 #include <optional>
 #include <vector>
 
+#include "inference/compress/llama_quality.h"
+#include "inference/compress/llama_quantize.h"
+#include "inference/engine/llama_assets.h"
 #include "inference/gguf/rewrite.h"
-#include "inference/llama_assets.h"
-#include "inference/llama_gguf.h"
-#include "inference/llama_quality.h"
-#include "inference/llama_quantize.h"
-#include "inference/llama_runtime.h"
+#include "inference/model/llama_gguf.h"
+#include "inference/model/llama_runtime.h"
 #include "services/common/digest.h"
 
 namespace allod::inference::compress {

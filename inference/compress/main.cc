@@ -23,7 +23,7 @@
 #include "inference/compress/confine.h"
 #include "inference/compress/job.h"
 #include "inference/compress/job_output.h"
-#include "inference/llama_runtime.h"
+#include "inference/model/llama_runtime.h"
 #include "services/common/log.h"
 
 namespace {

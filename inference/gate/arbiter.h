@@ -20,8 +20,8 @@
 #include <thread>
 #include <vector>
 
-#include "inference/fair_share.h"
 #include "inference/gate/bells.h"
+#include "inference/gate/fair_share.h"
 #include "inference/gate/turn_plan.h"
 #include "inference/gate/worker_page.h"
 

@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "inference/gate/worker_page.h"
-#include "inference/turn_gate.h"
+#include "inference/ports/turn_gate.h"
 
 namespace allod::inference::gate {
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "inference/node/machine.h"
-#include "inference/node/worker_socket.h"
+#include "inference/node/process/machine.h"
+#include "inference/node/process/worker_socket.h"
 #include "services/common/ids.h"
 
 namespace allod::inference::node {

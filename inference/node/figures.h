@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "inference/gate/arbiter.h"
-#include "inference/node/desired.h"
-#include "inference/node/memory_figures.h"
+#include "inference/node/pool/desired.h"
+#include "inference/node/process/memory_figures.h"
 
 namespace allod::inference::node {
 

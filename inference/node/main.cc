@@ -4,13 +4,13 @@
 
 #include <memory>
 
-#include "inference/node/artifacts.h"
+#include "inference/node/artifacts/artifacts.h"
 #include "inference/node/config.h"
-#include "inference/node/job_runner.h"
+#include "inference/node/jobs/job_runner.h"
+#include "inference/node/process/worker_socket.h"
 #include "inference/node/scheduling_link.h"
 #include "inference/node/supervisor.h"
 #include "inference/node/usage_collector.h"
-#include "inference/node/worker_socket.h"
 #include "services/common/blob_store.h"
 #include "services/common/rpc/client.h"
 #include "services/common/service_main.h"

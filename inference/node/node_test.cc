@@ -12,12 +12,12 @@
 #include <tuple>
 #include <variant>
 
-#include "inference/node/child_process.h"
 #include "inference/node/config.h"
 #include "inference/node/convert.h"
-#include "inference/node/job_process.h"
-#include "inference/node/job_result.h"
-#include "inference/node/worker_socket.h"
+#include "inference/node/jobs/job_process.h"
+#include "inference/node/jobs/job_result.h"
+#include "inference/node/process/child_process.h"
+#include "inference/node/process/worker_socket.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::inference::node {

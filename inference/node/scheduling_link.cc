@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "inference/node/convert.h"
-#include "inference/node/stoppable.h"
+#include "inference/node/process/stoppable.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 
-#include "inference/node/artifact_fetcher.h"
-#include "inference/node/machine.h"
+#include "inference/node/artifacts/artifact_fetcher.h"
+#include "inference/node/process/machine.h"
 #include "inference/sandbox/namespaces.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"

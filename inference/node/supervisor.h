@@ -24,16 +24,16 @@
 #include <vector>
 
 #include "inference/gate/arbiter.h"
-#include "inference/node/artifacts.h"
-#include "inference/node/cgroups.h"
+#include "inference/node/artifacts/artifacts.h"
 #include "inference/node/figures.h"
-#include "inference/node/page_figures.h"
-#include "inference/node/spare_set.h"
+#include "inference/node/pool/spare_set.h"
+#include "inference/node/pool/worker_set.h"
+#include "inference/node/process/cgroups.h"
+#include "inference/node/process/page_figures.h"
+#include "inference/node/process/worker_process.h"
+#include "inference/node/process/worker_socket.h"
+#include "inference/node/process/zygote_process.h"
 #include "inference/node/usage_collector.h"
-#include "inference/node/worker_process.h"
-#include "inference/node/worker_set.h"
-#include "inference/node/worker_socket.h"
-#include "inference/node/zygote_process.h"
 
 namespace allod::inference::node {
 

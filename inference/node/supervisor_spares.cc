@@ -1,7 +1,7 @@
 // The supervisor's spare workers: made, taken, given up.
 #include <algorithm>
 
-#include "inference/node/machine.h"
+#include "inference/node/process/machine.h"
 #include "inference/node/supervisor.h"
 #include "services/common/log.h"
 

@@ -6,7 +6,7 @@
 #include <system_error>
 #include <utility>
 
-#include "inference/node/stoppable.h"
+#include "inference/node/process/stoppable.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"

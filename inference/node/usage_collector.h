@@ -31,7 +31,7 @@
 #include <thread>
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
-#include "inference/node/rate_bound.h"
+#include "inference/node/process/rate_bound.h"
 #include "inference/usage/ring_deed.h"
 #include "inference/usage/ring_reader.h"
 #include "services/common/owned_fd.h"

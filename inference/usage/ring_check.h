@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "inference/ports/usage_recorder.h"
 #include "inference/usage/ring_deed.h"
-#include "inference/usage_recorder.h"
 #include "services/common/ids.h"
 
 namespace allod::inference::usage {

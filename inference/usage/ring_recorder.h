@@ -3,8 +3,8 @@
 
 #include <mutex>
 
+#include "inference/ports/usage_recorder.h"
 #include "inference/usage/ring_mapping.h"
-#include "inference/usage_recorder.h"
 
 namespace allod::inference::usage {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/generation.h"
-#include "inference/llama_engine.h"
+#include "inference/engine/llama_engine.h"
+#include "inference/engine/request/generation.h"
 #include "services/common/result.h"
 
 namespace allod::inference::worker {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/llama_engine.h"
+#include "inference/engine/llama_engine.h"
 #include "inference/worker/generate_call.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"

@@ -7,8 +7,8 @@
 #include <utility>
 #include <variant>
 
-#include "inference/deep_stack.h"
-#include "inference/queue_errors.h"
+#include "inference/engine/queue_errors.h"
+#include "inference/engine/text/deep_stack.h"
 #include "inference/worker/convert.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/caller.h"

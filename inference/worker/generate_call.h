@@ -28,8 +28,8 @@
 #include <vector>
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/fair_queue.h"
-#include "inference/llama_engine.h"
+#include "inference/engine/fair_queue.h"
+#include "inference/engine/llama_engine.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 #include <variant>
 
-#include "inference/llama_assets.h"
-#include "inference/llama_gguf.h"
-#include "inference/llama_runtime.h"
+#include "inference/engine/llama_assets.h"
+#include "inference/model/llama_gguf.h"
+#include "inference/model/llama_runtime.h"
 #include "inference/worker/model_digest.h"
 #include "inference/worker/options.h"
 #include "inference/worker/serve.h"

@@ -17,8 +17,8 @@
 #include <utility>
 #include <variant>
 
+#include "inference/engine/llama_engine.h"
 #include "inference/gate/gate_client.h"
-#include "inference/llama_engine.h"
 #include "inference/sandbox/confine.h"
 #include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_recorder.h"

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "inference/llama_assets.h"
+#include "inference/engine/llama_assets.h"
 #include "inference/zygote/zygote.h"
 
 struct llama_model;

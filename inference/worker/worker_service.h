@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "allod/inference/v1/worker.grpc.pb.h"
-#include "inference/llama_engine.h"
+#include "inference/engine/llama_engine.h"
 #include "inference/worker/generate_call.h"
 
 namespace allod::inference::worker {

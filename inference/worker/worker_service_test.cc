@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "inference/llama_runtime.h"
+#include "inference/model/llama_runtime.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/members.h"
+#include "inference/ports/members.h"
 #include "inference/zygote/channel.h"
 #include "services/common/owned_fd.h"
 #include "services/common/result.h"

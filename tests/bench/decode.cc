@@ -15,8 +15,8 @@
 #include <thread>
 #include <vector>
 
-#include "inference/llama_engine.h"
-#include "inference/llama_runtime.h"
+#include "inference/engine/llama_engine.h"
+#include "inference/model/llama_runtime.h"
 #include "services/common/log.h"
 
 namespace allod::inference {

@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "inference/gguf/model.h"
-#include "inference/llama_gguf.h"
-#include "inference/llama_runtime.h"
+#include "inference/model/llama_gguf.h"
+#include "inference/model/llama_runtime.h"
 #include "tests/support/gguf_edit.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"

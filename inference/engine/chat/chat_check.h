@@ -1,0 +1,23 @@
+// Checks of a chat before its template runs, and of a template before it is parsed.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "inference/engine/request/generation.h"
+#include "inference/engine/text/control_text.h"
+#include "services/common/result.h"
+
+namespace allod::inference {
+
+// The bytes of everything in it. INVALID_ARGUMENT / INVALID_MESSAGE for no messages, an unknown role, tool calls or
+// their answers where they cannot be, or more than 8 MiB; INVALID_TOOL for a name that is none, too many, or parameters
+// that are no schema.
+Result<std::size_t> CheckChat(const ChatPrompt& chat, const ControlText& control_text);
+
+// Why a chat template is not given to the interpreter: it is larger than 256 KiB, or may be nested too deep for the
+// parser, which has no limit. Empty when it is.
+std::string WhyNotParsed(std::string_view chat_template);
+
+}  // namespace allod::inference

@@ -1,0 +1,35 @@
+// Tool calls for models whose chat template knows none: the functions are described in the system message, and a call
+// is written as {"name": ..., "arguments": {...}}. Pure text.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "inference/engine/request/generation.h"
+#include "inference/schema/grammar.h"
+
+namespace allod::inference {
+
+// The messages with the functions described in the first, earlier calls as the model would write them, and their
+// results as messages of the user.
+std::vector<ChatMessage> DescribeTools(const ChatPrompt& chat);
+
+// The rule for one call of one of them. `arguments`: the rules for each tool's arguments. `after_text`: the call need
+// not be the whole answer, so that its beginning, as kPlainCallPattern finds it, was written freely.
+schema::RuleId AddPlainCall(const std::vector<Tool>& tools, const std::vector<schema::RuleId>& arguments,
+                            bool after_text, schema::Grammar& grammar);
+
+// Where in the answer a call begins (ECMAScript), for an answer that need not be one.
+inline constexpr const char* kPlainCallPattern = R"(^\s*(\{\s*"name"[\s\S]*))";
+
+// What an answer is so far: a call, as far as it is known, or nothing of one.
+struct PlainCall {
+  bool may_be_one = true;           // else it is text
+  std::optional<std::string> name;  // once it is whole
+  std::string arguments;            // as far as they were written
+};
+PlainCall ReadPlainCall(std::string_view answer);
+
+}  // namespace allod::inference

@@ -1,0 +1,284 @@
+#include "inference/engine/llama_engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <limits>
+#include <utility>
+
+#include "inference/engine/chat/llama_tool_calls.h"
+#include "inference/engine/llama_decode_loop.h"
+#include "inference/engine/llama_embedder.h"
+#include "inference/engine/request/request_check.h"
+#include "inference/engine/text/deep_stack.h"
+
+namespace allod::inference {
+namespace {
+
+Status CheckOptions(const EngineOptions& options) {
+  const auto check = [](const char* option, std::int32_t value, std::int32_t min, std::int32_t max) -> Status {
+    if (value >= min && value <= max) return {};
+    return InvalidArgument("INVALID_OPTION", fmt::format("{} is {}; it must be {} to {}", option, value, min, max));
+  };
+  constexpr std::int32_t kTokensMax = 1 << 24;
+  ALLOD_CHECK_OK(check("context_tokens", options.context_tokens, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("max_sequences", options.max_sequences, 1, 256));
+  ALLOD_CHECK_OK(check("kv_tokens", options.kv_tokens, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("threads", options.threads, 0, 512));
+  ALLOD_CHECK_OK(check("tenant_queue_max", options.tenant_queue_max, 0, 1 << 16));
+  ALLOD_CHECK_OK(check("tenant_sequences_max", options.tenant_sequences_max, 0, 256));
+  ALLOD_CHECK_OK(check("tenant_kv_tokens_max", options.tenant_kv_tokens_max, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("newcomer_sequences", options.newcomer_sequences, 0, 256));
+  ALLOD_CHECK_OK(check("newcomer_kv_tokens", options.newcomer_kv_tokens, 0, kTokensMax));
+  ALLOD_CHECK_OK(check("chunk_tokens_max", options.chunk_tokens_max, 1, 1 << 14));
+  return check("queue_max", options.queue_max, 1, 1 << 16);
+}
+
+// The options without zeros.
+Result<EngineOptions> Effective(EngineOptions options, const ModelFacts& facts) {
+  if (options.threads == 0) options.threads = SuitableThreads(facts);
+  if (facts.context_train > 0 && (options.context_tokens == 0 || options.context_tokens > facts.context_train)) {
+    options.context_tokens = facts.context_train;
+  }
+  if (options.kv_tokens == 0) {
+    const std::int64_t tokens = std::int64_t{options.context_tokens} * options.max_sequences;
+    if (tokens > std::numeric_limits<std::int32_t>::max()) {
+      return InvalidArgument("INVALID_OPTION", fmt::format("{} sequences of {} tokens are too many",
+                                                           options.max_sequences, options.context_tokens));
+    }
+    options.kv_tokens = static_cast<std::int32_t>(tokens);
+  }
+  const auto bounded = [](std::int32_t value, std::int32_t max) { return value == 0 ? max : std::min(value, max); };
+  options.context_tokens = std::min(options.context_tokens, options.kv_tokens);
+  options.tenant_queue_max = bounded(options.tenant_queue_max, options.queue_max);
+  options.newcomer_sequences = std::min(options.newcomer_sequences, options.max_sequences - 1);
+  // Whoever it is left to, one generation has its whole context.
+  options.newcomer_kv_tokens = std::min(options.newcomer_kv_tokens, options.kv_tokens - options.context_tokens);
+  options.tenant_sequences_max =
+      bounded(options.tenant_sequences_max, options.max_sequences - options.newcomer_sequences);
+  options.tenant_kv_tokens_max = bounded(options.tenant_kv_tokens_max, options.kv_tokens - options.newcomer_kv_tokens);
+  return options;
+}
+
+}  // namespace
+
+Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<ToolCallReader> tool_calls)
+    : stream_(std::move(stream)), tool_calls_(std::move(tool_calls)) {}
+
+Generation::~Generation() { stream_->Cancel(); }
+
+Result<std::optional<Event>> Generation::Read(Result<std::optional<Event>> event) {
+  if (!tool_calls_ || !event || !*event) return event;
+  read_ = tool_calls_->Read(**std::move(event));
+  if (read_.empty()) return std::nullopt;
+  std::ranges::reverse(read_);
+  Event first = std::move(read_.back());
+  read_.pop_back();
+  return std::optional<Event>(std::move(first));
+}
+
+Result<std::optional<Event>> Generation::Next(std::chrono::milliseconds timeout) {
+  if (!read_.empty()) {
+    Event next = std::move(read_.back());
+    read_.pop_back();
+    return std::optional<Event>(std::move(next));
+  }
+  return Read(stream_->Next(timeout));
+}
+
+Result<std::optional<Event>> Generation::Take() {
+  if (!read_.empty()) return Next(std::chrono::milliseconds(0));
+  while (true) {
+    auto event = stream_->Take();
+    const bool is_none = event && !*event;
+    auto read = Read(std::move(event));
+    // A piece of text may be no event yet.
+    if (is_none || !read || *read) return read;
+  }
+}
+
+void Generation::Arm(std::function<void()> listener, bool only_end) { stream_->Arm(std::move(listener), only_end); }
+
+void Generation::Cancel() { stream_->Cancel(); }
+
+std::chrono::microseconds Generation::pace() const { return stream_->bounds().pace; }
+
+struct Engine::Impl {
+  Impl(std::shared_ptr<const ModelAssets> model_assets, const EngineOptions& effective)
+      : assets(std::move(model_assets)), options(effective) {}
+
+  Result<std::unique_ptr<UsageSlot>> OpenUsage(const std::string& request_id, const std::string& tenant_uid,
+                                               const std::string& instance) {
+    UsageRecorder& recorder = options.usage != nullptr ? *options.usage : no_usage;
+    return recorder.Open(request_id, tenant_uid, instance);
+  }
+  // Prompt, constraint and what else comes of a request; without stream and usage.
+  Result<PendingGeneration> Prepare(const GenerationRequest& request,
+                                    std::unique_ptr<ToolCallReader>& tool_calls) const;
+  Status CheckLength(const GenerationRequest& request, const Member& member, PendingGeneration& pending) const;
+
+  const std::shared_ptr<const ModelAssets> assets;
+  const EngineOptions options;
+  NoUsageRecorder no_usage;
+  Members members;
+  std::unique_ptr<DecodeLoop> loop;  // one of the two
+  std::unique_ptr<Embedder> embedder;
+};
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Engine::~Engine() {
+  if (impl_->embedder) impl_->embedder->Stop();
+}
+
+Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, const EngineOptions& options) {
+  ALLOD_CHECK_OK(CheckOptions(options));
+  ALLOD_TRY(auto assets, ModelAssets::Create(model));
+  return Create(model, std::move(assets), options);
+}
+
+Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, std::shared_ptr<const ModelAssets> assets,
+                                               const EngineOptions& options) {
+  ALLOD_CHECK_OK(CheckOptions(options));
+  ALLOD_TRY(const EngineOptions effective, Effective(options, assets->facts()));
+  auto impl = std::make_unique<Impl>(std::move(assets), effective);
+  if (impl->assets->is_embedding()) {
+    ALLOD_TRY(impl->embedder, Embedder::Create(model, *impl->assets, effective));
+  } else {
+    ALLOD_TRY(impl->loop, DecodeLoop::Start(model, *impl->assets, effective));
+  }
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+std::vector<RefusedMember> Engine::SetMembers(std::vector<Member> members) {
+  return impl_->members.Set(std::move(members));
+}
+
+Result<PendingGeneration> Engine::Impl::Prepare(const GenerationRequest& request,
+                                                std::unique_ptr<ToolCallReader>& tool_calls) const {
+  const Vocabulary& vocabulary = assets->vocabulary();
+  PendingGeneration pending;
+  pending.stop = request.stop;
+  GrammarPlan plan;
+  if (const auto* text = std::get_if<std::string>(&request.prompt)) {
+    ALLOD_TRY(pending.prompt, vocabulary.TokenizeText(*text));
+  } else {
+    ALLOD_TRY(RenderedChat chat, assets->chat_template().Render(std::get<ChatPrompt>(request.prompt), vocabulary));
+    ALLOD_TRY(pending.prompt, vocabulary.TokenizePrompt(chat.parts));
+    pending.stop.insert(pending.stop.end(), chat.stops.begin(), chat.stops.end());
+    pending.spoken_tokens = std::move(chat.spoken_tokens);
+    plan = std::move(chat.grammar);
+    if (chat.tool_calls) tool_calls = std::make_unique<ToolCallReader>(std::move(chat.tool_calls));
+  }
+  if (pending.prompt.empty()) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
+  if (plan.gbnf.empty()) {
+    plan = {};
+    ALLOD_TRY(plan.gbnf, GrammarOf(request.constraint));
+  }
+  if (!plan.gbnf.empty()) {
+    ALLOD_TRY(auto constraint, Constraint::Compile(vocabulary.llama(), plan));
+    for (std::int32_t i = 1; i < request.choices; ++i) {
+      ALLOD_TRY(auto copy, constraint->Copy());
+      pending.constraints.push_back(std::move(copy));
+    }
+    pending.constraints.push_back(std::move(constraint));
+  }
+  pending.choices = request.choices;
+  pending.sampling = request.sampling;
+  pending.logprobs = request.logprobs;
+  pending.top_logprobs = request.top_logprobs;
+  return pending;
+}
+
+Status Engine::Impl::CheckLength(const GenerationRequest& request, const Member& member,
+                                 PendingGeneration& pending) const {
+  const std::int32_t context =
+      member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
+  const auto prompt = static_cast<std::int64_t>(pending.prompt.size());
+  const std::int64_t cells = options.tenant_kv_tokens_max;
+  if (prompt >= context || prompt + pending.choices > cells) {
+    return InvalidArgument(
+        "CONTEXT_LENGTH_EXCEEDED",
+        fmt::format("the prompt has {} tokens; the context of {} tokens leaves room for at most {}, because the "
+                    "answer needs one. Shorten the prompt",
+                    prompt, context, std::min<std::int64_t>(context - 1, cells - pending.choices)));
+  }
+  const auto room = static_cast<std::int32_t>(std::min(context - prompt, (cells - prompt) / pending.choices));
+  const std::int32_t wanted = request.max_completion_tokens;
+  pending.max_completion_tokens = wanted == 0 ? room : std::min(wanted, room);
+  return {};
+}
+
+Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& request) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!impl_->loop) {
+    return FailedPrecondition("MODEL_NOT_GENERATIVE",
+                              fmt::format("a {} model that makes embeddings does not answer; ask for embeddings",
+                                          impl_->assets->facts().architecture));
+  }
+  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
+  const std::int32_t sequences = impl_->options.tenant_sequences_max;
+  const std::int32_t choices_max = member.max_concurrency > 0 ? std::min(member.max_concurrency, sequences) : sequences;
+  ALLOD_CHECK_OK(CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
+  std::unique_ptr<ToolCallReader> tool_calls;
+  // What is refused has cost as much as what is not.
+  const auto before = ProcessorTimeWithDeepStacks();
+  auto prepared = impl_->Prepare(request, tool_calls);
+  impl_->loop->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  ALLOD_TRY(PendingGeneration pending, std::move(prepared));
+  ALLOD_CHECK_OK(impl_->CheckLength(request, member, pending));
+  pending.tenant = request.tenant_uid;
+  pending.instance = request.instance;
+  pending.weight = member.weight;
+  pending.instance_sequences_max = member.max_concurrency;
+  pending.submitted_at = now;
+  ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
+  pending.stream = std::make_shared<TokenStream>(impl_->options.stream, impl_->loop->wakeup());
+  auto generation = std::make_unique<Generation>(pending.stream, std::move(tool_calls));
+  ALLOD_CHECK_OK(impl_->loop->Enqueue(std::move(pending)));
+  return generation;
+}
+
+Status Engine::SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                               std::function<void(Result<Embeddings>)> done) {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!impl_->embedder) {
+    return FailedPrecondition("MODEL_NOT_EMBEDDING",
+                              fmt::format("this {} model was not made for embeddings: it names no way of pooling",
+                                          impl_->assets->facts().architecture));
+  }
+  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
+  if (request.dimensions != 0 && request.dimensions != impl_->embedder->dimensions()) {
+    return InvalidArgument("WRONG_DIMENSIONS",
+                           fmt::format("dimensions must be {}, which is what this model makes, or left out",
+                                       impl_->embedder->dimensions()));
+  }
+  const auto before = ProcessorTimeWithDeepStacks();
+  auto inputs = impl_->embedder->Tokenize(request.inputs);
+  impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  PendingEmbedding pending;
+  ALLOD_TRY(pending.inputs, std::move(inputs));
+  ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
+  pending.tenant = request.tenant_uid;
+  pending.weight = member.weight;
+  pending.is_cancelled = std::move(is_cancelled);
+  pending.done = std::move(done);
+  pending.submitted_at = now;
+  return impl_->embedder->Enqueue(std::move(pending));
+}
+
+Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled) {
+  const auto answer = std::make_shared<std::promise<Result<Embeddings>>>();
+  std::future<Result<Embeddings>> future = answer->get_future();
+  ALLOD_CHECK_OK(
+      SubmitEmbedding(request, is_cancelled, [answer](Result<Embeddings> out) { answer->set_value(std::move(out)); }));
+  return future.get();
+}
+
+void Engine::GiveBackScratch() {
+  if (impl_->loop) impl_->loop->GiveBackScratch();
+}
+
+EngineStatus Engine::status() const { return impl_->loop ? impl_->loop->status() : impl_->embedder->status(); }
+
+}  // namespace allod::inference

@@ -1,0 +1,172 @@
+// The engine: many generations at once on one model, by continuous batching on one decode thread.
+//
+// Submit (any thread) renders, tokenises and checks a request and puts it into a bounded queue that is fair between
+// tenants. The decode thread takes requests from there into the running batch as sequences and room in the KV cache
+// become free: each step decodes one token of every running sequence plus a bounded chunk of prompts, so sequences join
+// and leave at every step. Text goes back through a bounded stream per generation. All sequences share one KV cache of
+// `kv_tokens` cells, of which a generation reserves what it may need before it starts, so an admitted one never runs
+// out of it; what finished generations left there is reused by prompts of the same tenant that begin the same, until
+// the room is needed.
+//
+// A model that was made for embeddings answers with vectors instead (SubmitEmbedding), under the same rules.
+//
+// It computes in turns that a TurnGate grants and counts what it computes in a UsageRecorder. Memory is allocated once,
+// in Create: the KV cache and the compute buffers. The model must outlive the engine.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inference/engine/llama_assets.h"
+#include "inference/engine/request/generation.h"
+#include "inference/engine/token_stream.h"
+#include "inference/ports/members.h"
+#include "inference/ports/turn_gate.h"
+#include "inference/ports/usage_recorder.h"
+#include "services/common/result.h"
+
+struct llama_model;
+
+namespace allod::inference {
+
+class ToolCallReader;
+
+struct EngineOptions {
+  // Of one generation, prompt and answer together; 0, or more than it: what the model was trained for.
+  std::int32_t context_tokens = 0;
+  std::int32_t max_sequences = 4;  // decoded together; 1 to 256
+  std::int32_t kv_tokens = 0;      // cells of the KV cache; 0: context_tokens x max_sequences
+  std::int32_t threads = 0;        // 0: SuitableThreads of the model
+  std::uint32_t poll = 0;          // how long idle compute threads spin, in ggml's units; 0: they sleep at once
+  std::int32_t queue_max = 64;     // requests that wait for a sequence
+  std::chrono::milliseconds queue_wait_max{60'000};  // then they are told to try again later
+  std::int32_t tenant_queue_max = 0;                 // of one tenant; 0: queue_max
+  std::int32_t tenant_sequences_max = 0;             // that run for one tenant at once; 0: max_sequences
+  std::int32_t tenant_kv_tokens_max = 0;  // cells that one tenant holds, its cached prefixes included; 0: kv_tokens
+  // What tenants that run something leave to one that does not; 0: nothing.
+  std::int32_t newcomer_sequences = 0;
+  std::int32_t newcomer_kv_tokens = 0;
+  // A generation whose reader takes nothing for longer ends when somebody waits for its place.
+  std::chrono::milliseconds reader_stall_max{5'000};
+  std::int32_t chunk_tokens_max = 512;  // of prompt in one step, however large the turn's budget
+  bool prefix_cache = true;
+  TurnGate* gate = nullptr;        // null: an OpenGate. Must outlive the engine, as must:
+  UsageRecorder* usage = nullptr;  // null: a NoUsageRecorder
+  TokenStream::Bounds stream;
+};
+
+// Counters since the start, and what is now.
+struct EngineStatus {
+  std::int32_t context_tokens = 0;
+  std::int32_t max_sequences = 0;
+  std::int32_t active_sequences = 0;
+  std::int32_t queued_requests = 0;
+  std::int64_t prompt_tokens_total = 0;      // of prompts that were started, cached ones included
+  std::int64_t completion_tokens_total = 0;  // delivered
+  std::int64_t sampled_tokens_total = 0;
+  std::int64_t cached_prompt_tokens_total = 0;  // of the prompts: taken from the prefix cache
+  std::int64_t turns_total = 0;
+  double compute_seconds_total = 0;           // in turns
+  double wait_seconds_total = 0;              // for turns
+  std::int64_t first_tokens_total = 0;        // generations that got their first token
+  double first_token_seconds_total = 0;       // from Submit to that
+  double first_token_seconds_recent_max = 0;  // of the last 64
+  std::int32_t kv_tokens = 0;
+  std::int32_t kv_tokens_reserved = 0;  // by running generations
+  std::int32_t kv_tokens_cached = 0;    // in the prefix cache
+};
+
+// The reader's end of one generation. Destruction cancels it: its sequences are freed at the next step. For one thread
+// at a time.
+class Generation {
+ public:
+  Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<ToolCallReader> tool_calls);
+  ~Generation();
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+
+  // The next event, or nothing when `timeout` passed; nothing follows Finished. Fails with UNAVAILABLE / ENGINE_STOPPED
+  // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, before anything else;
+  // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW. May be called after the engine is
+  // gone.
+  Result<std::optional<Event>> Next(std::chrono::milliseconds timeout);
+  // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
+  // there is. `listener` must not call back into the generation. Replaces an earlier one.
+  Result<std::optional<Event>> Take();
+  void Arm(std::function<void()> listener, bool only_end = false);
+  // From any thread.
+  void Cancel();
+  // How long text may wait to be sent together.
+  std::chrono::microseconds pace() const;
+
+ private:
+  Result<std::optional<Event>> Read(Result<std::optional<Event>> event);
+
+  std::shared_ptr<TokenStream> stream_;
+  std::unique_ptr<ToolCallReader> tool_calls_;  // null when there are no tools
+  std::vector<Event> read_;                     // what one event of the stream became, next last
+};
+
+struct EmbeddingRequest {
+  std::vector<std::string> inputs;  // 1 to 256
+  std::int32_t dimensions = 0;      // of a vector; 0: as the model makes them
+  std::string request_id;
+  std::string tenant_uid;
+  std::string instance;
+};
+
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;  // one for each input, of length 1
+  std::int32_t prompt_tokens = 0;
+};
+
+class Engine {
+ public:
+  // FAILED_PRECONDITION / MODEL_NOT_GENERATIVE for a model that can neither continue text nor embed it,
+  // RESOURCE_EXHAUSTED / NO_MEMORY when the context does not fit, INVALID_ARGUMENT / INVALID_OPTION. Starts the decode
+  // thread and the compute threads, so call it after a fork.
+  static Result<std::unique_ptr<Engine>> Create(llama_model& model, std::shared_ptr<const ModelAssets> assets,
+                                                const EngineOptions& options);
+  // The same with assets of its own.
+  static Result<std::unique_ptr<Engine>> Create(llama_model& model, const EngineOptions& options);
+  // Ends what runs with UNAVAILABLE / ENGINE_STOPPED and joins the decode thread, within a step's compute node.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Replaces the table of instances that are answered for. Until the first call every instance is. What runs goes on.
+  // Answers with those that were refused (members.h); the others are in force when it returns.
+  std::vector<RefusedMember> SetMembers(std::vector<Member> members);
+
+  // Costs rendering and tokenising the prompt and compiling the constraint, on the caller's thread. INVALID_ARGUMENT /
+  // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
+  // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
+  // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
+  Result<std::unique_ptr<Generation>> Submit(const GenerationRequest& request);
+  // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
+  // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
+  // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
+  // `is_cancelled` is asked between inputs, from any thread; neither may call back into the engine. Without a call of
+  // `done`: FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
+  // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
+  Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                         std::function<void(Result<Embeddings>)> done);
+  // The same for who waits for the end.
+  Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
+  EngineStatus status() const;
+  // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while.
+  // The next step takes a fraction of a millisecond longer. From any thread; does not wait.
+  void GiveBackScratch();
+
+ private:
+  struct Impl;
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace allod::inference

@@ -1,0 +1,150 @@
+// Tool calls in the notation of a template that renders tools itself: where a call is required it comes at once, and
+// its arguments follow the schema.
+
+#include <nlohmann/json.hpp>
+
+#include "inference/engine/chat/llama_chat.h"
+#include "inference/engine/llama_engine_fixture.h"
+#include "inference/engine/text/llama_vocabulary.h"
+#include "inference/schema/gbnf.h"
+#include "tests/schema/grammar_walk.h"
+
+namespace allod::inference {
+namespace {
+
+using nlohmann::json;
+
+// Calls as JSON between tags.
+constexpr const char* kTagsAroundJson =
+    R"({% if tools %}<|system|>You may call these functions:
+<tools>
+{% for tool in tools %}{{ tool | tojson }}
+{% endfor %}</tools>
+A call is written as
+<tool_call>
+{"name": <name>, "arguments": <arguments>}
+</tool_call></s>{% endif %})"
+    R"({% for m in messages %}<|{{ m.role }}|>{% if m.role == 'tool' %}<tool_response>
+{{ m.content }}
+</tool_response>{% else %}{{ m.content }}{% if m.tool_calls %}{% for call in m.tool_calls %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}{% endif %}{% endif %}</s>{% endfor %})"
+    R"({% if add_generation_prompt %}<|assistant|>{% endif %})";
+
+// Each argument between tags of its own, strings as they are.
+constexpr const char* kTagsAroundArguments =
+    R"({% if tools %}<|system|>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</s>{% endif %})"
+    R"({% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.tool_calls %}{% for call in m.tool_calls %})"
+    R"(<tool_call>
+<function={{ call.function.name }}>
+{% for name, value in call.function.arguments | items %}<parameter={{ name }}>
+{{ value }}
+</parameter>
+{% endfor %}</function>
+</tool_call>{% endfor %}{% endif %}</s>{% endfor %})"
+    R"({% if add_generation_prompt %}<|assistant|>{% endif %})";
+
+constexpr const char* kSchema = R"({"type":"object","properties":{"kind":{"enum":["birth","death"]},
+  "code":{"type":"string","pattern":"^[A-Z]{2}$"}},"required":["kind"],"additionalProperties":false})";
+
+class ToolsTest : public EngineTest {
+ protected:
+  static ChatPrompt Asked(ToolChoice choice, bool parallel) {
+    ChatPrompt chat;
+    chat.messages = {{"user", "Register the birth of Amina.", {}, ""}};
+    chat.tools = {{"register_event", "Registers an event.", kSchema}, {"look-up", "Looks up.", ""}};
+    chat.tool_choice = choice;
+    chat.parallel_tool_calls = parallel;
+    return chat;
+  }
+
+  // Which of `texts` the grammar of a template's calls accepts.
+  std::vector<std::string> Taken(const char* chat_template, const ChatPrompt& chat,
+                                 const std::vector<std::string>& texts) {
+    Start({}, {.context_length = 4096, .chat_template = chat_template});
+    const auto rendered = ChatTemplate(*model_).Render(chat, Vocabulary(*model_));
+    if (!rendered) {
+      ADD_FAILURE() << rendered.error().message;
+      return {};
+    }
+    EXPECT_EQ(rendered->grammar.is_lazy, chat.tool_choice == ToolChoice::kAuto);
+    const auto gbnf = schema::ParseGbnf(rendered->grammar.gbnf);
+    if (!gbnf) {
+      ADD_FAILURE() << gbnf.error() << "\n" << rendered->grammar.gbnf;
+      return {};
+    }
+    std::vector<std::string> out;
+    for (const std::string& text : texts) {
+      if (test::Accepts(gbnf->grammar, gbnf->rules.at("root"), text)) out.push_back(text);
+    }
+    return out;
+  }
+};
+
+std::string Tagged(const std::string& call) { return "<tool_call>\n" + call + "\n</tool_call>"; }
+
+TEST_F(ToolsTest, GrammarOfATemplatesCallsHasNothingBeforeThemAndFollowsTheSchema) {
+  const std::string good = Tagged(R"({"name": "register_event", "arguments": {"kind": "birth", "code": "KE"}})");
+  const std::string other = Tagged(R"({"name": "look-up", "arguments": {}})");
+  for (const ToolChoice choice : {ToolChoice::kAuto, ToolChoice::kRequired}) {
+    const auto taken =
+        Taken(kTagsAroundJson, Asked(choice, false),
+              {good, other, "", "I will. " + good, "Prose.", Tagged(R"({"name": "other", "arguments": {}})"),
+               Tagged(R"({"name": "register_event", "arguments": {"kind": "wedding"}})"),
+               Tagged(R"({"name": "register_event", "arguments": {"kind": "birth", "code": "ke"}})"),
+               Tagged(R"({"name": "register_event", "arguments": {}})"),
+               Tagged(R"({"name": "look-up", "arguments": {"a": 1}})"), good + "\n" + other});
+    EXPECT_EQ(taken, (std::vector<std::string>{good, other})) << static_cast<int>(choice);
+    EXPECT_EQ(Taken(kTagsAroundJson, Asked(choice, true), {good, good + "\n" + other}),
+              (std::vector<std::string>{good, good + "\n" + other}));
+  }
+}
+
+TEST_F(ToolsTest, TemplatesThatTakeArgumentsApartUseOurNotation) {
+  const std::string good = R"({"name": "register_event", "arguments": {"kind": "birth"}})";
+  EXPECT_EQ(Taken(kTagsAroundArguments, Asked(ToolChoice::kRequired, false),
+                  {good, "Prose. " + good, R"({"name": "register_event", "arguments": {"kind": "wedding"}})",
+                   "<tool_call>\n<function=look-up>\n</function>\n</tool_call>"}),
+            (std::vector<std::string>{good}));
+}
+
+TEST_F(ToolsTest, RequiredCallsBeginAtOnceWhateverTheTemplate) {
+  for (const std::string& text :
+       std::vector<std::string>{kTagsAroundJson, kTagsAroundArguments, test::TinyModelOptions{}.chat_template}) {
+    Start({}, {.context_length = 4096, .chat_template = text});
+    for (const std::uint32_t seed : {1U, 2U, 3U, 4U}) {
+      GenerationRequest request = Greedy("", 150);
+      request.prompt = Asked(ToolChoice::kRequired, false);
+      request.sampling.temperature = 1;
+      request.sampling.seed = seed;
+      const Answer answer = Ask(request);
+      EXPECT_EQ(answer.text, "");
+      ASSERT_EQ(answer.tool_calls.size(), 1U) << text;
+      const ToolCall& call = answer.tool_calls[0];
+      EXPECT_TRUE(call.name == "register_event" || call.name == "look-up") << call.name;
+      EXPECT_EQ(answer.delta_tokens, answer.finished.completion_tokens);
+      if (answer.finished.reason == FinishReason::kLength) continue;
+      EXPECT_EQ(answer.finished.reason, FinishReason::kToolCalls);
+      const json arguments = json::parse(call.arguments, nullptr, false);
+      ASSERT_TRUE(arguments.is_object()) << call.arguments;
+      if (call.name == "look-up") {
+        EXPECT_TRUE(arguments.empty()) << call.arguments;
+      } else {
+        EXPECT_TRUE(arguments["kind"] == "birth" || arguments["kind"] == "death") << call.arguments;
+      }
+    }
+  }
+}
+
+TEST_F(ToolsTest, AnAnswerThatMayBeACallMayBeText) {
+  Start({}, {.context_length = 4096, .chat_template = kTagsAroundJson});
+  GenerationRequest request = Greedy("", 20);
+  request.prompt = Asked(ToolChoice::kAuto, true);
+  const Answer answer = Ask(request);
+  EXPECT_FALSE(answer.text.empty());
+  EXPECT_TRUE(answer.tool_calls.empty());
+}
+
+}  // namespace
+}  // namespace allod::inference

@@ -1,0 +1,48 @@
+#include "inference/engine/llama_scratch.h"
+
+#include <ggml-backend.h>
+#include <ggml.h>
+#include <llama.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+namespace allod::inference {
+namespace {
+
+// The whole pages within.
+void GiveBackPages(void* begin, std::size_t bytes) {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto at = reinterpret_cast<std::uintptr_t>(begin);
+  const std::uintptr_t first = (at + page - 1) / page * page;
+  const std::uintptr_t last = (at + bytes) / page * page;
+  if (at == 0 || last <= first) return;
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
+}
+
+}  // namespace
+
+void ScratchMemory::Watch(llama_context_params& params) {
+  params.cb_eval = &ScratchMemory::OnNode;
+  params.cb_eval_user_data = this;
+}
+
+// Asked of each node before a step is computed; we want to see none. What a node writes that is no view of something
+// else lies in the compute buffer.
+bool ScratchMemory::OnNode(ggml_tensor* node, bool /*ask*/, void* self) {
+  auto& scratch = *static_cast<ScratchMemory*>(self);
+  if (scratch.compute_ == nullptr && node->op != GGML_OP_NONE && node->view_src == nullptr && node->buffer != nullptr &&
+      ggml_backend_buffer_get_usage(node->buffer) == GGML_BACKEND_BUFFER_USAGE_COMPUTE) {
+    scratch.compute_ = node->buffer;
+  }
+  return false;
+}
+
+void ScratchMemory::GiveBack(llama_context& context, std::size_t output_bytes) const {
+  GiveBackPages(llama_get_logits(&context), output_bytes);
+  if (compute_ == nullptr) return;
+  GiveBackPages(ggml_backend_buffer_get_base(compute_), ggml_backend_buffer_get_size(compute_));
+}
+
+}  // namespace allod::inference

@@ -1,0 +1,14 @@
+// Checks of a generation request's own numbers, before anything is computed for it.
+#pragma once
+
+#include <cstdint>
+
+#include "inference/engine/request/generation.h"
+#include "services/common/result.h"
+
+namespace allod::inference {
+
+// `choices_max`: how many sequences may run for it at once. INVALID_ARGUMENT / INVALID_SAMPLING, INVALID_CONSTRAINT.
+Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max);
+
+}  // namespace allod::inference

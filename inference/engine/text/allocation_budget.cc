@@ -1,0 +1,99 @@
+#include "inference/engine/text/allocation_budget.h"
+
+#include <malloc.h>
+#include <time.h>
+
+#include <cstdlib>
+#include <exception>
+
+namespace allod::inference {
+namespace {
+
+constinit thread_local AllocationBudget* in_force = nullptr;
+
+// The clock costs a system call, so it is not read at every allocation.
+constexpr std::uint32_t kAllocationsPerClock = 64;
+constexpr std::uint32_t kGraceAllocations = 256;
+constexpr std::size_t kGraceBytesMax = 16 << 10;  // of one of them
+
+std::uintptr_t StackNow() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
+
+}  // namespace
+
+std::chrono::nanoseconds ThreadProcessorTime() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+AllocationBudget::AllocationBudget(const Limits& limits)
+    : limits_(limits), outer_(in_force), stack_(StackNow()), end_(ThreadProcessorTime() + limits.processor_time_max) {
+  in_force = this;
+}
+
+AllocationBudget::~AllocationBudget() { in_force = outer_; }
+
+bool AllocationBudget::RunsOut(std::size_t bytes) {
+  if (bytes > limits_.allocation_bytes_max) return true;
+  if (bytes_ + static_cast<std::ptrdiff_t>(bytes) > static_cast<std::ptrdiff_t>(limits_.bytes_max)) return true;
+  if (stack_ - StackNow() > limits_.stack_bytes_max) return true;
+  return ++allocations_ % kAllocationsPerClock == 0 && ThreadProcessorTime() > end_;
+}
+
+void AllocationBudget::Check(std::size_t bytes) {
+  if (is_exceeded_) {
+    if (std::uncaught_exceptions() > 0) return;
+    if (bytes <= kGraceBytesMax && grace_ > 0) {
+      --grace_;
+      return;
+    }
+  } else if (!RunsOut(bytes)) {
+    return;
+  } else if (std::uncaught_exceptions() > 0) {
+    return;
+  }
+  is_exceeded_ = true;
+  grace_ = kGraceAllocations;
+  throw BudgetExceeded();
+}
+
+void* AllocationBudget::Allocate(std::size_t bytes) {
+  AllocationBudget* const budget = in_force;
+  if (budget != nullptr) [[unlikely]]
+    budget->Check(bytes);
+  void* const memory = std::malloc(bytes == 0 ? 1 : bytes);
+  if (memory == nullptr) [[unlikely]]
+    throw std::bad_alloc();
+  if (budget != nullptr) [[unlikely]]
+    budget->bytes_ += static_cast<std::ptrdiff_t>(malloc_usable_size(memory));
+  return memory;
+}
+
+void AllocationBudget::Free(void* memory) noexcept {
+  if (AllocationBudget* const budget = in_force; budget != nullptr && memory != nullptr) [[unlikely]] {
+    budget->bytes_ -= static_cast<std::ptrdiff_t>(malloc_usable_size(memory));
+  }
+  std::free(memory);
+}
+
+}  // namespace allod::inference
+
+// All forms but those for more than the usual alignment, which allocate and free by themselves: the standard library's
+// other forms come down to the first, but a sanitizer's runtime has its own of each that is left out.
+using allod::inference::AllocationBudget;
+void* operator new(std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
+void* operator new[](std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {
+  try {
+    return AllocationBudget::Allocate(bytes);
+  } catch (...) {
+    return nullptr;
+  }
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t& tag) noexcept { return operator new(bytes, tag); }
+void operator delete(void* memory) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory) noexcept { AllocationBudget::Free(memory); }
+void operator delete(void* memory, std::size_t /*bytes*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory, std::size_t /*bytes*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete(void* memory, const std::nothrow_t& /*tag*/) noexcept { AllocationBudget::Free(memory); }
+void operator delete[](void* memory, const std::nothrow_t& /*tag*/) noexcept { AllocationBudget::Free(memory); }

@@ -96,7 +96,7 @@ json TensorTypes(const GgufSummary& summary) {
 
 json Report(const JobOptions& options, const Quality& q, const GgufSummary& file, const llama_model& model,
             const Text& text) {
-  const ModelFacts facts = FactsOf(model);
+  const model::ModelFacts facts = model::FactsOf(model);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   return {
       {"bytes", file.file_bytes},
@@ -117,15 +117,15 @@ json Report(const JobOptions& options, const Quality& q, const GgufSummary& file
 // The header, made canonical, then every weight.
 Result<gguf::CanonicalFile> OpenChecked(int fd) {
   ALLOD_TRY(gguf::CanonicalFile file, gguf::OpenCanonical(fd));
-  ALLOD_CHECK_OK(ValidateTensorData(file.fd()));
+  ALLOD_CHECK_OK(model::ValidateTensorData(file.fd()));
   return file;
 }
 
 // A model that passed everything that can be known without computing with it.
-Result<LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const LoadOptions& load = {}) {
-  ALLOD_TRY(LlamaModelPtr model, LoadModel(file.fd(), load));
+Result<model::LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const model::LoadOptions& load = {}) {
+  ALLOD_TRY(model::LlamaModelPtr model, model::LoadModel(file.fd(), load));
   ALLOD_CHECK_OK(CheckGenerative(*model));
-  if (FactsOf(*model).parameters == 0) {
+  if (model::FactsOf(*model).parameters == 0) {
     return InvalidArgument("MODEL_NOT_LOADABLE", "the model has no parameters");
   }
   return model;
@@ -134,10 +134,10 @@ Result<LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, const Load
 // A template that cannot render a plain conversation, or leaves out what was said, would fail at every chat: whoever
 // imports the model is told, not those who ask it. One that takes no system message, say, is fine.
 Status TryChatTemplate(const llama_model& model) {
-  ALLOD_TRY(const auto assets, ModelAssets::Create(model));
+  ALLOD_TRY(const auto assets, engine::ModelAssets::Create(model));
   if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
   const std::string said = "Good morning.";
-  const ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
+  const engine::request::ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
   const auto rendered = assets->chat_template().Render(chat, assets->vocabulary());
   const auto unusable = [](const std::string& why) {
     return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",
@@ -147,7 +147,7 @@ Status TryChatTemplate(const llama_model& model) {
   };
   if (!rendered) return unusable(rendered.error().message);
   std::string prompt;
-  for (const PromptPart& part : rendered->parts) prompt += part.text;
+  for (const engine::text::PromptPart& part : rendered->parts) prompt += part.text;
   if (prompt.find(said) != std::string::npos) return {};
   return unusable(prompt.empty() ? "it renders nothing" : "the message's text is not in what it renders");
 }
@@ -211,9 +211,9 @@ Result<json> Inspect(const JobOptions& options, JobOutput& out) {
   const GgufSummary& summary = file.model().header.summary;
   ALLOD_TRY(const Text text, ReadEvaluationText(options.evaluation_text));
   out.Progress("loading", 0.1, 0.3, 0);
-  ALLOD_TRY(const LlamaModelPtr model, LoadGenerative(file));
+  ALLOD_TRY(const model::LlamaModelPtr model, LoadGenerative(file));
   ALLOD_CHECK_OK(TryChatTemplate(*model));
-  const ModelFacts facts = FactsOf(*model);
+  const model::ModelFacts facts = model::FactsOf(*model);
   ALLOD_TRY(const Quality quality, MeasureQuality(*model, nullptr, text.content, options.threads,
                                                   [&](double share) { out.Progress("measuring", 0.3, 1, share); }));
   json result{
@@ -252,8 +252,8 @@ Result<json> Compress(const JobOptions& options, JobOutput& out) {
   const GgufSummary& summary = file.model().header.summary;
   ALLOD_TRY(const std::string sha256, FileSha256(file.fd()));
   out.Progress("loading", 0.5, 0.55, 0);
-  ALLOD_TRY(const LlamaModelPtr source, LoadGenerative(source_file));
-  ALLOD_TRY(const LlamaModelPtr variant, LoadGenerative(file));
+  ALLOD_TRY(const model::LlamaModelPtr source, LoadGenerative(source_file));
+  ALLOD_TRY(const model::LlamaModelPtr variant, LoadGenerative(file));
   ALLOD_TRY(const Quality quality, MeasureQuality(*source, variant.get(), text.content, options.threads,
                                                   [&](double share) { out.Progress("measuring", 0.55, 1, share); }));
   output.Keep();

@@ -16,7 +16,7 @@
 #include "inference/compress/evaluation_plan.h"
 #include "inference/model/llama_runtime.h"
 
-namespace allod::inference {
+namespace allod::inference::compress {
 namespace {
 
 using compress::Divergence;
@@ -74,13 +74,13 @@ class Evaluated {
     params.n_threads = plan.threads;
     params.n_threads_batch = plan.threads;
     params.no_perf = true;
-    out->pool_ = MakeThreadpool(plan.threads);
+    out->pool_ = model::MakeThreadpool(plan.threads);
     out->context_.reset(llama_init_from_model(&model, params));
     if (!out->context_) {
       return Fail(Code::kResourceExhausted, "OUT_OF_MEMORY",
                   fmt::format("no memory for a context of {} tokens to measure the model in", plan.window_tokens));
     }
-    if (llama_get_memory(out->context_.get()) == nullptr) return NotGenerative(FactsOf(model).architecture);
+    if (llama_get_memory(out->context_.get()) == nullptr) return NotGenerative(model::FactsOf(model).architecture);
     if (out->pool_) llama_attach_threadpool(out->context_.get(), out->pool_.get(), out->pool_.get());
     return out;
   }
@@ -92,7 +92,7 @@ class Evaluated {
 
  private:
   Evaluated() = default;
-  ThreadpoolPtr pool_;
+  model::ThreadpoolPtr pool_;
   ContextPtr context_;
 };
 
@@ -228,7 +228,7 @@ Status MeasureSpeed(Evaluated& model, std::span<const llama_token> tokens, const
 }  // namespace
 
 Status CheckGenerative(const llama_model& model) {
-  const ModelFacts facts = FactsOf(model);
+  const model::ModelFacts facts = model::FactsOf(model);
   char causal[16] = "";
   llama_model_meta_val_str(&model, (facts.architecture + ".attention.causal").c_str(), causal, sizeof(causal));
   const bool bidirectional = std::string_view(causal) == "false" || std::string_view(causal) == "0";
@@ -241,8 +241,8 @@ Status CheckGenerative(const llama_model& model) {
 
 Result<Quality> MeasureQuality(llama_model& source, llama_model* variant, std::string_view text, int threads,
                                const std::function<void(double)>& progress) {
-  const ModelFacts facts = FactsOf(source);
-  if (variant != nullptr && FactsOf(*variant).vocabulary != facts.vocabulary) {
+  const model::ModelFacts facts = model::FactsOf(source);
+  if (variant != nullptr && model::FactsOf(*variant).vocabulary != facts.vocabulary) {
     return FailedPrecondition("VOCABULARY_MISMATCH", "the variant's vocabulary is not its source's");
   }
   const llama_vocab* vocab = llama_model_get_vocab(&source);
@@ -278,4 +278,4 @@ Result<Quality> MeasureQuality(llama_model& source, llama_model* variant, std::s
   return out;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::compress

@@ -17,7 +17,7 @@
 
 struct llama_model;
 
-namespace allod::inference {
+namespace allod::inference::compress {
 
 struct Quality {
   double perplexity = 0;
@@ -41,4 +41,4 @@ Status CheckGenerative(const llama_model& model);
 Result<Quality> MeasureQuality(llama_model& source, llama_model* variant, std::string_view text, int threads,
                                const std::function<void(double)>& progress);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::compress

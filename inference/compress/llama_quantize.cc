@@ -13,7 +13,7 @@
 
 #include "inference/model/llama_runtime.h"
 
-namespace allod::inference {
+namespace allod::inference::compress {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, llama_ftype>, 8> kTypes{{
@@ -88,7 +88,7 @@ Status CheckCompressionType(std::string_view type) {
 Status Quantize(const std::filesystem::path& input, const std::filesystem::path& output, std::string_view type,
                 int threads, const std::function<void(double)>& progress) {
   ALLOD_CHECK_OK(CheckCompressionType(type));
-  ALLOD_CHECK_OK(InitLlama());
+  ALLOD_CHECK_OK(model::InitLlama());
   llama_model_quantize_params params = llama_model_quantize_default_params();
   params.nthread = threads;
   params.ftype = std::ranges::find(kTypes, type, &std::pair<std::string_view, llama_ftype>::first)->second;
@@ -116,4 +116,4 @@ Status Quantize(const std::filesystem::path& input, const std::filesystem::path&
                                         reason.empty() ? "no reason given" : reason));
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::compress

@@ -14,7 +14,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::compress {
 
 // What may be asked for, best quality first: Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, Q3_K_M, Q2_K, IQ4_NL.
 std::vector<std::string> CompressionTypes();
@@ -28,4 +28,4 @@ Status CheckCompressionType(std::string_view type);
 Status Quantize(const std::filesystem::path& input, const std::filesystem::path& output, std::string_view type,
                 int threads, const std::function<void(double)>& progress);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::compress

@@ -41,12 +41,12 @@ constexpr int kScratchFd = 7;
 int IfOpen(int fd) { return fcntl(fd, F_GETFD) >= 0 ? fd : -1; }
 
 // By hand there may be anything, or nothing, at its number.
-allod::inference::OwnedFd TakeChannel() {
+allod::OwnedFd TakeChannel() {
   int type = 0;
   socklen_t bytes = sizeof(type);
   if (getsockopt(kChannelFd, SOL_SOCKET, SO_TYPE, &type, &bytes) != 0 || type != SOCK_SEQPACKET) return {};
   fcntl(kChannelFd, F_SETFD, FD_CLOEXEC);
-  return allod::inference::OwnedFd(kChannelFd);
+  return allod::OwnedFd(kChannelFd);
 }
 
 allod::Result<nlohmann::json> Run(bool compress, JobOptions options, ConfineOptions confine,
@@ -65,7 +65,7 @@ allod::Result<nlohmann::json> Run(bool compress, JobOptions options, ConfineOpti
   }
   options.processor = job::ProcessorName();
   // While there is a file system: this loads the libraries of the processor's backend.
-  ALLOD_CHECK_OK(allod::inference::InitLlama());
+  ALLOD_CHECK_OK(allod::inference::model::InitLlama());
   confine.limits = job::LimitsForJob(static_cast<std::uint64_t>(input.st_size), options.threads);
   confine.files = {{options.input}, {options.scratch, true}};
   allod::inference::zygote::Channel agent(TakeChannel());

@@ -13,7 +13,7 @@
 
 #include "inference/gate/fair_share.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 template <typename Item>
 class FairQueue {
@@ -156,9 +156,9 @@ class FairQueue {
     return accounts_.erase(it);
   }
 
-  FairShare shares_;
+  gate::FairShare shares_;
   Accounts accounts_;
   std::int32_t size_ = 0;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -1,6 +1,6 @@
 #include "inference/engine/kv_room.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 KvRoom::KvRoom(const Limits& limits) : limits_(limits) {
   for (std::int32_t slot = limits.slots - 1; slot >= 0; --slot) slots_.push_back(slot);
@@ -42,4 +42,4 @@ std::int32_t KvRoom::TakeSlot() {
   return slot;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -1,5 +1,5 @@
 // Who holds how much of the KV cache: cells, sequence numbers ("slots"), and how many sequences run, for each tenant
-// and instance. Pure bookkeeping of inference/llama_decode_loop.cc; for one thread.
+// and instance. Pure bookkeeping of llama_decode_loop.cc; for one thread.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class KvRoom {
  public:
@@ -55,4 +55,4 @@ class KvRoom {
   std::vector<std::int32_t> slots_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // What the model file declares: models that were made to embed name a way of pooling (1 mean, 2 first, 3 last token).
@@ -20,14 +20,15 @@ bool DeclaresPooling(const llama_model& model, const std::string& architecture) 
 
 }  // namespace
 
-ModelAssets::ModelAssets(const llama_model& model) : facts_(FactsOf(model)), vocabulary_(model), chat_template_(model) {
+ModelAssets::ModelAssets(const llama_model& model)
+    : facts_(model::FactsOf(model)), vocabulary_(model), chat_template_(model) {
   is_embedding_ = DeclaresPooling(model, facts_.architecture);
   can_share_prefixes_ =
       !facts_.is_recurrent && !llama_model_is_hybrid(&model) && llama_model_n_swa(&model) == 0 && !is_embedding_;
 }
 
 Result<std::shared_ptr<const ModelAssets>> ModelAssets::Create(const llama_model& model) {
-  const ModelFacts facts = FactsOf(model);
+  const model::ModelFacts facts = model::FactsOf(model);
   const auto refuse = [](const std::string& why) { return FailedPrecondition("MODEL_NOT_GENERATIVE", why); };
   if (facts.vocabulary == 0) return refuse("the model has no tokeniser");
   const bool generates = facts.has_decoder && !facts.has_encoder && !facts.is_diffusion;
@@ -38,4 +39,4 @@ Result<std::shared_ptr<const ModelAssets>> ModelAssets::Create(const llama_model
   return std::shared_ptr<const ModelAssets>(new ModelAssets(model));
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -14,7 +14,7 @@
 
 struct llama_model;
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class ModelAssets {
  public:
@@ -22,9 +22,9 @@ class ModelAssets {
   // nor embed it.
   static Result<std::shared_ptr<const ModelAssets>> Create(const llama_model& model);
 
-  const ModelFacts& facts() const { return facts_; }
-  const Vocabulary& vocabulary() const { return vocabulary_; }
-  const ChatTemplate& chat_template() const { return chat_template_; }
+  const model::ModelFacts& facts() const { return facts_; }
+  const text::Vocabulary& vocabulary() const { return vocabulary_; }
+  const chat::ChatTemplate& chat_template() const { return chat_template_; }
   // Answers Embed, not Submit.
   bool is_embedding() const { return is_embedding_; }
   // Whether a prefix of what was computed can be kept without the rest: not with a recurrent state or a sliding window.
@@ -33,11 +33,11 @@ class ModelAssets {
  private:
   explicit ModelAssets(const llama_model& model);
 
-  const ModelFacts facts_;
-  const Vocabulary vocabulary_;
-  const ChatTemplate chat_template_;
+  const model::ModelFacts facts_;
+  const text::Vocabulary vocabulary_;
+  const chat::ChatTemplate chat_template_;
   bool is_embedding_ = false;
   bool can_share_prefixes_ = false;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -2,7 +2,7 @@
 
 #include <llama.h>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 void ContextDeleter::operator()(llama_context* context) const { llama_free(context); }
 
@@ -22,4 +22,4 @@ void AddToBatch(llama_batch& batch, std::int32_t token, std::int32_t position, s
   batch.logits[i] = wants_output ? 1 : 0;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -10,7 +10,7 @@
 struct llama_context;
 struct llama_batch;
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 struct ContextDeleter {
   void operator()(llama_context* context) const;
@@ -27,4 +27,4 @@ BatchPtr MakeBatch(std::int32_t tokens);
 // Appends a token. The batch must have room.
 void AddToBatch(llama_batch& batch, std::int32_t token, std::int32_t position, std::int32_t slot, bool wants_output);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

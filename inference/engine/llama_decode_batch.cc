@@ -11,7 +11,7 @@
 
 #include "inference/engine/llama_decode_loop.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // The processor multiplies four rows in the time of one.
@@ -53,7 +53,7 @@ std::int32_t DecodeLoop::AddChunk(RunningGeneration& generation, std::int32_t ro
 }
 
 // Those that take part in this step, the least served first, and what it may take.
-std::vector<RunningGeneration*> DecodeLoop::TakePart(const TurnGate::Turn& turn,
+std::vector<RunningGeneration*> DecodeLoop::TakePart(const ports::TurnGate::Turn& turn,
                                                      std::chrono::duration<double>& budget) {
   std::vector<RunningGeneration*> able;
   std::map<std::string, StepTenant> tenants;
@@ -112,7 +112,7 @@ void DecodeLoop::LevelOut(std::map<std::string, StepTenant>& tenants) {
 
 bool DecodeLoop::HasNeighbours() const { return std::chrono::steady_clock::now() - last_shared_ < kNeighbourGone; }
 
-bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
+bool DecodeLoop::FillBatch(const ports::TurnGate::Turn& turn) {
   batch_->n_tokens = 0;
   scratch_.Forget();
   in_step_.clear();
@@ -161,4 +161,4 @@ bool DecodeLoop::FillBatch(const TurnGate::Turn& turn) {
   return !in_step_.empty();
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -9,7 +9,7 @@
 
 #include "inference/engine/llama_decode_loop.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 using std::chrono::duration_cast;
@@ -32,7 +32,7 @@ Status DecodeLoop::DrawSlice(RunningGeneration& generation, SteadyTime until) {
   return {};
 }
 
-void DecodeLoop::GoOnDrawing(const TurnGate::Turn& turn, SteadyTime turn_began, double step_seconds) {
+void DecodeLoop::GoOnDrawing(const ports::TurnGate::Turn& turn, SteadyTime turn_began, double step_seconds) {
   std::vector<RunningGeneration*> drawing;
   std::set<std::string> tenants;
   for (const auto& generation : running_) {
@@ -77,4 +77,4 @@ void DecodeLoop::GoOnDrawing(const TurnGate::Turn& turn, SteadyTime turn_began, 
   }
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -10,7 +10,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // What llama.cpp computes at once. The compute buffers, which are private to the process, grow with it: at 0.4 B by 60
@@ -66,7 +66,7 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   loop->slots_ = slots;
   // llama.cpp fills its output buffer with zeros; pages that no step uses go back.
   loop->scratch_.GiveBack(*loop->context_, loop->OutputBytes());
-  loop->threadpool_ = MakeThreadpool(options.threads, options.poll);
+  loop->threadpool_ = model::MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());
   }
@@ -98,7 +98,7 @@ Status DecodeLoop::Enqueue(PendingGeneration pending) {
   {
     const std::lock_guard lock(queue_mutex_);
     if (has_ended_) {
-      pending.usage->Finish(UsageOutcome::kFailed);
+      pending.usage->Finish(ports::UsageOutcome::kFailed);
       return std::unexpected(EngineStopped());
     }
     const std::string tenant = pending.tenant;
@@ -108,12 +108,12 @@ Status DecodeLoop::Enqueue(PendingGeneration pending) {
     queued_.store(queue_.size(), std::memory_order_release);
   }
   if (pushed.refused) {
-    pushed.refused->usage->Finish(UsageOutcome::kFailed);
+    pushed.refused->usage->Finish(ports::UsageOutcome::kFailed);
     return std::unexpected(QueueFull(pushed.waiting));
   }
   wakeup_->Notify();
   if (pushed.displaced) {
-    pushed.displaced->usage->Finish(UsageOutcome::kFailed);
+    pushed.displaced->usage->Finish(ports::UsageOutcome::kFailed);
     pushed.displaced->stream->Fail(QueueFull(pushed.waiting));
   }
   return {};
@@ -156,7 +156,7 @@ bool DecodeLoop::ShouldAbort(void* self) {
         return generation->request.stream->is_cancelled();
       });
   if (!nobody_waits && !loop->stop_.load(std::memory_order_relaxed)) return false;
-  ExpectLlamaErrors(true);
+  model::ExpectLlamaErrors(true);
   return true;
 }
 
@@ -171,7 +171,7 @@ void DecodeLoop::Run() {
       continue;
     }
     const SteadyTime wanted = std::chrono::steady_clock::now();
-    const TurnGate::Turn turn = gate_.Begin();
+    const ports::TurnGate::Turn turn = gate_.Begin();
     const SteadyTime began = std::chrono::steady_clock::now();
     if (stop_.load()) break;
     DropCancelled();
@@ -194,7 +194,7 @@ void DecodeLoop::Run() {
   has_ended_ = true;
   queue_.EraseIf([](const PendingGeneration&) { return true; },
                  [&](PendingGeneration& pending) {
-                   pending.usage->Finish(UsageOutcome::kFailed);
+                   pending.usage->Finish(ports::UsageOutcome::kFailed);
                    pending.stream->Fail(stopped);
                  });
 }
@@ -209,7 +209,7 @@ void DecodeLoop::Sleep() {
 void DecodeLoop::DropCancelled() {
   for (auto& generation : running_) {
     if (!generation->request.stream->is_cancelled()) continue;
-    generation->request.usage->Finish(UsageOutcome::kCancelled);
+    generation->request.usage->Finish(ports::UsageOutcome::kCancelled);
     // What was computed is as good as any; the client may come back with the same prompt.
     EndGeneration(*generation, /*keep=*/true);
     generation.reset();
@@ -238,7 +238,7 @@ bool DecodeLoop::EndStalled(const Waiting& waiting) {
   const SteadyTime before = std::chrono::steady_clock::now() - options_.reader_stall_max;
   if (longest == nullptr || *longest->stalled_since > before) return false;
   // As if its client had left.
-  longest->request.usage->Finish(UsageOutcome::kCancelled);
+  longest->request.usage->Finish(ports::UsageOutcome::kCancelled);
   EndGeneration(*longest, /*keep=*/true);
   const auto at = std::ranges::find(running_, longest, &std::unique_ptr<RunningGeneration>::get);
   const std::unique_ptr<RunningGeneration> ended = std::move(*at);
@@ -259,11 +259,11 @@ DecodeLoop::Waiting DecodeLoop::AdmitOnce() {
   Waiting waiting;
   const std::lock_guard lock(queue_mutex_);
   queue_.EraseIf([](const PendingGeneration& pending) { return pending.stream->is_cancelled(); },
-                 [](PendingGeneration& pending) { pending.usage->Finish(UsageOutcome::kCancelled); });
+                 [](PendingGeneration& pending) { pending.usage->Finish(ports::UsageOutcome::kCancelled); });
   const SteadyTime longest = std::chrono::steady_clock::now() - options_.queue_wait_max;
   queue_.EraseIf([&](const PendingGeneration& pending) { return pending.submitted_at < longest; },
                  [&](PendingGeneration& pending) {
-                   pending.usage->Finish(UsageOutcome::kFailed);
+                   pending.usage->Finish(ports::UsageOutcome::kFailed);
                    pending.stream->Fail(QueueTimeout(options_.queue_wait_max));
                  });
   queue_.Offer(
@@ -344,7 +344,7 @@ void DecodeLoop::Advance(RunningGeneration& generation) {
 double DecodeLoop::Step() {
   const SteadyTime start = std::chrono::steady_clock::now();
   const int code = llama_decode(context_.get(), *batch_);
-  ExpectLlamaErrors(false);
+  model::ExpectLlamaErrors(false);
   if (code != 0) {
     FailStep(code);
     return 0;
@@ -390,7 +390,7 @@ void DecodeLoop::FailStep(int code) {
   if (code == 2 && stop_.load()) return in_step_.clear();
   for (RunningGeneration* generation : in_step_) {
     if (code == 2) {
-      generation->request.usage->Finish(UsageOutcome::kCancelled);
+      generation->request.usage->Finish(ports::UsageOutcome::kCancelled);
     } else {
       generation->Fail(failed);
     }
@@ -431,4 +431,4 @@ void DecodeLoop::CountTurn(SteadyTime wanted, SteadyTime began) {
   status_.kv_tokens_cached = kv_->cells_cached();
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

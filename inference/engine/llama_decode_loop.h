@@ -1,5 +1,5 @@
 // The decode thread of an Engine: owns the llama.cpp context and every running sequence. Internal to
-// inference/llama_engine.cc.
+// llama_engine.cc.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,7 @@
 #include "inference/ports/turn_gate.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class DecodeLoop {
  public:
@@ -70,7 +70,7 @@ class DecodeLoop {
   bool EndStalled(const Waiting& waiting);
   bool HasWork() const;
   // Fills the batch; false when nothing can be done now.
-  bool FillBatch(const TurnGate::Turn& turn);
+  bool FillBatch(const ports::TurnGate::Turn& turn);
   // Its rows of this step, at most `rows`; how many they are.
   std::int32_t AddDecodeRows(RunningGeneration& generation, std::int32_t rows);
   std::int32_t AddChunk(RunningGeneration& generation, std::int32_t rows);
@@ -80,12 +80,12 @@ class DecodeLoop {
   // What the step brought for one generation.
   void Advance(RunningGeneration& generation);
   // Draws that are under way, within the turn and so that steps of others are not kept waiting.
-  void GoOnDrawing(const TurnGate::Turn& turn, SteadyTime turn_began, double step_seconds);
+  void GoOnDrawing(const ports::TurnGate::Turn& turn, SteadyTime turn_began, double step_seconds);
   // A slice of one generation's draws.
   Status DrawSlice(RunningGeneration& generation, SteadyTime until);
   bool CanDecode(const RunningGeneration& generation) const;
   bool AnyCanStep() const;
-  std::vector<RunningGeneration*> TakePart(const TurnGate::Turn& turn, std::chrono::duration<double>& budget);
+  std::vector<RunningGeneration*> TakePart(const ports::TurnGate::Turn& turn, std::chrono::duration<double>& budget);
   void LevelOut(std::map<std::string, StepTenant>& tenants);
   // Whether several tenants computed here a moment ago.
   bool HasNeighbours() const;
@@ -101,11 +101,11 @@ class DecodeLoop {
   const ModelAssets& assets_;
   const EngineOptions options_;
   const std::shared_ptr<Wakeup> wakeup_ = std::make_shared<Wakeup>();
-  OpenGate open_gate_;
-  TurnGate& gate_;
+  ports::OpenGate open_gate_;
+  ports::TurnGate& gate_;
 
-  ThreadpoolPtr threadpool_;  // before the context, which uses it
-  ScratchMemory scratch_;     // as must this
+  model::ThreadpoolPtr threadpool_;  // before the context, which uses it
+  ScratchMemory scratch_;            // as must this
   ContextPtr context_;
   BatchPtr batch_;
   std::int32_t batch_tokens_max_ = 0;
@@ -117,7 +117,7 @@ class DecodeLoop {
   StepCost cost_;
   std::set<std::string> last_tenants_;  // that took part in the last step
   SteadyTime last_shared_;              // when another tenant took part than in the step before
-  DrawBudget draw_budget_;
+  text::DrawBudget draw_budget_;
 
   mutable std::mutex queue_mutex_;
   bool has_ended_ = false;  // the thread, which alone takes from the queue; guarded like it
@@ -135,4 +135,4 @@ class DecodeLoop {
   std::thread thread_;  // last: it uses everything above
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

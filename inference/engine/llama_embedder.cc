@@ -12,7 +12,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 constexpr std::size_t kInputsMax = 256;
@@ -70,7 +70,7 @@ Result<std::unique_ptr<Embedder>> Embedder::Create(llama_model& model, const Mod
     return Fail(Code::kResourceExhausted, "NO_MEMORY",
                 fmt::format("no context of {} tokens could be made", embedder->input_tokens_max_));
   }
-  embedder->threadpool_ = MakeThreadpool(options.threads, options.poll);
+  embedder->threadpool_ = model::MakeThreadpool(options.threads, options.poll);
   if (embedder->threadpool_) {
     llama_attach_threadpool(embedder->context_.get(), embedder->threadpool_.get(), embedder->threadpool_.get());
   }
@@ -130,7 +130,7 @@ Status Embedder::Enqueue(PendingEmbedding pending) {
   {
     const std::lock_guard lock(mutex_);
     if (stop_.load()) {
-      pending.usage->Finish(UsageOutcome::kFailed);
+      pending.usage->Finish(ports::UsageOutcome::kFailed);
       return std::unexpected(EngineStopped());
     }
     const std::string tenant = pending.tenant;
@@ -139,11 +139,11 @@ Status Embedder::Enqueue(PendingEmbedding pending) {
                                std::make_unique<PendingEmbedding>(std::move(pending)));
   }
   if (pushed.refused) {
-    (*pushed.refused)->usage->Finish(UsageOutcome::kFailed);
+    (*pushed.refused)->usage->Finish(ports::UsageOutcome::kFailed);
     return std::unexpected(QueueFull(pushed.waiting));
   }
   news_.notify_one();
-  if (pushed.displaced) Refuse(**pushed.displaced, UsageOutcome::kFailed, QueueFull(pushed.waiting));
+  if (pushed.displaced) Refuse(**pushed.displaced, ports::UsageOutcome::kFailed, QueueFull(pushed.waiting));
   return {};
 }
 
@@ -167,10 +167,10 @@ void Embedder::Run() {
   gate_.Rest();
   const std::lock_guard lock(mutex_);
   queue_.EraseIf([](const PendingPtr&) { return true; },
-                 [](PendingPtr& pending) { Refuse(*pending, UsageOutcome::kFailed, EngineStopped()); });
+                 [](PendingPtr& pending) { Refuse(*pending, ports::UsageOutcome::kFailed, EngineStopped()); });
 }
 
-void Embedder::Refuse(PendingEmbedding& pending, UsageOutcome outcome, Error error) {
+void Embedder::Refuse(PendingEmbedding& pending, ports::UsageOutcome outcome, Error error) {
   pending.usage->Finish(outcome);
   pending.done(std::unexpected(std::move(error)));
 }
@@ -188,10 +188,10 @@ void Embedder::DropUnwanted() {
         [&](PendingPtr& pending) { late.push_back(std::move(pending)); });
   }
   for (const PendingPtr& pending : cancelled) {
-    Refuse(*pending, UsageOutcome::kCancelled, {Code::kCancelled, "CANCELLED", "the caller went away"});
+    Refuse(*pending, ports::UsageOutcome::kCancelled, {Code::kCancelled, "CANCELLED", "the caller went away"});
   }
   for (const PendingPtr& pending : late) {
-    Refuse(*pending, UsageOutcome::kFailed, QueueTimeout(options_.queue_wait_max));
+    Refuse(*pending, ports::UsageOutcome::kFailed, QueueTimeout(options_.queue_wait_max));
   }
 }
 
@@ -230,8 +230,8 @@ void Embedder::Advance(PendingPtr pending) {
     computing_ = 0;
   }
   if (goes_on) return;
-  if (!vector) return Refuse(*pending, UsageOutcome::kFailed, vector.error());
-  pending->usage->Finish(UsageOutcome::kCompleted);
+  if (!vector) return Refuse(*pending, ports::UsageOutcome::kFailed, vector.error());
+  pending->usage->Finish(ports::UsageOutcome::kCompleted);
   pending->done(std::move(out));
 }
 
@@ -250,4 +250,4 @@ EngineStatus Embedder::status() const {
   return status;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -1,4 +1,4 @@
-// Turns texts into vectors with a model that was made for it. Internal to inference/llama_engine.cc.
+// Turns texts into vectors with a model that was made for it. Internal to llama_engine.cc.
 //
 // Inputs are computed one after another, each in one piece, because such models look at the whole text at once. One
 // thread does it; after each input the tenant that was served least is next, and a tenant's requests take turns. It
@@ -23,12 +23,12 @@
 #include "inference/ports/usage_recorder.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 // A request that was checked, and what was computed of it.
 struct PendingEmbedding {
   std::vector<std::vector<std::int32_t>> inputs;  // tokens of each
-  std::unique_ptr<UsageSlot> usage;
+  std::unique_ptr<ports::UsageSlot> usage;
   std::string tenant;
   double weight = 1;
   std::function<bool()> is_cancelled;  // may be null
@@ -68,14 +68,14 @@ class Embedder {
   // The next input of it; in a turn, which this ends.
   void Advance(PendingPtr pending);
   Result<std::vector<float>> Compute(const std::vector<std::int32_t>& tokens);
-  static void Refuse(PendingEmbedding& pending, UsageOutcome outcome, Error error);
+  static void Refuse(PendingEmbedding& pending, ports::UsageOutcome outcome, Error error);
 
   const ModelAssets& assets_;
   const EngineOptions options_;
   const std::int32_t input_tokens_max_;
-  OpenGate open_gate_;
-  TurnGate& gate_;
-  ThreadpoolPtr threadpool_;  // before the context, which uses it
+  ports::OpenGate open_gate_;
+  ports::TurnGate& gate_;
+  model::ThreadpoolPtr threadpool_;  // before the context, which uses it
   ContextPtr context_;
   BatchPtr batch_;
 
@@ -90,4 +90,4 @@ class Embedder {
   std::thread thread_;  // last: it uses everything above
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -9,11 +9,11 @@
 
 #include "inference/engine/llama_engine_fixture.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // Opened by hand; knows whether the cores are held.
-class HandGate final : public TurnGate {
+class HandGate final : public ports::TurnGate {
  public:
   Turn Begin() override {
     std::unique_lock lock(mutex_);
@@ -200,4 +200,4 @@ TEST_F(EmbedderTest, WhoWaitsTooLongIsToldToComeAgainAndAStopIsTold) {
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -13,7 +13,7 @@
 #include "inference/engine/request/request_check.h"
 #include "inference/engine/text/deep_stack.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 Status CheckOptions(const EngineOptions& options) {
@@ -36,8 +36,8 @@ Status CheckOptions(const EngineOptions& options) {
 }
 
 // The options without zeros.
-Result<EngineOptions> Effective(EngineOptions options, const ModelFacts& facts) {
-  if (options.threads == 0) options.threads = SuitableThreads(facts);
+Result<EngineOptions> Effective(EngineOptions options, const model::ModelFacts& facts) {
+  if (options.threads == 0) options.threads = model::SuitableThreads(facts);
   if (facts.context_train > 0 && (options.context_tokens == 0 || options.context_tokens > facts.context_train)) {
     options.context_tokens = facts.context_train;
   }
@@ -63,31 +63,31 @@ Result<EngineOptions> Effective(EngineOptions options, const ModelFacts& facts) 
 
 }  // namespace
 
-Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<ToolCallReader> tool_calls)
+Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<chat::ToolCallReader> tool_calls)
     : stream_(std::move(stream)), tool_calls_(std::move(tool_calls)) {}
 
 Generation::~Generation() { stream_->Cancel(); }
 
-Result<std::optional<Event>> Generation::Read(Result<std::optional<Event>> event) {
+Result<std::optional<request::Event>> Generation::Read(Result<std::optional<request::Event>> event) {
   if (!tool_calls_ || !event || !*event) return event;
   read_ = tool_calls_->Read(**std::move(event));
   if (read_.empty()) return std::nullopt;
   std::ranges::reverse(read_);
-  Event first = std::move(read_.back());
+  request::Event first = std::move(read_.back());
   read_.pop_back();
-  return std::optional<Event>(std::move(first));
+  return std::optional<request::Event>(std::move(first));
 }
 
-Result<std::optional<Event>> Generation::Next(std::chrono::milliseconds timeout) {
+Result<std::optional<request::Event>> Generation::Next(std::chrono::milliseconds timeout) {
   if (!read_.empty()) {
-    Event next = std::move(read_.back());
+    request::Event next = std::move(read_.back());
     read_.pop_back();
-    return std::optional<Event>(std::move(next));
+    return std::optional<request::Event>(std::move(next));
   }
   return Read(stream_->Next(timeout));
 }
 
-Result<std::optional<Event>> Generation::Take() {
+Result<std::optional<request::Event>> Generation::Take() {
   if (!read_.empty()) return Next(std::chrono::milliseconds(0));
   while (true) {
     auto event = stream_->Take();
@@ -108,20 +108,21 @@ struct Engine::Impl {
   Impl(std::shared_ptr<const ModelAssets> model_assets, const EngineOptions& effective)
       : assets(std::move(model_assets)), options(effective) {}
 
-  Result<std::unique_ptr<UsageSlot>> OpenUsage(const std::string& request_id, const std::string& tenant_uid,
-                                               const std::string& instance) {
-    UsageRecorder& recorder = options.usage != nullptr ? *options.usage : no_usage;
+  Result<std::unique_ptr<ports::UsageSlot>> OpenUsage(const std::string& request_id, const std::string& tenant_uid,
+                                                      const std::string& instance) {
+    ports::UsageRecorder& recorder = options.usage != nullptr ? *options.usage : no_usage;
     return recorder.Open(request_id, tenant_uid, instance);
   }
   // Prompt, constraint and what else comes of a request; without stream and usage.
-  Result<PendingGeneration> Prepare(const GenerationRequest& request,
-                                    std::unique_ptr<ToolCallReader>& tool_calls) const;
-  Status CheckLength(const GenerationRequest& request, const Member& member, PendingGeneration& pending) const;
+  Result<PendingGeneration> Prepare(const request::GenerationRequest& request,
+                                    std::unique_ptr<chat::ToolCallReader>& tool_calls) const;
+  Status CheckLength(const request::GenerationRequest& request, const ports::Member& member,
+                     PendingGeneration& pending) const;
 
   const std::shared_ptr<const ModelAssets> assets;
   const EngineOptions options;
-  NoUsageRecorder no_usage;
-  Members members;
+  ports::NoUsageRecorder no_usage;
+  ports::Members members;
   std::unique_ptr<DecodeLoop> loop;  // one of the two
   std::unique_ptr<Embedder> embedder;
 };
@@ -150,33 +151,34 @@ Result<std::unique_ptr<Engine>> Engine::Create(llama_model& model, std::shared_p
   return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
-std::vector<RefusedMember> Engine::SetMembers(std::vector<Member> members) {
+std::vector<ports::RefusedMember> Engine::SetMembers(std::vector<ports::Member> members) {
   return impl_->members.Set(std::move(members));
 }
 
-Result<PendingGeneration> Engine::Impl::Prepare(const GenerationRequest& request,
-                                                std::unique_ptr<ToolCallReader>& tool_calls) const {
-  const Vocabulary& vocabulary = assets->vocabulary();
+Result<PendingGeneration> Engine::Impl::Prepare(const request::GenerationRequest& request,
+                                                std::unique_ptr<chat::ToolCallReader>& tool_calls) const {
+  const text::Vocabulary& vocabulary = assets->vocabulary();
   PendingGeneration pending;
   pending.stop = request.stop;
-  GrammarPlan plan;
+  text::GrammarPlan plan;
   if (const auto* text = std::get_if<std::string>(&request.prompt)) {
     ALLOD_TRY(pending.prompt, vocabulary.TokenizeText(*text));
   } else {
-    ALLOD_TRY(RenderedChat chat, assets->chat_template().Render(std::get<ChatPrompt>(request.prompt), vocabulary));
+    ALLOD_TRY(chat::RenderedChat chat,
+              assets->chat_template().Render(std::get<request::ChatPrompt>(request.prompt), vocabulary));
     ALLOD_TRY(pending.prompt, vocabulary.TokenizePrompt(chat.parts));
     pending.stop.insert(pending.stop.end(), chat.stops.begin(), chat.stops.end());
     pending.spoken_tokens = std::move(chat.spoken_tokens);
     plan = std::move(chat.grammar);
-    if (chat.tool_calls) tool_calls = std::make_unique<ToolCallReader>(std::move(chat.tool_calls));
+    if (chat.tool_calls) tool_calls = std::make_unique<chat::ToolCallReader>(std::move(chat.tool_calls));
   }
   if (pending.prompt.empty()) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
   if (plan.gbnf.empty()) {
     plan = {};
-    ALLOD_TRY(plan.gbnf, GrammarOf(request.constraint));
+    ALLOD_TRY(plan.gbnf, text::GrammarOf(request.constraint));
   }
   if (!plan.gbnf.empty()) {
-    ALLOD_TRY(auto constraint, Constraint::Compile(vocabulary.llama(), plan));
+    ALLOD_TRY(auto constraint, text::Constraint::Compile(vocabulary.llama(), plan));
     for (std::int32_t i = 1; i < request.choices; ++i) {
       ALLOD_TRY(auto copy, constraint->Copy());
       pending.constraints.push_back(std::move(copy));
@@ -190,7 +192,7 @@ Result<PendingGeneration> Engine::Impl::Prepare(const GenerationRequest& request
   return pending;
 }
 
-Status Engine::Impl::CheckLength(const GenerationRequest& request, const Member& member,
+Status Engine::Impl::CheckLength(const request::GenerationRequest& request, const ports::Member& member,
                                  PendingGeneration& pending) const {
   const std::int32_t context =
       member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
@@ -209,22 +211,22 @@ Status Engine::Impl::CheckLength(const GenerationRequest& request, const Member&
   return {};
 }
 
-Result<std::unique_ptr<Generation>> Engine::Submit(const GenerationRequest& request) {
+Result<std::unique_ptr<Generation>> Engine::Submit(const request::GenerationRequest& request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->loop) {
     return FailedPrecondition("MODEL_NOT_GENERATIVE",
                               fmt::format("a {} model that makes embeddings does not answer; ask for embeddings",
                                           impl_->assets->facts().architecture));
   }
-  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
+  ALLOD_TRY(const ports::Member member, impl_->members.Find(request.instance, request.tenant_uid));
   const std::int32_t sequences = impl_->options.tenant_sequences_max;
   const std::int32_t choices_max = member.max_concurrency > 0 ? std::min(member.max_concurrency, sequences) : sequences;
-  ALLOD_CHECK_OK(CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
-  std::unique_ptr<ToolCallReader> tool_calls;
+  ALLOD_CHECK_OK(request::CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
+  std::unique_ptr<chat::ToolCallReader> tool_calls;
   // What is refused has cost as much as what is not.
-  const auto before = ProcessorTimeWithDeepStacks();
+  const auto before = text::ProcessorTimeWithDeepStacks();
   auto prepared = impl_->Prepare(request, tool_calls);
-  impl_->loop->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  impl_->loop->ChargePrepared(request.tenant_uid, member.weight, text::ProcessorTimeWithDeepStacks() - before);
   ALLOD_TRY(PendingGeneration pending, std::move(prepared));
   ALLOD_CHECK_OK(impl_->CheckLength(request, member, pending));
   pending.tenant = request.tenant_uid;
@@ -247,15 +249,15 @@ Status Engine::SubmitEmbedding(const EmbeddingRequest& request, std::function<bo
                               fmt::format("this {} model was not made for embeddings: it names no way of pooling",
                                           impl_->assets->facts().architecture));
   }
-  ALLOD_TRY(const Member member, impl_->members.Find(request.instance, request.tenant_uid));
+  ALLOD_TRY(const ports::Member member, impl_->members.Find(request.instance, request.tenant_uid));
   if (request.dimensions != 0 && request.dimensions != impl_->embedder->dimensions()) {
     return InvalidArgument("WRONG_DIMENSIONS",
                            fmt::format("dimensions must be {}, which is what this model makes, or left out",
                                        impl_->embedder->dimensions()));
   }
-  const auto before = ProcessorTimeWithDeepStacks();
+  const auto before = text::ProcessorTimeWithDeepStacks();
   auto inputs = impl_->embedder->Tokenize(request.inputs);
-  impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, ProcessorTimeWithDeepStacks() - before);
+  impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, text::ProcessorTimeWithDeepStacks() - before);
   PendingEmbedding pending;
   ALLOD_TRY(pending.inputs, std::move(inputs));
   ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
@@ -281,4 +283,4 @@ void Engine::GiveBackScratch() {
 
 EngineStatus Engine::status() const { return impl_->loop ? impl_->loop->status() : impl_->embedder->status(); }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

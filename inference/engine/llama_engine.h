@@ -32,9 +32,11 @@
 
 struct llama_model;
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
+namespace chat {
 class ToolCallReader;
+}
 
 struct EngineOptions {
   // Of one generation, prompt and answer together; 0, or more than it: what the model was trained for.
@@ -55,8 +57,8 @@ struct EngineOptions {
   std::chrono::milliseconds reader_stall_max{5'000};
   std::int32_t chunk_tokens_max = 512;  // of prompt in one step, however large the turn's budget
   bool prefix_cache = true;
-  TurnGate* gate = nullptr;        // null: an OpenGate. Must outlive the engine, as must:
-  UsageRecorder* usage = nullptr;  // null: a NoUsageRecorder
+  ports::TurnGate* gate = nullptr;        // null: an OpenGate. Must outlive the engine, as must:
+  ports::UsageRecorder* usage = nullptr;  // null: a NoUsageRecorder
   TokenStream::Bounds stream;
 };
 
@@ -85,7 +87,7 @@ struct EngineStatus {
 // at a time.
 class Generation {
  public:
-  Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<ToolCallReader> tool_calls);
+  Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<chat::ToolCallReader> tool_calls);
   ~Generation();
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -94,10 +96,10 @@ class Generation {
   // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, before anything else;
   // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW. May be called after the engine is
   // gone.
-  Result<std::optional<Event>> Next(std::chrono::milliseconds timeout);
+  Result<std::optional<request::Event>> Next(std::chrono::milliseconds timeout);
   // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
   // there is. `listener` must not call back into the generation. Replaces an earlier one.
-  Result<std::optional<Event>> Take();
+  Result<std::optional<request::Event>> Take();
   void Arm(std::function<void()> listener, bool only_end = false);
   // From any thread.
   void Cancel();
@@ -105,11 +107,11 @@ class Generation {
   std::chrono::microseconds pace() const;
 
  private:
-  Result<std::optional<Event>> Read(Result<std::optional<Event>> event);
+  Result<std::optional<request::Event>> Read(Result<std::optional<request::Event>> event);
 
   std::shared_ptr<TokenStream> stream_;
-  std::unique_ptr<ToolCallReader> tool_calls_;  // null when there are no tools
-  std::vector<Event> read_;                     // what one event of the stream became, next last
+  std::unique_ptr<chat::ToolCallReader> tool_calls_;  // null when there are no tools
+  std::vector<request::Event> read_;                  // what one event of the stream became, next last
 };
 
 struct EmbeddingRequest {
@@ -141,13 +143,13 @@ class Engine {
 
   // Replaces the table of instances that are answered for. Until the first call every instance is. What runs goes on.
   // Answers with those that were refused (members.h); the others are in force when it returns.
-  std::vector<RefusedMember> SetMembers(std::vector<Member> members);
+  std::vector<ports::RefusedMember> SetMembers(std::vector<ports::Member> members);
 
   // Costs rendering and tokenising the prompt and compiling the constraint, on the caller's thread. INVALID_ARGUMENT /
   // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
   // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
   // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
-  Result<std::unique_ptr<Generation>> Submit(const GenerationRequest& request);
+  Result<std::unique_ptr<Generation>> Submit(const request::GenerationRequest& request);
   // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
   // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
   // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
@@ -169,4 +171,4 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

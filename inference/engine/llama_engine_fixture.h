@@ -16,7 +16,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
@@ -27,12 +27,12 @@ struct Answer {
   std::string text;
   std::int32_t delta_tokens = 0;
   std::int32_t started_prompt_tokens = -1;
-  Finished finished;
+  request::Finished finished;
   int deltas = 0;
   std::map<std::int32_t, std::string> texts;  // by choice
-  std::map<std::int32_t, FinishReason> reasons;
-  std::vector<TokenLogprobs> logprobs;
-  std::vector<ToolCall> tool_calls;
+  std::map<std::int32_t, request::FinishReason> reasons;
+  std::vector<request::TokenLogprobs> logprobs;
+  std::vector<request::ToolCall> tool_calls;
   std::int32_t cached = 0;
 };
 
@@ -43,17 +43,17 @@ inline Result<Answer> ReadAll(Generation& generation) {
   while (std::chrono::steady_clock::now() < deadline) {
     ALLOD_TRY(auto event, generation.Next(100ms));
     if (!event) continue;
-    if (const auto* started = std::get_if<Started>(&*event)) {
+    if (const auto* started = std::get_if<request::Started>(&*event)) {
       answer.started_prompt_tokens = started->prompt_tokens;
       answer.cached = started->cached_prompt_tokens;
     }
-    if (const auto* delta = std::get_if<Delta>(&*event)) {
+    if (const auto* delta = std::get_if<request::Delta>(&*event)) {
       answer.text += delta->text;
       answer.texts[delta->choice] += delta->text;
       answer.logprobs.insert(answer.logprobs.end(), delta->logprobs.begin(), delta->logprobs.end());
-      for (const ToolCallPiece& piece : delta->tool_calls) {
+      for (const request::ToolCallPiece& piece : delta->tool_calls) {
         if (std::ssize(answer.tool_calls) <= piece.index) answer.tool_calls.resize(piece.index + 1);
-        ToolCall& call = answer.tool_calls[piece.index];
+        request::ToolCall& call = answer.tool_calls[piece.index];
         call.id += piece.id;
         call.name += piece.name;
         call.arguments += piece.arguments;
@@ -61,8 +61,9 @@ inline Result<Answer> ReadAll(Generation& generation) {
       answer.delta_tokens += delta->token_count;
       ++answer.deltas;
     }
-    if (const auto* ended = std::get_if<ChoiceFinished>(&*event)) answer.reasons[ended->choice] = ended->reason;
-    if (const auto* finished = std::get_if<Finished>(&*event)) {
+    if (const auto* ended = std::get_if<request::ChoiceFinished>(&*event))
+      answer.reasons[ended->choice] = ended->reason;
+    if (const auto* finished = std::get_if<request::Finished>(&*event)) {
       answer.finished = *finished;
       return answer;
     }
@@ -70,8 +71,8 @@ inline Result<Answer> ReadAll(Generation& generation) {
   return Internal("the generation did not end");
 }
 
-inline GenerationRequest Greedy(std::string prompt, std::int32_t tokens) {
-  GenerationRequest request;
+inline request::GenerationRequest Greedy(std::string prompt, std::int32_t tokens) {
+  request::GenerationRequest request;
   request.prompt = std::move(prompt);
   request.max_completion_tokens = tokens;
   request.sampling.temperature = 0;
@@ -83,7 +84,7 @@ class EngineTest : public ::testing::Test {
   void Start(const EngineOptions& options = {}, const test::TinyModelOptions& model_options = {}) {
     engine_.reset();
     test::WriteTinyGguf(directory_ / "tiny.gguf", model_options);
-    auto model = LoadModel(directory_ / "tiny.gguf");
+    auto model = model::LoadModel(directory_ / "tiny.gguf");
     ASSERT_TRUE(model) << model.error().message;
     model_ = *std::move(model);
     auto engine = Engine::Create(*model_, options);
@@ -95,7 +96,7 @@ class EngineTest : public ::testing::Test {
   void StartStarter(const EngineOptions& options = {}) {
     engine_.reset();
     auto model =
-        LoadModel(std::filesystem::path(std::getenv("ALLOD_SOURCE_DIR")) / "inference/starter/starter-f16.gguf");
+        model::LoadModel(std::filesystem::path(std::getenv("ALLOD_SOURCE_DIR")) / "inference/starter/starter-f16.gguf");
     ASSERT_TRUE(model) << model.error().message;
     model_ = *std::move(model);
     auto engine = Engine::Create(*model_, options);
@@ -103,7 +104,7 @@ class EngineTest : public ::testing::Test {
     engine_ = *std::move(engine);
   }
 
-  Answer Ask(const GenerationRequest& request) {
+  Answer Ask(const request::GenerationRequest& request) {
     auto generation = engine_->Submit(request);
     if (!generation) {
       ADD_FAILURE() << generation.error().message;
@@ -117,7 +118,7 @@ class EngineTest : public ::testing::Test {
     return *std::move(answer);
   }
 
-  Error Refusal(const GenerationRequest& request) {
+  Error Refusal(const request::GenerationRequest& request) {
     auto generation = engine_->Submit(request);
     if (!generation) return generation.error();
     ADD_FAILURE() << "was accepted";
@@ -136,8 +137,8 @@ class EngineTest : public ::testing::Test {
   }
 
   TempDir directory_;
-  LlamaModelPtr model_;
+  model::LlamaModelPtr model_;
   std::unique_ptr<Engine> engine_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -8,17 +8,17 @@
 
 #include "inference/engine/llama_engine_fixture.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
-GenerationRequest Of(const std::string& tenant, GenerationRequest request) {
+request::GenerationRequest Of(const std::string& tenant, request::GenerationRequest request) {
   request.tenant_uid = tenant;
   request.instance = tenant + "/assistant";
   return request;
 }
 
 // Counts turns and what they were used for; grants what it is told to.
-class FakeGate final : public TurnGate {
+class FakeGate final : public ports::TurnGate {
  public:
   Turn Begin() override {
     ++begun;
@@ -42,16 +42,16 @@ class FakeGate final : public TurnGate {
 };
 
 // Keeps what was counted by request id.
-class FakeRecorder final : public UsageRecorder {
+class FakeRecorder final : public ports::UsageRecorder {
  public:
   struct Record {
     std::int32_t computed = 0, cached = 0, sampled = 0;
-    std::vector<UsageOutcome> outcomes;
+    std::vector<ports::UsageOutcome> outcomes;
   };
 
-  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view /*tenant_uid*/,
-                                          std::string_view /*instance*/) override {
-    struct Slot final : UsageSlot {
+  Result<std::unique_ptr<ports::UsageSlot>> Open(std::string_view request_id, std::string_view /*tenant_uid*/,
+                                                 std::string_view /*instance*/) override {
+    struct Slot final : ports::UsageSlot {
       Slot(FakeRecorder& recorder, std::string request) : owner(recorder), id(std::move(request)) {}
       void CountPrompt(std::int32_t computed, std::int32_t cached) override {
         const std::lock_guard lock(owner.mutex_);
@@ -62,7 +62,7 @@ class FakeRecorder final : public UsageRecorder {
         const std::lock_guard lock(owner.mutex_);
         ++owner.records_[id].sampled;
       }
-      void Finish(UsageOutcome outcome) override {
+      void Finish(ports::UsageOutcome outcome) override {
         const std::lock_guard lock(owner.mutex_);
         owner.records_[id].outcomes.push_back(outcome);
       }
@@ -175,7 +175,7 @@ TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
   // Two tenants; what one has counts together, whichever of its instances it came by.
   std::vector<std::unique_ptr<Generation>> waiting;
   for (const char* instance : {"a/one", "a/two", "b/one", "b/two"}) {
-    GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
+    request::GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
     request.instance = instance;
     waiting.push_back(*engine_->Submit(request));
     if (waiting.size() != 2) continue;
@@ -201,14 +201,14 @@ TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
       Ask(Of("a", Greedy("abc", 0))).finished.prompt_tokens + Ask(Of("a", Greedy("abc", 0))).finished.completion_tokens,
       64);
   EXPECT_EQ(Refusal(Of("c", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
-  GenerationRequest stolen = Of("a", Greedy("b", 3));
+  request::GenerationRequest stolen = Of("a", Greedy("b", 3));
   stolen.tenant_uid = "b";
   EXPECT_EQ(Refusal(stolen).reason, "WRONG_TENANT");
   ASSERT_TRUE(engine_->SetMembers({{"b/assistant", "b", 0, 0, 1}}).empty());
   EXPECT_EQ(Refusal(Of("a", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
   // One that makes no sense takes nobody's place.
   const auto refused = engine_->SetMembers({{"x", "b"}, {"x", "b"}, {"", "b"}, {"b/assistant", "b", 0, 0, 1}});
-  EXPECT_EQ(refused, (std::vector<RefusedMember>{{"x", "is named twice"}, {"", "has no instance name"}}));
+  EXPECT_EQ(refused, (std::vector<ports::RefusedMember>{{"x", "is named twice"}, {"", "has no instance name"}}));
   EXPECT_EQ(Ask(Of("b", Greedy("b", 3))).finished.completion_tokens, 3);
 }
 
@@ -256,7 +256,7 @@ TEST_F(EngineTest, FreshLongPromptsLeaveANeighbourItsShare) {
   FakeGate gate;
   StartStarter(
       {.context_tokens = 1024, .max_sequences = 8, .threads = 1, .gate = &gate, .stream = {.tokens_max = 1000}});
-  GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
+  request::GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
   story.sampling.logit_bias = {{0, -100}, {1, -100}, {2, -100}};
   const auto tell = [&] {
     const double before = ProcessorSeconds();
@@ -300,13 +300,13 @@ std::string ManyWords() {
 TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
   FakeRecorder recorder;
   Start({.max_sequences = 4, .usage = &recorder, .stream = {.tokens_max = 1000}});
-  GenerationRequest costly = Of("costly", Greedy("habari", 400));
-  costly.constraint = GrammarConstraint{ManyWords()};
+  request::GenerationRequest costly = Of("costly", Greedy("habari", 400));
+  costly.constraint = text::GrammarConstraint{ManyWords()};
   costly.request_id = "costly";
   std::vector<std::unique_ptr<Generation>> attack;
   for (int i = 0; i < 3; ++i) attack.push_back(*engine_->Submit(costly));
   EXPECT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
-  GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
+  request::GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
   plain.request_id = "plain";
   EXPECT_EQ(Ask(plain).finished.completion_tokens, 100);
   // In step with its neighbours it would have sampled no more than each of them.
@@ -319,8 +319,8 @@ TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
 TEST_F(EngineTest, ConstrainedOnesGoOnBesideNeighboursThatNeedNoConstraint) {
   Start({.max_sequences = 4});
   auto plain = *engine_->Submit(Of("plain", Greedy("asubuhi", 0)));
-  GenerationRequest constrained = Of("constrained", Greedy("habari", 100));
-  constrained.constraint = GrammarConstraint{R"(root ::= "yes indeed" | "no")"};
+  request::GenerationRequest constrained = Of("constrained", Greedy("habari", 100));
+  constrained.constraint = text::GrammarConstraint{R"(root ::= "yes indeed" | "no")"};
   const Answer answer = Ask(constrained);
   EXPECT_TRUE(answer.text == "yes indeed" || answer.text == "no") << answer.text;
 }
@@ -328,10 +328,10 @@ TEST_F(EngineTest, ConstrainedOnesGoOnBesideNeighboursThatNeedNoConstraint) {
 TEST_F(EngineTest, WhatIsRefusedIsChargedAsWell) {
   FakeGate gate;
   Start({.gate = &gate});
-  GenerationRequest request = Greedy("a", 4);
+  request::GenerationRequest request = Greedy("a", 4);
   std::string grammar = "root ::= a0\n";
   for (int i = 0; i < 2000; ++i) grammar += fmt::format("a{} ::= \"x\" a{}\n", i, i + 1);
-  request.constraint = GrammarConstraint{grammar};  // the last one is not defined
+  request.constraint = text::GrammarConstraint{grammar};  // the last one is not defined
   EXPECT_EQ(Refusal(request).reason, "INVALID_CONSTRAINT");
   EXPECT_GT(gate.aside_us, 0);
   engine_.reset();  // before its gate
@@ -371,7 +371,7 @@ TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
 TEST_F(EngineTest, AReaderThatStallsLosesItsPlaceToWhoWaits) {
   FakeRecorder recorder;
   Start({.max_sequences = 2, .reader_stall_max = 50ms, .usage = &recorder, .stream = {.tokens_max = 2}});
-  GenerationRequest request = Of("a", Greedy("habari", 0));
+  request::GenerationRequest request = Of("a", Greedy("habari", 0));
   request.request_id = "stalled";
   auto first = *engine_->Submit(request);
   ASSERT_TRUE(Eventually([&] { return recorder.Of("stalled").sampled >= 2; }));
@@ -379,7 +379,7 @@ TEST_F(EngineTest, AReaderThatStallsLosesItsPlaceToWhoWaits) {
   ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 2; }));
   EXPECT_TRUE(recorder.Of("stalled").outcomes.empty()) << "nobody waits";
   EXPECT_EQ(Ask(Of("c", Greedy("habari", 4))).finished.completion_tokens, 4);
-  EXPECT_EQ(recorder.Of("stalled").outcomes, std::vector{UsageOutcome::kCancelled});
+  EXPECT_EQ(recorder.Of("stalled").outcomes, std::vector{ports::UsageOutcome::kCancelled});
   const auto ended = ReadAll(*first);
   ASSERT_FALSE(ended);
   EXPECT_EQ(ended.error().reason, "READER_TOO_SLOW");
@@ -402,14 +402,14 @@ TEST_F(EngineTest, OnlyItsOwnStalledOnesEndForATenantAtItsLimit) {
 TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {
   FakeRecorder recorder;
   Start({.max_sequences = 2, .usage = &recorder, .stream = {.tokens_max = 4}});
-  const auto with_id = [](const char* id, GenerationRequest request) {
+  const auto with_id = [](const char* id, request::GenerationRequest request) {
     request.request_id = id;
     return request;
   };
   const Answer answer = Ask(with_id("whole", Greedy("habari ya asubuhi", 24)));
   EXPECT_EQ(recorder.Of("whole").computed, answer.finished.prompt_tokens);
   EXPECT_EQ(recorder.Of("whole").sampled, 24);
-  EXPECT_EQ(recorder.Of("whole").outcomes, std::vector{UsageOutcome::kCompleted});
+  EXPECT_EQ(recorder.Of("whole").outcomes, std::vector{ports::UsageOutcome::kCompleted});
   Ask(with_id("again", Greedy("habari ya asubuhi", 24)));
   EXPECT_EQ(recorder.Of("again").computed, 1);
   EXPECT_EQ(recorder.Of("again").cached, answer.finished.prompt_tokens - 1);
@@ -418,12 +418,12 @@ TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {
   ASSERT_TRUE(Eventually([&] { return recorder.Of("cancelled").sampled >= 4; }));
   cancelled.reset();
   ASSERT_TRUE(Eventually([&] { return !recorder.Of("cancelled").outcomes.empty(); }));
-  EXPECT_EQ(recorder.Of("cancelled").outcomes, std::vector{UsageOutcome::kCancelled});
+  EXPECT_EQ(recorder.Of("cancelled").outcomes, std::vector{ports::UsageOutcome::kCancelled});
 
   auto stopped = *engine_->Submit(with_id("stopped", Greedy("a", 0)));
   EXPECT_EQ(Refusal(with_id("refused", Greedy("a", 1))).reason, "USAGE_RING_FULL");
   engine_.reset();
-  EXPECT_EQ(recorder.Of("stopped").outcomes, std::vector{UsageOutcome::kFailed});
+  EXPECT_EQ(recorder.Of("stopped").outcomes, std::vector{ports::UsageOutcome::kFailed});
 }
 
 TEST_F(EngineTest, StatusHasTheFiguresForMetrics) {
@@ -443,4 +443,4 @@ TEST_F(EngineTest, GenerativeModelsMakeNoEmbeddings) {
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

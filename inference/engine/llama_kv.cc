@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // Shorter ones are not worth a sequence number.
@@ -76,7 +76,7 @@ KvCache::Verdict KvCache::Decide(const PendingGeneration& pending) {
   return room_.CellsOf(pending.tenant) + need > room_.limits().tenant_cells ? Verdict::kSkipTenant : Verdict::kStop;
 }
 
-std::unique_ptr<RunningGeneration> KvCache::Admit(PendingGeneration pending, const Vocabulary& vocabulary,
+std::unique_ptr<RunningGeneration> KvCache::Admit(PendingGeneration pending, const text::Vocabulary& vocabulary,
                                                   TokenTotals& totals) {
   std::vector<std::int32_t> slots;
   for (std::int32_t i = 0; i < pending.choices; ++i) slots.push_back(room_.TakeSlot());
@@ -153,4 +153,4 @@ void KvCache::FreeSlot(std::int32_t slot) {
   room_.GiveSlot(slot);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -1,5 +1,5 @@
 // The KV cache of a context: admits generations into it, keeps what they leave, and frees it. Internal to
-// inference/llama_decode_loop.cc; on the decode thread.
+// llama_decode_loop.cc; on the decode thread.
 //
 // The cache is unified: cells belong to any number of sequences, so sharing a prefix or a prompt between sequences is
 // bookkeeping and copies nothing.
@@ -17,7 +17,7 @@
 
 struct llama_context;
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class KvCache {
  public:
@@ -30,7 +30,7 @@ class KvCache {
   Verdict Decide(const PendingGeneration& pending);
   // Whether it is its own tenant or instance that runs as much as it may.
   bool IsAtOwnLimit(const PendingGeneration& pending) const;
-  std::unique_ptr<RunningGeneration> Admit(PendingGeneration pending, const Vocabulary& vocabulary,
+  std::unique_ptr<RunningGeneration> Admit(PendingGeneration pending, const text::Vocabulary& vocabulary,
                                            TokenTotals& totals);
   // Gives up kept prefixes that would slow what runs: call it after admissions. Attention passes over every cell that
   // is in use, whoever's it is, for each row: with small models thousands of idle cells cost a fifth of a step. So
@@ -60,4 +60,4 @@ class KvCache {
   PrefixCache::Match match_;  // of the last Decide that said kTake; its entry is pinned
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

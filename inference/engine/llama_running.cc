@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
@@ -20,14 +20,14 @@ double LogSumExp(std::span<const float> logits) {
 
 }  // namespace
 
-RunningGeneration::RunningGeneration(PendingGeneration pending, const Vocabulary& vocabulary, TokenTotals& totals,
+RunningGeneration::RunningGeneration(PendingGeneration pending, const text::Vocabulary& vocabulary, TokenTotals& totals,
                                      std::span<const std::int32_t> slots)
     : request(std::move(pending)),
       admitted_at(std::chrono::steady_clock::now()),
       vocabulary_(vocabulary),
       totals_(totals) {
   choices.reserve(slots.size());
-  SamplingOptions sampling = request.sampling;
+  text::SamplingOptions sampling = request.sampling;
   for (const std::int32_t slot : slots) {
     const auto index = static_cast<std::int32_t>(choices.size());
     if (request.sampling.seed) sampling.seed = *request.sampling.seed + static_cast<std::uint32_t>(index);
@@ -57,12 +57,13 @@ std::string RunningGeneration::PieceOf(std::int32_t token, bool is_first) const 
   return piece;
 }
 
-TokenLogprobs RunningGeneration::LogprobsOf(std::int32_t token, std::span<const float> raw) const {
+request::TokenLogprobs RunningGeneration::LogprobsOf(std::int32_t token, std::span<const float> raw) const {
   const double total = LogSumExp(raw);
   const auto one = [&](std::int32_t which) {
-    return TokenLogprob{PieceOf(which, false), static_cast<float>(raw[static_cast<std::size_t>(which)] - total)};
+    return request::TokenLogprob{PieceOf(which, false),
+                                 static_cast<float>(raw[static_cast<std::size_t>(which)] - total)};
   };
-  TokenLogprobs out{one(token), {}};
+  request::TokenLogprobs out{one(token), {}};
   const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(request.top_logprobs, std::ssize(raw)));
   if (wanted == 0) return out;
   std::vector<std::int32_t> best(wanted);
@@ -103,9 +104,9 @@ void RunningGeneration::TakeToken(Choice& choice, std::optional<std::int32_t> dr
   ++sampled;
   totals_.sampled.fetch_add(1, std::memory_order_relaxed);
   request.usage->CountSampled();
-  TextDelta delta;
+  text::TextDelta delta;
   if (!drawn || vocabulary_.EndsGeneration(*drawn)) {
-    EndChoice(choice, FinishReason::kStop, std::move(delta));
+    EndChoice(choice, request::FinishReason::kStop, std::move(delta));
     return;
   }
   ++choice.completion;
@@ -113,19 +114,19 @@ void RunningGeneration::TakeToken(Choice& choice, std::optional<std::int32_t> dr
   const std::string piece = PieceOf(*drawn, is_first);
   if (request.logprobs && !piece.empty()) choice.logprobs.push_back(LogprobsOf(*drawn, choice.raw));
   if (choice.assembler.Add(piece, delta)) {
-    EndChoice(choice, FinishReason::kStop, std::move(delta));
+    EndChoice(choice, request::FinishReason::kStop, std::move(delta));
   } else if (choice.completion >= request.max_completion_tokens) {
-    EndChoice(choice, FinishReason::kLength, std::move(delta));
+    EndChoice(choice, request::FinishReason::kLength, std::move(delta));
   } else {
     Deliver(choice, std::move(delta));
   }
 }
 
-void RunningGeneration::Deliver(Choice& choice, TextDelta text) {
+void RunningGeneration::Deliver(Choice& choice, text::TextDelta text) {
   if (text.text.empty()) return;
   delivered += text.token_count;
   totals_.completion.fetch_add(text.token_count, std::memory_order_relaxed);
-  Delta delta;
+  request::Delta delta;
   delta.choice = choice.index;
   delta.text = std::move(text.text);
   delta.token_count = text.token_count;
@@ -136,7 +137,7 @@ void RunningGeneration::Deliver(Choice& choice, TextDelta text) {
   request.stream->Push(std::move(delta));
 }
 
-void RunningGeneration::EndChoice(Choice& choice, FinishReason reason, TextDelta last) {
+void RunningGeneration::EndChoice(Choice& choice, request::FinishReason reason, text::TextDelta last) {
   choice.assembler.Finish(last);
   Deliver(choice, std::move(last));
   choice.is_done = true;
@@ -145,7 +146,7 @@ void RunningGeneration::EndChoice(Choice& choice, FinishReason reason, TextDelta
 }
 
 void RunningGeneration::Finish() {
-  Finished finished;
+  request::Finished finished;
   finished.reason = first_reason_;
   finished.prompt_tokens = static_cast<std::int32_t>(request.prompt.size());
   finished.cached_prompt_tokens = cached;
@@ -153,13 +154,13 @@ void RunningGeneration::Finish() {
   finished.sampled_tokens = sampled;
   finished.prefill_seconds = SecondsBetween(admitted_at, prefilled_at);
   finished.decode_seconds = SecondsBetween(prefilled_at, std::chrono::steady_clock::now());
-  request.usage->Finish(UsageOutcome::kCompleted);
+  request.usage->Finish(ports::UsageOutcome::kCompleted);
   request.stream->Finish(finished);
 }
 
 void RunningGeneration::Fail(const Error& error) {
-  request.usage->Finish(UsageOutcome::kFailed);
+  request.usage->Finish(ports::UsageOutcome::kFailed);
   request.stream->Fail(error);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -1,5 +1,5 @@
 // A generation that runs: its prompt, and for each choice what was sampled and what of it was delivered. Internal to
-// inference/llama_decode_loop.cc; everything here is on the decode thread.
+// llama_decode_loop.cc; everything here is on the decode thread.
 #pragma once
 
 #include <atomic>
@@ -23,20 +23,20 @@
 #include "inference/ports/usage_recorder.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 // A request that was checked and waits for room.
 struct PendingGeneration {
   std::shared_ptr<TokenStream> stream;
-  std::unique_ptr<UsageSlot> usage;
+  std::unique_ptr<ports::UsageSlot> usage;
   std::vector<std::int32_t> prompt;
   std::int32_t max_completion_tokens = 0;
   std::int32_t choices = 1;
-  SamplingOptions sampling;
+  text::SamplingOptions sampling;
   std::vector<std::string> stop;
-  std::vector<std::unique_ptr<Constraint>> constraints;  // one for each choice, or none
+  std::vector<std::unique_ptr<text::Constraint>> constraints;  // one for each choice, or none
   std::vector<std::int32_t> spoken_tokens;
   bool logprobs = false;
   std::int32_t top_logprobs = 0;
@@ -62,27 +62,27 @@ struct TokenTotals {
 class RunningGeneration {
  public:
   struct Choice {
-    Choice(std::int32_t number, std::int32_t slot_number, const SamplingOptions& sampling,
+    Choice(std::int32_t number, std::int32_t slot_number, const text::SamplingOptions& sampling,
            const std::vector<std::string>& stop)
         : index(number), slot(slot_number), sampler(sampling), assembler(stop) {}
 
     const std::int32_t index;
     std::int32_t slot;
-    Sampler sampler;
-    TextAssembler assembler;
-    std::unique_ptr<Constraint> constraint;  // null: everything is allowed
-    std::optional<TokenDraw> draw;           // under way: it sits out the steps until this is done
-    std::vector<float> raw;                  // its logits before anything was applied, when logprobs are wanted
-    std::int32_t next_token = 0;             // sampled, not yet decoded
-    std::vector<std::int32_t> decoded;       // in the KV cache after the prompt
-    std::int32_t completion = 0;             // sampled tokens that are part of the answer
-    std::deque<TokenLogprobs> logprobs;      // of tokens not yet counted
-    std::int32_t output_index = -1;          // of its logits in this step's batch
+    text::Sampler sampler;
+    text::TextAssembler assembler;
+    std::unique_ptr<text::Constraint> constraint;  // null: everything is allowed
+    std::optional<text::TokenDraw> draw;           // under way: it sits out the steps until this is done
+    std::vector<float> raw;                        // its logits before anything was applied, when logprobs are wanted
+    std::int32_t next_token = 0;                   // sampled, not yet decoded
+    std::vector<std::int32_t> decoded;             // in the KV cache after the prompt
+    std::int32_t completion = 0;                   // sampled tokens that are part of the answer
+    std::deque<request::TokenLogprobs> logprobs;   // of tokens not yet counted
+    std::int32_t output_index = -1;                // of its logits in this step's batch
     bool is_done = false;
     bool can_decode() const { return !is_done && !draw; }
   };
 
-  RunningGeneration(PendingGeneration pending, const Vocabulary& vocabulary, TokenTotals& totals,
+  RunningGeneration(PendingGeneration pending, const text::Vocabulary& vocabulary, TokenTotals& totals,
                     std::span<const std::int32_t> slots);
 
   // Samples for one choice from its row of logits, which is changed, and delivers; that may end the choice. What costs
@@ -115,14 +115,14 @@ class RunningGeneration {
 
  private:
   void TakeToken(Choice& choice, std::optional<std::int32_t> drawn);
-  void Deliver(Choice& choice, TextDelta text);
-  void EndChoice(Choice& choice, FinishReason reason, TextDelta last);
-  TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
+  void Deliver(Choice& choice, text::TextDelta text);
+  void EndChoice(Choice& choice, request::FinishReason reason, text::TextDelta last);
+  request::TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
   std::string PieceOf(std::int32_t token, bool is_first) const;
 
-  const Vocabulary& vocabulary_;
+  const text::Vocabulary& vocabulary_;
   TokenTotals& totals_;
-  FinishReason first_reason_ = FinishReason::kStop;
+  request::FinishReason first_reason_ = request::FinishReason::kStop;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // The whole pages within.
@@ -45,4 +45,4 @@ void ScratchMemory::GiveBack(llama_context& context, std::size_t output_bytes) c
   GiveBackPages(ggml_backend_buffer_get_base(compute_), ggml_backend_buffer_get_size(compute_));
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -13,7 +13,7 @@ struct ggml_tensor;
 struct llama_context;
 struct llama_context_params;
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class ScratchMemory {
  public:
@@ -30,4 +30,4 @@ class ScratchMemory {
   ggml_backend_buffer* compute_ = nullptr;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 PrefixCache::Match PrefixCache::Find(const std::string& tenant, std::span<const std::int32_t> prompt) {
   Match best;
@@ -50,4 +50,4 @@ std::int32_t PrefixCache::TokensOf(const std::string& tenant) const {
   return tokens;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

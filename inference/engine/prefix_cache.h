@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class PrefixCache {
  public:
@@ -49,4 +49,4 @@ class PrefixCache {
   std::int32_t tokens_ = 0;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -13,7 +13,7 @@
 #include "inference/engine/step_cost.h"
 #include "inference/engine/step_share.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 using namespace std::chrono_literals;
@@ -207,17 +207,17 @@ TEST(StepPlan, APromptWithoutEndLeavesANeighbourHalfOfTheTime) {
   EXPECT_LT(longest, 0.01);
 }
 
-TEST(PlainCall, IsReadAsItIsWritten) {
+TEST(chat::PlainCall, IsReadAsItIsWritten) {
   const std::string whole = R"({"name": "f", "arguments": {"a": "}\"{", "b": [1]}})";
   for (std::size_t bytes = 0; bytes <= whole.size(); ++bytes) {
-    const PlainCall call = ReadPlainCall(std::string_view(whole).substr(0, bytes));
+    const chat::PlainCall call = chat::ReadPlainCall(std::string_view(whole).substr(0, bytes));
     EXPECT_TRUE(call.may_be_one) << bytes;
     EXPECT_EQ(call.name.value_or("f"), "f");
   }
-  EXPECT_EQ(ReadPlainCall(whole).arguments, R"({"a": "}\"{", "b": [1]})");
-  EXPECT_FALSE(ReadPlainCall("Hello").may_be_one);
-  EXPECT_FALSE(ReadPlainCall(R"({"title": 1})").may_be_one);
+  EXPECT_EQ(chat::ReadPlainCall(whole).arguments, R"({"a": "}\"{", "b": [1]})");
+  EXPECT_FALSE(chat::ReadPlainCall("Hello").may_be_one);
+  EXPECT_FALSE(chat::ReadPlainCall(R"({"title": 1})").may_be_one);
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // Enough that a chunk of a prompt does not cost nearly as much as a larger one.
@@ -74,4 +74,4 @@ std::int32_t StepCost::Worthwhile(std::int32_t rows, std::chrono::duration<doubl
   return rows;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

@@ -9,7 +9,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 class StepCost {
  public:
@@ -28,4 +28,4 @@ class StepCost {
   std::array<double, kBuckets> row_seconds_{};  // 0: unknown
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

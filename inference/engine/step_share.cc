@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
 // How many times as long as a step without it one with a piece of prompt takes: rows are cheaper together, but those
@@ -36,4 +36,4 @@ StepPlan PlanStep(std::span<const StepTenant> tenants, const StepCost& cost, dou
   return plan;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

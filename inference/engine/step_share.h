@@ -13,7 +13,7 @@
 
 #include "inference/engine/step_cost.h"
 
-namespace allod::inference {
+namespace allod::inference::engine {
 
 // A tenant that could take part.
 struct StepTenant {
@@ -30,4 +30,4 @@ struct StepPlan {
 StepPlan PlanStep(std::span<const StepTenant> tenants, const StepCost& cost, double turn_budget, bool has_neighbours,
                   bool is_contended);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

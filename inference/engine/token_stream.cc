@@ -4,16 +4,17 @@
 #include <iterator>
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::engine {
 namespace {
 
-std::size_t BytesOf(const Delta& delta) {
+std::size_t BytesOf(const request::Delta& delta) {
   std::size_t bytes = delta.text.size();
-  for (const TokenLogprobs& one : delta.logprobs) bytes += sizeof(one) + one.top.size() * sizeof(TokenLogprob);
+  for (const request::TokenLogprobs& one : delta.logprobs)
+    bytes += sizeof(one) + one.top.size() * sizeof(request::TokenLogprob);
   return bytes;
 }
 
-void Merge(Delta from, Delta& into) {
+void Merge(request::Delta from, request::Delta& into) {
   into.text += from.text;
   into.token_count += from.token_count;
   std::ranges::move(from.logprobs, std::back_inserter(into.logprobs));
@@ -57,7 +58,7 @@ void TokenStream::Tell(News news) {
   if (news.listener) news.listener();
 }
 
-void TokenStream::Start(const Started& started) {
+void TokenStream::Start(const request::Started& started) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -67,20 +68,20 @@ void TokenStream::Start(const Started& started) {
   Tell(std::move(news));
 }
 
-Delta& TokenStream::WaitingOf(std::int32_t choice) {
-  const auto found = std::ranges::find(waiting_, choice, &Delta::choice);
+request::Delta& TokenStream::WaitingOf(std::int32_t choice) {
+  const auto found = std::ranges::find(waiting_, choice, &request::Delta::choice);
   if (found != waiting_.end()) return *found;
   waiting_.emplace_back().choice = choice;
   return waiting_.back();
 }
 
-void TokenStream::Push(Delta delta) {
+void TokenStream::Push(request::Delta delta) {
   News news;
   {
     const std::lock_guard lock(mutex_);
     waiting_tokens_ += delta.token_count;
     waiting_bytes_ += BytesOf(delta);
-    Delta& into = WaitingOf(delta.choice);
+    request::Delta& into = WaitingOf(delta.choice);
     Merge(std::move(delta), into);
     if (waiting_tokens_ >= bounds_.tokens_max || waiting_bytes_ >= bounds_.bytes_max) {
       full_.store(true, std::memory_order_release);
@@ -90,7 +91,7 @@ void TokenStream::Push(Delta delta) {
   Tell(std::move(news));
 }
 
-void TokenStream::FinishChoice(const ChoiceFinished& finished) {
+void TokenStream::FinishChoice(const request::ChoiceFinished& finished) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -100,7 +101,7 @@ void TokenStream::FinishChoice(const ChoiceFinished& finished) {
   Tell(std::move(news));
 }
 
-void TokenStream::Finish(const Finished& finished) {
+void TokenStream::Finish(const request::Finished& finished) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -120,12 +121,12 @@ void TokenStream::Fail(Error error) {
   Tell(std::move(news));
 }
 
-Result<std::optional<Event>> TokenStream::TakeLocked(std::unique_lock<std::mutex>& lock) {
-  if (started_) return std::optional<Event>(*std::exchange(started_, std::nullopt));
+Result<std::optional<request::Event>> TokenStream::TakeLocked(std::unique_lock<std::mutex>& lock) {
+  if (started_) return std::optional<request::Event>(*std::exchange(started_, std::nullopt));
   if (!waiting_.empty()) {
     took_text_ = true;
     last_text_ = std::chrono::steady_clock::now();
-    Delta delta = std::move(waiting_.front());
+    request::Delta delta = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
     waiting_tokens_ -= delta.token_count;
     waiting_bytes_ -= BytesOf(delta);
@@ -133,19 +134,19 @@ Result<std::optional<Event>> TokenStream::TakeLocked(std::unique_lock<std::mutex
     const bool was_full = !still_full && full_.exchange(false, std::memory_order_acq_rel);
     lock.unlock();
     if (was_full) wakeup_->Notify();
-    return std::optional<Event>(std::move(delta));
+    return std::optional<request::Event>(std::move(delta));
   }
   if (!ended_.empty()) {
-    const ChoiceFinished ended = ended_.front();
+    const request::ChoiceFinished ended = ended_.front();
     ended_.erase(ended_.begin());
-    return std::optional<Event>(ended);
+    return std::optional<request::Event>(ended);
   }
   if (error_) return std::unexpected(*error_);
-  if (finished_) return std::optional<Event>(*finished_);
+  if (finished_) return std::optional<request::Event>(*finished_);
   return std::nullopt;
 }
 
-Result<std::optional<Event>> TokenStream::Next(std::chrono::milliseconds timeout) {
+Result<std::optional<request::Event>> TokenStream::Next(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
   const auto deadline = now + timeout;
@@ -160,7 +161,7 @@ Result<std::optional<Event>> TokenStream::Next(std::chrono::milliseconds timeout
   return TakeLocked(lock);
 }
 
-Result<std::optional<Event>> TokenStream::Take() {
+Result<std::optional<request::Event>> TokenStream::Take() {
   std::unique_lock lock(mutex_);
   return TakeLocked(lock);
 }
@@ -184,4 +185,4 @@ void TokenStream::Cancel() {
   wakeup_->Notify();
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine

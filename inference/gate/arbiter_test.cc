@@ -202,7 +202,7 @@ TEST(Arbiter, OneThatComesReadsItsPromptInOneClaimAndThenTheOthersCatchUp) {
   SharedPage page;
   arbiter.Add(2, *page, "comes", 1, 1);
   GateClient client(*page, arbiter.event_fd());
-  const TurnGate::Turn first = client.Begin();
+  const ports::TurnGate::Turn first = client.Begin();
   EXPECT_EQ(first.budget, microseconds(200'000));
   EXPECT_TRUE(first.contended);
   // Three pieces of a prompt, the last with the first token: nobody comes between them.
@@ -211,7 +211,7 @@ TEST(Arbiter, OneThatComesReadsItsPromptInOneClaimAndThenTheOthersCatchUp) {
     Sleep(milliseconds(20));
     client.End(16, i == 2 ? 1 : 0);
     if (i < 2) {
-      const TurnGate::Turn next = client.Begin();
+      const ports::TurnGate::Turn next = client.Begin();
       EXPECT_LT(next.budget, microseconds(200'000));
       EXPECT_GT(next.budget, microseconds(5'000));
     }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-namespace allod::inference {
+namespace allod::inference::gate {
 namespace {
 
 constexpr std::size_t kAccountsMax = 4096;
@@ -89,4 +89,4 @@ void FairShare::ForgetIdle() {
   std::erase_if(accounts_, [](const auto& entry) { return entry.second.working == 0; });
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::gate

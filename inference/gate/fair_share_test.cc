@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::gate {
 namespace {
 
 // Turns that each tenant gets while all of them want more, every turn of one decoded token.
@@ -203,4 +203,4 @@ TEST(FairShare, WhatCouldNotBeUsedIsNotSavedUp) {
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::gate

@@ -30,7 +30,7 @@ std::chrono::microseconds GateClient::Budget() const {
 // Not for a rest in which hardly anything could be computed.
 bool GateClient::ClaimGoesOn() const { return claim_ && steady_clock::now() - granted_ < Budget() * 3 / 4; }
 
-TurnGate::Turn GateClient::Begin() {
+ports::TurnGate::Turn GateClient::Begin() {
   std::uint32_t turn = page_.turn.load(std::memory_order_acquire);
   const bool somebody_waits = page_.yield.load(std::memory_order_acquire) != 0;
   if (!somebody_waits) claim_ = false;  // there is nothing to claim

@@ -9,12 +9,12 @@
 
 namespace allod::inference::gate {
 
-class GateClient final : public TurnGate {
+class GateClient final : public ports::TurnGate {
  public:
   // `page` and the eventfd `agent_fd` must outlive it.
   GateClient(WorkerPage& page, int agent_fd) : page_(page), agent_fd_(agent_fd) {}
 
-  TurnGate::Turn Begin() override;
+  ports::TurnGate::Turn Begin() override;
   void End(std::int32_t prompt_tokens, std::int32_t decode_tokens) override;
   void SpentAside(std::chrono::nanoseconds processor_time) override;
   void Rest() override;

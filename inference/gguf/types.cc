@@ -6,7 +6,7 @@
 namespace allod::inference::gguf {
 namespace {
 
-// Sorted by id. inference/llama_gguf_test.cc compares it with the ggml that is linked.
+// Sorted by id. inference/model/llama_gguf_test.cc compares it with the ggml that is linked.
 constexpr auto kTensorTypes = std::to_array<TensorType>({
     {0, "f32", 1, 4},         {1, "f16", 1, 2},         {2, "q4_0", 32, 18},      {3, "q4_1", 32, 20},
     {6, "q5_0", 32, 22},      {7, "q5_1", 32, 24},      {8, "q8_0", 32, 34},      {9, "q8_1", 32, 36},

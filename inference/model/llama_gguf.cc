@@ -16,7 +16,7 @@
 #include "inference/gguf/types.h"
 #include "inference/gguf/validate.h"
 
-namespace allod::inference {
+namespace allod::inference::model {
 namespace {
 
 constexpr std::uint64_t kPieceBytes = 4 << 20;
@@ -88,4 +88,4 @@ Result<CheckedModel> LoadCheckedModel(const std::filesystem::path& path, const L
   return loaded;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::model

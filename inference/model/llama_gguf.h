@@ -7,7 +7,7 @@
 #include "inference/model/llama_runtime.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::model {
 
 // Reads every tensor and checks it with ggml: no NaN or infinity in floats and block scales. Reads the whole file;
 // memory stays bounded. First validates the header as gguf::ValidateGguf does, with its errors. INVALID_ARGUMENT /
@@ -30,4 +30,4 @@ Result<CheckedModel> LoadCheckedModel(int fd, const LoadOptions& options = {});
 // NOT_FOUND as well.
 Result<CheckedModel> LoadCheckedModel(const std::filesystem::path& path, const LoadOptions& options = {});
 
-}  // namespace allod::inference
+}  // namespace allod::inference::model

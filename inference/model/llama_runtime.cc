@@ -17,7 +17,7 @@
 
 #include "services/common/log.h"
 
-namespace allod::inference {
+namespace allod::inference::model {
 namespace {
 
 // What llama.cpp reported as an error on this thread; it returns only a null pointer, the reason goes to its log.
@@ -207,4 +207,4 @@ ThreadpoolPtr MakeThreadpool(int threads, std::uint32_t poll) {
   return ThreadpoolPtr(new_pool(&params));
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::model

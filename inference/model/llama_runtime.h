@@ -19,7 +19,7 @@
 struct llama_model;
 struct ggml_threadpool;
 
-namespace allod::inference {
+namespace allod::inference::model {
 
 // Loads the compute backends (the CPU one is built once per processor level; the best is chosen here) and sends
 // llama.cpp's log lines to ours: its warnings as warnings, the rest as debug. Later calls return the first call's
@@ -99,4 +99,4 @@ using ThreadpoolPtr = std::unique_ptr<ggml_threadpool, ThreadpoolDeleter>;
 // none; llama.cpp then makes its own threads.
 ThreadpoolPtr MakeThreadpool(int threads, std::uint32_t poll = 0);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::model

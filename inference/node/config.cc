@@ -90,13 +90,14 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   ReadPoolSettings(r, file, c);
   if (c.memory_bytes < 0) r.Complain("memory_bytes: must not be negative");
   if (c.cpu_millis < 0) r.Complain("cpu_millis: must not be negative");
-  if (c.run_dir.string().size() > kRunDirBytesMax) {
-    r.Complain(fmt::format("run_dir: at most {} bytes, because socket paths are limited to 107", kRunDirBytesMax));
+  if (c.run_dir.string().size() > process::kRunDirBytesMax) {
+    r.Complain(
+        fmt::format("run_dir: at most {} bytes, because socket paths are limited to 107", process::kRunDirBytesMax));
   }
   CheckExecutable(r, "worker_executable", c.worker_executable);
   CheckExecutable(r, "compress_executable", c.compress_executable);
   CheckExecutable(r, "evaluation_text", c.evaluation_text);
-  const Machine machine = DetectMachine();
+  const process::Machine machine = process::DetectMachine();
   if (c.memory_bytes == 0) c.memory_bytes = machine.memory_bytes;
   if (c.cpu_millis == 0) c.cpu_millis = machine.cpu_millis;
   return r.Finish(c);

@@ -16,43 +16,43 @@ constexpr std::int32_t kWeightMax = 1000;
 constexpr int kModelsMax = 256;
 
 // A class that this agent does not know promises something that it cannot keep: taken for none of its own.
-Result<IsolationClass> FromProto(scheduling::v1::IsolationClass isolation) {
+Result<pool::IsolationClass> FromProto(scheduling::v1::IsolationClass isolation) {
   switch (isolation) {
     case scheduling::v1::ISOLATION_CLASS_ISOLATED:
-      return IsolationClass::kIsolated;
+      return pool::IsolationClass::kIsolated;
     case scheduling::v1::ISOLATION_CLASS_POOLED:
-      return IsolationClass::kPooled;
+      return pool::IsolationClass::kPooled;
     case scheduling::v1::ISOLATION_CLASS_DEDICATED:
-      return IsolationClass::kDedicated;
+      return pool::IsolationClass::kDedicated;
     default:
       return InvalidArgument("INVALID_ASSIGNMENT",
                              fmt::format("isolation_class {} is unknown here", static_cast<int>(isolation)));
   }
 }
 
-scheduling::v1::WorkerReport::State ToProto(WorkerState state) {
+scheduling::v1::WorkerReport::State ToProto(pool::WorkerState state) {
   switch (state) {
-    case WorkerState::kStarting:
+    case pool::WorkerState::kStarting:
       return scheduling::v1::WorkerReport::STATE_STARTING;
-    case WorkerState::kReady:
+    case pool::WorkerState::kReady:
       return scheduling::v1::WorkerReport::STATE_READY;
-    case WorkerState::kAsleep:
+    case pool::WorkerState::kAsleep:
       return scheduling::v1::WorkerReport::STATE_ASLEEP;
-    case WorkerState::kFailed:
+    case pool::WorkerState::kFailed:
       return scheduling::v1::WorkerReport::STATE_FAILED;
   }
   std::unreachable();
 }
 
-scheduling::v1::ResidentModel::State ToProto(ModelState state) {
+scheduling::v1::ResidentModel::State ToProto(pool::ModelState state) {
   switch (state) {
-    case ModelState::kLoading:
+    case pool::ModelState::kLoading:
       return scheduling::v1::ResidentModel::STATE_LOADING;
-    case ModelState::kResident:
+    case pool::ModelState::kResident:
       return scheduling::v1::ResidentModel::STATE_RESIDENT;
-    case ModelState::kUnloading:
+    case pool::ModelState::kUnloading:
       return scheduling::v1::ResidentModel::STATE_EVICTED;
-    case ModelState::kFailed:
+    case pool::ModelState::kFailed:
       return scheduling::v1::ResidentModel::STATE_FAILED;
   }
   std::unreachable();
@@ -66,7 +66,7 @@ std::string Printable(std::string text) {
   return text;
 }
 
-scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker) {
+scheduling::v1::WorkerReport ToProto(const pool::ObservedWorker& worker) {
   scheduling::v1::WorkerReport out;
   out.set_replica_uid(worker.replica_uid);
   out.set_epoch(worker.epoch);
@@ -77,7 +77,7 @@ scheduling::v1::WorkerReport ToProto(const ObservedWorker& worker) {
   return out;
 }
 
-void FillFigures(const ObservedWorker& worker, const WorkerFigures& f, scheduling::v1::WorkerFigures& out) {
+void FillFigures(const pool::ObservedWorker& worker, const WorkerFigures& f, scheduling::v1::WorkerFigures& out) {
   out.set_active_requests(f.active_requests);
   out.set_queued_requests(f.queued_requests);
   out.set_prompt_tokens_total(f.prompt_tokens);
@@ -95,7 +95,7 @@ void FillFigures(const ObservedWorker& worker, const WorkerFigures& f, schedulin
   out.set_wake_count(worker.wake_count);
 }
 
-void Fill(const ObservedModel& model, const NodeFigures& figures, scheduling::v1::ResidentModel& out) {
+void Fill(const pool::ObservedModel& model, const NodeFigures& figures, scheduling::v1::ResidentModel& out) {
   out.set_artifact_sha256(model.sha256);
   out.set_state(ToProto(model.state));
   out.set_message(Printable(model.message));
@@ -113,7 +113,7 @@ void Fill(const ObservedModel& model, const NodeFigures& figures, scheduling::v1
 
 }  // namespace
 
-Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
+Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   ALLOD_TRY(const Uuid uid, Uuid::Parse(a.replica_uid()));
   ALLOD_CHECK_OK(CheckSha256("artifact_sha256", a.artifact_sha256()));
   ALLOD_TRY(const auto segments, MatchName("instance", a.instance(), "tenants/*/projects/*/instances/*"));
@@ -127,32 +127,32 @@ Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   }
   if (a.sleep_after_seconds() < 0) return InvalidArgument("INVALID_ASSIGNMENT", "sleep_after_seconds is negative");
   ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
-  ALLOD_TRY(const IsolationClass isolation, FromProto(a.isolation_class()));
-  return DesiredWorker{.replica_uid = uid.ToString(),
-                       .instance = a.instance(),
-                       .tenant_uid = tenant.ToString(),
-                       .epoch = a.epoch(),
-                       .artifact_sha256 = a.artifact_sha256(),
-                       .artifact_bytes = a.artifact_bytes(),
-                       .context_tokens = a.context_tokens(),
-                       .max_concurrency = a.max_concurrency(),
-                       .isolation = isolation,
-                       .sleep_after = std::chrono::seconds(a.sleep_after_seconds()),
-                       .weight = std::clamp(a.weight(), 1, kWeightMax)};
+  ALLOD_TRY(const pool::IsolationClass isolation, FromProto(a.isolation_class()));
+  return pool::DesiredWorker{.replica_uid = uid.ToString(),
+                             .instance = a.instance(),
+                             .tenant_uid = tenant.ToString(),
+                             .epoch = a.epoch(),
+                             .artifact_sha256 = a.artifact_sha256(),
+                             .artifact_bytes = a.artifact_bytes(),
+                             .context_tokens = a.context_tokens(),
+                             .max_concurrency = a.max_concurrency(),
+                             .isolation = isolation,
+                             .sleep_after = std::chrono::seconds(a.sleep_after_seconds()),
+                             .weight = std::clamp(a.weight(), 1, kWeightMax)};
 }
 
-std::optional<DesiredWorker> Unusable(const scheduling::v1::Assignment& a, const Error& why) {
+std::optional<pool::DesiredWorker> Unusable(const scheduling::v1::Assignment& a, const Error& why) {
   const auto uid = Uuid::Parse(a.replica_uid());
   if (!uid) return std::nullopt;
-  return DesiredWorker{.replica_uid = uid->ToString(),
-                       .epoch = a.epoch(),
-                       .refused_because = "this node cannot run what it is assigned: " + why.message};
+  return pool::DesiredWorker{.replica_uid = uid->ToString(),
+                             .epoch = a.epoch(),
+                             .refused_because = "this node cannot run what it is assigned: " + why.message};
 }
 
 scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot) {
   scheduling::v1::ReportWorkersRequest out;
   out.set_node(node_name);
-  for (const ObservedWorker& worker : snapshot.workers) {
+  for (const pool::ObservedWorker& worker : snapshot.workers) {
     auto& report = *out.add_workers();
     report = ToProto(worker);
     const auto figures = snapshot.figures.workers.find(worker.worker_key);
@@ -161,7 +161,7 @@ scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, cons
     for (const std::string& layer : figures->second.layers) report.add_sandbox_layers(Printable(layer));
     if (worker.worker_key == worker.replica_uid) FillFigures(worker, figures->second, *report.mutable_figures());
   }
-  for (const ObservedModel& model : snapshot.models) {
+  for (const pool::ObservedModel& model : snapshot.models) {
     if (out.resident_models_size() >= kModelsMax) break;
     Fill(model, snapshot.figures, *out.add_resident_models());
   }

@@ -11,10 +11,10 @@
 namespace allod::inference::node {
 
 // INVALID_ARGUMENT names the field: paths and command lines are made of these.
-Result<DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
+Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
 // An assignment that FromProto() refused, so that it can be reported as failed; nothing when it does not even say whose
 // it is.
-std::optional<DesiredWorker> Unusable(const scheduling::v1::Assignment& assignment, const Error& why);
+std::optional<pool::DesiredWorker> Unusable(const scheduling::v1::Assignment& assignment, const Error& why);
 // The whole report; pooled replicas get no figures of their own, because their worker's are those of others too.
 scheduling::v1::ReportWorkersRequest ToReport(const std::string& node_name, const Supervisor::Snapshot& snapshot);
 

@@ -12,6 +12,8 @@
 
 namespace allod::inference::node {
 
+using pool::SteadyTime;
+
 // Of one worker process; totals grow also over its restarts and sleep.
 struct WorkerFigures {
   std::int32_t pid = 0;
@@ -36,7 +38,7 @@ struct ModelFigures {
   int pid = 0;
   double load_seconds = 0;
   SteadyTime last_used{};
-  MemoryFigures memory;
+  process::MemoryFigures memory;
   std::int32_t worker_count = 0;
 };
 

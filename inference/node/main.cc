@@ -46,7 +46,7 @@ SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
   return out;
 }
 
-JobSettings JobSettingsOf(const NodeConfig& config) {
+jobs::JobSettings JobSettingsOf(const NodeConfig& config) {
   return {.node = config.node,
           .compress_executable = config.compress_executable,
           .evaluation_text = config.evaluation_text,
@@ -57,17 +57,17 @@ JobSettings JobSettingsOf(const NodeConfig& config) {
 }
 
 allod::Status Run(const NodeConfig& config, allod::StopSignal& stop) {
-  ALLOD_CHECK_OK(PrepareRunDir(config.run_dir));
+  ALLOD_CHECK_OK(process::PrepareRunDir(config.run_dir));
   ALLOD_TRY(allod::BlobStore store, allod::BlobStore::Open(config.artifact_dir));
   const allod::Caller self = allod::Caller::Node(config.node);
   const auto catalog = allod::MakeChannel(config.catalog_target);
-  Artifacts artifacts(std::move(store), catalog, self);
+  artifacts::Artifacts artifacts(std::move(store), catalog, self);
   ALLOD_TRY(const auto usage, UsageCollector::Start(config.usage_dir, config.node_name(),
                                                     allod::MakeChannel(config.billing_target), self));
   allod::inference::gate::Arbiter gate(GateOptionsOf(config));
   Supervisor supervisor(SupervisorConfigOf(config), artifacts, gate, *usage);
   SchedulingLink link(config, allod::MakeChannel(config.scheduling_target), supervisor);
-  auto jobs = std::make_unique<JobRunner>(JobSettingsOf(config), catalog, artifacts);
+  auto jobs = std::make_unique<jobs::JobRunner>(JobSettingsOf(config), catalog, artifacts);
   stop.Ready();
   stop.Wait();
   link.StopWatching();

@@ -127,7 +127,7 @@ TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
   const auto worker = FromProto(good);
   ASSERT_TRUE(worker) << worker.error().message;
   EXPECT_EQ(worker->tenant_uid, "01900000-0000-5000-8000-0000000000aa");
-  EXPECT_EQ(worker->isolation, IsolationClass::kDedicated);
+  EXPECT_EQ(worker->isolation, pool::IsolationClass::kDedicated);
   EXPECT_EQ(worker->sleep_after, std::chrono::seconds(90));
   EXPECT_EQ(worker->weight, 1000);
   auto bad = good;
@@ -161,7 +161,7 @@ TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
 TEST(Report, CanBeReadWhateverAWorkerSaid) {
   Supervisor::Snapshot snapshot;
   snapshot.workers.push_back({.replica_uid = "r", .message = "ended: \xff\xc3 \n", .worker_key = "r"});
-  snapshot.models.push_back({.key = "a", .sha256 = "a", .state = ModelState::kFailed, .message = "\x80"});
+  snapshot.models.push_back({.key = "a", .sha256 = "a", .state = pool::ModelState::kFailed, .message = "\x80"});
   snapshot.figures.workers["r"].layers = {"sec\xe2omp"};
   const auto report = ToReport("nodes/local", snapshot);
   EXPECT_EQ(report.workers(0).message(), "ended: ?? ?");
@@ -185,60 +185,61 @@ TEST(Report, GivesNoReplicaTheFiguresOfAWorkerThatOthersShare) {
   EXPECT_EQ(report.workers(1).pid(), 7);
 }
 
-TEST(WorkerSocket, IsTheSameForTheSameWorkerAndGoesWithIt) {
+TEST(process::WorkerSocket, IsTheSameForTheSameWorkerAndGoesWithIt) {
   const TempDir dir;
-  ASSERT_TRUE(PrepareRunDir(dir / "run"));
+  ASSERT_TRUE(process::PrepareRunDir(dir / "run"));
   std::string target;
   {
-    const auto socket = WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'));
+    const auto socket = process::WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'));
     ASSERT_TRUE(socket) << socket.error().message;
     target = socket->target();
     EXPECT_TRUE(std::filesystem::is_socket(target.substr(5)));
     EXPECT_EQ(std::filesystem::path(target.substr(5)).parent_path(), dir / "run");
-    EXPECT_NE(WorkerSocket::Listen(dir / "run", "another")->target(), target);
+    EXPECT_NE(process::WorkerSocket::Listen(dir / "run", "another")->target(), target);
   }
   EXPECT_FALSE(std::filesystem::exists(target.substr(5)));
-  EXPECT_EQ(WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'))->target(), target);
-  const auto too_long = WorkerSocket::Listen(dir / std::string(200, 'x'), "a");
+  EXPECT_EQ(process::WorkerSocket::Listen(dir / "run", "pool/" + std::string(64, 'a'))->target(), target);
+  const auto too_long = process::WorkerSocket::Listen(dir / std::string(200, 'x'), "a");
   ASSERT_FALSE(too_long);
   EXPECT_EQ(too_long.error().reason, "CANNOT_LISTEN");
 }
 
-TEST(WorkerSocket, OnesThatAKilledAgentLeftAreRemovedAndNothingElse) {
+TEST(process::WorkerSocket, OnesThatAKilledAgentLeftAreRemovedAndNothingElse) {
   const TempDir dir;
   {
-    auto socket = WorkerSocket::Listen(dir.path(), "a");
+    auto socket = process::WorkerSocket::Listen(dir.path(), "a");
     ASSERT_TRUE(socket);
     dir.Write("w-notes.sock", "no socket");
-    ASSERT_TRUE(PrepareRunDir(dir.path()));
+    ASSERT_TRUE(process::PrepareRunDir(dir.path()));
     EXPECT_FALSE(std::filesystem::exists(socket->target().substr(5)));
   }
   EXPECT_TRUE(std::filesystem::exists(dir / "w-notes.sock"));  // no socket, whatever its name
   const auto file = dir.Write("file", "");
-  EXPECT_EQ(PrepareRunDir(file).error().reason, "NO_RUN_DIR");
+  EXPECT_EQ(process::PrepareRunDir(file).error().reason, "NO_RUN_DIR");
 }
 
 TEST(JobLine, IsProgressAResultAnErrorOrRefused) {
-  const auto progress = ParseJobLine(R"({"phase":"measuring","progress":0.5})");
+  const auto progress = jobs::ParseJobLine(R"({"phase":"measuring","progress":0.5})");
   ASSERT_TRUE(progress);
-  EXPECT_EQ(std::get<JobProgress>(*progress).phase, "measuring");
-  const auto result = ParseJobLine(R"({"result":{"architecture":"llama","quality":{"perplexity":4.5}}})");
+  EXPECT_EQ(std::get<jobs::JobProgress>(*progress).phase, "measuring");
+  const auto result = jobs::ParseJobLine(R"({"result":{"architecture":"llama","quality":{"perplexity":4.5}}})");
   ASSERT_TRUE(result);
   catalog::v1::InspectResult inspect;
-  ASSERT_TRUE(FillInspectResult(std::get<JobResult>(*result).json, inspect));
+  ASSERT_TRUE(jobs::FillInspectResult(std::get<jobs::JobResult>(*result).json, inspect));
   EXPECT_EQ(inspect.quality().perplexity(), 4.5);
-  const auto error = ParseJobLine(R"({"error":{"code":"INVALID_ARGUMENT","reason":"GGUF_BAD_MAGIC","message":"m"}})");
+  const auto error =
+      jobs::ParseJobLine(R"({"error":{"code":"INVALID_ARGUMENT","reason":"GGUF_BAD_MAGIC","message":"m"}})");
   ASSERT_TRUE(error);
   EXPECT_EQ(std::get<Error>(*error).code, Code::kInvalidArgument);
   for (const char* line : {"", "hello", "[]", R"({"phase":1,"progress":0})", R"({"error":{"code":"X"}})", "{}"}) {
-    EXPECT_FALSE(ParseJobLine(line)) << line;
+    EXPECT_FALSE(jobs::ParseJobLine(line)) << line;
   }
-  EXPECT_EQ(FillInspectResult(R"({"no_such_field":1})", inspect).error().reason, "BAD_JOB_RESULT");
+  EXPECT_EQ(jobs::FillInspectResult(R"({"no_such_field":1})", inspect).error().reason, "BAD_JOB_RESULT");
 }
 
-TEST(ReportPace, TellsChangesFourTimesASecondAndOtherwiseThriceALease) {
-  const ReportPace::Time start{std::chrono::seconds(10)};
-  ReportPace pace(milliseconds(9000), start);
+TEST(jobs::ReportPace, TellsChangesFourTimesASecondAndOtherwiseThriceALease) {
+  const jobs::ReportPace::Time start{std::chrono::seconds(10)};
+  jobs::ReportPace pace(milliseconds(9000), start);
   EXPECT_FALSE(pace.Due({"a", 0.1}, start + milliseconds(249)));
   EXPECT_TRUE(pace.Due({"a", 0.1}, start + milliseconds(250)));
   EXPECT_FALSE(pace.Due({"a", 0.1}, start + milliseconds(3249)));
@@ -248,15 +249,15 @@ TEST(ReportPace, TellsChangesFourTimesASecondAndOtherwiseThriceALease) {
   EXPECT_TRUE(pace.Expired(start + milliseconds(12'250)));
 }
 
-Result<std::string> RunShell(const std::string& script, std::vector<JobProgress>* told = nullptr,
+Result<std::string> RunShell(const std::string& script, std::vector<jobs::JobProgress>* told = nullptr,
                              const Status& answer = {}) {
-  ReportPace pace(milliseconds(1000), std::chrono::steady_clock::now());
-  return RunJobProcess({"/bin/sh", "-c", script}, nullptr, pace,
-                       [&](const JobProgress& p) {
-                         if (told != nullptr) told->push_back(p);
-                         return answer;
-                       },
-                       {});
+  jobs::ReportPace pace(milliseconds(1000), std::chrono::steady_clock::now());
+  return jobs::RunJobProcess({"/bin/sh", "-c", script}, nullptr, pace,
+                             [&](const jobs::JobProgress& p) {
+                               if (told != nullptr) told->push_back(p);
+                               return answer;
+                             },
+                             {});
 }
 
 TEST(JobProcess, GivesTheResult) {
@@ -281,7 +282,7 @@ TEST(JobProcess, TellsADeathFromAnAnswer) {
 
 TEST(JobProcess, EndsTheChildWhenTheLeaseIsLost) {
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<JobProgress> told;
+  std::vector<jobs::JobProgress> told;
   const auto r = RunShell(R"(echo '{"phase":"x","progress":0.5}'; exec sleep 60)", &told,
                           Fail(Code::kAborted, "LEASE_LOST", "gone"));
   EXPECT_EQ(r.error().reason, "LEASE_LOST");
@@ -290,27 +291,27 @@ TEST(JobProcess, EndsTheChildWhenTheLeaseIsLost) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
-ProcessExit WaitFor(ChildProcess& child) {
+pool::ProcessExit WaitFor(process::ChildProcess& child) {
   pollfd fd{child.exit_fd(), POLLIN, 0};
   EXPECT_EQ(poll(&fd, 1, 30'000), 1);
   const auto exit = child.TryReap();
   EXPECT_TRUE(exit);
-  return exit.value_or(ProcessExit{});
+  return exit.value_or(pool::ProcessExit{});
 }
 
-TEST(ChildProcess, ReportsHowItEnded) {
-  auto exits = ChildProcess::Start({.command = {"/bin/sh", "-c", "exit 7"}});
+TEST(process::ChildProcess, ReportsHowItEnded) {
+  auto exits = process::ChildProcess::Start({.command = {"/bin/sh", "-c", "exit 7"}});
   ASSERT_TRUE(exits);
   EXPECT_EQ(WaitFor(*exits).status, 7);
-  auto killed = ChildProcess::Start({.command = {"/bin/sh", "-c", "exec sleep 60"}});
+  auto killed = process::ChildProcess::Start({.command = {"/bin/sh", "-c", "exec sleep 60"}});
   ASSERT_TRUE(killed);
   EXPECT_FALSE(killed->TryReap());
   killed->Signal(SIGTERM);
   EXPECT_EQ(WaitFor(*killed).signal, SIGTERM);
 }
 
-TEST(ChildProcess, SaysSoWhenTheProgramCannotBeExecuted) {
-  auto child = ChildProcess::Start({.command = {"/no/such/program"}});
+TEST(process::ChildProcess, SaysSoWhenTheProgramCannotBeExecuted) {
+  auto child = process::ChildProcess::Start({.command = {"/no/such/program"}});
   ASSERT_TRUE(child);
   EXPECT_EQ(WaitFor(*child).status, 127);
   const auto lines = child->ReadStderr();
@@ -318,11 +319,11 @@ TEST(ChildProcess, SaysSoWhenTheProgramCannotBeExecuted) {
   EXPECT_NE(lines[0].find("/no/such/program"), std::string::npos);
 }
 
-TEST(ChildProcess, InheritsNoDescriptorsAndNoBlockedSignals) {
+TEST(process::ChildProcess, InheritsNoDescriptorsAndNoBlockedSignals) {
   const OwnedFd leaked(dup(2));  // without close-on-exec
-  auto child =
-      ChildProcess::Start({.command = {"/bin/sh", "-c", "ls /proc/self/fd | wc -l; grep SigBlk /proc/self/status"},
-                           .capture_stdout = true});
+  auto child = process::ChildProcess::Start(
+      {.command = {"/bin/sh", "-c", "ls /proc/self/fd | wc -l; grep SigBlk /proc/self/status"},
+       .capture_stdout = true});
   ASSERT_TRUE(child);
   WaitFor(*child);
   const auto lines = child->ReadStdout();
@@ -331,13 +332,13 @@ TEST(ChildProcess, InheritsNoDescriptorsAndNoBlockedSignals) {
   EXPECT_EQ(lines[1], "SigBlk:\t0000000000000000");
 }
 
-TEST(ChildProcess, GetsWhatItShallInheritFromThreeOnAndNothingElse) {
+TEST(process::ChildProcess, GetsWhatItShallInheritFromThreeOnAndNothingElse) {
   int pipe_ends[2];
   ASSERT_EQ(pipe2(pipe_ends, O_CLOEXEC), 0);
   const OwnedFd read_end(pipe_ends[0]);
   const OwnedFd write_end(pipe_ends[1]);
   const OwnedFd file(open("/bin/sh", O_RDONLY | O_CLOEXEC));
-  auto child = ChildProcess::Start(
+  auto child = process::ChildProcess::Start(
       {.command = {"/bin/sh", "-c",
                    "readlink /proc/$$/fd/3; echo hello >&4; "
                    "for fd in 5 6 7 8 9 63 64 65 66; do [ -e /proc/self/fd/$fd ] && echo $fd; done; echo end"},
@@ -352,11 +353,11 @@ TEST(ChildProcess, GetsWhatItShallInheritFromThreeOnAndNothingElse) {
   char text[6] = {};
   EXPECT_EQ(read(read_end.get(), text, 6), 6);
   EXPECT_EQ(std::string(text, 5), "hello");
-  EXPECT_FALSE(ChildProcess::Start({.command = {"/bin/true"}, .inherit = std::vector<int>(9, 0)}));
+  EXPECT_FALSE(process::ChildProcess::Start({.command = {"/bin/true"}, .inherit = std::vector<int>(9, 0)}));
 }
 
-TEST(LineReader, BoundsLinesAndJoinsPieces) {
-  LineReader reader(4);
+TEST(process::LineReader, BoundsLinesAndJoinsPieces) {
+  process::LineReader reader(4);
   EXPECT_EQ(reader.Feed("ab"), std::vector<std::string>{});
   EXPECT_EQ(reader.Feed("c\n1234567\nx"), (std::vector<std::string>{"abc", "1234"}));
   EXPECT_EQ(reader.Finish(), "x");

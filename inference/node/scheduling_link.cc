@@ -22,8 +22,8 @@ constexpr milliseconds kReportEvery{2000};
 constexpr milliseconds kReportAgain{250};
 constexpr milliseconds kReportTimeout{2000};
 
-std::vector<DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsResponse& response) {
-  std::vector<DesiredWorker> desired;
+std::vector<pool::DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsResponse& response) {
+  std::vector<pool::DesiredWorker> desired;
   for (const auto& assignment : response.assignments()) {
     if (auto worker = FromProto(assignment)) {
       desired.push_back(*std::move(worker));
@@ -84,7 +84,7 @@ void SchedulingLink::Watch(std::stop_token stop) {
       last_error = status.error_message();
       Log(LogLevel::kWarning, "lost the stream of assignments; workers run on", {{"error", last_error}});
     }
-    SleepFor(stop, wait);
+    process::SleepFor(stop, wait);
     wait = std::min(wait * 2, kReconnectMax);
   }
 }
@@ -96,14 +96,14 @@ void SchedulingLink::Report(std::stop_token stop) {
     const Supervisor::Snapshot snapshot = supervisor_.WaitForChange(told, wait, stop);
     if (stop.stop_requested()) return;
     const scheduling::v1::ReportWorkersRequest request = ToReport(config_.node_name(), snapshot);
-    const auto reported = CallUntil(stop, *stub_, &NodeAgentService::Stub::ReportWorkers, request,
-                                    Caller::Node(config_.node), kReportTimeout);
+    const auto reported = process::CallUntil(stop, *stub_, &NodeAgentService::Stub::ReportWorkers, request,
+                                             Caller::Node(config_.node), kReportTimeout);
     if (reported) {
       told = snapshot.revision;
       wait = kReportEvery;
     } else {
       // A change in the meantime is in the next report anyway; only the pace is limited.
-      SleepFor(stop, kReportAgain);
+      process::SleepFor(stop, kReportAgain);
       wait = milliseconds(0);
     }
   }

@@ -31,7 +31,8 @@ constexpr std::int64_t kWorkerMemoryBytes = std::int64_t{768} << 20;
 
 std::string Supervisor::GroupName(std::uint64_t id) { return fmt::format("worker-{}", id); }
 
-Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage)
+Supervisor::Supervisor(SupervisorConfig config, artifacts::Artifacts& artifacts, gate::Arbiter& gate,
+                       UsageCollector& usage)
     : config_(std::move(config)),
       artifacts_(artifacts),
       gate_(gate),
@@ -39,13 +40,14 @@ Supervisor::Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbi
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       set_(config_.models),
       spare_set_(config_.spares) {
-  fetcher_ = std::make_unique<ArtifactFetcher>(artifacts_, [this](const std::string& sha256, const Result<Blob>& blob) {
-    using Path = Result<std::filesystem::path>;
-    Path path = blob ? Path(blob->path) : Path(std::unexpected(blob.error()));
-    const std::lock_guard lock(mutex_);
-    inbox_.artifacts.emplace_back(sha256, std::move(path));
-    Wake();
-  });
+  fetcher_ = std::make_unique<artifacts::ArtifactFetcher>(
+      artifacts_, [this](const std::string& sha256, const Result<Blob>& blob) {
+        using Path = Result<std::filesystem::path>;
+        Path path = blob ? Path(blob->path) : Path(std::unexpected(blob.error()));
+        const std::lock_guard lock(mutex_);
+        inbox_.artifacts.emplace_back(sha256, std::move(path));
+        Wake();
+      });
   // It is the parent of every zygote: half a step of it cannot be gone on from, and with the process all workers end.
   thread_ = std::thread([this] { OrEnd("supervisor", [this] { Run(); }); });
 }
@@ -67,7 +69,7 @@ void Supervisor::Wake() {
   (void)!write(wake_.get(), &one, sizeof(one));
 }
 
-void Supervisor::SetDesired(std::vector<DesiredWorker> desired) {
+void Supervisor::SetDesired(std::vector<pool::DesiredWorker> desired) {
   const std::lock_guard lock(mutex_);
   inbox_.desired = std::move(desired);
   Wake();
@@ -83,7 +85,7 @@ void Supervisor::Run() {
   while (true) {
     TakeInbox();
     KeepSockets();
-    while (const auto action = set_.NextAction(steady_clock::now(), AvailableMemory())) Perform(*action);
+    while (const auto action = set_.NextAction(steady_clock::now(), process::AvailableMemory())) Perform(*action);
     KeepSockets();
     KeepSpares();
     PublishChanges();
@@ -137,7 +139,7 @@ void Supervisor::KeepSockets() {
   }
   for (const std::string& key : wanted) {
     if (sockets_.contains(key)) continue;
-    auto socket = WorkerSocket::Listen(config_.run_dir, key);
+    auto socket = process::WorkerSocket::Listen(config_.run_dir, key);
     if (!socket) {
       Log(LogLevel::kError, "cannot listen for a worker", {{"worker", key}, {"error", socket.error().message}});
       continue;
@@ -147,26 +149,26 @@ void Supervisor::KeepSockets() {
   }
 }
 
-void Supervisor::Perform(const Action& action) {
+void Supervisor::Perform(const pool::Action& action) {
   const auto running = running_.find(action.worker_key);
   switch (action.kind) {
-    case Action::Kind::kFetch:
+    case pool::Action::Kind::kFetch:
       return FindArtifact(action.sha256);
-    case Action::Kind::kLoad:
+    case pool::Action::Kind::kLoad:
       return LoadModel(action);
-    case Action::Kind::kUnload:
+    case pool::Action::Kind::kUnload:
       Log(LogLevel::kInfo, "giving up a model that is not used", {{"sha256", action.sha256}});
       if (const auto zygote = zygotes_.find(action.model_key); zygote != zygotes_.end()) zygote->second.process.Kill();
       return;
-    case Action::Kind::kFork:
+    case pool::Action::Kind::kFork:
       return ForkWorker(action);
-    case Action::Kind::kMembers:
+    case pool::Action::Kind::kMembers:
       return TellMembers(action);
-    case Action::Kind::kTerminate:
+    case pool::Action::Kind::kTerminate:
       if (running != running_.end())
-        running->second.process.AskToStop(stopping_ ? std::chrono::milliseconds(0) : kDrain);
+        running->second.process.AskToStop(stopping_ ? std::chrono::milliseconds(0) : pool::kDrain);
       return;
-    case Action::Kind::kKill:
+    case pool::Action::Kind::kKill:
       if (running == running_.end()) return;
       running->second.process.Kill();
       // Asked for and still not forked: its zygote does not work any more.
@@ -184,16 +186,16 @@ void Supervisor::FindArtifact(const std::string& sha256) {
   set_.OnArtifact(sha256, std::unexpected(blob.error()), steady_clock::now());
 }
 
-void Supervisor::LoadModel(const Action& action) {
+void Supervisor::LoadModel(const pool::Action& action) {
   std::uint32_t block = 0;
   while (uid_blocks_.contains(block) && block < kUidBlocksMax) ++block;
-  ZygoteOptions options{.executable = config_.worker_executable,
-                        .model = action.artifact,
-                        .sha256 = action.sha256,
-                        .private_weights = action.private_weights,
-                        .strict = config_.strict};
+  process::ZygoteOptions options{.executable = config_.worker_executable,
+                                 .model = action.artifact,
+                                 .sha256 = action.sha256,
+                                 .private_weights = action.private_weights,
+                                 .strict = config_.strict};
   if (config_.first_uid != 0) options.first_uid = config_.first_uid + (block + 1) * sandbox::kUidsPerZygote;
-  auto process = ZygoteProcess::Start(options);
+  auto process = process::ZygoteProcess::Start(options);
   if (!process) {
     Log(LogLevel::kError, "cannot start a zygote", {{"sha256", action.sha256}, {"error", process.error().message}});
     return set_.OnModelExit(action.model_key, {.status = -1, .last_line = process.error().message},
@@ -216,7 +218,7 @@ void Supervisor::ReadZygotes() {
     const std::string key = it->first;
     Zygote& zygote = it->second;
     zygote.process.ReadLog();
-    for (ZygoteProcess::Event& event : zygote.process.ReadEvents()) Handle(key, std::move(event));
+    for (process::ZygoteProcess::Event& event : zygote.process.ReadEvents()) Handle(key, std::move(event));
     const auto exit = zygote.process.TryReap();
     if (!exit) {
       ++it;
@@ -234,25 +236,25 @@ void Supervisor::ReadZygotes() {
     // The last words of one that was ended for what it did are its workers' as well.
     const std::string why = zygote.process.was_accused() ? exit->last_line : "its zygote ended";
     for (const std::uint64_t id : orphans) WorkerGone(id, {.signal = SIGKILL, .last_line = why});
-    Log(LogLevel::kInfo, "a model is no longer in memory", {{"model", key}, {"why", Describe(*exit)}});
+    Log(LogLevel::kInfo, "a model is no longer in memory", {{"model", key}, {"why", pool::Describe(*exit)}});
     uid_blocks_.erase(zygote.uid_block);
     it = zygotes_.erase(it);
     set_.OnModelExit(key, *exit, steady_clock::now());
   }
 }
 
-void Supervisor::Handle(const std::string& model_key, ZygoteProcess::Event event) {
-  if (const auto* resident = std::get_if<ZygoteProcess::Resident>(&event)) {
+void Supervisor::Handle(const std::string& model_key, process::ZygoteProcess::Event event) {
+  if (const auto* resident = std::get_if<process::ZygoteProcess::Resident>(&event)) {
     Log(LogLevel::kInfo, "a model is in memory",
         {{"model", model_key}, {"seconds", fmt::format("{:.3f}", resident->load_seconds)}});
     Zygote& zygote = zygotes_.at(model_key);
     zygote.load_seconds = resident->load_seconds;
     zygote.kv_bytes_per_token_max = resident->kv_bytes_per_token_max;
     set_.OnResident(model_key, steady_clock::now());
-  } else if (auto* forked = std::get_if<ZygoteProcess::Forked>(&event)) {
+  } else if (auto* forked = std::get_if<process::ZygoteProcess::Forked>(&event)) {
     Running* const found = FindProcess(forked->id);
     if (found == nullptr || found->model_key != model_key) return;
-    WorkerProcess& process = found->process;
+    process::WorkerProcess& process = found->process;
     Zygote& zygote = zygotes_.at(model_key);
     if (process.pid() != 0 || !process.Forked(std::move(forked->pidfd))) {
       return zygote.process.Accuse("it named something else as the process that it forked");
@@ -263,13 +265,13 @@ void Supervisor::Handle(const std::string& model_key, ZygoteProcess::Event event
     if (!found->lie.empty() || is_dropped) return process.Kill();  // it was to end before it was there
     process.LetGo();
     // Joining a group takes the kernel some ten milliseconds; the worker starts meanwhile and serves afterwards.
-    const CgroupLimits limits{.memory_bytes_max =
-                                  kWorkerMemoryBytes + found->kv_tokens * zygote.kv_bytes_per_token_max};
+    const process::CgroupLimits limits{.memory_bytes_max =
+                                           kWorkerMemoryBytes + found->kv_tokens * zygote.kv_bytes_per_token_max};
     for (const std::string& layer : cgroups_.Confine(GroupName(forked->id), process.pid(), limits)) {
       process.AddLayer(layer);
     }
     process.LetServe();
-  } else if (auto* ended = std::get_if<ZygoteProcess::WorkerEnded>(&event)) {
+  } else if (auto* ended = std::get_if<process::ZygoteProcess::WorkerEnded>(&event)) {
     // A zygote reads foreign models: it has nothing to say of another's workers.
     const Running* const found = FindProcess(ended->id);
     if (found != nullptr && found->model_key == model_key) WorkerGone(ended->id, std::move(ended->exit));
@@ -282,7 +284,7 @@ Supervisor::Running* Supervisor::FindProcess(std::uint64_t id) {
   return spare == spares_.end() ? nullptr : &spare->second.running;
 }
 
-void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
+void Supervisor::WorkerGone(std::uint64_t id, pool::ProcessExit exit) {
   if (SpareGone(id)) return;
   const auto found = running_.find(KeyOf(id));
   if (found == running_.end()) return;
@@ -293,7 +295,7 @@ void Supervisor::WorkerGone(std::uint64_t id, ProcessExit exit) {
   if (exit.last_line.empty()) exit.last_line = found->second.process.LastWords();
   if (!found->second.lie.empty()) exit.last_line = found->second.lie;
   Log(exit.status == 0 ? LogLevel::kInfo : LogLevel::kWarning, "worker ended",
-      {{"worker", key}, {"how", Describe(exit)}});
+      {{"worker", key}, {"how", pool::Describe(exit)}});
   if (const auto figures = figures_.workers.find(key); figures != figures_.workers.end()) ended_[key] = figures->second;
   running_.erase(found);
   cgroups_.Remove(GroupName(id));
@@ -320,7 +322,7 @@ void Supervisor::SeeLies() {
 void Supervisor::ReadWorkers() {
   for (auto& [key, running] : running_) {
     running.process.ReadLog();
-    const WorkerProcess::Heard heard = running.process.ReadControl();
+    const process::WorkerProcess::Heard heard = running.process.ReadControl();
     if (!heard.lie.empty()) Accuse(running, heard.lie);
     for (const auto& taken : running.process.TakeMembersTaken()) set_.OnMembers(key, taken.version, taken.refused);
     if (!heard.ready) continue;
@@ -356,8 +358,8 @@ void Supervisor::SeeActivity() {
 
 void Supervisor::PublishChanges() {
   if (figures_due_ || steady_clock::now() - figures_at_ >= kFiguresEvery) RefreshFigures();
-  std::vector<ObservedWorker> workers = set_.Observed();
-  std::vector<ObservedModel> models = set_.ObservedModels();
+  std::vector<pool::ObservedWorker> workers = set_.Observed();
+  std::vector<pool::ObservedModel> models = set_.ObservedModels();
   const std::lock_guard lock(mutex_);
   snapshot_.figures = figures_;
   if (workers == snapshot_.workers && models == snapshot_.models) return;

@@ -37,7 +37,9 @@
 
 namespace allod::inference::node {
 
+namespace artifacts {
 class ArtifactFetcher;
+}
 
 struct SupervisorConfig {
   std::filesystem::path worker_executable;
@@ -50,25 +52,25 @@ struct SupervisorConfig {
   std::int32_t pool_sequences = 16;
   std::int32_t pool_context_tokens = 4096;
   std::int32_t pool_kv_tokens = 16384;
-  ModelPolicy models;
-  SparePolicy spares;
+  pool::ModelPolicy models;
+  pool::SparePolicy spares;
 };
 
 class Supervisor {
  public:
   // All must outlive it.
-  Supervisor(SupervisorConfig config, Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage);
+  Supervisor(SupervisorConfig config, artifacts::Artifacts& artifacts, gate::Arbiter& gate, UsageCollector& usage);
   ~Supervisor();  // Stop()
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
 
   // The complete set; replaces the one before.
-  void SetDesired(std::vector<DesiredWorker> desired);
+  void SetDesired(std::vector<pool::DesiredWorker> desired);
 
   struct Snapshot {
     std::uint64_t revision = 0;  // grows with each change of what follows, figures apart
-    std::vector<ObservedWorker> workers;
-    std::vector<ObservedModel> models;
+    std::vector<pool::ObservedWorker> workers;
+    std::vector<pool::ObservedModel> models;
     NodeFigures figures;
   };
   // Returns when the revision differs from `seen`, the time is over or `stop` is requested.
@@ -79,21 +81,21 @@ class Supervisor {
 
  private:
   struct Zygote {
-    ZygoteProcess process;
+    process::ZygoteProcess process;
     std::uint32_t uid_block = 0;
     double load_seconds = 0;
     std::int64_t kv_bytes_per_token_max = 0;
     SteadyTime memory_read{};
   };
   struct Running {
-    WorkerProcess process;
+    process::WorkerProcess process;
     std::string model_key;
     std::int64_t kv_tokens = 0;
     SteadyTime started{};
     std::uint64_t requests_seen = 0;  // figures by which activity is seen
     SteadyTime memory_read{};
-    PageFigures shown;  // what it showed last
-    std::string lie;    // what it said that cannot be: it is being ended
+    process::PageFigures shown;  // what it showed last
+    std::string lie;             // what it said that cannot be: it is being ended
   };
   // Forked ahead, and nobody's yet.
   struct Spare {
@@ -102,33 +104,33 @@ class Supervisor {
     bool is_dropped = false;   // it is being ended
   };
   struct Inbox {
-    std::optional<std::vector<DesiredWorker>> desired;
+    std::optional<std::vector<pool::DesiredWorker>> desired;
     std::vector<std::pair<std::string, Result<std::filesystem::path>>> artifacts;
     bool stop = false;
   };
 
   void Run();
   void TakeInbox();
-  void Perform(const Action& action);
+  void Perform(const pool::Action& action);
   void FindArtifact(const std::string& sha256);
-  void LoadModel(const Action& action);
-  void ForkWorker(const Action& action);
-  void TellMembers(const Action& action);
+  void LoadModel(const pool::Action& action);
+  void ForkWorker(const pool::Action& action);
+  void TellMembers(const pool::Action& action);
   Result<Running> StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec, std::string who);
-  std::vector<usage::RingMember> RingMembers(const std::vector<DesiredWorker>& members) const;
-  zygote::WorkerSpec SpecFor(const Action& action, std::uint64_t id) const;
+  std::vector<usage::RingMember> RingMembers(const std::vector<pool::DesiredWorker>& members) const;
+  zygote::WorkerSpec SpecFor(const pool::Action& action, std::uint64_t id) const;
   void KeepSockets();
   void ReadZygotes();
-  void Handle(const std::string& model_key, ZygoteProcess::Event event);
+  void Handle(const std::string& model_key, process::ZygoteProcess::Event event);
   void ReadWorkers();
-  void WorkerGone(std::uint64_t id, ProcessExit exit);
+  void WorkerGone(std::uint64_t id, pool::ProcessExit exit);
   void SeeLies();
   void Accuse(std::uint64_t id, const std::string& lie);
   void Accuse(Running& running, const std::string& lie);
   // Among workers and spares; null when there is none of that id.
   Running* FindProcess(std::uint64_t id);
   void KeepSpares();
-  void MakeSpare(const SpareAction& action);
+  void MakeSpare(const pool::SpareAction& action);
   // None when it is being ended.
   std::optional<Running> TakeSpare(std::uint64_t number);
   bool SpareGone(std::uint64_t id);
@@ -144,19 +146,19 @@ class Supervisor {
   std::int32_t StepThreads() const { return config_.threads > 1 ? 0 : config_.threads; }
 
   const SupervisorConfig config_;
-  Artifacts& artifacts_;
+  artifacts::Artifacts& artifacts_;
   gate::Arbiter& gate_;
   UsageCollector& usage_;
-  Cgroups cgroups_;
+  process::Cgroups cgroups_;
   OwnedFd wake_;
 
   // Of the thread only.
-  WorkerSet set_;
-  SpareSet spare_set_;
-  std::map<std::string, Zygote> zygotes_;        // by model key
-  std::map<std::string, Running> running_;       // by worker key
-  std::map<std::uint64_t, Spare> spares_;        // by process id
-  std::map<std::string, WorkerSocket> sockets_;  // by worker key
+  pool::WorkerSet set_;
+  pool::SpareSet spare_set_;
+  std::map<std::string, Zygote> zygotes_;                 // by model key
+  std::map<std::string, Running> running_;                // by worker key
+  std::map<std::uint64_t, Spare> spares_;                 // by process id
+  std::map<std::string, process::WorkerSocket> sockets_;  // by worker key
   std::set<std::uint32_t> uid_blocks_;
   std::uint64_t last_id_ = 0;
   std::map<std::string, WorkerFigures> ended_;  // totals of earlier processes of a worker
@@ -170,7 +172,7 @@ class Supervisor {
   Inbox inbox_;
   Snapshot snapshot_;
 
-  std::unique_ptr<ArtifactFetcher> fetcher_;
+  std::unique_ptr<artifacts::ArtifactFetcher> fetcher_;
   std::thread thread_;
 };
 

@@ -34,14 +34,14 @@ void Supervisor::RefreshFigures() {
   NodeFigures fresh;
   fresh.gate = gate_.figures();
   for (auto& [key, running] : running_) {
-    const PageFigures shown = ReadPage(running.process.page());
+    const process::PageFigures shown = process::ReadPage(running.process.page());
     const double seconds = std::chrono::duration<double>(now - running.started).count();
-    if (const std::string lie = ImpossibleFigure(shown, running.shown, seconds); !lie.empty()) {
+    if (const std::string lie = process::ImpossibleFigure(shown, running.shown, seconds); !lie.empty()) {
       Accuse(running, lie);
     } else {
       running.shown = shown;
     }
-    const PageFigures& page = running.shown;
+    const process::PageFigures& page = running.shown;
     const auto before = ended_.find(key);
     const WorkerFigures base = before == ended_.end() ? WorkerFigures{} : before->second;
     const auto last = figures_.workers.find(key);

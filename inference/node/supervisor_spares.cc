@@ -18,11 +18,11 @@ constexpr char kGateTenant[] = "spare";
 void Supervisor::KeepSpares() {
   if (stopping_ || spare_set_.IsEmpty()) return;
   const gate::GateFigures gate = gate_.figures();
-  NodeLoad load{.is_idle = gate.holding == 0 && gate.waiting == 0 && !set_.IsStarting(),
-                .is_short_of_memory = set_.IsShortOfMemory(),
-                .memory_available = AvailableMemory()};
+  pool::NodeLoad load{.is_idle = gate.holding == 0 && gate.waiting == 0 && !set_.IsStarting(),
+                      .is_short_of_memory = set_.IsShortOfMemory(),
+                      .memory_available = process::AvailableMemory()};
   while (const auto action = spare_set_.NextAction(steady_clock::now(), load)) {
-    if (action->kind == SpareAction::Kind::kMake) {
+    if (action->kind == pool::SpareAction::Kind::kMake) {
       MakeSpare(*action);
       load.is_idle = false;  // one after another
       continue;
@@ -35,7 +35,7 @@ void Supervisor::KeepSpares() {
   }
 }
 
-void Supervisor::MakeSpare(const SpareAction& action) {
+void Supervisor::MakeSpare(const pool::SpareAction& action) {
   zygote::WorkerSpec spec;
   spec.id = ++last_id_;
   spec.artifact_sha256 = action.model_key;  // only shared models have spares: their key is the digest

@@ -11,20 +11,20 @@ using std::chrono::steady_clock;
 
 // Who is served in proportion to whom at the gate: tenants; the members of a pool share a turn and divide it
 // themselves.
-std::string GateTenant(const Action& action) {
-  const DesiredWorker& first = action.members.front();
-  return first.isolation == IsolationClass::kPooled ? action.worker_key : first.tenant_uid;
+std::string GateTenant(const pool::Action& action) {
+  const pool::DesiredWorker& first = action.members.front();
+  return first.isolation == pool::IsolationClass::kPooled ? action.worker_key : first.tenant_uid;
 }
 
-double GateWeight(const std::vector<DesiredWorker>& members) {
+double GateWeight(const std::vector<pool::DesiredWorker>& members) {
   double sum = 0;
-  for (const DesiredWorker& member : members) sum += std::max(1, member.weight);
+  for (const pool::DesiredWorker& member : members) sum += std::max(1, member.weight);
   return std::max(1.0, sum);
 }
 
-std::vector<Member> EngineMembers(const std::vector<DesiredWorker>& members) {
-  std::vector<Member> out;
-  for (const DesiredWorker& m : members) {
+std::vector<ports::Member> EngineMembers(const std::vector<pool::DesiredWorker>& members) {
+  std::vector<ports::Member> out;
+  for (const pool::DesiredWorker& m : members) {
     out.push_back({.instance = m.instance,
                    .tenant_uid = m.tenant_uid,
                    .context_tokens = m.context_tokens,
@@ -36,15 +36,15 @@ std::vector<Member> EngineMembers(const std::vector<DesiredWorker>& members) {
 
 }  // namespace
 
-zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) const {
-  const DesiredWorker& first = action.members.front();
+zygote::WorkerSpec Supervisor::SpecFor(const pool::Action& action, std::uint64_t id) const {
+  const pool::DesiredWorker& first = action.members.front();
   zygote::WorkerSpec spec;
   spec.id = id;
   spec.artifact_sha256 = first.artifact_sha256;
   spec.threads = StepThreads();
   spec.chunk_tokens_max = config_.chunk_tokens_max;
   spec.strict = config_.strict;
-  if (first.isolation == IsolationClass::kPooled) {
+  if (first.isolation == pool::IsolationClass::kPooled) {
     spec.context_tokens = config_.pool_context_tokens;
     spec.max_sequences = config_.pool_sequences;
     spec.kv_tokens = config_.pool_kv_tokens;
@@ -56,14 +56,14 @@ zygote::WorkerSpec Supervisor::SpecFor(const Action& action, std::uint64_t id) c
 }
 
 // What each may be counted for.
-std::vector<usage::RingMember> Supervisor::RingMembers(const std::vector<DesiredWorker>& members) const {
+std::vector<usage::RingMember> Supervisor::RingMembers(const std::vector<pool::DesiredWorker>& members) const {
   std::vector<usage::RingMember> out;
-  for (const DesiredWorker& m : members) {
+  for (const pool::DesiredWorker& m : members) {
     usage::RingMember member{.instance = m.instance,
                              .tenant = Uuid::Parse(m.tenant_uid).value_or(Uuid()),
                              .context_tokens = m.context_tokens,
                              .choices_max = m.max_concurrency};
-    if (m.isolation == IsolationClass::kPooled) {
+    if (m.isolation == pool::IsolationClass::kPooled) {
       const auto bounded = [](std::int32_t own, std::int32_t pools) { return own > 0 ? std::min(own, pools) : pools; };
       member.context_tokens = bounded(m.context_tokens, config_.pool_context_tokens);
       member.choices_max = bounded(m.max_concurrency, config_.pool_sequences);
@@ -78,7 +78,7 @@ Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_ke
   const auto zygote = zygotes_.find(model_key);
   if (zygote == zygotes_.end()) return Internal("its model is gone");
   ALLOD_TRY(OwnedFd bell, gate_.MakeBell(spec.id));
-  auto worker = WorkerProcess::Prepare(spec.id, std::move(who), std::move(bell));
+  auto worker = process::WorkerProcess::Prepare(spec.id, std::move(who), std::move(bell));
   const Status forked =
       worker ? zygote->second.process.Fork(spec, worker->fork_fds()) : Status(std::unexpected(worker.error()));
   if (!forked) {
@@ -91,9 +91,9 @@ Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_ke
       .process = *std::move(worker), .model_key = model_key, .kv_tokens = kv_tokens, .started = steady_clock::now()};
 }
 
-void Supervisor::ForkWorker(const Action& action) {
-  const DesiredWorker& first = action.members.front();
-  const bool is_pooled = first.isolation == IsolationClass::kPooled;
+void Supervisor::ForkWorker(const pool::Action& action) {
+  const pool::DesiredWorker& first = action.members.front();
+  const bool is_pooled = first.isolation == pool::IsolationClass::kPooled;
   const auto failed = [&](const std::string& why) {
     Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", why}});
     set_.OnWorkerExit(action.worker_key, {.status = -1, .last_line = why}, steady_clock::now());
@@ -105,7 +105,7 @@ void Supervisor::ForkWorker(const Action& action) {
   const zygote::WorkerSpec spec = SpecFor(action, ++last_id_);
   // A pool's workers are few, and a dedicated model is one worker's.
   std::optional<std::uint64_t> spare;
-  if (first.isolation == IsolationClass::kIsolated) {
+  if (first.isolation == pool::IsolationClass::kIsolated) {
     spare = spare_set_.Take(action.model_key, {spec.context_tokens, spec.max_sequences}, steady_clock::now());
   }
   std::optional<Running> running = spare ? TakeSpare(*spare) : std::optional<Running>();
@@ -130,10 +130,10 @@ void Supervisor::ForkWorker(const Action& action) {
   running_.emplace(action.worker_key, *std::move(running));
 }
 
-void Supervisor::TellMembers(const Action& action) {
+void Supervisor::TellMembers(const pool::Action& action) {
   const auto found = running_.find(action.worker_key);
   if (found == running_.end()) return;
-  WorkerProcess& process = found->second.process;
+  process::WorkerProcess& process = found->second.process;
   usage_.AddMembers(process.id(), RingMembers(action.members));
   process.SendMembers(EngineMembers(action.members), action.members_version);
   gate_.SetWeight(process.id(), GateWeight(action.members));

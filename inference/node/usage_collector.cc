@@ -34,15 +34,15 @@ void SetTime(std::int64_t micros, google::protobuf::Timestamp& out) {
   out.set_nanos(static_cast<std::int32_t>(micros % 1'000'000 * 1000));
 }
 
-billing::v1::ComputedOutcome ToProto(UsageOutcome outcome) {
+billing::v1::ComputedOutcome ToProto(ports::UsageOutcome outcome) {
   switch (outcome) {
-    case UsageOutcome::kCompleted:
+    case ports::UsageOutcome::kCompleted:
       return billing::v1::COMPUTED_OUTCOME_COMPLETED;
-    case UsageOutcome::kCancelled:
+    case ports::UsageOutcome::kCancelled:
       return billing::v1::COMPUTED_OUTCOME_CANCELLED;
-    case UsageOutcome::kFailed:
+    case ports::UsageOutcome::kFailed:
       return billing::v1::COMPUTED_OUTCOME_FAILED;
-    case UsageOutcome::kLost:
+    case ports::UsageOutcome::kLost:
       return billing::v1::COMPUTED_OUTCOME_LOST;
   }
   return billing::v1::COMPUTED_OUTCOME_FAILED;
@@ -203,7 +203,7 @@ void UsageCollector::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     bool reachable = true;
     const bool is_more = CollectRound(SteadyTime::max(), stop, reachable);
-    if (!is_more) SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
+    if (!is_more) process::SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
   }
 }
 

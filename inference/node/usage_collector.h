@@ -70,7 +70,7 @@ class UsageCollector {
   std::vector<Lie> TakeLies();
 
  private:
-  using SteadyTime = RateBound::SteadyTime;
+  using SteadyTime = process::RateBound::SteadyTime;
   struct Ring {
     std::filesystem::path path;
     std::shared_ptr<usage::RingReader> reader;
@@ -79,7 +79,7 @@ class UsageCollector {
     bool ended = false;
     std::uint64_t closed_seen = 0;  // nothing new while the ring says the same
     bool pending = true;
-    RateBound rate{kClosedPerSecondMax};
+    process::RateBound rate{kClosedPerSecondMax};
     std::set<std::uint64_t> postponed;  // sequences of slots that are not told again before `retry_at`
     SteadyTime retry_at{};
   };

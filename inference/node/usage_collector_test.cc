@@ -138,14 +138,16 @@ class UsageCollectorTest : public testing::Test {
     EXPECT_TRUE(ring);
     return std::make_unique<usage::RingRecorder>(*usage::RingMapping::FromFd(ring->get()));
   }
-  static std::unique_ptr<UsageSlot> Begin(usage::RingRecorder& worker, int request) {
+  static std::unique_ptr<ports::UsageSlot> Begin(usage::RingRecorder& worker, int request) {
     auto slot = worker.Open(RequestId(request), kTenant, kInstance);
     EXPECT_TRUE(slot);
     (*slot)->CountPrompt(10, 4);
     (*slot)->CountSampled();
     return *std::move(slot);
   }
-  static void Do(usage::RingRecorder& worker, int request) { Begin(worker, request)->Finish(UsageOutcome::kCompleted); }
+  static void Do(usage::RingRecorder& worker, int request) {
+    Begin(worker, request)->Finish(ports::UsageOutcome::kCompleted);
+  }
   std::size_t Files(const std::string& extension = ".ring") const {
     std::size_t files = 0;
     for (const auto& entry : fs::directory_iterator(directory_)) files += entry.path().extension() == extension ? 1 : 0;
@@ -167,7 +169,7 @@ TEST_F(UsageCollectorTest, HandsOnEachRequestOnceWithAllThatIsKnown) {
   Do(*worker, 2);
   ASSERT_TRUE(Eventually([&] { return billing_.events().size() == 1; }));
   slot->CountSampled();
-  slot->Finish(UsageOutcome::kCancelled);
+  slot->Finish(ports::UsageOutcome::kCancelled);
   ASSERT_TRUE(Eventually([&] { return billing_.events().size() == 2; }));
   for (const auto& event : billing_.events()) {
     const bool cancelled = event.request_id() == RequestId(1);
@@ -295,7 +297,7 @@ TEST_F(UsageCollectorTest, WhatIsPostponedOfAPooledRingKeepsNobodyElseWaiting) {
     auto slot = worker->Open(RequestId(request), tenant, instance);
     ASSERT_TRUE(slot);
     (*slot)->CountSampled();
-    (*slot)->Finish(UsageOutcome::kCompleted);
+    (*slot)->Finish(ports::UsageOutcome::kCompleted);
   };
   // More than one batch of them, and what comes after them.
   for (int i = 0; i < 600; ++i) finish(i, kOtherTenant, kOtherInstance);
@@ -305,7 +307,7 @@ TEST_F(UsageCollectorTest, WhatIsPostponedOfAPooledRingKeepsNobodyElseWaiting) {
   for (int i = 1000; i < 2024; ++i) {
     ASSERT_TRUE(Eventually([&] {
       auto slot = worker->Open(RequestId(i), kTenant, kInstance);
-      if (slot) (*slot)->Finish(UsageOutcome::kCompleted);
+      if (slot) (*slot)->Finish(ports::UsageOutcome::kCompleted);
       return slot.has_value();
     })) << i;
   }
@@ -480,7 +482,7 @@ TEST_F(UsageCollectorTest, AMemberThatCameLaterIsAMember) {
   const std::string tenant = Uuid::FromName("tenants/ug").ToString();
   const auto worker = Worker(1);
   collector_->AddMembers(1, {{.instance = other, .tenant = *Uuid::Parse(tenant), .context_tokens = 64}});
-  (*worker->Open(RequestId(1), tenant, other))->Finish(UsageOutcome::kCompleted);
+  (*worker->Open(RequestId(1), tenant, other))->Finish(ports::UsageOutcome::kCompleted);
   Do(*worker, 2);  // the earlier one's requests go on
   EXPECT_TRUE(Eventually([&] { return billing_.events().size() == 2; }));
   EXPECT_TRUE(collector_->TakeLies().empty());

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::ports {
 
 std::vector<RefusedMember> Members::Set(std::vector<Member> members) {
   std::unordered_map<std::string, Member> table;
@@ -50,4 +50,4 @@ Result<Member> Members::Find(const std::string& instance, const std::string& ten
   return found->second;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::ports

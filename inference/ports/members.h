@@ -13,7 +13,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::ports {
 
 struct Member {
   std::string instance;
@@ -45,4 +45,4 @@ class Members {
   std::unordered_map<std::string, Member> members_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::ports

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace allod::inference {
+namespace allod::inference::ports {
 
 class TurnGate {
  public:
@@ -48,4 +48,4 @@ class OpenGate final : public TurnGate {
   const std::chrono::microseconds budget_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::ports

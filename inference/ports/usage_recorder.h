@@ -10,7 +10,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::ports {
 
 enum class UsageOutcome : std::uint8_t {
   kCompleted = 1,
@@ -53,4 +53,4 @@ class NoUsageRecorder final : public UsageRecorder {
   }
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::ports

@@ -13,12 +13,12 @@ constexpr std::int64_t kContextMax = std::int64_t{1} << 22;
 // Of one embedding request, each at most as long as the context.
 constexpr std::int64_t kInputsMax = 256;
 
-std::optional<UsageOutcome> OutcomeOf(std::uint32_t value) {
-  if (value < static_cast<std::uint32_t>(UsageOutcome::kCompleted) ||
-      value > static_cast<std::uint32_t>(UsageOutcome::kLost)) {
+std::optional<ports::UsageOutcome> OutcomeOf(std::uint32_t value) {
+  if (value < static_cast<std::uint32_t>(ports::UsageOutcome::kCompleted) ||
+      value > static_cast<std::uint32_t>(ports::UsageOutcome::kLost)) {
     return std::nullopt;
   }
-  return static_cast<UsageOutcome>(value);
+  return static_cast<ports::UsageOutcome>(value);
 }
 
 }  // namespace
@@ -54,7 +54,7 @@ Judgement Judge(const SlotContent& content, const RingDeed& deed, std::int64_t n
 
   const auto outcome = OutcomeOf(content.outcome);
   if (!outcome && out.lie.empty()) out.lie = fmt::format("its usage ring tells of an outcome {}", content.outcome);
-  event.outcome = out.lie.empty() ? *outcome : UsageOutcome::kFailed;
+  event.outcome = out.lie.empty() ? *outcome : ports::UsageOutcome::kFailed;
   // The wall clock may be set while a request runs: what lies outside is moved inside, and is no lie.
   const std::int64_t last = std::max(deed.made_us, now_us);
   event.start_us = std::clamp(content.start_us, deed.made_us, last);

@@ -38,7 +38,7 @@ struct UsageEvent {
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_prompt_tokens = 0;
   std::int64_t sampled_tokens = 0;
-  UsageOutcome outcome = UsageOutcome::kLost;
+  ports::UsageOutcome outcome = ports::UsageOutcome::kLost;
   std::int64_t start_us = 0;
   std::int64_t end_us = 0;
 };

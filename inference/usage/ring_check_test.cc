@@ -34,7 +34,7 @@ SlotContent Honest() {
           .request_id = Uuid::FromName("request"),
           .tenant = kKenya,
           .instance = kInstance,
-          .outcome = static_cast<std::uint32_t>(UsageOutcome::kCompleted),
+          .outcome = static_cast<std::uint32_t>(ports::UsageOutcome::kCompleted),
           .prompt_tokens = 60,
           .cached_prompt_tokens = 20,
           .sampled_tokens = 40,
@@ -49,7 +49,7 @@ TEST(RingCheck, AnHonestSlotIsTakenAsItIs) {
   EXPECT_EQ(judged.event->prompt_tokens, 60);
   EXPECT_EQ(judged.event->cached_prompt_tokens, 20);
   EXPECT_EQ(judged.event->sampled_tokens, 40);
-  EXPECT_EQ(judged.event->outcome, UsageOutcome::kCompleted);
+  EXPECT_EQ(judged.event->outcome, ports::UsageOutcome::kCompleted);
   EXPECT_EQ(judged.event->start_us, 2'000'000);
   EXPECT_EQ(judged.event->end_us, 3'000'000);
   EXPECT_EQ(judged.event->replica_uid, Deed().replica_uid);
@@ -126,7 +126,7 @@ TEST(RingCheck, NumbersAreHeldAgainstWhatTheRequestCouldHaveCost) {
     EXPECT_EQ(judged.event->prompt_tokens, c.prompt_believed) << c.name;
     EXPECT_EQ(judged.event->cached_prompt_tokens, c.cached_believed) << c.name;
     EXPECT_EQ(judged.event->sampled_tokens, c.sampled_believed) << c.name;
-    EXPECT_EQ(judged.event->outcome == UsageOutcome::kFailed, c.lie) << c.name;
+    EXPECT_EQ(judged.event->outcome == ports::UsageOutcome::kFailed, c.lie) << c.name;
   }
 }
 

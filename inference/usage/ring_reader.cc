@@ -46,7 +46,7 @@ Status RingReader::CloseOpen() {
   for (std::uint32_t i = 0; i < slots.size(); ++i) {
     const SlotState state = slots[i].state.load(std::memory_order_relaxed);
     if (state == SlotState::kFree || state == SlotState::kClosed) continue;  // anything else is open, or rubbish
-    ALLOD_CHECK_OK(ring_.WriteOutcome(i, static_cast<std::uint32_t>(UsageOutcome::kLost)));
+    ALLOD_CHECK_OK(ring_.WriteOutcome(i, static_cast<std::uint32_t>(ports::UsageOutcome::kLost)));
     ALLOD_CHECK_OK(ring_.WriteState(i, SlotState::kClosed));
   }
   return {};

@@ -18,11 +18,11 @@ std::int64_t NowMicros() {
       .count();
 }
 
-class OpenSlot final : public UsageSlot {
+class OpenSlot final : public ports::UsageSlot {
  public:
   OpenSlot(RingHead& head, RingSlot& slot) : head_(head), slot_(slot) {}
   ~OpenSlot() override {
-    if (!finished_) Finish(UsageOutcome::kFailed);
+    if (!finished_) Finish(ports::UsageOutcome::kFailed);
   }
   OpenSlot(const OpenSlot&) = delete;
   OpenSlot& operator=(const OpenSlot&) = delete;
@@ -39,7 +39,7 @@ class OpenSlot final : public UsageSlot {
     slot_.last_us.store(NowMicros(), std::memory_order_relaxed);
   }
 
-  void Finish(UsageOutcome outcome) override {
+  void Finish(ports::UsageOutcome outcome) override {
     if (finished_) return;
     finished_ = true;
     slot_.last_us.store(NowMicros(), std::memory_order_relaxed);
@@ -56,8 +56,8 @@ class OpenSlot final : public UsageSlot {
 
 }  // namespace
 
-Result<std::unique_ptr<UsageSlot>> RingRecorder::Open(std::string_view request_id, std::string_view tenant_uid,
-                                                      std::string_view instance) {
+Result<std::unique_ptr<ports::UsageSlot>> RingRecorder::Open(std::string_view request_id, std::string_view tenant_uid,
+                                                             std::string_view instance) {
   const auto request = Uuid::Parse(request_id);
   if (!request) return InvalidArgument("INVALID_REQUEST_ID", fmt::format("request_id: {}", request.error().message));
   const auto tenant = Uuid::Parse(tenant_uid);

@@ -8,7 +8,7 @@
 
 namespace allod::inference::usage {
 
-class RingRecorder final : public UsageRecorder {
+class RingRecorder final : public ports::UsageRecorder {
  public:
   explicit RingRecorder(RingMapping ring) : ring_(std::move(ring)) {}
 
@@ -16,8 +16,8 @@ class RingRecorder final : public UsageRecorder {
   std::uint64_t closed_total() const { return ring_.head().closed_total.load(std::memory_order_relaxed); }
 
   // The slot must not outlive the recorder.
-  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
-                                          std::string_view instance) override;
+  Result<std::unique_ptr<ports::UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
+                                                 std::string_view instance) override;
 
  private:
   const RingMapping ring_;

@@ -46,7 +46,7 @@ class UsageRingTest : public testing::Test {
   RingReader Reopen() const { return RingReader(*RingFile::Open(path_, slots_)); }
   std::vector<SlotContent> Closed(std::size_t max = 10) const { return *reader_->Closed(max); }
   bool Empty() const { return *reader_->Empty(); }
-  std::unique_ptr<UsageSlot> Open(int request = 1) {
+  std::unique_ptr<ports::UsageSlot> Open(int request = 1) {
     auto slot = recorder_->Open(RequestId(request), kTenant, kInstance);
     EXPECT_TRUE(slot) << slot.error().message;
     return slot ? *std::move(slot) : nullptr;
@@ -80,8 +80,8 @@ TEST_F(UsageRingTest, ARequestBecomesOneEvent) {
   slot->CountPrompt(7, 3);
   slot->CountPrompt(20, 3);
   for (int i = 0; i < 5; ++i) slot->CountSampled();
-  slot->Finish(UsageOutcome::kCompleted);
-  slot->Finish(UsageOutcome::kFailed);  // the first word counts
+  slot->Finish(ports::UsageOutcome::kCompleted);
+  slot->Finish(ports::UsageOutcome::kFailed);  // the first word counts
   slot.reset();
   EXPECT_EQ(*reader_->closed_total(), 1U);
   const auto events = Closed();
@@ -93,14 +93,14 @@ TEST_F(UsageRingTest, ARequestBecomesOneEvent) {
   EXPECT_EQ(event.prompt_tokens, 20);
   EXPECT_EQ(event.cached_prompt_tokens, 3);
   EXPECT_EQ(event.sampled_tokens, 5);
-  EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kCompleted));
+  EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(ports::UsageOutcome::kCompleted));
   EXPECT_GT(event.start_us, 0);
   EXPECT_GE(event.end_us, event.start_us);
 }
 
 TEST_F(UsageRingTest, ASlotHasTheSameNumberHoweverOftenAndByWhomeverItIsRead) {
   Create(4);
-  Open()->Finish(UsageOutcome::kCompleted);
+  Open()->Finish(ports::UsageOutcome::kCompleted);
   const SlotContent content = Closed().at(0);
   EXPECT_EQ(Closed().at(0).sequence, content.sequence);
   EXPECT_EQ(Reopen().Closed(10)->at(0).sequence, content.sequence);
@@ -108,38 +108,38 @@ TEST_F(UsageRingTest, ASlotHasTheSameNumberHoweverOftenAndByWhomeverItIsRead) {
   EXPECT_TRUE(Empty());
   EXPECT_TRUE(Closed().empty());
   // The slot's next request is another event.
-  Open()->Finish(UsageOutcome::kCompleted);
+  Open()->Finish(ports::UsageOutcome::kCompleted);
   EXPECT_NE(Closed().at(0).sequence, content.sequence);
 }
 
 TEST_F(UsageRingTest, ASlotThatIsDroppedWithoutAWordFailed) {
   Create(4);
   Open().reset();
-  EXPECT_EQ(Closed().at(0).outcome, static_cast<std::uint32_t>(UsageOutcome::kFailed));
+  EXPECT_EQ(Closed().at(0).outcome, static_cast<std::uint32_t>(ports::UsageOutcome::kFailed));
 }
 
 TEST_F(UsageRingTest, FreeingTwiceLeavesTheNextRequestAlone) {
   Create(1);
-  Open(1)->Finish(UsageOutcome::kCompleted);
+  Open(1)->Finish(ports::UsageOutcome::kCompleted);
   const std::uint32_t slot = Closed().at(0).slot;
   ASSERT_TRUE(reader_->Free(slot));
   auto next = Open(2);
   ASSERT_TRUE(reader_->Free(slot));
   next->CountSampled();
-  next->Finish(UsageOutcome::kCompleted);
+  next->Finish(ports::UsageOutcome::kCompleted);
   EXPECT_EQ(Closed().at(0).sampled_tokens, 1);
 }
 
 TEST_F(UsageRingTest, AFullRingRefusesWithARetryAndTakesRequestsAgainLater) {
   Create(3);
-  std::vector<std::unique_ptr<UsageSlot>> open;
+  std::vector<std::unique_ptr<ports::UsageSlot>> open;
   for (int i = 0; i < 3; ++i) open.push_back(Open(i));
   const auto refused = recorder_->Open(RequestId(9), kTenant, kInstance);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
   EXPECT_EQ(refused.error().reason, "USAGE_RING_FULL");
   EXPECT_TRUE(refused.error().retry_after);
-  open[1]->Finish(UsageOutcome::kCancelled);
+  open[1]->Finish(ports::UsageOutcome::kCancelled);
   EXPECT_FALSE(recorder_->Open(RequestId(9), kTenant, kInstance));  // closed is not free yet
   ASSERT_TRUE(reader_->Free(Closed().at(0).slot));
   EXPECT_TRUE(recorder_->Open(RequestId(9), kTenant, kInstance));
@@ -156,7 +156,7 @@ TEST_F(UsageRingTest, RefusesWhatIsNoIdOrTooLong) {
 TEST_F(UsageRingTest, GivesTheOldestFirstAndNoMoreThanAskedFor) {
   Create(8);
   for (int round = 0; round < 3; ++round) {
-    for (int i = 0; i < 8; ++i) Open(round * 8 + i)->Finish(UsageOutcome::kCompleted);
+    for (int i = 0; i < 8; ++i) Open(round * 8 + i)->Finish(ports::UsageOutcome::kCompleted);
     for (int i = 0; i < 8; i += 4) {
       const auto events = Closed(4);
       ASSERT_EQ(events.size(), 4U);
@@ -184,7 +184,7 @@ TEST_F(UsageRingTest, ManyThreadsOpenAndCloseWhileOneCollects) {
         }
         (*slot)->CountPrompt(i, 0);
         for (int k = 0; k < i % 7; ++k) (*slot)->CountSampled();
-        (*slot)->Finish(UsageOutcome::kCompleted);
+        (*slot)->Finish(ports::UsageOutcome::kCompleted);
         ++i;
       }
       --running;
@@ -228,7 +228,7 @@ struct Diary {
       diary.newest_sampled = k + 1;
     }
     diary.finishing = i + 1;
-    (*slot)->Finish(UsageOutcome::kCompleted);
+    (*slot)->Finish(ports::UsageOutcome::kCompleted);
     diary.finished = i + 1;
   }
 }
@@ -260,12 +260,12 @@ TEST_F(UsageRingTest, AWriterKilledAnywhereLeavesEachRequestInOneTerminalState) 
     const auto closed = *reader.Closed(kSlotsMax);
     for (const SlotContent& event : closed) {
       EXPECT_TRUE(numbers.insert(event.sequence).second);
-      if (event.outcome == static_cast<std::uint32_t>(UsageOutcome::kCompleted)) {
+      if (event.outcome == static_cast<std::uint32_t>(ports::UsageOutcome::kCompleted)) {
         ++completed;
         EXPECT_EQ(event.sampled_tokens, 20);
         EXPECT_EQ(event.prompt_tokens, 11);
       } else {
-        EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kLost));
+        EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(ports::UsageOutcome::kLost));
         ++lost;
         // No token that was counted is forgotten.
         if (diary.began == diary.opened) {
@@ -323,7 +323,7 @@ TEST_F(UsageRingTest, DoesNotFollowLinksNorReplaceFiles) {
 // mapped would die of a bus error.
 TEST_F(UsageRingTest, AFileThatItsWorkerCutsShortOrMakesLongIsPutRight) {
   Create(4);
-  Open(1)->Finish(UsageOutcome::kCompleted);
+  Open(1)->Finish(ports::UsageOutcome::kCompleted);
   EXPECT_FALSE(*reader_->Restore());
   std::filesystem::resize_file(path_, 0);
   EXPECT_FALSE(reader_->Closed(10));
@@ -339,7 +339,7 @@ TEST_F(UsageRingTest, AFileThatItsWorkerCutsShortOrMakesLongIsPutRight) {
 
 TEST_F(UsageRingTest, WhatAWorkerWritesOverTheHeadChangesNothing) {
   Create(4);
-  for (int i = 0; i < 3; ++i) Open(i)->Finish(UsageOutcome::kCompleted);
+  for (int i = 0; i < 3; ++i) Open(i)->Finish(ports::UsageOutcome::kCompleted);
   const RingMapping ring = Map();
   ring.head().slot_count = 0xffffffff;
   std::memset(ring.head().ring_id, 0xff, sizeof(ring.head().ring_id));
@@ -359,7 +359,7 @@ TEST_F(UsageRingTest, AStateThatIsNoneIsClosedAsLost) {
   Map().slot(1).state = static_cast<SlotState>(77);
   ASSERT_TRUE(reader_->CloseOpen());
   for (const SlotContent& event : Closed()) {
-    EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(UsageOutcome::kLost));
+    EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(ports::UsageOutcome::kLost));
     ASSERT_TRUE(reader_->Free(event.slot));
   }
   EXPECT_TRUE(Empty());

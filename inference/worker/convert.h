@@ -9,11 +9,11 @@
 namespace allod::inference::worker {
 
 // INVALID_ARGUMENT / INVALID_PROMPT when there is neither chat nor text. Other checks are the engine's.
-Result<GenerationRequest> FromProto(const v1::GenerateRequest& request);
+Result<engine::request::GenerationRequest> FromProto(const v1::GenerateRequest& request);
 
-EmbeddingRequest FromProto(const v1::EmbedRequest& request);
+engine::EmbeddingRequest FromProto(const v1::EmbedRequest& request);
 
-v1::GenerateResponse ToProto(Event event);
-v1::EmbedResponse ToProto(const Embeddings& embeddings);
+v1::GenerateResponse ToProto(engine::request::Event event);
+v1::EmbedResponse ToProto(const engine::Embeddings& embeddings);
 
 }  // namespace allod::inference::worker

@@ -30,7 +30,7 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override { return false; }
-  void SubmitTo(Engine& engine) override;
+  void SubmitTo(engine::Engine& engine) override;
   void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
@@ -40,8 +40,8 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   v1::EmbedResponse& response_;
   RpcObservation observation_{"inference.Embed"};
-  std::shared_ptr<EmbedCall> self_;  // until OnDone
-  EmbeddingRequest request_;         // until it is submitted
+  std::shared_ptr<EmbedCall> self_;   // until OnDone
+  engine::EmbeddingRequest request_;  // until it is submitted
   std::atomic<bool> is_cancelled_ = false;
 };
 

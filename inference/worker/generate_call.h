@@ -65,7 +65,7 @@ class SubmittedCall {
   virtual const std::string& tenant() const = 0;
   virtual bool has_constraint() const = 0;
   // On a submitting thread, once.
-  virtual void SubmitTo(Engine& engine) = 0;
+  virtual void SubmitTo(engine::Engine& engine) = 0;
   // Instead of that; from any thread.
   virtual void Refuse(const Error& error) = 0;
 };
@@ -75,7 +75,7 @@ class CallThreads {
  public:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
-  explicit CallThreads(Engine& engine);
+  explicit CallThreads(engine::Engine& engine);
   ~CallThreads();
   CallThreads(const CallThreads&) = delete;
   CallThreads& operator=(const CallThreads&) = delete;
@@ -91,7 +91,7 @@ class CallThreads {
  private:
   struct Lane {
     std::condition_variable news;
-    FairQueue<std::shared_ptr<SubmittedCall>> waiting;
+    engine::FairQueue<std::shared_ptr<SubmittedCall>> waiting;
     std::set<std::string> under_way;  // tenants
   };
 
@@ -100,7 +100,7 @@ class CallThreads {
   static std::shared_ptr<SubmittedCall> TakeNext(Lane& lane);
   void PumpAll();
 
-  Engine& engine_;
+  engine::Engine& engine_;
   OpenCalls open_;
   std::mutex mutex_;
   bool stop_ = false;
@@ -126,7 +126,7 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
 
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override;
-  void SubmitTo(Engine& engine) override;
+  void SubmitTo(engine::Engine& engine) override;
   void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
@@ -143,13 +143,13 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   CallThreads& threads_;
   grpc::CallbackServerContext& context_;
   RpcObservation observation_{"inference.Generate"};
-  std::shared_ptr<GenerateCall> self_;   // until OnDone
-  GenerationRequest request_;            // until it is submitted
-  std::atomic<bool> is_queued_ = false;  // for the pump
+  std::shared_ptr<GenerateCall> self_;          // until OnDone
+  engine::request::GenerationRequest request_;  // until it is submitted
+  std::atomic<bool> is_queued_ = false;         // for the pump
   std::atomic<bool> is_cancelled_ = false;
 
   std::mutex mutex_;  // of what follows
-  std::shared_ptr<Generation> generation_;
+  std::shared_ptr<engine::Generation> generation_;
   std::optional<Status> outcome_;  // to be told once nothing is being written
   bool is_writing_ = false;
   bool is_ended_ = false;

@@ -20,26 +20,26 @@
 namespace allod::inference::worker {
 namespace {
 
-Result<CheckedModel> OpenModel(const Options& options) {
+Result<model::CheckedModel> OpenModel(const Options& options) {
   ALLOD_CHECK_OK(CheckDigest(kModelFd, options.sha256));
-  return LoadCheckedModel(kModelFd, {.private_weights = options.private_weights});
+  return model::LoadCheckedModel(kModelFd, {.private_weights = options.private_weights});
 }
 
 int Run(const Options& options) {
   fcntl(kControlFd, F_SETFD, FD_CLOEXEC);
   // While there is a file system: this loads the libraries of the processor's backend.
-  if (const Status ready = InitLlama(); !ready) return ExitWith(ready.error(), kExitFailed);
+  if (const Status ready = model::InitLlama(); !ready) return ExitWith(ready.error(), kExitFailed);
   auto zygote = zygote::Zygote::Enter(zygote::Channel(OwnedFd(kControlFd)), {.strict = options.strict});
   if (!zygote) return ExitWith(zygote.error(), kExitFailed);
 
   const auto start = std::chrono::steady_clock::now();
   const auto model = OpenModel(options);
   if (!model) return ExitWith(model.error(), kExitModel);
-  const auto assets = ModelAssets::Create(*model->model);
+  const auto assets = engine::ModelAssets::Create(*model->model);
   if (!assets) return ExitWith(assets.error(), kExitModel);
   close(kModelFd);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const ModelFacts& model_facts = (*assets)->facts();
+  const model::ModelFacts& model_facts = (*assets)->facts();
   // F16 keys and values of all layers and heads: models with fewer key heads need less.
   const std::int64_t kv_bytes = std::int64_t{4} * model_facts.layers * model_facts.embedding;
   if (const Status said = zygote->AnnounceResident({{"load_seconds", seconds}, {"kv_bytes_per_token_max", kv_bytes}});

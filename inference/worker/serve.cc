@@ -66,8 +66,8 @@ Result<gate::WorkerPage*> MapPage(int fd) {
   return out;
 }
 
-EngineOptions OptionsOf(const zygote::WorkerSpec& spec, TurnGate& gate, UsageRecorder& usage) {
-  EngineOptions options;
+engine::EngineOptions OptionsOf(const zygote::WorkerSpec& spec, ports::TurnGate& gate, ports::UsageRecorder& usage) {
+  engine::EngineOptions options;
   options.context_tokens = spec.context_tokens;
   options.max_sequences = spec.max_sequences;
   options.kv_tokens = spec.kv_tokens;
@@ -87,26 +87,26 @@ EngineOptions OptionsOf(const zygote::WorkerSpec& spec, TurnGate& gate, UsageRec
 }
 
 // Counts in the ring that comes with the assignment; what is computed before that is nobody's.
-class AssignedRecorder final : public UsageRecorder {
+class AssignedRecorder final : public ports::UsageRecorder {
  public:
   // Before anybody is served.
   void Assign(usage::RingMapping ring) { ring_.emplace(std::move(ring)); }
   std::uint64_t closed_total() const { return ring_ ? ring_->closed_total() : 0; }
 
-  Result<std::unique_ptr<UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
-                                          std::string_view instance) override {
+  Result<std::unique_ptr<ports::UsageSlot>> Open(std::string_view request_id, std::string_view tenant_uid,
+                                                 std::string_view instance) override {
     return ring_ ? ring_->Open(request_id, tenant_uid, instance) : nobody_.Open(request_id, tenant_uid, instance);
   }
 
  private:
   std::optional<usage::RingRecorder> ring_;
-  NoUsageRecorder nobody_;
+  ports::NoUsageRecorder nobody_;
 };
 
 // A request of nobody's, so that the first one of somebody finds all memory touched that a step needs. Its prompt is as
 // long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
-void WarmUp(Engine& engine) {
-  GenerationRequest request;
+void WarmUp(engine::Engine& engine) {
+  engine::request::GenerationRequest request;
   request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
   request.max_completion_tokens = 2;
   auto generation = engine.Submit(request);
@@ -117,51 +117,51 @@ void WarmUp(Engine& engine) {
   const auto until = steady_clock::now() + kWarmUpMax;
   while (steady_clock::now() < until) {
     const auto event = (*generation)->Next(kWarmUpMax);
-    if (!event || (*event && std::holds_alternative<Finished>(**event))) return;
+    if (!event || (*event && std::holds_alternative<engine::request::Finished>(**event))) return;
   }
 }
 
 // What a worker shows of itself: counted from its assignment on.
 class Figures {
  public:
-  Figures(const Engine& engine, const WorkerServiceImpl& service, const AssignedRecorder& recorder,
+  Figures(const engine::Engine& engine, const WorkerServiceImpl& service, const AssignedRecorder& recorder,
           gate::WorkerPage& page)
       : engine_(engine), service_(service), recorder_(recorder), page_(page), before_(engine.status()) {}
 
   void Show() const;
 
  private:
-  const Engine& engine_;
+  const engine::Engine& engine_;
   const WorkerServiceImpl& service_;
   const AssignedRecorder& recorder_;
   gate::WorkerPage& page_;
-  const EngineStatus before_;
+  const engine::EngineStatus before_;
 };
 
 void Figures::Show() const {
-  const EngineStatus status = engine_.status();
+  const engine::EngineStatus status = engine_.status();
   const auto store = [](auto& field, auto value) {
     // Differences of two counters, which are not read at one moment: what is shown never falls.
     const auto now = static_cast<std::uint64_t>(std::max<decltype(value)>(0, value));
     if (now > field.load(std::memory_order_relaxed)) field.store(now, std::memory_order_relaxed);
   };
-  const auto since = [&](auto EngineStatus::*total) { return status.*total - before_.*total; };
+  const auto since = [&](auto engine::EngineStatus::*total) { return status.*total - before_.*total; };
   page_.active_requests.store(static_cast<std::uint32_t>(std::max(0, status.active_sequences)),
                               std::memory_order_relaxed);
   // What is computed and waits for its reader is under way as well: who has it does not sleep.
   const std::int32_t waiting = std::max(status.queued_requests, service_.open_calls() - status.active_sequences);
   page_.queued_requests.store(static_cast<std::uint32_t>(std::max(0, waiting)), std::memory_order_relaxed);
   store(page_.prompt_tokens_total,
-        since(&EngineStatus::prompt_tokens_total) - since(&EngineStatus::cached_prompt_tokens_total));
-  store(page_.cached_prompt_tokens_total, since(&EngineStatus::cached_prompt_tokens_total));
-  store(page_.completion_tokens_total, since(&EngineStatus::sampled_tokens_total));
-  store(page_.ttft_count, since(&EngineStatus::first_tokens_total));
-  store(page_.ttft_us_sum, static_cast<std::int64_t>(since(&EngineStatus::first_token_seconds_total) * 1e6));
-  store(page_.gate_wait_us, static_cast<std::int64_t>(since(&EngineStatus::wait_seconds_total) * 1e6));
+        since(&engine::EngineStatus::prompt_tokens_total) - since(&engine::EngineStatus::cached_prompt_tokens_total));
+  store(page_.cached_prompt_tokens_total, since(&engine::EngineStatus::cached_prompt_tokens_total));
+  store(page_.completion_tokens_total, since(&engine::EngineStatus::sampled_tokens_total));
+  store(page_.ttft_count, since(&engine::EngineStatus::first_tokens_total));
+  store(page_.ttft_us_sum, static_cast<std::int64_t>(since(&engine::EngineStatus::first_token_seconds_total) * 1e6));
+  store(page_.gate_wait_us, static_cast<std::int64_t>(since(&engine::EngineStatus::wait_seconds_total) * 1e6));
   page_.requests_total.store(recorder_.closed_total(), std::memory_order_relaxed);
 }
 
-Status TakeMembers(const nlohmann::json& message, Engine& engine, zygote::Channel& control) {
+Status TakeMembers(const nlohmann::json& message, engine::Engine& engine, zygote::Channel& control) {
   ALLOD_TRY(auto members, zygote::MembersFrom(message.value("members", nlohmann::json::array())));
   const auto refused = engine.SetMembers(std::move(members));
   return control.Send({{"type", "members"},
@@ -171,7 +171,7 @@ Status TakeMembers(const nlohmann::json& message, Engine& engine, zygote::Channe
 // Gives memory back when nothing was computed since the last look, once until something is again.
 class Thrift {
  public:
-  explicit Thrift(Engine& engine) : engine_(engine) {}
+  explicit Thrift(engine::Engine& engine) : engine_(engine) {}
   void Look() {
     const std::int64_t turns = engine_.status().turns_total;
     if (turns == turns_seen_ && turns != turns_trimmed_) {
@@ -183,13 +183,13 @@ class Thrift {
   }
 
  private:
-  Engine& engine_;
+  engine::Engine& engine_;
   std::int64_t turns_seen_ = 0;
   std::int64_t turns_trimmed_ = 0;
 };
 
 // Until the agent says stop, or is gone: how long calls that progress may take then.
-milliseconds Obey(zygote::Channel& control, Engine& engine, const Figures& figures) {
+milliseconds Obey(zygote::Channel& control, engine::Engine& engine, const Figures& figures) {
   Thrift thrift(engine);
   while (true) {
     pollfd fd{control.fd(), POLLIN, 0};
@@ -213,13 +213,13 @@ milliseconds Obey(zygote::Channel& control, Engine& engine, const Figures& figur
   }
 }
 
-Status Serve(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygote::WorkerStart& start) {
+Status Serve(llama_model& model, std::shared_ptr<const engine::ModelAssets> assets, zygote::WorkerStart& start) {
   const auto started_at = steady_clock::now();
   sandbox::ConfineBeforeThreads(start.layers);
   ALLOD_TRY(gate::WorkerPage* const page, MapPage(start.fds[kFdPage].get()));
   gate::GateClient gate(*page, start.fds[kFdGate].get());
   AssignedRecorder recorder;
-  ALLOD_TRY(const auto engine, Engine::Create(model, std::move(assets), OptionsOf(start.spec, gate, recorder)));
+  ALLOD_TRY(const auto engine, engine::Engine::Create(model, std::move(assets), OptionsOf(start.spec, gate, recorder)));
   const auto engine_at = steady_clock::now();
 
   sandbox::ConfineResources(start.statm.get(), start.layers);
@@ -277,7 +277,7 @@ int ExitWith(const Error& error, int status) {
   return status;
 }
 
-int ServeInstance(llama_model& model, std::shared_ptr<const ModelAssets> assets, zygote::WorkerStart start) {
+int ServeInstance(llama_model& model, std::shared_ptr<const engine::ModelAssets> assets, zygote::WorkerStart start) {
   std::signal(SIGPIPE, SIG_IGN);
   // One arena for all threads: each further one would be private memory of every instance.
   mallopt(M_ARENA_MAX, 1);

@@ -19,7 +19,7 @@ Status RequireInfrastructure(const Caller& caller) {
 
 }  // namespace
 
-WorkerServiceImpl::WorkerServiceImpl(Engine& engine, const WorkerIdentity& identity)
+WorkerServiceImpl::WorkerServiceImpl(engine::Engine& engine, const WorkerIdentity& identity)
     : engine_(engine), identity_(identity), threads_(engine) {}
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* WorkerServiceImpl::Generate(grpc::CallbackServerContext* context,
@@ -37,7 +37,7 @@ grpc::Status WorkerServiceImpl::GetWorkerStatus(grpc::ServerContext* context, co
   return Handle("inference.GetWorkerStatus", context, request, response,
                 [&](const Caller& caller) -> Result<v1::WorkerStatus> {
                   ALLOD_CHECK_OK(RequireInfrastructure(caller));
-                  const EngineStatus status = engine_.status();
+                  const engine::EngineStatus status = engine_.status();
                   v1::WorkerStatus out;
                   out.set_instance(identity_.instance);
                   out.set_artifact_sha256(identity_.artifact_sha256);
@@ -56,7 +56,7 @@ void WorkerServiceImpl::Drain(std::chrono::milliseconds max, std::chrono::millis
                               const std::function<void()>& look) {
   using std::chrono::steady_clock;
   const auto progress = [&] {
-    const EngineStatus status = engine_.status();
+    const engine::EngineStatus status = engine_.status();
     return std::tuple(threads_.open().writes_total(), status.turns_total, open_calls());
   };
   const auto start = steady_clock::now();

@@ -28,7 +28,7 @@ using WorkerServiceBase = v1::WorkerService::WithCallbackMethod_Generate<
 class WorkerServiceImpl final : public WorkerServiceBase {
  public:
   // Both must outlive it; it must outlive the server. `identity` is complete when the first call comes.
-  WorkerServiceImpl(Engine& engine, const WorkerIdentity& identity);
+  WorkerServiceImpl(engine::Engine& engine, const WorkerIdentity& identity);
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
                                                            const v1::GenerateRequest* request) override;
@@ -42,7 +42,7 @@ class WorkerServiceImpl final : public WorkerServiceBase {
                                v1::WorkerStatus* response) override;
 
  private:
-  Engine& engine_;
+  engine::Engine& engine_;
   const WorkerIdentity& identity_;
   CallThreads threads_;
 };

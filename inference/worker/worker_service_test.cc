@@ -25,14 +25,14 @@ using namespace std::chrono_literals;
 class WorkerServiceTest : public ::testing::Test {
  protected:
   void SetUp() override { Serve({.context_length = 4096}, {.max_sequences = 4, .queue_max = 512}); }
-  void Serve(const test::TinyModelOptions& model, const EngineOptions& options) {
+  void Serve(const test::TinyModelOptions& model, const engine::EngineOptions& options) {
     TearDown();
     server_.reset();
     service_.reset();
     engine_.reset();
     test::WriteTinyGguf(directory_ / "tiny.gguf", model);
-    model_ = *LoadModel(directory_ / "tiny.gguf");
-    engine_ = *Engine::Create(*model_, options);
+    model_ = *model::LoadModel(directory_ / "tiny.gguf");
+    engine_ = *engine::Engine::Create(*model_, options);
     service_ = std::make_unique<WorkerServiceImpl>(*engine_, identity_);
     ServerConfig config;
     config.listen = "unix:" + (directory_ / "w.sock").string();
@@ -70,8 +70,8 @@ class WorkerServiceTest : public ::testing::Test {
 
   const WorkerIdentity identity_{"i", "", {}};
   TempDir directory_;
-  LlamaModelPtr model_;
-  std::unique_ptr<Engine> engine_;
+  model::LlamaModelPtr model_;
+  std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<WorkerServiceImpl> service_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::WorkerService::Stub> stub_;
@@ -263,7 +263,7 @@ TEST_F(WorkerEmbeddingTest, OneTenantsFloodLeavesThreadsPlacesAndTurnsToTheOther
   }
   EXPECT_GT(refused, 0);
   EXPECT_TRUE(Eventually([&] {
-    const EngineStatus status = engine_->status();
+    const engine::EngineStatus status = engine_->status();
     return status.active_sequences == 0 && status.queued_requests == 0;
   }));
 }
@@ -298,7 +298,7 @@ TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {
     }
   }
   EXPECT_TRUE(Eventually([&] {
-    const EngineStatus status = engine_->status();
+    const engine::EngineStatus status = engine_->status();
     return status.active_sequences == 0 && status.queued_requests == 0;
   }));
 }

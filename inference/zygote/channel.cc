@@ -10,7 +10,7 @@
 namespace allod::inference::zygote {
 namespace {
 
-// The longest list of members (node/pool_members.h) takes some 95 KB; the kernel's default allows 208 KiB.
+// The longest list of members (node/pool/members.h) takes some 95 KB; the kernel's default allows 208 KiB.
 constexpr std::size_t kBytesMax = 128 << 10;
 constexpr std::size_t kFdsMax = 8;
 

@@ -11,9 +11,9 @@ constexpr std::size_t kWhyBytesMax = 128;
 
 }  // namespace
 
-json ToJson(const std::vector<Member>& members) {
+json ToJson(const std::vector<ports::Member>& members) {
   json out = json::array();
-  for (const Member& m : members) {
+  for (const ports::Member& m : members) {
     out.push_back({{"instance", m.instance},
                    {"tenant_uid", m.tenant_uid},
                    {"context_tokens", m.context_tokens},
@@ -23,17 +23,17 @@ json ToJson(const std::vector<Member>& members) {
   return out;
 }
 
-json ToJson(const std::vector<RefusedMember>& refused) {
+json ToJson(const std::vector<ports::RefusedMember>& refused) {
   json out = json::array();
-  for (const RefusedMember& r : refused) {
+  for (const ports::RefusedMember& r : refused) {
     if (out.size() >= kRefusedMax) break;  // the agent tells no more members than that
     out.push_back({{"instance", r.instance.substr(0, kNameBytesMax)}, {"why", r.why.substr(0, kWhyBytesMax)}});
   }
   return out;
 }
 
-std::vector<RefusedMember> RefusedFrom(const json& body) {
-  std::vector<RefusedMember> out;
+std::vector<ports::RefusedMember> RefusedFrom(const json& body) {
+  std::vector<ports::RefusedMember> out;
   const auto refused = body.find("refused");
   if (refused == body.end() || !refused->is_array()) return out;
   for (const json& one : *refused) {
@@ -60,8 +60,8 @@ json ToJson(const WorkerSpec& s) {
           {"is_spare", s.is_spare}};
 }
 
-Result<std::vector<Member>> MembersFrom(const json& in) {
-  std::vector<Member> out;
+Result<std::vector<ports::Member>> MembersFrom(const json& in) {
+  std::vector<ports::Member> out;
   try {
     for (const json& m : in) {
       out.push_back({.instance = m.at("instance").get<std::string>(),

@@ -29,16 +29,16 @@ struct WorkerSpec {
 };
 
 struct Assignment {
-  std::vector<Member> members;  // a pooled worker has several, all others one
+  std::vector<ports::Member> members;  // a pooled worker has several, all others one
 };
 
-nlohmann::json ToJson(const std::vector<Member>& members);
+nlohmann::json ToJson(const std::vector<ports::Member>& members);
 // What a worker says of members that it did not take. Bounded on both sides; what is malformed is left out.
-nlohmann::json ToJson(const std::vector<RefusedMember>& refused);
-std::vector<RefusedMember> RefusedFrom(const nlohmann::json& body);
+nlohmann::json ToJson(const std::vector<ports::RefusedMember>& refused);
+std::vector<ports::RefusedMember> RefusedFrom(const nlohmann::json& body);
 nlohmann::json ToJson(const WorkerSpec& spec);
 // INVALID_ARGUMENT / BAD_MESSAGE.
-Result<std::vector<Member>> MembersFrom(const nlohmann::json& json);
+Result<std::vector<ports::Member>> MembersFrom(const nlohmann::json& json);
 Result<WorkerSpec> WorkerSpecFrom(const nlohmann::json& json);
 
 // The descriptors that come with a fork, in this order.

@@ -32,7 +32,7 @@ struct Options {
   int rounds = 15;
   int context = 512;
   std::uint32_t plain_poll = 50;  // llama.cpp's default
-  std::uint32_t engine_poll = EngineOptions().poll;
+  std::uint32_t engine_poll = engine::EngineOptions().poll;
 };
 
 double SecondsSince(SteadyClock::time_point start) {
@@ -78,7 +78,7 @@ class PlainLoop {
     context_.reset(llama_init_from_model(&model, params));
     if (!context_) Die("the plain loop got no context");
     // llama.cpp's own programs attach a pool too; without one it starts threads anew for every token.
-    threadpool_ = MakeThreadpool(options.threads, options.plain_poll);
+    threadpool_ = model::MakeThreadpool(options.threads, options.plain_poll);
     llama_attach_threadpool(context_.get(), threadpool_.get(), threadpool_.get());
     sampler_.reset(llama_sampler_chain_init(llama_sampler_chain_default_params()));
     llama_sampler_chain_add(sampler_.get(), llama_sampler_init_greedy());
@@ -145,19 +145,19 @@ class PlainLoop {
 
   const Options options_;
   const llama_vocab* vocab_;
-  ThreadpoolPtr threadpool_;
+  model::ThreadpoolPtr threadpool_;
   std::unique_ptr<llama_context, ContextDeleter> context_;
   std::unique_ptr<llama_sampler, SamplerDeleter> sampler_;
   llama_batch batch_ = llama_batch_init(512, 0, 1);
 };
 
 // One reader thread a stream, as the worker's RPC threads are; seconds are the engine's own decode times.
-Measured RunEngine(Engine& engine, const Options& options) {
+Measured RunEngine(engine::Engine& engine, const Options& options) {
   std::vector<Measured> measured(static_cast<std::size_t>(options.streams));
   std::vector<std::thread> readers;
   for (int stream = 0; stream < options.streams; ++stream) {
     readers.emplace_back([&, stream] {
-      GenerationRequest request;
+      engine::request::GenerationRequest request;
       request.prompt = PromptOf(stream);
       request.max_completion_tokens = options.tokens;
       request.sampling.temperature = 0;
@@ -167,7 +167,7 @@ Measured RunEngine(Engine& engine, const Options& options) {
         auto event = (*generation)->Next(std::chrono::milliseconds(1000));
         if (!event) Die(event.error().message);
         if (!*event) continue;
-        if (const auto* finished = std::get_if<Finished>(&**event)) {
+        if (const auto* finished = std::get_if<engine::request::Finished>(&**event)) {
           measured[static_cast<std::size_t>(stream)] = {finished->sampled_tokens - 1.0, finished->decode_seconds};
           return;
         }
@@ -184,15 +184,15 @@ Measured RunEngine(Engine& engine, const Options& options) {
 }
 
 int Main(Options options) {
-  auto model = LoadModel(options.model);
+  auto model = model::LoadModel(options.model);
   if (!model) Die(model.error().message);
-  if (options.threads == 0) options.threads = SuitableThreads(FactsOf(**model));
-  EngineOptions engine_options;
+  if (options.threads == 0) options.threads = model::SuitableThreads(model::FactsOf(**model));
+  engine::EngineOptions engine_options;
   engine_options.context_tokens = options.context;
   engine_options.max_sequences = options.streams;
   engine_options.threads = options.threads;
   engine_options.poll = options.engine_poll;
-  auto engine = Engine::Create(**model, engine_options);
+  auto engine = engine::Engine::Create(**model, engine_options);
   if (!engine) Die(engine.error().message);
   std::vector<double> ours;
   std::vector<double> theirs;
@@ -218,7 +218,7 @@ int Main(Options options) {
       "{{\"bench\":\"decode\",\"model\":\"{}\",\"streams\":{},\"tokens\":{},\"threads\":{},\"rounds\":{},"
       "\"engine_poll\":{},\"plain_poll\":{},"
       "\"engine_tokens_per_second\":{:.1f},\"plain_tokens_per_second\":{:.1f},\"ratio\":{:.4f}}}\n",
-      FactsOf(**model).description, options.streams, options.tokens, options.threads, options.rounds,
+      model::FactsOf(**model).description, options.streams, options.tokens, options.threads, options.rounds,
       options.engine_poll, options.plain_poll, Median(ours), Median(theirs), Median(ratios));
   return 0;
 }

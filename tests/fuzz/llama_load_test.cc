@@ -151,7 +151,7 @@ class Variations {
 
 // 0: refused; 1: decoded. Runs in a child.
 int Use(const std::string& path) {
-  const auto loaded = inference::LoadCheckedModel(path);
+  const auto loaded = inference::model::LoadCheckedModel(path);
   if (!loaded) return 0;
   llama_context_params params = llama_context_default_params();
   params.n_ctx = 64;
@@ -174,8 +174,8 @@ int Use(const std::string& path) {
 }
 
 TEST(LlamaLoad, NothingThatIsAcceptedEndsTheProcess) {
-  ASSERT_TRUE(inference::InitLlama());
-  inference::ExpectLlamaErrors(true);
+  ASSERT_TRUE(inference::model::InitLlama());
+  inference::model::ExpectLlamaErrors(true);
   const TempDir directory;
   Variations variations(20260401);
   int accepted = 0;

@@ -37,7 +37,7 @@ constexpr int kModelFd = 4;
 // What a worker of ours has, to lie with.
 struct Worker {
   zygote::Channel control;
-  Member member;
+  ports::Member member;
   gate::WorkerPage* page;
   usage::RingMapping ring;
   OwnedFd bell;
@@ -52,7 +52,7 @@ void CloseSlot(Worker& worker, const std::function<void(usage::RingSlot&)>& spoi
   std::memcpy(slot.tenant_uid, tenant.bytes().data(), sizeof(slot.tenant_uid));
   worker.member.instance.copy(slot.instance, sizeof(slot.instance) - 1);
   slot.sequence = 1;
-  slot.outcome = static_cast<std::uint32_t>(UsageOutcome::kCompleted);
+  slot.outcome = static_cast<std::uint32_t>(ports::UsageOutcome::kCompleted);
   slot.prompt_tokens = 5;
   slot.sampled_tokens = 3;
   spoil(slot);

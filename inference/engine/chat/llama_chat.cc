@@ -21,7 +21,7 @@
 #include "inference/engine/text/deep_stack.h"
 #include "inference/schema/schema.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 namespace {
 
 const std::string kNoParameters = R"({"type":"object","properties":{}})";
@@ -29,12 +29,12 @@ constexpr std::size_t kRenderedBytesMax = 8 << 20;
 // Memory beyond what is given to it is measured by what it is given.
 constexpr std::size_t kMemoryPerByte = 24;
 
-constexpr AllocationBudget::Limits kTrialLimits{.bytes_max = 64 << 20,
-                                                .allocation_bytes_max = 8 << 20,
-                                                .processor_time_max = std::chrono::milliseconds(2000),
-                                                .stack_bytes_max = 48 << 20};
+constexpr text::AllocationBudget::Limits kTrialLimits{.bytes_max = 64 << 20,
+                                                      .allocation_bytes_max = 8 << 20,
+                                                      .processor_time_max = std::chrono::milliseconds(2000),
+                                                      .stack_bytes_max = 48 << 20};
 
-AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
+text::AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
   return {.bytes_max = (32 << 20) + message_bytes * kMemoryPerByte,
           .allocation_bytes_max = (2 << 20) + message_bytes * 4,
           .processor_time_max = std::chrono::milliseconds(2000),
@@ -52,19 +52,22 @@ std::unexpected<Error> TooCostly() {
               "or shorter ones, or use another model");
 }
 
-bool WantsTools(const ChatPrompt& chat) { return !chat.tools.empty() && chat.tool_choice != ToolChoice::kNone; }
+bool WantsTools(const request::ChatPrompt& chat) {
+  return !chat.tools.empty() && chat.tool_choice != request::ToolChoice::kNone;
+}
 
 // For the prompt alone; how calls are written is NotationOf's.
-common_chat_templates_inputs InputsOf(const ChatPrompt& chat, bool with_tools, const ControlText& control_text) {
+common_chat_templates_inputs InputsOf(const request::ChatPrompt& chat, bool with_tools,
+                                      const text::ControlText& control_text) {
   common_chat_templates_inputs inputs;
   inputs.use_jinja = true;
   const bool describes_tools = WantsTools(chat) && !with_tools;
-  for (const ChatMessage& message : describes_tools ? DescribeTools(chat) : chat.messages) {
+  for (const request::ChatMessage& message : describes_tools ? DescribeTools(chat) : chat.messages) {
     common_chat_msg converted;
     converted.role = message.role;
     converted.content = control_text.Guard(message.content);
     converted.tool_call_id = message.tool_call_id;
-    for (const ToolCall& call : message.tool_calls) {
+    for (const request::ToolCall& call : message.tool_calls) {
       converted.tool_calls.push_back({call.name, control_text.Guard(call.arguments), call.id});
     }
     inputs.messages.push_back(std::move(converted));
@@ -72,7 +75,7 @@ common_chat_templates_inputs InputsOf(const ChatPrompt& chat, bool with_tools, c
   // No call is asked for here: llama.cpp would convert the tools' schemas.
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   if (with_tools) {
-    for (const Tool& tool : chat.tools) {
+    for (const request::Tool& tool : chat.tools) {
       inputs.tools.push_back(
           {tool.name, control_text.Guard(tool.description), tool.parameters.empty() ? kNoParameters : tool.parameters});
     }
@@ -89,9 +92,9 @@ struct ToolRules {
   std::vector<schema::RuleId> arguments;
 };
 
-Result<ToolRules> RulesOf(const std::vector<Tool>& tools) {
+Result<ToolRules> RulesOf(const std::vector<request::Tool>& tools) {
   ToolRules out;
-  for (const Tool& tool : tools) {
+  for (const request::Tool& tool : tools) {
     const auto rule = schema::AddSchema(tool.parameters.empty() ? kNoParameters : tool.parameters,
                                         schema::Values::kObjects, out.grammar);
     if (!rule) {
@@ -118,7 +121,8 @@ std::string Anchored(const std::string& pattern) {
 
 // What llama.cpp's own server does with what the template support tells it; a call that is required is the whole
 // answer.
-Status AddToolCalls(const CallNotation& notation, bool is_required, const Vocabulary& vocabulary, RenderedChat& out) {
+Status AddToolCalls(const CallNotation& notation, bool is_required, const text::Vocabulary& vocabulary,
+                    RenderedChat& out) {
   const common_chat_params& params = notation.params;
   auto format = std::make_unique<ToolCallFormat::Impl>();
   format->parser = common_chat_parser_params(params);
@@ -156,11 +160,11 @@ Status AddToolCalls(const CallNotation& notation, bool is_required, const Vocabu
 }
 
 // For a template that knows no tools.
-void AddPlainToolCalls(const ChatPrompt& chat, const ToolRules& rules, RenderedChat& out) {
+void AddPlainToolCalls(const request::ChatPrompt& chat, const ToolRules& rules, RenderedChat& out) {
   auto format = std::make_unique<ToolCallFormat::Impl>();
   format->is_plain = true;
   out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
-  out.grammar.is_lazy = chat.tool_choice != ToolChoice::kRequired;
+  out.grammar.is_lazy = chat.tool_choice != request::ToolChoice::kRequired;
   if (out.grammar.is_lazy) out.grammar.trigger_patterns = {kPlainCallPattern};
   schema::Grammar grammar = rules.grammar;
   const schema::RuleId call = AddPlainCall(chat.tools, rules.arguments, out.grammar.is_lazy, grammar);
@@ -175,15 +179,15 @@ bool KnowsTools(const common_chat_templates& templates) {
     return found != capabilities.end() && found->second;
   };
   if (!has("supports_tools") || !has("supports_tool_calls")) return false;
-  ChatPrompt sample;
+  request::ChatPrompt sample;
   sample.tools = {{"sample", "", ""}};
-  const auto is_noted = [&](ToolChoice choice) {
+  const auto is_noted = [&](request::ToolChoice choice) {
     sample.tool_choice = choice;
     schema::Grammar grammar;
     const schema::RuleId arguments = grammar.Add("arguments", {{schema::Literal("{}")}});
     return NotationOf(templates, sample, {arguments}, std::move(grammar)).has_value();
   };
-  return is_noted(ToolChoice::kAuto) && is_noted(ToolChoice::kRequired);
+  return is_noted(request::ToolChoice::kAuto) && is_noted(request::ToolChoice::kRequired);
 }
 
 }  // namespace
@@ -203,8 +207,8 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
   if (source != nullptr) impl->failure = WhyNotParsed(source);
   if (impl->failure.empty()) {
     // Parsing runs the template too, to find out what it can do.
-    const Status parsed = RunOnDeepStack([&] {
-      const AllocationBudget budget(kTrialLimits);
+    const Status parsed = text::RunOnDeepStack([&] {
+      const text::AllocationBudget budget(kTrialLimits);
       try {
         // llama.cpp's own message of what does not parse is lost on its way out.
         if (source != nullptr) impl->failure = WhyTemplateDoesNotParse(source);
@@ -215,7 +219,7 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
       }
       // One that ran out of its budget while it was tried out would do so at each request.
       if (budget.is_exceeded()) {
-        impl->failure = BudgetExceeded().what();
+        impl->failure = text::BudgetExceeded().what();
         impl->templates.reset();
       }
     });
@@ -223,8 +227,8 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
   }
   if (impl->templates) {
     // A template that fails here still renders messages; its calls are then described by us.
-    (void)RunOnDeepStack([&] {
-      const AllocationBudget budget(kTrialLimits);
+    (void)text::RunOnDeepStack([&] {
+      const text::AllocationBudget budget(kTrialLimits);
       try {
         impl->knows_tools = KnowsTools(*impl->templates);
       } catch (const std::exception&) {
@@ -238,10 +242,10 @@ ChatTemplate::ChatTemplate(const llama_model& model) {
 
 ChatTemplate::~ChatTemplate() {
   // A tree as deep as the template is long is freed by recursion.
-  (void)RunOnDeepStack([this] { impl_.reset(); });
+  (void)text::RunOnDeepStack([this] { impl_.reset(); });
 }
 
-Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabulary& vocabulary) const {
+Result<RenderedChat> ChatTemplate::Render(const request::ChatPrompt& chat, const text::Vocabulary& vocabulary) const {
   ALLOD_TRY(const std::size_t bytes, CheckChat(chat, vocabulary.control_text()));
   if (!impl_->templates) return TemplateFailed(impl_->failure);
   const bool with_tools = WantsTools(chat) && impl_->knows_tools;
@@ -250,8 +254,8 @@ Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabula
   Result<ToolRules> rules = ToolRules{};
   std::optional<CallNotation> notation;
   Status rendered;
-  ALLOD_CHECK_OK(RunOnDeepStack([&] {
-    const AllocationBudget budget(RenderLimits(bytes));
+  ALLOD_CHECK_OK(text::RunOnDeepStack([&] {
+    const text::AllocationBudget budget(RenderLimits(bytes));
     try {
       if (WantsTools(chat)) rules = RulesOf(chat.tools);
       if (!rules) return;
@@ -265,7 +269,7 @@ Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabula
   ALLOD_CHECK_OK(rules);
   if (params.prompt.size() > kRenderedBytesMax) return TooCostly();
   RenderedChat out;
-  out.parts = ControlText::Split(params.prompt);
+  out.parts = text::ControlText::Split(params.prompt);
   if (!WantsTools(chat)) return out;
   try {
     if (!with_tools) {
@@ -273,7 +277,7 @@ Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabula
     } else if (!notation) {
       return TemplateFailed("it does not write calls of these tools as JSON");
     } else {
-      ALLOD_CHECK_OK(AddToolCalls(*notation, chat.tool_choice == ToolChoice::kRequired, vocabulary, out));
+      ALLOD_CHECK_OK(AddToolCalls(*notation, chat.tool_choice == request::ToolChoice::kRequired, vocabulary, out));
     }
   } catch (const std::exception& e) {
     return TemplateFailed(WhatTemplateSaid(e.what()));
@@ -281,4 +285,4 @@ Result<RenderedChat> ChatTemplate::Render(const ChatPrompt& chat, const Vocabula
   return out;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -18,16 +18,16 @@
 
 struct llama_model;
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 
 class ToolCallFormat;
 
 struct RenderedChat {
   // The prompt up to where the assistant speaks. Texts of control tokens in the messages come out as plain parts.
-  std::vector<PromptPart> parts;
+  std::vector<text::PromptPart> parts;
   // How this model writes tool calls; the rest is empty when there are none to be written.
   std::shared_ptr<const ToolCallFormat> tool_calls;
-  GrammarPlan grammar;
+  text::GrammarPlan grammar;
   std::vector<std::string> stops;
   std::vector<std::int32_t> spoken_tokens;  // control tokens whose text is part of the answer
 };
@@ -41,11 +41,11 @@ class ChatTemplate {
 
   // INVALID_ARGUMENT / TEMPLATE_FAILED with what the template said, INVALID_MESSAGE, INVALID_TOOL; RESOURCE_EXHAUSTED /
   // TEMPLATE_TOO_COSTLY.
-  Result<RenderedChat> Render(const ChatPrompt& chat, const Vocabulary& vocabulary) const;
+  Result<RenderedChat> Render(const request::ChatPrompt& chat, const text::Vocabulary& vocabulary) const;
 
  private:
   struct Impl;
   std::unique_ptr<const Impl> impl_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 namespace {
 
 constexpr std::size_t kBytesMax = 200;
@@ -79,4 +79,4 @@ std::string WhatTemplateSaid(std::string_view text) {
   return place + FirstLine(text);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

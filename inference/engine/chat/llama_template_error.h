@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 
 // Why it does not parse, with line and column; empty when it does. To be called where the interpreter may run: within
 // an AllocationBudget, on a deep stack. Throws what these throw.
@@ -14,4 +14,4 @@ std::string WhyTemplateDoesNotParse(const std::string& source);
 // the line and column; without the source that it puts around it.
 std::string WhatTemplateSaid(std::string_view text);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -12,13 +12,13 @@
 #include "inference/engine/chat/plain_tool_calls.h"
 #include "inference/engine/text/allocation_budget.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 namespace {
 
-constexpr AllocationBudget::Limits kParseLimits{.bytes_max = 32 << 20,
-                                                .allocation_bytes_max = 8 << 20,
-                                                .processor_time_max = std::chrono::milliseconds(1000),
-                                                .stack_bytes_max = 2 << 20};
+constexpr text::AllocationBudget::Limits kParseLimits{.bytes_max = 32 << 20,
+                                                      .allocation_bytes_max = 8 << 20,
+                                                      .processor_time_max = std::chrono::milliseconds(1000),
+                                                      .stack_bytes_max = 2 << 20};
 
 // As OpenAI's look; unique among the calls of a conversation.
 std::string NewCallId() {
@@ -53,22 +53,22 @@ struct ToolCallReader::Answer {
   std::string text;            // everything the model wrote
   common_chat_msg message;     // what of it was told
   std::int32_t uncounted = 0;  // tokens nothing of which was told
-  std::vector<TokenLogprobs> logprobs;
+  std::vector<request::TokenLogprobs> logprobs;
   bool gave_up = false;  // it does not follow the notation
 };
 
 ToolCallReader::ToolCallReader(std::shared_ptr<const ToolCallFormat> format) : format_(std::move(format)) {}
 ToolCallReader::~ToolCallReader() = default;
 
-Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
-  Delta out;
+request::Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
+  request::Delta out;
   std::optional<common_chat_msg> parsed;
   if (!answer.gave_up) {
     try {
-      const AllocationBudget budget(kParseLimits);
+      const text::AllocationBudget budget(kParseLimits);
       const ToolCallFormat::Impl& format = format_->impl();
       parsed = format.is_plain ? ParsePlain(answer.text) : common_chat_parse(answer.text, !is_whole, format.parser);
-    } catch (const BudgetExceeded&) {
+    } catch (const text::BudgetExceeded&) {
       answer.gave_up = true;
     } catch (const std::exception&) {
       // Incomplete so far; if it is still so at the end, it is text.
@@ -90,7 +90,7 @@ Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
     const std::size_t told = is_new ? 0 : answer.message.tool_calls[i].arguments.size();
     call.id = is_new ? NewCallId() : answer.message.tool_calls[i].id;
     if (!is_new && told == call.arguments.size()) continue;
-    ToolCallPiece piece;
+    request::ToolCallPiece piece;
     piece.index = static_cast<std::int32_t>(i);
     if (is_new) {
       piece.id = call.id;
@@ -103,9 +103,9 @@ Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
   return out;
 }
 
-std::vector<Event> ToolCallReader::Read(Event event) {
-  std::vector<Event> events;
-  const auto tell = [&](Answer& answer, std::int32_t choice, Delta delta, bool is_end) {
+std::vector<request::Event> ToolCallReader::Read(request::Event event) {
+  std::vector<request::Event> events;
+  const auto tell = [&](Answer& answer, std::int32_t choice, request::Delta delta, bool is_end) {
     const bool says_something = !delta.text.empty() || !delta.tool_calls.empty();
     if (!says_something && !(is_end && answer.uncounted > 0)) return;
     delta.choice = choice;
@@ -113,7 +113,7 @@ std::vector<Event> ToolCallReader::Read(Event event) {
     delta.logprobs = std::exchange(answer.logprobs, {});
     events.emplace_back(std::move(delta));
   };
-  if (auto* delta = std::get_if<Delta>(&event)) {
+  if (auto* delta = std::get_if<request::Delta>(&event)) {
     Answer& answer = answers_[delta->choice];
     answer.text += delta->text;
     answer.uncounted += delta->token_count;
@@ -121,20 +121,20 @@ std::vector<Event> ToolCallReader::Read(Event event) {
     tell(answer, delta->choice, Parse(answer, false), false);
     return events;
   }
-  if (auto* ended = std::get_if<ChoiceFinished>(&event)) {
+  if (auto* ended = std::get_if<request::ChoiceFinished>(&event)) {
     Answer& answer = answers_[ended->choice];
     // An answer that was cut off is no whole one.
-    tell(answer, ended->choice, Parse(answer, ended->reason == FinishReason::kStop), true);
+    tell(answer, ended->choice, Parse(answer, ended->reason == request::FinishReason::kStop), true);
     const bool calls = !answer.message.tool_calls.empty();
-    if (calls && ended->reason == FinishReason::kStop) ended->reason = FinishReason::kToolCalls;
+    if (calls && ended->reason == request::FinishReason::kStop) ended->reason = request::FinishReason::kToolCalls;
   }
-  if (auto* finished = std::get_if<Finished>(&event)) {
+  if (auto* finished = std::get_if<request::Finished>(&event)) {
     const auto first = answers_.find(0);
     const bool calls = first != answers_.end() && !first->second.message.tool_calls.empty();
-    if (calls && finished->reason == FinishReason::kStop) finished->reason = FinishReason::kToolCalls;
+    if (calls && finished->reason == request::FinishReason::kStop) finished->reason = request::FinishReason::kToolCalls;
   }
   events.push_back(std::move(event));
   return events;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -12,7 +12,7 @@
 
 #include "inference/engine/request/generation.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 
 // How a model writes tool calls for a given request. Immutable; thread-safe.
 class ToolCallFormat {
@@ -33,14 +33,14 @@ class ToolCallReader {
   ~ToolCallReader();
 
   // What becomes of an event: none, one or two. A token counts when something that it stands for comes out.
-  std::vector<Event> Read(Event event);
+  std::vector<request::Event> Read(request::Event event);
 
  private:
   struct Answer;
-  Delta Parse(Answer& answer, bool is_whole);
+  request::Delta Parse(Answer& answer, bool is_whole);
 
   const std::shared_ptr<const ToolCallFormat> format_;
   std::map<std::int32_t, Answer> answers_;  // by choice
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -6,7 +6,7 @@
 
 #include "inference/schema/schema.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::chat {
 namespace {
 
 constexpr std::string_view kAnySchema = R"({"type":"object","properties":{}})";
@@ -25,7 +25,9 @@ std::string Quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string_view ParametersOf(const Tool& tool) { return tool.parameters.empty() ? kAnySchema : tool.parameters; }
+std::string_view ParametersOf(const request::Tool& tool) {
+  return tool.parameters.empty() ? kAnySchema : tool.parameters;
+}
 
 // Follows a text along what is expected; at its end everything is still possible.
 class Scanner {
@@ -77,22 +79,22 @@ std::string_view FrontObject(std::string_view text) {
 
 }  // namespace
 
-std::vector<ChatMessage> DescribeTools(const ChatPrompt& chat) {
+std::vector<request::ChatMessage> DescribeTools(const request::ChatPrompt& chat) {
   std::string description = "You can call these functions:\n";
-  for (const Tool& tool : chat.tools) {
+  for (const request::Tool& tool : chat.tools) {
     description += fmt::format("{{\"name\": {}, \"description\": {}, \"parameters\": {}}}\n", Quoted(tool.name),
                                Quoted(tool.description), ParametersOf(tool));
   }
   description += "To call one, answer only with {\"name\": <its name>, \"arguments\": {<its arguments>}}.";
-  std::vector<ChatMessage> messages;
+  std::vector<request::ChatMessage> messages;
   if (chat.messages.front().role != "system") messages.push_back({"system", description, {}, ""});
-  for (const ChatMessage& message : chat.messages) {
-    ChatMessage& out = messages.emplace_back();
+  for (const request::ChatMessage& message : chat.messages) {
+    request::ChatMessage& out = messages.emplace_back();
     out.role = message.role == "tool" ? "user" : message.role;
     out.content = message.content;
     if (messages.size() == 1) out.content += "\n\n" + description;
     if (message.role == "tool") out.content = fmt::format("Result of the call: {}", message.content);
-    for (const ToolCall& call : message.tool_calls) {
+    for (const request::ToolCall& call : message.tool_calls) {
       if (!out.content.empty()) out.content += '\n';
       out.content += fmt::format("{{\"name\": {}, \"arguments\": {}}}", Quoted(call.name), call.arguments);
     }
@@ -100,7 +102,7 @@ std::vector<ChatMessage> DescribeTools(const ChatPrompt& chat) {
   return messages;
 }
 
-schema::RuleId AddPlainCall(const std::vector<Tool>& tools, const std::vector<schema::RuleId>& arguments,
+schema::RuleId AddPlainCall(const std::vector<request::Tool>& tools, const std::vector<schema::RuleId>& arguments,
                             bool after_text, schema::Grammar& grammar) {
   using schema::Literal;
   using schema::Ref;
@@ -145,4 +147,4 @@ PlainCall ReadPlainCall(std::string_view answer) {
   return call;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::chat

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::inference {
+namespace allod::inference::engine::request {
 namespace {
 
 constexpr std::size_t kStopsMax = 4;
@@ -33,7 +33,7 @@ Status CheckStops(const std::vector<std::string>& stops) {
 }  // namespace
 
 Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max) {
-  ALLOD_CHECK_OK(CheckSampling(request.sampling, vocabulary));
+  ALLOD_CHECK_OK(text::CheckSampling(request.sampling, vocabulary));
   if (request.max_completion_tokens < 0) {
     return InvalidArgument(
         "INVALID_SAMPLING",
@@ -46,7 +46,7 @@ Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, s
   }
   const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
   const bool with_tools = chat != nullptr && !chat->tools.empty() && chat->tool_choice != ToolChoice::kNone;
-  if (with_tools && !std::holds_alternative<NoConstraint>(request.constraint)) {
+  if (with_tools && !std::holds_alternative<text::NoConstraint>(request.constraint)) {
     return InvalidArgument("INVALID_CONSTRAINT",
                            "an answer that may be a tool call cannot be constrained too; send either tools or a "
                            "constraint, or the tool choice `none`");
@@ -54,4 +54,4 @@ Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, s
   return CheckStops(request.stop);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::request

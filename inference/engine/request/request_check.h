@@ -6,9 +6,9 @@
 #include "inference/engine/request/generation.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::request {
 
 // `choices_max`: how many sequences may run for it at once. INVALID_ARGUMENT / INVALID_SAMPLING, INVALID_CONSTRAINT.
 Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max);
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::request

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <exception>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constinit thread_local AllocationBudget* in_force = nullptr;
@@ -76,11 +76,11 @@ void AllocationBudget::Free(void* memory) noexcept {
   std::free(memory);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text
 
 // All forms but those for more than the usual alignment, which allocate and free by themselves: the standard library's
 // other forms come down to the first, but a sanitizer's runtime has its own of each that is left out.
-using allod::inference::AllocationBudget;
+using allod::inference::engine::text::AllocationBudget;
 void* operator new(std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
 void* operator new[](std::size_t bytes) { return AllocationBudget::Allocate(bytes); }
 void* operator new(std::size_t bytes, const std::nothrow_t& /*tag*/) noexcept {

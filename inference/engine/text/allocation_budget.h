@@ -16,7 +16,7 @@
 #include <new>
 #include <string>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 // Of the calling thread, since it began.
 std::chrono::nanoseconds ThreadProcessorTime();
@@ -61,4 +61,4 @@ class AllocationBudget {
   bool is_exceeded_ = false;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

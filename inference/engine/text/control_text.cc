@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr std::string_view kOpen = "\xEF\xB7\x90";   // U+FDD0
@@ -79,4 +79,4 @@ std::vector<PromptPart> ControlText::Split(std::string_view rendered) {
   return parts;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -15,7 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 struct PromptPart {
   std::string text;
@@ -42,4 +42,4 @@ class ControlText {
   std::vector<bool> is_end_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

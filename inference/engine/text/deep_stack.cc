@@ -4,7 +4,7 @@
 
 #include "inference/engine/text/allocation_budget.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr std::size_t kStackBytes = 64 << 20;
@@ -43,4 +43,4 @@ Status RunOnDeepStack(const std::function<void()>& run) {
   return {};
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -7,7 +7,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 // Waits for the end. `run` must not throw. RESOURCE_EXHAUSTED / NO_THREAD.
 Status RunOnDeepStack(const std::function<void()>& run);
@@ -15,4 +15,4 @@ Status RunOnDeepStack(const std::function<void()>& run);
 // Of the calling thread since it began, with what RunOnDeepStack used for it.
 std::chrono::nanoseconds ProcessorTimeWithDeepStacks();
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr double kShareOfStep = 0.25;
@@ -26,4 +26,4 @@ double DrawBudget::Of(const std::string& tenant) const {
 
 void DrawBudget::Spend(const std::string& tenant, double seconds) { left_[tenant] -= seconds; }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -8,7 +8,7 @@
 #include <set>
 #include <string>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 class DrawBudget {
  public:
@@ -22,4 +22,4 @@ class DrawBudget {
   std::map<std::string, double> left_;  // negative ones are kept until they are earned back
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

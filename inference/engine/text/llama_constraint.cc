@@ -15,7 +15,7 @@
 #include "inference/schema/gbnf.h"
 #include "inference/schema/schema.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr std::size_t kBytesMax = 64 << 10;
@@ -88,7 +88,7 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
   for (const std::string& pattern : plan.trigger_patterns) patterns.push_back(pattern.c_str());
   const Status ran = RunOnDeepStack([&] {
     const AllocationBudget budget(kCompileLimits);
-    const ClientsText quiet;
+    const model::ClientsText quiet;
     try {
       SamplerPtr sampler(plan.is_lazy ? llama_sampler_init_grammar_lazy_patterns(
                                             &vocab, plan.gbnf.c_str(), "root", patterns.data(), patterns.size(),
@@ -96,9 +96,9 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
                                       : llama_sampler_init_grammar(&vocab, plan.gbnf.c_str(), "root"));
       if (sampler) {
         result = std::unique_ptr<Constraint>(new Constraint(vocab, std::move(sampler)));
-      } else if (!LastLlamaError().empty()) {
+      } else if (!model::LastLlamaError().empty()) {
         // It goes on with the client's own text.
-        result = Invalid(LastLlamaError().substr(0, LastLlamaError().find(" at ")));
+        result = Invalid(model::LastLlamaError().substr(0, model::LastLlamaError().find(" at ")));
       }
     } catch (const std::exception& e) {
       result = Invalid(e.what());
@@ -130,7 +130,7 @@ Result<bool> Constraint::Run(Fn fn) {
                                    .allocation_bytes_max = kPieceBytesMax,
                                    .processor_time_max = kLimits.piece,
                                    .stack_bytes_max = 1 << 20});
-    const ClientsText quiet;
+    const model::ClientsText quiet;
     try {
       fn();
       grown = budget.bytes();
@@ -157,7 +157,7 @@ Status Constraint::CheckTotals() const {
 
 Result<std::unique_ptr<Constraint>> Constraint::Copy() const {
   const AllocationBudget budget(kCompileLimits);
-  const ClientsText quiet;
+  const model::ClientsText quiet;
   try {
     SamplerPtr copy(llama_sampler_clone(sampler_.get()));
     return std::unique_ptr<Constraint>(new Constraint(vocab_, std::move(copy)));
@@ -189,4 +189,4 @@ Status Constraint::Accept(std::int32_t token) {
 
 bool Constraint::IsEnd(std::int32_t token) const { return llama_vocab_is_eog(&vocab_, token); }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -20,7 +20,7 @@
 struct llama_sampler;
 struct llama_vocab;
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 // A grammar in llama.cpp's notation, and when it begins to count.
 struct GrammarPlan {
@@ -77,4 +77,4 @@ class Constraint final : public TokenRule {
   std::int64_t accepted_ = 0;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

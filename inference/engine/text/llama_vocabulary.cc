@@ -8,7 +8,7 @@
 
 #include "inference/model/llama_runtime.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 bool AddsSpace(const llama_model& model, const llama_vocab* vocab) {
@@ -40,7 +40,7 @@ Result<std::vector<std::int32_t>> Vocabulary::Tokenize(const std::string& text, 
                                                        bool parse_special) const {
   // Enough for one token a byte and what is added; llama.cpp says how many when it is not.
   std::vector<llama_token> tokens(text.size() + 8);
-  const ClientsText quiet;
+  const model::ClientsText quiet;
   try {
     const auto call = [&] {
       return llama_tokenize(vocab_, text.data(), static_cast<std::int32_t>(text.size()), tokens.data(),
@@ -103,4 +103,4 @@ bool Vocabulary::BeginsWithMadeUpSpace(std::int32_t last) const {
   return adds_space_ && llama_vocab_is_control(vocab_, last);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

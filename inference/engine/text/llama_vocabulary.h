@@ -14,7 +14,7 @@
 struct llama_model;
 struct llama_vocab;
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 class Vocabulary {
  public:
@@ -51,4 +51,4 @@ class Vocabulary {
   const ControlText control_text_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

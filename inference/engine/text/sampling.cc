@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr std::size_t kBiasesMax = 300;
@@ -150,4 +150,4 @@ std::int32_t Sampler::Draw() {
   return candidates_[kept - 1].token;
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

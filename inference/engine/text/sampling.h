@@ -16,7 +16,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 struct SamplingOptions {
   float temperature = 1.0F;  // 0 is greedy
@@ -68,4 +68,4 @@ class Sampler {
   std::vector<Candidate> candidates_;                // kept to reuse its memory
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 std::map<int, int> Draws(const SamplingOptions& options, const std::vector<float>& logits, int draws) {
@@ -119,4 +119,4 @@ TEST(CheckSampling, RefusesWhatIsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

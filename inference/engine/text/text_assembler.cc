@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -101,4 +101,4 @@ void TextAssembler::Deliver(std::size_t bytes, bool more_may_come, TextDelta& ou
   pending_.erase(0, done);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 struct TextDelta {
   std::string text;
@@ -43,4 +43,4 @@ class TextAssembler {
   std::vector<std::size_t> token_starts_;  // in pending_, of tokens not yet counted
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 using std::chrono::microseconds;
@@ -111,4 +111,4 @@ void TokenDraw::Choose() {
   token_ = sampler_.Pick(row);
 }
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

@@ -16,7 +16,7 @@
 #include "inference/engine/text/sampling.h"
 #include "services/common/result.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 
 // What decides which tokens may come next. A call is not interrupted, so what it may cost is bounded by its owner.
 class TokenRule {
@@ -67,4 +67,4 @@ class TokenDraw {
   std::optional<std::int32_t> token_;
 };
 
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

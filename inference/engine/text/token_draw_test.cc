@@ -10,7 +10,7 @@
 
 #include "inference/engine/text/draw_budget.h"
 
-namespace allod::inference {
+namespace allod::inference::engine::text {
 namespace {
 
 using namespace std::chrono_literals;
@@ -216,4 +216,4 @@ TEST(DrawBudget, HoweverCostlyDrawsAreStepsKeepFourFifthsOfTheTime) {
 }
 
 }  // namespace
-}  // namespace allod::inference
+}  // namespace allod::inference::engine::text

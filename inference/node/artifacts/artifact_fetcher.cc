@@ -6,7 +6,7 @@
 
 #include "services/common/catching.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::artifacts {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
     : artifacts_(artifacts),
@@ -43,4 +43,4 @@ void ArtifactFetcher::Run(std::stop_token stop) {
   }
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::artifacts

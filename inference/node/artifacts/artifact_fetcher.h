@@ -12,7 +12,7 @@
 
 #include "inference/node/artifacts/artifacts.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::artifacts {
 
 class ArtifactFetcher {
  public:
@@ -35,4 +35,4 @@ class ArtifactFetcher {
   std::jthread thread_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::artifacts

@@ -10,7 +10,7 @@
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/status.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::artifacts {
 namespace {
 
 constexpr std::size_t kChunkBytes = 1 << 20;
@@ -83,4 +83,4 @@ Status Artifacts::Publish(const Blob& blob, std::stop_token stop, const std::fun
   return {};
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::artifacts

@@ -17,7 +17,7 @@
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::artifacts {
 
 class Artifacts {
  public:
@@ -38,4 +38,4 @@ class Artifacts {
   Caller caller_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::artifacts

@@ -13,7 +13,7 @@
 #include "inference/sandbox/namespaces.h"
 #include "services/common/log.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 namespace {
 
 constexpr char kGroup[] = "job";  // one job at a time
@@ -58,7 +58,7 @@ Result<OwnedFd> MakeNamelessFile(const std::filesystem::path& beside) {
 }  // namespace
 
 Result<JobConfinement> JobConfinement::Prepare(const JobFilePaths& paths, const JobAllowance& allowance,
-                                               Cgroups& cgroups) {
+                                               process::Cgroups& cgroups) {
   JobConfinement out(cgroups, allowance);
   ALLOD_TRY(auto channels, zygote::Channel::MakePair());
   out.agent_ = std::move(channels.first);
@@ -129,4 +129,4 @@ void JobConfinement::Answer() {
   }
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

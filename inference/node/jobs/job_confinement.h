@@ -16,7 +16,7 @@
 #include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 
 struct JobFilePaths {
   std::filesystem::path input;
@@ -35,7 +35,8 @@ struct JobAllowance {
 class JobConfinement {
  public:
   // NOT_FOUND when a file to read is not there; RESOURCE_EXHAUSTED / DISK_FULL, INTERNAL / JOB_FILES.
-  static Result<JobConfinement> Prepare(const JobFilePaths& paths, const JobAllowance& allowance, Cgroups& cgroups);
+  static Result<JobConfinement> Prepare(const JobFilePaths& paths, const JobAllowance& allowance,
+                                        process::Cgroups& cgroups);
   ~JobConfinement();
   JobConfinement(JobConfinement&&) noexcept = default;  // only before Started
   JobConfinement& operator=(JobConfinement&&) = delete;
@@ -53,10 +54,11 @@ class JobConfinement {
   void Answer();
 
  private:
-  JobConfinement(Cgroups& cgroups, const JobAllowance& allowance) : cgroups_(&cgroups), allowance_(allowance) {}
+  JobConfinement(process::Cgroups& cgroups, const JobAllowance& allowance)
+      : cgroups_(&cgroups), allowance_(allowance) {}
   Status OpenFiles(const JobFilePaths& paths);
 
-  Cgroups* cgroups_;
+  process::Cgroups* cgroups_;
   JobAllowance allowance_;
   zygote::Channel agent_;
   zygote::Channel process_;
@@ -69,4 +71,4 @@ class JobConfinement {
   bool started_ = false;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -12,7 +12,7 @@
 #include "inference/node/process/child_process.h"
 #include "services/common/log.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 namespace {
 
 using std::chrono::milliseconds;
@@ -80,12 +80,12 @@ milliseconds ReportPace::Patience(Time now) const {
 Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobConfinement* confinement,
                                   ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
                                   std::stop_token stop) {
-  ChildOptions options{.command = command, .niceness = kNiceness, .capture_stdout = true};
+  process::ChildOptions options{.command = command, .niceness = kNiceness, .capture_stdout = true};
   if (confinement != nullptr) {
     options.inherit = confinement->fds();
     options.groups = confinement->groups();
   }
-  ALLOD_TRY(ChildProcess child, ChildProcess::Start(options));
+  ALLOD_TRY(process::ChildProcess child, process::ChildProcess::Start(options));
   if (confinement != nullptr) confinement->Started(child.pid());
   const OwnedFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   const std::stop_callback wake_on_stop(stop, [&] {
@@ -143,4 +143,4 @@ Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobCo
   }
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

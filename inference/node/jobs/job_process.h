@@ -14,7 +14,7 @@
 #include "inference/node/jobs/job_confinement.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 
 struct JobProgress {
   std::string phase;
@@ -57,4 +57,4 @@ Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobCo
                                   ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
                                   std::stop_token stop);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 namespace {
 
 Status Fill(const std::string& json, google::protobuf::Message& out) {
@@ -18,4 +18,4 @@ Status Fill(const std::string& json, google::protobuf::Message& out) {
 Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out) { return Fill(json, out); }
 Status FillCompressResult(const std::string& json, catalog::v1::CompressResult& out) { return Fill(json, out); }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -6,10 +6,10 @@
 #include "allod/catalog/v1/job.pb.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 
 // INTERNAL / BAD_JOB_RESULT.
 Status FillInspectResult(const std::string& json, catalog::v1::InspectResult& out);
 Status FillCompressResult(const std::string& json, catalog::v1::CompressResult& out);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -13,7 +13,7 @@
 #include "services/common/log.h"
 #include "services/common/rpc/status.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 namespace {
 
 using catalog::v1::FinishJobRequest;
@@ -81,7 +81,7 @@ class Leftover {
 
 }  // namespace
 
-JobRunner::JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts)
+JobRunner::JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, artifacts::Artifacts& artifacts)
     : settings_(std::move(settings)), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
   thread_ = std::jthread([this](std::stop_token stop) { OrEnd("job runner", [&] { Run(stop); }); });
 }
@@ -93,7 +93,7 @@ void JobRunner::Run(std::stop_token stop) {
       asked = RunOne(stop);
       return {};
     });
-    if (!asked) SleepFor(stop, kAskAgain);
+    if (!asked) process::SleepFor(stop, kAskAgain);
   }
 }
 
@@ -101,8 +101,8 @@ bool JobRunner::RunOne(std::stop_token stop) {
   catalog::v1::LeaseJobRequest request;
   request.set_node("nodes/" + settings_.node);
   request.mutable_wait()->set_seconds(kLeaseWait.count() / 1000);
-  const auto leased = CallUntil(stop, *stub_, &JobService::Stub::LeaseJob, request, Caller::Node(settings_.node),
-                                kLeaseWait + kCallTimeout);
+  const auto leased = process::CallUntil(stop, *stub_, &JobService::Stub::LeaseJob, request,
+                                         Caller::Node(settings_.node), kLeaseWait + kCallTimeout);
   if (!leased) return false;
   if (!leased->has_job()) return true;
   const milliseconds lease = leased->has_lease() ? ToMillis(leased->lease()) : kLeaseDefault;
@@ -125,7 +125,7 @@ void JobRunner::DoJob(const Job& job, milliseconds lease, std::stop_token stop) 
         {{"job", job.name()}, {"reason", done.error().reason}, {"error", done.error().message}});
     if (LeaseIsLost(done.error())) return;
     if (IsTransient(done.error()) && tries < kTriesMax) {
-      if (!SleepFor(stop, kAskAgain * tries)) return;
+      if (!process::SleepFor(stop, kAskAgain * tries)) return;
       continue;
     }
     *answer.mutable_error() = ToRpcStatus(done.error());
@@ -190,8 +190,8 @@ Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace
   request.set_epoch(job.epoch());
   request.set_phase(progress.phase);
   request.set_progress(progress.progress);
-  const auto reported =
-      CallUntil(stop, *stub_, &JobService::Stub::ReportJob, request, Caller::Node(settings_.node), kCallTimeout);
+  const auto reported = process::CallUntil(stop, *stub_, &JobService::Stub::ReportJob, request,
+                                           Caller::Node(settings_.node), kCallTimeout);
   const auto now = steady_clock::now();
   if (reported) {
     pace.Succeeded(now);
@@ -206,13 +206,13 @@ Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace
 
 void JobRunner::Finish(const FinishJobRequest& answer, std::stop_token stop) {
   for (int tries = 1; tries <= kFinishTriesMax; ++tries) {
-    const auto finished =
-        CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer, Caller::Node(settings_.node), kCallTimeout);
+    const auto finished = process::CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer,
+                                             Caller::Node(settings_.node), kCallTimeout);
     if (finished || stop.stop_requested()) return;
     Log(LogLevel::kWarning, "cannot finish a job", {{"job", answer.name()}, {"error", finished.error().message}});
     if (!IsTransient(finished.error())) return;
-    if (!SleepFor(stop, kAskAgain)) return;
+    if (!process::SleepFor(stop, kAskAgain)) return;
   }
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -21,7 +21,7 @@
 #include "inference/node/jobs/job_process.h"
 #include "inference/node/process/cgroups.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::jobs {
 
 struct JobSettings {
   std::string node;  // id
@@ -36,7 +36,7 @@ struct JobSettings {
 class JobRunner {
  public:
   // `artifacts` must outlive it. Starts the thread; the destructor kills what runs and joins it.
-  JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, Artifacts& artifacts);
+  JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, artifacts::Artifacts& artifacts);
 
  private:
   void Run(std::stop_token stop);
@@ -57,9 +57,9 @@ class JobRunner {
 
   const JobSettings settings_;
   const std::unique_ptr<catalog::v1::JobService::Stub> stub_;
-  Artifacts& artifacts_;
-  Cgroups cgroups_;
+  artifacts::Artifacts& artifacts_;
+  process::Cgroups cgroups_;
   std::jthread thread_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::jobs

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
@@ -86,4 +86,4 @@ struct Action {
   std::uint64_t members_version = 0;   // of kMembers; OnMembers gives it back
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

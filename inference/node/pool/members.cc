@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 Membership MembershipOf(const std::map<std::string, DesiredWorker>& replicas) {
   std::map<std::string, const DesiredWorker*> by_instance;
@@ -31,4 +31,4 @@ Membership MembershipOf(const std::map<std::string, DesiredWorker>& replicas) {
   return out;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

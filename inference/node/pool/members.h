@@ -8,7 +8,7 @@
 
 #include "inference/node/pool/desired.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 // What one worker is told of; the scheduling service places no more on a node. The longest such list fits into a
 // message (zygote/channel.h).
@@ -23,4 +23,4 @@ struct Membership {
 // kPoolMembersMax the oldest replicas keep their places.
 Membership MembershipOf(const std::map<std::string, DesiredWorker>& replicas);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

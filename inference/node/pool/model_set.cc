@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 namespace {
 
 using std::chrono::milliseconds;
@@ -244,4 +244,4 @@ bool ModelSet::Idle() const {
   return std::ranges::all_of(models_, [](const auto& entry) { return entry.second.phase == Phase::kNone; });
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

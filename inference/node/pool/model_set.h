@@ -17,7 +17,7 @@
 #include "inference/node/pool/process_exit.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 struct ModelPolicy {
   // A model that nobody uses stays for this long.
@@ -98,4 +98,4 @@ inline constexpr auto kModelRefusedDelay = std::chrono::minutes(1);
 inline constexpr int kExitModelRefused = 3;
 inline constexpr int kFailuresShownAsFailed = 3;
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 std::string Describe(const ProcessExit& exit) {
   std::string how = exit.signal ? fmt::format("killed by signal {} ({})", *exit.signal, strsignal(*exit.signal))
@@ -12,4 +12,4 @@ std::string Describe(const ProcessExit& exit) {
   return exit.last_line.empty() ? how : fmt::format("{}: {}", how, exit.last_line);
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

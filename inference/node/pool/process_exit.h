@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 // One of the first two is set.
 struct ProcessExit {
@@ -16,4 +16,4 @@ struct ProcessExit {
 // For people: "exit status 1: ..." or "killed by signal 9 (Killed): ...".
 std::string Describe(const ProcessExit& exit);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

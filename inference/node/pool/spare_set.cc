@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 namespace {
 
 // After one that ended by itself.
@@ -63,4 +63,4 @@ std::optional<SteadyTime> SpareSet::NextDeadline(SteadyTime now) const {
   return next;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

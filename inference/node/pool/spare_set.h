@@ -15,7 +15,7 @@
 
 #include "inference/node/pool/desired.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 struct SparePolicy {
   // A model from which nothing was forked for this long has none. 0: no model has one.
@@ -82,4 +82,4 @@ class SpareSet {
   std::uint64_t last_number_ = 0;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 namespace {
 
 using std::chrono::milliseconds;
@@ -135,4 +135,4 @@ TEST_F(SpareSetTest, ItCanBeTurnedOff) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 namespace {
 
 using std::chrono::milliseconds;
@@ -180,12 +180,12 @@ std::optional<Action> WorkerSet::MembersAction(const std::string& key, Worker& w
                 .members_version = worker.told_version};
 }
 
-void WorkerSet::Confirm(Worker& worker, const std::vector<RefusedMember>& refused) {
+void WorkerSet::Confirm(Worker& worker, const std::vector<ports::RefusedMember>& refused) {
   worker.is_told = true;
   worker.answered.clear();
   worker.refused.clear();
   for (const DesiredWorker& member : worker.told) {
-    const auto found = std::ranges::find(refused, member.instance, &RefusedMember::instance);
+    const auto found = std::ranges::find(refused, member.instance, &ports::RefusedMember::instance);
     if (found == refused.end()) {
       worker.answered.insert(member.replica_uid);
     } else {
@@ -296,7 +296,7 @@ void WorkerSet::OnModelExit(const std::string& model_key, const ProcessExit& exi
 }
 
 void WorkerSet::OnMembers(const std::string& worker_key, std::uint64_t version,
-                          const std::vector<RefusedMember>& refused) {
+                          const std::vector<ports::RefusedMember>& refused) {
   const auto found = workers_.find(worker_key);
   if (found == workers_.end() || found->second.phase != Phase::kReady) return;
   // Of an older list, or of one that was never told.
@@ -304,7 +304,8 @@ void WorkerSet::OnMembers(const std::string& worker_key, std::uint64_t version,
   Confirm(found->second, refused);
 }
 
-void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now, const std::vector<RefusedMember>& refused) {
+void WorkerSet::OnReady(const std::string& worker_key, SteadyTime now,
+                        const std::vector<ports::RefusedMember>& refused) {
   const auto found = workers_.find(worker_key);
   if (found == workers_.end() || found->second.phase != Phase::kStarting) return;
   Worker& worker = found->second;
@@ -470,4 +471,4 @@ std::vector<std::string> WorkerSet::Sleeping() const {
   return out;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

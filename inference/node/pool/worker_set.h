@@ -8,7 +8,7 @@
 // are refused.
 //
 // A replica is ready when a request to it would be answered: its worker is, and has said that it took this replica for
-// a member. The list of a pool's members leaves out by name what does not fit (pool_members.h); a worker that does not
+// a member. The list of a pool's members leaves out by name what does not fit (members.h); a worker that does not
 // confirm its list is told again, and in the end replaced.
 //
 // A worker of which nobody asked anything for its `sleep_after` is ended and sleeps: it is forked again when somebody
@@ -32,7 +32,7 @@
 #include "inference/ports/members.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 // How long calls that progress may take once their worker is to end: docs/billing-contract.md promises it.
 inline constexpr std::chrono::seconds kDrain{30};
@@ -59,9 +59,10 @@ class WorkerSet {
   // All its workers are gone too; say so first.
   void OnModelExit(const std::string& model_key, const ProcessExit& exit, SteadyTime now);
   // It serves the members that it was forked for, but for those that it refuses.
-  void OnReady(const std::string& worker_key, SteadyTime now, const std::vector<RefusedMember>& refused = {});
+  void OnReady(const std::string& worker_key, SteadyTime now, const std::vector<ports::RefusedMember>& refused = {});
   // It took the list of that version, but for those that it refuses.
-  void OnMembers(const std::string& worker_key, std::uint64_t version, const std::vector<RefusedMember>& refused);
+  void OnMembers(const std::string& worker_key, std::uint64_t version,
+                 const std::vector<ports::RefusedMember>& refused);
   void OnWorkerExit(const std::string& worker_key, const ProcessExit& exit, SteadyTime now);
   // It had or has requests.
   void OnActivity(const std::string& worker_key, SteadyTime now);
@@ -110,7 +111,7 @@ class WorkerSet {
 
   std::optional<Action> StopAction(const std::string& key, Worker& worker, SteadyTime now);
   std::optional<Action> MembersAction(const std::string& key, Worker& worker, SteadyTime now);
-  static void Confirm(Worker& worker, const std::vector<RefusedMember>& refused);
+  static void Confirm(Worker& worker, const std::vector<ports::RefusedMember>& refused);
   std::optional<Action> StartAction(const std::string& key, Worker& worker, SteadyTime now,
                                     std::int64_t memory_available);
   std::optional<SteadyTime> DeadlineOf(const Worker& worker) const;
@@ -129,4 +130,4 @@ class WorkerSet {
   std::map<std::string, std::int64_t> epochs_;  // newest seen of each replica; bounded
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

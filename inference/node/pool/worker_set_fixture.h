@@ -10,7 +10,7 @@
 
 #include "inference/node/pool/worker_set.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::pool {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -88,4 +88,4 @@ class WorkerSetTest : public testing::Test {
   SteadyTime now{seconds(1000)};
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::pool

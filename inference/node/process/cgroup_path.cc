@@ -2,7 +2,7 @@
 
 #include <fstream>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 // Lines are "id:controller,controller:/path", with no controllers for version 2 (cgroups(7)).
 std::string OwnCgroup(const std::string& controller) {
@@ -18,4 +18,4 @@ std::string OwnCgroup(const std::string& controller) {
   return "";
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -10,7 +10,7 @@
 #include "inference/node/process/cgroup_path.h"
 #include "inference/sandbox/layers.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 namespace fs = std::filesystem;
@@ -117,4 +117,4 @@ void Cgroups::Remove(const std::string& name) {
   for (const Hierarchy& h : hierarchies_) rmdir((h.directory / name).c_str());
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 struct CgroupLimits {
   std::int64_t memory_bytes_max = 0;  // 0: none
@@ -41,4 +41,4 @@ class Cgroups {
   std::vector<Hierarchy> hierarchies_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <utility>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr unsigned kPidfdType = 3;  // P_PIDFD of waitid(2)
@@ -135,15 +135,15 @@ void ChildProcess::Signal(int signal) {
   if (!reaped_) syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
 }
 
-std::optional<ProcessExit> ChildProcess::TryReap() {
+std::optional<pool::ProcessExit> ChildProcess::TryReap() {
   siginfo_t info{};
   if (reaped_ || waitid(static_cast<idtype_t>(kPidfdType), pidfd_.get(), &info, WEXITED | WNOHANG) != 0 ||
       info.si_pid == 0) {
     return std::nullopt;
   }
   reaped_ = true;
-  if (info.si_code == CLD_EXITED) return ProcessExit{.status = info.si_status};
-  return ProcessExit{.signal = info.si_status};
+  if (info.si_code == CLD_EXITED) return pool::ProcessExit{.status = info.si_status};
+  return pool::ProcessExit{.signal = info.si_status};
 }
 
 std::vector<std::string> ChildProcess::Drain(OwnedFd& fd, LineReader& lines) {
@@ -164,4 +164,4 @@ std::vector<std::string> ChildProcess::Drain(OwnedFd& fd, LineReader& lines) {
   return out;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

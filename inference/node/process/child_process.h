@@ -17,7 +17,7 @@
 #include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 // Cuts a byte stream into lines of at most `line_bytes_max`; what is longer is cut and the rest of that line dropped.
 class LineReader {
@@ -64,7 +64,7 @@ class ChildProcess {
 
   void Signal(int signal);
   // Once it has ended (last_line is left empty); nothing before.
-  std::optional<ProcessExit> TryReap();
+  std::optional<pool::ProcessExit> TryReap();
 
  private:
   ChildProcess() = default;
@@ -79,4 +79,4 @@ class ChildProcess {
   bool reaped_ = false;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

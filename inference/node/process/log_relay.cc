@@ -4,7 +4,7 @@
 
 #include "services/common/log.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr int kLinesPerSecondMax = 50;
@@ -41,4 +41,4 @@ std::string LogRelay::LastWords() const {
   return text.substr(0, kMessageBytesMax);
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 class LogRelay {
  public:
@@ -24,4 +24,4 @@ class LogRelay {
   std::chrono::seconds second_{};
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

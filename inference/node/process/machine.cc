@@ -11,7 +11,7 @@
 
 #include "inference/node/process/cgroup_path.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr char kRoot[] = "/sys/fs/cgroup";
@@ -71,4 +71,4 @@ std::int64_t AvailableMemory() {
   return available;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

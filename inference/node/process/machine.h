@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 struct Machine {
   std::int64_t memory_bytes = 0;
@@ -16,4 +16,4 @@ Machine DetectMachine();
 // Bytes that can be had now without swapping: what the kernel estimates (MemAvailable), and what the cgroup has left.
 std::int64_t AvailableMemory();
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

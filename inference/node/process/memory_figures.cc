@@ -8,7 +8,7 @@
 #include <charconv>
 #include <string_view>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr std::int64_t kKibMax = std::int64_t{1} << 40;
@@ -37,4 +37,4 @@ bool IsProcFile(int fd) {
   return fstatfs(fd, &info) == 0 && info.f_type == PROC_SUPER_MAGIC;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 struct MemoryFigures {
   std::int64_t private_bytes = 0;
@@ -17,4 +17,4 @@ std::optional<MemoryFigures> ReadSmapsRollup(int fd);
 // Whether a descriptor that another process gave is one of /proc: reading any other might wait, or fetch anything.
 bool IsProcFile(int fd);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

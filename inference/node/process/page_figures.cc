@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <atomic>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 // What no machine passes: so much at once, and so much more in each second.
@@ -75,4 +75,4 @@ std::string ImpossibleFigure(const PageFigures& now, const PageFigures& before, 
   return "";
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

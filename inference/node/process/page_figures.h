@@ -9,7 +9,7 @@
 
 #include "inference/gate/worker_page.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 // Counted since the worker was assigned; times in microseconds.
 struct PageFigures {
@@ -33,4 +33,4 @@ PageFigures ReadPage(const gate::WorkerPage& page);
 // nothing is wrong.
 std::string ImpossibleFigure(const PageFigures& now, const PageFigures& before, double seconds);
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

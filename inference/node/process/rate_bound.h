@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 class RateBound {
  public:
@@ -41,4 +41,4 @@ class RateBound {
   std::chrono::seconds second_{};
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 TEST(RateBound, CountsSpentSecondsInARow) {
@@ -25,4 +25,4 @@ TEST(RateBound, CountsSpentSecondsInARow) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -11,7 +11,7 @@
 
 #include "services/common/rpc/client.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 // False when the stop came first.
 inline bool SleepFor(std::stop_token stop, std::chrono::milliseconds duration) {
@@ -35,4 +35,4 @@ Result<Resp> CallUntil(std::stop_token stop, Stub& stub,
   return response;
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

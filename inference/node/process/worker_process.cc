@@ -11,7 +11,7 @@
 #include <new>
 #include <string_view>
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr std::size_t kLayersMax = 32;
@@ -203,7 +203,7 @@ void WorkerProcess::ReadLog() {
   }
 }
 
-void WorkerProcess::SendMembers(const std::vector<Member>& members, std::uint64_t version) {
+void WorkerProcess::SendMembers(const std::vector<ports::Member>& members, std::uint64_t version) {
   (void)control_.Send({{"type", "members"}, {"version", version}, {"members", zygote::ToJson(members)}});
 }
 
@@ -215,4 +215,4 @@ void WorkerProcess::Kill() {
   if (pidfd_) syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -22,7 +22,7 @@
 #include "inference/zygote/worker_spec.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 class WorkerProcess {
  public:
@@ -57,11 +57,11 @@ class WorkerProcess {
   };
   Heard ReadControl();
   // Members that it refused when it became ready.
-  const std::vector<RefusedMember>& refused_members() const { return refused_members_; }
+  const std::vector<ports::RefusedMember>& refused_members() const { return refused_members_; }
   // Lists of members that it took since the last call; ReadControl() reads them.
   struct MembersTaken {
     std::uint64_t version = 0;
-    std::vector<RefusedMember> refused;
+    std::vector<ports::RefusedMember> refused;
   };
   std::vector<MembersTaken> TakeMembersTaken() { return std::exchange(members_taken_, {}); }
   void ReadLog();
@@ -70,7 +70,7 @@ class WorkerProcess {
   void AddLayer(std::string_view layer) { layers_.emplace_back(layer); }
 
   // Answered with MembersTaken. A worker that does not read is told again by who decides.
-  void SendMembers(const std::vector<Member>& members, std::uint64_t version);
+  void SendMembers(const std::vector<ports::Member>& members, std::uint64_t version);
   // Calls that progress may take so long still.
   void AskToStop(std::chrono::milliseconds drain);
   void Kill();
@@ -105,8 +105,8 @@ class WorkerProcess {
   bool may_serve_ = false;
   bool was_assigned_ = false;
   bool was_ready_ = false;
-  std::vector<RefusedMember> refused_members_;
+  std::vector<ports::RefusedMember> refused_members_;
   std::vector<MembersTaken> members_taken_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -12,7 +12,7 @@
 #include "services/common/digest.h"
 #include "services/common/unix_address.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 namespace fs = std::filesystem;
@@ -66,4 +66,4 @@ WorkerSocket::~WorkerSocket() {
   if (fd_) unlink(path_.c_str());
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -8,7 +8,7 @@
 #include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 // Longest run directory whose socket paths still fit into a sockaddr_un.
 inline constexpr std::size_t kRunDirBytesMax = 80;
@@ -35,4 +35,4 @@ class WorkerSocket {
   std::filesystem::path path_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -16,7 +16,7 @@
 #include "inference/sandbox/namespaces.h"
 #include "services/common/log.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 namespace {
 
 constexpr std::int64_t kKvBytesPerTokenMax = 64 << 20;
@@ -50,8 +50,8 @@ double SecondsOf(const nlohmann::json& body, const char* name) {
   return std::isfinite(seconds) ? std::clamp(seconds, 0.0, kLoadSecondsMax) : 0;
 }
 
-ProcessExit ExitOf(const nlohmann::json& body) {
-  ProcessExit exit;
+pool::ProcessExit ExitOf(const nlohmann::json& body) {
+  pool::ProcessExit exit;
   if (body.contains("signal")) {
     exit.signal = static_cast<int>(Whole(body, "signal", 1, 64, SIGKILL));
   } else {
@@ -135,7 +135,7 @@ std::optional<ZygoteProcess::Event> ZygoteProcess::EventOf(zygote::Message messa
   if (type == "forked" && message.fds.size() == 1) return Forked{id, std::move(message.fds.front())};
   if (type == "fork_failed") {
     const auto why = message.body.find("message");
-    ProcessExit exit{.status = -1};
+    pool::ProcessExit exit{.status = -1};
     if (why != message.body.end() && why->is_string()) exit.last_line = why->get<std::string>().substr(0, 256);
     return WorkerEnded{id, std::move(exit)};
   }
@@ -158,7 +158,7 @@ void ZygoteProcess::ReadLog() {
   log_.Take(process_.ReadStderr());
 }
 
-std::optional<ProcessExit> ZygoteProcess::TryReap() {
+std::optional<pool::ProcessExit> ZygoteProcess::TryReap() {
   if (!channel_ && std::chrono::steady_clock::now() - closed_at_ > kEndGrace) Kill();
   auto exit = process_.TryReap();
   if (!exit) return std::nullopt;
@@ -173,4 +173,4 @@ Status ZygoteProcess::Fork(const zygote::WorkerSpec& spec, const std::vector<int
   return channel_.Send(request, fds);
 }
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -22,7 +22,7 @@
 #include "inference/zygote/worker_spec.h"
 #include "services/common/result.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::process {
 
 struct ZygoteOptions {
   std::filesystem::path executable;  // allod-worker
@@ -45,7 +45,7 @@ class ZygoteProcess {
   };
   struct WorkerEnded {
     std::uint64_t id = 0;
-    ProcessExit exit;
+    pool::ProcessExit exit;
   };
   using Event = std::variant<Resident, Forked, WorkerEnded>;
 
@@ -62,7 +62,7 @@ class ZygoteProcess {
   // Does not wait. Answers the zygote's own requests.
   std::vector<Event> ReadEvents();
   void ReadLog();
-  std::optional<ProcessExit> TryReap();
+  std::optional<pool::ProcessExit> TryReap();
   // The descriptors are those of zygote::WorkerFd. UNAVAILABLE when the zygote is gone.
   Status Fork(const zygote::WorkerSpec& spec, const std::vector<int>& fds);
   // See ReadSmapsRollup.
@@ -94,4 +94,4 @@ class ZygoteProcess {
   std::chrono::steady_clock::time_point closed_at_;
 };
 
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::process

@@ -214,7 +214,7 @@ int RunZygote() {
 // -------------------------------------------------------------------------------------------------------
 
 struct Worker {
-  node::WorkerProcess process;
+  node::process::WorkerProcess process;
   std::string role;
   bool ready = false;
   bool over = false;  // it did all it was to do, or it ended
@@ -233,10 +233,10 @@ class Agent {
 
   std::uint64_t Fork(const std::string& role) {
     const std::uint64_t id = ++last_id_;
-    auto process = Check(node::WorkerProcess::Prepare(id, role, Check(gate_.MakeBell(id))));
+    auto process = Check(node::process::WorkerProcess::Prepare(id, role, Check(gate_.MakeBell(id))));
     const auto ring_path = dir_ / fmt::format("{}.ring", id);
     const auto ring = Check(usage::RingFile::Create(ring_path, Uuid::V7(), "01900000-0000-7000-8000-00000000abcd"));
-    sockets_.push_back(Check(node::WorkerSocket::Listen(dir_.path(), role)));
+    sockets_.push_back(Check(node::process::WorkerSocket::Listen(dir_.path(), role)));
     zygote::WorkerSpec spec;
     spec.id = id;
     if (!zygote_.Fork(spec, process.fork_fds())) throw std::runtime_error("the zygote does not listen");
@@ -282,12 +282,12 @@ class Agent {
     return *std::move(result);
   }
 
-  node::ZygoteProcess StartZygote() {
+  node::process::ZygoteProcess StartZygote() {
     around_.model = dir_.Write("model.gguf", std::string(1 << 16, 'm'));
-    return Check(node::ZygoteProcess::Start({.executable = std::filesystem::read_symlink("/proc/self/exe"),
-                                             .model = around_.model,
-                                             .sha256 = std::string(64, 'a'),
-                                             .first_uid = kFirstUid}));
+    return Check(node::process::ZygoteProcess::Start({.executable = std::filesystem::read_symlink("/proc/self/exe"),
+                                                      .model = around_.model,
+                                                      .sha256 = std::string(64, 'a'),
+                                                      .first_uid = kFirstUid}));
   }
 
   // What a worker could reach if nothing stopped it.
@@ -321,7 +321,7 @@ class Agent {
     }
     poll(fds.data(), fds.size(), 20);
     zygote_.ReadLog();
-    for (node::ZygoteProcess::Event& event : zygote_.ReadEvents()) Handle(std::move(event));
+    for (node::process::ZygoteProcess::Event& event : zygote_.ReadEvents()) Handle(std::move(event));
     if (zygote_.TryReap()) throw std::runtime_error("the zygote ended");
     for (auto& [id, worker] : workers_) {
       worker.process.ReadLog();
@@ -329,18 +329,18 @@ class Agent {
     }
   }
 
-  void Handle(node::ZygoteProcess::Event event) {
-    if (std::holds_alternative<node::ZygoteProcess::Resident>(event)) resident_ = true;
-    if (auto* forked = std::get_if<node::ZygoteProcess::Forked>(&event)) {
+  void Handle(node::process::ZygoteProcess::Event event) {
+    if (std::holds_alternative<node::process::ZygoteProcess::Resident>(event)) resident_ = true;
+    if (auto* forked = std::get_if<node::process::ZygoteProcess::Forked>(&event)) {
       Worker& worker = workers_.at(forked->id);
       if (!worker.process.Forked(std::move(forked->pidfd))) throw std::runtime_error("no process was forked");
-      const node::CgroupLimits limits{.memory_bytes_max = std::int64_t{768} << 20};
+      const node::process::CgroupLimits limits{.memory_bytes_max = std::int64_t{768} << 20};
       for (const std::string& layer : cgroups_.Confine(worker.role, worker.process.pid(), limits))
         layers_.insert(layer);
       worker.process.LetGo();
       worker.process.LetServe();
     }
-    if (const auto* ended = std::get_if<node::ZygoteProcess::WorkerEnded>(&event)) {
+    if (const auto* ended = std::get_if<node::process::ZygoteProcess::WorkerEnded>(&event)) {
       workers_.at(ended->id).over = workers_.at(ended->id).ended = true;
     }
   }
@@ -366,11 +366,11 @@ class Agent {
   OwnedFd tcp_;
   OwnedFd abstract_;
   gate::Arbiter gate_;
-  node::Cgroups cgroups_;
-  node::ZygoteProcess zygote_;
+  node::process::Cgroups cgroups_;
+  node::process::ZygoteProcess zygote_;
   bool resident_ = false;
   std::uint64_t last_id_ = 0;
-  std::vector<node::WorkerSocket> sockets_;
+  std::vector<node::process::WorkerSocket> sockets_;
   std::map<std::uint64_t, Worker> workers_;
   std::map<std::string, bool> attempts_;
   std::set<std::string> layers_;

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine/chat/plain_tool_calls.h"
 #include "inference/engine/fair_queue.h"
 #include "inference/engine/prefix_cache.h"
 #include "inference/engine/step_cost.h"
@@ -205,18 +204,6 @@ TEST(StepPlan, APromptWithoutEndLeavesANeighbourHalfOfTheTime) {
   EXPECT_GT(tokens, 0.5 * alone);
   EXPECT_LT(tokens, 0.8 * alone) << "the prompt has its half as well";
   EXPECT_LT(longest, 0.01);
-}
-
-TEST(chat::PlainCall, IsReadAsItIsWritten) {
-  const std::string whole = R"({"name": "f", "arguments": {"a": "}\"{", "b": [1]}})";
-  for (std::size_t bytes = 0; bytes <= whole.size(); ++bytes) {
-    const chat::PlainCall call = chat::ReadPlainCall(std::string_view(whole).substr(0, bytes));
-    EXPECT_TRUE(call.may_be_one) << bytes;
-    EXPECT_EQ(call.name.value_or("f"), "f");
-  }
-  EXPECT_EQ(chat::ReadPlainCall(whole).arguments, R"({"a": "}\"{", "b": [1]})");
-  EXPECT_FALSE(chat::ReadPlainCall("Hello").may_be_one);
-  EXPECT_FALSE(chat::ReadPlainCall(R"({"title": 1})").may_be_one);
 }
 
 }  // namespace

@@ -77,6 +77,15 @@ Result<Step> PlanStep(const StateDir& state, Document document, const std::set<s
                                         document.where, document.kind, document.name, ToText(changes)));
 }
 
+// A failure in the middle leaves what came before it.
+Error AfterWhatWasDone(Error error, const std::vector<std::string>& done) {
+  if (!done.empty()) {
+    error.message += fmt::format("; before that was done, and stays: {}. Apply the manifest again when it is mended",
+                                 fmt::join(done, ", "));
+  }
+  return error;
+}
+
 const char* Describe(Action action) {
   switch (action) {
     case Action::kCreate:
@@ -111,6 +120,7 @@ Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document>
 }
 
 Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait) {
+  std::vector<std::string> done;
   for (const Step& step : steps) {
     if (step.action == Action::kNothing) continue;
     // One id for all tries of this step.
@@ -118,8 +128,12 @@ Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait
     auto change = step.action == Action::kCreate
                       ? step.kind->create(state, *step.document.resource, {.request_id = request_id})
                       : step.kind->update(state, *step.current, *step.document.resource, request_id);
-    if (!change) return At(step.document, change.error());
-    if (wait) ALLOD_CHECK_OK(WaitForChange(state, *change, step.document.name));
+    if (!change) return At(step.document, AfterWhatWasDone(change.error(), done));
+    if (wait) {
+      const Status waited = WaitForChange(state, *change, step.document.name);
+      if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
+    }
+    done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
   }
   return {};
 }

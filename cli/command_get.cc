@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "cli/commands.h"
 #include "cli/connections.h"
 #include "cli/print.h"
@@ -33,6 +35,16 @@ Result<MessagePtr> GetOne(const StateDir& state, const ResourceKind& kind, const
   return NotFound(fmt::format("{} {} does not exist", kind.kind, name));
 }
 
+// Whether there is what was listed under: an empty list of a tenant that does not exist would say that it has nothing.
+Status CheckParent(const StateDir& state, const std::string& name) {
+  for (const ResourceKind& kind : ResourceKinds()) {
+    if (!MatchName("name", name, kind.pattern)) continue;
+    if (const auto parent = GetOne(state, kind, name); !parent) return std::unexpected(parent.error());
+    return {};
+  }
+  return {};
+}
+
 Status Get(const Globals& globals, const Options& options) {
   ALLOD_TRY(const ResourceKind* kind, FindKind(options.kind));
   ALLOD_TRY(const StateDir state, RunningState(globals));
@@ -53,6 +65,12 @@ Status Get(const Globals& globals, const Options& options) {
                       kind->parent_pattern.empty() ? "" : " or, for the list, " + kind->parent_pattern));
     }
     ALLOD_TRY(found, kind->list(state, options.name));
+    if (found.empty()) ALLOD_CHECK_OK(CheckParent(state, options.name));
+  }
+  if (found.empty() && !globals.json()) {
+    std::fprintf(stderr, "no %s%s\n", kind->plural.c_str(),
+                 options.name.empty() ? "" : (" in " + options.name).c_str());
+    return {};
   }
   std::vector<const Message*> shown;
   for (const auto& message : found) shown.push_back(message.get());
@@ -74,7 +92,9 @@ Status Delete(const Globals& globals, const Options& options) {
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind->pattern));
   ALLOD_TRY(const StateDir state, RunningState(globals));
   ALLOD_TRY(const Change change, kind->remove(state, options.name, Uuid::V7().ToString()));
-  if (options.wait) return WaitForChange(state, change, "delete " + options.name);
+  if (options.wait) ALLOD_CHECK_OK(WaitForChange(state, change, "delete " + options.name));
+  const bool is_gone = options.wait || change.operation.name().empty();
+  if (!globals.json()) Print(fmt::format("{} {}\n", options.name, is_gone ? "is deleted" : "is being deleted"));
   return {};
 }
 

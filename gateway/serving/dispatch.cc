@@ -243,7 +243,9 @@ void Dispatch::Connected() {
 Error Dispatch::NotInTime() const {
   return Unavailable(
       "NO_READY_REPLICA",
-      fmt::format("the instance was not ready within {} ms; it is being started, try again", limits_.wake_wait_ms_max),
+      fmt::format("the instance was not ready within {} ms: try again while it is being started; if it cannot be, its "
+                  "status says why (GET /portal/v1/{})",
+                  limits_.wake_wait_ms_max, route_->instance),
       milliseconds(2000));
 }
 

@@ -93,7 +93,7 @@ test('a model that the project has never seen goes the same way', async () => {
   });
   const answer = platform.json(['chat', `${project}/instances/unseen`, 'Hello?', '--temperature', '0', '--max-tokens', '32']);
   assert.ok(answer.prompt_tokens > 0 && answer.completion_tokens > 0 && answer.completion_tokens <= 32, JSON.stringify(answer));
-  platform.allod(['delete', 'instances', `${project}/instances/unseen`]);
+  assert.match(platform.allod(['delete', 'instances', `${project}/instances/unseen`]), /unseen is deleted/);
   assert.equal(platform.json(['get', 'instances', project]).items.length, 1);
 });
 
@@ -238,6 +238,7 @@ test('refused with a reason: a region outside the residency', () => {
   });
   assert.match(text, /REGION_OUTSIDE_RESIDENCY/);
   assert.equal(platform.json(['get', 'instances', 'tenants/ug/projects/p']).items.length, 0);
+  assert.match(platform.allod(['get', 'instances', 'tenants/nobody/projects/p'], { status: 3 }), /tenants\/nobody/);
 });
 test('refused with a reason: an unknown key, a prompt longer than the context', async () => {
   const unknown = await platform.chat('Hello', { key: platform.key.slice(0, -1) + (platform.key.endsWith('0') ? '1' : '0') });

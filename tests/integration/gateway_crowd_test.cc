@@ -98,7 +98,8 @@ TEST_F(GatewayCrowd, RequestsInProgressAreNotCutAndWhoIsRefusedIsTold) {
     released_ = true;
     for (const auto& client : busy) EXPECT_EQ(client->Receive().status, 200);
     worker_.script = WorkerPeer::Greet;
-    EXPECT_EQ(Chat().status, 200) << "clients between two requests make way";
+    // The gateway may be a moment behind a client that has its whole answer.
+    EXPECT_TRUE(Eventually([&] { return Chat().status == 200; })) << "clients between two requests make way";
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ctime>
 #include <mutex>
@@ -264,28 +265,45 @@ TEST_F(EngineTest, FreshLongPromptsLeaveANeighbourItsShare) {
     EXPECT_EQ(answer.finished.completion_tokens, 200);
     return ProcessorSeconds() - before;
   };
-  tell();
-  const double alone = std::min(tell(), tell());
   std::atomic<bool> stop = false;
+  std::atomic<bool> pause = true;
+  std::atomic<int> asking = 0;
   std::atomic<int> read = 0;
   std::vector<std::thread> clients;
   for (int i = 0; i < 2; ++i) {
     clients.emplace_back([&, i] {
       for (int n = 0; !stop; ++n) {
+        ++asking;
+        if (pause) {
+          --asking;
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+          continue;
+        }
         std::string prompt = fmt::format("{} {}", i, n);
         for (int word = 0; word < 100; ++word) prompt += " tell me a b c d ";
         auto generation = engine_->Submit(Of("long", Greedy(prompt.substr(0, 1400), 1)));
         if (generation && ReadAll(**generation)) ++read;
+        --asking;
       }
     });
   }
-  EXPECT_TRUE(Eventually([&] { return read > 2; }));
-  gate.largest_prompt = 0;
-  const double beside = std::min(tell(), tell());
+  // A machine that is shared is not as fast at one time as at another: both sides are measured close together, and
+  // often.
+  std::vector<double> ratios;
+  tell();
+  for (int round = 0; round < 5; ++round) {
+    const double alone = tell();
+    pause = false;
+    const int before = read;
+    EXPECT_TRUE(Eventually([&] { return read > before + 2; }));
+    ratios.push_back(tell() / alone);
+    pause = true;
+    EXPECT_TRUE(Eventually([&] { return asking == 0; }));
+  }
   stop = true;
   for (std::thread& client : clients) client.join();
-  EXPECT_LT(beside, 3 * alone);
-  EXPECT_GT(read, 4) << "they are read, too";
+  std::ranges::sort(ratios);
+  EXPECT_LT(ratios[ratios.size() / 2], 3) << "from " << ratios.front() << " to " << ratios.back();
   engine_.reset();  // before its gate
 }
 

@@ -2,22 +2,14 @@
 //
 // A name with a folder is looked for from the repository's root and beside the document; a bare one anywhere.
 import assert from 'node:assert/strict';
-import {readFileSync, readdirSync} from 'node:fs';
+import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
 
-const root = process.env.ALLOD_SOURCE_DIR ?? path.resolve(import.meta.dirname ?? '.', '../..');
+import {filesBelow, root} from './files.mjs';
+
 // Of others: what they call their own.
 const FOREIGN = /^(google|grpc)\//;
-const SKIPPED = /^(\.git|node_modules|build.*)$/;
-
-function* filesBelow(directory) {
-  for (const entry of readdirSync(path.join(root, directory), {withFileTypes: true})) {
-    const name = path.posix.join(directory, entry.name);
-    if (entry.isDirectory() && !SKIPPED.test(entry.name)) yield* filesBelow(name);
-    if (entry.isFile()) yield name;
-  }
-}
 
 const files = [...filesBelow('.')];
 const paths = new Set(files);

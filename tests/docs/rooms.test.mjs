@@ -1,0 +1,80 @@
+// The arrows of docs/architecture.md and of the rooms in gateway/README.md, inference/README.md and inference/node/README.md, held against
+// the includes: none points up, and what is known in one place only is included there only.
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import path from 'node:path';
+import {test} from 'node:test';
+
+import {filesBelow, root} from './files.mjs';
+
+const sources = [...filesBelow('.')].filter((name) => /\.(cc|h)$/.test(name));
+const isTest = (file) => /(_test|_fixture|fake_\w+|on_fakes)\.(cc|h)$/.test(file) || file.startsWith('tests/');
+const includes = new Map(sources.map((file) => {
+  const text = readFileSync(path.join(root, file), 'utf8');
+  return [file, [...text.matchAll(/^#include [<"]([^>"]+)[>"]/gm)].map((match) => match[1])];
+}));
+
+// The folders that a README lists as `name/`, in order, each at the start of a paragraph or of a table's row.
+function roomsOf(folder) {
+  const text = readFileSync(path.join(root, folder, 'README.md'), 'utf8');
+  return [...text.matchAll(/^(?:\*\*|\| )`([\w/]+)\/`/gm)].map((match) => path.posix.join(folder, match[1]));
+}
+
+function roomOf(file, rooms) {
+  const inside = rooms.filter((room) => file.startsWith(room + '/'));
+  return inside.sort((a, b) => b.length - a.length)[0];
+}
+
+for (const folder of ['gateway', 'inference', 'inference/node']) {
+  test(`${folder}: each room uses only those above it in the README`, () => {
+    const rooms = roomsOf(folder);
+    assert.ok(rooms.length >= 4, `too few rooms found: ${rooms}`);
+    const wrong = [];
+    for (const [file, used] of includes) {
+      const from = roomOf(file, rooms);
+      if (!file.startsWith(folder + '/') || isTest(file)) continue;
+      for (const target of used.filter((name) => name.startsWith(folder + '/'))) {
+        const to = roomOf(target, rooms);
+        // What lies in no room joins the rooms.
+        const isUp = from !== undefined && (to === undefined || rooms.indexOf(to) > rooms.indexOf(from));
+        if (isUp) wrong.push(`${file} -> ${target}`);
+      }
+    }
+    assert.deepEqual(wrong, []);
+  });
+}
+
+test('no service includes another, and programs include no test', () => {
+  const wrong = [];
+  for (const [file, used] of includes) {
+    if (isTest(file)) continue;
+    const [, service] = file.match(/^services\/(\w+)\//) ?? [];
+    for (const target of used) {
+      const [, other] = target.match(/^services\/(\w+)\//) ?? [];
+      if (service && other && other !== service && other !== 'common') wrong.push(`${file} -> ${target}`);
+      if (service === 'common' && /^(gateway|inference|scheduler|cli|allod)\//.test(target)) wrong.push(`${file} -> ${target}`);
+      if (/^(gateway|inference|scheduler|cli)\//.test(file) && other && other !== 'common') wrong.push(`${file} -> ${target}`);
+      if (target.startsWith('tests/') || isTest(target)) wrong.push(`${file} -> ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('libraries stay where the architecture says', () => {
+  const homes = [
+    [/^pqxx\//, /^services\/common\/(pg\w*|migrations)\.|\/pg_\w+\.|^services\/common\/pg/],
+    [/^hiredis\//, /^services\/common\/redis\./],
+    [/^(llama|ggml|gguf|chat|common)\.h$|^ggml-/, /\/llama_\w+\./],
+    [/^boost\/beast/, /^gateway\/http\//],
+  ];
+  const wrong = [];
+  for (const [file, used] of includes) {
+    if (isTest(file)) continue;
+    for (const target of used) {
+      for (const [library, home] of homes) {
+        if (library.test(target) && !home.test(file)) wrong.push(`${file} -> ${target}`);
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});

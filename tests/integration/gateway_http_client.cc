@@ -34,7 +34,7 @@ bool Dechunk(const std::string& raw, std::string& body) {
 
 HttpClient::HttpClient(int port) {
   socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval timeout{.tv_sec = 20, .tv_usec = 0};
+  const timeval timeout{.tv_sec = 60, .tv_usec = 0};
   ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   sockaddr_in address{};
   address.sin_family = AF_INET;

@@ -28,9 +28,9 @@ inline constexpr char kPepper[] = "a pepper that only this test knows";
 inline constexpr char kProject[] = "tenants/ke/projects/services";
 inline constexpr char kInstance[] = "tenants/ke/projects/services/instances/assistant";
 
-// Waits until `check` holds; false after ten seconds. For what other threads do.
+// Waits until `check` holds; false after a minute. For what other threads do.
 inline bool Eventually(const std::function<bool()>& check) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!check()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

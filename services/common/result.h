@@ -2,7 +2,7 @@
 //
 // An Error has the canonical gRPC code, a stable UPPER_SNAKE reason that programs may test, and a message that is safe
 // to show to the caller and says what was wrong, where, and what to do. services/common/rpc/status.* maps it to gRPC
-// and back, gateway/http_error.* to HTTP. Broken invariants abort; bad input never does.
+// and back, gateway/http/error.* to HTTP. Broken invariants abort; bad input never does.
 #pragma once
 
 #include <chrono>

@@ -39,7 +39,7 @@ function missing(file, names) {
   return names.filter((name) => !FOREIGN.test(name) && !isThere(name, beside)).map((name) => `${file}: ${name}`);
 }
 
-const CODE_FILE = /(?<![\w./<*-])((?:[\w-]+\/)*[\w*-]+\.(?:cc|h|proto|mjs|sql))(?![\w/])/g;
+const CODE_FILE = /(?<![\w./<*-])((?:[\w-]+\/)*(?:[\w*-]+\.(?:cc|h|proto|mjs|sql)|[a-z][a-z0-9_]*\.\*))(?![\w/])/g;
 
 test('what documents name in backticks is there', () => {
   const lost = [];

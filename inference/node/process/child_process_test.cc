@@ -9,7 +9,6 @@
 #include <csignal>
 #include <fstream>
 
-
 namespace allod::inference::node::process {
 namespace {
 

@@ -18,8 +18,10 @@ if(ALLOD_SANITIZE)
   if(ALLOD_SANITIZE MATCHES thread)
     # g++ 12 warns of every std::atomic_thread_fence in Boost.Asio; the fences are understood at run time.
     add_compile_options(-Wno-tsan)
-    set(ALLOD_TSAN_ENV
+    set(ALLOD_SANITIZER_ENV
         "TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/deploy/cmake/tsan.supp")
+  elseif(ALLOD_SANITIZE MATCHES address)
+    set(ALLOD_SANITIZER_ENV "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/deploy/cmake/lsan.supp")
   endif()
 endif()
 
@@ -124,5 +126,5 @@ function(allod_test name)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT}
-                       ENVIRONMENT "ALLOD_SOURCE_DIR=${CMAKE_SOURCE_DIR};ALLOD_BUILD_DIR=${CMAKE_BINARY_DIR};${ALLOD_TSAN_ENV}")
+                       ENVIRONMENT "ALLOD_SOURCE_DIR=${CMAKE_SOURCE_DIR};ALLOD_BUILD_DIR=${CMAKE_BINARY_DIR};${ALLOD_SANITIZER_ENV}")
 endfunction()

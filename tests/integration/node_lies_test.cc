@@ -4,6 +4,7 @@
 #include <csignal>
 
 #include "tests/integration/node_agent_fixture.h"
+#include "tests/support/instrumented.h"
 
 namespace allod::inference::node {
 namespace {
@@ -46,9 +47,14 @@ struct Lie {
   std::string said;  // in the status
 };
 
+bool IsTooSlowFor(const Lie& lie) {
+  return test::kInstrumented && (lie.name == "usage-flood" || lie.name == "message-flood");
+}
+
 class WorkerLies : public NodeLies, public testing::WithParamInterface<Lie> {};
 
 TEST_P(WorkerLies, EndThatWorkerOnly) {
+  if (IsTooSlowFor(GetParam())) GTEST_SKIP() << "instrumented liars are too slow to flood";
   const std::string sha256 = PutText("honest");
   StartAgent();
   scheduling_.Desire({Lying(sha256, 1, "honest")});
@@ -120,6 +126,7 @@ TEST_F(NodeLies, ALieThatAnotherAgentFindsIsNotBelievedEither) {
 class ZygoteLies : public NodeLies, public testing::WithParamInterface<Lie> {};
 
 TEST_P(ZygoteLies, EndThatModelOnly) {
+  if (IsTooSlowFor(GetParam())) GTEST_SKIP() << "instrumented liars are too slow to flood";
   const std::string sha256 = PutText("honest");
   StartAgent();
   scheduling_.Desire({Lying(sha256, 1, "honest")});

@@ -25,6 +25,7 @@
 #include "services/common/ids.h"
 #include "services/common/rpc/client.h"
 #include "tests/integration/node_peers.h"
+#include "tests/support/instrumented.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
@@ -139,6 +140,7 @@ class NodeAgentFixture : public testing::Test {
   }
   // Whether this host lets a process have namespaces of its own; a bare chroot does not.
   static bool HostGivesNamespaces() {
+    if (!test::kMayHaveUserNamespace) return false;
     const pid_t child = fork();
     if (child == 0) _exit(unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET) == 0 ? 0 : 1);
     int status = 1;

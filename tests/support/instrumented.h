@@ -8,6 +8,12 @@ inline constexpr bool kInstrumented = true;
 #else
 inline constexpr bool kInstrumented = false;
 #endif
+// ThreadSanitizer has a thread of its own in every process, and a process with threads gets no user namespace.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kMayHaveUserNamespace = false;
+#else
+inline constexpr bool kMayHaveUserNamespace = true;
+#endif
 // What limits of time are to be multiplied with.
 inline constexpr int kSlowness = kInstrumented ? 10 : 1;
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -54,7 +55,10 @@ class Neighbour {
           const StreamTrace trace = RunStream(request, SteadyClock::now() + seconds(60), stop);
           tokens_ += static_cast<std::int64_t>(trace.tokens.size());
           if (stop.stop_requested()) return;
-          if (trace.status != 200) ++refused_;
+          if (trace.status != 200) {
+            const std::lock_guard lock(mutex_);
+            if (refused_++ == 0) first_refusal_ = fmt::format("HTTP {}: {}", trace.status, trace.error);
+          }
           if (trace.status == 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
         }
       });
@@ -65,7 +69,9 @@ class Neighbour {
     // A grammar that costs more than a draw may is refused at some token; the work until then is the load that is
     // measured.
     if (tokens_ == 0 && (grammar.empty() || refused_ == 0)) {
-      throw std::runtime_error("the neighbour gets no answers: there is nothing to measure");
+      const std::lock_guard lock(mutex_);
+      throw std::runtime_error("the neighbour gets no answers: there is nothing to measure; " +
+                               (first_refusal_.empty() ? "none came within 30 s" : first_refusal_));
     }
   }
   // Its streams are cut: what comes next is measured on a quiet machine.
@@ -78,6 +84,8 @@ class Neighbour {
  private:
   std::atomic<std::int64_t> tokens_ = 0;
   std::atomic<int> refused_ = 0;
+  std::mutex mutex_;
+  std::string first_refusal_;  // guarded by it
   std::vector<std::jthread> threads_;
 };
 

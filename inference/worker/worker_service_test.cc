@@ -252,6 +252,8 @@ TEST_F(WorkerEmbeddingTest, OneTenantsFloodLeavesThreadsPlacesAndTurnsToTheOther
     Caller::Service("gateway").AttachTo(context);
     EXPECT_TRUE(stub_->GetWorkerStatus(&context, {}, &status).ok());
   }
+  // What came too many is refused at once; the rest would take long.
+  ASSERT_TRUE(Eventually([&] { return under_way_ < 50; }));
   for (const auto& call : flood) call->context.TryCancel();
   ASSERT_TRUE(Eventually([&] { return under_way_ == 0; }));
   int refused = 0;

@@ -77,10 +77,10 @@ Result<Step> PlanStep(const StateDir& state, Document document, const std::set<s
                                         document.where, document.kind, document.name, ToText(changes)));
 }
 
-// A failure in the middle leaves what came before it.
+// A failure in the middle leaves what was done, also of the step that failed while it was waited for.
 Error AfterWhatWasDone(Error error, const std::vector<std::string>& done) {
   if (!done.empty()) {
-    error.message += fmt::format("; before that was done, and stays: {}. Apply the manifest again when it is mended",
+    error.message += fmt::format("; this was done, and stays: {}. Apply the manifest again when it is mended",
                                  fmt::join(done, ", "));
   }
   return error;
@@ -129,11 +129,11 @@ Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait
                       ? step.kind->create(state, *step.document.resource, {.request_id = request_id})
                       : step.kind->update(state, *step.current, *step.document.resource, request_id);
     if (!change) return At(step.document, AfterWhatWasDone(change.error(), done));
+    done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
     if (wait) {
       const Status waited = WaitForChange(state, *change, step.document.name);
       if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
     }
-    done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
   }
   return {};
 }

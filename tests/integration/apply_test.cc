@@ -250,7 +250,7 @@ TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {
   const Status done = ApplyUnjudged(Doc("Project", "tenants/ke/projects/q", "displayName: Q") +
                                     Doc("Project", "tenants/none/projects/q", "displayName: Q"));
   ASSERT_FALSE(done);
-  EXPECT_THAT(done.error().message, HasSubstr("before that was done, and stays: created tenants/ke/projects/q"));
+  EXPECT_THAT(done.error().message, HasSubstr("this was done, and stays: created tenants/ke/projects/q"));
 }
 
 }  // namespace

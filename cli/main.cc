@@ -4,7 +4,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 #include "services/common/log.h"
 
 namespace {

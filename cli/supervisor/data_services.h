@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/state_dir.h"
+#include "cli/installation/state_dir.h"
 #include "cli/supervisor/child.h"
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"

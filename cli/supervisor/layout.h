@@ -19,7 +19,7 @@
 
 #include <string>
 
-#include "cli/state_dir.h"
+#include "cli/installation/state_dir.h"
 #include "cli/supervisor/service_users.h"
 #include "services/common/private_files.h"
 #include "services/common/result.h"

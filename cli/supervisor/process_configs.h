@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cli/process_facts.h"
-#include "cli/state_dir.h"
+#include "cli/installation/process_facts.h"
+#include "cli/installation/state_dir.h"
 #include "cli/supervisor/node_settings.h"
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"

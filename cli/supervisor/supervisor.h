@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/state_dir.h"
+#include "cli/installation/state_dir.h"
 #include "cli/supervisor/child.h"
 #include "cli/supervisor/log_collector.h"
 

@@ -1,6 +1,6 @@
 // `allod apply` against the services, on stores in memory: a plan refuses what applying would refuse, for the same
 // reason.
-#include "cli/apply.h"
+#include "cli/apply/apply.h"
 
 #include <gmock/gmock.h>
 

@@ -1,0 +1,170 @@
+#include "cli/apply/apply.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/terminal/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli {
+namespace {
+
+using google::protobuf::Message;
+
+const Message& SpecOf(const ResourceKind& kind, const Message& resource) {
+  if (kind.spec_field.empty()) return resource;
+  return resource.GetReflection()->GetMessage(resource, resource.GetDescriptor()->FindFieldByName(kind.spec_field));
+}
+
+std::vector<FieldChange> Compare(const ResourceKind& kind, const Message& current, const Message& wanted,
+                                 const std::vector<std::string>& fields) {
+  return Differences(SpecOf(kind, current), SpecOf(kind, wanted), fields, kind.decimals);
+}
+
+std::unexpected<Error> At(const Document& document, Error error) {
+  error.message = fmt::format("{}: {}", document.where, error.message);
+  return std::unexpected(std::move(error));
+}
+
+// Which of what earlier steps make is missing for the service to judge in full; empty: none, the error is the answer.
+std::string Awaited(const ResourceKind& kind, const Message& wanted, const Error& error,
+                    const std::set<std::string>& created) {
+  if (!kind.missing) return "";
+  const auto names = kind.missing(wanted, error);
+  const auto found = std::ranges::find_if(names, [&](const std::string& name) { return created.contains(name); });
+  return found == names.end() ? "" : *found;
+}
+
+Result<Step> PlanCreate(const StateDir& state, const ResourceKind& kind, Document document,
+                        const std::set<std::string>& created) {
+  const auto judged = kind.create(state, *document.resource, {.validate_only = true});
+  std::string awaits = judged ? "" : Awaited(kind, *document.resource, judged.error(), created);
+  if (!judged && awaits.empty()) return At(document, judged.error());
+  return Step{&kind, std::move(document), Action::kCreate, nullptr, {}, std::move(awaits)};
+}
+
+// The service fills in defaults and judges. What is awaited is compared as the manifest says it.
+Result<Step> PlanUpdate(const StateDir& state, const ResourceKind& kind, Document document, MessagePtr current,
+                        const std::set<std::string>& created) {
+  const auto fields = kind.spec_field.empty() ? kind.spec_fields : FieldNames(SpecOf(kind, *current));
+  const auto preview = kind.preview(state, *current, *document.resource);
+  std::string awaits = preview ? "" : Awaited(kind, *document.resource, preview.error(), created);
+  if (!preview && awaits.empty()) return At(document, preview.error());
+  auto changes = Compare(kind, *current, preview ? **preview : *document.resource, fields);
+  const Action action = changes.empty() ? Action::kNothing : Action::kUpdate;
+  return Step{&kind, std::move(document), action, std::move(current), std::move(changes), std::move(awaits)};
+}
+
+Result<Step> PlanStep(const StateDir& state, Document document, const std::set<std::string>& created) {
+  ALLOD_TRY(const ResourceKind* kind, FindKind(document.kind));
+  if (auto matched = MatchName(document.where + ": metadata.name", document.name, kind->pattern); !matched) {
+    return std::unexpected(matched.error());
+  }
+  auto current = kind->get(state, document.name);
+  if (!current && current.error().code == Code::kNotFound) {
+    return PlanCreate(state, *kind, std::move(document), created);
+  }
+  if (!current) return std::unexpected(current.error());
+  if (kind->update) return PlanUpdate(state, *kind, std::move(document), *std::move(current), created);
+  const auto changes = Compare(*kind, **current, *document.resource, document.given);
+  if (changes.empty()) return Step{kind, std::move(document), Action::kNothing, nullptr, {}, ""};
+  return FailedPrecondition("IMMUTABLE",
+                            fmt::format("{}: {} {} exists with other content ({}) and cannot be changed; give the "
+                                        "new one another name",
+                                        document.where, document.kind, document.name, ToText(changes)));
+}
+
+// A failure in the middle leaves what was done, also of the step that failed while it was waited for.
+Error AfterWhatWasDone(Error error, const std::vector<std::string>& done) {
+  if (!done.empty()) {
+    error.message += fmt::format("; this was done, and stays: {}. Apply the manifest again when it is mended",
+                                 fmt::join(done, ", "));
+  }
+  return error;
+}
+
+const char* Describe(Action action) {
+  switch (action) {
+    case Action::kCreate:
+      return "create";
+    case Action::kUpdate:
+      return "change";
+    case Action::kNothing:
+      return "as it is";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<ManifestKind> ManifestKinds() {
+  std::vector<ManifestKind> kinds;
+  for (const auto& kind : ResourceKinds()) {
+    if (kind.create) kinds.push_back({kind.kind, kind.prototype, kind.spec_field, kind.spec_fields});
+  }
+  return kinds;
+}
+
+Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents) {
+  std::vector<Step> steps;
+  std::set<std::string> created;
+  for (auto& document : documents) {
+    ALLOD_TRY(Step step, PlanStep(state, std::move(document), created));
+    if (step.action == Action::kCreate) created.insert(step.document.name);
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait) {
+  std::vector<std::string> done;
+  for (const Step& step : steps) {
+    if (step.action == Action::kNothing) continue;
+    // One id for all tries of this step.
+    const std::string request_id = Uuid::V7().ToString();
+    auto change = step.action == Action::kCreate
+                      ? step.kind->create(state, *step.document.resource, {.request_id = request_id})
+                      : step.kind->update(state, *step.current, *step.document.resource, request_id);
+    if (!change) return At(step.document, AfterWhatWasDone(change.error(), done));
+    done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
+    if (wait) {
+      const Status waited = WaitForChange(state, *change, step.document.name);
+      if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
+    }
+  }
+  return {};
+}
+
+std::string ToText(const std::vector<Step>& steps) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Step& step : steps) {
+    std::string changes = ToText(step.changes);
+    if (!step.awaits.empty()) {
+      changes += fmt::format("{}judged in full when {} is there", changes.empty() ? "" : "; ", step.awaits);
+    }
+    rows.push_back({Describe(step.action), step.document.kind, step.document.name, changes});
+  }
+  return Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
+}
+
+std::string ToJson(const std::vector<Step>& steps) {
+  nlohmann::json items = nlohmann::json::array();
+  for (const Step& step : steps) {
+    nlohmann::json changes = nlohmann::json::array();
+    for (const FieldChange& change : step.changes) {
+      changes.push_back({{"field", change.field}, {"from", change.from}, {"to", change.to}});
+    }
+    nlohmann::json item = {{"plan", Describe(step.action)},
+                           {"kind", step.document.kind},
+                           {"name", step.document.name},
+                           {"changes", changes}};
+    if (!step.awaits.empty()) item["judgedInFullAfter"] = step.awaits;
+    items.push_back(std::move(item));
+  }
+  return nlohmann::json{{"items", items}}.dump(2) + "\n";
+}
+
+}  // namespace allod::cli

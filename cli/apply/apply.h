@@ -1,0 +1,39 @@
+// What `allod apply` does with a manifest: plans each step against what is there, has the service judge it
+// (validate_only), then carries the steps out. What a plan shows, the services have accepted; only what hangs on
+// something that an earlier step makes is judged in full when that is there, and the plan says so.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/apply/manifest.h"
+#include "cli/apply/plan.h"
+#include "cli/kinds/resources.h"
+
+namespace allod::cli {
+
+enum class Action { kCreate, kUpdate, kNothing };
+
+struct Step {
+  const ResourceKind* kind;
+  Document document;
+  Action action;
+  MessagePtr current;
+  std::vector<FieldChange> changes;
+  std::string awaits;  // the name of what an earlier step makes and without which this one is not judged in full
+};
+
+// The kinds that a manifest may hold.
+std::vector<ManifestKind> ManifestKinds();
+
+// In the order of the documents. What a service refuses is refused here, with the same reason: `where: message`.
+// FAILED_PRECONDITION / IMMUTABLE for other content of what cannot be changed. Changes nothing.
+Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents);
+
+// Stops at the first step that fails.
+Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait);
+
+std::string ToText(const std::vector<Step>& steps);
+std::string ToJson(const std::vector<Step>& steps);
+
+}  // namespace allod::cli

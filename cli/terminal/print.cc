@@ -1,0 +1,128 @@
+#include "cli/terminal/print.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/timestamp.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace allod::cli {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+std::string EnumText(const google::protobuf::EnumValueDescriptor* value) {
+  // STATE_READY of enum State -> READY.
+  const std::string& name = value->name();
+  if (value->number() == 0) return "";
+  const auto* first = value->type()->FindValueByNumber(0);
+  const auto prefix = first == nullptr ? std::string::npos : first->name().rfind("UNSPECIFIED");
+  return prefix != std::string::npos && prefix < name.size() ? name.substr(prefix) : name;
+}
+
+std::string One(const Message& message, const FieldDescriptor* field, int index) {
+  const auto* reflection = message.GetReflection();
+  const bool repeated = index >= 0;
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_STRING:
+      return repeated ? reflection->GetRepeatedString(message, field, index) : reflection->GetString(message, field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return fmt::to_string(repeated ? reflection->GetRepeatedInt32(message, field, index)
+                                     : reflection->GetInt32(message, field));
+    case FieldDescriptor::CPPTYPE_INT64:
+      return fmt::to_string(repeated ? reflection->GetRepeatedInt64(message, field, index)
+                                     : reflection->GetInt64(message, field));
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return fmt::format("{:.4g}", repeated ? reflection->GetRepeatedDouble(message, field, index)
+                                            : reflection->GetDouble(message, field));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return (repeated ? reflection->GetRepeatedBool(message, field, index) : reflection->GetBool(message, field))
+                 ? "yes"
+                 : "no";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return EnumText(repeated ? reflection->GetRepeatedEnum(message, field, index)
+                               : reflection->GetEnum(message, field));
+    case FieldDescriptor::CPPTYPE_MESSAGE: {
+      const Message& child =
+          repeated ? reflection->GetRepeatedMessage(message, field, index) : reflection->GetMessage(message, field);
+      if (const auto* time = dynamic_cast<const google::protobuf::Timestamp*>(&child)) {
+        return !repeated && !reflection->HasField(message, field) ? ""
+                                                                  : google::protobuf::util::TimeUtil::ToString(*time);
+      }
+      return child.ShortDebugString();
+    }
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+std::string FieldText(const Message& message, const std::string& path) {
+  const auto dot = path.find('.');
+  const auto* field = message.GetDescriptor()->FindFieldByName(path.substr(0, dot));
+  if (field == nullptr) return "";
+  if (dot != std::string::npos)
+    return FieldText(message.GetReflection()->GetMessage(message, field), path.substr(dot + 1));
+  if (!field->is_repeated()) return One(message, field, -1);
+  std::string joined;
+  for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
+    joined += (i == 0 ? "" : ",") + One(message, field, i);
+  }
+  return joined;
+}
+
+std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& heading : headings) widths.push_back(heading.size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  const auto line = [&](const std::vector<std::string>& cells) {
+    std::string text;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      text += i + 1 == cells.size() ? cells[i] : fmt::format("{:<{}}  ", cells[i], widths[i]);
+    }
+    return text + "\n";
+  };
+  std::string text = line(headings);
+  for (const auto& row : rows) text += line(row);
+  return text;
+}
+
+std::string MessageTable(const Columns& columns, const std::vector<const Message*>& messages) {
+  std::vector<std::string> headings;
+  for (const auto& [heading, path] : columns) headings.push_back(heading);
+  std::vector<std::vector<std::string>> rows;
+  for (const auto* message : messages) {
+    auto& row = rows.emplace_back();
+    for (const auto& [heading, path] : columns) row.push_back(FieldText(*message, path));
+  }
+  return Table(headings, rows);
+}
+
+std::string ToJson(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
+  return status.ok() ? text : "{}\n";
+}
+
+std::string ToJsonList(const std::vector<const Message*>& messages) {
+  std::string text = "{\"items\": [";
+  for (std::size_t i = 0; i < messages.size(); ++i) text += (i == 0 ? "\n" : ",\n") + ToJson(*messages[i]);
+  return text + "]}\n";
+}
+
+void Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+}  // namespace allod::cli

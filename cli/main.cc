@@ -2,9 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
 
 #include "cli/commands/commands.h"
+#include "cli/terminal/print.h"
 #include "services/common/log.h"
 
 namespace {
@@ -38,22 +38,21 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Exit status: 0 done, 1 failed, 2 bad input, 3 not found, 4 a service cannot be reached.");
 
-  allod::cli::Globals globals;
+  namespace commands = allod::cli::commands;
+  commands::Globals globals;
   app.add_option(
       "--state", globals.state,
       "State directory (default: $ALLOD_STATE, else /var/lib/allod for root, and the user's state directory)");
   app.add_option("-o,--output", globals.output, "table or json")->check(CLI::IsMember({"table", "json"}));
   app.fallthrough();
 
-  allod::cli::AddUpCommand(app, globals);
-  allod::cli::AddDownCommands(app, globals);
-  allod::cli::AddImportCommands(app, globals);
-  allod::cli::AddApplyCommand(app, globals);
-  allod::cli::AddGetCommands(app, globals);
-  allod::cli::AddKeyCommands(app, globals);
-  allod::cli::AddChatCommand(app, globals);
-  allod::cli::AddMoneyCommands(app, globals);
-  allod::cli::AddTopCommand(app, globals);
+  // In the order in which --help shows them.
+  for (const auto add :
+       {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport, commands::AddCompress,
+        commands::AddApply, commands::AddGet, commands::AddDescribe, commands::AddDelete, commands::AddCreateKey,
+        commands::AddChat, commands::AddUsage, commands::AddInvoice, commands::AddLedger, commands::AddTop}) {
+    add(app, globals);
+  }
 
   try {
     app.parse(argc, argv);
@@ -61,8 +60,7 @@ int main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   if (const auto status = globals.action(); !status) {
-    std::fprintf(stderr, "allod: %s\n", status.error().message.c_str());
-    if (!status.error().reason.empty()) std::fprintf(stderr, "reason: %s\n", status.error().reason.c_str());
+    allod::cli::terminal::PrintError(status.error());
     return ExitCode(status.error().code);
   }
   return 0;

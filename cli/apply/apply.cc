@@ -6,20 +6,22 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 namespace {
 
 using google::protobuf::Message;
+using installation::StateDir;
 
-const Message& SpecOf(const ResourceKind& kind, const Message& resource) {
+const Message& SpecOf(const kinds::ResourceKind& kind, const Message& resource) {
   if (kind.spec_field.empty()) return resource;
   return resource.GetReflection()->GetMessage(resource, resource.GetDescriptor()->FindFieldByName(kind.spec_field));
 }
 
-std::vector<FieldChange> Compare(const ResourceKind& kind, const Message& current, const Message& wanted,
+std::vector<FieldChange> Compare(const kinds::ResourceKind& kind, const Message& current, const Message& wanted,
                                  const std::vector<std::string>& fields) {
   return Differences(SpecOf(kind, current), SpecOf(kind, wanted), fields, kind.decimals);
 }
@@ -30,7 +32,7 @@ std::unexpected<Error> At(const Document& document, Error error) {
 }
 
 // Which of what earlier steps make is missing for the service to judge in full; empty: none, the error is the answer.
-std::string Awaited(const ResourceKind& kind, const Message& wanted, const Error& error,
+std::string Awaited(const kinds::ResourceKind& kind, const Message& wanted, const Error& error,
                     const std::set<std::string>& created) {
   if (!kind.missing) return "";
   const auto names = kind.missing(wanted, error);
@@ -38,7 +40,7 @@ std::string Awaited(const ResourceKind& kind, const Message& wanted, const Error
   return found == names.end() ? "" : *found;
 }
 
-Result<Step> PlanCreate(const StateDir& state, const ResourceKind& kind, Document document,
+Result<Step> PlanCreate(const StateDir& state, const kinds::ResourceKind& kind, Document document,
                         const std::set<std::string>& created) {
   const auto judged = kind.create(state, *document.resource, {.validate_only = true});
   std::string awaits = judged ? "" : Awaited(kind, *document.resource, judged.error(), created);
@@ -47,8 +49,8 @@ Result<Step> PlanCreate(const StateDir& state, const ResourceKind& kind, Documen
 }
 
 // The service fills in defaults and judges. What is awaited is compared as the manifest says it.
-Result<Step> PlanUpdate(const StateDir& state, const ResourceKind& kind, Document document, MessagePtr current,
-                        const std::set<std::string>& created) {
+Result<Step> PlanUpdate(const StateDir& state, const kinds::ResourceKind& kind, Document document,
+                        terminal::MessagePtr current, const std::set<std::string>& created) {
   const auto fields = kind.spec_field.empty() ? kind.spec_fields : FieldNames(SpecOf(kind, *current));
   const auto preview = kind.preview(state, *current, *document.resource);
   std::string awaits = preview ? "" : Awaited(kind, *document.resource, preview.error(), created);
@@ -59,7 +61,7 @@ Result<Step> PlanUpdate(const StateDir& state, const ResourceKind& kind, Documen
 }
 
 Result<Step> PlanStep(const StateDir& state, Document document, const std::set<std::string>& created) {
-  ALLOD_TRY(const ResourceKind* kind, FindKind(document.kind));
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(document.kind));
   if (auto matched = MatchName(document.where + ": metadata.name", document.name, kind->pattern); !matched) {
     return std::unexpected(matched.error());
   }
@@ -101,11 +103,11 @@ const char* Describe(Action action) {
 }  // namespace
 
 std::vector<ManifestKind> ManifestKinds() {
-  std::vector<ManifestKind> kinds;
-  for (const auto& kind : ResourceKinds()) {
-    if (kind.create) kinds.push_back({kind.kind, kind.prototype, kind.spec_field, kind.spec_fields});
+  std::vector<ManifestKind> out;
+  for (const auto& kind : kinds::ResourceKinds()) {
+    if (kind.create) out.push_back({kind.kind, kind.prototype, kind.spec_field, kind.spec_fields});
   }
-  return kinds;
+  return out;
 }
 
 Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents) {
@@ -131,7 +133,7 @@ Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait
     if (!change) return At(step.document, AfterWhatWasDone(change.error(), done));
     done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
     if (wait) {
-      const Status waited = WaitForChange(state, *change, step.document.name);
+      const Status waited = net::WaitForChange(state, *change, step.document.name);
       if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
     }
   }
@@ -147,7 +149,7 @@ std::string ToText(const std::vector<Step>& steps) {
     }
     rows.push_back({Describe(step.action), step.document.kind, step.document.name, changes});
   }
-  return Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
+  return terminal::Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
 }
 
 std::string ToJson(const std::vector<Step>& steps) {
@@ -167,4 +169,4 @@ std::string ToJson(const std::vector<Step>& steps) {
   return nlohmann::json{{"items", items}}.dump(2) + "\n";
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

@@ -8,17 +8,17 @@
 
 #include "cli/apply/manifest.h"
 #include "cli/apply/plan.h"
-#include "cli/kinds/resources.h"
+#include "cli/kinds/kind.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 
 enum class Action { kCreate, kUpdate, kNothing };
 
 struct Step {
-  const ResourceKind* kind;
+  const kinds::ResourceKind* kind;
   Document document;
   Action action;
-  MessagePtr current;
+  terminal::MessagePtr current;
   std::vector<FieldChange> changes;
   std::string awaits;  // the name of what an earlier step makes and without which this one is not judged in full
 };
@@ -28,12 +28,12 @@ std::vector<ManifestKind> ManifestKinds();
 
 // In the order of the documents. What a service refuses is refused here, with the same reason: `where: message`.
 // FAILED_PRECONDITION / IMMUTABLE for other content of what cannot be changed. Changes nothing.
-Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents);
+Result<std::vector<Step>> PlanSteps(const installation::StateDir& state, std::vector<Document> documents);
 
 // Stops at the first step that fails.
-Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait);
+Status CarryOut(const installation::StateDir& state, const std::vector<Step>& steps, bool wait);
 
 std::string ToText(const std::vector<Step>& steps);
 std::string ToJson(const std::vector<Step>& steps);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

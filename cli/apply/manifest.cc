@@ -11,7 +11,7 @@
 
 #include "services/common/text_check.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 namespace {
 
 using google::protobuf::Descriptor;
@@ -289,4 +289,4 @@ Result<std::vector<Document>> ParseManifest(const std::string& file, const std::
   return documents;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

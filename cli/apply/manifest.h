@@ -20,7 +20,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 
 struct Document {
   std::string kind;
@@ -44,4 +44,4 @@ struct ManifestKind {
 Result<std::vector<Document>> ParseManifest(const std::string& file, const std::string& text,
                                             const std::vector<ManifestKind>& kinds);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

@@ -10,7 +10,7 @@
 #include "cli/terminal/print.h"
 #include "services/common/money.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 namespace {
 
 using google::protobuf::FieldDescriptor;
@@ -46,7 +46,7 @@ bool IsDefault(const Message& message, const FieldDescriptor* field) {
 }
 
 std::string Shown(const Message& message, const FieldDescriptor* field) {
-  return IsDefault(message, field) ? "" : FieldText(message, field->name());
+  return IsDefault(message, field) ? "" : terminal::FieldText(message, field->name());
 }
 
 }  // namespace
@@ -85,4 +85,4 @@ std::string ToText(const std::vector<FieldChange>& changes) {
   return text;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

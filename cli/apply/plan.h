@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::cli {
+namespace allod::cli::apply {
 
 struct FieldChange {
   std::string field;  // "isolationClass", as manifests write it
@@ -31,4 +31,4 @@ std::vector<std::string> FieldNames(const google::protobuf::Message& message);
 // "isolationClass: pooled -> isolated, sleepAfterSeconds: 100 -> default".
 std::string ToText(const std::vector<FieldChange>& changes);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

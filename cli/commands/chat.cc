@@ -8,13 +8,14 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
-#include "cli/net/connections.h"
+#include "cli/installation/files.h"
+#include "cli/installation/lock.h"
 #include "cli/net/http_client.h"
 #include "cli/net/sse.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 using nlohmann::json;
@@ -61,22 +62,19 @@ void Take(const std::string& event, std::chrono::steady_clock::time_point start,
     answer.seconds_to_first_token = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   answer.text += text;
-  if (show) Print(text);
+  if (show) terminal::Print(text);
 }
 
-Result<Answer> Converse(const StateDir& state, const Options& options, bool show) {
+Result<Answer> Converse(const installation::StateDir& state, const Options& options, bool show) {
   ALLOD_TRY(const auto ids, MatchName("instance", options.instance, "tenants/*/projects/*/instances/*"));
-  const std::filesystem::path file = options.key_file.empty() ? state.keys() / fmt::format("{}-{}.key", ids[0], ids[1])
-                                                              : std::filesystem::path(options.key_file);
-  auto read = ReadFile(file);
-  if (!read) {
-    return Fail(read.error().code, read.error().reason,
+  const auto key = installation::ReadSecret(options.key_file.empty() ? state.key(ids[0], ids[1])
+                                                                     : std::filesystem::path(options.key_file));
+  if (!key) {
+    return Fail(key.error().code, key.error().reason,
                 fmt::format("{}; make a key with `allod create-key tenants/{}/projects/{}`, or name another file "
                             "with --key-file",
-                            read.error().message, ids[0], ids[1]));
+                            key.error().message, ids[0], ids[1]));
   }
-  std::string key = *std::move(read);
-  key.erase(key.find_last_not_of(" \n") + 1);
   ALLOD_TRY(const std::string base, state.HttpBase());
 
   json messages = json::array();
@@ -88,16 +86,16 @@ Result<Answer> Converse(const StateDir& state, const Options& options, bool show
   if (options.temperature >= 0) body["temperature"] = options.temperature;
 
   Answer answer;
-  SseReader reader;
+  net::SseReader reader;
   const auto start = std::chrono::steady_clock::now();
-  const auto fetched = Fetch({.method = "POST",
-                              .url = base + "/v1/chat/completions",
-                              .bearer = key,
-                              .json = body.dump(-1, ' ', false, json::error_handler_t::replace),
-                              .on_data = [&](std::string_view bytes) {
-                                for (const auto& event : reader.Feed(bytes)) Take(event, start, show, answer);
-                                return true;
-                              }});
+  const auto fetched = net::Fetch({.method = "POST",
+                                   .url = base + "/v1/chat/completions",
+                                   .bearer = *key,
+                                   .json = body.dump(-1, ' ', false, json::error_handler_t::replace),
+                                   .on_data = [&](std::string_view bytes) {
+                                     for (const auto& event : reader.Feed(bytes)) Take(event, start, show, answer);
+                                     return true;
+                                   }});
   if (!answer.error.empty()) return Fail(Code::kUnavailable, "STREAM_FAILED", answer.error);
   if (!fetched) return std::unexpected(fetched.error());
   if (fetched->status != 200) {
@@ -115,7 +113,7 @@ Result<Answer> Converse(const StateDir& state, const Options& options, bool show
 }
 
 Status Chat(const Globals& globals, Options options) {
-  ALLOD_TRY(const StateDir state, RunningState(globals));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   if (options.prompt == "-") {
     constexpr std::size_t kPromptBytesMax = 1 << 20;
     options.prompt.clear();
@@ -127,25 +125,25 @@ Status Chat(const Globals& globals, Options options) {
                        {"prompt_tokens", answer.usage.value("prompt_tokens", 0)},
                        {"completion_tokens", answer.usage.value("completion_tokens", 0)},
                        {"seconds_to_first_token", answer.seconds_to_first_token}};
-  if (!options.save.empty()) ALLOD_CHECK_OK(WriteFile(options.save, result.dump(2) + "\n"));
-  Print(globals.json() ? result.dump(2) + "\n" : "\n");
+  if (!options.save.empty()) ALLOD_CHECK_OK(installation::WriteFile(options.save, result.dump(2) + "\n"));
+  terminal::Print(globals.json() ? result.dump(2) + "\n" : "\n");
   return {};
 }
 
 }  // namespace
 
-void AddChatCommand(CLI::App& app, Globals& globals) {
-  auto options = std::make_shared<Options>();
-  auto* chat = app.add_subcommand("chat", "Ask an instance a question through the OpenAI-compatible endpoint");
-  chat->add_option("instance", options->instance, "tenants/TENANT/projects/PROJECT/instances/INSTANCE")->required();
-  chat->add_option("prompt", options->prompt, "The question, or - for standard input")->required();
-  chat->add_option("--key-file", options->key_file,
-                   "API key (default: keys/TENANT-PROJECT.key in the state directory)");
-  chat->add_option("--system", options->system, "System message");
-  chat->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::Range(1, 1 << 20));
-  chat->add_option("--temperature", options->temperature, "0 is the most likely answer")->check(CLI::Range(0.0, 2.0));
-  chat->add_option("--save", options->save, "Also write the answer and its token counts to this file, as JSON");
-  chat->callback([&globals, options] { globals.action = [&globals, options] { return Chat(globals, *options); }; });
+void AddChat(CLI::App& app, Globals& globals) {
+  const auto [command, options] = AddCommand<Options>(
+      app, globals, "chat", "Ask an instance a question through the OpenAI-compatible endpoint", &Chat);
+  command->add_option("instance", options->instance, "tenants/TENANT/projects/PROJECT/instances/INSTANCE")->required();
+  command->add_option("prompt", options->prompt, "The question, or - for standard input")->required();
+  command->add_option("--key-file", options->key_file,
+                      "API key (default: keys/TENANT-PROJECT.key in the state directory)");
+  command->add_option("--system", options->system, "System message");
+  command->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", options->temperature, "0 is the most likely answer")
+      ->check(CLI::Range(0.0, 2.0));
+  command->add_option("--save", options->save, "Also write the answer and its token counts to this file, as JSON");
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

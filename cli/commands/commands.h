@@ -1,13 +1,15 @@
-// The subcommands of `allod`. Each registers its options with CLI11 and puts what to run into `action`.
+// The subcommands of `allod`, a file each. Each registers its options with CLI11, and what to run as the program's
+// action.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 
 struct Globals {
   std::string state;               // --state
@@ -16,14 +18,39 @@ struct Globals {
   bool json() const { return output == "json"; }
 };
 
-void AddUpCommand(CLI::App& app, Globals& globals);       // up
-void AddDownCommands(CLI::App& app, Globals& globals);    // down, status
-void AddImportCommands(CLI::App& app, Globals& globals);  // import, compress
-void AddApplyCommand(CLI::App& app, Globals& globals);    // apply
-void AddGetCommands(CLI::App& app, Globals& globals);     // get, describe, delete
-void AddKeyCommands(CLI::App& app, Globals& globals);     // create key, revoke key
-void AddChatCommand(CLI::App& app, Globals& globals);     // chat
-void AddMoneyCommands(CLI::App& app, Globals& globals);   // usage, invoice, ledger
-void AddTopCommand(CLI::App& app, Globals& globals);      // top
+struct NoOptions {};
 
-}  // namespace allod::cli
+template <typename Options>
+struct Command {
+  CLI::App* app;
+  std::shared_ptr<Options> options;  // where its options are to be put; lives as long as the command
+};
+
+// A subcommand that runs `run(globals, options)` when it is the chosen one.
+template <typename Options, typename Run>
+Command<Options> AddCommand(CLI::App& app, Globals& globals, const std::string& name, const std::string& what,
+                            Run run) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(name, what);
+  command->callback(
+      [&globals, options, run] { globals.action = [&globals, options, run] { return run(globals, *options); }; });
+  return {command, std::move(options)};
+}
+
+void AddUp(CLI::App& app, Globals& globals);
+void AddDown(CLI::App& app, Globals& globals);
+void AddStatus(CLI::App& app, Globals& globals);
+void AddImport(CLI::App& app, Globals& globals);
+void AddCompress(CLI::App& app, Globals& globals);
+void AddApply(CLI::App& app, Globals& globals);
+void AddGet(CLI::App& app, Globals& globals);
+void AddDescribe(CLI::App& app, Globals& globals);
+void AddDelete(CLI::App& app, Globals& globals);
+void AddCreateKey(CLI::App& app, Globals& globals);
+void AddChat(CLI::App& app, Globals& globals);
+void AddUsage(CLI::App& app, Globals& globals);
+void AddInvoice(CLI::App& app, Globals& globals);
+void AddLedger(CLI::App& app, Globals& globals);
+void AddTop(CLI::App& app, Globals& globals);
+
+}  // namespace allod::cli::commands

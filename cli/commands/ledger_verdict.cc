@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 constexpr char kUnsound[] = "NOT SOUND: something was left open or not recorded";
@@ -45,4 +45,4 @@ LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check, const b
   return {"sound", {}};
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

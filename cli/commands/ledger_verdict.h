@@ -7,7 +7,7 @@
 #include "allod/billing/v1/ledger.pb.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 
 struct LedgerVerdict {
   std::string words;  // "sound", or what else the books are
@@ -17,4 +17,4 @@ struct LedgerVerdict {
 // What is known to be wrong comes before what is not known: tenants that could not be audited.
 LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check, const billing::v1::CheckUsageResponse& usage);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

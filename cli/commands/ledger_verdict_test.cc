@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 class JudgeLedgerTest : public testing::Test {
@@ -44,4 +44,4 @@ TEST_F(JudgeLedgerTest, SaysFirstWhatIsKnownToBeWrong) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

@@ -6,16 +6,16 @@
 
 #include "cli/terminal/print.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
 
 std::string NodeText(const scheduling::Node& node) {
   std::string text =
-      fmt::format("{}  {}  {}  {} workers  memory {} of {} allocated\n", node.name(), FieldText(node, "region"),
-                  FieldText(node, "state"), node.worker_count(), ShortBytes(node.allocated().memory_bytes()),
-                  ShortBytes(node.capacity().memory_bytes()));
+      fmt::format("{}  {}  {}  {} workers  memory {} of {} allocated\n", node.name(),
+                  terminal::FieldText(node, "region"), terminal::FieldText(node, "state"), node.worker_count(),
+                  ShortBytes(node.allocated().memory_bytes()), ShortBytes(node.capacity().memory_bytes()));
   if (node.has_gate()) {
     const auto& gate = node.gate();
     text += fmt::format("  gate: {} cores, {} waiting, {} turns, {:.1f} s of compute", gate.cores(), gate.waiting(),
@@ -26,7 +26,7 @@ std::string NodeText(const scheduling::Node& node) {
   for (const auto& model : node.resident_models()) {
     text += fmt::format("  model {}{}: {}, {}, {} workers, loaded in {:.1f} s{}\n",
                         model.artifact_sha256().substr(0, 12), model.dedicated() ? " (dedicated)" : "",
-                        FieldText(model, "state"), ShortBytes(model.private_bytes()), model.worker_count(),
+                        terminal::FieldText(model, "state"), ShortBytes(model.private_bytes()), model.worker_count(),
                         model.load_seconds(), model.message().empty() ? "" : ": " + model.message());
   }
   return text;
@@ -81,26 +81,27 @@ std::string TopText(const TopSnapshot& snapshot) {
   std::vector<std::vector<std::string>> rows;
   for (const auto* worker : workers) {
     const auto& f = worker->figures();
-    rows.push_back({ShortName(worker->instance()), FieldText(*worker, "isolation_class"), FieldText(*worker, "state"),
-                    fmt::format("{:.1f}", f.tokens_per_second()), MeanTtft(f), fmt::to_string(f.active_requests()),
-                    fmt::to_string(f.queued_requests()), fmt::to_string(f.turns_total()), ShortBytes(f.private_bytes()),
-                    ShortBytes(f.shared_bytes()), fmt::to_string(worker->sandbox_layers_size()),
-                    fmt::to_string(f.wake_count()), OneLine(worker->message())});
+    rows.push_back({ShortName(worker->instance()), terminal::FieldText(*worker, "isolation_class"),
+                    terminal::FieldText(*worker, "state"), fmt::format("{:.1f}", f.tokens_per_second()), MeanTtft(f),
+                    fmt::to_string(f.active_requests()), fmt::to_string(f.queued_requests()),
+                    fmt::to_string(f.turns_total()), ShortBytes(f.private_bytes()), ShortBytes(f.shared_bytes()),
+                    fmt::to_string(worker->sandbox_layers_size()), fmt::to_string(f.wake_count()),
+                    OneLine(worker->message())});
   }
   text += fmt::format("\n{} replicas, {:.1f} tokens/s\n", rows.size(), tokens_per_second);
   if (rows.empty()) return text;
-  return text + Table({"INSTANCE", "CLASS", "STATE", "TOK/S", "TTFT", "ACTIVE", "QUEUE", "TURNS", "PRIVATE", "SHARED",
-                       "LAYERS", "WAKES", "MESSAGE"},
-                      rows);
+  return text + terminal::Table({"INSTANCE", "CLASS", "STATE", "TOK/S", "TTFT", "ACTIVE", "QUEUE", "TURNS", "PRIVATE",
+                                 "SHARED", "LAYERS", "WAKES", "MESSAGE"},
+                                rows);
 }
 
 std::string TopJson(const TopSnapshot& snapshot) {
   const auto list = [](const auto& messages) {
-    std::string text = "[";
-    for (std::size_t i = 0; i < messages.size(); ++i) text += (i == 0 ? "\n" : ",\n") + ToJson(messages[i]);
-    return text + "]";
+    terminal::Messages shown;
+    for (const auto& message : messages) shown.push_back(&message);
+    return terminal::ToJsonArray(shown);
   };
   return "{\"nodes\": " + list(snapshot.nodes) + ",\n\"workers\": " + list(snapshot.workers) + "}\n";
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

@@ -6,7 +6,7 @@
 
 #include "allod/scheduling/v1/node.pb.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 
 struct TopSnapshot {
   std::vector<scheduling::v1::Node> nodes;
@@ -21,4 +21,4 @@ std::string TopJson(const TopSnapshot& snapshot);
 // "1.5 GiB", "24 MiB", "512 KiB".
 std::string ShortBytes(std::int64_t bytes);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
@@ -84,4 +84,4 @@ TEST(ShortBytes, UsesBinaryUnits) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/installation/lock.h"
 #include "cli/installation/state_dir.h"
 #include "cli/net/connections.h"
 #include "cli/net/http_client.h"
@@ -21,43 +20,25 @@
 #include "cli/supervisor/layout.h"
 #include "cli/supervisor/process_configs.h"
 #include "cli/supervisor/supervisor.h"
+#include "cli/terminal/print.h"
 #include "services/common/country_code.h"
 #include "services/common/ids.h"
 
-namespace allod::cli {
+namespace allod::cli::commands {
 namespace {
 
 namespace fs = std::filesystem;
+using installation::StateDir;
+using supervisor::ChildSpec;
+using supervisor::ServiceUsers;
+using supervisor::Supervisor;
+using supervisor::UpOptions;
 
 struct Options {
   UpOptions up;
   std::string region;
   bool detach = false;
 };
-
-// Holds DIR/allod.lock for the life of the process, and of what is forked from it; the kernel lets go of it however the
-// process ends.
-Result<int> TakeLock(const StateDir& state) {
-  const int fd = ::open(state.lock().c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (fd < 0) return FailedPrecondition("STATE_NOT_WRITABLE", "cannot open " + state.lock().string());
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    std::array<char, 32> pid{};
-    const ssize_t n = ::read(fd, pid.data(), pid.size() - 1);
-    ::close(fd);
-    return FailedPrecondition(
-        "ALREADY_UP",
-        fmt::format("{} is already up (process {}): see `allod status --state {}`, end it with `allod down`",
-                    state.root().string(), n > 0 ? std::string(pid.data()) : "unknown", state.root().string()));
-  }
-  return fd;
-}
-
-// Says in the lock's file who holds it: the process that supervises.
-Status SignLock(const StateDir& state, int lock) {
-  const std::string pid = std::to_string(::getpid());
-  if (::ftruncate(lock, 0) == 0 && ::pwrite(lock, pid.data(), pid.size(), 0) > 0) return {};
-  return FailedPrecondition("STATE_NOT_WRITABLE", "cannot write " + state.lock().string());
-}
 
 ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const ServiceUsers& users,
                        const std::string& process) {
@@ -67,7 +48,7 @@ ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const Se
   spec.log = state.log(process);
   spec.user = users.Of(process);
   if (process == "node") {
-    spec.capabilities = NodeCapabilities();
+    spec.capabilities = supervisor::NodeCapabilities();
   } else {
     spec.reach = state.root();
     spec.tells_layers = true;
@@ -75,37 +56,38 @@ ChildSpec PlatformSpec(const StateDir& state, const UpOptions& options, const Se
   return spec;
 }
 
-// Prints what happens, one line a step.
-void Say(const std::string& text) {
-  std::printf("%s\n", text.c_str());
-  std::fflush(stdout);
-}
+// What happens, one line a step.
+void Say(const std::string& text) { terminal::Print(text + "\n"); }
 
-Status BringUp(Supervisor& supervisor, const StateDir& state, const UpOptions& asked) {
-  ALLOD_TRY(const UpOptions options, WithFreeUsers(state, asked));
+Status BringUp(Supervisor& children, const StateDir& state, const UpOptions& asked) {
+  ALLOD_TRY(const UpOptions options, supervisor::WithFreeUsers(state, asked));
   if (options.service_uids_first != asked.service_uids_first) {
     Say(fmt::format("  another installation runs as the usual users: this one's services run as {} to {}",
-                    options.service_uids_first, options.service_uids_first + kServiceUids - 1));
+                    options.service_uids_first, options.service_uids_first + supervisor::kServiceUids - 1));
   }
-  ALLOD_TRY(const ServiceUsers users, UsersOf(state, options));
-  ALLOD_CHECK_OK(MakeLayout(state, users));
-  ALLOD_CHECK_OK(RememberUsers(state, options, users));
-  ALLOD_TRY(const PostgresCluster postgres, PostgresCluster::Prepare(state, users));
-  ALLOD_TRY(ChildSpec redis, RedisSpec(state, users));
+  ALLOD_TRY(const ServiceUsers users, supervisor::UsersOf(state, options));
+  ALLOD_CHECK_OK(supervisor::MakeLayout(state, users));
+  ALLOD_CHECK_OK(supervisor::RememberUsers(state, options, users));
+  ALLOD_TRY(const supervisor::PostgresCluster postgres, supervisor::PostgresCluster::Prepare(state, users));
+  ALLOD_TRY(ChildSpec redis, supervisor::RedisSpec(state, users));
   ALLOD_CHECK_OK(postgres.Initialise());
-  ALLOD_CHECK_OK(WriteConfigs(state, options, users));
-  ALLOD_CHECK_OK(supervisor.Start(postgres.Spec()));
-  ALLOD_CHECK_OK(supervisor.Start(std::move(redis)));
-  ALLOD_CHECK_OK(supervisor.WaitUntil(
+  ALLOD_CHECK_OK(supervisor::WriteConfigs(state, options, users));
+  ALLOD_CHECK_OK(children.Start(postgres.Spec()));
+  ALLOD_CHECK_OK(children.Start(std::move(redis)));
+  ALLOD_CHECK_OK(children.WaitUntil(
       "PostgreSQL", [&] { return postgres.Ping().has_value(); }, std::chrono::seconds(60)));
   Say("  PostgreSQL is up");
   ALLOD_CHECK_OK(postgres.Migrate(options.share / "migrations"));
   Say("  migrations are in place");
-  for (const auto& process : PlatformProcesses())
-    ALLOD_CHECK_OK(supervisor.Start(PlatformSpec(state, options, users, process)));
+  for (const auto& process : supervisor::PlatformProcesses())
+    ALLOD_CHECK_OK(children.Start(PlatformSpec(state, options, users, process)));
+  std::vector<std::string> listening = supervisor::DatabaseServices();
+  // The gateway opens this one after its HTTP port: a port that another installation holds does not pass for ours.
+  listening.emplace_back("gateway");
   ALLOD_TRY(const std::string base, state.HttpBase());
-  ALLOD_CHECK_OK(supervisor.WaitUntil(
-      "the platform", [&] { return ServicesReady(state) && HttpReady(base + "/readyz"); }, std::chrono::seconds(60)));
+  ALLOD_CHECK_OK(children.WaitUntil(
+      "the platform", [&] { return net::AreListening(state, listening) && net::HttpReady(base + "/readyz"); },
+      std::chrono::seconds(60)));
   Say(fmt::format("  services are up; the gateway answers at {}", base));
   return {};
 }
@@ -126,8 +108,9 @@ void Announce(const StateDir& state, int pipe, char result) {
   ::close(pipe);
 }
 
-Status Supervise(const StateDir& state, const UpOptions& options, int lock, int announce) {
-  ALLOD_CHECK_OK(SignLock(state, lock));
+// Holds the lock until the end.
+Status Supervise(const StateDir& state, const UpOptions& options, installation::Lock lock, int announce) {
+  ALLOD_CHECK_OK(lock.Sign());
   // The supervisor itself reads the signals, so they must be blocked before anything starts a thread.
   sigset_t signals;
   sigemptyset(&signals);
@@ -140,29 +123,28 @@ Status Supervise(const StateDir& state, const UpOptions& options, int lock, int 
 
   Status up;
   {
-    Supervisor supervisor(state, stop_fd);
-    up = BringUp(supervisor, state, options);
+    Supervisor children(state, stop_fd);
+    up = BringUp(children, state, options);
     if (up) {
       Announce(state, announce, 'y');
       // In the foreground, what this process says goes to its terminal.
-      supervisor.Run([&] {
-        if (announce >= 0) BoundOwnOutput(state.log("allod"));
+      children.Run([&] {
+        if (announce >= 0) supervisor::BoundOwnOutput(state.log("allod"));
       });
       Say("stopping");
     }
-    supervisor.StopAll();
+    children.StopAll();
   }
   std::error_code ec;
   fs::remove(state.status(), ec);
   ::close(stop_fd);
-  ::close(lock);
   // Being asked to stop while starting is no failure.
   if (!up && up.error().reason == "STOPPED") return {};
   return up;
 }
 
 // Runs Supervise in a background process and waits until it is up.
-Status Detach(const StateDir& state, const UpOptions& options, int lock) {
+Status Detach(const StateDir& state, const UpOptions& options, installation::Lock lock) {
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return Internal("pipe failed");
   std::fflush(nullptr);
@@ -171,9 +153,9 @@ Status Detach(const StateDir& state, const UpOptions& options, int lock) {
   if (pid == 0) {
     ::close(pipe[0]);
     ::setsid();
-    const Status status = Supervise(state, options, lock, pipe[1]);
+    const Status status = Supervise(state, options, std::move(lock), pipe[1]);
     if (!status) {
-      std::fprintf(stderr, "allod: %s\nreason: %s\n", status.error().message.c_str(), status.error().reason.c_str());
+      terminal::PrintError(status.error());
       Announce(state, pipe[1], 'n');
     }
     std::fflush(nullptr);
@@ -194,12 +176,11 @@ constexpr char kFirstRegion[] = "ke-1=ke";
 
 // The region of the last `allod up`, so that it need be said only once.
 std::string LastRegion(const StateDir& state) {
-  const auto text = ReadFile(state.config("scheduling"));
-  const auto json = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
+  const nlohmann::json last = supervisor::LastConfig(state, "scheduling");
   const auto name = nlohmann::json::json_pointer("/regions/0/name");
   const auto jurisdiction = nlohmann::json::json_pointer("/regions/0/jurisdiction");
-  if (!json.is_object() || !json.contains(name) || !json.contains(jurisdiction)) return kFirstRegion;
-  return json.at(name).get<std::string>() + "=" + json.at(jurisdiction).get<std::string>();
+  if (!last.contains(name) || !last.contains(jurisdiction)) return kFirstRegion;
+  return last.at(name).get<std::string>() + "=" + last.at(jurisdiction).get<std::string>();
 }
 
 Status Up(const Globals& globals, Options options) {
@@ -233,17 +214,16 @@ Status Up(const Globals& globals, Options options) {
   // Nothing of an installation is for other users, whatever the shell says.
   ::umask(077);
   // The lock and the log of the background process lie in it. What is below it is made once the lock is held.
-  ALLOD_CHECK_OK(MakeRoot(state));
+  ALLOD_CHECK_OK(supervisor::MakeRoot(state));
   // Judged before anything is announced; what the background process would say of it is too late.
-  ALLOD_TRY(const int lock, TakeLock(state));
+  ALLOD_TRY(installation::Lock lock, installation::Lock::Take(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
-  if (options.detach) return Detach(state, options.up, lock);
-  ALLOD_CHECK_OK(Supervise(state, options.up, lock, -1));
-  return {};
+  return options.detach ? Detach(state, options.up, std::move(lock))
+                        : Supervise(state, options.up, std::move(lock), -1);
 }
 
-void AddNodeSetting(CLI::App& up, const NodeSetting& setting, const std::shared_ptr<Options>& options) {
+void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const std::shared_ptr<Options>& options) {
   const std::string help = std::string(setting.help) + "; kept until changed";
   if (!setting.words.empty()) {
     up.add_option_function<std::string>(
@@ -259,10 +239,9 @@ void AddNodeSetting(CLI::App& up, const NodeSetting& setting, const std::shared_
 
 }  // namespace
 
-void AddUpCommand(CLI::App& app, Globals& globals) {
-  auto options = std::make_shared<Options>();
-  auto* up =
-      app.add_subcommand("up", "Start PostgreSQL, Redis and every service of this machine, and keep them running");
+void AddUp(CLI::App& app, Globals& globals) {
+  const auto [up, options] = AddCommand<Options>(
+      app, globals, "up", "Start PostgreSQL, Redis and every service of this machine, and keep them running", &Up);
   up->add_option("--region", options->region,
                  "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");
   up->add_option("--http", options->up.http_listen,
@@ -278,12 +257,11 @@ void AddUpCommand(CLI::App& app, Globals& globals) {
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {}, or the next block that no process runs as)",
-                             kServiceUids, kServiceUidsFirst));
-  for (const NodeSetting& setting : NodeSettings()) AddNodeSetting(*up, setting, options);
+                             supervisor::kServiceUids, supervisor::kServiceUidsFirst));
+  for (const supervisor::NodeSetting& setting : supervisor::NodeSettings()) AddNodeSetting(*up, setting, options);
   up->add_option("--weight", options->up.weights,
                  "TENANT=N, several times: a tenant's share of contended compute (default 1; kept until changed)");
   up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");
-  up->callback([&globals, options] { globals.action = [&globals, options] { return Up(globals, *options); }; });
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::commands

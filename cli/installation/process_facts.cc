@@ -12,7 +12,7 @@
 
 #include "services/common/sandbox/layers.h"
 
-namespace allod::cli {
+namespace allod::cli::installation {
 namespace {
 
 // Those that only the kernel's word counts for.
@@ -84,4 +84,4 @@ std::vector<std::string> LayersInForce(const ProcessFacts& facts, const std::vec
   return out;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::installation

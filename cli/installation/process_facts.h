@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::cli {
+namespace allod::cli::installation {
 
 struct ProcessFacts {
   uid_t uid = 0;                    // effective
@@ -29,4 +29,4 @@ std::optional<pid_t> FindProcessOfUsers(std::uint32_t first, std::uint32_t count
 // layer when that is 1 and it is not root.
 std::vector<std::string> LayersInForce(const ProcessFacts& facts, const std::vector<std::string>& told, int sharing);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::installation

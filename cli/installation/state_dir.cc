@@ -4,29 +4,23 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "cli/installation/files.h"
 #include "services/common/private_files.h"
 
-namespace allod::cli {
+namespace allod::cli::installation {
 namespace {
 
 // sun_path holds 108 bytes with its final zero; the longest socket below the state directory is a worker's.
 constexpr std::size_t kRootBytesMax = 107 - std::string_view("/run/workers/w-0123456789abcdef.sock").size();
 
 Result<nlohmann::json> GatewayConfigOf(const StateDir& state) {
-  const auto text = ReadFile(state.config("gateway"));
-  if (!text) {
-    return FailedPrecondition("NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`",
-                                                    state.root().string(), state.root().string()));
-  }
-  auto json = nlohmann::json::parse(*text, nullptr, false);
-  if (!json.is_object() || !json.contains("http_listen")) {
-    return Internal(state.config("gateway").string() + " is damaged");
-  }
-  return json;
+  auto config = ReadJson(state.config("gateway"));
+  if (config && !config->contains("http_listen")) return Damaged(state.config("gateway"));
+  if (config || config.error().code == Code::kInternal) return config;
+  return FailedPrecondition("NOT_UP", fmt::format("{} has never been up: run `allod up --state {}`",
+                                                  state.root().string(), state.root().string()));
 }
 
 }  // namespace
@@ -75,32 +69,4 @@ Result<std::string> StateDir::OperatorsBase() const {
   return listen.empty() ? listen : "http://" + listen;
 }
 
-Result<std::string> ReadFile(const std::filesystem::path& path) {
-  constexpr std::uintmax_t kBytesMax = 16 << 20;
-  std::error_code ec;
-  const auto size = std::filesystem::file_size(path, ec);
-  if (ec) return NotFound(fmt::format("cannot read {}: {}", path.string(), ec.message()));
-  if (size > kBytesMax) {
-    return InvalidArgument("FILE_TOO_LARGE",
-                           fmt::format("{} has {} bytes; at most {} are read", path.string(), size, kBytesMax));
-  }
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream out;
-  out << in.rdbuf();
-  if (!in) return NotFound(fmt::format("cannot read {}", path.string()));
-  return out.str();
-}
-
-Status WriteFile(const std::filesystem::path& path, const std::string& content) {
-  std::error_code error;
-  const std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
-  // The directory may be anybody's (`--file /tmp/x.key`): what is made in it is new, and ours.
-  const std::filesystem::path parent = std::filesystem::weakly_canonical(absolute.parent_path(), error);
-  auto directory = Directory::Open(parent);
-  const Status written =
-      directory ? directory->Write(absolute.filename().string(), content, 0600) : std::unexpected(directory.error());
-  if (written) return {};
-  return FailedPrecondition("CANNOT_WRITE", fmt::format("cannot write {}: {}", path.string(), written.error().message));
-}
-
-}  // namespace allod::cli
+}  // namespace allod::cli::installation

@@ -13,7 +13,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::installation {
 
 class StateDir {
  public:
@@ -27,7 +27,10 @@ class StateDir {
   std::filesystem::path config(const std::string& process) const { return root_ / "config" / (process + ".json"); }
   std::filesystem::path secret(const std::string& name) const { return root_ / "secrets" / name; }
   std::filesystem::path run() const { return root_ / "run"; }
-  std::filesystem::path keys() const { return root_ / "keys"; }
+  // Where a project's API key lies unless the operator says otherwise.
+  std::filesystem::path key(const std::string& tenant, const std::string& project) const {
+    return root_ / "keys" / (tenant + "-" + project + ".key");
+  }
   std::filesystem::path log(const std::string& process) const { return root_ / "logs" / (process + ".log"); }
   std::filesystem::path postgres() const { return root_ / "postgres"; }
   std::filesystem::path redis() const { return root_ / "redis"; }
@@ -48,9 +51,4 @@ class StateDir {
   std::filesystem::path root_;
 };
 
-// Whole file, at most 16 MiB.
-Result<std::string> ReadFile(const std::filesystem::path& path);
-// Replaces the file atomically with mode 0600; never writes through a link. FAILED_PRECONDITION / CANNOT_WRITE.
-Status WriteFile(const std::filesystem::path& path, const std::string& content);
-
-}  // namespace allod::cli
+}  // namespace allod::cli::installation

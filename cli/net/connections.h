@@ -1,5 +1,4 @@
-// Channels from the command line to the services of an installation. Whoever can enter its run/ directory is its
-// operator.
+// Calls from the command line to the services of an installation. Whoever can enter its run/ directory is its operator.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -7,21 +6,26 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "cli/commands/commands.h"
 #include "cli/installation/state_dir.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::cli {
+namespace allod::cli::net {
 
 constexpr std::chrono::seconds kRpcTimeout{15};
 
-// FAILED_PRECONDITION / NOT_UP when the installation is not running.
-Result<StateDir> RunningState(const Globals& globals);
+// The process that owns a service's package: "tenancy" of "allod.tenancy.v1.ProjectService".
+std::string ProcessOf(std::string_view full_service_name);
 
 template <typename Service>
-std::unique_ptr<typename Service::Stub> Connect(const StateDir& state, const std::string& service) {
-  return Service::NewStub(MakeChannel(state.target(service)));
+std::unique_ptr<typename Service::Stub> Connect(const installation::StateDir& state, const std::string& process) {
+  return Service::NewStub(MakeChannel(state.target(process)));
+}
+template <typename Service>
+std::unique_ptr<typename Service::Stub> Connect(const installation::StateDir& state) {
+  return Connect<Service>(state, ProcessOf(Service::service_full_name()));
 }
 
 // One unary call as the operator.
@@ -30,8 +34,15 @@ Result<Resp> Ask(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, 
                  std::chrono::milliseconds timeout = kRpcTimeout) {
   return Call<Stub, Req, Resp>(stub, method, request, Caller::Operator(), timeout);
 }
+// The same where it is the only one to its service.
+template <typename Service, typename Req, typename Resp>
+Result<Resp> Ask(const installation::StateDir& state,
+                 grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
+                 std::chrono::milliseconds timeout = kRpcTimeout) {
+  return Ask(*Connect<Service>(state), method, request, timeout);
+}
 
-// Whether all gRPC services say SERVING.
-bool ServicesReady(const StateDir& state);
+// Whether all of these processes take connections.
+bool AreListening(const installation::StateDir& state, const std::vector<std::string>& processes);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

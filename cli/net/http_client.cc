@@ -5,7 +5,7 @@
 
 #include <memory>
 
-namespace allod::cli {
+namespace allod::cli::net {
 namespace {
 
 constexpr std::size_t kBodyBytesMax = 64 << 20;
@@ -71,4 +71,4 @@ bool HttpReady(const std::string& url) {
   return response && response->status == 200;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

@@ -7,7 +7,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::net {
 
 struct HttpResponse {
   int status = 0;
@@ -30,4 +30,4 @@ Result<HttpResponse> Fetch(const HttpRequest& request);
 // Whether GET answers 200 within a second.
 bool HttpReady(const std::string& url);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

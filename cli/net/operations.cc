@@ -1,20 +1,19 @@
-// Waiting for long-running operations.
+#include "cli/net/operations.h"
 
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
-#include "cli/kinds/resources.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/progress.h"
 #include "google/longrunning/operations.grpc.pb.h"
 
-namespace allod::cli {
+namespace allod::cli::net {
 namespace {
 
 using google::longrunning::Operation;
 using google::longrunning::Operations;
 
 // What the operation says of itself, whichever service it is of.
-void ShowMetadata(const Operation& operation, Progress& progress) {
+void ShowMetadata(const Operation& operation, terminal::Progress& progress) {
   if (catalog::v1::JobMetadata job; operation.metadata().UnpackTo(&job)) {
     progress.Show(job.phase().empty() ? "waiting" : job.phase(), job.progress());
   } else if (scheduling::v1::InstanceOperationMetadata instance; operation.metadata().UnpackTo(&instance)) {
@@ -24,10 +23,10 @@ void ShowMetadata(const Operation& operation, Progress& progress) {
 
 }  // namespace
 
-Status WaitForChange(const StateDir& state, const Change& change, const std::string& what) {
-  if (change.service.empty()) return {};
-  Progress progress(what);
-  const auto stub = Connect<Operations>(state, change.service);
+Status WaitForChange(const installation::StateDir& state, const Change& change, const std::string& what) {
+  if (change.process.empty()) return {};
+  terminal::Progress progress(what);
+  const auto stub = Connect<Operations>(state, change.process);
   Operation operation = change.operation;
   // Services may be restarted under the operation; it is in their database and goes on.
   constexpr std::chrono::seconds kPatience{30};
@@ -54,4 +53,4 @@ Status WaitForChange(const StateDir& state, const Change& change, const std::str
   return {};
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

@@ -1,6 +1,6 @@
 #include "cli/net/sse.h"
 
-namespace allod::cli {
+namespace allod::cli::net {
 namespace {
 constexpr std::size_t kEventBytesMax = 1 << 20;
 }
@@ -27,4 +27,4 @@ std::vector<std::string> SseReader::Feed(std::string_view bytes) {
   return events;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace allod::cli {
+namespace allod::cli::net {
 
 class SseReader {
  public:
@@ -18,4 +18,4 @@ class SseReader {
   std::string data_;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::net

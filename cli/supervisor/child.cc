@@ -20,7 +20,7 @@
 #include "cli/supervisor/reach.h"
 #include "services/common/sandbox/service.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 // What went wrong between fork and exec, told through a pipe that exec closes.
@@ -221,4 +221,4 @@ std::string LastLines(const std::filesystem::path& log, int lines) {
   return at == std::string::npos || at == 0 ? tail : tail.substr(at + 1);
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -13,7 +13,7 @@
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 struct ChildSpec {
   std::string name;
@@ -52,4 +52,4 @@ Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout);
 // The last `lines` lines of a log file, for messages.
 std::string LastLines(const std::filesystem::path& log, int lines);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

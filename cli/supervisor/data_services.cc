@@ -4,14 +4,16 @@
 
 #include <cstdlib>
 
+#include "cli/installation/files.h"
 #include "cli/supervisor/layout.h"
 #include "services/common/migrations.h"
 #include "services/common/private_files.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
+using installation::StateDir;
 
 constexpr char kInitialised[] = "postgres.initialised";
 
@@ -102,8 +104,7 @@ std::string PostgresCluster::Url(const std::string& role, const std::string& dat
 }
 
 Result<std::string> PostgresCluster::OwnerUrl(const std::string& database) const {
-  ALLOD_TRY(std::string password, ReadFile(state_.secret(PasswordName("allod_owner"))));
-  password.erase(password.find_last_not_of("\n") + 1);
+  ALLOD_TRY(const std::string password, installation::ReadSecret(state_.secret(PasswordName("allod_owner"))));
   return Url("allod_owner", database) + " password=" + password;
 }
 
@@ -117,8 +118,7 @@ Status PostgresCluster::Migrate(const fs::path& migrations) const {
   ALLOD_CHECK_OK(EnsureDatabase(postgres_url, "allod"));
   ALLOD_TRY(const std::string owner_url, OwnerUrl("allod"));
   for (const auto& service : DatabaseServices()) {
-    ALLOD_TRY(std::string password, ReadFile(state_.secret(PasswordName("allod_" + service))));
-    password.erase(password.find_last_not_of("\n") + 1);
+    ALLOD_TRY(const std::string password, installation::ReadSecret(state_.secret(PasswordName("allod_" + service))));
     ALLOD_TRY([[maybe_unused]] const MigrationReport report,
               allod::Migrate(owner_url, service, migrations / service, password));
   }
@@ -155,4 +155,4 @@ Result<ChildSpec> RedisSpec(const StateDir& state, const ServiceUsers& users) {
   return spec;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -11,13 +11,13 @@
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 class PostgresCluster {
  public:
   // Finds the newest installed PostgreSQL (15 or later). FAILED_PRECONDITION / POSTGRES_NOT_INSTALLED,
   // NO_POSTGRES_USER.
-  static Result<PostgresCluster> Prepare(const StateDir& state, const ServiceUsers& users);
+  static Result<PostgresCluster> Prepare(const installation::StateDir& state, const ServiceUsers& users);
   // Makes the cluster if there is none; a cluster that an interrupted run left half-made is made anew.
   Status Initialise() const;
   ChildSpec Spec() const;
@@ -31,18 +31,18 @@ class PostgresCluster {
   static std::string PasswordName(const std::string& role) { return "pg_" + role + "_password"; }
 
  private:
-  PostgresCluster(const StateDir& state, const ServiceUsers& users, std::filesystem::path bin);
+  PostgresCluster(const installation::StateDir& state, const ServiceUsers& users, std::filesystem::path bin);
   ChildSpec Program(const std::string& name, std::vector<std::string> args) const;
-  StateDir state_;
+  installation::StateDir state_;
   std::filesystem::path bin_;
   std::optional<ServiceUser> user_;
 };
 
 // FAILED_PRECONDITION / REDIS_NOT_INSTALLED.
-Result<ChildSpec> RedisSpec(const StateDir& state, const ServiceUsers& users);
-std::string RedisSocket(const StateDir& state);
+Result<ChildSpec> RedisSpec(const installation::StateDir& state, const ServiceUsers& users);
+std::string RedisSocket(const installation::StateDir& state);
 
 // Names of the services that have a schema, in the order in which their migrations run.
 const std::vector<std::string>& DatabaseServices();
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

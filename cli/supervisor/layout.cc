@@ -9,8 +9,10 @@
 
 #include "services/common/digest.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
+
+using installation::StateDir;
 
 // Modes and owners as the header shows them, or the caller's alone.
 struct Shape {
@@ -146,4 +148,4 @@ Status EnsureSecret(const StateDir& state, const ServiceUsers& users, const std:
   return secrets.Write(name, ToHex(raw) + "\n", mode, owner);
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

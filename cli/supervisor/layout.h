@@ -24,21 +24,22 @@
 #include "services/common/private_files.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 // DIR itself, if it is not there. FAILED_PRECONDITION / UNSAFE_PATH when it or a parent is somebody else's or may be
 // written by others; STATE_NOT_WRITABLE.
-Status MakeRoot(const StateDir& state);
+Status MakeRoot(const installation::StateDir& state);
 
 // All of it. Call with the installation's lock held. FAILED_PRECONDITION / UNSAFE_PATH names what belongs to somebody
 // else or is a link; STATE_NOT_WRITABLE.
-Status MakeLayout(const StateDir& state, const ServiceUsers& users);
+Status MakeLayout(const installation::StateDir& state, const ServiceUsers& users);
 
 // A file in a directory of the installation that is for one process alone (none: for the installation's owner alone).
-Status WritePrivate(const StateDir& state, const std::string& directory, const std::string& name,
+Status WritePrivate(const installation::StateDir& state, const std::string& directory, const std::string& name,
                     const std::string& content, const ServiceUsers& users, const std::string& reader);
 
 // Makes secrets/NAME with 32 random bytes in hexadecimal unless it is there, and lets `group` read it (0: nobody else).
-Status EnsureSecret(const StateDir& state, const ServiceUsers& users, const std::string& name, gid_t group);
+Status EnsureSecret(const installation::StateDir& state, const ServiceUsers& users, const std::string& name,
+                    gid_t group);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -12,13 +12,17 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cli/installation/files.h"
 #include "services/common/private_files.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
+using installation::ReadFile;
+using installation::StateDir;
+using installation::WriteFile;
 
 struct stat Look(const fs::path& path) {
   struct stat info {};
@@ -261,4 +265,4 @@ TEST(ResolveTrusted, SaysWhoCouldExchangeADirectory) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -13,7 +13,7 @@
 
 #include "services/common/catching.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 constexpr int kPipeBytes = 1 << 20;
@@ -125,4 +125,4 @@ void LogCollector::Loop() {
   }
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -22,7 +22,7 @@
 #include "cli/supervisor/rotating_file.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 class LogCollector {
  public:
@@ -59,4 +59,4 @@ class LogCollector {
   std::thread thread_;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -29,7 +29,7 @@ void* operator new(std::size_t bytes) {
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t /*bytes*/) noexcept { std::free(memory); }
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 class LogCollectorTest : public testing::Test {
@@ -153,4 +153,4 @@ TEST_F(LogCollectorTest, ADiskThatTakesNothingHoldsNobodyUp) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 using nlohmann::json;
@@ -73,4 +73,4 @@ json PoolForPlanner(const json& settings) {
   return out;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

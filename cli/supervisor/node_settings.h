@@ -12,7 +12,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 struct NodeSetting {
   const char* flag;
@@ -34,4 +34,4 @@ Result<nlohmann::json> MergeNodeSettings(const nlohmann::json& last, const Given
 // Of these, what the planner has to know to count a pooled worker as the node makes it.
 nlohmann::json PoolForPlanner(const nlohmann::json& settings);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

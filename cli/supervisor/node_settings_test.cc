@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 using nlohmann::json;
@@ -85,4 +85,4 @@ TEST(NodeSettings, NothingThatTheNodeReadsIsMissing) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -10,13 +10,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cli/installation/files.h"
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/layout.h"
 #include "services/common/ids.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
+using installation::StateDir;
 using nlohmann::json;
 
 constexpr int kFirstPort = 8080;
@@ -86,12 +88,6 @@ json Database(const StateDir& state, const std::string& service) {
   return {{"url", fmt::format("host={} dbname=allod user={}", (state.postgres() / "run").string(), role)},
           {"password_file", state.secret(PostgresCluster::PasswordName(role)).string()},
           {"connections_max", 6}};
-}
-
-json LastConfig(const StateDir& state, const std::string& process) {
-  const auto text = ReadFile(state.config(process));
-  json last = text ? json::parse(*text, nullptr, false) : json();
-  return last.is_object() ? last : json::object();
 }
 
 // The word "none" takes back what an earlier `allod up` allowed.
@@ -168,6 +164,10 @@ constexpr std::uint32_t kWorkerUidsLooked = 1024;  // the jobs'
 constexpr char kWorkerUidsField[] = "/first_uid";
 
 }  // namespace
+
+json LastConfig(const StateDir& state, const std::string& process) {
+  return installation::ReadJson(state.config(process)).value_or(json::object());
+}
 
 Result<UpOptions> WithFreeUsers(const StateDir& state, UpOptions options, const FindProcess& find) {
   if (geteuid() != 0) return options;
@@ -280,4 +280,4 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   return write("node", node);
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

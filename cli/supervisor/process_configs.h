@@ -13,7 +13,7 @@
 #include "cli/supervisor/service_users.h"
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 struct UpOptions {
   std::string region = "local";           // the region in which this machine stands
@@ -38,13 +38,17 @@ using FindProcess = std::function<std::optional<pid_t>(std::uint32_t first, std:
 // directory whose default block is taken, the next free one of services and, unless it was given, of workers; what is
 // chosen is kept by RememberUsers and WriteConfigs. FAILED_PRECONDITION / UIDS_IN_USE for a block that is newly asked
 // for and taken.
-Result<UpOptions> WithFreeUsers(const StateDir& state, UpOptions options, const FindProcess& find = FindProcessOfUsers);
+Result<UpOptions> WithFreeUsers(const installation::StateDir& state, UpOptions options,
+                                const FindProcess& find = installation::FindProcessOfUsers);
 
 // Who the processes run as: `service_uids_first`, else as the last `allod up` had it. INVALID_ARGUMENT / INVALID_UIDS.
-Result<ServiceUsers> UsersOf(const StateDir& state, const UpOptions& options);
-Status RememberUsers(const StateDir& state, const UpOptions& options, const ServiceUsers& users);
+Result<ServiceUsers> UsersOf(const installation::StateDir& state, const UpOptions& options);
+Status RememberUsers(const installation::StateDir& state, const UpOptions& options, const ServiceUsers& users);
 
 // INVALID_ARGUMENT / INVALID_WEIGHT. FAILED_PRECONDITION / PORT_IN_USE when an address was asked for and is taken.
-Status WriteConfigs(const StateDir& state, const UpOptions& options, const ServiceUsers& users);
+Status WriteConfigs(const installation::StateDir& state, const UpOptions& options, const ServiceUsers& users);
 
-}  // namespace allod::cli
+// What the last `allod up` wrote for a process; an empty object if there is none that can be read.
+nlohmann::json LastConfig(const installation::StateDir& state, const std::string& process);
+
+}  // namespace allod::cli::supervisor

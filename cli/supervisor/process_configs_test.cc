@@ -9,8 +9,10 @@
 #include "cli/supervisor/layout.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
+
+using installation::StateDir;
 
 class FreeUsersAsRoot : public testing::Test {
  protected:
@@ -78,4 +80,4 @@ TEST_F(FreeUsersAsRoot, RefusesByNameABlockThatIsAskedForAndTaken) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

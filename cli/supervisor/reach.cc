@@ -10,7 +10,7 @@
 #include <array>
 #include <cstdio>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 namespace fs = std::filesystem;
@@ -84,4 +84,4 @@ const char* MakeReachable(const ReachPlan& plan) {
   return nullptr;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

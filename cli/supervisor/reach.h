@@ -11,7 +11,7 @@
 
 #include "cli/supervisor/service_users.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 // Whether `user` may enter every directory on the way to `path`.
 bool CanReach(const ServiceUser& user, const std::filesystem::path& path);
@@ -27,4 +27,4 @@ ReachPlan PlanReach(const ServiceUser& user, const std::filesystem::path& direct
 // Between fork and exec, as root: makes only async-signal-safe calls. Null, or the step that failed, with errno.
 const char* MakeReachable(const ReachPlan& plan);
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

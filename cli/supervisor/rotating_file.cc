@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 void MoveAside(const std::filesystem::path& file, int old_files_max) {
   const auto old = [&](int i) { return i == 0 ? file : std::filesystem::path(fmt::format("{}.{}", file.string(), i)); };
@@ -69,4 +69,4 @@ void RotatingFile::Append(std::string_view line) {
   if (!Write(line)) ++lost_lines_;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

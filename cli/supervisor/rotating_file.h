@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <string_view>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 struct LogLimits {
   std::uint64_t file_bytes_max = 16 << 20;
@@ -43,4 +43,4 @@ class RotatingFile {
   std::uint64_t lost_lines_ = 0;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -9,7 +9,7 @@
 #include <array>
 #include <string_view>
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 // Positions in the block are for ever: files on disk carry them.
@@ -111,4 +111,4 @@ gid_t ServiceUsers::ClientsOf(const std::string& server) const {
 gid_t ServiceUsers::artifacts() const { return separate_ ? first_ + kArtifactsGroup : 0; }
 gid_t ServiceUsers::pepper() const { return separate_ ? first_ + kPepperGroup : 0; }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -22,7 +22,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 inline constexpr std::uint32_t kServiceUidsFirst = 0x7f000000;  // 2130706432
 inline constexpr std::uint32_t kServiceUids = 64;
@@ -62,4 +62,4 @@ class ServiceUsers {
   std::uint32_t first_;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

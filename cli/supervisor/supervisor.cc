@@ -12,9 +12,10 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cli/installation/files.h"
 #include "services/common/log.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
 
 using std::chrono::milliseconds;
@@ -195,9 +196,10 @@ void Supervisor::Publish() const {
                          {"log", child.spec.log.string()}});
   }
   // A status that cannot be written must not stop what it describes.
-  if (auto written = WriteFile(state_.status(), nlohmann::json{{"processes", processes}}.dump(2) + "\n"); !written) {
+  if (auto written = installation::WriteFile(state_.status(), nlohmann::json{{"processes", processes}}.dump(2) + "\n");
+      !written) {
     Log(LogLevel::kWarning, written.error().message);
   }
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

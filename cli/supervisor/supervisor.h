@@ -16,12 +16,12 @@
 #include "cli/supervisor/child.h"
 #include "cli/supervisor/log_collector.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 
 class Supervisor {
  public:
   // `stop_fd` becomes readable when everything shall stop (a signalfd).
-  Supervisor(const StateDir& state, int stop_fd) : state_(state), stop_fd_(stop_fd) {}
+  Supervisor(const installation::StateDir& state, int stop_fd) : state_(state), stop_fd_(stop_fd) {}
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
 
@@ -58,10 +58,10 @@ class Supervisor {
   // run/status.json, for `allod status`.
   void Publish() const;
 
-  StateDir state_;
+  installation::StateDir state_;
   int stop_fd_;
   LogCollector logs_;
   std::vector<Child> children_;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

@@ -12,11 +12,15 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cli/installation/files.h"
 #include "cli/supervisor/layout.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli {
+namespace allod::cli::supervisor {
 namespace {
+
+using installation::ReadFile;
+using installation::StateDir;
 
 class SupervisorTest : public ::testing::Test {
  protected:
@@ -201,4 +205,4 @@ TEST(ResolveStateDir, RefusesPathsThatLeaveNoRoomForSockets) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::supervisor

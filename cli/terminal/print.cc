@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace allod::cli {
+namespace allod::cli::terminal {
 namespace {
 
 using google::protobuf::FieldDescriptor;
@@ -94,7 +94,7 @@ std::string Table(const std::vector<std::string>& headings, const std::vector<st
   return text;
 }
 
-std::string MessageTable(const Columns& columns, const std::vector<const Message*>& messages) {
+std::string MessageTable(const Columns& columns, const Messages& messages) {
   std::vector<std::string> headings;
   for (const auto& [heading, path] : columns) headings.push_back(heading);
   std::vector<std::vector<std::string>> rows;
@@ -114,10 +114,18 @@ std::string ToJson(const Message& message) {
   return status.ok() ? text : "{}\n";
 }
 
-std::string ToJsonList(const std::vector<const Message*>& messages) {
-  std::string text = "{\"items\": [";
+std::string ToJsonArray(const Messages& messages) {
+  std::string text = "[";
   for (std::size_t i = 0; i < messages.size(); ++i) text += (i == 0 ? "\n" : ",\n") + ToJson(*messages[i]);
-  return text + "]}\n";
+  return text + "]";
+}
+
+std::string ToJsonList(const Messages& messages) { return "{\"items\": " + ToJsonArray(messages) + "}\n"; }
+
+Messages PointersTo(const std::vector<MessagePtr>& owned) {
+  Messages out;
+  for (const MessagePtr& message : owned) out.push_back(message.get());
+  return out;
 }
 
 void Print(const std::string& text) {
@@ -125,4 +133,9 @@ void Print(const std::string& text) {
   std::fflush(stdout);
 }
 
-}  // namespace allod::cli
+void PrintError(const Error& error) {
+  std::fprintf(stderr, "allod: %s\n", error.message.c_str());
+  if (!error.reason.empty()) std::fprintf(stderr, "reason: %s\n", error.reason.c_str());
+}
+
+}  // namespace allod::cli::terminal

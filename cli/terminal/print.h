@@ -3,11 +3,17 @@
 
 #include <google/protobuf/message.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace allod::cli {
+#include "services/common/result.h"
+
+namespace allod::cli::terminal {
+
+using MessagePtr = std::unique_ptr<google::protobuf::Message>;
+using Messages = std::vector<const google::protobuf::Message*>;
 
 // Heading, field path such as "status.state".
 using Columns = std::vector<std::pair<std::string, std::string>>;
@@ -15,11 +21,18 @@ using Columns = std::vector<std::pair<std::string, std::string>>;
 // Text of a field for people: enums without their prefix, lists joined, numbers short, unset as "".
 std::string FieldText(const google::protobuf::Message& message, const std::string& path);
 std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows);
-std::string MessageTable(const Columns& columns, const std::vector<const google::protobuf::Message*>& messages);
+std::string MessageTable(const Columns& columns, const Messages& messages);
 // proto3 JSON with every field, lowerCamelCase.
 std::string ToJson(const google::protobuf::Message& message);
+// `[...]` of these.
+std::string ToJsonArray(const Messages& messages);
 // `{"items": [...]}`.
-std::string ToJsonList(const std::vector<const google::protobuf::Message*>& messages);
-void Print(const std::string& text);
+std::string ToJsonList(const Messages& messages);
 
-}  // namespace allod::cli
+Messages PointersTo(const std::vector<MessagePtr>& owned);
+
+void Print(const std::string& text);
+// On standard error: what went wrong, and its reason for programs.
+void PrintError(const Error& error);
+
+}  // namespace allod::cli::terminal

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
-namespace allod::cli {
+namespace allod::cli::terminal {
 
 Progress::Progress(std::string what)
     : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1), start_(std::chrono::steady_clock::now()) {}
@@ -40,4 +40,4 @@ void Progress::Finish(const std::string& result) {
   open_ = false;
 }
 
-}  // namespace allod::cli
+}  // namespace allod::cli::terminal

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string>
 
-namespace allod::cli {
+namespace allod::cli::terminal {
 
 class Progress {
  public:
@@ -26,4 +26,4 @@ class Progress {
   std::chrono::steady_clock::time_point start_;
 };
 
-}  // namespace allod::cli
+}  // namespace allod::cli::terminal

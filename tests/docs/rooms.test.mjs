@@ -1,5 +1,5 @@
-// The arrows of docs/architecture.md and of the rooms in gateway/README.md, inference/README.md and inference/node/README.md, held against
-// the includes: none points up, and what is known in one place only is included there only.
+// The arrows of docs/architecture.md and of the rooms in cli/README.md, gateway/README.md, inference/README.md and inference/node/README.md,
+// held against the includes: none points up, and what is known in one place only is included there only.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
@@ -25,7 +25,7 @@ function roomOf(file, rooms) {
   return inside.sort((a, b) => b.length - a.length)[0];
 }
 
-for (const folder of ['gateway', 'inference', 'inference/node']) {
+for (const folder of ['cli', 'gateway', 'inference', 'inference/node']) {
   test(`${folder}: each room uses only those above it in the README`, () => {
     const rooms = roomsOf(folder);
     assert.ok(rooms.length >= 4, `too few rooms found: ${rooms}`);

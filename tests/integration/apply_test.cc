@@ -24,7 +24,7 @@
 #include "services/tenancy/tenant_service.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli {
+namespace allod::cli::apply {
 namespace {
 
 using testing::HasSubstr;
@@ -127,7 +127,7 @@ class ApplyTest : public testing::Test {
   const TempDir dir_;
 
  protected:
-  const StateDir state_ = *StateDir::Resolve(dir_.path());
+  const installation::StateDir state_ = *installation::StateDir::Resolve(dir_.path());
 
  private:
   SystemClock clock_;
@@ -254,4 +254,4 @@ TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {
 }
 
 }  // namespace
-}  // namespace allod::cli
+}  // namespace allod::cli::apply

@@ -1,0 +1,45 @@
+// `allod delete`: ends an instance, or revokes an API key.
+
+#include <fmt/format.h>
+
+#include "cli/commands/commands.h"
+#include "cli/installation/lock.h"
+#include "cli/kinds/registry.h"
+#include "cli/terminal/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+struct Options {
+  std::string kind;
+  std::string name;
+  bool wait = true;
+};
+
+Status Delete(const Globals& globals, const Options& options) {
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
+  if (!kind->remove) return InvalidArgument("NOT_DELETABLE", fmt::format("{} cannot be deleted", kind->plural));
+  ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind->pattern));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Change change, kind->remove(state, options.name, Uuid::V7().ToString()));
+  if (options.wait) ALLOD_CHECK_OK(net::WaitForChange(state, change, "delete " + options.name));
+  const bool is_gone = options.wait || change.operation.name().empty();
+  if (!globals.json()) {
+    terminal::Print(fmt::format("{} {}\n", options.name, is_gone ? "is deleted" : "is being deleted"));
+  }
+  return {};
+}
+
+}  // namespace
+
+void AddDelete(CLI::App& app, Globals& globals) {
+  const auto [command, options] =
+      AddCommand<Options>(app, globals, "delete", "Delete an instance, or revoke an API key", &Delete);
+  command->add_option("kind", options->kind, kinds::KindNames([](const auto& kind) { return kind.remove != nullptr; }))
+      ->required();
+  command->add_option("name", options->name, "Its full name")->required();
+  command->add_flag("--wait,!--no-wait", options->wait, "Wait until it is gone (default)");
+}
+
+}  // namespace allod::cli::commands

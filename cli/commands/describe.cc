@@ -1,0 +1,33 @@
+// `allod describe`: everything of one resource.
+
+#include "cli/commands/commands.h"
+#include "cli/installation/lock.h"
+#include "cli/kinds/registry.h"
+#include "cli/terminal/print.h"
+
+namespace allod::cli::commands {
+namespace {
+
+struct Options {
+  std::string kind;
+  std::string name;
+};
+
+Status Describe(const Globals& globals, const Options& options) {
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const terminal::MessagePtr message, kinds::GetOne(state, *kind, options.name));
+  terminal::Print(globals.json() ? terminal::ToJson(*message) : message->Utf8DebugString());
+  return {};
+}
+
+}  // namespace
+
+void AddDescribe(CLI::App& app, Globals& globals) {
+  const auto [command, options] =
+      AddCommand<Options>(app, globals, "describe", "Show everything of one resource", &Describe);
+  command->add_option("kind", options->kind, kinds::KindNames())->required();
+  command->add_option("name", options->name, "Its full name")->required();
+}
+
+}  // namespace allod::cli::commands

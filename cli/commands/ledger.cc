@@ -1,0 +1,103 @@
+// `allod ledger`: whether the books are sound.
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+
+#include <chrono>
+
+#include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "allod/billing/v1/ledger.grpc.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/ledger_verdict.h"
+#include "cli/installation/lock.h"
+#include "cli/net/connections.h"
+#include "cli/terminal/print.h"
+
+namespace allod::cli::commands {
+namespace {
+
+namespace billing = allod::billing::v1;
+
+using terminal::Print;
+
+// Every tenant's books are read.
+constexpr std::chrono::minutes kAuditTimeout{5};
+
+struct Options {
+  int hours = 24;
+};
+
+// Holds what was billed against what nodes computed.
+Result<billing::CheckUsageResponse> CheckUsage(const installation::StateDir& state, int hours) {
+  using google::protobuf::util::TimeUtil;
+  billing::CheckUsageRequest request;
+  const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) + 1;
+  *request.mutable_start_time() = TimeUtil::SecondsToTimestamp(end - std::int64_t{hours} * 3600);
+  *request.mutable_end_time() = TimeUtil::SecondsToTimestamp(end);
+  return net::Ask<billing::ComputedUsageService>(state, &billing::ComputedUsageService::Stub::CheckUsage, request,
+                                                 kAuditTimeout);
+}
+
+std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
+  std::string text = fmt::format(
+      "last {} h: {} usage records of {} completion tokens; nodes computed {} requests of {} sampled tokens\n"
+      "  {} billed beyond what was sampled, {} computed but not settled, {} still not settled long after they ended, "
+      "{} delivered but not reported; too fresh to tell: {} still open, {} not reported yet\n",
+      hours, usage.usage_record_count(), usage.completion_tokens(), usage.computed_request_count(),
+      usage.sampled_tokens(), usage.overbilled_count(), usage.unbilled_count(), usage.unsettled_count(),
+      usage.uncomputed_count(), usage.open_count(), usage.unreported_count());
+  for (const auto& tenant : usage.unchecked_tenants()) text += fmt::format("  could not be checked: {}\n", tenant);
+  for (const auto& finding : usage.findings()) {
+    text +=
+        fmt::format("  {}: {} of {}: {} completion tokens, {} sampled\n", terminal::FieldText(finding, "kind"),
+                    finding.usage_record(), finding.instance(), finding.completion_tokens(), finding.sampled_tokens());
+  }
+  return text;
+}
+
+Status Ledger(const Globals& globals, const Options& options) {
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto check, net::Ask<billing::LedgerService>(state, &billing::LedgerService::Stub::CheckLedger,
+                                                               billing::CheckLedgerRequest(), kAuditTimeout));
+  ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
+  const LedgerVerdict verdict = JudgeLedger(check, usage);
+  if (globals.json()) {
+    // One object, for programs: the ledger's fields, and `usage`.
+    std::string text = terminal::ToJson(check);
+    text.resize(text.rfind('}'));
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    Print(text + ",\n \"usage\": " + terminal::ToJson(usage) + "}\n");
+  } else {
+    for (const auto& sum : check.sums())
+      Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
+    for (const auto& tenant : check.unaudited_tenants()) Print(fmt::format("could not be audited: {}\n", tenant));
+    for (const auto& account : check.mismatched_accounts()) Print(fmt::format("does not add up: {}\n", account));
+    if (check.overdue_reservation_count() > 0)
+      Print(fmt::format("{} reservations are open past their end\n", check.overdue_reservation_count()));
+    if (check.unrecorded_request_count() > 0)
+      Print(fmt::format("{} requests were computed and have no usage record\n", check.unrecorded_request_count()));
+    if (check.excess_usage_record_count() > 0)
+      Print(fmt::format("{} usage records have tokens that were not held, and are not billed\n",
+                        check.excess_usage_record_count()));
+    Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
+                      check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
+                      verdict.words));
+    Print(UsageText(usage, options.hours));
+  }
+  return verdict.status;
+}
+
+}  // namespace
+
+void AddLedger(CLI::App& app, Globals& globals) {
+  const auto [command, options] =
+      AddCommand<Options>(app, globals, "ledger",
+                          "Add up the whole ledger from its transfers, and hold what was billed against what nodes "
+                          "computed; fails if the books do not balance, anything was billed that was not computed, or "
+                          "anything was computed and is not recorded, or some tenant's books cannot be read",
+                          &Ledger);
+  command->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default 24)")
+      ->check(CLI::Range(1, 24 * 366));
+}
+
+}  // namespace allod::cli::commands

@@ -1,0 +1,95 @@
+// `allod usage`: a tenant's requests, as they were billed or as nodes computed them.
+
+#include <fmt/format.h>
+
+#include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "allod/billing/v1/usage.grpc.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/installation/lock.h"
+#include "cli/net/pages.h"
+#include "cli/terminal/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+namespace billing = allod::billing::v1;
+
+struct Options {
+  std::string tenant;
+  std::string instance;
+  int limit = 20;
+  bool computed = false;
+};
+
+template <typename Request>
+Request RequestOf(const Options& options) {
+  Request request;
+  request.set_parent(options.tenant);
+  request.set_instance(options.instance);
+  return request;
+}
+
+// What nodes told that they computed for a tenant.
+Status ShowComputed(const Globals& globals, const installation::StateDir& state, const Options& options) {
+  using Service = billing::ComputedUsageService;
+  ALLOD_TRY(const net::Listed events,
+            net::List<Service>(state, &Service::Stub::ListComputedUsage,
+                               RequestOf<billing::ListComputedUsageRequest>(options), options.limit));
+  const terminal::Messages shown = terminal::PointersTo(events.items);
+  terminal::Print(globals.json() ? terminal::ToJsonList(shown)
+                                 : terminal::MessageTable({{"REQUEST", "request_id"},
+                                                           {"INSTANCE", "instance"},
+                                                           {"NODE", "node"},
+                                                           {"OUTCOME", "outcome"},
+                                                           {"PROMPT", "prompt_tokens_computed"},
+                                                           {"CACHED", "prompt_tokens_cached"},
+                                                           {"SAMPLED", "sampled_tokens"},
+                                                           {"STARTED", "start_time"}},
+                                                          shown));
+  return {};
+}
+
+Status ShowBilled(const Globals& globals, const installation::StateDir& state, const Options& options) {
+  using Service = billing::UsageService;
+  ALLOD_TRY(const net::Listed records,
+            net::List<Service>(state, &Service::Stub::ListUsageRecords,
+                               RequestOf<billing::ListUsageRecordsRequest>(options), options.limit));
+  const terminal::Messages shown = terminal::PointersTo(records.items);
+  if (globals.json()) {
+    terminal::Print(terminal::ToJsonList(shown));
+    return {};
+  }
+  terminal::Print(terminal::MessageTable({{"REQUEST", "name"},
+                                          {"INSTANCE", "instance"},
+                                          {"CLASS", "isolation_class"},
+                                          {"OUTCOME", "outcome"},
+                                          {"PROMPT", "prompt_tokens"},
+                                          {"COMPLETION", "completion_tokens"},
+                                          {"COST", "cost.amount"},
+                                          {"", "cost.currency_code"},
+                                          {"ADMITTED", "admit_time"}},
+                                         shown));
+  if (records.has_more) terminal::Print(fmt::format("(the newest {}; --limit shows more)\n", shown.size()));
+  return {};
+}
+
+Status Usage(const Globals& globals, const Options& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  return options.computed ? ShowComputed(globals, state, options) : ShowBilled(globals, state, options);
+}
+
+}  // namespace
+
+void AddUsage(CLI::App& app, Globals& globals) {
+  const auto [command, options] = AddCommand<Options>(
+      app, globals, "usage", "Show a tenant's requests, newest first, with tokens and cost", &Usage);
+  command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+  command->add_option("--instance", options->instance, "Only this instance");
+  command->add_flag("--computed", options->computed,
+                    "Show what nodes told that they computed, instead of what was delivered and billed");
+  command->add_option("--limit", options->limit, "How many (default 20)")->check(CLI::Range(1, 100'000));
+}
+
+}  // namespace allod::cli::commands

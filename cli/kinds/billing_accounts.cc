@@ -1,0 +1,51 @@
+// Billing accounts.
+
+#include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "cli/kinds/calls.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::kinds {
+namespace {
+
+namespace billing = allod::billing::v1;
+using google::protobuf::Message;
+using installation::StateDir;
+
+ResourceKind BillingAccountKind() {
+  const auto set = [](const StateDir& state, const Message& wanted, const Attempt& attempt) {
+    billing::SetBillingAccountRequest request;
+    *request.mutable_billing_account() = dynamic_cast<const billing::BillingAccount&>(wanted);
+    Mark(request, attempt);
+    return net::Ask<billing::BillingAccountService>(state, &billing::BillingAccountService::Stub::SetBillingAccount,
+                                                    request);
+  };
+  return {
+      .kind = "BillingAccount",
+      .plural = "billingAccounts",
+      .pattern = "tenants/*/billingAccount",
+      .columns = {{"NAME", "name"},
+                  {"CURRENCY", "currency_code"},
+                  {"CREDIT LIMIT", "credit_limit"},
+                  {"POSTED", "posted.amount"},
+                  {"HELD", "held.amount"}},
+      .prototype = &billing::BillingAccount::default_instance(),
+      .spec_fields = {"currency_code", "credit_limit"},
+      .decimals = {"allod.billing.v1.BillingAccount.credit_limit"},
+      .get = Getter<billing::BillingAccountService>(&billing::BillingAccountService::Stub::GetBillingAccount),
+      .create = [set](const StateDir& state, const Message& wanted,
+                      const Attempt& attempt) { return Done(set(state, wanted, attempt)); },
+      .missing =
+          [](const Message& wanted, const Error& error) {
+            return IfNotFound(error, {TenantOf(dynamic_cast<const billing::BillingAccount&>(wanted).name())});
+          },
+      .preview = [set](const StateDir& state, const Message&,
+                       const Message& wanted) { return Own(set(state, wanted, {.validate_only = true})); },
+      .update = [set](const StateDir& state, const Message&, const Message& wanted,
+                      const std::string& request_id) { return Done(set(state, wanted, {.request_id = request_id})); }};
+}
+
+}  // namespace
+
+std::vector<ResourceKind> BillingAccountKinds() { return {BillingAccountKind()}; }
+
+}  // namespace allod::cli::kinds

@@ -1,0 +1,84 @@
+// Instances.
+
+#include "allod/scheduling/v1/instance.grpc.pb.h"
+#include "cli/kinds/calls.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::kinds {
+namespace {
+
+namespace scheduling = allod::scheduling::v1;
+using google::longrunning::Operation;
+using google::protobuf::Message;
+using installation::StateDir;
+
+// Refused when the instance is no longer what `current` shows.
+scheduling::UpdateInstanceRequest UpdateOf(const Message& current, const Message& wanted) {
+  scheduling::UpdateInstanceRequest request;
+  *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+  request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
+  return request;
+}
+
+ResourceKind InstanceKind() {
+  using Service = scheduling::InstanceService;
+  return {.kind = "Instance",
+          .plural = "instances",
+          .pattern = "tenants/*/projects/*/instances/*",
+          .parent_pattern = "tenants/*/projects/*",
+          .columns = {{"NAME", "name"},
+                      {"VARIANT", "spec.variant"},
+                      {"REGION", "spec.region"},
+                      {"CLASS", "status.isolation_class"},
+                      {"STATE", "status.state"},
+                      {"READY", "status.ready_replicas"},
+                      {"MESSAGE", "status.message"}},
+          .prototype = &scheduling::Instance::default_instance(),
+          .spec_field = "spec",
+          .spec_fields = {"spec"},
+          .get = Getter<Service>(&Service::Stub::GetInstance),
+          .list = Lister<Service>(&Service::Stub::ListInstances),
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            scheduling::CreateInstanceRequest request;
+            *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+            request.set_parent(ParentOf(request.instance().name()));
+            request.set_instance_id(LastSegment(request.instance().name()));
+            Mark(request, attempt);
+            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::CreateInstance, request));
+          },
+          .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
+            const auto& instance = dynamic_cast<const scheduling::Instance&>(wanted);
+            const std::string tenant = TenantOf(instance.name());
+            if (error.reason == "LISTING_NOT_AVAILABLE") return {instance.spec().listing()};
+            if (error.reason == "NO_BILLING_ACCOUNT") return {tenant + "/billingAccount"};
+            return IfNotFound(error, {tenant, ParentOf(instance.name())});
+          },
+          .preview = [](const StateDir& state, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            auto request = UpdateOf(current, wanted);
+            request.set_validate_only(true);
+            ALLOD_TRY(const Operation operation, net::Ask<Service>(state, &Service::Stub::UpdateInstance, request));
+            scheduling::Instance instance;
+            if (!operation.response().UnpackTo(&instance)) return Internal("the answer to a dry run holds no instance");
+            return std::make_unique<scheduling::Instance>(std::move(instance));
+          },
+          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                       const std::string& request_id) -> Result<net::Change> {
+            auto request = UpdateOf(current, wanted);
+            request.set_request_id(request_id);
+            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::UpdateInstance, request));
+          },
+          .remove = [](const StateDir& state, const std::string& name,
+                       const std::string& request_id) -> Result<net::Change> {
+            scheduling::DeleteInstanceRequest request;
+            request.set_name(name);
+            request.set_request_id(request_id);
+            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::DeleteInstance, request));
+          }};
+}
+
+}  // namespace
+
+std::vector<ResourceKind> InstanceKinds() { return {InstanceKind()}; }
+
+}  // namespace allod::cli::kinds

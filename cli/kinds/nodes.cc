@@ -1,0 +1,57 @@
+// Nodes, workers and regions.
+
+#include "allod/scheduling/v1/node.grpc.pb.h"
+#include "cli/kinds/calls.h"
+
+namespace allod::cli::kinds {
+namespace {
+
+namespace scheduling = allod::scheduling::v1;
+
+ResourceKind NodeKind() {
+  return {.kind = "Node",
+          .plural = "nodes",
+          .pattern = "nodes/*",
+          .columns = {{"NAME", "name"},
+                      {"REGION", "region"},
+                      {"STATE", "state"},
+                      {"WORKERS", "worker_count"},
+                      {"MEMORY", "capacity.memory_bytes"},
+                      {"ALLOCATED", "allocated.memory_bytes"}},
+          .prototype = &scheduling::Node::default_instance(),
+          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListNodes)};
+}
+
+ResourceKind WorkerKind() {
+  return {.kind = "Worker",
+          .plural = "workers",
+          .pattern = "nodes/*/workers/*",
+          .parent_pattern = "nodes/*",
+          .all_parents = "nodes/-",
+          .columns = {{"NAME", "name"},
+                      {"INSTANCE", "instance"},
+                      {"CLASS", "isolation_class"},
+                      {"STATE", "state"},
+                      {"PID", "pid"},
+                      {"STARTS", "start_count"},
+                      {"WAKES", "figures.wake_count"},
+                      {"SANDBOX", "sandbox_layers"},
+                      {"MESSAGE", "message"}},
+          .prototype = &scheduling::Worker::default_instance(),
+          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListWorkers)};
+}
+
+ResourceKind RegionKind() {
+  return {.kind = "Region",
+          .plural = "regions",
+          .pattern = "regions/*",
+          .columns = {{"NAME", "name"}, {"JURISDICTION", "jurisdiction"}},
+          .prototype = &scheduling::Region::default_instance(),
+          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListRegions)};
+}
+
+}  // namespace
+
+std::vector<ResourceKind> NodeKinds() { return {NodeKind(), WorkerKind(), RegionKind()}; }
+
+}  // namespace allod::cli::kinds

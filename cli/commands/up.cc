@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -19,10 +18,13 @@
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/layout.h"
 #include "cli/supervisor/process_configs.h"
+#include "cli/supervisor/rotating_file.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/terminal/print.h"
 #include "services/common/country_code.h"
 #include "services/common/ids.h"
+#include "services/common/owned_fd.h"
+#include "services/common/process/pipe.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -92,24 +94,24 @@ Status BringUp(Supervisor& children, const StateDir& state, const UpOptions& ask
   return {};
 }
 
-// In the background process: tells the waiting one by a pipe, and lets go of its terminal. In the foreground does
-// nothing.
-void Announce(const StateDir& state, int pipe, char result) {
-  if (pipe < 0) return;
+// In the background process: tells the waiting one by a pipe, and lets go of its terminal. In the foreground, where
+// there is no pipe, does nothing.
+void Announce(const StateDir& state, OwnedFd& pipe, char result) {
+  if (!pipe) return;
   std::fflush(nullptr);
-  const int log = ::open(state.log("allod").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null >= 0) ::dup2(null, STDIN_FILENO);
-  if (log >= 0) {
-    ::dup2(log, STDOUT_FILENO);
-    ::dup2(log, STDERR_FILENO);
+  const OwnedFd log = supervisor::OpenForLines(state.log("allod"));
+  const OwnedFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  if (null) ::dup2(null.get(), STDIN_FILENO);
+  if (log) {
+    ::dup2(log.get(), STDOUT_FILENO);
+    ::dup2(log.get(), STDERR_FILENO);
   }
-  [[maybe_unused]] const auto n = ::write(pipe, &result, 1);
-  ::close(pipe);
+  [[maybe_unused]] const auto n = ::write(pipe.get(), &result, 1);
+  pipe.Reset();
 }
 
-// Holds the lock until the end.
-Status Supervise(const StateDir& state, const UpOptions& options, installation::Lock lock, int announce) {
+// Holds the lock until the end. `announce`: the pipe to the waiting process, if this is a background one.
+Status Supervise(const StateDir& state, const UpOptions& options, installation::Lock lock, OwnedFd& announce) {
   ALLOD_CHECK_OK(lock.Sign());
   // The supervisor itself reads the signals, so they must be blocked before anything starts a thread.
   sigset_t signals;
@@ -118,18 +120,19 @@ Status Supervise(const StateDir& state, const UpOptions& options, installation::
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  const int stop_fd = ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-  if (stop_fd < 0) return Internal("signalfd failed");
+  const OwnedFd stop(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!stop) return Internal("signalfd failed");
+  const bool is_background = static_cast<bool>(announce);
 
   Status up;
   {
-    Supervisor children(state, stop_fd);
+    Supervisor children(state, stop.get());
     up = BringUp(children, state, options);
     if (up) {
       Announce(state, announce, 'y');
       // In the foreground, what this process says goes to its terminal.
       children.Run([&] {
-        if (announce >= 0) supervisor::BoundOwnOutput(state.log("allod"));
+        if (is_background) supervisor::BoundOwnOutput(state.log("allod"));
       });
       Say("stopping");
     }
@@ -137,7 +140,6 @@ Status Supervise(const StateDir& state, const UpOptions& options, installation::
   }
   std::error_code ec;
   fs::remove(state.status(), ec);
-  ::close(stop_fd);
   // Being asked to stop while starting is no failure.
   if (!up && up.error().reason == "STOPPED") return {};
   return up;
@@ -145,26 +147,25 @@ Status Supervise(const StateDir& state, const UpOptions& options, installation::
 
 // Runs Supervise in a background process and waits until it is up.
 Status Detach(const StateDir& state, const UpOptions& options, installation::Lock lock) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) return Internal("pipe failed");
+  Pipe pipe = MakePipe();
+  if (!pipe) return Internal("pipe failed");
   std::fflush(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) return Internal("fork failed");
   if (pid == 0) {
-    ::close(pipe[0]);
+    pipe.read.Reset();
     ::setsid();
-    const Status status = Supervise(state, options, std::move(lock), pipe[1]);
+    const Status status = Supervise(state, options, std::move(lock), pipe.write);
     if (!status) {
       terminal::PrintError(status.error());
-      Announce(state, pipe[1], 'n');
+      Announce(state, pipe.write, 'n');
     }
     std::fflush(nullptr);
     ::_exit(status ? 0 : 1);
   }
-  ::close(pipe[1]);
+  pipe.write.Reset();
   char result = 'n';
-  const ssize_t n = ::read(pipe[0], &result, 1);
-  ::close(pipe[0]);
+  const ssize_t n = ::read(pipe.read.get(), &result, 1);
   if (n == 1 && result == 'y') return {};
   return FailedPrecondition(
       "NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}", (state.root() / "logs").string()));
@@ -219,8 +220,9 @@ Status Up(const Globals& globals, Options options) {
   ALLOD_TRY(installation::Lock lock, installation::Lock::Take(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
+  OwnedFd nobody_waits;
   return options.detach ? Detach(state, options.up, std::move(lock))
-                        : Supervise(state, options.up, std::move(lock), -1);
+                        : Supervise(state, options.up, std::move(lock), nobody_waits);
 }
 
 void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const std::shared_ptr<Options>& options) {

@@ -18,6 +18,8 @@
 #include <fstream>
 
 #include "cli/supervisor/reach.h"
+#include "cli/supervisor/rotating_file.h"
+#include "services/common/process/pipe.h"
 #include "services/common/sandbox/service.h"
 
 namespace allod::cli::supervisor {
@@ -115,97 +117,71 @@ Result<RunningChild> StartChild(const ChildSpec& spec, int output) {
   const auto fail = [&](const std::string& why) {
     return FailedPrecondition("CANNOT_START", fmt::format("{}: {}: {}", spec.name, spec.argv[0], why));
   };
-  std::array<int, 2> pipe{-1, -1};
-  std::array<int, 2> layers{-1, -1};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0 ||
-      (spec.tells_layers && ::pipe2(layers.data(), O_CLOEXEC | O_NONBLOCK) != 0)) {
-    const std::string why = std::strerror(errno);
-    for (const int fd : {pipe[0], pipe[1]}) {
-      if (fd >= 0) ::close(fd);
-    }
-    return fail(why);
-  }
+  Pipe failures = MakePipe();
+  Pipe layers = spec.tells_layers ? MakePipe(O_NONBLOCK) : Pipe();
+  if (!failures || (spec.tells_layers && !layers)) return fail(std::strerror(errno));
   Plan plan;
   for (const auto& arg : spec.argv) plan.argv.push_back(const_cast<char*>(arg.c_str()));
   plan.argv.push_back(nullptr);
   for (char** variable = environ; *variable != nullptr; ++variable) plan.environment.push_back(*variable);
   if (spec.tells_layers) {
-    plan.layers_variable = fmt::format("{}={}", sandbox::kLayersFdVariable, layers[1]);
+    plan.layers_variable = fmt::format("{}={}", sandbox::kLayersFdVariable, layers.write.get());
     plan.environment.push_back(plan.layers_variable.data());
   }
   plan.environment.push_back(nullptr);
   plan.log = output;
-  plan.failure_pipe = pipe[1];
-  plan.layers_pipe = layers[1];
+  plan.failure_pipe = failures.write.get();
+  plan.layers_pipe = layers.write.get();
   plan.parent = ::getpid();
+  OwnedFd executable;
   if (spec.user && spec.user->uid != 0) {
     plan.reach = PlanReach(*spec.user, spec.reach);
-    if (!CanReach(*spec.user, spec.argv[0])) plan.executable = ::open(spec.argv[0].c_str(), O_PATH | O_CLOEXEC);
+    if (!CanReach(*spec.user, spec.argv[0])) executable = OwnedFd(::open(spec.argv[0].c_str(), O_PATH | O_CLOEXEC));
+    plan.executable = executable.get();
   }
 
   const pid_t pid = ::fork();
   if (pid == 0) Become(spec, plan);
-  ::close(pipe[1]);
-  if (layers[1] >= 0) ::close(layers[1]);
-  if (plan.executable >= 0) ::close(plan.executable);
-  const auto give_up = [&layers] {
-    if (layers[0] >= 0) ::close(layers[0]);
-  };
-  if (pid < 0) {
-    ::close(pipe[0]);
-    give_up();
-    return fail(fmt::format("fork: {}", std::strerror(errno)));
-  }
+  if (pid < 0) return fail(fmt::format("fork: {}", std::strerror(errno)));
+  failures.write.Reset();
+  OwnedChild process = OwnedChild::Adopt(pid);
+  if (!process) return fail(fmt::format("pidfd_open: {}", std::strerror(errno)));
   StartFailure failure;
-  const ssize_t got = ::read(pipe[0], &failure, sizeof failure);
-  ::close(pipe[0]);
-  if (got == static_cast<ssize_t>(sizeof failure)) {
-    ::waitpid(pid, nullptr, 0);
-    give_up();
-    const std::string_view step = failure.step.data();
-    if (!plan.reach.cover.empty() && (step.starts_with("mount") || step.starts_with("unshare"))) {
-      return fail(
-          fmt::format("{}: {}; user {} may not enter {}, and this host does not let it be covered: choose "
-                      "another --state DIR, e.g. /var/lib/allod",
-                      step, std::strerror(failure.error), spec.user->name, plan.reach.cover));
-    }
-    const bool closed = failure.error == EACCES && spec.user && step == "exec";
-    return fail(fmt::format(
-        "{}: {}{}", failure.step.data(), std::strerror(failure.error),
-        closed ? fmt::format(" (user {} must be able to read and execute it: chmod o+rx)", spec.user->name) : ""));
+  const ssize_t got = ::read(failures.read.get(), &failure, sizeof failure);
+  if (got != static_cast<ssize_t>(sizeof failure)) return RunningChild{std::move(process), std::move(layers.read)};
+  const std::string_view step = failure.step.data();
+  if (!plan.reach.cover.empty() && (step.starts_with("mount") || step.starts_with("unshare"))) {
+    return fail(
+        fmt::format("{}: {}; user {} may not enter {}, and this host does not let it be covered: choose "
+                    "another --state DIR, e.g. /var/lib/allod",
+                    step, std::strerror(failure.error), spec.user->name, plan.reach.cover));
   }
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
-    give_up();
-    return fail(fmt::format("pidfd_open: {}", std::strerror(errno)));
-  }
-  return RunningChild{pid, pidfd, layers[0]};
+  const bool closed = failure.error == EACCES && spec.user && step == "exec";
+  return fail(fmt::format(
+      "{}: {}{}", step, std::strerror(failure.error),
+      closed ? fmt::format(" (user {} must be able to read and execute it: chmod o+rx)", spec.user->name) : ""));
 }
 
 Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout) {
-  const int log = ::open(spec.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (log < 0) {
+  OwnedFd log = OpenForLines(spec.log);
+  if (!log) {
     return FailedPrecondition(
         "CANNOT_START", fmt::format("{}: cannot open {}: {}", spec.name, spec.log.string(), std::strerror(errno)));
   }
-  const Result<RunningChild> started = StartChild(spec, log);
-  ::close(log);
-  ALLOD_TRY(const RunningChild child, started);
-  pollfd fd{child.pidfd, POLLIN, 0};
-  const int ready = ::poll(&fd, 1, static_cast<int>(std::chrono::milliseconds(timeout).count()));
-  if (ready <= 0) ::kill(child.pid, SIGKILL);
-  int status = 0;
-  ::waitpid(child.pid, &status, 0);
-  ::close(child.pidfd);
-  if (child.layers_fd >= 0) ::close(child.layers_fd);
-  if (ready > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return FailedPrecondition("PROGRAM_FAILED",
-                            fmt::format("{} {}; its last lines in {}:\n{}", spec.argv[0],
-                                        ready <= 0 ? fmt::format("did not end within {} s", timeout.count())
-                                                   : fmt::format("failed (wait status {})", status),
-                                        spec.log.string(), LastLines(spec.log, 5)));
+  ALLOD_TRY(RunningChild child, StartChild(spec, log.get()));
+  log.Reset();
+  const auto end = child.process.Wait(timeout);
+  if (end == ProcessEnd{}) return {};
+  child.process.Kill();
+  return FailedPrecondition("PROGRAM_FAILED", fmt::format("{} {}; its last lines in {}:\n{}", spec.argv[0],
+                                                          end ? fmt::format("failed ({})", DescribeEnd(*end))
+                                                              : fmt::format("did not end within {} s", timeout.count()),
+                                                          spec.log.string(), LastLines(spec.log, 5)));
+}
+
+std::string DescribeEnd(const ProcessEnd& end) {
+  if (end.signal != 0) return fmt::format("killed by signal {}", end.signal);
+  return fmt::format("exited with {}", end.status);
 }
 
 std::string LastLines(const std::filesystem::path& log, int lines) {

@@ -1,8 +1,6 @@
 // One supervised process: how it is started, and what is known of it while it runs.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -11,6 +9,8 @@
 #include <vector>
 
 #include "cli/supervisor/service_users.h"
+#include "services/common/owned_fd.h"
+#include "services/common/process/owned_child.h"
 #include "services/common/result.h"
 
 namespace allod::cli::supervisor {
@@ -35,9 +35,8 @@ struct ChildSpec {
 };
 
 struct RunningChild {
-  pid_t pid = -1;
-  int pidfd = -1;
-  int layers_fd = -1;  // what it tells of its layers; does not block
+  OwnedChild process;
+  OwnedFd layers;  // what it tells of its layers; does not block
 };
 
 // Starts it with `output`, which stays the caller's, as its standard output and error, with no right to gain privileges
@@ -48,6 +47,9 @@ Result<RunningChild> StartChild(const ChildSpec& spec, int output);
 // Runs a short program to its end, its output being appended to `spec.log`. FAILED_PRECONDITION / PROGRAM_FAILED with
 // the last lines.
 Status RunToEnd(const ChildSpec& spec, std::chrono::seconds timeout);
+
+// For people: "exited with 1" or "killed by signal 9".
+std::string DescribeEnd(const ProcessEnd& end);
 
 // The last `lines` lines of a log file, for messages.
 std::string LastLines(const std::filesystem::path& log, int lines);

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "services/common/catching.h"
+#include "services/common/process/pipe.h"
 
 namespace allod::cli::supervisor {
 namespace {
@@ -41,28 +42,26 @@ LogCollector::~LogCollector() {
   }
   Wake();
   thread_.join();
-  for (const auto& source : sources_) ::close(source->fd);
-  ::close(wake_fd_);
 }
 
-void LogCollector::Wake() const { ::eventfd_write(wake_fd_, 1); }
+void LogCollector::Wake() const { ::eventfd_write(wake_fd_.get(), 1); }
 
-Result<int> LogCollector::Open(const std::filesystem::path& file) {
-  std::array<int, 2> pipe{};
-  if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+Result<OwnedFd> LogCollector::Open(const std::filesystem::path& file) {
+  Pipe pipe = MakePipe();
+  if (!pipe) {
     return Fail(Code::kInternal, "NO_PIPE",
                 fmt::format("cannot make a pipe for {}: {}", file.string(), std::strerror(errno)));
   }
-  ::fcntl(pipe[0], F_SETFL, O_NONBLOCK);
-  ::fcntl(pipe[1], F_SETPIPE_SZ, kPipeBytes);  // less where the system allows less
+  ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(pipe.write.get(), F_SETPIPE_SZ, kPipeBytes);  // less where the system allows less
   {
     const std::lock_guard lock(mutex_);
     std::unique_ptr<RotatingFile>& target = files_[file];
     if (!target) target = std::make_unique<RotatingFile>(file, limits_);
-    sources_.push_back(std::make_unique<Source>(Source{pipe[0], target.get(), {}}));
+    sources_.push_back(std::make_unique<Source>(Source{std::move(pipe.read), target.get(), {}}));
   }
   Wake();
-  return pipe[1];
+  return std::move(pipe.write);
 }
 
 void LogCollector::Flush() {
@@ -78,16 +77,14 @@ void LogCollector::DrainAll() {
       return {};
     });
     if (!drained) std::string().swap(source->partial);  // this process supervises all others: it goes on without it
-    if (open) return false;
-    ::close(source->fd);
-    return true;
+    return !open;
   });
 }
 
 bool LogCollector::Drain(Source& source) {
   std::array<char, 16 << 10> buffer;
   for (int i = 0; i < kReadsMax; ++i) {
-    const ssize_t n = ::read(source.fd, buffer.data(), buffer.size());
+    const ssize_t n = ::read(source.fd.get(), buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno == EAGAIN;
     if (n > 0) source.partial.append(buffer.data(), static_cast<std::size_t>(n));
@@ -112,11 +109,11 @@ void LogCollector::Loop() {
     const Status listed = Catching("collect logs", [&]() -> Status {
       const std::lock_guard lock(mutex_);
       eventfd_t ignored = 0;
-      ::eventfd_read(wake_fd_, &ignored);
+      ::eventfd_read(wake_fd_.get(), &ignored);
       stopping = stopping_;
       DrainAll();
-      watched.push_back({wake_fd_, POLLIN, 0});
-      for (const auto& source : sources_) watched.push_back({source->fd, POLLIN, 0});
+      watched.push_back({wake_fd_.get(), POLLIN, 0});
+      for (const auto& source : sources_) watched.push_back({source->fd.get(), POLLIN, 0});
       return {};
     });
     // What is not watched now is looked at in the next round.

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "cli/supervisor/rotating_file.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::cli::supervisor {
@@ -33,13 +34,13 @@ class LogCollector {
 
   // The end of a new pipe for a process to write to, which belongs to the caller (close-on-exec). What comes out goes
   // to `file`, line by line, also when several pipes have the same file. INTERNAL / NO_PIPE.
-  Result<int> Open(const std::filesystem::path& file);
+  Result<OwnedFd> Open(const std::filesystem::path& file);
   // Returns when everything that was in the pipes is in the files.
   void Flush();
 
  private:
   struct Source {
-    int fd;
+    OwnedFd fd;
     RotatingFile* file;
     std::string partial;  // a line without its end
   };
@@ -51,7 +52,7 @@ class LogCollector {
   void Wake() const;
 
   const LogLimits limits_;
-  int wake_fd_ = -1;
+  const OwnedFd wake_fd_;
   std::mutex mutex_;
   std::map<std::filesystem::path, std::unique_ptr<RotatingFile>> files_;
   std::vector<std::unique_ptr<Source>> sources_;

@@ -34,8 +34,8 @@ namespace {
 
 class LogCollectorTest : public testing::Test {
  protected:
-  static void Write(int fd, const std::string& text) {
-    ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  static void Write(const OwnedFd& fd, const std::string& text) {
+    ASSERT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
   std::vector<std::string> Lines(const std::string& name) const {
     std::ifstream in(dir_.path() / name);
@@ -54,15 +54,13 @@ TEST_F(LogCollectorTest, KeepsEveryLineWholeWhileFilesChange) {
     LogCollector collector({.file_bytes_max = 20'000, .old_files_max = 100});
     std::vector<std::jthread> writers;
     for (int w = 0; w < kWriters; ++w) {
-      const int fd = collector.Open(dir_.path() / "x.log").value();
-      writers.emplace_back([fd, w] {
+      writers.emplace_back([fd = collector.Open(dir_.path() / "x.log").value(), w] {
         for (int i = 0; i < kLines; ++i) {
           const std::string line = fmt::format("{} {} {}\n", w, i, std::string(static_cast<std::size_t>(i % 40), '.'));
           // In pieces, as a process with a small buffer writes.
           Write(fd, line.substr(0, line.size() / 2));
           Write(fd, line.substr(line.size() / 2));
         }
-        ::close(fd);
       });
     }
   }
@@ -82,9 +80,9 @@ TEST_F(LogCollectorTest, KeepsEveryLineWholeWhileFilesChange) {
 
 TEST_F(LogCollectorTest, TakesNoMoreRoomThanItsFiles) {
   LogCollector collector({.file_bytes_max = 1000, .old_files_max = 2});
-  const int fd = collector.Open(dir_.path() / "x.log").value();
+  OwnedFd fd = collector.Open(dir_.path() / "x.log").value();
   for (int i = 0; i < 1000; ++i) Write(fd, fmt::format("line {:04}\n", i));
-  ::close(fd);
+  fd.Reset();
   collector.Flush();
   EXPECT_EQ(Lines("x.log").back(), "line 0999");
   EXPECT_TRUE(std::filesystem::exists(dir_.path() / "x.log.2"));
@@ -98,26 +96,26 @@ TEST_F(LogCollectorTest, GoesOnInAFileThatIsThere) {
   dir_.Write("x.log", "of before\n");
   {
     LogCollector collector;
-    const int fd = collector.Open(dir_.path() / "x.log").value();
+    OwnedFd fd = collector.Open(dir_.path() / "x.log").value();
     Write(fd, "now\nwithout an end");
-    ::close(fd);
+    fd.Reset();
   }
   EXPECT_EQ(Lines("x.log"), (std::vector<std::string>{"of before", "now", "without an end"}));
 }
 
 TEST_F(LogCollectorTest, BreaksALineWithoutEnd) {
   LogCollector collector;
-  const int fd = collector.Open(dir_.path() / "x.log").value();
+  OwnedFd fd = collector.Open(dir_.path() / "x.log").value();
   for (int i = 0; i < 20; ++i) Write(fd, std::string(10'000, 'x'));
-  ::close(fd);
+  fd.Reset();
   collector.Flush();
   EXPECT_GE(Lines("x.log").size(), 3U);
 }
 
 TEST_F(LogCollectorTest, GoesOnAfterWhatARoundThrows) {
   LogCollector collector;
-  const int bad = collector.Open(dir_.path() / "bad.log").value();
-  const int good = collector.Open(dir_.path() / "good.log").value();
+  OwnedFd bad = collector.Open(dir_.path() / "bad.log").value();
+  OwnedFd good = collector.Open(dir_.path() / "good.log").value();
   const std::string line(60'000, 'x');
   largest_piece = 30'000;
   Write(bad, line);
@@ -126,20 +124,20 @@ TEST_F(LogCollectorTest, GoesOnAfterWhatARoundThrows) {
   largest_piece = SIZE_MAX;
   Write(bad, "\nafterwards\n");
   collector.Flush();
-  ::close(bad);
-  ::close(good);
+  bad.Reset();
+  good.Reset();
   EXPECT_EQ(Lines("good.log"), std::vector<std::string>{"meanwhile"});
   EXPECT_EQ(Lines("bad.log").back(), "afterwards");
 }
 
 TEST_F(LogCollectorTest, ADiskThatTakesNothingHoldsNobodyUp) {
   LogCollector collector;
-  const int fd = collector.Open(dir_.path() / "no such directory" / "x.log").value();
+  OwnedFd fd = collector.Open(dir_.path() / "no such directory" / "x.log").value();
   for (int i = 0; i < 300; ++i) Write(fd, std::string(9'999, 'x') + "\n");  // 3 MiB through a pipe of one
   collector.Flush();
   std::filesystem::create_directory(dir_.path() / "no such directory");
   Write(fd, "again\n");
-  ::close(fd);
+  fd.Reset();
   collector.Flush();
   const auto lines = Lines("no such directory/x.log");
   ASSERT_GE(lines.size(), 2U);

@@ -8,12 +8,18 @@
 #include <filesystem>
 #include <string_view>
 
+#include "services/common/owned_fd.h"
+
 namespace allod::cli::supervisor {
 
 struct LogLimits {
   std::uint64_t file_bytes_max = 16 << 20;
   int old_files_max = 3;
 };
+
+// To write lines to the end of a log, from several processes as well. None, with errno, where it cannot be; never
+// through a link.
+OwnedFd OpenForLines(const std::filesystem::path& file);
 
 // FILE becomes FILE.1, that FILE.2, and so on; the oldest is gone. Whatever happens, there is no FILE afterwards.
 void MoveAside(const std::filesystem::path& file, int old_files_max);
@@ -26,7 +32,6 @@ class RotatingFile {
  public:
   // Nothing is opened before the first line.
   RotatingFile(std::filesystem::path path, LogLimits limits) : path_(std::move(path)), limits_(limits) {}
-  ~RotatingFile();
   RotatingFile(const RotatingFile&) = delete;
 
   // `line` ends with a line break.
@@ -38,7 +43,7 @@ class RotatingFile {
 
   const std::filesystem::path path_;
   const LogLimits limits_;
-  int fd_ = -1;
+  OwnedFd fd_;
   std::uint64_t size_ = 0;
   std::uint64_t lost_lines_ = 0;
 };

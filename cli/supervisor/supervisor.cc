@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,20 +26,13 @@ constexpr std::chrono::seconds kStableAfter{30};
 constexpr milliseconds kReadyPoll{20};
 constexpr int kRefusedConfig = 2;  // the exit status of every process of the platform for a bad command line or file
 
-std::string DescribeEnd(int status) {
-  if (WIFSIGNALED(status)) return fmt::format("killed by signal {}", WTERMSIG(status));
-  return fmt::format("exited with {}", WEXITSTATUS(status));
-}
-
 }  // namespace
 
 Supervisor::~Supervisor() { StopAll(); }
 
 Result<RunningChild> Supervisor::StartLogged(const ChildSpec& spec) {
-  ALLOD_TRY(const int output, logs_.Open(spec.log));
-  auto started = StartChild(spec, output);
-  ::close(output);
-  return started;
+  ALLOD_TRY(const OwnedFd output, logs_.Open(spec.log));
+  return StartChild(spec, output.get());
 }
 
 Status Supervisor::Start(ChildSpec spec) {
@@ -87,21 +79,21 @@ bool Supervisor::Step(milliseconds patience) {
   std::vector<pollfd> fds = {{stop_fd_, POLLIN, 0}};
   std::vector<Child*> watched;
   for (Child& child : children_) {
-    if (child.running.pidfd < 0) {
+    if (!child.running.process) {
       if (child.restart_at <= now) Launch(child);
-      if (child.running.pidfd < 0) {
+      if (!child.running.process) {
         patience = std::min(
             patience, std::max(milliseconds(1), std::chrono::duration_cast<milliseconds>(child.restart_at - now)));
         continue;
       }
     }
-    fds.push_back({child.running.pidfd, POLLIN, 0});
+    fds.push_back({child.running.process.exit_fd(), POLLIN, 0});
     watched.push_back(&child);
   }
   std::vector<Child*> telling;
   for (Child* child : watched) {
-    if (child->running.layers_fd < 0) continue;
-    fds.push_back({child->running.layers_fd, POLLIN, 0});
+    if (!child->running.layers) continue;
+    fds.push_back({child->running.layers.get(), POLLIN, 0});
     telling.push_back(child);
   }
   ::poll(fds.data(), fds.size(), static_cast<int>(patience.count()));
@@ -117,28 +109,25 @@ bool Supervisor::Step(milliseconds patience) {
 void Supervisor::ReadLayers(Child& child) {
   // One write of a process of ours; what a damaged one writes is cut and shown as it is.
   std::array<char, 512> text{};
-  const ssize_t bytes = ::read(child.running.layers_fd, text.data(), text.size());
+  const ssize_t bytes = ::read(child.running.layers.get(), text.data(), text.size());
   if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  ::close(child.running.layers_fd);
-  child.running.layers_fd = -1;
+  child.running.layers.Reset();
   std::istringstream words(std::string(text.data(), bytes > 0 ? static_cast<std::size_t>(bytes) : 0));
   for (std::string layer; words >> layer;) child.layers.push_back(layer);
   Publish();
 }
 
 void Supervisor::Forget(Child& child) {
-  ::close(child.running.pidfd);
-  if (child.running.layers_fd >= 0) ::close(child.running.layers_fd);
   child.running = {};
   child.layers.clear();
 }
 
 void Supervisor::Reap(Child& child) {
-  int status = 0;
-  ::waitpid(child.running.pid, &status, 0);
+  const auto end = child.running.process.TryReap();
+  if (!end) return;
   Forget(child);
-  child.last_end = DescribeEnd(status);
-  child.last_status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  child.last_end = DescribeEnd(*end);
+  child.last_status = end->status;
   const auto now = steady_clock::now();
   if (now - child.started > kStableAfter) child.backoff = kBackoffFirst;
   child.restart_at = now + child.backoff;
@@ -153,7 +142,7 @@ void Supervisor::Launch(Child& child) {
   ++child.start_count;
   child.started = steady_clock::now();
   if (started) {
-    child.running = *started;
+    child.running = *std::move(started);
   } else {
     child.last_end = started.error().message;
     child.restart_at = child.started + child.backoff;
@@ -163,14 +152,12 @@ void Supervisor::Launch(Child& child) {
 }
 
 void Supervisor::StopChild(Child& child) {
-  if (child.running.pidfd < 0) return;
-  ::kill(child.running.pid, child.spec.stop_signal);
-  pollfd fd{child.running.pidfd, POLLIN, 0};
-  if (::poll(&fd, 1, static_cast<int>(child.spec.stop_grace.count())) <= 0) {
+  if (!child.running.process) return;
+  child.running.process.Signal(child.spec.stop_signal);
+  if (!child.running.process.Wait(child.spec.stop_grace)) {
     Log(LogLevel::kWarning, "process did not stop in time and is killed", {{"process", child.spec.name}});
-    ::kill(child.running.pid, SIGKILL);
+    child.running.process.Kill();
   }
-  ::waitpid(child.running.pid, nullptr, 0);
   Forget(child);
   child.restart_at = steady_clock::time_point::max();
 }
@@ -186,8 +173,8 @@ void Supervisor::Publish() const {
   for (const Child& child : children_) {
     const auto age = std::chrono::duration_cast<std::chrono::seconds>(now - child.started).count();
     processes.push_back({{"name", child.spec.name},
-                         {"pid", child.running.pid},
-                         {"running", child.running.pidfd >= 0},
+                         {"pid", child.running.process.pid()},
+                         {"running", static_cast<bool>(child.running.process)},
                          {"start_count", child.start_count},
                          {"start_time", std::time(nullptr) - age},
                          {"last_end", child.last_end},

@@ -5,17 +5,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
 #include <utility>
 
+#include "services/common/process/pipe.h"
+
 namespace allod::inference::node::process {
 namespace {
 
-constexpr unsigned kPidfdType = 3;  // P_PIDFD of waitid(2)
 constexpr std::size_t kInheritedMax = 8;
 constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
 
@@ -23,17 +23,10 @@ std::unexpected<Error> CannotStart(const char* what) {
   return Fail(Code::kUnavailable, "CANNOT_START_PROCESS", fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-struct Pipe {
-  OwnedFd read;
-  OwnedFd write;
-};
-
-bool MakePipe(Pipe& out) {
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) return false;
-  out.read = OwnedFd(fds[0]);
-  out.write = OwnedFd(fds[1]);
-  return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0;
+// Only the end that stays here does not block.
+bool MakeOutputPipe(Pipe& out) {
+  out = MakePipe();
+  return out && fcntl(out.read.get(), F_SETFL, O_NONBLOCK) == 0;
 }
 
 // Between fork and exec in a program with threads: async-signal-safe calls only.
@@ -89,7 +82,7 @@ Result<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   Pipe out;
   Pipe err;
   if (options.inherit.size() > kInheritedMax) return InvalidArgument("CANNOT_START_PROCESS", "too many descriptors");
-  if (!MakePipe(err) || (options.capture_stdout && !MakePipe(out))) return CannotStart("pipe");
+  if (!MakeOutputPipe(err) || (options.capture_stdout && !MakeOutputPipe(out))) return CannotStart("pipe");
   std::vector<char*> argv;
   for (const std::string& argument : options.command) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -100,50 +93,17 @@ Result<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   if (pid == 0) RunChild(argv.data(), parent, out_fd, err.write.get(), options);
 
   ChildProcess child;
-  child.pid_ = pid;
-  child.pidfd_ = OwnedFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  if (!child.pidfd_) {
-    const auto error = CannotStart("pidfd_open");
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-    child.reaped_ = true;
-    return error;
-  }
+  child.process_ = OwnedChild::Adopt(pid);
+  if (!child.process_) return CannotStart("pidfd_open");
   child.stdout_ = std::move(out.read);
   child.stderr_ = std::move(err.read);
   return child;
 }
 
-ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pid_(other.pid_),
-      pidfd_(std::move(other.pidfd_)),
-      stdout_(std::move(other.stdout_)),
-      stderr_(std::move(other.stderr_)),
-      stdout_lines_(std::move(other.stdout_lines_)),
-      stderr_lines_(std::move(other.stderr_lines_)),
-      reaped_(std::exchange(other.reaped_, true)) {}
-
-ChildProcess::~ChildProcess() {
-  if (reaped_ || !pidfd_) return;
-  Signal(SIGKILL);
-  siginfo_t info{};
-  while (waitid(static_cast<idtype_t>(kPidfdType), pidfd_.get(), &info, WEXITED) != 0 && errno == EINTR) {
-  }
-}
-
-void ChildProcess::Signal(int signal) {
-  if (!reaped_) syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
-}
-
 std::optional<pool::ProcessExit> ChildProcess::TryReap() {
-  siginfo_t info{};
-  if (reaped_ || waitid(static_cast<idtype_t>(kPidfdType), pidfd_.get(), &info, WEXITED | WNOHANG) != 0 ||
-      info.si_pid == 0) {
-    return std::nullopt;
-  }
-  reaped_ = true;
-  if (info.si_code == CLD_EXITED) return pool::ProcessExit{.status = info.si_status};
-  return pool::ProcessExit{.signal = info.si_status};
+  const auto end = process_.TryReap();
+  if (!end) return std::nullopt;
+  return end->signal != 0 ? pool::ProcessExit{.signal = end->signal} : pool::ProcessExit{.status = end->status};
 }
 
 std::vector<std::string> ChildProcess::Drain(OwnedFd& fd, LineReader& lines) {

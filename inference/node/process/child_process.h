@@ -15,6 +15,7 @@
 
 #include "inference/node/pool/process_exit.h"
 #include "services/common/owned_fd.h"
+#include "services/common/process/owned_child.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node::process {
@@ -47,13 +48,12 @@ class ChildProcess {
   // UNAVAILABLE / CANNOT_START_PROCESS. A program that cannot be executed ends with status 127 and says so on its
   // stderr.
   static Result<ChildProcess> Start(const ChildOptions& options);
-  ~ChildProcess();
-  ChildProcess(ChildProcess&&) noexcept;
+  ChildProcess(ChildProcess&&) noexcept = default;
   ChildProcess& operator=(ChildProcess&&) = delete;
 
-  int pid() const { return pid_; }
+  int pid() const { return process_.pid(); }
   // For poll(): readable when the process has ended.
-  int exit_fd() const { return pidfd_.get(); }
+  int exit_fd() const { return process_.exit_fd(); }
   // Non-blocking; -1 when not captured or after the end of the stream was read.
   int stdout_fd() const { return stdout_.get(); }
   int stderr_fd() const { return stderr_.get(); }
@@ -62,7 +62,7 @@ class ChildProcess {
   std::vector<std::string> ReadStdout() { return Drain(stdout_, stdout_lines_); }
   std::vector<std::string> ReadStderr() { return Drain(stderr_, stderr_lines_); }
 
-  void Signal(int signal);
+  void Signal(int signal) { process_.Signal(signal); }
   // Once it has ended (last_line is left empty); nothing before.
   std::optional<pool::ProcessExit> TryReap();
 
@@ -70,13 +70,11 @@ class ChildProcess {
   ChildProcess() = default;
   static std::vector<std::string> Drain(OwnedFd& fd, LineReader& lines);
 
-  int pid_ = 0;
-  OwnedFd pidfd_;
+  OwnedChild process_;
   OwnedFd stdout_;
   OwnedFd stderr_;
   LineReader stdout_lines_{256 << 10};
   LineReader stderr_lines_{2 << 10};
-  bool reaped_ = false;
 };
 
 }  // namespace allod::inference::node::process

@@ -2,11 +2,8 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -68,47 +65,21 @@ Process::Process(const std::vector<std::string>& args, const ProcessOptions& opt
   environment.push_back(nullptr);
   const Identity identity = Find(options.user);
   const std::string out_path = output_.empty() ? "/dev/null" : output_.string();
-  const int out = open(out_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (out < 0) throw std::runtime_error("cannot write " + out_path);
+  const OwnedFd out(open(out_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  if (!out) throw std::runtime_error("cannot write " + out_path);
   const pid_t parent = getpid();
-  pid_ = fork();
-  if (pid_ == 0) Become(argv.data(), environment.data(), out, identity, options.death_signal, parent);
-  close(out);
-  if (pid_ < 0) throw std::runtime_error("cannot fork");
-  pid_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
-  if (pid_fd_ < 0) {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-    throw std::runtime_error("cannot watch " + args[0]);
-  }
-  fcntl(pid_fd_, F_SETFD, FD_CLOEXEC);
+  const pid_t pid = fork();
+  if (pid == 0) Become(argv.data(), environment.data(), out.get(), identity, options.death_signal, parent);
+  if (pid < 0) throw std::runtime_error("cannot fork");
+  child_ = OwnedChild::Adopt(pid);
+  if (!child_) throw std::runtime_error("cannot watch " + args[0]);
 }
 
-Process::~Process() {
-  Signal(SIGKILL);
-  Wait(std::chrono::seconds(30));
-  close(pid_fd_);
-}
-
-void Process::Signal(int signal) {
-  if (!status_) kill(pid_, signal);  // not yet waited for, so the id is still ours
-}
+void Process::Signal(int signal) { child_.Signal(signal); }
 
 std::optional<int> Process::Wait(std::chrono::milliseconds timeout) {
-  if (status_) return status_;
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    pollfd watched{pid_fd_, POLLIN, 0};
-    const int ready = poll(&watched, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return std::nullopt;
-    int status = 0;
-    if (waitpid(pid_, &status, 0) != pid_) return std::nullopt;
-    status_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    return status_;
-  }
+  if (const auto end = child_.Wait(timeout)) status_ = end->signal != 0 ? 128 + end->signal : end->status;
+  return status_;
 }
 
 int Process::Stop(std::chrono::milliseconds grace) {

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "services/common/process/owned_child.h"
+
 namespace allod {
 
 struct ProcessOptions {
@@ -24,11 +26,11 @@ class Process {
  public:
   // args[0] is a path, or a name looked up in PATH. Throws std::runtime_error when it cannot be started.
   explicit Process(const std::vector<std::string>& args, const ProcessOptions& options = {});
-  ~Process();  // SIGKILL, then waits
+  ~Process() = default;  // SIGKILL, then waits
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return child_.pid(); }
   bool Running() { return !Wait(std::chrono::milliseconds(0)); }
   // Nothing when it has ended already.
   void Signal(int signal);
@@ -39,8 +41,7 @@ class Process {
   std::string Output() const;  // what it has written so far
 
  private:
-  pid_t pid_ = -1;
-  int pid_fd_ = -1;
+  OwnedChild child_;
   std::optional<int> status_;
   std::filesystem::path output_;
 };

@@ -1,0 +1,84 @@
+#include "cli/kinds/registry.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
+
+#include <set>
+
+#include "cli/kinds/calls.h"
+
+namespace allod::cli::kinds {
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+
+const FieldDescriptor* FieldOf(const Descriptor* type, const std::string& path) {
+  const auto dot = path.find('.');
+  const FieldDescriptor* field = type->FindFieldByName(path.substr(0, dot));
+  if (field == nullptr || dot == std::string::npos) return field;
+  return field->message_type() == nullptr ? nullptr : FieldOf(field->message_type(), path.substr(dot + 1));
+}
+
+// A misspelt field would be an empty column, or one that no manifest can set.
+TEST(ResourceKinds, NameFieldsThatAreThere) {
+  for (const ResourceKind& kind : ResourceKinds()) {
+    const Descriptor* type = kind.prototype->GetDescriptor();
+    EXPECT_NE(FieldOf(type, "name"), nullptr) << kind.kind;
+    for (const auto& [heading, path] : kind.columns)
+      EXPECT_NE(FieldOf(type, path), nullptr) << kind.kind << " " << path;
+    for (const std::string& field : kind.spec_fields) {
+      EXPECT_NE(FieldOf(type, field), nullptr) << kind.kind << " " << field;
+    }
+    if (!kind.spec_field.empty()) EXPECT_NE(FieldOf(type, kind.spec_field), nullptr) << kind.kind;
+    for (const std::string& name : kind.decimals) {
+      const auto* field = google::protobuf::DescriptorPool::generated_pool()->FindFieldByName(name);
+      ASSERT_NE(field, nullptr) << name;
+      EXPECT_EQ(field->type(), FieldDescriptor::TYPE_STRING) << name;
+    }
+  }
+}
+
+TEST(ResourceKinds, CanDoWhatTheyAreUsedFor) {
+  std::set<std::string> plurals;
+  for (const ResourceKind& kind : ResourceKinds()) {
+    EXPECT_TRUE(plurals.insert(kind.plural).second) << kind.plural;
+    EXPECT_TRUE(kind.get || kind.list) << kind.kind << " can be found";
+    if (kind.create) EXPECT_TRUE(kind.get) << kind.kind << " is compared with what is there";
+    EXPECT_EQ(static_cast<bool>(kind.update), static_cast<bool>(kind.preview)) << kind.kind;
+    if (!kind.all_parents.empty()) EXPECT_FALSE(kind.parent_pattern.empty()) << kind.kind;
+  }
+}
+
+TEST(FindKind, TakesKindAndPluralInAnyCase) {
+  for (const char* text : {"Instance", "instances", "INSTANCES", "instance"}) {
+    const auto kind = FindKind(text);
+    ASSERT_TRUE(kind) << text;
+    EXPECT_EQ((*kind)->kind, "Instance");
+  }
+  const auto unknown = FindKind("pods");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
+  EXPECT_EQ(unknown.error().message,
+            "'pods' is none of tenants, projects, apiKeys, billingAccounts, publishers, models, versions, variants, "
+            "listings, instances, nodes, workers, regions");
+}
+
+TEST(KindNames, TellsThoseThatAreChosen) {
+  EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }), "apiKeys, instances");
+}
+
+TEST(ParentOf, CutsTheLastCollection) {
+  struct Row {
+    const char* name;
+    const char* parent;
+  };
+  for (const Row& row :
+       {Row{"tenants/ke/projects/p", "tenants/ke"}, Row{"tenants/ke/projects/p/instances/i", "tenants/ke/projects/p"},
+        Row{"tenants/ke", ""}, Row{"ke", ""}, Row{"", ""}}) {
+    EXPECT_EQ(ParentOf(row.name), row.parent) << row.name;
+  }
+}
+
+}  // namespace
+}  // namespace allod::cli::kinds

@@ -9,7 +9,7 @@
 
 namespace {
 
-// 1 what was asked for failed; 2 usage or bad input; 3 not found; 4 a service cannot be reached.
+// 1 what was asked for failed; 2 usage or bad input; 3 not found; 4 a service cannot be reached or took too long.
 int ExitCode(allod::Code code) {
   switch (code) {
     case allod::Code::kInvalidArgument:
@@ -36,14 +36,16 @@ int main(int argc, char** argv) {
   app.name("allod");
   app.set_version_flag("--version", "allod 0.1.0");
   app.require_subcommand(1);
-  app.footer("Exit status: 0 done, 1 failed, 2 bad input, 3 not found, 4 a service cannot be reached.");
+  app.footer(
+      "Exit status: 0 done, 1 failed, 2 bad input, 3 not found, 4 a service cannot be reached or took too long.");
 
   namespace commands = allod::cli::commands;
   commands::Globals globals;
   app.add_option(
       "--state", globals.state,
       "State directory (default: $ALLOD_STATE, else /var/lib/allod for root, and the user's state directory)");
-  app.add_option("-o,--output", globals.output, "table or json")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("-o,--output", globals.output, "table or json (default: table)")
+      ->check(CLI::IsMember({"table", "json"}));
   app.fallthrough();
 
   // In the order in which --help shows them.

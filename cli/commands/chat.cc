@@ -140,8 +140,10 @@ void AddChat(CLI::App& app, Globals& globals) {
   command->add_option("--key-file", options->key_file,
                       "API key (default: keys/TENANT-PROJECT.key in the state directory)");
   command->add_option("--system", options->system, "System message");
-  command->add_option("--max-tokens", options->max_tokens, "Limit of the answer")->check(CLI::Range(1, 1 << 20));
-  command->add_option("--temperature", options->temperature, "0 is the most likely answer")
+  command
+      ->add_option("--max-tokens", options->max_tokens, "Limit of the answer (default: what the context has room for)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--temperature", options->temperature, "0 is the most likely answer (default: 1)")
       ->check(CLI::Range(0.0, 2.0));
   command->add_option("--save", options->save, "Also write the answer and its token counts to this file, as JSON");
 }

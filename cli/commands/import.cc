@@ -74,9 +74,9 @@ void AddImport(CLI::App& app, Globals& globals) {
       &Import);
   command->add_option("file", options->file, "GGUF file")->required();
   command->add_option("--model", options->model, "Id of the model; made if it is new")->required();
-  command->add_option("--version", options->version, "Id of the version (default v1)");
-  command->add_option("--publisher", options->publisher, "Id of the publisher (default local); made if it is new");
-  command->add_option("--display-name", options->display_name, "What people call the model");
+  command->add_option("--version", options->version, "Id of the version (default: v1)");
+  command->add_option("--publisher", options->publisher, "Id of the publisher (default: local); made if it is new");
+  command->add_option("--display-name", options->display_name, "What people call the model (default: its id)");
   command->add_option("--license", options->license, "SPDX expression or LicenseRef-... of the weights")->required();
   command
       ->add_option("--compress", options->compress,

@@ -90,13 +90,11 @@ Status Ledger(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddLedger(CLI::App& app, Globals& globals) {
-  const auto [command, options] =
-      AddCommand<Options>(app, globals, "ledger",
-                          "Add up the whole ledger from its transfers, and hold what was billed against what nodes "
-                          "computed; fails if the books do not balance, anything was billed that was not computed, or "
-                          "anything was computed and is not recorded, or some tenant's books cannot be read",
-                          &Ledger);
-  command->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default 24)")
+  const auto [command, options] = AddCommand<Options>(app, globals, "ledger",
+                                                      "Check that the books balance and that billed and computed usage "
+                                                      "agree; fails if not, or if a tenant's cannot be read",
+                                                      &Ledger);
+  command->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default: 24)")
       ->check(CLI::Range(1, 24 * 366));
 }
 

@@ -65,7 +65,7 @@ void AddTop(CLI::App& app, Globals& globals) {
       "Show what every node and instance is doing: tokens/s, time to first token, queues, turns, memory, sandbox",
       &Top);
   command->add_flag("--once", options->once, "Show it once (default where the output is no terminal, or with -o json)");
-  command->add_option("--interval", options->interval_seconds, "Seconds between two looks (default 2)")
+  command->add_option("--interval", options->interval_seconds, "Seconds between two looks (default: 2)")
       ->check(CLI::Range(0.2, 3600.0));
 }
 

@@ -262,8 +262,9 @@ void AddUp(CLI::App& app, Globals& globals) {
                              supervisor::kServiceUids, supervisor::kServiceUidsFirst));
   for (const supervisor::NodeSetting& setting : supervisor::NodeSettings()) AddNodeSetting(*up, setting, options);
   up->add_option("--weight", options->up.weights,
-                 "TENANT=N, several times: a tenant's share of contended compute (default 1; kept until changed)");
-  up->add_flag("-d,--detach", options->detach, "Return as soon as everything is up");
+                 "TENANT=N, several times: a tenant's share of contended compute (default: 1); kept until changed");
+  up->add_flag("-d,--detach", options->detach,
+               "Return as soon as everything is up (default: stay until Ctrl-C or `allod down`)");
 }
 
 }  // namespace allod::cli::commands

@@ -89,7 +89,7 @@ void AddUsage(CLI::App& app, Globals& globals) {
   command->add_option("--instance", options->instance, "Only this instance");
   command->add_flag("--computed", options->computed,
                     "Show what nodes told that they computed, instead of what was delivered and billed");
-  command->add_option("--limit", options->limit, "How many (default 20)")->check(CLI::Range(1, 100'000));
+  command->add_option("--limit", options->limit, "How many (default: 20)")->check(CLI::Range(1, 100'000));
 }
 
 }  // namespace allod::cli::commands

@@ -58,8 +58,7 @@ Status CompressTo(const installation::StateDir& state, const std::string& versio
 Status ShowVariants(const Globals& globals, const installation::StateDir& state, const std::string& version) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("variants"));
   ALLOD_TRY(const auto variants, kind->list(state, version));
-  const terminal::Messages shown = terminal::PointersTo(variants);
-  terminal::Print(globals.json() ? terminal::ToJsonList(shown) : terminal::MessageTable(kind->columns, shown));
+  terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(variants));
   return {};
 }
 

@@ -62,8 +62,7 @@ Status Get(const Globals& globals, const Options& options) {
                  options.name.empty() ? "" : (" in " + options.name).c_str());
     return {};
   }
-  const terminal::Messages shown = terminal::PointersTo(found);
-  terminal::Print(globals.json() ? terminal::ToJsonList(shown) : terminal::MessageTable(kind->columns, shown));
+  terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(found));
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/layout.h"
 #include "cli/supervisor/process_configs.h"
+#include "cli/supervisor/processes.h"
 #include "cli/supervisor/rotating_file.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/terminal/print.h"
@@ -83,12 +84,12 @@ Status BringUp(Supervisor& children, const StateDir& state, const UpOptions& ask
   Say("  migrations are in place");
   for (const auto& process : supervisor::PlatformProcesses())
     ALLOD_CHECK_OK(children.Start(PlatformSpec(state, options, users, process)));
-  std::vector<std::string> listening = supervisor::DatabaseServices();
-  // The gateway opens this one after its HTTP port: a port that another installation holds does not pass for ours.
-  listening.emplace_back("gateway");
   ALLOD_TRY(const std::string base, state.HttpBase());
+  // The gateway opens its gRPC socket after its HTTP port: a port that another installation holds does not pass for
+  // ours.
   ALLOD_CHECK_OK(children.WaitUntil(
-      "the platform", [&] { return net::AreListening(state, listening) && net::HttpReady(base + "/readyz"); },
+      "the platform",
+      [&] { return net::AreListening(state, supervisor::GrpcServers()) && net::HttpReady(base + "/readyz"); },
       std::chrono::seconds(60)));
   Say(fmt::format("  services are up; the gateway answers at {}", base));
   return {};

@@ -36,17 +36,16 @@ Status ShowComputed(const Globals& globals, const installation::StateDir& state,
   ALLOD_TRY(const net::Listed events,
             net::List<Service>(state, &Service::Stub::ListComputedUsage,
                                RequestOf<billing::ListComputedUsageRequest>(options), options.limit));
-  const terminal::Messages shown = terminal::PointersTo(events.items);
-  terminal::Print(globals.json() ? terminal::ToJsonList(shown)
-                                 : terminal::MessageTable({{"REQUEST", "request_id"},
-                                                           {"INSTANCE", "instance"},
-                                                           {"NODE", "node"},
-                                                           {"OUTCOME", "outcome"},
-                                                           {"PROMPT", "prompt_tokens_computed"},
-                                                           {"CACHED", "prompt_tokens_cached"},
-                                                           {"SAMPLED", "sampled_tokens"},
-                                                           {"STARTED", "start_time"}},
-                                                          shown));
+  terminal::PrintList(globals.json(),
+                      {{"REQUEST", "request_id"},
+                       {"INSTANCE", "instance"},
+                       {"NODE", "node"},
+                       {"OUTCOME", "outcome"},
+                       {"PROMPT", "prompt_tokens_computed"},
+                       {"CACHED", "prompt_tokens_cached"},
+                       {"SAMPLED", "sampled_tokens"},
+                       {"STARTED", "start_time"}},
+                      terminal::PointersTo(events.items));
   return {};
 }
 
@@ -55,22 +54,20 @@ Status ShowBilled(const Globals& globals, const installation::StateDir& state, c
   ALLOD_TRY(const net::Listed records,
             net::List<Service>(state, &Service::Stub::ListUsageRecords,
                                RequestOf<billing::ListUsageRecordsRequest>(options), options.limit));
-  const terminal::Messages shown = terminal::PointersTo(records.items);
-  if (globals.json()) {
-    terminal::Print(terminal::ToJsonList(shown));
-    return {};
+  terminal::PrintList(globals.json(),
+                      {{"REQUEST", "name"},
+                       {"INSTANCE", "instance"},
+                       {"CLASS", "isolation_class"},
+                       {"OUTCOME", "outcome"},
+                       {"PROMPT", "prompt_tokens"},
+                       {"COMPLETION", "completion_tokens"},
+                       {"COST", "cost.amount"},
+                       {"", "cost.currency_code"},
+                       {"ADMITTED", "admit_time"}},
+                      terminal::PointersTo(records.items));
+  if (records.has_more && !globals.json()) {
+    terminal::Print(fmt::format("(the newest {}; --limit shows more)\n", records.items.size()));
   }
-  terminal::Print(terminal::MessageTable({{"REQUEST", "name"},
-                                          {"INSTANCE", "instance"},
-                                          {"CLASS", "isolation_class"},
-                                          {"OUTCOME", "outcome"},
-                                          {"PROMPT", "prompt_tokens"},
-                                          {"COMPLETION", "completion_tokens"},
-                                          {"COST", "cost.amount"},
-                                          {"", "cost.currency_code"},
-                                          {"ADMITTED", "admit_time"}},
-                                         shown));
-  if (records.has_more) terminal::Print(fmt::format("(the newest {}; --limit shows more)\n", shown.size()));
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/installation/files.h"
 #include "cli/supervisor/layout.h"
+#include "cli/supervisor/processes.h"
 #include "services/common/migrations.h"
 #include "services/common/private_files.h"
 
@@ -18,11 +19,6 @@ using installation::StateDir;
 constexpr char kInitialised[] = "postgres.initialised";
 
 }  // namespace
-
-const std::vector<std::string>& DatabaseServices() {
-  static const std::vector<std::string> services = {"tenancy", "catalog", "billing", "scheduling"};
-  return services;
-}
 
 PostgresCluster::PostgresCluster(const StateDir& state, const ServiceUsers& users, fs::path bin)
     : state_(state), bin_(std::move(bin)), user_(users.Of("postgres")) {}
@@ -99,13 +95,13 @@ ChildSpec PostgresCluster::Spec() const {
   return spec;
 }
 
-std::string PostgresCluster::Url(const std::string& role, const std::string& database) const {
-  return fmt::format("host={} dbname={} user={}", (state_.postgres() / "run").string(), database, role);
+std::string PostgresUrl(const StateDir& state, const std::string& role, const std::string& database) {
+  return fmt::format("host={} dbname={} user={}", (state.postgres() / "run").string(), database, role);
 }
 
 Result<std::string> PostgresCluster::OwnerUrl(const std::string& database) const {
   ALLOD_TRY(const std::string password, installation::ReadSecret(state_.secret(PasswordName("allod_owner"))));
-  return Url("allod_owner", database) + " password=" + password;
+  return PostgresUrl(state_, "allod_owner", database) + " password=" + password;
 }
 
 Status PostgresCluster::Ping() const {

@@ -21,8 +21,6 @@ class PostgresCluster {
   // Makes the cluster if there is none; a cluster that an interrupted run left half-made is made anew.
   Status Initialise() const;
   ChildSpec Spec() const;
-  // A connection string without its password.
-  std::string Url(const std::string& role, const std::string& database) const;
   // The owner role's, with its password.
   Result<std::string> OwnerUrl(const std::string& database) const;
   Status Ping() const;
@@ -38,11 +36,11 @@ class PostgresCluster {
   std::optional<ServiceUser> user_;
 };
 
+// A connection string without its password.
+std::string PostgresUrl(const installation::StateDir& state, const std::string& role, const std::string& database);
+
 // FAILED_PRECONDITION / REDIS_NOT_INSTALLED.
 Result<ChildSpec> RedisSpec(const installation::StateDir& state, const ServiceUsers& users);
 std::string RedisSocket(const installation::StateDir& state);
-
-// Names of the services that have a schema, in the order in which their migrations run.
-const std::vector<std::string>& DatabaseServices();
 
 }  // namespace allod::cli::supervisor

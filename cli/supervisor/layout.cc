@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "cli/supervisor/processes.h"
 #include "services/common/digest.h"
 
 namespace allod::cli::supervisor {
@@ -104,10 +105,10 @@ Status MakeLayout(const StateDir& state, const ServiceUsers& users) {
   for (const char* name : {"config", "secrets"}) ALLOD_CHECK_OK(root.Make(name, shape.Mode(0711), shape.Root()));
   for (const char* name : {"keys", "usage", "logs"}) ALLOD_CHECK_OK(root.Make(name, 0700, shape.Root()));
   ALLOD_TRY(const Directory run, root.Make("run", shape.Mode(0711), shape.Root()));
-  for (const char* service : {"tenancy", "catalog", "billing", "scheduling", "gateway"}) {
+  for (const std::string& service : GrpcServers()) {
     ALLOD_CHECK_OK(run.Make(service, shape.Mode(02710), shape.Of(service, users.ClientsOf(service))));
     // Where the socket of an older version lay.
-    ALLOD_CHECK_OK(run.Remove(std::string(service) + ".sock"));
+    ALLOD_CHECK_OK(run.Remove(service + ".sock"));
   }
   ALLOD_CHECK_OK(run.Make("workers", shape.Mode(02710), shape.Root(users.ClientsOf("workers"))));
   // The operators' address stays what it was, wherever the gateway may make its socket.

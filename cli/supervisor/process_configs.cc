@@ -85,7 +85,7 @@ Result<std::string> ChooseListen(const char* option, const std::string& asked, c
 
 json Database(const StateDir& state, const std::string& service) {
   const std::string role = "allod_" + service;
-  return {{"url", fmt::format("host={} dbname=allod user={}", (state.postgres() / "run").string(), role)},
+  return {{"url", PostgresUrl(state, role, "allod")},
           {"password_file", state.secret(PostgresCluster::PasswordName(role)).string()},
           {"connections_max", 6}};
 }
@@ -211,11 +211,6 @@ Status RememberUsers(const StateDir& state, const UpOptions& options, const Serv
   if (options.service_uids_first == 0) return {};
   const json up{{kUidsField, options.service_uids_first}};
   return WritePrivate(state, "config", "up.json", up.dump(2) + "\n", users, "");
-}
-
-const std::vector<std::string>& PlatformProcesses() {
-  static const std::vector<std::string> names = {"tenancy", "catalog", "billing", "scheduling", "node", "gateway"};
-  return names;
 }
 
 Status WriteConfigs(const StateDir& state, const UpOptions& options, const ServiceUsers& users) {

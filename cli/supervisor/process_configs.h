@@ -29,9 +29,6 @@ struct UpOptions {
   std::filesystem::path share;  // where migrations/ and the evaluation text lie: the source tree or its installed copy
 };
 
-// The processes that `allod up` starts beside PostgreSQL and Redis, by their short names ("tenancy" -> allod-tenancy).
-const std::vector<std::string>& PlatformProcesses();
-
 // Finds a running process of one of `count` users from `first` on.
 using FindProcess = std::function<std::optional<pid_t>(std::uint32_t first, std::uint32_t count)>;
 // As root: the options with users that no other installation of this machine runs as. At the first start of a state

@@ -133,6 +133,10 @@ void Print(const std::string& text) {
   std::fflush(stdout);
 }
 
+void PrintList(bool as_json, const Columns& columns, const Messages& messages) {
+  Print(as_json ? ToJsonList(messages) : MessageTable(columns, messages));
+}
+
 void PrintError(const Error& error) {
   std::fprintf(stderr, "allod: %s\n", error.message.c_str());
   if (!error.reason.empty()) std::fprintf(stderr, "reason: %s\n", error.reason.c_str());

@@ -32,6 +32,8 @@ std::string ToJsonList(const Messages& messages);
 Messages PointersTo(const std::vector<MessagePtr>& owned);
 
 void Print(const std::string& text);
+// What a command lists: as JSON, else as a table.
+void PrintList(bool as_json, const Columns& columns, const Messages& messages);
 // On standard error: what went wrong, and its reason for programs.
 void PrintError(const Error& error);
 

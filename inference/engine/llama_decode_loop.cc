@@ -94,7 +94,7 @@ DecodeLoop::~DecodeLoop() {
 }
 
 Status DecodeLoop::Enqueue(PendingGeneration pending) {
-  FairQueue<PendingGeneration>::Pushed pushed;
+  fairness::FairQueue<PendingGeneration>::Pushed pushed;
   {
     const std::lock_guard lock(queue_mutex_);
     if (has_ended_) {

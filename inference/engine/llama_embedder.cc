@@ -126,7 +126,7 @@ void Embedder::ChargePrepared(const std::string& tenant, double weight, std::chr
 }
 
 Status Embedder::Enqueue(PendingEmbedding pending) {
-  FairQueue<PendingPtr>::Pushed pushed;
+  fairness::FairQueue<PendingPtr>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
     if (stop_.load()) {
@@ -196,7 +196,7 @@ void Embedder::DropUnwanted() {
 }
 
 Embedder::PendingPtr Embedder::TakeNext() {
-  using Verdict = FairQueue<PendingPtr>::Verdict;
+  using Verdict = fairness::FairQueue<PendingPtr>::Verdict;
   PendingPtr next;
   const std::lock_guard lock(mutex_);
   queue_.Offer([&](const PendingPtr&) { return next ? Verdict::kStop : Verdict::kTake; },

@@ -20,8 +20,8 @@
 #include <thread>
 #include <vector>
 
+#include "inference/fairness/fair_share.h"
 #include "inference/gate/bells.h"
-#include "inference/gate/fair_share.h"
 #include "inference/gate/turn_plan.h"
 #include "inference/gate/worker_page.h"
 
@@ -112,7 +112,7 @@ class Arbiter {
 
   mutable std::mutex mutex_;
   std::map<std::uint64_t, Member> members_;
-  FairShare shares_;
+  fairness::FairShare shares_;
   Bells bells_{epoll_.get()};
   int free_cores_;
   std::uint64_t arrivals_ = 0;

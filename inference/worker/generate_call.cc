@@ -75,7 +75,7 @@ CallThreads::~CallThreads() {
 
 Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
   Lane& lane = call->has_constraint() ? constrained_ : plain_;
-  engine::FairQueue<std::shared_ptr<SubmittedCall>>::Pushed pushed;
+  fairness::FairQueue<std::shared_ptr<SubmittedCall>>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
     const std::string tenant = call->tenant();
@@ -105,7 +105,7 @@ void CallThreads::WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call) {
 }
 
 std::shared_ptr<SubmittedCall> CallThreads::TakeNext(Lane& lane) {
-  using Verdict = engine::FairQueue<std::shared_ptr<SubmittedCall>>::Verdict;
+  using Verdict = fairness::FairQueue<std::shared_ptr<SubmittedCall>>::Verdict;
   std::shared_ptr<SubmittedCall> next;
   lane.waiting.Offer(
       [&](const std::shared_ptr<SubmittedCall>& call) {

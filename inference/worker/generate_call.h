@@ -28,8 +28,8 @@
 #include <vector>
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/engine/fair_queue.h"
 #include "inference/engine/llama_engine.h"
+#include "inference/fairness/fair_queue.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
 
@@ -91,7 +91,7 @@ class CallThreads {
  private:
   struct Lane {
     std::condition_variable news;
-    engine::FairQueue<std::shared_ptr<SubmittedCall>> waiting;
+    fairness::FairQueue<std::shared_ptr<SubmittedCall>> waiting;
     std::set<std::string> under_way;  // tenants
   };
 

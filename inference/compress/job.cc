@@ -137,7 +137,7 @@ Status TryChatTemplate(const llama_model& model) {
   ALLOD_TRY(const auto assets, engine::ModelAssets::Create(model));
   if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
   const std::string said = "Good morning.";
-  const engine::request::ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
+  const ports::ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
   const auto rendered = assets->chat_template().Render(chat, assets->vocabulary());
   const auto unusable = [](const std::string& why) {
     return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",

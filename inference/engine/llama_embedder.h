@@ -32,9 +32,9 @@ struct PendingEmbedding {
   std::string tenant;
   double weight = 1;
   std::function<bool()> is_cancelled;  // may be null
-  std::function<void(Result<Embeddings>)> done;
+  std::function<void(Result<ports::Embeddings>)> done;
   std::chrono::steady_clock::time_point submitted_at;
-  Embeddings out;
+  ports::Embeddings out;
 };
 
 class Embedder {

@@ -23,8 +23,9 @@
 #include <vector>
 
 #include "inference/engine/llama_assets.h"
-#include "inference/engine/request/generation.h"
 #include "inference/engine/token_stream.h"
+#include "inference/ports/embedding.h"
+#include "inference/ports/generation.h"
 #include "inference/ports/members.h"
 #include "inference/ports/turn_gate.h"
 #include "inference/ports/usage_recorder.h"
@@ -96,10 +97,10 @@ class Generation {
   // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, before anything else;
   // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW. May be called after the engine is
   // gone.
-  Result<std::optional<request::Event>> Next(std::chrono::milliseconds timeout);
+  Result<std::optional<ports::Event>> Next(std::chrono::milliseconds timeout);
   // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
   // there is. `listener` must not call back into the generation. Replaces an earlier one.
-  Result<std::optional<request::Event>> Take();
+  Result<std::optional<ports::Event>> Take();
   void Arm(std::function<void()> listener, bool only_end = false);
   // From any thread.
   void Cancel();
@@ -107,24 +108,11 @@ class Generation {
   std::chrono::microseconds pace() const;
 
  private:
-  Result<std::optional<request::Event>> Read(Result<std::optional<request::Event>> event);
+  Result<std::optional<ports::Event>> Read(Result<std::optional<ports::Event>> event);
 
   std::shared_ptr<TokenStream> stream_;
   std::unique_ptr<chat::ToolCallReader> tool_calls_;  // null when there are no tools
-  std::vector<request::Event> read_;                  // what one event of the stream became, next last
-};
-
-struct EmbeddingRequest {
-  std::vector<std::string> inputs;  // 1 to 256
-  std::int32_t dimensions = 0;      // of a vector; 0: as the model makes them
-  std::string request_id;
-  std::string tenant_uid;
-  std::string instance;
-};
-
-struct Embeddings {
-  std::vector<std::vector<float>> vectors;  // one for each input, of length 1
-  std::int32_t prompt_tokens = 0;
+  std::vector<ports::Event> read_;                    // what one event of the stream became, next last
 };
 
 class Engine {
@@ -149,17 +137,18 @@ class Engine {
   // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
   // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
   // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
-  Result<std::unique_ptr<Generation>> Submit(const request::GenerationRequest& request);
+  Result<std::unique_ptr<Generation>> Submit(const ports::GenerationRequest& request);
   // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
   // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
   // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
   // `is_cancelled` is asked between inputs, from any thread; neither may call back into the engine. Without a call of
   // `done`: FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
   // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
-  Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
-                         std::function<void(Result<Embeddings>)> done);
+  Status SubmitEmbedding(const ports::EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                         std::function<void(Result<ports::Embeddings>)> done);
   // The same for who waits for the end.
-  Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
+  Result<ports::Embeddings> Embed(const ports::EmbeddingRequest& request,
+                                  const std::function<bool()>& is_cancelled = {});
   EngineStatus status() const;
   // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while.
   // The next step takes a fraction of a millisecond longer. From any thread; does not wait.

@@ -40,8 +40,8 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   v1::EmbedResponse& response_;
   RpcObservation observation_{"inference.Embed"};
-  std::shared_ptr<EmbedCall> self_;   // until OnDone
-  engine::EmbeddingRequest request_;  // until it is submitted
+  std::shared_ptr<EmbedCall> self_;  // until OnDone
+  ports::EmbeddingRequest request_;  // until it is submitted
   std::atomic<bool> is_cancelled_ = false;
 };
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <variant>
 
-#include "inference/engine/queue_errors.h"
 #include "inference/engine/text/deep_stack.h"
+#include "inference/ports/queue_errors.h"
 #include "inference/worker/convert.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/caller.h"
@@ -81,9 +81,9 @@ Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
     const std::string tenant = call->tenant();
     pushed = lane.waiting.PushWithin({.all = kToSubmitMax, .tenant = kToSubmitOfTenantMax}, tenant, 1, std::move(call));
   }
-  if (pushed.refused) return std::unexpected(engine::QueueFull(pushed.waiting));
+  if (pushed.refused) return std::unexpected(ports::QueueFull(pushed.waiting));
   lane.news.notify_one();
-  if (pushed.displaced) (*pushed.displaced)->Refuse(engine::QueueFull(pushed.waiting));
+  if (pushed.displaced) (*pushed.displaced)->Refuse(ports::QueueFull(pushed.waiting));
   return {};
 }
 
@@ -165,9 +165,8 @@ void CallThreads::PumpAll() {
 }
 
 bool GenerateCall::has_constraint() const {
-  const auto* chat = std::get_if<engine::request::ChatPrompt>(&request_.prompt);
-  return !std::holds_alternative<engine::text::NoConstraint>(request_.constraint) ||
-         (chat != nullptr && !chat->tools.empty());
+  const auto* chat = std::get_if<ports::ChatPrompt>(&request_.prompt);
+  return !std::holds_alternative<ports::NoConstraint>(request_.constraint) || (chat != nullptr && !chat->tools.empty());
 }
 
 GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerContext& context,
@@ -222,8 +221,8 @@ void GenerateCall::Pump() {
     return End(std::unexpected(event.error()));
   }
   if (!*event) return generation_->Arm(wake);
-  if (std::holds_alternative<engine::request::Delta>(**event)) told_text_ = now;
-  if (std::holds_alternative<engine::request::Finished>(**event)) outcome_ = Status();
+  if (std::holds_alternative<ports::Delta>(**event)) told_text_ = now;
+  if (std::holds_alternative<ports::Finished>(**event)) outcome_ = Status();
   response_ = ToProto(**std::move(event));
   is_writing_ = true;
   lock.unlock();

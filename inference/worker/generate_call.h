@@ -143,9 +143,9 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   CallThreads& threads_;
   grpc::CallbackServerContext& context_;
   RpcObservation observation_{"inference.Generate"};
-  std::shared_ptr<GenerateCall> self_;          // until OnDone
-  engine::request::GenerationRequest request_;  // until it is submitted
-  std::atomic<bool> is_queued_ = false;         // for the pump
+  std::shared_ptr<GenerateCall> self_;   // until OnDone
+  ports::GenerationRequest request_;     // until it is submitted
+  std::atomic<bool> is_queued_ = false;  // for the pump
   std::atomic<bool> is_cancelled_ = false;
 
   std::mutex mutex_;  // of what follows

@@ -106,7 +106,7 @@ class AssignedRecorder final : public ports::UsageRecorder {
 // A request of nobody's, so that the first one of somebody finds all memory touched that a step needs. Its prompt is as
 // long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
 void WarmUp(engine::Engine& engine) {
-  engine::request::GenerationRequest request;
+  ports::GenerationRequest request;
   request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
   request.max_completion_tokens = 2;
   auto generation = engine.Submit(request);
@@ -117,7 +117,7 @@ void WarmUp(engine::Engine& engine) {
   const auto until = steady_clock::now() + kWarmUpMax;
   while (steady_clock::now() < until) {
     const auto event = (*generation)->Next(kWarmUpMax);
-    if (!event || (*event && std::holds_alternative<engine::request::Finished>(**event))) return;
+    if (!event || (*event && std::holds_alternative<ports::Finished>(**event))) return;
   }
 }
 

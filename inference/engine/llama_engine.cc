@@ -6,8 +6,10 @@
 #include <future>
 #include <limits>
 #include <utility>
+#include <variant>
 
 #include "inference/engine/chat/llama_tool_calls.h"
+#include "inference/engine/generation_reader.h"
 #include "inference/engine/llama_decode_loop.h"
 #include "inference/engine/llama_embedder.h"
 #include "inference/engine/request_check.h"
@@ -62,47 +64,6 @@ Result<EngineOptions> Effective(EngineOptions options, const model::ModelFacts& 
 }
 
 }  // namespace
-
-Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<chat::ToolCallReader> tool_calls)
-    : stream_(std::move(stream)), tool_calls_(std::move(tool_calls)) {}
-
-Generation::~Generation() { stream_->Cancel(); }
-
-Result<std::optional<ports::Event>> Generation::Read(Result<std::optional<ports::Event>> event) {
-  if (!tool_calls_ || !event || !*event) return event;
-  read_ = tool_calls_->Read(**std::move(event));
-  if (read_.empty()) return std::nullopt;
-  std::ranges::reverse(read_);
-  ports::Event first = std::move(read_.back());
-  read_.pop_back();
-  return std::optional<ports::Event>(std::move(first));
-}
-
-Result<std::optional<ports::Event>> Generation::Next(std::chrono::milliseconds timeout) {
-  if (!read_.empty()) {
-    ports::Event next = std::move(read_.back());
-    read_.pop_back();
-    return std::optional<ports::Event>(std::move(next));
-  }
-  return Read(stream_->Next(timeout));
-}
-
-Result<std::optional<ports::Event>> Generation::Take() {
-  if (!read_.empty()) return Next(std::chrono::milliseconds(0));
-  while (true) {
-    auto event = stream_->Take();
-    const bool is_none = event && !*event;
-    auto read = Read(std::move(event));
-    // A piece of text may be no event yet.
-    if (is_none || !read || *read) return read;
-  }
-}
-
-void Generation::Arm(std::function<void()> listener, bool only_end) { stream_->Arm(std::move(listener), only_end); }
-
-void Generation::Cancel() { stream_->Cancel(); }
-
-std::chrono::microseconds Generation::pace() const { return stream_->bounds().pace; }
 
 struct Engine::Impl {
   Impl(std::shared_ptr<const ModelAssets> model_assets, const EngineOptions& effective)
@@ -211,7 +172,7 @@ Status Engine::Impl::CheckLength(const ports::GenerationRequest& request, const 
   return {};
 }
 
-Result<std::unique_ptr<Generation>> Engine::Submit(const ports::GenerationRequest& request) {
+Result<std::unique_ptr<ports::Generation>> Engine::Submit(const ports::GenerationRequest& request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->loop) {
     return FailedPrecondition("MODEL_NOT_GENERATIVE",
@@ -236,7 +197,7 @@ Result<std::unique_ptr<Generation>> Engine::Submit(const ports::GenerationReques
   pending.submitted_at = now;
   ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
   pending.stream = std::make_shared<TokenStream>(impl_->options.stream, impl_->loop->wakeup());
-  auto generation = std::make_unique<Generation>(pending.stream, std::move(tool_calls));
+  auto generation = std::make_unique<GenerationReader>(pending.stream, std::move(tool_calls));
   ALLOD_CHECK_OK(impl_->loop->Enqueue(std::move(pending)));
   return generation;
 }
@@ -276,6 +237,23 @@ Result<ports::Embeddings> Engine::Embed(const ports::EmbeddingRequest& request,
   ALLOD_CHECK_OK(SubmitEmbedding(request, is_cancelled,
                                  [answer](Result<ports::Embeddings> out) { answer->set_value(std::move(out)); }));
   return future.get();
+}
+
+// Its prompt is as long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
+void Engine::WarmUp(std::chrono::milliseconds max) {
+  ports::GenerationRequest request;
+  request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
+  request.max_completion_tokens = 2;
+  auto generation = Submit(request);
+  if (!generation) {
+    if (generation.error().reason == "MODEL_NOT_GENERATIVE") (void)Embed({.inputs = {"nobody"}});
+    return;
+  }
+  const auto until = std::chrono::steady_clock::now() + max;
+  while (std::chrono::steady_clock::now() < until) {
+    const auto event = (*generation)->Next(max);
+    if (!event || (*event && std::holds_alternative<ports::Finished>(**event))) return;
+  }
 }
 
 void Engine::GiveBackScratch() {

@@ -37,7 +37,7 @@ struct Answer {
 };
 
 // Reads to the end.
-inline Result<Answer> ReadAll(Generation& generation) {
+inline Result<Answer> ReadAll(ports::Generation& generation) {
   Answer answer;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {

@@ -145,7 +145,7 @@ TEST_F(EngineTest, KeptPrefixesThatWouldSlowTheOthersAreGivenUp) {
 TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
   // Three would fit by number, but only one at a time by their tokens.
   Start({.context_tokens = 128, .max_sequences = 3, .kv_tokens = 150});
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (int i = 0; i < 6; ++i) {
     generations.push_back(*engine_->Submit(Of("a", Greedy(std::string(40, static_cast<char>('a' + i)), 60))));
   }
@@ -159,7 +159,7 @@ TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
 TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
   Start({.max_sequences = 4, .tenant_queue_max = 3, .tenant_sequences_max = 2, .stream = {.tokens_max = 2}});
   // Its readers do not read, so what runs stays.
-  std::vector<std::unique_ptr<Generation>> flood;
+  std::vector<std::unique_ptr<ports::Generation>> flood;
   for (int i = 0; i < 5; ++i) {
     flood.push_back(*engine_->Submit(Of("loud", Greedy(std::string(10, static_cast<char>('a' + i)), 0))));
     ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == std::min(i + 1, 2); }));
@@ -174,7 +174,7 @@ TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
   auto running = *engine_->Submit(Of("a", Greedy("habari", 0)));
   ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
   // Two tenants; what one has counts together, whichever of its instances it came by.
-  std::vector<std::unique_ptr<Generation>> waiting;
+  std::vector<std::unique_ptr<ports::Generation>> waiting;
   for (const char* instance : {"a/one", "a/two", "b/one", "b/two"}) {
     ports::GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
     request.instance = instance;
@@ -232,7 +232,7 @@ TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
   gate.contended = true;
   gate.budget_us = 1;  // nothing fits but what always does
   gate.largest_prompt = gate.largest_decode = 0;
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (int i = 0; i < 4; ++i) {
     generations.push_back(*engine_->Submit(Greedy(std::string(50, static_cast<char>('a' + i)), 20)));
   }
@@ -321,7 +321,7 @@ TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
   ports::GenerationRequest costly = Of("costly", Greedy("habari", 400));
   costly.constraint = ports::GrammarConstraint{ManyWords()};
   costly.request_id = "costly";
-  std::vector<std::unique_ptr<Generation>> attack;
+  std::vector<std::unique_ptr<ports::Generation>> attack;
   for (int i = 0; i < 3; ++i) attack.push_back(*engine_->Submit(costly));
   EXPECT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
   ports::GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
@@ -374,7 +374,7 @@ TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
          .newcomer_sequences = 1,
          .newcomer_kv_tokens = 128,
          .stream = {.tokens_max = 2}});
-  std::vector<std::unique_ptr<Generation>> held;
+  std::vector<std::unique_ptr<ports::Generation>> held;
   for (const char* tenant : {"a", "b", "a", "b"}) held.push_back(*engine_->Submit(Of(tenant, Greedy("habari", 20))));
   ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
   EXPECT_EQ(Ask(Of("c", Greedy("habari", 100))).finished.completion_tokens, 100);

@@ -28,7 +28,7 @@ TEST_F(EngineTest, ConcurrentRequestsGetTheSameAnswersAsAlone) {
     alone.push_back(Ask(requests.back()).text);
   }
   EXPECT_NE(alone[0], alone[1]);
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (const auto& request : requests) generations.push_back(*engine_->Submit(request));
   for (std::size_t i = 0; i < generations.size(); ++i) {
     const auto answer = ReadAll(*generations[i]);

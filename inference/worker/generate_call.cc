@@ -50,7 +50,7 @@ void OpenCalls::EndAll() {
   }
 }
 
-CallThreads::CallThreads(engine::Engine& engine) : engine_(engine) {
+CallThreads::CallThreads(ports::Servable& servable) : servable_(servable) {
   for (int i = 0; i < kSubmitters; ++i) {
     threads_.emplace_back([this] { OrEnd("submitter", [this] { SubmitAll(plain_); }); });
   }
@@ -128,7 +128,7 @@ void CallThreads::SubmitAll(Lane& lane) {
     lane.under_way.insert(tenant);
     lock.unlock();
     const auto before = engine::text::ProcessorTimeWithDeepStacks();
-    call->SubmitTo(engine_);
+    call->SubmitTo(servable_);
     const std::chrono::duration<double> took = engine::text::ProcessorTimeWithDeepStacks() - before;
     lock.lock();
     lane.under_way.erase(tenant);
@@ -184,11 +184,11 @@ GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerCont
   return call.get();
 }
 
-void GenerateCall::SubmitTo(engine::Engine& engine) {
+void GenerateCall::SubmitTo(ports::Servable& servable) {
   if (is_cancelled_.load()) return End(std::unexpected(Cancelled()));
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   const Status submitted = RunCatching([&]() -> Status {
-    ALLOD_TRY(generation, engine.Submit(request_));
+    ALLOD_TRY(generation, servable.Submit(request_));
     return {};
   });
   request_ = {};
@@ -243,7 +243,7 @@ void GenerateCall::OnWriteDone(bool ok) {
 
 void GenerateCall::OnCancel() {
   is_cancelled_.store(true);
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   {
     const std::lock_guard lock(mutex_);
     generation = generation_;
@@ -253,7 +253,7 @@ void GenerateCall::OnCancel() {
 }
 
 void GenerateCall::End(const Status& status) {
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_ended_, true)) return;

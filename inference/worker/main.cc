@@ -1,16 +1,19 @@
-// allod-worker: the zygote of one model and, forked from it, its workers. Exit status: 0 its agent is gone; 2 usage; 3
-// the model is missing, damaged or cannot be served (the last line on standard error is {"code","reason","message"}); 1
-// anything else, with the same line.
+// allod-worker: the zygote of one language model and, forked from it, its workers. Exit status: 0 its agent is gone; 2
+// usage; 3 the model is missing, damaged or cannot be served (the last line on standard error is
+// {"code","reason","message"}); 1 anything else, with the same line.
 
 #include <fcntl.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <variant>
 
 #include "inference/engine/llama_assets.h"
+#include "inference/engine/llama_engine.h"
 #include "inference/model/llama_gguf.h"
 #include "inference/model/llama_runtime.h"
+#include "inference/worker/engine_options.h"
 #include "inference/worker/model_digest.h"
 #include "inference/worker/options.h"
 #include "inference/worker/serve.h"
@@ -46,8 +49,15 @@ int Run(const Options& options) {
       !said) {
     return 0;
   }
-  const Status served = zygote->Serve(
-      [&](zygote::WorkerStart worker) { return ServeInstance(*model->model, *assets, std::move(worker)); });
+  const auto make = [&](const zygote::WorkerSpec& spec, ports::TurnGate& gate,
+                        ports::UsageRecorder& usage) -> Result<std::unique_ptr<ports::Servable>> {
+    engine::EngineOptions engine_options = EngineOptionsOf(spec);
+    engine_options.gate = &gate;
+    engine_options.usage = &usage;
+    return engine::Engine::Create(*model->model, *assets, engine_options);
+  };
+  const Status served =
+      zygote->Serve([&](zygote::WorkerStart worker) { return ServeInstance(make, std::move(worker)); });
   return served ? 0 : ExitWith(served.error(), kExitFailed);
 }
 

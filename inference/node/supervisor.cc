@@ -193,7 +193,7 @@ void Supervisor::LoadModel(const pool::Action& action) {
                                  .model = action.artifact,
                                  .sha256 = action.sha256,
                                  .private_weights = action.private_weights,
-                                 .strict = config_.strict};
+                                 .strict = config_.shapes.strict};
   if (config_.first_uid != 0) options.first_uid = config_.first_uid + (block + 1) * sandbox::kUidsPerZygote;
   auto process = process::ZygoteProcess::Start(options);
   if (!process) {

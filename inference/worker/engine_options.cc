@@ -13,21 +13,21 @@ constexpr std::int32_t kSequencesToLeaveOne = 4;
 
 }  // namespace
 
-engine::EngineOptions EngineOptionsOf(const zygote::WorkerSpec& spec) {
+engine::EngineOptions EngineOptionsOf(const zygote::WorkerShape& shape) {
   engine::EngineOptions options;
-  options.context_tokens = spec.context_tokens;
-  options.max_sequences = spec.max_sequences;
-  options.kv_tokens = spec.kv_tokens;
-  options.threads = spec.threads;
-  options.queue_max = std::max(kQueueMin, spec.max_sequences * kQueuedPerSequence);
+  options.context_tokens = shape.context_tokens;
+  options.max_sequences = shape.max_sequences;
+  options.kv_tokens = shape.kv_tokens;
+  options.threads = shape.threads;
+  options.queue_max = std::max(kQueueMin, shape.max_sequences * kQueuedPerSequence);
   // So many requests of one member leave places for the others.
-  const bool is_pool = spec.kv_tokens > 0;
+  const bool is_pool = shape.kv_tokens > 0;
   if (is_pool) {
     options.tenant_queue_max = options.queue_max / kTenantsThatFillAQueue;
-    options.newcomer_sequences = spec.max_sequences >= kSequencesToLeaveOne ? 1 : 0;
-    options.newcomer_kv_tokens = spec.kv_tokens / kTenantsThatFillAQueue;
+    options.newcomer_sequences = shape.max_sequences >= kSequencesToLeaveOne ? 1 : 0;
+    options.newcomer_kv_tokens = shape.kv_tokens / kTenantsThatFillAQueue;
   }
-  if (spec.chunk_tokens_max > 0) options.chunk_tokens_max = spec.chunk_tokens_max;
+  if (shape.chunk_tokens_max > 0) options.chunk_tokens_max = shape.chunk_tokens_max;
   return options;
 }
 

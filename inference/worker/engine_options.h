@@ -6,7 +6,7 @@
 
 namespace allod::inference::worker {
 
-// Without gate and usage, which are not of the spec.
-engine::EngineOptions EngineOptionsOf(const zygote::WorkerSpec& spec);
+// Without gate and usage, which are of the process.
+engine::EngineOptions EngineOptionsOf(const zygote::WorkerShape& shape);
 
 }  // namespace allod::inference::worker

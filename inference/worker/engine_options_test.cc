@@ -5,7 +5,7 @@
 namespace allod::inference::worker {
 namespace {
 
-TEST(EngineOptions, AreThoseOfTheSpec) {
+TEST(EngineOptions, AreThoseOfTheShape) {
   const auto own = EngineOptionsOf(
       {.context_tokens = 512, .max_sequences = 4, .kv_tokens = 0, .threads = 2, .chunk_tokens_max = 64});
   EXPECT_EQ(own.context_tokens, 512);

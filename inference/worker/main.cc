@@ -49,9 +49,9 @@ int Run(const Options& options) {
       !said) {
     return 0;
   }
-  const auto make = [&](const zygote::WorkerSpec& spec, ports::TurnGate& gate,
+  const auto make = [&](const zygote::WorkerShape& shape, ports::TurnGate& gate,
                         ports::UsageRecorder& usage) -> Result<std::unique_ptr<ports::Servable>> {
-    engine::EngineOptions engine_options = EngineOptionsOf(spec);
+    engine::EngineOptions engine_options = EngineOptionsOf(shape);
     engine_options.gate = &gate;
     engine_options.usage = &usage;
     return engine::Engine::Create(*model->model, *assets, engine_options);

@@ -176,7 +176,7 @@ Status Serve(const MakeServable& make, zygote::WorkerStart& start) {
   ALLOD_TRY(gate::WorkerPage* const page, MapPage(start.fds[kFdPage].get()));
   gate::GateClient gate(*page, start.fds[kFdGate].get());
   AssignedRecorder recorder;
-  ALLOD_TRY(const auto servable, make(start.spec, gate, recorder));
+  ALLOD_TRY(const auto servable, make(start.spec.shape, gate, recorder));
   const auto engine_at = steady_clock::now();
 
   sandbox::ConfineResources(start.statm.get(), start.layers);
@@ -198,14 +198,14 @@ Status Serve(const MakeServable& make, zygote::WorkerStart& start) {
   const auto assigned_at = steady_clock::now();
   ALLOD_TRY(auto ring, usage::RingMapping::FromFd(assigned.fds[kFdRing].get()));
   recorder.Assign(std::move(ring));
-  identity.instance = assigned.assignment.members.empty() ? "" : assigned.assignment.members.front().instance;
-  identity.artifact_sha256 = start.spec.artifact_sha256;
-  const auto refused = servable->SetMembers(std::move(assigned.assignment.members));
+  identity.instance = assigned.members.empty() ? "" : assigned.members.front().instance;
+  identity.artifact_sha256 = start.spec.shape.artifact_sha256;
+  const auto refused = servable->SetMembers(std::move(assigned.members));
   const Figures figures(*servable, service, recorder, *page);
   if (!sandbox::ConfineSystemCalls(start.serving_filter, start.layers)) {
     Log(LogLevel::kError, "this host gives workers no system call filter");
   }
-  if (start.spec.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
+  if (start.spec.shape.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
   identity.sandbox_layers = start.layers.names();
   // Not before: nobody is served outside of the sandbox.
   std::optional<Acceptor> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), *server);

@@ -13,7 +13,7 @@ namespace allod::inference::worker {
 
 // Makes what a forked worker serves, of what its zygote has in memory; `gate` and `usage` outlive it.
 using MakeServable = std::function<Result<std::unique_ptr<ports::Servable>>(
-    const zygote::WorkerSpec& spec, ports::TurnGate& gate, ports::UsageRecorder& usage)>;
+    const zygote::WorkerShape& shape, ports::TurnGate& gate, ports::UsageRecorder& usage)>;
 
 // Exit status: 0 it was told to stop or its agent is gone; 1 it could not start (the last line on standard error is
 // {"code","reason","message"}); 3 the model cannot be served.

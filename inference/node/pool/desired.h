@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "inference/ports/members.h"
+
 namespace allod::inference::node::pool {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
@@ -16,16 +18,12 @@ enum class IsolationClass { kPooled, kIsolated, kDedicated };
 // One replica of an instance.
 struct DesiredWorker {
   std::string replica_uid;
-  std::string instance;    // full resource name
-  std::string tenant_uid;  // UUID
   std::int64_t epoch = 0;
   std::string artifact_sha256;
   std::int64_t artifact_bytes = 0;
-  std::int32_t context_tokens = 0;
-  std::int32_t max_concurrency = 1;
   IsolationClass isolation = IsolationClass::kIsolated;
   std::chrono::seconds sleep_after{0};  // without requests; 0: never
-  std::int32_t weight = 1;
+  ports::Member member;                 // as its worker is told
   // Why this node cannot run it, whatever else it says: nothing is started, and the replica is reported as failed with
   // these words. Empty: it can.
   std::string refused_because;

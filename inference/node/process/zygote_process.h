@@ -19,7 +19,7 @@
 #include "inference/node/process/memory_figures.h"
 #include "inference/node/process/rate_bound.h"
 #include "inference/zygote/channel.h"
-#include "inference/zygote/worker_spec.h"
+#include "inference/zygote/worker_messages.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node::process {

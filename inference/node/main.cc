@@ -32,7 +32,7 @@ allod::inference::gate::GateOptions GateOptionsOf(const NodeConfig& config) {
 
 SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
   SupervisorConfig out;
-  out.worker_executable = config.worker_executable;
+  out.worker_executables = config.worker_executables;
   out.run_dir = config.run_dir;
   out.first_uid = config.first_uid;
   out.shapes = {.threads = GateCores(config),

@@ -189,7 +189,7 @@ void Supervisor::FindArtifact(const std::string& sha256) {
 void Supervisor::LoadModel(const pool::Action& action) {
   std::uint32_t block = 0;
   while (uid_blocks_.contains(block) && block < kUidBlocksMax) ++block;
-  process::ZygoteOptions options{.executable = config_.worker_executable,
+  process::ZygoteOptions options{.executable = config_.worker_executables.at(action.runtime),
                                  .model = action.artifact,
                                  .sha256 = action.sha256,
                                  .private_weights = action.private_weights,

@@ -43,7 +43,7 @@ class ArtifactFetcher;
 }
 
 struct SupervisorConfig {
-  std::filesystem::path worker_executable;
+  std::map<pool::Runtime, std::filesystem::path> worker_executables;  // of every runtime
   std::filesystem::path run_dir;
   // First of the uids for zygotes and workers; used when this process is root.
   std::uint32_t first_uid = 0;

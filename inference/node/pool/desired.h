@@ -15,12 +15,16 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 enum class IsolationClass { kPooled, kIsolated, kDedicated };
 
+// What computes with a model; each has a program (node/config.cc).
+enum class Runtime { kLanguage };
+
 // One replica of an instance.
 struct DesiredWorker {
   std::string replica_uid;
   std::int64_t epoch = 0;
   std::string artifact_sha256;
   std::int64_t artifact_bytes = 0;
+  Runtime runtime = Runtime::kLanguage;
   IsolationClass isolation = IsolationClass::kIsolated;
   std::chrono::seconds sleep_after{0};  // without requests; 0: never
   ports::Member member;                 // as its worker is told
@@ -79,6 +83,7 @@ struct Action {
   std::string model_key;               // of kLoad, kUnload, kFork
   std::string sha256;                  // of kFetch, kLoad
   std::filesystem::path artifact;      // of kLoad
+  Runtime runtime{};                   // of kLoad
   bool private_weights = false;        // of kLoad
   std::vector<DesiredWorker> members;  // of kFork, kMembers; by replica uid
   std::uint64_t members_version = 0;   // of kMembers; OnMembers gives it back

@@ -25,7 +25,7 @@
 namespace allod::inference::node::process {
 
 struct ZygoteOptions {
-  std::filesystem::path executable;  // allod-worker
+  std::filesystem::path executable;  // of the model's runtime
   std::filesystem::path model;
   std::string sha256;
   bool private_weights = false;

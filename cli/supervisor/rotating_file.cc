@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <string>
 #include <system_error>
-#include <utility>
 
 namespace allod::cli {
 
@@ -25,29 +24,24 @@ void BoundOwnOutput(const std::filesystem::path& file, LogLimits limits) {
   std::error_code ec;
   if (std::filesystem::file_size(file, ec) <= limits.file_bytes_max || ec) return;
   MoveAside(file, limits.old_files_max);
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return;
+  const OwnedFd fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return;
   std::fflush(nullptr);
-  ::dup2(fd, STDOUT_FILENO);
-  ::dup2(fd, STDERR_FILENO);
-  ::close(fd);
-}
-
-RotatingFile::~RotatingFile() {
-  if (fd_ >= 0) ::close(fd_);
+  ::dup2(fd.get(), STDOUT_FILENO);
+  ::dup2(fd.get(), STDERR_FILENO);
 }
 
 bool RotatingFile::Open() {
-  if (fd_ >= 0) return true;
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd_) return true;
+  fd_ = OwnedFd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   struct stat info {};
-  size_ = fd_ >= 0 && ::fstat(fd_, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
-  return fd_ >= 0;
+  size_ = fd_ && ::fstat(fd_.get(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+  return static_cast<bool>(fd_);
 }
 
 bool RotatingFile::Write(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t n = ::write(fd_, text.data(), text.size());
+    const ssize_t n = ::write(fd_.get(), text.data(), text.size());
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return false;
     size_ += static_cast<std::uint64_t>(n);
@@ -59,7 +53,7 @@ bool RotatingFile::Write(std::string_view text) {
 void RotatingFile::Append(std::string_view line) {
   if (Open() && size_ > 0 && size_ + line.size() > limits_.file_bytes_max) {
     MoveAside(path_, limits_.old_files_max);
-    ::close(std::exchange(fd_, -1));
+    fd_.Reset();
   }
   if (!Open()) {
     ++lost_lines_;

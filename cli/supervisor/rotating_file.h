@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <string_view>
 
+#include "services/common/owned_fd.h"
+
 namespace allod::cli {
 
 struct LogLimits {
@@ -26,8 +28,6 @@ class RotatingFile {
  public:
   // Nothing is opened before the first line.
   RotatingFile(std::filesystem::path path, LogLimits limits) : path_(std::move(path)), limits_(limits) {}
-  ~RotatingFile();
-  RotatingFile(const RotatingFile&) = delete;
 
   // `line` ends with a line break.
   void Append(std::string_view line);
@@ -38,7 +38,7 @@ class RotatingFile {
 
   const std::filesystem::path path_;
   const LogLimits limits_;
-  int fd_ = -1;
+  OwnedFd fd_;
   std::uint64_t size_ = 0;
   std::uint64_t lost_lines_ = 0;
 };

@@ -22,9 +22,9 @@
 #include "inference/sandbox/confine.h"
 #include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_recorder.h"
-#include "inference/worker/acceptor.h"
 #include "inference/worker/worker_service.h"
 #include "services/common/log.h"
+#include "services/common/rpc/accept_loop.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -208,7 +208,8 @@ Status Serve(const MakeServable& make, zygote::WorkerStart& start) {
   if (start.spec.shape.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
   identity.sandbox_layers = start.layers.names();
   // Not before: nobody is served outside of the sandbox.
-  std::optional<Acceptor> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), *server);
+  std::optional<AcceptLoop> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), "acceptor",
+                                     [&server](OwnedFd connection) { server->Adopt(std::move(connection)); });
   std::vector<int> fds;
   if (start.smaps_rollup) fds.push_back(start.smaps_rollup.get());
   ALLOD_CHECK_OK(

@@ -88,9 +88,8 @@ Result<sandbox::Layers> EnterJobSandbox(zygote::Channel& agent, const ConfineOpt
   for (const std::string& layer : namespaces.layers.names()) {
     if (!layers.Has(layer)) layers.Add(layer);
   }
-  for (const int fd : {namespaces.proc_fd, namespaces.pid_namespace_fd}) {
-    if (fd >= 0) close(fd);
-  }
+  namespaces.proc.Reset();
+  namespaces.pid_namespace.Reset();
   for (const std::string& layer : agents.names()) layers.Add(layer);
 
   sandbox::LowerLimits({.open_files_max = kOpenFilesMax,

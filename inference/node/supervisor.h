@@ -35,6 +35,7 @@
 #include "inference/node/process/zygote_process.h"
 #include "inference/node/usage_collector.h"
 #include "inference/node/worker_shape.h"
+#include "services/common/wake_fd.h"
 
 namespace allod::inference::node {
 
@@ -133,7 +134,6 @@ class Supervisor {
   void RefreshFigures();
   void PublishChanges();
   void WaitForEvents();
-  void Wake();
   std::string KeyOf(std::uint64_t id) const;
   static std::string GroupName(std::uint64_t id);
 
@@ -142,7 +142,7 @@ class Supervisor {
   gate::Arbiter& gate_;
   UsageCollector& usage_;
   process::Cgroups cgroups_;
-  OwnedFd wake_;
+  const WakeFd wake_;
 
   // Of the thread only.
   pool::WorkerSet set_;

@@ -249,19 +249,18 @@ bool AllowServingArguments(void* filter, pid_t self) {
 
 // Through a pipe: a file would need a size, which processes that were started may not change.
 Result<std::vector<sock_filter>> Export(void* filter) {
-  int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC) != 0) return Failed("pipe", errno);
+  Pipe pipe = Pipe::Make();
+  if (!pipe) return Failed("pipe", errno);
   // A filter has at most 4,096 instructions, and a pipe takes 64 KiB.
-  const int failed = seccomp_export_bpf(filter, ends[1]);
-  close(ends[1]);
+  const int failed = seccomp_export_bpf(filter, pipe.write.get());
+  pipe.write.Reset();
   std::vector<sock_filter> program(BPF_MAXINSNS);
   ssize_t got = 0;
   std::size_t bytes = 0;
-  while ((got = read(ends[0], reinterpret_cast<char*>(program.data()) + bytes,
+  while ((got = read(pipe.read.get(), reinterpret_cast<char*>(program.data()) + bytes,
                      program.size() * sizeof(sock_filter) - bytes)) > 0) {
     bytes += static_cast<std::size_t>(got);
   }
-  close(ends[0]);
   if (failed != 0) return Failed("seccomp_export_bpf", failed);
   if (bytes == 0 || bytes % sizeof(sock_filter) != 0) return Failed("reading the filter", EIO);
   program.resize(bytes / sizeof(sock_filter));

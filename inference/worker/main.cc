@@ -19,6 +19,7 @@
 #include "inference/worker/serve.h"
 #include "inference/zygote/zygote.h"
 #include "services/common/log.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::worker {
 namespace {
@@ -30,6 +31,7 @@ Result<model::CheckedModel> OpenModel(const Options& options) {
 
 int Run(const Options& options) {
   fcntl(kControlFd, F_SETFD, FD_CLOEXEC);
+  OwnedFd model_file(kModelFd);
   // While there is a file system: this loads the libraries of the processor's backend.
   if (const Status ready = model::InitLlama(); !ready) return ExitWith(ready.error(), kExitFailed);
   auto zygote = zygote::Zygote::Enter(zygote::Channel(OwnedFd(kControlFd)), {.strict = options.strict});
@@ -40,7 +42,7 @@ int Run(const Options& options) {
   if (!model) return ExitWith(model.error(), kExitModel);
   const auto assets = engine::ModelAssets::Create(*model->model);
   if (!assets) return ExitWith(assets.error(), kExitModel);
-  close(kModelFd);
+  model_file.Reset();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const model::ModelFacts& model_facts = (*assets)->facts();
   // F16 keys and values of all layers and heads: models with fewer key heads need less.

@@ -23,17 +23,10 @@ std::unexpected<Error> CannotStart(const char* what) {
   return Fail(Code::kUnavailable, "CANNOT_START_PROCESS", fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-struct Pipe {
-  OwnedFd read;
-  OwnedFd write;
-};
-
+// What the child writes to may block, what is read here not.
 bool MakePipe(Pipe& out) {
-  int fds[2];
-  if (pipe2(fds, O_CLOEXEC) != 0) return false;
-  out.read = OwnedFd(fds[0]);
-  out.write = OwnedFd(fds[1]);
-  return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0;
+  out = Pipe::Make();
+  return out && fcntl(out.read.get(), F_SETFL, O_NONBLOCK) == 0;
 }
 
 // Between fork and exec in a program with threads: async-signal-safe calls only.

@@ -59,11 +59,11 @@ Result<WorkerProcess> WorkerProcess::Prepare(std::uint64_t id, std::string who, 
   ALLOD_TRY(auto channels, zygote::Channel::MakePair());
   out.control_ = std::move(channels.first);
   out.child_control_ = std::move(channels.second);
-  int log[2];
-  if (pipe2(log, O_CLOEXEC) != 0) return CannotStart("pipe");
-  out.log_read_ = OwnedFd(log[0]);
-  out.log_write_ = OwnedFd(log[1]);
-  fcntl(log[0], F_SETFL, O_NONBLOCK);
+  Pipe log = Pipe::Make();
+  if (!log) return CannotStart("pipe");
+  fcntl(log.read.get(), F_SETFL, O_NONBLOCK);
+  out.log_read_ = std::move(log.read);
+  out.log_write_ = std::move(log.write);
   return out;
 }
 

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "inference/zygote/huge_pages.h"
+#include "inference/zygote/uid_maps.h"
 #include "services/common/log.h"
 
 namespace allod::inference::zygote {
@@ -35,12 +36,7 @@ Result<OwnedFd> WatchChildren() {
 }  // namespace
 
 Result<Zygote> Zygote::Enter(Channel channel, const ZygoteOptions& options) {
-  auto namespaces = sandbox::EnterZygoteNamespaces([&channel]() -> std::uint32_t {
-    if (!channel.Send({{"type", "map"}})) return 0;
-    const auto answer = channel.Receive();
-    if (!answer || !*answer || (*answer)->type() != "mapped") return 0;
-    return (*answer)->body.value("uids", 0U);
-  });
+  auto namespaces = sandbox::EnterZygoteNamespaces([&channel] { return AskForUids(channel); });
   ALLOD_TRY(OwnedFd children, WatchChildren());
   ALLOD_TRY(auto serving, sandbox::SyscallFilter::ForServing(1));
   ALLOD_TRY(const auto start, sandbox::SyscallFilter::ForStart());

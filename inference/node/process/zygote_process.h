@@ -78,7 +78,6 @@ class ZygoteProcess {
         channel_(std::move(channel)),
         log_("zygote " + options.sha256.substr(0, 12)),
         first_uid_(options.first_uid) {}
-  void MapUids();
   std::optional<Event> EventOf(zygote::Message message);
 
   ChildProcess process_;

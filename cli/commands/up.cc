@@ -25,7 +25,6 @@
 #include "services/common/country_code.h"
 #include "services/common/ids.h"
 #include "services/common/owned_fd.h"
-#include "services/common/process/pipe.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -148,7 +147,7 @@ Status Supervise(const StateDir& state, const UpOptions& options, installation::
 
 // Runs Supervise in a background process and waits until it is up.
 Status Detach(const StateDir& state, const UpOptions& options, installation::Lock lock) {
-  Pipe pipe = MakePipe();
+  Pipe pipe = Pipe::Make();
   if (!pipe) return Internal("pipe failed");
   std::fflush(nullptr);
   const pid_t pid = ::fork();

@@ -19,7 +19,7 @@
 
 #include "cli/supervisor/reach.h"
 #include "cli/supervisor/rotating_file.h"
-#include "services/common/process/pipe.h"
+#include "services/common/owned_fd.h"
 #include "services/common/sandbox/service.h"
 
 namespace allod::cli::supervisor {
@@ -117,8 +117,8 @@ Result<RunningChild> StartChild(const ChildSpec& spec, int output) {
   const auto fail = [&](const std::string& why) {
     return FailedPrecondition("CANNOT_START", fmt::format("{}: {}: {}", spec.name, spec.argv[0], why));
   };
-  Pipe failures = MakePipe();
-  Pipe layers = spec.tells_layers ? MakePipe(O_NONBLOCK) : Pipe();
+  Pipe failures = Pipe::Make();
+  Pipe layers = spec.tells_layers ? Pipe::Make(O_NONBLOCK) : Pipe();
   if (!failures || (spec.tells_layers && !layers)) return fail(std::strerror(errno));
   Plan plan;
   for (const auto& arg : spec.argv) plan.argv.push_back(const_cast<char*>(arg.c_str()));

@@ -12,7 +12,7 @@
 #include <cstring>
 
 #include "services/common/catching.h"
-#include "services/common/process/pipe.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::cli::supervisor {
 namespace {
@@ -47,7 +47,7 @@ LogCollector::~LogCollector() {
 void LogCollector::Wake() const { ::eventfd_write(wake_fd_.get(), 1); }
 
 Result<OwnedFd> LogCollector::Open(const std::filesystem::path& file) {
-  Pipe pipe = MakePipe();
+  Pipe pipe = Pipe::Make();
   if (!pipe) {
     return Fail(Code::kInternal, "NO_PIPE",
                 fmt::format("cannot make a pipe for {}: {}", file.string(), std::strerror(errno)));

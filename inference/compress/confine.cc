@@ -10,6 +10,7 @@
 
 #include "inference/sandbox/namespaces.h"
 #include "inference/sandbox/seccomp.h"
+#include "inference/zygote/uid_maps.h"
 #include "services/common/sandbox/landlock.h"
 #include "services/common/sandbox/limits.h"
 
@@ -48,10 +49,7 @@ Told AskAgent(zygote::Channel& agent, sandbox::Layers& layers) {
 // The number of uids that were mapped.
 std::uint32_t WaitForMap(zygote::Channel& agent, uid_t own) {
   if (!agent) return sandbox::WriteUidMaps(getpid(), own, 1) ? 1 : 0;
-  if (!agent.Send({{"type", "map"}})) return 0;
-  const auto answer = agent.Receive();
-  if (!answer || !*answer || (*answer)->type() != "mapped") return 0;
-  return (*answer)->body.value("uids", 0U);
+  return zygote::AskForUids(agent);
 }
 
 // Root where user namespaces are not allowed: a user of the agent's own numbers, which nobody else has.
@@ -88,9 +86,8 @@ Result<sandbox::Layers> EnterJobSandbox(zygote::Channel& agent, const ConfineOpt
   for (const std::string& layer : namespaces.layers.names()) {
     if (!layers.Has(layer)) layers.Add(layer);
   }
-  for (const int fd : {namespaces.proc_fd, namespaces.pid_namespace_fd}) {
-    if (fd >= 0) close(fd);
-  }
+  namespaces.proc.Reset();
+  namespaces.pid_namespace.Reset();
   for (const std::string& layer : agents.names()) layers.Add(layer);
 
   sandbox::LowerLimits({.open_files_max = kOpenFilesMax,

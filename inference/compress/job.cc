@@ -13,7 +13,6 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <map>
 #include <optional>
 #include <vector>
@@ -47,13 +46,13 @@ std::unexpected<Error> Unreadable() {
 }
 
 // From its beginning, whatever the descriptor's position. False when it cannot be read.
-bool ReadAll(int fd, const std::function<void(const char*, std::size_t)>& take) {
+bool ReadAll(int fd, std::string& out) {
   std::vector<char> buffer(1 << 20);
   for (off_t at = 0;;) {
     const ssize_t bytes = pread(fd, buffer.data(), buffer.size(), at);
     if (bytes < 0 && errno == EINTR) continue;
     if (bytes <= 0) return bytes == 0;
-    take(buffer.data(), static_cast<std::size_t>(bytes));
+    out.append(buffer.data(), static_cast<std::size_t>(bytes));
     at += bytes;
   }
 }
@@ -63,8 +62,7 @@ Result<Text> ReadEvaluationText(int fd) {
   const bool fits = fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0 &&
                     static_cast<std::uint64_t>(info.st_size) <= kEvaluationTextBytesMax;
   Text text;
-  if (!fits || !ReadAll(fd, [&](const char* bytes, std::size_t count) { text.content.append(bytes, count); }) ||
-      text.content.empty() || text.content.size() > kEvaluationTextBytesMax) {
+  if (!fits || !ReadAll(fd, text.content) || text.content.empty() || text.content.size() > kEvaluationTextBytesMax) {
     return Unreadable();
   }
   text.sha256 = Sha256Hex(text.content);
@@ -72,11 +70,8 @@ Result<Text> ReadEvaluationText(int fd) {
 }
 
 Result<std::string> FileSha256(int fd) {
-  Sha256 digest;
-  if (!ReadAll(fd, [&](const char* bytes, std::size_t count) { digest.Update(bytes, count); })) {
-    return Internal("cannot read back the compressed file");
-  }
-  return digest.FinishHex();
+  if (auto digest = Sha256HexOfFile(fd)) return *std::move(digest);
+  return Internal("cannot read back the compressed file");
 }
 
 // The processor and how much of it was used: what a speed figure means nothing without.
@@ -137,7 +132,7 @@ Status TryChatTemplate(const llama_model& model) {
   ALLOD_TRY(const auto assets, engine::ModelAssets::Create(model));
   if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
   const std::string said = "Good morning.";
-  const engine::request::ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
+  const ports::ChatPrompt chat{.messages = {{.role = "user", .content = said}}};
   const auto rendered = assets->chat_template().Render(chat, assets->vocabulary());
   const auto unusable = [](const std::string& why) {
     return InvalidArgument("CHAT_TEMPLATE_UNUSABLE",

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "inference/engine/queue_errors.h"
+#include "inference/ports/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
@@ -94,12 +94,12 @@ DecodeLoop::~DecodeLoop() {
 }
 
 Status DecodeLoop::Enqueue(PendingGeneration pending) {
-  FairQueue<PendingGeneration>::Pushed pushed;
+  fairness::FairQueue<PendingGeneration>::Pushed pushed;
   {
     const std::lock_guard lock(queue_mutex_);
     if (has_ended_) {
       pending.usage->Finish(ports::UsageOutcome::kFailed);
-      return std::unexpected(EngineStopped());
+      return std::unexpected(ports::EngineStopped());
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
@@ -109,12 +109,12 @@ Status DecodeLoop::Enqueue(PendingGeneration pending) {
   }
   if (pushed.refused) {
     pushed.refused->usage->Finish(ports::UsageOutcome::kFailed);
-    return std::unexpected(QueueFull(pushed.waiting));
+    return std::unexpected(ports::QueueFull(pushed.waiting));
   }
   wakeup_->Notify();
   if (pushed.displaced) {
     pushed.displaced->usage->Finish(ports::UsageOutcome::kFailed);
-    pushed.displaced->stream->Fail(QueueFull(pushed.waiting));
+    pushed.displaced->stream->Fail(ports::QueueFull(pushed.waiting));
   }
   return {};
 }
@@ -188,7 +188,7 @@ void DecodeLoop::Run() {
     gate_.End(step_prompt_, step_decode_);
   }
   gate_.Rest();
-  const Error stopped = EngineStopped();
+  const Error stopped = ports::EngineStopped();
   for (const auto& generation : running_) generation->Fail(stopped);
   const std::lock_guard lock(queue_mutex_);
   has_ended_ = true;
@@ -264,7 +264,7 @@ DecodeLoop::Waiting DecodeLoop::AdmitOnce() {
   queue_.EraseIf([&](const PendingGeneration& pending) { return pending.submitted_at < longest; },
                  [&](PendingGeneration& pending) {
                    pending.usage->Finish(ports::UsageOutcome::kFailed);
-                   pending.stream->Fail(QueueTimeout(options_.queue_wait_max));
+                   pending.stream->Fail(ports::QueueTimeout(options_.queue_wait_max));
                  });
   queue_.Offer(
       [&](const PendingGeneration& pending) {

@@ -13,7 +13,6 @@
 #include <thread>
 #include <vector>
 
-#include "inference/engine/fair_queue.h"
 #include "inference/engine/llama_assets.h"
 #include "inference/engine/llama_context.h"
 #include "inference/engine/llama_engine.h"
@@ -24,6 +23,7 @@
 #include "inference/engine/step_share.h"
 #include "inference/engine/text/draw_budget.h"
 #include "inference/engine/token_stream.h"
+#include "inference/fairness/fair_queue.h"
 #include "inference/model/llama_runtime.h"
 #include "inference/ports/turn_gate.h"
 #include "services/common/result.h"
@@ -121,7 +121,7 @@ class DecodeLoop {
 
   mutable std::mutex queue_mutex_;
   bool has_ended_ = false;  // the thread, which alone takes from the queue; guarded like it
-  FairQueue<PendingGeneration> queue_;
+  fairness::FairQueue<PendingGeneration> queue_;
 
   std::int32_t slots_ = 0;
   std::atomic<bool> stop_ = false;

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <utility>
 
-#include "inference/engine/queue_errors.h"
+#include "inference/ports/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
@@ -126,12 +126,12 @@ void Embedder::ChargePrepared(const std::string& tenant, double weight, std::chr
 }
 
 Status Embedder::Enqueue(PendingEmbedding pending) {
-  FairQueue<PendingPtr>::Pushed pushed;
+  fairness::FairQueue<PendingPtr>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
     if (stop_.load()) {
       pending.usage->Finish(ports::UsageOutcome::kFailed);
-      return std::unexpected(EngineStopped());
+      return std::unexpected(ports::EngineStopped());
     }
     const std::string tenant = pending.tenant;
     const double weight = pending.weight;
@@ -140,10 +140,10 @@ Status Embedder::Enqueue(PendingEmbedding pending) {
   }
   if (pushed.refused) {
     (*pushed.refused)->usage->Finish(ports::UsageOutcome::kFailed);
-    return std::unexpected(QueueFull(pushed.waiting));
+    return std::unexpected(ports::QueueFull(pushed.waiting));
   }
   news_.notify_one();
-  if (pushed.displaced) Refuse(**pushed.displaced, ports::UsageOutcome::kFailed, QueueFull(pushed.waiting));
+  if (pushed.displaced) Refuse(**pushed.displaced, ports::UsageOutcome::kFailed, ports::QueueFull(pushed.waiting));
   return {};
 }
 
@@ -167,7 +167,7 @@ void Embedder::Run() {
   gate_.Rest();
   const std::lock_guard lock(mutex_);
   queue_.EraseIf([](const PendingPtr&) { return true; },
-                 [](PendingPtr& pending) { Refuse(*pending, ports::UsageOutcome::kFailed, EngineStopped()); });
+                 [](PendingPtr& pending) { Refuse(*pending, ports::UsageOutcome::kFailed, ports::EngineStopped()); });
 }
 
 void Embedder::Refuse(PendingEmbedding& pending, ports::UsageOutcome outcome, Error error) {
@@ -191,12 +191,12 @@ void Embedder::DropUnwanted() {
     Refuse(*pending, ports::UsageOutcome::kCancelled, {Code::kCancelled, "CANCELLED", "the caller went away"});
   }
   for (const PendingPtr& pending : late) {
-    Refuse(*pending, ports::UsageOutcome::kFailed, QueueTimeout(options_.queue_wait_max));
+    Refuse(*pending, ports::UsageOutcome::kFailed, ports::QueueTimeout(options_.queue_wait_max));
   }
 }
 
 Embedder::PendingPtr Embedder::TakeNext() {
-  using Verdict = FairQueue<PendingPtr>::Verdict;
+  using Verdict = fairness::FairQueue<PendingPtr>::Verdict;
   PendingPtr next;
   const std::lock_guard lock(mutex_);
   queue_.Offer([&](const PendingPtr&) { return next ? Verdict::kStop : Verdict::kTake; },
@@ -208,7 +208,7 @@ Embedder::PendingPtr Embedder::TakeNext() {
 void Embedder::Advance(PendingPtr pending) {
   const auto began = std::chrono::steady_clock::now();
   const std::string tenant = pending->tenant;
-  Embeddings& out = pending->out;
+  ports::Embeddings& out = pending->out;
   const std::vector<std::int32_t>& tokens = pending->inputs[out.vectors.size()];
   auto vector = Compute(tokens);
   turns_total_.fetch_add(1);

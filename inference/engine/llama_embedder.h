@@ -15,10 +15,10 @@
 #include <thread>
 #include <vector>
 
-#include "inference/engine/fair_queue.h"
 #include "inference/engine/llama_assets.h"
 #include "inference/engine/llama_context.h"
 #include "inference/engine/llama_engine.h"
+#include "inference/fairness/fair_queue.h"
 #include "inference/model/llama_runtime.h"
 #include "inference/ports/usage_recorder.h"
 #include "services/common/result.h"
@@ -32,9 +32,9 @@ struct PendingEmbedding {
   std::string tenant;
   double weight = 1;
   std::function<bool()> is_cancelled;  // may be null
-  std::function<void(Result<Embeddings>)> done;
+  std::function<void(Result<ports::Embeddings>)> done;
   std::chrono::steady_clock::time_point submitted_at;
-  Embeddings out;
+  ports::Embeddings out;
 };
 
 class Embedder {
@@ -81,7 +81,7 @@ class Embedder {
 
   mutable std::mutex mutex_;
   std::condition_variable news_;
-  FairQueue<PendingPtr> queue_;
+  fairness::FairQueue<PendingPtr> queue_;
   std::int32_t computing_ = 0;  // taken from the queue
 
   std::atomic<bool> stop_ = false;

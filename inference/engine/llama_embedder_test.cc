@@ -63,8 +63,8 @@ class EmbedderTest : public EngineTest {
     Start(options, {.pooling = pooling});
   }
   // Of a tenant; `done` is called with it when it was answered.
-  Status Submit(const std::string& tenant, std::size_t inputs, std::function<void(Result<Embeddings>)> done) {
-    const EmbeddingRequest request{.inputs = std::vector<std::string>(inputs, "habari"), .tenant_uid = tenant};
+  Status Submit(const std::string& tenant, std::size_t inputs, std::function<void(Result<ports::Embeddings>)> done) {
+    const ports::EmbeddingRequest request{.inputs = std::vector<std::string>(inputs, "habari"), .tenant_uid = tenant};
     return engine_->SubmitEmbedding(request, {}, std::move(done));
   }
 
@@ -133,7 +133,7 @@ TEST_F(EmbedderTest, OneWithManyTextsDoesNotKeepAnotherWaiting) {
   std::mutex mutex;
   std::string order;
   const auto submit = [&](const std::string& tenant, std::size_t inputs) {
-    EXPECT_TRUE(Submit(tenant, inputs, [&, tenant](const Result<Embeddings>& out) {
+    EXPECT_TRUE(Submit(tenant, inputs, [&, tenant](const Result<ports::Embeddings>& out) {
       EXPECT_TRUE(out);
       const std::lock_guard lock(mutex);
       order += tenant;
@@ -152,7 +152,7 @@ TEST_F(EmbedderTest, OneWithManyTextsDoesNotKeepAnotherWaiting) {
 
 TEST_F(EmbedderTest, OneTenantCannotFillTheQueue) {
   StartEmbedding(1, {.queue_max = 8, .tenant_queue_max = 2, .gate = &gate_});
-  const auto ignore = [](const Result<Embeddings>&) {};
+  const auto ignore = [](const Result<ports::Embeddings>&) {};
   EXPECT_TRUE(Submit("a", 1, ignore));
   EXPECT_TRUE(Submit("a", 1, ignore));
   const auto refused = Submit("a", 1, ignore);
@@ -167,9 +167,10 @@ TEST_F(EmbedderTest, OneTenantCannotFillTheQueue) {
 TEST_F(EmbedderTest, AFullQueueMakesAPlaceForATenantThatHasNone) {
   StartEmbedding(1, {.queue_max = 2, .gate = &gate_});
   std::promise<std::string> reason;
-  const auto ignore = [](const Result<Embeddings>&) {};
+  const auto ignore = [](const Result<ports::Embeddings>&) {};
   EXPECT_TRUE(Submit("a", 1, ignore));
-  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
+  EXPECT_TRUE(
+      Submit("a", 1, [&](const Result<ports::Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
   EXPECT_TRUE(Submit("b", 1, ignore));
   EXPECT_EQ(reason.get_future().get(), "QUEUE_FULL");
   gate_.Open();
@@ -185,7 +186,8 @@ TEST_F(EmbedderTest, TokenisingIsChargedAlsoWhenItComesToNothing) {
 TEST_F(EmbedderTest, WhoWaitsTooLongIsToldToComeAgainAndAStopIsTold) {
   StartEmbedding(1, {.queue_wait_max = 1ms, .gate = &gate_});
   std::promise<std::string> reason;
-  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
+  EXPECT_TRUE(
+      Submit("a", 1, [&](const Result<ports::Embeddings>& out) { reason.set_value(out ? "" : out.error().reason); }));
   std::this_thread::sleep_for(2ms);  // longer than it may wait
   gate_.Open();
   EXPECT_EQ(reason.get_future().get(), "QUEUE_TIMEOUT");
@@ -193,7 +195,8 @@ TEST_F(EmbedderTest, WhoWaitsTooLongIsToldToComeAgainAndAStopIsTold) {
   HandGate closed;
   StartEmbedding(1, {.gate = &closed});
   std::promise<std::string> stopped;
-  EXPECT_TRUE(Submit("a", 1, [&](const Result<Embeddings>& out) { stopped.set_value(out ? "" : out.error().reason); }));
+  EXPECT_TRUE(
+      Submit("a", 1, [&](const Result<ports::Embeddings>& out) { stopped.set_value(out ? "" : out.error().reason); }));
   engine_.reset();
   EXPECT_EQ(stopped.get_future().get(), "ENGINE_STOPPED");
   EXPECT_FALSE(closed.is_held());

@@ -6,11 +6,13 @@
 #include <future>
 #include <limits>
 #include <utility>
+#include <variant>
 
 #include "inference/engine/chat/llama_tool_calls.h"
+#include "inference/engine/generation_reader.h"
 #include "inference/engine/llama_decode_loop.h"
 #include "inference/engine/llama_embedder.h"
-#include "inference/engine/request/request_check.h"
+#include "inference/engine/request_check.h"
 #include "inference/engine/text/deep_stack.h"
 
 namespace allod::inference::engine {
@@ -63,47 +65,6 @@ Result<EngineOptions> Effective(EngineOptions options, const model::ModelFacts& 
 
 }  // namespace
 
-Generation::Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<chat::ToolCallReader> tool_calls)
-    : stream_(std::move(stream)), tool_calls_(std::move(tool_calls)) {}
-
-Generation::~Generation() { stream_->Cancel(); }
-
-Result<std::optional<request::Event>> Generation::Read(Result<std::optional<request::Event>> event) {
-  if (!tool_calls_ || !event || !*event) return event;
-  read_ = tool_calls_->Read(**std::move(event));
-  if (read_.empty()) return std::nullopt;
-  std::ranges::reverse(read_);
-  request::Event first = std::move(read_.back());
-  read_.pop_back();
-  return std::optional<request::Event>(std::move(first));
-}
-
-Result<std::optional<request::Event>> Generation::Next(std::chrono::milliseconds timeout) {
-  if (!read_.empty()) {
-    request::Event next = std::move(read_.back());
-    read_.pop_back();
-    return std::optional<request::Event>(std::move(next));
-  }
-  return Read(stream_->Next(timeout));
-}
-
-Result<std::optional<request::Event>> Generation::Take() {
-  if (!read_.empty()) return Next(std::chrono::milliseconds(0));
-  while (true) {
-    auto event = stream_->Take();
-    const bool is_none = event && !*event;
-    auto read = Read(std::move(event));
-    // A piece of text may be no event yet.
-    if (is_none || !read || *read) return read;
-  }
-}
-
-void Generation::Arm(std::function<void()> listener, bool only_end) { stream_->Arm(std::move(listener), only_end); }
-
-void Generation::Cancel() { stream_->Cancel(); }
-
-std::chrono::microseconds Generation::pace() const { return stream_->bounds().pace; }
-
 struct Engine::Impl {
   Impl(std::shared_ptr<const ModelAssets> model_assets, const EngineOptions& effective)
       : assets(std::move(model_assets)), options(effective) {}
@@ -114,9 +75,9 @@ struct Engine::Impl {
     return recorder.Open(request_id, tenant_uid, instance);
   }
   // Prompt, constraint and what else comes of a request; without stream and usage.
-  Result<PendingGeneration> Prepare(const request::GenerationRequest& request,
+  Result<PendingGeneration> Prepare(const ports::GenerationRequest& request,
                                     std::unique_ptr<chat::ToolCallReader>& tool_calls) const;
-  Status CheckLength(const request::GenerationRequest& request, const ports::Member& member,
+  Status CheckLength(const ports::GenerationRequest& request, const ports::Member& member,
                      PendingGeneration& pending) const;
 
   const std::shared_ptr<const ModelAssets> assets;
@@ -155,7 +116,7 @@ std::vector<ports::RefusedMember> Engine::SetMembers(std::vector<ports::Member> 
   return impl_->members.Set(std::move(members));
 }
 
-Result<PendingGeneration> Engine::Impl::Prepare(const request::GenerationRequest& request,
+Result<PendingGeneration> Engine::Impl::Prepare(const ports::GenerationRequest& request,
                                                 std::unique_ptr<chat::ToolCallReader>& tool_calls) const {
   const text::Vocabulary& vocabulary = assets->vocabulary();
   PendingGeneration pending;
@@ -165,7 +126,7 @@ Result<PendingGeneration> Engine::Impl::Prepare(const request::GenerationRequest
     ALLOD_TRY(pending.prompt, vocabulary.TokenizeText(*text));
   } else {
     ALLOD_TRY(chat::RenderedChat chat,
-              assets->chat_template().Render(std::get<request::ChatPrompt>(request.prompt), vocabulary));
+              assets->chat_template().Render(std::get<ports::ChatPrompt>(request.prompt), vocabulary));
     ALLOD_TRY(pending.prompt, vocabulary.TokenizePrompt(chat.parts));
     pending.stop.insert(pending.stop.end(), chat.stops.begin(), chat.stops.end());
     pending.spoken_tokens = std::move(chat.spoken_tokens);
@@ -192,7 +153,7 @@ Result<PendingGeneration> Engine::Impl::Prepare(const request::GenerationRequest
   return pending;
 }
 
-Status Engine::Impl::CheckLength(const request::GenerationRequest& request, const ports::Member& member,
+Status Engine::Impl::CheckLength(const ports::GenerationRequest& request, const ports::Member& member,
                                  PendingGeneration& pending) const {
   const std::int32_t context =
       member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
@@ -211,7 +172,7 @@ Status Engine::Impl::CheckLength(const request::GenerationRequest& request, cons
   return {};
 }
 
-Result<std::unique_ptr<Generation>> Engine::Submit(const request::GenerationRequest& request) {
+Result<std::unique_ptr<ports::Generation>> Engine::Submit(const ports::GenerationRequest& request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->loop) {
     return FailedPrecondition("MODEL_NOT_GENERATIVE",
@@ -221,7 +182,7 @@ Result<std::unique_ptr<Generation>> Engine::Submit(const request::GenerationRequ
   ALLOD_TRY(const ports::Member member, impl_->members.Find(request.instance, request.tenant_uid));
   const std::int32_t sequences = impl_->options.tenant_sequences_max;
   const std::int32_t choices_max = member.max_concurrency > 0 ? std::min(member.max_concurrency, sequences) : sequences;
-  ALLOD_CHECK_OK(request::CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
+  ALLOD_CHECK_OK(CheckRequest(request, impl_->assets->vocabulary().size(), choices_max));
   std::unique_ptr<chat::ToolCallReader> tool_calls;
   // What is refused has cost as much as what is not.
   const auto before = text::ProcessorTimeWithDeepStacks();
@@ -236,13 +197,13 @@ Result<std::unique_ptr<Generation>> Engine::Submit(const request::GenerationRequ
   pending.submitted_at = now;
   ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
   pending.stream = std::make_shared<TokenStream>(impl_->options.stream, impl_->loop->wakeup());
-  auto generation = std::make_unique<Generation>(pending.stream, std::move(tool_calls));
+  auto generation = std::make_unique<GenerationReader>(pending.stream, std::move(tool_calls));
   ALLOD_CHECK_OK(impl_->loop->Enqueue(std::move(pending)));
   return generation;
 }
 
-Status Engine::SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
-                               std::function<void(Result<Embeddings>)> done) {
+Status Engine::SubmitEmbedding(const ports::EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                               std::function<void(Result<ports::Embeddings>)> done) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->embedder) {
     return FailedPrecondition("MODEL_NOT_EMBEDDING",
@@ -269,12 +230,30 @@ Status Engine::SubmitEmbedding(const EmbeddingRequest& request, std::function<bo
   return impl_->embedder->Enqueue(std::move(pending));
 }
 
-Result<Embeddings> Engine::Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled) {
-  const auto answer = std::make_shared<std::promise<Result<Embeddings>>>();
-  std::future<Result<Embeddings>> future = answer->get_future();
-  ALLOD_CHECK_OK(
-      SubmitEmbedding(request, is_cancelled, [answer](Result<Embeddings> out) { answer->set_value(std::move(out)); }));
+Result<ports::Embeddings> Engine::Embed(const ports::EmbeddingRequest& request,
+                                        const std::function<bool()>& is_cancelled) {
+  const auto answer = std::make_shared<std::promise<Result<ports::Embeddings>>>();
+  std::future<Result<ports::Embeddings>> future = answer->get_future();
+  ALLOD_CHECK_OK(SubmitEmbedding(request, is_cancelled,
+                                 [answer](Result<ports::Embeddings> out) { answer->set_value(std::move(out)); }));
   return future.get();
+}
+
+// Its prompt is as long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
+void Engine::WarmUp(std::chrono::milliseconds max) {
+  ports::GenerationRequest request;
+  request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
+  request.max_completion_tokens = 2;
+  auto generation = Submit(request);
+  if (!generation) {
+    if (generation.error().reason == "MODEL_NOT_GENERATIVE") (void)Embed({.inputs = {"nobody"}});
+    return;
+  }
+  const auto until = std::chrono::steady_clock::now() + max;
+  while (std::chrono::steady_clock::now() < until) {
+    const auto event = (*generation)->Next(max);
+    if (!event || (*event && std::holds_alternative<ports::Finished>(**event))) return;
+  }
 }
 
 void Engine::GiveBackScratch() {

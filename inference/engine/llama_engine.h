@@ -23,9 +23,8 @@
 #include <vector>
 
 #include "inference/engine/llama_assets.h"
-#include "inference/engine/request/generation.h"
 #include "inference/engine/token_stream.h"
-#include "inference/ports/members.h"
+#include "inference/ports/servable.h"
 #include "inference/ports/turn_gate.h"
 #include "inference/ports/usage_recorder.h"
 #include "services/common/result.h"
@@ -33,10 +32,6 @@
 struct llama_model;
 
 namespace allod::inference::engine {
-
-namespace chat {
-class ToolCallReader;
-}
 
 struct EngineOptions {
   // Of one generation, prompt and answer together; 0, or more than it: what the model was trained for.
@@ -62,72 +57,16 @@ struct EngineOptions {
   TokenStream::Bounds stream;
 };
 
-// Counters since the start, and what is now.
-struct EngineStatus {
-  std::int32_t context_tokens = 0;
-  std::int32_t max_sequences = 0;
-  std::int32_t active_sequences = 0;
-  std::int32_t queued_requests = 0;
-  std::int64_t prompt_tokens_total = 0;      // of prompts that were started, cached ones included
-  std::int64_t completion_tokens_total = 0;  // delivered
-  std::int64_t sampled_tokens_total = 0;
-  std::int64_t cached_prompt_tokens_total = 0;  // of the prompts: taken from the prefix cache
-  std::int64_t turns_total = 0;
+// What it shows of itself, beside what every servable does.
+struct EngineStatus : ports::ServableFigures {
   double compute_seconds_total = 0;           // in turns
-  double wait_seconds_total = 0;              // for turns
-  std::int64_t first_tokens_total = 0;        // generations that got their first token
-  double first_token_seconds_total = 0;       // from Submit to that
   double first_token_seconds_recent_max = 0;  // of the last 64
   std::int32_t kv_tokens = 0;
   std::int32_t kv_tokens_reserved = 0;  // by running generations
   std::int32_t kv_tokens_cached = 0;    // in the prefix cache
 };
 
-// The reader's end of one generation. Destruction cancels it: its sequences are freed at the next step. For one thread
-// at a time.
-class Generation {
- public:
-  Generation(std::shared_ptr<TokenStream> stream, std::unique_ptr<chat::ToolCallReader> tool_calls);
-  ~Generation();
-  Generation(const Generation&) = delete;
-  Generation& operator=(const Generation&) = delete;
-
-  // The next event, or nothing when `timeout` passed; nothing follows Finished. Fails with UNAVAILABLE / ENGINE_STOPPED
-  // or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, before anything else;
-  // INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW. May be called after the engine is
-  // gone.
-  Result<std::optional<request::Event>> Next(std::chrono::milliseconds timeout);
-  // For a reader without a thread of its own: the next event if there is one; and a call, once, from any thread, when
-  // there is. `listener` must not call back into the generation. Replaces an earlier one.
-  Result<std::optional<request::Event>> Take();
-  void Arm(std::function<void()> listener, bool only_end = false);
-  // From any thread.
-  void Cancel();
-  // How long text may wait to be sent together.
-  std::chrono::microseconds pace() const;
-
- private:
-  Result<std::optional<request::Event>> Read(Result<std::optional<request::Event>> event);
-
-  std::shared_ptr<TokenStream> stream_;
-  std::unique_ptr<chat::ToolCallReader> tool_calls_;  // null when there are no tools
-  std::vector<request::Event> read_;                  // what one event of the stream became, next last
-};
-
-struct EmbeddingRequest {
-  std::vector<std::string> inputs;  // 1 to 256
-  std::int32_t dimensions = 0;      // of a vector; 0: as the model makes them
-  std::string request_id;
-  std::string tenant_uid;
-  std::string instance;
-};
-
-struct Embeddings {
-  std::vector<std::vector<float>> vectors;  // one for each input, of length 1
-  std::int32_t prompt_tokens = 0;
-};
-
-class Engine {
+class Engine final : public ports::Servable {
  public:
   // FAILED_PRECONDITION / MODEL_NOT_GENERATIVE for a model that can neither continue text nor embed it,
   // RESOURCE_EXHAUSTED / NO_MEMORY when the context does not fit, INVALID_ARGUMENT / INVALID_OPTION. Starts the decode
@@ -137,33 +76,33 @@ class Engine {
   // The same with assets of its own.
   static Result<std::unique_ptr<Engine>> Create(llama_model& model, const EngineOptions& options);
   // Ends what runs with UNAVAILABLE / ENGINE_STOPPED and joins the decode thread, within a step's compute node.
-  ~Engine();
+  ~Engine() override;
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Replaces the table of instances that are answered for. Until the first call every instance is. What runs goes on.
-  // Answers with those that were refused (members.h); the others are in force when it returns.
-  std::vector<ports::RefusedMember> SetMembers(std::vector<ports::Member> members);
+  std::vector<ports::RefusedMember> SetMembers(std::vector<ports::Member> members) override;
 
   // Costs rendering and tokenising the prompt and compiling the constraint, on the caller's thread. INVALID_ARGUMENT /
   // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
   // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
   // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
-  Result<std::unique_ptr<Generation>> Submit(const request::GenerationRequest& request);
+  Result<std::unique_ptr<ports::Generation>> Submit(const ports::GenerationRequest& request) override;
   // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
   // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
   // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
   // `is_cancelled` is asked between inputs, from any thread; neither may call back into the engine. Without a call of
   // `done`: FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
   // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
-  Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
-                         std::function<void(Result<Embeddings>)> done);
+  Status SubmitEmbedding(const ports::EmbeddingRequest& request, std::function<bool()> is_cancelled,
+                         std::function<void(Result<ports::Embeddings>)> done) override;
   // The same for who waits for the end.
-  Result<Embeddings> Embed(const EmbeddingRequest& request, const std::function<bool()>& is_cancelled = {});
+  Result<ports::Embeddings> Embed(const ports::EmbeddingRequest& request,
+                                  const std::function<bool()>& is_cancelled = {});
   EngineStatus status() const;
-  // Gives memory back that is needed in a step only, if none is under way: for when nothing was computed for a while.
-  // The next step takes a fraction of a millisecond longer. From any thread; does not wait.
-  void GiveBackScratch();
+  ports::ServableFigures figures() const override { return status(); }
+  void WarmUp(std::chrono::milliseconds max) override;
+  // The next step takes a fraction of a millisecond longer.
+  void GiveBackScratch() override;
 
  private:
   struct Impl;

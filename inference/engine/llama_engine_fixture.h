@@ -27,33 +27,33 @@ struct Answer {
   std::string text;
   std::int32_t delta_tokens = 0;
   std::int32_t started_prompt_tokens = -1;
-  request::Finished finished;
+  ports::Finished finished;
   int deltas = 0;
   std::map<std::int32_t, std::string> texts;  // by choice
-  std::map<std::int32_t, request::FinishReason> reasons;
-  std::vector<request::TokenLogprobs> logprobs;
-  std::vector<request::ToolCall> tool_calls;
+  std::map<std::int32_t, ports::FinishReason> reasons;
+  std::vector<ports::TokenLogprobs> logprobs;
+  std::vector<ports::ToolCall> tool_calls;
   std::int32_t cached = 0;
 };
 
 // Reads to the end.
-inline Result<Answer> ReadAll(Generation& generation) {
+inline Result<Answer> ReadAll(ports::Generation& generation) {
   Answer answer;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
   while (std::chrono::steady_clock::now() < deadline) {
     ALLOD_TRY(auto event, generation.Next(100ms));
     if (!event) continue;
-    if (const auto* started = std::get_if<request::Started>(&*event)) {
+    if (const auto* started = std::get_if<ports::Started>(&*event)) {
       answer.started_prompt_tokens = started->prompt_tokens;
       answer.cached = started->cached_prompt_tokens;
     }
-    if (const auto* delta = std::get_if<request::Delta>(&*event)) {
+    if (const auto* delta = std::get_if<ports::Delta>(&*event)) {
       answer.text += delta->text;
       answer.texts[delta->choice] += delta->text;
       answer.logprobs.insert(answer.logprobs.end(), delta->logprobs.begin(), delta->logprobs.end());
-      for (const request::ToolCallPiece& piece : delta->tool_calls) {
+      for (const ports::ToolCallPiece& piece : delta->tool_calls) {
         if (std::ssize(answer.tool_calls) <= piece.index) answer.tool_calls.resize(piece.index + 1);
-        request::ToolCall& call = answer.tool_calls[piece.index];
+        ports::ToolCall& call = answer.tool_calls[piece.index];
         call.id += piece.id;
         call.name += piece.name;
         call.arguments += piece.arguments;
@@ -61,9 +61,8 @@ inline Result<Answer> ReadAll(Generation& generation) {
       answer.delta_tokens += delta->token_count;
       ++answer.deltas;
     }
-    if (const auto* ended = std::get_if<request::ChoiceFinished>(&*event))
-      answer.reasons[ended->choice] = ended->reason;
-    if (const auto* finished = std::get_if<request::Finished>(&*event)) {
+    if (const auto* ended = std::get_if<ports::ChoiceFinished>(&*event)) answer.reasons[ended->choice] = ended->reason;
+    if (const auto* finished = std::get_if<ports::Finished>(&*event)) {
       answer.finished = *finished;
       return answer;
     }
@@ -71,8 +70,8 @@ inline Result<Answer> ReadAll(Generation& generation) {
   return Internal("the generation did not end");
 }
 
-inline request::GenerationRequest Greedy(std::string prompt, std::int32_t tokens) {
-  request::GenerationRequest request;
+inline ports::GenerationRequest Greedy(std::string prompt, std::int32_t tokens) {
+  ports::GenerationRequest request;
   request.prompt = std::move(prompt);
   request.max_completion_tokens = tokens;
   request.sampling.temperature = 0;
@@ -104,7 +103,7 @@ class EngineTest : public ::testing::Test {
     engine_ = *std::move(engine);
   }
 
-  Answer Ask(const request::GenerationRequest& request) {
+  Answer Ask(const ports::GenerationRequest& request) {
     auto generation = engine_->Submit(request);
     if (!generation) {
       ADD_FAILURE() << generation.error().message;
@@ -118,7 +117,7 @@ class EngineTest : public ::testing::Test {
     return *std::move(answer);
   }
 
-  Error Refusal(const request::GenerationRequest& request) {
+  Error Refusal(const ports::GenerationRequest& request) {
     auto generation = engine_->Submit(request);
     if (!generation) return generation.error();
     ADD_FAILURE() << "was accepted";

@@ -14,9 +14,9 @@ namespace {
 
 using nlohmann::json;
 
-request::GenerationRequest AskChat(const std::string& content, std::int32_t tokens) {
-  request::GenerationRequest request = Greedy("", tokens);
-  request.prompt = request::ChatPrompt{.messages = {{"user", content}}};
+ports::GenerationRequest AskChat(const std::string& content, std::int32_t tokens) {
+  ports::GenerationRequest request = Greedy("", tokens);
+  request.prompt = ports::ChatPrompt{.messages = {{"user", content}}};
   return request;
 }
 
@@ -26,8 +26,8 @@ constexpr const char* kSchema = R"({"type":"object","properties":{
 
 TEST_F(EngineTest, NothingOfAConstraintThatLlamaCannotParseIsPrinted) {
   Start();
-  request::GenerationRequest request = Greedy("a", 4);
-  request.constraint = text::GrammarConstraint{"root ::= zqzq\nzqzq ::= ((\"zqzq\" [a-z]){2000} \"b\"){2000}"};
+  ports::GenerationRequest request = Greedy("a", 4);
+  request.constraint = ports::GrammarConstraint{"root ::= zqzq\nzqzq ::= ((\"zqzq\" [a-z]){2000} \"b\"){2000}"};
   ::testing::internal::CaptureStderr();
   const Error refused = Refusal(request);
   const std::string printed = ::testing::internal::GetCapturedStderr();
@@ -38,7 +38,7 @@ TEST_F(EngineTest, NothingOfAConstraintThatLlamaCannotParseIsPrinted) {
 
 TEST_F(EngineTest, ChoicesShareThePromptAndDifferByTheirSeed) {
   Start({.max_sequences = 4});
-  request::GenerationRequest request = Greedy("habari ya asubuhi", 24);
+  ports::GenerationRequest request = Greedy("habari ya asubuhi", 24);
   request.sampling.temperature = 1;
   request.sampling.seed = 5;
   request.choices = 3;
@@ -58,7 +58,7 @@ TEST_F(EngineTest, ChoicesShareThePromptAndDifferByTheirSeed) {
 
 TEST_F(EngineTest, MoreChoicesThanMayRunAreRefused) {
   Start({.max_sequences = 2});
-  request::GenerationRequest request = Greedy("a", 4);
+  ports::GenerationRequest request = Greedy("a", 4);
   request.choices = 3;
   EXPECT_EQ(Refusal(request).reason, "INVALID_SAMPLING");
   EXPECT_THAT(Refusal(request).message, HasSubstr("choice_count"));
@@ -66,13 +66,13 @@ TEST_F(EngineTest, MoreChoicesThanMayRunAreRefused) {
 
 TEST_F(EngineTest, LogprobsComeForEachDeliveredToken) {
   Start();
-  request::GenerationRequest request = Greedy("habari", 20);
+  ports::GenerationRequest request = Greedy("habari", 20);
   request.logprobs = true;
   request.top_logprobs = 3;
   const Answer answer = Ask(request);
   ASSERT_EQ(answer.logprobs.size(), 20U);
   std::string text;
-  for (const request::TokenLogprobs& one : answer.logprobs) {
+  for (const ports::TokenLogprobs& one : answer.logprobs) {
     ASSERT_EQ(one.top.size(), 3U);
     EXPECT_LE(one.chosen.logprob, 0);
     // Greedy: the chosen one is the likeliest.
@@ -80,7 +80,7 @@ TEST_F(EngineTest, LogprobsComeForEachDeliveredToken) {
     EXPECT_FLOAT_EQ(one.top[0].logprob, one.chosen.logprob);
     EXPECT_GE(one.top[0].logprob, one.top[1].logprob);
     double sum = 0;
-    for (const request::TokenLogprob& top : one.top) sum += std::exp(top.logprob);
+    for (const ports::TokenLogprob& top : one.top) sum += std::exp(top.logprob);
     EXPECT_LE(sum, 1.0001);
     text += one.chosen.token;
   }
@@ -89,7 +89,7 @@ TEST_F(EngineTest, LogprobsComeForEachDeliveredToken) {
 
 TEST_F(EngineTest, BiasForcesAndForbidsTokens) {
   Start();
-  request::GenerationRequest request = Greedy("habari", 1);
+  ports::GenerationRequest request = Greedy("habari", 1);
   request.logprobs = true;
   request.top_logprobs = 1;
   // The last token of the vocabulary is the digit 9.
@@ -106,12 +106,12 @@ TEST_F(EngineTest, BiasForcesAndForbidsTokens) {
 TEST_F(EngineTest, SchemaIsFollowedWhateverTheModelWouldSay) {
   StartStarter();
   for (const std::uint32_t seed : {1U, 2U, 3U}) {
-    request::GenerationRequest request = AskChat("How do I register a birth?", 120);
+    ports::GenerationRequest request = AskChat("How do I register a birth?", 120);
     request.sampling.temperature = 1;
     request.sampling.seed = seed;
-    request.constraint = text::JsonSchemaConstraint{kSchema};
+    request.constraint = ports::JsonSchemaConstraint{kSchema};
     const Answer answer = Ask(request);
-    EXPECT_EQ(answer.finished.reason, request::FinishReason::kStop) << answer.text;
+    EXPECT_EQ(answer.finished.reason, ports::FinishReason::kStop) << answer.text;
     const json value = json::parse(answer.text, nullptr, false);
     ASSERT_TRUE(value.is_object()) << answer.text;
     EXPECT_EQ(value.size(), 3U);
@@ -143,12 +143,12 @@ TEST_F(EngineTest, WhatASchemaSaysHoldsForEveryAnswerThatEnds) {
       }) {
     const schema::Document document(schema::Json::parse(text));
     for (const std::uint32_t seed : {1U, 2U, 3U}) {
-      request::GenerationRequest request = Greedy("a", 300);
+      ports::GenerationRequest request = Greedy("a", 300);
       request.sampling.temperature = 1;
       request.sampling.seed = seed;
-      request.constraint = text::JsonSchemaConstraint{text};
+      request.constraint = ports::JsonSchemaConstraint{text};
       const Answer answer = Ask(request);
-      if (answer.finished.reason != request::FinishReason::kStop) continue;
+      if (answer.finished.reason != ports::FinishReason::kStop) continue;
       ++ended;
       const auto value = schema::Json::parse(answer.text, nullptr, false);
       ASSERT_FALSE(value.is_discarded()) << text << "\n" << answer.text;
@@ -160,10 +160,10 @@ TEST_F(EngineTest, WhatASchemaSaysHoldsForEveryAnswerThatEnds) {
 
 TEST_F(EngineTest, EachChoiceFollowsTheConstraint) {
   StartStarter({.max_sequences = 4});
-  request::GenerationRequest request = AskChat("How do I register a birth?", 120);
+  ports::GenerationRequest request = AskChat("How do I register a birth?", 120);
   request.sampling.temperature = 1;
   request.choices = 3;
-  request.constraint = text::GrammarConstraint{R"(root ::= "yes" | "no" | "who knows")"};
+  request.constraint = ports::GrammarConstraint{R"(root ::= "yes" | "no" | "who knows")"};
   for (const auto& [choice, text] : Ask(request).texts) {
     EXPECT_TRUE(text == "yes" || text == "no" || text == "who knows") << choice << ": " << text;
   }
@@ -171,31 +171,31 @@ TEST_F(EngineTest, EachChoiceFollowsTheConstraint) {
 
 TEST_F(EngineTest, ConstraintsThatAreNoneAreRefused) {
   Start();
-  request::GenerationRequest request = Greedy("a", 4);
-  const auto reason = [&](text::OutputConstraint constraint) {
+  ports::GenerationRequest request = Greedy("a", 4);
+  const auto reason = [&](ports::OutputConstraint constraint) {
     request.constraint = std::move(constraint);
     return Refusal(request).reason;
   };
-  EXPECT_EQ(reason(text::JsonSchemaConstraint{"{"}), "INVALID_CONSTRAINT");
-  EXPECT_EQ(reason(text::JsonSchemaConstraint{"[]"}), "INVALID_CONSTRAINT");
-  EXPECT_EQ(reason(text::JsonSchemaConstraint{R"({"type":"nonsense"})"}), "INVALID_CONSTRAINT");
-  EXPECT_EQ(reason(text::JsonSchemaConstraint{"{\"title\":\"" + std::string(70000, 'x') + "\"}"}),
+  EXPECT_EQ(reason(ports::JsonSchemaConstraint{"{"}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::JsonSchemaConstraint{"[]"}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::JsonSchemaConstraint{R"({"type":"nonsense"})"}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::JsonSchemaConstraint{"{\"title\":\"" + std::string(70000, 'x') + "\"}"}),
             "INVALID_CONSTRAINT");
   std::string deep = "{}";
   for (int i = 0; i < 20; ++i) deep = R"({"type":"object","properties":{"a":)" + deep + "}}";
-  EXPECT_EQ(reason(text::JsonSchemaConstraint{deep}), "INVALID_CONSTRAINT");
-  request.constraint = text::JsonSchemaConstraint{R"({"properties":{"a":{"not":{}}}})"};
+  EXPECT_EQ(reason(ports::JsonSchemaConstraint{deep}), "INVALID_CONSTRAINT");
+  request.constraint = ports::JsonSchemaConstraint{R"({"properties":{"a":{"not":{}}}})"};
   EXPECT_THAT(Refusal(request).message, HasSubstr(R"(at "/properties/a/not": the keyword "not")"));
-  EXPECT_EQ(reason(text::GrammarConstraint{"root ::= ("}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::GrammarConstraint{"root ::= ("}), "INVALID_CONSTRAINT");
   EXPECT_THAT(Refusal(request).message, HasSubstr("line 1, column 11: expected ')'"));
-  EXPECT_EQ(reason(text::GrammarConstraint{"other ::= \"a\""}), "INVALID_CONSTRAINT");
-  EXPECT_EQ(reason(text::GrammarConstraint{"root ::= root \"a\""}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::GrammarConstraint{"other ::= \"a\""}), "INVALID_CONSTRAINT");
+  EXPECT_EQ(reason(ports::GrammarConstraint{"root ::= root \"a\""}), "INVALID_CONSTRAINT");
 }
 
 TEST_F(EngineTest, HostileConstraintsEndSoon) {
   Start();
-  request::GenerationRequest request = Greedy("a", 40);
-  const auto try_it = [&](text::OutputConstraint constraint) {
+  ports::GenerationRequest request = Greedy("a", 40);
+  const auto try_it = [&](ports::OutputConstraint constraint) {
     request.constraint = std::move(constraint);
     const auto start = std::chrono::steady_clock::now();
     auto generation = engine_->Submit(request);
@@ -204,16 +204,16 @@ TEST_F(EngineTest, HostileConstraintsEndSoon) {
     EXPECT_TRUE(answer || answer.error().reason == "CONSTRAINT_TOO_COSTLY");
     EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
     // The engine is as it was.
-    request::GenerationRequest plain = Greedy("b", 4);
+    ports::GenerationRequest plain = Greedy("b", 4);
     EXPECT_EQ(Ask(plain).finished.completion_tokens, 4);
   };
-  try_it(text::JsonSchemaConstraint{
+  try_it(ports::JsonSchemaConstraint{
       R"({"type":"array","items":{"type":"string"},"minItems":1000000,"maxItems":2000000})"});
-  try_it(text::JsonSchemaConstraint{R"({"type":"string","minLength":100000000})"});
-  try_it(text::JsonSchemaConstraint{R"({"$ref":"#"})"});
-  try_it(text::JsonSchemaConstraint{
+  try_it(ports::JsonSchemaConstraint{R"({"type":"string","minLength":100000000})"});
+  try_it(ports::JsonSchemaConstraint{R"({"$ref":"#"})"});
+  try_it(ports::JsonSchemaConstraint{
       R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}}})"});
-  try_it(text::JsonSchemaConstraint{R"({"type":"string","pattern":"^((((a{1,100}){1,100}){1,100}){1,100})$"})"});
+  try_it(ports::JsonSchemaConstraint{R"({"type":"string","pattern":"^((((a{1,100}){1,100}){1,100}){1,100})$"})"});
   // The ways from the value to the last definition double with each one.
   std::string doubling = R"({"const":{"x":null},"properties":{"x":{"$ref":"#/$defs/a0"}},"$defs":{)";
   for (int i = 0; i < 40; ++i) {
@@ -221,21 +221,21 @@ TEST_F(EngineTest, HostileConstraintsEndSoon) {
         fmt::format(R"("a{}":{{"allOf":[{{"$ref":"#/$defs/a{}"}},{{"$ref":"#/$defs/a{}"}}]}},)", i, i + 1, i + 1);
   }
   doubling += R"("a40":{"type":"null"}}})";
-  request.constraint = text::JsonSchemaConstraint{doubling};
+  request.constraint = ports::JsonSchemaConstraint{doubling};
   EXPECT_EQ(Refusal(request).reason, "INVALID_CONSTRAINT");
   // The number of parses doubles with each letter.
-  try_it(text::GrammarConstraint{"root ::= l root r | l root s | l\nl ::= [a-z0-9 ]\nr ::= \"!\"\ns ::= \"?\""});
-  try_it(text::GrammarConstraint{"root ::= " + std::string(20000, '(')});
+  try_it(ports::GrammarConstraint{"root ::= l root r | l root s | l\nl ::= [a-z0-9 ]\nr ::= \"!\"\ns ::= \"?\""});
+  try_it(ports::GrammarConstraint{"root ::= " + std::string(20000, '(')});
 }
 
 TEST_F(EngineTest, AConstraintBeyondItsBudgetEndsWithAnErrorThatSaysSo) {
   Start();
   // Each letter multiplies the ways in which what was said so far can be read; any letter may follow.
-  request::GenerationRequest request = Greedy("a", 200);
+  ports::GenerationRequest request = Greedy("a", 200);
   std::string doubling = "root ::= w\nw ::= l | l w | l l w | l l l w";
   for (char c = 'a'; c <= 'z'; ++c) doubling += fmt::format(" | l w{0} \"{0}\"", c);
   for (char c = 'a'; c <= 'z'; ++c) doubling += fmt::format("\nw{} ::= w", c);
-  request.constraint = text::GrammarConstraint{doubling + "\nl ::= [^\\x00]"};
+  request.constraint = ports::GrammarConstraint{doubling + "\nl ::= [^\\x00]"};
   auto generation = engine_->Submit(request);
   ASSERT_TRUE(generation) << generation.error().message;
   const auto answer = ReadAll(**generation);
@@ -249,19 +249,19 @@ TEST_F(EngineTest, AConstraintBeyondItsBudgetEndsWithAnErrorThatSaysSo) {
 TEST_F(EngineTest, RequiredToolCallIsToADeclaredFunctionAndFitsItsSchema) {
   StartStarter();
   for (const std::uint32_t seed : {1U, 2U, 3U}) {
-    request::GenerationRequest request = AskChat("Register the birth of Amina.", 200);
+    ports::GenerationRequest request = AskChat("Register the birth of Amina.", 200);
     request.sampling.temperature = 1;
     request.sampling.seed = seed;
-    auto& chat = std::get<request::ChatPrompt>(request.prompt);
+    auto& chat = std::get<ports::ChatPrompt>(request.prompt);
     chat.tools = {{"register", "Registers an event.", kSchema},
                   {"lookup", "Looks up.", R"({"type":"object","properties":{}})"}};
-    chat.tool_choice = request::ToolChoice::kRequired;
+    chat.tool_choice = ports::ToolChoice::kRequired;
     const Answer answer = Ask(request);
-    EXPECT_EQ(answer.finished.reason, request::FinishReason::kToolCalls) << answer.text;
-    EXPECT_EQ(answer.reasons.at(0), request::FinishReason::kToolCalls);
+    EXPECT_EQ(answer.finished.reason, ports::FinishReason::kToolCalls) << answer.text;
+    EXPECT_EQ(answer.reasons.at(0), ports::FinishReason::kToolCalls);
     EXPECT_EQ(answer.delta_tokens, answer.finished.completion_tokens);
     ASSERT_EQ(answer.tool_calls.size(), 1U);
-    const request::ToolCall& call = answer.tool_calls[0];
+    const ports::ToolCall& call = answer.tool_calls[0];
     EXPECT_FALSE(call.id.empty());
     EXPECT_TRUE(call.name == "register" || call.name == "lookup") << call.name;
     const json arguments = json::parse(call.arguments, nullptr, false);
@@ -273,8 +273,8 @@ TEST_F(EngineTest, RequiredToolCallIsToADeclaredFunctionAndFitsItsSchema) {
 
 TEST_F(EngineTest, ToolResultsAreAPartOfTheConversation) {
   StartStarter();
-  request::GenerationRequest request = AskChat("How old is Amina?", 16);
-  auto& chat = std::get<request::ChatPrompt>(request.prompt);
+  ports::GenerationRequest request = AskChat("How old is Amina?", 16);
+  auto& chat = std::get<ports::ChatPrompt>(request.prompt);
   chat.tools = {{"lookup", "Looks up.", R"({"type":"object","properties":{"name":{"type":"string"}}})"}};
   const std::int32_t before = Ask(request).finished.prompt_tokens;
   chat.messages.push_back({"assistant", "", {{"call_1", "lookup", R"({"name":"Amina"})"}}});
@@ -287,9 +287,9 @@ TEST_F(EngineTest, ToolResultsAreAPartOfTheConversation) {
 
 TEST_F(EngineTest, ToolsThatAreNoneAreRefused) {
   Start();
-  request::GenerationRequest request = AskChat("a", 4);
-  auto& chat = std::get<request::ChatPrompt>(request.prompt);
-  const auto message = [&](request::Tool tool) {
+  ports::GenerationRequest request = AskChat("a", 4);
+  auto& chat = std::get<ports::ChatPrompt>(request.prompt);
+  const auto message = [&](ports::Tool tool) {
     chat.tools = {std::move(tool)};
     EXPECT_EQ(Refusal(request).reason, "INVALID_TOOL");
     return Refusal(request).message;
@@ -301,7 +301,7 @@ TEST_F(EngineTest, ToolsThatAreNoneAreRefused) {
               HasSubstr(R"('f' cannot be used: at "/properties/a/not")"));
   EXPECT_THAT(message({"f", "", R"({"type":"string"})"}), HasSubstr("no value can satisfy it"));
   chat.tools = {};
-  chat.tool_choice = request::ToolChoice::kRequired;
+  chat.tool_choice = ports::ToolChoice::kRequired;
   EXPECT_EQ(Refusal(request).reason, "INVALID_TOOL");
 }
 

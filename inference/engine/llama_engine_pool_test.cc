@@ -12,7 +12,7 @@
 namespace allod::inference::engine {
 namespace {
 
-request::GenerationRequest Of(const std::string& tenant, request::GenerationRequest request) {
+ports::GenerationRequest Of(const std::string& tenant, ports::GenerationRequest request) {
   request.tenant_uid = tenant;
   request.instance = tenant + "/assistant";
   return request;
@@ -145,7 +145,7 @@ TEST_F(EngineTest, KeptPrefixesThatWouldSlowTheOthersAreGivenUp) {
 TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
   // Three would fit by number, but only one at a time by their tokens.
   Start({.context_tokens = 128, .max_sequences = 3, .kv_tokens = 150});
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (int i = 0; i < 6; ++i) {
     generations.push_back(*engine_->Submit(Of("a", Greedy(std::string(40, static_cast<char>('a' + i)), 60))));
   }
@@ -159,7 +159,7 @@ TEST_F(EngineTest, RequestsWaitForRoomInTheCacheAndAllFinish) {
 TEST_F(EngineTest, TenantsLimitsLeaveRoomForOthers) {
   Start({.max_sequences = 4, .tenant_queue_max = 3, .tenant_sequences_max = 2, .stream = {.tokens_max = 2}});
   // Its readers do not read, so what runs stays.
-  std::vector<std::unique_ptr<Generation>> flood;
+  std::vector<std::unique_ptr<ports::Generation>> flood;
   for (int i = 0; i < 5; ++i) {
     flood.push_back(*engine_->Submit(Of("loud", Greedy(std::string(10, static_cast<char>('a' + i)), 0))));
     ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == std::min(i + 1, 2); }));
@@ -174,9 +174,9 @@ TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
   auto running = *engine_->Submit(Of("a", Greedy("habari", 0)));
   ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 1; }));
   // Two tenants; what one has counts together, whichever of its instances it came by.
-  std::vector<std::unique_ptr<Generation>> waiting;
+  std::vector<std::unique_ptr<ports::Generation>> waiting;
   for (const char* instance : {"a/one", "a/two", "b/one", "b/two"}) {
-    request::GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
+    ports::GenerationRequest request = Of(std::string(instance, 1), Greedy("asubuhi", 1));
     request.instance = instance;
     waiting.push_back(*engine_->Submit(request));
     if (waiting.size() != 2) continue;
@@ -202,7 +202,7 @@ TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {
       Ask(Of("a", Greedy("abc", 0))).finished.prompt_tokens + Ask(Of("a", Greedy("abc", 0))).finished.completion_tokens,
       64);
   EXPECT_EQ(Refusal(Of("c", Greedy("b", 3))).reason, "UNKNOWN_INSTANCE");
-  request::GenerationRequest stolen = Of("a", Greedy("b", 3));
+  ports::GenerationRequest stolen = Of("a", Greedy("b", 3));
   stolen.tenant_uid = "b";
   EXPECT_EQ(Refusal(stolen).reason, "WRONG_TENANT");
   ASSERT_TRUE(engine_->SetMembers({{"b/assistant", "b", 0, 0, 1}}).empty());
@@ -232,7 +232,7 @@ TEST_F(EngineTest, ContendedTurnsAreSmallAndNobodyStarves) {
   gate.contended = true;
   gate.budget_us = 1;  // nothing fits but what always does
   gate.largest_prompt = gate.largest_decode = 0;
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (int i = 0; i < 4; ++i) {
     generations.push_back(*engine_->Submit(Greedy(std::string(50, static_cast<char>('a' + i)), 20)));
   }
@@ -257,7 +257,7 @@ TEST_F(EngineTest, FreshLongPromptsLeaveANeighbourItsShare) {
   FakeGate gate;
   StartStarter(
       {.context_tokens = 1024, .max_sequences = 8, .threads = 1, .gate = &gate, .stream = {.tokens_max = 1000}});
-  request::GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
+  ports::GenerationRequest story = Of("victim", Greedy("Tell a long story", 200));
   story.sampling.logit_bias = {{0, -100}, {1, -100}, {2, -100}};
   const auto tell = [&] {
     const double before = ProcessorSeconds();
@@ -318,13 +318,13 @@ std::string ManyWords() {
 TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
   FakeRecorder recorder;
   Start({.max_sequences = 4, .usage = &recorder, .stream = {.tokens_max = 1000}});
-  request::GenerationRequest costly = Of("costly", Greedy("habari", 400));
-  costly.constraint = text::GrammarConstraint{ManyWords()};
+  ports::GenerationRequest costly = Of("costly", Greedy("habari", 400));
+  costly.constraint = ports::GrammarConstraint{ManyWords()};
   costly.request_id = "costly";
-  std::vector<std::unique_ptr<Generation>> attack;
+  std::vector<std::unique_ptr<ports::Generation>> attack;
   for (int i = 0; i < 3; ++i) attack.push_back(*engine_->Submit(costly));
   EXPECT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
-  request::GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
+  ports::GenerationRequest plain = Of("plain", Greedy("asubuhi", 100));
   plain.request_id = "plain";
   EXPECT_EQ(Ask(plain).finished.completion_tokens, 100);
   // In step with its neighbours it would have sampled no more than each of them.
@@ -337,8 +337,8 @@ TEST_F(EngineTest, NobodyWaitsForTheConstraintOfAnother) {
 TEST_F(EngineTest, ConstrainedOnesGoOnBesideNeighboursThatNeedNoConstraint) {
   Start({.max_sequences = 4});
   auto plain = *engine_->Submit(Of("plain", Greedy("asubuhi", 0)));
-  request::GenerationRequest constrained = Of("constrained", Greedy("habari", 100));
-  constrained.constraint = text::GrammarConstraint{R"(root ::= "yes indeed" | "no")"};
+  ports::GenerationRequest constrained = Of("constrained", Greedy("habari", 100));
+  constrained.constraint = ports::GrammarConstraint{R"(root ::= "yes indeed" | "no")"};
   const Answer answer = Ask(constrained);
   EXPECT_TRUE(answer.text == "yes indeed" || answer.text == "no") << answer.text;
 }
@@ -346,10 +346,10 @@ TEST_F(EngineTest, ConstrainedOnesGoOnBesideNeighboursThatNeedNoConstraint) {
 TEST_F(EngineTest, WhatIsRefusedIsChargedAsWell) {
   FakeGate gate;
   Start({.gate = &gate});
-  request::GenerationRequest request = Greedy("a", 4);
+  ports::GenerationRequest request = Greedy("a", 4);
   std::string grammar = "root ::= a0\n";
   for (int i = 0; i < 2000; ++i) grammar += fmt::format("a{} ::= \"x\" a{}\n", i, i + 1);
-  request.constraint = text::GrammarConstraint{grammar};  // the last one is not defined
+  request.constraint = ports::GrammarConstraint{grammar};  // the last one is not defined
   EXPECT_EQ(Refusal(request).reason, "INVALID_CONSTRAINT");
   EXPECT_GT(gate.aside_us, 0);
   engine_.reset();  // before its gate
@@ -374,7 +374,7 @@ TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
          .newcomer_sequences = 1,
          .newcomer_kv_tokens = 128,
          .stream = {.tokens_max = 2}});
-  std::vector<std::unique_ptr<Generation>> held;
+  std::vector<std::unique_ptr<ports::Generation>> held;
   for (const char* tenant : {"a", "b", "a", "b"}) held.push_back(*engine_->Submit(Of(tenant, Greedy("habari", 20))));
   ASSERT_TRUE(Eventually([&] { return engine_->status().active_sequences == 3; }));
   EXPECT_EQ(Ask(Of("c", Greedy("habari", 100))).finished.completion_tokens, 100);
@@ -389,7 +389,7 @@ TEST_F(EngineTest, TheLastPlaceAndItsCellsAreForWhoHasNone) {
 TEST_F(EngineTest, AReaderThatStallsLosesItsPlaceToWhoWaits) {
   FakeRecorder recorder;
   Start({.max_sequences = 2, .reader_stall_max = 50ms, .usage = &recorder, .stream = {.tokens_max = 2}});
-  request::GenerationRequest request = Of("a", Greedy("habari", 0));
+  ports::GenerationRequest request = Of("a", Greedy("habari", 0));
   request.request_id = "stalled";
   auto first = *engine_->Submit(request);
   ASSERT_TRUE(Eventually([&] { return recorder.Of("stalled").sampled >= 2; }));
@@ -420,7 +420,7 @@ TEST_F(EngineTest, OnlyItsOwnStalledOnesEndForATenantAtItsLimit) {
 TEST_F(EngineTest, UsageIsCountedAndFinishedOnceForEachRequest) {
   FakeRecorder recorder;
   Start({.max_sequences = 2, .usage = &recorder, .stream = {.tokens_max = 4}});
-  const auto with_id = [](const char* id, request::GenerationRequest request) {
+  const auto with_id = [](const char* id, ports::GenerationRequest request) {
     request.request_id = id;
     return request;
   };

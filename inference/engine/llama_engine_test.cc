@@ -6,7 +6,7 @@ namespace {
 TEST_F(EngineTest, StopsAtMaxTokensAndCountsAddUp) {
   Start();
   const Answer answer = Ask(Greedy("habari ya asubuhi", 24));
-  EXPECT_EQ(answer.finished.reason, request::FinishReason::kLength);
+  EXPECT_EQ(answer.finished.reason, ports::FinishReason::kLength);
   EXPECT_FALSE(answer.text.empty());
   EXPECT_EQ(answer.finished.completion_tokens, 24);
   EXPECT_EQ(answer.finished.sampled_tokens, 24);
@@ -21,14 +21,14 @@ TEST_F(EngineTest, StopsAtMaxTokensAndCountsAddUp) {
 
 TEST_F(EngineTest, ConcurrentRequestsGetTheSameAnswersAsAlone) {
   Start({.max_sequences = 4});
-  std::vector<request::GenerationRequest> requests;
+  std::vector<ports::GenerationRequest> requests;
   std::vector<std::string> alone;
   for (int i = 0; i < 8; ++i) {
     requests.push_back(Greedy(std::string(static_cast<std::size_t>(i) * 9 + 3, static_cast<char>('a' + i)), 20 + i));
     alone.push_back(Ask(requests.back()).text);
   }
   EXPECT_NE(alone[0], alone[1]);
-  std::vector<std::unique_ptr<Generation>> generations;
+  std::vector<std::unique_ptr<ports::Generation>> generations;
   for (const auto& request : requests) generations.push_back(*engine_->Submit(request));
   for (std::size_t i = 0; i < generations.size(); ++i) {
     const auto answer = ReadAll(*generations[i]);
@@ -39,7 +39,7 @@ TEST_F(EngineTest, ConcurrentRequestsGetTheSameAnswersAsAlone) {
 
 TEST_F(EngineTest, LongPromptInChunksGivesTheSameAnswerWhileOthersRun) {
   Start({.max_sequences = 3, .chunk_tokens_max = 16});
-  const request::GenerationRequest request = Greedy(std::string(400, 'k'), 30);
+  const ports::GenerationRequest request = Greedy(std::string(400, 'k'), 30);
   const std::string alone = Ask(request).text;
   auto other = *engine_->Submit(Greedy("na", 200));
   EXPECT_EQ(Ask(request).text, alone);
@@ -90,7 +90,7 @@ TEST_F(EngineTest, PromptBeyondTheContextIsRefusedWithNumbers) {
 TEST_F(EngineTest, EndOfContextIsLength) {
   Start({.context_tokens = 64});
   const Answer answer = Ask(Greedy("abc", 0));
-  EXPECT_EQ(answer.finished.reason, request::FinishReason::kLength);
+  EXPECT_EQ(answer.finished.reason, ports::FinishReason::kLength);
   EXPECT_EQ(answer.finished.prompt_tokens + answer.finished.completion_tokens, 64);
 }
 
@@ -119,11 +119,11 @@ TEST_F(EngineTest, StopStringEndsTheAnswerBeforeIt) {
   const std::string whole = Ask(Greedy("swali", 40)).text;
   ASSERT_GT(whole.size(), 20U);
   const std::string stop = whole.substr(12, 5);
-  request::GenerationRequest request = Greedy("swali", 40);
+  ports::GenerationRequest request = Greedy("swali", 40);
   request.stop = {"\x01never", stop};
   const Answer answer = Ask(request);
   EXPECT_EQ(answer.text, whole.substr(0, whole.find(stop)));
-  EXPECT_EQ(answer.finished.reason, request::FinishReason::kStop);
+  EXPECT_EQ(answer.finished.reason, ports::FinishReason::kStop);
   EXPECT_EQ(answer.delta_tokens, answer.finished.completion_tokens);
   EXPECT_LT(answer.finished.completion_tokens, answer.finished.sampled_tokens);
   EXPECT_LT(answer.finished.sampled_tokens, 40);
@@ -133,7 +133,7 @@ TEST_F(EngineTest, EndTokenIsSampledButNeverDelivered) {
   Start({}, {.ends_at_once = true});
   const Answer answer = Ask(Greedy("habari", 40));
   EXPECT_EQ(answer.text, "");
-  EXPECT_EQ(answer.finished.reason, request::FinishReason::kStop);
+  EXPECT_EQ(answer.finished.reason, ports::FinishReason::kStop);
   EXPECT_EQ(answer.finished.completion_tokens, 0);
   EXPECT_EQ(answer.finished.sampled_tokens, 1);
 }
@@ -152,7 +152,7 @@ TEST_F(EngineTest, RawBytesComeOutAsWholeCharacters) {
 
 TEST_F(EngineTest, SeedRepeatsAnAnswerAndAnotherChangesIt) {
   Start();
-  request::GenerationRequest request = Greedy("habari", 40);
+  ports::GenerationRequest request = Greedy("habari", 40);
   request.sampling.temperature = 1;
   request.sampling.seed = 7;
   const std::string text = Ask(request).text;
@@ -163,20 +163,20 @@ TEST_F(EngineTest, SeedRepeatsAnAnswerAndAnotherChangesIt) {
 
 TEST_F(EngineTest, ChatIsRenderedWithTheModelsTemplate) {
   Start();
-  request::GenerationRequest chat = Greedy("", 10);
-  chat.prompt = request::ChatPrompt{.messages = {{"system", "a"}, {"user", "habari"}}};
+  ports::GenerationRequest chat = Greedy("", 10);
+  chat.prompt = ports::ChatPrompt{.messages = {{"system", "a"}, {"user", "habari"}}};
   // <s> <|system|> _ a </s> <|user|> _ habari(6: "_" h a b a r i minus merges) </s> <|assistant|>
   const Answer answer = Ask(chat);
   EXPECT_EQ(answer.finished.completion_tokens, 10);
-  chat.prompt = request::ChatPrompt{.messages = {{"user", "habari"}}};
+  chat.prompt = ports::ChatPrompt{.messages = {{"user", "habari"}}};
   EXPECT_LT(Ask(chat).finished.prompt_tokens, answer.finished.prompt_tokens);
 }
 
 TEST_F(EngineTest, UsersCannotWriteControlTokens) {
   Start();
   const auto prompt_tokens = [&](const std::string& content) {
-    request::GenerationRequest request = Greedy("", 1);
-    request.prompt = request::ChatPrompt{.messages = {{"user", content}}};
+    ports::GenerationRequest request = Greedy("", 1);
+    request.prompt = ports::ChatPrompt{.messages = {{"user", content}}};
     return Ask(request).finished.prompt_tokens;
   };
   // As a control token it would be one token; as text it is at least one for each letter.
@@ -187,16 +187,16 @@ TEST_F(EngineTest, UsersCannotWriteControlTokens) {
 
 TEST_F(EngineTest, TemplateThatRaisesIsTheCallersError) {
   Start({}, {.chat_template = "{{ raise_exception('only one message please') }}"});
-  request::GenerationRequest request = Greedy("", 1);
-  request.prompt = request::ChatPrompt{.messages = {{"user", "a"}}};
+  ports::GenerationRequest request = Greedy("", 1);
+  request.prompt = ports::ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Refusal(request).reason, "TEMPLATE_FAILED");
   EXPECT_THAT(Refusal(request).message, HasSubstr("only one message please"));
 }
 
 TEST_F(EngineTest, TemplateThatDoesNotParseLeavesTextCompletion) {
   Start({}, {.chat_template = "{% for m in %}"});
-  request::GenerationRequest request = Greedy("", 1);
-  request.prompt = request::ChatPrompt{.messages = {{"user", "a"}}};
+  ports::GenerationRequest request = Greedy("", 1);
+  request.prompt = ports::ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Refusal(request).reason, "TEMPLATE_FAILED");
   EXPECT_THAT(Refusal(request).message, HasSubstr("Unexpected token"));
   EXPECT_EQ(Ask(Greedy("a", 2)).finished.completion_tokens, 2);
@@ -204,15 +204,15 @@ TEST_F(EngineTest, TemplateThatDoesNotParseLeavesTextCompletion) {
 
 TEST_F(EngineTest, ModelWithoutTemplateSpeaksChatMl) {
   Start({}, {.chat_template = ""});
-  request::GenerationRequest request = Greedy("", 3);
-  request.prompt = request::ChatPrompt{.messages = {{"user", "a"}}};
+  ports::GenerationRequest request = Greedy("", 3);
+  request.prompt = ports::ChatPrompt{.messages = {{"user", "a"}}};
   EXPECT_EQ(Ask(request).finished.completion_tokens, 3);
 }
 
 TEST_F(EngineTest, BadRequestsAreRefusedByField) {
   Start();
   const auto message = [&](auto change) {
-    request::GenerationRequest request = Greedy("a", 1);
+    ports::GenerationRequest request = Greedy("a", 1);
     change(request);
     return Refusal(request).message;
   };
@@ -222,8 +222,8 @@ TEST_F(EngineTest, BadRequestsAreRefusedByField) {
   EXPECT_THAT(message([](auto& r) { r.max_completion_tokens = -1; }), HasSubstr("max_completion_tokens"));
   EXPECT_THAT(message([](auto& r) { r.stop = {"a", "b", "c", "d", "e"}; }), HasSubstr("at most 4"));
   EXPECT_THAT(message([](auto& r) { r.stop = {""}; }), HasSubstr("stop[0]"));
-  EXPECT_THAT(message([](auto& r) { r.prompt = request::ChatPrompt{}; }), HasSubstr("messages"));
-  EXPECT_THAT(message([](auto& r) { r.prompt = request::ChatPrompt{.messages = {{"root", "a"}}}; }), HasSubstr("role"));
+  EXPECT_THAT(message([](auto& r) { r.prompt = ports::ChatPrompt{}; }), HasSubstr("messages"));
+  EXPECT_THAT(message([](auto& r) { r.prompt = ports::ChatPrompt{.messages = {{"root", "a"}}}; }), HasSubstr("role"));
 }
 
 TEST_F(EngineTest, StoppingTheEngineEndsGenerationsWithUnavailable) {
@@ -233,7 +233,7 @@ TEST_F(EngineTest, StoppingTheEngineEndsGenerationsWithUnavailable) {
   const auto answer = ReadAll(*generation);
   // It may have come to the end of the context before.
   if (answer) {
-    EXPECT_EQ(answer->finished.reason, request::FinishReason::kLength);
+    EXPECT_EQ(answer->finished.reason, ports::FinishReason::kLength);
   } else {
     EXPECT_EQ(answer.error().reason, "ENGINE_STOPPED");
   }

@@ -50,8 +50,8 @@ constexpr const char* kSchema = R"({"type":"object","properties":{"kind":{"enum"
 
 class ToolsTest : public EngineTest {
  protected:
-  static request::ChatPrompt Asked(request::ToolChoice choice, bool parallel) {
-    request::ChatPrompt chat;
+  static ports::ChatPrompt Asked(ports::ToolChoice choice, bool parallel) {
+    ports::ChatPrompt chat;
     chat.messages = {{"user", "Register the birth of Amina.", {}, ""}};
     chat.tools = {{"register_event", "Registers an event.", kSchema}, {"look-up", "Looks up.", ""}};
     chat.tool_choice = choice;
@@ -60,7 +60,7 @@ class ToolsTest : public EngineTest {
   }
 
   // Which of `texts` the grammar of a template's calls accepts.
-  std::vector<std::string> Taken(const char* chat_template, const request::ChatPrompt& chat,
+  std::vector<std::string> Taken(const char* chat_template, const ports::ChatPrompt& chat,
                                  const std::vector<std::string>& texts) {
     Start({}, {.context_length = 4096, .chat_template = chat_template});
     const auto rendered = chat::ChatTemplate(*model_).Render(chat, text::Vocabulary(*model_));
@@ -68,7 +68,7 @@ class ToolsTest : public EngineTest {
       ADD_FAILURE() << rendered.error().message;
       return {};
     }
-    EXPECT_EQ(rendered->grammar.is_lazy, chat.tool_choice == request::ToolChoice::kAuto);
+    EXPECT_EQ(rendered->grammar.is_lazy, chat.tool_choice == ports::ToolChoice::kAuto);
     const auto gbnf = schema::ParseGbnf(rendered->grammar.gbnf);
     if (!gbnf) {
       ADD_FAILURE() << gbnf.error() << "\n" << rendered->grammar.gbnf;
@@ -87,7 +87,7 @@ std::string Tagged(const std::string& call) { return "<tool_call>\n" + call + "\
 TEST_F(ToolsTest, GrammarOfATemplatesCallsHasNothingBeforeThemAndFollowsTheSchema) {
   const std::string good = Tagged(R"({"name": "register_event", "arguments": {"kind": "birth", "code": "KE"}})");
   const std::string other = Tagged(R"({"name": "look-up", "arguments": {}})");
-  for (const request::ToolChoice choice : {request::ToolChoice::kAuto, request::ToolChoice::kRequired}) {
+  for (const ports::ToolChoice choice : {ports::ToolChoice::kAuto, ports::ToolChoice::kRequired}) {
     const auto taken =
         Taken(kTagsAroundJson, Asked(choice, false),
               {good, other, "", "I will. " + good, "Prose.", Tagged(R"({"name": "other", "arguments": {}})"),
@@ -103,7 +103,7 @@ TEST_F(ToolsTest, GrammarOfATemplatesCallsHasNothingBeforeThemAndFollowsTheSchem
 
 TEST_F(ToolsTest, TemplatesThatTakeArgumentsApartUseOurNotation) {
   const std::string good = R"({"name": "register_event", "arguments": {"kind": "birth"}})";
-  EXPECT_EQ(Taken(kTagsAroundArguments, Asked(request::ToolChoice::kRequired, false),
+  EXPECT_EQ(Taken(kTagsAroundArguments, Asked(ports::ToolChoice::kRequired, false),
                   {good, "Prose. " + good, R"({"name": "register_event", "arguments": {"kind": "wedding"}})",
                    "<tool_call>\n<function=look-up>\n</function>\n</tool_call>"}),
             (std::vector<std::string>{good}));
@@ -114,18 +114,18 @@ TEST_F(ToolsTest, RequiredCallsBeginAtOnceWhateverTheTemplate) {
        std::vector<std::string>{kTagsAroundJson, kTagsAroundArguments, test::TinyModelOptions{}.chat_template}) {
     Start({}, {.context_length = 4096, .chat_template = text});
     for (const std::uint32_t seed : {1U, 2U, 3U, 4U}) {
-      request::GenerationRequest request = Greedy("", 150);
-      request.prompt = Asked(request::ToolChoice::kRequired, false);
+      ports::GenerationRequest request = Greedy("", 150);
+      request.prompt = Asked(ports::ToolChoice::kRequired, false);
       request.sampling.temperature = 1;
       request.sampling.seed = seed;
       const Answer answer = Ask(request);
       EXPECT_EQ(answer.text, "");
       ASSERT_EQ(answer.tool_calls.size(), 1U) << text;
-      const request::ToolCall& call = answer.tool_calls[0];
+      const ports::ToolCall& call = answer.tool_calls[0];
       EXPECT_TRUE(call.name == "register_event" || call.name == "look-up") << call.name;
       EXPECT_EQ(answer.delta_tokens, answer.finished.completion_tokens);
-      if (answer.finished.reason == request::FinishReason::kLength) continue;
-      EXPECT_EQ(answer.finished.reason, request::FinishReason::kToolCalls);
+      if (answer.finished.reason == ports::FinishReason::kLength) continue;
+      EXPECT_EQ(answer.finished.reason, ports::FinishReason::kToolCalls);
       const json arguments = json::parse(call.arguments, nullptr, false);
       ASSERT_TRUE(arguments.is_object()) << call.arguments;
       if (call.name == "look-up") {
@@ -139,8 +139,8 @@ TEST_F(ToolsTest, RequiredCallsBeginAtOnceWhateverTheTemplate) {
 
 TEST_F(ToolsTest, AnAnswerThatMayBeACallMayBeText) {
   Start({}, {.context_length = 4096, .chat_template = kTagsAroundJson});
-  request::GenerationRequest request = Greedy("", 20);
-  request.prompt = Asked(request::ToolChoice::kAuto, true);
+  ports::GenerationRequest request = Greedy("", 20);
+  request.prompt = Asked(ports::ToolChoice::kAuto, true);
   const Answer answer = Ask(request);
   EXPECT_FALSE(answer.text.empty());
   EXPECT_TRUE(answer.tool_calls.empty());

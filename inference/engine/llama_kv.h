@@ -10,10 +10,10 @@
 #include <span>
 #include <string>
 
-#include "inference/engine/fair_queue.h"
 #include "inference/engine/kv_room.h"
 #include "inference/engine/llama_running.h"
 #include "inference/engine/prefix_cache.h"
+#include "inference/fairness/fair_queue.h"
 
 struct llama_context;
 
@@ -21,7 +21,7 @@ namespace allod::inference::engine {
 
 class KvCache {
  public:
-  using Verdict = FairQueue<PendingGeneration>::Verdict;
+  using Verdict = fairness::FairQueue<PendingGeneration>::Verdict;
 
   // `keeps_prefixes`: of finished generations. The context must outlive it.
   KvCache(llama_context& context, const KvRoom::Limits& limits, bool keeps_prefixes);

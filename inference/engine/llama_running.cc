@@ -27,7 +27,7 @@ RunningGeneration::RunningGeneration(PendingGeneration pending, const text::Voca
       vocabulary_(vocabulary),
       totals_(totals) {
   choices.reserve(slots.size());
-  text::SamplingOptions sampling = request.sampling;
+  ports::SamplingOptions sampling = request.sampling;
   for (const std::int32_t slot : slots) {
     const auto index = static_cast<std::int32_t>(choices.size());
     if (request.sampling.seed) sampling.seed = *request.sampling.seed + static_cast<std::uint32_t>(index);
@@ -57,13 +57,12 @@ std::string RunningGeneration::PieceOf(std::int32_t token, bool is_first) const 
   return piece;
 }
 
-request::TokenLogprobs RunningGeneration::LogprobsOf(std::int32_t token, std::span<const float> raw) const {
+ports::TokenLogprobs RunningGeneration::LogprobsOf(std::int32_t token, std::span<const float> raw) const {
   const double total = LogSumExp(raw);
   const auto one = [&](std::int32_t which) {
-    return request::TokenLogprob{PieceOf(which, false),
-                                 static_cast<float>(raw[static_cast<std::size_t>(which)] - total)};
+    return ports::TokenLogprob{PieceOf(which, false), static_cast<float>(raw[static_cast<std::size_t>(which)] - total)};
   };
-  request::TokenLogprobs out{one(token), {}};
+  ports::TokenLogprobs out{one(token), {}};
   const auto wanted = static_cast<std::size_t>(std::min<std::int64_t>(request.top_logprobs, std::ssize(raw)));
   if (wanted == 0) return out;
   std::vector<std::int32_t> best(wanted);
@@ -106,7 +105,7 @@ void RunningGeneration::TakeToken(Choice& choice, std::optional<std::int32_t> dr
   request.usage->CountSampled();
   text::TextDelta delta;
   if (!drawn || vocabulary_.EndsGeneration(*drawn)) {
-    EndChoice(choice, request::FinishReason::kStop, std::move(delta));
+    EndChoice(choice, ports::FinishReason::kStop, std::move(delta));
     return;
   }
   ++choice.completion;
@@ -114,9 +113,9 @@ void RunningGeneration::TakeToken(Choice& choice, std::optional<std::int32_t> dr
   const std::string piece = PieceOf(*drawn, is_first);
   if (request.logprobs && !piece.empty()) choice.logprobs.push_back(LogprobsOf(*drawn, choice.raw));
   if (choice.assembler.Add(piece, delta)) {
-    EndChoice(choice, request::FinishReason::kStop, std::move(delta));
+    EndChoice(choice, ports::FinishReason::kStop, std::move(delta));
   } else if (choice.completion >= request.max_completion_tokens) {
-    EndChoice(choice, request::FinishReason::kLength, std::move(delta));
+    EndChoice(choice, ports::FinishReason::kLength, std::move(delta));
   } else {
     Deliver(choice, std::move(delta));
   }
@@ -126,7 +125,7 @@ void RunningGeneration::Deliver(Choice& choice, text::TextDelta text) {
   if (text.text.empty()) return;
   delivered += text.token_count;
   totals_.completion.fetch_add(text.token_count, std::memory_order_relaxed);
-  request::Delta delta;
+  ports::Delta delta;
   delta.choice = choice.index;
   delta.text = std::move(text.text);
   delta.token_count = text.token_count;
@@ -137,7 +136,7 @@ void RunningGeneration::Deliver(Choice& choice, text::TextDelta text) {
   request.stream->Push(std::move(delta));
 }
 
-void RunningGeneration::EndChoice(Choice& choice, request::FinishReason reason, text::TextDelta last) {
+void RunningGeneration::EndChoice(Choice& choice, ports::FinishReason reason, text::TextDelta last) {
   choice.assembler.Finish(last);
   Deliver(choice, std::move(last));
   choice.is_done = true;
@@ -146,7 +145,7 @@ void RunningGeneration::EndChoice(Choice& choice, request::FinishReason reason, 
 }
 
 void RunningGeneration::Finish() {
-  request::Finished finished;
+  ports::Finished finished;
   finished.reason = first_reason_;
   finished.prompt_tokens = static_cast<std::int32_t>(request.prompt.size());
   finished.cached_prompt_tokens = cached;

@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "inference/engine/prefix_cache.h"
-#include "inference/engine/request/generation.h"
 #include "inference/engine/text/llama_constraint.h"
 #include "inference/engine/text/llama_vocabulary.h"
 #include "inference/engine/text/sampling.h"
 #include "inference/engine/text/text_assembler.h"
 #include "inference/engine/text/token_draw.h"
 #include "inference/engine/token_stream.h"
+#include "inference/ports/generation.h"
 #include "inference/ports/usage_recorder.h"
 #include "services/common/result.h"
 
@@ -34,7 +34,7 @@ struct PendingGeneration {
   std::vector<std::int32_t> prompt;
   std::int32_t max_completion_tokens = 0;
   std::int32_t choices = 1;
-  text::SamplingOptions sampling;
+  ports::SamplingOptions sampling;
   std::vector<std::string> stop;
   std::vector<std::unique_ptr<text::Constraint>> constraints;  // one for each choice, or none
   std::vector<std::int32_t> spoken_tokens;
@@ -62,7 +62,7 @@ struct TokenTotals {
 class RunningGeneration {
  public:
   struct Choice {
-    Choice(std::int32_t number, std::int32_t slot_number, const text::SamplingOptions& sampling,
+    Choice(std::int32_t number, std::int32_t slot_number, const ports::SamplingOptions& sampling,
            const std::vector<std::string>& stop)
         : index(number), slot(slot_number), sampler(sampling), assembler(stop) {}
 
@@ -76,7 +76,7 @@ class RunningGeneration {
     std::int32_t next_token = 0;                   // sampled, not yet decoded
     std::vector<std::int32_t> decoded;             // in the KV cache after the prompt
     std::int32_t completion = 0;                   // sampled tokens that are part of the answer
-    std::deque<request::TokenLogprobs> logprobs;   // of tokens not yet counted
+    std::deque<ports::TokenLogprobs> logprobs;     // of tokens not yet counted
     std::int32_t output_index = -1;                // of its logits in this step's batch
     bool is_done = false;
     bool can_decode() const { return !is_done && !draw; }
@@ -116,13 +116,13 @@ class RunningGeneration {
  private:
   void TakeToken(Choice& choice, std::optional<std::int32_t> drawn);
   void Deliver(Choice& choice, text::TextDelta text);
-  void EndChoice(Choice& choice, request::FinishReason reason, text::TextDelta last);
-  request::TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
+  void EndChoice(Choice& choice, ports::FinishReason reason, text::TextDelta last);
+  ports::TokenLogprobs LogprobsOf(std::int32_t token, std::span<const float> raw) const;
   std::string PieceOf(std::int32_t token, bool is_first) const;
 
   const text::Vocabulary& vocabulary_;
   TokenTotals& totals_;
-  request::FinishReason first_reason_ = request::FinishReason::kStop;
+  ports::FinishReason first_reason_ = ports::FinishReason::kStop;
 };
 
 }  // namespace allod::inference::engine

@@ -7,14 +7,14 @@
 namespace allod::inference::engine {
 namespace {
 
-std::size_t BytesOf(const request::Delta& delta) {
+std::size_t BytesOf(const ports::Delta& delta) {
   std::size_t bytes = delta.text.size();
-  for (const request::TokenLogprobs& one : delta.logprobs)
-    bytes += sizeof(one) + one.top.size() * sizeof(request::TokenLogprob);
+  for (const ports::TokenLogprobs& one : delta.logprobs)
+    bytes += sizeof(one) + one.top.size() * sizeof(ports::TokenLogprob);
   return bytes;
 }
 
-void Merge(request::Delta from, request::Delta& into) {
+void Merge(ports::Delta from, ports::Delta& into) {
   into.text += from.text;
   into.token_count += from.token_count;
   std::ranges::move(from.logprobs, std::back_inserter(into.logprobs));
@@ -58,7 +58,7 @@ void TokenStream::Tell(News news) {
   if (news.listener) news.listener();
 }
 
-void TokenStream::Start(const request::Started& started) {
+void TokenStream::Start(const ports::Started& started) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -68,20 +68,20 @@ void TokenStream::Start(const request::Started& started) {
   Tell(std::move(news));
 }
 
-request::Delta& TokenStream::WaitingOf(std::int32_t choice) {
-  const auto found = std::ranges::find(waiting_, choice, &request::Delta::choice);
+ports::Delta& TokenStream::WaitingOf(std::int32_t choice) {
+  const auto found = std::ranges::find(waiting_, choice, &ports::Delta::choice);
   if (found != waiting_.end()) return *found;
   waiting_.emplace_back().choice = choice;
   return waiting_.back();
 }
 
-void TokenStream::Push(request::Delta delta) {
+void TokenStream::Push(ports::Delta delta) {
   News news;
   {
     const std::lock_guard lock(mutex_);
     waiting_tokens_ += delta.token_count;
     waiting_bytes_ += BytesOf(delta);
-    request::Delta& into = WaitingOf(delta.choice);
+    ports::Delta& into = WaitingOf(delta.choice);
     Merge(std::move(delta), into);
     if (waiting_tokens_ >= bounds_.tokens_max || waiting_bytes_ >= bounds_.bytes_max) {
       full_.store(true, std::memory_order_release);
@@ -91,7 +91,7 @@ void TokenStream::Push(request::Delta delta) {
   Tell(std::move(news));
 }
 
-void TokenStream::FinishChoice(const request::ChoiceFinished& finished) {
+void TokenStream::FinishChoice(const ports::ChoiceFinished& finished) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -101,7 +101,7 @@ void TokenStream::FinishChoice(const request::ChoiceFinished& finished) {
   Tell(std::move(news));
 }
 
-void TokenStream::Finish(const request::Finished& finished) {
+void TokenStream::Finish(const ports::Finished& finished) {
   News news;
   {
     const std::lock_guard lock(mutex_);
@@ -121,12 +121,12 @@ void TokenStream::Fail(Error error) {
   Tell(std::move(news));
 }
 
-Result<std::optional<request::Event>> TokenStream::TakeLocked(std::unique_lock<std::mutex>& lock) {
-  if (started_) return std::optional<request::Event>(*std::exchange(started_, std::nullopt));
+Result<std::optional<ports::Event>> TokenStream::TakeLocked(std::unique_lock<std::mutex>& lock) {
+  if (started_) return std::optional<ports::Event>(*std::exchange(started_, std::nullopt));
   if (!waiting_.empty()) {
     took_text_ = true;
     last_text_ = std::chrono::steady_clock::now();
-    request::Delta delta = std::move(waiting_.front());
+    ports::Delta delta = std::move(waiting_.front());
     waiting_.erase(waiting_.begin());
     waiting_tokens_ -= delta.token_count;
     waiting_bytes_ -= BytesOf(delta);
@@ -134,19 +134,19 @@ Result<std::optional<request::Event>> TokenStream::TakeLocked(std::unique_lock<s
     const bool was_full = !still_full && full_.exchange(false, std::memory_order_acq_rel);
     lock.unlock();
     if (was_full) wakeup_->Notify();
-    return std::optional<request::Event>(std::move(delta));
+    return std::optional<ports::Event>(std::move(delta));
   }
   if (!ended_.empty()) {
-    const request::ChoiceFinished ended = ended_.front();
+    const ports::ChoiceFinished ended = ended_.front();
     ended_.erase(ended_.begin());
-    return std::optional<request::Event>(ended);
+    return std::optional<ports::Event>(ended);
   }
   if (error_) return std::unexpected(*error_);
-  if (finished_) return std::optional<request::Event>(*finished_);
+  if (finished_) return std::optional<ports::Event>(*finished_);
   return std::nullopt;
 }
 
-Result<std::optional<request::Event>> TokenStream::Next(std::chrono::milliseconds timeout) {
+Result<std::optional<ports::Event>> TokenStream::Next(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
   const auto deadline = now + timeout;
@@ -161,7 +161,7 @@ Result<std::optional<request::Event>> TokenStream::Next(std::chrono::millisecond
   return TakeLocked(lock);
 }
 
-Result<std::optional<request::Event>> TokenStream::Take() {
+Result<std::optional<ports::Event>> TokenStream::Take() {
   std::unique_lock lock(mutex_);
   return TakeLocked(lock);
 }

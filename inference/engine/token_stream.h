@@ -19,7 +19,7 @@
 #include <optional>
 #include <vector>
 
-#include "inference/engine/request/generation.h"
+#include "inference/ports/generation.h"
 #include "services/common/result.h"
 
 namespace allod::inference::engine {
@@ -52,18 +52,18 @@ class TokenStream {
   TokenStream(const Bounds& bounds, std::shared_ptr<Wakeup> wakeup);
 
   // For the decode thread.
-  void Start(const request::Started& started);
-  void Push(request::Delta delta);
-  void FinishChoice(const request::ChoiceFinished& finished);
-  void Finish(const request::Finished& finished);
+  void Start(const ports::Started& started);
+  void Push(ports::Delta delta);
+  void FinishChoice(const ports::ChoiceFinished& finished);
+  void Finish(const ports::Finished& finished);
   void Fail(Error error);
   bool is_full() const { return full_.load(std::memory_order_acquire); }
   bool is_cancelled() const { return cancelled_.load(std::memory_order_acquire); }
 
   // For the reader. The next event, or nothing when `timeout` passed. An error ends the generation.
-  Result<std::optional<request::Event>> Next(std::chrono::milliseconds timeout);
+  Result<std::optional<ports::Event>> Next(std::chrono::milliseconds timeout);
   // The next event, if there is one now.
-  Result<std::optional<request::Event>> Take();
+  Result<std::optional<ports::Event>> Take();
   // Calls `listener` once, from the decode thread or at once, when there is an event to take; `only_end` waits for an
   // event after which nothing follows. Replaces a listener that was not called yet; an empty one only removes that.
   void Arm(std::function<void()> listener, bool only_end = false);
@@ -73,7 +73,7 @@ class TokenStream {
  private:
   bool HasEnd() const { return finished_ || error_; }
   bool HasNews() const { return started_ || !waiting_.empty() || !ended_.empty() || HasEnd(); }
-  request::Delta& WaitingOf(std::int32_t choice);
+  ports::Delta& WaitingOf(std::int32_t choice);
   // What the reader is to be told, outside the lock.
   struct News {
     bool wake = false;
@@ -81,7 +81,7 @@ class TokenStream {
   };
   News NewsLocked(bool is_end);
   void Tell(News news);
-  Result<std::optional<request::Event>> TakeLocked(std::unique_lock<std::mutex>& lock);
+  Result<std::optional<ports::Event>> TakeLocked(std::unique_lock<std::mutex>& lock);
 
   const Bounds bounds_;
   const std::shared_ptr<Wakeup> wakeup_;
@@ -95,12 +95,12 @@ class TokenStream {
   std::chrono::steady_clock::time_point last_text_;
   std::function<void()> listener_;
   bool listens_for_end_ = false;
-  std::optional<request::Started> started_;
-  std::vector<request::Delta> waiting_;  // one for each choice that has something
+  std::optional<ports::Started> started_;
+  std::vector<ports::Delta> waiting_;  // one for each choice that has something
   std::int32_t waiting_tokens_ = 0;
   std::size_t waiting_bytes_ = 0;
-  std::vector<request::ChoiceFinished> ended_;
-  std::optional<request::Finished> finished_;
+  std::vector<ports::ChoiceFinished> ended_;
+  std::optional<ports::Finished> finished_;
   std::optional<Error> error_;
 };
 

@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-request::Delta Text(std::string text, std::int32_t tokens) {
-  request::Delta delta;
+ports::Delta Text(std::string text, std::int32_t tokens) {
+  ports::Delta delta;
   delta.text = std::move(text);
   delta.token_count = tokens;
   return delta;
@@ -22,7 +22,7 @@ class TokenStreamTest : public ::testing::Test {
   // The next event, which must be there and of type T.
   template <typename T>
   T Take() {
-    Result<std::optional<request::Event>> event = stream_.Next(0ms);
+    Result<std::optional<ports::Event>> event = stream_.Next(0ms);
     if (event && event->has_value()) {
       if (const T* wanted = std::get_if<T>(&**event)) return *wanted;
     }
@@ -37,8 +37,8 @@ TEST_F(TokenStreamTest, MergesWhatTheReaderHasNotTaken) {
   stream_.Start({.prompt_tokens = 3});
   stream_.Push(Text("a", 1));
   stream_.Push(Text("b", 2));
-  EXPECT_EQ(Take<request::Started>().prompt_tokens, 3);
-  const auto delta = Take<request::Delta>();
+  EXPECT_EQ(Take<ports::Started>().prompt_tokens, 3);
+  const auto delta = Take<ports::Delta>();
   EXPECT_EQ(delta.text, "ab");
   EXPECT_EQ(delta.token_count, 3);
   EXPECT_FALSE(*stream_.Next(0ms));
@@ -49,7 +49,7 @@ TEST_F(TokenStreamTest, IsFullByTokensAndByBytesUntilRead) {
   EXPECT_FALSE(stream_.is_full());
   stream_.Push(Text("b", 1));
   EXPECT_TRUE(stream_.is_full());
-  EXPECT_EQ(Take<request::Delta>().text, "ab");
+  EXPECT_EQ(Take<ports::Delta>().text, "ab");
   EXPECT_FALSE(stream_.is_full());
   wakeup_->Wait();  // returns, because reading a full stream notifies
   stream_.Push(Text(std::string(16, 'x'), 1));
@@ -59,14 +59,14 @@ TEST_F(TokenStreamTest, IsFullByTokensAndByBytesUntilRead) {
 TEST_F(TokenStreamTest, DeliversTextBeforeTheEnd) {
   stream_.Push(Text("last", 1));
   stream_.Finish({.completion_tokens = 1});
-  EXPECT_EQ(Take<request::Delta>().text, "last");
-  EXPECT_EQ(Take<request::Finished>().completion_tokens, 1);
+  EXPECT_EQ(Take<ports::Delta>().text, "last");
+  EXPECT_EQ(Take<ports::Finished>().completion_tokens, 1);
 }
 
 TEST_F(TokenStreamTest, FailureComesAfterTheText) {
   stream_.Push(Text("some", 1));
   stream_.Fail({Code::kInternal, "DECODE_FAILED", "x"});
-  EXPECT_EQ(Take<request::Delta>().text, "some");
+  EXPECT_EQ(Take<ports::Delta>().text, "some");
   EXPECT_EQ(stream_.Next(0ms).error().reason, "DECODE_FAILED");
 }
 
@@ -87,10 +87,10 @@ TEST_F(TokenStreamTest, ReaderGetsEverythingFromAnotherThread) {
   });
   int tokens = 0;
   for (bool finished = false; !finished;) {
-    const Result<std::optional<request::Event>> event = stream_.Next(1000ms);
+    const Result<std::optional<ports::Event>> event = stream_.Next(1000ms);
     ASSERT_TRUE(event && event->has_value());
-    finished = std::holds_alternative<request::Finished>(**event);
-    if (const auto* delta = std::get_if<request::Delta>(&**event)) {
+    finished = std::holds_alternative<ports::Finished>(**event);
+    if (const auto* delta = std::get_if<ports::Delta>(&**event)) {
       tokens += delta->token_count;
       EXPECT_LE(delta->token_count, 4);
     }

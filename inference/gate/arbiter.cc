@@ -1,8 +1,6 @@
 #include "inference/gate/arbiter.h"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -41,13 +39,8 @@ double Seconds(steady_clock::duration time) { return std::chrono::duration<doubl
 
 }  // namespace
 
-Arbiter::Arbiter(const GateOptions& options)
-    : options_(options), wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), free_cores_(std::max(1, options.cores)) {
-  int ends[2] = {-1, -1};
-  (void)!pipe2(ends, O_CLOEXEC | O_NONBLOCK);
-  events_read_ = ends[0];
-  events_write_ = ends[1];
-  for (const auto& [fd, who] : {std::pair(wake_, kOwnWake), std::pair(events_read_, kOwnEvents)}) {
+Arbiter::Arbiter(const GateOptions& options) : options_(options), free_cores_(std::max(1, options.cores)) {
+  for (const auto& [fd, who] : {std::pair(wake_.get(), kOwnWake), std::pair(events_.read.get(), kOwnEvents)}) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = who;
@@ -59,14 +52,8 @@ Arbiter::Arbiter(const GateOptions& options)
 
 Arbiter::~Arbiter() {
   stop_.store(true);
-  Tell();
+  wake_.Wake();
   thread_.join();
-  for (const int fd : {wake_, events_read_, events_write_}) close(fd);
-}
-
-void Arbiter::Tell() const {
-  const std::uint64_t one = 1;
-  (void)!write(wake_, &one, sizeof(one));
 }
 
 void Arbiter::Add(std::uint64_t id, WorkerPage& page, std::string tenant, double weight, int cores) {
@@ -77,7 +64,7 @@ void Arbiter::Add(std::uint64_t id, WorkerPage& page, std::string tenant, double
                   .weight = weight,
                   .cores = std::clamp(cores, 1, std::max(1, options_.cores)),
                   .observed_at = steady_clock::now()};
-  Tell();
+  wake_.Wake();
 }
 
 void Arbiter::SetWeight(std::uint64_t id, double weight) {
@@ -106,7 +93,7 @@ void Arbiter::Remove(std::uint64_t id) {
   if (member.granted) Release(member);
   if (member.working) shares_.Leave(member.tenant);
   members_.erase(found);
-  Tell();
+  wake_.Wake();
 }
 
 GateFigures Arbiter::figures() const {
@@ -140,11 +127,10 @@ void Arbiter::Listen(milliseconds wait) {
   for (int i = 0; i < count; ++i) {
     const std::uint64_t who = events[i].data.u64;
     if (who == kOwnWake) {
-      std::uint64_t told = 0;
-      (void)!read(wake_, &told, sizeof(told));
+      wake_.Clear();
     } else if (who == kOwnEvents) {
       char told[4096];
-      (void)!read(events_read_, told, sizeof(told));
+      (void)!read(events_.read.get(), told, sizeof(told));
     } else {
       rung.push_back(who);
     }

@@ -20,10 +20,12 @@
 #include <thread>
 #include <vector>
 
+#include "inference/fairness/fair_share.h"
 #include "inference/gate/bells.h"
-#include "inference/gate/fair_share.h"
 #include "inference/gate/turn_plan.h"
 #include "inference/gate/worker_page.h"
+#include "services/common/owned_fd.h"
+#include "services/common/wake_fd.h"
 
 namespace allod::inference::gate {
 
@@ -53,7 +55,7 @@ class Arbiter {
   Arbiter& operator=(const Arbiter&) = delete;
 
   // What clients in this process write to; a worker process has a bell of its own, so that it is known who rings.
-  int event_fd() const { return events_write_; }
+  int event_fd() const { return events_.write.get(); }
   // The worker's end, until Remove(id). INTERNAL / NO_BELL.
   Result<OwnedFd> MakeBell(std::uint64_t id);
   // Workers that ring without end, each named once.
@@ -100,19 +102,17 @@ class Arbiter {
   void Grant(Member& member);
   // Tells a worker how long its steps should be, and whether somebody waits for them to end.
   void TellPlan(Member& member, bool others_wait, SteadyTime now) const;
-  void Tell() const;
   // Until somebody rings, or the time is over.
   void Listen(std::chrono::milliseconds wait);
 
   const GateOptions options_;
-  int events_read_ = -1;
-  int events_write_ = -1;
-  const int wake_;                                     // our own
+  const Pipe events_ = Pipe::Make(O_NONBLOCK);
+  const WakeFd wake_;                                  // our own
   const OwnedFd epoll_{epoll_create1(EPOLL_CLOEXEC)};  // of all that is listened to
 
   mutable std::mutex mutex_;
   std::map<std::uint64_t, Member> members_;
-  FairShare shares_;
+  fairness::FairShare shares_;
   Bells bells_{epoll_.get()};
   int free_cores_;
   std::uint64_t arrivals_ = 0;

@@ -1,6 +1,5 @@
 #include "inference/gate/bells.h"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -17,17 +16,16 @@ constexpr std::size_t kRingBytes = sizeof(std::uint64_t);
 }  // namespace
 
 Result<OwnedFd> Bells::Make(std::uint64_t id, SteadyTime now) {
-  int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+  Pipe pipe = Pipe::Make(O_NONBLOCK);
+  if (!pipe) {
     return Fail(Code::kInternal, "NO_BELL", std::string("pipe: ") + std::strerror(errno));
   }
-  OwnedFd ringing(ends[1]);
   Remove(id);
   if (bells_.empty()) second_ = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch());
   Bell& bell = bells_[id];
-  bell.listening = OwnedFd(ends[0]);
+  bell.listening = std::move(pipe.read);
   Watch(id, bell, true);
-  return ringing;
+  return std::move(pipe.write);
 }
 
 void Bells::Remove(std::uint64_t id) {

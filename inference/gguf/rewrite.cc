@@ -98,20 +98,18 @@ std::unexpected<Error> Unreadable(std::uint64_t at) {
 class PartialFile {
  public:
   explicit PartialFile(const std::filesystem::path& target) : path_(target.string() + ".XXXXXX") {
-    fd_ = mkostemp(path_.data(), O_CLOEXEC);
+    file_ = OwnedFd(mkostemp(path_.data(), O_CLOEXEC));
   }
   ~PartialFile() {
-    if (fd_ < 0) return;
-    close(fd_);
-    if (!published_) unlink(path_.c_str());
+    if (file_ && !published_) unlink(path_.c_str());
   }
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
 
-  int fd() const { return fd_; }
+  int fd() const { return file_.get(); }
   Status Publish(const std::filesystem::path& target) {
     constexpr mode_t kMode = 0644;
-    if (fchmod(fd_, kMode) != 0 || fsync(fd_) != 0 || rename(path_.c_str(), target.c_str()) != 0) {
+    if (fchmod(fd(), kMode) != 0 || fsync(fd()) != 0 || rename(path_.c_str(), target.c_str()) != 0) {
       return WriteFailed(target.string());
     }
     published_ = true;
@@ -120,7 +118,7 @@ class PartialFile {
 
  private:
   std::string path_;
-  int fd_ = -1;
+  OwnedFd file_;
   bool published_ = false;
 };
 
@@ -133,16 +131,16 @@ Result<CheckedHeader> CheckWritten(int fd) {
   return plan.model();
 }
 
-Result<CanonicalFile> OpenOrCopy(int fd, const std::function<int()>& make_file) {
+Result<CanonicalFile> OpenOrCopy(int fd, const std::function<OwnedFd()>& make_file) {
   ALLOD_TRY(const auto source, OpenSource(fd));
   ALLOD_TRY(const CanonicalPlan plan, CanonicalPlan::Make(*source));
   ALLOD_TRY(const bool matches, plan.Matches(*source));
-  const int own = matches ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : make_file();
-  if (own < 0) return WriteFailed("a file for the canonical model");
-  CanonicalFile file(own, plan.model(), !matches);
+  OwnedFd own = matches ? OwnedFd(fcntl(fd, F_DUPFD_CLOEXEC, 0)) : make_file();
+  if (!own) return WriteFailed("a file for the canonical model");
+  CanonicalFile file(std::move(own), plan.model(), !matches);
   if (matches) return file;
-  ALLOD_CHECK_OK(plan.Write(*source, own));
-  ALLOD_CHECK_OK(CheckWritten(own));
+  ALLOD_CHECK_OK(plan.Write(*source, file.fd()));
+  ALLOD_CHECK_OK(CheckWritten(file.fd()));
   return file;
 }
 
@@ -295,12 +293,9 @@ Result<CheckedHeader> WriteCanonical(int from, int to) {
   return written;
 }
 
-CanonicalFile::~CanonicalFile() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Result<CanonicalFile> OpenCanonical(int fd) {
-  ALLOD_TRY(CanonicalFile file, OpenOrCopy(fd, [] { return memfd_create("model", MFD_CLOEXEC | MFD_ALLOW_SEALING); }));
+  ALLOD_TRY(CanonicalFile file,
+            OpenOrCopy(fd, [] { return OwnedFd(memfd_create("model", MFD_CLOEXEC | MFD_ALLOW_SEALING)); }));
   // Not F_SEAL_WRITE: before Linux 6.7 it forbids shared mappings for reading, too.
   constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
   if (file.is_copy() && fcntl(file.fd(), F_ADD_SEALS, kSeals) != 0) {
@@ -310,13 +305,12 @@ Result<CanonicalFile> OpenCanonical(int fd) {
 }
 
 Result<CanonicalFile> OpenCanonical(const std::filesystem::path& path, const std::filesystem::path& directory) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
-  const CanonicalFile closes(fd, {}, false);
-  return OpenOrCopy(fd, [&] {
+  const OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  return OpenOrCopy(file.get(), [&] {
     std::string name = (directory / "model.XXXXXX").string();
-    const int copy = mkostemp(name.data(), O_CLOEXEC);
-    if (copy >= 0) unlink(name.c_str());
+    OwnedFd copy(mkostemp(name.data(), O_CLOEXEC));
+    if (copy) unlink(name.c_str());
     return copy;
   });
 }

@@ -17,6 +17,7 @@
 
 #include "inference/gguf/model.h"
 #include "inference/gguf/source.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::gguf {
@@ -69,21 +70,17 @@ Result<CheckedHeader> WriteCanonical(int from, int to);
 // An open canonical file.
 class CanonicalFile {
  public:
-  CanonicalFile(int fd, CheckedHeader model, bool is_copy) : fd_(fd), model_(std::move(model)), is_copy_(is_copy) {}
-  CanonicalFile(CanonicalFile&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), model_(std::move(other.model_)), is_copy_(other.is_copy_) {}
-  ~CanonicalFile();
-  CanonicalFile(const CanonicalFile&) = delete;
-  CanonicalFile& operator=(const CanonicalFile&) = delete;
+  CanonicalFile(OwnedFd file, CheckedHeader model, bool is_copy)
+      : file_(std::move(file)), model_(std::move(model)), is_copy_(is_copy) {}
 
-  int fd() const { return fd_; }
+  int fd() const { return file_.get(); }
   // A name that this process can open it under, however often.
-  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(fd_); }
+  std::filesystem::path path() const { return "/proc/self/fd/" + std::to_string(fd()); }
   const CheckedHeader& model() const { return model_; }
   bool is_copy() const { return is_copy_; }
 
  private:
-  int fd_;
+  OwnedFd file_;
   CheckedHeader model_;
   bool is_copy_;
 };

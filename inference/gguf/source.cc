@@ -9,6 +9,9 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::gguf {
 namespace {
@@ -19,15 +22,12 @@ constexpr std::size_t kBufferBytes = 64 * 1024;
 
 class FileSource final : public Source {
  public:
-  FileSource(int fd, std::uint64_t size) : fd_(fd), size_(size) {}
-  ~FileSource() override { close(fd_); }
-  FileSource(const FileSource&) = delete;
-  FileSource& operator=(const FileSource&) = delete;
+  FileSource(OwnedFd file, std::uint64_t size) : file_(std::move(file)), size_(size) {}
 
   std::uint64_t size() const override { return size_; }
   bool ReadAt(std::uint64_t offset, std::span<std::byte> out) override {
     while (!out.empty()) {
-      const ssize_t n = pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+      const ssize_t n = pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0) return false;
       offset += static_cast<std::uint64_t>(n);
@@ -37,7 +37,7 @@ class FileSource final : public Source {
   }
 
  private:
-  int fd_;
+  OwnedFd file_;
   std::uint64_t size_;
 };
 
@@ -55,29 +55,27 @@ class SpanSource final : public Source {
   std::span<const std::byte> bytes_;
 };
 
-// Owns `fd` from here on.
-Result<std::unique_ptr<Source>> TakeRegularFile(int fd, const std::string& name) {
+Result<std::unique_ptr<Source>> TakeRegularFile(OwnedFd file, const std::string& name) {
   struct stat info {};
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    close(fd);
+  if (fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return InvalidArgument("GGUF_NOT_A_FILE", fmt::format("{} is not a regular file", name));
   }
-  return std::make_unique<FileSource>(fd, static_cast<std::uint64_t>(info.st_size));
+  return std::make_unique<FileSource>(std::move(file), static_cast<std::uint64_t>(info.st_size));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Source>> OpenSource(const std::filesystem::path& path) {
   // Non-blocking, so that a FIFO under this name cannot hold the caller.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
-  return TakeRegularFile(fd, path.string());
+  OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  return TakeRegularFile(std::move(file), path.string());
 }
 
 Result<std::unique_ptr<Source>> OpenSource(int fd) {
-  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (own < 0) return Internal(fmt::format("the model's descriptor cannot be duplicated: {}", std::strerror(errno)));
-  return TakeRegularFile(own, "the model's descriptor");
+  OwnedFd own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!own) return Internal(fmt::format("the model's descriptor cannot be duplicated: {}", std::strerror(errno)));
+  return TakeRegularFile(std::move(own), "the model's descriptor");
 }
 
 std::unique_ptr<Source> MemorySource(std::span<const std::byte> bytes) { return std::make_unique<SpanSource>(bytes); }

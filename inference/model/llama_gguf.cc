@@ -15,6 +15,7 @@
 #include "inference/gguf/tensors.h"
 #include "inference/gguf/types.h"
 #include "inference/gguf/validate.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::model {
 namespace {
@@ -81,11 +82,9 @@ Result<CheckedModel> LoadCheckedModel(int fd, const LoadOptions& options) {
 }
 
 Result<CheckedModel> LoadCheckedModel(const std::filesystem::path& path, const LoadOptions& options) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
-  Result<CheckedModel> loaded = LoadCheckedModel(fd, options);
-  close(fd);
-  return loaded;
+  const OwnedFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) return NotFound(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+  return LoadCheckedModel(file.get(), options);
 }
 
 }  // namespace allod::inference::model

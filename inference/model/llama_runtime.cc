@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "services/common/log.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::model {
 namespace {
@@ -147,12 +148,12 @@ Result<LlamaModelPtr> LoadModel(const std::filesystem::path& path, const LoadOpt
 }
 
 Result<LlamaModelPtr> LoadModel(int fd, const LoadOptions& options) {
-  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(own < 0 ? nullptr : fdopen(own, "rb"), &std::fclose);
+  OwnedFd own(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(own ? fdopen(own.get(), "rb") : nullptr, &std::fclose);
   if (!file) {
-    if (own >= 0) close(own);
     return Internal(fmt::format("the model's descriptor cannot be opened: {}", std::strerror(errno)));
   }
+  own.Release();
   std::rewind(file.get());
   return Load(options, "the model",
               [&](const llama_model_params& params) { return llama_model_load_from_file_ptr(file.get(), params); });

@@ -2,12 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "inference/node/process/machine.h"
 #include "inference/node/process/worker_socket.h"
 #include "services/common/ids.h"
 
 namespace allod::inference::node {
 namespace {
+
+// The program of each runtime, by the field that names it.
+constexpr std::pair<const char*, pool::Runtime> kWorkerExecutables[] = {
+    {"worker_executable", pool::Runtime::kLanguage}};
 
 void ReadPath(ConfigReader& reader, const std::string& field, std::filesystem::path& out) {
   std::string text;
@@ -81,7 +87,7 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   ReadPath(r, "artifact_dir", c.artifact_dir);
   ReadPath(r, "run_dir", c.run_dir);
   ReadPath(r, "usage_dir", c.usage_dir);
-  ReadPath(r, "worker_executable", c.worker_executable);
+  for (const auto& [field, runtime] : kWorkerExecutables) ReadPath(r, field, c.worker_executables[runtime]);
   ReadPath(r, "compress_executable", c.compress_executable);
   ReadPath(r, "evaluation_text", c.evaluation_text);
   for (const auto& [field, id] : {std::pair{"node", c.node}, std::pair{"region", c.region}}) {
@@ -94,7 +100,7 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
     r.Complain(
         fmt::format("run_dir: at most {} bytes, because socket paths are limited to 107", process::kRunDirBytesMax));
   }
-  CheckExecutable(r, "worker_executable", c.worker_executable);
+  for (const auto& [field, runtime] : kWorkerExecutables) CheckExecutable(r, field, c.worker_executables[runtime]);
   CheckExecutable(r, "compress_executable", c.compress_executable);
   CheckExecutable(r, "evaluation_text", c.evaluation_text);
   const process::Machine machine = process::DetectMachine();

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 
+#include "inference/node/pool/desired.h"
 #include "services/common/config.h"
 #include "services/common/result.h"
 
@@ -23,7 +25,7 @@ struct NodeConfig {
   std::filesystem::path artifact_dir;  // the catalog's on one machine, the node's own elsewhere
   std::filesystem::path run_dir;       // sockets of the workers
   std::filesystem::path usage_dir;     // usage rings; must outlive the machine's restarts
-  std::filesystem::path worker_executable;
+  std::map<pool::Runtime, std::filesystem::path> worker_executables;  // of every runtime
   std::filesystem::path compress_executable;
   std::filesystem::path evaluation_text;
 

@@ -64,6 +64,7 @@ TEST(NodeConfig, HasWhatGateAndPoolNeed) {
   auto config = LoadConfig(file);
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->sandbox, "auto");
+  EXPECT_EQ(config->worker_executables.at(pool::Runtime::kLanguage), "/bin/sh");
   EXPECT_EQ(config->gate.turn_ms_max, 25);
   EXPECT_EQ(config->pool.sequences, 16);
   EXPECT_EQ(config->pool.kv_tokens, 16384);

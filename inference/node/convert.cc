@@ -129,16 +129,16 @@ Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
   ALLOD_TRY(const pool::IsolationClass isolation, FromProto(a.isolation_class()));
   return pool::DesiredWorker{.replica_uid = uid.ToString(),
-                             .instance = a.instance(),
-                             .tenant_uid = tenant.ToString(),
                              .epoch = a.epoch(),
                              .artifact_sha256 = a.artifact_sha256(),
                              .artifact_bytes = a.artifact_bytes(),
-                             .context_tokens = a.context_tokens(),
-                             .max_concurrency = a.max_concurrency(),
                              .isolation = isolation,
                              .sleep_after = std::chrono::seconds(a.sleep_after_seconds()),
-                             .weight = std::clamp(a.weight(), 1, kWeightMax)};
+                             .member = {.instance = a.instance(),
+                                        .tenant_uid = tenant.ToString(),
+                                        .context_tokens = a.context_tokens(),
+                                        .max_concurrency = a.max_concurrency(),
+                                        .weight = static_cast<double>(std::clamp(a.weight(), 1, kWeightMax))}};
 }
 
 std::optional<pool::DesiredWorker> Unusable(const scheduling::v1::Assignment& a, const Error& why) {

@@ -18,10 +18,10 @@ TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
   good.set_weight(5'000'000);
   const auto worker = FromProto(good);
   ASSERT_TRUE(worker) << worker.error().message;
-  EXPECT_EQ(worker->tenant_uid, "01900000-0000-5000-8000-0000000000aa");
+  EXPECT_EQ(worker->member.tenant_uid, "01900000-0000-5000-8000-0000000000aa");
   EXPECT_EQ(worker->isolation, pool::IsolationClass::kDedicated);
   EXPECT_EQ(worker->sleep_after, std::chrono::seconds(90));
-  EXPECT_EQ(worker->weight, 1000);
+  EXPECT_EQ(worker->member.weight, 1000);
   auto bad = good;
   bad.set_replica_uid("../../etc");
   EXPECT_FALSE(FromProto(bad));

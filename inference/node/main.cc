@@ -32,15 +32,15 @@ allod::inference::gate::GateOptions GateOptionsOf(const NodeConfig& config) {
 
 SupervisorConfig SupervisorConfigOf(const NodeConfig& config) {
   SupervisorConfig out;
-  out.worker_executable = config.worker_executable;
+  out.worker_executables = config.worker_executables;
   out.run_dir = config.run_dir;
-  out.threads = GateCores(config);
-  out.strict = config.sandbox == "strict";
   out.first_uid = config.first_uid;
-  out.chunk_tokens_max = config.gate.chunk_tokens_max;
-  out.pool_sequences = config.pool.sequences;
-  out.pool_context_tokens = config.pool.context_tokens;
-  out.pool_kv_tokens = config.pool.kv_tokens;
+  out.shapes = {.threads = GateCores(config),
+                .chunk_tokens_max = config.gate.chunk_tokens_max,
+                .strict = config.sandbox == "strict",
+                .pool_sequences = config.pool.sequences,
+                .pool_context_tokens = config.pool.context_tokens,
+                .pool_kv_tokens = config.pool.kv_tokens};
   out.models.keep_idle = std::chrono::seconds(config.zygote_idle_seconds);
   out.spares.keep = std::chrono::seconds(config.spare_worker_seconds);
   return out;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,7 +36,6 @@ Supervisor::Supervisor(SupervisorConfig config, artifacts::Artifacts& artifacts,
       artifacts_(artifacts),
       gate_(gate),
       usage_(usage),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       set_(config_.models),
       spare_set_(config_.spares) {
   fetcher_ = std::make_unique<artifacts::ArtifactFetcher>(
@@ -46,7 +44,7 @@ Supervisor::Supervisor(SupervisorConfig config, artifacts::Artifacts& artifacts,
         Path path = blob ? Path(blob->path) : Path(std::unexpected(blob.error()));
         const std::lock_guard lock(mutex_);
         inbox_.artifacts.emplace_back(sha256, std::move(path));
-        Wake();
+        wake_.Wake();
       });
   // It is the parent of every zygote: half a step of it cannot be gone on from, and with the process all workers end.
   thread_ = std::thread([this] { OrEnd("supervisor", [this] { Run(); }); });
@@ -58,21 +56,16 @@ void Supervisor::Stop() {
   {
     const std::lock_guard lock(mutex_);
     inbox_.stop = true;
-    Wake();
+    wake_.Wake();
   }
   if (thread_.joinable()) thread_.join();
   fetcher_.reset();
 }
 
-void Supervisor::Wake() {
-  const std::uint64_t one = 1;
-  (void)!write(wake_.get(), &one, sizeof(one));
-}
-
 void Supervisor::SetDesired(std::vector<pool::DesiredWorker> desired) {
   const std::lock_guard lock(mutex_);
   inbox_.desired = std::move(desired);
-  Wake();
+  wake_.Wake();
 }
 
 Supervisor::Snapshot Supervisor::WaitForChange(std::uint64_t seen, milliseconds timeout, std::stop_token stop) {
@@ -189,11 +182,11 @@ void Supervisor::FindArtifact(const std::string& sha256) {
 void Supervisor::LoadModel(const pool::Action& action) {
   std::uint32_t block = 0;
   while (uid_blocks_.contains(block) && block < kUidBlocksMax) ++block;
-  process::ZygoteOptions options{.executable = config_.worker_executable,
+  process::ZygoteOptions options{.executable = config_.worker_executables.at(action.runtime),
                                  .model = action.artifact,
                                  .sha256 = action.sha256,
                                  .private_weights = action.private_weights,
-                                 .strict = config_.strict};
+                                 .strict = config_.shapes.strict};
   if (config_.first_uid != 0) options.first_uid = config_.first_uid + (block + 1) * sandbox::kUidsPerZygote;
   auto process = process::ZygoteProcess::Start(options);
   if (!process) {
@@ -396,8 +389,7 @@ void Supervisor::WaitForEvents() {
     wait = std::clamp(std::chrono::ceil<milliseconds>(*deadline - steady_clock::now()), milliseconds(0), wait);
   }
   poll(fds.data(), fds.size(), static_cast<int>(wait.count()));
-  std::uint64_t woken = 0;
-  (void)!read(wake_.get(), &woken, sizeof(woken));
+  wake_.Clear();
 }
 
 }  // namespace allod::inference::node

@@ -34,6 +34,8 @@
 #include "inference/node/process/worker_socket.h"
 #include "inference/node/process/zygote_process.h"
 #include "inference/node/usage_collector.h"
+#include "inference/node/worker_shape.h"
+#include "services/common/wake_fd.h"
 
 namespace allod::inference::node {
 
@@ -42,16 +44,11 @@ class ArtifactFetcher;
 }
 
 struct SupervisorConfig {
-  std::filesystem::path worker_executable;
+  std::map<pool::Runtime, std::filesystem::path> worker_executables;  // of every runtime
   std::filesystem::path run_dir;
-  int threads = 1;      // of a step, where the model is worth it
-  bool strict = false;  // workers with a complete sandbox or none
   // First of the uids for zygotes and workers; used when this process is root.
   std::uint32_t first_uid = 0;
-  std::int32_t chunk_tokens_max = 0;
-  std::int32_t pool_sequences = 16;
-  std::int32_t pool_context_tokens = 4096;
-  std::int32_t pool_kv_tokens = 16384;
+  ShapePolicy shapes;
   pool::ModelPolicy models;
   pool::SparePolicy spares;
 };
@@ -117,8 +114,6 @@ class Supervisor {
   void ForkWorker(const pool::Action& action);
   void TellMembers(const pool::Action& action);
   Result<Running> StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec, std::string who);
-  std::vector<usage::RingMember> RingMembers(const std::vector<pool::DesiredWorker>& members) const;
-  zygote::WorkerSpec SpecFor(const pool::Action& action, std::uint64_t id) const;
   void KeepSockets();
   void ReadZygotes();
   void Handle(const std::string& model_key, process::ZygoteProcess::Event event);
@@ -139,18 +134,15 @@ class Supervisor {
   void RefreshFigures();
   void PublishChanges();
   void WaitForEvents();
-  void Wake();
   std::string KeyOf(std::uint64_t id) const;
   static std::string GroupName(std::uint64_t id);
-  // Of a step; 0: what suits the model, up to all cores.
-  std::int32_t StepThreads() const { return config_.threads > 1 ? 0 : config_.threads; }
 
   const SupervisorConfig config_;
   artifacts::Artifacts& artifacts_;
   gate::Arbiter& gate_;
   UsageCollector& usage_;
   process::Cgroups cgroups_;
-  OwnedFd wake_;
+  const WakeFd wake_;
 
   // Of the thread only.
   pool::WorkerSet set_;

@@ -36,21 +36,13 @@ void Supervisor::KeepSpares() {
 }
 
 void Supervisor::MakeSpare(const pool::SpareAction& action) {
-  zygote::WorkerSpec spec;
-  spec.id = ++last_id_;
-  spec.artifact_sha256 = action.model_key;  // only shared models have spares: their key is the digest
-  spec.context_tokens = action.shape.context_tokens;
-  spec.max_sequences = action.shape.max_sequences;
-  spec.threads = StepThreads();
-  spec.chunk_tokens_max = config_.chunk_tokens_max;
-  spec.strict = config_.strict;
-  spec.is_spare = true;
+  const zygote::WorkerSpec spec{.id = ++last_id_, .shape = action.shape, .is_spare = true};
   auto started = StartProcess(action.model_key, spec, "spare of " + action.model_key.substr(0, 12));
   if (!started) {
     Log(LogLevel::kWarning, "cannot make a spare worker", {{"error", started.error().message}});
     return spare_set_.OnSpareGone(action.model_key, action.spare, steady_clock::now());
   }
-  gate_.Add(spec.id, started->process.page(), kGateTenant, 1, config_.threads);
+  gate_.Add(spec.id, started->process.page(), kGateTenant, 1, config_.shapes.threads);
   spares_.emplace(spec.id, Spare{*std::move(started), action.spare});
 }
 

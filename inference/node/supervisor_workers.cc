@@ -13,65 +13,16 @@ using std::chrono::steady_clock;
 // themselves.
 std::string GateTenant(const pool::Action& action) {
   const pool::DesiredWorker& first = action.members.front();
-  return first.isolation == pool::IsolationClass::kPooled ? action.worker_key : first.tenant_uid;
+  return first.isolation == pool::IsolationClass::kPooled ? action.worker_key : first.member.tenant_uid;
 }
 
 double GateWeight(const std::vector<pool::DesiredWorker>& members) {
   double sum = 0;
-  for (const pool::DesiredWorker& member : members) sum += std::max(1, member.weight);
+  for (const pool::DesiredWorker& replica : members) sum += std::max(1.0, replica.member.weight);
   return std::max(1.0, sum);
 }
 
-std::vector<ports::Member> EngineMembers(const std::vector<pool::DesiredWorker>& members) {
-  std::vector<ports::Member> out;
-  for (const pool::DesiredWorker& m : members) {
-    out.push_back({.instance = m.instance,
-                   .tenant_uid = m.tenant_uid,
-                   .context_tokens = m.context_tokens,
-                   .max_concurrency = m.max_concurrency,
-                   .weight = static_cast<double>(std::max(1, m.weight))});
-  }
-  return out;
-}
-
 }  // namespace
-
-zygote::WorkerSpec Supervisor::SpecFor(const pool::Action& action, std::uint64_t id) const {
-  const pool::DesiredWorker& first = action.members.front();
-  zygote::WorkerSpec spec;
-  spec.id = id;
-  spec.artifact_sha256 = first.artifact_sha256;
-  spec.threads = StepThreads();
-  spec.chunk_tokens_max = config_.chunk_tokens_max;
-  spec.strict = config_.strict;
-  if (first.isolation == pool::IsolationClass::kPooled) {
-    spec.context_tokens = config_.pool_context_tokens;
-    spec.max_sequences = config_.pool_sequences;
-    spec.kv_tokens = config_.pool_kv_tokens;
-  } else {
-    spec.context_tokens = first.context_tokens;
-    spec.max_sequences = first.max_concurrency;
-  }
-  return spec;
-}
-
-// What each may be counted for.
-std::vector<usage::RingMember> Supervisor::RingMembers(const std::vector<pool::DesiredWorker>& members) const {
-  std::vector<usage::RingMember> out;
-  for (const pool::DesiredWorker& m : members) {
-    usage::RingMember member{.instance = m.instance,
-                             .tenant = Uuid::Parse(m.tenant_uid).value_or(Uuid()),
-                             .context_tokens = m.context_tokens,
-                             .choices_max = m.max_concurrency};
-    if (m.isolation == pool::IsolationClass::kPooled) {
-      const auto bounded = [](std::int32_t own, std::int32_t pools) { return own > 0 ? std::min(own, pools) : pools; };
-      member.context_tokens = bounded(m.context_tokens, config_.pool_context_tokens);
-      member.choices_max = bounded(m.max_concurrency, config_.pool_sequences);
-    }
-    out.push_back(std::move(member));
-  }
-  return out;
-}
 
 Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_key, const zygote::WorkerSpec& spec,
                                                      std::string who) {
@@ -85,28 +36,28 @@ Result<Supervisor::Running> Supervisor::StartProcess(const std::string& model_ke
     gate_.Remove(spec.id);
     return std::unexpected(forked.error());
   }
-  const std::int64_t kv_tokens =
-      spec.kv_tokens > 0 ? spec.kv_tokens : std::int64_t{spec.context_tokens} * spec.max_sequences;
-  return Running{
-      .process = *std::move(worker), .model_key = model_key, .kv_tokens = kv_tokens, .started = steady_clock::now()};
+  return Running{.process = *std::move(worker),
+                 .model_key = model_key,
+                 .kv_tokens = KvTokensOf(spec.shape),
+                 .started = steady_clock::now()};
 }
 
 void Supervisor::ForkWorker(const pool::Action& action) {
   const pool::DesiredWorker& first = action.members.front();
   const bool is_pooled = first.isolation == pool::IsolationClass::kPooled;
   const auto failed = [&](const std::string& why) {
-    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", why}});
+    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.member.instance}, {"error", why}});
     set_.OnWorkerExit(action.worker_key, {.status = -1, .last_line = why}, steady_clock::now());
   };
   KeepSockets();  // that of a worker which failed too often was closed until this moment
   const auto socket = sockets_.find(action.worker_key);
   if (socket == sockets_.end()) return failed("its socket is gone");
-  const std::string who = is_pooled ? action.worker_key : first.instance;
-  const zygote::WorkerSpec spec = SpecFor(action, ++last_id_);
+  const std::string who = is_pooled ? action.worker_key : first.member.instance;
+  const zygote::WorkerSpec spec{.id = ++last_id_, .shape = ShapeOf(first, config_.shapes)};
   // A pool's workers are few, and a dedicated model is one worker's.
   std::optional<std::uint64_t> spare;
   if (first.isolation == pool::IsolationClass::kIsolated) {
-    spare = spare_set_.Take(action.model_key, {spec.context_tokens, spec.max_sequences}, steady_clock::now());
+    spare = spare_set_.Take(action.model_key, spec.shape, steady_clock::now());
   }
   std::optional<Running> running = spare ? TakeSpare(*spare) : std::optional<Running>();
   if (running) {
@@ -115,16 +66,17 @@ void Supervisor::ForkWorker(const pool::Action& action) {
     auto started = StartProcess(action.model_key, spec, who);
     if (!started) return failed(started.error().message);
     running.emplace(*std::move(started));
-    gate_.Add(spec.id, running->process.page(), GateTenant(action), GateWeight(action.members), config_.threads);
+    gate_.Add(spec.id, running->process.page(), GateTenant(action), GateWeight(action.members), config_.shapes.threads);
   }
   const std::uint64_t id = running->process.id();
-  auto ring = usage_.Open(id, first.replica_uid, RingMembers(action.members));
+  auto ring = usage_.Open(id, first.replica_uid, RingMembersOf(action.members, config_.shapes));
   if (ring) {
-    running->process.Assign(who, {EngineMembers(action.members)}, socket->second.fd(), *std::move(ring));
+    running->process.Assign(who, MembersOf(action.members), socket->second.fd(), *std::move(ring));
   } else {
     // Its end comes as that of any worker.
     running->lie = ring.error().message;
-    Log(LogLevel::kError, "cannot start a worker", {{"instance", first.instance}, {"error", ring.error().message}});
+    Log(LogLevel::kError, "cannot start a worker",
+        {{"instance", first.member.instance}, {"error", ring.error().message}});
     running->process.Kill();
   }
   running_.emplace(action.worker_key, *std::move(running));
@@ -134,8 +86,8 @@ void Supervisor::TellMembers(const pool::Action& action) {
   const auto found = running_.find(action.worker_key);
   if (found == running_.end()) return;
   process::WorkerProcess& process = found->second.process;
-  usage_.AddMembers(process.id(), RingMembers(action.members));
-  process.SendMembers(EngineMembers(action.members), action.members_version);
+  usage_.AddMembers(process.id(), RingMembersOf(action.members, config_.shapes));
+  process.SendMembers(MembersOf(action.members), action.members_version);
   gate_.SetWeight(process.id(), GateWeight(action.members));
 }
 

@@ -21,6 +21,8 @@ struct Member {
   std::int32_t context_tokens = 0;   // prompt and answer together; 0: the engine's
   std::int32_t max_concurrency = 0;  // generations (choices) that run at once; 0: the engine's
   double weight = 1;                 // its tenant's share of the compute, relative to the other tenants'
+
+  bool operator==(const Member&) const = default;
 };
 
 // One that is not answered for, and why.

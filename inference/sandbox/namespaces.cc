@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "services/common/sandbox/limits.h"
 
@@ -23,11 +24,8 @@ namespace {
 constexpr int kInside = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS;
 
 bool WriteFileAt(int directory, const char* path, const std::string& text) {
-  const int fd = openat(directory, path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool ok = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  close(fd);
-  return ok;
+  const OwnedFd fd(openat(directory, path, O_WRONLY | O_CLOEXEC));
+  return fd && write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 void AddInside(Layers& layers) {
@@ -49,16 +47,13 @@ void AddInside(Layers& layers) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-// A /proc that shows the processes of this pid namespace and nothing of the machine; -1 where there can be none.
-int OwnProc() {
-  const int context = fsopen("proc", FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  fsconfig(context, FSCONFIG_SET_STRING, "subset", "pid", 0);  // unknown before Linux 5.8
-  const bool made = fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
-  const int proc =
-      made ? fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC) : -1;
-  close(context);
-  return proc;
+// A /proc that shows the processes of this pid namespace and nothing of the machine; none where there can be none.
+OwnedFd OwnProc() {
+  const OwnedFd context(fsopen("proc", FSOPEN_CLOEXEC));
+  if (!context) return {};
+  fsconfig(context.get(), FSCONFIG_SET_STRING, "subset", "pid", 0);  // unknown before Linux 5.8
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return {};
+  return OwnedFd(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
 }
 
 void DieWithParent(pid_t parent) {
@@ -72,7 +67,7 @@ ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map
   ZygoteNamespaces out;
   out.keep_groups = keep_groups;
   const pid_t parent = getppid();
-  out.proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  out.proc = OwnedFd(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   bool has_pid = false;
   if (unshare(CLONE_NEWUSER | CLONE_NEWPID | kInside) == 0) {
     out.layers.Add(kUserNamespace);
@@ -99,27 +94,23 @@ ZygoteNamespaces EnterZygoteNamespaces(const std::function<std::uint32_t()>& map
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_DUMPABLE, 1);  // else its files in /proc belong to the host's root
   out.layers.Add(kPidNamespace);
-  if (const int own = OwnProc(); own >= 0) {
-    if (out.proc_fd >= 0) close(out.proc_fd);
-    out.proc_fd = own;
+  if (OwnedFd own = OwnProc()) {
+    out.proc = std::move(own);
     out.layers.Add(kOwnProc);
   }
-  if (out.proc_fd >= 0) out.pid_namespace_fd = openat(out.proc_fd, "self/ns/pid", O_RDONLY | O_CLOEXEC);
+  if (out.proc) out.pid_namespace = OwnedFd(openat(out.proc.get(), "self/ns/pid", O_RDONLY | O_CLOEXEC));
   return out;
 }
 
 Status WriteUidMaps(pid_t child, std::uint32_t first, std::uint32_t count) {
   const std::string directory = fmt::format("/proc/{}", child);
-  const int fd = open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const OwnedFd process(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const std::string map = fmt::format("0 {} {}\n", first, count);
   // A group map by an unprivileged writer is accepted only after this.
-  if (fd >= 0 && geteuid() != 0) WriteFileAt(fd, "setgroups", "deny");
-  const bool ok = fd >= 0 && WriteFileAt(fd, "uid_map", map) && WriteFileAt(fd, "gid_map", map);
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (ok) return {};
+  if (process && geteuid() != 0) WriteFileAt(process.get(), "setgroups", "deny");
+  if (process && WriteFileAt(process.get(), "uid_map", map) && WriteFileAt(process.get(), "gid_map", map)) return {};
   return Fail(Code::kInternal, "CANNOT_MAP_UIDS",
-              fmt::format("uids {} to {}: {}", first, first + count - 1, std::strerror(error)));
+              fmt::format("uids {} to {}: {}", first, first + count - 1, std::strerror(errno)));
 }
 
 bool EnterEmptyRoot(bool own_descriptors) {
@@ -150,11 +141,11 @@ bool EnterEmptyRoot(bool own_descriptors) {
 }
 
 pid_t ForkIntoPidNamespace(const ZygoteNamespaces& zygote, bool& own_pid_namespace) {
-  own_pid_namespace = zygote.pid_namespace_fd >= 0 && unshare(CLONE_NEWPID) == 0;
+  own_pid_namespace = zygote.pid_namespace && unshare(CLONE_NEWPID) == 0;
   const pid_t child = fork();
   const int error = errno;
   // Children go to the namespace of the last unshare for ever, unless it is taken back.
-  if (child != 0 && own_pid_namespace) (void)!setns(zygote.pid_namespace_fd, CLONE_NEWPID);
+  if (child != 0 && own_pid_namespace) (void)!setns(zygote.pid_namespace.get(), CLONE_NEWPID);
   errno = error;
   return child;
 }
@@ -171,11 +162,11 @@ Layers EnterWorkerNamespaces(const ZygoteNamespaces& zygote, bool own_pid_namesp
   if (unshare(CLONE_NEWUSER | kInside) == 0) {
     layers.Add(kUserNamespace);
     AddInside(layers);
-    if (zygote.proc_fd >= 0 && zygote.uids > 0) {
+    if (zygote.proc && zygote.uids > 0) {
       const std::string map = fmt::format("{} {} 1\n", uid, uid);
-      WriteFileAt(zygote.proc_fd, "self/setgroups", "deny");
-      WriteFileAt(zygote.proc_fd, "self/uid_map", map);
-      WriteFileAt(zygote.proc_fd, "self/gid_map", map);
+      WriteFileAt(zygote.proc.get(), "self/setgroups", "deny");
+      WriteFileAt(zygote.proc.get(), "self/uid_map", map);
+      WriteFileAt(zygote.proc.get(), "self/gid_map", map);
     }
   } else if (unshare(kInside) == 0) {
     AddInside(layers);

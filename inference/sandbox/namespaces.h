@@ -12,6 +12,7 @@
 #include <string>
 
 #include "inference/sandbox/layers.h"
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod::inference::sandbox {
@@ -25,11 +26,11 @@ struct ZygoteNamespaces {
   std::uint32_t uids = 0;
   // A /proc, as a descriptor that survives the empty root: workers write their uid maps through it. Of the zygote's own
   // pid namespace (kOwnProc), or the host's where a host refuses that.
-  int proc_fd = -1;
+  OwnedFd proc;
   // Supplementary groups of the host stay: who has them may open again, by its descriptor, a file that they may read.
   bool keep_groups = false;
-  // The pid namespace in which the zygote itself is, to come back to after forking; -1: workers share it.
-  int pid_namespace_fd = -1;
+  // The pid namespace in which the zygote itself is, to come back to after forking; none: workers share it.
+  OwnedFd pid_namespace;
 };
 
 // Leaves the host's namespaces. `map_uids` is called when the new user namespace wants its maps, which only the parent

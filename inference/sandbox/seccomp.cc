@@ -247,21 +247,30 @@ bool AllowServingArguments(void* filter, pid_t self) {
   return maps && AllowThreads(filter, self);
 }
 
+// Refuses with EPERM what is not allowed.
+Result<Filter> NewFilter() {
+  Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
+  if (!filter) return Failed("seccomp_init", ENOMEM);
+  seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  // Calls of another architecture (32 bits) end the whole process, not one thread of it.
+  seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  return filter;
+}
+
 // Through a pipe: a file would need a size, which processes that were started may not change.
 Result<std::vector<sock_filter>> Export(void* filter) {
-  int ends[2] = {-1, -1};
-  if (pipe2(ends, O_CLOEXEC) != 0) return Failed("pipe", errno);
+  Pipe pipe = Pipe::Make();
+  if (!pipe) return Failed("pipe", errno);
   // A filter has at most 4,096 instructions, and a pipe takes 64 KiB.
-  const int failed = seccomp_export_bpf(filter, ends[1]);
-  close(ends[1]);
+  const int failed = seccomp_export_bpf(filter, pipe.write.get());
+  pipe.write.Reset();
   std::vector<sock_filter> program(BPF_MAXINSNS);
   ssize_t got = 0;
   std::size_t bytes = 0;
-  while ((got = read(ends[0], reinterpret_cast<char*>(program.data()) + bytes,
+  while ((got = read(pipe.read.get(), reinterpret_cast<char*>(program.data()) + bytes,
                      program.size() * sizeof(sock_filter) - bytes)) > 0) {
     bytes += static_cast<std::size_t>(got);
   }
-  close(ends[0]);
   if (failed != 0) return Failed("seccomp_export_bpf", failed);
   if (bytes == 0 || bytes % sizeof(sock_filter) != 0) return Failed("reading the filter", EIO);
   program.resize(bytes / sizeof(sock_filter));
@@ -272,11 +281,7 @@ Result<std::vector<sock_filter>> Export(void* filter) {
 }  // namespace
 
 Result<SyscallFilter> SyscallFilter::ForStart() {
-  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
-  if (!filter) return Failed("seccomp_init", ENOMEM);
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  // Calls of another architecture (32 bits) end the whole process, not one thread of it.
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  ALLOD_TRY(const Filter filter, NewFilter());
   if (!Allow(filter.get(), kServing) || !Allow(filter.get(), kStart)) return Failed("seccomp_rule_add", EINVAL);
   SyscallFilter out;
   ALLOD_TRY(out.program_, Export(filter.get()));
@@ -284,11 +289,7 @@ Result<SyscallFilter> SyscallFilter::ForStart() {
 }
 
 Result<SyscallFilter> SyscallFilter::ForServing(pid_t self) {
-  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
-  if (!filter) return Failed("seccomp_init", ENOMEM);
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  // Calls of another architecture (32 bits) end the whole process, not one thread of it.
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  ALLOD_TRY(const Filter filter, NewFilter());
   if (!Allow(filter.get(), kServing) || !AllowServingArguments(filter.get(), self))
     return Failed("seccomp_rule_add", EINVAL);
   SyscallFilter out;
@@ -297,10 +298,7 @@ Result<SyscallFilter> SyscallFilter::ForServing(pid_t self) {
 }
 
 Result<SyscallFilter> SyscallFilter::ForJob(pid_t self) {
-  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)));
-  if (!filter) return Failed("seccomp_init", ENOMEM);
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
-  seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+  ALLOD_TRY(const Filter filter, NewFilter());
   // Models are mapped shared, for reading; a copy in memory is sealed.
   const bool own = seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0 &&

@@ -5,8 +5,8 @@
 namespace allod::inference::worker {
 namespace {
 
-engine::text::SamplingOptions FromProto(const v1::Sampling& sampling) {
-  engine::text::SamplingOptions options;
+ports::SamplingOptions FromProto(const v1::Sampling& sampling) {
+  ports::SamplingOptions options;
   if (sampling.has_temperature()) options.temperature = sampling.temperature();
   if (sampling.has_top_p()) options.top_p = sampling.top_p();
   if (sampling.has_top_k()) options.top_k = sampling.top_k();
@@ -18,19 +18,19 @@ engine::text::SamplingOptions FromProto(const v1::Sampling& sampling) {
   return options;
 }
 
-v1::FinishReason ToProto(engine::request::FinishReason reason) {
+v1::FinishReason ToProto(ports::FinishReason reason) {
   switch (reason) {
-    case engine::request::FinishReason::kStop:
+    case ports::FinishReason::kStop:
       return v1::FINISH_REASON_STOP;
-    case engine::request::FinishReason::kLength:
+    case ports::FinishReason::kLength:
       return v1::FINISH_REASON_LENGTH;
-    case engine::request::FinishReason::kToolCalls:
+    case ports::FinishReason::kToolCalls:
       return v1::FINISH_REASON_TOOL_CALLS;
   }
   std::unreachable();
 }
 
-void ToProto(engine::request::TokenLogprob one, v1::TokenLogprob& out) {
+void ToProto(ports::TokenLogprob one, v1::TokenLogprob& out) {
   out.set_token(std::move(one.token));
   out.set_logprob(one.logprob);
 }
@@ -38,21 +38,21 @@ void ToProto(engine::request::TokenLogprob one, v1::TokenLogprob& out) {
 struct EventToProto {
   v1::GenerateResponse& response;
 
-  void operator()(const engine::request::Started& started) const {
+  void operator()(const ports::Started& started) const {
     response.mutable_started()->set_prompt_tokens(started.prompt_tokens);
     response.mutable_started()->set_cached_prompt_tokens(started.cached_prompt_tokens);
   }
-  void operator()(engine::request::Delta& delta) const {
+  void operator()(ports::Delta& delta) const {
     v1::GenerateResponse::Delta& out = *response.mutable_delta();
     out.set_choice(delta.choice);
     out.set_text(std::move(delta.text));
     out.set_token_count(delta.token_count);
-    for (engine::request::TokenLogprobs& one : delta.logprobs) {
+    for (ports::TokenLogprobs& one : delta.logprobs) {
       v1::GenerateResponse::Delta::Logprob& logprob = *out.add_logprobs();
       ToProto(std::move(one.chosen), *logprob.mutable_token());
-      for (engine::request::TokenLogprob& top : one.top) ToProto(std::move(top), *logprob.add_top());
+      for (ports::TokenLogprob& top : one.top) ToProto(std::move(top), *logprob.add_top());
     }
-    for (engine::request::ToolCallPiece& piece : delta.tool_calls) {
+    for (ports::ToolCallPiece& piece : delta.tool_calls) {
       v1::GenerateResponse::Delta::ToolCallPiece& call = *out.add_tool_calls();
       call.set_index(piece.index);
       call.set_id(std::move(piece.id));
@@ -60,11 +60,11 @@ struct EventToProto {
       call.set_arguments(std::move(piece.arguments));
     }
   }
-  void operator()(const engine::request::ChoiceFinished& finished) const {
+  void operator()(const ports::ChoiceFinished& finished) const {
     response.mutable_choice_finished()->set_choice(finished.choice);
     response.mutable_choice_finished()->set_reason(ToProto(finished.reason));
   }
-  void operator()(const engine::request::Finished& finished) const {
+  void operator()(const ports::Finished& finished) const {
     v1::GenerateResponse::Finished& out = *response.mutable_finished();
     out.set_reason(ToProto(finished.reason));
     out.set_prompt_tokens(finished.prompt_tokens);
@@ -76,21 +76,21 @@ struct EventToProto {
   }
 };
 
-engine::request::ToolChoice FromProto(v1::ToolChoice choice) {
+ports::ToolChoice FromProto(v1::ToolChoice choice) {
   switch (choice) {
     case v1::TOOL_CHOICE_NONE:
-      return engine::request::ToolChoice::kNone;
+      return ports::ToolChoice::kNone;
     case v1::TOOL_CHOICE_REQUIRED:
-      return engine::request::ToolChoice::kRequired;
+      return ports::ToolChoice::kRequired;
     default:
-      return engine::request::ToolChoice::kAuto;
+      return ports::ToolChoice::kAuto;
   }
 }
 
-engine::request::ChatPrompt FromProto(const v1::ChatPrompt& chat) {
-  engine::request::ChatPrompt out;
+ports::ChatPrompt FromProto(const v1::ChatPrompt& chat) {
+  ports::ChatPrompt out;
   for (const v1::ChatMessage& message : chat.messages()) {
-    engine::request::ChatMessage& to = out.messages.emplace_back();
+    ports::ChatMessage& to = out.messages.emplace_back();
     to.role = message.role();
     to.content = message.content();
     to.tool_call_id = message.tool_call_id();
@@ -104,25 +104,25 @@ engine::request::ChatPrompt FromProto(const v1::ChatPrompt& chat) {
   return out;
 }
 
-engine::text::OutputConstraint FromProto(const v1::OutputConstraint& constraint) {
+ports::OutputConstraint FromProto(const v1::OutputConstraint& constraint) {
   switch (constraint.kind_case()) {
     case v1::OutputConstraint::kJsonSchema:
-      return engine::text::JsonSchemaConstraint{constraint.json_schema()};
+      return ports::JsonSchemaConstraint{constraint.json_schema()};
     case v1::OutputConstraint::kJsonObject:
-      if (constraint.json_object()) return engine::text::JsonObjectConstraint{};
-      return engine::text::NoConstraint{};
+      if (constraint.json_object()) return ports::JsonObjectConstraint{};
+      return ports::NoConstraint{};
     case v1::OutputConstraint::kGrammar:
-      return engine::text::GrammarConstraint{constraint.grammar()};
+      return ports::GrammarConstraint{constraint.grammar()};
     case v1::OutputConstraint::KIND_NOT_SET:
-      return engine::text::NoConstraint{};
+      return ports::NoConstraint{};
   }
   std::unreachable();
 }
 
 }  // namespace
 
-Result<engine::request::GenerationRequest> FromProto(const v1::GenerateRequest& request) {
-  engine::request::GenerationRequest out;
+Result<ports::GenerationRequest> FromProto(const v1::GenerateRequest& request) {
+  ports::GenerationRequest out;
   switch (request.prompt_case()) {
     case v1::GenerateRequest::kChat:
       out.prompt = FromProto(request.chat());
@@ -146,8 +146,8 @@ Result<engine::request::GenerationRequest> FromProto(const v1::GenerateRequest& 
   return out;
 }
 
-engine::EmbeddingRequest FromProto(const v1::EmbedRequest& request) {
-  engine::EmbeddingRequest out;
+ports::EmbeddingRequest FromProto(const v1::EmbedRequest& request) {
+  ports::EmbeddingRequest out;
   out.inputs.assign(request.inputs().begin(), request.inputs().end());
   out.dimensions = request.dimensions();
   out.request_id = request.request_id();
@@ -156,7 +156,7 @@ engine::EmbeddingRequest FromProto(const v1::EmbedRequest& request) {
   return out;
 }
 
-v1::EmbedResponse ToProto(const engine::Embeddings& embeddings) {
+v1::EmbedResponse ToProto(const ports::Embeddings& embeddings) {
   v1::EmbedResponse response;
   for (const std::vector<float>& vector : embeddings.vectors) {
     response.add_embeddings()->mutable_values()->Add(vector.begin(), vector.end());
@@ -165,7 +165,7 @@ v1::EmbedResponse ToProto(const engine::Embeddings& embeddings) {
   return response;
 }
 
-v1::GenerateResponse ToProto(engine::request::Event event) {
+v1::GenerateResponse ToProto(ports::Event event) {
   v1::GenerateResponse response;
   std::visit(EventToProto{response}, event);
   return response;

@@ -21,14 +21,14 @@ EmbedCall* EmbedCall::Start(CallThreads& threads, grpc::CallbackServerContext& c
   return call.get();
 }
 
-void EmbedCall::SubmitTo(engine::Engine& engine) {
+void EmbedCall::SubmitTo(ports::Servable& servable) {
   const auto self = shared_from_this();
-  const engine::EmbeddingRequest request = std::exchange(request_, {});
+  const ports::EmbeddingRequest request = std::exchange(request_, {});
   const Status submitted = RunCatching([&]() -> Status {
     if (is_cancelled_.load()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
-    return engine.SubmitEmbedding(
+    return servable.SubmitEmbedding(
         request, [self] { return self->is_cancelled_.load(); },
-        [self](const Result<engine::Embeddings>& embeddings) {
+        [self](const Result<ports::Embeddings>& embeddings) {
           self->End(RunCatching([&]() -> Status {
             ALLOD_CHECK_OK(embeddings);
             self->response_ = ToProto(*embeddings);

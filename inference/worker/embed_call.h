@@ -9,7 +9,7 @@
 #include <string>
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/engine/llama_engine.h"
+#include "inference/ports/servable.h"
 #include "inference/worker/generate_call.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
@@ -30,7 +30,7 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override { return false; }
-  void SubmitTo(engine::Engine& engine) override;
+  void SubmitTo(ports::Servable& servable) override;
   void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
@@ -40,8 +40,8 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   v1::EmbedResponse& response_;
   RpcObservation observation_{"inference.Embed"};
-  std::shared_ptr<EmbedCall> self_;   // until OnDone
-  engine::EmbeddingRequest request_;  // until it is submitted
+  std::shared_ptr<EmbedCall> self_;  // until OnDone
+  ports::EmbeddingRequest request_;  // until it is submitted
   std::atomic<bool> is_cancelled_ = false;
 };
 

@@ -7,8 +7,8 @@
 #include <utility>
 #include <variant>
 
-#include "inference/engine/queue_errors.h"
 #include "inference/engine/text/deep_stack.h"
+#include "inference/ports/queue_errors.h"
 #include "inference/worker/convert.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/caller.h"
@@ -50,7 +50,7 @@ void OpenCalls::EndAll() {
   }
 }
 
-CallThreads::CallThreads(engine::Engine& engine) : engine_(engine) {
+CallThreads::CallThreads(ports::Servable& servable) : servable_(servable) {
   for (int i = 0; i < kSubmitters; ++i) {
     threads_.emplace_back([this] { OrEnd("submitter", [this] { SubmitAll(plain_); }); });
   }
@@ -75,15 +75,15 @@ CallThreads::~CallThreads() {
 
 Status CallThreads::Submit(std::shared_ptr<SubmittedCall> call) {
   Lane& lane = call->has_constraint() ? constrained_ : plain_;
-  engine::FairQueue<std::shared_ptr<SubmittedCall>>::Pushed pushed;
+  fairness::FairQueue<std::shared_ptr<SubmittedCall>>::Pushed pushed;
   {
     const std::lock_guard lock(mutex_);
     const std::string tenant = call->tenant();
     pushed = lane.waiting.PushWithin({.all = kToSubmitMax, .tenant = kToSubmitOfTenantMax}, tenant, 1, std::move(call));
   }
-  if (pushed.refused) return std::unexpected(engine::QueueFull(pushed.waiting));
+  if (pushed.refused) return std::unexpected(ports::QueueFull(pushed.waiting));
   lane.news.notify_one();
-  if (pushed.displaced) (*pushed.displaced)->Refuse(engine::QueueFull(pushed.waiting));
+  if (pushed.displaced) (*pushed.displaced)->Refuse(ports::QueueFull(pushed.waiting));
   return {};
 }
 
@@ -105,7 +105,7 @@ void CallThreads::WakeAt(SteadyTime when, std::shared_ptr<GenerateCall> call) {
 }
 
 std::shared_ptr<SubmittedCall> CallThreads::TakeNext(Lane& lane) {
-  using Verdict = engine::FairQueue<std::shared_ptr<SubmittedCall>>::Verdict;
+  using Verdict = fairness::FairQueue<std::shared_ptr<SubmittedCall>>::Verdict;
   std::shared_ptr<SubmittedCall> next;
   lane.waiting.Offer(
       [&](const std::shared_ptr<SubmittedCall>& call) {
@@ -128,7 +128,7 @@ void CallThreads::SubmitAll(Lane& lane) {
     lane.under_way.insert(tenant);
     lock.unlock();
     const auto before = engine::text::ProcessorTimeWithDeepStacks();
-    call->SubmitTo(engine_);
+    call->SubmitTo(servable_);
     const std::chrono::duration<double> took = engine::text::ProcessorTimeWithDeepStacks() - before;
     lock.lock();
     lane.under_way.erase(tenant);
@@ -165,9 +165,8 @@ void CallThreads::PumpAll() {
 }
 
 bool GenerateCall::has_constraint() const {
-  const auto* chat = std::get_if<engine::request::ChatPrompt>(&request_.prompt);
-  return !std::holds_alternative<engine::text::NoConstraint>(request_.constraint) ||
-         (chat != nullptr && !chat->tools.empty());
+  const auto* chat = std::get_if<ports::ChatPrompt>(&request_.prompt);
+  return !std::holds_alternative<ports::NoConstraint>(request_.constraint) || (chat != nullptr && !chat->tools.empty());
 }
 
 GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerContext& context,
@@ -185,11 +184,11 @@ GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerCont
   return call.get();
 }
 
-void GenerateCall::SubmitTo(engine::Engine& engine) {
+void GenerateCall::SubmitTo(ports::Servable& servable) {
   if (is_cancelled_.load()) return End(std::unexpected(Cancelled()));
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   const Status submitted = RunCatching([&]() -> Status {
-    ALLOD_TRY(generation, engine.Submit(request_));
+    ALLOD_TRY(generation, servable.Submit(request_));
     return {};
   });
   request_ = {};
@@ -222,8 +221,8 @@ void GenerateCall::Pump() {
     return End(std::unexpected(event.error()));
   }
   if (!*event) return generation_->Arm(wake);
-  if (std::holds_alternative<engine::request::Delta>(**event)) told_text_ = now;
-  if (std::holds_alternative<engine::request::Finished>(**event)) outcome_ = Status();
+  if (std::holds_alternative<ports::Delta>(**event)) told_text_ = now;
+  if (std::holds_alternative<ports::Finished>(**event)) outcome_ = Status();
   response_ = ToProto(**std::move(event));
   is_writing_ = true;
   lock.unlock();
@@ -244,7 +243,7 @@ void GenerateCall::OnWriteDone(bool ok) {
 
 void GenerateCall::OnCancel() {
   is_cancelled_.store(true);
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   {
     const std::lock_guard lock(mutex_);
     generation = generation_;
@@ -254,7 +253,7 @@ void GenerateCall::OnCancel() {
 }
 
 void GenerateCall::End(const Status& status) {
-  std::shared_ptr<engine::Generation> generation;
+  std::shared_ptr<ports::Generation> generation;
   {
     const std::lock_guard lock(mutex_);
     if (std::exchange(is_ended_, true)) return;

@@ -6,9 +6,9 @@
 // tenants are served by the processor time that their requests took, refused ones included, and of one tenant one at a
 // time is under way. Compiling gives way to all that computes in turns.
 //
-// What the engine has to tell is written by one thread, the pump, which the decode thread only wakes. A call has one
+// What the servable has to tell is written by one thread, the pump, which its own threads only wake. A call has one
 // write under way at a time; a caller that stalls does not complete it, so the generation's stream fills up and the
-// engine pauses that generation.
+// servable pauses that generation.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -28,8 +28,8 @@
 #include <vector>
 
 #include "allod/inference/v1/worker.pb.h"
-#include "inference/engine/fair_queue.h"
-#include "inference/engine/llama_engine.h"
+#include "inference/fairness/fair_queue.h"
+#include "inference/ports/servable.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
 
@@ -65,7 +65,7 @@ class SubmittedCall {
   virtual const std::string& tenant() const = 0;
   virtual bool has_constraint() const = 0;
   // On a submitting thread, once.
-  virtual void SubmitTo(engine::Engine& engine) = 0;
+  virtual void SubmitTo(ports::Servable& servable) = 0;
   // Instead of that; from any thread.
   virtual void Refuse(const Error& error) = 0;
 };
@@ -75,7 +75,7 @@ class CallThreads {
  public:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
-  explicit CallThreads(engine::Engine& engine);
+  explicit CallThreads(ports::Servable& servable);
   ~CallThreads();
   CallThreads(const CallThreads&) = delete;
   CallThreads& operator=(const CallThreads&) = delete;
@@ -91,7 +91,7 @@ class CallThreads {
  private:
   struct Lane {
     std::condition_variable news;
-    engine::FairQueue<std::shared_ptr<SubmittedCall>> waiting;
+    fairness::FairQueue<std::shared_ptr<SubmittedCall>> waiting;
     std::set<std::string> under_way;  // tenants
   };
 
@@ -100,7 +100,7 @@ class CallThreads {
   static std::shared_ptr<SubmittedCall> TakeNext(Lane& lane);
   void PumpAll();
 
-  engine::Engine& engine_;
+  ports::Servable& servable_;
   OpenCalls open_;
   std::mutex mutex_;
   bool stop_ = false;
@@ -126,7 +126,7 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
 
   const std::string& tenant() const override { return request_.tenant_uid; }
   bool has_constraint() const override;
-  void SubmitTo(engine::Engine& engine) override;
+  void SubmitTo(ports::Servable& servable) override;
   void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
@@ -143,13 +143,13 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   CallThreads& threads_;
   grpc::CallbackServerContext& context_;
   RpcObservation observation_{"inference.Generate"};
-  std::shared_ptr<GenerateCall> self_;          // until OnDone
-  engine::request::GenerationRequest request_;  // until it is submitted
-  std::atomic<bool> is_queued_ = false;         // for the pump
+  std::shared_ptr<GenerateCall> self_;   // until OnDone
+  ports::GenerationRequest request_;     // until it is submitted
+  std::atomic<bool> is_queued_ = false;  // for the pump
   std::atomic<bool> is_cancelled_ = false;
 
   std::mutex mutex_;  // of what follows
-  std::shared_ptr<engine::Generation> generation_;
+  std::shared_ptr<ports::Generation> generation_;
   std::optional<Status> outcome_;  // to be told once nothing is being written
   bool is_writing_ = false;
   bool is_ended_ = false;

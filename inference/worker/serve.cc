@@ -17,14 +17,14 @@
 #include <utility>
 #include <variant>
 
-#include "inference/engine/llama_engine.h"
 #include "inference/gate/gate_client.h"
+#include "inference/gate/worker_page.h"
 #include "inference/sandbox/confine.h"
 #include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_recorder.h"
-#include "inference/worker/acceptor.h"
 #include "inference/worker/worker_service.h"
 #include "services/common/log.h"
+#include "services/common/rpc/accept_loop.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -44,11 +44,6 @@ constexpr milliseconds kDrain{1900};
 constexpr milliseconds kLastWords{700};
 constexpr milliseconds kFiguresEvery{500};
 constexpr milliseconds kWarmUpMax{5000};
-constexpr std::int32_t kQueuedPerSequence = 8;
-constexpr std::int32_t kQueueMin = 64;
-constexpr std::int32_t kTenantsThatFillAQueue = 4;
-// Of fewer, one that is left to whoever comes would be missed.
-constexpr std::int32_t kSequencesToLeaveOne = 4;
 constexpr int kStreamsPerConnectionMax = 4096;
 constexpr int kWriteBufferBytes = 8 << 10;
 // Threads of gRPC and of ggml use little stack; what is reserved counts against the limit of data.
@@ -64,26 +59,6 @@ Result<gate::WorkerPage*> MapPage(int fd) {
   auto* out = static_cast<gate::WorkerPage*>(page);
   if (out->magic.load() != gate::kPageMagic) return Internal("the worker's page is of another version");
   return out;
-}
-
-engine::EngineOptions OptionsOf(const zygote::WorkerSpec& spec, ports::TurnGate& gate, ports::UsageRecorder& usage) {
-  engine::EngineOptions options;
-  options.context_tokens = spec.context_tokens;
-  options.max_sequences = spec.max_sequences;
-  options.kv_tokens = spec.kv_tokens;
-  options.threads = spec.threads;
-  options.queue_max = std::max(kQueueMin, spec.max_sequences * kQueuedPerSequence);
-  // So many requests of one member leave places for the others.
-  const bool is_pool = spec.kv_tokens > 0;
-  if (is_pool) {
-    options.tenant_queue_max = options.queue_max / kTenantsThatFillAQueue;
-    options.newcomer_sequences = spec.max_sequences >= kSequencesToLeaveOne ? 1 : 0;
-    options.newcomer_kv_tokens = spec.kv_tokens / kTenantsThatFillAQueue;
-  }
-  if (spec.chunk_tokens_max > 0) options.chunk_tokens_max = spec.chunk_tokens_max;
-  options.gate = &gate;
-  options.usage = &usage;
-  return options;
 }
 
 // Counts in the ring that comes with the assignment; what is computed before that is nobody's.
@@ -103,67 +78,49 @@ class AssignedRecorder final : public ports::UsageRecorder {
   ports::NoUsageRecorder nobody_;
 };
 
-// A request of nobody's, so that the first one of somebody finds all memory touched that a step needs. Its prompt is as
-// long as a short chat's, and stays nobody's in the prefix cache until the room is needed.
-void WarmUp(engine::Engine& engine) {
-  engine::request::GenerationRequest request;
-  request.prompt = std::string("The first words that are read here are for nobody, and nobody will read the answer.");
-  request.max_completion_tokens = 2;
-  auto generation = engine.Submit(request);
-  if (!generation) {
-    if (generation.error().reason == "MODEL_NOT_GENERATIVE") (void)engine.Embed({.inputs = {"nobody"}});
-    return;
-  }
-  const auto until = steady_clock::now() + kWarmUpMax;
-  while (steady_clock::now() < until) {
-    const auto event = (*generation)->Next(kWarmUpMax);
-    if (!event || (*event && std::holds_alternative<engine::request::Finished>(**event))) return;
-  }
-}
-
 // What a worker shows of itself: counted from its assignment on.
 class Figures {
  public:
-  Figures(const engine::Engine& engine, const WorkerServiceImpl& service, const AssignedRecorder& recorder,
+  Figures(const ports::Servable& servable, const WorkerServiceImpl& service, const AssignedRecorder& recorder,
           gate::WorkerPage& page)
-      : engine_(engine), service_(service), recorder_(recorder), page_(page), before_(engine.status()) {}
+      : servable_(servable), service_(service), recorder_(recorder), page_(page), before_(servable.figures()) {}
 
   void Show() const;
 
  private:
-  const engine::Engine& engine_;
+  const ports::Servable& servable_;
   const WorkerServiceImpl& service_;
   const AssignedRecorder& recorder_;
   gate::WorkerPage& page_;
-  const engine::EngineStatus before_;
+  const ports::ServableFigures before_;
 };
 
 void Figures::Show() const {
-  const engine::EngineStatus status = engine_.status();
+  const ports::ServableFigures figures = servable_.figures();
   const auto store = [](auto& field, auto value) {
     // Differences of two counters, which are not read at one moment: what is shown never falls.
     const auto now = static_cast<std::uint64_t>(std::max<decltype(value)>(0, value));
     if (now > field.load(std::memory_order_relaxed)) field.store(now, std::memory_order_relaxed);
   };
-  const auto since = [&](auto engine::EngineStatus::*total) { return status.*total - before_.*total; };
-  page_.active_requests.store(static_cast<std::uint32_t>(std::max(0, status.active_sequences)),
+  const auto since = [&](auto ports::ServableFigures::*total) { return figures.*total - before_.*total; };
+  page_.active_requests.store(static_cast<std::uint32_t>(std::max(0, figures.active_sequences)),
                               std::memory_order_relaxed);
   // What is computed and waits for its reader is under way as well: who has it does not sleep.
-  const std::int32_t waiting = std::max(status.queued_requests, service_.open_calls() - status.active_sequences);
+  const std::int32_t waiting = std::max(figures.queued_requests, service_.open_calls() - figures.active_sequences);
   page_.queued_requests.store(static_cast<std::uint32_t>(std::max(0, waiting)), std::memory_order_relaxed);
-  store(page_.prompt_tokens_total,
-        since(&engine::EngineStatus::prompt_tokens_total) - since(&engine::EngineStatus::cached_prompt_tokens_total));
-  store(page_.cached_prompt_tokens_total, since(&engine::EngineStatus::cached_prompt_tokens_total));
-  store(page_.completion_tokens_total, since(&engine::EngineStatus::sampled_tokens_total));
-  store(page_.ttft_count, since(&engine::EngineStatus::first_tokens_total));
-  store(page_.ttft_us_sum, static_cast<std::int64_t>(since(&engine::EngineStatus::first_token_seconds_total) * 1e6));
-  store(page_.gate_wait_us, static_cast<std::int64_t>(since(&engine::EngineStatus::wait_seconds_total) * 1e6));
+  store(page_.prompt_tokens_total, since(&ports::ServableFigures::prompt_tokens_total) -
+                                       since(&ports::ServableFigures::cached_prompt_tokens_total));
+  store(page_.cached_prompt_tokens_total, since(&ports::ServableFigures::cached_prompt_tokens_total));
+  store(page_.completion_tokens_total, since(&ports::ServableFigures::sampled_tokens_total));
+  store(page_.ttft_count, since(&ports::ServableFigures::first_tokens_total));
+  store(page_.ttft_us_sum, static_cast<std::int64_t>(since(&ports::ServableFigures::first_token_seconds_total) * 1e6));
+  store(page_.gate_wait_us, static_cast<std::int64_t>(since(&ports::ServableFigures::wait_seconds_total) * 1e6));
   page_.requests_total.store(recorder_.closed_total(), std::memory_order_relaxed);
 }
 
-Status TakeMembers(const nlohmann::json& message, engine::Engine& engine, zygote::Channel& control) {
+Status TakeMembers(const nlohmann::json& message, ports::Servable& servable, zygote::Channel& control) {
   ALLOD_TRY(auto members, zygote::MembersFrom(message.value("members", nlohmann::json::array())));
-  const auto refused = engine.SetMembers(std::move(members));
+  const auto refused = servable.SetMembers(std::move(members));
   return control.Send({{"type", "members"},
                        {"version", message.value("version", std::uint64_t{0})},
                        {"refused", zygote::ToJson(refused)}});
@@ -171,11 +128,11 @@ Status TakeMembers(const nlohmann::json& message, engine::Engine& engine, zygote
 // Gives memory back when nothing was computed since the last look, once until something is again.
 class Thrift {
  public:
-  explicit Thrift(engine::Engine& engine) : engine_(engine) {}
+  explicit Thrift(ports::Servable& servable) : servable_(servable) {}
   void Look() {
-    const std::int64_t turns = engine_.status().turns_total;
+    const std::int64_t turns = servable_.figures().turns_total;
     if (turns == turns_seen_ && turns != turns_trimmed_) {
-      engine_.GiveBackScratch();
+      servable_.GiveBackScratch();
       malloc_trim(0);
       turns_trimmed_ = turns;
     }
@@ -183,14 +140,14 @@ class Thrift {
   }
 
  private:
-  engine::Engine& engine_;
+  ports::Servable& servable_;
   std::int64_t turns_seen_ = 0;
   std::int64_t turns_trimmed_ = 0;
 };
 
 // Until the agent says stop, or is gone: how long calls that progress may take then.
-milliseconds Obey(zygote::Channel& control, engine::Engine& engine, const Figures& figures) {
-  Thrift thrift(engine);
+milliseconds Obey(zygote::Channel& control, ports::Servable& servable, const Figures& figures) {
+  Thrift thrift(servable);
   while (true) {
     pollfd fd{control.fd(), POLLIN, 0};
     poll(&fd, 1, static_cast<int>(kFiguresEvery.count()));
@@ -207,51 +164,52 @@ milliseconds Obey(zygote::Channel& control, engine::Engine& engine, const Figure
     }
     if ((*message)->type() != "members") continue;
     // Which are in force now is said, so that nobody is called ready before.
-    if (const Status told = TakeMembers((*message)->body, engine, control); !told) {
+    if (const Status told = TakeMembers((*message)->body, servable, control); !told) {
       Log(LogLevel::kError, "the new members were not taken", {{"error", told.error().message}});
     }
   }
 }
 
-Status Serve(llama_model& model, std::shared_ptr<const engine::ModelAssets> assets, zygote::WorkerStart& start) {
+Status Serve(const MakeServable& make, zygote::WorkerStart& start) {
   const auto started_at = steady_clock::now();
   sandbox::ConfineBeforeThreads(start.layers);
   ALLOD_TRY(gate::WorkerPage* const page, MapPage(start.fds[kFdPage].get()));
   gate::GateClient gate(*page, start.fds[kFdGate].get());
   AssignedRecorder recorder;
-  ALLOD_TRY(const auto engine, engine::Engine::Create(model, std::move(assets), OptionsOf(start.spec, gate, recorder)));
+  ALLOD_TRY(const auto servable, make(start.spec.shape, gate, recorder));
   const auto engine_at = steady_clock::now();
 
   sandbox::ConfineResources(start.statm.get(), start.layers);
 
   WorkerIdentity identity;  // complete when the first call comes
-  WorkerServiceImpl service(*engine, identity);
+  WorkerServiceImpl service(*servable, identity);
   ServerConfig server_config;
   server_config.threads_max = 32;
-  // A gateway sends everything through one connection; how many wait is bounded by the engine's queue.
+  // A gateway sends everything through one connection; how many wait is bounded by the servable's queue.
   server_config.streams_per_connection_max = kStreamsPerConnectionMax;
   server_config.write_buffer_bytes = kWriteBufferBytes;
   ALLOD_TRY(const auto server, Server::Start(server_config, {&service}));
   const auto server_at = steady_clock::now();
 
   zygote::Channel control(std::move(start.fds[kFdControl]));
-  if (start.spec.is_spare) WarmUp(*engine);
+  if (start.spec.is_spare) servable->WarmUp(kWarmUpMax);
   // By now the agent has the process in its control groups. A spare waits here, for as long as nobody needs it.
   ALLOD_TRY(zygote::Assigned assigned, zygote::AwaitAssignment(control));
   const auto assigned_at = steady_clock::now();
   ALLOD_TRY(auto ring, usage::RingMapping::FromFd(assigned.fds[kFdRing].get()));
   recorder.Assign(std::move(ring));
-  identity.instance = assigned.assignment.members.empty() ? "" : assigned.assignment.members.front().instance;
-  identity.artifact_sha256 = start.spec.artifact_sha256;
-  const auto refused = engine->SetMembers(std::move(assigned.assignment.members));
-  const Figures figures(*engine, service, recorder, *page);
+  identity.instance = assigned.members.empty() ? "" : assigned.members.front().instance;
+  identity.artifact_sha256 = start.spec.shape.artifact_sha256;
+  const auto refused = servable->SetMembers(std::move(assigned.members));
+  const Figures figures(*servable, service, recorder, *page);
   if (!sandbox::ConfineSystemCalls(start.serving_filter, start.layers)) {
     Log(LogLevel::kError, "this host gives workers no system call filter");
   }
-  if (start.spec.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
+  if (start.spec.shape.strict) ALLOD_CHECK_OK(sandbox::RequireStrict(start.layers));
   identity.sandbox_layers = start.layers.names();
   // Not before: nobody is served outside of the sandbox.
-  std::optional<Acceptor> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), *server);
+  std::optional<AcceptLoop> acceptor(std::in_place, std::move(assigned.fds[kFdListen]), "acceptor",
+                                     [&server](OwnedFd connection) { server->Adopt(std::move(connection)); });
   std::vector<int> fds;
   if (start.smaps_rollup) fds.push_back(start.smaps_rollup.get());
   ALLOD_CHECK_OK(
@@ -262,7 +220,7 @@ Status Serve(llama_model& model, std::shared_ptr<const engine::ModelAssets> asse
        {"server_ms", Milliseconds(server_at - engine_at)},
        {"waited_ms", Milliseconds(assigned_at - server_at)},
        {"assigned_ms", Milliseconds(steady_clock::now() - assigned_at)}});
-  const milliseconds drain = Obey(control, *engine, figures);
+  const milliseconds drain = Obey(control, *servable, figures);
   acceptor.reset();  // who comes now waits for the next worker
   std::jthread drainer([&] { service.Drain(drain, kDrain, [&] { figures.Show(); }); });
   server->Stop(drain + kLastWords);
@@ -277,7 +235,7 @@ int ExitWith(const Error& error, int status) {
   return status;
 }
 
-int ServeInstance(llama_model& model, std::shared_ptr<const engine::ModelAssets> assets, zygote::WorkerStart start) {
+int ServeInstance(const MakeServable& make, zygote::WorkerStart start) {
   std::signal(SIGPIPE, SIG_IGN);
   // One arena for all threads: each further one would be private memory of every instance.
   mallopt(M_ARENA_MAX, 1);
@@ -287,7 +245,7 @@ int ServeInstance(llama_model& model, std::shared_ptr<const engine::ModelAssets>
     pthread_setattr_default_np(&attributes);
     pthread_attr_destroy(&attributes);
   }
-  if (const Status served = Serve(model, std::move(assets), start); !served) {
+  if (const Status served = Serve(make, start); !served) {
     // A spare that nobody wanted, or whose agent is gone.
     if (served.error().reason == "CHANNEL_CLOSED") return 0;
     return ExitWith(served.error(), served.error().reason == "MODEL_NOT_GENERATIVE" ? kExitModel : kExitFailed);

@@ -19,8 +19,8 @@ Status RequireInfrastructure(const Caller& caller) {
 
 }  // namespace
 
-WorkerServiceImpl::WorkerServiceImpl(engine::Engine& engine, const WorkerIdentity& identity)
-    : engine_(engine), identity_(identity), threads_(engine) {}
+WorkerServiceImpl::WorkerServiceImpl(ports::Servable& servable, const WorkerIdentity& identity)
+    : servable_(servable), identity_(identity), threads_(servable) {}
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* WorkerServiceImpl::Generate(grpc::CallbackServerContext* context,
                                                                             const v1::GenerateRequest* request) {
@@ -37,16 +37,16 @@ grpc::Status WorkerServiceImpl::GetWorkerStatus(grpc::ServerContext* context, co
   return Handle("inference.GetWorkerStatus", context, request, response,
                 [&](const Caller& caller) -> Result<v1::WorkerStatus> {
                   ALLOD_CHECK_OK(RequireInfrastructure(caller));
-                  const engine::EngineStatus status = engine_.status();
+                  const ports::ServableFigures figures = servable_.figures();
                   v1::WorkerStatus out;
                   out.set_instance(identity_.instance);
                   out.set_artifact_sha256(identity_.artifact_sha256);
-                  out.set_context_tokens(status.context_tokens);
-                  out.set_max_sequences(status.max_sequences);
-                  out.set_active_sequences(status.active_sequences);
-                  out.set_queued_requests(status.queued_requests);
-                  out.set_prompt_tokens_total(status.prompt_tokens_total);
-                  out.set_completion_tokens_total(status.completion_tokens_total);
+                  out.set_context_tokens(figures.context_tokens);
+                  out.set_max_sequences(figures.max_sequences);
+                  out.set_active_sequences(figures.active_sequences);
+                  out.set_queued_requests(figures.queued_requests);
+                  out.set_prompt_tokens_total(figures.prompt_tokens_total);
+                  out.set_completion_tokens_total(figures.completion_tokens_total);
                   for (const std::string& layer : identity_.sandbox_layers) out.add_sandbox_layers(layer);
                   return out;
                 });
@@ -56,8 +56,8 @@ void WorkerServiceImpl::Drain(std::chrono::milliseconds max, std::chrono::millis
                               const std::function<void()>& look) {
   using std::chrono::steady_clock;
   const auto progress = [&] {
-    const engine::EngineStatus status = engine_.status();
-    return std::tuple(threads_.open().writes_total(), status.turns_total, open_calls());
+    const ports::ServableFigures figures = servable_.figures();
+    return std::tuple(threads_.open().writes_total(), figures.turns_total, open_calls());
   };
   const auto start = steady_clock::now();
   auto seen = progress();

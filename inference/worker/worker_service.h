@@ -1,4 +1,4 @@
-// allod.inference.v1.WorkerService on one engine.
+// allod.inference.v1.WorkerService over what the worker serves.
 //
 // Generate and Embed are served without a thread per call (generate_call.h, embed_call.h).
 #pragma once
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "allod/inference/v1/worker.grpc.pb.h"
-#include "inference/engine/llama_engine.h"
+#include "inference/ports/servable.h"
 #include "inference/worker/generate_call.h"
 
 namespace allod::inference::worker {
@@ -28,7 +28,7 @@ using WorkerServiceBase = v1::WorkerService::WithCallbackMethod_Generate<
 class WorkerServiceImpl final : public WorkerServiceBase {
  public:
   // Both must outlive it; it must outlive the server. `identity` is complete when the first call comes.
-  WorkerServiceImpl(engine::Engine& engine, const WorkerIdentity& identity);
+  WorkerServiceImpl(ports::Servable& servable, const WorkerIdentity& identity);
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(grpc::CallbackServerContext* context,
                                                            const v1::GenerateRequest* request) override;
@@ -42,7 +42,7 @@ class WorkerServiceImpl final : public WorkerServiceBase {
                                v1::WorkerStatus* response) override;
 
  private:
-  engine::Engine& engine_;
+  ports::Servable& servable_;
   const WorkerIdentity& identity_;
   CallThreads threads_;
 };

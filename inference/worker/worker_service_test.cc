@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "inference/engine/llama_engine.h"
 #include "inference/model/llama_runtime.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/server.h"

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "inference/zygote/huge_pages.h"
+#include "inference/zygote/uid_maps.h"
 #include "services/common/log.h"
 
 namespace allod::inference::zygote {
@@ -35,12 +36,7 @@ Result<OwnedFd> WatchChildren() {
 }  // namespace
 
 Result<Zygote> Zygote::Enter(Channel channel, const ZygoteOptions& options) {
-  auto namespaces = sandbox::EnterZygoteNamespaces([&channel]() -> std::uint32_t {
-    if (!channel.Send({{"type", "map"}})) return 0;
-    const auto answer = channel.Receive();
-    if (!answer || !*answer || (*answer)->type() != "mapped") return 0;
-    return (*answer)->body.value("uids", 0U);
-  });
+  auto namespaces = sandbox::EnterZygoteNamespaces([&channel] { return AskForUids(channel); });
   ALLOD_TRY(OwnedFd children, WatchChildren());
   ALLOD_TRY(auto serving, sandbox::SyscallFilter::ForServing(1));
   ALLOD_TRY(const auto start, sandbox::SyscallFilter::ForStart());
@@ -65,9 +61,9 @@ Status Zygote::AnnounceResident(const nlohmann::json& facts) {
   // handed.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_FSIZE, &none);
-  const std::int64_t huge = CollapseIntoHugePages(namespaces_.proc_fd);
+  const std::int64_t huge = CollapseIntoHugePages(namespaces_.proc.get());
   Log(LogLevel::kInfo, "resident", {{"huge_page_bytes", std::to_string(huge)}});
-  const OwnedFd memory(openat(namespaces_.proc_fd, "self/smaps_rollup", O_RDONLY | O_CLOEXEC));
+  const OwnedFd memory(openat(namespaces_.proc.get(), "self/smaps_rollup", O_RDONLY | O_CLOEXEC));
   const std::vector<int> fds = memory ? std::vector{memory.get()} : std::vector<int>{};
   return channel_.Send({{"type", "resident"}, {"facts", facts}, {"layers", namespaces_.layers.names()}}, fds);
 }
@@ -134,12 +130,12 @@ void Zygote::RunWorker(WorkerSpec spec, std::vector<OwnedFd> fds, bool own_pid_n
 
   WorkerStart start;
   start.layers = sandbox::EnterWorkerNamespaces(namespaces_, own_pid_namespace, uid);
-  if (namespaces_.proc_fd >= 0) {
-    start.smaps_rollup = OwnedFd(openat(namespaces_.proc_fd, "self/smaps_rollup", O_RDONLY | O_CLOEXEC));
-    start.statm = OwnedFd(openat(namespaces_.proc_fd, "self/statm", O_RDONLY | O_CLOEXEC));
-    close(namespaces_.proc_fd);
+  if (namespaces_.proc) {
+    start.smaps_rollup = OwnedFd(openat(namespaces_.proc.get(), "self/smaps_rollup", O_RDONLY | O_CLOEXEC));
+    start.statm = OwnedFd(openat(namespaces_.proc.get(), "self/statm", O_RDONLY | O_CLOEXEC));
   }
-  if (namespaces_.pid_namespace_fd >= 0) close(namespaces_.pid_namespace_fd);
+  namespaces_.proc.Reset();
+  namespaces_.pid_namespace.Reset();
   start.spec = std::move(spec);
   start.fds = std::move(fds);
   start.serving_filter = own_pid_namespace ? &serving_filter_ : nullptr;

@@ -20,7 +20,7 @@
 #include "inference/sandbox/namespaces.h"
 #include "inference/sandbox/seccomp.h"
 #include "inference/zygote/channel.h"
-#include "inference/zygote/worker_spec.h"
+#include "inference/zygote/worker_messages.h"
 
 namespace allod::inference::zygote {
 

@@ -3,13 +3,17 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
+#include <vector>
 
 namespace allod {
 namespace {
+
+constexpr std::size_t kReadBytes = 1 << 20;
 
 // The digests fail only when memory is exhausted or the library is broken; there is no way on from either.
 void Must(int ok) {
@@ -58,6 +62,19 @@ std::string Sha256Hex(std::string_view bytes) {
   Digest256 out{};
   Must(EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, EVP_sha256(), nullptr));
   return ToHex(out);
+}
+
+std::optional<std::string> Sha256HexOfFile(int fd) {
+  Sha256 digest;
+  std::vector<char> buffer(kReadBytes);
+  for (off_t at = 0;;) {
+    const ssize_t bytes = pread(fd, buffer.data(), buffer.size(), at);
+    if (bytes < 0 && errno == EINTR) continue;
+    if (bytes < 0) return std::nullopt;
+    if (bytes == 0) return digest.FinishHex();
+    digest.Update(buffer.data(), static_cast<std::size_t>(bytes));
+    at += bytes;
+  }
 }
 
 Digest256 HmacSha256(std::string_view key, std::string_view message) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ class Sha256 {
 std::string ToHex(std::span<const std::uint8_t> bytes);
 // 64 lower-case hex digits.
 std::string Sha256Hex(std::string_view bytes);
+// The same of a whole file, from its beginning: the descriptor's position does not count and is not moved. Nothing when
+// it cannot be read to its end; errno says why.
+std::optional<std::string> Sha256HexOfFile(int fd);
 
 Digest256 HmacSha256(std::string_view key, std::string_view message);
 std::string HmacSha256Hex(std::string_view key, std::string_view message);

@@ -1,7 +1,9 @@
 #include "services/common/digest.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
 namespace allod {
@@ -19,6 +21,16 @@ TEST(Sha256, IsTheSameInPieces) {
     digest.Update(text.data() + i, std::min<std::size_t>(999, text.size() - i));
   EXPECT_EQ(digest.FinishHex(), Sha256Hex(text));
   EXPECT_EQ(digest.FinishHex(), Sha256Hex("")) << "starts again after Finish";
+}
+
+TEST(Sha256, OfAFileTheWholeCountsWhateverItsPosition) {
+  const Pipe pipe = Pipe::Make();
+  EXPECT_FALSE(Sha256HexOfFile(pipe.read.get())) << "cannot be read from its beginning";
+  const OwnedFd file(memfd_create("text", MFD_CLOEXEC));
+  const std::string text(3'000'000, 'x');
+  ASSERT_EQ(write(file.get(), text.data(), text.size()), std::ssize(text));
+  EXPECT_EQ(Sha256HexOfFile(file.get()), Sha256Hex(text));
+  EXPECT_EQ(lseek(file.get(), 0, SEEK_CUR), std::ssize(text)) << "not moved";
 }
 
 // RFC 4231, test cases 2 and 6.

@@ -1,6 +1,7 @@
-// A file descriptor that closes itself.
+// A file descriptor that closes itself, and the two of a pipe.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -30,6 +31,19 @@ class OwnedFd {
 
  private:
   int fd_ = -1;
+};
+
+struct Pipe {
+  OwnedFd read;
+  OwnedFd write;
+
+  // With pipe2(2)'s flags beside O_CLOEXEC. False when it could not be made; errno says why.
+  static Pipe Make(int flags = 0) {
+    int ends[2] = {-1, -1};
+    (void)!pipe2(ends, flags | O_CLOEXEC);
+    return {OwnedFd(ends[0]), OwnedFd(ends[1])};
+  }
+  explicit operator bool() const { return static_cast<bool>(write); }
 };
 
 }  // namespace allod

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -18,6 +17,8 @@
 #include <iostream>
 
 #include "services/common/log.h"
+#include "services/common/owned_fd.h"
+#include "services/common/wake_fd.h"
 
 namespace allod {
 namespace {
@@ -32,12 +33,12 @@ void NotifyReady() {
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path, std::strlen(path));
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0';  // abstract socket
-  const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
+  const OwnedFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return;
   constexpr char kMessage[] = "READY=1";
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
-  (void)sendto(fd, kMessage, sizeof kMessage - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
-  close(fd);
+  (void)sendto(fd.get(), kMessage, sizeof kMessage - 1, MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+               length);
 }
 
 int Report(const Error& error, int exit_status) {
@@ -50,8 +51,8 @@ int Report(const Error& error, int exit_status) {
 struct StopSignal::Impl {
   sigset_t signals{};
   sigset_t before{};
-  int signal_fd = -1;
-  int stop_fd = -1;  // readable for ever once a stop was asked for
+  OwnedFd signal_fd;
+  WakeFd stop;  // once it was asked for, for ever
 };
 
 StopSignal::StopSignal() : impl_(std::make_unique<Impl>()) {
@@ -59,14 +60,12 @@ StopSignal::StopSignal() : impl_(std::make_unique<Impl>()) {
   sigaddset(&impl_->signals, SIGTERM);
   sigaddset(&impl_->signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &impl_->signals, &impl_->before);
-  impl_->signal_fd = signalfd(-1, &impl_->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-  impl_->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (impl_->signal_fd < 0 || impl_->stop_fd < 0) std::abort();
+  impl_->signal_fd = OwnedFd(signalfd(-1, &impl_->signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!impl_->signal_fd || !impl_->stop) std::abort();
 }
 
 StopSignal::~StopSignal() {
-  close(impl_->signal_fd);
-  close(impl_->stop_fd);
+  impl_->signal_fd.Reset();
   pthread_sigmask(SIG_SETMASK, &impl_->before, nullptr);
 }
 
@@ -77,21 +76,18 @@ void StopSignal::Ready() {
 
 void StopSignal::Wait() {
   while (true) {
-    pollfd watched[2] = {{impl_->stop_fd, POLLIN, 0}, {impl_->signal_fd, POLLIN, 0}};
+    pollfd watched[2] = {{impl_->stop.get(), POLLIN, 0}, {impl_->signal_fd.get(), POLLIN, 0}};
     if (poll(watched, 2, -1) < 0 && errno != EINTR) std::abort();
     if ((watched[0].revents & POLLIN) != 0) return;
     signalfd_siginfo info{};
-    if (read(impl_->signal_fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    if (read(impl_->signal_fd.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
       Log(LogLevel::kInfo, "stopping", {{"signal", strsignal(static_cast<int>(info.ssi_signo))}});
       RequestStop();
     }
   }
 }
 
-void StopSignal::RequestStop() {
-  const std::uint64_t one = 1;
-  (void)!write(impl_->stop_fd, &one, sizeof one);
-}
+void StopSignal::RequestStop() { impl_->stop.Wake(); }
 
 int ServiceMainImpl(int argc, char** argv, const std::string& name, const std::string& description,
                     const std::function<Status(const ConfigFile&, bool check_only, StopSignal&)>& body) {

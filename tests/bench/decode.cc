@@ -157,7 +157,7 @@ Measured RunEngine(engine::Engine& engine, const Options& options) {
   std::vector<std::thread> readers;
   for (int stream = 0; stream < options.streams; ++stream) {
     readers.emplace_back([&, stream] {
-      engine::request::GenerationRequest request;
+      ports::GenerationRequest request;
       request.prompt = PromptOf(stream);
       request.max_completion_tokens = options.tokens;
       request.sampling.temperature = 0;
@@ -167,7 +167,7 @@ Measured RunEngine(engine::Engine& engine, const Options& options) {
         auto event = (*generation)->Next(std::chrono::milliseconds(1000));
         if (!event) Die(event.error().message);
         if (!*event) continue;
-        if (const auto* finished = std::get_if<engine::request::Finished>(&**event)) {
+        if (const auto* finished = std::get_if<ports::Finished>(&**event)) {
           measured[static_cast<std::size_t>(stream)] = {finished->sampled_tokens - 1.0, finished->decode_seconds};
           return;
         }

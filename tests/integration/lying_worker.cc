@@ -123,8 +123,8 @@ int RunWorker(zygote::WorkerStart start) {
   void* page = mmap(nullptr, gate::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[zygote::kFdPage].get(), 0);
   auto ring = usage::RingMapping::FromFd(assigned->fds[zygote::kFdRing].get());
   if (page == MAP_FAILED || !ring) return 1;
-  Worker worker{std::move(control), assigned->assignment.members.front(), static_cast<gate::WorkerPage*>(page),
-                *std::move(ring), std::move(start.fds[zygote::kFdGate])};
+  Worker worker{std::move(control), assigned->members.front(), static_cast<gate::WorkerPage*>(page), *std::move(ring),
+                std::move(start.fds[zygote::kFdGate])};
   const std::string lie = worker.member.instance.substr(worker.member.instance.rfind('/') + 1);
   if (lie == "foreign-memory") {
     int ends[2];

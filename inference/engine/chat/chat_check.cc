@@ -20,7 +20,7 @@ std::unexpected<Error> InvalidMessage(std::size_t i, std::string_view what) {
   return InvalidArgument("INVALID_MESSAGE", fmt::format("chat.messages[{}]{}", i, what));
 }
 
-Status CheckMessage(const request::ChatMessage& message, std::size_t i) {
+Status CheckMessage(const ports::ChatMessage& message, std::size_t i) {
   const std::string& role = message.role;
   if (role != "system" && role != "user" && role != "assistant" && role != "tool") {
     return InvalidMessage(i, ".role must be system, user, assistant or tool");
@@ -39,7 +39,7 @@ bool IsName(std::string_view name) {
   return !name.empty() && name.size() <= kNameBytesMax && std::ranges::all_of(name, allowed);
 }
 
-Status CheckTool(const request::Tool& tool, std::size_t i, const text::ControlText& control_text) {
+Status CheckTool(const ports::Tool& tool, std::size_t i, const text::ControlText& control_text) {
   if (!IsName(tool.name)) {
     return InvalidArgument("INVALID_TOOL",
                            fmt::format("chat.tools[{}].name must be 1 to 64 letters, digits, '_' or '-'", i));
@@ -57,16 +57,16 @@ Status CheckTool(const request::Tool& tool, std::size_t i, const text::ControlTe
 
 }  // namespace
 
-Result<std::size_t> CheckChat(const request::ChatPrompt& chat, const text::ControlText& control_text) {
+Result<std::size_t> CheckChat(const ports::ChatPrompt& chat, const text::ControlText& control_text) {
   if (chat.messages.empty()) {
     return InvalidArgument("INVALID_MESSAGE", "chat.messages is empty; send at least one message");
   }
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < chat.messages.size(); ++i) {
-    const request::ChatMessage& message = chat.messages[i];
+    const ports::ChatMessage& message = chat.messages[i];
     ALLOD_CHECK_OK(CheckMessage(message, i));
     bytes += message.content.size() + message.tool_call_id.size();
-    for (const request::ToolCall& call : message.tool_calls)
+    for (const ports::ToolCall& call : message.tool_calls)
       bytes += call.name.size() + call.arguments.size() + call.id.size();
   }
   if (chat.tools.size() > kToolsMax) {
@@ -75,13 +75,13 @@ Result<std::size_t> CheckChat(const request::ChatPrompt& chat, const text::Contr
   }
   for (std::size_t i = 0; i < chat.tools.size(); ++i) {
     ALLOD_CHECK_OK(CheckTool(chat.tools[i], i, control_text));
-    const auto same = [&](const request::Tool& other) { return other.name == chat.tools[i].name; };
+    const auto same = [&](const ports::Tool& other) { return other.name == chat.tools[i].name; };
     if (std::ranges::count_if(chat.tools, same) > 1) {
       return InvalidArgument("INVALID_TOOL", fmt::format("chat.tools names '{}' twice", chat.tools[i].name));
     }
     bytes += chat.tools[i].name.size() + chat.tools[i].description.size() + chat.tools[i].parameters.size();
   }
-  if (chat.tool_choice == request::ToolChoice::kRequired && chat.tools.empty()) {
+  if (chat.tool_choice == ports::ToolChoice::kRequired && chat.tools.empty()) {
     return InvalidArgument("INVALID_TOOL", "chat.tool_choice requires a call, but chat.tools is empty");
   }
   if (bytes > kBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");

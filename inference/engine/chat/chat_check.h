@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include "inference/engine/request/generation.h"
 #include "inference/engine/text/control_text.h"
+#include "inference/ports/generation.h"
 #include "services/common/result.h"
 
 namespace allod::inference::engine::chat {
@@ -14,7 +14,7 @@ namespace allod::inference::engine::chat {
 // The bytes of everything in it. INVALID_ARGUMENT / INVALID_MESSAGE for no messages, an unknown role, tool calls or
 // their answers where they cannot be, or more than 8 MiB; INVALID_TOOL for a name that is none, too many, or parameters
 // that are no schema.
-Result<std::size_t> CheckChat(const request::ChatPrompt& chat, const text::ControlText& control_text);
+Result<std::size_t> CheckChat(const ports::ChatPrompt& chat, const text::ControlText& control_text);
 
 // Why a chat template is not given to the interpreter: it is larger than 256 KiB, or may be nested too deep for the
 // parser, which has no limit. Empty when it is.

@@ -18,7 +18,7 @@ using schema::Symbol;
 
 std::string StandIn(std::size_t tool) { return fmt::format("allod-arguments-{}", tool); }
 
-common_chat_templates_inputs InputsOf(const request::ChatPrompt& chat, request::ToolChoice choice) {
+common_chat_templates_inputs InputsOf(const ports::ChatPrompt& chat, ports::ToolChoice choice) {
   common_chat_templates_inputs inputs;
   inputs.use_jinja = true;
   common_chat_msg question;
@@ -32,7 +32,7 @@ common_chat_templates_inputs InputsOf(const request::ChatPrompt& chat, request::
          fmt::format(R"({{"type":"object","properties":{{}},"required":[],"const":"{}"}})", StandIn(i))});
   }
   inputs.tool_choice =
-      choice == request::ToolChoice::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
+      choice == ports::ToolChoice::kRequired ? COMMON_CHAT_TOOL_CHOICE_REQUIRED : COMMON_CHAT_TOOL_CHOICE_AUTO;
   inputs.parallel_tool_calls = chat.parallel_tool_calls;
   return inputs;
 }
@@ -112,17 +112,17 @@ bool PutIn(Grammar& grammar, RuleId first, const std::vector<RuleId>& arguments)
 
 }  // namespace
 
-std::optional<CallNotation> NotationOf(const common_chat_templates& templates, const request::ChatPrompt& chat,
+std::optional<CallNotation> NotationOf(const common_chat_templates& templates, const ports::ChatPrompt& chat,
                                        const std::vector<RuleId>& arguments, Grammar grammar) {
   CallNotation out;
   out.params = common_chat_templates_apply(&templates, InputsOf(chat, chat.tool_choice));
   common_chat_params required;
-  if (chat.tool_choice == request::ToolChoice::kRequired) {
+  if (chat.tool_choice == ports::ToolChoice::kRequired) {
     required = out.params;
   } else {
     // Where calls may be, their rules may be empty; the grammar begins to count only where one begins.
     if (out.params.grammar_triggers.empty()) return std::nullopt;
-    required = common_chat_templates_apply(&templates, InputsOf(chat, request::ToolChoice::kRequired));
+    required = common_chat_templates_apply(&templates, InputsOf(chat, ports::ToolChoice::kRequired));
   }
   if (required.grammar.empty() || required.parser.empty() || out.params.parser.empty()) return std::nullopt;
   auto gbnf = schema::ParseGbnf(required.grammar);

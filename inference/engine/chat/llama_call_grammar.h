@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine/request/generation.h"
+#include "inference/ports/generation.h"
 #include "inference/schema/grammar.h"
 
 namespace allod::inference::engine::chat {
@@ -24,7 +24,7 @@ struct CallNotation {
 
 // Throws what the template throws. None when its calls cannot be told from text or do not have the arguments as one
 // JSON value; then calls are made as plain_tool_calls.h says. `arguments` are rules of `grammar`, one for each tool.
-std::optional<CallNotation> NotationOf(const common_chat_templates& templates, const request::ChatPrompt& chat,
+std::optional<CallNotation> NotationOf(const common_chat_templates& templates, const ports::ChatPrompt& chat,
                                        const std::vector<schema::RuleId>& arguments, schema::Grammar grammar);
 
 }  // namespace allod::inference::engine::chat

@@ -52,22 +52,22 @@ std::unexpected<Error> TooCostly() {
               "or shorter ones, or use another model");
 }
 
-bool WantsTools(const request::ChatPrompt& chat) {
-  return !chat.tools.empty() && chat.tool_choice != request::ToolChoice::kNone;
+bool WantsTools(const ports::ChatPrompt& chat) {
+  return !chat.tools.empty() && chat.tool_choice != ports::ToolChoice::kNone;
 }
 
 // For the prompt alone; how calls are written is NotationOf's.
-common_chat_templates_inputs InputsOf(const request::ChatPrompt& chat, bool with_tools,
+common_chat_templates_inputs InputsOf(const ports::ChatPrompt& chat, bool with_tools,
                                       const text::ControlText& control_text) {
   common_chat_templates_inputs inputs;
   inputs.use_jinja = true;
   const bool describes_tools = WantsTools(chat) && !with_tools;
-  for (const request::ChatMessage& message : describes_tools ? DescribeTools(chat) : chat.messages) {
+  for (const ports::ChatMessage& message : describes_tools ? DescribeTools(chat) : chat.messages) {
     common_chat_msg converted;
     converted.role = message.role;
     converted.content = control_text.Guard(message.content);
     converted.tool_call_id = message.tool_call_id;
-    for (const request::ToolCall& call : message.tool_calls) {
+    for (const ports::ToolCall& call : message.tool_calls) {
       converted.tool_calls.push_back({call.name, control_text.Guard(call.arguments), call.id});
     }
     inputs.messages.push_back(std::move(converted));
@@ -75,7 +75,7 @@ common_chat_templates_inputs InputsOf(const request::ChatPrompt& chat, bool with
   // No call is asked for here: llama.cpp would convert the tools' schemas.
   inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE;
   if (with_tools) {
-    for (const request::Tool& tool : chat.tools) {
+    for (const ports::Tool& tool : chat.tools) {
       inputs.tools.push_back(
           {tool.name, control_text.Guard(tool.description), tool.parameters.empty() ? kNoParameters : tool.parameters});
     }
@@ -92,9 +92,9 @@ struct ToolRules {
   std::vector<schema::RuleId> arguments;
 };
 
-Result<ToolRules> RulesOf(const std::vector<request::Tool>& tools) {
+Result<ToolRules> RulesOf(const std::vector<ports::Tool>& tools) {
   ToolRules out;
-  for (const request::Tool& tool : tools) {
+  for (const ports::Tool& tool : tools) {
     const auto rule = schema::AddSchema(tool.parameters.empty() ? kNoParameters : tool.parameters,
                                         schema::Values::kObjects, out.grammar);
     if (!rule) {
@@ -160,11 +160,11 @@ Status AddToolCalls(const CallNotation& notation, bool is_required, const text::
 }
 
 // For a template that knows no tools.
-void AddPlainToolCalls(const request::ChatPrompt& chat, const ToolRules& rules, RenderedChat& out) {
+void AddPlainToolCalls(const ports::ChatPrompt& chat, const ToolRules& rules, RenderedChat& out) {
   auto format = std::make_unique<ToolCallFormat::Impl>();
   format->is_plain = true;
   out.tool_calls = std::make_shared<ToolCallFormat>(std::move(format));
-  out.grammar.is_lazy = chat.tool_choice != request::ToolChoice::kRequired;
+  out.grammar.is_lazy = chat.tool_choice != ports::ToolChoice::kRequired;
   if (out.grammar.is_lazy) out.grammar.trigger_patterns = {kPlainCallPattern};
   schema::Grammar grammar = rules.grammar;
   const schema::RuleId call = AddPlainCall(chat.tools, rules.arguments, out.grammar.is_lazy, grammar);
@@ -179,15 +179,15 @@ bool KnowsTools(const common_chat_templates& templates) {
     return found != capabilities.end() && found->second;
   };
   if (!has("supports_tools") || !has("supports_tool_calls")) return false;
-  request::ChatPrompt sample;
+  ports::ChatPrompt sample;
   sample.tools = {{"sample", "", ""}};
-  const auto is_noted = [&](request::ToolChoice choice) {
+  const auto is_noted = [&](ports::ToolChoice choice) {
     sample.tool_choice = choice;
     schema::Grammar grammar;
     const schema::RuleId arguments = grammar.Add("arguments", {{schema::Literal("{}")}});
     return NotationOf(templates, sample, {arguments}, std::move(grammar)).has_value();
   };
-  return is_noted(request::ToolChoice::kAuto) && is_noted(request::ToolChoice::kRequired);
+  return is_noted(ports::ToolChoice::kAuto) && is_noted(ports::ToolChoice::kRequired);
 }
 
 }  // namespace
@@ -245,7 +245,7 @@ ChatTemplate::~ChatTemplate() {
   (void)text::RunOnDeepStack([this] { impl_.reset(); });
 }
 
-Result<RenderedChat> ChatTemplate::Render(const request::ChatPrompt& chat, const text::Vocabulary& vocabulary) const {
+Result<RenderedChat> ChatTemplate::Render(const ports::ChatPrompt& chat, const text::Vocabulary& vocabulary) const {
   ALLOD_TRY(const std::size_t bytes, CheckChat(chat, vocabulary.control_text()));
   if (!impl_->templates) return TemplateFailed(impl_->failure);
   const bool with_tools = WantsTools(chat) && impl_->knows_tools;
@@ -277,7 +277,7 @@ Result<RenderedChat> ChatTemplate::Render(const request::ChatPrompt& chat, const
     } else if (!notation) {
       return TemplateFailed("it does not write calls of these tools as JSON");
     } else {
-      ALLOD_CHECK_OK(AddToolCalls(*notation, chat.tool_choice == request::ToolChoice::kRequired, vocabulary, out));
+      ALLOD_CHECK_OK(AddToolCalls(*notation, chat.tool_choice == ports::ToolChoice::kRequired, vocabulary, out));
     }
   } catch (const std::exception& e) {
     return TemplateFailed(WhatTemplateSaid(e.what()));

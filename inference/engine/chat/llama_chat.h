@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine/request/generation.h"
 #include "inference/engine/text/control_text.h"
 #include "inference/engine/text/llama_constraint.h"
 #include "inference/engine/text/llama_vocabulary.h"
+#include "inference/ports/generation.h"
 #include "services/common/result.h"
 
 struct llama_model;
@@ -41,7 +41,7 @@ class ChatTemplate {
 
   // INVALID_ARGUMENT / TEMPLATE_FAILED with what the template said, INVALID_MESSAGE, INVALID_TOOL; RESOURCE_EXHAUSTED /
   // TEMPLATE_TOO_COSTLY.
-  Result<RenderedChat> Render(const request::ChatPrompt& chat, const text::Vocabulary& vocabulary) const;
+  Result<RenderedChat> Render(const ports::ChatPrompt& chat, const text::Vocabulary& vocabulary) const;
 
  private:
   struct Impl;

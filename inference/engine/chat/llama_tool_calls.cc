@@ -53,15 +53,15 @@ struct ToolCallReader::Answer {
   std::string text;            // everything the model wrote
   common_chat_msg message;     // what of it was told
   std::int32_t uncounted = 0;  // tokens nothing of which was told
-  std::vector<request::TokenLogprobs> logprobs;
+  std::vector<ports::TokenLogprobs> logprobs;
   bool gave_up = false;  // it does not follow the notation
 };
 
 ToolCallReader::ToolCallReader(std::shared_ptr<const ToolCallFormat> format) : format_(std::move(format)) {}
 ToolCallReader::~ToolCallReader() = default;
 
-request::Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
-  request::Delta out;
+ports::Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
+  ports::Delta out;
   std::optional<common_chat_msg> parsed;
   if (!answer.gave_up) {
     try {
@@ -90,7 +90,7 @@ request::Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
     const std::size_t told = is_new ? 0 : answer.message.tool_calls[i].arguments.size();
     call.id = is_new ? NewCallId() : answer.message.tool_calls[i].id;
     if (!is_new && told == call.arguments.size()) continue;
-    request::ToolCallPiece piece;
+    ports::ToolCallPiece piece;
     piece.index = static_cast<std::int32_t>(i);
     if (is_new) {
       piece.id = call.id;
@@ -103,9 +103,9 @@ request::Delta ToolCallReader::Parse(Answer& answer, bool is_whole) {
   return out;
 }
 
-std::vector<request::Event> ToolCallReader::Read(request::Event event) {
-  std::vector<request::Event> events;
-  const auto tell = [&](Answer& answer, std::int32_t choice, request::Delta delta, bool is_end) {
+std::vector<ports::Event> ToolCallReader::Read(ports::Event event) {
+  std::vector<ports::Event> events;
+  const auto tell = [&](Answer& answer, std::int32_t choice, ports::Delta delta, bool is_end) {
     const bool says_something = !delta.text.empty() || !delta.tool_calls.empty();
     if (!says_something && !(is_end && answer.uncounted > 0)) return;
     delta.choice = choice;
@@ -113,7 +113,7 @@ std::vector<request::Event> ToolCallReader::Read(request::Event event) {
     delta.logprobs = std::exchange(answer.logprobs, {});
     events.emplace_back(std::move(delta));
   };
-  if (auto* delta = std::get_if<request::Delta>(&event)) {
+  if (auto* delta = std::get_if<ports::Delta>(&event)) {
     Answer& answer = answers_[delta->choice];
     answer.text += delta->text;
     answer.uncounted += delta->token_count;
@@ -121,17 +121,17 @@ std::vector<request::Event> ToolCallReader::Read(request::Event event) {
     tell(answer, delta->choice, Parse(answer, false), false);
     return events;
   }
-  if (auto* ended = std::get_if<request::ChoiceFinished>(&event)) {
+  if (auto* ended = std::get_if<ports::ChoiceFinished>(&event)) {
     Answer& answer = answers_[ended->choice];
     // An answer that was cut off is no whole one.
-    tell(answer, ended->choice, Parse(answer, ended->reason == request::FinishReason::kStop), true);
+    tell(answer, ended->choice, Parse(answer, ended->reason == ports::FinishReason::kStop), true);
     const bool calls = !answer.message.tool_calls.empty();
-    if (calls && ended->reason == request::FinishReason::kStop) ended->reason = request::FinishReason::kToolCalls;
+    if (calls && ended->reason == ports::FinishReason::kStop) ended->reason = ports::FinishReason::kToolCalls;
   }
-  if (auto* finished = std::get_if<request::Finished>(&event)) {
+  if (auto* finished = std::get_if<ports::Finished>(&event)) {
     const auto first = answers_.find(0);
     const bool calls = first != answers_.end() && !first->second.message.tool_calls.empty();
-    if (calls && finished->reason == request::FinishReason::kStop) finished->reason = request::FinishReason::kToolCalls;
+    if (calls && finished->reason == ports::FinishReason::kStop) finished->reason = ports::FinishReason::kToolCalls;
   }
   events.push_back(std::move(event));
   return events;

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine/request/generation.h"
+#include "inference/ports/generation.h"
 
 namespace allod::inference::engine::chat {
 
@@ -33,11 +33,11 @@ class ToolCallReader {
   ~ToolCallReader();
 
   // What becomes of an event: none, one or two. A token counts when something that it stands for comes out.
-  std::vector<request::Event> Read(request::Event event);
+  std::vector<ports::Event> Read(ports::Event event);
 
  private:
   struct Answer;
-  request::Delta Parse(Answer& answer, bool is_whole);
+  ports::Delta Parse(Answer& answer, bool is_whole);
 
   const std::shared_ptr<const ToolCallFormat> format_;
   std::map<std::int32_t, Answer> answers_;  // by choice

@@ -25,7 +25,7 @@ std::string Quoted(std::string_view text) {
   return out + '"';
 }
 
-std::string_view ParametersOf(const request::Tool& tool) {
+std::string_view ParametersOf(const ports::Tool& tool) {
   return tool.parameters.empty() ? kAnySchema : tool.parameters;
 }
 
@@ -79,22 +79,22 @@ std::string_view FrontObject(std::string_view text) {
 
 }  // namespace
 
-std::vector<request::ChatMessage> DescribeTools(const request::ChatPrompt& chat) {
+std::vector<ports::ChatMessage> DescribeTools(const ports::ChatPrompt& chat) {
   std::string description = "You can call these functions:\n";
-  for (const request::Tool& tool : chat.tools) {
+  for (const ports::Tool& tool : chat.tools) {
     description += fmt::format("{{\"name\": {}, \"description\": {}, \"parameters\": {}}}\n", Quoted(tool.name),
                                Quoted(tool.description), ParametersOf(tool));
   }
   description += "To call one, answer only with {\"name\": <its name>, \"arguments\": {<its arguments>}}.";
-  std::vector<request::ChatMessage> messages;
+  std::vector<ports::ChatMessage> messages;
   if (chat.messages.front().role != "system") messages.push_back({"system", description, {}, ""});
-  for (const request::ChatMessage& message : chat.messages) {
-    request::ChatMessage& out = messages.emplace_back();
+  for (const ports::ChatMessage& message : chat.messages) {
+    ports::ChatMessage& out = messages.emplace_back();
     out.role = message.role == "tool" ? "user" : message.role;
     out.content = message.content;
     if (messages.size() == 1) out.content += "\n\n" + description;
     if (message.role == "tool") out.content = fmt::format("Result of the call: {}", message.content);
-    for (const request::ToolCall& call : message.tool_calls) {
+    for (const ports::ToolCall& call : message.tool_calls) {
       if (!out.content.empty()) out.content += '\n';
       out.content += fmt::format("{{\"name\": {}, \"arguments\": {}}}", Quoted(call.name), call.arguments);
     }
@@ -102,7 +102,7 @@ std::vector<request::ChatMessage> DescribeTools(const request::ChatPrompt& chat)
   return messages;
 }
 
-schema::RuleId AddPlainCall(const std::vector<request::Tool>& tools, const std::vector<schema::RuleId>& arguments,
+schema::RuleId AddPlainCall(const std::vector<ports::Tool>& tools, const std::vector<schema::RuleId>& arguments,
                             bool after_text, schema::Grammar& grammar) {
   using schema::Literal;
   using schema::Ref;

@@ -7,18 +7,18 @@
 #include <string_view>
 #include <vector>
 
-#include "inference/engine/request/generation.h"
+#include "inference/ports/generation.h"
 #include "inference/schema/grammar.h"
 
 namespace allod::inference::engine::chat {
 
 // The messages with the functions described in the first, earlier calls as the model would write them, and their
 // results as messages of the user.
-std::vector<request::ChatMessage> DescribeTools(const request::ChatPrompt& chat);
+std::vector<ports::ChatMessage> DescribeTools(const ports::ChatPrompt& chat);
 
 // The rule for one call of one of them. `arguments`: the rules for each tool's arguments. `after_text`: the call need
 // not be the whole answer, so that its beginning, as kPlainCallPattern finds it, was written freely.
-schema::RuleId AddPlainCall(const std::vector<request::Tool>& tools, const std::vector<schema::RuleId>& arguments,
+schema::RuleId AddPlainCall(const std::vector<ports::Tool>& tools, const std::vector<schema::RuleId>& arguments,
                             bool after_text, schema::Grammar& grammar);
 
 // Where in the answer a call begins (ECMAScript), for an answer that need not be one.

@@ -60,10 +60,14 @@ Result<std::string> OfSchema(const std::string& text) {
 }
 
 struct ToGrammar {
-  Result<std::string> operator()(const NoConstraint& /*none*/) const { return std::string(); }
-  Result<std::string> operator()(const JsonObjectConstraint& /*any*/) const { return OfSchema(R"({"type":"object"})"); }
-  Result<std::string> operator()(const JsonSchemaConstraint& constraint) const { return OfSchema(constraint.schema); }
-  Result<std::string> operator()(const GrammarConstraint& constraint) const {
+  Result<std::string> operator()(const ports::NoConstraint& /*none*/) const { return std::string(); }
+  Result<std::string> operator()(const ports::JsonObjectConstraint& /*any*/) const {
+    return OfSchema(R"({"type":"object"})");
+  }
+  Result<std::string> operator()(const ports::JsonSchemaConstraint& constraint) const {
+    return OfSchema(constraint.schema);
+  }
+  Result<std::string> operator()(const ports::GrammarConstraint& constraint) const {
     if (constraint.gbnf.empty()) return Invalid("the grammar is empty");
     if (constraint.gbnf.size() > kBytesMax) return Invalid("the grammar has more than 64 KiB");
     // llama.cpp is given the client's own text; it says less about what is wrong with it.
@@ -76,7 +80,7 @@ struct ToGrammar {
 
 }  // namespace
 
-Result<std::string> GrammarOf(const OutputConstraint& constraint) { return std::visit(ToGrammar{}, constraint); }
+Result<std::string> GrammarOf(const ports::OutputConstraint& constraint) { return std::visit(ToGrammar{}, constraint); }
 
 void Constraint::SamplerDeleter::operator()(llama_sampler* sampler) const { llama_sampler_free(sampler); }
 

@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "inference/engine/text/output_constraint.h"
 #include "inference/engine/text/token_draw.h"
+#include "inference/ports/output_constraint.h"
 #include "services/common/result.h"
 
 struct llama_sampler;
@@ -33,7 +33,7 @@ struct GrammarPlan {
 
 // Empty for no constraint. INVALID_ARGUMENT / INVALID_CONSTRAINT with what is wrong and where: a schema with a keyword
 // that is not enforced (inference/schema/schema.h), a grammar that does not parse (inference/schema/gbnf.h).
-Result<std::string> GrammarOf(const OutputConstraint& constraint);
+Result<std::string> GrammarOf(const ports::OutputConstraint& constraint);
 
 // What a constraint may use, of the processor. Both are far beyond what grammars and schemas of ordinary size take:
 // some ten microseconds to check a token, some milliseconds to search a vocabulary.

@@ -38,7 +38,7 @@ std::int32_t ArgMax(std::span<const float> logits) {
 
 }  // namespace
 
-Status CheckSampling(const SamplingOptions& options, std::int32_t vocabulary) {
+Status CheckSampling(const ports::SamplingOptions& options, std::int32_t vocabulary) {
   ALLOD_CHECK_OK(CheckRange("temperature", options.temperature, 0, 2));
   ALLOD_CHECK_OK(CheckRange("top_p", options.top_p, 0, 1));
   ALLOD_CHECK_OK(CheckRange("min_p", options.min_p, 0, 1));
@@ -63,7 +63,7 @@ Status CheckSampling(const SamplingOptions& options, std::int32_t vocabulary) {
   return {};
 }
 
-Sampler::Sampler(const SamplingOptions& options)
+Sampler::Sampler(const ports::SamplingOptions& options)
     : options_(options),
       penalised_(options.frequency_penalty != 0 || options.presence_penalty != 0),
       random_(options.seed ? *options.seed : std::random_device{}()) {}

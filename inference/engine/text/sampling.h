@@ -7,37 +7,23 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <random>
 #include <span>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
+#include "inference/ports/sampling_options.h"
 #include "services/common/result.h"
 
 namespace allod::inference::engine::text {
 
-struct SamplingOptions {
-  float temperature = 1.0F;  // 0 is greedy
-  float top_p = 1.0F;        // 1 is off
-  int top_k = 40;            // 0 is off
-  float min_p = 0.0F;        // 0 is off
-  // Subtracted from the logit of a token for each time (frequency) or once it was (presence) generated in this answer.
-  float frequency_penalty = 0.0F;
-  float presence_penalty = 0.0F;
-  std::optional<std::uint32_t> seed;  // unset: a random one
-  // Added to the logits of these tokens; at most 300, each of -100 to 100.
-  std::vector<std::pair<std::int32_t, float>> logit_bias;
-};
-
 // INVALID_ARGUMENT / INVALID_SAMPLING names the field, its value and the range. `vocabulary`: number of tokens.
-Status CheckSampling(const SamplingOptions& options, std::int32_t vocabulary);
+Status CheckSampling(const ports::SamplingOptions& options, std::int32_t vocabulary);
 
 class Sampler {
  public:
   // `options` must have passed CheckSampling.
-  explicit Sampler(const SamplingOptions& options);
+  explicit Sampler(const ports::SamplingOptions& options);
 
   // Prepare, Pick and Accept in one.
   std::int32_t Next(std::span<float> logits);
@@ -61,7 +47,7 @@ class Sampler {
   void CollectCandidates(std::span<const float> logits);
   std::int32_t Draw();
 
-  const SamplingOptions options_;
+  const ports::SamplingOptions options_;
   const bool penalised_;
   std::mt19937 random_;
   std::unordered_map<std::int32_t, int> generated_;  // only filled when there are penalties

@@ -10,7 +10,7 @@
 namespace allod::inference::engine::text {
 namespace {
 
-std::map<int, int> Draws(const SamplingOptions& options, const std::vector<float>& logits, int draws) {
+std::map<int, int> Draws(const ports::SamplingOptions& options, const std::vector<float>& logits, int draws) {
   Sampler sampler(options);
   std::map<int, int> counts;
   for (int i = 0; i < draws; ++i) {
@@ -109,10 +109,11 @@ TEST(Sampler, ASeedRepeatsItsDraws) {
 
 TEST(CheckSampling, RefusesWhatIsOutOfRange) {
   EXPECT_TRUE(CheckSampling({}, 100));
-  for (const SamplingOptions& options :
-       {SamplingOptions{.temperature = 2.1F}, SamplingOptions{.temperature = NAN}, SamplingOptions{.top_p = -0.1F},
-        SamplingOptions{.top_k = -1}, SamplingOptions{.min_p = 1.5F}, SamplingOptions{.frequency_penalty = 3},
-        SamplingOptions{.presence_penalty = -3}}) {
+  for (const ports::SamplingOptions& options :
+       {ports::SamplingOptions{.temperature = 2.1F}, ports::SamplingOptions{.temperature = NAN},
+        ports::SamplingOptions{.top_p = -0.1F}, ports::SamplingOptions{.top_k = -1},
+        ports::SamplingOptions{.min_p = 1.5F}, ports::SamplingOptions{.frequency_penalty = 3},
+        ports::SamplingOptions{.presence_penalty = -3}}) {
     ASSERT_FALSE(CheckSampling(options, 100));
     EXPECT_EQ(CheckSampling(options, 100).error().reason, "INVALID_SAMPLING");
   }

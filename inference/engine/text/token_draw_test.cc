@@ -60,9 +60,10 @@ std::optional<std::int32_t> DrawAll(TokenDraw& draw) {
 }
 
 TEST(TokenDraw, IsTheSameAsFromARowInWhichTheForbiddenAreImpossible) {
-  for (const SamplingOptions& options :
-       {SamplingOptions{.temperature = 0}, SamplingOptions{.seed = 7}, SamplingOptions{.top_k = 0, .seed = 7},
-        SamplingOptions{.top_p = 0.5F, .top_k = 3, .seed = 7}, SamplingOptions{.min_p = 0.2F, .seed = 7}}) {
+  for (const ports::SamplingOptions& options :
+       {ports::SamplingOptions{.temperature = 0}, ports::SamplingOptions{.seed = 7},
+        ports::SamplingOptions{.top_k = 0, .seed = 7}, ports::SamplingOptions{.top_p = 0.5F, .top_k = 3, .seed = 7},
+        ports::SamplingOptions{.min_p = 0.2F, .seed = 7}}) {
     for (std::uint32_t seed = 1; seed <= 30; ++seed) {
       const std::vector<float> logits = Logits(3000, seed);
       std::set<std::int32_t> some;

@@ -10,8 +10,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "inference/sandbox/namespaces.h"
-#include "services/common/log.h"
+#include "inference/zygote/uid_maps.h"
 
 namespace allod::inference::node::jobs {
 namespace {
@@ -115,16 +114,7 @@ void JobConfinement::Answer() {
           {.memory_bytes_max = allowance_.memory_bytes, .processes_max = allowance_.threads + kThreadsBeside});
       (void)agent_.Send({{"type", "go"}, {"layers", layers}, {"uid", allowance_.first_uid}});
     } else if (type == "map") {
-      std::uint32_t uids = 0;
-      if (geteuid() == 0 && allowance_.first_uid != 0 &&
-          sandbox::WriteUidMaps(pid_, allowance_.first_uid, sandbox::kUidsPerZygote)) {
-        uids = sandbox::kUidsPerZygote;
-      } else if (const Status mapped = sandbox::WriteUidMaps(pid_, geteuid(), 1); mapped) {
-        uids = 1;
-      } else {
-        Log(LogLevel::kWarning, "a job got no uids", {{"error", mapped.error().message}});
-      }
-      (void)agent_.Send({{"type", "mapped"}, {"uids", uids}});
+      zygote::GiveUids(agent_, pid_, allowance_.first_uid, "a job");
     }
   }
 }

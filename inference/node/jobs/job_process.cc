@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 
 #include "inference/node/process/child_process.h"
 #include "services/common/log.h"
+#include "services/common/wake_fd.h"
 
 namespace allod::inference::node::jobs {
 namespace {
@@ -87,11 +87,8 @@ Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobCo
   }
   ALLOD_TRY(process::ChildProcess child, process::ChildProcess::Start(options));
   if (confinement != nullptr) confinement->Started(child.pid());
-  const OwnedFd wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  const std::stop_callback wake_on_stop(stop, [&] {
-    const std::uint64_t one = 1;
-    (void)!write(wake.get(), &one, sizeof(one));
-  });
+  const WakeFd wake;
+  const std::stop_callback wake_on_stop(stop, [&] { wake.Wake(); });
   const auto started = steady_clock::now();
   JobProgress progress{"starting", 0};
   std::optional<Result<std::string>> outcome;

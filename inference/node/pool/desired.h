@@ -7,25 +7,27 @@
 #include <string>
 #include <vector>
 
+#include "inference/ports/members.h"
+
 namespace allod::inference::node::pool {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 enum class IsolationClass { kPooled, kIsolated, kDedicated };
 
+// What computes with a model; each has a program (node/config.cc).
+enum class Runtime { kLanguage };
+
 // One replica of an instance.
 struct DesiredWorker {
   std::string replica_uid;
-  std::string instance;    // full resource name
-  std::string tenant_uid;  // UUID
   std::int64_t epoch = 0;
   std::string artifact_sha256;
   std::int64_t artifact_bytes = 0;
-  std::int32_t context_tokens = 0;
-  std::int32_t max_concurrency = 1;
+  Runtime runtime = Runtime::kLanguage;
   IsolationClass isolation = IsolationClass::kIsolated;
   std::chrono::seconds sleep_after{0};  // without requests; 0: never
-  std::int32_t weight = 1;
+  ports::Member member;                 // as its worker is told
   // Why this node cannot run it, whatever else it says: nothing is started, and the replica is reported as failed with
   // these words. Empty: it can.
   std::string refused_because;
@@ -81,6 +83,7 @@ struct Action {
   std::string model_key;               // of kLoad, kUnload, kFork
   std::string sha256;                  // of kFetch, kLoad
   std::filesystem::path artifact;      // of kLoad
+  Runtime runtime{};                   // of kLoad
   bool private_weights = false;        // of kLoad
   std::vector<DesiredWorker> members;  // of kFork, kMembers; by replica uid
   std::uint64_t members_version = 0;   // of kMembers; OnMembers gives it back

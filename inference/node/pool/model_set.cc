@@ -61,6 +61,7 @@ std::optional<Action> ModelSet::Ensure(const DesiredWorker& worker, SteadyTime n
                 .model_key = worker.model_key(),
                 .sha256 = worker.artifact_sha256,
                 .artifact = artifact.path,
+                .runtime = worker.runtime,
                 .private_weights = model.is_private};
 }
 

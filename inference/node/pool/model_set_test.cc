@@ -16,9 +16,9 @@ constexpr std::int64_t kMuch = std::int64_t{1} << 40;
 
 DesiredWorker Of(char model, std::int64_t mib = 100) {
   return {.replica_uid = std::string("replica-") + model,
-          .instance = "tenants/ke/projects/p/instances/i",
           .artifact_sha256 = std::string(64, model),
-          .artifact_bytes = mib * kMiB};
+          .artifact_bytes = mib * kMiB,
+          .member = {.instance = "tenants/ke/projects/p/instances/i"}};
 }
 std::string Key(char model) { return std::string(64, model); }
 

@@ -14,7 +14,8 @@ constexpr auto kLookForIdle = std::chrono::milliseconds(100);
 
 }  // namespace
 
-std::optional<std::uint64_t> SpareSet::Take(const std::string& model_key, const SpareShape& shape, SteadyTime now) {
+std::optional<std::uint64_t> SpareSet::Take(const std::string& model_key, const zygote::WorkerShape& shape,
+                                            SteadyTime now) {
   if (policy_.keep == std::chrono::seconds(0)) return std::nullopt;
   Model& model = models_[model_key];
   model.shape = shape;

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "inference/node/pool/desired.h"
+#include "inference/zygote/worker_spec.h"
 
 namespace allod::inference::node::pool {
 
@@ -24,19 +25,11 @@ struct SparePolicy {
   std::int64_t memory_reserve_bytes = std::int64_t{512} << 20;
 };
 
-// Of a worker process that is not pooled.
-struct SpareShape {
-  std::int32_t context_tokens = 0;
-  std::int32_t max_sequences = 1;
-
-  bool operator==(const SpareShape&) const = default;
-};
-
 struct SpareAction {
   enum class Kind { kMake, kDrop };
   Kind kind;
   std::string model_key;
-  SpareShape shape;
+  zygote::WorkerShape shape;
   std::uint64_t spare = 0;  // its number
 };
 
@@ -52,7 +45,7 @@ class SpareSet {
   explicit SpareSet(SparePolicy policy) : policy_(policy) {}
 
   // A worker of that shape is wanted. The number of the spare that is to be taken for it, if any; it is gone then.
-  std::optional<std::uint64_t> Take(const std::string& model_key, const SpareShape& shape, SteadyTime now);
+  std::optional<std::uint64_t> Take(const std::string& model_key, const zygote::WorkerShape& shape, SteadyTime now);
   // The model's process is gone, and with it its spare.
   void OnModelGone(const std::string& model_key) { models_.erase(model_key); }
   // That spare ended by itself, or could not be made; it is not made again at once.
@@ -68,10 +61,10 @@ class SpareSet {
  private:
   struct Spare {
     std::uint64_t number = 0;
-    SpareShape shape;
+    zygote::WorkerShape shape;
   };
   struct Model {
-    SpareShape shape;  // forked last
+    zygote::WorkerShape shape;  // forked last
     SteadyTime forked{};
     SteadyTime not_before{};
     std::optional<Spare> spare;

@@ -14,14 +14,14 @@ using Kind = SpareAction::Kind;
 constexpr std::int64_t kMuch = std::int64_t{1} << 40;
 constexpr NodeLoad kIdle{.is_idle = true, .memory_available = kMuch};
 constexpr NodeLoad kBusy{.is_idle = false, .memory_available = kMuch};
-constexpr SpareShape kSmall{256, 1};
-constexpr SpareShape kLarge{4096, 4};
+const zygote::WorkerShape kSmall{.context_tokens = 256, .max_sequences = 1};
+const zygote::WorkerShape kLarge{.context_tokens = 4096, .max_sequences = 4};
 
 class SpareSetTest : public testing::Test {
  protected:
   // A worker was started without one.
-  void Fork(const SpareShape& shape = kSmall) { EXPECT_FALSE(set.Take("model", shape, now)); }
-  void MakeOne(const SpareShape& shape = kSmall) {
+  void Fork(const zygote::WorkerShape& shape = kSmall) { EXPECT_FALSE(set.Take("model", shape, now)); }
+  void MakeOne(const zygote::WorkerShape& shape = kSmall) {
     EXPECT_FALSE(set.NextAction(now, kIdle));  // its first request first
     EXPECT_EQ(set.NextDeadline(now), now + milliseconds(50));
     now += milliseconds(50);

@@ -23,13 +23,14 @@ constexpr auto kDoesNotListen = "worker did not take its members and was killed"
 bool SameProcess(const DesiredWorker& a, const DesiredWorker& b) {
   if (a.model_key() != b.model_key() || a.worker_key() != b.worker_key()) return false;
   if (a.isolation == IsolationClass::kPooled) return true;
-  return a.instance == b.instance && a.tenant_uid == b.tenant_uid && a.context_tokens == b.context_tokens &&
-         a.max_concurrency == b.max_concurrency;
+  // All but the weight, which it is told while it runs.
+  ports::Member would_be = a.member;
+  would_be.weight = b.member.weight;
+  return would_be == b.member;
 }
 
 bool SameMember(const DesiredWorker& a, const DesiredWorker& b) {
-  return a.replica_uid == b.replica_uid && a.instance == b.instance && a.tenant_uid == b.tenant_uid &&
-         a.context_tokens == b.context_tokens && a.max_concurrency == b.max_concurrency && a.weight == b.weight;
+  return a.replica_uid == b.replica_uid && a.member == b.member;
 }
 
 // It sleeps when all of its members may.
@@ -184,12 +185,13 @@ void WorkerSet::Confirm(Worker& worker, const std::vector<ports::RefusedMember>&
   worker.is_told = true;
   worker.answered.clear();
   worker.refused.clear();
-  for (const DesiredWorker& member : worker.told) {
-    const auto found = std::ranges::find(refused, member.instance, &ports::RefusedMember::instance);
+  for (const DesiredWorker& replica : worker.told) {
+    const std::string& instance = replica.member.instance;
+    const auto found = std::ranges::find(refused, instance, &ports::RefusedMember::instance);
     if (found == refused.end()) {
-      worker.answered.insert(member.replica_uid);
+      worker.answered.insert(replica.replica_uid);
     } else {
-      worker.refused[member.replica_uid] = "its worker refuses " + member.instance + ", which " + found->why;
+      worker.refused[replica.replica_uid] = "its worker refuses " + instance + ", which " + found->why;
     }
   }
 }

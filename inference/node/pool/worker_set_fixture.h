@@ -24,19 +24,19 @@ inline constexpr std::int64_t kMuch = std::int64_t{1} << 40;
 
 inline DesiredWorker Worker(std::int64_t epoch = 1) {
   return {.replica_uid = kUid,
-          .instance = "tenants/ke/projects/p/instances/i",
-          .tenant_uid = "01900000-0000-5000-8000-0000000000aa",
           .epoch = epoch,
           .artifact_sha256 = kSha,
           .artifact_bytes = 10,
-          .context_tokens = 512,
-          .max_concurrency = 4};
+          .member = {.instance = "tenants/ke/projects/p/instances/i",
+                     .tenant_uid = "01900000-0000-5000-8000-0000000000aa",
+                     .context_tokens = 512,
+                     .max_concurrency = 4}};
 }
 inline DesiredWorker Other() {
   DesiredWorker other = Worker();
   other.replica_uid = kOther;
-  other.instance = "tenants/tz/projects/p/instances/i";
-  other.tenant_uid = "01900000-0000-5000-8000-0000000000bb";
+  other.member.instance = "tenants/tz/projects/p/instances/i";
+  other.member.tenant_uid = "01900000-0000-5000-8000-0000000000bb";
   return other;
 }
 inline DesiredWorker Pooled(DesiredWorker worker) {

@@ -43,7 +43,7 @@ TEST_F(WorkerSetPoolTest, HoldsAnInstanceOnceAndAllOthersAsIfItWereNamedOnce) {
   EXPECT_EQ(Of(kUid).state, WorkerState::kFailed);
   EXPECT_EQ(Of(kUid).target, "");
   EXPECT_EQ(Of(kUid).message,
-            "the pool of this model on this node holds " + Worker().instance + " once, as replica " + kTwin);
+            "the pool of this model on this node holds " + Worker().member.instance + " once, as replica " + kTwin);
 }
 
 TEST_F(WorkerSetPoolTest, ComesUpAgainWithAnInstanceThatIsWantedTwice) {
@@ -75,10 +75,10 @@ TEST_F(WorkerSetPoolTest, ReportsAMemberThatTheWorkerRefusesByNameAndTheOthersAs
   Start({Pooled(Worker())});
   Desire({Pooled(Worker()), Pooled(Other())});
   const Action told = Only();
-  set.OnMembers(kPool, told.members_version, {{Other().instance, "has a negative limit"}});
+  set.OnMembers(kPool, told.members_version, {{Other().member.instance, "has a negative limit"}});
   EXPECT_EQ(Of(kUid).state, WorkerState::kReady);
   EXPECT_EQ(Of(kOther).state, WorkerState::kFailed);
-  EXPECT_EQ(Of(kOther).message, "its worker refuses " + Other().instance + ", which has a negative limit");
+  EXPECT_EQ(Of(kOther).message, "its worker refuses " + Other().member.instance + ", which has a negative limit");
   ExpectNothing();
 }
 
@@ -88,7 +88,7 @@ TEST_F(WorkerSetPoolTest, ReportsWhatIsRefusedAtTheStartToo) {
   Load();
   EXPECT_EQ(Only().kind, Kind::kFork);
   EXPECT_EQ(Of(kOther).target, "unix:/p.sock") << "it may be waited for";
-  set.OnReady(kPool, now, {{Other().instance, "is named twice"}});
+  set.OnReady(kPool, now, {{Other().member.instance, "is named twice"}});
   EXPECT_EQ(Of(kUid).state, WorkerState::kReady);
   EXPECT_EQ(Of(kOther).state, WorkerState::kFailed);
 }
@@ -138,7 +138,7 @@ TEST_F(WorkerSetPoolTest, LeavesOutThoseBeyondWhatAListHolds) {
   for (std::size_t i = 0; i <= kPoolMembersMax; ++i) {
     DesiredWorker worker = Pooled(Worker());
     worker.replica_uid = "01900000-0000-7000-8000-" + std::to_string(100000000000 + i);
-    worker.instance = "tenants/ke/projects/p/instances/i" + std::to_string(i);
+    worker.member.instance = "tenants/ke/projects/p/instances/i" + std::to_string(i);
     all.push_back(worker);
   }
   Start(all);
@@ -148,7 +148,7 @@ TEST_F(WorkerSetPoolTest, LeavesOutThoseBeyondWhatAListHolds) {
   EXPECT_EQ(Of(all.back().replica_uid).message,
             "the pool of this model on this node has 256 members, the most that one "
             "takes; " +
-                all.back().instance + " is one more");
+                all.back().member.instance + " is one more");
 }
 
 TEST_F(WorkerSetPoolTest, ReportsAnAssignmentThatCannotBeRunAndRunsTheOthers) {

@@ -19,7 +19,7 @@ TEST_F(WorkerSetTest, FetchesLoadsForksAndIsReady) {
   set.OnResident(kSha, now);
   const Action fork = Fork();
   ASSERT_EQ(fork.members.size(), 1U);
-  EXPECT_EQ(fork.members[0].instance, Worker().instance);
+  EXPECT_EQ(fork.members[0].member.instance, Worker().member.instance);
   EXPECT_EQ(Observed(), (ObservedWorker{kUid, 1, WorkerState::kReady, "unix:/x.sock", "", 1, 0, kUid}));
   ExpectNothing();
 }
@@ -185,14 +185,14 @@ TEST_F(WorkerSetTest, AChangedSpecReplacesTheProcessWithoutWaiting) {
   Load();
   Fork();
   DesiredWorker larger = Worker(2);
-  larger.context_tokens = 1024;
+  larger.member.context_tokens = 1024;
   Desire({larger});
   EXPECT_EQ(Only().kind, Kind::kTerminate);
   EXPECT_EQ(Observed().epoch, 1);  // what runs is still the old one
   EXPECT_EQ(Observed().target, "");
   Ends();
   const Action fork = Fork();
-  EXPECT_EQ(fork.members.at(0).context_tokens, 1024);
+  EXPECT_EQ(fork.members.at(0).member.context_tokens, 1024);
   EXPECT_EQ(Observed().start_count, 2);
 }
 
@@ -201,11 +201,11 @@ TEST_F(WorkerSetTest, AChangedWeightIsToldWithoutARestart) {
   Load();
   Fork();
   DesiredWorker heavier = Worker(2);
-  heavier.weight = 5;
+  heavier.member.weight = 5;
   Desire({heavier});
   const Action told = Only();
   EXPECT_EQ(told.kind, Kind::kMembers);
-  EXPECT_EQ(told.members.at(0).weight, 5);
+  EXPECT_EQ(told.members.at(0).member.weight, 5);
 }
 
 TEST_F(WorkerSetTest, RefusesAnOlderEpochEvenAfterTheReplicaWasGone) {
@@ -315,7 +315,7 @@ TEST_F(WorkerSetTest, MembersOfAPoolComeAndGoWithoutARestart) {
   EXPECT_EQ(Observed().start_count, 1);
   // A member's own limits are told, not restarted for.
   DesiredWorker larger = Pooled(Other());
-  larger.context_tokens = 1024;
+  larger.member.context_tokens = 1024;
   Desire({larger});
   EXPECT_EQ(Only().kind, Kind::kMembers);
   // The last one turns off the light.

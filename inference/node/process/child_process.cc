@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "services/common/process/pipe.h"
+#include "services/common/owned_fd.h"
 
 namespace allod::inference::node::process {
 namespace {
@@ -23,9 +23,9 @@ std::unexpected<Error> CannotStart(const char* what) {
   return Fail(Code::kUnavailable, "CANNOT_START_PROCESS", fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
-// Only the end that stays here does not block.
+// What the child writes to may block, what is read here not.
 bool MakeOutputPipe(Pipe& out) {
-  out = MakePipe();
+  out = Pipe::Make();
   return out && fcntl(out.read.get(), F_SETFL, O_NONBLOCK) == 0;
 }
 

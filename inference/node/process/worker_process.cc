@@ -59,11 +59,11 @@ Result<WorkerProcess> WorkerProcess::Prepare(std::uint64_t id, std::string who, 
   ALLOD_TRY(auto channels, zygote::Channel::MakePair());
   out.control_ = std::move(channels.first);
   out.child_control_ = std::move(channels.second);
-  int log[2];
-  if (pipe2(log, O_CLOEXEC) != 0) return CannotStart("pipe");
-  out.log_read_ = OwnedFd(log[0]);
-  out.log_write_ = OwnedFd(log[1]);
-  fcntl(log[0], F_SETFL, O_NONBLOCK);
+  Pipe log = Pipe::Make();
+  if (!log) return CannotStart("pipe");
+  fcntl(log.read.get(), F_SETFL, O_NONBLOCK);
+  out.log_read_ = std::move(log.read);
+  out.log_write_ = std::move(log.write);
   return out;
 }
 
@@ -119,9 +119,9 @@ Status WorkerProcess::Forked(OwnedFd pidfd) {
 
 void WorkerProcess::LetGo() { (void)control_.Send({{"type", "go"}}); }
 
-void WorkerProcess::Assign(std::string who, zygote::Assignment assignment, int listen_fd, OwnedFd ring) {
+void WorkerProcess::Assign(std::string who, std::vector<ports::Member> members, int listen_fd, OwnedFd ring) {
   log_.Rename(std::move(who));
-  duty_.emplace(std::move(assignment), OwnedFd(fcntl(listen_fd, F_DUPFD_CLOEXEC, 0)), std::move(ring));
+  duty_.emplace(std::move(members), OwnedFd(fcntl(listen_fd, F_DUPFD_CLOEXEC, 0)), std::move(ring));
   TellDuty();
 }
 
@@ -135,7 +135,7 @@ void WorkerProcess::TellDuty() {
   std::vector<int> fds(zygote::kAssignmentFds);
   fds[zygote::kFdListen] = duty_->listen.get();
   fds[zygote::kFdRing] = duty_->ring.get();
-  (void)control_.Send(zygote::AssignMessage(duty_->assignment), fds);
+  (void)control_.Send(zygote::AssignMessage(duty_->members), fds);
   duty_.reset();
   was_assigned_ = true;
 }

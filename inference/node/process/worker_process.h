@@ -19,7 +19,7 @@
 #include "inference/node/process/memory_figures.h"
 #include "inference/node/process/rate_bound.h"
 #include "inference/zygote/channel.h"
-#include "inference/zygote/worker_spec.h"
+#include "inference/zygote/worker_messages.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node::process {
@@ -42,7 +42,7 @@ class WorkerProcess {
   Status Forked(OwnedFd pidfd);
   void LetGo();
   // Whom it shall answer for, on which socket, counting in which ring. Told when it may serve.
-  void Assign(std::string who, zygote::Assignment assignment, int listen_fd, OwnedFd ring);
+  void Assign(std::string who, std::vector<ports::Member> members, int listen_fd, OwnedFd ring);
   // What shall be in force by the agent is.
   void LetServe();
   // As the host sees it; 0 before Forked.
@@ -97,7 +97,7 @@ class WorkerProcess {
   RateBound log_bytes_;
   std::vector<std::string> layers_;
   struct Duty {
-    zygote::Assignment assignment;
+    std::vector<ports::Member> members;
     OwnedFd listen;
     OwnedFd ring;
   };

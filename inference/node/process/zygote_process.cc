@@ -13,8 +13,7 @@
 #include <cstring>
 #include <utility>
 
-#include "inference/sandbox/namespaces.h"
-#include "services/common/log.h"
+#include "inference/zygote/uid_maps.h"
 
 namespace allod::inference::node::process {
 namespace {
@@ -82,19 +81,6 @@ Result<ZygoteProcess> ZygoteProcess::Start(const ZygoteOptions& options) {
   return ZygoteProcess(std::move(process), std::move(channels.first), options);
 }
 
-// The zygote left the host's user namespace and has no ids yet.
-void ZygoteProcess::MapUids() {
-  std::uint32_t uids = 0;
-  if (geteuid() == 0 && first_uid_ != 0 && sandbox::WriteUidMaps(process_.pid(), first_uid_, sandbox::kUidsPerZygote)) {
-    uids = sandbox::kUidsPerZygote;
-  } else if (const Status mapped = sandbox::WriteUidMaps(process_.pid(), geteuid(), 1); mapped) {
-    uids = 1;
-  } else {
-    Log(LogLevel::kWarning, "a zygote got no uids", {{"error", mapped.error().message}});
-  }
-  (void)channel_.Send({{"type", "mapped"}, {"uids", uids}});
-}
-
 std::vector<ZygoteProcess::Event> ZygoteProcess::ReadEvents() {
   std::vector<Event> out;
   // Bounded: one that never stops talking must not hold the agent.
@@ -123,7 +109,7 @@ std::optional<ZygoteProcess::Event> ZygoteProcess::EventOf(zygote::Message messa
   const std::string type = message.type();
   const std::uint64_t id = IdOf(message.body);
   if (type == "map" && !std::exchange(is_mapped_, true)) {
-    MapUids();
+    zygote::GiveUids(channel_, process_.pid(), first_uid_, "a zygote");
     return std::nullopt;
   }
   if (type == "resident" && !std::exchange(is_resident_, true)) {

@@ -19,13 +19,13 @@
 #include "inference/node/process/memory_figures.h"
 #include "inference/node/process/rate_bound.h"
 #include "inference/zygote/channel.h"
-#include "inference/zygote/worker_spec.h"
+#include "inference/zygote/worker_messages.h"
 #include "services/common/result.h"
 
 namespace allod::inference::node::process {
 
 struct ZygoteOptions {
-  std::filesystem::path executable;  // allod-worker
+  std::filesystem::path executable;  // of the model's runtime
   std::filesystem::path model;
   std::string sha256;
   bool private_weights = false;
@@ -78,7 +78,6 @@ class ZygoteProcess {
         channel_(std::move(channel)),
         log_("zygote " + options.sha256.substr(0, 12)),
         first_uid_(options.first_uid) {}
-  void MapUids();
   std::optional<Event> EventOf(zygote::Message message);
 
   ChildProcess process_;

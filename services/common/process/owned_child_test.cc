@@ -7,7 +7,7 @@
 #include <csignal>
 #include <utility>
 
-#include "services/common/process/pipe.h"
+#include "services/common/owned_fd.h"
 
 namespace allod {
 namespace {
@@ -27,7 +27,7 @@ OwnedChild Start(Pipe& until, int status) {
 }
 
 TEST(OwnedChild, TellsHowItEndedOnce) {
-  Pipe until = MakePipe();
+  Pipe until = Pipe::Make();
   OwnedChild child = Start(until, 7);
   ASSERT_TRUE(child);
   EXPECT_GT(child.pid(), 0);
@@ -42,14 +42,14 @@ TEST(OwnedChild, TellsHowItEndedOnce) {
 }
 
 TEST(OwnedChild, TellsWhichSignalEndedIt) {
-  Pipe until = MakePipe();
+  Pipe until = Pipe::Make();
   OwnedChild child = Start(until, 0);
   child.Signal(SIGTERM);
   EXPECT_EQ(child.Wait(kLong), (ProcessEnd{.signal = SIGTERM}));
 }
 
 TEST(OwnedChild, EndsWithItsOwner) {
-  Pipe until = MakePipe();
+  Pipe until = Pipe::Make();
   pid_t pid = -1;
   {
     OwnedChild first = Start(until, 0);
@@ -62,7 +62,7 @@ TEST(OwnedChild, EndsWithItsOwner) {
 }
 
 TEST(OwnedChild, GivesWayToAnother) {
-  Pipe until = MakePipe();
+  Pipe until = Pipe::Make();
   OwnedChild child = Start(until, 0);
   const pid_t before = child.pid();
   child = Start(until, 3);

@@ -10,11 +10,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
+#include "services/common/owned_fd.h"
 #include "services/common/result.h"
+#include "services/common/rpc/accept_loop.h"
 
 namespace allod {
 
@@ -27,20 +30,18 @@ class Listener {
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
 
-  // Starts a thread that accepts. `accepted` owns the descriptor that it gets, which does not block. Call once.
-  void Start(std::function<void(int fd)> accepted);
+  // Starts a thread that accepts; each connection that may be here goes to `accepted` (accept_loop.h). Call once.
+  void Start(std::function<void(OwnedFd)> accepted);
 
  private:
-  Listener(int fd, int stop, std::string path, std::vector<uid_t> peer_uids);
-  void Run();
-  bool MayConnect(int fd);
+  Listener(OwnedFd listening, std::string path, std::vector<uid_t> peer_uids)
+      : listening_(std::move(listening)), path_(std::move(path)), peer_uids_(std::move(peer_uids)) {}
+  bool MayConnect(const OwnedFd& connection) const;
 
-  const int fd_;
-  const int stop_;
+  OwnedFd listening_;  // until Start
   const std::string path_;
   const std::vector<uid_t> peer_uids_;
-  std::function<void(int fd)> accepted_;
-  std::thread thread_;
+  std::optional<AcceptLoop> loop_;  // last: it uses everything above
 };
 
 }  // namespace allod

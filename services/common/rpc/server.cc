@@ -55,16 +55,16 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   if (!out->server_) return Internal("the gRPC server cannot be started");
   if (listener) {
     out->listener_ = std::move(listener);
-    out->listener_->Start([server = out.get()](int fd) { server->Adopt(fd); });
+    out->listener_->Start([server = out.get()](OwnedFd connection) { server->Adopt(std::move(connection)); });
   }
   return out;
 }
 
 Server::~Server() { Stop(std::chrono::milliseconds(0)); }
 
-void Server::Adopt(int fd) {
-  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  grpc::AddInsecureChannelFromFd(server_.get(), fd);
+void Server::Adopt(OwnedFd connection) {
+  fcntl(connection.get(), F_SETFL, fcntl(connection.get(), F_GETFL) | O_NONBLOCK);
+  grpc::AddInsecureChannelFromFd(server_.get(), connection.Release());
 }
 
 void Server::Stop(std::chrono::milliseconds grace) {

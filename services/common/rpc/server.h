@@ -43,7 +43,7 @@ class Server {
   // No new calls; running ones may finish until `grace` is over, then they are cancelled. Streams see IsCancelled().
   void Stop(std::chrono::milliseconds grace);
   // Serves a connection that was accepted elsewhere, and closes it in the end: for processes that may not make sockets.
-  void Adopt(int fd);
+  void Adopt(OwnedFd connection);
 
  private:
   Server() = default;

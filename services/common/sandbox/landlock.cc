@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "services/common/owned_fd.h"
+
 namespace allod::sandbox {
 namespace {
 
@@ -45,8 +47,8 @@ constexpr std::uint64_t kOfFiles = kExecute | kReadFile | kWriteFile | kFsTrunca
 
 // False when the kernel refused a rule for something that is there.
 bool Allow(int ruleset, const PathAccess& allowed, std::uint64_t handled) {
-  const bool by_path = allowed.fd < 0;
-  const int fd = by_path ? open(allowed.path.c_str(), O_PATH | O_CLOEXEC) : allowed.fd;
+  const OwnedFd by_path(allowed.fd < 0 ? open(allowed.path.c_str(), O_PATH | O_CLOEXEC) : -1);
+  const int fd = by_path ? by_path.get() : allowed.fd;
   if (fd < 0) return true;
   struct stat info {};
   const bool known = fstat(fd, &info) == 0;
@@ -55,9 +57,7 @@ bool Allow(int ruleset, const PathAccess& allowed, std::uint64_t handled) {
   landlock_path_beneath_attr rule{};
   rule.allowed_access = rights;
   rule.parent_fd = fd;
-  const bool ok = known && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) == 0;
-  if (by_path) close(fd);
-  return ok;
+  return known && syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) == 0;
 }
 
 }  // namespace
@@ -74,12 +74,11 @@ void RestrictByLandlock(Layers& layers, const std::vector<PathAccess>& allowed, 
   if (abi >= 6) attributes.scoped = kScopeAll;
   const std::size_t bytes = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
   // What is handled is denied unless a rule allows it.
-  const int ruleset = static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, bytes, 0U));
-  if (ruleset < 0) return;
+  const OwnedFd ruleset(static_cast<int>(syscall(SYS_landlock_create_ruleset, &attributes, bytes, 0U)));
+  if (!ruleset) return;
   bool ok = true;
-  for (const PathAccess& access : allowed) ok = Allow(ruleset, access, attributes.handled_access_fs) && ok;
-  if (ok && syscall(SYS_landlock_restrict_self, ruleset, 0U) == 0) layers.Add(kLandlock);
-  close(ruleset);
+  for (const PathAccess& access : allowed) ok = Allow(ruleset.get(), access, attributes.handled_access_fs) && ok;
+  if (ok && syscall(SYS_landlock_restrict_self, ruleset.get(), 0U) == 0) layers.Add(kLandlock);
 }
 
 }  // namespace allod::sandbox

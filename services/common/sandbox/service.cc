@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "services/common/log.h"
+#include "services/common/owned_fd.h"
 #include "services/common/sandbox/landlock.h"
 #include "services/common/sandbox/limits.h"
 #include "services/common/sandbox/service_filter.h"
@@ -26,12 +27,13 @@ constexpr const char* kReadByEveryProgram[] = {"/usr",  "/lib",      "/lib64",  
 
 void Tell(const Layers& layers) {
   const char* text = std::getenv(kLayersFdVariable);
-  int fd = -1;
-  if (text == nullptr || std::from_chars(text, text + std::strlen(text), fd).ec != std::errc() || fd < 3) return;
+  int number = -1;
+  if (text == nullptr || std::from_chars(text, text + std::strlen(text), number).ec != std::errc() || number < 3)
+    return;
   unsetenv(kLayersFdVariable);
+  const OwnedFd fd(number);
   const std::string line = fmt::format("{}\n", fmt::join(layers.names(), " "));
-  (void)!write(fd, line.data(), line.size());
-  close(fd);
+  (void)!write(fd.get(), line.data(), line.size());
 }
 
 }  // namespace

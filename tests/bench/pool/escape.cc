@@ -174,7 +174,7 @@ int RunWorker(zygote::WorkerStart start) {
   std::thread(SleepForEver).detach();  // the filter is for all threads
   inference::sandbox::ConfineSystemCalls(start.serving_filter, start.layers);
 
-  WorkerTask task = TaskFrom(assigned->assignment.members.at(0).instance);
+  WorkerTask task = TaskFrom(assigned->members.at(0).instance);
   task.around.listen_fd = assigned->fds[zygote::kFdListen].get();
   task.around.page_fd = start.fds[zygote::kFdPage].get();
   task.around.gate_fd = start.fds[zygote::kFdGate].get();
@@ -240,7 +240,7 @@ class Agent {
     zygote::WorkerSpec spec;
     spec.id = id;
     if (!zygote_.Fork(spec, process.fork_fds())) throw std::runtime_error("the zygote does not listen");
-    process.Assign(role, {{{.instance = ToJson(WorkerTask{role, around_}).dump(), .tenant_uid = role}}},
+    process.Assign(role, {{.instance = ToJson(WorkerTask{role, around_}).dump(), .tenant_uid = role}},
                    sockets_.back().fd(), OwnedFd(fcntl(ring.fd(), F_DUPFD_CLOEXEC, 0)));
     gate_.Add(id, process.page(), role, 1, 1);
     workers_.emplace(id, Worker{std::move(process), role});

@@ -4,7 +4,7 @@
 #include <string>
 #include <variant>
 
-namespace allod::inference::engine::text {
+namespace allod::inference::ports {
 
 struct NoConstraint {};
 struct JsonSchemaConstraint {
@@ -16,4 +16,4 @@ struct GrammarConstraint {
 };
 using OutputConstraint = std::variant<NoConstraint, JsonSchemaConstraint, JsonObjectConstraint, GrammarConstraint>;
 
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::ports

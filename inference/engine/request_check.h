@@ -3,12 +3,12 @@
 
 #include <cstdint>
 
-#include "inference/engine/request/generation.h"
+#include "inference/ports/generation.h"
 #include "services/common/result.h"
 
-namespace allod::inference::engine::request {
+namespace allod::inference::engine {
 
 // `choices_max`: how many sequences may run for it at once. INVALID_ARGUMENT / INVALID_SAMPLING, INVALID_CONSTRAINT.
-Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max);
+Status CheckRequest(const ports::GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max);
 
-}  // namespace allod::inference::engine::request
+}  // namespace allod::inference::engine

@@ -11,9 +11,9 @@
 #include <string>
 #include <utility>
 
-#include "inference/gate/fair_share.h"
+#include "inference/fairness/fair_share.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::fairness {
 
 template <typename Item>
 class FairQueue {
@@ -156,9 +156,9 @@ class FairQueue {
     return accounts_.erase(it);
   }
 
-  gate::FairShare shares_;
+  FairShare shares_;
   Accounts accounts_;
   std::int32_t size_ = 0;
 };
 
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::fairness

@@ -8,7 +8,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::ports {
 
 inline constexpr std::chrono::milliseconds kQueueRetryAfter{1000};
 
@@ -28,4 +28,4 @@ inline Error QueueTimeout(std::chrono::milliseconds waited) {
 
 inline Error EngineStopped() { return {Code::kUnavailable, "ENGINE_STOPPED", "the worker is stopping; try again"}; }
 
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::ports

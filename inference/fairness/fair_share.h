@@ -16,7 +16,7 @@
 #include <span>
 #include <string>
 
-namespace allod::inference::gate {
+namespace allod::inference::fairness {
 
 class FairShare {
  public:
@@ -56,4 +56,4 @@ class FairShare {
   std::size_t active_ = 0;
 };
 
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::fairness

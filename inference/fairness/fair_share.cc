@@ -1,9 +1,9 @@
-#include "inference/gate/fair_share.h"
+#include "inference/fairness/fair_share.h"
 
 #include <algorithm>
 #include <limits>
 
-namespace allod::inference::gate {
+namespace allod::inference::fairness {
 namespace {
 
 constexpr std::size_t kAccountsMax = 4096;
@@ -89,4 +89,4 @@ void FairShare::ForgetIdle() {
   std::erase_if(accounts_, [](const auto& entry) { return entry.second.working == 0; });
 }
 
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::fairness

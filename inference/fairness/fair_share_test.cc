@@ -1,4 +1,4 @@
-#include "inference/gate/fair_share.h"
+#include "inference/fairness/fair_share.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::gate {
+namespace allod::inference::fairness {
 namespace {
 
 // Turns that each tenant gets while all of them want more, every turn of one decoded token.
@@ -203,4 +203,4 @@ TEST(FairShare, WhatCouldNotBeUsedIsNotSavedUp) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::fairness

@@ -1,4 +1,4 @@
-// One generation in the engine's own terms: what is asked for, and the events that answer it.
+// One generation: what is asked for, and the events that answer it.
 #pragma once
 
 #include <cstdint>
@@ -6,11 +6,10 @@
 #include <variant>
 #include <vector>
 
-#include "inference/engine/text/output_constraint.h"
-#include "inference/engine/text/sampling.h"
-#include "inference/engine/text/text_assembler.h"
+#include "inference/ports/output_constraint.h"
+#include "inference/ports/sampling_options.h"
 
-namespace allod::inference::engine::request {
+namespace allod::inference::ports {
 
 // A function that the model wants called. `arguments` is a JSON object as the model wrote it: not necessarily valid.
 struct ToolCall {
@@ -46,15 +45,15 @@ struct GenerationRequest {
   // A chat is rendered with the model's template; a string is taken as it is.
   std::variant<ChatPrompt, std::string> prompt;
   std::int32_t max_completion_tokens = 0;  // of each choice; 0: as far as the context reaches
-  text::SamplingOptions sampling;
+  SamplingOptions sampling;
   std::vector<std::string> stop;  // at most 4, each of 1 to 256 bytes
   std::int32_t choices = 1;       // answers to the same prompt; choice i samples with seed + i
   bool logprobs = false;
   std::int32_t top_logprobs = 0;  // 0 to 20, with `logprobs`
-  text::OutputConstraint constraint;
+  OutputConstraint constraint;
   std::string request_id;
   std::string tenant_uid;  // caches and budgets are kept apart by it
-  std::string instance;    // must be a member, once Engine::SetMembers was called
+  std::string instance;    // must be a member, once Servable::SetMembers was called
 };
 
 struct Started {
@@ -109,4 +108,4 @@ struct Finished {
 // Started, any number of Deltas and one ChoiceFinished for each choice, Finished.
 using Event = std::variant<Started, Delta, ChoiceFinished, Finished>;
 
-}  // namespace allod::inference::engine::request
+}  // namespace allod::inference::ports

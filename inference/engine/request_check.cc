@@ -1,10 +1,10 @@
-#include "inference/engine/request/request_check.h"
+#include "inference/engine/request_check.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace allod::inference::engine::request {
+namespace allod::inference::engine {
 namespace {
 
 constexpr std::size_t kStopsMax = 4;
@@ -32,7 +32,7 @@ Status CheckStops(const std::vector<std::string>& stops) {
 
 }  // namespace
 
-Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max) {
+Status CheckRequest(const ports::GenerationRequest& request, std::int32_t vocabulary, std::int32_t choices_max) {
   ALLOD_CHECK_OK(text::CheckSampling(request.sampling, vocabulary));
   if (request.max_completion_tokens < 0) {
     return InvalidArgument(
@@ -44,9 +44,9 @@ Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, s
   if (request.top_logprobs > 0 && !request.logprobs) {
     return InvalidArgument("INVALID_SAMPLING", "top_logprobs needs logprobs; set it, or leave out top_logprobs");
   }
-  const auto* chat = std::get_if<ChatPrompt>(&request.prompt);
-  const bool with_tools = chat != nullptr && !chat->tools.empty() && chat->tool_choice != ToolChoice::kNone;
-  if (with_tools && !std::holds_alternative<text::NoConstraint>(request.constraint)) {
+  const auto* chat = std::get_if<ports::ChatPrompt>(&request.prompt);
+  const bool with_tools = chat != nullptr && !chat->tools.empty() && chat->tool_choice != ports::ToolChoice::kNone;
+  if (with_tools && !std::holds_alternative<ports::NoConstraint>(request.constraint)) {
     return InvalidArgument("INVALID_CONSTRAINT",
                            "an answer that may be a tool call cannot be constrained too; send either tools or a "
                            "constraint, or the tool choice `none`");
@@ -54,4 +54,4 @@ Status CheckRequest(const GenerationRequest& request, std::int32_t vocabulary, s
   return CheckStops(request.stop);
 }
 
-}  // namespace allod::inference::engine::request
+}  // namespace allod::inference::engine

@@ -4,12 +4,12 @@
 
 #include "gateway/access/rate_lease.h"
 #include "gateway/http/router.h"
+#include "gateway/metering/billing_funds.h"
 #include "gateway/openai/handlers.h"
 #include "gateway/operators/pool_figures.h"
 #include "gateway/operators/probes.h"
 #include "gateway/portal/handler.h"
 #include "gateway/portal/openapi.h"
-#include "gateway/serving/hold.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway {
@@ -45,9 +45,9 @@ struct Gateway::Impl {
         limiter(config.rate_limits),
         journal(std::move(opened)),
         settler(*journal, backends.billing,
-                (1 + serving::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
-        usage(billing::v1::UsageService::NewStub(backends.billing)),
-        serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, *usage,
+                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
+        funds(backends.billing, milliseconds(config.serving.reserve_timeout_ms)),
+        serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, funds,
                 serving::WaitingRoom(config.serving.waiting_per_instance_max)},
         openai(keys, limiter, *journal, settler, serving),
         transcoder(std::move(built)),
@@ -89,7 +89,7 @@ struct Gateway::Impl {
   std::optional<access::RateLease> lease;
   const std::unique_ptr<metering::Journal> journal;
   metering::Settler settler;
-  const std::unique_ptr<billing::v1::UsageService::Stub> usage;
+  metering::BillingFunds funds;
   serving::Context serving;
   openai::Handlers openai;
   const portal::Transcoder transcoder;

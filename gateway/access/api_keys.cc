@@ -37,13 +37,6 @@ std::string_view BearerToken(std::string_view authorization) {
 
 }  // namespace
 
-Caller Principal::caller() const {
-  std::vector<std::string> scopes;
-  if (inference) scopes.emplace_back("inference");
-  if (portal) scopes.emplace_back("portal");
-  return Caller::Key(tenant_id, project.substr(project.rfind('/') + 1), std::move(scopes));
-}
-
 void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Entries& entries) {
   const auto ids = MatchName("name", key.name(), "tenants/*/projects/*/apiKeys/*");
   Entry entry;
@@ -54,8 +47,8 @@ void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, En
   }
   std::ranges::copy(key.digest(), entry.digest.begin());
   Principal& principal = entry.principal;
-  principal.kid = key.kid();
-  principal.key_name = key.name();
+  principal.id = key.kid();
+  principal.name = key.name();
   principal.tenant_id = ids->at(0);
   principal.tenant = "tenants/" + ids->at(0);
   principal.project = principal.tenant + "/projects/" + ids->at(1);

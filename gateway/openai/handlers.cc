@@ -34,7 +34,7 @@ billing::v1::ReserveRequest ToReserve(const http::Request& request, const access
   out.set_request_id(request.id.ToString());
   out.set_tenant(principal.tenant);
   out.set_instance(route.instance);
-  out.set_api_key(principal.key_name);
+  out.set_api_key(principal.name);
   const Time expire = request.receive_time + request_timeout + kHoldAfterTimeout;
   out.mutable_expire_time()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
@@ -72,16 +72,16 @@ http::Awaitable<void> Handlers::Refuse(const http::ParamError& error, const http
   co_await out.Send(std::move(refusal));
 }
 
-Result<Handlers::Caller> Handlers::Enter(const http::Request& request, http::Headers& headers) {
-  ALLOD_TRY(access::Principal principal, Authorise(request));
+Result<Handlers::Caller> Handlers::Enter(const access::Principal& principal, http::Headers& headers) {
   ALLOD_TRY(access::RateLimiter::Permit permit,
-            limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
-  return Caller{std::move(principal), std::move(permit)};
+            limiter_.Admit(principal.id, std::chrono::steady_clock::now(), headers));
+  return Caller{principal, std::move(permit)};
 }
 
-http::Awaitable<void> Handlers::Generate(http::Request& request, http::ResponseWriter& out, bool chat) {
+http::Awaitable<void> Handlers::Generate(const access::Principal& principal, http::Request& request,
+                                         http::ResponseWriter& out, bool chat) {
   http::Headers headers;
-  Result<Caller> caller = Enter(request, headers);
+  Result<Caller> caller = Enter(principal, headers);
   if (!caller) {
     const http::ParamError refusal{caller.error(), ""};
     co_await Refuse(refusal, headers, out);
@@ -132,17 +132,20 @@ http::Awaitable<void> Handlers::RunGeneration(http::Request& request, http::Resp
   caller.permit.ChargeTokens(generation.spent().total(), std::chrono::steady_clock::now());
 }
 
-http::Awaitable<void> Handlers::ChatCompletions(http::Request& request, http::ResponseWriter& out) {
-  return Generate(request, out, true);
+http::Awaitable<void> Handlers::ChatCompletions(const access::Principal& principal, http::Request& request,
+                                                http::ResponseWriter& out) {
+  return Generate(principal, request, out, true);
 }
 
-http::Awaitable<void> Handlers::Completions(http::Request& request, http::ResponseWriter& out) {
-  return Generate(request, out, false);
+http::Awaitable<void> Handlers::Completions(const access::Principal& principal, http::Request& request,
+                                            http::ResponseWriter& out) {
+  return Generate(principal, request, out, false);
 }
 
-http::Awaitable<void> Handlers::Embeddings(http::Request& request, http::ResponseWriter& out) {
+http::Awaitable<void> Handlers::Embeddings(const access::Principal& principal, http::Request& request,
+                                           http::ResponseWriter& out) {
   http::Headers headers;
-  Result<Caller> caller = Enter(request, headers);
+  Result<Caller> caller = Enter(principal, headers);
   if (!caller) {
     const http::ParamError refusal{caller.error(), ""};
     co_await Refuse(refusal, headers, out);

@@ -1,7 +1,7 @@
-// The OpenAI-compatible endpoints: who asks, what for, whether it may; then a MeteredRun does it.
+// The OpenAI-compatible endpoints: what is asked for, and whether it may be now; then a MeteredRun does it.
 #pragma once
 
-#include "gateway/access/api_keys.h"
+#include "gateway/access/principal.h"
 #include "gateway/access/rate_limiter.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/openai/embedding_request.h"
@@ -13,31 +13,36 @@ namespace allod::gateway::openai {
 class Handlers {
  public:
   // All references must outlive the handlers.
-  Handlers(const access::ApiKeyTable& keys, access::RateLimiter& limiter, metering::Journal& journal,
-           metering::Settler& settler, serving::Context& context)
-      : keys_(keys), limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
+  Handlers(access::RateLimiter& limiter, metering::Journal& journal, metering::Settler& settler,
+           serving::Context& context)
+      : limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
 
-  http::Awaitable<void> ChatCompletions(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> Completions(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> Embeddings(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> ListModels(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> ChatCompletions(const access::Principal& principal, http::Request& request,
+                                        http::ResponseWriter& out);
+  http::Awaitable<void> Completions(const access::Principal& principal, http::Request& request,
+                                    http::ResponseWriter& out);
+  http::Awaitable<void> Embeddings(const access::Principal& principal, http::Request& request,
+                                   http::ResponseWriter& out);
+  http::Awaitable<void> ListModels(const access::Principal& principal, http::Request& request,
+                                   http::ResponseWriter& out);
   // GET /v1/models/{id}; the id may contain '/'.
-  http::Awaitable<void> RetrieveModel(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> RetrieveModel(const access::Principal& principal, http::Request& request,
+                                      http::ResponseWriter& out);
 
  private:
   // Who asks, and the place that the request has among those of its key.
   struct Caller {
-    access::Principal principal;
+    const access::Principal& principal;
     access::RateLimiter::Permit permit;
   };
-  Result<access::Principal> Authorise(const http::Request& request) const;
   // `headers` gets what every response of a metered endpoint carries.
-  Result<Caller> Enter(const http::Request& request, http::Headers& headers);
+  Result<Caller> Enter(const access::Principal& principal, http::Headers& headers);
   // `model` is an instance's id in the key's project, or its full name. NOT_FOUND / MODEL_NOT_FOUND.
   Result<std::shared_ptr<const serving::InstanceRoute>> FindModel(const access::Principal& principal,
                                                                   const std::string& model) const;
 
-  http::Awaitable<void> Generate(http::Request& request, http::ResponseWriter& out, bool chat);
+  http::Awaitable<void> Generate(const access::Principal& principal, http::Request& request, http::ResponseWriter& out,
+                                 bool chat);
   // Once all questions are answered. `headers` as above.
   http::Awaitable<void> RunGeneration(http::Request& request, http::ResponseWriter& out, Request& parsed,
                                       Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
@@ -48,7 +53,6 @@ class Handlers {
   static http::Awaitable<void> Refuse(const http::ParamError& error, const http::Headers& headers,
                                       http::ResponseWriter& out);
 
-  const access::ApiKeyTable& keys_;
   access::RateLimiter& limiter_;
   metering::Journal& journal_;
   metering::Settler& settler_;

@@ -1,15 +1,17 @@
 #include "gateway/gateway.h"
 
+#include <functional>
 #include <optional>
 
 #include "gateway/access/rate_lease.h"
+#include "gateway/access/route_guard.h"
 #include "gateway/http/router.h"
+#include "gateway/metering/billing_funds.h"
 #include "gateway/openai/handlers.h"
 #include "gateway/operators/pool_figures.h"
 #include "gateway/operators/probes.h"
 #include "gateway/portal/handler.h"
 #include "gateway/portal/openapi.h"
-#include "gateway/serving/hold.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway {
@@ -32,6 +34,10 @@ http::ServerConfig OperatorsHttp(const GatewayConfig& config) {
   return out;
 }
 
+void AddOpen(http::Router& router, const char* path, http::Router::Handler handler) {
+  router.Add("GET", path, path, http::Router::Access::kOpen, std::move(handler));
+}
+
 }  // namespace
 
 // In order of construction: each part refers only to those above it.
@@ -42,21 +48,22 @@ struct Gateway::Impl {
         backends{MakeChannel(config.tenancy_target), MakeChannel(config.catalog_target),
                  MakeChannel(config.billing_target), MakeChannel(config.scheduling_target)},
         keys(pepper),
+        guard(keys),
         limiter(config.rate_limits),
         journal(std::move(opened)),
         settler(*journal, backends.billing,
-                (1 + serving::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
-        usage(billing::v1::UsageService::NewStub(backends.billing)),
-        serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, *usage,
+                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
+        funds(backends.billing, milliseconds(config.serving.reserve_timeout_ms)),
+        serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, funds,
                 serving::WaitingRoom(config.serving.waiting_per_instance_max)},
-        openai(keys, limiter, *journal, settler, serving),
+        openai(limiter, *journal, settler, serving),
         transcoder(std::move(built)),
-        portal(keys, limiter, transcoder, backends, milliseconds(config.portal_timeout_ms)),
+        portal(limiter, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
         probes(keys, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
-               [this](std::string_view authorization) { return AccountOf(authorization); }),
+               [this](std::string_view authorization) { return guard.AccountOf(authorization); }),
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     if (!config.redis_url.empty()) lease.emplace(RedisConfig{config.redis_url}, limiter);
     AddRoutes();
@@ -68,28 +75,20 @@ struct Gateway::Impl {
   void AddRoutes();
   // What tells of all tenants.
   void AddOperatorsRoutes();
-  Result<http::BodyAccount> AccountOf(std::string_view authorization) const {
-    ALLOD_TRY(access::Principal principal, keys.Authenticate(authorization));
-    return http::BodyAccount{std::move(principal.tenant), std::move(principal.kid)};
-  }
-  template <typename Handlers>
-  static void Add(http::Router& to, const char* method, const char* path, http::Router::Access access,
-                  Handlers& handlers,
-                  http::Awaitable<void> (Handlers::*member)(http::Request&, http::ResponseWriter&)) {
-    to.Add(method, path, path, access, [&handlers, member](http::Request& request, http::ResponseWriter& out) {
-      return (handlers.*member)(request, out);
-    });
+  void AddGuarded(access::Scope needed, const char* method, const char* path, access::RouteGuard::Handler handler) {
+    router.Add(method, path, path, http::Router::Access::kKey, guard.Guard(needed, std::move(handler)));
   }
 
   const GatewayConfig config;
   const portal::PortalBackends backends;
   access::ApiKeyTable keys;
+  const access::RouteGuard guard;
   serving::RouteTable routes;
   access::RateLimiter limiter;
   std::optional<access::RateLease> lease;
   const std::unique_ptr<metering::Journal> journal;
   metering::Settler settler;
-  const std::unique_ptr<billing::v1::UsageService::Stub> usage;
+  metering::BillingFunds funds;
   serving::Context serving;
   openai::Handlers openai;
   const portal::Transcoder transcoder;
@@ -105,27 +104,26 @@ struct Gateway::Impl {
 };
 
 void Gateway::Impl::AddRoutes() {
-  constexpr auto kKey = http::Router::Access::kKey;
-  constexpr auto kOpen = http::Router::Access::kOpen;
-  Add(router, "POST", "/v1/chat/completions", kKey, openai, &openai::Handlers::ChatCompletions);
-  Add(router, "POST", "/v1/completions", kKey, openai, &openai::Handlers::Completions);
-  Add(router, "POST", "/v1/embeddings", kKey, openai, &openai::Handlers::Embeddings);
-  Add(router, "GET", "/v1/models", kKey, openai, &openai::Handlers::ListModels);
-  Add(router, "GET", "/v1/models/*", kKey, openai, &openai::Handlers::RetrieveModel);
-  Add(router, "GET", "/healthz", kOpen, probes, &operators::Probes::Health);
-  Add(router, "GET", "/readyz", kOpen, probes, &operators::Probes::Ready);
-  Add(router, "GET", "/openapi.json", kOpen, probes, &operators::Probes::OpenApi);
+  using openai::Handlers;
+  constexpr auto kInference = access::Scope::kInference;
+  AddGuarded(kInference, "POST", "/v1/chat/completions", std::bind_front(&Handlers::ChatCompletions, &openai));
+  AddGuarded(kInference, "POST", "/v1/completions", std::bind_front(&Handlers::Completions, &openai));
+  AddGuarded(kInference, "POST", "/v1/embeddings", std::bind_front(&Handlers::Embeddings, &openai));
+  AddGuarded(kInference, "GET", "/v1/models", std::bind_front(&Handlers::ListModels, &openai));
+  AddGuarded(kInference, "GET", "/v1/models/*", std::bind_front(&Handlers::RetrieveModel, &openai));
+  AddOpen(router, "/healthz", std::bind_front(&operators::Probes::Health, &probes));
+  AddOpen(router, "/readyz", std::bind_front(&operators::Probes::Ready, &probes));
+  AddOpen(router, "/openapi.json", std::bind_front(&operators::Probes::OpenApi, &probes));
   router.AddPrefix(
       std::string(portal::kPortalPrefix) + "/v1/", "/portal/v1",
       [this](std::string_view path) { return portal.MethodsOf(path); },
-      [this](http::Request& request, http::ResponseWriter& out) { return portal.Handle(request, out); });
+      guard.Guard(access::Scope::kPortal, std::bind_front(&portal::Handler::Handle, &portal)));
 }
 
 void Gateway::Impl::AddOperatorsRoutes() {
-  constexpr auto kOpen = http::Router::Access::kOpen;
-  Add(operators_router, "GET", "/metrics", kOpen, probes, &operators::Probes::MetricsPage);
-  Add(operators_router, "GET", "/healthz", kOpen, probes, &operators::Probes::Health);
-  Add(operators_router, "GET", "/readyz", kOpen, probes, &operators::Probes::Ready);
+  AddOpen(operators_router, "/metrics", std::bind_front(&operators::Probes::MetricsPage, &probes));
+  AddOpen(operators_router, "/healthz", std::bind_front(&operators::Probes::Health, &probes));
+  AddOpen(operators_router, "/readyz", std::bind_front(&operators::Probes::Ready, &probes));
 }
 
 Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -5,10 +5,9 @@
 #include <mutex>
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
-#include "gateway/feeds/acknowledger.h"
+#include "gateway/feeds/watch.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
-#include "services/common/rpc/client.h"
 
 namespace allod::gateway::access {
 namespace {
@@ -38,13 +37,6 @@ std::string_view BearerToken(std::string_view authorization) {
 
 }  // namespace
 
-Caller Principal::caller() const {
-  std::vector<std::string> scopes;
-  if (inference) scopes.emplace_back("inference");
-  if (portal) scopes.emplace_back("portal");
-  return Caller::Key(tenant_id, project.substr(project.rfind('/') + 1), std::move(scopes));
-}
-
 void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Entries& entries) {
   const auto ids = MatchName("name", key.name(), "tenants/*/projects/*/apiKeys/*");
   Entry entry;
@@ -55,8 +47,8 @@ void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, En
   }
   std::ranges::copy(key.digest(), entry.digest.begin());
   Principal& principal = entry.principal;
-  principal.kid = key.kid();
-  principal.key_name = key.name();
+  principal.id = key.kid();
+  principal.name = key.name();
   principal.tenant_id = ids->at(0);
   principal.tenant = "tenants/" + ids->at(0);
   principal.project = principal.tenant + "/projects/" + ids->at(1);
@@ -126,30 +118,9 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization) cons
 }
 
 std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
-  const auto stub = std::shared_ptr<tenancy::v1::ApiKeyService::Stub>(tenancy::v1::ApiKeyService::NewStub(tenancy));
-  const auto acknowledger =
-      std::make_shared<feeds::Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
-        tenancy::v1::AcknowledgeApiKeysRequest request;
-        request.set_watcher_id(watcher_id);
-        request.set_version(version);
-        ALLOD_CHECK_OK(Call(*stub, &tenancy::v1::ApiKeyService::Stub::AcknowledgeApiKeys, request,
-                            Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
-        return {};
-      });
-  return std::make_unique<feeds::WatchLoop>("api-keys", [stub, acknowledger, &table](grpc::ClientContext& context) {
-    tenancy::v1::WatchApiKeysRequest request;
-    request.set_watcher_id(acknowledger->BeginStream());
-    const auto reader = stub->WatchApiKeys(&context, request);
-    table.BeginSnapshot();
-    tenancy::v1::WatchApiKeysResponse message;
-    while (reader->Read(&message)) {
-      table.Apply(message);
-      if (message.synced()) acknowledger->Applied(message.version());
-    }
-    table.EndStream();
-    acknowledger->EndStream();
-    return reader->Finish();
-  });
+  using Service = tenancy::v1::ApiKeyService;
+  return feeds::Watch("api-keys", Service::NewStub(tenancy), &Service::Stub::WatchApiKeys,
+                      &Service::Stub::AcknowledgeApiKeys, table);
 }
 
 }  // namespace allod::gateway::access

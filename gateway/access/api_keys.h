@@ -12,28 +12,13 @@
 #include <unordered_map>
 
 #include "allod/tenancy/v1/api_key.pb.h"
+#include "gateway/access/authenticator.h"
 #include "gateway/feeds/watch_loop.h"
 #include "services/common/api_key_format.h"
-#include "services/common/result.h"
-#include "services/common/rpc/caller.h"
 
 namespace allod::gateway::access {
 
-// Who a request acts for.
-struct Principal {
-  std::string kid;
-  std::string key_name;   // `tenants/{tenant}/projects/{project}/apiKeys/{kid}`
-  std::string tenant;     // `tenants/{tenant}`
-  std::string tenant_id;  // `{tenant}`
-  std::string project;    // `tenants/{tenant}/projects/{project}`
-  bool inference = false;
-  bool portal = false;
-
-  // The key, as the services are told of it.
-  Caller caller() const;
-};
-
-class ApiKeyTable {
+class ApiKeyTable final : public Authenticator {
  public:
   explicit ApiKeyTable(std::string pepper) : pepper_(std::move(pepper)) {}
 
@@ -48,7 +33,7 @@ class ApiKeyTable {
   // From the value of an Authorization header. Junk is refused by its checksum before anything is looked up, secrets
   // are compared in constant time. UNAUTHENTICATED / INVALID_API_KEY; UNAVAILABLE / KEYS_NOT_SYNCED before the first
   // snapshot, and for a key that is not known while the stream is broken.
-  Result<Principal> Authenticate(std::string_view authorization) const;
+  Result<Principal> Authenticate(std::string_view authorization) const override;
 
  private:
   struct Entry {

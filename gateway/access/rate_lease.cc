@@ -37,24 +37,13 @@ return {0, math.max(1, tat + interval - tolerance - now)}
 }  // namespace
 
 RateLease::RateLease(RedisConfig redis, RateLimiter& limiter)
-    : redis_(std::move(redis)), limiter_(limiter), thread_([this] { OrEnd("rate lease", [this] { Loop(); }); }) {}
+    : redis_(std::move(redis)),
+      limiter_(limiter),
+      thread_("rate lease", [this](const std::stop_token& stop) { Loop(stop); }) {}
 
-RateLease::~RateLease() { Stop(); }
-
-void RateLease::Stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
-}
-
-void RateLease::Loop() {
+void RateLease::Loop(const std::stop_token& stop) {
   milliseconds pause = kRound;
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, pause, [this] { return stopping_; })) {
-    lock.unlock();
+  while (SleepFor(stop, pause)) {
     bool answered = false;  // without Redis local limits decide, and so they do when a round throws
     (void)Catching("lease rate budget", [&]() -> Status {
       answered = LeaseOnce();
@@ -62,7 +51,6 @@ void RateLease::Loop() {
     });
     if (!answered) limiter_.DropLeases();
     pause = answered ? kRound : kPauseAfterFailure;
-    lock.lock();
   }
 }
 

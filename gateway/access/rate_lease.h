@@ -4,11 +4,8 @@
 // precision.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
-#include <thread>
-
 #include "gateway/access/rate_limiter.h"
+#include "services/common/owned_thread.h"
 #include "services/common/redis.h"
 
 namespace allod::gateway::access {
@@ -17,20 +14,16 @@ class RateLease {
  public:
   // Starts the thread. `limiter` must outlive this.
   RateLease(RedisConfig redis, RateLimiter& limiter);
-  ~RateLease();  // Stop()
-  void Stop();
+  void Stop() { thread_.Stop(); }  // so does the destructor
 
  private:
-  void Loop();
+  void Loop(const std::stop_token& stop);
   // False when Redis did not answer.
   bool LeaseOnce();
 
   Redis redis_;
   RateLimiter& limiter_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  std::thread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::gateway::access

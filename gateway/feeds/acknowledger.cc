@@ -13,16 +13,7 @@ constexpr std::chrono::milliseconds kPauseAfterFailure{100};
 }  // namespace
 
 Acknowledger::Acknowledger(Tell tell)
-    : tell_(std::move(tell)), thread_([this] { OrEnd("acknowledger", [this] { Loop(); }); }) {}
-
-Acknowledger::~Acknowledger() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-}
+    : tell_(std::move(tell)), thread_("acknowledger", [this](const std::stop_token& stop) { Loop(stop); }) {}
 
 std::string Acknowledger::BeginStream() {
   const std::lock_guard lock(mutex_);
@@ -44,11 +35,11 @@ void Acknowledger::Applied(std::int64_t version) {
   changed_.notify_all();
 }
 
-void Acknowledger::Loop() {
+void Acknowledger::Loop(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    changed_.wait(lock, [this] { return stopping_ || (!watcher_id_.empty() && applied_ > told_); });
-    if (stopping_) return;
+  while (true) {
+    changed_.wait(lock, stop, [this] { return !watcher_id_.empty() && applied_ > told_; });
+    if (stop.stop_requested()) return;
     const std::string watcher_id = watcher_id_;
     const std::int64_t version = applied_;
     lock.unlock();
@@ -59,7 +50,7 @@ void Acknowledger::Loop() {
     if (told) {
       told_ = version;
     } else {
-      changed_.wait_for(lock, kPauseAfterFailure, [this] { return stopping_; });
+      changed_.wait_for(lock, stop, kPauseAfterFailure, [] { return false; });
     }
   }
 }

@@ -11,8 +11,8 @@
 #include <functional>
 #include <mutex>
 #include <string>
-#include <thread>
 
+#include "services/common/owned_thread.h"
 #include "services/common/result.h"
 
 namespace allod::gateway::feeds {
@@ -25,7 +25,6 @@ class Acknowledger {
   using Tell = std::function<Status(const std::string& watcher_id, std::int64_t version)>;
 
   explicit Acknowledger(Tell tell);
-  ~Acknowledger();
   Acknowledger(const Acknowledger&) = delete;
 
   // A new stream begins, under the id that is returned.
@@ -35,16 +34,15 @@ class Acknowledger {
   void Applied(std::int64_t version);
 
  private:
-  void Loop();
+  void Loop(const std::stop_token& stop);
 
   const Tell tell_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable_any changed_;
   std::string watcher_id_;  // empty between streams
   std::int64_t applied_ = 0;
   std::int64_t told_ = 0;
-  bool stopping_ = false;
-  std::thread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::gateway::feeds

@@ -3,12 +3,10 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <condition_variable>
 #include <functional>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <thread>
+
+#include "services/common/owned_thread.h"
 
 namespace allod::gateway::feeds {
 
@@ -17,21 +15,16 @@ class WatchLoop {
   // Starts the thread. `run` opens the stream with the context it is given, reads until it ends and returns its status.
   // `name` appears in the log.
   WatchLoop(std::string name, std::function<grpc::Status(grpc::ClientContext&)> run);
-  ~WatchLoop();  // Stop()
   WatchLoop(const WatchLoop&) = delete;
-  // Cancels the stream and joins.
-  void Stop();
+  // Cancels the stream and joins; so does the destructor.
+  void Stop() { thread_.Stop(); }
 
  private:
-  void Loop();
+  void Loop(const std::stop_token& stop);
 
   const std::string name_;
   const std::function<grpc::Status(grpc::ClientContext&)> run_;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
-  grpc::ClientContext* running_ = nullptr;  // while run_ runs
-  std::thread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::gateway::feeds

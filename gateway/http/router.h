@@ -21,7 +21,7 @@ class Router final : public Application {
   using MethodsOf = std::function<std::vector<std::string>(std::string_view path)>;
   enum class Access {
     kOpen,  // no key is asked for, and no body is read
-    kKey,   // the handler, which knows the scopes, asks again
+    kKey,   // the head must have a valid key; the handler looks again when the body is there
   };
 
   // `authenticate` may be empty when no route asks for a key.

@@ -1,9 +1,8 @@
 #include "gateway/metering/settler.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "gateway/telemetry/gateway_metrics.h"
-#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -12,13 +11,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kRunningMax = 16;
 constexpr milliseconds kDeadline(5000);
-constexpr milliseconds kShortPause(500);
-constexpr milliseconds kBackoffMin(100);
-constexpr milliseconds kBackoffMax(2000);
-constexpr milliseconds kRefusedPauseMin(1000);
-constexpr milliseconds kRefusedPauseMax(60'000);
 
 billing::v1::SettleRequest ToRequest(const Settlement& settlement) {
   billing::v1::SettleRequest out;
@@ -68,36 +61,15 @@ struct Settler::Attempt {
   std::unique_ptr<grpc::ClientContext> context;
 };
 
-SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, milliseconds reserve_time_max) {
-  switch (answer) {
-    case Code::kOk:
-      return SettleVerdict::kSettled;
-    case Code::kUnavailable:
-    case Code::kDeadlineExceeded:
-    case Code::kCancelled:
-      return SettleVerdict::kAway;
-    case Code::kResourceExhausted:
-    case Code::kAborted:
-      return SettleVerdict::kBusy;
-    case Code::kNotFound:
-      // A reservation that was never acknowledged may never have reached billing; or it is still on its way. Nothing
-      // ran.
-      if (settlement.reserved || settlement.completion_tokens > 0) return SettleVerdict::kRefused;
-      return now < settlement.entry.admit_time + reserve_time_max ? SettleVerdict::kInDoubt : SettleVerdict::kVoid;
-    default:
-      return SettleVerdict::kRefused;
-  }
-}
-
 Settler::Settler(Journal& journal, std::shared_ptr<grpc::Channel> billing, milliseconds reserve_time_max)
     : journal_(journal), stub_(billing::v1::UsageService::NewStub(billing)), reserve_time_max_(reserve_time_max) {
-  queue_.assign(journal.recovered().begin(), journal.recovered().end());
-  if (!queue_.empty()) {
+  for (const int slot : journal.recovered()) queue_.Add(slot);
+  if (queue_.pending() > 0) {
     Log(LogLevel::kWarning, "settling requests that an earlier gateway left",
-        {{"count", std::to_string(queue_.size())}});
+        {{"count", std::to_string(queue_.pending())}});
   }
   // A settlement that was half begun is found in the journal by the next process.
-  thread_ = std::thread([this] { OrEnd("settler", [this] { Loop(); }); });
+  thread_ = OwnedThread("settler", [this](const std::stop_token& stop) { Loop(stop); });
 }
 
 Settler::~Settler() { Stop(milliseconds(0)); }
@@ -105,62 +77,46 @@ Settler::~Settler() { Stop(milliseconds(0)); }
 void Settler::Enqueue(int slot) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(slot);
+    queue_.Add(slot);
+    has_news_ = true;
   }
   changed_.notify_all();
 }
 
 std::size_t Settler::pending() const {
   const std::lock_guard lock(mutex_);
-  return queue_.size() + running_.size() + later_.size();
+  return queue_.pending();
 }
 
 std::size_t Settler::refused() const {
   const std::lock_guard lock(mutex_);
-  return refusals_.size();
+  return queue_.refused();
 }
 
 void Settler::Stop(milliseconds grace) {
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, grace, [this] { return thread_.stop_requested() || queue_.idle(); });
+  }
+  thread_.Stop();  // from here on nothing is begun
   std::unique_lock lock(mutex_);
-  changed_.wait_for(lock, grace, [this] { return stopping_ || (queue_.empty() && running_.empty()); });
-  stopping_ = true;
   for (Attempt* attempt : running_) attempt->context->TryCancel();
-  changed_.notify_all();
   changed_.wait(lock, [this] { return running_.empty(); });
-  lock.unlock();
-  if (thread_.joinable()) thread_.join();
 }
 
-void Settler::Loop() {
+void Settler::Loop(const std::stop_token& stop) {
+  const auto has_news = [this] { return std::exchange(has_news_, false); };
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    // After a failure one attempt at a time probes whether billing is back.
-    const std::size_t running_max = backoff_.count() > 0 ? 1 : kRunningMax;
-    TakeDue(std::chrono::steady_clock::now());
-    if (queue_.empty() && !later_.empty()) {
-      changed_.wait_until(lock, later_.begin()->first);
-    } else if (queue_.empty() || running_.size() >= running_max) {
-      changed_.wait(lock);
-    } else if (std::chrono::steady_clock::now() < not_before_) {
-      changed_.wait_until(lock, not_before_);
+  while (!stop.stop_requested()) {
+    const SettleQueue::Step step = queue_.NextStep(std::chrono::steady_clock::now());
+    if (step.slot) {
+      Start(*step.slot);
+    } else if (step.until) {
+      changed_.wait_until(lock, stop, *step.until, has_news);
     } else {
-      const int slot = queue_.front();
-      queue_.pop_front();
-      Start(slot);
+      changed_.wait(lock, stop, has_news);
     }
   }
-}
-
-void Settler::TakeDue(SteadyTime now) {
-  for (; !later_.empty() && later_.begin()->first <= now; later_.erase(later_.begin())) {
-    queue_.push_back(later_.begin()->second);
-  }
-}
-
-milliseconds Settler::PauseOf(int slot) {
-  milliseconds& pause = refusals_[slot];
-  pause = std::clamp(pause * 2, kRefusedPauseMin, kRefusedPauseMax);
-  return pause;
 }
 
 void Settler::Start(int slot) {  // mutex_ held; the callback never runs inside the call that starts it
@@ -179,28 +135,21 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
   const Error error = status.ok() ? Error{Code::kOk} : FromGrpc(status);
   const SettleVerdict verdict = Judge(error.code, settlement, std::chrono::system_clock::now(), reserve_time_max_);
   telemetry::CountSettlement(VerdictName(verdict));
-  const bool done = verdict == SettleVerdict::kSettled || verdict == SettleVerdict::kVoid;
   const std::lock_guard lock(mutex_);
-  const auto now = std::chrono::steady_clock::now();
-  if (verdict == SettleVerdict::kAway) {
-    queue_.push_back(slot);
-    backoff_ = std::clamp(backoff_ * 2, kBackoffMin, kBackoffMax);
-    not_before_ = now + backoff_;
-  } else {
-    backoff_ = milliseconds(0);
+  switch (queue_.OnAnswer(slot, verdict, std::chrono::steady_clock::now())) {
+    case SettleQueue::Fate::kDone:
+      journal_.Free(slot);
+      break;
+    case SettleQueue::Fate::kRefused:
+      LogRefusal(settlement, error);
+      break;
+    case SettleQueue::Fate::kKept:
+      break;
   }
-  if (verdict == SettleVerdict::kInDoubt || verdict == SettleVerdict::kBusy) later_.emplace(now + kShortPause, slot);
-  if (verdict == SettleVerdict::kRefused) {
-    if (!refusals_.contains(slot)) LogRefusal(settlement, error);
-    later_.emplace(now + PauseOf(slot), slot);
-  }
-  if (done) {
-    refusals_.erase(slot);
-    journal_.Free(slot);
-  }
-  telemetry::SetSettlementsRefused(static_cast<int>(refusals_.size()));
+  telemetry::SetSettlementsRefused(static_cast<int>(queue_.refused()));
   running_.erase(attempt);
   delete attempt;
+  has_news_ = true;
   changed_.notify_all();
 }
 

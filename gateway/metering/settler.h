@@ -1,5 +1,5 @@
 // Tells billing how each metered request ended, until billing says that it knows. One thread, a bounded number of calls
-// in flight.
+// in flight; SettleQueue decides when which is made.
 //
 // No settlement is dropped. One that fails because billing is away is tried again for as long as the process lives; the
 // journal keeps it for the next process. One that billing refuses stays in the journal as well, is logged with
@@ -11,16 +11,14 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <deque>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
-#include <thread>
 
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "gateway/metering/journal.h"
-#include "services/common/result.h"
+#include "gateway/metering/settle_queue.h"
+#include "services/common/owned_thread.h"
 
 namespace allod::gateway::metering {
 
@@ -43,40 +41,20 @@ class Settler {
 
  private:
   struct Attempt;
-  using SteadyTime = std::chrono::steady_clock::time_point;
 
-  void Loop();
+  void Loop(const std::stop_token& stop);
   void Start(int slot);
   void OnDone(Attempt* attempt, const grpc::Status& status);
-  // mutex_ held. How long a refused slot rests.
-  std::chrono::milliseconds PauseOf(int slot);
-  // mutex_ held. Puts what has waited long enough back into the queue.
-  void TakeDue(SteadyTime now);
 
   Journal& journal_;
   const std::unique_ptr<billing::v1::UsageService::Stub> stub_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
   const std::chrono::milliseconds reserve_time_max_;
-  std::deque<int> queue_;
-  std::multimap<SteadyTime, int> later_;               // when to try which again
-  std::map<int, std::chrono::milliseconds> refusals_;  // slots that billing refuses, and how long each rested last
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  SettleQueue queue_;
+  bool has_news_ = false;  // since the thread asked the queue last
   std::set<Attempt*> running_;
-  std::chrono::milliseconds backoff_{0};  // 0 while billing answers
-  SteadyTime not_before_{};
-  bool stopping_ = false;
-  std::thread thread_;
+  OwnedThread thread_;
 };
-
-// What billing's answer means for a settlement. Pure.
-enum class SettleVerdict {
-  kSettled,
-  kAway,     // billing cannot be reached or has no time: so it is for all of them
-  kBusy,     // this tenant's books are, for a moment
-  kInDoubt,  // nothing is there to settle yet
-  kVoid,     // nothing is there to settle, and nothing will come
-  kRefused,  // this one; it is kept
-};
-SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, std::chrono::milliseconds reserve_time_max);
 
 }  // namespace allod::gateway::metering

@@ -31,12 +31,16 @@ class AnswerWriter {
   virtual bool has_text() const = 0;
 };
 
-// `headers` go into the response whatever it is; `choice_count` answers are expected. All references must outlive the
-// answer.
-std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, http::Headers headers, int choice_count,
-                                               metering::MeteredRequest& metered, http::ResponseWriter& out);
-std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerHead head, http::Headers headers, int choice_count,
-                                              metering::MeteredRequest& metered, http::ResponseWriter& out);
+// Whose answer it is. All references must outlive the writer.
+struct AnswerTarget {
+  AnswerHead head;
+  http::Headers headers;  // of the response, whatever it is
+  int choice_count = 1;   // answers that are expected
+  metering::MeteredRequest& metered;
+  http::ResponseWriter& out;
+};
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerTarget target);
+std::unique_ptr<AnswerWriter> MakeWholeAnswer(AnswerTarget target);
 
 // The response for an error, with `headers` added.
 http::Response OpenAiFailure(const Error& error, const std::string& param, const http::Headers& headers);

@@ -33,7 +33,7 @@ class Embedding final : public serving::WorkerJob {
   bool started() const override { return false; }
   bool delivered() const override { return false; }
   http::Awaitable<void> Fail(const Error& error) override;
-  const serving::SpentTokens& spent() const { return spent_; }
+  const serving::SpentTokens& spent() const override { return spent_; }
 
  private:
   // Whether the worker's answer is one to this request; error_ says what not.

@@ -32,7 +32,7 @@ class Generation final : public serving::WorkerJob {
   bool delivered() const override { return answer_.has_text(); }
   std::chrono::steady_clock::duration held_by_client() const override { return held_; }
   http::Awaitable<void> Fail(const Error& error) override;
-  const serving::SpentTokens& spent() const { return spent_; }
+  const serving::SpentTokens& spent() const override { return spent_; }
 
  private:
   Progress Broken(std::string what);

@@ -34,19 +34,11 @@ billing::v1::ReserveRequest ToReserve(const http::Request& request, const access
   out.set_request_id(request.id.ToString());
   out.set_tenant(principal.tenant);
   out.set_instance(route.instance);
-  out.set_api_key(principal.key_name);
+  out.set_api_key(principal.name);
   const Time expire = request.receive_time + request_timeout + kHoldAfterTimeout;
   out.mutable_expire_time()->set_seconds(
       std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
   return out;
-}
-
-// Says who asks for what, in a GenerateRequest or an EmbedRequest.
-template <typename WorkerRequest>
-void Identify(const http::Request& request, const serving::InstanceRoute& route, WorkerRequest& out) {
-  out.set_request_id(request.id.ToString());
-  out.set_tenant_uid(Uuid::FromName(TenantOf(route.instance)).ToString());
-  out.set_instance(route.instance);
 }
 
 // A whole answer is kept in memory until it is complete. What passes keeps its length, also if the instance is updated
@@ -64,124 +56,95 @@ http::ParamResult<void> CheckCollectable(Request& parsed, std::int64_t context_t
                   kLogprobsMax));
 }
 
+// What is different of the two kinds of request before they run: their name in metrics, what the instance must allow,
+// and what the worker is sent.
+std::string_view OperationOf(const Request& parsed) { return parsed.chat ? "chat" : "text_completion"; }
+std::string_view OperationOf(const EmbeddingRequest&) { return "embeddings"; }
+http::ParamResult<void> CheckOn(const serving::InstanceRoute& route, Request& parsed) {
+  return CheckCollectable(parsed, route.context_tokens);
+}
+http::ParamResult<void> CheckOn(const serving::InstanceRoute&, EmbeddingRequest&) { return {}; }
+inference::v1::GenerateRequest& WorkerRequestOf(Request& parsed) { return parsed.generate; }
+inference::v1::EmbedRequest& WorkerRequestOf(EmbeddingRequest& parsed) { return parsed.embed; }
+
+template <typename T>
+http::ParamResult<T> About(std::string param, Result<T> result) {
+  if (!result) return std::unexpected(http::ParamError{std::move(result).error(), std::move(param)});
+  return *std::move(result);
+}
+
 }  // namespace
 
-http::Awaitable<void> Handlers::Refuse(const http::ParamError& error, const http::Headers& headers,
-                                       http::ResponseWriter& out) {
-  http::Response refusal = OpenAiFailure(error.error, error.param, headers);
-  co_await out.Send(std::move(refusal));
+http::Awaitable<void> Handlers::Refuse(const Call& call, const http::ParamError& error) {
+  http::Response refusal = OpenAiFailure(error.error, error.param, call.headers);
+  co_await call.out.Send(std::move(refusal));
 }
 
-Result<Handlers::Caller> Handlers::Enter(const http::Request& request, http::Headers& headers) {
-  ALLOD_TRY(access::Principal principal, Authorise(request));
-  ALLOD_TRY(access::RateLimiter::Permit permit,
-            limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
-  return Caller{std::move(principal), std::move(permit)};
-}
-
-http::Awaitable<void> Handlers::Generate(http::Request& request, http::ResponseWriter& out, bool chat) {
-  http::Headers headers;
-  Result<Caller> caller = Enter(request, headers);
-  if (!caller) {
-    const http::ParamError refusal{caller.error(), ""};
-    co_await Refuse(refusal, headers, out);
-    co_return;
-  }
-  http::ParamResult<Request> parsed = chat ? ParseChatRequest(request.body) : ParseCompletionRequest(request.body);
-  if (!parsed) {
-    co_await Refuse(parsed.error(), headers, out);
-    co_return;
-  }
+template <typename Parsed>
+http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
+    Call& call, http::ParamResult<Parsed> (*parse)(std::string_view body)) {
+  http::Request& request = call.request;
+  ALLOD_TRY(call.permit, About("", limiter_.Admit(call.principal.id, std::chrono::steady_clock::now(), call.headers)));
+  ALLOD_TRY(Parsed parsed, parse(request.body));
   request.body = std::string();
-  Result<std::shared_ptr<const serving::InstanceRoute>> route = FindModel(caller->principal, parsed->model);
-  if (!route) {
-    const http::ParamError refusal{route.error(), "model"};
-    co_await Refuse(refusal, headers, out);
-    co_return;
-  }
-  const std::shared_ptr<const serving::InstanceRoute> found = *std::move(route);
-  co_await RunGeneration(request, out, *parsed, *caller, found, headers);
+  ALLOD_TRY(const auto route, About("model", FindModel(call.principal, parsed.model)));
+  ALLOD_CHECK_OK(CheckOn(*route, parsed));
+  ALLOD_TRY(metering::MeteredRequest metered,
+            About("", metering::MeteredRequest::Admit(
+                          journal_, settler_,
+                          {request.id, call.principal.tenant, route->instance, std::chrono::system_clock::now()},
+                          OperationOf(parsed))));
+  auto& for_worker = WorkerRequestOf(parsed);
+  for_worker.set_request_id(request.id.ToString());
+  for_worker.set_tenant_uid(Uuid::FromName(TenantOf(route->instance)).ToString());
+  for_worker.set_instance(route->instance);
+  return Admitted<Parsed>{{route, std::move(metered)}, std::move(parsed)};
 }
 
-http::Awaitable<void> Handlers::RunGeneration(http::Request& request, http::ResponseWriter& out, Request& parsed,
-                                              Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
-                                              const http::Headers& headers) {
-  const http::ParamResult<void> collectable = CheckCollectable(parsed, route->context_tokens);
-  if (!collectable) {
-    co_await Refuse(collectable.error(), headers, out);
+http::Awaitable<void> Handlers::Run(Call& call, Admission& admission, serving::WorkerJob& job) {
+  billing::v1::ReserveRequest reserve =
+      ToReserve(call.request, call.principal, *admission.route, context_.request_timeout);
+  serving::MeteredRun run(context_, admission.route, admission.metered, job, call.out);
+  co_await run.Run(std::move(reserve));
+  call.permit.ChargeTokens(job.spent().total(), std::chrono::steady_clock::now());
+}
+
+http::Awaitable<void> Handlers::ChatCompletions(const access::Principal& principal, http::Request& request,
+                                                http::ResponseWriter& out) {
+  return Generate({principal, request, out}, ParseChatRequest);
+}
+
+http::Awaitable<void> Handlers::Completions(const access::Principal& principal, http::Request& request,
+                                            http::ResponseWriter& out) {
+  return Generate({principal, request, out}, ParseCompletionRequest);
+}
+
+http::Awaitable<void> Handlers::Generate(Call call, http::ParamResult<Request> (*parse)(std::string_view body)) {
+  http::ParamResult<Admitted<Request>> admitted = Admit(call, parse);
+  if (!admitted) {
+    co_await Refuse(call, admitted.error());
     co_return;
   }
-  Result<metering::MeteredRequest> metered = metering::MeteredRequest::Admit(
-      journal_, settler_, {request.id, caller.principal.tenant, route->instance, std::chrono::system_clock::now()},
-      parsed.chat ? "chat" : "text_completion");
-  if (!metered) {
-    const http::ParamError refusal{metered.error(), ""};
-    co_await Refuse(refusal, headers, out);
-    co_return;
-  }
-  const int choice_count = std::max(parsed.generate.choice_count(), 1);
-  AnswerHead head = ToAnswerHead(request, parsed);
+  Request& parsed = admitted->parsed;
+  AnswerTarget target{ToAnswerHead(call.request, parsed), call.headers, std::max(parsed.generate.choice_count(), 1),
+                      admitted->metered, call.out};
   const std::unique_ptr<AnswerWriter> answer =
-      parsed.stream ? MakeStreamAnswer(std::move(head), headers, choice_count, *metered, out)
-                    : MakeWholeAnswer(std::move(head), headers, choice_count, *metered, out);
-  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.request_timeout);
-  Identify(request, *route, parsed.generate);
-  Generation generation(std::move(parsed.generate), *answer, telemetry::MetricsOf(route->instance));
-  serving::MeteredRun run(context_, route, *metered, generation, out);
-  co_await run.Run(std::move(reserve));
-  caller.permit.ChargeTokens(generation.spent().total(), std::chrono::steady_clock::now());
+      parsed.stream ? MakeStreamAnswer(std::move(target)) : MakeWholeAnswer(std::move(target));
+  Generation generation(std::move(parsed.generate), *answer, telemetry::MetricsOf(admitted->route->instance));
+  co_await Run(call, *admitted, generation);
 }
 
-http::Awaitable<void> Handlers::ChatCompletions(http::Request& request, http::ResponseWriter& out) {
-  return Generate(request, out, true);
-}
-
-http::Awaitable<void> Handlers::Completions(http::Request& request, http::ResponseWriter& out) {
-  return Generate(request, out, false);
-}
-
-http::Awaitable<void> Handlers::Embeddings(http::Request& request, http::ResponseWriter& out) {
-  http::Headers headers;
-  Result<Caller> caller = Enter(request, headers);
-  if (!caller) {
-    const http::ParamError refusal{caller.error(), ""};
-    co_await Refuse(refusal, headers, out);
+http::Awaitable<void> Handlers::Embeddings(const access::Principal& principal, http::Request& request,
+                                           http::ResponseWriter& out) {
+  Call call{principal, request, out};
+  http::ParamResult<Admitted<EmbeddingRequest>> admitted = Admit(call, ParseEmbeddingRequest);
+  if (!admitted) {
+    co_await Refuse(call, admitted.error());
     co_return;
   }
-  http::ParamResult<EmbeddingRequest> parsed = ParseEmbeddingRequest(request.body);
-  if (!parsed) {
-    co_await Refuse(parsed.error(), headers, out);
-    co_return;
-  }
-  request.body = std::string();
-  Result<std::shared_ptr<const serving::InstanceRoute>> route = FindModel(caller->principal, parsed->model);
-  if (!route) {
-    const http::ParamError refusal{route.error(), "model"};
-    co_await Refuse(refusal, headers, out);
-    co_return;
-  }
-  const std::shared_ptr<const serving::InstanceRoute> found = *std::move(route);
-  co_await RunEmbedding(request, out, *parsed, *caller, found, headers);
-}
-
-http::Awaitable<void> Handlers::RunEmbedding(http::Request& request, http::ResponseWriter& out,
-                                             EmbeddingRequest& parsed, Caller& caller,
-                                             std::shared_ptr<const serving::InstanceRoute> route,
-                                             const http::Headers& headers) {
-  Result<metering::MeteredRequest> metered = metering::MeteredRequest::Admit(
-      journal_, settler_, {request.id, caller.principal.tenant, route->instance, std::chrono::system_clock::now()},
-      "embeddings");
-  if (!metered) {
-    const http::ParamError refusal{metered.error(), ""};
-    co_await Refuse(refusal, headers, out);
-    co_return;
-  }
-  billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.request_timeout);
-  Identify(request, *route, parsed.embed);
-  Embedding embedding(std::move(parsed), headers, *metered, telemetry::MetricsOf(route->instance), out);
-  serving::MeteredRun run(context_, route, *metered, embedding, out);
-  co_await run.Run(std::move(reserve));
-  caller.permit.ChargeTokens(embedding.spent().total(), std::chrono::steady_clock::now());
+  Embedding embedding(std::move(admitted->parsed), call.headers, admitted->metered,
+                      telemetry::MetricsOf(admitted->route->instance), out);
+  co_await Run(call, *admitted, embedding);
 }
 
 }  // namespace allod::gateway::openai

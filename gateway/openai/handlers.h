@@ -1,7 +1,7 @@
-// The OpenAI-compatible endpoints: who asks, what for, whether it may; then a MeteredRun does it.
+// The OpenAI-compatible endpoints: what is asked for, and whether it may be now; then a MeteredRun does it.
 #pragma once
 
-#include "gateway/access/api_keys.h"
+#include "gateway/access/principal.h"
 #include "gateway/access/rate_limiter.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/openai/embedding_request.h"
@@ -13,42 +13,52 @@ namespace allod::gateway::openai {
 class Handlers {
  public:
   // All references must outlive the handlers.
-  Handlers(const access::ApiKeyTable& keys, access::RateLimiter& limiter, metering::Journal& journal,
-           metering::Settler& settler, serving::Context& context)
-      : keys_(keys), limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
+  Handlers(access::RateLimiter& limiter, metering::Journal& journal, metering::Settler& settler,
+           serving::Context& context)
+      : limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
 
-  http::Awaitable<void> ChatCompletions(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> Completions(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> Embeddings(http::Request& request, http::ResponseWriter& out);
-  http::Awaitable<void> ListModels(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> ChatCompletions(const access::Principal& principal, http::Request& request,
+                                        http::ResponseWriter& out);
+  http::Awaitable<void> Completions(const access::Principal& principal, http::Request& request,
+                                    http::ResponseWriter& out);
+  http::Awaitable<void> Embeddings(const access::Principal& principal, http::Request& request,
+                                   http::ResponseWriter& out);
+  http::Awaitable<void> ListModels(const access::Principal& principal, http::Request& request,
+                                   http::ResponseWriter& out);
   // GET /v1/models/{id}; the id may contain '/'.
-  http::Awaitable<void> RetrieveModel(http::Request& request, http::ResponseWriter& out);
-
- private:
-  // Who asks, and the place that the request has among those of its key.
-  struct Caller {
-    access::Principal principal;
-    access::RateLimiter::Permit permit;
-  };
-  Result<access::Principal> Authorise(const http::Request& request) const;
-  // `headers` gets what every response of a metered endpoint carries.
-  Result<Caller> Enter(const http::Request& request, http::Headers& headers);
-  // `model` is an instance's id in the key's project, or its full name. NOT_FOUND / MODEL_NOT_FOUND.
-  Result<std::shared_ptr<const serving::InstanceRoute>> FindModel(const access::Principal& principal,
-                                                                  const std::string& model) const;
-
-  http::Awaitable<void> Generate(http::Request& request, http::ResponseWriter& out, bool chat);
-  // Once all questions are answered. `headers` as above.
-  http::Awaitable<void> RunGeneration(http::Request& request, http::ResponseWriter& out, Request& parsed,
-                                      Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
-                                      const http::Headers& headers);
-  http::Awaitable<void> RunEmbedding(http::Request& request, http::ResponseWriter& out, EmbeddingRequest& parsed,
-                                     Caller& caller, std::shared_ptr<const serving::InstanceRoute> route,
-                                     const http::Headers& headers);
-  static http::Awaitable<void> Refuse(const http::ParamError& error, const http::Headers& headers,
+  http::Awaitable<void> RetrieveModel(const access::Principal& principal, http::Request& request,
                                       http::ResponseWriter& out);
 
-  const access::ApiKeyTable& keys_;
+ private:
+  // A metered request while it is handled.
+  struct Call {
+    const access::Principal& principal;
+    http::Request& request;
+    http::ResponseWriter& out;
+    http::Headers headers{};               // of every response to it
+    access::RateLimiter::Permit permit{};  // its place among those of its principal
+  };
+  // What it has when all was asked and it may run.
+  struct Admission {
+    std::shared_ptr<const serving::InstanceRoute> route;
+    metering::MeteredRequest metered;
+  };
+  template <typename Parsed>
+  struct Admitted : Admission {
+    Parsed parsed;  // with what the worker is told of the request
+  };
+
+  // Takes the request's place, then asks in turn what it wants, of which model, and whether the journal has room.
+  template <typename Parsed>
+  http::ParamResult<Admitted<Parsed>> Admit(Call& call, http::ParamResult<Parsed> (*parse)(std::string_view body));
+  // `model` is an instance's id in the principal's project, or its full name. NOT_FOUND / MODEL_NOT_FOUND.
+  Result<std::shared_ptr<const serving::InstanceRoute>> FindModel(const access::Principal& principal,
+                                                                  const std::string& model) const;
+  http::Awaitable<void> Generate(Call call, http::ParamResult<Request> (*parse)(std::string_view body));
+  // To its end; charges what it cost.
+  http::Awaitable<void> Run(Call& call, Admission& admission, serving::WorkerJob& job);
+  static http::Awaitable<void> Refuse(const Call& call, const http::ParamError& error);
+
   access::RateLimiter& limiter_;
   metering::Journal& journal_;
   metering::Settler& settler_;

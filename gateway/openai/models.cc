@@ -1,4 +1,4 @@
-// Who asks, and which models there are for them.
+// Which models there are for whom.
 #include <fmt/format.h>
 
 #include "gateway/http/error.h"
@@ -22,14 +22,6 @@ ModelEntry ToModelEntry(const serving::InstanceRoute& route, const access::Princ
 
 }  // namespace
 
-Result<access::Principal> Handlers::Authorise(const http::Request& request) const {
-  ALLOD_TRY(access::Principal principal, keys_.Authenticate(request.Header("authorization")));
-  if (!principal.inference) {
-    return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_INFERENCE");
-  }
-  return principal;
-}
-
 Result<std::shared_ptr<const serving::InstanceRoute>> Handlers::FindModel(const access::Principal& principal,
                                                                           const std::string& model) const {
   if (!context_.routes.synced()) {
@@ -52,27 +44,24 @@ Result<std::shared_ptr<const serving::InstanceRoute>> Handlers::FindModel(const 
   return route;
 }
 
-http::Awaitable<void> Handlers::ListModels(http::Request& request, http::ResponseWriter& out) {
-  const Result<access::Principal> principal = Authorise(request);
+http::Awaitable<void> Handlers::ListModels(const access::Principal& principal, http::Request&,
+                                           http::ResponseWriter& out) {
   http::Response response;
-  if (!principal) {
-    response = http::ErrorResponse(http::ErrorStyle::kOpenAi, principal.error());
-  } else if (!context_.routes.synced()) {
+  if (!context_.routes.synced()) {
     response =
         http::ErrorResponse(http::ErrorStyle::kOpenAi,
                             NotSynced("the gateway is still fetching its routes; try again in a second").error());
   } else {
     std::vector<ModelEntry> models;
-    for (const auto& route : context_.routes.List(principal->project))
-      models.push_back(ToModelEntry(*route, *principal));
+    for (const auto& route : context_.routes.List(principal.project)) models.push_back(ToModelEntry(*route, principal));
     response.body = ModelListJson(models);
   }
   co_await out.Send(std::move(response));
 }
 
-http::Awaitable<void> Handlers::RetrieveModel(http::Request& request, http::ResponseWriter& out) {
+http::Awaitable<void> Handlers::RetrieveModel(const access::Principal& principal, http::Request& request,
+                                              http::ResponseWriter& out) {
   const auto find = [&]() -> Result<std::string> {
-    ALLOD_TRY(const access::Principal principal, Authorise(request));
     ALLOD_TRY(const std::string model,
               http::PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
     ALLOD_TRY(const auto route, FindModel(principal, model));

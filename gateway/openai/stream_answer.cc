@@ -6,24 +6,19 @@ namespace {
 
 class StreamAnswer final : public AnswerWriter {
  public:
-  StreamAnswer(AnswerHead head, http::Headers headers, int choice_count, metering::MeteredRequest& metered,
-               http::ResponseWriter& out)
-      : head_(std::move(head)),
-        headers_(std::move(headers)),
-        choices_(static_cast<std::size_t>(choice_count)),
-        metered_(metered),
-        out_(out) {}
+  explicit StreamAnswer(AnswerTarget target)
+      : target_(std::move(target)), choices_(static_cast<std::size_t>(target_.choice_count)) {}
 
   http::Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) override {
-    metered_.SetPromptTokens(started.prompt_tokens(), started.cached_prompt_tokens());
-    co_return !out_.gone();
+    target_.metered.SetPromptTokens(started.prompt_tokens(), started.cached_prompt_tokens());
+    co_return !target_.out.gone();
   }
 
   http::Awaitable<bool> Delta(AnswerDelta& delta) override {
-    metering::HandOver hand_over(metered_, delta.token_count(), metering::HandOver::Part::kPiece);
+    metering::HandOver hand_over(target_.metered, delta.token_count(), metering::HandOver::Part::kPiece);
     if (!delta.text().empty() || delta.tool_calls_size() > 0 || delta.logprobs_size() > 0) {
       Choice& choice = choices_[static_cast<std::size_t>(delta.choice())];
-      const std::string event = SseData(DeltaChunkJson(head_, delta, choice.text_offset));
+      const std::string event = SseData(DeltaChunkJson(target_.head, delta, choice.text_offset));
       has_text_ = true;
       const bool sent = co_await Write(event);
       if (!sent) co_return false;
@@ -34,7 +29,7 @@ class StreamAnswer final : public AnswerWriter {
 
   http::Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) override {
     const std::string event = FinishEvent(choice, reason);
-    if (event.empty()) co_return !out_.gone();
+    if (event.empty()) co_return !target_.out.gone();
     has_text_ = true;
     const bool sent = co_await Write(event);
     co_return sent;
@@ -43,14 +38,14 @@ class StreamAnswer final : public AnswerWriter {
   http::Awaitable<bool> Finished(inference::v1::FinishReason reason) override {
     std::string events;
     for (std::size_t i = 0; i < choices_.size(); ++i) events += FinishEvent(static_cast<int>(i), reason);
-    if (head_.include_usage) {
-      events += SseData(
-          UsageChunkJson(head_, {metered_.prompt_tokens(), metered_.delivered(), metered_.cached_prompt_tokens()}));
+    if (target_.head.include_usage) {
+      events += SseData(UsageChunkJson(target_.head, {target_.metered.prompt_tokens(), target_.metered.delivered(),
+                                                      target_.metered.cached_prompt_tokens()}));
     }
     events += kSseDone;
-    metering::HandOver hand_over(metered_, 0, metering::HandOver::Part::kEnd);
+    metering::HandOver hand_over(target_.metered, 0, metering::HandOver::Part::kEnd);
     bool sent = co_await Write(events);
-    if (sent) sent = co_await out_.EndStream();
+    if (sent) sent = co_await target_.out.EndStream();
     if (sent) hand_over.Done();
     co_return sent;
   }
@@ -59,22 +54,22 @@ class StreamAnswer final : public AnswerWriter {
     const bool open = co_await Open();
     if (!open) co_return false;
     const std::string event = SseComment("keep-alive");
-    const bool sent = co_await out_.Write(event);
+    const bool sent = co_await target_.out.Write(event);
     co_return sent;
   }
 
   http::Awaitable<void> Fail(const Error& error, const std::string& param) override {
     if (!open_) {
-      http::Response refusal = OpenAiFailure(error, param, headers_);
-      co_await out_.Send(std::move(refusal));
+      http::Response refusal = OpenAiFailure(error, param, target_.headers);
+      co_await target_.out.Send(std::move(refusal));
       co_return;
     }
     const std::string event = SseData(http::OpenAiErrorJson(error, param));
-    co_await out_.Write(event);
-    out_.Abort();
+    co_await target_.out.Write(event);
+    target_.out.Abort();
   }
 
-  bool has_text() const override { return has_text_ || metered_.delivered() > 0; }
+  bool has_text() const override { return has_text_ || target_.metered.delivered() > 0; }
 
  private:
   struct Choice {
@@ -86,7 +81,7 @@ class StreamAnswer final : public AnswerWriter {
   std::string FinishEvent(int index, inference::v1::FinishReason reason) {
     Choice& choice = choices_[static_cast<std::size_t>(index)];
     if (std::exchange(choice.finished, true)) return "";
-    return SseData(FinishChunkJson(head_, index, reason));
+    return SseData(FinishChunkJson(target_.head, index, reason));
   }
 
   // The roles come with the first event.
@@ -94,26 +89,24 @@ class StreamAnswer final : public AnswerWriter {
     const bool open = co_await Open();
     if (!open) co_return false;
     std::string all;
-    if (head_.chat && !std::exchange(roles_sent_, true)) {
-      for (std::size_t i = 0; i < choices_.size(); ++i) all += SseData(StartChunkJson(head_, static_cast<int>(i)));
+    if (target_.head.chat && !std::exchange(roles_sent_, true)) {
+      for (std::size_t i = 0; i < choices_.size(); ++i)
+        all += SseData(StartChunkJson(target_.head, static_cast<int>(i)));
     }
     all += events;
-    const bool sent = co_await out_.Write(all);
+    const bool sent = co_await target_.out.Write(all);
     co_return sent;
   }
 
   http::Awaitable<bool> Open() {
-    if (open_) co_return !out_.gone();
+    if (open_) co_return !target_.out.gone();
     open_ = true;
-    const bool sent = co_await out_.StartStream(headers_);
+    const bool sent = co_await target_.out.StartStream(target_.headers);
     co_return sent;
   }
 
-  const AnswerHead head_;
-  const http::Headers headers_;
+  const AnswerTarget target_;
   std::vector<Choice> choices_;
-  metering::MeteredRequest& metered_;
-  http::ResponseWriter& out_;
   bool open_ = false;
   bool roles_sent_ = false;
   bool has_text_ = false;
@@ -121,9 +114,8 @@ class StreamAnswer final : public AnswerWriter {
 
 }  // namespace
 
-std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerHead head, http::Headers headers, int choice_count,
-                                               metering::MeteredRequest& metered, http::ResponseWriter& out) {
-  return std::make_unique<StreamAnswer>(std::move(head), std::move(headers), choice_count, metered, out);
+std::unique_ptr<AnswerWriter> MakeStreamAnswer(AnswerTarget target) {
+  return std::make_unique<StreamAnswer>(std::move(target));
 }
 
 }  // namespace allod::gateway::openai

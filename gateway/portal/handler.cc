@@ -33,10 +33,9 @@ Status CheckMediaType(const http::Request& request) {
 
 }  // namespace
 
-Handler::Handler(const access::ApiKeyTable& keys, access::RateLimiter& limiter, const Transcoder& transcoder,
-                 const PortalBackends& backends, std::chrono::milliseconds timeout)
-    : keys_(keys),
-      limiter_(limiter),
+Handler::Handler(access::RateLimiter& limiter, const Transcoder& transcoder, const PortalBackends& backends,
+                 std::chrono::milliseconds timeout)
+    : limiter_(limiter),
       transcoder_(transcoder),
       tenancy_(backends.tenancy),
       catalog_(backends.catalog),
@@ -58,13 +57,10 @@ grpc::GenericStub& Handler::StubOf(Backend backend) {
   return tenancy_;
 }
 
-Result<Handler::Prepared> Handler::Prepare(const http::Request& request, http::Headers& headers) const {
-  ALLOD_TRY(const access::Principal principal, keys_.Authenticate(request.Header("authorization")));
-  if (!principal.portal) {
-    return Fail(Code::kPermissionDenied, "SCOPE_MISSING", "this API key does not have the scope SCOPE_PORTAL");
-  }
+Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, const http::Request& request,
+                                           http::Headers& headers) const {
   ALLOD_TRY(access::RateLimiter::Permit permit,
-            limiter_.Admit(principal.kid, std::chrono::steady_clock::now(), headers));
+            limiter_.Admit(principal.id, std::chrono::steady_clock::now(), headers));
   ALLOD_TRY(const Transcoder::Match match,
             transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));
@@ -77,9 +73,10 @@ std::vector<std::string> Handler::MethodsOf(std::string_view path) const {
   return transcoder_.MethodsOf(WithoutPrefix(path));
 }
 
-http::Awaitable<void> Handler::Handle(http::Request& request, http::ResponseWriter& out) {
+http::Awaitable<void> Handler::Handle(const access::Principal& principal, http::Request& request,
+                                      http::ResponseWriter& out) {
   http::Headers headers;
-  const Result<Prepared> prepared = Prepare(request, headers);
+  const Result<Prepared> prepared = Prepare(principal, request, headers);
   http::Response response;
   if (!prepared) {
     response = http::ErrorResponse(http::ErrorStyle::kProblem, prepared.error());

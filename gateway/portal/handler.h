@@ -1,5 +1,5 @@
-// Answers the portal API: authenticates, transcodes, calls the service as the key, transcodes back. No code per method:
-// what a key may see and do, the services decide.
+// Answers the portal API: transcodes, calls the service as the principal, transcodes back. No code per method: what a
+// principal may see and do, the services decide.
 #pragma once
 
 #include <grpcpp/generic/generic_stub.h>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gateway/access/api_keys.h"
+#include "gateway/access/principal.h"
 #include "gateway/access/rate_limiter.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/portal/transcoder.h"
@@ -26,26 +26,26 @@ struct PortalBackends {
 class Handler {
  public:
   // All references must outlive this.
-  Handler(const access::ApiKeyTable& keys, access::RateLimiter& limiter, const Transcoder& transcoder,
-          const PortalBackends& backends, std::chrono::milliseconds timeout);
+  Handler(access::RateLimiter& limiter, const Transcoder& transcoder, const PortalBackends& backends,
+          std::chrono::milliseconds timeout);
 
   // Those that the path takes; none if there is nothing.
   std::vector<std::string> MethodsOf(std::string_view path) const;
-  http::Awaitable<void> Handle(http::Request& request, http::ResponseWriter& out);
+  http::Awaitable<void> Handle(const access::Principal& principal, http::Request& request, http::ResponseWriter& out);
 
  private:
   struct Prepared {
     const PortalRoute* route;
     std::string message;  // serialised
-    Caller caller;        // the key
+    Caller caller;        // the principal
     access::RateLimiter::Permit permit;
   };
   // `headers` gets those of the rate limit.
-  Result<Prepared> Prepare(const http::Request& request, http::Headers& headers) const;
+  Result<Prepared> Prepare(const access::Principal& principal, const http::Request& request,
+                           http::Headers& headers) const;
   http::Awaitable<Result<std::string>> Call(const Prepared& prepared, http::ResponseWriter& out);
   grpc::GenericStub& StubOf(Backend backend);
 
-  const access::ApiKeyTable& keys_;
   access::RateLimiter& limiter_;
   const Transcoder& transcoder_;
   grpc::GenericStub tenancy_;

@@ -16,20 +16,8 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// Between tries when every known replica has failed: doubled each time.
-constexpr milliseconds kPauseMin(25);
-constexpr milliseconds kPauseMax(1000);
 // How soon a new connection is noticed.
 constexpr milliseconds kConnectionCheck(10);
-// A request that a worker took up before it died may be what killed it.
-constexpr int kTriesMax = 8;
-constexpr int kTriesWhenStartedMax = 2;
-
-Error Unavailable(std::string reason, std::string message, milliseconds retry_after) {
-  Error out{Code::kUnavailable, std::move(reason), std::move(message)};
-  out.retry_after = retry_after;
-  return out;
-}
 
 // Counts a replica's promised tokens while a call on it runs.
 class Outstanding {
@@ -58,9 +46,9 @@ Dispatch::Dispatch(const Limits& limits, RouteTable& routes, WaitingRoom& room,
       hold_(hold),
       job_(job),
       out_(out),
-      wait_ends_(times_.start + milliseconds(limits.wake_wait_ms_max)),
-      next_comment_(times_.start + milliseconds(limits.keep_alive_comment_ms)),
-      pause_(kPauseMin) {}
+      state_{.wait_max = milliseconds(limits.wake_wait_ms_max),
+             .wait_ends = times_.start + milliseconds(limits.wake_wait_ms_max)},
+      next_comment_(times_.start + milliseconds(limits.keep_alive_comment_ms)) {}
 
 HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
   return {route.variant, route.price_book, route.isolation_class, job.WorstCase(route.context_tokens)};
@@ -68,72 +56,33 @@ HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
 
 http::Awaitable<Dispatch::Ending> Dispatch::Run() {
   while (true) {
-    const Result<std::shared_ptr<Replica>> replica = co_await FindReplica();
-    if (!replica) co_return Ending{.error = replica.error()};
+    if (auto current = routes_.Find(route_->instance)) route_ = std::move(current);
+    const DispatchStep step = NextStep(state_, *route_, leaving(), steady_clock::now());
+    if (step.kind == DispatchStep::Kind::kGiveUp) co_return Ending{.error = step.error};
+    if (step.kind == DispatchStep::Kind::kWait) {
+      if (const Status seat = TakeSeat(); !seat) co_return Ending{.error = seat.error()};
+      co_await WaitForRoutes(std::min(step.until, next_comment_));
+      co_await CommentIfDue();
+      continue;
+    }
     HoldTerms terms = TermsOn(*route_, job_);
     if (!hold_.Covers(terms)) {
       const Status held = co_await hold_.Replace(std::move(terms));
       if (!held) co_return Ending{.error = held.error()};
       continue;  // the route may have changed once more meanwhile
     }
-    Ending ending = co_await Try(**replica);
+    Ending ending = co_await Try(*step.replica);
     if (ending.answered) co_return ending;
-    if (IsEndedByChange(**replica, ending.error)) {
-      co_return Ending{.error = {Code::kFailedPrecondition, "INSTANCE_CHANGED",
-                                 "the instance was changed or deleted while this answer was under way"}};
-    }
-    if (!MayTryAgain(ending.error)) co_return ending;
-    failed_targets_.push_back((*replica)->target);
-  }
-}
-
-bool Dispatch::IsEndedByChange(const Replica& replica, const Error& error) const {
-  if (error.code != Code::kUnavailable || !job_.delivered() || out_.gone() || out_.shutting_down()) return false;
-  const bool was_ended = error.reason == "DRAINED";
-  return EndedByChange(*route_, replica.target, routes_.Find(route_->instance).get(), was_ended);
-}
-
-bool Dispatch::MayTryAgain(const Error& error) {
-  ++tries_;
-  if (out_.gone() || out_.shutting_down() || job_.delivered()) return false;
-  if (error.reason == "QUEUE_FULL") {
-    queue_full_ = true;
-    return route_->replicas.size() > 1;
-  }
-  // What never reached a worker may be tried as often as the wait allows.
-  if (error.code != Code::kUnavailable || error.reason == "TOO_MANY_WAITING") return false;
-  const int tries_max = job_.started() ? kTriesWhenStartedMax : kTriesMax;
-  return !connected_ || tries_ < tries_max;
-}
-
-http::Awaitable<Result<std::shared_ptr<Replica>>> Dispatch::FindReplica() {
-  while (true) {
-    if (out_.gone() || out_.shutting_down()) {
-      co_return std::unexpected(
-          Unavailable("SHUTTING_DOWN", "the gateway is restarting; try again", milliseconds(1000)));
-    }
-    if (auto current = routes_.Find(route_->instance)) route_ = std::move(current);
-    const SteadyTime now = steady_clock::now();
-    std::shared_ptr<Replica> replica = PickReplica(*route_, failed_targets_);
-    if (replica && (tries_ == 0 || now < wait_ends_)) co_return replica;
-    if (queue_full_) {
-      co_return std::unexpected(Error{Code::kResourceExhausted, "QUEUE_FULL",
-                                      "every replica of the instance has as many requests as it takes; try again",
-                                      milliseconds(1000)});
-    }
-    if (now >= wait_ends_) co_return std::unexpected(NotInTime());
-    if (tries_ == 1 && !failed_targets_.empty()) {
-      // It may have gone to sleep in between: the next connection wakes it.
-      failed_targets_.clear();
-      ++tries_;
-      continue;
-    }
-    if (const Status seat = TakeSeat(); !seat) co_return std::unexpected(seat.error());
-    const SteadyTime until = std::min({wait_ends_, next_comment_, now + pause_});
-    co_await WaitForRoutes(until);
-    pause_ = std::min(pause_ * 2, kPauseMax);
-    failed_targets_.clear();
-    co_await CommentIfDue();
+    const std::shared_ptr<const InstanceRoute> current = routes_.Find(route_->instance);
+    const std::optional<Error> last = AfterFailure(state_, {.error = std::move(ending.error),
+                                                            .target = step.replica->target,
+                                                            .route = route_.get(),
+                                                            .current = current.get(),
+                                                            .leaving = leaving(),
+                                                            .connected = connected_,
+                                                            .started = job_.started(),
+                                                            .delivered = job_.delivered()});
+    if (last) co_return Ending{.error = *last};
   }
 }
 
@@ -175,8 +124,12 @@ http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& re
     WorkerJob::Progress progress = WorkerJob::Progress::kMore;
     if (event == WorkerCall::Event::kTimeout) {
       if (!connected_) {
-        const Result<bool> connected = CheckConnection(replica, channel);
-        if (!connected) co_return Ending{.error = connected.error()};
+        const Result<bool> connected =
+            CheckConnection(state_, channel->GetState(false), route_->instance, steady_clock::now());
+        if (!connected) {
+          replica.channel.Discard(channel);
+          co_return Ending{.error = connected.error()};
+        }
         if (*connected) Connected();
       }
       const bool there = co_await CommentIfDue();
@@ -203,18 +156,6 @@ http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& re
   }
 }
 
-Result<bool> Dispatch::CheckConnection(Replica& replica, const std::shared_ptr<grpc::Channel>& channel) {
-  const grpc_connectivity_state state = channel->GetState(false);
-  if (state == GRPC_CHANNEL_READY) return true;
-  if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) {
-    replica.channel.Discard(channel);
-    return std::unexpected(Unavailable("REPLICA_UNREACHABLE", "the replica cannot be reached", milliseconds(1000)));
-  }
-  if (steady_clock::now() < wait_ends_) return false;
-  replica.channel.Discard(channel);
-  return std::unexpected(NotInTime());
-}
-
 http::Awaitable<bool> Dispatch::CommentIfDue() {
   if (steady_clock::now() < next_comment_) co_return true;
   next_comment_ = steady_clock::now() + milliseconds(limits_.keep_alive_comment_ms);
@@ -226,10 +167,10 @@ Status Dispatch::TakeSeat() {
   if (seat_) return {};
   std::optional<WaitingRoom::Seat> seat = room_.Enter(route_->instance);
   if (!seat) {
-    return std::unexpected(Unavailable(
-        "TOO_MANY_WAITING",
+    return std::unexpected(Error{
+        Code::kUnavailable, "TOO_MANY_WAITING",
         fmt::format("{} requests wait for this instance to start already; try again", limits_.waiting_per_instance_max),
-        milliseconds(2000)));
+        milliseconds(2000)});
   }
   seat_.emplace(*std::move(seat));
   return {};
@@ -238,15 +179,6 @@ Status Dispatch::TakeSeat() {
 void Dispatch::Connected() {
   connected_ = true;
   seat_.reset();
-}
-
-Error Dispatch::NotInTime() const {
-  return Unavailable(
-      "NO_READY_REPLICA",
-      fmt::format("the instance was not ready within {} ms: try again while it is being started; if it cannot be, its "
-                  "status says why (GET /portal/v1/{})",
-                  limits_.wake_wait_ms_max, route_->instance),
-      milliseconds(2000));
 }
 
 }  // namespace allod::gateway::serving

@@ -1,19 +1,18 @@
-// Finds a replica for a job and runs it there, waiting for one that is started or woken, and replacing one that fails.
-// Nothing runs on terms that the request's hold does not cover: when the instance was updated meanwhile, the money is
-// held again, on the terms of the route that was chosen, before the call is made.
+// Finds a replica for a job and runs it there, waiting for one that is started or woken, and replacing one that fails;
+// dispatch_step.h decides which of these, when, and for how long. Nothing runs on terms that the request's hold does
+// not cover: when the instance was updated meanwhile, the money is held again, on the terms of the route that was
+// chosen, before the call is made.
 //
 // The wait is bounded in time (`wake_wait_ms_max`, from admission) and in number (a seat in the waiting room per
-// request until its connection stands). While it waits, a stream gets comments. A replica that cannot be reached, or
-// dies before anything was delivered, is replaced by another or tried again within the wait; one that took the request
-// up and died, once. The client's leaving cancels the worker's call at once. One per request; used by one coroutine.
+// request until its connection stands). While it waits, a stream gets comments. The client's leaving cancels the
+// worker's call at once. One per request; used by one coroutine.
 #pragma once
 
 #include <memory>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "gateway/http/response_writer.h"
+#include "gateway/serving/dispatch_step.h"
 #include "gateway/serving/hold.h"
 #include "gateway/serving/limits.h"
 #include "gateway/serving/routes.h"
@@ -42,20 +41,14 @@ class Dispatch {
   http::Awaitable<Ending> Run();
 
  private:
-  http::Awaitable<Result<std::shared_ptr<Replica>>> FindReplica();
   http::Awaitable<void> WaitForRoutes(SteadyTime until);
   http::Awaitable<Ending> Try(Replica& replica);
   http::Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
-  // Whether the connection stands; an error when it will not.
-  Result<bool> CheckConnection(Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
-  bool MayTryAgain(const Error& error);
-  // A stream whose replica is gone because of what the tenant did to its instance.
-  bool IsEndedByChange(const Replica& replica, const Error& error) const;
   http::Awaitable<bool> CommentIfDue();
   // The error when every seat is taken.
   Status TakeSeat();
   void Connected();
-  Error NotInTime() const;
+  bool leaving() const { return out_.gone() || out_.shutting_down(); }
 
   const Limits& limits_;
   RouteTable& routes_;
@@ -65,14 +58,10 @@ class Dispatch {
   Hold& hold_;
   WorkerJob& job_;
   http::ResponseWriter& out_;
-  const SteadyTime wait_ends_;
+  DispatchState state_;
   SteadyTime next_comment_;
-  std::chrono::milliseconds pause_;
   std::optional<WaitingRoom::Seat> seat_;
-  std::vector<std::string> failed_targets_;
-  bool connected_ = false;
-  bool queue_full_ = false;  // somewhere; no reason to wait
-  int tries_ = 0;
+  bool connected_ = false;  // the connection of the newest try stands
 };
 
 // On what terms the job would run on a replica of this route.

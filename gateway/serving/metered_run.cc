@@ -12,12 +12,6 @@ using std::chrono::steady_clock;
 
 namespace {
 
-Error Unavailable(std::string reason, std::string message, milliseconds retry_after) {
-  Error out{Code::kUnavailable, std::move(reason), std::move(message)};
-  out.retry_after = retry_after;
-  return out;
-}
-
 // How a request ends for billing that has no answer, or not all of one. What a caller's own constraint, its way of
 // reading or its change of the instance cuts short ends as if the caller had left: else a constraint that fails after
 // the last token, or a change before it, would make an answer free. Nothing else that a worker says in the middle of an
@@ -35,7 +29,7 @@ billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
 
 http::Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
   const steady_clock::time_point start = steady_clock::now();
-  Hold hold(context_.limits, context_.usage, std::move(reserve), metered_, out_);
+  Hold hold(context_.funds, std::move(reserve), metered_, out_);
   HoldTerms terms = TermsOn(*route_, job_);
   const Status held = co_await hold.Make(std::move(terms));
   if (!held) {
@@ -77,10 +71,12 @@ http::Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const
          {"error", error.message}});
     if (IsCallersDoing(error)) error = {Code::kInternal, "WORKER_FAILED", "the replica broke off its answer"};
   }
-  if (out_.shutting_down())
-    error = Unavailable("SHUTTING_DOWN", "the gateway is restarting; try again", milliseconds(1000));
+  if (out_.shutting_down()) {
+    error = {Code::kUnavailable, "SHUTTING_DOWN", "the gateway is restarting; try again", milliseconds(1000)};
+  }
   if (error.code == Code::kUnavailable && (error.reason == "RPC_FAILED" || error.reason == "DRAINED")) {
-    error = Unavailable("WORKER_LOST", "the replica that was answering was lost; try again", milliseconds(1000));
+    error = {Code::kUnavailable, "WORKER_LOST", "the replica that was answering was lost; try again",
+             milliseconds(1000)};
   }
   co_await job_.Fail(error);
 }

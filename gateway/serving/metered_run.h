@@ -5,8 +5,8 @@
 #include <chrono>
 #include <memory>
 
-#include "allod/billing/v1/usage.grpc.pb.h"
 #include "gateway/http/response_writer.h"
+#include "gateway/metering/funds_source.h"
 #include "gateway/metering/metered_request.h"
 #include "gateway/serving/dispatch.h"
 #include "gateway/serving/limits.h"
@@ -21,7 +21,7 @@ struct Context {
   const Limits& limits;
   std::chrono::milliseconds request_timeout;
   RouteTable& routes;
-  billing::v1::UsageService::Stub& usage;
+  metering::FundsSource& funds;
   WaitingRoom room;
 };
 

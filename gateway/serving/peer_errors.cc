@@ -6,6 +6,7 @@
 #include <array>
 
 #include "gateway/http/error.h"
+#include "gateway/metering/funds_errors.h"
 
 namespace allod::gateway::serving {
 namespace {
@@ -19,17 +20,13 @@ constexpr std::array<std::string_view, 15> kRefusals = {
 
 bool IsRefusal(const Error& error) { return std::ranges::find(kRefusals, error.reason) != kRefusals.end(); }
 
-bool IsMissingMoney(const Error& error) {
-  return error.reason == "INSUFFICIENT_FUNDS" || error.reason == "NO_BILLING_ACCOUNT";
-}
-
 bool LooksLikeTheCallers(const Error& error) { return http::OpenAiShapeOf(error).status < 500; }
 
 }  // namespace
 
 std::span<const std::string_view> RefusalsOfWorkers() { return kRefusals; }
 
-bool IsCallersDoing(const Error& error) { return IsRefusal(error) || IsMissingMoney(error); }
+bool IsCallersDoing(const Error& error) { return IsRefusal(error) || metering::IsMissingMoney(error); }
 
 Error OfWorker(Error error) {
   // Not cancelled by us, or nobody would read this: a worker that ends says so to who does not take its words.
@@ -50,7 +47,10 @@ Error OfWorker(Error error) {
 }
 
 Error OfBilling(Error error) {
-  if (IsMissingMoney(error) || !LooksLikeTheCallers(error)) return error;
+  if (error.reason == "INSUFFICIENT_FUNDS") {
+    error.message = "the tenant's credit does not cover the cost that this request could have: " + error.message;
+  }
+  if (metering::IsMissingMoney(error) || !LooksLikeTheCallers(error)) return error;
   const std::string message = fmt::format("the request cannot be metered and was not run: {}", error.message);
   if (error.code == Code::kResourceExhausted) {
     return {Code::kUnavailable, "BILLING_BUSY", message, error.retry_after};

@@ -6,9 +6,8 @@
 #include <utility>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "gateway/feeds/acknowledger.h"
+#include "gateway/feeds/watch.h"
 #include "gateway/telemetry/instance_metrics.h"
-#include "services/common/rpc/client.h"
 
 namespace allod::gateway::serving {
 
@@ -180,31 +179,9 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
 }
 
 std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
-  using Stub = scheduling::v1::RouteService::Stub;
-  const auto stub = std::shared_ptr<Stub>(scheduling::v1::RouteService::NewStub(scheduling));
-  const auto acknowledger =
-      std::make_shared<feeds::Acknowledger>([stub](const std::string& watcher_id, std::int64_t version) -> Status {
-        scheduling::v1::AcknowledgeRoutesRequest request;
-        request.set_watcher_id(watcher_id);
-        request.set_version(version);
-        ALLOD_CHECK_OK(
-            Call(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
-        return {};
-      });
-  return std::make_unique<feeds::WatchLoop>("routes", [stub, acknowledger, &table](grpc::ClientContext& context) {
-    scheduling::v1::WatchRoutesRequest request;
-    request.set_watcher_id(acknowledger->BeginStream());
-    const auto reader = stub->WatchRoutes(&context, request);
-    table.BeginSnapshot();
-    scheduling::v1::WatchRoutesResponse message;
-    while (reader->Read(&message)) {
-      table.Apply(message);
-      if (message.synced()) acknowledger->Applied(message.version());
-    }
-    table.EndStream();
-    acknowledger->EndStream();
-    return reader->Finish();
-  });
+  using Service = scheduling::v1::RouteService;
+  return feeds::Watch("routes", Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
+                      &Service::Stub::AcknowledgeRoutes, table);
 }
 
 }  // namespace allod::gateway::serving

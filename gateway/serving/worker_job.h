@@ -8,6 +8,7 @@
 #include <string>
 
 #include "gateway/serving/hold_terms.h"
+#include "gateway/serving/spent_tokens.h"
 #include "gateway/serving/worker_call.h"
 #include "services/common/result.h"
 
@@ -47,6 +48,8 @@ class WorkerJob {
   virtual bool delivered() const = 0;
   // How long the client let it wait, all together.
   virtual std::chrono::steady_clock::duration held_by_client() const { return {}; }
+  // What it has cost so far.
+  virtual const SpentTokens& spent() const = 0;
   // Tells the client, unless it is gone.
   virtual http::Awaitable<void> Fail(const Error& error) = 0;
 };

@@ -1,0 +1,27 @@
+// Who a request acts for, whatever showed it.
+#pragma once
+
+#include <string>
+
+#include "services/common/rpc/caller.h"
+
+namespace allod::gateway::access {
+
+// What a principal may use.
+enum class Scope { kInference, kPortal };
+
+struct Principal {
+  std::string id;         // what its limits are counted by; of an API key its kid
+  std::string name;       // full name, which usage is accounted to, e.g. that of an API key
+  std::string tenant;     // `tenants/{tenant}`
+  std::string tenant_id;  // `{tenant}`
+  std::string project;    // `tenants/{tenant}/projects/{project}`
+  bool inference = false;
+  bool portal = false;
+
+  bool Has(Scope scope) const { return scope == Scope::kInference ? inference : portal; }
+  // As the services are told of it.
+  Caller caller() const;
+};
+
+}  // namespace allod::gateway::access

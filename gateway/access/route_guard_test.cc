@@ -1,0 +1,73 @@
+#include "gateway/access/route_guard.h"
+
+#include <gtest/gtest.h>
+
+#include "gateway/http/fake_response_writer.h"
+
+namespace allod::gateway::access {
+namespace {
+
+// Whoever says "all", "inference" or "portal".
+class FakeAuthenticator final : public Authenticator {
+ public:
+  Result<Principal> Authenticate(std::string_view authorization) const override {
+    if (authorization != "all" && authorization != "inference" && authorization != "portal") {
+      return Fail(Code::kUnauthenticated, "INVALID_API_KEY", "nobody");
+    }
+    Principal out;
+    out.id = authorization;
+    out.tenant = "tenants/ke";
+    out.inference = authorization != "portal";
+    out.portal = authorization != "inference";
+    return out;
+  }
+};
+
+TEST(RouteGuard, LetsThroughWhoHasTheScopeAndTellsOthersWhyNot) {
+  const FakeAuthenticator authenticator;
+  const RouteGuard guard(authenticator);
+  struct Case {
+    const char* authorization;
+    Scope needed;
+    const char* path;
+    int status;
+    const char* body;
+  };
+  for (const Case& c : {
+           Case{"all", Scope::kInference, "/v1/models", 200, "all"},
+           Case{"all", Scope::kPortal, "/portal/v1/x", 200, "all"},
+           Case{"inference", Scope::kInference, "/v1/models", 200, "inference"},
+           Case{"portal", Scope::kPortal, "/portal/v1/x", 200, "portal"},
+           Case{"portal", Scope::kInference, "/v1/models", 403, "SCOPE_INFERENCE"},
+           Case{"inference", Scope::kPortal, "/portal/v1/x", 403, "SCOPE_PORTAL"},
+           Case{"", Scope::kInference, "/v1/models", 401, "\"param\""},
+           Case{"", Scope::kPortal, "/portal/v1/x", 401, "\"title\""},
+       }) {
+    const http::Router::Handler handler = guard.Guard(
+        c.needed, [](const Principal& principal, http::Request&, http::ResponseWriter& out) -> http::Awaitable<void> {
+          http::Response response;
+          response.body = principal.id;
+          co_await out.Send(std::move(response));
+        });
+    http::Request request;
+    request.path = c.path;
+    request.headers = {{"authorization", c.authorization}};
+    http::FakeResponseWriter out;
+    http::RunToEnd([&] { return handler(request, out); });
+    EXPECT_EQ(out.response.status, c.status) << c.authorization << " at " << c.path;
+    EXPECT_NE(out.response.body.find(c.body), std::string::npos) << out.response.body;
+  }
+}
+
+TEST(RouteGuard, SaysOnWhoseAccountABodyIsReadWhateverTheScope) {
+  const FakeAuthenticator authenticator;
+  const RouteGuard guard(authenticator);
+  const Result<http::BodyAccount> account = guard.AccountOf("portal");
+  ASSERT_TRUE(account);
+  EXPECT_EQ(account->tenant, "tenants/ke");
+  EXPECT_EQ(account->key, "portal");
+  EXPECT_EQ(guard.AccountOf("nobody").error().reason, "INVALID_API_KEY");
+}
+
+}  // namespace
+}  // namespace allod::gateway::access

@@ -1,0 +1,44 @@
+// For tests of handlers: a writer that keeps what it is given, and a run of one coroutine to its end.
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <exception>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "gateway/http/response_writer.h"
+
+namespace allod::gateway::http {
+
+class FakeResponseWriter final : public ResponseWriter {
+ public:
+  Awaitable<bool> Send(Response sent) override {
+    response = std::move(sent);
+    co_return true;
+  }
+  Awaitable<bool> StartStream(Headers) override { co_return true; }
+  Awaitable<bool> Write(std::string_view data) override {
+    response.body += data;
+    co_return true;
+  }
+  Awaitable<bool> EndStream() override { co_return true; }
+  void Abort() override {}
+  bool gone() const override { return false; }
+  bool shutting_down() const override { return false; }
+  void OnInterrupt(std::function<void()>) override {}
+
+  Response response{.status = 0, .content_type = "", .headers = {}, .body = ""};
+};
+
+// Rethrows what it throws.
+inline void RunToEnd(const std::function<Awaitable<void>()>& coroutine) {
+  boost::asio::io_context io;
+  std::exception_ptr thrown;
+  boost::asio::co_spawn(io, coroutine, [&thrown](std::exception_ptr what) { thrown = std::move(what); });
+  io.run();
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace allod::gateway::http

@@ -132,8 +132,8 @@ std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> te
         tenancy::v1::AcknowledgeApiKeysRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
-        ALLOD_CHECK_OK(Call(*stub, &tenancy::v1::ApiKeyService::Stub::AcknowledgeApiKeys, request,
-                            Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
+        ALLOD_CHECK_OK(CallUnary(*stub, &tenancy::v1::ApiKeyService::Stub::AcknowledgeApiKeys, request,
+                                 Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
         return {};
       });
   return std::make_unique<feeds::WatchLoop>("api-keys", [stub, acknowledger, &table](grpc::ClientContext& context) {

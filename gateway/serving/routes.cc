@@ -187,8 +187,8 @@ std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> sch
         scheduling::v1::AcknowledgeRoutesRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
-        ALLOD_CHECK_OK(
-            Call(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"), feeds::kAcknowledgeTimeout));
+        ALLOD_CHECK_OK(CallUnary(*stub, &Stub::AcknowledgeRoutes, request, Caller::Service("gateway"),
+                                 feeds::kAcknowledgeTimeout));
         return {};
       });
   return std::make_unique<feeds::WatchLoop>("routes", [stub, acknowledger, &table](grpc::ClientContext& context) {

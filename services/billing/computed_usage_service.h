@@ -23,7 +23,7 @@ class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service 
                           v1::CheckUsageResponse* response) override;
 
  private:
-  Result<v1::RecordComputedUsageResponse> Record(const Caller& caller, const v1::RecordComputedUsageRequest& request);
+  Result<v1::RecordComputedUsageResponse> Record(const Call& call, const v1::RecordComputedUsageRequest& request);
   Result<v1::CheckUsageResponse> Check(const grpc::ServerContext& context, const v1::CheckUsageRequest& request);
 
   Store& store_;

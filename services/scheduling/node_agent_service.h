@@ -25,7 +25,7 @@ class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
                              v1::ReportWorkersResponse* response) override;
 
  private:
-  Status Watch(const Caller& caller, const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
+  Status Watch(const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
                grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer);
 
   Store& store_;

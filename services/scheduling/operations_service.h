@@ -29,7 +29,7 @@ class OperationsServiceImpl final : public google::longrunning::Operations::Serv
                              google::longrunning::Operation* response) override;
 
  private:
-  Result<google::longrunning::Operation> Wait(const grpc::ServerContext& context, const Caller& caller,
+  Result<google::longrunning::Operation> Wait(const grpc::ServerContext& context, const Call& call,
                                               const google::longrunning::WaitOperationRequest& request);
 
   Store& store_;

@@ -126,7 +126,7 @@ http::Awaitable<void> Handlers::RunGeneration(http::Request& request, http::Resp
                     : MakeWholeAnswer(std::move(head), headers, choice_count, *metered, out);
   billing::v1::ReserveRequest reserve = ToReserve(request, caller.principal, *route, context_.request_timeout);
   Identify(request, *route, parsed.generate);
-  Generation generation(std::move(parsed.generate), *answer, telemetry::MetricsOf(route->instance));
+  Generation generation(std::move(parsed.generate), request.trace, *answer, telemetry::MetricsOf(route->instance));
   serving::MeteredRun run(context_, route, *metered, generation, out);
   co_await run.Run(std::move(reserve));
   caller.permit.ChargeTokens(generation.spent().total(), std::chrono::steady_clock::now());

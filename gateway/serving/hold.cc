@@ -66,7 +66,7 @@ http::Awaitable<Status> Hold::Ask(const HoldTerms& terms) {
 }
 
 http::Awaitable<Status> Hold::AskOnce() {
-  const auto rpc = MakeContext(Caller::Service("gateway"), milliseconds(limits_.reserve_timeout_ms));
+  const auto rpc = MakeContext(Caller::Service("gateway"), milliseconds(limits_.reserve_timeout_ms), &out_.trace());
   // Billing may just be restarting: that is worth a moment of the client's time.
   rpc->set_wait_for_ready(true);
   billing::v1::ReserveResponse response;
@@ -86,7 +86,8 @@ http::Awaitable<Status> Hold::AskOnce() {
         {{"request_id", request_.request_id()},
          {"revision", std::to_string(request_.revision())},
          {"reason", error.reason},
-         {"error", error.message}});
+         {"error", error.message},
+         {"trace", out_.trace().trace_id}});
   }
   if (InDoubt(error.code)) {
     co_return std::unexpected(

@@ -5,7 +5,7 @@
 #include "services/billing/call_gates.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 
 namespace allod::billing {
 

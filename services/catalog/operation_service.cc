@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include "allod/catalog/v1/model.grpc.pb.h"
 #include "services/catalog/convert.h"
 #include "services/catalog/long_poll.h"
 #include "services/common/rpc/server.h"

@@ -6,7 +6,7 @@
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"

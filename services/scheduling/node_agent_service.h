@@ -6,7 +6,6 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "scheduler/process_driver.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 

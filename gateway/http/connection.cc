@@ -136,6 +136,7 @@ Awaitable<std::optional<Request>> Connection::ReadRequest() {
 
 void Connection::Begin(const MessageHead& head) {
   request_id_ = head.request.id.ToString();
+  trace_ = head.request.trace;
   http_1_1_ = head.http_1_1;
   head_only_ = head.request.method == "HEAD";
   common_headers_ = application_.CommonHeaders(head.request);
@@ -200,7 +201,7 @@ Awaitable<void> Connection::Serve(Request& request) {
   try {
     co_await application_.Handle(request, *this);
   } catch (const std::exception& e) {
-    Log(LogLevel::kError, "a handler threw", {{"path", request.path}, {"what", e.what()}});
+    Log(LogLevel::kError, "a handler threw", {{"path", request.path}, {"what", e.what()}, {"trace", trace_.trace_id}});
     failed = true;
   }
   interrupt_ = nullptr;

@@ -42,6 +42,7 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   Awaitable<bool> Write(std::string_view data) override;
   Awaitable<bool> EndStream() override;
   void Abort() override;
+  const Trace& trace() const override { return trace_; }
   bool gone() const override { return gone_ || input_ended_; }
   bool shutting_down() const override { return shutting_down_; }
   void OnInterrupt(std::function<void()> interrupt) override;
@@ -93,6 +94,7 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   bool had_head_ = false;  // a complete one
 
   std::string request_id_;  // of the request being answered
+  Trace trace_;
   Headers common_headers_;
   bool head_only_ = false;  // it is a HEAD
   bool http_1_1_ = true;

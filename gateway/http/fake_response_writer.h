@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "gateway/http/response_writer.h"
+#include "services/common/trace.h"
 
 namespace allod::gateway::http {
 
@@ -25,11 +26,15 @@ class FakeResponseWriter final : public ResponseWriter {
   }
   Awaitable<bool> EndStream() override { co_return true; }
   void Abort() override {}
+  const Trace& trace() const override { return trace_; }
   bool gone() const override { return false; }
   bool shutting_down() const override { return false; }
   void OnInterrupt(std::function<void()>) override {}
 
   Response response{.status = 0, .content_type = "", .headers = {}, .body = ""};
+
+ private:
+  const Trace trace_ = Trace::New();
 };
 
 // Rethrows what it throws.

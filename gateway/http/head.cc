@@ -68,6 +68,7 @@ Result<MessageHead> ToHead(const Parser& parser) {
     const auto value = field.value();
     request.headers.emplace_back(LowerCase({name.data(), name.size()}), std::string(value.data(), value.size()));
   }
+  request.trace = TraceOf(request.headers);
   ALLOD_CHECK_OK(SetTarget({message.target().data(), message.target().size()}, request));
   ALLOD_TRY(out.framing, FramingOf(request.headers, out.http_1_1));
   request.has_body = out.framing.has_body();

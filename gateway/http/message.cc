@@ -20,6 +20,13 @@ int HexValue(char c) {
 
 }  // namespace
 
+Trace TraceOf(const Headers& headers) {
+  const auto is_trace = [](const auto& header) { return header.first == Trace::kKey; };
+  const auto found = std::ranges::find_if(headers, is_trace);
+  if (found == headers.end() || std::ranges::count_if(headers, is_trace) > 1) return Trace::New();
+  return Trace::Parse(found->second).value_or(Trace::New());
+}
+
 std::string_view Request::Header(std::string_view lower_case_name) const {
   for (const auto& [name, value] : headers) {
     if (name == lower_case_name) return value;

@@ -9,6 +9,7 @@
 #include "services/common/clock.h"
 #include "services/common/ids.h"
 #include "services/common/result.h"
+#include "services/common/trace.h"
 
 namespace allod::gateway::http {
 
@@ -17,6 +18,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 struct Request {
   Uuid id;  // UUIDv7 fixed when the head was read; sent back as x-request-id and used as the usage record's id
   Time receive_time;
+  Trace trace;         // of the client's traceparent, or one that begins here
   std::string method;  // e.g. "POST"
   std::string path;    // percent-encoded as it came, without the query
   std::string query;   // after '?', percent-encoded
@@ -27,6 +29,9 @@ struct Request {
   // The first header of that (lower-case) name; empty if there is none.
   std::string_view Header(std::string_view lower_case_name) const;
 };
+
+// Of the header `traceparent`; one that begins here if there is none, more than one, or no valid one.
+Trace TraceOf(const Headers& headers);
 
 struct Response {
   int status = 200;

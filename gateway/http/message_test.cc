@@ -78,6 +78,18 @@ TEST(HttpMessage, BoundsTheNumberOfQueryParameters) {
   EXPECT_EQ(ParseQuery(query).error().reason, "INVALID_QUERY");
 }
 
+TEST(HttpMessage, TakesTheClientsTraceIfThereIsOneThatIsValid) {
+  const std::string valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  EXPECT_EQ(TraceOf({{"host", "x"}, {"traceparent", valid}}).ToString(), valid);
+  for (const Headers& headers :
+       {Headers{}, Headers{{"traceparent", "nonsense"}}, Headers{{"traceparent", valid + "-more"}},
+        Headers{{"traceparent", valid}, {"traceparent", valid}}}) {
+    const Trace made = TraceOf(headers);
+    EXPECT_EQ(Trace::Parse(made.ToString()), made);
+    EXPECT_NE(made.ToString(), valid);
+  }
+}
+
 TEST(HttpMessage, FindsHeadersByLowerCaseName) {
   Request request;
   request.headers = {{"a", "1"}, {"b", "2"}, {"a", "3"}};

@@ -24,6 +24,7 @@ class CountingWriter final : public ResponseWriter {
   Awaitable<bool> Write(std::string_view data) override { return inner_.Write(data); }
   Awaitable<bool> EndStream() override { return inner_.EndStream(); }
   void Abort() override { inner_.Abort(); }
+  const Trace& trace() const override { return inner_.trace(); }
   bool gone() const override { return inner_.gone(); }
   bool shutting_down() const override { return inner_.shutting_down(); }
   void OnInterrupt(std::function<void()> interrupt) override { inner_.OnInterrupt(std::move(interrupt)); }

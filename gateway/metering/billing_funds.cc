@@ -50,7 +50,7 @@ http::Awaitable<Status> BillingFunds::Reserve(const billing::v1::ReserveRequest&
 }
 
 http::Awaitable<Status> BillingFunds::Ask(const billing::v1::ReserveRequest& request, http::ResponseWriter& out) {
-  const auto rpc = MakeContext(Caller::Service("gateway"), call_timeout_);
+  const auto rpc = MakeContext(Caller::Service("gateway"), call_timeout_, &out.trace());
   // Billing may just be restarting: that is worth a moment of the client's time.
   rpc->set_wait_for_ready(true);
   billing::v1::ReserveResponse response;
@@ -70,7 +70,8 @@ http::Awaitable<Status> BillingFunds::Ask(const billing::v1::ReserveRequest& req
         {{"request_id", request.request_id()},
          {"revision", std::to_string(request.revision())},
          {"reason", error.reason},
-         {"error", error.message}});
+         {"error", error.message},
+         {"trace", out.trace().trace_id}});
   }
   if (MayHaveBeenDone(error.code)) co_return std::unexpected(InDoubt());
   co_return std::unexpected(std::move(error));

@@ -38,7 +38,7 @@ serving::WorkerCall& Embedding::Start(const std::shared_ptr<grpc::Channel>& chan
                                       serving::WorkerCall::SteadyTime deadline,
                                       const boost::asio::any_io_executor& executor) {
   spent_.Sent();
-  call_ = std::make_unique<serving::EmbedCall>(channel, embed_, deadline, executor);
+  call_ = std::make_unique<serving::EmbedCall>(channel, embed_, deadline, out_.trace(), executor);
   return *call_;
 }
 

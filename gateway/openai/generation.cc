@@ -36,8 +36,10 @@ std::int64_t CompletionTokensMax(std::int64_t asked, int choice_count, std::int6
   return (asked > 0 ? std::min(asked, context_tokens) : context_tokens) * std::max(choice_count, 1);
 }
 
-Generation::Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, telemetry::InstanceMetrics metrics)
+Generation::Generation(inference::v1::GenerateRequest request, const Trace& trace, AnswerWriter& answer,
+                       telemetry::InstanceMetrics metrics)
     : request_(std::make_shared<inference::v1::GenerateRequest>(std::move(request))),
+      trace_(trace),
       chat_(request_->has_chat()),
       constraint_param_(ConstraintParamOf(*request_)),
       choice_count_(std::max(request_->choice_count(), 1)),
@@ -65,7 +67,7 @@ serving::WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& cha
                                        const boost::asio::any_io_executor& executor) {
   spent_.Sent();
   check_.emplace(*request_, bounds_.prompt);
-  call_ = std::make_unique<serving::GenerateCall>(channel, request_, deadline, executor);
+  call_ = std::make_unique<serving::GenerateCall>(channel, request_, deadline, trace_, executor);
   return *call_;
 }
 

@@ -17,8 +17,9 @@ namespace allod::gateway::openai {
 
 class Generation final : public serving::WorkerJob {
  public:
-  // References must outlive the job. `request` is complete.
-  Generation(inference::v1::GenerateRequest request, AnswerWriter& answer, telemetry::InstanceMetrics metrics);
+  // References must outlive the job. `request` is complete, `trace` that of the client's request.
+  Generation(inference::v1::GenerateRequest request, const Trace& trace, AnswerWriter& answer,
+             telemetry::InstanceMetrics metrics);
 
   serving::TokenBounds WorstCase(std::int64_t context_tokens) const override;
   void Bound(const serving::TokenBounds& bounds) override;
@@ -42,6 +43,7 @@ class Generation final : public serving::WorkerJob {
 
   // null once it cannot be sent again.
   std::shared_ptr<inference::v1::GenerateRequest> request_;
+  const Trace trace_;
   const bool chat_;
   const char* const constraint_param_;
   const int choice_count_;

@@ -130,7 +130,8 @@ http::Awaitable<void> Handlers::Generate(Call call, http::ParamResult<Request> (
                       admitted->metered, call.out};
   const std::unique_ptr<AnswerWriter> answer =
       parsed.stream ? MakeStreamAnswer(std::move(target)) : MakeWholeAnswer(std::move(target));
-  Generation generation(std::move(parsed.generate), *answer, telemetry::MetricsOf(admitted->route->instance));
+  Generation generation(std::move(parsed.generate), call.request.trace, *answer,
+                        telemetry::MetricsOf(admitted->route->instance));
   co_await Run(call, *admitted, generation);
 }
 

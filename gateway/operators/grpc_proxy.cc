@@ -3,7 +3,9 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <atomic>
+#include <string_view>
 #include <vector>
 
 #include "services/common/rpc/call_hold.h"
@@ -12,7 +14,8 @@
 namespace allod::gateway::operators {
 namespace {
 
-constexpr char kCallerKey[] = "allod-caller";
+// What is passed on of a call's metadata: who makes it, and the trace that it belongs to.
+constexpr std::string_view kPassedOn[] = {"allod-caller", Trace::kKey};
 
 // One proxied call. Deletes itself once both sides are done.
 class ProxiedCall final : public grpc::ServerGenericBidiReactor {
@@ -77,7 +80,9 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
 
   void Open(const std::string& area) {
     for (const auto& [key, value] : server_->client_metadata()) {
-      if (key == kCallerKey) client_.AddMetadata(kCallerKey, std::string(value.data(), value.size()));
+      const std::string name(key.data(), key.size());
+      if (std::ranges::find(kPassedOn, name) == std::end(kPassedOn)) continue;
+      client_.AddMetadata(name, std::string(value.data(), value.size()));
     }
     client_.set_deadline(server_->deadline());
     opened_ = true;

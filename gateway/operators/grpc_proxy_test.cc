@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "allod/catalog/v1/artifact.grpc.pb.h"
+#include "allod/catalog/v1/model.grpc.pb.h"
+#include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "google/longrunning/operations.grpc.pb.h"
@@ -23,10 +25,14 @@ namespace catalog = allod::catalog::v1;
 using google::longrunning::Operation;
 
 class Tenants final : public tenancy::TenantService::Service {
+ public:
+  Trace trace;  // of the last call
+
+ private:
   grpc::Status GetTenant(grpc::ServerContext* context, const tenancy::GetTenantRequest* request,
                          tenancy::Tenant* response) override {
-    return Handle("test.GetTenant", context, request, response, [&](const Caller& caller) -> Result<tenancy::Tenant> {
-      ALLOD_CHECK_OK(RequireOperator(caller));
+    return Handle(context, request, response, [&](const Call& call) -> Result<tenancy::Tenant> {
+      trace = call.trace;
       if (request->name() != "tenants/ke")
         return Fail(Code::kNotFound, "NO_SUCH_TENANT", request->name() + " does not exist");
       tenancy::Tenant tenant;
@@ -85,8 +91,8 @@ class GrpcProxyTest : public ::testing::Test {
       servers_.push_back(*std::move(server));
     };
     start("tenancy", {&tenants_, &keys_});
-    start("catalog", {&artifacts_, &catalog_operations_});
-    start("scheduling", {&scheduling_operations_});
+    start("catalog", {&artifacts_, &models_, &catalog_operations_});
+    start("scheduling", {&instances_, &scheduling_operations_});
     proxy_ = std::make_unique<GrpcProxy>(
         ProxyTargets{Target("tenancy"), Target("catalog"), Target("billing"), Target("scheduling")});
     auto server = Server::Start({.listen = Target("proxy")}, {}, proxy_.get());
@@ -100,6 +106,9 @@ class GrpcProxyTest : public ::testing::Test {
   Tenants tenants_;
   Keys keys_;
   Artifacts artifacts_;
+  // Whose operations they are.
+  catalog::ModelService::Service models_;
+  scheduling::v1::InstanceService::Service instances_;
   NamedOperations catalog_operations_{"catalog"};
   NamedOperations scheduling_operations_{"scheduling"};
   std::vector<std::unique_ptr<Server>> servers_;
@@ -113,12 +122,15 @@ TEST_F(GrpcProxyTest, PassesCallsWithTheirCallerAndErrorsWithTheirReason) {
   tenancy::GetTenantRequest request;
   request.set_name("tenants/ke");
   const auto ask = [&](const Caller& caller) {
-    return Call(*stub, &tenancy::TenantService::Stub::GetTenant, request, caller, std::chrono::seconds(5));
+    return CallUnary(*stub, &tenancy::TenantService::Stub::GetTenant, request, caller, std::chrono::seconds(5));
   };
   const auto found = ask(Caller::Operator());
   ASSERT_TRUE(found) << found.error().message;
   EXPECT_EQ(found->name(), "tenants/ke");
-  EXPECT_EQ(ask(Caller::Tenant("ke")).error().code, Code::kPermissionDenied);
+  EXPECT_EQ(ask(Caller::Node("n")).error().code, Code::kPermissionDenied);
+  const CallScope scope(Deadline::None(), Trace::New());
+  ASSERT_TRUE(ask(Caller::Operator()));
+  EXPECT_EQ(tenants_.trace, *CurrentTrace());
   request.set_name("tenants/xx");
   EXPECT_EQ(ask(Caller::Operator()).error(), (Error{Code::kNotFound, "NO_SUCH_TENANT", "tenants/xx does not exist"}));
 }
@@ -151,8 +163,8 @@ TEST_F(GrpcProxyTest, FindsTheOwnerOfAnOperationByItsName) {
   const auto owner = [&](const std::string& name) {
     google::longrunning::GetOperationRequest request;
     request.set_name(name);
-    const auto found = Call(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
-                            std::chrono::seconds(5));
+    const auto found = CallUnary(*stub, &google::longrunning::Operations::Stub::GetOperation, request,
+                                 Caller::Operator(), std::chrono::seconds(5));
     return found ? found->name() : found.error().message;
   };
   EXPECT_EQ(owner("tenants/ke/operations/1"), "scheduling has tenants/ke/operations/1");
@@ -190,8 +202,8 @@ TEST_F(GrpcProxyTest, SurvivesCallersThatLeaveAtAnyMoment) {
   google::longrunning::GetOperationRequest request;
   request.set_name("operations/1");
   const auto stub = google::longrunning::Operations::NewStub(channel_);
-  EXPECT_TRUE(Call(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
-                   std::chrono::seconds(5)));
+  EXPECT_TRUE(CallUnary(*stub, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
+                        std::chrono::seconds(5)));
 }
 
 TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {
@@ -200,14 +212,14 @@ TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {
   servers_[0]->Stop(std::chrono::milliseconds(0));
   servers_.erase(servers_.begin());
   const auto tenants = tenancy::TenantService::NewStub(channel_);
-  const auto away = Call(*tenants, &tenancy::TenantService::Stub::GetTenant, tenancy::GetTenantRequest(),
-                         Caller::Operator(), std::chrono::seconds(5));
+  const auto away = CallUnary(*tenants, &tenancy::TenantService::Stub::GetTenant, tenancy::GetTenantRequest(),
+                              Caller::Operator(), std::chrono::seconds(5));
   EXPECT_EQ(away.error().code, Code::kUnavailable);
   const auto operations = google::longrunning::Operations::NewStub(channel_);
   google::longrunning::GetOperationRequest request;
   request.set_name("operations/1");
-  EXPECT_TRUE(Call(*operations, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
-                   std::chrono::seconds(5)));
+  EXPECT_TRUE(CallUnary(*operations, &google::longrunning::Operations::Stub::GetOperation, request, Caller::Operator(),
+                        std::chrono::seconds(5)));
 }
 
 }  // namespace

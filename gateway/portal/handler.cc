@@ -94,7 +94,7 @@ http::Awaitable<void> Handler::Handle(const access::Principal& principal, http::
 }
 
 http::Awaitable<Result<std::string>> Handler::Call(const Prepared& prepared, http::ResponseWriter& out) {
-  const auto context = MakeContext(prepared.caller, timeout_);
+  const auto context = MakeContext(prepared.caller, timeout_, &out.trace());
   const grpc::ByteBuffer request = ToBuffer(prepared.message);
   grpc::ByteBuffer response;
   out.OnInterrupt([&context] { context->TryCancel(); });

@@ -21,9 +21,9 @@ struct EmbedCall::State {
 
 EmbedCall::EmbedCall(const std::shared_ptr<grpc::Channel>& channel,
                      std::shared_ptr<const inference::v1::EmbedRequest> request, SteadyTime deadline,
-                     const asio::any_io_executor& executor)
+                     const Trace& trace, const asio::any_io_executor& executor)
     : state_(std::make_shared<State>(executor)) {
-  state_->context = MakeWorkerContext(deadline);
+  state_->context = MakeWorkerContext(deadline, trace);
   state_->stub = inference::v1::WorkerService::NewStub(channel);
   state_->request = std::move(request);
   state_->stub->async()->Embed(state_->context.get(), state_->request.get(), &state_->response,

@@ -12,7 +12,7 @@ class EmbedCall final : public WorkerCall {
  public:
   // Starts the call. `executor` is the strand that uses it.
   EmbedCall(const std::shared_ptr<grpc::Channel>& channel, std::shared_ptr<const inference::v1::EmbedRequest> request,
-            SteadyTime deadline, const boost::asio::any_io_executor& executor);
+            SteadyTime deadline, const Trace& trace, const boost::asio::any_io_executor& executor);
   ~EmbedCall() override;  // Cancel()
   EmbedCall(const EmbedCall&) = delete;
 

@@ -80,9 +80,9 @@ class GenerateCall::Reactor final : public grpc::ClientReadReactor<GenerateRespo
 };
 
 GenerateCall::GenerateCall(const std::shared_ptr<grpc::Channel>& channel,
-                           std::shared_ptr<const GenerateRequest> request, SteadyTime deadline,
+                           std::shared_ptr<const GenerateRequest> request, SteadyTime deadline, const Trace& trace,
                            const asio::any_io_executor& executor)
-    : reactor_(std::make_shared<Reactor>(channel, std::move(request), executor, MakeWorkerContext(deadline))) {
+    : reactor_(std::make_shared<Reactor>(channel, std::move(request), executor, MakeWorkerContext(deadline, trace))) {
   reactor_->Start(reactor_);
 }
 

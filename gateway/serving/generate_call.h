@@ -12,7 +12,7 @@ class GenerateCall final : public WorkerCall {
  public:
   // Starts the call. `executor` is the strand that uses it.
   GenerateCall(const std::shared_ptr<grpc::Channel>& channel,
-               std::shared_ptr<const inference::v1::GenerateRequest> request, SteadyTime deadline,
+               std::shared_ptr<const inference::v1::GenerateRequest> request, SteadyTime deadline, const Trace& trace,
                const boost::asio::any_io_executor& executor);
   ~GenerateCall() override;  // Cancel()
   GenerateCall(const GenerateCall&) = delete;

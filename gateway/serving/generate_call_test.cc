@@ -92,7 +92,7 @@ TEST_F(GenerateCallTest, AnEndThatComesBetweenTwoReadsIsSeenAndHarmsNothing) {
     const auto request = std::make_shared<const GenerateRequest>();
     std::minstd_rand random(static_cast<unsigned>(number + 1));
     for (int i = 0; i < kCallsPerClient; ++i) {
-      GenerateCall call(channel, request, steady_clock::now() + std::chrono::seconds(60), executor);
+      GenerateCall call(channel, request, steady_clock::now() + std::chrono::seconds(60), Trace::New(), executor);
       while (true) {
         const WorkerCall::Event event = co_await call.Next(WorkerCall::SteadyTime::max());
         if (event == WorkerCall::Event::kEnd) break;
@@ -114,7 +114,7 @@ TEST_F(GenerateCallTest, ACallMayBeGivenUpAtAnyMoment) {
     const auto request = std::make_shared<const GenerateRequest>();
     std::minstd_rand random(static_cast<unsigned>(number + 1));
     for (int i = 0; i < kCallsPerClient; ++i) {
-      GenerateCall call(channel, request, steady_clock::now() + std::chrono::seconds(60), executor);
+      GenerateCall call(channel, request, steady_clock::now() + std::chrono::seconds(60), Trace::New(), executor);
       if (random() % 3 != 0) co_await call.Next(WorkerCall::SteadyTime::max());
       Linger(random);
       co_await call.Finish();

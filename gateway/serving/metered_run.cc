@@ -68,7 +68,8 @@ http::Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const
         {{"request_id", request_id},
          {"instance", route_->instance},
          {"reason", error.reason},
-         {"error", error.message}});
+         {"error", error.message},
+         {"trace", out_.trace().trace_id}});
     if (IsCallersDoing(error)) error = {Code::kInternal, "WORKER_FAILED", "the replica broke off its answer"};
   }
   if (out_.shutting_down()) {

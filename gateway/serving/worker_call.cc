@@ -15,8 +15,8 @@ http::Awaitable<void> WorkerCall::Finish() {
   }
 }
 
-std::unique_ptr<grpc::ClientContext> MakeWorkerContext(steady_clock::time_point deadline) {
-  std::unique_ptr<grpc::ClientContext> context = MakeStreamContext(Caller::Service("gateway"));
+std::unique_ptr<grpc::ClientContext> MakeWorkerContext(steady_clock::time_point deadline, const Trace& trace) {
+  std::unique_ptr<grpc::ClientContext> context = MakeStreamContext(Caller::Service("gateway"), &trace);
   context->set_wait_for_ready(true);
   context->set_deadline(std::chrono::system_clock::now() +
                         std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()));

@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "gateway/http/awaitable.h"
+#include "services/common/trace.h"
 
 namespace allod::gateway::serving {
 
@@ -27,7 +28,9 @@ class WorkerCall {
   http::Awaitable<void> Finish();
 };
 
-// The context of a call to a worker: our identity, the deadline, and patience for a worker that is being started.
-std::unique_ptr<grpc::ClientContext> MakeWorkerContext(std::chrono::steady_clock::time_point deadline);
+// The context of a call to a worker: our identity, the deadline, the request's trace, and patience for a worker that is
+// being started.
+std::unique_ptr<grpc::ClientContext> MakeWorkerContext(std::chrono::steady_clock::time_point deadline,
+                                                       const Trace& trace);
 
 }  // namespace allod::gateway::serving

@@ -3,17 +3,17 @@
 #include <utility>
 
 #include "inference/worker/convert.h"
-#include "services/common/rpc/caller.h"
+#include "services/common/call_scope.h"
+#include "services/common/rpc/call.h"
 
 namespace allod::inference::worker {
 
 EmbedCall* EmbedCall::Start(CallThreads& threads, grpc::CallbackServerContext& context, const v1::EmbedRequest& request,
                             v1::EmbedResponse& response) {
-  const std::shared_ptr<EmbedCall> call(new EmbedCall(response));
+  const std::shared_ptr<EmbedCall> call(new EmbedCall(TraceOf(context), response));
   call->self_ = call;
   const Status started = RunCatching([&]() -> Status {
-    ALLOD_TRY(const Caller caller, Caller::From(context));
-    ALLOD_CHECK_OK(RequirePlatform(caller));
+    ALLOD_CHECK_OK(Authorise(MethodOf<v1::EmbedRequest>(), context, &request));
     call->request_ = FromProto(request);
     return threads.Submit(call);
   });
@@ -37,6 +37,11 @@ void EmbedCall::SubmitTo(ports::Servable& servable) {
         });
   });
   if (!submitted) End(submitted);
+}
+
+void EmbedCall::End(const Status& status) {
+  const CallScope scope(Deadline::None(), trace_);
+  Finish(FinishRpc(observation_, status));
 }
 
 void EmbedCall::OnDone() {

@@ -34,10 +34,11 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
   void Refuse(const Error& error) override { End(std::unexpected(error)); }
 
  private:
-  explicit EmbedCall(v1::EmbedResponse& response) : response_(response) {}
+  EmbedCall(Trace trace, v1::EmbedResponse& response) : trace_(std::move(trace)), response_(response) {}
   // Once, with the answer or what went wrong.
-  void End(const Status& status) { Finish(FinishRpc(observation_, status)); }
+  void End(const Status& status);
 
+  const Trace trace_;
   v1::EmbedResponse& response_;
   RpcObservation observation_{"inference.Embed"};
   std::shared_ptr<EmbedCall> self_;  // until OnDone

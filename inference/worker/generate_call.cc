@@ -10,8 +10,8 @@
 #include "inference/engine/text/deep_stack.h"
 #include "inference/ports/queue_errors.h"
 #include "inference/worker/convert.h"
+#include "services/common/call_scope.h"
 #include "services/common/catching.h"
-#include "services/common/rpc/caller.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -175,8 +175,7 @@ GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerCont
   call->self_ = call;
   threads.open().Add(*call);
   const Status started = RunCatching([&]() -> Status {
-    ALLOD_TRY(const Caller caller, Caller::From(context));
-    ALLOD_CHECK_OK(RequirePlatform(caller));
+    ALLOD_CHECK_OK(Authorise(MethodOf<v1::GenerateRequest>(), context, &request));
     ALLOD_TRY(call->request_, FromProto(request));
     return threads.Submit(call);
   });
@@ -263,6 +262,7 @@ void GenerateCall::End(const Status& status) {
     generation->Arm(nullptr);
     generation.reset();
   }
+  const CallScope scope(Deadline::None(), trace_);
   Finish(FinishRpc(observation_, status));
 }
 

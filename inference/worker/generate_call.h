@@ -32,6 +32,7 @@
 #include "inference/ports/servable.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
+#include "services/common/rpc/call.h"
 
 namespace allod::inference::worker {
 
@@ -132,7 +133,8 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
  private:
   friend class CallThreads;
   friend class OpenCalls;
-  GenerateCall(CallThreads& threads, grpc::CallbackServerContext& context) : threads_(threads), context_(context) {}
+  GenerateCall(CallThreads& threads, grpc::CallbackServerContext& context)
+      : threads_(threads), context_(context), trace_(TraceOf(context)) {}
 
   // On the pump thread: writes the next event, or asks to be woken for it.
   void Pump();
@@ -142,6 +144,7 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
 
   CallThreads& threads_;
   grpc::CallbackServerContext& context_;
+  const Trace trace_;
   RpcObservation observation_{"inference.Generate"};
   std::shared_ptr<GenerateCall> self_;   // until OnDone
   ports::GenerationRequest request_;     // until it is submitted

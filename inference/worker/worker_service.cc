@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kDrainLook{20};
 
-// Gateways, operators and the node agent; no tenant talks to a worker past the gateway.
-Status RequireInfrastructure(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kNode) return {};
-  return RequirePlatform(caller);
-}
-
 }  // namespace
 
 WorkerServiceImpl::WorkerServiceImpl(ports::Servable& servable, const WorkerIdentity& identity)
@@ -34,22 +28,20 @@ grpc::ServerUnaryReactor* WorkerServiceImpl::Embed(grpc::CallbackServerContext* 
 
 grpc::Status WorkerServiceImpl::GetWorkerStatus(grpc::ServerContext* context, const v1::GetWorkerStatusRequest* request,
                                                 v1::WorkerStatus* response) {
-  return Handle("inference.GetWorkerStatus", context, request, response,
-                [&](const Caller& caller) -> Result<v1::WorkerStatus> {
-                  ALLOD_CHECK_OK(RequireInfrastructure(caller));
-                  const ports::ServableFigures figures = servable_.figures();
-                  v1::WorkerStatus out;
-                  out.set_instance(identity_.instance);
-                  out.set_artifact_sha256(identity_.artifact_sha256);
-                  out.set_context_tokens(figures.context_tokens);
-                  out.set_max_sequences(figures.max_sequences);
-                  out.set_active_sequences(figures.active_sequences);
-                  out.set_queued_requests(figures.queued_requests);
-                  out.set_prompt_tokens_total(figures.prompt_tokens_total);
-                  out.set_completion_tokens_total(figures.completion_tokens_total);
-                  for (const std::string& layer : identity_.sandbox_layers) out.add_sandbox_layers(layer);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::WorkerStatus> {
+    const ports::ServableFigures figures = servable_.figures();
+    v1::WorkerStatus out;
+    out.set_instance(identity_.instance);
+    out.set_artifact_sha256(identity_.artifact_sha256);
+    out.set_context_tokens(figures.context_tokens);
+    out.set_max_sequences(figures.max_sequences);
+    out.set_active_sequences(figures.active_sequences);
+    out.set_queued_requests(figures.queued_requests);
+    out.set_prompt_tokens_total(figures.prompt_tokens_total);
+    out.set_completion_tokens_total(figures.completion_tokens_total);
+    for (const std::string& layer : identity_.sandbox_layers) out.add_sandbox_layers(layer);
+    return out;
+  });
 }
 
 void WorkerServiceImpl::Drain(std::chrono::milliseconds max, std::chrono::milliseconds quiet,

@@ -7,6 +7,7 @@
 
 #include "services/billing/audit.h"
 #include "services/billing/convert_computed.h"
+#include "services/common/call_scope.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/server.h"
 #include "services/common/set_aside.h"
@@ -40,8 +41,9 @@ void AddRecorded(TenantId tenant, const std::vector<ComputedUsage>& events, cons
 }  // namespace
 
 Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
-    const Caller& caller, const v1::RecordComputedUsageRequest& request) {
-  ALLOD_CHECK_OK(RequireNode(caller));
+    const Call& call, const v1::RecordComputedUsageRequest& request) {
+  // Also when the node does not wait any more: what is recorded is not sent again.
+  const CallScope to_its_end(Deadline::None(), call.trace);
   if (request.events_size() < 1 || static_cast<std::size_t>(request.events_size()) > kComputedBatchMax) {
     return InvalidArgument("BATCH_TOO_LARGE",
                            fmt::format("events: {} of them; give 1 to {}", request.events_size(), kComputedBatchMax));
@@ -49,7 +51,7 @@ Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
   v1::RecordComputedUsageResponse out;
   std::map<TenantId, std::vector<ComputedUsage>> by_tenant;
   for (int i = 0; i < request.events_size(); ++i) {
-    auto event = FromProto(request.events(i), "nodes/" + caller.id);
+    auto event = FromProto(request.events(i), "nodes/" + call.principal.id);
     if (event) {
       by_tenant[event->tenant].push_back(*std::move(event));
     } else {
@@ -76,27 +78,24 @@ Result<v1::RecordComputedUsageResponse> ComputedUsageServiceImpl::Record(
 grpc::Status ComputedUsageServiceImpl::RecordComputedUsage(grpc::ServerContext* context,
                                                            const v1::RecordComputedUsageRequest* request,
                                                            v1::RecordComputedUsageResponse* response) {
-  return Handle("billing.RecordComputedUsage", context, request, response,
-                [&](const Caller& caller) { return Record(caller, *request); });
+  return Handle(context, request, response, [&](const Call& call) { return Record(call, *request); });
 }
 
 grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* context,
                                                          const v1::ListComputedUsageRequest* request,
                                                          v1::ListComputedUsageResponse* response) {
-  return Handle("billing.ListComputedUsage", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListComputedUsageResponse> {
-                  ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
-                  ALLOD_TRY(const ComputedPage page, FromProto(*request));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
-                  ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
-                  const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
-                  v1::ListComputedUsageResponse out;
-                  for (const ComputedUsage& event : listed.items) {
-                    if (MaySee(caller, event.instance)) *out.add_computed_usage() = ToProto(event);
-                  }
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListComputedUsageResponse> {
+    ALLOD_TRY(const ComputedPage page, FromProto(*request));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
+    const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
+    v1::ListComputedUsageResponse out;
+    for (const ComputedUsage& event : listed.items) {
+      if (MaySee(call.principal, event.instance)) *out.add_computed_usage() = ToProto(event);
+    }
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::ServerContext& context,
@@ -131,12 +130,10 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
 
 grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, const v1::CheckUsageRequest* request,
                                                   v1::CheckUsageResponse* response) {
-  return Handle("billing.CheckUsage", context, request, response,
-                [&](const Caller& caller) -> Result<v1::CheckUsageResponse> {
-                  ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
-                  return Check(*context, *request);
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::CheckUsageResponse> {
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    return Check(*context, *request);
+  });
 }
 
 }  // namespace allod::billing

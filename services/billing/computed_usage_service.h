@@ -5,7 +5,7 @@
 #include "services/billing/call_gates.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 
 namespace allod::billing {
 
@@ -23,7 +23,7 @@ class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service 
                           v1::CheckUsageResponse* response) override;
 
  private:
-  Result<v1::RecordComputedUsageResponse> Record(const Caller& caller, const v1::RecordComputedUsageRequest& request);
+  Result<v1::RecordComputedUsageResponse> Record(const Call& call, const v1::RecordComputedUsageRequest& request);
   Result<v1::CheckUsageResponse> Check(const grpc::ServerContext& context, const v1::CheckUsageRequest& request);
 
   Store& store_;

@@ -9,12 +9,11 @@ namespace allod::billing {
 
 grpc::Status InvoiceServiceImpl::GetInvoice(grpc::ServerContext* context, const v1::GetInvoiceRequest* request,
                                             v1::Invoice* response) {
-  return Handle("billing.GetInvoice", context, request, response, [&](const Caller& caller) -> Result<v1::Invoice> {
-    ALLOD_CHECK_OK(RequireMember(caller, request->name()));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Invoice> {
     ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/invoices/*"));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
     ALLOD_TRY(const InvoicePeriod period, ParsePeriod(parts.at(1), clock_.Now()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
     ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
     ALLOD_TRY(auto lines, store_.SumMonth(tenant, period.start, kInvoiceLinesMax + 1));
     if (lines.size() > kInvoiceLinesMax) {
@@ -22,7 +21,7 @@ grpc::Status InvoiceServiceImpl::GetInvoice(grpc::ServerContext* context, const 
           Code::kOutOfRange, "INVOICE_TOO_LONG",
           fmt::format("name: the invoice has more than {} lines; read the usage records instead", kInvoiceLinesMax));
     }
-    std::erase_if(lines, [&](const InvoiceLine& line) { return !MaySee(caller, line.instance); });
+    std::erase_if(lines, [&](const InvoiceLine& line) { return !MaySee(call.principal, line.instance); });
     ALLOD_TRY(const Amount total, TotalOf(lines));
     return ToProto(account, period, lines, total);
   });

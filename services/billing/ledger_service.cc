@@ -44,48 +44,43 @@ Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext&
 grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
                                                    const v1::ListLedgerAccountsRequest* request,
                                                    v1::ListLedgerAccountsResponse* response) {
-  return Handle("billing.ListLedgerAccounts", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListLedgerAccountsResponse> {
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
-                  ALLOD_CHECK_OK(MatchName("parent", request->parent(), "tenants/*"));
-                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
-                  ALLOD_TRY(const PageRequest page, ParsePage("ledger accounts of " + request->parent(),
-                                                              request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
-                  const auto listed =
-                      MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
-                  v1::ListLedgerAccountsResponse out;
-                  for (const LedgerAccount& account : listed.items) {
-                    *out.add_ledger_accounts() = ToProto(account, request->parent());
-                  }
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListLedgerAccountsResponse> {
+    ALLOD_CHECK_OK(MatchName("parent", request->parent(), "tenants/*"));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
+    ALLOD_TRY(const PageRequest page,
+              ParsePage("ledger accounts of " + request->parent(), request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
+    const auto listed = MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
+    v1::ListLedgerAccountsResponse out;
+    for (const LedgerAccount& account : listed.items) {
+      *out.add_ledger_accounts() = ToProto(account, request->parent());
+    }
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const v1::CheckLedgerRequest* request,
                                             v1::CheckLedgerResponse* response) {
-  return Handle("billing.CheckLedger", context, request, response,
-                [&](const Caller& caller) -> Result<v1::CheckLedgerResponse> {
-                  ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(caller));
-                  ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), *context));
-                  v1::CheckLedgerResponse out;
-                  for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
-                  for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
-                  for (const std::string& name : report.unaudited) out.add_unaudited_tenants(name);
-                  out.set_transfer_count(report.transfer_count);
-                  out.set_usage_record_count(report.usage_record_count);
-                  out.set_open_reservation_count(report.open_reservation_count);
-                  out.set_computed_event_count(report.usage.computed_event_count);
-                  out.set_overbilled_usage_record_count(report.usage.overbilled_count);
-                  out.set_overdue_reservation_count(report.overdue_hold_count);
-                  out.set_unrecorded_request_count(UnrecordedCount(report));
-                  out.set_excess_usage_record_count(report.excess_record_count);
-                  out.set_unreported_usage_record_count(report.usage.unreported_count);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::CheckLedgerResponse> {
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), *context));
+    v1::CheckLedgerResponse out;
+    for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
+    for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
+    for (const std::string& name : report.unaudited) out.add_unaudited_tenants(name);
+    out.set_transfer_count(report.transfer_count);
+    out.set_usage_record_count(report.usage_record_count);
+    out.set_open_reservation_count(report.open_reservation_count);
+    out.set_computed_event_count(report.usage.computed_event_count);
+    out.set_overbilled_usage_record_count(report.usage.overbilled_count);
+    out.set_overdue_reservation_count(report.overdue_hold_count);
+    out.set_unrecorded_request_count(UnrecordedCount(report));
+    out.set_excess_usage_record_count(report.excess_record_count);
+    out.set_unreported_usage_record_count(report.usage.unreported_count);
+    return out;
+  });
 }
 
 }  // namespace allod::billing

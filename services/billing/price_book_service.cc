@@ -7,21 +7,18 @@ namespace allod::billing {
 
 grpc::Status PriceBookServiceImpl::CreatePriceBook(grpc::ServerContext* context,
                                                    const v1::CreatePriceBookRequest* request, v1::PriceBook* response) {
-  return Handle("billing.CreatePriceBook", context, request, response,
-                [&](const Caller& caller) -> Result<v1::PriceBook> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  ALLOD_TRY(const PriceBook book, FromProto(request->price_book()));
-                  ALLOD_TRY(const PriceBook stored, store_.CreatePriceBook(book, clock_.Now()));
-                  return ToProto(stored);
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::PriceBook> {
+    ALLOD_TRY(const PriceBook book, FromProto(request->price_book()));
+    ALLOD_TRY(const PriceBook stored, store_.CreatePriceBook(book, clock_.Now()));
+    return ToProto(stored);
+  });
 }
 
 grpc::Status PriceBookServiceImpl::GetPriceBook(grpc::ServerContext* context, const v1::GetPriceBookRequest* request,
                                                 v1::PriceBook* response) {
-  return Handle("billing.GetPriceBook", context, request, response, [&](const Caller& caller) -> Result<v1::PriceBook> {
-    ALLOD_CHECK_OK(RequireAnyone(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::PriceBook> {
     ALLOD_TRY(const Uuid id, PriceBookId("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const PriceBook book, store_.GetPriceBook(id));
     return ToProto(book);
   });

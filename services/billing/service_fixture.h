@@ -85,7 +85,7 @@ class BillingRpc : public testing::Test {
   template <typename Stub, typename Req, typename Resp>
   Result<Resp> As(const Caller& caller, Stub& stub,
                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request) {
-    return Call(stub, method, request, caller, 10s);
+    return CallUnary(stub, method, request, caller, 10s);
   }
 
   Result<v1::PriceBook> CreateBook(const Caller& caller, const std::string& price = "50") {

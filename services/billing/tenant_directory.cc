@@ -17,7 +17,7 @@ class RpcTenantDirectory final : public TenantDirectory {
   Result<std::string> CurrencyOf(const std::string& tenant_name) override {
     pb::GetTenantRequest request;
     request.set_name(tenant_name);
-    auto tenant = Call(*stub_, &pb::TenantService::Stub::GetTenant, request, Caller::Service("billing"), kTimeout);
+    auto tenant = CallUnary(*stub_, &pb::TenantService::Stub::GetTenant, request, Caller::Service("billing"), kTimeout);
     if (tenant) return tenant->currency_code();
     const Code code = tenant.error().code;
     if (code != Code::kUnavailable && code != Code::kDeadlineExceeded) return std::unexpected(tenant.error());

@@ -11,11 +11,6 @@
 namespace allod::catalog {
 namespace {
 
-Status RequireOperatorOrNode(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kNode) return {};
-  return RequireOperator(caller);
-}
-
 Status CheckHeader(const v1::UploadArtifactRequest& first) {
   if (!first.has_header()) {
     return InvalidArgument("HEADER_REQUIRED",
@@ -44,8 +39,7 @@ std::unexpected<Error> WrongSize(std::int64_t expected, std::string_view got) {
 grpc::Status ArtifactServiceImpl::UploadArtifact(grpc::ServerContext* context,
                                                  grpc::ServerReader<v1::UploadArtifactRequest>* reader,
                                                  v1::Artifact* response) {
-  return HandleStream("catalog.UploadArtifact", context, [&](const Caller& caller) -> Status {
-    ALLOD_CHECK_OK(RequireOperatorOrNode(caller));
+  return HandleStream(context, reader, [&](const Call&) -> Status {
     const Result<CallGate::Pass> place = uploads_.Enter("");
     if (!place) {
       return Fail(Code::kResourceExhausted, "TOO_MANY_UPLOADS",
@@ -84,8 +78,7 @@ Result<v1::Artifact> ArtifactServiceImpl::Receive(grpc::ServerReader<v1::UploadA
 
 grpc::Status ArtifactServiceImpl::ReadArtifact(grpc::ServerContext* context, const v1::ReadArtifactRequest* request,
                                                grpc::ServerWriter<v1::ReadArtifactResponse>* writer) {
-  return HandleStream("catalog.ReadArtifact", context, [&](const Caller& caller) -> Status {
-    ALLOD_CHECK_OK(RequireOperatorOrNode(caller));
+  return HandleStream(context, request, [&](const Call&) -> Status {
     ALLOD_TRY(const Blob blob, blobs_.Find(request->sha256()));
     if (request->offset() < 0 || request->offset() > blob.bytes) {
       return Fail(

@@ -25,8 +25,8 @@ Status GrpcPriceBooks::Create(const Listing& listing) {
   book.set_name(listing.price_book_name());
   book.set_listing(listing.name());
   for (const TokenPrice& price : listing.prices) *book.add_prices() = ToProto(price);
-  ALLOD_CHECK_OK(Call(*impl_->stub, &billing::v1::PriceBookService::Stub::CreatePriceBook, request,
-                      Caller::Service("catalog"), kTimeout));
+  ALLOD_CHECK_OK(CallUnary(*impl_->stub, &billing::v1::PriceBookService::Stub::CreatePriceBook, request,
+                           Caller::Service("catalog"), kTimeout));
   return {};
 }
 

@@ -23,31 +23,20 @@ std::int64_t ArtifactBytesOf(const JobResult& result) {
   return compressed != nullptr ? compressed->artifact_bytes : 0;
 }
 
-// A node speaks for itself only.
-Status RequireNodeNamed(const Caller& caller, const std::string& node) {
-  ALLOD_CHECK_OK(RequireNode(caller));
-  if (caller.id == node) return {};
-  return Fail(
-      Code::kPermissionDenied, "NOT_ALLOWED",
-      fmt::format("node: nodes/{} was asked for by nodes/{}; a node leases jobs for itself only", node, caller.id));
-}
-
 }  // namespace
 
 grpc::Status JobServiceImpl::LeaseJob(grpc::ServerContext* context, const v1::LeaseJobRequest* request,
                                       v1::LeaseJobResponse* response) {
-  return Handle("catalog.LeaseJob", context, request, response,
-                [&](const Caller& caller) -> Result<v1::LeaseJobResponse> {
-                  using google::protobuf::util::TimeUtil;
-                  ALLOD_TRY(const auto name, MatchName("node", request->node(), "nodes/*"));
-                  ALLOD_CHECK_OK(RequireNodeNamed(caller, name[0]));
-                  const std::chrono::milliseconds wait(TimeUtil::DurationToMilliseconds(request->wait()));
-                  ALLOD_TRY(const auto job, LongPoll(*context, jobs_changed_, wait, [&] { return LeaseNow(name[0]); }));
-                  v1::LeaseJobResponse out;
-                  if (job) *out.mutable_job() = ToProto(*job);
-                  *out.mutable_lease() = TimeUtil::SecondsToDuration(kLease.count());
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::LeaseJobResponse> {
+    using google::protobuf::util::TimeUtil;
+    ALLOD_TRY(const auto name, MatchName("node", request->node(), "nodes/*"));
+    const std::chrono::milliseconds wait(TimeUtil::DurationToMilliseconds(request->wait()));
+    ALLOD_TRY(const auto job, LongPoll(*context, jobs_changed_, wait, [&] { return LeaseNow(name[0]); }));
+    v1::LeaseJobResponse out;
+    if (job) *out.mutable_job() = ToProto(*job);
+    *out.mutable_lease() = TimeUtil::SecondsToDuration(kLease.count());
+    return out;
+  });
 }
 
 Result<std::optional<Job>> JobServiceImpl::LeaseNow(const std::string& node) {
@@ -59,27 +48,23 @@ Result<std::optional<Job>> JobServiceImpl::LeaseNow(const std::string& node) {
 
 grpc::Status JobServiceImpl::ReportJob(grpc::ServerContext* context, const v1::ReportJobRequest* request,
                                        v1::ReportJobResponse* response) {
-  return Handle("catalog.ReportJob", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ReportJobResponse> {
-                  ALLOD_CHECK_OK(RequireNode(caller));
-                  ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "jobs/*"));
-                  ALLOD_CHECK_OK(CheckProgress(request->phase(), request->progress()));
-                  ALLOD_CHECK_OK(store_.ReportJob(id, request->epoch(), caller.id, request->phase(),
-                                                  request->progress(), kLease, clock_.Now()));
-                  return v1::ReportJobResponse();
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ReportJobResponse> {
+    ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "jobs/*"));
+    ALLOD_CHECK_OK(CheckProgress(request->phase(), request->progress()));
+    ALLOD_CHECK_OK(store_.ReportJob(id, request->epoch(), call.principal.id, request->phase(), request->progress(),
+                                    kLease, clock_.Now()));
+    return v1::ReportJobResponse();
+  });
 }
 
 grpc::Status JobServiceImpl::FinishJob(grpc::ServerContext* context, const v1::FinishJobRequest* request,
                                        v1::FinishJobResponse* response) {
-  return Handle("catalog.FinishJob", context, request, response,
-                [&](const Caller& caller) -> Result<v1::FinishJobResponse> {
-                  ALLOD_CHECK_OK(RequireNode(caller));
-                  ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "jobs/*"));
-                  ALLOD_TRY(JobResult result, ResultFromRequest(*request));
-                  ALLOD_CHECK_OK(Finish(id, request->epoch(), caller.id, std::move(result)));
-                  return v1::FinishJobResponse();
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::FinishJobResponse> {
+    ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "jobs/*"));
+    ALLOD_TRY(JobResult result, ResultFromRequest(*request));
+    ALLOD_CHECK_OK(Finish(id, request->epoch(), call.principal.id, std::move(result)));
+    return v1::FinishJobResponse();
+  });
 }
 
 Status JobServiceImpl::Finish(const Uuid& id, std::int64_t epoch, const std::string& node, JobResult result) {

@@ -27,11 +27,10 @@ Result<Listing> ListingServiceImpl::Judge(const Listing& wanted) {
 
 grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, const v1::CreateListingRequest* request,
                                                v1::Listing* response) {
-  return Handle("catalog.CreateListing", context, request, response, [&](const Caller& caller) -> Result<v1::Listing> {
-    ALLOD_CHECK_OK(RequireOperator(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Listing> {
     ALLOD_TRY(const Listing wanted, ListingFromRequest(*request, clock_.Now()));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Listing judged, Judge(wanted));
       v1::Listing out = ToProto(judged);
       // Made with the listing, not before.
@@ -49,10 +48,9 @@ grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, con
 
 grpc::Status ListingServiceImpl::GetListing(grpc::ServerContext* context, const v1::GetListingRequest* request,
                                             v1::Listing* response) {
-  return Handle("catalog.GetListing", context, request, response, [&](const Caller& caller) -> Result<v1::Listing> {
-    ALLOD_CHECK_OK(RequireAnyone(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Listing> {
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "listings/*"));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Listing listing, store_.GetListing(name[0]));
     return ToProto(listing);
   });
@@ -62,18 +60,15 @@ grpc::Status ListingServiceImpl::ListListings(grpc::ServerContext* context, cons
                                               v1::ListListingsResponse* response) {
   // A listing carries its terms, so a page of the usual size could exceed a message.
   constexpr int kPerPageMax = 25;
-  return Handle("catalog.ListListings", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListListingsResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("listings", request->page_size(), request->page_token(), kPerPageMax));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto listings, store_.ListListings(page));
-                  v1::ListListingsResponse out;
-                  for (const Listing& listing : listings.items) *out.add_listings() = ToProto(listing);
-                  out.set_next_page_token(listings.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListListingsResponse> {
+    ALLOD_TRY(const PageRequest page, ParsePage("listings", request->page_size(), request->page_token(), kPerPageMax));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto listings, store_.ListListings(page));
+    v1::ListListingsResponse out;
+    for (const Listing& listing : listings.items) *out.add_listings() = ToProto(listing);
+    out.set_next_page_token(listings.next_page_token);
+    return out;
+  });
 }
 
 }  // namespace allod::catalog

@@ -16,37 +16,31 @@ constexpr int kVariantsPerPageMax = 200;
 
 grpc::Status PublisherServiceImpl::CreatePublisher(grpc::ServerContext* context,
                                                    const v1::CreatePublisherRequest* request, v1::Publisher* response) {
-  return Handle("catalog.CreatePublisher", context, request, response,
-                [&](const Caller& caller) -> Result<v1::Publisher> {
-                  ALLOD_CHECK_OK(RequireOperator(caller));
-                  ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-                  ALLOD_TRY(const Publisher publisher, PublisherFromRequest(*request, clock_.Now()));
-                  ALLOD_TRY(const Publisher created, store_.CreatePublisher(publisher, request_id));
-                  return ToProto(created);
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::Publisher> {
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const Publisher publisher, PublisherFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const Publisher created, store_.CreatePublisher(publisher, request_id));
+    return ToProto(created);
+  });
 }
 
 grpc::Status PublisherServiceImpl::ListPublishers(grpc::ServerContext* context,
                                                   const v1::ListPublishersRequest* request,
                                                   v1::ListPublishersResponse* response) {
-  return Handle("catalog.ListPublishers", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListPublishersResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("publishers", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto publishers, store_.ListPublishers(page));
-                  v1::ListPublishersResponse out;
-                  for (const Publisher& publisher : publishers.items) *out.add_publishers() = ToProto(publisher);
-                  out.set_next_page_token(publishers.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListPublishersResponse> {
+    ALLOD_TRY(const PageRequest page, ParsePage("publishers", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto publishers, store_.ListPublishers(page));
+    v1::ListPublishersResponse out;
+    for (const Publisher& publisher : publishers.items) *out.add_publishers() = ToProto(publisher);
+    out.set_next_page_token(publishers.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status ModelServiceImpl::CreateModel(grpc::ServerContext* context, const v1::CreateModelRequest* request,
                                            v1::Model* response) {
-  return Handle("catalog.CreateModel", context, request, response, [&](const Caller& caller) -> Result<v1::Model> {
-    ALLOD_CHECK_OK(RequireOperator(caller));
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::Model> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Model model, ModelFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const Model created, store_.CreateModel(model, request_id));
@@ -56,10 +50,9 @@ grpc::Status ModelServiceImpl::CreateModel(grpc::ServerContext* context, const v
 
 grpc::Status ModelServiceImpl::GetModel(grpc::ServerContext* context, const v1::GetModelRequest* request,
                                         v1::Model* response) {
-  return Handle("catalog.GetModel", context, request, response, [&](const Caller& caller) -> Result<v1::Model> {
-    ALLOD_CHECK_OK(RequireAnyone(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Model> {
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "models/*"));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Model model, store_.GetModel(name[0]));
     return ToProto(model);
   });
@@ -67,24 +60,21 @@ grpc::Status ModelServiceImpl::GetModel(grpc::ServerContext* context, const v1::
 
 grpc::Status ModelServiceImpl::ListModels(grpc::ServerContext* context, const v1::ListModelsRequest* request,
                                           v1::ListModelsResponse* response) {
-  return Handle("catalog.ListModels", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListModelsResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("models", request->page_size(), request->page_token(), kModelsPerPageMax));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto models, store_.ListModels(page));
-                  v1::ListModelsResponse out;
-                  for (const Model& model : models.items) *out.add_models() = ToProto(model);
-                  out.set_next_page_token(models.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListModelsResponse> {
+    ALLOD_TRY(const PageRequest page,
+              ParsePage("models", request->page_size(), request->page_token(), kModelsPerPageMax));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto models, store_.ListModels(page));
+    v1::ListModelsResponse out;
+    for (const Model& model : models.items) *out.add_models() = ToProto(model);
+    out.set_next_page_token(models.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status ModelServiceImpl::CreateVersion(grpc::ServerContext* context, const v1::CreateVersionRequest* request,
                                              LongRunning* response) {
-  return Handle("catalog.CreateVersion", context, request, response, [&](const Caller& caller) -> Result<LongRunning> {
-    ALLOD_CHECK_OK(RequireOperator(caller));
+  return Handle(context, request, response, [&](const Call&) -> Result<LongRunning> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Job job, InspectJobFromRequest(*request, clock_.Now()));
     std::optional<Error> refusal;
@@ -103,10 +93,9 @@ grpc::Status ModelServiceImpl::CreateVersion(grpc::ServerContext* context, const
 
 grpc::Status ModelServiceImpl::GetVersion(grpc::ServerContext* context, const v1::GetVersionRequest* request,
                                           v1::Version* response) {
-  return Handle("catalog.GetVersion", context, request, response, [&](const Caller& caller) -> Result<v1::Version> {
-    ALLOD_CHECK_OK(RequireAnyone(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Version> {
     ALLOD_TRY(const VersionKey key, VersionKeyOf("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Version version, store_.GetVersion(key));
     return ToProto(version);
   });
@@ -114,25 +103,22 @@ grpc::Status ModelServiceImpl::GetVersion(grpc::ServerContext* context, const v1
 
 grpc::Status ModelServiceImpl::ListVersions(grpc::ServerContext* context, const v1::ListVersionsRequest* request,
                                             v1::ListVersionsResponse* response) {
-  return Handle("catalog.ListVersions", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListVersionsResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const auto parent, MatchName("parent", request->parent(), "models/*"));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage(request->parent() + "/versions", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto versions, store_.ListVersions(parent[0], page));
-                  v1::ListVersionsResponse out;
-                  for (const Version& version : versions.items) *out.add_versions() = ToProto(version);
-                  out.set_next_page_token(versions.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListVersionsResponse> {
+    ALLOD_TRY(const auto parent, MatchName("parent", request->parent(), "models/*"));
+    ALLOD_TRY(const PageRequest page,
+              ParsePage(request->parent() + "/versions", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto versions, store_.ListVersions(parent[0], page));
+    v1::ListVersionsResponse out;
+    for (const Version& version : versions.items) *out.add_versions() = ToProto(version);
+    out.set_next_page_token(versions.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status ModelServiceImpl::CreateVariant(grpc::ServerContext* context, const v1::CreateVariantRequest* request,
                                              LongRunning* response) {
-  return Handle("catalog.CreateVariant", context, request, response, [&](const Caller& caller) -> Result<LongRunning> {
-    ALLOD_CHECK_OK(RequireOperator(caller));
+  return Handle(context, request, response, [&](const Call&) -> Result<LongRunning> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Job job, CompressJobFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const auto operation, store_.StartJob(job, request_id));
@@ -143,10 +129,9 @@ grpc::Status ModelServiceImpl::CreateVariant(grpc::ServerContext* context, const
 
 grpc::Status ModelServiceImpl::GetVariant(grpc::ServerContext* context, const v1::GetVariantRequest* request,
                                           v1::Variant* response) {
-  return Handle("catalog.GetVariant", context, request, response, [&](const Caller& caller) -> Result<v1::Variant> {
-    ALLOD_CHECK_OK(RequireAnyone(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Variant> {
     ALLOD_TRY(const VariantKey key, VariantKeyOf(request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Variant variant, store_.GetVariant(key));
     return ToProto(variant);
   });
@@ -154,19 +139,17 @@ grpc::Status ModelServiceImpl::GetVariant(grpc::ServerContext* context, const v1
 
 grpc::Status ModelServiceImpl::ListVariants(grpc::ServerContext* context, const v1::ListVariantsRequest* request,
                                             v1::ListVariantsResponse* response) {
-  return Handle("catalog.ListVariants", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListVariantsResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const VersionKey parent, VersionKeyOf("parent", request->parent()));
-                  ALLOD_TRY(const PageRequest page, ParsePage(request->parent() + "/variants", request->page_size(),
-                                                              request->page_token(), kVariantsPerPageMax));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto variants, store_.ListVariants(parent, page));
-                  v1::ListVariantsResponse out;
-                  for (const Variant& variant : variants.items) *out.add_variants() = ToProto(variant);
-                  out.set_next_page_token(variants.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListVariantsResponse> {
+    ALLOD_TRY(const VersionKey parent, VersionKeyOf("parent", request->parent()));
+    ALLOD_TRY(const PageRequest page, ParsePage(request->parent() + "/variants", request->page_size(),
+                                                request->page_token(), kVariantsPerPageMax));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto variants, store_.ListVariants(parent, page));
+    v1::ListVariantsResponse out;
+    for (const Variant& variant : variants.items) *out.add_variants() = ToProto(variant);
+    out.set_next_page_token(variants.next_page_token);
+    return out;
+  });
 }
 
 }  // namespace allod::catalog

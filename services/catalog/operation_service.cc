@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/time_util.h>
 
+#include "allod/catalog/v1/model.grpc.pb.h"
 #include "services/catalog/convert.h"
 #include "services/catalog/long_poll.h"
 #include "services/common/rpc/server.h"
@@ -16,50 +17,45 @@ constexpr int kPerPageMax = 100;
 grpc::Status OperationServiceImpl::GetOperation(grpc::ServerContext* context,
                                                 const google::longrunning::GetOperationRequest* request,
                                                 google::longrunning::Operation* response) {
-  return Handle("catalog.GetOperation", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "operations/*"));
-                  ALLOD_TRY(const Operation operation, store_.GetOperation(id));
-                  return ToProto(operation);
-                });
+  return HandleOperation<v1::ModelService>(context, request, response,
+                                           [&](const Call&) -> Result<google::longrunning::Operation> {
+                                             ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "operations/*"));
+                                             ALLOD_TRY(const Operation operation, store_.GetOperation(id));
+                                             return ToProto(operation);
+                                           });
 }
 
 grpc::Status OperationServiceImpl::ListOperations(grpc::ServerContext* context,
                                                   const google::longrunning::ListOperationsRequest* request,
                                                   google::longrunning::ListOperationsResponse* response) {
-  return Handle("catalog.ListOperations", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::ListOperationsResponse> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  if (!request->filter().empty()) {
-                    return InvalidArgument("FILTER_NOT_SUPPORTED",
-                                           "filter: operations cannot be filtered; leave it empty");
-                  }
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("operations", request->page_size(), request->page_token(), kPerPageMax));
-                  ALLOD_TRY(const auto operations, store_.ListOperations(page));
-                  google::longrunning::ListOperationsResponse out;
-                  for (const Operation& operation : operations.items) *out.add_operations() = ToProto(operation);
-                  out.set_next_page_token(operations.next_page_token);
-                  return out;
-                });
+  return HandleOperation<v1::ModelService>(
+      context, request, response, [&](const Call&) -> Result<google::longrunning::ListOperationsResponse> {
+        if (!request->filter().empty()) {
+          return InvalidArgument("FILTER_NOT_SUPPORTED", "filter: operations cannot be filtered; leave it empty");
+        }
+        ALLOD_TRY(const PageRequest page,
+                  ParsePage("operations", request->page_size(), request->page_token(), kPerPageMax));
+        ALLOD_TRY(const auto operations, store_.ListOperations(page));
+        google::longrunning::ListOperationsResponse out;
+        for (const Operation& operation : operations.items) *out.add_operations() = ToProto(operation);
+        out.set_next_page_token(operations.next_page_token);
+        return out;
+      });
 }
 
 grpc::Status OperationServiceImpl::WaitOperation(grpc::ServerContext* context,
                                                  const google::longrunning::WaitOperationRequest* request,
                                                  google::longrunning::Operation* response) {
-  return Handle("catalog.WaitOperation", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
-                  using google::protobuf::util::TimeUtil;
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "operations/*"));
-                  const std::chrono::milliseconds timeout =
-                      request->has_timeout()
-                          ? std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(request->timeout()))
-                          : kPollWaitMax;
-                  ALLOD_TRY(const Operation operation, WaitFor(*context, id, timeout));
-                  return ToProto(operation);
-                });
+  return HandleOperation<v1::ModelService>(
+      context, request, response, [&](const Call&) -> Result<google::longrunning::Operation> {
+        using google::protobuf::util::TimeUtil;
+        ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "operations/*"));
+        const std::chrono::milliseconds timeout =
+            request->has_timeout() ? std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(request->timeout()))
+                                   : kPollWaitMax;
+        ALLOD_TRY(const Operation operation, WaitFor(*context, id, timeout));
+        return ToProto(operation);
+      });
 }
 
 Result<Operation> OperationServiceImpl::WaitFor(const grpc::ServerContext& context, const Uuid& id,

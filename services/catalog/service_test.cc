@@ -61,7 +61,7 @@ class CatalogServiceTest : public testing::Test {
   Result<Resp> Do(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
                   const Caller& caller = Caller::Operator()) {
     const auto stub = Service::NewStub(channel_);
-    return Call(*stub, method, request, caller, 5s);
+    return CallUnary(*stub, method, request, caller, 5s);
   }
 
   Result<v1::Artifact> Upload(const std::string& sha256, std::int64_t bytes, const std::vector<std::string>& chunks,
@@ -193,7 +193,7 @@ TEST_F(CatalogServiceTest, OneTenantsReadsLeaveServicesAndTheOthersAnswered) {
   for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(Caller::Tenant("ke")).value());
   const auto list_as = [&](const Caller& caller) {
     const auto stub = v1::ListingService::NewStub(channel_);
-    return Call(*stub, &v1::ListingService::Stub::ListListings, v1::ListListingsRequest(), caller, 5s);
+    return CallUnary(*stub, &v1::ListingService::Stub::ListListings, v1::ListListingsRequest(), caller, 5s);
   };
   EXPECT_EQ(list_as(Caller::Key("ke", "p", {"portal"})).error().reason, "TOO_MANY_CALLS");
   EXPECT_TRUE(list_as(Caller::Tenant("ug")));

@@ -9,9 +9,14 @@
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
+
+#include "services/common/call_scope.h"
 
 namespace allod {
 namespace {
+
+using Fields = std::vector<LogField>;
 
 struct Settings {
   std::string component = "allod";
@@ -67,8 +72,7 @@ void AppendEscaped(std::string& out, std::string_view text) {
   }
 }
 
-std::string TextLine(const Settings& settings, LogLevel level, std::string_view message,
-                     std::initializer_list<LogField> fields) {
+std::string TextLine(const Settings& settings, LogLevel level, std::string_view message, const Fields& fields) {
   std::string out = fmt::format("{} {} {}: ", Timestamp(), LevelName(level), settings.component);
   AppendEscaped(out, message);
   for (const auto& [name, value] : fields) {
@@ -81,8 +85,7 @@ std::string TextLine(const Settings& settings, LogLevel level, std::string_view 
   return out;
 }
 
-std::string JsonLine(const Settings& settings, LogLevel level, std::string_view message,
-                     std::initializer_list<LogField> fields) {
+std::string JsonLine(const Settings& settings, LogLevel level, std::string_view message, const Fields& fields) {
   nlohmann::ordered_json line;
   line["time"] = Timestamp();
   line["level"] = LevelName(level);
@@ -107,9 +110,11 @@ void InitLog(std::string_view component, LogLevel least_by_default) {
   }
 }
 
-void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> given) {
   const Settings& settings = TheSettings();
   if (level < settings.least) return;
+  Fields fields(given);
+  if (const Trace* trace = CurrentTrace()) fields.emplace_back("trace", trace->trace_id);
   const std::string line =
       settings.json ? JsonLine(settings, level, message, fields) : TextLine(settings, level, message, fields);
   settings.logger->info("{}", line);

@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "services/common/call_scope.h"
 #include "services/common/config.h"
 #include "services/common/digest.h"
 #include "services/common/log.h"
@@ -60,6 +61,18 @@ Result<std::string> MakeConnectionString(const PgConfig& config) {
   parameters.try_emplace("connect_timeout", std::to_string(kConnectTimeoutSeconds));
   parameters.try_emplace("gssencmode", "disable");
   return ToConnectionString(parameters);
+}
+
+// Whose rows the transaction sees, and how long each of its statements may take, in one round trip; none where the
+// session's own settings hold.
+void SetUp(pqxx::work& work, const TenantId* tenant, milliseconds statement_timeout, bool is_shorter) {
+  const std::string timeout = std::to_string(statement_timeout.count());
+  if (tenant != nullptr) {
+    work.exec_params("SELECT set_config('allod.tenant', $1, true), set_config('statement_timeout', $2, true)",
+                     tenant->ToString(), timeout);
+  } else if (is_shorter) {
+    work.exec_params("SELECT set_config('statement_timeout', $1, true)", timeout);
+  }
 }
 
 Error CommitInDoubt() {
@@ -135,12 +148,14 @@ struct PgPool::Impl {
   using Connection = std::unique_ptr<pqxx::connection>;
 
   // Takes an idle connection or opens one.
-  Result<Connection> Acquire() {
+  Result<Connection> Acquire(Deadline deadline) {
+    if (deadline.passed()) return std::unexpected(DeadlineExceeded());
     {
       std::unique_lock lock(mutex);
-      const bool free = changed.wait_for(lock, config.acquire_timeout,
+      const bool free = changed.wait_for(lock, deadline.Bound(config.acquire_timeout),
                                          [&] { return !idle.empty() || open < config.connections_max; });
       if (!free) {
+        if (deadline.passed()) return std::unexpected(DeadlineExceeded());
         return std::unexpected(Error{Code::kUnavailable, "DATABASE_BUSY",
                                      "all connections to the database are in use; try again shortly", kDoubtPause});
       }
@@ -212,9 +227,16 @@ struct PgPool::Impl {
 PgPool::PgPool(PgConfig config) : impl_(std::make_unique<Impl>(std::move(config))) {}
 PgPool::~PgPool() = default;
 
-PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body, Mode mode) {
-  auto connection = impl_->Acquire();
+PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
+                                  Deadline deadline, Mode mode) {
+  auto connection = impl_->Acquire(deadline);
   if (!connection) return {Attempt::kDone, std::unexpected(connection.error())};
+  const milliseconds statement_timeout = deadline.Bound(impl_->config.statement_timeout);
+  const bool is_shorter = statement_timeout < impl_->config.statement_timeout;
+  if (statement_timeout == milliseconds(0)) {  // which would be no limit at all
+    impl_->Release(*std::move(connection), true);
+    return {Attempt::kDone, std::unexpected(DeadlineExceeded())};
+  }
   pqxx::connection& session = **connection;
   const int backend_pid = session.backendpid();
   bool committing = false;
@@ -224,9 +246,7 @@ PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<St
     Work work(session);
     // Before anything else: the first statement takes the snapshot.
     if (mode == Mode::kSnapshot) work.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-    if (tenant != nullptr) {
-      work.exec_params("SELECT set_config('allod.tenant', $1, true)", tenant->ToString());
-    }
+    SetUp(work, tenant, statement_timeout, is_shorter);
     out.status = body(work);
     if (out.status && work.failed) {
       out.status = Internal("a failed statement was passed over; nothing was saved");
@@ -241,6 +261,9 @@ PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<St
     const PgFailure failure = ClassifyPgFailure(e);
     lost = failure.connection_lost || !session.is_open();
     out.status = std::unexpected(lost ? DatabaseUnavailable() : failure.error);
+    if (!lost && is_shorter && failure.error.reason == kStatementTimeout) {
+      out.status = std::unexpected(DeadlineExceeded());
+    }
     const bool doubt = lost || dynamic_cast<const pqxx::in_doubt_error*>(&e) != nullptr;
     if (committing && doubt) {
       out.attempt = Attempt::kInDoubt;
@@ -255,13 +278,14 @@ PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<St
 
 // A lost session's server process may still be at its COMMIT; only after its end does a look-up tell the truth.
 Status PgPool::AwaitBackendGone(int backend_pid) {
+  bool alive = true;
+  const auto look = [&](pqxx::work& work) -> Status {
+    const auto rows = work.exec_params("SELECT 1 FROM pg_stat_activity WHERE pid = $1", backend_pid);
+    alive = !rows.empty();
+    return {};
+  };
   for (int check = 0; check < kDoubtChecksMax; ++check) {
-    bool alive = true;
-    const auto seen = Try(nullptr, [&](pqxx::work& work) -> Status {
-      const auto rows = work.exec_params("SELECT 1 FROM pg_stat_activity WHERE pid = $1", backend_pid);
-      alive = !rows.empty();
-      return {};
-    });
+    const auto seen = Try(nullptr, look, Deadline::None());
     if (seen.status && !alive) return {};
     std::this_thread::sleep_for(kDoubtPause);
   }
@@ -273,7 +297,7 @@ Status PgPool::ResolveDoubt(const TenantId* tenant, const std::function<Status(p
                             int backend_pid) {
   ALLOD_CHECK_OK(AwaitBackendGone(backend_pid));
   for (int check = 0; check < kDoubtChecksMax; ++check) {
-    const AttemptResult seen = Try(tenant, committed);
+    const AttemptResult seen = Try(tenant, committed, Deadline::None());
     if (seen.status || seen.status.error().code == Code::kNotFound) return seen.status;
     if (seen.attempt == Attempt::kDone && seen.status.error().code != Code::kUnavailable) return seen.status;
     std::this_thread::sleep_for(kDoubtPause);
@@ -283,10 +307,11 @@ Status PgPool::ResolveDoubt(const TenantId* tenant, const std::function<Status(p
 
 Status PgPool::RunErased(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
                          const std::function<Status(pqxx::work&)>* committed, Mode mode) {
+  const Deadline deadline = CurrentDeadline();
   AttemptResult attempt{Attempt::kDone, {}};
   for (int run = 0; run < kRunsMax; ++run) {
     if (run > 0) Backoff(run);
-    attempt = Try(tenant, body, mode);
+    attempt = Try(tenant, body, deadline, mode);
     if (attempt.attempt == Attempt::kDone) return attempt.status;
     if (attempt.attempt == Attempt::kRetry) continue;
     if (mode == Mode::kSnapshot) continue;  // it changed nothing
@@ -300,19 +325,13 @@ Status PgPool::RunErased(const TenantId* tenant, const std::function<Status(pqxx
 }
 
 Status PgPool::Ping() {
-  const AttemptResult attempt = Try(nullptr, [](pqxx::work& work) -> Status {
+  const auto ask = [](pqxx::work& work) -> Status {
     work.exec("SELECT 1");
     return {};
-  });
-  if (attempt.attempt == Attempt::kRetry) {
-    // An idle session of before a restart of the server; the next one is new.
-    return Try(nullptr,
-               [](pqxx::work& work) -> Status {
-                 work.exec("SELECT 1");
-                 return {};
-               })
-        .status;
-  }
+  };
+  const AttemptResult attempt = Try(nullptr, ask, CurrentDeadline());
+  // An idle session of before a restart of the server; the next one is new.
+  if (attempt.attempt == Attempt::kRetry) return Try(nullptr, ask, CurrentDeadline()).status;
   return attempt.status;
 }
 

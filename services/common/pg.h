@@ -16,6 +16,10 @@
 //
 // Thread-safe. Blocks for a connection at most `acquire_timeout`, then UNAVAILABLE / DATABASE_BUSY; UNAVAILABLE /
 // DATABASE_UNAVAILABLE when the server cannot be reached. Statements are limited by `statement_timeout` on the server.
+//
+// During a call (call_scope.h) neither takes longer than its deadline leaves: DEADLINE_EXCEEDED / DEADLINE_EXCEEDED,
+// and nothing was changed. The limit is set when the transaction begins, for each of its statements; one that is over
+// before never reaches the database. Whether a COMMIT that is in doubt happened is found out whatever the deadline.
 #pragma once
 
 #include <chrono>
@@ -30,6 +34,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "services/common/deadline.h"
 #include "services/common/ids.h"
 #include "services/common/result.h"
 
@@ -143,7 +148,7 @@ class PgPool {
     int backend_pid = 0;
   };
   enum class Mode { kReadWrite, kSnapshot };
-  AttemptResult Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
+  AttemptResult Try(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body, Deadline deadline,
                     Mode mode = Mode::kReadWrite);
   Status AwaitBackendGone(int backend_pid);
   Status ResolveDoubt(const TenantId* tenant, const std::function<Status(pqxx::work&)>& committed, int backend_pid);

@@ -35,7 +35,7 @@ PgFailure BySqlState(std::string_view state) {
         MakeError(Code::kFailedPrecondition, "CONSTRAINT", "the change would break a rule that the database keeps")};
   }
   if (state == "57014") {
-    return {MakeError(Code::kDeadlineExceeded, "STATEMENT_TIMEOUT",
+    return {MakeError(Code::kDeadlineExceeded, kStatementTimeout,
                       "the database took too long; try again, with less "
                       "at once if it happens again")};
   }

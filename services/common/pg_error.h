@@ -9,6 +9,9 @@
 
 namespace allod {
 
+// The reason of a statement that took longer than its limit.
+inline constexpr char kStatementTimeout[] = "STATEMENT_TIMEOUT";
+
 struct PgFailure {
   Error error;
   bool connection_lost = false;  // the session is gone; what was not committed is rolled back

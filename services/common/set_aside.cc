@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "services/common/deadline.h"
 #include "services/common/log.h"
 #include "services/common/metrics.h"
 
@@ -34,7 +35,7 @@ prometheus::Gauge& GaugeOf(const std::string& service) {
 }  // namespace
 
 bool ConcernsEverybody(const Error& error) {
-  return error.code == Code::kUnavailable || error.reason == "DATABASE_FULL";
+  return error.code == Code::kUnavailable || error.reason == "DATABASE_FULL" || error == DeadlineExceeded();
 }
 
 SetAside::SetAside(std::string service) : service_(std::move(service)), gauge_(GaugeOf(service_)) {}

@@ -24,8 +24,8 @@ class Gauge;
 
 namespace allod {
 
-// What is no tenant's fault and would meet the next one as well: the database is away or its disk is full. A loop ends
-// its round then.
+// What is no tenant's fault and would meet the next one as well: the database is away or its disk is full, or the
+// deadline of the call has passed. A loop ends its round then.
 bool ConcernsEverybody(const Error& error);
 
 class SetAside {

@@ -54,6 +54,7 @@ TEST_F(SetAsideTest, ForgetsThoseWhoseTroubleIsOver) {
 TEST(ConcernsEverybody, IsTrueOfTheDatabaseAndOfNothingThatATenantsDataDoes) {
   EXPECT_TRUE(ConcernsEverybody({Code::kUnavailable, "DATABASE_UNAVAILABLE", ""}));
   EXPECT_TRUE(ConcernsEverybody({Code::kResourceExhausted, "DATABASE_FULL", ""}));
+  EXPECT_TRUE(ConcernsEverybody(DeadlineExceeded())) << "of the call, for all of them";
   EXPECT_FALSE(ConcernsEverybody({Code::kDeadlineExceeded, "STATEMENT_TIMEOUT", ""}));
   EXPECT_FALSE(ConcernsEverybody(kBroken));
 }

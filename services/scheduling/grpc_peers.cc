@@ -64,7 +64,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   auto project = std::async(std::launch::async, [&] {
     tenancy::v1::GetProjectRequest request;
     request.set_name(project_name);
-    return Call(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
+    return CallUnary(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
   });
   auto variant = std::async(std::launch::async, [&] { return AskVariant(spec.variant); });
   auto currency = std::async(std::launch::async, [&] { return AskCurrency(facts.tenant_name); });
@@ -77,7 +77,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
       });
   tenancy::v1::GetTenantRequest request;
   request.set_name(facts.tenant_name);
-  const auto tenant = Call(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
+  const auto tenant = CallUnary(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
   const auto belongs = project.get();
   auto found_offer = offered.get();
   auto found_variant = variant.get();
@@ -105,7 +105,7 @@ Result<std::optional<AdmissionFacts::Listing>> GrpcPeers::AskListing(const std::
   catalog::v1::GetListingRequest request;
   request.set_name(listing);
   ALLOD_TRY(const auto found,
-            Maybe(Call(*listings_, &catalog::v1::ListingService::Stub::GetListing, request, Self(), timeout_)));
+            Maybe(CallUnary(*listings_, &catalog::v1::ListingService::Stub::GetListing, request, Self(), timeout_)));
   if (!found) return std::nullopt;
   return AdmissionFacts::Listing{found->state() == catalog::v1::Listing::STATE_ACTIVE,
                                  found->version(),
@@ -118,12 +118,12 @@ Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::
   auto version_answer = std::async(std::launch::async, [&] {
     catalog::v1::GetVersionRequest request;
     request.set_name(name.substr(0, name.find("/variants/")));
-    return Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVersion, request, Self(), timeout_));
+    return Maybe(CallUnary(*models_, &catalog::v1::ModelService::Stub::GetVersion, request, Self(), timeout_));
   });
   catalog::v1::GetVariantRequest request;
   request.set_name(name);
   const auto variant_answer =
-      Maybe(Call(*models_, &catalog::v1::ModelService::Stub::GetVariant, request, Self(), timeout_));
+      Maybe(CallUnary(*models_, &catalog::v1::ModelService::Stub::GetVariant, request, Self(), timeout_));
   ALLOD_TRY(const auto version, version_answer.get());
   ALLOD_TRY(const auto variant, variant_answer);
   if (!variant || !version) return std::nullopt;
@@ -142,8 +142,9 @@ Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::
 Result<std::optional<std::string>> GrpcPeers::AskCurrency(const std::string& tenant) {
   billing::v1::GetBillingAccountRequest request;
   request.set_name(tenant + "/billingAccount");
-  ALLOD_TRY(const auto account, Maybe(Call(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount,
-                                           request, Self(), timeout_)));
+  ALLOD_TRY(const auto account,
+            Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount, request, Self(),
+                            timeout_)));
   if (!account) return std::nullopt;
   return account->currency_code();
 }
@@ -152,8 +153,8 @@ Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
   if (auto kept = Find(mutex_, prices_, price_book)) return *std::move(kept);
   billing::v1::GetPriceBookRequest request;
   request.set_name(price_book);
-  ALLOD_TRY(const auto book,
-            Maybe(Call(*price_books_, &billing::v1::PriceBookService::Stub::GetPriceBook, request, Self(), timeout_)));
+  ALLOD_TRY(const auto book, Maybe(CallUnary(*price_books_, &billing::v1::PriceBookService::Stub::GetPriceBook, request,
+                                             Self(), timeout_)));
   Prices prices;
   if (!book) return prices;
   for (const auto& row : book->prices()) {

@@ -32,11 +32,10 @@ v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
   return out;
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Mutate(const grpc::ServerContext& context,
-                                                                   const Caller& caller,
+Result<google::longrunning::Operation> InstanceServiceImpl::Mutate(const grpc::ServerContext& context, const Call& call,
                                                                    const std::function<Result<Operation>()>& write) {
-  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-  ALLOD_TRY(const Operation operation, InTurn(gates_.writes, context, caller, write));
+  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
+  ALLOD_TRY(const Operation operation, InTurn(gates_.writes, call, write));
   changed_(operation.tenant, operation.instance_name);
   // An operation that is done was shown long ago, and its instance may be gone since.
   if (!operation.done) (void)routes_.Await(operation, AcknowledgementWait(context));
@@ -91,11 +90,9 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::s
   return Previewed(instance);
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context,
-                                                                   const Caller& caller,
+Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::ServerContext& context, const Call& call,
                                                                    const v1::CreateInstanceRequest& request) {
   ALLOD_CHECK_OK(MatchName("parent", request.parent(), "tenants/*/projects/*"));
-  ALLOD_CHECK_OK(RequireTenant(caller, request.parent()));
   ALLOD_CHECK_OK(CheckId("instance_id", request.instance_id()));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
@@ -106,10 +103,10 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
   if (request.validate_only()) {
-    return InTurn(gates_.writes, context, caller, [&] { return Preview(request.parent(), spec, instance); });
+    return InTurn(gates_.writes, call, [&] { return Preview(request.parent(), spec, instance); });
   }
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
-  return Mutate(context, caller, [&] { return Write(request.parent(), spec, instance, request_id); });
+  return Mutate(context, call, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const TenantId& tenant,
@@ -135,86 +132,74 @@ Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceC
   return store_.UpdateInstance(change, request_id);
 }
 
-Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::ServerContext& context,
-                                                                   const Caller& caller,
+Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::ServerContext& context, const Call& call,
                                                                    const v1::UpdateInstanceRequest& request) {
   InstanceChange change;
   change.name = request.instance().name();
   ALLOD_CHECK_OK(MatchName("instance.name", change.name, kInstanceName));
-  ALLOD_CHECK_OK(RequireTenant(caller, change.name));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
   if (request.validate_only())
-    return InTurn(gates_.writes, context, caller, [&] { return Preview(change.tenant, request, spec); });
+    return InTurn(gates_.writes, call, [&] { return Preview(change.tenant, request, spec); });
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());
-  return Mutate(context, caller, [&] { return Write(spec, change, request_id); });
+  return Mutate(context, call, [&] { return Write(spec, change, request_id); });
 }
 
 grpc::Status InstanceServiceImpl::CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
-  return Handle("scheduling.CreateInstance", context, request, response,
-                [&](const Caller& caller) { return Create(*context, caller, *request); });
+  return Handle(context, request, response, [&](const Call& call) { return Create(*context, call, *request); });
 }
 
 grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, const v1::GetInstanceRequest* request,
                                               v1::Instance* response) {
-  return Handle("scheduling.GetInstance", context, request, response,
-                [&](const Caller& caller) -> Result<v1::Instance> {
-                  ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
-                  return Describe(instance);
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Instance> {
+    ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
+    return Describe(instance);
+  });
 }
 
 grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, const v1::ListInstancesRequest* request,
                                                 v1::ListInstancesResponse* response) {
-  return Handle("scheduling.ListInstances", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListInstancesResponse> {
-                  const std::string& parent = request->parent();
-                  const std::string owner = TenantOf(parent);
-                  const bool all = !owner.empty() && parent == owner + "/projects/-";
-                  if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "tenants/*/projects/*"));
-                  ALLOD_CHECK_OK(all ? RequireMember(caller, parent) : RequireTenant(caller, parent));
-                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("instances of " + parent, request->page_size(), request->page_token()));
-                  const std::string visible =
-                      caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
-                  const std::string prefix = all ? owner + visible : parent + "/instances/";
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
-                  const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
-                  v1::ListInstancesResponse out;
-                  for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListInstancesResponse> {
+    const std::string& parent = request->parent();
+    const std::string owner = TenantOf(parent);
+    const bool all = !owner.empty() && parent == owner + "/projects/-";
+    if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "tenants/*/projects/*"));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
+    ALLOD_TRY(const PageRequest page, ParsePage("instances of " + parent, request->page_size(), request->page_token()));
+    const Caller& caller = call.principal;
+    const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
+    const std::string prefix = all ? owner + visible : parent + "/instances/";
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
+    const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
+    v1::ListInstancesResponse out;
+    for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
-  return Handle("scheduling.UpdateInstance", context, request, response,
-                [&](const Caller& caller) { return Update(*context, caller, *request); });
+  return Handle(context, request, response, [&](const Call& call) { return Update(*context, call, *request); });
 }
 
 grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, const v1::DeleteInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
-  return Handle("scheduling.DeleteInstance", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
-                  ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-                  ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-                  ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
-                  return Mutate(*context, caller, [&] {
-                    return store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id);
-                  });
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<google::longrunning::Operation> {
+    ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+    return Mutate(*context, call,
+                  [&] { return store_.DeleteInstance(tenant, request->name(), Uuid::V7(clock_.Now()), request_id); });
+  });
 }
 
 }  // namespace allod::scheduling

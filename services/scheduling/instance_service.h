@@ -6,7 +6,7 @@
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
@@ -48,13 +48,13 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   // With what its node measured.
   v1::Instance Describe(const Instance& instance) const;
   // What the mutation that `write` makes is answered with, once it is in force.
-  Result<google::longrunning::Operation> Mutate(const grpc::ServerContext& context, const Caller& caller,
+  Result<google::longrunning::Operation> Mutate(const grpc::ServerContext& context, const Call& call,
                                                 const std::function<Result<Operation>()>& write);
-  Result<google::longrunning::Operation> Create(const grpc::ServerContext& context, const Caller& caller,
+  Result<google::longrunning::Operation> Create(const grpc::ServerContext& context, const Call& call,
                                                 const v1::CreateInstanceRequest& request);
   Result<Operation> Write(const std::string& project, const InstanceSpec& spec, NewInstance& instance,
                           const RequestId& request_id);
-  Result<google::longrunning::Operation> Update(const grpc::ServerContext& context, const Caller& caller,
+  Result<google::longrunning::Operation> Update(const grpc::ServerContext& context, const Call& call,
                                                 const v1::UpdateInstanceRequest& request);
   Result<Operation> Write(const InstanceSpec& spec, InstanceChange& change, const RequestId& request_id);
   // A finished operation whose response is what would be.

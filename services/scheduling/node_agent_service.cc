@@ -14,21 +14,11 @@ namespace {
 constexpr std::chrono::milliseconds kLookEvery{200};
 constexpr int kResidentModelsMax = 256;
 
-// A node speaks for itself only.
-Status RequireThisNode(const Caller& caller, const std::string& id) {
-  ALLOD_CHECK_OK(RequireNode(caller));
-  if (caller.id == id) return {};
-  return Fail(Code::kPermissionDenied, "NOT_ALLOWED",
-              fmt::format("{} may not speak for nodes/{}", caller.ToString(), id));
-}
-
 }  // namespace
 
-Status NodeAgentServiceImpl::Watch(const Caller& caller, const grpc::ServerContext& context,
-                                   const v1::WatchAssignmentsRequest& request,
+Status NodeAgentServiceImpl::Watch(const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
                                    grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer) {
   ALLOD_TRY(const scheduler::Node node, NodeFrom(request));
-  ALLOD_CHECK_OK(RequireThisNode(caller, node.id));
   if (std::ranges::find(regions_, node.region, &scheduler::Region::id) == regions_.end()) {
     return FailedPrecondition(
         "UNKNOWN_REGION", fmt::format("{} is not declared in the configuration of allod-scheduling", request.region()));
@@ -56,35 +46,31 @@ Status NodeAgentServiceImpl::Watch(const Caller& caller, const grpc::ServerConte
 grpc::Status NodeAgentServiceImpl::WatchAssignments(grpc::ServerContext* context,
                                                     const v1::WatchAssignmentsRequest* request,
                                                     grpc::ServerWriter<v1::WatchAssignmentsResponse>* writer) {
-  return HandleStream("scheduling.WatchAssignments", context,
-                      [&](const Caller& caller) { return Watch(caller, *context, *request, *writer); });
+  return HandleStream(context, request, [&](const Call&) { return Watch(*context, *request, *writer); });
 }
 
 grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, const v1::ReportWorkersRequest* request,
                                                  v1::ReportWorkersResponse* response) {
-  return Handle("scheduling.ReportWorkers", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ReportWorkersResponse> {
-                  ALLOD_TRY(const auto id, MatchName("node", request->node(), "nodes/*"));
-                  ALLOD_CHECK_OK(RequireThisNode(caller, id[0]));
-                  std::vector<scheduler::ObservedWorker> workers;
-                  for (const auto& report : request->workers()) {
-                    auto worker = WorkerFrom(report);
-                    if (worker) {
-                      workers.push_back(*std::move(worker));
-                    } else {
-                      Log(LogLevel::kError, "a node reports a worker of nobody",
-                          {{"node", id[0]}, {"error", worker.error().message}});
-                    }
-                  }
-                  if (request->resident_models_size() > kResidentModelsMax) {
-                    return InvalidArgument(
-                        "INVALID_REPORT", fmt::format("{} resident models; at most {}", request->resident_models_size(),
-                                                      kResidentModelsMax));
-                  }
-                  ALLOD_CHECK_OK(driver_.Report(id[0], workers, clock_.Now()));
-                  figures_.Put(request->node(), *request);
-                  return v1::ReportWorkersResponse();
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ReportWorkersResponse> {
+    ALLOD_TRY(const auto id, MatchName("node", request->node(), "nodes/*"));
+    std::vector<scheduler::ObservedWorker> workers;
+    for (const auto& report : request->workers()) {
+      auto worker = WorkerFrom(report);
+      if (worker) {
+        workers.push_back(*std::move(worker));
+      } else {
+        Log(LogLevel::kError, "a node reports a worker of nobody",
+            {{"node", id[0]}, {"error", worker.error().message}});
+      }
+    }
+    if (request->resident_models_size() > kResidentModelsMax) {
+      return InvalidArgument("INVALID_REPORT", fmt::format("{} resident models; at most {}",
+                                                           request->resident_models_size(), kResidentModelsMax));
+    }
+    ALLOD_CHECK_OK(driver_.Report(id[0], workers, clock_.Now()));
+    figures_.Put(request->node(), *request);
+    return v1::ReportWorkersResponse();
+  });
 }
 
 }  // namespace allod::scheduling

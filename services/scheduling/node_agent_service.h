@@ -6,7 +6,6 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "scheduler/process_driver.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/caller.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 
@@ -25,7 +24,7 @@ class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
                              v1::ReportWorkersResponse* response) override;
 
  private:
-  Status Watch(const Caller& caller, const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
+  Status Watch(const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
                grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer);
 
   Store& store_;

@@ -33,65 +33,58 @@ NodeServiceImpl::NodeServiceImpl(Store& store, const scheduler::Driver& driver, 
 
 grpc::Status NodeServiceImpl::ListRegions(grpc::ServerContext* context, const v1::ListRegionsRequest* request,
                                           v1::ListRegionsResponse* response) {
-  return Handle("scheduling.ListRegions", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListRegionsResponse> {
-                  ALLOD_CHECK_OK(RequireAnyone(caller));
-                  ALLOD_TRY(const PageRequest page, ParsePage("regions", request->page_size(), request->page_token()));
-                  const auto listed = Cut(page, regions_, [](const scheduler::Region& region) { return region.id; });
-                  v1::ListRegionsResponse out;
-                  for (const auto& region : listed.items) *out.add_regions() = ToProto(region);
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ListRegionsResponse> {
+    ALLOD_TRY(const PageRequest page, ParsePage("regions", request->page_size(), request->page_token()));
+    const auto listed = Cut(page, regions_, [](const scheduler::Region& region) { return region.id; });
+    v1::ListRegionsResponse out;
+    for (const auto& region : listed.items) *out.add_regions() = ToProto(region);
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status NodeServiceImpl::ListNodes(grpc::ServerContext* context, const v1::ListNodesRequest* request,
                                         v1::ListNodesResponse* response) {
-  return Handle("scheduling.ListNodes", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListNodesResponse> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  ALLOD_TRY(const PageRequest page, ParsePage("nodes", request->page_size(), request->page_token()));
-                  ALLOD_TRY(std::vector<Node> nodes, store_.ListNodes());
-                  // Rows know what is allocated, the driver who reports.
-                  for (const auto& live : driver_.Capacity(clock_.Now())) {
-                    const auto row = std::ranges::find(nodes, live.id, [](const Node& node) { return node.node.id; });
-                    if (row != nodes.end()) row->node = live;
-                  }
-                  const auto listed = Cut(page, nodes, [](const Node& node) { return node.node.id; });
-                  v1::ListNodesResponse out;
-                  for (const Node& node : listed.items) {
-                    v1::Node& row = *out.add_nodes() = ToProto(node);
-                    figures_.AddTo(row.name(), row);
-                  }
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ListNodesResponse> {
+    ALLOD_TRY(const PageRequest page, ParsePage("nodes", request->page_size(), request->page_token()));
+    ALLOD_TRY(std::vector<Node> nodes, store_.ListNodes());
+    // Rows know what is allocated, the driver who reports.
+    for (const auto& live : driver_.Capacity(clock_.Now())) {
+      const auto row = std::ranges::find(nodes, live.id, [](const Node& node) { return node.node.id; });
+      if (row != nodes.end()) row->node = live;
+    }
+    const auto listed = Cut(page, nodes, [](const Node& node) { return node.node.id; });
+    v1::ListNodesResponse out;
+    for (const Node& node : listed.items) {
+      v1::Node& row = *out.add_nodes() = ToProto(node);
+      figures_.AddTo(row.name(), row);
+    }
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status NodeServiceImpl::ListWorkers(grpc::ServerContext* context, const v1::ListWorkersRequest* request,
                                           v1::ListWorkersResponse* response) {
-  return Handle("scheduling.ListWorkers", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListWorkersResponse> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  const std::string& parent = request->parent();
-                  const bool all = parent == "nodes/-";
-                  if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "nodes/*"));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage("workers of " + parent, request->page_size(), request->page_token()));
-                  std::vector<scheduler::WorkerView> workers = driver_.List();
-                  if (!all) {
-                    std::erase_if(workers, [&](const auto& worker) { return "nodes/" + worker.node != parent; });
-                  }
-                  std::ranges::sort(workers, {}, KeyOf);
-                  const auto listed = Cut(page, workers, KeyOf);
-                  v1::ListWorkersResponse out;
-                  for (const auto& worker : listed.items) {
-                    v1::Worker& row = *out.add_workers() = ToProto(worker);
-                    figures_.AddTo("nodes/" + worker.node, worker.replica.ToString(), row);
-                  }
-                  out.set_next_page_token(listed.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ListWorkersResponse> {
+    const std::string& parent = request->parent();
+    const bool all = parent == "nodes/-";
+    if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "nodes/*"));
+    ALLOD_TRY(const PageRequest page, ParsePage("workers of " + parent, request->page_size(), request->page_token()));
+    std::vector<scheduler::WorkerView> workers = driver_.List();
+    if (!all) {
+      std::erase_if(workers, [&](const auto& worker) { return "nodes/" + worker.node != parent; });
+    }
+    std::ranges::sort(workers, {}, KeyOf);
+    const auto listed = Cut(page, workers, KeyOf);
+    v1::ListWorkersResponse out;
+    for (const auto& worker : listed.items) {
+      v1::Worker& row = *out.add_workers() = ToProto(worker);
+      figures_.AddTo("nodes/" + worker.node, worker.replica.ToString(), row);
+    }
+    out.set_next_page_token(listed.next_page_token);
+    return out;
+  });
 }
 
 }  // namespace allod::scheduling

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/operation_answer.h"
 
@@ -26,9 +27,8 @@ struct OperationKey {
   Uuid id;
 };
 
-Result<OperationKey> ParseName(const Caller& caller, const std::string& name) {
+Result<OperationKey> ParseName(const std::string& name) {
   ALLOD_TRY(const auto parts, MatchName("name", name, "tenants/*/operations/*"));
-  ALLOD_CHECK_OK(RequireMember(caller, name));
   OperationKey key;
   ALLOD_TRY(key.tenant, TenantId::FromName(name));
   ALLOD_TRY(key.id, Uuid::Parse(parts[1]));
@@ -39,7 +39,7 @@ Result<OperationKey> ParseName(const Caller& caller, const std::string& name) {
 Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store, CallGates& gates) {
   ALLOD_TRY(const CallGate::Pass pass, gates.reads.Enter(caller));
   ALLOD_TRY(Operation operation, store.GetOperation(key.tenant, key.id));
-  ALLOD_CHECK_OK(RequireTenant(caller, operation.instance_name));
+  if (!MaySee(caller, operation.instance_name)) return NotFound("there is no such resource");
   return operation;
 }
 
@@ -47,21 +47,19 @@ Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& sto
 
 grpc::Status OperationsServiceImpl::GetOperation(grpc::ServerContext* context, const GetOperationRequest* request,
                                                  google::longrunning::Operation* response) {
-  return Handle("scheduling.GetOperation", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
-                  ALLOD_TRY(const OperationKey key, ParseName(caller, request->name()));
-                  ALLOD_TRY(const Operation operation, Read(caller, key, store_, gates_));
-                  return AnswerFor(operation, store_);
-                });
+  return HandleOperation<v1::InstanceService>(
+      context, request, response, [&](const Call& call) -> Result<google::longrunning::Operation> {
+        ALLOD_TRY(const OperationKey key, ParseName(request->name()));
+        ALLOD_TRY(const Operation operation, Read(call.principal, key, store_, gates_));
+        return AnswerFor(operation, store_);
+      });
 }
 
 grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context, const ListOperationsRequest* request,
                                                    ListOperationsResponse* response) {
-  return Handle(
-      "scheduling.ListOperations", context, request, response,
-      [&](const Caller& caller) -> Result<ListOperationsResponse> {
+  return HandleOperation<v1::InstanceService>(
+      context, request, response, [&](const Call& call) -> Result<ListOperationsResponse> {
         ALLOD_CHECK_OK(MatchName("name", request->name(), "tenants/*"));
-        ALLOD_CHECK_OK(RequireMember(caller, request->name()));
         if (!request->filter().empty()) {
           return InvalidArgument("FILTER_NOT_SUPPORTED", "filter: leave it empty; operations are not filtered");
         }
@@ -69,13 +67,13 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
         ALLOD_TRY(const PageRequest page,
                   ParsePage("operations of " + request->name(), request->page_size(), request->page_token()));
         if (!page.after.empty()) ALLOD_CHECK_OK(Uuid::Parse(page.after));
-        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
         ALLOD_TRY(auto rows, store_.ListOperations(tenant, page));
         const auto listed =
             MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
         ListOperationsResponse out;
         for (const Operation& operation : listed.items) {
-          if (!MaySee(caller, operation.instance_name)) continue;
+          if (!MaySee(call.principal, operation.instance_name)) continue;
           ALLOD_TRY(*out.add_operations(), AnswerFor(operation, store_));
         }
         out.set_next_page_token(listed.next_page_token);
@@ -83,10 +81,9 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
       });
 }
 
-Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::ServerContext& context,
-                                                                   const Caller& caller,
+Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::ServerContext& context, const Call& call,
                                                                    const WaitOperationRequest& request) {
-  ALLOD_TRY(const OperationKey key, ParseName(caller, request.name()));
+  ALLOD_TRY(const OperationKey key, ParseName(request.name()));
   const auto now = std::chrono::system_clock::now();
   auto until = now + kWaitMax;
   if (request.has_timeout()) {
@@ -96,27 +93,27 @@ Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::S
   until = std::min(until, context.deadline() - kAnswerIn);
   // The version is read before the row, so that a change between the two is not missed.
   auto seen = progress_.Await(0, milliseconds(0));
-  ALLOD_TRY(Operation operation, Read(caller, key, store_, gates_));
+  ALLOD_TRY(Operation operation, Read(call.principal, key, store_, gates_));
   while (!operation.done && !context.IsCancelled()) {
     const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
     if (left <= milliseconds(0)) break;
     const auto news = progress_.Await(seen.version, std::min(left, kLookEvery));
     if (news.version == seen.version) continue;
     seen = news;
-    ALLOD_TRY(operation, Read(caller, key, store_, gates_));
+    ALLOD_TRY(operation, Read(call.principal, key, store_, gates_));
   }
   return AnswerFor(operation, store_);
 }
 
 grpc::Status OperationsServiceImpl::WaitOperation(grpc::ServerContext* context, const WaitOperationRequest* request,
                                                   google::longrunning::Operation* response) {
-  return Handle("scheduling.WaitOperation", context, request, response,
-                [&](const Caller& caller) -> Result<google::longrunning::Operation> {
-                  WaitOperationRequest bounded = *request;
-                  const Result<CallGate::Pass> place = gates_.waits.Enter(caller);
-                  if (!place) bounded.mutable_timeout()->Clear();
-                  return Wait(*context, caller, bounded);
-                });
+  return HandleOperation<v1::InstanceService>(context, request, response,
+                                              [&](const Call& call) -> Result<google::longrunning::Operation> {
+                                                WaitOperationRequest bounded = *request;
+                                                const Result<CallGate::Pass> place = gates_.waits.Enter(call.principal);
+                                                if (!place) bounded.mutable_timeout()->Clear();
+                                                return Wait(*context, call, bounded);
+                                              });
 }
 
 }  // namespace allod::scheduling

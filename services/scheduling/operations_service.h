@@ -3,7 +3,7 @@
 
 #include <google/longrunning/operations.grpc.pb.h>
 
-#include "services/common/rpc/caller.h"
+#include "services/common/rpc/call.h"
 #include "services/scheduling/broadcast.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/store.h"
@@ -29,7 +29,7 @@ class OperationsServiceImpl final : public google::longrunning::Operations::Serv
                              google::longrunning::Operation* response) override;
 
  private:
-  Result<google::longrunning::Operation> Wait(const grpc::ServerContext& context, const Caller& caller,
+  Result<google::longrunning::Operation> Wait(const grpc::ServerContext& context, const Call& call,
                                               const google::longrunning::WaitOperationRequest& request);
 
   Store& store_;

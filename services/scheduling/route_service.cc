@@ -49,8 +49,7 @@ bool WriteChanges(const RouteTable& before, const RouteTable& now, std::uint64_t
 
 grpc::Status RouteServiceImpl::WatchRoutes(grpc::ServerContext* context, const v1::WatchRoutesRequest* request,
                                            Writer* writer) {
-  return HandleStream("scheduling.WatchRoutes", context, [&](const Caller& caller) -> Status {
-    ALLOD_CHECK_OK(RequireService(caller));
+  return HandleStream(context, request, [&](const Call&) -> Status {
     ALLOD_TRY(Watchers::Place place, gateways_.Join(request->watcher_id()));
     std::uint64_t version = 0;
     auto sent = std::make_shared<const RouteTable>();
@@ -72,12 +71,10 @@ grpc::Status RouteServiceImpl::WatchRoutes(grpc::ServerContext* context, const v
 grpc::Status RouteServiceImpl::AcknowledgeRoutes(grpc::ServerContext* context,
                                                  const v1::AcknowledgeRoutesRequest* request,
                                                  v1::AcknowledgeRoutesResponse* response) {
-  return Handle("scheduling.AcknowledgeRoutes", context, request, response,
-                [&](const Caller& caller) -> Result<v1::AcknowledgeRoutesResponse> {
-                  ALLOD_CHECK_OK(RequireService(caller));
-                  ALLOD_CHECK_OK(gateways_.Acknowledge(request->watcher_id(), request->version()));
-                  return v1::AcknowledgeRoutesResponse();
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeRoutesResponse> {
+    ALLOD_CHECK_OK(gateways_.Acknowledge(request->watcher_id(), request->version()));
+    return v1::AcknowledgeRoutesResponse();
+  });
 }
 
 }  // namespace allod::scheduling

@@ -60,18 +60,18 @@ class SchedulingServiceTest : public testing::Test {
   }
 
   Result<ProtoOperation> Create(const v1::CreateInstanceRequest& request, const Caller& caller = kTenant) {
-    return Call(*instance_stub_, &v1::InstanceService::Stub::CreateInstance, request, caller, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::CreateInstance, request, caller, kTimeout);
   }
   Result<v1::Instance> Get(const std::string& id, const Caller& caller = kTenant) {
     v1::GetInstanceRequest request;
     request.set_name("tenants/ke/projects/p/instances/" + id);
-    return Call(*instance_stub_, &v1::InstanceService::Stub::GetInstance, request, caller, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::GetInstance, request, caller, kTimeout);
   }
   Result<ProtoOperation> Wait(const std::string& name) {
     google::longrunning::WaitOperationRequest request;
     request.set_name(name);
     request.mutable_timeout()->set_seconds(8);
-    return Call(*operation_stub_, &Operations::Stub::WaitOperation, request, kTenant, kTimeout);
+    return CallUnary(*operation_stub_, &Operations::Stub::WaitOperation, request, kTenant, kTimeout);
   }
   // A node whose workers are ready the moment they are assigned, until it is stopped.
   class Agent {
@@ -110,7 +110,7 @@ class SchedulingServiceTest : public testing::Test {
           worker.set_state(v1::WorkerReport::STATE_READY);
           worker.set_target("unix:/w/" + assignment.replica_uid());
         }
-        (void)Call(stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node(id_), kTimeout);
+        (void)CallUnary(stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node(id_), kTimeout);
       }
       status_ = reader_->Finish();
     }
@@ -187,8 +187,8 @@ class Gateway {
       v1::AcknowledgeRoutesRequest acknowledgement;
       acknowledgement.set_watcher_id(request.watcher_id());
       acknowledgement.set_version(message.version());
-      const auto told = Call(stub_, &v1::RouteService::Stub::AcknowledgeRoutes, acknowledgement,
-                             Caller::Service("gateway"), kTimeout);
+      const auto told = CallUnary(stub_, &v1::RouteService::Stub::AcknowledgeRoutes, acknowledgement,
+                                  Caller::Service("gateway"), kTimeout);
       EXPECT_TRUE(told || leaving_) << told.error().message;
     }
     (void)stream->Finish();

@@ -25,7 +25,8 @@ TEST_F(SchedulingServiceTest, ShowsClassLayersAndFiguresOfAReplica) {
   worker.set_pid(4711);
   report.add_resident_models()->set_artifact_sha256("ab");
   report.mutable_gate()->set_cores(2);
-  const auto told = Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+  const auto told =
+      CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
   ASSERT_TRUE(told) << told.error().message;
 
   const auto instance = Get("a");
@@ -39,7 +40,7 @@ TEST_F(SchedulingServiceTest, ShowsClassLayersAndFiguresOfAReplica) {
   v1::ListWorkersRequest list;
   list.set_parent("nodes/-");
   const auto list_as = [&](const Caller& caller) {
-    return Call(*node_stub_, &v1::NodeService::Stub::ListWorkers, list, caller, kTimeout);
+    return CallUnary(*node_stub_, &v1::NodeService::Stub::ListWorkers, list, caller, kTimeout);
   };
   const auto workers = list_as(Caller::Operator());
   ASSERT_TRUE(workers) << workers.error().message;
@@ -54,7 +55,7 @@ TEST_F(SchedulingServiceTest, ShowsClassLayersAndFiguresOfAReplica) {
   EXPECT_EQ(list_as(Caller::Operator())->workers_size(), 0);
   list.set_parent("tenants/ke");
   EXPECT_EQ(list_as(Caller::Operator()).error().reason, "INVALID_NAME");
-  const auto nodes = Call(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout);
+  const auto nodes = CallUnary(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout);
   EXPECT_EQ(nodes->nodes(0).resident_models(0).artifact_sha256(), "ab");
   EXPECT_EQ(nodes->nodes(0).gate().cores(), 2);
 }
@@ -66,7 +67,7 @@ TEST_F(SchedulingServiceTest, RefusesReportsWithoutMeasure) {
   report.set_node("nodes/n");
   for (int i = 0; i < 257; ++i) report.add_resident_models();
   const auto tell = [&] {
-    return Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+    return CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
   };
   EXPECT_EQ(tell().error().reason, "INVALID_REPORT");
   report.clear_resident_models();
@@ -97,7 +98,7 @@ TEST_F(SchedulingServiceTest, TakesAReportForWhatOfItMakesSense) {
   report.add_workers()->set_replica_uid("nobody");
   const auto told = [&](const std::string& what) -> std::string {
     const auto reported =
-        Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+        CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
     EXPECT_TRUE(reported) << reported.error().message;
     for (int i = 0; i < 200; ++i) {
       const auto instance = Get("a");
@@ -118,16 +119,16 @@ TEST_F(SchedulingServiceTest, TakesAReportForWhatOfItMakesSense) {
 TEST_F(SchedulingServiceTest, ListsRegionsAndNodes) {
   Agent agent(*agent_stub_, "n");
   ASSERT_TRUE(Wait(Create(CreateRequest())->name())->done());
-  const auto regions = Call(*node_stub_, &v1::NodeService::Stub::ListRegions, {}, kTenant, kTimeout);
+  const auto regions = CallUnary(*node_stub_, &v1::NodeService::Stub::ListRegions, {}, kTenant, kTimeout);
   ASSERT_TRUE(regions);
   ASSERT_EQ(regions->regions_size(), 2);
   EXPECT_EQ(regions->regions(0).name(), "regions/ke-1");
-  const auto nodes = Call(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout);
+  const auto nodes = CallUnary(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout);
   ASSERT_TRUE(nodes);
   ASSERT_EQ(nodes->nodes_size(), 1);
   EXPECT_EQ(nodes->nodes(0).state(), v1::Node::STATE_READY);
   EXPECT_EQ(nodes->nodes(0).worker_count(), 1);
-  EXPECT_EQ(Call(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, kTenant, kTimeout).error().code,
+  EXPECT_EQ(CallUnary(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, kTenant, kTimeout).error().code,
             Code::kPermissionDenied);
 }
 
@@ -145,10 +146,10 @@ TEST_F(SchedulingServiceTest, RefusesNodesOfUnknownRegionsAndForeignNames) {
   v1::ReportWorkersRequest report;
   report.set_node("nodes/n");
   const auto forged =
-      Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("other"), kTimeout);
+      CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("other"), kTimeout);
   EXPECT_EQ(forged.error().code, Code::kPermissionDenied);
   const auto early =
-      Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
+      CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"), kTimeout);
   EXPECT_EQ(early.error().reason, "NODE_NOT_JOINED");
 }
 

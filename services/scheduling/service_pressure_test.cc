@@ -71,8 +71,8 @@ class SchedulingPressure : public SchedulingServiceTest {
   Result<v1::ReportWorkersResponse> Report() {
     v1::ReportWorkersRequest report;
     report.set_node("nodes/n");
-    return Call(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"),
-                milliseconds(2000));
+    return CallUnary(*agent_stub_, &v1::NodeAgentService::Stub::ReportWorkers, report, Caller::Node("n"),
+                     milliseconds(2000));
   }
   Result<ProtoOperation> CreateForNeighbour() {
     auto request = CreateRequest();
@@ -122,7 +122,8 @@ TEST_F(SchedulingPressure, ATenantsReadsLeaveTheOthersTheirTurn) {
   EXPECT_EQ(Get("a").error().reason, "TOO_MANY_CALLS") << "when its wait is over";
   v1::GetInstanceRequest request;
   request.set_name(std::string(FakePeerServices::kNeighbour) + "/projects/p/instances/a");
-  EXPECT_TRUE(Call(*instance_stub_, &v1::InstanceService::Stub::GetInstance, request, Caller::Tenant("ug"), kTimeout));
+  EXPECT_TRUE(
+      CallUnary(*instance_stub_, &v1::InstanceService::Stub::GetInstance, request, Caller::Tenant("ug"), kTimeout));
   EXPECT_TRUE(Get("a", Caller::Operator()));
 }
 
@@ -152,12 +153,14 @@ TEST(WaitOperation, GivesItsPlaceBackAlsoWhenItThrows) {
   OperationsServiceImpl operations(store, progress, gates);
   const TempDir sockets;
   const std::string address = "unix:" + (sockets / "s.sock").string();
-  const auto server = *Server::Start({.listen = address}, {&operations});
+  v1::InstanceService::Service instances;  // whose operations they are
+  const auto server = *Server::Start({.listen = address}, {&instances, &operations});
   const auto stub = Operations::NewStub(MakeChannel(address));
   google::longrunning::WaitOperationRequest request;
   request.set_name("tenants/ke/operations/" + Uuid::V7().ToString());
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(Call(*stub, &Operations::Stub::WaitOperation, request, kTenant, kTimeout).error().code, Code::kInternal);
+    EXPECT_EQ(CallUnary(*stub, &Operations::Stub::WaitOperation, request, kTenant, kTimeout).error().code,
+              Code::kInternal);
   }
   const auto places = TakeAll(gates.waits);
   EXPECT_EQ(places.size(), 32u);

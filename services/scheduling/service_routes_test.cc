@@ -18,12 +18,12 @@ TEST_F(SchedulingServiceTest, GatewaysRouteAsAMutationSaysWhenItReturns) {
       v1::UpdateInstanceRequest update;
       *update.mutable_instance() = *Get(request.instance_id());
       update.mutable_instance()->mutable_spec()->set_context_tokens(512);
-      ASSERT_TRUE(Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, kTenant, kTimeout));
+      ASSERT_TRUE(CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, kTenant, kTimeout));
       EXPECT_EQ(a.GenerationOf(request.instance_id()), 2);
 
       v1::DeleteInstanceRequest deletion;
       deletion.set_name("tenants/ke/projects/p/instances/" + request.instance_id());
-      ASSERT_TRUE(Call(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, kTenant, kTimeout));
+      ASSERT_TRUE(CallUnary(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, kTenant, kTimeout));
       EXPECT_EQ(a.GenerationOf(request.instance_id()), 0);
       EXPECT_EQ(b.GenerationOf(request.instance_id()), 0);
     }

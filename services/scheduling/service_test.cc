@@ -28,7 +28,8 @@ TEST_F(SchedulingServiceTest, ProvisionsRoutesAndDeletesAnInstance) {
 
   v1::DeleteInstanceRequest deletion;
   deletion.set_name(instance.name());
-  const auto deleting = Call(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, kTenant, kTimeout);
+  const auto deleting =
+      CallUnary(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, kTenant, kTimeout);
   ASSERT_TRUE(deleting) << deleting.error().message;
   ASSERT_TRUE(watch->Read(&table));
   EXPECT_EQ(table.routes_size(), 0) << "the table is sent again when it changes";
@@ -114,7 +115,7 @@ TEST_F(SchedulingServiceTest, NamesTheParentThatWasSent) {
     v1::ListInstancesRequest request;
     request.set_parent(parent);
     const auto listed =
-        Call(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, Caller::Operator(), kTimeout);
+        CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, Caller::Operator(), kTimeout);
     ASSERT_FALSE(listed) << parent;
     EXPECT_EQ(listed.error().reason, "INVALID_NAME");
     EXPECT_NE(listed.error().message.find(std::string("\"") + parent + "\""), std::string::npos)
@@ -146,7 +147,7 @@ TEST_F(SchedulingServiceTest, UpdatesWithTheNewestEtagOnly) {
   *update.mutable_instance() = *Get("a");
   update.mutable_instance()->mutable_spec()->set_context_tokens(512);
   const auto update_with = [&](const v1::UpdateInstanceRequest& request) {
-    return Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, request, kTenant, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, request, kTenant, kTimeout);
   };
   const auto changed = update_with(update);
   ASSERT_TRUE(changed) << changed.error().message;
@@ -169,7 +170,7 @@ TEST_F(SchedulingServiceTest, ShowsWhatAnUpdateWouldLeaveAndChangesNothing) {
   update.mutable_instance()->mutable_spec()->clear_sleep_after_seconds();
   update.mutable_instance()->mutable_spec()->set_max_concurrency(0);
   const auto update_with = [&](const v1::UpdateInstanceRequest& asked) {
-    return Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, asked, kTenant, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, asked, kTenant, kTimeout);
   };
   const auto answer = update_with(update);
   ASSERT_TRUE(answer) << answer.error().message;
@@ -188,8 +189,9 @@ TEST_F(SchedulingServiceTest, ShowsWhatAnUpdateWouldLeaveAndChangesNothing) {
   update.mutable_instance()->set_etag("old");
   EXPECT_EQ(update_with(update).error().reason, "ETAG_MISMATCH");
   const Caller other = Caller::Tenant("ug");
-  EXPECT_EQ(Call(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, other, kTimeout).error().code,
-            Code::kNotFound);
+  EXPECT_EQ(
+      CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, other, kTimeout).error().code,
+      Code::kNotFound);
 }
 
 TEST_F(SchedulingServiceTest, ListsInstancesOfOneProjectAndOfAll) {
@@ -198,7 +200,7 @@ TEST_F(SchedulingServiceTest, ListsInstancesOfOneProjectAndOfAll) {
   request.set_parent("tenants/ke/projects/-");
   request.set_page_size(2);
   const auto list = [&] {
-    return Call(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, kTenant, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, kTenant, kTimeout);
   };
   const auto first = list();
   ASSERT_TRUE(first) << first.error().message;
@@ -217,7 +219,7 @@ TEST_F(SchedulingServiceTest, SaysInTheOperationWhyNothingIsPlaced) {
     google::longrunning::WaitOperationRequest request;
     request.set_name(created->name());
     request.mutable_timeout()->set_nanos(100'000'000);
-    const auto operation = Call(*operation_stub_, &Operations::Stub::WaitOperation, request, kTenant, kTimeout);
+    const auto operation = CallUnary(*operation_stub_, &Operations::Stub::WaitOperation, request, kTenant, kTimeout);
     ASSERT_TRUE(operation) << operation.error().message;
     EXPECT_FALSE(operation->done());
     v1::InstanceOperationMetadata metadata;
@@ -238,7 +240,7 @@ TEST_F(SchedulingServiceTest, AKeySeesAndChangesWhatIsInItsProject) {
   const auto list = [&](const std::string& parent, const Caller& caller) {
     v1::ListInstancesRequest request;
     request.set_parent(parent);
-    return Call(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, caller, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, caller, kTimeout);
   };
   EXPECT_EQ(list("tenants/ke/projects/p", own)->instances_size(), 2);
   EXPECT_EQ(list("tenants/ke/projects/-", own)->instances_size(), 2);
@@ -248,25 +250,27 @@ TEST_F(SchedulingServiceTest, AKeySeesAndChangesWhatIsInItsProject) {
   v1::DeleteInstanceRequest deletion;
   deletion.set_name("tenants/ke/projects/p/instances/a");
   const auto remove = [&](const Caller& caller) {
-    return Call(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, caller, kTimeout);
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::DeleteInstance, deletion, caller, kTimeout);
   };
   EXPECT_EQ(remove(other).error().code, Code::kNotFound);
   const auto operation = remove(own);
   ASSERT_TRUE(operation) << operation.error().message;
   google::longrunning::GetOperationRequest get;
   get.set_name(operation->name());
-  EXPECT_TRUE(Call(*operation_stub_, &Operations::Stub::GetOperation, get, own, kTimeout));
-  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::GetOperation, get, other, kTimeout).error().code,
+  EXPECT_TRUE(CallUnary(*operation_stub_, &Operations::Stub::GetOperation, get, own, kTimeout));
+  EXPECT_EQ(CallUnary(*operation_stub_, &Operations::Stub::GetOperation, get, other, kTimeout).error().code,
             Code::kNotFound);
   google::longrunning::WaitOperationRequest wait;
   wait.set_name(operation->name());
-  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::WaitOperation, wait, other, kTimeout).error().code,
+  EXPECT_EQ(CallUnary(*operation_stub_, &Operations::Stub::WaitOperation, wait, other, kTimeout).error().code,
             Code::kNotFound);
   google::longrunning::ListOperationsRequest operations;
   operations.set_name("tenants/ke");
-  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::ListOperations, operations, own, kTimeout)->operations_size(), 3);
-  EXPECT_EQ(Call(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout)->operations_size(),
-            0);
+  EXPECT_EQ(
+      CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, own, kTimeout)->operations_size(), 3);
+  EXPECT_EQ(
+      CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout)->operations_size(),
+      0);
 }
 
 }  // namespace

@@ -39,62 +39,54 @@ void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const s
 
 grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,
                                              v1::CreateApiKeyResponse* response) {
-  return Handle("tenancy.CreateApiKey", context, request, response,
-                [&](const Caller& caller) -> Result<v1::CreateApiKeyResponse> {
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
-                  ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-                  ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, HeldBy(caller), clock_.Now()));
-                  const ApiKeyText text = NewApiKey();
-                  key.kid = text.kid;
-                  key.digest = DigestApiKeySecret(pepper_, text.secret);
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-                  ALLOD_TRY(const ApiKeyCreation creation, InTurn(gates_.writes, *context, caller, [&] {
-                              return store_.CreateApiKey(key, request_id);
-                            }));
-                  AwaitInForce(*context, key.tenant, creation.version);
-                  v1::CreateApiKeyResponse out;
-                  *out.mutable_api_key() = ToProto(creation.key);
-                  if (creation.created) out.set_secret(FormatApiKey(text));
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::CreateApiKeyResponse> {
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, HeldBy(call.principal), clock_.Now()));
+    const ApiKeyText text = NewApiKey();
+    key.kid = text.kid;
+    key.digest = DigestApiKeySecret(pepper_, text.secret);
+    ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
+    ALLOD_TRY(const ApiKeyCreation creation,
+              InTurn(gates_.writes, call, [&] { return store_.CreateApiKey(key, request_id); }));
+    AwaitInForce(*context, key.tenant, creation.version);
+    v1::CreateApiKeyResponse out;
+    *out.mutable_api_key() = ToProto(creation.key);
+    if (creation.created) out.set_secret(FormatApiKey(text));
+    return out;
+  });
 }
 
 grpc::Status ApiKeyServiceImpl::ListApiKeys(grpc::ServerContext* context, const v1::ListApiKeysRequest* request,
                                             v1::ListApiKeysResponse* response) {
-  return Handle("tenancy.ListApiKeys", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListApiKeysResponse> {
-                  ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request->parent()));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage(request->parent() + "/apiKeys", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto keys, store_.ListApiKeys(parent.tenant, parent.project, page));
-                  v1::ListApiKeysResponse out;
-                  for (const ApiKey& key : keys.items) *out.add_api_keys() = ToProto(key);
-                  out.set_next_page_token(keys.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListApiKeysResponse> {
+    ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request->parent()));
+    ALLOD_TRY(const PageRequest page,
+              ParsePage(request->parent() + "/apiKeys", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto keys, store_.ListApiKeys(parent.tenant, parent.project, page));
+    v1::ListApiKeysResponse out;
+    for (const ApiKey& key : keys.items) *out.add_api_keys() = ToProto(key);
+    out.set_next_page_token(keys.next_page_token);
+    return out;
+  });
 }
 
 grpc::Status ApiKeyServiceImpl::RevokeApiKey(grpc::ServerContext* context, const v1::RevokeApiKeyRequest* request,
                                              google::protobuf::Empty* response) {
-  return Handle("tenancy.RevokeApiKey", context, request, response,
-                [&](const Caller& caller) -> Result<google::protobuf::Empty> {
-                  ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
-                  ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(caller));
-                  ALLOD_TRY(const std::int64_t version, InTurn(gates_.writes, *context, caller, [&] {
-                              return store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now());
-                            }));
-                  AwaitInForce(*context, parts[0], version);
-                  return google::protobuf::Empty();
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<google::protobuf::Empty> {
+    ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
+    ALLOD_TRY(const std::int64_t version, InTurn(gates_.writes, call, [&] {
+                return store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now());
+              }));
+    AwaitInForce(*context, parts[0], version);
+    return google::protobuf::Empty();
+  });
 }
 
 grpc::Status ApiKeyServiceImpl::WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest* request,
                                              grpc::ServerWriter<v1::WatchApiKeysResponse>* writer) {
-  return HandleStream("tenancy.WatchApiKeys", context, [&](const Caller& caller) -> Status {
-    ALLOD_CHECK_OK(RequireService(caller));
+  return HandleStream(context, request, [&](const Call&) -> Status {
     ALLOD_TRY(Watchers::Place place, watchers_.Join(request->watcher_id()));
     return Watch(*context, std::move(place), *writer);
   });
@@ -128,12 +120,10 @@ Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place pl
 grpc::Status ApiKeyServiceImpl::AcknowledgeApiKeys(grpc::ServerContext* context,
                                                    const v1::AcknowledgeApiKeysRequest* request,
                                                    v1::AcknowledgeApiKeysResponse* response) {
-  return Handle("tenancy.AcknowledgeApiKeys", context, request, response,
-                [&](const Caller& caller) -> Result<v1::AcknowledgeApiKeysResponse> {
-                  ALLOD_CHECK_OK(RequireService(caller));
-                  ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
-                  return v1::AcknowledgeApiKeysResponse();
-                });
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeApiKeysResponse> {
+    ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
+    return v1::AcknowledgeApiKeysResponse();
+  });
 }
 
 }  // namespace allod::tenancy

@@ -18,17 +18,16 @@ Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
 
 grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
                                                v1::Project* response) {
-  return Handle("tenancy.CreateProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
-    ALLOD_CHECK_OK(RequireTenant(caller, request->parent()));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
     ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Project judged, Judge(project));
       return ToProto(judged);
     }
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
-    ALLOD_CHECK_OK(CheckDeadline(*context));  // it may have waited until nobody waits for it any more
+    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
+    ALLOD_CHECK_OK(CheckDeadline(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
     return ToProto(created);
   });
@@ -36,10 +35,9 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
 
 grpc::Status ProjectServiceImpl::GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
                                             v1::Project* response) {
-  return Handle("tenancy.GetProject", context, request, response, [&](const Caller& caller) -> Result<v1::Project> {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
     ALLOD_TRY(const ProjectName name, ProjectNameOf("name", request->name()));
-    ALLOD_CHECK_OK(RequireTenant(caller, request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Project project, store_.GetProject(name.tenant, name.project));
     return ToProto(project);
   });
@@ -47,24 +45,22 @@ grpc::Status ProjectServiceImpl::GetProject(grpc::ServerContext* context, const 
 
 grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
                                               v1::ListProjectsResponse* response) {
-  return Handle("tenancy.ListProjects", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListProjectsResponse> {
-                  ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request->parent()));
-                  ALLOD_CHECK_OK(RequireMember(caller, request->parent()));
-                  ALLOD_TRY(const PageRequest page,
-                            ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  v1::ListProjectsResponse out;
-                  if (caller.is_key()) {
-                    ALLOD_TRY(const Project own, store_.GetProject(tenant, caller.project));
-                    *out.add_projects() = ToProto(own);
-                    return out;
-                  }
-                  ALLOD_TRY(const auto projects, store_.ListProjects(tenant, page));
-                  for (const Project& project : projects.items) *out.add_projects() = ToProto(project);
-                  out.set_next_page_token(projects.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListProjectsResponse> {
+    ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request->parent()));
+    ALLOD_TRY(const PageRequest page,
+              ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    v1::ListProjectsResponse out;
+    if (call.principal.is_key()) {
+      ALLOD_TRY(const Project own, store_.GetProject(tenant, call.principal.project));
+      *out.add_projects() = ToProto(own);
+      return out;
+    }
+    ALLOD_TRY(const auto projects, store_.ListProjects(tenant, page));
+    for (const Project& project : projects.items) *out.add_projects() = ToProto(project);
+    out.set_next_page_token(projects.next_page_token);
+    return out;
+  });
 }
 
 }  // namespace allod::tenancy

@@ -48,21 +48,21 @@ class TenancyServiceTest : public testing::Test {
     request.mutable_tenant()->set_display_name("Tenant " + id);
     request.mutable_tenant()->set_currency_code("KES");
     request.mutable_tenant()->add_residency("ke");
-    return Call(*tenant_stub_, &TenantStub::CreateTenant, request, caller, 5s);
+    return CallUnary(*tenant_stub_, &TenantStub::CreateTenant, request, caller, 5s);
   }
   Result<v1::Project> CreateProject(const std::string& tenant, const Caller& caller) {
     v1::CreateProjectRequest request;
     request.set_parent("tenants/" + tenant);
     request.set_project_id("desk");
     request.mutable_project()->set_display_name("Desk");
-    return Call(*project_stub_, &ProjectStub::CreateProject, request, caller, 5s);
+    return CallUnary(*project_stub_, &ProjectStub::CreateProject, request, caller, 5s);
   }
   Result<v1::CreateApiKeyResponse> CreateKey(const Caller& caller, const std::string& request_id = "") {
     v1::CreateApiKeyRequest request;
     request.set_parent("tenants/ke/projects/desk");
     request.mutable_api_key()->add_scopes(v1::ApiKey::SCOPE_INFERENCE);
     request.set_request_id(request_id);
-    return Call(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+    return CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
   }
 
   FakeClock clock_;
@@ -88,21 +88,22 @@ TEST_F(TenancyServiceTest, OperatorsCreateTenantsAndTenantsReadThemselves) {
   EXPECT_EQ(created->state(), v1::Tenant::STATE_ACTIVE);
   v1::GetTenantRequest get;
   get.set_name("tenants/ke");
-  EXPECT_TRUE(Call(*tenant_stub_, &TenantStub::GetTenant, get, Caller::Tenant("ke"), 5s));
-  const auto foreign = Call(*tenant_stub_, &TenantStub::GetTenant, get, Caller::Tenant("ug"), 5s);
+  EXPECT_TRUE(CallUnary(*tenant_stub_, &TenantStub::GetTenant, get, Caller::Tenant("ke"), 5s));
+  const auto foreign = CallUnary(*tenant_stub_, &TenantStub::GetTenant, get, Caller::Tenant("ug"), 5s);
   EXPECT_EQ(foreign.error().code, Code::kNotFound);
 }
 
 TEST_F(TenancyServiceTest, TenantsNeitherCreateNorListTenants) {
   EXPECT_EQ(CreateTenant("ug", Caller::Tenant("ug")).error().code, Code::kPermissionDenied);
-  const auto list = Call(*tenant_stub_, &TenantStub::ListTenants, v1::ListTenantsRequest(), Caller::Tenant("ug"), 5s);
+  const auto list =
+      CallUnary(*tenant_stub_, &TenantStub::ListTenants, v1::ListTenantsRequest(), Caller::Tenant("ug"), 5s);
   EXPECT_EQ(list.error().code, Code::kPermissionDenied);
 }
 
 TEST_F(TenancyServiceTest, RefusesAPageTokenOfAnotherList) {
   v1::ListTenantsRequest request;
   request.set_page_token(EncodePageToken("projects", "x"));
-  const auto list = Call(*tenant_stub_, &TenantStub::ListTenants, request, Caller::Operator(), 5s);
+  const auto list = CallUnary(*tenant_stub_, &TenantStub::ListTenants, request, Caller::Operator(), 5s);
   EXPECT_EQ(list.error().reason, "INVALID_PAGE_TOKEN");
 }
 
@@ -157,7 +158,7 @@ TEST_F(TenancyServiceTest, WatchersGetASnapshotThenCreationsAndRevocations) {
 
   v1::RevokeApiKeyRequest revoke;
   revoke.set_name(second->api_key().name());
-  ASSERT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Tenant("ke"), 5s));
+  ASSERT_TRUE(CallUnary(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Tenant("ke"), 5s));
   while (seen.size() < 3) ASSERT_TRUE(read());
   EXPECT_EQ(seen[2].name(), second->api_key().name());
   EXPECT_TRUE(seen[2].revoked());
@@ -219,7 +220,7 @@ class Gateway {
     v1::AcknowledgeApiKeysRequest request;
     request.set_watcher_id(id_);
     request.set_version(applied_);
-    const auto done = Call(stub_, &KeyStub::AcknowledgeApiKeys, request, Caller::Service("gateway"), 5s);
+    const auto done = CallUnary(stub_, &KeyStub::AcknowledgeApiKeys, request, Caller::Service("gateway"), 5s);
     EXPECT_TRUE(done) << done.error().message;
   }
 
@@ -246,7 +247,7 @@ TEST_F(TenancyServiceTest, AKeyIsAtEveryGatewayWhenItsCreationReturnsAndAtNoneAf
     EXPECT_TRUE(a.Knows(name) && b.Knows(name));
     v1::RevokeApiKeyRequest revoke;
     revoke.set_name(name);
-    ASSERT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
+    ASSERT_TRUE(CallUnary(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
     EXPECT_FALSE(a.Knows(name) || b.Knows(name));
   }
 }
@@ -281,12 +282,12 @@ TEST_F(TenancyServiceTest, ARevocationThatGatewaysCannotBeToldOfIsNotSaidToBeInF
   v1::RevokeApiKeyRequest revoke;
   revoke.set_name(name);
   const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 500ms));
+  EXPECT_TRUE(CallUnary(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 500ms));
   EXPECT_GE(std::chrono::steady_clock::now() - start, 300ms) << "what its deadline leaves";
   EXPECT_TRUE(good.Knows(name));
   store_.FailKeysOf("ke", std::nullopt);
   clock_.Advance(1s);
-  ASSERT_TRUE(Call(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
+  ASSERT_TRUE(CallUnary(*key_stub_, &KeyStub::RevokeApiKey, revoke, Caller::Operator(), 5s));
   EXPECT_TRUE(good.Loses(name)) << "it is tried again";
 }
 
@@ -307,7 +308,7 @@ TEST_F(TenancyServiceTest, OneTenantsCrowdLeavesServicesAndTheOthersAnswered) {
   v1::GetTenantRequest get;
   get.set_name("tenants/ke");
   const auto get_as = [&](const Caller& caller) {
-    return Call(*tenant_stub_, &TenantStub::GetTenant, get, caller, 5s);
+    return CallUnary(*tenant_stub_, &TenantStub::GetTenant, get, caller, 5s);
   };
   EXPECT_EQ(get_as(Caller::Tenant("ke")).error().reason, "TOO_MANY_CALLS") << "when its wait is over";
   EXPECT_TRUE(get_as(Caller::Operator()));
@@ -315,7 +316,7 @@ TEST_F(TenancyServiceTest, OneTenantsCrowdLeavesServicesAndTheOthersAnswered) {
   EXPECT_TRUE(get_as(Caller::Service("scheduling"))) << "also when every place is taken";
   v1::CreateApiKeyRequest request;
   request.set_parent("tenants/ug/projects/desk");
-  EXPECT_TRUE(Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Tenant("ug"), 5s));
+  EXPECT_TRUE(CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Tenant("ug"), 5s));
 }
 
 TEST_F(TenancyServiceTest, AGatewayThatIsGoneHoldsNobodyUp) {
@@ -334,7 +335,7 @@ TEST_F(TenancyServiceTest, AShortDeadlineIsAnsweredInTimeThoughAGatewayLags) {
   slow.SetAcknowledges(false);
   v1::CreateApiKeyRequest request;
   request.set_parent("tenants/ke/projects/desk");
-  const auto created = Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 500ms);
+  const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 500ms);
   EXPECT_TRUE(created) << created.error().message << ": a mutation whose wait ran out still succeeds";
 }
 
@@ -365,7 +366,7 @@ TEST_F(TenancyServiceTest, AKeyHandsOnWhatItHasItselfAndNoMore) {
     v1::CreateApiKeyRequest request;
     request.set_parent(c.parent);
     for (const auto scope : c.asked) request.mutable_api_key()->add_scopes(scope);
-    const auto created = Call(*key_stub_, &KeyStub::CreateApiKey, request, c.caller, 5s);
+    const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, c.caller, 5s);
     EXPECT_EQ(created ? "" : created.error().reason, c.refused) << c.caller.ToString();
     Scopes made;
     if (created) {

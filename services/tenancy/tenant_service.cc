@@ -15,16 +15,15 @@ Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
 
 grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                                              v1::Tenant* response) {
-  return Handle("tenancy.CreateTenant", context, request, response, [&](const Caller& caller) -> Result<v1::Tenant> {
-    ALLOD_CHECK_OK(RequireOperator(caller));
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
       return ToProto(judged);
     }
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
     ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
     return ToProto(created);
   });
@@ -32,10 +31,9 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
 
 grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1::GetTenantRequest* request,
                                           v1::Tenant* response) {
-  return Handle("tenancy.GetTenant", context, request, response, [&](const Caller& caller) -> Result<v1::Tenant> {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
-    ALLOD_CHECK_OK(RequireMember(caller, request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
     ALLOD_TRY(const Tenant tenant, store_.GetTenant(id));
     return ToProto(tenant);
   });
@@ -43,17 +41,15 @@ grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1
 
 grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const v1::ListTenantsRequest* request,
                                             v1::ListTenantsResponse* response) {
-  return Handle("tenancy.ListTenants", context, request, response,
-                [&](const Caller& caller) -> Result<v1::ListTenantsResponse> {
-                  ALLOD_CHECK_OK(RequirePlatform(caller));
-                  ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
-                  ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(caller));
-                  ALLOD_TRY(const auto tenants, store_.ListTenants(page));
-                  v1::ListTenantsResponse out;
-                  for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);
-                  out.set_next_page_token(tenants.next_page_token);
-                  return out;
-                });
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListTenantsResponse> {
+    ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const auto tenants, store_.ListTenants(page));
+    v1::ListTenantsResponse out;
+    for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);
+    out.set_next_page_token(tenants.next_page_token);
+    return out;
+  });
 }
 
 }  // namespace allod::tenancy

@@ -53,7 +53,7 @@ class BillingPressure : public testing::Test {
       reserve.mutable_expire_time()->set_seconds(
           std::chrono::duration_cast<std::chrono::seconds>((clock_.Now() + 10min).time_since_epoch()).count());
       const auto held =
-          Call(*stub, &v1::UsageService::Stub::Reserve, reserve, Caller::Service("gateway"), kReserveDeadline);
+          CallUnary(*stub, &v1::UsageService::Stub::Reserve, reserve, Caller::Service("gateway"), kReserveDeadline);
       EXPECT_TRUE(held) << held.error().reason << ": " << held.error().message;
       v1::SettleRequest settle;
       settle.set_request_id(reserve.request_id());
@@ -61,7 +61,7 @@ class BillingPressure : public testing::Test {
       settle.set_outcome(v1::OUTCOME_COMPLETED);
       settle.set_completion_tokens(1);
       const auto record =
-          Call(*stub, &v1::UsageService::Stub::Settle, settle, Caller::Service("gateway"), kReserveDeadline);
+          CallUnary(*stub, &v1::UsageService::Stub::Settle, settle, Caller::Service("gateway"), kReserveDeadline);
       EXPECT_TRUE(record) << record.error().reason << ": " << record.error().message;
       served += held && record ? 1 : 0;
     }
@@ -97,7 +97,7 @@ TEST_F(BillingPressure, AFloodOfReportsKeepsNobodyFromAReservation) {
       list.set_parent("tenants/ke");
       while (!enough) {
         const auto page =
-            Call(*stub, &v1::ComputedUsageService::Stub::ListComputedUsage, list, Caller::Tenant("ke"), 10s);
+            CallUnary(*stub, &v1::ComputedUsageService::Stub::ListComputedUsage, list, Caller::Tenant("ke"), 10s);
         ++asked;
         if (page || page.error().reason != "TOO_MANY_CALLS") continue;
         ++refused;
@@ -130,7 +130,7 @@ TEST_F(BillingPressure, OneTenantsCrowdKeepsNobodyElseFromAReservation) {
         settle.set_request_id(Uuid::V7(clock_.Now()).ToString());
         settle.set_tenant("tenants/ke");
         settle.set_outcome(v1::OUTCOME_COMPLETED);
-        const auto refused = Call(*stub, &v1::UsageService::Stub::Settle, settle, Caller::Service("gateway"), 5s);
+        const auto refused = CallUnary(*stub, &v1::UsageService::Stub::Settle, settle, Caller::Service("gateway"), 5s);
         if (refused.error().retry_after) std::this_thread::sleep_for(50ms);  // as a gateway does
       }
     });

@@ -234,8 +234,8 @@ class NodeAgentFixture : public testing::Test {
     return ReadAll(stream);
   }
   Result<v1::WorkerStatus> GetStatus(int i = 1) {
-    return Call(Stub(i), &v1::WorkerService::Stub::GetWorkerStatus, v1::GetWorkerStatusRequest(), Caller::Node("n"),
-                std::chrono::seconds(5));
+    return CallUnary(Stub(i), &v1::WorkerService::Stub::GetWorkerStatus, v1::GetWorkerStatusRequest(),
+                     Caller::Node("n"), std::chrono::seconds(5));
   }
 
   TempDir dir_;

@@ -58,8 +58,7 @@ class SchedulingPeer final : public scheduling::v1::NodeAgentService::Service {
 
   grpc::Status WatchAssignments(grpc::ServerContext* context, const scheduling::v1::WatchAssignmentsRequest* request,
                                 grpc::ServerWriter<scheduling::v1::WatchAssignmentsResponse>* writer) override {
-    return HandleStream("peer.WatchAssignments", context, [&](const Caller& caller) -> Status {
-      ALLOD_CHECK_OK(RequireNode(caller));
+    return HandleStream(context, request, [&](const Call&) -> Status {
       int sent = -1;
       std::unique_lock lock(mutex_);
       joined_ = *request;
@@ -76,14 +75,12 @@ class SchedulingPeer final : public scheduling::v1::NodeAgentService::Service {
 
   grpc::Status ReportWorkers(grpc::ServerContext* context, const scheduling::v1::ReportWorkersRequest* request,
                              scheduling::v1::ReportWorkersResponse* response) override {
-    return Handle("peer.ReportWorkers", context, request, response,
-                  [&](const Caller& caller) -> Result<scheduling::v1::ReportWorkersResponse> {
-                    ALLOD_CHECK_OK(RequireNode(caller));
-                    const std::lock_guard lock(mutex_);
-                    report_ = *request;
-                    changed_.notify_all();
-                    return scheduling::v1::ReportWorkersResponse();
-                  });
+    return Handle(context, request, response, [&](const Call&) -> Result<scheduling::v1::ReportWorkersResponse> {
+      const std::lock_guard lock(mutex_);
+      report_ = *request;
+      changed_.notify_all();
+      return scheduling::v1::ReportWorkersResponse();
+    });
   }
 
  private:

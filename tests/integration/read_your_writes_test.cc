@@ -107,12 +107,12 @@ class ReadYourWrites : public testing::Test {
   Result<tenancy::v1::CreateApiKeyResponse> CreateKey() {
     tenancy::v1::CreateApiKeyRequest request;
     request.set_parent(kProjectOfTest);
-    return Call(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 10s);
+    return CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 10s);
   }
   void Revoke(const std::string& name) {
     tenancy::v1::RevokeApiKeyRequest request;
     request.set_name(name);
-    const auto revoked = Call(*key_stub_, &KeyStub::RevokeApiKey, request, Caller::Operator(), 10s);
+    const auto revoked = CallUnary(*key_stub_, &KeyStub::RevokeApiKey, request, Caller::Operator(), 10s);
     EXPECT_TRUE(revoked) << revoked.error().message;
   }
   void CreateInstance(const std::string& id, scheduling::v1::IsolationClass isolation) {
@@ -124,13 +124,13 @@ class ReadYourWrites : public testing::Test {
     spec.set_variant("models/m/versions/1/variants/q4_k_m");
     spec.set_region("regions/ke-1");
     spec.set_isolation_class(isolation);
-    const auto created = Call(*instance_stub_, &InstanceStub::CreateInstance, request, Caller::Operator(), 10s);
+    const auto created = CallUnary(*instance_stub_, &InstanceStub::CreateInstance, request, Caller::Operator(), 10s);
     EXPECT_TRUE(created) << created.error().message;
   }
   void DeleteInstance(const std::string& id) {
     scheduling::v1::DeleteInstanceRequest request;
     request.set_name(std::string(kProjectOfTest) + "/instances/" + id);
-    const auto deleted = Call(*instance_stub_, &InstanceStub::DeleteInstance, request, Caller::Operator(), 10s);
+    const auto deleted = CallUnary(*instance_stub_, &InstanceStub::DeleteInstance, request, Caller::Operator(), 10s);
     EXPECT_TRUE(deleted) << deleted.error().message;
   }
 

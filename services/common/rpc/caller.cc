@@ -23,10 +23,6 @@ std::unexpected<Error> NoCaller(std::string_view why) {
                   why, kMetadataKey));
 }
 
-std::unexpected<Error> NotAllowed(std::string_view who_may) {
-  return Fail(Code::kPermissionDenied, "NOT_ALLOWED", fmt::format("only {} may do this", who_may));
-}
-
 // "key:value" without the key, of the words that `text` begins with; what follows stays in `text`.
 std::optional<std::string_view> TakeWord(std::string_view key, std::string_view& text) {
   if (!text.starts_with(key)) return std::nullopt;
@@ -64,15 +60,6 @@ Result<Caller> ParseTenant(std::string_view text) {
   auto scopes = words ? ParseScopes(*words) : std::nullopt;
   if (!scopes || !text.empty()) return NoCaller("the caller's scopes are malformed");
   return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes));
-}
-
-// `projects/{project}` of a name below a project of a tenant; empty if it is below none.
-std::string_view ProjectOf(std::string_view resource_name) {
-  std::string_view rest = resource_name.substr(std::min(TenantOf(resource_name).size(), resource_name.size()));
-  constexpr std::string_view kProjects = "/projects/";
-  if (!rest.starts_with(kProjects)) return {};
-  rest.remove_prefix(kProjects.size());
-  return rest.substr(0, rest.find('/'));
 }
 
 }  // namespace
@@ -114,52 +101,5 @@ std::string Caller::ToString() const {
 std::string Caller::Owner() const { return is_key() ? Tenant(id).ToString() : ToString(); }
 
 void Caller::AttachTo(grpc::ClientContext& context) const { context.AddMetadata(kMetadataKey, ToString()); }
-
-Status RequireOperator(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kOperator) return {};
-  return NotAllowed("an operator");
-}
-
-Status RequirePlatform(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kOperator || caller.kind == Caller::Kind::kService) return {};
-  return NotAllowed("an operator or a service of the platform");
-}
-
-Status RequireService(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kService) return {};
-  return NotAllowed("a service of the platform");
-}
-
-Status RequireNode(const Caller& caller) {
-  if (caller.kind == Caller::Kind::kNode) return {};
-  return NotAllowed("a node");
-}
-
-Status RequireMember(const Caller& caller, std::string_view resource_name) {
-  switch (caller.kind) {
-    case Caller::Kind::kOperator:
-    case Caller::Kind::kService:
-      return {};
-    case Caller::Kind::kNode:
-      return NotAllowed("an operator, a service or the tenant itself");
-    case Caller::Kind::kTenant:
-      if (TenantOf(resource_name) == "tenants/" + caller.id) return {};
-      return NotFound("there is no such resource");
-  }
-  return NotAllowed("an operator, a service or the tenant itself");
-}
-
-Status RequireTenant(const Caller& caller, std::string_view resource_name) {
-  ALLOD_CHECK_OK(RequireMember(caller, resource_name));
-  if (!caller.is_key() || MaySee(caller, resource_name)) return {};
-  if (!ProjectOf(resource_name).empty()) return NotFound("there is no such resource");
-  return Fail(Code::kPermissionDenied, "PROJECT_KEY",
-              fmt::format("this belongs to the tenant as a whole, and the API key to projects/{}; ask an operator",
-                          caller.project));
-}
-
-bool MaySee(const Caller& caller, std::string_view resource_name) {
-  return !caller.is_key() || ProjectOf(resource_name) == caller.project;
-}
 
 }  // namespace allod

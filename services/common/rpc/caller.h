@@ -1,4 +1,4 @@
-// Who makes an RPC, and the questions a method asks about it.
+// Who makes an RPC. What it may call, access.h decides.
 //
 // The caller is stated in the metadata key `allod-caller`: "operator", "service:<name>", "node:<name>", "tenant:<tenant
 // id>", or "tenant:<tenant id> project:<project id> scopes:<scope>,<scope>" for one of a tenant's API keys, which acts
@@ -45,24 +45,5 @@ struct Caller {
   void AttachTo(grpc::ClientContext& context) const;
   bool is_key() const { return !project.empty(); }
 };
-
-// PERMISSION_DENIED / NOT_ALLOWED unless it holds; the message says who may.
-Status RequireOperator(const Caller& caller);
-// Operators and services.
-Status RequirePlatform(const Caller& caller);
-Status RequireService(const Caller& caller);
-Status RequireNode(const Caller& caller);
-// Operators, services, and the tenant that `resource_name` (`tenants/{tenant}/...`) belongs to; of its API keys those
-// of the project that the resource is in. To another tenant, and to a key of another project, the resource does not
-// exist: NOT_FOUND, so that names cannot be probed. What is in no project is the tenant's as a whole: PERMISSION_DENIED
-// / PROJECT_KEY for every key.
-Status RequireTenant(const Caller& caller, std::string_view resource_name);
-// The same, but the tenant's keys too whatever their project: for methods that show nothing of another project, or ask
-// MaySee() of each thing that they show.
-Status RequireMember(const Caller& caller, std::string_view resource_name);
-// Whether a resource below a project that RequireMember() let the caller at may be shown to it: the filter of lists.
-bool MaySee(const Caller& caller, std::string_view resource_name);
-// Anyone who has a caller: the marketplace is open to every tenant.
-inline Status RequireAnyone(const Caller&) { return {}; }
 
 }  // namespace allod

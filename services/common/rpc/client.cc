@@ -40,16 +40,17 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), args);
 }
 
-std::unique_ptr<grpc::ClientContext> MakeContext(const Caller& caller, std::chrono::milliseconds timeout) {
-  auto context = std::make_unique<grpc::ClientContext>();
-  caller.AttachTo(*context);
-  context->set_deadline(std::chrono::system_clock::now() + timeout);
+std::unique_ptr<grpc::ClientContext> MakeContext(const Caller& caller, std::chrono::milliseconds timeout,
+                                                 const Trace* trace) {
+  auto context = MakeStreamContext(caller, trace);
+  context->set_deadline(std::chrono::system_clock::now() + CurrentDeadline().Bound(timeout));
   return context;
 }
 
-std::unique_ptr<grpc::ClientContext> MakeStreamContext(const Caller& caller) {
+std::unique_ptr<grpc::ClientContext> MakeStreamContext(const Caller& caller, const Trace* trace) {
   auto context = std::make_unique<grpc::ClientContext>();
   caller.AttachTo(*context);
+  if (trace != nullptr) context->AddMetadata(Trace::kKey, trace->ToString());
   return context;
 }
 

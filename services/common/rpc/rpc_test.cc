@@ -10,7 +10,9 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "google/rpc/status.pb.h"
+#include "services/common/call_scope.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/common/unix_address.h"
@@ -19,9 +21,9 @@
 namespace allod {
 namespace {
 
-using google::longrunning::GetOperationRequest;
-using google::longrunning::Operation;
-using google::longrunning::Operations;
+using tenancy::v1::GetTenantRequest;
+using tenancy::v1::Tenant;
+using tenancy::v1::TenantService;
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 
@@ -104,38 +106,6 @@ TEST(Caller, RefusesMalformedText) {
   }
 }
 
-TEST(CallerRules, AdmitWhomTheyName) {
-  const Caller op = Caller::Operator();
-  const Caller service = Caller::Service("billing");
-  const Caller node = Caller::Node("local");
-  const Caller tenant = Caller::Tenant("ke");
-  struct Case {
-    const Caller& caller;
-    bool as_operator, as_platform, as_service, as_node;
-  };
-  for (const Case& c : {Case{op, true, true, false, false}, Case{service, false, true, true, false},
-                        Case{node, false, false, false, true}, Case{tenant, false, false, false, false}}) {
-    EXPECT_EQ(RequireOperator(c.caller).has_value(), c.as_operator) << c.caller.ToString();
-    EXPECT_EQ(RequirePlatform(c.caller).has_value(), c.as_platform) << c.caller.ToString();
-    EXPECT_EQ(RequireService(c.caller).has_value(), c.as_service) << c.caller.ToString();
-    EXPECT_EQ(RequireNode(c.caller).has_value(), c.as_node) << c.caller.ToString();
-    EXPECT_TRUE(RequireAnyone(c.caller));
-  }
-  EXPECT_EQ(RequireOperator(tenant).error().reason, "NOT_ALLOWED");
-}
-
-TEST(CallerRules, HideOtherTenants) {
-  const Caller ke = Caller::Tenant("ke");
-  EXPECT_TRUE(RequireTenant(ke, "tenants/ke"));
-  EXPECT_TRUE(RequireTenant(ke, "tenants/ke/projects/p"));
-  for (const char* name : {"tenants/tz", "tenants/kenya", "tenants/ke2/projects/p", "", "models/m", "tenants/-"}) {
-    EXPECT_EQ(RequireTenant(ke, name).error().code, Code::kNotFound) << name;
-  }
-  EXPECT_TRUE(RequireTenant(Caller::Operator(), "tenants/tz"));
-  EXPECT_TRUE(RequireTenant(Caller::Service("gateway"), "tenants/tz"));
-  EXPECT_EQ(RequireTenant(Caller::Node("local"), "tenants/ke").error().code, Code::kPermissionDenied);
-}
-
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Key("ke", "p", {"portal"}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Key("ke", "q", {"inference", "portal"}).Owner(), Caller::Tenant("ke").Owner());
@@ -143,45 +113,30 @@ TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Service("gateway").Owner(), "service:gateway");
 }
 
-TEST(CallerRules, KeepAKeyInItsProject) {
-  const Caller key = Caller::Key("ke", "p", {"portal"});
-  struct Case {
-    const char* name;
-    const char* as_tenant;  // the reason of the refusal; empty: let in
-    const char* as_member;
-    bool seen;
-  };
-  for (const Case& c :
-       {Case{"tenants/ke/projects/p", "", "", true}, Case{"tenants/ke/projects/p/instances/i", "", "", true},
-        Case{"tenants/ke/projects/p2", "NOT_FOUND", "", false},
-        Case{"tenants/ke/projects/p2/instances/p", "NOT_FOUND", "", false},
-        Case{"tenants/ke/projects/-", "NOT_FOUND", "", false}, Case{"tenants/ke", "PROJECT_KEY", "", false},
-        Case{"tenants/ke/billingAccount", "PROJECT_KEY", "", false},
-        Case{"tenants/ke/invoices/p", "PROJECT_KEY", "", false},
-        Case{"tenants/tz/projects/p", "NOT_FOUND", "NOT_FOUND", true},
-        Case{"projects/p", "NOT_FOUND", "NOT_FOUND", false}}) {
-    const auto reason = [](const Status& status) { return status ? std::string() : status.error().reason; };
-    EXPECT_EQ(reason(RequireTenant(key, c.name)), c.as_tenant) << c.name;
-    EXPECT_EQ(reason(RequireMember(key, c.name)), c.as_member) << c.name;
-    EXPECT_EQ(MaySee(key, c.name), c.seen) << c.name;
-  }
-  EXPECT_TRUE(MaySee(Caller::Tenant("ke"), "tenants/ke/projects/p2"));
-  EXPECT_TRUE(MaySee(Caller::Operator(), "tenants/ke/projects/p2"));
-}
-
-// A real service with one method, behind a real server.
-class EchoService final : public Operations::Service {
+// A real method, for the tenant that is asked about, behind a real server: answers with who asks, and for what.
+class EchoService final : public tenancy::v1::TenantService::Service {
  public:
-  grpc::Status GetOperation(grpc::ServerContext* context, const GetOperationRequest* request,
-                            Operation* response) override {
-    return Handle("test.GetOperation", context, request, response, [&](const Caller& caller) -> Result<Operation> {
-      if (request->name() == "throw") throw std::runtime_error("secret detail");
-      if (request->name() == "missing") return NotFound("no such operation");
-      Operation out;
-      out.set_name(caller.ToString() + " " + request->name());
+  grpc::Status GetTenant(grpc::ServerContext* context, const GetTenantRequest* request, Tenant* response) override {
+    return Handle(context, request, response, [&](const Call& call) -> Result<Tenant> {
+      ++calls;
+      deadline = call.deadline;
+      trace = call.trace;
+      scope_is_the_calls = CurrentTrace() != nullptr && *CurrentTrace() == call.trace &&
+                           CurrentDeadline().is_none() == call.deadline.is_none();
+      if (request->name() == Name("throw")) throw std::runtime_error("secret detail");
+      if (request->name() == Name("missing")) return NotFound("no such tenant");
+      Tenant out;
+      out.set_name(call.principal.ToString() + " " + request->name());
       return out;
     });
   }
+  static std::string Name(const std::string& word) { return "tenants/ke/" + word; }
+
+  // Of the last call.
+  int calls = 0;
+  Deadline deadline = Deadline::None();
+  Trace trace;
+  bool scope_is_the_calls = false;
 };
 
 class RpcTest : public testing::Test {
@@ -191,25 +146,36 @@ class RpcTest : public testing::Test {
     EXPECT_TRUE(started) << started.error().message;
     server_ = *std::move(started);
   }
-  Result<Operation> Get(const std::string& name, std::chrono::milliseconds timeout = 5s) {
-    GetOperationRequest request;
-    request.set_name(name);
-    return Call(*stub_, &Operations::Stub::GetOperation, request, Caller::Tenant("ke"), timeout);
+  Result<Tenant> Get(const std::string& word, std::chrono::milliseconds timeout = 5s,
+                     const Caller& caller = Caller::Tenant("ke")) {
+    GetTenantRequest request;
+    request.set_name(EchoService::Name(word));
+    return CallUnary(*stub_, &TenantService::Stub::GetTenant, request, caller, timeout);
+  }
+  // The trace that the method got of a call with these.
+  Trace TraceOfCallWith(const std::vector<std::string>& traceparents) {
+    GetTenantRequest request;
+    request.set_name(EchoService::Name("x"));
+    const auto context = MakeContext(Caller::Operator(), 5s);
+    for (const std::string& text : traceparents) context->AddMetadata(Trace::kKey, text);
+    Tenant response;
+    EXPECT_TRUE(stub_->GetTenant(context.get(), request, &response).ok());
+    return service_.trace;
   }
 
   TempDir dir_;
   const std::string listen_ = "unix:" + (dir_ / "s.sock").string();
   EchoService service_;
   std::unique_ptr<Server> server_;
-  std::unique_ptr<Operations::Stub> stub_ = Operations::NewStub(MakeChannel(listen_));
+  std::unique_ptr<TenantService::Stub> stub_ = TenantService::NewStub(MakeChannel(listen_));
 };
 
-TEST_F(RpcTest, GivesTheCallerToTheMethod) { EXPECT_EQ(Get("x")->name(), "tenant:ke x"); }
+TEST_F(RpcTest, GivesTheCallerToTheMethod) { EXPECT_EQ(Get("x")->name(), "tenant:ke tenants/ke/x"); }
 
 TEST_F(RpcTest, PassesErrorsWithTheirReason) {
   const auto result = Get("missing");
   ASSERT_FALSE(result);
-  EXPECT_EQ(result.error(), (Error{Code::kNotFound, "NOT_FOUND", "no such operation"}));
+  EXPECT_EQ(result.error(), (Error{Code::kNotFound, "NOT_FOUND", "no such tenant"}));
 }
 
 TEST_F(RpcTest, TurnsAnExceptionIntoInternalWithoutItsText) {
@@ -223,8 +189,8 @@ TEST_F(RpcTest, TurnsAnExceptionIntoInternalWithoutItsText) {
 TEST_F(RpcTest, RefusesACallWithoutACaller) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + 5s);
-  Operation response;
-  EXPECT_EQ(FromGrpc(stub_->GetOperation(&context, {}, &response)).reason, "NO_CALLER");
+  Tenant response;
+  EXPECT_EQ(FromGrpc(stub_->GetTenant(&context, {}, &response)).reason, "NO_CALLER");
 }
 
 TEST_F(RpcTest, RefusesACallWithTwoCallers) {
@@ -232,18 +198,85 @@ TEST_F(RpcTest, RefusesACallWithTwoCallers) {
   context.set_deadline(std::chrono::system_clock::now() + 5s);
   Caller::Tenant("ke").AttachTo(context);
   Caller::Operator().AttachTo(context);
-  Operation response;
-  EXPECT_EQ(FromGrpc(stub_->GetOperation(&context, {}, &response)).reason, "NO_CALLER");
+  Tenant response;
+  EXPECT_EQ(FromGrpc(stub_->GetTenant(&context, {}, &response)).reason, "NO_CALLER");
 }
 
 TEST_F(RpcTest, RefusesACallWhoseDeadlineIsTooNear) { EXPECT_EQ(Get("x", 1ms).error().code, Code::kDeadlineExceeded); }
+
+TEST_F(RpcTest, RunsAMethodForWhomItAdmitsOnly) {
+  EXPECT_EQ(Get("x", 5s, Caller::Tenant("tz")).error().code, Code::kNotFound);
+  EXPECT_EQ(Get("x", 5s, Caller::Node("n")).error().reason, "NOT_ALLOWED");
+  EXPECT_EQ(service_.calls, 0);
+  EXPECT_TRUE(Get("x", 5s, Caller::Service("gateway")));
+  EXPECT_EQ(service_.calls, 1);
+}
+
+TEST_F(RpcTest, AMethodsCallIsThatOfItsThreadAndEndsBeforeTheCallersDeadline) {
+  ASSERT_TRUE(Get("x", 10s));
+  EXPECT_TRUE(service_.scope_is_the_calls);
+  EXPECT_GT(service_.deadline.Bound(60s), 0ms);
+  EXPECT_LE(service_.deadline.Bound(60s), 10s - kAnswerTime);
+  EXPECT_EQ(CurrentTrace(), nullptr) << "not that of the caller's thread";
+}
+
+TEST_F(RpcTest, BeginsATraceWhereNoneOrNoValidOneComes) {
+  const std::string valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  const std::string other = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  EXPECT_EQ(TraceOfCallWith({valid}).ToString(), valid);
+  for (const std::vector<std::string>& given :
+       std::vector<std::vector<std::string>>{{}, {"nonsense"}, {valid + "-more"}, {valid, other}}) {
+    const Trace made = TraceOfCallWith(given);
+    EXPECT_EQ(Trace::Parse(made.ToString()), made);
+    EXPECT_EQ(valid.find(made.trace_id), std::string::npos) << testing::PrintToString(given);
+  }
+}
+
+TEST_F(RpcTest, WhatIsCalledForACallHasItsTraceAndNoMoreThanItsTime) {
+  const Trace trace = Trace::New();
+  {
+    const CallScope scope(Deadline::In(2s), trace);
+    ASSERT_TRUE(Get("x", 60s));
+    EXPECT_EQ(service_.trace, trace);
+    EXPECT_LE(service_.deadline.Bound(60s), 2s);
+    ASSERT_TRUE(Get("x", 1s));
+    EXPECT_LE(service_.deadline.Bound(60s), 1s);
+  }
+  ASSERT_TRUE(Get("x", 60s));
+  EXPECT_NE(service_.trace, trace);
+  EXPECT_GT(service_.deadline.Bound(60s), 2s);
+  const CallScope over(Deadline::In(-1s), trace);
+  const int before = service_.calls;
+  EXPECT_EQ(Get("x", 60s).error().code, Code::kDeadlineExceeded);
+  EXPECT_EQ(service_.calls, before);
+}
+
+TEST_F(RpcTest, AFailureIsLoggedWithTheTraceOfItsCall) {
+  const Trace trace = Trace::New();
+  testing::internal::CaptureStderr();
+  {
+    const CallScope scope(Deadline::None(), trace);
+    EXPECT_FALSE(Get("missing"));
+  }
+  server_->Stop(1s);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("trace=" + trace.trace_id));
+}
+
+TEST(ServerStart, RefusesAServiceWithAMethodThatDoesNotSayWhoMayCallIt) {
+  const TempDir dir;
+  google::longrunning::Operations::Service operations;  // nobody says who may ask about them
+  const auto server = Server::Start({.listen = "unix:" + (dir / "s.sock").string()}, {&operations});
+  ASSERT_FALSE(server);
+  EXPECT_EQ(server.error().reason, "INVALID_ACCESS_RULE");
+  EXPECT_THAT(server.error().message, HasSubstr("google.longrunning.Operations"));
+}
 
 TEST_F(RpcTest, CountsCallsByMethodAndCode) {
   ASSERT_TRUE(Get("x"));
   ASSERT_FALSE(Get("missing"));
   const std::string text = MetricsText();
-  EXPECT_THAT(text, HasSubstr("allod_rpc_total{code=\"NOT_FOUND\",method=\"test.GetOperation\"}"));
-  EXPECT_THAT(text, HasSubstr("allod_rpc_seconds_bucket{method=\"test.GetOperation\""));
+  EXPECT_THAT(text, HasSubstr("allod_rpc_total{code=\"NOT_FOUND\",method=\"tenancy.GetTenant\"}"));
+  EXPECT_THAT(text, HasSubstr("allod_rpc_seconds_bucket{method=\"tenancy.GetTenant\""));
 }
 
 TEST_F(RpcTest, RefusesToListenWhereAnotherServes) {

@@ -4,20 +4,16 @@
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/impl/server_initializer.h>
 #include <grpcpp/server_posix.h>
 
 #include <string_view>
 #include <utility>
 
+#include "services/common/call_scope.h"
 #include "services/common/catching.h"
 
 namespace allod {
-namespace {
-
-// What a method needs to send its answer; with less left, work would be done for nobody.
-constexpr std::chrono::milliseconds kAnswerTime{20};
-
-}  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                               grpc::CallbackGenericService* fallback) {
@@ -53,6 +49,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   if (fallback != nullptr) builder.RegisterCallbackGenericService(fallback);
   out->server_ = builder.BuildAndStart();
   if (!out->server_) return Internal("the gRPC server cannot be started");
+  // No connection was taken yet.
+  ALLOD_CHECK_OK(CheckServices(*grpc::ServerInitializer(out->server_.get()).GetServiceList()));
   if (listener) {
     out->listener_ = std::move(listener);
     out->listener_->Start([server = out.get()](OwnedFd connection) { server->Adopt(std::move(connection)); });
@@ -75,16 +73,19 @@ void Server::Stop(std::chrono::milliseconds grace) {
   server_.reset();
 }
 
-Status CheckDeadline(const grpc::ServerContext& context) {
-  const auto deadline = context.deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return {};
-  if (deadline - std::chrono::system_clock::now() >= kAnswerTime) return {};
-  return Fail(Code::kDeadlineExceeded, "DEADLINE_TOO_NEAR",
-              fmt::format("less than {} ms of the deadline were left when the call arrived; allow more time",
-                          kAnswerTime.count()));
-}
-
 Status RunCatching(const std::function<Status()>& fn) { return Catching("an RPC method", fn); }
+
+grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
+                       const google::protobuf::Message* request, const std::function<Status(const Call&)>& fn) {
+  RpcObservation observation(method.name.c_str());
+  const Deadline deadline = DeadlineOf(context);
+  const Trace trace = TraceOf(context);
+  const CallScope scope(deadline, trace);
+  return FinishRpc(observation, RunCatching([&]() -> Status {
+                     ALLOD_TRY(Caller principal, Authorise(method, context, request));
+                     return fn(Call{std::move(principal), deadline, trace});
+                   }));
+}
 
 grpc::Status FinishRpc(RpcObservation& observation, const Status& status) {
   if (status) {

@@ -8,14 +8,17 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "services/common/clock.h"
 #include "services/common/log.h"
 #include "services/common/metrics.h"
+#include "services/common/rpc/access.h"
+#include "services/common/rpc/call.h"
 #include "services/common/rpc/call_gate.h"
-#include "services/common/rpc/caller.h"
 #include "services/common/rpc/listener.h"
+#include "services/common/rpc/method.h"
 #include "services/common/rpc/status.h"
 
 namespace allod {
@@ -36,7 +39,8 @@ struct ServerConfig {
 class Server {
  public:
   // Starts to serve. `fallback` gets the calls of every method that `services` do not have. INVALID_ARGUMENT /
-  // INVALID_ADDRESS or CANNOT_LISTEN.
+  // INVALID_ADDRESS or CANNOT_LISTEN; FAILED_PRECONDITION / INVALID_ACCESS_RULE for a method of theirs whose proto does
+  // not say who may call it.
   static Result<std::unique_ptr<Server>> Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                                grpc::CallbackGenericService* fallback = nullptr);
   ~Server();  // Stop(0)
@@ -51,50 +55,67 @@ class Server {
   std::unique_ptr<Listener> listener_;
 };
 
-// What the two wrappers below are made of.
-Status CheckDeadline(const grpc::ServerContext& context);
+// `fn`, with what it throws as INTERNAL / INTERNAL.
 Status RunCatching(const std::function<Status()>& fn);
+// Counts the call, logs its failure, and says it to gRPC.
 grpc::Status FinishRpc(RpcObservation& observation, const Status& status);
+
+// What the wrappers below are made of: runs `fn` as `method` for whom it admits, in the scope of the call.
+grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
+                       const google::protobuf::Message* request, const std::function<Status(const Call&)>& fn);
 
 // What `work` returns, run while the gate has a place for the caller; its refusal, or DEADLINE_EXCEEDED when the wait
 // took until nobody waits for the answer any more.
 template <typename Work>
-auto InTurn(CallGate& gate, const grpc::ServerContext& context, const Caller& caller, Work work) -> decltype(work()) {
-  ALLOD_TRY(const CallGate::Pass pass, gate.Enter(caller));
-  ALLOD_CHECK_OK(CheckDeadline(context));
+auto InTurn(CallGate& gate, const Call& call, Work work) -> decltype(work()) {
+  ALLOD_TRY(const CallGate::Pass pass, gate.Enter(call.principal));
+  ALLOD_CHECK_OK(CheckDeadline(call));
   return work();
 }
 
-// Runs one unary method: identity, deadline (refused with DEADLINE_EXCEEDED when under 20 ms are left), metrics, log of
-// failures, exceptions, status mapping. `fn(caller, request)` does authorise, convert, call, convert:
+template <typename Resp, typename Fn>
+grpc::Status RunUnary(const Method& method, const grpc::ServerContext& context,
+                      const google::protobuf::Message& request, Resp& response, Fn&& fn) {
+  return RunMethod(method, context, &request, [&](const Call& call) -> Status {
+    ALLOD_CHECK_OK(CheckDeadline(call));
+    ALLOD_TRY(response, fn(call));
+    return {};
+  });
+}
+
+// Runs one unary method: identity, authorisation by the rule in its proto (access.h), deadline (refused with
+// DEADLINE_EXCEEDED when under 20 ms are left), trace, metrics, log of failures, exceptions, status mapping. The method
+// is found by its request. `fn(call)` does convert, call, convert:
 //
 //   grpc::Status GetTenant(grpc::ServerContext* ctx, const GetTenantRequest* req, Tenant* resp) override {
-//     return Handle("tenancy.GetTenant", ctx, req, resp, [&](const Caller& caller) -> Result<Tenant> {
-//       ALLOD_CHECK_OK(RequireTenant(caller, req->name()));
+//     return Handle(ctx, req, resp, [&](const Call& call) -> Result<Tenant> {
 //       ...
 //     });
 //   }
+//
+// While it runs, the call is that of its thread (call_scope.h).
 template <typename Req, typename Resp, typename Fn>
-grpc::Status Handle(const char* method, grpc::ServerContext* context, const Req* /*request*/, Resp* response, Fn&& fn) {
-  RpcObservation observation(method);
-  auto run = [&]() -> Status {
-    ALLOD_TRY(const Caller caller, Caller::From(*context));
-    ALLOD_CHECK_OK(CheckDeadline(*context));
-    ALLOD_TRY(*response, fn(caller));
-    return {};
-  };
-  return FinishRpc(observation, RunCatching(run));
+grpc::Status Handle(grpc::ServerContext* context, const Req* request, Resp* response, Fn&& fn) {
+  return RunUnary(MethodOf<Req>(), *context, *request, *response, std::forward<Fn>(fn));
 }
 
-// The same for a server-streaming method: `fn(caller) -> Status` writes to the stream itself.
-template <typename Fn>
-grpc::Status HandleStream(const char* method, grpc::ServerContext* context, Fn&& fn) {
-  RpcObservation observation(method);
-  auto run = [&]() -> Status {
-    ALLOD_TRY(const Caller caller, Caller::From(*context));
-    return fn(caller);
-  };
-  return FinishRpc(observation, RunCatching(run));
+// The same for a method of google.longrunning.Operations, asked about what `Owner` (v1::InstanceService) does.
+template <typename Owner, typename Req, typename Resp, typename Fn>
+grpc::Status HandleOperation(grpc::ServerContext* context, const Req* request, Resp* response, Fn&& fn) {
+  return RunUnary(OperationsMethodOf<Owner, Req>(), *context, *request, *response, std::forward<Fn>(fn));
+}
+
+// The same for a server-streaming method, whatever is left of its deadline: `fn(call) -> Status` writes to the stream
+// itself.
+template <typename Req, typename Fn>
+grpc::Status HandleStream(grpc::ServerContext* context, const Req* request, Fn&& fn) {
+  return RunMethod(MethodOf<Req>(), *context, request, std::forward<Fn>(fn));
+}
+
+// And for a client-streaming one, whose rule asks about no resource.
+template <typename Req, typename Fn>
+grpc::Status HandleStream(grpc::ServerContext* context, grpc::ServerReader<Req>* /*reader*/, Fn&& fn) {
+  return RunMethod(MethodOf<Req>(), *context, nullptr, std::forward<Fn>(fn));
 }
 
 }  // namespace allod

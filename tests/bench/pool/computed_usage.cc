@@ -27,8 +27,8 @@ std::vector<ComputedEvent> ReadAll(ComputedUsageService::Stub& billing, const st
   request.set_parent(tenant);
   request.set_page_size(1000);
   do {
-    const auto page = Call(billing, &ComputedUsageService::Stub::ListComputedUsage, request, Caller::Operator(),
-                           std::chrono::seconds(15));
+    const auto page = CallUnary(billing, &ComputedUsageService::Stub::ListComputedUsage, request, Caller::Operator(),
+                                std::chrono::seconds(15));
     if (!page) throw std::runtime_error("computed usage cannot be listed: " + page.error().message);
     for (const auto& event : page->computed_usage()) {
       out.push_back({event.request_id(), TimeOf(event.start_time()), TimeOf(event.end_time()), event.sampled_tokens(),

@@ -63,7 +63,7 @@ WorkersNow Workers(NodeService::Stub& nodes) {
   scheduling::v1::ListWorkersRequest request;
   request.set_parent("nodes/-");
   request.set_page_size(1000);
-  const auto answer = Call(nodes, &NodeService::Stub::ListWorkers, request, Caller::Operator(), seconds(10));
+  const auto answer = CallUnary(nodes, &NodeService::Stub::ListWorkers, request, Caller::Operator(), seconds(10));
   if (!answer) throw std::runtime_error("workers cannot be listed: " + answer.error().message);
   for (const auto& worker : answer->workers()) {
     out.active += worker.figures().active_requests();

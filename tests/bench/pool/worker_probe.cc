@@ -16,8 +16,8 @@ WorkerProbe::WorkerProbe(const Installation& installation, const TenantAccess& t
   for (const auto& entry : std::filesystem::directory_iterator(installation.run_dir() / "workers")) {
     if (!entry.is_socket()) continue;
     auto candidate = WorkerService::NewStub(MakeChannel("unix:" + entry.path().string()));
-    const auto status = Call(*candidate, &WorkerService::Stub::GetWorkerStatus, inference::v1::GetWorkerStatusRequest(),
-                             Caller::Service("gateway"), seconds(2));
+    const auto status = CallUnary(*candidate, &WorkerService::Stub::GetWorkerStatus,
+                                  inference::v1::GetWorkerStatusRequest(), Caller::Service("gateway"), seconds(2));
     if (status && status->instance() == instance) worker_ = std::move(candidate);
   }
   if (!worker_) throw std::runtime_error("no worker answers for " + instance);
@@ -47,8 +47,8 @@ inference::v1::GenerateResponse::Finished WorkerProbe::AskOneToken(const std::st
 }
 
 inference::v1::WorkerStatus WorkerProbe::Status() {
-  auto status = Call(*worker_, &WorkerService::Stub::GetWorkerStatus, inference::v1::GetWorkerStatusRequest(),
-                     Caller::Service("gateway"), seconds(5));
+  auto status = CallUnary(*worker_, &WorkerService::Stub::GetWorkerStatus, inference::v1::GetWorkerStatusRequest(),
+                          Caller::Service("gateway"), seconds(5));
   if (!status) throw std::runtime_error("no status of " + instance_ + ": " + status.error().message);
   return *status;
 }

@@ -1,0 +1,266 @@
+// Whom every method of every proto admits. A new method fails the test until it has its row.
+#include "services/common/rpc/access.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/invoice.pb.h"
+#include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/price_book.pb.h"
+#include "allod/billing/v1/usage.pb.h"
+#include "allod/catalog/v1/artifact.pb.h"
+#include "allod/catalog/v1/job.pb.h"
+#include "allod/catalog/v1/listing.pb.h"
+#include "allod/catalog/v1/model.pb.h"
+#include "allod/inference/v1/worker.pb.h"
+#include "allod/scheduling/v1/instance.pb.h"
+#include "allod/scheduling/v1/node.pb.h"
+#include "allod/tenancy/v1/api_key.pb.h"
+#include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/tenant.pb.h"
+#include "services/common/rpc/method.h"
+
+namespace allod {
+namespace {
+
+using google::protobuf::DescriptorPool;
+using google::protobuf::MessageFactory;
+using google::protobuf::MethodDescriptor;
+using google::protobuf::ServiceDescriptor;
+
+// The reason of the refusal to each of them; empty: admitted.
+using Answers = std::array<const char*, 8>;
+const std::array<Caller, 8> kCallers = {Caller::Operator(),
+                                        Caller::Service("gateway"),
+                                        Caller::Node("n"),
+                                        Caller::Node("m"),
+                                        Caller::Tenant("ke"),
+                                        Caller::Tenant("tz"),
+                                        Caller::Key("ke", "p", {"portal"}),
+                                        Caller::Key("ke", "q", {"portal"})};
+constexpr char kNo[] = "NOT_ALLOWED";
+constexpr char kNone[] = "NOT_FOUND";
+constexpr char kWhole[] = "PROJECT_KEY";
+
+//                            operator service node n node m tenant other  key p  key q
+constexpr Answers kAnyone = {"", "", "", "", "", "", "", ""};
+constexpr Answers kOperator = {"", kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kService = {kNo, "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatform = {"", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kNodes = {kNo, kNo, "", "", kNo, kNo, kNo, kNo};
+constexpr Answers kNodeItself = {kNo, kNo, "", kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kOperatorOrNodes = {"", kNo, "", "", kNo, kNo, kNo, kNo};
+constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo};
+constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", ""};
+constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone};
+constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole};
+
+struct Row {
+  Answers answers;
+  std::string resource;  // what is asked about; empty: the rule names none
+};
+
+const std::string kTenantName = "tenants/ke";
+const std::string kProjectName = "tenants/ke/projects/p";
+const std::string kInstanceName = "tenants/ke/projects/p/instances/i";
+const std::string kOperationName = "tenants/ke/operations/o";
+
+const std::map<std::string, Row>& Rows() {
+  static const std::map<std::string, Row> rows = {
+      {"tenancy.CreateTenant", {kOperator, ""}},
+      {"tenancy.GetTenant", {kMembers, kTenantName}},
+      {"tenancy.ListTenants", {kPlatform, ""}},
+      {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetProject", {kProject, kProjectName}},
+      {"tenancy.ListProjects", {kMembers, kTenantName}},
+      {"tenancy.CreateApiKey", {kProject, kProjectName}},
+      {"tenancy.ListApiKeys", {kProject, kProjectName}},
+      {"tenancy.RevokeApiKey", {kProject, kProjectName + "/apiKeys/k"}},
+      {"tenancy.WatchApiKeys", {kService, ""}},
+      {"tenancy.AcknowledgeApiKeys", {kService, ""}},
+      {"billing.CreatePriceBook", {kPlatform, ""}},
+      {"billing.GetPriceBook", {kAnyone, ""}},
+      {"billing.SetBillingAccount", {kOperator, ""}},
+      {"billing.GetBillingAccount", {kTenantAsAWhole, kTenantName + "/billingAccount"}},
+      {"billing.Reserve", {kService, ""}},
+      {"billing.Settle", {kService, ""}},
+      {"billing.ListUsageRecords", {kMembers, kTenantName}},
+      {"billing.RecordComputedUsage", {kNodes, ""}},
+      {"billing.ListComputedUsage", {kMembers, kTenantName}},
+      {"billing.CheckUsage", {kOperator, ""}},
+      {"billing.ListLedgerAccounts", {kTenantAsAWhole, kTenantName}},
+      {"billing.CheckLedger", {kOperator, ""}},
+      {"billing.GetInvoice", {kMembers, kTenantName + "/invoices/current"}},
+      {"catalog.CreatePublisher", {kOperator, ""}},
+      {"catalog.ListPublishers", {kAnyone, ""}},
+      {"catalog.CreateModel", {kOperator, ""}},
+      {"catalog.GetModel", {kAnyone, ""}},
+      {"catalog.ListModels", {kAnyone, ""}},
+      {"catalog.CreateVersion", {kOperator, ""}},
+      {"catalog.GetVersion", {kAnyone, ""}},
+      {"catalog.ListVersions", {kAnyone, ""}},
+      {"catalog.CreateVariant", {kOperator, ""}},
+      {"catalog.GetVariant", {kAnyone, ""}},
+      {"catalog.ListVariants", {kAnyone, ""}},
+      {"catalog.UploadArtifact", {kOperatorOrNodes, ""}},
+      {"catalog.ReadArtifact", {kOperatorOrNodes, ""}},
+      {"catalog.CreateListing", {kOperator, ""}},
+      {"catalog.GetListing", {kAnyone, ""}},
+      {"catalog.ListListings", {kAnyone, ""}},
+      {"catalog.LeaseJob", {kNodeItself, "nodes/n"}},
+      {"catalog.ReportJob", {kNodes, ""}},
+      {"catalog.FinishJob", {kNodes, ""}},
+      {"catalog.GetOperation", {kPlatform, ""}},
+      {"catalog.ListOperations", {kPlatform, ""}},
+      {"catalog.WaitOperation", {kPlatform, ""}},
+      {"scheduling.CreateInstance", {kProject, kProjectName}},
+      {"scheduling.GetInstance", {kProject, kInstanceName}},
+      {"scheduling.ListInstances", {kProject, kProjectName}},
+      {"scheduling.UpdateInstance", {kProject, kInstanceName}},
+      {"scheduling.DeleteInstance", {kProject, kInstanceName}},
+      {"scheduling.GetOperation", {kMembers, kOperationName}},
+      {"scheduling.ListOperations", {kMembers, kTenantName}},
+      {"scheduling.WaitOperation", {kMembers, kOperationName}},
+      {"scheduling.ListRegions", {kAnyone, ""}},
+      {"scheduling.ListNodes", {kPlatform, ""}},
+      {"scheduling.ListWorkers", {kPlatform, ""}},
+      {"scheduling.WatchAssignments", {kNodeItself, "nodes/n"}},
+      {"scheduling.ReportWorkers", {kNodeItself, "nodes/n"}},
+      {"scheduling.WatchRoutes", {kService, ""}},
+      {"scheduling.AcknowledgeRoutes", {kService, ""}},
+      {"inference.Generate", {kPlatform, ""}},
+      {"inference.Embed", {kPlatform, ""}},
+      {"inference.GetWorkerStatus", {kPlatformOrNodes, ""}},
+  };
+  return rows;
+}
+
+// Each of a file with methods, so that all of them are in this program.
+std::vector<const google::protobuf::Descriptor*> Linked() {
+  return {
+      billing::v1::GetBillingAccountRequest::descriptor(), billing::v1::CheckUsageRequest::descriptor(),
+      billing::v1::GetInvoiceRequest::descriptor(),        billing::v1::CheckLedgerRequest::descriptor(),
+      billing::v1::GetPriceBookRequest::descriptor(),      billing::v1::ReserveRequest::descriptor(),
+      catalog::v1::ReadArtifactRequest::descriptor(),      catalog::v1::LeaseJobRequest::descriptor(),
+      catalog::v1::GetListingRequest::descriptor(),        catalog::v1::GetModelRequest::descriptor(),
+      inference::v1::EmbedRequest::descriptor(),           scheduling::v1::GetInstanceRequest::descriptor(),
+      scheduling::v1::ListNodesRequest::descriptor(),      tenancy::v1::ListApiKeysRequest::descriptor(),
+      tenancy::v1::GetProjectRequest::descriptor(),        tenancy::v1::GetTenantRequest::descriptor(),
+  };
+}
+
+class ProtoAccess : public testing::Test {
+ protected:
+  void SetUp() override {
+    const char* source = std::getenv("ALLOD_SOURCE_DIR");
+    ASSERT_NE(source, nullptr) << "run this through ctest";
+    const std::filesystem::path root = std::filesystem::path(source) / "proto";
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root / "allod")) {
+      if (entry.path().extension() != ".proto") continue;
+      const std::string name = entry.path().lexically_relative(root).string();
+      const auto* file = DescriptorPool::generated_pool()->FindFileByName(name);
+      ASSERT_NE(file, nullptr) << name << ": one of its messages belongs into Linked()";
+      for (int i = 0; i < file->service_count(); ++i) services_.push_back(file->service(i));
+    }
+    ASSERT_GE(services_.size(), Linked().size());
+  }
+
+  // What is wrong with it is a failure of the test.
+  void Add(const Result<Method>& method, const MethodDescriptor& described) {
+    ASSERT_TRUE(method) << method.error().message;
+    methods_.push_back({*method, &described});
+  }
+  void AddAll() {
+    for (const ServiceDescriptor* service : services_) {
+      bool makes_operations = false;
+      for (int i = 0; i < service->method_count(); ++i) {
+        const MethodDescriptor& method = *service->method(i);
+        Add(DescribeMethod(method), method);
+        EXPECT_TRUE(requests_.insert(method.input_type()->full_name()).second)
+            << method.full_name() << ": another method has the same request";
+        EXPECT_TRUE(DescribeMethodWith(*method.input_type())) << method.full_name();
+        if (method.output_type()->full_name() != "google.longrunning.Operation") continue;
+        makes_operations = true;
+      }
+      EXPECT_EQ(service->options().HasExtension(access::v1::operations), makes_operations) << service->full_name();
+      if (makes_operations) AddOperations(*service);
+    }
+  }
+  void AddOperations(const ServiceDescriptor& owner) {
+    const ServiceDescriptor* operations =
+        DescriptorPool::generated_pool()->FindServiceByName("google.longrunning.Operations");
+    ASSERT_NE(operations, nullptr);
+    for (const char* name : {"GetOperation", "ListOperations", "WaitOperation"}) {
+      const MethodDescriptor& method = *operations->FindMethodByName(name);
+      Add(DescribeOperationsMethod(owner, method), method);
+    }
+  }
+
+  struct Described {
+    Method method;
+    const MethodDescriptor* descriptor;
+  };
+  std::vector<const ServiceDescriptor*> services_;
+  std::set<std::string> requests_;
+  std::vector<Described> methods_;
+};
+
+// A request with `resource` in the field that the method's rule names.
+void SetResource(const Method& method, const std::string& resource, google::protobuf::Message& request) {
+  google::protobuf::Message* at = &request;
+  for (std::size_t i = 0; i + 1 < method.resource.size(); ++i) {
+    at = at->GetReflection()->MutableMessage(at, method.resource[i]);
+  }
+  at->GetReflection()->SetString(at, method.resource.back(), resource);
+}
+
+TEST_F(ProtoAccess, EveryMethodAdmitsThoseOfItsRow) {
+  AddAll();
+  std::set<std::string> seen;
+  for (const auto& [method, descriptor] : methods_) {
+    EXPECT_TRUE(seen.insert(method.name).second) << method.name << ": there are two";
+    const auto row = Rows().find(method.name);
+    if (row == Rows().end()) {
+      ADD_FAILURE() << method.name << ": a method needs a row here";
+      continue;
+    }
+    EXPECT_EQ(method.resource.empty(), row->second.resource.empty()) << method.name;
+    const std::unique_ptr<google::protobuf::Message> request(
+        MessageFactory::generated_factory()->GetPrototype(descriptor->input_type())->New());
+    if (!method.resource.empty()) SetResource(method, row->second.resource, *request);
+    for (std::size_t i = 0; i < kCallers.size(); ++i) {
+      const Status checked = CheckAccess(method.access, kCallers.at(i), ResourceOf(method, *request));
+      EXPECT_EQ(checked ? "" : checked.error().reason, row->second.answers.at(i))
+          << method.name << " as " << kCallers.at(i).ToString();
+      // Only NOT_FOUND tells nothing of what there is.
+      if (!checked) {
+        EXPECT_EQ(checked.error().code, checked.error().reason == kNone ? Code::kNotFound : Code::kPermissionDenied);
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), Rows().size()) << "a row for a method that there is not";
+}
+
+TEST_F(ProtoAccess, OnlyListInstancesIsAskedAcrossProjects) {
+  AddAll();
+  const Caller key = Caller::Key("ke", "q", {"portal"});
+  for (const auto& [method, descriptor] : methods_) {
+    EXPECT_EQ(method.access.across_projects(), method.name == "scheduling.ListInstances") << method.name;
+    if (!method.access.across_projects()) continue;
+    EXPECT_TRUE(CheckAccess(method.access, key, "tenants/ke/projects/-"));
+    EXPECT_EQ(CheckAccess(method.access, key, "tenants/tz/projects/-").error().code, Code::kNotFound);
+  }
+}
+
+}  // namespace
+}  // namespace allod

@@ -1,0 +1,22 @@
+// Whom a method admits: the one place where a call is authorised. The rule is what the method's proto declares;
+// proto/allod/access/v1/access.proto says what each means. Pure.
+#pragma once
+
+#include <string_view>
+
+#include "allod/access/v1/access.pb.h"
+#include "services/common/rpc/caller.h"
+
+namespace allod {
+
+// `resource` is what the request has in the rule's field; empty where the rule names none. PERMISSION_DENIED /
+// NOT_ALLOWED, with who may; NOT_FOUND / NOT_FOUND and PERMISSION_DENIED / PROJECT_KEY where a tenant's things are
+// asked about; INVALID_ARGUMENT / INVALID_NAME for what names no node where a node is to be named. A rule that says
+// nothing admits nobody.
+Status CheckAccess(const access::v1::Access& rule, const Caller& caller, std::string_view resource);
+
+// Whether a resource below a project may be shown to the caller, whom WHO_MEMBER let at the tenant: the filter of
+// lists.
+bool MaySee(const Caller& caller, std::string_view resource_name);
+
+}  // namespace allod

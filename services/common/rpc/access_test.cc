@@ -1,0 +1,114 @@
+#include "services/common/rpc/access.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace allod {
+namespace {
+
+using access::v1::Access;
+using access::v1::Who;
+
+Access Rule(Who who, const std::string& resource = "") {
+  Access out;
+  out.set_who(who);
+  out.set_resource(resource);
+  return out;
+}
+
+// The reason of the refusal; empty: admitted.
+std::string Reason(const Access& rule, const Caller& caller, std::string_view resource = "") {
+  const Status status = CheckAccess(rule, caller, resource);
+  return status ? "" : status.error().reason;
+}
+
+TEST(CheckAccess, AdmitsWhomTheRuleNames) {
+  struct Case {
+    Who who;
+    bool as_operator, as_service, as_node, as_tenant;
+  };
+  const std::array cases = {
+      Case{access::v1::WHO_UNSPECIFIED, false, false, false, false},
+      Case{access::v1::WHO_ANYONE, true, true, true, true},
+      Case{access::v1::WHO_OPERATOR, true, false, false, false},
+      Case{access::v1::WHO_SERVICE, false, true, false, false},
+      Case{access::v1::WHO_NODE, false, false, true, false},
+      Case{access::v1::WHO_PLATFORM, true, true, false, false},
+      Case{access::v1::WHO_OPERATOR_OR_NODE, true, false, true, false},
+      Case{access::v1::WHO_PLATFORM_OR_NODE, true, true, true, false},
+      Case{static_cast<Who>(77), false, false, false, false},
+  };
+  for (const Case& c : cases) {
+    const Access rule = Rule(c.who);
+    const auto expected = [](bool is_admitted) { return is_admitted ? "" : "NOT_ALLOWED"; };
+    EXPECT_EQ(Reason(rule, Caller::Operator()), expected(c.as_operator)) << c.who;
+    EXPECT_EQ(Reason(rule, Caller::Service("billing")), expected(c.as_service)) << c.who;
+    EXPECT_EQ(Reason(rule, Caller::Node("local")), expected(c.as_node)) << c.who;
+    EXPECT_EQ(Reason(rule, Caller::Tenant("ke")), expected(c.as_tenant)) << c.who;
+    EXPECT_EQ(Reason(rule, Caller::Key("ke", "p", {"portal"})), expected(c.as_tenant)) << c.who;
+  }
+  EXPECT_EQ(CheckAccess(Rule(access::v1::WHO_OPERATOR), Caller::Tenant("ke"), "").error().message,
+            "only an operator may do this");
+}
+
+TEST(CheckAccess, LetsANodeSpeakForItselfOnly) {
+  const Access rule = Rule(access::v1::WHO_NODE, "node");
+  EXPECT_EQ(Reason(rule, Caller::Node("n"), "nodes/n"), "");
+  EXPECT_EQ(Reason(rule, Caller::Node("n"), "nodes/m"), "NOT_ALLOWED");
+  for (const char* name : {"", "n", "nodes/", "nodes/n/x", "tenants/n"}) {
+    EXPECT_EQ(Reason(rule, Caller::Node("n"), name), "INVALID_NAME") << name;
+  }
+  EXPECT_EQ(Reason(rule, Caller::Operator(), "nodes/n"), "NOT_ALLOWED");
+  EXPECT_EQ(Reason(rule, Caller::Tenant("ke"), "nonsense"), "NOT_ALLOWED");
+}
+
+TEST(CheckAccess, HidesOtherTenants) {
+  const Access rule = Rule(access::v1::WHO_TENANT, "name");
+  const Caller ke = Caller::Tenant("ke");
+  EXPECT_EQ(Reason(rule, ke, "tenants/ke"), "");
+  EXPECT_EQ(Reason(rule, ke, "tenants/ke/projects/p"), "");
+  for (const char* name : {"tenants/tz", "tenants/kenya", "tenants/ke2/projects/p", "", "models/m", "tenants/-"}) {
+    EXPECT_EQ(CheckAccess(rule, ke, name).error().code, Code::kNotFound) << name;
+  }
+  EXPECT_EQ(Reason(rule, Caller::Operator(), "tenants/tz"), "");
+  EXPECT_EQ(Reason(rule, Caller::Service("gateway"), "tenants/tz"), "");
+  EXPECT_EQ(CheckAccess(rule, Caller::Node("local"), "tenants/ke").error().code, Code::kPermissionDenied);
+  EXPECT_EQ(CheckAccess(Rule(access::v1::WHO_MEMBER, "name"), Caller::Node("local"), "tenants/ke").error().code,
+            Code::kPermissionDenied);
+}
+
+TEST(CheckAccess, KeepsAKeyInItsProject) {
+  const Caller key = Caller::Key("ke", "p", {"portal"});
+  Access across = Rule(access::v1::WHO_TENANT, "parent");
+  across.set_across_projects(true);
+  struct Case {
+    const char* name;
+    const char* as_tenant;  // the reason of the refusal; empty: let in
+    const char* as_tenant_across;
+    const char* as_member;
+    bool seen;
+  };
+  for (const Case& c :
+       {Case{"tenants/ke/projects/p", "", "", "", true}, Case{"tenants/ke/projects/p/instances/i", "", "", "", true},
+        Case{"tenants/ke/projects/p2", "NOT_FOUND", "NOT_FOUND", "", false},
+        Case{"tenants/ke/projects/p2/instances/p", "NOT_FOUND", "NOT_FOUND", "", false},
+        Case{"tenants/ke/projects/-", "NOT_FOUND", "", "", false},
+        Case{"tenants/ke/projects/-/instances/i", "NOT_FOUND", "NOT_FOUND", "", false},
+        Case{"tenants/tz/projects/-", "NOT_FOUND", "NOT_FOUND", "NOT_FOUND", false},
+        Case{"tenants/ke", "PROJECT_KEY", "PROJECT_KEY", "", false},
+        Case{"tenants/ke/billingAccount", "PROJECT_KEY", "PROJECT_KEY", "", false},
+        Case{"tenants/ke/invoices/p", "PROJECT_KEY", "PROJECT_KEY", "", false},
+        Case{"tenants/tz/projects/p", "NOT_FOUND", "NOT_FOUND", "NOT_FOUND", true},
+        Case{"projects/p", "NOT_FOUND", "NOT_FOUND", "NOT_FOUND", false}}) {
+    EXPECT_EQ(Reason(Rule(access::v1::WHO_TENANT, "name"), key, c.name), c.as_tenant) << c.name;
+    EXPECT_EQ(Reason(across, key, c.name), c.as_tenant_across) << c.name;
+    EXPECT_EQ(Reason(Rule(access::v1::WHO_MEMBER, "name"), key, c.name), c.as_member) << c.name;
+    EXPECT_EQ(MaySee(key, c.name), c.seen) << c.name;
+  }
+  EXPECT_TRUE(MaySee(Caller::Tenant("ke"), "tenants/ke/projects/p2"));
+  EXPECT_TRUE(MaySee(Caller::Operator(), "tenants/ke/projects/p2"));
+}
+
+}  // namespace
+}  // namespace allod

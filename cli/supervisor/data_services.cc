@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #include "cli/supervisor/layout.h"
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 #include "services/common/private_files.h"
 
 namespace allod::cli {

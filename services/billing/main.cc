@@ -14,7 +14,7 @@
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "services/catalog/store.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 
 // Times cross into SQL as microseconds since 1970, which is what PostgreSQL resolves.
 #define ALLOD_MICROS(column) "(extract(epoch FROM " column ") * 1000000)::bigint"

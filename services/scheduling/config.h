@@ -7,7 +7,7 @@
 
 #include "scheduler/estimate.h"
 #include "services/common/config.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 
 namespace allod::scheduling {
 

@@ -3,7 +3,7 @@
 
 #include "scheduler/process_driver.h"
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
 #include "services/common/rpc/watchers.h"
 #include "services/common/sandbox/service.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/scheduling/domain.h"
 
 namespace allod::scheduling {

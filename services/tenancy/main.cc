@@ -1,6 +1,6 @@
 // allod-tenancy: tenants, projects and API keys.
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"

@@ -8,7 +8,7 @@
 #include <set>
 #include <thread>
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/tenancy/fake_store.h"
 #include "services/tenancy/pg_store.h"
 #include "tests/support/fake_clock.h"

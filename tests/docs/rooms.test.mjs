@@ -62,7 +62,7 @@ test('no service includes another, and programs include no test', () => {
 
 test('libraries stay where the architecture says', () => {
   const homes = [
-    [/^pqxx\//, /^services\/common\/(pg\w*|migrations)\.|\/pg_\w+\.|^services\/common\/pg/],
+    [/^pqxx\//, /^services\/common\/pg\/|\/pg_\w+\./],
     [/^hiredis\//, /^services\/common\/redis\./],
     [/^(llama|ggml|gguf|chat|common)\.h$|^ggml-/, /\/llama_\w+\./],
     [/^boost\/beast/, /^gateway\/http\//],

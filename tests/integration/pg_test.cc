@@ -1,5 +1,3 @@
-#include "services/common/pg.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "services/common/pg/pool.h"
 #include "tests/support/pg_fixture.h"
 
 namespace allod {

@@ -1,5 +1,5 @@
 // PostgreSQL: a bounded connection pool and the only two ways to a transaction. The only header that shows pqxx to
-// stores; what differs between libpqxx 6 and 7 stays in pg.cc.
+// stores; what differs between libpqxx 6 and 7 stays in pool.cc.
 //
 // TenantTx sets `allod.tenant` for one transaction, which the row-level security policies of every tenant table compare
 // with; a GlobalTx leaves it unset and therefore sees no row of any tenant table. Both use the service's app role,

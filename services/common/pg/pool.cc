@@ -1,4 +1,4 @@
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 
 #include <fmt/format.h>
 
@@ -13,8 +13,8 @@
 #include "services/common/config.h"
 #include "services/common/digest.h"
 #include "services/common/log.h"
-#include "services/common/pg_connect.h"
-#include "services/common/pg_error.h"
+#include "services/common/pg/connection_string.h"
+#include "services/common/pg/error.h"
 
 namespace allod {
 namespace {

@@ -1,4 +1,4 @@
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 
 #include <fmt/format.h>
 
@@ -14,8 +14,8 @@
 #include "services/common/digest.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
-#include "services/common/pg_connect.h"
-#include "services/common/pg_error.h"
+#include "services/common/pg/connection_string.h"
+#include "services/common/pg/error.h"
 
 namespace allod {
 namespace {

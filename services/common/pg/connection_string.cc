@@ -1,4 +1,4 @@
-#include "services/common/pg_connect.h"
+#include "services/common/pg/connection_string.h"
 
 #include <libpq-fe.h>
 

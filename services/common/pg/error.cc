@@ -1,4 +1,4 @@
-#include "services/common/pg_error.h"
+#include "services/common/pg/error.h"
 
 #include <pqxx/pqxx>
 #include <string_view>

@@ -1,7 +1,6 @@
 // allod-scheduling: instances, the nodes that run them, and where requests go.
 #include <algorithm>
 
-#include "scheduler/process_driver.h"
 #include "services/common/clock.h"
 #include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
@@ -9,6 +8,7 @@
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/scheduling/config.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
@@ -47,7 +47,7 @@ Status Run(const Config& config, StopSignal& stop) {
   PgStore own_store(own_pool);
   CallGates gates;
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
-  scheduler::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
+  drivers::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
   Reconciler reconciler(
       own_store, driver, clock,
       {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .weights = config.weights});

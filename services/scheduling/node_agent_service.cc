@@ -66,7 +66,7 @@ grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, c
                 [&](const Caller& caller) -> Result<v1::ReportWorkersResponse> {
                   ALLOD_TRY(const auto id, MatchName("node", request->node(), "nodes/*"));
                   ALLOD_CHECK_OK(RequireThisNode(caller, id[0]));
-                  std::vector<scheduler::ObservedWorker> workers;
+                  std::vector<drivers::ObservedWorker> workers;
                   for (const auto& report : request->workers()) {
                     auto worker = WorkerFrom(report);
                     if (worker) {

@@ -26,7 +26,7 @@ void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
 
 }  // namespace
 
-Reconciler::Reconciler(Store& store, scheduler::Driver& driver, const Clock& clock, ReconcilerConfig config)
+Reconciler::Reconciler(Store& store, drivers::Driver& driver, const Clock& clock, ReconcilerConfig config)
     : store_(store), driver_(driver), clock_(clock), config_(std::move(config)) {}
 
 Reconciler::~Reconciler() { Stop(); }
@@ -287,7 +287,7 @@ Result<bool> Reconciler::Step() {
   const Time now = clock_.Now();
   NoticeNews(now);
   const std::set<TenantId> todo = std::exchange(pending_, {});
-  std::vector<scheduler::WorkerKey> keys;
+  std::vector<drivers::WorkerKey> keys;
   for (const TenantId& tenant : todo) {
     const Status shown = Catching("show a tenant's workers", [&]() -> Status {
       Known& known = tenants_.at(tenant);

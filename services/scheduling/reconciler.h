@@ -23,10 +23,10 @@
 #include <string_view>
 #include <thread>
 
-#include "scheduler/driver.h"
 #include "services/common/clock.h"
 #include "services/common/set_aside.h"
 #include "services/scheduling/broadcast.h"
+#include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/mirror.h"
 #include "services/scheduling/observe.h"
 #include "services/scheduling/route_table.h"
@@ -48,7 +48,7 @@ struct ReconcilerConfig {
 class Reconciler {
  public:
   // All must outlive it.
-  Reconciler(Store& store, scheduler::Driver& driver, const Clock& clock, ReconcilerConfig config);
+  Reconciler(Store& store, drivers::Driver& driver, const Clock& clock, ReconcilerConfig config);
   ~Reconciler();
 
   void Start();
@@ -120,7 +120,7 @@ class Reconciler {
   Status ForgetOldOperations();
 
   Store& store_;
-  scheduler::Driver& driver_;
+  drivers::Driver& driver_;
   const Clock& clock_;
   const ReconcilerConfig config_;
   Broadcast<RouteTable> routes_;

@@ -9,14 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "scheduler/process_driver.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/fake_store.h"
 #include "services/scheduling/reconciler.h"
 #include "tests/support/fake_clock.h"
 
 namespace allod::scheduling {
 
-using scheduler::ObservedWorker;
+using drivers::ObservedWorker;
 using scheduler::ReplicaState;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -31,7 +31,7 @@ class ReconcilerTest : public testing::Test {
   // As if allod-scheduling had been killed and started again.
   void Restart() {
     reconciler_.reset();
-    driver_ = std::make_unique<scheduler::ProcessDriver>(seconds(6));
+    driver_ = std::make_unique<drivers::ProcessDriver>(seconds(6));
     reconciler_ = std::make_unique<Reconciler>(
         store_, *driver_, clock_,
         ReconcilerConfig{
@@ -85,9 +85,9 @@ class ReconcilerTest : public testing::Test {
   }
 
   // What the agent of `node` was handed last.
-  std::vector<scheduler::DesiredWorker> Assigned(const std::string& node) {
+  std::vector<drivers::DesiredWorker> Assigned(const std::string& node) {
     return driver_->AwaitSet(node, sessions_.at(node), 0, milliseconds(0))
-        .workers.value_or(std::vector<scheduler::DesiredWorker>());
+        .workers.value_or(std::vector<drivers::DesiredWorker>());
   }
   // The agent runs exactly what it was handed, all in one state.
   void ReportAll(const std::string& node, ObservedWorker::State state) {
@@ -127,7 +127,7 @@ class ReconcilerTest : public testing::Test {
   FakeClock clock_;
   FakeStore store_{clock_};
   std::map<std::string, std::int64_t> sessions_;
-  std::unique_ptr<scheduler::ProcessDriver> driver_;
+  std::unique_ptr<drivers::ProcessDriver> driver_;
   std::unique_ptr<Reconciler> reconciler_;
 };
 

@@ -117,9 +117,9 @@ TEST_F(ReconcilerIsolationTest, ATenantWhoseChangesAreRefusedIsTriedAgainLater) 
 }
 
 // A driver that throws when it is asked to plan for one instance.
-class ThrowingDriver final : public scheduler::Driver {
+class ThrowingDriver final : public drivers::Driver {
  public:
-  ThrowingDriver(scheduler::ProcessDriver& driver, Uuid poison) : driver_(driver), poison_(poison) {}
+  ThrowingDriver(drivers::ProcessDriver& driver, Uuid poison) : driver_(driver), poison_(poison) {}
   scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const override {
     for (const auto& instance : snapshot.instances) {
       if (instance.id == poison_) throw std::out_of_range("map::at");
@@ -127,11 +127,11 @@ class ThrowingDriver final : public scheduler::Driver {
     return driver_.MakePlan(snapshot);
   }
   Status EnsureTenant(const TenantId& tenant) override { return driver_.EnsureTenant(tenant); }
-  Status Apply(const scheduler::DesiredWorker& worker) override { return driver_.Apply(worker); }
+  Status Apply(const drivers::DesiredWorker& worker) override { return driver_.Apply(worker); }
   Status Remove(const Uuid& replica, std::int64_t epoch) override { return driver_.Remove(replica, epoch); }
   void Synced() override { driver_.Synced(); }
-  std::vector<scheduler::WorkerView> List() const override { return driver_.List(); }
-  std::vector<scheduler::WorkerView> Find(std::span<const scheduler::WorkerKey> keys) const override {
+  std::vector<drivers::WorkerView> List() const override { return driver_.List(); }
+  std::vector<drivers::WorkerView> Find(std::span<const drivers::WorkerKey> keys) const override {
     return driver_.Find(keys);
   }
   std::vector<Uuid> TakeChanged() override { return driver_.TakeChanged(); }
@@ -141,7 +141,7 @@ class ThrowingDriver final : public scheduler::Driver {
   Status Restore(const scheduler::Node& node, std::int64_t epoch) override { return driver_.Restore(node, epoch); }
 
  private:
-  scheduler::ProcessDriver& driver_;
+  drivers::ProcessDriver& driver_;
   const Uuid poison_;
 };
 

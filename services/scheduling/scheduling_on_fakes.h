@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "scheduler/process_driver.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/fake_peer_services.h"
 #include "services/scheduling/fake_store.h"
 #include "services/scheduling/grpc_peers.h"
@@ -23,7 +23,7 @@ struct SchedulingOnFakes {
   FakeStore store{clock};
   FakePeerServices peers;
   GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
-  scheduler::ProcessDriver driver{std::chrono::seconds(6)};
+  drivers::ProcessDriver driver{std::chrono::seconds(6)};
   const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
   FiguresBoard figures;
   Reconciler reconciler{store, driver, clock, {.regions = regions}};

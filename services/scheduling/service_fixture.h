@@ -126,7 +126,7 @@ class SchedulingServiceTest : public testing::Test {
   SchedulingOnFakes scheduling_{clock_};
   FakeStore& store_ = scheduling_.store;
   FakePeerServices& peers_ = scheduling_.peers;
-  scheduler::ProcessDriver& driver_ = scheduling_.driver;
+  drivers::ProcessDriver& driver_ = scheduling_.driver;
   Reconciler& reconciler_ = scheduling_.reconciler;
   CallGates& gates_ = scheduling_.gates;
   Watchers& gateways_ = scheduling_.gateways;

@@ -60,6 +60,16 @@ test('no service includes another, and programs include no test', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('the scheduler is pure: values in, values out', () => {
+  const impure = /^(mutex|shared_mutex|condition_variable|thread|fstream|filesystem|grpcpp\/.*|pqxx\/.*|.*\.pb\.h|services\/(?!common\/).*|services\/common\/(pg|rpc)\/.*)$/;
+  const wrong = [];
+  for (const [file, used] of includes) {
+    if (!file.startsWith('scheduler/') || isTest(file)) continue;
+    for (const target of used) if (impure.test(target)) wrong.push(`${file} -> ${target}`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
 test('libraries stay where the architecture says', () => {
   const homes = [
     [/^pqxx\//, /^services\/common\/pg\/|\/pg_\w+\./],

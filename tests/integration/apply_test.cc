@@ -6,7 +6,6 @@
 
 #include <filesystem>
 
-#include "scheduler/process_driver.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/fake_store.h"
 #include "services/billing/price_book_service.h"
@@ -15,6 +14,7 @@
 #include "services/catalog/model_service.h"
 #include "services/catalog/price_books.h"
 #include "services/common/rpc/server.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/fake_store.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
@@ -149,7 +149,7 @@ class ApplyTest : public testing::Test {
   catalog::ModelServiceImpl models_{catalog_, blobs_, jobs_changed_, clock_, catalog_gates_};
   scheduling::FakeStore scheduling_{clock_};
   scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};
-  scheduler::ProcessDriver driver_{std::chrono::seconds(6)};
+  scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6)};
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
   scheduling::FiguresBoard figures_;
   scheduling::Reconciler reconciler_{scheduling_, driver_, clock_, {.regions = regions_}};

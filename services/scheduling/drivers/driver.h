@@ -24,7 +24,7 @@
 #include "scheduler/model.h"
 #include "services/common/result.h"
 
-namespace allod::scheduler {
+namespace allod::scheduling::drivers {
 
 // One worker that shall run. Equal `replica` and `epoch` means equal content.
 struct DesiredWorker {
@@ -37,7 +37,7 @@ struct DesiredWorker {
   std::int64_t artifact_bytes = 0;
   int context_tokens = 0;
   int max_concurrency = 0;
-  IsolationClass isolation_class = IsolationClass::kIsolated;
+  scheduler::IsolationClass isolation_class = scheduler::IsolationClass::kIsolated;
   int sleep_after_seconds = 0;  // 0: never
   int weight = 1;               // the tenant's share of contended compute
   std::string variant;          // full resource name
@@ -76,7 +76,7 @@ class Driver {
 
   // What should be done about the snapshot; changes nothing. A driver whose cluster picks machines itself may leave the
   // choice of a node within a region to it.
-  virtual Plan MakePlan(const Snapshot& snapshot) const = 0;
+  virtual scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const = 0;
 
   // Prepares what a tenant needs before its first worker (a cluster's namespace, say).
   virtual Status EnsureTenant(const TenantId& tenant) = 0;
@@ -105,11 +105,11 @@ class Driver {
   virtual void Interrupt() = 0;
 
   // The nodes with what they offer, when they reported last and whether they count as lost at `now`.
-  virtual std::vector<Node> Capacity(Time now) const = 0;
+  virtual std::vector<scheduler::Node> Capacity(Time now) const = 0;
 
   // A node as an earlier process wrote it down; it has not reported to this one. A node that joined already stays.
   // RESOURCE_EXHAUSTED / TOO_MANY_NODES.
-  virtual Status Restore(const Node& node, std::int64_t session_epoch) = 0;
+  virtual Status Restore(const scheduler::Node& node, std::int64_t session_epoch) = 0;
 };
 
-}  // namespace allod::scheduler
+}  // namespace allod::scheduling::drivers

@@ -1,14 +1,16 @@
-#include "scheduler/process_driver.h"
+#include "services/scheduling/drivers/process_driver.h"
 
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "scheduler/snapshot_builder.h"
+#include "scheduler/testing/snapshot_builder.h"
 
-namespace allod::scheduler {
+namespace allod::scheduling::drivers {
 namespace {
 
+using scheduler::Id;
+using scheduler::kGiB;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -17,7 +19,9 @@ const Time kStart{std::chrono::hours(1000)};
 
 class ProcessDriverTest : public testing::Test {
  protected:
-  Node MakeNode(const std::string& id) { return {id, "ke-1", NodeState::kReady, {kGiB, 1000}, kStart}; }
+  scheduler::Node MakeNode(const std::string& id) {
+    return {id, "ke-1", scheduler::NodeState::kReady, {kGiB, 1000}, kStart};
+  }
   DesiredWorker Worker(const std::string& id, std::int64_t epoch, const std::string& node = "a") {
     DesiredWorker worker;
     worker.replica = Id(id);
@@ -101,11 +105,11 @@ TEST_F(ProcessDriverTest, ListsWorkersThatRunAlthoughNobodyWantsThem) {
 TEST_F(ProcessDriverTest, LosesASilentNodeAndTakesItBack) {
   ASSERT_TRUE(driver_.Join(MakeNode("a"), 1, kStart));
   ASSERT_TRUE(driver_.Report("a", {}, kStart));
-  EXPECT_EQ(driver_.Capacity(kStart + seconds(6)).at(0).state, NodeState::kReady);
-  EXPECT_EQ(driver_.Capacity(kStart + milliseconds(6001)).at(0).state, NodeState::kLost);
+  EXPECT_EQ(driver_.Capacity(kStart + seconds(6)).at(0).state, scheduler::NodeState::kReady);
+  EXPECT_EQ(driver_.Capacity(kStart + milliseconds(6001)).at(0).state, scheduler::NodeState::kLost);
   const auto seen = driver_.Watch(0, kNoWait);
   ASSERT_TRUE(driver_.Report("a", {}, kStart + seconds(7)));
-  EXPECT_EQ(driver_.Capacity(kStart + seconds(7)).at(0).state, NodeState::kReady);
+  EXPECT_EQ(driver_.Capacity(kStart + seconds(7)).at(0).state, scheduler::NodeState::kReady);
   EXPECT_NE(driver_.Watch(seen, kNoWait), seen) << "coming back is a change even if the workers are the same";
 }
 
@@ -163,4 +167,4 @@ TEST_F(ProcessDriverTest, StopEndsEverySession) {
 }
 
 }  // namespace
-}  // namespace allod::scheduler
+}  // namespace allod::scheduling::drivers

@@ -11,9 +11,9 @@
 #include <mutex>
 #include <set>
 
-#include "scheduler/driver.h"
+#include "services/scheduling/drivers/driver.h"
 
-namespace allod::scheduler {
+namespace allod::scheduling::drivers {
 
 class ProcessDriver final : public Driver {
  public:
@@ -25,7 +25,7 @@ class ProcessDriver final : public Driver {
   explicit ProcessDriver(std::chrono::milliseconds lost_after) : lost_after_(lost_after) {}
 
   // Driver.
-  Plan MakePlan(const Snapshot& snapshot) const override;
+  scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const override;
   Status EnsureTenant(const TenantId&) override { return {}; }  // one machine needs nothing per tenant
   Status Apply(const DesiredWorker& worker) override;
   Status Remove(const Uuid& replica, std::int64_t epoch) override;
@@ -35,12 +35,12 @@ class ProcessDriver final : public Driver {
   std::vector<Uuid> TakeChanged() override;
   std::uint64_t Watch(std::uint64_t seen, std::chrono::milliseconds timeout) override;
   void Interrupt() override;
-  std::vector<Node> Capacity(Time now) const override;
-  Status Restore(const Node& node, std::int64_t session_epoch) override;
+  std::vector<scheduler::Node> Capacity(Time now) const override;
+  Status Restore(const scheduler::Node& node, std::int64_t session_epoch) override;
 
   // An agent's connection begins. ABORTED / STALE_EPOCH when a newer session is known; RESOURCE_EXHAUSTED /
   // TOO_MANY_NODES.
-  Status Join(const Node& node, std::int64_t session_epoch, Time now);
+  Status Join(const scheduler::Node& node, std::int64_t session_epoch, Time now);
 
   struct SetUpdate {
     bool ended = false;                                 // a newer session took over, or the driver stops
@@ -61,7 +61,7 @@ class ProcessDriver final : public Driver {
 
  private:
   struct NodeEntry {
-    Node node;
+    scheduler::Node node;
     std::int64_t session_epoch = 0;
     std::uint64_t set_version = 1;
     std::map<Uuid, DesiredWorker> desired;
@@ -83,4 +83,4 @@ class ProcessDriver final : public Driver {
   bool stopped_ = false;
 };
 
-}  // namespace allod::scheduler
+}  // namespace allod::scheduling::drivers

@@ -1,4 +1,4 @@
-#include "scheduler/process_driver.h"
+#include "services/scheduling/drivers/process_driver.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "scheduler/schedule.h"
 
-namespace allod::scheduler {
+namespace allod::scheduling::drivers {
 namespace {
 
 std::unexpected<Error> StaleEpoch(const std::string& what, std::int64_t epoch, std::int64_t newest) {
@@ -20,7 +20,9 @@ std::unexpected<Error> TooManyNodes() {
 
 }  // namespace
 
-Plan ProcessDriver::MakePlan(const Snapshot& snapshot) const { return Schedule(snapshot); }
+scheduler::Plan ProcessDriver::MakePlan(const scheduler::Snapshot& snapshot) const {
+  return scheduler::Schedule(snapshot);
+}
 
 void ProcessDriver::CountChange() {
   ++changes_;
@@ -131,18 +133,18 @@ void ProcessDriver::Interrupt() {
   CountChange();
 }
 
-std::vector<Node> ProcessDriver::Capacity(Time now) const {
+std::vector<scheduler::Node> ProcessDriver::Capacity(Time now) const {
   const std::lock_guard lock(mutex_);
-  std::vector<Node> nodes;
+  std::vector<scheduler::Node> nodes;
   nodes.reserve(nodes_.size());
   for (const auto& [id, entry] : nodes_) {
     nodes.push_back(entry.node);
-    nodes.back().state = Lost(entry, now) ? NodeState::kLost : NodeState::kReady;
+    nodes.back().state = Lost(entry, now) ? scheduler::NodeState::kLost : scheduler::NodeState::kReady;
   }
   return nodes;
 }
 
-Status ProcessDriver::Restore(const Node& node, std::int64_t session_epoch) {
+Status ProcessDriver::Restore(const scheduler::Node& node, std::int64_t session_epoch) {
   const std::lock_guard lock(mutex_);
   if (nodes_.contains(node.id)) return {};
   if (nodes_.size() >= kNodesMax) return TooManyNodes();
@@ -154,7 +156,7 @@ Status ProcessDriver::Restore(const Node& node, std::int64_t session_epoch) {
   return {};
 }
 
-Status ProcessDriver::Join(const Node& node, std::int64_t session_epoch, Time now) {
+Status ProcessDriver::Join(const scheduler::Node& node, std::int64_t session_epoch, Time now) {
   const std::lock_guard lock(mutex_);
   auto it = nodes_.find(node.id);
   if (it == nodes_.end()) {
@@ -236,4 +238,4 @@ void ProcessDriver::Stop() {
   observations_changed_.notify_all();
 }
 
-}  // namespace allod::scheduler
+}  // namespace allod::scheduling::drivers

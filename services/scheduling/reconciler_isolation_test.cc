@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "services/scheduling/reconciler_fixture.h"
+#include "services/scheduling/testing/reconciler_fixture.h"
 
 namespace allod::scheduling {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "services/scheduling/reconciler_fixture.h"
+#include "services/scheduling/testing/reconciler_fixture.h"
 
 namespace allod::scheduling {
 namespace {

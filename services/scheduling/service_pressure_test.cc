@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "services/scheduling/service_fixture.h"
+#include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling {
 namespace {

@@ -8,7 +8,8 @@ import {test} from 'node:test';
 import {filesBelow, root} from './files.mjs';
 
 const sources = [...filesBelow('.')].filter((name) => /\.(cc|h)$/.test(name));
-const isTest = (file) => /(_test|_fixture|fake_\w+|on_fakes)\.(cc|h)$/.test(file) || file.startsWith('tests/');
+// Fakes and fixtures that tests share are in testing/.
+const isTest = (file) => /(_test|_fixture|fake_\w+|on_fakes)\.(cc|h)$/.test(file) || /^tests\/|(^|\/)testing\//.test(file);
 const includes = new Map(sources.map((file) => {
   const text = readFileSync(path.join(root, file), 'utf8');
   return [file, [...text.matchAll(/^#include [<"]([^>"]+)[>"]/gm)].map((match) => match[1])];
@@ -55,6 +56,21 @@ test('no service includes another, and programs include no test', () => {
       if (service === 'common' && /^(gateway|inference|scheduler|cli|allod)\//.test(target)) wrong.push(`${file} -> ${target}`);
       if (/^(gateway|inference|scheduler|cli)\//.test(file) && other && other !== 'common') wrong.push(`${file} -> ${target}`);
       if (target.startsWith('tests/') || isTest(target)) wrong.push(`${file} -> ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('programs and their libraries link nothing that is for tests', () => {
+  const wrong = [];
+  for (const file of [...filesBelow('.')].filter((name) => name.endsWith('CMakeLists.txt'))) {
+    const text = readFileSync(path.join(root, file), 'utf8').replace(/#.*$/gm, '');
+    for (const [, name, rest] of text.matchAll(/allod_(?:library|executable)\(\s*(\w[\w-]*)([^)]*)\)/g)) {
+      if (/_testing$|^allod_test_/.test(name)) continue;
+      for (const used of rest.split(/\s+/)) {
+        const isForTests = /^allod_\w+_testing$|^allod_test_support$|(^|\/)testing\//.test(used);
+        if (isForTests) wrong.push(`${file}: ${name} -> ${used}`);
+      }
     }
   }
   assert.deepEqual(wrong, []);

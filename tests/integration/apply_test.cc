@@ -7,21 +7,21 @@
 #include <filesystem>
 
 #include "services/billing/billing_account_service.h"
-#include "services/billing/fake_store.h"
 #include "services/billing/price_book_service.h"
-#include "services/catalog/fake_store.h"
+#include "services/billing/testing/fake_store.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
 #include "services/catalog/price_books.h"
+#include "services/catalog/testing/fake_store.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/drivers/process_driver.h"
-#include "services/scheduling/fake_store.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/reconciler.h"
-#include "services/tenancy/fake_store.h"
+#include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::cli {

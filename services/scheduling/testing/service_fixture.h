@@ -14,7 +14,7 @@
 #include "services/common/rpc/client.h"
 #include "services/scheduling/node_agent_service.h"
 #include "services/scheduling/node_service.h"
-#include "services/scheduling/scheduling_on_fakes.h"
+#include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::scheduling {

@@ -1,4 +1,4 @@
-#include "services/billing/fake_store.h"
+#include "services/billing/testing/fake_store.h"
 
 #include <algorithm>
 #include <cstdlib>

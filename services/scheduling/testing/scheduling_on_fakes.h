@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "services/scheduling/drivers/process_driver.h"
-#include "services/scheduling/fake_peer_services.h"
-#include "services/scheduling/fake_store.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
+#include "services/scheduling/testing/fake_peer_services.h"
+#include "services/scheduling/testing/fake_store.h"
 
 namespace allod::scheduling {
 

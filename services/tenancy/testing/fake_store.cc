@@ -1,4 +1,4 @@
-#include "services/tenancy/fake_store.h"
+#include "services/tenancy/testing/fake_store.h"
 
 #include <fmt/format.h>
 

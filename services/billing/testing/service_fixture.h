@@ -10,10 +10,10 @@
 
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
-#include "services/billing/fake_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "services/scheduling/drivers/process_driver.h"
-#include "services/scheduling/fake_store.h"
 #include "services/scheduling/reconciler.h"
+#include "services/scheduling/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 
 namespace allod::scheduling {

@@ -1,4 +1,4 @@
-#include "services/catalog/fake_store.h"
+#include "services/catalog/testing/fake_store.h"
 
 #include <algorithm>
 #include <set>

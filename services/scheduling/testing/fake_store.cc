@@ -1,4 +1,4 @@
-#include "services/scheduling/fake_store.h"
+#include "services/scheduling/testing/fake_store.h"
 
 #include <fmt/format.h>
 

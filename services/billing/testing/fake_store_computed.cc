@@ -1,7 +1,7 @@
 // Computed usage in the store in memory.
 #include <algorithm>
 
-#include "services/billing/fake_store.h"
+#include "services/billing/testing/fake_store.h"
 
 namespace allod::billing {
 

@@ -1,6 +1,6 @@
 // allod-catalog: publishers, models, versions, variants, listings, artifacts and the jobs that make them.
 #include "services/catalog/artifact_service.h"
-#include "services/catalog/change_signal.h"
+#include "services/catalog/job_changes.h"
 #include "services/catalog/job_service.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
@@ -48,7 +48,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(BlobStore blobs, BlobStore::Open(config.artifact_dir));
   PgPool pool(config.database);
   PgStore store(pool);
-  ChangeSignal jobs_changed;
+  JobChanges jobs_changed;
   GrpcPriceBooks price_books(config.billing_target);
   CallGates gates;
   PublisherServiceImpl publishers(store, clock, gates);

@@ -173,7 +173,7 @@ class CatalogServiceTest : public testing::Test {
   TempDir dir_;
   FakeStore store_{clock_};
   BlobStore blobs_ = BlobStore::Open(dir_.path()).value();
-  ChangeSignal jobs_changed_;
+  JobChanges jobs_changed_;
   FakePriceBooks price_books_;
   CallGates gates_;
   PublisherServiceImpl publishers_{store_, clock_, gates_};

@@ -145,7 +145,7 @@ class ApplyTest : public testing::Test {
   catalog::GrpcPriceBooks price_books_{state_.target("billing")};
   catalog::ListingServiceImpl listings_{catalog_, price_books_, clock_, catalog_gates_};
   const BlobStore blobs_ = *BlobStore::Open(dir_ / "blobs");
-  catalog::ChangeSignal jobs_changed_;
+  catalog::JobChanges jobs_changed_;
   catalog::ModelServiceImpl models_{catalog_, blobs_, jobs_changed_, clock_, catalog_gates_};
   scheduling::FakeStore scheduling_{clock_};
   scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};

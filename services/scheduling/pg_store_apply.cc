@@ -1,4 +1,5 @@
-// PgStore::Apply: the checked transaction that turns a plan into rows.
+// PgStore::Apply: the checked transaction that turns a plan into rows. Its rules are those of apply_changes.h, which says
+// them of rows in memory.
 
 #include <fmt/format.h>
 

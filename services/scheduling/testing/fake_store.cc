@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-namespace allod::scheduling {
+#include "services/scheduling/apply_changes.h"
 
-using scheduler::ReplicaState;
+namespace allod::scheduling {
 
 void FakeStore::SetUnavailable(bool unavailable) {
   const std::lock_guard lock(mutex_);
@@ -250,7 +250,7 @@ Result<std::vector<Node>> FakeStore::ListNodes() {
   std::vector<Node> out;
   for (const auto& [id, node] : nodes_) {
     out.push_back(node);
-    out.back().allocated = Held(id).Used();
+    out.back().allocated = Held(id, nullptr).Used();
     for (const auto& [tenant, rows] : rows_) {
       for (const auto& [name, instance] : rows.instances) {
         out.back().worker_count += static_cast<int>(
@@ -276,11 +276,11 @@ Result<TenantChanges> FakeStore::ListChanged(const std::string& since, const std
   return changes;
 }
 
-TenantState FakeStore::Load(const TenantId& tenant) {
+TenantState FakeStore::StateOf(const TenantId& tenant) {
   TenantState state;
   state.tenant = tenant;
   state.version = rows_[tenant].version;
-  for (const auto& [name, instance] : rows_[tenant].instances) state.instances.push_back(Trimmed(instance));
+  for (const auto& [name, instance] : rows_[tenant].instances) state.instances.push_back(instance);
   std::ranges::stable_sort(state.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
   for (const auto& [id, operation] : rows_[tenant].operations) {
     if (!operation.done) state.open_operations.push_back(operation);
@@ -291,7 +291,8 @@ TenantState FakeStore::Load(const TenantId& tenant) {
 Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  TenantState state = Load(tenant);
+  TenantState state = StateOf(tenant);
+  for (Instance& instance : state.instances) instance = Trimmed(instance);
   if (const auto spoilt = spoilt_.find(tenant); spoilt != spoilt_.end()) ALLOD_CHECK_OK(spoilt->second(state));
   return state;
 }
@@ -305,85 +306,19 @@ Result<TenantState> FakeStore::LoadInstance(const TenantId& tenant, const std::s
   return state;
 }
 
-Instance* FakeStore::FindById(Rows& rows, const Uuid& id) {
-  for (auto& [name, instance] : rows.instances) {
-    if (instance.id == id) return &instance;
-  }
-  return nullptr;
-}
-
-Replica* FakeStore::FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch) {
-  for (auto& [name, instance] : rows.instances) {
-    for (Replica& replica : instance.replicas) {
-      if (replica.placement.id == id && replica.placement.epoch == epoch) return &replica;
-    }
-  }
-  return nullptr;
-}
-
-scheduler::Occupancy FakeStore::Held(const std::string& node) const {
+scheduler::Occupancy FakeStore::Held(const std::string& node, const TenantState* newer) const {
   scheduler::Occupancy held;
-  for (const auto& [tenant, rows] : rows_) {
-    for (const auto& [name, instance] : rows.instances) {
-      for (const Replica& replica : instance.replicas) {
-        if (replica.placement.node == node) held.Add(replica.placement.demand);
-      }
+  const auto add = [&](const Instance& instance) {
+    for (const Replica& replica : instance.replicas) {
+      if (replica.placement.node == node) held.Add(replica.placement.demand);
     }
+  };
+  for (const auto& [tenant, rows] : rows_) {
+    if (newer != nullptr && newer->tenant == tenant) continue;
+    for (const auto& [name, instance] : rows.instances) add(instance);
   }
+  if (newer != nullptr) std::ranges::for_each(newer->instances, add);
   return held;
-}
-
-bool FakeStore::Create(Rows& rows, const NewReplica& replica) {
-  const auto& create = replica.create;
-  Instance* instance = FindById(rows, create.instance);
-  const auto node = nodes_.find(create.node);
-  if (instance == nullptr || instance->version != create.instance_version || instance->deleting ||
-      instance->template_generation != create.generation || node == nodes_.end() ||
-      !(node->second.node.capacity - Held(create.node).Used()).Fits(Held(create.node).Growth(create.demand))) {
-    return false;
-  }
-  Replica row;
-  row.placement = {replica.id, create.instance,        create.generation, create.node,
-                   ++epoch_,   ReplicaState::kPending, clock_.Now(),      create.demand};
-  instance->replicas.push_back(row);
-  return true;
-}
-
-bool FakeStore::Observe(Rows& rows, const Observation& seen) {
-  Replica* replica = FindReplica(rows, seen.replica, seen.epoch);
-  if (replica == nullptr) return false;
-  auto& placement = replica->placement;
-  if (placement.state == ReplicaState::kStopping && seen.state != ReplicaState::kStopped) return false;
-  if (placement.state != seen.state) placement.state_time = clock_.Now();
-  placement.state = seen.state;
-  replica->target = seen.target;
-  replica->message = seen.message;
-  replica->start_count = seen.start_count;
-  return true;
-}
-
-bool FakeStore::Remove(Rows& rows, const scheduler::RemoveReplica& remove) {
-  const Replica* replica = FindReplica(rows, remove.replica, remove.epoch);
-  if (replica == nullptr) return false;
-  const ReplicaState state = replica->placement.state;
-  if (state != ReplicaState::kStopping && state != ReplicaState::kStopped) return false;
-  for (auto& [name, instance] : rows.instances) {
-    std::erase_if(instance.replicas, [&](const Replica& r) { return r.placement.id == remove.replica; });
-  }
-  return true;
-}
-
-bool FakeStore::RemoveInstance(Rows& rows, const Uuid& id) {
-  const Instance* instance = FindById(rows, id);
-  if (instance == nullptr || !instance->deleting || !instance->replicas.empty()) return false;
-  for (auto& [operation_id, operation] : rows.operations) {
-    if (operation.instance != id || operation.done) continue;
-    operation.done = true;
-    operation.phase = "deleted";
-    rows.done_times[operation_id] = clock_.Now();
-  }
-  rows.instances.erase(std::string(instance->name));
-  return true;
 }
 
 Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes) {
@@ -391,46 +326,25 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
   ALLOD_CHECK_OK(CheckAvailable());
   if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
   Rows& rows = rows_[tenant];
-  Applied applied;
   if (rows.version > 0) CountChange(rows);
-  applied.version = rows.version;
-  const auto count = [&](bool held) { applied.dropped += held ? 0 : 1; };
-  for (const auto& seen : changes.observations) count(Observe(rows, seen));
-  for (const auto& stop : changes.stops) {
-    Replica* replica = FindReplica(rows, stop.replica, stop.epoch);
-    const bool held = replica != nullptr && replica->placement.state != ReplicaState::kStopping &&
-                      replica->placement.state != ReplicaState::kStopped;
-    count(held);
-    if (!held) continue;
-    replica->placement.state = ReplicaState::kStopping;
-    replica->placement.state_time = clock_.Now();
-    replica->target.clear();
-    replica->message = stop.reason;
+  TenantState state = StateOf(tenant);
+  const auto lease = [&](const NewReplica& replica) -> std::optional<std::int64_t> {
+    const auto node = nodes_.find(replica.create.node);
+    if (node == nodes_.end()) return std::nullopt;
+    const scheduler::Occupancy held = Held(replica.create.node, &state);
+    const bool fits = (node->second.node.capacity - held.Used()).Fits(held.Growth(replica.create.demand));
+    return fits ? std::optional(++epoch_) : std::nullopt;
+  };
+  ChangesApplied done = ApplyTo(state, changes, clock_.Now(), lease);
+  rows.instances.clear();
+  for (Instance& instance : state.instances) rows.instances[instance.name] = std::move(instance);
+  for (const Operation& operation : state.open_operations) rows.operations[operation.id] = operation;
+  for (const Operation& operation : done.ended) {
+    rows.operations[operation.id] = operation;
+    rows.done_times[operation.id] = clock_.Now();
   }
-  for (const auto& remove : changes.removes) count(Remove(rows, remove));
-  for (const auto& create : changes.creates) {
-    const bool held = Create(rows, create);
-    count(held);
-    applied.created += held ? 1 : 0;
-    if (held) applied.epochs[create.id] = epoch_;
-  }
-  for (const auto& change : changes.statuses) {
-    Instance* instance = FindById(rows, change.instance);
-    const bool held = instance != nullptr && instance->version == change.version;
-    count(held);
-    if (held) instance->status = change.status;
-  }
-  for (const auto& change : changes.operations) {
-    const auto it = rows.operations.find(change.operation);
-    const bool held = it != rows.operations.end() && !it->second.done;
-    count(held);
-    if (!held) continue;
-    it->second.phase = change.phase;
-    it->second.done = change.done;
-    if (change.done) rows.done_times[it->first] = clock_.Now();
-  }
-  for (const auto& id : changes.gone) count(RemoveInstance(rows, id));
-  return applied;
+  done.applied.version = rows.version;
+  return std::move(done.applied);
 }
 
 Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {

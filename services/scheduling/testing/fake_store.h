@@ -65,17 +65,13 @@ class FakeStore : public Store {
   };
   Status CheckAvailable();
   void CountChange(Rows& rows);
-  TenantState Load(const TenantId& tenant);
+  // With every revision.
+  TenantState StateOf(const TenantId& tenant);
   Result<Operation> EarlierRequest(const Rows& rows, const RequestId& request) const;
   Result<Operation> Insert(Rows& rows, const Operation& operation, const RequestId& request);
   Operation Newest(const Rows& rows, const Uuid& instance) const;
-  Instance* FindById(Rows& rows, const Uuid& id);
-  Replica* FindReplica(Rows& rows, const Uuid& id, std::int64_t epoch);
-  scheduler::Occupancy Held(const std::string& node) const;
-  bool Create(Rows& rows, const NewReplica& replica);
-  bool Observe(Rows& rows, const Observation& seen);
-  bool Remove(Rows& rows, const scheduler::RemoveReplica& remove);
-  bool RemoveInstance(Rows& rows, const Uuid& id);
+  // What replicas hold of a node; `newer` stands for its tenant's rows.
+  scheduler::Occupancy Held(const std::string& node, const TenantState* newer) const;
   Instance Trimmed(const Instance& instance) const;
 
   const Clock& clock_;

@@ -2,8 +2,7 @@
 
 #include <google/protobuf/util/time_util.h>
 
-#include <algorithm>
-
+#include "services/common/rpc/long_poll.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/operation_answer.h"
 
@@ -15,11 +14,6 @@ using google::longrunning::ListOperationsRequest;
 using google::longrunning::ListOperationsResponse;
 using google::longrunning::WaitOperationRequest;
 using std::chrono::milliseconds;
-
-// How soon a cancelled call is noticed.
-constexpr milliseconds kLookEvery{200};
-// What is kept of the caller's deadline for the answer.
-constexpr milliseconds kAnswerIn{50};
 
 struct OperationKey {
   TenantId tenant;
@@ -87,24 +81,15 @@ Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::S
                                                                    const Caller& caller,
                                                                    const WaitOperationRequest& request) {
   ALLOD_TRY(const OperationKey key, ParseName(caller, request.name()));
-  const auto now = std::chrono::system_clock::now();
-  auto until = now + kWaitMax;
+  LongPollOptions options;
   if (request.has_timeout()) {
-    const milliseconds asked(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
-    until = now + std::clamp(asked, milliseconds(0), kWaitMax);
+    options.wait = milliseconds(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
   }
-  until = std::min(until, context.deadline() - kAnswerIn);
-  // The version is read before the row, so that a change between the two is not missed.
-  auto seen = progress_.Await(0, milliseconds(0));
-  ALLOD_TRY(Operation operation, Read(caller, key, store_, gates_));
-  while (!operation.done && !context.IsCancelled()) {
-    const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
-    if (left <= milliseconds(0)) break;
-    const auto news = progress_.Await(seen.version, std::min(left, kLookEvery));
-    if (news.version == seen.version) continue;
-    seen = news;
+  Operation operation;
+  ALLOD_CHECK_OK(LongPoll(context, progress_, options, [&]() -> Result<bool> {
     ALLOD_TRY(operation, Read(caller, key, store_, gates_));
-  }
+    return operation.done;
+  }));
   return AnswerFor(operation, store_);
 }
 

@@ -135,10 +135,7 @@ class ThrowingDriver final : public drivers::Driver {
     return driver_.Find(keys);
   }
   std::vector<Uuid> TakeChanged() override { return driver_.TakeChanged(); }
-  std::uint64_t Watch(std::uint64_t seen, milliseconds timeout) override { return driver_.Watch(seen, timeout); }
-  void Interrupt() override { driver_.Interrupt(); }
   std::vector<scheduler::Node> Capacity(Time now) const override { return driver_.Capacity(now); }
-  Status Restore(const scheduler::Node& node, std::int64_t epoch) override { return driver_.Restore(node, epoch); }
 
  private:
   drivers::ProcessDriver& driver_;
@@ -151,7 +148,7 @@ TEST_F(ReconcilerIsolationTest, ATenantThatCannotBePlannedForDoesNotTakeThePlanF
   Create("b");
   const Instance poison = *store_.GetInstance(other_, "tenants/aa/projects/p/instances/a");
   ThrowingDriver throwing(*driver_, poison.id);
-  Reconciler reconciler(store_, throwing, clock_, {.regions = {{"ke-1", "ke"}}});
+  Reconciler reconciler(store_, throwing, news_, clock_, {.regions = {{"ke-1", "ke"}}});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 1u);
   EXPECT_EQ(Assigned("n")[0].instance, Name("b"));

@@ -147,7 +147,7 @@ TEST(WaitOperation, GivesItsPlaceBackAlsoWhenItThrows) {
   };
   const SystemClock clock;
   ThrowingStore store(clock);
-  const Broadcast<std::uint64_t> progress;
+  const ChangeSignal progress;
   CallGates gates;
   OperationsServiceImpl operations(store, progress, gates);
   const TempDir sockets;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/scheduling/drivers/process_driver.h"
+#include "services/scheduling/drivers/restore_nodes.h"
 #include "services/scheduling/pg_store.h"
 #include "services/scheduling/reconciler.h"
 #include "tests/support/pg_fixture.h"
@@ -78,8 +79,11 @@ int Bench(int tenants, int idle_seconds) {
   PgPool pool(database.app_config());
   PgStore store(pool);
   const SystemClock clock;
-  drivers::ProcessDriver driver{seconds(6)};
-  Reconciler reconciler(store, driver, clock, {.regions = {{"ke-1", "ke"}}});
+  ChangeSignal news;
+  drivers::ProcessDriver driver(seconds(6), news);
+  Reconciler reconciler(store, driver, news, clock, {.regions = {{"ke-1", "ke"}}, .prepare = [&] {
+                                                       return drivers::RestoreNodes(store, clock, driver);
+                                                     }});
   std::vector<std::int64_t> sessions;
   for (int i = 0; i < kNodes; ++i) {
     const scheduler::Node node{fmt::format("n{}", i),

@@ -149,10 +149,11 @@ class ApplyTest : public testing::Test {
   catalog::ModelServiceImpl models_{catalog_, blobs_, jobs_changed_, clock_, catalog_gates_};
   scheduling::FakeStore scheduling_{clock_};
   scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};
-  scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6)};
+  ChangeSignal news_;
+  scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6), news_};
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
   scheduling::FiguresBoard figures_;
-  scheduling::Reconciler reconciler_{scheduling_, driver_, clock_, {.regions = regions_}};
+  scheduling::Reconciler reconciler_{scheduling_, driver_, news_, clock_, {.regions = regions_}};
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};

@@ -1,4 +1,5 @@
-// The port between decisions and what runs workers: node agents (ProcessDriver) or a cluster's own scheduler.
+// The port between decisions and what runs workers: node agents of our own (ProcessDriver), or a cluster with a
+// scheduler of its own.
 //
 // Purpose: the scheduling service decides which workers shall exist and writes that down; a driver makes it so and says
 // what it sees. The database is the truth, a driver is its shadow: everything in it can be rebuilt by Apply() from rows
@@ -8,13 +9,19 @@
 //   - Level-triggered and idempotent: Apply and Remove state what shall be, any number of times; nothing is queued.
 //   - Fenced: every worker carries an epoch; a call with an older epoch than was seen for that worker is refused with
 //     ABORTED / STALE_EPOCH and changes nothing.
-//   - Asynchronous: Apply and Remove return before anything runs or stops; List shows what became of it.
-//   - Non-blocking: no call but Watch waits, and none does I/O while it holds a lock.
+//   - Asynchronous: Apply and Remove return before anything runs or stops; List shows what became of it. What fails on
+//     the way there, a cluster that is away for a moment, is the driver's to try again and no error of theirs.
+//   - Non-blocking: no call waits, and none does I/O while it holds a lock. EnsureTenant may do I/O.
 //   - Thread-safe.
 //   - Fail closed: nothing is told to stop a worker before Synced() said that the desired state is complete.
+//   - An error is that tenant's, or that worker's, and nobody else's, whatever its code: the others are served.
+//
+// A driver is made with a ChangeSignal of the one who drives it, and notifies it when TakeChanged() or Capacity() has
+// something new. A node falling silent need not be told: who cares asks Capacity() from time to time. How nodes come to
+// be known (agents that connect, a cluster that lists them) and whether an earlier process's are restored is each
+// driver's own business and not in this port.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -78,10 +85,12 @@ class Driver {
   // choice of a node within a region to it.
   virtual scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const = 0;
 
-  // Prepares what a tenant needs before its first worker (a cluster's namespace, say).
+  // Prepares what a tenant needs before its first worker (a cluster's namespace, say). When it fails, nothing is
+  // started for this tenant, and it is tried again later.
   virtual Status EnsureTenant(const TenantId& tenant) = 0;
 
-  // This worker shall run. ABORTED / STALE_EPOCH; NOT_FOUND when the node is not known.
+  // This worker shall run. ABORTED / STALE_EPOCH; NOT_FOUND when the node is not known. A refusal is shown in the
+  // instance's status, and the worker applied again when the tenant is looked at next.
   virtual Status Apply(const DesiredWorker& worker) = 0;
 
   // This worker shall not run. Absent is fine. ABORTED / STALE_EPOCH.
@@ -94,22 +103,12 @@ class Driver {
   virtual std::vector<WorkerView> List() const = 0;
   // The same of these alone; those that are not known are left out.
   virtual std::vector<WorkerView> Find(std::span<const WorkerKey> keys) const = 0;
-  // The replicas of which a node said something new since the last call, each once. For the one who drives this driver;
+  // The replicas of which something new was seen since the last call, each once. For the one who drives this driver;
   // what else may change what is decided, a node's state, is in Capacity().
   virtual std::vector<Uuid> TakeChanged() = 0;
 
-  // Returns the number of changes so far once it differs from `seen`, or after `timeout`. A node falling silent is no
-  // change: who cares asks Capacity() from time to time.
-  virtual std::uint64_t Watch(std::uint64_t seen, std::chrono::milliseconds timeout) = 0;
-  // Counts as a change, so that Watch returns.
-  virtual void Interrupt() = 0;
-
   // The nodes with what they offer, when they reported last and whether they count as lost at `now`.
   virtual std::vector<scheduler::Node> Capacity(Time now) const = 0;
-
-  // A node as an earlier process wrote it down; it has not reported to this one. A node that joined already stays.
-  // RESOURCE_EXHAUSTED / TOO_MANY_NODES.
-  virtual Status Restore(const scheduler::Node& node, std::int64_t session_epoch) = 0;
 };
 
 }  // namespace allod::scheduling::drivers

@@ -24,11 +24,6 @@ scheduler::Plan ProcessDriver::MakePlan(const scheduler::Snapshot& snapshot) con
   return scheduler::Schedule(snapshot);
 }
 
-void ProcessDriver::CountChange() {
-  ++changes_;
-  observations_changed_.notify_all();
-}
-
 Status ProcessDriver::Apply(const DesiredWorker& worker) {
   const std::lock_guard lock(mutex_);
   const auto node = nodes_.find(worker.node);
@@ -122,17 +117,6 @@ std::vector<Uuid> ProcessDriver::TakeChanged() {
   return {taken.begin(), taken.end()};
 }
 
-std::uint64_t ProcessDriver::Watch(std::uint64_t seen, std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  observations_changed_.wait_for(lock, timeout, [&] { return changes_ != seen || stopped_; });
-  return changes_;
-}
-
-void ProcessDriver::Interrupt() {
-  const std::lock_guard lock(mutex_);
-  CountChange();
-}
-
 std::vector<scheduler::Node> ProcessDriver::Capacity(Time now) const {
   const std::lock_guard lock(mutex_);
   std::vector<scheduler::Node> nodes;
@@ -152,7 +136,7 @@ Status ProcessDriver::Restore(const scheduler::Node& node, std::int64_t session_
   entry.node = node;
   entry.node.reported = false;
   entry.session_epoch = session_epoch;
-  CountChange();
+  news_.Notify();
   return {};
 }
 
@@ -171,7 +155,7 @@ Status ProcessDriver::Join(const scheduler::Node& node, std::int64_t session_epo
   entry.node.last_report = now;
   entry.node.reported = reported;
   entry.session_epoch = session_epoch;
-  CountChange();
+  news_.Notify();
   sets_changed_.notify_all();
   return {};
 }
@@ -227,7 +211,7 @@ Status ProcessDriver::Report(const std::string& node, std::span<const ObservedWo
   entry.observed = std::move(observed);
   entry.node.reported = true;
   entry.node.last_report = now;
-  if (changed) CountChange();
+  if (changed) news_.Notify();
   return {};
 }
 
@@ -235,7 +219,6 @@ void ProcessDriver::Stop() {
   const std::lock_guard lock(mutex_);
   stopped_ = true;
   sets_changed_.notify_all();
-  observations_changed_.notify_all();
 }
 
 }  // namespace allod::scheduling::drivers

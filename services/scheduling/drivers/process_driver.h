@@ -11,6 +11,7 @@
 #include <mutex>
 #include <set>
 
+#include "services/common/change_signal.h"
 #include "services/scheduling/drivers/driver.h"
 
 namespace allod::scheduling::drivers {
@@ -21,8 +22,9 @@ class ProcessDriver final : public Driver {
   static constexpr std::size_t kWorkersMax = 100'000;
   static constexpr std::size_t kWorkersPerReportMax = 4096;
 
-  // A node that reports nothing for longer than `lost_after` is kLost.
-  explicit ProcessDriver(std::chrono::milliseconds lost_after) : lost_after_(lost_after) {}
+  // A node that reports nothing for longer than `lost_after` is kLost. `news`, which outlives it, is notified of nodes
+  // that join or come back, and of reports that say something new.
+  ProcessDriver(std::chrono::milliseconds lost_after, ChangeSignal& news) : lost_after_(lost_after), news_(news) {}
 
   // Driver.
   scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const override;
@@ -33,10 +35,11 @@ class ProcessDriver final : public Driver {
   std::vector<WorkerView> List() const override;
   std::vector<WorkerView> Find(std::span<const WorkerKey> keys) const override;
   std::vector<Uuid> TakeChanged() override;
-  std::uint64_t Watch(std::uint64_t seen, std::chrono::milliseconds timeout) override;
-  void Interrupt() override;
   std::vector<scheduler::Node> Capacity(Time now) const override;
-  Status Restore(const scheduler::Node& node, std::int64_t session_epoch) override;
+
+  // A node as an earlier process wrote it down; it has not reported to this one. A node that joined already stays.
+  // RESOURCE_EXHAUSTED / TOO_MANY_NODES.
+  Status Restore(const scheduler::Node& node, std::int64_t session_epoch);
 
   // An agent's connection begins. ABORTED / STALE_EPOCH when a newer session is known; RESOURCE_EXHAUSTED /
   // TOO_MANY_NODES.
@@ -67,18 +70,16 @@ class ProcessDriver final : public Driver {
     std::map<Uuid, DesiredWorker> desired;
     std::map<Uuid, ObservedWorker> observed;
   };
-  void CountChange();
   bool Lost(const NodeEntry& entry, Time now) const { return now - entry.node.last_report > lost_after_; }
 
   const std::chrono::milliseconds lost_after_;
+  ChangeSignal& news_;
   mutable std::mutex mutex_;
   std::condition_variable sets_changed_;
-  std::condition_variable observations_changed_;
   std::map<std::string, NodeEntry> nodes_;
   std::map<Uuid, std::string> node_of_;  // of desired workers
   std::map<Uuid, std::int64_t> epochs_;  // highest seen, of workers desired or observed
   std::set<Uuid> changed_;               // not taken yet
-  std::uint64_t changes_ = 0;
   bool synced_ = false;
   bool stopped_ = false;
 };

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "services/scheduling/drivers/process_driver.h"
+#include "services/scheduling/drivers/restore_nodes.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
@@ -31,11 +32,14 @@ class ReconcilerTest : public testing::Test {
   // As if allod-scheduling had been killed and started again.
   void Restart() {
     reconciler_.reset();
-    driver_ = std::make_unique<drivers::ProcessDriver>(seconds(6));
+    driver_ = std::make_unique<drivers::ProcessDriver>(seconds(6), news_);
     reconciler_ = std::make_unique<Reconciler>(
-        store_, *driver_, clock_,
-        ReconcilerConfig{
-            .regions = {{"ke-1", "ke"}}, .policy = {seconds(30)}, .tick = std::chrono::hours(1), .weights = weights_});
+        store_, *driver_, news_, clock_,
+        ReconcilerConfig{.regions = {{"ke-1", "ke"}},
+                         .policy = {seconds(30)},
+                         .tick = std::chrono::hours(1),
+                         .weights = weights_,
+                         .prepare = [this] { return drivers::RestoreNodes(store_, clock_, *driver_); }});
   }
   void Join(const std::string& id, std::int64_t memory_mib = 1000) {
     const scheduler::Node node{id, "ke-1", scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
@@ -127,6 +131,7 @@ class ReconcilerTest : public testing::Test {
   FakeClock clock_;
   FakeStore store_{clock_};
   std::map<std::string, std::int64_t> sessions_;
+  ChangeSignal news_;
   std::unique_ptr<drivers::ProcessDriver> driver_;
   std::unique_ptr<Reconciler> reconciler_;
 };

@@ -23,10 +23,11 @@ struct SchedulingOnFakes {
   FakeStore store{clock};
   FakePeerServices peers;
   GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
-  drivers::ProcessDriver driver{std::chrono::seconds(6)};
+  ChangeSignal news;
+  drivers::ProcessDriver driver{std::chrono::seconds(6), news};
   const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
   FiguresBoard figures;
-  Reconciler reconciler{store, driver, clock, {.regions = regions}};
+  Reconciler reconciler{store, driver, news, clock, {.regions = regions}};
   CallGates gates;
   Watchers gateways{"routes", 8};
   const RouteVisibility visibility{reconciler.routes(), gateways};

@@ -1,24 +1,18 @@
 #include "services/scheduling/convert.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
 
+#include "services/common/rpc/timestamp.h"
+
 namespace allod::scheduling {
 namespace {
-
-using google::protobuf::Timestamp;
 
 // What one worker may say about itself.
 constexpr std::size_t kTargetBytesMax = 256;
 constexpr int kLayersMax = 32;
 constexpr std::size_t kLayerBytesMax = 64;
-
-Timestamp ToTimestamp(Time time) {
-  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
-}
 
 v1::Replica::State StateOf(scheduler::ReplicaState state) {
   switch (state) {

@@ -19,7 +19,7 @@ constexpr std::int64_t kVersion = 3;
 
 Uuid Id(const std::string& name) { return Uuid::FromName(name); }
 
-// One instance `i` at version 3, generation 1, with an open operation `o` and a replica `r` in `state` for each given.
+// One instance `i` at version 3, generation 1, with an open operation `o` and, when `state` is given, a replica `r`.
 TenantState Rows(std::optional<ReplicaState> state, bool deleting = false) {
   TenantState rows;
   Instance instance;

@@ -24,7 +24,7 @@ class ReconcilerDriverTest : public ReconcilerTest {
   const TenantId troubled_ = *TenantId::FromName("tenants/aa");  // comes before the other
   const std::string troubled_instance_ = "tenants/aa/projects/p/instances/a";
   const scheduler::Node node_{"n", "ke-1", scheduler::NodeState::kReady, {1000 * kMiB, 1000}, {}};
-  FakeDriver cluster_{{node_}};
+  FakeDriver cluster_{std::vector{node_}};
   Reconciler over_cluster_{store_, cluster_, news_, clock_, {.regions = {{"ke-1", "ke"}}}};
 };
 

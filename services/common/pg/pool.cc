@@ -110,6 +110,20 @@ Result<PgConfig> ParsePgConfig(const nlohmann::json& json) {
 PgParam::PgParam(const pqxx::binarystring& value)
     : text_("\\x" + ToHex({reinterpret_cast<const std::uint8_t*>(value.data()), value.size()})) {}
 
+PgParam::PgParam(const std::vector<std::string>& elements) {
+  std::string array = "{";
+  for (const std::string& element : elements) {
+    if (array.size() > 1) array += ',';
+    array += '"';
+    for (const char c : element) {
+      if (c == '"' || c == '\\') array += '\\';
+      array += c;
+    }
+    array += '"';
+  }
+  text_ = array + "}";
+}
+
 pqxx::result PgTx::ExecText(std::string_view sql, const std::vector<PgParam>& params) {
   std::vector<const char*> pointers;
   pointers.reserve(params.size());

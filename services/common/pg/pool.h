@@ -1,5 +1,6 @@
 // PostgreSQL: a bounded connection pool and the only two ways to a transaction. The only header that shows pqxx to
-// stores; what differs between libpqxx 6 and 7 stays in pool.cc.
+// stores; what differs between libpqxx 6 and 7 stays in pool.cc
+// and row_reader.cc.
 //
 // TenantTx sets `allod.tenant` for one transaction, which the row-level security policies of every tenant table compare
 // with; a GlobalTx leaves it unset and therefore sees no row of any tenant table. Both use the service's app role,
@@ -30,7 +31,11 @@
 #include <type_traits>
 #include <vector>
 
+#include "services/common/clock.h"
 #include "services/common/ids.h"
+#include "services/common/money.h"
+#include "services/common/pg/micros.h"
+#include "services/common/pg/words.h"
 #include "services/common/result.h"
 
 namespace allod {
@@ -54,15 +59,20 @@ Result<PgConfig> ParsePgConfig(const nlohmann::json& json);
 // One statement parameter, as text; nullopt is NULL. Every type that Exec() accepts comes through here.
 class PgParam {
  public:
-  PgParam(std::nullopt_t) {}                                   // NOLINT
-  PgParam(std::nullptr_t) {}                                   // NOLINT
-  PgParam(std::string_view text) : text_(text) {}              // NOLINT
-  PgParam(const std::string& text) : text_(text) {}            // NOLINT
-  PgParam(const char* text) : text_(text) {}                   // NOLINT
-  PgParam(bool value) : text_(value ? "t" : "f") {}            // NOLINT
-  PgParam(const Uuid& value) : text_(value.ToString()) {}      // NOLINT
-  PgParam(const TenantId& value) : text_(value.ToString()) {}  // NOLINT
-  PgParam(const pqxx::binarystring& value);                    // NOLINT
+  PgParam(std::nullopt_t) {}                                     // NOLINT
+  PgParam(std::nullptr_t) {}                                     // NOLINT
+  PgParam(std::string_view text) : text_(text) {}                // NOLINT
+  PgParam(const std::string& text) : text_(text) {}              // NOLINT
+  PgParam(const char* text) : text_(text) {}                     // NOLINT
+  PgParam(bool value) : text_(value ? "t" : "f") {}              // NOLINT
+  PgParam(const Uuid& value) : text_(value.ToString()) {}        // NOLINT
+  PgParam(const TenantId& value) : text_(value.ToString()) {}    // NOLINT
+  PgParam(const Amount& value) : text_(value.ToPicoString()) {}  // NOLINT
+  PgParam(Time value) : PgParam(ToMicros(value)) {}              // NOLINT
+  PgParam(const std::vector<std::string>& elements);             // NOLINT
+  PgParam(const pqxx::binarystring& value);                      // NOLINT
+  template <HasRowWords Enum>
+  PgParam(Enum value) : text_(ToRowWord(value)) {}  // NOLINT
   template <typename T>
   requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) PgParam(T value)
       : text_(pqxx::to_string(value)) {}  // NOLINT
@@ -78,9 +88,10 @@ class PgParam {
 
 class PgTx {
  public:
-  // Runs one parameterised statement ($1, $2, ...). A parameter is text, a number, a bool, a Uuid, a TenantId, bytes
-  // (pqxx::binarystring), NULL (nullptr) or a std::optional of these. Throws pqxx exceptions; PgPool::Run turns them
-  // into Errors.
+  // Runs one parameterised statement ($1, $2, ...). A parameter is text, a number, a bool, a Uuid, a TenantId, an
+  // Amount (its integer of 10^-12), a Time (its microseconds, micros.h), an enum that has words (words.h), a vector of
+  // strings (an array), bytes (pqxx::binarystring), NULL (nullptr) or a std::optional of these. Throws pqxx exceptions;
+  // PgPool::Run turns them into Errors.
   template <typename... Args>
   pqxx::result Exec(std::string_view sql, const Args&... args) {
     return ExecText(sql, {PgParam(args)...});
@@ -110,6 +121,15 @@ class GlobalTx : public PgTx {
  private:
   friend class PgPool;
   explicit GlobalTx(pqxx::work& work) : PgTx(work) {}
+};
+
+// The look-up after a COMMIT in doubt for transactions that return what is there when they run again: to run them again
+// is to look.
+struct RunAgain {
+  template <typename Tx>
+  std::unexpected<Error> operator()(Tx&) const {
+    return NotFound("not looked up");
+  }
 };
 
 class PgPool {

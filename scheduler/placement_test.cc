@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "scheduler/snapshot_builder.h"
+#include "scheduler/testing/snapshot_builder.h"
 
 namespace allod::scheduler {
 namespace {

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "scheduler/snapshot_builder.h"
+#include "scheduler/testing/snapshot_builder.h"
 
 namespace allod::scheduler {
 namespace {

@@ -7,7 +7,7 @@
 #include "cli/installation/files.h"
 #include "cli/supervisor/layout.h"
 #include "cli/supervisor/processes.h"
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 #include "services/common/private_files.h"
 
 namespace allod::cli::supervisor {

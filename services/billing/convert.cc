@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "services/billing/convert_time.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::billing {
 namespace {

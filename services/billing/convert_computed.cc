@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "services/billing/convert_time.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::billing {
 namespace {

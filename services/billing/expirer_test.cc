@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "services/billing/fake_store.h"
+#include "services/billing/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 
 namespace allod::billing {

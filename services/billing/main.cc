@@ -14,7 +14,7 @@
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
@@ -22,10 +22,7 @@
 namespace allod::billing {
 namespace {
 
-struct Config {
-  std::string listen;
-  std::vector<uid_t> peer_uids;  // users of the processes that call it
-  PgConfig database;
+struct Config : ServiceConfig {
   int desk_connections_max = 3;
   int report_connections_max = 4;
   std::string tenancy_target;
@@ -34,20 +31,12 @@ struct Config {
 Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
-  nlohmann::json database = nlohmann::json::object();
-  reader.Address("listen", config.listen);
-  reader.Optional("peer_uids", config.peer_uids);
-  reader.Required("database", database);
+  ReadServiceConfig(reader, config);
   reader.Address("tenancy_target", config.tenancy_target);
   for (const auto& [field, value] : {std::pair{"desk_connections_max", &config.desk_connections_max},
                                      std::pair{"report_connections_max", &config.report_connections_max}}) {
     reader.Optional(field, *value);
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
-  }
-  if (auto parsed = ParsePgConfig(database)) {
-    config.database = *std::move(parsed);
-  } else {
-    reader.Complain("database: " + parsed.error().message);
   }
   return reader.Finish(std::move(config));
 }

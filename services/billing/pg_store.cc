@@ -47,29 +47,21 @@ constexpr std::string_view kInsertRequestId =
 Result<PriceBook> FindPriceBook(GlobalTx& tx, Uuid id) {
   const auto books = tx.Exec(kFindPriceBook, id.ToString());
   if (books.empty()) return NotFound(fmt::format("priceBooks/{} does not exist", id.ToString()));
-  const pqxx::row first = books.at(0);
-  RowReader row(first);
-  PriceBook book{.id = id, .listing = row.Text()};
-  book.create_time = row.Micros();
-  for (const auto& price_row : tx.Exec(kFindPrices, id.ToString())) {
-    RowReader price(price_row);
+  PriceBook book{.id = id};
+  RowReader row(books[0]);
+  row.Into(book.listing, book.create_time);
+  book.prices = ReadAll(tx.Exec(kFindPrices, id.ToString()), [](RowReader& price) {
     TokenPrice out;
-    out.currency_code = price.Text();
-    out.variant_id = price.Text();
-    out.prompt = price.Pico();
-    out.completion = price.Pico();
-    out.isolation_class = price.Text();
-    book.prices.push_back(std::move(out));
-  }
+    price.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class);
+    return out;
+  });
   return CheckPriceBook(std::move(book));  // sorts: the database's collation is not ours
 }
 
 Result<BillingAccount> FindAccount(TenantTx& tx, TenantId tenant) {
   const auto rows = tx.Exec(kFindAccount, tenant.ToString());
   if (rows.empty()) return NotFound("the tenant has no billing account; the operator opens one with SetBillingAccount");
-  const pqxx::row first = rows.at(0);
-  RowReader row(first);
-  return ReadAccount(row);
+  return ReadFirst(rows, ReadAccount);
 }
 
 void OpenAccount(TenantTx& tx, const SetAccountCommand& command) {
@@ -90,9 +82,9 @@ Result<bool> IsRepeated(TenantTx& tx, const SetAccountCommand& command) {
 
 Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command, Time now) {
   const std::string tenant = command.tenant.ToString();
-  const bool opened = tx.Exec(kInsertAccount, tenant, command.tenant_name, command.currency_code,
-                              command.credit_limit.ToPicoString(), ToMicros(now))
-                          .affected_rows() == 1;
+  const bool opened =
+      tx.Exec(kInsertAccount, tenant, command.tenant_name, command.currency_code, command.credit_limit, now)
+          .affected_rows() == 1;
   if (opened) OpenAccount(tx, command);
   const auto locked = tx.Exec(kLockAccount, tenant);
   ALLOD_TRY(const bool repeated, IsRepeated(tx, command));
@@ -100,9 +92,9 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command
     if (const auto currency = locked.at(0)[0].as<std::string>(); currency != command.currency_code) {
       return std::unexpected(CurrencyImmutable(currency, command.currency_code));
     }
-    tx.Exec(kUpdateLimit, tenant, command.credit_limit.ToPicoString(), ToMicros(now));
+    tx.Exec(kUpdateLimit, tenant, command.credit_limit, now);
     if (command.request.given()) {
-      tx.Exec(kInsertRequestId, tenant, command.request.id.ToString(), command.request.payload_sha256, ToMicros(now));
+      tx.Exec(kInsertRequestId, tenant, command.request.id.ToString(), command.request.payload_sha256, now);
     }
   }
   return FindAccount(tx, command.tenant);
@@ -113,10 +105,10 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command
 Result<PriceBook> PgStore::CreatePriceBook(const PriceBook& book, Time now) {
   return desk_.Run<PriceBook>(
       [&](GlobalTx& tx) -> Result<PriceBook> {
-        if (tx.Exec(kInsertPriceBook, book.id.ToString(), book.listing, ToMicros(now)).affected_rows() == 1) {
+        if (tx.Exec(kInsertPriceBook, book.id.ToString(), book.listing, now).affected_rows() == 1) {
           for (const TokenPrice& price : book.prices) {
-            tx.Exec(kInsertPrice, book.id.ToString(), price.currency_code, price.variant_id,
-                    price.prompt.ToPicoString(), price.completion.ToPicoString(), price.isolation_class);
+            tx.Exec(kInsertPrice, book.id.ToString(), price.currency_code, price.variant_id, price.prompt,
+                    price.completion, price.isolation_class);
           }
         }
         ALLOD_TRY(const PriceBook stored, FindPriceBook(tx, book.id));
@@ -138,8 +130,7 @@ Result<BillingAccount> PgStore::SetBillingAccount(const SetAccountCommand& comma
   // In doubt it is simply done again: with a request id a repetition is noticed, without one the limit is set to the
   // same.
   return desk_.Run<BillingAccount>(
-      command.tenant, [&](TenantTx& tx) { return SetAccount(tx, command, now); },
-      [](TenantTx&) -> Result<BillingAccount> { return NotFound("to be repeated"); });
+      command.tenant, [&](TenantTx& tx) { return SetAccount(tx, command, now); }, RunAgain{});
 }
 
 Result<BillingAccount> PgStore::GetBillingAccount(TenantId tenant) {

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "services/billing/store.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 
 namespace allod::billing {
 

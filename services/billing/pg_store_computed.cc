@@ -80,30 +80,13 @@ const std::string kListFindings = fmt::format(
 // It reads everything in the range; the pool's limit is for requests.
 constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
 
-constexpr const char* kOutcomes[] = {"", "completed", "cancelled", "failed", "lost"};
-
-ComputedOutcome OutcomeOf(const std::string& text) {
-  for (int i = 1; i <= 4; ++i) {
-    if (text == kOutcomes[i]) return static_cast<ComputedOutcome>(i);
-  }
-  throw std::runtime_error("unknown outcome in the database: " + text);
-}
-
-ComputedUsage ReadEvent(TenantId tenant, const pqxx::row& fields) {
-  RowReader row(fields);
-  ComputedUsage event{.tenant = tenant};
-  event.event_id = row.Text();
-  event.request_id = row.Id();
-  event.instance = row.Text();
-  event.node = row.Text();
-  event.replica = row.Id();
-  event.prompt_tokens_computed = row.Int();
-  event.prompt_tokens_cached = row.Int();
-  event.sampled_tokens = row.Int();
-  event.outcome = OutcomeOf(row.Text());
-  event.start_time = row.Micros();
-  event.end_time = row.Micros();
-  return event;
+auto ReadEventOf(TenantId tenant) {
+  return [tenant](RowReader& row) {
+    ComputedUsage event{.tenant = tenant};
+    row.Into(event.event_id, event.request_id, event.instance, event.node, event.replica, event.prompt_tokens_computed,
+             event.prompt_tokens_cached, event.sampled_tokens, event.outcome, event.start_time, event.end_time);
+    return event;
+  };
 }
 
 std::string ToJson(const std::vector<ComputedUsage>& events) {
@@ -117,16 +100,11 @@ std::string ToJson(const std::vector<ComputedUsage>& events) {
                     {"computed", e.prompt_tokens_computed},
                     {"cached", e.prompt_tokens_cached},
                     {"sampled", e.sampled_tokens},
-                    {"outcome", kOutcomes[static_cast<int>(e.outcome)]},
+                    {"outcome", ToRowWord(e.outcome)},
                     {"start_us", ToMicros(e.start_time)},
                     {"end_us", ToMicros(e.end_time)}});
   }
   return rows.dump();
-}
-
-std::optional<std::int64_t> Micros(const std::optional<Time>& time) {
-  if (!time) return std::nullopt;
-  return ToMicros(*time);
 }
 
 }  // namespace
@@ -142,11 +120,10 @@ Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::
         }
         out.recorded = static_cast<int>(tx.Exec(kInsertEvents, tenant.ToString(), ToJson(events)).affected_rows());
         if (out.recorded == static_cast<int>(events.size())) return out;
-        std::string ids;
-        for (const ComputedUsage& event : events) ids += (ids.empty() ? "{" : ",") + event.event_id;  // need no quotes
+        std::vector<std::string> ids;
+        for (const ComputedUsage& event : events) ids.push_back(event.event_id);
         std::map<std::string, ComputedUsage> stored;
-        for (const auto& row : tx.Exec(kFindEvents, tenant.ToString(), ids + "}")) {
-          ComputedUsage event = ReadEvent(tenant, row);
+        for (ComputedUsage& event : ReadAll(tx.Exec(kFindEvents, tenant.ToString(), ids), ReadEventOf(tenant))) {
           stored[event.event_id] = std::move(event);
         }
         for (const ComputedUsage& event : events) {
@@ -154,25 +131,22 @@ Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::
         }
         return out;
       },
-      // In doubt it is done again: what was recorded is met again as a duplicate.
-      [](TenantTx&) -> Result<RecordedEvents> { return NotFound("to be repeated"); });
+      // What was recorded is met again as a duplicate.
+      RunAgain{});
 }
 
 Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuery& query) {
   return reports_.Run<std::vector<ComputedUsage>>(
       query.tenant, [&](TenantTx& tx) -> Result<std::vector<ComputedUsage>> {
-        std::optional<std::int64_t> before_time;
+        std::optional<Time> before_time;
         std::string before_id;
         if (query.before) {
-          before_time = ToMicros(query.before->start_time);
+          before_time = query.before->start_time;
           before_id = query.before->event_id;
         }
-        std::vector<ComputedUsage> out;
-        for (const auto& row : tx.Exec(kListEvents, query.tenant.ToString(), Micros(query.start), Micros(query.end),
-                                       query.instance, query.request_id, before_time, before_id, query.limit)) {
-          out.push_back(ReadEvent(query.tenant, row));
-        }
-        return out;
+        const auto rows = tx.Exec(kListEvents, query.tenant.ToString(), query.start, query.end, query.instance,
+                                  query.request_id, before_time, before_id, query.limit);
+        return ReadAll(rows, ReadEventOf(query.tenant));
       });
 }
 
@@ -182,32 +156,25 @@ Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, Ti
     const std::string id = tenant.ToString();
     const std::string low = FirstRequestIdAt(start).ToString();
     const std::string high = FirstRequestIdAt(end).ToString();
-    const std::int64_t settled_before = ToMicros(now - kSettleTimeMax);
-    const std::int64_t told_before = ToMicros(now - kReportTimeMax);
-    const auto counted =
-        tx.Exec(kCountUsage, id, low, high, ToMicros(start), ToMicros(end), settled_before, told_before);
-    const pqxx::row first = counted.at(0);
-    RowReader row(first);
+    const Time settled_before = now - kSettleTimeMax;
+    const Time told_before = now - kReportTimeMax;
+    const auto counted = tx.Exec(kCountUsage, id, low, high, start, end, settled_before, told_before);
+    RowReader row(counted.at(0));
     UsageCheck out;
-    for (std::int64_t* count :
-         {&out.usage_record_count, &out.computed_event_count, &out.computed_request_count, &out.overbilled_count,
-          &out.unbilled_count, &out.uncomputed_count, &out.open_count, &out.unsettled_count, &out.unreported_count,
-          &out.completion_tokens, &out.sampled_tokens}) {
-      *count = row.Int();
-    }
+    row.Into(out.usage_record_count, out.computed_event_count, out.computed_request_count, out.overbilled_count,
+             out.unbilled_count, out.uncomputed_count, out.open_count, out.unsettled_count, out.unreported_count,
+             out.completion_tokens, out.sampled_tokens);
     const std::int64_t found = out.overbilled_count + out.unbilled_count + out.uncomputed_count + out.unsettled_count;
     if (findings_max == 0 || found == 0) return out;
-    for (const auto& fields : tx.Exec(kListFindings, id, low, high, ToMicros(start), ToMicros(end), settled_before,
-                                      told_before, static_cast<std::int64_t>(findings_max))) {
-      RowReader entry(fields);
-      UsageFinding finding;
-      finding.kind = static_cast<UsageFinding::Kind>(entry.Int());
-      finding.request_id = entry.Id();
-      finding.instance = entry.Text();
-      finding.completion_tokens = entry.Int();
-      finding.sampled_tokens = entry.Int();
-      out.findings.push_back(std::move(finding));
-    }
+    out.findings =
+        ReadAll(tx.Exec(kListFindings, id, low, high, start, end, settled_before, told_before,
+                        static_cast<std::int64_t>(findings_max)),
+                [](RowReader& entry) {
+                  UsageFinding finding;
+                  finding.kind = static_cast<UsageFinding::Kind>(entry.Next<std::int64_t>());
+                  entry.Into(finding.request_id, finding.instance, finding.completion_tokens, finding.sampled_tokens);
+                  return finding;
+                });
     return out;
   });
 }

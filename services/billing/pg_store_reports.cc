@@ -73,52 +73,29 @@ Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& que
         query.instance.empty()
             ? tx.Exec(kListAllUsage, tenant, low.ToString(), high.ToString(), query.limit)
             : tx.Exec(kListInstanceUsage, tenant, low.ToString(), high.ToString(), query.limit, query.instance);
-    std::vector<UsageRecord> out;
-    out.reserve(rows.size());
-    for (const auto& fields : rows) {
-      RowReader row(fields);
-      out.push_back(ReadUsageRecord(row));
-    }
-    return out;
+    return ReadAll(rows, ReadUsageRecord);
   });
 }
 
 Result<std::vector<InvoiceLine>> PgStore::SumMonth(TenantId tenant, Time month, std::size_t limit) {
   return reports_.Run<std::vector<InvoiceLine>>(tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
-    std::vector<InvoiceLine> out;
-    for (const auto& fields :
-         tx.Exec(kSumMonth, tenant.ToString(), ToMicros(month), static_cast<std::int64_t>(limit))) {
-      RowReader row(fields);
+    const auto rows = tx.Exec(kSumMonth, tenant.ToString(), month, static_cast<std::int64_t>(limit));
+    return ReadAll(rows, [](RowReader& row) {
       InvoiceLine line;
-      line.instance = row.Text();
-      line.variant = row.Text();
-      line.price_book = row.Id();
-      line.request_count = row.Int();
-      line.prompt_tokens = row.Int();
-      line.completion_tokens = row.Int();
-      line.prompt_price = row.Pico();
-      line.completion_price = row.Pico();
-      line.amount = row.Pico();
-      line.isolation_class = row.Text();
-      out.push_back(std::move(line));
-    }
-    return out;
+      row.Into(line.instance, line.variant, line.price_book, line.request_count, line.prompt_tokens,
+               line.completion_tokens, line.prompt_price, line.completion_price, line.amount, line.isolation_class);
+      return line;
+    });
   });
 }
 
 Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) {
   return reports_.Run<std::vector<LedgerAccount>>(tenant, [&](TenantTx& tx) -> Result<std::vector<LedgerAccount>> {
-    std::vector<LedgerAccount> out;
-    for (const auto& fields : tx.Exec(kListLedgerAccounts, tenant.ToString(), after, limit)) {
-      RowReader row(fields);
+    return ReadAll(tx.Exec(kListLedgerAccounts, tenant.ToString(), after, limit), [](RowReader& row) {
       LedgerAccount account;
-      account.code = row.Text();
-      account.currency_code = row.Text();
-      account.balance = row.Pico();
-      account.held = row.Pico();
-      out.push_back(std::move(account));
-    }
-    return out;
+      row.Into(account.code, account.currency_code, account.balance, account.held);
+      return account;
+    });
   });
 }
 
@@ -126,25 +103,14 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
   return reports_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
     tx.Exec(kAllowMinutes);
     TenantAudit audit;
-    for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), ToMicros(now - kOverdueAfter))) {
+    for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), now - kOverdueAfter)) {
       RowReader row(fields);
-      TenantAudit::Account account;
-      account.code = row.Text();
-      account.currency_code = row.Text();
-      account.kept_balance = row.Pico();
-      account.kept_held = row.Pico();
-      account.balance = row.Pico();
-      account.held = row.Pico();
-      audit.accounts.push_back(std::move(account));
-      audit.transfer_count = row.Int();
-      audit.usage_record_count = row.Int();
-      audit.open_hold_count = row.Int();
-      audit.open_reservation_count = row.Int();
-      audit.overdue_hold_count = row.Int();
-      audit.excess_record_count = row.Int();
-      audit.posted_usage = row.Pico();
-      audit.recorded_usage = row.Pico();
-      audit.invoiced_usage = row.Pico();
+      TenantAudit::Account& account = audit.accounts.emplace_back();
+      row.Into(account.code, account.currency_code, account.kept_balance, account.kept_held, account.balance,
+               account.held);
+      row.Into(audit.transfer_count, audit.usage_record_count, audit.open_hold_count, audit.open_reservation_count,
+               audit.overdue_hold_count, audit.excess_record_count, audit.posted_usage, audit.recorded_usage,
+               audit.invoiced_usage);
     }
     return audit;
   });
@@ -152,13 +118,12 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
 
 Result<std::vector<KnownTenant>> PgStore::ListKnownTenants(std::optional<TenantId> after, int limit) {
   return reports_.Run<std::vector<KnownTenant>>([&](GlobalTx& tx) -> Result<std::vector<KnownTenant>> {
-    std::vector<KnownTenant> out;
-    for (const auto& fields : tx.Exec(kListKnownTenants, (after ? after->value : Uuid()).ToString(), limit)) {
-      RowReader row(fields);
-      const TenantId id{row.Id()};
-      out.push_back({.id = id, .name = row.Text()});
-    }
-    return out;
+    const auto rows = tx.Exec(kListKnownTenants, (after ? after->value : Uuid()).ToString(), limit);
+    return ReadAll(rows, [](RowReader& row) {
+      KnownTenant tenant;
+      row.Into(tenant.id, tenant.name);
+      return tenant;
+    });
   });
 }
 

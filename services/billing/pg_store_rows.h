@@ -1,47 +1,31 @@
 // Rows of billing's tables as domain values. Included by the pg_store*.cc files only.
 #pragma once
 
-#include <chrono>
-#include <pqxx/pqxx>
-#include <string>
+#include <string_view>
 
+#include "services/billing/computed_usage.h"
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
+#include "services/common/pg/row_reader.h"
+
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<billing::Outcome> =
+    std::to_array<RowWord<billing::Outcome>>({{billing::Outcome::kCompleted, "completed"},
+                                              {billing::Outcome::kClientCancelled, "client_cancelled"},
+                                              {billing::Outcome::kFault, "fault"},
+                                              {billing::Outcome::kGatewayLost, "gateway_lost"}});
+template <>
+inline constexpr auto kRowWords<billing::ComputedOutcome> =
+    std::to_array<RowWord<billing::ComputedOutcome>>({{billing::ComputedOutcome::kCompleted, "completed"},
+                                                      {billing::ComputedOutcome::kCancelled, "cancelled"},
+                                                      {billing::ComputedOutcome::kFailed, "failed"},
+                                                      {billing::ComputedOutcome::kLost, "lost"}});
+
+}  // namespace allod
 
 namespace allod::billing {
-
-inline std::int64_t ToMicros(Time time) {
-  return std::chrono::floor<std::chrono::microseconds>(time.time_since_epoch()).count();
-}
-
-// What the database holds and its own constraints forbid to be malformed; thrown so that PgPool::Run reports INTERNAL.
-template <typename T>
-T Sound(Result<T> value) {
-  if (!value) throw std::runtime_error("malformed value in the database: " + value.error().message);
-  return *std::move(value);
-}
-
-std::string OutcomeText(Outcome outcome);
-
-// Reads the fields of one row from left to right, in the order of a column list.
-class RowReader {
- public:
-  explicit RowReader(const pqxx::row& row) : row_(row) {}
-
-  std::string Text() { return row_[next_++].as<std::string>(); }
-  Uuid Id() { return Sound(Uuid::Parse(row_[next_++].c_str())); }
-  std::int64_t Int() { return row_[next_++].as<std::int64_t>(); }
-  bool Bool() { return row_[next_++].as<bool>(); }
-  Amount Pico() { return Sound(Amount::ParsePico(row_[next_++].c_str())); }
-  std::int32_t Number() { return row_[next_++].as<std::int32_t>(); }
-  Time Micros() { return Time(std::chrono::microseconds(Int())); }
-  bool NextIsNull() const { return row_[next_].is_null(); }
-  void Skip(int columns) { next_ += columns; }
-
- private:
-  const pqxx::row& row_;
-  int next_ = 0;
-};
 
 // Column lists for a row that goes by the name r, u or a, and their readers.
 inline constexpr int kReservationColumnCount = 15;

@@ -98,16 +98,15 @@ HoldState HoldStateFrom(const std::string& terminal_kind) {
 ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   const pqxx::result rows = tx.Exec(kLockForReserve, command.tenant.ToString(), command.request_id.ToString(),
                                     command.price_book.ToString(), VariantId(command.variant), command.isolation_class);
-  const pqxx::row first = rows.at(0);
-  RowReader row(first);
+  RowReader row(rows.at(0));
   ReserveState state;
-  state.price_book_exists = row.Bool();
-  state.hold = HoldStateFrom(row.Text());
+  row.Into(state.price_book_exists);
+  state.hold = HoldStateFrom(row.Next<std::string>());
   if (row.NextIsNull()) {
     row.Skip(2);
   } else {
-    const Amount prompt = row.Pico();
-    state.price = TokenPrice{.prompt = prompt, .completion = row.Pico()};
+    TokenPrice& price = state.price.emplace();
+    row.Into(price.prompt, price.completion);
   }
   if (row.NextIsNull()) {
     row.Skip(kAccountColumnCount);
@@ -120,23 +119,21 @@ ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
 
 void ReleaseHold(TenantTx& tx, const Reservation& r, Time now) {
   tx.Exec(kReleaseHold, r.tenant.ToString(), Uuid::V7(now).ToString(), HoldId(r.request_id, r.revision).ToString(),
-          std::string(kReceivable), std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now));
+          std::string(kReceivable), std::string(kUsageRevenue), r.currency_code, r.hold, now);
 }
 
 void WriteReservation(TenantTx& tx, const Reservation& r, Time now) {
   tx.Exec(kWriteReservation, r.tenant.ToString(), r.request_id.ToString(), std::string(kReceivable),
-          std::string(kUsageRevenue), r.currency_code, r.hold.ToPicoString(), ToMicros(now), r.instance, r.variant,
-          r.price_book.ToString(), r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
-          r.prompt_price.ToPicoString(), r.completion_price.ToPicoString(), ToMicros(r.expire_time), r.isolation_class,
-          HoldId(r.request_id, r.revision).ToString(), r.revision);
+          std::string(kUsageRevenue), r.currency_code, r.hold, now, r.instance, r.variant, r.price_book.ToString(),
+          r.api_key, r.prompt_tokens_max, r.completion_tokens_max, r.prompt_price, r.completion_price, r.expire_time,
+          r.isolation_class, HoldId(r.request_id, r.revision).ToString(), r.revision);
 }
 
 SettleState LockForSettle(TenantTx& tx, const SettleCommand& command) {
   const pqxx::result rows = tx.Exec(kLockForSettle, command.tenant.ToString(), command.request_id.ToString());
-  const pqxx::row first = rows.at(0);
-  RowReader row(first);
+  RowReader row(rows.at(0));
   SettleState state;
-  state.hold = HoldStateFrom(row.Text());
+  state.hold = HoldStateFrom(row.Next<std::string>());
   if (row.NextIsNull()) {
     row.Skip(kReservationColumnCount);
   } else {
@@ -165,11 +162,11 @@ void WriteSettlement(TenantTx& tx, const SettleDecision& decision, Amount hold, 
       break;
   }
   tx.Exec(kWriteSettlement, u.tenant.ToString(), u.request_id.ToString(), kind, Uuid::V7(now).ToString(),
-          std::string(kReceivable), std::string(kUsageRevenue), u.currency_code, amount.ToPicoString(),
-          ToMicros(u.settle_time), u.instance, u.variant, u.price_book.ToString(), u.api_key, OutcomeText(u.outcome),
-          u.prompt_tokens, u.completion_tokens, u.prompt_price.ToPicoString(), u.completion_price.ToPicoString(),
-          u.billed, u.cost.ToPicoString(), ToMicros(u.admit_time), HoldId(u.request_id, u.revision).ToString(),
-          u.isolation_class, u.revision, u.excess_prompt_tokens, u.excess_completion_tokens);
+          std::string(kReceivable), std::string(kUsageRevenue), u.currency_code, amount, u.settle_time, u.instance,
+          u.variant, u.price_book.ToString(), u.api_key, u.outcome, u.prompt_tokens, u.completion_tokens,
+          u.prompt_price, u.completion_price, u.billed, u.cost, u.admit_time,
+          HoldId(u.request_id, u.revision).ToString(), u.isolation_class, u.revision, u.excess_prompt_tokens,
+          u.excess_completion_tokens);
 }
 
 }  // namespace
@@ -187,9 +184,8 @@ Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
         const auto rows =
             tx.Exec(kFindReservation, command.tenant.ToString(), command.request_id.ToString(), command.revision);
         if (rows.empty()) return NotFound("the reservation was not committed");
-        const pqxx::row first = rows.at(0);
-        RowReader row(first);
-        ALLOD_TRY(const ReserveDecision decision, DecideReserve({.existing = ReadReservation(row)}, command, now));
+        ALLOD_TRY(const ReserveDecision decision,
+                  DecideReserve({.existing = ReadFirst(rows, ReadReservation)}, command, now));
         return decision.reservation;
       });
 }
@@ -206,9 +202,8 @@ Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
       [&](TenantTx& tx) -> Result<UsageRecord> {
         const auto rows = tx.Exec(kFindUsage, command.tenant.ToString(), command.request_id.ToString());
         if (rows.empty()) return NotFound("the settlement was not committed");
-        const pqxx::row first = rows.at(0);
-        RowReader row(first);
-        ALLOD_TRY(const SettleDecision decision, DecideSettle({.record = ReadUsageRecord(row)}, command, now));
+        ALLOD_TRY(const SettleDecision decision,
+                  DecideSettle({.record = ReadFirst(rows, ReadUsageRecord)}, command, now));
         return decision.record;
       });
 }
@@ -216,21 +211,16 @@ Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
 Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   // In doubt, the next round finds what is left: an expired hold is no longer open.
   return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
-    if (tx.Exec(kAnythingDue, tenant.ToString(), ToMicros(now)).empty()) return 0;  // without the lock
+    if (tx.Exec(kAnythingDue, tenant.ToString(), now).empty()) return 0;  // without the lock
     tx.Exec(kLockAccount, tenant.ToString());
-    return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), ToMicros(now), limit).affected_rows());
+    return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
   });
 }
 
 Result<std::vector<TenantId>> PgStore::TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) {
   return money_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
-    std::vector<TenantId> out;
-    for (const auto& fields :
-         tx.Exec(kTenantsWithDueHolds, ToMicros(now), (after ? after->value : Uuid()).ToString(), limit)) {
-      RowReader row(fields);
-      out.push_back(TenantId{row.Id()});
-    }
-    return out;
+    return ReadAll(tx.Exec(kTenantsWithDueHolds, now, (after ? after->value : Uuid()).ToString(), limit),
+                   [](RowReader& row) { return row.Next<TenantId>(); });
   });
 }
 

@@ -1,5 +1,5 @@
 // What cannot be read or written of one tenant keeps nothing of the others from being audited and recorded.
-#include "services/billing/service_fixture.h"
+#include "services/billing/testing/service_fixture.h"
 
 namespace allod::billing {
 namespace {

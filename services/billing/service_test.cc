@@ -1,5 +1,5 @@
 // Who may call what of billing, what is refused, what comes back.
-#include "services/billing/service_fixture.h"
+#include "services/billing/testing/service_fixture.h"
 
 namespace allod::billing {
 namespace {

@@ -2,18 +2,13 @@
 // nodes and admission in scheduling need the same threads and connections.
 #pragma once
 
-#include "services/common/rpc/call_gate.h"
+#include "services/common/rpc/gate_limits.h"
 
 namespace allod::catalog {
 
 struct CallGates {
-  // A page holds up to 4 MiB of texts and reports. As many wait as a page of a portal asks for at once.
-  CallGate reads{{.what = "reads",
-                  .per_key_max = 2,
-                  .total_max = 4,
-                  .waiting_per_key_max = 32,
-                  .waiting_max = 64,
-                  .wait_max = std::chrono::milliseconds(2000)}};
+  // A page holds up to 4 MiB of texts and reports.
+  CallGate reads{ReadLimits(4)};
 };
 
 }  // namespace allod::catalog

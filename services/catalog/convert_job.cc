@@ -8,8 +8,6 @@
 namespace allod::catalog {
 namespace {
 
-constexpr std::int64_t kTimestampSecondsMax = 253'402'300'799;  // the year 9999, where protobuf's timestamps end
-
 TensorTypes TensorTypesFromProto(const google::protobuf::Map<std::string, std::int32_t>& types) {
   return {types.begin(), types.end()};
 }
@@ -29,11 +27,8 @@ QualityReport FromProto(const v1::QualityReport& report) {
   out.decode_tokens_per_second = report.decode_tokens_per_second();
   out.prefill_tokens_per_second = report.prefill_tokens_per_second();
   out.measured_on = report.measured_on();
-  const auto& time = report.measure_time();
-  if (time.seconds() >= 0 && time.seconds() <= kTimestampSecondsMax && time.nanos() >= 0 &&
-      time.nanos() < 1'000'000'000) {
-    out.measure_time = Time(std::chrono::seconds(time.seconds()) + std::chrono::microseconds(time.nanos() / 1000));
-  }
+  // What a node cannot say of the time of its measurement does not spoil the measurement.
+  if (const auto time = TimeFrom("measure_time", report.measure_time())) out.measure_time = *time;
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "services/catalog/convert.h"
-#include "services/catalog/long_poll.h"
+#include "services/common/rpc/long_poll.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::catalog {
@@ -31,7 +31,12 @@ grpc::Status JobServiceImpl::LeaseJob(grpc::ServerContext* context, const v1::Le
     using google::protobuf::util::TimeUtil;
     ALLOD_TRY(const auto name, MatchName("node", request->node(), "nodes/*"));
     const std::chrono::milliseconds wait(TimeUtil::DurationToMilliseconds(request->wait()));
-    ALLOD_TRY(const auto job, LongPoll(*context, jobs_changed_, wait, [&] { return LeaseNow(name[0]); }));
+    ALLOD_TRY(const auto waiter, jobs_changed_.Enter());
+    std::optional<Job> job;
+    ALLOD_CHECK_OK(LongPoll(*context, jobs_changed_, {wait, kJobsLookEvery}, [&]() -> Result<bool> {
+      ALLOD_TRY(job, LeaseNow(name[0]));
+      return job.has_value();
+    }));
     v1::LeaseJobResponse out;
     if (job) *out.mutable_job() = ToProto(*job);
     *out.mutable_lease() = TimeUtil::SecondsToDuration(kLease.count());

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "allod/catalog/v1/job.grpc.pb.h"
-#include "services/catalog/change_signal.h"
+#include "services/catalog/job_changes.h"
 #include "services/catalog/store.h"
 #include "services/common/blob_store.h"
 #include "services/common/clock.h"
@@ -11,7 +11,7 @@ namespace allod::catalog {
 
 class JobServiceImpl final : public v1::JobService::Service {
  public:
-  JobServiceImpl(Store& store, BlobStore& blobs, ChangeSignal& jobs_changed, const Clock& clock)
+  JobServiceImpl(Store& store, BlobStore& blobs, JobChanges& jobs_changed, const Clock& clock)
       : store_(store), blobs_(blobs), jobs_changed_(jobs_changed), clock_(clock) {}
 
   grpc::Status LeaseJob(grpc::ServerContext* context, const v1::LeaseJobRequest* request,
@@ -30,7 +30,7 @@ class JobServiceImpl final : public v1::JobService::Service {
 
   Store& store_;
   BlobStore& blobs_;
-  ChangeSignal& jobs_changed_;
+  JobChanges& jobs_changed_;
   const Clock& clock_;
 };
 

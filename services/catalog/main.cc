@@ -1,6 +1,6 @@
 // allod-catalog: publishers, models, versions, variants, listings, artifacts and the jobs that make them.
 #include "services/catalog/artifact_service.h"
-#include "services/catalog/change_signal.h"
+#include "services/catalog/job_changes.h"
 #include "services/catalog/job_service.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
@@ -8,6 +8,7 @@
 #include "services/catalog/pg_store.h"
 #include "services/catalog/price_books.h"
 #include "services/common/clock.h"
+#include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
@@ -15,10 +16,7 @@
 namespace allod::catalog {
 namespace {
 
-struct Config {
-  std::string listen;
-  std::vector<uid_t> peer_uids;  // users of the processes that call it
-  PgConfig database;
+struct Config : ServiceConfig {
   std::string artifact_dir;
   std::string billing_target;
 };
@@ -26,17 +24,9 @@ struct Config {
 Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
-  nlohmann::json database = nlohmann::json::object();
-  reader.Address("listen", config.listen);
-  reader.Optional("peer_uids", config.peer_uids);
-  reader.Required("database", database);
+  ReadServiceConfig(reader, config);
   reader.Required("artifact_dir", config.artifact_dir);
   reader.Address("billing_target", config.billing_target);
-  if (auto parsed = ParsePgConfig(database)) {
-    config.database = *std::move(parsed);
-  } else {
-    reader.Complain("database: " + parsed.error().message);
-  }
   return reader.Finish(std::move(config));
 }
 
@@ -48,7 +38,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(BlobStore blobs, BlobStore::Open(config.artifact_dir));
   PgPool pool(config.database);
   PgStore store(pool);
-  ChangeSignal jobs_changed;
+  JobChanges jobs_changed;
   GrpcPriceBooks price_books(config.billing_target);
   CallGates gates;
   PublisherServiceImpl publishers(store, clock, gates);

@@ -3,9 +3,9 @@
 
 #include "allod/catalog/v1/model.grpc.pb.h"
 #include "services/catalog/call_gates.h"
-#include "services/catalog/change_signal.h"
 #include "services/catalog/store.h"
 #include "services/common/blob_store.h"
+#include "services/common/change_signal.h"
 #include "services/common/clock.h"
 
 namespace allod::catalog {

@@ -4,7 +4,7 @@
 
 #include "allod/catalog/v1/model.grpc.pb.h"
 #include "services/catalog/convert.h"
-#include "services/catalog/long_poll.h"
+#include "services/common/rpc/long_poll.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::catalog {
@@ -52,7 +52,7 @@ grpc::Status OperationServiceImpl::WaitOperation(grpc::ServerContext* context,
         ALLOD_TRY(const Uuid id, UuidOf("name", request->name(), "operations/*"));
         const std::chrono::milliseconds timeout =
             request->has_timeout() ? std::chrono::milliseconds(TimeUtil::DurationToMilliseconds(request->timeout()))
-                                   : kPollWaitMax;
+                                   : kLongPollWaitMax;
         ALLOD_TRY(const Operation operation, WaitFor(*context, id, timeout));
         return ToProto(operation);
       });
@@ -60,13 +60,13 @@ grpc::Status OperationServiceImpl::WaitOperation(grpc::ServerContext* context,
 
 Result<Operation> OperationServiceImpl::WaitFor(const grpc::ServerContext& context, const Uuid& id,
                                                 std::chrono::milliseconds timeout) {
-  ALLOD_TRY(const auto finished, LongPoll(context, jobs_changed_, timeout, [&]() -> Result<std::optional<Operation>> {
-              ALLOD_TRY(Operation operation, store_.GetOperation(id));
-              if (!operation.job.finished()) return std::nullopt;
-              return operation;
-            }));
-  if (finished) return *finished;
-  return store_.GetOperation(id);
+  ALLOD_TRY(const auto waiter, jobs_changed_.Enter());
+  Operation operation;
+  ALLOD_CHECK_OK(LongPoll(context, jobs_changed_, {timeout, kJobsLookEvery}, [&]() -> Result<bool> {
+    ALLOD_TRY(operation, store_.GetOperation(id));
+    return operation.job.finished();
+  }));
+  return operation;
 }
 
 }  // namespace allod::catalog

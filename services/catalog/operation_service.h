@@ -3,14 +3,14 @@
 #pragma once
 
 #include "google/longrunning/operations.grpc.pb.h"
-#include "services/catalog/change_signal.h"
+#include "services/catalog/job_changes.h"
 #include "services/catalog/store.h"
 
 namespace allod::catalog {
 
 class OperationServiceImpl final : public google::longrunning::Operations::Service {
  public:
-  OperationServiceImpl(Store& store, ChangeSignal& jobs_changed) : store_(store), jobs_changed_(jobs_changed) {}
+  OperationServiceImpl(Store& store, JobChanges& jobs_changed) : store_(store), jobs_changed_(jobs_changed) {}
 
   grpc::Status GetOperation(grpc::ServerContext* context, const google::longrunning::GetOperationRequest* request,
                             google::longrunning::Operation* response) override;
@@ -24,7 +24,7 @@ class OperationServiceImpl final : public google::longrunning::Operations::Servi
   Result<Operation> WaitFor(const grpc::ServerContext& context, const Uuid& id, std::chrono::milliseconds timeout);
 
   Store& store_;
-  ChangeSignal& jobs_changed_;
+  JobChanges& jobs_changed_;
 };
 
 }  // namespace allod::catalog

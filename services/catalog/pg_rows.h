@@ -4,18 +4,10 @@
 #include <fmt/format.h>
 
 #include "services/catalog/store.h"
-#include "services/common/pg.h"
-
-// Times cross into SQL as microseconds since 1970, which is what PostgreSQL resolves.
-#define ALLOD_MICROS(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
-#define ALLOD_FROM_MICROS(parameter) "(timestamptz 'epoch' + " parameter "::bigint * interval '1 microsecond')"
+#include "services/common/pg/pool.h"
+#include "services/common/pg/row_reader.h"
 
 namespace allod::catalog {
-
-inline std::int64_t Micros(Time t) {
-  return std::chrono::duration_cast<std::chrono::microseconds>(t.time_since_epoch()).count();
-}
-inline Time FromMicros(std::int64_t us) { return Time(std::chrono::microseconds(us)); }
 
 // The resource that an earlier request with this id and payload made. ALREADY_EXISTS / REQUEST_ID_REUSED.
 Result<std::optional<std::string>> RecallRequest(GlobalTx& tx, const RequestId& request);
@@ -32,12 +24,5 @@ Status RequirePublisher(GlobalTx& tx, const std::string& publisher);
 Status InsertModel(GlobalTx& tx, const Model& model);
 void InsertVersion(GlobalTx& tx, const Version& version);
 void InsertVariant(GlobalTx& tx, const Variant& variant);
-
-// After a commit whose outcome is unknown: transactions that pass this return what is there when they run again, so
-// running them again is the look-up.
-template <typename T>
-Result<T> RunAgain(GlobalTx&) {
-  return NotFound("not looked up");
-}
 
 }  // namespace allod::catalog

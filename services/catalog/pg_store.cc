@@ -18,57 +18,47 @@ constexpr char kVariantColumns[] =
     "decode_tokens_per_second, prefill_tokens_per_second, measured_on, " ALLOD_MICROS("measure_time") ", "
     "tensor_types::text, " ALLOD_MICROS("create_time");
 
-Publisher PublisherFromRow(const pqxx::row& row) {
-  return {row[0].as<std::string>(), row[1].as<std::string>(), FromMicros(row[2].as<std::int64_t>())};
+Publisher ReadPublisher(RowReader& row) {
+  Publisher out;
+  row.Into(out.id, out.display_name, out.create_time);
+  return out;
 }
 
-Model ModelFromRow(const pqxx::row& row) {
-  return {row[0].as<std::string>(), row[1].as<std::string>(), row[2].as<std::string>(), row[3].as<std::string>(),
-          FromMicros(row[4].as<std::int64_t>())};
+Model ReadModelRow(RowReader& row) {
+  Model out;
+  row.Into(out.id, out.publisher, out.display_name, out.description, out.create_time);
+  return out;
 }
 
-Version VersionFromRow(const pqxx::row& row) {
-  return {{row[0].as<std::string>(), row[1].as<std::string>()},
-          row[2].as<std::string>(),
-          row[3].as<std::string>(),
-          {row[4].as<std::string>(), row[5].as<std::int64_t>(), row[6].as<std::int32_t>(), row[7].as<std::int32_t>(),
-           row[8].as<bool>(), row[9].as<std::int64_t>()},
-          FromMicros(row[10].as<std::int64_t>())};
+Version ReadVersionRow(RowReader& row) {
+  Version out;
+  VersionFacts& f = out.facts;
+  row.Into(out.key.model, out.key.version, out.license, out.source_sha256);
+  row.Into(f.architecture, f.parameter_count, f.trained_context_tokens, f.vocabulary_size, f.has_chat_template,
+           f.kv_bytes_per_token);
+  row.Into(out.create_time);
+  return out;
 }
 
-Variant VariantFromRow(const pqxx::row& row) {
+Variant ReadVariantRow(RowReader& row) {
   Variant out;
-  out.key = {{row[0].as<std::string>(), row[1].as<std::string>()}, row[2].as<std::string>()};
-  out.compression = row[3].as<std::string>();
-  out.artifact_sha256 = row[4].as<std::string>();
-  out.artifact_bytes = row[5].as<std::int64_t>();
   QualityReport& q = out.quality;
-  q.bytes = row[6].as<std::int64_t>();
-  q.bits_per_weight = row[7].as<double>();
-  q.perplexity = row[8].as<double>();
-  q.source_perplexity = row[9].as<double>();
-  q.mean_kl_divergence = row[10].as<double>();
-  q.top1_agreement = row[11].as<double>();
-  q.evaluated_tokens = row[12].as<std::int32_t>();
-  q.evaluation_text_sha256 = row[13].as<std::string>();
-  q.decode_tokens_per_second = row[14].as<double>();
-  q.prefill_tokens_per_second = row[15].as<double>();
-  q.measured_on = row[16].as<std::string>();
-  q.measure_time = FromMicros(row[17].as<std::int64_t>());
-  out.tensor_types = nlohmann::json::parse(row[18].as<std::string>()).get<TensorTypes>();
-  out.create_time = FromMicros(row[19].as<std::int64_t>());
+  row.Into(out.key.version.model, out.key.version.version, out.key.variant, out.compression, out.artifact_sha256,
+           out.artifact_bytes);
+  row.Into(q.bytes, q.bits_per_weight, q.perplexity, q.source_perplexity, q.mean_kl_divergence, q.top1_agreement,
+           q.evaluated_tokens, q.evaluation_text_sha256, q.decode_tokens_per_second, q.prefill_tokens_per_second,
+           q.measured_on, q.measure_time);
+  out.tensor_types = nlohmann::json::parse(row.Next<std::string>()).get<TensorTypes>();
+  row.Into(out.create_time);
   return out;
 }
 
 // One page of a list: `sql` ends where the rows after $1 and at most $2 of them are to be chosen; `args` are $3 and on.
-template <typename T, typename FromRow, typename KeyText, typename... Args>
-Page<T> ReadPage(GlobalTx& tx, const PageRequest& page, const std::string& sql, FromRow&& from_row, KeyText&& key_text,
-                 const Args&... args) {
-  std::vector<T> items;
-  for (const auto& row : tx.Exec(sql + " AND id > $1 ORDER BY id LIMIT $2", page.after, page.size + 1, args...)) {
-    items.push_back(from_row(row));
-  }
-  return MakePage(page, std::move(items), key_text);
+template <typename Read, typename KeyText, typename... Args>
+auto ReadPage(GlobalTx& tx, const PageRequest& page, const std::string& sql, Read&& read, KeyText&& key_text,
+              const Args&... args) {
+  const auto rows = tx.Exec(sql + " AND id > $1 ORDER BY id LIMIT $2", page.after, page.size + 1, args...);
+  return MakePage(page, ReadAll(rows, read), key_text);
 }
 
 }  // namespace
@@ -97,7 +87,7 @@ Status RememberRequest(GlobalTx& tx, const RequestId& request, const std::string
 Result<Model> ReadModel(GlobalTx& tx, const std::string& model) {
   const auto rows = tx.Exec(fmt::format("SELECT {} FROM catalog.models WHERE id = $1", kModelColumns), model);
   if (rows.empty()) return DoesNotExist("models/" + model);
-  return ModelFromRow(rows[0]);
+  return ReadFirst(rows, ReadModelRow);
 }
 
 Status RequirePublisher(GlobalTx& tx, const std::string& publisher) {
@@ -112,7 +102,7 @@ Status InsertModel(GlobalTx& tx, const Model& model) {
   tx.Exec(
       "INSERT INTO catalog.models (id, publisher_id, display_name, description, create_time) "
       "VALUES ($1, $2, $3, $4, " ALLOD_FROM_MICROS("$5") ") ON CONFLICT DO NOTHING",
-      model.id, model.publisher, model.display_name, model.description, Micros(model.create_time));
+      model.id, model.publisher, model.display_name, model.description, model.create_time);
   return {};
 }
 
@@ -121,7 +111,7 @@ Result<Version> ReadVersion(GlobalTx& tx, const VersionKey& key) {
       tx.Exec(fmt::format("SELECT {} FROM catalog.versions WHERE model_id = $1 AND id = $2", kVersionColumns),
               key.model, key.version);
   if (rows.empty()) return DoesNotExist(key.name());
-  return VersionFromRow(rows[0]);
+  return ReadFirst(rows, ReadVersionRow);
 }
 
 Result<Variant> ReadVariant(GlobalTx& tx, const VariantKey& key) {
@@ -130,7 +120,7 @@ Result<Variant> ReadVariant(GlobalTx& tx, const VariantKey& key) {
                           kVariantColumns),
               key.version.model, key.version.version, key.variant);
   if (rows.empty()) return DoesNotExist(key.name());
-  return VariantFromRow(rows[0]);
+  return ReadFirst(rows, ReadVariantRow);
 }
 
 void InsertVersion(GlobalTx& tx, const Version& v) {
@@ -140,7 +130,7 @@ void InsertVersion(GlobalTx& tx, const Version& v) {
       "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, " ALLOD_FROM_MICROS("$11") ")",
       v.key.model, v.key.version, v.license, v.source_sha256, v.facts.architecture, v.facts.parameter_count,
       v.facts.trained_context_tokens, v.facts.vocabulary_size, v.facts.has_chat_template, v.facts.kv_bytes_per_token,
-      Micros(v.create_time));
+      v.create_time);
 }
 
 void InsertVariant(GlobalTx& tx, const Variant& v) {
@@ -154,7 +144,7 @@ void InsertVariant(GlobalTx& tx, const Variant& v) {
       v.key.version.model, v.key.version.version, v.key.variant, v.compression, v.artifact_sha256, v.artifact_bytes,
       q.bytes, q.bits_per_weight, q.perplexity, q.source_perplexity, q.mean_kl_divergence, q.top1_agreement,
       q.evaluated_tokens, q.evaluation_text_sha256, q.decode_tokens_per_second, q.prefill_tokens_per_second,
-      q.measured_on, Micros(q.measure_time), nlohmann::json(v.tensor_types).dump(), Micros(v.create_time));
+      q.measured_on, q.measure_time, nlohmann::json(v.tensor_types).dump(), v.create_time);
 }
 
 Result<Publisher> PgStore::CreatePublisher(const Publisher& publisher, const RequestId& request) {
@@ -164,22 +154,22 @@ Result<Publisher> PgStore::CreatePublisher(const Publisher& publisher, const Req
         tx.Exec(
             "INSERT INTO catalog.publishers (id, display_name, create_time) "
             "VALUES ($1, $2, " ALLOD_FROM_MICROS("$3") ") ON CONFLICT DO NOTHING",
-            publisher.id, publisher.display_name, Micros(publisher.create_time));
+            publisher.id, publisher.display_name, publisher.create_time);
         const auto rows =
             tx.Exec(fmt::format("SELECT {} FROM catalog.publishers WHERE id = $1", kPublisherColumns), publisher.id);
         if (rows.empty()) return Internal("a publisher vanished");
-        Publisher stored = PublisherFromRow(rows[0]);
+        Publisher stored = ReadFirst(rows, ReadPublisher);
         if (!SameContent(stored, publisher)) return std::unexpected(TakenByOtherContent(publisher.name()));
         ALLOD_CHECK_OK(RememberRequest(tx, request, publisher.id));
         return stored;
       },
-      RunAgain<Publisher>);
+      RunAgain{});
 }
 
 Result<Page<Publisher>> PgStore::ListPublishers(const PageRequest& page) {
   return pool_.Run<Page<Publisher>>([&](GlobalTx& tx) -> Result<Page<Publisher>> {
-    return ReadPage<Publisher>(tx, page, fmt::format("SELECT {} FROM catalog.publishers WHERE true", kPublisherColumns),
-                               PublisherFromRow, [](const Publisher& p) { return p.id; });
+    return ReadPage(tx, page, fmt::format("SELECT {} FROM catalog.publishers WHERE true", kPublisherColumns),
+                    ReadPublisher, [](const Publisher& p) { return p.id; });
   });
 }
 
@@ -193,7 +183,7 @@ Result<Model> PgStore::CreateModel(const Model& model, const RequestId& request)
         ALLOD_CHECK_OK(RememberRequest(tx, request, model.id));
         return stored;
       },
-      RunAgain<Model>);
+      RunAgain{});
 }
 
 Result<Model> PgStore::GetModel(const std::string& model) {
@@ -202,8 +192,8 @@ Result<Model> PgStore::GetModel(const std::string& model) {
 
 Result<Page<Model>> PgStore::ListModels(const PageRequest& page) {
   return pool_.Run<Page<Model>>([&](GlobalTx& tx) -> Result<Page<Model>> {
-    return ReadPage<Model>(tx, page, fmt::format("SELECT {} FROM catalog.models WHERE true", kModelColumns),
-                           ModelFromRow, [](const Model& m) { return m.id; });
+    return ReadPage(tx, page, fmt::format("SELECT {} FROM catalog.models WHERE true", kModelColumns), ReadModelRow,
+                    [](const Model& m) { return m.id; });
   });
 }
 
@@ -214,8 +204,8 @@ Result<Version> PgStore::GetVersion(const VersionKey& key) {
 Result<Page<Version>> PgStore::ListVersions(const std::string& model, const PageRequest& page) {
   return pool_.Run<Page<Version>>([&](GlobalTx& tx) -> Result<Page<Version>> {
     ALLOD_CHECK_OK(ReadModel(tx, model));
-    return ReadPage<Version>(
-        tx, page, fmt::format("SELECT {} FROM catalog.versions WHERE model_id = $3", kVersionColumns), VersionFromRow,
+    return ReadPage(
+        tx, page, fmt::format("SELECT {} FROM catalog.versions WHERE model_id = $3", kVersionColumns), ReadVersionRow,
         [](const Version& v) { return v.key.version; }, model);
   });
 }
@@ -227,10 +217,10 @@ Result<Variant> PgStore::GetVariant(const VariantKey& key) {
 Result<Page<Variant>> PgStore::ListVariants(const VersionKey& version, const PageRequest& page) {
   return pool_.Run<Page<Variant>>([&](GlobalTx& tx) -> Result<Page<Variant>> {
     ALLOD_CHECK_OK(ReadVersion(tx, version));
-    return ReadPage<Variant>(
+    return ReadPage(
         tx, page,
         fmt::format("SELECT {} FROM catalog.variants WHERE model_id = $3 AND version_id = $4", kVariantColumns),
-        VariantFromRow, [](const Variant& v) { return v.key.variant; }, version.model, version.version);
+        ReadVariantRow, [](const Variant& v) { return v.key.variant; }, version.model, version.version);
   });
 }
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "services/catalog/store.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 
 namespace allod::catalog {
 

@@ -1,6 +1,20 @@
 #include "services/catalog/pg_rows.h"
 #include "services/catalog/pg_store.h"
 
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<catalog::JobKind> = std::to_array<RowWord<catalog::JobKind>>(
+    {{catalog::JobKind::kInspect, "INSPECT"}, {catalog::JobKind::kCompress, "COMPRESS"}});
+template <>
+inline constexpr auto kRowWords<catalog::JobState> =
+    std::to_array<RowWord<catalog::JobState>>({{catalog::JobState::kQueued, "QUEUED"},
+                                               {catalog::JobState::kLeased, "LEASED"},
+                                               {catalog::JobState::kSucceeded, "SUCCEEDED"},
+                                               {catalog::JobState::kFailed, "FAILED"}});
+
+}  // namespace allod
+
 namespace allod::catalog {
 namespace {
 
@@ -12,33 +26,24 @@ constexpr char kJobColumns[] =
     "progress, error_code, error_reason, error_message, " ALLOD_MICROS("create_time") ", " ALLOD_MICROS("update_time") ", "
     "new_model_publisher, new_model_display_name, new_model_description";
 
-JobState StateFromText(const std::string& text) {
-  if (text == "QUEUED") return JobState::kQueued;
-  if (text == "LEASED") return JobState::kLeased;
-  return text == "SUCCEEDED" ? JobState::kSucceeded : JobState::kFailed;
-}
-
-Result<Job> JobFromRow(const pqxx::row& row) {
+Job ReadJobRow(RowReader& row) {
   Job job;
-  ALLOD_TRY(job.id, Uuid::Parse(row[0].as<std::string>()));
-  job.kind = row[1].as<std::string>() == "INSPECT" ? JobKind::kInspect : JobKind::kCompress;
-  job.target = {{row[2].as<std::string>(), row[3].as<std::string>()}, row[4].as<std::string>()};
-  job.source_sha256 = row[5].as<std::string>();
-  job.compression = row[6].as<std::string>();
-  job.license = row[7].as<std::string>();
-  job.state = StateFromText(row[8].as<std::string>());
-  job.epoch = row[9].as<std::int64_t>();
-  job.leased_by = row[10].as<std::string>();
-  job.phase = row[11].as<std::string>();
-  job.progress = row[12].as<double>();
-  if (!row[13].is_null()) {
-    job.error = Error{static_cast<Code>(row[13].as<int>()), row[14].as<std::string>(), row[15].as<std::string>()};
+  row.Into(job.id, job.kind, job.target.version.model, job.target.version.version, job.target.variant,
+           job.source_sha256, job.compression, job.license, job.state, job.epoch, job.leased_by, job.phase,
+           job.progress);
+  if (row.NextIsNull()) {
+    row.Skip(3);
+  } else {
+    Error& error = job.error.emplace();
+    error.code = static_cast<Code>(row.Next<int>());
+    row.Into(error.reason, error.message);
   }
-  job.create_time = FromMicros(row[16].as<std::int64_t>());
-  job.update_time = FromMicros(row[17].as<std::int64_t>());
-  if (!row[18].is_null()) {
-    job.new_model = Model{job.target.version.model, row[18].as<std::string>(), row[19].as<std::string>(),
-                          row[20].as<std::string>(), job.create_time};
+  row.Into(job.create_time, job.update_time);
+  if (!row.NextIsNull()) {
+    Model& model = job.new_model.emplace();
+    model.id = job.target.version.model;
+    model.create_time = job.create_time;
+    row.Into(model.publisher, model.display_name, model.description);
   }
   return job;
 }
@@ -48,7 +53,7 @@ Result<Job> ReadJob(GlobalTx& tx, const Uuid& id, bool lock) {
       tx.Exec(fmt::format("SELECT {} FROM catalog.jobs WHERE id = $1{}", kJobColumns, lock ? " FOR UPDATE" : ""),
               id.ToString());
   if (rows.empty()) return DoesNotExist("jobs/" + id.ToString());
-  return JobFromRow(rows[0]);
+  return ReadFirst(rows, ReadJobRow);
 }
 
 std::optional<std::string> OfNewModel(const Job& job, std::string Model::*field) {
@@ -73,7 +78,7 @@ void Fail(GlobalTx& tx, Job& job, const Error& error, Time now) {
   tx.Exec(
       "UPDATE catalog.jobs SET state = 'FAILED', error_code = $2, error_reason = $3, error_message = $4, "
       "update_time = " ALLOD_FROM_MICROS("$5") " WHERE id = $1",
-      job.id.ToString(), static_cast<int>(error.code), error.reason, error.message, Micros(now));
+      job.id.ToString(), static_cast<int>(error.code), error.reason, error.message, now);
 }
 
 void Succeed(GlobalTx& tx, Job& job, Time now) {
@@ -82,7 +87,7 @@ void Succeed(GlobalTx& tx, Job& job, Time now) {
   job.update_time = now;
   tx.Exec("UPDATE catalog.jobs SET state = 'SUCCEEDED', progress = 1, update_time = " ALLOD_FROM_MICROS(
               "$2") " WHERE id = $1",
-          job.id.ToString(), Micros(now));
+          job.id.ToString(), now);
 }
 
 }  // namespace
@@ -114,10 +119,10 @@ Result<Operation> PgStore::StartJob(const Job& job, const RequestId& request, co
             "license, state, create_time, update_time, new_model_publisher, new_model_display_name, "
             "new_model_description) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'QUEUED', " ALLOD_FROM_MICROS(
                 "$9") ", " ALLOD_FROM_MICROS("$9") ", $10, $11, $12) ON CONFLICT DO NOTHING",
-            wanted.id.ToString(), wanted.kind == JobKind::kInspect ? "INSPECT" : "COMPRESS",
-            wanted.target.version.model, wanted.target.version.version, wanted.target.variant, wanted.source_sha256,
-            wanted.compression, wanted.license, Micros(wanted.create_time), OfNewModel(wanted, &Model::publisher),
-            OfNewModel(wanted, &Model::display_name), OfNewModel(wanted, &Model::description));
+            wanted.id.ToString(), wanted.kind, wanted.target.version.model, wanted.target.version.version,
+            wanted.target.variant, wanted.source_sha256, wanted.compression, wanted.license, wanted.create_time,
+            OfNewModel(wanted, &Model::publisher), OfNewModel(wanted, &Model::display_name),
+            OfNewModel(wanted, &Model::description));
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM catalog.jobs WHERE model_id = $1 AND version_id = $2 AND "
                                               "variant_id = $3 AND state <> 'FAILED'",
                                               kJobColumns),
@@ -126,12 +131,12 @@ Result<Operation> PgStore::StartJob(const Job& job, const RequestId& request, co
           return allod::Fail(Code::kAborted, "JOB_FAILED_MEANWHILE",
                              "the job of an earlier request just failed; try again");
         }
-        ALLOD_TRY(Job stored, JobFromRow(rows[0]));
+        Job stored = ReadFirst(rows, ReadJobRow);
         if (!SameWork(stored, wanted)) return std::unexpected(TakenByOtherContent(job.target_name()));
         ALLOD_CHECK_OK(RememberRequest(tx, request, stored.id.ToString()));
         return OperationOf(tx, std::move(stored));
       },
-      RunAgain<Operation>);
+      RunAgain{});
 }
 
 Result<Operation> PgStore::GetOperation(const Uuid& id) {
@@ -149,8 +154,7 @@ Result<Page<Operation>> PgStore::ListOperations(const PageRequest& page) {
     const auto rows =
         tx.Exec(fmt::format("SELECT {} FROM catalog.jobs WHERE id > $1 ORDER BY id LIMIT $2", kJobColumns),
                 page.after.empty() ? Uuid().ToString() : page.after, page.size + 1);
-    for (const auto& row : rows) {
-      ALLOD_TRY(Job job, JobFromRow(row));
+    for (Job& job : ReadAll(rows, ReadJobRow)) {
       ALLOD_TRY(Operation operation, OperationOf(tx, std::move(job)));
       items.push_back(std::move(operation));
     }
@@ -172,7 +176,7 @@ Result<Lease> PgStore::LeaseJob(const std::string& node, std::chrono::millisecon
                               "lease_expire_time <= now()) ORDER BY create_time, id LIMIT 1 FOR UPDATE SKIP LOCKED",
                               kJobColumns));
       if (rows.empty()) return out;
-      ALLOD_TRY(Job job, JobFromRow(rows[0]));
+      Job job = ReadFirst(rows, ReadJobRow);
       if (job.epoch >= kAttemptsMax) {
         Fail(tx, job, AttemptsExhausted(job), now);
         out.exhausted.push_back(std::move(job));
@@ -183,8 +187,8 @@ Result<Lease> PgStore::LeaseJob(const std::string& node, std::chrono::millisecon
                       "progress = 0, lease_expire_time = now() + $3::bigint * interval '1 millisecond', "
                       "update_time = " ALLOD_FROM_MICROS("$4") " WHERE id = $1 RETURNING {}",
                       kJobColumns),
-          job.id.ToString(), node, static_cast<std::int64_t>(lease.count()), Micros(now));
-      ALLOD_TRY(out.job, JobFromRow(leased[0]));
+          job.id.ToString(), node, static_cast<std::int64_t>(lease.count()), now);
+      out.job = ReadFirst(leased, ReadJobRow);
       return out;
     }
     return out;
@@ -201,10 +205,10 @@ Status PgStore::ReportJob(const Uuid& id, std::int64_t epoch, const std::string&
             "UPDATE catalog.jobs SET phase = $2, progress = $3, "
             "lease_expire_time = now() + $4::bigint * interval '1 millisecond', update_time = " ALLOD_FROM_MICROS(
                 "$5") " WHERE id = $1",
-            id.ToString(), phase, progress, static_cast<std::int64_t>(lease.count()), Micros(now));
+            id.ToString(), phase, progress, static_cast<std::int64_t>(lease.count()), now);
         return job;
       },
-      RunAgain<Job>);
+      RunAgain{});
   if (!reported) return std::unexpected(reported.error());
   return {};
 }
@@ -230,7 +234,7 @@ Result<Job> PgStore::FinishJob(const Uuid& id, std::int64_t epoch, const std::st
         Succeed(tx, job, now);
         return job;
       },
-      RunAgain<Job>);
+      RunAgain{});
 }
 
 }  // namespace allod::catalog

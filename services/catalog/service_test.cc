@@ -6,11 +6,11 @@
 #include <thread>
 
 #include "services/catalog/artifact_service.h"
-#include "services/catalog/fake_store.h"
 #include "services/catalog/job_service.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
 #include "services/catalog/operation_service.h"
+#include "services/catalog/testing/fake_store.h"
 #include "services/common/digest.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
@@ -173,7 +173,7 @@ class CatalogServiceTest : public testing::Test {
   TempDir dir_;
   FakeStore store_{clock_};
   BlobStore blobs_ = BlobStore::Open(dir_.path()).value();
-  ChangeSignal jobs_changed_;
+  JobChanges jobs_changed_;
   FakePriceBooks price_books_;
   CallGates gates_;
   PublisherServiceImpl publishers_{store_, clock_, gates_};

@@ -7,6 +7,9 @@ namespace allod {
 
 using Time = std::chrono::system_clock::time_point;
 
+// What the database resolves: so floored, what is answered now equals what is read later.
+inline Time FloorToMicros(Time time) { return std::chrono::floor<std::chrono::microseconds>(time); }
+
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -77,11 +77,8 @@ std::map<TenantId, int> ParseWeights(const nlohmann::json& json, ConfigReader& r
 Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
-  nlohmann::json database = nlohmann::json::object();
   nlohmann::json regions;
-  reader.Address("listen", config.listen);
-  reader.Optional("peer_uids", config.peer_uids);
-  reader.Required("database", database);
+  ReadServiceConfig(reader, config);
   reader.Address("tenancy_target", config.tenancy_target);
   reader.Address("catalog_target", config.catalog_target);
   reader.Address("billing_target", config.billing_target);
@@ -95,11 +92,6 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   reader.Optional("weights", weights);
   ParsePool(pool, reader, config.pool);
   config.weights = ParseWeights(weights, reader);
-  if (auto parsed = ParsePgConfig(database)) {
-    config.database = *std::move(parsed);
-  } else {
-    reader.Complain("database: " + parsed.error().message);
-  }
   config.regions = ParseRegions(regions, reader);
   if (config.node_lost_after_ms < 1000) reader.Complain("node_lost_after_ms: at least 1000");
   if (config.replace_after_ms < config.node_lost_after_ms)

@@ -7,14 +7,11 @@
 
 #include "scheduler/estimate.h"
 #include "services/common/config.h"
-#include "services/common/pg.h"
+#include "services/common/pg/service_config.h"
 
 namespace allod::scheduling {
 
-struct Config {
-  std::string listen;
-  std::vector<uid_t> peer_uids;  // users of the processes that call it
-  PgConfig database;
+struct Config : ServiceConfig {
   std::string tenancy_target;
   std::string catalog_target;
   std::string billing_target;

@@ -1,24 +1,18 @@
 #include "services/scheduling/convert.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
 
+#include "services/common/rpc/timestamp.h"
+
 namespace allod::scheduling {
 namespace {
-
-using google::protobuf::Timestamp;
 
 // What one worker may say about itself.
 constexpr std::size_t kTargetBytesMax = 256;
 constexpr int kLayersMax = 32;
 constexpr std::size_t kLayerBytesMax = 64;
-
-Timestamp ToTimestamp(Time time) {
-  return google::protobuf::util::TimeUtil::NanosecondsToTimestamp(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count());
-}
 
 v1::Replica::State StateOf(scheduler::ReplicaState state) {
   switch (state) {
@@ -39,15 +33,15 @@ v1::Replica::State StateOf(scheduler::ReplicaState state) {
   return v1::Replica::STATE_UNSPECIFIED;
 }
 
-v1::Replica::State StateOf(scheduler::ObservedWorker::State state) {
+v1::Replica::State StateOf(drivers::ObservedWorker::State state) {
   switch (state) {
-    case scheduler::ObservedWorker::State::kStarting:
+    case drivers::ObservedWorker::State::kStarting:
       return v1::Replica::STATE_STARTING;
-    case scheduler::ObservedWorker::State::kReady:
+    case drivers::ObservedWorker::State::kReady:
       return v1::Replica::STATE_READY;
-    case scheduler::ObservedWorker::State::kFailed:
+    case drivers::ObservedWorker::State::kFailed:
       return v1::Replica::STATE_FAILED;
-    case scheduler::ObservedWorker::State::kAsleep:
+    case drivers::ObservedWorker::State::kAsleep:
       return v1::Replica::STATE_ASLEEP;
   }
   return v1::Replica::STATE_UNSPECIFIED;
@@ -213,7 +207,7 @@ Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request) {
   return node;
 }
 
-v1::Worker ToProto(const scheduler::WorkerView& worker) {
+v1::Worker ToProto(const drivers::WorkerView& worker) {
   v1::Worker out;
   out.set_name(fmt::format("nodes/{}/workers/{}", worker.node, worker.replica.ToString()));
   out.set_state(worker.desired ? v1::Replica::STATE_PENDING : v1::Replica::STATE_STOPPING);
@@ -230,7 +224,7 @@ v1::Worker ToProto(const scheduler::WorkerView& worker) {
   return out;
 }
 
-v1::Assignment ToProto(const scheduler::DesiredWorker& worker) {
+v1::Assignment ToProto(const drivers::DesiredWorker& worker) {
   v1::Assignment out;
   out.set_replica_uid(worker.replica.ToString());
   out.set_instance(worker.instance);
@@ -252,30 +246,30 @@ bool LayersFit(const v1::WorkerReport& report) {
          std::ranges::all_of(report.sandbox_layers(), [](const auto& layer) { return layer.size() <= kLayerBytesMax; });
 }
 
-Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report) {
-  scheduler::ObservedWorker out;
+Result<drivers::ObservedWorker> WorkerFrom(const v1::WorkerReport& report) {
+  drivers::ObservedWorker out;
   ALLOD_TRY(out.replica, Uuid::Parse(report.replica_uid()));
   out.epoch = report.epoch();
   // What makes no sense of a worker is that worker's failure; the rest of its node's report holds.
   const auto invalid = [&](std::string_view what) {
-    out.state = scheduler::ObservedWorker::State::kFailed;
+    out.state = drivers::ObservedWorker::State::kFailed;
     out.message = fmt::format("its node reports what makes no sense: {}", what);
     return out;
   };
-  scheduler::ObservedWorker::State state{};
+  drivers::ObservedWorker::State state{};
   switch (report.state()) {
     case v1::WorkerReport::STATE_STARTING:
-      state = scheduler::ObservedWorker::State::kStarting;
+      state = drivers::ObservedWorker::State::kStarting;
       break;
     case v1::WorkerReport::STATE_READY:
-      state = scheduler::ObservedWorker::State::kReady;
+      state = drivers::ObservedWorker::State::kReady;
       if (report.target().empty()) return invalid("ready, but without a target");
       break;
     case v1::WorkerReport::STATE_FAILED:
-      state = scheduler::ObservedWorker::State::kFailed;
+      state = drivers::ObservedWorker::State::kFailed;
       break;
     case v1::WorkerReport::STATE_ASLEEP:
-      state = scheduler::ObservedWorker::State::kAsleep;
+      state = drivers::ObservedWorker::State::kAsleep;
       if (report.target().empty()) return invalid("asleep, but without a target to wake it");
       break;
     default:

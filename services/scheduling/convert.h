@@ -24,13 +24,13 @@ v1::Region ToProto(const scheduler::Region& region);
 Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request);
 
 // What is wanted of it and what its node says; without figures.
-v1::Worker ToProto(const scheduler::WorkerView& worker);
+v1::Worker ToProto(const drivers::WorkerView& worker);
 
-v1::Assignment ToProto(const scheduler::DesiredWorker& worker);
+v1::Assignment ToProto(const drivers::DesiredWorker& worker);
 // Whether what a worker says of its sandbox is of a size to be passed on.
 bool LayersFit(const v1::WorkerReport& report);
 // INVALID_ARGUMENT / INVALID_UUID. Whatever else makes no sense makes it a failed worker, whose message says what.
-Result<scheduler::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
+Result<drivers::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
 
 v1::Route ToProto(const Route& route);
 

@@ -1,14 +1,15 @@
 // allod-scheduling: instances, the nodes that run them, and where requests go.
 #include <algorithm>
 
-#include "scheduler/process_driver.h"
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
 #include "services/common/rpc/watchers.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/scheduling/config.h"
+#include "services/scheduling/drivers/process_driver.h"
+#include "services/scheduling/drivers/restore_nodes.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
@@ -47,10 +48,13 @@ Status Run(const Config& config, StopSignal& stop) {
   PgStore own_store(own_pool);
   CallGates gates;
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
-  scheduler::ProcessDriver driver{milliseconds(config.node_lost_after_ms)};
-  Reconciler reconciler(
-      own_store, driver, clock,
-      {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .weights = config.weights});
+  ChangeSignal news;
+  drivers::ProcessDriver driver(milliseconds(config.node_lost_after_ms), news);
+  Reconciler reconciler(own_store, driver, news, clock,
+                        {.regions = config.regions,
+                         .policy = {milliseconds(config.replace_after_ms)},
+                         .weights = config.weights,
+                         .prepare = [&] { return drivers::RestoreNodes(own_store, clock, driver); }});
   FiguresBoard figures;
   Watchers gateways("routes", kGatewaysMax);
   const RouteVisibility visibility(reconciler.routes(), gateways);

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <utility>
+
+#include "services/scheduling/apply_changes.h"
 
 namespace allod::scheduling {
 namespace {
@@ -85,65 +88,11 @@ void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid,
 
 bool Mirror(TenantState& rows, const Changes& changes, const Applied& applied, Time now) {
   if (applied.dropped > 0) return false;
-  std::map<Uuid, Instance*> instances;
-  std::map<Uuid, Replica*> replicas;
-  for (Instance& instance : rows.instances) {
-    instances[instance.id] = &instance;
-    for (Replica& replica : instance.replicas) replicas[replica.placement.id] = &replica;
-  }
-  for (const Observation& seen : changes.observations) {
-    Replica* const found = Find(replicas, seen.replica);
-    if (found == nullptr) return false;
-    Replica& replica = *found;
-    if (replica.placement.state != seen.state) replica.placement.state_time = now;
-    replica.placement.state = seen.state;
-    replica.target = seen.target;
-    replica.message = seen.message;
-    replica.start_count = seen.start_count;
-  }
-  for (const auto& stop : changes.stops) {
-    Replica* const found = Find(replicas, stop.replica);
-    if (found == nullptr) return false;
-    Replica& replica = *found;
-    replica.placement.state = scheduler::ReplicaState::kStopping;
-    replica.placement.state_time = now;
-    replica.target.clear();
-    replica.message = stop.reason;
-  }
-  for (const auto& change : changes.statuses) {
-    Instance* const found = Find(instances, change.instance);
-    if (found == nullptr) return false;
-    found->status = change.status;
-  }
-  for (const auto& change : changes.operations) {
-    const auto operation = std::ranges::find(rows.open_operations, change.operation, &Operation::id);
-    if (operation == rows.open_operations.end()) return false;
-    operation->phase = change.phase;
-    if (change.done) rows.open_operations.erase(operation);
-  }
-  for (const auto& [id, create] : changes.creates) {
-    Instance* const instance = Find(instances, create.instance);
-    const auto epoch = applied.epochs.find(id);
-    const bool known =
-        instance != nullptr && instance->revisions.contains(create.generation) && epoch != applied.epochs.end();
-    if (!known) return false;
-    Replica replica;
-    replica.placement = {id,          create.instance, create.generation,
-                         create.node, epoch->second,   scheduler::ReplicaState::kPending,
-                         now,         create.demand};
-    instance->replicas.push_back(std::move(replica));
-  }
-  // Last, because they move what the pointers above point to.
-  for (const auto& remove : changes.removes) {
-    for (Instance& instance : rows.instances) {
-      std::erase_if(instance.replicas, [&](const Replica& replica) { return replica.placement.id == remove.replica; });
-    }
-  }
-  for (const Uuid& gone : changes.gone) {
-    std::erase_if(rows.instances, [&](const Instance& instance) { return instance.id == gone; });
-    std::erase_if(rows.open_operations, [&](const Operation& operation) { return operation.instance == gone; });
-  }
-  return true;
+  const auto leased = [&](const NewReplica& replica) -> std::optional<std::int64_t> {
+    const auto epoch = applied.epochs.find(replica.id);
+    return epoch == applied.epochs.end() ? std::nullopt : std::optional(epoch->second);
+  };
+  return ApplyTo(rows, changes, now, leased).applied.dropped == 0;
 }
 
 void Replace(TenantState& rows, const std::string& name, TenantState part) {

@@ -53,7 +53,7 @@ grpc::Status NodeAgentServiceImpl::ReportWorkers(grpc::ServerContext* context, c
                                                  v1::ReportWorkersResponse* response) {
   return Handle(context, request, response, [&](const Call&) -> Result<v1::ReportWorkersResponse> {
     ALLOD_TRY(const auto id, MatchName("node", request->node(), "nodes/*"));
-    std::vector<scheduler::ObservedWorker> workers;
+    std::vector<drivers::ObservedWorker> workers;
     for (const auto& report : request->workers()) {
       auto worker = WorkerFrom(report);
       if (worker) {

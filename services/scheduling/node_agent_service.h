@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "scheduler/process_driver.h"
 #include "services/common/clock.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 
@@ -13,7 +13,7 @@ namespace allod::scheduling {
 
 class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
  public:
-  NodeAgentServiceImpl(Store& store, scheduler::ProcessDriver& driver, FiguresBoard& figures, const Clock& clock,
+  NodeAgentServiceImpl(Store& store, drivers::ProcessDriver& driver, FiguresBoard& figures, const Clock& clock,
                        std::vector<scheduler::Region> regions)
       : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {}
 
@@ -28,7 +28,7 @@ class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
                grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer);
 
   Store& store_;
-  scheduler::ProcessDriver& driver_;
+  drivers::ProcessDriver& driver_;
   FiguresBoard& figures_;
   const Clock& clock_;
   const std::vector<scheduler::Region> regions_;

@@ -19,13 +19,13 @@ Page<T> Cut(const PageRequest& page, const std::vector<T>& items, KeyOf key_of) 
 }
 
 // By node, then instance. '!' sorts before whatever an id may hold.
-std::string KeyOf(const scheduler::WorkerView& worker) {
+std::string KeyOf(const drivers::WorkerView& worker) {
   return worker.node + "!" + (worker.desired ? worker.desired->instance : "") + "!" + worker.replica.ToString();
 }
 
 }  // namespace
 
-NodeServiceImpl::NodeServiceImpl(Store& store, const scheduler::Driver& driver, const FiguresBoard& figures,
+NodeServiceImpl::NodeServiceImpl(Store& store, const drivers::Driver& driver, const FiguresBoard& figures,
                                  const Clock& clock, std::vector<scheduler::Region> regions)
     : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {
   std::ranges::sort(regions_, {}, &scheduler::Region::id);
@@ -71,7 +71,7 @@ grpc::Status NodeServiceImpl::ListWorkers(grpc::ServerContext* context, const v1
     const bool all = parent == "nodes/-";
     if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "nodes/*"));
     ALLOD_TRY(const PageRequest page, ParsePage("workers of " + parent, request->page_size(), request->page_token()));
-    std::vector<scheduler::WorkerView> workers = driver_.List();
+    std::vector<drivers::WorkerView> workers = driver_.List();
     if (!all) {
       std::erase_if(workers, [&](const auto& worker) { return "nodes/" + worker.node != parent; });
     }

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "scheduler/driver.h"
 #include "services/common/clock.h"
+#include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/store.h"
 
@@ -13,7 +13,7 @@ namespace allod::scheduling {
 
 class NodeServiceImpl final : public v1::NodeService::Service {
  public:
-  NodeServiceImpl(Store& store, const scheduler::Driver& driver, const FiguresBoard& figures, const Clock& clock,
+  NodeServiceImpl(Store& store, const drivers::Driver& driver, const FiguresBoard& figures, const Clock& clock,
                   std::vector<scheduler::Region> regions);
 
   // Open to everyone: a tenant must know where it can be.
@@ -26,7 +26,7 @@ class NodeServiceImpl final : public v1::NodeService::Service {
 
  private:
   Store& store_;
-  const scheduler::Driver& driver_;
+  const drivers::Driver& driver_;
   const FiguresBoard& figures_;
   const Clock& clock_;
   std::vector<scheduler::Region> regions_;  // by id

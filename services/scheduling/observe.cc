@@ -7,7 +7,7 @@
 namespace allod::scheduling {
 namespace {
 
-using scheduler::ObservedWorker;
+using drivers::ObservedWorker;
 using scheduler::ReplicaState;
 
 // The database keeps what fits on a screen.
@@ -35,7 +35,7 @@ bool Current(const Instance& instance, const Replica& replica) {
 
 }  // namespace
 
-Sight::Sight(std::vector<scheduler::Node> nodes, const std::vector<scheduler::WorkerView>& workers)
+Sight::Sight(std::vector<scheduler::Node> nodes, const std::vector<drivers::WorkerView>& workers)
     : nodes_(std::move(nodes)) {
   std::ranges::sort(nodes_, {}, &scheduler::Node::id);
   for (const auto& view : workers) {
@@ -182,11 +182,11 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight) {
   return route;
 }
 
-std::optional<scheduler::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica) {
+std::optional<drivers::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica) {
   const ReplicaState state = replica.placement.state;
   if (state == ReplicaState::kStopping || state == ReplicaState::kStopped) return std::nullopt;
   const Revision& revision = instance.revisions.at(replica.placement.generation);
-  scheduler::DesiredWorker worker;
+  drivers::DesiredWorker worker;
   worker.replica = replica.placement.id;
   worker.tenant = instance.tenant;
   worker.instance = instance.name;

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "scheduler/driver.h"
+#include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
@@ -16,17 +16,17 @@ namespace allod::scheduling {
 class Sight {
  public:
   Sight() = default;
-  Sight(std::vector<scheduler::Node> nodes, const std::vector<scheduler::WorkerView>& workers);
+  Sight(std::vector<scheduler::Node> nodes, const std::vector<drivers::WorkerView>& workers);
 
   const scheduler::Node* FindNode(const std::string& id) const;
   bool Reports(const std::string& node) const;
   // Null when the node does not name it.
-  const scheduler::ObservedWorker* FindWorker(const Uuid& replica, const std::string& node) const;
+  const drivers::ObservedWorker* FindWorker(const Uuid& replica, const std::string& node) const;
   const std::vector<scheduler::Node>& nodes() const { return nodes_; }
 
  private:
   std::vector<scheduler::Node> nodes_;
-  std::map<std::pair<Uuid, std::string>, scheduler::ObservedWorker> workers_;
+  std::map<std::pair<Uuid, std::string>, drivers::ObservedWorker> workers_;
 };
 
 // The replica as it is seen now. Nothing is concluded from the silence of a node that is lost or has not reported to
@@ -66,6 +66,6 @@ struct Route {
 std::optional<Route> RouteOf(const Instance& instance, const Sight& sight);
 
 // Unset for a replica that shall not run.
-std::optional<scheduler::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica);
+std::optional<drivers::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica);
 
 }  // namespace allod::scheduling

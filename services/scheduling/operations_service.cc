@@ -2,9 +2,8 @@
 
 #include <google/protobuf/util/time_util.h>
 
-#include <algorithm>
-
 #include "allod/scheduling/v1/instance.grpc.pb.h"
+#include "services/common/rpc/long_poll.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/operation_answer.h"
 
@@ -16,11 +15,6 @@ using google::longrunning::ListOperationsRequest;
 using google::longrunning::ListOperationsResponse;
 using google::longrunning::WaitOperationRequest;
 using std::chrono::milliseconds;
-
-// How soon a cancelled call is noticed.
-constexpr milliseconds kLookEvery{200};
-// What is kept of the caller's deadline for the answer.
-constexpr milliseconds kAnswerIn{50};
 
 struct OperationKey {
   TenantId tenant;
@@ -84,24 +78,15 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
 Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::ServerContext& context, const Call& call,
                                                                    const WaitOperationRequest& request) {
   ALLOD_TRY(const OperationKey key, ParseName(request.name()));
-  const auto now = std::chrono::system_clock::now();
-  auto until = now + kWaitMax;
+  LongPollOptions options;
   if (request.has_timeout()) {
-    const milliseconds asked(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
-    until = now + std::clamp(asked, milliseconds(0), kWaitMax);
+    options.wait = milliseconds(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
   }
-  until = std::min(until, context.deadline() - kAnswerIn);
-  // The version is read before the row, so that a change between the two is not missed.
-  auto seen = progress_.Await(0, milliseconds(0));
-  ALLOD_TRY(Operation operation, Read(call.principal, key, store_, gates_));
-  while (!operation.done && !context.IsCancelled()) {
-    const auto left = std::chrono::duration_cast<milliseconds>(until - std::chrono::system_clock::now());
-    if (left <= milliseconds(0)) break;
-    const auto news = progress_.Await(seen.version, std::min(left, kLookEvery));
-    if (news.version == seen.version) continue;
-    seen = news;
+  Operation operation;
+  ALLOD_CHECK_OK(LongPoll(context, progress_, options, [&]() -> Result<bool> {
     ALLOD_TRY(operation, Read(call.principal, key, store_, gates_));
-  }
+    return operation.done;
+  }));
   return AnswerFor(operation, store_);
 }
 

@@ -3,8 +3,8 @@
 
 #include <google/longrunning/operations.grpc.pb.h>
 
+#include "services/common/change_signal.h"
 #include "services/common/rpc/call.h"
-#include "services/scheduling/broadcast.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/store.h"
 
@@ -12,12 +12,8 @@ namespace allod::scheduling {
 
 class OperationsServiceImpl final : public google::longrunning::Operations::Service {
  public:
-  // Waits longer than this are cut; those that find no place (CallGates::waits) are answered at once with the latest
-  // state.
-  static constexpr std::chrono::milliseconds kWaitMax{30'000};
-
-  // `progress` changes whenever an operation may have.
-  OperationsServiceImpl(Store& store, const Broadcast<std::uint64_t>& progress, CallGates& gates)
+  // `progress` is notified whenever an operation may have changed.
+  OperationsServiceImpl(Store& store, const ChangeSignal& progress, CallGates& gates)
       : store_(store), progress_(progress), gates_(gates) {}
 
   grpc::Status GetOperation(grpc::ServerContext* context, const google::longrunning::GetOperationRequest* request,
@@ -25,6 +21,7 @@ class OperationsServiceImpl final : public google::longrunning::Operations::Serv
   // `name` is `tenants/{tenant}`; newest first; no filter.
   grpc::Status ListOperations(grpc::ServerContext* context, const google::longrunning::ListOperationsRequest* request,
                               google::longrunning::ListOperationsResponse* response) override;
+  // A wait that finds no place (CallGates::waits) is answered at once with the latest state.
   grpc::Status WaitOperation(grpc::ServerContext* context, const google::longrunning::WaitOperationRequest* request,
                              google::longrunning::Operation* response) override;
 
@@ -33,7 +30,7 @@ class OperationsServiceImpl final : public google::longrunning::Operations::Serv
                                               const google::longrunning::WaitOperationRequest& request);
 
   Store& store_;
-  const Broadcast<std::uint64_t>& progress_;
+  const ChangeSignal& progress_;
   CallGates& gates_;
 };
 

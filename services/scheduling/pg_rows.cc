@@ -1,87 +1,52 @@
 #include "services/scheduling/pg_rows.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include <array>
-#include <stdexcept>
-#include <unordered_map>
+#include <map>
 
 namespace allod::scheduling {
 namespace {
 
-constexpr std::array kReplicaStates = {"pending", "starting", "ready", "stopping", "failed", "stopped", "asleep"};
-constexpr std::array kIsolationClasses = {"isolated", "pooled", "dedicated"};
-constexpr std::array kInstanceStates = {"provisioning", "ready", "failing", "deleting"};
-constexpr std::array kKinds = {"create", "update", "delete"};
-
-template <typename Enum, typename Names>
-Enum Parse(const Names& names, const std::string& text) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (text == names[i]) return static_cast<Enum>(i);
-  }
-  throw std::runtime_error("unexpected word in a row: " + text);
-}
-
-std::vector<std::string> SplitByComma(const std::string& text) {
-  std::vector<std::string> parts;
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
-Revision RevisionOf(const pqxx::row& row) {
+struct RevisionRow {
+  Uuid instance;
   Revision revision;
-  revision.generation = row["generation"].as<std::int64_t>();
-  revision.spec.listing = row["listing"].c_str();
-  revision.spec.variant = row["variant"].c_str();
-  revision.spec.region = row["region"].c_str();
-  revision.spec.replicas = row["replicas"].as<int>();
-  revision.spec.context_tokens = row["context_tokens"].as<int>();
-  revision.spec.max_concurrency = row["max_concurrency"].as<int>();
-  revision.spec.isolation_class = Parse<IsolationClass>(kIsolationClasses, row["isolation_class"].c_str());
-  revision.spec.sleep_after_seconds = row["sleep_after_seconds"].as<int>();
-  revision.price_book = row["price_book"].c_str();
-  revision.artifact_sha256 = row["artifact_sha256"].c_str();
-  revision.artifact_bytes = row["artifact_bytes"].as<std::int64_t>();
-  revision.trained_context_tokens = row["trained_context_tokens"].as<int>();
-  revision.residency = SplitByComma(row["jurisdictions"].c_str());
-  revision.demand.own = {row["memory_bytes"].as<std::int64_t>(), row["cpu_millis"].as<std::int64_t>()};
-  revision.demand.weights_bytes = row["weights_bytes"].as<std::int64_t>();
-  revision.demand.pool_bytes = row["pool_bytes"].as<std::int64_t>();
-  if (revision.demand.weights_bytes > 0) revision.demand.shared_key = revision.artifact_sha256;
-  return revision;
+};
+
+RevisionRow ReadRevision(RowReader& row) {
+  RevisionRow out;
+  Revision& revision = out.revision;
+  InstanceSpec& spec = revision.spec;
+  scheduler::Demand& demand = revision.demand;
+  row.Into(out.instance, revision.generation, spec.listing, spec.variant, spec.region, spec.isolation_class,
+           spec.replicas, spec.context_tokens, spec.max_concurrency, spec.sleep_after_seconds);
+  row.Into(revision.price_book, revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
+           revision.residency);
+  row.Into(demand.own.memory_bytes, demand.own.cpu_millis, demand.weights_bytes, demand.pool_bytes);
+  if (demand.weights_bytes > 0) demand.shared_key = revision.artifact_sha256;
+  return out;
 }
 
-Replica ReplicaOf(const pqxx::row& row) {
+Replica ReadReplica(RowReader& row) {
   Replica replica;
-  replica.placement.id = UuidOf(row["id"]);
-  replica.placement.instance = UuidOf(row["instance_id"]);
-  replica.placement.generation = row["generation"].as<std::int64_t>();
-  replica.placement.node = row["node"].c_str();
-  replica.placement.epoch = row["epoch"].as<std::int64_t>();
-  replica.placement.state = Parse<scheduler::ReplicaState>(kReplicaStates, row["state"].c_str());
-  replica.placement.state_time = TimeOf(row["state_us"]);
-  replica.target = row["target"].c_str();
-  replica.message = row["message"].c_str();
-  replica.start_count = row["start_count"].as<int>();
+  scheduler::Replica& placement = replica.placement;
+  row.Into(placement.id, placement.instance, placement.generation, placement.node, placement.epoch, placement.state,
+           placement.state_time, replica.target, replica.message, replica.start_count);
   return replica;
 }
 
 // The current revision of each instance and those that its replicas run.
 constexpr const char* kSelectRevisions =
-    "SELECT r.*, array_to_string(r.residency, ',') AS jurisdictions FROM scheduling.revisions r "
+    "SELECT r.instance_id, r.generation, r.listing, r.variant, r.region, r.isolation_class, r.replicas, "
+    "r.context_tokens, "
+    "r.max_concurrency, r.sleep_after_seconds, r.price_book, r.artifact_sha256, r.artifact_bytes, "
+    "r.trained_context_tokens, r.residency, r.memory_bytes, r.cpu_millis, r.weights_bytes, r.pool_bytes "
+    "FROM scheduling.revisions r "
     "JOIN scheduling.instances i ON i.tenant_id = r.tenant_id AND i.id = r.instance_id "
     "WHERE r.tenant_id = $1 AND r.instance_id = ANY($2::uuid[]) AND (r.generation = i.generation OR EXISTS ("
     "SELECT 1 FROM scheduling.replicas p WHERE p.tenant_id = r.tenant_id AND p.instance_id = r.instance_id AND "
     "p.generation = r.generation))";
 
 constexpr const char* kSelectReplicas =
-    "SELECT *, (extract(epoch FROM state_time) * 1000000)::bigint AS state_us FROM scheduling.replicas "
+    "SELECT id, instance_id, generation, node, epoch, state, " ALLOD_MICROS("state_time") ", target, message, start_count "
+    "FROM scheduling.replicas "
     "WHERE tenant_id = $1 AND instance_id = ANY($2::uuid[]) ORDER BY epoch, id";
 
 constexpr const char* kCountChange =
@@ -95,57 +60,29 @@ constexpr const char* kInsertRevision =
 
 }  // namespace
 
-Uuid UuidOf(const pqxx::field& field) {
-  auto parsed = Uuid::Parse(field.c_str());
-  if (!parsed) throw std::runtime_error("a uuid column holds: " + std::string(field.c_str()));
-  return *parsed;
-}
-
-Time TimeOf(const pqxx::field& microseconds) {
-  return Time(std::chrono::duration_cast<Time::duration>(std::chrono::microseconds(microseconds.as<std::int64_t>())));
-}
-
-Operation OperationOf(const TenantId& tenant, const pqxx::row& row) {
+Operation ReadOperation(const TenantId& tenant, RowReader& row) {
   Operation operation;
   operation.tenant = tenant;
-  operation.id = UuidOf(row["id"]);
-  operation.kind = Parse<OperationKind>(kKinds, row["kind"].c_str());
-  operation.instance = UuidOf(row["instance_id"]);
-  operation.instance_name = row["instance_name"].c_str();
-  operation.generation = row["generation"].as<std::int64_t>();
-  operation.phase = row["phase"].c_str();
-  operation.done = row["done"].as<bool>();
-  if (const int code = row["error_code"].as<int>(); code != 0) {
-    operation.error = Error{static_cast<Code>(code), row["error_reason"].c_str(), row["error_message"].c_str()};
-  }
-  operation.create_time = TimeOf(row["create_us"]);
+  row.Into(operation.id, operation.kind, operation.instance, operation.instance_name, operation.generation,
+           operation.phase, operation.done);
+  Error error;
+  error.code = static_cast<Code>(row.Next<int>());
+  row.Into(error.reason, error.message);
+  if (error.code != Code{}) operation.error = std::move(error);
+  row.Into(operation.create_time);
   return operation;
 }
 
-Instance InstanceOf(const TenantId& tenant, const pqxx::row& row) {
+Instance ReadInstance(const TenantId& tenant, RowReader& row) {
   Instance instance;
   instance.tenant = tenant;
-  instance.id = UuidOf(row["id"]);
-  instance.name = row["name"].c_str();
-  instance.generation = row["generation"].as<std::int64_t>();
-  instance.template_generation = row["template_generation"].as<std::int64_t>();
-  instance.version = row["version"].as<std::int64_t>();
-  instance.deleting = row["deleting"].as<bool>();
-  instance.status.state = Parse<InstanceState>(kInstanceStates, row["state"].c_str());
-  instance.status.observed_generation = row["observed_generation"].as<std::int64_t>();
-  instance.status.ready_replicas = row["ready_replicas"].as<int>();
-  instance.status.message = row["message"].c_str();
-  instance.create_time = TimeOf(row["create_us"]);
+  InstanceStatus& status = instance.status;
+  row.Into(instance.id, instance.name, instance.generation, instance.template_generation, instance.version,
+           instance.deleting);
+  row.Into(status.state, status.observed_generation, status.ready_replicas, status.message);
+  row.Into(instance.create_time);
   return instance;
 }
-
-std::string ArrayOf(const std::vector<std::string>& elements) {
-  return fmt::format("{{{}}}", fmt::join(elements, ","));
-}
-
-const char* NameOf(scheduler::ReplicaState state) { return kReplicaStates[static_cast<std::size_t>(state)]; }
-const char* NameOf(InstanceState state) { return kInstanceStates[static_cast<std::size_t>(state)]; }
-const char* NameOf(OperationKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 
 Status AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
   if (instances.empty()) return {};
@@ -155,14 +92,12 @@ Status AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
     by_id[instance.id] = &instance;
     ids.push_back(instance.id.ToString());
   }
-  const std::string array = ArrayOf(ids);
-  for (const auto& row : tx.Exec(kSelectRevisions, tx.tenant().ToString(), array)) {
-    Revision revision = RevisionOf(row);
-    by_id[UuidOf(row["instance_id"])]->revisions[revision.generation] = std::move(revision);
+  const std::string tenant = tx.tenant().ToString();
+  for (auto& [instance, revision] : ReadAll(tx.Exec(kSelectRevisions, tenant, ids), ReadRevision)) {
+    by_id.at(instance)->revisions[revision.generation] = std::move(revision);
   }
-  for (const auto& row : tx.Exec(kSelectReplicas, tx.tenant().ToString(), array)) {
-    Replica replica = ReplicaOf(row);
-    by_id[replica.placement.instance]->replicas.push_back(std::move(replica));
+  for (Replica& replica : ReadAll(tx.Exec(kSelectReplicas, tenant, ids), ReadReplica)) {
+    by_id.at(replica.placement.instance)->replicas.push_back(std::move(replica));
   }
   for (Instance& instance : instances) {
     ALLOD_CHECK_OK(CheckWhole(instance));
@@ -181,9 +116,9 @@ std::int64_t CountChange(TenantTx& tx, bool ends_operations) {
 void InsertRevision(TenantTx& tx, const Uuid& instance, const Revision& revision) {
   const InstanceSpec& spec = revision.spec;
   tx.Exec(kInsertRevision, tx.tenant().ToString(), instance.ToString(), revision.generation, spec.listing, spec.variant,
-          spec.region, NameOf(spec.isolation_class), spec.replicas, spec.context_tokens, spec.max_concurrency,
+          spec.region, spec.isolation_class, spec.replicas, spec.context_tokens, spec.max_concurrency,
           revision.price_book, revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
-          ArrayOf(revision.residency), revision.demand.own.memory_bytes, revision.demand.own.cpu_millis,
+          revision.residency, revision.demand.own.memory_bytes, revision.demand.own.cpu_millis,
           spec.sleep_after_seconds, revision.demand.weights_bytes, revision.demand.pool_bytes);
 }
 

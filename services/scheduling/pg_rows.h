@@ -4,32 +4,52 @@
 #include <string>
 #include <vector>
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
+#include "services/common/pg/row_reader.h"
 #include "services/scheduling/domain.h"
+
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<scheduler::ReplicaState> =
+    std::to_array<RowWord<scheduler::ReplicaState>>({{scheduler::ReplicaState::kPending, "pending"},
+                                                     {scheduler::ReplicaState::kStarting, "starting"},
+                                                     {scheduler::ReplicaState::kReady, "ready"},
+                                                     {scheduler::ReplicaState::kStopping, "stopping"},
+                                                     {scheduler::ReplicaState::kFailed, "failed"},
+                                                     {scheduler::ReplicaState::kStopped, "stopped"},
+                                                     {scheduler::ReplicaState::kAsleep, "asleep"}});
+template <>
+inline constexpr auto kRowWords<scheduler::IsolationClass> =
+    std::to_array<RowWord<scheduler::IsolationClass>>({{scheduler::IsolationClass::kIsolated, "isolated"},
+                                                       {scheduler::IsolationClass::kPooled, "pooled"},
+                                                       {scheduler::IsolationClass::kDedicated, "dedicated"}});
+template <>
+inline constexpr auto kRowWords<scheduling::InstanceState> =
+    std::to_array<RowWord<scheduling::InstanceState>>({{scheduling::InstanceState::kProvisioning, "provisioning"},
+                                                       {scheduling::InstanceState::kReady, "ready"},
+                                                       {scheduling::InstanceState::kFailing, "failing"},
+                                                       {scheduling::InstanceState::kDeleting, "deleting"}});
+template <>
+inline constexpr auto kRowWords<scheduling::OperationKind> =
+    std::to_array<RowWord<scheduling::OperationKind>>({{scheduling::OperationKind::kCreate, "create"},
+                                                       {scheduling::OperationKind::kUpdate, "update"},
+                                                       {scheduling::OperationKind::kDelete, "delete"}});
+
+}  // namespace allod
 
 namespace allod::scheduling {
 
-// Columns that OperationOf and InstanceOf read, in their order.
+// Columns that ReadOperation and ReadInstance read, in their order.
 inline constexpr const char* kOperationColumns =
-    "id, kind, instance_id, instance_name, generation, phase, done, error_code, error_reason, error_message, "
-    "(extract(epoch FROM create_time) * 1000000)::bigint AS create_us";
+    "id, kind, instance_id, instance_name, generation, phase, done, error_code, error_reason, "
+    "error_message, " ALLOD_MICROS("create_time");
 inline constexpr const char* kInstanceColumns =
     "id, name, generation, template_generation, version, deleting, state, observed_generation, ready_replicas, "
-    "message, "
-    "(extract(epoch FROM create_time) * 1000000)::bigint AS create_us";
+    "message, " ALLOD_MICROS("create_time");
 
-Uuid UuidOf(const pqxx::field& field);
-Time TimeOf(const pqxx::field& microseconds);
-
-Operation OperationOf(const TenantId& tenant, const pqxx::row& row);
-Instance InstanceOf(const TenantId& tenant, const pqxx::row& row);
-
-// "{a,b}" for a uuid[] or text[] parameter; the elements need no quoting (ids, jurisdictions).
-std::string ArrayOf(const std::vector<std::string>& elements);
-
-const char* NameOf(scheduler::ReplicaState state);
-const char* NameOf(InstanceState state);
-const char* NameOf(OperationKind kind);
+Operation ReadOperation(const TenantId& tenant, RowReader& row);
+Instance ReadInstance(const TenantId& tenant, RowReader& row);
 
 // Fills in the revisions and replicas of `instances`. INTERNAL / ROWS_BROKEN when one is not whole: read them in the
 // snapshot or under the lock in which `instances` were read.

@@ -44,11 +44,11 @@ constexpr const char* kJoinNode =
 constexpr const char* kTouchNodes = "UPDATE scheduling.nodes SET last_report_time = now() WHERE id = ANY($1::text[])";
 constexpr const char* kListNodes =
     "SELECT n.id, n.region, n.memory_bytes, n.cpu_millis, n.session_epoch, "
-    "(extract(epoch FROM n.last_report_time) * 1000000)::bigint AS report_us, count(l.replica_id) AS workers, "
+    ALLOD_MICROS("n.last_report_time") ", count(l.replica_id), "
     "(COALESCE(sum(l.memory_bytes), 0) + COALESCE((SELECT sum(s.bytes) FROM ("
     "SELECT max(k.weights_bytes) + max(k.pool_bytes) AS bytes FROM scheduling.leases k "
-    "WHERE k.node = n.id AND k.shared_key <> '' GROUP BY k.shared_key) s), 0))::bigint AS used_memory, "
-    "COALESCE(sum(l.cpu_millis), 0)::bigint AS used_cpu "
+    "WHERE k.node = n.id AND k.shared_key <> '' GROUP BY k.shared_key) s), 0))::bigint, "
+    "COALESCE(sum(l.cpu_millis), 0)::bigint "
     "FROM scheduling.nodes n LEFT JOIN scheduling.leases l ON l.node = n.id GROUP BY n.id ORDER BY n.id";
 // A transaction that is not over yet has at least the id that is the snapshot's xmin.
 constexpr const char* kListChanged =
@@ -72,12 +72,20 @@ std::int64_t VersionOf(TenantTx& tx) {
   return rows.empty() ? 0 : rows[0][0].as<std::int64_t>();
 }
 
+auto OperationsOf(const TenantId& tenant) {
+  return [tenant](RowReader& row) { return ReadOperation(tenant, row); };
+}
+
+auto InstancesOf(const TenantId& tenant) {
+  return [tenant](RowReader& row) { return ReadInstance(tenant, row); };
+}
+
 Result<Operation> SelectOperation(TenantTx& tx, const Uuid& id) {
   const auto rows =
       tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND id = $2", kOperationColumns),
               tx.tenant().ToString(), id.ToString());
   if (rows.empty()) return NotFound(fmt::format("operation {} does not exist", id.ToString()));
-  return OperationOf(tx.tenant(), rows[0]);
+  return ReadFirst(rows, OperationsOf(tx.tenant()));
 }
 
 // The newest operation of an instance, an open one first.
@@ -88,7 +96,7 @@ Result<Operation> NewestOperation(TenantTx& tx, const Uuid& instance) {
                           kOperationColumns),
               tx.tenant().ToString(), instance.ToString());
   if (rows.empty()) return NotFound("the instance has no operation");
-  return OperationOf(tx.tenant(), rows[0]);
+  return ReadFirst(rows, OperationsOf(tx.tenant()));
 }
 
 Result<Instance> SelectInstance(TenantTx& tx, const std::string& name) {
@@ -96,7 +104,7 @@ Result<Instance> SelectInstance(TenantTx& tx, const std::string& name) {
       tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND name = $2", kInstanceColumns),
               tx.tenant().ToString(), name);
   if (rows.empty()) return NotFound(fmt::format("{} does not exist", name));
-  std::vector<Instance> instances{InstanceOf(tx.tenant(), rows[0])};
+  auto instances = ReadAll(rows, InstancesOf(tx.tenant()));
   ALLOD_CHECK_OK(AttachParts(tx, instances));
   return std::move(instances[0]);
 }
@@ -105,8 +113,9 @@ Result<Operation> EarlierRequest(TenantTx& tx, const RequestId& request) {
   if (!request.given()) return NotFound("no request id");
   const auto rows = tx.Exec(kSelectRequest, tx.tenant().ToString(), request.id.ToString());
   if (rows.empty()) return NotFound("no earlier request");
-  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0]["payload_sha256"].c_str()));
-  return SelectOperation(tx, UuidOf(rows[0]["operation_id"]));
+  RowReader row(rows[0]);
+  ALLOD_CHECK_OK(CheckSamePayload(request, row.Next<std::string>()));
+  return SelectOperation(tx, row.Next<Uuid>());
 }
 
 void Remember(TenantTx& tx, const RequestId& request, const Uuid& operation) {
@@ -116,7 +125,7 @@ void Remember(TenantTx& tx, const RequestId& request, const Uuid& operation) {
 
 Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind kind, const Uuid& instance,
                                   const std::string& name, std::int64_t generation) {
-  tx.Exec(kInsertOperation, tx.tenant().ToString(), id.ToString(), NameOf(kind), instance.ToString(), name, generation,
+  tx.Exec(kInsertOperation, tx.tenant().ToString(), id.ToString(), kind, instance.ToString(), name, generation,
           kind == OperationKind::kDelete ? "stopping" : "placing");
   return SelectOperation(tx, id);
 }
@@ -214,14 +223,12 @@ Result<Instance> PgStore::GetInstance(const TenantId& tenant, const std::string&
 Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, const std::string& prefix,
                                                      const PageRequest& page) {
   return pool_.RunSnapshot<std::vector<Instance>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Instance>> {
-    std::vector<Instance> instances;
-    for (const auto& row :
-         tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND starts_with(name, $2) AND "
-                             "name COLLATE \"C\" > $3 ORDER BY name COLLATE \"C\" LIMIT $4",
-                             kInstanceColumns),
-                 tenant.ToString(), prefix, page.after, page.size + 1)) {
-      instances.push_back(InstanceOf(tenant, row));
-    }
+    const auto rows =
+        tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND starts_with(name, $2) AND "
+                            "name COLLATE \"C\" > $3 ORDER BY name COLLATE \"C\" LIMIT $4",
+                            kInstanceColumns),
+                tenant.ToString(), prefix, page.after, page.size + 1);
+    auto instances = ReadAll(rows, InstancesOf(tenant));
     ALLOD_CHECK_OK(AttachParts(tx, instances));
     return instances;
   });
@@ -234,15 +241,12 @@ Result<Operation> PgStore::GetOperation(const TenantId& tenant, const Uuid& id) 
 Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
   return pool_.Run<std::vector<Operation>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Operation>> {
     // Ids are version 7: their order is that of creation.
-    std::vector<Operation> operations;
-    for (const auto& row :
-         tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND ($2 = '' OR id < "
-                             "NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3",
-                             kOperationColumns),
-                 tenant.ToString(), page.after, page.size + 1)) {
-      operations.push_back(OperationOf(tenant, row));
-    }
-    return operations;
+    const auto rows =
+        tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND ($2 = '' OR id < "
+                            "NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3",
+                            kOperationColumns),
+                tenant.ToString(), page.after, page.size + 1);
+    return ReadAll(rows, OperationsOf(tenant));
   });
 }
 
@@ -260,7 +264,7 @@ Result<std::int64_t> PgStore::JoinNode(const scheduler::Node& node) {
 
 Status PgStore::TouchNodes(const std::vector<std::string>& ids) {
   const auto done = pool_.Run<int>([&](GlobalTx& tx) -> Result<int> {
-    tx.Exec(kTouchNodes, ArrayOf(ids));
+    tx.Exec(kTouchNodes, ids);
     return 0;
   });
   if (!done) return std::unexpected(done.error());
@@ -269,19 +273,13 @@ Status PgStore::TouchNodes(const std::vector<std::string>& ids) {
 
 Result<std::vector<Node>> PgStore::ListNodes() {
   return pool_.Run<std::vector<Node>>([&](GlobalTx& tx) -> Result<std::vector<Node>> {
-    std::vector<Node> nodes;
-    for (const auto& row : tx.Exec(kListNodes)) {
-      Node node;
-      node.node.id = row["id"].c_str();
-      node.node.region = row["region"].c_str();
-      node.node.capacity = {row["memory_bytes"].as<std::int64_t>(), row["cpu_millis"].as<std::int64_t>()};
-      node.node.last_report = TimeOf(row["report_us"]);
-      node.session_epoch = row["session_epoch"].as<std::int64_t>();
-      node.allocated = {row["used_memory"].as<std::int64_t>(), row["used_cpu"].as<std::int64_t>()};
-      node.worker_count = row["workers"].as<int>();
-      nodes.push_back(std::move(node));
-    }
-    return nodes;
+    return ReadAll(tx.Exec(kListNodes), [](RowReader& row) {
+      Node out;
+      scheduler::Node& node = out.node;
+      row.Into(node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis, out.session_epoch,
+               node.last_report, out.worker_count, out.allocated.memory_bytes, out.allocated.cpu_millis);
+      return out;
+    });
   });
 }
 
@@ -290,10 +288,13 @@ Result<TenantChanges> PgStore::ListChanged(const std::string& since, const std::
     TenantChanges changes;
     // Both statements below may see what the other does not: the mark is taken first, so that nothing falls between.
     changes.mark = tx.Exec(kSelectMark)[0][0].c_str();
-    for (const auto& row :
-         tx.Exec(kListChanged, since.empty() ? "0" : since, after.value_or(TenantId()).ToString(), count)) {
-      changes.tenants.push_back({{UuidOf(row["id"])}, row["version"].as<std::int64_t>()});
-    }
+    changes.tenants =
+        ReadAll(tx.Exec(kListChanged, since.empty() ? "0" : since, after.value_or(TenantId()).ToString(), count),
+                [](RowReader& row) {
+                  TenantVersion out;
+                  row.Into(out.tenant, out.version);
+                  return out;
+                });
     return changes;
   });
 }
@@ -301,18 +302,17 @@ Result<TenantChanges> PgStore::ListChanged(const std::string& since, const std::
 Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
   return pool_.RunSnapshot<TenantState>(tenant, [&](TenantTx& tx) -> Result<TenantState> {
     TenantState state{tenant, VersionOf(tx), {}, {}};
-    for (const auto& row : tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 "
-                                               "ORDER BY create_time, id",
-                                               kInstanceColumns),
-                                   tenant.ToString())) {
-      state.instances.push_back(InstanceOf(tenant, row));
-    }
+    state.instances =
+        ReadAll(tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 ORDER BY create_time, id",
+                                    kInstanceColumns),
+                        tenant.ToString()),
+                InstancesOf(tenant));
     ALLOD_CHECK_OK(AttachParts(tx, state.instances));
-    for (const auto& row : tx.Exec(
-             fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND NOT done", kOperationColumns),
-             tenant.ToString())) {
-      state.open_operations.push_back(OperationOf(tenant, row));
-    }
+    state.open_operations = ReadAll(
+        tx.Exec(
+            fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND NOT done", kOperationColumns),
+            tenant.ToString()),
+        OperationsOf(tenant));
     return state;
   });
 }
@@ -323,12 +323,12 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
     auto instance = SelectInstance(tx, name);
     if (!instance && instance.error().code == Code::kNotFound) return state;
     if (!instance) return std::unexpected(instance.error());
-    for (const auto& row : tx.Exec(
-             fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
-                         kOperationColumns),
-             tenant.ToString(), instance->id.ToString())) {
-      state.open_operations.push_back(OperationOf(tenant, row));
-    }
+    state.open_operations = ReadAll(
+        tx.Exec(
+            fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
+                        kOperationColumns),
+            tenant.ToString(), instance->id.ToString()),
+        OperationsOf(tenant));
     state.instances.push_back(*std::move(instance));
     return state;
   });
@@ -336,10 +336,8 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
 
 Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
   return pool_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
-    std::vector<TenantId> tenants;
-    for (const auto& row : tx.Exec(kListForgettable, SecondsOf(before), after.value_or(TenantId{}).ToString(), count))
-      tenants.push_back({UuidOf(row[0])});
-    return tenants;
+    return ReadAll(tx.Exec(kListForgettable, SecondsOf(before), after.value_or(TenantId{}).ToString(), count),
+                   [](RowReader& row) { return row.Next<TenantId>(); });
   });
 }
 

@@ -2,7 +2,7 @@
 // locking its row in scheduling.tenants; the room of a node by locking the node's row while its leases are added up.
 #pragma once
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {

@@ -1,4 +1,5 @@
-// PgStore::Apply: the checked transaction that turns a plan into rows.
+// PgStore::Apply: the checked transaction that turns a plan into rows. Its rules are those of apply_changes.h, which
+// says them of rows in memory.
 
 #include <fmt/format.h>
 
@@ -78,8 +79,8 @@ class Applier {
   }
 
   void Observe(const Observation& seen) {
-    Count(tx_.Exec(kObserve, tenant_, seen.replica.ToString(), seen.epoch, NameOf(seen.state), seen.target,
-                   seen.message, seen.start_count));
+    Count(tx_.Exec(kObserve, tenant_, seen.replica.ToString(), seen.epoch, seen.state, seen.target, seen.message,
+                   seen.start_count));
   }
   void Stop(const scheduler::StopReplica& stop) {
     Count(tx_.Exec(kStop, tenant_, stop.replica.ToString(), stop.epoch, stop.reason));
@@ -90,7 +91,7 @@ class Applier {
     if (removed.affected_rows() > 0) tx_.Exec(kRemoveLease, remove.replica.ToString(), tenant_, remove.epoch);
   }
   void SetStatus(const StatusChange& change) {
-    Count(tx_.Exec(kSetStatus, tenant_, change.instance.ToString(), change.version, NameOf(change.status.state),
+    Count(tx_.Exec(kSetStatus, tenant_, change.instance.ToString(), change.version, change.status.state,
                    change.status.observed_generation, change.status.ready_replicas, change.status.message));
   }
   void SetOperation(const OperationChange& change) {

@@ -26,8 +26,9 @@ void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
 
 }  // namespace
 
-Reconciler::Reconciler(Store& store, scheduler::Driver& driver, const Clock& clock, ReconcilerConfig config)
-    : store_(store), driver_(driver), clock_(clock), config_(std::move(config)) {}
+Reconciler::Reconciler(Store& store, drivers::Driver& driver, ChangeSignal& news, const Clock& clock,
+                       ReconcilerConfig config)
+    : store_(store), driver_(driver), news_(news), clock_(clock), config_(std::move(config)) {}
 
 Reconciler::~Reconciler() { Stop(); }
 
@@ -38,7 +39,7 @@ void Reconciler::Start() {
 
 void Reconciler::Stop() {
   stopping_ = true;
-  driver_.Interrupt();
+  news_.Notify();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -47,7 +48,7 @@ void Reconciler::Wake(const TenantId& tenant) {
     const std::lock_guard lock(dirty_mutex_);
     dirty_[tenant].all = true;
   }
-  driver_.Interrupt();
+  news_.Notify();
 }
 
 void Reconciler::Wake(const TenantId& tenant, const std::string& instance) {
@@ -55,14 +56,14 @@ void Reconciler::Wake(const TenantId& tenant, const std::string& instance) {
     const std::lock_guard lock(dirty_mutex_);
     dirty_[tenant].instances.insert(instance);
   }
-  driver_.Interrupt();
+  news_.Notify();
 }
 
 void Reconciler::Loop() {
   std::uint64_t seen = 0;
   std::string trouble;
   while (!stopping_) {
-    seen = driver_.Watch(seen, config_.tick);
+    seen = news_.WaitPast(seen, config_.tick);
     if (stopping_) break;
     // Whatever a pass throws beyond what it isolates by tenant: the next one looks at everybody.
     const Status done = Catching("reconcile", [this] { return RunOnce(); });
@@ -257,13 +258,17 @@ std::map<Uuid, std::string> Reconciler::NoteObstacles(const scheduler::Plan& pla
   return obstacles;
 }
 
+Status Reconciler::EnsureTenant(const TenantId& tenant, const Sighting& sighting) {
+  if (sighting.changes.creates.empty()) return {};
+  return Catching("prepare a tenant", [&] { return driver_.EnsureTenant(tenant); });
+}
+
 Result<bool> Reconciler::CarryOut(const TenantId& tenant, const Sight& sight,
                                   const std::map<Uuid, std::string>& obstacles, Time now, Sighting& sighting) {
   Known& known = tenants_.at(tenant);
   const Changes& changes = sighting.changes;
   AddStatus(known.rows, sight, obstacles, sighting);
   if (changes.empty()) return false;
-  if (!changes.creates.empty()) ALLOD_CHECK_OK(driver_.EnsureTenant(tenant));
   const bool was_stale = stale_.contains(tenant);
   stale_[tenant].all = true;  // unless all goes well
   ALLOD_TRY(const Applied applied, store_.Apply(tenant, changes));
@@ -287,7 +292,7 @@ Result<bool> Reconciler::Step() {
   const Time now = clock_.Now();
   NoticeNews(now);
   const std::set<TenantId> todo = std::exchange(pending_, {});
-  std::vector<scheduler::WorkerKey> keys;
+  std::vector<drivers::WorkerKey> keys;
   for (const TenantId& tenant : todo) {
     const Status shown = Catching("show a tenant's workers", [&]() -> Status {
       Known& known = tenants_.at(tenant);
@@ -315,6 +320,11 @@ Result<bool> Reconciler::Step() {
   bool changed = false;
   Status trouble;
   for (auto& [tenant, sighting] : sightings) {
+    // Apart from what the store says: a driver's trouble with one tenant, whatever its code, ends nobody else's step.
+    if (const Status ensured = EnsureTenant(tenant, sighting); !ensured) {
+      NoteTrouble(tenant, Stage::kDecide, ensured.error());
+      continue;
+    }
     const Status carried = Catching("carry out a plan", [&]() -> Status {
       ALLOD_TRY(const bool applied, CarryOut(tenant, sight, obstacles, now, sighting));
       changed = changed || applied;
@@ -331,7 +341,7 @@ Result<bool> Reconciler::Step() {
       NoteTrouble(tenant, Stage::kDecide, carried.error());
     }
   }
-  if (changed) progress_.Publish(++applied_);
+  if (changed) progress_.Notify();
   if (!trouble) return std::unexpected(trouble.error());
   return changed;
 }

@@ -12,21 +12,23 @@
 // One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
 // counted (services/common/set_aside.h) and tried again later; its routes and workers stay as they were last known.
 //
-// Start() runs passes on a thread of its own, woken by the driver's changes and by Wake(); Stop() joins it. RunOnce()
+// Start() runs passes on a thread of its own, woken by the driver's news and by Wake(); Stop() joins it. RunOnce()
 // is for that thread, or for tests instead of it. Wake() is thread-safe.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
 #include <string_view>
 #include <thread>
 
-#include "scheduler/driver.h"
+#include "services/common/change_signal.h"
 #include "services/common/clock.h"
 #include "services/common/set_aside.h"
 #include "services/scheduling/broadcast.h"
+#include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/mirror.h"
 #include "services/scheduling/observe.h"
 #include "services/scheduling/route_table.h"
@@ -43,12 +45,14 @@ struct ReconcilerConfig {
   std::chrono::hours keep_operations{24 * 30};
   // Shares of contended compute; 1 for tenants that are not named.
   std::map<TenantId, int> weights;
+  // Before anything is read, again until it succeeds: what a driver must know of rows first. None for most.
+  std::function<Status()> prepare;
 };
 
 class Reconciler {
  public:
-  // All must outlive it.
-  Reconciler(Store& store, scheduler::Driver& driver, const Clock& clock, ReconcilerConfig config);
+  // All must outlive it. `news` is the signal that the driver was made with.
+  Reconciler(Store& store, drivers::Driver& driver, ChangeSignal& news, const Clock& clock, ReconcilerConfig config);
   ~Reconciler();
 
   void Start();
@@ -63,8 +67,8 @@ class Reconciler {
 
   // Published for the first time when everything was loaded.
   const Broadcast<RouteTable>& routes() const { return routes_; }
-  // Changes whenever rows were changed by a pass; for those who wait for operations.
-  const Broadcast<std::uint64_t>& progress() const { return progress_; }
+  // Notified whenever rows were changed by a pass; for those who wait for operations.
+  const ChangeSignal& progress() const { return progress_; }
 
  private:
   // What is to be loaded of a tenant.
@@ -88,7 +92,7 @@ class Reconciler {
   void Loop();
 
   // Rows.
-  Status RestoreNodes();
+  Status Prepare();
   Status Load();
   Status LookForChanges(Time now);
   Status LoadStale(const TenantId& tenant, const Stale& stale);
@@ -112,6 +116,7 @@ class Reconciler {
   scheduler::Plan PlanAround(Sightings& sightings, Time now);
   // Notes what the plan leaves waiting, for room or for time, and why.
   std::map<Uuid, std::string> NoteObstacles(const scheduler::Plan& plan, const Sightings& sightings);
+  Status EnsureTenant(const TenantId& tenant, const Sighting& sighting);
   Result<bool> CarryOut(const TenantId& tenant, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
                         Time now, Sighting& sighting);
   void NoteTrouble(const TenantId& tenant, std::string_view stage, const Error& error);
@@ -120,11 +125,12 @@ class Reconciler {
   Status ForgetOldOperations();
 
   Store& store_;
-  scheduler::Driver& driver_;
+  drivers::Driver& driver_;
+  ChangeSignal& news_;
   const Clock& clock_;
   const ReconcilerConfig config_;
   Broadcast<RouteTable> routes_;
-  Broadcast<std::uint64_t> progress_;
+  ChangeSignal progress_;
 
   std::mutex dirty_mutex_;
   std::map<TenantId, Stale> dirty_;
@@ -138,14 +144,13 @@ class Reconciler {
   std::vector<scheduler::Node> nodes_;  // as they were seen last, by id
   SetAside set_aside_{"scheduling"};
   std::string mark_;  // of the last look for changes
-  bool restored_ = false;
+  bool prepared_ = false;
   bool looked_ = false;
   bool loaded_ = false;
   bool rerouted_ = false;
   Time next_look_{};
   Time next_touch_{};
   Time next_forget_{};
-  std::uint64_t applied_ = 0;
 
   std::atomic<bool> stopping_ = false;
   std::thread thread_;

@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "services/scheduling/reconciler_fixture.h"
+#include "services/scheduling/testing/reconciler_fixture.h"
 
 namespace allod::scheduling {
 namespace {
@@ -117,9 +117,9 @@ TEST_F(ReconcilerIsolationTest, ATenantWhoseChangesAreRefusedIsTriedAgainLater) 
 }
 
 // A driver that throws when it is asked to plan for one instance.
-class ThrowingDriver final : public scheduler::Driver {
+class ThrowingDriver final : public drivers::Driver {
  public:
-  ThrowingDriver(scheduler::ProcessDriver& driver, Uuid poison) : driver_(driver), poison_(poison) {}
+  ThrowingDriver(drivers::ProcessDriver& driver, Uuid poison) : driver_(driver), poison_(poison) {}
   scheduler::Plan MakePlan(const scheduler::Snapshot& snapshot) const override {
     for (const auto& instance : snapshot.instances) {
       if (instance.id == poison_) throw std::out_of_range("map::at");
@@ -127,21 +127,18 @@ class ThrowingDriver final : public scheduler::Driver {
     return driver_.MakePlan(snapshot);
   }
   Status EnsureTenant(const TenantId& tenant) override { return driver_.EnsureTenant(tenant); }
-  Status Apply(const scheduler::DesiredWorker& worker) override { return driver_.Apply(worker); }
+  Status Apply(const drivers::DesiredWorker& worker) override { return driver_.Apply(worker); }
   Status Remove(const Uuid& replica, std::int64_t epoch) override { return driver_.Remove(replica, epoch); }
   void Synced() override { driver_.Synced(); }
-  std::vector<scheduler::WorkerView> List() const override { return driver_.List(); }
-  std::vector<scheduler::WorkerView> Find(std::span<const scheduler::WorkerKey> keys) const override {
+  std::vector<drivers::WorkerView> List() const override { return driver_.List(); }
+  std::vector<drivers::WorkerView> Find(std::span<const drivers::WorkerKey> keys) const override {
     return driver_.Find(keys);
   }
   std::vector<Uuid> TakeChanged() override { return driver_.TakeChanged(); }
-  std::uint64_t Watch(std::uint64_t seen, milliseconds timeout) override { return driver_.Watch(seen, timeout); }
-  void Interrupt() override { driver_.Interrupt(); }
   std::vector<scheduler::Node> Capacity(Time now) const override { return driver_.Capacity(now); }
-  Status Restore(const scheduler::Node& node, std::int64_t epoch) override { return driver_.Restore(node, epoch); }
 
  private:
-  scheduler::ProcessDriver& driver_;
+  drivers::ProcessDriver& driver_;
   const Uuid poison_;
 };
 
@@ -151,7 +148,7 @@ TEST_F(ReconcilerIsolationTest, ATenantThatCannotBePlannedForDoesNotTakeThePlanF
   Create("b");
   const Instance poison = *store_.GetInstance(other_, "tenants/aa/projects/p/instances/a");
   ThrowingDriver throwing(*driver_, poison.id);
-  Reconciler reconciler(store_, throwing, clock_, {.regions = {{"ke-1", "ke"}}});
+  Reconciler reconciler(store_, throwing, news_, clock_, {.regions = {{"ke-1", "ke"}}});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 1u);
   EXPECT_EQ(Assigned("n")[0].instance, Name("b"));

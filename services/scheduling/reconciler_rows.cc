@@ -1,6 +1,5 @@
 // Reconciler: how it comes to know the rows.
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -18,22 +17,10 @@ constexpr int kLoadTriesBeforeStart = 3;
 
 }  // namespace
 
-Status Reconciler::RestoreNodes() {
-  if (restored_) return {};
-  ALLOD_TRY(const std::vector<Node> nodes, store_.ListNodes());
-  // Silence before this service stopped counts, the time in which nobody listened does not.
-  Time newest{};
-  for (const Node& node : nodes) newest = std::max(newest, node.node.last_report);
-  const Time now = clock_.Now();
-  for (const Node& node : nodes) {
-    scheduler::Node restored = node.node;
-    restored.last_report = now - (newest - node.node.last_report);
-    if (const Status kept = driver_.Restore(restored, node.session_epoch); !kept) {
-      Log(LogLevel::kError, "a node of the database is one too many",
-          {{"node", node.node.id}, {"message", kept.error().message}});
-    }
-  }
-  restored_ = true;
+Status Reconciler::Prepare() {
+  if (prepared_) return {};
+  if (config_.prepare) ALLOD_CHECK_OK(config_.prepare());
+  prepared_ = true;
   return {};
 }
 
@@ -100,7 +87,7 @@ Status Reconciler::LookForChanges(Time now) {
 }
 
 Status Reconciler::Load() {
-  ALLOD_CHECK_OK(RestoreNodes());
+  ALLOD_CHECK_OK(Prepare());
   std::map<TenantId, Stale> dirty;
   {
     const std::lock_guard lock(dirty_mutex_);

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "services/scheduling/reconciler_fixture.h"
+#include "services/scheduling/testing/reconciler_fixture.h"
 
 namespace allod::scheduling {
 namespace {
@@ -354,10 +354,10 @@ TEST_F(ReconcilerTest, DoesNothingTwice) {
   Pass();
   Ready("n");
   Pass();
-  const auto progress = reconciler_->progress().Await(0, milliseconds(0)).version;
+  const auto progress = reconciler_->progress().revision();
   Ready("n");
   Pass();
-  EXPECT_EQ(reconciler_->progress().Await(0, milliseconds(0)).version, progress);
+  EXPECT_EQ(reconciler_->progress().revision(), progress);
 }
 
 TEST_F(ReconcilerTest, ItsThreadAssignsANewInstanceWhenWoken) {

@@ -1,5 +1,5 @@
 // Nodes: what they report, and what is shown of them and their workers.
-#include "services/scheduling/service_fixture.h"
+#include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "services/scheduling/service_fixture.h"
+#include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling {
 namespace {
@@ -148,7 +148,7 @@ TEST(WaitOperation, GivesItsPlaceBackAlsoWhenItThrows) {
   };
   const SystemClock clock;
   ThrowingStore store(clock);
-  const Broadcast<std::uint64_t> progress;
+  const ChangeSignal progress;
   CallGates gates;
   OperationsServiceImpl operations(store, progress, gates);
   const TempDir sockets;

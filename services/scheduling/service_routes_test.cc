@@ -1,5 +1,5 @@
 // Gateways: the routes that they are sent, and when a mutation returns.
-#include "services/scheduling/service_fixture.h"
+#include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling {
 namespace {

@@ -1,5 +1,5 @@
 // What tenants do with instances: create, update, list and delete them, and who may.
-#include "services/scheduling/service_fixture.h"
+#include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling {
 namespace {

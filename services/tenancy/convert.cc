@@ -1,15 +1,11 @@
 #include "services/tenancy/convert.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
+
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
 namespace {
-
-google::protobuf::Timestamp ToProto(Time time) {
-  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(time.time_since_epoch()).count();
-  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(us);
-}
 
 pb::ApiKey::Scope ToProto(Scope scope) {
   switch (scope) {
@@ -20,9 +16,6 @@ pb::ApiKey::Scope ToProto(Scope scope) {
   }
   return pb::ApiKey::SCOPE_UNSPECIFIED;
 }
-
-// What the database resolves, so that what is answered now equals what is read later.
-Time Micros(Time time) { return std::chrono::floor<std::chrono::microseconds>(time); }
 
 }  // namespace
 
@@ -42,13 +35,13 @@ Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time no
   tenant.display_name = request.tenant().display_name();
   tenant.currency_code = request.tenant().currency_code();
   tenant.residency.assign(request.tenant().residency().begin(), request.tenant().residency().end());
-  tenant.create_time = Micros(now);
+  tenant.create_time = FloorToMicros(now);
   return ValidTenant(std::move(tenant));
 }
 
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now) {
   ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request.parent()));
-  return ValidProject({tenant, request.project_id(), request.project().display_name(), Micros(now)});
+  return ValidProject({tenant, request.project_id(), request.project().display_name(), FloorToMicros(now)});
 }
 
 Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const std::set<Scope>& held, Time now) {
@@ -57,7 +50,7 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const s
   key.tenant = parent.tenant;
   key.project = parent.project;
   key.display_name = request.api_key().display_name();
-  key.create_time = Micros(now);
+  key.create_time = FloorToMicros(now);
   for (const int scope : request.api_key().scopes()) {
     switch (scope) {
       case pb::ApiKey::SCOPE_INFERENCE:
@@ -83,7 +76,7 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_currency_code(tenant.currency_code);
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
   out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
-  *out.mutable_create_time() = ToProto(tenant.create_time);
+  *out.mutable_create_time() = ToTimestamp(tenant.create_time);
   return out;
 }
 
@@ -92,7 +85,7 @@ pb::Project ToProto(const Project& project) {
   out.set_name(project.name());
   out.set_uid(project.uid().ToString());
   out.set_display_name(project.display_name);
-  *out.mutable_create_time() = ToProto(project.create_time);
+  *out.mutable_create_time() = ToTimestamp(project.create_time);
   return out;
 }
 
@@ -101,8 +94,8 @@ pb::ApiKey ToProto(const ApiKey& key) {
   out.set_name(key.name());
   out.set_display_name(key.display_name);
   for (const Scope scope : key.scopes) out.add_scopes(ToProto(scope));
-  *out.mutable_create_time() = ToProto(key.create_time);
-  if (key.revoke_time) *out.mutable_revoke_time() = ToProto(*key.revoke_time);
+  *out.mutable_create_time() = ToTimestamp(key.create_time);
+  if (key.revoke_time) *out.mutable_revoke_time() = ToTimestamp(*key.revoke_time);
   return out;
 }
 

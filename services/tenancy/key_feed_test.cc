@@ -6,7 +6,7 @@
 #include <optional>
 #include <set>
 
-#include "services/tenancy/fake_store.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 
 namespace allod::tenancy {

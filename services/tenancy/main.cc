@@ -1,6 +1,6 @@
 // allod-tenancy: tenants, projects and API keys.
 #include "services/common/clock.h"
-#include "services/common/pg.h"
+#include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
@@ -17,26 +17,15 @@ constexpr std::size_t kPepperCharsMin = 16;
 // CallGates leave half of them to gateways, which hold one each while they listen, and to services.
 constexpr int kThreadsMax = 512;
 
-struct Config {
-  std::string listen;
-  std::vector<uid_t> peer_uids;  // users of the processes that call it
-  PgConfig database;
+struct Config : ServiceConfig {
   std::string api_key_pepper_file;
 };
 
 Result<Config> LoadConfig(const ConfigFile& file) {
   Config config;
   ConfigReader reader(file);
-  nlohmann::json database = nlohmann::json::object();
-  reader.Address("listen", config.listen);
-  reader.Optional("peer_uids", config.peer_uids);
-  reader.Required("database", database);
+  ReadServiceConfig(reader, config);
   reader.Required("api_key_pepper_file", config.api_key_pepper_file);
-  if (auto parsed = ParsePgConfig(database)) {
-    config.database = *std::move(parsed);
-  } else {
-    reader.Complain("database: " + parsed.error().message);
-  }
   return reader.Finish(std::move(config));
 }
 

@@ -1,7 +1,7 @@
 // The tenancy store in PostgreSQL, schema `tenancy` (migrations/tenancy).
 #pragma once
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "services/tenancy/store.h"
 
 namespace allod::tenancy {

@@ -9,9 +9,9 @@
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/api_key_service.h"
-#include "services/tenancy/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 

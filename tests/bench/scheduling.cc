@@ -9,7 +9,8 @@
 #include <thread>
 #include <vector>
 
-#include "scheduler/process_driver.h"
+#include "services/scheduling/drivers/process_driver.h"
+#include "services/scheduling/drivers/restore_nodes.h"
 #include "services/scheduling/pg_store.h"
 #include "services/scheduling/reconciler.h"
 #include "tests/support/pg_fixture.h"
@@ -78,8 +79,11 @@ int Bench(int tenants, int idle_seconds) {
   PgPool pool(database.app_config());
   PgStore store(pool);
   const SystemClock clock;
-  scheduler::ProcessDriver driver{seconds(6)};
-  Reconciler reconciler(store, driver, clock, {.regions = {{"ke-1", "ke"}}});
+  ChangeSignal news;
+  drivers::ProcessDriver driver(seconds(6), news);
+  Reconciler reconciler(store, driver, news, clock, {.regions = {{"ke-1", "ke"}}, .prepare = [&] {
+                                                       return drivers::RestoreNodes(store, clock, driver);
+                                                     }});
   std::vector<std::int64_t> sessions;
   for (int i = 0; i < kNodes; ++i) {
     const scheduler::Node node{fmt::format("n{}", i),
@@ -96,12 +100,12 @@ int Bench(int tenants, int idle_seconds) {
     return 1;
   }
   const double load_seconds = SecondsSince(begin);
-  std::vector<std::vector<scheduler::ObservedWorker>> reports(kNodes);
+  std::vector<std::vector<drivers::ObservedWorker>> reports(kNodes);
   std::size_t workers = 0;
   for (std::size_t i = 0; i < kNodes; ++i) {
     const auto set = driver.AwaitSet(fmt::format("n{}", i), sessions[i], 0, std::chrono::milliseconds(0));
-    for (const auto& worker : set.workers.value_or(std::vector<scheduler::DesiredWorker>())) {
-      reports[i].push_back({worker.replica, worker.epoch, scheduler::ObservedWorker::State::kReady, "unix:/w", "", 1});
+    for (const auto& worker : set.workers.value_or(std::vector<drivers::DesiredWorker>())) {
+      reports[i].push_back({worker.replica, worker.epoch, drivers::ObservedWorker::State::kReady, "unix:/w", "", 1});
     }
     workers += reports[i].size();
   }

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "services/common/pg_connect.h"
+#include "services/common/pg/connection_string.h"
 
 namespace allod::billing {
 namespace {

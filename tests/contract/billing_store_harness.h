@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "services/billing/fake_store.h"
 #include "services/billing/pg_store.h"
+#include "services/billing/testing/fake_store.h"
 #include "tests/support/pg_fixture.h"
 
 namespace allod::billing {

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/temp_dir.h"
 

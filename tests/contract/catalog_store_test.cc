@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <thread>
 
-#include "services/catalog/fake_store.h"
 #include "services/catalog/pg_store.h"
-#include "services/common/pg.h"
+#include "services/catalog/testing/fake_store.h"
+#include "services/common/pg/pool.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <thread>
 
-#include "services/scheduling/fake_store.h"
 #include "services/scheduling/pg_store.h"
+#include "services/scheduling/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 

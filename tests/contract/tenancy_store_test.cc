@@ -8,9 +8,9 @@
 #include <set>
 #include <thread>
 
-#include "services/common/pg.h"
-#include "services/tenancy/fake_store.h"
+#include "services/common/pg/pool.h"
 #include "services/tenancy/pg_store.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 

@@ -8,7 +8,8 @@ import {test} from 'node:test';
 import {filesBelow, root} from './files.mjs';
 
 const sources = [...filesBelow('.')].filter((name) => /\.(cc|h)$/.test(name));
-const isTest = (file) => /(_test|_fixture|fake_\w+|on_fakes)\.(cc|h)$/.test(file) || file.startsWith('tests/');
+// Fakes and fixtures that tests share are in testing/.
+const isTest = (file) => /(_test|_fixture|fake_\w+|on_fakes)\.(cc|h)$/.test(file) || /^tests\/|(^|\/)testing\//.test(file);
 const includes = new Map(sources.map((file) => {
   const text = readFileSync(path.join(root, file), 'utf8');
   return [file, [...text.matchAll(/^#include [<"]([^>"]+)[>"]/gm)].map((match) => match[1])];
@@ -61,9 +62,34 @@ test('no service includes another, and programs include no test', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('programs and their libraries link nothing that is for tests', () => {
+  const wrong = [];
+  for (const file of [...filesBelow('.')].filter((name) => name.endsWith('CMakeLists.txt'))) {
+    const text = readFileSync(path.join(root, file), 'utf8').replace(/#.*$/gm, '');
+    for (const [, name, rest] of text.matchAll(/allod_(?:library|executable)\(\s*(\w[\w-]*)([^)]*)\)/g)) {
+      if (/_testing$|^allod_test_/.test(name)) continue;
+      for (const used of rest.split(/\s+/)) {
+        const isForTests = /^allod_\w+_testing$|^allod_test_support$|(^|\/)testing\//.test(used);
+        if (isForTests) wrong.push(`${file}: ${name} -> ${used}`);
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('the scheduler is pure: values in, values out', () => {
+  const impure = /^(mutex|shared_mutex|condition_variable|thread|fstream|filesystem|grpcpp\/.*|pqxx\/.*|.*\.pb\.h|services\/(?!common\/).*|services\/common\/(pg|rpc)\/.*)$/;
+  const wrong = [];
+  for (const [file, used] of includes) {
+    if (!file.startsWith('scheduler/') || isTest(file)) continue;
+    for (const target of used) if (impure.test(target)) wrong.push(`${file} -> ${target}`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
 test('libraries stay where the architecture says', () => {
   const homes = [
-    [/^pqxx\//, /^services\/common\/(pg\w*|migrations)\.|\/pg_\w+\.|^services\/common\/pg/],
+    [/^pqxx\//, /^services\/common\/pg\/|\/pg_\w+\./],
     [/^hiredis\//, /^services\/common\/redis\./],
     [/^(llama|ggml|gguf|chat|common)\.h$|^ggml-/, /\/llama_\w+\./],
     [/^boost\/beast/, /^gateway\/http\//],

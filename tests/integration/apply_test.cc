@@ -6,22 +6,22 @@
 
 #include <filesystem>
 
-#include "scheduler/process_driver.h"
 #include "services/billing/billing_account_service.h"
-#include "services/billing/fake_store.h"
 #include "services/billing/price_book_service.h"
-#include "services/catalog/fake_store.h"
+#include "services/billing/testing/fake_store.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
 #include "services/catalog/price_books.h"
+#include "services/catalog/testing/fake_store.h"
 #include "services/common/rpc/server.h"
-#include "services/scheduling/fake_store.h"
+#include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/reconciler.h"
-#include "services/tenancy/fake_store.h"
+#include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::cli::apply {
@@ -145,14 +145,15 @@ class ApplyTest : public testing::Test {
   catalog::GrpcPriceBooks price_books_{state_.target("billing")};
   catalog::ListingServiceImpl listings_{catalog_, price_books_, clock_, catalog_gates_};
   const BlobStore blobs_ = *BlobStore::Open(dir_ / "blobs");
-  catalog::ChangeSignal jobs_changed_;
+  catalog::JobChanges jobs_changed_;
   catalog::ModelServiceImpl models_{catalog_, blobs_, jobs_changed_, clock_, catalog_gates_};
   scheduling::FakeStore scheduling_{clock_};
   scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};
-  scheduler::ProcessDriver driver_{std::chrono::seconds(6)};
+  ChangeSignal news_;
+  scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6), news_};
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
   scheduling::FiguresBoard figures_;
-  scheduling::Reconciler reconciler_{scheduling_, driver_, clock_, {.regions = regions_}};
+  scheduling::Reconciler reconciler_{scheduling_, driver_, news_, clock_, {.regions = regions_}};
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};

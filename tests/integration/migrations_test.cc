@@ -1,4 +1,4 @@
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "tests/support/pg_fixture.h"
 
 namespace allod {

@@ -1,5 +1,3 @@
-#include "services/common/pg.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +7,7 @@
 #include <thread>
 
 #include "services/common/call_scope.h"
+#include "services/common/pg/pool.h"
 #include "tests/support/pg_fixture.h"
 
 namespace allod {

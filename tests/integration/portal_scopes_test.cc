@@ -12,16 +12,16 @@
 
 #include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
-#include "services/billing/fake_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
-#include "services/scheduling/scheduling_on_fakes.h"
+#include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
-#include "services/tenancy/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/testing/fake_store.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod {

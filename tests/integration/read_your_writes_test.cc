@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "services/common/rpc/client.h"
-#include "services/scheduling/scheduling_on_fakes.h"
+#include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
 #include "tests/integration/gateway_http_client.h"

@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "services/common/digest.h"
-#include "services/common/migrations.h"
+#include "services/common/pg/migrations.h"
 #include "tests/support/pg_server.h"
 
 namespace allod {

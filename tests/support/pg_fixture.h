@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/common/pg.h"
+#include "services/common/pg/pool.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod {

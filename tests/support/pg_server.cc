@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "services/common/pg_connect.h"
+#include "services/common/pg/connection_string.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 

@@ -1,0 +1,375 @@
+#include "services/scheduling/testing/fake_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "services/scheduling/apply_changes.h"
+
+namespace allod::scheduling {
+
+void FakeStore::SetUnavailable(bool unavailable) {
+  const std::lock_guard lock(mutex_);
+  unavailable_ = unavailable;
+}
+
+void FakeStore::Spoil(const TenantId& tenant, std::function<Status(TenantState&)> spoil) {
+  const std::lock_guard lock(mutex_);
+  spoilt_.erase(tenant);
+  if (spoil) spoilt_[tenant] = std::move(spoil);
+}
+
+void FakeStore::RefuseChanges(const TenantId& tenant, std::optional<Error> error) {
+  const std::lock_guard lock(mutex_);
+  refused_.erase(tenant);
+  if (error) refused_[tenant] = *std::move(error);
+}
+
+void FakeStore::CreateTenantRows(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  CountChange(rows_[tenant]);
+}
+
+int FakeStore::calls() const {
+  const std::lock_guard lock(mutex_);
+  return calls_;
+}
+
+void FakeStore::CountChange(Rows& rows) {
+  ++rows.version;
+  rows.changed_in = ++transactions_;
+}
+
+Status FakeStore::CheckAvailable() {
+  ++calls_;
+  if (!unavailable_) return {};
+  return Fail(Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database cannot be reached");
+}
+
+Result<Operation> FakeStore::EarlierRequest(const Rows& rows, const RequestId& request) const {
+  const auto it = request.given() ? rows.requests.find(request.id) : rows.requests.end();
+  if (it == rows.requests.end()) return NotFound("no earlier request");
+  ALLOD_CHECK_OK(CheckSamePayload(request, it->second.payload_sha256));
+  return rows.operations.at(it->second.operation);
+}
+
+Result<Operation> FakeStore::Insert(Rows& rows, const Operation& operation, const RequestId& request) {
+  const auto& stored = rows.operations.emplace(operation.id, operation).first->second;
+  if (request.given()) rows.requests[request.id] = {request.payload_sha256, stored.id};
+  return stored;
+}
+
+Operation FakeStore::Newest(const Rows& rows, const Uuid& instance) const {
+  const Operation* best = nullptr;
+  for (const auto& [id, operation] : rows.operations) {
+    if (operation.instance != instance) continue;
+    if (best == nullptr || operation.done <= best->done) best = &operation;
+  }
+  return *best;
+}
+
+Instance FakeStore::Trimmed(const Instance& instance) const {
+  Instance out = instance;
+  std::erase_if(out.revisions, [&](const auto& entry) {
+    return entry.first != instance.generation && std::ranges::none_of(instance.replicas, [&](const Replica& replica) {
+             return replica.placement.generation == entry.first;
+           });
+  });
+  return out;
+}
+
+Result<Operation> FakeStore::FindRequest(const TenantId& tenant, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  return EarlierRequest(rows_[tenant], request);
+}
+
+Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[instance.tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  if (const auto it = rows.instances.find(instance.name); it != rows.instances.end()) {
+    if (it->second.deleting) return std::unexpected(InstanceDeleting(instance.name));
+    Revision same = instance.revision;
+    same.generation = it->second.generation;
+    if (same != it->second.current()) return std::unexpected(InstanceExists(instance.name));
+    const Operation newest = Newest(rows, it->second.id);
+    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
+    return newest;
+  }
+  ALLOD_CHECK_OK(RoomForInstance(std::ssize(rows.instances)));
+  Instance row;
+  row.tenant = instance.tenant;
+  row.id = instance.id;
+  row.name = instance.name;
+  row.generation = row.template_generation = row.version = 1;
+  row.create_time = clock_.Now();
+  row.revisions[1] = instance.revision;
+  row.revisions[1].generation = 1;
+  rows.instances[row.name] = row;
+  CountChange(rows);
+  return Insert(rows,
+                {instance.tenant, instance.operation, OperationKind::kCreate, row.id, row.name, 1, "placing", false,
+                 std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[change.tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  const auto it = rows.instances.find(change.name);
+  if (it == rows.instances.end()) return NotFound(change.name + " does not exist");
+  Instance& row = it->second;
+  if (row.deleting) return std::unexpected(InstanceDeleting(change.name));
+  ALLOD_CHECK_OK(CheckEtag(row, change.etag));
+  Revision revision = change.revision;
+  revision.generation = row.generation;
+  if (revision != row.current()) {
+    revision.generation = row.generation + 1;
+    if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
+    row.revisions[revision.generation] = revision;
+    row.generation = revision.generation;
+    ++row.version;
+    row.status.state = InstanceState::kProvisioning;
+    row.status.message.clear();
+  }
+  CountChange(rows);
+  return Insert(rows,
+                {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",
+                 false, std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
+                                            const RequestId& request) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  Rows& rows = rows_[tenant];
+  auto earlier = EarlierRequest(rows, request);
+  if (earlier || earlier.error().code != Code::kNotFound) return earlier;
+  const auto it = rows.instances.find(name);
+  if (it == rows.instances.end()) return NotFound(name + " does not exist");
+  Instance& row = it->second;
+  if (row.deleting) {
+    const Operation newest = Newest(rows, row.id);
+    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
+    return newest;
+  }
+  CountChange(rows);
+  row.deleting = true;
+  ++row.version;
+  row.status.state = InstanceState::kDeleting;
+  row.status.message.clear();
+  for (auto& [id, open] : rows.operations) {
+    if (open.instance != row.id || open.done) continue;
+    open.done = true;
+    open.phase = "deleted";
+    open.error = InstanceDeleted(name);
+    rows.done_times[id] = clock_.Now();
+  }
+  return Insert(rows,
+                {tenant, operation, OperationKind::kDelete, row.id, name, row.generation, "stopping", false,
+                 std::nullopt, clock_.Now()},
+                request);
+}
+
+Result<Instance> FakeStore::GetInstance(const TenantId& tenant, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  const auto& instances = rows_[tenant].instances;
+  const auto it = instances.find(name);
+  if (it == instances.end()) return NotFound(name + " does not exist");
+  return Trimmed(it->second);
+}
+
+Result<std::vector<Instance>> FakeStore::ListInstances(const TenantId& tenant, const std::string& prefix,
+                                                       const PageRequest& page) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Instance> out;
+  for (const auto& [name, instance] : rows_[tenant].instances) {
+    if (!name.starts_with(prefix) || name <= page.after) continue;
+    out.push_back(Trimmed(instance));
+    if (out.size() > static_cast<std::size_t>(page.size)) break;
+  }
+  return out;
+}
+
+Result<Operation> FakeStore::GetOperation(const TenantId& tenant, const Uuid& id) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  const auto& operations = rows_[tenant].operations;
+  const auto it = operations.find(id);
+  if (it == operations.end()) return NotFound("operation " + id.ToString() + " does not exist");
+  return it->second;
+}
+
+Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Operation> out;
+  const auto& operations = rows_[tenant].operations;
+  for (auto it = operations.rbegin(); it != operations.rend(); ++it) {
+    if (!page.after.empty() && it->first.ToString() >= page.after) continue;
+    out.push_back(it->second);
+    if (out.size() > static_cast<std::size_t>(page.size)) break;
+  }
+  return out;
+}
+
+Result<std::int64_t> FakeStore::JoinNode(const scheduler::Node& node) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  if (nodes_.size() >= kNodesMax && !nodes_.contains(node.id)) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_NODES", "there are enough nodes");
+  }
+  Node& row = nodes_[node.id];
+  row.node = node;
+  row.node.last_report = clock_.Now();
+  row.session_epoch = ++epoch_;
+  return row.session_epoch;
+}
+
+Status FakeStore::TouchNodes(const std::vector<std::string>& ids) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  for (const auto& id : ids) {
+    if (const auto it = nodes_.find(id); it != nodes_.end()) it->second.node.last_report = clock_.Now();
+  }
+  return {};
+}
+
+Result<std::vector<Node>> FakeStore::ListNodes() {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<Node> out;
+  for (const auto& [id, node] : nodes_) {
+    out.push_back(node);
+    out.back().allocated = Held(id, nullptr).Used();
+    for (const auto& [tenant, rows] : rows_) {
+      for (const auto& [name, instance] : rows.instances) {
+        out.back().worker_count += static_cast<int>(
+            std::ranges::count_if(instance.replicas, [&](const Replica& r) { return r.placement.node == id; }));
+      }
+    }
+  }
+  return out;
+}
+
+Result<TenantChanges> FakeStore::ListChanged(const std::string& since, const std::optional<TenantId>& after,
+                                             int count) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  TenantChanges changes;
+  changes.mark = std::to_string(transactions_ + 1);
+  const std::int64_t first = since.empty() ? 1 : std::stoll(since);
+  for (const auto& [tenant, rows] : rows_) {
+    if (rows.changed_in < first || (after && tenant <= *after)) continue;
+    if (std::ssize(changes.tenants) == count) break;
+    changes.tenants.push_back({tenant, rows.version});
+  }
+  return changes;
+}
+
+TenantState FakeStore::StateOf(const TenantId& tenant) {
+  TenantState state;
+  state.tenant = tenant;
+  state.version = rows_[tenant].version;
+  for (const auto& [name, instance] : rows_[tenant].instances) state.instances.push_back(instance);
+  std::ranges::stable_sort(state.instances, {}, [](const Instance& i) { return std::pair(i.create_time, i.id); });
+  for (const auto& [id, operation] : rows_[tenant].operations) {
+    if (!operation.done) state.open_operations.push_back(operation);
+  }
+  return state;
+}
+
+Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  TenantState state = StateOf(tenant);
+  for (Instance& instance : state.instances) instance = Trimmed(instance);
+  if (const auto spoilt = spoilt_.find(tenant); spoilt != spoilt_.end()) ALLOD_CHECK_OK(spoilt->second(state));
+  return state;
+}
+
+Result<TenantState> FakeStore::LoadInstance(const TenantId& tenant, const std::string& name) {
+  ALLOD_TRY(TenantState state, LoadTenant(tenant));
+  std::erase_if(state.instances, [&](const Instance& instance) { return instance.name != name; });
+  std::erase_if(state.open_operations, [&](const Operation& operation) {
+    return state.instances.empty() || operation.instance != state.instances[0].id;
+  });
+  return state;
+}
+
+scheduler::Occupancy FakeStore::Held(const std::string& node, const TenantState* newer) const {
+  scheduler::Occupancy held;
+  const auto add = [&](const Instance& instance) {
+    for (const Replica& replica : instance.replicas) {
+      if (replica.placement.node == node) held.Add(replica.placement.demand);
+    }
+  };
+  for (const auto& [tenant, rows] : rows_) {
+    if (newer != nullptr && newer->tenant == tenant) continue;
+    for (const auto& [name, instance] : rows.instances) add(instance);
+  }
+  if (newer != nullptr) std::ranges::for_each(newer->instances, add);
+  return held;
+}
+
+Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
+  Rows& rows = rows_[tenant];
+  if (rows.version > 0) CountChange(rows);
+  TenantState state = StateOf(tenant);
+  const auto lease = [&](const NewReplica& replica) -> std::optional<std::int64_t> {
+    const auto node = nodes_.find(replica.create.node);
+    if (node == nodes_.end()) return std::nullopt;
+    const scheduler::Occupancy held = Held(replica.create.node, &state);
+    const bool fits = (node->second.node.capacity - held.Used()).Fits(held.Growth(replica.create.demand));
+    return fits ? std::optional(++epoch_) : std::nullopt;
+  };
+  ChangesApplied done = ApplyTo(state, changes, clock_.Now(), lease);
+  rows.instances.clear();
+  for (Instance& instance : state.instances) rows.instances[instance.name] = std::move(instance);
+  for (const Operation& operation : state.open_operations) rows.operations[operation.id] = operation;
+  for (const Operation& operation : done.ended) {
+    rows.operations[operation.id] = operation;
+    rows.done_times[operation.id] = clock_.Now();
+  }
+  done.applied.version = rows.version;
+  return std::move(done.applied);
+}
+
+Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<TenantId> tenants;
+  for (const auto& [tenant, rows] : rows_) {
+    const bool has = std::ranges::any_of(rows.done_times, [&](const auto& entry) { return entry.second < before; });
+    if (has && (!after || tenant > *after) && std::ssize(tenants) < count) tenants.push_back(tenant);
+  }
+  return tenants;
+}
+
+Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
+  Rows& rows = rows_[tenant];
+  std::erase_if(rows.done_times, [&](const auto& entry) {
+    if (entry.second >= before) return false;
+    rows.operations.erase(entry.first);
+    std::erase_if(rows.requests, [&](const auto& request) { return request.second.operation == entry.first; });
+    return true;
+  });
+  return {};
+}
+
+}  // namespace allod::scheduling

@@ -1,0 +1,47 @@
+// Scheduling whole, on a store in memory and with peers that always agree: for tests of what is built on it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "services/scheduling/drivers/process_driver.h"
+#include "services/scheduling/grpc_peers.h"
+#include "services/scheduling/instance_service.h"
+#include "services/scheduling/operations_service.h"
+#include "services/scheduling/reconciler.h"
+#include "services/scheduling/route_service.h"
+#include "services/scheduling/testing/fake_peer_services.h"
+#include "services/scheduling/testing/fake_store.h"
+
+namespace allod::scheduling {
+
+// Of the regions `regions/ke-1` is in Kenya, `regions/tz-1` in Tanzania. Call `reconciler.Start()`.
+struct SchedulingOnFakes {
+  explicit SchedulingOnFakes(Clock& wall_clock) : clock(wall_clock) {}
+
+  Clock& clock;
+  FakeStore store{clock};
+  FakePeerServices peers;
+  GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
+  ChangeSignal news;
+  drivers::ProcessDriver driver{std::chrono::seconds(6), news};
+  const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  FiguresBoard figures;
+  Reconciler reconciler{store, driver, news, clock, {.regions = regions}};
+  CallGates gates;
+  Watchers gateways{"routes", 8};
+  const RouteVisibility visibility{reconciler.routes(), gateways};
+  InstanceServiceImpl instances{
+      store,
+      grpc_peers,
+      figures,
+      visibility,
+      clock,
+      gates,
+      {regions, 20, {}},
+      [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
+  OperationsServiceImpl operations{store, reconciler.progress(), gates};
+  RouteServiceImpl routes{reconciler.routes(), gateways};
+};
+
+}  // namespace allod::scheduling

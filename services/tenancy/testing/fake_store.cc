@@ -1,0 +1,218 @@
+#include "services/tenancy/testing/fake_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace allod::tenancy {
+
+Status FakeStore::Up() const {
+  if (failure_) return std::unexpected(*failure_);
+  return {};
+}
+
+Status FakeStore::CheckKeys(const std::string& tenant) const {
+  const auto found = key_failures_.find(tenant);
+  if (found != key_failures_.end() && found->second) return std::unexpected(*found->second);
+  return {};
+}
+
+Result<std::optional<std::string>> FakeStore::Recall(const std::string& tenant, const RequestId& request) const {
+  const auto found = requests_.find({tenant, request.id});
+  if (!request.given() || found == requests_.end()) return std::nullopt;
+  ALLOD_CHECK_OK(CheckSamePayload(request, found->second.payload_sha256));
+  return found->second.resource;
+}
+
+void FakeStore::Remember(const std::string& tenant, const RequestId& request, const std::string& resource) {
+  if (request.given()) requests_[{tenant, request.id}] = {request.payload_sha256, resource};
+}
+
+Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& request) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(Recall("", request));
+  const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
+  if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
+  Remember("", request, tenant.id);
+  return at->second;
+}
+
+Result<Tenant> FakeStore::GetTenant(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = tenants_.find(tenant);
+  if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return found->second;
+}
+
+Result<Page<Tenant>> FakeStore::ListTenants(const PageRequest& page) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  std::vector<Tenant> items;
+  for (const auto& [id, tenant] : tenants_) {
+    if (id > page.after) items.push_back(tenant);
+  }
+  return MakePage(page, std::move(items), [](const Tenant& t) { return t.id; });
+}
+
+Result<Project> FakeStore::CreateProject(const Project& project, const RequestId& request) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
+  ALLOD_CHECK_OK(Recall(project.tenant, request));
+  if (!projects_.contains({project.tenant, project.id})) {
+    const auto in_tenant =
+        std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == project.tenant; });
+    ALLOD_CHECK_OK(RoomForProject(project, in_tenant));
+  }
+  const auto [at, inserted] = projects_.try_emplace({project.tenant, project.id}, project);
+  if (!inserted && !SameContent(at->second, project)) return std::unexpected(TakenByOtherContent(project.name()));
+  Remember(project.tenant, request, project.id);
+  return at->second;
+}
+
+Result<Project> FakeStore::GetProject(const std::string& tenant, const std::string& project) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = projects_.find({tenant, project});
+  if (found == projects_.end()) return NotFound(fmt::format("tenants/{}/projects/{} does not exist", tenant, project));
+  return found->second;
+}
+
+Result<Page<Project>> FakeStore::ListProjects(const std::string& tenant, const PageRequest& page) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  std::vector<Project> items;
+  for (const auto& [key, project] : projects_) {
+    if (key.first == tenant && key.second > page.after) items.push_back(project);
+  }
+  return MakePage(page, std::move(items), [](const Project& p) { return p.id; });
+}
+
+Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestId& request) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!projects_.contains({key.tenant, key.project})) {
+    return NotFound(fmt::format("tenants/{}/projects/{} does not exist", key.tenant, key.project));
+  }
+  ALLOD_TRY(const auto earlier, Recall(key.tenant, request));
+  if (earlier) {
+    const std::pair<std::string, std::string> id{key.tenant, *earlier};
+    return ApiKeyCreation{keys_.at(id), false, change_versions_[id]};
+  }
+  std::int64_t in_project = 0;
+  std::int64_t in_tenant = 0;
+  for (const auto& [id, other] : keys_) {
+    if (other.tenant != key.tenant || other.revoke_time) continue;
+    ++in_tenant;
+    if (other.project == key.project) ++in_project;
+  }
+  ALLOD_CHECK_OK(RoomForApiKey(key, in_project, in_tenant));
+  keys_[{key.tenant, key.kid}] = key;
+  keys_versions_[key.tenant] = change_versions_[{key.tenant, key.kid}] = ++keys_clock_;
+  Remember(key.tenant, request, key.kid);
+  return ApiKeyCreation{key, true, keys_clock_};
+}
+
+Result<Page<ApiKey>> FakeStore::ListApiKeys(const std::string& tenant, const std::string& project,
+                                            const PageRequest& page) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!projects_.contains({tenant, project})) {
+    return NotFound(fmt::format("tenants/{}/projects/{} does not exist", tenant, project));
+  }
+  std::vector<ApiKey> items;
+  for (const auto& [id, key] : keys_) {
+    if (key.tenant == tenant && key.project == project && key.kid > page.after) items.push_back(key);
+  }
+  return MakePage(page, std::move(items), [](const ApiKey& k) { return k.kid; });
+}
+
+Result<std::int64_t> FakeStore::RevokeApiKey(const std::string& tenant, const std::string& project,
+                                             const std::string& kid, Time now) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = keys_.find({tenant, kid});
+  if (found == keys_.end() || found->second.project != project) {
+    return NotFound(fmt::format("tenants/{}/projects/{}/apiKeys/{} does not exist", tenant, project, kid));
+  }
+  std::int64_t& version = change_versions_[{tenant, kid}];
+  if (!found->second.revoke_time) {
+    found->second.revoke_time = now;
+    keys_versions_[tenant] = version = ++keys_clock_;
+  }
+  return version;
+}
+
+Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t after, int limit) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  std::vector<TenantKeysVersion> out;
+  for (const auto& [id, tenant] : tenants_) {
+    const std::int64_t version = keys_versions_[id];
+    if (version <= after) continue;
+    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version});
+  }
+  std::ranges::sort(out, {}, &TenantKeysVersion::version);
+  if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));
+  rows_read_ += static_cast<int>(out.size());
+  return out;
+}
+
+Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
+  std::vector<ApiKey> out;
+  for (const auto& [id, key] : keys_) {
+    if (key.tenant == tenant && !key.revoke_time) out.push_back(key);
+  }
+  rows_read_ += static_cast<int>(out.size());
+  return out;
+}
+
+Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, std::int64_t after) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
+  std::vector<ApiKey> out;
+  for (const auto& [id, key] : keys_) {
+    if (key.tenant == tenant && change_versions_[id] > after) out.push_back(key);
+  }
+  rows_read_ += static_cast<int>(out.size());
+  return out;
+}
+
+void FakeStore::SetState(const std::string& tenant, TenantState state) {
+  const std::scoped_lock lock(mutex_);
+  tenants_.at(tenant).state = state;
+  keys_versions_[tenant] = ++keys_clock_;
+}
+
+void FakeStore::FillWithKeys(const std::string& tenant, const std::string& project, int count) {
+  const std::scoped_lock lock(mutex_);
+  for (int i = 0; i < count; ++i) {
+    ApiKey key;
+    key.tenant = tenant;
+    key.project = project;
+    key.kid = fmt::format("{}-{}", project, i);
+    key.scopes = EveryScope();
+    keys_[{tenant, key.kid}] = key;
+    keys_versions_[tenant] = change_versions_[{tenant, key.kid}] = ++keys_clock_;
+  }
+}
+
+void FakeStore::FailWith(std::optional<Error> error) {
+  const std::scoped_lock lock(mutex_);
+  failure_ = std::move(error);
+}
+
+void FakeStore::FailKeysOf(const std::string& tenant, std::optional<Error> error) {
+  const std::scoped_lock lock(mutex_);
+  key_failures_[tenant] = std::move(error);
+}
+
+}  // namespace allod::tenancy

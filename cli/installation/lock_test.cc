@@ -48,7 +48,7 @@ TEST_F(LockTest, OfWhichTheContentIsDamagedNamesNobody) {
 
 TEST(ReadSecret, IsWithoutWhatEditorsAppend) {
   const TempDir dir;
-  EXPECT_EQ(ReadSecret(dir.Write("key", "sk-1 2 \n\n")), "sk-1 2");
+  EXPECT_EQ(*ReadSecret(dir.Write("key", "sk-1 2 \n\n")), "sk-1 2");
   EXPECT_EQ(ReadSecret(dir.path() / "none").error().code, Code::kNotFound);
 }
 

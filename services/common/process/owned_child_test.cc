@@ -1,7 +1,6 @@
 #include "services/common/process/owned_child.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>

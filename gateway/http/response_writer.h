@@ -23,7 +23,7 @@ class ResponseWriter {
   // Closes the connection in the middle of a stream, so that the client sees that it is not complete.
   virtual void Abort() = 0;
 
-  // Of the request that is answered; passed on with every call made for it, and in every line of the log about it.
+  // Of the request that is answered; passed on with every call made while it lasts, and in every line of the log about it.
   virtual const Trace& trace() const = 0;
   // The client closed the connection (or its sending side), or does not take bytes any more.
   virtual bool gone() const = 0;

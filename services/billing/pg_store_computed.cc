@@ -77,8 +77,6 @@ const std::string kCountUsage = fmt::format(R"({}
 const std::string kListFindings = fmt::format(
     "{} SELECT kind, request_id, instance, completion_tokens, sampled FROM finding ORDER BY kind, request_id LIMIT $8",
     kUsageAgainstEvents);
-// It reads everything in the range; the pool's limit is for requests.
-constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
 
 auto ReadEventOf(TenantId tenant) {
   return [tenant](RowReader& row) {
@@ -152,7 +150,7 @@ Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuer
 
 Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) {
   return reports_.Run<UsageCheck>(tenant, [&](TenantTx& tx) -> Result<UsageCheck> {
-    tx.Exec(kAllowMinutes);
+    AllowMinutes(tx);
     const std::string id = tenant.ToString();
     const std::string low = FirstRequestIdAt(start).ToString();
     const std::string high = FirstRequestIdAt(end).ToString();

@@ -49,8 +49,6 @@ constexpr std::string_view kAudit = R"(
     (SELECT coalesce(sum(amount), 0) FROM billing.usage_totals m WHERE m.tenant_id = $1::uuid)
   FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
   ORDER BY 1)";
-// An audit reads everything; the pool's limit is for requests.
-constexpr std::string_view kAllowMinutes = "SELECT set_config('statement_timeout', '120s', true)";
 
 constexpr std::string_view kListKnownTenants =
     "SELECT tenant_id, name FROM billing.known_tenants WHERE tenant_id > $1::uuid ORDER BY tenant_id LIMIT $2";
@@ -101,7 +99,7 @@ Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, 
 
 Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
   return reports_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
-    tx.Exec(kAllowMinutes);
+    AllowMinutes(tx);
     TenantAudit audit;
     for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), now - kOverdueAfter)) {
       RowReader row(fields);

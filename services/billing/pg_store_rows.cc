@@ -1,6 +1,13 @@
 #include "services/billing/pg_store_rows.h"
 
+#include "services/common/call_scope.h"
+
 namespace allod::billing {
+
+void AllowMinutes(PgTx& tx) {
+  const auto limit = CurrentDeadline().Bound(std::chrono::minutes(2));
+  tx.Exec("SELECT set_config('statement_timeout', $1, true)", std::to_string(std::max<std::int64_t>(1, limit.count())));
+}
 
 Reservation ReadReservation(RowReader& row) {
   Reservation r;

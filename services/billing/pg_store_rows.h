@@ -27,6 +27,9 @@ inline constexpr auto kRowWords<billing::ComputedOutcome> =
 
 namespace allod::billing {
 
+// An audit reads everything; the pool's limit is for requests. Not beyond the call's deadline.
+void AllowMinutes(PgTx& tx);
+
 // Column lists for a row that goes by the name r, u or a, and their readers.
 inline constexpr int kReservationColumnCount = 15;
 inline constexpr std::string_view kReservationColumns =

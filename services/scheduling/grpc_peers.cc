@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <future>
 #include <utility>
 
+#include "services/common/async_in_call.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::scheduling {
@@ -61,20 +61,19 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
 Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec) {
   AdmissionFacts facts;
   facts.tenant_name = TenantOf(project_name);
-  auto project = std::async(std::launch::async, [&] {
+  auto project = AsyncInCall([&] {
     tenancy::v1::GetProjectRequest request;
     request.set_name(project_name);
     return CallUnary(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
   });
-  auto variant = std::async(std::launch::async, [&] { return AskVariant(spec.variant); });
-  auto currency = std::async(std::launch::async, [&] { return AskCurrency(facts.tenant_name); });
-  auto offered =
-      std::async(std::launch::async, [&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
-        ALLOD_TRY(auto listing, AskListing(spec.listing));
-        if (!listing) return std::pair(listing, Prices());
-        ALLOD_TRY(auto prices, AskPrices(listing->price_book));
-        return std::pair(std::move(listing), std::move(prices));
-      });
+  auto variant = AsyncInCall([&] { return AskVariant(spec.variant); });
+  auto currency = AsyncInCall([&] { return AskCurrency(facts.tenant_name); });
+  auto offered = AsyncInCall([&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
+    ALLOD_TRY(auto listing, AskListing(spec.listing));
+    if (!listing) return std::pair(listing, Prices());
+    ALLOD_TRY(auto prices, AskPrices(listing->price_book));
+    return std::pair(std::move(listing), std::move(prices));
+  });
   tenancy::v1::GetTenantRequest request;
   request.set_name(facts.tenant_name);
   const auto tenant = CallUnary(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
@@ -115,7 +114,7 @@ Result<std::optional<AdmissionFacts::Listing>> GrpcPeers::AskListing(const std::
 
 Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::string& name) {
   if (auto kept = Find(mutex_, variants_, name)) return kept;
-  auto version_answer = std::async(std::launch::async, [&] {
+  auto version_answer = AsyncInCall([&] {
     catalog::v1::GetVersionRequest request;
     request.set_name(name.substr(0, name.find("/variants/")));
     return Maybe(CallUnary(*models_, &catalog::v1::ModelService::Stub::GetVersion, request, Self(), timeout_));

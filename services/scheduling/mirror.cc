@@ -88,6 +88,11 @@ void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid,
 
 bool Mirror(TenantState& rows, const Changes& changes, const Applied& applied, Time now) {
   if (applied.dropped > 0) return false;
+  // Of an instance that was only scaled since, its template's revision was read only if a replica ran it.
+  for (const NewReplica& replica : changes.creates) {
+    const auto of = std::ranges::find(rows.instances, replica.create.instance, &Instance::id);
+    if (of == rows.instances.end() || !of->revisions.contains(replica.create.generation)) return false;
+  }
   const auto leased = [&](const NewReplica& replica) -> std::optional<std::int64_t> {
     const auto epoch = applied.epochs.find(replica.id);
     return epoch == applied.epochs.end() ? std::nullopt : std::optional(epoch->second);

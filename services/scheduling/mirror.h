@@ -27,7 +27,8 @@ void Distribute(const scheduler::Plan& plan, Time now, std::map<TenantId, Sighti
 void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
                Sighting& sighting);
 
-// What an applied plan made of the rows. False when that is not known: something of the plan no longer held.
+// What an applied plan made of the rows. False when that is not known: something of the plan no longer held, or a
+// revision that it needs was not read.
 bool Mirror(TenantState& rows, const Changes& changes, const Applied& applied, Time now);
 
 // Puts what was loaded of one instance in the place of what was known of it.

@@ -125,6 +125,21 @@ TEST_F(ReconcilerTest, SaysWhyAnInstanceCannotBePlacedAndPlacesItLater) {
   EXPECT_EQ(Assigned("big").size(), 1u);
 }
 
+// Its replicas run the template's revision, which is not its current one then.
+TEST_F(ReconcilerTest, PlacesAnInstanceThatWasScaledBeforeItHadRoom) {
+  Join("small", 50);
+  Create("a");
+  Pass();
+  const Instance instance = Get("a");
+  ASSERT_TRUE(store_.UpdateInstance({tenant_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision("q4", 2)}, {}));
+  reconciler_->Wake(tenant_);
+  Pass();
+  Join("big");
+  Pass();
+  Pass();
+  EXPECT_EQ(Assigned("big").size(), 2u);
+}
+
 TEST_F(ReconcilerTest, RemovesATargetAtTheNextReportAfterItsWorkerDied) {
   Join("n");
   Create("a");

@@ -321,7 +321,7 @@ Status PgPool::ResolveDoubt(const TenantId* tenant, const std::function<Status(p
 
 Status PgPool::RunErased(const TenantId* tenant, const std::function<Status(pqxx::work&)>& body,
                          const std::function<Status(pqxx::work&)>* committed, Mode mode) {
-  const Deadline deadline = CurrentDeadline();
+  Deadline deadline = CurrentDeadline();
   AttemptResult attempt{Attempt::kDone, {}};
   for (int run = 0; run < kRunsMax; ++run) {
     if (run > 0) Backoff(run);
@@ -333,6 +333,7 @@ Status PgPool::RunErased(const TenantId* tenant, const std::function<Status(pqxx
     if (committed == nullptr) return std::unexpected(CommitInDoubt());
     const Status resolved = ResolveDoubt(tenant, *committed, attempt.backend_pid);
     if (resolved || resolved.error().code != Code::kNotFound) return resolved;
+    deadline = Deadline::None();  // to run it again may be to look what became of it
   }
   if (attempt.attempt == Attempt::kInDoubt) return std::unexpected(CommitInDoubt());
   return attempt.status;

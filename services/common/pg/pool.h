@@ -1,6 +1,5 @@
 // PostgreSQL: a bounded connection pool and the only two ways to a transaction. The only header that shows pqxx to
-// stores; what differs between libpqxx 6 and 7 stays in pool.cc
-// and row_reader.cc.
+// stores; what differs between libpqxx 6 and 7 stays in pool.cc and row_reader.cc.
 //
 // TenantTx sets `allod.tenant` for one transaction, which the row-level security policies of every tenant table compare
 // with; a GlobalTx leaves it unset and therefore sees no row of any tenant table. Both use the service's app role,
@@ -18,9 +17,10 @@
 // Thread-safe. Blocks for a connection at most `acquire_timeout`, then UNAVAILABLE / DATABASE_BUSY; UNAVAILABLE /
 // DATABASE_UNAVAILABLE when the server cannot be reached. Statements are limited by `statement_timeout` on the server.
 //
-// During a call (call_scope.h) neither takes longer than its deadline leaves: DEADLINE_EXCEEDED / DEADLINE_EXCEEDED,
-// and nothing was changed. The limit is set when the transaction begins, for each of its statements; one that is over
-// before never reaches the database. Whether a COMMIT that is in doubt happened is found out whatever the deadline.
+// During a call (call_scope.h) neither the wait for a connection nor a statement takes longer than the call's deadline
+// left when the transaction began: DEADLINE_EXCEEDED / DEADLINE_EXCEEDED, and nothing was changed. (A transaction of
+// many slow statements, or the making of a connection, may take longer.) One that is over before never reaches the
+// database. Whether a COMMIT that is in doubt happened is found out whatever the deadline.
 #pragma once
 
 #include <chrono>

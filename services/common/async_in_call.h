@@ -1,0 +1,25 @@
+// Work for the thread's call on a thread of its own: its calls and statements have the same deadline and trace
+// (call_scope.h).
+#pragma once
+
+#include <future>
+#include <optional>
+#include <utility>
+
+#include "services/common/call_scope.h"
+
+namespace allod {
+
+// As std::async with std::launch::async: the future waits for the end when it goes.
+template <typename Work>
+auto AsyncInCall(Work work) {
+  std::optional<Trace> trace;
+  if (const Trace* const current = CurrentTrace()) trace = *current;
+  return std::async(std::launch::async, [work = std::move(work), deadline = CurrentDeadline(), trace]() mutable {
+    std::optional<CallScope> scope;
+    if (trace) scope.emplace(deadline, *trace);
+    return work();
+  });
+}
+
+}  // namespace allod

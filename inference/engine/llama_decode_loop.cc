@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "inference/engine/fresh_heap.h"
 #include "inference/ports/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
@@ -22,8 +23,6 @@ constexpr std::uint64_t kSmallParameters = 100'000'000;
 constexpr double kDecodeWeight = 2;
 constexpr std::size_t kRecentFirstTokens = 64;
 constexpr std::int32_t kSlotsMax = 256;  // llama.cpp's own limit
-
-double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
 
 }  // namespace
 
@@ -53,6 +52,7 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   params.abort_callback = &DecodeLoop::ShouldAbort;
   params.abort_callback_data = loop.get();
   loop->scratch_.Watch(params);
+  const FreshHeap fresh;
   try {
     loop->context_.reset(llama_init_from_model(&model, params));
   } catch (const std::exception& e) {
@@ -66,6 +66,7 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   loop->slots_ = slots;
   // llama.cpp fills its output buffer with zeros; pages that no step uses go back.
   loop->scratch_.GiveBack(*loop->context_, loop->OutputBytes());
+  if (options.is_made_alone) fresh.GiveBackZeros();
   loop->threadpool_ = model::MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());

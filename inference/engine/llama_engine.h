@@ -52,6 +52,8 @@ struct EngineOptions {
   std::chrono::milliseconds reader_stall_max{5'000};
   std::int32_t chunk_tokens_max = 512;  // of prompt in one step, however large the turn's budget
   bool prefix_cache = true;
+  // No other thread of the process runs while the engine is made: memory that only holds zeros is given back.
+  bool is_made_alone = false;
   ports::TurnGate* gate = nullptr;        // null: an OpenGate. Must outlive the engine, as must:
   ports::UsageRecorder* usage = nullptr;  // null: a NoUsageRecorder
   TokenStream::Bounds stream;

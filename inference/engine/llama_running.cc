@@ -7,8 +7,6 @@
 namespace allod::inference::engine {
 namespace {
 
-double SecondsBetween(SteadyTime from, SteadyTime to) { return std::chrono::duration<double>(to - from).count(); }
-
 // log(sum(exp(logits)))
 double LogSumExp(std::span<const float> logits) {
   const float best = *std::ranges::max_element(logits);

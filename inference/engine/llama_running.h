@@ -26,6 +26,9 @@
 namespace allod::inference::engine {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
+inline double SecondsBetween(SteadyTime from, SteadyTime to) {
+  return std::chrono::duration<double>(to - from).count();
+}
 
 // A request that was checked and waits for room.
 struct PendingGeneration {

@@ -15,6 +15,7 @@ constexpr std::int32_t kSequencesToLeaveOne = 4;
 
 engine::EngineOptions EngineOptionsOf(const zygote::WorkerShape& shape) {
   engine::EngineOptions options;
+  options.is_made_alone = true;
   options.context_tokens = shape.context_tokens;
   options.max_sequences = shape.max_sequences;
   options.kv_tokens = shape.kv_tokens;

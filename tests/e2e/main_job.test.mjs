@@ -130,8 +130,12 @@ test('a key\'s file is not overwritten unasked', () => {
 });
 
 test('a client that goes away is billed for what it got, and no more', async () => {
-  const abort = new AbortController();
-  const seen = await platform.ramble('Birth certificates', { signal: abort.signal, onText: () => abort.abort() });
+  // It rambles, and now and then its answer is over before its first piece was read.
+  let seen = { done: true };
+  for (let tries = 0; seen.done && tries < 5; ++tries) {
+    const abort = new AbortController();
+    seen = await platform.ramble('Birth certificates', { signal: abort.signal, onText: () => abort.abort() });
+  }
   assert.ok(!seen.done && seen.deltas > 0, JSON.stringify(seen));
   const record = await eventually('the usage record', () => platform.usage().get(seen.requestId));
   assert.equal(record.outcome, 'OUTCOME_CLIENT_CANCELLED');

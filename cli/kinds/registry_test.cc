@@ -30,7 +30,9 @@ TEST(ResourceKinds, NameFieldsThatAreThere) {
     for (const std::string& field : kind.spec_fields) {
       EXPECT_NE(FieldOf(type, field), nullptr) << kind.kind << " " << field;
     }
-    if (!kind.spec_field.empty()) EXPECT_NE(FieldOf(type, kind.spec_field), nullptr) << kind.kind;
+    if (!kind.spec_field.empty()) {
+      EXPECT_NE(FieldOf(type, kind.spec_field), nullptr) << kind.kind;
+    }
     for (const std::string& name : kind.decimals) {
       const auto* field = google::protobuf::DescriptorPool::generated_pool()->FindFieldByName(name);
       ASSERT_NE(field, nullptr) << name;
@@ -44,9 +46,13 @@ TEST(ResourceKinds, CanDoWhatTheyAreUsedFor) {
   for (const ResourceKind& kind : ResourceKinds()) {
     EXPECT_TRUE(plurals.insert(kind.plural).second) << kind.plural;
     EXPECT_TRUE(kind.get || kind.list) << kind.kind << " can be found";
-    if (kind.create) EXPECT_TRUE(kind.get) << kind.kind << " is compared with what is there";
+    if (kind.create) {
+      EXPECT_TRUE(kind.get) << kind.kind << " is compared with what is there";
+    }
     EXPECT_EQ(static_cast<bool>(kind.update), static_cast<bool>(kind.preview)) << kind.kind;
-    if (!kind.all_parents.empty()) EXPECT_FALSE(kind.parent_pattern.empty()) << kind.kind;
+    if (!kind.all_parents.empty()) {
+      EXPECT_FALSE(kind.parent_pattern.empty()) << kind.kind;
+    }
   }
 }
 

@@ -32,7 +32,7 @@ std::unique_ptr<typename Service::Stub> Connect(const installation::StateDir& st
 template <typename Stub, typename Req, typename Resp>
 Result<Resp> Ask(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
                  std::chrono::milliseconds timeout = kRpcTimeout) {
-  return Call<Stub, Req, Resp>(stub, method, request, Caller::Operator(), timeout);
+  return CallUnary<Stub, Req, Resp>(stub, method, request, Caller::Operator(), timeout);
 }
 // The same where it is the only one to its service.
 template <typename Service, typename Req, typename Resp>

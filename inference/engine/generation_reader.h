@@ -10,8 +10,8 @@
 
 namespace allod::inference::engine {
 
-// Fails with UNAVAILABLE / ENGINE_STOPPED or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL,
-// before anything else; INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW.
+// Fails with UNAVAILABLE / ENGINE_STOPPED or INTERNAL / DECODE_FAILED; RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or
+// QUEUE_FULL, before anything else; INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; FAILED_PRECONDITION / READER_TOO_SLOW.
 class GenerationReader final : public ports::Generation {
  public:
   // `tool_calls` is null when there are no tools.

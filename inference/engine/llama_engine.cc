@@ -219,8 +219,9 @@ Status Engine::SubmitEmbedding(const ports::EmbeddingRequest& request, std::func
   const auto before = text::ProcessorTimeWithDeepStacks();
   auto inputs = impl_->embedder->Tokenize(request.inputs);
   impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, text::ProcessorTimeWithDeepStacks() - before);
+  if (!inputs) return std::unexpected(std::move(inputs).error());
   PendingEmbedding pending;
-  ALLOD_TRY(pending.inputs, std::move(inputs));
+  pending.inputs = *std::move(inputs);
   ALLOD_TRY(pending.usage, impl_->OpenUsage(request.request_id, request.tenant_uid, request.instance));
   pending.tenant = request.tenant_uid;
   pending.weight = member.weight;

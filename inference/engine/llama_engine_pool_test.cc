@@ -192,7 +192,8 @@ TEST_F(EngineTest, AFullQueueMakesAPlaceForATenantThatHasFewest) {
   EXPECT_EQ(ReadAll(*waiting[3]).error().reason, "QUEUE_FULL");
   EXPECT_EQ(Refusal(Of("e", Greedy("habari", 1))).reason, "QUEUE_FULL") << "all have one";
   running.reset();
-  for (Generation* one : {newcomer.get(), last.get(), waiting[0].get(), waiting[2].get()}) EXPECT_TRUE(ReadAll(*one));
+  for (ports::Generation* one : {newcomer.get(), last.get(), waiting[0].get(), waiting[2].get()})
+    EXPECT_TRUE(ReadAll(*one));
 }
 
 TEST_F(EngineTest, OnlyMembersAreAnsweredAndOnlyForTheirTenant) {

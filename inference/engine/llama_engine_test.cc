@@ -1,4 +1,5 @@
 #include "inference/engine/llama_engine_fixture.h"
+#include "inference/engine/text/text_assembler.h"
 
 namespace allod::inference::engine {
 namespace {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "inference/engine/text/sampling.h"
+
 namespace allod::inference::engine {
 namespace {
 

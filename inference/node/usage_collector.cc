@@ -343,8 +343,8 @@ Result<std::set<std::string>> UsageCollector::Record(const std::vector<usage::Us
     SetTime(event.start_us, *out.mutable_start_time());
     SetTime(event.end_us, *out.mutable_end_time());
   }
-  const auto answer = Call<billing::v1::ComputedUsageService::Stub, billing::v1::RecordComputedUsageRequest,
-                           billing::v1::RecordComputedUsageResponse>(
+  const auto answer = CallUnary<billing::v1::ComputedUsageService::Stub, billing::v1::RecordComputedUsageRequest,
+                                billing::v1::RecordComputedUsageResponse>(
       *stub_, &billing::v1::ComputedUsageService::Stub::RecordComputedUsage, request, caller_, timeout);
   if (!answer) return std::unexpected(answer.error());
   for (const auto& refusal : answer->refusals()) {

@@ -16,6 +16,8 @@
 #include <initializer_list>
 #include <memory>
 
+#include "services/common/owned_fd.h"
+
 namespace allod::inference::sandbox {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "services/common/deadline.h"
+
 namespace allod {
 namespace {
 

@@ -210,7 +210,9 @@ TEST(ApplyGone, TakesADeletingInstanceThatHasNoReplicaAndEndsItsOperations) {
     EXPECT_THAT(rows.instances, SizeIs(holds ? 0 : 1));
     EXPECT_THAT(rows.open_operations, SizeIs(holds ? 0 : 1));
     ASSERT_THAT(done.ended, SizeIs(holds ? 1 : 0));
-    if (holds) EXPECT_EQ(done.ended[0].phase, "deleted");
+    if (holds) {
+      EXPECT_EQ(done.ended[0].phase, "deleted");
+    }
   }
 }
 

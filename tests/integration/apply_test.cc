@@ -6,9 +6,11 @@
 
 #include <filesystem>
 
+#include "cli/kinds/registry.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/testing/fake_store.h"
+#include "services/catalog/job_changes.h"
 #include "services/catalog/listing_service.h"
 #include "services/catalog/model_service.h"
 #include "services/catalog/price_books.h"
@@ -76,7 +78,7 @@ class ApplyTest : public testing::Test {
     ALLOD_TRY(auto documents, ParseManifest("m.yaml", text, ManifestKinds()));
     std::vector<Step> steps;
     for (auto& document : documents) {
-      ALLOD_TRY(const ResourceKind* kind, FindKind(document.kind));
+      ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(document.kind));
       auto current = kind->get(state_, document.name);
       const bool change = current && kind->update;
       steps.push_back({kind,

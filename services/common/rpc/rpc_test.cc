@@ -412,7 +412,7 @@ TEST(ListenerDeathTest, EndsTheProcessAndSaysWhyWhenItCannotGoOn) {
   EXPECT_DEATH(
       {
         const auto listener = *Listener::Open(address, {});
-        listener->Start([&](int) {
+        listener->Start([&](const OwnedFd&) {
           std::filesystem::remove_all(dir / "");  // the process that dies has a directory of its own
           throw std::runtime_error("no room for a connection");
         });

@@ -15,13 +15,13 @@ namespace {
 
 using terminal::Print;
 
-struct Options {
+struct ApplyOptions {
   std::string file;
   bool dry_run = false;
   bool wait = true;
 };
 
-Result<std::vector<apply::Document>> ReadDocuments(const Options& options) {
+Result<std::vector<apply::Document>> ReadDocuments(const ApplyOptions& options) {
   if (options.file == "-") {
     const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
     return apply::ParseManifest("standard input", text, apply::ManifestKinds());
@@ -30,7 +30,7 @@ Result<std::vector<apply::Document>> ReadDocuments(const Options& options) {
   return apply::ParseManifest(options.file, text, apply::ManifestKinds());
 }
 
-Status Apply(const Globals& globals, const Options& options) {
+Status Apply(const Globals& globals, const ApplyOptions& options) {
   // The whole file is read and judged before anything is changed.
   ALLOD_TRY(std::vector<apply::Document> documents, ReadDocuments(options));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
@@ -55,7 +55,7 @@ Status Apply(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddApply(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(
+  const auto [command, options] = AddCommand<ApplyOptions>(
       app, globals, "apply",
       "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances", &Apply);
   command->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();

@@ -20,7 +20,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct ChatOptions {
   std::string instance;
   std::string prompt;
   std::string key_file;
@@ -65,7 +65,7 @@ void Take(const std::string& event, std::chrono::steady_clock::time_point start,
   if (show) terminal::Print(text);
 }
 
-Result<Answer> Converse(const installation::StateDir& state, const Options& options, bool show) {
+Result<Answer> Converse(const installation::StateDir& state, const ChatOptions& options, bool show) {
   ALLOD_TRY(const auto ids, MatchName("instance", options.instance, "tenants/*/projects/*/instances/*"));
   const auto key = installation::ReadSecret(options.key_file.empty() ? state.key(ids[0], ids[1])
                                                                      : std::filesystem::path(options.key_file));
@@ -112,7 +112,7 @@ Result<Answer> Converse(const installation::StateDir& state, const Options& opti
   return answer;
 }
 
-Status Chat(const Globals& globals, Options options) {
+Status Chat(const Globals& globals, ChatOptions options) {
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   if (options.prompt == "-") {
     constexpr std::size_t kPromptBytesMax = 1 << 20;
@@ -133,7 +133,7 @@ Status Chat(const Globals& globals, Options options) {
 }  // namespace
 
 void AddChat(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(
+  const auto [command, options] = AddCommand<ChatOptions>(
       app, globals, "chat", "Ask an instance a question through the OpenAI-compatible endpoint", &Chat);
   command->add_option("instance", options->instance, "tenants/TENANT/projects/PROJECT/instances/INSTANCE")->required();
   command->add_option("prompt", options->prompt, "The question, or - for standard input")->required();

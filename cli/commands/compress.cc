@@ -8,12 +8,12 @@
 namespace allod::cli::commands {
 namespace {
 
-struct Options {
+struct CompressOptions {
   std::string version;
   std::vector<std::string> types;
 };
 
-Status Compress(const Globals& globals, Options& options) {
+Status Compress(const Globals& globals, CompressOptions& options) {
   ALLOD_CHECK_OK(CheckCompressions(options.types));
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("version", options.version, "models/*/versions/*"));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
@@ -25,7 +25,7 @@ Status Compress(const Globals& globals, Options& options) {
 
 void AddCompress(CLI::App& app, Globals& globals) {
   const auto [command, options] =
-      AddCommand<Options>(app, globals, "compress", "Compress a version and measure what came out", &Compress);
+      AddCommand<CompressOptions>(app, globals, "compress", "Compress a version and measure what came out", &Compress);
   command->add_option("version", options->version, "models/MODEL/versions/VERSION")->required();
   command->add_option("types", options->types, CompressionTypes())->required()->delimiter(',');
 }

@@ -14,13 +14,13 @@
 
 namespace allod::cli::commands {
 
-namespace catalog = allod::catalog::v1;
-using catalog::ModelService;
+namespace catalog_v1 = allod::catalog::v1;
+using catalog_v1::ModelService;
 
 std::string CompressionTypes() {
   constexpr std::string_view kPrefix = "COMPRESSION_TYPE_";
   std::string names;
-  const auto* types = catalog::CompressionType_descriptor();
+  const auto* types = catalog_v1::CompressionType_descriptor();
   for (int i = 1; i < types->value_count(); ++i) {
     names += (names.empty() ? "" : ", ") + types->value(i)->name().substr(kPrefix.size());
   }
@@ -31,9 +31,9 @@ Status CheckCompressions(std::vector<std::string>& types) {
   for (std::string& type : types) {
     std::string name = type;
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    catalog::CompressionType known{};
-    if (!catalog::CompressionType_Parse("COMPRESSION_TYPE_" + name, &known) ||
-        known == catalog::COMPRESSION_TYPE_UNSPECIFIED) {
+    catalog_v1::CompressionType known{};
+    if (!catalog_v1::CompressionType_Parse("COMPRESSION_TYPE_" + name, &known) ||
+        known == catalog_v1::COMPRESSION_TYPE_UNSPECIFIED) {
       return InvalidArgument("UNKNOWN_COMPRESSION", fmt::format("'{}' is none of {}", type, CompressionTypes()));
     }
     type = name;
@@ -45,7 +45,7 @@ Status CompressTo(const installation::StateDir& state, const std::string& versio
                   const std::vector<std::string>& types) {
   const auto stub = net::Connect<ModelService>(state);
   for (const auto& type : types) {
-    catalog::CreateVariantRequest request;
+    catalog_v1::CreateVariantRequest request;
     request.set_parent(version);
     request.set_compression(type);
     request.set_request_id(Uuid::V7().ToString());

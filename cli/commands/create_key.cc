@@ -15,9 +15,9 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace tenancy = allod::tenancy::v1;
+namespace tenancy_v1 = allod::tenancy::v1;
 
-struct Options {
+struct CreateKeyOptions {
   std::string project;
   std::string display_name;
   std::string file;
@@ -25,7 +25,7 @@ struct Options {
   bool replace = false;
 };
 
-Status CreateKey(const Globals& globals, const Options& options) {
+Status CreateKey(const Globals& globals, const CreateKeyOptions& options) {
   ALLOD_TRY(const auto ids, MatchName("project", options.project, "tenants/*/projects/*"));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   const std::filesystem::path file =
@@ -36,16 +36,16 @@ Status CreateKey(const Globals& globals, const Options& options) {
                                    "any more (which does not revoke it)",
                                    file.string()));
   }
-  tenancy::CreateApiKeyRequest request;
+  tenancy_v1::CreateApiKeyRequest request;
   request.set_parent(options.project);
   request.mutable_api_key()->set_display_name(options.display_name);
   for (const auto& scope : options.scopes) {
-    request.mutable_api_key()->add_scopes(scope == "portal" ? tenancy::ApiKey::SCOPE_PORTAL
-                                                            : tenancy::ApiKey::SCOPE_INFERENCE);
+    request.mutable_api_key()->add_scopes(scope == "portal" ? tenancy_v1::ApiKey::SCOPE_PORTAL
+                                                            : tenancy_v1::ApiKey::SCOPE_INFERENCE);
   }
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_TRY(const auto response,
-            net::Ask<tenancy::ApiKeyService>(state, &tenancy::ApiKeyService::Stub::CreateApiKey, request));
+            net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::CreateApiKey, request));
   ALLOD_CHECK_OK(installation::WriteFile(file, response.secret() + "\n"));
   if (globals.json()) {
     const auto quoted = [](const std::string& text) {
@@ -62,9 +62,9 @@ Status CreateKey(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddCreateKey(CLI::App& app, Globals& globals) {
-  const auto [command, options] =
-      AddCommand<Options>(app, globals, "create-key",
-                          "Make an API key for a project; revoke it with `allod delete apiKeys NAME`", &CreateKey);
+  const auto [command, options] = AddCommand<CreateKeyOptions>(
+      app, globals, "create-key", "Make an API key for a project; revoke it with `allod delete apiKeys NAME`",
+      &CreateKey);
   command->add_option("project", options->project, "tenants/TENANT/projects/PROJECT")->required();
   command->add_option("--display-name", options->display_name, "What it is for");
   command->add_option("--file", options->file,

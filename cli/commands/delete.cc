@@ -11,13 +11,13 @@
 namespace allod::cli::commands {
 namespace {
 
-struct Options {
+struct DeleteOptions {
   std::string kind;
   std::string name;
   bool wait = true;
 };
 
-Status Delete(const Globals& globals, const Options& options) {
+Status Delete(const Globals& globals, const DeleteOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
   if (!kind->remove) return InvalidArgument("NOT_DELETABLE", fmt::format("{} cannot be deleted", kind->plural));
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind->pattern));
@@ -35,7 +35,7 @@ Status Delete(const Globals& globals, const Options& options) {
 
 void AddDelete(CLI::App& app, Globals& globals) {
   const auto [command, options] =
-      AddCommand<Options>(app, globals, "delete", "Delete an instance, or revoke an API key", &Delete);
+      AddCommand<DeleteOptions>(app, globals, "delete", "Delete an instance, or revoke an API key", &Delete);
   command->add_option("kind", options->kind, kinds::KindNames([](const auto& kind) { return kind.remove != nullptr; }))
       ->required();
   command->add_option("name", options->name, "Its full name")->required();

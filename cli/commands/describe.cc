@@ -8,12 +8,12 @@
 namespace allod::cli::commands {
 namespace {
 
-struct Options {
+struct DescribeOptions {
   std::string kind;
   std::string name;
 };
 
-Status Describe(const Globals& globals, const Options& options) {
+Status Describe(const Globals& globals, const DescribeOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   ALLOD_TRY(const terminal::MessagePtr message, kinds::GetOne(state, *kind, options.name));
@@ -25,7 +25,7 @@ Status Describe(const Globals& globals, const Options& options) {
 
 void AddDescribe(CLI::App& app, Globals& globals) {
   const auto [command, options] =
-      AddCommand<Options>(app, globals, "describe", "Show everything of one resource", &Describe);
+      AddCommand<DescribeOptions>(app, globals, "describe", "Show everything of one resource", &Describe);
   command->add_option("kind", options->kind, kinds::KindNames())->required();
   command->add_option("name", options->name, "Its full name")->required();
 }

@@ -13,7 +13,7 @@
 namespace allod::cli::commands {
 namespace {
 
-struct Options {
+struct GetOptions {
   std::string kind;
   std::string name;
 };
@@ -53,7 +53,7 @@ Result<std::vector<terminal::MessagePtr>> Find(const installation::StateDir& sta
   return found;
 }
 
-Status Get(const Globals& globals, const Options& options) {
+Status Get(const Globals& globals, const GetOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   ALLOD_TRY(const auto found, Find(state, *kind, options.name));
@@ -69,7 +69,7 @@ Status Get(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddGet(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(app, globals, "get", "List resources, or show one", &Get);
+  const auto [command, options] = AddCommand<GetOptions>(app, globals, "get", "List resources, or show one", &Get);
   command->add_option("kind", options->kind, kinds::KindNames())->required();
   command->add_option("name", options->name, "Its name, or the name that it is listed under");
 }

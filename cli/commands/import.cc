@@ -14,10 +14,10 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace catalog = allod::catalog::v1;
-using catalog::ModelService;
+namespace catalog_v1 = allod::catalog::v1;
+using catalog_v1::ModelService;
 
-struct Options {
+struct ImportOptions {
   std::string file;
   std::string model;
   std::string version = "v1";
@@ -27,7 +27,7 @@ struct Options {
   std::vector<std::string> compress;
 };
 
-Status Import(const Globals& globals, Options& options) {
+Status Import(const Globals& globals, ImportOptions& options) {
   // Everything is checked before the first byte is sent.
   ALLOD_CHECK_OK(CheckId("--model", options.model));
   ALLOD_CHECK_OK(CheckId("--version", options.version));
@@ -36,25 +36,26 @@ Status Import(const Globals& globals, Options& options) {
   ALLOD_TRY(options.license, NormaliseLicense("--license", options.license));
   ALLOD_CHECK_OK(CheckCompressions(options.compress));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const catalog::Artifact artifact, net::UploadArtifact(state, options.file));
+  ALLOD_TRY(const catalog_v1::Artifact artifact, net::UploadArtifact(state, options.file));
 
   const auto models = net::Connect<ModelService>(state);
   const std::string model = "models/" + options.model;
-  catalog::CreateVersionRequest version;
+  catalog_v1::CreateVersionRequest version;
   version.set_parent(model);
   version.set_version_id(options.version);
   version.mutable_version()->set_license(options.license);
   version.mutable_version()->set_source_sha256(artifact.sha256());
   version.set_request_id(Uuid::V7().ToString());
-  catalog::GetModelRequest get;
+  catalog_v1::GetModelRequest get;
   get.set_name(model);
   if (const auto existing = net::Ask(*models, &ModelService::Stub::GetModel, get); !existing) {
     if (existing.error().code != Code::kNotFound) return std::unexpected(existing.error());
-    catalog::CreatePublisherRequest publisher;
+    catalog_v1::CreatePublisherRequest publisher;
     publisher.set_publisher_id(options.publisher);
     publisher.mutable_publisher()->set_display_name(options.publisher);
-    ALLOD_TRY([[maybe_unused]] const auto made_publisher,
-              net::Ask<catalog::PublisherService>(state, &catalog::PublisherService::Stub::CreatePublisher, publisher));
+    ALLOD_TRY(
+        [[maybe_unused]] const auto made_publisher,
+        net::Ask<catalog_v1::PublisherService>(state, &catalog_v1::PublisherService::Stub::CreatePublisher, publisher));
     // The model comes into being with its first version, so that a refused file leaves nothing behind.
     version.mutable_model()->set_publisher("publishers/" + options.publisher);
     version.mutable_model()->set_display_name(options.display_name.empty() ? options.model : options.display_name);
@@ -69,7 +70,7 @@ Status Import(const Globals& globals, Options& options) {
 }  // namespace
 
 void AddImport(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(
+  const auto [command, options] = AddCommand<ImportOptions>(
       app, globals, "import", "Bring a GGUF file into the catalog: validated, measured, and compressed where asked",
       &Import);
   command->add_option("file", options->file, "GGUF file")->required();

@@ -12,20 +12,20 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace billing = allod::billing::v1;
+namespace billing_v1 = allod::billing::v1;
 
-struct Options {
+struct InvoiceOptions {
   std::string tenant;
   std::string period = "current";
 };
 
-Status Invoice(const Globals& globals, const Options& options) {
+Status Invoice(const Globals& globals, const InvoiceOptions& options) {
   ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  billing::GetInvoiceRequest request;
+  billing_v1::GetInvoiceRequest request;
   request.set_name(options.tenant + "/invoices/" + options.period);
   ALLOD_TRY(const auto invoice,
-            net::Ask<billing::InvoiceService>(state, &billing::InvoiceService::Stub::GetInvoice, request));
+            net::Ask<billing_v1::InvoiceService>(state, &billing_v1::InvoiceService::Stub::GetInvoice, request));
   if (globals.json()) {
     terminal::Print(terminal::ToJson(invoice));
     return {};
@@ -50,7 +50,7 @@ Status Invoice(const Globals& globals, const Options& options) {
 
 void AddInvoice(CLI::App& app, Globals& globals) {
   const auto [command, options] =
-      AddCommand<Options>(app, globals, "invoice", "Show a tenant's invoice of a month", &Invoice);
+      AddCommand<InvoiceOptions>(app, globals, "invoice", "Show a tenant's invoice of a month", &Invoice);
   command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
   command->add_option("--period", options->period, "YYYY-MM in UTC (default: the current month)");
 }

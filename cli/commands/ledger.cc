@@ -16,29 +16,29 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace billing = allod::billing::v1;
+namespace billing_v1 = allod::billing::v1;
 
 using terminal::Print;
 
 // Every tenant's books are read.
 constexpr std::chrono::minutes kAuditTimeout{5};
 
-struct Options {
+struct LedgerOptions {
   int hours = 24;
 };
 
 // Holds what was billed against what nodes computed.
-Result<billing::CheckUsageResponse> CheckUsage(const installation::StateDir& state, int hours) {
+Result<billing_v1::CheckUsageResponse> CheckUsage(const installation::StateDir& state, int hours) {
   using google::protobuf::util::TimeUtil;
-  billing::CheckUsageRequest request;
+  billing_v1::CheckUsageRequest request;
   const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) + 1;
   *request.mutable_start_time() = TimeUtil::SecondsToTimestamp(end - std::int64_t{hours} * 3600);
   *request.mutable_end_time() = TimeUtil::SecondsToTimestamp(end);
-  return net::Ask<billing::ComputedUsageService>(state, &billing::ComputedUsageService::Stub::CheckUsage, request,
-                                                 kAuditTimeout);
+  return net::Ask<billing_v1::ComputedUsageService>(state, &billing_v1::ComputedUsageService::Stub::CheckUsage, request,
+                                                    kAuditTimeout);
 }
 
-std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
+std::string UsageText(const billing_v1::CheckUsageResponse& usage, int hours) {
   std::string text = fmt::format(
       "last {} h: {} usage records of {} completion tokens; nodes computed {} requests of {} sampled tokens\n"
       "  {} billed beyond what was sampled, {} computed but not settled, {} still not settled long after they ended, "
@@ -55,10 +55,10 @@ std::string UsageText(const billing::CheckUsageResponse& usage, int hours) {
   return text;
 }
 
-Status Ledger(const Globals& globals, const Options& options) {
+Status Ledger(const Globals& globals, const LedgerOptions& options) {
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto check, net::Ask<billing::LedgerService>(state, &billing::LedgerService::Stub::CheckLedger,
-                                                               billing::CheckLedgerRequest(), kAuditTimeout));
+  ALLOD_TRY(const auto check, net::Ask<billing_v1::LedgerService>(state, &billing_v1::LedgerService::Stub::CheckLedger,
+                                                                  billing_v1::CheckLedgerRequest(), kAuditTimeout));
   ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
   const LedgerVerdict verdict = JudgeLedger(check, usage);
   if (globals.json()) {
@@ -90,10 +90,11 @@ Status Ledger(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddLedger(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(app, globals, "ledger",
-                                                      "Check that the books balance and that billed and computed usage "
-                                                      "agree; fails if not, or if a tenant's cannot be read",
-                                                      &Ledger);
+  const auto [command, options] =
+      AddCommand<LedgerOptions>(app, globals, "ledger",
+                                "Check that the books balance and that billed and computed usage "
+                                "agree; fails if not, or if a tenant's cannot be read",
+                                &Ledger);
   command->add_option("--hours", options->hours, "How far back billed and computed usage are compared (default: 24)")
       ->check(CLI::Range(1, 24 * 366));
 }

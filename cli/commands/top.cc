@@ -15,10 +15,10 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace scheduling = allod::scheduling::v1;
-using NodeService = scheduling::NodeService;
+namespace scheduling_v1 = allod::scheduling::v1;
+using NodeService = scheduling_v1::NodeService;
 
-struct Options {
+struct TopOptions {
   bool once = false;
   double interval_seconds = 2;
 };
@@ -35,14 +35,14 @@ Status ListInto(std::vector<Item>& out, const installation::StateDir& state,
 
 Result<TopSnapshot> Look(const installation::StateDir& state) {
   TopSnapshot snapshot;
-  ALLOD_CHECK_OK(ListInto(snapshot.nodes, state, &NodeService::Stub::ListNodes, scheduling::ListNodesRequest()));
-  scheduling::ListWorkersRequest of_all_nodes;
+  ALLOD_CHECK_OK(ListInto(snapshot.nodes, state, &NodeService::Stub::ListNodes, scheduling_v1::ListNodesRequest()));
+  scheduling_v1::ListWorkersRequest of_all_nodes;
   of_all_nodes.set_parent("nodes/-");
   ALLOD_CHECK_OK(ListInto(snapshot.workers, state, &NodeService::Stub::ListWorkers, of_all_nodes));
   return snapshot;
 }
 
-Status Top(const Globals& globals, const Options& options) {
+Status Top(const Globals& globals, const TopOptions& options) {
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   const bool once = options.once || globals.json() || ::isatty(STDOUT_FILENO) != 1;
   while (true) {
@@ -60,7 +60,7 @@ Status Top(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddTop(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(
+  const auto [command, options] = AddCommand<TopOptions>(
       app, globals, "top",
       "Show what every node and instance is doing: tokens/s, time to first token, queues, turns, memory, sandbox",
       &Top);

@@ -9,9 +9,9 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace scheduling = allod::scheduling::v1;
+namespace scheduling_v1 = allod::scheduling::v1;
 
-std::string NodeText(const scheduling::Node& node) {
+std::string NodeText(const scheduling_v1::Node& node) {
   std::string text =
       fmt::format("{}  {}  {}  {} workers  memory {} of {} allocated\n", node.name(),
                   terminal::FieldText(node, "region"), terminal::FieldText(node, "state"), node.worker_count(),
@@ -32,7 +32,7 @@ std::string NodeText(const scheduling::Node& node) {
   return text;
 }
 
-std::string MeanTtft(const scheduling::WorkerFigures& figures) {
+std::string MeanTtft(const scheduling_v1::WorkerFigures& figures) {
   if (figures.ttft_count() <= 0) return "-";
   return fmt::format("{:.0f} ms", 1000 * figures.ttft_seconds_sum() / static_cast<double>(figures.ttft_count()));
 }
@@ -69,13 +69,13 @@ std::string TopText(const TopSnapshot& snapshot) {
   std::string text;
   for (const auto& node : snapshot.nodes) text += NodeText(node);
   if (snapshot.nodes.empty()) text += "no node has joined\n";
-  std::vector<const scheduling::Worker*> workers;
+  std::vector<const scheduling_v1::Worker*> workers;
   double tokens_per_second = 0;
   for (const auto& worker : snapshot.workers) {
     workers.push_back(&worker);
     tokens_per_second += worker.figures().tokens_per_second();
   }
-  std::ranges::stable_sort(workers, std::ranges::greater(), [](const scheduling::Worker* worker) {
+  std::ranges::stable_sort(workers, std::ranges::greater(), [](const scheduling_v1::Worker* worker) {
     return std::pair(worker->figures().tokens_per_second(), worker->figures().active_requests());
   });
   std::vector<std::vector<std::string>> rows;

@@ -7,34 +7,34 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace scheduling = allod::scheduling::v1;
+namespace scheduling_v1 = allod::scheduling::v1;
 
 TopSnapshot Sample() {
   TopSnapshot snapshot;
-  scheduling::Node& node = snapshot.nodes.emplace_back();
+  scheduling_v1::Node& node = snapshot.nodes.emplace_back();
   node.set_name("nodes/local");
   node.set_region("regions/ke-1");
-  node.set_state(scheduling::Node::STATE_READY);
+  node.set_state(scheduling_v1::Node::STATE_READY);
   node.set_worker_count(2);
   node.mutable_capacity()->set_memory_bytes(std::int64_t{16} << 30);
   node.mutable_allocated()->set_memory_bytes(std::int64_t{3} << 29);
   node.mutable_gate()->set_cores(2);
   node.mutable_gate()->set_turns_total(700);
-  scheduling::ResidentModel& model = *node.add_resident_models();
+  scheduling_v1::ResidentModel& model = *node.add_resident_models();
   model.set_artifact_sha256(std::string(64, 'a'));
-  model.set_state(scheduling::ResidentModel::STATE_RESIDENT);
+  model.set_state(scheduling_v1::ResidentModel::STATE_RESIDENT);
   model.set_private_bytes(std::int64_t{286} << 20);
   model.set_worker_count(2);
   model.set_load_seconds(1.25);
   for (const char* id : {"idle", "busy"}) {
-    scheduling::Worker& worker = snapshot.workers.emplace_back();
+    scheduling_v1::Worker& worker = snapshot.workers.emplace_back();
     worker.set_name(std::string("nodes/local/workers/") + id);
     worker.set_instance(std::string("tenants/ke/projects/p/instances/") + id);
-    worker.set_isolation_class(scheduling::ISOLATION_CLASS_ISOLATED);
-    worker.set_state(scheduling::Replica::STATE_ASLEEP);
+    worker.set_isolation_class(scheduling_v1::ISOLATION_CLASS_ISOLATED);
+    worker.set_state(scheduling_v1::Replica::STATE_ASLEEP);
   }
-  scheduling::Worker& busy = snapshot.workers[1];
-  busy.set_state(scheduling::Replica::STATE_READY);
+  scheduling_v1::Worker& busy = snapshot.workers[1];
+  busy.set_state(scheduling_v1::Replica::STATE_READY);
   busy.add_sandbox_layers("seccomp");
   busy.add_sandbox_layers("landlock");
   auto& figures = *busy.mutable_figures();

@@ -36,7 +36,7 @@ using supervisor::ServiceUsers;
 using supervisor::Supervisor;
 using supervisor::UpOptions;
 
-struct Options {
+struct UpCommand {
   UpOptions up;
   std::string region;
   bool detach = false;
@@ -184,7 +184,7 @@ std::string LastRegion(const StateDir& state) {
   return last.at(name).get<std::string>() + "=" + last.at(jurisdiction).get<std::string>();
 }
 
-Status Up(const Globals& globals, Options options) {
+Status Up(const Globals& globals, UpCommand options) {
   ALLOD_TRY(const StateDir state, StateDir::Resolve(globals.state));
   if (options.region.empty()) options.region = LastRegion(state);
   const auto equals = options.region.find('=');
@@ -225,7 +225,7 @@ Status Up(const Globals& globals, Options options) {
                         : Supervise(state, options.up, std::move(lock), nobody_waits);
 }
 
-void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const std::shared_ptr<Options>& options) {
+void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const std::shared_ptr<UpCommand>& options) {
   const std::string help = std::string(setting.help) + "; kept until changed";
   if (!setting.words.empty()) {
     up.add_option_function<std::string>(
@@ -242,7 +242,7 @@ void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const 
 }  // namespace
 
 void AddUp(CLI::App& app, Globals& globals) {
-  const auto [up, options] = AddCommand<Options>(
+  const auto [up, options] = AddCommand<UpCommand>(
       app, globals, "up", "Start PostgreSQL, Redis and every service of this machine, and keep them running", &Up);
   up->add_option("--region", options->region,
                  "Where this machine stands, REGION=JURISDICTION (default: the last one, else ke-1=ke)");

@@ -13,9 +13,9 @@
 namespace allod::cli::commands {
 namespace {
 
-namespace billing = allod::billing::v1;
+namespace billing_v1 = allod::billing::v1;
 
-struct Options {
+struct UsageOptions {
   std::string tenant;
   std::string instance;
   int limit = 20;
@@ -23,7 +23,7 @@ struct Options {
 };
 
 template <typename Request>
-Request RequestOf(const Options& options) {
+Request RequestOf(const UsageOptions& options) {
   Request request;
   request.set_parent(options.tenant);
   request.set_instance(options.instance);
@@ -31,11 +31,11 @@ Request RequestOf(const Options& options) {
 }
 
 // What nodes told that they computed for a tenant.
-Status ShowComputed(const Globals& globals, const installation::StateDir& state, const Options& options) {
-  using Service = billing::ComputedUsageService;
+Status ShowComputed(const Globals& globals, const installation::StateDir& state, const UsageOptions& options) {
+  using Service = billing_v1::ComputedUsageService;
   ALLOD_TRY(const net::Listed events,
             net::List<Service>(state, &Service::Stub::ListComputedUsage,
-                               RequestOf<billing::ListComputedUsageRequest>(options), options.limit));
+                               RequestOf<billing_v1::ListComputedUsageRequest>(options), options.limit));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "request_id"},
                        {"INSTANCE", "instance"},
@@ -49,11 +49,11 @@ Status ShowComputed(const Globals& globals, const installation::StateDir& state,
   return {};
 }
 
-Status ShowBilled(const Globals& globals, const installation::StateDir& state, const Options& options) {
-  using Service = billing::UsageService;
+Status ShowBilled(const Globals& globals, const installation::StateDir& state, const UsageOptions& options) {
+  using Service = billing_v1::UsageService;
   ALLOD_TRY(const net::Listed records,
             net::List<Service>(state, &Service::Stub::ListUsageRecords,
-                               RequestOf<billing::ListUsageRecordsRequest>(options), options.limit));
+                               RequestOf<billing_v1::ListUsageRecordsRequest>(options), options.limit));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "name"},
                        {"INSTANCE", "instance"},
@@ -71,7 +71,7 @@ Status ShowBilled(const Globals& globals, const installation::StateDir& state, c
   return {};
 }
 
-Status Usage(const Globals& globals, const Options& options) {
+Status Usage(const Globals& globals, const UsageOptions& options) {
   ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   return options.computed ? ShowComputed(globals, state, options) : ShowBilled(globals, state, options);
@@ -80,7 +80,7 @@ Status Usage(const Globals& globals, const Options& options) {
 }  // namespace
 
 void AddUsage(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<Options>(
+  const auto [command, options] = AddCommand<UsageOptions>(
       app, globals, "usage", "Show a tenant's requests, newest first, with tokens and cost", &Usage);
   command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
   command->add_option("--instance", options->instance, "Only this instance");

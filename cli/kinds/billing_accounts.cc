@@ -7,17 +7,17 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace billing = allod::billing::v1;
+namespace billing_v1 = allod::billing::v1;
 using google::protobuf::Message;
 using installation::StateDir;
 
 ResourceKind BillingAccountKind() {
   const auto set = [](const StateDir& state, const Message& wanted, const Attempt& attempt) {
-    billing::SetBillingAccountRequest request;
-    *request.mutable_billing_account() = dynamic_cast<const billing::BillingAccount&>(wanted);
+    billing_v1::SetBillingAccountRequest request;
+    *request.mutable_billing_account() = dynamic_cast<const billing_v1::BillingAccount&>(wanted);
     Mark(request, attempt);
-    return net::Ask<billing::BillingAccountService>(state, &billing::BillingAccountService::Stub::SetBillingAccount,
-                                                    request);
+    return net::Ask<billing_v1::BillingAccountService>(
+        state, &billing_v1::BillingAccountService::Stub::SetBillingAccount, request);
   };
   return {
       .kind = "BillingAccount",
@@ -28,15 +28,15 @@ ResourceKind BillingAccountKind() {
                   {"CREDIT LIMIT", "credit_limit"},
                   {"POSTED", "posted.amount"},
                   {"HELD", "held.amount"}},
-      .prototype = &billing::BillingAccount::default_instance(),
+      .prototype = &billing_v1::BillingAccount::default_instance(),
       .spec_fields = {"currency_code", "credit_limit"},
       .decimals = {"allod.billing.v1.BillingAccount.credit_limit"},
-      .get = Getter<billing::BillingAccountService>(&billing::BillingAccountService::Stub::GetBillingAccount),
+      .get = Getter<billing_v1::BillingAccountService>(&billing_v1::BillingAccountService::Stub::GetBillingAccount),
       .create = [set](const StateDir& state, const Message& wanted,
                       const Attempt& attempt) { return Done(set(state, wanted, attempt)); },
       .missing =
           [](const Message& wanted, const Error& error) {
-            return IfNotFound(error, {TenantOf(dynamic_cast<const billing::BillingAccount&>(wanted).name())});
+            return IfNotFound(error, {TenantOf(dynamic_cast<const billing_v1::BillingAccount&>(wanted).name())});
           },
       .preview = [set](const StateDir& state, const Message&,
                        const Message& wanted) { return Own(set(state, wanted, {.validate_only = true})); },

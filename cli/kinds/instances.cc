@@ -7,21 +7,21 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace scheduling = allod::scheduling::v1;
+namespace scheduling_v1 = allod::scheduling::v1;
 using google::longrunning::Operation;
 using google::protobuf::Message;
 using installation::StateDir;
 
 // Refused when the instance is no longer what `current` shows.
-scheduling::UpdateInstanceRequest UpdateOf(const Message& current, const Message& wanted) {
-  scheduling::UpdateInstanceRequest request;
-  *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
-  request.mutable_instance()->set_etag(dynamic_cast<const scheduling::Instance&>(current).etag());
+scheduling_v1::UpdateInstanceRequest UpdateOf(const Message& current, const Message& wanted) {
+  scheduling_v1::UpdateInstanceRequest request;
+  *request.mutable_instance() = dynamic_cast<const scheduling_v1::Instance&>(wanted);
+  request.mutable_instance()->set_etag(dynamic_cast<const scheduling_v1::Instance&>(current).etag());
   return request;
 }
 
 ResourceKind InstanceKind() {
-  using Service = scheduling::InstanceService;
+  using Service = scheduling_v1::InstanceService;
   return {.kind = "Instance",
           .plural = "instances",
           .pattern = "tenants/*/projects/*/instances/*",
@@ -33,21 +33,21 @@ ResourceKind InstanceKind() {
                       {"STATE", "status.state"},
                       {"READY", "status.ready_replicas"},
                       {"MESSAGE", "status.message"}},
-          .prototype = &scheduling::Instance::default_instance(),
+          .prototype = &scheduling_v1::Instance::default_instance(),
           .spec_field = "spec",
           .spec_fields = {"spec"},
           .get = Getter<Service>(&Service::Stub::GetInstance),
           .list = Lister<Service>(&Service::Stub::ListInstances),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-            scheduling::CreateInstanceRequest request;
-            *request.mutable_instance() = dynamic_cast<const scheduling::Instance&>(wanted);
+            scheduling_v1::CreateInstanceRequest request;
+            *request.mutable_instance() = dynamic_cast<const scheduling_v1::Instance&>(wanted);
             request.set_parent(ParentOf(request.instance().name()));
             request.set_instance_id(LastSegment(request.instance().name()));
             Mark(request, attempt);
             return Started("scheduling", net::Ask<Service>(state, &Service::Stub::CreateInstance, request));
           },
           .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
-            const auto& instance = dynamic_cast<const scheduling::Instance&>(wanted);
+            const auto& instance = dynamic_cast<const scheduling_v1::Instance&>(wanted);
             const std::string tenant = TenantOf(instance.name());
             if (error.reason == "LISTING_NOT_AVAILABLE") return {instance.spec().listing()};
             if (error.reason == "NO_BILLING_ACCOUNT") return {tenant + "/billingAccount"};
@@ -58,9 +58,9 @@ ResourceKind InstanceKind() {
             auto request = UpdateOf(current, wanted);
             request.set_validate_only(true);
             ALLOD_TRY(const Operation operation, net::Ask<Service>(state, &Service::Stub::UpdateInstance, request));
-            scheduling::Instance instance;
+            scheduling_v1::Instance instance;
             if (!operation.response().UnpackTo(&instance)) return Internal("the answer to a dry run holds no instance");
-            return std::make_unique<scheduling::Instance>(std::move(instance));
+            return std::make_unique<scheduling_v1::Instance>(std::move(instance));
           },
           .update = [](const StateDir& state, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {
@@ -70,7 +70,7 @@ ResourceKind InstanceKind() {
           },
           .remove = [](const StateDir& state, const std::string& name,
                        const std::string& request_id) -> Result<net::Change> {
-            scheduling::DeleteInstanceRequest request;
+            scheduling_v1::DeleteInstanceRequest request;
             request.set_name(name);
             request.set_request_id(request_id);
             return Started("scheduling", net::Ask<Service>(state, &Service::Stub::DeleteInstance, request));

@@ -6,33 +6,33 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace catalog = allod::catalog::v1;
+namespace catalog_v1 = allod::catalog::v1;
 using google::protobuf::Message;
 using installation::StateDir;
 
 ResourceKind ListingKind() {
-  return {
-      .kind = "Listing",
-      .plural = "listings",
-      .pattern = "listings/*",
-      .columns = {{"NAME", "name"},
-                  {"VERSION", "version"},
-                  {"TERMS", "license_terms"},
-                  {"TERRITORY", "territory"},
-                  {"STATE", "state"}},
-      .prototype = &catalog::Listing::default_instance(),
-      .spec_fields = {"version", "display_name", "license_terms", "territory", "prices"},
-      .decimals = {"allod.billing.v1.TokenPrice.prompt_price_per_million",
-                   "allod.billing.v1.TokenPrice.completion_price_per_million"},
-      .get = Getter<catalog::ListingService>(&catalog::ListingService::Stub::GetListing),
-      .list = Lister<catalog::ListingService>(&catalog::ListingService::Stub::ListListings),
-      .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-        catalog::CreateListingRequest request;
-        *request.mutable_listing() = dynamic_cast<const catalog::Listing&>(wanted);
-        request.set_listing_id(LastSegment(request.listing().name()));
-        Mark(request, attempt);
-        return Done(net::Ask<catalog::ListingService>(state, &catalog::ListingService::Stub::CreateListing, request));
-      }};
+  return {.kind = "Listing",
+          .plural = "listings",
+          .pattern = "listings/*",
+          .columns = {{"NAME", "name"},
+                      {"VERSION", "version"},
+                      {"TERMS", "license_terms"},
+                      {"TERRITORY", "territory"},
+                      {"STATE", "state"}},
+          .prototype = &catalog_v1::Listing::default_instance(),
+          .spec_fields = {"version", "display_name", "license_terms", "territory", "prices"},
+          .decimals = {"allod.billing.v1.TokenPrice.prompt_price_per_million",
+                       "allod.billing.v1.TokenPrice.completion_price_per_million"},
+          .get = Getter<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::GetListing),
+          .list = Lister<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::ListListings),
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            catalog_v1::CreateListingRequest request;
+            *request.mutable_listing() = dynamic_cast<const catalog_v1::Listing&>(wanted);
+            request.set_listing_id(LastSegment(request.listing().name()));
+            Mark(request, attempt);
+            return Done(
+                net::Ask<catalog_v1::ListingService>(state, &catalog_v1::ListingService::Stub::CreateListing, request));
+          }};
 }
 
 }  // namespace

@@ -6,15 +6,15 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace catalog = allod::catalog::v1;
+namespace catalog_v1 = allod::catalog::v1;
 
 ResourceKind PublisherKind() {
   return {.kind = "Publisher",
           .plural = "publishers",
           .pattern = "publishers/*",
           .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
-          .prototype = &catalog::Publisher::default_instance(),
-          .list = Lister<catalog::PublisherService>(&catalog::PublisherService::Stub::ListPublishers)};
+          .prototype = &catalog_v1::Publisher::default_instance(),
+          .list = Lister<catalog_v1::PublisherService>(&catalog_v1::PublisherService::Stub::ListPublishers)};
 }
 
 ResourceKind ModelKind() {
@@ -22,9 +22,9 @@ ResourceKind ModelKind() {
           .plural = "models",
           .pattern = "models/*",
           .columns = {{"NAME", "name"}, {"PUBLISHER", "publisher"}, {"DISPLAY NAME", "display_name"}},
-          .prototype = &catalog::Model::default_instance(),
-          .get = Getter<catalog::ModelService>(&catalog::ModelService::Stub::GetModel),
-          .list = Lister<catalog::ModelService>(&catalog::ModelService::Stub::ListModels)};
+          .prototype = &catalog_v1::Model::default_instance(),
+          .get = Getter<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::GetModel),
+          .list = Lister<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::ListModels)};
 }
 
 ResourceKind VersionKind() {
@@ -37,9 +37,9 @@ ResourceKind VersionKind() {
                       {"PARAMETERS", "parameter_count"},
                       {"CONTEXT", "trained_context_tokens"},
                       {"LICENSE", "license"}},
-          .prototype = &catalog::Version::default_instance(),
-          .get = Getter<catalog::ModelService>(&catalog::ModelService::Stub::GetVersion),
-          .list = Lister<catalog::ModelService>(&catalog::ModelService::Stub::ListVersions)};
+          .prototype = &catalog_v1::Version::default_instance(),
+          .get = Getter<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::GetVersion),
+          .list = Lister<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::ListVersions)};
 }
 
 ResourceKind VariantKind() {
@@ -54,9 +54,9 @@ ResourceKind VariantKind() {
                       {"MEAN KLD", "quality.mean_kl_divergence"},
                       {"TOP-1 SAME", "quality.top1_agreement"},
                       {"DECODE TOK/S", "quality.decode_tokens_per_second"}},
-          .prototype = &catalog::Variant::default_instance(),
-          .get = Getter<catalog::ModelService>(&catalog::ModelService::Stub::GetVariant),
-          .list = Lister<catalog::ModelService>(&catalog::ModelService::Stub::ListVariants)};
+          .prototype = &catalog_v1::Variant::default_instance(),
+          .get = Getter<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::GetVariant),
+          .list = Lister<catalog_v1::ModelService>(&catalog_v1::ModelService::Stub::ListVariants)};
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace scheduling = allod::scheduling::v1;
+namespace scheduling_v1 = allod::scheduling::v1;
 
 ResourceKind NodeKind() {
   return {.kind = "Node",
@@ -18,8 +18,8 @@ ResourceKind NodeKind() {
                       {"WORKERS", "worker_count"},
                       {"MEMORY", "capacity.memory_bytes"},
                       {"ALLOCATED", "allocated.memory_bytes"}},
-          .prototype = &scheduling::Node::default_instance(),
-          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListNodes)};
+          .prototype = &scheduling_v1::Node::default_instance(),
+          .list = Lister<scheduling_v1::NodeService>(&scheduling_v1::NodeService::Stub::ListNodes)};
 }
 
 ResourceKind WorkerKind() {
@@ -37,8 +37,8 @@ ResourceKind WorkerKind() {
                       {"WAKES", "figures.wake_count"},
                       {"SANDBOX", "sandbox_layers"},
                       {"MESSAGE", "message"}},
-          .prototype = &scheduling::Worker::default_instance(),
-          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListWorkers)};
+          .prototype = &scheduling_v1::Worker::default_instance(),
+          .list = Lister<scheduling_v1::NodeService>(&scheduling_v1::NodeService::Stub::ListWorkers)};
 }
 
 ResourceKind RegionKind() {
@@ -46,8 +46,8 @@ ResourceKind RegionKind() {
           .plural = "regions",
           .pattern = "regions/*",
           .columns = {{"NAME", "name"}, {"JURISDICTION", "jurisdiction"}},
-          .prototype = &scheduling::Region::default_instance(),
-          .list = Lister<scheduling::NodeService>(&scheduling::NodeService::Stub::ListRegions)};
+          .prototype = &scheduling_v1::Region::default_instance(),
+          .list = Lister<scheduling_v1::NodeService>(&scheduling_v1::NodeService::Stub::ListRegions)};
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace allod::cli::kinds {
 namespace {
 
-namespace tenancy = allod::tenancy::v1;
+namespace tenancy_v1 = allod::tenancy::v1;
 using google::protobuf::Message;
 using installation::StateDir;
 
@@ -21,42 +21,43 @@ ResourceKind TenantKind() {
                       {"CURRENCY", "currency_code"},
                       {"RESIDENCY", "residency"},
                       {"STATE", "state"}},
-          .prototype = &tenancy::Tenant::default_instance(),
+          .prototype = &tenancy_v1::Tenant::default_instance(),
           .spec_fields = {"display_name", "currency_code", "residency"},
-          .get = Getter<tenancy::TenantService>(&tenancy::TenantService::Stub::GetTenant),
-          .list = Lister<tenancy::TenantService>(&tenancy::TenantService::Stub::ListTenants),
+          .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
+          .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-            tenancy::CreateTenantRequest request;
-            *request.mutable_tenant() = dynamic_cast<const tenancy::Tenant&>(wanted);
+            tenancy_v1::CreateTenantRequest request;
+            *request.mutable_tenant() = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
             request.set_tenant_id(LastSegment(request.tenant().name()));
             Mark(request, attempt);
-            return Done(net::Ask<tenancy::TenantService>(state, &tenancy::TenantService::Stub::CreateTenant, request));
+            return Done(
+                net::Ask<tenancy_v1::TenantService>(state, &tenancy_v1::TenantService::Stub::CreateTenant, request));
           }};
 }
 
 ResourceKind ProjectKind() {
-  return {
-      .kind = "Project",
-      .plural = "projects",
-      .pattern = "tenants/*/projects/*",
-      .parent_pattern = "tenants/*",
-      .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
-      .prototype = &tenancy::Project::default_instance(),
-      .spec_fields = {"display_name"},
-      .get = Getter<tenancy::ProjectService>(&tenancy::ProjectService::Stub::GetProject),
-      .list = Lister<tenancy::ProjectService>(&tenancy::ProjectService::Stub::ListProjects),
-      .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-        tenancy::CreateProjectRequest request;
-        *request.mutable_project() = dynamic_cast<const tenancy::Project&>(wanted);
-        request.set_parent(ParentOf(request.project().name()));
-        request.set_project_id(LastSegment(request.project().name()));
-        Mark(request, attempt);
-        return Done(net::Ask<tenancy::ProjectService>(state, &tenancy::ProjectService::Stub::CreateProject, request));
-      },
-      .missing =
-          [](const Message& wanted, const Error& error) {
-            return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy::Project&>(wanted).name())});
-          }};
+  return {.kind = "Project",
+          .plural = "projects",
+          .pattern = "tenants/*/projects/*",
+          .parent_pattern = "tenants/*",
+          .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
+          .prototype = &tenancy_v1::Project::default_instance(),
+          .spec_fields = {"display_name"},
+          .get = Getter<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::GetProject),
+          .list = Lister<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::ListProjects),
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            tenancy_v1::CreateProjectRequest request;
+            *request.mutable_project() = dynamic_cast<const tenancy_v1::Project&>(wanted);
+            request.set_parent(ParentOf(request.project().name()));
+            request.set_project_id(LastSegment(request.project().name()));
+            Mark(request, attempt);
+            return Done(
+                net::Ask<tenancy_v1::ProjectService>(state, &tenancy_v1::ProjectService::Stub::CreateProject, request));
+          },
+          .missing =
+              [](const Message& wanted, const Error& error) {
+                return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy_v1::Project&>(wanted).name())});
+              }};
 }
 
 ResourceKind ApiKeyKind() {
@@ -66,12 +67,13 @@ ResourceKind ApiKeyKind() {
       .pattern = "tenants/*/projects/*/apiKeys/*",
       .parent_pattern = "tenants/*/projects/*",
       .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"REVOKED", "revoke_time"}},
-      .prototype = &tenancy::ApiKey::default_instance(),
-      .list = Lister<tenancy::ApiKeyService>(&tenancy::ApiKeyService::Stub::ListApiKeys),
+      .prototype = &tenancy_v1::ApiKey::default_instance(),
+      .list = Lister<tenancy_v1::ApiKeyService>(&tenancy_v1::ApiKeyService::Stub::ListApiKeys),
       .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {
-        tenancy::RevokeApiKeyRequest request;
+        tenancy_v1::RevokeApiKeyRequest request;
         request.set_name(name);
-        return Done(net::Ask<tenancy::ApiKeyService>(state, &tenancy::ApiKeyService::Stub::RevokeApiKey, request));
+        return Done(
+            net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::RevokeApiKey, request));
       }};
 }
 

@@ -15,7 +15,7 @@
 
 namespace allod::cli::net {
 
-namespace catalog = allod::catalog::v1;
+namespace catalog_v1 = allod::catalog::v1;
 
 namespace {
 
@@ -38,7 +38,7 @@ Status ForEachChunk(const std::string& path, const std::function<bool(const std:
 
 }  // namespace
 
-Result<catalog::Artifact> UploadArtifact(const installation::StateDir& state, const std::string& path) {
+Result<catalog_v1::Artifact> UploadArtifact(const installation::StateDir& state, const std::string& path) {
   std::error_code ec;
   const auto bytes = std::filesystem::file_size(path, ec);
   if (ec) return NotFound(fmt::format("cannot read {}: {}", path, ec.message()));
@@ -55,15 +55,15 @@ Result<catalog::Artifact> UploadArtifact(const installation::StateDir& state, co
     progress.Show("reading", share());
     return true;
   }));
-  catalog::UploadArtifactRequest part;
+  catalog_v1::UploadArtifactRequest part;
   part.mutable_header()->set_sha256(hasher.FinishHex());
   part.mutable_header()->set_bytes(static_cast<std::int64_t>(done));
 
-  const auto stub = Connect<catalog::ArtifactService>(state);
+  const auto stub = Connect<catalog_v1::ArtifactService>(state);
   const auto context = MakeStreamContext(Caller::Operator());
   context->set_wait_for_ready(true);
   context->set_deadline(std::chrono::system_clock::now() + std::chrono::hours(6));
-  catalog::Artifact artifact;
+  catalog_v1::Artifact artifact;
   const auto writer = stub->UploadArtifact(context.get(), &artifact);
   bool open = writer->Write(part);
   done = 0;

@@ -158,7 +158,6 @@ Status CheckFree(const char* option, std::uint32_t first, std::uint32_t count, c
 // Further installations of one machine: the services' blocks follow each other, and the workers' are kWorkerUidsStride
 // apart (1024 models each), all below the services'.
 constexpr std::uint32_t kInstallationsMax = 32;
-constexpr std::uint32_t kWorkerUidsFirst = 0x70000000;  // as inference/node/config.h has it
 constexpr std::uint32_t kWorkerUidsStride = 1 << 20;
 constexpr std::uint32_t kWorkerUidsLooked = 1024;  // the jobs'
 constexpr char kWorkerUidsField[] = "/first_uid";

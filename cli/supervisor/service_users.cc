@@ -36,7 +36,6 @@ constexpr Client kClients[] = {
 // Ordinary users and containers lie below the first, the node agent's blocks for models above it; their number is
 // bounded (inference/node), so that the second is never reached.
 constexpr std::uint32_t kSystemUidsEnd = 60'000;
-constexpr std::uint32_t kWorkerUidsFirst = 0x70000000;
 constexpr std::uint32_t kWorkerUidsEnd = kServiceUidsFirst;
 
 template <std::size_t kCount>

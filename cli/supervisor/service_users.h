@@ -26,6 +26,8 @@ namespace allod::cli::supervisor {
 
 inline constexpr std::uint32_t kServiceUidsFirst = 0x7f000000;  // 2130706432
 inline constexpr std::uint32_t kServiceUids = 64;
+// As inference/node/config.h has it.
+inline constexpr std::uint32_t kWorkerUidsFirst = 0x70000000;
 
 struct ServiceUser {
   uid_t uid = 0;

@@ -1,6 +1,7 @@
 # The only ways to make a target here, so that every one has the same warnings, include root and sanitizers.
 
 option(ALLOD_WERROR "Treat warnings as errors" ON)
+option(ALLOD_BATCH "Compile the sources of a library in batches: quicker from nothing, slower after an edit" OFF)
 set(ALLOD_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined or thread")
 
 add_library(allod_flags INTERFACE)
@@ -86,6 +87,16 @@ function(allod_precompiled name)
   target_precompile_headers(${name} REUSE_FROM allod${kind}_pch)
 endfunction()
 
+# Batches of sources, each compiled as one: what they all include is parsed and instantiated once. The sources of a library share
+# their anonymous namespaces then, so a name in these is given once in a library and namespace; a build in batches tells.
+function(allod_batched name)
+  get_target_property(sources ${name} SOURCES)
+  list(LENGTH sources count)
+  if(ALLOD_BATCH AND count GREATER 2)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
 # allod_library(NAME SOURCES a.cc ... [DEPS ...] [PRIVATE_DEPS ...] [GRPC_PCH | PCH <header> ...])
 # GRPC_PCH: it links gRPC, whose flags the other header does not have. PCH: it has a precompiled header of its own, with these as well.
 function(allod_library name)
@@ -97,6 +108,7 @@ function(allod_library name)
   else()
     allod_precompiled(${name} GRPC ${A_GRPC_PCH})
   endif()
+  allod_batched(${name})
 endfunction()
 
 # allod_executable(NAME SOURCES ... [DEPS ...] [GRPC_PCH]): build/bin/NAME
@@ -105,6 +117,7 @@ function(allod_executable name)
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE allod_flags ${A_DEPS})
   allod_precompiled(${name} GRPC ${A_GRPC_PCH})
+  allod_batched(${name})
 endfunction()
 
 # allod_test(NAME SOURCES ... [DEPS ...] [LABELS ...] [TIMEOUT s] [GRPC_PCH]): a GoogleTest program, one CTest entry.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gateway/http/buffer_view.h"
 #include "gateway/http/chunked_decoder.h"
 
 namespace allod::gateway::http {
@@ -11,18 +12,13 @@ namespace asio = boost::asio;
 using boost::beast::flat_buffer;
 using boost::system::error_code;
 
-constexpr std::size_t kStepBytes = 16 << 10;
-
-std::string_view View(const flat_buffer& buffer) {
-  const auto bytes = buffer.data();
-  return {static_cast<const char*>(bytes.data()), bytes.size()};
-}
+constexpr std::size_t kBodyStepBytes = 16 << 10;
 
 // One more piece into `buffer`.
 Awaitable<ReadResult<void>> ReadMore(asio::ip::tcp::socket& socket, flat_buffer& buffer) {
   error_code ec;
   const std::size_t n =
-      co_await socket.async_read_some(buffer.prepare(kStepBytes), asio::redirect_error(asio::use_awaitable, ec));
+      co_await socket.async_read_some(buffer.prepare(kBodyStepBytes), asio::redirect_error(asio::use_awaitable, ec));
   buffer.commit(n);
   if (ec == asio::error::eof) {
     co_return std::unexpected(

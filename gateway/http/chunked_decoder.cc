@@ -10,7 +10,7 @@ namespace {
 constexpr int kSizeDigitsMax = 8;
 constexpr std::size_t kExtensionBytesMax = 256;
 
-std::unexpected<Error> Bad(const char* what) {
+std::unexpected<Error> BadChunk(const char* what) {
   return InvalidArgument("INVALID_FRAMING", fmt::format("the chunked body is broken: {}", what));
 }
 
@@ -52,17 +52,17 @@ Status ChunkedDecoder::Step(char c, std::size_t body_size) {
     case State::kSize: {
       const int digit = HexValue(c);
       if (digit >= 0) {
-        if (++digits_ > kSizeDigitsMax) return Bad("a chunk's size has too many digits");
+        if (++digits_ > kSizeDigitsMax) return BadChunk("a chunk's size has too many digits");
         left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
         return {};
       }
-      if (digits_ == 0) return Bad("a chunk's size is missing");
+      if (digits_ == 0) return BadChunk("a chunk's size is missing");
       if (c == '\r') {
         state_ = State::kSizeEnd;
       } else if (c == ';') {
         state_ = State::kExtension;
       } else {
-        return Bad("a chunk's size is not a hexadecimal number");
+        return BadChunk("a chunk's size is not a hexadecimal number");
       }
       return {};
     }
@@ -70,18 +70,18 @@ Status ChunkedDecoder::Step(char c, std::size_t body_size) {
       if (c == '\r') {
         state_ = State::kSizeEnd;
       } else if (c == '\n' || ++line_bytes_ > kExtensionBytesMax) {
-        return Bad("a chunk's extensions are too long or end without CR");
+        return BadChunk("a chunk's extensions are too long or end without CR");
       }
       return {};
     case State::kSizeEnd:
-      if (c != '\n') return Bad("a chunk's size does not end with CR LF");
+      if (c != '\n') return BadChunk("a chunk's size does not end with CR LF");
       return EndSize(body_size);
     case State::kDataCr:
-      if (c != '\r') return Bad("a chunk is longer than its size says");
+      if (c != '\r') return BadChunk("a chunk is longer than its size says");
       state_ = State::kDataLf;
       return {};
     case State::kDataLf:
-      if (c != '\n') return Bad("a chunk does not end with CR LF");
+      if (c != '\n') return BadChunk("a chunk does not end with CR LF");
       state_ = State::kSize;
       left_ = 0;
       digits_ = 0;
@@ -89,25 +89,25 @@ Status ChunkedDecoder::Step(char c, std::size_t body_size) {
       return {};
     case State::kLineStart:
       state_ = c == '\r' ? State::kLastLf : State::kTrailerName;
-      if (c == ':') return Bad("a trailer has no name");
+      if (c == ':') return BadChunk("a trailer has no name");
       [[fallthrough]];
     case State::kTrailerName:
     case State::kTrailer:
-      if (++trailer_bytes_ > trailer_bytes_max_) return Bad("its trailers are too long");
+      if (++trailer_bytes_ > trailer_bytes_max_) return BadChunk("its trailers are too long");
       if (state_ == State::kTrailerName) {
-        if (c != ':' && !IsNameChar(c)) return Bad("a trailer has no name with a colon behind it");
+        if (c != ':' && !IsNameChar(c)) return BadChunk("a trailer has no name with a colon behind it");
         if (c == ':') state_ = State::kTrailer;
         return {};
       }
-      if (c == '\n') return Bad("a trailer ends without CR");
+      if (c == '\n') return BadChunk("a trailer ends without CR");
       if (c == '\r' && state_ == State::kTrailer) state_ = State::kTrailerLf;
       return {};
     case State::kTrailerLf:
-      if (c != '\n') return Bad("a trailer does not end with CR LF");
+      if (c != '\n') return BadChunk("a trailer does not end with CR LF");
       state_ = State::kLineStart;
       return {};
     case State::kLastLf:
-      if (c != '\n') return Bad("it does not end with CR LF");
+      if (c != '\n') return BadChunk("it does not end with CR LF");
       state_ = State::kDone;
       return {};
     case State::kData:

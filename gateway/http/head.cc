@@ -6,6 +6,8 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include "gateway/http/buffer_view.h"
+
 namespace allod::gateway::http {
 namespace {
 
@@ -14,12 +16,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 using Parser = http::request_parser<http::empty_body>;
 
-constexpr std::size_t kStepBytes = 4 << 10;
-
-std::string_view View(const boost::beast::flat_buffer& buffer) {
-  const auto bytes = buffer.data();
-  return {static_cast<const char*>(bytes.data()), bytes.size()};
-}
+constexpr std::size_t kHeadStepBytes = 4 << 10;
 
 // Whether a line of the head begins with white space, which the parser would join to the one before and other readers
 // take for something else (RFC 9112 section 5.2). `searched` is how much was looked at before.
@@ -98,7 +95,7 @@ Awaitable<ReadResult<MessageHead>> ReadHead(asio::ip::tcp::socket& socket, boost
       if (parser.is_header_done()) break;
     }
     const std::size_t n =
-        co_await socket.async_read_some(buffer.prepare(kStepBytes), asio::redirect_error(asio::use_awaitable, ec));
+        co_await socket.async_read_some(buffer.prepare(kHeadStepBytes), asio::redirect_error(asio::use_awaitable, ec));
     buffer.commit(n);
     if (ec) co_return std::unexpected(std::nullopt);
   }

@@ -96,7 +96,7 @@ constexpr char kSchemas[] = R"({
 
 Json Reference(const std::string& name) { return {{"$ref", "#/components/schemas/" + name}}; }
 
-Json Answer(const char* description, Json schema) {
+Json JsonAnswer(const char* description, Json schema) {
   Json out;
   out["description"] = description;
   out["content"]["application/json"]["schema"] = std::move(schema);
@@ -113,8 +113,8 @@ Json Operation(const std::string& id, const char* summary, const std::string& re
     out["requestBody"]["required"] = true;
     out["requestBody"]["content"]["application/json"]["schema"] = Reference(request);
   }
-  out["responses"]["200"] = Answer("As in OpenAI's API reference", {{"type", "object"}});
-  out["responses"]["default"] = Answer("Refused or failed", Reference("OpenAiError"));
+  out["responses"]["200"] = JsonAnswer("As in OpenAI's API reference", {{"type", "object"}});
+  out["responses"]["default"] = JsonAnswer("Refused or failed", Reference("OpenAiError"));
   return out;
 }
 

@@ -8,22 +8,15 @@
 #include <mutex>
 #include <utility>
 
+#include "gateway/telemetry/latency.h"
 #include "services/common/metrics.h"
 
 namespace allod::gateway::telemetry {
 namespace {
 
-using Buckets = prometheus::Histogram::BucketBoundaries;
 using std::chrono::nanoseconds;
 
 constexpr char kModel[] = "gen_ai_request_model";
-
-const Buckets& LatencyBuckets() {
-  static const Buckets buckets{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
-  return buckets;
-}
-
-double Seconds(nanoseconds elapsed) { return std::chrono::duration<double>(elapsed).count(); }
 
 struct Families {
   prometheus::Family<prometheus::Counter>& requests =

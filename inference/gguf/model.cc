@@ -60,7 +60,9 @@ constexpr auto kWeightTypes = std::to_array<std::string_view>(
      "q3_K",  "q4_K",  "q5_K",   "q6_K",   "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s",
      "iq1_s", "iq1_m", "iq4_nl", "iq4_xs", "tq1_0",   "tq2_0",  "mxfp4"});
 
-std::unexpected<Error> Bad(const std::string& what) { return InvalidArgument("GGUF_BAD_HYPERPARAMETERS", what); }
+std::unexpected<Error> BadHyperparameters(const std::string& what) {
+  return InvalidArgument("GGUF_BAD_HYPERPARAMETERS", what);
+}
 
 Status CheckKeys(Source& source, const GgufHeader& header) {
   for (const auto& [key, value] : header.metadata.values()) {
@@ -93,7 +95,7 @@ class Hyperparameters {
   }
   Result<std::int64_t> Required(std::string_view name) const {
     if (const auto value = Number(name)) return *value;
-    return Bad(fmt::format("key {} is missing", Key(name)));
+    return BadHyperparameters(fmt::format("key {} is missing", Key(name)));
   }
 
  private:
@@ -104,26 +106,28 @@ Result<std::int64_t> HeadWidth(const Hyperparameters& parameters, std::int64_t e
   const auto keys = parameters.Number("attention.key_length");
   const auto values = parameters.Number("attention.value_length");
   if ((!keys || !values) && embedding % heads != 0) {
-    return Bad(fmt::format("{} heads do not divide an embedding of {}", heads, embedding));
+    return BadHyperparameters(fmt::format("{} heads do not divide an embedding of {}", heads, embedding));
   }
   const std::int64_t width = keys.value_or(embedding / heads);
   if (values.value_or(embedding / heads) != width) {
-    return Bad(fmt::format("keys of {} and values of {} differ", width, values.value_or(embedding / heads)));
+    return BadHyperparameters(
+        fmt::format("keys of {} and values of {} differ", width, values.value_or(embedding / heads)));
   }
-  if (width < 2 || width > 1024) return Bad(fmt::format("heads are {} wide; 2 to 1024 are accepted", width));
+  if (width < 2 || width > 1024)
+    return BadHyperparameters(fmt::format("heads are {} wide; 2 to 1024 are accepted", width));
   return width;
 }
 
 Status CheckRotation(const Hyperparameters& parameters, const Architecture& architecture, std::int64_t head_width) {
   const std::int64_t rotated = parameters.Number("rope.dimension_count").value_or(head_width);
   if (rotated % 2 != 0 || rotated > head_width || (architecture.rotates_whole_heads && rotated != head_width)) {
-    return Bad(fmt::format("the rotation covers {} of {} values of a head", rotated, head_width));
+    return BadHyperparameters(fmt::format("the rotation covers {} of {} values of a head", rotated, head_width));
   }
   const Value* scaling = parameters.Find("rope.scaling.type");
   if (scaling != nullptr && scaling->text != "none" && scaling->text != "linear" && scaling->text != "yarn" &&
       scaling->text != "longrope") {
-    return Bad(fmt::format("{} is `{}`; none, linear, yarn and longrope are known", parameters.Key("rope.scaling.type"),
-                           scaling->text));
+    return BadHyperparameters(fmt::format("{} is `{}`; none, linear, yarn and longrope are known",
+                                          parameters.Key("rope.scaling.type"), scaling->text));
   }
   return {};
 }
@@ -132,13 +136,13 @@ Status CheckExperts(const Hyperparameters& parameters, const Architecture& archi
   const std::int64_t experts = parameters.Number("expert_count").value_or(0);
   const std::int64_t used = parameters.Number("expert_used_count").value_or(0);
   if (experts > 0 && architecture.experts == Experts::kNone) {
-    return Bad(fmt::format("{} models have no experts", architecture.name));
+    return BadHyperparameters(fmt::format("{} models have no experts", architecture.name));
   }
   if (experts == 0 && architecture.experts == Experts::kAlways) {
-    return Bad(fmt::format("key {} is missing", parameters.Key("expert_count")));
+    return BadHyperparameters(fmt::format("key {} is missing", parameters.Key("expert_count")));
   }
   if (experts == 0 ? used != 0 : used < 1 || used > experts) {
-    return Bad(fmt::format("{} of {} experts are used", used, experts));
+    return BadHyperparameters(fmt::format("{} of {} experts are used", used, experts));
   }
   return {};
 }
@@ -149,12 +153,13 @@ Status CheckWindows(Source& source, const Hyperparameters& parameters, const Arc
   const auto window = parameters.Number("attention.sliding_window");
   const bool has_default = architecture.name == "gemma2" || architecture.name == "cohere2";
   if (architecture.window_pattern == 0 || (!has_default && window.value_or(0) == 0)) return {};
-  if (window == 0) return Bad(fmt::format("key {} is 0", parameters.Key("attention.sliding_window")));
+  if (window == 0) return BadHyperparameters(fmt::format("key {} is 0", parameters.Key("attention.sliding_window")));
   const Value* pattern = parameters.Find("attention.sliding_window_pattern");
   bool both = false;
   if (pattern != nullptr && pattern->type == ValueType::kArray) {
     if (pattern->elements != static_cast<std::uint64_t>(layers)) {
-      return Bad(fmt::format("the window pattern has {} entries for {} layers", pattern->elements, layers));
+      return BadHyperparameters(
+          fmt::format("the window pattern has {} entries for {} layers", pattern->elements, layers));
     }
     Cursor cursor(source, pattern->end);
     ALLOD_CHECK_OK(cursor.Skip(pattern->end - pattern->elements, "the window pattern"));
@@ -165,7 +170,7 @@ Status CheckWindows(Source& source, const Hyperparameters& parameters, const Arc
     const std::int64_t every = pattern != nullptr ? pattern->integer : architecture.window_pattern;
     both = every >= 2 && every <= layers;
   }
-  if (!both) return Bad("layers with and without a sliding window must both occur");
+  if (!both) return BadHyperparameters("layers with and without a sliding window must both occur");
   return {};
 }
 
@@ -213,7 +218,8 @@ Status CheckLayerArrays(const Hyperparameters& parameters, std::int64_t layers) 
     const Value* value = parameters.Find(name);
     if (value == nullptr || value->type != ValueType::kArray) continue;
     if (value->elements != static_cast<std::uint64_t>(layers)) {
-      return Bad(fmt::format("key {} has {} values for {} layers", parameters.Key(name), value->elements, layers));
+      return BadHyperparameters(
+          fmt::format("key {} has {} values for {} layers", parameters.Key(name), value->elements, layers));
     }
   }
   return {};
@@ -227,7 +233,8 @@ Result<ModelShape> CheckShape(Source& source, const GgufHeader& header, const Ar
   ALLOD_TRY(const std::int64_t embedding, parameters.Required("embedding_length"));
   ALLOD_TRY(const std::int64_t heads, parameters.Required("attention.head_count"));
   const std::int64_t heads_kv = parameters.Number("attention.head_count_kv").value_or(heads);
-  if (heads % heads_kv != 0) return Bad(fmt::format("{} key heads do not divide {} heads", heads_kv, heads));
+  if (heads % heads_kv != 0)
+    return BadHyperparameters(fmt::format("{} key heads do not divide {} heads", heads_kv, heads));
   ALLOD_CHECK_OK(parameters.Required(architecture.norm == Norm::kRms ? "attention.layer_norm_rms_epsilon"
                                                                      : "attention.layer_norm_epsilon"));
   ALLOD_TRY(const std::int64_t head_width, HeadWidth(parameters, embedding, heads));

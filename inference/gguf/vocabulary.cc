@@ -23,7 +23,7 @@ const std::string kMerges = "tokenizer.ggml.merges";
 const std::string kScores = "tokenizer.ggml.scores";
 const std::string kTypes = "tokenizer.ggml.token_type";
 
-std::unexpected<Error> Bad(const std::string& what) { return InvalidArgument("GGUF_BAD_VOCABULARY", what); }
+std::unexpected<Error> BadVocabulary(const std::string& what) { return InvalidArgument("GGUF_BAD_VOCABULARY", what); }
 
 // A cursor behind the array's element type and count.
 Result<Cursor> OpenArray(Source& source, const Value& value) {
@@ -45,7 +45,8 @@ Status ForEachString(Source& source, const std::string& key, const Value& value,
                                                        bytes, bytes_max));
     }
     ALLOD_TRY(std::string text, cursor.Text(bytes, "an array's string"));
-    if (text.find('\0') != std::string::npos) return Bad(fmt::format("key {}: entry {} has a zero byte", key, i));
+    if (text.find('\0') != std::string::npos)
+      return BadVocabulary(fmt::format("key {}: entry {} has a zero byte", key, i));
     ALLOD_CHECK_OK(each(i, std::move(text)));
   }
   return {};
@@ -61,7 +62,8 @@ Result<std::vector<T>> ReadNumbers(Source& source, const Value& value) {
 
 Status CheckLength(const std::string& key, const Value& value, std::uint64_t tokens) {
   if (value.elements == tokens) return {};
-  return Bad(fmt::format("key {} (byte {}) has {} entries for {} tokens", key, value.at, value.elements, tokens));
+  return BadVocabulary(
+      fmt::format("key {} (byte {}) has {} entries for {} tokens", key, value.at, value.elements, tokens));
 }
 
 Status CheckScores(Source& source, const Value* value, std::uint64_t tokens) {
@@ -69,7 +71,7 @@ Status CheckScores(Source& source, const Value* value, std::uint64_t tokens) {
   ALLOD_CHECK_OK(CheckLength(kScores, *value, tokens));
   ALLOD_TRY(const std::vector<float> scores, ReadNumbers<float>(source, *value));
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    if (std::isnan(scores[i])) return Bad(fmt::format("the score of token {} is no number", i));
+    if (std::isnan(scores[i])) return BadVocabulary(fmt::format("the score of token {} is no number", i));
   }
   return {};
 }
@@ -80,7 +82,7 @@ Result<std::vector<std::int32_t>> ReadTypes(Source& source, const Value* value, 
   ALLOD_TRY(std::vector<std::int32_t> types, ReadNumbers<std::int32_t>(source, *value));
   for (std::size_t i = 0; i < types.size(); ++i) {
     if (types[i] < 0 || types[i] > kTokenTypeMax) {
-      return Bad(fmt::format("token {} has the type {}; 0 to {} are known", i, types[i], kTokenTypeMax));
+      return BadVocabulary(fmt::format("token {} has the type {}; 0 to {} are known", i, types[i], kTokenTypeMax));
     }
   }
   return types;
@@ -109,22 +111,23 @@ Status CheckTokens(Source& source, const Value& value, const std::vector<std::in
                                  fmt::format("key {}: more than {} bytes of text", kTokens, kVocabularyBytesMax));
         }
         if (!types.empty() && types[i] == kTokenTypeByte && ByteOf(text) < 0) {
-          return Bad(fmt::format("token {} is a byte token, but its text is not of the form <0x41>", i));
+          return BadVocabulary(fmt::format("token {} is a byte token, but its text is not of the form <0x41>", i));
         }
         if (text.empty()) text = fmt::format("[EMPTY_{}]", i);  // what llama.cpp calls it
-        if (!seen.insert(std::move(text)).second) return Bad(fmt::format("token {} has the text of an earlier one", i));
+        if (!seen.insert(std::move(text)).second)
+          return BadVocabulary(fmt::format("token {} has the text of an earlier one", i));
         return {};
       }));
   for (int byte = 0; falls_back && byte < 256; ++byte) {
     if (seen.contains(fmt::format("<0x{:02X}>", byte)) || seen.contains(std::string(1, static_cast<char>(byte))))
       continue;
-    return Bad(fmt::format("there is no token for the byte {}", byte));
+    return BadVocabulary(fmt::format("there is no token for the byte {}", byte));
   }
   return {};
 }
 
 Status CheckMerges(Source& source, const Value* value) {
-  if (value == nullptr) return Bad(fmt::format("key {} is missing, which a gpt2 tokeniser needs", kMerges));
+  if (value == nullptr) return BadVocabulary(fmt::format("key {} is missing, which a gpt2 tokeniser needs", kMerges));
   if (value->elements > kMergesMax) {
     return InvalidArgument("GGUF_LIMIT", fmt::format("key {} (byte {}): {} merges; at most {} are accepted", kMerges,
                                                      value->at, value->elements, kMergesMax));
@@ -137,13 +140,14 @@ Status CheckMerges(Source& source, const Value* value) {
 Result<std::uint64_t> CheckVocabulary(Source& source, const Metadata& metadata) {
   ALLOD_TRY(const auto tokeniser, metadata.Text("tokenizer.ggml.model"));
   if (tokeniser != "llama" && tokeniser != "gpt2") {
-    return Bad("tokenizer.ggml.model is missing or unknown; llama (SentencePiece) and gpt2 (byte pairs) are accepted");
+    return BadVocabulary(
+        "tokenizer.ggml.model is missing or unknown; llama (SentencePiece) and gpt2 (byte pairs) are accepted");
   }
   const Value* tokens = metadata.Find(kTokens);
-  if (tokens == nullptr) return Bad(fmt::format("key {} is missing", kTokens));
+  if (tokens == nullptr) return BadVocabulary(fmt::format("key {} is missing", kTokens));
   if (tokens->elements < kTokensMin || tokens->elements > kTokensMax) {
-    return Bad(fmt::format("key {} (byte {}): {} tokens; {} to {} are accepted", kTokens, tokens->at, tokens->elements,
-                           kTokensMin, kTokensMax));
+    return BadVocabulary(fmt::format("key {} (byte {}): {} tokens; {} to {} are accepted", kTokens, tokens->at,
+                                     tokens->elements, kTokensMin, kTokensMax));
   }
   ALLOD_CHECK_OK(CheckScores(source, metadata.Find(kScores), tokens->elements));
   ALLOD_TRY(const auto types, ReadTypes(source, metadata.Find(kTypes), tokens->elements));

@@ -16,7 +16,7 @@ constexpr std::int32_t kWeightMax = 1000;
 constexpr int kModelsMax = 256;
 
 // A class that this agent does not know promises something that it cannot keep: taken for none of its own.
-Result<pool::IsolationClass> FromProto(scheduling::v1::IsolationClass isolation) {
+Result<pool::IsolationClass> IsolationFrom(scheduling::v1::IsolationClass isolation) {
   switch (isolation) {
     case scheduling::v1::ISOLATION_CLASS_ISOLATED:
       return pool::IsolationClass::kIsolated;
@@ -127,7 +127,7 @@ Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   }
   if (a.sleep_after_seconds() < 0) return InvalidArgument("INVALID_ASSIGNMENT", "sleep_after_seconds is negative");
   ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
-  ALLOD_TRY(const pool::IsolationClass isolation, FromProto(a.isolation_class()));
+  ALLOD_TRY(const pool::IsolationClass isolation, IsolationFrom(a.isolation_class()));
   return pool::DesiredWorker{.replica_uid = uid.ToString(),
                              .epoch = a.epoch(),
                              .artifact_sha256 = a.artifact_sha256(),

@@ -16,7 +16,7 @@ namespace allod::inference::schema {
 namespace {
 
 constexpr std::uint64_t kCountMax = 65'536;
-constexpr int kDepthMax = 64;
+constexpr int kDocumentDepthMax = 64;
 constexpr std::size_t kLiteralsMax = 1'000;
 constexpr std::size_t kLocationBytesMax = 200;
 
@@ -94,7 +94,7 @@ class DocumentReader {
 
  private:
   Schema* Read(const Json& json, const std::string& pointer, int depth) {
-    if (depth > kDepthMax) throw SchemaError(pointer, "it is nested too deep");
+    if (depth > kDocumentDepthMax) throw SchemaError(pointer, "it is nested too deep");
     Schema& schema = *out_.schemas_.emplace_back(std::make_unique<Schema>());
     schema.number_in_document = out_.schemas_.size();
     schema.pointer = pointer;

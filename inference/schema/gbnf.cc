@@ -12,7 +12,7 @@ namespace allod::inference::schema {
 namespace {
 
 constexpr std::uint32_t kRepetitionsMax = 2000;
-constexpr int kDepthMax = 32;
+constexpr int kGroupDepthMax = 32;
 
 struct Complaint {
   std::size_t at = 0;  // index of a code point
@@ -111,7 +111,7 @@ class Parser {
   }
 
   void ReadAlternatives(RuleId rule, const std::string& name, int depth) {
-    if (depth > kDepthMax) throw Complaint{at_, fmt::format("groups are nested deeper than {}", kDepthMax)};
+    if (depth > kGroupDepthMax) throw Complaint{at_, fmt::format("groups are nested deeper than {}", kGroupDepthMax)};
     out_.grammar.AddAlternative(rule, ReadSequence(name, depth));
     while (Take('|')) {
       Space(true);

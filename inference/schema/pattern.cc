@@ -9,7 +9,7 @@ namespace allod::inference::schema {
 namespace {
 
 constexpr std::uint32_t kQuantifierMax = 1000;
-constexpr int kDepthMax = 32;
+constexpr int kPatternDepthMax = 32;
 
 struct Complaint {
   std::string what;
@@ -98,7 +98,7 @@ class Parser {
   }
 
   ExpressionPtr Group() {
-    if (++depth_ > kDepthMax) Fail("groups are nested deeper than 32");
+    if (++depth_ > kPatternDepthMax) Fail("groups are nested deeper than 32");
     ++at_;
     if (Take('?')) {
       if (Is(0, '<') && !Is(1, '=') && !Is(1, '!')) {

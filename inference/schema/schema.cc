@@ -9,7 +9,7 @@ namespace allod::inference::schema {
 namespace {
 
 constexpr std::size_t kBytesMax = 64 << 10;
-constexpr int kDepthMax = 32;
+constexpr int kSchemaDepthMax = 32;
 
 // Nesting of brackets outside strings.
 int DepthOf(std::string_view json) {
@@ -34,7 +34,7 @@ int DepthOf(std::string_view json) {
 
 std::string WhyNotRead(std::string_view schema) {
   if (schema.size() > kBytesMax) return "has more than 64 KiB";
-  if (DepthOf(schema) > kDepthMax) return "is nested deeper than 32";
+  if (DepthOf(schema) > kSchemaDepthMax) return "is nested deeper than 32";
   // Without the order of members, which costs a look at all earlier ones for each.
   const auto json = nlohmann::json::parse(schema, nullptr, false);
   if (json.is_discarded()) return "is no valid JSON";

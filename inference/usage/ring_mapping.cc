@@ -13,7 +13,7 @@
 namespace allod::inference::usage {
 namespace {
 
-std::unexpected<Error> Failed(const std::string& what) {
+std::unexpected<Error> MappingFailed(const std::string& what) {
   return Fail(Code::kInternal, "USAGE_RING_FAILED", fmt::format("{}: {}", what, std::strerror(errno)));
 }
 
@@ -25,7 +25,7 @@ std::unexpected<Error> Damaged(const std::string& why) {
 
 Result<RingMapping> RingMapping::FromFd(int fd) {
   struct stat info {};
-  if (fstat(fd, &info) != 0) return Failed("usage ring");
+  if (fstat(fd, &info) != 0) return MappingFailed("usage ring");
   RingHead head{};
   if (info.st_size < static_cast<off_t>(kSlotBytes) || pread(fd, &head, sizeof(head), 0) != sizeof(head)) {
     return Damaged("it is too short");
@@ -37,7 +37,7 @@ Result<RingMapping> RingMapping::FromFd(int fd) {
   }
   RingMapping out;
   void* base = mmap(nullptr, RingFileBytes(head.slot_count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) return Failed("usage ring");
+  if (base == MAP_FAILED) return MappingFailed("usage ring");
   out.base_ = base;
   out.slots_ = head.slot_count;
   return out;

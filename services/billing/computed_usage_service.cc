@@ -15,8 +15,6 @@
 namespace allod::billing {
 namespace {
 
-constexpr int kTenantsPerPage = 200;
-
 void Refuse(v1::RecordComputedUsageResponse& out, std::string event_id, std::string reason, std::string message) {
   auto& refusal = *out.add_refusals();
   refusal.set_event_id(std::move(event_id));

@@ -11,7 +11,6 @@ namespace allod::billing {
 namespace {
 
 constexpr std::chrono::seconds kPeriod{1};
-constexpr int kTenantsPerPage = 200;
 constexpr int kHoldsPerTransaction = 500;
 constexpr std::string_view kStage = "expire";
 constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round, so that no tenant starves the others

@@ -9,7 +9,6 @@
 namespace allod::billing {
 namespace {
 
-constexpr int kTenantsPerPage = 200;
 constexpr Time kBeginning{};
 constexpr Time kEnd = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
 

@@ -64,7 +64,7 @@ constexpr std::string_view kWriteSettlement = R"(
 const std::string kFindUsage = fmt::format(
     "SELECT {} FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id = $2::uuid", kUsageColumns);
 
-constexpr std::string_view kLockAccount =
+constexpr std::string_view kLockAccountRow =
     "SELECT FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE";
 
 constexpr std::string_view kAnythingDue =
@@ -212,7 +212,7 @@ Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   // In doubt, the next round finds what is left: an expired hold is no longer open.
   return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
     if (tx.Exec(kAnythingDue, tenant.ToString(), now).empty()) return 0;  // without the lock
-    tx.Exec(kLockAccount, tenant.ToString());
+    tx.Exec(kLockAccountRow, tenant.ToString());
     return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
   });
 }

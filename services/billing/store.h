@@ -62,6 +62,9 @@ struct TenantAudit {
 // The expirer comes by every second.
 inline constexpr std::chrono::minutes kOverdueAfter{1};
 
+// For loops over all tenants.
+inline constexpr int kTenantsPerPage = 200;
+
 class Store {
  public:
   virtual ~Store() = default;

@@ -27,7 +27,7 @@ bool IsDigits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-std::string Shown(std::string_view text) {
+std::string ShownAmount(std::string_view text) {
   std::string out(text.substr(0, kTextMax));
   for (char& c : out) {
     if (c < 0x20 || c > 0x7e) c = '?';
@@ -68,7 +68,7 @@ Result<Amount> Amount::Parse(std::string_view field, std::string_view text, int 
     return InvalidArgument("INVALID_AMOUNT",
                            fmt::format("{}: \"{}\" {}; write a decimal such as 12.5 with at most {} digits after the "
                                        "point",
-                                       field, Shown(text), why, decimals_max));
+                                       field, ShownAmount(text), why, decimals_max));
   };
   if (text.size() > kTextMax) return bad("is too long");
   const bool negative = text.starts_with('-');
@@ -91,8 +91,8 @@ Result<Amount> Amount::ParsePico(std::string_view digits) {
   const std::string_view magnitude = negative ? digits.substr(1) : digits;
   Int128 value = 0;
   if (magnitude.size() > kTextMax || !IsDigits(magnitude) || !Accumulate(magnitude, value)) {
-    return InvalidArgument("INVALID_AMOUNT",
-                           fmt::format("\"{}\" is not an integer of at most {} digits", Shown(digits), kDigitsMax));
+    return InvalidArgument("INVALID_AMOUNT", fmt::format("\"{}\" is not an integer of at most {} digits",
+                                                         ShownAmount(digits), kDigitsMax));
   }
   return Amount(negative ? -value : value);
 }
@@ -133,8 +133,8 @@ Result<Amount> TokenPriceFromMillion(std::string_view field, std::string_view pr
   const auto price = Amount::Parse(field, price_per_million, kPriceDecimals);
   if (!price) return InvalidArgument("INVALID_PRICE", price.error().message);
   if (price->pico() < 0) {
-    return InvalidArgument(
-        "INVALID_PRICE", fmt::format("{}: \"{}\" is negative; a price is at least 0", field, Shown(price_per_million)));
+    return InvalidArgument("INVALID_PRICE", fmt::format("{}: \"{}\" is negative; a price is at least 0", field,
+                                                        ShownAmount(price_per_million)));
   }
   return Amount::FromPico(price->pico() / Power10(6));
 }
@@ -144,7 +144,7 @@ Result<int> MinorUnitDecimals(std::string_view field, std::string_view currency_
   return InvalidArgument("UNKNOWN_CURRENCY",
                          fmt::format("{}: \"{}\" is not a currency code of ISO 4217; write three capital letters, such "
                                      "as KES",
-                                     field, Shown(currency_code)));
+                                     field, ShownAmount(currency_code)));
 }
 
 Amount Round(Amount amount, int decimals) {

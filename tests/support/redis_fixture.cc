@@ -9,7 +9,7 @@
 namespace allod {
 namespace {
 
-constexpr auto kStartMax = std::chrono::seconds(20);
+constexpr auto kRedisStartMax = std::chrono::seconds(20);
 
 }  // namespace
 
@@ -22,7 +22,7 @@ void TestRedis::Start() {
       std::vector<std::string>{"redis-server", "--port", "0", "--unixsocket", dir_ / "redis.sock", "--save", "",
                                "--appendonly", "no", "--dir", dir_.path(), "--daemonize", "no"},
       options);
-  const auto deadline = std::chrono::steady_clock::now() + kStartMax;
+  const auto deadline = std::chrono::steady_clock::now() + kRedisStartMax;
   while (!Redis({url(), std::chrono::milliseconds(500)}).Ping()) {
     if (!process_->Running() || std::chrono::steady_clock::now() > deadline) {
       throw std::runtime_error("Redis did not start: " + process_->Output());

@@ -9,7 +9,7 @@
 namespace allod::inference::engine::chat {
 namespace {
 
-constexpr std::size_t kBytesMax = 8 << 20;
+constexpr std::size_t kChatBytesMax = 8 << 20;
 constexpr std::size_t kToolsMax = 64;
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::size_t kTemplateBytesMax = 256 << 10;
@@ -84,7 +84,7 @@ Result<std::size_t> CheckChat(const ports::ChatPrompt& chat, const text::Control
   if (chat.tool_choice == ports::ToolChoice::kRequired && chat.tools.empty()) {
     return InvalidArgument("INVALID_TOOL", "chat.tool_choice requires a call, but chat.tools is empty");
   }
-  if (bytes > kBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");
+  if (bytes > kChatBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");
   return bytes;
 }
 

@@ -10,7 +10,7 @@
 namespace allod::inference::engine::chat {
 namespace {
 
-constexpr std::size_t kBytesMax = 200;
+constexpr std::size_t kMessageBytesMax = 200;
 // The interpreter shows so many characters before the place, and so a mark under it.
 constexpr std::size_t kShownBefore = 40;
 constexpr std::string_view kShownStart = "...";
@@ -45,7 +45,7 @@ std::optional<std::size_t> MarkedPlace(std::string_view text, std::string_view s
 
 std::string FirstLine(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
-  return std::string(text.substr(0, std::min(text.find('\n'), kBytesMax)));
+  return std::string(text.substr(0, std::min(text.find('\n'), kMessageBytesMax)));
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr auto kHealthyAfter = seconds(30);
+constexpr auto kWorkerHealthyAfter = seconds(30);
 constexpr auto kTerminateGrace = seconds(3);
 // Forking and making a context takes milliseconds; one that takes this long is stuck.
 constexpr auto kStartTimeout = minutes(1);
@@ -325,7 +325,7 @@ void WorkerSet::OnWorkerExit(const std::string& worker_key, const ProcessExit& e
   Worker& worker = found->second;
   if (worker.phase == Phase::kNone || worker.phase == Phase::kAsleep) return;
   const bool was_ready = worker.phase == Phase::kReady;
-  const bool was_healthy = was_ready && now - worker.since >= kHealthyAfter;
+  const bool was_healthy = was_ready && now - worker.since >= kWorkerHealthyAfter;
   const bool timed_out = worker.phase == Phase::kKilling && !worker.on_purpose;
   worker.phase = Phase::kNone;
   worker.told.clear();

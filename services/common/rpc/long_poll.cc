@@ -9,15 +9,15 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 // What is left of the caller's deadline to answer in.
-constexpr milliseconds kAnswerTime{100};
+constexpr milliseconds kPollAnswerTime{100};
 // How soon it is noticed that the caller has gone.
 constexpr milliseconds kCancelCheckInterval{200};
 
 milliseconds Bounded(milliseconds wait, const grpc::ServerContext& context) {
   wait = std::clamp(wait, milliseconds(0), kLongPollWaitMax);
   const auto now = std::chrono::system_clock::now();
-  if (context.deadline() >= now + wait + kAnswerTime) return wait;
-  return std::chrono::floor<milliseconds>(context.deadline() - now) - kAnswerTime;
+  if (context.deadline() >= now + wait + kPollAnswerTime) return wait;
+  return std::chrono::floor<milliseconds>(context.deadline() - now) - kPollAnswerTime;
 }
 
 }  // namespace

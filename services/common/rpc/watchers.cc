@@ -17,7 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // What is kept of a caller's deadline for the answer.
-constexpr milliseconds kAnswerTime{50};
+constexpr milliseconds kAcknowledgedAnswerTime{50};
 
 prometheus::Gauge& GaugeOf(const char* name, const char* help, const std::string& state) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(Metrics()).Add({{"state", state}});
@@ -135,7 +135,8 @@ void Watchers::SetGauges() {
 milliseconds AcknowledgementWait(const grpc::ServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return Watchers::kWaitMax;
-  const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::system_clock::now()) - kAnswerTime;
+  const auto left =
+      std::chrono::duration_cast<milliseconds>(deadline - std::chrono::system_clock::now()) - kAcknowledgedAnswerTime;
   return std::clamp(left, milliseconds(0), Watchers::kWaitMax);
 }
 

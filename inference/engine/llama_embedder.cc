@@ -80,21 +80,23 @@ Result<std::unique_ptr<Embedder>> Embedder::Create(llama_model& model, const Mod
   return embedder;
 }
 
-Result<std::vector<std::vector<std::int32_t>>> Embedder::Tokenize(const std::vector<std::string>& inputs) const {
+Result<std::vector<std::vector<std::int32_t>>> Embedder::Tokenize(const std::vector<std::string>& inputs,
+                                                                  const std::function<bool()>& is_cancelled) const {
   if (inputs.empty() || inputs.size() > kInputsMax) {
     return InvalidArgument("INVALID_INPUT",
                            fmt::format("there are {} inputs; 1 to {} are accepted", inputs.size(), kInputsMax));
   }
+  const text::TokenLimits limits{input_tokens_max_, is_cancelled};
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    ALLOD_TRY(std::vector<std::int32_t> tokens, assets_.vocabulary().TokenizeText(inputs[i]));
-    if (tokens.empty()) return InvalidArgument("INVALID_INPUT", fmt::format("inputs[{}] has no tokens", i));
-    if (std::ssize(tokens) > input_tokens_max_) {
+    ALLOD_TRY(text::TokenizedText input, assets_.vocabulary().TokenizeText(inputs[i], limits));
+    if (input.count == 0) return InvalidArgument("INVALID_INPUT", fmt::format("inputs[{}] has no tokens", i));
+    if (input.count > input_tokens_max_) {
       return InvalidArgument("CONTEXT_LENGTH_EXCEEDED",
                              fmt::format("inputs[{}] has {} tokens; at most {} are accepted. Split it", i,
-                                         tokens.size(), input_tokens_max_));
+                                         text::CountText(input), input_tokens_max_));
     }
-    all.push_back(std::move(tokens));
+    all.push_back(std::move(input.tokens));
   }
   return all;
 }

@@ -46,8 +46,9 @@ class Embedder {
   Embedder(const Embedder&) = delete;
   Embedder& operator=(const Embedder&) = delete;
 
-  // INVALID_ARGUMENT / INVALID_INPUT, CONTEXT_LENGTH_EXCEEDED.
-  Result<std::vector<std::vector<std::int32_t>>> Tokenize(const std::vector<std::string>& inputs) const;
+  // INVALID_ARGUMENT / INVALID_INPUT, CONTEXT_LENGTH_EXCEEDED; what Vocabulary::TokenizeText refuses.
+  Result<std::vector<std::vector<std::int32_t>>> Tokenize(const std::vector<std::string>& inputs,
+                                                          const std::function<bool()>& is_cancelled) const;
   // See DecodeLoop::ChargePrepared.
   void ChargePrepared(const std::string& tenant, double weight, std::chrono::nanoseconds processor_time);
   // RESOURCE_EXHAUSTED / QUEUE_FULL; `done` is not called then.

@@ -75,10 +75,11 @@ struct Engine::Impl {
     return recorder.Open(request_id, tenant_uid, instance);
   }
   // Prompt, constraint and what else comes of a request; without stream and usage.
-  Result<PendingGeneration> Prepare(const ports::GenerationRequest& request,
+  Result<PendingGeneration> Prepare(const ports::GenerationRequest& request, const ports::Member& member,
                                     std::unique_ptr<chat::ToolCallReader>& tool_calls) const;
-  Status CheckLength(const ports::GenerationRequest& request, const ports::Member& member,
-                     PendingGeneration& pending) const;
+  std::int32_t ContextOf(const ports::Member& member) const {
+    return member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
+  }
 
   const std::shared_ptr<const ModelAssets> assets;
   const EngineOptions options;
@@ -116,24 +117,41 @@ std::vector<ports::RefusedMember> Engine::SetMembers(std::vector<ports::Member> 
   return impl_->members.Set(std::move(members));
 }
 
-Result<PendingGeneration> Engine::Impl::Prepare(const ports::GenerationRequest& request,
+Result<PendingGeneration> Engine::Impl::Prepare(const ports::GenerationRequest& request, const ports::Member& member,
                                                 std::unique_ptr<chat::ToolCallReader>& tool_calls) const {
   const text::Vocabulary& vocabulary = assets->vocabulary();
+  const std::int64_t context = ContextOf(member);
+  const std::int64_t cells = options.tenant_kv_tokens_max;
+  // The answer needs a token, and each choice a cell.
+  const text::TokenLimits limits{std::min(context - 1, cells - request.choices), request.is_cancelled};
   PendingGeneration pending;
   pending.stop = request.stop;
   text::GrammarPlan plan;
+  text::TokenizedText prompt;
   if (const auto* text = std::get_if<std::string>(&request.prompt)) {
-    ALLOD_TRY(pending.prompt, vocabulary.TokenizeText(*text));
+    ALLOD_TRY(prompt, vocabulary.TokenizeText(*text, limits));
   } else {
     ALLOD_TRY(chat::RenderedChat chat,
               assets->chat_template().Render(std::get<ports::ChatPrompt>(request.prompt), vocabulary));
-    ALLOD_TRY(pending.prompt, vocabulary.TokenizePrompt(chat.parts));
+    ALLOD_TRY(prompt, vocabulary.TokenizePrompt(chat.parts, limits));
     pending.stop.insert(pending.stop.end(), chat.stops.begin(), chat.stops.end());
     pending.spoken_tokens = std::move(chat.spoken_tokens);
     plan = std::move(chat.grammar);
     if (chat.tool_calls) tool_calls = std::make_unique<chat::ToolCallReader>(std::move(chat.tool_calls));
   }
-  if (pending.prompt.empty()) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
+  if (prompt.count == 0) return InvalidArgument("EMPTY_PROMPT", "the prompt has no tokens; send some text");
+  if (prompt.count > limits.tokens_max) {
+    return InvalidArgument(
+        "CONTEXT_LENGTH_EXCEEDED",
+        fmt::format("the prompt has {} tokens; the context of {} tokens leaves room for at most {}, because the "
+                    "answer needs one. Shorten the prompt",
+                    text::CountText(prompt), context, limits.tokens_max));
+  }
+  const auto room =
+      static_cast<std::int32_t>(std::min(context - prompt.count, (cells - prompt.count) / request.choices));
+  const std::int32_t wanted = request.max_completion_tokens;
+  pending.max_completion_tokens = wanted == 0 ? room : std::min(wanted, room);
+  pending.prompt = std::move(prompt.tokens);
   if (plan.gbnf.empty()) {
     plan = {};
     ALLOD_TRY(plan.gbnf, text::GrammarOf(request.constraint));
@@ -153,25 +171,6 @@ Result<PendingGeneration> Engine::Impl::Prepare(const ports::GenerationRequest& 
   return pending;
 }
 
-Status Engine::Impl::CheckLength(const ports::GenerationRequest& request, const ports::Member& member,
-                                 PendingGeneration& pending) const {
-  const std::int32_t context =
-      member.context_tokens > 0 ? std::min(member.context_tokens, options.context_tokens) : options.context_tokens;
-  const auto prompt = static_cast<std::int64_t>(pending.prompt.size());
-  const std::int64_t cells = options.tenant_kv_tokens_max;
-  if (prompt >= context || prompt + pending.choices > cells) {
-    return InvalidArgument(
-        "CONTEXT_LENGTH_EXCEEDED",
-        fmt::format("the prompt has {} tokens; the context of {} tokens leaves room for at most {}, because the "
-                    "answer needs one. Shorten the prompt",
-                    prompt, context, std::min<std::int64_t>(context - 1, cells - pending.choices)));
-  }
-  const auto room = static_cast<std::int32_t>(std::min(context - prompt, (cells - prompt) / pending.choices));
-  const std::int32_t wanted = request.max_completion_tokens;
-  pending.max_completion_tokens = wanted == 0 ? room : std::min(wanted, room);
-  return {};
-}
-
 Result<std::unique_ptr<ports::Generation>> Engine::Submit(const ports::GenerationRequest& request) {
   const SteadyTime now = std::chrono::steady_clock::now();
   if (!impl_->loop) {
@@ -186,10 +185,9 @@ Result<std::unique_ptr<ports::Generation>> Engine::Submit(const ports::Generatio
   std::unique_ptr<chat::ToolCallReader> tool_calls;
   // What is refused has cost as much as what is not.
   const auto before = text::ProcessorTimeWithDeepStacks();
-  auto prepared = impl_->Prepare(request, tool_calls);
+  auto prepared = impl_->Prepare(request, member, tool_calls);
   impl_->loop->ChargePrepared(request.tenant_uid, member.weight, text::ProcessorTimeWithDeepStacks() - before);
   ALLOD_TRY(PendingGeneration pending, std::move(prepared));
-  ALLOD_CHECK_OK(impl_->CheckLength(request, member, pending));
   pending.tenant = request.tenant_uid;
   pending.instance = request.instance;
   pending.weight = member.weight;
@@ -217,7 +215,7 @@ Status Engine::SubmitEmbedding(const ports::EmbeddingRequest& request, std::func
                                        impl_->embedder->dimensions()));
   }
   const auto before = text::ProcessorTimeWithDeepStacks();
-  auto inputs = impl_->embedder->Tokenize(request.inputs);
+  auto inputs = impl_->embedder->Tokenize(request.inputs, is_cancelled);
   impl_->embedder->ChargePrepared(request.tenant_uid, member.weight, text::ProcessorTimeWithDeepStacks() - before);
   if (!inputs) return std::unexpected(std::move(inputs).error());
   PendingEmbedding pending;

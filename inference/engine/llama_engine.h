@@ -86,15 +86,17 @@ class Engine final : public ports::Servable {
 
   // Costs rendering and tokenising the prompt and compiling the constraint, on the caller's thread. INVALID_ARGUMENT /
   // CONTEXT_LENGTH_EXCEEDED, INVALID_SAMPLING, EMPTY_PROMPT, TEMPLATE_FAILED, INVALID_MESSAGE, INVALID_TOOL,
-  // INVALID_CONSTRAINT, TOKENIZE_FAILED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL with
-  // retry_after, TEMPLATE_TOO_COSTLY; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the UsageRecorder refuses.
+  // INVALID_CONSTRAINT, TOKENIZE_FAILED; CANCELLED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL
+  // with retry_after, TEMPLATE_TOO_COSTLY, NO_THREAD; FAILED_PRECONDITION / MODEL_NOT_GENERATIVE; what the
+  // UsageRecorder refuses.
   Result<std::unique_ptr<ports::Generation>> Submit(const ports::GenerationRequest& request) override;
   // Costs tokenising the inputs, on the caller's thread. They wait in a queue that is fair between tenants and are
   // computed one by one, in turns; `done` is called once, from any thread, with the vectors, or UNAVAILABLE /
   // ENGINE_STOPPED, INTERNAL / DECODE_FAILED, RESOURCE_EXHAUSTED / QUEUE_TIMEOUT or QUEUE_FULL, CANCELLED.
   // `is_cancelled` is asked between inputs, from any thread; neither may call back into the engine. Without a call of
   // `done`: FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; INVALID_ARGUMENT / CONTEXT_LENGTH_EXCEEDED, INVALID_INPUT,
-  // WRONG_DIMENSIONS; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what the UsageRecorder refuses.
+  // WRONG_DIMENSIONS, TOKENIZE_FAILED; CANCELLED; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL,
+  // NO_THREAD; what the UsageRecorder refuses.
   Status SubmitEmbedding(const ports::EmbeddingRequest& request, std::function<bool()> is_cancelled,
                          std::function<void(Result<ports::Embeddings>)> done) override;
   // The same for who waits for the end.

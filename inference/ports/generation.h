@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -54,6 +55,8 @@ struct GenerationRequest {
   std::string request_id;
   std::string tenant_uid;  // caches and budgets are kept apart by it
   std::string instance;    // must be a member, once Servable::SetMembers was called
+  // Whether nobody waits for it any more; asked during Servable::Submit only, from any thread. None: never.
+  std::function<bool()> is_cancelled;
 };
 
 struct Started {

@@ -185,6 +185,7 @@ GenerateCall* GenerateCall::Start(CallThreads& threads, grpc::CallbackServerCont
 
 void GenerateCall::SubmitTo(ports::Servable& servable) {
   if (is_cancelled_.load()) return End(std::unexpected(Cancelled()));
+  request_.is_cancelled = [this] { return is_cancelled_.load(); };
   std::shared_ptr<ports::Generation> generation;
   const Status submitted = RunCatching([&]() -> Status {
     ALLOD_TRY(generation, servable.Submit(request_));

@@ -157,12 +157,11 @@ Result<PendingGeneration> Engine::Impl::Prepare(const ports::GenerationRequest& 
     ALLOD_TRY(plan.gbnf, text::GrammarOf(request.constraint));
   }
   if (!plan.gbnf.empty()) {
-    ALLOD_TRY(auto constraint, text::Constraint::Compile(vocabulary.llama(), plan));
-    for (std::int32_t i = 1; i < request.choices; ++i) {
-      ALLOD_TRY(auto copy, constraint->Copy());
-      pending.constraints.push_back(std::move(copy));
+    // One for each choice: to copy one takes llama.cpp a time that grows with the product of grammar and state.
+    for (std::int32_t i = 0; i < request.choices; ++i) {
+      ALLOD_TRY(auto constraint, text::Constraint::Compile(vocabulary.llama(), plan));
+      pending.constraints.push_back(std::move(constraint));
     }
-    pending.constraints.push_back(std::move(constraint));
   }
   pending.choices = request.choices;
   pending.sampling = request.sampling;

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "inference/engine/llama_engine_fixture.h"
+#include "inference/engine/text/deep_stack.h"
 #include "inference/schema/document.h"
+#include "tests/support/instrumented.h"
 
 namespace allod::inference::engine {
 namespace {
@@ -226,6 +228,45 @@ TEST_F(EngineTest, HostileConstraintsEndSoon) {
   // The number of parses doubles with each letter.
   try_it(ports::GrammarConstraint{"root ::= l root r | l root s | l\nl ::= [a-z0-9 ]\nr ::= \"!\"\ns ::= \"?\""});
   try_it(ports::GrammarConstraint{"root ::= " + std::string(20000, '(')});
+}
+
+TEST_F(EngineTest, GrammarsThatDoubleWithEachRuleAreRefusedBeforeLlamaSeesThem) {
+  Start();
+  ports::GenerationRequest request = Greedy("a", 4);
+  for (const auto& [rule, last] :
+       std::vector<std::pair<std::string, std::string>>{{"{1} {1} | {1}", R"("a" | "")"},
+                                                        {"{1} | {1} | \"b\" {1}", R"("a")"},
+                                                        {"({1} \"\"{{0,3}} {1}?)?", R"("a"?)"}}) {
+    std::string grammar = "root ::= r0\n";
+    for (int i = 0; i < 45; ++i) {
+      grammar += fmt::format("r{} ::= ", i) + fmt::format(fmt::runtime(rule), 0, fmt::format("r{}", i + 1)) + "\n";
+    }
+    request.constraint = ports::GrammarConstraint{grammar + "r45 ::= " + last};
+    const auto start = text::ProcessorTimeWithDeepStacks();
+    const Error error = Refusal(request);
+    EXPECT_LT(text::ProcessorTimeWithDeepStacks() - start, test::kSlowness * 200ms);
+    EXPECT_EQ(error.reason, "INVALID_CONSTRAINT");
+    EXPECT_THAT(error.message, HasSubstr("less ambiguous"));
+  }
+}
+
+TEST_F(EngineTest, AGrammarThatKeepsMuchOpenEndsInTime) {
+  Start();
+  // What may be nothing in several ways stands behind each letter, so that a long answer has as much of it to go
+  // through.
+  for (const char* grammar :
+       {"root ::= w\nw ::= [^\\x00] w n n | \"\"\nn ::= m | m m | \"\"\nm ::= \"!\" | \"\" | \"\"",
+        "root ::= w\nw ::= [^\\x00] w n n | \"\"\nn ::= m m m m m m m m\nm ::= [^\\x00] | \"\""}) {
+    ports::GenerationRequest request = Greedy("a", 400);
+    request.constraint = ports::GrammarConstraint{grammar};
+    const auto start = std::chrono::steady_clock::now();
+    auto generation = engine_->Submit(request);
+    ASSERT_TRUE(generation) << generation.error().message;
+    const auto answer = ReadAll(**generation);
+    EXPECT_TRUE(answer || answer.error().reason == "CONSTRAINT_TOO_COSTLY") << answer.error().message;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, test::kSlowness * 10s);
+    EXPECT_EQ(Ask(Greedy("b", 4)).finished.completion_tokens, 4);
+  }
 }
 
 TEST_F(EngineTest, AConstraintBeyondItsBudgetEndsWithAnErrorThatSaysSo) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "inference/schema/ambiguity.h"
 #include "inference/schema/steps.h"
 
 namespace allod::inference::schema {
@@ -274,27 +275,10 @@ class Parser {
 
   void CheckLeftRecursion() {
     const std::size_t count = out_.grammar.size();
-    const auto is_nothing = [](const Symbol& symbol) {
-      const auto* literal = std::get_if<std::string>(&symbol.what);
-      return literal != nullptr && literal->empty();
-    };
-    const std::vector<bool> may_be_empty = out_.grammar.RulesOf(is_nothing);
-    const auto is_empty = [&](const Symbol& symbol) {
-      const auto* rule = std::get_if<RuleId>(&symbol.what);
-      return rule != nullptr ? static_cast<bool>(may_be_empty[*rule]) : is_nothing(symbol);
-    };
     // Depth first along what may come first.
     enum class State : std::uint8_t { kNew, kOpen, kDone };
     std::vector<State> states(count, State::kNew);
-    std::vector<std::vector<RuleId>> leftmost(count);
-    for (RuleId id = 0; id < count; ++id) {
-      for (const Sequence& sequence : out_.grammar.rule(id).alternatives) {
-        for (const Symbol& symbol : sequence) {
-          if (const auto* rule = std::get_if<RuleId>(&symbol.what)) leftmost[id].push_back(*rule);
-          if (!is_empty(symbol)) break;
-        }
-      }
-    }
+    std::vector<std::vector<RuleId>> leftmost = LeftmostRules(out_.grammar);
     for (RuleId start = 0; start < count; ++start) {
       std::vector<RuleId> path{start};
       while (!path.empty()) {

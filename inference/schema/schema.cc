@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "inference/schema/ambiguity.h"
 #include "inference/schema/converter.h"
 #include "inference/schema/steps.h"
 
@@ -55,6 +56,7 @@ std::expected<RuleId, std::string> AddSchema(std::string_view schema, Values val
     if (values == Values::kObjects) parts.insert({&document.any_object()});
     const RuleId rule = Converter(grammar, false).RuleFor(parts);
     if (!grammar.Prune(rule)) return std::unexpected("at \"\": no value can satisfy it");
+    if (std::string why = WhyTooAmbiguous(grammar); !why.empty()) return std::unexpected(why);
     return rule;
   } catch (const SchemaError& e) {
     return std::unexpected(e.what());

@@ -12,6 +12,7 @@
 #include "inference/engine/text/allocation_budget.h"
 #include "inference/engine/text/deep_stack.h"
 #include "inference/model/llama_runtime.h"
+#include "inference/schema/ambiguity.h"
 #include "inference/schema/gbnf.h"
 #include "inference/schema/schema.h"
 
@@ -72,7 +73,9 @@ struct ToGrammar {
     if (constraint.gbnf.size() > kBytesMax) return Invalid("the grammar has more than 64 KiB");
     // llama.cpp is given the client's own text; it says less about what is wrong with it.
     return Converted("grammar", [&]() -> std::expected<std::string, std::string> {
-      if (auto parsed = schema::ParseGbnf(constraint.gbnf); !parsed) return std::unexpected(parsed.error());
+      const auto parsed = schema::ParseGbnf(constraint.gbnf);
+      if (!parsed) return std::unexpected(parsed.error());
+      if (std::string why = schema::WhyTooAmbiguous(parsed->grammar); !why.empty()) return std::unexpected(why);
       return constraint.gbnf;
     });
   }
@@ -157,17 +160,6 @@ Status Constraint::CheckTotals() const {
   return TooCostly(fmt::format(
       "it took {} ms of the processor for {} tokens; {} ms and {} ms for each token are allowed",
       used_ / std::chrono::milliseconds(1), accepted_, kLimits.at_first.count(), kLimits.per_token.count()));
-}
-
-Result<std::unique_ptr<Constraint>> Constraint::Copy() const {
-  const AllocationBudget budget(kCompileLimits);
-  const model::ClientsText quiet;
-  try {
-    SamplerPtr copy(llama_sampler_clone(sampler_.get()));
-    return std::unique_ptr<Constraint>(new Constraint(vocab_, std::move(copy)));
-  } catch (const std::exception& e) {
-    return Invalid(e.what());
-  }
 }
 
 Status Constraint::Check(std::span<const std::int32_t> tokens, std::span<bool> allowed) {

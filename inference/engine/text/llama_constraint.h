@@ -1,4 +1,4 @@
-// A grammar that the answer must follow, run by llama.cpp: compiled once per request, copied for each choice.
+// A grammar that the answer must follow, run by llama.cpp: compiled for each choice of a request.
 //
 // Grammars and schemas are foreign. What one takes is bounded three times: sizes when it is compiled; memory and
 // processor time of each piece of work; and the processor time of the whole answer, by how long it is so far. A grammar
@@ -49,7 +49,6 @@ class Constraint final : public TokenRule {
  public:
   // INVALID_ARGUMENT / INVALID_CONSTRAINT when the grammar does not parse.
   static Result<std::unique_ptr<Constraint>> Compile(const llama_vocab& vocab, const GrammarPlan& plan);
-  Result<std::unique_ptr<Constraint>> Copy() const;
   ~Constraint() override;
 
   // These fail with INVALID_ARGUMENT / CONSTRAINT_TOO_COSTLY; the object is then of no use any more.

@@ -21,8 +21,9 @@ std::vector<ports::ChatMessage> DescribeTools(const ports::ChatPrompt& chat);
 schema::RuleId AddPlainCall(const std::vector<ports::Tool>& tools, const std::vector<schema::RuleId>& arguments,
                             bool after_text, schema::Grammar& grammar);
 
-// Where in the answer a call begins (ECMAScript), for an answer that need not be one.
-inline constexpr const char* kPlainCallPattern = R"(^\s*(\{\s*"name"[\s\S]*))";
+// Where in the answer a call begins (ECMAScript), for an answer that need not be one. White space is counted, because
+// std::regex recurses for each character and an answer may be nothing else.
+inline constexpr const char* kPlainCallPattern = R"(^\s{0,64}(\{\s{0,64}"name"[\s\S]*))";
 
 // What an answer is so far: a call, as far as it is known, or nothing of one.
 struct PlainCall {

@@ -13,8 +13,9 @@ using SteadyTime = DispatchState::SteadyTime;
 
 constexpr milliseconds kPauseMax(1000);
 constexpr int kTriesMax = 8;
-// A request that a worker took up before it died may be what killed it.
+// A request under which a worker died may be what killed it.
 constexpr int kTriesWhenStartedMax = 2;
+constexpr int kLostWorkersMax = 2;
 
 Error NotInTime(const DispatchState& state, const std::string& instance) {
   return {Code::kUnavailable, "NO_READY_REPLICA",
@@ -22,6 +23,11 @@ Error NotInTime(const DispatchState& state, const std::string& instance) {
                       "its status says why (GET /portal/v1/{})",
                       state.wait_max.count(), instance),
           milliseconds(2000)};
+}
+
+// Calls wait for a connection, so one that ends without a word of the worker was under way when the connection broke.
+bool LostItsWorker(const FailedTry& failed) {
+  return failed.connected && failed.error.code == Code::kUnavailable && failed.error.reason == "RPC_FAILED";
 }
 
 DispatchStep GiveUp(Error error) { return {.kind = DispatchStep::Kind::kGiveUp, .error = std::move(error)}; }
@@ -56,6 +62,7 @@ DispatchStep NextStep(DispatchState& state, const InstanceRoute& route, bool lea
 
 std::optional<Error> AfterFailure(DispatchState& state, const FailedTry& failed) {
   ++state.tries;
+  if (LostItsWorker(failed)) ++state.lost_workers;
   const Error& error = failed.error;
   if (failed.leaving) return error;
   if (failed.delivered) {
@@ -71,7 +78,7 @@ std::optional<Error> AfterFailure(DispatchState& state, const FailedTry& failed)
   } else {
     if (error.code != Code::kUnavailable || error.reason == "TOO_MANY_WAITING") return error;
     const int tries_max = failed.started ? kTriesWhenStartedMax : kTriesMax;
-    if (failed.connected && state.tries >= tries_max) return error;
+    if (failed.connected && (state.tries >= tries_max || state.lost_workers >= kLostWorkersMax)) return error;
   }
   state.failed_targets.push_back(failed.target);
   return std::nullopt;

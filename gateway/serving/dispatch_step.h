@@ -1,10 +1,11 @@
 // What a request that needs a replica does next: run there, wait, or give up. Pure: no I/O, no coroutine, no clock.
 // Dispatch does what is said here, and says how each try failed.
 //
-// What never reached a worker may be tried as often as the wait allows; what reached one, 7 times more; what a worker
-// had taken up, once, because it may be what ended that worker; what was delivered in part, never. A full queue is not
-// waited for: another replica, or none. What every known replica has failed is tried again after pauses that grow from
-// 25 ms to 1 s, or when the routes change.
+// What never reached a worker may be tried as often as the wait allows; what workers sent back, 7 times more; what
+// ended with its worker, or had been taken up by it, once, because it may be what ended it, whether that worker had
+// come to say that it took it up or not; what was delivered in part, never. A full queue is not waited for: another
+// replica, or none. What every known replica has failed is tried again after pauses that grow from 25 ms to 1 s, or
+// when the routes change.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -28,6 +29,7 @@ struct DispatchState {
   SteadyTime wait_ends{};
 
   int tries = 0;
+  int lost_workers = 0;                     // under this request, without a word
   bool queue_full = false;                  // somewhere; no reason to wait
   std::vector<std::string> failed_targets;  // not to be tried before the next wait
   std::chrono::milliseconds pause{25};      // of the next wait, if the routes stay

@@ -125,8 +125,10 @@ TEST(AfterFailure, TriesAgainOrSaysWhyNot) {
   };
   for (const Case& c : {
            Case{"it was lost", 0, {.error = kLost, .route = &one, .connected = true}, ""},
-           Case{"six times", 6, {.error = kLost, .route = &one, .connected = true}, ""},
-           Case{"eight times", 7, {.error = kLost, .route = &one, .connected = true}, "RPC_FAILED"},
+           Case{"after other failures", 6, {.error = kLost, .route = &one, .connected = true}, ""},
+           Case{"sent back", 0, {.error = kDrained, .route = &one, .connected = true}, ""},
+           Case{"six times", 6, {.error = kDrained, .route = &one, .connected = true}, ""},
+           Case{"eight times", 7, {.error = kDrained, .route = &one, .connected = true}, "DRAINED"},
            Case{"never reached a worker", 99, {.error = kLost, .route = &one}, ""},
            Case{"taken up", 0, {.error = kLost, .route = &one, .connected = true, .started = true}, ""},
            Case{"twice", 1, {.error = kLost, .route = &one, .connected = true, .started = true}, "RPC_FAILED"},
@@ -144,6 +146,39 @@ TEST(AfterFailure, TriesAgainOrSaysWhyNot) {
     EXPECT_EQ(last ? last->reason : "", c.reason) << c.says;
     EXPECT_EQ(state.tries, c.tries + 1) << c.says;
     EXPECT_EQ(state.failed_targets, last ? std::vector<std::string>() : std::vector<std::string>{"a"}) << c.says;
+  }
+}
+
+// A worker that dies under a request is started again, which takes tries that reach nobody; and the next one dies too.
+TEST(AfterFailure, ARequestGoesToNoThirdWorkerAfterTwoDiedUnderIt) {
+  const InstanceRoute route = RouteTo({"a"});
+  struct Try {
+    const char* says;
+    Error error;
+    bool connected;
+    const char* reason;  // "": another try
+  };
+  const Error unreachable{Code::kUnavailable, "REPLICA_UNREACHABLE", "it is being started"};
+  const std::vector<std::vector<Try>> table = {
+      {{"died", kLost, true, ""}, {"died again", kLost, true, "RPC_FAILED"}},
+      {{"died", kLost, true, ""},
+       {"not there yet", unreachable, false, ""},
+       {"not there yet", unreachable, false, ""},
+       {"died again", kLost, true, "RPC_FAILED"}},
+      {{"away", unreachable, false, ""}, {"died", kLost, true, ""}, {"died again", kLost, true, "RPC_FAILED"}},
+      {{"ends", kDrained, true, ""},
+       {"died", kLost, true, ""},
+       {"ends", kDrained, true, ""},
+       {"died again", kLost, true, "RPC_FAILED"}},
+      {{"died", kLost, true, ""}, {"refused by the next", kRefused, true, "INVALID_CONSTRAINT"}},
+  };
+  for (const std::vector<Try>& tries : table) {
+    DispatchState state = Fresh();
+    for (const Try& one : tries) {
+      const std::optional<Error> last = AfterFailure(
+          state, {.error = one.error, .target = "a", .route = &route, .current = &route, .connected = one.connected});
+      EXPECT_EQ(last ? last->reason : "", one.reason) << one.says << ", try " << state.tries;
+    }
   }
 }
 

@@ -153,7 +153,7 @@ Status Vocabulary::AppendParts(std::span<const Part> parts, const TokenLimits& l
     if (is_cut && part.add_special && llama_vocab_get_add_bos(vocab_)) out.tokens.push_back(llama_vocab_bos(vocab_));
     std::size_t at = 0;
     do {
-      if (std::ssize(out.tokens) > limits.tokens_max) {
+      if (std::ssize(out.tokens) > std::max<std::int64_t>(limits.tokens_max, 0)) {
         out.is_whole = false;
         out.count = std::ssize(out.tokens);
         return {};

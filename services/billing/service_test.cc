@@ -117,6 +117,15 @@ TEST_F(BillingRpc, RefusesMalformedReservations) {
   EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/tz/projects/desk/apiKeys/a1"); }), "OTHER_TENANT");
   EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/ke/projects/desk"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_variant("q4_k_m"); }), "INVALID_NAME");
+  v1::SetBillingAccountRequest judged;
+  judged.mutable_billing_account()->set_name("tenants/ke/billingAccount");
+  judged.mutable_billing_account()->set_credit_limit("1");
+  judged.set_request_id("x");
+  judged.set_validate_only(true);
+  EXPECT_EQ(As(Caller::Operator(), *accounts_stub_, &v1::BillingAccountService::Stub::SetBillingAccount, judged)
+                .error()
+                .reason,
+            "INVALID_REQUEST_ID");
   EXPECT_EQ(reason([](auto& r) { r.set_price_book("priceBooks/one"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_tenant("tenants/ke/projects/p"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.clear_expire_time(); }), "INVALID_EXPIRE_TIME");

@@ -29,6 +29,7 @@ grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, con
                                                v1::Listing* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Listing> {
     ALLOD_TRY(const Listing wanted, ListingFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Listing judged, Judge(wanted));
@@ -37,7 +38,6 @@ grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, con
       if (judged.state == ListingState::kPending) out.clear_price_book();
       return out;
     }
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const Listing prepared, store_.PrepareListing(wanted, request_id));
     if (prepared.state != ListingState::kPending) return ToProto(prepared);
     ALLOD_CHECK_OK(price_books_.Create(prepared));

@@ -154,10 +154,12 @@ class CatalogServiceTest : public testing::Test {
     ASSERT_TRUE(lease && lease->has_job());
     ASSERT_TRUE(Finish(Inspected(lease->job())));
   }
-  Result<v1::Listing> CreateListing(const std::string& price = "20.5", const std::string& request_id = "") {
+  Result<v1::Listing> CreateListing(const std::string& price = "20.5", const std::string& request_id = "",
+                                    bool validate_only = false) {
     v1::CreateListingRequest request;
     request.set_listing_id("habari-ke");
     request.set_request_id(request_id);
+    request.set_validate_only(validate_only);
     v1::Listing& listing = *request.mutable_listing();
     listing.set_version("models/habari/versions/1.0");
     listing.set_display_name("Habari");
@@ -477,6 +479,12 @@ TEST_F(CatalogServiceTest, AListingStaysHiddenWhileBillingIsAwayAndARetryComplet
   ASSERT_EQ(price_books_.created.size(), 2u);
   EXPECT_EQ(price_books_.created[0], price_books_.created[1]);
   EXPECT_TRUE(Do<v1::ListingService>(&v1::ListingService::Stub::GetListing, get, Caller::Tenant("ke")));
+}
+
+TEST_F(CatalogServiceTest, RefusesARequestIdThatIsNoneAlsoWhereItOnlyJudges) {
+  ImportVersion();
+  EXPECT_EQ(CreateListing("20.5", "x", true).error().reason, "INVALID_REQUEST_ID");
+  EXPECT_EQ(CreateListing("20.5", "x").error().reason, "INVALID_REQUEST_ID");
 }
 
 TEST_F(CatalogServiceTest, RefusesAPriceWithThirteenDecimalsByName) {

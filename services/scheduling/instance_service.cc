@@ -15,6 +15,12 @@ constexpr char kInstanceName[] = "tenants/*/projects/*/instances/*";
 // Found by its request id, or NOT_FOUND.
 bool Decided(const Result<Operation>& earlier) { return earlier || earlier.error().code != Code::kNotFound; }
 
+// What the earlier request with this id is answered with.
+Result<google::longrunning::Operation> AnswerAgain(const Result<Operation>& earlier, Store& store) {
+  if (!earlier) return std::unexpected(earlier.error());
+  return AnswerFor(*earlier, store);
+}
+
 std::string ProjectOf(const std::string& instance_name) {
   return instance_name.substr(0, instance_name.find("/instances/"));
 }
@@ -66,8 +72,10 @@ google::longrunning::Operation InstanceServiceImpl::Previewed(const Instance& in
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::string& project,
-                                                                    const InstanceSpec& spec,
-                                                                    const NewInstance& wanted) {
+                                                                    const InstanceSpec& spec, const NewInstance& wanted,
+                                                                    const RequestId& request_id) {
+  const auto earlier = store_.FindRequest(wanted.tenant, request_id);
+  if (Decided(earlier)) return AnswerAgain(earlier, store_);
   const auto standing = store_.GetInstance(wanted.tenant, wanted.name);
   if (!standing && standing.error().code != Code::kNotFound) return std::unexpected(standing.error());
   if (standing) {
@@ -96,6 +104,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   ALLOD_CHECK_OK(CheckId("instance_id", request.instance_id()));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   NewInstance instance;
   ALLOD_TRY(instance.tenant, TenantId::FromName(request.parent()));
   instance.tenant_name = TenantOf(request.parent());
@@ -103,22 +112,23 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
   if (request.validate_only()) {
-    return InTurn(gates_.writes, call, [&] { return Preview(request.parent(), spec, instance); });
+    return InTurn(gates_.writes, call, [&] { return Preview(request.parent(), spec, instance, request_id); });
   }
-  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   return Mutate(context, call, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const TenantId& tenant,
                                                                     const v1::UpdateInstanceRequest& request,
-                                                                    const InstanceSpec& spec) {
+                                                                    const InstanceSpec& spec,
+                                                                    const RequestId& request_id) {
+  const auto earlier = store_.FindRequest(tenant, request_id);
+  if (Decided(earlier)) return AnswerAgain(earlier, store_);
   ALLOD_TRY(Instance instance, store_.GetInstance(tenant, request.instance().name()));
   ALLOD_CHECK_OK(CheckEtag(instance, request.instance().etag()));
-  if (instance.deleting) return std::unexpected(InstanceDeleting(instance.name));
-  // What stands was accepted once and is not judged again.
   if (!SameContent(spec, instance.current())) {
     ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectOf(instance.name), spec));
   }
+  if (instance.deleting) return std::unexpected(InstanceDeleting(instance.name));
   return Previewed(instance);
 }
 
@@ -128,7 +138,11 @@ Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceC
   if (Decided(earlier)) return earlier;
   ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
   ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
-  ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
+  if (SameContent(spec, standing.current())) {
+    change.revision = standing.current();
+  } else {
+    ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
+  }
   return store_.UpdateInstance(change, request_id);
 }
 
@@ -139,10 +153,10 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::S
   ALLOD_CHECK_OK(MatchName("instance.name", change.name, kInstanceName));
   ALLOD_TRY(const InstanceSpec spec, SpecFrom(request.instance().spec()));
   ALLOD_CHECK_OK(CheckSpec(spec));
+  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
   if (request.validate_only())
-    return InTurn(gates_.writes, call, [&] { return Preview(change.tenant, request, spec); });
-  ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
+    return InTurn(gates_.writes, call, [&] { return Preview(change.tenant, request, spec, request_id); });
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());
   return Mutate(context, call, [&] { return Write(spec, change, request_id); });

@@ -61,9 +61,9 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   google::longrunning::Operation Previewed(const Instance& instance) const;
   // What Create and Update would do, without doing it.
   Result<google::longrunning::Operation> Preview(const std::string& project, const InstanceSpec& spec,
-                                                 const NewInstance& wanted);
+                                                 const NewInstance& wanted, const RequestId& request_id);
   Result<google::longrunning::Operation> Preview(const TenantId& tenant, const v1::UpdateInstanceRequest& request,
-                                                 const InstanceSpec& spec);
+                                                 const InstanceSpec& spec, const RequestId& request_id);
 
   Store& store_;
   Peers& peers_;

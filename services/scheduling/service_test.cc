@@ -104,10 +104,22 @@ TEST_F(SchedulingServiceTest, JudgesACreationAsItWouldAndMakesNothing) {
   bad.mutable_instance()->mutable_spec()->set_variant("models/m/versions/1/variants/other");
   EXPECT_EQ(both_refuse(bad), "VARIANT_NOT_IN_LISTING");
   EXPECT_EQ(both_refuse(CreateRequest(), Caller::Tenant("tz")), "NOT_FOUND");
-  ASSERT_TRUE(Create(CreateRequest()));
+  for (const char* id : {"x", "00000000-0000-0000-0000-000000000000"}) {
+    bad = CreateRequest();
+    bad.set_request_id(id);
+    EXPECT_EQ(both_refuse(bad), "INVALID_REQUEST_ID");
+  }
+  request = CreateRequest();
+  request.set_request_id(Uuid::V7().ToString());
+  ASSERT_TRUE(Create(request));
   bad = CreateRequest();
   bad.mutable_instance()->mutable_spec()->set_replicas(2);
   EXPECT_EQ(both_refuse(bad), "ALREADY_EXISTS");
+  bad = CreateRequest("b");
+  bad.set_request_id(request.request_id());
+  EXPECT_EQ(both_refuse(bad), "REQUEST_ID_REUSED");
+  request.set_validate_only(true);
+  EXPECT_TRUE(Create(request)) << "the real one would be answered like the first";
 }
 
 TEST_F(SchedulingServiceTest, NamesTheParentThatWasSent) {
@@ -184,6 +196,9 @@ TEST_F(SchedulingServiceTest, ShowsWhatAnUpdateWouldLeaveAndChangesNothing) {
   EXPECT_EQ(Get("a")->generation(), 1);
   EXPECT_EQ(Get("a")->spec().isolation_class(), v1::ISOLATION_CLASS_POOLED);
   // Judged like the update itself.
+  update.set_request_id("x");
+  EXPECT_EQ(update_with(update).error().reason, "INVALID_REQUEST_ID");
+  update.clear_request_id();
   update.mutable_instance()->mutable_spec()->set_listing("listings/none");
   EXPECT_EQ(update_with(update).error().reason, "LISTING_NOT_AVAILABLE");
   update.mutable_instance()->set_etag("old");
@@ -192,6 +207,23 @@ TEST_F(SchedulingServiceTest, ShowsWhatAnUpdateWouldLeaveAndChangesNothing) {
   EXPECT_EQ(
       CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, other, kTimeout).error().code,
       Code::kNotFound);
+}
+
+TEST_F(SchedulingServiceTest, AnUpdateThatChangesNothingIsJudgedAsItIsDone) {
+  ASSERT_TRUE(Create(CreateRequest()));
+  peers_.account.clear_currency_code();
+  v1::UpdateInstanceRequest update;
+  *update.mutable_instance() = *Get("a");
+  for (const int replicas : {1, 2}) {
+    update.mutable_instance()->mutable_spec()->set_replicas(replicas);
+    for (const bool validate_only : {true, false}) {
+      update.set_validate_only(validate_only);
+      const auto done =
+          CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, kTenant, kTimeout);
+      EXPECT_EQ(done ? "" : done.error().reason, replicas == 1 ? "" : "NO_BILLING_ACCOUNT") << validate_only;
+    }
+  }
+  EXPECT_EQ(Get("a")->generation(), 1);
 }
 
 TEST_F(SchedulingServiceTest, ListsInstancesOfOneProjectAndOfAll) {

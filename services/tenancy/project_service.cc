@@ -20,12 +20,12 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
                                                v1::Project* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
     ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Project judged, Judge(project));
       return ToProto(judged);
     }
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
     ALLOD_CHECK_OK(CheckDeadline(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));

@@ -115,6 +115,29 @@ TEST_F(TenancyServiceTest, ATenantWorksOnlyInItsOwnName) {
   EXPECT_TRUE(CreateKey(Caller::Tenant("ke")));
 }
 
+TEST_F(TenancyServiceTest, RefusesARequestIdThatIsNoneAlsoWhereItOnlyJudges) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  for (const bool validate_only : {false, true}) {
+    v1::CreateTenantRequest tenant;
+    tenant.set_tenant_id("ug");
+    tenant.mutable_tenant()->set_display_name("Tenant ug");
+    tenant.mutable_tenant()->set_currency_code("UGX");
+    tenant.mutable_tenant()->add_residency("ug");
+    tenant.set_request_id("x");
+    tenant.set_validate_only(validate_only);
+    EXPECT_EQ(CallUnary(*tenant_stub_, &TenantStub::CreateTenant, tenant, Caller::Operator(), 5s).error().reason,
+              "INVALID_REQUEST_ID");
+    v1::CreateProjectRequest project;
+    project.set_parent("tenants/ke");
+    project.set_project_id("desk");
+    project.mutable_project()->set_display_name("Desk");
+    project.set_request_id("x");
+    project.set_validate_only(validate_only);
+    EXPECT_EQ(CallUnary(*project_stub_, &ProjectStub::CreateProject, project, Caller::Operator(), 5s).error().reason,
+              "INVALID_REQUEST_ID");
+  }
+}
+
 TEST_F(TenancyServiceTest, ShowsAKeysSecretOnceAndStoresOnlyItsDigest) {
   ASSERT_TRUE(CreateTenant("ke"));
   ASSERT_TRUE(CreateProject("ke", Caller::Operator()));

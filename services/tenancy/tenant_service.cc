@@ -17,12 +17,12 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
                                              v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
       return ToProto(judged);
     }
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
     ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
     return ToProto(created);

@@ -1,4 +1,5 @@
-// Reads the request_id of an RPC's request together with the fingerprint of the rest of the message.
+// Reads the request_id of an RPC's request together with the fingerprint of the rest of the message. A request that is
+// only to be judged (validate_only) has the fingerprint of the real one.
 #pragma once
 
 #include <google/protobuf/io/coded_stream.h>
@@ -14,6 +15,7 @@ template <typename Request>
 Result<RequestId> ReadRequestId(const Request& request) {
   Request payload = request;
   payload.clear_request_id();
+  if constexpr (requires { payload.clear_validate_only(); }) payload.clear_validate_only();
   std::string bytes;
   {
     google::protobuf::io::StringOutputStream stream(&bytes);

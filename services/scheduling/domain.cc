@@ -126,8 +126,7 @@ Status RoomForInstance(std::int64_t in_tenant) {
 }
 
 Error InstanceDeleting(const std::string& instance_name) {
-  return {Code::kFailedPrecondition, "INSTANCE_DELETING",
-          fmt::format("{} is being deleted; try again when it is gone", instance_name)};
+  return {Code::kAborted, "INSTANCE_DELETING", fmt::format("{} is being deleted; try again later", instance_name)};
 }
 
 }  // namespace allod::scheduling

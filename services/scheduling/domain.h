@@ -145,7 +145,7 @@ Error InstanceDeleted(const std::string& instance_name);
 Error InstanceExists(const std::string& instance_name);
 // Whether one more may be made beside those that there are. RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
 Status RoomForInstance(std::int64_t in_tenant);
-// FAILED_PRECONDITION / INSTANCE_DELETING.
+// ABORTED / INSTANCE_DELETING: it will soon be gone.
 Error InstanceDeleting(const std::string& instance_name);
 
 }  // namespace allod::scheduling

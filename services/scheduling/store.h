@@ -109,10 +109,10 @@ class Store {
   virtual Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) = 0;
 
   // Inserts instance, revision 1 and an open operation. The same content again answers with the newest operation of
-  // that instance. ALREADY_EXISTS for other content or REQUEST_ID_REUSED; FAILED_PRECONDITION / INSTANCE_DELETING;
+  // that instance. ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING;
   // RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
   virtual Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) = 0;
-  // NOT_FOUND; ABORTED / ETAG_MISMATCH; FAILED_PRECONDITION / INSTANCE_DELETING. An equal spec makes no new generation.
+  // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING. An equal spec makes no new generation.
   virtual Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) = 0;
   // Marks it; the reconciler does the rest. Again: the open operation. NOT_FOUND.
   virtual Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,

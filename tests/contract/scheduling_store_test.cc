@@ -121,7 +121,10 @@ TEST_P(SchedulingStoreTest, DeletesInTwoStepsAndKeepsTheOperation) {
   const auto creation = store().GetOperation(ke_, asked.operation);
   EXPECT_TRUE(creation->done);
   EXPECT_EQ(creation->error->reason, "INSTANCE_DELETED");
-  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), {}).error().reason, "INSTANCE_DELETING");
+  const Error deleting = store().CreateInstance(MakeInstance("a"), {}).error();
+  EXPECT_EQ(deleting.reason, "INSTANCE_DELETING");
+  EXPECT_EQ(deleting.code, Code::kAborted) << "a conflict that passes";
+  EXPECT_EQ(deleting.message, asked.name + " is being deleted; try again later");
   EXPECT_EQ(Apply({.gone = {instance.id}}).dropped, 1) << "a replica is left";
   const auto placement = Again(instance).replicas[0].placement;
   EXPECT_EQ(

@@ -65,6 +65,7 @@ struct ComputedQuery {
   std::optional<Time> start;
   std::optional<Time> end;
   std::string instance;            // empty: all
+  std::string project;             // its id; empty: all
   std::optional<Uuid> request_id;  // unset: all
 };
 

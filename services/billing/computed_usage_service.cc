@@ -83,14 +83,12 @@ grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* co
                                                          const v1::ListComputedUsageRequest* request,
                                                          v1::ListComputedUsageResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListComputedUsageResponse> {
-    ALLOD_TRY(const ComputedPage page, FromProto(*request));
+    ALLOD_TRY(const ComputedPage page, FromProto(*request, call.principal.project));
     ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
     ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
     const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
     v1::ListComputedUsageResponse out;
-    for (const ComputedUsage& event : listed.items) {
-      if (MaySee(call.principal, event.instance)) *out.add_computed_usage() = ToProto(event);
-    }
+    for (const ComputedUsage& event : listed.items) *out.add_computed_usage() = ToProto(event);
     out.set_next_page_token(listed.next_page_token);
     return out;
   });

@@ -209,8 +209,9 @@ pb::UsageRecord ToProto(const UsageRecord& record, const std::string& tenant_nam
   return out;
 }
 
-Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request) {
+Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request, const std::string& project) {
   UsagePage out;
+  out.query.project = project;
   ALLOD_TRY(out.query.tenant, ParseTenant("parent", request.parent()));
   if (!request.instance().empty()) {
     ALLOD_CHECK_OK(CheckBelow("instance", request.instance(), "tenants/*/projects/*/instances/*", request.parent()));
@@ -222,7 +223,7 @@ Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request) {
   if (request.has_end_time()) {
     ALLOD_TRY(out.query.end, TimeFrom("end_time", request.end_time()));
   }
-  const std::string scope = fmt::format("usage of {} {} {} {}", request.parent(), request.instance(),
+  const std::string scope = fmt::format("usage of {} {} {} {} {}", request.parent(), project, request.instance(),
                                         request.start_time().ShortDebugString(), request.end_time().ShortDebugString());
   ALLOD_TRY(out.page, ParsePage(scope, request.page_size(), request.page_token()));
   if (!out.page.after.empty()) {

@@ -41,7 +41,8 @@ struct UsagePage {
   PageRequest page;
   UsageQuery query;
 };
-Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request);
+// Of that project only; of all if it is empty.
+Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request, const std::string& project);
 
 pb::LedgerAccount ToProto(const LedgerAccount& account, const std::string& tenant_name);
 pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, const std::vector<InvoiceLine>& lines,

@@ -87,9 +87,10 @@ std::string PageKeyOf(const ComputedUsage& event) {
   return fmt::format("{}/{}", micros, event.event_id);
 }
 
-Result<ComputedPage> FromProto(const v1::ListComputedUsageRequest& request) {
+Result<ComputedPage> FromProto(const v1::ListComputedUsageRequest& request, const std::string& project) {
   ALLOD_CHECK_OK(MatchName("parent", request.parent(), "tenants/*"));
   ComputedPage out;
+  out.query.project = project;
   ALLOD_TRY(out.query.tenant, TenantId::FromName(request.parent()));
   if (request.has_start_time()) {
     ALLOD_TRY(out.query.start, TimeFrom("start_time", request.start_time()));
@@ -102,7 +103,7 @@ Result<ComputedPage> FromProto(const v1::ListComputedUsageRequest& request) {
     ALLOD_TRY(out.query.request_id, Uuid::Parse(request.request_id()));
   }
   const std::string list =
-      fmt::format("computed usage of {} {} {}", request.parent(), request.instance(), request.request_id());
+      fmt::format("computed usage of {} {} {} {}", request.parent(), project, request.instance(), request.request_id());
   ALLOD_TRY(out.page, ParsePage(list, request.page_size(), request.page_token()));
   out.query.limit = out.page.size + 1;
   if (out.page.after.empty()) return out;

@@ -15,7 +15,8 @@ struct ComputedPage {
   PageRequest page;
   ComputedQuery query;  // its limit is one more than the page's size
 };
-Result<ComputedPage> FromProto(const v1::ListComputedUsageRequest& request);
+// Of that project only; of all if it is empty.
+Result<ComputedPage> FromProto(const v1::ListComputedUsageRequest& request, const std::string& project);
 std::string PageKeyOf(const ComputedUsage& event);
 
 struct TimeRange {

@@ -15,13 +15,12 @@ grpc::Status InvoiceServiceImpl::GetInvoice(grpc::ServerContext* context, const 
     ALLOD_TRY(const InvoicePeriod period, ParsePeriod(parts.at(1), clock_.Now()));
     ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
     ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
-    ALLOD_TRY(auto lines, store_.SumMonth(tenant, period.start, kInvoiceLinesMax + 1));
+    ALLOD_TRY(const auto lines, store_.SumMonth({tenant, period.start, kInvoiceLinesMax + 1, call.principal.project}));
     if (lines.size() > kInvoiceLinesMax) {
       return Fail(
           Code::kOutOfRange, "INVOICE_TOO_LONG",
           fmt::format("name: the invoice has more than {} lines; read the usage records instead", kInvoiceLinesMax));
     }
-    std::erase_if(lines, [&](const InvoiceLine& line) { return !MaySee(call.principal, line.instance); });
     ALLOD_TRY(const Amount total, TotalOf(lines));
     return ToProto(account, period, lines, total);
   });

@@ -36,6 +36,7 @@ const std::string kListEvents = fmt::format(R"(
     AND ($3::bigint IS NULL OR c.start_time < billing.from_micros($3))
     AND ($4 = '' OR c.instance = $4) AND ($5::uuid IS NULL OR c.request_id = $5)
     AND ($6::bigint IS NULL OR (c.start_time, c.event_id) < (billing.from_micros($6), $7))
+    AND ($9 = '' OR split_part(c.instance, '/', 4) = $9)
   ORDER BY c.start_time DESC, c.event_id DESC LIMIT $8)",
                                             kColumns);
 
@@ -143,7 +144,7 @@ Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuer
           before_id = query.before->event_id;
         }
         const auto rows = tx.Exec(kListEvents, query.tenant.ToString(), query.start, query.end, query.instance,
-                                  query.request_id, before_time, before_id, query.limit);
+                                  query.request_id, before_time, before_id, query.limit, query.project);
         return ReadAll(rows, ReadEventOf(query.tenant));
       });
 }

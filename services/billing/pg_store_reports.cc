@@ -7,18 +7,21 @@
 namespace allod::billing {
 namespace {
 
-// A range of the primary key, or of (tenant, instance, id): a page costs the same however many rows there are.
+// A range of the primary key, or of (tenant, instance, id) or (tenant, project, id): a page costs the same however many
+// rows there are.
 constexpr std::string_view kListUsage =
     "SELECT {} FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id >= $2::uuid "
     "AND u.request_id < $3::uuid {} ORDER BY u.tenant_id DESC{}, u.request_id DESC LIMIT $4";
 const std::string kListAllUsage = fmt::format(kListUsage, kUsageColumns, "", "");
 const std::string kListInstanceUsage =
     fmt::format(kListUsage, kUsageColumns, "AND u.instance = $5", ", u.instance DESC");
+const std::string kListProjectUsage = fmt::format(kListUsage, kUsageColumns, "AND u.project = $5", ", u.project DESC");
 
 constexpr std::string_view kSumMonth =
     "SELECT t.instance, t.variant, t.price_book_id, t.request_count, t.prompt_tokens, t.completion_tokens, "
     "t.prompt_price, t.completion_price, t.amount, t.isolation_class FROM billing.usage_totals t "
     "WHERE t.tenant_id = $1::uuid AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date "
+    "AND ($4 = '' OR split_part(t.instance, '/', 4) = $4) "
     "ORDER BY t.instance COLLATE \"C\", t.variant COLLATE \"C\", t.price_book_id, t.isolation_class COLLATE \"C\" "
     "LIMIT $3";
 
@@ -67,17 +70,18 @@ Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& que
   if (query.before) high = std::min(high, *query.before);
   return reports_.Run<std::vector<UsageRecord>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<UsageRecord>> {
     const std::string tenant = query.tenant.ToString();
-    const auto rows =
-        query.instance.empty()
-            ? tx.Exec(kListAllUsage, tenant, low.ToString(), high.ToString(), query.limit)
-            : tx.Exec(kListInstanceUsage, tenant, low.ToString(), high.ToString(), query.limit, query.instance);
-    return ReadAll(rows, ReadUsageRecord);
+    const auto list = [&](const std::string& sql, const auto&... filter) {
+      return ReadAll(tx.Exec(sql, tenant, low.ToString(), high.ToString(), query.limit, filter...), ReadUsageRecord);
+    };
+    if (!query.instance.empty()) return list(kListInstanceUsage, query.instance);
+    return query.project.empty() ? list(kListAllUsage) : list(kListProjectUsage, query.project);
   });
 }
 
-Result<std::vector<InvoiceLine>> PgStore::SumMonth(TenantId tenant, Time month, std::size_t limit) {
-  return reports_.Run<std::vector<InvoiceLine>>(tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
-    const auto rows = tx.Exec(kSumMonth, tenant.ToString(), month, static_cast<std::int64_t>(limit));
+Result<std::vector<InvoiceLine>> PgStore::SumMonth(const MonthQuery& query) {
+  return reports_.Run<std::vector<InvoiceLine>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<InvoiceLine>> {
+    const auto rows =
+        tx.Exec(kSumMonth, query.tenant.ToString(), query.month, static_cast<std::int64_t>(query.limit), query.project);
     return ReadAll(rows, [](RowReader& row) {
       InvoiceLine line;
       row.Into(line.instance, line.variant, line.price_book, line.request_count, line.prompt_tokens,

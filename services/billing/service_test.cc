@@ -195,6 +195,66 @@ TEST_F(ComputedUsageRpc, RefusesBadEventsOneByOneAndRecordsTheOthers) {
   v1::RecordComputedUsageRequest again;
   *again.add_events() = request.events(0);
   EXPECT_EQ(Record(again)->recorded_count(), 0);
+TEST_F(BillingRpc, AKeysPagesAndTheirTokensTellOfItsOwnProjectOnly) {
+  ASSERT_TRUE(CreateBook(Caller::Operator()));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  std::set<std::string> own;
+  for (int i = 0; i < 6; ++i) {
+    v1::ReserveRequest request = ReserveRequest();
+    const bool is_own = i % 3 == 1;
+    if (is_own) own.insert("tenants/ke/usageRecords/" + request.request_id());
+    if (!is_own) request.set_instance("tenants/ke/projects/other/instances/helper");
+    ASSERT_TRUE(Reserve(request));
+    ASSERT_TRUE(Settle(request.request_id(), 1, i));
+  }
+  v1::ListUsageRecordsRequest request;
+  request.set_parent("tenants/ke");
+  request.set_page_size(1);
+  const auto list = [&](const std::string& project) {
+    return As(Caller::Key("ke", project, {"portal"}), *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, request)
+        .value();
+  };
+  EXPECT_EQ(list("none").usage_records_size(), 0);
+  EXPECT_EQ(list("none").next_page_token(), "") << "there is nothing for it, on no page";
+  const auto first = list("desk");
+  const auto of_others = list("other");
+  request.set_page_token(first.next_page_token());
+  const auto last = list("desk");
+  ASSERT_EQ(first.usage_records_size() + last.usage_records_size(), 2) << "no page is empty";
+  EXPECT_EQ((std::set{first.usage_records(0).name(), last.usage_records(0).name()}), own);
+  EXPECT_EQ(last.next_page_token(), "");
+  request.set_page_token(of_others.next_page_token());
+  EXPECT_EQ(As(Caller::Key("ke", "desk", {"portal"}), *usage_stub_, &v1::UsageService::Stub::ListUsageRecords, request)
+                .error()
+                .reason,
+            "INVALID_PAGE_TOKEN");
+  v1::GetInvoiceRequest invoice;
+  invoice.set_name("tenants/ke/invoices/current");
+  const auto lines =
+      As(Caller::Key("ke", "desk", {"portal"}), *invoices_stub_, &v1::InvoiceService::Stub::GetInvoice, invoice);
+  ASSERT_EQ(lines->lines_size(), 1);
+  EXPECT_EQ(lines->lines(0).request_count(), 2);
+}
+
+TEST_F(ComputedUsageRpc, AKeysPagesAndTheirTokensTellOfItsOwnProjectOnly) {
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::RecordComputedUsageRequest record;
+  for (const char* id : {"a", "b", "c"}) {
+    *record.add_events() = Event(id);
+    if (*id != 'b') record.mutable_events()->rbegin()->set_instance("tenants/ke/projects/other/instances/i");
+  }
+  ASSERT_TRUE(Record(record));
+  v1::ListComputedUsageRequest request;
+  request.set_parent("tenants/ke");
+  request.set_page_size(1);
+  const auto listed = As(Caller::Key("ke", "p", {"portal"}), *computed_stub_,
+                         &v1::ComputedUsageService::Stub::ListComputedUsage, request);
+  ASSERT_TRUE(listed) << listed.error().message;
+  ASSERT_EQ(listed->computed_usage_size(), 1);
+  EXPECT_EQ(listed->computed_usage(0).event_id(), "b");
+  EXPECT_EQ(listed->next_page_token(), "");
+}
+
   EXPECT_EQ(Record(again)->refusals_size(), 0);
   again.mutable_events(0)->set_sampled_tokens(6);
   EXPECT_EQ(Record(again)->refusals(0).reason(), "EVENT_ID_REUSED");

@@ -32,6 +32,15 @@ struct UsageQuery {
   std::optional<Time> start;   // admitted at or after
   std::optional<Time> end;     // admitted before
   std::string instance;        // empty: all
+  std::string project;         // its id; empty: all. Not looked at beside an instance
+};
+
+// The usage of requests admitted in the month that begins at `month` (UTC).
+struct MonthQuery {
+  TenantId tenant;
+  Time month;
+  std::size_t limit = 0;
+  std::string project;  // its id; empty: all
 };
 
 struct KnownTenant {
@@ -88,9 +97,9 @@ class Store {
   virtual Result<int> ExpireReservations(TenantId tenant, Time now, int limit) = 0;
 
   virtual Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) = 0;
-  // What was billed of requests admitted in the month that begins at `month` (UTC), ordered by instance, variant, price
-  // book, class; at most `limit`. Kept up with each settlement: costs the same however many requests there were.
-  virtual Result<std::vector<InvoiceLine>> SumMonth(TenantId tenant, Time month, std::size_t limit) = 0;
+  // What was billed, ordered by instance, variant, price book, class; at most `limit`. Kept up with each settlement:
+  // costs the same however many requests there were.
+  virtual Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) = 0;
 
   // Ordered by code, those after `after`.
   virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,

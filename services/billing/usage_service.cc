@@ -35,7 +35,7 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
                                                 const v1::ListUsageRecordsRequest* request,
                                                 v1::ListUsageRecordsResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListUsageRecordsResponse> {
-    ALLOD_TRY(const UsagePage page, FromProto(*request));
+    ALLOD_TRY(const UsagePage page, FromProto(*request, call.principal.project));
     // It is one of the tenant's; to a key of another project than its own it does not exist.
     if (!request->instance().empty() && !MaySee(call.principal, request->instance())) {
       return NotFound("there is no such resource");
@@ -45,9 +45,7 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
     const auto listed =
         MakePage(page.page, std::move(records), [](const UsageRecord& record) { return record.request_id.ToString(); });
     v1::ListUsageRecordsResponse out;
-    for (const UsageRecord& record : listed.items) {
-      if (MaySee(call.principal, record.instance)) *out.add_usage_records() = ToProto(record, request->parent());
-    }
+    for (const UsageRecord& record : listed.items) *out.add_usage_records() = ToProto(record, request->parent());
     out.set_next_page_token(listed.next_page_token);
     return out;
   });

@@ -1,5 +1,6 @@
 #include "services/scheduling/operations_service.h"
 
+#include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
@@ -58,16 +59,16 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
           return InvalidArgument("FILTER_NOT_SUPPORTED", "filter: leave it empty; operations are not filtered");
         }
         ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
-        ALLOD_TRY(const PageRequest page,
-                  ParsePage("operations of " + request->name(), request->page_size(), request->page_token()));
+        const std::string& project = call.principal.project;  // a key sees those of its own
+        ALLOD_TRY(const PageRequest page, ParsePage(fmt::format("operations of {} {}", request->name(), project),
+                                                    request->page_size(), request->page_token()));
         if (!page.after.empty()) ALLOD_CHECK_OK(Uuid::Parse(page.after));
         ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
-        ALLOD_TRY(auto rows, store_.ListOperations(tenant, page));
+        ALLOD_TRY(auto rows, store_.ListOperations(tenant, project, page));
         const auto listed =
             MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
         ListOperationsResponse out;
         for (const Operation& operation : listed.items) {
-          if (!MaySee(call.principal, operation.instance_name)) continue;
           ALLOD_TRY(*out.add_operations(), AnswerFor(operation, store_));
         }
         out.set_next_page_token(listed.next_page_token);

@@ -238,14 +238,15 @@ Result<Operation> PgStore::GetOperation(const TenantId& tenant, const Uuid& id) 
   return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return SelectOperation(tx, id); });
 }
 
-Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
+Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, const std::string& project,
+                                                       const PageRequest& page) {
   return pool_.Run<std::vector<Operation>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Operation>> {
     // Ids are version 7: their order is that of creation.
     const auto rows =
         tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND ($2 = '' OR id < "
-                            "NULLIF($2, '')::uuid) ORDER BY id DESC LIMIT $3",
+                            "NULLIF($2, '')::uuid) AND ($4 = '' OR project = $4) ORDER BY id DESC LIMIT $3",
                             kOperationColumns),
-                tenant.ToString(), page.after, page.size + 1);
+                tenant.ToString(), page.after, page.size + 1, project);
     return ReadAll(rows, OperationsOf(tenant));
   });
 }

@@ -300,9 +300,15 @@ TEST_F(SchedulingServiceTest, AKeySeesAndChangesWhatIsInItsProject) {
   operations.set_name("tenants/ke");
   EXPECT_EQ(
       CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, own, kTimeout)->operations_size(), 3);
-  EXPECT_EQ(
-      CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout)->operations_size(),
-      0);
+  operations.set_page_size(1);
+  const auto nothing = CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout);
+  EXPECT_EQ(nothing->operations_size(), 0);
+  EXPECT_EQ(nothing->next_page_token(), "") << "a token would tell of another project's operation";
+  operations.set_page_token(
+      CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, own, kTimeout)->next_page_token());
+  EXPECT_FALSE(operations.page_token().empty());
+  EXPECT_EQ(CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, other, kTimeout).error().reason,
+            "INVALID_PAGE_TOKEN");
 }
 
 }  // namespace

@@ -124,8 +124,9 @@ class Store {
   virtual Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                                       const PageRequest& page) = 0;
   virtual Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) = 0;
-  // Newest first; one more than the page's size if there is.
-  virtual Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) = 0;
+  // Newest first; one more than the page's size if there is. Of the project with that id; of all if it is empty.
+  virtual Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const std::string& project,
+                                                        const PageRequest& page) = 0;
 
   // A node's agent connects; answers with the epoch of its session, greater than any before. RESOURCE_EXHAUSTED /
   // TOO_MANY_NODES for a new one beyond kNodesMax.

@@ -86,7 +86,7 @@ TEST_P(ComputedUsageStore, PricesByVariantAndClassMostSpecificFirst) {
     EXPECT_EQ(store_.Reserve(request, kNow).error().reason, "REQUEST_ID_REUSED")
         << "the class is part of what was asked";
   }
-  const auto lines = store_.SumMonth(Tenant("ke"), kMonth, 100).value();
+  const auto lines = store_.SumMonth({Tenant("ke"), kMonth, 100}).value();
   ASSERT_EQ(lines.size(), 5u);
   EXPECT_EQ(lines[0].isolation_class, "dedicated");
   EXPECT_EQ(lines[1].isolation_class, "isolated");

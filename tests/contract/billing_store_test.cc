@@ -171,7 +171,7 @@ TEST_P(BillingStore, RecordsMoreThanWasHeldAndBillsNoMore) {
   EXPECT_EQ(listed[0].completion_tokens, 350);
   EXPECT_EQ(listed[0].excess_prompt_tokens, 2);
   EXPECT_EQ(listed[0].excess_completion_tokens, 250);
-  const auto lines = store_.SumMonth(Tenant("ke"), kMonth, 10).value();
+  const auto lines = store_.SumMonth({Tenant("ke"), kMonth, 10}).value();
   ASSERT_EQ(lines.size(), 1U);
   EXPECT_EQ(lines[0].prompt_tokens, 10) << "an invoice shows what is billed";
   EXPECT_EQ(lines[0].completion_tokens, 100);
@@ -273,7 +273,7 @@ TEST_P(BillingStore, RecordsFaultsAndEarlyCancelsWithoutBillingThem) {
   const auto records = store_.ListUsageRecords({.tenant = Tenant("ke")}).value();
   ASSERT_EQ(records.size(), 2U);
   EXPECT_EQ(records[0].prompt_tokens, 5);
-  EXPECT_TRUE(store_.SumMonth(Tenant("ke"), kMonth, 10)->empty());
+  EXPECT_TRUE(store_.SumMonth({Tenant("ke"), kMonth, 10})->empty());
   EXPECT_EQ(ExpectSoundBooks(store_, "ke"), Amount());
 }
 
@@ -364,6 +364,11 @@ TEST_P(BillingStore, ListsUsageNewestFirstPageByPageWithFilters) {
   EXPECT_EQ(tokens({.tenant = Tenant("ke"), .instance = three}), (List{6, 3, 0}));
   EXPECT_EQ(tokens({.tenant = Tenant("ke"), .limit = 1, .end = kNow + 6s, .instance = three}), (List{3}));
   EXPECT_EQ(tokens({.tenant = Tenant("ke"), .instance = "tenants/ke/projects/p/instances/none"}), (List{}));
+  EXPECT_EQ(tokens({.tenant = Tenant("ke"), .limit = 2, .end = kNow + 6s, .project = "p"}), (List{5, 4}));
+  for (const char* project : {"", "projects", "pp", "%"}) {
+    const std::string other = project;
+    EXPECT_EQ(tokens({.tenant = Tenant("ke"), .project = other}).size(), other.empty() ? 9U : 0U) << other;
+  }
 }
 
 TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
@@ -381,7 +386,7 @@ TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
   use(november.end, "a", "q4_k_m", 50);
   use(kNow, "a", "q8_0", 5);
   use(kNow, "b", "q4_k_m", 7);
-  const auto lines = store_.SumMonth(Tenant("ke"), november.start, 10).value();
+  const auto lines = store_.SumMonth({Tenant("ke"), november.start, 10}).value();
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[0].instance, "tenants/ke/projects/p/instances/a");
   EXPECT_EQ(lines[0].variant, "models/m/versions/v/variants/q4_k_m");
@@ -392,7 +397,9 @@ TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
   EXPECT_EQ(lines[0].amount, Pico(2 * kPrompt + 30 * kCompletion));
   EXPECT_EQ(lines[1].amount, Pico(5 + 5 * 11));
   EXPECT_EQ(lines[2].amount, Pico(kPrompt + 7 * kCompletion));
-  EXPECT_EQ(store_.SumMonth(Tenant("ke"), november.start, 2)->size(), 2U);
+  EXPECT_EQ(store_.SumMonth({Tenant("ke"), november.start, 2})->size(), 2U);
+  EXPECT_EQ(store_.SumMonth({Tenant("ke"), november.start, 10, "p"})->size(), 3U);
+  EXPECT_TRUE(store_.SumMonth({Tenant("ke"), november.start, 10, "other"})->empty());
 }
 
 TEST_P(BillingStore, ListsLedgerAccountsAndTenantsPageByPage) {
@@ -428,7 +435,7 @@ TEST_P(BillingStore, LetsTenantBNeitherSeeNorChangeNorReferToTenantA) {
   theirs.tenant = Tenant("tz");
   EXPECT_EQ(store_.Settle(theirs, kNow).error().reason, "RESERVATION_NOT_FOUND");
   EXPECT_TRUE(store_.ListUsageRecords({.tenant = Tenant("tz")})->empty());
-  EXPECT_TRUE(store_.SumMonth(Tenant("tz"), kMonth, 10)->empty());
+  EXPECT_TRUE(store_.SumMonth({Tenant("tz"), kMonth, 10})->empty());
   EXPECT_EQ(store_.ExpireReservations(Tenant("tz"), kNow + 1h, 10).value(), 0);
   EXPECT_EQ(store_.AuditTenant(Tenant("tz"), kNow)->transfer_count, 0);
 

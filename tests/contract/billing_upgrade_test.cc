@@ -78,7 +78,7 @@ TEST(BillingUpgrade, FromTheFirstLedgerWithHoldsThatAreOpen) {
   PgPool pool(database.app_config());
   PgStore store(pool);
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), Pico(27));
-  const auto lines = store.SumMonth(Tenant("ke"), kMonth, 10).value();
+  const auto lines = store.SumMonth({Tenant("ke"), kMonth, 10}).value();
   ASSERT_EQ(lines.size(), 1U) << "totals are made for what was billed before";
   EXPECT_EQ(lines[0].request_count, 1);
   EXPECT_EQ(lines[0].amount, Pico(27));
@@ -89,7 +89,7 @@ TEST(BillingUpgrade, FromTheFirstLedgerWithHoldsThatAreOpen) {
       store.Settle({.tenant = Tenant("ke"), .request_id = open, .prompt_tokens = 1, .completion_tokens = 1}, kNow);
   ASSERT_TRUE(record) << record.error().message;
   EXPECT_EQ(record->cost, Pico(10));
-  EXPECT_EQ(store.SumMonth(Tenant("ke"), kMonth, 10)->at(0).request_count, 2);
+  EXPECT_EQ(store.SumMonth({Tenant("ke"), kMonth, 10})->at(0).request_count, 2);
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), Pico(37));
   EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->held, Amount());
 }

@@ -140,7 +140,7 @@ TEST_P(SchedulingStoreChanges, TenantBCannotSeeChangeOrReferenceA) {
   EXPECT_EQ(store().GetInstance(tz_, asked.name).error().code, Code::kNotFound);
   EXPECT_TRUE(store().ListInstances(tz_, "tenants/ke/", {"scope", 10, ""})->empty());
   EXPECT_EQ(store().GetOperation(tz_, asked.operation).error().code, Code::kNotFound);
-  EXPECT_EQ(store().ListOperations(tz_, {"scope", 10, ""})->size(), 1u);
+  EXPECT_EQ(store().ListOperations(tz_, "", {"scope", 10, ""})->size(), 1u);
   EXPECT_EQ(store().FindRequest(tz_, Request("r")).error().code, Code::kNotFound);
   EXPECT_EQ(store().LoadTenant(tz_)->instances.size(), 1u);
   EXPECT_EQ(store().DeleteInstance(tz_, asked.name, Uuid::V7(), {}).error().code, Code::kNotFound);

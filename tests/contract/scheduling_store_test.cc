@@ -102,11 +102,13 @@ TEST_P(SchedulingStoreTest, ListsInPagesByName) {
 TEST_P(SchedulingStoreTest, ListsOperationsNewestFirst) {
   const Instance instance = Created("a");
   const auto deletion = store().DeleteInstance(ke_, instance.name, Uuid::V7(), {});
-  const auto listed = store().ListOperations(ke_, {"scope", 10, ""});
+  const auto listed = store().ListOperations(ke_, "", {"scope", 10, ""});
   ASSERT_TRUE(listed);
   ASSERT_EQ(listed->size(), 2u);
   EXPECT_EQ(listed->at(0).id, deletion->id);
-  EXPECT_EQ(store().ListOperations(ke_, {"scope", 10, deletion->id.ToString()})->size(), 1u);
+  EXPECT_EQ(store().ListOperations(ke_, "", {"scope", 10, deletion->id.ToString()})->size(), 1u);
+  EXPECT_EQ(store().ListOperations(ke_, "p", {"scope", 10, ""})->size(), 2u);
+  EXPECT_TRUE(store().ListOperations(ke_, "other", {"scope", 10, ""})->empty());
 }
 
 TEST_P(SchedulingStoreTest, DeletesInTwoStepsAndKeepsTheOperation) {

@@ -190,19 +190,21 @@ Result<std::vector<UsageRecord>> FakeStore::ListUsageRecords(const UsageQuery& q
     if (query.start && record.admit_time < *query.start) continue;
     if (query.end && record.admit_time >= *query.end) continue;
     if (!query.instance.empty() && record.instance != query.instance) continue;
+    if (query.instance.empty() && !IsOf(query.project, record.instance)) continue;
     out.push_back(record);
   }
   return out;
 }
 
-Result<std::vector<InvoiceLine>> FakeStore::SumMonth(TenantId tenant, Time month, std::size_t limit) {
+Result<std::vector<InvoiceLine>> FakeStore::SumMonth(const MonthQuery& query) {
   const std::lock_guard lock(mutex_);
-  const std::chrono::year_month_day first(std::chrono::floor<std::chrono::days>(month));
+  const std::chrono::year_month_day first(std::chrono::floor<std::chrono::days>(query.month));
   const Time end = std::chrono::sys_days((first.year() / first.month() + std::chrono::months(1)) / 1);
   std::map<std::tuple<std::string, std::string, Uuid, std::string, Amount, Amount>, InvoiceLine> lines;
-  if (const auto at = books_.find(tenant); at != books_.end()) {
+  if (const auto at = books_.find(query.tenant); at != books_.end()) {
     for (const auto& [id, u] : at->second.usage) {
-      if (!u.billed || u.admit_time < month || u.admit_time >= end) continue;
+      if (!u.billed || u.admit_time < query.month || u.admit_time >= end) continue;
+      if (!IsOf(query.project, u.instance)) continue;
       InvoiceLine& line =
           lines[{u.instance, u.variant, u.price_book, u.isolation_class, u.prompt_price, u.completion_price}];
       line.instance = u.instance;
@@ -219,7 +221,7 @@ Result<std::vector<InvoiceLine>> FakeStore::SumMonth(TenantId tenant, Time month
   }
   std::vector<InvoiceLine> out;
   for (auto& [key, line] : lines) {
-    if (out.size() < limit) out.push_back(std::move(line));
+    if (out.size() < query.limit) out.push_back(std::move(line));
   }
   return out;
 }

@@ -21,7 +21,7 @@ class FakeStore : public Store {
   Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) override;
   Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
-  Result<std::vector<InvoiceLine>> SumMonth(TenantId tenant, Time month, std::size_t limit) override;
+  Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;

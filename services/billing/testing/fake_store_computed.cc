@@ -29,6 +29,7 @@ Result<std::vector<ComputedUsage>> FakeStore::ListComputedUsage(const ComputedQu
     if (query.start && event.start_time < *query.start) continue;
     if (query.end && event.start_time >= *query.end) continue;
     if (!query.instance.empty() && event.instance != query.instance) continue;
+    if (!IsOf(query.project, event.instance)) continue;
     if (query.request_id && event.request_id != *query.request_id) continue;
     if (query.before && key(event) >= std::pair(query.before->start_time, query.before->event_id)) continue;
     out.push_back(event);

@@ -15,8 +15,8 @@ namespace allod {
 // nothing admits nobody.
 Status CheckAccess(const access::v1::Access& rule, const Caller& caller, std::string_view resource);
 
-// Whether a resource below a project may be shown to the caller, whom WHO_MEMBER let at the tenant: the filter of
-// lists.
+// Whether a resource below a project may be shown to the caller, whom WHO_MEMBER let at the tenant. Lists do not ask
+// it row by row: they read the rows of the caller's project only, so that page tokens tell of no others.
 bool MaySee(const Caller& caller, std::string_view resource_name);
 
 }  // namespace allod

@@ -209,13 +209,16 @@ Result<Operation> FakeStore::GetOperation(const TenantId& tenant, const Uuid& id
   return it->second;
 }
 
-Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant, const PageRequest& page) {
+Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant, const std::string& project,
+                                                         const PageRequest& page) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   std::vector<Operation> out;
   const auto& operations = rows_[tenant].operations;
   for (auto it = operations.rbegin(); it != operations.rend(); ++it) {
     if (!page.after.empty() && it->first.ToString() >= page.after) continue;
+    const bool is_of = it->second.instance_name.find("/projects/" + project + "/") != std::string::npos;
+    if (!project.empty() && !is_of) continue;
     out.push_back(it->second);
     if (out.size() > static_cast<std::size_t>(page.size)) break;
   }

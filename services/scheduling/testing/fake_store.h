@@ -28,7 +28,8 @@ class FakeStore : public Store {
   Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                               const PageRequest& page) override;
   Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;
-  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const PageRequest& page) override;
+  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const std::string& project,
+                                                const PageRequest& page) override;
   Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
   Status TouchNodes(const std::vector<std::string>& ids) override;
   Result<std::vector<Node>> ListNodes() override;

@@ -5,7 +5,6 @@
 
 #include <chrono>
 
-#include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/ledger_verdict.h"
@@ -27,15 +26,17 @@ struct LedgerOptions {
   int hours = 24;
 };
 
-// Holds what was billed against what nodes computed.
-Result<billing_v1::CheckUsageResponse> CheckUsage(const installation::StateDir& state, int hours) {
+// The books, and what was billed lately against what nodes computed, in one look.
+Result<billing_v1::CheckLedgerResponse> CheckLedger(const installation::StateDir& state, int hours) {
   using google::protobuf::util::TimeUtil;
-  billing_v1::CheckUsageRequest request;
-  const std::int64_t end = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime()) + 1;
-  *request.mutable_start_time() = TimeUtil::SecondsToTimestamp(end - std::int64_t{hours} * 3600);
-  *request.mutable_end_time() = TimeUtil::SecondsToTimestamp(end);
-  return net::Ask<billing_v1::ComputedUsageService>(state, &billing_v1::ComputedUsageService::Stub::CheckUsage, request,
-                                                    kAuditTimeout);
+  billing_v1::CheckLedgerRequest request;
+  const std::int64_t now = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime());
+  *request.mutable_usage()->mutable_start_time() = TimeUtil::SecondsToTimestamp(now - std::int64_t{hours} * 3600);
+  // What is admitted while the books are read counts in both.
+  *request.mutable_usage()->mutable_end_time() =
+      TimeUtil::SecondsToTimestamp(now + std::chrono::seconds(kAuditTimeout).count());
+  return net::Ask<billing_v1::LedgerService>(state, &billing_v1::LedgerService::Stub::CheckLedger, request,
+                                             kAuditTimeout);
 }
 
 std::string UsageText(const billing_v1::CheckUsageResponse& usage, int hours) {
@@ -57,16 +58,10 @@ std::string UsageText(const billing_v1::CheckUsageResponse& usage, int hours) {
 
 Status Ledger(const Globals& globals, const LedgerOptions& options) {
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto check, net::Ask<billing_v1::LedgerService>(state, &billing_v1::LedgerService::Stub::CheckLedger,
-                                                                  billing_v1::CheckLedgerRequest(), kAuditTimeout));
-  ALLOD_TRY(const auto usage, CheckUsage(state, options.hours));
-  const LedgerVerdict verdict = JudgeLedger(check, usage);
+  ALLOD_TRY(const auto check, CheckLedger(state, options.hours));
+  const LedgerVerdict verdict = JudgeLedger(check);
   if (globals.json()) {
-    // One object, for programs: the ledger's fields, and `usage`.
-    std::string text = terminal::ToJson(check);
-    text.resize(text.rfind('}'));
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    Print(text + ",\n \"usage\": " + terminal::ToJson(usage) + "}\n");
+    Print(terminal::ToJson(check));
   } else {
     for (const auto& sum : check.sums())
       Print(fmt::format("sum over all accounts in {}: {}\n", sum.currency_code(), sum.amount()));
@@ -82,7 +77,7 @@ Status Ledger(const Globals& globals, const LedgerOptions& options) {
     Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
                       check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
                       verdict.words));
-    Print(UsageText(usage, options.hours));
+    Print(UsageText(check.usage(), options.hours));
   }
   return verdict.status;
 }

@@ -12,7 +12,7 @@ constexpr char kUnsound[] = "NOT SOUND: something was left open or not recorded"
 
 }  // namespace
 
-LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check, const billing::v1::CheckUsageResponse& usage) {
+LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check) {
   bool adds_up = check.mismatched_accounts().empty();
   for (const auto& sum : check.sums()) adds_up = adds_up && sum.amount() == "0";
   if (!adds_up) {
@@ -35,7 +35,7 @@ LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check, const b
                          check.overdue_reservation_count(), check.unrecorded_request_count()))};
   }
   std::set<std::string> unread(check.unaudited_tenants().begin(), check.unaudited_tenants().end());
-  unread.insert(usage.unchecked_tenants().begin(), usage.unchecked_tenants().end());
+  unread.insert(check.usage().unchecked_tenants().begin(), check.usage().unchecked_tenants().end());
   if (!unread.empty()) {
     return {"NOT KNOWN: not every tenant's could be read",
             Fail(Code::kDataLoss, "LEDGER_UNAUDITED",

@@ -3,7 +3,6 @@
 
 #include <string>
 
-#include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "services/common/result.h"
 
@@ -15,6 +14,6 @@ struct LedgerVerdict {
 };
 
 // What is known to be wrong comes before what is not known: tenants that could not be audited.
-LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check, const billing::v1::CheckUsageResponse& usage);
+LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check);
 
 }  // namespace allod::cli::commands

@@ -9,24 +9,23 @@ class JudgeLedgerTest : public testing::Test {
  protected:
   JudgeLedgerTest() { check_.add_sums()->set_amount("0"); }
   std::string Reason() const {
-    const Status status = JudgeLedger(check_, usage_).status;
+    const Status status = JudgeLedger(check_).status;
     return status ? "" : status.error().reason;
   }
 
   billing::v1::CheckLedgerResponse check_;
-  billing::v1::CheckUsageResponse usage_;
 };
 
 TEST_F(JudgeLedgerTest, CallsSoundWhatAddsUp) {
   EXPECT_EQ(Reason(), "");
-  EXPECT_EQ(JudgeLedger(check_, usage_).words, "sound");
+  EXPECT_EQ(JudgeLedger(check_).words, "sound");
 }
 
 TEST_F(JudgeLedgerTest, FailsAndNamesTheTenantsThatCouldNotBeAudited) {
   check_.add_unaudited_tenants("tenants/ke");
-  usage_.add_unchecked_tenants("tenants/ke");
-  usage_.add_unchecked_tenants("tenants/tz");
-  const LedgerVerdict verdict = JudgeLedger(check_, usage_);
+  check_.mutable_usage()->add_unchecked_tenants("tenants/ke");
+  check_.mutable_usage()->add_unchecked_tenants("tenants/tz");
+  const LedgerVerdict verdict = JudgeLedger(check_);
   ASSERT_FALSE(verdict.status);
   EXPECT_EQ(verdict.status.error().reason, "LEDGER_UNAUDITED");
   EXPECT_TRUE(verdict.status.error().message.starts_with("tenants/ke, tenants/tz could not be audited"))

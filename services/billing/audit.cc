@@ -26,6 +26,11 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   if (audit.open_hold_count != audit.open_reservation_count) AddMismatch(report, tenant_name + "/openReservations");
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
   if (audit.invoiced_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/invoices");
+  AddCounts(report.usage, audit.usage);
+  AddCounts(report.recent_usage, audit.recent_usage);
+  for (const UsageFinding& finding : audit.recent_usage.findings) {
+    if (report.findings.size() < kUsageFindingsMax) report.findings.emplace_back(tenant_name, finding);
+  }
   report.overdue_hold_count += audit.overdue_hold_count;
   report.excess_record_count += audit.excess_record_count;
   report.transfer_count += audit.transfer_count;

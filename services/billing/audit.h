@@ -15,10 +15,12 @@ struct LedgerReport {
   std::int64_t transfer_count = 0;
   std::int64_t usage_record_count = 0;
   std::int64_t open_reservation_count = 0;
-  std::int64_t overdue_hold_count = 0;   // 0, or holds are not released in time
-  std::int64_t excess_record_count = 0;  // delivered beyond what was held; recorded, not billed
-  UsageCheck usage;                      // counts over all time
-  std::vector<std::string> unaudited;    // tenants that are in none of the above; at most kUnreadTenantsMax
+  std::int64_t overdue_hold_count = 0;                         // 0, or holds are not released in time
+  std::int64_t excess_record_count = 0;                        // delivered beyond what was held; recorded, not billed
+  UsageCheck usage;                                            // counts over all time
+  UsageCheck recent_usage;                                     // counts over the range that was asked for
+  std::vector<std::pair<std::string, UsageFinding>> findings;  // in it, by tenant; at most kUsageFindingsMax
+  std::vector<std::string> unaudited;  // tenants that are in none of the above; at most kUnreadTenantsMax
 };
 
 inline constexpr std::size_t kMismatchesMax = 1000;

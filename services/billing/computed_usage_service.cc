@@ -107,7 +107,7 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
       const std::size_t room = kUsageFindingsMax - static_cast<std::size_t>(out.findings_size());
       const Status checked = Catching("check a tenant's usage", [&]() -> Status {
-        ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, range.start, range.end, clock_.Now(), room));
+        ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, {range.start, range.end, room}, clock_.Now()));
         AddCounts(sum, check);
         for (const UsageFinding& finding : check.findings) *out.add_findings() = ToProto(finding, tenant.name);
         return {};

@@ -2,6 +2,7 @@
 
 #include "services/billing/audit.h"
 #include "services/billing/convert.h"
+#include "services/billing/convert_computed.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/server.h"
 #include "services/common/set_aside.h"
@@ -9,26 +10,20 @@
 namespace allod::billing {
 namespace {
 
-constexpr Time kBeginning{};
-constexpr Time kEnd = std::chrono::sys_days(std::chrono::year(2200) / 1 / 1);
-
-Status AuditOne(Store& store, const KnownTenant& tenant, Time now, LedgerReport& report) {
-  ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now));
-  ALLOD_TRY(const UsageCheck usage, store.CheckUsage(tenant.id, kBeginning, kEnd, now, 0));
-  ALLOD_CHECK_OK(AddTenant(report, tenant.name, audit));
-  AddCounts(report.usage, usage);
-  return {};
-}
-
 // Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
-Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext& context) {
+Result<LedgerReport> AuditAll(Store& store, Time now, std::optional<UsageRange> recent,
+                              const grpc::ServerContext& context) {
   LedgerReport report;
   std::optional<TenantId> after;
   while (true) {
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
       if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
-      const Status audited = Catching("audit a tenant", [&] { return AuditOne(store, tenant, now, report); });
+      if (recent) recent->findings_max = kUsageFindingsMax - report.findings.size();
+      const Status audited = Catching("audit a tenant", [&]() -> Status {
+        ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now, recent));
+        return AddTenant(report, tenant.name, audit);
+      });
       if (audited) continue;
       if (ConcernsEverybody(audited.error())) return std::unexpected(audited.error());
       AddUnread(report.unaudited, tenant.name, audited.error());
@@ -36,6 +31,12 @@ Result<LedgerReport> AuditAll(Store& store, Time now, const grpc::ServerContext&
     if (tenants.size() < kTenantsPerPage) return report;
     after = tenants.back().id;
   }
+}
+
+void FillUsage(const LedgerReport& report, v1::CheckUsageResponse& out) {
+  FillCounts(report.recent_usage, out);
+  for (const auto& [tenant, finding] : report.findings) *out.add_findings() = ToProto(finding, tenant);
+  for (const std::string& name : report.unaudited) out.add_unchecked_tenants(name);
 }
 
 }  // namespace
@@ -63,9 +64,15 @@ grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
 grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const v1::CheckLedgerRequest* request,
                                             v1::CheckLedgerResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::CheckLedgerResponse> {
+    std::optional<UsageRange> recent;
+    if (request->has_usage()) {
+      ALLOD_TRY(const TimeRange range, FromProto(request->usage()));
+      recent = UsageRange{range.start, range.end};
+    }
     ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
-    ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), *context));
+    ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), recent, *context));
     v1::CheckLedgerResponse out;
+    if (recent) FillUsage(report, *out.mutable_usage());
     for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);
     for (const std::string& name : report.mismatches) out.add_mismatched_accounts(name);
     for (const std::string& name : report.unaudited) out.add_unaudited_tenants(name);

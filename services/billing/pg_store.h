@@ -29,13 +29,15 @@ class PgStore final : public Store {
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
-  Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override;
+  Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
-  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) override;
 
  private:
+  static UsageCheck CheckUsageIn(TenantTx& tx, const UsageRange& range, Time now);
+
   PgPool& money_;
   PgPool& desk_;
   PgPool& reports_;

@@ -149,33 +149,36 @@ Result<std::vector<ComputedUsage>> PgStore::ListComputedUsage(const ComputedQuer
       });
 }
 
-Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) {
-  return reports_.Run<UsageCheck>(tenant, [&](TenantTx& tx) -> Result<UsageCheck> {
-    AllowMinutes(tx);
-    const std::string id = tenant.ToString();
-    const std::string low = FirstRequestIdAt(start).ToString();
-    const std::string high = FirstRequestIdAt(end).ToString();
-    const Time settled_before = now - kSettleTimeMax;
-    const Time told_before = now - kReportTimeMax;
-    const auto counted = tx.Exec(kCountUsage, id, low, high, start, end, settled_before, told_before);
-    RowReader row(counted.at(0));
-    UsageCheck out;
-    row.Into(out.usage_record_count, out.computed_event_count, out.computed_request_count, out.overbilled_count,
-             out.unbilled_count, out.uncomputed_count, out.open_count, out.unsettled_count, out.unreported_count,
-             out.completion_tokens, out.sampled_tokens);
-    const std::int64_t found = out.overbilled_count + out.unbilled_count + out.uncomputed_count + out.unsettled_count;
-    if (findings_max == 0 || found == 0) return out;
-    out.findings =
-        ReadAll(tx.Exec(kListFindings, id, low, high, start, end, settled_before, told_before,
-                        static_cast<std::int64_t>(findings_max)),
-                [](RowReader& entry) {
-                  UsageFinding finding;
-                  finding.kind = static_cast<UsageFinding::Kind>(entry.Next<std::int64_t>());
-                  entry.Into(finding.request_id, finding.instance, finding.completion_tokens, finding.sampled_tokens);
-                  return finding;
-                });
-    return out;
-  });
+UsageCheck PgStore::CheckUsageIn(TenantTx& tx, const UsageRange& range, Time now) {
+  AllowMinutes(tx);
+  const std::string id = tx.tenant().ToString();
+  const std::string low = FirstRequestIdAt(range.start).ToString();
+  const std::string high = FirstRequestIdAt(range.end).ToString();
+  const Time settled_before = now - kSettleTimeMax;
+  const Time told_before = now - kReportTimeMax;
+  const auto counted = tx.Exec(kCountUsage, id, low, high, range.start, range.end, settled_before, told_before);
+  RowReader row(counted.at(0));
+  UsageCheck out;
+  row.Into(out.usage_record_count, out.computed_event_count, out.computed_request_count, out.overbilled_count,
+           out.unbilled_count, out.uncomputed_count, out.open_count, out.unsettled_count, out.unreported_count,
+           out.completion_tokens, out.sampled_tokens);
+  const std::int64_t found = out.overbilled_count + out.unbilled_count + out.uncomputed_count + out.unsettled_count;
+  if (range.findings_max == 0 || found == 0) return out;
+  out.findings =
+      ReadAll(tx.Exec(kListFindings, id, low, high, range.start, range.end, settled_before, told_before,
+                      static_cast<std::int64_t>(range.findings_max)),
+              [](RowReader& entry) {
+                UsageFinding finding;
+                finding.kind = static_cast<UsageFinding::Kind>(entry.Next<std::int64_t>());
+                entry.Into(finding.request_id, finding.instance, finding.completion_tokens, finding.sampled_tokens);
+                return finding;
+              });
+  return out;
+}
+
+Result<UsageCheck> PgStore::CheckUsage(TenantId tenant, const UsageRange& range, Time now) {
+  return reports_.RunSnapshot<UsageCheck>(
+      tenant, [&](TenantTx& tx) -> Result<UsageCheck> { return CheckUsageIn(tx, range, now); });
 }
 
 }  // namespace allod::billing

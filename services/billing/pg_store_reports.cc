@@ -29,7 +29,6 @@ constexpr std::string_view kListLedgerAccounts =
     "SELECT code, currency_code, posted, held FROM billing.ledger_accounts "
     "WHERE tenant_id = $1::uuid AND code COLLATE \"C\" > $2 ORDER BY code COLLATE \"C\" LIMIT $3";
 
-// One statement is one snapshot, so requests in flight cannot make it differ.
 constexpr std::string_view kAudit = R"(
   WITH t AS (SELECT * FROM billing.transfers WHERE tenant_id = $1::uuid),
   hold AS (SELECT p.debit, p.amount FROM t p
@@ -101,8 +100,8 @@ Result<std::vector<LedgerAccount>> PgStore::ListLedgerAccounts(TenantId tenant, 
   });
 }
 
-Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
-  return reports_.Run<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
+Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) {
+  return reports_.RunSnapshot<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
     AllowMinutes(tx);
     TenantAudit audit;
     for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), now - kOverdueAfter)) {
@@ -114,6 +113,8 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now) {
                audit.overdue_hold_count, audit.excess_record_count, audit.posted_usage, audit.recorded_usage,
                audit.invoiced_usage);
     }
+    audit.usage = CheckUsageIn(tx, kAllUsage, now);
+    if (recent) audit.recent_usage = CheckUsageIn(tx, *recent, now);
     return audit;
   });
 }

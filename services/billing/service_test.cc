@@ -42,6 +42,33 @@ TEST_F(BillingRpc, GoesFromPriceToInvoiceToTheLastToken) {
   EXPECT_EQ(check->open_reservation_count(), 0);
 }
 
+TEST_F(ComputedUsageRpc, TheBooksAndTheUsageOfAWhileAreOfOneLook) {
+  ASSERT_TRUE(CreateBook(Caller::Operator()));
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  const v1::ReserveRequest reservation = ReserveRequest();
+  ASSERT_TRUE(Reserve(reservation));
+  ASSERT_TRUE(Settle(reservation.request_id(), 1, 2));
+  v1::RecordComputedUsageRequest record;
+  *record.add_events() = Event("unsettled");
+  ASSERT_TRUE(Record(record));
+  v1::CheckLedgerRequest request;
+  const auto check = [&] {
+    return As(Caller::Operator(), *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, request);
+  };
+  EXPECT_FALSE(check()->has_usage()) << "not asked for";
+  request.mutable_usage()->mutable_start_time()->set_seconds(Seconds() - 60);
+  EXPECT_EQ(check().error().reason, "INVALID_TIME_RANGE");
+  request.mutable_usage()->mutable_end_time()->set_seconds(Seconds() + 60);
+  const auto both = check();
+  ASSERT_TRUE(both) << both.error().message;
+  EXPECT_EQ(both->usage_record_count(), 1);
+  EXPECT_EQ(both->usage().usage_record_count(), 1);
+  EXPECT_EQ(both->usage().completion_tokens(), 2);
+  EXPECT_EQ(both->usage().unbilled_count(), 1);
+  ASSERT_EQ(both->usage().findings_size(), 1);
+  EXPECT_EQ(both->usage().findings(0).usage_record(), "tenants/ke/usageRecords/" + record.events(0).request_id());
+}
+
 TEST_F(BillingRpc, LetsOnlyThoseCallWhoMay) {
   const Caller ke = Caller::Tenant("ke"), tz = Caller::Tenant("tz"), gateway = Caller::Service("gateway");
   EXPECT_EQ(CreateBook(ke).error().code, Code::kPermissionDenied);
@@ -90,6 +117,15 @@ TEST_F(BillingRpc, OpensAccountsOnlyInTheTenantsCurrency) {
   EXPECT_EQ(SetAccount(Caller::Operator(), "1", "KES", "xx").error().code, Code::kNotFound);
   EXPECT_EQ(SetAccount(Caller::Operator(), "-1").error().reason, "CREDIT_LIMIT_OUT_OF_RANGE");
   EXPECT_EQ(SetAccount(Caller::Operator(), "0.1234567890123").error().reason, "INVALID_AMOUNT");
+  v1::SetBillingAccountRequest judged;
+  judged.mutable_billing_account()->set_name("tenants/ke/billingAccount");
+  judged.mutable_billing_account()->set_credit_limit("1");
+  judged.set_request_id("x");
+  judged.set_validate_only(true);
+  EXPECT_EQ(As(Caller::Operator(), *accounts_stub_, &v1::BillingAccountService::Stub::SetBillingAccount, judged)
+                .error()
+                .reason,
+            "INVALID_REQUEST_ID");
   directory_.down = true;
   EXPECT_EQ(SetAccount(Caller::Operator()).error().code, Code::kUnavailable);
   directory_.down = false;
@@ -117,15 +153,6 @@ TEST_F(BillingRpc, RefusesMalformedReservations) {
   EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/tz/projects/desk/apiKeys/a1"); }), "OTHER_TENANT");
   EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/ke/projects/desk"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_variant("q4_k_m"); }), "INVALID_NAME");
-  v1::SetBillingAccountRequest judged;
-  judged.mutable_billing_account()->set_name("tenants/ke/billingAccount");
-  judged.mutable_billing_account()->set_credit_limit("1");
-  judged.set_request_id("x");
-  judged.set_validate_only(true);
-  EXPECT_EQ(As(Caller::Operator(), *accounts_stub_, &v1::BillingAccountService::Stub::SetBillingAccount, judged)
-                .error()
-                .reason,
-            "INVALID_REQUEST_ID");
   EXPECT_EQ(reason([](auto& r) { r.set_price_book("priceBooks/one"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_tenant("tenants/ke/projects/p"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.clear_expire_time(); }), "INVALID_EXPIRE_TIME");
@@ -168,33 +195,6 @@ TEST_F(BillingRpc, PagesThroughUsage) {
             "INVALID_PAGE_TOKEN");
 }
 
-TEST_F(ComputedUsageRpc, RefusesBadEventsOneByOneAndRecordsTheOthers) {
-  ASSERT_TRUE(SetAccount(Caller::Operator()));
-  v1::RecordComputedUsageRequest request;
-  *request.add_events() = Event("ring/1");
-  *request.add_events() = Event("ring/2");
-  request.mutable_events(1)->set_tenant_uid(TenantId::FromName("tenants/zz")->ToString());
-  request.mutable_events(1)->set_instance("tenants/zz/projects/p/instances/i");
-  *request.add_events() = Event("no id");
-  *request.add_events() = Event("ring/4");
-  request.mutable_events(3)->set_node("nodes/other");
-  *request.add_events() = Event("ring/5");
-  request.mutable_events(4)->set_instance("tenants/tz/projects/p/instances/i");
-  *request.add_events() = Event("ring/6");
-  request.mutable_events(5)->clear_end_time();
-  const auto done = Record(request);
-  ASSERT_TRUE(done) << done.error().message;
-  EXPECT_EQ(done->recorded_count(), 1);
-  std::map<std::string, std::string> refusals;
-  for (const auto& refusal : done->refusals()) refusals[refusal.event_id()] = refusal.reason();
-  EXPECT_EQ(refusals, (std::map<std::string, std::string>{{"ring/2", "NO_BILLING_ACCOUNT"},
-                                                          {"#2", "INVALID_EVENT"},
-                                                          {"ring/4", "INVALID_EVENT"},
-                                                          {"ring/5", "INVALID_EVENT"},
-                                                          {"ring/6", "INVALID_EVENT"}}));
-  v1::RecordComputedUsageRequest again;
-  *again.add_events() = request.events(0);
-  EXPECT_EQ(Record(again)->recorded_count(), 0);
 TEST_F(BillingRpc, AKeysPagesAndTheirTokensTellOfItsOwnProjectOnly) {
   ASSERT_TRUE(CreateBook(Caller::Operator()));
   ASSERT_TRUE(SetAccount(Caller::Operator()));
@@ -255,6 +255,33 @@ TEST_F(ComputedUsageRpc, AKeysPagesAndTheirTokensTellOfItsOwnProjectOnly) {
   EXPECT_EQ(listed->next_page_token(), "");
 }
 
+TEST_F(ComputedUsageRpc, RefusesBadEventsOneByOneAndRecordsTheOthers) {
+  ASSERT_TRUE(SetAccount(Caller::Operator()));
+  v1::RecordComputedUsageRequest request;
+  *request.add_events() = Event("ring/1");
+  *request.add_events() = Event("ring/2");
+  request.mutable_events(1)->set_tenant_uid(TenantId::FromName("tenants/zz")->ToString());
+  request.mutable_events(1)->set_instance("tenants/zz/projects/p/instances/i");
+  *request.add_events() = Event("no id");
+  *request.add_events() = Event("ring/4");
+  request.mutable_events(3)->set_node("nodes/other");
+  *request.add_events() = Event("ring/5");
+  request.mutable_events(4)->set_instance("tenants/tz/projects/p/instances/i");
+  *request.add_events() = Event("ring/6");
+  request.mutable_events(5)->clear_end_time();
+  const auto done = Record(request);
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->recorded_count(), 1);
+  std::map<std::string, std::string> refusals;
+  for (const auto& refusal : done->refusals()) refusals[refusal.event_id()] = refusal.reason();
+  EXPECT_EQ(refusals, (std::map<std::string, std::string>{{"ring/2", "NO_BILLING_ACCOUNT"},
+                                                          {"#2", "INVALID_EVENT"},
+                                                          {"ring/4", "INVALID_EVENT"},
+                                                          {"ring/5", "INVALID_EVENT"},
+                                                          {"ring/6", "INVALID_EVENT"}}));
+  v1::RecordComputedUsageRequest again;
+  *again.add_events() = request.events(0);
+  EXPECT_EQ(Record(again)->recorded_count(), 0);
   EXPECT_EQ(Record(again)->refusals_size(), 0);
   again.mutable_events(0)->set_sampled_tokens(6);
   EXPECT_EQ(Record(again)->refusals(0).reason(), "EVENT_ID_REUSED");

@@ -48,7 +48,15 @@ struct KnownTenant {
   std::string name;
 };
 
-// One tenant's books, added up from its transfers in one snapshot.
+// Over which billed and computed usage are compared, and how many findings are listed.
+struct UsageRange {
+  Time start;
+  Time end;
+  std::size_t findings_max = 0;
+};
+inline constexpr UsageRange kAllUsage{Time{}, std::chrono::sys_days(std::chrono::year(2200) / 1 / 1)};
+
+// One tenant's books, added up from its transfers, and its usage, in one snapshot.
 struct TenantAudit {
   struct Account {
     std::string code;
@@ -66,6 +74,8 @@ struct TenantAudit {
   Amount posted_usage;                      // by transfers
   Amount recorded_usage;                    // by usage records; the same amount
   Amount invoiced_usage;                    // by the running totals of invoices; the same amount
+  UsageCheck usage;                         // over all time
+  UsageCheck recent_usage;                  // over the range that was asked for
 };
 
 // The expirer comes by every second.
@@ -104,7 +114,7 @@ class Store {
   // Ordered by code, those after `after`.
   virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,
                                                                 int limit) = 0;
-  virtual Result<TenantAudit> AuditTenant(TenantId tenant, Time now) = 0;
+  virtual Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) = 0;
   // Tenants that have a billing account, ordered by id, those after `after`.
   virtual Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) = 0;
 
@@ -112,7 +122,7 @@ class Store {
   virtual Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) = 0;
   virtual Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) = 0;
   // Of one tenant, in one snapshot.
-  virtual Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) = 0;
+  virtual Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) = 0;
 };
 
 }  // namespace allod::billing

@@ -40,7 +40,7 @@ class ComputedUsageStore : public testing::TestWithParam<std::unique_ptr<StoreHa
     return request;
   }
   UsageCheck Check(const std::string& tenant = "ke", std::size_t findings = 100) {
-    return store_.CheckUsage(Tenant(tenant), kNow - 1h, kNow + 1h, kNow + 2min, findings).value();
+    return store_.CheckUsage(Tenant(tenant), {kNow - 1h, kNow + 1h, findings}, kNow + 2min).value();
   }
   std::vector<ComputedUsage> List(ComputedQuery query = {}) {
     query.tenant = query.tenant == TenantId{} ? Tenant("ke") : query.tenant;
@@ -188,7 +188,7 @@ TEST_P(ComputedUsageStore, NamesWhatIsWrong) {
   EXPECT_EQ(check.findings[2].kind, UsageFinding::Kind::kUncomputed);
   EXPECT_EQ(check.findings[2].request_id, unheard.request_id);
   EXPECT_EQ(Check("ke", 1).findings.size(), 1u);
-  const auto earlier = store_.CheckUsage(Tenant("ke"), kNow - 2h, kNow - 1h, kNow, 100).value();
+  const auto earlier = store_.CheckUsage(Tenant("ke"), {kNow - 2h, kNow - 1h, 100}, kNow).value();
   EXPECT_EQ(earlier.usage_record_count + earlier.computed_event_count, 0);
 }
 
@@ -199,7 +199,9 @@ TEST_P(ComputedUsageStore, CallsNothingOverbilledOrUncomputedBeforeNodesHadTheTi
   const ReserveCommand unheard = Reserved();
   ASSERT_TRUE(store_.Settle(Settlement(unheard, 10, 3), kNow));
   Record({Event(retried, 2, "ring/1")});
-  const auto check = [&](Time now) { return store_.CheckUsage(Tenant("ke"), kNow - 1h, kNow + 1h, now, 100).value(); };
+  const auto check = [&](Time now) {
+    return store_.CheckUsage(Tenant("ke"), {kNow - 1h, kNow + 1h, 100}, now).value();
+  };
   const UsageCheck soon = check(kNow + 60s);
   EXPECT_EQ(soon.overbilled_count + soon.uncomputed_count, 0);
   EXPECT_EQ(soon.unreported_count, 2);
@@ -220,7 +222,9 @@ TEST_P(ComputedUsageStore, FindsWhatEndedLongAgoAndIsStillNotSettled) {
   const ReserveCommand settled = Reserved();
   ASSERT_TRUE(store_.Settle(Settlement(settled, 10, 5), kNow));
   Record({Event(forgotten, 7, "ring/1"), Event(settled, 5, "ring/2")});
-  const auto check = [&](Time now) { return store_.CheckUsage(Tenant("ke"), kNow - 1h, kNow + 1h, now, 100).value(); };
+  const auto check = [&](Time now) {
+    return store_.CheckUsage(Tenant("ke"), {kNow - 1h, kNow + 1h, 100}, now).value();
+  };
   const UsageCheck soon = check(kNow + 2s + 15min);
   EXPECT_EQ(soon.unsettled_count, 0);
   EXPECT_EQ(soon.open_count, 1);

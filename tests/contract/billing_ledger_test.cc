@@ -261,7 +261,7 @@ TEST_P(BillingInDoubt, ALostCommitCountsOnce) {
   EXPECT_EQ(cutter.cuts(), 4);
 
   EXPECT_EQ(ExpectSoundBooks(direct.store(), "ke"), record->cost);
-  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"), kNow)->transfer_count, 2);
+  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"), kNow, {})->transfer_count, 2);
   EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Amount());
 }
 

@@ -51,8 +51,8 @@ TYPED_TEST(BillingRaces, ConcurrentDuplicatesReserveAndSettleOnce) {
     EXPECT_EQ(failures, 0);
     owed = Add(owed, Pico(3 * kPrompt + round * kCompletion)).value();
   }
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 10);
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->transfer_count, 20);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow, {})->usage_record_count, 10);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow, {})->transfer_count, 20);
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), owed);
 }
 
@@ -90,7 +90,7 @@ TYPED_TEST(BillingRaces, ReplacingAndSettlingAtOnceLeavesNoHoldOpen) {
     EXPECT_EQ(surprises, 0);
     EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->held, Amount()) << "round " << round;
   }
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 20);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow, {})->usage_record_count, 20);
   ExpectSoundBooks(store, "ke");
 }
 
@@ -132,7 +132,7 @@ TYPED_TEST(BillingRaces, SettlingAndExpiringAtOnceReleasesOnceAndCountsAll) {
   EXPECT_EQ(failures, 0);
   EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->held, Amount());
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), Pico(40 * (2 * kPrompt + 5 * kCompletion)));
-  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow)->usage_record_count, 40);
+  EXPECT_EQ(store.AuditTenant(Tenant("ke"), kNow, {})->usage_record_count, 40);
   this->RecordProperty("expired", expired);
 }
 
@@ -184,7 +184,7 @@ void Storm(Store& store, unsigned seed) {
       count += records[thread][which];
     }
     EXPECT_EQ(ExpectSoundBooks(store, tenants[which]), Pico(expected));
-    EXPECT_EQ(store.AuditTenant(Tenant(tenants[which]), kNow)->usage_record_count, count);
+    EXPECT_EQ(store.AuditTenant(Tenant(tenants[which]), kNow, {})->usage_record_count, count);
     EXPECT_EQ(store.GetBillingAccount(Tenant(tenants[which]))->held, Amount());
     EXPECT_EQ(store.GetBillingAccount(Tenant(tenants[which]))->posted, Pico(expected));
   }

@@ -111,7 +111,9 @@ inline ReserveCommand Revised(ReserveCommand request, std::int32_t revision, std
 
 // The books of one tenant agree with themselves and sum to zero. Returns what is owed.
 inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
-  const TenantAudit audit = store.AuditTenant(Tenant(tenant), kNow).value();
+  const TenantAudit audit = store.AuditTenant(Tenant(tenant), kNow, kAllUsage).value();
+  EXPECT_EQ(audit.usage.usage_record_count, audit.usage_record_count);
+  EXPECT_EQ(audit.recent_usage.usage_record_count, audit.usage_record_count);
   Amount sum;
   for (const TenantAudit::Account& account : audit.accounts) {
     EXPECT_EQ(account.kept_balance, account.balance) << account.code;

@@ -237,7 +237,7 @@ Result<std::vector<LedgerAccount>> FakeStore::ListLedgerAccounts(TenantId tenant
   return out;
 }
 
-Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now) {
+Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) {
   const std::lock_guard lock(mutex_);
   TenantAudit audit;
   const auto at = books_.find(tenant);
@@ -275,6 +275,8 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now) {
   audit.open_reservation_count = static_cast<std::int64_t>(books.open.size());
   audit.posted_usage = posted;
   audit.invoiced_usage = audit.recorded_usage;
+  audit.usage = CheckUsageIn(books, kAllUsage, now);
+  if (recent) audit.recent_usage = CheckUsageIn(books, *recent, now);
   return audit;
 }
 

@@ -23,11 +23,11 @@ class FakeStore : public Store {
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
-  Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override;
+  Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
-  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) override;
+  Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) override;
 
  private:
   struct Transfer {
@@ -48,6 +48,11 @@ class FakeStore : public Store {
     std::map<Uuid, std::string> request_ids;
   };
 
+  // Whether the instance is of the project with that id; of any if it is empty.
+  static bool IsOf(const std::string& project, const std::string& instance) {
+    return project.empty() || instance.find("/projects/" + project + "/") != std::string::npos;
+  }
+  static UsageCheck CheckUsageIn(const Books& books, const UsageRange& range, Time now);
   BillingAccount AccountOf(TenantId tenant, const Books& books) const;
   void Release(Books& books, const Reservation& reservation, HoldState state);
   void Post(Books& books, Amount amount);

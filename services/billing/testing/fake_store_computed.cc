@@ -39,16 +39,18 @@ Result<std::vector<ComputedUsage>> FakeStore::ListComputedUsage(const ComputedQu
   return out;
 }
 
-Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) {
+Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, const UsageRange& range, Time now) {
   const std::lock_guard lock(mutex_);
-  UsageCheck out;
   const auto at = books_.find(tenant);
-  if (at == books_.end()) return out;
-  const Books& books = at->second;
+  return at == books_.end() ? UsageCheck() : CheckUsageIn(at->second, range, now);
+}
+
+UsageCheck FakeStore::CheckUsageIn(const Books& books, const UsageRange& range, Time now) {
+  UsageCheck out;
   std::map<Uuid, std::int64_t> sampled;  // by request, whenever it was
   for (const auto& [id, event] : books.computed) sampled[event.request_id] += event.sampled_tokens;
   for (const auto& [id, record] : books.usage) {
-    if (record.admit_time < start || record.admit_time >= end) continue;
+    if (record.admit_time < range.start || record.admit_time >= range.end) continue;
     ++out.usage_record_count;
     out.completion_tokens += record.completion_tokens;
     const auto found = sampled.find(id);
@@ -67,7 +69,7 @@ Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, 
   std::map<Uuid, UsageFinding> requests;
   std::map<Uuid, Time> ended;
   for (const auto& [id, event] : books.computed) {
-    if (event.start_time < start || event.start_time >= end) continue;
+    if (event.start_time < range.start || event.start_time >= range.end) continue;
     ++out.computed_event_count;
     out.sampled_tokens += event.sampled_tokens;
     UsageFinding& request = requests[event.request_id];
@@ -86,7 +88,7 @@ Result<UsageCheck> FakeStore::CheckUsage(TenantId tenant, Time start, Time end, 
     if (open) out.findings.back().kind = UsageFinding::Kind::kUnsettled;
   }
   std::ranges::stable_sort(out.findings, {}, [](const UsageFinding& f) { return std::pair(f.kind, f.request_id); });
-  if (out.findings.size() > findings_max) out.findings.resize(findings_max);
+  if (out.findings.size() > range.findings_max) out.findings.resize(range.findings_max);
   return out;
 }
 

@@ -39,13 +39,13 @@ class Directory final : public TenantDirectory {
 // Reads and writes of some tenants fail.
 class BreakableStore final : public FakeStore {
  public:
-  Result<TenantAudit> AuditTenant(TenantId tenant, Time now) override {
+  Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override {
     ALLOD_CHECK_OK(Check(tenant));
-    return FakeStore::AuditTenant(tenant, now);
+    return FakeStore::AuditTenant(tenant, now, recent);
   }
-  Result<UsageCheck> CheckUsage(TenantId tenant, Time start, Time end, Time now, std::size_t findings_max) override {
+  Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) override {
     ALLOD_CHECK_OK(Check(tenant));
-    return FakeStore::CheckUsage(tenant, start, end, now, findings_max);
+    return FakeStore::CheckUsage(tenant, range, now);
   }
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override {
     ALLOD_CHECK_OK(Check(tenant));

@@ -126,8 +126,9 @@ Result<model::LlamaModelPtr> LoadGenerative(const gguf::CanonicalFile& file, con
   return model;
 }
 
-// A template that cannot render a plain conversation, or leaves out what was said, would fail at every chat: whoever
-// imports the model is told, not those who ask it. One that takes no system message, say, is fine.
+// A template that cannot render a plain conversation, leaves out what was said, or leaves no room for an answer, would
+// fail at every chat: whoever imports the model is told, not those who ask it. One that takes no system message, say,
+// is fine.
 Status TryChatTemplate(const llama_model& model) {
   ALLOD_TRY(const auto assets, engine::ModelAssets::Create(model));
   if (!assets->facts().has_chat_template || assets->is_embedding()) return {};
@@ -143,8 +144,17 @@ Status TryChatTemplate(const llama_model& model) {
   if (!rendered) return unusable(rendered.error().message);
   std::string prompt;
   for (const engine::text::PromptPart& part : rendered->parts) prompt += part.text;
-  if (prompt.find(said) != std::string::npos) return {};
-  return unusable(prompt.empty() ? "it renders nothing" : "the message's text is not in what it renders");
+  if (prompt.find(said) == std::string::npos) {
+    return unusable(prompt.empty() ? "it renders nothing" : "the message's text is not in what it renders");
+  }
+  const auto tokens = assets->vocabulary().TokenizePrompt(rendered->parts);
+  if (!tokens) return unusable(tokens.error().message);
+  const auto context = static_cast<std::size_t>(assets->facts().context_train);
+  if (tokens->size() < context) return {};
+  return unusable(
+      fmt::format("two words become {} tokens, which leaves no room for an answer in the {} that the model "
+                  "was trained for",
+                  tokens->size(), context));
 }
 
 Status CheckOutput(const JobOptions& options) {

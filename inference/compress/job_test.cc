@@ -111,6 +111,13 @@ TEST_F(JobTest, InspectRefusesATemplateThatWouldFailAtEveryChat) {
   EXPECT_THAT(refusal("{# no messages #}"), testing::HasSubstr("renders nothing"));
   EXPECT_THAT(refusal("{% for m in messages %}{{ m.role }}: {% endfor %}assistant:"),
               testing::HasSubstr("the message's text is not in what it renders"));
+  // Longer than the 512 tokens that the model was trained for, whatever is asked.
+  std::string long_preamble;
+  for (int i = 0; i < 600; ++i) long_preamble += "clinic ";
+  EXPECT_THAT(refusal("{% for m in messages %}" + long_preamble + "{{ m.content }}{% endfor %}"),
+              testing::HasSubstr("no room for an answer in the 512 that the model was trained for"));
+  EXPECT_THAT(refusal("{{ messages[0].content }}{% for i in range(600) %}{{ bos_token }}{% endfor %}"),
+              testing::HasSubstr("no room for an answer"));
   // Chats without a system message are chats.
   EXPECT_EQ(refusal("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
                     "{{ m.content }}{% endfor %}"),

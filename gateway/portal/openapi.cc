@@ -5,6 +5,7 @@
 #include "gateway/portal/openapi_openai.h"
 #include "gateway/portal/openapi_schema.h"
 #include "gateway/portal/transcoder_json.h"
+#include "services/common/rpc/access.h"
 
 namespace allod::gateway::portal {
 namespace {
@@ -84,6 +85,27 @@ Json PortalOperation(const PortalRoute& route, Json& schemas) {
   return out;
 }
 
+// A name that the path's variable for `field` takes.
+std::string SampleName(const PathTemplate& path, const std::string& field) {
+  const auto variable = std::ranges::find(path.variables(), field, &PathTemplate::Variable::field);
+  if (variable == path.variables().end()) return "";
+  std::string out;
+  for (std::size_t i = variable->begin; i < variable->end; ++i) {
+    const PathTemplate::Segment& segment = path.segments()[i];
+    out += (out.empty() ? "" : "/") + (segment.kind == PathTemplate::Kind::kLiteral ? segment.literal : "x");
+  }
+  return out;
+}
+
+// Whether it admits a key of the tenant and project that the path names.
+bool AKeyMayCall(const PortalRoute& route) {
+  const auto& options = route.method->options();
+  // google.longrunning.Operations; what is asked about is filtered by the service.
+  if (!options.HasExtension(::allod::access::v1::access)) return true;
+  const ::allod::access::v1::Access& rule = options.GetExtension(::allod::access::v1::access);
+  return CheckAccess(rule, Caller::Key("x", "x", {}), SampleName(route.path, rule.resource())).has_value();
+}
+
 void AddProblemSchema(Json& schemas) {
   const Json text = {{"type", "string"}};
   schemas["Problem"] = {{"type", "object"},
@@ -120,6 +142,7 @@ std::string OpenApiJson(const Transcoder& transcoder) {
   AddProblemSchema(schemas);
   AddOpenAiPaths(paths, schemas);
   for (const PortalRoute& route : transcoder.routes()) {
+    if (!AKeyMayCall(route)) continue;
     paths[kPortalPrefix + OpenApiPath(route.path)][LowerCase(route.http_method)] = PortalOperation(route, schemas);
   }
   Json out;

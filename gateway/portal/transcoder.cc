@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <memory>
+#include <set>
 
 #include "gateway/portal/transcoder_json.h"
 #include "google/api/annotations.pb.h"
@@ -140,8 +141,14 @@ Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_vi
     }
   }
   ALLOD_TRY(const auto parameters, http::ParseQuery(query));
+  std::set<std::string> given;
   for (const auto& [name, value] : parameters) {
     if (route.body == "*") return InvalidArgument("INVALID_REQUEST", "this method takes no query parameters: " + name);
+    const pb::FieldDescriptor* field = FindField(type, name);
+    const std::string parent = name.substr(0, name.rfind('.') + 1);
+    if (field && !field->is_repeated() && !given.insert(parent + field->json_name()).second) {
+      return InvalidArgument("INVALID_REQUEST", fmt::format("query parameter: {} is given more than once", name));
+    }
     ALLOD_CHECK_OK(SetField(type, name, value, "query parameter", request));
   }
   for (const auto& [field, value] : match.bindings) ALLOD_CHECK_OK(SetField(type, field, value, "path", request));

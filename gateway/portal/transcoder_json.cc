@@ -73,8 +73,8 @@ Status SetField(const pb::Descriptor& type, std::string_view path, const std::st
   }
   const bool given = !at->is_null() && !(at->is_string() && at->get_ref<const std::string&>().empty());
   if (given && *at != nlohmann::json(value)) {
-    return InvalidArgument("INVALID_REQUEST", fmt::format("{}: {} is {}, but the body says {}", where,
-                                                          target->json_name(), value, at->dump()));
+    return InvalidArgument("INVALID_REQUEST", fmt::format("{}: {} is {}, but another part of the request says {}",
+                                                          where, target->json_name(), value, at->dump()));
   }
   *at = value;
   return {};

@@ -15,7 +15,8 @@ namespace allod::gateway::portal {
 // not a message.
 const google::protobuf::FieldDescriptor* FindField(const google::protobuf::Descriptor& type, std::string_view path);
 
-// Sets the scalar field at `path` (a repeated one is appended to). A value that the body already gave must be the same.
+// Sets the scalar field at `path` (a repeated one is appended to). A value that another part of the
+// request already gave must be the same.
 // INVALID_ARGUMENT / INVALID_REQUEST; `where` says where the value came from.
 Status SetField(const google::protobuf::Descriptor& type, std::string_view path, const std::string& value,
                 std::string_view where, nlohmann::json& request);

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
@@ -128,6 +130,35 @@ TEST_F(TranscoderTest, OperationsAnswerWithTheirTypedParts) {
   const auto parsed = nlohmann::json::parse(*json);
   EXPECT_EQ(parsed["done"], false);
   EXPECT_EQ(parsed["metadata"]["phase"], "starting 0/1");
+}
+
+TEST_F(TranscoderTest, WhatIsSaidTwiceIsSaidToBeSo) {
+  const char* path = "/v1/tenants/ke/projects/p/instances";
+  for (const char* query : {"pageSize=1&pageSize=2", "pageSize=1&page_size=2", "pageSize=1&pageSize=1"}) {
+    const Error error = EncodeError("GET", path, query, "");
+    EXPECT_EQ(error.reason, "INVALID_REQUEST");
+    EXPECT_TRUE(error.message.ends_with(" is given more than once")) << error.message;
+  }
+  EXPECT_EQ(EncodeError("GET", path, "parent=tenants/tz/projects/p", "").message,
+            "path: parent is tenants/ke/projects/p, but another part of the request says \"tenants/tz/projects/p\"");
+}
+
+TEST_F(TranscoderTest, TheOpenApiDocumentTellsOfWhatAKeyMayCallOnly) {
+  const auto document = nlohmann::json::parse(OpenApiJson(transcoder_));
+  std::set<std::string> operations;
+  for (const auto& [path, methods] : document["paths"].items()) {
+    for (const auto& [method, operation] : methods.items()) operations.insert(operation["operationId"]);
+  }
+  for (const char* none : {"ProjectService_CreateProject", "BillingAccountService_GetBillingAccount"}) {
+    EXPECT_FALSE(operations.contains(none)) << none << " is the tenant's as a whole";
+  }
+  for (const char* may :
+       {"ProjectService_GetProject", "ProjectService_ListProjects", "TenantService_GetTenant",
+        "InstanceService_CreateInstance", "InstanceService_UpdateInstance", "ListingService_ListListings",
+        "UsageService_ListUsageRecords", "InvoiceService_GetInvoice", "Operations_ListOperations"}) {
+    EXPECT_TRUE(operations.contains(may)) << may;
+  }
+  EXPECT_EQ(document["components"]["schemas"]["GenerationParameters"]["properties"]["n"]["maximum"], 8);
 }
 
 TEST_F(TranscoderTest, EveryReferenceOfTheOpenApiDocumentResolves) {

@@ -187,10 +187,6 @@ ParamResult<std::optional<std::int64_t>> JsonFields::Integer(const std::string& 
   return number;
 }
 
-void JsonFields::Ignore(std::initializer_list<const char*> names) {
-  for (const char* name : names) seen_.insert(name);
-}
-
 ParamResult<void> JsonFields::CheckUnknown() const {
   for (const auto& [name, value] : object_.items()) {
     if (!seen_.contains(name)) {

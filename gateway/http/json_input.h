@@ -43,8 +43,6 @@ class JsonFields {
   // Both bounds inclusive.
   ParamResult<std::optional<double>> Number(const std::string& name, double min, double max);
   ParamResult<std::optional<std::int64_t>> Integer(const std::string& name, std::int64_t min, std::int64_t max);
-  // Accepts any value of these members without looking at it: hints that change nothing here.
-  void Ignore(std::initializer_list<const char*> names);
 
   // UNKNOWN_PARAMETER names the first member nobody asked for.
   ParamResult<void> CheckUnknown() const;

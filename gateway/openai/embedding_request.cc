@@ -51,7 +51,7 @@ http::ParamResult<EmbeddingRequest> ParseEmbeddingRequest(std::string_view body)
   }
   ALLOD_TRY(const auto dimensions, fields.Integer("dimensions", 1, kDimensionsMax));
   out.embed.set_dimensions(static_cast<std::int32_t>(dimensions.value_or(0)));
-  fields.Ignore({"user"});
+  ALLOD_CHECK_OK(fields.String("user"));
   ALLOD_CHECK_OK(fields.CheckUnknown());
   return out;
 }

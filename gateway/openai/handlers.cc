@@ -6,6 +6,7 @@
 
 #include "gateway/openai/embedding.h"
 #include "gateway/openai/generation.h"
+#include "gateway/openai/parameters.h"
 
 namespace allod::gateway::openai {
 namespace {
@@ -61,6 +62,7 @@ http::ParamResult<void> CheckCollectable(Request& parsed, std::int64_t context_t
 std::string_view OperationOf(const Request& parsed) { return parsed.chat ? "chat" : "text_completion"; }
 std::string_view OperationOf(const EmbeddingRequest&) { return "embeddings"; }
 http::ParamResult<void> CheckOn(const serving::InstanceRoute& route, Request& parsed) {
+  ALLOD_CHECK_OK(CheckChoices(parsed.generate.choice_count(), route.max_concurrency));
   return CheckCollectable(parsed, route.context_tokens);
 }
 http::ParamResult<void> CheckOn(const serving::InstanceRoute&, EmbeddingRequest&) { return {}; }

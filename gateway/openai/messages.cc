@@ -138,6 +138,15 @@ http::ParamResult<std::optional<std::string>> ParseRefusal(http::JsonFields& fie
   return refusal;
 }
 
+// Changes nothing here, and must still be what it is.
+http::ParamResult<void> CheckMessageHints(http::JsonFields& fields) {
+  ALLOD_CHECK_OK(fields.String("name"));
+  const http::Json* annotations = fields.Find("annotations");
+  if (!annotations || annotations->is_array()) return {};
+  const std::string path = fields.Path("annotations");
+  return http::BadParam(path, "INVALID_TYPE", path + " must be an array");
+}
+
 http::ParamResult<void> ParseMessage(const std::string& path, const http::Json& message,
                                      inference::v1::ChatMessage& out, std::set<std::string>& call_ids) {
   if (!message.is_object()) return http::BadParam(path, "INVALID_TYPE", path + " must be an object");
@@ -155,7 +164,7 @@ http::ParamResult<void> ParseMessage(const std::string& path, const http::Json& 
   }
   if (refusal) out.mutable_content()->append(*refusal);
   for (const char* name : {"function_call", "audio"}) ALLOD_CHECK_OK(RefuseUnless(fields, name, nullptr));
-  fields.Ignore({"name", "annotations"});
+  ALLOD_CHECK_OK(CheckMessageHints(fields));
   return fields.CheckUnknown();
 }
 

@@ -11,7 +11,6 @@ constexpr std::size_t kStopsMax = 4;
 constexpr std::size_t kStopBytesMax = 256;
 constexpr std::size_t kModelBytesMax = 300;
 constexpr std::size_t kLogitBiasesMax = 300;
-constexpr std::int64_t kChoicesMax = 8;
 
 http::ParamResult<void> AddStop(const std::string& path, const http::Json& value, Request& out) {
   if (!value.is_string()) return http::BadParam(path, "INVALID_TYPE", path + " must be a string");
@@ -100,8 +99,30 @@ http::ParamResult<void> ParseStream(http::JsonFields& fields, Request& out) {
   http::JsonFields inner(*options, "stream_options.");
   ALLOD_TRY(const auto include_usage, inner.Bool("include_usage"));
   out.include_usage = include_usage.value_or(false);
-  inner.Ignore({"include_obfuscation"});
+  ALLOD_CHECK_OK(inner.Bool("include_obfuscation"));
   return inner.CheckUnknown();
+}
+
+http::ParamResult<void> CheckMetadata(http::JsonFields& fields) {
+  const http::Json* metadata = fields.Find("metadata");
+  if (!metadata) return {};
+  if (!metadata->is_object()) return http::BadParam("metadata", "INVALID_TYPE", "metadata must be an object");
+  http::JsonFields inner(*metadata, "metadata.");
+  for (const auto& [key, value] : metadata->items()) ALLOD_CHECK_OK(inner.String(key));
+  return {};
+}
+
+// Hints that change nothing here must still be what they are.
+http::ParamResult<void> CheckHints(http::JsonFields& fields) {
+  for (const char* name : {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}) {
+    ALLOD_CHECK_OK(fields.String(name));
+  }
+  ALLOD_TRY(const auto tier, fields.String("service_tier"));
+  if (tier && tier != "auto" && tier != "default") {
+    return UnsupportedParam("service_tier",
+                            "service_tier: there is one tier only; leave it out, or send auto or default");
+  }
+  return CheckMetadata(fields);
 }
 
 }  // namespace
@@ -114,6 +135,13 @@ http::ParamResult<void> RefuseUnless(http::JsonFields& fields, const std::string
   const http::Json* value = fields.Find(name);
   if (!value || *value == harmless) return {};
   return UnsupportedParam(fields.Path(name), fmt::format("{} is not supported here; leave it out", fields.Path(name)));
+}
+
+http::ParamResult<void> CheckChoices(std::int64_t choices, std::int64_t max_concurrency) {
+  if (max_concurrency <= 0 || choices <= max_concurrency) return {};
+  return http::BadParam("n", "OUT_OF_RANGE",
+                        fmt::format("n is {}; this instance writes at most {} answers at once (its max_concurrency)",
+                                    choices, max_concurrency));
 }
 
 http::ParamResult<std::string> ParseModel(http::JsonFields& fields) {
@@ -132,9 +160,7 @@ http::ParamResult<void> ParseCommonParameters(http::JsonFields& fields, Request&
   ALLOD_CHECK_OK(ParseLogitBias(fields, out));
   ALLOD_TRY(const auto choices, fields.Integer("n", 1, kChoicesMax));
   out.generate.set_choice_count(static_cast<std::int32_t>(choices.value_or(1)));
-  fields.Ignore(
-      {"user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"});
-  return {};
+  return CheckHints(fields);
 }
 
 }  // namespace allod::gateway::openai

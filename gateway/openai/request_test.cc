@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "gateway/openai/parameters.h"
+
 namespace allod::gateway::openai {
 namespace {
 
@@ -21,7 +23,8 @@ TEST(Request, ReadsAWholeChatRequest) {
     "temperature": 0, "top_p": 0.5, "frequency_penalty": -2, "presence_penalty": 2, "seed": 4294967298,
     "stop": ["a", "b"], "max_tokens": 7, "max_completion_tokens": 9,
     "n": 1, "tools": [], "tool_choice": "none", "response_format": {"type": "text"}, "logprobs": false, "logit_bias": {},
-    "user": "u", "metadata": {"k": "v"}, "store": false, "parallel_tool_calls": true, "audio": null})");
+    "user": "u", "metadata": {"k": "v"}, "service_tier": "auto", "prompt_cache_key": null,
+     "store": false, "parallel_tool_calls": true, "audio": null})");
   ASSERT_TRUE(parsed) << parsed.error().error.message;
   EXPECT_EQ(parsed->model, "ke-assistant");
   EXPECT_TRUE(parsed->stream);
@@ -69,6 +72,9 @@ TEST(Request, NamesTheParameterOfEveryRefusal) {
        "messages[0].tool_calls[0].function.name", "INVALID_VALUE"},
       {R"({"model":"m","messages":[{"role":"user","content":[{"type":"image_url"}]}]})", "messages[0].content[0].type",
        "UNSUPPORTED_PARAMETER"},
+      {R"({"model":"m","messages":[{"role":"user","content":"x","name":1}]})", "messages[0].name", "INVALID_TYPE"},
+      {R"({"model":"m","messages":[{"role":"user","content":"x","annotations":"y"}]})", "messages[0].annotations",
+       "INVALID_TYPE"},
       {R"({"model":"m","messages":[{"role":"user","content":"x","colour":1}]})", "messages[0].colour",
        "UNKNOWN_PARAMETER"},
       {Chat(R"(,"temperature":2.1)"), "temperature", "OUT_OF_RANGE"},
@@ -115,6 +121,15 @@ TEST(Request, NamesTheParameterOfEveryRefusal) {
        "UNKNOWN_PARAMETER"},
       {Chat(R"(,"audio":{})"), "audio", "UNSUPPORTED_PARAMETER"},
       {Chat(R"(,"store":true)"), "store", "UNSUPPORTED_PARAMETER"},
+      {Chat(R"(,"user":1)"), "user", "INVALID_TYPE"},
+      {Chat(R"(,"safety_identifier":[])"), "safety_identifier", "INVALID_TYPE"},
+      {Chat(R"(,"prompt_cache_key":{})"), "prompt_cache_key", "INVALID_TYPE"},
+      {Chat(R"(,"service_tier":1)"), "service_tier", "INVALID_TYPE"},
+      {Chat(R"(,"service_tier":"priority")"), "service_tier", "UNSUPPORTED_PARAMETER"},
+      {Chat(R"(,"metadata":"k")"), "metadata", "INVALID_TYPE"},
+      {Chat(R"(,"metadata":{"k":0})"), "metadata.k", "INVALID_TYPE"},
+      {Chat(R"(,"stream":true,"stream_options":{"include_obfuscation":1})"), "stream_options.include_obfuscation",
+       "INVALID_TYPE"},
       {Chat(R"(,"temprature":1)"), "temprature", "UNKNOWN_PARAMETER"},
   };
   for (const Row& row : table) {
@@ -206,6 +221,16 @@ TEST(Request, AChosenFunctionIsRequiredAndTheOnlyTool) {
   EXPECT_EQ(parsed->generate.chat().tool_choice(), inference::v1::TOOL_CHOICE_REQUIRED);
   EXPECT_EQ(ParseChatRequest(Chat(kTools + R"(,"tool_choice":"none")"))->generate.chat().tool_choice(),
             inference::v1::TOOL_CHOICE_NONE);
+}
+
+TEST(Request, ChoicesAreBoundedByTheInstanceToo) {
+  EXPECT_TRUE(CheckChoices(4, 4));
+  EXPECT_TRUE(CheckChoices(8, 0)) << "the route does not say";
+  const auto refused = CheckChoices(5, 4);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().param, "n");
+  EXPECT_EQ(refused.error().error.message,
+            "n is 5; this instance writes at most 4 answers at once (its max_concurrency)");
 }
 
 TEST(Request, BoundsTheMembersOfAnObject) {

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "gateway/openai/parameters.h"
+
 namespace allod::gateway::portal {
 namespace {
 
@@ -54,13 +56,18 @@ constexpr char kSchemas[] = R"({
       "frequency_penalty": {"type": "number", "minimum": -2, "maximum": 2},
       "presence_penalty": {"type": "number", "minimum": -2, "maximum": 2},
       "seed": {"type": "integer"},
-      "n": {"type": "integer", "minimum": 1, "maximum": 8},
+      "n": {"type": "integer", "minimum": 1, "description": "And at most the instance's maxConcurrency."},
       "stop": {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 256},
                          {"type": "array", "maxItems": 4, "items": {"type": "string", "minLength": 1, "maxLength": 256}}]},
       "logit_bias": {"type": "object", "maxProperties": 300, "propertyNames": {"pattern": "^[0-9]{1,9}$"},
                      "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100}},
       "grammar": {"type": "string", "maxLength": 65536, "description": "GBNF, start symbol root."},
-      "user": {"type": "string"}}},
+      "user": {"type": "string"},
+      "safety_identifier": {"type": "string"},
+      "prompt_cache_key": {"type": "string"},
+      "prompt_cache_retention": {"type": "string"},
+      "service_tier": {"enum": ["auto", "default"]},
+      "metadata": {"type": "object", "additionalProperties": {"type": "string"}}}},
   "CreateChatCompletionRequest": {
     "allOf": [{"$ref": "#/components/schemas/GenerationParameters"}],
     "required": ["messages"],
@@ -124,6 +131,7 @@ Json PostOperation(const std::string& id, const char* summary) { return Operatio
 
 void AddOpenAiPaths(Json& paths, Json& schemas) {
   schemas.update(Json::parse(kSchemas));
+  schemas["GenerationParameters"]["properties"]["n"]["maximum"] = openai::kChoicesMax;
   paths["/v1/models"]["get"] = Operation("ListModels", "Instances of the key's project", "");
   Json retrieve = Operation("RetrieveModel", "One instance", "");
   retrieve["parameters"] =

@@ -45,6 +45,7 @@ std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::R
   entry->variant = route.variant();
   entry->price_book = route.price_book();
   entry->context_tokens = route.context_tokens();
+  entry->max_concurrency = route.max_concurrency();
   entry->isolation_class = IsolationClassText(route.isolation_class());
   entry->create_time = route.create_time().seconds();
   const auto& created = route.create_time();

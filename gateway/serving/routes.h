@@ -37,9 +37,10 @@ struct InstanceRoute {
   std::string variant;
   std::string price_book;
   std::int32_t context_tokens = 0;
-  std::string isolation_class;   // as billing names it: "pooled", "isolated", "dedicated", or empty
-  std::int64_t create_time = 0;  // seconds since the epoch
-  std::string revision;          // another one after each change that the tenant made
+  std::int32_t max_concurrency = 0;  // 0: not said
+  std::string isolation_class;       // as billing names it: "pooled", "isolated", "dedicated", or empty
+  std::int64_t create_time = 0;      // seconds since the epoch
+  std::string revision;              // another one after each change that the tenant made
   std::vector<std::shared_ptr<Replica>> replicas;
   std::vector<std::string> made_in;  // of each replica: the revision in which it came
   std::size_t ready_count = 0;       // that many of them, from the front, are ready or asleep; the others are starting

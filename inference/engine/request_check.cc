@@ -41,7 +41,7 @@ Status CheckRequest(const ports::GenerationRequest& request, std::int32_t vocabu
         "INVALID_SAMPLING",
         fmt::format("max_completion_tokens is {}; it must be 0 (no limit) or more", request.max_completion_tokens));
   }
-  ALLOD_CHECK_OK(CheckNumber("choice_count", request.choices, 1, std::min(kChoicesMax, choices_max)));
+  ALLOD_CHECK_OK(CheckNumber("n", request.choices, 1, std::min(kChoicesMax, choices_max)));
   ALLOD_CHECK_OK(CheckNumber("top_logprobs", request.top_logprobs, 0, kTopLogprobsMax));
   if (request.top_logprobs > 0 && !request.logprobs) {
     return InvalidArgument("INVALID_SAMPLING", "top_logprobs needs logprobs; set it, or leave out top_logprobs");

@@ -49,6 +49,24 @@ std::string ShortName(const std::string& instance) {
   return out.empty() ? "-" : out;
 }
 
+// A member of a pool, which has no figures of its own: those of its worker are of all members.
+bool IsUnmeasured(const scheduling_v1::Worker& worker) {
+  return worker.isolation_class() == scheduling_v1::ISOLATION_CLASS_POOLED && !worker.has_figures();
+}
+
+// From tokens per second to shared memory.
+std::vector<std::string> FigureCells(const scheduling_v1::Worker& worker) {
+  if (IsUnmeasured(worker)) return std::vector<std::string>(7, "-");
+  const auto& f = worker.figures();
+  return {fmt::format("{:.1f}", f.tokens_per_second()),
+          MeanTtft(f),
+          fmt::to_string(f.active_requests()),
+          fmt::to_string(f.queued_requests()),
+          fmt::to_string(f.turns_total()),
+          ShortBytes(f.private_bytes()),
+          ShortBytes(f.shared_bytes())};
+}
+
 std::string OneLine(const std::string& text) {
   std::string out = text.substr(0, 60);
   std::ranges::replace_if(
@@ -80,19 +98,23 @@ std::string TopText(const TopSnapshot& snapshot) {
   });
   std::vector<std::vector<std::string>> rows;
   for (const auto* worker : workers) {
-    const auto& f = worker->figures();
-    rows.push_back({ShortName(worker->instance()), terminal::FieldText(*worker, "isolation_class"),
-                    terminal::FieldText(*worker, "state"), fmt::format("{:.1f}", f.tokens_per_second()), MeanTtft(f),
-                    fmt::to_string(f.active_requests()), fmt::to_string(f.queued_requests()),
-                    fmt::to_string(f.turns_total()), ShortBytes(f.private_bytes()), ShortBytes(f.shared_bytes()),
-                    fmt::to_string(worker->sandbox_layers_size()), fmt::to_string(f.wake_count()),
-                    OneLine(worker->message())});
+    std::vector<std::string>& row = rows.emplace_back();
+    row = {ShortName(worker->instance()), terminal::FieldText(*worker, "isolation_class"),
+           terminal::FieldText(*worker, "state")};
+    for (std::string& cell : FigureCells(*worker)) row.push_back(std::move(cell));
+    row.push_back(fmt::to_string(worker->sandbox_layers_size()));
+    row.push_back(IsUnmeasured(*worker) ? "-" : fmt::to_string(worker->figures().wake_count()));
+    row.push_back(OneLine(worker->message()));
   }
   text += fmt::format("\n{} replicas, {:.1f} tokens/s\n", rows.size(), tokens_per_second);
   if (rows.empty()) return text;
-  return text + terminal::Table({"INSTANCE", "CLASS", "STATE", "TOK/S", "TTFT", "ACTIVE", "QUEUE", "TURNS", "PRIVATE",
-                                 "SHARED", "LAYERS", "WAKES", "MESSAGE"},
-                                rows);
+  text += terminal::Table({"INSTANCE", "CLASS", "STATE", "TOK/S", "TTFT", "ACTIVE", "QUEUE", "TURNS", "PRIVATE",
+                           "SHARED", "LAYERS", "WAKES", "MESSAGE"},
+                          rows);
+  if (std::ranges::any_of(snapshot.workers, IsUnmeasured)) {
+    text += "-: not measured for the members of a pool, who share a worker; `allod usage` has their tokens\n";
+  }
+  return text;
 }
 
 std::string TopJson(const TopSnapshot& snapshot) {

@@ -61,6 +61,20 @@ TEST(TopText, ShowsNodesModelsAndReplicasBusiestFirst) {
       "ke/p/idle  ISOLATED  ASLEEP  0.0    -       0       0      0      0 KiB    0 KiB   0       0      \n");
 }
 
+TEST(TopText, ShowsNoZeroForWhatIsNotMeasured) {
+  TopSnapshot snapshot;
+  scheduling_v1::Worker& member = snapshot.workers.emplace_back();
+  member.set_instance("tenants/ke/projects/p/instances/m");
+  member.set_isolation_class(scheduling_v1::ISOLATION_CLASS_POOLED);
+  member.set_state(scheduling_v1::Replica::STATE_READY);
+  member.add_sandbox_layers("seccomp");
+  EXPECT_EQ(TopText(snapshot),
+            "no node has joined\n\n1 replicas, 0.0 tokens/s\n"
+            "INSTANCE  CLASS   STATE  TOK/S  TTFT  ACTIVE  QUEUE  TURNS  PRIVATE  SHARED  LAYERS  WAKES  MESSAGE\n"
+            "ke/p/m    POOLED  READY  -      -     -       -      -      -        -       1       -      \n"
+            "-: not measured for the members of a pool, who share a worker; `allod usage` has their tokens\n");
+}
+
 TEST(TopText, SaysThatThereIsNothing) { EXPECT_EQ(TopText({}), "no node has joined\n\n0 replicas, 0.0 tokens/s\n"); }
 
 TEST(TopText, LetsNoMessageReachTheTerminalWithControlCharacters) {

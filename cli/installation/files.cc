@@ -12,6 +12,11 @@ namespace allod::cli::installation {
 Result<std::string> ReadFile(const std::filesystem::path& path) {
   constexpr std::uintmax_t kBytesMax = 16 << 20;
   std::error_code ec;
+  const auto type = std::filesystem::status(path, ec).type();
+  if (type != std::filesystem::file_type::regular && type != std::filesystem::file_type::not_found &&
+      type != std::filesystem::file_type::none) {
+    return InvalidArgument("NOT_A_FILE", fmt::format("{} is not a regular file", path.string()));
+  }
   const auto size = std::filesystem::file_size(path, ec);
   if (ec) return NotFound(fmt::format("cannot read {}: {}", path.string(), ec.message()));
   if (size > kBytesMax) {

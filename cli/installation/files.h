@@ -9,7 +9,7 @@
 
 namespace allod::cli::installation {
 
-// Whole file, at most 16 MiB. NOT_FOUND; INVALID_ARGUMENT / FILE_TOO_LARGE.
+// Whole file, at most 16 MiB. NOT_FOUND; INVALID_ARGUMENT / NOT_A_FILE, FILE_TOO_LARGE.
 Result<std::string> ReadFile(const std::filesystem::path& path);
 // The same without line breaks and blanks at its end: a password or a key.
 Result<std::string> ReadSecret(const std::filesystem::path& path);

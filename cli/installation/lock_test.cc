@@ -31,6 +31,13 @@ TEST_F(LockTest, TellsWhetherAnInstallationIsUpAndWhoRunsIt) {
   EXPECT_EQ(FindRunning(dir_.path().string()).error().reason, "NOT_UP") << "a file that nobody holds says nothing";
 }
 
+TEST(ReadFile, SaysWhatIsNoFile) {
+  const TempDir dir;
+  EXPECT_EQ(ReadFile("/dev/null").error().message, "/dev/null is not a regular file");
+  EXPECT_EQ(ReadFile(dir.path()).error().reason, "NOT_A_FILE");
+  EXPECT_EQ(ReadFile(dir.path() / "none").error().code, Code::kNotFound);
+}
+
 TEST_F(LockTest, IsHeldOnce) {
   const auto lock = Lock::Take(state_);
   ASSERT_TRUE(lock);

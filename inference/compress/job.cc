@@ -147,14 +147,14 @@ Status TryChatTemplate(const llama_model& model) {
   if (prompt.find(said) == std::string::npos) {
     return unusable(prompt.empty() ? "it renders nothing" : "the message's text is not in what it renders");
   }
-  const auto tokens = assets->vocabulary().TokenizePrompt(rendered->parts);
-  if (!tokens) return unusable(tokens.error().message);
-  const auto context = static_cast<std::size_t>(assets->facts().context_train);
-  if (tokens->size() < context) return {};
+  const std::int64_t context = assets->facts().context_train;
+  const auto tokenized = assets->vocabulary().TokenizePrompt(rendered->parts, {.tokens_max = context});
+  if (!tokenized) return unusable(tokenized.error().message);
+  if (tokenized->count < context) return {};
   return unusable(
       fmt::format("two words become {} tokens, which leaves no room for an answer in the {} that the model "
                   "was trained for",
-                  tokens->size(), context));
+                  engine::text::CountText(*tokenized), context));
 }
 
 Status CheckOutput(const JobOptions& options) {

@@ -6,6 +6,7 @@
 #include "services/billing/computed_usage.h"
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
+#include "services/common/pg/pool.h"
 #include "services/common/pg/row_reader.h"
 
 namespace allod {

@@ -63,7 +63,7 @@ TEST_F(EngineTest, MoreChoicesThanMayRunAreRefused) {
   ports::GenerationRequest request = Greedy("a", 4);
   request.choices = 3;
   EXPECT_EQ(Refusal(request).reason, "INVALID_SAMPLING");
-  EXPECT_THAT(Refusal(request).message, HasSubstr("choice_count"));
+  EXPECT_THAT(Refusal(request).message, HasSubstr("n is 3; it must be 1 to 2"));
 }
 
 TEST_F(EngineTest, LogprobsComeForEachDeliveredToken) {

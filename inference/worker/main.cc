@@ -43,6 +43,7 @@ int Run(const Options& options) {
   const auto assets = engine::ModelAssets::Create(*model->model);
   if (!assets) return ExitWith(assets.error(), kExitModel);
   model_file.Reset();
+  if (const Status prepared = PrepareForForks(); !prepared) return ExitWith(prepared.error(), kExitFailed);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const model::ModelFacts& model_facts = (*assets)->facts();
   // F16 keys and values of all layers and heads: models with fewer key heads need less.

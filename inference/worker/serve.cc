@@ -25,6 +25,7 @@
 #include "inference/worker/worker_service.h"
 #include "services/common/log.h"
 #include "services/common/rpc/accept_loop.h"
+#include "services/common/rpc/method.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -228,6 +229,8 @@ Status Serve(const MakeServable& make, zygote::WorkerStart& start) {
 }
 
 }  // namespace
+
+Status PrepareForForks() { return CheckServices({v1::WorkerService::service_full_name()}); }
 
 int ExitWith(const Error& error, int status) {
   const nlohmann::json line = {{"code", CodeName(error.code)}, {"reason", error.reason}, {"message", error.message}};

@@ -15,7 +15,6 @@
 #include <optional>
 #include <thread>
 #include <utility>
-#include <variant>
 
 #include "inference/gate/gate_client.h"
 #include "inference/gate/worker_page.h"

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <array>
@@ -26,25 +25,14 @@ constexpr int kPauseAfterFailureMs = 100;
 
 }  // namespace
 
-LogCollector::LogCollector(LogLimits limits) : limits_(limits), wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+LogCollector::LogCollector(LogLimits limits) : limits_(limits) {
   // Signals are for the thread that supervises.
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { Loop(); });
+  thread_ = OwnedThread("log collector", [this](const std::stop_token& stop) { Loop(stop); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
-
-LogCollector::~LogCollector() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  Wake();
-  thread_.join();
-}
-
-void LogCollector::Wake() const { ::eventfd_write(wake_fd_.get(), 1); }
 
 Result<OwnedFd> LogCollector::Open(const std::filesystem::path& file) {
   Pipe pipe = Pipe::Make();
@@ -60,7 +48,7 @@ Result<OwnedFd> LogCollector::Open(const std::filesystem::path& file) {
     if (!target) target = std::make_unique<RotatingFile>(file, limits_);
     sources_.push_back(std::make_unique<Source>(Source{std::move(pipe.read), target.get(), {}}));
   }
-  Wake();
+  wake_.Wake();
   return std::move(pipe.write);
 }
 
@@ -102,17 +90,17 @@ bool LogCollector::Drain(Source& source) {
   return true;
 }
 
-void LogCollector::Loop() {
+void LogCollector::Loop(const std::stop_token& stop) {
+  const std::stop_callback woken(stop, [this] { wake_.Wake(); });
   bool stopping = false;
   while (!stopping) {
     std::vector<pollfd> watched;
     const Status listed = Catching("collect logs", [&]() -> Status {
       const std::lock_guard lock(mutex_);
-      eventfd_t ignored = 0;
-      ::eventfd_read(wake_fd_.get(), &ignored);
-      stopping = stopping_;
+      wake_.Clear();
+      stopping = stop.stop_requested();
       DrainAll();
-      watched.push_back({wake_fd_.get(), POLLIN, 0});
+      watched.push_back({wake_.get(), POLLIN, 0});
       for (const auto& source : sources_) watched.push_back({source->fd.get(), POLLIN, 0});
       return {};
     });

@@ -15,13 +15,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/supervisor/rotating_file.h"
 #include "services/common/owned_fd.h"
+#include "services/common/owned_thread.h"
 #include "services/common/result.h"
+#include "services/common/wake_fd.h"
 
 namespace allod::cli::supervisor {
 
@@ -29,7 +31,7 @@ class LogCollector {
  public:
   explicit LogCollector(LogLimits limits = {});
   // Takes what is in the pipes still, and joins.
-  ~LogCollector();
+  ~LogCollector() = default;
   LogCollector(const LogCollector&) = delete;
 
   // The end of a new pipe for a process to write to, which belongs to the caller (close-on-exec). What comes out goes
@@ -45,19 +47,17 @@ class LogCollector {
     std::string partial;  // a line without its end
   };
 
-  void Loop();
+  void Loop(const std::stop_token& stop);
   // mutex_ held. False at the end of the pipe.
   bool Drain(Source& source);
   void DrainAll();
-  void Wake() const;
 
   const LogLimits limits_;
-  const OwnedFd wake_fd_;
+  const WakeFd wake_;
   std::mutex mutex_;
   std::map<std::filesystem::path, std::unique_ptr<RotatingFile>> files_;
   std::vector<std::unique_ptr<Source>> sources_;
-  bool stopping_ = false;
-  std::thread thread_;
+  OwnedThread thread_;  // last: it uses everything above
 };
 
 }  // namespace allod::cli::supervisor

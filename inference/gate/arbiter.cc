@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "inference/gate/futex.h"
-#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::gate {
@@ -47,13 +46,7 @@ Arbiter::Arbiter(const GateOptions& options) : options_(options), free_cores_(st
     epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
   }
   // Without it nobody gets a turn any more.
-  thread_ = std::thread([this] { OrEnd("arbiter", [this] { Run(); }); });
-}
-
-Arbiter::~Arbiter() {
-  stop_.store(true);
-  wake_.Wake();
-  thread_.join();
+  thread_ = OwnedThread("arbiter", [this](const std::stop_token& stop) { Run(stop); });
 }
 
 void Arbiter::Add(std::uint64_t id, WorkerPage& page, std::string tenant, double weight, int cores) {
@@ -108,12 +101,11 @@ GateFigures Arbiter::figures() const {
   return out;
 }
 
-void Arbiter::Run() {
+void Arbiter::Run(const std::stop_token& stop) {
+  const std::stop_callback woken(stop, [this] { wake_.Wake(); });
   // Refused to unprivileged users, who then wait a little longer for a turn under load.
   setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNiceness);
-  while (!stop_.load()) {
-    Listen(Decide());
-  }
+  while (!stop.stop_requested()) Listen(Decide());
 }
 
 void Arbiter::Listen(milliseconds wait) {

@@ -16,8 +16,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "inference/fairness/fair_share.h"
@@ -25,6 +25,7 @@
 #include "inference/gate/turn_plan.h"
 #include "inference/gate/worker_page.h"
 #include "services/common/owned_fd.h"
+#include "services/common/owned_thread.h"
 #include "services/common/wake_fd.h"
 
 namespace allod::inference::gate {
@@ -50,7 +51,7 @@ struct GateFigures {
 class Arbiter {
  public:
   explicit Arbiter(const GateOptions& options);
-  ~Arbiter();  // no worker is granted anything any more
+  ~Arbiter() = default;  // no worker is granted anything any more
   Arbiter(const Arbiter&) = delete;
   Arbiter& operator=(const Arbiter&) = delete;
 
@@ -92,7 +93,7 @@ class Arbiter {
     double aside_owed = 0;  // seconds that are not charged yet
   };
 
-  void Run();
+  void Run(const std::stop_token& stop);
   // One look at all pages, grants what can be granted; how long until the next look at most.
   std::chrono::milliseconds Decide();
   void ChargeFor(Member& member, SteadyTime now);
@@ -119,8 +120,7 @@ class Arbiter {
   SteadyTime somebody_waited_{};
   GateFigures figures_;
 
-  std::atomic<bool> stop_ = false;
-  std::thread thread_;
+  OwnedThread thread_;  // last: it uses everything above
 };
 
 }  // namespace allod::inference::gate

@@ -10,7 +10,6 @@
 #include "inference/node/artifacts/artifact_fetcher.h"
 #include "inference/node/process/machine.h"
 #include "inference/sandbox/namespaces.h"
-#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {
@@ -47,18 +46,13 @@ Supervisor::Supervisor(SupervisorConfig config, artifacts::Artifacts& artifacts,
         wake_.Wake();
       });
   // It is the parent of every zygote: half a step of it cannot be gone on from, and with the process all workers end.
-  thread_ = std::thread([this] { OrEnd("supervisor", [this] { Run(); }); });
+  thread_ = OwnedThread("supervisor", [this](const std::stop_token& stop) { Run(stop); });
 }
 
 Supervisor::~Supervisor() { Stop(); }
 
 void Supervisor::Stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    inbox_.stop = true;
-    wake_.Wake();
-  }
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
   fetcher_.reset();
 }
 
@@ -74,8 +68,10 @@ Supervisor::Snapshot Supervisor::WaitForChange(std::uint64_t seen, milliseconds 
   return snapshot_;
 }
 
-void Supervisor::Run() {
+void Supervisor::Run(const std::stop_token& stop) {
+  const std::stop_callback woken(stop, [this] { wake_.Wake(); });
   while (true) {
+    stopping_ = stop.stop_requested();
     TakeInbox();
     KeepSockets();
     while (const auto action = set_.NextAction(steady_clock::now(), process::AvailableMemory())) Perform(*action);
@@ -105,9 +101,10 @@ void Supervisor::TakeInbox() {
     inbox = std::exchange(inbox_, {});
   }
   const SteadyTime now = steady_clock::now();
-  stopping_ = stopping_ || inbox.stop;
-  if (stopping_) set_.EndDrains();
-  if (stopping_) inbox.desired.emplace();
+  if (stopping_) {
+    set_.EndDrains();
+    inbox.desired.emplace();
+  }
   if (inbox.desired) {
     for (const std::string& uid : set_.SetDesired(*inbox.desired, now)) {
       Log(LogLevel::kWarning, "refused an assignment of an older epoch than was seen", {{"replica", uid}});

@@ -19,7 +19,6 @@
 #include <set>
 #include <stop_token>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -35,6 +34,7 @@
 #include "inference/node/process/zygote_process.h"
 #include "inference/node/usage_collector.h"
 #include "inference/node/worker_shape.h"
+#include "services/common/owned_thread.h"
 #include "services/common/wake_fd.h"
 
 namespace allod::inference::node {
@@ -103,10 +103,9 @@ class Supervisor {
   struct Inbox {
     std::optional<std::vector<pool::DesiredWorker>> desired;
     std::vector<std::pair<std::string, Result<std::filesystem::path>>> artifacts;
-    bool stop = false;
   };
 
-  void Run();
+  void Run(const std::stop_token& stop);
   void TakeInbox();
   void Perform(const pool::Action& action);
   void FindArtifact(const std::string& sha256);
@@ -165,7 +164,7 @@ class Supervisor {
   Snapshot snapshot_;
 
   std::unique_ptr<artifacts::ArtifactFetcher> fetcher_;
-  std::thread thread_;
+  OwnedThread thread_;  // last: it uses everything above
 };
 
 }  // namespace allod::inference::node

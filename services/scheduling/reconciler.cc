@@ -34,14 +34,10 @@ Reconciler::~Reconciler() { Stop(); }
 
 void Reconciler::Start() {
   // What a pass half changed is rebuilt from rows by the next process.
-  thread_ = std::thread([this] { OrEnd("reconciler", [this] { Loop(); }); });
+  thread_ = OwnedThread("reconciler", [this](const std::stop_token& stop) { Loop(stop); });
 }
 
-void Reconciler::Stop() {
-  stopping_ = true;
-  news_.Notify();
-  if (thread_.joinable()) thread_.join();
-}
+void Reconciler::Stop() { thread_.Stop(); }
 
 void Reconciler::Wake(const TenantId& tenant) {
   {
@@ -59,12 +55,13 @@ void Reconciler::Wake(const TenantId& tenant, const std::string& instance) {
   news_.Notify();
 }
 
-void Reconciler::Loop() {
+void Reconciler::Loop(const std::stop_token& stop) {
+  const std::stop_callback woken(stop, [this] { news_.Notify(); });
   std::uint64_t seen = 0;
   std::string trouble;
-  while (!stopping_) {
+  while (!stop.stop_requested()) {
     seen = news_.WaitPast(seen, config_.tick);
-    if (stopping_) break;
+    if (stop.stop_requested()) break;
     // Whatever a pass throws beyond what it isolates by tenant: the next one looks at everybody.
     const Status done = Catching("reconcile", [this] { return RunOnce(); });
     if (!done && done.error().code == Code::kInternal) {

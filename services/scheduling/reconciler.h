@@ -16,16 +16,16 @@
 // is for that thread, or for tests instead of it. Wake() is thread-safe.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <set>
+#include <stop_token>
 #include <string_view>
-#include <thread>
 
 #include "services/common/change_signal.h"
 #include "services/common/clock.h"
+#include "services/common/owned_thread.h"
 #include "services/common/set_aside.h"
 #include "services/scheduling/broadcast.h"
 #include "services/scheduling/drivers/driver.h"
@@ -89,7 +89,7 @@ class Reconciler {
   };
   using Sightings = std::map<TenantId, Sighting>;
 
-  void Loop();
+  void Loop(const std::stop_token& stop);
 
   // Rows.
   Status Prepare();
@@ -152,8 +152,7 @@ class Reconciler {
   Time next_touch_{};
   Time next_forget_{};
 
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;
+  OwnedThread thread_;  // last: it uses everything above
 };
 
 }  // namespace allod::scheduling

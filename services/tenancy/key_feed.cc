@@ -26,7 +26,7 @@ TenantId UidOf(const TenantKeysVersion& version) { return {Uuid::FromName("tenan
 
 void KeyFeed::Start() {
   // What a round half changed is read anew by the next process.
-  thread_ = std::thread([this] { OrEnd("key feed", [this] { Loop(); }); });
+  thread_ = OwnedThread("key feed", [this](const std::stop_token&) { Loop(); });
 }
 
 void KeyFeed::Stop() {
@@ -35,7 +35,7 @@ void KeyFeed::Stop() {
     stopped_ = true;
   }
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
 }
 
 void KeyFeed::Notify() {

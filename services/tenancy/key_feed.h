@@ -23,11 +23,11 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "services/common/clock.h"
+#include "services/common/owned_thread.h"
 #include "services/common/set_aside.h"
 #include "services/tenancy/store.h"
 
@@ -112,7 +112,7 @@ class KeyFeed {
   bool loaded_ = false;
   bool notified_ = false;
   bool stopped_ = false;
-  std::thread thread_;
+  OwnedThread thread_;  // last: it uses everything above
 };
 
 }  // namespace allod::tenancy

@@ -30,7 +30,7 @@
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "services/common/rpc/method.h"
 
-namespace allod {
+namespace allod::access_test {
 namespace {
 
 using google::protobuf::DescriptorPool;
@@ -263,4 +263,4 @@ TEST_F(ProtoAccess, OnlyListInstancesIsAskedAcrossProjects) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::access_test

@@ -38,7 +38,7 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
     ALLOD_TRY(const UsagePage page, FromProto(*request, call.principal.project));
     // It is one of the tenant's; to a key of another project than its own it does not exist.
     if (!request->instance().empty() && !MaySee(call.principal, request->instance())) {
-      return NotFound("there is no such resource");
+      return NoSuchResource();
     }
     ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
     ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));

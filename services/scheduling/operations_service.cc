@@ -34,7 +34,7 @@ Result<OperationKey> ParseName(const std::string& name) {
 Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store, CallGates& gates) {
   ALLOD_TRY(const CallGate::Pass pass, gates.reads.Enter(caller));
   ALLOD_TRY(Operation operation, store.GetOperation(key.tenant, key.id));
-  if (!MaySee(caller, operation.instance_name)) return NotFound("there is no such resource");
+  if (!MaySee(caller, operation.instance_name)) return NoSuchResource();
   return operation;
 }
 

@@ -50,7 +50,7 @@ Status CheckMember(const Caller& caller, std::string_view resource) {
       return NotAllowed(kTheTenant);
     case Caller::Kind::kTenant:
       if (TenantOf(resource) == "tenants/" + caller.id) return {};
-      return NotFound("there is no such resource");
+      return NoSuchResource();
   }
   return NotAllowed(kTheTenant);
 }
@@ -59,13 +59,15 @@ Status CheckTenant(const Access& rule, const Caller& caller, std::string_view re
   ALLOD_CHECK_OK(CheckMember(caller, resource));
   if (!caller.is_key() || MaySee(caller, resource)) return {};
   if (rule.across_projects() && resource == TenantOf(resource) + "/projects/-") return {};
-  if (!ProjectOf(resource).empty()) return NotFound("there is no such resource");
+  if (!ProjectOf(resource).empty()) return NoSuchResource();
   return Fail(Code::kPermissionDenied, "PROJECT_KEY",
               fmt::format("this belongs to the tenant as a whole, and the API key to projects/{}; ask an operator",
                           caller.project));
 }
 
 }  // namespace
+
+std::unexpected<Error> NoSuchResource() { return NotFound("there is no such resource"); }
 
 Status CheckAccess(const Access& rule, const Caller& caller, std::string_view resource) {
   const bool is_operator = caller.kind == Caller::Kind::kOperator;

@@ -2,9 +2,11 @@
 // proto/allod/access/v1/access.proto says what each means. Pure.
 #pragma once
 
+#include <expected>
 #include <string_view>
 
 #include "allod/access/v1/access.pb.h"
+#include "services/common/result.h"
 #include "services/common/rpc/caller.h"
 
 namespace allod {
@@ -18,5 +20,8 @@ Status CheckAccess(const access::v1::Access& rule, const Caller& caller, std::st
 // Whether a resource below a project may be shown to the caller, whom WHO_MEMBER let at the tenant. Lists do not ask
 // it row by row: they read the rows of the caller's project only, so that page tokens tell of no others.
 bool MaySee(const Caller& caller, std::string_view resource_name);
+
+// NOT_FOUND / NOT_FOUND: what the caller may not see answers as what does not exist.
+std::unexpected<Error> NoSuchResource();
 
 }  // namespace allod

@@ -39,4 +39,17 @@ function(allod_proto_library name)
     target_link_libraries(${name} PUBLIC gRPC::grpc++)
     allod_precompiled(${name} GRPC ON)
   endif()
+  if(ALLOD_BATCH)
+    # One source for all messages of the area and one for all its services. Two names of what protoc writes are not its file's own.
+    set(messages ${generated})
+    set(services ${generated})
+    list(FILTER messages EXCLUDE REGEX "\\.grpc\\.pb\\.cc$")
+    list(FILTER services INCLUDE REGEX "\\.grpc\\.pb\\.cc$")
+    set_source_files_properties(${messages} PROPERTIES UNITY_GROUP messages)
+    set_source_files_properties(${services} PROPERTIES UNITY_GROUP services)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP UNITY_BUILD_UNIQUE_ID allod_file
+      UNITY_BUILD_CODE_BEFORE_INCLUDE "#define ALLOD_JOIN(a, b) a##b\n#define ALLOD_OF(name, file) ALLOD_JOIN(name, file)\n\
+#define schemas ALLOD_OF(schemas_, allod_file)\n#define file_default_instances ALLOD_OF(file_default_instances_, allod_file)"
+      UNITY_BUILD_CODE_AFTER_INCLUDE "#undef schemas\n#undef file_default_instances\n#undef ALLOD_OF\n#undef ALLOD_JOIN")
+  endif()
 endfunction()

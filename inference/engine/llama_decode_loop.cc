@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "inference/engine/fresh_heap.h"
+#include "inference/engine/zero_pages.h"
 #include "inference/ports/queue_errors.h"
 #include "services/common/catching.h"
 #include "services/common/log.h"
@@ -52,7 +52,6 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   params.abort_callback = &DecodeLoop::ShouldAbort;
   params.abort_callback_data = loop.get();
   loop->scratch_.Watch(params);
-  const FreshHeap fresh;
   try {
     loop->context_.reset(llama_init_from_model(&model, params));
   } catch (const std::exception& e) {
@@ -65,8 +64,9 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   }
   loop->slots_ = slots;
   // llama.cpp fills its output buffer with zeros; pages that no step uses go back.
+  if (options.is_made_alone) loop->BuildGraphs();
   loop->scratch_.GiveBack(*loop->context_, loop->OutputBytes());
-  if (options.is_made_alone) fresh.GiveBackZeros();
+  if (options.is_made_alone) GiveBackZeroPages();
   loop->threadpool_ = model::MakeThreadpool(options.threads, options.poll);
   if (loop->threadpool_) {
     llama_attach_threadpool(loop->context_.get(), loop->threadpool_.get(), loop->threadpool_.get());
@@ -136,6 +136,23 @@ EngineStatus DecodeLoop::status() const {
   status.completion_tokens_total = totals_.completion;
   status.sampled_tokens_total = totals_.sampled;
   return status;
+}
+
+// llama.cpp keeps two graphs, of steps with output and without, and makes each with the first step that needs it. Made
+// now, what they are not filled with goes back with the rest. Nothing is computed.
+void DecodeLoop::BuildGraphs() {
+  stop_.store(true);  // seen after the first node
+  llama_set_n_threads(context_.get(), 1, 1);
+  const BatchPtr batch = MakeBatch(1);
+  for (const bool wants_output : {false, true}) {
+    batch->n_tokens = 0;
+    AddToBatch(*batch, /*token=*/0, /*position=*/0, /*slot=*/0, wants_output);
+    (void)llama_decode(context_.get(), *batch);
+  }
+  model::ExpectLlamaErrors(false);
+  llama_memory_clear(llama_get_memory(context_.get()), /*data=*/false);
+  llama_set_n_threads(context_.get(), options_.threads, options_.threads);
+  stop_.store(false);
 }
 
 // A row of the vocabulary for each slot.

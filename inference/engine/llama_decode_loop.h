@@ -55,6 +55,7 @@ class DecodeLoop {
 
   DecodeLoop(const ModelAssets& assets, const EngineOptions& options);
 
+  void BuildGraphs();
   void Run();
   void Sleep();
   void DropCancelled();

@@ -3,6 +3,7 @@
 // {"code","reason","message"}); 1 anything else, with the same line.
 
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <chrono>
 #include <memory>
@@ -68,6 +69,9 @@ int Run(const Options& options) {
 }  // namespace allod::inference::worker
 
 int main(int argc, char** argv) {
+  // One arena for all threads: each further one would be private memory of every instance. Said before the model is
+  // read, which takes threads: malloc remembers how many there may be from the first of them on.
+  mallopt(M_ARENA_MAX, 1);
   const auto options = allod::inference::worker::ParseOptions(argc, argv);
   if (const int* status = std::get_if<int>(&options)) return *status;
   allod::InitLog("worker");

@@ -239,8 +239,6 @@ int ExitWith(const Error& error, int status) {
 
 int ServeInstance(const MakeServable& make, zygote::WorkerStart start) {
   std::signal(SIGPIPE, SIG_IGN);
-  // One arena for all threads: each further one would be private memory of every instance.
-  mallopt(M_ARENA_MAX, 1);
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) == 0) {
     pthread_attr_setstacksize(&attributes, kThreadStackBytes);

@@ -1,4 +1,4 @@
-#include "inference/engine/fresh_heap.h"
+#include "inference/engine/zero_pages.h"
 
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -12,7 +12,7 @@
 
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::zero_pages_test {
 namespace {
 
 constexpr std::size_t kBytes = 1 << 20;
@@ -41,10 +41,8 @@ std::size_t ResidentPages(const unsigned char* begin) {
   return count;
 }
 
-TEST(FreshHeap, GivesBackWhatHoldsZerosAndNothingElse) {
+TEST(ZeroPages, AreGivenBackAndNothingElse) {
   if (test::kInstrumented) GTEST_SKIP() << "malloc is another one";
-  const auto before = Allocate(7);  // takes what the heap has left, which is not fresh
-  const FreshHeap fresh;
   const auto zeros = Allocate(0);
   const auto written = Allocate(7);
   zeros.get()[kBytes / 2] = 1;
@@ -52,7 +50,7 @@ TEST(FreshHeap, GivesBackWhatHoldsZerosAndNothingElse) {
   ASSERT_GT(all, 200U);
   ASSERT_EQ(ResidentPages(zeros.get()), all);
 
-  fresh.GiveBackZeros();
+  GiveBackZeroPages();
 
   EXPECT_LE(ResidentPages(zeros.get()), 1U);
   EXPECT_EQ(ResidentPages(written.get()), all);
@@ -61,15 +59,5 @@ TEST(FreshHeap, GivesBackWhatHoldsZerosAndNothingElse) {
   EXPECT_EQ(written.get()[kBytes / 2], 7);
 }
 
-TEST(FreshHeap, LeavesAloneWhatWasThereBefore) {
-  if (test::kInstrumented) GTEST_SKIP() << "malloc is another one";
-  const auto before = Allocate(0);
-  const std::size_t all = ResidentPages(before.get());
-
-  FreshHeap().GiveBackZeros();
-
-  EXPECT_EQ(ResidentPages(before.get()), all);
-}
-
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::zero_pages_test

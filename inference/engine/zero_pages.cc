@@ -1,15 +1,19 @@
-#include "inference/engine/fresh_heap.h"
+#include "inference/engine/zero_pages.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 
 namespace allod::inference::engine {
 namespace {
 
 std::uintptr_t HeapEnd() { return reinterpret_cast<std::uintptr_t>(sbrk(0)); }
+
+// What was allocated before the program's own first lines is left alone.
+const std::uintptr_t kHeapBegin = HeapEnd();
 
 bool IsZero(std::uintptr_t page, std::size_t bytes) {
   const auto* words = reinterpret_cast<const std::uint64_t*>(page);  // NOLINT(performance-no-int-to-ptr)
@@ -18,12 +22,10 @@ bool IsZero(std::uintptr_t page, std::size_t bytes) {
 
 }  // namespace
 
-FreshHeap::FreshHeap() : begin_(HeapEnd()) {}
-
-void FreshHeap::GiveBackZeros() const {
+void GiveBackZeroPages() {
   const auto bytes = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const std::uintptr_t end = HeapEnd() / bytes * bytes;
-  std::uintptr_t page = (begin_ + bytes - 1) / bytes * bytes;
+  std::uintptr_t page = (kHeapBegin + bytes - 1) / bytes * bytes;
   while (page < end) {
     std::uintptr_t zeros_end = page;
     while (zeros_end < end && IsZero(zeros_end, bytes)) zeros_end += bytes;

@@ -8,7 +8,7 @@ namespace {
 // After one that ended by itself.
 constexpr auto kRetryAfter = std::chrono::seconds(10);
 // A worker that was started has its first request first.
-constexpr auto kSettle = std::chrono::milliseconds(50);
+constexpr auto kSettle = std::chrono::milliseconds(300);
 // How soon it is seen that nothing is to be done any more.
 constexpr auto kLookForIdle = std::chrono::milliseconds(100);
 

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node::pool {
+namespace allod::inference::node::pool::spare_set_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -23,8 +23,8 @@ class SpareSetTest : public testing::Test {
   void Fork(const zygote::WorkerShape& shape = kSmall) { EXPECT_FALSE(set.Take("model", shape, now)); }
   void MakeOne(const zygote::WorkerShape& shape = kSmall) {
     EXPECT_FALSE(set.NextAction(now, kIdle));  // its first request first
-    EXPECT_EQ(set.NextDeadline(now), now + milliseconds(50));
-    now += milliseconds(50);
+    EXPECT_EQ(set.NextDeadline(now), now + milliseconds(300));
+    now += milliseconds(300);
     const auto action = set.NextAction(now, kIdle);
     ASSERT_TRUE(action);
     EXPECT_EQ(action->kind, Kind::kMake);
@@ -69,7 +69,7 @@ TEST_F(SpareSetTest, ModelsHaveTheirOwn) {
   Fork();
   MakeOne();
   EXPECT_FALSE(set.Take("other", kSmall, now));
-  now += milliseconds(50);
+  now += milliseconds(300);
   EXPECT_EQ(set.NextAction(now, kIdle)->model_key, "other");
   EXPECT_TRUE(set.Take("model", kSmall, now));
 }
@@ -77,7 +77,7 @@ TEST_F(SpareSetTest, ModelsHaveTheirOwn) {
 TEST_F(SpareSetTest, ItIsGivenUpWhenNothingWasForkedForLong) {
   Fork();
   MakeOne();
-  EXPECT_EQ(set.NextDeadline(now), now + seconds(600) - milliseconds(50));
+  EXPECT_EQ(set.NextDeadline(now), now + seconds(600) - milliseconds(300));
   now += seconds(600);
   ExpectDropped();
   EXPECT_FALSE(set.NextAction(now, kIdle));
@@ -135,4 +135,4 @@ TEST_F(SpareSetTest, ItCanBeTurnedOff) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::pool
+}  // namespace allod::inference::node::pool::spare_set_test

@@ -26,6 +26,7 @@ constexpr int kTokens = 1000;
 constexpr int kPromptTokens = 8;  // about
 constexpr int kCrowd = 16;
 constexpr seconds kPatience(90);  // for the head of an answer
+constexpr seconds kStandstillMax(400);
 constexpr int kAddresses = 8;     // clients stand on several addresses: a gateway bounds the connections of each
 
 // One layer of the benchmark model's shape: what a token costs does not matter here, only that there are many.
@@ -150,7 +151,7 @@ Report Readers(Installation& installation, const BenchOptions& options) {
   }
   std::cerr << fmt::format("readers: {} answered, {} refused, {} without an answer after {:.0f} s\n", answered, refused,
                            without_answer, SecondsBetween(asked, SteadyClock::now()));
-  const auto [workers, still] = AwaitStandstill(*nodes, seconds(100));
+  const auto [workers, still] = AwaitStandstill(*nodes, kStandstillMax);
   const auto during = MemoryByProcess(installation);
   clients.clear();
   // What they held is given back; the next benchmark starts on an idle machine.
@@ -173,7 +174,7 @@ Report Readers(Installation& installation, const BenchOptions& options) {
   const auto kv = static_cast<double>(kv_bytes_per_token * (workers.sampled_tokens + answered * kPromptTokens));
   const std::optional<double> per_reader = answered > 0 ? std::optional((growth - kv) / answered) : std::nullopt;
   report.Figure(fmt::format("memory growth per stalled reader of {}", count),
-                answered == count ? per_reader : std::nullopt, "bytes", AtMost(kBytesPerReaderMax));
+                answered == count && still ? per_reader : std::nullopt, "bytes", AtMost(kBytesPerReaderMax));
   if (answered > 0) {
     report.Detail("bytes_per_answered_reader", *per_reader);
     report.Detail("kv_bytes_per_answered_reader", kv / answered);

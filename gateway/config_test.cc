@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway {
+namespace allod::gateway::config_test {
 namespace {
 
 nlohmann::json Complete() {
@@ -54,4 +54,4 @@ TEST(GatewayConfig, AddressesThatAnybodyCouldReachAreRefused) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::config_test

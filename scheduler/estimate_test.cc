@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::scheduler {
+namespace allod::scheduler::estimate_test {
 namespace {
 
 struct Known {
@@ -66,4 +66,4 @@ TEST(DemandOf, SaturatesInsteadOfOverflowing) {
 }
 
 }  // namespace
-}  // namespace allod::scheduler
+}  // namespace allod::scheduler::estimate_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::scheduler {
+namespace allod::scheduler::occupancy_test {
 namespace {
 
 Demand Isolated(const std::string& weights) { return {{10, 5}, weights, 100, 0}; }
@@ -43,4 +43,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& c) { return std::string(c.param.name); });
 
 }  // namespace
-}  // namespace allod::scheduler
+}  // namespace allod::scheduler::occupancy_test

@@ -4,7 +4,7 @@
 
 #include "scheduler/testing/snapshot_builder.h"
 
-namespace allod::scheduler {
+namespace allod::scheduler::placement_test {
 namespace {
 
 using std::chrono::seconds;
@@ -111,4 +111,4 @@ TEST(FormatBytes, UsesBinaryUnits) {
 }
 
 }  // namespace
-}  // namespace allod::scheduler
+}  // namespace allod::scheduler::placement_test

@@ -9,7 +9,7 @@
 
 #include "scheduler/testing/snapshot_builder.h"
 
-namespace allod::scheduler {
+namespace allod::scheduler::schedule_test {
 namespace {
 
 using std::chrono::seconds;
@@ -286,4 +286,4 @@ TEST(Schedule, StopsReplicasWithoutAnInstance) {
 }
 
 }  // namespace
-}  // namespace allod::scheduler
+}  // namespace allod::scheduler::schedule_test

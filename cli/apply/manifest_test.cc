@@ -5,7 +5,7 @@
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 
-namespace allod::cli::apply {
+namespace allod::cli::apply::manifest_test {
 namespace {
 
 const std::vector<ManifestKind>& Kinds() {
@@ -197,4 +197,4 @@ TEST(ParseManifest, BoundsWhatAliasesCanGrowTo) {
 }
 
 }  // namespace
-}  // namespace allod::cli::apply
+}  // namespace allod::cli::apply::manifest_test

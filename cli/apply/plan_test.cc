@@ -7,7 +7,7 @@
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 
-namespace allod::cli::apply {
+namespace allod::cli::apply::plan_test {
 namespace {
 
 using Changes = std::vector<FieldChange>;
@@ -80,4 +80,4 @@ TEST(Differences, SeeAValueThatWasGivenEmpty) {
 }
 
 }  // namespace
-}  // namespace allod::cli::apply
+}  // namespace allod::cli::apply::plan_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::cli::commands {
+namespace allod::cli::commands::ledger_verdict_test {
 namespace {
 
 class JudgeLedgerTest : public testing::Test {
@@ -43,4 +43,4 @@ TEST_F(JudgeLedgerTest, SaysFirstWhatIsKnownToBeWrong) {
 }
 
 }  // namespace
-}  // namespace allod::cli::commands
+}  // namespace allod::cli::commands::ledger_verdict_test

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::cli::commands {
+namespace allod::cli::commands::top_view_test {
 namespace {
 
 namespace scheduling_v1 = allod::scheduling::v1;
@@ -98,4 +98,4 @@ TEST(ShortBytes, UsesBinaryUnits) {
 }
 
 }  // namespace
-}  // namespace allod::cli::commands
+}  // namespace allod::cli::commands::top_view_test

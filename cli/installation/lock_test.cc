@@ -6,7 +6,7 @@
 #include "cli/installation/files.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli::installation {
+namespace allod::cli::installation::lock_test {
 namespace {
 
 class LockTest : public testing::Test {
@@ -71,4 +71,4 @@ TEST(ReadJson, TakesObjectsOnly) {
 }
 
 }  // namespace
-}  // namespace allod::cli::installation
+}  // namespace allod::cli::installation::lock_test

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-namespace allod::cli::installation {
+namespace allod::cli::installation::process_facts_test {
 namespace {
 
 using testing::ElementsAre;
@@ -57,4 +57,4 @@ TEST(ProcessFacts, FindsWhoRunsAsOneOfManyUsers) {
 }
 
 }  // namespace
-}  // namespace allod::cli::installation
+}  // namespace allod::cli::installation::process_facts_test

@@ -7,7 +7,7 @@
 
 #include "cli/kinds/calls.h"
 
-namespace allod::cli::kinds {
+namespace allod::cli::kinds::registry_test {
 namespace {
 
 using google::protobuf::Descriptor;
@@ -87,4 +87,4 @@ TEST(ParentOf, CutsTheLastCollection) {
 }
 
 }  // namespace
-}  // namespace allod::cli::kinds
+}  // namespace allod::cli::kinds::registry_test

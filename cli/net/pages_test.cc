@@ -5,7 +5,7 @@
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 
-namespace allod::cli::net {
+namespace allod::cli::net::pages_test {
 namespace {
 
 TEST(AppendItems, TakesTheOneListOfAPage) {
@@ -27,4 +27,4 @@ TEST(ProcessOf, IsTheServicesPackage) {
 }
 
 }  // namespace
-}  // namespace allod::cli::net
+}  // namespace allod::cli::net::pages_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::cli::net {
+namespace allod::cli::net::sse_test {
 namespace {
 
 using Events = std::vector<std::string>;
@@ -20,4 +20,4 @@ TEST(SseReader, DropsAnEventWithoutEnd) {
 }
 
 }  // namespace
-}  // namespace allod::cli::net
+}  // namespace allod::cli::net::sse_test

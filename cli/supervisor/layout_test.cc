@@ -16,7 +16,7 @@
 #include "services/common/private_files.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::layout_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -265,4 +265,4 @@ TEST(ResolveTrusted, SaysWhoCouldExchangeADirectory) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::layout_test

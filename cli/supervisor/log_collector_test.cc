@@ -29,7 +29,7 @@ void* operator new(std::size_t bytes) {
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t /*bytes*/) noexcept { std::free(memory); }
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::log_collector_test {
 namespace {
 
 class LogCollectorTest : public testing::Test {
@@ -151,4 +151,4 @@ TEST_F(LogCollectorTest, ADiskThatTakesNothingHoldsNobodyUp) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::log_collector_test

@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::node_settings_test {
 namespace {
 
 using nlohmann::json;
@@ -85,4 +85,4 @@ TEST(NodeSettings, NothingThatTheNodeReadsIsMissing) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::node_settings_test

@@ -9,7 +9,7 @@
 #include "cli/supervisor/layout.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::process_configs_test {
 namespace {
 
 using installation::StateDir;
@@ -80,4 +80,4 @@ TEST_F(FreeUsersAsRoot, RefusesByNameABlockThatIsAskedForAndTaken) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::process_configs_test

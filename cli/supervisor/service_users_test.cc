@@ -6,7 +6,7 @@
 
 #include <set>
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::service_users_test {
 namespace {
 
 using testing::Contains;
@@ -65,4 +65,4 @@ TEST_F(ServiceUsersAsRoot, CallersAreWhoCalls) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::service_users_test

@@ -16,7 +16,7 @@
 #include "cli/supervisor/layout.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli::supervisor {
+namespace allod::cli::supervisor::supervisor_test {
 namespace {
 
 using installation::ReadFile;
@@ -205,4 +205,4 @@ TEST(ResolveStateDir, RefusesPathsThatLeaveNoRoomForSockets) {
 }
 
 }  // namespace
-}  // namespace allod::cli::supervisor
+}  // namespace allod::cli::supervisor::supervisor_test

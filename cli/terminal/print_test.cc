@@ -6,7 +6,7 @@
 
 #include "allod/scheduling/v1/instance.pb.h"
 
-namespace allod::cli::terminal {
+namespace allod::cli::terminal::print_test {
 namespace {
 
 scheduling::v1::Instance Sample() {
@@ -41,4 +41,4 @@ TEST(ToJsonList, IsValidJsonWithCamelCaseNames) {
 }
 
 }  // namespace
-}  // namespace allod::cli::terminal
+}  // namespace allod::cli::terminal::print_test

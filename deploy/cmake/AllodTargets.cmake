@@ -88,7 +88,8 @@ function(allod_precompiled name)
 endfunction()
 
 # Batches of sources, each compiled as one: what they all include is parsed and instantiated once. The sources of a library share
-# their anonymous namespaces then, so a name in these is given once in a library and namespace; a build in batches tells.
+# their anonymous namespaces then, so a name in these is given once in a library and namespace; a build in batches tells. A test's
+# names need not differ from those of other tests: each is in a namespace of its file's name.
 function(allod_batched name)
   get_target_property(sources ${name} SOURCES)
   list(LENGTH sources count)
@@ -128,6 +129,7 @@ function(allod_test name)
   target_link_libraries(${name} PRIVATE allod_flags ${A_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   allod_precompiled(${name} GRPC ${A_GRPC_PCH} TEST ON)
+  allod_batched(${name})
   if(NOT A_LABELS)
     set(A_LABELS unit)
   endif()

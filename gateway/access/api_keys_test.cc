@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <vector>
 
-namespace allod::gateway::access {
+namespace allod::gateway::access::api_keys_test {
 namespace {
 
 using tenancy::v1::ApiKey;
@@ -157,4 +157,4 @@ TEST(ApiKeyTable, AuthenticationCostsTheSameBesideTwoHundredThousandKeysAsBeside
 }
 
 }  // namespace
-}  // namespace allod::gateway::access
+}  // namespace allod::gateway::access::api_keys_test

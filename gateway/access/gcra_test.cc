@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::access {
+namespace allod::gateway::access::gcra_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -60,4 +60,4 @@ TEST(Gcra, ChargeMayGoIntoDebtAndIsPaidOffByTime) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::access
+}  // namespace allod::gateway::access::gcra_test

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-namespace allod::gateway::access {
+namespace allod::gateway::access::rate_limiter_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -177,4 +177,4 @@ TEST(RateLimiter, ResetsAreWrittenAsOpenAiWritesThem) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::access
+}  // namespace allod::gateway::access::rate_limiter_test

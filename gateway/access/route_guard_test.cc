@@ -4,7 +4,7 @@
 
 #include "gateway/http/fake_response_writer.h"
 
-namespace allod::gateway::access {
+namespace allod::gateway::access::route_guard_test {
 namespace {
 
 // Whoever says "all", "inference" or "portal".
@@ -70,4 +70,4 @@ TEST(RouteGuard, SaysOnWhoseAccountABodyIsReadWhateverTheScope) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::access
+}  // namespace allod::gateway::access::route_guard_test

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace allod::gateway::feeds {
+namespace allod::gateway::feeds::acknowledger_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -104,4 +104,4 @@ TEST_F(AcknowledgerTest, WhatIsAppliedMeanwhileIsToldInOneCall) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::feeds
+}  // namespace allod::gateway::feeds::acknowledger_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::body_budget_test {
 namespace {
 
 const BodyAccount kKenya{"tenants/ke", "ke1"};
@@ -89,4 +89,4 @@ TEST(BodyBudget, HugeSizesDoNotWrap) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::body_budget_test

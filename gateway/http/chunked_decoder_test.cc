@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::chunked_decoder_test {
 namespace {
 
 // What was decoded and how many bytes belong to the body, or the reason of the refusal.
@@ -79,4 +79,4 @@ TEST(ChunkedDecoder, StopsAtTheLimitBeforeItTakesTheChunkIn) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::chunked_decoder_test

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::connection_table_test {
 namespace {
 
 using testing::ElementsAre;
@@ -90,4 +90,4 @@ TEST_F(ConnectionTableTest, WhatNeedsNoKeyMakesNobodyYounger) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::connection_table_test

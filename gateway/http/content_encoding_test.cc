@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::content_encoding_test {
 namespace {
 
 using enum ContentEncoding;
@@ -75,4 +75,4 @@ TEST(DecodeContent, RefusesWhatIsDamaged) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::content_encoding_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::cors_test {
 namespace {
 
 Request From(const std::string& origin, const Headers& more = {}) {
@@ -76,4 +76,4 @@ TEST(Cors, OriginsAreCheckedWhenTheyAreConfigured) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::cors_test

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::error_test {
 namespace {
 
 std::string HeaderOf(const Response& response, const std::string& name) {
@@ -119,4 +119,4 @@ TEST(HttpError, MessagesThatAreNotUtf8StillMakeJson) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::error_test

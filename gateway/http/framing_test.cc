@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::framing_test {
 namespace {
 
 using Kind = BodyFraming::Kind;
@@ -81,4 +81,4 @@ TEST(HttpFraming, ExpectationsAreReadInAnyCaseAndNotInHttp10) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::framing_test

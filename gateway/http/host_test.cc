@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::host_test {
 namespace {
 
 TEST(HttpHost, IsANameOrAnAddressWithOrWithoutAPort) {
@@ -71,4 +71,4 @@ TEST(HttpHost, IsNothingElse) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::host_test

@@ -6,7 +6,7 @@
 
 #include "gateway/portal/transcoder_json.h"
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::json_input_test {
 namespace {
 
 constexpr int kDepthMax = 8;
@@ -55,4 +55,4 @@ TEST(JsonInput, SaysWhereItBreaks) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::json_input_test

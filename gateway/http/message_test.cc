@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::http {
+namespace allod::gateway::http::message_test {
 namespace {
 
 TEST(HttpMessage, PercentDecodes) {
@@ -98,4 +98,4 @@ TEST(HttpMessage, FindsHeadersByLowerCaseName) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::http
+}  // namespace allod::gateway::http::message_test

@@ -11,7 +11,7 @@
 #include "gateway/metering/journal_slot.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway::metering {
+namespace allod::gateway::metering::journal_test {
 namespace {
 
 constexpr std::uint32_t kLost = 4;
@@ -261,4 +261,4 @@ TEST_F(JournalTest, ExistingFileKeepsItsSize) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::metering
+}  // namespace allod::gateway::metering::journal_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace allod::gateway::metering {
+namespace allod::gateway::metering::settle_queue_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -154,4 +154,4 @@ TEST(SettleQueue, BoundsHowManyAreUnderWay) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::metering
+}  // namespace allod::gateway::metering::settle_queue_test

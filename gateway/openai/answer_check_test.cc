@@ -7,7 +7,7 @@
 #include <functional>
 #include <limits>
 
-namespace allod::gateway::openai {
+namespace allod::gateway::openai::answer_check_test {
 namespace {
 
 using inference::v1::GenerateRequest;
@@ -192,4 +192,4 @@ TEST(CheckEmbeddings, VectorsAndTokensAreThoseOfTheInputs) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::openai
+}  // namespace allod::gateway::openai::answer_check_test

@@ -5,7 +5,7 @@
 #include "gateway/openai/embedding_request.h"
 #include "gateway/openai/embedding_response.h"
 
-namespace allod::gateway::openai {
+namespace allod::gateway::openai::embedding_test {
 namespace {
 
 TEST(OpenAiEmbedding, ReadsOneInputOrSeveral) {
@@ -65,4 +65,4 @@ TEST(OpenAiEmbedding, WritesFloatsOrTheirLittleEndianBytes) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::openai
+}  // namespace allod::gateway::openai::embedding_test

@@ -4,7 +4,7 @@
 
 #include "gateway/openai/parameters.h"
 
-namespace allod::gateway::openai {
+namespace allod::gateway::openai::request_test {
 namespace {
 
 std::string Chat(const std::string& more) {
@@ -262,4 +262,4 @@ TEST(Request, RefusesBatchedPrompts) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::openai
+}  // namespace allod::gateway::openai::request_test

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace allod::gateway::openai {
+namespace allod::gateway::openai::response_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -169,4 +169,4 @@ TEST(OpenAiResponse, ModelLists) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::openai
+}  // namespace allod::gateway::openai::response_test

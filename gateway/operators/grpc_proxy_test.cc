@@ -17,7 +17,7 @@
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway::operators {
+namespace allod::gateway::operators::grpc_proxy_test {
 namespace {
 
 namespace tenancy = allod::tenancy::v1;
@@ -223,4 +223,4 @@ TEST_F(GrpcProxyTest, ServesOthersWhileAServiceIsAway) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::operators
+}  // namespace allod::gateway::operators::grpc_proxy_test

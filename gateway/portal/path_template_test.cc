@@ -4,7 +4,7 @@
 
 #include "gateway/portal/openapi.h"
 
-namespace allod::gateway::portal {
+namespace allod::gateway::portal::path_template_test {
 namespace {
 
 using Bindings = PathTemplate::Bindings;
@@ -51,4 +51,4 @@ TEST(PathTemplate, BecomesAnOpenApiPath) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::portal
+}  // namespace allod::gateway::portal::path_template_test

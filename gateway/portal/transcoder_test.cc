@@ -12,7 +12,7 @@
 #include "gateway/portal/openapi.h"
 #include "google/longrunning/operations.pb.h"
 
-namespace allod::gateway::portal {
+namespace allod::gateway::portal::transcoder_test {
 namespace {
 
 class TranscoderTest : public testing::Test {
@@ -174,4 +174,4 @@ TEST_F(TranscoderTest, EveryReferenceOfTheOpenApiDocumentResolves) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::portal
+}  // namespace allod::gateway::portal::transcoder_test

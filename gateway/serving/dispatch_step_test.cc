@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::dispatch_step_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -236,4 +236,4 @@ TEST(CheckConnection, StandsIsBeingMadeOrIsGivenUp) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::dispatch_step_test

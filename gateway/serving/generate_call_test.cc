@@ -15,7 +15,7 @@
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::generate_call_test {
 namespace {
 
 namespace asio = boost::asio;
@@ -125,4 +125,4 @@ TEST_F(GenerateCallTest, ACallMayBeGivenUpAtAnyMoment) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::generate_call_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::hold_terms_test {
 namespace {
 
 TEST(HoldTerms, CoverTheSamePriceAndNoMoreTokens) {
@@ -26,4 +26,4 @@ TEST(HoldTerms, CoverTheSamePriceAndNoMoreTokens) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::hold_terms_test

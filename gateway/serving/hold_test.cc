@@ -11,7 +11,7 @@
 #include "services/common/rpc/client.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::hold_test {
 namespace {
 
 // Gives the answers in turn, then money.
@@ -119,4 +119,4 @@ TEST_F(HoldTest, OnlyWhatIsInDoubtIsSettledWithoutAHold) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::hold_test

@@ -12,7 +12,7 @@
 
 #include "gateway/http/error.h"
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::peer_errors_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -134,4 +134,4 @@ TEST(PeerErrors, ACallThatFailedWithoutAWordIsOurs) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::peer_errors_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::routes_test {
 namespace {
 
 scheduling::v1::WatchRoutesResponse Table(const std::string& instance, std::initializer_list<const char*> targets) {
@@ -162,4 +162,4 @@ TEST(RouteTable, AReplicaIsTheSameWhileSomebodyRoutesToItOrUsesIt) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::routes_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::spent_tokens_test {
 namespace {
 
 TEST(SpentTokens, WhatNoWorkerLookedAtCostsNothing) {
@@ -41,4 +41,4 @@ TEST(SpentTokens, CountsThatMakeNoSenseGiveNothingBack) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::spent_tokens_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::gateway::serving {
+namespace allod::gateway::serving::waiting_room_test {
 namespace {
 
 TEST(WaitingRoom, SeatsAreCountedPerInstanceAndGivenBack) {
@@ -24,4 +24,4 @@ TEST(WaitingRoom, MayHaveNoSeats) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::serving
+}  // namespace allod::gateway::serving::waiting_room_test

@@ -6,7 +6,7 @@
 
 #include "services/common/metrics.h"
 
-namespace allod::gateway::telemetry {
+namespace allod::gateway::telemetry::instance_metrics_test {
 namespace {
 
 using testing::HasSubstr;
@@ -80,4 +80,4 @@ TEST(InstanceMetricsBook, SaysHowMuchIsFoldedIntoOther) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::telemetry
+}  // namespace allod::gateway::telemetry::instance_metrics_test

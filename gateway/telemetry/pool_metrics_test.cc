@@ -5,7 +5,7 @@
 
 #include <vector>
 
-namespace allod::gateway::telemetry {
+namespace allod::gateway::telemetry::pool_metrics_test {
 namespace {
 
 namespace scheduling = allod::scheduling::v1;
@@ -95,4 +95,4 @@ TEST(PoolMetrics, ANodeThatIsLostIsDown) {
 TEST(PoolMetrics, NoNodeIsNoText) { EXPECT_EQ(PoolMetricsText({}, {}), ""); }
 
 }  // namespace
-}  // namespace allod::gateway::telemetry
+}  // namespace allod::gateway::telemetry::pool_metrics_test

@@ -21,7 +21,7 @@
 #include "services/common/sandbox/limits.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::inference::compress {
+namespace allod::inference::compress::confine_test {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -112,4 +112,4 @@ TEST_F(JobSandboxTest, AFileThatGrowsWithoutEndEndsTheJob) {
 }
 
 }  // namespace
-}  // namespace allod::inference::compress
+}  // namespace allod::inference::compress::confine_test

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-namespace allod::inference::compress {
+namespace allod::inference::compress::divergence_test {
 namespace {
 
 std::vector<float> Logits(std::vector<double> probabilities, double shift = 0) {
@@ -97,4 +97,4 @@ TEST(Divergence, ATokenTheVariantRulesOutButTheSourceUsesIsRefusedAsInfinite) {
 }
 
 }  // namespace
-}  // namespace allod::inference::compress
+}  // namespace allod::inference::compress::divergence_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::compress {
+namespace allod::inference::compress::evaluation_plan_test {
 namespace {
 
 constexpr ModelShape kSmall{5'000'000, 512, 4096};
@@ -68,4 +68,4 @@ TEST(EvaluationPlan, RefusesWhatCannotBeMeasured) {
 }
 
 }  // namespace
-}  // namespace allod::inference::compress
+}  // namespace allod::inference::compress::evaluation_plan_test

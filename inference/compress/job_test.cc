@@ -21,7 +21,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::compress {
+namespace allod::inference::compress::job_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -266,4 +266,4 @@ TEST_F(JobTest, TheProgramWorksOnDescriptorsAlone) {
 }
 
 }  // namespace
-}  // namespace allod::inference::compress
+}  // namespace allod::inference::compress::job_test

@@ -9,7 +9,7 @@
 
 #include "inference/engine/llama_engine_fixture.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_embedder_test {
 namespace {
 
 // Opened by hand; knows whether the cores are held.
@@ -203,4 +203,4 @@ TEST_F(EmbedderTest, WhoWaitsTooLongIsToldToComeAgainAndAStopIsTold) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_embedder_test

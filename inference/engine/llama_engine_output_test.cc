@@ -11,7 +11,7 @@
 #include "inference/schema/document.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_engine_output_test {
 namespace {
 
 using nlohmann::json;
@@ -389,4 +389,4 @@ INSTANTIATE_TEST_SUITE_P(
         std::string(300 << 10, 'x')));
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_engine_output_test

@@ -9,7 +9,7 @@
 
 #include "inference/engine/llama_engine_fixture.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_engine_pool_test {
 namespace {
 
 ports::GenerationRequest Of(const std::string& tenant, ports::GenerationRequest request) {
@@ -462,4 +462,4 @@ TEST_F(EngineTest, GenerativeModelsMakeNoEmbeddings) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_engine_pool_test

@@ -1,7 +1,7 @@
 #include "inference/engine/llama_engine_fixture.h"
 #include "inference/engine/text/text_assembler.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_engine_test {
 namespace {
 
 TEST_F(EngineTest, StopsAtMaxTokensAndCountsAddUp) {
@@ -257,4 +257,4 @@ TEST(LoadModel, SaysWhatLlamaSaid) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_engine_test

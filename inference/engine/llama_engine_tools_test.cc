@@ -9,7 +9,7 @@
 #include "inference/schema/gbnf.h"
 #include "tests/schema/grammar_walk.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_engine_tools_test {
 namespace {
 
 using nlohmann::json;
@@ -147,4 +147,4 @@ TEST_F(ToolsTest, AnAnswerThatMayBeACallMayBeText) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_engine_tools_test

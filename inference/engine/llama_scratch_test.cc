@@ -3,7 +3,7 @@
 
 #include "inference/engine/llama_engine_fixture.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::llama_scratch_test {
 namespace {
 
 class ScratchTest : public EngineTest {
@@ -61,4 +61,4 @@ TEST_F(ScratchTest, PagesGoBackToTheMachine) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::llama_scratch_test

@@ -10,7 +10,7 @@
 #include "inference/engine/step_cost.h"
 #include "inference/engine/step_share.h"
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::scheduling_parts_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -131,4 +131,4 @@ TEST(StepPlan, APromptWithoutEndLeavesANeighbourHalfOfTheTime) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::scheduling_parts_test

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <thread>
 
-namespace allod::inference::engine {
+namespace allod::inference::engine::token_stream_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -100,4 +100,4 @@ TEST_F(TokenStreamTest, ReaderGetsEverythingFromAnotherThread) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine
+}  // namespace allod::inference::engine::token_stream_test

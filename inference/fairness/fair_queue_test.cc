@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::fairness {
+namespace allod::inference::fairness::fair_queue_test {
 namespace {
 
 using Queue = FairQueue<std::string>;
@@ -85,4 +85,4 @@ TEST(FairQueue, WhoHasMostWaitingGivesWay) {
 }
 
 }  // namespace
-}  // namespace allod::inference::fairness
+}  // namespace allod::inference::fairness::fair_queue_test

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::fairness {
+namespace allod::inference::fairness::fair_share_test {
 namespace {
 
 // Turns that each tenant gets while all of them want more, every turn of one decoded token.
@@ -203,4 +203,4 @@ TEST(FairShare, WhatCouldNotBeUsedIsNotSavedUp) {
 }
 
 }  // namespace
-}  // namespace allod::inference::fairness
+}  // namespace allod::inference::fairness::fair_share_test

@@ -12,7 +12,7 @@
 
 #include "inference/gate/gate_client.h"
 
-namespace allod::inference::gate {
+namespace allod::inference::gate::arbiter_test {
 namespace {
 
 using std::chrono::microseconds;
@@ -444,4 +444,4 @@ TEST(Arbiter, WorkersCannotReadAwayEachOthersCalls) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::gate::arbiter_test

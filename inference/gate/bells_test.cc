@@ -14,7 +14,7 @@
 #include "inference/gate/arbiter.h"
 #include "inference/gate/gate_client.h"
 
-namespace allod::inference::gate {
+namespace allod::inference::gate::bells_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -147,4 +147,4 @@ TEST(ArbiterBells, AFloodHarmsNobodyAndIsNamed) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::gate::bells_test

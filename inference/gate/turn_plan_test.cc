@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::gate {
+namespace allod::inference::gate::turn_plan_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -31,4 +31,4 @@ TEST(PlanTurn, TurnsAreShortWhereSomebodyElseCountsOnIt) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gate
+}  // namespace allod::inference::gate::turn_plan_test

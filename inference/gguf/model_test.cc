@@ -17,7 +17,7 @@
 #include "tests/support/gguf_edit.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::gguf {
+namespace allod::inference::gguf::model_test {
 namespace {
 
 using test::GgufEdit;
@@ -330,4 +330,4 @@ TEST(ReadModel, SlidingWindowsNeedLayersOfBothKinds) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gguf
+}  // namespace allod::inference::gguf::model_test

@@ -16,7 +16,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::gguf {
+namespace allod::inference::gguf::rewrite_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -191,4 +191,4 @@ TEST_F(RewriteTest, TellsWhatATokenCosts) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gguf
+}  // namespace allod::inference::gguf::rewrite_test

@@ -12,7 +12,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::gguf {
+namespace allod::inference::gguf::validate_test {
 namespace {
 
 using test::GgufWriter;
@@ -246,4 +246,4 @@ TEST(ValidateGguf, RandomDamageNeverCrashesIt) {
 }
 
 }  // namespace
-}  // namespace allod::inference::gguf
+}  // namespace allod::inference::gguf::validate_test

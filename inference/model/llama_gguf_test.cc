@@ -20,7 +20,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::model {
+namespace allod::inference::model::llama_gguf_test {
 namespace {
 
 TEST(TensorTypes, AreThoseOfTheGgmlThatIsLinked) {
@@ -122,4 +122,4 @@ TEST(ValidateTensorData, ChecksTheHeaderFirst) {
 }
 
 }  // namespace
-}  // namespace allod::inference::model
+}  // namespace allod::inference::model::llama_gguf_test

@@ -4,7 +4,7 @@
 
 #include <tuple>
 
-namespace allod::inference::node {
+namespace allod::inference::node::config_test {
 namespace {
 
 nlohmann::json GoodConfig() {
@@ -97,4 +97,4 @@ TEST(NodeConfig, HasWhatGateAndPoolNeed) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::config_test

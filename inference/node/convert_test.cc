@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node {
+namespace allod::inference::node::convert_test {
 namespace {
 
 TEST(Assignment, IsCheckedBeforeAPathOrACommandIsMadeOfIt) {
@@ -78,4 +78,4 @@ TEST(Report, GivesNoReplicaTheFiguresOfAWorkerThatOthersShare) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::convert_test

@@ -9,7 +9,7 @@
 #include "inference/node/usage_collector_fixture.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::usage_collector_lies_test {
 namespace {
 
 // A worker that was taken over writes what it likes, and its agent may be killed at any time.
@@ -150,4 +150,4 @@ TEST_F(LyingRing, ThatIsFilledWithoutEndDoesNotKeepTheAgentFromEnding) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::usage_collector_lies_test

@@ -10,7 +10,7 @@
 
 #include "inference/node/usage_collector_fixture.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::usage_collector_test {
 namespace {
 
 TEST_F(UsageCollectorTest, HandsOnEachRequestOnceWithAllThatIsKnown) {
@@ -211,4 +211,4 @@ TEST_F(UsageCollectorTest, RefusesADirectoryThatIsNone) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::usage_collector_test

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace allod::inference::node {
+namespace allod::inference::node::worker_shape_test {
 namespace {
 
 using pool::IsolationClass;
@@ -75,4 +75,4 @@ TEST(WorkerShape, AMemberIsCountedForNoMoreThanItsPoolHas) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::worker_shape_test

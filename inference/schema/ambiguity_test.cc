@@ -7,7 +7,7 @@
 #include "inference/schema/gbnf.h"
 #include "inference/schema/schema.h"
 
-namespace allod::inference::schema {
+namespace allod::inference::schema::ambiguity_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -139,4 +139,4 @@ TEST(Ambiguity, SchemasHaveFewBeginnings) {
 }
 
 }  // namespace
-}  // namespace allod::inference::schema
+}  // namespace allod::inference::schema::ambiguity_test

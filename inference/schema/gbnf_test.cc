@@ -8,7 +8,7 @@
 #include "tests/schema/grammar_walk.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::schema {
+namespace allod::inference::schema::gbnf_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -130,4 +130,4 @@ TEST(Grammar, PruningTakesOutWhatNeverEnds) {
 }
 
 }  // namespace
-}  // namespace allod::inference::schema
+}  // namespace allod::inference::schema::gbnf_test

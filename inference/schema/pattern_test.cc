@@ -5,7 +5,7 @@
 
 #include "inference/schema/grammar.h"
 
-namespace allod::inference::schema {
+namespace allod::inference::schema::pattern_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -105,4 +105,4 @@ TEST(Automaton, LengthAndComplementAreExact) {
 }
 
 }  // namespace
-}  // namespace allod::inference::schema
+}  // namespace allod::inference::schema::pattern_test

@@ -9,7 +9,7 @@
 #include "tests/schema/grammar_walk.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::schema {
+namespace allod::inference::schema::schema_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -290,4 +290,4 @@ TEST(Schema, HostileSchemasEndSoon) {
 }
 
 }  // namespace
-}  // namespace allod::inference::schema
+}  // namespace allod::inference::schema::schema_test

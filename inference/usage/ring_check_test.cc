@@ -9,7 +9,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace allod::inference::usage {
+namespace allod::inference::usage::ring_check_test {
 namespace {
 
 const Uuid kKenya = Uuid::FromName("tenants/ke");
@@ -178,4 +178,4 @@ TEST(RingDeed, RefusesWhatIsNone) {
 }
 
 }  // namespace
-}  // namespace allod::inference::usage
+}  // namespace allod::inference::usage::ring_check_test

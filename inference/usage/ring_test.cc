@@ -21,7 +21,7 @@
 #include "inference/usage/ring_recorder.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::inference::usage {
+namespace allod::inference::usage::ring_test {
 namespace {
 
 const std::string kReplica = "01900000-0000-7000-8000-00000000abcd";
@@ -366,4 +366,4 @@ TEST_F(UsageRingTest, AStateThatIsNoneIsClosedAsLost) {
 }
 
 }  // namespace
-}  // namespace allod::inference::usage
+}  // namespace allod::inference::usage::ring_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::worker {
+namespace allod::inference::worker::engine_options_test {
 namespace {
 
 TEST(EngineOptions, AreThoseOfTheShape) {
@@ -32,4 +32,4 @@ TEST(EngineOptions, NoMemberOfAPoolCanTakeAllPlaces) {
 }
 
 }  // namespace
-}  // namespace allod::inference::worker
+}  // namespace allod::inference::worker::engine_options_test

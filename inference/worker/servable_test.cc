@@ -11,7 +11,7 @@
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::inference::worker {
+namespace allod::inference::worker::servable_test {
 namespace {
 
 // Gives each text one number, its length, at once.
@@ -88,4 +88,4 @@ TEST_F(ServableTest, ShowsItsFigures) {
 }
 
 }  // namespace
-}  // namespace allod::inference::worker
+}  // namespace allod::inference::worker::servable_test

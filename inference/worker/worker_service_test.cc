@@ -18,7 +18,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::worker {
+namespace allod::inference::worker::worker_service_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -307,4 +307,4 @@ TEST_F(WorkerServiceTest, CancelledCallsFreeTheirSequencesWhereverTheyAre) {
 }
 
 }  // namespace
-}  // namespace allod::inference::worker
+}  // namespace allod::inference::worker::worker_service_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::billing {
+namespace allod::billing::audit_test {
 namespace {
 
 TenantAudit::Account Account(const char* code, std::int64_t kept, std::int64_t held = 0) {
@@ -88,4 +88,4 @@ TEST(LedgerReport, ShowsASumThatIsNotZero) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::audit_test

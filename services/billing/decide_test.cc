@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::billing {
+namespace allod::billing::decide_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -308,4 +308,4 @@ TEST(DecideSettle, ReportsBooksThatContradictThemselves) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::decide_test

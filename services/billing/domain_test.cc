@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::billing {
+namespace allod::billing::domain_test {
 namespace {
 
 using std::chrono::sys_days;
@@ -134,4 +134,4 @@ TEST(CreditLimits, AreBoundedAndNeverNegative) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::domain_test

@@ -5,7 +5,7 @@
 #include "services/billing/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 
-namespace allod::billing {
+namespace allod::billing::expirer_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -134,4 +134,4 @@ TEST_F(ExpirerTest, StopsAtOnceAlthoughItsPeriodIsASecond) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::expirer_test

@@ -1,7 +1,7 @@
 // What cannot be read or written of one tenant keeps nothing of the others from being audited and recorded.
 #include "services/billing/testing/service_fixture.h"
 
-namespace allod::billing {
+namespace allod::billing::service_isolation_test {
 namespace {
 
 class BillingIsolation : public ComputedUsageRpc {
@@ -82,4 +82,4 @@ TEST_F(BillingIsolation, ABatchIsRecordedButForTheTenantWhoseRowsRefuseIt) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::service_isolation_test

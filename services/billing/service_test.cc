@@ -1,7 +1,7 @@
 // Who may call what of billing, what is refused, what comes back.
 #include "services/billing/testing/service_fixture.h"
 
-namespace allod::billing {
+namespace allod::billing::service_test {
 namespace {
 
 TEST_F(BillingRpc, GoesFromPriceToInvoiceToTheLastToken) {
@@ -406,4 +406,4 @@ TEST_F(ComputedUsageRpc, RefusesAClassThatIsNone) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::service_test

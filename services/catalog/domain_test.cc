@@ -8,7 +8,7 @@
 #include "services/catalog/job.h"
 #include "services/catalog/listing.h"
 
-namespace allod::catalog {
+namespace allod::catalog::domain_test {
 namespace {
 
 const std::string kSha(64, 'a');
@@ -171,4 +171,4 @@ TEST(ValidListing, RefusesWhatIsMissingOrDouble) {
 }
 
 }  // namespace
-}  // namespace allod::catalog
+}  // namespace allod::catalog::domain_test

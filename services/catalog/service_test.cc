@@ -17,7 +17,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::catalog {
+namespace allod::catalog::service_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -497,4 +497,4 @@ TEST_F(CatalogServiceTest, RefusesAPriceWithThirteenDecimalsByName) {
 }
 
 }  // namespace
-}  // namespace allod::catalog
+}  // namespace allod::catalog::service_test

@@ -4,7 +4,7 @@
 
 #include <set>
 
-namespace allod {
+namespace allod::api_key_format_test {
 namespace {
 
 TEST(ParseApiKey, GivesBackWhatWasFormatted) {
@@ -54,4 +54,4 @@ TEST(DigestApiKeySecret, DependsOnThePepperAndTheSecret) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::api_key_format_test

@@ -8,7 +8,7 @@
 #include "services/common/digest.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod {
+namespace allod::blob_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -121,4 +121,4 @@ TEST(BlobStore, RefusesARootThatIsAFile) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::blob_store_test

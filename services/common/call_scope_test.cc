@@ -6,7 +6,7 @@
 
 #include "services/common/log.h"
 
-namespace allod {
+namespace allod::call_scope_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -101,4 +101,4 @@ TEST(CallScope, NamesItsTraceInTheLog) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::call_scope_test

@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-namespace allod {
+namespace allod::catching_test {
 namespace {
 
 TEST(Catching, PassesOnWhatTheWorkReturns) {
@@ -25,4 +25,4 @@ TEST(OrEndDeathTest, EndsTheProcessAndSaysWhichThreadAndWhy) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::catching_test

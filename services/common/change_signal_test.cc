@@ -4,7 +4,7 @@
 
 #include <thread>
 
-namespace allod {
+namespace allod::change_signal_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -39,4 +39,4 @@ TEST(ChangeSignal, StopEndsEveryWaitForGood) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::change_signal_test

@@ -5,7 +5,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace allod {
+namespace allod::config_test {
 namespace {
 
 using testing::AllOf;
@@ -89,4 +89,4 @@ TEST(SecretFile, IsRefusedWhenEmptyOrAbsent) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::config_test

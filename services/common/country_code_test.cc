@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod {
+namespace allod::country_code_test {
 namespace {
 
 TEST(CheckCountryCode, KnowsTheAssignedCodesInLowerCase) {
@@ -20,4 +20,4 @@ TEST(CheckCountryCode, RefusesEverythingElse) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::country_code_test

@@ -6,7 +6,7 @@
 #include "services/common/owned_fd.h"
 #include "services/common/result.h"
 
-namespace allod {
+namespace allod::digest_test {
 namespace {
 
 TEST(Sha256, AgreesWithThePublishedVectors) {
@@ -61,4 +61,4 @@ TEST(CodeName, CoversEveryCode) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::digest_test

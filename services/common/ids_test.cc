@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace allod {
+namespace allod::ids_test {
 namespace {
 
 using testing::ElementsAre;
@@ -111,4 +111,4 @@ TEST(CheckSha256, TakesExactly64LowerCaseDigits) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::ids_test

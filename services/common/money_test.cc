@@ -5,7 +5,7 @@
 
 #include <random>
 
-namespace allod {
+namespace allod::money_test {
 namespace {
 
 using testing::HasSubstr;
@@ -140,4 +140,4 @@ TEST(Round, LeavesAResidueOfAtMostHalfAUnit) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::money_test

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace allod {
+namespace allod::owned_thread_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -60,4 +60,4 @@ TEST(OwnedThreadDeathTest, WhatItThrowsEndsTheProcess) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::owned_thread_test

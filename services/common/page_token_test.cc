@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod {
+namespace allod::page_token_test {
 namespace {
 
 TEST(ParsePage, StartsWithTheDefaultSize) {
@@ -48,4 +48,4 @@ TEST(MakePage, GivesATokenOnlyWhenThereIsMore) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::page_token_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod {
+namespace allod::request_id_test {
 namespace {
 
 constexpr char kId[] = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -33,4 +33,4 @@ TEST(CheckSamePayload, TellsRequestsApartByMethodAndPayload) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::request_id_test

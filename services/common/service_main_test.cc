@@ -11,7 +11,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace allod {
+namespace allod::service_main_test {
 namespace {
 
 struct Config {
@@ -105,4 +105,4 @@ TEST(ServiceMain, OnlyChecksWhenAskedTo) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::service_main_test

@@ -4,7 +4,7 @@
 
 #include "services/common/deadline.h"
 
-namespace allod {
+namespace allod::set_aside_test {
 namespace {
 
 using std::chrono::seconds;
@@ -62,4 +62,4 @@ TEST(ConcernsEverybody, IsTrueOfTheDatabaseAndOfNothingThatATenantsDataDoes) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::set_aside_test

@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace allod {
+namespace allod::spdx_test {
 namespace {
 
 std::string Normal(const std::string& text) {
@@ -72,4 +72,4 @@ TEST(NormaliseLicense, IsBounded) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::spdx_test

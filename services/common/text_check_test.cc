@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace allod {
+namespace allod::text_check_test {
 namespace {
 
 TEST(CheckText, CountsCharactersNotBytes) {
@@ -38,4 +38,4 @@ TEST(CheckText, RefusesControlCharacters) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::text_check_test

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace allod::scheduling {
+namespace allod::scheduling::admission_test {
 namespace {
 
 const AdmissionConfig kConfig = {{{"ke-1", "ke"}, {"tz-1", "tz"}}, 50, {16, 4096}};
@@ -217,4 +217,4 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& refusal) { return refusal.param.name; });
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::admission_test

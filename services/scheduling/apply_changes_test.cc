@@ -5,7 +5,7 @@
 
 #include <chrono>
 
-namespace allod::scheduling {
+namespace allod::scheduling::apply_changes_test {
 namespace {
 
 using scheduler::ReplicaState;
@@ -237,4 +237,4 @@ TEST(ApplyTo, LeavesEverythingElseAsItIs) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::apply_changes_test

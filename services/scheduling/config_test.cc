@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::scheduling {
+namespace allod::scheduling::config_test {
 namespace {
 
 nlohmann::json Good() {
@@ -92,4 +92,4 @@ TEST(LoadConfig, RefusesPoolsAndWeightsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::config_test

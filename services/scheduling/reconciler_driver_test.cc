@@ -5,7 +5,7 @@
 #include "services/scheduling/testing/fake_driver.h"
 #include "services/scheduling/testing/reconciler_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::reconciler_driver_test {
 namespace {
 
 class ReconcilerDriverTest : public ReconcilerTest {
@@ -86,4 +86,4 @@ TEST_F(ReconcilerDriverTest, ATenantAtWhoseWorkersTheDriverThrowsDoesNotStopTheO
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::reconciler_driver_test

@@ -5,7 +5,7 @@
 
 #include "services/scheduling/testing/reconciler_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::reconciler_isolation_test {
 namespace {
 
 // What a tenant's rows may do to who reads them.
@@ -234,4 +234,4 @@ TEST_F(ReconcilerIsolationTest, RunsWhatEveryTenantWantsHoweverManyThereAre) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::reconciler_isolation_test

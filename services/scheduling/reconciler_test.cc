@@ -4,7 +4,7 @@
 
 #include "services/scheduling/testing/reconciler_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::reconciler_test {
 namespace {
 
 TEST_F(ReconcilerTest, TakesAnInstanceFromCreateToReady) {
@@ -391,4 +391,4 @@ TEST_F(ReconcilerTest, ItsThreadAssignsANewInstanceWhenWoken) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::reconciler_test

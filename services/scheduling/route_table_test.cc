@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::scheduling {
+namespace allod::scheduling::route_table_test {
 namespace {
 
 Route To(const std::string& instance, std::vector<std::string> targets = {}) {
@@ -41,4 +41,4 @@ TEST(FindRoute, FindsByTheWholeName) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::route_table_test

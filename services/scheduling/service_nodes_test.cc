@@ -1,7 +1,7 @@
 // Nodes: what they report, and what is shown of them and their workers.
 #include "services/scheduling/testing/service_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::service_nodes_test {
 namespace {
 
 TEST_F(SchedulingServiceTest, ShowsClassLayersAndFiguresOfAReplica) {
@@ -154,4 +154,4 @@ TEST_F(SchedulingServiceTest, RefusesNodesOfUnknownRegionsAndForeignNames) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::service_nodes_test

@@ -5,7 +5,7 @@
 
 #include "services/scheduling/testing/service_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::service_pressure_test {
 namespace {
 
 // So many creations by each of several keys of tenants/ke at once, each key over a connection of its own.
@@ -167,4 +167,4 @@ TEST(WaitOperation, GivesItsPlaceBackAlsoWhenItThrows) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::service_pressure_test

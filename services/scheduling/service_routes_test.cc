@@ -1,7 +1,7 @@
 // Gateways: the routes that they are sent, and when a mutation returns.
 #include "services/scheduling/testing/service_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::service_routes_test {
 namespace {
 
 TEST_F(SchedulingServiceTest, GatewaysRouteAsAMutationSaysWhenItReturns) {
@@ -62,4 +62,4 @@ TEST_F(SchedulingServiceTest, ShowsRoutesToServicesOnly) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::service_routes_test

@@ -1,7 +1,7 @@
 // What tenants do with instances: create, update, list and delete them, and who may.
 #include "services/scheduling/testing/service_fixture.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::service_test {
 namespace {
 
 TEST_F(SchedulingServiceTest, ProvisionsRoutesAndDeletesAnInstance) {
@@ -312,4 +312,4 @@ TEST_F(SchedulingServiceTest, AKeySeesAndChangesWhatIsInItsProject) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::service_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::tenancy {
+namespace allod::tenancy::domain_test {
 namespace {
 
 Tenant Kenya() { return {"ke", "Kenya", "KES", {"ke"}, TenantState::kActive, Time()}; }
@@ -77,4 +77,4 @@ TEST(TenantUid, IsTheOneThatEveryServiceComputes) {
 }
 
 }  // namespace
-}  // namespace allod::tenancy
+}  // namespace allod::tenancy::domain_test

@@ -9,7 +9,7 @@
 #include "services/tenancy/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
 
-namespace allod::tenancy {
+namespace allod::tenancy::key_feed_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -250,4 +250,4 @@ TEST_F(KeyFeedTest, ForgetsRevokedKeysAndSendsAWatcherThatIsTooFarBehindBackToTh
 }
 
 }  // namespace
-}  // namespace allod::tenancy
+}  // namespace allod::tenancy::key_feed_test

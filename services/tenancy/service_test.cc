@@ -15,7 +15,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::tenancy {
+namespace allod::tenancy::service_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -416,4 +416,4 @@ TEST_F(TenancyServiceTest, SaysWhenTheDatabaseIsAway) {
 }
 
 }  // namespace
-}  // namespace allod::tenancy
+}  // namespace allod::tenancy::service_test

@@ -1,7 +1,7 @@
 // What every store does with prices by class and with computed usage.
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_computed_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -290,4 +290,4 @@ TEST(ComputedUsageTable, IsInsertOnlyAndRefusesTenantsWithoutAnAccount) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_computed_test

@@ -5,7 +5,7 @@
 #include "tests/contract/billing_commit_cutter.h"
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_ledger_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -266,4 +266,4 @@ TEST_P(BillingInDoubt, ALostCommitCountsOnce) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_ledger_test

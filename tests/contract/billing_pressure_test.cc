@@ -13,7 +13,7 @@
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_pressure_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -149,4 +149,4 @@ TEST_F(BillingPressure, OneTenantsCrowdKeepsNobodyElseFromAReservation) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_pressure_test

@@ -7,7 +7,7 @@
 
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_races_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -199,4 +199,4 @@ TYPED_TEST(BillingRaces, TheLedgerSumsToZeroAfterAnyStorm) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_races_test

@@ -2,7 +2,7 @@
 // billing_ledger_test.cc what PostgreSQL itself refuses.
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_store_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -451,4 +451,4 @@ TEST_P(BillingStore, LetsTenantBNeitherSeeNorChangeNorReferToTenantA) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_store_test

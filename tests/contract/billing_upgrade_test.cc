@@ -7,7 +7,7 @@
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::billing {
+namespace allod::billing::billing_upgrade_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -95,4 +95,4 @@ TEST(BillingUpgrade, FromTheFirstLedgerWithHoldsThatAreOpen) {
 }
 
 }  // namespace
-}  // namespace allod::billing
+}  // namespace allod::billing::billing_upgrade_test

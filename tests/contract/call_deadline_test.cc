@@ -8,7 +8,7 @@
 #include "services/tenancy/project_service.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod::tenancy {
+namespace allod::tenancy::call_deadline_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -72,4 +72,4 @@ TEST_F(CallDeadline, EndsAStatementThatWaitsForAnothersLock) {
 }
 
 }  // namespace
-}  // namespace allod::tenancy
+}  // namespace allod::tenancy::call_deadline_test

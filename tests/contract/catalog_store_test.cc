@@ -11,7 +11,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod::catalog {
+namespace allod::catalog::catalog_store_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -425,4 +425,4 @@ TEST_P(CatalogStore, ListsOnlyVersionsAndVariantsThatExist) {
 }
 
 }  // namespace
-}  // namespace allod::catalog
+}  // namespace allod::catalog::catalog_store_test

@@ -1,7 +1,7 @@
 // What services/scheduling/store.h promises of finding what changed, and of tenants that are apart.
 #include "tests/contract/scheduling_store_harness.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::scheduling_store_changes_test {
 namespace {
 
 class SchedulingStoreChanges : public SchedulingStoreTest {};
@@ -228,4 +228,4 @@ TEST(SchedulingRowLevelSecurity, ShowsNothingWithoutATenantAndRefusesForeignRows
 }
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::scheduling_store_changes_test

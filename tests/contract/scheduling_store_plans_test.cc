@@ -1,7 +1,7 @@
 // What services/scheduling/store.h promises of plans: leases, epochs, observations.
 #include "tests/contract/scheduling_store_harness.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::scheduling_store_plans_test {
 namespace {
 
 class SchedulingStorePlans : public SchedulingStoreTest {};
@@ -167,4 +167,4 @@ TEST_P(SchedulingStorePlans, FinishesAnOperationOnce) {
 INSTANTIATE_TEST_SUITE_P(Stores, SchedulingStorePlans, EveryStore(), KindName);
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::scheduling_store_plans_test

@@ -1,7 +1,7 @@
 // What services/scheduling/store.h promises of instances, operations and nodes.
 #include "tests/contract/scheduling_store_harness.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::scheduling_store_test {
 namespace {
 
 TEST_P(SchedulingStoreTest, GivesBackWhatWasCreated) {
@@ -175,4 +175,4 @@ TEST_P(SchedulingStoreTest, RefusesANodeTooManyAloud) {
 INSTANTIATE_TEST_SUITE_P(Stores, SchedulingStoreTest, EveryStore(), KindName);
 
 }  // namespace
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::scheduling_store_test

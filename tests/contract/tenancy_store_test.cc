@@ -14,7 +14,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod::tenancy {
+namespace allod::tenancy::tenancy_store_test {
 namespace {
 
 class Backend {
@@ -444,4 +444,4 @@ TEST(TenancyRowSecurity, HidesEveryOtherTenantsRowsEvenFromSqlWithoutWhere) {
 }
 
 }  // namespace
-}  // namespace allod::tenancy
+}  // namespace allod::tenancy::tenancy_store_test

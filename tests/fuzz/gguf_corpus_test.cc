@@ -13,7 +13,7 @@
 #include "tests/fuzz/gguf_properties.h"
 #include "tests/fuzz/gguf_seeds.h"
 
-namespace allod::test {
+namespace allod::test::gguf_corpus_test {
 namespace {
 
 std::string Check(const std::string& bytes) { return CheckGgufProperties(std::as_bytes(std::span(bytes))); }
@@ -93,4 +93,4 @@ TEST(GgufCorpus, NoTruncationBreaksAProperty) {
 }
 
 }  // namespace
-}  // namespace allod::test
+}  // namespace allod::test::gguf_corpus_test

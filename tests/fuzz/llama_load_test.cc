@@ -23,7 +23,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::test {
+namespace allod::test::llama_load_test {
 namespace {
 
 namespace gguf = inference::gguf;
@@ -210,4 +210,4 @@ TEST(LlamaLoad, NothingThatIsAcceptedEndsTheProcess) {
 }
 
 }  // namespace
-}  // namespace allod::test
+}  // namespace allod::test::llama_load_test

@@ -26,7 +26,7 @@
 #include "services/tenancy/testing/fake_store.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::cli::apply {
+namespace allod::cli::apply::apply_test {
 namespace {
 
 using testing::HasSubstr;
@@ -257,4 +257,4 @@ TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {
 }
 
 }  // namespace
-}  // namespace allod::cli::apply
+}  // namespace allod::cli::apply::apply_test

@@ -3,7 +3,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_billing_test {
 namespace {
 
 using testing::HasSubstr;
@@ -125,4 +125,4 @@ TEST_F(GatewayBilling, TwoGatewaysNeverShareAJournal) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_billing_test

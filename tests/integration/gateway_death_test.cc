@@ -4,7 +4,7 @@
 
 #include "tests/integration/gateway_program_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_death_test {
 namespace {
 
 class GatewayDeath : public GatewayProgramTest {
@@ -104,4 +104,4 @@ TEST_F(GatewayDeath, EmbeddingsThatWereBeingHandedOverAreSettledAsAnswered) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_death_test

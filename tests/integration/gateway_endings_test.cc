@@ -3,7 +3,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_endings_test {
 namespace {
 
 using testing::HasSubstr;
@@ -233,4 +233,4 @@ TEST_F(GatewayEndings, AnAnswerThatTheSocketDidNotTakeIsTakenBack) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_endings_test

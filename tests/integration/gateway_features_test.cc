@@ -4,7 +4,7 @@
 #include "services/common/ids.h"
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_features_test {
 namespace {
 
 using testing::AllOf;
@@ -274,4 +274,4 @@ TEST_F(GatewayFeatures, InstancesHaveTheirOwnFigures) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_features_test

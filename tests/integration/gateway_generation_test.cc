@@ -3,7 +3,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_generation_test {
 namespace {
 
 using billing::v1::OUTCOME_CLIENT_CANCELLED;
@@ -212,4 +212,4 @@ TEST_F(GatewayGeneration, StopEndsAStreamWithAnErrorEvent) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_generation_test

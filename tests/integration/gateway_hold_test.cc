@@ -7,7 +7,7 @@
 #include "services/common/metrics.h"
 #include "tests/integration/gateway_program_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_hold_test {
 namespace {
 
 using testing::HasSubstr;
@@ -194,4 +194,4 @@ TEST_F(GatewayHoldDeath, KillNineWhileTheMoneyIsHeldAgainLeavesNothingOpen) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_hold_test

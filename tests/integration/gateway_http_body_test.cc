@@ -7,7 +7,7 @@
 
 #include "tests/integration/gateway_program_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_http_body_test {
 namespace {
 
 using testing::HasSubstr;
@@ -180,4 +180,4 @@ TEST_F(GatewayBodiesOfStrangers, HoldNoMemoryAndOthersAreServed) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_http_body_test

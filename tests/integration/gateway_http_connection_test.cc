@@ -7,7 +7,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_http_connection_test {
 namespace {
 
 using testing::HasSubstr;
@@ -188,4 +188,4 @@ TEST_F(GatewayConnections, ALeavingIsNoticedBehindWhatWasSentFarAhead) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_http_connection_test

@@ -3,7 +3,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_http_test {
 namespace {
 
 using testing::HasSubstr;
@@ -224,4 +224,4 @@ TEST_F(GatewayHttp, DescribesItself) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_http_test

@@ -3,7 +3,7 @@
 
 #include "tests/integration/gateway_fixture.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_limits_test {
 namespace {
 
 class GatewayLimits : public GatewayTest {
@@ -114,4 +114,4 @@ TEST_F(GatewayLimits, WhatNoWorkerLookedAtCostsNoTokens) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_limits_test

@@ -9,7 +9,7 @@
 #include "tests/integration/gateway_program_fixture.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_readers_test {
 namespace {
 
 using inference::v1::GenerateRequest;
@@ -154,4 +154,4 @@ TEST_F(GatewayReaders, TheWorkerHearsSoonThatAClientLeft) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_readers_test

@@ -4,7 +4,7 @@
 #include "tests/integration/gateway_fixture.h"
 #include "tests/integration/gateway_sleeping_worker.h"
 
-namespace allod::gateway {
+namespace allod::gateway::gateway_wake_test {
 namespace {
 
 using testing::HasSubstr;
@@ -161,4 +161,4 @@ TEST_F(GatewayWake, AReplicaWithAFullQueueIsNotWaitedFor) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::gateway_wake_test

@@ -9,7 +9,7 @@
 #include "services/common/pg/pool.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod {
+namespace allod::migrations_test {
 namespace {
 
 using testing::HasSubstr;
@@ -137,4 +137,4 @@ TEST_F(MigrationsTest, RefuseAServiceNameThatIsNoName) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::migrations_test

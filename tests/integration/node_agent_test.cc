@@ -9,7 +9,7 @@
 #include "services/common/rpc/status.h"
 #include "tests/integration/node_agent_fixture.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::node_agent_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -449,4 +449,4 @@ TEST_F(NodeAgentTest, TriesAJobThatCrashesThreeTimesThenSaysSo) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::node_agent_test

@@ -6,7 +6,7 @@
 #include "tests/integration/node_agent_fixture.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::node_lies_test {
 namespace {
 
 class NodeLies : public NodeAgentFixture {
@@ -160,4 +160,4 @@ TEST_F(NodeLies, AZygoteCannotHaveAStrangerKilled) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::node_lies_test

@@ -6,7 +6,7 @@
 
 #include "tests/integration/node_agent_fixture.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::node_spare_test {
 namespace {
 
 class NodeSpares : public NodeAgentFixture {
@@ -123,4 +123,4 @@ TEST_F(NodeSpares, AnInstanceThatIsDeletedTakesNoSpareAlong) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::node_spare_test

@@ -4,7 +4,7 @@
 #include "services/common/call_scope.h"
 #include "tests/integration/pg_pool_fixture.h"
 
-namespace allod {
+namespace allod::pg_deadline_test {
 namespace {
 
 class PgDeadline : public PgTest {
@@ -123,4 +123,4 @@ TEST_F(PgDeadline, CommitsWhatWasDoneInTimeAndResolvesADoubtWhateverTheTime) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::pg_deadline_test

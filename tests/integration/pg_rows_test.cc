@@ -6,7 +6,7 @@
 #include "services/common/pg/row_reader.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod {
+namespace allod::pg_rows_test {
 namespace {
 
 enum class Colour { kRed = 3, kGreen = 1, kBlue = 2 };
@@ -114,4 +114,4 @@ TEST_F(PgRowsTest, WhatIsNotOfItsKindIsAnInternalErrorThatRepeatsNothing) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::pg_rows_test

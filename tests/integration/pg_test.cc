@@ -8,7 +8,7 @@
 
 #include "tests/integration/pg_pool_fixture.h"
 
-namespace allod {
+namespace allod::pg_test {
 namespace {
 
 using testing::HasSubstr;
@@ -326,4 +326,4 @@ TEST(ParsePgConfig, RefusesMistakes) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::pg_test

@@ -24,7 +24,7 @@
 #include "services/tenancy/testing/fake_store.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod {
+namespace allod::portal_scopes_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -249,4 +249,4 @@ TEST_F(PortalScopes, UsageOfAnInstanceOfAnotherProjectIsNotThere) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::portal_scopes_test

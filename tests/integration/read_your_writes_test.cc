@@ -15,7 +15,7 @@
 #include "tests/support/pg_fixture.h"
 #include "tests/support/process.h"
 
-namespace allod::gateway {
+namespace allod::gateway::read_your_writes_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -250,4 +250,4 @@ TEST_F(ReadYourWrites, AKeyMadeWhileAGatewayConnectsAgainIsNeverAnInvalidOne) {
 }
 
 }  // namespace
-}  // namespace allod::gateway
+}  // namespace allod::gateway::read_your_writes_test

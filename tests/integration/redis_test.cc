@@ -6,7 +6,7 @@
 
 #include "tests/support/redis_fixture.h"
 
-namespace allod {
+namespace allod::redis_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -76,4 +76,4 @@ TEST(Redis, RefusesAnAddressThatIsNone) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::redis_test

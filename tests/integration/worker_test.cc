@@ -7,7 +7,7 @@
 #include "tests/integration/node_agent_fixture.h"
 #include "tests/support/instrumented.h"
 
-namespace allod::inference::node {
+namespace allod::inference::node::worker_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -138,4 +138,4 @@ TEST_F(WorkerTest, UsageErrorsExitWithTwo) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node
+}  // namespace allod::inference::node::worker_test

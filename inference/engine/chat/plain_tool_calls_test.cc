@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace allod::inference::engine::chat {
+namespace allod::inference::engine::chat::plain_tool_calls_test {
 namespace {
 
 TEST(PlainCall, IsReadAsItIsWritten) {
@@ -21,4 +21,4 @@ TEST(PlainCall, IsReadAsItIsWritten) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::chat
+}  // namespace allod::inference::engine::chat::plain_tool_calls_test

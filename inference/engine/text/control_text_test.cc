@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::control_text_test {
 namespace {
 
 std::string Show(const std::vector<PromptPart>& parts) {
@@ -44,4 +44,4 @@ TEST_F(ControlTextTest, UsersCannotWriteTheWrapping) {
 TEST_F(ControlTextTest, EmptyTextHasNoParts) { EXPECT_TRUE(ControlText::Split(control_.Guard("")).empty()); }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::control_text_test

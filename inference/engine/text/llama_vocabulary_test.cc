@@ -18,7 +18,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::llama_vocabulary_test {
 namespace {
 
 // GPT-2's letter for a byte.
@@ -230,4 +230,4 @@ TEST(LlamaVocabulary, NobodyTokenisesForACallerThatIsGone) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::llama_vocabulary_test

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::sampling_test {
 namespace {
 
 std::map<int, int> Draws(const ports::SamplingOptions& options, const std::vector<float>& logits, int draws) {
@@ -120,4 +120,4 @@ TEST(CheckSampling, RefusesWhatIsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::sampling_test

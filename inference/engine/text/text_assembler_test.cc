@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::text_assembler_test {
 namespace {
 
 struct Delivered {
@@ -111,4 +111,4 @@ TEST(TextAssembler, EmptyPiecesCountNothing) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::text_assembler_test

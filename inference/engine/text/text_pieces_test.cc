@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::text_pieces_test {
 namespace {
 
 std::vector<std::string> Pieces(std::string_view text, std::size_t bytes_max,
@@ -89,4 +89,4 @@ TEST(TextPieces, AreNeverTooLongAndLoseNothing) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::text_pieces_test

@@ -10,7 +10,7 @@
 
 #include "inference/engine/text/draw_budget.h"
 
-namespace allod::inference::engine::text {
+namespace allod::inference::engine::text::token_draw_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -217,4 +217,4 @@ TEST(DrawBudget, HoweverCostlyDrawsAreStepsKeepFourFifthsOfTheTime) {
 }
 
 }  // namespace
-}  // namespace allod::inference::engine::text
+}  // namespace allod::inference::engine::text::token_draw_test

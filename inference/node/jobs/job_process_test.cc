@@ -7,7 +7,7 @@
 
 #include "inference/node/jobs/job_result.h"
 
-namespace allod::inference::node::jobs {
+namespace allod::inference::node::jobs::job_process_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -85,4 +85,4 @@ TEST(JobProcess, EndsTheChildWhenTheLeaseIsLost) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::jobs
+}  // namespace allod::inference::node::jobs::job_process_test

@@ -4,7 +4,7 @@
 
 #include <csignal>
 
-namespace allod::inference::node::pool {
+namespace allod::inference::node::pool::model_set_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -240,4 +240,4 @@ TEST_F(ModelSetTest, AModelWantedAgainWhileItGoesIsLoadedOnceItIsGone) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::pool
+}  // namespace allod::inference::node::pool::model_set_test

@@ -3,7 +3,7 @@
 
 #include "inference/node/pool/worker_set_fixture.h"
 
-namespace allod::inference::node::pool {
+namespace allod::inference::node::pool::worker_set_pool_test {
 namespace {
 
 class WorkerSetPoolTest : public WorkerSetTest {
@@ -163,4 +163,4 @@ TEST_F(WorkerSetPoolTest, ReportsAnAssignmentThatCannotBeRunAndRunsTheOthers) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::pool
+}  // namespace allod::inference::node::pool::worker_set_pool_test

@@ -2,7 +2,7 @@
 
 #include "inference/node/pool/worker_set_fixture.h"
 
-namespace allod::inference::node::pool {
+namespace allod::inference::node::pool::worker_set_sleep_test {
 namespace {
 
 TEST_F(WorkerSetTest, ADedicatedWorkerThatSleepsKeepsItsModel) {
@@ -140,4 +140,4 @@ TEST_F(WorkerSetTest, AKnockWhileTheModelIsBeingGivenUpIsNotLost) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::pool
+}  // namespace allod::inference::node::pool::worker_set_sleep_test

@@ -1,6 +1,6 @@
 #include "inference/node/pool/worker_set_fixture.h"
 
-namespace allod::inference::node::pool {
+namespace allod::inference::node::pool::worker_set_test {
 namespace {
 
 TEST_F(WorkerSetTest, FetchesLoadsForksAndIsReady) {
@@ -385,4 +385,4 @@ TEST_F(WorkerSetTest, EventsOfWhatIsGoneAreIgnored) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::pool
+}  // namespace allod::inference::node::pool::worker_set_test

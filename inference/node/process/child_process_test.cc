@@ -9,7 +9,7 @@
 #include <csignal>
 #include <fstream>
 
-namespace allod::inference::node::process {
+namespace allod::inference::node::process::child_process_test {
 namespace {
 
 pool::ProcessExit WaitFor(ChildProcess& child) {
@@ -86,4 +86,4 @@ TEST(LineReader, BoundsLinesAndJoinsPieces) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::process
+}  // namespace allod::inference::node::process::child_process_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node::process {
+namespace allod::inference::node::process::page_figures_test {
 namespace {
 
 PageFigures Busy() {
@@ -63,4 +63,4 @@ TEST(PageFigures, APageIsReadWithoutOverflow) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::process
+}  // namespace allod::inference::node::process::page_figures_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::inference::node::process {
+namespace allod::inference::node::process::rate_bound_test {
 namespace {
 
 TEST(RateBound, CountsSpentSecondsInARow) {
@@ -25,4 +25,4 @@ TEST(RateBound, CountsSpentSecondsInARow) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::process
+}  // namespace allod::inference::node::process::rate_bound_test

@@ -6,7 +6,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace allod::inference::node::process {
+namespace allod::inference::node::process::worker_socket_test {
 namespace {
 
 TEST(WorkerSocket, IsTheSameForTheSameWorkerAndGoesWithIt) {
@@ -43,4 +43,4 @@ TEST(WorkerSocket, OnesThatAKilledAgentLeftAreRemovedAndNothingElse) {
 }
 
 }  // namespace
-}  // namespace allod::inference::node::process
+}  // namespace allod::inference::node::process::worker_socket_test

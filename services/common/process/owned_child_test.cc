@@ -8,7 +8,7 @@
 
 #include "services/common/owned_fd.h"
 
-namespace allod {
+namespace allod::owned_child_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -71,4 +71,4 @@ TEST(OwnedChild, GivesWayToAnother) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::owned_child_test

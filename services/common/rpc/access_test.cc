@@ -4,7 +4,7 @@
 
 #include <array>
 
-namespace allod {
+namespace allod::access_test {
 namespace {
 
 using access::v1::Access;
@@ -111,4 +111,4 @@ TEST(CheckAccess, KeepsAKeyInItsProject) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::access_test

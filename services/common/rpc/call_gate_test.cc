@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace allod {
+namespace allod::call_gate_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -84,4 +84,4 @@ TEST(CallGate, AWaitingCallGoesOnWhenItsTurnComes) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::call_gate_test

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-namespace allod {
+namespace allod::long_poll_test {
 namespace {
 
 using std::chrono::milliseconds;
@@ -69,4 +69,4 @@ TEST_F(LongPollTest, EndsWhenTheServiceStops) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::long_poll_test

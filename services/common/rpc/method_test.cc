@@ -6,7 +6,7 @@
 
 #include "allod/tenancy/v1/project.pb.h"
 
-namespace allod {
+namespace allod::method_test {
 namespace {
 
 using google::protobuf::DescriptorPool;
@@ -136,4 +136,4 @@ TEST(CheckServices, TakesWhatHasRulesAndWhatGrpcServesItself) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::method_test

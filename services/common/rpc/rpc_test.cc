@@ -18,7 +18,7 @@
 #include "services/common/unix_address.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod {
+namespace allod::rpc_test {
 namespace {
 
 using tenancy::v1::GetTenantRequest;
@@ -422,4 +422,4 @@ TEST(ListenerDeathTest, EndsTheProcessAndSaysWhyWhenItCannotGoOn) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::rpc_test

@@ -6,7 +6,7 @@
 #include <limits>
 #include <optional>
 
-namespace allod {
+namespace allod::timestamp_test {
 namespace {
 
 struct Case {
@@ -49,4 +49,4 @@ TEST(ToTimestamp, KeepsNanosecondsAndCountsThemUpwards) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::timestamp_test

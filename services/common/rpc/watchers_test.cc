@@ -6,7 +6,7 @@
 
 #include "services/common/ids.h"
 
-namespace allod {
+namespace allod::watchers_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -107,4 +107,4 @@ TEST_F(WatchersTest, RefusesWhatMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace allod
+}  // namespace allod::watchers_test

@@ -6,7 +6,7 @@
 
 #include "scheduler/testing/snapshot_builder.h"
 
-namespace allod::scheduling::drivers {
+namespace allod::scheduling::drivers::process_driver_test {
 namespace {
 
 using scheduler::Id;
@@ -168,4 +168,4 @@ TEST_F(ProcessDriverTest, StopEndsEverySession) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling::drivers
+}  // namespace allod::scheduling::drivers::process_driver_test

@@ -5,7 +5,7 @@
 #include <csignal>
 #include <thread>
 
-namespace allod::bench {
+namespace allod::bench::apart_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -43,4 +43,4 @@ TEST(RunApart, NothingFailsWhereAllWentWell) {
 }
 
 }  // namespace
-}  // namespace allod::bench
+}  // namespace allod::bench::apart_test

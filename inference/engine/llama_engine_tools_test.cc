@@ -146,5 +146,35 @@ TEST_F(ToolsTest, AnAnswerThatMayBeACallMayBeText) {
   EXPECT_TRUE(answer.tool_calls.empty());
 }
 
+// What a client may send is within what a rendering may take; more is refused before, with the number.
+TEST_F(ToolsTest, LongHistoriesOfCallsRenderOrAreRefusedAndNeverRunOut) {
+  Start({}, {.context_length = 4096, .chat_template = kTagsAroundJson});
+  const chat::ChatTemplate chat_template(*model_);
+  const text::Vocabulary vocabulary(*model_);
+  const auto render = [&](int messages, int calls, const std::string& arguments) {
+    ports::ChatPrompt chat;
+    for (int i = 0; i < messages; ++i) {
+      ports::ChatMessage& message = chat.messages.emplace_back("assistant", "", std::vector<ports::ToolCall>{}, "");
+      for (int k = 0; k < calls; ++k) message.tool_calls.push_back({"id" + std::to_string(k), "f", arguments});
+    }
+    const auto rendered = chat_template.Render(chat, vocabulary);
+    return rendered ? "" : rendered.error().reason;
+  };
+  const auto ones = [](int count) {
+    std::string out = "[1";
+    for (int i = 1; i < count; ++i) out += ",1";
+    return out + "]";
+  };
+  std::string deep = "1";
+  for (int i = 0; i < 25; ++i) deep = "[" + ones(1000) + "," + deep + "]";
+  EXPECT_EQ(render(48, 64, "{}"), "");
+  EXPECT_EQ(render(240, 64, ""), "INVALID_MESSAGE");
+  EXPECT_EQ(render(1, 1, "{\"a\":" + ones(32'000) + "}"), "");
+  EXPECT_EQ(render(1, 1, "{\"a\":" + ones(120'000) + "}"), "INVALID_MESSAGE");
+  EXPECT_EQ(render(1, 1, "{\"a\":" + deep + ",\"b\":1}"), "");
+  EXPECT_EQ(render(2000, 0, ""), "");
+  EXPECT_EQ(render(3000, 0, ""), "INVALID_MESSAGE");
+}
+
 }  // namespace
 }  // namespace allod::inference::engine::llama_engine_tools_test

@@ -12,11 +12,14 @@ namespace {
 enum class Colour { kRed = 3, kGreen = 1, kBlue = 2 };
 
 }  // namespace
+}  // namespace allod::pg_rows_test
 
 template <>
-inline constexpr auto kRowWords<Colour> = std::to_array<RowWord<Colour>>({{Colour::kRed, "red"},
-                                                                          {Colour::kGreen, "green"}});
+inline constexpr auto allod::kRowWords<allod::pg_rows_test::Colour> =
+    std::to_array<allod::RowWord<allod::pg_rows_test::Colour>>({{allod::pg_rows_test::Colour::kRed, "red"},
+                                                                {allod::pg_rows_test::Colour::kGreen, "green"}});
 
+namespace allod::pg_rows_test {
 namespace {
 
 class PgRowsTest : public testing::Test {

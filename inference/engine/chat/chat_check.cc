@@ -10,6 +10,10 @@ namespace allod::inference::engine::chat {
 namespace {
 
 constexpr std::size_t kChatBytesMax = 8 << 20;
+// The interpreter takes some 450 bytes for each: what a client can send never exhausts the memory of a rendering.
+constexpr std::size_t kValuesMax = 32 << 10;
+constexpr std::size_t kValuesPerMessage = 16;
+constexpr std::size_t kValuesPerCall = 8;
 constexpr std::size_t kToolsMax = 64;
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::size_t kTemplateBytesMax = 256 << 10;
@@ -30,6 +34,12 @@ Status CheckMessage(const ports::ChatMessage& message, std::size_t i) {
   }
   if (message.tool_calls.size() > kToolsMax) return InvalidMessage(i, " has more than 64 tool calls");
   return {};
+}
+
+// Each value of a JSON text but the first comes after one of these; in strings they count too.
+std::size_t ValuesAtMost(std::string_view json) {
+  return 1 + static_cast<std::size_t>(
+                 std::ranges::count_if(json, [](char c) { return c == ',' || c == ':' || c == '[' || c == '{'; }));
 }
 
 bool IsName(std::string_view name) {
@@ -57,17 +67,20 @@ Status CheckTool(const ports::Tool& tool, std::size_t i, const text::ControlText
 
 }  // namespace
 
-Result<std::size_t> CheckChat(const ports::ChatPrompt& chat, const text::ControlText& control_text) {
+Result<ChatSize> CheckChat(const ports::ChatPrompt& chat, const text::ControlText& control_text) {
   if (chat.messages.empty()) {
     return InvalidArgument("INVALID_MESSAGE", "chat.messages is empty; send at least one message");
   }
-  std::size_t bytes = 0;
+  ChatSize size;
   for (std::size_t i = 0; i < chat.messages.size(); ++i) {
     const ports::ChatMessage& message = chat.messages[i];
     ALLOD_CHECK_OK(CheckMessage(message, i));
-    bytes += message.content.size() + message.tool_call_id.size();
-    for (const ports::ToolCall& call : message.tool_calls)
-      bytes += call.name.size() + call.arguments.size() + call.id.size();
+    size.bytes += message.content.size() + message.tool_call_id.size();
+    size.values += kValuesPerMessage;
+    for (const ports::ToolCall& call : message.tool_calls) {
+      size.bytes += call.name.size() + call.arguments.size() + call.id.size();
+      size.values += kValuesPerCall + ValuesAtMost(call.arguments);
+    }
   }
   if (chat.tools.size() > kToolsMax) {
     return InvalidArgument(
@@ -79,13 +92,19 @@ Result<std::size_t> CheckChat(const ports::ChatPrompt& chat, const text::Control
     if (std::ranges::count_if(chat.tools, same) > 1) {
       return InvalidArgument("INVALID_TOOL", fmt::format("chat.tools names '{}' twice", chat.tools[i].name));
     }
-    bytes += chat.tools[i].name.size() + chat.tools[i].description.size() + chat.tools[i].parameters.size();
+    size.bytes += chat.tools[i].name.size() + chat.tools[i].description.size() + chat.tools[i].parameters.size();
   }
   if (chat.tool_choice == ports::ToolChoice::kRequired && chat.tools.empty()) {
     return InvalidArgument("INVALID_TOOL", "chat.tool_choice requires a call, but chat.tools is empty");
   }
-  if (bytes > kChatBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");
-  return bytes;
+  if (size.bytes > kChatBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");
+  if (size.values > kValuesMax) {
+    return InvalidArgument("INVALID_MESSAGE",
+                           fmt::format("chat has more than {} messages, tool calls and values in the arguments of "
+                                       "these (a message counts {} times, a call {} times); shorten it",
+                                       kValuesMax, kValuesPerMessage, kValuesPerCall));
+  }
+  return size;
 }
 
 std::string WhyNotParsed(std::string_view chat_template) {

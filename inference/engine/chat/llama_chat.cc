@@ -28,15 +28,16 @@ const std::string kNoParameters = R"({"type":"object","properties":{}})";
 constexpr std::size_t kRenderedBytesMax = 8 << 20;
 // Memory beyond what is given to it is measured by what it is given.
 constexpr std::size_t kMemoryPerByte = 24;
+constexpr std::size_t kMemoryPerValue = 1024;
 
 constexpr text::AllocationBudget::Limits kTrialLimits{.bytes_max = 64 << 20,
                                                       .allocation_bytes_max = 8 << 20,
                                                       .processor_time_max = std::chrono::milliseconds(2000),
                                                       .stack_bytes_max = 48 << 20};
 
-text::AllocationBudget::Limits RenderLimits(std::size_t message_bytes) {
-  return {.bytes_max = (32 << 20) + message_bytes * kMemoryPerByte,
-          .allocation_bytes_max = (2 << 20) + message_bytes * 4,
+text::AllocationBudget::Limits RenderLimits(const ChatSize& size) {
+  return {.bytes_max = (32 << 20) + size.bytes * kMemoryPerByte + size.values * kMemoryPerValue,
+          .allocation_bytes_max = (2 << 20) + size.bytes * 4,
           .processor_time_max = std::chrono::milliseconds(2000),
           .stack_bytes_max = 16 << 20};
 }
@@ -246,7 +247,7 @@ ChatTemplate::~ChatTemplate() {
 }
 
 Result<RenderedChat> ChatTemplate::Render(const ports::ChatPrompt& chat, const text::Vocabulary& vocabulary) const {
-  ALLOD_TRY(const std::size_t bytes, CheckChat(chat, vocabulary.control_text()));
+  ALLOD_TRY(const ChatSize size, CheckChat(chat, vocabulary.control_text()));
   if (!impl_->templates) return TemplateFailed(impl_->failure);
   const bool with_tools = WantsTools(chat) && impl_->knows_tools;
   const common_chat_templates_inputs inputs = InputsOf(chat, with_tools, vocabulary.control_text());
@@ -255,7 +256,7 @@ Result<RenderedChat> ChatTemplate::Render(const ports::ChatPrompt& chat, const t
   std::optional<CallNotation> notation;
   Status rendered;
   ALLOD_CHECK_OK(text::RunOnDeepStack([&] {
-    const text::AllocationBudget budget(RenderLimits(bytes));
+    const text::AllocationBudget budget(RenderLimits(size));
     try {
       if (WantsTools(chat)) rules = RulesOf(chat.tools);
       if (!rules) return;

@@ -18,7 +18,7 @@ namespace {
 constexpr text::AllocationBudget::Limits kParseLimits{.bytes_max = 32 << 20,
                                                       .allocation_bytes_max = 8 << 20,
                                                       .processor_time_max = std::chrono::milliseconds(1000),
-                                                      .stack_bytes_max = 2 << 20};
+                                                      .stack_bytes_max = 1 << 20};
 
 // As OpenAI's look; unique among the calls of a conversation.
 std::string NewCallId() {

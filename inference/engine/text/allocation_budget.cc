@@ -1,10 +1,14 @@
 #include "inference/engine/text/allocation_budget.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
+
+#include "inference/engine/text/throw_barrier.h"
 
 namespace allod::inference::engine::text {
 namespace {
@@ -15,6 +19,25 @@ constinit thread_local AllocationBudget* in_force = nullptr;
 constexpr std::uint32_t kAllocationsPerClock = 64;
 constexpr std::uint32_t kGraceAllocations = 256;
 constexpr std::size_t kGraceBytesMax = 16 << 10;  // of one of them
+// What is left of a stack for calls that allocate nothing, where nobody looks how deep they are.
+constexpr std::uintptr_t kStackReserveBytes = 128 << 10;
+
+// The lowest address of the calling thread's stack; 0 where the system does not say.
+std::uintptr_t LowestOfStack() {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
+  void* lowest = nullptr;
+  std::size_t bytes = 0;
+  pthread_attr_getstack(&attributes, &lowest, &bytes);
+  pthread_attr_destroy(&attributes);
+  return reinterpret_cast<std::uintptr_t>(lowest);
+}
+
+// How deep a budget may go that begins at `stack`.
+std::uintptr_t StackEnd(std::uintptr_t stack, std::size_t bytes_max) {
+  thread_local const std::uintptr_t lowest = LowestOfStack();
+  return std::max(stack - std::min(stack, bytes_max), lowest + kStackReserveBytes);
+}
 
 std::uintptr_t StackNow() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }
 
@@ -27,7 +50,11 @@ std::chrono::nanoseconds ThreadProcessorTime() {
 }
 
 AllocationBudget::AllocationBudget(const Limits& limits)
-    : limits_(limits), outer_(in_force), stack_(StackNow()), end_(ThreadProcessorTime() + limits.processor_time_max) {
+    : limits_(limits),
+      outer_(in_force),
+      stack_(StackNow()),
+      stack_end_(StackEnd(stack_, limits.stack_bytes_max)),
+      end_(ThreadProcessorTime() + limits.processor_time_max) {
   in_force = this;
 }
 
@@ -36,24 +63,20 @@ AllocationBudget::~AllocationBudget() { in_force = outer_; }
 bool AllocationBudget::RunsOut(std::size_t bytes) {
   if (bytes > limits_.allocation_bytes_max) return true;
   if (bytes_ + static_cast<std::ptrdiff_t>(bytes) > static_cast<std::ptrdiff_t>(limits_.bytes_max)) return true;
-  if (stack_ - StackNow() > limits_.stack_bytes_max) return true;
+  if (StackNow() < stack_end_) return true;
   return ++allocations_ % kAllocationsPerClock == 0 && ThreadProcessorTime() > end_;
 }
 
 void AllocationBudget::Check(std::size_t bytes) {
-  if (is_exceeded_) {
-    if (std::uncaught_exceptions() > 0) return;
-    if (bytes <= kGraceBytesMax && grace_ > 0) {
-      --grace_;
-      return;
-    }
-  } else if (!RunsOut(bytes)) {
-    return;
-  } else if (std::uncaught_exceptions() > 0) {
+  if (grace_ > 0 && bytes <= kGraceBytesMax) [[unlikely]] {
+    --grace_;
     return;
   }
-  is_exceeded_ = true;
+  if (!is_exceeded_ && !RunsOut(bytes)) return;
+  if (std::uncaught_exceptions() > 0) return;
   grace_ = kGraceAllocations;
+  if (IsThrowBarred(stack_)) return;
+  is_exceeded_ = true;
   throw BudgetExceeded();
 }
 

@@ -6,8 +6,9 @@
 // (inference/schema/steps.h). This object's file replaces the global operator new and delete of the program; without a
 // budget they cost one thread-local read more than the ordinary ones.
 //
-// A budget belongs to the thread that made it; only one at a time is in force, the innermost. While an exception
-// unwinds nothing is thrown, and after one a short grace is given, because destructors may allocate.
+// A budget belongs to the thread that made it; only one at a time is in force, the innermost. Nothing is thrown where
+// it would end the process: while an exception unwinds, and below a function that promises to throw nothing, such as a
+// destructor (throw_barrier.h). After each exception, and each that was held back, a short grace is given.
 #pragma once
 
 #include <chrono>
@@ -32,7 +33,8 @@ class AllocationBudget {
     std::size_t bytes_max = 32 << 20;                    // more than at the start
     std::size_t allocation_bytes_max = 4 << 20;          // of one allocation
     std::chrono::milliseconds processor_time_max{2000};  // of this thread
-    std::size_t stack_bytes_max = 4 << 20;               // deeper than at the start
+    // Deeper than at the start; less where the thread has less.
+    std::size_t stack_bytes_max = 4 << 20;
   };
 
   explicit AllocationBudget(const Limits& limits);
@@ -54,6 +56,7 @@ class AllocationBudget {
   const Limits limits_;
   AllocationBudget* const outer_;
   const std::uintptr_t stack_;
+  const std::uintptr_t stack_end_;      // no deeper
   const std::chrono::nanoseconds end_;  // on the thread's processor clock
   std::ptrdiff_t bytes_ = 0;
   std::uint32_t allocations_ = 0;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "inference/engine/text/allocation_budget.h"
+#include "inference/engine/text/bounded_repeats.h"
 #include "inference/engine/text/deep_stack.h"
 #include "inference/model/llama_runtime.h"
 #include "inference/schema/ambiguity.h"
@@ -22,6 +23,8 @@ namespace {
 constexpr std::size_t kBytesMax = 64 << 10;
 constexpr std::size_t kStateBytesMax = 16 << 20;
 constexpr std::size_t kPieceBytesMax = 16 << 20;
+// Of one character or group, where a trigger allows any number: each is a call on the decode thread's stack.
+constexpr unsigned kRepeatsMax = 64;
 
 constexpr AllocationBudget::Limits kCompileLimits{.bytes_max = 32 << 20,
                                                   .allocation_bytes_max = 8 << 20,
@@ -91,8 +94,10 @@ Constraint::~Constraint() = default;
 
 Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab, const GrammarPlan& plan) {
   Result<std::unique_ptr<Constraint>> result = Invalid("the grammar does not parse");
+  std::vector<std::string> bounded;
+  for (const std::string& pattern : plan.trigger_patterns) bounded.push_back(WithBoundedRepeats(pattern, kRepeatsMax));
   std::vector<const char*> patterns;
-  for (const std::string& pattern : plan.trigger_patterns) patterns.push_back(pattern.c_str());
+  for (const std::string& pattern : bounded) patterns.push_back(pattern.c_str());
   const Status ran = RunOnDeepStack([&] {
     const AllocationBudget budget(kCompileLimits);
     const model::ClientsText quiet;

@@ -77,6 +77,8 @@ http::Awaitable<serving::WorkerJob::Progress> Embedding::TakeEnd() {
   co_return delivered ? Progress::kAnswered : Progress::kClientGone;
 }
 
+http::Awaitable<serving::WorkerJob::Progress> Embedding::EndAtLimit() { co_return Progress::kMore; }
+
 http::Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
 
 http::Awaitable<void> Embedding::Fail(const Error& error) {

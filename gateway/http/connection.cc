@@ -238,15 +238,16 @@ std::string Connection::Head(int status, const std::string& content_type, const 
   return out;
 }
 
-Awaitable<bool> Connection::Send(Response response) {
+Awaitable<Taken> Connection::Send(Response response) {
   answered_ = true;
   if (stopping_) keep_alive_ = false;
   std::string bytes = Head(response.status, response.content_type, response.headers);
   if (response.status != kNoContent) bytes += fmt::format("content-length: {}\r\n", response.body.size());
   bytes += "\r\n";
+  const std::size_t head_bytes = bytes.size();
   if (!head_only_) bytes += response.body;
-  const bool sent = co_await WriteAll(bytes);
-  co_return sent;
+  const Taken taken = co_await WriteAll(bytes, head_bytes);
+  co_return taken;
 }
 
 Awaitable<bool> Connection::StartStream(Headers headers) {
@@ -259,23 +260,26 @@ Awaitable<bool> Connection::StartStream(Headers headers) {
   std::string bytes = Head(200, "text/event-stream; charset=utf-8", headers);
   if (http_1_1_) bytes += "transfer-encoding: chunked\r\n";
   bytes += "\r\n";
-  const bool sent = co_await WriteAll(bytes);
-  co_return sent;
+  const Taken taken = co_await WriteAll(bytes);
+  co_return taken == Taken::kAll;
 }
 
-Awaitable<bool> Connection::Write(std::string_view data) {
-  if (data.empty()) co_return !gone_;
-  std::string bytes = http_1_1_ ? fmt::format("{:x}\r\n{}\r\n", data.size(), data) : std::string(data);
-  const bool sent = co_await WriteAll(bytes);
-  co_return sent;
+Awaitable<Taken> Connection::Write(std::string_view data) {
+  if (data.empty()) co_return gone_ ? Taken::kNothing : Taken::kAll;
+  std::string bytes = http_1_1_ ? fmt::format("{:x}\r\n", data.size()) : std::string();
+  const std::size_t head_bytes = bytes.size();
+  bytes += data;
+  if (http_1_1_) bytes += "\r\n";
+  const Taken taken = co_await WriteAll(bytes, head_bytes);
+  co_return taken;
 }
 
 Awaitable<bool> Connection::EndStream() {
   streaming_ = false;
   if (!http_1_1_) co_return !gone_;
   constexpr std::string_view kLastChunk = "0\r\n\r\n";
-  const bool sent = co_await WriteAll(kLastChunk);
-  co_return sent;
+  const Taken taken = co_await WriteAll(kLastChunk);
+  co_return taken == Taken::kAll;
 }
 
 void Connection::Abort() {
@@ -284,19 +288,19 @@ void Connection::Abort() {
   Close();
 }
 
-Awaitable<bool> Connection::WriteAll(std::string_view data) {
-  if (gone_) co_return false;
+Awaitable<Taken> Connection::WriteAll(std::string_view data, std::size_t head_bytes) {
+  if (gone_) co_return Taken::kNothing;
   const bool had_left = input_ended_;
   error_code ec;
-  co_await asio::async_write(socket_, asio::buffer(data.data(), data.size()),
-                             asio::redirect_error(asio::use_awaitable, ec));
+  const std::size_t written = co_await asio::async_write(socket_, asio::buffer(data.data(), data.size()),
+                                                         asio::redirect_error(asio::use_awaitable, ec));
   if (ec) {
     gone_ = true;
     Interrupt();
   }
   // A client that took its answer and left while this resumed has taken it all the same; of one that was known to have
   // left before, nobody knows.
-  co_return !ec && !had_left;
+  co_return had_left ? Taken::kNothing : TakenOf(written, head_bytes, data.size());
 }
 
 void Connection::StartWatch() {

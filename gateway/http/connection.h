@@ -37,9 +37,9 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   // shutting_down() becomes true.
   void Shutdown();
 
-  Awaitable<bool> Send(Response response) override;
+  Awaitable<Taken> Send(Response response) override;
   Awaitable<bool> StartStream(Headers headers) override;
-  Awaitable<bool> Write(std::string_view data) override;
+  Awaitable<Taken> Write(std::string_view data) override;
   Awaitable<bool> EndStream() override;
   void Abort() override;
   const Trace& trace() const override { return trace_; }
@@ -62,8 +62,9 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   Awaitable<void> Refuse(const std::optional<Error>& error, const Request* head);
   Awaitable<void> SendAndEnd(Response response);
   Error WhyNoAnswer(bool failed) const;
-  // False as well when the client was known to have left before; the data is sent all the same.
-  Awaitable<bool> WriteAll(std::string_view data);
+  // kNothing as well when the client was known to have left before; the data is sent all the same. The first
+  // `head_bytes` do not count.
+  Awaitable<Taken> WriteAll(std::string_view data, std::size_t head_bytes = 0);
   std::string Head(int status, const std::string& content_type, const Headers& headers) const;
 
   // While a handler runs, something always reads: that is how a client's leaving is noticed.

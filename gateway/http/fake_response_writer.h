@@ -1,4 +1,5 @@
-// For tests of handlers: a writer that keeps what it is given, and a run of one coroutine to its end.
+// For tests of handlers: a writer that keeps what it is given and says of all that as much was taken as the test wants,
+// and a run of one coroutine to its end.
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
@@ -15,23 +16,26 @@ namespace allod::gateway::http {
 
 class FakeResponseWriter final : public ResponseWriter {
  public:
-  Awaitable<bool> Send(Response sent) override {
+  Awaitable<Taken> Send(Response sent) override {
     response = std::move(sent);
-    co_return true;
+    co_return taken;
   }
   Awaitable<bool> StartStream(Headers) override { co_return true; }
-  Awaitable<bool> Write(std::string_view data) override {
+  Awaitable<Taken> Write(std::string_view data) override {
     response.body += data;
-    co_return true;
+    co_return taken;
   }
   Awaitable<bool> EndStream() override { co_return true; }
   void Abort() override {}
   const Trace& trace() const override { return trace_; }
-  bool gone() const override { return false; }
-  bool shutting_down() const override { return false; }
+  bool gone() const override { return is_gone; }
+  bool shutting_down() const override { return is_shutting_down; }
   void OnInterrupt(std::function<void()>) override {}
 
   Response response{.status = 0, .content_type = "", .headers = {}, .body = ""};
+  Taken taken = Taken::kAll;
+  bool is_gone = false;
+  bool is_shutting_down = false;
 
  private:
   const Trace trace_ = Trace::New();

@@ -6,6 +6,7 @@
 
 #include "gateway/http/awaitable.h"
 #include "gateway/http/message.h"
+#include "gateway/http/taken.h"
 
 namespace allod::gateway::http {
 
@@ -13,17 +14,18 @@ class ResponseWriter {
  public:
   virtual ~ResponseWriter() = default;
 
-  // Each returns once the client's socket has taken the bytes, which is what holds a fast producer back; false when the
-  // client is gone. `data` must stay valid until then.
-  virtual Awaitable<bool> Send(Response response) = 0;
+  // Each returns once the client's socket has taken the bytes, which is what holds a fast producer back; false, or not
+  // kAll, when the client is gone. `data` must stay valid until then. Of a response its head does not count as taken.
+  virtual Awaitable<Taken> Send(Response response) = 0;
   // 200 with `headers`, then any number of Write(), then EndStream().
   virtual Awaitable<bool> StartStream(Headers headers) = 0;
-  virtual Awaitable<bool> Write(std::string_view data) = 0;
+  virtual Awaitable<Taken> Write(std::string_view data) = 0;
   virtual Awaitable<bool> EndStream() = 0;
   // Closes the connection in the middle of a stream, so that the client sees that it is not complete.
   virtual void Abort() = 0;
 
-  // Of the request that is answered; passed on with every call made while it lasts, and in every line of the log about it.
+  // Of the request that is answered; passed on with every call made while it lasts, and in every line of the log about
+  // it.
   virtual const Trace& trace() const = 0;
   // The client closed the connection (or its sending side), or does not take bytes any more.
   virtual bool gone() const = 0;

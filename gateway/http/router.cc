@@ -13,7 +13,7 @@ class CountingWriter final : public ResponseWriter {
  public:
   explicit CountingWriter(ResponseWriter& inner) : inner_(inner) {}
 
-  Awaitable<bool> Send(Response response) override {
+  Awaitable<Taken> Send(Response response) override {
     status = response.status;
     return inner_.Send(std::move(response));
   }
@@ -21,7 +21,7 @@ class CountingWriter final : public ResponseWriter {
     status = 200;
     return inner_.StartStream(std::move(headers));
   }
-  Awaitable<bool> Write(std::string_view data) override { return inner_.Write(data); }
+  Awaitable<Taken> Write(std::string_view data) override { return inner_.Write(data); }
   Awaitable<bool> EndStream() override { return inner_.EndStream(); }
   void Abort() override { inner_.Abort(); }
   const Trace& trace() const override { return inner_.trace(); }

@@ -19,7 +19,7 @@ constexpr std::int64_t kTokenBytesMax = 1024;
 constexpr std::int64_t kTextBytesPerTokenMax = 3 * kTokenBytesMax;
 // Of tool calls beyond their tokens: ids, and arguments that come before what was counted with them.
 constexpr std::int64_t kToolBytesMax = 64 << 10;
-constexpr int kToolCallsMax = 1024;
+constexpr std::int64_t kToolCallsBeyondTokens = 64;
 constexpr int kEmptyDeltasMax = 64;
 constexpr int kDimensionsMax = 1 << 16;
 
@@ -79,9 +79,14 @@ std::string AnswerCheck::Delta(const GenerateResponse::Delta& delta) {
   }
   if (delta.tool_calls_size() > 0 && !has_tools_) return "the replica called a tool although there is none";
   for (const auto& call : delta.tool_calls()) {
-    if (call.index() < 0 || call.index() >= kToolCallsMax) {
-      return fmt::format("the replica sent a tool call with the number {}", call.index());
+    if (call.index() < 0 || call.index() > choice.tool_calls) {
+      return fmt::format("the replica sent a tool call with the number {} after {}", call.index(), choice.tool_calls);
     }
+    if (call.index() == choice.tool_calls) ++choice.tool_calls;
+  }
+  // No fixed number: how many there are is for the caller to say, and must not end its answer as our fault.
+  if (choice.tool_calls > choice.tokens + kToolCallsBeyondTokens) {
+    return fmt::format("the replica counted {} tokens for {} tool calls", choice.tokens, choice.tool_calls);
   }
   if (bytes == 0 && delta.token_count() == 0 && delta.logprobs_size() == 0 && ++empty_deltas_ > kEmptyDeltasMax) {
     return "the replica sends messages without anything in them";

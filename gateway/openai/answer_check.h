@@ -28,6 +28,7 @@ class AnswerCheck {
     std::int64_t tokens = 0;
     std::int64_t bytes = 0;
     std::int64_t logprobs = 0;
+    std::int64_t tool_calls = 0;
     bool is_finished = false;
   };
   std::string Reason(inference::v1::FinishReason reason) const;

@@ -147,6 +147,32 @@ TEST(AnswerCheckTools, ToolCallsComeOnlyWhereThereAreTools) {
   EXPECT_EQ(with.ChoiceFinished(Ended(0, v1::FINISH_REASON_TOOL_CALLS)), "");
 }
 
+TEST(AnswerCheckTools, AsManyCallsAsTheCallerWantsAreNoLie) {
+  GenerateRequest request = Request();
+  request.set_max_completion_tokens(20'000);
+  request.mutable_chat()->add_tools()->set_name("weather");
+  AnswerCheck check(request, kContext);
+  ASSERT_EQ(check.Started(StartedWith(7)), "");
+  GenerateResponse::Delta call = DeltaOf("", 5);
+  call.add_tool_calls()->set_name("weather");
+  for (int i = 0; i < 2000; ++i) {
+    call.mutable_tool_calls(0)->set_index(i);
+    ASSERT_EQ(check.Delta(call), "") << i;
+  }
+  call.mutable_tool_calls(0)->set_index(2001);
+  EXPECT_NE(check.Delta(call), "") << "one was left out";
+}
+
+TEST(AnswerCheckTools, ACallThatNoTokenStandsForIsALie) {
+  GenerateRequest request = Request();
+  request.mutable_chat()->add_tools()->set_name("weather");
+  AnswerCheck check(request, kContext);
+  ASSERT_EQ(check.Started(StartedWith(7)), "");
+  GenerateResponse::Delta calls = DeltaOf("", 1);
+  for (int i = 0; i < 200; ++i) calls.add_tool_calls()->set_index(i);
+  EXPECT_NE(check.Delta(calls), "");
+}
+
 TEST(AnswerCheckLogprobs, ThereAreAsManyAsWereAskedFor) {
   const auto check = [](bool asked, int top, const std::function<void(GenerateResponse::Delta&)>& edit) {
     GenerateRequest request = Request();

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "gateway/metering/delivered.h"
 #include "gateway/openai/answer_check.h"
 #include "gateway/openai/answer_writer.h"
 #include "gateway/openai/embedding_response.h"
@@ -65,14 +66,18 @@ http::Awaitable<serving::WorkerJob::Progress> Embedding::TakeEnd() {
   spent_.Read(embedded.prompt_tokens());
   metrics_.ObserveWait(steady_clock::now() - start_);
   metered_.SetPromptTokens(embedded.prompt_tokens(), 0);
+  if (out_.gone()) co_return Progress::kClientGone;  // whether one who has left takes it nobody knows
   http::Response response;
   response.headers = headers_;
   response.body = EmbeddingsJson(request_.model, embedded, request_.base64);
   metering::HandOver hand_over(metered_, 0, metering::HandOver::Part::kEnd);
-  const bool sent = co_await out_.Send(std::move(response));
-  if (sent) hand_over.Done();
-  co_return sent ? Progress::kAnswered : Progress::kClientGone;
+  const http::Taken taken = co_await out_.Send(std::move(response));
+  const bool delivered = metering::IsDelivered(taken, out_.shutting_down());
+  if (delivered) hand_over.Done();
+  co_return delivered ? Progress::kAnswered : Progress::kClientGone;
 }
+
+http::Awaitable<serving::WorkerJob::Progress> Embedding::EndAtLimit() { co_return Progress::kMore; }
 
 http::Awaitable<bool> Embedding::KeepAlive() { co_return !out_.gone(); }
 

@@ -28,6 +28,7 @@ class Embedding final : public serving::WorkerJob {
                              const boost::asio::any_io_executor& executor) override;
   http::Awaitable<Progress> TakeMessage() override;
   http::Awaitable<Progress> TakeEnd() override;
+  http::Awaitable<Progress> EndAtLimit() override;
   const Error& error() const override { return error_; }
   http::Awaitable<bool> KeepAlive() override;
   bool started() const override { return false; }

@@ -66,6 +66,7 @@ serving::WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& cha
                                        serving::WorkerCall::SteadyTime deadline,
                                        const boost::asio::any_io_executor& executor) {
   spent_.Sent();
+  has_tokens_ = false;
   check_.emplace(*request_, bounds_.prompt);
   call_ = std::make_unique<serving::GenerateCall>(channel, request_, deadline, trace_, executor);
   return *call_;
@@ -103,9 +104,8 @@ http::Awaitable<serving::WorkerJob::Progress> Generation::TakeMessage() {
     client_there = co_await answer_.Started(message.started());
   } else if (message.has_delta()) {
     spent_.Computed(message.delta().token_count());
-    const steady_clock::time_point from = steady_clock::now();
+    has_tokens_ = has_tokens_ || message.delta().token_count() > 0;
     client_there = co_await answer_.Delta(*message.mutable_delta());
-    held_ += steady_clock::now() - from;
     if (client_there) CountDelta();
     if (answer_.has_text()) request_.reset();
   } else if (message.has_choice_finished()) {
@@ -120,6 +120,12 @@ http::Awaitable<serving::WorkerJob::Progress> Generation::TakeMessage() {
 
 http::Awaitable<serving::WorkerJob::Progress> Generation::TakeEnd() {
   co_return Broken("the replica ended without an answer");
+}
+
+http::Awaitable<serving::WorkerJob::Progress> Generation::EndAtLimit() {
+  if (!has_tokens_ && !answer_.has_text()) co_return Progress::kMore;
+  const bool client_there = co_await answer_.Finished(inference::v1::FINISH_REASON_LENGTH);
+  co_return client_there ? Progress::kAnswered : Progress::kClientGone;
 }
 
 serving::WorkerJob::Progress Generation::Broken(std::string what) {

@@ -27,11 +27,11 @@ class Generation final : public serving::WorkerJob {
                              const boost::asio::any_io_executor& executor) override;
   http::Awaitable<Progress> TakeMessage() override;
   http::Awaitable<Progress> TakeEnd() override;
+  http::Awaitable<Progress> EndAtLimit() override;
   const Error& error() const override { return error_; }
   http::Awaitable<bool> KeepAlive() override { return answer_.KeepAlive(); }
   bool started() const override { return started_; }
   bool delivered() const override { return answer_.has_text(); }
-  std::chrono::steady_clock::duration held_by_client() const override { return held_; }
   http::Awaitable<void> Fail(const Error& error) override;
   const serving::SpentTokens& spent() const override { return spent_; }
 
@@ -53,8 +53,8 @@ class Generation final : public serving::WorkerJob {
   telemetry::InstanceMetrics metrics_;
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_delta_{};
-  std::chrono::steady_clock::duration held_{};
   bool started_ = false;
+  bool has_tokens_ = false;  // of the call that runs
   serving::SpentTokens spent_;
   serving::TokenBounds bounds_;
   Error error_;

@@ -9,8 +9,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kToolCallsMax = 256;
-
 std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 Json UsageObject(const TokenUsage& usage) {
@@ -90,7 +88,7 @@ bool AnswerChoice::Add(AnswerDelta&& delta) {
   for (auto& logprob : *delta.mutable_logprobs()) *logprobs.Add() = std::move(logprob);
   for (const auto& piece : delta.tool_calls()) {
     const auto index = static_cast<std::size_t>(piece.index());
-    if (index > tool_calls.size() || index >= kToolCallsMax) return false;
+    if (index > tool_calls.size()) return false;
     if (index == tool_calls.size()) tool_calls.emplace_back();
     auto& call = tool_calls[index];
     if (!piece.id().empty()) call.set_id(piece.id());

@@ -1,4 +1,5 @@
 #include "gateway/http/error.h"
+#include "gateway/metering/delivered.h"
 #include "gateway/openai/answer_writer.h"
 
 namespace allod::gateway::openai {
@@ -16,23 +17,23 @@ class StreamAnswer final : public AnswerWriter {
 
   http::Awaitable<bool> Delta(AnswerDelta& delta) override {
     metering::HandOver hand_over(target_.metered, delta.token_count(), metering::HandOver::Part::kPiece);
+    http::Taken taken = http::Taken::kAll;
     if (!delta.text().empty() || delta.tool_calls_size() > 0 || delta.logprobs_size() > 0) {
       Choice& choice = choices_[static_cast<std::size_t>(delta.choice())];
       const std::string event = SseData(DeltaChunkJson(target_.head, delta, choice.text_offset));
       has_text_ = true;
-      const bool sent = co_await Write(event);
-      if (!sent) co_return false;
+      taken = co_await Write(event);
     }
-    hand_over.Done();
-    co_return true;
+    if (IsDelivered(taken)) hand_over.Done();
+    co_return taken == http::Taken::kAll;
   }
 
   http::Awaitable<bool> ChoiceFinished(int choice, inference::v1::FinishReason reason) override {
     const std::string event = FinishEvent(choice, reason);
     if (event.empty()) co_return !target_.out.gone();
     has_text_ = true;
-    const bool sent = co_await Write(event);
-    co_return sent;
+    const http::Taken taken = co_await Write(event);
+    co_return taken == http::Taken::kAll;
   }
 
   http::Awaitable<bool> Finished(inference::v1::FinishReason reason) override {
@@ -44,18 +45,19 @@ class StreamAnswer final : public AnswerWriter {
     }
     events += kSseDone;
     metering::HandOver hand_over(target_.metered, 0, metering::HandOver::Part::kEnd);
-    bool sent = co_await Write(events);
-    if (sent) sent = co_await target_.out.EndStream();
-    if (sent) hand_over.Done();
-    co_return sent;
+    const http::Taken taken = co_await Write(events);
+    if (taken == http::Taken::kAll) co_await target_.out.EndStream();
+    const bool delivered = IsDelivered(taken);
+    if (delivered) hand_over.Done();
+    co_return delivered;
   }
 
   http::Awaitable<bool> KeepAlive() override {
     const bool open = co_await Open();
     if (!open) co_return false;
     const std::string event = SseComment("keep-alive");
-    const bool sent = co_await target_.out.Write(event);
-    co_return sent;
+    const http::Taken taken = co_await target_.out.Write(event);
+    co_return taken == http::Taken::kAll;
   }
 
   http::Awaitable<void> Fail(const Error& error, const std::string& param) override {
@@ -84,18 +86,20 @@ class StreamAnswer final : public AnswerWriter {
     return SseData(FinishChunkJson(target_.head, index, reason));
   }
 
+  bool IsDelivered(http::Taken taken) const { return metering::IsDelivered(taken, target_.out.shutting_down()); }
+
   // The roles come with the first event.
-  http::Awaitable<bool> Write(const std::string& events) {
+  http::Awaitable<http::Taken> Write(const std::string& events) {
     const bool open = co_await Open();
-    if (!open) co_return false;
+    if (!open) co_return http::Taken::kNothing;
     std::string all;
     if (target_.head.chat && !std::exchange(roles_sent_, true)) {
       for (std::size_t i = 0; i < choices_.size(); ++i)
         all += SseData(StartChunkJson(target_.head, static_cast<int>(i)));
     }
     all += events;
-    const bool sent = co_await target_.out.Write(all);
-    co_return sent;
+    const http::Taken taken = co_await target_.out.Write(all);
+    co_return taken;
   }
 
   http::Awaitable<bool> Open() {

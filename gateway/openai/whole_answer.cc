@@ -1,3 +1,4 @@
+#include "gateway/metering/delivered.h"
 #include "gateway/openai/answer_writer.h"
 
 namespace allod::gateway::openai {
@@ -28,6 +29,8 @@ class WholeAnswer final : public AnswerWriter {
   }
 
   http::Awaitable<bool> Finished(inference::v1::FinishReason reason) override {
+    // Of an answer that is sent to who has left before nobody knows whether it was taken.
+    if (target_.out.gone()) co_return false;
     for (AnswerChoice& choice : choices_) {
       if (choice.reason == inference::v1::FINISH_REASON_UNSPECIFIED) choice.reason = reason;
     }
@@ -36,9 +39,10 @@ class WholeAnswer final : public AnswerWriter {
     response.body = AnswerJson(target_.head, choices_,
                                {target_.metered.prompt_tokens(), token_count_, target_.metered.cached_prompt_tokens()});
     metering::HandOver hand_over(target_.metered, token_count_, metering::HandOver::Part::kEnd);
-    const bool sent = co_await target_.out.Send(std::move(response));
-    if (sent) hand_over.Done();
-    co_return sent;
+    const http::Taken taken = co_await target_.out.Send(std::move(response));
+    const bool delivered = metering::IsDelivered(taken, target_.out.shutting_down());
+    if (delivered) hand_over.Done();
+    co_return delivered;
   }
 
   http::Awaitable<bool> KeepAlive() override { co_return !target_.out.gone(); }

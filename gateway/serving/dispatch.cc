@@ -19,6 +19,12 @@ namespace {
 // How soon a new connection is noticed.
 constexpr milliseconds kConnectionCheck(10);
 
+// No longer than the request may take.
+milliseconds WaitMax(const Limits& limits, const Dispatch::Times& times) {
+  return std::min(milliseconds(limits.wake_wait_ms_max),
+                  std::chrono::duration_cast<milliseconds>(times.limit - times.start));
+}
+
 // Counts a replica's promised tokens while a call on it runs.
 class Outstanding {
  public:
@@ -46,8 +52,7 @@ Dispatch::Dispatch(const Limits& limits, RouteTable& routes, WaitingRoom& room,
       hold_(hold),
       job_(job),
       out_(out),
-      state_{.wait_max = milliseconds(limits.wake_wait_ms_max),
-             .wait_ends = times_.start + milliseconds(limits.wake_wait_ms_max)},
+      state_{.wait_max = WaitMax(limits, times), .wait_ends = times_.start + WaitMax(limits, times)},
       next_comment_(times_.start + milliseconds(limits.keep_alive_comment_ms)) {}
 
 HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
@@ -119,8 +124,10 @@ http::Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
 http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& replica,
                                                    const std::shared_ptr<grpc::Channel>& channel) {
   while (true) {
+    // Also when the client took the last message only now, and the call was cut meanwhile.
+    if (steady_clock::now() >= times_.limit) break;
     const SteadyTime check = connected_ ? SteadyTime::max() : steady_clock::now() + kConnectionCheck;
-    const WorkerCall::Event event = co_await call.Next(std::min(check, next_comment_));
+    const WorkerCall::Event event = co_await call.Next(std::min(std::min(check, next_comment_), times_.limit));
     WorkerJob::Progress progress = WorkerJob::Progress::kMore;
     if (event == WorkerCall::Event::kTimeout) {
       if (!connected_) {
@@ -143,17 +150,32 @@ http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& re
         progress = co_await job_.TakeEnd();
       } else {
         Error error = OfWorker(FromGrpc(call.status()));
+        if (error.code == Code::kDeadlineExceeded && steady_clock::now() >= times_.limit) break;
         // The connection broke, or the worker says that it ends: it must not be made anew by anything but a call.
         if (channel->GetState(false) != GRPC_CHANNEL_READY) replica.channel.Discard(channel);
         co_return Ending{.error = std::move(error)};
       }
     }
-    if (progress == WorkerJob::Progress::kAnswered) co_return Ending{.answered = true};
-    if (progress == WorkerJob::Progress::kRefused) co_return Ending{.error = job_.error()};
-    if (progress == WorkerJob::Progress::kClientGone) {
-      co_return Ending{.error = {Code::kCancelled, "CLIENT_GONE", "the client is gone"}};
-    }
+    if (progress != WorkerJob::Progress::kMore) co_return EndingOf(progress);
   }
+  Ending ending = co_await EndAtLimit(call);
+  co_return ending;
+}
+
+http::Awaitable<Dispatch::Ending> Dispatch::EndAtLimit(WorkerCall& call) {
+  call.Cancel();  // the worker does not wait until the client has taken the end
+  const WorkerJob::Progress progress = co_await job_.EndAtLimit();
+  if (progress != WorkerJob::Progress::kMore) co_return EndingOf(progress);
+  co_return Ending{
+      .error = {Code::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
+                fmt::format("nothing of the answer came within the {} ms that a request may take; try again",
+                            std::chrono::duration_cast<milliseconds>(times_.limit - times_.start).count())}};
+}
+
+Dispatch::Ending Dispatch::EndingOf(WorkerJob::Progress progress) const {
+  if (progress == WorkerJob::Progress::kAnswered) return {.answered = true};
+  if (progress == WorkerJob::Progress::kRefused) return {.error = job_.error()};
+  return {.error = {Code::kCancelled, "CLIENT_GONE", "the client is gone"}};
 }
 
 http::Awaitable<bool> Dispatch::CommentIfDue() {

@@ -5,7 +5,11 @@
 //
 // The wait is bounded in time (`wake_wait_ms_max`, from admission) and in number (a seat in the waiting room per
 // request until its connection stands). While it waits, a stream gets comments. The client's leaving cancels the
-// worker's call at once. One per request; used by one coroutine.
+// worker's call at once.
+//
+// A request's time has a limit. It is the client that decides how long an answer takes (by what it asks for, by its
+// other requests, by how it reads), so the limit ends an answer as `max_tokens` does: the client gets what there is.
+// Only one of which there is nothing fails. One per request; used by one coroutine.
 #pragma once
 
 #include <memory>
@@ -26,7 +30,8 @@ class Dispatch {
   using SteadyTime = WorkerCall::SteadyTime;
   struct Times {
     SteadyTime start;     // when it was admitted
-    SteadyTime deadline;  // of the whole request
+    SteadyTime limit;     // when its answer ends, with what there is of it
+    SteadyTime deadline;  // of calls made for it: later, so that no call is cut before the answer was ended
   };
   // How it ended: answered, or an error for the client (which may be gone).
   struct Ending {
@@ -44,6 +49,9 @@ class Dispatch {
   http::Awaitable<void> WaitForRoutes(SteadyTime until);
   http::Awaitable<Ending> Try(Replica& replica);
   http::Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
+  http::Awaitable<Ending> EndAtLimit(WorkerCall& call);
+  // Of any but kMore.
+  Ending EndingOf(WorkerJob::Progress progress) const;
   http::Awaitable<bool> CommentIfDue();
   // The error when every seat is taken.
   Status TakeSeat();

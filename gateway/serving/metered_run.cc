@@ -1,7 +1,6 @@
 #include "gateway/serving/metered_run.h"
 
-#include <fmt/format.h>
-
+#include "gateway/serving/outcome.h"
 #include "gateway/serving/peer_errors.h"
 #include "services/common/log.h"
 
@@ -12,18 +11,9 @@ using std::chrono::steady_clock;
 
 namespace {
 
-// How a request ends for billing that has no answer, or not all of one. What a caller's own constraint, its way of
-// reading or its change of the instance cuts short ends as if the caller had left: else a constraint that fails after
-// the last token, or a change before it, would make an answer free. Nothing else that a worker says in the middle of an
-// answer is the caller's doing.
-billing::v1::Outcome OutcomeOf(const Error& error, const WorkerJob& job) {
-  if (error.reason == "INSTANCE_CHANGED" || error.reason == "READER_TOO_SLOW")
-    return billing::v1::OUTCOME_CLIENT_CANCELLED;
-  if (!IsCallersDoing(error)) return billing::v1::OUTCOME_FAULT;
-  if (!job.started()) return billing::v1::OUTCOME_COMPLETED;  // refused before anything was computed
-  if (job.delivered() && error.reason != "CONSTRAINT_TOO_COSTLY") return billing::v1::OUTCOME_FAULT;
-  return billing::v1::OUTCOME_CLIENT_CANCELLED;
-}
+// A worker is told of a request's limit as the deadline of its call, so that it ends also if this gateway does not say
+// so. It is told a later one: an answer is ended here, and a deadline would cut the call under it.
+constexpr milliseconds kCallOutlastsLimit(1000);
 
 }  // namespace
 
@@ -41,28 +31,23 @@ http::Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
     metered_.Finish(billing::v1::OUTCOME_CLIENT_CANCELLED);
     co_return;
   }
-  const Dispatch::Times times{start, start + context_.request_timeout};
+  const steady_clock::time_point limit = start + context_.request_timeout;
+  const Dispatch::Times times{start, limit, limit + kCallOutlastsLimit};
   Dispatch dispatch(context_.limits, context_.routes, context_.room, route_, times, hold, job_, out_);
   const Dispatch::Ending ending = co_await dispatch.Run();
   co_await Conclude(ending, hold.request_id());
 }
 
 http::Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const std::string& request_id) {
-  if (ending.answered) {
-    metered_.Finish(billing::v1::OUTCOME_COMPLETED);
-    co_return;
-  }
-  if (out_.gone()) {
-    metered_.Finish(billing::v1::OUTCOME_CLIENT_CANCELLED);
-    co_return;
-  }
-  Error error = ending.error;
-  if (error.code == Code::kDeadlineExceeded && job_.held_by_client() > context_.request_timeout / 2) {
-    error = {Code::kFailedPrecondition, "READER_TOO_SLOW",
-             fmt::format("the answer was not taken within {} ms", context_.request_timeout.count())};
-  }
-  const billing::v1::Outcome outcome = OutcomeOf(error, job_);
+  const RunEnd end{.answered = ending.answered,
+                   .client_gone = out_.gone(),
+                   .started = job_.started(),
+                   .delivered = job_.delivered(),
+                   .error = ending.error};
+  const billing::v1::Outcome outcome = OutcomeOf(end);
   metered_.Finish(outcome);
+  if (end.answered || end.client_gone) co_return;
+  Error error = ending.error;
   if (outcome == billing::v1::OUTCOME_FAULT) {
     Log(LogLevel::kWarning, "request failed",
         {{"request_id", request_id},

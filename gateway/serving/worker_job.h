@@ -3,7 +3,6 @@
 // The dispatcher starts the job's call on a replica, and again on another while nothing was delivered; see dispatch.h.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -39,6 +38,9 @@ class WorkerJob {
   virtual http::Awaitable<Progress> TakeMessage() = 0;
   // The call ended with status OK.
   virtual http::Awaitable<Progress> TakeEnd() = 0;
+  // The request's time is over, and its call is cancelled: ends the answer with what there is of it. kMore when there
+  // is nothing.
+  virtual http::Awaitable<Progress> EndAtLimit() = 0;
   // After kRefused.
   virtual const Error& error() const = 0;
   // Nothing to say for a while; false when the client is gone.
@@ -46,8 +48,6 @@ class WorkerJob {
   // A worker took the request up. Whether anything reached the client: then it is never tried again.
   virtual bool started() const = 0;
   virtual bool delivered() const = 0;
-  // How long the client let it wait, all together.
-  virtual std::chrono::steady_clock::duration held_by_client() const { return {}; }
   // What it has cost so far.
   virtual const SpentTokens& spent() const = 0;
   // Tells the client, unless it is gone.

@@ -196,10 +196,88 @@ TEST_F(GatewayChanges, AReplicaThatIsLostIsAFaultAlsoBesideAChangeThatLeftItAlon
   for (const auto& one : billing_.Settled()) EXPECT_EQ(one.outcome(), billing::v1::OUTCOME_FAULT);
 }
 
-TEST_F(GatewayEndings, AnAnswerThatItsReaderDidNotTakeInTimeIsTheReadersDoing) {
-  adjust_ = [](GatewayConfig& config) { config.http.request_timeout_ms = 1500; };
-  routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
+// Requests that may take so long only.
+class GatewayLimit : public GatewayEndings {
+ protected:
+  void SetUp() override {
+    GatewayEndings::SetUp();
+    adjust_ = [](GatewayConfig& config) { config.http.request_timeout_ms = 1500; };
+    routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
+    RestartGateway();
+  }
+  // Accepts the prompt, answers that many tokens, and does not go on.
+  void AnswerAndWait(int tokens) {
+    worker_.script = [tokens](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+      WorkerPeer::Started(writer, 7);
+      for (int i = 0; i < tokens; ++i) WorkerPeer::Delta(writer, "word ", 1);
+      HoldUntilCancelled(context);
+      return grpc::Status::CANCELLED;
+    };
+  }
+};
+
+TEST_F(GatewayLimit, AStreamEndsWithWhatWasDeliveredWhichIsBilled) {
+  AnswerAndWait(2);
+  const auto response = Chat(R"(,"stream":true,"stream_options":{"include_usage":true})");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_TRUE(response.complete);
+  EXPECT_THAT(response.body, HasSubstr("data: [DONE]"));
+  const auto events = Events(response.body);
+  ASSERT_GE(events.size(), 2U);
+  EXPECT_EQ(events[events.size() - 2]["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(events.back()["usage"]["completion_tokens"], 2);
+  ExpectSettled(billing::v1::OUTCOME_COMPLETED, 7, 2);
+  EXPECT_TRUE(Eventually([&] { return worker_.cancelled == 1; }));
+}
+
+TEST_F(GatewayLimit, AWholeAnswerIsWhatThereIsOfItAndIsBilled) {
+  AnswerAndWait(2);
+  const auto response = Chat();
+  EXPECT_EQ(response.status, 200) << response.body;
+  const auto json = nlohmann::json::parse(response.body, nullptr, false);
+  EXPECT_EQ(json["choices"][0]["message"]["content"], "word word ");
+  EXPECT_EQ(json["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(json["usage"]["completion_tokens"], 2);
+  ExpectSettled(billing::v1::OUTCOME_COMPLETED, 7, 2);
+  EXPECT_TRUE(Eventually([&] { return worker_.cancelled == 1; }));
+}
+
+TEST_F(GatewayLimit, AnAnswerOfWhichNothingCameFailsAndIsFree) {
+  AnswerAndWait(0);
+  worker_.embed_script = [](grpc::ServerContext& context, const auto&, auto&) {
+    HoldUntilCancelled(context);
+    return grpc::Status::CANCELLED;
+  };
+  const auto whole = Chat();
+  EXPECT_EQ(whole.status, 504);
+  EXPECT_EQ(ErrorCode(whole), "no_answer_in_time");
+  const auto stream = Chat(R"(,"stream":true)");  // which has had comments
+  EXPECT_FALSE(stream.complete);
+  EXPECT_EQ(Events(stream.body).back()["error"]["code"], "no_answer_in_time");
+  const auto vectors = Fetch(port(), "POST", "/v1/embeddings", key_, R"({"model":"assistant","input":"Habari"})");
+  EXPECT_EQ(vectors.status, 504);
+  EXPECT_EQ(ErrorCode(vectors), "no_answer_in_time");
+  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == 3; }));
+  for (const auto& settled : billing_.Settled()) {
+    EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_FAULT);
+    EXPECT_EQ(settled.completion_tokens(), 0);
+  }
+}
+
+TEST_F(GatewayLimit, AReplicaThatDoesNotComeInTimeIsNotWaitedForAnyLonger) {
+  adjust_ = [](GatewayConfig& config) {
+    config.http.request_timeout_ms = 500;
+    config.serving.wake_wait_ms_max = 60'000;
+  };
+  routes_.SetTargets({});
   RestartGateway();
+  const auto response = Chat();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(ErrorCode(response), "no_ready_replica");
+  ExpectSettled(billing::v1::OUTCOME_FAULT, 0, 0);
+}
+
+TEST_F(GatewayLimit, AReaderThatIsSlowIsBilledWhatItTook) {
   // More than sockets hold.
   worker_.script = [](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
     WorkerPeer::Started(writer, 7);
@@ -209,14 +287,30 @@ TEST_F(GatewayEndings, AnAnswerThatItsReaderDidNotTakeInTimeIsTheReadersDoing) {
   HttpClient client(port());
   client.Send("POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"));
   ASSERT_TRUE(Eventually([&] { return worker_.cancelled == 1; }));
-  EXPECT_THAT(client.ReceiveAll(), HasSubstr("reader_too_slow"));
+  EXPECT_TRUE(client.ReadUntil(R"("finish_reason":"length")"));
+  EXPECT_TRUE(client.ReadUntil("[DONE]"));
   const auto settled = billing_.OnlySettlement();
-  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_COMPLETED);
   EXPECT_GT(settled.completion_tokens(), 0);
 }
 
-TEST_F(GatewayEndings, AnAnswerThatTheSocketDidNotTakeIsTakenBack) {
-  routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
+// Clients that take what they want of an answer and break the connection in the middle of it.
+class GatewayBrokenOff : public GatewayEndings {
+ protected:
+  void SetUp() override {
+    GatewayEndings::SetUp();
+    routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
+    RestartGateway();
+  }
+  void TakeAndReset(const std::string& path, const std::string& body) {
+    HttpClient client(port(), 2048);
+    client.Send("POST", path, key_, body);
+    ASSERT_TRUE(client.ReadBytes(3000));
+    client.Reset();
+  }
+};
+
+TEST_F(GatewayBrokenOff, AWholeAnswerOfWhichAPartWasTakenIsBilledWhole) {
   // More than sockets hold.
   worker_.script = [](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
     WorkerPeer::Started(writer, 7);
@@ -224,12 +318,68 @@ TEST_F(GatewayEndings, AnAnswerThatTheSocketDidNotTakeIsTakenBack) {
     WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
     return grpc::Status::OK;
   };
-  RestartGateway();
+  TakeAndReset("/v1/chat/completions", ChatBody());
+  ExpectSettled(billing::v1::OUTCOME_COMPLETED, 7, 2000);
+}
+
+TEST_F(GatewayBrokenOff, TheTextBeforeItsLogProbabilitiesIsNotFree) {
+  worker_.script = [](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    for (int i = 0; i < 200; ++i) {
+      inference::v1::GenerateResponse message;
+      message.mutable_delta()->set_text("word ");
+      message.mutable_delta()->set_token_count(1);
+      auto& logprob = *message.mutable_delta()->add_logprobs();
+      logprob.mutable_token()->set_token("word ");
+      logprob.mutable_token()->set_logprob(-0.5F);
+      for (int k = 0; k < 20; ++k) *logprob.add_top() = logprob.token();
+      writer.Write(message);
+    }
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_LENGTH);
+    return grpc::Status::OK;
+  };
+  TakeAndReset("/v1/chat/completions", ChatBody(R"(,"max_tokens":200,"logprobs":true,"top_logprobs":20)"));
+  ExpectSettled(billing::v1::OUTCOME_COMPLETED, 7, 200);
+}
+
+TEST_F(GatewayBrokenOff, APieceOfAStreamOfWhichAPartWasTakenIsBilled) {
+  worker_.script = [](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, std::string(3'000'000, 'a'), 1000);
+    HoldUntilCancelled(context);
+    return grpc::Status::CANCELLED;
+  };
+  TakeAndReset("/v1/chat/completions", ChatBody(R"(,"stream":true)"));
+  ExpectSettled(billing::v1::OUTCOME_CLIENT_CANCELLED, 7, 1000);
+}
+
+TEST_F(GatewayBrokenOff, VectorsOfWhichAPartWasTakenAreBilled) {
+  worker_.embed_script = [](grpc::ServerContext&, const auto& request, inference::v1::EmbedResponse& response) {
+    for (int i = 0; i < request.inputs_size(); ++i) {
+      auto& embedding = *response.add_embeddings();
+      for (int k = 0; k < 50'000; ++k) embedding.add_values(0.1F * static_cast<float>(k % 7 + 1));
+    }
+    response.set_prompt_tokens(9);
+    return grpc::Status::OK;
+  };
+  TakeAndReset("/v1/embeddings", R"({"model":"assistant","input":["a","b","c","d"]})");
+  ExpectSettled(billing::v1::OUTCOME_COMPLETED, 9, 0);
+}
+
+TEST_F(GatewayBrokenOff, WhoLeavesBeforeAWholeAnswerIsThereIsNotBilled) {
+  worker_.script = [](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, "word ", 1);
+    HoldUntilCancelled(context);
+    return grpc::Status::CANCELLED;
+  };
   HttpClient client(port());
   client.Send("POST", "/v1/chat/completions", key_, ChatBody());
-  ASSERT_TRUE(client.ReadUntil("HTTP/1.1 200"));
+  ASSERT_TRUE(Eventually([&] { return worker_.calls == 1; }));
   client.Reset();
-  ExpectSettled(billing::v1::OUTCOME_CLIENT_CANCELLED, 7, 0);
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+  EXPECT_EQ(settled.completion_tokens(), 0);
 }
 
 }  // namespace

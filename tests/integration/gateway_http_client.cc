@@ -32,10 +32,13 @@ bool Dechunk(const std::string& raw, std::string& body) {
 
 }  // namespace
 
-HttpClient::HttpClient(int port) {
+HttpClient::HttpClient(int port, int receive_buffer_bytes) {
   socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const timeval timeout{.tv_sec = 60, .tv_usec = 0};
   ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  if (receive_buffer_bytes > 0) {
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes, sizeof(receive_buffer_bytes));
+  }
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -95,6 +98,13 @@ bool HttpClient::ReadMore() {
 
 bool HttpClient::ReadUntil(const std::string& text) {
   while (received_.find(text) == std::string::npos) {
+    if (!ReadMore()) return false;
+  }
+  return true;
+}
+
+bool HttpClient::ReadBytes(std::size_t count) {
+  while (received_.size() < count) {
     if (!ReadMore()) return false;
   }
   return true;

@@ -8,7 +8,8 @@ namespace allod::gateway {
 
 class HttpClient {
  public:
-  explicit HttpClient(int port);  // connects; throws std::runtime_error
+  // Connects; throws std::runtime_error. With a small receive buffer the other side soon notices that nobody reads.
+  explicit HttpClient(int port, int receive_buffer_bytes = 0);
   ~HttpClient();
   HttpClient(const HttpClient&) = delete;
 
@@ -33,6 +34,8 @@ class HttpClient {
   Response Receive();
   // Reads until `text` was seen in what came since Send; false when the connection ended first.
   bool ReadUntil(const std::string& text);
+  // Reads until that many bytes came since Send.
+  bool ReadBytes(std::size_t count);
   void Close();
 
  private:

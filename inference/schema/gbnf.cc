@@ -20,6 +20,29 @@ struct Complaint {
   std::string what;
 };
 
+bool IsNothing(const Symbol& symbol) {
+  const auto* literal = std::get_if<std::string>(&symbol.what);
+  return literal != nullptr && literal->empty();
+}
+
+// For each rule those that it may begin with, as often as it mentions them there. llama.cpp takes fewer rules for
+// empty (ambiguity.h), so it misses left recursion that is found here, and would go around in it.
+std::vector<std::vector<RuleId>> LeftmostRules(const Grammar& grammar) {
+  const std::vector<bool> may_be_empty = grammar.RulesOf(IsNothing);
+  std::vector<std::vector<RuleId>> out(grammar.size());
+  for (RuleId id = 0; id < grammar.size(); ++id) {
+    for (const Sequence& sequence : grammar.rule(id).alternatives) {
+      for (const Symbol& symbol : sequence) {
+        StepBudget::Spend();
+        const auto* rule = std::get_if<RuleId>(&symbol.what);
+        if (rule != nullptr) out[id].push_back(*rule);
+        if (rule != nullptr ? !may_be_empty[*rule] : !IsNothing(symbol)) break;
+      }
+    }
+  }
+  return out;
+}
+
 bool IsDigit(std::uint32_t c) { return c >= '0' && c <= '9'; }
 bool IsNameCharacter(std::uint32_t c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || IsDigit(c);
@@ -164,6 +187,8 @@ class Parser {
 
   Symbol ReadClass(std::size_t begin) {
     const bool is_negated = Take('^');
+    // llama.cpp takes it for nothing at all, which is neither what it looks like nor what is counted on here.
+    if (Is(']')) throw Complaint{begin, "an empty class matches nothing; write a ']' as \\]"};
     CodePoints set;
     while (!Take(']')) {
       if (AtEnd()) throw Complaint{begin, "the class has no closing ']'"};
@@ -234,6 +259,8 @@ class Parser {
     text += '<';
     while (!AtEnd() && !Is('>') && !Is('\n')) AppendUtf8(text_[at_++], text);
     if (!Take('>')) throw Complaint{begin, "the token has no closing '>'"};
+    if (text.size() >= kTokenBytesMax)
+      throw Complaint{begin, fmt::format("the token has more than {} bytes", kTokenBytesMax)};
     text += '>';
     return Symbol{TokenText{text}};
   }

@@ -17,7 +17,8 @@ struct ParsedGbnf {
 };
 
 // The error begins with "line 3, column 7: ". Errors are: what is no GBNF; a rule that is named but not defined, or
-// defined twice; no `root`; left recursion; repetitions beyond 2,000; more than 32 nested groups; too large a grammar.
+// defined twice; no `root`; left recursion; an empty class; a token of more than 256 bytes; repetitions beyond 2,000;
+// more than 32 nested groups; too large a grammar. How much llama.cpp makes of it is ambiguity.h's.
 std::expected<ParsedGbnf, std::string> ParseGbnf(std::string_view gbnf);
 
 }  // namespace allod::inference::schema

@@ -32,6 +32,8 @@ TEST(Gbnf, SaysWhatIsWrongAndWhere) {
       {"root ::= \"a\"{2,5000}", "line 1, column 16: ", "more than 2000 repetitions"},
       {"root ::= \"a\"{3,2}", "line 1, column 13: ", "out of order"},
       {"root ::= [z-a]", "line 1, column 11: ", "out of order"},
+      {"root ::= \"a\" [] \"b\"", "line 1, column 14: ", "an empty class"},
+      {"root ::= \"a\"\nb ::= [^]", "line 2, column 7: ", "an empty class"},
       {"root ::= *", "line 1, column 10: ", "nothing to repeat"},
       {"root ::= \"\\q\"", "line 1, column 11: ", "unknown escape"},
       {"root ::= \"\\x4\"", "line 1, column 11: ", "hexadecimal"},
@@ -40,6 +42,7 @@ TEST(Gbnf, SaysWhatIsWrongAndWhere) {
       {"root ::= \"a\" ; \"b\"", "line 1, column 14: ", "found ';'"},
       {"root ::= \"été\" %", "line 1, column 16: ", "found '%'"},
       {"root ::= <tool", "line 1, column 10: ", "no closing '>'"},
+      {"root ::= <" + std::string(300, 'a') + ">", "line 1, column 10: ", "more than 256 bytes"},
       {"", "line 1, column 1: ", "no rule 'root'"},
       {"root ::= " + std::string(20000, '('), "line 1, column ", "nested deeper than 32"},
   };

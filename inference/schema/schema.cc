@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "inference/schema/ambiguity.h"
 #include "inference/schema/converter.h"
 #include "inference/schema/steps.h"
 
@@ -56,7 +55,6 @@ std::expected<RuleId, std::string> AddSchema(std::string_view schema, Values val
     if (values == Values::kObjects) parts.insert({&document.any_object()});
     const RuleId rule = Converter(grammar, false).RuleFor(parts);
     if (!grammar.Prune(rule)) return std::unexpected("at \"\": no value can satisfy it");
-    if (std::string why = WhyTooAmbiguous(grammar); !why.empty()) return std::unexpected(why);
     return rule;
   } catch (const SchemaError& e) {
     return std::unexpected(e.what());

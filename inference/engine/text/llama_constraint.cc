@@ -78,7 +78,6 @@ struct ToGrammar {
     return Converted("grammar", [&]() -> std::expected<std::string, std::string> {
       const auto parsed = schema::ParseGbnf(constraint.gbnf);
       if (!parsed) return std::unexpected(parsed.error());
-      if (std::string why = schema::WhyTooAmbiguous(parsed->grammar); !why.empty()) return std::unexpected(why);
       return constraint.gbnf;
     });
   }
@@ -102,6 +101,12 @@ Result<std::unique_ptr<Constraint>> Constraint::Compile(const llama_vocab& vocab
     const AllocationBudget budget(kCompileLimits);
     const model::ClientsText quiet;
     try {
+      // Here, where every grammar passes, whoever wrote it: the client, our own code for schemas and plain calls, or
+      // llama.cpp for a template's calls.
+      if (const std::string why = schema::WhyTooAmbiguous(plan.gbnf); !why.empty()) {
+        result = Invalid(why);
+        return;
+      }
       SamplerPtr sampler(plan.is_lazy ? llama_sampler_init_grammar_lazy_patterns(
                                             &vocab, plan.gbnf.c_str(), "root", patterns.data(), patterns.size(),
                                             plan.trigger_tokens.data(), plan.trigger_tokens.size())

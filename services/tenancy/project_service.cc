@@ -11,8 +11,8 @@ Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
   const auto standing = store_.GetProject(wanted.tenant, wanted.id);
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
-  ALLOD_TRY(const auto others, store_.ListProjects(wanted.tenant, {.size = kProjectsPerTenantMax}));
-  ALLOD_CHECK_OK(RoomForProject(wanted, std::ssize(others.items)));
+  ALLOD_TRY(const std::int64_t others, store_.CountProjects(wanted.tenant));
+  ALLOD_CHECK_OK(RoomForProject(wanted, others));
   return wanted;
 }
 

@@ -197,7 +197,7 @@ TEST_F(ReconcilerIsolationTest, ForgetsManyOldOperationsABatchAtATime) {
   Changes ends{.operations = {{Create("a"), "ready", true}}};
   while (ends.operations.size() < kOperations) {
     const Instance instance = Get("a");
-    const Revision next = MakeRevision("q4", 3 - instance.current().spec.replicas);
+    const Revision next = MakeRevision(ends.operations.size() % 2 == 0 ? "q4" : "q8", 1);
     ends.operations.push_back({Uuid::V7(), "ready", true});
     ASSERT_TRUE(
         store_.UpdateInstance({tenant_, ends.operations.back().operation, instance.name, EtagOf(instance), next}, {}));

@@ -170,6 +170,11 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
   if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
   row.revisions[revision.generation] = revision;
   row.generation = revision.generation;
+  std::erase_if(row.revisions, [&](const auto& entry) {
+    return entry.first < std::min<std::int64_t>(row.template_generation, row.generation - kRevisionsKept) &&
+           std::ranges::none_of(row.replicas,
+                                [&](const Replica& replica) { return replica.placement.generation == entry.first; });
+  });
   ++row.version;
   row.status.state = InstanceState::kProvisioning;
   row.status.message.clear();

@@ -83,7 +83,7 @@ ChildSpec PostgresCluster::Spec() const {
   for (const std::string& setting :
        {std::string("listen_addresses="), "unix_socket_directories=" + (state_.postgres() / "run").string(),
         std::string("unix_socket_permissions=0770"), std::string("shared_buffers=48MB"),
-        std::string("max_connections=64"), std::string("fsync=on"), std::string("synchronous_commit=on"),
+        std::string("max_connections=128"), std::string("fsync=on"), std::string("synchronous_commit=on"),
         std::string("full_page_writes=on"), std::string("wal_level=replica"), std::string("max_wal_size=256MB"),
         std::string("jit=off"), std::string("log_min_messages=warning"),
         std::string("idle_in_transaction_session_timeout=30s"), std::string("tcp_keepalives_idle=60")}) {

@@ -83,11 +83,17 @@ Result<std::string> ChooseListen(const char* option, const std::string& asked, c
                                                        first_port + kPortsTried - 1, option));
 }
 
+// A call that has a place in its service's gates (services/*/call_gates.h) finds a connection at once, and a few are
+// left for what is not counted. They are made when they are needed.
+constexpr int kServiceConnections = 16;
+// Those that move money; billing has others beside them.
+constexpr int kMoneyConnections = 6;
+
 json Database(const StateDir& state, const std::string& service) {
   const std::string role = "allod_" + service;
   return {{"url", PostgresUrl(state, role, "allod")},
           {"password_file", state.secret(PostgresCluster::PasswordName(role)).string()},
-          {"connections_max", 6}};
+          {"connections_max", service == "billing" ? kMoneyConnections : kServiceConnections}};
 }
 
 // The word "none" takes back what an earlier `allod up` allowed.

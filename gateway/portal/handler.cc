@@ -65,7 +65,7 @@ Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, c
             transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));
   ALLOD_TRY(std::string message, transcoder_.EncodeRequest(match, request.query, request.body,
-                                                           request.Header("idempotency-key"), principal.tenant));
+                                                           request.Header("idempotency-key"), principal.project));
   return Prepared{match.route, std::move(message), principal.caller(), std::move(permit)};
 }
 

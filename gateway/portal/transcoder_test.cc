@@ -20,11 +20,11 @@ class TranscoderTest : public testing::Test {
   // Finds, encodes and parses; fails the test on an error.
   template <typename Request>
   Request Encode(const char* method, const std::string& path, const std::string& query, const std::string& body,
-                 const std::string& key = "") {
+                 const std::string& key = "", const std::string& project = "tenants/ke/projects/p") {
     Request out;
     const auto match = transcoder_.Find(method, path);
     EXPECT_TRUE(match) << path;
-    const auto bytes = transcoder_.EncodeRequest(*match, query, body, key, "tenants/ke");
+    const auto bytes = transcoder_.EncodeRequest(*match, query, body, key, project);
     EXPECT_TRUE(bytes) << bytes.error().message;
     EXPECT_EQ(match->route->method->input_type(), Request::descriptor());
     EXPECT_TRUE(out.ParseFromString(*bytes));
@@ -33,7 +33,7 @@ class TranscoderTest : public testing::Test {
   Error EncodeError(const char* method, const std::string& path, const std::string& query, const std::string& body) {
     const auto match = transcoder_.Find(method, path);
     EXPECT_TRUE(match) << path;
-    const auto bytes = transcoder_.EncodeRequest(*match, query, body, "", "tenants/ke");
+    const auto bytes = transcoder_.EncodeRequest(*match, query, body, "", "tenants/ke/projects/p");
     EXPECT_FALSE(bytes);
     return bytes ? Error{} : bytes.error();
   }
@@ -100,6 +100,17 @@ TEST_F(TranscoderTest, IdempotencyKeyBecomesAStableRequestId) {
   EXPECT_NE(encode("order 66"), encode("order 67"));
   EXPECT_TRUE(Uuid::Parse(encode("order 66")));
   EXPECT_EQ(encode(""), "");
+}
+
+TEST_F(TranscoderTest, IdempotencyKeysOfTwoProjectsNeverMeet) {
+  const auto encode = [&](const std::string& project) {
+    return Encode<tenancy::v1::CreateProjectRequest>("POST", "/v1/tenants/ke/projects", "projectId=p", "{}", "once",
+                                                     project)
+        .request_id();
+  };
+  EXPECT_EQ(encode("tenants/ke/projects/a"), encode("tenants/ke/projects/a"));
+  EXPECT_NE(encode("tenants/ke/projects/a"), encode("tenants/ke/projects/b"));
+  EXPECT_NE(encode("tenants/ke/projects/a"), encode("tenants/tz/projects/a"));
 }
 
 TEST_F(TranscoderTest, UnknownPathsAndMethodsAreToldApart) {

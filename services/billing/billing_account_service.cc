@@ -31,7 +31,7 @@ grpc::Status BillingAccountServiceImpl::SetBillingAccount(grpc::ServerContext* c
     ALLOD_TRY(const std::string currency, tenants_.CurrencyOf(tenant_name));
     ALLOD_TRY(const SetAccountCommand command, FromProto(*request, currency));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const BillingAccount judged, Judge(command));
       return ToProto(judged);
     }
@@ -46,7 +46,7 @@ grpc::Status BillingAccountServiceImpl::GetBillingAccount(grpc::ServerContext* c
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::BillingAccount> {
     ALLOD_TRY(const std::string tenant_name, TenantOfAccount(request->name()));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(tenant_name));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
     return ToProto(account);
   });

@@ -5,9 +5,12 @@
 
 namespace allod::billing {
 
-// What moves money: a tenant's calls are decided one after another under its lock, so that more of them at the database
-// would only sit on connections that other tenants need.
+inline constexpr int kReportPlaces = 8;
+inline constexpr int kReportPlacesOfOperators = 2;
+
 struct CallGates {
+  // What moves money: a tenant's calls are decided one after another under its lock, so that more of them at the
+  // database would only sit on connections that other tenants need.
   CallGate money{{.what = "reservations and settlements",
                   .per_key_max = 2,
                   .total_max = 64,
@@ -16,13 +19,17 @@ struct CallGates {
                   .wait_max = std::chrono::milliseconds(1500)}};
   // Single rows: an account, a price book.
   CallGate reads{{.what = "reads",
-                  .per_key_max = 16,
-                  .total_max = 32,
-                  .waiting_per_key_max = 16,
-                  .waiting_max = 16,
-                  .wait_max = std::chrono::milliseconds(1000)}};
-  // Lists, invoices, checks.
-  CallGate reports{{.what = "reports", .per_key_max = 2, .total_max = 16}};
+                  .per_key_max = 8,
+                  .total_max = 24,
+                  .waiting_per_key_max = 8,
+                  .waiting_max = 24,
+                  .wait_max = std::chrono::milliseconds(1000),
+                  .operator_max = 4,
+                  .operator_waiting_max = 8}};
+  // Lists, invoices, checks. Each place has its connection (`report_connections_max`, main.cc): who has one does not
+  // wait for a connection behind the reports of others.
+  CallGate reports{
+      {.what = "reports", .per_key_max = 2, .total_max = kReportPlaces, .operator_max = kReportPlacesOfOperators}};
 };
 
 }  // namespace allod::billing

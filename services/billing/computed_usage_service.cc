@@ -84,7 +84,7 @@ grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* co
                                                          v1::ListComputedUsageResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListComputedUsageResponse> {
     ALLOD_TRY(const ComputedPage page, FromProto(*request, call.principal.project));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     ALLOD_TRY(auto events, store_.ListComputedUsage(page.query));
     const auto listed = MakePage(page.page, std::move(events), PageKeyOf);
     v1::ListComputedUsageResponse out;
@@ -127,7 +127,7 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
 grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, const v1::CheckUsageRequest* request,
                                                   v1::CheckUsageResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::CheckUsageResponse> {
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     return Check(*context, *request);
   });
 }

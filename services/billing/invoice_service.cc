@@ -13,7 +13,7 @@ grpc::Status InvoiceServiceImpl::GetInvoice(grpc::ServerContext* context, const 
     ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/invoices/*"));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
     ALLOD_TRY(const InvoicePeriod period, ParsePeriod(parts.at(1), clock_.Now()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
     ALLOD_TRY(const auto lines, store_.SumMonth({tenant, period.start, kInvoiceLinesMax + 1, call.principal.project}));
     if (lines.size() > kInvoiceLinesMax) {

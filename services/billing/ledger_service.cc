@@ -49,7 +49,7 @@ grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
     ALLOD_TRY(const PageRequest page,
               ParsePage("ledger accounts of " + request->parent(), request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
     const auto listed = MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
     v1::ListLedgerAccountsResponse out;
@@ -69,7 +69,7 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
       ALLOD_TRY(const TimeRange range, FromProto(request->usage()));
       recent = UsageRange{range.start, range.end};
     }
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), recent, *context));
     v1::CheckLedgerResponse out;
     if (recent) FillUsage(report, *out.mutable_usage());

@@ -24,7 +24,7 @@ namespace {
 
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
-  int report_connections_max = 4;
+  int report_connections_max = kReportPlaces + kReportPlacesOfOperators;
   std::string tenancy_target;
 };
 

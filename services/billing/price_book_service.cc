@@ -18,7 +18,7 @@ grpc::Status PriceBookServiceImpl::GetPriceBook(grpc::ServerContext* context, co
                                                 v1::PriceBook* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::PriceBook> {
     ALLOD_TRY(const Uuid id, PriceBookId("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const PriceBook book, store_.GetPriceBook(id));
     return ToProto(book);
   });

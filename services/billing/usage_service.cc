@@ -11,7 +11,7 @@ grpc::Status UsageServiceImpl::Reserve(grpc::ServerContext* context, const v1::R
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ReserveResponse> {
     ALLOD_TRY(const ReserveCommand command, FromProto(*request));
     ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
-    ALLOD_CHECK_OK(CheckDeadline(call));  // it may have waited until nobody waits for it any more
+    ALLOD_CHECK_OK(CheckAwaited(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Reservation reservation, store_.Reserve(command, clock_.Now()));
     v1::ReserveResponse out;
     *out.mutable_held() = ToProto(reservation.hold, reservation.currency_code);
@@ -40,7 +40,7 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
     if (!request->instance().empty() && !MaySee(call.principal, request->instance())) {
       return NoSuchResource();
     }
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reports.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));
     const auto listed =
         MakePage(page.page, std::move(records), [](const UsageRecord& record) { return record.request_id.ToString(); });

@@ -8,7 +8,7 @@ namespace allod::catalog {
 
 struct CallGates {
   // A page holds up to 4 MiB of texts and reports.
-  CallGate reads{ReadLimits(4)};
+  CallGate reads{ReadLimits()};
 };
 
 }  // namespace allod::catalog

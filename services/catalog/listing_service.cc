@@ -31,7 +31,7 @@ grpc::Status ListingServiceImpl::CreateListing(grpc::ServerContext* context, con
     ALLOD_TRY(const Listing wanted, ListingFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const Listing judged, Judge(wanted));
       v1::Listing out = ToProto(judged);
       // Made with the listing, not before.
@@ -50,7 +50,7 @@ grpc::Status ListingServiceImpl::GetListing(grpc::ServerContext* context, const 
                                             v1::Listing* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Listing> {
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "listings/*"));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Listing listing, store_.GetListing(name[0]));
     return ToProto(listing);
   });
@@ -62,7 +62,7 @@ grpc::Status ListingServiceImpl::ListListings(grpc::ServerContext* context, cons
   constexpr int kPerPageMax = 25;
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListListingsResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("listings", request->page_size(), request->page_token(), kPerPageMax));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto listings, store_.ListListings(page));
     v1::ListListingsResponse out;
     for (const Listing& listing : listings.items) *out.add_listings() = ToProto(listing);

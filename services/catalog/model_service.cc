@@ -29,7 +29,7 @@ grpc::Status PublisherServiceImpl::ListPublishers(grpc::ServerContext* context,
                                                   v1::ListPublishersResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListPublishersResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("publishers", request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto publishers, store_.ListPublishers(page));
     v1::ListPublishersResponse out;
     for (const Publisher& publisher : publishers.items) *out.add_publishers() = ToProto(publisher);
@@ -52,7 +52,7 @@ grpc::Status ModelServiceImpl::GetModel(grpc::ServerContext* context, const v1::
                                         v1::Model* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Model> {
     ALLOD_TRY(const auto name, MatchName("name", request->name(), "models/*"));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Model model, store_.GetModel(name[0]));
     return ToProto(model);
   });
@@ -63,7 +63,7 @@ grpc::Status ModelServiceImpl::ListModels(grpc::ServerContext* context, const v1
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListModelsResponse> {
     ALLOD_TRY(const PageRequest page,
               ParsePage("models", request->page_size(), request->page_token(), kModelsPerPageMax));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto models, store_.ListModels(page));
     v1::ListModelsResponse out;
     for (const Model& model : models.items) *out.add_models() = ToProto(model);
@@ -95,7 +95,7 @@ grpc::Status ModelServiceImpl::GetVersion(grpc::ServerContext* context, const v1
                                           v1::Version* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Version> {
     ALLOD_TRY(const VersionKey key, VersionKeyOf("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Version version, store_.GetVersion(key));
     return ToProto(version);
   });
@@ -107,7 +107,7 @@ grpc::Status ModelServiceImpl::ListVersions(grpc::ServerContext* context, const 
     ALLOD_TRY(const auto parent, MatchName("parent", request->parent(), "models/*"));
     ALLOD_TRY(const PageRequest page,
               ParsePage(request->parent() + "/versions", request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto versions, store_.ListVersions(parent[0], page));
     v1::ListVersionsResponse out;
     for (const Version& version : versions.items) *out.add_versions() = ToProto(version);
@@ -131,7 +131,7 @@ grpc::Status ModelServiceImpl::GetVariant(grpc::ServerContext* context, const v1
                                           v1::Variant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Variant> {
     ALLOD_TRY(const VariantKey key, VariantKeyOf(request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Variant variant, store_.GetVariant(key));
     return ToProto(variant);
   });
@@ -143,7 +143,7 @@ grpc::Status ModelServiceImpl::ListVariants(grpc::ServerContext* context, const 
     ALLOD_TRY(const VersionKey parent, VersionKeyOf("parent", request->parent()));
     ALLOD_TRY(const PageRequest page, ParsePage(request->parent() + "/variants", request->page_size(),
                                                 request->page_token(), kVariantsPerPageMax));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto variants, store_.ListVariants(parent, page));
     v1::ListVariantsResponse out;
     for (const Variant& variant : variants.items) *out.add_variants() = ToProto(variant);

@@ -199,6 +199,10 @@ TEST_F(CatalogServiceTest, OneTenantsReadsLeaveServicesAndTheOthersAnswered) {
   };
   EXPECT_EQ(list_as(Caller::Key("ke", "p", {"portal"})).error().reason, "TOO_MANY_CALLS");
   EXPECT_TRUE(list_as(Caller::Tenant("ug")));
+  for (const char* id : {"ug", "rw", "tz"}) {
+    for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(Caller::Tenant(id)).value());
+  }
+  EXPECT_TRUE(list_as(Caller::Operator())) << "has places of its own";
   EXPECT_TRUE(list_as(Caller::Service("scheduling")));
 }
 

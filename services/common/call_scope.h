@@ -1,8 +1,8 @@
 // The call that a thread works on: until when its work is to be done, and of which trace it is.
 //
 // While an RPC method runs, its call is that of the thread (what runs methods in rpc/server.h opens the scope), so
-// that what lies between the method and the outside need not hand it down. Three places read it: the PostgreSQL pool
-// (how long to wait for a connection and for a statement), the RPC client (the deadline and the trace of calls made for
+// that what lies between the method and the outside need not hand it down. Four places read it: the PostgreSQL pool
+// (how long to wait for a connection and for a statement), CallGate (how long for a place), the RPC client (the deadline and the trace of calls made for
 // this one), and Log() (the field `trace`).
 //
 // Nothing else opens a scope but tests, who hands a call's work to another thread (async_in_call.h), and who does work that is to come to

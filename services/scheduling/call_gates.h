@@ -12,7 +12,7 @@ struct CallGates {
   // Of those, what is with the peers and at the database: changes of a tenant are made one after another under its
   // lock, so that more than one waiting for it would only sit on connections.
   CallGate writes{WriteLimits("changes of instances", 2, 4)};
-  CallGate reads{ReadLimits(4)};
+  CallGate reads{ReadLimits()};
   // For operations. Who finds no place is answered at once, which WaitOperation allows.
   CallGate waits{{.what = "waits", .per_key_max = 32, .total_max = 64}};
 };

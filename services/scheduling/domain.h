@@ -97,6 +97,9 @@ struct Instance {
 // reads an instance that another process or an older version wrote asks this before current() and whatever follows it.
 Status CheckWhole(const Instance& instance);
 
+// `{project}` of an instance's name.
+std::string ProjectIdOf(const std::string& instance_name);
+
 // That of the newest generation that answers; of the spec while none does.
 IsolationClass ClassInForce(const Instance& instance);
 
@@ -114,6 +117,9 @@ struct Operation {
   std::optional<Error> error;  // only when done
   Time create_time;
 };
+
+// Whether it succeeded in making or changing its instance, which is its response then, if it still is.
+bool AnswersWithInstance(const Operation& operation);
 
 struct Node {
   scheduler::Node node;

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
+#include "services/common/rpc/fill_page.h"
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/convert.h"
@@ -21,7 +24,7 @@ Result<google::longrunning::Operation> AnswerAgain(const Result<Operation>& earl
   return AnswerFor(*earlier, store);
 }
 
-std::string ProjectOf(const std::string& instance_name) {
+std::string ProjectNameOf(const std::string& instance_name) {
   return instance_name.substr(0, instance_name.find("/instances/"));
 }
 
@@ -40,17 +43,29 @@ v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
 
 Result<google::longrunning::Operation> InstanceServiceImpl::Mutate(const grpc::ServerContext& context, const Call& call,
                                                                    const std::function<Result<Operation>()>& write) {
-  ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
-  ALLOD_TRY(const Operation operation, InTurn(gates_.writes, call, write));
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+  Operation operation;
+  // The answer is read in turn as well.
+  ALLOD_TRY(auto answer, InTurn(gates_.writes, call, [&]() -> Result<google::longrunning::Operation> {
+              ALLOD_TRY(operation, write());
+              return AnswerFor(operation, store_);
+            }));
+  // An operation that is done was made long ago: nothing was changed, and its instance may be gone since.
+  if (operation.done) return answer;
   changed_(operation.tenant, operation.instance_name);
-  // An operation that is done was shown long ago, and its instance may be gone since.
-  if (!operation.done) (void)routes_.Await(operation, AcknowledgementWait(context));
-  return AnswerFor(operation, store_);
+  (void)routes_.Await(operation, AcknowledgementWait(context));
+  return answer;
+}
+
+Result<google::longrunning::Operation> InstanceServiceImpl::Judge(
+    const Call& call, const std::function<Result<google::longrunning::Operation>()>& preview) {
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+  return InTurn(gates_.writes, call, preview);
 }
 
 Result<Operation> InstanceServiceImpl::Write(const std::string& project, const InstanceSpec& spec,
                                              NewInstance& instance, const RequestId& request_id) {
-  const auto earlier = store_.FindRequest(instance.tenant, request_id);
+  const auto earlier = store_.FindRequest(instance.tenant, ProjectIdOf(instance.name), request_id);
   if (Decided(earlier)) return earlier;
   // What stands already was accepted once and is not judged again.
   const auto standing = store_.GetInstance(instance.tenant, instance.name);
@@ -74,7 +89,7 @@ google::longrunning::Operation InstanceServiceImpl::Previewed(const Instance& in
 Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::string& project,
                                                                     const InstanceSpec& spec, const NewInstance& wanted,
                                                                     const RequestId& request_id) {
-  const auto earlier = store_.FindRequest(wanted.tenant, request_id);
+  const auto earlier = store_.FindRequest(wanted.tenant, ProjectIdOf(wanted.name), request_id);
   if (Decided(earlier)) return AnswerAgain(earlier, store_);
   const auto standing = store_.GetInstance(wanted.tenant, wanted.name);
   if (!standing && standing.error().code != Code::kNotFound) return std::unexpected(standing.error());
@@ -92,9 +107,8 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::s
   instance.generation = 1;
   instance.create_time = clock_.Now();
   ALLOD_TRY(instance.revisions[1], Accept(project, spec));
-  const PageRequest all{.size = kInstancesPerTenantMax};
-  ALLOD_TRY(const auto others, store_.ListInstances(wanted.tenant, wanted.tenant_name + "/projects/", all));
-  ALLOD_CHECK_OK(RoomForInstance(std::ssize(others)));
+  ALLOD_TRY(const std::int64_t others, store_.CountInstances(wanted.tenant));
+  ALLOD_CHECK_OK(RoomForInstance(others));
   return Previewed(instance);
 }
 
@@ -112,7 +126,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Create(const grpc::S
   instance.id = Uuid::V7(clock_.Now());
   instance.operation = Uuid::V7(clock_.Now());
   if (request.validate_only()) {
-    return InTurn(gates_.writes, call, [&] { return Preview(request.parent(), spec, instance, request_id); });
+    return Judge(call, [&] { return Preview(request.parent(), spec, instance, request_id); });
   }
   return Mutate(context, call, [&] { return Write(request.parent(), spec, instance, request_id); });
 }
@@ -121,12 +135,12 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
                                                                     const v1::UpdateInstanceRequest& request,
                                                                     const InstanceSpec& spec,
                                                                     const RequestId& request_id) {
-  const auto earlier = store_.FindRequest(tenant, request_id);
+  const auto earlier = store_.FindRequest(tenant, ProjectIdOf(request.instance().name()), request_id);
   if (Decided(earlier)) return AnswerAgain(earlier, store_);
   ALLOD_TRY(Instance instance, store_.GetInstance(tenant, request.instance().name()));
   ALLOD_CHECK_OK(CheckEtag(instance, request.instance().etag()));
   if (!SameContent(spec, instance.current())) {
-    ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectOf(instance.name), spec));
+    ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectNameOf(instance.name), spec));
   }
   if (instance.deleting) return std::unexpected(InstanceDeleting(instance.name));
   return Previewed(instance);
@@ -134,14 +148,14 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
 
 Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceChange& change,
                                              const RequestId& request_id) {
-  const auto earlier = store_.FindRequest(change.tenant, request_id);
+  const auto earlier = store_.FindRequest(change.tenant, ProjectIdOf(change.name), request_id);
   if (Decided(earlier)) return earlier;
   ALLOD_TRY(const Instance standing, store_.GetInstance(change.tenant, change.name));
   ALLOD_CHECK_OK(CheckEtag(standing, change.etag));
   if (SameContent(spec, standing.current())) {
     change.revision = standing.current();
   } else {
-    ALLOD_TRY(change.revision, Accept(ProjectOf(change.name), spec));
+    ALLOD_TRY(change.revision, Accept(ProjectNameOf(change.name), spec));
   }
   return store_.UpdateInstance(change, request_id);
 }
@@ -155,8 +169,9 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Update(const grpc::S
   ALLOD_CHECK_OK(CheckSpec(spec));
   ALLOD_TRY(const RequestId request_id, ReadRequestId(request));
   ALLOD_TRY(change.tenant, TenantId::FromName(change.name));
-  if (request.validate_only())
-    return InTurn(gates_.writes, call, [&] { return Preview(change.tenant, request, spec, request_id); });
+  if (request.validate_only()) {
+    return Judge(call, [&] { return Preview(change.tenant, request, spec, request_id); });
+  }
   change.etag = request.instance().etag();
   change.operation = Uuid::V7(clock_.Now());
   return Mutate(context, call, [&] { return Write(spec, change, request_id); });
@@ -172,7 +187,7 @@ grpc::Status InstanceServiceImpl::GetInstance(grpc::ServerContext* context, cons
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Instance> {
     ALLOD_CHECK_OK(MatchName("name", request->name(), kInstanceName));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Instance instance, store_.GetInstance(tenant, request->name()));
     return Describe(instance);
   });
@@ -186,16 +201,22 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
     const bool all = !owner.empty() && parent == owner + "/projects/-";
     if (!all) ALLOD_CHECK_OK(MatchName("parent", parent, "tenants/*/projects/*"));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
-    ALLOD_TRY(const PageRequest page, ParsePage("instances of " + parent, request->page_size(), request->page_token()));
     const Caller& caller = call.principal;
+    // A token is of the list that its key was shown.
+    ALLOD_TRY(const PageRequest page, ParsePage(fmt::format("instances of {} {}", parent, caller.project),
+                                                request->page_size(), request->page_token()));
     const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
     const std::string prefix = all ? owner + visible : parent + "/instances/";
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
-    ALLOD_TRY(auto rows, store_.ListInstances(tenant, prefix, page));
-    const auto listed = MakePage(page, std::move(rows), [](const Instance& i) { return i.name; });
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const auto rows, store_.ListInstances(tenant, prefix, page));
     v1::ListInstancesResponse out;
-    for (const Instance& instance : listed.items) *out.add_instances() = Describe(instance);
-    out.set_next_page_token(listed.next_page_token);
+    const auto describe = [&](const Instance& instance) {
+      return IsWhole(instance) ? std::optional(Describe(instance)) : std::nullopt;
+    };
+    ALLOD_TRY(const std::string next,
+              FillPage(
+                  call, page, rows, describe, [](const Instance& i) { return i.name; }, *out.mutable_instances()));
+    out.set_next_page_token(next);
     return out;
   });
 }

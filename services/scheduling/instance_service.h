@@ -50,6 +50,9 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   // What the mutation that `write` makes is answered with, once it is in force.
   Result<google::longrunning::Operation> Mutate(const grpc::ServerContext& context, const Call& call,
                                                 const std::function<Result<Operation>()>& write);
+  // What it would be answered with.
+  Result<google::longrunning::Operation> Judge(const Call& call,
+                                               const std::function<Result<google::longrunning::Operation>()>& preview);
   Result<google::longrunning::Operation> Create(const grpc::ServerContext& context, const Call& call,
                                                 const v1::CreateInstanceRequest& request);
   Result<Operation> Write(const std::string& project, const InstanceSpec& spec, NewInstance& instance,

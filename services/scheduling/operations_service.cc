@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
 
+#include <optional>
+
 #include "allod/scheduling/v1/instance.grpc.pb.h"
+#include "services/common/rpc/fill_page.h"
 #include "services/common/rpc/long_poll.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/operation_answer.h"
@@ -30,24 +33,24 @@ Result<OperationKey> ParseName(const std::string& name) {
   return key;
 }
 
-// The operation as it stands; to a key of another project than its instance's it does not exist.
-Result<Operation> Read(const Caller& caller, const OperationKey& key, Store& store, CallGates& gates) {
-  ALLOD_TRY(const CallGate::Pass pass, gates.reads.Enter(caller));
-  ALLOD_TRY(Operation operation, store.GetOperation(key.tenant, key.id));
-  if (!MaySee(caller, operation.instance_name)) return NoSuchResource();
-  return operation;
+// The operation as it stands, as it is answered with; to a key of another project than its instance's it does not
+// exist.
+Result<google::longrunning::Operation> Read(const Call& call, const OperationKey& key, Store& store, CallGates& gates) {
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates.reads, call));
+  ALLOD_TRY(const Operation operation, store.GetOperation(key.tenant, key.id));
+  if (!MaySee(call.principal, operation.instance_name)) return NoSuchResource();
+  return AnswerFor(operation, store);
 }
 
 }  // namespace
 
 grpc::Status OperationsServiceImpl::GetOperation(grpc::ServerContext* context, const GetOperationRequest* request,
                                                  google::longrunning::Operation* response) {
-  return HandleOperation<v1::InstanceService>(
-      context, request, response, [&](const Call& call) -> Result<google::longrunning::Operation> {
-        ALLOD_TRY(const OperationKey key, ParseName(request->name()));
-        ALLOD_TRY(const Operation operation, Read(call.principal, key, store_, gates_));
-        return AnswerFor(operation, store_);
-      });
+  return HandleOperation<v1::InstanceService>(context, request, response,
+                                              [&](const Call& call) -> Result<google::longrunning::Operation> {
+                                                ALLOD_TRY(const OperationKey key, ParseName(request->name()));
+                                                return Read(call, key, store_, gates_);
+                                              });
 }
 
 grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context, const ListOperationsRequest* request,
@@ -63,15 +66,19 @@ grpc::Status OperationsServiceImpl::ListOperations(grpc::ServerContext* context,
         ALLOD_TRY(const PageRequest page, ParsePage(fmt::format("operations of {} {}", request->name(), project),
                                                     request->page_size(), request->page_token()));
         if (!page.after.empty()) ALLOD_CHECK_OK(Uuid::Parse(page.after));
-        ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
-        ALLOD_TRY(auto rows, store_.ListOperations(tenant, project, page));
-        const auto listed =
-            MakePage(page, std::move(rows), [](const Operation& operation) { return operation.id.ToString(); });
+        ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+        ALLOD_TRY(auto listed, store_.ListOperations(tenant, project, page));
+        std::erase_if(listed.instances, [](const auto& entry) { return !IsWhole(entry.second); });
+        const auto answer = [&](const Operation& operation) {
+          const auto instance = listed.instances.find(operation.instance);
+          return std::optional(AnswerFor(operation, instance == listed.instances.end() ? nullptr : &instance->second));
+        };
         ListOperationsResponse out;
-        for (const Operation& operation : listed.items) {
-          ALLOD_TRY(*out.add_operations(), AnswerFor(operation, store_));
-        }
-        out.set_next_page_token(listed.next_page_token);
+        ALLOD_TRY(const std::string next,
+                  FillPage(
+                      call, page, listed.operations, answer, [](const Operation& o) { return o.id.ToString(); },
+                      *out.mutable_operations()));
+        out.set_next_page_token(next);
         return out;
       });
 }
@@ -83,12 +90,12 @@ Result<google::longrunning::Operation> OperationsServiceImpl::Wait(const grpc::S
   if (request.has_timeout()) {
     options.wait = milliseconds(google::protobuf::util::TimeUtil::DurationToMilliseconds(request.timeout()));
   }
-  Operation operation;
+  google::longrunning::Operation operation;
   ALLOD_CHECK_OK(LongPoll(context, progress_, options, [&]() -> Result<bool> {
-    ALLOD_TRY(operation, Read(call.principal, key, store_, gates_));
-    return operation.done;
+    ALLOD_TRY(operation, Read(call, key, store_, gates_));
+    return operation.done();
   }));
-  return AnswerFor(operation, store_);
+  return operation;
 }
 
 grpc::Status OperationsServiceImpl::WaitOperation(grpc::ServerContext* context, const WaitOperationRequest* request,
@@ -96,7 +103,7 @@ grpc::Status OperationsServiceImpl::WaitOperation(grpc::ServerContext* context, 
   return HandleOperation<v1::InstanceService>(context, request, response,
                                               [&](const Call& call) -> Result<google::longrunning::Operation> {
                                                 WaitOperationRequest bounded = *request;
-                                                const Result<CallGate::Pass> place = gates_.waits.Enter(call.principal);
+                                                const Result<CallGate::Pass> place = TakePlace(gates_.waits, call);
                                                 if (!place) bounded.mutable_timeout()->Clear();
                                                 return Wait(*context, call, bounded);
                                               });

@@ -84,8 +84,8 @@ Instance ReadInstance(const TenantId& tenant, RowReader& row) {
   return instance;
 }
 
-Status AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
-  if (instances.empty()) return {};
+void AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
+  if (instances.empty()) return;
   std::map<Uuid, Instance*> by_id;
   std::vector<std::string> ids;
   for (Instance& instance : instances) {
@@ -100,11 +100,15 @@ Status AttachParts(TenantTx& tx, std::vector<Instance>& instances) {
     by_id.at(replica.placement.instance)->replicas.push_back(std::move(replica));
   }
   for (Instance& instance : instances) {
-    ALLOD_CHECK_OK(CheckWhole(instance));
     for (Replica& replica : instance.replicas) {
-      replica.placement.demand = instance.revisions.at(replica.placement.generation).demand;
+      const auto revision = instance.revisions.find(replica.placement.generation);
+      if (revision != instance.revisions.end()) replica.placement.demand = revision->second.demand;
     }
   }
+}
+
+Status CheckAllWhole(const std::vector<Instance>& instances) {
+  for (const Instance& instance : instances) ALLOD_CHECK_OK(CheckWhole(instance));
   return {};
 }
 

@@ -51,13 +51,16 @@ inline constexpr const char* kInstanceColumns =
 Operation ReadOperation(const TenantId& tenant, RowReader& row);
 Instance ReadInstance(const TenantId& tenant, RowReader& row);
 
-// Fills in the revisions and replicas of `instances`. INTERNAL / ROWS_BROKEN when one is not whole: read them in the
-// snapshot or under the lock in which `instances` were read.
-Status AttachParts(TenantTx& tx, std::vector<Instance>& instances);
+// Fills in the revisions and replicas of `instances`. Read them in the snapshot or under the lock in which `instances`
+// were read. One of which rows are missing is left as it is: CheckWhole() tells.
+void AttachParts(TenantTx& tx, std::vector<Instance>& instances);
 
 // Counts this transaction as a change of the tenant's rows, and holds the tenant's lock to its end: who changes them
-// does this first. `ends_operations`: it may. Answers with the new version; 0 for a tenant that is not known.
+// does this before. `ends_operations`: it may. Answers with the new version; 0 for a tenant that is not known.
 std::int64_t CountChange(TenantTx& tx, bool ends_operations);
+
+// INTERNAL / ROWS_BROKEN when one is not whole.
+Status CheckAllWhole(const std::vector<Instance>& instances);
 
 void InsertRevision(TenantTx& tx, const Uuid& instance, const Revision& revision);
 

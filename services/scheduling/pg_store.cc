@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "services/scheduling/pg_rows.h"
 
 namespace allod::scheduling {
@@ -10,8 +13,8 @@ namespace {
 // Without a conflict target: a concurrent twin may be met at the id or at the name, which stand for each other.
 constexpr const char* kInsertTenant =
     "INSERT INTO scheduling.tenants (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-// Serialises what forgets rows of the tenant with what adds them.
-constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR UPDATE";
+// Serialises what changes rows of the tenant, to the end of the transaction.
+constexpr const char* kLockTenant = "SELECT 1 FROM scheduling.tenants WHERE id = $1 FOR NO KEY UPDATE";
 constexpr const char* kInsertInstance =
     "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, $3, 1, 1)";
 constexpr const char* kChangeInstance =
@@ -28,12 +31,13 @@ constexpr const char* kInsertOperation =
     "INSERT INTO scheduling.operations (tenant_id, id, kind, instance_id, instance_name, generation, phase) "
     "VALUES ($1, $2, $3, $4, $5, $6, $7)";
 constexpr const char* kInsertRequest =
-    "INSERT INTO scheduling.request_ids (tenant_id, id, payload_sha256, operation_id) VALUES ($1, $2, $3, $4)";
+    "INSERT INTO scheduling.request_ids (tenant_id, project, id, payload_sha256, operation_id) "
+    "VALUES ($1, $2, $3, $4, $5)";
 constexpr const char* kSelectRequest =
-    "SELECT payload_sha256, operation_id FROM scheduling.request_ids WHERE tenant_id = $1 AND id = $2";
+    "SELECT payload_sha256, operation_id FROM scheduling.request_ids WHERE tenant_id = $1 AND project = $2 AND id = $3";
 constexpr const char* kForgetOperations =
-    "DELETE FROM scheduling.operations WHERE tenant_id = $1 AND done AND done_time < to_timestamp($2::double "
-    "precision)";
+    "DELETE FROM scheduling.operations WHERE tenant_id = $1 AND id IN (SELECT id FROM scheduling.operations "
+    "WHERE tenant_id = $1 AND done AND done_time < to_timestamp($2::double precision) ORDER BY done_time LIMIT $3)";
 // The clock, not the transaction's start: of two joins the one that locks the row last gets the greater epoch.
 constexpr const char* kJoinNode =
     "INSERT INTO scheduling.nodes AS n (id, region, memory_bytes, cpu_millis, session_epoch) "
@@ -59,8 +63,8 @@ constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
     "AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kNoteOldestDone =
-    "UPDATE scheduling.tenants SET oldest_done_time = (SELECT min(done_time) FROM scheduling.operations "
-    "WHERE tenant_id = $1 AND done) WHERE id = $1";
+    "UPDATE scheduling.tenants SET oldest_done_time = (SELECT done_time FROM scheduling.operations "
+    "WHERE tenant_id = $1 AND done ORDER BY done_time LIMIT 1) WHERE id = $1";
 
 std::int64_t SecondsOf(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -90,9 +94,10 @@ Result<Operation> SelectOperation(TenantTx& tx, const Uuid& id) {
 
 // The newest operation of an instance, an open one first.
 Result<Operation> NewestOperation(TenantTx& tx, const Uuid& instance) {
+  // Ids are version 7: their order is that of creation.
   const auto rows =
       tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND instance_id = $2 "
-                          "ORDER BY done, create_time DESC, id DESC LIMIT 1",
+                          "ORDER BY done, id DESC LIMIT 1",
                           kOperationColumns),
               tx.tenant().ToString(), instance.ToString());
   if (rows.empty()) return NotFound("the instance has no operation");
@@ -105,22 +110,24 @@ Result<Instance> SelectInstance(TenantTx& tx, const std::string& name) {
               tx.tenant().ToString(), name);
   if (rows.empty()) return NotFound(fmt::format("{} does not exist", name));
   auto instances = ReadAll(rows, InstancesOf(tx.tenant()));
-  ALLOD_CHECK_OK(AttachParts(tx, instances));
+  AttachParts(tx, instances);
+  ALLOD_CHECK_OK(CheckWhole(instances[0]));
   return std::move(instances[0]);
 }
 
-Result<Operation> EarlierRequest(TenantTx& tx, const RequestId& request) {
+Result<Operation> EarlierRequest(TenantTx& tx, const std::string& project, const RequestId& request) {
   if (!request.given()) return NotFound("no request id");
-  const auto rows = tx.Exec(kSelectRequest, tx.tenant().ToString(), request.id.ToString());
+  const auto rows = tx.Exec(kSelectRequest, tx.tenant().ToString(), project, request.id.ToString());
   if (rows.empty()) return NotFound("no earlier request");
   RowReader row(rows[0]);
   ALLOD_CHECK_OK(CheckSamePayload(request, row.Next<std::string>()));
   return SelectOperation(tx, row.Next<Uuid>());
 }
 
-void Remember(TenantTx& tx, const RequestId& request, const Uuid& operation) {
+void Remember(TenantTx& tx, const std::string& project, const RequestId& request, const Uuid& operation) {
   if (!request.given()) return;
-  tx.Exec(kInsertRequest, tx.tenant().ToString(), request.id.ToString(), request.payload_sha256, operation.ToString());
+  tx.Exec(kInsertRequest, tx.tenant().ToString(), project, request.id.ToString(), request.payload_sha256,
+          operation.ToString());
 }
 
 Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind kind, const Uuid& instance,
@@ -130,20 +137,36 @@ Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind ki
   return SelectOperation(tx, id);
 }
 
-enum class Ends { kNothing, kOperations };
+// Of the tenant's instances.
+std::int64_t CountOf(TenantTx& tx) {
+  const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tx.tenant().ToString());
+  return count[0][0].as<std::int64_t>();
+}
 
-// `fn` under the tenant's lock, unless the request was answered before. A lost COMMIT is looked up by the operation.
-Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string& tenant_name, const Uuid& operation,
-                         const RequestId& request, Ends ends, const std::function<Result<Operation>(TenantTx&)>& fn) {
+// What answers for an instance that stands already as it is asked for: its newest operation. That may have been
+// forgotten long ago; then there is a new one.
+Result<Operation> StandingOperation(TenantTx& tx, const Instance& standing, const Uuid& id, OperationKind kind) {
+  auto newest = NewestOperation(tx, standing.id);
+  if (newest || newest.error().code != Code::kNotFound) return newest;
+  CountChange(tx, false);
+  return InsertOperation(tx, id, kind, standing.id, standing.name, standing.generation);
+}
+
+// `fn` under the tenant's lock, unless the request was answered before; it counts what it changes. A lost COMMIT is
+// looked up by the operation.
+Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string& tenant_name,
+                         const std::string& instance_name, const Uuid& operation, const RequestId& request,
+                         const std::function<Result<Operation>(TenantTx&)>& fn) {
+  const std::string project = ProjectIdOf(instance_name);
   return pool.Run<Operation>(
       tenant,
       [&](TenantTx& tx) -> Result<Operation> {
         if (!tenant_name.empty()) tx.Exec(kInsertTenant, tenant.ToString(), tenant_name);
-        CountChange(tx, ends == Ends::kOperations);
-        auto earlier = EarlierRequest(tx, request);
+        tx.Exec(kLockTenant, tenant.ToString());
+        auto earlier = EarlierRequest(tx, project, request);
         if (earlier || earlier.error().code != Code::kNotFound) return earlier;
         ALLOD_TRY(const Operation made, fn(tx));
-        Remember(tx, request, made.id);
+        Remember(tx, project, request, made.id);
         return made;
       },
       [&](TenantTx& tx) { return SelectOperation(tx, operation); });
@@ -151,24 +174,28 @@ Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string
 
 }  // namespace
 
-Result<Operation> PgStore::FindRequest(const TenantId& tenant, const RequestId& request) {
+Result<Operation> PgStore::FindRequest(const TenantId& tenant, const std::string& project, const RequestId& request) {
   if (!request.given()) return NotFound("no request id");
-  return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return EarlierRequest(tx, request); });
+  return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return EarlierRequest(tx, project, request); });
 }
 
 Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
-  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.operation, request, Ends::kNothing,
+  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.name, instance.operation, request,
                 [&](TenantTx& tx) -> Result<Operation> {
-                  if (const auto found = SelectInstance(tx, instance.name)) {
+                  const auto found = SelectInstance(tx, instance.name);
+                  if (!found && found.error().code != Code::kNotFound) return std::unexpected(found.error());
+                  if (found) {
                     if (found->deleting) return std::unexpected(InstanceDeleting(instance.name));
                     Revision same = instance.revision;
                     same.generation = found->generation;
-                    if (same == found->current()) return NewestOperation(tx, found->id);
+                    if (same == found->current()) {
+                      return StandingOperation(tx, *found, instance.operation, OperationKind::kCreate);
+                    }
                     return std::unexpected(InstanceExists(instance.name));
                   }
+                  ALLOD_CHECK_OK(RoomForInstance(CountOf(tx)));
                   const std::string tenant = tx.tenant().ToString();
-                  const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tenant);
-                  ALLOD_CHECK_OK(RoomForInstance(count[0][0].as<std::int64_t>()));
+                  CountChange(tx, false);
                   tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
                   Revision revision = instance.revision;
                   revision.generation = 1;
@@ -178,24 +205,26 @@ Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const Req
 }
 
 Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
-  return Mutate(pool_, change.tenant, "", change.operation, request, Ends::kNothing,
+  return Mutate(pool_, change.tenant, "", change.name, change.operation, request,
                 [&](TenantTx& tx) -> Result<Operation> {
                   ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
                   if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
                   ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
                   Revision revision = change.revision;
                   revision.generation = instance.generation;
-                  if (revision != instance.current()) {
-                    revision.generation = instance.generation + 1;
-                    InsertRevision(tx, instance.id, revision);
-                    const std::int64_t template_generation =
-                        SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
-                    const std::string tenant = tx.tenant().ToString();
-                    tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
-                    // The template's revision describes running workers, so it stays as long as it is the template.
-                    tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
-                            std::min(template_generation, revision.generation - kRevisionsKept));
+                  if (revision == instance.current()) {
+                    return StandingOperation(tx, instance, change.operation, OperationKind::kUpdate);
                   }
+                  CountChange(tx, false);
+                  revision.generation = instance.generation + 1;
+                  InsertRevision(tx, instance.id, revision);
+                  const std::int64_t template_generation =
+                      SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
+                  const std::string tenant = tx.tenant().ToString();
+                  tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
+                  // The template's revision describes running workers, so it stays as long as it is the template.
+                  tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
+                          std::min(template_generation, revision.generation - kRevisionsKept));
                   return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name,
                                          revision.generation);
                 });
@@ -203,9 +232,10 @@ Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const Re
 
 Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                           const RequestId& request) {
-  return Mutate(pool_, tenant, "", operation, request, Ends::kOperations, [&](TenantTx& tx) -> Result<Operation> {
+  return Mutate(pool_, tenant, "", name, operation, request, [&](TenantTx& tx) -> Result<Operation> {
     ALLOD_TRY(const Instance instance, SelectInstance(tx, name));
     if (instance.deleting) return NewestOperation(tx, instance.id);
+    CountChange(tx, true);
     tx.Exec(kMarkDeleting, tenant.ToString(), instance.id.ToString());
     tx.Exec(
         "UPDATE scheduling.operations SET done = true, done_time = now(), phase = 'deleted', error_code = $3, "
@@ -220,6 +250,10 @@ Result<Instance> PgStore::GetInstance(const TenantId& tenant, const std::string&
   return pool_.RunSnapshot<Instance>(tenant, [&](TenantTx& tx) { return SelectInstance(tx, name); });
 }
 
+Result<std::int64_t> PgStore::CountInstances(const TenantId& tenant) {
+  return pool_.Run<std::int64_t>(tenant, [&](TenantTx& tx) -> Result<std::int64_t> { return CountOf(tx); });
+}
+
 Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, const std::string& prefix,
                                                      const PageRequest& page) {
   return pool_.RunSnapshot<std::vector<Instance>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Instance>> {
@@ -229,7 +263,7 @@ Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, con
                             kInstanceColumns),
                 tenant.ToString(), prefix, page.after, page.size + 1);
     auto instances = ReadAll(rows, InstancesOf(tenant));
-    ALLOD_CHECK_OK(AttachParts(tx, instances));
+    AttachParts(tx, instances);
     return instances;
   });
 }
@@ -238,16 +272,30 @@ Result<Operation> PgStore::GetOperation(const TenantId& tenant, const Uuid& id) 
   return pool_.Run<Operation>(tenant, [&](TenantTx& tx) { return SelectOperation(tx, id); });
 }
 
-Result<std::vector<Operation>> PgStore::ListOperations(const TenantId& tenant, const std::string& project,
-                                                       const PageRequest& page) {
-  return pool_.Run<std::vector<Operation>>(tenant, [&](TenantTx& tx) -> Result<std::vector<Operation>> {
+Result<OperationPage> PgStore::ListOperations(const TenantId& tenant, const std::string& project,
+                                              const PageRequest& page) {
+  return pool_.RunSnapshot<OperationPage>(tenant, [&](TenantTx& tx) -> Result<OperationPage> {
+    OperationPage out;
     // Ids are version 7: their order is that of creation.
     const auto rows =
         tx.Exec(fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND ($2 = '' OR id < "
                             "NULLIF($2, '')::uuid) AND ($4 = '' OR project = $4) ORDER BY id DESC LIMIT $3",
                             kOperationColumns),
                 tenant.ToString(), page.after, page.size + 1, project);
-    return ReadAll(rows, OperationsOf(tenant));
+    out.operations = ReadAll(rows, OperationsOf(tenant));
+    std::set<std::string> ids;
+    for (const Operation& operation : out.operations) {
+      if (AnswersWithInstance(operation)) ids.insert(operation.instance.ToString());
+    }
+    if (ids.empty()) return out;
+    auto instances =
+        ReadAll(tx.Exec(fmt::format("SELECT {} FROM scheduling.instances WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+                                    kInstanceColumns),
+                        tenant.ToString(), std::vector<std::string>(ids.begin(), ids.end())),
+                InstancesOf(tenant));
+    AttachParts(tx, instances);
+    for (Instance& instance : instances) out.instances[instance.id] = std::move(instance);
+    return out;
   });
 }
 
@@ -308,7 +356,8 @@ Result<TenantState> PgStore::LoadTenant(const TenantId& tenant) {
                                     kInstanceColumns),
                         tenant.ToString()),
                 InstancesOf(tenant));
-    ALLOD_CHECK_OK(AttachParts(tx, state.instances));
+    AttachParts(tx, state.instances);
+    ALLOD_CHECK_OK(CheckAllWhole(state.instances));
     state.open_operations = ReadAll(
         tx.Exec(
             fmt::format("SELECT {} FROM scheduling.operations WHERE tenant_id = $1 AND NOT done", kOperationColumns),
@@ -342,15 +391,16 @@ Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, const std::o
   });
 }
 
-Status PgStore::ForgetOperations(const TenantId& tenant, Time before) {
-  const auto done = pool_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
-    tx.Exec(kLockTenant, tenant.ToString());
-    tx.Exec(kForgetOperations, tenant.ToString(), SecondsOf(before));
-    tx.Exec(kNoteOldestDone, tenant.ToString());
-    return 0;
-  });
-  if (!done) return std::unexpected(done.error());
-  return {};
+Result<int> PgStore::ForgetOperations(const TenantId& tenant, Time before, int count) {
+  return pool_.Run<int>(
+      tenant,
+      [&](TenantTx& tx) -> Result<int> {
+        tx.Exec(kLockTenant, tenant.ToString());
+        const auto forgotten = tx.Exec(kForgetOperations, tenant.ToString(), SecondsOf(before), count);
+        tx.Exec(kNoteOldestDone, tenant.ToString());
+        return static_cast<int>(forgotten.affected_rows());
+      },
+      RunAgain{});
 }
 
 }  // namespace allod::scheduling

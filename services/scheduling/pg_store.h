@@ -11,17 +11,18 @@ class PgStore final : public Store {
  public:
   explicit PgStore(PgPool& pool) : pool_(pool) {}
 
-  Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) override;
+  Result<Operation> FindRequest(const TenantId& tenant, const std::string& project, const RequestId& request) override;
   Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) override;
   Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) override;
   Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                    const RequestId& request) override;
   Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) override;
+  Result<std::int64_t> CountInstances(const TenantId& tenant) override;
   Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                               const PageRequest& page) override;
   Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;
-  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const std::string& project,
-                                                const PageRequest& page) override;
+  Result<OperationPage> ListOperations(const TenantId& tenant, const std::string& project,
+                                       const PageRequest& page) override;
   Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
   Status TouchNodes(const std::vector<std::string>& ids) override;
   Result<std::vector<Node>> ListNodes() override;
@@ -30,7 +31,7 @@ class PgStore final : public Store {
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
-  Status ForgetOperations(const TenantId& tenant, Time before) override;
+  Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
 
  private:
   PgPool& pool_;

@@ -12,7 +12,12 @@ namespace {
 
 // Steps of one pass: create, see, status and so on take three; more means that others change rows at the same time.
 constexpr int kStepsMax = 8;
+// What one pass forgets: operations of so many tenants, so many together. A transaction holds its tenant's lock
+// meanwhile, for some hundredths of a second.
 constexpr std::size_t kForgetPage = 100;
+constexpr int kForgetBatch = 2000;
+constexpr std::chrono::seconds kForgetPause{1};
+constexpr std::chrono::hours kForgetEvery{1};
 
 void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
   for (const Instance& instance : tenant.instances) {
@@ -358,22 +363,31 @@ Status Reconciler::TouchNodes() {
 Status Reconciler::ForgetOldOperations() {
   const Time now = clock_.Now();
   if (now < next_forget_) return {};
-  next_forget_ = now + std::chrono::hours(1);
+  next_forget_ = now + kForgetPause;
   const Time before = now - config_.keep_operations;
-  std::optional<TenantId> after;
-  while (true) {
-    ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, after, kForgetPage));
-    for (const TenantId& tenant : tenants) {
-      const Status forgotten =
-          Catching("forget a tenant's old operations", [&] { return store_.ForgetOperations(tenant, before); });
-      if (forgotten) continue;
+  ALLOD_TRY(const std::vector<TenantId> tenants, store_.ListForgettable(before, forgotten_to_, kForgetPage));
+  int left = kForgetBatch;
+  for (const TenantId& tenant : tenants) {
+    int count = 0;
+    const Status forgotten = Catching("forget a tenant's old operations", [&]() -> Status {
+      ALLOD_TRY(count, store_.ForgetOperations(tenant, before, left));
+      return {};
+    });
+    if (!forgotten) {
       Log(LogLevel::kWarning, "a tenant's old operations cannot be forgotten",
           {{"tenant", tenant.ToString()}, {"reason", forgotten.error().reason}});
       if (ConcernsEverybody(forgotten.error())) return forgotten;
     }
-    if (tenants.size() < kForgetPage) return {};
-    after = tenants.back();
+    forgotten_to_ = tenant;
+    left -= count;
+    if (left > 0) continue;
+    forget_again_ = true;  // the tenant may have more; it comes again when the others had their turn
+    return {};
   }
+  if (tenants.size() == kForgetPage) return {};
+  forgotten_to_.reset();
+  if (!std::exchange(forget_again_, false)) next_forget_ = now + kForgetEvery;
+  return {};
 }
 
 Status Reconciler::RunOnce() {

@@ -19,6 +19,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <string_view>
@@ -122,6 +123,7 @@ class Reconciler {
   void NoteTrouble(const TenantId& tenant, std::string_view stage, const Error& error);
 
   Status TouchNodes();
+  // A batch of them, every now and then; while there are more, with the passes that follow.
   Status ForgetOldOperations();
 
   Store& store_;
@@ -151,6 +153,8 @@ class Reconciler {
   Time next_look_{};
   Time next_touch_{};
   Time next_forget_{};
+  std::optional<TenantId> forgotten_to_;  // where the round over the tenants that have old operations is
+  bool forget_again_ = false;             // it left some
 
   OwnedThread thread_;  // last: it uses everything above
 };

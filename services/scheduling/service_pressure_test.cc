@@ -127,6 +127,47 @@ TEST_F(SchedulingPressure, ATenantsReadsLeaveTheOthersTheirTurn) {
   EXPECT_TRUE(Get("a", Caller::Operator()));
 }
 
+TEST_F(SchedulingPressure, TwoTenantsReadsLeaveOthersAndTheOperatorTheirs) {
+  ASSERT_TRUE(Create(CreateRequest()));
+  std::vector<CallGate::Pass> running;
+  for (const char* tenant : {"tz", "rw"}) {
+    for (int i = 0; i < 2; ++i) running.push_back(gates_.reads.Enter(Caller::Tenant(tenant)).value());
+  }
+  EXPECT_TRUE(Get("a"));
+  for (const char* tenant : {"ug", "bi"}) {
+    for (int i = 0; i < 2; ++i) running.push_back(gates_.reads.Enter(Caller::Tenant(tenant)).value());
+  }
+  EXPECT_EQ(Get("a").error().reason, "TOO_MANY_CALLS") << "every place is taken";
+  EXPECT_TRUE(Get("a", Caller::Operator())) << "has places of its own";
+}
+
+TEST_F(SchedulingPressure, APageOfOperationsIsReadAtOnceWhateverItsSize) {
+  const TenantId ke = *TenantId::FromName("tenants/ke");
+  const std::string name = "tenants/ke/projects/p/instances/a";
+  ASSERT_TRUE(Create(CreateRequest()));
+  reconciler_.Stop();
+  Changes ends;
+  for (int i = 0; i < 300; ++i) {
+    const Instance instance = *store_.GetInstance(ke, name);
+    InstanceChange change{ke, Uuid::V7(), name, EtagOf(instance), instance.current()};
+    change.revision.spec.replicas = 1 + instance.current().spec.replicas % 2;
+    ASSERT_TRUE(store_.UpdateInstance(change, {}));
+    ends.operations.push_back({change.operation, "ready", true});
+  }
+  ASSERT_TRUE(store_.Apply(ke, ends));
+  const int before = store_.calls();
+  google::longrunning::ListOperationsRequest request;
+  request.set_name("tenants/ke");
+  request.set_page_size(1000);
+  const auto page = CallUnary(*operation_stub_, &Operations::Stub::ListOperations, request, kTenant, kTimeout);
+  ASSERT_TRUE(page) << page.error().message;
+  EXPECT_EQ(page->operations_size(), 301);
+  v1::Instance answer;
+  EXPECT_TRUE(page->operations(0).response().UnpackTo(&answer));
+  EXPECT_EQ(answer.generation(), 301);
+  EXPECT_EQ(store_.calls() - before, 1);
+}
+
 TEST_F(SchedulingPressure, AWaitThatFindsNoPlaceIsAnsweredAtOnce) {
   const auto created = Create(CreateRequest());  // never ready: there is no node
   ASSERT_TRUE(created);

@@ -226,6 +226,103 @@ TEST_F(SchedulingServiceTest, AnUpdateThatChangesNothingIsJudgedAsItIsDone) {
   EXPECT_EQ(Get("a")->generation(), 1);
 }
 
+TEST_F(SchedulingServiceTest, PutsOfAnUnchangedSpecLeaveNoOperations) {
+  Agent agent(*agent_stub_, "n");
+  const auto created = Create(CreateRequest());
+  ASSERT_TRUE(Wait(created->name())->done());
+  v1::UpdateInstanceRequest update;
+  *update.mutable_instance() = *Get("a");
+  for (int i = 0; i < 20; ++i) {
+    if (i == 10) update.set_request_id(Uuid::V7().ToString());
+    const auto answer =
+        CallUnary(*instance_stub_, &v1::InstanceService::Stub::UpdateInstance, update, kTenant, kTimeout);
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_TRUE(answer->done());
+    v1::Instance instance;
+    EXPECT_TRUE(answer->response().UnpackTo(&instance));
+  }
+  google::longrunning::ListOperationsRequest request;
+  request.set_name("tenants/ke");
+  EXPECT_EQ(
+      CallUnary(*operation_stub_, &Operations::Stub::ListOperations, request, kTenant, kTimeout)->operations_size(), 1);
+}
+
+TEST_F(SchedulingServiceTest, APageTokenOfAllProjectsIsItsKeys) {
+  for (const char* id : {"a", "b"}) ASSERT_TRUE(Create(CreateRequest(id)));
+  v1::ListInstancesRequest request;
+  request.set_parent("tenants/ke/projects/-");
+  request.set_page_size(1);
+  const auto list = [&](const Caller& caller) {
+    return CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, caller, kTimeout);
+  };
+  const Caller own = Caller::Key("ke", "p", {"portal"});
+  request.set_page_token(list(own)->next_page_token());
+  ASSERT_FALSE(request.page_token().empty());
+  EXPECT_EQ(list(Caller::Key("ke", "other", {"portal"})).error().reason, "INVALID_PAGE_TOKEN");
+  EXPECT_EQ(list(own)->instances_size(), 1);
+}
+
+TEST_F(SchedulingServiceTest, ABrokenInstanceIsLeftOutAndTheOthersAreListed) {
+  for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Create(CreateRequest(id)));
+  store_.Break(*TenantId::FromName("tenants/ke"), "tenants/ke/projects/p/instances/b");
+  v1::ListInstancesRequest request;
+  request.set_parent("tenants/ke/projects/p");
+  request.set_page_size(2);
+  std::vector<std::string> names;
+  do {
+    const auto page = CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, kTenant, kTimeout);
+    ASSERT_TRUE(page) << page.error().message;
+    for (const auto& instance : page->instances()) names.push_back(instance.name());
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(names,
+            (std::vector<std::string>{"tenants/ke/projects/p/instances/a", "tenants/ke/projects/p/instances/c"}));
+  EXPECT_EQ(Get("b").error().code, Code::kInternal);
+  EXPECT_TRUE(Get("c"));
+}
+
+TEST_F(SchedulingServiceTest, APageOfManyLongInstancesFitsIntoAMessage) {
+  constexpr int kInstances = 300;
+  const TenantId ke = *TenantId::FromName("tenants/ke");
+  reconciler_.Stop();  // what is written here stays
+  ASSERT_TRUE(store_.JoinNode({"n", "ke-1", scheduler::NodeState::kReady, {std::int64_t{1} << 40, 1'000'000}, {}}));
+  for (int i = 0; i < kInstances; ++i) {
+    NewInstance asked;
+    asked.tenant = ke;
+    asked.tenant_name = "tenants/ke";
+    asked.id = Uuid::V7();
+    asked.operation = Uuid::V7();
+    asked.name = "tenants/ke/projects/p/instances/i" + std::to_string(i);
+    ASSERT_TRUE(store_.CreateInstance(asked, {}));
+    const NewReplica replica{Uuid::V7(), {asked.id, 1, 1, "n", {}}};
+    const auto placed = store_.Apply(ke, {.creates = {replica}});
+    ASSERT_EQ(placed->created, 1);
+    ASSERT_TRUE(store_.Apply(ke, {.observations = {{replica.id, placed->epochs.at(replica.id),
+                                                    scheduler::ReplicaState::kFailed, "", std::string(20'000, 'x'), 1}},
+                                  .operations = {{asked.operation, "ready", true}}}));
+  }
+  v1::ListInstancesRequest request;
+  request.set_parent("tenants/ke/projects/p");
+  request.set_page_size(1000);
+  int instances = 0;
+  int pages = 0;
+  do {
+    const auto page = CallUnary(*instance_stub_, &v1::InstanceService::Stub::ListInstances, request, kTenant, kTimeout);
+    ASSERT_TRUE(page) << page.error().message;
+    instances += page->instances_size();
+    ++pages;
+    request.set_page_token(page->next_page_token());
+  } while (!request.page_token().empty());
+  EXPECT_EQ(instances, kInstances);
+  EXPECT_GT(pages, 1);
+  google::longrunning::ListOperationsRequest operations;
+  operations.set_name("tenants/ke");
+  operations.set_page_size(1000);
+  const auto page = CallUnary(*operation_stub_, &Operations::Stub::ListOperations, operations, kTenant, kTimeout);
+  ASSERT_TRUE(page) << page.error().message;
+  EXPECT_FALSE(page->next_page_token().empty());
+}
+
 TEST_F(SchedulingServiceTest, ListsInstancesOfOneProjectAndOfAll) {
   for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(Create(CreateRequest(id)));
   v1::ListInstancesRequest request;

@@ -89,6 +89,13 @@ struct TenantState {
   std::vector<Operation> open_operations;
 };
 
+// A page of operations as it was at one moment, with what answers for them.
+struct OperationPage {
+  std::vector<Operation> operations;
+  // Those that operations which succeeded made or changed and that still are; whole or not (CheckWhole).
+  std::map<Uuid, Instance> instances;
+};
+
 struct TenantVersion {
   TenantId tenant;
   std::int64_t version = 0;
@@ -104,29 +111,37 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  // Request ids are those of a project: the same id is another one in another project of the tenant.
+  //
   // The operation that an earlier request with this id got; NOT_FOUND when there was none; ALREADY_EXISTS /
-  // REQUEST_ID_REUSED.
-  virtual Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) = 0;
+  // REQUEST_ID_REUSED. `project` is its id.
+  virtual Result<Operation> FindRequest(const TenantId& tenant, const std::string& project,
+                                        const RequestId& request) = 0;
 
   // Inserts instance, revision 1 and an open operation. The same content again answers with the newest operation of
   // that instance. ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING;
   // RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
   virtual Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) = 0;
-  // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING. An equal spec makes no new generation.
+  // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING. An equal spec changes nothing and answers with the newest
+  // operation of the instance; an operation is made only if that was forgotten.
   virtual Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) = 0;
   // Marks it; the reconciler does the rest. Again: the open operation. NOT_FOUND.
   virtual Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                            const RequestId& request) = 0;
 
-  // NOT_FOUND.
+  // NOT_FOUND; INTERNAL / ROWS_BROKEN.
   virtual Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) = 0;
-  // Names that begin with `prefix`, in order; one more than the page's size if there is.
+  // How many the tenant has.
+  virtual Result<std::int64_t> CountInstances(const TenantId& tenant) = 0;
+  // Names that begin with `prefix`, in order; one more than the page's size if there is. Whole or not (CheckWhole): one
+  // that is broken keeps nobody from the others.
   virtual Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                                       const PageRequest& page) = 0;
   virtual Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) = 0;
-  // Newest first; one more than the page's size if there is. Of the project with that id; of all if it is empty.
-  virtual Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const std::string& project,
-                                                        const PageRequest& page) = 0;
+  // Newest first; one more than the page's size if there is. Of the project with that id; of all if it is empty. Costs
+  // as many statements whatever the page's size.
+  virtual Result<OperationPage> ListOperations(const TenantId& tenant, const std::string& project,
+                                               const PageRequest& page) = 0;
 
   // A node's agent connects; answers with the epoch of its session, greater than any before. RESOURCE_EXHAUSTED /
   // TOO_MANY_NODES for a new one beyond kNodesMax.
@@ -155,8 +170,9 @@ class Store {
   // Tenants that have operations which ended before `before`: by id, those after `after`, at most `count` of them.
   virtual Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after,
                                                         int count) = 0;
-  // Forgets operations (with their request ids) that ended before `before`.
-  virtual Status ForgetOperations(const TenantId& tenant, Time before) = 0;
+  // Forgets operations (with their request ids) that ended before `before`, the oldest first, at most `count`. Answers
+  // with how many; fewer than `count`: there are no more.
+  virtual Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) = 0;
 };
 
 }  // namespace allod::scheduling

@@ -45,7 +45,7 @@ grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const
     const ApiKeyText text = NewApiKey();
     key.kid = text.kid;
     key.digest = DigestApiKeySecret(pepper_, text.secret);
-    ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const ApiKeyCreation creation,
               InTurn(gates_.writes, call, [&] { return store_.CreateApiKey(key, request_id); }));
     AwaitInForce(*context, key.tenant, creation.version);
@@ -62,7 +62,7 @@ grpc::Status ApiKeyServiceImpl::ListApiKeys(grpc::ServerContext* context, const 
     ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request->parent()));
     ALLOD_TRY(const PageRequest page,
               ParsePage(request->parent() + "/apiKeys", request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto keys, store_.ListApiKeys(parent.tenant, parent.project, page));
     v1::ListApiKeysResponse out;
     for (const ApiKey& key : keys.items) *out.add_api_keys() = ToProto(key);
@@ -75,7 +75,7 @@ grpc::Status ApiKeyServiceImpl::RevokeApiKey(grpc::ServerContext* context, const
                                              google::protobuf::Empty* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<google::protobuf::Empty> {
     ALLOD_TRY(const auto parts, MatchName("name", request->name(), "tenants/*/projects/*/apiKeys/*"));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.mutations.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const std::int64_t version, InTurn(gates_.writes, call, [&] {
                 return store_.RevokeApiKey(parts[0], parts[1], parts[2], clock_.Now());
               }));

@@ -13,7 +13,7 @@ struct CallGates {
   // Of those, what is at the database: all changes of keys of all tenants are made one after another under the lock of
   // the clock's row, so that more than the next one would only sit on connections; and no tenant takes both places.
   CallGate writes{WriteLimits("changes of projects and keys", 1, 2)};
-  CallGate reads{ReadLimits(3)};
+  CallGate reads{ReadLimits()};
 };
 
 }  // namespace allod::tenancy

@@ -63,18 +63,21 @@ std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
   return words;
 }
 
-// Takes the request id for `resource`; a concurrent twin waits here for the first to commit. Gives the resource of the
-// earlier request with the same id and payload, if there was one.
-Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const RequestId& request, const std::string& resource) {
+// Takes the request id for `resource` in `project`, or for the tenant as a whole if it is empty; a concurrent twin
+// waits here for the first to commit. Gives the resource of the earlier request with the same id and payload, if there
+// was one.
+Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string& project, const RequestId& request,
+                                                const std::string& resource) {
   if (!request.given()) return std::nullopt;
   const auto claimed = tx.Exec(
-      "INSERT INTO tenancy.request_ids (tenant_id, request_id, payload_sha256, resource_id) VALUES ($1, $2, $3, $4) "
-      "ON CONFLICT DO NOTHING",
-      tx.tenant().ToString(), request.id.ToString(), request.payload_sha256, resource);
+      "INSERT INTO tenancy.request_ids (tenant_id, project, request_id, payload_sha256, resource_id) "
+      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+      tx.tenant().ToString(), project, request.id.ToString(), request.payload_sha256, resource);
   if (claimed.affected_rows() == 1) return std::nullopt;
-  const auto rows =
-      tx.Exec("SELECT payload_sha256, resource_id FROM tenancy.request_ids WHERE tenant_id = $1 AND request_id = $2",
-              tx.tenant().ToString(), request.id.ToString());
+  const auto rows = tx.Exec(
+      "SELECT payload_sha256, resource_id FROM tenancy.request_ids WHERE tenant_id = $1 AND project = $2 AND "
+      "request_id = $3",
+      tx.tenant().ToString(), project, request.id.ToString());
   if (rows.empty()) return Internal("a request id vanished");
   ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
   return rows[0][1].as<std::string>();
@@ -188,7 +191,7 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
         ALLOD_CHECK_OK(RequireTenantRow(tx, project.tenant, RowLock::kUntilCommit));
-        ALLOD_CHECK_OK(ClaimRequest(tx, request, project.id));
+        ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
         const auto others =
             tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1 HAVING bool_and(id <> $2)",
                     tx.tenant().ToString(), project.id);
@@ -209,6 +212,13 @@ Result<Project> PgStore::GetProject(const std::string& tenant, const std::string
   return pool_.Run<Project>(KeyOf(tenant), [&](TenantTx& tx) { return ReadProject(tx, tenant, project); });
 }
 
+Result<std::int64_t> PgStore::CountProjects(const std::string& tenant) {
+  return pool_.Run<std::int64_t>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::int64_t> {
+    const auto rows = tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1", tx.tenant().ToString());
+    return rows[0][0].as<std::int64_t>();
+  });
+}
+
 Result<Page<Project>> PgStore::ListProjects(const std::string& tenant, const PageRequest& page) {
   return pool_.Run<Page<Project>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<Page<Project>> {
     ALLOD_CHECK_OK(RequireTenantRow(tx, tenant));
@@ -225,7 +235,7 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
       KeyOf(key.tenant),
       [&](TenantTx& tx) -> Result<ApiKeyCreation> {
         ALLOD_CHECK_OK(RequireProjectRow(tx, key.tenant, key.project));
-        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, key.kid));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, key.project, request, key.kid));
         if (earlier) return ReadKey(tx, key.tenant, *earlier, false);
         // The locks are held while the keys are counted.
         ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));

@@ -15,6 +15,7 @@ class PgStore final : public Store {
   Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
+  Result<std::int64_t> CountProjects(const std::string& tenant) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,

@@ -11,8 +11,8 @@ Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
   const auto standing = store_.GetProject(wanted.tenant, wanted.id);
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
-  ALLOD_TRY(const auto others, store_.ListProjects(wanted.tenant, {.size = kProjectsPerTenantMax}));
-  ALLOD_CHECK_OK(RoomForProject(wanted, std::ssize(others.items)));
+  ALLOD_TRY(const std::int64_t others, store_.CountProjects(wanted.tenant));
+  ALLOD_CHECK_OK(RoomForProject(wanted, others));
   return wanted;
 }
 
@@ -22,12 +22,11 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
     ALLOD_TRY(const Project project, ProjectFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const Project judged, Judge(project));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
-    ALLOD_CHECK_OK(CheckDeadline(call));  // it may have waited until nobody waits for it any more
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
     ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
     return ToProto(created);
   });
@@ -37,7 +36,7 @@ grpc::Status ProjectServiceImpl::GetProject(grpc::ServerContext* context, const 
                                             v1::Project* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
     ALLOD_TRY(const ProjectName name, ProjectNameOf("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Project project, store_.GetProject(name.tenant, name.project));
     return ToProto(project);
   });
@@ -49,7 +48,7 @@ grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, cons
     ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request->parent()));
     ALLOD_TRY(const PageRequest page,
               ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     v1::ListProjectsResponse out;
     if (call.principal.is_key()) {
       ALLOD_TRY(const Project own, store_.GetProject(tenant, call.principal.project));

@@ -335,7 +335,10 @@ TEST_F(TenancyServiceTest, OneTenantsCrowdLeavesServicesAndTheOthersAnswered) {
   };
   EXPECT_EQ(get_as(Caller::Tenant("ke")).error().reason, "TOO_MANY_CALLS") << "when its wait is over";
   EXPECT_TRUE(get_as(Caller::Operator()));
-  crowd.push_back(gates_.reads.Enter(Caller::Tenant("ug")).value());
+  for (const char* id : {"ug", "rw", "tz"}) {
+    for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(Caller::Tenant(id)).value());
+  }
+  EXPECT_TRUE(get_as(Caller::Operator())) << "has places of its own";
   EXPECT_TRUE(get_as(Caller::Service("scheduling"))) << "also when every place is taken";
   v1::CreateApiKeyRequest request;
   request.set_parent("tenants/ug/projects/desk");

@@ -3,6 +3,8 @@
 //
 // Creating what is there with the same content returns it; ALREADY_EXISTS / ALREADY_EXISTS with other content, and
 // ALREADY_EXISTS / REQUEST_ID_REUSED when the request id stands for another request. NOT_FOUND for a missing parent.
+// The request id of a key is its project's: the same id is another one in another project of the tenant, and for the
+// tenant's own requests, which make projects.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +45,8 @@ class Store {
   // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;
   virtual Result<Project> GetProject(const std::string& tenant, const std::string& project) = 0;
+  // How many the tenant has.
+  virtual Result<std::int64_t> CountProjects(const std::string& tenant) = 0;
   virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
 
   // RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past kApiKeysPerProjectMax or kApiKeysPerTenantMax that are not revoked.

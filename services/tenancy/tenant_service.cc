@@ -19,11 +19,11 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     if (request->validate_only()) {
-      ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, gates_.writes.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
     ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
     return ToProto(created);
   });
@@ -33,7 +33,7 @@ grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1
                                           v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Tenant tenant, store_.GetTenant(id));
     return ToProto(tenant);
   });
@@ -43,7 +43,7 @@ grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const 
                                             v1::ListTenantsResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListTenantsResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, gates_.reads.Enter(call.principal));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto tenants, store_.ListTenants(page));
     v1::ListTenantsResponse out;
     for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);

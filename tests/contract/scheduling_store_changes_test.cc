@@ -10,12 +10,12 @@ TEST_P(SchedulingStoreChanges, ForgetsOldOperationsWithTheirRequestIds) {
   const NewInstance asked = MakeInstance("a");
   ASSERT_TRUE(store().CreateInstance(asked, Request("r")));
   const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
-  ASSERT_TRUE(store().ForgetOperations(ke_, future));
+  ASSERT_TRUE(store().ForgetOperations(ke_, future, 10));
   EXPECT_TRUE(store().GetOperation(ke_, asked.operation)) << "open ones stay";
   Apply({.operations = {{asked.operation, "ready", true}}});
-  ASSERT_TRUE(store().ForgetOperations(ke_, future));
+  ASSERT_TRUE(store().ForgetOperations(ke_, future, 10));
   EXPECT_EQ(store().GetOperation(ke_, asked.operation).error().code, Code::kNotFound);
-  EXPECT_EQ(store().FindRequest(ke_, Request("r")).error().code, Code::kNotFound);
+  EXPECT_EQ(store().FindRequest(ke_, "p", Request("r")).error().code, Code::kNotFound);
 }
 
 TEST_P(SchedulingStoreChanges, TellsWhichTenantsChangedSinceALook) {
@@ -66,10 +66,31 @@ TEST_P(SchedulingStoreChanges, KnowsWhichTenantsHaveOperationsToForget) {
   Apply({.operations = {{asked.operation, "ready", true}}});
   EXPECT_EQ(*store().ListForgettable(future, std::nullopt, 10), std::vector{ke_});
   EXPECT_TRUE(store().ListForgettable(past, std::nullopt, 10)->empty());
-  ASSERT_TRUE(store().ForgetOperations(ke_, future));
+  ASSERT_TRUE(store().ForgetOperations(ke_, future, 10));
   EXPECT_TRUE(store().ListForgettable(future, std::nullopt, 10)->empty()) << "not again and again";
   ASSERT_TRUE(store().DeleteInstance(tz_, MakeInstance("b", "tenants/tz").name, Uuid::V7(), {}));
   EXPECT_EQ(*store().ListForgettable(future, std::nullopt, 10), std::vector{tz_}) << "deleting ends what was open";
+}
+
+TEST_P(SchedulingStoreChanges, ForgetsInBatchesTheOldestFirst) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  std::vector<Uuid> operations{asked.operation};
+  for (int i = 0; i < 4; ++i) {
+    const Instance now = *store().GetInstance(ke_, asked.name);
+    operations.push_back(Uuid::V7());
+    ASSERT_TRUE(store().UpdateInstance(
+        {ke_, operations.back(), now.name, EtagOf(now), MakeRevision(i % 2 == 0 ? "q8_0" : "q4_k_m")}, {}));
+  }
+  for (const Uuid& operation : operations) Apply({.operations = {{operation, "ready", true}}});
+  const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
+  EXPECT_EQ(store().ForgetOperations(ke_, future, 2), 2);
+  EXPECT_EQ(CountOperations(), 3u);
+  EXPECT_TRUE(store().GetOperation(ke_, operations.back()));
+  EXPECT_EQ(store().ListForgettable(future, std::nullopt, 10)->size(), 1u) << "there are more";
+  EXPECT_EQ(store().ForgetOperations(ke_, future, 10), 3);
+  EXPECT_EQ(store().ForgetOperations(ke_, future, 10), 0);
+  EXPECT_TRUE(store().ListForgettable(future, std::nullopt, 10)->empty());
 }
 
 TEST_P(SchedulingStoreChanges, TellsInPagesWhoHasOperationsToForget) {
@@ -140,8 +161,8 @@ TEST_P(SchedulingStoreChanges, TenantBCannotSeeChangeOrReferenceA) {
   EXPECT_EQ(store().GetInstance(tz_, asked.name).error().code, Code::kNotFound);
   EXPECT_TRUE(store().ListInstances(tz_, "tenants/ke/", {"scope", 10, ""})->empty());
   EXPECT_EQ(store().GetOperation(tz_, asked.operation).error().code, Code::kNotFound);
-  EXPECT_EQ(store().ListOperations(tz_, "", {"scope", 10, ""})->size(), 1u);
-  EXPECT_EQ(store().FindRequest(tz_, Request("r")).error().code, Code::kNotFound);
+  EXPECT_EQ(store().ListOperations(tz_, "", {"scope", 10, ""})->operations.size(), 1u);
+  EXPECT_EQ(store().FindRequest(tz_, "p", Request("r")).error().code, Code::kNotFound);
   EXPECT_EQ(store().LoadTenant(tz_)->instances.size(), 1u);
   EXPECT_EQ(store().DeleteInstance(tz_, asked.name, Uuid::V7(), {}).error().code, Code::kNotFound);
   EXPECT_EQ(store().UpdateInstance({tz_, Uuid::V7(), asked.name, EtagOf(a), MakeRevision("q8_0")}, {}).error().code,

@@ -24,11 +24,14 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Store& store() = 0;
+  // The row of the instance's current revision is lost.
+  virtual void Break(const Instance& instance) = 0;
 };
 
 class FakeBackend final : public Backend {
  public:
   Store& store() override { return store_; }
+  void Break(const Instance& instance) override { store_.Break(instance.tenant, instance.name); }
 
  private:
   FakeClock clock_;
@@ -38,6 +41,13 @@ class FakeBackend final : public Backend {
 class PgBackend final : public Backend {
  public:
   Store& store() override { return store_; }
+  void Break(const Instance& instance) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    work.exec_params("DELETE FROM scheduling.revisions WHERE instance_id = $1::uuid AND generation = $2",
+                     instance.id.ToString(), instance.generation);
+    work.commit();
+  }
 
  private:
   TestDatabase database_{"scheduling"};
@@ -67,13 +77,14 @@ class SchedulingStoreTest : public testing::TestWithParam<Kind> {
     revision.demand = {{100 * kMiB, 50}};
     return revision;
   }
-  static NewInstance MakeInstance(const std::string& id, const std::string& tenant = "tenants/ke") {
+  static NewInstance MakeInstance(const std::string& id, const std::string& tenant = "tenants/ke",
+                                  const std::string& project = "p") {
     NewInstance out;
     out.tenant = *TenantId::FromName(tenant);
     out.tenant_name = tenant;
     out.id = Uuid::V7();
     out.operation = Uuid::V7();
-    out.name = tenant + "/projects/p/instances/" + id;
+    out.name = tenant + "/projects/" + project + "/instances/" + id;
     out.revision = MakeRevision();
     return out;
   }
@@ -96,6 +107,7 @@ class SchedulingStoreTest : public testing::TestWithParam<Kind> {
   }
   Applied Apply(const Changes& changes) { return Apply(changes, ke_); }
 
+  std::size_t CountOperations() { return store().ListOperations(ke_, "", {"scope", 1000, ""})->operations.size(); }
   Store& store() { return backend_->store(); }
 
   std::unique_ptr<Backend> backend_ = GetParam().make();

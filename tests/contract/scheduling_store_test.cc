@@ -36,8 +36,8 @@ TEST_P(SchedulingStoreTest, AnswersARepeatedRequestWithItsFirstOperation) {
   const auto first = store().CreateInstance(MakeInstance("a"), Request("r"));
   ASSERT_TRUE(first);
   EXPECT_EQ(store().CreateInstance(MakeInstance("a"), Request("r"))->id, first->id);
-  EXPECT_EQ(store().FindRequest(ke_, Request("r"))->id, first->id);
-  EXPECT_EQ(store().FindRequest(ke_, Request("other")).error().code, Code::kNotFound);
+  EXPECT_EQ(store().FindRequest(ke_, "p", Request("r"))->id, first->id);
+  EXPECT_EQ(store().FindRequest(ke_, "p", Request("other")).error().code, Code::kNotFound);
 }
 
 TEST_P(SchedulingStoreTest, RefusesARequestIdWithAnotherPayload) {
@@ -87,6 +87,78 @@ TEST_P(SchedulingStoreTest, MakesNoNewGenerationOfAnEqualSpec) {
   EXPECT_EQ(Again(instance).generation, 1);
 }
 
+TEST_P(SchedulingStoreTest, AnEqualSpecLeavesNothingButItsRequestId) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  const Instance instance = *store().GetInstance(ke_, asked.name);
+  const std::int64_t version = store().LoadTenant(ke_)->version;
+  for (const bool done : {false, true}) {
+    for (const RequestId& request : {RequestId{}, Request(done ? "done" : "open")}) {
+      const auto again =
+          store().UpdateInstance({ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision()}, request);
+      ASSERT_TRUE(again) << again.error().message;
+      EXPECT_EQ(again->id, asked.operation);
+      EXPECT_EQ(again->done, done);
+    }
+    EXPECT_EQ(CountOperations(), 1u);
+    EXPECT_EQ(store().LoadTenant(ke_)->version, done ? version + 1 : version) << "nothing changed";
+    if (!done) Apply({.operations = {{asked.operation, "ready", true}}});
+  }
+  EXPECT_EQ(store().FindRequest(ke_, "p", Request("done"))->id, asked.operation);
+}
+
+TEST_P(SchedulingStoreTest, AnEqualSpecIsAnsweredThoughItsOperationsAreForgotten) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, {}));
+  const Instance instance = *store().GetInstance(ke_, asked.name);
+  Apply({.operations = {{asked.operation, "ready", true}}});
+  ASSERT_TRUE(store().ForgetOperations(ke_, std::chrono::system_clock::now() + std::chrono::hours(24 * 3650), 10));
+  const Uuid operation = Uuid::V7();
+  const auto first = store().UpdateInstance({ke_, operation, instance.name, EtagOf(instance), MakeRevision()}, {});
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->id, operation);
+  EXPECT_EQ(store().UpdateInstance({ke_, Uuid::V7(), instance.name, EtagOf(instance), MakeRevision()}, {})->id,
+            operation);
+  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), {})->id, operation);
+  EXPECT_EQ(CountOperations(), 1u);
+}
+
+TEST_P(SchedulingStoreTest, ARequestIdIsItsProjects) {
+  const auto first = store().CreateInstance(MakeInstance("a"), Request("r", "1"));
+  ASSERT_TRUE(first);
+  EXPECT_EQ(store().FindRequest(ke_, "q", Request("r", "2")).error().code, Code::kNotFound);
+  const NewInstance asked = MakeInstance("a", "tenants/ke", "q");
+  const auto other = store().CreateInstance(asked, Request("r", "2"));
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(store().FindRequest(ke_, "p", Request("r", "1"))->id, first->id);
+  EXPECT_EQ(store().FindRequest(ke_, "q", Request("r", "2"))->id, other->id);
+  const auto deletion = store().DeleteInstance(ke_, asked.name, Uuid::V7(), Request("r", "1"));
+  EXPECT_EQ(deletion.error().reason, "REQUEST_ID_REUSED") << "in its own project it is";
+}
+
+TEST_P(SchedulingStoreTest, ABrokenInstanceTakesNoListWithIt) {
+  const Instance broken = Created("a");
+  const Instance good = Created("b");
+  const auto ended = store().ListOperations(ke_, "", {"scope", 10, ""})->operations;
+  for (const Operation& operation : ended) Apply({.operations = {{operation.id, "ready", true}}});
+  EXPECT_EQ(store().CountInstances(ke_), 2);
+  backend_->Break(broken);
+  const auto listed = store().ListInstances(ke_, "tenants/ke/projects/", {"scope", 10, ""});
+  ASSERT_TRUE(listed) << listed.error().message;
+  ASSERT_EQ(listed->size(), 2u);
+  EXPECT_EQ(CheckWhole(listed->at(0)).error().reason, "ROWS_BROKEN");
+  EXPECT_TRUE(CheckWhole(listed->at(1)));
+  const Error alone = store().GetInstance(ke_, broken.name).error();
+  EXPECT_EQ(alone.code, Code::kInternal);
+  EXPECT_EQ(alone.reason, "ROWS_BROKEN");
+  const auto operations = store().ListOperations(ke_, "", {"scope", 10, ""});
+  ASSERT_TRUE(operations) << operations.error().message;
+  ASSERT_EQ(operations->operations.size(), 2u);
+  EXPECT_TRUE(CheckWhole(operations->instances.at(good.id)));
+  EXPECT_FALSE(CheckWhole(operations->instances.at(broken.id)));
+  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), {}).error().reason, "ROWS_BROKEN");
+}
+
 TEST_P(SchedulingStoreTest, ListsInPagesByName) {
   for (const char* id : {"b", "c", "a"}) Created(id);
   PageRequest page{"scope", 2, ""};
@@ -104,11 +176,12 @@ TEST_P(SchedulingStoreTest, ListsOperationsNewestFirst) {
   const auto deletion = store().DeleteInstance(ke_, instance.name, Uuid::V7(), {});
   const auto listed = store().ListOperations(ke_, "", {"scope", 10, ""});
   ASSERT_TRUE(listed);
-  ASSERT_EQ(listed->size(), 2u);
-  EXPECT_EQ(listed->at(0).id, deletion->id);
-  EXPECT_EQ(store().ListOperations(ke_, "", {"scope", 10, deletion->id.ToString()})->size(), 1u);
-  EXPECT_EQ(store().ListOperations(ke_, "p", {"scope", 10, ""})->size(), 2u);
-  EXPECT_TRUE(store().ListOperations(ke_, "other", {"scope", 10, ""})->empty());
+  ASSERT_EQ(listed->operations.size(), 2u);
+  EXPECT_EQ(listed->operations[0].id, deletion->id);
+  EXPECT_TRUE(listed->instances.empty()) << "one failed, the other is open";
+  EXPECT_EQ(store().ListOperations(ke_, "", {"scope", 10, deletion->id.ToString()})->operations.size(), 1u);
+  EXPECT_EQ(store().ListOperations(ke_, "p", {"scope", 10, ""})->operations.size(), 2u);
+  EXPECT_TRUE(store().ListOperations(ke_, "other", {"scope", 10, ""})->operations.empty());
 }
 
 TEST_P(SchedulingStoreTest, DeletesInTwoStepsAndKeepsTheOperation) {

@@ -212,6 +212,20 @@ TEST_P(TenancyStore, ARetryGivesTheFirstKeyAndMakesNoSecond) {
   EXPECT_EQ(store().CreateApiKey(Key(kOtherKid), Request("other", id)).error().reason, "REQUEST_ID_REUSED");
 }
 
+TEST_P(TenancyStore, ARequestIdOfAKeyIsItsProjects) {
+  const Uuid id = Uuid::V7();
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), Request("k", id)));
+  ASSERT_TRUE(store().CreateProject({"ke", "health", "Health", clock_.Now()}, Request("p", id)));
+  ApiKey other = Key(kOtherKid);
+  other.project = "health";
+  const auto made = store().CreateApiKey(other, Request("other", id));
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->created);
+  EXPECT_FALSE(store().CreateApiKey(Key("aaaaaaaaaaaa"), Request("k", id))->created) << "in its own it is a retry";
+  EXPECT_EQ(store().CountProjects("ke"), 2);
+  EXPECT_EQ(store().CountProjects("ug"), 0);
+}
+
 TEST_P(TenancyStore, ConcurrentRetriesMakeOneKey) {
   const Uuid id = Uuid::V7();
   const std::vector<std::string> kids = {"aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"};

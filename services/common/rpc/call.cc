@@ -35,11 +35,16 @@ Trace TraceOf(const grpc::ServerContextBase& context) {
   return Trace::New();
 }
 
-Status CheckDeadline(const Call& call) {
-  if (!call.deadline.passed()) return {};
-  return Fail(Code::kDeadlineExceeded, "DEADLINE_TOO_NEAR",
-              fmt::format("less than {} ms of the deadline were left when the call arrived; allow more time",
-                          kAnswerTime.count()));
+Status CheckAwaited(const Call& call) {
+  if (call.deadline.passed()) {
+    return Fail(Code::kDeadlineExceeded, "DEADLINE_TOO_NEAR",
+                fmt::format("less than {} ms of the deadline were left when the call arrived; allow more time",
+                            kAnswerTime.count()));
+  }
+  if (call.context != nullptr && call.context->IsCancelled()) {
+    return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+  }
+  return {};
 }
 
 }  // namespace allod

@@ -21,6 +21,8 @@ struct Call {
   Deadline deadline;
   // The caller's, or one that begins here.
   Trace trace;
+  // gRPC's, which knows whether the caller has gone; none: it is not asked. Valid while the method runs.
+  const grpc::ServerContextBase* context = nullptr;
 };
 
 // What a Call is made of. Handle and HandleStream (server.h) do that; a method that runs on many threads in turn asks
@@ -33,7 +35,8 @@ Result<Caller> Authorise(const Method& method, const grpc::ServerContextBase& co
 Deadline DeadlineOf(const grpc::ServerContextBase& context);
 Trace TraceOf(const grpc::ServerContextBase& context);
 
-// DEADLINE_EXCEEDED / DEADLINE_TOO_NEAR when the call's deadline has passed: for who is about to begin.
-Status CheckDeadline(const Call& call);
+// DEADLINE_EXCEEDED / DEADLINE_TOO_NEAR when the call's deadline has passed, CANCELLED / CANCELLED when its caller has
+// gone: for who is about to begin, and for loops.
+Status CheckAwaited(const Call& call);
 
 }  // namespace allod

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
+
+#include "services/common/call_scope.h"
 
 namespace allod::call_gate_test {
 namespace {
@@ -81,6 +84,84 @@ TEST(CallGate, AWaitingCallGoesOnWhenItsTurnComes) {
   }
   EXPECT_EQ(done, 8);
   EXPECT_EQ(most, 1);
+}
+
+// Until so many of the key's calls wait or run.
+void AwaitCalls(const CallGate& gate, const std::string& key, int waiting) {
+  while (gate.waiting(key) < waiting) std::this_thread::sleep_for(1ms);
+}
+
+TEST(CallGate, AKeyWithOneCallWaitsForOneOfAnotherAndNotForAllThatWait) {
+  CallGate gate({.what = "reads",
+                 .per_key_max = 2,
+                 .total_max = 2,
+                 .waiting_per_key_max = 32,
+                 .waiting_max = 64,
+                 .wait_max = 60s});
+  std::vector<std::string> order;
+  std::mutex mutex;
+  {
+    std::vector<CallGate::Pass> running;
+    for (int i = 0; i < 2; ++i) running.push_back(gate.Enter("ke").value());
+    std::vector<std::jthread> threads;
+    const auto start = [&](const std::string& key, int waiting) {
+      threads.emplace_back([&, key] {
+        const auto pass = gate.Enter(key);
+        ASSERT_TRUE(pass);
+        const std::lock_guard lock(mutex);
+        order.push_back(key);
+      });
+      AwaitCalls(gate, key, waiting);
+    };
+    for (int i = 1; i <= 20; ++i) start("ke", i);
+    start("tz", 1);
+    running.pop_back();
+    for (auto& thread : threads) thread.join();
+  }
+  ASSERT_EQ(order.size(), 21u);
+  EXPECT_EQ(order.front(), "tz") << "it came last and has nothing running";
+}
+
+TEST(CallGate, AFullWaitingRoomTurnsAwayWhoHasMostThereAndNobodyWhoHasNothing) {
+  CallGate gate(
+      {.what = "reads", .per_key_max = 1, .total_max = 1, .waiting_per_key_max = 4, .waiting_max = 4, .wait_max = 60s});
+  std::optional<CallGate::Pass> running = gate.Enter("ke").value();
+  std::atomic<int> refused = 0;
+  std::atomic<bool> served = false;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 1; i <= 4; ++i) {
+      threads.emplace_back([&] {
+        const auto pass = gate.Enter("ke");
+        if (pass) return;
+        EXPECT_EQ(pass.error().code, Code::kResourceExhausted);
+        EXPECT_EQ(pass.error().reason, "TOO_MANY_CALLS");
+        ++refused;
+      });
+      AwaitCalls(gate, "ke", i);
+    }
+    threads.emplace_back([&] { served = gate.Enter("tz").has_value(); });
+    AwaitCalls(gate, "tz", 1);
+    running.reset();
+  }
+  EXPECT_TRUE(served);
+  EXPECT_EQ(refused, 1);
+}
+
+TEST(CallGate, TheOperatorHasPlacesOfItsOwn) {
+  CallGate gate({.what = "reads", .per_key_max = 1, .total_max = 1, .operator_max = 1});
+  const CallGate::Pass tenant = gate.Enter(Caller::Tenant("ke")).value();
+  const auto first = gate.Enter(Caller::Operator());
+  EXPECT_TRUE(first);
+  EXPECT_EQ(gate.Enter(Caller::Operator()).error().reason, "TOO_MANY_CALLS");
+}
+
+TEST(CallGate, NobodyWaitsBeyondTheDeadlineOfTheCall) {
+  CallGate gate(
+      {.what = "reads", .per_key_max = 1, .total_max = 1, .waiting_per_key_max = 1, .waiting_max = 1, .wait_max = 60s});
+  const CallGate::Pass running = gate.Enter("ke").value();
+  const CallScope scope(Deadline::In(30ms), Trace::New());
+  EXPECT_EQ(gate.Enter("ke").error().code, Code::kDeadlineExceeded);
 }
 
 }  // namespace

@@ -83,8 +83,14 @@ grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
   const CallScope scope(deadline, trace);
   return FinishRpc(observation, RunCatching([&]() -> Status {
                      ALLOD_TRY(Caller principal, Authorise(method, context, request));
-                     return fn(Call{std::move(principal), deadline, trace});
+                     return fn(Call{std::move(principal), deadline, trace, &context});
                    }));
+}
+
+Result<CallGate::Pass> TakePlace(CallGate& gate, const Call& call) {
+  ALLOD_TRY(CallGate::Pass pass, gate.Enter(call.principal));
+  ALLOD_CHECK_OK(CheckAwaited(call));
+  return pass;
 }
 
 grpc::Status FinishRpc(RpcObservation& observation, const Status& status) {

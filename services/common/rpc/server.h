@@ -64,12 +64,14 @@ grpc::Status FinishRpc(RpcObservation& observation, const Status& status);
 grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
                        const google::protobuf::Message* request, const std::function<Status(const Call&)>& fn);
 
-// What `work` returns, run while the gate has a place for the caller; its refusal, or DEADLINE_EXCEEDED when the wait
-// took until nobody waits for the answer any more.
+// A place for the call; the gate's refusal, or what CheckAwaited() says when the wait took until nobody waits for the
+// answer any more.
+Result<CallGate::Pass> TakePlace(CallGate& gate, const Call& call);
+
+// What `work` returns, run while the gate has a place for the caller.
 template <typename Work>
 auto InTurn(CallGate& gate, const Call& call, Work work) -> decltype(work()) {
-  ALLOD_TRY(const CallGate::Pass pass, gate.Enter(call.principal));
-  ALLOD_CHECK_OK(CheckDeadline(call));
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gate, call));
   return work();
 }
 
@@ -77,7 +79,7 @@ template <typename Resp, typename Fn>
 grpc::Status RunUnary(const Method& method, const grpc::ServerContext& context,
                       const google::protobuf::Message& request, Resp& response, Fn&& fn) {
   return RunMethod(method, context, &request, [&](const Call& call) -> Status {
-    ALLOD_CHECK_OK(CheckDeadline(call));
+    ALLOD_CHECK_OK(CheckAwaited(call));
     ALLOD_TRY(response, fn(call));
     return {};
   });

@@ -30,6 +30,19 @@ void FakeStore::CreateTenantRows(const TenantId& tenant) {
   CountChange(rows_[tenant]);
 }
 
+void FakeStore::Break(const TenantId& tenant, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  rows_[tenant].broken.insert(name);
+}
+
+void FakeStore::ForgetAllOperations(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  Rows& rows = rows_[tenant];
+  rows.operations.clear();
+  rows.done_times.clear();
+  rows.requests.clear();
+}
+
 int FakeStore::calls() const {
   const std::lock_guard lock(mutex_);
   return calls_;
@@ -46,8 +59,9 @@ Status FakeStore::CheckAvailable() {
   return Fail(Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database cannot be reached");
 }
 
-Result<Operation> FakeStore::EarlierRequest(const Rows& rows, const RequestId& request) const {
-  const auto it = request.given() ? rows.requests.find(request.id) : rows.requests.end();
+Result<Operation> FakeStore::EarlierRequest(const Rows& rows, const std::string& project,
+                                            const RequestId& request) const {
+  const auto it = request.given() ? rows.requests.find({project, request.id}) : rows.requests.end();
   if (it == rows.requests.end()) return NotFound("no earlier request");
   ALLOD_CHECK_OK(CheckSamePayload(request, it->second.payload_sha256));
   return rows.operations.at(it->second.operation);
@@ -55,21 +69,37 @@ Result<Operation> FakeStore::EarlierRequest(const Rows& rows, const RequestId& r
 
 Result<Operation> FakeStore::Insert(Rows& rows, const Operation& operation, const RequestId& request) {
   const auto& stored = rows.operations.emplace(operation.id, operation).first->second;
-  if (request.given()) rows.requests[request.id] = {request.payload_sha256, stored.id};
+  Remember(rows, stored.instance_name, request, stored.id);
   return stored;
 }
 
-Operation FakeStore::Newest(const Rows& rows, const Uuid& instance) const {
+void FakeStore::Remember(Rows& rows, const std::string& instance_name, const RequestId& request,
+                         const Uuid& operation) {
+  if (!request.given()) return;
+  rows.requests[{ProjectIdOf(instance_name), request.id}] = {request.payload_sha256, operation};
+}
+
+Operation FakeStore::Standing(Rows& rows, const Instance& instance, const Uuid& id, OperationKind kind) {
+  if (const auto newest = Newest(rows, instance.id)) return *newest;
+  CountChange(rows);
+  const Operation made{instance.tenant,     id,        kind,  instance.id,  instance.name,
+                       instance.generation, "placing", false, std::nullopt, clock_.Now()};
+  rows.operations.emplace(id, made);
+  return made;
+}
+
+std::optional<Operation> FakeStore::Newest(const Rows& rows, const Uuid& instance) const {
   const Operation* best = nullptr;
   for (const auto& [id, operation] : rows.operations) {
     if (operation.instance != instance) continue;
     if (best == nullptr || operation.done <= best->done) best = &operation;
   }
-  return *best;
+  return best == nullptr ? std::nullopt : std::optional(*best);
 }
 
-Instance FakeStore::Trimmed(const Instance& instance) const {
+Instance FakeStore::Trimmed(const Rows& rows, const Instance& instance) const {
   Instance out = instance;
+  if (rows.broken.contains(instance.name)) out.revisions.erase(instance.generation);
   std::erase_if(out.revisions, [&](const auto& entry) {
     return entry.first != instance.generation && std::ranges::none_of(instance.replicas, [&](const Replica& replica) {
              return replica.placement.generation == entry.first;
@@ -78,26 +108,27 @@ Instance FakeStore::Trimmed(const Instance& instance) const {
   return out;
 }
 
-Result<Operation> FakeStore::FindRequest(const TenantId& tenant, const RequestId& request) {
+Result<Operation> FakeStore::FindRequest(const TenantId& tenant, const std::string& project, const RequestId& request) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  return EarlierRequest(rows_[tenant], request);
+  return EarlierRequest(rows_[tenant], project, request);
 }
 
 Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   Rows& rows = rows_[instance.tenant];
-  auto earlier = EarlierRequest(rows, request);
+  auto earlier = EarlierRequest(rows, ProjectIdOf(instance.name), request);
   if (earlier || earlier.error().code != Code::kNotFound) return earlier;
   if (const auto it = rows.instances.find(instance.name); it != rows.instances.end()) {
+    ALLOD_CHECK_OK(CheckWhole(Trimmed(rows, it->second)));
     if (it->second.deleting) return std::unexpected(InstanceDeleting(instance.name));
     Revision same = instance.revision;
     same.generation = it->second.generation;
     if (same != it->second.current()) return std::unexpected(InstanceExists(instance.name));
-    const Operation newest = Newest(rows, it->second.id);
-    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
-    return newest;
+    const Operation standing = Standing(rows, it->second, instance.operation, OperationKind::kCreate);
+    Remember(rows, instance.name, request, standing.id);
+    return standing;
   }
   ALLOD_CHECK_OK(RoomForInstance(std::ssize(rows.instances)));
   Instance row;
@@ -120,24 +151,33 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   Rows& rows = rows_[change.tenant];
-  auto earlier = EarlierRequest(rows, request);
+  auto earlier = EarlierRequest(rows, ProjectIdOf(change.name), request);
   if (earlier || earlier.error().code != Code::kNotFound) return earlier;
   const auto it = rows.instances.find(change.name);
   if (it == rows.instances.end()) return NotFound(change.name + " does not exist");
   Instance& row = it->second;
+  ALLOD_CHECK_OK(CheckWhole(Trimmed(rows, row)));
   if (row.deleting) return std::unexpected(InstanceDeleting(change.name));
   ALLOD_CHECK_OK(CheckEtag(row, change.etag));
   Revision revision = change.revision;
   revision.generation = row.generation;
-  if (revision != row.current()) {
-    revision.generation = row.generation + 1;
-    if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
-    row.revisions[revision.generation] = revision;
-    row.generation = revision.generation;
-    ++row.version;
-    row.status.state = InstanceState::kProvisioning;
-    row.status.message.clear();
+  if (revision == row.current()) {
+    const Operation standing = Standing(rows, row, change.operation, OperationKind::kUpdate);
+    Remember(rows, change.name, request, standing.id);
+    return standing;
   }
+  revision.generation = row.generation + 1;
+  if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
+  row.revisions[revision.generation] = revision;
+  row.generation = revision.generation;
+  std::erase_if(row.revisions, [&](const auto& entry) {
+    return entry.first < std::min<std::int64_t>(row.template_generation, row.generation - kRevisionsKept) &&
+           std::ranges::none_of(row.replicas,
+                                [&](const Replica& replica) { return replica.placement.generation == entry.first; });
+  });
+  ++row.version;
+  row.status.state = InstanceState::kProvisioning;
+  row.status.message.clear();
   CountChange(rows);
   return Insert(rows,
                 {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",
@@ -150,15 +190,17 @@ Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::s
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   Rows& rows = rows_[tenant];
-  auto earlier = EarlierRequest(rows, request);
+  auto earlier = EarlierRequest(rows, ProjectIdOf(name), request);
   if (earlier || earlier.error().code != Code::kNotFound) return earlier;
   const auto it = rows.instances.find(name);
   if (it == rows.instances.end()) return NotFound(name + " does not exist");
   Instance& row = it->second;
+  ALLOD_CHECK_OK(CheckWhole(Trimmed(rows, row)));
   if (row.deleting) {
-    const Operation newest = Newest(rows, row.id);
-    if (request.given()) rows.requests[request.id] = {request.payload_sha256, newest.id};
-    return newest;
+    const auto newest = Newest(rows, row.id);
+    if (!newest) return NotFound("the instance has no operation");
+    Remember(rows, name, request, newest->id);
+    return *newest;
   }
   CountChange(rows);
   row.deleting = true;
@@ -181,10 +223,18 @@ Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::s
 Result<Instance> FakeStore::GetInstance(const TenantId& tenant, const std::string& name) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  const auto& instances = rows_[tenant].instances;
-  const auto it = instances.find(name);
-  if (it == instances.end()) return NotFound(name + " does not exist");
-  return Trimmed(it->second);
+  const Rows& rows = rows_[tenant];
+  const auto it = rows.instances.find(name);
+  if (it == rows.instances.end()) return NotFound(name + " does not exist");
+  Instance out = Trimmed(rows, it->second);
+  ALLOD_CHECK_OK(CheckWhole(out));
+  return out;
+}
+
+Result<std::int64_t> FakeStore::CountInstances(const TenantId& tenant) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  return std::ssize(rows_[tenant].instances);
 }
 
 Result<std::vector<Instance>> FakeStore::ListInstances(const TenantId& tenant, const std::string& prefix,
@@ -192,9 +242,10 @@ Result<std::vector<Instance>> FakeStore::ListInstances(const TenantId& tenant, c
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   std::vector<Instance> out;
-  for (const auto& [name, instance] : rows_[tenant].instances) {
+  const Rows& rows = rows_[tenant];
+  for (const auto& [name, instance] : rows.instances) {
     if (!name.starts_with(prefix) || name <= page.after) continue;
-    out.push_back(Trimmed(instance));
+    out.push_back(Trimmed(rows, instance));
     if (out.size() > static_cast<std::size_t>(page.size)) break;
   }
   return out;
@@ -209,18 +260,23 @@ Result<Operation> FakeStore::GetOperation(const TenantId& tenant, const Uuid& id
   return it->second;
 }
 
-Result<std::vector<Operation>> FakeStore::ListOperations(const TenantId& tenant, const std::string& project,
-                                                         const PageRequest& page) {
+Result<OperationPage> FakeStore::ListOperations(const TenantId& tenant, const std::string& project,
+                                                const PageRequest& page) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  std::vector<Operation> out;
-  const auto& operations = rows_[tenant].operations;
-  for (auto it = operations.rbegin(); it != operations.rend(); ++it) {
+  OperationPage out;
+  const Rows& rows = rows_[tenant];
+  for (auto it = rows.operations.rbegin(); it != rows.operations.rend(); ++it) {
+    const Operation& operation = it->second;
     if (!page.after.empty() && it->first.ToString() >= page.after) continue;
-    const bool is_of = it->second.instance_name.find("/projects/" + project + "/") != std::string::npos;
-    if (!project.empty() && !is_of) continue;
-    out.push_back(it->second);
-    if (out.size() > static_cast<std::size_t>(page.size)) break;
+    if (!project.empty() && ProjectIdOf(operation.instance_name) != project) continue;
+    out.operations.push_back(operation);
+    const auto standing = rows.instances.find(operation.instance_name);
+    if (AnswersWithInstance(operation) && standing != rows.instances.end() &&
+        standing->second.id == operation.instance) {
+      out.instances[operation.instance] = Trimmed(rows, standing->second);
+    }
+    if (out.operations.size() > static_cast<std::size_t>(page.size)) break;
   }
   return out;
 }
@@ -295,7 +351,10 @@ Result<TenantState> FakeStore::LoadTenant(const TenantId& tenant) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   TenantState state = StateOf(tenant);
-  for (Instance& instance : state.instances) instance = Trimmed(instance);
+  for (Instance& instance : state.instances) {
+    instance = Trimmed(rows_[tenant], instance);
+    ALLOD_CHECK_OK(CheckWhole(instance));
+  }
   if (const auto spoilt = spoilt_.find(tenant); spoilt != spoilt_.end()) ALLOD_CHECK_OK(spoilt->second(state));
   return state;
 }
@@ -361,18 +420,23 @@ Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std:
   return tenants;
 }
 
-Status FakeStore::ForgetOperations(const TenantId& tenant, Time before) {
+Result<int> FakeStore::ForgetOperations(const TenantId& tenant, Time before, int count) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
   if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
   Rows& rows = rows_[tenant];
-  std::erase_if(rows.done_times, [&](const auto& entry) {
-    if (entry.second >= before) return false;
-    rows.operations.erase(entry.first);
-    std::erase_if(rows.requests, [&](const auto& request) { return request.second.operation == entry.first; });
-    return true;
-  });
-  return {};
+  std::vector<std::pair<Time, Uuid>> old;
+  for (const auto& [id, done] : rows.done_times) {
+    if (done < before) old.emplace_back(done, id);
+  }
+  std::ranges::sort(old);
+  if (std::ssize(old) > count) old.resize(static_cast<std::size_t>(count));
+  for (const auto& [done, id] : old) {
+    rows.done_times.erase(id);
+    rows.operations.erase(id);
+    std::erase_if(rows.requests, [&id = id](const auto& request) { return request.second.operation == id; });
+  }
+  return static_cast<int>(old.size());
 }
 
 }  // namespace allod::scheduling

@@ -19,17 +19,18 @@ class FakeStore : public Store {
  public:
   explicit FakeStore(const Clock& clock) : clock_(clock) {}
 
-  Result<Operation> FindRequest(const TenantId& tenant, const RequestId& request) override;
+  Result<Operation> FindRequest(const TenantId& tenant, const std::string& project, const RequestId& request) override;
   Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) override;
   Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) override;
   Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                    const RequestId& request) override;
   Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) override;
+  Result<std::int64_t> CountInstances(const TenantId& tenant) override;
   Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                               const PageRequest& page) override;
   Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;
-  Result<std::vector<Operation>> ListOperations(const TenantId& tenant, const std::string& project,
-                                                const PageRequest& page) override;
+  Result<OperationPage> ListOperations(const TenantId& tenant, const std::string& project,
+                                       const PageRequest& page) override;
   Result<std::int64_t> JoinNode(const scheduler::Node& node) override;
   Status TouchNodes(const std::vector<std::string>& ids) override;
   Result<std::vector<Node>> ListNodes() override;
@@ -38,7 +39,7 @@ class FakeStore : public Store {
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
-  Status ForgetOperations(const TenantId& tenant, Time before) override;
+  Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
 
   // While set, every method fails with UNAVAILABLE, as if the database were away.
   void SetUnavailable(bool unavailable);
@@ -48,6 +49,10 @@ class FakeStore : public Store {
   void RefuseChanges(const TenantId& tenant, std::optional<Error> error);
   // The tenant has rows, and nothing in them.
   void CreateTenantRows(const TenantId& tenant);
+  // Loses the row of the instance's current revision.
+  void Break(const TenantId& tenant, const std::string& name);
+  // All its operations are forgotten, open ones too.
+  void ForgetAllOperations(const TenantId& tenant);
   // Calls of its methods so far: what a database would have had to do.
   int calls() const;
 
@@ -62,18 +67,23 @@ class FakeStore : public Store {
     std::map<std::string, Instance> instances;  // by name
     std::map<Uuid, Operation> operations;
     std::map<Uuid, Time> done_times;
-    std::map<Uuid, Request> requests;
+    std::map<std::pair<std::string, Uuid>, Request> requests;  // by project
+    std::set<std::string> broken;                              // instances
   };
   Status CheckAvailable();
   void CountChange(Rows& rows);
   // With every revision.
   TenantState StateOf(const TenantId& tenant);
-  Result<Operation> EarlierRequest(const Rows& rows, const RequestId& request) const;
+  Result<Operation> EarlierRequest(const Rows& rows, const std::string& project, const RequestId& request) const;
+  void Remember(Rows& rows, const std::string& instance_name, const RequestId& request, const Uuid& operation);
+  // What answers for an instance that stands as it is asked for.
+  Operation Standing(Rows& rows, const Instance& instance, const Uuid& id, OperationKind kind);
   Result<Operation> Insert(Rows& rows, const Operation& operation, const RequestId& request);
-  Operation Newest(const Rows& rows, const Uuid& instance) const;
+  std::optional<Operation> Newest(const Rows& rows, const Uuid& instance) const;
   // What replicas hold of a node; `newer` stands for its tenant's rows.
   scheduler::Occupancy Held(const std::string& node, const TenantState* newer) const;
-  Instance Trimmed(const Instance& instance) const;
+  // As rows give it: with the revisions that count, or without the one that is lost.
+  Instance Trimmed(const Rows& rows, const Instance& instance) const;
 
   const Clock& clock_;
   mutable std::mutex mutex_;

@@ -18,15 +18,15 @@ Status FakeStore::CheckKeys(const std::string& tenant) const {
   return {};
 }
 
-Result<std::optional<std::string>> FakeStore::Recall(const std::string& tenant, const RequestId& request) const {
-  const auto found = requests_.find({tenant, request.id});
+Result<std::optional<std::string>> FakeStore::Recall(const std::string& parent, const RequestId& request) const {
+  const auto found = requests_.find({parent, request.id});
   if (!request.given() || found == requests_.end()) return std::nullopt;
   ALLOD_CHECK_OK(CheckSamePayload(request, found->second.payload_sha256));
   return found->second.resource;
 }
 
-void FakeStore::Remember(const std::string& tenant, const RequestId& request, const std::string& resource) {
-  if (request.given()) requests_[{tenant, request.id}] = {request.payload_sha256, resource};
+void FakeStore::Remember(const std::string& parent, const RequestId& request, const std::string& resource) {
+  if (request.given()) requests_[{parent, request.id}] = {request.payload_sha256, resource};
 }
 
 Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& request) {
@@ -81,6 +81,12 @@ Result<Project> FakeStore::GetProject(const std::string& tenant, const std::stri
   return found->second;
 }
 
+Result<std::int64_t> FakeStore::CountProjects(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  return std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == tenant; });
+}
+
 Result<Page<Project>> FakeStore::ListProjects(const std::string& tenant, const PageRequest& page) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
@@ -98,7 +104,7 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
   if (!projects_.contains({key.tenant, key.project})) {
     return NotFound(fmt::format("tenants/{}/projects/{} does not exist", key.tenant, key.project));
   }
-  ALLOD_TRY(const auto earlier, Recall(key.tenant, request));
+  ALLOD_TRY(const auto earlier, Recall(key.tenant + "/" + key.project, request));
   if (earlier) {
     const std::pair<std::string, std::string> id{key.tenant, *earlier};
     return ApiKeyCreation{keys_.at(id), false, change_versions_[id]};
@@ -113,7 +119,7 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
   ALLOD_CHECK_OK(RoomForApiKey(key, in_project, in_tenant));
   keys_[{key.tenant, key.kid}] = key;
   keys_versions_[key.tenant] = change_versions_[{key.tenant, key.kid}] = ++keys_clock_;
-  Remember(key.tenant, request, key.kid);
+  Remember(key.tenant + "/" + key.project, request, key.kid);
   return ApiKeyCreation{key, true, keys_clock_};
 }
 

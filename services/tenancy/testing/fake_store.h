@@ -17,6 +17,7 @@ class FakeStore final : public Store {
   Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
+  Result<std::int64_t> CountProjects(const std::string& tenant) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
@@ -48,8 +49,8 @@ class FakeStore final : public Store {
   Status CheckKeys(const std::string& tenant) const;
   void SetState(const std::string& tenant, TenantState state);
   // The resource that an earlier request with this id made, if any.
-  Result<std::optional<std::string>> Recall(const std::string& tenant, const RequestId& request) const;
-  void Remember(const std::string& tenant, const RequestId& request, const std::string& resource);
+  Result<std::optional<std::string>> Recall(const std::string& parent, const RequestId& request) const;
+  void Remember(const std::string& parent, const RequestId& request, const std::string& resource);
 
   std::mutex mutex_;
   std::atomic<int> rows_read_ = 0;
@@ -61,7 +62,7 @@ class FakeStore final : public Store {
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;
   std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid
-  std::map<std::pair<std::string, Uuid>, Request> requests_;    // by tenant ("" for operators'), request id
+  std::map<std::pair<std::string, Uuid>, Request> requests_;    // by parent ("" for operators'), request id
 };
 
 }  // namespace allod::tenancy

@@ -6,11 +6,11 @@
 namespace allod::gateway::openai {
 namespace {
 
-constexpr std::int64_t kTopLogprobsMax = 20;
+constexpr std::int64_t kChatTopLogprobsMax = 20;
 
 http::ParamResult<void> ParseLogprobs(http::JsonFields& fields, inference::v1::GenerateRequest& out) {
   ALLOD_TRY(const auto logprobs, fields.Bool("logprobs"));
-  ALLOD_TRY(const auto top, fields.Integer("top_logprobs", 0, kTopLogprobsMax));
+  ALLOD_TRY(const auto top, fields.Integer("top_logprobs", 0, kChatTopLogprobsMax));
   out.set_logprobs(logprobs.value_or(false));
   if (top.value_or(0) > 0 && !out.logprobs()) {
     return http::BadParam("top_logprobs", "INVALID_PARAMETER",

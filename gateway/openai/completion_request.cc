@@ -6,7 +6,7 @@ namespace {
 
 // What OpenAI's reference gives for an absent max_tokens.
 constexpr std::int32_t kDefaultMaxTokens = 16;
-constexpr std::int64_t kTopLogprobsMax = 5;
+constexpr std::int64_t kCompletionLogprobsMax = 5;
 
 http::ParamResult<std::string> ParsePrompt(http::JsonFields& fields) {
   const http::Json* prompt = fields.Find("prompt");
@@ -31,7 +31,7 @@ http::ParamResult<Request> ParseCompletionRequest(std::string_view body) {
   ALLOD_TRY(const auto max_tokens, fields.Integer("max_tokens", 1, INT32_MAX));
   out.generate.set_max_completion_tokens(static_cast<std::int32_t>(max_tokens.value_or(kDefaultMaxTokens)));
   ALLOD_CHECK_OK(ParseGrammar(fields, out.generate));
-  ALLOD_TRY(const auto logprobs, fields.Integer("logprobs", 0, kTopLogprobsMax));
+  ALLOD_TRY(const auto logprobs, fields.Integer("logprobs", 0, kCompletionLogprobsMax));
   out.generate.set_logprobs(logprobs.has_value());
   out.generate.set_top_logprobs(static_cast<std::int32_t>(logprobs.value_or(0)));
   ALLOD_CHECK_OK(RefuseUnless(fields, "echo", false));

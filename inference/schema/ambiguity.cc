@@ -17,17 +17,17 @@ using Elements = std::vector<LlamaElement>;
 constexpr std::uint64_t kTooMany = kWalkMax + 1;
 constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
 // llama.cpp's MAX_REPETITION_THRESHOLD.
-constexpr std::uint64_t kRepetitionsMax = 2000;
-constexpr int kGroupDepthMax = 32;
+constexpr std::uint64_t kLlamaRepetitionsMax = 2000;
+constexpr int kLlamaGroupDepthMax = 32;
 
-struct Complaint {
+struct Refusal {
   std::size_t at = 0;  // a byte
   std::string what;
 };
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
-bool IsNameCharacter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || IsDigit(c); }
-bool IsHexDigit(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool IsDigitByte(char c) { return c >= '0' && c <= '9'; }
+bool IsNameByte(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || IsDigitByte(c); }
+bool IsHexDigit(char c) { return IsDigitByte(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
 // llama_grammar_parser, but for what the elements match.
 class LlamaParser {
@@ -39,7 +39,7 @@ class LlamaParser {
     while (!AtEnd()) ReadRule();
     for (const auto& [name, symbol] : symbols_) {
       if (rules_.size() <= symbol.rule || rules_[symbol.rule].elements.empty())
-        throw Complaint{symbol.at, fmt::format("the rule '{}' is not defined", name)};
+        throw Refusal{symbol.at, fmt::format("the rule '{}' is not defined", name)};
     }
     return std::move(rules_);
   }
@@ -62,7 +62,7 @@ class LlamaParser {
   char Peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
   bool Take(char c) { return Peek() == c && !AtEnd() && ++at_ > 0; }
 
-  [[noreturn]] void Expected(std::string_view what) const { throw Complaint{at_, fmt::format("expected {}", what)}; }
+  [[noreturn]] void Expected(std::string_view what) const { throw Refusal{at_, fmt::format("expected {}", what)}; }
 
   void Space(bool over_lines) {
     while (!AtEnd()) {
@@ -78,13 +78,13 @@ class LlamaParser {
 
   std::string Name() {
     const std::size_t begin = at_;
-    while (IsNameCharacter(Peek())) ++at_;
+    while (IsNameByte(Peek())) ++at_;
     return std::string(text_.substr(begin, at_ - begin));
   }
 
   std::size_t Digits() {
     const std::size_t begin = at_;
-    while (IsDigit(Peek())) ++at_;
+    while (IsDigitByte(Peek())) ++at_;
     if (at_ == begin) Expected("a number");
     return at_ - begin;
   }
@@ -92,7 +92,7 @@ class LlamaParser {
   // Rules made for groups and repetitions have numbers of the same row.
   std::uint32_t NextRule() {
     if (rule_count_ >= kLlamaRulesMax)
-      throw Complaint{at_, fmt::format("groups and repetitions would make more than {} rules", kLlamaRulesMax)};
+      throw Refusal{at_, fmt::format("groups and repetitions would make more than {} rules", kLlamaRulesMax)};
     return rule_count_++;
   }
 
@@ -112,9 +112,9 @@ class LlamaParser {
   void Count(std::size_t elements) {
     element_count_ += elements;
     if (element_count_ > kLlamaElementsMax) {
-      throw Complaint{at_, fmt::format("with its repetitions written out the grammar would have more than {} "
-                                       "characters, classes and mentions of rules",
-                                       kLlamaElementsMax)};
+      throw Refusal{at_, fmt::format("with its repetitions written out the grammar would have more than {} "
+                                     "characters, classes and mentions of rules",
+                                     kLlamaElementsMax)};
     }
   }
 
@@ -137,7 +137,8 @@ class LlamaParser {
   }
 
   void ReadAlternatives(std::uint32_t rule, const std::string& name, int depth) {
-    if (depth > kGroupDepthMax) throw Complaint{at_, fmt::format("groups are nested deeper than {}", kGroupDepthMax)};
+    if (depth > kLlamaGroupDepthMax)
+      throw Refusal{at_, fmt::format("groups are nested deeper than {}", kLlamaGroupDepthMax)};
     Elements elements;
     ReadSequence(elements, name, depth);
     while (Take('|')) {
@@ -155,12 +156,12 @@ class LlamaParser {
     while (!AtEnd()) {
       const std::size_t begin = at_;
       if (const auto times = ReadTimes(depth > 0)) {
-        if (last == elements.size()) throw Complaint{begin, "there is nothing to repeat"};
+        if (last == elements.size()) throw Refusal{begin, "there is nothing to repeat"};
         const auto [low, high] = *times;
         weight *= std::max<std::uint64_t>(1, high != kUnlimited ? high : low);
-        if (weight > kRepetitionsMax) {
-          throw Complaint{begin, fmt::format("repetitions of what is repeated, or of groups, come to more than {}",
-                                             kRepetitionsMax)};
+        if (weight > kLlamaRepetitionsMax) {
+          throw Refusal{begin, fmt::format("repetitions of what is repeated, or of groups, come to more than {}",
+                                           kLlamaRepetitionsMax)};
         }
         Repeat(elements, last, name, low, high);
         continue;
@@ -218,7 +219,7 @@ class LlamaParser {
       ReadAlternatives(group, name, depth + 1);
       if (!Take(')')) Expected("')'");
       Push(elements, Kind::kRule, group);
-    } else if (IsNameCharacter(Peek())) {
+    } else if (IsNameByte(Peek())) {
       Push(elements, Kind::kRule, Mention(Name(), begin));
     } else {
       return false;
@@ -239,18 +240,18 @@ class LlamaParser {
       }
     }
     // llama.cpp would take it for nothing at all.
-    if (elements.size() == first) throw Complaint{begin, "an empty class matches nothing"};
+    if (elements.size() == first) throw Refusal{begin, "an empty class matches nothing"};
     if (elements.size() - first > kLlamaClassMax)
-      throw Complaint{begin, fmt::format("the class has more than {} characters and ends of ranges", kLlamaClassMax)};
+      throw Refusal{begin, fmt::format("the class has more than {} characters and ends of ranges", kLlamaClassMax)};
   }
 
   void ReadCharacter(std::size_t begin) {
-    if (AtEnd()) throw Complaint{begin, "it has no end"};
+    if (AtEnd()) throw Refusal{begin, "it has no end"};
     if (Peek() == '\\') {
       const char kind = Peek(1);
       const int digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
       if (digits == 0 && std::string_view("trn\\\"[]-").find(kind) == std::string_view::npos)
-        throw Complaint{at_, "unknown escape"};
+        throw Refusal{at_, "unknown escape"};
       at_ += 2;
       for (int i = 0; i < digits; ++i) {
         if (!IsHexDigit(Peek())) Expected("a hexadecimal digit");
@@ -273,9 +274,9 @@ class LlamaParser {
       return;
     }
     while (!AtEnd() && Peek() != '>') ++at_;
-    if (!Take('>')) throw Complaint{begin, "the token has no closing '>'"};
+    if (!Take('>')) throw Refusal{begin, "the token has no closing '>'"};
     if (at_ - begin > kTokenBytesMax)
-      throw Complaint{begin, fmt::format("the token has more than {} bytes", kTokenBytesMax)};
+      throw Refusal{begin, fmt::format("the token has more than {} bytes", kTokenBytesMax)};
   }
 
   std::uint64_t ReadCount() {
@@ -285,7 +286,8 @@ class LlamaParser {
     std::uint64_t count = digits > kDigitsMax ? kUnlimited : 0;
     for (std::size_t i = 0; i < digits && digits <= kDigitsMax; ++i)
       count = count * 10 + static_cast<std::uint64_t>(text_[begin + i] - '0');
-    if (count > kRepetitionsMax) throw Complaint{begin, fmt::format("more than {} repetitions", kRepetitionsMax)};
+    if (count > kLlamaRepetitionsMax)
+      throw Refusal{begin, fmt::format("more than {} repetitions", kLlamaRepetitionsMax)};
     return count;
   }
 
@@ -303,12 +305,12 @@ class LlamaParser {
       Space(over_lines);
       if (Take(',')) {
         Space(over_lines);
-        times.second = IsDigit(Peek()) ? ReadCount() : kUnlimited;
+        times.second = IsDigitByte(Peek()) ? ReadCount() : kUnlimited;
         Space(over_lines);
       }
       if (!Take('}')) Expected("'}'");
       // llama.cpp would count on from there, through all numbers.
-      if (times.first > times.second) throw Complaint{begin, "the numbers of repetitions are out of order"};
+      if (times.first > times.second) throw Refusal{begin, "the numbers of repetitions are out of order"};
     } else {
       return std::nullopt;
     }
@@ -413,7 +415,7 @@ std::expected<std::vector<LlamaRule>, std::string> LlamaRulesOf(std::string_view
   LlamaParser parser(gbnf);
   try {
     return parser.Run();
-  } catch (const Complaint& complaint) {
+  } catch (const Refusal& complaint) {
     return std::unexpected(parser.Place(complaint.at) + complaint.what);
   }
 }

@@ -241,7 +241,10 @@ TEST(Arbiter, AManyHandedTenantGetsOneShare) {
   ASSERT_TRUE(Eventually([&] { return other.steps() >= other_before + 100; }));
   int after = 0;
   for (const auto& worker : flood) after += worker->steps();
-  EXPECT_NEAR(after - before, 100, 40);
+  // Shared is time: on a busy machine a step of one can take longer than a step of the other. Not the flood's five
+  // times.
+  EXPECT_LE(after - before, 140);
+  EXPECT_GE(after - before, 25);
 }
 
 TEST(Arbiter, AloneAWorkerIsGrantedOnceForAThousandTurns) {

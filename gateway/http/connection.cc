@@ -265,7 +265,9 @@ Awaitable<bool> Connection::StartStream(Headers headers) {
 }
 
 Awaitable<Taken> Connection::Write(std::string_view data) {
-  if (data.empty()) co_return gone_ ? Taken::kNothing : Taken::kAll;
+  // A piece that is sent to who has left is his for nothing.
+  if (gone()) co_return Taken::kNothing;
+  if (data.empty()) co_return Taken::kAll;
   std::string bytes = http_1_1_ ? fmt::format("{:x}\r\n", data.size()) : std::string();
   const std::size_t head_bytes = bytes.size();
   bytes += data;

@@ -20,7 +20,10 @@ class FakeResponseWriter final : public ResponseWriter {
     response = std::move(sent);
     co_return taken;
   }
-  Awaitable<bool> StartStream(Headers) override { co_return true; }
+  Awaitable<bool> StartStream(Headers) override {
+    is_gone = is_gone || leaves_with_head;
+    co_return true;
+  }
   Awaitable<Taken> Write(std::string_view data) override {
     response.body += data;
     co_return taken;
@@ -35,6 +38,7 @@ class FakeResponseWriter final : public ResponseWriter {
   Response response{.status = 0, .content_type = "", .headers = {}, .body = ""};
   Taken taken = Taken::kAll;
   bool is_gone = false;
+  bool leaves_with_head = false;
   bool is_shutting_down = false;
 
  private:

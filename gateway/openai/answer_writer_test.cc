@@ -113,5 +113,16 @@ TEST_F(AnswerWriterTest, AWholeAnswerIsNotSentToWhoHasLeft) {
   metered.Drop();
 }
 
+TEST_F(AnswerWriterTest, NothingOfAStreamIsSentToWhoLeavesWhileItsHeadIsSent) {
+  metering::MeteredRequest metered = Admit();
+  http::FakeResponseWriter out;
+  const auto answer = MakeStreamAnswer({AnswerHead(), {}, 1, metered, out});
+  out.leaves_with_head = true;
+  EXPECT_FALSE(Tell(*answer));
+  EXPECT_EQ(out.response.body, "") << "it would get it for nothing";
+  EXPECT_EQ(metered.delivered(), 0);
+  metered.Drop();
+}
+
 }  // namespace
 }  // namespace allod::gateway::openai::answer_writer_test

@@ -106,7 +106,7 @@ class StreamAnswer final : public AnswerWriter {
     if (open_) co_return !target_.out.gone();
     open_ = true;
     const bool sent = co_await target_.out.StartStream(target_.headers);
-    co_return sent;
+    co_return sent && !target_.out.gone();
   }
 
   const AnswerTarget target_;

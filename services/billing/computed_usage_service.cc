@@ -94,8 +94,7 @@ grpc::Status ComputedUsageServiceImpl::ListComputedUsage(grpc::ServerContext* co
   });
 }
 
-Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::ServerContext& context,
-                                                               const v1::CheckUsageRequest& request) {
+Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const Call& call, const v1::CheckUsageRequest& request) {
   ALLOD_TRY(const TimeRange range, FromProto(request));
   v1::CheckUsageResponse out;
   UsageCheck sum;
@@ -104,7 +103,7 @@ Result<v1::CheckUsageResponse> ComputedUsageServiceImpl::Check(const grpc::Serve
   while (true) {
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store_.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
-      if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+      ALLOD_CHECK_OK(CheckAwaited(call));
       const std::size_t room = kUsageFindingsMax - static_cast<std::size_t>(out.findings_size());
       const Status checked = Catching("check a tenant's usage", [&]() -> Status {
         ALLOD_TRY(const UsageCheck check, store_.CheckUsage(tenant.id, {range.start, range.end, room}, clock_.Now()));
@@ -128,7 +127,7 @@ grpc::Status ComputedUsageServiceImpl::CheckUsage(grpc::ServerContext* context, 
                                                   v1::CheckUsageResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::CheckUsageResponse> {
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
-    return Check(*context, *request);
+    return Check(call, *request);
   });
 }
 

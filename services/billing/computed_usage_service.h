@@ -24,7 +24,7 @@ class ComputedUsageServiceImpl final : public v1::ComputedUsageService::Service 
 
  private:
   Result<v1::RecordComputedUsageResponse> Record(const Call& call, const v1::RecordComputedUsageRequest& request);
-  Result<v1::CheckUsageResponse> Check(const grpc::ServerContext& context, const v1::CheckUsageRequest& request);
+  Result<v1::CheckUsageResponse> Check(const Call& call, const v1::CheckUsageRequest& request);
 
   Store& store_;
   const Clock& clock_;

@@ -11,14 +11,13 @@ namespace allod::billing {
 namespace {
 
 // Tenant after tenant, each in a snapshot of its own; ends when the caller has gone.
-Result<LedgerReport> AuditAll(Store& store, Time now, std::optional<UsageRange> recent,
-                              const grpc::ServerContext& context) {
+Result<LedgerReport> AuditAll(Store& store, Time now, std::optional<UsageRange> recent, const Call& call) {
   LedgerReport report;
   std::optional<TenantId> after;
   while (true) {
     ALLOD_TRY(const std::vector<KnownTenant> tenants, store.ListKnownTenants(after, kTenantsPerPage));
     for (const KnownTenant& tenant : tenants) {
-      if (context.IsCancelled()) return Fail(Code::kCancelled, "CANCELLED", "the caller went away");
+      ALLOD_CHECK_OK(CheckAwaited(call));
       if (recent) recent->findings_max = kUsageFindingsMax - report.findings.size();
       const Status audited = Catching("audit a tenant", [&]() -> Status {
         ALLOD_TRY(const TenantAudit audit, store.AuditTenant(tenant.id, now, recent));
@@ -49,7 +48,7 @@ grpc::Status LedgerServiceImpl::ListLedgerAccounts(grpc::ServerContext* context,
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->parent()));
     ALLOD_TRY(const PageRequest page,
               ParsePage("ledger accounts of " + request->parent(), request->page_size(), request->page_token()));
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
     ALLOD_TRY(auto accounts, store_.ListLedgerAccounts(tenant, page.after, page.size + 1));
     const auto listed = MakePage(page, std::move(accounts), [](const LedgerAccount& account) { return account.code; });
     v1::ListLedgerAccountsResponse out;
@@ -70,7 +69,7 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
       recent = UsageRange{range.start, range.end};
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
-    ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), recent, *context));
+    ALLOD_TRY(const LedgerReport report, AuditAll(store_, clock_.Now(), recent, call));
     v1::CheckLedgerResponse out;
     if (recent) FillUsage(report, *out.mutable_usage());
     for (const auto& [currency, sum] : report.sums) *out.add_sums() = ToProto(sum, currency);

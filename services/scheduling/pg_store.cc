@@ -35,6 +35,11 @@ constexpr const char* kInsertRequest =
     "VALUES ($1, $2, $3, $4, $5)";
 constexpr const char* kSelectRequest =
     "SELECT payload_sha256, operation_id FROM scheduling.request_ids WHERE tenant_id = $1 AND project = $2 AND id = $3";
+// Any number of them can be of one operation.
+constexpr const char* kForgetRequests =
+    "DELETE FROM scheduling.request_ids WHERE tenant_id = $1 AND (project, id) IN (SELECT r.project, r.id "
+    "FROM scheduling.request_ids r JOIN scheduling.operations o ON o.tenant_id = r.tenant_id AND o.id = r.operation_id "
+    "WHERE r.tenant_id = $1 AND o.done AND o.done_time < to_timestamp($2::double precision) LIMIT $3)";
 constexpr const char* kForgetOperations =
     "DELETE FROM scheduling.operations WHERE tenant_id = $1 AND id IN (SELECT id FROM scheduling.operations "
     "WHERE tenant_id = $1 AND done AND done_time < to_timestamp($2::double precision) ORDER BY done_time LIMIT $3)";
@@ -396,6 +401,8 @@ Result<int> PgStore::ForgetOperations(const TenantId& tenant, Time before, int c
       tenant,
       [&](TenantTx& tx) -> Result<int> {
         tx.Exec(kLockTenant, tenant.ToString());
+        const auto requests = tx.Exec(kForgetRequests, tenant.ToString(), SecondsOf(before), count);
+        if (std::cmp_greater_equal(requests.affected_rows(), count)) return count;
         const auto forgotten = tx.Exec(kForgetOperations, tenant.ToString(), SecondsOf(before), count);
         tx.Exec(kNoteOldestDone, tenant.ToString());
         return static_cast<int>(forgotten.affected_rows());

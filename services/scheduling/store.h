@@ -170,8 +170,8 @@ class Store {
   // Tenants that have operations which ended before `before`: by id, those after `after`, at most `count` of them.
   virtual Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after,
                                                         int count) = 0;
-  // Forgets operations (with their request ids) that ended before `before`, the oldest first, at most `count`. Answers
-  // with how many; fewer than `count`: there are no more.
+  // Forgets operations that ended before `before`, the oldest first, at most `count`; before them their request ids, at
+  // most as many. Answers with how many; fewer than `count`: there are no more.
   virtual Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) = 0;
 };
 

@@ -93,6 +93,25 @@ TEST_P(SchedulingStoreChanges, ForgetsInBatchesTheOldestFirst) {
   EXPECT_TRUE(store().ListForgettable(future, std::nullopt, 10)->empty());
 }
 
+// One operation can have any number of request ids: of each request for what is so already.
+TEST_P(SchedulingStoreChanges, ForgetsAllRequestIdsOfAnOperation) {
+  const NewInstance asked = MakeInstance("a");
+  ASSERT_TRUE(store().CreateInstance(asked, Request("r0", "1")));
+  for (int i = 1; i < 5; ++i) {
+    NewInstance again = MakeInstance("a");
+    ASSERT_TRUE(store().CreateInstance(again, Request("r" + std::to_string(i), "1")));
+  }
+  Apply({.operations = {{asked.operation, "ready", true}}});
+  const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
+  int passes = 1;
+  while (store().ForgetOperations(ke_, future, 2).value() == 2 && passes < 10) ++passes;
+  EXPECT_LE(passes, 4);
+  EXPECT_EQ(CountOperations(), 0u);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(store().FindRequest(ke_, "p", Request("r" + std::to_string(i), "1")).error().code, Code::kNotFound);
+  }
+}
+
 TEST_P(SchedulingStoreChanges, TellsInPagesWhoHasOperationsToForget) {
   const Time future = std::chrono::system_clock::now() + std::chrono::hours(24 * 3650);
   for (const char* tenant : {"tenants/ke", "tenants/tz", "tenants/ug"}) {

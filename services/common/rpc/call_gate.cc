@@ -32,7 +32,8 @@ Error CallGate::Refusal(const std::string& name, bool turned_away) const {
   const int own = at == keys_.end() ? 0 : at->second.running;
   const bool is_own = turned_away || own >= limits_.per_key_max;
   Error out{is_own ? Code::kResourceExhausted : Code::kUnavailable, "TOO_MANY_CALLS",
-            is_own ? fmt::format("{} of your {} run at once; wait for them to end, then try again", own, limits_.what)
+            is_own ? fmt::format("{} of your {} run at once, and others wait; try again when they have ended", own,
+                                 limits_.what)
                    : fmt::format("{} {} run at once; try again shortly", running_, limits_.what)};
   out.retry_after = kRetryAfter;
   return out;

@@ -54,8 +54,10 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   loop->scratch_.Watch(params);
   try {
     loop->context_.reset(llama_init_from_model(&model, params));
+    if (loop->context_ && options.is_made_alone) loop->BuildGraphs();
   } catch (const std::exception& e) {
     Log(LogLevel::kError, "llama.cpp made no context", {{"error", e.what()}});
+    loop->context_.reset();
   }
   if (!loop->context_) {
     return Fail(Code::kResourceExhausted, "NO_MEMORY",
@@ -64,7 +66,6 @@ Result<std::unique_ptr<DecodeLoop>> DecodeLoop::Start(llama_model& model, const 
   }
   loop->slots_ = slots;
   // llama.cpp fills its output buffer with zeros; pages that no step uses go back.
-  if (options.is_made_alone) loop->BuildGraphs();
   loop->scratch_.GiveBack(*loop->context_, loop->OutputBytes());
   if (options.is_made_alone) GiveBackZeroPages();
   loop->threadpool_ = model::MakeThreadpool(options.threads, options.poll);

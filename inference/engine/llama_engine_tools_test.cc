@@ -172,6 +172,14 @@ TEST_F(ToolsTest, LongHistoriesOfCallsRenderOrAreRefusedAndNeverRunOut) {
   EXPECT_EQ(render(1, 1, "{\"a\":" + ones(32'000) + "}"), "");
   EXPECT_EQ(render(1, 1, "{\"a\":" + ones(120'000) + "}"), "INVALID_MESSAGE");
   EXPECT_EQ(render(1, 1, "{\"a\":" + deep + ",\"b\":1}"), "");
+  ports::ChatPrompt many_values;
+  many_values.messages.push_back({"user", "Hello", {}, ""});
+  for (int i = 0; i < 16; ++i) {
+    const std::string parameters = R"({"type":"object","examples":)" + ones(16'000) + "}";
+    many_values.tools.push_back({"f" + std::to_string(i), "", parameters});
+  }
+  const auto refused = chat_template.Render(many_values, vocabulary);
+  EXPECT_EQ(refused ? "" : refused.error().reason, "INVALID_MESSAGE");
   EXPECT_EQ(render(2000, 0, ""), "");
   EXPECT_EQ(render(3000, 0, ""), "INVALID_MESSAGE");
 }

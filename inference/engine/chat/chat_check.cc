@@ -93,16 +93,18 @@ Result<ChatSize> CheckChat(const ports::ChatPrompt& chat, const text::ControlTex
       return InvalidArgument("INVALID_TOOL", fmt::format("chat.tools names '{}' twice", chat.tools[i].name));
     }
     size.bytes += chat.tools[i].name.size() + chat.tools[i].description.size() + chat.tools[i].parameters.size();
+    size.values += kValuesPerCall + ValuesAtMost(chat.tools[i].parameters);
   }
   if (chat.tool_choice == ports::ToolChoice::kRequired && chat.tools.empty()) {
     return InvalidArgument("INVALID_TOOL", "chat.tool_choice requires a call, but chat.tools is empty");
   }
   if (size.bytes > kChatBytesMax) return InvalidArgument("INVALID_MESSAGE", "chat has more than 8 MiB; shorten it");
   if (size.values > kValuesMax) {
-    return InvalidArgument("INVALID_MESSAGE",
-                           fmt::format("chat has more than {} messages, tool calls and values in the arguments of "
-                                       "these (a message counts {} times, a call {} times); shorten it",
-                                       kValuesMax, kValuesPerMessage, kValuesPerCall));
+    return InvalidArgument(
+        "INVALID_MESSAGE",
+        fmt::format("chat has more than {} messages, tool calls, tools and values in their arguments and "
+                    "parameters (a message counts {} times, a call or tool {} times); shorten it",
+                    kValuesMax, kValuesPerMessage, kValuesPerCall));
   }
   return size;
 }

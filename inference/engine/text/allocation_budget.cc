@@ -19,6 +19,8 @@ constinit thread_local AllocationBudget* in_force = nullptr;
 constexpr std::uint32_t kAllocationsPerClock = 64;
 constexpr std::uint32_t kGraceAllocations = 256;
 constexpr std::size_t kGraceBytesMax = 16 << 10;  // of one of them
+// How many times its memory a budget lets be taken where nothing can be thrown: then the process had better end.
+constexpr std::size_t kHeldBackFactor = 4;
 // What is left of a stack for calls that allocate nothing, where nobody looks how deep they are.
 constexpr std::uintptr_t kStackReserveBytes = 128 << 10;
 
@@ -75,7 +77,8 @@ void AllocationBudget::Check(std::size_t bytes) {
   if (!is_exceeded_ && !RunsOut(bytes)) return;
   if (std::uncaught_exceptions() > 0) return;
   grace_ = kGraceAllocations;
-  if (IsThrowBarred(stack_)) return;
+  const auto bytes_at_last = static_cast<std::ptrdiff_t>(kHeldBackFactor * limits_.bytes_max);
+  if (bytes_ + static_cast<std::ptrdiff_t>(bytes) <= bytes_at_last && IsThrowBarred(stack_)) return;
   is_exceeded_ = true;
   throw BudgetExceeded();
 }

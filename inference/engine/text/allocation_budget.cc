@@ -22,9 +22,9 @@ constexpr std::size_t kGraceBytesMax = 16 << 10;  // of one of them
 // How many times its memory a budget lets be taken where nothing can be thrown: then the process had better end.
 constexpr std::size_t kHeldBackFactor = 4;
 // What is left of a stack for calls that allocate nothing, where nobody looks how deep they are.
-constexpr std::uintptr_t kStackReserveBytes = 128 << 10;
+constexpr std::size_t kStackReserveBytes = 128 << 10;
 
-// The lowest address of the calling thread's stack; 0 where the system does not say.
+// The lowest address of the calling thread's stack that a budget lets be used; 0 where the system does not say.
 std::uintptr_t LowestOfStack() {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return 0;
@@ -32,13 +32,13 @@ std::uintptr_t LowestOfStack() {
   std::size_t bytes = 0;
   pthread_attr_getstack(&attributes, &lowest, &bytes);
   pthread_attr_destroy(&attributes);
-  return reinterpret_cast<std::uintptr_t>(lowest);
+  return reinterpret_cast<std::uintptr_t>(lowest) + std::min(kStackReserveBytes, bytes / 4);
 }
 
 // How deep a budget may go that begins at `stack`.
 std::uintptr_t StackEnd(std::uintptr_t stack, std::size_t bytes_max) {
   thread_local const std::uintptr_t lowest = LowestOfStack();
-  return std::max(stack - std::min(stack, bytes_max), lowest + kStackReserveBytes);
+  return std::max(stack - std::min(stack, bytes_max), lowest);
 }
 
 std::uintptr_t StackNow() { return reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)); }

@@ -8,8 +8,6 @@
 #include <cstdlib>
 #include <exception>
 
-#include "inference/engine/text/throw_barrier.h"
-
 namespace allod::inference::engine::text {
 namespace {
 
@@ -54,8 +52,8 @@ std::chrono::nanoseconds ThreadProcessorTime() {
 AllocationBudget::AllocationBudget(const Limits& limits)
     : limits_(limits),
       outer_(in_force),
-      stack_(StackNow()),
-      stack_end_(StackEnd(stack_, limits.stack_bytes_max)),
+      owner_{reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()), __builtin_return_address(0)},
+      stack_end_(StackEnd(owner_.stack, limits.stack_bytes_max)),
       end_(ThreadProcessorTime() + limits.processor_time_max) {
   in_force = this;
 }
@@ -78,7 +76,7 @@ void AllocationBudget::Check(std::size_t bytes) {
   if (std::uncaught_exceptions() > 0) return;
   grace_ = kGraceAllocations;
   const auto bytes_at_last = static_cast<std::ptrdiff_t>(kHeldBackFactor * limits_.bytes_max);
-  if (bytes_ + static_cast<std::ptrdiff_t>(bytes) <= bytes_at_last && IsThrowBarred(stack_)) return;
+  if (bytes_ + static_cast<std::ptrdiff_t>(bytes) <= bytes_at_last && IsThrowBarred(owner_)) return;
   is_exceeded_ = true;
   throw BudgetExceeded();
 }

@@ -17,6 +17,8 @@
 #include <new>
 #include <string>
 
+#include "inference/engine/text/throw_barrier.h"
+
 namespace allod::inference::engine::text {
 
 // Of the calling thread, since it began.
@@ -37,7 +39,7 @@ class AllocationBudget {
     std::size_t stack_bytes_max = 4 << 20;
   };
 
-  explicit AllocationBudget(const Limits& limits);
+  [[gnu::noinline]] explicit AllocationBudget(const Limits& limits);
   ~AllocationBudget();
   AllocationBudget(const AllocationBudget&) = delete;
   AllocationBudget& operator=(const AllocationBudget&) = delete;
@@ -55,7 +57,7 @@ class AllocationBudget {
 
   const Limits limits_;
   AllocationBudget* const outer_;
-  const std::uintptr_t stack_;
+  const CallPlace owner_;
   const std::uintptr_t stack_end_;      // no deeper
   const std::chrono::nanoseconds end_;  // on the thread's processor clock
   std::ptrdiff_t bytes_ = 0;

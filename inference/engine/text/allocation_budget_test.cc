@@ -140,32 +140,35 @@ TEST(AllocationBudget, LargeJsonValuesOfAnySizeEndWithAnExceptionOrNot) {
 }
 
 // Functions of their own, whatever the optimiser would like.
-[[gnu::noinline]] bool Asks(std::uintptr_t stack) {
-  const bool out = IsThrowBarred(stack);
+[[gnu::noinline]] CallPlace CalledFrom() {
+  return {reinterpret_cast<std::uintptr_t>(__builtin_dwarf_cfa()), __builtin_return_address(0)};
+}
+[[gnu::noinline]] bool Asks(const CallPlace& owner) {
+  const bool out = IsThrowBarred(owner);
   asm volatile("" : : : "memory");  // comes back to here
   return out;
 }
-[[gnu::noinline]] bool Cleans(std::uintptr_t stack) {
+[[gnu::noinline]] bool Cleans(const CallPlace& owner) {
   const std::string something(1000, 'x');
-  return Asks(stack);
+  return Asks(owner);
 }
-[[gnu::noinline]] bool Promises(std::uintptr_t stack) noexcept { return Cleans(stack); }
-[[gnu::noinline]] bool Catches(std::uintptr_t stack) {
+[[gnu::noinline]] bool Promises(const CallPlace& owner) noexcept { return Cleans(owner); }
+[[gnu::noinline]] bool Catches(const CallPlace& owner) {
   try {
-    return Asks(stack);
+    return Asks(owner);
   } catch (...) {
     return false;
   }
 }
-[[gnu::noinline]] bool PromisesAndCatches(std::uintptr_t stack) noexcept { return Catches(stack); }
+[[gnu::noinline]] bool PromisesAndCatches(const CallPlace& owner) noexcept { return Catches(owner); }
 
 TEST(ThrowBarrier, IsWhateverWouldEndTheProcess) {
-  const auto stack = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-  EXPECT_FALSE(Asks(stack));
-  EXPECT_FALSE(Cleans(stack));
-  EXPECT_TRUE(Promises(stack));
-  EXPECT_FALSE(Catches(stack));
-  EXPECT_FALSE(PromisesAndCatches(stack));
+  const CallPlace owner = CalledFrom();
+  EXPECT_FALSE(Asks(owner));
+  EXPECT_FALSE(Cleans(owner));
+  EXPECT_TRUE(Promises(owner));
+  EXPECT_FALSE(Catches(owner));
+  EXPECT_FALSE(PromisesAndCatches(owner));
 }
 
 }  // namespace

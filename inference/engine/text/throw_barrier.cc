@@ -140,8 +140,12 @@ bool IsDestructor(_Unwind_Context* context) {
          name.find("10json_value7destroyE") != std::string_view::npos;
 }
 
+// What a function may push for a call of many arguments, beside what it had at another.
+constexpr std::uintptr_t kPushedMax = 256;
+
 struct Walk {
   std::uintptr_t stack;
+  std::uintptr_t function;
   bool is_barred = true;  // until the end is reached
 };
 
@@ -149,7 +153,10 @@ _Unwind_Reason_Code Visit(_Unwind_Context* context, void* argument) {
   auto& walk = *static_cast<Walk*>(argument);
   Verdict verdict = VerdictOf(context);
   if (verdict == Verdict::kPasses && IsDestructor(context)) verdict = Verdict::kBarred;
-  const bool is_last = _Unwind_GetCFA(context) > walk.stack;
+  // The frame's stack pointer.
+  const std::uintptr_t stack = _Unwind_GetCFA(context);
+  const bool is_owner = _Unwind_GetRegionStart(context) == walk.function && stack + kPushedMax >= walk.stack;
+  const bool is_last = is_owner || stack > walk.stack;
   if (verdict == Verdict::kPasses && !is_last) return _URC_NO_REASON;
   walk.is_barred = verdict == Verdict::kBarred;
   return _URC_END_OF_STACK;
@@ -157,8 +164,8 @@ _Unwind_Reason_Code Visit(_Unwind_Context* context, void* argument) {
 
 }  // namespace
 
-bool IsThrowBarred(std::uintptr_t stack) {
-  Walk walk{stack};
+bool IsThrowBarred(const CallPlace& owner) {
+  Walk walk{owner.stack, reinterpret_cast<std::uintptr_t>(_Unwind_FindEnclosingFunction(owner.code))};
   _Unwind_Backtrace(&Visit, &walk);
   return walk.is_barred;
 }

@@ -11,10 +11,15 @@
 
 namespace allod::inference::engine::text {
 
-// Whether an exception that the caller threw would be stopped so before it leaves the place in the function whose stack
-// lies above `stack`, an address in a frame that this function called earlier. A handler for everything on the way ends
-// the search; one for some type is looked past, so that the answer errs towards true. Walks the whole stack: some
-// microseconds. Thread-safe, allocates nothing.
-bool IsThrowBarred(std::uintptr_t stack);
+// A place in a function, as one that it calls sees it.
+struct CallPlace {
+  std::uintptr_t stack;  // __builtin_dwarf_cfa() of the called one: the caller's stack pointer
+  void* code;            // __builtin_return_address(0)
+};
+
+// Whether an exception that the caller threw would be stopped so before it leaves the place in the function that called
+// from `owner`, which still runs. A handler for everything on the way ends the search; one for some type is looked
+// past, so that the answer errs towards true. Walks the stack: some microseconds. Thread-safe, allocates nothing.
+bool IsThrowBarred(const CallPlace& owner);
 
 }  // namespace allod::inference::engine::text

@@ -12,9 +12,6 @@
 namespace allod::inference::schema {
 namespace {
 
-constexpr std::uint32_t kRepetitionsMax = 2000;
-constexpr int kGroupDepthMax = 32;
-
 struct Complaint {
   std::size_t at = 0;  // index of a code point
   std::string what;

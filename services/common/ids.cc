@@ -177,6 +177,14 @@ std::string TenantOf(std::string_view resource_name) {
   return std::string(resource_name.substr(0, kPrefix.size() + id.size()));
 }
 
+std::string ProjectIdOf(std::string_view resource_name) {
+  constexpr std::string_view kProjects = "/projects/";
+  std::string_view rest = resource_name.substr(std::min(TenantOf(resource_name).size(), resource_name.size()));
+  if (!rest.starts_with(kProjects)) return "";
+  rest.remove_prefix(kProjects.size());
+  return std::string(rest.substr(0, rest.find('/')));
+}
+
 Status CheckSha256(std::string_view field, std::string_view digest) {
   const bool ok = digest.size() == 64 && std::all_of(digest.begin(), digest.end(), [](char c) {
                     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');

@@ -57,6 +57,8 @@ Status CheckId(std::string_view field, std::string_view id);
 
 // `tenants/{tenant}` of a name below a tenant; empty if there is none.
 std::string TenantOf(std::string_view resource_name);
+// `{project}` of a name below a project of a tenant; empty if it is below none.
+std::string ProjectIdOf(std::string_view resource_name);
 
 // 64 lower-case hex digits, else INVALID_ARGUMENT / INVALID_DIGEST. Paths are only ever built from a checked digest.
 Status CheckSha256(std::string_view field, std::string_view digest);

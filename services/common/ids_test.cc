@@ -68,6 +68,14 @@ TEST(TenantId, RefusesNamesOutsideOfATenant) {
   }
 }
 
+TEST(ResourceName, ProjectIdOfIsTheProjectOfATenantsThing) {
+  EXPECT_EQ(ProjectIdOf("tenants/ke/projects/p"), "p");
+  EXPECT_EQ(ProjectIdOf("tenants/ke/projects/p/instances/i"), "p");
+  for (const char* name : {"", "projects/p", "tenants/ke", "tenants/ke/operations/o", "models/m/projects/p"}) {
+    EXPECT_EQ(ProjectIdOf(name), "") << name;
+  }
+}
+
 TEST(MatchName, ReturnsWhatStandsForEachStar) {
   EXPECT_THAT(*MatchName("name", "tenants/ke/projects/p-1", "tenants/*/projects/*"), ElementsAre("ke", "p-1"));
   EXPECT_THAT(*MatchName("name", "models/m", "models/*"), ElementsAre("m"));

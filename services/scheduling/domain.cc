@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <string_view>
 
 namespace allod::scheduling {
 namespace {
@@ -71,14 +70,6 @@ Status CheckWhole(const Instance& instance) {
     }
   }
   return {};
-}
-
-std::string ProjectIdOf(const std::string& instance_name) {
-  constexpr std::string_view kBefore = "/projects/";
-  const std::size_t begin = instance_name.find(kBefore);
-  if (begin == std::string::npos) return "";
-  const std::string rest = instance_name.substr(begin + kBefore.size());
-  return rest.substr(0, rest.find('/'));
 }
 
 bool AnswersWithInstance(const Operation& operation) {

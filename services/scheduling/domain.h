@@ -97,9 +97,6 @@ struct Instance {
 // reads an instance that another process or an older version wrote asks this before current() and whatever follows it.
 Status CheckWhole(const Instance& instance);
 
-// `{project}` of an instance's name.
-std::string ProjectIdOf(const std::string& instance_name);
-
 // That of the newest generation that answers; of the spec while none does.
 IsolationClass ClassInForce(const Instance& instance);
 

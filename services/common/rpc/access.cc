@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 
 #include "services/common/ids.h"
 
@@ -20,15 +19,6 @@ std::unexpected<Error> NotAllowed(std::string_view who_may) {
 Status Require(bool is_admitted, std::string_view who_may) {
   if (is_admitted) return {};
   return NotAllowed(who_may);
-}
-
-// `projects/{project}` of a name below a project of a tenant; empty if it is below none.
-std::string_view ProjectOf(std::string_view resource_name) {
-  std::string_view rest = resource_name.substr(std::min(TenantOf(resource_name).size(), resource_name.size()));
-  constexpr std::string_view kProjects = "/projects/";
-  if (!rest.starts_with(kProjects)) return {};
-  rest.remove_prefix(kProjects.size());
-  return rest.substr(0, rest.find('/'));
 }
 
 // A node speaks for itself only.
@@ -59,7 +49,7 @@ Status CheckTenant(const Access& rule, const Caller& caller, std::string_view re
   ALLOD_CHECK_OK(CheckMember(caller, resource));
   if (!caller.is_key() || MaySee(caller, resource)) return {};
   if (rule.across_projects() && resource == TenantOf(resource) + "/projects/-") return {};
-  if (!ProjectOf(resource).empty()) return NoSuchResource();
+  if (!ProjectIdOf(resource).empty()) return NoSuchResource();
   return Fail(Code::kPermissionDenied, "PROJECT_KEY",
               fmt::format("this belongs to the tenant as a whole, and the API key to projects/{}; ask an operator",
                           caller.project));
@@ -98,7 +88,7 @@ Status CheckAccess(const Access& rule, const Caller& caller, std::string_view re
 }
 
 bool MaySee(const Caller& caller, std::string_view resource_name) {
-  return !caller.is_key() || ProjectOf(resource_name) == caller.project;
+  return !caller.is_key() || ProjectIdOf(resource_name) == caller.project;
 }
 
 }  // namespace allod

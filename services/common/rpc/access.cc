@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-
 #include "services/common/ids.h"
 
 namespace allod {

@@ -152,6 +152,7 @@ void DecodeLoop::BuildGraphs() {
   }
   model::ExpectLlamaErrors(false);
   llama_memory_clear(llama_get_memory(context_.get()), /*data=*/false);
+  scratch_.GiveBackCells();
   llama_set_n_threads(context_.get(), options_.threads, options_.threads);
   stop_.store(false);
 }

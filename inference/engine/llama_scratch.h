@@ -6,6 +6,7 @@
 // the thread that decodes. Internal to the engine.
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 struct ggml_backend_buffer;
@@ -21,13 +22,18 @@ class ScratchMemory {
   void Watch(llama_context_params& params);
   // Before a step, which may put the compute buffer elsewhere.
   void Forget() { compute_ = nullptr; }
+  // The KV cache, which llama.cpp has filled with zeros: until tokens come to lie in them its pages need not be there.
+  // After a step has been shown, and while no cell holds anything.
+  void GiveBackCells() const;
   // Between two steps, when nobody needs the last one's logits any more. `output_bytes`: of all rows.
   void GiveBack(llama_context& context, std::size_t output_bytes) const;
 
  private:
   static bool OnNode(ggml_tensor* node, bool ask, void* self);
+  void NoteCells(const ggml_tensor& viewed);
 
   ggml_backend_buffer* compute_ = nullptr;
+  std::array<ggml_backend_buffer*, 4> cells_{};  // of each kind of layer: with and without a window, recurrent
 };
 
 }  // namespace allod::inference::engine

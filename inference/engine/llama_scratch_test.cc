@@ -60,5 +60,17 @@ TEST_F(ScratchTest, PagesGoBackToTheMachine) {
   EXPECT_TRUE(Eventually([&] { return ResidentKib() <= before - 256; })) << before << " and " << ResidentKib();
 }
 
+// A cache of 64 MB, in which nothing lies yet.
+TEST_F(ScratchTest, CellsThatHoldNothingTakeNoMemory) {
+  const std::int64_t before = ResidentKib();
+  EngineOptions options{.context_tokens = 4096, .max_sequences = 8, .kv_tokens = 8 * 4096, .prefix_cache = false};
+  options.is_made_alone = true;
+  StartStarter(options);
+  EXPECT_LT(ResidentKib() - before, 40 << 10);
+  const std::string answer = Ask(Greedy("Where do I get", 24)).text;
+  StartStarter({.max_sequences = 2, .prefix_cache = false});
+  EXPECT_EQ(Ask(Greedy("Where do I get", 24)).text, answer);
+}
+
 }  // namespace
 }  // namespace allod::inference::engine::llama_scratch_test

@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "inference/zygote/heap_holes.h"
 #include "inference/zygote/huge_pages.h"
 #include "inference/zygote/uid_maps.h"
 #include "services/common/log.h"
@@ -61,6 +62,7 @@ Status Zygote::AnnounceResident(const nlohmann::json& facts) {
   // handed.
   const rlimit none{0, 0};
   setrlimit(RLIMIT_FSIZE, &none);
+  FillHeapHoles();
   const std::int64_t huge = CollapseIntoHugePages(namespaces_.proc.get());
   Log(LogLevel::kInfo, "resident", {{"huge_page_bytes", std::to_string(huge)}});
   const OwnedFd memory(openat(namespaces_.proc.get(), "self/smaps_rollup", O_RDONLY | O_CLOEXEC));

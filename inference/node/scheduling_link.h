@@ -8,11 +8,11 @@
 
 #include <memory>
 #include <stop_token>
-#include <thread>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "inference/node/config.h"
 #include "inference/node/supervisor.h"
+#include "services/common/owned_thread.h"
 
 namespace allod::inference::node {
 
@@ -32,8 +32,8 @@ class SchedulingLink {
   const NodeConfig& config_;
   const std::unique_ptr<scheduling::v1::NodeAgentService::Stub> stub_;
   Supervisor& supervisor_;
-  std::jthread reporter_;
-  std::jthread watcher_;
+  OwnedThread reporter_;
+  OwnedThread watcher_;
 };
 
 }  // namespace allod::inference::node

@@ -6,8 +6,7 @@
 #include <system_error>
 #include <utility>
 
-#include "inference/node/process/stoppable.h"
-#include "services/common/catching.h"
+#include "inference/node/process/call_until.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -63,14 +62,12 @@ Result<std::unique_ptr<UsageCollector>> UsageCollector::Start(fs::path directory
       new UsageCollector(std::move(directory), std::move(node_name), std::move(billing), std::move(caller)));
   ALLOD_CHECK_OK(out->TakeOver());
   // What is in the rings is taken over by the next process.
-  out->thread_ = std::jthread(
-      [raw = out.get()](std::stop_token stop) { OrEnd("usage collector", [&] { raw->Run(std::move(stop)); }); });
+  out->thread_ = OwnedThread("usage collector", [raw = out.get()](std::stop_token stop) { raw->Run(std::move(stop)); });
   return out;
 }
 
 UsageCollector::~UsageCollector() {
-  thread_.request_stop();
-  if (thread_.joinable()) thread_.join();
+  thread_.Stop();
   // Rings of living workers may fill again as fast as they are emptied.
   const SteadyTime until = std::chrono::steady_clock::now() + kLastCallsTimeout;
   bool reachable = true;
@@ -203,7 +200,7 @@ void UsageCollector::Run(std::stop_token stop) {
   while (!stop.stop_requested()) {
     bool reachable = true;
     const bool is_more = CollectRound(SteadyTime::max(), stop, reachable);
-    if (!is_more) process::SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
+    if (!is_more) SleepFor(stop, reachable ? kCollectEvery : kRetryAfter);
   }
 }
 

@@ -28,13 +28,13 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <thread>
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "inference/node/process/rate_bound.h"
 #include "inference/usage/ring_deed.h"
 #include "inference/usage/ring_reader.h"
 #include "services/common/owned_fd.h"
+#include "services/common/owned_thread.h"
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
 
@@ -115,7 +115,7 @@ class UsageCollector {
   std::map<std::uint64_t, Ring> rings_;
   std::vector<Lie> lies_;
   std::uint64_t next_leftover_ = std::uint64_t{1} << 63;  // ids of rings without a worker here
-  std::jthread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::inference::node

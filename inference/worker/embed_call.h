@@ -13,6 +13,7 @@
 #include "inference/worker/generate_call.h"
 #include "services/common/metrics.h"
 #include "services/common/result.h"
+#include "services/common/rpc/method.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::inference::worker {
@@ -40,7 +41,7 @@ class EmbedCall final : public grpc::ServerUnaryReactor,
 
   const Trace trace_;
   v1::EmbedResponse& response_;
-  RpcObservation observation_{"inference.Embed"};
+  RpcObservation observation_{MethodOf<v1::EmbedRequest>().name.c_str()};
   std::shared_ptr<EmbedCall> self_;  // until OnDone
   ports::EmbeddingRequest request_;  // until it is submitted
   std::atomic<bool> is_cancelled_ = false;

@@ -33,6 +33,7 @@
 #include "services/common/metrics.h"
 #include "services/common/result.h"
 #include "services/common/rpc/call.h"
+#include "services/common/rpc/method.h"
 
 namespace allod::inference::worker {
 
@@ -145,7 +146,7 @@ class GenerateCall final : public grpc::ServerWriteReactor<v1::GenerateResponse>
   CallThreads& threads_;
   grpc::CallbackServerContext& context_;
   const Trace trace_;
-  RpcObservation observation_{"inference.Generate"};
+  RpcObservation observation_{MethodOf<v1::GenerateRequest>().name.c_str()};
   std::shared_ptr<GenerateCall> self_;   // until OnDone
   ports::GenerationRequest request_;     // until it is submitted
   std::atomic<bool> is_queued_ = false;  // for the pump

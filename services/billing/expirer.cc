@@ -4,7 +4,6 @@
 #include <set>
 #include <string_view>
 
-#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::billing {
@@ -19,14 +18,10 @@ constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round
 
 void Expirer::Start() {
   // Holds that were not released are found by the next process.
-  thread_ = std::jthread([this](std::stop_token stop) { OrEnd("expirer", [&] { Loop(stop); }); });
+  thread_ = OwnedThread("expirer", [this](std::stop_token stop) { Loop(std::move(stop)); });
 }
 
-void Expirer::Stop() {
-  if (!thread_.joinable()) return;
-  thread_.request_stop();
-  thread_.join();
-}
+void Expirer::Stop() { thread_.Stop(); }
 
 Status Expirer::Release(TenantId tenant, Time now, int& released) {
   for (int i = 0; i < kTransactionsPerTenant; ++i) {

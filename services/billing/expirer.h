@@ -9,10 +9,10 @@
 
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 
 #include "services/billing/store.h"
 #include "services/common/clock.h"
+#include "services/common/owned_thread.h"
 #include "services/common/set_aside.h"
 
 namespace allod::billing {
@@ -39,7 +39,7 @@ class Expirer {
   SetAside set_aside_{"billing"};
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::jthread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::billing

@@ -4,14 +4,12 @@
 #include <optional>
 #include <utility>
 
-#include "services/common/catching.h"
-
 namespace allod::inference::node::artifacts {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
     : artifacts_(artifacts),
       done_(std::move(done)),
-      thread_([this](std::stop_token stop) { OrEnd("artifact fetcher", [&] { Run(stop); }); }) {}
+      thread_("artifact fetcher", [this](std::stop_token stop) { Run(std::move(stop)); }) {}
 
 ArtifactFetcher::~ArtifactFetcher() = default;
 

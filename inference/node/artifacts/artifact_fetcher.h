@@ -8,9 +8,9 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
-#include <thread>
 
 #include "inference/node/artifacts/artifacts.h"
+#include "services/common/owned_thread.h"
 
 namespace allod::inference::node::artifacts {
 
@@ -32,7 +32,7 @@ class ArtifactFetcher {
   std::mutex mutex_;
   std::condition_variable_any work_;
   std::deque<std::string> queue_;  // bounded by the number of desired workers
-  std::jthread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::inference::node::artifacts

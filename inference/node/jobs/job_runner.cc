@@ -8,8 +8,7 @@
 
 #include "google/rpc/status.pb.h"
 #include "inference/node/jobs/job_result.h"
-#include "inference/node/process/stoppable.h"
-#include "services/common/catching.h"
+#include "inference/node/process/call_until.h"
 #include "services/common/log.h"
 #include "services/common/rpc/status.h"
 
@@ -83,7 +82,7 @@ class Leftover {
 
 JobRunner::JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, artifacts::Artifacts& artifacts)
     : settings_(std::move(settings)), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
-  thread_ = std::jthread([this](std::stop_token stop) { OrEnd("job runner", [&] { Run(stop); }); });
+  thread_ = OwnedThread("job runner", [this](std::stop_token stop) { Run(std::move(stop)); });
 }
 
 void JobRunner::Run(std::stop_token stop) {
@@ -93,7 +92,7 @@ void JobRunner::Run(std::stop_token stop) {
       asked = RunOne(stop);
       return {};
     });
-    if (!asked) process::SleepFor(stop, kAskAgain);
+    if (!asked) SleepFor(stop, kAskAgain);
   }
 }
 
@@ -125,7 +124,7 @@ void JobRunner::DoJob(const Job& job, milliseconds lease, std::stop_token stop) 
         {{"job", job.name()}, {"reason", done.error().reason}, {"error", done.error().message}});
     if (LeaseIsLost(done.error())) return;
     if (IsTransient(done.error()) && tries < kTriesMax) {
-      if (!process::SleepFor(stop, kAskAgain * tries)) return;
+      if (!SleepFor(stop, kAskAgain * tries)) return;
       continue;
     }
     *answer.mutable_error() = ToRpcStatus(done.error());
@@ -211,7 +210,7 @@ void JobRunner::Finish(const FinishJobRequest& answer, std::stop_token stop) {
     if (finished || stop.stop_requested()) return;
     Log(LogLevel::kWarning, "cannot finish a job", {{"job", answer.name()}, {"error", finished.error().message}});
     if (!IsTransient(finished.error())) return;
-    if (!process::SleepFor(stop, kAskAgain)) return;
+    if (!SleepFor(stop, kAskAgain)) return;
   }
 }
 

@@ -14,12 +14,12 @@
 #include <memory>
 #include <stop_token>
 #include <string>
-#include <thread>
 
 #include "allod/catalog/v1/job.grpc.pb.h"
 #include "inference/node/artifacts/artifacts.h"
 #include "inference/node/jobs/job_process.h"
 #include "inference/node/process/cgroups.h"
+#include "services/common/owned_thread.h"
 
 namespace allod::inference::node::jobs {
 
@@ -59,7 +59,7 @@ class JobRunner {
   const std::unique_ptr<catalog::v1::JobService::Stub> stub_;
   artifacts::Artifacts& artifacts_;
   process::Cgroups cgroups_;
-  std::jthread thread_;
+  OwnedThread thread_;
 };
 
 }  // namespace allod::inference::node::jobs

@@ -1,26 +1,14 @@
-// Waiting and calling that end early when a stop is requested.
+// A call that ends early when a stop is requested.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
-#include <condition_variable>
-#include <memory>
-#include <mutex>
 #include <stop_token>
 
 #include "services/common/rpc/client.h"
 
 namespace allod::inference::node::process {
-
-// False when the stop came first.
-inline bool SleepFor(std::stop_token stop, std::chrono::milliseconds duration) {
-  std::mutex mutex;
-  std::condition_variable_any nobody;
-  std::unique_lock lock(mutex);
-  nobody.wait_for(lock, stop, duration, [] { return false; });
-  return !stop.stop_requested();
-}
 
 // allod::Call, cancelled by `stop`.
 template <typename Stub, typename Req, typename Resp>

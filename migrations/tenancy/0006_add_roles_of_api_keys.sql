@@ -4,4 +4,4 @@ ALTER TABLE tenancy.api_keys ADD COLUMN roles text[] NOT NULL DEFAULT '{}';
 ALTER TABLE tenancy.api_keys NO FORCE ROW LEVEL SECURITY;
 UPDATE tenancy.api_keys SET roles = ARRAY['admin'] WHERE 'PORTAL' = ANY (scopes);
 ALTER TABLE tenancy.api_keys FORCE ROW LEVEL SECURITY;
-ALTER TABLE tenancy.api_keys ADD CHECK (cardinality(roles) <= 8 AND (cardinality(roles) > 0) = ('PORTAL' = ANY (scopes)));
+ALTER TABLE tenancy.api_keys ADD CHECK (cardinality(roles) <= 8);

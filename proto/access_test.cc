@@ -5,10 +5,12 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <regex>
 #include <set>
 #include <vector>
 
@@ -239,7 +241,7 @@ TEST_F(ProtoAccess, EveryMethodAdmitsThoseOfItsRow) {
         MessageFactory::generated_factory()->GetPrototype(descriptor->input_type())->New());
     if (!method.resource.empty()) SetResource(method, row->second.resource, *request);
     for (std::size_t i = 0; i < kCallers.size(); ++i) {
-      const Status checked = CheckAccess(method.access, kCallers.at(i), ResourceOf(method, *request));
+      const Status checked = CheckAccess(method, kCallers.at(i), ResourceOf(method, *request));
       EXPECT_EQ(checked ? "" : checked.error().reason, row->second.answers.at(i))
           << method.name << " as " << kCallers.at(i).ToString();
       // Only NOT_FOUND tells nothing of what there is.
@@ -251,14 +253,60 @@ TEST_F(ProtoAccess, EveryMethodAdmitsThoseOfItsRow) {
   EXPECT_EQ(seen.size(), Rows().size()) << "a row for a method that there is not";
 }
 
+// Asked by whoever, with whatever role, another tenant's things are not there.
+TEST_F(ProtoAccess, NoRoleLeadsToAnotherTenant) {
+  AddAll();
+  int asked = 0;
+  for (const auto& [method, descriptor] : methods_) {
+    const access::v1::Who who = method.access.who();
+    if (who != access::v1::WHO_TENANT && who != access::v1::WHO_MEMBER) continue;
+    for (int role = access::v1::Role_MIN; role <= access::v1::Role_MAX; ++role) {
+      const Roles roles{static_cast<Role>(role)};
+      Caller whole = Caller::Tenant("tz");
+      whole.roles = roles;
+      for (const Caller& caller : {whole, Caller::Key("tz", "p", {"inference", "portal"}, roles)}) {
+        const std::string& resource = Rows().at(method.name).resource;
+        for (const std::string& name : {resource, resource + "x", kTenantName, kProjectName + "/-"}) {
+          const Status checked = CheckAccess(method, caller, name);
+          ASSERT_FALSE(checked) << method.name << " as " << caller.ToString();
+          EXPECT_EQ(checked.error().code, Code::kNotFound) << method.name << " as " << caller.ToString();
+          ++asked;
+        }
+      }
+    }
+  }
+  EXPECT_GT(asked, 1000);
+}
+
+TEST_F(ProtoAccess, RolesThatOnlySeeChangeNothing) {
+  AddAll();
+  for (const auto& [method, descriptor] : methods_) {
+    if (!method.roles.HasAnyOf({Role::ROLE_BILLING, Role::ROLE_AUDITOR, Role::ROLE_VIEWER})) continue;
+    EXPECT_THAT(descriptor->name(), testing::ContainsRegex("^(Get|List|Wait)")) << method.access.permission();
+  }
+}
+
+TEST_F(ProtoAccess, EveryPatternOfARoleStandsForAMethod) {
+  AddAll();
+  const auto& type = *access::v1::Role_descriptor();
+  for (int i = 1; i < type.value_count(); ++i) {
+    for (const std::string& pattern : type.value(i)->options().GetExtension(access::v1::role).permissions()) {
+      const std::string regex = "^" + std::regex_replace(pattern, std::regex("\\*"), "[a-zA-Z]+") + "$";
+      EXPECT_TRUE(std::ranges::any_of(methods_, [&](const Described& described) {
+        return std::regex_match(described.method.access.permission(), std::regex(regex));
+      })) << type.value(i)->name() << ": " << pattern;
+    }
+  }
+}
+
 TEST_F(ProtoAccess, OnlyListInstancesIsAskedAcrossProjects) {
   AddAll();
   const Caller key = Caller::Key("ke", "q", {"portal"});
   for (const auto& [method, descriptor] : methods_) {
     EXPECT_EQ(method.access.across_projects(), method.name == "scheduling.ListInstances") << method.name;
     if (!method.access.across_projects()) continue;
-    EXPECT_TRUE(CheckAccess(method.access, key, "tenants/ke/projects/-"));
-    EXPECT_EQ(CheckAccess(method.access, key, "tenants/tz/projects/-").error().code, Code::kNotFound);
+    EXPECT_TRUE(CheckAccess(method, key, "tenants/ke/projects/-"));
+    EXPECT_EQ(CheckAccess(method, key, "tenants/tz/projects/-").error().code, Code::kNotFound);
   }
 }
 

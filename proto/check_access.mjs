@@ -10,7 +10,8 @@ for (const {name, package: area, service: services = []} of files) {
   for (const service of services) {
     for (const method of service.method) {
       const full = `${area}.${service.name}.${method.name}`;
-      if (!method.options?.['[allod.access.v1.access]']?.who) wrong.push(`${name}: ${full} has no option (allod.access.v1.access) with who`);
+      const rule = method.options?.['[allod.access.v1.access]'];
+      if (!rule?.who || !rule.permission) wrong.push(`${name}: ${full} has no option (allod.access.v1.access) with who and permission`);
       const other = methodsOf.get(method.inputType);
       if (other) wrong.push(`${name}: ${full} has the request of ${other}`);
       methodsOf.set(method.inputType, full);

@@ -11,6 +11,7 @@
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
+#include "services/common/roles.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -22,6 +23,7 @@ struct CreateKeyOptions {
   std::string display_name;
   std::string file;
   std::vector<std::string> scopes;
+  std::vector<std::string> roles;
   bool replace = false;
 };
 
@@ -42,6 +44,9 @@ Status CreateKey(const Globals& globals, const CreateKeyOptions& options) {
   for (const auto& scope : options.scopes) {
     request.mutable_api_key()->add_scopes(scope == "portal" ? tenancy_v1::ApiKey::SCOPE_PORTAL
                                                             : tenancy_v1::ApiKey::SCOPE_INFERENCE);
+  }
+  for (const auto& word : options.roles) {
+    if (const auto role = RoleOf(word)) request.mutable_api_key()->add_roles(*role);
   }
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_TRY(const auto response,
@@ -72,6 +77,11 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
   command->add_flag("--replace", options->replace, "Overwrite the file if it is there");
   command->add_option("--scope", options->scopes, "inference or portal; may be repeated (default: both)")
       ->check(CLI::IsMember({"inference", "portal"}));
+  command
+      ->add_option("--role", options->roles,
+                   "What it may do through the portal: admin, developer, billing, auditor or viewer; may be repeated "
+                   "(default: admin; docs/roles.md says what each may)")
+      ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer"}));
 }
 
 }  // namespace allod::cli::commands

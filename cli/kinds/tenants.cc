@@ -66,7 +66,7 @@ ResourceKind ApiKeyKind() {
       .plural = "apiKeys",
       .pattern = "tenants/*/projects/*/apiKeys/*",
       .parent_pattern = "tenants/*/projects/*",
-      .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"REVOKED", "revoke_time"}},
+      .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"ROLES", "roles"}, {"REVOKED", "revoke_time"}},
       .prototype = &tenancy_v1::ApiKey::default_instance(),
       .list = Lister<tenancy_v1::ApiKeyService>(&tenancy_v1::ApiKeyService::Stub::ListApiKeys),
       .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {

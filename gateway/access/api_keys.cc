@@ -57,6 +57,7 @@ void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, En
     if (scope == tenancy::v1::ApiKey::SCOPE_INFERENCE) principal.inference = true;
     if (scope == tenancy::v1::ApiKey::SCOPE_PORTAL) principal.portal = true;
   }
+  for (const int role : key.roles()) principal.roles.Add(static_cast<Role>(role));
   entries[key.kid()] = std::move(entry);
 }
 

@@ -119,10 +119,12 @@ TEST_F(ApiKeyTableTest, SaysToServicesWhichKeyOfWhichProjectAsks) {
   Add(message, a_);
   Add(message, b_);
   message.mutable_keys(1)->add_scopes(ApiKey::SCOPE_PORTAL);
+  message.mutable_keys(1)->add_roles(Role::ROLE_DEVELOPER);
+  message.mutable_keys(1)->add_roles(Role::ROLE_BILLING);
   message.set_synced(true);
   table_.Apply(message);
-  EXPECT_EQ(Authenticate(a_)->caller().ToString(), "tenant:ke project:p scopes:inference,portal");
-  EXPECT_EQ(Authenticate(b_)->caller().ToString(), "tenant:ke project:p scopes:portal");
+  EXPECT_EQ(Authenticate(a_)->caller().ToString(), "tenant:ke project:p scopes:inference,portal roles:");
+  EXPECT_EQ(Authenticate(b_)->caller().ToString(), "tenant:ke project:p scopes:portal roles:developer,billing");
 }
 
 // Nanoseconds of one look-up beside that many keys.

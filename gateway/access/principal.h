@@ -18,6 +18,7 @@ struct Principal {
   std::string project;    // `tenants/{tenant}/projects/{project}`
   bool inference = false;
   bool portal = false;
+  Roles roles;  // in the project, through the portal
 
   bool Has(Scope scope) const { return scope == Scope::kInference ? inference : portal; }
   // As the services are told of it.

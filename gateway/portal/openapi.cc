@@ -1,6 +1,7 @@
 #include "gateway/portal/openapi.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "gateway/portal/openapi_openai.h"
 #include "gateway/portal/openapi_schema.h"
@@ -97,13 +98,32 @@ std::string SampleName(const PathTemplate& path, const std::string& field) {
   return out;
 }
 
+// What the method declares; none for google.longrunning.Operations, where the service whose operations are asked about
+// does, and filters them.
+std::optional<Method> Declared(const PortalRoute& route) {
+  if (!route.method->options().HasExtension(::allod::access::v1::access)) return std::nullopt;
+  const Result<Method> method = DescribeMethod(*route.method);
+  return method ? std::optional(*method) : std::nullopt;
+}
+
 // Whether it admits a key of the tenant and project that the path names.
 bool AKeyMayCall(const PortalRoute& route) {
-  const auto& options = route.method->options();
-  // google.longrunning.Operations; what is asked about is filtered by the service.
-  if (!options.HasExtension(::allod::access::v1::access)) return true;
-  const ::allod::access::v1::Access& rule = options.GetExtension(::allod::access::v1::access);
-  return CheckAccess(rule, Caller::Key("x", "x", {}), SampleName(route.path, rule.resource())).has_value();
+  const auto method = Declared(route);
+  if (!method) return true;
+  const std::string resource = SampleName(route.path, method->access.resource());
+  return CheckAccess(*method, Caller::Key("x", "x", {}, kRolesOfKeys), resource).has_value();
+}
+
+// Which of a key's roles have the permission that the method needs.
+void AddPermission(const PortalRoute& route, Json& operation) {
+  const auto method = Declared(route);
+  if (!method) return;
+  Json roles = Json::array();
+  for (const Role role : method->roles.List()) {
+    if (kRolesOfKeys.Has(role)) roles.push_back(WordOfRole(role));
+  }
+  operation["x-allod-permission"] = method->access.permission();
+  operation["x-allod-roles"] = std::move(roles);
 }
 
 void AddProblemSchema(Json& schemas) {
@@ -143,7 +163,9 @@ std::string OpenApiJson(const Transcoder& transcoder) {
   AddOpenAiPaths(paths, schemas);
   for (const PortalRoute& route : transcoder.routes()) {
     if (!AKeyMayCall(route)) continue;
-    paths[kPortalPrefix + OpenApiPath(route.path)][LowerCase(route.http_method)] = PortalOperation(route, schemas);
+    Json operation = PortalOperation(route, schemas);
+    AddPermission(route, operation);
+    paths[kPortalPrefix + OpenApiPath(route.path)][LowerCase(route.http_method)] = std::move(operation);
   }
   Json out;
   out["openapi"] = "3.1.0";

@@ -15,11 +15,11 @@ constexpr int kKeysPerMessage = 500;
 constexpr std::chrono::milliseconds kCancelCheckInterval{100};
 
 // What the caller may hand on. A scope that this service does not know is none.
-std::set<Scope> HeldBy(const Caller& caller) {
-  if (!caller.is_key()) return EveryScope();
-  std::set<Scope> out;
+Held HeldBy(const Caller& caller) {
+  if (!caller.is_key()) return {};
+  Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles};
   for (const std::string& word : caller.scopes) {
-    if (const auto scope = ScopeOf(word)) out.insert(*scope);
+    if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
   }
   return out;
 }

@@ -44,7 +44,7 @@ Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time
   return ValidProject({tenant, request.project_id(), request.project().display_name(), FloorToMicros(now)});
 }
 
-Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const std::set<Scope>& held, Time now) {
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now) {
   ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request.parent()));
   ApiKey key;
   key.tenant = parent.tenant;
@@ -64,6 +64,13 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const s
                                                             "SCOPE_PORTAL, or none for every scope",
                                                             scope));
     }
+  }
+  for (const int role : request.api_key().roles()) {
+    if (WordOfRole(static_cast<Role>(role)).empty()) {
+      return InvalidArgument(
+          "INVALID_ROLE", fmt::format("api_key.roles: {} is no role; use one of: {}", role, kRolesOfKeys.ToString()));
+    }
+    key.roles.Add(static_cast<Role>(role));
   }
   return ValidApiKey(std::move(key), held);
 }
@@ -94,6 +101,7 @@ pb::ApiKey ToProto(const ApiKey& key) {
   out.set_name(key.name());
   out.set_display_name(key.display_name);
   for (const Scope scope : key.scopes) out.add_scopes(ToProto(scope));
+  for (const Role role : key.roles.List()) out.add_roles(role);
   *out.mutable_create_time() = ToTimestamp(key.create_time);
   if (key.revoke_time) *out.mutable_revoke_time() = ToTimestamp(*key.revoke_time);
   return out;
@@ -108,6 +116,7 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
   if (change.revoked) return out;
   out.set_digest(change.key.digest.data(), change.key.digest.size());
   for (const Scope scope : change.key.scopes) out.add_scopes(ToProto(scope));
+  for (const Role role : change.key.roles.List()) out.add_roles(role);
   out.set_currency_code(change.currency_code);
   return out;
 }

@@ -14,8 +14,8 @@ namespace pb = allod::tenancy::v1;
 // Checked as ValidTenant and its siblings do; INVALID_ARGUMENT / INVALID_NAME for a malformed parent.
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now);
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now);
-// Without kid and digest; `held` is what the maker may hand on. INVALID_ARGUMENT / INVALID_SCOPE.
-Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const std::set<Scope>& held, Time now);
+// Without kid and digest; `held` is what the maker may hand on. INVALID_ARGUMENT / INVALID_SCOPE or INVALID_ROLE.
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now);
 
 struct ProjectName {
   std::string tenant;

@@ -72,17 +72,46 @@ std::optional<Scope> ScopeOf(std::string_view word) {
   return std::nullopt;
 }
 
-Result<ApiKey> ValidApiKey(ApiKey key, const std::set<Scope>& held) {
+namespace {
+
+Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
+  if (!key.scopes.contains(Scope::kPortal)) {
+    if (key.roles.empty()) return key.roles;
+    return InvalidArgument("INVALID_ROLE",
+                           "api_key.roles: they say what a key may do through the portal, and this one is to have no "
+                           "SCOPE_PORTAL; leave the roles out, or add the scope");
+  }
+  if (key.roles.empty()) return held.usual_roles;
+  for (const Role role : key.roles.List()) {
+    if (kRolesOfKeys.Has(role)) continue;
+    return InvalidArgument("INVALID_ROLE", fmt::format("api_key.roles: no key can be \"{}\"; use one of: {}",
+                                                       WordOfRole(role), kRolesOfKeys.ToString()));
+  }
+  for (const Role role : key.roles.List()) {
+    if (Covers(held.roles, {role})) continue;
+    return Fail(
+        Code::kPermissionDenied, "ROLE_NOT_HELD",
+        fmt::format("api_key.roles: a key hands on what it may do itself, and \"{}\" is more than its own roles "
+                    "({}) permit; leave it out, or ask an operator",
+                    WordOfRole(role), held.roles.ToString()));
+  }
+  return key.roles;
+}
+
+}  // namespace
+
+Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
   ALLOD_CHECK_OK(CheckText("api_key.display_name", key.display_name, 0, 128));
-  if (key.scopes.empty()) key.scopes = held;
+  if (key.scopes.empty()) key.scopes = held.scopes;
   for (const Scope scope : key.scopes) {
-    if (held.contains(scope)) continue;
+    if (held.scopes.contains(scope)) continue;
     return Fail(
         Code::kPermissionDenied, "SCOPE_NOT_HELD",
         fmt::format("api_key.scopes: a key hands on what it may do itself, and this one does not have the scope "
                     "\"{}\"; leave it out, or ask an operator",
                     WordOf(scope)));
   }
+  ALLOD_TRY(key.roles, ValidRoles(key, held));
   return key;
 }
 

@@ -12,6 +12,7 @@
 #include "services/common/clock.h"
 #include "services/common/ids.h"
 #include "services/common/result.h"
+#include "services/common/roles.h"
 
 namespace allod::tenancy {
 
@@ -48,6 +49,7 @@ struct ApiKey {
   std::string kid;
   std::string display_name;
   std::set<Scope> scopes;  // never empty
+  Roles roles;             // through the portal; empty without Scope::kPortal
   ApiKeyDigest digest{};   // HMAC of the secret
   Time create_time;
   std::optional<Time> revoke_time;
@@ -70,9 +72,16 @@ const std::set<Scope>& EveryScope();
 // "inference", "portal": how a Caller names them. Nothing for another word.
 std::string_view WordOf(Scope scope);
 std::optional<Scope> ScopeOf(std::string_view word);
-// No scopes means every scope that its maker may hand on, which are those in `held`. The display name may be empty.
-// PERMISSION_DENIED / SCOPE_NOT_HELD for a scope that is not in `held`.
-Result<ApiKey> ValidApiKey(ApiKey key, const std::set<Scope>& held = EveryScope());
+// What the maker of a key may hand on.
+struct Held {
+  std::set<Scope> scopes = EveryScope();
+  Roles roles = {Role::ROLE_OWNER};
+  // Of a key for which none is named.
+  Roles usual_roles = {Role::ROLE_ADMIN};
+};
+// No scopes means every scope that its maker may hand on. The display name may be empty. PERMISSION_DENIED /
+// SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's; INVALID_ARGUMENT / INVALID_ROLE.
+Result<ApiKey> ValidApiKey(ApiKey key, const Held& held = {});
 
 // Whether a create request asks for what is already there (times and states aside).
 bool SameContent(const Tenant& a, const Tenant& b);

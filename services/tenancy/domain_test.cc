@@ -56,14 +56,43 @@ TEST(ValidApiKey, MeansEveryScopeWhenNoneIsNamed) {
 }
 
 TEST(ValidApiKey, HandsOnOnlyWhatItsMakerHolds) {
-  const std::set<Scope> portal{Scope::kPortal};
+  const Held portal{.scopes = {Scope::kPortal}};
   ApiKey key;
-  EXPECT_EQ(ValidApiKey(key, portal)->scopes, portal) << "none named: every scope that its maker has";
+  EXPECT_EQ(ValidApiKey(key, portal)->scopes, portal.scopes) << "none named: every scope that its maker has";
   key.scopes = {Scope::kInference};
   EXPECT_EQ(ValidApiKey(key, portal).error().reason, "SCOPE_NOT_HELD");
   key.scopes = EveryScope();
   EXPECT_EQ(ValidApiKey(key, portal).error().code, Code::kPermissionDenied);
   EXPECT_TRUE(ValidApiKey(key));
+}
+
+TEST(ValidApiKey, HasRolesThatItsMakerCoversAndOnlyForThePortal) {
+  const Held developer{.roles = {Role::ROLE_DEVELOPER}, .usual_roles = {Role::ROLE_DEVELOPER}};
+  ApiKey key;
+  EXPECT_EQ(ValidApiKey(key)->roles, Roles{Role::ROLE_ADMIN});
+  EXPECT_EQ(ValidApiKey(key, developer)->roles, Roles{Role::ROLE_DEVELOPER});
+  struct Case {
+    std::set<Scope> scopes;
+    Roles roles;
+    Held held;
+    std::string refused;
+  };
+  const std::set<Scope> portal{Scope::kPortal};
+  for (const Case& c :
+       {Case{portal, {Role::ROLE_AUDITOR, Role::ROLE_VIEWER}, {}, ""},
+        Case{portal, {Role::ROLE_VIEWER}, developer, "ROLE_NOT_HELD"},
+        Case{portal, {Role::ROLE_DEVELOPER}, developer, ""},
+        Case{portal, {Role::ROLE_DEVELOPER, Role::ROLE_ADMIN}, developer, "ROLE_NOT_HELD"},
+        Case{portal, {Role::ROLE_OWNER}, {}, "INVALID_ROLE"}, Case{portal, {Role::ROLE_OPERATOR}, {}, "INVALID_ROLE"},
+        Case{{Scope::kInference}, {Role::ROLE_VIEWER}, {}, "INVALID_ROLE"}, Case{{Scope::kInference}, {}, {}, ""}}) {
+    key.scopes = c.scopes;
+    key.roles = c.roles;
+    const auto made = ValidApiKey(key, c.held);
+    EXPECT_EQ(made ? "" : made.error().reason, c.refused) << c.roles.ToString();
+    if (made) {
+      EXPECT_EQ(made->roles, c.roles);
+    }
+  }
 }
 
 TEST(Scopes, HaveAWordEach) {

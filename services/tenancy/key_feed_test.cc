@@ -23,7 +23,7 @@ class KeyFeedTest : public testing::Test {
     }
   }
   void Create(const std::string& tenant, const std::string& kid) {
-    EXPECT_TRUE(store_.CreateApiKey({tenant, "desk", kid, "", {Scope::kInference}, {}, Time(), std::nullopt}, {}));
+    EXPECT_TRUE(store_.CreateApiKey({tenant, "desk", kid, "", {Scope::kInference}, {}, {}, Time(), std::nullopt}, {}));
   }
 
   // Of the changes after `position`, "kid" or "-kid" for one that was revoked.

@@ -20,7 +20,7 @@ namespace allod::tenancy {
 namespace {
 
 constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time");
-constexpr char kKeyColumns[] = "project_id, kid, display_name, scopes, encode(digest, 'hex'), " ALLOD_MICROS(
+constexpr char kKeyColumns[] = "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS(
     "create_time") ", " ALLOD_MICROS("revoke_time");
 
 constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS("create_time");
@@ -46,10 +46,13 @@ auto ReadKeyOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
     ApiKey out;
     out.tenant = tenant;
-    std::vector<std::string> scopes;
+    std::vector<std::string> scopes, roles;
     std::string digest;
-    row.Into(out.project, out.kid, out.display_name, scopes, digest, out.create_time, out.revoke_time);
+    row.Into(out.project, out.kid, out.display_name, scopes, roles, digest, out.create_time, out.revoke_time);
     for (const std::string& scope : scopes) out.scopes.insert(FromRowWord<Scope>(scope));
+    for (const std::string& word : roles) {
+      if (const auto role = RoleOf(word)) out.roles.Add(*role);  // one that is no more permits nothing
+    }
     for (std::size_t i = 0; i < out.digest.size(); ++i) {
       out.digest[i] = static_cast<std::uint8_t>(std::stoi(digest.substr(2 * i, 2), nullptr, 16));
     }
@@ -60,6 +63,12 @@ auto ReadKeyOf(const std::string& tenant) {
 std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
   std::vector<std::string> words;
   for (const Scope scope : scopes) words.emplace_back(ToRowWord(scope));
+  return words;
+}
+
+std::vector<std::string> WordsOf(Roles roles) {
+  std::vector<std::string> words;
+  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
   return words;
 }
 
@@ -245,10 +254,11 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
             tx.tenant().ToString(), key.project);
         ALLOD_CHECK_OK(RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>()));
         tx.Exec(
-            "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, digest, create_time, "
-            "change_version) VALUES ($1, $2, $3, $4, $5::text[], decode($6, 'hex'), " ALLOD_FROM_MICROS("$7") ", $8)",
-            tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), ToHex(key.digest),
-            key.create_time, version);
+            "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, "
+            "create_time, change_version) VALUES ($1, $2, $3, $4, $5::text[], $6::text[], decode($7, "
+            "'hex'), " ALLOD_FROM_MICROS("$8") ", $9)",
+            tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
+            ToHex(key.digest), key.create_time, version);
         return ReadKey(tx, key.tenant, key.kid, true);
       },
       [&](TenantTx& tx) { return ReadKey(tx, key.tenant, key.kid, true); });

@@ -402,6 +402,35 @@ TEST_F(TenancyServiceTest, AKeyHandsOnWhatItHasItselfAndNoMore) {
   }
 }
 
+TEST_F(TenancyServiceTest, WhatAKeyMayDoFollowsItsRoles) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  v1::CreateApiKeyRequest request;
+  request.set_parent("tenants/ke/projects/desk");
+  request.mutable_api_key()->add_roles(access::v1::ROLE_VIEWER);
+  const auto ask = [&](const Caller& caller) {
+    const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+    return created ? std::string() : created.error().reason;
+  };
+  const auto key = [](Roles roles) { return Caller::Key("ke", "desk", {"inference", "portal"}, roles); };
+  EXPECT_EQ(ask(Caller::Operator()), "");
+  EXPECT_EQ(ask(key({Role::ROLE_ADMIN})), "");
+  EXPECT_EQ(ask(key({Role::ROLE_DEVELOPER})), "ROLE_NOT_HELD");
+  EXPECT_EQ(ask(key({Role::ROLE_VIEWER})), "PERMISSION_MISSING");
+  request.mutable_api_key()->clear_roles();
+  request.mutable_api_key()->add_roles(static_cast<access::v1::Role>(99));
+  EXPECT_EQ(ask(Caller::Operator()), "INVALID_ROLE");
+
+  v1::ListApiKeysRequest list;
+  list.set_parent("tenants/ke/projects/desk");
+  const auto listed = CallUnary(*key_stub_, &KeyStub::ListApiKeys, list, key({Role::ROLE_AUDITOR}), 5s);
+  ASSERT_TRUE(listed) << listed.error().message;
+  ASSERT_EQ(listed->api_keys_size(), 2);
+  EXPECT_THAT(listed->api_keys(0).roles(), testing::ElementsAre(access::v1::ROLE_VIEWER));
+  EXPECT_EQ(CallUnary(*key_stub_, &KeyStub::ListApiKeys, list, key({Role::ROLE_VIEWER}), 5s).error().reason,
+            "PERMISSION_MISSING");
+}
+
 TEST_F(TenancyServiceTest, OnlyServicesWatchKeys) {
   for (const Caller& caller : {Caller::Tenant("ke"), Caller::Node("n1")}) {
     const auto context = MakeStreamContext(caller);

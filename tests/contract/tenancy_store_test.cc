@@ -97,7 +97,7 @@ class TenancyStore : public testing::TestWithParam<std::string> {
   Tenant Uganda() const { return {"ug", "Uganda", "UGX", {"ug"}, TenantState::kActive, clock_.Now()}; }
   Project Desk() const { return {"ke", "desk", "Service desk", clock_.Now()}; }
   ApiKey Key(const std::string& kid) const {
-    ApiKey key{"ke", "desk", kid, "phone app", {Scope::kInference}, {}, clock_.Now(), std::nullopt};
+    ApiKey key{"ke", "desk", kid, "phone app", {Scope::kInference}, {}, {}, clock_.Now(), std::nullopt};
     key.digest = DigestApiKeySecret("pepper", kid);
     return key;
   }
@@ -189,6 +189,7 @@ TEST_P(TenancyStore, ReturnsAnExistingProjectForTheSameContentAndRefusesOther) {
 TEST_P(TenancyStore, GivesBackAKeyAsItWasCreated) {
   ApiKey key = Key(kKid);
   key.scopes = {Scope::kInference, Scope::kPortal};
+  key.roles = {Role::ROLE_BILLING, Role::ROLE_VIEWER};
   const auto creation = store().CreateApiKey(key, {});
   ASSERT_TRUE(creation) << creation.error().message;
   EXPECT_TRUE(creation->created);
@@ -197,6 +198,7 @@ TEST_P(TenancyStore, GivesBackAKeyAsItWasCreated) {
   EXPECT_EQ(listed->items[0].kid, kKid);
   EXPECT_EQ(listed->items[0].digest, key.digest);
   EXPECT_EQ(listed->items[0].scopes, key.scopes);
+  EXPECT_EQ(listed->items[0].roles, key.roles);
   EXPECT_EQ(listed->items[0].create_time, clock_.Now());
   EXPECT_FALSE(listed->items[0].revoke_time);
 }
@@ -432,7 +434,7 @@ TEST(TenancyRowSecurity, HidesEveryOtherTenantsRowsEvenFromSqlWithoutWhere) {
   ASSERT_TRUE(backend.store().CreateTenant({"ke", "Kenya", "KES", {"ke"}, TenantState::kActive, clock.Now()}, {}));
   ASSERT_TRUE(backend.store().CreateTenant({"ug", "Uganda", "UGX", {"ug"}, TenantState::kActive, clock.Now()}, {}));
   ASSERT_TRUE(backend.store().CreateProject({"ke", "desk", "Desk", clock.Now()}, Request("p")));
-  ApiKey key{"ke", "desk", kKid, "", {Scope::kPortal}, {}, clock.Now(), std::nullopt};
+  ApiKey key{"ke", "desk", kKid, "", {Scope::kPortal}, {Role::ROLE_VIEWER}, {}, clock.Now(), std::nullopt};
   ASSERT_TRUE(backend.store().CreateApiKey(key, {}));
 
   const TenantId kenya{Uuid::FromName("tenants/ke")};

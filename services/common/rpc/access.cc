@@ -54,11 +54,8 @@ Status CheckTenant(const Access& rule, const Caller& caller, std::string_view re
                           caller.project));
 }
 
-}  // namespace
-
-std::unexpected<Error> NoSuchResource() { return NotFound("there is no such resource"); }
-
-Status CheckAccess(const Access& rule, const Caller& caller, std::string_view resource) {
+// What kind of caller the rule admits, and to whose things.
+Status CheckCaller(const Access& rule, const Caller& caller, std::string_view resource) {
   const bool is_operator = caller.kind == Caller::Kind::kOperator;
   const bool is_platform = is_operator || caller.kind == Caller::Kind::kService;
   const bool is_node = caller.kind == Caller::Kind::kNode;
@@ -84,6 +81,27 @@ Status CheckAccess(const Access& rule, const Caller& caller, std::string_view re
     default:
       return NotAllowed("nobody");
   }
+}
+
+// Operators and tenants are people, or act for them: what they may do their roles say.
+Status CheckRoles(const Method& method, const Caller& caller) {
+  if (caller.kind == Caller::Kind::kService || caller.kind == Caller::Kind::kNode) return {};
+  if (caller.roles.HasAnyOf(method.roles)) return {};
+  return Fail(
+      Code::kPermissionDenied, "PERMISSION_MISSING",
+      fmt::format("this needs the permission {}, which your {} not have; it is part of: {}", method.access.permission(),
+                  caller.roles.empty() ? "credential, being without a role, does"
+                                       : fmt::format("roles ({}) do", caller.roles.ToString()),
+                  method.roles.ToString()));
+}
+
+}  // namespace
+
+std::unexpected<Error> NoSuchResource() { return NotFound("there is no such resource"); }
+
+Status CheckAccess(const Method& method, const Caller& caller, std::string_view resource) {
+  ALLOD_CHECK_OK(CheckCaller(method.access, caller, resource));
+  return CheckRoles(method, caller);
 }
 
 bool MaySee(const Caller& caller, std::string_view resource_name) {

@@ -5,17 +5,18 @@
 #include <expected>
 #include <string_view>
 
-#include "allod/access/v1/access.pb.h"
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
+#include "services/common/rpc/method.h"
 
 namespace allod {
 
 // `resource` is what the request has in the rule's field; empty where the rule names none. PERMISSION_DENIED /
 // NOT_ALLOWED, with who may; NOT_FOUND / NOT_FOUND and PERMISSION_DENIED / PROJECT_KEY where a tenant's things are
-// asked about; INVALID_ARGUMENT / INVALID_NAME for what names no node where a node is to be named. A rule that says
-// nothing admits nobody.
-Status CheckAccess(const access::v1::Access& rule, const Caller& caller, std::string_view resource);
+// asked about; PERMISSION_DENIED / PERMISSION_MISSING where none of the caller's roles has the method's permission,
+// with the roles that have it, and only about things that the caller may know of; INVALID_ARGUMENT / INVALID_NAME for
+// what names no node where a node is to be named. A rule that says nothing admits nobody.
+Status CheckAccess(const Method& method, const Caller& caller, std::string_view resource);
 
 // Whether a resource below a project may be shown to the caller, whom WHO_MEMBER let at the tenant. Lists do not ask
 // it row by row: they read the rows of the caller's project only, so that page tokens tell of no others.

@@ -7,18 +7,17 @@
 namespace allod::access_test {
 namespace {
 
-using access::v1::Access;
 using access::v1::Who;
 
-Access Rule(Who who, const std::string& resource = "") {
-  Access out;
-  out.set_who(who);
-  out.set_resource(resource);
+Method Rule(Who who, const std::string& resource = "") {
+  Method out{"sample.Do", {}, RolesWith("tenancy.projects.get"), {}};
+  out.access.set_who(who);
+  out.access.set_resource(resource);
   return out;
 }
 
 // The reason of the refusal; empty: admitted.
-std::string Reason(const Access& rule, const Caller& caller, std::string_view resource = "") {
+std::string Reason(const Method& rule, const Caller& caller, std::string_view resource = "") {
   const Status status = CheckAccess(rule, caller, resource);
   return status ? "" : status.error().reason;
 }
@@ -40,7 +39,7 @@ TEST(CheckAccess, AdmitsWhomTheRuleNames) {
       Case{static_cast<Who>(77), false, false, false, false},
   };
   for (const Case& c : cases) {
-    const Access rule = Rule(c.who);
+    const Method rule = Rule(c.who);
     const auto expected = [](bool is_admitted) { return is_admitted ? "" : "NOT_ALLOWED"; };
     EXPECT_EQ(Reason(rule, Caller::Operator()), expected(c.as_operator)) << c.who;
     EXPECT_EQ(Reason(rule, Caller::Service("billing")), expected(c.as_service)) << c.who;
@@ -53,7 +52,7 @@ TEST(CheckAccess, AdmitsWhomTheRuleNames) {
 }
 
 TEST(CheckAccess, LetsANodeSpeakForItselfOnly) {
-  const Access rule = Rule(access::v1::WHO_NODE, "node");
+  const Method rule = Rule(access::v1::WHO_NODE, "node");
   EXPECT_EQ(Reason(rule, Caller::Node("n"), "nodes/n"), "");
   EXPECT_EQ(Reason(rule, Caller::Node("n"), "nodes/m"), "NOT_ALLOWED");
   for (const char* name : {"", "n", "nodes/", "nodes/n/x", "tenants/n"}) {
@@ -64,7 +63,7 @@ TEST(CheckAccess, LetsANodeSpeakForItselfOnly) {
 }
 
 TEST(CheckAccess, HidesOtherTenants) {
-  const Access rule = Rule(access::v1::WHO_TENANT, "name");
+  const Method rule = Rule(access::v1::WHO_TENANT, "name");
   const Caller ke = Caller::Tenant("ke");
   EXPECT_EQ(Reason(rule, ke, "tenants/ke"), "");
   EXPECT_EQ(Reason(rule, ke, "tenants/ke/projects/p"), "");
@@ -80,8 +79,8 @@ TEST(CheckAccess, HidesOtherTenants) {
 
 TEST(CheckAccess, KeepsAKeyInItsProject) {
   const Caller key = Caller::Key("ke", "p", {"portal"});
-  Access across = Rule(access::v1::WHO_TENANT, "parent");
-  across.set_across_projects(true);
+  Method across = Rule(access::v1::WHO_TENANT, "parent");
+  across.access.set_across_projects(true);
   struct Case {
     const char* name;
     const char* as_tenant;  // the reason of the refusal; empty: let in
@@ -108,6 +107,31 @@ TEST(CheckAccess, KeepsAKeyInItsProject) {
   }
   EXPECT_TRUE(MaySee(Caller::Tenant("ke"), "tenants/ke/projects/p2"));
   EXPECT_TRUE(MaySee(Caller::Operator(), "tenants/ke/projects/p2"));
+}
+
+TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
+  Method rule = Rule(access::v1::WHO_TENANT, "name");
+  rule.access.set_permission("tenancy.apiKeys.create");
+  rule.roles = RolesWith("tenancy.apiKeys.create");
+  const auto key = [](Roles roles) { return Caller::Key("ke", "p", {"portal"}, roles); };
+  const char* const own = "tenants/ke/projects/p";
+  EXPECT_EQ(Reason(rule, key({Role::ROLE_ADMIN}), own), "");
+  EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER, Role::ROLE_DEVELOPER}), own), "");
+  EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER}), own), "PERMISSION_MISSING");
+  EXPECT_EQ(Reason(rule, key({}), own), "PERMISSION_MISSING");
+  EXPECT_EQ(Reason(rule, Caller::Operator(), own), "");
+  EXPECT_EQ(Reason(rule, Caller::Tenant("ke"), own), "");
+  EXPECT_EQ(Reason(rule, Caller::Service("gateway"), own), "") << "has no roles, and is admitted by what it is";
+  EXPECT_EQ(
+      CheckAccess(rule, key({Role::ROLE_VIEWER, Role::ROLE_BILLING}), own).error().message,
+      "this needs the permission tenancy.apiKeys.create, which your roles (billing,viewer) do not have; it is part "
+      "of: owner,admin,developer,operator");
+  // Whoever may not know of a thing is not told what it would take.
+  EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER}), "tenants/tz/projects/p"), "NOT_FOUND");
+  EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER}), "tenants/ke/projects/q"), "NOT_FOUND");
+  Caller nobody = Caller::Operator();
+  nobody.roles = {};
+  EXPECT_EQ(Reason(rule, nobody, own), "PERMISSION_MISSING");
 }
 
 }  // namespace

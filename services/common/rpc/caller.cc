@@ -13,13 +13,13 @@ namespace allod {
 namespace {
 
 constexpr char kMetadataKey[] = "allod-caller";
-constexpr std::size_t kScopesMax = 16;
+constexpr std::size_t kWordsMax = 16;
 
 std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
       fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
-                  "scopes:WORD,WORD",
+                  "scopes:WORD,WORD roles:WORD,WORD",
                   why, kMetadataKey));
 }
 
@@ -33,21 +33,31 @@ std::optional<std::string_view> TakeWord(std::string_view key, std::string_view&
   return value;
 }
 
-std::optional<std::vector<std::string>> ParseScopes(std::string_view text) {
+// "a,b"
+std::optional<std::vector<std::string>> ParseWords(std::string_view text) {
   std::vector<std::string> out;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(','), text.size());
     const std::string_view word = text.substr(0, end);
     const bool valid = !word.empty() && word.size() <= 32 &&
                        std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
-    if (!valid || out.size() == kScopesMax) return std::nullopt;
+    if (!valid || out.size() == kWordsMax) return std::nullopt;
     out.emplace_back(word);
     text.remove_prefix(std::min(end + 1, text.size()));
   }
   return out;
 }
 
-// "tenant:ke" or "tenant:ke project:p scopes:a,b".
+// A role that is not known here permits nothing.
+Roles RolesOf(const std::vector<std::string>& words) {
+  Roles out;
+  for (const std::string& word : words) {
+    if (const auto role = RoleOf(word)) out.Add(*role);
+  }
+  return out;
+}
+
+// "tenant:ke" or "tenant:ke project:p scopes:a,b roles:c,d".
 Result<Caller> ParseTenant(std::string_view text) {
   // TakeWord() takes the blank after a word with it; there is none after the last.
   if (text.ends_with(' ')) return NoCaller("the caller is malformed");
@@ -56,10 +66,13 @@ Result<Caller> ParseTenant(std::string_view text) {
   if (text.empty()) return Caller::Tenant(std::string(*tenant));
   const auto project = TakeWord("project:", text);
   if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
-  const auto words = TakeWord("scopes:", text);
-  auto scopes = words ? ParseScopes(*words) : std::nullopt;
-  if (!scopes || !text.empty()) return NoCaller("the caller's scopes are malformed");
-  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes));
+  const auto scope_words = TakeWord("scopes:", text);
+  auto scopes = scope_words ? ParseWords(*scope_words) : std::nullopt;
+  if (!scopes) return NoCaller("the caller's scopes are malformed");
+  const auto role_words = TakeWord("roles:", text);
+  const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
+  if (!roles || !text.empty()) return NoCaller("the caller's roles are malformed");
+  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles));
 }
 
 }  // namespace
@@ -92,7 +105,8 @@ std::string Caller::ToString() const {
     case Kind::kNode:
       return "node:" + id;
     case Kind::kTenant:
-      return is_key() ? fmt::format("tenant:{} project:{} scopes:{}", id, project, fmt::join(scopes, ","))
+      return is_key() ? fmt::format("tenant:{} project:{} scopes:{} roles:{}", id, project, fmt::join(scopes, ","),
+                                    roles.ToString())
                       : "tenant:" + id;
   }
   return "";

@@ -61,7 +61,10 @@ Result<Method> Describe(const std::string& area, const Access& rule, const Metho
   if (rule.across_projects() && who != access::v1::WHO_TENANT) {
     return Invalid(name, "across_projects goes with WHO_TENANT only");
   }
-  Method out{fmt::format("{}.{}", area, method.name()), rule, {}};
+  if (!IsPermission(rule.permission()) || !rule.permission().starts_with(area + ".")) {
+    return Invalid(name, fmt::format("permission: \"{}\" is not {}.collection.verb", rule.permission(), area));
+  }
+  Method out{fmt::format("{}.{}", area, method.name()), rule, RolesWith(rule.permission()), {}};
   if (rule.resource().empty()) {
     if (NeedsResource(who)) return Invalid(name, "its rule needs a resource to ask about");
     return out;

@@ -13,17 +13,20 @@
 
 #include "allod/access/v1/access.pb.h"
 #include "services/common/result.h"
+#include "services/common/roles.h"
 
 namespace allod {
 
 struct Method {
   std::string name;  // its area and its own: "tenancy.GetProject"
   access::v1::Access access;
+  Roles roles;                                                     // those that have its permission
   std::vector<const google::protobuf::FieldDescriptor*> resource;  // the path to the field that `access` names
 };
 
 // FAILED_PRECONDITION / INVALID_ACCESS_RULE, naming the method: it has no rule, or none that can be kept (an unknown
-// word, a resource that is missing, superfluous, no singular string, or behind a stream of requests).
+// word, a permission that is missing, malformed or another area's, a resource that is missing, superfluous, no singular
+// string, or behind a stream of requests).
 Result<Method> DescribeMethod(const google::protobuf::MethodDescriptor& method);
 // The method of google.longrunning.Operations, for operations of what `owner` does; likewise.
 Result<Method> DescribeOperationsMethod(const google::protobuf::ServiceDescriptor& owner,

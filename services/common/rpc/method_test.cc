@@ -30,7 +30,9 @@ std::string MethodText(const std::string& name, const std::string& more) {
   return "method { name: \"" + name + "\" input_type: \".allod.sample.v1.Request\" " +
          "output_type: \".allod.sample.v1.Inner\" " + more + "}";
 }
-std::string Access(const std::string& rule) { return "options { [allod.access.v1.access] {" + rule + "} }"; }
+std::string Access(const std::string& rule, const std::string& permission = "sample.things.do") {
+  return "options { [allod.access.v1.access] {" + rule + " permission: '" + permission + "'} }";
+}
 
 // A file with these methods in one service.
 class MethodTest : public testing::Test {
@@ -70,6 +72,12 @@ TEST_F(MethodTest, IsRefusedWithoutARuleThatCanBeKept) {
            Case{Access("who: WHO_UNSPECIFIED"), "names nobody"},
            Case{Access("who: 77"), "names nobody"},
            Case{Access("who: WHO_OPERATOR"), ""},
+           Case{Access("who: WHO_OPERATOR", ""), "permission"},
+           Case{Access("who: WHO_OPERATOR", "sample.things"), "permission"},
+           Case{Access("who: WHO_OPERATOR", "sample.things."), "permission"},
+           Case{Access("who: WHO_OPERATOR", "sample.things.do.it"), "permission"},
+           Case{Access("who: WHO_OPERATOR", "sample.*.do"), "permission"},
+           Case{Access("who: WHO_OPERATOR", "other.things.do"), "is not sample.collection.verb"},
            Case{Access("who: WHO_OPERATOR resource: 'name'"), "must name none"},
            Case{Access("who: WHO_TENANT"), "needs a resource"},
            Case{Access("who: WHO_MEMBER"), "needs a resource"},

@@ -68,8 +68,9 @@ TEST(RpcStatus, CutsAMessageBetweenCharacters) {
 }
 
 TEST(Caller, RoundTripsThroughItsText) {
-  for (const char* text : {"operator", "service:billing", "node:local", "tenant:ke",
-                           "tenant:ke project:p scopes:inference,portal", "tenant:ke project:p scopes:"}) {
+  for (const char* text :
+       {"operator", "service:billing", "node:local", "tenant:ke",
+        "tenant:ke project:p scopes:inference,portal roles:admin,viewer", "tenant:ke project:p scopes: roles:"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -93,17 +94,27 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke project:",
                            "tenant:ke project:p",
                            "tenant:ke scopes:portal",
-                           "tenant:ke project:p scopes:portal ",
-                           "tenant:ke project:p scopes:a,,b",
-                           "tenant:ke project:P scopes:portal",
-                           "tenant:ke project:p scopes:Portal",
-                           "tenant:ke project:p scopes:portal project:q",
-                           "service:billing project:p scopes:portal"}) {
+                           "tenant:ke project:p scopes:portal",
+                           "tenant:ke project:p roles:admin",
+                           "tenant:ke project:p scopes:portal roles:admin ",
+                           "tenant:ke project:p scopes:portal roles:Admin",
+                           "tenant:ke project:p roles:admin scopes:portal",
+                           "tenant:ke project:p scopes:a,,b roles:admin",
+                           "tenant:ke project:P scopes:portal roles:admin",
+                           "tenant:ke project:p scopes:Portal roles:admin",
+                           "tenant:ke project:p scopes:portal roles:admin project:q",
+                           "service:billing project:p scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_FALSE(caller) << text;
     EXPECT_EQ(caller.error().reason, "NO_CALLER");
     EXPECT_EQ(caller.error().code, Code::kUnauthenticated);
   }
+}
+
+TEST(Caller, HasNoRoleThatIsNotKnownHere) {
+  const auto caller = Caller::Parse("tenant:ke project:p scopes:portal roles:viewer,a_role_of_the_future");
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(caller->roles, Roles{Role::ROLE_VIEWER});
 }
 
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {

@@ -206,6 +206,7 @@ void FakeStore::FillWithKeys(const std::string& tenant, const std::string& proje
     key.project = project;
     key.kid = fmt::format("{}-{}", project, i);
     key.scopes = EveryScope();
+    key.roles = {Role::ROLE_ADMIN};
     keys_[{tenant, key.kid}] = key;
     keys_versions_[tenant] = change_versions_[{tenant, key.kid}] = ++keys_clock_;
   }

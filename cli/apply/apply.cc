@@ -17,7 +17,7 @@ using google::protobuf::Message;
 using installation::StateDir;
 
 const Message& SpecOf(const kinds::ResourceKind& kind, const Message& resource) {
-  if (kind.spec_field.empty()) return resource;
+  if (kind.spec_field.empty()) return resource;  // NOLINT(bugprone-return-const-ref-from-parameter): as its part is
   return resource.GetReflection()->GetMessage(resource, resource.GetDescriptor()->FindFieldByName(kind.spec_field));
 }
 

@@ -112,7 +112,7 @@ class Filler {
       if (!is_new) {
         return Wrong(entry.first, fmt::format("{}.{}: stands here twice, first in line {}", path, key, it->second));
       }
-      const std::string below = path + "." + key;
+      const std::string below = fmt::format("{}.{}", path, key);
       if (field->is_repeated()) {
         if (!entry.second.IsSequence()) return Wrong(entry.second, below + ": a list is expected here");
         for (std::size_t i = 0; i < entry.second.size(); ++i) {
@@ -151,7 +151,7 @@ class Filler {
     };
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_STRING: {
-        const std::string value = node.Scalar();
+        const std::string& value = node.Scalar();
         repeated ? reflection->AddString(&message, field, value) : reflection->SetString(&message, field, value);
         return {};
       }

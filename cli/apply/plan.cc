@@ -70,6 +70,7 @@ std::vector<FieldChange> Differences(const Message& current, const Message& want
 
 std::vector<std::string> FieldNames(const Message& message) {
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(message.GetDescriptor()->field_count()));
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
     names.push_back(message.GetDescriptor()->field(i)->name());
   }

@@ -70,6 +70,7 @@ std::string_view CodeName(Code code);
 }  // namespace allod
 
 // Returns the error of `expr` from the enclosing function; otherwise defines `lhs` with its value.
+// NOLINTBEGIN(bugprone-macro-parentheses): `lhs` is a declaration.
 #define ALLOD_CONCAT_(a, b) a##b
 #define ALLOD_CONCAT(a, b) ALLOD_CONCAT_(a, b)
 #define ALLOD_TRY_IMPL_(tmp, lhs, expr)                     \
@@ -77,6 +78,7 @@ std::string_view CodeName(Code code);
   if (!tmp) return std::unexpected(std::move(tmp).error()); \
   lhs = *std::move(tmp)
 #define ALLOD_TRY(lhs, expr) ALLOD_TRY_IMPL_(ALLOD_CONCAT(allod_try_, __LINE__), lhs, expr)
+// NOLINTEND(bugprone-macro-parentheses)
 // The same for a Status.
 #define ALLOD_CHECK_OK(expr)                                                                                \
   do {                                                                                                      \

@@ -38,8 +38,6 @@ Result<RingMapping> RingMapping::FromFd(int fd) {
   RingMapping out;
   void* base = mmap(nullptr, RingFileBytes(head.slot_count), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) return MappingFailed("usage ring");
-  // Slot by slot: what is read ahead of one would be memory of the instance.
-  madvise(base, RingFileBytes(head.slot_count), MADV_RANDOM);
   out.base_ = base;
   out.slots_ = head.slot_count;
   return out;

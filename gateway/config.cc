@@ -62,9 +62,14 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);
   Bounded(reader, "journal_slots", out.journal_slots, 16, 1 << 20);
-  Bounded<std::int64_t>(reader, "requests_per_minute", out.rate_limits.requests_per_minute, 1, 60'000'000);
-  Bounded<std::int64_t>(reader, "tokens_per_minute", out.rate_limits.tokens_per_minute, 1, 60'000'000'000);
-  Bounded(reader, "concurrency_per_key", out.rate_limits.concurrency, 1, 100'000);
+  access::RateLimits& key = out.rate_limits.key;
+  access::RateLimits& tenant = out.rate_limits.tenant;
+  Bounded<std::int64_t>(reader, "requests_per_minute", key.requests_per_minute, 1, 60'000'000);
+  Bounded<std::int64_t>(reader, "tokens_per_minute", key.tokens_per_minute, 1, 60'000'000'000);
+  Bounded(reader, "concurrency_per_key", key.concurrency, 1, 100'000);
+  Bounded<std::int64_t>(reader, "requests_per_minute_per_tenant", tenant.requests_per_minute, 1, 60'000'000);
+  Bounded<std::int64_t>(reader, "tokens_per_minute_per_tenant", tenant.tokens_per_minute, 1, 60'000'000'000);
+  Bounded(reader, "concurrency_per_tenant", tenant.concurrency, 1, 1'000'000);
   Bounded(reader, "wake_wait_ms_max", out.serving.wake_wait_ms_max, 0, 600'000);
   Bounded(reader, "waiting_per_instance_max", out.serving.waiting_per_instance_max, 0, 1'000'000);
   Bounded(reader, "keep_alive_comment_ms", out.serving.keep_alive_comment_ms, 10, 600'000);

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/access/rate_limiter.h"
+#include "gateway/access/admission.h"
 #include "gateway/http/server_config.h"
 #include "gateway/serving/limits.h"
 #include "services/common/config.h"
@@ -29,7 +29,7 @@ struct GatewayConfig {
   std::string api_key_pepper_file;
   std::string journal_dir;
   int journal_slots = 8192;
-  access::RateLimits rate_limits;
+  access::AdmissionLimits rate_limits;
   serving::Limits serving;
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s
 };

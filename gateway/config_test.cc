@@ -17,8 +17,9 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->http.body_bytes_max, 1U << 20);
   EXPECT_EQ(config->http.connections_max, 8192);
   EXPECT_EQ(config->http.request_timeout_ms, 300'000);
-  EXPECT_EQ(config->rate_limits.requests_per_minute, 600);
-  EXPECT_EQ(config->rate_limits.concurrency, 64);
+  EXPECT_EQ(config->rate_limits.key.requests_per_minute, 600);
+  EXPECT_EQ(config->rate_limits.key.concurrency, 64);
+  EXPECT_EQ(config->rate_limits.tenant.requests_per_minute, 60'000);
   EXPECT_EQ(config->operators_listen, "127.0.0.1:0") << "only this machine";
   EXPECT_EQ(config->body_bytes_in_flight_max, 64U << 20);
   EXPECT_TRUE(config->cors_allowed_origins.empty());

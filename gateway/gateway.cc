@@ -3,7 +3,7 @@
 #include <functional>
 #include <optional>
 
-#include "gateway/access/rate_lease.h"
+#include "gateway/access/admission.h"
 #include "gateway/access/route_guard.h"
 #include "gateway/http/router.h"
 #include "gateway/metering/billing_funds.h"
@@ -49,23 +49,23 @@ struct Gateway::Impl {
                  MakeChannel(config.billing_target), MakeChannel(config.scheduling_target)},
         keys(pepper),
         guard(keys),
-        limiter(config.rate_limits),
+        admission(config.rate_limits,
+                  config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
         settler(*journal, backends.billing,
                 (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
         funds(backends.billing, milliseconds(config.serving.reserve_timeout_ms)),
         serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, funds,
                 serving::WaitingRoom(config.serving.waiting_per_instance_max)},
-        openai(limiter, *journal, settler, serving),
+        openai(admission, *journal, settler, serving),
         transcoder(std::move(built)),
-        portal(limiter, transcoder, backends, milliseconds(config.portal_timeout_ms)),
+        portal(admission, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
         probes(keys, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
                [this](std::string_view authorization) { return guard.AccountOf(authorization); }),
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
-    if (!config.redis_url.empty()) lease.emplace(RedisConfig{config.redis_url}, limiter);
     AddRoutes();
     AddOperatorsRoutes();
     watches[0] = access::WatchApiKeys(backends.tenancy, keys);
@@ -84,8 +84,7 @@ struct Gateway::Impl {
   access::ApiKeyTable keys;
   const access::RouteGuard guard;
   serving::RouteTable routes;
-  access::RateLimiter limiter;
-  std::optional<access::RateLease> lease;
+  access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
   metering::Settler settler;
   metering::BillingFunds funds;
@@ -144,7 +143,7 @@ void Gateway::Stop() {
   impl_->server->Stop(milliseconds(1000));
   impl_->operators_server->Stop(milliseconds(0));
   for (const auto& watch : impl_->watches) watch->Stop();
-  if (impl_->lease) impl_->lease->Stop();
+  impl_->admission.Stop();
   impl_->settler.Stop(milliseconds(500));
 }
 

@@ -36,9 +36,9 @@ return {0, math.max(1, tat + interval - tolerance - now)}
 
 }  // namespace
 
-RateLease::RateLease(RedisConfig redis, RateLimiter& limiter)
+RateLease::RateLease(RedisConfig redis, std::vector<Buckets> buckets)
     : redis_(std::move(redis)),
-      limiter_(limiter),
+      buckets_(std::move(buckets)),
       thread_("rate lease", [this](const std::stop_token& stop) { Loop(stop); }) {}
 
 void RateLease::Loop(const std::stop_token& stop) {
@@ -46,27 +46,29 @@ void RateLease::Loop(const std::stop_token& stop) {
   while (SleepFor(stop, pause)) {
     bool answered = false;  // without Redis local limits decide, and so they do when a round throws
     (void)Catching("lease rate budget", [&]() -> Status {
-      answered = LeaseOnce();
+      answered = std::ranges::all_of(buckets_, [this](const Buckets& buckets) { return LeaseOnce(buckets); });
       return {};
     });
-    if (!answered) limiter_.DropLeases();
+    if (!answered) {
+      for (const Buckets& buckets : buckets_) buckets.limiter.DropLeases();
+    }
     pause = answered ? kRound : kPauseAfterFailure;
   }
 }
 
-bool RateLease::LeaseOnce() {
-  const std::int64_t per_minute = limiter_.limits().requests_per_minute;
+bool RateLease::LeaseOnce(const Buckets& buckets) {
+  const std::int64_t per_minute = buckets.limiter.limits().requests_per_minute;
   const std::int64_t interval_us = std::max<std::int64_t>(1, 60'000'000 / per_minute);
-  for (const RateLimiter::Want& want : limiter_.TakeWants(kKeysPerRound)) {
+  for (const RateLimiter::Want& want : buckets.limiter.TakeWants(kKeysPerRound)) {
     const auto answer =
-        redis_.Eval(kScript, {"allod:gateway:requests:" + want.kid},
+        redis_.Eval(kScript, {buckets.prefix + want.kid},
                     {std::to_string(interval_us), std::to_string(per_minute), std::to_string(want.units)});
     if (!answer || answer->size() != 2) {
       Log(LogLevel::kDebug, "no rate budget from redis, local limits decide",
           {{"error", answer ? "unexpected answer" : answer.error().message}});
       return false;
     }
-    limiter_.Grant(want.kid, answer->at(0), microseconds(answer->at(1)), std::chrono::steady_clock::now());
+    buckets.limiter.Grant(want.kid, answer->at(0), microseconds(answer->at(1)), std::chrono::steady_clock::now());
   }
   return true;
 }

@@ -23,10 +23,14 @@ std::unexpected<Error> Refuse(std::string message, nanoseconds retry_after) {
   return std::unexpected(std::move(error));
 }
 
-void AddHeaders(const char* kind, std::int64_t limit, const GcraDecision& decision, http::Headers& headers) {
-  headers.emplace_back(fmt::format("x-ratelimit-limit-{}", kind), std::to_string(limit));
-  headers.emplace_back(fmt::format("x-ratelimit-remaining-{}", kind), std::to_string(decision.remaining));
-  headers.emplace_back(fmt::format("x-ratelimit-reset-{}", kind), FormatReset(decision.reset_after));
+Standing::Budget BudgetOf(std::int64_t limit, const GcraDecision& decision) {
+  return {limit, decision.remaining, decision.reset_after};
+}
+
+void AddHeaders(const char* kind, const Standing::Budget& budget, http::Headers& headers) {
+  headers.emplace_back(fmt::format("x-ratelimit-limit-{}", kind), std::to_string(budget.limit));
+  headers.emplace_back(fmt::format("x-ratelimit-remaining-{}", kind), std::to_string(budget.remaining));
+  headers.emplace_back(fmt::format("x-ratelimit-reset-{}", kind), FormatReset(budget.reset_after));
 }
 
 }  // namespace
@@ -36,6 +40,16 @@ std::string FormatReset(nanoseconds duration) {
   if (ms < 1000) return fmt::format("{}ms", ms);
   const std::int64_t seconds = (ms + 999) / 1000;
   return seconds < 60 ? fmt::format("{}s", seconds) : fmt::format("{}m{}s", seconds / 60, seconds % 60);
+}
+
+void Standing::TightenTo(const Standing& other) {
+  if (other.requests.remaining < requests.remaining) requests = other.requests;
+  if (other.tokens.remaining < tokens.remaining) tokens = other.tokens;
+}
+
+void Standing::AddTo(http::Headers& headers) const {
+  AddHeaders("requests", requests, headers);
+  AddHeaders("tokens", tokens, headers);
 }
 
 RateLimiter::Permit::Permit(Permit&& other) noexcept
@@ -59,8 +73,9 @@ void RateLimiter::Permit::ChargeTokens(std::int64_t tokens, SteadyTime now) {
   if (Entry* entry = limiter_->Find(shard, kid_)) ChargeGcra(limiter_->tokens_, entry->tokens_tat, now, tokens);
 }
 
-RateLimiter::RateLimiter(RateLimits limits)
+RateLimiter::RateLimiter(RateLimits limits, std::string who)
     : limits_(limits),
+      who_(std::move(who)),
       requests_{limits.requests_per_minute, std::chrono::minutes(1), limits.requests_per_minute},
       tokens_{limits.tokens_per_minute, std::chrono::minutes(1), limits.tokens_per_minute},
       chunk_(std::max<std::int64_t>(1, limits.requests_per_minute / 60)) {}
@@ -121,7 +136,7 @@ void RateLimiter::ForgetIdle(Shard& shard, SteadyTime now) {
   }
 }
 
-Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTime now, http::Headers& headers) {
+Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTime now, Standing& standing) {
   Shard& shard = shards_[ShardOf(kid)];
   const std::lock_guard lock(shard.mutex);
   DropStaleLeases(shard);
@@ -129,21 +144,20 @@ Result<RateLimiter::Permit> RateLimiter::Admit(const std::string& kid, SteadyTim
   Entry& entry = FindOrMake(shard, kid, now);
   const GcraDecision tokens = SpendGcra(tokens_, entry.tokens_tat, now, 0);
   if (tokens.remaining == 0 || !tokens.allowed) {
-    AddHeaders("requests", limits_.requests_per_minute, SpendGcra(requests_, entry.requests_tat, now, 0), headers);
-    AddHeaders("tokens", limits_.tokens_per_minute, tokens, headers);
-    return Refuse(fmt::format("this key has used its {} tokens per minute", limits_.tokens_per_minute),
+    standing = {BudgetOf(limits_.requests_per_minute, SpendGcra(requests_, entry.requests_tat, now, 0)),
+                BudgetOf(limits_.tokens_per_minute, tokens)};
+    return Refuse(fmt::format("{} has used its {} tokens per minute", who_, limits_.tokens_per_minute),
                   tokens.retry_after + tokens_.interval());
   }
   const bool concurrent = entry.running < limits_.concurrency;
   const bool leased = entry.lease_refused_until <= now;
   const GcraDecision requests = SpendGcra(requests_, entry.requests_tat, now, concurrent && leased ? 1 : 0);
-  AddHeaders("requests", limits_.requests_per_minute, requests, headers);
-  AddHeaders("tokens", limits_.tokens_per_minute, tokens, headers);
+  standing = {BudgetOf(limits_.requests_per_minute, requests), BudgetOf(limits_.tokens_per_minute, tokens)};
   if (!concurrent) {
-    return Refuse(fmt::format("this key has {} requests running, as many as it may", entry.running), milliseconds(500));
+    return Refuse(fmt::format("{} has {} requests running, as many as it may", who_, entry.running), milliseconds(500));
   }
   if (!leased || !requests.allowed) {
-    return Refuse(fmt::format("this key has used its {} requests per minute", limits_.requests_per_minute),
+    return Refuse(fmt::format("{} has used its {} requests per minute", who_, limits_.requests_per_minute),
                   leased ? requests.retry_after : entry.lease_refused_until - now);
   }
   --entry.leased;

@@ -1,5 +1,5 @@
-// Limits what one API key may ask for: requests and tokens per minute, and requests at the same time. Thread-safe;
-// never blocks on I/O.
+// Limits what each of many may ask for: requests and tokens per minute, and requests at the same time. Who they are
+// (API keys, tenants) is admission.h's to say; here each is a key of the table. Thread-safe; never blocks on I/O.
 //
 // Each key has a local GCRA bucket, which alone keeps one gateway within the limit. When several gateways share a
 // Redis, a background thread (RateLease) leases requests for active keys in chunks from one common bucket there; a key
@@ -30,12 +30,27 @@ namespace allod::gateway::access {
 struct RateLimits {
   std::int64_t requests_per_minute = 600;
   std::int64_t tokens_per_minute = 1'000'000;
-  int concurrency = 64;  // per key
+  int concurrency = 64;
+};
+
+// Where somebody stands after a request, for the x-ratelimit headers.
+struct Standing {
+  struct Budget {
+    std::int64_t limit = 0;
+    std::int64_t remaining = 0;
+    std::chrono::nanoseconds reset_after{0};
+  };
+  Budget requests, tokens;
+
+  // Who is bound by both may do what the tighter one leaves, of requests and of tokens.
+  void TightenTo(const Standing& other);
+  void AddTo(http::Headers& headers) const;
 };
 
 class RateLimiter {
  public:
-  explicit RateLimiter(RateLimits limits);
+  // `who` is what a refusal calls them, e.g. "this key".
+  explicit RateLimiter(RateLimits limits, std::string who = "this key");
   RateLimiter(const RateLimiter&) = delete;
 
   // A place among the key's concurrent requests; given back on destruction. The limiter must outlive it.
@@ -54,8 +69,8 @@ class RateLimiter {
     std::string kid_;
   };
 
-  // RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED with retry_after. `headers` gets x-ratelimit-* either way.
-  Result<Permit> Admit(const std::string& kid, SteadyTime now, http::Headers& headers);
+  // RESOURCE_EXHAUSTED / RATE_LIMIT_EXCEEDED with retry_after. `standing` is set either way.
+  Result<Permit> Admit(const std::string& kid, SteadyTime now, Standing& standing);
 
   // For RateLease: keys that want budget from the common bucket, with how much, at most `count_max` of them.
   struct Want {
@@ -104,6 +119,7 @@ class RateLimiter {
   void Release(const std::string& kid);
 
   const RateLimits limits_;
+  const std::string who_;
   const GcraLimit requests_;
   const GcraLimit tokens_;
   const std::int64_t chunk_;

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "gateway/openai/embedding_request.h"
+
 namespace allod::gateway::openai {
 namespace {
 
@@ -21,7 +23,6 @@ constexpr std::int64_t kTextBytesPerTokenMax = 3 * kTokenBytesMax;
 constexpr std::int64_t kToolBytesMax = 64 << 10;
 constexpr std::int64_t kToolCallsBeyondTokens = 64;
 constexpr int kEmptyDeltasMax = 64;
-constexpr int kDimensionsMax = 1 << 16;
 
 std::int64_t BytesOf(const GenerateResponse::Delta& delta) {
   auto bytes = static_cast<std::int64_t>(delta.text().size());

@@ -8,7 +8,6 @@ namespace allod::gateway::openai {
 namespace {
 
 constexpr std::size_t kInputsMax = 256;
-constexpr std::int64_t kDimensionsMax = 1 << 16;
 
 http::ParamResult<void> AddInput(const std::string& path, const http::Json& value, inference::v1::EmbedRequest& out) {
   if (value.is_number() || value.is_array()) {

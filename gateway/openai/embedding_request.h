@@ -10,6 +10,9 @@
 
 namespace allod::gateway::openai {
 
+// Of a vector, asked for or answered.
+inline constexpr std::int64_t kDimensionsMax = 1 << 16;
+
 struct EmbeddingRequest {
   std::string model;
   bool base64 = false;

@@ -86,7 +86,7 @@ template <typename Parsed>
 http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
     Call& call, http::ParamResult<Parsed> (*parse)(std::string_view body)) {
   http::Request& request = call.request;
-  ALLOD_TRY(call.permit, About("", limiter_.Admit(call.principal.id, std::chrono::steady_clock::now(), call.headers)));
+  ALLOD_TRY(call.permit, About("", admission_.Admit(call.principal, std::chrono::steady_clock::now(), call.headers)));
   ALLOD_TRY(Parsed parsed, parse(request.body));
   request.body = std::string();
   ALLOD_TRY(const auto route, About("model", FindModel(call.principal, parsed.model)));

@@ -1,8 +1,8 @@
 // The OpenAI-compatible endpoints: what is asked for, and whether it may be now; then a MeteredRun does it.
 #pragma once
 
+#include "gateway/access/admission.h"
 #include "gateway/access/principal.h"
-#include "gateway/access/rate_limiter.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/openai/embedding_request.h"
 #include "gateway/openai/request.h"
@@ -13,9 +13,9 @@ namespace allod::gateway::openai {
 class Handlers {
  public:
   // All references must outlive the handlers.
-  Handlers(access::RateLimiter& limiter, metering::Journal& journal, metering::Settler& settler,
+  Handlers(access::Admission& admission, metering::Journal& journal, metering::Settler& settler,
            serving::Context& context)
-      : limiter_(limiter), journal_(journal), settler_(settler), context_(context) {}
+      : admission_(admission), journal_(journal), settler_(settler), context_(context) {}
 
   http::Awaitable<void> ChatCompletions(const access::Principal& principal, http::Request& request,
                                         http::ResponseWriter& out);
@@ -35,8 +35,8 @@ class Handlers {
     const access::Principal& principal;
     http::Request& request;
     http::ResponseWriter& out;
-    http::Headers headers{};               // of every response to it
-    access::RateLimiter::Permit permit{};  // its place among those of its principal
+    http::Headers headers{};             // of every response to it
+    access::Admission::Permit permit{};  // its place among those of its principal
   };
   // What it has when all was asked and it may run.
   struct Admission {
@@ -59,7 +59,7 @@ class Handlers {
   http::Awaitable<void> Run(Call& call, Admission& admission, serving::WorkerJob& job);
   static http::Awaitable<void> Refuse(const Call& call, const http::ParamError& error);
 
-  access::RateLimiter& limiter_;
+  access::Admission& admission_;
   metering::Journal& journal_;
   metering::Settler& settler_;
   serving::Context& context_;

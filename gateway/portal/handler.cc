@@ -33,9 +33,9 @@ Status CheckMediaType(const http::Request& request) {
 
 }  // namespace
 
-Handler::Handler(access::RateLimiter& limiter, const Transcoder& transcoder, const PortalBackends& backends,
+Handler::Handler(access::Admission& admission, const Transcoder& transcoder, const PortalBackends& backends,
                  std::chrono::milliseconds timeout)
-    : limiter_(limiter),
+    : admission_(admission),
       transcoder_(transcoder),
       tenancy_(backends.tenancy),
       catalog_(backends.catalog),
@@ -59,8 +59,7 @@ grpc::GenericStub& Handler::StubOf(Backend backend) {
 
 Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, const http::Request& request,
                                            http::Headers& headers) const {
-  ALLOD_TRY(access::RateLimiter::Permit permit,
-            limiter_.Admit(principal.id, std::chrono::steady_clock::now(), headers));
+  ALLOD_TRY(access::Admission::Permit permit, admission_.Admit(principal, std::chrono::steady_clock::now(), headers));
   ALLOD_TRY(const Transcoder::Match match,
             transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));

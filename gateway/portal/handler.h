@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gateway/access/admission.h"
 #include "gateway/access/principal.h"
-#include "gateway/access/rate_limiter.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/portal/transcoder.h"
 
@@ -26,7 +26,7 @@ struct PortalBackends {
 class Handler {
  public:
   // All references must outlive this.
-  Handler(access::RateLimiter& limiter, const Transcoder& transcoder, const PortalBackends& backends,
+  Handler(access::Admission& admission, const Transcoder& transcoder, const PortalBackends& backends,
           std::chrono::milliseconds timeout);
 
   // Those that the path takes; none if there is nothing.
@@ -38,7 +38,7 @@ class Handler {
     const PortalRoute* route;
     std::string message;  // serialised
     Caller caller;        // the principal
-    access::RateLimiter::Permit permit;
+    access::Admission::Permit permit;
   };
   // `headers` gets those of the rate limit.
   Result<Prepared> Prepare(const access::Principal& principal, const http::Request& request,
@@ -46,7 +46,7 @@ class Handler {
   http::Awaitable<Result<std::string>> Call(const Prepared& prepared, http::ResponseWriter& out);
   grpc::GenericStub& StubOf(Backend backend);
 
-  access::RateLimiter& limiter_;
+  access::Admission& admission_;
   const Transcoder& transcoder_;
   grpc::GenericStub tenancy_;
   grpc::GenericStub catalog_;

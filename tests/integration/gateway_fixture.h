@@ -98,7 +98,7 @@ class GatewayTest : public testing::Test {
   int wake_wait_ms_ = 2000;
   int waiting_per_instance_max_ = 64;
   int connections_per_address_max_ = 100;
-  access::RateLimits rate_limits_;
+  access::AdmissionLimits rate_limits_;
   std::string key_, inference_key_, portal_key_;
   TenancyPeer tenancy_;
   ProjectPeer projects_;

@@ -13,8 +13,8 @@ class GatewayLimits : public GatewayTest {
 
   void SetUp() override {
     GatewayTest::SetUp();
-    rate_limits_.tokens_per_minute = kTokensPerMinute;
-    rate_limits_.requests_per_minute = 60;
+    rate_limits_.key.tokens_per_minute = kTokensPerMinute;
+    rate_limits_.key.requests_per_minute = 60;
     RestartGateway();
   }
   // What the headers of an answer say is left: before the request's own tokens, after the request itself.

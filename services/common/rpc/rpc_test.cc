@@ -68,9 +68,9 @@ TEST(RpcStatus, CutsAMessageBetweenCharacters) {
 }
 
 TEST(Caller, RoundTripsThroughItsText) {
-  for (const char* text : {"operator", "service:billing", "node:local", "tenant:ke",
-                           "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
-                           "tenant:ke project:p scopes: roles:"}) {
+  for (const char* text :
+       {"operator", "service:billing", "node:local", "tenant:ke",
+        "tenant:ke project:p scopes:inference,portal roles:admin,viewer", "tenant:ke project:p scopes: roles:"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);

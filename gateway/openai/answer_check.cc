@@ -21,7 +21,7 @@ constexpr std::int64_t kTextBytesPerTokenMax = 3 * kTokenBytesMax;
 constexpr std::int64_t kToolBytesMax = 64 << 10;
 constexpr std::int64_t kToolCallsBeyondTokens = 64;
 constexpr int kEmptyDeltasMax = 64;
-constexpr int kDimensionsMax = 1 << 16;
+constexpr int kValuesPerEmbeddingMax = 1 << 16;
 
 std::int64_t BytesOf(const GenerateResponse::Delta& delta) {
   auto bytes = static_cast<std::int64_t>(delta.text().size());
@@ -148,7 +148,7 @@ std::string CheckEmbeddings(const inference::v1::EmbedRequest& request, std::int
   }
   const int size = response.embeddings(0).values_size();
   for (const auto& embedding : response.embeddings()) {
-    if (embedding.values_size() != size || size == 0 || size > kDimensionsMax) {
+    if (embedding.values_size() != size || size == 0 || size > kValuesPerEmbeddingMax) {
       return "the replica answered with vectors of several sizes, or of none";
     }
     if (!std::ranges::all_of(embedding.values(), [](float value) { return std::isfinite(value); })) {

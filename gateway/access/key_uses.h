@@ -50,11 +50,12 @@ class KeyUseReporter {
   // `uses` must outlive this.
   KeyUseReporter(KeyUses& uses, std::chrono::milliseconds interval, Tell tell);
   KeyUseReporter(const KeyUseReporter&) = delete;
-  // Tells once more, and ends.
+  // Tells what it can in half a second, and ends.
   void Stop();
 
  private:
-  void Report();
+  // Until all were told, one call failed, or `go_on` says no.
+  void Report(const std::function<bool()>& go_on);
 
   KeyUses& uses_;
   const Tell tell_;

@@ -70,6 +70,35 @@ TEST(KeyUseReporter, TellsWhatWasNotedInCallsOfAThousand) {
   EXPECT_EQ(told.largest, 1000);
 }
 
+TEST(KeyUseReporter, AsksForFewTenantsAtOnce) {
+  KeyUses uses;
+  Told told;
+  for (int i = 0; i < 120; ++i) {
+    for (const char* key : {"a", "b"}) {
+      uses.Note("tenants/t" + std::to_string(i) + "/projects/p/apiKeys/" + key, Time(1min));
+    }
+  }
+  KeyUseReporter reporter(uses, 1ms, [&](const auto& request) { return told.Take(request); });
+  EXPECT_TRUE(told.Await([&] { return told.times.size() == 240; }));
+  reporter.Stop();
+  EXPECT_EQ(told.calls, 3);
+  EXPECT_EQ(told.largest, 100);
+}
+
+TEST(KeyUseReporter, WhatFailsTakesNothingWithItThatWasTold) {
+  KeyUses uses;
+  Told told;
+  for (int i = 0; i < 2500; ++i) uses.Note(std::to_string(i), Time(1min));
+  int calls = 0;
+  KeyUseReporter reporter(uses, 1h, [&](const auto& request) -> Status {
+    if (++calls == 2) return Fail(Code::kUnavailable, "RPC_FAILED", "away");
+    return told.Take(request);
+  });
+  reporter.Stop();
+  EXPECT_EQ(told.times.size(), 1000U);
+  EXPECT_EQ(uses.size(), 1500U);
+}
+
 TEST(KeyUseReporter, TellsAgainWhatItCouldNotTellAndTheRestWhenItStops) {
   KeyUses uses;
   Told told;

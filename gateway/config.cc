@@ -14,6 +14,8 @@ namespace {
 // So that the largest body fits into the share of one key.
 constexpr std::size_t kBodiesInFlightMin = 8;
 
+constexpr std::size_t kTrustedProxiesMax = 64;
+
 template <typename T>
 void Bounded(ConfigReader& reader, const char* field, T& value, T min, T max) {
   reader.Optional(field, value);
@@ -40,6 +42,14 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   GatewayConfig out;
   ConfigReader reader(file);
   ReadHttp(reader, out.http);
+  std::vector<std::string> proxies;
+  reader.Optional("trusted_proxies", proxies);
+  auto trusted = ParseIpRanges("trusted_proxies", proxies, kTrustedProxiesMax);
+  if (trusted) {
+    out.http.trusted_proxies = *std::move(trusted);
+  } else {
+    reader.Complain(trusted.error().message);
+  }
   reader.Optional("operators_listen", out.operators_listen);
   Bounded<std::size_t>(reader, "body_bytes_in_flight_max", out.body_bytes_in_flight_max, 64 << 10, 16ULL << 30);
   if (out.body_bytes_in_flight_max / kBodiesInFlightMin < out.http.body_bytes_max) {
@@ -74,6 +84,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded(reader, "waiting_per_instance_max", out.serving.waiting_per_instance_max, 0, 1'000'000);
   Bounded(reader, "keep_alive_comment_ms", out.serving.keep_alive_comment_ms, 10, 600'000);
   Bounded(reader, "reserve_timeout_ms", out.serving.reserve_timeout_ms, 100, 60'000);
+  Bounded(reader, "key_use_report_ms", out.key_use_report_ms, 1000, 3'600'000);
   Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);
   return reader.Finish(std::move(out));
 }

@@ -31,6 +31,7 @@ struct GatewayConfig {
   int journal_slots = 8192;
   access::AdmissionLimits rate_limits;
   serving::Limits serving;
+  int key_use_report_ms = 60'000;  // how often tenancy is told which keys were used
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s
 };
 

@@ -23,6 +23,8 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->operators_listen, "127.0.0.1:0") << "only this machine";
   EXPECT_EQ(config->body_bytes_in_flight_max, 64U << 20);
   EXPECT_TRUE(config->cors_allowed_origins.empty());
+  EXPECT_TRUE(config->http.trusted_proxies.empty()) << "nobody's word on where a request comes from is taken";
+  EXPECT_EQ(config->key_use_report_ms, 60'000);
 }
 
 TEST(GatewayConfig, EveryComplaintIsNamed) {
@@ -33,11 +35,13 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   json["body_bytes_max"] = 1 << 20;
   json["body_bytes_in_flight_max"] = (8 << 20) - 1;
   json["cors_allowed_origins"] = {"https://a.example/app"};
+  json["trusted_proxies"] = {"10.0.0.1", "10.0.0.1/8"};
   const auto config = LoadGatewayConfig({"gateway.json", json});
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
   for (const char* named :
-       {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins"}) {
+       {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins",
+        "trusted_proxies[1]: \"10.0.0.1/8\" has bits set behind its prefix; the range around it is 10.0.0.0/8"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
   }
 }

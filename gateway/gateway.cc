@@ -47,7 +47,7 @@ struct Gateway::Impl {
       : config(gateway_config),
         backends{MakeChannel(config.tenancy_target), MakeChannel(config.catalog_target),
                  MakeChannel(config.billing_target), MakeChannel(config.scheduling_target)},
-        keys(pepper),
+        keys(pepper, clock, key_uses),
         guard(keys),
         admission(config.rate_limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
@@ -64,12 +64,13 @@ struct Gateway::Impl {
         probes(keys, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
-               [this](std::string_view authorization) { return guard.AccountOf(authorization); }),
+               [this](const http::Request& head) { return guard.AccountOf(head); }),
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     AddRoutes();
     AddOperatorsRoutes();
     watches[0] = access::WatchApiKeys(backends.tenancy, keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
+    key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
   }
 
   void AddRoutes();
@@ -81,6 +82,8 @@ struct Gateway::Impl {
 
   const GatewayConfig config;
   const portal::PortalBackends backends;
+  const SystemClock clock;
+  access::KeyUses key_uses;
   access::ApiKeyTable keys;
   const access::RouteGuard guard;
   serving::RouteTable routes;
@@ -98,6 +101,7 @@ struct Gateway::Impl {
   http::Router router;
   http::Router operators_router;
   std::unique_ptr<feeds::WatchLoop> watches[2];
+  std::unique_ptr<access::KeyUseReporter> key_use_reporter;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> operators_server;
 };
@@ -143,6 +147,7 @@ void Gateway::Stop() {
   impl_->server->Stop(milliseconds(1000));
   impl_->operators_server->Stop(milliseconds(0));
   for (const auto& watch : impl_->watches) watch->Stop();
+  impl_->key_use_reporter->Stop();
   impl_->admission.Stop();
   impl_->settler.Stop(milliseconds(500));
 }

@@ -88,6 +88,8 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.CreateApiKey", {kProject, kProjectName}},
       {"tenancy.ListApiKeys", {kProject, kProjectName}},
       {"tenancy.RevokeApiKey", {kProject, kProjectName + "/apiKeys/k"}},
+      {"tenancy.RotateApiKey", {kProject, kProjectName + "/apiKeys/k"}},
+      {"tenancy.ReportApiKeyUse", {kService, ""}},
       {"tenancy.WatchApiKeys", {kService, ""}},
       {"tenancy.AcknowledgeApiKeys", {kService, ""}},
       {"billing.CreatePriceBook", {kPlatform, ""}},
@@ -292,9 +294,12 @@ TEST_F(ProtoAccess, EveryPatternOfARoleStandsForAMethod) {
   for (int i = 1; i < type.value_count(); ++i) {
     for (const std::string& pattern : type.value(i)->options().GetExtension(access::v1::role).permissions()) {
       const std::string regex = "^" + std::regex_replace(pattern, std::regex("\\*"), "[a-zA-Z]+") + "$";
-      EXPECT_TRUE(std::ranges::any_of(methods_, [&](const Described& described) {
-        return std::regex_match(described.method.access.permission(), std::regex(regex));
-      })) << type.value(i)->name() << ": " << pattern;
+      EXPECT_TRUE(std::ranges::any_of(methods_,
+                                      [&](const Described& described) {
+                                        return std::regex_match(described.method.access.permission(),
+                                                                std::regex(regex));
+                                      }))
+          << type.value(i)->name() << ": " << pattern;
     }
   }
 }

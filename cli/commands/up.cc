@@ -256,6 +256,9 @@ void AddUp(CLI::App& app, Globals& globals) {
       "--cors-origin", options->up.cors_origins,
       "ORIGIN, several times: web pages that may call the API from a browser, e.g. https://portal.example.org; "
       "\"*\": every page; \"none\": no page (default: the last ones, else none)");
+  up->add_option("--trusted-proxy", options->up.trusted_proxies,
+                 "ADDRESS or RANGE, several times: proxies before the gateway, whose X-Forwarded-For says where a "
+                 "request comes from; \"none\": no proxy (default: the last ones, else none)");
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {}, or the next block that no process runs as)",

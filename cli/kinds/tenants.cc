@@ -61,20 +61,25 @@ ResourceKind ProjectKind() {
 }
 
 ResourceKind ApiKeyKind() {
-  return {
-      .kind = "ApiKey",
-      .plural = "apiKeys",
-      .pattern = "tenants/*/projects/*/apiKeys/*",
-      .parent_pattern = "tenants/*/projects/*",
-      .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}, {"SCOPES", "scopes"}, {"ROLES", "roles"}, {"REVOKED", "revoke_time"}},
-      .prototype = &tenancy_v1::ApiKey::default_instance(),
-      .list = Lister<tenancy_v1::ApiKeyService>(&tenancy_v1::ApiKeyService::Stub::ListApiKeys),
-      .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {
-        tenancy_v1::RevokeApiKeyRequest request;
-        request.set_name(name);
-        return Done(
-            net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::RevokeApiKey, request));
-      }};
+  return {.kind = "ApiKey",
+          .plural = "apiKeys",
+          .pattern = "tenants/*/projects/*/apiKeys/*",
+          .parent_pattern = "tenants/*/projects/*",
+          .columns = {{"NAME", "name"},
+                      {"DISPLAY NAME", "display_name"},
+                      {"SCOPES", "scopes"},
+                      {"ROLES", "roles"},
+                      {"EXPIRES", "expire_time"},
+                      {"LAST USED", "last_used_time"},
+                      {"REVOKED", "revoke_time"}},
+          .prototype = &tenancy_v1::ApiKey::default_instance(),
+          .list = Lister<tenancy_v1::ApiKeyService>(&tenancy_v1::ApiKeyService::Stub::ListApiKeys),
+          .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {
+            tenancy_v1::RevokeApiKeyRequest request;
+            request.set_name(name);
+            return Done(
+                net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::RevokeApiKey, request));
+          }};
 }
 
 }  // namespace

@@ -97,11 +97,14 @@ json Database(const StateDir& state, const std::string& service) {
 }
 
 // The word "none" takes back what an earlier `allod up` allowed.
-json CorsOrigins(const StateDir& state, const UpOptions& options) {
-  if (options.cors_origins == std::vector<std::string>{"none"}) return json::array();
-  if (!options.cors_origins.empty()) return options.cors_origins;
+void KeepList(const StateDir& state, const char* field, const std::vector<std::string>& given, json& gateway) {
+  if (given == std::vector<std::string>{"none"}) return;
   const json last = LastConfig(state, "gateway");
-  return last.contains("cors_allowed_origins") ? last["cors_allowed_origins"] : json::array();
+  if (!given.empty()) {
+    gateway[field] = given;
+  } else if (last.contains(field)) {
+    gateway[field] = last[field];
+  }
 }
 
 Result<json> Weights(const StateDir& state, const UpOptions& options) {
@@ -261,7 +264,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"redis_url", "unix:" + RedisSocket(state)},
                {"api_key_pepper_file", state.secret("api_key_pepper").string()},
                {"journal_dir", state.journal().string()}};
-  if (const json origins = CorsOrigins(state, options); !origins.empty()) gateway["cors_allowed_origins"] = origins;
+  KeepList(state, "cors_allowed_origins", options.cors_origins, gateway);
+  KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},

@@ -21,6 +21,8 @@ struct UpOptions {
   std::string http_listen;                // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
   std::string operators_listen;           // of /metrics; empty: the last one, else a free port from 9080 on
   std::vector<std::string> cors_origins;  // web pages that may call the API; empty: as the last `allod up` had it
+  // Addresses whose X-Forwarded-For the gateway believes; empty: as the last `allod up` had it.
+  std::vector<std::string> trusted_proxies;
   GivenNodeSettings node;
   std::vector<std::string> weights;  // TENANT=N: shares of contended compute
   std::filesystem::path bin;         // where the executables lie

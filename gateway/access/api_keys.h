@@ -5,22 +5,29 @@
 // the first snapshot nobody is let in. What a request costs does not depend on how many keys there are.
 #pragma once
 
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "gateway/access/authenticator.h"
+#include "gateway/access/key_uses.h"
 #include "gateway/feeds/watch_loop.h"
 #include "services/common/api_key_format.h"
+#include "services/common/clock.h"
 
 namespace allod::gateway::access {
 
 class ApiKeyTable final : public Authenticator {
  public:
-  explicit ApiKeyTable(std::string pepper) : pepper_(std::move(pepper)) {}
+  // The clock says which keys expired; `uses` is told of those that are let in. Both must outlive this.
+  ApiKeyTable(std::string pepper, const Clock& clock, KeyUses& uses)
+      : pepper_(std::move(pepper)), clock_(clock), uses_(uses) {}
 
   // A new stream begins: what follows up to `synced` replaces what was known.
   void BeginSnapshot();
@@ -31,19 +38,39 @@ class ApiKeyTable final : public Authenticator {
   std::size_t size() const;
 
   // From the value of an Authorization header. Junk is refused by its checksum before anything is looked up, secrets
-  // are compared in constant time. UNAUTHENTICATED / INVALID_API_KEY; UNAVAILABLE / KEYS_NOT_SYNCED before the first
-  // snapshot, and for a key that is not known while the stream is broken.
-  Result<Principal> Authenticate(std::string_view authorization) const override;
+  // are compared in constant time; who has the right one is told that it expired, UNAUTHENTICATED / API_KEY_EXPIRED, or
+  // that it is not let in from its address, PERMISSION_DENIED / ADDRESS_NOT_ALLOWED. UNAUTHENTICATED / INVALID_API_KEY;
+  // UNAVAILABLE / KEYS_NOT_SYNCED before the first snapshot, and for a key that is not known while the stream is
+  // broken.
+  Result<Principal> Authenticate(std::string_view authorization, const std::optional<IpAddress>& client) const override;
 
  private:
+  // The last minute that was noted. Written by requests, which share the lock.
+  struct UsedMinute {
+    std::atomic<std::int64_t> minute{-1};
+    UsedMinute() = default;
+    UsedMinute(const UsedMinute& other) : minute(other.minute.load(std::memory_order_relaxed)) {}
+    UsedMinute& operator=(const UsedMinute& other) {
+      minute.store(other.minute.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      return *this;
+    }
+    // Whether it is another one than before, for one of those who ask at once.
+    bool Advance(std::int64_t now);
+  };
   struct Entry {
     Principal principal;
     ApiKeyDigest digest{};
+    std::optional<Time> expire_time;
+    std::vector<IpRange> ranges;  // empty: every address
+    mutable UsedMinute used;
   };
   using Entries = std::unordered_map<std::string, Entry>;  // by kid
   static void ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Entries& entries);
+  static Result<Entry> EntryOf(const tenancy::v1::WatchApiKeysResponse::Key& key);
 
   const std::string pepper_;
+  const Clock& clock_;
+  KeyUses& uses_;
   mutable std::shared_mutex mutex_;
   bool synced_ = false;   // there was a snapshot
   bool current_ = false;  // and the stream that brought it is not broken, as far as is known

@@ -1,7 +1,9 @@
 // Who a request acts for, whatever showed it.
 #pragma once
 
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "services/common/rpc/caller.h"
 
@@ -19,8 +21,12 @@ struct Principal {
   bool inference = false;
   bool portal = false;
   Roles roles;  // in the project, through the portal
+  // Full names, sorted, of the instances of the project that there are for it under /v1; null: all.
+  std::shared_ptr<const std::vector<std::string>> instances = nullptr;
 
   bool Has(Scope scope) const { return scope == Scope::kInference ? inference : portal; }
+  // `instance`: full name, of the project.
+  bool Reaches(const std::string& instance) const;
   // As the services are told of it.
   Caller caller() const;
 };

@@ -13,8 +13,8 @@ const char* NameOf(Scope scope) { return scope == Scope::kInference ? "SCOPE_INF
 
 }  // namespace
 
-Result<http::BodyAccount> RouteGuard::AccountOf(std::string_view authorization) const {
-  ALLOD_TRY(Principal principal, authenticator_.Authenticate(authorization));
+Result<http::BodyAccount> RouteGuard::AccountOf(const http::Request& head) const {
+  ALLOD_TRY(Principal principal, authenticator_.Authenticate(head.Header("authorization"), head.client));
   return http::BodyAccount{std::move(principal.tenant), std::move(principal.id)};
 }
 
@@ -25,7 +25,7 @@ http::Router::Handler RouteGuard::Guard(Scope needed, Handler handler) const {
 }
 
 Result<Principal> RouteGuard::Authorise(const http::Request& request, Scope needed) const {
-  ALLOD_TRY(Principal principal, authenticator_.Authenticate(request.Header("authorization")));
+  ALLOD_TRY(Principal principal, authenticator_.Authenticate(request.Header("authorization"), request.client));
   if (!principal.Has(needed)) {
     return Fail(Code::kPermissionDenied, "SCOPE_MISSING",
                 fmt::format("this API key does not have the scope {}", NameOf(needed)));

@@ -25,7 +25,7 @@ class RouteGuard {
   RouteGuard(const RouteGuard&) = delete;
 
   // Who asks, by the head alone: on whose account a body is read. The authenticator's errors.
-  Result<http::BodyAccount> AccountOf(std::string_view authorization) const;
+  Result<http::BodyAccount> AccountOf(const http::Request& head) const;
 
   // A route that runs `handler` for principals that have the scope; others are told why not: the authenticator's
   // errors, PERMISSION_DENIED / SCOPE_MISSING.

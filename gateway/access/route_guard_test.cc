@@ -10,7 +10,9 @@ namespace {
 // Whoever says "all", "inference" or "portal".
 class FakeAuthenticator final : public Authenticator {
  public:
-  Result<Principal> Authenticate(std::string_view authorization) const override {
+  Result<Principal> Authenticate(std::string_view authorization,
+                                 const std::optional<IpAddress>& client) const override {
+    if (client) return Fail(Code::kPermissionDenied, "ADDRESS_NOT_ALLOWED", client->ToString());
     if (authorization != "all" && authorization != "inference" && authorization != "portal") {
       return Fail(Code::kUnauthenticated, "INVALID_API_KEY", "nobody");
     }
@@ -59,14 +61,36 @@ TEST(RouteGuard, LetsThroughWhoHasTheScopeAndTellsOthersWhyNot) {
   }
 }
 
+http::Request Asking(const std::string& authorization) {
+  http::Request request;
+  request.headers = {{"authorization", authorization}};
+  return request;
+}
+
+TEST(RouteGuard, TellsWhereARequestComesFromBothTimes) {
+  const FakeAuthenticator authenticator;
+  const RouteGuard guard(authenticator);
+  http::Request request = Asking("all");
+  request.client = IpAddress::Parse("203.0.113.7");
+  EXPECT_EQ(guard.AccountOf(request).error().message, "203.0.113.7");
+  const http::Router::Handler handler = guard.Guard(
+      Scope::kInference, [](const Principal&, http::Request&, http::ResponseWriter& out) -> http::Awaitable<void> {
+        co_await out.Send(http::Response());
+      });
+  http::FakeResponseWriter out;
+  http::RunToEnd([&] { return handler(request, out); });
+  EXPECT_EQ(out.response.status, 403);
+  EXPECT_NE(out.response.body.find("203.0.113.7"), std::string::npos) << out.response.body;
+}
+
 TEST(RouteGuard, SaysOnWhoseAccountABodyIsReadWhateverTheScope) {
   const FakeAuthenticator authenticator;
   const RouteGuard guard(authenticator);
-  const Result<http::BodyAccount> account = guard.AccountOf("portal");
+  const Result<http::BodyAccount> account = guard.AccountOf(Asking("portal"));
   ASSERT_TRUE(account);
   EXPECT_EQ(account->tenant, "tenants/ke");
   EXPECT_EQ(account->key, "portal");
-  EXPECT_EQ(guard.AccountOf("nobody").error().reason, "INVALID_API_KEY");
+  EXPECT_EQ(guard.AccountOf(Asking("nobody")).error().reason, "INVALID_API_KEY");
 }
 
 }  // namespace

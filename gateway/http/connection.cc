@@ -6,6 +6,7 @@
 #include <boost/asio/write.hpp>
 
 #include "gateway/http/body.h"
+#include "gateway/http/client_address.h"
 #include "gateway/http/content_encoding.h"
 #include "gateway/http/error.h"
 #include "gateway/http/host.h"
@@ -33,9 +34,10 @@ Error TimedOut(const char* what, int milliseconds) {
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
-                       BodyBudget& budget, ConnectionTable& table)
-    : config_(config),
+Connection::Connection(asio::ip::tcp::socket socket, const IpAddress& peer, const ServerConfig& config,
+                       Application& application, BodyBudget& budget, ConnectionTable& table)
+    : peer_(peer),
+      config_(config),
       application_(application),
       budget_(budget),
       table_(table),
@@ -103,6 +105,7 @@ Awaitable<std::optional<Request>> Connection::ReadRequest() {
   }
   had_head_ = true;
   Request& request = head->request;
+  request.client = ClientOf(peer_, request.headers, config_.trusted_proxies);
   Begin(*head);
   if (config_.hosts_are_addresses && head->http_1_1 && !IsAddressOrLocalhost(request.Header("host"))) {
     const Error error{Code::kInvalidArgument, "INVALID_HOST", "here the Host must be an address, or localhost"};

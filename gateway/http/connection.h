@@ -23,8 +23,9 @@ namespace allod::gateway::http {
 class Connection final : public ResponseWriter, public std::enable_shared_from_this<Connection> {
  public:
   // All references must outlive the connection.
-  Connection(boost::asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
-             BodyBudget& budget, ConnectionTable& table);
+  // `peer`: the other end of the socket.
+  Connection(boost::asio::ip::tcp::socket socket, const IpAddress& peer, const ServerConfig& config,
+             Application& application, BodyBudget& budget, ConnectionTable& table);
 
   // Serves until the connection ends; `place` is its place in the table.
   Awaitable<void> Run(ConnectionTable::Id place);
@@ -80,6 +81,7 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   void DisarmDeadline();
   void Close();
 
+  const IpAddress peer_;
   const ServerConfig& config_;
   Application& application_;
   BodyBudget& budget_;

@@ -1,6 +1,7 @@
 // An HTTP request and response as handlers see them: plain values, free of the HTTP library that the edge uses.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +9,7 @@
 
 #include "services/common/clock.h"
 #include "services/common/ids.h"
+#include "services/common/ip_range.h"
 #include "services/common/result.h"
 #include "services/common/trace.h"
 
@@ -24,7 +26,8 @@ struct Request {
   std::string query;   // after '?', percent-encoded
   Headers headers;     // names in lower case
   bool has_body = false;
-  std::string body;  // decoded; empty before it was read
+  std::optional<IpAddress> client;  // where it comes from (client_address.h); nothing: that is not known
+  std::string body;                 // decoded; empty before it was read
 
   // The first header of that (lower-case) name; empty if there is none.
   std::string_view Header(std::string_view lower_case_name) const;

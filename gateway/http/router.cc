@@ -87,7 +87,7 @@ std::expected<BodyAccount, Response> Router::Admit(const Request& head) {
   }
   if (!route) return std::unexpected(MethodNotAllowed(style, head.method, allow));
   if (route->access == Access::kKey) {
-    Result<BodyAccount> account = authenticate_(head.Header("authorization"));
+    Result<BodyAccount> account = authenticate_(head);
     if (!account) return std::unexpected(ErrorResponse(style, account.error()));
     return *std::move(account);
   }

@@ -15,8 +15,8 @@ namespace allod::gateway::http {
 class Router final : public Application {
  public:
   using Handler = std::function<Awaitable<void>(Request&, ResponseWriter&)>;
-  // Whose key an Authorization header has.
-  using Authenticate = std::function<Result<BodyAccount>(std::string_view authorization)>;
+  // Whose key a head has.
+  using Authenticate = std::function<Result<BodyAccount>(const Request& head)>;
   // The methods that a path takes; empty if there is nothing.
   using MethodsOf = std::function<std::vector<std::string>(std::string_view path)>;
   enum class Access {

@@ -52,6 +52,12 @@ Result<tcp::endpoint> ParseListen(const std::string& listen) {
   return tcp::endpoint(address, static_cast<unsigned short>(port));
 }
 
+IpAddress ToIpAddress(const asio::ip::address& address) {
+  const asio::ip::address_v6 v6 =
+      address.is_v6() ? address.to_v6() : asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4());
+  return IpAddress::FromBytes(v6.to_bytes());
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -126,7 +132,8 @@ void Server::Impl::Serve(tcp::socket socket) {
   socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
-  const auto connection = std::make_shared<Connection>(std::move(socket), config, application, budget, table);
+  const auto connection =
+      std::make_shared<Connection>(std::move(socket), ToIpAddress(peer.address()), config, application, budget, table);
   const ConnectionTable::Id place = table.Enter(address, [weak = std::weak_ptr(connection)] {
     if (const auto leaving = weak.lock()) leaving->MakeWay();
   });

@@ -3,6 +3,9 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
+
+#include "services/common/ip_range.h"
 
 namespace allod::gateway::http {
 
@@ -24,6 +27,8 @@ struct ServerConfig {
   // Only requests whose Host is an address or "localhost" are answered: so that no page of a name that is made to point
   // here (DNS rebinding) reads what is served without a key.
   bool hosts_are_addresses = false;
+  // Whose X-Forwarded-For is believed (client_address.h).
+  std::vector<IpRange> trusted_proxies = {};
   bool show_connection_count = true;  // in the metrics
 };
 

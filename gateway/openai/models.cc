@@ -32,7 +32,9 @@ Result<std::shared_ptr<const serving::InstanceRoute>> Handlers::FindModel(const 
   const std::string prefix = principal.project + "/instances/";
   const bool full_name = model.starts_with("tenants/");
   std::shared_ptr<const serving::InstanceRoute> route;
-  if (!full_name || model.starts_with(prefix)) route = context_.routes.Find(full_name ? model : prefix + model);
+  const std::string instance = full_name ? model : prefix + model;
+  // To it the others do not exist.
+  if (instance.starts_with(prefix) && principal.Reaches(instance)) route = context_.routes.Find(instance);
   if (!route && !current) {
     return NotSynced("the gateway does not know this model, and may not have heard of new ones; try again in a second");
   }
@@ -53,7 +55,9 @@ http::Awaitable<void> Handlers::ListModels(const access::Principal& principal, h
                             NotSynced("the gateway is still fetching its routes; try again in a second").error());
   } else {
     std::vector<ModelEntry> models;
-    for (const auto& route : context_.routes.List(principal.project)) models.push_back(ToModelEntry(*route, principal));
+    for (const auto& route : context_.routes.List(principal.project)) {
+      if (principal.Reaches(route->instance)) models.push_back(ToModelEntry(*route, principal));
+    }
     response.body = ModelListJson(models);
   }
   co_await out.Send(std::move(response));

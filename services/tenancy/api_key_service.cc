@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "services/common/log.h"
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
+#include "services/common/set_aside.h"
 #include "services/tenancy/convert.h"
 
 namespace allod::tenancy {
@@ -24,6 +26,15 @@ Held HeldBy(const Caller& caller) {
   return out;
 }
 
+// The key that asks, whose row says what it may hand on.
+Result<Maker> MakerOf(const Caller& caller) {
+  if (!caller.is_key()) return Maker();
+  if (!caller.kid.empty()) return Maker(caller.kid);
+  return Fail(Code::kUnauthenticated, "NO_CALLER",
+              "the caller acts for a project without saying by which API key, so that it is not known what it may hand "
+              "on; the gateway may be older than this service");
+}
+
 }  // namespace
 
 void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
@@ -42,17 +53,54 @@ grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::CreateApiKeyResponse> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, HeldBy(call.principal), clock_.Now()));
+    ALLOD_TRY(const Maker maker, MakerOf(call.principal));
     const ApiKeyText text = NewApiKey();
     key.kid = text.kid;
     key.digest = DigestApiKeySecret(pepper_, text.secret);
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const ApiKeyCreation creation,
-              InTurn(gates_.writes, call, [&] { return store_.CreateApiKey(key, request_id); }));
+              InTurn(gates_.writes, call, [&] { return store_.CreateApiKey(key, request_id, maker); }));
     AwaitInForce(*context, key.tenant, creation.version);
     v1::CreateApiKeyResponse out;
     *out.mutable_api_key() = ToProto(creation.key);
     if (creation.created) out.set_secret(FormatApiKey(text));
     return out;
+  });
+}
+
+grpc::Status ApiKeyServiceImpl::RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
+                                             v1::RotateApiKeyResponse* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::RotateApiKeyResponse> {
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(KeyRotation rotation, RotationFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(const Maker maker, MakerOf(call.principal));
+    const ApiKeyText text = NewApiKey();
+    rotation.successor_kid = text.kid;
+    rotation.successor_digest = DigestApiKeySecret(pepper_, text.secret);
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const ApiKeyCreation creation,
+              InTurn(gates_.writes, call, [&] { return store_.RotateApiKey(rotation, request_id, maker); }));
+    AwaitInForce(*context, rotation.tenant, creation.version);
+    v1::RotateApiKeyResponse out;
+    *out.mutable_api_key() = ToProto(creation.key);
+    if (creation.created) out.set_secret(FormatApiKey(text));
+    return out;
+  });
+}
+
+grpc::Status ApiKeyServiceImpl::ReportApiKeyUse(grpc::ServerContext* context, const v1::ReportApiKeyUseRequest* request,
+                                                v1::ReportApiKeyUseResponse* response) {
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ReportApiKeyUseResponse> {
+    ALLOD_TRY(const auto uses, UsesFromRequest(*request, clock_.Now()));
+    for (const auto& [tenant, of_tenant] : uses) {
+      const Status recorded = store_.RecordKeyUse(tenant, of_tenant);
+      if (recorded) continue;
+      if (ConcernsEverybody(recorded.error())) return std::unexpected(recorded.error());
+      // One tenant's trouble keeps nobody else's times from being known.
+      Log(LogLevel::kWarning, "cannot record when API keys were used",
+          {{"tenant", "tenants/" + tenant}, {"error", recorded.error().message}});
+    }
+    return v1::ReportApiKeyUseResponse();
   });
 }
 

@@ -29,6 +29,10 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
                            v1::ListApiKeysResponse* response) override;
   grpc::Status RevokeApiKey(grpc::ServerContext* context, const v1::RevokeApiKeyRequest* request,
                             google::protobuf::Empty* response) override;
+  grpc::Status RotateApiKey(grpc::ServerContext* context, const v1::RotateApiKeyRequest* request,
+                            v1::RotateApiKeyResponse* response) override;
+  grpc::Status ReportApiKeyUse(grpc::ServerContext* context, const v1::ReportApiKeyUseRequest* request,
+                               v1::ReportApiKeyUseResponse* response) override;
   grpc::Status WatchApiKeys(grpc::ServerContext* context, const v1::WatchApiKeysRequest* request,
                             grpc::ServerWriter<v1::WatchApiKeysResponse>* writer) override;
   grpc::Status AcknowledgeApiKeys(grpc::ServerContext* context, const v1::AcknowledgeApiKeysRequest* request,

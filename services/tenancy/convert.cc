@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -15,6 +17,22 @@ pb::ApiKey::Scope ToProto(Scope scope) {
       return pb::ApiKey::SCOPE_PORTAL;
   }
   return pb::ApiKey::SCOPE_UNSPECIFIED;
+}
+
+Result<std::optional<Time>> ExpireTimeFrom(std::string_view field, const google::protobuf::Timestamp& time, Time now) {
+  ALLOD_TRY(const std::optional<Time> expire_time, TimeFrom(field, time));
+  ALLOD_CHECK_OK(CheckExpireTime(field, expire_time, now));
+  return expire_time;
+}
+
+// What narrows a key, in both messages that have it.
+template <typename Message>
+void AddLimits(const ApiKey& key, Message& out) {
+  if (key.expire_time) *out.mutable_expire_time() = ToTimestamp(*key.expire_time);
+  for (const IpRange& range : key.allowed_ip_ranges) out.add_allowed_ip_ranges(range.ToString());
+  for (const std::string& instance : key.allowed_instances) {
+    out.add_allowed_instances(fmt::format("tenants/{}/projects/{}/instances/{}", key.tenant, key.project, instance));
+  }
 }
 
 }  // namespace
@@ -72,7 +90,51 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const H
     }
     key.roles.Add(static_cast<Role>(role));
   }
+  const pb::ApiKey& asked = request.api_key();
+  if (asked.has_expire_time()) {
+    ALLOD_TRY(key.expire_time, ExpireTimeFrom("api_key.expire_time", asked.expire_time(), now));
+  }
+  const std::vector<std::string> ranges(asked.allowed_ip_ranges().begin(), asked.allowed_ip_ranges().end());
+  ALLOD_TRY(key.allowed_ip_ranges, ParseIpRanges("api_key.allowed_ip_ranges", ranges, kIpRangesPerKeyMax));
+  const std::vector<std::string> instances(asked.allowed_instances().begin(), asked.allowed_instances().end());
+  ALLOD_TRY(key.allowed_instances,
+            ValidInstances("api_key.allowed_instances", parent.tenant, parent.project, instances));
   return ValidApiKey(std::move(key), held);
+}
+
+Result<KeyRotation> RotationFromRequest(const pb::RotateApiKeyRequest& request, Time now) {
+  ALLOD_TRY(const auto ids, MatchName("name", request.name(), "tenants/*/projects/*/apiKeys/*"));
+  KeyRotation out;
+  out.tenant = ids[0];
+  out.project = ids[1];
+  out.kid = ids[2];
+  out.now = FloorToMicros(now);
+  // Far beyond what is allowed, so that the sum is a number.
+  const auto seconds = std::clamp<std::int64_t>(request.overlap().seconds(), -10'000'000, 10'000'000);
+  out.overlap = std::chrono::seconds(seconds) +
+                std::chrono::floor<std::chrono::microseconds>(std::chrono::nanoseconds(request.overlap().nanos()));
+  ALLOD_CHECK_OK(CheckOverlap(out.overlap));
+  if (request.has_expire_time()) {
+    ALLOD_TRY(out.expire_time, ExpireTimeFrom("expire_time", request.expire_time(), now));
+  }
+  return out;
+}
+
+Result<std::map<std::string, std::vector<KeyUse>>> UsesFromRequest(const pb::ReportApiKeyUseRequest& request,
+                                                                   Time now) {
+  if (request.uses_size() > kUsesMax) {
+    return InvalidArgument("TOO_MANY_USES", fmt::format("uses: {} of them, of which there may be {}; send more "
+                                                        "messages",
+                                                        request.uses_size(), kUsesMax));
+  }
+  std::map<std::string, std::vector<KeyUse>> out;
+  for (int i = 0; i < request.uses_size(); ++i) {
+    const auto& use = request.uses(i);
+    ALLOD_TRY(const auto ids, MatchName(fmt::format("uses[{}].name", i), use.name(), "tenants/*/projects/*/apiKeys/*"));
+    ALLOD_TRY(const Time time, TimeFrom(fmt::format("uses[{}].use_time", i), use.use_time()));
+    out[ids[0]].push_back({ids[2], std::chrono::floor<std::chrono::minutes>(std::min(time, now))});
+  }
+  return out;
 }
 
 pb::Tenant ToProto(const Tenant& tenant) {
@@ -104,6 +166,8 @@ pb::ApiKey ToProto(const ApiKey& key) {
   for (const Role role : key.roles.List()) out.add_roles(role);
   *out.mutable_create_time() = ToTimestamp(key.create_time);
   if (key.revoke_time) *out.mutable_revoke_time() = ToTimestamp(*key.revoke_time);
+  AddLimits(key, out);
+  if (key.last_used_time) *out.mutable_last_used_time() = ToTimestamp(*key.last_used_time);
   return out;
 }
 
@@ -117,6 +181,7 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
   out.set_digest(change.key.digest.data(), change.key.digest.size());
   for (const Scope scope : change.key.scopes) out.add_scopes(ToProto(scope));
   for (const Role role : change.key.roles.List()) out.add_roles(role);
+  AddLimits(change.key, out);
   out.set_currency_code(change.currency_code);
   return out;
 }

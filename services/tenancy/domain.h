@@ -11,6 +11,7 @@
 #include "services/common/api_key_format.h"
 #include "services/common/clock.h"
 #include "services/common/ids.h"
+#include "services/common/ip_range.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 
@@ -53,12 +54,17 @@ struct ApiKey {
   ApiKeyDigest digest{};   // HMAC of the secret
   Time create_time;
   std::optional<Time> revoke_time;
+  std::optional<Time> expire_time = std::nullopt;     // none: never
+  std::vector<IpRange> allowed_ip_ranges = {};        // sorted, each once; empty: every address
+  std::vector<std::string> allowed_instances = {};    // ids, sorted, each once; empty: all of the project
+  std::optional<Time> last_used_time = std::nullopt;  // whole minutes
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/apiKeys/" + kid; }
+  bool HoldsAt(Time now) const { return !revoke_time && (!expire_time || *expire_time > now); }
 };
 
-// What a tenant and a project may hold at most, so that what gateways keep in memory is bounded. Revoked keys do not
-// count.
+// What a tenant and a project may hold at most, so that what gateways keep in memory is bounded. Keys that are
+// revoked or expired do not count.
 inline constexpr int kProjectsPerTenantMax = 1000;
 inline constexpr int kApiKeysPerProjectMax = 10'000;
 inline constexpr int kApiKeysPerTenantMax = 50'000;

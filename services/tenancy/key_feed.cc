@@ -87,6 +87,7 @@ Status KeyFeed::Refresh() {
     const std::scoped_lock lock(mutex_);
     loaded_ = loaded_ || complete;
   }
+  DropExpired();
   changed_.notify_all();
   return {};
 }
@@ -118,7 +119,8 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
   const bool whole = !known || known->active != version.active;
   std::vector<ApiKey> keys;
   if (version.active) {
-    ALLOD_TRY(keys, whole ? store_.ValidKeys(version.tenant) : store_.KeysChanged(version.tenant, known->version));
+    ALLOD_TRY(keys, whole ? store_.ValidKeys(version.tenant, clock_.Now() - kExpiredKept)
+                          : store_.KeysChanged(version.tenant, known->version));
   }
   const std::scoped_lock lock(mutex_);
   Tenant& tenant = tenants_[version.tenant];
@@ -129,27 +131,50 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
     for (const ApiKey& key : keys) gone.erase(key.kid);
     for (const std::string& kid : gone) Drop(tenant, kid);
   }
-  for (const ApiKey& key : keys) key.revoke_time ? Drop(tenant, key.kid) : Hold(tenant, key);
+  const Time kept_since = clock_.Now() - kExpiredKept;
+  for (const ApiKey& key : keys) {
+    const bool holds = !key.revoke_time && (!key.expire_time || *key.expire_time > kept_since);
+    holds ? Hold(tenant, key) : Drop(tenant, key.kid);
+  }
   aside_.erase(version.tenant);
   version_ = std::max(version_, version.version);
   return {};
 }
 
+void KeyFeed::DropExpired() {
+  const Time before = clock_.Now() - kExpiredKept;
+  const std::scoped_lock lock(mutex_);
+  while (!expiries_.empty() && expiries_.begin()->time <= before) {
+    const Expiry expired = *expiries_.begin();
+    expiries_.erase(expiries_.begin());
+    Drop(tenants_[expired.tenant], expired.kid);
+  }
+}
+
 void KeyFeed::Hold(Tenant& tenant, const ApiKey& key) {
   Entry& entry = tenant.keys[key.kid];
-  // A key never changes except by being revoked.
-  if (entry.change != nullptr) return;
+  if (entry.change != nullptr) {
+    const std::optional<Time>& known = entry.change->key.expire_time;
+    // A key never changes except by being revoked or shortened.
+    if (known == key.expire_time) return;
+    if (known) expiries_.erase({*known, key.tenant, key.kid});
+    log_.erase(entry.revision);
+  } else {
+    ++keys_;
+  }
   entry = {std::make_shared<const KeyChange>(KeyChange{key, tenant.version.currency_code, false}), ++revision_};
   log_[entry.revision] = entry.change;
-  ++keys_;
+  if (key.expire_time) expiries_.insert({*key.expire_time, key.tenant, key.kid});
 }
 
 void KeyFeed::Drop(Tenant& tenant, const std::string& kid) {
   const auto found = tenant.keys.find(kid);
   if (found == tenant.keys.end()) return;
+  const ApiKey& key = found->second.change->key;
+  if (key.expire_time) expiries_.erase({*key.expire_time, key.tenant, kid});
   KeyChange revoked;
-  revoked.key.tenant = found->second.change->key.tenant;
-  revoked.key.project = found->second.change->key.project;
+  revoked.key.tenant = key.tenant;
+  revoked.key.project = key.project;
   revoked.key.kid = kid;
   revoked.revoked = true;
   log_.erase(found->second.revision);

@@ -10,6 +10,9 @@
 // it stays, because to refuse all its keys would let one bad row shut a tenant out; what was missed, revocations above
 // all, is read as soon as it can be. Suspending such a tenant needs none of its keys and works at once.
 //
+// A key that expired is let go as one that was revoked, kExpiredKept later: until then gateways, which refuse it by
+// their own clocks, can say why. A key whose life was shortened is told anew.
+//
 // A key that no longer holds is forgotten; that it was is remembered for the last kForgottenMax of them. A watcher that
 // is further behind starts again.
 #pragma once
@@ -22,6 +25,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -42,6 +46,7 @@ struct KeyChange {
 class KeyFeed {
  public:
   static constexpr std::size_t kForgottenMax = 10'000;
+  static constexpr std::chrono::minutes kExpiredKept{5};
 
   // Both outlive the feed.
   KeyFeed(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
@@ -75,7 +80,7 @@ class KeyFeed {
   // Until the tenant is not set aside; false when `wait` was over first.
   bool AwaitRead(const std::string& tenant, std::chrono::milliseconds wait);
 
-  std::size_t keys() const;  // that hold
+  std::size_t keys() const;  // that hold, or expired just now
 
  private:
   struct Entry {
@@ -86,10 +91,18 @@ class KeyFeed {
     TenantKeysVersion version;
     std::unordered_map<std::string, Entry> keys;  // that hold, by kid
   };
+  struct Expiry {
+    Time time;
+    std::string tenant;
+    std::string kid;
+    auto operator<=>(const Expiry&) const = default;
+  };
   void Loop();
   // A failure that concerns nobody else is noted, and is none.
   Status RefreshTenantOrSetAside(const TenantKeysVersion& version);
   Status RefreshTenant(const TenantKeysVersion& version);
+  // Those that expired kExpiredKept ago; work is proportional to their number.
+  void DropExpired();
   // With the lock held:
   void Hold(Tenant& tenant, const ApiKey& key);
   void Drop(Tenant& tenant, const std::string& kid);
@@ -105,6 +118,7 @@ class KeyFeed {
   std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;  // each key's last change, by revision
   std::deque<std::uint64_t> forgotten_;                            // of those in log_ the revocations, oldest first
   std::uint64_t complete_since_ = 0;                               // log_ has every change after this revision
+  std::set<Expiry> expiries_;                                      // of the keys in tenants_ that expire
   std::map<std::string, TenantKeysVersion> aside_;                 // tenants that are set aside, what is to be read
   std::uint64_t revision_ = 0;
   std::int64_t version_ = 0;

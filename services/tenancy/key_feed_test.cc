@@ -219,6 +219,57 @@ TEST_F(KeyFeedTest, SaysUpToWhichVersionOfTheStoreItIsAlsoWhenNoKeyChangedForThe
   EXPECT_FALSE(feed_.Next(next.position, 0ms).news);
 }
 
+TEST_F(KeyFeedTest, LetsGoOfAKeySomeMinutesAfterItExpired) {
+  ApiKey key{"ke", "desk", "a", "", {Scope::kInference}, {}, {}, clock_.Now(), std::nullopt};
+  key.expire_time = clock_.Now() + 1h;
+  ASSERT_TRUE(store_.CreateApiKey(key, {}));
+  Create("ke", "b");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position), (std::set<std::string>{"a", "b"}));
+  clock_.Advance(1h + KeyFeed::kExpiredKept - 1us);
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{}) << "gateways refuse it by themselves, and can say why";
+  EXPECT_EQ(feed_.keys(), 2u);
+  const int read = store_.rows_read();
+  clock_.Advance(1us);
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_EQ(feed_.keys(), 1u);
+  EXPECT_EQ(store_.rows_read(), read) << "nothing is read for it";
+
+  // Neither a start nor a tenant that comes back brings it back.
+  KeyFeed later(store_, clock_);
+  ASSERT_TRUE(later.Refresh());
+  EXPECT_EQ(later.keys(), 1u);
+  store_.Suspend("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  store_.Resume("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(feed_.keys(), 1u);
+}
+
+TEST_F(KeyFeedTest, TellsThatAKeysLifeWasShortened) {
+  Create("ke", "a");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position), std::set<std::string>{"a"});
+  ASSERT_TRUE(store_.RotateApiKey({"ke", "desk", "a", 1h, std::nullopt, "b", {}, clock_.Now()}, {}));
+  ASSERT_TRUE(feed_.Refresh());
+  const auto batch = feed_.Next(position, 0ms);
+  ASSERT_EQ(batch.changes.size(), 2u);
+  for (const auto& change : batch.changes) {
+    const bool is_old = change->key.kid == "a";
+    EXPECT_EQ(change->key.expire_time, is_old ? std::optional(clock_.Now() + 1h) : std::nullopt);
+  }
+  EXPECT_EQ(feed_.Next(std::nullopt, 0ms).changes.size(), 2u) << "each once";
+  position = batch.position;
+  clock_.Advance(1h + KeyFeed::kExpiredKept);
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_EQ(feed_.keys(), 1u);
+}
+
 TEST_F(KeyFeedTest, WorkIsProportionalToWhatChanged) {
   for (int i = 0; i < 2000; ++i) Create(i % 2 == 0 ? "ke" : "ug", "kid" + std::to_string(i));
   ASSERT_TRUE(feed_.Refresh());

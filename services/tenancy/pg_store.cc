@@ -20,8 +20,13 @@ namespace allod::tenancy {
 namespace {
 
 constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time");
-constexpr char kKeyColumns[] = "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS(
-    "create_time") ", " ALLOD_MICROS("revoke_time");
+constexpr char kKeyColumns[] =
+    "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS("create_time") ", "  //
+    ALLOD_MICROS("revoke_time") ", " ALLOD_MICROS("expire_time") ", allowed_ip_ranges, allowed_instances, "   //
+    ALLOD_MICROS("last_used_time");
+// As the index api_keys_valid has it: the keys that hold at a time.
+#define ALLOD_HOLDS_AT(parameter) \
+  "revoke_time IS NULL AND COALESCE(expire_time, 'infinity'::timestamptz) > " ALLOD_FROM_MICROS(parameter)
 
 constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS("create_time");
 
@@ -46,9 +51,12 @@ auto ReadKeyOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
     ApiKey out;
     out.tenant = tenant;
-    std::vector<std::string> scopes, roles;
+    std::vector<std::string> scopes, roles, ranges;
     std::string digest;
-    row.Into(out.project, out.kid, out.display_name, scopes, roles, digest, out.create_time, out.revoke_time);
+    row.Into(out.project, out.kid, out.display_name, scopes, roles, digest, out.create_time, out.revoke_time,
+             out.expire_time, ranges, out.allowed_instances, out.last_used_time);
+    // One that cannot be read must not come out as a key without it.
+    for (const std::string& text : ranges) out.allowed_ip_ranges.push_back(IpRange::Parse("a row", text).value());
     for (const std::string& scope : scopes) out.scopes.insert(FromRowWord<Scope>(scope));
     for (const std::string& word : roles) {
       if (const auto role = RoleOf(word)) out.roles.Add(*role);  // one that is no more permits nothing
@@ -69,6 +77,12 @@ std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
 std::vector<std::string> WordsOf(Roles roles) {
   std::vector<std::string> words;
   for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
+  return words;
+}
+
+std::vector<std::string> WordsOf(const std::vector<IpRange>& ranges) {
+  std::vector<std::string> words;
+  for (const IpRange& range : ranges) words.push_back(range.ToString());
   return words;
 }
 
@@ -139,13 +153,43 @@ Result<std::int64_t> NextKeysVersion(TenantTx& tx) {
   return rows[0][0].as<std::int64_t>();
 }
 
-Result<std::vector<ApiKey>> ReadKeys(TenantTx& tx, const std::string& tenant, const std::string& condition,
-                                     std::int64_t after) {
-  const auto rows = tx.Exec(
-      fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND change_version > $2 AND {} ORDER BY kid",
-                  kKeyColumns, condition),
-      tx.tenant().ToString(), after);
-  return ReadAll(rows, ReadKeyOf(tenant));
+// One that is not in the project does not exist.
+Result<ApiKey> ReadKeyOfProject(TenantTx& tx, const std::string& tenant, const std::string& project,
+                                const std::string& kid) {
+  auto key = ReadKey(tx, tenant, kid, false);
+  if (key && key->key.project == project) return std::move(key->key);
+  if (!key && key.error().code != Code::kNotFound) return std::unexpected(std::move(key).error());
+  return std::unexpected(NoSuchKey(tenant, project, kid));
+}
+
+// Read under the locks of NextKeysVersion(), it is what it is until the commit.
+Result<std::optional<ApiKey>> ReadMaker(TenantTx& tx, const std::string& tenant, const std::string& project,
+                                        const Maker& maker) {
+  if (!maker) return std::nullopt;
+  auto key = ReadKeyOfProject(tx, tenant, project, *maker);
+  if (key) return *std::move(key);
+  if (key.error().code == Code::kNotFound) return std::unexpected(NoSuchMaker());
+  return std::unexpected(std::move(key).error());
+}
+
+// The locks of NextKeysVersion() are held while the keys are counted.
+Status CheckRoom(TenantTx& tx, const ApiKey& key) {
+  const auto count = tx.Exec(
+      "SELECT count(*) FILTER (WHERE project_id = $2), count(*) FROM tenancy.api_keys "
+      "WHERE tenant_id = $1 AND " ALLOD_HOLDS_AT("$3"),
+      tx.tenant().ToString(), key.project, key.create_time);
+  return RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>());
+}
+
+void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
+  tx.Exec(
+      "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, create_time, "
+      "change_version, expire_time, allowed_ip_ranges, allowed_instances) VALUES ($1, $2, $3, $4, $5::text[], "
+      "$6::text[], decode($7, 'hex'), " ALLOD_FROM_MICROS("$8") ", $9, " ALLOD_FROM_MICROS(
+          "$10") ", $11::text[], $12::text[])",
+      tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
+      ToHex(key.digest), key.create_time, version, key.expire_time, WordsOf(key.allowed_ip_ranges),
+      key.allowed_instances);
 }
 
 }  // namespace
@@ -239,29 +283,48 @@ Result<Page<Project>> PgStore::ListProjects(const std::string& tenant, const Pag
   });
 }
 
-Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId& request) {
+Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId& request, const Maker& maker) {
   return pool_.Run<ApiKeyCreation>(
       KeyOf(key.tenant),
       [&](TenantTx& tx) -> Result<ApiKeyCreation> {
         ALLOD_CHECK_OK(RequireProjectRow(tx, key.tenant, key.project));
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, key.project, request, key.kid));
         if (earlier) return ReadKey(tx, key.tenant, *earlier, false);
-        // The locks are held while the keys are counted.
         ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
-        const auto count = tx.Exec(
-            "SELECT count(*) FILTER (WHERE project_id = $2), count(*) FROM tenancy.api_keys "
-            "WHERE tenant_id = $1 AND revoke_time IS NULL",
-            tx.tenant().ToString(), key.project);
-        ALLOD_CHECK_OK(RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>()));
-        tx.Exec(
-            "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, "
-            "create_time, change_version) VALUES ($1, $2, $3, $4, $5::text[], $6::text[], decode($7, "
-            "'hex'), " ALLOD_FROM_MICROS("$8") ", $9)",
-            tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
-            ToHex(key.digest), key.create_time, version);
+        ApiKey made = key;
+        ALLOD_TRY(const auto maker_row, ReadMaker(tx, key.tenant, key.project, maker));
+        if (maker_row) {
+          ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
+        }
+        ALLOD_CHECK_OK(CheckRoom(tx, made));
+        Insert(tx, made, version);
         return ReadKey(tx, key.tenant, key.kid, true);
       },
       [&](TenantTx& tx) { return ReadKey(tx, key.tenant, key.kid, true); });
+}
+
+Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const RequestId& request,
+                                             const Maker& maker) {
+  return pool_.Run<ApiKeyCreation>(
+      KeyOf(rotation.tenant),
+      [&](TenantTx& tx) -> Result<ApiKeyCreation> {
+        ALLOD_CHECK_OK(ReadKeyOfProject(tx, rotation.tenant, rotation.project, rotation.kid));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, rotation.project, request, rotation.successor_kid));
+        if (earlier) return ReadKey(tx, rotation.tenant, *earlier, false);
+        ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
+        // Read again: who held the locks may have revoked it.
+        ALLOD_TRY(const ApiKey present, ReadKeyOfProject(tx, rotation.tenant, rotation.project, rotation.kid));
+        ALLOD_TRY(const auto maker_row, ReadMaker(tx, rotation.tenant, rotation.project, maker));
+        ALLOD_TRY(const Rotated rotated, Rotate(present, rotation, maker_row ? &*maker_row : nullptr));
+        tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " ALLOD_FROM_MICROS(
+                    "$4") ", expire_time = " ALLOD_FROM_MICROS("$5") " WHERE tenant_id = $1 AND kid = $2",
+                tx.tenant().ToString(), present.kid, version, rotated.present.revoke_time, rotated.present.expire_time);
+        // One that is replaced at once makes the room that its successor takes.
+        ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor));
+        Insert(tx, rotated.successor, version);
+        return ReadKey(tx, rotation.tenant, rotation.successor_kid, true);
+      },
+      [&](TenantTx& tx) { return ReadKey(tx, rotation.tenant, rotation.successor_kid, true); });
 }
 
 Result<Page<ApiKey>> PgStore::ListApiKeys(const std::string& tenant, const std::string& project,
@@ -283,7 +346,7 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
       [&](TenantTx& tx) -> Result<std::int64_t> {
         const auto key = ReadKey(tx, tenant, kid, false);
         if (!key || key->key.project != project) {
-          return NotFound(fmt::format("tenants/{}/projects/{}/apiKeys/{} does not exist", tenant, project, kid));
+          return std::unexpected(NoSuchKey(tenant, project, kid));
         }
         if (key->key.revoke_time) return key->version;
         ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
@@ -312,14 +375,47 @@ Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after,
   });
 }
 
-Result<std::vector<ApiKey>> PgStore::ValidKeys(const std::string& tenant) {
-  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant),
-                                        [&](TenantTx& tx) { return ReadKeys(tx, tenant, "revoke_time IS NULL", -1); });
+Status PgStore::RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) {
+  std::vector<std::string> kids, minutes;
+  for (const KeyUse& use : uses) {
+    kids.push_back(use.kid);
+    minutes.push_back(std::to_string(ToMicros(use.minute)));
+  }
+  const auto recorded = pool_.Run<bool>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<bool> {
+        tx.Exec(
+            "UPDATE tenancy.api_keys k SET last_used_time = u.minute "
+            "FROM (SELECT kid, max(" ALLOD_FROM_MICROS(
+                "micros") ") AS minute FROM unnest($2::text[], $3::bigint[]) AS t (kid, micros) GROUP BY kid) u "
+                          "WHERE k.tenant_id = $1 AND k.kid = u.kid "
+                          "AND (k.last_used_time IS NULL OR k.last_used_time < u.minute)",
+            tx.tenant().ToString(), kids, minutes);
+        return true;
+      },
+      RunAgain{});
+  ALLOD_CHECK_OK(recorded);
+  return {};
+}
+
+Result<std::vector<ApiKey>> PgStore::ValidKeys(const std::string& tenant, Time then) {
+  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::vector<ApiKey>> {
+    const auto rows = tx.Exec(
+        fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND " ALLOD_HOLDS_AT("$2") " ORDER BY kid",
+                    kKeyColumns),
+        tx.tenant().ToString(), then);
+    return ReadAll(rows, ReadKeyOf(tenant));
+  });
 }
 
 Result<std::vector<ApiKey>> PgStore::KeysChanged(const std::string& tenant, std::int64_t after) {
-  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant),
-                                        [&](TenantTx& tx) { return ReadKeys(tx, tenant, "true", after); });
+  return pool_.Run<std::vector<ApiKey>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::vector<ApiKey>> {
+    const auto rows =
+        tx.Exec(fmt::format("SELECT {} FROM tenancy.api_keys WHERE tenant_id = $1 AND change_version > $2 ORDER BY kid",
+                            kKeyColumns),
+                tx.tenant().ToString(), after);
+    return ReadAll(rows, ReadKeyOf(tenant));
+  });
 }
 
 }  // namespace allod::tenancy

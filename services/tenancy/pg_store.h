@@ -17,13 +17,17 @@ class PgStore final : public Store {
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
   Result<std::int64_t> CountProjects(const std::string& tenant) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
-  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
+  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
+                                      const Maker& maker = std::nullopt) override;
+  Result<ApiKeyCreation> RotateApiKey(const KeyRotation& rotation, const RequestId& request,
+                                      const Maker& maker = std::nullopt) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                    const PageRequest& page) override;
   Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
                                     Time now) override;
+  Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
-  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
  private:

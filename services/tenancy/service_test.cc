@@ -1,4 +1,5 @@
 // The RPCs over a real server and channel, on the fake store.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -8,6 +9,7 @@
 
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
+#include "services/common/rpc/timestamp.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
@@ -63,6 +65,46 @@ class TenancyServiceTest : public testing::Test {
     request.mutable_api_key()->add_scopes(v1::ApiKey::SCOPE_INFERENCE);
     request.set_request_id(request_id);
     return CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+  }
+
+  // A key that ke's project desk has, as it calls.
+  Caller KeyOf(const v1::ApiKey& properties) {
+    v1::CreateApiKeyRequest request;
+    request.set_parent("tenants/ke/projects/desk");
+    *request.mutable_api_key() = properties;
+    const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 5s);
+    EXPECT_TRUE(created) << created.error().message;
+    std::vector<std::string> scopes;
+    for (const int scope : created->api_key().scopes()) {
+      scopes.emplace_back(scope == v1::ApiKey::SCOPE_PORTAL ? "portal" : "inference");
+    }
+    Roles roles;
+    for (const int role : created->api_key().roles()) roles.Add(static_cast<Role>(role));
+    const std::string& name = created->api_key().name();
+    return Caller::Key("ke", "desk", scopes, roles, name.substr(name.rfind('/') + 1));
+  }
+  Caller KeyOf(Roles roles) {
+    v1::ApiKey properties;
+    for (const Role role : roles.List()) properties.add_roles(role);
+    return KeyOf(properties);
+  }
+  Result<v1::RotateApiKeyResponse> Rotate(const std::string& name, std::chrono::seconds overlap, const Caller& caller,
+                                          const std::string& request_id = "") {
+    v1::RotateApiKeyRequest request;
+    request.set_name(name);
+    request.mutable_overlap()->set_seconds(overlap.count());
+    request.set_request_id(request_id);
+    return CallUnary(*key_stub_, &KeyStub::RotateApiKey, request, caller, 5s);
+  }
+  v1::ApiKey Listed(const std::string& name) {
+    v1::ListApiKeysRequest request;
+    request.set_parent("tenants/ke/projects/desk");
+    const auto listed = CallUnary(*key_stub_, &KeyStub::ListApiKeys, request, Caller::Operator(), 5s);
+    for (const v1::ApiKey& key : listed.value().api_keys()) {
+      if (key.name() == name) return key;
+    }
+    ADD_FAILURE() << name;
+    return {};
   }
 
   FakeClock clock_;
@@ -147,7 +189,8 @@ TEST_F(TenancyServiceTest, ShowsAKeysSecretOnceAndStoresOnlyItsDigest) {
   const auto text = ParseApiKey(created->secret());
   ASSERT_TRUE(text);
   EXPECT_EQ(created->api_key().name(), "tenants/ke/projects/desk/apiKeys/" + text->kid);
-  EXPECT_TRUE(SameDigest(store_.ValidKeys("ke")->at(0).digest, DigestApiKeySecret(kPepper, text->secret)));
+  EXPECT_TRUE(
+      SameDigest(store_.ValidKeys("ke", clock_.Now())->at(0).digest, DigestApiKeySecret(kPepper, text->secret)));
   const auto retried = CreateKey(Caller::Operator(), request_id);
   ASSERT_TRUE(retried);
   EXPECT_EQ(retried->secret(), "");
@@ -323,7 +366,7 @@ TEST_F(TenancyServiceTest, OneTenantsCrowdLeavesServicesAndTheOthersAnswered) {
   std::vector<CallGate::Pass> crowd;
   for (int i = 0; i < 20; ++i) crowd.push_back(gates_.mutations.Enter(key).value());
   for (int i = 0; i < 2; ++i) crowd.push_back(gates_.reads.Enter(key).value());
-  const auto refused = CreateKey(Caller::Key("ke", "desk", {"inference"}));
+  const auto refused = CreateKey(Caller::Key("ke", "desk", {"inference"}, {Role::ROLE_ADMIN}, "akeysownkid2"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
   EXPECT_EQ(refused.error().reason, "TOO_MANY_CALLS");
@@ -379,9 +422,12 @@ TEST_F(TenancyServiceTest, AKeyHandsOnWhatItHasItselfAndNoMore) {
     Scopes made;
   };
   const std::string desk = "tenants/ke/projects/desk";
-  const Caller both = Caller::Key("ke", "desk", {"inference", "portal"});
-  const Caller portal = Caller::Key("ke", "desk", {"portal"});
-  const Caller newer = Caller::Key("ke", "desk", {"portal", "a_scope_of_the_future"});
+  v1::ApiKey portal_only;
+  portal_only.add_scopes(kPortal);
+  const Caller both = KeyOf(v1::ApiKey());
+  const Caller portal = KeyOf(portal_only);
+  Caller newer = portal;
+  newer.scopes.emplace_back("a_scope_of_the_future");
   for (const Case& c :
        {Case{Caller::Operator(), desk, {}, "", {kInference, kPortal}}, Case{both, desk, {}, "", {kInference, kPortal}},
         Case{both, desk, {kInference}, "", {kInference}}, Case{portal, desk, {}, "", {kPortal}},
@@ -412,11 +458,14 @@ TEST_F(TenancyServiceTest, WhatAKeyMayDoFollowsItsRoles) {
     const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
     return created ? std::string() : created.error().reason;
   };
-  const auto key = [](Roles roles) { return Caller::Key("ke", "desk", {"inference", "portal"}, roles); };
+  const auto key = [this](Roles roles) { return KeyOf(roles); };
   EXPECT_EQ(ask(Caller::Operator()), "");
   EXPECT_EQ(ask(key({Role::ROLE_ADMIN})), "");
   EXPECT_EQ(ask(key({Role::ROLE_DEVELOPER})), "ROLE_NOT_HELD");
   EXPECT_EQ(ask(key({Role::ROLE_VIEWER})), "PERMISSION_MISSING");
+  Caller boasting = key({Role::ROLE_DEVELOPER});
+  boasting.roles = {Role::ROLE_ADMIN};
+  EXPECT_EQ(ask(boasting), "ROLE_NOT_HELD") << "what it holds says its row, not who speaks for it";
   request.mutable_api_key()->clear_roles();
   request.mutable_api_key()->add_roles(static_cast<access::v1::Role>(99));
   EXPECT_EQ(ask(Caller::Operator()), "INVALID_ROLE");
@@ -425,10 +474,172 @@ TEST_F(TenancyServiceTest, WhatAKeyMayDoFollowsItsRoles) {
   list.set_parent("tenants/ke/projects/desk");
   const auto listed = CallUnary(*key_stub_, &KeyStub::ListApiKeys, list, key({Role::ROLE_AUDITOR}), 5s);
   ASSERT_TRUE(listed) << listed.error().message;
-  ASSERT_EQ(listed->api_keys_size(), 2);
-  EXPECT_THAT(listed->api_keys(0).roles(), testing::ElementsAre(access::v1::ROLE_VIEWER));
+  EXPECT_GT(listed->api_keys_size(), 2);
   EXPECT_EQ(CallUnary(*key_stub_, &KeyStub::ListApiKeys, list, key({Role::ROLE_VIEWER}), 5s).error().reason,
             "PERMISSION_MISSING");
+}
+
+TEST_F(TenancyServiceTest, AKeyHasWhatNarrowsItAndHandsItOn) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  v1::ApiKey asked;
+  *asked.mutable_expire_time() = ToTimestamp(clock_.Now() + 24h);
+  asked.add_allowed_ip_ranges("2001:DB8::/32");
+  asked.add_allowed_ip_ranges("192.0.2.0/24");
+  asked.add_allowed_instances("tenants/ke/projects/desk/instances/b");
+  asked.add_allowed_instances("tenants/ke/projects/desk/instances/a");
+  const Caller maker = KeyOf(asked);
+  const v1::ApiKey made = Listed("tenants/ke/projects/desk/apiKeys/" + maker.kid);
+  EXPECT_EQ(TimeFrom("t", made.expire_time()), clock_.Now() + 24h);
+  EXPECT_THAT(made.allowed_ip_ranges(), testing::ElementsAre("192.0.2.0/24", "2001:db8::/32"));
+  EXPECT_THAT(made.allowed_instances(),
+              testing::ElementsAre("tenants/ke/projects/desk/instances/a", "tenants/ke/projects/desk/instances/b"));
+  EXPECT_FALSE(made.has_last_used_time());
+
+  v1::CreateApiKeyRequest request;
+  request.set_parent("tenants/ke/projects/desk");
+  const auto ask = [&](const Caller& caller) {
+    const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+    if (created) {
+      EXPECT_EQ(created->api_key().allowed_ip_ranges_size(), 2);
+      EXPECT_EQ(created->api_key().allowed_instances_size(), 2);
+      EXPECT_TRUE(created->api_key().has_expire_time());
+    }
+    return created ? std::string() : created.error().reason;
+  };
+  EXPECT_EQ(ask(maker), "");
+  *request.mutable_api_key()->mutable_expire_time() = ToTimestamp(clock_.Now() + 25h);
+  EXPECT_EQ(ask(maker), "EXPIRY_NOT_HELD");
+  request.mutable_api_key()->clear_expire_time();
+  request.mutable_api_key()->add_allowed_ip_ranges("192.0.0.0/16");
+  EXPECT_EQ(ask(maker), "IP_RANGE_NOT_HELD");
+  request.mutable_api_key()->clear_allowed_ip_ranges();
+  request.mutable_api_key()->add_allowed_instances("tenants/ke/projects/desk/instances/c");
+  EXPECT_EQ(ask(maker), "INSTANCE_NOT_HELD");
+  request.mutable_api_key()->clear_allowed_instances();
+  Caller nameless = maker;
+  nameless.kid.clear();
+  EXPECT_EQ(ask(nameless), "NO_CALLER") << "without its row nobody knows what it holds";
+  clock_.Advance(24h);
+  EXPECT_EQ(ask(maker), "MAKER_NOT_VALID");
+}
+
+TEST_F(TenancyServiceTest, NamesWhatNarrowsAKeyWrongly) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  const auto reason = [&](const std::function<void(v1::ApiKey&)>& change) {
+    v1::CreateApiKeyRequest request;
+    request.set_parent("tenants/ke/projects/desk");
+    change(*request.mutable_api_key());
+    const auto created = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, Caller::Operator(), 5s);
+    return created ? std::string() : created.error().reason;
+  };
+  EXPECT_EQ(reason([&](auto& key) { *key.mutable_expire_time() = ToTimestamp(clock_.Now()); }), "INVALID_EXPIRE_TIME");
+  EXPECT_EQ(reason([&](auto& key) { *key.mutable_expire_time() = ToTimestamp(clock_.Now() + 24h * 3661); }),
+            "INVALID_EXPIRE_TIME");
+  EXPECT_EQ(reason([](auto& key) { key.mutable_expire_time()->set_seconds(1LL << 40); }), "INVALID_TIME");
+  EXPECT_EQ(reason([](auto& key) { key.add_allowed_ip_ranges("192.0.2.7/24"); }), "INVALID_IP_RANGE");
+  EXPECT_EQ(reason([](auto& key) {
+              for (int i = 0; i < 33; ++i) key.add_allowed_ip_ranges("10.0.0." + std::to_string(i));
+            }),
+            "TOO_MANY_IP_RANGES");
+  EXPECT_EQ(reason([](auto& key) { key.add_allowed_instances("tenants/ke/projects/other/instances/a"); }),
+            "INVALID_INSTANCE");
+  EXPECT_EQ(reason([](auto& key) {
+              for (int i = 0; i < 65; ++i) {
+                key.add_allowed_instances("tenants/ke/projects/desk/instances/i" + std::to_string(i));
+              }
+            }),
+            "TOO_MANY_INSTANCES");
+}
+
+TEST_F(TenancyServiceTest, ARotatedKeysSuccessorIsAtEveryGatewayAndItsSecretIsShownOnce) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  Gateway gateway(*key_stub_);
+  const std::string name = CreateKey(Caller::Operator())->api_key().name();
+  const std::string request_id = Uuid::V7().ToString();
+  const auto rotated = Rotate(name, 1h, Caller::Operator(), request_id);
+  ASSERT_TRUE(rotated) << rotated.error().message;
+  const std::string successor = rotated->api_key().name();
+  EXPECT_NE(successor, name);
+  EXPECT_TRUE(gateway.Knows(successor) && gateway.Knows(name));
+  const auto text = ParseApiKey(rotated->secret());
+  ASSERT_TRUE(text);
+  EXPECT_TRUE(successor.ends_with("/" + text->kid));
+  EXPECT_EQ(rotated->api_key().scopes(0), v1::ApiKey::SCOPE_INFERENCE);
+  EXPECT_EQ(TimeFrom("t", Listed(name).expire_time()), clock_.Now() + 1h);
+
+  const auto again = Rotate(name, 1h, Caller::Operator(), request_id);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->api_key().name(), successor);
+  EXPECT_EQ(again->secret(), "");
+  EXPECT_EQ(Rotate(name, 2h, Caller::Operator(), request_id).error().reason, "REQUEST_ID_REUSED");
+  EXPECT_EQ(Rotate(name, 24h * 31, Caller::Operator()).error().reason, "INVALID_OVERLAP");
+  EXPECT_EQ(Rotate(name, -1s, Caller::Operator()).error().reason, "INVALID_OVERLAP");
+  EXPECT_EQ(Rotate(name, 1h, Caller::Tenant("ug")).error().code, Code::kNotFound);
+
+  ASSERT_TRUE(Rotate(successor, 0s, Caller::Operator()));
+  EXPECT_FALSE(gateway.Knows(successor)) << "without overlap it is refused when the call returns";
+  EXPECT_EQ(Rotate(successor, 0s, Caller::Operator()).error().reason, "API_KEY_NOT_VALID");
+}
+
+TEST_F(TenancyServiceTest, AKeyRotatesItselfAndNoneThatMayMore) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  v1::ApiKey narrowed;
+  narrowed.add_allowed_instances("tenants/ke/projects/desk/instances/a");
+  const Caller narrow = KeyOf(narrowed);
+  const Caller wide = KeyOf(v1::ApiKey());
+  const std::string prefix = "tenants/ke/projects/desk/apiKeys/";
+  EXPECT_EQ(Rotate(prefix + wide.kid, 1h, narrow).error().reason, "INSTANCE_NOT_HELD");
+  EXPECT_FALSE(Listed(prefix + wide.kid).has_expire_time()) << "nor is anything changed";
+  EXPECT_TRUE(Rotate(prefix + narrow.kid, 1h, wide));
+  const auto itself = Rotate(prefix + narrow.kid, 0s, narrow);
+  ASSERT_TRUE(itself) << itself.error().message;
+  EXPECT_EQ(itself->api_key().allowed_instances_size(), 1);
+  EXPECT_EQ(Rotate(itself->api_key().name(), 0s, narrow).error().reason, "MAKER_NOT_VALID");
+}
+
+TEST_F(TenancyServiceTest, GatewaysSayWhenKeysWereUsed) {
+  for (const char* id : {"ke", "ug"}) {
+    ASSERT_TRUE(CreateTenant(id));
+    ASSERT_TRUE(CreateProject(id, Caller::Operator()));
+  }
+  const std::string name = CreateKey(Caller::Operator())->api_key().name();
+  v1::CreateApiKeyRequest create;
+  create.set_parent("tenants/ug/projects/desk");
+  const auto foreign = CallUnary(*key_stub_, &KeyStub::CreateApiKey, create, Caller::Operator(), 5s);
+  ASSERT_TRUE(foreign);
+  v1::ReportApiKeyUseRequest request;
+  const auto add = [&](const std::string& key, Time time) {
+    request.add_uses()->set_name(key);
+    *request.mutable_uses(request.uses_size() - 1)->mutable_use_time() = ToTimestamp(time);
+  };
+  const auto report = [&](const Caller& caller) {
+    const auto done = CallUnary(*key_stub_, &KeyStub::ReportApiKeyUse, request, caller, 5s);
+    return done ? std::string() : done.error().reason;
+  };
+  clock_.Advance(90s);
+  add(foreign->api_key().name(), clock_.Now());
+  add(name, clock_.Now() + 1h);
+  for (const Caller& caller : {Caller::Operator(), Caller::Tenant("ke"), Caller::Node("n")}) {
+    EXPECT_EQ(report(caller), "NOT_ALLOWED");
+  }
+  // One tenant's trouble is not the others'.
+  store_.FailKeysOf("ke", Error{Code::kInternal, "INTERNAL", "a row makes no sense"});
+  EXPECT_EQ(report(Caller::Service("gateway")), "");
+  store_.FailKeysOf("ke", std::nullopt);
+  EXPECT_TRUE(store_.ValidKeys("ug", clock_.Now())->at(0).last_used_time);
+  EXPECT_FALSE(Listed(name).has_last_used_time());
+  EXPECT_EQ(report(Caller::Service("gateway")), "");
+  EXPECT_EQ(TimeFrom("t", Listed(name).last_used_time()), std::chrono::floor<std::chrono::minutes>(clock_.Now()))
+      << "a minute, and none that is still to come";
+  add("tenants/ke/projects/desk", clock_.Now());
+  EXPECT_EQ(report(Caller::Service("gateway")), "INVALID_NAME");
+  request.clear_uses();
+  for (int i = 0; i < 1001; ++i) add(name, clock_.Now());
+  EXPECT_EQ(report(Caller::Service("gateway")), "TOO_MANY_USES");
 }
 
 TEST_F(TenancyServiceTest, OnlyServicesWatchKeys) {

@@ -8,12 +8,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "services/common/page_token.h"
 #include "services/common/request_id.h"
 #include "services/tenancy/domain.h"
+#include "services/tenancy/key_rules.h"
 
 namespace allod::tenancy {
 
@@ -21,6 +23,16 @@ struct ApiKeyCreation {
   ApiKey key;
   bool created = false;      // false: this is the key that an earlier request with the same id made
   std::int64_t version = 0;  // of the keys from which on it is there
+};
+
+// The kid of the key that asks for another; none: who asks is no key.
+using Maker = std::optional<std::string>;
+
+struct KeyUse {
+  std::string kid;
+  Time minute;  // whole
+
+  bool operator==(const KeyUse&) const = default;
 };
 
 // Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
@@ -49,20 +61,31 @@ class Store {
   virtual Result<std::int64_t> CountProjects(const std::string& tenant) = 0;
   virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
 
-  // RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past kApiKeysPerProjectMax or kApiKeysPerTenantMax that are not revoked.
-  virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) = 0;
+  // What `key` leaves open is its maker's (HandOn), as the maker is in the same transaction; with its errors, and
+  // PERMISSION_DENIED / MAKER_NOT_VALID for one that is not in the project. RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past
+  // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made.
+  virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
+                                              const Maker& maker = std::nullopt) = 0;
+  // Makes the successor and shortens the present key's life in one transaction; with the errors of Rotate() and the
+  // limits of CreateApiKey.
+  virtual Result<ApiKeyCreation> RotateApiKey(const KeyRotation& rotation, const RequestId& request,
+                                              const Maker& maker = std::nullopt) = 0;
   virtual Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                            const PageRequest& page) = 0;
   // Keeps the time of the first revocation. The version of the keys from which on it does not hold.
   virtual Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project,
                                             const std::string& kid, Time now) = 0;
 
+  // One statement; moves last_used_time forwards only, and is no change of a key. Keys that there are not are passed
+  // over.
+  virtual Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) = 0;
+
   // Tenants whose keys or state changed after `after` (0: all that ever had a key), by version, at most `limit`. A
   // version changes in the transaction of what it stands for.
   virtual Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) = 0;
-  // Not revoked, of all projects.
-  virtual Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) = 0;
-  // Made or revoked after the version `after`; those that were revoked have a revoke_time.
+  // Neither revoked nor expired by then, of all projects.
+  virtual Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) = 0;
+  // Made, shortened or revoked after the version `after`; those that were revoked have a revoke_time.
   virtual Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) = 0;
 };
 

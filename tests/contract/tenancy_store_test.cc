@@ -59,9 +59,9 @@ class PgBackend final : public Backend {
     pqxx::work work(owner);
     work.exec_params("SELECT set_config('allod.tenant', $1, true)", Uuid::FromName("tenants/" + tenant).ToString());
     work.exec_params(
-        "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, digest, create_time) "
+        "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, create_time) "
         "SELECT $1::uuid, translate(substr(md5($2::text || n::text), 1, 12), '0189', 'ghij'), $2::text, '', "
-        "'{PORTAL}', "
+        "'{PORTAL}', '{admin}', "
         "sha256(n::text::bytea), now() FROM generate_series(1, $3::int) AS n",
         Uuid::FromName("tenants/" + tenant).ToString(), project, count);
     work.commit();
@@ -100,6 +100,26 @@ class TenancyStore : public testing::TestWithParam<std::string> {
     ApiKey key{"ke", "desk", kid, "phone app", {Scope::kInference}, {}, {}, clock_.Now(), std::nullopt};
     key.digest = DigestApiKeySecret("pepper", kid);
     return key;
+  }
+  KeyRotation Rotation(const std::string& kid, const std::string& successor, std::chrono::microseconds overlap) const {
+    return {"ke", "desk", kid, overlap, std::nullopt, successor, DigestApiKeySecret("pepper", successor), clock_.Now()};
+  }
+  static std::vector<IpRange> Ranges(const std::vector<std::string>& texts) {
+    return ParseIpRanges("ranges", texts, 32).value();
+  }
+  // Of ke's project desk, which has few.
+  ApiKey Stored(const std::string& kid) {
+    PageRequest page{"k", 1000, ""};
+    for (bool more = true; more;) {
+      const auto keys = store().ListApiKeys("ke", "desk", page);
+      for (const ApiKey& key : keys.value().items) {
+        if (key.kid == kid) return key;
+        page.after = key.kid;
+      }
+      more = !keys->next_page_token.empty();
+    }
+    ADD_FAILURE() << "there is no key " << kid;
+    return {};
   }
   std::int64_t KeysVersion(const std::string& tenant) {
     const auto versions = store().KeysVersions(0, 100);
@@ -262,7 +282,7 @@ TEST_P(TenancyStore, RevokingIsIdempotentAndKeepsTheFirstTime) {
   ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, first + std::chrono::hours(1)));
   EXPECT_EQ(store().ListApiKeys("ke", "desk", {"k", 10, ""})->items[0].revoke_time, first);
   EXPECT_EQ(KeysVersion("ke"), version);
-  EXPECT_TRUE(store().ValidKeys("ke")->empty());
+  EXPECT_TRUE(store().ValidKeys("ke", clock_.Now())->empty());
   EXPECT_EQ(store().RevokeApiKey("ke", "desk", kOtherKid, first).error().code, Code::kNotFound);
   EXPECT_EQ(store().RevokeApiKey("ke", "other", kKid, first).error().code, Code::kNotFound);
 }
@@ -395,13 +415,156 @@ TEST_P(TenancyStore, ATenantMayHaveSoManyProjectsAndNoMore) {
 }
 
 TEST_P(TenancyStore, OnlyKeysThatHoldCountAgainstTheLimitOfAProject) {
-  backend_->FillWithKeys("ke", "desk", kApiKeysPerProjectMax - 1);
+  using namespace std::chrono_literals;
+  backend_->FillWithKeys("ke", "desk", kApiKeysPerProjectMax - 2);
+  ApiKey passing = Key("aaaaaaaaaaaa");
+  passing.expire_time = clock_.Now() + 1h;
+  ASSERT_TRUE(store().CreateApiKey(passing, {}));
   ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
   const auto refused = store().CreateApiKey(Key(kOtherKid), {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, "TOO_MANY_API_KEYS");
+  EXPECT_EQ(store().RotateApiKey(Rotation(kKid, kOtherKid, 1h), {}).error().reason, "TOO_MANY_API_KEYS")
+      << "both would hold";
+  EXPECT_FALSE(Stored(kKid).expire_time) << "and nothing was changed";
+  ASSERT_TRUE(store().RotateApiKey(Rotation(kKid, kOtherKid, 0s), {})) << "one takes the place of the other";
+  ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kOtherKid, clock_.Now()));
+  EXPECT_TRUE(store().CreateApiKey(Key("bbbbbbbbbbbb"), {})) << "revoking makes room";
+  EXPECT_EQ(store().CreateApiKey(Key("cccccccccccc"), {}).error().reason, "TOO_MANY_API_KEYS");
+  clock_.Advance(1h);
+  EXPECT_TRUE(store().CreateApiKey(Key("cccccccccccc"), {})) << "so does time";
+}
+
+TEST_P(TenancyStore, GivesBackWhatNarrowsAKey) {
+  using namespace std::chrono_literals;
+  ApiKey key = Key(kKid);
+  key.expire_time = clock_.Now() + 90min;
+  key.allowed_ip_ranges = Ranges({"192.0.2.0/24", "10.0.0.0/8", "2001:db8::/32", "0.0.0.0/0", "::/0"});
+  key.allowed_instances = {"a", "b-c"};
+  ASSERT_TRUE(store().CreateApiKey(key, {}));
+  const ApiKey stored = Stored(kKid);
+  EXPECT_EQ(stored.expire_time, key.expire_time);
+  EXPECT_EQ(stored.allowed_ip_ranges, key.allowed_ip_ranges);
+  EXPECT_EQ(stored.allowed_instances, key.allowed_instances);
+  EXPECT_FALSE(stored.last_used_time);
+  const auto changed = store().KeysChanged("ke", 0);
+  ASSERT_EQ(changed->size(), 1u);
+  EXPECT_EQ(changed->at(0).allowed_ip_ranges, key.allowed_ip_ranges);
+  EXPECT_EQ(store().ValidKeys("ke", clock_.Now() + 90min - 1us)->size(), 1u);
+  EXPECT_TRUE(store().ValidKeys("ke", clock_.Now() + 90min)->empty());
+}
+
+TEST_P(TenancyStore, AKeyIsMadeWithinWhatItsMakerIsThen) {
+  using namespace std::chrono_literals;
+  ApiKey maker = Key(kKid);
+  maker.expire_time = clock_.Now() + 1h;
+  maker.allowed_ip_ranges = Ranges({"10.0.0.0/8"});
+  maker.allowed_instances = {"a"};
+  ASSERT_TRUE(store().CreateApiKey(maker, {}));
+  const auto made = store().CreateApiKey(Key(kOtherKid), Request("k", Uuid::FromName("r")), kKid);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->key.expire_time, maker.expire_time);
+  EXPECT_EQ(made->key.allowed_ip_ranges, maker.allowed_ip_ranges);
+  EXPECT_EQ(Stored(kOtherKid).allowed_instances, maker.allowed_instances);
+  ApiKey wider = Key("aaaaaaaaaaaa");
+  wider.allowed_instances = {"b"};
+  EXPECT_EQ(store().CreateApiKey(wider, {}, kKid).error().reason, "INSTANCE_NOT_HELD");
+  EXPECT_EQ(store().CreateApiKey(wider, {}, "nosuchkeykid").error().reason, "MAKER_NOT_VALID");
+
+  ASSERT_TRUE(store().CreateProject({"ke", "health", "Health", clock_.Now()}, {}));
+  wider.project = "health";
+  EXPECT_EQ(store().CreateApiKey(wider, {}, kKid).error().reason, "MAKER_NOT_VALID") << "of another project";
+
   ASSERT_TRUE(store().RevokeApiKey("ke", "desk", kKid, clock_.Now()));
-  EXPECT_TRUE(store().CreateApiKey(Key(kOtherKid), {})) << "revoking makes room";
+  EXPECT_EQ(store().CreateApiKey(Key("bbbbbbbbbbbb"), {}, kKid).error().reason, "MAKER_NOT_VALID");
+  EXPECT_EQ(store().RotateApiKey(Rotation(kOtherKid, "bbbbbbbbbbbb", 0s), {}, kKid).error().reason, "MAKER_NOT_VALID");
+  EXPECT_EQ(store().ListApiKeys("ke", "desk", {"k", 10, ""})->items.size(), 2u);
+}
+
+TEST_P(TenancyStore, AMakerThatIsRevokedAtTheSameTimeMakesNothingAfterwards) {
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  std::atomic<std::int64_t> revoked_at = 0;
+  std::mutex mutex;
+  std::vector<std::int64_t> made;
+  {
+    std::vector<std::jthread> makers;
+    for (const char family : {'m', 'n'}) {
+      makers.emplace_back([&, family] {
+        for (int i = 1; i <= 200; ++i) {
+          const auto creation = store().CreateApiKey(Key(NumberedKid(family, i)), {}, kKid);
+          if (!creation) {
+            EXPECT_EQ(creation.error().reason, "MAKER_NOT_VALID");
+            return;
+          }
+          const std::scoped_lock lock(mutex);
+          made.push_back(creation->version);
+        }
+      });
+    }
+    while (true) {
+      const std::scoped_lock lock(mutex);
+      if (made.size() >= 10) break;
+    }
+    revoked_at = store().RevokeApiKey("ke", "desk", kKid, clock_.Now()).value();
+  }
+  for (const std::int64_t version : made) EXPECT_LT(version, revoked_at);
+}
+
+TEST_P(TenancyStore, RotatesInOneStepAndOnceForARequest) {
+  using namespace std::chrono_literals;
+  ApiKey key = Key(kKid);
+  key.allowed_instances = {"a"};
+  ASSERT_TRUE(store().CreateApiKey(key, {}));
+  const Uuid id = Uuid::V7();
+  const std::int64_t before = KeysVersion("ke");
+  const auto rotated = store().RotateApiKey(Rotation(kKid, kOtherKid, 24h), Request("r", id));
+  ASSERT_TRUE(rotated) << rotated.error().message;
+  EXPECT_TRUE(rotated->created);
+  EXPECT_EQ(rotated->key.kid, kOtherKid);
+  EXPECT_EQ(rotated->key.allowed_instances, key.allowed_instances);
+  EXPECT_EQ(rotated->version, KeysVersion("ke"));
+  EXPECT_EQ(Stored(kKid).expire_time, clock_.Now() + 24h);
+  EXPECT_EQ(Stored(kOtherKid).digest, DigestApiKeySecret("pepper", kOtherKid));
+  EXPECT_EQ(store().KeysChanged("ke", before)->size(), 2u) << "watchers are told of both";
+
+  const auto again = store().RotateApiKey(Rotation(kKid, "aaaaaaaaaaaa", 24h), Request("r", id));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_FALSE(again->created);
+  EXPECT_EQ(again->key.kid, kOtherKid);
+  EXPECT_EQ(again->version, rotated->version);
+  EXPECT_EQ(store().RotateApiKey(Rotation(kKid, "aaaaaaaaaaaa", 24h), Request("other", id)).error().reason,
+            "REQUEST_ID_REUSED");
+
+  ASSERT_TRUE(store().RotateApiKey(Rotation(kOtherKid, "aaaaaaaaaaaa", 0s), {}));
+  EXPECT_EQ(Stored(kOtherKid).revoke_time, clock_.Now());
+  EXPECT_EQ(store().RotateApiKey(Rotation(kOtherKid, "bbbbbbbbbbbb", 0s), {}).error().reason, "API_KEY_NOT_VALID");
+  EXPECT_EQ(store().RotateApiKey(Rotation("nosuchkeykid", "bbbbbbbbbbbb", 0s), {}).error().code, Code::kNotFound);
+  KeyRotation foreign = Rotation(kKid, "bbbbbbbbbbbb", 0s);
+  foreign.tenant = "ug";
+  EXPECT_EQ(store().RotateApiKey(foreign, {}).error().code, Code::kNotFound);
+  foreign = Rotation(kKid, "bbbbbbbbbbbb", 0s);
+  foreign.project = "other";
+  EXPECT_EQ(store().RotateApiKey(foreign, {}).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, KnowsWhenKeysWereLastUsedAndNoKeyChangesByThat) {
+  using namespace std::chrono_literals;
+  const Time minute = std::chrono::floor<std::chrono::minutes>(clock_.Now());
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  ASSERT_TRUE(store().CreateApiKey(Key(kOtherKid), {}));
+  const std::int64_t version = KeysVersion("ke");
+  ASSERT_TRUE(store().RecordKeyUse("ke", {{kKid, minute}, {"nosuchkeykid", minute}, {kKid, minute - 2min}}));
+  EXPECT_EQ(Stored(kKid).last_used_time, minute);
+  EXPECT_FALSE(Stored(kOtherKid).last_used_time);
+  ASSERT_TRUE(store().RecordKeyUse("ke", {{kKid, minute - 1min}, {kOtherKid, minute - 1min}}));
+  EXPECT_EQ(Stored(kKid).last_used_time, minute) << "it moves forwards only";
+  EXPECT_EQ(Stored(kOtherKid).last_used_time, minute - 1min);
+  ASSERT_TRUE(store().RecordKeyUse("ug", {{kKid, minute + 1min}}));
+  EXPECT_EQ(Stored(kKid).last_used_time, minute) << "another tenant's word";
+  EXPECT_TRUE(store().RecordKeyUse("nobody", {{kKid, minute}}));
+  EXPECT_TRUE(store().RecordKeyUse("ke", {}));
+  EXPECT_EQ(KeysVersion("ke"), version);
+  EXPECT_TRUE(store().KeysChanged("ke", version)->empty());
 }
 
 TEST_P(TenancyStore, TheKeysOfAllProjectsOfATenantAreLimitedToo) {
@@ -421,11 +584,11 @@ TEST_P(TenancyStore, TenantBCannotSeeChangeOrReferenceWhatIsTenantAs) {
   EXPECT_TRUE(store().ListProjects("ug", {"p", 10, ""})->items.empty());
   EXPECT_EQ(store().ListApiKeys("ug", "desk", {"k", 10, ""}).error().code, Code::kNotFound);
   EXPECT_EQ(store().RevokeApiKey("ug", "desk", kKid, clock_.Now()).error().code, Code::kNotFound);
-  EXPECT_TRUE(store().ValidKeys("ug")->empty());
+  EXPECT_TRUE(store().ValidKeys("ug", clock_.Now())->empty());
   ApiKey foreign = Key(kOtherKid);
   foreign.tenant = "ug";
   EXPECT_EQ(store().CreateApiKey(foreign, {}).error().code, Code::kNotFound);
-  EXPECT_EQ(store().ValidKeys("ke")->size(), 1u);
+  EXPECT_EQ(store().ValidKeys("ke", clock_.Now())->size(), 1u);
 }
 
 TEST(TenancyRowSecurity, HidesEveryOtherTenantsRowsEvenFromSqlWithoutWhere) {

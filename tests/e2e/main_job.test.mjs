@@ -129,6 +129,28 @@ test('a key\'s file is not overwritten unasked', () => {
   assert.notEqual(readFileSync(file, 'utf8'), first);
 });
 
+test('a key is rotated: both hold for a while, then the successor alone', async () => {
+  const [first, second, third] = ['first', 'second', 'third'].map((name) => `${platform.state}/keys/${name}.key`);
+  const made = platform.json(['create-key', project, '--file', first, '--expires', '90d', '--ip', '127.0.0.0/8', '--instance', 'assistant']);
+  const status = async (file) =>
+    (await fetch(`${platform.base}/models`, { headers: { authorization: `Bearer ${readFileSync(file, 'utf8').trim()}` } })).status;
+  assert.equal(await status(first), 200);
+  assert.match(platform.allod(['rotate-key', made.name, '--file', first], { status: 1 }), /FILE_EXISTS/);
+  const rotated = platform.json(['rotate-key', made.name, '--file', second, '--overlap', '1h']);
+  assert.notEqual(rotated.name, made.name);
+  assert.equal(await status(first), 200);
+  assert.equal(await status(second), 200);
+  const listed = new Map(platform.json(['get', 'apiKeys', project]).items.map((key) => [key.name, key]));
+  const [old, successor] = [listed.get(made.name), listed.get(rotated.name)];
+  assert.ok(new Date(old.expireTime) - Date.now() <= 3_600_000);
+  assert.ok(new Date(successor.expireTime) - Date.now() > 89 * 86_400_000);
+  assert.deepEqual(successor.allowedIpRanges, ['127.0.0.0/8']);
+  assert.deepEqual(successor.allowedInstances, [`${project}/instances/assistant`]);
+  platform.allod(['rotate-key', rotated.name, '--file', third, '--overlap', '0']);
+  assert.equal(await status(second), 401);
+  assert.equal(await status(third), 200);
+});
+
 test('a client that goes away is billed for what it got, and no more', async () => {
   // It rambles, and now and then its answer is over before its first piece was read.
   let seen = { done: true };

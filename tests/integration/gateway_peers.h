@@ -43,11 +43,13 @@ inline void HoldUntilCancelled(const grpc::ServerContext& context) {
   while (!context.IsCancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
-// Gives out the keys it was made with.
+// Gives out the keys it was made with, and is told when they were used.
 class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
  public:
-  // Returns the key's text.
-  std::string AddKey(const std::string& project, const std::vector<tenancy::v1::ApiKey::Scope>& scopes) {
+  using Key = tenancy::v1::WatchApiKeysResponse::Key;
+  // Returns the key's text; `change` narrows it.
+  std::string AddKey(const std::string& project, const std::vector<tenancy::v1::ApiKey::Scope>& scopes,
+                     const std::function<void(Key&)>& change = nullptr) {
     const ApiKeyText text = NewApiKey();
     const ApiKeyDigest digest = DigestApiKeySecret(kPepper, text.secret);
     auto& key = *snapshot_.add_keys();
@@ -56,7 +58,20 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
     key.set_digest(std::string(digest.begin(), digest.end()));
     for (const auto scope : scopes) key.add_scopes(scope);
     key.add_roles(Role::ROLE_ADMIN);
+    if (change) change(key);
     return FormatApiKey(text);
+  }
+
+  grpc::Status ReportApiKeyUse(grpc::ServerContext*, const tenancy::v1::ReportApiKeyUseRequest* request,
+                               tenancy::v1::ReportApiKeyUseResponse*) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& use : request->uses()) ++reports_[use.name()];
+    return grpc::Status::OK;
+  }
+  // How often each key was reported as used, by its name.
+  std::map<std::string, int> Reports() const {
+    const std::lock_guard lock(mutex_);
+    return reports_;
   }
 
   grpc::Status WatchApiKeys(grpc::ServerContext* context, const tenancy::v1::WatchApiKeysRequest*,
@@ -70,6 +85,8 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
 
  private:
   tenancy::v1::WatchApiKeysResponse snapshot_;
+  mutable std::mutex mutex_;
+  std::map<std::string, int> reports_;
 };
 
 // Answers what the portal API asks.

@@ -180,6 +180,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"ProjectService.ListProjects", {R"({"parent":"tenants/ke"})", "", ""}},
       {"ApiKeyService.CreateApiKey", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"ApiKeyService.ListApiKeys", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"ApiKeyService.RotateApiKey", {R"({"overlap":"3600s","name":")" + key_name_ + R"("})", "", "NOT_FOUND"}},
       {"ApiKeyService.RevokeApiKey", {key, "", "NOT_FOUND", false}},
       {"BillingAccountService.GetBillingAccount",
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
@@ -198,7 +199,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"Operations.ListOperations", {tenant, "", ""}},
       {"Operations.WaitOperation", {R"({"name":")" + operation_ + R"(","timeout":"0.01s"})", "", "NOT_FOUND"}}};
 
-  const Caller own = Caller::Key("ke", "p", {"portal"});
+  const Caller own = Caller::Key("ke", "p", {"portal"}, {Role::ROLE_ADMIN}, key_name_.substr(key_name_.rfind('/') + 1));
   const Caller other = Caller::Key("ke", "q", {"inference", "portal"});
   const auto reason = [](const auto& answer) { return answer ? std::string() : answer.error().reason; };
   const auto transcoder = gateway::portal::Transcoder::Build(gateway::portal::PortalServices());

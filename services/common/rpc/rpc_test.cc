@@ -70,7 +70,8 @@ TEST(RpcStatus, CutsAMessageBetweenCharacters) {
 TEST(Caller, RoundTripsThroughItsText) {
   for (const char* text :
        {"operator", "service:billing", "node:local", "tenant:ke",
-        "tenant:ke project:p scopes:inference,portal roles:admin,viewer", "tenant:ke project:p scopes: roles:"}) {
+        "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
+        "tenant:ke project:p scopes: roles:", "tenant:ke project:p key:abcdefghijkl scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -93,6 +94,10 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke ",
                            "tenant:ke project:",
                            "tenant:ke project:p",
+                           "tenant:ke key:abcdefghijkl",
+                           "tenant:ke project:p key: scopes:portal roles:admin",
+                           "tenant:ke project:p key:A scopes:portal roles:admin",
+                           "tenant:ke project:p scopes:portal key:abcdefghijkl roles:admin",
                            "tenant:ke scopes:portal",
                            "tenant:ke project:p scopes:portal",
                            "tenant:ke project:p roles:admin",

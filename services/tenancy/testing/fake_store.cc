@@ -98,29 +98,95 @@ Result<Page<Project>> FakeStore::ListProjects(const std::string& tenant, const P
   return MakePage(page, std::move(items), [](const Project& p) { return p.id; });
 }
 
-Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestId& request) {
+Result<std::optional<ApiKey>> FakeStore::ReadMaker(const std::string& tenant, const std::string& project,
+                                                   const Maker& maker) const {
+  if (!maker) return std::nullopt;
+  const auto found = keys_.find({tenant, *maker});
+  if (found == keys_.end() || found->second.project != project) return std::unexpected(NoSuchMaker());
+  return found->second;
+}
+
+Status FakeStore::CheckRoom(const ApiKey& key) const {
+  std::int64_t in_project = 0;
+  std::int64_t in_tenant = 0;
+  for (const auto& [id, other] : keys_) {
+    if (other.tenant != key.tenant || !other.HoldsAt(key.create_time)) continue;
+    ++in_tenant;
+    if (other.project == key.project) ++in_project;
+  }
+  return RoomForApiKey(key, in_project, in_tenant);
+}
+
+void FakeStore::Put(const ApiKey& key) {
+  keys_[{key.tenant, key.kid}] = key;
+  keys_versions_[key.tenant] = change_versions_[{key.tenant, key.kid}] = keys_clock_;
+}
+
+Result<std::optional<ApiKeyCreation>> FakeStore::RecallKey(const std::string& tenant, const std::string& project,
+                                                           const RequestId& request) {
+  ALLOD_TRY(const auto earlier, Recall(tenant + "/" + project, request));
+  if (!earlier) return std::nullopt;
+  const std::pair<std::string, std::string> id{tenant, *earlier};
+  return ApiKeyCreation{keys_.at(id), false, change_versions_[id]};
+}
+
+Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestId& request, const Maker& maker) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   if (!projects_.contains({key.tenant, key.project})) {
     return NotFound(fmt::format("tenants/{}/projects/{} does not exist", key.tenant, key.project));
   }
-  ALLOD_TRY(const auto earlier, Recall(key.tenant + "/" + key.project, request));
-  if (earlier) {
-    const std::pair<std::string, std::string> id{key.tenant, *earlier};
-    return ApiKeyCreation{keys_.at(id), false, change_versions_[id]};
+  ALLOD_TRY(auto earlier, RecallKey(key.tenant, key.project, request));
+  if (earlier) return *std::move(earlier);
+  ApiKey made = key;
+  ALLOD_TRY(const auto maker_row, ReadMaker(key.tenant, key.project, maker));
+  if (maker_row) {
+    ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
   }
-  std::int64_t in_project = 0;
-  std::int64_t in_tenant = 0;
-  for (const auto& [id, other] : keys_) {
-    if (other.tenant != key.tenant || other.revoke_time) continue;
-    ++in_tenant;
-    if (other.project == key.project) ++in_project;
-  }
-  ALLOD_CHECK_OK(RoomForApiKey(key, in_project, in_tenant));
-  keys_[{key.tenant, key.kid}] = key;
-  keys_versions_[key.tenant] = change_versions_[{key.tenant, key.kid}] = ++keys_clock_;
+  ALLOD_CHECK_OK(CheckRoom(made));
+  ++keys_clock_;
+  Put(made);
   Remember(key.tenant + "/" + key.project, request, key.kid);
-  return ApiKeyCreation{key, true, keys_clock_};
+  return ApiKeyCreation{made, true, keys_clock_};
+}
+
+Result<ApiKeyCreation> FakeStore::RotateApiKey(const KeyRotation& rotation, const RequestId& request,
+                                               const Maker& maker) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = keys_.find({rotation.tenant, rotation.kid});
+  if (found == keys_.end() || found->second.project != rotation.project) {
+    return std::unexpected(NoSuchKey(rotation.tenant, rotation.project, rotation.kid));
+  }
+  ALLOD_TRY(auto earlier, RecallKey(rotation.tenant, rotation.project, request));
+  if (earlier) return *std::move(earlier);
+  ALLOD_TRY(const auto maker_row, ReadMaker(rotation.tenant, rotation.project, maker));
+  const ApiKey before = found->second;
+  ALLOD_TRY(const Rotated rotated, Rotate(before, rotation, maker_row ? &*maker_row : nullptr));
+  // One that is replaced at once makes the room that its successor takes.
+  found->second = rotated.present;
+  if (const Status room = CheckRoom(rotated.successor); !room) {
+    found->second = before;
+    return std::unexpected(room.error());
+  }
+  ++keys_clock_;
+  Put(rotated.present);
+  Put(rotated.successor);
+  Remember(rotation.tenant + "/" + rotation.project, request, rotation.successor_kid);
+  return ApiKeyCreation{rotated.successor, true, keys_clock_};
+}
+
+Status FakeStore::RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
+  for (const KeyUse& use : uses) {
+    const auto found = keys_.find({tenant, use.kid});
+    if (found == keys_.end()) continue;
+    std::optional<Time>& known = found->second.last_used_time;
+    if (!known || *known < use.minute) known = use.minute;
+  }
+  return {};
 }
 
 Result<Page<ApiKey>> FakeStore::ListApiKeys(const std::string& tenant, const std::string& project,
@@ -143,7 +209,7 @@ Result<std::int64_t> FakeStore::RevokeApiKey(const std::string& tenant, const st
   ALLOD_CHECK_OK(Up());
   const auto found = keys_.find({tenant, kid});
   if (found == keys_.end() || found->second.project != project) {
-    return NotFound(fmt::format("tenants/{}/projects/{}/apiKeys/{} does not exist", tenant, project, kid));
+    return std::unexpected(NoSuchKey(tenant, project, kid));
   }
   std::int64_t& version = change_versions_[{tenant, kid}];
   if (!found->second.revoke_time) {
@@ -168,13 +234,13 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
   return out;
 }
 
-Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant) {
+Result<std::vector<ApiKey>> FakeStore::ValidKeys(const std::string& tenant, Time then) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   ALLOD_CHECK_OK(CheckKeys(tenant));
   std::vector<ApiKey> out;
   for (const auto& [id, key] : keys_) {
-    if (key.tenant == tenant && !key.revoke_time) out.push_back(key);
+    if (key.tenant == tenant && key.HoldsAt(then)) out.push_back(key);
   }
   rows_read_ += static_cast<int>(out.size());
   return out;

@@ -19,13 +19,17 @@ class FakeStore final : public Store {
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
   Result<std::int64_t> CountProjects(const std::string& tenant) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
-  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request) override;
+  Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
+                                      const Maker& maker = std::nullopt) override;
+  Result<ApiKeyCreation> RotateApiKey(const KeyRotation& rotation, const RequestId& request,
+                                      const Maker& maker = std::nullopt) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                    const PageRequest& page) override;
   Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
                                     Time now) override;
+  Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
-  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant) override;
+  Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
   // What an operator does to a tenant in the database.
@@ -50,6 +54,14 @@ class FakeStore final : public Store {
   void SetState(const std::string& tenant, TenantState state);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& parent, const RequestId& request) const;
+  // What an earlier request with this id made, if any.
+  Result<std::optional<ApiKeyCreation>> RecallKey(const std::string& tenant, const std::string& project,
+                                                  const RequestId& request);
+  Result<std::optional<ApiKey>> ReadMaker(const std::string& tenant, const std::string& project,
+                                          const Maker& maker) const;
+  Status CheckRoom(const ApiKey& key) const;
+  // At the clock's version.
+  void Put(const ApiKey& key);
   void Remember(const std::string& parent, const RequestId& request, const std::string& resource);
 
   std::mutex mutex_;

@@ -123,8 +123,9 @@ TEST_F(ApiKeyTableTest, SaysToServicesWhichKeyOfWhichProjectAsks) {
   message.mutable_keys(1)->add_roles(Role::ROLE_BILLING);
   message.set_synced(true);
   table_.Apply(message);
-  EXPECT_EQ(Authenticate(a_)->caller().ToString(), "tenant:ke project:p scopes:inference,portal roles:");
-  EXPECT_EQ(Authenticate(b_)->caller().ToString(), "tenant:ke project:p scopes:portal roles:developer,billing");
+  EXPECT_EQ(Authenticate(a_)->caller().ToString(), "tenant:ke project:p scopes:inference,portal roles: key:" + a_.kid);
+  EXPECT_EQ(Authenticate(b_)->caller().ToString(),
+            "tenant:ke project:p scopes:portal roles:developer,billing key:" + b_.kid);
 }
 
 // Nanoseconds of one look-up beside that many keys.

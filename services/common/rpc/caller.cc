@@ -19,7 +19,7 @@ std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
       fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
-                  "scopes:WORD,WORD roles:WORD,WORD",
+                  "scopes:WORD,WORD roles:WORD,WORD key:ID",
                   why, kMetadataKey));
 }
 
@@ -57,7 +57,7 @@ Roles RolesOf(const std::vector<std::string>& words) {
   return out;
 }
 
-// "tenant:ke" or "tenant:ke project:p scopes:a,b roles:c,d".
+// "tenant:ke", "tenant:ke project:p scopes:a,b roles:c,d" or that with " key:abc".
 Result<Caller> ParseTenant(std::string_view text) {
   // TakeWord() takes the blank after a word with it; there is none after the last.
   if (text.ends_with(' ')) return NoCaller("the caller is malformed");
@@ -71,8 +71,14 @@ Result<Caller> ParseTenant(std::string_view text) {
   if (!scopes) return NoCaller("the caller's scopes are malformed");
   const auto role_words = TakeWord("roles:", text);
   const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
-  if (!roles || !text.empty()) return NoCaller("the caller's roles are malformed");
-  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles));
+  if (!roles) return NoCaller("the caller's roles are malformed");
+  std::string_view key;
+  if (!text.empty()) {
+    key = TakeWord("key:", text).value_or("");
+    if (!CheckId("caller", key) || !text.empty()) return NoCaller("the caller's key is malformed");
+  }
+  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles),
+                     std::string(key));
 }
 
 }  // namespace
@@ -105,14 +111,30 @@ std::string Caller::ToString() const {
     case Kind::kNode:
       return "node:" + id;
     case Kind::kTenant:
-      return is_key() ? fmt::format("tenant:{} project:{} scopes:{} roles:{}", id, project, fmt::join(scopes, ","),
-                                    roles.ToString())
+      return is_key() ? fmt::format("tenant:{} project:{} scopes:{} roles:{}{}", id, project, fmt::join(scopes, ","),
+                                    roles.ToString(), key.empty() ? "" : " key:" + key)
                       : "tenant:" + id;
   }
   return "";
 }
 
 std::string Caller::Owner() const { return is_key() ? Tenant(id).ToString() : ToString(); }
+
+Actor Caller::ToActor() const {
+  switch (kind) {
+    case Kind::kOperator:
+      return {"operator", "", ""};
+    case Kind::kService:
+      return {"service", id, ""};
+    case Kind::kNode:
+      return {"node", "nodes/" + id, ""};
+    case Kind::kTenant:
+      if (!is_key()) return {"tenant", "tenants/" + id, ""};
+      return {"api_key", fmt::format("tenants/{}/projects/{}{}", id, project, key.empty() ? "" : "/apiKeys/" + key),
+              key};
+  }
+  return {};
+}
 
 void Caller::AttachTo(grpc::ClientContext& context) const { context.AddMetadata(kMetadataKey, ToString()); }
 

@@ -1,8 +1,9 @@
 // Who makes an RPC. What it may call, access.h decides.
 //
 // The caller is stated in the metadata key `allod-caller`: "operator", "service:<name>", "node:<name>", "tenant:<tenant
-// id>", or "tenant:<tenant id> project:<project id> scopes:<scope>,<scope> roles:<role>,<role>" for one of a tenant's
-// API keys, which acts in its own project only, by its roles. An operator has the role of one, a tenant as a whole that
+// id>", or "tenant:<tenant id> project:<project id> scopes:<scope>,<scope> roles:<role>,<role> key:<key id>" for one of
+// a tenant's API keys, which acts in its own project only, by its roles (the last word may be missing: then nobody
+// knows which). An operator has the role of one, a tenant as a whole that
 // of its owner. It is believed because of the transport: services listen on Unix sockets only, which lie in
 // directories closed to others and take connections of the installation's own users only (listener.h). Between hosts
 // mutual TLS will be required; until then nothing else is listened on or connected to (unix_address.h).
@@ -12,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/common/actor.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 
@@ -30,22 +32,25 @@ struct Caller {
   std::string project;              // project id ("services")
   std::vector<std::string> scopes;  // what the key may do, by the words of the service that issues keys
   Roles roles;                      // what operators and tenants may do; none for services and nodes
+  std::string key;                  // the key's id (kid), for what is remembered of the call; empty if it is not known
 
   // UNAUTHENTICATED / NO_CALLER when the metadata is missing or malformed.
   static Result<Caller> From(const grpc::ServerContextBase& context);
-  static Caller Operator() { return {Kind::kOperator, "", "", {}, {Role::ROLE_OPERATOR}}; }
-  static Caller Service(std::string name) { return {Kind::kService, std::move(name), "", {}, {}}; }
-  static Caller Node(std::string name) { return {Kind::kNode, std::move(name), "", {}, {}}; }
-  static Caller Tenant(std::string id) { return {Kind::kTenant, std::move(id), "", {}, {Role::ROLE_OWNER}}; }
+  static Caller Operator() { return {Kind::kOperator, "", "", {}, {Role::ROLE_OPERATOR}, ""}; }
+  static Caller Service(std::string name) { return {Kind::kService, std::move(name), "", {}, {}, ""}; }
+  static Caller Node(std::string name) { return {Kind::kNode, std::move(name), "", {}, {}, ""}; }
+  static Caller Tenant(std::string id) { return {Kind::kTenant, std::move(id), "", {}, {Role::ROLE_OWNER}, ""}; }
   static Caller Key(std::string tenant, std::string project, std::vector<std::string> scopes,
-                    Roles roles = {Role::ROLE_ADMIN}) {
-    return {Kind::kTenant, std::move(tenant), std::move(project), std::move(scopes), roles};
+                    Roles roles = {Role::ROLE_ADMIN}, std::string key = "") {
+    return {Kind::kTenant, std::move(tenant), std::move(project), std::move(scopes), roles, std::move(key)};
   }
   static Result<Caller> Parse(std::string_view text);
   std::string ToString() const;
   // Whom the call is counted against, "tenant:ke" for every key of ke: what is shared out among tenants is not shared
   // out among their keys.
   std::string Owner() const;
+  // As it is remembered.
+  Actor ToActor() const;
   void AttachTo(grpc::ClientContext& context) const;
   bool is_key() const { return !project.empty(); }
 };

@@ -14,6 +14,7 @@
 #include <set>
 #include <vector>
 
+#include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
@@ -25,9 +26,11 @@
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/inference/v1/worker.pb.h"
+#include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
+#include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "services/common/rpc/method.h"
@@ -92,6 +95,10 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.ReportApiKeyUse", {kService, ""}},
       {"tenancy.WatchApiKeys", {kService, ""}},
       {"tenancy.AcknowledgeApiKeys", {kService, ""}},
+      {"tenancy.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetAuditHead", {kTenantAsAWhole, kTenantName}},
+      {"billing.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
+      {"billing.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"billing.CreatePriceBook", {kPlatform, ""}},
       {"billing.GetPriceBook", {kAnyone, ""}},
       {"billing.SetBillingAccount", {kOperator, ""}},
@@ -127,6 +134,8 @@ const std::map<std::string, Row>& Rows() {
       {"catalog.GetOperation", {kPlatform, ""}},
       {"catalog.ListOperations", {kPlatform, ""}},
       {"catalog.WaitOperation", {kPlatform, ""}},
+      {"scheduling.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
+      {"scheduling.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"scheduling.CreateInstance", {kProject, kProjectName}},
       {"scheduling.GetInstance", {kProject, kInstanceName}},
       {"scheduling.ListInstances", {kProject, kProjectName}},
@@ -153,13 +162,15 @@ const std::map<std::string, Row>& Rows() {
 std::vector<const google::protobuf::Descriptor*> Linked() {
   return {
       billing::v1::GetBillingAccountRequest::descriptor(), billing::v1::CheckUsageRequest::descriptor(),
-      billing::v1::GetInvoiceRequest::descriptor(),        billing::v1::CheckLedgerRequest::descriptor(),
-      billing::v1::GetPriceBookRequest::descriptor(),      billing::v1::ReserveRequest::descriptor(),
-      catalog::v1::ReadArtifactRequest::descriptor(),      catalog::v1::LeaseJobRequest::descriptor(),
-      catalog::v1::GetListingRequest::descriptor(),        catalog::v1::GetModelRequest::descriptor(),
-      inference::v1::EmbedRequest::descriptor(),           scheduling::v1::GetInstanceRequest::descriptor(),
-      scheduling::v1::ListNodesRequest::descriptor(),      tenancy::v1::ListApiKeysRequest::descriptor(),
-      tenancy::v1::GetProjectRequest::descriptor(),        tenancy::v1::GetTenantRequest::descriptor(),
+      billing::v1::GetAuditHeadRequest::descriptor(),      scheduling::v1::GetAuditHeadRequest::descriptor(),
+      tenancy::v1::GetAuditHeadRequest::descriptor(),      billing::v1::GetInvoiceRequest::descriptor(),
+      billing::v1::CheckLedgerRequest::descriptor(),       billing::v1::GetPriceBookRequest::descriptor(),
+      billing::v1::ReserveRequest::descriptor(),           catalog::v1::ReadArtifactRequest::descriptor(),
+      catalog::v1::LeaseJobRequest::descriptor(),          catalog::v1::GetListingRequest::descriptor(),
+      catalog::v1::GetModelRequest::descriptor(),          inference::v1::EmbedRequest::descriptor(),
+      scheduling::v1::GetInstanceRequest::descriptor(),    scheduling::v1::ListNodesRequest::descriptor(),
+      tenancy::v1::ListApiKeysRequest::descriptor(),       tenancy::v1::GetProjectRequest::descriptor(),
+      tenancy::v1::GetTenantRequest::descriptor(),
   };
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "allod/billing/v1/audit.grpc.pb.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
@@ -13,6 +14,8 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
+#include "services/common/audit/access_log.h"
+#include "services/common/audit/reader.h"
 #include "services/common/clock.h"
 #include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
@@ -21,6 +24,8 @@
 
 namespace allod::billing {
 namespace {
+
+using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntriesRequest, v1::GetAuditHeadRequest>;
 
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
@@ -72,14 +77,22 @@ Status Run(const Config& config, StopSignal& stop) {
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
   InvoiceServiceImpl invoices(store, clock, gates);
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
-                                             {&price_books, &accounts, &usage, &computed, &ledger, &invoices}));
+  PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
+  audit::AccessLog access_log(audit_pool, "billing", clock);
+  const ObserveAccess observed(access_log);
+  audit::Reader audit_reader(reports, "billing", gates.reports);
+  AuditServiceImpl audit_log(audit_reader);
+  ALLOD_TRY(const auto server,
+            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
+                          {&price_books, &accounts, &usage, &computed, &ledger, &invoices, &audit_log}));
+  access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
   stop.Ready();
   stop.Wait();
   expirer.Stop();
   server->Stop(std::chrono::seconds(1));
+  access_log.Stop();
   return {};
 }
 

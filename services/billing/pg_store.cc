@@ -29,7 +29,8 @@ constexpr std::string_view kInsertAccount =
     "update_time) "
     "VALUES ($1::uuid, $2, $3, $4::numeric, billing.from_micros($5), billing.from_micros($5)) ON CONFLICT DO NOTHING";
 constexpr std::string_view kLockAccount =
-    "SELECT currency_code FROM billing.billing_accounts WHERE tenant_id = $1::uuid FOR NO KEY UPDATE";
+    "SELECT currency_code, credit_limit = $2::numeric FROM billing.billing_accounts WHERE tenant_id = $1::uuid "
+    "FOR NO KEY UPDATE";
 constexpr std::string_view kInsertLedgerAccount =
     "INSERT INTO billing.ledger_accounts (tenant_id, code, currency_code) VALUES ($1::uuid, $2, $3)";
 constexpr std::string_view kInsertKnownTenant =
@@ -80,13 +81,19 @@ Result<bool> IsRepeated(TenantTx& tx, const SetAccountCommand& command) {
   return true;
 }
 
-Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command, Time now) {
+audit::Act SettingOf(const SetAccountCommand& command) {
+  return {.action = "billing.billingAccounts.set",
+          .resource = command.tenant_name + "/billingAccount",
+          .details = {{"currency_code", command.currency_code}, {"credit_limit", command.credit_limit.ToString()}}};
+}
+
+Result<BillingAccount> SetAccount(TenantTx& tx, const audit::PgLog& log, const SetAccountCommand& command, Time now) {
   const std::string tenant = command.tenant.ToString();
   const bool opened =
       tx.Exec(kInsertAccount, tenant, command.tenant_name, command.currency_code, command.credit_limit, now)
           .affected_rows() == 1;
   if (opened) OpenAccount(tx, command);
-  const auto locked = tx.Exec(kLockAccount, tenant);
+  const auto locked = tx.Exec(kLockAccount, tenant, command.credit_limit);
   ALLOD_TRY(const bool repeated, IsRepeated(tx, command));
   if (!repeated) {
     if (const auto currency = locked.at(0)[0].as<std::string>(); currency != command.currency_code) {
@@ -96,6 +103,8 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const SetAccountCommand& command
     if (command.request.given()) {
       tx.Exec(kInsertRequestId, tenant, command.request.id.ToString(), command.request.payload_sha256, now);
     }
+    const bool is_same = !opened && locked.at(0)[1].as<bool>();
+    if (!is_same) ALLOD_CHECK_OK(log.Append(tx, command.tenant_name, SettingOf(command)));
   }
   return FindAccount(tx, command.tenant);
 }
@@ -130,7 +139,7 @@ Result<BillingAccount> PgStore::SetBillingAccount(const SetAccountCommand& comma
   // In doubt it is simply done again: with a request id a repetition is noticed, without one the limit is set to the
   // same.
   return desk_.Run<BillingAccount>(
-      command.tenant, [&](TenantTx& tx) { return SetAccount(tx, command, now); }, RunAgain{});
+      command.tenant, [&](TenantTx& tx) { return SetAccount(tx, audit_, command, now); }, RunAgain{});
 }
 
 Result<BillingAccount> PgStore::GetBillingAccount(TenantId tenant) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "services/billing/store.h"
+#include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 
 namespace allod::billing {
@@ -41,6 +42,7 @@ class PgStore final : public Store {
   PgPool& money_;
   PgPool& desk_;
   PgPool& reports_;
+  const audit::PgLog audit_{"billing"};
 };
 
 }  // namespace allod::billing

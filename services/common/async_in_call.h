@@ -1,4 +1,4 @@
-// Work for the thread's call on a thread of its own: its calls and statements have the same deadline and trace
+// Work for the thread's call on a thread of its own: its calls and statements have the same deadline, trace and actor
 // (call_scope.h).
 #pragma once
 
@@ -15,9 +15,11 @@ template <typename Work>
 auto AsyncInCall(Work work) {
   std::optional<Trace> trace;
   if (const Trace* const current = CurrentTrace()) trace = *current;
-  return std::async(std::launch::async, [work = std::move(work), deadline = CurrentDeadline(), trace]() mutable {
+  std::optional<Actor> actor;
+  if (const Actor* const current = CurrentActor()) actor = *current;
+  return std::async(std::launch::async, [work = std::move(work), deadline = CurrentDeadline(), trace, actor]() mutable {
     std::optional<CallScope> scope;
-    if (trace) scope.emplace(deadline, *trace);
+    if (trace) scope.emplace(deadline, *trace, std::move(actor));
     return work();
   });
 }

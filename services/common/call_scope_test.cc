@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "services/common/async_in_call.h"
 #include "services/common/log.h"
 
 namespace allod::call_scope_test {
@@ -87,6 +88,23 @@ TEST(CallScope, IsOfItsThreadAndGivesBackTheOneBefore) {
     std::thread([] { EXPECT_EQ(CurrentTrace(), nullptr); }).join();
   }
   EXPECT_EQ(CurrentTrace(), nullptr);
+}
+
+TEST(CallScope, SaysWhoMakesTheCall) {
+  EXPECT_EQ(CurrentActor(), nullptr);
+  const CallScope before(Deadline::None(), Trace::New());
+  EXPECT_EQ(CurrentActor(), nullptr) << "it is not authorised yet";
+  {
+    const CallScope scope(Deadline::None(), Trace::New(), Actor{"node", "nodes/n", ""});
+    ASSERT_NE(CurrentActor(), nullptr);
+    EXPECT_EQ(CurrentActor()->id, "nodes/n");
+    AsyncInCall([] {
+      ASSERT_NE(CurrentActor(), nullptr);
+      EXPECT_EQ(CurrentActor()->id, "nodes/n");
+    }).get();
+    std::thread([] { EXPECT_EQ(CurrentActor(), nullptr); }).join();
+  }
+  EXPECT_EQ(CurrentActor(), nullptr);
 }
 
 TEST(CallScope, NamesItsTraceInTheLog) {

@@ -1,6 +1,9 @@
 // allod-scheduling: instances, the nodes that run them, and where requests go.
 #include <algorithm>
 
+#include "allod/scheduling/v1/audit.grpc.pb.h"
+#include "services/common/audit/access_log.h"
+#include "services/common/audit/reader.h"
 #include "services/common/clock.h"
 #include "services/common/pg/pool.h"
 #include "services/common/rpc/server.h"
@@ -23,6 +26,8 @@
 
 namespace allod::scheduling {
 namespace {
+
+using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntriesRequest, v1::GetAuditHeadRequest>;
 
 using std::chrono::milliseconds;
 
@@ -61,6 +66,14 @@ Status Run(const Config& config, StopSignal& stop) {
   const auto nodes_in = [&](const std::string& region) {
     return static_cast<int>(std::ranges::count(driver.Capacity(clock.Now()), region, &scheduler::Node::region));
   };
+  PgConfig audit_database = config.database;
+  audit_database.connections_max = 1;
+  audit_database.application_name = "allod-audit";
+  PgPool audit_pool(audit_database);
+  audit::AccessLog access_log(audit_pool, "scheduling", clock);
+  const ObserveAccess observed(access_log);
+  audit::Reader audit_reader(pool, "scheduling", gates.reads);
+  AuditServiceImpl audit_log(audit_reader);
   InstanceServiceImpl instances(
       store, peers, figures, visibility, clock, gates,
       {config.regions, config.replica_cpu_millis, config.pool, nodes_in},
@@ -71,7 +84,8 @@ Status Run(const Config& config, StopSignal& stop) {
   RouteServiceImpl routes(reconciler.routes(), gateways);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&instances, &operations, &nodes, &agents, &routes}));
+                          {&instances, &operations, &nodes, &agents, &routes, &audit_log}));
+  access_log.Start();
   reconciler.Start();
   stop.Ready();
   stop.Wait();
@@ -79,6 +93,7 @@ Status Run(const Config& config, StopSignal& stop) {
   reconciler.Stop();
   driver.Stop();
   server->Stop(milliseconds(1000));
+  access_log.Stop();
   return {};
 }
 

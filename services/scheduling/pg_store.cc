@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "services/scheduling/audit_acts.h"
 #include "services/scheduling/pg_rows.h"
 
 namespace allod::scheduling {
@@ -205,6 +206,7 @@ Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const Req
                   Revision revision = instance.revision;
                   revision.generation = 1;
                   InsertRevision(tx, instance.id, revision);
+                  ALLOD_CHECK_OK(audit_.Append(tx, instance.tenant_name, CreationOf(instance.name, revision)));
                   return InsertOperation(tx, instance.operation, OperationKind::kCreate, instance.id, instance.name, 1);
                 });
 }
@@ -230,6 +232,8 @@ Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const Re
                   // The template's revision describes running workers, so it stays as long as it is the template.
                   tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
                           std::min(template_generation, revision.generation - kRevisionsKept));
+                  const audit::Act act = ChangeOf(change.name, instance.current(), revision);
+                  ALLOD_CHECK_OK(audit_.Append(tx, TenantOf(change.name), act));
                   return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name,
                                          revision.generation);
                 });
@@ -247,6 +251,7 @@ Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::str
         "error_reason = $4, error_message = $5 WHERE tenant_id = $1 AND instance_id = $2 AND NOT done",
         tenant.ToString(), instance.id.ToString(), static_cast<int>(InstanceDeleted(name).code),
         InstanceDeleted(name).reason, InstanceDeleted(name).message);
+    ALLOD_CHECK_OK(audit_.Append(tx, TenantOf(name), DeletionOf(name)));
     return InsertOperation(tx, operation, OperationKind::kDelete, instance.id, name, instance.generation);
   });
 }

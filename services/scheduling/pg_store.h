@@ -2,6 +2,7 @@
 // locking its row in scheduling.tenants; the room of a node by locking the node's row while its leases are added up.
 #pragma once
 
+#include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 #include "services/scheduling/store.h"
 
@@ -35,6 +36,7 @@ class PgStore final : public Store {
 
  private:
   PgPool& pool_;
+  const audit::PgLog audit_{"scheduling"};
 };
 
 }  // namespace allod::scheduling

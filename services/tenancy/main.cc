@@ -1,4 +1,7 @@
 // allod-tenancy: tenants, projects and API keys.
+#include "allod/tenancy/v1/audit.grpc.pb.h"
+#include "services/common/audit/access_log.h"
+#include "services/common/audit/reader.h"
 #include "services/common/clock.h"
 #include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
@@ -12,6 +15,8 @@
 
 namespace allod::tenancy {
 namespace {
+
+using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntriesRequest, v1::GetAuditHeadRequest>;
 
 constexpr std::size_t kPepperCharsMin = 16;
 // CallGates leave half of them to gateways, which hold one each while they listen, and to services.
@@ -48,18 +53,28 @@ Status Run(const Config& config, StopSignal& stop) {
   PgPool feed_pool(feed_database);
   PgStore feed_store(feed_pool);
   KeyFeed feed(feed_store, clock);
+  PgConfig audit_database = config.database;
+  audit_database.connections_max = 1;
+  audit_database.application_name = "allod-audit";
+  PgPool audit_pool(audit_database);
+  audit::AccessLog access_log(audit_pool, "tenancy", clock);
+  const ObserveAccess observed(access_log);
   CallGates gates;
+  audit::Reader audit_reader(pool, "tenancy", gates.reads);
+  AuditServiceImpl audit_log(audit_reader);
   TenantServiceImpl tenants(store, clock, gates);
   ProjectServiceImpl projects(store, clock, gates);
   ApiKeyServiceImpl api_keys(store, feed, clock, gates, pepper);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&tenants, &projects, &api_keys}));
+                          {&tenants, &projects, &api_keys, &audit_log}));
   feed.Start();
+  access_log.Start();
   stop.Ready();
   stop.Wait();
   feed.Stop();
   server->Stop(std::chrono::seconds(1));
+  access_log.Stop();
   return {};
 }
 

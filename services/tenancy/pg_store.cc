@@ -4,6 +4,7 @@
 
 #include "services/common/digest.h"
 #include "services/common/pg/row_reader.h"
+#include "services/tenancy/audit_acts.h"
 
 namespace allod {
 
@@ -196,7 +197,8 @@ void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
 
 Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& request) {
   return pool_.Run<Tenant>(
-      [&](GlobalTx& tx) -> Result<Tenant> {
+      tenant.uid(),
+      [&](TenantTx& tx) -> Result<Tenant> {
         if (request.given()) {
           tx.Exec(
               "INSERT INTO tenancy.operator_request_ids (request_id, payload_sha256, resource_id) VALUES ($1, $2, $3) "
@@ -207,7 +209,7 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
           if (rows.empty()) return Internal("a request id vanished");
           ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
         }
-        tx.Exec(
+        const auto inserted = tx.Exec(
             "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time) "
             "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ") ON CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
@@ -217,6 +219,7 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
         if (rows.empty()) return Internal("a tenant vanished");
         Tenant stored = ReadFirst(rows, ReadTenant);
         if (!SameContent(stored, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
+        if (inserted.affected_rows() == 1) ALLOD_CHECK_OK(audit_.Append(tx, tenant.name(), CreationOf(stored)));
         return stored;
       },
       RunAgain{});
@@ -250,12 +253,15 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
                     tx.tenant().ToString(), project.id);
         // No row: it is there already, or it is the first.
         if (!others.empty()) ALLOD_CHECK_OK(RoomForProject(project, others[0][0].as<std::int64_t>()));
-        tx.Exec(
+        const auto inserted = tx.Exec(
             "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time) "
             "VALUES ($1, $2, $3, " ALLOD_FROM_MICROS("$4") ") ON CONFLICT DO NOTHING",
             tx.tenant().ToString(), project.id, project.display_name, project.create_time);
         ALLOD_TRY(Project stored, ReadProject(tx, project.tenant, project.id));
         if (!SameContent(stored, project)) return std::unexpected(TakenByOtherContent(project.name()));
+        if (inserted.affected_rows() == 1) {
+          ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + project.tenant, CreationOf(stored)));
+        }
         return stored;
       },
       RunAgain{});
@@ -298,6 +304,7 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
         }
         ALLOD_CHECK_OK(CheckRoom(tx, made));
         Insert(tx, made, version);
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + made.tenant, CreationOf(made)));
         return ReadKey(tx, key.tenant, key.kid, true);
       },
       [&](TenantTx& tx) { return ReadKey(tx, key.tenant, key.kid, true); });
@@ -322,6 +329,7 @@ Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const 
         // One that is replaced at once makes the room that its successor takes.
         ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor));
         Insert(tx, rotated.successor, version);
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rotation.tenant, RotationOf(rotated.present, rotated.successor)));
         return ReadKey(tx, rotation.tenant, rotation.successor_kid, true);
       },
       [&](TenantTx& tx) { return ReadKey(tx, rotation.tenant, rotation.successor_kid, true); });
@@ -353,7 +361,10 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
         const auto update = tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " ALLOD_FROM_MICROS(
                                         "$4") " WHERE tenant_id = $1 AND kid = $2 AND revoke_time IS NULL",
                                     tx.tenant().ToString(), kid, version, now);
-        if (update.affected_rows() == 1) return version;
+        if (update.affected_rows() == 1) {
+          ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + tenant, RevocationOf(key->key)));
+          return version;
+        }
         // Somebody else did while this waited for the lock.
         ALLOD_TRY(const ApiKeyCreation revoked, ReadKey(tx, tenant, kid, false));
         return revoked.version;

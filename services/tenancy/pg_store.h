@@ -1,6 +1,7 @@
 // The tenancy store in PostgreSQL, schema `tenancy` (migrations/tenancy).
 #pragma once
 
+#include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 #include "services/tenancy/store.h"
 
@@ -32,6 +33,7 @@ class PgStore final : public Store {
 
  private:
   PgPool& pool_;
+  const audit::PgLog audit_{"tenancy"};
 };
 
 }  // namespace allod::tenancy

@@ -117,6 +117,22 @@ std::string Caller::ToString() const {
 
 std::string Caller::Owner() const { return is_key() ? Tenant(id).ToString() : ToString(); }
 
+Actor Caller::ToActor() const {
+  switch (kind) {
+    case Kind::kOperator:
+      return {"operator", "", ""};
+    case Kind::kService:
+      return {"service", id, ""};
+    case Kind::kNode:
+      return {"node", "nodes/" + id, ""};
+    case Kind::kTenant:
+      if (!is_key()) return {"tenant", "tenants/" + id, ""};
+      return {"api_key", fmt::format("tenants/{}/projects/{}{}", id, project, kid.empty() ? "" : "/apiKeys/" + kid),
+              kid};
+  }
+  return {};
+}
+
 void Caller::AttachTo(grpc::ClientContext& context) const { context.AddMetadata(kMetadataKey, ToString()); }
 
 }  // namespace allod

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "services/common/actor.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 
@@ -48,6 +49,8 @@ struct Caller {
   // Whom the call is counted against, "tenant:ke" for every key of ke: what is shared out among tenants is not shared
   // out among their keys.
   std::string Owner() const;
+  // As it is remembered.
+  Actor ToActor() const;
   void AttachTo(grpc::ClientContext& context) const;
   bool is_key() const { return !project.empty(); }
 };

@@ -108,6 +108,11 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke project:P scopes:portal roles:admin",
                            "tenant:ke project:p scopes:Portal roles:admin",
                            "tenant:ke project:p scopes:portal roles:admin project:q",
+                           "tenant:ke project:p scopes:portal roles:admin key:",
+                           "tenant:ke project:p scopes:portal roles:admin key:a/b",
+                           "tenant:ke project:p scopes:portal roles:admin key:abc ",
+                           "tenant:ke project:p scopes:portal key:abc roles:admin",
+                           "tenant:ke key:abc",
                            "service:billing project:p scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_FALSE(caller) << text;
@@ -120,6 +125,16 @@ TEST(Caller, HasNoRoleThatIsNotKnownHere) {
   const auto caller = Caller::Parse("tenant:ke project:p scopes:portal roles:viewer,a_role_of_the_future");
   ASSERT_TRUE(caller);
   EXPECT_EQ(caller->roles, Roles{Role::ROLE_VIEWER});
+}
+
+TEST(Caller, IsRememberedAsWhatItIs) {
+  EXPECT_EQ(Caller::Operator().ToActor(), (Actor{"operator", "", ""}));
+  EXPECT_EQ(Caller::Service("gateway").ToActor(), (Actor{"service", "gateway", ""}));
+  EXPECT_EQ(Caller::Node("n").ToActor(), (Actor{"node", "nodes/n", ""}));
+  EXPECT_EQ(Caller::Tenant("ke").ToActor(), (Actor{"tenant", "tenants/ke", ""}));
+  EXPECT_EQ(Caller::Key("ke", "p", {}, {}, "abc").ToActor(),
+            (Actor{"api_key", "tenants/ke/projects/p/apiKeys/abc", "abc"}));
+  EXPECT_EQ(Caller::Key("ke", "p", {}).ToActor(), (Actor{"api_key", "tenants/ke/projects/p", ""}));
 }
 
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {

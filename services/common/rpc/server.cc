@@ -12,6 +12,7 @@
 
 #include "services/common/call_scope.h"
 #include "services/common/catching.h"
+#include "services/common/rpc/access_observer.h"
 
 namespace allod {
 
@@ -73,6 +74,17 @@ void Server::Stop(std::chrono::milliseconds grace) {
   server_.reset();
 }
 
+namespace {
+
+// `fn` as the call of `principal`, who may make it.
+Status RunAs(const Caller& principal, Deadline deadline, const Trace& trace, const grpc::ServerContext& context,
+             const std::function<Status(const Call&)>& fn) {
+  const CallScope scope(deadline, trace, principal.ToActor());
+  return fn(Call{principal, deadline, trace, &context});
+}
+
+}  // namespace
+
 Status RunCatching(const std::function<Status()>& fn) { return Catching("an RPC method", fn); }
 
 grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
@@ -82,8 +94,12 @@ grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
   const Trace trace = TraceOf(context);
   const CallScope scope(deadline, trace);
   return FinishRpc(observation, RunCatching([&]() -> Status {
-                     ALLOD_TRY(Caller principal, Authorise(method, context, request));
-                     return fn(Call{std::move(principal), deadline, trace, &context});
+                     ALLOD_TRY(const Caller principal, Caller::From(context));
+                     const std::string resource = request != nullptr ? ResourceOf(method, *request) : "";
+                     const Status admitted = CheckAccess(method, principal, resource);
+                     const Status done = admitted ? RunAs(principal, deadline, trace, context, fn) : admitted;
+                     TellObserver({method, principal, resource, trace.trace_id}, admitted.has_value(), done);
+                     return done;
                    }));
 }
 

@@ -1,0 +1,289 @@
+// `allod audit`: what was done to a tenant's things, and whether the logs that say so are whole.
+
+#include <fmt/format.h>
+#include <google/protobuf/util/time_util.h>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "allod/billing/v1/audit.grpc.pb.h"
+#include "allod/scheduling/v1/audit.grpc.pb.h"
+#include "allod/tenancy/v1/audit.grpc.pb.h"
+#include "allod/tenancy/v1/tenant.grpc.pb.h"
+#include "cli/commands/audit_logs.h"
+#include "cli/commands/commands.h"
+#include "cli/installation/lock.h"
+#include "cli/net/connections.h"
+#include "cli/net/pages.h"
+#include "cli/terminal/print.h"
+#include "services/common/audit/convert.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+namespace tenancy_v1 = allod::tenancy::v1;
+using google::protobuf::util::TimeUtil;
+using terminal::Print;
+
+constexpr std::size_t kHeadsBytesMax = 64 << 20;
+
+struct ListOptions {
+  std::string tenant;
+  std::string service;
+  std::string since = "24h";
+  std::string action;
+  int limit = 200;
+};
+
+struct VerifyOptions {
+  std::string tenant;
+  std::string heads;
+};
+
+struct HeadsOptions {
+  std::string tenant;
+};
+
+// How to ask one service. `filter` fills in what the list is asked for beside the page.
+template <typename Service, typename ListRequest, typename HeadRequest>
+AuditPeer PeerOf(const installation::StateDir& state, const std::function<void(ListRequest&)>& filter = nullptr) {
+  using Stub = typename Service::Stub;
+  const std::shared_ptr<Stub> stub = net::Connect<Service>(state);
+  return {net::ProcessOf(Service::service_full_name()),
+          [stub, filter](const std::string& tenant, const std::string& page_token) {
+            ListRequest request;
+            request.set_parent(tenant);
+            request.set_page_size(net::kPageSizeMax);
+            request.set_page_token(page_token);
+            if (filter) filter(request);
+            return net::Ask(*stub, &Stub::ListAuditEntries, request);
+          },
+          [stub](const std::string& tenant) {
+            HeadRequest request;
+            request.set_parent(tenant);
+            return net::Ask(*stub, &Stub::GetAuditHead, request);
+          }};
+}
+
+struct Filter {
+  std::optional<google::protobuf::Timestamp> start;
+  std::string action_prefix;
+};
+
+template <typename Service, typename ListRequest, typename HeadRequest>
+AuditPeer FilteredPeerOf(const installation::StateDir& state, const Filter& filter) {
+  return PeerOf<Service, ListRequest, HeadRequest>(state, [filter](ListRequest& request) {
+    if (filter.start) *request.mutable_start_time() = *filter.start;
+    request.set_action_prefix(filter.action_prefix);
+  });
+}
+
+// Every service that keeps a log.
+std::vector<AuditPeer> Peers(const installation::StateDir& state, const Filter& filter = {}) {
+  namespace scheduling_v1 = allod::scheduling::v1;
+  namespace billing_v1 = allod::billing::v1;
+  return {
+      FilteredPeerOf<tenancy_v1::AuditService, tenancy_v1::ListAuditEntriesRequest, tenancy_v1::GetAuditHeadRequest>(
+          state, filter),
+      FilteredPeerOf<scheduling_v1::AuditService, scheduling_v1::ListAuditEntriesRequest,
+                     scheduling_v1::GetAuditHeadRequest>(state, filter),
+      FilteredPeerOf<billing_v1::AuditService, billing_v1::ListAuditEntriesRequest, billing_v1::GetAuditHeadRequest>(
+          state, filter)};
+}
+
+// Of "24h", "90m", "7d", "2026-11-28" or "2026-11-28T10:00:00Z".
+Result<google::protobuf::Timestamp> TimeOf(const std::string& text) {
+  std::int64_t number = 0;
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const std::string_view unit(at, static_cast<std::size_t>(text.data() + text.size() - at));
+  if (error == std::errc() && number >= 0 && number < 1'000'000) {
+    const std::int64_t now = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime());
+    for (const auto& [word, seconds] : {std::pair("m", 60), std::pair("h", 3600), std::pair("d", 86400)}) {
+      if (unit == word) return TimeUtil::SecondsToTimestamp(std::max<std::int64_t>(0, now - number * seconds));
+    }
+  }
+  google::protobuf::Timestamp out;
+  if (TimeUtil::FromString(text, &out) || TimeUtil::FromString(text + "T00:00:00Z", &out)) return out;
+  return InvalidArgument("INVALID_TIME", fmt::format("--since {}: give a span (90m, 24h, 7d) or a time (2026-11-28, "
+                                                     "2026-11-28T10:00:00Z)",
+                                                     text));
+}
+
+std::string ActorText(const audit::v1::Actor& actor) {
+  return actor.id().empty() ? actor.kind() : fmt::format("{} {}", actor.kind(), actor.id());
+}
+
+std::vector<std::string> RowOf(const MergedEntry& merged) {
+  const auto& entry = merged.entry;
+  const bool is_refused = entry.outcome() == audit::v1::AuditEntry::OUTCOME_REFUSED;
+  return {TimeUtil::ToString(entry.time()),
+          merged.service,
+          std::to_string(entry.sequence()),
+          ActorText(entry.actor()),
+          entry.action(),
+          entry.resource(),
+          is_refused ? "refused: " + entry.reason() : "done",
+          DetailsText(entry)};
+}
+
+Status List(const Globals& globals, const ListOptions& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  Filter filter{.start = {}, .action_prefix = options.action};
+  ALLOD_TRY(filter.start, TimeOf(options.since));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  std::vector<AuditPeer> peers = Peers(state, filter);
+  if (!options.service.empty()) {
+    std::erase_if(peers, [&](const AuditPeer& peer) { return peer.service != options.service; });
+  }
+  std::vector<std::vector<std::string>> rows;
+  int taken = 0;
+  bool has_more = false;
+  ALLOD_CHECK_OK(MergeLogs(peers, options.tenant, [&](const MergedEntry& merged) {
+    has_more = taken == options.limit;
+    if (has_more) return false;
+    ++taken;
+    if (globals.json()) {
+      Print(fmt::format("{{\"service\": \"{}\", \"entry\": {}}}\n", merged.service, terminal::ToJson(merged.entry)));
+    } else {
+      rows.push_back(RowOf(merged));
+    }
+    return true;
+  }));
+  if (globals.json()) return {};
+  Print(terminal::Table({"TIME", "SERVICE", "NO", "ACTOR", "ACTION", "RESOURCE", "OUTCOME", "DETAILS"}, rows));
+  if (has_more) Print(fmt::format("(the first {} since then; --limit shows more)\n", taken));
+  return {};
+}
+
+// Every tenant, or the one that is named.
+Status ForEachTenant(const installation::StateDir& state, const std::string& tenant,
+                     const std::function<Status(const std::string&)>& visit) {
+  if (!tenant.empty()) {
+    ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", tenant, "tenants/*"));
+    return visit(tenant);
+  }
+  const auto stub = net::Connect<tenancy_v1::TenantService>(state);
+  tenancy_v1::ListTenantsRequest request;
+  request.set_page_size(net::kPageSizeMax);
+  do {
+    ALLOD_TRY(const auto page, net::Ask(*stub, &tenancy_v1::TenantService::Stub::ListTenants, request));
+    for (const auto& listed : page.tenants()) ALLOD_CHECK_OK(visit(listed.name()));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return {};
+}
+
+Result<KeptHeads> ReadHeads(const std::string& path) {
+  if (path.empty()) return KeptHeads{};
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  if (!in || text.str().size() > kHeadsBytesMax) {
+    return InvalidArgument("INVALID_HEADS",
+                           fmt::format("--heads {}: cannot be read; write it with `allod audit heads`", path));
+  }
+  auto heads = ParseHeads(text.str());
+  if (!heads) return InvalidArgument("INVALID_HEADS", fmt::format("--heads {}: {}", path, heads.error().message));
+  return heads;
+}
+
+struct Tally {
+  std::int64_t logs = 0;
+  std::int64_t entries = 0;
+  std::int64_t broken = 0;
+  std::string first;  // broken place
+};
+
+Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tenant, const KeptHeads& kept,
+                    Tally& tally) {
+  for (const AuditPeer& peer : peers) {
+    ALLOD_TRY(const LogVerdict verdict, VerifyLog(peer, tenant, kept));
+    tally.entries += verdict.entries;
+    ++tally.logs;
+    if (!verdict.broken) continue;
+    const std::string place = fmt::format("{} in {}: {}", tenant, peer.service, verdict.broken->words);
+    Print(fmt::format("BROKEN {}\n", place));
+    if (tally.broken++ == 0) tally.first = place;
+  }
+  return {};
+}
+
+Status Verify(const Globals& globals, const VerifyOptions& options) {
+  ALLOD_TRY(const KeptHeads kept, ReadHeads(options.heads));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  const std::vector<AuditPeer> peers = Peers(state);
+  // Tenants of which only a kept head is left are looked at too.
+  std::set<std::string> unseen;
+  for (const auto& [log, head] : kept) {
+    if (std::ranges::find(peers, log.second, &AuditPeer::service) == peers.end()) {
+      return InvalidArgument("INVALID_HEADS",
+                             fmt::format("--heads {}: {} is no service with an audit log", options.heads, log.second));
+    }
+    if (options.tenant.empty() || options.tenant == log.first) unseen.insert(log.first);
+  }
+  Tally tally;
+  ALLOD_CHECK_OK(ForEachTenant(state, options.tenant, [&](const std::string& tenant) {
+    unseen.erase(tenant);
+    return VerifyTenant(peers, tenant, kept, tally);
+  }));
+  for (const std::string& tenant : unseen) ALLOD_CHECK_OK(VerifyTenant(peers, tenant, kept, tally));
+  if (tally.broken > 0) {
+    return Fail(Code::kDataLoss, "AUDIT_LOG_BROKEN",
+                fmt::format("{} of {} audit logs are broken; first {}", tally.broken, tally.logs, tally.first));
+  }
+  Print(fmt::format("{} entries in {} logs: whole{}\n", tally.entries, tally.logs,
+                    kept.empty() ? "" : ", and the heads that were kept are in them"));
+  return {};
+}
+
+Status Heads(const Globals& globals, const HeadsOptions& options) {
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  const std::vector<AuditPeer> peers = Peers(state);
+  return ForEachTenant(state, options.tenant, [&](const std::string& tenant) -> Status {
+    for (const AuditPeer& peer : peers) {
+      ALLOD_TRY(const auto message, peer.read_head(tenant));
+      ALLOD_TRY(const audit::Head head, audit::FromProto(message));
+      if (head.sequence > 0) Print(HeadLine(tenant, peer.service, head));
+    }
+    return {};
+  });
+}
+
+}  // namespace
+
+void AddAudit(CLI::App& app, Globals& globals) {
+  CLI::App& group = *app.add_subcommand("audit",
+                                        "Show what was done to a tenant's things, and check that the logs of it "
+                                        "are whole");
+  group.require_subcommand(1);
+  {
+    const auto [command, options] =
+        AddCommand<ListOptions>(group, globals, "list", "Show a tenant's audit logs, merged by time", &List);
+    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("--service", options->service, "Only the log of this service")
+        ->check(CLI::IsMember({"tenancy", "scheduling", "billing"}));
+    command->add_option("--since", options->since, "From when on: 90m, 24h, 7d or a time (default: 24h)");
+    command->add_option("--action", options->action, "Only actions that begin so, e.g. tenancy.apiKeys.");
+    command->add_option("--limit", options->limit, "How many (default: 200)")->check(CLI::Range(1, 100'000));
+  }
+  {
+    const auto [command, options] = AddCommand<VerifyOptions>(
+        group, globals, "verify", "Walk every audit log, or a tenant's; fails with the first broken place", &Verify);
+    command->add_option("tenant", options->tenant, "tenants/TENANT (default: all)");
+    command->add_option("--heads", options->heads,
+                        "What `allod audit heads` wrote earlier and was kept elsewhere: shows logs that were cut or "
+                        "written anew since");
+  }
+  {
+    const auto [command, options] = AddCommand<HeadsOptions>(
+        group, globals, "heads", "Write where every audit log ends, to be kept elsewhere for `verify --heads`", &Heads);
+    command->add_option("tenant", options->tenant, "tenants/TENANT (default: all)");
+  }
+}
+
+}  // namespace allod::cli::commands

@@ -1,0 +1,74 @@
+#include "services/tenancy/audit_acts.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+namespace allod::tenancy {
+namespace {
+
+// As many of them as a detail has room for.
+std::string Listed(const std::vector<std::string>& words) {
+  constexpr std::size_t kBytesMax = audit::kTextBytesMax - 32;
+  std::string out;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (out.size() + words[i].size() > kBytesMax) return fmt::format("{} and {} more", out, words.size() - i);
+    out.append(i == 0 ? "" : ",").append(words[i]);
+  }
+  return out;
+}
+
+// RFC 3339, to the second.
+std::string InUtc(Time time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
+}
+
+// How far a key reaches.
+void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
+  if (key.expire_time) details.push_back({"expire_time", InUtc(*key.expire_time)});
+  if (!key.allowed_instances.empty()) details.push_back({"allowed_instances", Listed(key.allowed_instances)});
+  std::vector<std::string> ranges;
+  for (const IpRange& range : key.allowed_ip_ranges) ranges.push_back(range.ToString());
+  if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
+}
+
+}  // namespace
+
+audit::Act CreationOf(const Tenant& tenant) {
+  std::string residency = fmt::format("{}", fmt::join(tenant.residency, ","));
+  return {.action = "tenancy.tenants.create",
+          .resource = tenant.name(),
+          .details = {{"currency_code", tenant.currency_code},
+                      {"residency", std::move(residency)},
+                      audit::Personal("display_name", tenant.display_name)}};
+}
+
+audit::Act CreationOf(const Project& project) {
+  return {.action = "tenancy.projects.create",
+          .resource = project.name(),
+          .details = {audit::Personal("display_name", project.display_name)}};
+}
+
+audit::Act CreationOf(const ApiKey& key) {
+  std::vector<std::string_view> scopes;
+  for (const Scope scope : key.scopes) scopes.push_back(WordOf(scope));
+  audit::Act out{.action = "tenancy.apiKeys.create",
+                 .resource = key.name(),
+                 .details = {{"scopes", fmt::format("{}", fmt::join(scopes, ","))},
+                             {"roles", key.roles.ToString()},
+                             audit::Personal("display_name", key.display_name)}};
+  AddReach(key, out.details);
+  return out;
+}
+
+audit::Act RotationOf(const ApiKey& present, const ApiKey& successor) {
+  audit::Act out{
+      .action = "tenancy.apiKeys.rotate", .resource = present.name(), .details = {{"successor", successor.name()}}};
+  const auto& ends = present.revoke_time ? present.revoke_time : present.expire_time;
+  if (ends) out.details.push_back({"holds_until", InUtc(*ends)});
+  return out;
+}
+
+audit::Act RevocationOf(const ApiKey& key) { return {.action = "tenancy.apiKeys.revoke", .resource = key.name()}; }
+
+}  // namespace allod::tenancy

@@ -4,6 +4,7 @@
 #include <set>
 #include <string_view>
 
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::billing {

@@ -178,7 +178,6 @@ Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Ex
   const json& claims = token.claims_;
   if (token.issuer_.empty()) return Refused("TOKEN_CLAIM", "the token has no \"iss\"");
   if (token.issuer_ != expected.issuer) return Refused("TOKEN_ISSUER", "the token is by another issuer");
-  ALLOD_CHECK_OK(CheckAudience(claims, expected.audiences));
   Claims out;
   ALLOD_TRY(out.expire_time_, CheckTimes(claims, expected.now));
   ALLOD_TRY(out.subject_, TextOf(claims, "sub"));
@@ -186,6 +185,7 @@ Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Ex
     return Refused("TOKEN_CLAIM", fmt::format("the token has no \"sub\" of 1 to {} bytes", kSubjectBytesMax));
   }
   ALLOD_CHECK_OK(keys.Verify(token.kid_, token.algorithm_, token.signed_text_, token.signature_));
+  ALLOD_CHECK_OK(CheckAudience(claims, expected.audiences));
   out.all_ = claims;
   return out;
 }

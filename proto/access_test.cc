@@ -30,6 +30,7 @@
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
+#include "allod/tenancy/v1/workload_identity.pb.h"
 #include "services/common/rpc/method.h"
 
 namespace allod::access_test {
@@ -90,6 +91,18 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.RevokeApiKey", {kProject, kProjectName + "/apiKeys/k"}},
       {"tenancy.WatchApiKeys", {kService, ""}},
       {"tenancy.AcknowledgeApiKeys", {kService, ""}},
+      {"tenancy.CreateIdentityProvider", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetIdentityProvider", {kMembers, kTenantName + "/identityProviders/i"}},
+      {"tenancy.ListIdentityProviders", {kMembers, kTenantName}},
+      {"tenancy.UpdateIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
+      {"tenancy.DeleteIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
+      {"tenancy.CreateWorkloadRule", {kProject, kProjectName}},
+      {"tenancy.GetWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.ListWorkloadRules", {kProject, kProjectName}},
+      {"tenancy.UpdateWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.DeleteWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.WatchWorkloadIdentities", {kService, ""}},
+      {"tenancy.AcknowledgeWorkloadIdentities", {kService, ""}},
       {"billing.CreatePriceBook", {kPlatform, ""}},
       {"billing.GetPriceBook", {kAnyone, ""}},
       {"billing.SetBillingAccount", {kOperator, ""}},
@@ -150,14 +163,23 @@ const std::map<std::string, Row>& Rows() {
 // Each of a file with methods, so that all of them are in this program.
 std::vector<const google::protobuf::Descriptor*> Linked() {
   return {
-      billing::v1::GetBillingAccountRequest::descriptor(), billing::v1::CheckUsageRequest::descriptor(),
-      billing::v1::GetInvoiceRequest::descriptor(),        billing::v1::CheckLedgerRequest::descriptor(),
-      billing::v1::GetPriceBookRequest::descriptor(),      billing::v1::ReserveRequest::descriptor(),
-      catalog::v1::ReadArtifactRequest::descriptor(),      catalog::v1::LeaseJobRequest::descriptor(),
-      catalog::v1::GetListingRequest::descriptor(),        catalog::v1::GetModelRequest::descriptor(),
-      inference::v1::EmbedRequest::descriptor(),           scheduling::v1::GetInstanceRequest::descriptor(),
-      scheduling::v1::ListNodesRequest::descriptor(),      tenancy::v1::ListApiKeysRequest::descriptor(),
-      tenancy::v1::GetProjectRequest::descriptor(),        tenancy::v1::GetTenantRequest::descriptor(),
+      billing::v1::GetBillingAccountRequest::descriptor(),
+      billing::v1::CheckUsageRequest::descriptor(),
+      billing::v1::GetInvoiceRequest::descriptor(),
+      billing::v1::CheckLedgerRequest::descriptor(),
+      billing::v1::GetPriceBookRequest::descriptor(),
+      billing::v1::ReserveRequest::descriptor(),
+      catalog::v1::ReadArtifactRequest::descriptor(),
+      catalog::v1::LeaseJobRequest::descriptor(),
+      catalog::v1::GetListingRequest::descriptor(),
+      catalog::v1::GetModelRequest::descriptor(),
+      inference::v1::EmbedRequest::descriptor(),
+      scheduling::v1::GetInstanceRequest::descriptor(),
+      scheduling::v1::ListNodesRequest::descriptor(),
+      tenancy::v1::ListApiKeysRequest::descriptor(),
+      tenancy::v1::GetProjectRequest::descriptor(),
+      tenancy::v1::GetTenantRequest::descriptor(),
+      tenancy::v1::WorkloadRule::descriptor(),
   };
 }
 
@@ -292,9 +314,12 @@ TEST_F(ProtoAccess, EveryPatternOfARoleStandsForAMethod) {
   for (int i = 1; i < type.value_count(); ++i) {
     for (const std::string& pattern : type.value(i)->options().GetExtension(access::v1::role).permissions()) {
       const std::string regex = "^" + std::regex_replace(pattern, std::regex("\\*"), "[a-zA-Z]+") + "$";
-      EXPECT_TRUE(std::ranges::any_of(methods_, [&](const Described& described) {
-        return std::regex_match(described.method.access.permission(), std::regex(regex));
-      })) << type.value(i)->name() << ": " << pattern;
+      EXPECT_TRUE(std::ranges::any_of(methods_,
+                                      [&](const Described& described) {
+                                        return std::regex_match(described.method.access.permission(),
+                                                                std::regex(regex));
+                                      }))
+          << type.value(i)->name() << ": " << pattern;
     }
   }
 }

@@ -22,6 +22,8 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->operators_listen, "127.0.0.1:0") << "only this machine";
   EXPECT_EQ(config->body_bytes_in_flight_max, 64U << 20);
   EXPECT_TRUE(config->cors_allowed_origins.empty());
+  EXPECT_TRUE(config->issuer_networks_allowed.empty()) << "the public internet only";
+  EXPECT_EQ(config->issuer_keys.age_max, std::chrono::hours(1));
 }
 
 TEST(GatewayConfig, EveryComplaintIsNamed) {
@@ -32,11 +34,13 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   json["body_bytes_max"] = 1 << 20;
   json["body_bytes_in_flight_max"] = (8 << 20) - 1;
   json["cors_allowed_origins"] = {"https://a.example/app"};
+  json["issuer_networks_allowed"] = {"10.0.0.0/8", "intranet"};
+  json["issuer_keys_age_ms_max"] = 1000;
   const auto config = LoadGatewayConfig({"gateway.json", json});
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
-  for (const char* named :
-       {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins"}) {
+  for (const char* named : {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max",
+                            "cors_allowed_origins", "issuer_networks_allowed: 'intranet'", "issuer_keys_age_ms_max"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
   }
 }

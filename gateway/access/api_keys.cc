@@ -1,10 +1,10 @@
 #include "gateway/access/api_keys.h"
 
 #include <algorithm>
-#include <cctype>
 #include <mutex>
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
+#include "gateway/access/bearer.h"
 #include "gateway/feeds/watch.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
@@ -20,19 +20,6 @@ std::unexpected<Error> NotSynced(std::string message) {
 
 std::unexpected<Error> Unauthenticated(std::string message) {
   return Fail(Code::kUnauthenticated, "INVALID_API_KEY", std::move(message));
-}
-
-// The token of "Bearer <token>", the scheme in any case and any number of blanks behind it (RFC 6750, RFC 9110).
-std::string_view BearerToken(std::string_view authorization) {
-  constexpr std::string_view kBlanks = " \t";
-  const std::size_t scheme_end = authorization.find_first_of(kBlanks);
-  if (scheme_end == std::string_view::npos) return {};
-  const bool matches =
-      std::ranges::equal(authorization.substr(0, scheme_end), std::string_view("bearer"),
-                         [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
-  const std::size_t begin = authorization.find_first_not_of(kBlanks, scheme_end);
-  if (!matches || begin == std::string_view::npos) return {};
-  return authorization.substr(begin, authorization.find_last_not_of(kBlanks) + 1 - begin);
 }
 
 }  // namespace

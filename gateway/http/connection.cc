@@ -33,9 +33,10 @@ Error TimedOut(const char* what, int milliseconds) {
 
 }  // namespace
 
-Connection::Connection(asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
+Connection::Connection(asio::ip::tcp::socket socket, std::string peer_address, const ServerConfig& config, Application& application,
                        BodyBudget& budget, ConnectionTable& table)
-    : config_(config),
+    : peer_address_(std::move(peer_address)),
+      config_(config),
       application_(application),
       budget_(budget),
       table_(table),
@@ -103,6 +104,7 @@ Awaitable<std::optional<Request>> Connection::ReadRequest() {
   }
   had_head_ = true;
   Request& request = head->request;
+  request.peer_address = peer_address_;
   Begin(*head);
   if (config_.hosts_are_addresses && head->http_1_1 && !IsAddressOrLocalhost(request.Header("host"))) {
     const Error error{Code::kInvalidArgument, "INVALID_HOST", "here the Host must be an address, or localhost"};
@@ -121,7 +123,7 @@ Awaitable<std::optional<Request>> Connection::ReadRequest() {
     }
     co_return std::nullopt;
   }
-  if (!table_.Begin(place_, !account->key.empty())) co_return std::nullopt;
+  if (!table_.Begin(place_, !account->key.empty() && !account->is_stranger)) co_return std::nullopt;
   if (head->framing.has_body()) {
     ReadResult<std::string> body = co_await TakeBody(*head, *account);
     if (!body) {
@@ -146,7 +148,7 @@ Awaitable<ReadResult<std::string>> Connection::TakeBody(const MessageHead& head,
   const Result<ContentEncoding> encoding = ContentEncodingOf(head.request.headers);
   if (!encoding) co_return std::unexpected(std::optional<Error>(encoding.error()));
   const BodyFraming& framing = head.framing;
-  const std::size_t bytes_max = config_.body_bytes_max;
+  const std::size_t bytes_max = std::min(config_.body_bytes_max, account.bytes_max);
   if (framing.kind == BodyFraming::Kind::kLength && framing.length > bytes_max) {
     co_return std::unexpected(Error{Code::kInvalidArgument, "REQUEST_TOO_LARGE",
                                     fmt::format("the request's body has more than {} bytes", bytes_max)});

@@ -23,7 +23,8 @@ namespace allod::gateway::http {
 class Connection final : public ResponseWriter, public std::enable_shared_from_this<Connection> {
  public:
   // All references must outlive the connection.
-  Connection(boost::asio::ip::tcp::socket socket, const ServerConfig& config, Application& application,
+  // `peer_address` is for the handlers of its requests.
+  Connection(boost::asio::ip::tcp::socket socket, std::string peer_address, const ServerConfig& config, Application& application,
              BodyBudget& budget, ConnectionTable& table);
 
   // Serves until the connection ends; `place` is its place in the table.
@@ -80,6 +81,7 @@ class Connection final : public ResponseWriter, public std::enable_shared_from_t
   void DisarmDeadline();
   void Close();
 
+  const std::string peer_address_;
   const ServerConfig& config_;
   Application& application_;
   BodyBudget& budget_;

@@ -18,6 +18,7 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 struct Request {
   Uuid id;  // UUIDv7 fixed when the head was read; sent back as x-request-id and used as the usage record's id
   Time receive_time;
+  std::string peer_address;  // e.g. "192.0.2.1": of the client, or of the proxy before it
   Trace trace;         // of the client's traceparent, or one that begins here
   std::string method;  // e.g. "POST"
   std::string path;    // percent-encoded as it came, without the query

@@ -126,7 +126,7 @@ void Server::Impl::Serve(tcp::socket socket) {
   socket.set_option(asio::socket_base::send_buffer_size(config.send_buffer_bytes), ec);
   const std::string address = peer.address().to_string();
   const auto strand = socket.get_executor();
-  const auto connection = std::make_shared<Connection>(std::move(socket), config, application, budget, table);
+  const auto connection = std::make_shared<Connection>(std::move(socket), address, config, application, budget, table);
   const ConnectionTable::Id place = table.Enter(address, [weak = std::weak_ptr(connection)] {
     if (const auto leaving = weak.lock()) leaving->MakeWay();
   });

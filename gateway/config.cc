@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "gateway/federation/address_policy.h"
 #include "gateway/http/cors.h"
 
 namespace allod::gateway {
@@ -34,6 +35,30 @@ void ReadHttp(ConfigReader& reader, http::ServerConfig& http) {
   Bounded(reader, "body_timeout_ms", http.body_timeout_ms, 100, 600'000);
   Bounded(reader, "idle_timeout_ms", http.idle_timeout_ms, 100, 3'600'000);
   Bounded(reader, "request_timeout_ms", http.request_timeout_ms, 100, 3'600'000);
+}
+
+void BoundedMs(ConfigReader& reader, const char* field, std::chrono::milliseconds& value, std::int64_t min,
+               std::int64_t max) {
+  std::int64_t ms = value.count();
+  Bounded<std::int64_t>(reader, field, ms, min, max);
+  value = std::chrono::milliseconds(ms);
+}
+
+void ReadFederation(ConfigReader& reader, GatewayConfig& out) {
+  reader.Optional("issuer_networks_allowed", out.issuer_networks_allowed);
+  if (const auto policy = federation::AddressPolicy::Parse(out.issuer_networks_allowed); !policy) {
+    reader.Complain(fmt::format("issuer_networks_allowed: {}", policy.error().message));
+  }
+  reader.Optional("issuer_ca_file", out.issuer_ca_file);
+  constexpr std::int64_t kDayMs = 86'400'000;
+  BoundedMs(reader, "issuer_keys_fresh_ms", out.issuer_keys.fresh, 100, kDayMs);
+  BoundedMs(reader, "issuer_keys_age_ms_max", out.issuer_keys.age_max, 100, kDayMs);
+  BoundedMs(reader, "issuer_keys_interval_ms_min", out.issuer_keys.interval_min, 100, kDayMs);
+  if (out.issuer_keys.age_max < out.issuer_keys.fresh) {
+    reader.Complain("issuer_keys_age_ms_max must be at least issuer_keys_fresh_ms");
+  }
+  Bounded(reader, "exchanges_per_minute_of_address", out.exchanges_per_minute_of_address, 1, 1'000'000);
+  Bounded(reader, "exchanges_per_minute_of_tenant", out.exchanges_per_minute_of_tenant, 1, 1'000'000);
 }
 
 }  // namespace
@@ -85,6 +110,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded(reader, "keep_alive_comment_ms", out.serving.keep_alive_comment_ms, 10, 600'000);
   Bounded(reader, "reserve_timeout_ms", out.serving.reserve_timeout_ms, 100, 60'000);
   Bounded(reader, "key_use_report_ms", out.key_use_report_ms, 1000, 3'600'000);
+  ReadFederation(reader, out);
   Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);
   return reader.Finish(std::move(out));
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gateway/access/admission.h"
+#include "gateway/federation/issuer_keys.h"
 #include "gateway/http/server_config.h"
 #include "gateway/serving/limits.h"
 #include "services/common/config.h"
@@ -30,6 +31,12 @@ struct GatewayConfig {
   std::string journal_dir;
   int journal_slots = 8192;
   access::AdmissionLimits rate_limits;
+  // Of tokens that workloads exchange.
+  std::vector<std::string> issuer_networks_allowed;  // beside the public internet, e.g. "10.0.0.0/8"
+  std::string issuer_ca_file;                        // of authorities for issuers instead of the system's; empty: those
+  federation::KeysLimits issuer_keys;
+  int exchanges_per_minute_of_address = 120;
+  int exchanges_per_minute_of_tenant = 600;
   serving::Limits serving;
   int key_use_report_ms = 60'000;  // how often tenancy is told which keys were used
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s

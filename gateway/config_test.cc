@@ -25,6 +25,8 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_TRUE(config->cors_allowed_origins.empty());
   EXPECT_TRUE(config->http.trusted_proxies.empty()) << "nobody's word on where a request comes from is taken";
   EXPECT_EQ(config->key_use_report_ms, 60'000);
+  EXPECT_TRUE(config->issuer_networks_allowed.empty()) << "the public internet only";
+  EXPECT_EQ(config->issuer_keys.age_max, std::chrono::hours(1));
 }
 
 TEST(GatewayConfig, EveryComplaintIsNamed) {
@@ -36,11 +38,14 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   json["body_bytes_in_flight_max"] = (8 << 20) - 1;
   json["cors_allowed_origins"] = {"https://a.example/app"};
   json["trusted_proxies"] = {"10.0.0.1", "10.0.0.1/8"};
+  json["issuer_networks_allowed"] = {"10.0.0.0/8", "intranet"};
+  json["issuer_keys_age_ms_max"] = 1000;
   const auto config = LoadGatewayConfig({"gateway.json", json});
   ASSERT_FALSE(config);
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
   for (const char* named :
        {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins",
+        "issuer_networks_allowed: 'intranet'", "issuer_keys_age_ms_max",
         "trusted_proxies[1]: \"10.0.0.1/8\" has bits set behind its prefix; the range around it is 10.0.0.0/8"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
   }

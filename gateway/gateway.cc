@@ -4,7 +4,10 @@
 #include <optional>
 
 #include "gateway/access/admission.h"
+#include "gateway/access/credentials.h"
 #include "gateway/access/route_guard.h"
+#include "gateway/federation/curl_fetcher.h"
+#include "gateway/federation/token_endpoint.h"
 #include "gateway/http/router.h"
 #include "gateway/metering/billing_funds.h"
 #include "gateway/openai/handlers.h"
@@ -48,7 +51,15 @@ struct Gateway::Impl {
         backends{MakeChannel(config.tenancy_target), MakeChannel(config.catalog_target),
                  MakeChannel(config.billing_target), MakeChannel(config.scheduling_target)},
         keys(pepper, clock, key_uses),
-        guard(keys),
+        sealer(pepper),
+        workloads(sealer, clock),
+        credentials({{federation::kWorkloadTokenPrefix, &workloads}}, keys),
+        guard(credentials),
+        fetcher(federation::AddressPolicy::Parse(config.issuer_networks_allowed).value_or(federation::AddressPolicy()),
+                config.issuer_ca_file),
+        issuer_keys(fetcher, config.issuer_keys),
+        tokens(workloads, issuer_keys, sealer, clock,
+               {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
         admission(config.rate_limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
@@ -71,6 +82,7 @@ struct Gateway::Impl {
     watches[0] = access::WatchApiKeys(backends.tenancy, keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
     key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
+    watches[2] = federation::WatchWorkloadIdentities(backends.tenancy, workloads);
   }
 
   void AddRoutes();
@@ -85,7 +97,13 @@ struct Gateway::Impl {
   const SystemClock clock;
   access::KeyUses key_uses;
   access::ApiKeyTable keys;
+  const federation::WorkloadTokenSealer sealer;
+  federation::WorkloadTable workloads;
+  const access::Credentials credentials;
   const access::RouteGuard guard;
+  federation::CurlFetcher fetcher;
+  federation::IssuerKeys issuer_keys;
+  federation::TokenEndpoint tokens;
   serving::RouteTable routes;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
@@ -100,7 +118,7 @@ struct Gateway::Impl {
   http::BodyBudget bodies;
   http::Router router;
   http::Router operators_router;
-  std::unique_ptr<feeds::WatchLoop> watches[2];
+  std::unique_ptr<feeds::WatchLoop> watches[3];
   std::unique_ptr<access::KeyUseReporter> key_use_reporter;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> operators_server;
@@ -114,6 +132,8 @@ void Gateway::Impl::AddRoutes() {
   AddGuarded(kInference, "POST", "/v1/embeddings", std::bind_front(&Handlers::Embeddings, &openai));
   AddGuarded(kInference, "GET", "/v1/models", std::bind_front(&Handlers::ListModels, &openai));
   AddGuarded(kInference, "GET", "/v1/models/*", std::bind_front(&Handlers::RetrieveModel, &openai));
+  router.Add("POST", "/oauth/token", "/oauth/token", http::Router::Access::kForm,
+             std::bind_front(&federation::TokenEndpoint::Handle, &tokens));
   AddOpen(router, "/healthz", std::bind_front(&operators::Probes::Health, &probes));
   AddOpen(router, "/readyz", std::bind_front(&operators::Probes::Ready, &probes));
   AddOpen(router, "/openapi.json", std::bind_front(&operators::Probes::OpenApi, &probes));
@@ -147,6 +167,7 @@ void Gateway::Stop() {
   impl_->server->Stop(milliseconds(1000));
   impl_->operators_server->Stop(milliseconds(0));
   for (const auto& watch : impl_->watches) watch->Stop();
+  impl_->fetcher.Stop();
   impl_->key_use_reporter->Stop();
   impl_->admission.Stop();
   impl_->settler.Stop(milliseconds(500));

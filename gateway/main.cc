@@ -1,4 +1,7 @@
 // allod-gateway: the HTTP door of the platform. Wiring only.
+#include <filesystem>
+#include <vector>
+
 #include "gateway/gateway.h"
 #include "gateway/operators/grpc_proxy.h"
 #include "services/common/log.h"
@@ -18,8 +21,11 @@ using allod::gateway::operators::GrpcProxy;
 constexpr std::uint64_t kOpenFilesMax = 1 << 20;
 
 Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
+  // Where names are resolved may be said outside of /etc, by a link there.
+  std::vector<std::filesystem::path> reads{config.api_key_pepper_file, "/etc/resolv.conf"};
+  if (!config.issuer_ca_file.empty()) reads.emplace_back(config.issuer_ca_file);
   allod::sandbox::EnterServiceSandbox(
-      {.reads = {config.api_key_pepper_file},
+      {.reads = reads,
        .writes = {config.journal_dir, allod::sandbox::SocketDirectory(config.grpc_listen)},
        .network = true,
        .open_files_max = kOpenFilesMax});

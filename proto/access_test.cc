@@ -33,6 +33,7 @@
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
+#include "allod/tenancy/v1/workload_identity.pb.h"
 #include "services/common/rpc/method.h"
 
 namespace allod::access_test {
@@ -99,6 +100,18 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"billing.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
       {"billing.GetAuditHead", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.CreateIdentityProvider", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetIdentityProvider", {kMembers, kTenantName + "/identityProviders/i"}},
+      {"tenancy.ListIdentityProviders", {kMembers, kTenantName}},
+      {"tenancy.UpdateIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
+      {"tenancy.DeleteIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
+      {"tenancy.CreateWorkloadRule", {kProject, kProjectName}},
+      {"tenancy.GetWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.ListWorkloadRules", {kProject, kProjectName}},
+      {"tenancy.UpdateWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.DeleteWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
+      {"tenancy.WatchWorkloadIdentities", {kService, ""}},
+      {"tenancy.AcknowledgeWorkloadIdentities", {kService, ""}},
       {"billing.CreatePriceBook", {kPlatform, ""}},
       {"billing.GetPriceBook", {kAnyone, ""}},
       {"billing.SetBillingAccount", {kOperator, ""}},
@@ -170,7 +183,7 @@ std::vector<const google::protobuf::Descriptor*> Linked() {
       catalog::v1::GetModelRequest::descriptor(),          inference::v1::EmbedRequest::descriptor(),
       scheduling::v1::GetInstanceRequest::descriptor(),    scheduling::v1::ListNodesRequest::descriptor(),
       tenancy::v1::ListApiKeysRequest::descriptor(),       tenancy::v1::GetProjectRequest::descriptor(),
-      tenancy::v1::GetTenantRequest::descriptor(),
+      tenancy::v1::GetTenantRequest::descriptor(),         tenancy::v1::WorkloadRule::descriptor(),
   };
 }
 

@@ -107,6 +107,14 @@ void KeepList(const StateDir& state, const char* field, const std::vector<std::s
   }
 }
 
+// What an operator wrote of the issuers whose tokens workloads show (gateway/README.md) stays.
+void KeepIssuerSettings(const StateDir& state, json& gateway) {
+  const json last = LastConfig(state, "gateway");
+  for (const auto& [field, value] : last.items()) {
+    if (field.starts_with("issuer_") || field.starts_with("exchanges_per_minute_")) gateway[field] = value;
+  }
+}
+
 Result<json> Weights(const StateDir& state, const UpOptions& options) {
   const json last = LastConfig(state, "scheduling");
   json out = last.contains("weights") && last["weights"].is_object() ? last["weights"] : json::object();
@@ -266,6 +274,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"journal_dir", state.journal().string()}};
   KeepList(state, "cors_allowed_origins", options.cors_origins, gateway);
   KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
+  KeepIssuerSettings(state, gateway);
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <mutex>
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
+#include "gateway/access/bearer.h"
 #include "gateway/feeds/watch.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
@@ -33,19 +33,6 @@ std::unexpected<Error> NotFromThere(const std::optional<IpAddress>& client) {
               client
                   ? fmt::format("this API key is not let in from {}", client->ToString())
                   : "this API key is let in from some addresses only, and a proxy does not say where this comes from");
-}
-
-// The token of "Bearer <token>", the scheme in any case and any number of blanks behind it (RFC 6750, RFC 9110).
-std::string_view BearerToken(std::string_view authorization) {
-  constexpr std::string_view kBlanks = " \t";
-  const std::size_t scheme_end = authorization.find_first_of(kBlanks);
-  if (scheme_end == std::string_view::npos) return {};
-  const bool matches =
-      std::ranges::equal(authorization.substr(0, scheme_end), std::string_view("bearer"),
-                         [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
-  const std::size_t begin = authorization.find_first_not_of(kBlanks, scheme_end);
-  if (!matches || begin == std::string_view::npos) return {};
-  return authorization.substr(begin, authorization.find_last_not_of(kBlanks) + 1 - begin);
 }
 
 }  // namespace

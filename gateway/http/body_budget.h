@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -19,6 +20,8 @@ namespace allod::gateway::http {
 struct BodyAccount {
   std::string tenant;
   std::string key;
+  std::size_t bytes_max = std::numeric_limits<std::size_t>::max();  // where less is taken than a body may have
+  bool is_stranger = false;                                         // no key was asked for; `key` stands for an address
 };
 
 class BodyBudget {

@@ -124,7 +124,7 @@ Awaitable<std::optional<Request>> Connection::ReadRequest() {
     }
     co_return std::nullopt;
   }
-  if (!table_.Begin(place_, !account->key.empty())) co_return std::nullopt;
+  if (!table_.Begin(place_, !account->key.empty() && !account->is_stranger)) co_return std::nullopt;
   if (head->framing.has_body()) {
     ReadResult<std::string> body = co_await TakeBody(*head, *account);
     if (!body) {
@@ -149,7 +149,7 @@ Awaitable<ReadResult<std::string>> Connection::TakeBody(const MessageHead& head,
   const Result<ContentEncoding> encoding = ContentEncodingOf(head.request.headers);
   if (!encoding) co_return std::unexpected(std::optional<Error>(encoding.error()));
   const BodyFraming& framing = head.framing;
-  const std::size_t bytes_max = config_.body_bytes_max;
+  const std::size_t bytes_max = std::min(config_.body_bytes_max, account.bytes_max);
   if (framing.kind == BodyFraming::Kind::kLength && framing.length > bytes_max) {
     co_return std::unexpected(Error{Code::kInvalidArgument, "REQUEST_TOO_LARGE",
                                     fmt::format("the request's body has more than {} bytes", bytes_max)});

@@ -31,6 +31,8 @@ struct Request {
 
   // The first header of that (lower-case) name; empty if there is none.
   std::string_view Header(std::string_view lower_case_name) const;
+  // "192.0.2.1"; "unknown" when it is not known where the request comes from.
+  std::string ClientText() const { return client ? client->ToString() : "unknown"; }
 };
 
 // Of the header `traceparent`; one that begins here if there is none, more than one, or no valid one.

@@ -8,6 +8,10 @@
 namespace allod::gateway::http {
 namespace {
 
+// Of a body that strangers send.
+constexpr std::size_t kFormBytesMax = 32 << 10;
+constexpr char kStrangers[] = "strangers";
+
 // Passes everything on and remembers the status for the metrics.
 class CountingWriter final : public ResponseWriter {
  public:
@@ -91,6 +95,7 @@ std::expected<BodyAccount, Response> Router::Admit(const Request& head) {
     if (!account) return std::unexpected(ErrorResponse(style, account.error()));
     return *std::move(account);
   }
+  if (route->access == Access::kForm) return BodyAccount{kStrangers, head.ClientText(), kFormBytesMax, true};
   if (head.has_body) {
     return std::unexpected(
         ErrorResponse(style, {Code::kInvalidArgument, "BODY_NOT_TAKEN", "a request for this path has no body"}));

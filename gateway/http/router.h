@@ -21,6 +21,7 @@ class Router final : public Application {
   using MethodsOf = std::function<std::vector<std::string>(std::string_view path)>;
   enum class Access {
     kOpen,  // no key is asked for, and no body is read
+    kForm,  // no key is asked for, and a small body is read: all that strangers send shares what one tenant may have
     kKey,   // the head must have a valid key; the handler looks again when the body is there
   };
 

@@ -9,6 +9,7 @@
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
+#include "allod/tenancy/v1/workload_identity.pb.h"
 #include "google/longrunning/operations.pb.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -37,6 +38,8 @@ std::vector<PortalService> PortalServices() {
       In<tenancy::v1::Tenant>("TenantService", Backend::kTenancy),
       In<tenancy::v1::Project>("ProjectService", Backend::kTenancy),
       In<tenancy::v1::ApiKey>("ApiKeyService", Backend::kTenancy),
+      In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
+      In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),

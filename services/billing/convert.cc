@@ -176,7 +176,11 @@ Result<ReserveCommand> FromProto(const pb::ReserveRequest& request) {
   ALLOD_CHECK_OK(MatchName("variant", request.variant(), "models/*/versions/*/variants/*"));
   ALLOD_TRY(out.price_book, PriceBookId("price_book", request.price_book()));
   if (!request.api_key().empty()) {
-    ALLOD_CHECK_OK(CheckBelow("api_key", request.api_key(), "tenants/*/projects/*/apiKeys/*", request.tenant()));
+    // A workload without a key stands under its rule.
+    const bool is_workload = request.api_key().find("/workloadRules/") != std::string::npos;
+    ALLOD_CHECK_OK(CheckBelow("api_key", request.api_key(),
+                              is_workload ? "tenants/*/projects/*/workloadRules/*" : "tenants/*/projects/*/apiKeys/*",
+                              request.tenant()));
   }
   ALLOD_TRY(out.expire_time, TimeFrom("expire_time", request.expire_time()));
   return out;

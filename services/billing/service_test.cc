@@ -151,6 +151,9 @@ TEST_F(BillingRpc, RefusesMalformedReservations) {
   EXPECT_EQ(reason([](auto& r) { r.set_request_id(Uuid::FromName("x").ToString()); }), "INVALID_REQUEST_ID");
   EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/tz/projects/desk/instances/helper"); }), "OTHER_TENANT");
   EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/tz/projects/desk/apiKeys/a1"); }), "OTHER_TENANT");
+  EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/tz/projects/desk/workloadRules/ci"); }), "OTHER_TENANT");
+  EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/ke/projects/desk/somethingElse/ci"); }), "INVALID_NAME");
+  EXPECT_EQ(reason([](auto& r) { r.set_api_key("tenants/ke/projects/desk/workloadRules/ci"); }), "held");
   EXPECT_EQ(reason([](auto& r) { r.set_instance("tenants/ke/projects/desk"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_variant("q4_k_m"); }), "INVALID_NAME");
   EXPECT_EQ(reason([](auto& r) { r.set_price_book("priceBooks/one"); }), "INVALID_NAME");

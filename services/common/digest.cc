@@ -89,6 +89,12 @@ Digest256 HmacSha256(std::string_view key, std::string_view message) {
 
 std::string HmacSha256Hex(std::string_view key, std::string_view message) { return ToHex(HmacSha256(key, message)); }
 
+Digest256 DeriveKey(std::string_view secret, std::string_view salt, std::string_view info) {
+  const Digest256 extracted = HmacSha256(salt, secret);
+  const std::string_view key(reinterpret_cast<const char*>(extracted.data()), extracted.size());
+  return HmacSha256(key, std::string(info) + '\x01');
+}
+
 std::array<std::uint8_t, 20> Sha1(std::string_view bytes) {
   std::array<std::uint8_t, 20> out{};
   Must(EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, EVP_sha1(), nullptr));

@@ -42,6 +42,10 @@ std::optional<std::string> Sha256HexOfFile(int fd);
 Digest256 HmacSha256(std::string_view key, std::string_view message);
 std::string HmacSha256Hex(std::string_view key, std::string_view message);
 
+// HKDF-SHA-256 (RFC 5869) of one block: a key for the purpose `info`, from which neither `secret` nor the key for
+// another purpose can be told.
+Digest256 DeriveKey(std::string_view secret, std::string_view salt, std::string_view info);
+
 // SHA-1 (RFC 3174), for UUIDv5 only: it guards nothing.
 std::array<std::uint8_t, 20> Sha1(std::string_view bytes);
 

@@ -60,5 +60,14 @@ TEST(CodeName, CoversEveryCode) {
   EXPECT_EQ(CodeName(static_cast<Code>(99)), "UNKNOWN");
 }
 
+TEST(Digest, DerivesKeysAsRfc5869Has) {
+  // Test case 1 of its appendix A; the first 32 bytes.
+  std::string salt, info;
+  for (int i = 0; i <= 12; ++i) salt.push_back(static_cast<char>(i));
+  for (int i = 0xf0; i <= 0xf9; ++i) info.push_back(static_cast<char>(i));
+  const Digest256 key = DeriveKey(std::string(22, '\x0b'), salt, info);
+  EXPECT_EQ(ToHex(key), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf");
+}
+
 }  // namespace
 }  // namespace allod::digest_test

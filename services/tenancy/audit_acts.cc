@@ -18,6 +18,12 @@ std::string Listed(const std::vector<std::string>& words) {
   return out;
 }
 
+std::string WordsOf(const std::set<Scope>& scopes) {
+  std::string out;
+  for (const Scope scope : scopes) out.append(out.empty() ? "" : ",").append(WordOf(scope));
+  return out;
+}
+
 // RFC 3339, to the second.
 std::string InUtc(Time time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(time)));
@@ -50,11 +56,9 @@ audit::Act CreationOf(const Project& project) {
 }
 
 audit::Act CreationOf(const ApiKey& key) {
-  std::vector<std::string_view> scopes;
-  for (const Scope scope : key.scopes) scopes.push_back(WordOf(scope));
   audit::Act out{.action = "tenancy.apiKeys.create",
                  .resource = key.name(),
-                 .details = {{"scopes", fmt::format("{}", fmt::join(scopes, ","))},
+                 .details = {{"scopes", WordsOf(key.scopes)},
                              {"roles", key.roles.ToString()},
                              audit::Personal("display_name", key.display_name)}};
   AddReach(key, out.details);
@@ -67,6 +71,39 @@ audit::Act RotationOf(const ApiKey& present, const ApiKey& successor) {
   const auto& ends = present.revoke_time ? present.revoke_time : present.expire_time;
   if (ends) out.details.push_back({"holds_until", InUtc(*ends)});
   return out;
+}
+
+audit::Act ActOn(std::string_view verb, const IdentityProvider& provider) {
+  return {.action = fmt::format("tenancy.identityProviders.{}", verb),
+          .resource = provider.name(),
+          .details = {{"issuer", Listed({provider.issuer})},
+                      {"audiences", Listed(provider.audiences)},
+                      {"disabled", provider.disabled ? "true" : "false"},
+                      audit::Personal("display_name", provider.display_name)}};
+}
+
+audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
+  std::vector<std::string> claims;
+  for (const ClaimMatch& match : rule.claims) {
+    claims.push_back(fmt::format("{}={}{}", match.claim, match.value, match.is_prefix ? "*" : ""));
+  }
+  return {.action = fmt::format("tenancy.workloadRules.{}", verb),
+          .resource = rule.name(),
+          .details = {{"identity_provider", rule.provider},
+                      {"claims", Listed(claims)},
+                      {"scopes", WordsOf(rule.scopes)},
+                      {"roles", rule.roles.ToString()},
+                      {"token_minutes", std::to_string(rule.token_minutes)},
+                      {"disabled", rule.disabled ? "true" : "false"},
+                      audit::Personal("display_name", rule.display_name)}};
+}
+
+audit::Act DeletionOf(const IdentityProvider& provider) {
+  return {.action = "tenancy.identityProviders.delete", .resource = provider.name()};
+}
+
+audit::Act DeletionOf(const WorkloadRule& rule) {
+  return {.action = "tenancy.workloadRules.delete", .resource = rule.name()};
 }
 
 audit::Act RevocationOf(const ApiKey& key) { return {.action = "tenancy.apiKeys.revoke", .resource = key.name()}; }

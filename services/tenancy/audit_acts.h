@@ -3,6 +3,7 @@
 
 #include "services/common/audit/pg_log.h"
 #include "services/tenancy/domain.h"
+#include "services/tenancy/identity.h"
 
 namespace allod::tenancy {
 
@@ -12,5 +13,10 @@ audit::Act CreationOf(const ApiKey& key);
 // Of the present key, which names its successor.
 audit::Act RotationOf(const ApiKey& present, const ApiKey& successor);
 audit::Act RevocationOf(const ApiKey& key);
+// `verb` is "create" or "update": what stands afterwards is the whole of it.
+audit::Act ActOn(std::string_view verb, const IdentityProvider& provider);
+audit::Act ActOn(std::string_view verb, const WorkloadRule& rule);
+audit::Act DeletionOf(const IdentityProvider& provider);
+audit::Act DeletionOf(const WorkloadRule& rule);
 
 }  // namespace allod::tenancy

@@ -8,10 +8,15 @@
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/tenancy/api_key_service.h"
+#include "services/tenancy/identity_feed.h"
+#include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/pg_store.h"
+#include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/workload_identity_service.h"
+#include "services/tenancy/workload_rule_service.h"
 
 namespace allod::tenancy {
 namespace {
@@ -53,6 +58,12 @@ Status Run(const Config& config, StopSignal& stop) {
   PgPool feed_pool(feed_database);
   PgStore feed_store(feed_pool);
   KeyFeed feed(feed_store, clock);
+  PgConfig identity_feed_database = feed_database;
+  identity_feed_database.application_name = "allod-identity-feed";
+  PgPool identity_feed_pool(identity_feed_database);
+  PgIdentityStore identity_feed_store(identity_feed_pool);
+  IdentityFeed identity_feed(identity_feed_store, clock);
+  PgIdentityStore identity_store(pool);
   PgConfig audit_database = config.database;
   audit_database.connections_max = 1;
   audit_database.application_name = "allod-audit";
@@ -65,14 +76,20 @@ Status Run(const Config& config, StopSignal& stop) {
   TenantServiceImpl tenants(store, clock, gates);
   ProjectServiceImpl projects(store, clock, gates);
   ApiKeyServiceImpl api_keys(store, feed, clock, gates, pepper);
+  WorkloadIdentityServiceImpl workload_identities(identity_feed);
+  IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
+  WorkloadRuleServiceImpl workload_rules(identity_store, workload_identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&tenants, &projects, &api_keys, &audit_log}));
+                          {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
+                           &workload_rules}));
   feed.Start();
+  identity_feed.Start();
   access_log.Start();
   stop.Ready();
   stop.Wait();
   feed.Stop();
+  identity_feed.Stop();
   server->Stop(std::chrono::seconds(1));
   access_log.Stop();
   return {};

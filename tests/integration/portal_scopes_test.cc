@@ -19,9 +19,12 @@
 #include "services/common/rpc/client.h"
 #include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
+#include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
+#include "services/tenancy/testing/fake_identity_store.h"
 #include "services/tenancy/testing/fake_store.h"
+#include "services/tenancy/workload_rule_service.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::portal_scopes_test {
@@ -42,8 +45,9 @@ class PortalScopes : public testing::Test {
  protected:
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
-    server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &keys_, &accounts_, &books_, &usage_,
-                                                   &invoices_, &scheduling_.instances, &scheduling_.operations});
+    server_ =
+        *Server::Start({.listen = address}, {&tenants_, &projects_, &keys_, &providers_, &rules_, &accounts_, &books_,
+                                             &usage_, &invoices_, &scheduling_.instances, &scheduling_.operations});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();
@@ -55,6 +59,8 @@ class PortalScopes : public testing::Test {
     }
     const auto key = Must("allod.tenancy.v1.ApiKeyService.CreateApiKey", R"({"parent":"tenants/ke/projects/p"})");
     key_name_ = key.at("apiKey").at("name").get<std::string>();
+    Must("allod.tenancy.v1.IdentityProviderService.CreateIdentityProvider", kCreateProvider);
+    Must("allod.tenancy.v1.WorkloadRuleService.CreateWorkloadRule", kCreateRule);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
     operation_ = created.at("name").get<std::string>();
     const std::string book = "priceBooks/" + Uuid::V7(clock_.Now()).ToString();
@@ -135,6 +141,14 @@ class PortalScopes : public testing::Test {
       R"({"parent":"tenants/ke/projects/p","instanceId":"i","instance":{"spec":{"listing":"listings/l",)"
       R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
 
+  static constexpr char kCreateProvider[] =
+      R"({"parent":"tenants/ke","identityProviderId":"ci","identityProvider":{"displayName":"CI",)"
+      R"("issuer":"https://ci.example","audiences":["allod"]}})";
+  static constexpr char kCreateRule[] =
+      R"({"parent":"tenants/ke/projects/p","workloadRuleId":"deploy","workloadRule":{"displayName":"Deployments",)"
+      R"("identityProvider":"tenants/ke/identityProviders/ci","claims":[{"claim":"sub","equals":"main"}],)"
+      R"("scopes":["SCOPE_PORTAL"],"roles":["ROLE_VIEWER"]}})";
+
   SystemClock clock_;
   tenancy::FakeStore tenancy_store_;
   tenancy::KeyFeed feed_{tenancy_store_, clock_};
@@ -142,6 +156,11 @@ class PortalScopes : public testing::Test {
   tenancy::TenantServiceImpl tenants_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
+  tenancy::FakeIdentityStore identity_store_{tenancy_store_};
+  tenancy::IdentityFeed identity_feed_{identity_store_, clock_};
+  tenancy::WorkloadIdentityServiceImpl workload_identities_{identity_feed_};
+  tenancy::IdentityProviderServiceImpl providers_{identity_store_, workload_identities_, clock_, tenancy_gates_};
+  tenancy::WorkloadRuleServiceImpl rules_{identity_store_, workload_identities_, clock_, tenancy_gates_};
   Directory directory_;
   billing::FakeStore billing_store_;
   billing::CallGates gates_;
@@ -172,6 +191,10 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
   const std::string instance = std::string(R"({"name":")") + kInstance + R"("})";
   const std::string operation = R"({"name":")" + operation_ + R"("})";
   const std::string key = R"({"name":")" + key_name_ + R"("})";
+  const std::string provider = R"({"name":"tenants/ke/identityProviders/ci"})";
+  const std::string rule = R"({"name":"tenants/ke/projects/p/workloadRules/deploy"})";
+  const nlohmann::json update_rule{
+      {"workloadRule", Must("allod.tenancy.v1.WorkloadRuleService.GetWorkloadRule", rule)}};
   const std::map<std::string, Row> rows = {
       {"TenantService.GetTenant", {tenant, "", "", false}},
       {"ProjectService.CreateProject",
@@ -182,6 +205,17 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"ApiKeyService.ListApiKeys", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"ApiKeyService.RotateApiKey", {R"({"overlap":"3600s","name":")" + key_name_ + R"("})", "", "NOT_FOUND"}},
       {"ApiKeyService.RevokeApiKey", {key, "", "NOT_FOUND", false}},
+      {"IdentityProviderService.CreateIdentityProvider", {kCreateProvider, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"IdentityProviderService.GetIdentityProvider", {provider, "", "", false}},
+      {"IdentityProviderService.ListIdentityProviders", {R"({"parent":"tenants/ke"})", "", "", false}},
+      {"IdentityProviderService.UpdateIdentityProvider",
+       {R"({"identityProvider":{"name":"tenants/ke/identityProviders/ci"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"IdentityProviderService.DeleteIdentityProvider", {provider, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WorkloadRuleService.CreateWorkloadRule", {kCreateRule, "", "NOT_FOUND"}},
+      {"WorkloadRuleService.GetWorkloadRule", {rule, "", "NOT_FOUND"}},
+      {"WorkloadRuleService.ListWorkloadRules", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"WorkloadRuleService.UpdateWorkloadRule", {update_rule.dump(), "", "NOT_FOUND"}},
+      {"WorkloadRuleService.DeleteWorkloadRule", {rule, "", "NOT_FOUND", false}},
       {"BillingAccountService.GetBillingAccount",
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},

@@ -1,0 +1,213 @@
+#include "gateway/federation/curl_fetcher.h"
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <map>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace allod::gateway::federation {
+namespace {
+
+constexpr long kConnectTimeoutMs = 2500;
+// How long the thread may sleep through a stop that it was not woken for.
+constexpr int kPollMs = 1000;
+constexpr long kOk = 200;
+
+std::unexpected<Error> Failed(std::string_view url, std::string_view why) {
+  return Fail(Code::kUnavailable, "FETCH_FAILED", fmt::format("{} cannot be read: {}", url, why));
+}
+
+std::string_view HostOf(std::string_view url) {
+  const std::size_t begin = url.find("://");
+  if (begin == std::string_view::npos) return {};
+  const std::string_view rest = url.substr(begin + 3);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+  const std::size_t colon = authority.rfind(':');
+  return colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos
+             ? authority.substr(0, colon)
+             : authority;
+}
+
+}  // namespace
+
+struct CurlFetcher::Transfer {
+  std::string url;
+  Done done;
+  const AddressPolicy* policy = nullptr;
+  CURL* easy = nullptr;
+  std::string body;
+  bool is_too_large = false;
+  bool is_forbidden = false;  // an address was not allowed
+
+  static std::size_t OnData(char* data, std::size_t size, std::size_t count, void* self) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    const std::size_t bytes = size * count;
+    if (transfer.body.size() + bytes > kBytesMax) {
+      transfer.is_too_large = true;
+      return 0;
+    }
+    transfer.body.append(data, bytes);
+    return bytes;
+  }
+  // The one place where a socket is made: for the address that is connected to next.
+  static curl_socket_t OnSocket(void* self, curlsocktype, curl_sockaddr* address) {
+    auto& transfer = *static_cast<Transfer*>(self);
+    if (!transfer.policy->Allows(address->addr)) {
+      transfer.is_forbidden = true;
+      return CURL_SOCKET_BAD;
+    }
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  }
+
+  Result<std::string> Outcome(CURLcode code) {
+    if (code != CURLE_OK && is_forbidden) {
+      return Fail(Code::kFailedPrecondition, "ADDRESS_NOT_ALLOWED",
+                  fmt::format("{} is at an address that the gateway does not connect to: it is not public, and the "
+                              "operator has not allowed it",
+                              url));
+    }
+    if (is_too_large) return Failed(url, fmt::format("it has more than {} bytes", kBytesMax));
+    if (code != CURLE_OK) return Failed(url, curl_easy_strerror(code));
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status != kOk) return Failed(url, fmt::format("the answer is {}", status));
+    return std::move(body);
+  }
+};
+
+struct CurlFetcher::Curl {
+  Curl() {
+    static const bool ready = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    multi = ready ? curl_multi_init() : nullptr;
+  }
+  ~Curl() { curl_multi_cleanup(multi); }
+  Curl(const Curl&) = delete;
+
+  CURLM* multi = nullptr;
+  std::map<CURL*, std::unique_ptr<Transfer>> running;  // the thread's only
+};
+
+CurlFetcher::CurlFetcher(AddressPolicy policy, std::string ca_file)
+    : policy_(std::move(policy)),
+      ca_file_(std::move(ca_file)),
+      curl_(std::make_unique<Curl>()),
+      thread_("issuer keys", [this](const std::stop_token& stop) { Loop(stop); }) {}
+
+CurlFetcher::~CurlFetcher() { Stop(); }
+
+void CurlFetcher::Stop() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopped_ = true;
+  }
+  if (curl_->multi != nullptr) curl_multi_wakeup(curl_->multi);
+  thread_.Stop();
+}
+
+void CurlFetcher::Fetch(std::string url, Done done) {
+  auto transfer = std::make_unique<Transfer>();
+  transfer->url = std::move(url);
+  transfer->done = std::move(done);
+  transfer->policy = &policy_;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!stopped_ && curl_->multi != nullptr) {
+      waiting_.push_back(std::move(transfer));
+      curl_multi_wakeup(curl_->multi);
+      return;
+    }
+  }
+  transfer->done(Failed(transfer->url, "the gateway is stopping"));
+}
+
+void CurlFetcher::StartWaiting() {
+  while (curl_->running.size() < kInFlightMax) {
+    std::unique_ptr<Transfer> transfer;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (waiting_.empty()) return;
+      transfer = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    CURL* easy = curl_easy_init();
+    if (easy == nullptr) {
+      transfer->done(Failed(transfer->url, "out of memory"));
+      continue;
+    }
+    transfer->easy = easy;
+    const bool has_http = policy_.AllowsHttp(HostOf(transfer->url));
+    curl_easy_setopt(easy, CURLOPT_URL, transfer->url.c_str());
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, has_http ? "https,http" : "https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "allod-gateway");
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(kTimeout.count()));
+    // A connection that was made for one name is used for no other.
+    curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &Transfer::OnSocket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer.get());
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Transfer::OnData);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer.get());
+    curl_multi_add_handle(curl_->multi, easy);
+    curl_->running.emplace(easy, std::move(transfer));
+  }
+}
+
+void CurlFetcher::FinishEnded() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(curl_->multi, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    CURL* easy = message->easy_handle;
+    const CURLcode code = message->data.result;
+    const auto found = curl_->running.find(easy);
+    const std::unique_ptr<Transfer> transfer = std::move(found->second);
+    curl_->running.erase(found);
+    Result<std::string> outcome = transfer->Outcome(code);
+    curl_multi_remove_handle(curl_->multi, easy);
+    curl_easy_cleanup(easy);
+    transfer->done(std::move(outcome));
+  }
+}
+
+void CurlFetcher::FailAll() {
+  for (auto& [easy, transfer] : std::exchange(curl_->running, {})) {
+    curl_multi_remove_handle(curl_->multi, easy);
+    curl_easy_cleanup(easy);
+    transfer->done(Failed(transfer->url, "the gateway is stopping"));
+  }
+  std::deque<std::unique_ptr<Transfer>> waiting;
+  {
+    const std::scoped_lock lock(mutex_);
+    waiting.swap(waiting_);
+  }
+  for (const auto& transfer : waiting) transfer->done(Failed(transfer->url, "the gateway is stopping"));
+}
+
+void CurlFetcher::Loop(const std::stop_token& stop) {
+  if (curl_->multi == nullptr) return;
+  while (!stop.stop_requested()) {
+    StartWaiting();
+    int running = 0;
+    curl_multi_perform(curl_->multi, &running);
+    FinishEnded();
+    {
+      const std::scoped_lock lock(mutex_);
+      if (stopped_) break;
+      // One that ended has made room.
+      if (!waiting_.empty() && curl_->running.size() < kInFlightMax) continue;
+    }
+    curl_multi_poll(curl_->multi, nullptr, 0, kPollMs, nullptr);
+  }
+  FailAll();
+}
+
+}  // namespace allod::gateway::federation

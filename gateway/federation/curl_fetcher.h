@@ -1,0 +1,53 @@
+// A Fetcher on libcurl, with one thread for all transfers.
+//
+// What a stranger's server may cost is bounded: kBytesMax of body, kTimeout for all of it, no redirect, no compression.
+// The address that is connected to is the one that was checked: the check stands where libcurl makes the socket, after
+// the name was resolved (so a name that changes its address between the two gains nothing).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include "gateway/federation/address_policy.h"
+#include "gateway/federation/fetcher.h"
+#include "services/common/owned_thread.h"
+
+namespace allod::gateway::federation {
+
+class CurlFetcher final : public Fetcher {
+ public:
+  static constexpr std::size_t kBytesMax = 64 << 10;
+  static constexpr std::chrono::milliseconds kTimeout{4000};
+  static constexpr std::size_t kInFlightMax = 256;
+
+  // `ca_file`: certificates of authorities that are believed instead of the system's; empty: the system's.
+  CurlFetcher(AddressPolicy policy, std::string ca_file);
+  ~CurlFetcher() override;  // Stop()
+  CurlFetcher(const CurlFetcher&) = delete;
+
+  // Beyond kInFlightMax transfers one waits its turn.
+  void Fetch(std::string url, Done done) override;
+  // Ends all transfers, and everything asked for later at once.
+  void Stop();
+
+ private:
+  struct Transfer;
+  struct Curl;
+  void Loop(const std::stop_token& stop);
+  void StartWaiting();
+  void FinishEnded();
+  void FailAll();
+
+  const AddressPolicy policy_;
+  const std::string ca_file_;
+  const std::unique_ptr<Curl> curl_;
+  std::mutex mutex_;
+  bool stopped_ = false;
+  std::deque<std::unique_ptr<Transfer>> waiting_;
+  OwnedThread thread_;
+};
+
+}  // namespace allod::gateway::federation

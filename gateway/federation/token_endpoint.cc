@@ -1,0 +1,174 @@
+#include "gateway/federation/token_endpoint.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "gateway/http/message.h"
+#include "services/common/log.h"
+
+namespace allod::gateway::federation {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::size_t kLoggedChars = 256;
+// What one address, and one tenant, may have in progress: waits for an issuer's keys above all.
+constexpr int kConcurrencyOfAddress = 32;
+constexpr int kConcurrencyOfTenant = 128;
+
+access::RateLimits LimitsOf(int per_minute, int concurrency) {
+  return {.requests_per_minute = per_minute,
+          .tokens_per_minute = std::numeric_limits<std::int32_t>::max(),
+          .concurrency = concurrency};
+}
+
+Result<access::RateLimiter::Permit> Admit(access::RateLimiter& limiter, const std::string& who, const char* what) {
+  http::Headers ignored;
+  auto permit = limiter.Admit(who, steady_clock::now(), ignored);
+  if (!permit) {
+    permit.error().message = std::string("too many tokens are asked for ") + what + "; try again later";
+    permit.error().reason = "TOO_MANY_EXCHANGES";
+  }
+  return permit;
+}
+
+// What is said of a token that nobody vouches for is the same whatever is wrong with it.
+Error ForStrangers(const Error& error) {
+  for (const char* reason : {"TOKEN_KEY_UNKNOWN", "TOKEN_KEY_AMBIGUOUS", "TOKEN_SIGNATURE", "TOKEN_ISSUER"}) {
+    if (error.reason == reason) return NothingTakesIt().error();
+  }
+  return error;
+}
+
+http::Response Answer(int status, std::string body) {
+  http::Response out;
+  out.status = status;
+  out.headers = {{"cache-control", "no-store"}, {"pragma", "no-cache"}};
+  out.body = std::move(body);
+  return out;
+}
+
+http::Response Refusal(const Error& error) {
+  http::Response out = Answer(ErrorStatus(error), ErrorJson(ForStrangers(error)));
+  if (out.status == 429 || out.status == 503) {
+    const auto wait = error.retry_after.value_or(std::chrono::milliseconds(5000));
+    out.headers.emplace_back("retry-after", std::to_string(std::max<long>(1, (wait.count() + 999) / 1000)));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string LimitedAddress(const std::string& address) {
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, address.c_str(), &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)) return address;
+  std::fill(std::begin(v6.s6_addr) + 8, std::end(v6.s6_addr), 0);
+  char text[INET6_ADDRSTRLEN] = {};
+  inet_ntop(AF_INET6, &v6, text, sizeof(text));
+  return std::string(text) + "/64";
+}
+
+TokenEndpoint::TokenEndpoint(const WorkloadTable& table, IssuerKeys& keys, const WorkloadTokenSealer& sealer,
+                             const Clock& clock, EndpointLimits limits)
+    : table_(table),
+      keys_(keys),
+      sealer_(sealer),
+      clock_(clock),
+      addresses_(LimitsOf(limits.per_address_per_minute, kConcurrencyOfAddress)),
+      tenants_(LimitsOf(limits.per_tenant_per_minute, kConcurrencyOfTenant)) {}
+
+http::Awaitable<Result<IssuerKeySet>> TokenEndpoint::AwaitKeys(const std::string& issuer, const std::string& tenant,
+                                                               const IssuerKeySet& known, http::ResponseWriter& out) {
+  struct Wait {
+    explicit Wait(const boost::asio::any_io_executor& executor) : wakeup(executor) {}
+    http::Wakeup wakeup;
+    std::optional<Result<IssuerKeySet>> keys;
+  };
+  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
+  const auto wait = std::make_shared<Wait>(executor);
+  IssuerKeys::Done done = [wait, executor](Result<IssuerKeySet> keys) {
+    boost::asio::post(executor, [wait, keys = std::move(keys)] {
+      wait->keys = keys;
+      wait->wakeup.Notify();
+    });
+  };
+  if (known) {
+    keys_.GetNewer(issuer, tenant, known, std::move(done));
+  } else {
+    keys_.Get(issuer, tenant, std::move(done));
+  }
+  const auto until = steady_clock::now() + kWaitForKeys;
+  out.OnInterrupt([wait] { wait->wakeup.Notify(); });
+  while (!wait->keys && !out.gone() && !out.shutting_down() && steady_clock::now() < until) {
+    co_await wait->wakeup.Wait(until);
+  }
+  out.OnInterrupt(nullptr);
+  if (wait->keys) co_return *wait->keys;
+  Error error{Code::kUnavailable, "ISSUER_UNAVAILABLE", "the keys of " + issuer + " did not come in time; try again"};
+  co_return std::unexpected(std::move(error));
+}
+
+http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Request& request, http::ResponseWriter& out,
+                                                               ExchangeRequest& asked) {
+  const auto of_address = Admit(addresses_, LimitedAddress(request.ClientText()), "from this address");
+  if (!of_address) co_return std::unexpected(of_address.error());
+  const std::string_view type = request.Header("content-type");
+  if (!http::SameToken(type.substr(0, type.find(';')), "application/x-www-form-urlencoded")) {
+    co_return InvalidArgument("INVALID_REQUEST", "the body must be application/x-www-form-urlencoded");
+  }
+  Result<ExchangeRequest> parsed = ParseExchangeRequest(request.body);
+  if (!parsed) co_return std::unexpected(parsed.error());
+  asked = *std::move(parsed);
+  const Result<jose::UnverifiedToken> token = jose::UnverifiedToken::Parse(asked.subject_token);
+  if (!token) co_return std::unexpected(token.error());
+  const Result<std::shared_ptr<const Trust>> trust = table_.Find(asked.tenant);
+  if (!trust) co_return std::unexpected(trust.error());
+  // What nobody vouches for yet only chooses among the providers of the tenant.
+  const Provider* provider = *trust ? (*trust)->ProviderOf(token->issuer()) : nullptr;
+  if (provider == nullptr) co_return NothingTakesIt();
+  const auto of_tenant = Admit(tenants_, asked.tenant, "of this tenant");
+  if (!of_tenant) co_return std::unexpected(of_tenant.error());
+
+  Result<IssuerKeySet> keys = co_await AwaitKeys(provider->issuer, asked.tenant, nullptr, out);
+  if (!keys) co_return std::unexpected(keys.error());
+  const auto verify = [&] {
+    return jose::Verify(*token, **keys,
+                        {.issuer = provider->issuer, .audiences = provider->audiences, .now = clock_.Now()});
+  };
+  Result<jose::Claims> claims = verify();
+  if (!claims && claims.error().reason == "TOKEN_KEY_UNKNOWN") {
+    const IssuerKeySet known = *keys;
+    keys = co_await AwaitKeys(provider->issuer, asked.tenant, known, out);
+    if (!keys) co_return std::unexpected(keys.error());
+    claims = verify();
+  }
+  if (!claims) co_return std::unexpected(claims.error());
+  co_return Grant(asked, **trust, *provider, *claims, clock_.Now());
+}
+
+http::Awaitable<void> TokenEndpoint::Handle(http::Request& request, http::ResponseWriter& out) {
+  ExchangeRequest asked;
+  const Result<WorkloadToken> token = co_await Exchange(request, out, asked);
+  http::Response response;
+  if (token) {
+    Log(LogLevel::kInfo, "exchanged a workload's token",
+        {{"rule", token->rule},
+         {"subject", token->subject.substr(0, kLoggedChars)},
+         {"id", token->id.ToString()},
+         {"trace", out.trace().trace_id}});
+    response = Answer(200, AnswerJson(sealer_.Seal(*token), *token));
+  } else {
+    Log(LogLevel::kInfo, "refused a workload's token",
+        {{"reason", token.error().reason},
+         {"target", asked.rule.empty() ? asked.project : asked.rule},
+         {"address", request.ClientText()},
+         {"trace", out.trace().trace_id}});
+    response = Refusal(token.error());
+  }
+  co_await out.Send(std::move(response));
+}
+
+}  // namespace allod::gateway::federation

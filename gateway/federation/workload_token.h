@@ -1,0 +1,47 @@
+// The tokens that workloads get: opaque to them, self-contained, and good for minutes. Every gateway of an installation
+// opens them without asking anybody, because they are sealed with a key that is derived from its API key pepper.
+// Whether what they stand for still holds is WorkloadTable's to say. Thread-safe.
+//
+// "ald1_" and base64url of a JSON object and an HMAC-SHA-256 of it.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "services/common/clock.h"
+#include "services/common/digest.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+#include "services/common/roles.h"
+
+namespace allod::gateway::federation {
+
+inline constexpr char kWorkloadTokenPrefix[] = "ald1_";
+
+struct WorkloadToken {
+  Uuid id;
+  std::string rule;      // `tenants/{tenant}/projects/{project}/workloadRules/{rule}`
+  std::string grounds;   // Rule::grounds of the rule that granted it
+  std::string provider;  // `tenants/{tenant}/identityProviders/{provider}`
+  std::string subject;   // `sub` of the token that was shown
+  bool inference = false;
+  bool portal = false;
+  Roles roles;
+  Time issue_time;  // seconds, as is the next
+  Time expire_time;
+};
+
+class WorkloadTokenSealer {
+ public:
+  explicit WorkloadTokenSealer(std::string_view pepper);
+
+  std::string Seal(const WorkloadToken& token) const;
+  // UNAUTHENTICATED / INVALID_TOKEN for what was not sealed here, TOKEN_EXPIRED; nothing of it is read before its seal
+  // was found to be right.
+  Result<WorkloadToken> Open(std::string_view text, Time now) const;
+
+ private:
+  const Digest256 key_;
+};
+
+}  // namespace allod::gateway::federation

@@ -1,0 +1,89 @@
+// Workload identity: whose tokens a tenant trusts, and which workloads act in its projects as what. Pure: no I/O, no
+// clock.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+#include "services/common/roles.h"
+#include "services/tenancy/domain.h"
+
+namespace allod::tenancy {
+
+struct IdentityProvider {
+  std::string tenant;
+  std::string id;
+  std::string display_name;
+  std::string issuer;                  // as in `iss`; immutable
+  std::vector<std::string> audiences;  // sorted, unique, at least one
+  bool disabled = false;
+  Time create_time;
+  std::int64_t version = 0;  // of its last change; 0: not stored yet
+
+  std::string name() const { return "tenants/" + tenant + "/identityProviders/" + id; }
+};
+
+struct ClaimMatch {
+  std::string claim;
+  std::string value;
+  bool is_prefix = false;  // the claim begins with the value, else it is the value
+
+  bool operator==(const ClaimMatch&) const = default;
+};
+
+struct WorkloadRule {
+  std::string tenant;
+  std::string project;
+  std::string id;
+  Uuid uid;
+  std::string display_name;
+  std::string provider;  // id of the tenant's identity provider
+  std::vector<ClaimMatch> claims;
+  std::set<Scope> scopes;  // never empty
+  Roles roles;             // through the portal; empty without Scope::kPortal
+  int token_minutes = 0;
+  bool disabled = false;
+  Time create_time;
+  std::int64_t version = 0;
+
+  std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/workloadRules/" + id; }
+};
+
+inline constexpr int kProvidersPerTenantMax = 16;
+inline constexpr int kRulesPerProjectMax = 64;
+// What gateways are sent of one tenant fits into a message.
+inline constexpr int kRulesPerTenantMax = 512;
+inline constexpr int kTokenMinutesDefault = 15;
+inline constexpr int kTokenMinutesMax = 60;
+
+// Checks what a user gave and puts the audiences in order. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT,
+// INVALID_ISSUER or INVALID_AUDIENCE.
+Result<IdentityProvider> ValidProvider(IdentityProvider provider);
+// Checks a rule for tokens of `issuer`, and fills in its default lifetime. INVALID_ARGUMENT with INVALID_ID,
+// INVALID_TEXT, INVALID_CLAIM, RULE_TOO_WIDE, INVALID_SCOPE, INVALID_ROLE or INVALID_LIFETIME; PERMISSION_DENIED /
+// SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's.
+Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held);
+
+// Whether a create request asks for what is already there.
+bool SameContent(const IdentityProvider& a, const IdentityProvider& b);
+bool SameContent(const WorkloadRule& a, const WorkloadRule& b);
+
+std::string EtagOf(const IdentityProvider& provider);
+std::string EtagOf(const WorkloadRule& rule);
+// INVALID_ARGUMENT / ETAG_REQUIRED, ABORTED / ETAG_MISMATCH. `field` is e.g. "workload_rule".
+Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given);
+
+// Whether one more may be made. RESOURCE_EXHAUSTED / TOO_MANY_IDENTITY_PROVIDERS, TOO_MANY_WORKLOAD_RULES.
+Status RoomForProvider(const IdentityProvider& provider, std::int64_t in_tenant);
+Status RoomForRule(const WorkloadRule& rule, std::int64_t in_project, std::int64_t in_tenant);
+// ALREADY_EXISTS / ISSUER_TAKEN; FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE; INVALID_ARGUMENT / ISSUER_IMMUTABLE.
+Error IssuerTaken(const IdentityProvider& provider);
+Error ProviderInUse(std::string_view name, std::int64_t rules);
+Status CheckSameIssuer(const IdentityProvider& standing, const IdentityProvider& wanted);
+
+}  // namespace allod::tenancy

@@ -1,0 +1,120 @@
+#include "services/tenancy/identity_provider_service.h"
+
+#include "services/common/rpc/request_id.h"
+#include "services/common/rpc/server.h"
+#include "services/tenancy/convert_identity.h"
+
+namespace allod::tenancy {
+namespace {
+
+PageRequest AllProviders() { return {"", kProvidersPerTenantMax, ""}; }
+
+}  // namespace
+
+Result<IdentityProvider> IdentityProviderServiceImpl::JudgeCreation(const IdentityProvider& wanted) {
+  ALLOD_TRY(const auto others, store_.ListProviders(wanted.tenant, AllProviders()));
+  for (const IdentityProvider& other : others.items) {
+    if (other.id == wanted.id) {
+      if (SameContent(other, wanted)) return other;
+      return std::unexpected(TakenByOtherContent(wanted.name()));
+    }
+    if (other.issuer == wanted.issuer) return std::unexpected(IssuerTaken(wanted));
+  }
+  ALLOD_CHECK_OK(RoomForProvider(wanted, static_cast<std::int64_t>(others.items.size())));
+  return wanted;
+}
+
+Result<IdentityProvider> IdentityProviderServiceImpl::JudgeUpdate(const IdentityProvider& wanted,
+                                                                  const std::string& etag) {
+  ALLOD_TRY(const IdentityProvider standing, store_.GetProvider(wanted.tenant, wanted.id));
+  ALLOD_CHECK_OK(CheckEtag("identity_provider", wanted.name(), EtagOf(standing), etag));
+  ALLOD_CHECK_OK(CheckSameIssuer(standing, wanted));
+  IdentityProvider out = wanted;
+  out.create_time = standing.create_time;
+  out.version = standing.version;
+  return out;
+}
+
+grpc::Status IdentityProviderServiceImpl::CreateIdentityProvider(grpc::ServerContext* context,
+                                                                 const v1::CreateIdentityProviderRequest* request,
+                                                                 v1::IdentityProvider* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::IdentityProvider> {
+    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(*request, clock_.Now()));
+    ALLOD_TRY(wanted, ValidProvider(std::move(wanted)));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_TRY(const IdentityProvider judged, JudgeCreation(wanted));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const IdentityProvider made,
+              InTurn(gates_.writes, call, [&] { return store_.CreateProvider(wanted, request_id); }));
+    gateways_.AwaitInForce(*context, made.tenant, made.version);
+    return ToProto(made);
+  });
+}
+
+grpc::Status IdentityProviderServiceImpl::GetIdentityProvider(grpc::ServerContext* context,
+                                                              const v1::GetIdentityProviderRequest* request,
+                                                              v1::IdentityProvider* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::IdentityProvider> {
+    ALLOD_TRY(const ProviderName name, ProviderNameOf("name", request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const IdentityProvider provider, store_.GetProvider(name.tenant, name.id));
+    return ToProto(provider);
+  });
+}
+
+grpc::Status IdentityProviderServiceImpl::ListIdentityProviders(grpc::ServerContext* context,
+                                                                const v1::ListIdentityProvidersRequest* request,
+                                                                v1::ListIdentityProvidersResponse* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListIdentityProvidersResponse> {
+    ALLOD_TRY(const auto parts, MatchName("parent", request->parent(), "tenants/*"));
+    ALLOD_TRY(const PageRequest page,
+              ParsePage(request->parent() + "/identityProviders", request->page_size(), request->page_token()));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const auto providers, store_.ListProviders(parts[0], page));
+    v1::ListIdentityProvidersResponse out;
+    for (const IdentityProvider& provider : providers.items) *out.add_identity_providers() = ToProto(provider);
+    out.set_next_page_token(providers.next_page_token);
+    return out;
+  });
+}
+
+grpc::Status IdentityProviderServiceImpl::UpdateIdentityProvider(grpc::ServerContext* context,
+                                                                 const v1::UpdateIdentityProviderRequest* request,
+                                                                 v1::IdentityProvider* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::IdentityProvider> {
+    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(*request));
+    ALLOD_TRY(wanted, ValidProvider(std::move(wanted)));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    const std::string& etag = request->identity_provider().etag();
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_TRY(const IdentityProvider judged, JudgeUpdate(wanted, etag));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const IdentityProvider changed,
+              InTurn(gates_.writes, call, [&] { return store_.UpdateProvider(wanted, etag, request_id); }));
+    gateways_.AwaitInForce(*context, changed.tenant, changed.version);
+    return ToProto(changed);
+  });
+}
+
+grpc::Status IdentityProviderServiceImpl::DeleteIdentityProvider(grpc::ServerContext* context,
+                                                                 const v1::DeleteIdentityProviderRequest* request,
+                                                                 google::protobuf::Empty* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<google::protobuf::Empty> {
+    ALLOD_TRY(const ProviderName name, ProviderNameOf("name", request->name()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const std::int64_t version,
+              InTurn(gates_.writes, call, [&] { return store_.DeleteProvider(name.tenant, name.id, request_id); }));
+    gateways_.AwaitInForce(*context, name.tenant, version);
+    return google::protobuf::Empty();
+  });
+}
+
+}  // namespace allod::tenancy

@@ -1,0 +1,41 @@
+// RPCs of IdentityProviderService. Thread-safe; borrows all that it is given. What changes providers returns when the
+// gateways that keep up have applied it.
+#pragma once
+
+#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
+#include "services/common/clock.h"
+#include "services/tenancy/call_gates.h"
+#include "services/tenancy/identity_store.h"
+#include "services/tenancy/workload_identity_service.h"
+
+namespace allod::tenancy {
+
+class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Service {
+ public:
+  IdentityProviderServiceImpl(IdentityStore& store, WorkloadIdentityServiceImpl& gateways, const Clock& clock,
+                              CallGates& gates)
+      : store_(store), gateways_(gateways), clock_(clock), gates_(gates) {}
+
+  grpc::Status CreateIdentityProvider(grpc::ServerContext* context, const v1::CreateIdentityProviderRequest* request,
+                                      v1::IdentityProvider* response) override;
+  grpc::Status GetIdentityProvider(grpc::ServerContext* context, const v1::GetIdentityProviderRequest* request,
+                                   v1::IdentityProvider* response) override;
+  grpc::Status ListIdentityProviders(grpc::ServerContext* context, const v1::ListIdentityProvidersRequest* request,
+                                     v1::ListIdentityProvidersResponse* response) override;
+  grpc::Status UpdateIdentityProvider(grpc::ServerContext* context, const v1::UpdateIdentityProviderRequest* request,
+                                      v1::IdentityProvider* response) override;
+  grpc::Status DeleteIdentityProvider(grpc::ServerContext* context, const v1::DeleteIdentityProviderRequest* request,
+                                      google::protobuf::Empty* response) override;
+
+ private:
+  // What the change would leave, without making it.
+  Result<IdentityProvider> JudgeCreation(const IdentityProvider& wanted);
+  Result<IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag);
+
+  IdentityStore& store_;
+  WorkloadIdentityServiceImpl& gateways_;
+  const Clock& clock_;
+  CallGates& gates_;
+};
+
+}  // namespace allod::tenancy

@@ -1,0 +1,74 @@
+#include "services/tenancy/workload_identity_service.h"
+
+#include <algorithm>
+
+#include "services/common/rpc/server.h"
+#include "services/tenancy/convert_identity.h"
+
+namespace allod::tenancy {
+namespace {
+
+// A message ends with the tenant that takes it beyond this; the largest tenant is about 2 MB.
+constexpr std::size_t kMessageBytes = 256 << 10;
+// How long a watcher whose client has gone may hold its thread.
+constexpr std::chrono::milliseconds kWatcherCheckInterval{100};
+
+}  // namespace
+
+void WorkloadIdentityServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
+                                               std::int64_t version) {
+  using std::chrono::milliseconds, std::chrono::steady_clock;
+  const auto until = steady_clock::now() + AcknowledgementWait(context);
+  const auto left = [&] {
+    return std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now()));
+  };
+  feed_.Notify();
+  if (watchers_.Await(version, left())) feed_.AwaitRead(tenant, left());
+}
+
+grpc::Status WorkloadIdentityServiceImpl::WatchWorkloadIdentities(
+    grpc::ServerContext* context, const v1::WatchWorkloadIdentitiesRequest* request,
+    grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>* writer) {
+  return HandleStream(context, request, [&](const Call&) -> Status {
+    ALLOD_TRY(Watchers::Place place, watchers_.Join(request->watcher_id()));
+    return Watch(*context, std::move(place), *writer);
+  });
+}
+
+Status WorkloadIdentityServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place place,
+                                          grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>& writer) {
+  std::optional<IdentityFeed::Position> position;
+  while (!context.IsCancelled()) {
+    const IdentityFeed::Batch batch = feed_.Next(position, kWatcherCheckInterval);
+    if (batch.stopped) return Fail(Code::kUnavailable, "SHUTTING_DOWN", "the service is stopping; connect again");
+    if (!batch.news) continue;
+    position = batch.position;
+    v1::WatchWorkloadIdentitiesResponse message;
+    std::size_t bytes = 0;
+    for (const auto& known : batch.tenants) {
+      *message.add_tenants() = ToProto(*known);
+      bytes += message.tenants(message.tenants_size() - 1).ByteSizeLong();
+      if (bytes < kMessageBytes) continue;
+      if (!writer.Write(message)) return {};
+      message.Clear();
+      bytes = 0;
+    }
+    // Every batch ends in a message that says so, also an empty one.
+    message.set_synced(true);
+    message.set_version(position->version);
+    place.Sending(position->version);
+    if (!writer.Write(message)) return {};
+  }
+  return {};
+}
+
+grpc::Status WorkloadIdentityServiceImpl::AcknowledgeWorkloadIdentities(
+    grpc::ServerContext* context, const v1::AcknowledgeWorkloadIdentitiesRequest* request,
+    v1::AcknowledgeWorkloadIdentitiesResponse* response) {
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeWorkloadIdentitiesResponse> {
+    ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
+    return v1::AcknowledgeWorkloadIdentitiesResponse();
+  });
+}
+
+}  // namespace allod::tenancy

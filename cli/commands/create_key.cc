@@ -79,11 +79,16 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
   command->add_option(
       "--expires", options->expires,
       "When it stops to hold: 90d, 12h, a day (2027-01-31, UTC) or a time of RFC 3339 (default: never)");
-  command->add_option("--ip", options->ip_ranges,
-                      "Addresses that it may be used from, e.g. 192.0.2.0/24 or 2001:db8::/32; may be repeated "
-                      "(default: every address)");
-  command->add_option("--instance", options->instances,
-                      "An instance that it may call; may be repeated (default: all of the project)");
+  // One each, so that the project may stand behind them.
+  command
+      ->add_option("--ip", options->ip_ranges,
+                   "Addresses that it may be used from, e.g. 192.0.2.0/24 or 2001:db8::/32; may be repeated (default: "
+                   "every address)")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--instance", options->instances,
+                   "An instance that it may call; may be repeated (default: all of the project)")
+      ->allow_extra_args(false);
 }
 
 }  // namespace allod::cli::commands

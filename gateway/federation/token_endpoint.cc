@@ -26,7 +26,7 @@ access::RateLimits LimitsOf(int per_minute, int concurrency) {
 }
 
 Result<access::RateLimiter::Permit> Admit(access::RateLimiter& limiter, const std::string& who, const char* what) {
-  http::Headers ignored;
+  access::Standing ignored;
   auto permit = limiter.Admit(who, steady_clock::now(), ignored);
   if (!permit) {
     permit.error().message = std::string("too many tokens are asked for ") + what + "; try again later";

@@ -18,7 +18,7 @@ std::string Listed(const std::vector<std::string>& words) {
   return out;
 }
 
-std::string WordsOf(const std::set<Scope>& scopes) {
+std::string ScopeWords(const std::set<Scope>& scopes) {
   std::string out;
   for (const Scope scope : scopes) out.append(out.empty() ? "" : ",").append(WordOf(scope));
   return out;
@@ -58,7 +58,7 @@ audit::Act CreationOf(const Project& project) {
 audit::Act CreationOf(const ApiKey& key) {
   audit::Act out{.action = "tenancy.apiKeys.create",
                  .resource = key.name(),
-                 .details = {{"scopes", WordsOf(key.scopes)},
+                 .details = {{"scopes", ScopeWords(key.scopes)},
                              {"roles", key.roles.ToString()},
                              audit::Personal("display_name", key.display_name)}};
   AddReach(key, out.details);
@@ -91,7 +91,7 @@ audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
           .resource = rule.name(),
           .details = {{"identity_provider", rule.provider},
                       {"claims", Listed(claims)},
-                      {"scopes", WordsOf(rule.scopes)},
+                      {"scopes", ScopeWords(rule.scopes)},
                       {"roles", rule.roles.ToString()},
                       {"token_minutes", std::to_string(rule.token_minutes)},
                       {"disabled", rule.disabled ? "true" : "false"},

@@ -44,7 +44,9 @@ void Must(bool holds, const char* what) {
 }
 
 struct Keys {
-  gateway::access::ApiKeyTable table{kPepper};
+  SystemClock clock;
+  gateway::access::KeyUses uses;
+  gateway::access::ApiKeyTable table{kPepper, clock, uses};
   std::vector<std::string> headers;  // of some of them
 };
 
@@ -74,9 +76,10 @@ int Bench(int count, int calls) {
                             calls, count));
   Keys keys;
   Fill(keys, count);
+  const auto client = IpAddress::Parse("192.0.2.1");
   constexpr int kRounds = 15;
   const double known = Nanoseconds(kRounds, calls, [&](std::size_t i) {
-    Must(keys.table.Authenticate(keys.headers[i % keys.headers.size()]).has_value(), "a key was refused");
+    Must(keys.table.Authenticate(keys.headers[i % keys.headers.size()], client).has_value(), "a key was refused");
   });
   std::vector<std::string> junk;
   for (const std::string& header : keys.headers) {
@@ -84,7 +87,7 @@ int Bench(int count, int calls) {
     junk.back().back() = header.back() == '0' ? '1' : '0';
   }
   const double malformed = Nanoseconds(kRounds, calls, [&](std::size_t i) {
-    Must(!keys.table.Authenticate(junk[i % junk.size()]).has_value(), "junk was let in");
+    Must(!keys.table.Authenticate(junk[i % junk.size()], client).has_value(), "junk was let in");
   });
 
   const Method& method = MethodOf<tenancy::v1::CreateApiKeyRequest>();

@@ -1,4 +1,5 @@
 #include "inference/node/artifacts/artifact_fetcher.h"
+#include "services/common/catching.h"
 
 #include <algorithm>
 #include <optional>

@@ -104,6 +104,14 @@ json CorsOrigins(const StateDir& state, const UpOptions& options) {
   return last.contains("cors_allowed_origins") ? last["cors_allowed_origins"] : json::array();
 }
 
+// What an operator wrote of the issuers whose tokens workloads show (gateway/README.md) stays.
+void KeepIssuerSettings(const StateDir& state, json& gateway) {
+  const json last = LastConfig(state, "gateway");
+  for (const auto& [field, value] : last.items()) {
+    if (field.starts_with("issuer_") || field.starts_with("exchanges_per_minute_")) gateway[field] = value;
+  }
+}
+
 Result<json> Weights(const StateDir& state, const UpOptions& options) {
   const json last = LastConfig(state, "scheduling");
   json out = last.contains("weights") && last["weights"].is_object() ? last["weights"] : json::object();
@@ -262,6 +270,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"api_key_pepper_file", state.secret("api_key_pepper").string()},
                {"journal_dir", state.journal().string()}};
   if (const json origins = CorsOrigins(state, options); !origins.empty()) gateway["cors_allowed_origins"] = origins;
+  KeepIssuerSettings(state, gateway);
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},

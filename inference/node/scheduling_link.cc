@@ -7,6 +7,7 @@
 
 #include "inference/node/convert.h"
 #include "inference/node/process/call_until.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 
 namespace allod::inference::node {

@@ -4,6 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "services/common/catching.h"
+
 namespace allod::inference::node::artifacts {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)

@@ -9,6 +9,7 @@
 #include "google/rpc/status.pb.h"
 #include "inference/node/jobs/job_result.h"
 #include "inference/node/process/call_until.h"
+#include "services/common/catching.h"
 #include "services/common/log.h"
 #include "services/common/rpc/status.h"
 

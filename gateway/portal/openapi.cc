@@ -120,7 +120,7 @@ void AddPermission(const PortalRoute& route, Json& operation) {
   if (!method) return;
   Json roles = Json::array();
   for (const Role role : method->roles.List()) {
-    if (kRolesOfKeys.Has(role)) roles.push_back(WordOf(role));
+    if (kRolesOfKeys.Has(role)) roles.push_back(WordOfRole(role));
   }
   operation["x-allod-permission"] = method->access.permission();
   operation["x-allod-roles"] = std::move(roles);

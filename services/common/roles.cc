@@ -67,11 +67,11 @@ std::vector<Role> Roles::List() const {
 
 std::string Roles::ToString() const {
   std::string out;
-  for (const Role role : List()) out.append(out.empty() ? "" : ",").append(WordOf(role));
+  for (const Role role : List()) out.append(out.empty() ? "" : ",").append(WordOfRole(role));
   return out;
 }
 
-std::string_view WordOf(Role role) {
+std::string_view WordOfRole(Role role) {
   const auto found = Definitions().find(role);
   return found == Definitions().end() ? std::string_view() : found->second.word;
 }

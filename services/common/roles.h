@@ -42,7 +42,7 @@ inline constexpr Roles kRolesOfKeys{Role::ROLE_ADMIN, Role::ROLE_DEVELOPER, Role
                                     Role::ROLE_VIEWER};
 
 // "admin" of ROLE_ADMIN; empty for what is no role.
-std::string_view WordOf(Role role);
+std::string_view WordOfRole(Role role);
 std::optional<Role> RoleOf(std::string_view word);
 
 // Whether it is "area.collection.verb", each of letters.

@@ -26,12 +26,12 @@ TEST(Roles, HaveAWordAndPatternsEach) {
       for (std::size_t star = 0; (star = pattern.find('*')) != std::string::npos;) pattern.replace(star, 1, "word");
       EXPECT_TRUE(IsPermission(pattern)) << pattern;
     }
-    EXPECT_EQ(RoleOf(WordOf(role)), role);
+    EXPECT_EQ(RoleOf(WordOfRole(role)), role);
   }
-  EXPECT_EQ(WordOf(Role::ROLE_ADMIN), "admin");
+  EXPECT_EQ(WordOfRole(Role::ROLE_ADMIN), "admin");
   EXPECT_FALSE(RoleOf("root"));
   EXPECT_FALSE(RoleOf(""));
-  EXPECT_EQ(WordOf(static_cast<Role>(77)), "");
+  EXPECT_EQ(WordOfRole(static_cast<Role>(77)), "");
 }
 
 TEST(Roles, AreASet) {

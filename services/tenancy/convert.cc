@@ -66,7 +66,7 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const H
     }
   }
   for (const int role : request.api_key().roles()) {
-    if (WordOf(static_cast<Role>(role)).empty()) {
+    if (WordOfRole(static_cast<Role>(role)).empty()) {
       return InvalidArgument(
           "INVALID_ROLE", fmt::format("api_key.roles: {} is no role; use one of: {}", role, kRolesOfKeys.ToString()));
     }

@@ -85,7 +85,7 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
   for (const Role role : key.roles.List()) {
     if (kRolesOfKeys.Has(role)) continue;
     return InvalidArgument("INVALID_ROLE", fmt::format("api_key.roles: no key can be \"{}\"; use one of: {}",
-                                                       WordOf(role), kRolesOfKeys.ToString()));
+                                                       WordOfRole(role), kRolesOfKeys.ToString()));
   }
   for (const Role role : key.roles.List()) {
     if (Covers(held.roles, {role})) continue;
@@ -93,7 +93,7 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
         Code::kPermissionDenied, "ROLE_NOT_HELD",
         fmt::format("api_key.roles: a key hands on what it may do itself, and \"{}\" is more than its own roles "
                     "({}) permit; leave it out, or ask an operator",
-                    WordOf(role), held.roles.ToString()));
+                    WordOfRole(role), held.roles.ToString()));
   }
   return key.roles;
 }

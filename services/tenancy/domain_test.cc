@@ -78,14 +78,13 @@ TEST(ValidApiKey, HasRolesThatItsMakerCoversAndOnlyForThePortal) {
     std::string refused;
   };
   const std::set<Scope> portal{Scope::kPortal};
-  for (const Case& c : {Case{portal, {Role::ROLE_AUDITOR, Role::ROLE_VIEWER}, {}, ""},
-                        Case{portal, {Role::ROLE_VIEWER}, developer, "ROLE_NOT_HELD"},
-                        Case{portal, {Role::ROLE_DEVELOPER}, developer, ""},
-                        Case{portal, {Role::ROLE_DEVELOPER, Role::ROLE_ADMIN}, developer, "ROLE_NOT_HELD"},
-                        Case{portal, {Role::ROLE_OWNER}, {}, "INVALID_ROLE"},
-                        Case{portal, {Role::ROLE_OPERATOR}, {}, "INVALID_ROLE"},
-                        Case{{Scope::kInference}, {Role::ROLE_VIEWER}, {}, "INVALID_ROLE"},
-                        Case{{Scope::kInference}, {}, {}, ""}}) {
+  for (const Case& c :
+       {Case{portal, {Role::ROLE_AUDITOR, Role::ROLE_VIEWER}, {}, ""},
+        Case{portal, {Role::ROLE_VIEWER}, developer, "ROLE_NOT_HELD"},
+        Case{portal, {Role::ROLE_DEVELOPER}, developer, ""},
+        Case{portal, {Role::ROLE_DEVELOPER, Role::ROLE_ADMIN}, developer, "ROLE_NOT_HELD"},
+        Case{portal, {Role::ROLE_OWNER}, {}, "INVALID_ROLE"}, Case{portal, {Role::ROLE_OPERATOR}, {}, "INVALID_ROLE"},
+        Case{{Scope::kInference}, {Role::ROLE_VIEWER}, {}, "INVALID_ROLE"}, Case{{Scope::kInference}, {}, {}, ""}}) {
     key.scopes = c.scopes;
     key.roles = c.roles;
     const auto made = ValidApiKey(key, c.held);

@@ -68,7 +68,7 @@ std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
 
 std::vector<std::string> WordsOf(Roles roles) {
   std::vector<std::string> words;
-  for (const Role role : roles.List()) words.emplace_back(WordOf(role));
+  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
   return words;
 }
 

@@ -55,7 +55,7 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
     key.set_kid(text.kid);
     key.set_digest(std::string(digest.begin(), digest.end()));
     for (const auto scope : scopes) key.add_scopes(scope);
-    key.add_roles(access::v1::ROLE_ADMIN);
+    key.add_roles(Role::ROLE_ADMIN);
     return FormatApiKey(text);
   }
 

@@ -13,8 +13,8 @@
 
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "gateway/access/authenticator.h"
-#include "gateway/feeds/watch_loop.h"
 #include "services/common/api_key_format.h"
+#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::access {
 
@@ -53,6 +53,6 @@ class ApiKeyTable final : public Authenticator {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
+std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
 
 }  // namespace allod::gateway::access

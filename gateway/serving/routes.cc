@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "gateway/feeds/watch.h"
 #include "gateway/telemetry/instance_metrics.h"
+#include "services/common/rpc/watch.h"
 
 namespace allod::gateway::serving {
 
@@ -179,10 +179,10 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
   return best;
 }
 
-std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
+std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
   using Service = scheduling::v1::RouteService;
-  return feeds::Watch("routes", Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
-                      &Service::Stub::AcknowledgeRoutes, table);
+  return Watch("routes", Caller::Service("gateway"), Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
+               &Service::Stub::AcknowledgeRoutes, table);
 }
 
 }  // namespace allod::gateway::serving

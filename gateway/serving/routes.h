@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "allod/scheduling/v1/node.pb.h"
-#include "gateway/feeds/watch_loop.h"
 #include "gateway/serving/worker_channel.h"
+#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::serving {
 
@@ -96,6 +96,6 @@ bool EndedByChange(const InstanceRoute& then, const std::string& target, const I
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded);
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
+std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
 
 }  // namespace allod::gateway::serving

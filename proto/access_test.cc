@@ -82,6 +82,11 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.CreateTenant", {kOperator, ""}},
       {"tenancy.GetTenant", {kMembers, kTenantName}},
       {"tenancy.ListTenants", {kPlatform, ""}},
+      {"tenancy.UpdateTenant", {kOperator, ""}},
+      {"tenancy.SuspendTenant", {kOperator, ""}},
+      {"tenancy.ResumeTenant", {kOperator, ""}},
+      {"tenancy.WatchTenants", {kService, ""}},
+      {"tenancy.AcknowledgeTenants", {kService, ""}},
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetProject", {kProject, kProjectName}},
       {"tenancy.ListProjects", {kMembers, kTenantName}},
@@ -292,9 +297,12 @@ TEST_F(ProtoAccess, EveryPatternOfARoleStandsForAMethod) {
   for (int i = 1; i < type.value_count(); ++i) {
     for (const std::string& pattern : type.value(i)->options().GetExtension(access::v1::role).permissions()) {
       const std::string regex = "^" + std::regex_replace(pattern, std::regex("\\*"), "[a-zA-Z]+") + "$";
-      EXPECT_TRUE(std::ranges::any_of(methods_, [&](const Described& described) {
-        return std::regex_match(described.method.access.permission(), std::regex(regex));
-      })) << type.value(i)->name() << ": " << pattern;
+      EXPECT_TRUE(std::ranges::any_of(methods_,
+                                      [&](const Described& described) {
+                                        return std::regex_match(described.method.access.permission(),
+                                                                std::regex(regex));
+                                      }))
+          << type.value(i)->name() << ": " << pattern;
     }
   }
 }

@@ -27,7 +27,7 @@
 #include <vector>
 
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 #include "services/tenancy/store.h"
 
@@ -44,15 +44,15 @@ class KeyFeed {
   static constexpr std::size_t kForgottenMax = 10'000;
 
   // Both outlive the feed.
-  KeyFeed(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  KeyFeed(Store& store, const Clock& clock);
   ~KeyFeed() { Stop(); }
   KeyFeed(const KeyFeed&) = delete;
 
-  void Start();
+  void Start() { loop_.Start(); }
   // Ends the thread and every Next().
   void Stop();
   // Something changed: refresh now rather than within a second.
-  void Notify();
+  void Notify() { loop_.Notify(); }
   // What the thread does. The error is the database's.
   Status Refresh();
 
@@ -86,7 +86,6 @@ class KeyFeed {
     TenantKeysVersion version;
     std::unordered_map<std::string, Entry> keys;  // that hold, by kid
   };
-  void Loop();
   // A failure that concerns nobody else is noted, and is none.
   Status RefreshTenantOrSetAside(const TenantKeysVersion& version);
   Status RefreshTenant(const TenantKeysVersion& version);
@@ -110,9 +109,8 @@ class KeyFeed {
   std::int64_t version_ = 0;
   std::size_t keys_ = 0;
   bool loaded_ = false;
-  bool notified_ = false;
   bool stopped_ = false;
-  OwnedThread thread_;  // last: it uses everything above
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::tenancy

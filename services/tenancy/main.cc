@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kPepperCharsMin = 16;
 // CallGates leave half of them to gateways, which hold one each while they listen, and to services.
 constexpr int kThreadsMax = 512;
+// A connection each.
+constexpr int kFeeds = 2;
 
 struct Config : ServiceConfig {
   std::string api_key_pepper_file;
@@ -41,24 +43,30 @@ Status Run(const Config& config, StopSignal& stop) {
   const SystemClock clock;
   PgPool pool(config.database);
   PgStore store(pool);
-  // No crowd of calls keeps a revocation from the gateways.
+  // No crowd of calls keeps a revocation from the gateways, or a suspension from scheduling.
   PgConfig feed_database = config.database;
-  feed_database.connections_max = 1;
-  feed_database.application_name = "allod-key-feed";
+  feed_database.connections_max = kFeeds;
+  feed_database.application_name = "allod-tenancy-feeds";
   PgPool feed_pool(feed_database);
   PgStore feed_store(feed_pool);
-  KeyFeed feed(feed_store, clock);
+  KeyFeed key_feed(feed_store, clock);
+  TenantFeed tenant_feed(feed_store);
   CallGates gates;
-  TenantServiceImpl tenants(store, clock, gates);
+  ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
+  TenantServiceImpl tenants(store, tenant_feed, clock, gates,
+                            [&](const grpc::ServerContext& context, const std::string& tenant, std::int64_t version) {
+                              api_keys.AwaitInForce(context, tenant, version);
+                            });
   ProjectServiceImpl projects(store, clock, gates);
-  ApiKeyServiceImpl api_keys(store, feed, clock, gates, pepper);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
                           {&tenants, &projects, &api_keys}));
-  feed.Start();
+  key_feed.Start();
+  tenant_feed.Start();
   stop.Ready();
   stop.Wait();
-  feed.Stop();
+  key_feed.Stop();
+  tenant_feed.Stop();
   server->Stop(std::chrono::seconds(1));
   return {};
 }

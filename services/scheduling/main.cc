@@ -3,6 +3,7 @@
 
 #include "services/common/clock.h"
 #include "services/common/pg/pool.h"
+#include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/common/rpc/watchers.h"
 #include "services/common/sandbox/service.h"
@@ -20,6 +21,7 @@
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/route_visibility.h"
+#include "services/scheduling/tenant_watch.h"
 
 namespace allod::scheduling {
 namespace {
@@ -50,11 +52,11 @@ Status Run(const Config& config, StopSignal& stop) {
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
   ChangeSignal news;
   drivers::ProcessDriver driver(milliseconds(config.node_lost_after_ms), news);
-  Reconciler reconciler(own_store, driver, news, clock,
-                        {.regions = config.regions,
-                         .policy = {milliseconds(config.replace_after_ms)},
-                         .weights = config.weights,
-                         .prepare = [&] { return drivers::RestoreNodes(own_store, clock, driver); }});
+  TermsInbox terms(news);
+  Reconciler reconciler(own_store, driver, terms, news, clock,
+                        {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .prepare = [&] {
+                           return drivers::RestoreNodes(own_store, clock, driver);
+                         }});
   FiguresBoard figures;
   Watchers gateways("routes", kGatewaysMax);
   const RouteVisibility visibility(reconciler.routes(), gateways);
@@ -73,8 +75,11 @@ Status Run(const Config& config, StopSignal& stop) {
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
                           {&instances, &operations, &nodes, &agents, &routes}));
   reconciler.Start();
+  TenantTable tenants(terms, reconciler.routes(), gateways);
+  const auto watch = WatchTenants(MakeChannel(config.tenancy_target), tenants);
   stop.Ready();
   stop.Wait();
+  watch->Stop();
   routes.Stop();
   reconciler.Stop();
   driver.Stop();

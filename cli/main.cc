@@ -49,10 +49,10 @@ int main(int argc, char** argv) {
   app.fallthrough();
 
   // In the order in which --help shows them.
-  for (const auto add :
-       {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport, commands::AddCompress,
-        commands::AddApply, commands::AddGet, commands::AddDescribe, commands::AddDelete, commands::AddCreateKey,
-        commands::AddChat, commands::AddUsage, commands::AddInvoice, commands::AddLedger, commands::AddTop}) {
+  for (const auto add : {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport,
+                         commands::AddCompress, commands::AddApply, commands::AddGet, commands::AddDescribe,
+                         commands::AddDelete, commands::AddTenants, commands::AddCreateKey, commands::AddChat,
+                         commands::AddUsage, commands::AddInvoice, commands::AddLedger, commands::AddTop}) {
     add(app, globals);
   }
 

@@ -49,11 +49,11 @@ int main(int argc, char** argv) {
   app.fallthrough();
 
   // In the order in which --help shows them.
-  for (const auto add : {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport,
-                         commands::AddCompress, commands::AddApply, commands::AddGet, commands::AddDescribe,
-                         commands::AddDelete, commands::AddCreateKey, commands::AddRotateKey, commands::AddChat,
-                         commands::AddUsage, commands::AddInvoice, commands::AddLedger, commands::AddAudit,
-                         commands::AddTop}) {
+  for (const auto add :
+       {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport, commands::AddCompress,
+        commands::AddApply, commands::AddGet, commands::AddDescribe, commands::AddDelete, commands::AddTenants,
+        commands::AddCreateKey, commands::AddRotateKey, commands::AddChat, commands::AddUsage, commands::AddInvoice,
+        commands::AddLedger, commands::AddAudit, commands::AddTop}) {
     add(app, globals);
   }
 

@@ -118,7 +118,7 @@ struct Gateway::Impl {
   http::BodyBudget bodies;
   http::Router router;
   http::Router operators_router;
-  std::unique_ptr<feeds::WatchLoop> watches[3];
+  std::unique_ptr<WatchLoop> watches[3];
   std::unique_ptr<access::KeyUseReporter> key_use_reporter;
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> operators_server;

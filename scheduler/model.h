@@ -100,6 +100,9 @@ struct Instance {
   bool deleting = false;
   // A pool names its members by instance, so that a second replica on the same node would be nobody.
   bool one_per_node = false;
+  // Why nothing of it may run anywhere now, for people ("the tenant is suspended"); empty: it may. It keeps what it is
+  // and comes back.
+  std::string refused;
 };
 
 struct Policy {

@@ -9,6 +9,15 @@
 
 namespace allod::scheduler {
 
+std::string ResidencyRefusal(const std::vector<Region>& regions, const std::vector<std::string>& residency,
+                             const std::string& region) {
+  const auto found = std::ranges::find(regions, region, &Region::id);
+  if (found == regions.end()) return fmt::format("region {} is not declared in this installation", region);
+  if (std::ranges::find(residency, found->jurisdiction) != residency.end()) return "";
+  return fmt::format("region {} lies in jurisdiction {}, outside the tenant's residency ({})", region,
+                     found->jurisdiction, fmt::join(residency, ", "));
+}
+
 Pool::Pool(const Snapshot& snapshot) : snapshot_(snapshot) {
   for (const Node& node : snapshot.nodes) nodes_[node.id] = &node;
   for (const auto* replicas : {&snapshot.replicas, &snapshot.neighbours}) {
@@ -30,11 +39,6 @@ void Pool::Taken::Add(const Demand& demand) {
 const Node* Pool::FindNode(std::string_view id) const {
   const auto it = nodes_.find(id);
   return it == nodes_.end() ? nullptr : it->second;
-}
-
-const Region* Pool::FindRegion(std::string_view id) const {
-  const auto it = std::ranges::find(snapshot_.regions, id, &Region::id);
-  return it == snapshot_.regions.end() ? nullptr : &*it;
 }
 
 Resources Pool::Free(const std::string& node) const {
@@ -88,19 +92,13 @@ bool Pool::FitsWithout(const std::string& node, const std::set<Uuid>& replicas, 
   return (found->capacity - rest.Used()).Fits(rest.Growth(demand));
 }
 
-std::string Pool::ResidencyRefusal(const Instance& instance, const std::string& region) const {
-  const Region* found = FindRegion(region);
-  if (found == nullptr) return fmt::format("region {} is not declared in this installation", region);
-  if (std::ranges::find(instance.residency, found->jurisdiction) == instance.residency.end()) {
-    return fmt::format("region {} lies in jurisdiction {}, outside the tenant's residency ({})", region,
-                       found->jurisdiction, fmt::join(instance.residency, ", "));
-  }
-  return "";
+std::string Pool::RefusalIn(const Instance& instance, const std::string& region) const {
+  return ResidencyRefusal(snapshot_.regions, instance.residency, region);
 }
 
 std::expected<std::string, std::string> Pool::Place(const Instance& instance,
                                                     const std::set<std::string>& excluded) const {
-  if (std::string refusal = ResidencyRefusal(instance, instance.region); !refusal.empty()) {
+  if (std::string refusal = RefusalIn(instance, instance.region); !refusal.empty()) {
     return std::unexpected(std::move(refusal));
   }
   int in_region = 0;

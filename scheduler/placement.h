@@ -12,6 +12,11 @@
 
 namespace allod::scheduler {
 
+// Why data that may be processed in the jurisdictions `residency` may not be in `region`; empty if it may. A region
+// that is not declared is refused: residency fails closed.
+std::string ResidencyRefusal(const std::vector<Region>& regions, const std::vector<std::string>& residency,
+                             const std::string& region);
+
 // Free room and occupancy of every node, kept up to date while a plan grows. Refers to the snapshot; must not outlive
 // it.
 class Pool {
@@ -19,7 +24,6 @@ class Pool {
   explicit Pool(const Snapshot& snapshot);
 
   const Node* FindNode(std::string_view id) const;
-  const Region* FindRegion(std::string_view id) const;
   Resources Free(const std::string& node) const;
   int CountOf(const Uuid& instance, const std::string& node) const;
   void Take(const std::string& node, const Uuid& instance, const Demand& demand);
@@ -28,9 +32,8 @@ class Pool {
   // Whether it would fit if these replicas were gone.
   bool FitsWithout(const std::string& node, const std::set<Uuid>& replicas, const Demand& demand) const;
 
-  // Empty when the instance may run in `region`; else why not. A region that is not declared is refused: residency
-  // fails closed.
-  std::string ResidencyRefusal(const Instance& instance, const std::string& region) const;
+  // Empty when the instance may run in `region`; else why not.
+  std::string RefusalIn(const Instance& instance, const std::string& region) const;
 
   // The node for one more replica: in the region, reporting, not in `excluded`, not full, with room for the demand.
   // Nodes with fewer replicas of this instance come first (spread), then those that hold its weights already, then

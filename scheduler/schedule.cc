@@ -66,7 +66,7 @@ class Round {
   bool Misplaced(const Instance& instance, const Replica& replica) const {
     const Node* node = pool_.FindNode(replica.node);
     if (node == nullptr) return false;
-    if (!pool_.ResidencyRefusal(instance, node->region).empty()) return true;
+    if (!pool_.RefusalIn(instance, node->region).empty()) return true;
     return replica.generation == instance.generation && node->region != instance.region;
   }
 
@@ -171,6 +171,10 @@ class Round {
     NoteWaiting(instance.id, replicas);
     if (instance.deleting) {
       Retire(replicas, "the instance is being deleted");
+      return;
+    }
+    if (!instance.refused.empty()) {
+      Retire(replicas, instance.refused);
       return;
     }
     const Census census = Count(instance, replicas);

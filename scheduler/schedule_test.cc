@@ -176,6 +176,19 @@ TEST(Schedule, StopsAtOnceWhatStandsOutsideTheResidency) {
             "+b -r1");
 }
 
+TEST(Schedule, StopsWhatIsRefusedAndPlacesNoneInItsPlace) {
+  auto builder = TwoNodes().WithInstance("i", 2, kGiB);
+  builder.last_instance().refused = "the tenant is suspended";
+  builder.WithReplica("r1", "i", "a", kReady).WithInstance("other", 1, kGiB);
+  const Plan plan = Schedule(builder.Build());
+  ASSERT_EQ(plan.stops.size(), 1U);
+  EXPECT_EQ(plan.stops[0].replica, Id("r1"));
+  EXPECT_EQ(plan.stops[0].reason, "the tenant is suspended");
+  ASSERT_EQ(plan.creates.size(), 1U);
+  EXPECT_EQ(plan.creates[0].instance, Id("other"));
+  EXPECT_TRUE(plan.unplaced.empty()) << "it does not wait for room";
+}
+
 TEST(Schedule, StopsAndThenForgetsTheReplicasOfADeletedInstance) {
   auto builder = TwoNodes().WithInstance("i", 2, kGiB);
   builder.last_instance().deleting = true;

@@ -57,7 +57,12 @@ Result<Step> PlanUpdate(const StateDir& state, const kinds::ResourceKind& kind, 
   if (!preview && awaits.empty()) return At(document, preview.error());
   auto changes = Compare(kind, *current, preview ? **preview : *document.resource, fields);
   const Action action = changes.empty() ? Action::kNothing : Action::kUpdate;
-  return Step{&kind, std::move(document), action, std::move(current), std::move(changes), std::move(awaits)};
+  std::vector<std::string> stops;
+  if (kind.stops && action == Action::kUpdate && preview) {
+    ALLOD_TRY(stops, kind.stops(state, *current, **preview));
+  }
+  return Step{&kind,           std::move(document), action, std::move(current), std::move(changes), std::move(awaits),
+              std::move(stops)};
 }
 
 Result<Step> PlanStep(const StateDir& state, Document document, const std::set<std::string>& created) {
@@ -112,10 +117,10 @@ std::vector<ManifestKind> ManifestKinds() {
 
 Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents) {
   std::vector<Step> steps;
-  std::set<std::string> created;
+  std::set<std::string> created;  // or changed
   for (auto& document : documents) {
     ALLOD_TRY(Step step, PlanStep(state, std::move(document), created));
-    if (step.action == Action::kCreate) created.insert(step.document.name);
+    if (step.action != Action::kNothing) created.insert(step.document.name);
     steps.push_back(std::move(step));
   }
   return steps;
@@ -140,6 +145,12 @@ Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait
   return {};
 }
 
+std::string Stopping(const std::vector<Step>& steps) {
+  std::vector<std::string> names;
+  for (const Step& step : steps) names.insert(names.end(), step.stops.begin(), step.stops.end());
+  return names.empty() ? "" : fmt::format("this stops {}", terminal::Some(names));
+}
+
 std::string ToText(const std::vector<Step>& steps) {
   std::vector<std::vector<std::string>> rows;
   for (const Step& step : steps) {
@@ -147,6 +158,7 @@ std::string ToText(const std::vector<Step>& steps) {
     if (!step.awaits.empty()) {
       changes += fmt::format("{}judged in full when {} is there", changes.empty() ? "" : "; ", step.awaits);
     }
+    if (!step.stops.empty()) changes += fmt::format("; stops {}", terminal::Some(step.stops));
     rows.push_back({Describe(step.action), step.document.kind, step.document.name, changes});
   }
   return terminal::Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
@@ -164,6 +176,7 @@ std::string ToJson(const std::vector<Step>& steps) {
                            {"name", step.document.name},
                            {"changes", changes}};
     if (!step.awaits.empty()) item["judgedInFullAfter"] = step.awaits;
+    if (!step.stops.empty()) item["stops"] = step.stops;
     items.push_back(std::move(item));
   }
   return nlohmann::json{{"items", items}}.dump(2) + "\n";

@@ -20,7 +20,9 @@ struct Step {
   Action action;
   terminal::MessagePtr current;
   std::vector<FieldChange> changes;
-  std::string awaits;  // the name of what an earlier step makes and without which this one is not judged in full
+  std::string
+      awaits;  // the name of what an earlier step makes or changes and without which this one is not judged in full
+  std::vector<std::string> stops = {};  // names of what will stop running
 };
 
 // The kinds that a manifest may hold.
@@ -32,6 +34,9 @@ Result<std::vector<Step>> PlanSteps(const installation::StateDir& state, std::ve
 
 // Stops at the first step that fails.
 Status CarryOut(const installation::StateDir& state, const std::vector<Step>& steps, bool wait);
+
+// What all of it stops, for a question; empty: nothing.
+std::string Stopping(const std::vector<Step>& steps);
 
 std::string ToText(const std::vector<Step>& steps);
 std::string ToJson(const std::vector<Step>& steps);

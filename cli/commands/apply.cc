@@ -8,6 +8,7 @@
 #include "cli/commands/commands.h"
 #include "cli/installation/files.h"
 #include "cli/installation/lock.h"
+#include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 
 namespace allod::cli::commands {
@@ -18,6 +19,7 @@ using terminal::Print;
 struct ApplyOptions {
   std::string file;
   bool dry_run = false;
+  bool yes = false;
   bool wait = true;
 };
 
@@ -40,6 +42,9 @@ Status Apply(const Globals& globals, const ApplyOptions& options) {
     if (globals.json()) Print(apply::ToJson(steps));
     return {};
   }
+  if (const std::string stopping = apply::Stopping(steps); !stopping.empty()) {
+    ALLOD_CHECK_OK(terminal::Confirm(stopping, options.yes));
+  }
   ALLOD_CHECK_OK(apply::CarryOut(state, steps, options.wait));
   if (globals.json()) {
     std::vector<terminal::MessagePtr> now;
@@ -61,6 +66,7 @@ void AddApply(CLI::App& app, Globals& globals) {
   command->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
   command->add_flag("--dry-run", options->dry_run,
                     "Only show the plan: what would be created, and which fields changed from what to what");
+  command->add_flag("--yes", options->yes, "Do not ask when a change stops something, such as a narrower residency");
   command->add_flag("--wait,!--no-wait", options->wait, "Wait until instances are ready (default)");
 }
 

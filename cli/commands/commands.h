@@ -48,6 +48,7 @@ void AddDescribe(CLI::App& app, Globals& globals);
 void AddDelete(CLI::App& app, Globals& globals);
 void AddCreateKey(CLI::App& app, Globals& globals);
 void AddRotateKey(CLI::App& app, Globals& globals);
+void AddTenants(CLI::App& app, Globals& globals);
 void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);
 void AddInvoice(CLI::App& app, Globals& globals);

@@ -220,6 +220,9 @@ Status Up(const Globals& globals, UpCommand options) {
   ALLOD_TRY(installation::Lock lock, installation::Lock::Take(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
+  for (const std::string& command : supervisor::LostWeights(state)) {
+    Say("weights are fields of tenants now; to keep this one: " + command);
+  }
   OwnedFd nobody_waits;
   return options.detach ? Detach(state, options.up, std::move(lock))
                         : Supervise(state, options.up, std::move(lock), nobody_waits);
@@ -264,8 +267,12 @@ void AddUp(CLI::App& app, Globals& globals) {
                              "else {}, or the next block that no process runs as)",
                              supervisor::kServiceUids, supervisor::kServiceUidsFirst));
   for (const supervisor::NodeSetting& setting : supervisor::NodeSettings()) AddNodeSetting(*up, setting, options);
-  up->add_option("--weight", options->up.weights,
-                 "TENANT=N, several times: a tenant's share of contended compute (default: 1); kept until changed");
+  // Of before; said where it is now rather than that it is not known.
+  up->add_option_function<std::vector<std::string>>("--weight", [](const std::vector<std::string>&) {
+      throw CLI::ValidationError(
+          "--weight",
+          "weights are fields of tenants now: allod tenants update NAME --weight N, or `weight` in its manifest");
+    })->group("");
   up->add_flag("-d,--detach", options->detach,
                "Return as soon as everything is up (default: stay until Ctrl-C or `allod down`)");
 }

@@ -51,6 +51,7 @@ ResourceKind InstanceKind() {
             const std::string tenant = TenantOf(instance.name());
             if (error.reason == "LISTING_NOT_AVAILABLE") return {instance.spec().listing()};
             if (error.reason == "NO_BILLING_ACCOUNT") return {tenant + "/billingAccount"};
+            if (error.reason == "REGION_OUTSIDE_RESIDENCY") return {tenant};
             return IfNotFound(error, {tenant, ParentOf(instance.name())});
           },
           .preview = [](const StateDir& state, const Message& current,

@@ -51,6 +51,9 @@ struct ResourceKind {
   std::function<Result<net::Change>(const State&, const Message& current, const Message& wanted,
                                     const std::string& request_id)>
       update;
+  // What would stop running if `current` became `wanted`, by name: what somebody must agree to first. Empty: nothing
+  // ever.
+  std::function<Result<std::vector<std::string>>(const State&, const Message& current, const Message& wanted)> stops;
   std::function<Result<net::Change>(const State&, const std::string& name, const std::string& request_id)> remove;
 };
 

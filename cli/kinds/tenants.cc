@@ -1,5 +1,10 @@
 // Tenants, projects and API keys.
 
+#include <algorithm>
+#include <map>
+
+#include "allod/scheduling/v1/instance.grpc.pb.h"
+#include "allod/scheduling/v1/node.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
@@ -12,7 +17,50 @@ namespace tenancy_v1 = allod::tenancy::v1;
 using google::protobuf::Message;
 using installation::StateDir;
 
+namespace scheduling_v1 = allod::scheduling::v1;
+
+// Refused when the tenant is no longer what `current` shows.
+tenancy_v1::UpdateTenantRequest UpdateOf(const Message& current, const Message& wanted) {
+  tenancy_v1::UpdateTenantRequest request;
+  *request.mutable_tenant() = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
+  request.mutable_tenant()->set_etag(dynamic_cast<const tenancy_v1::Tenant&>(current).etag());
+  return request;
+}
+
+// Instances that run, in regions whose jurisdiction is not in the wanted residency.
+Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message& current, const Message& wanted) {
+  const auto& before = dynamic_cast<const tenancy_v1::Tenant&>(current);
+  const auto& after = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
+  const auto allows = [](const tenancy_v1::Tenant& tenant, const std::string& jurisdiction) {
+    return std::ranges::find(tenant.residency(), jurisdiction) != tenant.residency().end();
+  };
+  std::vector<std::string> out;
+  const bool narrower = std::ranges::any_of(before.residency(), [&](const auto& one) { return !allows(after, one); });
+  if (!narrower || before.state() != tenancy_v1::Tenant::STATE_ACTIVE) return out;
+  using Nodes = scheduling_v1::NodeService;
+  ALLOD_TRY(const auto regions,
+            net::List<Nodes>(state, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
+  std::map<std::string, std::string> jurisdictions;
+  for (const auto& item : regions.items) {
+    const auto& region = dynamic_cast<const scheduling_v1::Region&>(*item);
+    jurisdictions[region.name()] = region.jurisdiction();
+  }
+  using Instances = scheduling_v1::InstanceService;
+  scheduling_v1::ListInstancesRequest request;
+  request.set_parent(before.name() + "/projects/-");
+  ALLOD_TRY(const auto instances, net::List<Instances>(state, &Instances::Stub::ListInstances, request, kListedMax));
+  for (const auto& item : instances.items) {
+    const auto& instance = dynamic_cast<const scheduling_v1::Instance&>(*item);
+    const auto is = instance.status().state();
+    const bool runs =
+        is != scheduling_v1::InstanceStatus::STATE_STOPPED && is != scheduling_v1::InstanceStatus::STATE_DELETING;
+    if (runs && !allows(after, jurisdictions[instance.spec().region()])) out.push_back(instance.name());
+  }
+  return out;
+}
+
 ResourceKind TenantKind() {
+  using Service = tenancy_v1::TenantService;
   return {.kind = "Tenant",
           .plural = "tenants",
           .pattern = "tenants/*",
@@ -20,9 +68,10 @@ ResourceKind TenantKind() {
                       {"DISPLAY NAME", "display_name"},
                       {"CURRENCY", "currency_code"},
                       {"RESIDENCY", "residency"},
+                      {"WEIGHT", "weight"},
                       {"STATE", "state"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "residency"},
+          .spec_fields = {"display_name", "currency_code", "residency", "weight"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -32,7 +81,20 @@ ResourceKind TenantKind() {
             Mark(request, attempt);
             return Done(
                 net::Ask<tenancy_v1::TenantService>(state, &tenancy_v1::TenantService::Stub::CreateTenant, request));
-          }};
+          },
+          .preview = [](const StateDir& state, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            auto request = UpdateOf(current, wanted);
+            request.set_validate_only(true);
+            return Own(net::Ask<Service>(state, &Service::Stub::UpdateTenant, request));
+          },
+          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                       const std::string& request_id) -> Result<net::Change> {
+            auto request = UpdateOf(current, wanted);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::UpdateTenant, request));
+          },
+          .stops = &StoppedBy};
 }
 
 ResourceKind ProjectKind() {

@@ -115,25 +115,6 @@ void KeepIssuerSettings(const StateDir& state, json& gateway) {
   }
 }
 
-Result<json> Weights(const StateDir& state, const UpOptions& options) {
-  const json last = LastConfig(state, "scheduling");
-  json out = last.contains("weights") && last["weights"].is_object() ? last["weights"] : json::object();
-  for (const std::string& text : options.weights) {
-    const auto equals = text.find('=');
-    int weight = 0;
-    const char* end = text.data() + text.size();
-    const auto [at, error] = equals == std::string::npos ? std::from_chars_result{end, std::errc::invalid_argument}
-                                                         : std::from_chars(text.data() + equals + 1, end, weight);
-    const std::string tenant = text.substr(0, equals);
-    if (error != std::errc() || at != end || weight < 1 || weight > 1000 || !CheckId("--weight", tenant)) {
-      return InvalidArgument("INVALID_WEIGHT",
-                             fmt::format("--weight {}: write TENANT=N with N from 1 to 1000, e.g. ke=2", text));
-    }
-    out[tenant] = weight;
-  }
-  return out;
-}
-
 // Whether a container that maps few users has these: "inside outside count" in each line.
 bool AreMapped(const char* map, std::uint32_t first) {
   std::ifstream in(map);
@@ -183,6 +164,18 @@ constexpr char kWorkerUidsField[] = "/first_uid";
 
 json LastConfig(const StateDir& state, const std::string& process) {
   return installation::ReadJson(state.config(process)).value_or(json::object());
+}
+
+std::vector<std::string> LostWeights(const StateDir& state) {
+  std::vector<std::string> commands;
+  const json last = LastConfig(state, "scheduling");
+  if (!last.contains("weights") || !last["weights"].is_object()) return commands;
+  for (const auto& [tenant, weight] : last["weights"].items()) {
+    if (weight.is_number_integer()) {
+      commands.push_back(fmt::format("allod tenants update {} --weight {}", tenant, weight.get<int>()));
+    }
+  }
+  return commands;
 }
 
 Result<UpOptions> WithFreeUsers(const StateDir& state, UpOptions options, const FindProcess& find) {
@@ -251,7 +244,6 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                                    {"database", Database(state, "billing")},
                                    {"tenancy_target", state.target("tenancy")}}));
   ALLOD_TRY(const json settings, MergeNodeSettings(LastConfig(state, "node"), options.node));
-  ALLOD_TRY(const json weights, Weights(state, options));
   json scheduling{{"listen", state.target("scheduling")},
                   {"peer_uids", users.Callers("scheduling")},
                   {"database", Database(state, "scheduling")},
@@ -259,7 +251,6 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                   {"catalog_target", state.target("catalog")},
                   {"billing_target", state.target("billing")},
                   {"regions", json::array({{{"name", options.region}, {"jurisdiction", options.jurisdiction}}})}};
-  if (!weights.empty()) scheduling["weights"] = weights;
   if (const json pool = PoolForPlanner(settings); !pool.empty()) scheduling["pool"] = pool;
   ALLOD_CHECK_OK(write("scheduling", scheduling));
   json gateway{{"http_listen", http_listen},

@@ -24,8 +24,7 @@ struct UpOptions {
   // Addresses whose X-Forwarded-For the gateway believes; empty: as the last `allod up` had it.
   std::vector<std::string> trusted_proxies;
   GivenNodeSettings node;
-  std::vector<std::string> weights;  // TENANT=N: shares of contended compute
-  std::filesystem::path bin;         // where the executables lie
+  std::filesystem::path bin;  // where the executables lie
   // Of the block of users for the services; 0: see UsersOf.
   std::uint32_t service_uids_first = 0;
   std::filesystem::path share;  // where migrations/ and the evaluation text lie: the source tree or its installed copy
@@ -44,8 +43,12 @@ Result<UpOptions> WithFreeUsers(const installation::StateDir& state, UpOptions o
 Result<ServiceUsers> UsersOf(const installation::StateDir& state, const UpOptions& options);
 Status RememberUsers(const installation::StateDir& state, const UpOptions& options, const ServiceUsers& users);
 
-// INVALID_ARGUMENT / INVALID_WEIGHT. FAILED_PRECONDITION / PORT_IN_USE when an address was asked for and is taken.
+// FAILED_PRECONDITION / PORT_IN_USE when an address was asked for and is taken.
 Status WriteConfigs(const installation::StateDir& state, const UpOptions& options, const ServiceUsers& users);
+
+// What was said of tenants' weights to an earlier `allod up --weight` and is lost with the next WriteConfigs, as
+// commands that say it of the tenants. Empty: nothing.
+std::vector<std::string> LostWeights(const installation::StateDir& state);
 
 // What the last `allod up` wrote for a process; an empty object if there is none that can be read.
 nlohmann::json LastConfig(const installation::StateDir& state, const std::string& process);

@@ -79,5 +79,16 @@ TEST_F(FreeUsersAsRoot, RefusesByNameABlockThatIsAskedForAndTaken) {
   EXPECT_NE(workers.error().message.find("--first-uid 1900000000"), std::string::npos) << workers.error().message;
 }
 
+TEST(LostWeights, AreSaidAsWhatKeepsThem) {
+  const TempDir dir;
+  const StateDir state = *StateDir::Resolve(dir.path());
+  EXPECT_TRUE(LostWeights(state).empty());
+  std::filesystem::create_directories(dir / "config");
+  dir.Write("config/scheduling.json", R"({"weights": {"ke": 2, "ug": "much"}})");
+  EXPECT_EQ(LostWeights(state), std::vector<std::string>{"allod tenants update ke --weight 2"});
+  dir.Write("config/scheduling.json", R"({"weights": [1]})");
+  EXPECT_TRUE(LostWeights(state).empty());
+}
+
 }  // namespace
 }  // namespace allod::cli::supervisor::process_configs_test

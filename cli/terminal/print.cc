@@ -1,6 +1,7 @@
 #include "cli/terminal/print.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/json_util.h>
@@ -135,6 +136,12 @@ void Print(const std::string& text) {
 
 void PrintList(bool as_json, const Columns& columns, const Messages& messages) {
   Print(as_json ? ToJsonList(messages) : MessageTable(columns, messages));
+}
+
+std::string Some(const std::vector<std::string>& names) {
+  constexpr std::size_t kNamed = 10;
+  if (names.size() <= kNamed) return fmt::format("{}", fmt::join(names, ", "));
+  return fmt::format("{} and {} more", fmt::join(names.begin(), names.begin() + kNamed, ", "), names.size() - kNamed);
 }
 
 void PrintError(const Error& error) {

@@ -34,6 +34,8 @@ Messages PointersTo(const std::vector<MessagePtr>& owned);
 void Print(const std::string& text);
 // What a command lists: as JSON, else as a table.
 void PrintList(bool as_json, const Columns& columns, const Messages& messages);
+// Names for a sentence: "a, b and 7 more".
+std::string Some(const std::vector<std::string>& names);
 // On standard error: what went wrong, and its reason for programs.
 void PrintError(const Error& error);
 

@@ -7,10 +7,10 @@
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "gateway/access/bearer.h"
-#include "gateway/feeds/watch.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
 #include "services/common/rpc/timestamp.h"
+#include "services/common/rpc/watch.h"
 
 namespace allod::gateway::access {
 namespace {
@@ -154,10 +154,10 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
   return principal;
 }
 
-std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
+std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
   using Service = tenancy::v1::ApiKeyService;
-  return feeds::Watch("api-keys", Service::NewStub(tenancy), &Service::Stub::WatchApiKeys,
-                      &Service::Stub::AcknowledgeApiKeys, table);
+  return Watch("api-keys", Caller::Service("gateway"), Service::NewStub(tenancy), &Service::Stub::WatchApiKeys,
+               &Service::Stub::AcknowledgeApiKeys, table);
 }
 
 }  // namespace allod::gateway::access

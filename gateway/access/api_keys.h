@@ -17,9 +17,9 @@
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "gateway/access/authenticator.h"
 #include "gateway/access/key_uses.h"
-#include "gateway/feeds/watch_loop.h"
 #include "services/common/api_key_format.h"
 #include "services/common/clock.h"
+#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::access {
 
@@ -80,6 +80,6 @@ class ApiKeyTable final : public Authenticator {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<feeds::WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
+std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
 
 }  // namespace allod::gateway::access

@@ -5,9 +5,9 @@
 
 #include "allod/tenancy/v1/workload_identity.grpc.pb.h"
 #include "gateway/access/bearer.h"
-#include "gateway/feeds/watch.h"
 #include "services/common/digest.h"
 #include "services/common/ids.h"
+#include "services/common/rpc/watch.h"
 
 namespace allod::gateway::federation {
 namespace {
@@ -154,11 +154,11 @@ Result<access::Principal> WorkloadTable::Authenticate(std::string_view authoriza
   return out;
 }
 
-std::unique_ptr<feeds::WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy,
-                                                          WorkloadTable& table) {
+std::unique_ptr<WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy,
+                                                   WorkloadTable& table) {
   using Service = tenancy::v1::WorkloadIdentityService;
-  return feeds::Watch("workload-identities", Service::NewStub(tenancy), &Service::Stub::WatchWorkloadIdentities,
-                      &Service::Stub::AcknowledgeWorkloadIdentities, table);
+  return Watch("workload-identities", Caller::Service("gateway"), Service::NewStub(tenancy),
+               &Service::Stub::WatchWorkloadIdentities, &Service::Stub::AcknowledgeWorkloadIdentities, table);
 }
 
 }  // namespace allod::gateway::federation

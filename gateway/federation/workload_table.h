@@ -16,8 +16,8 @@
 #include "allod/tenancy/v1/workload_identity.pb.h"
 #include "gateway/access/authenticator.h"
 #include "gateway/federation/workload_token.h"
-#include "gateway/feeds/watch_loop.h"
 #include "services/common/clock.h"
+#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::federation {
 
@@ -94,7 +94,6 @@ class WorkloadTable final : public access::Authenticator {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<feeds::WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy,
-                                                          WorkloadTable& table);
+std::unique_ptr<WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy, WorkloadTable& table);
 
 }  // namespace allod::gateway::federation

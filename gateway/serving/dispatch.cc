@@ -25,6 +25,13 @@ milliseconds WaitMax(const Limits& limits, const Dispatch::Times& times) {
                   std::chrono::duration_cast<milliseconds>(times.limit - times.start));
 }
 
+Error Stopped() {
+  return {
+      Code::kFailedPrecondition, "INSTANCE_CHANGED",
+      "the instance was stopped: its tenant is suspended, or its region is no longer in the tenant's residency; its "
+      "status says which"};
+}
+
 // Counts a replica's promised tokens while a call on it runs.
 class Outstanding {
  public:
@@ -61,6 +68,7 @@ HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
 
 http::Awaitable<Dispatch::Ending> Dispatch::Run() {
   while (true) {
+    if (routes_.IsStopped(route_->instance)) co_return Ending{.error = Stopped()};
     if (auto current = routes_.Find(route_->instance)) route_ = std::move(current);
     const DispatchStep step = NextStep(state_, *route_, leaving(), steady_clock::now());
     if (step.kind == DispatchStep::Kind::kGiveUp) co_return Ending{.error = step.error};
@@ -78,6 +86,7 @@ http::Awaitable<Dispatch::Ending> Dispatch::Run() {
     }
     Ending ending = co_await Try(*step.replica);
     if (ending.answered) co_return ending;
+    if (routes_.IsStopped(route_->instance) && !leaving()) co_return Ending{.error = Stopped()};
     const std::shared_ptr<const InstanceRoute> current = routes_.Find(route_->instance);
     const std::optional<Error> last = AfterFailure(state_, {.error = std::move(ending.error),
                                                             .target = step.replica->target,
@@ -115,7 +124,16 @@ http::Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   job_.Bound(hold_.bounds());
   WorkerCall& call = job_.Start(channel, times_.deadline, executor);
   out_.OnInterrupt([&call] { call.Cancel(); });
+  // Said on a thread of the route table's; the call may be over when it is heard here.
+  const auto running = std::make_shared<WorkerCall*>(&call);
+  const std::uint64_t stopped = routes_.OnStopped(route_->instance, [executor, running] {
+    asio::post(executor, [running] {
+      if (*running != nullptr) (*running)->Cancel();
+    });
+  });
   Ending ending = co_await Follow(call, replica, channel);
+  routes_.Forget(stopped);
+  *running = nullptr;
   out_.OnInterrupt(nullptr);
   co_await call.Finish();
   co_return ending;

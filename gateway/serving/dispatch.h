@@ -3,6 +3,9 @@
 // not cover: when the instance was updated meanwhile, the money is held again, on the terms of the route that was
 // chosen, before the call is made.
 //
+// A rule that comes to forbid the instance to run (its tenant is suspended) ends a request at once, FAILED_PRECONDITION
+// / INSTANCE_CHANGED: what was delivered stays.
+//
 // The wait is bounded in time (`wake_wait_ms_max`, from admission) and in number (a seat in the waiting room per
 // request until its connection stands). While it waits, a stream gets comments. The client's leaving cancels the
 // worker's call at once.

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
-#include "gateway/feeds/watch.h"
 #include "gateway/telemetry/instance_metrics.h"
+#include "services/common/rpc/watch.h"
 
 namespace allod::gateway::serving {
 
@@ -48,6 +48,7 @@ std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::R
   entry->max_concurrency = route.max_concurrency();
   entry->isolation_class = IsolationClassText(route.isolation_class());
   entry->create_time = route.create_time().seconds();
+  entry->stopped = route.stopped();
   const auto& created = route.create_time();
   entry->revision = fmt::format("{}.{}/{}", created.seconds(), created.nanos(), route.generation());
   const auto known_as = routes_.find(entry->instance);
@@ -79,12 +80,14 @@ void RouteTable::BeginSnapshot() {
 void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
   std::unordered_map<std::uint64_t, std::function<void()>> woken;
   std::vector<std::string> gone;
+  std::vector<std::function<void()>> ended;
   std::vector<std::shared_ptr<const InstanceRoute>> old;  // destroyed without the lock
   {
     const std::lock_guard lock(mutex_);
     const bool whole = message.version() == 0;
     if (whole) snapshot_.clear();
     const bool staged = whole || in_snapshot_;
+    bool may_end = false;
     Routes& routes = staged ? snapshot_ : routes_;
     for (const std::string& instance : message.removed_instances()) {
       const auto found = routes.find(instance);
@@ -96,11 +99,14 @@ void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
     for (const auto& route : message.routes()) {
       std::shared_ptr<const InstanceRoute>& entry = routes[route.instance()];
       old.push_back(std::exchange(entry, EntryOf(route)));
+      if (!route.stopped()) continue;
+      gone.push_back(route.instance());
+      may_end = true;
     }
     if (staged && (whole || message.synced())) {
       routes_.swap(snapshot_);
       in_snapshot_ = false;
-      synced_ = current_ = true;
+      synced_ = current_ = may_end = true;
       for (auto& [instance, entry] : snapshot_) {
         if (!routes_.contains(instance)) gone.push_back(instance);
         old.push_back(std::move(entry));
@@ -109,9 +115,20 @@ void RouteTable::Apply(const scheduling::v1::WatchRoutesResponse& message) {
     }
     ReapReplicas();
     woken.swap(waiters_);
+    if (may_end) {
+      for (auto run = runs_.begin(); run != runs_.end();) {
+        if (!IsStoppedLocked(run->second.instance)) {
+          ++run;
+          continue;
+        }
+        ended.push_back(std::move(run->second.end));
+        run = runs_.erase(run);
+      }
+    }
   }
   for (const std::string& instance : gone) telemetry::ForgetMetricsOf(instance);
   for (const auto& [id, wake] : woken) wake();
+  for (const auto& end : ended) end();
 }
 
 void RouteTable::EndStream() {
@@ -137,7 +154,17 @@ std::size_t RouteTable::targets_remembered() const {
 std::shared_ptr<const InstanceRoute> RouteTable::Find(const std::string& instance) const {
   const std::lock_guard lock(mutex_);
   const auto it = routes_.find(instance);
-  return it == routes_.end() ? nullptr : it->second;
+  return it == routes_.end() || it->second->stopped ? nullptr : it->second;
+}
+
+bool RouteTable::IsStoppedLocked(const std::string& instance) const {
+  const auto it = routes_.find(instance);
+  return it != routes_.end() && it->second->stopped;
+}
+
+bool RouteTable::IsStopped(const std::string& instance) const {
+  const std::lock_guard lock(mutex_);
+  return IsStoppedLocked(instance);
 }
 
 std::vector<std::shared_ptr<const InstanceRoute>> RouteTable::List(const std::string& project) const {
@@ -145,7 +172,7 @@ std::vector<std::shared_ptr<const InstanceRoute>> RouteTable::List(const std::st
   std::vector<std::shared_ptr<const InstanceRoute>> out;
   const std::lock_guard lock(mutex_);
   for (auto it = routes_.lower_bound(prefix); it != routes_.end() && it->first.starts_with(prefix); ++it) {
-    out.push_back(it->second);
+    if (!it->second->stopped) out.push_back(it->second);
   }
   return out;
 }
@@ -156,9 +183,22 @@ std::uint64_t RouteTable::OnNextChange(std::function<void()> wake) {
   return next_waiter_++;
 }
 
+std::uint64_t RouteTable::OnStopped(const std::string& instance, std::function<void()> end) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!IsStoppedLocked(instance)) {
+      runs_[next_waiter_] = {instance, std::move(end)};
+      return next_waiter_++;
+    }
+  }
+  end();
+  return 0;
+}
+
 void RouteTable::Forget(std::uint64_t id) {
   const std::lock_guard lock(mutex_);
   waiters_.erase(id);
+  runs_.erase(id);
 }
 
 bool EndedByChange(const InstanceRoute& then, const std::string& target, const InstanceRoute* now, bool was_ended) {
@@ -179,10 +219,10 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
   return best;
 }
 
-std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
+std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
   using Service = scheduling::v1::RouteService;
-  return feeds::Watch("routes", Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
-                      &Service::Stub::AcknowledgeRoutes, table);
+  return Watch("routes", Caller::Service("gateway"), Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
+               &Service::Stub::AcknowledgeRoutes, table);
 }
 
 }  // namespace allod::gateway::serving

@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "allod/scheduling/v1/node.pb.h"
-#include "gateway/feeds/watch_loop.h"
 #include "gateway/serving/worker_channel.h"
+#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::serving {
 
@@ -44,6 +44,7 @@ struct InstanceRoute {
   std::vector<std::shared_ptr<Replica>> replicas;
   std::vector<std::string> made_in;  // of each replica: the revision in which it came
   std::size_t ready_count = 0;       // that many of them, from the front, are ready or asleep; the others are starting
+  bool stopped = false;              // a rule forbids it to run
 };
 
 class RouteTable {
@@ -57,8 +58,10 @@ class RouteTable {
   bool synced() const;   // there was a complete table
   bool current() const;  // and the stream that brought it is not broken, as far as is known
 
-  // null if there is no such instance.
+  // null if there is no such instance, or if it is stopped.
   std::shared_ptr<const InstanceRoute> Find(const std::string& instance) const;
+  // A rule came to forbid it to run: what runs of it is to end.
+  bool IsStopped(const std::string& instance) const;
   // Instances of `tenants/{tenant}/projects/{project}`, by name.
   std::vector<std::shared_ptr<const InstanceRoute>> List(const std::string& project) const;
 
@@ -67,6 +70,8 @@ class RouteTable {
 
   // Calls `wake` once, from any thread, at the next change of the table. Forget() afterwards in any case.
   std::uint64_t OnNextChange(std::function<void()> wake);
+  // Calls `end` once, from any thread, when the instance is stopped; now if it is. Forget() afterwards in any case.
+  std::uint64_t OnStopped(const std::string& instance, std::function<void()> end);
   void Forget(std::uint64_t id);
 
  private:
@@ -74,6 +79,7 @@ class RouteTable {
   // With the lock held:
   std::shared_ptr<const InstanceRoute> EntryOf(const scheduling::v1::Route& route);
   void ReapReplicas();
+  bool IsStoppedLocked(const std::string& instance) const;
 
   mutable std::mutex mutex_;
   bool synced_ = false;
@@ -85,6 +91,11 @@ class RouteTable {
   std::size_t reap_at_ = 0;
   std::uint64_t next_waiter_ = 1;
   std::unordered_map<std::uint64_t, std::function<void()>> waiters_;
+  struct Run {
+    std::string instance;
+    std::function<void()> end;
+  };
+  std::unordered_map<std::uint64_t, Run> runs_;  // that end when their instance is stopped
 };
 
 // Whether `now`, the route of today or null, is without the replica that `then` had because the tenant changed or
@@ -96,6 +107,6 @@ bool EndedByChange(const InstanceRoute& then, const std::string& target, const I
 std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const std::string> excluded);
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<feeds::WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
+std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table);
 
 }  // namespace allod::gateway::serving

@@ -161,5 +161,48 @@ TEST(RouteTable, AReplicaIsTheSameWhileSomebodyRoutesToItOrUsesIt) {
   EXPECT_LE(table.targets_remembered(), 130U) << "targets that nobody routes to are forgotten";
 }
 
+TEST(RouteTable, AStoppedInstanceIsNotRoutedToAndEndsWhatRuns) {
+  RouteTable table;
+  table.BeginSnapshot();
+  auto message = Table(kInstance, {"unix:/a"});
+  message.set_synced(true);
+  message.set_version(1);
+  table.Apply(message);
+  int ended = 0;
+  const auto count = [&] { ++ended; };
+  table.OnStopped(kInstance, count);
+  table.OnStopped("tenants/ke/projects/p/instances/other", [] { ADD_FAILURE(); });
+  const auto left = table.OnStopped(kInstance, [] { ADD_FAILURE() << "it was over before"; });
+  table.Forget(left);
+  message.mutable_routes(0)->set_stopped(true);
+  message.mutable_routes(0)->clear_targets();
+  message.set_version(2);
+  table.Apply(message);
+  EXPECT_EQ(ended, 1);
+  EXPECT_TRUE(table.IsStopped(kInstance));
+  EXPECT_EQ(table.Find(kInstance), nullptr);
+  EXPECT_TRUE(table.List("tenants/ke/projects/p").empty());
+  table.OnStopped(kInstance, count);
+  EXPECT_EQ(ended, 2) << "it is stopped already";
+  EXPECT_FALSE(table.IsStopped("tenants/ke/projects/p/instances/none"));
+
+  message.mutable_routes(0)->set_stopped(false);
+  message.set_version(3);
+  table.Apply(message);
+  EXPECT_NE(table.Find(kInstance), nullptr);
+  table.OnStopped(kInstance, count);
+  // A new stream, whose snapshot says so in the first of two parts.
+  table.BeginSnapshot();
+  message.mutable_routes(0)->set_stopped(true);
+  message.set_synced(false);
+  table.Apply(message);
+  EXPECT_EQ(ended, 2) << "it is not complete";
+  scheduling::v1::WatchRoutesResponse rest;
+  rest.set_synced(true);
+  rest.set_version(4);
+  table.Apply(rest);
+  EXPECT_EQ(ended, 3);
+}
+
 }  // namespace
 }  // namespace allod::gateway::serving::routes_test

@@ -82,6 +82,7 @@ class Applier {
     const auto operation = std::ranges::find(rows_.open_operations, change.operation, &Operation::id);
     if (operation == rows_.open_operations.end()) return false;
     operation->phase = change.phase;
+    operation->error = change.error;
     if (change.done) End(operation);
     return true;
   }

@@ -11,7 +11,6 @@ namespace allod::scheduling {
 namespace {
 
 constexpr std::size_t kRegionsMax = 1000;
-constexpr std::size_t kWeightsMax = 10'000;
 
 std::vector<scheduler::Region> ParseRegions(const nlohmann::json& json, ConfigReader& reader) {
   std::vector<scheduler::Region> regions;
@@ -53,25 +52,6 @@ void ParsePool(const nlohmann::json& json, ConfigReader& reader, scheduler::Pool
   }
 }
 
-std::map<TenantId, int> ParseWeights(const nlohmann::json& json, ConfigReader& reader) {
-  std::map<TenantId, int> weights;
-  if (!json.is_object() || json.size() > kWeightsMax) {
-    reader.Complain(fmt::format("weights: give an object of at most {} tenants", kWeightsMax));
-    return weights;
-  }
-  for (const auto& [tenant, weight] : json.items()) {
-    const auto id = TenantId::FromName("tenants/" + tenant);
-    if (!id) {
-      reader.Complain(fmt::format("weights: {} is no tenant id", tenant));
-    } else if (!weight.is_number_integer() || weight < 1 || weight > 1000) {
-      reader.Complain(fmt::format("weights.{}: must be 1 to 1000", tenant));
-    } else {
-      weights[*id] = weight.get<int>();
-    }
-  }
-  return weights;
-}
-
 }  // namespace
 
 Result<Config> LoadConfig(const ConfigFile& file) {
@@ -87,11 +67,15 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   reader.Optional("replace_after_ms", config.replace_after_ms);
   reader.Optional("replica_cpu_millis", config.replica_cpu_millis);
   nlohmann::json pool = nlohmann::json::object();
-  nlohmann::json weights = nlohmann::json::object();
+  nlohmann::json weights;
   reader.Optional("pool", pool);
   reader.Optional("weights", weights);
   ParsePool(pool, reader, config.pool);
-  config.weights = ParseWeights(weights, reader);
+  if (!weights.is_null()) {
+    reader.Complain(
+        "weights: they are fields of tenants now; take this one out, and say for each tenant "
+        "`allod tenants update NAME --weight N`, or `weight` in its manifest");
+  }
   config.regions = ParseRegions(regions, reader);
   if (config.node_lost_after_ms < 1000) reader.Complain("node_lost_after_ms: at least 1000");
   if (config.replace_after_ms < config.node_lost_after_ms)

@@ -1,7 +1,6 @@
 // The configuration file of allod-scheduling.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -25,11 +24,10 @@ struct Config : ServiceConfig {
   int replica_cpu_millis = 20;
   // The worker that pooled instances of a variant share on a node; as the nodes' own configuration says.
   scheduler::PoolShape pool;
-  // {"ke": 2}: a tenant's share of contended compute, 1 to 1000; 1 for those not named.
-  std::map<TenantId, int> weights;
 };
 
-// INVALID_ARGUMENT / INVALID_CONFIG: unknown fields, duplicate regions, ids and country codes that are none.
+// INVALID_ARGUMENT / INVALID_CONFIG: unknown fields, duplicate regions, ids and country codes that are none;
+// `weights` of before says where they are now.
 Result<Config> LoadConfig(const ConfigFile& file);
 
 }  // namespace allod::scheduling

@@ -69,26 +69,28 @@ TEST(LoadConfig, RefusesGracesThatMakeNoSense) {
   EXPECT_NE(Complaint(json).find("replace_after_ms"), std::string::npos);
 }
 
-TEST(LoadConfig, ReadsThePoolAndTheWeights) {
+TEST(LoadConfig, ReadsThePool) {
   auto json = Good();
   json["pool"] = {{"sequences", 8}};
-  json["weights"] = {{"ke", 2}};
   const auto config = LoadConfig({"scheduling.json", json});
   ASSERT_TRUE(config) << config.error().message;
   EXPECT_EQ(config->pool, (scheduler::PoolShape{8, 4096}));
-  EXPECT_EQ(config->weights.at(*TenantId::FromName("tenants/ke")), 2);
 }
 
-TEST(LoadConfig, RefusesPoolsAndWeightsOutOfRange) {
+TEST(LoadConfig, RefusesPoolsOutOfRange) {
   auto json = Good();
   json["pool"] = {{"sequences", 0}, {"colour", 1}};
   EXPECT_NE(Complaint(json).find("pool.sequences: must be 1 to 64"), std::string::npos) << Complaint(json);
   EXPECT_NE(Complaint(json).find("pool.colour: is not known"), std::string::npos) << Complaint(json);
-  json = Good();
-  json["weights"] = {{"ke", 0}};
-  EXPECT_NE(Complaint(json).find("weights.ke: must be 1 to 1000"), std::string::npos) << Complaint(json);
-  json["weights"] = {{"../x", 1}};
-  EXPECT_NE(Complaint(json).find("is no tenant id"), std::string::npos) << Complaint(json);
+}
+
+TEST(LoadConfig, SaysWhereTheWeightsOfBeforeAreNow) {
+  auto json = Good();
+  json["weights"] = {{"ke", 2}};
+  EXPECT_NE(Complaint(json).find("weights: they are fields of tenants now; take this one out, and say for each tenant "
+                                 "`allod tenants update NAME --weight N`"),
+            std::string::npos)
+      << Complaint(json);
 }
 
 }  // namespace

@@ -85,6 +85,8 @@ v1::InstanceStatus::State StateOf(InstanceState state) {
       return v1::InstanceStatus::STATE_FAILING;
     case InstanceState::kDeleting:
       return v1::InstanceStatus::STATE_DELETING;
+    case InstanceState::kStopped:
+      return v1::InstanceStatus::STATE_STOPPED;
   }
   return v1::InstanceStatus::STATE_UNSPECIFIED;
 }
@@ -105,6 +107,7 @@ void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
   out.set_observed_generation(instance.status.observed_generation);
   out.set_ready_replicas(instance.status.ready_replicas);
   out.set_message(instance.status.message);
+  out.set_reason(instance.status.reason);
   out.set_price_book(instance.current().price_book);
   out.set_isolation_class(ClassOf(ClassInForce(instance)));
   for (const Replica& replica : instance.replicas) {
@@ -297,7 +300,22 @@ v1::Route ToProto(const Route& route) {
   row.set_isolation_class(ClassOf(route.isolation_class));
   row.set_ready_target_count(route.ready_target_count);
   row.set_generation(route.generation);
+  row.set_stopped(route.stopped);
   return row;
+}
+
+Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
+  TenantTerms out;
+  ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));
+  ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
+  // A state of the future is none in which something runs.
+  out.active = tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE;
+  if (tenant.weight() < 1 || tenant.weight() > 1000) {
+    return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
+  }
+  out.weight = tenant.weight();
+  out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  return out;
 }
 
 }  // namespace allod::scheduling

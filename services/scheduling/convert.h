@@ -5,6 +5,7 @@
 
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/tenancy/v1/tenant.pb.h"
 #include "services/scheduling/observe.h"
 
 namespace allod::scheduling {
@@ -33,5 +34,8 @@ bool LayersFit(const v1::WorkerReport& report);
 Result<drivers::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
 
 v1::Route ToProto(const Route& route);
+
+// What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT.
+Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant);
 
 }  // namespace allod::scheduling

@@ -66,13 +66,29 @@ struct Replica {
 // `isolated`, `pooled` or `dedicated`: as billing, rows and people call it.
 const char* NameOf(IsolationClass isolation_class);
 
-enum class InstanceState { kProvisioning, kReady, kFailing, kDeleting };
+// What tenancy says of a tenant, as far as it decides about instances.
+struct TenantTerms {
+  TenantId tenant;
+  bool active = false;                 // not suspended
+  int weight = 1;                      // share of contended compute
+  std::vector<std::string> residency;  // jurisdictions
+  bool operator==(const TenantTerms&) const = default;
+};
+
+enum class InstanceState {
+  kProvisioning,
+  kReady,
+  kFailing,
+  kDeleting,
+  kStopped,  // a rule forbids it; it comes back when the rule allows it again
+};
 
 struct InstanceStatus {
   InstanceState state = InstanceState::kProvisioning;
   std::int64_t observed_generation = 0;
   int ready_replicas = 0;
   std::string message;
+  std::string reason;  // of kStopped, the rule: TENANT_SUSPENDED, REGION_OUTSIDE_RESIDENCY, ...
   bool operator==(const InstanceStatus&) const = default;
 };
 

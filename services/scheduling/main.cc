@@ -6,6 +6,7 @@
 #include "services/common/audit/reader.h"
 #include "services/common/clock.h"
 #include "services/common/pg/pool.h"
+#include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/common/rpc/watchers.h"
 #include "services/common/sandbox/service.h"
@@ -23,6 +24,7 @@
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/route_visibility.h"
+#include "services/scheduling/tenant_watch.h"
 
 namespace allod::scheduling {
 namespace {
@@ -55,11 +57,11 @@ Status Run(const Config& config, StopSignal& stop) {
   GrpcPeers peers(config.tenancy_target, config.catalog_target, config.billing_target);
   ChangeSignal news;
   drivers::ProcessDriver driver(milliseconds(config.node_lost_after_ms), news);
-  Reconciler reconciler(own_store, driver, news, clock,
-                        {.regions = config.regions,
-                         .policy = {milliseconds(config.replace_after_ms)},
-                         .weights = config.weights,
-                         .prepare = [&] { return drivers::RestoreNodes(own_store, clock, driver); }});
+  TermsInbox terms(news);
+  Reconciler reconciler(own_store, driver, terms, news, clock,
+                        {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .prepare = [&] {
+                           return drivers::RestoreNodes(own_store, clock, driver);
+                         }});
   FiguresBoard figures;
   Watchers gateways("routes", kGatewaysMax);
   const RouteVisibility visibility(reconciler.routes(), gateways);
@@ -87,8 +89,11 @@ Status Run(const Config& config, StopSignal& stop) {
                           {&instances, &operations, &nodes, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();
+  TenantTable tenants(terms, reconciler.routes(), gateways);
+  const auto watch = WatchTenants(MakeChannel(config.tenancy_target), tenants);
   stop.Ready();
   stop.Wait();
+  watch->Stop();
   routes.Stop();
   reconciler.Stop();
   driver.Stop();

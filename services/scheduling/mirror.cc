@@ -66,8 +66,8 @@ void Distribute(const scheduler::Plan& plan, Time now, std::map<TenantId, Sighti
   }
 }
 
-void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
-               Sighting& sighting) {
+void AddStatus(const TenantState& rows, const Sight& sight, const Permit& permit,
+               const std::map<Uuid, std::string>& obstacles, Sighting& sighting) {
   Changes& changes = sighting.changes;
   for (std::size_t i = 0; i < sighting.seen.instances.size(); ++i) {
     const Instance& instance = sighting.seen.instances[i];
@@ -76,7 +76,7 @@ void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid,
       continue;
     }
     const auto reason = obstacles.find(instance.id);
-    const InstanceStatus status = StatusOf(instance, sight, reason == obstacles.end() ? "" : reason->second);
+    const InstanceStatus status = StatusOf(instance, sight, permit, reason == obstacles.end() ? "" : reason->second);
     if (status != rows.instances[i].status) changes.statuses.push_back({instance.id, instance.version, status});
     for (const Operation& operation : rows.open_operations) {
       if (operation.instance != instance.id) continue;

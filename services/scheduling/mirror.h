@@ -24,8 +24,8 @@ void Distribute(const scheduler::Plan& plan, Time now, std::map<TenantId, Sighti
 
 // What is to be said of instances and operations after the plan. `obstacles` are why something of an instance cannot
 // be.
-void AddStatus(const TenantState& rows, const Sight& sight, const std::map<Uuid, std::string>& obstacles,
-               Sighting& sighting);
+void AddStatus(const TenantState& rows, const Sight& sight, const Permit& permit,
+               const std::map<Uuid, std::string>& obstacles, Sighting& sighting);
 
 // What an applied plan made of the rows. False when that is not known: something of the plan no longer held, or a
 // revision that it needs was not read.

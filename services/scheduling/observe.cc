@@ -92,7 +92,14 @@ bool Listens(const Replica& replica, const Sight& sight) {
          sight.Reports(replica.placement.node);
 }
 
-InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const std::string& unplaced) {
+bool IsForbidden(const Replica& replica, const Sight& sight, const Permit& permit) {
+  if (permit.Refusal()) return true;
+  const scheduler::Node* node = sight.FindNode(replica.placement.node);
+  return node != nullptr && permit.RefusalIn(node->region).has_value();
+}
+
+InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const Permit& permit,
+                        const std::string& unplaced) {
   InstanceStatus status;
   status.observed_generation = instance.status.observed_generation;
   int failed = 0;
@@ -115,6 +122,11 @@ InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const std:
     status.state = InstanceState::kDeleting;
     status.message =
         fmt::format("{} worker{} left", instance.replicas.size(), instance.replicas.size() == 1 ? "" : "s");
+  } else if (const auto refusal = permit.RefusalIn(instance.current().spec.region)) {
+    status.state = InstanceState::kStopped;
+    status.reason = refusal->reason;
+    status.message = refusal->message;
+    status.ready_replicas = 0;
   } else if (status.ready_replicas >= wanted) {
     status.state = InstanceState::kReady;
     status.observed_generation = instance.generation;
@@ -135,6 +147,12 @@ OperationChange ProgressOf(const Operation& operation, const Instance& instance,
   OperationChange change{operation.id, "", false};
   if (operation.kind == OperationKind::kDelete) {
     change.phase = fmt::format("stopping {}", instance.replicas.size());
+  } else if (status.state == InstanceState::kStopped) {
+    change.phase = "stopped: " + status.message;
+    change.done = true;
+    change.error =
+        Error{Code::kFailedPrecondition, status.reason,
+              fmt::format("{} cannot run now: {}; it does when that is over", instance.name, status.message)};
   } else if (status.state == InstanceState::kReady && status.observed_generation >= operation.generation) {
     change.phase = "ready";
     change.done = true;
@@ -148,15 +166,18 @@ OperationChange ProgressOf(const Operation& operation, const Instance& instance,
   return change;
 }
 
-std::optional<Route> RouteOf(const Instance& instance, const Sight& sight) {
+std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const Permit& permit) {
   if (instance.deleting) return std::nullopt;
   using Targets = std::map<std::int64_t, std::vector<std::string>>;  // by generation
   Targets answering;
   Targets listening;
   for (const Replica& replica : instance.replicas) {
+    if (IsForbidden(replica, sight, permit)) continue;
     if (Answers(replica, sight)) answering[replica.placement.generation].push_back(replica.target);
     if (Listens(replica, sight)) listening[replica.placement.generation].push_back(replica.target);
   }
+  const bool stopped = answering.empty() && permit.RefusalIn(instance.current().spec.region);
+  if (stopped) listening.clear();
   std::int64_t generation = instance.generation;
   if (!answering.empty()) {
     generation = answering.rbegin()->first;
@@ -175,6 +196,7 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight) {
   route.ready_target_count = static_cast<int>(route.targets.size());
   route.id = instance.id;
   route.generation = instance.generation;
+  route.stopped = stopped;
   std::ranges::sort(route.targets);
   auto& more = listening[generation];
   std::ranges::sort(more);

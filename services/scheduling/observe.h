@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "services/scheduling/drivers/driver.h"
+#include "services/scheduling/permit.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
@@ -39,10 +40,15 @@ bool Answers(const Replica& replica, const Sight& sight);
 // Is starting, but its socket listens already: requests sent there wait for it.
 bool Listens(const Replica& replica, const Sight& sight);
 
-// `unplaced` is why the scheduler could not place what is missing; empty otherwise.
-InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const std::string& unplaced);
+// Whether the tenant's terms forbid it: where it is, or at all. On a node that is not seen nothing is forbidden;
+// nothing is known to run there either.
+bool IsForbidden(const Replica& replica, const Sight& sight, const Permit& permit);
 
-// Where an open operation of `instance` stands.
+// `unplaced` is why the scheduler could not place what is missing; empty otherwise.
+InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const Permit& permit,
+                        const std::string& unplaced);
+
+// Where an open operation of `instance` stands. One that a rule keeps from being carried out has failed.
 OperationChange ProgressOf(const Operation& operation, const Instance& instance, const InstanceStatus& status);
 
 // One row of the route table.
@@ -58,12 +64,13 @@ struct Route {
   int ready_target_count = 0;   // of the targets, how many answer
   Uuid id{};                    // the instance's
   std::int64_t generation = 0;  // its newest
+  bool stopped = false;         // nothing of it may run: no targets, and what runs on them ends now
   bool operator==(const Route&) const = default;
 };
 
-// The newest generation that answers, else the newest that listens, else the newest one; nothing for an instance that
-// is being deleted.
-std::optional<Route> RouteOf(const Instance& instance, const Sight& sight);
+// The newest generation that answers, else the newest that listens, else the newest one; without replicas that are
+// forbidden; stopped if nothing of it may run. Nothing for an instance that is being deleted.
+std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const Permit& permit);
 
 // Unset for a replica that shall not run.
 std::optional<drivers::DesiredWorker> DesiredOf(const Instance& instance, const Replica& replica);

@@ -29,7 +29,8 @@ inline constexpr auto kRowWords<scheduling::InstanceState> =
     std::to_array<RowWord<scheduling::InstanceState>>({{scheduling::InstanceState::kProvisioning, "provisioning"},
                                                        {scheduling::InstanceState::kReady, "ready"},
                                                        {scheduling::InstanceState::kFailing, "failing"},
-                                                       {scheduling::InstanceState::kDeleting, "deleting"}});
+                                                       {scheduling::InstanceState::kDeleting, "deleting"},
+                                                       {scheduling::InstanceState::kStopped, "stopped"}});
 template <>
 inline constexpr auto kRowWords<scheduling::OperationKind> =
     std::to_array<RowWord<scheduling::OperationKind>>({{scheduling::OperationKind::kCreate, "create"},
@@ -46,7 +47,7 @@ inline constexpr const char* kOperationColumns =
     "error_message, " ALLOD_MICROS("create_time");
 inline constexpr const char* kInstanceColumns =
     "id, name, generation, template_generation, version, deleting, state, observed_generation, ready_replicas, "
-    "message, " ALLOD_MICROS("create_time");
+    "message, reason, " ALLOD_MICROS("create_time");
 
 Operation ReadOperation(const TenantId& tenant, RowReader& row);
 Instance ReadInstance(const TenantId& tenant, RowReader& row);

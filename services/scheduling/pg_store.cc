@@ -1,6 +1,7 @@
 #include "services/scheduling/pg_store.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -20,9 +21,10 @@ constexpr const char* kInsertInstance =
     "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, $3, 1, 1)";
 constexpr const char* kChangeInstance =
     "UPDATE scheduling.instances SET generation = $3, template_generation = $4, version = version + 1, "
-    "state = 'provisioning', message = '' WHERE tenant_id = $1 AND id = $2";
+    "state = 'provisioning', message = '', reason = '' WHERE tenant_id = $1 AND id = $2";
 constexpr const char* kMarkDeleting =
-    "UPDATE scheduling.instances SET deleting = true, version = version + 1, state = 'deleting', message = '' "
+    "UPDATE scheduling.instances SET deleting = true, version = version + 1, state = 'deleting', message = '', reason "
+    "= '' "
     "WHERE tenant_id = $1 AND id = $2";
 constexpr const char* kForgetRevisions =
     "DELETE FROM scheduling.revisions r WHERE tenant_id = $1 AND instance_id = $2 AND generation < $3 AND NOT EXISTS ("
@@ -65,6 +67,11 @@ constexpr const char* kListChanged =
     "SELECT id, version FROM scheduling.tenants "
     "WHERE changed_in >= $1::xid8 AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
+constexpr const char* kSaveTerms =
+    "INSERT INTO scheduling.tenant_terms (id, active, weight, residency) "
+    "SELECT id, active, weight, string_to_array(residency, ',') "
+    "FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::text[]) AS t (id, active, weight, residency) "
+    "ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, weight = EXCLUDED.weight, residency = EXCLUDED.residency";
 constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
     "AND id > $2::uuid ORDER BY id LIMIT $3";
@@ -150,10 +157,11 @@ std::int64_t CountOf(TenantTx& tx) {
 }
 
 // What answers for an instance that stands already as it is asked for: its newest operation. That may have been
-// forgotten long ago; then there is a new one.
+// forgotten long ago, or have failed on what is over by now; then there is a new one.
 Result<Operation> StandingOperation(TenantTx& tx, const Instance& standing, const Uuid& id, OperationKind kind) {
   auto newest = NewestOperation(tx, standing.id);
-  if (newest || newest.error().code != Code::kNotFound) return newest;
+  if (newest && !newest->error) return newest;
+  if (!newest && newest.error().code != Code::kNotFound) return newest;
   CountChange(tx, false);
   return InsertOperation(tx, id, kind, standing.id, standing.name, standing.generation);
 }
@@ -392,6 +400,36 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
     state.instances.push_back(*std::move(instance));
     return state;
   });
+}
+
+Result<std::vector<TenantTerms>> PgStore::ListTerms() {
+  return pool_.Run<std::vector<TenantTerms>>([&](GlobalTx& tx) -> Result<std::vector<TenantTerms>> {
+    return ReadAll(tx.Exec("SELECT id, active, weight, residency FROM scheduling.tenant_terms"), [](RowReader& row) {
+      TenantTerms out;
+      row.Into(out.tenant, out.active, out.weight, out.residency);
+      return out;
+    });
+  });
+}
+
+Status PgStore::SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) {
+  std::vector<std::string> ids, active, weights, residencies, gone_ids;
+  for (const TenantTerms& terms : changed) {
+    ids.push_back(terms.tenant.ToString());
+    active.emplace_back(terms.active ? "t" : "f");
+    weights.push_back(std::to_string(terms.weight));
+    residencies.push_back(fmt::format("{}", fmt::join(terms.residency, ",")));
+  }
+  for (const TenantId& tenant : gone) gone_ids.push_back(tenant.ToString());
+  const auto done = pool_.Run<int>(
+      [&](GlobalTx& tx) -> Result<int> {
+        tx.Exec(kSaveTerms, ids, active, weights, residencies);
+        tx.Exec("DELETE FROM scheduling.tenant_terms WHERE id = ANY($1::uuid[])", gone_ids);
+        return 0;
+      },
+      RunAgain{});
+  if (!done) return std::unexpected(done.error());
+  return {};
 }
 
 Result<std::vector<TenantId>> PgStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {

@@ -31,6 +31,8 @@ class PgStore final : public Store {
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Result<std::vector<TenantTerms>> ListTerms() override;
+  Status SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
 

@@ -43,10 +43,12 @@ constexpr const char* kRemove =
 constexpr const char* kRemoveLease =
     "DELETE FROM scheduling.leases WHERE replica_id = $1 AND tenant_id = $2 AND epoch <= $3";
 constexpr const char* kSetStatus =
-    "UPDATE scheduling.instances SET state = $4, observed_generation = $5, ready_replicas = $6, message = $7 "
+    "UPDATE scheduling.instances SET state = $4, observed_generation = $5, ready_replicas = $6, message = $7, reason = "
+    "$8 "
     "WHERE tenant_id = $1 AND id = $2 AND version = $3";
 constexpr const char* kSetOperation =
-    "UPDATE scheduling.operations SET phase = $3, done = $4, done_time = CASE WHEN $4 THEN now() END "
+    "UPDATE scheduling.operations SET phase = $3, done = $4, done_time = CASE WHEN $4 THEN now() END, error_code = $5, "
+    "error_reason = $6, error_message = $7 "
     "WHERE tenant_id = $1 AND id = $2 AND NOT done";
 constexpr const char* kRemoveInstance =
     "DELETE FROM scheduling.instances i WHERE tenant_id = $1 AND id = $2 AND deleting AND NOT EXISTS ("
@@ -92,10 +94,14 @@ class Applier {
   }
   void SetStatus(const StatusChange& change) {
     Count(tx_.Exec(kSetStatus, tenant_, change.instance.ToString(), change.version, change.status.state,
-                   change.status.observed_generation, change.status.ready_replicas, change.status.message));
+                   change.status.observed_generation, change.status.ready_replicas, change.status.message,
+                   change.status.reason));
   }
   void SetOperation(const OperationChange& change) {
-    Count(tx_.Exec(kSetOperation, tenant_, change.operation.ToString(), change.phase, change.done));
+    const Error none{};
+    const Error& error = change.error ? *change.error : none;
+    Count(tx_.Exec(kSetOperation, tenant_, change.operation.ToString(), change.phase, change.done,
+                   change.error ? static_cast<int>(error.code) : 0, error.reason, error.message));
   }
   void RemoveInstance(const Uuid& instance) {
     const auto removed = tx_.Exec(kRemoveInstance, tenant_, instance.ToString());

@@ -19,21 +19,23 @@ constexpr int kForgetBatch = 2000;
 constexpr std::chrono::seconds kForgetPause{1};
 constexpr std::chrono::hours kForgetEvery{1};
 
-void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant) {
+void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant, const Permit& permit) {
+  const auto refusal = permit.Refusal();
   for (const Instance& instance : tenant.instances) {
     const Revision& revision = instance.current();
     snapshot.instances.push_back({instance.id, instance.version, instance.template_generation, revision.spec.region,
-                                  revision.residency, revision.spec.replicas, revision.demand, instance.deleting,
-                                  revision.spec.isolation_class == IsolationClass::kPooled});
+                                  permit.residency(), revision.spec.replicas, revision.demand, instance.deleting,
+                                  revision.spec.isolation_class == IsolationClass::kPooled,
+                                  refusal ? refusal->message : ""});
     for (const Replica& replica : instance.replicas) snapshot.replicas.push_back(replica.placement);
   }
 }
 
 }  // namespace
 
-Reconciler::Reconciler(Store& store, drivers::Driver& driver, ChangeSignal& news, const Clock& clock,
+Reconciler::Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, ChangeSignal& news, const Clock& clock,
                        ReconcilerConfig config)
-    : store_(store), driver_(driver), news_(news), clock_(clock), config_(std::move(config)) {}
+    : store_(store), driver_(driver), inbox_(inbox), news_(news), clock_(clock), config_(std::move(config)) {}
 
 Reconciler::~Reconciler() { Stop(); }
 
@@ -136,15 +138,19 @@ void Reconciler::NoticeNews(Time now) {
   }
 }
 
-void Reconciler::ShowDesired(const TenantId& tenant, Known& known) {
-  const auto weight = config_.weights.find(tenant);
+// What became forbidden just now is still shown: requests end well when gateways have heard before their worker ends.
+// It is hidden by the stop that the plan of this step makes, or in the next step if the database is away.
+void Reconciler::ShowDesired(const TenantId& tenant, Known& known, const Sight& sight) {
+  const Permit permit = PermitOf(tenant);
   std::map<Uuid, std::int64_t> wanted;
   known.refused.clear();
   for (const Instance& instance : known.rows.instances) {
     for (const Replica& replica : instance.replicas) {
+      const bool unrouted = !known.looked_at || known.forbidden.contains(replica.placement.id);
+      if (unrouted && IsForbidden(replica, sight, permit)) continue;
       auto worker = DesiredOf(instance, replica);
       if (!worker) continue;
-      if (weight != config_.weights.end()) worker->weight = weight->second;
+      worker->weight = permit.weight();
       wanted[worker->replica] = worker->epoch;
       if (const Status applied = driver_.Apply(*worker); !applied) {
         known.refused[instance.id] = "cannot be handed to its node: " + applied.error().message;
@@ -162,14 +168,27 @@ void Reconciler::ShowDesired(const TenantId& tenant, Known& known) {
 Reconciler::Sightings Reconciler::LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now) {
   Sightings sightings;
   for (const TenantId& tenant : tenants) {
+    // Whatever becomes of the look.
+    for (Route& route : tenants_.at(tenant).routes) {
+      if (route.stopped || !PermitOf(tenant).Refusal()) continue;
+      route.stopped = rerouted_ = true;
+      route.targets.clear();
+      route.ready_target_count = 0;
+    }
     if (set_aside_.Waits(tenant, Stage::kLook, now)) continue;
     const Status looked = Catching("look at a tenant", [&]() -> Status {
       Known& known = tenants_.at(tenant);
+      const Permit permit = PermitOf(tenant);
       Sighting sighting = LookAt(known.rows, sight, now);
       std::vector<Route> routes;
+      known.forbidden.clear();
       for (const Instance& instance : sighting.seen.instances) {
-        if (auto route = RouteOf(instance, sight)) routes.push_back(*std::move(route));
+        for (const Replica& replica : instance.replicas) {
+          if (IsForbidden(replica, sight, permit)) known.forbidden.insert(replica.placement.id);
+        }
+        if (auto route = RouteOf(instance, sight, permit)) routes.push_back(*std::move(route));
       }
+      known.looked_at = true;
       if (routes != known.routes) {
         known.routes = std::move(routes);
         rerouted_ = true;
@@ -196,7 +215,7 @@ void Reconciler::PublishRoutes() {
 
 scheduler::Plan Reconciler::MakePlan(const Sightings& sightings, Time now) const {
   scheduler::Snapshot snapshot{now, config_.policy, config_.regions, nodes_, {}, {}, {}};
-  for (const auto& [tenant, sighting] : sightings) AddTo(snapshot, sighting.seen);
+  for (const auto& [tenant, sighting] : sightings) AddTo(snapshot, sighting.seen, PermitOf(tenant));
   scheduler::Plan plan = driver_.MakePlan(snapshot);
   if (plan.empty() && plan.unplaced.empty()) return plan;
   // Something is to move: now the room counts that everybody else takes.
@@ -269,7 +288,7 @@ Result<bool> Reconciler::CarryOut(const TenantId& tenant, const Sight& sight,
                                   const std::map<Uuid, std::string>& obstacles, Time now, Sighting& sighting) {
   Known& known = tenants_.at(tenant);
   const Changes& changes = sighting.changes;
-  AddStatus(known.rows, sight, obstacles, sighting);
+  AddStatus(known.rows, sight, PermitOf(tenant), obstacles, sighting);
   if (changes.empty()) return false;
   const bool was_stale = stale_.contains(tenant);
   stale_[tenant].all = true;  // unless all goes well
@@ -295,10 +314,11 @@ Result<bool> Reconciler::Step() {
   NoticeNews(now);
   const std::set<TenantId> todo = std::exchange(pending_, {});
   std::vector<drivers::WorkerKey> keys;
+  const Sight nodes(nodes_, {});
   for (const TenantId& tenant : todo) {
     const Status shown = Catching("show a tenant's workers", [&]() -> Status {
       Known& known = tenants_.at(tenant);
-      ShowDesired(tenant, known);
+      ShowDesired(tenant, known, nodes);
       for (const Instance& instance : known.rows.instances) {
         for (const Replica& r : instance.replicas) keys.push_back({r.placement.id, r.placement.node});
       }
@@ -310,6 +330,7 @@ Result<bool> Reconciler::Step() {
   const Sight sight(nodes_, driver_.Find(keys));
   Sightings sightings = LookAtAll(todo, sight, now);
   PublishRoutes();
+  inbox_.SetInForce(mail_);
   if (!loaded) {
     // Without the database there is nothing more to do: its rows are what a plan must hold against.
     pending_.insert(todo.begin(), todo.end());

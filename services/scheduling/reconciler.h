@@ -9,6 +9,11 @@
 // steps is healed by the next process, which begins by reading everything. While the database is away, routes still
 // follow what nodes report; nothing else changes.
 //
+// What tenancy says of tenants (their state, where their data may be processed, their weight) comes through the inbox,
+// is kept in rows, and holds until something newer is said, so that tenancy may be away. What it forbids is not routed
+// to from the same pass on, is told to stop, and is not placed again until it is allowed. Of a tenant that is not known
+// nothing runs; but before anything was ever said of any tenant, nothing is decided at all.
+//
 // One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
 // counted (services/common/set_aside.h) and tried again later; its routes and workers stay as they were last known.
 //
@@ -34,6 +39,7 @@
 #include "services/scheduling/observe.h"
 #include "services/scheduling/route_table.h"
 #include "services/scheduling/store.h"
+#include "services/scheduling/terms_inbox.h"
 
 namespace allod::scheduling {
 
@@ -44,16 +50,15 @@ struct ReconcilerConfig {
   std::chrono::milliseconds look_every{10'000};
   std::chrono::milliseconds touch_nodes_every{5000};
   std::chrono::hours keep_operations{24 * 30};
-  // Shares of contended compute; 1 for tenants that are not named.
-  std::map<TenantId, int> weights;
   // Before anything is read, again until it succeeds: what a driver must know of rows first. None for most.
   std::function<Status()> prepare;
 };
 
 class Reconciler {
  public:
-  // All must outlive it. `news` is the signal that the driver was made with.
-  Reconciler(Store& store, drivers::Driver& driver, ChangeSignal& news, const Clock& clock, ReconcilerConfig config);
+  // All must outlive it. `news` is the signal that the driver and the inbox were made with.
+  Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, ChangeSignal& news, const Clock& clock,
+             ReconcilerConfig config);
   ~Reconciler();
 
   void Start();
@@ -82,7 +87,9 @@ class Reconciler {
     std::vector<Route> routes;            // by instance name
     std::map<Uuid, std::int64_t> shown;   // workers that the driver was told, and their epochs
     std::map<Uuid, std::string> refused;  // instances of which it refused one, and why
-    bool unplaced = false;                // waits for room
+    std::set<Uuid> forbidden;             // replicas that the last look found forbidden: no longer routed to
+    bool looked_at = false;
+    bool unplaced = false;  // waits for room
   };
   // Of the work on a tenant, as logs and metrics name them.
   struct Stage {
@@ -91,6 +98,11 @@ class Reconciler {
   using Sightings = std::map<TenantId, Sighting>;
 
   void Loop(const std::stop_token& stop);
+
+  // Tenants' terms.
+  Permit PermitOf(const TenantId& tenant) const;
+  void TakeTerms();
+  Status SaveTerms();
 
   // Rows.
   Status Prepare();
@@ -108,7 +120,7 @@ class Reconciler {
 
   // One step; true when rows were changed, so that another look is due.
   Result<bool> Step();
-  void ShowDesired(const TenantId& tenant, Known& known);
+  void ShowDesired(const TenantId& tenant, Known& known, const Sight& sight);
   // Those of `tenants` that could be looked at.
   Sightings LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now);
   void PublishRoutes();
@@ -128,6 +140,7 @@ class Reconciler {
 
   Store& store_;
   drivers::Driver& driver_;
+  TermsInbox& inbox_;
   ChangeSignal& news_;
   const Clock& clock_;
   const ReconcilerConfig config_;
@@ -145,6 +158,10 @@ class Reconciler {
   std::map<TenantId, Time> alarms_;     // to be looked at then
   std::vector<scheduler::Node> nodes_;  // as they were seen last, by id
   SetAside set_aside_{"scheduling"};
+  std::map<TenantId, TenantTerms> terms_;                   // of every tenant that tenancy named
+  std::map<TenantId, std::optional<TenantTerms>> unsaved_;  // what rows do not say yet; nothing: it is gone
+  std::uint64_t mail_ = 0;                                  // the last that was taken out of the inbox
+  bool terms_known_ = false;
   std::string mark_;  // of the last look for changes
   bool prepared_ = false;
   bool looked_ = false;

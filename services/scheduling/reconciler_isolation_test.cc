@@ -148,7 +148,7 @@ TEST_F(ReconcilerIsolationTest, ATenantThatCannotBePlannedForDoesNotTakeThePlanF
   Create("b");
   const Instance poison = *store_.GetInstance(other_, "tenants/aa/projects/p/instances/a");
   ThrowingDriver throwing(*driver_, poison.id);
-  Reconciler reconciler(store_, throwing, news_, clock_, {.regions = {{"ke-1", "ke"}}});
+  Reconciler reconciler(store_, throwing, inbox_, news_, clock_, {.regions = {{"ke-1", "ke"}}});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 1u);
   EXPECT_EQ(Assigned("n")[0].instance, Name("b"));

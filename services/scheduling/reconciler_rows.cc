@@ -20,7 +20,57 @@ constexpr int kLoadTriesBeforeStart = 3;
 Status Reconciler::Prepare() {
   if (prepared_) return {};
   if (config_.prepare) ALLOD_CHECK_OK(config_.prepare());
+  ALLOD_TRY(const std::vector<TenantTerms> terms, store_.ListTerms());
+  for (const TenantTerms& one : terms) terms_[one.tenant] = one;
+  // The first that is said of tenants is said, and written, of all that there are.
+  terms_known_ = !terms.empty();
   prepared_ = true;
+  return {};
+}
+
+Permit Reconciler::PermitOf(const TenantId& tenant) const {
+  const auto found = terms_.find(tenant);
+  return {config_.regions, found == terms_.end() ? nullptr : &found->second};
+}
+
+void Reconciler::TakeTerms() {
+  const TermsInbox::Mail mail = inbox_.Take();
+  mail_ = mail.number;
+  const auto note = [&](const TenantId& tenant, std::optional<TenantTerms> terms) {
+    unsaved_[tenant] = std::move(terms);
+    if (tenants_.contains(tenant)) pending_.insert(tenant);
+  };
+  for (const auto& [tenant, terms] : mail.terms) {
+    const auto known = terms_.find(tenant);
+    if (known != terms_.end() && known->second == terms) continue;
+    terms_[tenant] = terms;
+    note(tenant, terms);
+  }
+  if (!mail.complete) return;
+  terms_known_ = true;
+  for (auto known = terms_.begin(); known != terms_.end();) {
+    if (mail.terms.contains(known->first)) {
+      ++known;
+      continue;
+    }
+    note(known->first, std::nullopt);
+    known = terms_.erase(known);
+  }
+}
+
+Status Reconciler::SaveTerms() {
+  if (unsaved_.empty()) return {};
+  std::vector<TenantTerms> changed;
+  std::vector<TenantId> gone;
+  for (const auto& [tenant, terms] : unsaved_) {
+    if (terms) {
+      changed.push_back(*terms);
+    } else {
+      gone.push_back(tenant);
+    }
+  }
+  ALLOD_CHECK_OK(store_.SaveTerms(changed, gone));
+  unsaved_.clear();
   return {};
 }
 
@@ -88,6 +138,8 @@ Status Reconciler::LookForChanges(Time now) {
 
 Status Reconciler::Load() {
   ALLOD_CHECK_OK(Prepare());
+  TakeTerms();
+  ALLOD_CHECK_OK(SaveTerms());
   std::map<TenantId, Stale> dirty;
   {
     const std::lock_guard lock(dirty_mutex_);
@@ -118,7 +170,7 @@ Status Reconciler::Load() {
     complete = complete && set_aside_.Failures(tenant, Stage::kLoad) >= kLoadTriesBeforeStart;
     ++it;
   }
-  if (complete && !loaded_) {
+  if (complete && terms_known_ && !loaded_) {
     loaded_ = true;
     rerouted_ = true;  // the first table is told even if it is empty
   }

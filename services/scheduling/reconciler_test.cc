@@ -96,8 +96,7 @@ TEST_F(ReconcilerTest, TakesASleepingReplicaForAReadyOne) {
 }
 
 TEST_F(ReconcilerTest, TellsTheNodeClassSleepAndWeight) {
-  weights_[tenant_] = 3;
-  Restart();
+  Tell({tenant_, true, 3, {"ke"}});
   Join("n");
   NewInstance instance = Wanted("a", 1);
   instance.revision.spec.isolation_class = IsolationClass::kPooled;

@@ -57,6 +57,7 @@ struct OperationChange {
   Uuid operation;
   std::string phase;
   bool done = false;
+  std::optional<Error> error = std::nullopt;  // only when done
 };
 
 // One tenant's part of a plan.
@@ -119,11 +120,12 @@ class Store {
                                         const RequestId& request) = 0;
 
   // Inserts instance, revision 1 and an open operation. The same content again answers with the newest operation of
-  // that instance. ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING;
-  // RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES.
+  // that instance, or a new one if that was forgotten or has failed: what was asked for then may be there now.
+  // ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING; RESOURCE_EXHAUSTED /
+  // TOO_MANY_INSTANCES.
   virtual Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) = 0;
   // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING. An equal spec changes nothing and answers with the newest
-  // operation of the instance; an operation is made only if that was forgotten.
+  // operation of the instance; an operation is made only if that was forgotten or has failed.
   virtual Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) = 0;
   // Marks it; the reconciler does the rest. Again: the open operation. NOT_FOUND.
   virtual Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
@@ -166,6 +168,11 @@ class Store {
   // no room left, and anything of an older epoch. Gives each new replica an epoch of the database's clock. Ends the
   // operations of instances that are gone.
   virtual Result<Applied> Apply(const TenantId& tenant, const Changes& changes) = 0;
+
+  // What tenancy said of tenants last, as SaveTerms() wrote it; of tenants without instances too.
+  virtual Result<std::vector<TenantTerms>> ListTerms() = 0;
+  // All of it or nothing.
+  virtual Status SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) = 0;
 
   // Tenants that have operations which ended before `before`: by id, those after `after`, at most `count` of them.
   virtual Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after,

@@ -38,11 +38,12 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
   grpc::Status AcknowledgeApiKeys(grpc::ServerContext* context, const v1::AcknowledgeApiKeysRequest* request,
                                   v1::AcknowledgeApiKeysResponse* response) override;
 
+  // Returns when gateways have what the store has of the tenant's keys at `version`, or when the wait ran out.
+  void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
+
  private:
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
-  // Returns when gateways have what the store has of the tenant at `version`, or when the wait ran out.
-  void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
 
   Store& store_;
   KeyFeed& feed_;

@@ -46,7 +46,31 @@ audit::Act CreationOf(const Tenant& tenant) {
           .resource = tenant.name(),
           .details = {{"currency_code", tenant.currency_code},
                       {"residency", std::move(residency)},
+                      {"weight", std::to_string(tenant.weight)},
                       audit::Personal("display_name", tenant.display_name)}};
+}
+
+audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
+  audit::Act out{.action = "tenancy.tenants.update", .resource = after.name()};
+  if (after.residency != before.residency) {
+    out.details.push_back({"residency_before", Listed(before.residency)});
+    out.details.push_back({"residency", Listed(after.residency)});
+  }
+  if (after.weight != before.weight) {
+    out.details.push_back({"weight_before", std::to_string(before.weight)});
+    out.details.push_back({"weight", std::to_string(after.weight)});
+  }
+  if (after.display_name != before.display_name) {
+    out.details.push_back(audit::Personal("display_name", after.display_name));
+  }
+  return out;
+}
+
+audit::Act StateOf(const Tenant& after) {
+  if (after.state == TenantState::kActive) return {.action = "tenancy.tenants.resume", .resource = after.name()};
+  return {.action = "tenancy.tenants.suspend",
+          .resource = after.name(),
+          .details = {audit::Personal("reason", after.suspend_reason)}};
 }
 
 audit::Act CreationOf(const Project& project) {

@@ -8,6 +8,10 @@
 namespace allod::tenancy {
 
 audit::Act CreationOf(const Tenant& tenant);
+// What of its content became another.
+audit::Act ChangeOf(const Tenant& before, const Tenant& after);
+// Of a suspension, with its reason, and of its end.
+audit::Act StateOf(const Tenant& after);
 audit::Act CreationOf(const Project& project);
 audit::Act CreationOf(const ApiKey& key);
 // Of the present key, which names its successor.

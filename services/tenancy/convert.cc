@@ -33,7 +33,15 @@ void AddLimits(const ApiKey& key, Message& out) {
   for (const std::string& instance : key.allowed_instances) {
     out.add_allowed_instances(fmt::format("tenants/{}/projects/{}/instances/{}", key.tenant, key.project, instance));
   }
-}
+  // What a caller may say of a tenant.
+  Tenant ContentOf(const pb::Tenant& tenant) {
+    Tenant out;
+    out.display_name = tenant.display_name();
+    out.currency_code = tenant.currency_code();
+    out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+    out.weight = tenant.weight();
+    return out;
+  }
 
 }  // namespace
 
@@ -48,13 +56,16 @@ Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name)
 }
 
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now) {
-  Tenant tenant;
+  Tenant tenant = ContentOf(request.tenant());
   tenant.id = request.tenant_id();
-  tenant.display_name = request.tenant().display_name();
-  tenant.currency_code = request.tenant().currency_code();
-  tenant.residency.assign(request.tenant().residency().begin(), request.tenant().residency().end());
   tenant.create_time = FloorToMicros(now);
   return ValidTenant(std::move(tenant));
+}
+
+Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
+  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(tenant.id, TenantIdOf("tenant.name", request.tenant().name()));
+  return ValidTenantContent(std::move(tenant));
 }
 
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now) {
@@ -146,6 +157,10 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
   out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
   *out.mutable_create_time() = ToTimestamp(tenant.create_time);
+  out.set_weight(tenant.weight);
+  out.set_suspend_reason(tenant.suspend_reason);
+  // One that would be made has none yet.
+  if (tenant.version > 0) out.set_etag(EtagOf(tenant));
   return out;
 }
 

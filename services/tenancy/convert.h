@@ -17,6 +17,8 @@ namespace pb = allod::tenancy::v1;
 
 // Checked as ValidTenant and its siblings do; INVALID_ARGUMENT / INVALID_NAME for a malformed parent.
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now);
+// The content that is to replace a tenant's, and its id.
+Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request);
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now);
 // Without kid and digest; `held` is what the maker may hand on. INVALID_ARGUMENT / INVALID_SCOPE or INVALID_ROLE, and
 // the errors of key_rules.h and ParseIpRanges.

@@ -28,8 +28,17 @@ Status CheckTenantId(std::string_view id) {
 
 Result<Tenant> ValidTenant(Tenant tenant) {
   ALLOD_CHECK_OK(CheckTenantId(tenant.id));
-  ALLOD_CHECK_OK(CheckDisplayName("tenant.display_name", tenant.display_name));
   ALLOD_CHECK_OK(MinorUnitDecimals("tenant.currency_code", tenant.currency_code));
+  return ValidTenantContent(std::move(tenant));
+}
+
+Result<Tenant> ValidTenantContent(Tenant tenant) {
+  ALLOD_CHECK_OK(CheckDisplayName("tenant.display_name", tenant.display_name));
+  if (tenant.weight == 0) tenant.weight = 1;
+  if (tenant.weight < 0 || tenant.weight > kWeightMax) {
+    return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
+                                                         tenant.weight, kWeightMax));
+  }
   if (tenant.residency.empty()) {
     return InvalidArgument("RESIDENCY_REQUIRED",
                            "tenant.residency: name at least one country in which the tenant's data may be processed");
@@ -42,6 +51,44 @@ Result<Tenant> ValidTenant(Tenant tenant) {
     return InvalidArgument("DUPLICATE_COUNTRY", fmt::format("tenant.residency: '{}' stands there twice", *twice));
   }
   return tenant;
+}
+
+Status CheckSuspendReason(std::string_view reason) {
+  return CheckText("reason", reason, 0, kSuspendReasonCharsMax, true);
+}
+
+std::string EtagOf(const Tenant& tenant) {
+  return fmt::format("{}-{}", tenant.uid().ToString().substr(24), tenant.version);
+}
+
+Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag) {
+  if (etag.empty()) {
+    return InvalidArgument("ETAG_REQUIRED", "tenant.etag is required: send back the one that GetTenant gave");
+  }
+  if (etag != EtagOf(standing)) {
+    return Fail(Code::kAborted, "ETAG_MISMATCH",
+                fmt::format("{} was changed since it was read (etag {}, now {}): read it again", standing.name(),
+                            etag.substr(0, 64), EtagOf(standing)));
+  }
+  if (!wanted.currency_code.empty() && wanted.currency_code != standing.currency_code) {
+    return FailedPrecondition(
+        "IMMUTABLE",
+        fmt::format("tenant.currency_code: {} is invoiced in {} for good; leave it so, or make a tenant of "
+                    "another name",
+                    standing.name(), standing.currency_code));
+  }
+  Tenant out = standing;
+  out.display_name = wanted.display_name;
+  out.residency = wanted.residency;
+  out.weight = wanted.weight;
+  return out;
+}
+
+Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason) {
+  Tenant out = standing;
+  out.state = state;
+  out.suspend_reason = state == TenantState::kSuspended ? reason : "";
+  return out;
 }
 
 Result<Project> ValidProject(Project project) {
@@ -117,7 +164,7 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency;
+         a.residency == b.residency && a.weight == b.weight;
 }
 
 bool SameContent(const Project& a, const Project& b) {

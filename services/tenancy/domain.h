@@ -26,6 +26,9 @@ struct Tenant {
   std::vector<std::string> residency;  // ISO 3166-1 alpha-2, lower case; sorted, unique, at least one
   TenantState state = TenantState::kActive;
   Time create_time;
+  int weight = 1;              // share of contended compute, 1 to kWeightMax
+  std::string suspend_reason;  // empty while active
+  std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -69,9 +72,25 @@ inline constexpr int kProjectsPerTenantMax = 1000;
 inline constexpr int kApiKeysPerProjectMax = 10'000;
 inline constexpr int kApiKeysPerTenantMax = 50'000;
 
-// Checks what a user gave for a new tenant and puts the residency in order. INVALID_ARGUMENT with INVALID_ID,
-// INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED or DUPLICATE_COUNTRY.
+inline constexpr int kWeightMax = 1000;
+inline constexpr int kSuspendReasonCharsMax = 512;
+
+// Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
+// with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY or
+// INVALID_WEIGHT.
 Result<Tenant> ValidTenant(Tenant tenant);
+// The same of what is to replace a tenant's content; the currency may be left out.
+Result<Tenant> ValidTenantContent(Tenant tenant);
+// INVALID_ARGUMENT / INVALID_TEXT.
+Status CheckSuspendReason(std::string_view reason);
+
+// Changes with each change of the tenant, its state included.
+std::string EtagOf(const Tenant& tenant);
+// `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
+// ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
+Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);
+// `standing` suspended for `reason`, or active.
+Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason);
 Result<Project> ValidProject(Project project);
 // What a key can have at most.
 const std::set<Scope>& EveryScope();
@@ -89,7 +108,7 @@ struct Held {
 // SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's; INVALID_ARGUMENT / INVALID_ROLE.
 Result<ApiKey> ValidApiKey(ApiKey key, const Held& held = {});
 
-// Whether a create request asks for what is already there (times and states aside).
+// Whether a create request asks for what is already there (times, states and versions aside).
 bool SameContent(const Tenant& a, const Tenant& b);
 bool SameContent(const Project& a, const Project& b);
 // ALREADY_EXISTS / ALREADY_EXISTS.

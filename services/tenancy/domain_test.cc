@@ -105,5 +105,37 @@ TEST(TenantUid, IsTheOneThatEveryServiceComputes) {
   EXPECT_EQ(Kenya().uid(), TenantId::FromName("tenants/ke/projects/desk").value());
 }
 
+TEST(ValidTenant, KeepsTheWeightInItsRange) {
+  Tenant tenant{"ke", "Kenya", "KES", {"ke"}};
+  tenant.weight = 0;
+  EXPECT_EQ(ValidTenant(tenant)->weight, 1);
+  tenant.weight = 1000;
+  EXPECT_EQ(ValidTenant(tenant)->weight, 1000);
+  for (const int weight : {-1, 1001}) {
+    tenant.weight = weight;
+    EXPECT_EQ(ValidTenant(tenant).error().reason, "INVALID_WEIGHT");
+  }
+}
+
+TEST(Changed, KeepsWhatIsNobodysToChange) {
+  Tenant standing{"ke", "Kenya", "KES", {"ke"}, TenantState::kSuspended};
+  standing.suspend_reason = "unpaid";
+  standing.version = 4;
+  Tenant wanted{"ke", "Jamhuri", "", {"ke", "ug"}};
+  wanted.weight = 3;
+  const auto changed = Changed(standing, wanted, EtagOf(standing));
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_EQ(changed->display_name, "Jamhuri");
+  EXPECT_EQ(changed->currency_code, "KES");
+  EXPECT_EQ(changed->state, TenantState::kSuspended);
+  EXPECT_EQ(changed->suspend_reason, "unpaid");
+  Tenant newer = standing;
+  newer.version = 5;
+  EXPECT_EQ(Changed(newer, wanted, EtagOf(standing)).error().reason, "ETAG_MISMATCH");
+  Tenant other = standing;
+  other.id = "ug";
+  EXPECT_NE(EtagOf(other), EtagOf(standing));
+}
+
 }  // namespace
 }  // namespace allod::tenancy::domain_test

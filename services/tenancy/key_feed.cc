@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "services/common/catching.h"
-#include "services/common/log.h"
 
 namespace allod::tenancy {
 namespace {
@@ -24,10 +23,9 @@ TenantId UidOf(const TenantKeysVersion& version) { return {Uuid::FromName("tenan
 
 }  // namespace
 
-void KeyFeed::Start() {
-  // What a round half changed is read anew by the next process.
-  thread_ = OwnedThread("key feed", [this](const std::stop_token&) { Loop(); });
-}
+KeyFeed::KeyFeed(Store& store, const Clock& clock)
+    // What a round half changed is read anew by the next process.
+    : store_(store), clock_(clock), loop_("API keys", kRefreshInterval, [this] { return Refresh(); }) {}
 
 void KeyFeed::Stop() {
   {
@@ -35,29 +33,7 @@ void KeyFeed::Stop() {
     stopped_ = true;
   }
   changed_.notify_all();
-  thread_.Stop();
-}
-
-void KeyFeed::Notify() {
-  {
-    const std::scoped_lock lock(mutex_);
-    notified_ = true;
-  }
-  changed_.notify_all();
-}
-
-void KeyFeed::Loop() {
-  bool was_ok = true;
-  for (;;) {
-    const Status status = Catching("refresh keys", [this] { return Refresh(); });
-    // Said once per outage, not once a second.
-    if (!status && was_ok) Log(LogLevel::kWarning, "cannot read API keys", {{"error", status.error().message}});
-    was_ok = status.has_value();
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kRefreshInterval, [&] { return stopped_ || notified_; });
-    notified_ = false;
-    if (stopped_) return;
-  }
+  loop_.Stop();
 }
 
 Status KeyFeed::Refresh() {

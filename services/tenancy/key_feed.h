@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 #include "services/tenancy/store.h"
 
@@ -49,15 +49,15 @@ class KeyFeed {
   static constexpr std::chrono::minutes kExpiredKept{5};
 
   // Both outlive the feed.
-  KeyFeed(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+  KeyFeed(Store& store, const Clock& clock);
   ~KeyFeed() { Stop(); }
   KeyFeed(const KeyFeed&) = delete;
 
-  void Start();
+  void Start() { loop_.Start(); }
   // Ends the thread and every Next().
   void Stop();
   // Something changed: refresh now rather than within a second.
-  void Notify();
+  void Notify() { loop_.Notify(); }
   // What the thread does. The error is the database's.
   Status Refresh();
 
@@ -97,7 +97,6 @@ class KeyFeed {
     std::string kid;
     auto operator<=>(const Expiry&) const = default;
   };
-  void Loop();
   // A failure that concerns nobody else is noted, and is none.
   Status RefreshTenantOrSetAside(const TenantKeysVersion& version);
   Status RefreshTenant(const TenantKeysVersion& version);
@@ -124,9 +123,8 @@ class KeyFeed {
   std::int64_t version_ = 0;
   std::size_t keys_ = 0;
   bool loaded_ = false;
-  bool notified_ = false;
   bool stopped_ = false;
-  OwnedThread thread_;  // last: it uses everything above
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::tenancy

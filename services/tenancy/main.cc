@@ -26,6 +26,8 @@ using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntr
 constexpr std::size_t kPepperCharsMin = 16;
 // CallGates leave half of them to gateways, which hold one each while they listen, and to services.
 constexpr int kThreadsMax = 512;
+// A connection each.
+constexpr int kFeeds = 3;
 
 struct Config : ServiceConfig {
   std::string api_key_pepper_file;
@@ -51,17 +53,15 @@ Status Run(const Config& config, StopSignal& stop) {
   const SystemClock clock;
   PgPool pool(config.database);
   PgStore store(pool);
-  // No crowd of calls keeps a revocation from the gateways.
+  // No crowd of calls keeps a revocation from the gateways, or a suspension from scheduling.
   PgConfig feed_database = config.database;
-  feed_database.connections_max = 1;
-  feed_database.application_name = "allod-key-feed";
+  feed_database.connections_max = kFeeds;
+  feed_database.application_name = "allod-tenancy-feeds";
   PgPool feed_pool(feed_database);
   PgStore feed_store(feed_pool);
-  KeyFeed feed(feed_store, clock);
-  PgConfig identity_feed_database = feed_database;
-  identity_feed_database.application_name = "allod-identity-feed";
-  PgPool identity_feed_pool(identity_feed_database);
-  PgIdentityStore identity_feed_store(identity_feed_pool);
+  KeyFeed key_feed(feed_store, clock);
+  TenantFeed tenant_feed(feed_store);
+  PgIdentityStore identity_feed_store(feed_pool);
   IdentityFeed identity_feed(identity_feed_store, clock);
   PgIdentityStore identity_store(pool);
   PgConfig audit_database = config.database;
@@ -73,9 +73,12 @@ Status Run(const Config& config, StopSignal& stop) {
   CallGates gates;
   audit::Reader audit_reader(pool, "tenancy", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
-  TenantServiceImpl tenants(store, clock, gates);
+  ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
+  TenantServiceImpl tenants(store, tenant_feed, clock, gates,
+                            [&](const grpc::ServerContext& context, const std::string& tenant, std::int64_t version) {
+                              api_keys.AwaitInForce(context, tenant, version);
+                            });
   ProjectServiceImpl projects(store, clock, gates);
-  ApiKeyServiceImpl api_keys(store, feed, clock, gates, pepper);
   WorkloadIdentityServiceImpl workload_identities(identity_feed);
   IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
   WorkloadRuleServiceImpl workload_rules(identity_store, workload_identities, clock, gates);
@@ -83,12 +86,14 @@ Status Run(const Config& config, StopSignal& stop) {
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
                           {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
                            &workload_rules}));
-  feed.Start();
+  key_feed.Start();
+  tenant_feed.Start();
   identity_feed.Start();
   access_log.Start();
   stop.Ready();
   stop.Wait();
-  feed.Stop();
+  key_feed.Stop();
+  tenant_feed.Stop();
   identity_feed.Stop();
   server->Stop(std::chrono::seconds(1));
   access_log.Stop();

@@ -20,7 +20,8 @@ inline constexpr auto kRowWords<tenancy::Scope> = std::to_array<RowWord<tenancy:
 namespace allod::tenancy {
 namespace {
 
-constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time");
+constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
+    "create_time") ", weight, suspend_reason, version";
 constexpr char kKeyColumns[] =
     "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS("create_time") ", "  //
     ALLOD_MICROS("revoke_time") ", " ALLOD_MICROS("expire_time") ", allowed_ip_ranges, allowed_instances, "   //
@@ -35,7 +36,8 @@ TenantId KeyOf(const std::string& tenant) { return {Uuid::FromName("tenants/" + 
 
 Tenant ReadTenant(RowReader& row) {
   Tenant out;
-  row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time);
+  row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
+           out.suspend_reason, out.version);
   return out;
 }
 
@@ -107,7 +109,37 @@ Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string&
   return rows[0][1].as<std::string>();
 }
 
+// The same for a mutation of operators, whose subject is the tenant itself; the resource is its id.
+Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& request, const std::string& resource) {
+  if (!request.given()) return std::nullopt;
+  const auto claimed = tx.Exec(
+      "INSERT INTO tenancy.operator_request_ids (request_id, payload_sha256, resource_id) VALUES ($1, $2, $3) "
+      "ON CONFLICT DO NOTHING",
+      request.id.ToString(), request.payload_sha256, resource);
+  if (claimed.affected_rows() == 1) return std::nullopt;
+  const auto rows =
+      tx.Exec("SELECT payload_sha256, resource_id FROM tenancy.operator_request_ids WHERE request_id = $1",
+              request.id.ToString());
+  if (rows.empty()) return Internal("a request id vanished");
+  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
+  return rows[0][1].as<std::string>();
+}
+
 enum class RowLock { kNone, kUntilCommit };
+
+Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone) {
+  const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id = $1{}", kTenantColumns,
+                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+                            tenant);
+  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return ReadFirst(rows, ReadTenant);
+}
+
+Result<TenantStateChange> ReadTenantState(PgTx& tx, const std::string& tenant) {
+  ALLOD_TRY(Tenant read, ReadTenantRow(tx, tenant));
+  const auto rows = tx.Exec("SELECT keys_version FROM tenancy.tenants WHERE id = $1", tenant);
+  return TenantStateChange{std::move(read), rows[0][0].as<std::int64_t>()};
+}
 
 // Locked, it puts the counts that limits are checked against in order.
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone) {
@@ -199,21 +231,12 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
   return pool_.Run<Tenant>(
       tenant.uid(),
       [&](TenantTx& tx) -> Result<Tenant> {
-        if (request.given()) {
-          tx.Exec(
-              "INSERT INTO tenancy.operator_request_ids (request_id, payload_sha256, resource_id) VALUES ($1, $2, $3) "
-              "ON CONFLICT DO NOTHING",
-              request.id.ToString(), request.payload_sha256, tenant.id);
-          const auto rows = tx.Exec("SELECT payload_sha256 FROM tenancy.operator_request_ids WHERE request_id = $1",
-                                    request.id.ToString());
-          if (rows.empty()) return Internal("a request id vanished");
-          ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
-        }
+        ALLOD_CHECK_OK(ClaimRequest(tx, request, tenant.id));
         const auto inserted = tx.Exec(
-            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time) "
-            "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ") ON CONFLICT DO NOTHING",
+            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, weight) "
+            "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ", $7) ON CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
-            tenant.create_time);
+            tenant.create_time, tenant.weight);
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
@@ -226,11 +249,7 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
 }
 
 Result<Tenant> PgStore::GetTenant(const std::string& tenant) {
-  return pool_.Run<Tenant>([&](GlobalTx& tx) -> Result<Tenant> {
-    const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id = $1", kTenantColumns), tenant);
-    if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
-    return ReadFirst(rows, ReadTenant);
-  });
+  return pool_.Run<Tenant>([&](GlobalTx& tx) { return ReadTenantRow(tx, tenant); });
 }
 
 Result<Page<Tenant>> PgStore::ListTenants(const PageRequest& page) {
@@ -239,6 +258,62 @@ Result<Page<Tenant>> PgStore::ListTenants(const PageRequest& page) {
         tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id > $1 ORDER BY id LIMIT $2", kTenantColumns),
                 page.after, page.size + 1);
     return MakePage(page, ReadAll(rows, ReadTenant), [](const Tenant& t) { return t.id; });
+  });
+}
+
+Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) {
+  return pool_.Run<Tenant>(
+      wanted.uid(),
+      [&](TenantTx& tx) -> Result<Tenant> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, wanted.id));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, wanted.id, RowLock::kUntilCommit));
+        if (earlier) return standing;
+        ALLOD_TRY(const Tenant changed, Changed(standing, wanted, etag));
+        if (SameContent(changed, standing)) return standing;
+        tx.Exec(
+            "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4 WHERE tenant_id = $1",
+            changed.uid().ToString(), changed.display_name, changed.residency, changed.weight);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
+        return ReadTenantRow(tx, wanted.id);
+      },
+      // It took: only with another version than the one that was asked about.
+      [&](TenantTx& tx) -> Result<Tenant> {
+        ALLOD_TRY(const Tenant stored, ReadTenantRow(tx, wanted.id));
+        const auto as_wanted = Changed(stored, wanted, EtagOf(stored));
+        if (etag == EtagOf(stored) || !as_wanted || !SameContent(*as_wanted, stored)) return NotFound("not changed");
+        return stored;
+      });
+}
+
+Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, TenantState state,
+                                                  const std::string& reason, const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        const Tenant changed = WithState(standing, state, reason);
+        if (!earlier && changed.state != standing.state) {
+          tx.Exec("UPDATE tenancy.tenants SET state = $2, suspend_reason = $3 WHERE tenant_id = $1",
+                  changed.uid().ToString(), changed.state, changed.suspend_reason);
+        } else if (!earlier && changed.suspend_reason != standing.suspend_reason) {
+          tx.Exec("UPDATE tenancy.tenants SET suspend_reason = $2 WHERE tenant_id = $1", changed.uid().ToString(),
+                  changed.suspend_reason);
+        } else {
+          return ReadTenantState(tx, tenant);
+        }
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), StateOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      RunAgain{});
+}
+
+Result<std::vector<Tenant>> PgStore::TenantsChanged(std::int64_t after, int limit) {
+  return pool_.Run<std::vector<Tenant>>([&](GlobalTx& tx) -> Result<std::vector<Tenant>> {
+    const auto rows = tx.Exec(
+        fmt::format("SELECT {} FROM tenancy.tenants WHERE version > $1 ORDER BY version LIMIT $2", kTenantColumns),
+        after, limit);
+    return ReadAll(rows, ReadTenant);
   });
 }
 

@@ -111,7 +111,8 @@ class TenancyServiceTest : public testing::Test {
   FakeStore store_;
   KeyFeed feed_{store_, clock_};
   CallGates gates_;
-  TenantServiceImpl tenants_{store_, clock_, gates_};
+  TenantFeed tenant_feed_{store_};
+  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
   ProjectServiceImpl projects_{store_, clock_, gates_};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, kPepper};
   const TempDir sockets_;

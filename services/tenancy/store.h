@@ -35,6 +35,11 @@ struct KeyUse {
   bool operator==(const KeyUse&) const = default;
 };
 
+struct TenantStateChange {
+  Tenant tenant;
+  std::int64_t keys_version = 0;  // of the keys from which on they hold, or do not
+};
+
 // Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
 struct TenantKeysVersion {
   std::string tenant;
@@ -53,6 +58,16 @@ class Store {
   virtual Result<Tenant> GetTenant(const std::string& tenant) = 0;
   // Ordered by id, as are the other lists. Up to page.size items.
   virtual Result<Page<Tenant>> ListTenants(const PageRequest& page) = 0;
+
+  // Replaces the content by that of `wanted` if `etag` is that of the tenant as it stands (Changed() in domain.h).
+  // Equal content changes nothing, its version neither. A request id that was answered before gets the tenant as it is.
+  virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) = 0;
+  // The same for the state; `reason` is for a suspension.
+  virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
+                                                   const std::string& reason, const RequestId& request) = 0;
+  // Tenants that were made or changed after the version `after` (0: all), by version, at most `limit`. Whoever has read
+  // up to a version has read all before it.
+  virtual Result<std::vector<Tenant>> TenantsChanged(std::int64_t after, int limit) = 0;
 
   // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;

@@ -5,6 +5,14 @@
 #include "services/tenancy/convert.h"
 
 namespace allod::tenancy {
+namespace {
+
+constexpr int kTenantsPerMessage = 500;
+
+// How long a watcher whose client has gone may hold its thread.
+constexpr std::chrono::milliseconds kLookEvery{100};
+
+}  // namespace
 
 Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   const auto standing = store_.GetTenant(wanted.id);
@@ -23,9 +31,67 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
       ALLOD_TRY(const Tenant judged, Judge(tenant));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
-    ALLOD_TRY(const Tenant created, store_.CreateTenant(tenant, request_id));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Tenant created,
+              InTurn(gates_.writes, call, [&] { return store_.CreateTenant(tenant, request_id); }));
+    AwaitInForce(*context, created);
     return ToProto(created);
+  });
+}
+
+void TenantServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Tenant& tenant) {
+  feed_.Notify();
+  watchers_.Await(tenant.version, AcknowledgementWait(context));
+}
+
+grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const v1::UpdateTenantRequest* request,
+                                             v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const Tenant wanted, TenantFromRequest(*request));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    const std::string& etag = request->tenant().etag();
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
+      ALLOD_TRY(const Tenant judged, Changed(standing, wanted, etag));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Tenant updated,
+              InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
+    AwaitInForce(*context, updated);
+    return ToProto(updated);
+  });
+}
+
+Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& context, const Call& call,
+                                               const std::string& name, TenantState state, const std::string& reason,
+                                               const RequestId& request_id) {
+  ALLOD_TRY(const std::string id, TenantIdOf("name", name));
+  ALLOD_CHECK_OK(CheckSuspendReason(reason));
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+  ALLOD_TRY(const TenantStateChange changed,
+            InTurn(gates_.writes, call, [&] { return store_.SetTenantState(id, state, reason, request_id); }));
+  // Both are told at the same time.
+  feed_.Notify();
+  await_keys_(context, id, changed.keys_version);
+  AwaitInForce(context, changed.tenant);
+  return ToProto(changed.tenant);
+}
+
+grpc::Status TenantServiceImpl::SuspendTenant(grpc::ServerContext* context, const v1::SuspendTenantRequest* request,
+                                              v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    return SetState(*context, call, request->name(), TenantState::kSuspended, request->reason(), request_id);
+  });
+}
+
+grpc::Status TenantServiceImpl::ResumeTenant(grpc::ServerContext* context, const v1::ResumeTenantRequest* request,
+                                             v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    return SetState(*context, call, request->name(), TenantState::kActive, "", request_id);
   });
 }
 
@@ -49,6 +115,47 @@ grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const 
     for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);
     out.set_next_page_token(tenants.next_page_token);
     return out;
+  });
+}
+
+grpc::Status TenantServiceImpl::WatchTenants(grpc::ServerContext* context, const v1::WatchTenantsRequest* request,
+                                             grpc::ServerWriter<v1::WatchTenantsResponse>* writer) {
+  return HandleStream(context, request, [&](const Call&) -> Status {
+    ALLOD_TRY(Watchers::Place place, watchers_.Join(request->watcher_id()));
+    return Watch(*context, std::move(place), *writer);
+  });
+}
+
+Status TenantServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place place,
+                                grpc::ServerWriter<v1::WatchTenantsResponse>& writer) {
+  std::optional<std::int64_t> version;
+  while (!context.IsCancelled()) {
+    const TenantFeed::Batch batch = feed_.Next(version, kLookEvery);
+    if (batch.stopped) return Fail(Code::kUnavailable, "SHUTTING_DOWN", "the service is stopping; connect again");
+    if (!batch.news) continue;
+    version = batch.version;
+    v1::WatchTenantsResponse message;
+    for (const auto& tenant : batch.tenants) {
+      *message.add_tenants() = ToProto(*tenant);
+      if (message.tenants_size() < kTenantsPerMessage) continue;
+      if (!writer.Write(message)) return {};
+      message.Clear();
+    }
+    // Every batch ends in a message that says so, also an empty one.
+    message.set_synced(true);
+    message.set_version(batch.version);
+    place.Sending(batch.version);
+    if (!writer.Write(message)) return {};
+  }
+  return {};
+}
+
+grpc::Status TenantServiceImpl::AcknowledgeTenants(grpc::ServerContext* context,
+                                                   const v1::AcknowledgeTenantsRequest* request,
+                                                   v1::AcknowledgeTenantsResponse* response) {
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeTenantsResponse> {
+    ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
+    return v1::AcknowledgeTenantsResponse();
   });
 }
 

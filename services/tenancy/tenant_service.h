@@ -1,31 +1,62 @@
-// RPCs of TenantService. Thread-safe; borrows the store and the clock.
+// RPCs of TenantService. Thread-safe; borrows the store, the feed and the clock. A watcher holds one server thread;
+// there may be kWatchersMax. What changes a tenant returns when the watchers that keep up have applied it
+// (services/common/rpc/watchers.h).
 #pragma once
+
+#include <functional>
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "services/common/clock.h"
+#include "services/common/rpc/call.h"
+#include "services/common/rpc/watchers.h"
 #include "services/tenancy/call_gates.h"
 #include "services/tenancy/store.h"
+#include "services/tenancy/tenant_feed.h"
 
 namespace allod::tenancy {
 
 class TenantServiceImpl final : public v1::TenantService::Service {
  public:
-  TenantServiceImpl(Store& store, const Clock& clock, CallGates& gates) : store_(store), clock_(clock), gates_(gates) {}
+  static constexpr int kWatchersMax = 8;
+  // Returns when gateways have the tenant's keys as they were at `version`, or when the wait ran out.
+  using AwaitKeys = std::function<void(const grpc::ServerContext&, const std::string& tenant, std::int64_t version)>;
+
+  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates, AwaitKeys await_keys)
+      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_keys_(std::move(await_keys)) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
   grpc::Status GetTenant(grpc::ServerContext* context, const v1::GetTenantRequest* request,
                          v1::Tenant* response) override;
+  grpc::Status UpdateTenant(grpc::ServerContext* context, const v1::UpdateTenantRequest* request,
+                            v1::Tenant* response) override;
+  grpc::Status SuspendTenant(grpc::ServerContext* context, const v1::SuspendTenantRequest* request,
+                             v1::Tenant* response) override;
+  grpc::Status ResumeTenant(grpc::ServerContext* context, const v1::ResumeTenantRequest* request,
+                            v1::Tenant* response) override;
   grpc::Status ListTenants(grpc::ServerContext* context, const v1::ListTenantsRequest* request,
                            v1::ListTenantsResponse* response) override;
+  grpc::Status WatchTenants(grpc::ServerContext* context, const v1::WatchTenantsRequest* request,
+                            grpc::ServerWriter<v1::WatchTenantsResponse>* writer) override;
+  grpc::Status AcknowledgeTenants(grpc::ServerContext* context, const v1::AcknowledgeTenantsRequest* request,
+                                  v1::AcknowledgeTenantsResponse* response) override;
 
  private:
   // What CreateTenant would answer, without doing it.
   Result<Tenant> Judge(const Tenant& wanted);
+  Result<v1::Tenant> SetState(const grpc::ServerContext& context, const Call& call, const std::string& name,
+                              TenantState state, const std::string& reason, const RequestId& request_id);
+  // Returns when scheduling has the tenant as it is at its version, or when the wait ran out.
+  void AwaitInForce(const grpc::ServerContext& context, const Tenant& tenant);
+  Status Watch(grpc::ServerContext& context, Watchers::Place place,
+               grpc::ServerWriter<v1::WatchTenantsResponse>& writer);
 
   Store& store_;
+  TenantFeed& feed_;
   const Clock& clock_;
   CallGates& gates_;
+  const AwaitKeys await_keys_;
+  Watchers watchers_{"tenants", kWatchersMax};
 };
 
 }  // namespace allod::tenancy

@@ -45,6 +45,7 @@ void Fill(pqxx::connection& owner, int tenants) {
       "INSERT INTO scheduling.tenants (id, name) SELECT ('00000000-0000-5000-8000-' || lpad(to_hex(i), 12, "
       "'0'))::uuid, 'tenants/bench' || i FROM generate_series(1, " +
       std::to_string(tenants) + ") i");
+  work.exec("INSERT INTO scheduling.tenant_terms SELECT id, true, 1, '{ke}' FROM scheduling.tenants");
   work.exec(
       "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation, state, "
       "observed_generation, ready_replicas) SELECT id, id, name || '/projects/p/instances/i', 1, 1, 'ready', 1, 1 FROM "
@@ -81,9 +82,10 @@ int Bench(int tenants, int idle_seconds) {
   const SystemClock clock;
   ChangeSignal news;
   drivers::ProcessDriver driver(seconds(6), news);
-  Reconciler reconciler(store, driver, news, clock, {.regions = {{"ke-1", "ke"}}, .prepare = [&] {
-                                                       return drivers::RestoreNodes(store, clock, driver);
-                                                     }});
+  TermsInbox terms(news);
+  Reconciler reconciler(store, driver, terms, news, clock, {.regions = {{"ke-1", "ke"}}, .prepare = [&] {
+                                                              return drivers::RestoreNodes(store, clock, driver);
+                                                            }});
   std::vector<std::int64_t> sessions;
   for (int i = 0; i < kNodes; ++i) {
     const scheduler::Node node{fmt::format("n{}", i),

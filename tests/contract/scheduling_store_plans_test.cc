@@ -164,6 +164,66 @@ TEST_P(SchedulingStorePlans, FinishesAnOperationOnce) {
   EXPECT_TRUE(store().LoadTenant(ke_)->open_operations.empty());
 }
 
+TEST_P(SchedulingStorePlans, KeepsWhatTenancySaidOfTenants) {
+  const auto sorted = [&] {
+    auto terms = store().ListTerms().value();
+    std::ranges::sort(terms, {}, &TenantTerms::tenant);
+    return terms;
+  };
+  EXPECT_TRUE(sorted().empty());
+  const TenantTerms ke{ke_, true, 3, {"ke", "tz"}};
+  const TenantTerms tz{tz_, false, 1, {"tz"}};
+  std::vector<TenantTerms> both{ke, tz};
+  std::ranges::sort(both, {}, &TenantTerms::tenant);
+  ASSERT_TRUE(store().SaveTerms({ke, tz}, {}));
+  EXPECT_EQ(sorted(), both);
+  const TenantTerms again{ke_, false, 1000, {"ug"}};
+  ASSERT_TRUE(store().SaveTerms({again}, {tz_}));
+  EXPECT_EQ(sorted(), std::vector<TenantTerms>{again});
+  ASSERT_TRUE(store().SaveTerms({}, {tz_}));
+  std::vector<TenantTerms> many;
+  for (int i = 0; i < 10'000; ++i) {
+    many.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {"ke"}});
+  }
+  ASSERT_TRUE(store().SaveTerms(many, {ke_}));
+  EXPECT_EQ(sorted().size(), many.size());
+}
+
+TEST_P(SchedulingStorePlans, AStoppedInstanceSaysByWhichRuleAndItsOperationFails) {
+  const Instance instance = Created("a");
+  const auto open = store().LoadTenant(ke_)->open_operations;
+  ASSERT_EQ(open.size(), 1u);
+  const InstanceStatus stopped{InstanceState::kStopped, 0, 0, "the tenant is suspended", "TENANT_SUSPENDED"};
+  const Error error{Code::kFailedPrecondition, "TENANT_SUSPENDED", "it cannot run now"};
+  EXPECT_EQ(Apply({.statuses = {{instance.id, instance.version, stopped}},
+                   .operations = {{open[0].id, "stopped", true, error}}})
+                .dropped,
+            0);
+  EXPECT_EQ(Again(instance).status, stopped);
+  const auto ended = store().GetOperation(ke_, open[0].id);
+  ASSERT_TRUE(ended);
+  EXPECT_TRUE(ended->done);
+  ASSERT_TRUE(ended->error);
+  EXPECT_EQ(ended->error->code, Code::kFailedPrecondition);
+  EXPECT_EQ(ended->error->reason, "TENANT_SUSPENDED");
+  EXPECT_EQ(ended->error->message, "it cannot run now");
+
+  const auto again = store().CreateInstance(MakeInstance("a"), {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_NE(again->id, open[0].id) << "the failed one does not answer for what stands";
+  EXPECT_FALSE(again->done);
+  EXPECT_EQ(store().CreateInstance(MakeInstance("a"), {})->id, again->id);
+  Apply({.operations = {{again->id, "ready", true}}});
+  EXPECT_FALSE(store().GetOperation(ke_, again->id)->error);
+
+  const Instance standing = Again(instance);
+  const auto updated =
+      store().UpdateInstance({ke_, Uuid::V7(), standing.name, EtagOf(standing), MakeRevision("q8_0")}, {});
+  ASSERT_TRUE(updated) << updated.error().message;
+  EXPECT_EQ(Again(instance).status.state, InstanceState::kProvisioning);
+  EXPECT_EQ(Again(instance).status.reason, "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Stores, SchedulingStorePlans, EveryStore(), KindName);
 
 }  // namespace

@@ -181,6 +181,117 @@ TEST_P(TenancyStore, AFailedCreationLeavesItsRequestIdFree) {
   EXPECT_TRUE(store().CreateTenant(other, Request("b", id)));
 }
 
+TEST_P(TenancyStore, ReplacesATenantsContentForWhoKnowsItAsItIs) {
+  const Tenant before = store().GetTenant("ke").value();
+  EXPECT_GT(before.version, 0);
+  Tenant wanted;
+  wanted.id = "ke";
+  wanted.display_name = "Kenya";
+  wanted.residency = {"tz", "ug"};
+  wanted.weight = 7;
+  EXPECT_EQ(store().UpdateTenant(wanted, "", {}).error().reason, "ETAG_REQUIRED");
+  const auto changed = store().UpdateTenant(wanted, EtagOf(before), {});
+  ASSERT_TRUE(changed) << changed.error().message;
+  EXPECT_EQ(changed->display_name, "Kenya");
+  EXPECT_EQ(changed->currency_code, "KES");
+  EXPECT_EQ(changed->residency, (std::vector<std::string>{"tz", "ug"}));
+  EXPECT_EQ(changed->weight, 7);
+  EXPECT_EQ(changed->create_time, before.create_time);
+  EXPECT_GT(changed->version, before.version);
+  EXPECT_EQ(store().UpdateTenant(wanted, EtagOf(before), {}).error().reason, "ETAG_MISMATCH");
+  EXPECT_EQ(store().UpdateTenant(wanted, EtagOf(*changed), {})->version, changed->version) << "equal content";
+  wanted.currency_code = "USD";
+  EXPECT_EQ(store().UpdateTenant(wanted, EtagOf(*changed), {}).error().reason, "IMMUTABLE");
+  wanted.id = "xx";
+  EXPECT_EQ(store().UpdateTenant(wanted, "x", {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().GetTenant("ke")->version, changed->version);
+  EXPECT_TRUE(SameContent(*store().GetTenant("ug"), Uganda()));
+}
+
+TEST_P(TenancyStore, AChangeOfATenantIsSafeToRepeat) {
+  const Uuid id = Uuid::V7();
+  Tenant wanted = Kenya();
+  wanted.weight = 2;
+  const std::string etag = EtagOf(*store().GetTenant("ke"));
+  ASSERT_TRUE(store().UpdateTenant(wanted, etag, Request("u", id)));
+  const auto retry = store().UpdateTenant(wanted, etag, Request("u", id));
+  ASSERT_TRUE(retry) << retry.error().message;
+  EXPECT_EQ(retry->weight, 2);
+  EXPECT_EQ(store().UpdateTenant(wanted, etag, Request("other", id)).error().reason, "REQUEST_ID_REUSED");
+  const Uuid refused = Uuid::V7();
+  ASSERT_FALSE(store().UpdateTenant(wanted, etag, Request("v", refused)));
+  EXPECT_TRUE(store().UpdateTenant(wanted, EtagOf(*retry), Request("w", refused))) << "it is still free";
+}
+
+TEST_P(TenancyStore, SuspendsAndResumes) {
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  const std::int64_t keys = KeysVersion("ke");
+  const auto suspended = store().SetTenantState("ke", TenantState::kSuspended, "unpaid", {});
+  ASSERT_TRUE(suspended) << suspended.error().message;
+  EXPECT_EQ(suspended->tenant.state, TenantState::kSuspended);
+  EXPECT_EQ(suspended->tenant.suspend_reason, "unpaid");
+  EXPECT_GT(suspended->keys_version, keys);
+  EXPECT_EQ(suspended->keys_version, KeysVersion("ke"));
+  const auto again = store().SetTenantState("ke", TenantState::kSuspended, "unpaid", {});
+  EXPECT_EQ(again->tenant.version, suspended->tenant.version);
+  EXPECT_EQ(again->keys_version, suspended->keys_version);
+  const auto other = store().SetTenantState("ke", TenantState::kSuspended, "moved", {});
+  EXPECT_GT(other->tenant.version, suspended->tenant.version);
+  EXPECT_EQ(other->tenant.suspend_reason, "moved");
+  EXPECT_EQ(other->keys_version, suspended->keys_version) << "it concerns no key";
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, false);
+  const Uuid id = Uuid::V7();
+  const auto resumed = store().SetTenantState("ke", TenantState::kActive, "", Request("r", id));
+  ASSERT_TRUE(resumed);
+  EXPECT_EQ(resumed->tenant.suspend_reason, "");
+  EXPECT_GT(resumed->keys_version, suspended->keys_version);
+  ASSERT_TRUE(store().SetTenantState("ke", TenantState::kSuspended, "again", {}));
+  EXPECT_EQ(store().SetTenantState("ke", TenantState::kActive, "", Request("r", id))->tenant.state,
+            TenantState::kSuspended);
+  EXPECT_EQ(store().SetTenantState("xx", TenantState::kActive, "", {}).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, TenantsChangedAreOneOrderAndShowWhatIsNewOnly) {
+  const auto ids = [&](std::int64_t after, int limit = 10) {
+    std::vector<std::string> out;
+    const auto changed = store().TenantsChanged(after, limit);
+    EXPECT_TRUE(changed) << changed.error().message;
+    for (const Tenant& tenant : *changed) out.push_back(tenant.id);
+    return out;
+  };
+  EXPECT_EQ(ids(0), (std::vector<std::string>{"ke", "ug"}));
+  EXPECT_EQ(ids(0, 1), std::vector<std::string>{"ke"});
+  const std::int64_t at = store().GetTenant("ug")->version;
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  ASSERT_TRUE(store().CreateTenant(Uganda(), {}));
+  EXPECT_EQ(ids(at), std::vector<std::string>{}) << "keys and repeated requests change no tenant";
+  ASSERT_TRUE(store().SetTenantState("ke", TenantState::kSuspended, "", {}));
+  EXPECT_EQ(ids(at), std::vector<std::string>{"ke"});
+  EXPECT_EQ(ids(0), (std::vector<std::string>{"ug", "ke"}));
+  backend_->Suspend("ug");
+  EXPECT_EQ(ids(0), (std::vector<std::string>{"ke", "ug"})) << "an operator's own SQL is a change too";
+}
+
+TEST_P(TenancyStore, OfConcurrentChangesByOneEtagOneIsMade) {
+  const std::string etag = EtagOf(*store().GetTenant("ke"));
+  std::atomic<int> made = 0;
+  std::atomic<int> refused = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&, i] {
+        Tenant wanted = Kenya();
+        wanted.weight = 2 + i;
+        const auto changed = store().UpdateTenant(wanted, etag, {});
+        ++(changed ? made : refused);
+        EXPECT_EQ(changed ? "" : changed.error().reason, changed ? "" : "ETAG_MISMATCH");
+      });
+    }
+  }
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(refused, 3);
+}
+
 TEST_P(TenancyStore, ListsTenantsByIdPageByPage) {
   const auto first = store().ListTenants({"tenants", 1, ""});
   ASSERT_TRUE(first);

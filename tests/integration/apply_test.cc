@@ -19,6 +19,7 @@
 #include "services/scheduling/drivers/process_driver.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
+#include "services/scheduling/node_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
@@ -44,7 +45,7 @@ class ApplyTest : public testing::Test {
     Serve("tenancy", {&tenants_, &projects_});
     Serve("billing", {&accounts_, &books_});
     Serve("catalog", {&models_, &listings_});
-    Serve("scheduling", {&instances_});
+    Serve("scheduling", {&instances_, &nodes_});
     ImportModel();
     Must(kThere);
   }
@@ -135,7 +136,8 @@ class ApplyTest : public testing::Test {
   SystemClock clock_;
   tenancy::FakeStore tenancy_;
   tenancy::CallGates tenancy_gates_;
-  tenancy::TenantServiceImpl tenants_{tenancy_, clock_, tenancy_gates_};
+  tenancy::TenantFeed tenant_feed_{tenancy_};
+  tenancy::TenantServiceImpl tenants_{tenancy_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
   tenancy::ProjectServiceImpl projects_{tenancy_, clock_, tenancy_gates_};
   billing::FakeStore billing_;
   billing::CallGates billing_gates_;
@@ -155,7 +157,8 @@ class ApplyTest : public testing::Test {
   scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6), news_};
   const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
   scheduling::FiguresBoard figures_;
-  scheduling::Reconciler reconciler_{scheduling_, driver_, news_, clock_, {.regions = regions_}};
+  scheduling::TermsInbox terms_{news_};
+  scheduling::Reconciler reconciler_{scheduling_, driver_, terms_, news_, clock_, {.regions = regions_}};
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
@@ -167,6 +170,7 @@ class ApplyTest : public testing::Test {
                                              scheduling_gates_,
                                              {regions_, 20, {}},
                                              [](const TenantId&, const std::string&) {}};
+  scheduling::NodeServiceImpl nodes_{scheduling_, driver_, figures_, clock_, regions_};
   std::vector<std::unique_ptr<Server>> servers_;
 };
 
@@ -247,6 +251,35 @@ TEST_F(ApplyTest, APlanChangesNothingAndSaysWhatIsJudgedLater) {
   const auto again = Plan(text);
   ASSERT_TRUE(again) << again.error().message;
   for (const Step& step : *again) EXPECT_EQ(step.action, Action::kNothing) << step.document.name;
+}
+
+TEST_F(ApplyTest, ATenantIsChangedFieldByFieldAndSaysWhatThatStops) {
+  const auto tenant = [](const std::string& residency, const std::string& more) {
+    return Doc("Tenant", "tenants/ke", "displayName: Kenya, currencyCode: KES, residency: [" + residency + "]" + more);
+  };
+  const std::string away = Instance("tenants/ke/projects/p/instances/away", "", "regions/tz-1");
+  const auto wider = Plan(tenant("ke, tz", ", weight: 3") + away);
+  ASSERT_TRUE(wider) << wider.error().message;
+  EXPECT_EQ((*wider)[0].action, Action::kUpdate);
+  EXPECT_EQ((*wider)[0].changes, (std::vector<FieldChange>{{"residency", "ke", "ke,tz"}, {"weight", "1", "3"}}));
+  EXPECT_TRUE((*wider)[0].stops.empty());
+  EXPECT_EQ((*wider)[1].awaits, "tenants/ke") << "its region is allowed by the step before";
+  Must(tenant("ke, tz", ", weight: 3") + away);
+  EXPECT_EQ(Plan(tenant("ke, tz", ", weight: 3") + away)->at(0).action, Action::kNothing);
+
+  const auto narrower = Plan(tenant("ke", ""));
+  ASSERT_TRUE(narrower) << narrower.error().message;
+  EXPECT_EQ(narrower->at(0).stops, std::vector<std::string>{"tenants/ke/projects/p/instances/away"});
+  EXPECT_EQ(Stopping(*narrower), "this stops tenants/ke/projects/p/instances/away");
+  EXPECT_NE(ToText(*narrower).find("weight: 3 -> 1; stops tenants/ke/projects/p/instances/away"), std::string::npos)
+      << ToText(*narrower);
+  EXPECT_NE(ToJson(*narrower).find("\"stops\""), std::string::npos);
+  EXPECT_EQ(Stopping(*wider), "");
+
+  const auto other = Plan(Doc("Tenant", "tenants/ke", "displayName: Kenya, currencyCode: USD, residency: [ke]"));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().reason, "IMMUTABLE");
+  EXPECT_THAT(other.error().message, StartsWith("m.yaml:"));
 }
 
 TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {

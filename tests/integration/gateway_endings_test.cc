@@ -172,6 +172,29 @@ TEST_F(GatewayChanges, WhatTheTenantChangedOrDeletedIsSettledLikeAClientThatLeft
   }
 }
 
+// The worker would go on for ever: it is the gateway that ends the answer, and the call.
+TEST_F(GatewayChanges, AnAnswerOfAnInstanceThatIsStoppedEndsAtOnce) {
+  std::atomic<bool> is_cancelled = false;
+  worker_.script = [&](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    for (int i = 0; i < 2; ++i) WorkerPeer::Delta(writer, "word ", 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // the client has them
+    routes_.Update([](auto& route) { route.set_stopped(true); }, Target("worker"));
+    for (int i = 0; i < 500 && !context.IsCancelled(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    is_cancelled = context.IsCancelled();
+    return grpc::Status::OK;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  const auto response = Chat(R"(,"stream":true)");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+  EXPECT_FALSE(response.complete) << "never ended cleanly";
+  EXPECT_EQ(Events(response.body).back()["error"]["code"], "instance_changed");
+  ExpectSettled(billing::v1::OUTCOME_CLIENT_CANCELLED, 7, 2);
+  EXPECT_TRUE(Eventually([&] { return is_cancelled.load(); }));
+  const auto refused = Chat();
+  EXPECT_EQ(refused.status, 404) << "it is not routed to";
+}
+
 TEST_F(GatewayChanges, AReplicaThatIsLostIsAFaultAlsoBesideAChangeThatLeftItAlone) {
   const auto nothing = [] {};
   const auto scale = [&] {

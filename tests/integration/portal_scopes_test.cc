@@ -153,7 +153,8 @@ class PortalScopes : public testing::Test {
   tenancy::FakeStore tenancy_store_;
   tenancy::KeyFeed feed_{tenancy_store_, clock_};
   tenancy::CallGates tenancy_gates_;
-  tenancy::TenantServiceImpl tenants_{tenancy_store_, clock_, tenancy_gates_};
+  tenancy::TenantFeed tenant_feed_{tenancy_store_};
+  tenancy::TenantServiceImpl tenants_{tenancy_store_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
   tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   tenancy::FakeIdentityStore identity_store_{tenancy_store_};

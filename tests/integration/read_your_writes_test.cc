@@ -1,5 +1,5 @@
-// Who creates a key or an instance uses it at once, and who revokes one is safe at once: gateway processes that watch
-// the real services, also when one of them is stopped or killed.
+// Who creates a key or an instance uses it at once, and who revokes one or suspends a tenant is safe at once: gateway
+// processes that watch the real services, also when one of them is stopped or killed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "services/common/rpc/client.h"
+#include "services/scheduling/tenant_watch.h"
 #include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
+#include "services/tenancy/tenant_service.h"
 #include "tests/integration/gateway_http_client.h"
 #include "tests/integration/gateway_peers.h"
 #include "tests/support/pg_fixture.h"
@@ -21,6 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using KeyStub = tenancy::v1::ApiKeyService::Stub;
+using TenantStub = tenancy::v1::TenantService::Stub;
 using InstanceStub = scheduling::v1::InstanceService::Stub;
 
 constexpr char kProjectOfTest[] = "tenants/ke/projects/p";
@@ -41,6 +44,7 @@ class ReadYourWrites : public testing::Test {
     StartTenancy();
     scheduling_server_ = Start("scheduling", {&scheduling_.instances, &scheduling_.routes});
     scheduling_.reconciler.Start();
+    tenant_watch_ = scheduling::WatchTenants(MakeChannel(Target("tenancy")), tenant_table_);
     a_ = StartGateway("a", port_a_);
     b_ = StartGateway("b", port_b_);
     key_ = CreateKey()->secret();
@@ -52,6 +56,7 @@ class ReadYourWrites : public testing::Test {
   void TearDown() override {
     a_.reset();
     b_.reset();
+    tenant_watch_->Stop();
     scheduling_.routes.Stop();
     scheduling_.reconciler.Stop();
     scheduling_.driver.Stop();
@@ -68,14 +73,25 @@ class ReadYourWrites : public testing::Test {
   void StartTenancy() {
     feed_ = std::make_unique<tenancy::KeyFeed>(store_, clock_);
     keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, gates_, kPepper);
-    tenancy_server_ = Start("tenancy", {keys_.get()});
+    tenant_feed_ = std::make_unique<tenancy::TenantFeed>(store_);
+    tenants_ = std::make_unique<tenancy::TenantServiceImpl>(
+        store_, *tenant_feed_, clock_, gates_,
+        [this](const grpc::ServerContext& context, const std::string& tenant, std::int64_t version) {
+          keys_->AwaitInForce(context, tenant, version);
+        });
+    tenancy_server_ = Start("tenancy", {keys_.get(), tenants_.get()});
     feed_->Start();
+    tenant_feed_->Start();
+    tenant_stub_ = tenancy::v1::TenantService::NewStub(MakeChannel(Target("tenancy")));
     key_stub_ = tenancy::v1::ApiKeyService::NewStub(MakeChannel(Target("tenancy")));
   }
   void StopTenancy() {
     feed_->Stop();
+    tenant_feed_->Stop();
     tenancy_server_->Stop(1s);
     tenancy_server_.reset();
+    tenants_.reset();
+    tenant_feed_.reset();
     keys_.reset();
     feed_.reset();
   }
@@ -134,6 +150,24 @@ class ReadYourWrites : public testing::Test {
     EXPECT_TRUE(deleted) << deleted.error().message;
   }
 
+  void Suspend() {
+    tenancy::v1::SuspendTenantRequest request;
+    request.set_name("tenants/ke");
+    const auto suspended = CallUnary(*tenant_stub_, &TenantStub::SuspendTenant, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(suspended) << suspended.error().message;
+  }
+  void Resume() {
+    tenancy::v1::ResumeTenantRequest request;
+    request.set_name("tenants/ke");
+    const auto resumed = CallUnary(*tenant_stub_, &TenantStub::ResumeTenant, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(resumed) << resumed.error().message;
+  }
+  bool IsStopped(const std::string& id) {
+    const auto table = scheduling_.reconciler.routes().Await(0, 0ms).value;
+    const auto* route = scheduling::FindRoute(*table, std::string(kProjectOfTest) + "/instances/" + id);
+    return route != nullptr && route->stopped;
+  }
+
   static int KeyStatus(int port, const std::string& key) { return Fetch(port, "GET", "/v1/models", key).status; }
   int ModelStatus(int port, const std::string& id) { return Fetch(port, "GET", "/v1/models/" + id, key_).status; }
   // Creates a key, which has to work at `ports` at once; how long the creation took.
@@ -155,7 +189,12 @@ class ReadYourWrites : public testing::Test {
   std::unique_ptr<tenancy::KeyFeed> feed_;
   std::unique_ptr<tenancy::ApiKeyServiceImpl> keys_;
   std::unique_ptr<KeyStub> key_stub_;
+  std::unique_ptr<tenancy::TenantFeed> tenant_feed_;
+  std::unique_ptr<tenancy::TenantServiceImpl> tenants_;
+  std::unique_ptr<TenantStub> tenant_stub_;
   scheduling::SchedulingOnFakes scheduling_{clock_};
+  scheduling::TenantTable tenant_table_{scheduling_.terms, scheduling_.reconciler.routes(), scheduling_.gateways};
+  std::unique_ptr<WatchLoop> tenant_watch_;
   std::unique_ptr<Server> tenancy_server_, scheduling_server_;
   std::unique_ptr<InstanceStub> instance_stub_ =
       scheduling::v1::InstanceService::NewStub(MakeChannel(Target("scheduling")));
@@ -208,6 +247,43 @@ TEST_F(ReadYourWrites, AnInstanceIsRoutedToWhenItsCreationReturnsAndNotAfterItsD
   EXPECT_EQ(late, 0) << "of 120 questions right after the deletion";
   std::printf("creating an instance: %.1f ms median, %.1f ms p99\n", Quantile(creations, 0.5),
               Quantile(creations, 0.99));
+}
+
+TEST_F(ReadYourWrites, ASuspensionIsInForceEverywhereWhenItReturnsAndSoIsItsEnd) {
+  CreateInstance("i", scheduling::v1::ISOLATION_CLASS_ISOLATED);
+  int late = 0;
+  int early = 0;
+  std::vector<double> suspensions;
+  for (int i = 0; i < 100; ++i) {
+    const auto start = Clock::now();
+    Suspend();
+    suspensions.push_back(Milliseconds(Clock::now() - start));
+    for (const int port : {port_a_, port_b_}) {
+      if (KeyStatus(port, key_) != 401) ++late;
+    }
+    if (!IsStopped("i")) ++late;
+    Resume();
+    for (const int port : {port_a_, port_b_}) {
+      if (ModelStatus(port, "i") != 200) ++early;
+    }
+  }
+  EXPECT_EQ(late, 0) << "of 200 uses and 100 looks right after the suspension";
+  EXPECT_EQ(early, 0) << "of 200 uses right after its end";
+  EXPECT_LT(Quantile(suspensions, 0.99), 1000.0) << "ms, refused at two gateways and not routed to";
+  std::printf("suspending a tenant: %.1f ms median, %.1f ms p99\n", Quantile(suspensions, 0.5),
+              Quantile(suspensions, 0.99));
+}
+
+TEST_F(ReadYourWrites, ASuspensionHoldsWhileSchedulingIsAwayAndReachesItWhenItIsBack) {
+  CreateInstance("i", scheduling::v1::ISOLATION_CLASS_ISOLATED);
+  tenant_watch_->Stop();
+  const auto start = Clock::now();
+  Suspend();
+  EXPECT_LT(Clock::now() - start, 1800ms) << "nobody waits for one that is gone";
+  EXPECT_EQ(KeyStatus(port_a_, key_), 401);
+  EXPECT_FALSE(IsStopped("i"));
+  tenant_watch_ = scheduling::WatchTenants(MakeChannel(Target("tenancy")), tenant_table_);
+  EXPECT_TRUE(Eventually([&] { return IsStopped("i"); }));
 }
 
 TEST_F(ReadYourWrites, AStoppedGatewayHoldsOneMutationUpAndHearsOfAllWhenItGoesOn) {

@@ -80,7 +80,7 @@ void FakeStore::Remember(Rows& rows, const std::string& instance_name, const Req
 }
 
 Operation FakeStore::Standing(Rows& rows, const Instance& instance, const Uuid& id, OperationKind kind) {
-  if (const auto newest = Newest(rows, instance.id)) return *newest;
+  if (const auto newest = Newest(rows, instance.id); newest && !newest->error) return *newest;
   CountChange(rows);
   const Operation made{instance.tenant,     id,        kind,  instance.id,  instance.name,
                        instance.generation, "placing", false, std::nullopt, clock_.Now()};
@@ -178,6 +178,7 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
   ++row.version;
   row.status.state = InstanceState::kProvisioning;
   row.status.message.clear();
+  row.status.reason.clear();
   CountChange(rows);
   return Insert(rows,
                 {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",
@@ -207,6 +208,7 @@ Result<Operation> FakeStore::DeleteInstance(const TenantId& tenant, const std::s
   ++row.version;
   row.status.state = InstanceState::kDeleting;
   row.status.message.clear();
+  row.status.reason.clear();
   for (auto& [id, open] : rows.operations) {
     if (open.instance != row.id || open.done) continue;
     open.done = true;
@@ -407,6 +409,22 @@ Result<Applied> FakeStore::Apply(const TenantId& tenant, const Changes& changes)
   }
   done.applied.version = rows.version;
   return std::move(done.applied);
+}
+
+Result<std::vector<TenantTerms>> FakeStore::ListTerms() {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  std::vector<TenantTerms> out;
+  for (const auto& [tenant, terms] : terms_) out.push_back(terms);
+  return out;
+}
+
+Status FakeStore::SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  for (const TenantTerms& terms : changed) terms_[terms.tenant] = terms;
+  for (const TenantId& tenant : gone) terms_.erase(tenant);
+  return {};
 }
 
 Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std::optional<TenantId>& after, int count) {

@@ -38,6 +38,8 @@ class FakeStore : public Store {
   Result<TenantState> LoadTenant(const TenantId& tenant) override;
   Result<TenantState> LoadInstance(const TenantId& tenant, const std::string& name) override;
   Result<Applied> Apply(const TenantId& tenant, const Changes& changes) override;
+  Result<std::vector<TenantTerms>> ListTerms() override;
+  Status SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
 
@@ -94,6 +96,7 @@ class FakeStore : public Store {
   std::map<TenantId, std::function<Status(TenantState&)>> spoilt_;
   std::map<TenantId, Error> refused_;
   std::map<TenantId, Rows> rows_;
+  std::map<TenantId, TenantTerms> terms_;
   std::map<std::string, Node> nodes_;
 };
 

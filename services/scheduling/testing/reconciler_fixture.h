@@ -27,22 +27,31 @@ inline constexpr std::int64_t kMiB = 1 << 20;
 // One installation in memory: rows, reconciler and node agents, all driven by hand.
 class ReconcilerTest : public testing::Test {
  protected:
-  ReconcilerTest() { Restart(); }
+  ReconcilerTest() {
+    Tell({tenant_, true, 1, {"ke"}});
+    Restart();
+  }
 
   // As if allod-scheduling had been killed and started again.
   void Restart() {
     reconciler_.reset();
     driver_ = std::make_unique<drivers::ProcessDriver>(seconds(6), news_);
     reconciler_ = std::make_unique<Reconciler>(
-        store_, *driver_, news_, clock_,
-        ReconcilerConfig{.regions = {{"ke-1", "ke"}},
-                         .policy = {seconds(30)},
-                         .tick = std::chrono::hours(1),
-                         .weights = weights_,
-                         .prepare = [this] { return drivers::RestoreNodes(store_, clock_, *driver_); }});
+        store_, *driver_, inbox_, news_, clock_,
+        ReconcilerConfig{
+            .regions = regions_, .policy = {seconds(30)}, .tick = std::chrono::hours(1), .prepare = [this] {
+              return drivers::RestoreNodes(store_, clock_, *driver_);
+            }});
   }
-  void Join(const std::string& id, std::int64_t memory_mib = 1000) {
-    const scheduler::Node node{id, "ke-1", scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
+  // What tenancy says: of this tenant, beside what it said of the others.
+  void Tell(const TenantTerms& terms) {
+    told_[terms.tenant] = terms;
+    std::vector<TenantTerms> all;
+    for (const auto& [tenant, one] : told_) all.push_back(one);
+    inbox_.Put(all, true);
+  }
+  void Join(const std::string& id, std::int64_t memory_mib = 1000, const std::string& region = "ke-1") {
+    const scheduler::Node node{id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
     sessions_[id] = *store_.JoinNode(node);
     ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
   }
@@ -76,6 +85,7 @@ class ReconcilerTest : public testing::Test {
     instance.tenant = tenant;
     instance.tenant_name = tenant_name;
     instance.name = tenant_name + "/projects/p/instances/" + id;
+    if (!told_.contains(tenant)) Tell({tenant, true, 1, {"ke"}});
     EXPECT_TRUE(store_.CreateInstance(instance, {}));
     reconciler_->Wake(tenant);
     return instance.operation;
@@ -112,6 +122,7 @@ class ReconcilerTest : public testing::Test {
     const auto table = reconciler_->routes().Await(0, milliseconds(0)).value;
     if (table == nullptr) return {"no table"};
     for (const Route& route : *table) {
+      if (route.instance == name && route.stopped) return {"stopped"};
       if (route.instance == name) return route.targets;
     }
     return {"no route"};
@@ -127,11 +138,13 @@ class ReconcilerTest : public testing::Test {
   }
 
   const TenantId tenant_ = *TenantId::FromName("tenants/ke");
-  std::map<TenantId, int> weights_;
+  std::vector<scheduler::Region> regions_{{"ke-1", "ke"}};
+  std::map<TenantId, TenantTerms> told_;
   FakeClock clock_;
   FakeStore store_{clock_};
   std::map<std::string, std::int64_t> sessions_;
   ChangeSignal news_;
+  TermsInbox inbox_{news_};
   std::unique_ptr<drivers::ProcessDriver> driver_;
   std::unique_ptr<Reconciler> reconciler_;
 };

@@ -17,7 +17,13 @@ namespace allod::scheduling {
 
 // Of the regions `regions/ke-1` is in Kenya, `regions/tz-1` in Tanzania. Call `reconciler.Start()`.
 struct SchedulingOnFakes {
-  explicit SchedulingOnFakes(Clock& wall_clock) : clock(wall_clock) {}
+  explicit SchedulingOnFakes(Clock& wall_clock) : clock(wall_clock) {
+    // Of whom the tests have instances.
+    std::vector<TenantTerms> all;
+    for (const char* id : {"ke", "ug", "tz"})
+      all.push_back({*TenantId::FromName(std::string("tenants/") + id), true, 1, {"ke", "tz"}});
+    terms.Put(all, true);
+  }
 
   Clock& clock;
   FakeStore store{clock};
@@ -27,7 +33,8 @@ struct SchedulingOnFakes {
   drivers::ProcessDriver driver{std::chrono::seconds(6), news};
   const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
   FiguresBoard figures;
-  Reconciler reconciler{store, driver, news, clock, {.regions = regions}};
+  TermsInbox terms{news};
+  Reconciler reconciler{store, driver, terms, news, clock, {.regions = regions}};
   CallGates gates;
   Watchers gateways{"routes", 8};
   const RouteVisibility visibility{reconciler.routes(), gateways};

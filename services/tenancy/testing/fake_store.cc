@@ -34,6 +34,7 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   ALLOD_CHECK_OK(Up());
   ALLOD_CHECK_OK(Recall("", request));
   const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
+  if (inserted) at->second.version = ++keys_clock_;
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -55,6 +56,55 @@ Result<Page<Tenant>> FakeStore::ListTenants(const PageRequest& page) {
     if (id > page.after) items.push_back(tenant);
   }
   return MakePage(page, std::move(items), [](const Tenant& t) { return t.id; });
+}
+
+Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = tenants_.find(wanted.id);
+  if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", wanted.id));
+  Tenant& standing = found->second;
+  ALLOD_TRY(const auto earlier, Recall("", request));
+  if (earlier) return standing;
+  ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
+  if (!SameContent(standing, changed)) {
+    standing = std::move(changed);
+    standing.version = ++keys_clock_;
+  }
+  Remember("", request, wanted.id);
+  return standing;
+}
+
+Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
+                                                    const std::string& reason, const RequestId& request) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = tenants_.find(tenant);
+  if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  ALLOD_TRY(const auto earlier, Recall("", request));
+  if (!earlier) SetState(found->second, WithState(found->second, state, reason));
+  Remember("", request, tenant);
+  return TenantStateChange{found->second, keys_versions_[tenant]};
+}
+
+void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
+  if (standing.state != wanted.state) keys_versions_[standing.id] = ++keys_clock_;
+  if (standing.state == wanted.state && standing.suspend_reason == wanted.suspend_reason) return;
+  standing = wanted;
+  standing.version = ++keys_clock_;
+}
+
+Result<std::vector<Tenant>> FakeStore::TenantsChanged(std::int64_t after, int limit) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  std::vector<Tenant> out;
+  for (const auto& [id, tenant] : tenants_) {
+    if (tenant.version > after) out.push_back(tenant);
+  }
+  std::ranges::sort(out, {}, &Tenant::version);
+  if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));
+  rows_read_ += static_cast<int>(out.size());
+  return out;
 }
 
 Result<Project> FakeStore::CreateProject(const Project& project, const RequestId& request) {
@@ -260,8 +310,7 @@ Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, st
 
 void FakeStore::SetState(const std::string& tenant, TenantState state) {
   const std::scoped_lock lock(mutex_);
-  tenants_.at(tenant).state = state;
-  keys_versions_[tenant] = ++keys_clock_;
+  SetState(tenants_.at(tenant), WithState(tenants_.at(tenant), state, ""));
 }
 
 void FakeStore::FillWithKeys(const std::string& tenant, const std::string& project, int count) {

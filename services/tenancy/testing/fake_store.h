@@ -15,6 +15,10 @@ class FakeStore final : public Store {
   Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) override;
   Result<Tenant> GetTenant(const std::string& tenant) override;
   Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
+  Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
+  Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
+                                           const RequestId& request) override;
+  Result<std::vector<Tenant>> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
   Result<std::int64_t> CountProjects(const std::string& tenant) override;
@@ -32,7 +36,7 @@ class FakeStore final : public Store {
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
-  // What an operator does to a tenant in the database.
+  // In one word.
   void Suspend(const std::string& tenant) { SetState(tenant, TenantState::kSuspended); }
   void Resume(const std::string& tenant) { SetState(tenant, TenantState::kActive); }
   // So many valid keys in a project.
@@ -52,6 +56,7 @@ class FakeStore final : public Store {
   Status Up() const;
   Status CheckKeys(const std::string& tenant) const;
   void SetState(const std::string& tenant, TenantState state);
+  void SetState(Tenant& standing, const Tenant& wanted);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& parent, const RequestId& request) const;
   // What an earlier request with this id made, if any.
@@ -69,7 +74,7 @@ class FakeStore final : public Store {
   std::optional<Error> failure_;
   std::map<std::string, std::optional<Error>> key_failures_;
   std::map<std::string, Tenant> tenants_;
-  std::int64_t keys_clock_ = 0;
+  std::int64_t keys_clock_ = 0;                                                  // of tenants' versions too
   std::map<std::string, std::int64_t> keys_versions_;                            // by tenant
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;

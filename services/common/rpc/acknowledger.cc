@@ -1,11 +1,11 @@
-#include "gateway/feeds/acknowledger.h"
+#include "services/common/rpc/acknowledger.h"
 
 #include <chrono>
 
 #include "services/common/catching.h"
 #include "services/common/ids.h"
 
-namespace allod::gateway::feeds {
+namespace allod {
 namespace {
 
 constexpr std::chrono::milliseconds kPauseAfterFailure{100};
@@ -55,4 +55,4 @@ void Acknowledger::Loop(const std::stop_token& stop) {
   }
 }
 
-}  // namespace allod::gateway::feeds
+}  // namespace allod

@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
-#include "gateway/feeds/acknowledger.h"
-#include "gateway/feeds/watch_loop.h"
+#include "services/common/rpc/acknowledger.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/watch_loop.h"
 
-namespace allod::gateway::feeds {
+namespace allod {
 
 // What is fed. Each stream calls, from one thread: BeginSnapshot(), Apply() for each message, EndStream().
 template <typename Table, typename Message>
@@ -23,11 +23,11 @@ concept PushedTable = requires(Table& table, const Message& message) {
 };
 
 // Feeds `table`, which must outlive the loop, with what `watch` sends, and tells `acknowledge` what is in force:
-// Watch("routes", RouteService::NewStub(channel), &Stub::WatchRoutes, &Stub::AcknowledgeRoutes, table). `name` appears
-// in the log.
+// Watch("routes", Caller::Service("gateway"), RouteService::NewStub(channel), &Stub::WatchRoutes,
+// &Stub::AcknowledgeRoutes, table). `name` appears in the log; `self` is who watches.
 template <typename Stub, typename WatchRequest, typename Message, typename AcknowledgeRequest,
           typename AcknowledgeResponse, PushedTable<Message> Table>
-std::unique_ptr<WatchLoop> Watch(std::string name, std::unique_ptr<Stub> stub_of_loop,
+std::unique_ptr<WatchLoop> Watch(std::string name, const Caller& self, std::unique_ptr<Stub> stub_of_loop,
                                  std::unique_ptr<grpc::ClientReader<Message>> (Stub::*watch)(grpc::ClientContext*,
                                                                                              const WatchRequest&),
                                  grpc::Status (Stub::*acknowledge)(grpc::ClientContext*, const AcknowledgeRequest&,
@@ -35,15 +35,15 @@ std::unique_ptr<WatchLoop> Watch(std::string name, std::unique_ptr<Stub> stub_of
                                  Table& table) {
   const std::shared_ptr<Stub> stub = std::move(stub_of_loop);
   const auto acknowledger = std::make_shared<Acknowledger>(
-      [stub, acknowledge](const std::string& watcher_id, std::int64_t version) -> Status {
+      [stub, acknowledge, self](const std::string& watcher_id, std::int64_t version) -> Status {
         AcknowledgeRequest request;
         request.set_watcher_id(watcher_id);
         request.set_version(version);
-        ALLOD_CHECK_OK(CallUnary(*stub, acknowledge, request, Caller::Service("gateway"), kAcknowledgeTimeout));
+        ALLOD_CHECK_OK(CallUnary(*stub, acknowledge, request, self, kAcknowledgeTimeout));
         return {};
       });
   return std::make_unique<WatchLoop>(
-      std::move(name), [stub, watch, acknowledger, &table](grpc::ClientContext& context) {
+      std::move(name), self, [stub, watch, acknowledger, &table](grpc::ClientContext& context) {
         WatchRequest request;
         request.set_watcher_id(acknowledger->BeginStream());
         const std::unique_ptr<grpc::ClientReader<Message>> reader = ((*stub).*watch)(&context, request);
@@ -59,4 +59,4 @@ std::unique_ptr<WatchLoop> Watch(std::string name, std::unique_ptr<Stub> stub_of
       });
 }
 
-}  // namespace allod::gateway::feeds
+}  // namespace allod

@@ -1,11 +1,11 @@
-#include "gateway/feeds/acknowledger.h"
+#include "services/common/rpc/acknowledger.h"
 
 #include <gtest/gtest.h>
 
 #include <stdexcept>
 #include <vector>
 
-namespace allod::gateway::feeds::acknowledger_test {
+namespace allod::acknowledger_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -104,4 +104,4 @@ TEST_F(AcknowledgerTest, WhatIsAppliedMeanwhileIsToldInOneCall) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::feeds::acknowledger_test
+}  // namespace allod::acknowledger_test

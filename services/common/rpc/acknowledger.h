@@ -15,7 +15,7 @@
 #include "services/common/owned_thread.h"
 #include "services/common/result.h"
 
-namespace allod::gateway::feeds {
+namespace allod {
 
 inline constexpr std::chrono::milliseconds kAcknowledgeTimeout{500};
 
@@ -45,4 +45,4 @@ class Acknowledger {
   OwnedThread thread_;
 };
 
-}  // namespace allod::gateway::feeds
+}  // namespace allod

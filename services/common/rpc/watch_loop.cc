@@ -1,4 +1,4 @@
-#include "gateway/feeds/watch_loop.h"
+#include "services/common/rpc/watch_loop.h"
 
 #include <chrono>
 
@@ -6,10 +6,11 @@
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
-namespace allod::gateway::feeds {
+namespace allod {
 
-WatchLoop::WatchLoop(std::string name, std::function<grpc::Status(grpc::ClientContext&)> run)
+WatchLoop::WatchLoop(std::string name, Caller self, std::function<grpc::Status(grpc::ClientContext&)> run)
     : name_(std::move(name)),
+      self_(std::move(self)),
       run_(std::move(run)),
       thread_("watch " + name_, [this](const std::stop_token& stop) { Loop(stop); }) {}
 
@@ -18,9 +19,9 @@ void WatchLoop::Loop(const std::stop_token& stop) {
   constexpr std::chrono::milliseconds kPause(200);
   std::string last_complaint;
   do {
-    const std::unique_ptr<grpc::ClientContext> context = MakeStreamContext(Caller::Service("gateway"));
+    const std::unique_ptr<grpc::ClientContext> context = MakeStreamContext(self_);
     const std::stop_callback cancel(stop, [&context] { context->TryCancel(); });
-    // What a message makes the reader throw ends this stream, not the gateway; the next one sends everything again.
+    // What a message makes the reader throw ends this stream, not the process; the next one sends everything again.
     grpc::Status status(grpc::StatusCode::INTERNAL, "the message could not be taken; the log says more");
     (void)Catching("watch " + name_, [&]() -> Status {
       status = run_(*context);
@@ -33,4 +34,4 @@ void WatchLoop::Loop(const std::stop_token& stop) {
   } while (SleepFor(stop, kPause));
 }
 
-}  // namespace allod::gateway::feeds
+}  // namespace allod

@@ -1,0 +1,32 @@
+// Whether something of a tenant may run, and where: what tenancy said of it last, held against the regions of this
+// installation. Fails closed: of a tenant that is not known nothing may run. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/scheduling/domain.h"
+
+namespace allod::scheduling {
+
+class Permit {
+ public:
+  // `terms` is null for a tenant that is not known. Both outlive the permit.
+  Permit(const std::vector<scheduler::Region>& regions, const TenantTerms* terms) : regions_(regions), terms_(terms) {}
+
+  // Why nothing of it may run anywhere; nothing if something may. FAILED_PRECONDITION / TENANT_SUSPENDED,
+  // TENANT_UNKNOWN.
+  std::optional<Error> Refusal() const;
+  // Why nothing of it may run in this region; FAILED_PRECONDITION / REGION_OUTSIDE_RESIDENCY, UNKNOWN_REGION also.
+  std::optional<Error> RefusalIn(const std::string& region) const;
+
+  std::vector<std::string> residency() const;  // empty if it is not known
+  int weight() const { return terms_ == nullptr ? 1 : terms_->weight; }
+
+ private:
+  const std::vector<scheduler::Region>& regions_;
+  const TenantTerms* terms_;
+};
+
+}  // namespace allod::scheduling

@@ -1,0 +1,225 @@
+// The life of tenants, as their operator leads it: changed by a manifest and by hand, suspended in the middle of an answer,
+// resumed, held to a residency that became narrower, while others go on and while the scheduler is killed.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+
+import { Platform, eventually, sleep, starter } from './platform.mjs';
+import { alive, descendants } from './processes.mjs';
+
+const platform = new Platform();
+const tenants = { ke: {}, tz: {} };
+// Ends the starter model's answers: forbidden, a text is as long as it may be.
+const endToken = 4;
+
+const projectOf = (tenant) => `tenants/${tenant}/projects/services`;
+const nameOf = (tenant, id) => `${projectOf(tenant)}/instances/${id}`;
+const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec:\n  ${spec}\n`;
+const tenantDocument = (tenant, more = '') =>
+  document('Tenant', `tenants/${tenant}`, `{displayName: ${tenant}, currencyCode: KES, residency: [ke, tz]${more}}`);
+const instanceDocument = (tenant, id, isolation) =>
+  document('Instance', nameOf(tenant, id), `listing: listings/starter-v1
+  variant: models/starter/versions/v1/variants/source
+  region: regions/ke-1
+  contextTokens: 1024
+  isolationClass: ${isolation}`);
+
+before(() => {
+  platform.up('--region', 'ke-1=ke', '--memory-mib', '1024');
+  platform.allod(['import', starter, '--model', 'starter', '--license', 'Apache-2.0']);
+  const documents = [
+    document('Listing', 'listings/starter-v1', `version: models/starter/versions/v1
+  displayName: Starter
+  licenseTerms: Apache-2.0
+  territory: [ke]
+  prices: [{currencyCode: KES, promptPricePerMillion: "12.50", completionPricePerMillion: "37.50"}]`),
+  ];
+  for (const tenant of Object.keys(tenants)) {
+    documents.push(
+      tenantDocument(tenant),
+      document('Project', projectOf(tenant), '{displayName: Services}'),
+      document('BillingAccount', `tenants/${tenant}/billingAccount`, '{currencyCode: KES, creditLimit: "100000"}'),
+      instanceDocument(tenant, 'own', 'isolated'),
+      instanceDocument(tenant, 'shared', 'pooled'),
+    );
+  }
+  platform.allod(['apply', '-f', platform.writeFile('tenants.yaml', documents.join('---\n'))]);
+  for (const tenant of Object.keys(tenants)) {
+    const file = `${platform.state}/keys/${tenant}.key`;
+    platform.allod(['create-key', projectOf(tenant), '--file', file]);
+    tenants[tenant].key = readFileSync(file, 'utf8').trim();
+  }
+});
+after(() => platform.remove());
+
+const get = (kind, name) => platform.json(['get', kind, name]).items[0];
+const instanceOf = (tenant, id) => get('instances', nameOf(tenant, id));
+const tenantOf = (tenant) => get('tenants', `tenants/${tenant}`);
+const tell = (tenant, model, maxTokens, more = {}) =>
+  platform.stream(
+    'completions',
+    { model, prompt: 'Birth certificates', temperature: 1.6, max_tokens: maxTokens, logit_bias: { [endToken]: -100 } },
+    { key: tenants[tenant].key, ...more },
+  );
+const answers = (tenant, model) =>
+  eventually(`${tenant}/${model} answers`, async () => (await tell(tenant, model, 2)).done, { timeoutMs: 20_000 });
+const keyStatus = async (tenant) => {
+  const response = await fetch(`${platform.base}/models`, { headers: { authorization: `Bearer ${tenants[tenant].key}` } });
+  await response.arrayBuffer();
+  return response.status;
+};
+const usageOf = (tenant) =>
+  new Map(platform.json(['usage', `tenants/${tenant}`, '--limit', '1000']).items.map((r) => [r.name.split('/').pop(), r]));
+// The process of an instance, as its node told.
+const workerOf = (tenant, id) =>
+  eventually(`a process of ${tenant}/${id}`, () => {
+    const pid = platform.json(['top']).workers.find((w) => w.instance === nameOf(tenant, id))?.pid;
+    return descendants(platform.pid('node')).find((p) => p.pid === pid);
+  });
+
+// Many answers at once, so that some are under way whatever the machine: `during` comes after the first words. Those that were
+// cut, each of which must say why.
+async function cutBy(tenant, model, during) {
+  let words = 0;
+  const streams = await Promise.all(
+    Array.from({ length: 16 }, () =>
+      tell(tenant, model, 900, {
+        onText: () => {
+          if (++words === 20) during();
+        },
+      }),
+    ),
+  );
+  const cut = streams.filter((stream) => !stream.done);
+  for (const stream of cut) assert.equal(stream.error?.code, 'instance_changed', JSON.stringify(stream.error));
+  assert.ok(cut.some((stream) => stream.deltas > 0), 'no answer was under way');
+  return cut;
+}
+
+test('a manifest and a command change a tenant, and say what cannot be', () => {
+  const uid = tenantOf('ke').uid;
+  assert.equal(tenantOf('ke').weight, 1);
+  const file = platform.writeFile('ke.yaml', tenantDocument('ke', ', weight: 3'));
+  assert.match(platform.allod(['apply', '--dry-run', '-f', file]), /change +Tenant +tenants\/ke +weight: 1 -> 3/);
+  assert.equal(tenantOf('ke').weight, 1);
+  platform.allod(['apply', '-f', file]);
+  assert.match(platform.allod(['apply', '-f', file]), /as it is/);
+  assert.equal(tenantOf('ke').weight, 3);
+  assert.match(platform.allod(['tenants', 'update', 'ke', '--weight', '5', '--display-name', 'Kenya']), /Kenya .* 5 +ACTIVE/);
+  assert.match(platform.allod(['get', 'tenants']), /WEIGHT +STATE/);
+  assert.equal(tenantOf('ke').uid, uid);
+  assert.match(platform.allod(['tenants', 'update', 'ke', '--weight', '1001'], { status: 2 }), /--weight/);
+  assert.match(platform.allod(['tenants', 'update', 'none', '--weight', '2'], { status: 3 }), /tenants\/none does not exist/);
+  assert.match(platform.allod(['tenants', 'update', 'ke', '--residency', 'qq'], { status: 2 }), /UNKNOWN_COUNTRY/);
+  const other = tenantDocument('ke').replace('KES', 'USD');
+  assert.match(platform.allod(['apply', '-f', platform.writeFile('usd.yaml', other)], { status: 1 }), /IMMUTABLE/);
+  assert.match(platform.allod(['up', '--weight', 'ke=2'], { status: 2 }), /allod tenants update NAME --weight N/);
+  platform.allod(['apply', '-f', platform.writeFile('back.yaml', tenantDocument('ke'))]);
+  assert.equal(tenantOf('ke').weight, 1, 'what a manifest leaves out has its default');
+});
+
+test('suspended in the middle of an answer: it ends by name, is billed for what came, and nothing is lost', { timeout: 120_000 }, async () => {
+  const before = Object.fromEntries(['own', 'shared'].map((id) => [id, instanceOf('ke', id).uid]));
+  for (const model of ['own', 'shared']) {
+    await answers('ke', model);
+    const neighbours = Array.from({ length: 4 }, () => tell('tz', model, 900));
+    const cut = await cutBy('ke', model, () => platform.allod(['tenants', 'suspend', 'ke', '--reason', 'unpaid since May']));
+    for (const neighbour of neighbours) assert.equal((await neighbour).done, true, `${model}: a neighbour's answer was cut`);
+    for (const stream of cut.filter((one) => one.deltas > 0)) {
+      const record = await eventually('its usage', () => usageOf('ke').get(stream.requestId), { everyMs: 250 });
+      assert.equal(record.outcome, 'OUTCOME_CLIENT_CANCELLED');
+      const tokens = Number(record.completionTokens);
+      assert.ok(tokens >= stream.deltas / 2 && tokens < 900, `${tokens} are billed of ${stream.deltas} pieces`);
+    }
+
+    assert.equal(await keyStatus('ke'), 401);
+    assert.equal(tenantOf('ke').state, 'STATE_SUSPENDED');
+    assert.equal(tenantOf('ke').suspendReason, 'unpaid since May');
+    await eventually('it says so', () => instanceOf('ke', model).status.state === 'STATE_STOPPED');
+    assert.equal(instanceOf('ke', model).status.reason, 'TENANT_SUSPENDED');
+    assert.match(
+      platform.allod(['apply', '-f', platform.writeFile('more.yaml', instanceDocument('ke', 'more', 'isolated'))], { status: 1 }),
+      /TENANT_SUSPENDED/,
+    );
+    assert.ok(platform.json(['invoice', 'tenants/ke']).lines.length > 0, 'invoices go on');
+    platform.allod(['tenants', 'resume', 'ke']);
+    assert.equal(await keyStatus('ke'), 200);
+    await answers('ke', model);
+  }
+  for (const [id, uid] of Object.entries(before)) assert.equal(instanceOf('ke', id).uid, uid, 'the same instance came back');
+  assert.equal(tenantOf('ke').suspendReason, '');
+  await platform.soundBooks();
+});
+
+test('a suspension is in force within a second: keys, routes and workers', { timeout: 180_000 }, async () => {
+  const took = [];
+  for (let round = 0; round < 20; ++round) {
+    await answers('ke', 'own');
+    const worker = await workerOf('ke', 'own');
+    const begin = Date.now();
+    platform.allod(['tenants', 'suspend', 'ke']);
+    assert.equal(await keyStatus('ke'), 401);
+    await eventually('its worker ends', () => !alive(worker), { everyMs: 5 });
+    took.push(Date.now() - begin);
+    platform.allod(['tenants', 'resume', 'ke']);
+  }
+  took.sort((a, b) => a - b);
+  console.log(`suspended, the command included: ${took[10]} ms median, ${took.at(-1)} ms at most of ${took.length}`);
+  assert.ok(took.at(-1) <= 1000, `${took}`);
+});
+
+test('suspended while the scheduler is killed, and resumed while it is away', { timeout: 120_000 }, async () => {
+  await answers('ke', 'own');
+  const worker = await workerOf('ke', 'own');
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await keyStatus('ke'), 401, 'keys need no scheduler');
+  await eventually('its worker ends when the scheduler is back', () => !alive(worker), { timeoutMs: 20_000 });
+  await answers('tz', 'own');
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  platform.allod(['tenants', 'resume', 'ke']);
+  await answers('ke', 'own');
+  // Without tenancy it goes on by what it was told.
+  process.kill(platform.pid('tenancy'), 'SIGKILL');
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  await answers('ke', 'own');
+  await answers('ke', 'shared');
+  // And hears of what is new when tenancy is back, within a second of it.
+  platform.allod(['tenants', 'suspend', 'ke']);
+  await eventually('the scheduler has heard', () => instanceOf('ke', 'own').status.reason === 'TENANT_SUSPENDED', { timeoutMs: 2_000 });
+  platform.allod(['tenants', 'resume', 'ke']);
+  await answers('ke', 'own');
+});
+
+test('a narrower residency stops what is outside, after it was said, until it is wider again', { timeout: 120_000 }, async () => {
+  const worker = await workerOf('ke', 'own');
+  const question = platform.allod(['tenants', 'update', 'ke', '--residency', 'tz'], { status: 1 });
+  assert.match(question, /this stops tenants\/ke\/projects\/services\/instances\/own, tenants\/ke\/projects\/services\/instances\/shared/);
+  assert.match(question, /CONFIRMATION_REQUIRED/);
+  const narrow = tenantDocument('ke').replace('[ke, tz]', '[tz]');
+  const file = platform.writeFile('narrow.yaml', narrow);
+  assert.match(platform.allod(['apply', '--dry-run', '-f', file]), /residency: ke,? ?tz -> tz; stops tenants\/ke/);
+  assert.match(platform.allod(['apply', '-f', file], { status: 1 }), /CONFIRMATION_REQUIRED/);
+  assert.deepEqual(tenantOf('ke').residency, ['ke', 'tz'], 'nothing was changed');
+
+  await cutBy('ke', 'own', () => platform.allod(['apply', '--yes', '-f', file]));
+  await eventually('its worker ends', () => !alive(worker), { timeoutMs: 5_000 });
+  await eventually('it says by which rule', () => instanceOf('ke', 'own').status.reason === 'REGION_OUTSIDE_RESIDENCY');
+  assert.match(instanceOf('ke', 'own').status.message, /region ke-1 lies in jurisdiction ke, outside the tenant's residency \(tz\)/);
+  const seen = await tell('ke', 'own', 2);
+  assert.equal(seen.status, 404, 'it is not routed to');
+
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  await eventually('the scheduler is back', () => instanceOf('ke', 'own'), { timeoutMs: 20_000 });
+  await sleep(1000);
+  assert.equal(instanceOf('ke', 'own').status.reason, 'REGION_OUTSIDE_RESIDENCY');
+  assert.ok(!platform.json(['top']).workers.some((w) => w.instance.startsWith('tenants/ke/')), 'something of it runs');
+  await answers('tz', 'own');
+
+  platform.allod(['tenants', 'update', 'ke', '--residency', 'ke,tz']);
+  await answers('ke', 'own');
+  await answers('ke', 'shared');
+  await eventually('it is ready', () => instanceOf('ke', 'own').status.state === 'STATE_READY');
+  await platform.soundBooks();
+});

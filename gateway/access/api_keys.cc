@@ -49,7 +49,7 @@ Result<ApiKeyTable::Entry> ApiKeyTable::EntryOf(const tenancy::v1::WatchApiKeysR
     return InvalidArgument("INVALID_DIGEST", "the digest has no 32 bytes");
   std::ranges::copy(key.digest(), entry.digest.begin());
   Principal& principal = entry.principal;
-  principal.id = key.kid();
+  principal.id = principal.kid = key.kid();
   principal.name = key.name();
   principal.tenant_id = ids[0];
   principal.tenant = "tenants/" + ids[0];

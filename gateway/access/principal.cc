@@ -14,7 +14,9 @@ Caller Principal::caller() const {
   std::vector<std::string> scopes;
   if (inference) scopes.emplace_back("inference");
   if (portal) scopes.emplace_back("portal");
-  return Caller::Key(tenant_id, project.substr(project.rfind('/') + 1), std::move(scopes), roles, id);
+  std::string project_id = project.substr(project.rfind('/') + 1);
+  if (!rule.empty()) return Caller::Workload(tenant_id, std::move(project_id), rule, std::move(scopes), roles);
+  return Caller::Key(tenant_id, std::move(project_id), std::move(scopes), roles, kid);
 }
 
 }  // namespace allod::gateway::access

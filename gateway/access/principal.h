@@ -18,6 +18,8 @@ struct Principal {
   std::string tenant;     // `tenants/{tenant}`
   std::string tenant_id;  // `{tenant}`
   std::string project;    // `tenants/{tenant}/projects/{project}`
+  std::string kid;        // of an API key; empty: it is none
+  std::string rule;       // id of the workload rule that a workload's token is by; empty: it is none
   bool inference = false;
   bool portal = false;
   Roles roles;  // in the project, through the portal

@@ -145,6 +145,7 @@ Result<access::Principal> WorkloadTable::Authenticate(std::string_view authoriza
   access::Principal out;
   out.id = token.rule;
   out.name = token.rule;
+  out.rule = token.rule.substr(token.rule.rfind('/') + 1);
   out.tenant = tenant;
   out.tenant_id = tenant.substr(tenant.find('/') + 1);
   out.project = rule->project;

@@ -7,6 +7,7 @@
 #include "services/common/rpc/server.h"
 #include "services/common/set_aside.h"
 #include "services/tenancy/convert.h"
+#include "services/tenancy/maker.h"
 
 namespace allod::tenancy {
 namespace {
@@ -24,15 +25,6 @@ Held HeldBy(const Caller& caller) {
     if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
   }
   return out;
-}
-
-// The key that asks, whose row says what it may hand on.
-Result<Maker> MakerOf(const Caller& caller) {
-  if (!caller.is_key()) return Maker();
-  if (!caller.kid.empty()) return Maker(caller.kid);
-  return Fail(Code::kUnauthenticated, "NO_CALLER",
-              "the caller acts for a project without saying by which API key, so that it is not known what it may hand "
-              "on; the gateway may be older than this service");
 }
 
 }  // namespace

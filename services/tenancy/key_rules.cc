@@ -148,4 +148,13 @@ Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const
   return out;
 }
 
+Status CheckMayGrantAtLarge(const ApiKey& maker, Time now) {
+  ALLOD_CHECK_OK(CheckHolds(maker, now));
+  if (!maker.expire_time && maker.allowed_ip_ranges.empty() && maker.allowed_instances.empty()) return {};
+  return Fail(
+      Code::kPermissionDenied, "MAKER_IS_NARROWED",
+      "the API key that asks expires, or holds from some addresses or for some instances only, and what it asks "
+      "for would not; ask with a key without such limits, or an operator");
+}
+
 }  // namespace allod::tenancy

@@ -61,4 +61,8 @@ Status CheckOverlap(std::chrono::microseconds overlap);
 // FAILED_PRECONDITION / API_KEY_NOT_VALID if the present one does not hold.
 Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const ApiKey* maker);
 
+// Whether a key may make what is bound by nothing that narrows the key and outlives it, such as a workload rule.
+// PERMISSION_DENIED / MAKER_NOT_VALID, MAKER_IS_NARROWED.
+Status CheckMayGrantAtLarge(const ApiKey& maker, Time now);
+
 }  // namespace allod::tenancy

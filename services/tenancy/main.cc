@@ -81,7 +81,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ProjectServiceImpl projects(store, clock, gates);
   WorkloadIdentityServiceImpl workload_identities(identity_feed);
   IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
-  WorkloadRuleServiceImpl workload_rules(identity_store, workload_identities, clock, gates);
+  WorkloadRuleServiceImpl workload_rules(identity_store, store, workload_identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
                           {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,

@@ -410,6 +410,10 @@ Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const 
       [&](TenantTx& tx) { return ReadKey(tx, rotation.tenant, rotation.successor_kid, true); });
 }
 
+Result<ApiKey> PgStore::GetApiKey(const std::string& tenant, const std::string& project, const std::string& kid) {
+  return pool_.Run<ApiKey>(KeyOf(tenant), [&](TenantTx& tx) { return ReadKeyOfProject(tx, tenant, project, kid); });
+}
+
 Result<Page<ApiKey>> PgStore::ListApiKeys(const std::string& tenant, const std::string& project,
                                           const PageRequest& page) {
   return pool_.Run<Page<ApiKey>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<Page<ApiKey>> {

@@ -85,6 +85,8 @@ class Store {
   // limits of CreateApiKey.
   virtual Result<ApiKeyCreation> RotateApiKey(const KeyRotation& rotation, const RequestId& request,
                                               const Maker& maker = std::nullopt) = 0;
+  // Revoked or not.
+  virtual Result<ApiKey> GetApiKey(const std::string& tenant, const std::string& project, const std::string& kid) = 0;
   virtual Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                            const PageRequest& page) = 0;
   // Keeps the time of the first revocation. The version of the keys from which on it does not hold.

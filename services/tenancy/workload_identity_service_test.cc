@@ -80,6 +80,16 @@ class WorkloadIdentityServiceTest : public testing::Test {
     *request.mutable_workload_rule() = rule;
     return CallUnary(*rule_stub_, &Rules::UpdateWorkloadRule, request, caller, 5s);
   }
+  // Of a key that is there, with what `narrow` makes of it.
+  Caller KeyOfDesk(const std::string& kid, std::set<Scope> scopes, Roles roles,
+                   const std::function<void(ApiKey&)>& narrow = {}) {
+    ApiKey key{.tenant = "ke", .project = "desk", .kid = kid, .scopes = scopes, .roles = roles};
+    if (narrow) narrow(key);
+    EXPECT_TRUE(tenants_.CreateApiKey(key, {}, std::nullopt));
+    std::vector<std::string> words;
+    for (const Scope scope : scopes) words.emplace_back(WordOf(scope));
+    return Caller::Key("ke", "desk", words, roles, kid);
+  }
   template <typename T>
   static std::string Why(const Result<T>& result) {
     return result ? "" : result.error().reason;
@@ -92,7 +102,7 @@ class WorkloadIdentityServiceTest : public testing::Test {
   CallGates gates_;
   WorkloadIdentityServiceImpl identities_{feed_};
   IdentityProviderServiceImpl providers_{store_, identities_, clock_, gates_};
-  WorkloadRuleServiceImpl rules_{store_, identities_, clock_, gates_};
+  WorkloadRuleServiceImpl rules_{store_, tenants_, identities_, clock_, gates_};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
@@ -157,10 +167,11 @@ TEST_F(WorkloadIdentityServiceTest, AKeyMakesRulesOfItsProjectWithinItsRolesAndN
   EXPECT_EQ(Why(Create(NewProvider(), Caller::Key("ke", "desk", {"portal"}))), "PROJECT_KEY");
   ASSERT_TRUE(Create(NewProvider()));
   EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "desk", {"portal"}, {Role::ROLE_VIEWER}))), "PERMISSION_MISSING");
-  EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "desk", {"inference"}, {Role::ROLE_DEVELOPER}))), "SCOPE_NOT_HELD");
+  EXPECT_EQ(Why(Create(NewRule(), KeyOfDesk("inference", {Scope::kInference}, {Role::ROLE_DEVELOPER}))),
+            "SCOPE_NOT_HELD");
   EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "other", {"portal"}))), "NOT_FOUND");
   EXPECT_EQ(Why(Create(NewRule(), Caller::Tenant("ug"))), "NOT_FOUND");
-  const Caller developer = Caller::Key("ke", "desk", {"portal"}, {Role::ROLE_DEVELOPER});
+  const Caller developer = KeyOfDesk("developer", {Scope::kPortal}, {Role::ROLE_DEVELOPER});
   const auto rule = Create(NewRule(), developer);
   ASSERT_TRUE(rule) << rule.error().message;
   v1::WorkloadRule wider = *rule;
@@ -171,6 +182,24 @@ TEST_F(WorkloadIdentityServiceTest, AKeyMakesRulesOfItsProjectWithinItsRolesAndN
   v1::WorkloadRule elsewhere = *widened;
   elsewhere.mutable_claims(0)->set_prefix("repo:evil/");
   EXPECT_EQ(Why(Update(elsewhere, developer)), "ROLE_NOT_HELD") << "nobody points the roles of others at his pipeline";
+}
+
+// A rule is bound by none of what narrows a key, and outlives it.
+TEST_F(WorkloadIdentityServiceTest, WhatIsNarrowedOrShortLivedMakesNoRules) {
+  ASSERT_TRUE(Create(NewProvider()));
+  const auto narrowed = [&](const std::string& kid, const std::function<void(ApiKey&)>& narrow) {
+    return Why(Create(NewRule(), KeyOfDesk(kid, {Scope::kPortal}, {Role::ROLE_ADMIN}, narrow)));
+  };
+  EXPECT_EQ(narrowed("expires", [&](ApiKey& key) { key.expire_time = clock_.Now() + 1h; }), "MAKER_IS_NARROWED");
+  EXPECT_EQ(narrowed("here", [](ApiKey& key) { key.allowed_ip_ranges = {*IpRange::Parse("r", "192.0.2.0/24")}; }),
+            "MAKER_IS_NARROWED");
+  EXPECT_EQ(narrowed("one", [](ApiKey& key) { key.allowed_instances = {"assistant"}; }), "MAKER_IS_NARROWED");
+  EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "desk", {"portal"}, {Role::ROLE_ADMIN}, "unknown"))),
+            "MAKER_NOT_VALID");
+  EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "desk", {"portal"}, {Role::ROLE_ADMIN}))), "NO_CALLER");
+  EXPECT_EQ(Why(Create(NewRule(), Caller::Workload("ke", "desk", "deploy", {"portal"}, {Role::ROLE_ADMIN}))),
+            "WORKLOAD_GRANTS_NOTHING");
+  EXPECT_EQ(narrowed("free", {}), "");
 }
 
 TEST_F(WorkloadIdentityServiceTest, RefusesWhatMakesNoSense) {

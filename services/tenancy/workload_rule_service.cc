@@ -5,10 +5,22 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert_identity.h"
+#include "services/tenancy/key_rules.h"
+#include "services/tenancy/maker.h"
 
 namespace allod::tenancy {
 
+Status WorkloadRuleServiceImpl::CheckMaker(const WorkloadRule& rule, const Caller& caller) {
+  ALLOD_TRY(const Maker maker, MakerOf(caller));
+  if (!maker) return {};
+  const auto key = keys_.GetApiKey(rule.tenant, rule.project, *maker);
+  if (!key && key.error().code == Code::kNotFound) return std::unexpected(NoSuchMaker());
+  if (!key) return std::unexpected(key.error());
+  return CheckMayGrantAtLarge(*key, clock_.Now());
+}
+
 Result<WorkloadRule> WorkloadRuleServiceImpl::Check(WorkloadRule rule, const Caller& caller) {
+  ALLOD_CHECK_OK(CheckMaker(rule, caller));
   ALLOD_TRY(const IdentityProvider provider, store_.GetProvider(rule.tenant, rule.provider));
   return ValidRule(std::move(rule), provider.issuer, HeldForRules(caller));
 }

@@ -7,15 +7,17 @@
 #include "services/common/rpc/caller.h"
 #include "services/tenancy/call_gates.h"
 #include "services/tenancy/identity_store.h"
+#include "services/tenancy/store.h"
 #include "services/tenancy/workload_identity_service.h"
 
 namespace allod::tenancy {
 
 class WorkloadRuleServiceImpl final : public v1::WorkloadRuleService::Service {
  public:
-  WorkloadRuleServiceImpl(IdentityStore& store, WorkloadIdentityServiceImpl& gateways, const Clock& clock,
+  // `keys` has the API keys that ask.
+  WorkloadRuleServiceImpl(IdentityStore& store, Store& keys, WorkloadIdentityServiceImpl& gateways, const Clock& clock,
                           CallGates& gates)
-      : store_(store), gateways_(gateways), clock_(clock), gates_(gates) {}
+      : store_(store), keys_(keys), gateways_(gateways), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateWorkloadRule(grpc::ServerContext* context, const v1::CreateWorkloadRuleRequest* request,
                                   v1::WorkloadRule* response) override;
@@ -29,6 +31,8 @@ class WorkloadRuleServiceImpl final : public v1::WorkloadRuleService::Service {
                                   google::protobuf::Empty* response) override;
 
  private:
+  // That what asks may grant what lasts.
+  Status CheckMaker(const WorkloadRule& rule, const Caller& caller);
   // Checked against its provider and what the caller may hand on.
   Result<WorkloadRule> Check(WorkloadRule rule, const Caller& caller);
   // What the change would leave, without making it.
@@ -36,6 +40,7 @@ class WorkloadRuleServiceImpl final : public v1::WorkloadRuleService::Service {
   Result<WorkloadRule> JudgeUpdate(const WorkloadRule& wanted, const std::string& etag);
 
   IdentityStore& store_;
+  Store& keys_;
   WorkloadIdentityServiceImpl& gateways_;
   const Clock& clock_;
   CallGates& gates_;

@@ -27,6 +27,7 @@ let port;
 before(async () => {
   platform.up('--region', 'ke-1=ke');
   platform.provision();
+  platform.applyExample('pipeline.yaml');
   // Rate limits count per key.
   for (let i = 0; i < 24; ++i) keys.push(platform.createKey(`fuzz-${i}`));
   const base = new URL(platform.base);
@@ -37,7 +38,7 @@ after(() => platform.remove());
 
 // Names of what is there, by parameter and property; grows with what requests create.
 const known = {
-  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], operation: [], invoice: ['current'],
+  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github'], workloadRule: ['deploy'], operation: [], invoice: ['current'],
 };
 const inBodies = {
   model: ['assistant'], listing: ['listings/starter-v1'], variant: [`${version}/variants/q4_k_m`], region: ['regions/ke-1'], max_tokens: [1, 4], max_completion_tokens: [1, 4], n: [1, 2],
@@ -56,7 +57,8 @@ class Fuzzer {
     this.values = new Values(document, undefined, inBodies);
     this.created = 0;
     this.mine = []; // instances that may be changed and deleted
-    this.etags = new Map(); // of instances, as last seen: a change must name the one that it is made to
+    this.rules = []; // workload rules, likewise
+    this.etags = new Map(); // as last seen: a change must name the one that it is made to
   }
 
   // A value for a parameter in the path that should be found.
@@ -64,6 +66,7 @@ class Fuzzer {
     const { random } = this;
     if (operation.operationId === 'RetrieveModel') return 'assistant';
     if (name === 'instance' && method !== 'GET') return this.mine.length ? random.pick(this.mine) : 'none-of-mine';
+    if (name === 'workloadRule' && method !== 'GET') return this.rules.length ? random.pick(this.rules) : 'none-of-mine';
     return known[name]?.length ? random.pick(known[name]) : random.word();
   }
 
@@ -86,6 +89,9 @@ class Fuzzer {
     } else if (operation.operationId.endsWith('Instance') && operation.method !== 'GET') {
       body.spec = { ...this.values.value({ $ref: '#/components/schemas/allod.scheduling.v1.InstanceSpec' }, ''), listing: inBodies.listing[0], variant: inBodies.variant[0], region: inBodies.region[0] };
     }
+    if (operation.operationId.endsWith('WorkloadRule') && operation.method !== 'GET') {
+      Object.assign(body, { displayName: 'Fuzz', identityProvider: 'tenants/ke/identityProviders/github', claims: [{ claim: 'repository', equals: 'ke-gov/fuzz' }], scopes: ['SCOPE_PORTAL'], roles: ['ROLE_DEVELOPER'], tokenMinutes: this.random.pick([0, 1, 60]) });
+    }
     return body;
   }
 
@@ -101,7 +107,7 @@ class Fuzzer {
     }
     const body = this.bodyOf(operation);
     const etag = this.etags.get(path.split('/').pop());
-    if (operation.operationId === 'InstanceService_UpdateInstance' && etag) body.etag = etag;
+    if (operation.operationId.includes('_Update') && etag) body.etag = etag;
     return { operation, method: operation.method, path, query, headers: [], body: body && JSON.stringify(body), object: body, good: true };
   }
 
@@ -172,6 +178,12 @@ class Fuzzer {
     if (operation.operationId === 'InstanceService_ListInstances') {
       for (const instance of body.instances ?? []) this.etags.set(last(instance.name), instance.etag);
     }
+    if (/\/workloadRules\//.test(body.name ?? '')) {
+      const rule = last(body.name);
+      this.etags.set(rule, body.etag);
+      if (rule !== 'deploy' && !this.rules.includes(rule)) this.rules.push(rule);
+    }
+    if (operation.operationId === 'WorkloadRuleService_DeleteWorkloadRule') this.rules = this.rules.filter((rule) => !path.endsWith(rule));
     const operationName = /^tenants\/ke\/operations\//.test(body.name ?? '') ? last(body.name) : undefined;
     if (operationName && !known.operation.includes(operationName)) known.operation.push(operationName);
     if (operation.operationId === 'ApiKeyService_CreateApiKey' && body.apiKey?.name) known.apiKey.push(last(body.apiKey.name));

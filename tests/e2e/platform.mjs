@@ -73,9 +73,13 @@ export class Platform {
   }
 
   // Imports the starter model, compresses it, and gives Kenya an instance and a key.
+  // An example of deploy/examples.
+  applyExample(name) {
+    this.allod(['apply', '-f', join(source, 'deploy/examples', name)]);
+  }
   provision() {
     this.allod(['import', starter, '--model', 'starter', '--license', 'Apache-2.0', '--compress', 'Q8_0,Q4_K_M']);
-    this.allod(['apply', '-f', join(source, 'deploy/examples/kenya.yaml')]);
+    this.applyExample('kenya.yaml');
     this.allod(['create-key', project]);
     this.keyFile = join(this.state, 'keys/ke-services.key');
     this.key = readFileSync(this.keyFile, 'utf8').trim();

@@ -19,7 +19,7 @@ std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
       fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
-                  "key:KID scopes:WORD,WORD roles:WORD,WORD",
+                  "key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD",
                   why, kMetadataKey));
 }
 
@@ -57,7 +57,7 @@ Roles RolesOf(const std::vector<std::string>& words) {
   return out;
 }
 
-// "tenant:ke" or "tenant:ke project:p key:kid scopes:a,b roles:c,d", of which "key:" may be missing.
+// "tenant:ke" or "tenant:ke project:p key:kid scopes:a,b roles:c,d", with "rule:id" or nothing in the place of "key:".
 Result<Caller> ParseTenant(std::string_view text) {
   // TakeWord() takes the blank after a word with it; there is none after the last.
   if (text.ends_with(' ')) return NoCaller("the caller is malformed");
@@ -68,12 +68,18 @@ Result<Caller> ParseTenant(std::string_view text) {
   if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
   const auto kid = TakeWord("key:", text);
   if (kid && !CheckId("caller", *kid)) return NoCaller("the caller's key is malformed");
+  const auto rule = TakeWord("rule:", text);
+  if (rule && (kid || !CheckId("caller", *rule))) return NoCaller("the caller's rule is malformed");
   const auto scope_words = TakeWord("scopes:", text);
   auto scopes = scope_words ? ParseWords(*scope_words) : std::nullopt;
   if (!scopes) return NoCaller("the caller's scopes are malformed");
   const auto role_words = TakeWord("roles:", text);
   const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
   if (!roles || !text.empty()) return NoCaller("the caller's roles are malformed");
+  if (rule) {
+    return Caller::Workload(std::string(*tenant), std::string(*project), std::string(*rule), *std::move(scopes),
+                            RolesOf(*roles));
+  }
   return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles),
                      std::string(kid.value_or("")));
 }
@@ -110,7 +116,10 @@ std::string Caller::ToString() const {
     case Kind::kTenant:
       if (!is_key()) return "tenant:" + id;
       return fmt::format("tenant:{} project:{} {}scopes:{} roles:{}", id, project,
-                         kid.empty() ? "" : fmt::format("key:{} ", kid), fmt::join(scopes, ","), roles.ToString());
+                         !kid.empty()    ? fmt::format("key:{} ", kid)
+                         : !rule.empty() ? fmt::format("rule:{} ", rule)
+                                         : "",
+                         fmt::join(scopes, ","), roles.ToString());
   }
   return "";
 }
@@ -127,6 +136,9 @@ Actor Caller::ToActor() const {
       return {"node", "nodes/" + id, ""};
     case Kind::kTenant:
       if (!is_key()) return {"tenant", "tenants/" + id, ""};
+      if (!rule.empty()) {
+        return {"workload", fmt::format("tenants/{}/projects/{}/workloadRules/{}", id, project, rule), rule};
+      }
       return {"api_key", fmt::format("tenants/{}/projects/{}{}", id, project, kid.empty() ? "" : "/apiKeys/" + kid),
               kid};
   }

@@ -71,7 +71,8 @@ TEST(Caller, RoundTripsThroughItsText) {
   for (const char* text :
        {"operator", "service:billing", "node:local", "tenant:ke",
         "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
-        "tenant:ke project:p scopes: roles:", "tenant:ke project:p key:abcdefghijkl scopes:portal roles:admin"}) {
+        "tenant:ke project:p scopes: roles:", "tenant:ke project:p key:abcdefghijkl scopes:portal roles:admin",
+        "tenant:ke project:p rule:ci scopes:portal roles:developer"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -104,6 +105,8 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke project:p scopes:portal roles:admin ",
                            "tenant:ke project:p scopes:portal roles:Admin",
                            "tenant:ke project:p roles:admin scopes:portal",
+                           "tenant:ke project:p key:abcdefghijkl rule:ci scopes:portal roles:admin",
+                           "tenant:ke project:p rule:C/I scopes:portal roles:admin",
                            "tenant:ke project:p scopes:a,,b roles:admin",
                            "tenant:ke project:P scopes:portal roles:admin",
                            "tenant:ke project:p scopes:Portal roles:admin",

@@ -253,6 +253,16 @@ Result<Page<ApiKey>> FakeStore::ListApiKeys(const std::string& tenant, const std
   return MakePage(page, std::move(items), [](const ApiKey& k) { return k.kid; });
 }
 
+Result<ApiKey> FakeStore::GetApiKey(const std::string& tenant, const std::string& project, const std::string& kid) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  const auto found = keys_.find({tenant, kid});
+  if (found == keys_.end() || found->second.project != project) {
+    return std::unexpected(NoSuchKey(tenant, project, kid));
+  }
+  return found->second;
+}
+
 Result<std::int64_t> FakeStore::RevokeApiKey(const std::string& tenant, const std::string& project,
                                              const std::string& kid, Time now) {
   const std::scoped_lock lock(mutex_);

@@ -27,6 +27,7 @@ class FakeStore final : public Store {
                                       const Maker& maker = std::nullopt) override;
   Result<ApiKeyCreation> RotateApiKey(const KeyRotation& rotation, const RequestId& request,
                                       const Maker& maker = std::nullopt) override;
+  Result<ApiKey> GetApiKey(const std::string& tenant, const std::string& project, const std::string& kid) override;
   Result<Page<ApiKey>> ListApiKeys(const std::string& tenant, const std::string& project,
                                    const PageRequest& page) override;
   Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,

@@ -1,0 +1,14 @@
+// Which API key asks for something that hands on what it may do itself.
+#pragma once
+
+#include "services/common/rpc/caller.h"
+#include "services/tenancy/store.h"
+
+namespace allod::tenancy {
+
+// The key whose row says what it may hand on; none for operators and the tenant as a whole. PERMISSION_DENIED /
+// WORKLOAD_GRANTS_NOTHING for a workload, whose token of minutes is to leave nothing behind that lasts; UNAUTHENTICATED
+// / NO_CALLER when it is not said which key it is.
+Result<Maker> MakerOf(const Caller& caller);
+
+}  // namespace allod::tenancy

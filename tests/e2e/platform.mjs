@@ -72,11 +72,12 @@ export class Platform {
     }
   }
 
-  // Imports the starter model, compresses it, and gives Kenya an instance and a key.
   // An example of deploy/examples.
   applyExample(name) {
     this.allod(['apply', '-f', join(source, 'deploy/examples', name)]);
   }
+
+  // Imports the starter model, compresses it, and gives Kenya an instance and a key.
   provision() {
     this.allod(['import', starter, '--model', 'starter', '--license', 'Apache-2.0', '--compress', 'Q8_0,Q4_K_M']);
     this.applyExample('kenya.yaml');

@@ -123,7 +123,8 @@ class TenancyAudit : public testing::Test {
   CallGates gates_;
   audit::AccessLog access_log_{pool_, "tenancy", clock_};
   const ObserveAccess observed_{access_log_};
-  TenantServiceImpl tenants_{store_, clock_, gates_};
+  TenantFeed tenant_feed_{store_};
+  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
   ProjectServiceImpl projects_{store_, clock_, gates_};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, "a pepper of some length"};
   audit::Reader reader_{pool_, "tenancy", gates_.reads};
@@ -172,6 +173,41 @@ TEST_F(TenancyAudit, EachChangeLeavesOneEntryWithWhoMadeIt) {
   EXPECT_EQ(entries[2].details(2).name(), "display_name");
   EXPECT_EQ(entries[2].details(2).value(), "Njeri's laptop");
   EXPECT_EQ(entries[2].details(2).commitment().size(), 32u);
+  EXPECT_EQ(Broken(), "");
+}
+
+TEST_F(TenancyAudit, TheLifeOfATenantAndItsKeysStandInItsLog) {
+  auto tenant = CreateTenant("ke");
+  ASSERT_TRUE(tenant);
+  v1::UpdateTenantRequest update;
+  *update.mutable_tenant() = *tenant;
+  update.mutable_tenant()->set_weight(7);
+  tenant = CallUnary(*tenant_stub_, &TenantStub::UpdateTenant, update, Caller::Operator(), 5s);
+  ASSERT_TRUE(tenant) << tenant.error().message;
+  v1::SuspendTenantRequest suspend;
+  suspend.set_name("tenants/ke");
+  suspend.set_reason("unpaid since May");
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(CallUnary(*tenant_stub_, &TenantStub::SuspendTenant, suspend, Caller::Operator(), 5s));
+  }
+  v1::ResumeTenantRequest resume;
+  resume.set_name("tenants/ke");
+  ASSERT_TRUE(CallUnary(*tenant_stub_, &TenantStub::ResumeTenant, resume, Caller::Operator(), 5s));
+  ASSERT_TRUE(CreateProject(Caller::Operator()));
+  const auto key = CreateKey(Caller::Operator());
+  ASSERT_TRUE(key);
+  v1::RotateApiKeyRequest rotate;
+  rotate.set_name(key->api_key().name());
+  ASSERT_TRUE(CallUnary(*key_stub_, &KeyStub::RotateApiKey, rotate, Caller::Operator(), 5s));
+
+  EXPECT_THAT(Actions(), ElementsAre("tenancy.tenants.create", "tenancy.tenants.update", "tenancy.tenants.suspend",
+                                     "tenancy.tenants.resume", "tenancy.projects.create", "tenancy.apiKeys.create",
+                                     "tenancy.apiKeys.rotate"));
+  const auto entries = Entries();
+  ASSERT_EQ(entries[1].details_size(), 2);
+  EXPECT_EQ(entries[1].details(0).name() + "=" + entries[1].details(0).value(), "weight_before=1");
+  EXPECT_EQ(entries[1].details(1).name() + "=" + entries[1].details(1).value(), "weight=7");
+  EXPECT_EQ(entries[6].resource(), key->api_key().name());
   EXPECT_EQ(Broken(), "");
 }
 

@@ -16,7 +16,7 @@ namespace allod::cli::commands {
 namespace {
 
 namespace tenancy_v1 = allod::tenancy::v1;
-using Service = tenancy_v1::TenantService;
+using Tenants = tenancy_v1::TenantService;
 
 struct UpdateOptions {
   std::string name;
@@ -84,7 +84,7 @@ Status Suspend(const Globals& globals, const StateOptions& options) {
   request.set_name(name);
   request.set_reason(options.reason);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Service>(state, &Service::Stub::SuspendTenant, request));
+  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::SuspendTenant, request));
   return Show(globals, state, name);
 }
 
@@ -94,7 +94,7 @@ Status Resume(const Globals& globals, const StateOptions& options) {
   tenancy_v1::ResumeTenantRequest request;
   request.set_name(name);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Service>(state, &Service::Stub::ResumeTenant, request));
+  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::ResumeTenant, request));
   return Show(globals, state, name);
 }
 

@@ -33,15 +33,17 @@ void AddLimits(const ApiKey& key, Message& out) {
   for (const std::string& instance : key.allowed_instances) {
     out.add_allowed_instances(fmt::format("tenants/{}/projects/{}/instances/{}", key.tenant, key.project, instance));
   }
-  // What a caller may say of a tenant.
-  Tenant ContentOf(const pb::Tenant& tenant) {
-    Tenant out;
-    out.display_name = tenant.display_name();
-    out.currency_code = tenant.currency_code();
-    out.residency.assign(tenant.residency().begin(), tenant.residency().end());
-    out.weight = tenant.weight();
-    return out;
-  }
+}
+
+// What a caller may say of a tenant.
+Tenant ContentOf(const pb::Tenant& tenant) {
+  Tenant out;
+  out.display_name = tenant.display_name();
+  out.currency_code = tenant.currency_code();
+  out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  out.weight = tenant.weight();
+  return out;
+}
 
 }  // namespace
 

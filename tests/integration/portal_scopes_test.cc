@@ -59,6 +59,10 @@ class PortalScopes : public testing::Test {
     }
     const auto key = Must("allod.tenancy.v1.ApiKeyService.CreateApiKey", R"({"parent":"tenants/ke/projects/p"})");
     key_name_ = key.at("apiKey").at("name").get<std::string>();
+    // The one that asks is another: it is still there when that one has been revoked.
+    const auto asks = Must("allod.tenancy.v1.ApiKeyService.CreateApiKey", R"({"parent":"tenants/ke/projects/p"})");
+    const std::string asking = asks.at("apiKey").at("name").get<std::string>();
+    asking_kid_ = asking.substr(asking.rfind('/') + 1);
     Must("allod.tenancy.v1.IdentityProviderService.CreateIdentityProvider", kCreateProvider);
     Must("allod.tenancy.v1.WorkloadRuleService.CreateWorkloadRule", kCreateRule);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
@@ -174,6 +178,7 @@ class PortalScopes : public testing::Test {
   const TempDir sockets_;
   std::unique_ptr<grpc::GenericStub> stub_;
   std::string key_name_;
+  std::string asking_kid_;
   std::string operation_;
 };
 
@@ -234,7 +239,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"Operations.ListOperations", {tenant, "", ""}},
       {"Operations.WaitOperation", {R"({"name":")" + operation_ + R"(","timeout":"0.01s"})", "", "NOT_FOUND"}}};
 
-  const Caller own = Caller::Key("ke", "p", {"portal"}, {Role::ROLE_ADMIN}, key_name_.substr(key_name_.rfind('/') + 1));
+  const Caller own = Caller::Key("ke", "p", {"portal"}, {Role::ROLE_ADMIN}, asking_kid_);
   const Caller other = Caller::Key("ke", "q", {"inference", "portal"});
   const auto reason = [](const auto& answer) { return answer ? std::string() : answer.error().reason; };
   const auto transcoder = gateway::portal::Transcoder::Build(gateway::portal::PortalServices());

@@ -4,6 +4,7 @@
 
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
+#include "services/tenancy/pg_rows.h"
 
 namespace allod::tenancy {
 namespace {
@@ -16,8 +17,6 @@ constexpr char kRuleColumns[] =
     "disabled, " ALLOD_MICROS("create_time") ", change_version";
 constexpr char kPrefixWord[] = "prefix";
 constexpr char kEqualsWord[] = "equals";
-
-TenantId UidOfTenant(const std::string& tenant) { return {Uuid::FromName("tenants/" + tenant)}; }
 
 std::string NameOfRule(const std::string& tenant, const std::string& project, const std::string& id) {
   return fmt::format("tenants/{}/projects/{}/workloadRules/{}", tenant, project, id);
@@ -67,34 +66,7 @@ struct RuleWords {
 // Holds the tenant's row to the commit: changes of its providers and rules are made one after another, so that what is
 // counted and compared stays.
 Status LockTenant(TenantTx& tx, const std::string& tenant) {
-  const auto rows =
-      tx.Exec("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tx.tenant().ToString());
-  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
-  return {};
-}
-
-Status RequireProject(TenantTx& tx, const std::string& tenant, const std::string& project) {
-  const auto rows =
-      tx.Exec("SELECT 1 FROM tenancy.projects WHERE tenant_id = $1 AND id = $2", tx.tenant().ToString(), project);
-  if (rows.empty()) return NotFound(fmt::format("tenants/{}/projects/{} does not exist", tenant, project));
-  return {};
-}
-
-// Whether an earlier request had this id and payload; if not, it has it now.
-Result<bool> IsRepeated(TenantTx& tx, const std::string& project, const RequestId& request,
-                        const std::string& resource) {
-  if (!request.given()) return false;
-  const auto claimed = tx.Exec(
-      "INSERT INTO tenancy.request_ids (tenant_id, project, request_id, payload_sha256, resource_id) "
-      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-      tx.tenant().ToString(), project, request.id.ToString(), request.payload_sha256, resource);
-  if (claimed.affected_rows() == 1) return false;
-  const auto rows = tx.Exec(
-      "SELECT payload_sha256 FROM tenancy.request_ids WHERE tenant_id = $1 AND project = $2 AND request_id = $3",
-      tx.tenant().ToString(), project, request.id.ToString());
-  if (rows.empty()) return Internal("a request id vanished");
-  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
-  return true;
+  return RequireTenantRow(tx, tenant, RowLock::kUntilCommit);
 }
 
 // The version of what this transaction changes. Holds the clock's row until the commit, so it is taken last.
@@ -148,12 +120,12 @@ Result<T> IfDone(Result<T> standing, const T& wanted) {
 
 Result<IdentityProvider> PgIdentityStore::CreateProvider(const IdentityProvider& provider, const RequestId& request) {
   return pool_.Run<IdentityProvider>(
-      UidOfTenant(provider.tenant),
+      KeyOf(provider.tenant),
       [&](TenantTx& tx) -> Result<IdentityProvider> {
         ALLOD_CHECK_OK(LockTenant(tx, provider.tenant));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, "", request, provider.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, provider.id));
         const auto standing = ReadProvider(tx, provider.tenant, provider.id);
-        if (is_repeated) return standing;
+        if (earlier) return standing;
         if (standing) {
           if (!SameContent(*standing, provider)) return std::unexpected(TakenByOtherContent(provider.name()));
           return standing;
@@ -175,11 +147,11 @@ Result<IdentityProvider> PgIdentityStore::CreateProvider(const IdentityProvider&
 }
 
 Result<IdentityProvider> PgIdentityStore::GetProvider(const std::string& tenant, const std::string& id) {
-  return pool_.Run<IdentityProvider>(UidOfTenant(tenant), [&](TenantTx& tx) { return ReadProvider(tx, tenant, id); });
+  return pool_.Run<IdentityProvider>(KeyOf(tenant), [&](TenantTx& tx) { return ReadProvider(tx, tenant, id); });
 }
 
 Result<Page<IdentityProvider>> PgIdentityStore::ListProviders(const std::string& tenant, const PageRequest& page) {
-  return pool_.Run<Page<IdentityProvider>>(UidOfTenant(tenant), [&](TenantTx& tx) -> Result<Page<IdentityProvider>> {
+  return pool_.Run<Page<IdentityProvider>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<Page<IdentityProvider>> {
     const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.identity_providers WHERE tenant_id = $1 AND id > $2 "
                                           "ORDER BY id LIMIT $3",
                                           kProviderColumns),
@@ -191,12 +163,12 @@ Result<Page<IdentityProvider>> PgIdentityStore::ListProviders(const std::string&
 Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider& provider, const std::string& etag,
                                                          const RequestId& request) {
   return pool_.Run<IdentityProvider>(
-      UidOfTenant(provider.tenant),
+      KeyOf(provider.tenant),
       [&](TenantTx& tx) -> Result<IdentityProvider> {
         ALLOD_CHECK_OK(LockTenant(tx, provider.tenant));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, "", request, provider.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, provider.id));
         ALLOD_TRY(const IdentityProvider standing, ReadProvider(tx, provider.tenant, provider.id));
-        if (is_repeated) return standing;
+        if (earlier) return standing;
         ALLOD_CHECK_OK(CheckEtag("identity_provider", provider.name(), EtagOf(standing), etag));
         ALLOD_CHECK_OK(CheckSameIssuer(standing, provider));
         if (SameContent(standing, provider)) return standing;
@@ -214,11 +186,11 @@ Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider&
 Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, const std::string& id,
                                                      const RequestId& request) {
   return pool_.Run<std::int64_t>(
-      UidOfTenant(tenant),
+      KeyOf(tenant),
       [&](TenantTx& tx) -> Result<std::int64_t> {
         ALLOD_CHECK_OK(LockTenant(tx, tenant));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, "", request, id));
-        if (is_repeated) return 0;
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, id));
+        if (earlier) return 0;
         ALLOD_TRY(const IdentityProvider standing, ReadProvider(tx, tenant, id));
         const std::int64_t rules =
             CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND provider_id = $2", id);
@@ -236,13 +208,13 @@ Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, 
 
 Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const RequestId& request) {
   return pool_.Run<WorkloadRule>(
-      UidOfTenant(rule.tenant),
+      KeyOf(rule.tenant),
       [&](TenantTx& tx) -> Result<WorkloadRule> {
         ALLOD_CHECK_OK(LockTenant(tx, rule.tenant));
-        ALLOD_CHECK_OK(RequireProject(tx, rule.tenant, rule.project));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, rule.project, request, rule.id));
+        ALLOD_CHECK_OK(RequireProjectRow(tx, rule.tenant, rule.project));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, rule.project, request, rule.id));
         const auto standing = ReadRule(tx, rule.tenant, rule.project, rule.id);
-        if (is_repeated) return standing;
+        if (earlier) return standing;
         if (standing) {
           if (!SameContent(*standing, rule)) return std::unexpected(TakenByOtherContent(rule.name()));
           return standing;
@@ -271,13 +243,13 @@ Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const
 
 Result<WorkloadRule> PgIdentityStore::GetRule(const std::string& tenant, const std::string& project,
                                               const std::string& id) {
-  return pool_.Run<WorkloadRule>(UidOfTenant(tenant), [&](TenantTx& tx) { return ReadRule(tx, tenant, project, id); });
+  return pool_.Run<WorkloadRule>(KeyOf(tenant), [&](TenantTx& tx) { return ReadRule(tx, tenant, project, id); });
 }
 
 Result<Page<WorkloadRule>> PgIdentityStore::ListRules(const std::string& tenant, const std::string& project,
                                                       const PageRequest& page) {
-  return pool_.Run<Page<WorkloadRule>>(UidOfTenant(tenant), [&](TenantTx& tx) -> Result<Page<WorkloadRule>> {
-    ALLOD_CHECK_OK(RequireProject(tx, tenant, project));
+  return pool_.Run<Page<WorkloadRule>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<Page<WorkloadRule>> {
+    ALLOD_CHECK_OK(RequireProjectRow(tx, tenant, project));
     const auto rows =
         tx.Exec(fmt::format("SELECT {} FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2 "
                             "AND id > $3 ORDER BY id LIMIT $4",
@@ -290,12 +262,12 @@ Result<Page<WorkloadRule>> PgIdentityStore::ListRules(const std::string& tenant,
 Result<WorkloadRule> PgIdentityStore::UpdateRule(const WorkloadRule& rule, const std::string& etag,
                                                  const RequestId& request) {
   return pool_.Run<WorkloadRule>(
-      UidOfTenant(rule.tenant),
+      KeyOf(rule.tenant),
       [&](TenantTx& tx) -> Result<WorkloadRule> {
         ALLOD_CHECK_OK(LockTenant(tx, rule.tenant));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, rule.project, request, rule.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, rule.project, request, rule.id));
         ALLOD_TRY(const WorkloadRule standing, ReadRule(tx, rule.tenant, rule.project, rule.id));
-        if (is_repeated) return standing;
+        if (earlier) return standing;
         ALLOD_CHECK_OK(CheckEtag("workload_rule", rule.name(), EtagOf(standing), etag));
         if (SameContent(standing, rule)) return standing;
         ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
@@ -317,11 +289,11 @@ Result<WorkloadRule> PgIdentityStore::UpdateRule(const WorkloadRule& rule, const
 Result<std::int64_t> PgIdentityStore::DeleteRule(const std::string& tenant, const std::string& project,
                                                  const std::string& id, const RequestId& request) {
   return pool_.Run<std::int64_t>(
-      UidOfTenant(tenant),
+      KeyOf(tenant),
       [&](TenantTx& tx) -> Result<std::int64_t> {
         ALLOD_CHECK_OK(LockTenant(tx, tenant));
-        ALLOD_TRY(const bool is_repeated, IsRepeated(tx, project, request, id));
-        if (is_repeated) return 0;
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, project, request, id));
+        if (earlier) return 0;
         ALLOD_TRY(const WorkloadRule standing, ReadRule(tx, tenant, project, id));
         tx.Exec("DELETE FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2 AND id = $3",
                 tx.tenant().ToString(), project, id);
@@ -350,7 +322,7 @@ Result<std::vector<TenantIdentityVersion>> PgIdentityStore::IdentityVersions(std
 }
 
 Result<TenantIdentity> PgIdentityStore::ReadIdentity(const std::string& tenant) {
-  return pool_.RunSnapshot<TenantIdentity>(UidOfTenant(tenant), [&](TenantTx& tx) -> Result<TenantIdentity> {
+  return pool_.RunSnapshot<TenantIdentity>(KeyOf(tenant), [&](TenantTx& tx) -> Result<TenantIdentity> {
     TenantIdentity out;
     out.providers = ReadAll(
         tx.Exec(

@@ -1,0 +1,54 @@
+#include "services/tenancy/pg_rows.h"
+
+#include <fmt/format.h>
+
+namespace allod::tenancy {
+
+Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string& project, const RequestId& request,
+                                                const std::string& resource) {
+  if (!request.given()) return std::nullopt;
+  const auto claimed = tx.Exec(
+      "INSERT INTO tenancy.request_ids (tenant_id, project, request_id, payload_sha256, resource_id) "
+      "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+      tx.tenant().ToString(), project, request.id.ToString(), request.payload_sha256, resource);
+  if (claimed.affected_rows() == 1) return std::nullopt;
+  const auto rows = tx.Exec(
+      "SELECT payload_sha256, resource_id FROM tenancy.request_ids WHERE tenant_id = $1 AND project = $2 AND "
+      "request_id = $3",
+      tx.tenant().ToString(), project, request.id.ToString());
+  if (rows.empty()) return Internal("a request id vanished");
+  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
+  return rows[0][1].as<std::string>();
+}
+
+Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& request, const std::string& resource) {
+  if (!request.given()) return std::nullopt;
+  const auto claimed = tx.Exec(
+      "INSERT INTO tenancy.operator_request_ids (request_id, payload_sha256, resource_id) VALUES ($1, $2, $3) "
+      "ON CONFLICT DO NOTHING",
+      request.id.ToString(), request.payload_sha256, resource);
+  if (claimed.affected_rows() == 1) return std::nullopt;
+  const auto rows =
+      tx.Exec("SELECT payload_sha256, resource_id FROM tenancy.operator_request_ids WHERE request_id = $1",
+              request.id.ToString());
+  if (rows.empty()) return Internal("a request id vanished");
+  ALLOD_CHECK_OK(CheckSamePayload(request, rows[0][0].as<std::string>()));
+  return rows[0][1].as<std::string>();
+}
+
+Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
+  const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
+                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+                            KeyOf(tenant).ToString());
+  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return {};
+}
+
+Status RequireProjectRow(TenantTx& tx, const std::string& tenant, const std::string& project) {
+  const auto rows =
+      tx.Exec("SELECT 1 FROM tenancy.projects WHERE tenant_id = $1 AND id = $2", tx.tenant().ToString(), project);
+  if (rows.empty()) return NotFound(fmt::format("tenants/{}/projects/{} does not exist", tenant, project));
+  return {};
+}
+
+}  // namespace allod::tenancy

@@ -1,0 +1,30 @@
+// What the stores of this service do alike: request ids, and the rows that others hang on. Throw as PgTx::Exec does.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "services/common/ids.h"
+#include "services/common/pg/pool.h"
+#include "services/common/request_id.h"
+#include "services/common/result.h"
+
+namespace allod::tenancy {
+
+inline TenantId KeyOf(const std::string& tenant) { return {Uuid::FromName("tenants/" + tenant)}; }
+
+// Takes the request id for `resource` in `project`, or for the tenant as a whole if it is empty; a concurrent twin
+// waits here for the first to commit. Gives the resource of the earlier request with the same id and payload, if there
+// was one.
+Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string& project, const RequestId& request,
+                                                const std::string& resource);
+// The same for a mutation of operators, whose subject is the tenant itself; the resource is its id.
+Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& request, const std::string& resource);
+
+enum class RowLock { kNone, kUntilCommit };
+// NOT_FOUND. Locked, it puts the counts that limits are checked against in order.
+Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone);
+// NOT_FOUND.
+Status RequireProjectRow(TenantTx& tx, const std::string& tenant, const std::string& project);
+
+}  // namespace allod::tenancy

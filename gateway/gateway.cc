@@ -72,7 +72,7 @@ struct Gateway::Impl {
         transcoder(std::move(built)),
         portal(admission, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
+        probes(keys, workloads, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
                [this](const http::Request& head) { return guard.AccountOf(head); }),

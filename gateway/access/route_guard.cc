@@ -28,7 +28,7 @@ Result<Principal> RouteGuard::Authorise(const http::Request& request, Scope need
   ALLOD_TRY(Principal principal, authenticator_.Authenticate(request.Header("authorization"), request.client));
   if (!principal.Has(needed)) {
     return Fail(Code::kPermissionDenied, "SCOPE_MISSING",
-                fmt::format("this API key does not have the scope {}", NameOf(needed)));
+                fmt::format("this credential does not have the scope {}", NameOf(needed)));
   }
   return principal;
 }

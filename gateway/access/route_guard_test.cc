@@ -40,8 +40,10 @@ TEST(RouteGuard, LetsThroughWhoHasTheScopeAndTellsOthersWhyNot) {
            Case{"all", Scope::kPortal, "/portal/v1/x", 200, "all"},
            Case{"inference", Scope::kInference, "/v1/models", 200, "inference"},
            Case{"portal", Scope::kPortal, "/portal/v1/x", 200, "portal"},
-           Case{"portal", Scope::kInference, "/v1/models", 403, "SCOPE_INFERENCE"},
-           Case{"inference", Scope::kPortal, "/portal/v1/x", 403, "SCOPE_PORTAL"},
+           Case{"portal", Scope::kInference, "/v1/models", 403,
+                "this credential does not have the scope SCOPE_INFERENCE"},
+           Case{"inference", Scope::kPortal, "/portal/v1/x", 403,
+                "this credential does not have the scope SCOPE_PORTAL"},
            Case{"", Scope::kInference, "/v1/models", 401, "\"param\""},
            Case{"", Scope::kPortal, "/portal/v1/x", 401, "\"title\""},
        }) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "services/common/catching.h"
+
 namespace allod::gateway::federation {
 namespace {
 
@@ -21,11 +23,13 @@ std::unexpected<Error> Failed(std::string_view url, std::string_view why) {
   return Fail(Code::kUnavailable, "FETCH_FAILED", fmt::format("{} cannot be read: {}", url, why));
 }
 
+// Nothing of a URL without one, and of one that names a user in it: readers of URLs do not agree where its host begins.
 std::string_view HostOf(std::string_view url) {
   const std::size_t begin = url.find("://");
   if (begin == std::string_view::npos) return {};
   const std::string_view rest = url.substr(begin + 3);
   const std::string_view authority = rest.substr(0, rest.find_first_of("/?#"));
+  if (authority.find('@') != std::string_view::npos) return {};
   const std::size_t colon = authority.rfind(':');
   return colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos
              ? authority.substr(0, colon)
@@ -61,6 +65,14 @@ struct CurlFetcher::Transfer {
       return CURL_SOCKET_BAD;
     }
     return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  }
+
+  // The thread serves all tenants, whatever becomes of one answer.
+  void Answer(Result<std::string> outcome) const {
+    (void)Catching("answering a fetch", [&]() -> Status {
+      done(std::move(outcome));
+      return {};
+    });
   }
 
   Result<std::string> Outcome(CURLcode code) {
@@ -121,7 +133,7 @@ void CurlFetcher::Fetch(std::string url, Done done) {
       return;
     }
   }
-  transfer->done(Failed(transfer->url, "the gateway is stopping"));
+  transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
 }
 
 void CurlFetcher::StartWaiting() {
@@ -133,15 +145,21 @@ void CurlFetcher::StartWaiting() {
       transfer = std::move(waiting_.front());
       waiting_.pop_front();
     }
+    const std::string_view host = HostOf(transfer->url);
+    if (host.empty()) {
+      transfer->Answer(Failed(transfer->url, "it does not name a host, or it names a user before it"));
+      continue;
+    }
     CURL* easy = curl_easy_init();
     if (easy == nullptr) {
-      transfer->done(Failed(transfer->url, "out of memory"));
+      transfer->Answer(Failed(transfer->url, "out of memory"));
       continue;
     }
     transfer->easy = easy;
-    const bool has_http = policy_.AllowsHttp(HostOf(transfer->url));
+    const bool has_http = policy_.AllowsHttp(host);
     curl_easy_setopt(easy, CURLOPT_URL, transfer->url.c_str());
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, has_http ? "https,http" : "https");
+    curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -174,7 +192,7 @@ void CurlFetcher::FinishEnded() {
     Result<std::string> outcome = transfer->Outcome(code);
     curl_multi_remove_handle(curl_->multi, easy);
     curl_easy_cleanup(easy);
-    transfer->done(std::move(outcome));
+    transfer->Answer(std::move(outcome));
   }
 }
 
@@ -182,14 +200,14 @@ void CurlFetcher::FailAll() {
   for (auto& [easy, transfer] : std::exchange(curl_->running, {})) {
     curl_multi_remove_handle(curl_->multi, easy);
     curl_easy_cleanup(easy);
-    transfer->done(Failed(transfer->url, "the gateway is stopping"));
+    transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
   }
   std::deque<std::unique_ptr<Transfer>> waiting;
   {
     const std::scoped_lock lock(mutex_);
     waiting.swap(waiting_);
   }
-  for (const auto& transfer : waiting) transfer->done(Failed(transfer->url, "the gateway is stopping"));
+  for (const auto& transfer : waiting) transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
 }
 
 void CurlFetcher::Loop(const std::stop_token& stop) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <stdexcept>
 #include <thread>
 
 #include "services/common/owned_fd.h"
@@ -109,6 +110,33 @@ TEST(CurlFetcher, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
   CurlFetcher open(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
   EXPECT_EQ(WhyNot(open, "file:///etc/passwd"), "FETCH_FAILED");
   EXPECT_EQ(WhyNot(open, "http://8.8.8.8/"), "FETCH_FAILED") << "http is for loopback";
+}
+
+TEST(CurlFetcher, TakesNoUserBeforeAHost) {
+  const TinyServer server(Answer("{}"));
+  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  ASSERT_EQ(WhyNot(fetcher, server.url()), "");
+  for (const char* user : {"user@", "user:secret@", "localhost:1@", "localhost\\@", "@", "a@b@"}) {
+    EXPECT_EQ(WhyNot(fetcher, server.url(std::string(user) + "127.0.0.1")), "FETCH_FAILED") << user;
+  }
+  for (const char* slashes : {"/", "///"}) {
+    std::string url = server.url("localhost@127.0.0.1");
+    url.replace(url.find("//"), 2, slashes);
+    EXPECT_EQ(WhyNot(fetcher, url), "FETCH_FAILED") << url;
+  }
+  EXPECT_EQ(server.connections(), 1);
+  EXPECT_EQ(WhyNot(fetcher, server.url() + "?a=b@c"), "") << "elsewhere it is a character";
+}
+
+TEST(CurlFetcher, ServesOthersWhenAnAnswerIsNotTakenWell) {
+  const TinyServer server(Answer("{}"));
+  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  const auto throws = [](const Result<std::string>&) { throw std::runtime_error("of one tenant"); };
+  fetcher.Fetch(server.url(), throws);
+  fetcher.Fetch("no URL", throws);
+  EXPECT_EQ(WhyNot(fetcher, server.url()), "");
+  fetcher.Stop();
+  fetcher.Fetch(server.url(), throws);
 }
 
 TEST(CurlFetcher, FollowsNoRedirect) {

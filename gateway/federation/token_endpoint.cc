@@ -15,14 +15,16 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t kLoggedChars = 256;
-// What one address, and one tenant, may have in progress: waits for an issuer's keys above all.
+// What one address may have in progress: waits for an issuer's keys above all.
 constexpr int kConcurrencyOfAddress = 32;
-constexpr int kConcurrencyOfTenant = 128;
+// How many tokens with keys that are not known may wait for newer ones of a tenant's issuers: less than one issuer has
+// room for, so that who names one tenant leaves room for others'.
+constexpr int kNewerKeysWaitsOfTenant = 128;
+static_assert(kNewerKeysWaitsOfTenant < IssuerKeys::kWaitersMax);
+constexpr int kUnlimited = std::numeric_limits<std::int32_t>::max();
 
 access::RateLimits LimitsOf(int per_minute, int concurrency) {
-  return {.requests_per_minute = per_minute,
-          .tokens_per_minute = std::numeric_limits<std::int32_t>::max(),
-          .concurrency = concurrency};
+  return {.requests_per_minute = per_minute, .tokens_per_minute = kUnlimited, .concurrency = concurrency};
 }
 
 Result<access::RateLimiter::Permit> Admit(access::RateLimiter& limiter, const std::string& who, const char* what) {
@@ -37,7 +39,8 @@ Result<access::RateLimiter::Permit> Admit(access::RateLimiter& limiter, const st
 
 // What is said of a token that nobody vouches for is the same whatever is wrong with it.
 Error ForStrangers(const Error& error) {
-  for (const char* reason : {"TOKEN_KEY_UNKNOWN", "TOKEN_KEY_AMBIGUOUS", "TOKEN_SIGNATURE", "TOKEN_ISSUER"}) {
+  for (const char* reason :
+       {"TOKEN_ALGORITHM", "TOKEN_KEY_UNKNOWN", "TOKEN_KEY_AMBIGUOUS", "TOKEN_SIGNATURE", "TOKEN_ISSUER"}) {
     if (error.reason == reason) return NothingTakesIt().error();
   }
   return error;
@@ -78,7 +81,8 @@ TokenEndpoint::TokenEndpoint(const WorkloadTable& table, IssuerKeys& keys, const
       sealer_(sealer),
       clock_(clock),
       addresses_(LimitsOf(limits.per_address_per_minute, kConcurrencyOfAddress)),
-      tenants_(LimitsOf(limits.per_tenant_per_minute, kConcurrencyOfTenant)) {}
+      tenants_(LimitsOf(limits.per_tenant_per_minute, kUnlimited)),
+      newer_keys_(LimitsOf(kUnlimited, kNewerKeysWaitsOfTenant)) {}
 
 http::Awaitable<Result<IssuerKeySet>> TokenEndpoint::AwaitKeys(const std::string& issuer, const std::string& tenant,
                                                                const IssuerKeySet& known, http::ResponseWriter& out) {
@@ -129,8 +133,6 @@ http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Reque
   // What nobody vouches for yet only chooses among the providers of the tenant.
   const Provider* provider = *trust ? (*trust)->ProviderOf(token->issuer()) : nullptr;
   if (provider == nullptr) co_return NothingTakesIt();
-  const auto of_tenant = Admit(tenants_, asked.tenant, "of this tenant");
-  if (!of_tenant) co_return std::unexpected(of_tenant.error());
 
   Result<IssuerKeySet> keys = co_await AwaitKeys(provider->issuer, asked.tenant, nullptr, out);
   if (!keys) co_return std::unexpected(keys.error());
@@ -140,13 +142,20 @@ http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Reque
   };
   Result<jose::Claims> claims = verify();
   if (!claims && claims.error().reason == "TOKEN_KEY_UNKNOWN") {
+    const auto wait = Admit(newer_keys_, asked.tenant, "of this tenant");
+    if (!wait) co_return std::unexpected(claims.error());
     const IssuerKeySet known = *keys;
     keys = co_await AwaitKeys(provider->issuer, asked.tenant, known, out);
     if (!keys) co_return std::unexpected(keys.error());
     claims = verify();
   }
   if (!claims) co_return std::unexpected(claims.error());
-  co_return Grant(asked, **trust, *provider, *claims, clock_.Now());
+  Result<WorkloadToken> granted = Grant(asked, **trust, *provider, *claims, clock_.Now());
+  if (!granted) co_return std::unexpected(granted.error());
+  // Only now: neither forged tokens nor genuine ones of strangers at a public issuer use up what the tenant has.
+  const auto of_tenant = Admit(tenants_, asked.tenant, "of this tenant");
+  if (!of_tenant) co_return std::unexpected(of_tenant.error());
+  co_return granted;
 }
 
 http::Awaitable<void> TokenEndpoint::Handle(http::Request& request, http::ResponseWriter& out) {

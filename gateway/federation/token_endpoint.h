@@ -1,8 +1,9 @@
 // `POST /oauth/token`: a workload's own token for one of ours (RFC 8693). Thread-safe.
 //
-// Strangers ask here. Before any signature is computed a request counts against the limit of its address, and, once its
-// token is well-formed, not expired and by an issuer that the tenant trusts, against that of the tenant. An issuer's
-// keys are waited for kWaitForKeys at most. Every refusal is in the log with its reason, without the token.
+// Strangers ask here. Before anything is read a request counts against the limit of its address, which bounds what
+// strangers cost; against that of the tenant only once a rule of the tenant takes its verified token, so that nobody
+// else can use it up. An issuer's keys are waited for kWaitForKeys at most. Every refusal is in the log with its
+// reason, without the token.
 #pragma once
 
 #include <chrono>
@@ -45,6 +46,7 @@ class TokenEndpoint {
   const Clock& clock_;
   access::RateLimiter addresses_;
   access::RateLimiter tenants_;
+  access::RateLimiter newer_keys_;  // by tenant
 };
 
 // By what an address is limited: itself, of IPv6 the /64 that a host has to itself.

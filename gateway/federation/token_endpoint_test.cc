@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <boost/asio/detached.hpp>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 #include "gateway/http/fake_response_writer.h"
@@ -23,6 +26,7 @@ class IssuerFetcher final : public Fetcher {
   explicit IssuerFetcher(const TokenIssuer& issuer) : issuer_(issuer) {}
   void Fetch(std::string url, Done done) override {
     ++fetches;
+    if (holds) return held.push_back([this, url, done] { Fetch(url, done); });
     if (away) return done(Fail(Code::kUnavailable, "FETCH_FAILED", "away"));
     if (url.ends_with("/openid-configuration")) {
       return done(json{{"issuer", kIssuer}, {"jwks_uri", "https://ci.example/keys"}}.dump());
@@ -31,6 +35,8 @@ class IssuerFetcher final : public Fetcher {
   }
   int fetches = 0;
   bool away = false;
+  bool holds = false;
+  std::vector<std::function<void()>> held;
 
  private:
   const TokenIssuer& issuer_;
@@ -67,14 +73,18 @@ class TokenEndpointTest : public testing::Test {
     claims.update(more);
     return issuer_.Sign(kid, claims);
   }
-  json Ask(const std::string& token, const std::string& target = "tenants/ke/projects/desk",
-           const std::string& address = "192.0.2.1") {
+  http::Request Asking(const std::string& token, const std::string& target, const std::string& address) const {
     http::Request request;
     request.path = "/oauth/token";
     request.client = IpAddress::Parse(address);
     request.headers = {{"content-type", content_type_}};
     request.body = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=" + token +
                    "&subject_token_type=urn:ietf:params:oauth:token-type:jwt&resource=" + target;
+    return request;
+  }
+  json Ask(const std::string& token, const std::string& target = "tenants/ke/projects/desk",
+           const std::string& address = "192.0.2.1") {
+    http::Request request = Asking(token, target, address);
     http::FakeResponseWriter out;
     http::RunToEnd([&] { return endpoint_.Handle(request, out); });
     response_ = out.response;
@@ -119,6 +129,20 @@ TEST_F(TokenEndpointTest, TellsStrangersNothingOfWhatATenantTrusts) {
   EXPECT_EQ(Why(Token(), "tenants/ug/projects/desk"), said);
   EXPECT_EQ(Why(stranger.Sign("k", claims), "tenants/none/projects/desk"), said);
   EXPECT_EQ(response_.status, 400);
+  // Whatever a forged token claims, and whatever algorithm it names.
+  for (const auto& [claim, value] : std::vector<std::pair<const char*, json>>{
+           {"exp", 1}, {"exp", "x"}, {"exp", nullptr}, {"iat", 1'893'459'999}, {"nbf", 1'893'459'999}, {"sub", ""}}) {
+    json changed = claims;
+    changed[claim] = value;
+    EXPECT_EQ(Why(stranger.Sign("k", changed)), said) << claim << " " << value;
+  }
+  TokenIssuer of_another_kind;
+  of_another_kind.AddKey("k", TokenIssuer::Kind::kEd25519);
+  EXPECT_EQ(Why(of_another_kind.Sign("k", claims)), said);
+  json header = stranger.Header("k");
+  header["alg"] = "HS256";
+  EXPECT_EQ(Why(stranger.Sign("k", header.dump(), claims.dump())), said);
+  EXPECT_EQ(response_.status, 400);
   // Who has a token of the issuer is told.
   EXPECT_NE(Why(Token({{"aud", "wrong"}})), said);
   EXPECT_NE(Why(Token(), "tenants/ke/projects/other"), said);
@@ -152,19 +176,69 @@ TEST_F(TokenEndpointTest, SaysWhenToComeAgainWhenTheIssuerIsAway) {
   EXPECT_EQ(response_.headers.back().first, "retry-after");
 }
 
-TEST_F(TokenEndpointTest, IsLimitedPerAddressAndTenantBeforeAnythingIsVerified) {
+TEST_F(TokenEndpointTest, IsLimitedPerAddressBeforeAnythingIsReadAndPerTenantForWhomItTakes) {
   for (int i = 0; i < 20; ++i) Ask("junk");
   EXPECT_EQ(response_.status, 400);
   Ask(Token());
   EXPECT_EQ(response_.status, 429);
   EXPECT_EQ(fetcher_.fetches, 0);
   EXPECT_EQ(response_.headers.back().first, "retry-after");
+  // Forged, by a key that is not known, expired, and genuine of somebody else at the same issuer: each more often than
+  // the tenant may exchange.
+  TokenIssuer stranger;
+  stranger.AddKey("k", TokenIssuer::Kind::kP256);
+  stranger.AddKey("other", TokenIssuer::Kind::kP256);
+  const json claims{
+      {"iss", kIssuer}, {"aud", "allod"}, {"sub", "main"}, {"iat", 1'893'456'000}, {"exp", 1'893'456'300}};
+  const std::vector<std::string> refused{stranger.Sign("k", claims), stranger.Sign("other", claims),
+                                         Token({{"exp", 1}}), Token({{"sub", "a stranger's"}})};
+  for (std::size_t kind = 0; kind < refused.size(); ++kind) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string address = "198.51.100." + std::to_string(10 * kind + i / 15);
+      Ask(refused[kind], "tenants/ke/projects/desk", address);
+      EXPECT_EQ(response_.status, 400) << kind << " " << i << response_.body;
+    }
+  }
   for (int i = 0; i < 30; ++i) {
     Ask(Token(), "tenants/ke/projects/desk", "192.0.2." + std::to_string(10 + i / 15));
     EXPECT_EQ(response_.status, 200) << i << response_.body;
   }
   Ask(Token(), "tenants/ke/projects/desk", "192.0.2.99");
   EXPECT_EQ(response_.status, 429) << "junk and strangers do not use up what a tenant has";
+}
+
+TEST_F(TokenEndpointTest, LetsOnlySomeWaitForNewerKeysAndServesThoseWithKnownOnesMeanwhile) {
+  Ask(Token());
+  ASSERT_EQ(response_.status, 200) << response_.body;
+  TokenIssuer stranger;
+  stranger.AddKey("other", TokenIssuer::Kind::kP256);
+  const std::string forged = stranger.Sign("other", {{"iss", kIssuer}});
+  now_ += 15s;
+  fetcher_.holds = true;
+  struct Exchange {
+    http::Request request;
+    http::FakeResponseWriter out;
+  };
+  std::deque<Exchange> all;
+  boost::asio::io_context io;
+  constexpr int kMay = 128;
+  for (int i = 0; i < kMay + 10; ++i) {
+    const std::string address = "198.51.100." + std::to_string(i / 10);
+    Exchange& one = all.emplace_back();
+    one.request = Asking(forged, "tenants/ke/projects/desk", address);
+    boost::asio::co_spawn(
+        io, [this, &one] { return endpoint_.Handle(one.request, one.out); }, boost::asio::detached);
+  }
+  io.poll();
+  const auto waiting = std::ranges::count_if(all, [](const Exchange& one) { return one.out.response.status == 0; });
+  EXPECT_EQ(waiting, kMay);
+  Ask(Token());
+  EXPECT_EQ(response_.status, 200) << response_.body;
+  fetcher_.holds = false;
+  ASSERT_EQ(fetcher_.held.size(), 1U);
+  fetcher_.held.front()();
+  io.run();
+  for (const Exchange& one : all) EXPECT_EQ(one.out.response.status, 400) << one.out.response.body;
 }
 
 TEST(LimitedAddress, IsTheNetworkOfAHost) {

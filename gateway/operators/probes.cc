@@ -29,12 +29,14 @@ http::Awaitable<void> Probes::Health(http::Request&, http::ResponseWriter& out) 
 
 http::Awaitable<void> Probes::Ready(http::Request&, http::ResponseWriter& out) {
   const bool keys = keys_.synced();
+  const bool workloads = workloads_.synced();
   const bool routes = routes_.synced();
   const bool billing = co_await Reachable(*billing_);
   http::Response response;
-  response.status = keys && routes && billing ? 200 : 503;
-  response.body = fmt::format(R"({{"status":"{}","keys_synced":{},"routes_synced":{},"billing_reachable":{}}})",
-                              response.status == 200 ? "ready" : "not ready", keys, routes, billing);
+  response.status = keys && workloads && routes && billing ? 200 : 503;
+  response.body = fmt::format(
+      R"({{"status":"{}","keys_synced":{},"workload_identities_synced":{},"routes_synced":{},"billing_reachable":{}}})",
+      response.status == 200 ? "ready" : "not ready", keys, workloads, routes, billing);
   if (response.status == 503) response.headers.emplace_back("retry-after", "1");
   co_await out.Send(std::move(response));
 }

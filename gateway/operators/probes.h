@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gateway/access/api_keys.h"
+#include "gateway/federation/workload_table.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/metering/journal.h"
 #include "gateway/operators/pool_figures.h"
@@ -15,9 +16,11 @@ namespace allod::gateway::operators {
 class Probes {
  public:
   // All references must outlive this.
-  Probes(const access::ApiKeyTable& keys, const serving::RouteTable& routes, const metering::Journal& journal,
-         std::shared_ptr<grpc::Channel> billing, PoolFigures& pool, std::string openapi_json)
+  Probes(const access::ApiKeyTable& keys, const federation::WorkloadTable& workloads, const serving::RouteTable& routes,
+         const metering::Journal& journal, std::shared_ptr<grpc::Channel> billing, PoolFigures& pool,
+         std::string openapi_json)
       : keys_(keys),
+        workloads_(workloads),
         routes_(routes),
         journal_(journal),
         billing_(std::move(billing)),
@@ -26,7 +29,7 @@ class Probes {
 
   // 200 while the process serves.
   http::Awaitable<void> Health(http::Request& request, http::ResponseWriter& out);
-  // 200 when keys and routes are known and billing is reachable, else 503; says which.
+  // 200 when keys, workload identities and routes are known and billing is reachable, else 503; says which.
   http::Awaitable<void> Ready(http::Request& request, http::ResponseWriter& out);
   // This process's metrics, and those of the nodes while scheduling tells them.
   http::Awaitable<void> MetricsPage(http::Request& request, http::ResponseWriter& out);
@@ -34,6 +37,7 @@ class Probes {
 
  private:
   const access::ApiKeyTable& keys_;
+  const federation::WorkloadTable& workloads_;
   const serving::RouteTable& routes_;
   const metering::Journal& journal_;
   const std::shared_ptr<grpc::Channel> billing_;

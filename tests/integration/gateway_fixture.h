@@ -20,7 +20,7 @@ class GatewayTest : public testing::Test {
     key_ = tenancy_.AddKey(kProject, {});
     inference_key_ = tenancy_.AddKey(kProject, {tenancy::v1::ApiKey::SCOPE_INFERENCE});
     portal_key_ = tenancy_.AddKey(kProject, {tenancy::v1::ApiKey::SCOPE_PORTAL});
-    StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+    StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
     StartPeer(scheduling_server_, "scheduling", {&routes_});
     StartPeer(billing_server_, "billing", {&billing_});
     StartPeer(worker_server_, "worker", {&worker_});
@@ -102,6 +102,7 @@ class GatewayTest : public testing::Test {
   std::string key_, inference_key_, portal_key_;
   TenancyPeer tenancy_;
   ProjectPeer projects_;
+  IdentityPeer identities_;
   RoutePeer routes_;
   BillingPeer billing_;
   WorkerPeer worker_;

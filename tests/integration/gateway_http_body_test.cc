@@ -76,7 +76,7 @@ TEST_F(GatewayBodies, OneKeyAndOneTenantCannotTakeTheWholeBudget) {
   const std::string second = tenancy_.AddKey(kProject, {});
   const std::string third = tenancy_.AddKey(kProject, {});
   const std::string stranger = tenancy_.AddKey("tenants/tz/projects/services", {});
-  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
   RestartGateway();
   std::vector<std::unique_ptr<HttpClient>> slow;
   const auto hold = [&](const std::string& key) {

@@ -32,7 +32,7 @@ TEST_F(GatewayHttp, ListsAndRetrievesModels) {
 TEST_F(GatewayHttp, AnotherProjectsKeyDoesNotSeeTheInstance) {
   tenancy_server_.reset();
   const std::string stranger = tenancy_.AddKey("tenants/tz/projects/services", {});
-  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
   ASSERT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/v1/models", stranger).status == 200; }));
   EXPECT_EQ(nlohmann::json::parse(Fetch(port(), "GET", "/v1/models", stranger).body)["data"].size(), 0U);
   const auto by_name = Fetch(port(), "POST", "/v1/chat/completions", stranger, ChatBody("", kInstance));
@@ -126,6 +126,23 @@ TEST_F(GatewayHttp, WhatIsNotUtf8IsTheClientsMistakeEverywhere) {
   EXPECT_EQ(Fetch(port(), "GET", "/v1/models", "\xff\xff").status, 401);
 }
 
+TEST_F(GatewayHttp, IsNotReadyBeforeItKnowsWhatWorkloadsMay) {
+  gateway_->Stop();
+  gateway_.reset();
+  identities_.Hold();
+  auto started = Gateway::Start(Config(), kPepper);
+  ASSERT_TRUE(started) << started.error().message;
+  gateway_ = *std::move(started);
+  EXPECT_TRUE(Eventually([&] {
+    return Fetch(port(), "GET", "/readyz", "").body ==
+           R"({"status":"not ready","keys_synced":true,"workload_identities_synced":false,"routes_synced":true,)"
+           R"("billing_reachable":true})";
+  }));
+  EXPECT_EQ(Fetch(port(), "GET", "/readyz", "").status, 503);
+  identities_.Release();
+  EXPECT_TRUE(Eventually([&] { return Fetch(port(), "GET", "/readyz", "").status == 200; }));
+}
+
 TEST_F(GatewayHttp, WhatTellsOfAllTenantsIsNotOnTheirPort) {
   EXPECT_EQ(Chat().status, 200);
   for (const std::string& key : {std::string(), key_}) {
@@ -134,8 +151,8 @@ TEST_F(GatewayHttp, WhatTellsOfAllTenantsIsNotOnTheirPort) {
     EXPECT_EQ(ErrorCode(hidden), "unknown_path");
   }
   const auto ready = nlohmann::json::parse(Fetch(port(), "GET", "/readyz", "").body);
-  EXPECT_EQ(ready, nlohmann::json::parse(
-                       R"({"status":"ready","keys_synced":true,"routes_synced":true,"billing_reachable":true})"));
+  EXPECT_EQ(ready, nlohmann::json::parse(R"({"status":"ready","keys_synced":true,"workload_identities_synced":true,
+                       "routes_synced":true,"billing_reachable":true})"));
   EXPECT_EQ(Fetch(port(), "GET", "/healthz", "").body, R"({"status":"ok"})");
   EXPECT_THAT(Metrics().body, HasSubstr(kInstance));
   const int operators = gateway_->operators_port();

@@ -19,7 +19,7 @@ class GatewayKeys : public GatewayTest {
   std::string Add(const std::function<void(Key&)>& change) {
     tenancy_server_.reset();
     const std::string key = tenancy_.AddKey(kProject, {}, change);
-    StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+    StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
     RestartGateway();
     return key;
   }
@@ -159,7 +159,7 @@ TEST_F(GatewayKeys, NeitherLogsNorErrorsShowMoreOfAKeyThanItsKid) {
   InitLog("gateway", LogLevel::kDebug);
   testing::internal::CaptureStderr();
   tenancy_server_.reset();
-  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_});
+  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
   RestartGateway();
   const std::vector<std::string> keys = {key_, inference_key_, portal_key_, elsewhere, expired, malformed, unknown};
   std::string shown;

@@ -19,6 +19,7 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "allod/tenancy/v1/project.grpc.pb.h"
+#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
 #include "services/common/api_key_format.h"
 #include "services/common/rpc/server.h"
 
@@ -87,6 +88,31 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
   tenancy::v1::WatchApiKeysResponse snapshot_;
   mutable std::mutex mutex_;
   std::map<std::string, int> reports_;
+};
+
+// Of tenants none of which trusts an issuer; says so once it may.
+class IdentityPeer final : public tenancy::v1::WorkloadIdentityService::Service {
+ public:
+  void Hold() { held_ = true; }
+  void Release() { held_ = false; }
+  grpc::Status WatchWorkloadIdentities(
+      grpc::ServerContext* context, const tenancy::v1::WatchWorkloadIdentitiesRequest*,
+      grpc::ServerWriter<tenancy::v1::WatchWorkloadIdentitiesResponse>* writer) override {
+    Eventually([&] { return !held_ || context->IsCancelled(); });
+    tenancy::v1::WatchWorkloadIdentitiesResponse message;
+    message.set_synced(true);
+    writer->Write(message);
+    HoldUntilCancelled(*context);
+    return grpc::Status::CANCELLED;
+  }
+  grpc::Status AcknowledgeWorkloadIdentities(grpc::ServerContext*,
+                                             const tenancy::v1::AcknowledgeWorkloadIdentitiesRequest*,
+                                             tenancy::v1::AcknowledgeWorkloadIdentitiesResponse*) override {
+    return grpc::Status::OK;
+  }
+
+ private:
+  std::atomic<bool> held_ = false;
 };
 
 // Answers what the portal API asks.

@@ -20,8 +20,9 @@ constexpr JsonLimits kHeaderLimits{.depth_max = 3, .values_max = 64};
 constexpr JsonLimits kClaimsLimits{.depth_max = 8, .values_max = 1024};
 constexpr std::size_t kSubjectBytesMax = 1024;
 constexpr std::size_t kPartsOfToken = 3;
-// Of a time, in seconds since 1970: beyond the year 9999 it is a mistake.
-constexpr double kTimeMax = 253'402'300'799.0;
+// Of a time, in seconds since 1970: the end of 2199. Time ends in 2262, and what is later would turn into the past.
+constexpr std::int64_t kTimeMax = 7'258'118'399;
+static_assert(std::chrono::seconds(kTimeMax) + kSkew < std::chrono::floor<std::chrono::seconds>(Time::duration::max()));
 
 std::unexpected<Error> Refused(std::string reason, std::string message) {
   return Fail(Code::kUnauthenticated, std::move(reason), std::move(message));
@@ -75,8 +76,8 @@ Result<std::optional<Time>> TimeOf(const json& claims, const char* name) {
   const auto found = claims.find(name);
   if (found == claims.end()) return std::nullopt;
   const double seconds = found->is_number() ? found->get<double>() : -1;
-  if (!(seconds >= 0 && seconds <= kTimeMax)) {
-    return Refused("TOKEN_CLAIM", fmt::format("the token's \"{}\" is no time in seconds since 1970", name));
+  if (!(seconds >= 0 && seconds <= static_cast<double>(kTimeMax))) {
+    return Refused("TOKEN_CLAIM", fmt::format("the token's \"{}\" is no time in seconds from 1970 to 2199", name));
   }
   return Time(std::chrono::seconds(static_cast<std::int64_t>(std::floor(seconds))));
 }
@@ -178,13 +179,14 @@ Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Ex
   const json& claims = token.claims_;
   if (token.issuer_.empty()) return Refused("TOKEN_CLAIM", "the token has no \"iss\"");
   if (token.issuer_ != expected.issuer) return Refused("TOKEN_ISSUER", "the token is by another issuer");
+  // Before every other claim: what is said of those is said to nobody who made a token up.
+  ALLOD_CHECK_OK(keys.Verify(token.kid_, token.algorithm_, token.signed_text_, token.signature_));
   Claims out;
   ALLOD_TRY(out.expire_time_, CheckTimes(claims, expected.now));
   ALLOD_TRY(out.subject_, TextOf(claims, "sub"));
   if (out.subject_.empty() || out.subject_.size() > kSubjectBytesMax) {
     return Refused("TOKEN_CLAIM", fmt::format("the token has no \"sub\" of 1 to {} bytes", kSubjectBytesMax));
   }
-  ALLOD_CHECK_OK(keys.Verify(token.kid_, token.algorithm_, token.signed_text_, token.signature_));
   ALLOD_CHECK_OK(CheckAudience(claims, expected.audiences));
   out.all_ = claims;
   return out;

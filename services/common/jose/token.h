@@ -74,7 +74,8 @@ struct Expected {
 };
 
 // The errors of KeySet::Verify(), and TOKEN_ISSUER, TOKEN_AUDIENCE, TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_CLAIM
-// (iss, aud, sub, exp or iat is missing or makes no sense). The signature is looked at last: it costs most.
+// (iss, aud, sub, exp or iat is missing or makes no sense; times are from 1970 to 2199). Of a token whose signature is
+// not good only the issuer is looked at, so errors of other claims are for holders of the issuer's tokens alone.
 Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Expected& expected);
 
 }  // namespace allod::jose

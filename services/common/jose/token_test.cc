@@ -230,16 +230,35 @@ TEST(Token, ThatIsExpiredOrNotYetValidIsRefused) {
   EXPECT_EQ(Why(With("exp", kNowSeconds - 59)), "accepted") << "clocks may be a minute apart";
   EXPECT_EQ(Why(With("exp", kNowSeconds - 60)), "TOKEN_EXPIRED");
   EXPECT_EQ(Why(With("exp", 0)), "TOKEN_EXPIRED");
+  EXPECT_EQ(Why(With("exp", 7'258'118'399LL)), "accepted") << "the last second of 2199";
   EXPECT_EQ(Why(With("nbf", kNowSeconds + 60)), "accepted");
   EXPECT_EQ(Why(With("nbf", kNowSeconds + 61)), "TOKEN_NOT_YET_VALID");
   EXPECT_EQ(Why(With("iat", kNowSeconds + 61)), "TOKEN_NOT_YET_VALID");
   for (const char* claim : {"exp", "iat"}) EXPECT_EQ(Why(With(claim, nullptr)), "TOKEN_CLAIM") << claim;
   for (const char* claim : {"exp", "iat", "nbf"}) {
     for (const json& value : {json("1900000000"), json(-1), json(1e300), json(true), json::array(), json::object(),
-                              json(18'446'744'073'709'551'615ULL), json(9'223'372'036'854'775'807LL)}) {
+                              json(18'446'744'073'709'551'615ULL), json(9'223'372'036'854'775'807LL), json(1e10),
+                              json(2e11), json(10'000'000'000LL), json(200'000'000'000LL), json(7'258'118'400LL)}) {
       EXPECT_EQ(Why(With(claim, value)), "TOKEN_CLAIM") << claim << " " << value;
     }
   }
+}
+
+TEST(Token, ThatIsForgedIsRefusedForThatWhateverItClaims) {
+  TokenIssuer stranger;
+  stranger.AddKey("ed", Kind::kEd25519);
+  stranger.AddKey("rsa", Kind::kEd25519);
+  const auto why = [&](const char* claim, const json& value, const char* kid = "ed") {
+    json claims = Good();
+    claims[claim] = value;
+    return Why(stranger.Sign(kid, claims));
+  };
+  for (const json& value : {json(0), json(kNowSeconds - 60), json(kNowSeconds + 61), json(1e10), json("x"), json()}) {
+    for (const char* claim : {"exp", "iat", "nbf", "sub", "aud"}) {
+      EXPECT_EQ(why(claim, value), "TOKEN_SIGNATURE") << claim << " " << value;
+    }
+  }
+  EXPECT_EQ(why("exp", 0, "rsa"), "TOKEN_ALGORITHM");
 }
 
 TEST(Token, ForSomebodyElseIsRefused) {

@@ -149,6 +149,8 @@ OperationChange ProgressOf(const Operation& operation, const Instance& instance,
     change.phase = fmt::format("stopping {}", instance.replicas.size());
   } else if (status.state == InstanceState::kStopped) {
     change.phase = "stopped: " + status.message;
+    // That passes by itself, as soon as tenancy has told.
+    if (status.reason == Permit::kTenantUnknown) return change;
     change.done = true;
     change.error =
         Error{Code::kFailedPrecondition, status.reason,

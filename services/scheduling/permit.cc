@@ -8,7 +8,7 @@ namespace allod::scheduling {
 
 std::optional<Error> Permit::Refusal() const {
   if (terms_ == nullptr) {
-    return Error{Code::kFailedPrecondition, "TENANT_UNKNOWN",
+    return Error{Code::kFailedPrecondition, std::string(kTenantUnknown),
                  "the tenant is not known here yet; tenancy may be away, and it goes on when it has told"};
   }
   if (!terms_->active) return Error{Code::kFailedPrecondition, "TENANT_SUSPENDED", "the tenant is suspended"};

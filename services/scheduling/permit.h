@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/scheduling/domain.h"
@@ -12,6 +13,9 @@ namespace allod::scheduling {
 
 class Permit {
  public:
+  // Of the refusal that ends by itself, when tenancy has told of the tenant.
+  static constexpr std::string_view kTenantUnknown = "TENANT_UNKNOWN";
+
   // `terms` is null for a tenant that is not known. Both outlive the permit.
   Permit(const std::vector<scheduler::Region>& regions, const TenantTerms* terms) : regions_(regions), terms_(terms) {}
 

@@ -139,7 +139,8 @@ void Reconciler::NoticeNews(Time now) {
 }
 
 // What became forbidden just now is still shown: requests end well when gateways have heard before their worker ends.
-// It is hidden by the stop that the plan of this step makes, or in the next step if the database is away.
+// It is hidden by the stop that the plan of this step makes, or in the next step if the database is away or the tenant
+// cannot be looked at.
 void Reconciler::ShowDesired(const TenantId& tenant, Known& known, const Sight& sight) {
   const Permit permit = PermitOf(tenant);
   std::map<Uuid, std::int64_t> wanted;
@@ -165,29 +166,40 @@ void Reconciler::ShowDesired(const TenantId& tenant, Known& known, const Sight& 
   known.shown = std::move(wanted);
 }
 
+void Reconciler::CutOff(const TenantId& tenant) {
+  Known& known = tenants_.at(tenant);
+  for (Route& route : known.routes) {
+    if (route.stopped) continue;
+    route.stopped = rerouted_ = true;
+    route.targets.clear();
+    route.ready_target_count = 0;
+  }
+  for (const Instance& instance : known.rows.instances) {
+    for (const Replica& replica : instance.replicas) {
+      // Hidden by the next step if no plan stops it, however long the tenant is set aside.
+      if (known.forbidden.insert(replica.placement.id).second) pending_.insert(tenant);
+    }
+  }
+}
+
 Reconciler::Sightings Reconciler::LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now) {
   Sightings sightings;
   for (const TenantId& tenant : tenants) {
-    // Whatever becomes of the look.
-    for (Route& route : tenants_.at(tenant).routes) {
-      if (route.stopped || !PermitOf(tenant).Refusal()) continue;
-      route.stopped = rerouted_ = true;
-      route.targets.clear();
-      route.ready_target_count = 0;
-    }
+    if (PermitOf(tenant).Refusal()) CutOff(tenant);  // whatever becomes of the look
     if (set_aside_.Waits(tenant, Stage::kLook, now)) continue;
     const Status looked = Catching("look at a tenant", [&]() -> Status {
       Known& known = tenants_.at(tenant);
       const Permit permit = PermitOf(tenant);
       Sighting sighting = LookAt(known.rows, sight, now);
       std::vector<Route> routes;
-      known.forbidden.clear();
+      std::set<Uuid> forbidden;
       for (const Instance& instance : sighting.seen.instances) {
         for (const Replica& replica : instance.replicas) {
-          if (IsForbidden(replica, sight, permit)) known.forbidden.insert(replica.placement.id);
+          if (IsForbidden(replica, sight, permit)) forbidden.insert(replica.placement.id);
         }
         if (auto route = RouteOf(instance, sight, permit)) routes.push_back(*std::move(route));
       }
+      known.forbidden = std::move(forbidden);
       known.looked_at = true;
       if (routes != known.routes) {
         known.routes = std::move(routes);

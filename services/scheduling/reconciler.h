@@ -87,7 +87,7 @@ class Reconciler {
     std::vector<Route> routes;            // by instance name
     std::map<Uuid, std::int64_t> shown;   // workers that the driver was told, and their epochs
     std::map<Uuid, std::string> refused;  // instances of which it refused one, and why
-    std::set<Uuid> forbidden;             // replicas that the last look found forbidden: no longer routed to
+    std::set<Uuid> forbidden;             // replicas that were found forbidden: no longer routed to
     bool looked_at = false;
     bool unplaced = false;  // waits for room
   };
@@ -121,6 +121,8 @@ class Reconciler {
   // One step; true when rows were changed, so that another look is due.
   Result<bool> Step();
   void ShowDesired(const TenantId& tenant, Known& known, const Sight& sight);
+  // Nothing of the tenant is routed to any more.
+  void CutOff(const TenantId& tenant);
   // Those of `tenants` that could be looked at.
   Sightings LookAtAll(const std::set<TenantId>& tenants, const Sight& sight, Time now);
   void PublishRoutes();

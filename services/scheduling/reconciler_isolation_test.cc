@@ -127,7 +127,12 @@ class ThrowingDriver final : public drivers::Driver {
     return driver_.MakePlan(snapshot);
   }
   Status EnsureTenant(const TenantId& tenant) override { return driver_.EnsureTenant(tenant); }
-  Status Apply(const drivers::DesiredWorker& worker) override { return driver_.Apply(worker); }
+  Status Apply(const drivers::DesiredWorker& worker) override {
+    if (unshowable_ && worker.tenant == *unshowable_) throw std::out_of_range("map::at");
+    return driver_.Apply(worker);
+  }
+  // When it is told of this tenant's workers; the tenant is then not looked at either.
+  void ThrowFor(const TenantId& tenant) { unshowable_ = tenant; }
   Status Remove(const Uuid& replica, std::int64_t epoch) override { return driver_.Remove(replica, epoch); }
   void Synced() override { driver_.Synced(); }
   std::vector<drivers::WorkerView> List() const override { return driver_.List(); }
@@ -140,7 +145,27 @@ class ThrowingDriver final : public drivers::Driver {
  private:
   drivers::ProcessDriver& driver_;
   const Uuid poison_;
+  std::optional<TenantId> unshowable_;
 };
+
+TEST_F(ReconcilerIsolationTest, ASuspendedTenantThatCannotBeLookedAtLosesItsWorkers) {
+  Join("n");
+  CreateFor(other_, "tenants/aa", "a");
+  Create("b");
+  ThrowingDriver throwing(*driver_, Uuid::V7());
+  Reconciler reconciler(store_, throwing, inbox_, news_, clock_, {.regions = {{"ke-1", "ke"}}});
+  ASSERT_TRUE(reconciler.RunOnce());
+  ASSERT_EQ(Assigned("n").size(), 2u);
+  throwing.ThrowFor(other_);
+  reconciler.Wake(other_);
+  ASSERT_TRUE(reconciler.RunOnce());
+  ASSERT_EQ(Assigned("n").size(), 2u) << "what was known of it stays";
+  Tell({other_, false, 1, {"ke"}});
+  ASSERT_TRUE(reconciler.RunOnce());
+  ASSERT_TRUE(reconciler.RunOnce()) << "routes first, then workers";
+  ASSERT_EQ(Assigned("n").size(), 1u);
+  EXPECT_EQ(Assigned("n")[0].instance, Name("b"));
+}
 
 TEST_F(ReconcilerIsolationTest, ATenantThatCannotBePlannedForDoesNotTakeThePlanFromTheOthers) {
   Join("n");

@@ -243,6 +243,21 @@ TEST_F(ReconcilerTenantsTest, OfATenantThatIsNotKnownNothingRuns) {
   EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
 }
 
+TEST_F(ReconcilerTenantsTest, AnOperationWaitsUntilItsTenantIsKnown) {
+  Join("n");
+  inbox_.Put({{*TenantId::FromName("tenants/ug"), true, 1, {"ke"}}}, true);
+  const Uuid created = Create("a");
+  Settle();
+  EXPECT_EQ(ReasonOf("a"), "TENANT_UNKNOWN");
+  EXPECT_FALSE(GetOperation(created).done) << "it ends by itself";
+  EXPECT_FALSE(GetOperation(created).error);
+  EXPECT_EQ(GetOperation(created).phase, "stopped: " + Get("a").status.message);
+  inbox_.Put({active_}, false);
+  Settle();
+  EXPECT_TRUE(GetOperation(created).done);
+  EXPECT_FALSE(GetOperation(created).error);
+}
+
 TEST_F(ReconcilerTenantsTest, ASuspensionHoldsWhileTheDatabaseIsAway) {
   Join("n");
   Create("a");

@@ -31,13 +31,11 @@ Held HeldBy(const Caller& caller) {
 
 void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
                                      std::int64_t version) {
-  using std::chrono::milliseconds, std::chrono::steady_clock;
-  const auto until = steady_clock::now() + AcknowledgementWait(context);
-  const auto left = [&] {
-    return std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now()));
-  };
-  feed_.Notify();
-  if (watchers_.Await(version, left())) feed_.AwaitRead(tenant, left());
+  AwaitInForce(AwaitUntil(context), tenant, version);
+}
+
+void ApiKeyServiceImpl::AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version) {
+  tenancy::AwaitInForce(watchers_, feed_, tenant, version, until);
 }
 
 grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,

@@ -9,6 +9,7 @@
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
 #include "services/common/rpc/watchers.h"
+#include "services/tenancy/await_in_force.h"
 #include "services/tenancy/call_gates.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/store.h"
@@ -40,6 +41,9 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
 
   // Returns when gateways have what the store has of the tenant's keys at `version`, or when the wait ran out.
   void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
+  void AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version);
+  // There is news that others will wait for.
+  void Notify() { feed_.Notify(); }
 
  private:
   Status Watch(grpc::ServerContext& context, Watchers::Place place,

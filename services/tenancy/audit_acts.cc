@@ -101,7 +101,7 @@ audit::Act ActOn(std::string_view verb, const IdentityProvider& provider) {
   return {.action = fmt::format("tenancy.identityProviders.{}", verb),
           .resource = provider.name(),
           .details = {{"issuer", Listed({provider.issuer})},
-                      {"audiences", Listed(provider.audiences)},
+                      audit::Personal("audiences", Listed(provider.audiences)),
                       {"disabled", provider.disabled ? "true" : "false"},
                       audit::Personal("display_name", provider.display_name)}};
 }
@@ -114,7 +114,7 @@ audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
   return {.action = fmt::format("tenancy.workloadRules.{}", verb),
           .resource = rule.name(),
           .details = {{"identity_provider", rule.provider},
-                      {"claims", Listed(claims)},
+                      audit::Personal("claims", Listed(claims)),
                       {"scopes", ScopeWords(rule.scopes)},
                       {"roles", rule.roles.ToString()},
                       {"token_minutes", std::to_string(rule.token_minutes)},

@@ -3,7 +3,8 @@
 //
 // A request id belongs to the tenant for providers and to the project for rules: the same one again with the same
 // request gives what stands now (NOT_FOUND if it was deleted); ALREADY_EXISTS / REQUEST_ID_REUSED with another. What
-// changes has the version that gateways acknowledge when it is in force (0: nothing was changed).
+// changes has the version that gateways acknowledge when it is in force; a deletion that is repeated has that of the
+// tenant's last change.
 #pragma once
 
 #include <cstdint>

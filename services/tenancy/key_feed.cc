@@ -38,6 +38,7 @@ void KeyFeed::Stop() {
 
 Status KeyFeed::Refresh() {
   const std::scoped_lock refreshing(refresh_mutex_);
+  DropExpired();  // needs no store, so it comes before what may fail
   std::vector<TenantKeysVersion> page;
   do {
     std::int64_t after = 0;
@@ -63,7 +64,6 @@ Status KeyFeed::Refresh() {
     const std::scoped_lock lock(mutex_);
     loaded_ = loaded_ || complete;
   }
-  DropExpired();
   changed_.notify_all();
   return {};
 }
@@ -119,12 +119,15 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
 
 void KeyFeed::DropExpired() {
   const Time before = clock_.Now() - kExpiredKept;
-  const std::scoped_lock lock(mutex_);
-  while (!expiries_.empty() && expiries_.begin()->time <= before) {
-    const Expiry expired = *expiries_.begin();
-    expiries_.erase(expiries_.begin());
-    Drop(tenants_[expired.tenant], expired.kid);
+  {
+    const std::scoped_lock lock(mutex_);
+    while (!expiries_.empty() && expiries_.begin()->time <= before) {
+      const Expiry expired = *expiries_.begin();
+      expiries_.erase(expiries_.begin());
+      Drop(tenants_[expired.tenant], expired.kid);
+    }
   }
+  changed_.notify_all();
 }
 
 void KeyFeed::Hold(Tenant& tenant, const ApiKey& key) {

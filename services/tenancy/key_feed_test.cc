@@ -249,6 +249,21 @@ TEST_F(KeyFeedTest, LetsGoOfAKeySomeMinutesAfterItExpired) {
   EXPECT_EQ(feed_.keys(), 1u);
 }
 
+TEST_F(KeyFeedTest, LetsGoOfExpiredKeysWhileTheStoreIsAway) {
+  ApiKey key{"ke", "desk", "a", "", {Scope::kInference}, {}, {}, clock_.Now(), std::nullopt};
+  key.expire_time = clock_.Now() + 1h;
+  ASSERT_TRUE(store_.CreateApiKey(key, {}));
+  Create("ke", "b");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position), (std::set<std::string>{"a", "b"}));
+  store_.FailWith(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "away"});
+  clock_.Advance(1h + KeyFeed::kExpiredKept);
+  EXPECT_FALSE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_EQ(feed_.keys(), 1u);
+}
+
 TEST_F(KeyFeedTest, TellsThatAKeysLifeWasShortened) {
   Create("ke", "a");
   ASSERT_TRUE(feed_.Refresh());

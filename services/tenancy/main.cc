@@ -74,12 +74,13 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(pool, "tenancy", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
-  TenantServiceImpl tenants(store, tenant_feed, clock, gates,
-                            [&](const grpc::ServerContext& context, const std::string& tenant, std::int64_t version) {
-                              api_keys.AwaitInForce(context, tenant, version);
-                            });
   ProjectServiceImpl projects(store, clock, gates);
   WorkloadIdentityServiceImpl workload_identities(identity_feed);
+  TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
+    workload_identities.Notify();
+    api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);
+    workload_identities.AwaitInForce(until, change.tenant.id, change.identity_version);
+  });
   IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
   WorkloadRuleServiceImpl workload_rules(identity_store, store, workload_identities, clock, gates);
   ALLOD_TRY(const auto server,

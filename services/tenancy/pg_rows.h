@@ -1,4 +1,5 @@
-// What the stores of this service do alike: request ids, and the rows that others hang on. Throw as PgTx::Exec does.
+// What the stores of this service do alike: request ids, the rows that others hang on, and words in more than one
+// table. Throw as PgTx::Exec does.
 #pragma once
 
 #include <optional>
@@ -6,8 +7,18 @@
 
 #include "services/common/ids.h"
 #include "services/common/pg/pool.h"
+#include "services/common/pg/words.h"
 #include "services/common/request_id.h"
 #include "services/common/result.h"
+#include "services/tenancy/domain.h"
+
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<tenancy::Scope> = std::to_array<RowWord<tenancy::Scope>>(
+    {{tenancy::Scope::kInference, "INFERENCE"}, {tenancy::Scope::kPortal, "PORTAL"}});
+
+}  // namespace allod
 
 namespace allod::tenancy {
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
+#include "services/common/catching.h"
+#include "services/common/log.h"
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
 #include "services/tenancy/pg_rows.h"
@@ -47,8 +51,8 @@ Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock =
 
 Result<TenantStateChange> ReadTenantState(PgTx& tx, const std::string& tenant) {
   ALLOD_TRY(Tenant read, ReadTenantRow(tx, tenant));
-  const auto rows = tx.Exec("SELECT keys_version FROM tenancy.tenants WHERE id = $1", tenant);
-  return TenantStateChange{std::move(read), rows[0][0].as<std::int64_t>()};
+  const auto rows = tx.Exec("SELECT keys_version, identity_version FROM tenancy.tenants WHERE id = $1", tenant);
+  return TenantStateChange{std::move(read), rows[0][0].as<std::int64_t>(), rows[0][1].as<std::int64_t>()};
 }
 
 Result<Project> ReadProject(TenantTx& tx, const std::string& tenant, const std::string& project) {
@@ -65,7 +69,8 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
   return pool_.Run<Tenant>(
       tenant.uid(),
       [&](TenantTx& tx) -> Result<Tenant> {
-        ALLOD_CHECK_OK(ClaimRequest(tx, request, tenant.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant.id));
+        if (earlier) return ReadTenantRow(tx, *earlier);
         const auto inserted = tx.Exec(
             "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, weight) "
             "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ", $7) ON CONFLICT DO NOTHING",
@@ -142,12 +147,25 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
       RunAgain{});
 }
 
-Result<std::vector<Tenant>> PgStore::TenantsChanged(std::int64_t after, int limit) {
-  return pool_.Run<std::vector<Tenant>>([&](GlobalTx& tx) -> Result<std::vector<Tenant>> {
+Result<TenantChanges> PgStore::TenantsChanged(std::int64_t after, int limit) {
+  return pool_.Run<TenantChanges>([&](GlobalTx& tx) -> Result<TenantChanges> {
     const auto rows = tx.Exec(
         fmt::format("SELECT {} FROM tenancy.tenants WHERE version > $1 ORDER BY version LIMIT $2", kTenantColumns),
         after, limit);
-    return ReadAll(rows, ReadTenant);
+    TenantChanges out{{}, after, std::cmp_equal(rows.size(), limit)};
+    for (const pqxx::row& fields : rows) {
+      out.version = fields["version"].as<std::int64_t>();
+      const Status read = Catching("read a tenant's row", [&]() -> Status {
+        RowReader row(fields);
+        out.tenants.push_back(ReadTenant(row));
+        return {};
+      });
+      if (!read) {
+        Log(LogLevel::kError, "a tenant's row cannot be read; who follows tenants is not told of its last change",
+            {{"tenant", fields["id"].as<std::string>()}});
+      }
+    }
+    return out;
   });
 }
 

@@ -17,7 +17,7 @@ class PgStore final : public Store {
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
                                            const RequestId& request) override;
-  Result<std::vector<Tenant>> TenantsChanged(std::int64_t after, int limit) override;
+  Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
   Result<std::int64_t> CountProjects(const std::string& tenant) override;

@@ -7,6 +7,21 @@
 #include "services/tenancy/pg_rows.h"
 
 namespace allod::tenancy {
+
+// How a claim of a token is held against that of a rule: as ClaimMatch::is_prefix says.
+enum class ClaimComparison { kEquals, kPrefix };
+
+}  // namespace allod::tenancy
+
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<tenancy::ClaimComparison> = std::to_array<RowWord<tenancy::ClaimComparison>>(
+    {{tenancy::ClaimComparison::kEquals, "equals"}, {tenancy::ClaimComparison::kPrefix, "prefix"}});
+
+}  // namespace allod
+
+namespace allod::tenancy {
 namespace {
 
 constexpr char kProviderColumns[] =
@@ -15,8 +30,6 @@ constexpr char kRuleColumns[] =
     "project_id, id, uid, display_name, provider_id, claims, claim_values, claim_matches, scopes, roles, "
     "token_minutes, "
     "disabled, " ALLOD_MICROS("create_time") ", change_version";
-constexpr char kPrefixWord[] = "prefix";
-constexpr char kEqualsWord[] = "equals";
 
 std::string NameOfRule(const std::string& tenant, const std::string& project, const std::string& id) {
   return fmt::format("tenants/{}/projects/{}/workloadRules/{}", tenant, project, id);
@@ -37,11 +50,10 @@ auto ReadRuleOf(const std::string& tenant) {
     row.Into(out.project, out.id, out.uid, out.display_name, out.provider, claims, values, matches, scopes, roles,
              out.token_minutes, out.disabled, out.create_time, out.version);
     for (std::size_t i = 0; i < claims.size(); ++i) {
-      out.claims.push_back({claims[i], values.at(i), matches.at(i) == kPrefixWord});
+      out.claims.push_back(
+          {claims[i], values.at(i), FromRowWord<ClaimComparison>(matches.at(i)) == ClaimComparison::kPrefix});
     }
-    for (const std::string& word : scopes) {
-      if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
-    }
+    for (const std::string& word : scopes) out.scopes.insert(FromRowWord<Scope>(word));
     for (const std::string& word : roles) {
       if (const auto role = RoleOf(word)) out.roles.Add(*role);  // one that is no more permits nothing
     }
@@ -55,9 +67,9 @@ struct RuleWords {
     for (const ClaimMatch& match : rule.claims) {
       claims.push_back(match.claim);
       values.push_back(match.value);
-      matches.emplace_back(match.is_prefix ? kPrefixWord : kEqualsWord);
+      matches.emplace_back(ToRowWord(match.is_prefix ? ClaimComparison::kPrefix : ClaimComparison::kEquals));
     }
-    for (const Scope scope : rule.scopes) scopes.emplace_back(WordOf(scope));
+    for (const Scope scope : rule.scopes) scopes.emplace_back(ToRowWord(scope));
     for (const Role role : rule.roles.List()) roles.emplace_back(WordOfRole(role));
   }
   std::vector<std::string> claims, values, matches, scopes, roles;
@@ -69,12 +81,20 @@ Status LockTenant(TenantTx& tx, const std::string& tenant) {
   return RequireTenantRow(tx, tenant, RowLock::kUntilCommit);
 }
 
-// The version of what this transaction changes. Holds the clock's row until the commit, so it is taken last.
+// The version of what this transaction changes. Holds the clock's row until the commit.
 Result<std::int64_t> NextIdentityVersion(TenantTx& tx) {
   // A trigger puts the clock's next version in.
   const auto rows = tx.Exec(
       "UPDATE tenancy.tenants SET identity_version = identity_version WHERE tenant_id = $1 RETURNING identity_version",
       tx.tenant().ToString());
+  if (rows.empty()) return Internal("a tenant vanished");
+  return rows[0][0].as<std::int64_t>();
+}
+
+// That of the last change, for what was done before: gateways that have it have that too.
+Result<std::int64_t> StandingIdentityVersion(TenantTx& tx) {
+  const auto rows =
+      tx.Exec("SELECT identity_version FROM tenancy.tenants WHERE tenant_id = $1", tx.tenant().ToString());
   if (rows.empty()) return Internal("a tenant vanished");
   return rows[0][0].as<std::int64_t>();
 }
@@ -190,7 +210,7 @@ Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, 
       [&](TenantTx& tx) -> Result<std::int64_t> {
         ALLOD_CHECK_OK(LockTenant(tx, tenant));
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, id));
-        if (earlier) return 0;
+        if (earlier) return StandingIdentityVersion(tx);
         ALLOD_TRY(const IdentityProvider standing, ReadProvider(tx, tenant, id));
         const std::int64_t rules =
             CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND provider_id = $2", id);
@@ -202,7 +222,7 @@ Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, 
       },
       [&](TenantTx& tx) -> Result<std::int64_t> {
         if (ReadProvider(tx, tenant, id)) return NotFound("not done");
-        return 0;
+        return StandingIdentityVersion(tx);
       });
 }
 
@@ -293,7 +313,7 @@ Result<std::int64_t> PgIdentityStore::DeleteRule(const std::string& tenant, cons
       [&](TenantTx& tx) -> Result<std::int64_t> {
         ALLOD_CHECK_OK(LockTenant(tx, tenant));
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, project, request, id));
-        if (earlier) return 0;
+        if (earlier) return StandingIdentityVersion(tx);
         ALLOD_TRY(const WorkloadRule standing, ReadRule(tx, tenant, project, id));
         tx.Exec("DELETE FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2 AND id = $3",
                 tx.tenant().ToString(), project, id);
@@ -303,7 +323,7 @@ Result<std::int64_t> PgIdentityStore::DeleteRule(const std::string& tenant, cons
       },
       [&](TenantTx& tx) -> Result<std::int64_t> {
         if (ReadRule(tx, tenant, project, id)) return NotFound("not done");
-        return 0;
+        return StandingIdentityVersion(tx);
       });
 }
 

@@ -8,14 +8,6 @@
 #include "services/tenancy/pg_rows.h"
 #include "services/tenancy/pg_store.h"
 
-namespace allod {
-
-template <>
-inline constexpr auto kRowWords<tenancy::Scope> = std::to_array<RowWord<tenancy::Scope>>(
-    {{tenancy::Scope::kInference, "INFERENCE"}, {tenancy::Scope::kPortal, "PORTAL"}});
-
-}  // namespace allod
-
 namespace allod::tenancy {
 namespace {
 

@@ -37,7 +37,9 @@ struct KeyUse {
 
 struct TenantStateChange {
   Tenant tenant;
-  std::int64_t keys_version = 0;  // of the keys from which on they hold, or do not
+  // From which on the tenant's keys and workload tokens hold, or do not.
+  std::int64_t keys_version = 0;
+  std::int64_t identity_version = 0;
 };
 
 // Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
@@ -48,6 +50,12 @@ struct TenantKeysVersion {
   std::int64_t version = 0;  // of its last change
 
   bool operator==(const TenantKeysVersion&) const = default;
+};
+
+struct TenantChanges {
+  std::vector<Tenant> tenants;  // by version
+  std::int64_t version = 0;     // up to which they were read
+  bool more = false;            // there may be some after it
 };
 
 class Store {
@@ -65,9 +73,9 @@ class Store {
   // The same for the state; `reason` is for a suspension.
   virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
                                                    const std::string& reason, const RequestId& request) = 0;
-  // Tenants that were made or changed after the version `after` (0: all), by version, at most `limit`. Whoever has read
-  // up to a version has read all before it.
-  virtual Result<std::vector<Tenant>> TenantsChanged(std::int64_t after, int limit) = 0;
+  // Tenants that were made or changed after the version `after` (0: all), at most `limit`. Whoever has read up to a
+  // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
+  virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;
 
   // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;

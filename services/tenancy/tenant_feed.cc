@@ -26,7 +26,7 @@ void TenantFeed::Stop() {
 
 Status TenantFeed::Refresh() {
   const std::scoped_lock refreshing(refresh_mutex_);
-  std::vector<Tenant> page;
+  TenantChanges page;
   do {
     std::int64_t after = 0;
     {
@@ -35,14 +35,14 @@ Status TenantFeed::Refresh() {
     }
     ALLOD_TRY(page, store_.TenantsChanged(after, kTenantsPerRead));
     const std::scoped_lock lock(mutex_);
-    for (Tenant& tenant : page) {
+    for (Tenant& tenant : page.tenants) {
       std::int64_t& version = versions_[tenant.id];
       tenants_.erase(version);
       version = tenant.version;
-      version_ = std::max(version_, version);
       tenants_[version] = std::make_shared<const Tenant>(std::move(tenant));
     }
-  } while (page.size() == kTenantsPerRead);
+    version_ = std::max(version_, page.version);
+  } while (page.more);
   {
     const std::scoped_lock lock(mutex_);
     loaded_ = true;

@@ -3,8 +3,9 @@
 // Refresh() asks the store for the tenants that changed since the version that it has read up to, so changes made by
 // another process on the same database are seen too and ten thousand tenants of which nothing is new cost one query
 // without rows. A thread of the feed's own refreshes every 750 ms and at once after Notify(). While the store is away
-// the last known state stays. A tenant is one row and never goes, so nothing has to be forgotten: whoever is behind is
-// sent each tenant's last change. Thread-safe.
+// the last known state stays, as does that of a tenant whose row cannot be read, while the others go on. A tenant is
+// one row and never goes, so nothing has to be forgotten: whoever is behind is sent each tenant's last change.
+// Thread-safe.
 #pragma once
 
 #include <chrono>

@@ -82,6 +82,34 @@ TEST_F(TenantFeedTest, KeepsWhatItKnowsWhileTheStoreIsAway) {
   EXPECT_EQ(Sent(at), std::vector<std::string>{"ke"});
 }
 
+TEST_F(TenantFeedTest, ATenantThatCannotBeReadKeepsNobodyElsesChangesFromWatchers) {
+  Create("ke");
+  Create("ug");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<std::int64_t> at;
+  EXPECT_EQ(Sent(at), (std::vector<std::string>{"ke", "ug"}));
+  store_.SpoilTenant("ke");
+  store_.Suspend("ug");
+  Create("tz");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Sent(at), (std::vector<std::string>{"ug", "tz"}));
+  std::optional<std::int64_t> late;
+  EXPECT_EQ(Sent(late), (std::vector<std::string>{"ke", "ug", "tz"})) << "what was known of it stays";
+  // Nor do many of them, more than are read at once.
+  for (int i = 0; i < 600; ++i) {
+    Create("t" + std::to_string(i));
+    store_.SpoilTenant("t" + std::to_string(i));
+  }
+  Create("rw");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Sent(at), std::vector<std::string>{"rw"});
+  const int before = store_.rows_read();
+  store_.SpoilTenant("rw");
+  ASSERT_TRUE(feed_.Refresh());
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(store_.rows_read(), before + 1) << "it is not read again and again";
+}
+
 TEST_F(TenantFeedTest, TellsOfAChangeAtOnceAndEndsEveryWait) {
   feed_.Start();
   Create("ke");

@@ -100,9 +100,9 @@ class TenantLifeTest : public testing::Test {
   TenantFeed feed_{store_};
   CallGates gates_;
   std::atomic<std::int64_t> keys_awaited_ = 0;
-  TenantServiceImpl tenants_{
-      store_, feed_, clock_, gates_,
-      [this](const grpc::ServerContext&, const std::string&, std::int64_t version) { keys_awaited_ = version; }};
+  TenantServiceImpl tenants_{store_, feed_, clock_, gates_, [this](const TenantStateChange& change, SteadyTime) {
+                               keys_awaited_ = change.keys_version;
+                             }};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;

@@ -1,5 +1,7 @@
 #include "services/tenancy/tenant_service.h"
 
+#include <algorithm>
+
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
@@ -34,14 +36,16 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant created,
               InTurn(gates_.writes, call, [&] { return store_.CreateTenant(tenant, request_id); }));
-    AwaitInForce(*context, created);
+    AwaitInForce(AwaitUntil(*context), created);
     return ToProto(created);
   });
 }
 
-void TenantServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Tenant& tenant) {
+void TenantServiceImpl::AwaitInForce(SteadyTime until, const Tenant& tenant) {
+  using std::chrono::milliseconds, std::chrono::steady_clock;
   feed_.Notify();
-  watchers_.Await(tenant.version, AcknowledgementWait(context));
+  watchers_.Await(tenant.version,
+                  std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now())));
 }
 
 grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const v1::UpdateTenantRequest* request,
@@ -59,7 +63,7 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
-    AwaitInForce(*context, updated);
+    AwaitInForce(AwaitUntil(*context), updated);
     return ToProto(updated);
   });
 }
@@ -72,10 +76,11 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
   ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
   ALLOD_TRY(const TenantStateChange changed,
             InTurn(gates_.writes, call, [&] { return store_.SetTenantState(id, state, reason, request_id); }));
-  // Both are told at the same time.
+  // All are told at the same time, and waited for once.
+  const SteadyTime until = AwaitUntil(context);
   feed_.Notify();
-  await_keys_(context, id, changed.keys_version);
-  AwaitInForce(context, changed.tenant);
+  await_credentials_(changed, until);
+  AwaitInForce(until, changed.tenant);
   return ToProto(changed.tenant);
 }
 

@@ -9,6 +9,7 @@
 #include "services/common/clock.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/watchers.h"
+#include "services/tenancy/await_in_force.h"
 #include "services/tenancy/call_gates.h"
 #include "services/tenancy/store.h"
 #include "services/tenancy/tenant_feed.h"
@@ -18,11 +19,13 @@ namespace allod::tenancy {
 class TenantServiceImpl final : public v1::TenantService::Service {
  public:
   static constexpr int kWatchersMax = 8;
-  // Returns when gateways have the tenant's keys as they were at `version`, or when the wait ran out.
-  using AwaitKeys = std::function<void(const grpc::ServerContext&, const std::string& tenant, std::int64_t version)>;
+  // Returns when gateways have the tenant's keys and what its workloads may as they are at the versions of the change,
+  // or when it is time.
+  using AwaitCredentials = std::function<void(const TenantStateChange& change, SteadyTime until)>;
 
-  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates, AwaitKeys await_keys)
-      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_keys_(std::move(await_keys)) {}
+  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates,
+                    AwaitCredentials await_credentials)
+      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_credentials_(std::move(await_credentials)) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
@@ -46,8 +49,8 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   Result<Tenant> Judge(const Tenant& wanted);
   Result<v1::Tenant> SetState(const grpc::ServerContext& context, const Call& call, const std::string& name,
                               TenantState state, const std::string& reason, const RequestId& request_id);
-  // Returns when scheduling has the tenant as it is at its version, or when the wait ran out.
-  void AwaitInForce(const grpc::ServerContext& context, const Tenant& tenant);
+  // Returns when scheduling has the tenant as it is at its version, or when it is time.
+  void AwaitInForce(SteadyTime until, const Tenant& tenant);
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchTenantsResponse>& writer);
 
@@ -55,7 +58,7 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   TenantFeed& feed_;
   const Clock& clock_;
   CallGates& gates_;
-  const AwaitKeys await_keys_;
+  const AwaitCredentials await_credentials_;
   Watchers watchers_{"tenants", kWatchersMax};
 };
 

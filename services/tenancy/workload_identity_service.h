@@ -6,6 +6,7 @@
 
 #include "allod/tenancy/v1/workload_identity.grpc.pb.h"
 #include "services/common/rpc/watchers.h"
+#include "services/tenancy/await_in_force.h"
 #include "services/tenancy/identity_feed.h"
 
 namespace allod::tenancy {
@@ -18,6 +19,9 @@ class WorkloadIdentityServiceImpl final : public v1::WorkloadIdentityService::Se
 
   // Returns when gateways have what the store has of the tenant at `version`, or when the wait ran out.
   void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
+  void AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version);
+  // There is news that others will wait for.
+  void Notify() { feed_.Notify(); }
 
   grpc::Status WatchWorkloadIdentities(grpc::ServerContext* context, const v1::WatchWorkloadIdentitiesRequest* request,
                                        grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>* writer) override;

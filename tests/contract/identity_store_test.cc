@@ -36,6 +36,7 @@ class FakeBackend final : public Backend {
 
 class PgBackend final : public Backend {
  public:
+  TestDatabase& database() { return database_; }
   Store& tenants() override { return tenants_; }
   IdentityStore& store() override { return store_; }
   void Suspend(const std::string& tenant) override {
@@ -171,15 +172,25 @@ TEST_P(IdentityStoreTest, ARequestIdIsForOneRequest) {
   ASSERT_TRUE(updated);
   EXPECT_EQ(store().UpdateProvider(changed, EtagOf(*made), Request("u", update))->version, updated->version);
   const Uuid remove = Uuid::V7();
-  ASSERT_TRUE(store().DeleteProvider("ke", "ci", Request("d", remove)));
-  EXPECT_TRUE(store().DeleteProvider("ke", "ci", Request("d", remove)));
+  const auto removed = store().DeleteProvider("ke", "ci", Request("d", remove));
+  ASSERT_TRUE(removed);
+  EXPECT_GT(*removed, updated->version);
+  const auto removed_again = store().DeleteProvider("ke", "ci", Request("d", remove));
+  ASSERT_TRUE(removed_again);
+  EXPECT_EQ(*removed_again, *removed) << "it is awaited as the first";
   EXPECT_EQ(Why(store().DeleteProvider("ke", "ci", {})), "NOT_FOUND");
   EXPECT_EQ(Why(store().CreateProvider(Provider(), Request("a", id))), "NOT_FOUND") << "it was deleted since";
   ASSERT_TRUE(store().CreateProvider(Provider(), {}));
   EXPECT_TRUE(store().CreateRule(Rule(), Request("r", id))) << "the project's ids are its own";
   EXPECT_EQ(Why(store().CreateRule(Rule("other"), Request("x", id))), "REQUEST_ID_REUSED");
-  EXPECT_TRUE(store().DeleteRule("ke", "desk", "deploy", Request("d", remove)));
-  EXPECT_TRUE(store().DeleteRule("ke", "desk", "deploy", Request("d", remove)));
+  const auto rule_removed = store().DeleteRule("ke", "desk", "deploy", Request("d", remove));
+  ASSERT_TRUE(rule_removed);
+  EXPECT_EQ(*rule_removed, VersionOf("ke"));
+  ASSERT_TRUE(store().CreateProvider(Provider("later"), {}));
+  const auto repeated = store().DeleteRule("ke", "desk", "deploy", Request("d", remove));
+  ASSERT_TRUE(repeated);
+  EXPECT_EQ(*repeated, VersionOf("ke")) << "the tenant's last change holds the deletion too";
+  EXPECT_GT(*repeated, *rule_removed);
 }
 
 TEST_P(IdentityStoreTest, ChangesWhatHasTheEtag) {
@@ -281,6 +292,38 @@ TEST_P(IdentityStoreTest, ReadsAllOfATenantAndNothingElse) {
   EXPECT_EQ(all->providers.size(), 1U);
   EXPECT_EQ(all->rules.size(), 2U);
   EXPECT_EQ(store().ReadIdentity("ug")->rules.size(), 0U);
+}
+
+TEST_P(IdentityStoreTest, AWordThatNobodyKnowsIsNotReadAsAnother) {
+  auto* postgres = dynamic_cast<PgBackend*>(backend_.get());
+  if (postgres == nullptr) GTEST_SKIP() << "the fake has no words";
+  ASSERT_TRUE(store().CreateProvider(Provider(), {}));
+  ASSERT_TRUE(store().CreateRule(Rule(), {}));
+  const auto as_owner = [&](const std::string& statement) {
+    pqxx::connection owner(postgres->database().owner_url);
+    pqxx::work work(owner);
+    work.exec_params("SELECT set_config('allod.tenant', $1, true)", Uuid::FromName("tenants/ke").ToString());
+    const pqxx::result rows = work.exec(statement);
+    work.commit();
+    return rows;
+  };
+  const auto words = as_owner("SELECT scopes::text, claim_matches::text FROM tenancy.workload_rules");
+  ASSERT_EQ(words.size(), 1);
+  EXPECT_EQ(words[0][0].as<std::string>(), "{INFERENCE,PORTAL}") << "as the scopes of keys";
+  EXPECT_EQ(words[0][1].as<std::string>(), "{prefix,equals}");
+  // The constraints forbid it; a row that came another way is refused all the same.
+  as_owner(
+      "DO $$ DECLARE c text; BEGIN FOR c IN SELECT conname FROM pg_constraint "
+      "WHERE conrelid = 'tenancy.workload_rules'::regclass AND contype = 'c' LOOP "
+      "EXECUTE format('ALTER TABLE tenancy.workload_rules DROP CONSTRAINT %I', c); END LOOP; END $$");
+  const auto read_with = [&](const std::string& columns) {
+    as_owner("UPDATE tenancy.workload_rules SET " + columns);
+    const auto read = store().ReadIdentity("ke");
+    return read ? Code::kOk : read.error().code;
+  };
+  EXPECT_EQ(read_with("claim_matches = '{prefix,regex}'"), Code::kInternal);
+  EXPECT_EQ(read_with("claim_matches = '{prefix,equals}', scopes = '{INFERENCE,inference}'"), Code::kInternal);
+  EXPECT_EQ(read_with("scopes = '{INFERENCE,PORTAL}'"), Code::kOk);
 }
 
 }  // namespace

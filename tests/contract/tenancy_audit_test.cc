@@ -12,6 +12,7 @@
 #include "services/common/rpc/client.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
+#include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "tests/support/fake_clock.h"
@@ -208,6 +209,66 @@ TEST_F(TenancyAudit, TheLifeOfATenantAndItsKeysStandInItsLog) {
   EXPECT_EQ(entries[1].details(0).name() + "=" + entries[1].details(0).value(), "weight_before=1");
   EXPECT_EQ(entries[1].details(1).name() + "=" + entries[1].details(1).value(), "weight=7");
   EXPECT_EQ(entries[6].resource(), key->api_key().name());
+  EXPECT_EQ(Broken(), "");
+}
+
+TEST_F(TenancyAudit, TheLifeOfProvidersAndRulesStandsInItsLog) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject(Caller::Operator()));
+  PgIdentityStore identities{pool_};
+  IdentityProvider provider{.tenant = "ke",
+                            .id = "ci",
+                            .display_name = "CI",
+                            .issuer = "https://ci.example",
+                            .audiences = {"njeri@example.ke"},
+                            .create_time = clock_.Now()};
+  WorkloadRule rule{.tenant = "ke",
+                    .project = "desk",
+                    .id = "deploy",
+                    .uid = Uuid::V7(),
+                    .display_name = "Deployments",
+                    .provider = "ci",
+                    .claims = {{"sub", "achieng@example.ke", false}},
+                    .scopes = {Scope::kInference},
+                    .token_minutes = 10,
+                    .create_time = clock_.Now()};
+  const auto made_provider = identities.CreateProvider(provider, {});
+  ASSERT_TRUE(made_provider) << made_provider.error().message;
+  ASSERT_TRUE(identities.CreateProvider(provider, {}));
+  const auto made_rule = identities.CreateRule(rule, {});
+  ASSERT_TRUE(made_rule) << made_rule.error().message;
+  ASSERT_TRUE(identities.CreateRule(rule, {}));
+  provider.disabled = true;
+  const auto changed_provider = identities.UpdateProvider(provider, EtagOf(*made_provider), {});
+  ASSERT_TRUE(changed_provider) << changed_provider.error().message;
+  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*changed_provider), {})) << "changes nothing";
+  rule.token_minutes = 20;
+  const auto changed_rule = identities.UpdateRule(rule, EtagOf(*made_rule), {});
+  ASSERT_TRUE(changed_rule) << changed_rule.error().message;
+  ASSERT_TRUE(identities.UpdateRule(rule, EtagOf(*changed_rule), {})) << "changes nothing";
+  EXPECT_FALSE(identities.DeleteProvider("ke", "ci", {})) << "a rule names it";
+  const RequestId request = *MakeRequestId(Uuid::V7().ToString(), "test", "delete");
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(identities.DeleteRule("ke", "desk", "deploy", request));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(identities.DeleteProvider("ke", "ci", request));
+
+  ASSERT_THAT(Actions(), ElementsAre("tenancy.tenants.create", "tenancy.projects.create",
+                                     "tenancy.identityProviders.create", "tenancy.workloadRules.create",
+                                     "tenancy.identityProviders.update", "tenancy.workloadRules.update",
+                                     "tenancy.workloadRules.delete", "tenancy.identityProviders.delete"));
+  const auto entries = Entries();
+  EXPECT_EQ(entries[2].resource(), "tenants/ke/identityProviders/ci");
+  EXPECT_EQ(entries[3].resource(), "tenants/ke/projects/desk/workloadRules/deploy");
+  // What may name people is personal.
+  int personal = 0;
+  for (const auto& entry : entries) {
+    for (const auto& detail : entry.details()) {
+      if (detail.name() != "claims" && detail.name() != "audiences") continue;
+      ++personal;
+      EXPECT_EQ(detail.value(), detail.name() == "claims" ? "sub=achieng@example.ke" : "njeri@example.ke");
+      EXPECT_EQ(detail.commitment().size(), 32U) << entry.action();
+    }
+  }
+  EXPECT_EQ(personal, 4);
   EXPECT_EQ(Broken(), "");
 }
 

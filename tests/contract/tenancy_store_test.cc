@@ -22,6 +22,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual Store& store() = 0;
   virtual void Suspend(const std::string& tenant) = 0;
+  // Its row changes to one that cannot be read.
+  virtual void SpoilTenant(const std::string& tenant) = 0;
   // So many valid keys in a project, in no time.
   virtual void FillWithKeys(const std::string& tenant, const std::string& project, int count) = 0;
 };
@@ -37,6 +39,7 @@ class FakeBackend final : public Backend {
  public:
   Store& store() override { return store_; }
   void Suspend(const std::string& tenant) override { store_.Suspend(tenant); }
+  void SpoilTenant(const std::string& tenant) override { store_.SpoilTenant(tenant); }
   void FillWithKeys(const std::string& tenant, const std::string& project, int count) override {
     store_.FillWithKeys(tenant, project, count);
   }
@@ -52,6 +55,13 @@ class PgBackend final : public Backend {
     pqxx::connection owner(database_.owner_url);
     pqxx::work work(owner);
     work.exec_params("UPDATE tenancy.tenants SET state = 'SUSPENDED' WHERE id = $1", tenant);
+    work.commit();
+  }
+  void SpoilTenant(const std::string& tenant) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    work.exec0("ALTER TABLE tenancy.tenants DROP CONSTRAINT tenants_state_check");
+    work.exec_params("UPDATE tenancy.tenants SET state = 'ODD' WHERE id = $1", tenant);
     work.commit();
   }
   void FillWithKeys(const std::string& tenant, const std::string& project, int count) override {
@@ -223,6 +233,22 @@ TEST_P(TenancyStore, AChangeOfATenantIsSafeToRepeat) {
   EXPECT_TRUE(store().UpdateTenant(wanted, EtagOf(*retry), Request("w", refused))) << "it is still free";
 }
 
+TEST_P(TenancyStore, ACreationIsSafeToRepeatAfterAChange) {
+  const Uuid id = Uuid::V7();
+  const Tenant rwanda{"rw", "Rwanda", "RWF", {"rw"}, TenantState::kActive, clock_.Now()};
+  const auto made = store().CreateTenant(rwanda, Request("rw", id));
+  ASSERT_TRUE(made) << made.error().message;
+  Tenant wanted = rwanda;
+  wanted.display_name = "Rwanda — Repubulika";
+  const auto changed = store().UpdateTenant(wanted, EtagOf(*made), {});
+  ASSERT_TRUE(changed) << changed.error().message;
+  const auto retry = store().CreateTenant(rwanda, Request("rw", id));
+  ASSERT_TRUE(retry) << retry.error().message;
+  EXPECT_EQ(retry->display_name, wanted.display_name) << "as it stands";
+  EXPECT_EQ(retry->version, changed->version);
+  EXPECT_EQ(store().CreateTenant(rwanda, Request("rw")).error().reason, "ALREADY_EXISTS");
+}
+
 TEST_P(TenancyStore, SuspendsAndResumes) {
   ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
   const std::int64_t keys = KeysVersion("ke");
@@ -256,7 +282,7 @@ TEST_P(TenancyStore, TenantsChangedAreOneOrderAndShowWhatIsNewOnly) {
     std::vector<std::string> out;
     const auto changed = store().TenantsChanged(after, limit);
     EXPECT_TRUE(changed) << changed.error().message;
-    for (const Tenant& tenant : *changed) out.push_back(tenant.id);
+    for (const Tenant& tenant : changed->tenants) out.push_back(tenant.id);
     return out;
   };
   EXPECT_EQ(ids(0), (std::vector<std::string>{"ke", "ug"}));
@@ -270,6 +296,26 @@ TEST_P(TenancyStore, TenantsChangedAreOneOrderAndShowWhatIsNewOnly) {
   EXPECT_EQ(ids(0), (std::vector<std::string>{"ug", "ke"}));
   backend_->Suspend("ug");
   EXPECT_EQ(ids(0), (std::vector<std::string>{"ke", "ug"})) << "an operator's own SQL is a change too";
+}
+
+TEST_P(TenancyStore, ATenantThatCannotBeReadIsLeftOutOfTheChanges) {
+  const std::int64_t at = store().GetTenant("ug")->version;
+  backend_->SpoilTenant("ke");
+  const auto alone = store().TenantsChanged(at, 1);
+  ASSERT_TRUE(alone) << alone.error().message;
+  EXPECT_TRUE(alone->tenants.empty());
+  EXPECT_GT(alone->version, at);
+  EXPECT_TRUE(alone->more);
+  ASSERT_TRUE(store().SetTenantState("ug", TenantState::kSuspended, "", {}));
+  const auto all = store().TenantsChanged(0, 10);
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->tenants.size(), 1U);
+  EXPECT_EQ(all->tenants[0].id, "ug");
+  EXPECT_EQ(all->version, all->tenants[0].version);
+  EXPECT_FALSE(all->more);
+  const auto none = store().TenantsChanged(all->version, 10);
+  EXPECT_EQ(none->version, all->version);
+  EXPECT_TRUE(none->tenants.empty());
 }
 
 TEST_P(TenancyStore, OfConcurrentChangesByOneEtagOneIsMade) {

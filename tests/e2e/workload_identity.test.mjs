@@ -220,3 +220,12 @@ test('a rule that is disabled takes its tokens with it, at once', { skip: tooOld
   apply(false);
   assert.equal((await portal(`${project}/instances`, ours)).status, 200);
 });
+
+test('a suspension takes tokens with it when it has returned, and its end brings them back', { skip: tooOld }, async () => {
+  for (let round = 0; round < 5; ++round) {
+    platform.allod(['tenants', 'suspend', 'tenants/ke', '--reason', 'a test']);
+    assert.notEqual((await portal(`${project}/instances`, ours)).status, 200, `round ${round}: a token acts after the suspension`);
+    platform.allod(['tenants', 'resume', 'tenants/ke']);
+    assert.equal((await portal(`${project}/instances`, ours)).status, 200, `round ${round}`);
+  }
+});

@@ -100,7 +100,7 @@ Result<std::int64_t> FakeIdentityStore::DeleteProvider(const std::string& tenant
                                                        const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(tenant, request));
-  if (is_repeated) return 0;
+  if (is_repeated) return versions_[tenant];
   ALLOD_TRY(const IdentityProvider standing, Provider(tenant, id));
   const auto rules = std::ranges::count_if(
       rules_, [&](const auto& entry) { return entry.second.tenant == tenant && entry.second.provider == id; });
@@ -177,7 +177,7 @@ Result<std::int64_t> FakeIdentityStore::DeleteRule(const std::string& tenant, co
   const std::scoped_lock lock(mutex_);
   const std::string parent = ProjectOf(tenant, project);
   ALLOD_TRY(const bool is_repeated, IsRepeated(parent, request));
-  if (is_repeated) return 0;
+  if (is_repeated) return versions_[tenant];
   ALLOD_CHECK_OK(Rule(tenant, project, id));
   Remember(parent, request);
   rules_.erase({parent, id});

@@ -32,7 +32,8 @@ void FakeStore::Remember(const std::string& parent, const RequestId& request, co
 Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
-  ALLOD_CHECK_OK(Recall("", request));
+  ALLOD_TRY(const auto earlier, Recall("", request));
+  if (earlier) return tenants_.at(*earlier);
   const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
   if (inserted) at->second.version = ++keys_clock_;
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
@@ -94,16 +95,19 @@ void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
   standing.version = ++keys_clock_;
 }
 
-Result<std::vector<Tenant>> FakeStore::TenantsChanged(std::int64_t after, int limit) {
+Result<TenantChanges> FakeStore::TenantsChanged(std::int64_t after, int limit) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
-  std::vector<Tenant> out;
+  std::vector<Tenant> rows;
   for (const auto& [id, tenant] : tenants_) {
-    if (tenant.version > after) out.push_back(tenant);
+    if (tenant.version > after) rows.push_back(tenant);
   }
-  std::ranges::sort(out, {}, &Tenant::version);
-  if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));
-  rows_read_ += static_cast<int>(out.size());
+  std::ranges::sort(rows, {}, &Tenant::version);
+  if (std::cmp_greater(rows.size(), limit)) rows.resize(static_cast<std::size_t>(limit));
+  rows_read_ += static_cast<int>(rows.size());
+  TenantChanges out{{}, rows.empty() ? after : rows.back().version, std::cmp_equal(rows.size(), limit)};
+  std::erase_if(rows, [&](const Tenant& tenant) { return spoilt_.contains(tenant.id); });
+  out.tenants = std::move(rows);
   return out;
 }
 
@@ -321,6 +325,12 @@ Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, st
 void FakeStore::SetState(const std::string& tenant, TenantState state) {
   const std::scoped_lock lock(mutex_);
   SetState(tenants_.at(tenant), WithState(tenants_.at(tenant), state, ""));
+}
+
+void FakeStore::SpoilTenant(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  spoilt_.insert(tenant);
+  tenants_.at(tenant).version = ++keys_clock_;
 }
 
 void FakeStore::FillWithKeys(const std::string& tenant, const std::string& project, int count) {

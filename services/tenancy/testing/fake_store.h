@@ -4,6 +4,8 @@
 #include <atomic>
 #include <map>
 #include <mutex>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "services/tenancy/store.h"
@@ -18,7 +20,7 @@ class FakeStore final : public Store {
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
                                            const RequestId& request) override;
-  Result<std::vector<Tenant>> TenantsChanged(std::int64_t after, int limit) override;
+  Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
   Result<std::int64_t> CountProjects(const std::string& tenant) override;
@@ -40,6 +42,8 @@ class FakeStore final : public Store {
   // In one word.
   void Suspend(const std::string& tenant) { SetState(tenant, TenantState::kSuspended); }
   void Resume(const std::string& tenant) { SetState(tenant, TenantState::kActive); }
+  // Its row changes to one that cannot be read; only those who follow tenants notice.
+  void SpoilTenant(const std::string& tenant);
   // So many valid keys in a project.
   void FillWithKeys(const std::string& tenant, const std::string& project, int count);
   // How many tenants and keys were given out for watchers: what following them costs.
@@ -75,6 +79,7 @@ class FakeStore final : public Store {
   std::optional<Error> failure_;
   std::map<std::string, std::optional<Error>> key_failures_;
   std::map<std::string, Tenant> tenants_;
+  std::set<std::string> spoilt_;
   std::int64_t keys_clock_ = 0;                                                  // of tenants' versions too
   std::map<std::string, std::int64_t> keys_versions_;                            // by tenant
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid

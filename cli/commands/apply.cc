@@ -62,7 +62,9 @@ Status Apply(const Globals& globals, const ApplyOptions& options) {
 void AddApply(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<ApplyOptions>(
       app, globals, "apply",
-      "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances", &Apply);
+      "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances, "
+      "identity providers, workload rules",
+      &Apply);
   command->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
   command->add_flag("--dry-run", options->dry_run,
                     "Only show the plan: what would be created, and which fields changed from what to what");

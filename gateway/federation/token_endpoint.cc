@@ -169,6 +169,9 @@ http::Awaitable<void> TokenEndpoint::Handle(http::Request& request, http::Respon
          {"id", token->id.ToString()},
          {"trace", out.trace().trace_id}});
     response = Answer(200, AnswerJson(sealer_.Seal(*token), *token));
+  } else if (token.error().code == Code::kResourceExhausted) {
+    // Not logged: a flood of them would push everything else out of the log.
+    response = Refusal(token.error());
   } else {
     Log(LogLevel::kInfo, "refused a workload's token",
         {{"reason", token.error().reason},

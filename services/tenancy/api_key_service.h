@@ -44,6 +44,8 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
   void AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version);
   // There is news that others will wait for.
   void Notify() { feed_.Notify(); }
+  // For a process that takes the place of another.
+  void ExpectWatchers() { watchers_.ExpectFor(Watchers::kReconnection); }
 
  private:
   Status Watch(grpc::ServerContext& context, Watchers::Place place,

@@ -27,14 +27,19 @@ constexpr std::array<std::string_view, 6> kNoSubjects = {"iss", "aud", "exp", "n
 struct PublicIssuer {
   std::string_view issuer;
   std::vector<std::string_view> owners;
+  // With what a "sub" that names its owner begins, e.g. "repo:owner/name:..."; customised, it may name none.
+  std::string_view subject;
 };
 const std::vector<PublicIssuer>& PublicIssuers() {
   static const std::vector<PublicIssuer> issuers = {
       {"https://token.actions.githubusercontent.com",
-       {"repository", "repository_id", "repository_owner", "repository_owner_id", "sub", "enterprise_id"}},
-      {"https://gitlab.com", {"project_path", "project_id", "namespace_path", "namespace_id", "sub"}},
-      {"https://accounts.google.com", {"sub", "email"}},
-      {"https://app.terraform.io", {"terraform_organization_id", "terraform_organization_name", "sub"}},
+       {"repository", "repository_id", "repository_owner", "repository_owner_id", "sub", "enterprise_id"},
+       "repo:"},
+      {"https://gitlab.com", {"project_path", "project_id", "namespace_path", "namespace_id", "sub"}, "project_path:"},
+      {"https://accounts.google.com", {"sub", "email"}, ""},
+      {"https://app.terraform.io",
+       {"terraform_organization_id", "terraform_organization_name", "sub"},
+       "organization:"},
   };
   return issuers;
 }
@@ -92,6 +97,12 @@ Status CheckIssuer(std::string_view issuer) {
 // Whether the match says which of an issuer's owners it is: all of a claim, or a beginning that ends in "owner/".
 bool NamesAnOwner(const ClaimMatch& match, const PublicIssuer& issuer) {
   if (std::ranges::find(issuer.owners, match.claim) == issuer.owners.end()) return false;
+  if (match.claim == "sub" && !issuer.subject.empty()) {
+    if (!match.value.starts_with(issuer.subject)) return false;
+    const std::string_view owner = std::string_view(match.value).substr(issuer.subject.size());
+    const std::size_t end = owner.find_first_of("/:");
+    return end != 0 && !owner.empty() && (!match.is_prefix || end != std::string_view::npos);
+  }
   return !match.is_prefix || match.value.find('/') != std::string::npos;
 }
 

@@ -92,6 +92,9 @@ TEST(WorkloadRuleTest, ThatWouldMatchStrangersIsRefused) {
   EXPECT_EQ(WhyNot(Rule({{"ref", "refs/heads/main", false}}), kGitHub), "RULE_TOO_WIDE");
   EXPECT_EQ(WhyNot(Rule({{"repository_owner", "k", true}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
   EXPECT_EQ(WhyNot(Rule({{"sub", "repo:", true}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "environment:production", false}}), kGitHub), "RULE_TOO_WIDE") << "of everybody";
+  EXPECT_EQ(WhyNot(Rule({{"sub", "ref:refs/", true}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:k", true}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
   EXPECT_EQ(WhyNot(Rule({{"repository", "ke/", true}}), kGitHub), "");
   EXPECT_EQ(WhyNot(Rule({{"repository", "ke/services", false}, {"ref", "refs/", true}}), kGitHub), "");
   EXPECT_EQ(WhyNot(Rule({{"sub", "repo:ke/services:", true}}), kGitHub), "");

@@ -87,6 +87,9 @@ Status Run(const Config& config, StopSignal& stop) {
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
                           {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
                            &workload_rules}));
+  api_keys.ExpectWatchers();
+  workload_identities.ExpectWatchers();
+  tenants.ExpectWatchers();
   key_feed.Start();
   tenant_feed.Start();
   identity_feed.Start();

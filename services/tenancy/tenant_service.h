@@ -44,6 +44,9 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   grpc::Status AcknowledgeTenants(grpc::ServerContext* context, const v1::AcknowledgeTenantsRequest* request,
                                   v1::AcknowledgeTenantsResponse* response) override;
 
+  // For a process that takes the place of another.
+  void ExpectWatchers() { watchers_.ExpectFor(Watchers::kReconnection); }
+
  private:
   // What CreateTenant would answer, without doing it.
   Result<Tenant> Judge(const Tenant& wanted);

@@ -22,6 +22,8 @@ class WorkloadIdentityServiceImpl final : public v1::WorkloadIdentityService::Se
   void AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version);
   // There is news that others will wait for.
   void Notify() { feed_.Notify(); }
+  // For a process that takes the place of another.
+  void ExpectWatchers() { watchers_.ExpectFor(Watchers::kReconnection); }
 
   grpc::Status WatchWorkloadIdentities(grpc::ServerContext* context, const v1::WatchWorkloadIdentitiesRequest* request,
                                        grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>* writer) override;

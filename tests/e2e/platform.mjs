@@ -95,7 +95,9 @@ export class Platform {
 
   pid(name) {
     const status = JSON.parse(readFileSync(join(this.state, 'run/status.json'), 'utf8'));
-    return status.processes.find((process) => process.name === name)?.pid;
+    const pid = status.processes.find((process) => process.name === name)?.pid;
+    // Of one that is being started again there is none; -1 would be everybody.
+    return pid > 1 ? pid : undefined;
   }
   // Agent, launcher, zygote, worker: each the child of the one before. Of those that run a worker.
   #modelProcesses() {

@@ -66,7 +66,12 @@ void AccessTally::Note(Access access, Time now) {
       ++due.count;
       return;
     }
-    if (std::cmp_greater_equal(tenant->second.places.size(), kPerTenantMax)) return Drop(access.tenant, 1);
+    const auto& places = tenant->second.places;
+    const int max = access.actor.kind == "operator" ? kPerTenantMax : kPerTenantMax - kForOperators;
+    const auto of_actor = std::ranges::count_if(places, [&](const auto& place) {
+      return std::get<0>(place.first) == std::get<0>(key) && std::get<1>(place.first) == std::get<1>(key);
+    });
+    if (of_actor >= kPerActorMax || std::cmp_greater_equal(places.size(), max)) return Drop(access.tenant, 1);
   }
   if (places_ >= kPlacesMax) return Drop(access.tenant, 1);
   auto& places = tenants_[access.tenant].places;

@@ -1,7 +1,8 @@
 // How often somebody was refused, or an operator read what is a tenant's, until it is written into the audit log: the
 // first time at once, what follows within a minute as one count. So neither an attacker nor a script can fill the disk.
 //
-// Of one tenant at most kPerTenantMax different things are told apart in a minute, of all tenants kPlacesMax. What is
+// Of one tenant at most kPerTenantMax different things are told apart in a minute, kPerActorMax of one actor, and some
+// places are left to operators, so that nobody hides what others do; of all tenants kPlacesMax. What is
 // beyond is counted (allod_audit_accesses_dropped_total), and said in the tenant's log.
 //
 // Time is passed in. Not thread-safe.
@@ -33,6 +34,8 @@ struct Access {
 class AccessTally {
  public:
   static constexpr int kPerTenantMax = 32;
+  static constexpr int kPerActorMax = 8;
+  static constexpr int kForOperators = 8;
   static constexpr int kPlacesMax = 4096;
   static constexpr std::chrono::seconds kWindow{60};
 

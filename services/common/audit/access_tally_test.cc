@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 namespace allod::audit::access_tally_test {
 namespace {
 
@@ -58,16 +60,36 @@ TEST_F(AccessTallyTest, ForgetsWhatHasCeased) {
 TEST_F(AccessTallyTest, ATenantFillsItsOwnPlacesOnlyAndWhatIsBeyondIsSaid) {
   for (int i = 0; i < 1000; ++i) Note("tenants/t" + std::to_string(i));
   Note("tenants/tz", "tenants/ug");
-  EXPECT_EQ(tally_.places(), AccessTally::kPerTenantMax + 1);
+  EXPECT_EQ(tally_.places(), AccessTally::kPerActorMax + 1);
   auto due = tally_.TakeDue(now_);
   EXPECT_EQ(due["tenants/ug"].size(), 1u);
-  ASSERT_EQ(due["tenants/ke"].size(), static_cast<std::size_t>(AccessTally::kPerTenantMax));
-  EXPECT_EQ(due["tenants/ke"][0].dropped, 1000 - AccessTally::kPerTenantMax);
+  ASSERT_EQ(due["tenants/ke"].size(), static_cast<std::size_t>(AccessTally::kPerActorMax));
+  EXPECT_EQ(due["tenants/ke"][0].dropped, 1000 - AccessTally::kPerActorMax);
   EXPECT_EQ(due["tenants/ke"][1].dropped, 0);
 }
 
+// Names that are made up are places of who made them up.
+TEST_F(AccessTallyTest, NobodyHidesWhatOthersDo) {
+  const auto note = [&](const std::string& kind, const std::string& id, const std::string& resource) {
+    Access access = Refusal(resource);
+    access.actor = {kind, id, ""};
+    tally_.Note(access, now_);
+  };
+  for (int i = 0; i < 1000; ++i) note("api_key", "a", "tenants/t" + std::to_string(i));
+  note("api_key", "b", "tenants/tz");
+  for (int key = 0; key < 100; ++key) {
+    for (int i = 0; i < 100; ++i) note("api_key", std::to_string(key), "tenants/t" + std::to_string(i));
+  }
+  note("operator", "", "tenants/ke");
+  std::set<std::string> seen;
+  const auto taken = tally_.TakeDue(now_);
+  for (const auto& due : taken.at("tenants/ke")) seen.insert(due.first.actor.kind + due.first.actor.id);
+  EXPECT_TRUE(seen.contains("api_keyb"));
+  EXPECT_TRUE(seen.contains("operator"));
+}
+
 TEST_F(AccessTallyTest, WhatWasDroppedIsSaidEvenIfNothingFollows) {
-  for (int i = 0; i < AccessTally::kPerTenantMax; ++i) Note("tenants/t" + std::to_string(i));
+  for (int i = 0; i < AccessTally::kPerActorMax; ++i) Note("tenants/t" + std::to_string(i));
   tally_.TakeDue(now_);
   Note("tenants/another");
   EXPECT_TRUE(tally_.TakeDue(now_ + seconds(1)).empty());

@@ -106,9 +106,20 @@ bool Watchers::WaitedFor(const Watcher& watcher, std::int64_t version) const {
   return !watcher.id.empty() && !watcher.lagging && watcher.applied < version;
 }
 
+void Watchers::ExpectFor(milliseconds time) {
+  const std::scoped_lock lock(mutex_);
+  expected_until_ = std::chrono::steady_clock::now() + time;
+}
+
 bool Watchers::Await(std::int64_t version, milliseconds wait) {
+  using std::chrono::steady_clock;
   std::unique_lock lock(mutex_);
-  const bool all = changed_.wait_for(lock, wait, [&] {
+  const auto until = steady_clock::now() + wait;
+  // Nobody ends this wait: it is for those that are not there.
+  while (steady_clock::now() < std::min(until, expected_until_)) {
+    changed_.wait_until(lock, std::min(until, expected_until_));
+  }
+  const bool all = changed_.wait_until(lock, until, [&] {
     return std::ranges::none_of(watchers_, [&](const auto& item) { return WaitedFor(item.second, version); });
   });
   (all ? acknowledged_ : ran_out_).Increment();

@@ -63,6 +63,12 @@ class Watchers {
   // NOT_FOUND / NOT_FOUND for a watcher that is not connected; INVALID_ARGUMENT / VERSION_NOT_SENT.
   Status Acknowledge(const std::string& watcher_id, std::int64_t version);
 
+  // Those that were connected to the process before may take so long to be back: until then Await() does not return
+  // because nobody is there. Once, at the start.
+  void ExpectFor(std::chrono::milliseconds time);
+  // How long it takes them.
+  static constexpr std::chrono::milliseconds kReconnection{1500};
+
   // True once every watcher that keeps up has applied `version`; false when `wait` ran out before.
   bool Await(std::int64_t version, std::chrono::milliseconds wait);
 
@@ -88,6 +94,7 @@ class Watchers {
   std::condition_variable changed_;
   std::uint64_t next_ = 1;
   std::map<std::uint64_t, Watcher> watchers_;  // by number of the stream
+  std::chrono::steady_clock::time_point expected_until_{};
 };
 
 // What the deadline of a mutating call leaves for Await(), at most kWaitMax.

@@ -23,6 +23,24 @@ class WatchersTest : public testing::Test {
 
 TEST_F(WatchersTest, WithoutWatchersNobodyWaits) { EXPECT_TRUE(watchers_.Await(7, 0ms)); }
 
+TEST_F(WatchersTest, AfterAStartThoseThatMayComeBackAreWaitedForOnce) {
+  watchers_.ExpectFor(100ms);
+  const auto start = Clock::now();
+  EXPECT_FALSE(watchers_.Await(1, 20ms) && Clock::now() - start < 20ms) << "no longer than is asked for";
+  std::jthread back([&] {
+    std::this_thread::sleep_for(30ms);
+    auto a = Join(a_);
+    a.Sending(1);
+    std::this_thread::sleep_for(150ms);
+    EXPECT_TRUE(watchers_.Acknowledge(a_, 1));
+    std::this_thread::sleep_for(50ms);
+  });
+  EXPECT_TRUE(watchers_.Await(1, 10s));
+  EXPECT_GE(Clock::now() - start, 150ms) << "it is back, and has applied it";
+  back.join();
+  EXPECT_TRUE(watchers_.Await(2, 0ms)) << "later nobody is waited for who is not there";
+}
+
 TEST_F(WatchersTest, WaitsUntilEveryWatcherHasAppliedTheVersion) {
   auto a = Join(a_);
   auto b = Join(b_);

@@ -206,7 +206,7 @@ StreamRequest Installation::Chat(const TenantAccess& tenant, const std::string& 
 pid_t Installation::Pid(const std::string& process) const {
   const json status = json::parse(ReadAll(run_dir() / "status.json"));
   for (const json& entry : status.at("processes")) {
-    if (entry.at("name") == process) return entry.at("pid").get<pid_t>();
+    if (entry.at("name") == process && entry.at("pid").get<pid_t>() > 1) return entry.at("pid").get<pid_t>();
   }
   throw std::runtime_error("no process " + process);
 }

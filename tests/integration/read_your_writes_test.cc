@@ -76,8 +76,8 @@ class ReadYourWrites : public testing::Test {
     tenant_feed_ = std::make_unique<tenancy::TenantFeed>(store_);
     tenants_ = std::make_unique<tenancy::TenantServiceImpl>(
         store_, *tenant_feed_, clock_, gates_,
-        [this](const grpc::ServerContext& context, const std::string& tenant, std::int64_t version) {
-          keys_->AwaitInForce(context, tenant, version);
+        [this](const tenancy::TenantStateChange& change, tenancy::SteadyTime until) {
+          keys_->AwaitInForce(until, change.tenant.id, change.keys_version);
         });
     tenancy_server_ = Start("tenancy", {keys_.get(), tenants_.get()});
     feed_->Start();

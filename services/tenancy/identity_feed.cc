@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "services/common/catching.h"
-#include "services/common/log.h"
 
 namespace allod::tenancy {
 namespace {
@@ -22,9 +21,10 @@ TenantId UidOf(const TenantIdentityVersion& version) { return {Uuid::FromName("t
 
 }  // namespace
 
-void IdentityFeed::Start() {
-  thread_ = OwnedThread("identity feed", [this](const std::stop_token&) { Loop(); });
-}
+IdentityFeed::IdentityFeed(IdentityStore& store, const Clock& clock)
+    : store_(store),
+      clock_(clock),
+      loop_("workload identities", kIdentityRefreshInterval, [this] { return Refresh(); }) {}
 
 void IdentityFeed::Stop() {
   {
@@ -32,30 +32,7 @@ void IdentityFeed::Stop() {
     stopped_ = true;
   }
   changed_.notify_all();
-  thread_.Stop();
-}
-
-void IdentityFeed::Notify() {
-  {
-    const std::scoped_lock lock(mutex_);
-    notified_ = true;
-  }
-  changed_.notify_all();
-}
-
-void IdentityFeed::Loop() {
-  bool was_ok = true;
-  for (;;) {
-    const Status status = Catching("refresh workload identities", [this] { return Refresh(); });
-    // Said once per outage, not once a second.
-    if (!status && was_ok)
-      Log(LogLevel::kWarning, "cannot read workload identities", {{"error", status.error().message}});
-    was_ok = status.has_value();
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kIdentityRefreshInterval, [&] { return stopped_ || notified_; });
-    notified_ = false;
-    if (stopped_) return;
-  }
+  loop_.Stop();
 }
 
 Status IdentityFeed::Refresh() {

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 #include "services/tenancy/identity_store.h"
 
@@ -33,15 +33,15 @@ struct KnownIdentity {
 class IdentityFeed {
  public:
   // Both outlive the feed.
-  IdentityFeed(IdentityStore& store, const Clock& clock) : store_(store), clock_(clock) {}
+  IdentityFeed(IdentityStore& store, const Clock& clock);
   ~IdentityFeed() { Stop(); }
   IdentityFeed(const IdentityFeed&) = delete;
 
-  void Start();
+  void Start() { loop_.Start(); }
   // Ends the thread and every Next().
   void Stop();
   // Something changed: refresh now rather than within a second.
-  void Notify();
+  void Notify() { loop_.Notify(); }
   // What the thread does. The error is the database's.
   Status Refresh();
 
@@ -67,7 +67,6 @@ class IdentityFeed {
     std::shared_ptr<const KnownIdentity> known;
     std::uint64_t revision = 0;
   };
-  void Loop();
   // Errors are those that concern everybody.
   Status RefreshTenantOrSetAside(const TenantIdentityVersion& version);
   Status RefreshTenant(const TenantIdentityVersion& version);
@@ -79,14 +78,13 @@ class IdentityFeed {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopped_ = false;
-  bool notified_ = false;
   bool loaded_ = false;
   std::uint64_t revision_ = 0;
   std::int64_t version_ = 0;
   std::map<std::string, Entry> tenants_;
   std::map<std::uint64_t, std::string> by_revision_;  // the newest of each tenant
   std::map<std::string, TenantIdentityVersion> aside_;
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::tenancy

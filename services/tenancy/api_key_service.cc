@@ -17,16 +17,6 @@ constexpr int kKeysPerMessage = 500;
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kCancelCheckInterval{100};
 
-// What the caller may hand on. A scope that this service does not know is none.
-Held HeldBy(const Caller& caller) {
-  if (!caller.is_key()) return {};
-  Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles};
-  for (const std::string& word : caller.scopes) {
-    if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
-  }
-  return out;
-}
-
 }  // namespace
 
 void ApiKeyServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,

@@ -108,17 +108,6 @@ Result<WorkloadRule> RuleFromRequest(const v1::UpdateWorkloadRuleRequest& reques
   return out;
 }
 
-Held HeldForRules(const Caller& caller) {
-  if (caller.kind != Caller::Kind::kTenant) return {};
-  Held out{.roles = caller.roles, .usual_roles = caller.roles};
-  if (!caller.is_key()) return out;
-  out.scopes.clear();
-  for (const std::string& word : caller.scopes) {
-    if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
-  }
-  return out;
-}
-
 v1::IdentityProvider ToProto(const IdentityProvider& provider) {
   v1::IdentityProvider out;
   out.set_name(provider.name());

@@ -26,9 +26,6 @@ struct RuleName {
 Result<ProviderName> ProviderNameOf(std::string_view field, std::string_view name);
 Result<RuleName> RuleNameOf(std::string_view field, std::string_view name);
 
-// What a maker of rules may hand on. A scope that this service does not know is none.
-Held HeldForRules(const Caller& caller);
-
 v1::IdentityProvider ToProto(const IdentityProvider& provider);
 v1::WorkloadRule ToProto(const WorkloadRule& rule);
 v1::WatchWorkloadIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known);

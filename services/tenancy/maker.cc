@@ -16,4 +16,13 @@ Result<Maker> MakerOf(const Caller& caller) {
               "on; the gateway may be older than this service");
 }
 
+Held HeldBy(const Caller& caller) {
+  if (!caller.is_key()) return {};
+  Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles};
+  for (const std::string& word : caller.scopes) {
+    if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
+  }
+  return out;
+}
+
 }  // namespace allod::tenancy

@@ -11,4 +11,7 @@ namespace allod::tenancy {
 // / NO_CALLER when it is not said which key it is.
 Result<Maker> MakerOf(const Caller& caller);
 
+// What the caller may hand on to a key or a rule. A scope that this service does not know is none.
+Held HeldBy(const Caller& caller);
+
 }  // namespace allod::tenancy

@@ -22,7 +22,7 @@ Status WorkloadRuleServiceImpl::CheckMaker(const WorkloadRule& rule, const Calle
 Result<WorkloadRule> WorkloadRuleServiceImpl::Check(WorkloadRule rule, const Caller& caller) {
   ALLOD_CHECK_OK(CheckMaker(rule, caller));
   ALLOD_TRY(const IdentityProvider provider, store_.GetProvider(rule.tenant, rule.provider));
-  return ValidRule(std::move(rule), provider.issuer, HeldForRules(caller));
+  return ValidRule(std::move(rule), provider.issuer, HeldBy(caller));
 }
 
 Result<WorkloadRule> WorkloadRuleServiceImpl::JudgeCreation(const WorkloadRule& wanted) {

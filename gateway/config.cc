@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "gateway/federation/address_policy.h"
 #include "gateway/http/cors.h"
 
 namespace allod::gateway {
@@ -15,7 +14,7 @@ namespace {
 // So that the largest body fits into the share of one key.
 constexpr std::size_t kBodiesInFlightMin = 8;
 
-constexpr std::size_t kTrustedProxiesMax = 64;
+constexpr std::size_t kRangesMax = 64;
 
 template <typename T>
 void Bounded(ConfigReader& reader, const char* field, T& value, T min, T max) {
@@ -44,11 +43,18 @@ void BoundedMs(ConfigReader& reader, const char* field, std::chrono::millisecond
   value = std::chrono::milliseconds(ms);
 }
 
-void ReadFederation(ConfigReader& reader, GatewayConfig& out) {
-  reader.Optional("issuer_networks_allowed", out.issuer_networks_allowed);
-  if (const auto policy = federation::AddressPolicy::Parse(out.issuer_networks_allowed); !policy) {
-    reader.Complain(fmt::format("issuer_networks_allowed: {}", policy.error().message));
+void ReadRanges(ConfigReader& reader, const char* field, std::vector<IpRange>& value) {
+  std::vector<std::string> texts;
+  reader.Optional(field, texts);
+  if (auto ranges = ParseIpRanges(field, texts, kRangesMax)) {
+    value = *std::move(ranges);
+  } else {
+    reader.Complain(ranges.error().message);
   }
+}
+
+void ReadFederation(ConfigReader& reader, GatewayConfig& out) {
+  ReadRanges(reader, "issuer_networks_allowed", out.issuer_networks_allowed);
   reader.Optional("issuer_ca_file", out.issuer_ca_file);
   constexpr std::int64_t kDayMs = 86'400'000;
   BoundedMs(reader, "issuer_keys_fresh_ms", out.issuer_keys.fresh, 100, kDayMs);
@@ -67,14 +73,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   GatewayConfig out;
   ConfigReader reader(file);
   ReadHttp(reader, out.http);
-  std::vector<std::string> proxies;
-  reader.Optional("trusted_proxies", proxies);
-  auto trusted = ParseIpRanges("trusted_proxies", proxies, kTrustedProxiesMax);
-  if (trusted) {
-    out.http.trusted_proxies = *std::move(trusted);
-  } else {
-    reader.Complain(trusted.error().message);
-  }
+  ReadRanges(reader, "trusted_proxies", out.http.trusted_proxies);
   reader.Optional("operators_listen", out.operators_listen);
   Bounded<std::size_t>(reader, "body_bytes_in_flight_max", out.body_bytes_in_flight_max, 64 << 10, 16ULL << 30);
   if (out.body_bytes_in_flight_max / kBodiesInFlightMin < out.http.body_bytes_max) {

@@ -9,6 +9,7 @@
 #include "gateway/http/server_config.h"
 #include "gateway/serving/limits.h"
 #include "services/common/config.h"
+#include "services/common/ip_range.h"
 #include "services/common/result.h"
 
 namespace allod::gateway {
@@ -32,8 +33,8 @@ struct GatewayConfig {
   int journal_slots = 8192;
   access::AdmissionLimits rate_limits;
   // Of tokens that workloads exchange.
-  std::vector<std::string> issuer_networks_allowed;  // beside the public internet, e.g. "10.0.0.0/8"
-  std::string issuer_ca_file;                        // of authorities for issuers instead of the system's; empty: those
+  std::vector<IpRange> issuer_networks_allowed;  // beside the public internet, e.g. "10.0.0.0/8"
+  std::string issuer_ca_file;                    // of authorities for issuers instead of the system's; empty: those
   federation::KeysLimits issuer_keys;
   int exchanges_per_minute_of_address = 120;
   int exchanges_per_minute_of_tenant = 600;

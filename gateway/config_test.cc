@@ -45,7 +45,7 @@ TEST(GatewayConfig, EveryComplaintIsNamed) {
   EXPECT_EQ(config.error().reason, "INVALID_CONFIG");
   for (const char* named :
        {"journal_dir", "requests_per_minute", "conections_max", "body_bytes_in_flight_max", "cors_allowed_origins",
-        "issuer_networks_allowed: 'intranet'", "issuer_keys_age_ms_max",
+        "issuer_networks_allowed[1]: \"intranet\"", "issuer_keys_age_ms_max",
         "trusted_proxies[1]: \"10.0.0.1/8\" has bits set behind its prefix; the range around it is 10.0.0.0/8"}) {
     EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
   }

@@ -3,10 +3,14 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <string>
 
 namespace allod::gateway::federation::address_policy_test {
 namespace {
+
+AddressPolicy Policy(const std::vector<std::string>& networks) {
+  return AddressPolicy(ParseIpRanges("networks", networks, networks.size()).value());
+}
 
 bool Allows(const AddressPolicy& policy, const std::string& text) {
   sockaddr_storage address{};
@@ -72,25 +76,20 @@ TEST(AddressPolicy, AllowsThePublicInternetOnly) {
 }
 
 TEST(AddressPolicy, AllowsWhatTheOperatorAdds) {
-  const auto policy = AddressPolicy::Parse({"10.1.0.0/16", "fd00:1::/32", "127.0.0.1"});
-  ASSERT_TRUE(policy);
-  EXPECT_TRUE(Allows(*policy, "10.1.2.3"));
-  EXPECT_TRUE(Allows(*policy, "::ffff:10.1.2.3"));
-  EXPECT_FALSE(Allows(*policy, "10.2.0.1"));
-  EXPECT_TRUE(Allows(*policy, "fd00:1::5"));
-  EXPECT_FALSE(Allows(*policy, "fd00:2::5"));
-  EXPECT_TRUE(Allows(*policy, "127.0.0.1"));
-  EXPECT_FALSE(Allows(*policy, "127.0.0.2"));
-  for (const char* text :
-       {"", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/x", "10.0.0/8", "example.com", "::/129", "10.0.0.0/"}) {
-    EXPECT_FALSE(AddressPolicy::Parse({text})) << text;
-  }
+  const AddressPolicy policy = Policy({"10.1.0.0/16", "fd00:1::/32", "127.0.0.1"});
+  EXPECT_TRUE(Allows(policy, "10.1.2.3"));
+  EXPECT_TRUE(Allows(policy, "::ffff:10.1.2.3"));
+  EXPECT_FALSE(Allows(policy, "10.2.0.1"));
+  EXPECT_TRUE(Allows(policy, "fd00:1::5"));
+  EXPECT_FALSE(Allows(policy, "fd00:2::5"));
+  EXPECT_TRUE(Allows(policy, "127.0.0.1"));
+  EXPECT_FALSE(Allows(policy, "127.0.0.2"));
 }
 
 TEST(AddressPolicy, SpeaksHttpWithLoopbackThatIsAllowedOnly) {
   EXPECT_FALSE(AddressPolicy().AllowsHttp("127.0.0.1"));
   EXPECT_FALSE(AddressPolicy().AllowsHttp("localhost"));
-  const auto policy = *AddressPolicy::Parse({"127.0.0.0/8", "10.0.0.0/8"});
+  const AddressPolicy policy = Policy({"127.0.0.0/8", "10.0.0.0/8"});
   EXPECT_TRUE(policy.AllowsHttp("127.0.0.1"));
   EXPECT_TRUE(policy.AllowsHttp("localhost"));
   EXPECT_FALSE(policy.AllowsHttp("[::1]"));

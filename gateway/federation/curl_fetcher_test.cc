@@ -18,6 +18,8 @@
 namespace allod::gateway::federation::curl_fetcher_test {
 namespace {
 
+AddressPolicy OnLoopback() { return AddressPolicy({IpRange::Parse("network", "127.0.0.0/8").value()}); }
+
 using namespace std::chrono_literals;
 
 // Answers every connection with the same bytes, or with silence.
@@ -84,7 +86,7 @@ std::string WhyNot(CurlFetcher& fetcher, const std::string& url) {
 
 TEST(CurlFetcher, ReadsWhatTheOperatorAllows) {
   const TinyServer server(Answer("{}"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   const auto body = Get(fetcher, server.url());
   ASSERT_TRUE(body) << body.error().message;
   EXPECT_EQ(*body, "{}");
@@ -92,7 +94,7 @@ TEST(CurlFetcher, ReadsWhatTheOperatorAllows) {
 
 TEST(CurlFetcher, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
   const TinyServer server(Answer("{}"));
-  CurlFetcher closed({}, "");
+  CurlFetcher closed(AddressPolicy(), "");
   EXPECT_EQ(WhyNot(closed, server.url()), "FETCH_FAILED") << "no http at all";
   std::string https = server.url("localhost");
   https.replace(0, 4, "https");
@@ -107,14 +109,14 @@ TEST(CurlFetcher, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
   }
   EXPECT_EQ(WhyNot(closed, "file:///etc/passwd"), "FETCH_FAILED");
   EXPECT_EQ(server.connections(), 0);
-  CurlFetcher open(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher open(OnLoopback(), "");
   EXPECT_EQ(WhyNot(open, "file:///etc/passwd"), "FETCH_FAILED");
   EXPECT_EQ(WhyNot(open, "http://8.8.8.8/"), "FETCH_FAILED") << "http is for loopback";
 }
 
 TEST(CurlFetcher, TakesNoUserBeforeAHost) {
   const TinyServer server(Answer("{}"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   ASSERT_EQ(WhyNot(fetcher, server.url()), "");
   for (const char* user : {"user@", "user:secret@", "localhost:1@", "localhost\\@", "@", "a@b@"}) {
     EXPECT_EQ(WhyNot(fetcher, server.url(std::string(user) + "127.0.0.1")), "FETCH_FAILED") << user;
@@ -130,7 +132,7 @@ TEST(CurlFetcher, TakesNoUserBeforeAHost) {
 
 TEST(CurlFetcher, ServesOthersWhenAnAnswerIsNotTakenWell) {
   const TinyServer server(Answer("{}"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   const auto throws = [](const Result<std::string>&) { throw std::runtime_error("of one tenant"); };
   fetcher.Fetch(server.url(), throws);
   fetcher.Fetch("no URL", throws);
@@ -142,7 +144,7 @@ TEST(CurlFetcher, ServesOthersWhenAnAnswerIsNotTakenWell) {
 TEST(CurlFetcher, FollowsNoRedirect) {
   const TinyServer inside(Answer("{}"));
   const TinyServer server(Answer("", "302 Found", "location: " + inside.url() + "\r\n"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   EXPECT_EQ(WhyNot(fetcher, server.url()), "FETCH_FAILED");
   EXPECT_EQ(inside.connections(), 0);
 }
@@ -151,7 +153,7 @@ TEST(CurlFetcher, TakesNoMoreThanItMay) {
   const TinyServer large(Answer(std::string(CurlFetcher::kBytesMax + 1, 'x')));
   const TinyServer fits(Answer(std::string(CurlFetcher::kBytesMax, 'x')));
   const TinyServer missing(Answer("{}", "404 Not Found"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   EXPECT_EQ(WhyNot(fetcher, large.url()), "FETCH_FAILED");
   EXPECT_EQ(WhyNot(fetcher, fits.url()), "");
   EXPECT_EQ(WhyNot(fetcher, missing.url()), "FETCH_FAILED");
@@ -160,7 +162,7 @@ TEST(CurlFetcher, TakesNoMoreThanItMay) {
 TEST(CurlFetcher, WaitsForNobodyLongAndServesOthersMeanwhile) {
   const TinyServer silent("");
   const TinyServer server(Answer("{}"));
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   const auto began = std::chrono::steady_clock::now();
   std::promise<Result<std::string>> slow;
   fetcher.Fetch(silent.url(), [&](Result<std::string> body) { slow.set_value(std::move(body)); });
@@ -172,7 +174,7 @@ TEST(CurlFetcher, WaitsForNobodyLongAndServesOthersMeanwhile) {
 
 TEST(CurlFetcher, AnswersEverybodyWhenItStops) {
   const TinyServer silent("");
-  CurlFetcher fetcher(*AddressPolicy::Parse({"127.0.0.0/8"}), "");
+  CurlFetcher fetcher(OnLoopback(), "");
   std::atomic<int> answers = 0;
   for (int i = 0; i < 20; ++i) fetcher.Fetch(silent.url(), [&](const Result<std::string>&) { ++answers; });
   fetcher.Stop();

@@ -1,7 +1,5 @@
 #include "gateway/federation/token_endpoint.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <limits>
 #include <utility>
@@ -65,13 +63,11 @@ http::Response Refusal(const Error& error) {
 
 }  // namespace
 
-std::string LimitedAddress(const std::string& address) {
-  in6_addr v6{};
-  if (inet_pton(AF_INET6, address.c_str(), &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)) return address;
-  std::fill(std::begin(v6.s6_addr) + 8, std::end(v6.s6_addr), 0);
-  char text[INET6_ADDRSTRLEN] = {};
-  inet_ntop(AF_INET6, &v6, text, sizeof(text));
-  return std::string(text) + "/64";
+std::string LimitedAddress(const IpAddress& address) {
+  if (address.is_v4()) return address.ToString();
+  auto bytes = address.bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return IpAddress::FromBytes(bytes).ToString() + "/64";
 }
 
 TokenEndpoint::TokenEndpoint(const WorkloadTable& table, IssuerKeys& keys, const WorkloadTokenSealer& sealer,
@@ -117,7 +113,8 @@ http::Awaitable<Result<IssuerKeySet>> TokenEndpoint::AwaitKeys(const std::string
 
 http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Request& request, http::ResponseWriter& out,
                                                                ExchangeRequest& asked) {
-  const auto of_address = Admit(addresses_, LimitedAddress(request.ClientText()), "from this address");
+  const std::string address = request.client ? LimitedAddress(*request.client) : request.ClientText();
+  const auto of_address = Admit(addresses_, address, "from this address");
   if (!of_address) co_return std::unexpected(of_address.error());
   const std::string_view type = request.Header("content-type");
   if (!http::SameToken(type.substr(0, type.find(';')), "application/x-www-form-urlencoded")) {

@@ -15,6 +15,7 @@
 #include "gateway/federation/workload_table.h"
 #include "gateway/http/response_writer.h"
 #include "services/common/clock.h"
+#include "services/common/ip_range.h"
 
 namespace allod::gateway::federation {
 
@@ -50,6 +51,6 @@ class TokenEndpoint {
 };
 
 // By what an address is limited: itself, of IPv6 the /64 that a host has to itself.
-std::string LimitedAddress(const std::string& address);
+std::string LimitedAddress(const IpAddress& address);
 
 }  // namespace allod::gateway::federation

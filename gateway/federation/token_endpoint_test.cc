@@ -242,9 +242,10 @@ TEST_F(TokenEndpointTest, LetsOnlySomeWaitForNewerKeysAndServesThoseWithKnownOne
 }
 
 TEST(LimitedAddress, IsTheNetworkOfAHost) {
-  EXPECT_EQ(LimitedAddress("192.0.2.1"), "192.0.2.1");
-  EXPECT_EQ(LimitedAddress("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-  EXPECT_EQ(LimitedAddress("::ffff:192.0.2.1"), "::ffff:192.0.2.1");
+  const auto limited = [](const char* text) { return LimitedAddress(IpAddress::Parse(text).value()); };
+  EXPECT_EQ(limited("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(limited("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+  EXPECT_EQ(limited("::ffff:192.0.2.1"), "192.0.2.1");
 }
 
 }  // namespace

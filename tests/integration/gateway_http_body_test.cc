@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <zlib.h>
 
-#include <fstream>
 #include <thread>
 
 #include "tests/integration/gateway_program_fixture.h"
@@ -144,24 +143,13 @@ TEST_F(GatewayBodies, CompressedBodiesAreExpandedWithinTheLimit) {
   }
 }
 
-// Proportional set size: what a process really costs.
-std::int64_t PssBytes(int pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  std::string word;
-  std::int64_t kibibytes = 0;
-  while (in >> word) {
-    if (word == "Pss:" && in >> kibibytes) return kibibytes << 10;
-  }
-  return 0;
-}
-
 class GatewayBodiesOfStrangers : public GatewayProgramTest {};
 
 TEST_F(GatewayBodiesOfStrangers, HoldNoMemoryAndOthersAreServed) {
   int port = 0;
   const auto program = StartProgram("gateway.log", port);
   ASSERT_EQ(Fetch(port, "POST", "/v1/chat/completions", key_, ChatBody()).status, 200);
-  const std::int64_t before = PssBytes(program->pid());
+  const std::int64_t before = OwnMemoryBytes(program->pid());
   if (before == 0) GTEST_SKIP() << "needs CAP_SYS_PTRACE to see what a confined process uses";
   constexpr int kStrangers = 200;
   std::vector<std::unique_ptr<HttpClient>> strangers;
@@ -169,10 +157,10 @@ TEST_F(GatewayBodiesOfStrangers, HoldNoMemoryAndOthersAreServed) {
   for (int i = 0; i < kStrangers; ++i) {
     strangers.push_back(std::make_unique<HttpClient>(port));
     strangers.back()->SendRaw(Head("", 1 << 20) + std::string(900 << 10, ' '));
-    if (i % 20 == 19) most = std::max(most, PssBytes(program->pid()));
+    if (i % 20 == 19) most = std::max(most, OwnMemoryBytes(program->pid()));
   }
   EXPECT_EQ(Fetch(port, "POST", "/v1/chat/completions", key_, ChatBody()).status, 200);
-  most = std::max(most, PssBytes(program->pid()));
+  most = std::max(most, OwnMemoryBytes(program->pid()));
   for (auto& stranger : strangers) EXPECT_EQ(stranger->Receive().status, 401);
   printf("%d unfinished bodies of 900 KiB without a key: %lld KiB more\n", kStrangers,
          static_cast<long long>((most - before) >> 10));

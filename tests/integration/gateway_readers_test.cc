@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "tests/integration/gateway_program_fixture.h"
 #include "tests/support/instrumented.h"
@@ -54,17 +53,6 @@ class EndlessWorker final : public inference::v1::WorkerService::CallbackService
     GenerateResponse message_;
   };
 };
-
-// Proportional set size: what a process really costs.
-std::int64_t PssBytes(int pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  std::string word;
-  std::int64_t kibibytes = 0;
-  while (in >> word) {
-    if (word == "Pss:" && in >> kibibytes) return kibibytes << 10;
-  }
-  return 0;
-}
 
 class GatewayReaders : public GatewayProgramTest {
  protected:
@@ -121,11 +109,11 @@ TEST_F(GatewayReaders, AStalledReaderCostsAtMost64KiB) {
   };
   // What the first ones cost is the price of having any.
   stall(60);
-  const std::int64_t before = PssBytes(program_->pid());
+  const std::int64_t before = OwnMemoryBytes(program_->pid());
   if (before == 0) GTEST_SKIP() << "needs CAP_SYS_PTRACE to see what a confined process uses";
   const std::int64_t written_before = endless_.written;
   stall(count);
-  const std::int64_t each = (PssBytes(program_->pid()) - before) / count;
+  const std::int64_t each = (OwnMemoryBytes(program_->pid()) - before) / count;
   printf("%d stalled readers: %lld bytes each, %lld tokens ahead each\n", count, static_cast<long long>(each),
          static_cast<long long>((endless_.written - written_before) / count));
   EXPECT_LE(each, 64 << 10);

@@ -103,4 +103,14 @@ Finished RunToEnd(const std::vector<std::string>& args, std::chrono::millisecond
   return {*status, process.Output()};
 }
 
+std::int64_t OwnMemoryBytes(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::int64_t kibibytes = 0;
+  for (std::string word; in >> word;) {
+    std::int64_t part = 0;
+    if ((word == "Pss_Anon:" || word == "Pss_Shmem:") && in >> part) kibibytes += part;
+  }
+  return kibibytes << 10;
+}
+
 }  // namespace allod

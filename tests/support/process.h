@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -52,5 +53,9 @@ struct Finished {
   std::string output;
 };
 Finished RunToEnd(const std::vector<std::string>& args, std::chrono::milliseconds timeout, ProcessOptions options = {});
+
+// What a process has in memory beside its programs' and libraries' pages: its share of those changes whenever another
+// process that has them comes or goes. 0 when this process may not see it.
+std::int64_t OwnMemoryBytes(pid_t pid);
 
 }  // namespace allod

@@ -88,7 +88,7 @@ TEST_F(BillingPressure, AFloodOfReportsKeepsNobodyFromAReservation) {
   pqxx::work lock(owner);
   lock.exec("LOCK TABLE billing.computed_usage IN ACCESS EXCLUSIVE MODE");  // every list of it hangs
   std::atomic<bool> enough = false;
-  std::atomic<int> asked = 0, refused = 0;
+  std::atomic<int> refused = 0;
   std::vector<std::jthread> flood;
   for (int i = 0; i < 32; ++i) {
     flood.emplace_back([&] {
@@ -98,7 +98,6 @@ TEST_F(BillingPressure, AFloodOfReportsKeepsNobodyFromAReservation) {
       while (!enough) {
         const auto page =
             CallUnary(*stub, &v1::ComputedUsageService::Stub::ListComputedUsage, list, Caller::Tenant("ke"), 10s);
-        ++asked;
         if (page || page.error().reason != "TOO_MANY_CALLS") continue;
         ++refused;
         EXPECT_EQ(page.error().code, Code::kResourceExhausted);
@@ -106,12 +105,11 @@ TEST_F(BillingPressure, AFloodOfReportsKeepsNobodyFromAReservation) {
       }
     });
   }
-  while (refused == 0) std::this_thread::sleep_for(1ms);
+  while (refused < 32) std::this_thread::sleep_for(1ms);  // the flood is there, and goes on
   EXPECT_EQ(Serve("tz", 10), 10);
   EXPECT_EQ(Serve("ke", 10), 10) << "not even the tenant's own";
   enough = true;
   lock.abort();
-  EXPECT_GT(asked, 32);
 }
 
 TEST_F(BillingPressure, OneTenantsCrowdKeepsNobodyElseFromAReservation) {

@@ -4,7 +4,6 @@
 #include <google/protobuf/util/time_util.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -16,12 +15,14 @@
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/commands/audit_logs.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/times.h"
 #include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
 #include "services/common/audit/convert.h"
 #include "services/common/ids.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -96,24 +97,6 @@ std::vector<AuditPeer> Peers(const installation::StateDir& state, const Filter& 
           state, filter)};
 }
 
-// Of "24h", "90m", "7d", "2026-11-28" or "2026-11-28T10:00:00Z".
-Result<google::protobuf::Timestamp> TimeOf(const std::string& text) {
-  std::int64_t number = 0;
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const std::string_view unit(at, static_cast<std::size_t>(text.data() + text.size() - at));
-  if (error == std::errc() && number >= 0 && number < 1'000'000) {
-    const std::int64_t now = TimeUtil::TimestampToSeconds(TimeUtil::GetCurrentTime());
-    for (const auto& [word, seconds] : {std::pair("m", 60), std::pair("h", 3600), std::pair("d", 86400)}) {
-      if (unit == word) return TimeUtil::SecondsToTimestamp(std::max<std::int64_t>(0, now - number * seconds));
-    }
-  }
-  google::protobuf::Timestamp out;
-  if (TimeUtil::FromString(text, &out) || TimeUtil::FromString(text + "T00:00:00Z", &out)) return out;
-  return InvalidArgument("INVALID_TIME", fmt::format("--since {}: give a span (90m, 24h, 7d) or a time (2026-11-28, "
-                                                     "2026-11-28T10:00:00Z)",
-                                                     text));
-}
-
 std::string ActorText(const audit::v1::Actor& actor) {
   return actor.id().empty() ? actor.kind() : fmt::format("{} {}", actor.kind(), actor.id());
 }
@@ -134,7 +117,8 @@ std::vector<std::string> RowOf(const MergedEntry& merged) {
 Status List(const Globals& globals, const ListOptions& options) {
   ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
   Filter filter{.start = {}, .action_prefix = options.action};
-  ALLOD_TRY(filter.start, TimeOf(options.since));
+  ALLOD_TRY(const Time since, ParseSince("--since", options.since, std::chrono::system_clock::now()));
+  filter.start = ToTimestamp(since);
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
   std::vector<AuditPeer> peers = Peers(state, filter);
   if (!options.service.empty()) {

@@ -4,7 +4,7 @@
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/key_file.h"
-#include "cli/commands/key_times.h"
+#include "cli/commands/times.h"
 #include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "services/common/ids.h"

@@ -1,8 +1,8 @@
-#include "cli/commands/key_times.h"
+#include "cli/commands/times.h"
 
 #include <gtest/gtest.h>
 
-namespace allod::cli::commands::key_times_test {
+namespace allod::cli::commands::times_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -36,5 +36,16 @@ TEST(ParseWhen, TakesADurationADayOrATime) {
   }
 }
 
+TEST(ParseSince, GoesBackByADuration) {
+  const Time now = Time(1'800'000'000s);
+  EXPECT_EQ(ParseSince("--since", "90m", now), now - 90min);
+  EXPECT_EQ(ParseSince("--since", "2027-01-31", now), Time(1'801'353'600s));
+  for (const char* text : {"", "yesterday", "1000000000d"}) {
+    const auto parsed = ParseSince("--since", text, now);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().reason, "INVALID_TIME") << text;
+  }
+}
+
 }  // namespace
-}  // namespace allod::cli::commands::key_times_test
+}  // namespace allod::cli::commands::times_test

@@ -1,4 +1,4 @@
-#include "cli/commands/key_times.h"
+#include "cli/commands/times.h"
 
 #include <fmt/format.h>
 #include <google/protobuf/util/time_util.h>
@@ -31,6 +31,22 @@ std::optional<seconds> DurationOf(std::string_view text) {
   return std::nullopt;
 }
 
+// A duration lies `direction` (1, -1) of now.
+Result<Time> TimeOf(std::string_view option, std::string_view text, Time now, int direction) {
+  constexpr std::size_t kDateChars = 10;
+  if (const auto duration = DurationOf(text)) {
+    google::protobuf::Timestamp when = ToTimestamp(now);
+    when.set_seconds(when.seconds() + direction * duration->count());
+    return TimeFrom(option, when);
+  }
+  google::protobuf::Timestamp when;
+  const std::string full = text.size() == kDateChars ? fmt::format("{}T00:00:00Z", text) : std::string(text);
+  if (google::protobuf::util::TimeUtil::FromString(full, &when)) return TimeFrom(option, when);
+  return InvalidArgument(
+      "INVALID_TIME",
+      fmt::format("{}: \"{}\" is no time; write e.g. 90d, 2027-01-31 or 2027-01-31T12:00:00Z", option, text));
+}
+
 }  // namespace
 
 Result<seconds> ParseDuration(std::string_view option, std::string_view text) {
@@ -40,18 +56,11 @@ Result<seconds> ParseDuration(std::string_view option, std::string_view text) {
 }
 
 Result<Time> ParseWhen(std::string_view option, std::string_view text, Time now) {
-  constexpr std::size_t kDateChars = 10;
-  if (const auto duration = DurationOf(text)) {
-    google::protobuf::Timestamp when = ToTimestamp(now);
-    when.set_seconds(when.seconds() + duration->count());
-    return TimeFrom(option, when);
-  }
-  google::protobuf::Timestamp when;
-  const std::string full = text.size() == kDateChars ? fmt::format("{}T00:00:00Z", text) : std::string(text);
-  if (google::protobuf::util::TimeUtil::FromString(full, &when)) return TimeFrom(option, when);
-  return InvalidArgument(
-      "INVALID_TIME",
-      fmt::format("{}: \"{}\" is no time; write e.g. 90d, 2027-01-31 or 2027-01-31T12:00:00Z", option, text));
+  return TimeOf(option, text, now, 1);
+}
+
+Result<Time> ParseSince(std::string_view option, std::string_view text, Time now) {
+  return TimeOf(option, text, now, -1);
 }
 
 }  // namespace allod::cli::commands

@@ -1,4 +1,4 @@
-// How times of API keys are written on the command line. Pure.
+// How times are written on the command line. Pure.
 #pragma once
 
 #include <chrono>
@@ -15,5 +15,7 @@ Result<std::chrono::seconds> ParseDuration(std::string_view option, std::string_
 // From now on as long as a duration, or the beginning of a day in UTC ("2027-01-31"), or a time of RFC 3339.
 // INVALID_ARGUMENT / INVALID_TIME names the option.
 Result<Time> ParseWhen(std::string_view option, std::string_view text, Time now);
+// The same, but a duration goes back from now.
+Result<Time> ParseSince(std::string_view option, std::string_view text, Time now);
 
 }  // namespace allod::cli::commands

@@ -9,16 +9,6 @@
 namespace allod::tenancy {
 namespace {
 
-pb::ApiKey::Scope ToProto(Scope scope) {
-  switch (scope) {
-    case Scope::kInference:
-      return pb::ApiKey::SCOPE_INFERENCE;
-    case Scope::kPortal:
-      return pb::ApiKey::SCOPE_PORTAL;
-  }
-  return pb::ApiKey::SCOPE_UNSPECIFIED;
-}
-
 Result<std::optional<Time>> ExpireTimeFrom(std::string_view field, const google::protobuf::Timestamp& time, Time now) {
   ALLOD_TRY(const std::optional<Time> expire_time, TimeFrom(field, time));
   ALLOD_CHECK_OK(CheckExpireTime(field, expire_time, now));
@@ -148,6 +138,16 @@ Result<std::map<std::string, std::vector<KeyUse>>> UsesFromRequest(const pb::Rep
     out[ids[0]].push_back({ids[2], std::chrono::floor<std::chrono::minutes>(std::min(time, now))});
   }
   return out;
+}
+
+pb::ApiKey::Scope ToProto(Scope scope) {
+  switch (scope) {
+    case Scope::kInference:
+      return pb::ApiKey::SCOPE_INFERENCE;
+    case Scope::kPortal:
+      return pb::ApiKey::SCOPE_PORTAL;
+  }
+  return pb::ApiKey::SCOPE_UNSPECIFIED;
 }
 
 pb::Tenant ToProto(const Tenant& tenant) {

@@ -37,6 +37,7 @@ struct ProjectName {
 Result<std::string> TenantIdOf(std::string_view field, std::string_view name);
 Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name);
 
+pb::ApiKey::Scope ToProto(Scope scope);
 pb::Tenant ToProto(const Tenant& tenant);
 pb::Project ToProto(const Project& project);
 pb::ApiKey ToProto(const ApiKey& key);

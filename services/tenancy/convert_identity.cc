@@ -3,13 +3,10 @@
 #include <fmt/format.h>
 
 #include "services/common/rpc/timestamp.h"
+#include "services/tenancy/convert.h"
 
 namespace allod::tenancy {
 namespace {
-
-v1::ApiKey::Scope ScopeToProto(Scope scope) {
-  return scope == Scope::kInference ? v1::ApiKey::SCOPE_INFERENCE : v1::ApiKey::SCOPE_PORTAL;
-}
 
 void ReadProviderFields(const v1::IdentityProvider& from, IdentityProvider& to) {
   to.display_name = from.display_name();
@@ -135,7 +132,7 @@ v1::WorkloadRule ToProto(const WorkloadRule& rule) {
       claim.set_equals(match.value);
     }
   }
-  for (const Scope scope : rule.scopes) out.add_scopes(ScopeToProto(scope));
+  for (const Scope scope : rule.scopes) out.add_scopes(ToProto(scope));
   for (const Role role : rule.roles.List()) out.add_roles(role);
   out.set_token_minutes(rule.token_minutes);
   out.set_disabled(rule.disabled);

@@ -61,15 +61,17 @@ std::string EtagOf(const Tenant& tenant) {
   return fmt::format("{}-{}", tenant.uid().ToString().substr(24), tenant.version);
 }
 
+Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given) {
+  if (given.empty()) {
+    return InvalidArgument("ETAG_REQUIRED", fmt::format("{}.etag is required: send back the one that was read", field));
+  }
+  if (given == standing) return {};
+  return Fail(Code::kAborted, "ETAG_MISMATCH",
+              fmt::format("{} was changed since it was read (its etag is {} now): read it again", name, standing));
+}
+
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag) {
-  if (etag.empty()) {
-    return InvalidArgument("ETAG_REQUIRED", "tenant.etag is required: send back the one that GetTenant gave");
-  }
-  if (etag != EtagOf(standing)) {
-    return Fail(Code::kAborted, "ETAG_MISMATCH",
-                fmt::format("{} was changed since it was read (etag {}, now {}): read it again", standing.name(),
-                            etag.substr(0, 64), EtagOf(standing)));
-  }
+  ALLOD_CHECK_OK(CheckEtag("tenant", standing.name(), EtagOf(standing), etag));
   if (!wanted.currency_code.empty() && wanted.currency_code != standing.currency_code) {
     return FailedPrecondition(
         "IMMUTABLE",

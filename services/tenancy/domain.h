@@ -86,6 +86,8 @@ Status CheckSuspendReason(std::string_view reason);
 
 // Changes with each change of the tenant, its state included.
 std::string EtagOf(const Tenant& tenant);
+// Of any resource: INVALID_ARGUMENT / ETAG_REQUIRED, ABORTED / ETAG_MISMATCH. `field` is e.g. "workload_rule".
+Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given);
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
 // ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);

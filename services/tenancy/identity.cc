@@ -224,15 +224,6 @@ bool SameContent(const WorkloadRule& a, const WorkloadRule& b) {
 std::string EtagOf(const IdentityProvider& provider) { return std::to_string(provider.version); }
 std::string EtagOf(const WorkloadRule& rule) { return std::to_string(rule.version); }
 
-Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given) {
-  if (given.empty()) {
-    return InvalidArgument("ETAG_REQUIRED", fmt::format("{}.etag is required: send back the one that was read", field));
-  }
-  if (given == standing) return {};
-  return Fail(Code::kAborted, "ETAG_MISMATCH",
-              fmt::format("{} was changed since it was read (etag {}, now {}): read it again", name, given, standing));
-}
-
 Status RoomForProvider(const IdentityProvider& provider, std::int64_t in_tenant) {
   if (in_tenant < kProvidersPerTenantMax) return {};
   return Fail(

@@ -75,8 +75,6 @@ bool SameContent(const WorkloadRule& a, const WorkloadRule& b);
 
 std::string EtagOf(const IdentityProvider& provider);
 std::string EtagOf(const WorkloadRule& rule);
-// INVALID_ARGUMENT / ETAG_REQUIRED, ABORTED / ETAG_MISMATCH. `field` is e.g. "workload_rule".
-Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given);
 
 // Whether one more may be made. RESOURCE_EXHAUSTED / TOO_MANY_IDENTITY_PROVIDERS, TOO_MANY_WORKLOAD_RULES.
 Status RoomForProvider(const IdentityProvider& provider, std::int64_t in_tenant);

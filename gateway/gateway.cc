@@ -81,7 +81,7 @@ struct Gateway::Impl {
     watches[0] = access::WatchApiKeys(backends.tenancy, keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
     key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
-    watches[2] = federation::WatchWorkloadIdentities(backends.tenancy, workloads);
+    watches[2] = federation::WatchIdentities(backends.tenancy, workloads);
   }
 
   void AddRoutes();

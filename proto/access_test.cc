@@ -31,9 +31,10 @@
 #include "allod/scheduling/v1/node.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
+#include "allod/tenancy/v1/identity.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
-#include "allod/tenancy/v1/workload_identity.pb.h"
 #include "services/common/rpc/method.h"
 
 namespace allod::access_test {
@@ -110,13 +111,21 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.ListIdentityProviders", {kMembers, kTenantName}},
       {"tenancy.UpdateIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
       {"tenancy.DeleteIdentityProvider", {kTenantAsAWhole, kTenantName + "/identityProviders/i"}},
+      {"tenancy.CreateMember", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
+      {"tenancy.ListMembers", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.UpdateMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
+      {"tenancy.DeleteMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
+      {"tenancy.BeginSession", {kService, ""}},
+      {"tenancy.ListSessions", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.EndSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.CreateWorkloadRule", {kProject, kProjectName}},
       {"tenancy.GetWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
       {"tenancy.ListWorkloadRules", {kProject, kProjectName}},
       {"tenancy.UpdateWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
       {"tenancy.DeleteWorkloadRule", {kProject, kProjectName + "/workloadRules/r"}},
-      {"tenancy.WatchWorkloadIdentities", {kService, ""}},
-      {"tenancy.AcknowledgeWorkloadIdentities", {kService, ""}},
+      {"tenancy.WatchIdentities", {kService, ""}},
+      {"tenancy.AcknowledgeIdentities", {kService, ""}},
       {"billing.CreatePriceBook", {kPlatform, ""}},
       {"billing.GetPriceBook", {kAnyone, ""}},
       {"billing.SetBillingAccount", {kOperator, ""}},
@@ -179,16 +188,30 @@ const std::map<std::string, Row>& Rows() {
 // Each of a file with methods, so that all of them are in this program.
 std::vector<const google::protobuf::Descriptor*> Linked() {
   return {
-      billing::v1::GetBillingAccountRequest::descriptor(), billing::v1::CheckUsageRequest::descriptor(),
-      billing::v1::GetAuditHeadRequest::descriptor(),      scheduling::v1::GetAuditHeadRequest::descriptor(),
-      tenancy::v1::GetAuditHeadRequest::descriptor(),      billing::v1::GetInvoiceRequest::descriptor(),
-      billing::v1::CheckLedgerRequest::descriptor(),       billing::v1::GetPriceBookRequest::descriptor(),
-      billing::v1::ReserveRequest::descriptor(),           catalog::v1::ReadArtifactRequest::descriptor(),
-      catalog::v1::LeaseJobRequest::descriptor(),          catalog::v1::GetListingRequest::descriptor(),
-      catalog::v1::GetModelRequest::descriptor(),          inference::v1::EmbedRequest::descriptor(),
-      scheduling::v1::GetInstanceRequest::descriptor(),    scheduling::v1::ListNodesRequest::descriptor(),
-      tenancy::v1::ListApiKeysRequest::descriptor(),       tenancy::v1::GetProjectRequest::descriptor(),
-      tenancy::v1::GetTenantRequest::descriptor(),         tenancy::v1::WorkloadRule::descriptor(),
+      billing::v1::GetBillingAccountRequest::descriptor(),
+      billing::v1::CheckUsageRequest::descriptor(),
+      billing::v1::GetAuditHeadRequest::descriptor(),
+      scheduling::v1::GetAuditHeadRequest::descriptor(),
+      tenancy::v1::GetAuditHeadRequest::descriptor(),
+      billing::v1::GetInvoiceRequest::descriptor(),
+      billing::v1::CheckLedgerRequest::descriptor(),
+      billing::v1::GetPriceBookRequest::descriptor(),
+      billing::v1::ReserveRequest::descriptor(),
+      catalog::v1::ReadArtifactRequest::descriptor(),
+      catalog::v1::LeaseJobRequest::descriptor(),
+      catalog::v1::GetListingRequest::descriptor(),
+      catalog::v1::GetModelRequest::descriptor(),
+      inference::v1::EmbedRequest::descriptor(),
+      scheduling::v1::GetInstanceRequest::descriptor(),
+      scheduling::v1::ListNodesRequest::descriptor(),
+      tenancy::v1::ListApiKeysRequest::descriptor(),
+      tenancy::v1::GetProjectRequest::descriptor(),
+      tenancy::v1::GetTenantRequest::descriptor(),
+      tenancy::v1::WorkloadRule::descriptor(),
+      tenancy::v1::IdentityProvider::descriptor(),
+      tenancy::v1::Member::descriptor(),
+      tenancy::v1::Session::descriptor(),
+      tenancy::v1::WatchIdentitiesRequest::descriptor(),
   };
 }
 

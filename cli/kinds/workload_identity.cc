@@ -1,6 +1,7 @@
 // Identity providers and workload rules.
 
-#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
+#include "allod/tenancy/v1/identity_provider.grpc.pb.h"
+#include "allod/tenancy/v1/workload_rule.grpc.pb.h"
 #include "cli/kinds/calls.h"
 #include "services/common/ids.h"
 

@@ -46,7 +46,7 @@ class TokenEndpointTest : public testing::Test {
  protected:
   TokenEndpointTest() {
     issuer_.AddKey("k", TokenIssuer::Kind::kP256);
-    tenancy::v1::WatchWorkloadIdentitiesResponse state;
+    tenancy::v1::WatchIdentitiesResponse state;
     auto& tenant = *state.add_tenants();
     tenant.set_tenant("tenants/ke");
     tenant.set_active(true);

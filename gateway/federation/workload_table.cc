@@ -3,7 +3,7 @@
 #include <mutex>
 #include <utility>
 
-#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
+#include "allod/tenancy/v1/identity.grpc.pb.h"
 #include "gateway/access/bearer.h"
 #include "services/common/digest.h"
 #include "services/common/ids.h"
@@ -49,7 +49,7 @@ Rule RuleOf(const tenancy::v1::WorkloadRule& from) {
   return out;
 }
 
-std::shared_ptr<const Trust> TrustOf(const tenancy::v1::WatchWorkloadIdentitiesResponse::TenantIdentities& from) {
+std::shared_ptr<const Trust> TrustOf(const tenancy::v1::WatchIdentitiesResponse::TenantIdentities& from) {
   if (!from.active()) return nullptr;
   auto out = std::make_shared<Trust>();
   for (const auto& provider : from.identity_providers()) {
@@ -95,7 +95,7 @@ void WorkloadTable::BeginSnapshot() {
   old.swap(snapshot_);
 }
 
-void WorkloadTable::Apply(const tenancy::v1::WatchWorkloadIdentitiesResponse& message) {
+void WorkloadTable::Apply(const tenancy::v1::WatchIdentitiesResponse& message) {
   std::vector<std::pair<std::string, std::shared_ptr<const Trust>>> changes;
   for (const auto& tenant : message.tenants()) changes.emplace_back(tenant.tenant(), TrustOf(tenant));
   Tenants old;
@@ -155,11 +155,10 @@ Result<access::Principal> WorkloadTable::Authenticate(std::string_view authoriza
   return out;
 }
 
-std::unique_ptr<WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy,
-                                                   WorkloadTable& table) {
-  using Service = tenancy::v1::WorkloadIdentityService;
+std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, WorkloadTable& table) {
+  using Service = tenancy::v1::IdentityService;
   return Watch("workload-identities", Caller::Service("gateway"), Service::NewStub(tenancy),
-               &Service::Stub::WatchWorkloadIdentities, &Service::Stub::AcknowledgeWorkloadIdentities, table);
+               &Service::Stub::WatchIdentities, &Service::Stub::AcknowledgeIdentities, table);
 }
 
 }  // namespace allod::gateway::federation

@@ -1,6 +1,6 @@
 // Whose tokens tenants trust and what their rules grant, in memory, and who a workload's token stands for. Thread-safe.
 //
-// Fed by WatchWorkloadIdentities of the tenancy service: of each tenant all, then of each that changes all again. While
+// Fed by WatchIdentities of the tenancy service: of each tenant all, then of each that changes all again. While
 // the stream is broken the last state stands. A token holds as long as the rule and the provider that it was given by
 // do and the rule asks the same of claims: what was deleted, disabled or narrowed since no longer counts, and neither
 // does anything of a suspended tenant.
@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "allod/tenancy/v1/workload_identity.pb.h"
+#include "allod/tenancy/v1/identity.pb.h"
 #include "gateway/access/authenticator.h"
 #include "gateway/federation/workload_token.h"
 #include "services/common/clock.h"
@@ -65,7 +65,7 @@ class WorkloadTable final : public access::Authenticator {
 
   // A new stream begins: what follows up to `synced` replaces what was known.
   void BeginSnapshot();
-  void Apply(const tenancy::v1::WatchWorkloadIdentitiesResponse& message);
+  void Apply(const tenancy::v1::WatchIdentitiesResponse& message);
   // The stream broke: from now on there may be tenants and rules that are not known here.
   void EndStream();
   bool synced() const;
@@ -94,6 +94,6 @@ class WorkloadTable final : public access::Authenticator {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<WatchLoop> WatchWorkloadIdentities(const std::shared_ptr<grpc::Channel>& tenancy, WorkloadTable& table);
+std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, WorkloadTable& table);
 
 }  // namespace allod::gateway::federation

@@ -10,7 +10,7 @@ namespace allod::gateway::federation::workload_table_test {
 namespace {
 
 using namespace std::chrono_literals;
-using Message = tenancy::v1::WatchWorkloadIdentitiesResponse;
+using Message = tenancy::v1::WatchIdentitiesResponse;
 
 constexpr char kPepper[] = "a pepper of some length";
 constexpr char kRule[] = "tenants/ke/projects/desk/workloadRules/deploy";

@@ -7,9 +7,9 @@
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
+#include "allod/tenancy/v1/identity.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
-#include "allod/tenancy/v1/workload_identity.pb.h"
 #include "google/longrunning/operations.pb.h"
 #include "google/rpc/error_details.pb.h"
 

@@ -22,8 +22,14 @@ class Roles {
     for (const Role role : roles) Add(role);
   }
   constexpr void Add(Role role) { bits_ |= BitOf(role); }
+  constexpr void Add(Roles others) { bits_ |= others.bits_; }
   constexpr bool Has(Role role) const { return (bits_ & BitOf(role)) != 0; }
   constexpr bool HasAnyOf(Roles others) const { return (bits_ & others.bits_) != 0; }
+  constexpr Roles InBoth(Roles others) const {
+    Roles out;
+    out.bits_ = bits_ & others.bits_;
+    return out;
+  }
   constexpr bool empty() const { return bits_ == 0; }
   bool operator==(const Roles&) const = default;
   // In the order of their numbers.

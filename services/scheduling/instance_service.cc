@@ -205,7 +205,7 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
     // A token is of the list that its key was shown.
     ALLOD_TRY(const PageRequest page, ParsePage(fmt::format("instances of {} {}", parent, caller.project),
                                                 request->page_size(), request->page_token()));
-    const std::string visible = caller.is_key() ? "/projects/" + caller.project + "/instances/" : "/projects/";
+    const std::string visible = caller.in_project() ? "/projects/" + caller.project + "/instances/" : "/projects/";
     const std::string prefix = all ? owner + visible : parent + "/instances/";
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const auto rows, store_.ListInstances(tenant, prefix, page));

@@ -141,8 +141,8 @@ v1::WorkloadRule ToProto(const WorkloadRule& rule) {
   return out;
 }
 
-v1::WatchWorkloadIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known) {
-  v1::WatchWorkloadIdentitiesResponse::TenantIdentities out;
+v1::WatchIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known) {
+  v1::WatchIdentitiesResponse::TenantIdentities out;
   out.set_tenant("tenants/" + known.version.tenant);
   out.set_active(known.version.active);
   for (const IdentityProvider& provider : known.identity.providers) {

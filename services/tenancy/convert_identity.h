@@ -1,7 +1,7 @@
 // Between the messages of allod.tenancy.v1 about workload identity and the domain.
 #pragma once
 
-#include "allod/tenancy/v1/workload_identity.pb.h"
+#include "allod/tenancy/v1/identity.pb.h"
 #include "services/common/rpc/caller.h"
 #include "services/tenancy/identity_feed.h"
 
@@ -28,6 +28,6 @@ Result<RuleName> RuleNameOf(std::string_view field, std::string_view name);
 
 v1::IdentityProvider ToProto(const IdentityProvider& provider);
 v1::WorkloadRule ToProto(const WorkloadRule& rule);
-v1::WatchWorkloadIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known);
+v1::WatchIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known);
 
 }  // namespace allod::tenancy

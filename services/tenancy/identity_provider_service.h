@@ -2,18 +2,17 @@
 // gateways that keep up have applied it.
 #pragma once
 
-#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
+#include "allod/tenancy/v1/identity_provider.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/tenancy/call_gates.h"
+#include "services/tenancy/identity_service.h"
 #include "services/tenancy/identity_store.h"
-#include "services/tenancy/workload_identity_service.h"
 
 namespace allod::tenancy {
 
 class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Service {
  public:
-  IdentityProviderServiceImpl(IdentityStore& store, WorkloadIdentityServiceImpl& gateways, const Clock& clock,
-                              CallGates& gates)
+  IdentityProviderServiceImpl(IdentityStore& store, IdentityServiceImpl& gateways, const Clock& clock, CallGates& gates)
       : store_(store), gateways_(gateways), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateIdentityProvider(grpc::ServerContext* context, const v1::CreateIdentityProviderRequest* request,
@@ -33,7 +32,7 @@ class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Se
   Result<IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag);
 
   IdentityStore& store_;
-  WorkloadIdentityServiceImpl& gateways_;
+  IdentityServiceImpl& gateways_;
   const Clock& clock_;
   CallGates& gates_;
 };

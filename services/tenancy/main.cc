@@ -10,12 +10,12 @@
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/identity_feed.h"
 #include "services/tenancy/identity_provider_service.h"
+#include "services/tenancy/identity_service.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
-#include "services/tenancy/workload_identity_service.h"
 #include "services/tenancy/workload_rule_service.h"
 
 namespace allod::tenancy {
@@ -75,7 +75,7 @@ Status Run(const Config& config, StopSignal& stop) {
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
   ProjectServiceImpl projects(store, clock, gates);
-  WorkloadIdentityServiceImpl workload_identities(identity_feed);
+  IdentityServiceImpl workload_identities(identity_feed);
   TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
     workload_identities.Notify();
     api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);

@@ -3,7 +3,7 @@
 namespace allod::tenancy {
 
 Result<Maker> MakerOf(const Caller& caller) {
-  if (!caller.is_key()) return Maker();
+  if (!caller.in_project() || caller.is_person()) return Maker();
   if (!caller.kid.empty()) return Maker(caller.kid);
   if (!caller.rule.empty()) {
     return Fail(
@@ -17,7 +17,13 @@ Result<Maker> MakerOf(const Caller& caller) {
 }
 
 Held HeldBy(const Caller& caller) {
-  if (!caller.is_key()) return {};
+  if (caller.is_person()) {
+    // An owner hands on what keys can have.
+    const Roles usual =
+        caller.roles.Has(Role::ROLE_OWNER) ? Roles{Role::ROLE_ADMIN} : caller.roles.InBoth(kRolesOfKeys);
+    return {.scopes = EveryScope(), .roles = caller.roles, .usual_roles = usual};
+  }
+  if (!caller.in_project()) return {};
   Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles};
   for (const std::string& word : caller.scopes) {
     if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);

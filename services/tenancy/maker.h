@@ -6,7 +6,7 @@
 
 namespace allod::tenancy {
 
-// The key whose row says what it may hand on; none for operators and the tenant as a whole. PERMISSION_DENIED /
+// The key whose row says what it may hand on; none for operators, people and the tenant as a whole. PERMISSION_DENIED /
 // WORKLOAD_GRANTS_NOTHING for a workload, whose token of minutes is to leave nothing behind that lasts; UNAUTHENTICATED
 // / NO_CALLER when it is not said which key it is.
 Result<Maker> MakerOf(const Caller& caller);

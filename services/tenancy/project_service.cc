@@ -50,7 +50,7 @@ grpc::Status ProjectServiceImpl::ListProjects(grpc::ServerContext* context, cons
               ParsePage(request->parent() + "/projects", request->page_size(), request->page_token()));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     v1::ListProjectsResponse out;
-    if (call.principal.is_key()) {
+    if (call.principal.in_project()) {
       ALLOD_TRY(const Project own, store_.GetProject(tenant, call.principal.project));
       *out.add_projects() = ToProto(own);
       return out;

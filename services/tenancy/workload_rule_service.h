@@ -2,20 +2,20 @@
 // that keep up have applied it.
 #pragma once
 
-#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
+#include "allod/tenancy/v1/workload_rule.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/caller.h"
 #include "services/tenancy/call_gates.h"
+#include "services/tenancy/identity_service.h"
 #include "services/tenancy/identity_store.h"
 #include "services/tenancy/store.h"
-#include "services/tenancy/workload_identity_service.h"
 
 namespace allod::tenancy {
 
 class WorkloadRuleServiceImpl final : public v1::WorkloadRuleService::Service {
  public:
   // `keys` has the API keys that ask.
-  WorkloadRuleServiceImpl(IdentityStore& store, Store& keys, WorkloadIdentityServiceImpl& gateways, const Clock& clock,
+  WorkloadRuleServiceImpl(IdentityStore& store, Store& keys, IdentityServiceImpl& gateways, const Clock& clock,
                           CallGates& gates)
       : store_(store), keys_(keys), gateways_(gateways), clock_(clock), gates_(gates) {}
 
@@ -41,7 +41,7 @@ class WorkloadRuleServiceImpl final : public v1::WorkloadRuleService::Service {
 
   IdentityStore& store_;
   Store& keys_;
-  WorkloadIdentityServiceImpl& gateways_;
+  IdentityServiceImpl& gateways_;
   const Clock& clock_;
   CallGates& gates_;
 };

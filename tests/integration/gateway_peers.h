@@ -18,8 +18,8 @@
 #include "allod/inference/v1/worker.grpc.pb.h"
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
+#include "allod/tenancy/v1/identity.grpc.pb.h"
 #include "allod/tenancy/v1/project.grpc.pb.h"
-#include "allod/tenancy/v1/workload_identity.grpc.pb.h"
 #include "services/common/api_key_format.h"
 #include "services/common/rpc/server.h"
 
@@ -91,23 +91,21 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
 };
 
 // Of tenants none of which trusts an issuer; says so once it may.
-class IdentityPeer final : public tenancy::v1::WorkloadIdentityService::Service {
+class IdentityPeer final : public tenancy::v1::IdentityService::Service {
  public:
   void Hold() { held_ = true; }
   void Release() { held_ = false; }
-  grpc::Status WatchWorkloadIdentities(
-      grpc::ServerContext* context, const tenancy::v1::WatchWorkloadIdentitiesRequest*,
-      grpc::ServerWriter<tenancy::v1::WatchWorkloadIdentitiesResponse>* writer) override {
+  grpc::Status WatchIdentities(grpc::ServerContext* context, const tenancy::v1::WatchIdentitiesRequest*,
+                               grpc::ServerWriter<tenancy::v1::WatchIdentitiesResponse>* writer) override {
     Eventually([&] { return !held_ || context->IsCancelled(); });
-    tenancy::v1::WatchWorkloadIdentitiesResponse message;
+    tenancy::v1::WatchIdentitiesResponse message;
     message.set_synced(true);
     writer->Write(message);
     HoldUntilCancelled(*context);
     return grpc::Status::CANCELLED;
   }
-  grpc::Status AcknowledgeWorkloadIdentities(grpc::ServerContext*,
-                                             const tenancy::v1::AcknowledgeWorkloadIdentitiesRequest*,
-                                             tenancy::v1::AcknowledgeWorkloadIdentitiesResponse*) override {
+  grpc::Status AcknowledgeIdentities(grpc::ServerContext*, const tenancy::v1::AcknowledgeIdentitiesRequest*,
+                                     tenancy::v1::AcknowledgeIdentitiesResponse*) override {
     return grpc::Status::OK;
   }
 

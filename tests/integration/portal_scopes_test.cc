@@ -163,9 +163,10 @@ class PortalScopes : public testing::Test {
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   tenancy::FakeIdentityStore identity_store_{tenancy_store_};
   tenancy::IdentityFeed identity_feed_{identity_store_, clock_};
-  tenancy::WorkloadIdentityServiceImpl workload_identities_{identity_feed_};
+  tenancy::IdentityServiceImpl workload_identities_{identity_feed_};
   tenancy::IdentityProviderServiceImpl providers_{identity_store_, workload_identities_, clock_, tenancy_gates_};
-  tenancy::WorkloadRuleServiceImpl rules_{identity_store_, tenancy_store_, workload_identities_, clock_, tenancy_gates_};
+  tenancy::WorkloadRuleServiceImpl rules_{identity_store_, tenancy_store_, workload_identities_, clock_,
+                                          tenancy_gates_};
   Directory directory_;
   billing::FakeStore billing_store_;
   billing::CallGates gates_;

@@ -1,6 +1,11 @@
 #include "services/common/rpc/access.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
 
 #include "services/common/ids.h"
 
@@ -46,12 +51,13 @@ Status CheckMember(const Caller& caller, std::string_view resource) {
 
 Status CheckTenant(const Access& rule, const Caller& caller, std::string_view resource) {
   ALLOD_CHECK_OK(CheckMember(caller, resource));
-  if (!caller.is_key() || MaySee(caller, resource)) return {};
+  if (!caller.in_project() || MaySee(caller, resource)) return {};
   if (rule.across_projects() && resource == TenantOf(resource) + "/projects/-") return {};
   if (!ProjectIdOf(resource).empty()) return NoSuchResource();
   return Fail(Code::kPermissionDenied, "PROJECT_KEY",
-              fmt::format("this belongs to the tenant as a whole, and the API key to projects/{}; ask an operator",
-                          caller.project));
+              fmt::format("this belongs to the tenant as a whole, and {} to projects/{}; ask {}",
+                          caller.is_person() ? "your roles" : "the API key", caller.project,
+                          caller.is_person() ? "an owner of the tenant" : "an operator"));
 }
 
 // What kind of caller the rule admits, and to whose things.
@@ -95,7 +101,55 @@ Status CheckRoles(const Method& method, const Caller& caller) {
                   method.roles.ToString()));
 }
 
+// A person in the project that it asks about.
+Result<Caller> AtProject(const Method& method, Caller person, const std::string& project) {
+  const auto at = std::ranges::find(person.project_roles, project, &ProjectRoles::project);
+  const Roles there = at == person.project_roles.end() ? Roles() : at->roles;
+  if (there.empty() && person.roles.empty()) return NoSuchResource();
+  if (!person.roles.HasAnyOf(method.roles)) person.project = project;
+  person.roles.Add(there);
+  return person;
+}
+
+// A person who asks about what is in no one project.
+Result<Caller> AtTenant(const Method& method, Caller person) {
+  if (person.roles.HasAnyOf(method.roles)) return person;
+  std::vector<std::string> projects;
+  Roles anywhere = person.roles;
+  for (const auto& [project, roles] : person.project_roles) {
+    anywhere.Add(roles);
+    if (roles.HasAnyOf(method.roles)) projects.push_back(project);
+  }
+  // Without any that would do CheckRoles() says what is missing.
+  person.roles.Add(anywhere);
+  if (projects.empty()) return person;
+  // What shows nothing of a tenant is the same whichever it is.
+  const bool is_of_a_tenant =
+      method.access.who() == access::v1::WHO_TENANT || method.access.who() == access::v1::WHO_MEMBER;
+  if (projects.size() > 1 && is_of_a_tenant) {
+    return Fail(Code::kPermissionDenied, "PROJECT_NEEDED",
+                fmt::format("your roles for this hold at the projects {}: ask for one of them, or name it in the "
+                            "header x-allod-project",
+                            fmt::join(projects, ", ")));
+  }
+  person.project = projects.front();
+  return person;
+}
+
 }  // namespace
+
+Result<Caller> Admit(const Method& method, Caller caller, std::string_view resource) {
+  const bool is_own = resource.empty() || TenantOf(resource) == "tenants/" + caller.id;
+  if (caller.is_person() && is_own) {
+    const std::string project = ProjectIdOf(resource);
+    const bool is_one = !project.empty() && project != "-";
+    ALLOD_TRY(caller, is_one ? AtProject(method, std::move(caller), project) : AtTenant(method, std::move(caller)));
+    if (caller.in_project()) caller.scopes = {"inference", "portal"};
+  }
+  caller.project_roles.clear();
+  ALLOD_CHECK_OK(CheckAccess(method, caller, resource));
+  return caller;
+}
 
 std::unexpected<Error> NoSuchResource() { return NotFound("there is no such resource"); }
 
@@ -105,7 +159,7 @@ Status CheckAccess(const Method& method, const Caller& caller, std::string_view 
 }
 
 bool MaySee(const Caller& caller, std::string_view resource_name) {
-  return !caller.is_key() || ProjectIdOf(resource_name) == caller.project;
+  return !caller.in_project() || ProjectIdOf(resource_name) == caller.project;
 }
 
 }  // namespace allod

@@ -134,5 +134,75 @@ TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
   EXPECT_EQ(Reason(rule, nobody, own), "PERMISSION_MISSING");
 }
 
+// How a person is admitted: "tenant:" or "project p:" and its roles, or the reason of the refusal.
+std::string Admitted(const Method& rule, const Caller& person, std::string_view resource) {
+  const Result<Caller> out = Admit(rule, person, resource);
+  if (!out) return out.error().reason;
+  EXPECT_TRUE(out->project_roles.empty());
+  return (out->in_project() ? "project " + out->project : "tenant") + ": " + out->roles.ToString();
+}
+
+TEST(Admit, GivesAPersonTheRolesThatHoldWhereItAsks) {
+  const auto person = [](Roles roles, std::vector<ProjectRoles> at) { return Caller::Person("ke", "s", roles, at); };
+  const Caller viewer = person({Role::ROLE_VIEWER}, {{"p", {Role::ROLE_ADMIN}}});
+  const Caller of_p = person({}, {{"p", {Role::ROLE_DEVELOPER}}});
+  const Caller of_both = person({}, {{"p", {Role::ROLE_DEVELOPER}}, {"q", {Role::ROLE_VIEWER}}});
+  const Caller owner = person({Role::ROLE_OWNER}, {{"p", {Role::ROLE_VIEWER}}});
+  Method make = Rule(access::v1::WHO_TENANT, "parent");
+  make.roles = RolesWith("tenancy.apiKeys.create");
+  Method list = Rule(access::v1::WHO_MEMBER, "parent");
+  list.roles = RolesWith("tenancy.projects.list");
+  Method invoice = Rule(access::v1::WHO_TENANT, "name");
+  invoice.roles = RolesWith("billing.billingAccounts.get");
+  Method across = Rule(access::v1::WHO_TENANT, "parent");
+  across.roles = RolesWith("scheduling.instances.list");
+  across.access.set_across_projects(true);
+  const Method anyone = Rule(access::v1::WHO_ANYONE);
+  struct Case {
+    const Method& rule;
+    const Caller& person;
+    const char* resource;
+    const char* expected;
+  };
+  const char* const p = "tenants/ke/projects/p";
+  const char* const q = "tenants/ke/projects/q";
+  const char* const tenant = "tenants/ke";
+  const char* const all = "tenants/ke/projects/-";
+  for (const Case& c : {Case{make, viewer, p, "project p: admin,viewer"},
+                        Case{make, viewer, q, "PERMISSION_MISSING"},
+                        Case{make, of_p, p, "project p: developer"},
+                        Case{make, of_p, q, "NOT_FOUND"},
+                        Case{make, of_both, q, "PERMISSION_MISSING"},
+                        Case{make, owner, p, "tenant: owner,viewer"},
+                        Case{make, owner, q, "tenant: owner"},
+                        Case{make, owner, "tenants/tz/projects/p", "NOT_FOUND"},
+                        Case{make, of_p, "tenants/tz/projects/p", "NOT_FOUND"},
+                        Case{list, viewer, tenant, "tenant: viewer"},
+                        Case{list, of_p, tenant, "project p: developer"},
+                        Case{list, of_both, tenant, "PROJECT_NEEDED"},
+                        Case{list, of_p, "tenants/tz", "NOT_FOUND"},
+                        Case{list, person({}, {}), tenant, "PERMISSION_MISSING"},
+                        Case{invoice, owner, "tenants/ke/billingAccount", "tenant: owner"},
+                        Case{invoice, viewer, "tenants/ke/billingAccount", "PROJECT_KEY"},
+                        Case{invoice, of_p, "tenants/ke/billingAccount", "PERMISSION_MISSING"},
+                        Case{across, viewer, all, "tenant: viewer"},
+                        Case{across, of_p, all, "project p: developer"},
+                        Case{across, of_both, all, "PROJECT_NEEDED"},
+                        Case{anyone, of_both, "", "project p: developer,viewer"},
+                        Case{anyone, owner, "", "tenant: owner"}}) {
+    EXPECT_EQ(Admitted(c.rule, c.person, c.resource), c.expected) << c.person.ToString() << " at " << c.resource;
+  }
+}
+
+TEST(Admit, LeavesOthersAsTheyCame) {
+  const Method rule = Rule(access::v1::WHO_TENANT, "name");
+  for (const Caller& caller :
+       {Caller::Operator(), Caller::Service("gateway"), Caller::Tenant("ke"), Caller::Key("ke", "p", {"portal"})}) {
+    const auto out = Admit(rule, caller, "tenants/ke/projects/p");
+    ASSERT_TRUE(out);
+    EXPECT_EQ(out->ToString(), caller.ToString());
+  }
+}
+
 }  // namespace
 }  // namespace allod::access_test

@@ -15,8 +15,7 @@ Result<Caller> Authorise(const Method& method, const grpc::ServerContextBase& co
                          const google::protobuf::Message* request) {
   ALLOD_TRY(Caller caller, Caller::From(context));
   const std::string resource = request != nullptr ? ResourceOf(method, *request) : "";
-  ALLOD_CHECK_OK(CheckAccess(method, caller, resource));
-  return caller;
+  return Admit(method, std::move(caller), resource);
 }
 
 Deadline DeadlineOf(const grpc::ServerContextBase& context) {

@@ -19,7 +19,8 @@ std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
       fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
-                  "key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD",
+                  "key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD or tenant:ID session:UUID roles:WORD "
+                  "projects:ID=WORD+WORD,ID=WORD",
                   why, kMetadataKey));
 }
 
@@ -33,11 +34,11 @@ std::optional<std::string_view> TakeWord(std::string_view key, std::string_view&
   return value;
 }
 
-// "a,b"
-std::optional<std::vector<std::string>> ParseWords(std::string_view text) {
+// "a,b", or with another separator.
+std::optional<std::vector<std::string>> ParseWords(std::string_view text, char separator = ',') {
   std::vector<std::string> out;
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find(','), text.size());
+    const std::size_t end = std::min(text.find(separator), text.size());
     const std::string_view word = text.substr(0, end);
     const bool valid = !word.empty() && word.size() <= 32 &&
                        std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
@@ -57,13 +58,47 @@ Roles RolesOf(const std::vector<std::string>& words) {
   return out;
 }
 
-// "tenant:ke" or "tenant:ke project:p key:kid scopes:a,b roles:c,d", with "rule:id" or nothing in the place of "key:".
+// "p=viewer+billing,q=admin"; each project once, in order.
+std::optional<std::vector<ProjectRoles>> ParseProjects(std::string_view text) {
+  std::vector<ProjectRoles> out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(','), text.size());
+    const std::string one(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const std::size_t equals = one.find('=');
+    if (equals == std::string::npos) return std::nullopt;
+    std::string project = one.substr(0, equals);
+    const auto words = ParseWords(std::string_view(one).substr(equals + 1), '+');
+    const bool in_order = out.empty() || out.back().project < project;
+    if (!CheckId("caller", project) || !words || words->empty() || !in_order || out.size() == Caller::kProjectsMax) {
+      return std::nullopt;
+    }
+    out.push_back({std::move(project), RolesOf(*words)});
+  }
+  return out;
+}
+
+// What follows "session:", after the tenant.
+Result<Caller> ParsePerson(std::string tenant, std::string_view session, std::string_view text) {
+  if (!Uuid::Parse(session)) return NoCaller("the caller's session is malformed");
+  const auto role_words = TakeWord("roles:", text);
+  const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
+  if (!roles) return NoCaller("the caller's roles are malformed");
+  const auto project_words = TakeWord("projects:", text);
+  auto projects = project_words ? ParseProjects(*project_words) : std::nullopt;
+  if (!projects || !text.empty()) return NoCaller("the caller's projects are malformed");
+  return Caller::Person(std::move(tenant), std::string(session), RolesOf(*roles), *std::move(projects));
+}
+
+// "tenant:ke", a person, or "tenant:ke project:p key:kid scopes:a,b roles:c,d", with "rule:id" or nothing in the place
+// of "key:".
 Result<Caller> ParseTenant(std::string_view text) {
   // TakeWord() takes the blank after a word with it; there is none after the last.
   if (text.ends_with(' ')) return NoCaller("the caller is malformed");
   const auto tenant = TakeWord("tenant:", text);
   if (!tenant || !CheckId("caller", *tenant)) return NoCaller("the caller is malformed");
   if (text.empty()) return Caller::Tenant(std::string(*tenant));
+  if (const auto session = TakeWord("session:", text)) return ParsePerson(std::string(*tenant), *session, text);
   const auto project = TakeWord("project:", text);
   if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
   const auto kid = TakeWord("key:", text);
@@ -82,6 +117,17 @@ Result<Caller> ParseTenant(std::string_view text) {
   }
   return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles),
                      std::string(kid.value_or("")));
+}
+
+std::string PersonText(const Caller& person) {
+  std::string projects;
+  for (const auto& [project, roles] : person.project_roles) {
+    std::string words = roles.ToString();
+    std::ranges::replace(words, ',', '+');
+    projects += fmt::format("{}{}={}", projects.empty() ? "" : ",", project, words);
+  }
+  return fmt::format("tenant:{} session:{} roles:{} projects:{}", person.id, person.session, person.roles.ToString(),
+                     projects);
 }
 
 }  // namespace
@@ -114,7 +160,8 @@ std::string Caller::ToString() const {
     case Kind::kNode:
       return "node:" + id;
     case Kind::kTenant:
-      if (!is_key()) return "tenant:" + id;
+      if (is_person()) return PersonText(*this);
+      if (!in_project()) return "tenant:" + id;
       return fmt::format("tenant:{} project:{} {}scopes:{} roles:{}", id, project,
                          !kid.empty()    ? fmt::format("key:{} ", kid)
                          : !rule.empty() ? fmt::format("rule:{} ", rule)
@@ -124,7 +171,7 @@ std::string Caller::ToString() const {
   return "";
 }
 
-std::string Caller::Owner() const { return is_key() ? Tenant(id).ToString() : ToString(); }
+std::string Caller::Owner() const { return kind == Kind::kTenant ? Tenant(id).ToString() : ToString(); }
 
 Actor Caller::ToActor() const {
   switch (kind) {
@@ -135,7 +182,8 @@ Actor Caller::ToActor() const {
     case Kind::kNode:
       return {"node", "nodes/" + id, ""};
     case Kind::kTenant:
-      if (!is_key()) return {"tenant", "tenants/" + id, ""};
+      if (is_person()) return {"person", fmt::format("tenants/{}/sessions/{}", id, session), session};
+      if (!in_project()) return {"tenant", "tenants/" + id, ""};
       if (!rule.empty()) {
         return {"workload", fmt::format("tenants/{}/projects/{}/workloadRules/{}", id, project, rule), rule};
       }

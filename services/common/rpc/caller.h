@@ -3,10 +3,12 @@
 // The caller is stated in the metadata key `allod-caller`: "operator", "service:<name>", "node:<name>", "tenant:<tenant
 // id>", or "tenant:<tenant id> project:<project id> key:<kid> scopes:<scope>,<scope> roles:<role>,<role>" for one of a
 // tenant's API keys, which acts in its own project only, by its roles; a workload of the project has "rule:<rule id>"
-// instead of "key:". An operator has the role of one, a tenant as a whole that
-// of its owner. It is believed because of the transport: services listen on Unix sockets only, which lie in
-// directories closed to others and take connections of the installation's own users only (listener.h). Between hosts
-// mutual TLS will be required; until then nothing else is listened on or connected to (unix_address.h).
+// instead of "key:". "tenant:<tenant id> session:<uuid> roles:<role>,<role> projects:<project id>=<role>+<role>,..." is
+// a person of the tenant, with the roles that hold at the tenant and those that hold at projects. An operator has the
+// role of one, a tenant as a whole that of its owner. It is believed because of the transport: services listen on Unix
+// sockets only, which lie in directories closed to others and take connections of the installation's own users only
+// (listener.h). Between hosts mutual TLS will be required; until then nothing else is listened on or connected to
+// (unix_address.h).
 #pragma once
 
 #include <string>
@@ -24,16 +26,32 @@ class ClientContext;
 
 namespace allod {
 
+// Roles that hold at one project.
+struct ProjectRoles {
+  std::string project;  // project id
+  Roles roles;
+
+  bool operator==(const ProjectRoles&) const = default;
+};
+
 struct Caller {
+  // Of one person, in one call.
+  static constexpr std::size_t kProjectsMax = 64;
+
   enum class Kind { kOperator, kService, kNode, kTenant };
   Kind kind;
   std::string id;  // tenant id ("ke"), service or node name; empty for operators
-  // Of an API key of the tenant; empty for the tenant as a whole, which no key is.
+  // What acts in one project: an API key or a workload, and a person whose roles hold there only. Empty for the tenant
+  // as a whole.
   std::string project;              // project id ("services")
   std::vector<std::string> scopes;  // what the key may do, by the words of the service that issues keys
   std::string kid;                  // of the key; empty: it is no API key
   std::string rule = {};            // id of the workload rule by which a workload acts; empty: it is none
   Roles roles;                      // what operators and tenants may do; none for services and nodes
+  std::string session = {};         // UUID of a person's session; empty: it is no person
+  // Of a person, beside `roles`, which hold at the tenant; ordered by project, each once. Admit() (access.h) takes them
+  // into account and away.
+  std::vector<ProjectRoles> project_roles = {};
 
   // UNAUTHENTICATED / NO_CALLER when the metadata is missing or malformed.
   static Result<Caller> From(const grpc::ServerContextBase& context);
@@ -50,15 +68,20 @@ struct Caller {
                          Roles roles) {
     return {Kind::kTenant, std::move(tenant), std::move(project), std::move(scopes), "", std::move(rule), roles};
   }
+  static Caller Person(std::string tenant, std::string session, Roles roles,
+                       std::vector<ProjectRoles> project_roles = {}) {
+    return {Kind::kTenant, std::move(tenant), "", {}, "", "", roles, std::move(session), std::move(project_roles)};
+  }
   static Result<Caller> Parse(std::string_view text);
   std::string ToString() const;
-  // Whom the call is counted against, "tenant:ke" for every key of ke: what is shared out among tenants is not shared
-  // out among their keys.
+  // Whom the call is counted against, "tenant:ke" for every key and person of ke: what is shared out among tenants is
+  // not shared out among these.
   std::string Owner() const;
   // As it is remembered.
   Actor ToActor() const;
   void AttachTo(grpc::ClientContext& context) const;
-  bool is_key() const { return !project.empty(); }
+  bool in_project() const { return !project.empty(); }
+  bool is_person() const { return !session.empty(); }
 };
 
 }  // namespace allod

@@ -72,7 +72,10 @@ TEST(Caller, RoundTripsThroughItsText) {
        {"operator", "service:billing", "node:local", "tenant:ke",
         "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
         "tenant:ke project:p scopes: roles:", "tenant:ke project:p key:abcdefghijkl scopes:portal roles:admin",
-        "tenant:ke project:p rule:ci scopes:portal roles:developer"}) {
+        "tenant:ke project:p rule:ci scopes:portal roles:developer",
+        "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+        "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:owner,auditor "
+        "projects:a=viewer,b=admin+billing"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -116,6 +119,17 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke project:p scopes:portal roles:admin key:abc ",
                            "tenant:ke project:p scopes:portal key:abc roles:admin",
                            "tenant:ke key:abc",
+                           "tenant:ke session: roles: projects:",
+                           "tenant:ke session:x roles: projects:",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:A=viewer",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:b=viewer,a=viewer",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer,a=viewer",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer project:p",
+                           "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e project:p roles: projects:",
                            "service:billing project:p scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_FALSE(caller) << text;
@@ -138,11 +152,13 @@ TEST(Caller, IsRememberedAsWhatItIs) {
   EXPECT_EQ(Caller::Key("ke", "p", {}, {}, "abc").ToActor(),
             (Actor{"api_key", "tenants/ke/projects/p/apiKeys/abc", "abc"}));
   EXPECT_EQ(Caller::Key("ke", "p", {}).ToActor(), (Actor{"api_key", "tenants/ke/projects/p", ""}));
+  EXPECT_EQ(Caller::Person("ke", "s", {}).ToActor(), (Actor{"person", "tenants/ke/sessions/s", "s"}));
 }
 
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Key("ke", "p", {"portal"}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Key("ke", "q", {"inference", "portal"}).Owner(), Caller::Tenant("ke").Owner());
+  EXPECT_EQ(Caller::Person("ke", "s", {Role::ROLE_OWNER}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Operator().Owner(), "operator");
   EXPECT_EQ(Caller::Service("gateway").Owner(), "service:gateway");
 }

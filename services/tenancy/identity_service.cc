@@ -1,4 +1,4 @@
-#include "services/tenancy/workload_identity_service.h"
+#include "services/tenancy/identity_service.h"
 
 #include <algorithm>
 
@@ -15,33 +15,33 @@ constexpr std::chrono::milliseconds kWatcherCheckInterval{100};
 
 }  // namespace
 
-void WorkloadIdentityServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
-                                               std::int64_t version) {
+void IdentityServiceImpl::AwaitInForce(const grpc::ServerContext& context, const std::string& tenant,
+                                       std::int64_t version) {
   AwaitInForce(AwaitUntil(context), tenant, version);
 }
 
-void WorkloadIdentityServiceImpl::AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version) {
+void IdentityServiceImpl::AwaitInForce(SteadyTime until, const std::string& tenant, std::int64_t version) {
   tenancy::AwaitInForce(watchers_, feed_, tenant, version, until);
 }
 
-grpc::Status WorkloadIdentityServiceImpl::WatchWorkloadIdentities(
-    grpc::ServerContext* context, const v1::WatchWorkloadIdentitiesRequest* request,
-    grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>* writer) {
+grpc::Status IdentityServiceImpl::WatchIdentities(grpc::ServerContext* context,
+                                                  const v1::WatchIdentitiesRequest* request,
+                                                  grpc::ServerWriter<v1::WatchIdentitiesResponse>* writer) {
   return HandleStream(context, request, [&](const Call&) -> Status {
     ALLOD_TRY(Watchers::Place place, watchers_.Join(request->watcher_id()));
     return Watch(*context, std::move(place), *writer);
   });
 }
 
-Status WorkloadIdentityServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place place,
-                                          grpc::ServerWriter<v1::WatchWorkloadIdentitiesResponse>& writer) {
+Status IdentityServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place place,
+                                  grpc::ServerWriter<v1::WatchIdentitiesResponse>& writer) {
   std::optional<IdentityFeed::Position> position;
   while (!context.IsCancelled()) {
     const IdentityFeed::Batch batch = feed_.Next(position, kWatcherCheckInterval);
     if (batch.stopped) return Fail(Code::kUnavailable, "SHUTTING_DOWN", "the service is stopping; connect again");
     if (!batch.news) continue;
     position = batch.position;
-    v1::WatchWorkloadIdentitiesResponse message;
+    v1::WatchIdentitiesResponse message;
     std::size_t bytes = 0;
     for (const auto& known : batch.tenants) {
       *message.add_tenants() = ToProto(*known);
@@ -60,12 +60,12 @@ Status WorkloadIdentityServiceImpl::Watch(grpc::ServerContext& context, Watchers
   return {};
 }
 
-grpc::Status WorkloadIdentityServiceImpl::AcknowledgeWorkloadIdentities(
-    grpc::ServerContext* context, const v1::AcknowledgeWorkloadIdentitiesRequest* request,
-    v1::AcknowledgeWorkloadIdentitiesResponse* response) {
-  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeWorkloadIdentitiesResponse> {
+grpc::Status IdentityServiceImpl::AcknowledgeIdentities(grpc::ServerContext* context,
+                                                        const v1::AcknowledgeIdentitiesRequest* request,
+                                                        v1::AcknowledgeIdentitiesResponse* response) {
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeIdentitiesResponse> {
     ALLOD_CHECK_OK(watchers_.Acknowledge(request->watcher_id(), request->version()));
-    return v1::AcknowledgeWorkloadIdentitiesResponse();
+    return v1::AcknowledgeIdentitiesResponse();
   });
 }
 

@@ -12,18 +12,18 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::tenancy::workload_identity_service_test {
+namespace allod::tenancy::identity_service_test {
 namespace {
 
 using namespace std::chrono_literals;
 using Providers = v1::IdentityProviderService::Stub;
 using Rules = v1::WorkloadRuleService::Stub;
-using Identities = v1::WorkloadIdentityService::Stub;
+using Identities = v1::IdentityService::Stub;
 
 constexpr char kProvider[] = "tenants/ke/identityProviders/ci";
 constexpr char kRule[] = "tenants/ke/projects/desk/workloadRules/deploy";
 
-class WorkloadIdentityServiceTest : public testing::Test {
+class IdentityServiceTest : public testing::Test {
  protected:
   void SetUp() override {
     for (const char* id : {"ke", "ug"}) {
@@ -36,7 +36,7 @@ class WorkloadIdentityServiceTest : public testing::Test {
     const auto channel = MakeChannel(address_);
     provider_stub_ = v1::IdentityProviderService::NewStub(channel);
     rule_stub_ = v1::WorkloadRuleService::NewStub(channel);
-    identity_stub_ = v1::WorkloadIdentityService::NewStub(channel);
+    identity_stub_ = v1::IdentityService::NewStub(channel);
     feed_.Start();
   }
   void TearDown() override {
@@ -100,7 +100,7 @@ class WorkloadIdentityServiceTest : public testing::Test {
   FakeIdentityStore store_{tenants_};
   IdentityFeed feed_{store_, clock_};
   CallGates gates_;
-  WorkloadIdentityServiceImpl identities_{feed_};
+  IdentityServiceImpl identities_{feed_};
   IdentityProviderServiceImpl providers_{store_, identities_, clock_, gates_};
   WorkloadRuleServiceImpl rules_{store_, tenants_, identities_, clock_, gates_};
   const TempDir sockets_;
@@ -111,7 +111,7 @@ class WorkloadIdentityServiceTest : public testing::Test {
   std::unique_ptr<Identities> identity_stub_;
 };
 
-TEST_F(WorkloadIdentityServiceTest, ProvidersAndRulesAreMadeReadChangedAndDeleted) {
+TEST_F(IdentityServiceTest, ProvidersAndRulesAreMadeReadChangedAndDeleted) {
   const auto provider = Create(NewProvider(), Caller::Tenant("ke"));
   ASSERT_TRUE(provider) << provider.error().message;
   EXPECT_EQ(provider->name(), kProvider);
@@ -145,7 +145,7 @@ TEST_F(WorkloadIdentityServiceTest, ProvidersAndRulesAreMadeReadChangedAndDelete
   EXPECT_EQ(Why(remove_provider()), "NOT_FOUND");
 }
 
-TEST_F(WorkloadIdentityServiceTest, ADryRunChangesNothing) {
+TEST_F(IdentityServiceTest, ADryRunChangesNothing) {
   auto provider = NewProvider();
   provider.set_validate_only(true);
   ASSERT_TRUE(Create(provider));
@@ -163,7 +163,7 @@ TEST_F(WorkloadIdentityServiceTest, ADryRunChangesNothing) {
   EXPECT_EQ(Why(Create(taken)), "ISSUER_TAKEN");
 }
 
-TEST_F(WorkloadIdentityServiceTest, AKeyMakesRulesOfItsProjectWithinItsRolesAndNoProviders) {
+TEST_F(IdentityServiceTest, AKeyMakesRulesOfItsProjectWithinItsRolesAndNoProviders) {
   EXPECT_EQ(Why(Create(NewProvider(), Caller::Key("ke", "desk", {"portal"}))), "PROJECT_KEY");
   ASSERT_TRUE(Create(NewProvider()));
   EXPECT_EQ(Why(Create(NewRule(), Caller::Key("ke", "desk", {"portal"}, {Role::ROLE_VIEWER}))), "PERMISSION_MISSING");
@@ -185,7 +185,7 @@ TEST_F(WorkloadIdentityServiceTest, AKeyMakesRulesOfItsProjectWithinItsRolesAndN
 }
 
 // A rule is bound by none of what narrows a key, and outlives it.
-TEST_F(WorkloadIdentityServiceTest, WhatIsNarrowedOrShortLivedMakesNoRules) {
+TEST_F(IdentityServiceTest, WhatIsNarrowedOrShortLivedMakesNoRules) {
   ASSERT_TRUE(Create(NewProvider()));
   const auto narrowed = [&](const std::string& kid, const std::function<void(ApiKey&)>& narrow) {
     return Why(Create(NewRule(), KeyOfDesk(kid, {Scope::kPortal}, {Role::ROLE_ADMIN}, narrow)));
@@ -202,7 +202,7 @@ TEST_F(WorkloadIdentityServiceTest, WhatIsNarrowedOrShortLivedMakesNoRules) {
   EXPECT_EQ(narrowed("free", {}), "");
 }
 
-TEST_F(WorkloadIdentityServiceTest, RefusesWhatMakesNoSense) {
+TEST_F(IdentityServiceTest, RefusesWhatMakesNoSense) {
   ASSERT_TRUE(Create(NewProvider()));
   auto request = NewRule();
   request.mutable_workload_rule()->mutable_claims(0)->clear_match();
@@ -223,26 +223,26 @@ TEST_F(WorkloadIdentityServiceTest, RefusesWhatMakesNoSense) {
   EXPECT_EQ(Why(Create(request)), "INVALID_REQUEST_ID");
 }
 
-TEST_F(WorkloadIdentityServiceTest, WatchersHearOfChangesBeforeTheChangeReturns) {
+TEST_F(IdentityServiceTest, WatchersHearOfChangesBeforeTheChangeReturns) {
   ASSERT_TRUE(Create(NewProvider()));
   ASSERT_TRUE(Create(NewRule()));
   grpc::ClientContext context;
   Caller::Service("gateway").AttachTo(context);
-  v1::WatchWorkloadIdentitiesRequest watch;
+  v1::WatchIdentitiesRequest watch;
   watch.set_watcher_id(Uuid::V7().ToString());
-  const auto reader = identity_stub_->WatchWorkloadIdentities(&context, watch);
-  v1::WatchWorkloadIdentitiesResponse message;
+  const auto reader = identity_stub_->WatchIdentities(&context, watch);
+  v1::WatchIdentitiesResponse message;
   ASSERT_TRUE(reader->Read(&message));
   EXPECT_TRUE(message.synced());
   ASSERT_EQ(message.tenants_size(), 1);
   EXPECT_EQ(message.tenants(0).identity_providers_size(), 1);
   ASSERT_EQ(message.tenants(0).workload_rules_size(), 1);
   const auto acknowledge = [&] {
-    v1::AcknowledgeWorkloadIdentitiesRequest request;
+    v1::AcknowledgeIdentitiesRequest request;
     request.set_watcher_id(watch.watcher_id());
     request.set_version(message.version());
-    EXPECT_TRUE(CallUnary(*identity_stub_, &Identities::AcknowledgeWorkloadIdentities, request,
-                          Caller::Service("gateway"), 5s));
+    EXPECT_TRUE(
+        CallUnary(*identity_stub_, &Identities::AcknowledgeIdentities, request, Caller::Service("gateway"), 5s));
   };
   acknowledge();
   v1::WorkloadRule wanted = message.tenants(0).workload_rules(0);
@@ -263,4 +263,4 @@ TEST_F(WorkloadIdentityServiceTest, WatchersHearOfChangesBeforeTheChangeReturns)
 }
 
 }  // namespace
-}  // namespace allod::tenancy::workload_identity_service_test
+}  // namespace allod::tenancy::identity_service_test

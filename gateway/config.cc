@@ -67,6 +67,31 @@ void ReadFederation(ConfigReader& reader, GatewayConfig& out) {
   Bounded(reader, "exchanges_per_minute_of_tenant", out.exchanges_per_minute_of_tenant, 1, 1'000'000);
 }
 
+// Of the origin of a page: scheme, host and port alone.
+bool IsOrigin(std::string_view url) {
+  const bool is_https = url.starts_with("https://");
+  const std::string_view rest =
+      url.substr(url.find("://") == std::string_view::npos ? url.size() : url.find("://") + 3);
+  const std::string_view host = rest.substr(0, rest.starts_with('[') ? rest.find(']') + 1 : rest.find(':'));
+  const bool is_local = url.starts_with("http://") && (host == "127.0.0.1" || host == "localhost" || host == "[::1]");
+  return (is_https || is_local) && !host.empty() &&
+         rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-:[]") == std::string_view::npos;
+}
+
+void ReadSignIn(ConfigReader& reader, GatewayConfig& out) {
+  reader.Optional("public_url", out.public_url);
+  if (!out.public_url.empty() && !IsOrigin(out.public_url)) {
+    reader.Complain(
+        "public_url must be https://HOST or https://HOST:PORT in lower case, without a path; http for "
+        "127.0.0.1, [::1] and localhost only");
+  }
+  int idle_minutes = static_cast<int>(out.session_times.idle / std::chrono::minutes(1));
+  int hours = static_cast<int>(out.session_times.absolute / std::chrono::hours(1));
+  Bounded(reader, "session_idle_minutes", idle_minutes, 1, 1440);
+  Bounded(reader, "session_hours_max", hours, 1, 24);
+  out.session_times = {std::chrono::minutes(idle_minutes), std::chrono::hours(hours)};
+}
+
 }  // namespace
 
 Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
@@ -110,6 +135,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded(reader, "reserve_timeout_ms", out.serving.reserve_timeout_ms, 100, 60'000);
   Bounded(reader, "key_use_report_ms", out.key_use_report_ms, 1000, 3'600'000);
   ReadFederation(reader, out);
+  ReadSignIn(reader, out);
   Bounded(reader, "portal_timeout_ms", out.portal_timeout_ms, 100, 600'000);
   return reader.Finish(std::move(out));
 }

@@ -8,6 +8,7 @@
 #include "gateway/federation/issuer_keys.h"
 #include "gateway/http/server_config.h"
 #include "gateway/serving/limits.h"
+#include "gateway/sign_in/session_times.h"
 #include "services/common/config.h"
 #include "services/common/ip_range.h"
 #include "services/common/result.h"
@@ -38,6 +39,10 @@ struct GatewayConfig {
   federation::KeysLimits issuer_keys;
   int exchanges_per_minute_of_address = 120;
   int exchanges_per_minute_of_tenant = 600;
+  // What browsers know this gateway as: "https://allod.example", where they sign in; http on this machine only. Empty:
+  // no browser does.
+  std::string public_url;
+  sign_in::SessionTimes session_times;
   serving::Limits serving;
   int key_use_report_ms = 60'000;  // how often tenancy is told which keys were used
   int portal_timeout_ms = 35'000;  // WaitOperation waits up to 30 s

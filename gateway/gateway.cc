@@ -8,6 +8,7 @@
 #include "gateway/access/route_guard.h"
 #include "gateway/federation/curl_fetcher.h"
 #include "gateway/federation/token_endpoint.h"
+#include "gateway/federation/workload_tokens.h"
 #include "gateway/http/router.h"
 #include "gateway/metering/billing_funds.h"
 #include "gateway/openai/handlers.h"
@@ -15,6 +16,8 @@
 #include "gateway/operators/probes.h"
 #include "gateway/portal/handler.h"
 #include "gateway/portal/openapi.h"
+#include "gateway/sign_in/endpoints.h"
+#include "gateway/sign_in/sessions.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway {
@@ -52,13 +55,20 @@ struct Gateway::Impl {
                  MakeChannel(config.billing_target), MakeChannel(config.scheduling_target)},
         keys(pepper, clock, key_uses),
         sealer(pepper),
-        workloads(sealer, clock),
-        credentials({{federation::kWorkloadTokenPrefix, &workloads}}, keys),
-        guard(credentials),
+        workloads(trust, sealer, clock),
+        session_sealer(pepper),
+        sessions(trust, session_sealer, clock, config.session_times.idle),
+        credentials({{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions}}, keys),
+        guard(credentials, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
         fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
-        tokens(workloads, issuer_keys, sealer, clock,
+        verifier(issuer_keys, clock),
+        tokens(trust, verifier, sealer, clock,
                {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
+        session_starter(backends.tenancy, trust, verifier, clock, config.session_times),
+        attempt_sealer(pepper),
+        people({config.public_url, config.exchanges_per_minute_of_address}, backends.tenancy, trust, verifier, fetcher,
+               session_starter, session_sealer, attempt_sealer, clock, config.session_times),
         admission(config.rate_limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
@@ -71,7 +81,7 @@ struct Gateway::Impl {
         transcoder(std::move(built)),
         portal(admission, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, workloads, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
+        probes(keys, trust, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
                [this](const http::Request& head) { return guard.AccountOf(head); }),
@@ -81,13 +91,15 @@ struct Gateway::Impl {
     watches[0] = access::WatchApiKeys(backends.tenancy, keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
     key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
-    watches[2] = federation::WatchIdentities(backends.tenancy, workloads);
+    watches[2] = federation::WatchIdentities(backends.tenancy, trust);
   }
 
   void AddRoutes();
   // What tells of all tenants.
   void AddOperatorsRoutes();
-  void AddGuarded(access::Scope needed, const char* method, const char* path, access::RouteGuard::Handler handler) {
+  void AddSignIn();
+  void AddGuarded(std::optional<access::Scope> needed, const char* method, const char* path,
+                  access::RouteGuard::Handler handler) {
     router.Add(method, path, path, http::Router::Access::kKey, guard.Guard(needed, std::move(handler)));
   }
 
@@ -96,13 +108,20 @@ struct Gateway::Impl {
   const SystemClock clock;
   access::KeyUses key_uses;
   access::ApiKeyTable keys;
+  federation::TrustTable trust;
   const federation::WorkloadTokenSealer sealer;
-  federation::WorkloadTable workloads;
+  const federation::WorkloadTokens workloads;
+  const sign_in::SessionSealer session_sealer;
+  const sign_in::Sessions sessions;
   const access::Credentials credentials;
   const access::RouteGuard guard;
   federation::CurlFetcher fetcher;
   federation::IssuerKeys issuer_keys;
+  federation::TokenVerifier verifier;
   federation::TokenEndpoint tokens;
+  sign_in::SessionStarter session_starter;
+  const sign_in::AttemptSealer attempt_sealer;
+  sign_in::Endpoints people;
   serving::RouteTable routes;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
@@ -133,6 +152,7 @@ void Gateway::Impl::AddRoutes() {
   AddGuarded(kInference, "GET", "/v1/models/*", std::bind_front(&Handlers::RetrieveModel, &openai));
   router.Add("POST", "/oauth/token", "/oauth/token", http::Router::Access::kForm,
              std::bind_front(&federation::TokenEndpoint::Handle, &tokens));
+  AddSignIn();
   AddOpen(router, "/healthz", std::bind_front(&operators::Probes::Health, &probes));
   AddOpen(router, "/readyz", std::bind_front(&operators::Probes::Ready, &probes));
   AddOpen(router, "/openapi.json", std::bind_front(&operators::Probes::OpenApi, &probes));
@@ -140,6 +160,17 @@ void Gateway::Impl::AddRoutes() {
       std::string(portal::kPortalPrefix) + "/v1/", "/portal/v1",
       [this](std::string_view path) { return portal.MethodsOf(path); },
       guard.Guard(access::Scope::kPortal, std::bind_front(&portal::Handler::Handle, &portal)));
+}
+
+void Gateway::Impl::AddSignIn() {
+  using sign_in::Endpoints;
+  AddOpen(router, "/auth/providers", std::bind_front(&Endpoints::Providers, &people));
+  AddOpen(router, "/auth/sign-in", std::bind_front(&Endpoints::SignIn, &people));
+  AddOpen(router, "/auth/callback", std::bind_front(&Endpoints::Callback, &people));
+  router.Add("POST", "/auth/session", "/auth/session", http::Router::Access::kForm,
+             std::bind_front(&Endpoints::BeginSession, &people));
+  AddGuarded(std::nullopt, "POST", "/auth/sign-out", std::bind_front(&Endpoints::SignOut, &people));
+  AddGuarded(std::nullopt, "GET", "/auth/whoami", std::bind_front(&Endpoints::WhoAmI, &people));
 }
 
 void Gateway::Impl::AddOperatorsRoutes() {

@@ -262,6 +262,9 @@ void AddUp(CLI::App& app, Globals& globals) {
   up->add_option("--trusted-proxy", options->up.trusted_proxies,
                  "ADDRESS or RANGE, several times: proxies before the gateway, whose X-Forwarded-For says where a "
                  "request comes from; \"none\": no proxy (default: the last ones, else none)");
+  up->add_option("--public-url", options->up.public_url,
+                 "https://HOST: what browsers know the gateway as, where people sign in; \"none\": its address on this "
+                 "machine (default: the last one, else that)");
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {}, or the next block that no process runs as)",

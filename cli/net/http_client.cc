@@ -29,6 +29,16 @@ std::size_t OnData(char* data, std::size_t size, std::size_t count, void* contex
   return bytes;
 }
 
+std::string FormOf(CURL* curl, const std::vector<std::pair<std::string, std::string>>& fields) {
+  std::string out;
+  for (const auto& [name, value] : fields) {
+    const std::unique_ptr<char, decltype(&curl_free)> text(
+        curl_easy_escape(curl, value.data(), static_cast<int>(value.size())), &curl_free);
+    out += fmt::format("{}{}={}", out.empty() ? "" : "&", name, text ? text.get() : "");
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<HttpResponse> Fetch(const HttpRequest& request) {
@@ -47,11 +57,17 @@ Result<HttpResponse> Fetch(const HttpRequest& request) {
   curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, request.method.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");  // the gateway is on this machine
+  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl.get(), CURLOPT_NOPROXY, "127.0.0.1,::1,localhost");  // what is on this machine
   curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT, static_cast<long>(request.timeout_s));
   if (!request.json.empty()) {
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, request.json.data());
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.json.size()));
+  }
+  const std::string form = FormOf(curl.get(), request.form);
+  if (!form.empty()) {
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, form.data());
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(form.size()));
   }
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, &OnData);
   curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &transfer);

@@ -1,9 +1,11 @@
-// A small HTTP client for the gateway, over libcurl.
+// A small HTTP client for the gateway and for identity providers, over libcurl.
 #pragma once
 
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "services/common/result.h"
 
@@ -17,8 +19,9 @@ struct HttpResponse {
 struct HttpRequest {
   std::string method = "GET";
   std::string url;
-  std::string bearer;  // API key, if any
-  std::string json;    // body, if any
+  std::string bearer;                                          // API key, if any
+  std::string json;                                            // body, if any
+  std::vector<std::pair<std::string, std::string>> form = {};  // the same as application/x-www-form-urlencoded
   int timeout_s = 600;
   // Receives the body of a 2xx answer as it arrives; returning false ends the transfer.
   std::function<bool(std::string_view)> on_data;

@@ -107,11 +107,29 @@ void KeepList(const StateDir& state, const char* field, const std::vector<std::s
   }
 }
 
-// What an operator wrote of the issuers whose tokens workloads show (gateway/README.md) stays.
-void KeepIssuerSettings(const StateDir& state, json& gateway) {
+// What an operator wrote of those who come in by an identity provider (gateway/README.md) stays.
+void KeepIdentitySettings(const StateDir& state, json& gateway) {
   const json last = LastConfig(state, "gateway");
   for (const auto& [field, value] : last.items()) {
-    if (field.starts_with("issuer_") || field.starts_with("exchanges_per_minute_")) gateway[field] = value;
+    const bool is_one =
+        field.starts_with("issuer_") || field.starts_with("exchanges_per_minute_") || field.starts_with("session_");
+    if (is_one) gateway[field] = value;
+  }
+}
+
+// What browsers know the gateway as: what an operator said, now or before, else where it listens on this machine.
+void SetPublicUrl(const StateDir& state, const std::string& given, json& gateway) {
+  const auto local = [](const json& config) { return "http://" + config.value("http_listen", ""); };
+  const json last = LastConfig(state, "gateway");
+  const std::string kept = last.value("public_url", "");
+  const bool is_chosen = !kept.empty() && kept != local(last);
+  const std::string own = gateway.value("http_listen", "");
+  if (!given.empty() && given != "none") {
+    gateway["public_url"] = given;
+  } else if (given.empty() && is_chosen) {
+    gateway["public_url"] = kept;
+  } else if (own.starts_with("127.0.0.1:") || own.starts_with("[::1]:")) {
+    gateway["public_url"] = local(gateway);
   }
 }
 
@@ -265,7 +283,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"journal_dir", state.journal().string()}};
   KeepList(state, "cors_allowed_origins", options.cors_origins, gateway);
   KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
-  KeepIssuerSettings(state, gateway);
+  KeepIdentitySettings(state, gateway);
+  SetPublicUrl(state, options.public_url, gateway);
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},

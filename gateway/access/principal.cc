@@ -11,6 +11,7 @@ bool Principal::Reaches(const std::string& instance) const {
 }
 
 Caller Principal::caller() const {
+  if (!session.empty()) return Caller::Person(tenant_id, session, roles, project_roles);
   std::vector<std::string> scopes;
   if (inference) scopes.emplace_back("inference");
   if (portal) scopes.emplace_back("portal");

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,6 +20,9 @@ constexpr long kConnectTimeoutMs = 2500;
 // How long the thread may sleep through a stop that it was not woken for.
 constexpr int kPollMs = 1000;
 constexpr long kOk = 200;
+constexpr long kBadRequest = 400;
+constexpr long kUnauthorized = 401;
+constexpr std::size_t kErrorWordMax = 64;
 
 std::unexpected<Error> Failed(std::string_view url, std::string_view why) {
   return Fail(Code::kUnavailable, "FETCH_FAILED", fmt::format("{} cannot be read: {}", url, why));
@@ -40,12 +45,19 @@ std::string_view HostOf(std::string_view url) {
 
 struct CurlFetcher::Transfer {
   std::string url;
+  std::string form;
+  std::string authorization;
+  curl_slist* headers = nullptr;
   Done done;
   const AddressPolicy* policy = nullptr;
   CURL* easy = nullptr;
   std::string body;
   bool is_too_large = false;
   bool is_forbidden = false;  // an address was not allowed
+
+  Transfer() = default;
+  Transfer(const Transfer&) = delete;
+  ~Transfer() { curl_slist_free_all(headers); }
 
   static std::size_t OnData(char* data, std::size_t size, std::size_t count, void* self) {
     auto& transfer = *static_cast<Transfer*>(self);
@@ -75,6 +87,17 @@ struct CurlFetcher::Transfer {
     });
   }
 
+  // By a server of OAuth 2.0 (RFC 6749 section 5.2).
+  std::unexpected<Error> Refused() const {
+    const auto answer = nlohmann::json::parse(body, nullptr, false);
+    const auto error = answer.is_object() ? answer.find("error") : answer.end();
+    std::string word =
+        answer.is_object() && error != answer.end() && error->is_string() ? error->get<std::string>() : "";
+    const bool is_word = std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
+    if (word.empty() || word.size() > kErrorWordMax || !is_word) word = "no reason";
+    return Fail(Code::kUnauthenticated, "FORM_REFUSED", fmt::format("{} refused: {}", url, word));
+  }
+
   Result<std::string> Outcome(CURLcode code) {
     if (code != CURLE_OK && is_forbidden) {
       return Fail(Code::kFailedPrecondition, "ADDRESS_NOT_ALLOWED",
@@ -86,6 +109,7 @@ struct CurlFetcher::Transfer {
     if (code != CURLE_OK) return Failed(url, curl_easy_strerror(code));
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    if (!form.empty() && (status == kBadRequest || status == kUnauthorized)) return Refused();
     if (status != kOk) return Failed(url, fmt::format("the answer is {}", status));
     return std::move(body);
   }
@@ -120,9 +144,11 @@ void CurlFetcher::Stop() {
   thread_.Stop();
 }
 
-void CurlFetcher::Fetch(std::string url, Done done) {
+void CurlFetcher::Fetch(FetchRequest request, Done done) {
   auto transfer = std::make_unique<Transfer>();
-  transfer->url = std::move(url);
+  transfer->url = std::move(request.url);
+  transfer->form = std::move(request.form);
+  transfer->authorization = std::move(request.authorization);
   transfer->done = std::move(done);
   transfer->policy = &policy_;
   {
@@ -172,6 +198,14 @@ void CurlFetcher::StartWaiting() {
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+    if (!transfer->form.empty()) {
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(transfer->form.size()));
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->form.c_str());
+    }
+    if (!transfer->authorization.empty()) {
+      transfer->headers = curl_slist_append(nullptr, ("Authorization: " + transfer->authorization).c_str());
+      curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    }
     if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &Transfer::OnSocket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer.get());

@@ -29,7 +29,7 @@ class CurlFetcher final : public Fetcher {
   CurlFetcher(const CurlFetcher&) = delete;
 
   // Beyond kInFlightMax transfers one waits its turn.
-  void Fetch(std::string url, Done done) override;
+  void Fetch(FetchRequest request, Done done) override;
   // Ends all transfers, and everything asked for later at once.
   void Stop();
 

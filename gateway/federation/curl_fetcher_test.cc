@@ -75,7 +75,7 @@ std::string Answer(const std::string& body, const std::string& status = "200 OK"
 
 Result<std::string> Get(CurlFetcher& fetcher, const std::string& url) {
   std::promise<Result<std::string>> promise;
-  fetcher.Fetch(url, [&](Result<std::string> body) { promise.set_value(std::move(body)); });
+  fetcher.Fetch({url}, [&](Result<std::string> body) { promise.set_value(std::move(body)); });
   return promise.get_future().get();
 }
 
@@ -134,11 +134,11 @@ TEST(CurlFetcher, ServesOthersWhenAnAnswerIsNotTakenWell) {
   const TinyServer server(Answer("{}"));
   CurlFetcher fetcher(OnLoopback(), "");
   const auto throws = [](const Result<std::string>&) { throw std::runtime_error("of one tenant"); };
-  fetcher.Fetch(server.url(), throws);
-  fetcher.Fetch("no URL", throws);
+  fetcher.Fetch({server.url()}, throws);
+  fetcher.Fetch({"no URL"}, throws);
   EXPECT_EQ(WhyNot(fetcher, server.url()), "");
   fetcher.Stop();
-  fetcher.Fetch(server.url(), throws);
+  fetcher.Fetch({server.url()}, throws);
 }
 
 TEST(CurlFetcher, FollowsNoRedirect) {
@@ -165,7 +165,7 @@ TEST(CurlFetcher, WaitsForNobodyLongAndServesOthersMeanwhile) {
   CurlFetcher fetcher(OnLoopback(), "");
   const auto began = std::chrono::steady_clock::now();
   std::promise<Result<std::string>> slow;
-  fetcher.Fetch(silent.url(), [&](Result<std::string> body) { slow.set_value(std::move(body)); });
+  fetcher.Fetch({silent.url()}, [&](Result<std::string> body) { slow.set_value(std::move(body)); });
   EXPECT_EQ(WhyNot(fetcher, server.url()), "");
   EXPECT_LT(std::chrono::steady_clock::now() - began, CurlFetcher::kTimeout / 2);
   EXPECT_FALSE(slow.get_future().get());
@@ -176,10 +176,10 @@ TEST(CurlFetcher, AnswersEverybodyWhenItStops) {
   const TinyServer silent("");
   CurlFetcher fetcher(OnLoopback(), "");
   std::atomic<int> answers = 0;
-  for (int i = 0; i < 20; ++i) fetcher.Fetch(silent.url(), [&](const Result<std::string>&) { ++answers; });
+  for (int i = 0; i < 20; ++i) fetcher.Fetch({silent.url()}, [&](const Result<std::string>&) { ++answers; });
   fetcher.Stop();
   EXPECT_EQ(answers, 20);
-  fetcher.Fetch(silent.url(), [&](const Result<std::string>&) { ++answers; });
+  fetcher.Fetch({silent.url()}, [&](const Result<std::string>&) { ++answers; });
   EXPECT_EQ(answers, 21);
 }
 

@@ -86,20 +86,13 @@ Status ReadScope(std::string_view scope, ExchangeRequest& out) {
   return {};
 }
 
-bool Matches(const Rule& rule, const jose::Claims& claims) {
-  return !rule.claims.empty() && std::ranges::all_of(rule.claims, [&](const Rule::Match& match) {
-    const auto value = claims.Text(match.claim);
-    return value && (match.is_prefix ? value->starts_with(match.value) : *value == match.value);
-  });
-}
-
 // The one that is asked for.
 Result<const Rule*> FindRule(const ExchangeRequest& request, const Trust& trust, const Provider& provider,
                              const jose::Claims& claims) {
   const Rule* out = nullptr;
   for (const auto& [name, rule] : trust.rules) {
     const bool is_meant = request.rule.empty() ? rule.project == request.project : name == request.rule;
-    if (!is_meant || rule.disabled || rule.provider != provider.name || !Matches(rule, claims)) continue;
+    if (!is_meant || rule.disabled || rule.provider != provider.name || !HasAll(rule.claims, claims)) continue;
     if (out != nullptr) {
       return InvalidArgument(
           "SEVERAL_RULES_MATCH",

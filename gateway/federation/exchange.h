@@ -8,7 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "gateway/federation/workload_table.h"
+#include "gateway/federation/trust_table.h"
+#include "gateway/federation/workload_token.h"
 #include "services/common/jose/token.h"
 #include "services/common/result.h"
 

@@ -41,9 +41,9 @@ class GrantTest : public testing::Test {
  protected:
   GrantTest() {
     trust_.providers[provider_.name] = provider_;
-    Add("deploy", {{"sub", "repo:ke/", true}, {"ref", "main", false}});
+    Add("deploy", {{"sub", "repo:ke/", ClaimMatch::Kind::kPrefix}, {"ref", "main"}});
   }
-  Rule& Add(const std::string& id, std::vector<Rule::Match> claims, const std::string& project = kProject) {
+  Rule& Add(const std::string& id, std::vector<ClaimMatch> claims, const std::string& project = kProject) {
     Rule& rule = trust_.rules[project + "/workloadRules/" + id];
     rule = {.name = project + "/workloadRules/" + id,
             .grounds = "g",
@@ -63,7 +63,7 @@ class GrantTest : public testing::Test {
     return token ? token->rule.substr(token->rule.rfind('/') + 1) : token.error().reason;
   }
 
-  Provider provider_{"tenants/ke/identityProviders/ci", "https://ci.example", {"allod"}, false};
+  Provider provider_{.name = "tenants/ke/identityProviders/ci", .issuer = "https://ci.example", .audiences = {"allod"}};
   Trust trust_;
   WorkloadToken last_;
 };
@@ -109,16 +109,30 @@ TEST_F(GrantTest, IsByTheOneRuleWhoseClaimsAllMatch) {
   EXPECT_EQ(Try(json::object()), "NO_RULE_MATCHES");
   EXPECT_EQ(Try({{"ref", json::array({"main"})}}), "NO_RULE_MATCHES") << "a claim that is no string is none";
   EXPECT_EQ(Try({{"ref", "main"}, {"sub", "repo:kenya/desk"}}), "NO_RULE_MATCHES");
-  Add("other", {{"sub", "repo:", true}});
+  Add("other", {{"sub", "repo:", ClaimMatch::Kind::kPrefix}});
   EXPECT_EQ(Try({{"ref", "main"}}), "SEVERAL_RULES_MATCH");
   EXPECT_EQ(Try({{"ref", "main"}}, Form("", std::string(kProject) + "/workloadRules/other")), "other");
   EXPECT_EQ(Try({{"ref", "x"}}), "other");
   EXPECT_EQ(Try({{"ref", "x"}}, Form("", std::string(kProject) + "/workloadRules/deploy")), "NO_RULE_MATCHES");
 }
 
+TEST_F(GrantTest, AsksWhatIsInAListAndForVerifiedAddressesOnly) {
+  Rule& rule = trust_.rules.begin()->second;
+  rule.claims = {{"groups", "deployers", ClaimMatch::Kind::kContains}};
+  EXPECT_EQ(Try({{"groups", {"a", "deployers"}}}), "deploy");
+  EXPECT_EQ(Try({{"groups", {"a", "deployers2", 7}}}), "NO_RULE_MATCHES");
+  EXPECT_EQ(Try({{"groups", "deployers"}}), "NO_RULE_MATCHES");
+  EXPECT_EQ(Try({{"groups", {{"deployers", true}}}}), "NO_RULE_MATCHES");
+  rule.claims = {{"email", "ci@ke.example"}};
+  EXPECT_EQ(Try({{"email", "ci@ke.example"}}), "NO_RULE_MATCHES");
+  EXPECT_EQ(Try({{"email", "ci@ke.example"}, {"email_verified", false}}), "NO_RULE_MATCHES");
+  EXPECT_EQ(Try({{"email", "ci@ke.example"}, {"email_verified", true}}), "deploy");
+  EXPECT_EQ(Try({{"email", "ci@ke.example"}, {"email_verified", "true"}}), "deploy");
+}
+
 TEST_F(GrantTest, IsInTheProjectThatIsAskedForOnly) {
   EXPECT_EQ(Try({{"ref", "main"}}, Form("", "tenants/ke/projects/lab")), "NO_RULE_MATCHES");
-  Add("lab", {{"ref", "main", false}}, "tenants/ke/projects/lab");
+  Add("lab", {{"ref", "main"}}, "tenants/ke/projects/lab");
   EXPECT_EQ(Try({{"ref", "main"}}, Form("", "tenants/ke/projects/lab")), "lab");
   EXPECT_EQ(Try({{"ref", "main"}}), "deploy");
 }
@@ -133,8 +147,8 @@ TEST_F(GrantTest, IsNotByARuleThatIsDisabledOfAnotherProviderOrNotUnderstood) {
   rule.provider = provider_.name;
   rule.claims.clear();
   EXPECT_EQ(Try({{"ref", "main"}}), "NO_RULE_MATCHES");
-  rule.claims = {{"", "", true}};
-  EXPECT_EQ(Try({{"ref", "main"}}), "NO_RULE_MATCHES");
+  rule.claims = {ClaimMatch()};
+  EXPECT_EQ(Try({{"ref", "main"}, {"", ""}}), "NO_RULE_MATCHES");
 }
 
 TEST_F(GrantTest, IsWhatIsAskedForAtMost) {

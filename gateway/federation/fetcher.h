@@ -8,13 +8,20 @@
 
 namespace allod::gateway::federation {
 
+struct FetchRequest {
+  std::string url;
+  std::string form = {};           // what is posted (application/x-www-form-urlencoded); empty: nothing, it is a GET
+  std::string authorization = {};  // the header's value, if any
+};
+
 class Fetcher {
  public:
   virtual ~Fetcher() = default;
   using Done = std::function<void(Result<std::string>)>;
   // Calls `done` once, with the body of a 200 or with why there is none (UNAVAILABLE / FETCH_FAILED, or
-  // FAILED_PRECONDITION / ADDRESS_NOT_ALLOWED); from a thread of the fetcher's, also when it is stopped before.
-  virtual void Fetch(std::string url, Done done) = 0;
+  // FAILED_PRECONDITION / ADDRESS_NOT_ALLOWED; for a 400 or 401 to a form UNAUTHENTICATED / FORM_REFUSED, with what
+  // RFC 6749's `error` says); from a thread of the fetcher's, also when it is stopped before.
+  virtual void Fetch(FetchRequest request, Done done) = 0;
 };
 
 }  // namespace allod::gateway::federation

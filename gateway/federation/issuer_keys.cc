@@ -24,13 +24,21 @@ std::unexpected<Error> Unavailable(std::string message, milliseconds retry_after
   return std::unexpected(std::move(error));
 }
 
+bool IsPrintable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
 std::string DiscoveryUrl(std::string issuer) {
   if (issuer.ends_with('/')) issuer.pop_back();
   return issuer + kDiscoveryPath;
 }
 
-// Where the keys are, by the issuer's discovery document.
-Result<std::string> KeysUrl(const std::string& issuer, std::string_view document) {
+struct Discovered {
+  std::string keys_url;
+  Issuer issuer;  // without its keys
+};
+
+Result<Discovered> ReadDiscovery(const std::string& issuer, std::string_view document) {
   const auto misconfigured = [&](std::string_view what) {
     return FailedPrecondition("ISSUER_MISCONFIGURED",
                               fmt::format("the discovery document of {} cannot be used: {}", issuer, what));
@@ -41,17 +49,26 @@ Result<std::string> KeysUrl(const std::string& issuer, std::string_view document
     const auto found = json->find(name);
     return found != json->end() && found->is_string() ? found->get<std::string>() : std::string();
   };
+  const auto url = [&](const char* name) {
+    std::string out = text(name);
+    return out.size() > kUrlBytesMax || !IsPrintable(out) ? std::string() : out;
+  };
   if (text("issuer") != issuer) return misconfigured("it is another issuer's");
-  std::string url = text("jwks_uri");
-  if (url.empty() || url.size() > kUrlBytesMax) return misconfigured("it has no jwks_uri");
-  return url;
+  Discovered out;
+  out.keys_url = url("jwks_uri");
+  if (out.keys_url.empty()) return misconfigured("it has no jwks_uri");
+  out.issuer.authorization_endpoint = url("authorization_endpoint");
+  out.issuer.token_endpoint = url("token_endpoint");
+  const auto names = json->find("authorization_response_iss_parameter_supported");
+  out.issuer.names_itself = names != json->end() && *names == true;
+  return out;
 }
 
 }  // namespace
 
 struct IssuerKeys::Impl : std::enable_shared_from_this<Impl> {
   struct Entry {
-    IssuerKeySet keys;
+    KnownIssuer keys;
     SteadyTime fetched;
     std::optional<SteadyTime> attempted;
     std::optional<Error> failure;  // of the last attempt
@@ -95,27 +112,30 @@ struct IssuerKeys::Impl : std::enable_shared_from_this<Impl> {
   }
 
   void Discover(const std::string& issuer, const std::string& tenant) {
-    fetcher.Fetch(DiscoveryUrl(issuer), [self = shared_from_this(), issuer, tenant](Result<std::string> document) {
+    fetcher.Fetch({DiscoveryUrl(issuer)}, [self = shared_from_this(), issuer, tenant](Result<std::string> document) {
       if (!document) return self->Finish(issuer, tenant, std::unexpected(document.error()));
-      const Result<std::string> url = KeysUrl(issuer, *document);
-      if (!url) return self->Finish(issuer, tenant, std::unexpected(url.error()));
-      self->fetcher.Fetch(*url, [self, issuer, tenant](const Result<std::string>& keys) {
-        if (!keys) return self->Finish(issuer, tenant, std::unexpected(keys.error()));
-        Result<jose::KeySet> parsed = jose::KeySet::Parse(*keys);
-        if (!parsed) {
-          return self->Finish(issuer, tenant,
-                              FailedPrecondition("ISSUER_MISCONFIGURED",
-                                                 fmt::format("the keys of {}: {}", issuer, parsed.error().message)));
-        }
-        self->Finish(issuer, tenant, std::make_shared<const jose::KeySet>(*std::move(parsed)));
-      });
+      const Result<Discovered> found = ReadDiscovery(issuer, *document);
+      if (!found) return self->Finish(issuer, tenant, std::unexpected(found.error()));
+      self->fetcher.Fetch(
+          {found->keys_url}, [self, issuer, tenant, known = found->issuer](const Result<std::string>& keys) {
+            if (!keys) return self->Finish(issuer, tenant, std::unexpected(keys.error()));
+            Result<jose::KeySet> parsed = jose::KeySet::Parse(*keys);
+            if (!parsed) {
+              return self->Finish(issuer, tenant,
+                                  FailedPrecondition("ISSUER_MISCONFIGURED", fmt::format("the keys of {}: {}", issuer,
+                                                                                         parsed.error().message)));
+            }
+            auto whole = std::make_shared<Issuer>(known);
+            whole->keys = *std::move(parsed);
+            self->Finish(issuer, tenant, KnownIssuer(std::move(whole)));
+          });
     });
   }
 
-  void Finish(const std::string& issuer, const std::string& tenant, Result<IssuerKeySet> result) {
+  void Finish(const std::string& issuer, const std::string& tenant, Result<KnownIssuer> result) {
     if (result) {
       Log(LogLevel::kInfo, "fetched the keys of an issuer",
-          {{"issuer", issuer}, {"keys", std::to_string((*result)->size())}});
+          {{"issuer", issuer}, {"keys", std::to_string((*result)->keys.size())}});
     } else {
       Log(LogLevel::kWarning, "cannot fetch the keys of an issuer",
           {{"issuer", issuer},
@@ -167,7 +187,7 @@ void IssuerKeys::Get(const std::string& issuer, const std::string& tenant, Done 
   Impl::Entry& entry = impl_->FindOrMake(issuer);
   const auto age = impl_->now() - entry.fetched;
   if (entry.keys && age < impl_->limits.age_max) {
-    const IssuerKeySet keys = entry.keys;
+    const KnownIssuer keys = entry.keys;
     if (age >= impl_->limits.fresh) impl_->BeginFetch(issuer, tenant, entry, lock);
     if (lock.owns_lock()) lock.unlock();
     return done(keys);
@@ -186,11 +206,11 @@ void IssuerKeys::Get(const std::string& issuer, const std::string& tenant, Done 
   done(std::unexpected(refusal));
 }
 
-void IssuerKeys::GetNewer(const std::string& issuer, const std::string& tenant, const IssuerKeySet& known, Done done) {
+void IssuerKeys::GetNewer(const std::string& issuer, const std::string& tenant, const KnownIssuer& known, Done done) {
   std::unique_lock lock(impl_->mutex);
   Impl::Entry& entry = impl_->FindOrMake(issuer);
   if (entry.keys && entry.keys != known) {
-    const IssuerKeySet keys = entry.keys;
+    const KnownIssuer keys = entry.keys;
     lock.unlock();
     return done(keys);
   }

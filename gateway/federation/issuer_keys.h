@@ -1,4 +1,5 @@
-// The keys of issuers, fetched when they are needed and kept for a while. Thread-safe; never blocks.
+// The keys of issuers and where they are to be asked, fetched when they are needed and kept for a while. Thread-safe;
+// never blocks.
 //
 // Keys are found by OpenID Connect Discovery: `{issuer}/.well-known/openid-configuration` must name the same issuer,
 // and its `jwks_uri` is read. Of one issuer one fetch is in progress, however many wait for it; between two there is
@@ -28,7 +29,15 @@ struct KeysLimits {
   std::chrono::milliseconds interval_min = std::chrono::seconds(15);
 };
 
-using IssuerKeySet = std::shared_ptr<const jose::KeySet>;
+// What an issuer publishes (OpenID Connect Discovery 1.0). What it does not have is empty.
+struct Issuer {
+  jose::KeySet keys;
+  std::string authorization_endpoint;
+  std::string token_endpoint;
+  bool names_itself = false;  // in its answers to browsers (RFC 9207)
+};
+
+using KnownIssuer = std::shared_ptr<const Issuer>;
 
 class IssuerKeys {
  public:
@@ -39,7 +48,7 @@ class IssuerKeys {
   using SteadyTime = std::chrono::steady_clock::time_point;
   using Now = std::function<SteadyTime()>;
   // Called once, at once or from the fetcher's thread.
-  using Done = std::function<void(Result<IssuerKeySet>)>;
+  using Done = std::function<void(Result<KnownIssuer>)>;
 
   // `fetcher` outlives the last callback, which it makes.
   IssuerKeys(
@@ -52,7 +61,7 @@ class IssuerKeys {
   void Get(const std::string& issuer, const std::string& tenant, Done done);
   // Others than `known`, in which something was not found: an issuer changes its keys. UNAUTHENTICATED /
   // TOKEN_KEY_UNKNOWN when those are the newest and `interval_min` has not passed.
-  void GetNewer(const std::string& issuer, const std::string& tenant, const IssuerKeySet& known, Done done);
+  void GetNewer(const std::string& issuer, const std::string& tenant, const KnownIssuer& known, Done done);
 
  private:
   struct Impl;

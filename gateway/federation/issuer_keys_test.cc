@@ -16,7 +16,7 @@ constexpr char kIssuer[] = "https://ci.example";
 // Keeps what is asked for until the test answers.
 class HeldFetcher final : public Fetcher {
  public:
-  void Fetch(std::string url, Done done) override { asked.push_back({std::move(url), std::move(done)}); }
+  void Fetch(FetchRequest request, Done done) override { asked.push_back({std::move(request.url), std::move(done)}); }
   void Answer(Result<std::string> body) {
     ASSERT_FALSE(asked.empty());
     const auto first = std::move(asked.front());
@@ -40,7 +40,7 @@ class IssuerKeysTest : public testing::Test {
   // "keys", or the reason of the refusal; "waits" as long as there is none.
   std::shared_ptr<std::string> Ask(const std::string& issuer = kIssuer, const std::string& tenant = "tenants/ke") {
     const auto out = std::make_shared<std::string>("waits");
-    keys_.Get(issuer, tenant, [this, out](const Result<IssuerKeySet>& keys) {
+    keys_.Get(issuer, tenant, [this, out](const Result<KnownIssuer>& keys) {
       *out = keys ? "keys" : keys.error().reason;
       if (keys) last_ = *keys;
     });
@@ -50,7 +50,7 @@ class IssuerKeysTest : public testing::Test {
     std::string out = "waits";
     newer_ = std::make_shared<std::string>("waits");
     keys_.GetNewer(kIssuer, "tenants/ke", last_,
-                   [said = newer_](const Result<IssuerKeySet>& keys) { *said = keys ? "keys" : keys.error().reason; });
+                   [said = newer_](const Result<KnownIssuer>& keys) { *said = keys ? "keys" : keys.error().reason; });
     return *newer_;
   }
   void AnswerBoth() {
@@ -65,7 +65,7 @@ class IssuerKeysTest : public testing::Test {
   IssuerKeys::SteadyTime now_{1h};
   HeldFetcher fetcher_;
   IssuerKeys keys_{fetcher_, {.fresh = 10min, .age_max = 60min, .interval_min = 15s}, [this] { return now_; }};
-  IssuerKeySet last_;
+  KnownIssuer last_;
   std::shared_ptr<std::string> newer_;
 };
 

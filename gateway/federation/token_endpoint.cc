@@ -15,10 +15,6 @@ using std::chrono::steady_clock;
 constexpr std::size_t kLoggedChars = 256;
 // What one address may have in progress: waits for an issuer's keys above all.
 constexpr int kConcurrencyOfAddress = 32;
-// How many tokens with keys that are not known may wait for newer ones of a tenant's issuers: less than one issuer has
-// room for, so that who names one tenant leaves room for others'.
-constexpr int kNewerKeysWaitsOfTenant = 128;
-static_assert(kNewerKeysWaitsOfTenant < IssuerKeys::kWaitersMax);
 constexpr int kUnlimited = std::numeric_limits<std::int32_t>::max();
 
 access::RateLimits LimitsOf(int per_minute, int concurrency) {
@@ -70,46 +66,14 @@ std::string LimitedAddress(const IpAddress& address) {
   return IpAddress::FromBytes(bytes).ToString() + "/64";
 }
 
-TokenEndpoint::TokenEndpoint(const WorkloadTable& table, IssuerKeys& keys, const WorkloadTokenSealer& sealer,
+TokenEndpoint::TokenEndpoint(const TrustTable& table, TokenVerifier& verifier, const WorkloadTokenSealer& sealer,
                              const Clock& clock, EndpointLimits limits)
     : table_(table),
-      keys_(keys),
+      verifier_(verifier),
       sealer_(sealer),
       clock_(clock),
       addresses_(LimitsOf(limits.per_address_per_minute, kConcurrencyOfAddress)),
-      tenants_(LimitsOf(limits.per_tenant_per_minute, kUnlimited)),
-      newer_keys_(LimitsOf(kUnlimited, kNewerKeysWaitsOfTenant)) {}
-
-http::Awaitable<Result<IssuerKeySet>> TokenEndpoint::AwaitKeys(const std::string& issuer, const std::string& tenant,
-                                                               const IssuerKeySet& known, http::ResponseWriter& out) {
-  struct Wait {
-    explicit Wait(const boost::asio::any_io_executor& executor) : wakeup(executor) {}
-    http::Wakeup wakeup;
-    std::optional<Result<IssuerKeySet>> keys;
-  };
-  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
-  const auto wait = std::make_shared<Wait>(executor);
-  IssuerKeys::Done done = [wait, executor](Result<IssuerKeySet> keys) {
-    boost::asio::post(executor, [wait, keys = std::move(keys)] {
-      wait->keys = keys;
-      wait->wakeup.Notify();
-    });
-  };
-  if (known) {
-    keys_.GetNewer(issuer, tenant, known, std::move(done));
-  } else {
-    keys_.Get(issuer, tenant, std::move(done));
-  }
-  const auto until = steady_clock::now() + kWaitForKeys;
-  out.OnInterrupt([wait] { wait->wakeup.Notify(); });
-  while (!wait->keys && !out.gone() && !out.shutting_down() && steady_clock::now() < until) {
-    co_await wait->wakeup.Wait(until);
-  }
-  out.OnInterrupt(nullptr);
-  if (wait->keys) co_return *wait->keys;
-  Error error{Code::kUnavailable, "ISSUER_UNAVAILABLE", "the keys of " + issuer + " did not come in time; try again"};
-  co_return std::unexpected(std::move(error));
-}
+      tenants_(LimitsOf(limits.per_tenant_per_minute, kUnlimited)) {}
 
 http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Request& request, http::ResponseWriter& out,
                                                                ExchangeRequest& asked) {
@@ -131,21 +95,8 @@ http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Reque
   const Provider* provider = *trust ? (*trust)->ProviderOf(token->issuer()) : nullptr;
   if (provider == nullptr) co_return NothingTakesIt();
 
-  Result<IssuerKeySet> keys = co_await AwaitKeys(provider->issuer, asked.tenant, nullptr, out);
-  if (!keys) co_return std::unexpected(keys.error());
-  const auto verify = [&] {
-    return jose::Verify(*token, **keys,
-                        {.issuer = provider->issuer, .audiences = provider->audiences, .now = clock_.Now()});
-  };
-  Result<jose::Claims> claims = verify();
-  if (!claims && claims.error().reason == "TOKEN_KEY_UNKNOWN") {
-    const auto wait = Admit(newer_keys_, asked.tenant, "of this tenant");
-    if (!wait) co_return std::unexpected(claims.error());
-    const IssuerKeySet known = *keys;
-    keys = co_await AwaitKeys(provider->issuer, asked.tenant, known, out);
-    if (!keys) co_return std::unexpected(keys.error());
-    claims = verify();
-  }
+  const Result<jose::Claims> claims =
+      co_await verifier_.Verify(*token, provider->issuer, provider->audiences, asked.tenant, out);
   if (!claims) co_return std::unexpected(claims.error());
   Result<WorkloadToken> granted = Grant(asked, **trust, *provider, *claims, clock_.Now());
   if (!granted) co_return std::unexpected(granted.error());

@@ -7,6 +7,7 @@
 #include <deque>
 #include <nlohmann/json.hpp>
 
+#include "gateway/federation/workload_tokens.h"
 #include "gateway/http/fake_response_writer.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/token_issuer.h"
@@ -24,9 +25,10 @@ constexpr char kRule[] = "tenants/ke/projects/desk/workloadRules/deploy";
 class IssuerFetcher final : public Fetcher {
  public:
   explicit IssuerFetcher(const TokenIssuer& issuer) : issuer_(issuer) {}
-  void Fetch(std::string url, Done done) override {
+  void Fetch(FetchRequest request, Done done) override {
     ++fetches;
-    if (holds) return held.push_back([this, url, done] { Fetch(url, done); });
+    const std::string& url = request.url;
+    if (holds) return held.push_back([this, request, done] { Fetch(request, done); });
     if (away) return done(Fail(Code::kUnavailable, "FETCH_FAILED", "away"));
     if (url.ends_with("/openid-configuration")) {
       return done(json{{"issuer", kIssuer}, {"jwks_uri", "https://ci.example/keys"}}.dump());
@@ -100,8 +102,11 @@ class TokenEndpointTest : public testing::Test {
   IssuerKeys::SteadyTime now_{1h};
   IssuerKeys keys_{fetcher_, {}, [this] { return now_; }};
   const WorkloadTokenSealer sealer_{"a pepper of some length"};
-  WorkloadTable table_{sealer_, clock_};
-  TokenEndpoint endpoint_{table_, keys_, sealer_, clock_, {.per_address_per_minute = 20, .per_tenant_per_minute = 30}};
+  TrustTable table_;
+  WorkloadTokens workloads_{table_, sealer_, clock_};
+  TokenVerifier verifier_{keys_, clock_};
+  TokenEndpoint endpoint_{
+      table_, verifier_, sealer_, clock_, {.per_address_per_minute = 20, .per_tenant_per_minute = 30}};
   std::string content_type_ = "application/x-www-form-urlencoded; charset=utf-8";
   http::Response response_;
 };
@@ -111,7 +116,8 @@ TEST_F(TokenEndpointTest, GivesATokenThatHolds) {
   ASSERT_EQ(response_.status, 200) << response_.body;
   EXPECT_EQ(answer.at("expires_in"), 300);
   EXPECT_EQ(answer.at("scope"), "inference");
-  const auto principal = table_.Authenticate("Bearer " + answer.at("access_token").get<std::string>(), std::nullopt);
+  const auto principal =
+      workloads_.Authenticate("Bearer " + answer.at("access_token").get<std::string>(), std::nullopt);
   ASSERT_TRUE(principal) << principal.error().message;
   EXPECT_EQ(principal->name, kRule);
   EXPECT_EQ(response_.headers.front(), (std::pair<std::string, std::string>("cache-control", "no-store")));

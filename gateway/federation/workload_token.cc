@@ -2,8 +2,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "services/common/jose/base64url.h"
-
 namespace allod::gateway::federation {
 namespace {
 
@@ -13,50 +11,38 @@ using std::chrono::seconds;
 // Of a token: a subject of 1024 bytes, escaped, and names.
 constexpr std::size_t kTokenCharsMax = 12 << 10;
 constexpr char kSalt[] = "allod workload tokens";
-constexpr char kPurpose[] = "seal, version 1";
 
 std::unexpected<Error> Invalid() {
   return Fail(Code::kUnauthenticated, "INVALID_TOKEN",
               "this is no token of this installation, or it was cut; exchange the workload's own token for a new one");
 }
 
-std::string_view Text(const Digest256& digest) { return {reinterpret_cast<const char*>(digest.data()), digest.size()}; }
-
 std::int64_t SecondsOf(Time time) { return std::chrono::floor<seconds>(time).time_since_epoch().count(); }
 
 }  // namespace
 
-WorkloadTokenSealer::WorkloadTokenSealer(std::string_view pepper) : key_(DeriveKey(pepper, kSalt, kPurpose)) {}
+WorkloadTokenSealer::WorkloadTokenSealer(std::string_view pepper)
+    : seal_(pepper, kSalt, kWorkloadTokenPrefix, kTokenCharsMax) {}
 
 std::string WorkloadTokenSealer::Seal(const WorkloadToken& token) const {
   json roles = json::array();
   for (const Role role : token.roles.List()) roles.push_back(std::string(WordOfRole(role)));
-  const std::string body = json{{"id", token.id.ToString()},
-                                {"rule", token.rule},
-                                {"grounds", token.grounds},
-                                {"idp", token.provider},
-                                {"sub", token.subject},
-                                {"inference", token.inference},
-                                {"portal", token.portal},
-                                {"roles", roles},
-                                {"iat", SecondsOf(token.issue_time)},
-                                {"exp", SecondsOf(token.expire_time)}}
-                               .dump(-1, ' ', false, json::error_handler_t::replace);
-  const Digest256 mac = HmacSha256(Text(key_), body);
-  return kWorkloadTokenPrefix + jose::EncodeBase64Url(body + std::string(Text(mac)));
+  return seal_.Seal({{"id", token.id.ToString()},
+                     {"rule", token.rule},
+                     {"grounds", token.grounds},
+                     {"idp", token.provider},
+                     {"sub", token.subject},
+                     {"inference", token.inference},
+                     {"portal", token.portal},
+                     {"roles", roles},
+                     {"iat", SecondsOf(token.issue_time)},
+                     {"exp", SecondsOf(token.expire_time)}});
 }
 
 Result<WorkloadToken> WorkloadTokenSealer::Open(std::string_view text, Time now) const {
-  const std::string_view prefix = kWorkloadTokenPrefix;
-  if (!text.starts_with(prefix) || text.size() > kTokenCharsMax) return Invalid();
-  const auto bytes = jose::DecodeBase64Url(text.substr(prefix.size()));
-  if (!bytes || bytes->size() <= sizeof(Digest256)) return Invalid();
-  const std::string_view body = std::string_view(*bytes).substr(0, bytes->size() - sizeof(Digest256));
-  const Digest256 mac = HmacSha256(Text(key_), body);
-  if (!EqualInConstantTime(Text(mac), std::string_view(*bytes).substr(body.size()))) return Invalid();
-  // From here on it is our own words.
-  const json fields = json::parse(body, nullptr, false);
-  if (!fields.is_object()) return Invalid();
+  const auto opened = seal_.Open(text);
+  if (!opened) return Invalid();
+  const json& fields = *opened;
   WorkloadToken out;
   try {
     ALLOD_TRY(out.id, Uuid::Parse(fields.at("id").get<std::string>()));

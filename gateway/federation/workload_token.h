@@ -1,15 +1,12 @@
-// The tokens that workloads get: opaque to them, self-contained, and good for minutes. Every gateway of an installation
-// opens them without asking anybody, because they are sealed with a key that is derived from its API key pepper.
-// Whether what they stand for still holds is WorkloadTable's to say. Thread-safe.
-//
-// "ald1_" and base64url of a JSON object and an HMAC-SHA-256 of it.
+// The tokens that workloads get: opaque to them, self-contained (sealed_json.h), and good for minutes. Whether what
+// they stand for still holds is WorkloadTokens' to say. Thread-safe.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "gateway/federation/sealed_json.h"
 #include "services/common/clock.h"
-#include "services/common/digest.h"
 #include "services/common/ids.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
@@ -41,7 +38,7 @@ class WorkloadTokenSealer {
   Result<WorkloadToken> Open(std::string_view text, Time now) const;
 
  private:
-  const Digest256 key_;
+  const SealedJson seal_;
 };
 
 }  // namespace allod::gateway::federation

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gateway/http/error.h"
+#include "gateway/http/forwarding_writer.h"
 #include "gateway/telemetry/gateway_metrics.h"
 
 namespace allod::gateway::http {
@@ -12,31 +13,21 @@ namespace {
 constexpr std::size_t kFormBytesMax = 32 << 10;
 constexpr char kStrangers[] = "strangers";
 
-// Passes everything on and remembers the status for the metrics.
-class CountingWriter final : public ResponseWriter {
+// Remembers the status for the metrics.
+class CountingWriter final : public ForwardingWriter {
  public:
-  explicit CountingWriter(ResponseWriter& inner) : inner_(inner) {}
+  using ForwardingWriter::ForwardingWriter;
 
   Awaitable<Taken> Send(Response response) override {
     status = response.status;
-    return inner_.Send(std::move(response));
+    return ForwardingWriter::Send(std::move(response));
   }
   Awaitable<bool> StartStream(Headers headers) override {
     status = 200;
-    return inner_.StartStream(std::move(headers));
+    return ForwardingWriter::StartStream(std::move(headers));
   }
-  Awaitable<Taken> Write(std::string_view data) override { return inner_.Write(data); }
-  Awaitable<bool> EndStream() override { return inner_.EndStream(); }
-  void Abort() override { inner_.Abort(); }
-  const Trace& trace() const override { return inner_.trace(); }
-  bool gone() const override { return inner_.gone(); }
-  bool shutting_down() const override { return inner_.shutting_down(); }
-  void OnInterrupt(std::function<void()> interrupt) override { inner_.OnInterrupt(std::move(interrupt)); }
 
   int status = 0;
-
- private:
-  ResponseWriter& inner_;
 };
 
 // "GET" stands for HEAD too, and OPTIONS is always possible.

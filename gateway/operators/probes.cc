@@ -29,7 +29,7 @@ http::Awaitable<void> Probes::Health(http::Request&, http::ResponseWriter& out) 
 
 http::Awaitable<void> Probes::Ready(http::Request&, http::ResponseWriter& out) {
   const bool keys = keys_.synced();
-  const bool workloads = workloads_.synced();
+  const bool workloads = trust_.synced();
   const bool routes = routes_.synced();
   const bool billing = co_await Reachable(*billing_);
   http::Response response;

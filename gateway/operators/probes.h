@@ -5,7 +5,7 @@
 #include <string>
 
 #include "gateway/access/api_keys.h"
-#include "gateway/federation/workload_table.h"
+#include "gateway/federation/trust_table.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/metering/journal.h"
 #include "gateway/operators/pool_figures.h"
@@ -16,11 +16,11 @@ namespace allod::gateway::operators {
 class Probes {
  public:
   // All references must outlive this.
-  Probes(const access::ApiKeyTable& keys, const federation::WorkloadTable& workloads, const serving::RouteTable& routes,
+  Probes(const access::ApiKeyTable& keys, const federation::TrustTable& trust, const serving::RouteTable& routes,
          const metering::Journal& journal, std::shared_ptr<grpc::Channel> billing, PoolFigures& pool,
          std::string openapi_json)
       : keys_(keys),
-        workloads_(workloads),
+        trust_(trust),
         routes_(routes),
         journal_(journal),
         billing_(std::move(billing)),
@@ -37,7 +37,7 @@ class Probes {
 
  private:
   const access::ApiKeyTable& keys_;
-  const federation::WorkloadTable& workloads_;
+  const federation::TrustTable& trust_;
   const serving::RouteTable& routes_;
   const metering::Journal& journal_;
   const std::shared_ptr<grpc::Channel> billing_;

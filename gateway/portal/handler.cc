@@ -1,9 +1,13 @@
 #include "gateway/portal/handler.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <vector>
 
 #include "gateway/http/error.h"
 #include "gateway/portal/openapi.h"
+#include "services/common/ids.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway::portal {
@@ -29,6 +33,23 @@ Status CheckMediaType(const http::Request& request) {
   if (request.body.empty() || type.empty() || http::SameToken(type.substr(0, type.find(';')), "application/json"))
     return {};
   return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
+}
+
+// A person is told of with the roles that can matter: those at the project that the path or the header names.
+Result<Caller> CallerOf(const access::Principal& principal, const http::Request& request) {
+  Caller out = principal.caller();
+  if (!out.is_person()) return out;
+  std::string project(request.Header("x-allod-project"));
+  if (project.starts_with("tenants/")) project = ProjectIdOf(project);
+  const std::string in_path = ProjectIdOf(WithoutPrefix(request.path).substr(std::string_view("/v1/").size()));
+  if (!in_path.empty() && in_path != "-") project = in_path;
+  if (!project.empty()) {
+    std::erase_if(out.project_roles, [&](const ProjectRoles& at) { return at.project != project; });
+  }
+  if (out.project_roles.size() <= Caller::kProjectsMax) return out;
+  return Fail(Code::kPermissionDenied, "PROJECT_NEEDED",
+              fmt::format("you have roles at more than {} projects: name one in the header x-allod-project",
+                          Caller::kProjectsMax));
 }
 
 }  // namespace
@@ -63,9 +84,11 @@ Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, c
   ALLOD_TRY(const Transcoder::Match match,
             transcoder_.Find(request.method == "HEAD" ? "GET" : request.method, WithoutPrefix(request.path)));
   ALLOD_CHECK_OK(CheckMediaType(request));
-  ALLOD_TRY(std::string message, transcoder_.EncodeRequest(match, request.query, request.body,
-                                                           request.Header("idempotency-key"), principal.project));
-  return Prepared{match.route, std::move(message), principal.caller(), std::move(permit)};
+  ALLOD_TRY(std::string message,
+            transcoder_.EncodeRequest(match, request.query, request.body, request.Header("idempotency-key"),
+                                      principal.request_ids_of()));
+  ALLOD_TRY(Caller caller, CallerOf(principal, request));
+  return Prepared{match.route, std::move(message), std::move(caller), std::move(permit)};
 }
 
 std::vector<std::string> Handler::MethodsOf(std::string_view path) const {

@@ -47,9 +47,9 @@ std::unique_ptr<pb::Message> NewMessage(const pb::Descriptor* type) {
   return std::unique_ptr<pb::Message>(pb::MessageFactory::generated_factory()->GetPrototype(type)->New());
 }
 
-std::string RequestIdFrom(std::string_view idempotency_key, std::string_view project) {
+std::string RequestIdFrom(std::string_view idempotency_key, std::string_view owner) {
   if (const auto uuid = Uuid::Parse(idempotency_key)) return uuid->ToString();
-  return Uuid::FromName(fmt::format("{}/idempotencyKeys/{}", project, idempotency_key)).ToString();
+  return Uuid::FromName(fmt::format("{}/idempotencyKeys/{}", owner, idempotency_key)).ToString();
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ std::vector<std::string> Transcoder::MethodsOf(std::string_view path) const {
 }
 
 Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_view query, std::string_view body,
-                                              std::string_view idempotency_key, std::string_view project) const {
+                                              std::string_view idempotency_key, std::string_view owner) const {
   const PortalRoute& route = *match.route;
   const pb::Descriptor& type = *route.method->input_type();
   nlohmann::json request = nlohmann::json::object();
@@ -155,7 +155,7 @@ Result<std::string> Transcoder::EncodeRequest(const Match& match, std::string_vi
   if (!idempotency_key.empty() && type.FindFieldByName("request_id")) {
     ALLOD_CHECK_OK(CheckText("Idempotency-Key header", idempotency_key, 1, 255));
     ALLOD_CHECK_OK(
-        SetField(type, "request_id", RequestIdFrom(idempotency_key, project), "Idempotency-Key header", request));
+        SetField(type, "request_id", RequestIdFrom(idempotency_key, owner), "Idempotency-Key header", request));
   }
   const std::unique_ptr<pb::Message> message = NewMessage(&type);
   const auto status = pb::util::JsonStringToMessage(request.dump(), message.get());

@@ -48,10 +48,10 @@ class Transcoder {
   std::vector<std::string> MethodsOf(std::string_view path) const;
 
   // The serialised request message. An Idempotency-Key becomes request_id: a UUID as it is, other text as a UUID made
-  // from it and `project` (its full name, that of the calling key), so that those of two projects never meet.
+  // from it and `owner` (Principal::request_ids_of), so that those of two projects never meet.
   // INVALID_ARGUMENT / INVALID_REQUEST names the field.
   Result<std::string> EncodeRequest(const Match& match, std::string_view query, std::string_view body,
-                                    std::string_view idempotency_key, std::string_view project) const;
+                                    std::string_view idempotency_key, std::string_view owner) const;
   // JSON of a serialised response message.
   Result<std::string> DecodeResponse(const PortalRoute& route, const std::string& bytes) const;
 

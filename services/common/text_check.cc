@@ -52,6 +52,15 @@ bool IsUtf8(std::string_view text) {
   return true;
 }
 
+std::string CutText(std::string_view text, std::size_t chars_max) {
+  std::size_t end = 0;
+  for (std::size_t chars = 0; end < text.size(); ++end) {
+    const bool begins_one = (static_cast<unsigned char>(text[end]) & 0xC0U) != 0x80U;
+    if (begins_one && chars++ == chars_max) break;
+  }
+  return std::string(text.substr(0, end));
+}
+
 Status CheckText(std::string_view field, std::string_view text, std::size_t chars_min, std::size_t chars_max,
                  bool multiline) {
   const auto bad = [&](std::string what) -> Status {

@@ -17,6 +17,9 @@ struct NoText {
 // Where `text` stops being UTF-8 without control characters other than line breaks and tabs; nothing if it is.
 std::optional<NoText> FindNoText(std::string_view text);
 
+// The first `chars_max` code points of what is UTF-8.
+std::string CutText(std::string_view text, std::size_t chars_max);
+
 // Valid UTF-8 (RFC 3629) of `chars_min` to `chars_max` code points without control characters; line breaks and tabs
 // only if `multiline`. INVALID_ARGUMENT / INVALID_TEXT names the field and what is wrong.
 Status CheckText(std::string_view field, std::string_view text, std::size_t chars_min, std::size_t chars_max,

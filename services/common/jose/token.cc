@@ -64,12 +64,16 @@ Result<std::string> TextOf(const json& object, const char* name) {
 
 // "JWT", "at+jwt" (RFC 9068), with or without "application/"; tokens of other kinds (logout, DPoP, security events) are
 // no credentials.
-bool IsCredential(std::string type) {
+constexpr std::string_view kAccessTokenType = "at+jwt";
+
+std::string ShortType(std::string type) {
   std::ranges::transform(type, type.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   constexpr std::string_view kPrefix = "application/";
   if (type.starts_with(kPrefix)) type.erase(0, kPrefix.size());
-  return type.empty() || type == "jwt" || type == "at+jwt";
+  return type;
 }
+
+bool IsCredential(std::string_view type) { return type.empty() || type == "jwt" || type == kAccessTokenType; }
 
 // Seconds since 1970 (NumericDate). Nothing if there is none.
 Result<std::optional<Time>> TimeOf(const json& claims, const char* name) {
@@ -88,7 +92,12 @@ Result<Time> RequiredTime(const json& claims, const char* name) {
   return *time;
 }
 
-Result<Time> CheckTimes(const json& claims, Time now) {
+struct Times {
+  Time issue;
+  Time expire;
+};
+
+Result<Times> CheckTimes(const json& claims, Time now) {
   ALLOD_TRY(const Time expire, RequiredTime(claims, "exp"));
   if (now >= expire + kSkew) return Refused("TOKEN_EXPIRED", "the token has expired");
   ALLOD_TRY(const Time issued, RequiredTime(claims, "iat"));
@@ -97,7 +106,7 @@ Result<Time> CheckTimes(const json& claims, Time now) {
     return Refused("TOKEN_NOT_YET_VALID",
                    "the token is not valid yet; is the clock of its issuer or of this host wrong?");
   }
-  return expire;
+  return Times{issued, expire};
 }
 
 // `aud` is a string, or an array of them.
@@ -128,7 +137,9 @@ Status UnverifiedToken::ReadHeader(const json& header) {
   if (header.contains("crit"))
     return Refused("TOKEN_CRITICAL", "the token asks for extensions, and none is known here");
   ALLOD_TRY(std::string type, TextOf(header, "typ"));
-  if (!IsCredential(std::move(type))) return Refused("TOKEN_TYPE", "the token's type is neither JWT nor at+jwt");
+  type = ShortType(std::move(type));
+  is_access_token_ = type == kAccessTokenType;
+  if (!IsCredential(type)) return Refused("TOKEN_TYPE", "the token's type is neither JWT nor at+jwt");
   ALLOD_TRY(kid_, TextOf(header, "kid"));
   if (kid_.empty()) return Refused("TOKEN_KEY_UNKNOWN", "the token does not say which key signed it (\"kid\")");
   return {};
@@ -152,27 +163,49 @@ Result<UnverifiedToken> UnverifiedToken::Parse(std::string_view compact) {
   return out;
 }
 
-std::optional<std::string> Claims::Text(std::string_view name) const {
+const json* Claims::Find(std::string_view name) const {
   const json* at = &all_;
   for (;;) {
-    if (!at->is_object()) return std::nullopt;
-    if (const auto whole = at->find(std::string(name)); whole != at->end()) {
-      if (!whole->is_string()) return std::nullopt;
-      return whole->get<std::string>();
-    }
+    if (!at->is_object()) return nullptr;
+    if (const auto whole = at->find(std::string(name)); whole != at->end()) return &*whole;
     const std::size_t slash = name.rfind('/');
-    if (slash == std::string_view::npos) return std::nullopt;
+    if (slash == std::string_view::npos) return nullptr;
     // The longest name that is there: names of Kubernetes' claims have slashes of their own.
     std::size_t end = slash;
     auto inner = at->find(std::string(name.substr(0, end)));
     while (inner == at->end()) {
       end = end == 0 ? std::string_view::npos : name.rfind('/', end - 1);
-      if (end == std::string_view::npos) return std::nullopt;
+      if (end == std::string_view::npos) return nullptr;
       inner = at->find(std::string(name.substr(0, end)));
     }
     at = &*inner;
     name.remove_prefix(end + 1);
   }
+}
+
+std::optional<std::string> Claims::Text(std::string_view name) const {
+  const json* found = Find(name);
+  if (found == nullptr || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
+}
+
+bool Claims::Lists(std::string_view name, std::string_view value) const {
+  const json* found = Find(name);
+  return found != nullptr && found->is_array() && std::ranges::any_of(*found, [&](const json& one) {
+           return one.is_string() && one.get_ref<const std::string&>() == value;
+         });
+}
+
+bool Claims::IsTrue(std::string_view name) const {
+  const json* found = Find(name);
+  return found != nullptr && (*found == true || *found == "true");
+}
+
+std::vector<std::string> Claims::audiences() const {
+  std::vector<std::string> out;
+  const json& named = all_.at("aud");
+  for (const json& one : named.is_array() ? named : json::array({named})) out.push_back(one.get<std::string>());
+  return out;
 }
 
 Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Expected& expected) {
@@ -182,7 +215,9 @@ Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Ex
   // Before every other claim: what is said of those is said to nobody who made a token up.
   ALLOD_CHECK_OK(keys.Verify(token.kid_, token.algorithm_, token.signed_text_, token.signature_));
   Claims out;
-  ALLOD_TRY(out.expire_time_, CheckTimes(claims, expected.now));
+  ALLOD_TRY(const Times times, CheckTimes(claims, expected.now));
+  out.issue_time_ = times.issue;
+  out.expire_time_ = times.expire;
   ALLOD_TRY(out.subject_, TextOf(claims, "sub"));
   if (out.subject_.empty() || out.subject_.size() > kSubjectBytesMax) {
     return Refused("TOKEN_CLAIM", fmt::format("the token has no \"sub\" of 1 to {} bytes", kSubjectBytesMax));

@@ -38,6 +38,8 @@ class UnverifiedToken {
 
   // Of the claim `iss`; empty if there is none.
   const std::string& issuer() const { return issuer_; }
+  // By its type (RFC 9068); it is no ID token then, which may have none.
+  bool is_access_token() const { return is_access_token_; }
 
  private:
   friend Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Expected& expected);
@@ -48,6 +50,7 @@ class UnverifiedToken {
   std::string signed_text_;
   std::string signature_;
   std::string issuer_;
+  bool is_access_token_ = false;
   nlohmann::json claims_;
 };
 
@@ -56,14 +59,23 @@ class Claims {
  public:
   const std::string& subject() const { return subject_; }
   Time expire_time() const { return expire_time_; }
+  Time issue_time() const { return issue_time_; }
   // A claim that is a string; nothing if there is none, or it is something else. A name may lead into objects:
   // "kubernetes.io/namespace" is looked for as it is, then as the member "namespace" of "kubernetes.io".
   std::optional<std::string> Text(std::string_view name) const;
+  // Whether a claim, named likewise, is a list with this string in it.
+  bool Lists(std::string_view name, std::string_view value) const;
+  // Whether a claim is true; some issuers write "true".
+  bool IsTrue(std::string_view name) const;
+  // Of `aud`.
+  std::vector<std::string> audiences() const;
 
  private:
   friend Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Expected& expected);
+  const nlohmann::json* Find(std::string_view name) const;
   std::string subject_;
   Time expire_time_;
+  Time issue_time_;
   nlohmann::json all_;
 };
 

@@ -1,44 +1,50 @@
-// Whose tokens tenants trust and what their rules grant, in memory, and who a workload's token stands for. Thread-safe.
+// Whose tokens tenants trust, and what their rules and members grant, in memory. Thread-safe.
 //
-// Fed by WatchIdentities of the tenancy service: of each tenant all, then of each that changes all again. While
-// the stream is broken the last state stands. A token holds as long as the rule and the provider that it was given by
-// do and the rule asks the same of claims: what was deleted, disabled or narrowed since no longer counts, and neither
-// does anything of a suspended tenant.
+// Fed by WatchIdentities of the tenancy service: of each tenant all, then of each that changes all again. While the
+// stream is broken the last state stands.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "allod/tenancy/v1/identity.pb.h"
-#include "gateway/access/authenticator.h"
-#include "gateway/federation/workload_token.h"
-#include "services/common/clock.h"
+#include "gateway/federation/claim_match.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+#include "services/common/rpc/caller.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::federation {
 
+// How people sign in with a provider.
+struct SignIn {
+  std::string client_id;
+  std::string client_secret;  // empty: a public client
+  std::vector<std::string> scopes;
+};
+
 struct Provider {
   std::string name;
+  std::string display_name;
   std::string issuer;
   std::vector<std::string> audiences;
   bool disabled = false;
+  std::optional<SignIn> sign_in;  // nothing: nobody does
 };
 
 struct Rule {
-  struct Match {
-    std::string claim;
-    std::string value;
-    bool is_prefix = false;
-  };
   std::string name;
-  std::string grounds;   // which rule of this name it is, and what it asks of claims: tokens hold for the same only
+  std::string grounds;   // GroundsOf() it
   std::string project;   // `tenants/{tenant}/projects/{project}`
   std::string provider;  // its name
-  std::vector<Match> claims;
+  std::vector<ClaimMatch> claims;
   bool inference = false;
   bool portal = false;
   Roles roles;
@@ -46,23 +52,34 @@ struct Rule {
   bool disabled = false;
 };
 
+// Who signs in as what.
+struct Member {
+  std::string name;
+  std::string grounds;
+  std::string provider;
+  std::vector<ClaimMatch> claims;
+  Roles roles;                               // at the tenant
+  std::map<std::string, Roles> at_projects;  // by project id
+  bool disabled = false;
+};
+
 // Of one tenant. Never changes.
 struct Trust {
   std::map<std::string, Provider, std::less<>> providers;  // by name
   std::map<std::string, Rule, std::less<>> rules;          // by name
+  std::map<std::string, Member, std::less<>> members;      // by name
+  std::set<Uuid> ended_sessions;
 
   // The one whose `issuer` it is and that is not disabled; null if there is none.
   const Provider* ProviderOf(std::string_view issuer) const;
   // Null if there is none.
   const Provider* ProviderNamed(std::string_view name) const;
   const Rule* RuleNamed(std::string_view name) const;
+  const Member* MemberNamed(std::string_view name) const;
 };
 
-class WorkloadTable final : public access::Authenticator {
+class TrustTable {
  public:
-  // Both outlive this.
-  WorkloadTable(const WorkloadTokenSealer& sealer, const Clock& clock) : sealer_(sealer), clock_(clock) {}
-
   // A new stream begins: what follows up to `synced` replaces what was known.
   void BeginSnapshot();
   void Apply(const tenancy::v1::WatchIdentitiesResponse& message);
@@ -74,17 +91,14 @@ class WorkloadTable final : public access::Authenticator {
   // the first snapshot.
   Result<std::shared_ptr<const Trust>> Find(std::string_view tenant) const;
 
-  // UNAUTHENTICATED / INVALID_TOKEN, TOKEN_EXPIRED, TOKEN_REVOKED; UNAVAILABLE / IDENTITIES_NOT_SYNCED before the first
-  // snapshot, and for a rule that is not known while the stream is broken.
-  // From wherever it comes.
-  Result<access::Principal> Authenticate(std::string_view authorization,
-                                         const std::optional<IpAddress>& client) const override;
+  // Of what was granted by something that is not known here: UNAVAILABLE / IDENTITIES_NOT_SYNCED while the stream that
+  // would have told of it is broken, UNAUTHENTICATED / TOKEN_REVOKED otherwise.
+  std::unexpected<Error> NotKnown() const;
+  static std::unexpected<Error> Revoked();
 
  private:
   using Tenants = std::map<std::string, std::shared_ptr<const Trust>, std::less<>>;  // by name
 
-  const WorkloadTokenSealer& sealer_;
-  const Clock& clock_;
   mutable std::shared_mutex mutex_;
   bool synced_ = false;
   bool current_ = false;
@@ -94,6 +108,6 @@ class WorkloadTable final : public access::Authenticator {
 };
 
 // Feeds `table`, which must outlive the loop.
-std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, WorkloadTable& table);
+std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, TrustTable& table);
 
 }  // namespace allod::gateway::federation

@@ -1,12 +1,12 @@
 // What a workload's token is worth: its seal, and what still stands of what granted it.
-#include "gateway/federation/workload_table.h"
+#include "gateway/federation/workload_tokens.h"
 
 #include <gtest/gtest.h>
 
 #include "services/common/jose/base64url.h"
 #include "tests/support/fake_clock.h"
 
-namespace allod::gateway::federation::workload_table_test {
+namespace allod::gateway::federation::workload_tokens_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -16,9 +16,9 @@ constexpr char kPepper[] = "a pepper of some length";
 constexpr char kRule[] = "tenants/ke/projects/desk/workloadRules/deploy";
 constexpr char kProvider[] = "tenants/ke/identityProviders/ci";
 
-class WorkloadTableTest : public testing::Test {
+class WorkloadTokensTest : public testing::Test {
  protected:
-  WorkloadTableTest() {
+  WorkloadTokensTest() {
     auto& tenant = *state_.add_tenants();
     tenant.set_tenant("tenants/ke");
     tenant.set_active(true);
@@ -59,19 +59,20 @@ class WorkloadTableTest : public testing::Test {
     return out;
   }
   std::string Try(const std::string& token) {
-    const auto principal = table_.Authenticate("Bearer " + token, std::nullopt);
+    const auto principal = tokens_.Authenticate("Bearer " + token, std::nullopt);
     if (principal) principal_ = *principal;
     return principal ? "" : principal.error().reason;
   }
 
   FakeClock clock_;
   const WorkloadTokenSealer sealer_{kPepper};
-  WorkloadTable table_{sealer_, clock_};
+  TrustTable table_;
+  WorkloadTokens tokens_{table_, sealer_, clock_};
   Message state_;
   access::Principal principal_;
 };
 
-TEST_F(WorkloadTableTest, ATokenStandsForItsRule) {
+TEST_F(WorkloadTokensTest, ATokenStandsForItsRule) {
   Sync();
   EXPECT_EQ(Try(sealer_.Seal(Token())), "");
   EXPECT_EQ(principal_.id, kRule);
@@ -86,7 +87,7 @@ TEST_F(WorkloadTableTest, ATokenStandsForItsRule) {
   EXPECT_EQ(opened->subject, "repo:ke/\"desk\"\xc3\xa9");
 }
 
-TEST_F(WorkloadTableTest, ATokenThatWasNotSealedHereIsNone) {
+TEST_F(WorkloadTokensTest, ATokenThatWasNotSealedHereIsNone) {
   Sync();
   const std::string token = sealer_.Seal(Token());
   for (std::size_t i = 5; i < token.size(); ++i) {
@@ -101,7 +102,7 @@ TEST_F(WorkloadTableTest, ATokenThatWasNotSealedHereIsNone) {
   EXPECT_EQ(Try("ald1_" + std::string(20'000, 'A')), "INVALID_TOKEN");
 }
 
-TEST_F(WorkloadTableTest, ATokenExpires) {
+TEST_F(WorkloadTokensTest, ATokenExpires) {
   Sync();
   const std::string token = sealer_.Seal(Token());
   clock_.Advance(10min - 1s);
@@ -110,7 +111,7 @@ TEST_F(WorkloadTableTest, ATokenExpires) {
   EXPECT_EQ(Try(token), "TOKEN_EXPIRED");
 }
 
-TEST_F(WorkloadTableTest, WhatNoLongerStandsNoLongerCounts) {
+TEST_F(WorkloadTokensTest, WhatNoLongerStandsNoLongerCounts) {
   Sync();
   const std::string token = sealer_.Seal(Token());
   const Message before = state_;
@@ -145,12 +146,13 @@ TEST_F(WorkloadTableTest, WhatNoLongerStandsNoLongerCounts) {
   EXPECT_FALSE(principal_.inference);
 }
 
-TEST_F(WorkloadTableTest, NobodyIsToldThatATokenIsVoidWhileThatCannotBeKnown) {
+TEST_F(WorkloadTokensTest, NobodyIsToldThatATokenIsVoidWhileThatCannotBeKnown) {
   Sync();
   const std::string token = sealer_.Seal(Token());
-  WorkloadTable fresh(sealer_, clock_);
+  const TrustTable empty_table;
+  const WorkloadTokens fresh(empty_table, sealer_, clock_);
   EXPECT_EQ(fresh.Authenticate("Bearer " + token, std::nullopt).error().reason, "IDENTITIES_NOT_SYNCED");
-  EXPECT_EQ(fresh.Find("tenants/ke").error().reason, "IDENTITIES_NOT_SYNCED");
+  EXPECT_EQ(empty_table.Find("tenants/ke").error().reason, "IDENTITIES_NOT_SYNCED");
   WorkloadToken unknown = Token();
   unknown.rule = "tenants/ke/projects/desk/workloadRules/new";
   EXPECT_EQ(Try(sealer_.Seal(unknown)), "TOKEN_REVOKED");
@@ -166,4 +168,4 @@ TEST_F(WorkloadTableTest, NobodyIsToldThatATokenIsVoidWhileThatCannotBeKnown) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::federation::workload_table_test
+}  // namespace allod::gateway::federation::workload_tokens_test

@@ -1,0 +1,203 @@
+// `allod login`, `logout` and `whoami`: a person of a tenant, at the gateway, from any machine.
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/session_file.h"
+#include "cli/installation/files.h"
+#include "cli/installation/lock.h"
+#include "cli/net/device_login.h"
+#include "cli/net/http_client.h"
+#include "cli/terminal/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kGatewayTimeoutS = 30;
+
+struct LoginOptions {
+  std::string tenant;
+  std::string provider;
+  std::string gateway;
+};
+
+struct LogoutOptions {
+  bool everywhere = false;
+};
+
+struct WhoAmIOptions {
+  std::string key_file;
+  std::string gateway;
+};
+
+// The one that is named, else that of this machine.
+Result<std::string> GatewayOf(const Globals& globals, std::string named) {
+  while (named.ends_with('/')) named.pop_back();
+  if (named.empty()) {
+    const auto state = installation::FindRunning(globals.state);
+    if (!state) {
+      return InvalidArgument("GATEWAY_NEEDED",
+                             "no installation runs on this machine: name its gateway with --gateway "
+                             "https://HOST");
+    }
+    return state->HttpBase();
+  }
+  ALLOD_CHECK_OK(net::CheckPrivate("the gateway", named + "/"));
+  return named;
+}
+
+// The body of a 2xx; otherwise what the problem object says.
+Result<json> AskGateway(const net::HttpRequest& request) {
+  ALLOD_TRY(const net::HttpResponse response, net::Fetch(request));
+  json body = json::parse(response.body, nullptr, false);
+  if (response.status / 100 == 2) return body;
+  const auto text = [&](const char* name) {
+    return body.is_object() && body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : "";
+  };
+  const Code code = response.status == 401   ? Code::kUnauthenticated
+                    : response.status == 403 ? Code::kPermissionDenied
+                    : response.status == 404 ? Code::kNotFound
+                    : response.status >= 500 ? Code::kUnavailable
+                                             : Code::kInvalidArgument;
+  return Fail(code, text("reason").empty() ? "HTTP_ERROR" : text("reason"),
+              fmt::format("{}", text("detail").empty() ? fmt::format("{} answered {}", request.url, response.status)
+                                                       : text("detail")));
+}
+
+// Of those with which people of the tenant sign in the one that is named, or the only one.
+Result<json> ChooseProvider(const std::string& gateway, const std::string& tenant, const std::string& id) {
+  ALLOD_TRY(const json listed,
+            AskGateway({.url = gateway + "/auth/providers?tenant=" + tenant, .timeout_s = kGatewayTimeoutS}));
+  std::vector<std::string> names;
+  for (const json& provider : listed.value("identityProviders", json::array())) {
+    const std::string name = provider.value("name", "");
+    if (id.empty() || name == tenant + "/identityProviders/" + id) names.push_back(name);
+    if (!id.empty() && names.size() == 1) return provider;
+  }
+  if (names.empty()) {
+    return Fail(Code::kNotFound, "NO_SIGN_IN",
+                fmt::format("people of {} do not sign in at {} with that", tenant, gateway));
+  }
+  if (names.size() == 1) return listed["identityProviders"][0];
+  return InvalidArgument("PROVIDER_NEEDED", fmt::format("name one with --provider: {}", fmt::join(names, ", ")));
+}
+
+void Show(const net::DevicePrompt& prompt) {
+  std::cerr << fmt::format("Open {}\nand enter the code {}\n", prompt.url, prompt.code);
+  if (!prompt.url_with_code.empty()) std::cerr << fmt::format("or open {}\n", prompt.url_with_code);
+  std::cerr << fmt::format("Waiting for you to agree there (at most {} minutes) ...\n",
+                           std::max<long>(1, prompt.life.count() / 60))
+            << std::flush;
+}
+
+std::string RolesText(const json& roles) {
+  std::vector<std::string> words;
+  for (const json& role : roles) {
+    if (role.is_string()) words.push_back(role.get<std::string>());
+  }
+  return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
+}
+
+void ShowWho(const Globals& globals, const json& who) {
+  if (globals.json()) return terminal::Print(who.dump(2) + "\n");
+  std::string out = fmt::format("{} {}\n", who.value("kind", ""), who.value("name", ""));
+  if (const std::string name = who.value("displayName", ""); !name.empty()) out += fmt::format("name: {}\n", name);
+  out += fmt::format("tenant: {}\nroles: {}\n", who.value("tenant", ""), RolesText(who.value("roles", json::array())));
+  for (const json& at : who.value("projectRoles", json::array())) {
+    out += fmt::format("roles at {}: {}\n", at.value("project", ""), RolesText(at.value("roles", json::array())));
+  }
+  terminal::Print(out);
+}
+
+Result<json> AskWho(const std::string& gateway, const std::string& token) {
+  return AskGateway({.url = gateway + "/auth/whoami", .bearer = token, .timeout_s = kGatewayTimeoutS});
+}
+
+Status Login(const Globals& globals, const LoginOptions& options) {
+  const std::string tenant = options.tenant.starts_with("tenants/") ? options.tenant : "tenants/" + options.tenant;
+  ALLOD_CHECK_OK(MatchName("tenant", tenant, "tenants/*"));
+  ALLOD_TRY(const std::string gateway, GatewayOf(globals, options.gateway));
+  ALLOD_TRY(const json provider, ChooseProvider(gateway, tenant, options.provider));
+  net::DeviceClient client{provider.value("issuer", ""), provider.value("clientId", ""), {}};
+  for (const json& scope : provider.value("scopes", json::array())) {
+    if (scope.is_string()) client.scopes.push_back(scope.get<std::string>());
+  }
+  ALLOD_TRY(const std::string id_token, net::DeviceLogin(client, &Show));
+  ALLOD_TRY(const json session,
+            AskGateway({.method = "POST",
+                        .url = gateway + "/auth/session",
+                        .form = {{"identity_provider", provider.value("name", "")}, {"id_token", id_token}},
+                        .timeout_s = kGatewayTimeoutS}));
+  const SavedSession saved{gateway, tenant, session.value("accessToken", ""),
+                           std::chrono::system_clock::now() + std::chrono::seconds(session.value("expiresIn", 0))};
+  ALLOD_CHECK_OK(SaveSession(saved));
+  ALLOD_TRY(const json who, AskWho(gateway, saved.token));
+  ShowWho(globals, who);
+  return {};
+}
+
+Status Logout(const Globals&, const LogoutOptions& options) {
+  const auto saved = LoadSession(std::chrono::system_clock::now());
+  if (!saved && saved.error().reason != "SESSION_EXPIRED") return std::unexpected(saved.error());
+  if (saved) {
+    const auto ended =
+        AskGateway({.method = "POST",
+                    .url = saved->gateway + "/auth/sign-out" + (options.everywhere ? "?everywhere=true" : ""),
+                    .bearer = saved->token,
+                    .timeout_s = kGatewayTimeoutS});
+    // A session that is over already is signed out of.
+    if (!ended && ended.error().code != Code::kUnauthenticated) return std::unexpected(ended.error());
+  }
+  ALLOD_CHECK_OK(ForgetSession());
+  terminal::Print("signed out\n");
+  return {};
+}
+
+Status WhoAmI(const Globals& globals, const WhoAmIOptions& options) {
+  std::string gateway, token;
+  if (options.key_file.empty()) {
+    ALLOD_TRY(const SavedSession saved, LoadSession(std::chrono::system_clock::now()));
+    gateway = options.gateway.empty() ? saved.gateway : options.gateway;
+    token = saved.token;
+  } else {
+    ALLOD_TRY(gateway, GatewayOf(globals, options.gateway));
+    ALLOD_TRY(token, installation::ReadSecret(options.key_file));
+  }
+  ALLOD_TRY(const json who, AskWho(gateway, token));
+  ShowWho(globals, who);
+  return {};
+}
+
+}  // namespace
+
+void AddLogin(CLI::App& app, Globals& globals) {
+  {
+    const auto [command, options] = AddCommand<LoginOptions>(
+        app, globals, "login", "Sign in as a person of a tenant, by a code for any browser", &Login);
+    command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT")->required();
+    command->add_option("--provider", options->provider, "The identity provider, if the tenant has several");
+    command->add_option("--gateway", options->gateway, "https://HOST (default: the installation on this machine)")
+        ->envname("ALLOD_GATEWAY");
+  }
+  {
+    const auto [command, options] =
+        AddCommand<LogoutOptions>(app, globals, "logout", "End the session of `allod login`", &Logout);
+    command->add_flag("--everywhere", options->everywhere, "End all of your sessions, browsers' too");
+  }
+  {
+    const auto [command, options] =
+        AddCommand<WhoAmIOptions>(app, globals, "whoami", "Who you are to the gateway, and with which roles", &WhoAmI);
+    command->add_option("--key-file", options->key_file, "Of this API key instead of the session");
+    command->add_option("--gateway", options->gateway, "https://HOST")->envname("ALLOD_GATEWAY");
+  }
+}
+
+}  // namespace allod::cli::commands

@@ -1,0 +1,33 @@
+#include "gateway/federation/workload_tokens.h"
+
+#include "gateway/access/bearer.h"
+#include "services/common/ids.h"
+
+namespace allod::gateway::federation {
+
+Result<access::Principal> WorkloadTokens::Authenticate(std::string_view authorization,
+                                                       const std::optional<IpAddress>& /*client*/) const {
+  ALLOD_TRY(const WorkloadToken token, sealer_.Open(access::BearerToken(authorization), clock_.Now()));
+  const std::string tenant = TenantOf(token.rule);
+  ALLOD_TRY(const std::shared_ptr<const Trust> trust, table_.Find(tenant));
+  const Rule* rule = trust ? trust->RuleNamed(token.rule) : nullptr;
+  if (rule == nullptr) return table_.NotKnown();
+  const Provider* provider = trust->ProviderNamed(token.provider);
+  if (rule->grounds != token.grounds || rule->disabled || rule->provider != token.provider || provider == nullptr ||
+      provider->disabled) {
+    return TrustTable::Revoked();
+  }
+  access::Principal out;
+  out.id = token.rule;
+  out.name = token.rule;
+  out.rule = token.rule.substr(token.rule.rfind('/') + 1);
+  out.tenant = tenant;
+  out.tenant_id = tenant.substr(tenant.find('/') + 1);
+  out.project = rule->project;
+  out.inference = token.inference && rule->inference;
+  out.portal = token.portal && rule->portal;
+  out.roles = token.roles.InBoth(rule->roles);
+  return out;
+}
+
+}  // namespace allod::gateway::federation

@@ -1,0 +1,78 @@
+#include "gateway/sign_in/page.h"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "gateway/http/error.h"
+
+namespace allod::gateway::sign_in {
+namespace {
+
+std::string Escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+constexpr char kPage[] = R"(<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sign-in failed</title>
+<style>
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 36rem; margin: 4rem auto; padding: 0 1rem; color: #1a1a1a; background: #fff; }}
+h1 {{ font-size: 1.4rem; }}
+code {{ color: #595959; }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #eee; background: #161616; }} code {{ color: #aaa; }} a {{ color: #8ab4f8; }} }}
+</style>
+</head>
+<body>
+<main>
+<h1>You are not signed in</h1>
+<p>{}</p>
+{}<p><code>{}</code></p>
+</main>
+</body>
+</html>
+)";
+
+}  // namespace
+
+http::Response FailurePage(const Error& error, const std::string& again) {
+  const std::string link = again.empty() ? "" : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", Escaped(again));
+  http::Response out;
+  out.status = http::ProblemStatusOf(error);
+  out.content_type = "text/html; charset=utf-8";
+  out.headers = {{"cache-control", "no-store"},
+                 {"content-security-policy",
+                  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors "
+                  "'none'"},
+                 {"referrer-policy", "no-referrer"},
+                 {"x-content-type-options", "nosniff"}};
+  out.body = fmt::format(kPage, Escaped(error.message), link, Escaped(error.reason));
+  return out;
+}
+
+}  // namespace allod::gateway::sign_in

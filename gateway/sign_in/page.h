@@ -1,0 +1,14 @@
+// The one page that this room shows: that signing in did not work, and why. Pure.
+#pragma once
+
+#include <string>
+
+#include "gateway/http/message.h"
+#include "services/common/result.h"
+
+namespace allod::gateway::sign_in {
+
+// `again` is a path to begin anew at; empty: there is none.
+http::Response FailurePage(const Error& error, const std::string& again);
+
+}  // namespace allod::gateway::sign_in

@@ -1,0 +1,133 @@
+#include "gateway/sign_in/session_starter.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "gateway/sign_in/oidc.h"
+#include "services/common/digest.h"
+#include "services/common/log.h"
+#include "services/common/rpc/client.h"
+#include "services/common/rpc/timestamp.h"
+#include "services/common/text_check.h"
+
+namespace allod::gateway::sign_in {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::chrono::milliseconds kBeginTimeout{5000};
+// Of an ID token that no nonce binds to an attempt.
+constexpr std::chrono::minutes kIdTokenAgeMax{10};
+constexpr std::size_t kUserAgentCharsMax = 256;
+
+std::unexpected<Error> NoSuchTrust() {
+  return Fail(
+      Code::kUnauthenticated, "NO_SUCH_TRUST",
+      "nobody signs in here with this identity provider: there is none of this name, it is disabled, or it has no "
+      "sign_in");
+}
+
+// Those whose claims the person has.
+std::vector<const federation::Member*> MembersOf(const federation::Trust& trust, const std::string& provider,
+                                                 const jose::Claims& claims) {
+  std::vector<const federation::Member*> out;
+  for (const auto& [name, member] : trust.members) {
+    const bool is_one = member.provider == provider && !member.disabled && federation::HasAll(member.claims, claims);
+    if (is_one) out.push_back(&member);
+  }
+  return out;
+}
+
+}  // namespace
+
+SessionStarter::SessionStarter(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
+                               federation::TokenVerifier& verifier, const Clock& clock, SessionTimes times)
+    : stub_(tenancy::v1::SessionService::NewStub(tenancy)),
+      table_(table),
+      verifier_(verifier),
+      clock_(clock),
+      times_(times) {}
+
+http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, http::ResponseWriter& out) {
+  const std::string tenant = TenantOf(request.provider);
+  const auto trust = table_.Find(tenant);
+  if (!trust) co_return std::unexpected(trust.error());
+  const federation::Provider* provider = *trust ? (*trust)->ProviderNamed(request.provider) : nullptr;
+  if (provider == nullptr || provider->disabled || !provider->sign_in) co_return NoSuchTrust();
+  const std::string& client_id = provider->sign_in->client_id;
+  const auto token = jose::UnverifiedToken::Parse(request.id_token);
+  if (!token) co_return std::unexpected(token.error());
+  std::vector<std::string> audiences(1, client_id);
+  const auto claims = co_await verifier_.Verify(*token, provider->issuer, std::move(audiences), tenant, out);
+  if (!claims) co_return std::unexpected(claims.error());
+  if (const Status checked = CheckIdToken(*token, *claims, client_id, request.nonce); !checked) {
+    co_return std::unexpected(checked.error());
+  }
+  const Time now = clock_.Now();
+  if (request.nonce.empty() && claims->issue_time() + kIdTokenAgeMax < now) {
+    co_return Fail(Code::kUnauthenticated, "TOKEN_STALE", "the ID token is more than ten minutes old; sign in again");
+  }
+  const auto members = MembersOf(**trust, provider->name, *claims);
+  const std::string name = DisplayNameOf(*claims);
+  if (members.empty()) {
+    co_return Fail(Code::kPermissionDenied, "NOT_A_MEMBER",
+                   fmt::format("{} knows you{}, but you are no member of {} here; ask one of its owners",
+                               provider->display_name, name.empty() ? "" : " as " + name, tenant));
+  }
+  SessionToken session{.id = {},
+                       .provider = provider->name,
+                       .subject = claims->subject(),
+                       .display_name = name,
+                       .members = {},
+                       .expire_time = {},
+                       .end_time = std::chrono::floor<seconds>(now + times_.absolute)};
+  const bool is_browser = request.client == tenancy::v1::Session::CLIENT_BROWSER;
+  session.expire_time = is_browser ? std::min(std::chrono::floor<seconds>(now + times_.idle),
+                                              std::chrono::time_point_cast<seconds>(session.end_time))
+                                   : session.end_time;
+  tenancy::v1::BeginSessionRequest begin;
+  begin.set_parent(tenant);
+  tenancy::v1::Session& asked = *begin.mutable_session();
+  asked.set_identity_provider(provider->name);
+  asked.set_subject(session.subject);
+  asked.set_display_name(name);
+  for (const federation::Member* member : members) asked.add_members(member->name);
+  asked.set_client(request.client);
+  asked.set_client_address(request.address);
+  if (!FindNoText(request.user_agent)) asked.set_user_agent(CutText(request.user_agent, kUserAgentCharsMax));
+  *asked.mutable_expire_time() = ToTimestamp(session.end_time);
+  Sha256 digest;
+  digest.Update(request.id_token.data(), request.id_token.size());
+  const Digest256 bytes = digest.Finish();
+  begin.set_id_token_sha256(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const auto begun = co_await Begin(std::move(begin), out);
+  if (!begun) co_return std::unexpected(begun.error());
+  const auto id = Uuid::Parse(begun->name().substr(begun->name().rfind('/') + 1));
+  if (!id) co_return Internal("the tenancy service named a session that is none");
+  session.id = *id;
+  // Those that held when it was recorded.
+  for (const federation::Member* member : members) {
+    if (std::ranges::find(begun->members(), member->name) == begun->members().end()) continue;
+    session.members.push_back({member->name.substr(member->name.rfind('/') + 1), ShortGrounds(*member)});
+  }
+  Log(LogLevel::kInfo, "a person signed in",
+      {{"session", begun->name()}, {"identity_provider", provider->name}, {"trace", out.trace().trace_id}});
+  co_return session;
+}
+
+http::Awaitable<Result<tenancy::v1::Session>> SessionStarter::Begin(tenancy::v1::BeginSessionRequest request,
+                                                                    http::ResponseWriter& out) {
+  const auto rpc = MakeContext(Caller::Service("gateway"), kBeginTimeout, &out.trace());
+  tenancy::v1::Session response;
+  const std::function<void(std::function<void(grpc::Status)>)> start = [&](std::function<void(grpc::Status)> done) {
+    stub_->async()->BeginSession(rpc.get(), &request, &response, std::move(done));
+  };
+  const grpc::Status status = co_await http::AwaitRpc(start);
+  if (!status.ok()) co_return std::unexpected(FromGrpc(status));
+  co_return response;
+}
+
+}  // namespace allod::gateway::sign_in

@@ -4,6 +4,7 @@
 
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
+#include "allod/tenancy/v1/member.pb.h"
 
 namespace allod::cli::apply::manifest_test {
 namespace {
@@ -15,6 +16,10 @@ const std::vector<ManifestKind>& Kinds() {
        "",
        {"version", "display_name", "license_terms", "territory", "prices"}},
       {"Instance", &scheduling::v1::Instance::default_instance(), "spec", {"spec"}},
+      {"Member",
+       &tenancy::v1::Member::default_instance(),
+       "",
+       {"display_name", "identity_provider", "claims", "grants", "disabled"}},
   };
   return kinds;
 }
@@ -56,6 +61,25 @@ spec:
   EXPECT_EQ(instance.spec().sleep_after_seconds(), 300);
   const auto& listing = dynamic_cast<const catalog::v1::Listing&>(*(*parsed)[1].resource);
   EXPECT_EQ(listing.prices(0).isolation_class(), "pooled");
+}
+
+TEST(ParseManifest, ReadsWhoAMemberIsAndItsRolesAtEachPlace) {
+  const auto parsed = ParseManifest("m.yaml", R"(apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/desk}
+spec:
+  claims: [{claim: groups, contains: service-desk}]
+  grants:
+    - {resource: tenants/ke, roles: [viewer, billing]}
+    - {resource: tenants/ke/projects/services, roles: [admin]}
+)",
+                                    Kinds());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto& member = dynamic_cast<const tenancy::v1::Member&>(*(*parsed)[0].resource);
+  EXPECT_EQ(member.claims(0).contains(), "service-desk");
+  ASSERT_EQ(member.grants_size(), 2);
+  EXPECT_EQ(member.grants(0).roles(1), access::v1::ROLE_BILLING);
+  EXPECT_EQ(member.grants(1).resource(), "tenants/ke/projects/services");
 }
 
 TEST(ParseManifest, FillsTheMessageOfEachDocument) {

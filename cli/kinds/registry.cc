@@ -14,6 +14,7 @@ namespace allod::cli::kinds {
 // A line for each file here, in the order in which kinds are listed.
 std::vector<ResourceKind> TenantKinds();
 std::vector<ResourceKind> WorkloadIdentityKinds();
+std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
 std::vector<ResourceKind> ModelKinds();
 std::vector<ResourceKind> ListingKinds();
@@ -22,8 +23,8 @@ std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {
-    TenantKinds, WorkloadIdentityKinds, BillingAccountKinds, ModelKinds, ListingKinds, InstanceKinds, NodeKinds};
+constexpr auto kFiles = {TenantKinds, WorkloadIdentityKinds, PeopleKinds,   BillingAccountKinds,
+                         ModelKinds,  ListingKinds,          InstanceKinds, NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -37,9 +37,10 @@ ResourceKind IdentityProviderKind() {
                       {"DISPLAY NAME", "display_name"},
                       {"ISSUER", "issuer"},
                       {"AUDIENCES", "audiences"},
+                      {"CLIENT", "sign_in.client_id"},
                       {"DISABLED", "disabled"}},
           .prototype = &tenancy_v1::IdentityProvider::default_instance(),
-          .spec_fields = {"display_name", "issuer", "audiences", "disabled"},
+          .spec_fields = {"display_name", "issuer", "audiences", "disabled", "sign_in"},
           .get = Getter<Service>(&Service::Stub::GetIdentityProvider),
           .list = Lister<Service>(&Service::Stub::ListIdentityProviders),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -58,7 +59,11 @@ ResourceKind IdentityProviderKind() {
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = ProviderUpdateOf(current, wanted);
             request.set_validate_only(true);
-            return Own(net::Ask<Service>(state, &Service::Stub::UpdateIdentityProvider, request));
+            auto judged = net::Ask<Service>(state, &Service::Stub::UpdateIdentityProvider, request);
+            // The service never shows a secret, so the plan says that there is another.
+            const bool has_secret = !request.identity_provider().sign_in().client_secret().empty();
+            if (judged && judged->etag().empty() && has_secret) judged->mutable_sign_in()->set_client_secret("(given)");
+            return Own(std::move(judged));
           },
           .update = [](const StateDir& state, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {

@@ -7,9 +7,12 @@
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
-#include "allod/tenancy/v1/identity.pb.h"
+#include "allod/tenancy/v1/identity_provider.pb.h"
+#include "allod/tenancy/v1/member.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
+#include "allod/tenancy/v1/workload_rule.pb.h"
 #include "google/longrunning/operations.pb.h"
 #include "google/rpc/error_details.pb.h"
 
@@ -40,6 +43,8 @@ std::vector<PortalService> PortalServices() {
       In<tenancy::v1::ApiKey>("ApiKeyService", Backend::kTenancy),
       In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
       In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),
+      In<tenancy::v1::Member>("MemberService", Backend::kTenancy),
+      In<tenancy::v1::Session>("SessionService", Backend::kTenancy),
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),

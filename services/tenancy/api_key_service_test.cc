@@ -65,6 +65,37 @@ TEST_F(ApiKeyServiceTest, AKeyHandsOnWhatItHasItselfAndNoMore) {
   }
 }
 
+TEST_F(ApiKeyServiceTest, APersonHandsOnTheRolesThatHoldAtTheProject) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  ASSERT_TRUE(store_.CreateProject({"ke", "lab", "Lab", clock_.Now()}, {}));
+  const std::string session = Uuid::V7().ToString();
+  // The roles of the key that is made with `asked`, or why there is none.
+  const auto make = [&](const Caller& caller, const std::string& project, std::vector<Role> asked) -> std::string {
+    v1::CreateApiKeyRequest request;
+    request.set_parent("tenants/ke/projects/" + project);
+    for (const Role role : asked) request.mutable_api_key()->add_roles(role);
+    const auto made = CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+    if (!made) return made.error().reason;
+    Roles roles;
+    for (const int role : made->api_key().roles()) roles.Add(static_cast<Role>(role));
+    EXPECT_EQ(made->api_key().scopes_size(), 2) << "both scopes";
+    return roles.ToString();
+  };
+  const Caller owner = Caller::Person("ke", session, {Role::ROLE_OWNER});
+  EXPECT_EQ(make(owner, "desk", {}), "admin") << "what keys can have";
+  EXPECT_EQ(make(owner, "desk", {Role::ROLE_OWNER}), "INVALID_ROLE");
+  EXPECT_EQ(make(owner, "desk", {Role::ROLE_DEVELOPER}), "developer");
+  const Caller at_desk = Caller::Person("ke", session, {}, {{"desk", {Role::ROLE_DEVELOPER}}});
+  EXPECT_EQ(make(at_desk, "desk", {}), "developer");
+  EXPECT_EQ(make(at_desk, "desk", {Role::ROLE_ADMIN}), "ROLE_NOT_HELD");
+  EXPECT_EQ(make(at_desk, "lab", {}), "NOT_FOUND") << "of other projects he knows nothing";
+  const Caller mixed = Caller::Person("ke", session, {Role::ROLE_VIEWER}, {{"desk", {Role::ROLE_ADMIN}}});
+  EXPECT_EQ(make(mixed, "desk", {}), "admin,viewer");
+  EXPECT_EQ(make(mixed, "lab", {}), "PERMISSION_MISSING");
+  EXPECT_EQ(make(Caller::Person("ug", session, {Role::ROLE_OWNER}), "desk", {}), "NOT_FOUND");
+}
+
 TEST_F(ApiKeyServiceTest, WhatAKeyMayDoFollowsItsRoles) {
   ASSERT_TRUE(CreateTenant("ke"));
   ASSERT_TRUE(CreateProject("ke", Caller::Operator()));

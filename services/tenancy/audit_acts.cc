@@ -38,6 +38,42 @@ void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
   if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
 }
 
+// "tenant=owner+auditor", "projects/desk=viewer".
+std::string GrantText(const RoleGrant& grant) {
+  std::string out = grant.project.empty() ? "tenant" : "projects/" + grant.project;
+  for (const Role role : grant.roles.List())
+    out.append(out.find('=') == std::string::npos ? "=" : "+").append(WordOfRole(role));
+  return out;
+}
+
+std::vector<std::string> ClaimTexts(const std::vector<ClaimMatch>& claims) {
+  std::vector<std::string> out;
+  for (const ClaimMatch& match : claims) out.push_back(ToText(match));
+  return out;
+}
+
+const std::string& SecretOf(const IdentityProvider& provider) {
+  static const std::string none;
+  return provider.sign_in ? provider.sign_in->sealed_secret : none;
+}
+
+audit::Act ProviderAct(std::string_view verb, const IdentityProvider& provider, std::string_view secret_before) {
+  audit::Act out{.action = fmt::format("tenancy.identityProviders.{}", verb),
+                 .resource = provider.name(),
+                 .details = {{"issuer", Listed({provider.issuer})},
+                             audit::Personal("audiences", Listed(provider.audiences)),
+                             {"disabled", provider.disabled ? "true" : "false"},
+                             audit::Personal("display_name", provider.display_name)}};
+  if (provider.sign_in) {
+    out.details.push_back(audit::Personal("client_id", provider.sign_in->client_id));
+    out.details.push_back({"sign_in_scopes", Listed(provider.sign_in->scopes)});
+  }
+  if (SecretOf(provider) != secret_before) {
+    out.details.push_back({"client_secret", SecretOf(provider).empty() ? "cleared" : "set"});
+  }
+  return out;
+}
+
 }  // namespace
 
 audit::Act CreationOf(const Tenant& tenant) {
@@ -97,29 +133,34 @@ audit::Act RotationOf(const ApiKey& present, const ApiKey& successor) {
   return out;
 }
 
-audit::Act ActOn(std::string_view verb, const IdentityProvider& provider) {
-  return {.action = fmt::format("tenancy.identityProviders.{}", verb),
-          .resource = provider.name(),
-          .details = {{"issuer", Listed({provider.issuer})},
-                      audit::Personal("audiences", Listed(provider.audiences)),
-                      {"disabled", provider.disabled ? "true" : "false"},
-                      audit::Personal("display_name", provider.display_name)}};
+audit::Act CreationOf(const IdentityProvider& provider) { return ProviderAct("create", provider, ""); }
+
+audit::Act ChangeOf(const IdentityProvider& before, const IdentityProvider& after) {
+  return ProviderAct("update", after, SecretOf(before));
 }
 
 audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
-  std::vector<std::string> claims;
-  for (const ClaimMatch& match : rule.claims) {
-    claims.push_back(fmt::format("{}={}{}", match.claim, match.value, match.is_prefix ? "*" : ""));
-  }
   return {.action = fmt::format("tenancy.workloadRules.{}", verb),
           .resource = rule.name(),
           .details = {{"identity_provider", rule.provider},
-                      audit::Personal("claims", Listed(claims)),
+                      audit::Personal("claims", Listed(ClaimTexts(rule.claims))),
                       {"scopes", ScopeWords(rule.scopes)},
                       {"roles", rule.roles.ToString()},
                       {"token_minutes", std::to_string(rule.token_minutes)},
                       {"disabled", rule.disabled ? "true" : "false"},
                       audit::Personal("display_name", rule.display_name)}};
+}
+
+audit::Act ActOn(std::string_view verb, const Member& member) {
+  std::vector<std::string> grants;
+  for (const RoleGrant& grant : member.grants) grants.push_back(GrantText(grant));
+  return {.action = fmt::format("tenancy.members.{}", verb),
+          .resource = member.name(),
+          .details = {{"identity_provider", member.provider},
+                      audit::Personal("claims", Listed(ClaimTexts(member.claims))),
+                      {"grants", Listed(grants)},
+                      {"disabled", member.disabled ? "true" : "false"},
+                      audit::Personal("display_name", member.display_name)}};
 }
 
 audit::Act DeletionOf(const IdentityProvider& provider) {
@@ -128,6 +169,33 @@ audit::Act DeletionOf(const IdentityProvider& provider) {
 
 audit::Act DeletionOf(const WorkloadRule& rule) {
   return {.action = "tenancy.workloadRules.delete", .resource = rule.name()};
+}
+
+audit::Act DeletionOf(const Member& member) { return {.action = "tenancy.members.delete", .resource = member.name()}; }
+
+audit::Act BeginningOf(const Session& session, std::int64_t ended) {
+  audit::Act out{.action = "tenancy.sessions.begin",
+                 .resource = session.name(),
+                 .details = {{"identity_provider", session.person.provider},
+                             {"members", Listed(session.members)},
+                             {"client", session.client == SessionClient::kBrowser ? "browser" : "command_line"},
+                             audit::Personal("subject", session.person.subject),
+                             audit::Personal("display_name", session.display_name),
+                             audit::Personal("client_address", session.client_address)}};
+  if (ended > 0) out.details.push_back({"ended", std::to_string(ended)});
+  return out;
+}
+
+audit::Act EndingOf(const Session& session) {
+  return {.action = "tenancy.sessions.end", .resource = session.name(), .details = {{"ended", "1"}}};
+}
+
+audit::Act EndingOf(const std::string& tenant, const Person& person, int ended) {
+  return {.action = "tenancy.sessions.end",
+          .resource = fmt::format("tenants/{}/sessions", tenant),
+          .details = {{"identity_provider", person.provider},
+                      audit::Personal("subject", person.subject),
+                      {"ended", std::to_string(ended)}}};
 }
 
 audit::Act RevocationOf(const ApiKey& key) { return {.action = "tenancy.apiKeys.revoke", .resource = key.name()}; }

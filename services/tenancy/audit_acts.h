@@ -4,6 +4,8 @@
 #include "services/common/audit/pg_log.h"
 #include "services/tenancy/domain.h"
 #include "services/tenancy/identity.h"
+#include "services/tenancy/member.h"
+#include "services/tenancy/session.h"
 
 namespace allod::tenancy {
 
@@ -17,10 +19,19 @@ audit::Act CreationOf(const ApiKey& key);
 // Of the present key, which names its successor.
 audit::Act RotationOf(const ApiKey& present, const ApiKey& successor);
 audit::Act RevocationOf(const ApiKey& key);
+// What stands afterwards is the whole of it; of a client's secret, that it was set or cleared.
+audit::Act CreationOf(const IdentityProvider& provider);
+audit::Act ChangeOf(const IdentityProvider& before, const IdentityProvider& after);
 // `verb` is "create" or "update": what stands afterwards is the whole of it.
-audit::Act ActOn(std::string_view verb, const IdentityProvider& provider);
 audit::Act ActOn(std::string_view verb, const WorkloadRule& rule);
+audit::Act ActOn(std::string_view verb, const Member& member);
 audit::Act DeletionOf(const IdentityProvider& provider);
 audit::Act DeletionOf(const WorkloadRule& rule);
+audit::Act DeletionOf(const Member& member);
+// Of a session for which `ended` older ones of the person had to end.
+audit::Act BeginningOf(const Session& session, std::int64_t ended);
+audit::Act EndingOf(const Session& session);
+// Of all of a person's in the tenant.
+audit::Act EndingOf(const std::string& tenant, const Person& person, int ended);
 
 }  // namespace allod::tenancy

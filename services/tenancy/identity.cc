@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <optional>
 
@@ -15,34 +14,7 @@ namespace {
 constexpr std::size_t kIssuerCharsMax = 256;
 constexpr std::size_t kAudiencesMax = 8;
 constexpr std::size_t kAudienceCharsMax = 256;
-constexpr std::size_t kClaimsMax = 8;
-constexpr std::size_t kClaimNameCharsMax = 128;
-constexpr std::size_t kClaimValueCharsMax = 256;
 constexpr int kPortMax = 65'535;
-
-// Claims that say nothing of whose workload it is, because every token has them or they are checked anyway.
-constexpr std::array<std::string_view, 6> kNoSubjects = {"iss", "aud", "exp", "nbf", "iat", "jti"};
-
-// Issuers whose tokens anybody in the world can have, and the claims that say whose workload it is.
-struct PublicIssuer {
-  std::string_view issuer;
-  std::vector<std::string_view> owners;
-  // With what a "sub" that names its owner begins, e.g. "repo:owner/name:..."; customised, it may name none.
-  std::string_view subject;
-};
-const std::vector<PublicIssuer>& PublicIssuers() {
-  static const std::vector<PublicIssuer> issuers = {
-      {"https://token.actions.githubusercontent.com",
-       {"repository", "repository_id", "repository_owner", "repository_owner_id", "sub", "enterprise_id"},
-       "repo:"},
-      {"https://gitlab.com", {"project_path", "project_id", "namespace_path", "namespace_id", "sub"}, "project_path:"},
-      {"https://accounts.google.com", {"sub", "email"}, ""},
-      {"https://app.terraform.io",
-       {"terraform_organization_id", "terraform_organization_name", "sub"},
-       "organization:"},
-  };
-  return issuers;
-}
 
 std::unexpected<Error> BadIssuer(std::string_view why) {
   return InvalidArgument(
@@ -94,52 +66,6 @@ Status CheckIssuer(std::string_view issuer) {
   return {};
 }
 
-// Whether the match says which of an issuer's owners it is: all of a claim, or a beginning that ends in "owner/".
-bool NamesAnOwner(const ClaimMatch& match, const PublicIssuer& issuer) {
-  if (std::ranges::find(issuer.owners, match.claim) == issuer.owners.end()) return false;
-  if (match.claim == "sub" && !issuer.subject.empty()) {
-    if (!match.value.starts_with(issuer.subject)) return false;
-    const std::string_view owner = std::string_view(match.value).substr(issuer.subject.size());
-    const std::size_t end = owner.find_first_of("/:");
-    return end != 0 && !owner.empty() && (!match.is_prefix || end != std::string_view::npos);
-  }
-  return !match.is_prefix || match.value.find('/') != std::string::npos;
-}
-
-Status CheckClaims(const WorkloadRule& rule, const std::string& issuer) {
-  const auto bad = [](std::size_t i, std::string_view why) {
-    return InvalidArgument("INVALID_CLAIM", fmt::format("workload_rule.claims[{}]: {}", i, why));
-  };
-  if (rule.claims.empty()) {
-    return InvalidArgument("RULE_TOO_WIDE",
-                           "workload_rule.claims: without any, every workload of the issuer would match; say at least "
-                           "what \"sub\" must be");
-  }
-  if (rule.claims.size() > kClaimsMax) {
-    return InvalidArgument("INVALID_CLAIM", fmt::format("workload_rule.claims: at most {}", kClaimsMax));
-  }
-  std::set<std::string_view> seen;
-  for (std::size_t i = 0; i < rule.claims.size(); ++i) {
-    const ClaimMatch& match = rule.claims[i];
-    ALLOD_CHECK_OK(CheckText(fmt::format("workload_rule.claims[{}].claim", i), match.claim, 1, kClaimNameCharsMax));
-    ALLOD_CHECK_OK(CheckText(fmt::format("workload_rule.claims[{}].{}", i, match.is_prefix ? "prefix" : "equals"),
-                             match.value, 1, kClaimValueCharsMax));
-    if (std::ranges::find(kNoSubjects, match.claim) != kNoSubjects.end()) {
-      return bad(i, fmt::format("\"{}\" says nothing of the workload and is checked by the provider", match.claim));
-    }
-    if (!seen.insert(match.claim).second) return bad(i, fmt::format("\"{}\" stands there twice", match.claim));
-  }
-  const auto known = std::ranges::find(PublicIssuers(), std::string_view(issuer), &PublicIssuer::issuer);
-  if (known == PublicIssuers().end()) return {};
-  if (std::ranges::any_of(rule.claims, [&](const ClaimMatch& match) { return NamesAnOwner(match, *known); })) return {};
-  return InvalidArgument(
-      "RULE_TOO_WIDE",
-      fmt::format(
-          "workload_rule.claims: {} serves everybody, and nothing here says whose workload it is; add one of {} "
-          "that is all of the claim, or a beginning up to a \"/\"",
-          issuer, fmt::join(known->owners, ", ")));
-}
-
 Status CheckGrant(const WorkloadRule& rule, const Held& held) {
   if (rule.scopes.empty()) {
     return InvalidArgument("INVALID_SCOPE",
@@ -178,12 +104,16 @@ Result<IdentityProvider> ValidProvider(IdentityProvider provider) {
   ALLOD_CHECK_OK(CheckId("identity_provider_id", provider.id));
   ALLOD_CHECK_OK(CheckDisplayName("identity_provider.display_name", provider.display_name));
   ALLOD_CHECK_OK(CheckIssuer(provider.issuer));
-  if (provider.audiences.empty() || provider.audiences.size() > kAudiencesMax) {
+  if (provider.sign_in) {
+    ALLOD_TRY(provider.sign_in, ValidSignIn(*std::move(provider.sign_in)));
+  }
+  if ((provider.audiences.empty() && !provider.sign_in) || provider.audiences.size() > kAudiencesMax) {
     return InvalidArgument(
         "INVALID_AUDIENCE",
-        fmt::format("identity_provider.audiences: name 1 to {} that tokens must be made for, e.g. the "
-                    "URL of this installation",
-                    kAudiencesMax));
+        fmt::format(
+            "identity_provider.audiences: name 1 to {} that workloads' tokens must be made for, e.g. the URL of "
+            "this installation; none are needed where only people sign in (sign_in)",
+            kAudiencesMax));
   }
   for (std::size_t i = 0; i < provider.audiences.size(); ++i) {
     ALLOD_CHECK_OK(
@@ -197,10 +127,29 @@ Result<IdentityProvider> ValidProvider(IdentityProvider provider) {
   return provider;
 }
 
+Result<IdentityProvider> Changed(const IdentityProvider& standing, const IdentityProvider& wanted) {
+  if (standing.issuer != wanted.issuer) {
+    return InvalidArgument("ISSUER_IMMUTABLE",
+                           fmt::format("identity_provider.issuer: that of {} is {} and stays it; make another provider",
+                                       standing.name(), standing.issuer));
+  }
+  IdentityProvider out = standing;
+  out.display_name = wanted.display_name;
+  out.audiences = wanted.audiences;
+  out.disabled = wanted.disabled;
+  out.sign_in = wanted.sign_in;
+  if (out.sign_in && out.sign_in->keeps_secret) {
+    out.sign_in->sealed_secret = standing.sign_in ? standing.sign_in->sealed_secret : "";
+    out.sign_in->keeps_secret = false;
+  }
+  return out;
+}
+
 Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held) {
   ALLOD_CHECK_OK(CheckId("workload_rule_id", rule.id));
   ALLOD_CHECK_OK(CheckDisplayName("workload_rule.display_name", rule.display_name));
-  ALLOD_CHECK_OK(CheckClaims(rule, issuer));
+  ALLOD_CHECK_OK(CheckClaims("workload_rule.claims", rule.claims));
+  ALLOD_CHECK_OK(CheckNamesWorkloads("workload_rule.claims", rule.claims, issuer));
   ALLOD_CHECK_OK(CheckGrant(rule, held));
   if (rule.token_minutes == 0) rule.token_minutes = kTokenMinutesDefault;
   if (rule.token_minutes < 1 || rule.token_minutes > kTokenMinutesMax) {
@@ -212,7 +161,7 @@ Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, con
 
 bool SameContent(const IdentityProvider& a, const IdentityProvider& b) {
   return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name && a.issuer == b.issuer &&
-         a.audiences == b.audiences && a.disabled == b.disabled;
+         a.audiences == b.audiences && a.disabled == b.disabled && a.sign_in == b.sign_in;
 }
 
 bool SameContent(const WorkloadRule& a, const WorkloadRule& b) {
@@ -252,16 +201,18 @@ Error IssuerTaken(const IdentityProvider& provider) {
                       provider.issuer)};
 }
 
-Error ProviderInUse(std::string_view name, std::int64_t rules) {
-  return {Code::kFailedPrecondition, "IDENTITY_PROVIDER_IN_USE",
-          fmt::format("{} workload rules name {}: delete them first, or disable the provider", rules, name)};
+Status CheckUnused(const IdentityProvider& provider, std::int64_t rules, std::int64_t members) {
+  if (rules == 0 && members == 0) return {};
+  return Fail(Code::kFailedPrecondition, "IDENTITY_PROVIDER_IN_USE",
+              fmt::format("{} workload rules and {} members name {}: delete them first, or disable the provider", rules,
+                          members, provider.name()));
 }
 
-Status CheckSameIssuer(const IdentityProvider& standing, const IdentityProvider& wanted) {
-  if (standing.issuer == wanted.issuer) return {};
-  return InvalidArgument("ISSUER_IMMUTABLE",
-                         fmt::format("identity_provider.issuer: that of {} is {} and stays it; make another provider",
-                                     standing.name(), standing.issuer));
+Status CheckSignInUnused(const IdentityProvider& standing, const IdentityProvider& changed, std::int64_t members) {
+  if (!standing.sign_in || changed.sign_in || members == 0) return {};
+  return Fail(
+      Code::kFailedPrecondition, "IDENTITY_PROVIDER_IN_USE",
+      fmt::format("{} members sign in with {}: delete them first, or disable the provider", members, standing.name()));
 }
 
 }  // namespace allod::tenancy

@@ -1,8 +1,9 @@
-// Workload identity: whose tokens a tenant trusts, and which workloads act in its projects as what. Pure: no I/O, no
-// clock.
+// Whose tokens a tenant trusts, of its people and of workloads, and which workloads act in its projects as what. Pure:
+// no I/O, no clock.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -11,7 +12,9 @@
 #include "services/common/ids.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
+#include "services/tenancy/claims.h"
 #include "services/tenancy/domain.h"
+#include "services/tenancy/sign_in.h"
 
 namespace allod::tenancy {
 
@@ -20,20 +23,13 @@ struct IdentityProvider {
   std::string id;
   std::string display_name;
   std::string issuer;                  // as in `iss`; immutable
-  std::vector<std::string> audiences;  // sorted, unique, at least one
+  std::vector<std::string> audiences;  // of workloads' tokens; sorted, unique, at least one without `sign_in`
   bool disabled = false;
   Time create_time;
-  std::int64_t version = 0;  // of its last change; 0: not stored yet
+  std::int64_t version = 0;                      // of its last change; 0: not stored yet
+  std::optional<SignIn> sign_in = std::nullopt;  // none: no people sign in with it
 
   std::string name() const { return "tenants/" + tenant + "/identityProviders/" + id; }
-};
-
-struct ClaimMatch {
-  std::string claim;
-  std::string value;
-  bool is_prefix = false;  // the claim begins with the value, else it is the value
-
-  bool operator==(const ClaimMatch&) const = default;
 };
 
 struct WorkloadRule {
@@ -62,8 +58,11 @@ inline constexpr int kTokenMinutesDefault = 15;
 inline constexpr int kTokenMinutesMax = 60;
 
 // Checks what a user gave and puts the audiences in order. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT,
-// INVALID_ISSUER or INVALID_AUDIENCE.
+// INVALID_ISSUER, INVALID_AUDIENCE or INVALID_SIGN_IN.
 Result<IdentityProvider> ValidProvider(IdentityProvider provider);
+// What an update makes of what stands: all that can be changed is that of `wanted`, but for a secret that it keeps.
+// INVALID_ARGUMENT / ISSUER_IMMUTABLE.
+Result<IdentityProvider> Changed(const IdentityProvider& standing, const IdentityProvider& wanted);
 // Checks a rule for tokens of `issuer`, and fills in its default lifetime. INVALID_ARGUMENT with INVALID_ID,
 // INVALID_TEXT, INVALID_CLAIM, RULE_TOO_WIDE, INVALID_SCOPE, INVALID_ROLE or INVALID_LIFETIME; PERMISSION_DENIED /
 // SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's.
@@ -79,9 +78,10 @@ std::string EtagOf(const WorkloadRule& rule);
 // Whether one more may be made. RESOURCE_EXHAUSTED / TOO_MANY_IDENTITY_PROVIDERS, TOO_MANY_WORKLOAD_RULES.
 Status RoomForProvider(const IdentityProvider& provider, std::int64_t in_tenant);
 Status RoomForRule(const WorkloadRule& rule, std::int64_t in_project, std::int64_t in_tenant);
-// ALREADY_EXISTS / ISSUER_TAKEN; FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE; INVALID_ARGUMENT / ISSUER_IMMUTABLE.
+// ALREADY_EXISTS / ISSUER_TAKEN.
 Error IssuerTaken(const IdentityProvider& provider);
-Error ProviderInUse(std::string_view name, std::int64_t rules);
-Status CheckSameIssuer(const IdentityProvider& standing, const IdentityProvider& wanted);
+// That it may go, and that its sign-in may. FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE.
+Status CheckUnused(const IdentityProvider& provider, std::int64_t rules, std::int64_t members);
+Status CheckSignInUnused(const IdentityProvider& standing, const IdentityProvider& changed, std::int64_t members);
 
 }  // namespace allod::tenancy

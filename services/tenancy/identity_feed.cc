@@ -22,9 +22,7 @@ TenantId UidOf(const TenantIdentityVersion& version) { return {Uuid::FromName("t
 }  // namespace
 
 IdentityFeed::IdentityFeed(IdentityStore& store, const Clock& clock)
-    : store_(store),
-      clock_(clock),
-      loop_("workload identities", kIdentityRefreshInterval, [this] { return Refresh(); }) {}
+    : store_(store), clock_(clock), loop_("identities", kIdentityRefreshInterval, [this] { return Refresh(); }) {}
 
 void IdentityFeed::Stop() {
   {
@@ -71,7 +69,7 @@ Status IdentityFeed::Refresh() {
 Status IdentityFeed::RefreshTenantOrSetAside(const TenantIdentityVersion& version) {
   const Time now = clock_.Now();
   if (!set_aside_.Waits(UidOf(version), kIdentityStage, now) || !version.active) {
-    const Status read = Catching("read a tenant's workload identities", [&] { return RefreshTenant(version); });
+    const Status read = Catching("read a tenant's identities", [&] { return RefreshTenant(version); });
     if (read) {
       set_aside_.Succeed(UidOf(version), kIdentityStage);
       return {};
@@ -89,7 +87,7 @@ Status IdentityFeed::RefreshTenant(const TenantIdentityVersion& version) {
   // What is read after the version may be newer than it; then the next refresh reads it once more.
   KnownIdentity known{version, {}};
   if (version.active) {
-    ALLOD_TRY(known.identity, store_.ReadIdentity(version.tenant));
+    ALLOD_TRY(known.identity, store_.ReadIdentity(version.tenant, clock_.Now()));
   }
   const std::scoped_lock lock(mutex_);
   Entry& entry = tenants_[version.tenant];

@@ -1,4 +1,5 @@
-// What every tenant trusts and grants (identity.h), kept in step with the store, for any number of watchers.
+// What every tenant trusts and grants (identity.h, member.h) and which sessions were ended (session.h), kept in step
+// with the store, for any number of watchers.
 //
 // Refresh() asks the store which tenants changed since the version that it has read up to, and reads these whole: they
 // are small. A thread of the feed's own refreshes every 750 ms and at once after Notify(), so changes made by another

@@ -1,5 +1,7 @@
 #include "services/tenancy/identity_provider_service.h"
 
+#include <algorithm>
+
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert_identity.h"
@@ -24,14 +26,17 @@ Result<IdentityProvider> IdentityProviderServiceImpl::JudgeCreation(const Identi
   return wanted;
 }
 
-Result<IdentityProvider> IdentityProviderServiceImpl::JudgeUpdate(const IdentityProvider& wanted,
-                                                                  const std::string& etag) {
+Result<v1::IdentityProvider> IdentityProviderServiceImpl::JudgeUpdate(const IdentityProvider& wanted,
+                                                                      const std::string& etag) {
   ALLOD_TRY(const IdentityProvider standing, store_.GetProvider(wanted.tenant, wanted.id));
   ALLOD_CHECK_OK(CheckEtag("identity_provider", wanted.name(), EtagOf(standing), etag));
-  ALLOD_CHECK_OK(CheckSameIssuer(standing, wanted));
-  IdentityProvider out = wanted;
-  out.create_time = standing.create_time;
-  out.version = standing.version;
+  ALLOD_TRY(IdentityProvider changed, Changed(standing, wanted));
+  ALLOD_TRY(TenantIdentity all, store_.ReadIdentity(wanted.tenant, clock_.Now()));
+  ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, std::ranges::count(all.members, wanted.id, &Member::provider)));
+  const People before{std::move(all.providers), std::move(all.members)};
+  ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
+  v1::IdentityProvider out = ToProto(changed);
+  if (!SameContent(standing, changed)) out.clear_etag();
   return out;
 }
 
@@ -39,9 +44,10 @@ grpc::Status IdentityProviderServiceImpl::CreateIdentityProvider(grpc::ServerCon
                                                                  const v1::CreateIdentityProviderRequest* request,
                                                                  v1::IdentityProvider* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::IdentityProvider> {
-    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(*request, clock_.Now()));
+    v1::CreateIdentityProviderRequest sealed = *request;
+    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(sealed, secrets_, clock_.Now()));
     ALLOD_TRY(wanted, ValidProvider(std::move(wanted)));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(sealed));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const IdentityProvider judged, JudgeCreation(wanted));
@@ -86,14 +92,14 @@ grpc::Status IdentityProviderServiceImpl::UpdateIdentityProvider(grpc::ServerCon
                                                                  const v1::UpdateIdentityProviderRequest* request,
                                                                  v1::IdentityProvider* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::IdentityProvider> {
-    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(*request));
+    v1::UpdateIdentityProviderRequest sealed = *request;
+    ALLOD_TRY(IdentityProvider wanted, ProviderFromRequest(sealed, secrets_));
     ALLOD_TRY(wanted, ValidProvider(std::move(wanted)));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(sealed));
     const std::string& etag = request->identity_provider().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-      ALLOD_TRY(const IdentityProvider judged, JudgeUpdate(wanted, etag));
-      return ToProto(judged);
+      return JudgeUpdate(wanted, etag);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const IdentityProvider changed,

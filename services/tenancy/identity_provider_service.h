@@ -5,6 +5,7 @@
 #include "allod/tenancy/v1/identity_provider.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/tenancy/call_gates.h"
+#include "services/tenancy/client_secrets.h"
 #include "services/tenancy/identity_service.h"
 #include "services/tenancy/identity_store.h"
 
@@ -12,8 +13,9 @@ namespace allod::tenancy {
 
 class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Service {
  public:
-  IdentityProviderServiceImpl(IdentityStore& store, IdentityServiceImpl& gateways, const Clock& clock, CallGates& gates)
-      : store_(store), gateways_(gateways), clock_(clock), gates_(gates) {}
+  IdentityProviderServiceImpl(IdentityStore& store, IdentityServiceImpl& gateways, const ClientSecrets& secrets,
+                              const Clock& clock, CallGates& gates)
+      : store_(store), gateways_(gateways), secrets_(secrets), clock_(clock), gates_(gates) {}
 
   grpc::Status CreateIdentityProvider(grpc::ServerContext* context, const v1::CreateIdentityProviderRequest* request,
                                       v1::IdentityProvider* response) override;
@@ -29,10 +31,11 @@ class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Se
  private:
   // What the change would leave, without making it.
   Result<IdentityProvider> JudgeCreation(const IdentityProvider& wanted);
-  Result<IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag);
+  Result<v1::IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag);
 
   IdentityStore& store_;
   IdentityServiceImpl& gateways_;
+  const ClientSecrets& secrets_;
   const Clock& clock_;
   CallGates& gates_;
 };

@@ -1,5 +1,6 @@
-// RPCs of IdentityService, which gateways follow, and the wait for them. Thread-safe; borrows the feed. A
-// watcher holds one server thread; there may be kWatchersMax, further ones get RESOURCE_EXHAUSTED / TOO_MANY_WATCHERS.
+// RPCs of IdentityService, which gateways follow, and the wait for them. Thread-safe; borrows the feed and the secrets.
+// A watcher holds one server thread; there may be kWatchersMax, further ones get RESOURCE_EXHAUSTED /
+// TOO_MANY_WATCHERS.
 #pragma once
 
 #include <string>
@@ -7,6 +8,7 @@
 #include "allod/tenancy/v1/identity.grpc.pb.h"
 #include "services/common/rpc/watchers.h"
 #include "services/tenancy/await_in_force.h"
+#include "services/tenancy/client_secrets.h"
 #include "services/tenancy/identity_feed.h"
 
 namespace allod::tenancy {
@@ -15,7 +17,7 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
  public:
   static constexpr int kWatchersMax = 32;
 
-  explicit IdentityServiceImpl(IdentityFeed& feed) : feed_(feed) {}
+  IdentityServiceImpl(IdentityFeed& feed, const ClientSecrets& secrets) : feed_(feed), secrets_(secrets) {}
 
   // Returns when gateways have what the store has of the tenant at `version`, or when the wait ran out.
   void AwaitInForce(const grpc::ServerContext& context, const std::string& tenant, std::int64_t version);
@@ -35,6 +37,7 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
                grpc::ServerWriter<v1::WatchIdentitiesResponse>& writer);
 
   IdentityFeed& feed_;
+  const ClientSecrets& secrets_;
   Watchers watchers_{"workload_identities", kWatchersMax};
 };
 

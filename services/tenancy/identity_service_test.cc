@@ -100,8 +100,9 @@ class IdentityServiceTest : public testing::Test {
   FakeIdentityStore store_{tenants_};
   IdentityFeed feed_{store_, clock_};
   CallGates gates_;
-  IdentityServiceImpl identities_{feed_};
-  IdentityProviderServiceImpl providers_{store_, identities_, clock_, gates_};
+  const ClientSecrets secrets_{"a pepper of some length"};
+  IdentityServiceImpl identities_{feed_, secrets_};
+  IdentityProviderServiceImpl providers_{store_, identities_, secrets_, clock_, gates_};
   WorkloadRuleServiceImpl rules_{store_, tenants_, identities_, clock_, gates_};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();

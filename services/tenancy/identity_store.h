@@ -1,5 +1,6 @@
-// The storage port of workload identity: every method is one whole transaction. Implementations: PgIdentityStore,
-// FakeIdentityStore; the suite in tests/contract/identity_store_test.cc runs on both. Thread-safe.
+// The storage port of identity providers and workload rules, and of what gateways are told of these, of members
+// (member_store.h) and of sessions (session_store.h): every method is one whole transaction. Implementations:
+// PgIdentityStore, FakeIdentityStore; the suite in tests/contract/identity_store_test.cc runs on both. Thread-safe.
 //
 // A request id belongs to the tenant for providers and to the project for rules: the same one again with the same
 // request gives what stands now (NOT_FOUND if it was deleted); ALREADY_EXISTS / REQUEST_ID_REUSED with another. What
@@ -14,6 +15,7 @@
 #include "services/common/page_token.h"
 #include "services/common/request_id.h"
 #include "services/tenancy/identity.h"
+#include "services/tenancy/member.h"
 
 namespace allod::tenancy {
 
@@ -30,6 +32,9 @@ struct TenantIdentityVersion {
 struct TenantIdentity {
   std::vector<IdentityProvider> providers;
   std::vector<WorkloadRule> rules;
+  std::vector<Member> members;
+  // That were ended before their time, and are not over yet.
+  std::vector<Uuid> ended_sessions;
 };
 
 class IdentityStore {
@@ -42,7 +47,8 @@ class IdentityStore {
   virtual Result<IdentityProvider> GetProvider(const std::string& tenant, const std::string& id) = 0;
   // Ordered by id, up to page.size items, as are rules.
   virtual Result<Page<IdentityProvider>> ListProviders(const std::string& tenant, const PageRequest& page) = 0;
-  // Replaces what has `etag`. ABORTED / ETAG_MISMATCH, INVALID_ARGUMENT / ISSUER_IMMUTABLE.
+  // Replaces what has `etag` (Changed() in identity.h). ABORTED / ETAG_MISMATCH, INVALID_ARGUMENT / ISSUER_IMMUTABLE;
+  // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE for a sign-in that is taken away from members, LAST_OWNER.
   virtual Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag,
                                                   const RequestId& request) = 0;
   // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE. The version from which on it is gone.
@@ -61,10 +67,11 @@ class IdentityStore {
   virtual Result<std::int64_t> DeleteRule(const std::string& tenant, const std::string& project, const std::string& id,
                                           const RequestId& request) = 0;
 
-  // Tenants whose providers, rules or state changed after `after` (0: all that ever had a provider), by version, at
-  // most `limit`.
+  // Tenants whose providers, rules, members, ended sessions or state changed after `after` (0: all that ever had a
+  // provider), by version, at most `limit`.
   virtual Result<std::vector<TenantIdentityVersion>> IdentityVersions(std::int64_t after, int limit) = 0;
-  virtual Result<TenantIdentity> ReadIdentity(const std::string& tenant) = 0;
+  // As it is at one moment.
+  virtual Result<TenantIdentity> ReadIdentity(const std::string& tenant, Time now) = 0;
 };
 
 }  // namespace allod::tenancy

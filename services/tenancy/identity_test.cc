@@ -6,13 +6,14 @@ namespace allod::tenancy::identity_test {
 namespace {
 
 constexpr char kGitHub[] = "https://token.actions.githubusercontent.com";
+constexpr ClaimComparison kPrefix = ClaimComparison::kPrefix;
 constexpr char kOwnIssuer[] = "https://gitlab.ke.example";
 
 IdentityProvider Provider() {
   return {.tenant = "ke", .id = "ci", .display_name = "CI", .issuer = kOwnIssuer, .audiences = {"allod"}};
 }
 
-WorkloadRule Rule(std::vector<ClaimMatch> claims = {{"sub", "deploy", false}}) {
+WorkloadRule Rule(std::vector<ClaimMatch> claims = {{"sub", "deploy"}}) {
   return {.tenant = "ke",
           .project = "desk",
           .id = "deploy",
@@ -85,29 +86,31 @@ TEST(IdentityProviderTest, NeedsAudiences) {
 TEST(WorkloadRuleTest, ThatWouldMatchStrangersIsRefused) {
   EXPECT_EQ(WhyNot(Rule({})), "RULE_TOO_WIDE");
   for (const char* claim : {"iss", "aud", "exp", "nbf", "iat", "jti"}) {
-    EXPECT_EQ(WhyNot(Rule({{claim, "x", false}})), "INVALID_CLAIM") << claim;
+    EXPECT_EQ(WhyNot(Rule({{claim, "x"}})), "INVALID_CLAIM") << claim;
   }
-  EXPECT_EQ(WhyNot(Rule({{"sub", "", true}})), "INVALID_TEXT") << "an empty beginning is of everything";
+  EXPECT_EQ(WhyNot(Rule({{"sub", "", kPrefix}})), "INVALID_TEXT") << "an empty beginning is of everything";
   // At an issuer that serves the whole world.
-  EXPECT_EQ(WhyNot(Rule({{"ref", "refs/heads/main", false}}), kGitHub), "RULE_TOO_WIDE");
-  EXPECT_EQ(WhyNot(Rule({{"repository_owner", "k", true}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
-  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:", true}}), kGitHub), "RULE_TOO_WIDE");
-  EXPECT_EQ(WhyNot(Rule({{"sub", "environment:production", false}}), kGitHub), "RULE_TOO_WIDE") << "of everybody";
-  EXPECT_EQ(WhyNot(Rule({{"sub", "ref:refs/", true}}), kGitHub), "RULE_TOO_WIDE");
-  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:k", true}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
-  EXPECT_EQ(WhyNot(Rule({{"repository", "ke/", true}}), kGitHub), "");
-  EXPECT_EQ(WhyNot(Rule({{"repository", "ke/services", false}, {"ref", "refs/", true}}), kGitHub), "");
-  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:ke/services:", true}}), kGitHub), "");
-  EXPECT_EQ(WhyNot(Rule({{"project_path", "ke", true}}), "https://gitlab.com"), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"ref", "refs/heads/main"}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"repository_owner", "k", kPrefix}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
+  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:", kPrefix}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "environment:production"}}), kGitHub), "RULE_TOO_WIDE") << "of everybody";
+  EXPECT_EQ(WhyNot(Rule({{"sub", "ref:refs/", kPrefix}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:k", kPrefix}}), kGitHub), "RULE_TOO_WIDE") << "of every owner with k";
+  EXPECT_EQ(WhyNot(Rule({{"repository", "ke/", kPrefix}}), kGitHub), "");
+  EXPECT_EQ(WhyNot(Rule({{"repository", "ke/services"}, {"ref", "refs/", kPrefix}}), kGitHub), "");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "repo:ke/services:", kPrefix}}), kGitHub), "");
+  EXPECT_EQ(WhyNot(Rule({{"project_path", "ke", kPrefix}}), "https://gitlab.com"), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"repository", "ke/services", ClaimComparison::kContains}}), kGitHub), "RULE_TOO_WIDE");
+  EXPECT_EQ(WhyNot(Rule({{"groups", "deployers", ClaimComparison::kContains}})), "");
 }
 
 TEST(WorkloadRuleTest, HasClaimsThatMakeSense) {
-  EXPECT_EQ(WhyNot(Rule({{"sub", "a", false}, {"sub", "b", false}})), "INVALID_CLAIM");
-  EXPECT_EQ(WhyNot(Rule({{"", "a", false}})), "INVALID_TEXT");
-  EXPECT_EQ(WhyNot(Rule({{"sub", std::string(257, 'a'), false}})), "INVALID_TEXT");
-  EXPECT_EQ(WhyNot(Rule({{"sub", "a\x01", false}})), "INVALID_TEXT");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "a"}, {"sub", "b"}})), "INVALID_CLAIM");
+  EXPECT_EQ(WhyNot(Rule({{"", "a"}})), "INVALID_TEXT");
+  EXPECT_EQ(WhyNot(Rule({{"sub", std::string(257, 'a')}})), "INVALID_TEXT");
+  EXPECT_EQ(WhyNot(Rule({{"sub", "a\x01"}})), "INVALID_TEXT");
   std::vector<ClaimMatch> many;
-  for (int i = 0; i < 9; ++i) many.push_back({std::to_string(i), "a", false});
+  for (int i = 0; i < 9; ++i) many.push_back({std::to_string(i), "a"});
   EXPECT_EQ(WhyNot(Rule(many)), "INVALID_CLAIM");
 }
 

@@ -1,4 +1,4 @@
-// allod-tenancy: tenants, projects and API keys.
+// allod-tenancy: tenants, projects, API keys, and who of people and pipelines comes in as what.
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/reader.h"
@@ -12,9 +12,13 @@
 #include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/identity_service.h"
 #include "services/tenancy/key_feed.h"
+#include "services/tenancy/member_service.h"
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
+#include "services/tenancy/pg_store_members.h"
+#include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/workload_rule_service.h"
 
@@ -64,6 +68,8 @@ Status Run(const Config& config, StopSignal& stop) {
   PgIdentityStore identity_feed_store(feed_pool);
   IdentityFeed identity_feed(identity_feed_store, clock);
   PgIdentityStore identity_store(pool);
+  PgMemberStore member_store(pool);
+  PgSessionStore session_store(pool);
   PgConfig audit_database = config.database;
   audit_database.connections_max = 1;
   audit_database.application_name = "allod-audit";
@@ -75,20 +81,23 @@ Status Run(const Config& config, StopSignal& stop) {
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
   ProjectServiceImpl projects(store, clock, gates);
-  IdentityServiceImpl workload_identities(identity_feed);
+  const ClientSecrets client_secrets(pepper);
+  IdentityServiceImpl identities(identity_feed, client_secrets);
   TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
-    workload_identities.Notify();
+    identities.Notify();
     api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);
-    workload_identities.AwaitInForce(until, change.tenant.id, change.identity_version);
+    identities.AwaitInForce(until, change.tenant.id, change.identity_version);
   });
-  IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
-  WorkloadRuleServiceImpl workload_rules(identity_store, store, workload_identities, clock, gates);
+  IdentityProviderServiceImpl identity_providers(identity_store, identities, client_secrets, clock, gates);
+  WorkloadRuleServiceImpl workload_rules(identity_store, store, identities, clock, gates);
+  MemberServiceImpl members(member_store, identity_store, store, identities, clock, gates);
+  SessionServiceImpl sessions(session_store, identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
-                           &workload_rules}));
+                          {&tenants, &projects, &api_keys, &audit_log, &identities, &identity_providers,
+                           &workload_rules, &members, &sessions}));
   api_keys.ExpectWatchers();
-  workload_identities.ExpectWatchers();
+  identities.ExpectWatchers();
   tenants.ExpectWatchers();
   key_feed.Start();
   tenant_feed.Start();

@@ -36,6 +36,26 @@ Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& reque
   return rows[0][1].as<std::string>();
 }
 
+std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
+  std::vector<std::string> words;
+  for (const Scope scope : scopes) words.emplace_back(ToRowWord(scope));
+  return words;
+}
+
+std::vector<std::string> WordsOf(Roles roles) {
+  std::vector<std::string> words;
+  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
+  return words;
+}
+
+Roles RolesFrom(const std::vector<std::string>& words) {
+  Roles out;
+  for (const std::string& word : words) {
+    if (const auto role = RoleOf(word)) out.Add(*role);
+  }
+  return out;
+}
+
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
   const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
                                         lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "services/common/ids.h"
 #include "services/common/pg/pool.h"
@@ -31,6 +33,12 @@ Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string&
                                                 const std::string& resource);
 // The same for a mutation of operators, whose subject is the tenant itself; the resource is its id.
 Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& request, const std::string& resource);
+
+// As columns hold them.
+std::vector<std::string> WordsOf(const std::set<Scope>& scopes);
+std::vector<std::string> WordsOf(Roles roles);
+// A role that is no more permits nothing.
+Roles RolesFrom(const std::vector<std::string>& words);
 
 enum class RowLock { kNone, kUntilCommit };
 // NOT_FOUND. Locked, it puts the counts that limits are checked against in order.

@@ -4,28 +4,11 @@
 
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
-#include "services/tenancy/pg_rows.h"
-
-namespace allod::tenancy {
-
-// How a claim of a token is held against that of a rule: as ClaimMatch::is_prefix says.
-enum class ClaimComparison { kEquals, kPrefix };
-
-}  // namespace allod::tenancy
-
-namespace allod {
-
-template <>
-inline constexpr auto kRowWords<tenancy::ClaimComparison> = std::to_array<RowWord<tenancy::ClaimComparison>>(
-    {{tenancy::ClaimComparison::kEquals, "equals"}, {tenancy::ClaimComparison::kPrefix, "prefix"}});
-
-}  // namespace allod
+#include "services/tenancy/pg_identity_rows.h"
 
 namespace allod::tenancy {
 namespace {
 
-constexpr char kProviderColumns[] =
-    "id, display_name, issuer, audiences, disabled, " ALLOD_MICROS("create_time") ", change_version";
 constexpr char kRuleColumns[] =
     "project_id, id, uid, display_name, provider_id, claims, claim_values, claim_matches, scopes, roles, "
     "token_minutes, "
@@ -35,81 +18,25 @@ std::string NameOfRule(const std::string& tenant, const std::string& project, co
   return fmt::format("tenants/{}/projects/{}/workloadRules/{}", tenant, project, id);
 }
 
-auto ReadProviderOf(const std::string& tenant) {
-  return [tenant](RowReader& row) {
-    IdentityProvider out{.tenant = tenant};
-    row.Into(out.id, out.display_name, out.issuer, out.audiences, out.disabled, out.create_time, out.version);
-    return out;
-  };
-}
-
 auto ReadRuleOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
     WorkloadRule out{.tenant = tenant};
-    std::vector<std::string> claims, values, matches, scopes, roles;
-    row.Into(out.project, out.id, out.uid, out.display_name, out.provider, claims, values, matches, scopes, roles,
-             out.token_minutes, out.disabled, out.create_time, out.version);
-    for (std::size_t i = 0; i < claims.size(); ++i) {
-      out.claims.push_back(
-          {claims[i], values.at(i), FromRowWord<ClaimComparison>(matches.at(i)) == ClaimComparison::kPrefix});
-    }
+    row.Into(out.project, out.id, out.uid, out.display_name, out.provider);
+    out.claims = ReadClaims(row);
+    std::vector<std::string> scopes, roles;
+    row.Into(scopes, roles, out.token_minutes, out.disabled, out.create_time, out.version);
     for (const std::string& word : scopes) out.scopes.insert(FromRowWord<Scope>(word));
-    for (const std::string& word : roles) {
-      if (const auto role = RoleOf(word)) out.roles.Add(*role);  // one that is no more permits nothing
-    }
+    out.roles = RolesFrom(roles);
     return out;
   };
 }
 
-// The columns of a rule that hold lists.
-struct RuleWords {
-  explicit RuleWords(const WorkloadRule& rule) {
-    for (const ClaimMatch& match : rule.claims) {
-      claims.push_back(match.claim);
-      values.push_back(match.value);
-      matches.emplace_back(ToRowWord(match.is_prefix ? ClaimComparison::kPrefix : ClaimComparison::kEquals));
-    }
-    for (const Scope scope : rule.scopes) scopes.emplace_back(ToRowWord(scope));
-    for (const Role role : rule.roles.List()) roles.emplace_back(WordOfRole(role));
-  }
-  std::vector<std::string> claims, values, matches, scopes, roles;
-};
-
-// Holds the tenant's row to the commit: changes of its providers and rules are made one after another, so that what is
-// counted and compared stays.
-Status LockTenant(TenantTx& tx, const std::string& tenant) {
-  return RequireTenantRow(tx, tenant, RowLock::kUntilCommit);
+std::optional<std::string> ClientIdOf(const IdentityProvider& provider) {
+  if (!provider.sign_in) return std::nullopt;
+  return provider.sign_in->client_id;
 }
 
-// The version of what this transaction changes. Holds the clock's row until the commit.
-Result<std::int64_t> NextIdentityVersion(TenantTx& tx) {
-  // A trigger puts the clock's next version in.
-  const auto rows = tx.Exec(
-      "UPDATE tenancy.tenants SET identity_version = identity_version WHERE tenant_id = $1 RETURNING identity_version",
-      tx.tenant().ToString());
-  if (rows.empty()) return Internal("a tenant vanished");
-  return rows[0][0].as<std::int64_t>();
-}
-
-// That of the last change, for what was done before: gateways that have it have that too.
-Result<std::int64_t> StandingIdentityVersion(TenantTx& tx) {
-  const auto rows =
-      tx.Exec("SELECT identity_version FROM tenancy.tenants WHERE tenant_id = $1", tx.tenant().ToString());
-  if (rows.empty()) return Internal("a tenant vanished");
-  return rows[0][0].as<std::int64_t>();
-}
-
-std::int64_t CountOf(TenantTx& tx, std::string_view sql, const std::string& argument) {
-  return tx.Exec(sql, tx.tenant().ToString(), argument)[0][0].as<std::int64_t>();
-}
-
-Result<IdentityProvider> ReadProvider(TenantTx& tx, const std::string& tenant, const std::string& id) {
-  const auto rows = tx.Exec(
-      fmt::format("SELECT {} FROM tenancy.identity_providers WHERE tenant_id = $1 AND id = $2", kProviderColumns),
-      tx.tenant().ToString(), id);
-  if (rows.empty()) return NotFound(fmt::format("tenants/{}/identityProviders/{} does not exist", tenant, id));
-  return ReadFirst(rows, ReadProviderOf(tenant));
-}
+constexpr char kMembersOfProvider[] = "SELECT count(*) FROM tenancy.members WHERE tenant_id = $1 AND provider_id = $2";
 
 Result<WorkloadRule> ReadRule(TenantTx& tx, const std::string& tenant, const std::string& project,
                               const std::string& id) {
@@ -127,13 +54,6 @@ Status CheckIssuerIsFree(TenantTx& tx, const IdentityProvider& provider) {
               tx.tenant().ToString(), provider.issuer, provider.id);
   if (rows.empty()) return {};
   return std::unexpected(IssuerTaken(provider));
-}
-
-// After a COMMIT in doubt: done if what stands has the content that was asked for.
-template <typename T>
-Result<T> IfDone(Result<T> standing, const T& wanted) {
-  if (standing && SameContent(*standing, wanted)) return standing;
-  return NotFound("not done");
 }
 
 }  // namespace
@@ -157,10 +77,12 @@ Result<IdentityProvider> PgIdentityStore::CreateProvider(const IdentityProvider&
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
         tx.Exec(
             "INSERT INTO tenancy.identity_providers (tenant_id, id, display_name, issuer, audiences, disabled, "
-            "create_time, change_version) VALUES ($1, $2, $3, $4, $5::text[], $6, " ALLOD_FROM_MICROS("$7") ", $8)",
+            "create_time, change_version, client_id, sign_in_scopes, sealed_client_secret) VALUES "
+            "($1, $2, $3, $4, $5::text[], $6, " ALLOD_FROM_MICROS("$7") ", $8, $9, $10::text[], $11)",
             tx.tenant().ToString(), provider.id, provider.display_name, provider.issuer, provider.audiences,
-            provider.disabled, provider.create_time, version);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, ActOn("create", provider)));
+            provider.disabled, provider.create_time, version, ClientIdOf(provider),
+            provider.sign_in.value_or(SignIn()).scopes, provider.sign_in.value_or(SignIn()).sealed_secret);
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, CreationOf(provider)));
         return ReadProvider(tx, provider.tenant, provider.id);
       },
       RunAgain{});
@@ -190,17 +112,27 @@ Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider&
         ALLOD_TRY(const IdentityProvider standing, ReadProvider(tx, provider.tenant, provider.id));
         if (earlier) return standing;
         ALLOD_CHECK_OK(CheckEtag("identity_provider", provider.name(), EtagOf(standing), etag));
-        ALLOD_CHECK_OK(CheckSameIssuer(standing, provider));
-        if (SameContent(standing, provider)) return standing;
+        ALLOD_TRY(const IdentityProvider changed, Changed(standing, provider));
+        if (SameContent(standing, changed)) return standing;
+        ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, CountOf(tx, kMembersOfProvider, provider.id)));
+        const People before = ReadPeople(tx, provider.tenant);
+        ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
         tx.Exec(
             "UPDATE tenancy.identity_providers SET display_name = $3, audiences = $4::text[], disabled = $5, "
-            "change_version = $6 WHERE tenant_id = $1 AND id = $2",
-            tx.tenant().ToString(), provider.id, provider.display_name, provider.audiences, provider.disabled, version);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, ActOn("update", provider)));
+            "change_version = $6, client_id = $7, sign_in_scopes = $8::text[], sealed_client_secret = $9 "
+            "WHERE tenant_id = $1 AND id = $2",
+            tx.tenant().ToString(), changed.id, changed.display_name, changed.audiences, changed.disabled, version,
+            ClientIdOf(changed), changed.sign_in.value_or(SignIn()).scopes,
+            changed.sign_in.value_or(SignIn()).sealed_secret);
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, ChangeOf(standing, changed)));
         return ReadProvider(tx, provider.tenant, provider.id);
       },
-      [&](TenantTx& tx) { return IfDone(ReadProvider(tx, provider.tenant, provider.id), provider); });
+      [&](TenantTx& tx) -> Result<IdentityProvider> {
+        ALLOD_TRY(const IdentityProvider stored, ReadProvider(tx, provider.tenant, provider.id));
+        ALLOD_TRY(const IdentityProvider as_wanted, Changed(stored, provider));
+        return IfDone<IdentityProvider>(stored, as_wanted);
+      });
 }
 
 Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, const std::string& id,
@@ -214,7 +146,7 @@ Result<std::int64_t> PgIdentityStore::DeleteProvider(const std::string& tenant, 
         ALLOD_TRY(const IdentityProvider standing, ReadProvider(tx, tenant, id));
         const std::int64_t rules =
             CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND provider_id = $2", id);
-        if (rules > 0) return std::unexpected(ProviderInUse(standing.name(), rules));
+        ALLOD_CHECK_OK(CheckUnused(standing, rules, CountOf(tx, kMembersOfProvider, id)));
         tx.Exec("DELETE FROM tenancy.identity_providers WHERE tenant_id = $1 AND id = $2", tx.tenant().ToString(), id);
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + tenant, DeletionOf(standing)));
@@ -246,15 +178,15 @@ Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const
                     rule.project),
             CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND $2 <> ''", rule.id)));
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        const RuleWords words(rule);
+        const ClaimColumns claims(rule.claims);
         tx.Exec(
             "INSERT INTO tenancy.workload_rules (tenant_id, project_id, id, uid, display_name, provider_id, claims, "
             "claim_values, claim_matches, scopes, roles, token_minutes, disabled, create_time, change_version) VALUES "
             "($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12, "
             "$13, " ALLOD_FROM_MICROS("$14") ", $15)",
-            tx.tenant().ToString(), rule.project, rule.id, rule.uid, rule.display_name, rule.provider, words.claims,
-            words.values, words.matches, words.scopes, words.roles, rule.token_minutes, rule.disabled, rule.create_time,
-            version);
+            tx.tenant().ToString(), rule.project, rule.id, rule.uid, rule.display_name, rule.provider, claims.claims,
+            claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles), rule.token_minutes, rule.disabled,
+            rule.create_time, version);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("create", rule)));
         return ReadRule(tx, rule.tenant, rule.project, rule.id);
       },
@@ -292,14 +224,15 @@ Result<WorkloadRule> PgIdentityStore::UpdateRule(const WorkloadRule& rule, const
         if (SameContent(standing, rule)) return standing;
         ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        const RuleWords words(rule);
+        const ClaimColumns claims(rule.claims);
         tx.Exec(
             "UPDATE tenancy.workload_rules SET display_name = $4, provider_id = $5, claims = $6::text[], claim_values "
             "= "
             "$7::text[], claim_matches = $8::text[], scopes = $9::text[], roles = $10::text[], token_minutes = $11, "
             "disabled = $12, change_version = $13 WHERE tenant_id = $1 AND project_id = $2 AND id = $3",
-            tx.tenant().ToString(), rule.project, rule.id, rule.display_name, rule.provider, words.claims, words.values,
-            words.matches, words.scopes, words.roles, rule.token_minutes, rule.disabled, version);
+            tx.tenant().ToString(), rule.project, rule.id, rule.display_name, rule.provider, claims.claims,
+            claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles), rule.token_minutes, rule.disabled,
+            version);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("update", rule)));
         return ReadRule(tx, rule.tenant, rule.project, rule.id);
       },
@@ -341,19 +274,21 @@ Result<std::vector<TenantIdentityVersion>> PgIdentityStore::IdentityVersions(std
   });
 }
 
-Result<TenantIdentity> PgIdentityStore::ReadIdentity(const std::string& tenant) {
+Result<TenantIdentity> PgIdentityStore::ReadIdentity(const std::string& tenant, Time now) {
   return pool_.RunSnapshot<TenantIdentity>(KeyOf(tenant), [&](TenantTx& tx) -> Result<TenantIdentity> {
     TenantIdentity out;
-    out.providers = ReadAll(
-        tx.Exec(
-            fmt::format("SELECT {} FROM tenancy.identity_providers WHERE tenant_id = $1 ORDER BY id", kProviderColumns),
-            tx.tenant().ToString()),
-        ReadProviderOf(tenant));
+    out.providers = ReadProviders(tx, tenant);
     out.rules = ReadAll(
         tx.Exec(fmt::format("SELECT {} FROM tenancy.workload_rules WHERE tenant_id = $1 ORDER BY project_id, id",
                             kRuleColumns),
                 tx.tenant().ToString()),
         ReadRuleOf(tenant));
+    out.members = ReadMembers(tx, tenant);
+    out.ended_sessions =
+        ReadAll(tx.Exec("SELECT id FROM tenancy.sessions WHERE tenant_id = $1 AND end_time IS NOT NULL AND "
+                        "expire_time > " ALLOD_FROM_MICROS("$2") " ORDER BY id",
+                        tx.tenant().ToString(), now),
+                [](RowReader& row) { return row.Next<Uuid>(); });
     return out;
   });
 }

@@ -1,4 +1,4 @@
-// The store of workload identity in PostgreSQL, schema `tenancy` (migrations/tenancy).
+// The store of identity providers and workload rules in PostgreSQL, schema `tenancy` (migrations/tenancy).
 #pragma once
 
 #include "services/common/audit/pg_log.h"
@@ -26,7 +26,7 @@ class PgIdentityStore final : public IdentityStore {
   Result<std::int64_t> DeleteRule(const std::string& tenant, const std::string& project, const std::string& id,
                                   const RequestId& request) override;
   Result<std::vector<TenantIdentityVersion>> IdentityVersions(std::int64_t after, int limit) override;
-  Result<TenantIdentity> ReadIdentity(const std::string& tenant) override;
+  Result<TenantIdentity> ReadIdentity(const std::string& tenant, Time now) override;
 
  private:
   PgPool& pool_;

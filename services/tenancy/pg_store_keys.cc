@@ -30,9 +30,7 @@ auto ReadKeyOf(const std::string& tenant) {
     // One that cannot be read must not come out as a key without it.
     for (const std::string& text : ranges) out.allowed_ip_ranges.push_back(IpRange::Parse("a row", text).value());
     for (const std::string& scope : scopes) out.scopes.insert(FromRowWord<Scope>(scope));
-    for (const std::string& word : roles) {
-      if (const auto role = RoleOf(word)) out.roles.Add(*role);  // one that is no more permits nothing
-    }
+    out.roles = RolesFrom(roles);
     for (std::size_t i = 0; i < out.digest.size(); ++i) {
       out.digest[i] = static_cast<std::uint8_t>(std::stoi(digest.substr(2 * i, 2), nullptr, 16));
     }
@@ -40,19 +38,7 @@ auto ReadKeyOf(const std::string& tenant) {
   };
 }
 
-std::vector<std::string> WordsOf(const std::set<Scope>& scopes) {
-  std::vector<std::string> words;
-  for (const Scope scope : scopes) words.emplace_back(ToRowWord(scope));
-  return words;
-}
-
-std::vector<std::string> WordsOf(Roles roles) {
-  std::vector<std::string> words;
-  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
-  return words;
-}
-
-std::vector<std::string> WordsOf(const std::vector<IpRange>& ranges) {
+std::vector<std::string> TextsOf(const std::vector<IpRange>& ranges) {
   std::vector<std::string> words;
   for (const IpRange& range : ranges) words.push_back(range.ToString());
   return words;
@@ -114,7 +100,7 @@ void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
       "$6::text[], decode($7, 'hex'), " ALLOD_FROM_MICROS("$8") ", $9, " ALLOD_FROM_MICROS(
           "$10") ", $11::text[], $12::text[])",
       tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
-      ToHex(key.digest), key.create_time, version, key.expire_time, WordsOf(key.allowed_ip_ranges),
+      ToHex(key.digest), key.create_time, version, key.expire_time, TextsOf(key.allowed_ip_ranges),
       key.allowed_instances);
 }
 

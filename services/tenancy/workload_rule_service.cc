@@ -28,7 +28,7 @@ Result<WorkloadRule> WorkloadRuleServiceImpl::Check(WorkloadRule rule, const Cal
 Result<WorkloadRule> WorkloadRuleServiceImpl::JudgeCreation(const WorkloadRule& wanted) {
   // A project that is not there is NOT_FOUND here.
   ALLOD_CHECK_OK(store_.ListRules(wanted.tenant, wanted.project, {"", 1, ""}));
-  ALLOD_TRY(const TenantIdentity all, store_.ReadIdentity(wanted.tenant));
+  ALLOD_TRY(const TenantIdentity all, store_.ReadIdentity(wanted.tenant, clock_.Now()));
   std::int64_t in_project = 0;
   for (const WorkloadRule& other : all.rules) {
     if (other.project != wanted.project) continue;

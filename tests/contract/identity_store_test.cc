@@ -1,77 +1,15 @@
 // What every store of workload identity does, run on the fake and on PostgreSQL as the app role.
-#include <gtest/gtest.h>
-
-#include "services/common/pg/pool.h"
-#include "services/tenancy/pg_store.h"
-#include "services/tenancy/pg_store_identity.h"
-#include "services/tenancy/testing/fake_identity_store.h"
-#include "services/tenancy/testing/fake_store.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/pg_fixture.h"
+#include "tests/contract/identity_store_harness.h"
 
 namespace allod::tenancy::identity_store_test {
 namespace {
 
-class Backend {
- public:
-  virtual ~Backend() = default;
-  virtual Store& tenants() = 0;
-  virtual IdentityStore& store() = 0;
-  virtual void Suspend(const std::string& tenant) = 0;
-};
+using identity_store_harness::IdentityStores;
+using identity_store_harness::Request;
 
-class FakeBackend final : public Backend {
- public:
-  Store& tenants() override { return tenants_; }
-  IdentityStore& store() override { return store_; }
-  void Suspend(const std::string& tenant) override {
-    tenants_.Suspend(tenant);
-    store_.StateChanged(tenant);
-  }
-
- private:
-  FakeStore tenants_;
-  FakeIdentityStore store_{tenants_};
-};
-
-class PgBackend final : public Backend {
- public:
-  TestDatabase& database() { return database_; }
-  Store& tenants() override { return tenants_; }
-  IdentityStore& store() override { return store_; }
-  void Suspend(const std::string& tenant) override {
-    pqxx::connection owner(database_.owner_url);
-    pqxx::work work(owner);
-    work.exec_params("UPDATE tenancy.tenants SET state = 'SUSPENDED' WHERE id = $1", tenant);
-    work.commit();
-  }
-
- private:
-  TestDatabase database_{"tenancy"};
-  PgPool pool_{database_.app_config()};
-  PgStore tenants_{pool_};
-  PgIdentityStore store_{pool_};
-};
-
-RequestId Request(std::string_view payload, const Uuid& id = Uuid::V7()) {
-  return *MakeRequestId(id.ToString(), "test", payload);
-}
-
-class IdentityStoreTest : public testing::TestWithParam<std::string> {
+class IdentityStoreTest : public IdentityStores {
  protected:
-  void SetUp() override {
-    if (GetParam() == "Fake") {
-      backend_ = std::make_unique<FakeBackend>();
-    } else {
-      backend_ = std::make_unique<PgBackend>();
-    }
-    for (const char* id : {"ke", "ug"}) {
-      ASSERT_TRUE(backend_->tenants().CreateTenant({id, id, "KES", {id}, TenantState::kActive, clock_.Now()}, {}));
-      ASSERT_TRUE(backend_->tenants().CreateProject({id, "desk", "Desk", clock_.Now()}, {}));
-    }
-    ASSERT_TRUE(backend_->tenants().CreateProject({"ke", "lab", "Lab", clock_.Now()}, {}));
-  }
-  IdentityStore& store() { return backend_->store(); }
+  IdentityStore& store() { return identities(); }
 
   IdentityProvider Provider(const std::string& id = "ci", const std::string& tenant = "ke") const {
     return {.tenant = tenant,
@@ -88,26 +26,12 @@ class IdentityStoreTest : public testing::TestWithParam<std::string> {
             .uid = Uuid::V7(),
             .display_name = "Deployments",
             .provider = "ci",
-            .claims = {{"sub", "repo:ke/\"a\",{b}\\", true}, {"ref", "NULL", false}},
+            .claims = {{"sub", "repo:ke/\"a\",{b}\\", ClaimComparison::kPrefix}, {"ref", "NULL"}},
             .scopes = {Scope::kInference, Scope::kPortal},
             .roles = {Role::ROLE_DEVELOPER, Role::ROLE_BILLING},
             .token_minutes = 10,
             .create_time = clock_.Now()};
   }
-  template <typename T>
-  static std::string Why(const Result<T>& result) {
-    return result ? "" : result.error().reason;
-  }
-  std::int64_t VersionOf(const std::string& tenant) {
-    const auto versions = store().IdentityVersions(0, 100);
-    for (const auto& version : versions.value()) {
-      if (version.tenant == tenant) return version.version;
-    }
-    return 0;
-  }
-
-  FakeClock clock_;
-  std::unique_ptr<Backend> backend_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, IdentityStoreTest, testing::Values("Fake", "PostgreSQL"),
@@ -210,7 +134,7 @@ TEST_P(IdentityStoreTest, ChangesWhatHasTheEtag) {
 
   const auto rule = store().CreateRule(Rule(), {});
   WorkloadRule wanted = Rule();
-  wanted.claims = {{"sub", "x", false}};
+  wanted.claims = {{"sub", "x"}};
   wanted.scopes = {Scope::kInference};
   wanted.roles = {};
   wanted.token_minutes = 60;
@@ -223,6 +147,42 @@ TEST_P(IdentityStoreTest, ChangesWhatHasTheEtag) {
   EXPECT_EQ(Why(store().UpdateRule(wanted, EtagOf(*rule), {})), "ETAG_MISMATCH");
   wanted.provider = "none";
   EXPECT_EQ(Why(store().UpdateRule(wanted, EtagOf(*narrowed), {})), "NOT_FOUND");
+}
+
+TEST_P(IdentityStoreTest, SignInIsKeptAndItsSecretStaysUntilItIsReplaced) {
+  const auto made = store().CreateProvider(SignInProvider(), {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(SameContent(*made, SignInProvider()));
+  EXPECT_TRUE(SameContent(*store().CreateProvider(SignInProvider(), {}), *made));
+  IdentityProvider wanted = SignInProvider();
+  wanted.sign_in = SignIn{.client_id = "other", .scopes = {"email"}, .keeps_secret = true};
+  const auto kept = store().UpdateProvider(wanted, EtagOf(*made), {});
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_EQ(*kept->sign_in, (SignIn{.client_id = "other", .scopes = {"email"}, .sealed_secret = "c2VhbGVk"}));
+  wanted.sign_in->keeps_secret = false;
+  const auto cleared = store().UpdateProvider(wanted, EtagOf(*kept), {});
+  ASSERT_TRUE(cleared) << cleared.error().message;
+  EXPECT_EQ(cleared->sign_in->sealed_secret, "");
+  wanted.sign_in.reset();
+  wanted.audiences = {"allod"};
+  const auto without = store().UpdateProvider(wanted, EtagOf(*cleared), {});
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_FALSE(store().GetProvider("ke", "corp")->sign_in);
+}
+
+TEST_P(IdentityStoreTest, AProviderThatMembersSignInWithKeepsItsSignIn) {
+  const auto made = store().CreateProvider(SignInProvider(), {});
+  ASSERT_TRUE(members().CreateMember(NewMember("viewer", {{"", {Role::ROLE_VIEWER}}}), {}));
+  IdentityProvider wanted = SignInProvider();
+  wanted.sign_in.reset();
+  wanted.audiences = {"allod"};
+  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {})), "IDENTITY_PROVIDER_IN_USE");
+  EXPECT_EQ(Why(store().DeleteProvider("ke", "corp", {})), "IDENTITY_PROVIDER_IN_USE");
+  wanted = SignInProvider();
+  wanted.disabled = true;
+  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {})), "") << "nobody is an owner";
+  ASSERT_TRUE(members().DeleteMember("ke", "viewer", {Role::ROLE_OWNER}, {}));
+  EXPECT_EQ(Why(store().DeleteProvider("ke", "corp", {})), "");
 }
 
 TEST_P(IdentityStoreTest, AProviderThatRulesNameStays) {
@@ -287,26 +247,18 @@ TEST_P(IdentityStoreTest, ReadsAllOfATenantAndNothingElse) {
   ASSERT_TRUE(store().CreateProvider(Provider("ci", "ug"), {}));
   ASSERT_TRUE(store().CreateRule(Rule("a"), {}));
   ASSERT_TRUE(store().CreateRule(Rule("b", "lab"), {}));
-  const auto all = store().ReadIdentity("ke");
+  const auto all = store().ReadIdentity("ke", clock_.Now());
   ASSERT_TRUE(all);
   EXPECT_EQ(all->providers.size(), 1U);
   EXPECT_EQ(all->rules.size(), 2U);
-  EXPECT_EQ(store().ReadIdentity("ug")->rules.size(), 0U);
+  EXPECT_EQ(store().ReadIdentity("ug", clock_.Now())->rules.size(), 0U);
 }
 
 TEST_P(IdentityStoreTest, AWordThatNobodyKnowsIsNotReadAsAnother) {
-  auto* postgres = dynamic_cast<PgBackend*>(backend_.get());
-  if (postgres == nullptr) GTEST_SKIP() << "the fake has no words";
+  if (postgres() == nullptr) GTEST_SKIP() << "the fake has no words";
   ASSERT_TRUE(store().CreateProvider(Provider(), {}));
   ASSERT_TRUE(store().CreateRule(Rule(), {}));
-  const auto as_owner = [&](const std::string& statement) {
-    pqxx::connection owner(postgres->database().owner_url);
-    pqxx::work work(owner);
-    work.exec_params("SELECT set_config('allod.tenant', $1, true)", Uuid::FromName("tenants/ke").ToString());
-    const pqxx::result rows = work.exec(statement);
-    work.commit();
-    return rows;
-  };
+  const auto as_owner = [&](const std::string& statement) { return postgres()->AsOwner("ke", statement); };
   const auto words = as_owner("SELECT scopes::text, claim_matches::text FROM tenancy.workload_rules");
   ASSERT_EQ(words.size(), 1);
   EXPECT_EQ(words[0][0].as<std::string>(), "{INFERENCE,PORTAL}") << "as the scopes of keys";
@@ -318,9 +270,10 @@ TEST_P(IdentityStoreTest, AWordThatNobodyKnowsIsNotReadAsAnother) {
       "EXECUTE format('ALTER TABLE tenancy.workload_rules DROP CONSTRAINT %I', c); END LOOP; END $$");
   const auto read_with = [&](const std::string& columns) {
     as_owner("UPDATE tenancy.workload_rules SET " + columns);
-    const auto read = store().ReadIdentity("ke");
+    const auto read = store().ReadIdentity("ke", clock_.Now());
     return read ? Code::kOk : read.error().code;
   };
+  EXPECT_EQ(read_with("claim_matches = '{prefix,contains}'"), Code::kOk);
   EXPECT_EQ(read_with("claim_matches = '{prefix,regex}'"), Code::kInternal);
   EXPECT_EQ(read_with("claim_matches = '{prefix,equals}', scopes = '{INFERENCE,inference}'"), Code::kInternal);
   EXPECT_EQ(read_with("scopes = '{INFERENCE,PORTAL}'"), Code::kOk);

@@ -9,10 +9,13 @@
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/convert.h"
 #include "services/common/audit/reader.h"
+#include "services/common/digest.h"
 #include "services/common/rpc/client.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
+#include "services/tenancy/pg_store_members.h"
+#include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "tests/support/fake_clock.h"
@@ -228,7 +231,7 @@ TEST_F(TenancyAudit, TheLifeOfProvidersAndRulesStandsInItsLog) {
                     .uid = Uuid::V7(),
                     .display_name = "Deployments",
                     .provider = "ci",
-                    .claims = {{"sub", "achieng@example.ke", false}},
+                    .claims = {{"sub", "achieng@example.ke"}},
                     .scopes = {Scope::kInference},
                     .token_minutes = 10,
                     .create_time = clock_.Now()};
@@ -269,6 +272,90 @@ TEST_F(TenancyAudit, TheLifeOfProvidersAndRulesStandsInItsLog) {
     }
   }
   EXPECT_EQ(personal, 4);
+  EXPECT_EQ(Broken(), "");
+}
+
+TEST_F(TenancyAudit, WhoOfThePeopleMayWhatAndWhoWasInStandsInItsLog) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject(Caller::Operator()));
+  PgIdentityStore identities{pool_};
+  PgMemberStore members{pool_};
+  PgSessionStore sessions{pool_};
+  IdentityProvider provider{.tenant = "ke",
+                            .id = "corp",
+                            .display_name = "Corp",
+                            .issuer = "https://corp.example",
+                            .create_time = clock_.Now()};
+  provider.sign_in = SignIn{.client_id = "allod", .scopes = {"email"}, .sealed_secret = "sealed-text"};
+  const auto made = identities.CreateProvider(provider, {});
+  ASSERT_TRUE(made) << made.error().message;
+  provider.sign_in->sealed_secret = "";
+  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*made), {}));
+  Member member{.tenant = "ke",
+                .id = "achieng",
+                .uid = Uuid::V7(),
+                .display_name = "Achieng Otieno",
+                .provider = "corp",
+                .claims = {{"email", "achieng@example.ke"}, {"groups", "ops", ClaimComparison::kContains}},
+                .grants = {{"", {Role::ROLE_VIEWER, Role::ROLE_BILLING}}, {"desk", {Role::ROLE_ADMIN}}},
+                .create_time = clock_.Now()};
+  const auto made_member = members.CreateMember(member, {});
+  ASSERT_TRUE(made_member) << made_member.error().message;
+  ASSERT_TRUE(members.CreateMember(member, {}));
+  const auto session = [&](int minute) {
+    const Time begin = clock_.Now() + std::chrono::minutes(minute);
+    return Session{.tenant = "ke",
+                   .id = Uuid::V7(begin),
+                   .person = {"corp", "sub-of-achieng"},
+                   .display_name = "Achieng O.",
+                   .members = {"achieng"},
+                   .client_address = "192.0.2.7",
+                   .user_agent = "Mozilla",
+                   .create_time = begin,
+                   .expire_time = begin + 1h};
+  };
+  const auto begun = sessions.BeginSession(session(0), Sha256Hex("a"));
+  ASSERT_TRUE(begun) << begun.error().message;
+  EXPECT_FALSE(sessions.BeginSession(session(1), Sha256Hex("a"))) << "a replay";
+  ASSERT_TRUE(sessions.BeginSession(session(2), Sha256Hex("b")));
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(sessions.EndSession("ke", begun->session.id, session(3).create_time));
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(sessions.EndSessions("ke", {"corp", "sub-of-achieng"}, session(3).create_time));
+  member.disabled = true;
+  ASSERT_TRUE(members.UpdateMember(member, EtagOf(*made_member), {Role::ROLE_OWNER}, {}));
+  EXPECT_FALSE(members.DeleteMember("ke", "achieng", {Role::ROLE_VIEWER}, {})) << "it has more";
+  ASSERT_TRUE(members.DeleteMember("ke", "achieng", {Role::ROLE_OWNER}, {}));
+
+  ASSERT_THAT(Actions(),
+              ElementsAre("tenancy.tenants.create", "tenancy.projects.create", "tenancy.identityProviders.create",
+                          "tenancy.identityProviders.update", "tenancy.members.create", "tenancy.sessions.begin",
+                          "tenancy.sessions.begin", "tenancy.sessions.end", "tenancy.sessions.end",
+                          "tenancy.members.update", "tenancy.members.delete"));
+  const auto entries = Entries();
+  // Each as "name=value", what is personal in brackets.
+  const auto details = [&](std::size_t i) {
+    std::vector<std::string> out;
+    for (const auto& detail : entries[i].details()) {
+      const bool is_personal = !detail.commitment().empty();
+      out.push_back(detail.name() + (is_personal ? "=[" + detail.value() + "]" : "=" + detail.value()));
+    }
+    return out;
+  };
+  EXPECT_THAT(details(2), testing::IsSupersetOf({"client_id=[allod]", "sign_in_scopes=email", "client_secret=set"}));
+  EXPECT_THAT(details(3), testing::Contains("client_secret=cleared"));
+  EXPECT_EQ(entries[4].resource(), "tenants/ke/members/achieng");
+  EXPECT_THAT(details(4), ElementsAre("identity_provider=corp", "claims=[email=achieng@example.ke,groups has ops]",
+                                      "grants=tenant=billing+viewer,projects/desk=admin", "disabled=false",
+                                      "display_name=[Achieng Otieno]"));
+  EXPECT_EQ(entries[5].resource(), begun->session.name());
+  EXPECT_THAT(details(5),
+              ElementsAre("identity_provider=corp", "members=achieng", "client=browser", "subject=[sub-of-achieng]",
+                          "display_name=[Achieng O.]", "client_address=[192.0.2.7]"));
+  EXPECT_EQ(entries[7].resource(), begun->session.name());
+  EXPECT_THAT(details(7), ElementsAre("ended=1"));
+  EXPECT_EQ(entries[8].resource(), "tenants/ke/sessions");
+  EXPECT_THAT(details(8), ElementsAre("identity_provider=corp", "subject=[sub-of-achieng]", "ended=1"));
+  for (const auto& entry : entries) EXPECT_EQ(entry.DebugString().find("sealed-text"), std::string::npos);
   EXPECT_EQ(Broken(), "");
 }
 

@@ -28,6 +28,7 @@ before(async () => {
   platform.up('--region', 'ke-1=ke');
   platform.provision();
   platform.applyExample('pipeline.yaml');
+  platform.applyExample('members.yaml');
   // Rate limits count per key.
   for (let i = 0; i < 24; ++i) keys.push(platform.createKey(`fuzz-${i}`));
   const base = new URL(platform.base);
@@ -38,7 +39,7 @@ after(() => platform.remove());
 
 // Names of what is there, by parameter and property; grows with what requests create.
 const known = {
-  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github'], workloadRule: ['deploy'], operation: [], invoice: ['current'],
+  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github', 'staff'], workloadRule: ['deploy'], member: ['achieng', 'service-desk'], operation: [], invoice: ['current'],
 };
 const inBodies = {
   model: ['assistant'], listing: ['listings/starter-v1'], variant: [`${version}/variants/q4_k_m`], region: ['regions/ke-1'], max_tokens: [1, 4], max_completion_tokens: [1, 4], n: [1, 2],

@@ -20,7 +20,9 @@
 #include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/identity_provider_service.h"
+#include "services/tenancy/member_service.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/testing/fake_identity_store.h"
 #include "services/tenancy/testing/fake_store.h"
@@ -45,9 +47,9 @@ class PortalScopes : public testing::Test {
  protected:
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
-    server_ =
-        *Server::Start({.listen = address}, {&tenants_, &projects_, &keys_, &providers_, &rules_, &accounts_, &books_,
-                                             &usage_, &invoices_, &scheduling_.instances, &scheduling_.operations});
+    server_ = *Server::Start({.listen = address},
+                             {&tenants_, &projects_, &keys_, &providers_, &rules_, &members_, &sessions_, &accounts_,
+                              &books_, &usage_, &invoices_, &scheduling_.instances, &scheduling_.operations});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();
@@ -65,6 +67,7 @@ class PortalScopes : public testing::Test {
     asking_kid_ = asking.substr(asking.rfind('/') + 1);
     Must("allod.tenancy.v1.IdentityProviderService.CreateIdentityProvider", kCreateProvider);
     Must("allod.tenancy.v1.WorkloadRuleService.CreateWorkloadRule", kCreateRule);
+    Must("allod.tenancy.v1.MemberService.CreateMember", kCreateMember);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
     operation_ = created.at("name").get<std::string>();
     const std::string book = "priceBooks/" + Uuid::V7(clock_.Now()).ToString();
@@ -147,7 +150,11 @@ class PortalScopes : public testing::Test {
 
   static constexpr char kCreateProvider[] =
       R"({"parent":"tenants/ke","identityProviderId":"ci","identityProvider":{"displayName":"CI",)"
-      R"("issuer":"https://ci.example","audiences":["allod"]}})";
+      R"("issuer":"https://ci.example","audiences":["allod"],"signIn":{"clientId":"allod"}}})";
+  static constexpr char kCreateMember[] =
+      R"({"parent":"tenants/ke","memberId":"achieng","member":{"displayName":"Achieng",)"
+      R"("identityProvider":"tenants/ke/identityProviders/ci","claims":[{"claim":"sub","equals":"4711"}],)"
+      R"("grants":[{"resource":"tenants/ke/projects/p","roles":["ROLE_ADMIN"]}]}})";
   static constexpr char kCreateRule[] =
       R"({"parent":"tenants/ke/projects/p","workloadRuleId":"deploy","workloadRule":{"displayName":"Deployments",)"
       R"("identityProvider":"tenants/ke/identityProviders/ci","claims":[{"claim":"sub","equals":"main"}],)"
@@ -163,10 +170,14 @@ class PortalScopes : public testing::Test {
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   tenancy::FakeIdentityStore identity_store_{tenancy_store_};
   tenancy::IdentityFeed identity_feed_{identity_store_, clock_};
-  tenancy::IdentityServiceImpl workload_identities_{identity_feed_};
-  tenancy::IdentityProviderServiceImpl providers_{identity_store_, workload_identities_, clock_, tenancy_gates_};
-  tenancy::WorkloadRuleServiceImpl rules_{identity_store_, tenancy_store_, workload_identities_, clock_,
-                                          tenancy_gates_};
+  const tenancy::ClientSecrets client_secrets_{"a pepper of some length"};
+  tenancy::IdentityServiceImpl identities_{identity_feed_, client_secrets_};
+  tenancy::IdentityProviderServiceImpl providers_{identity_store_, identities_, client_secrets_, clock_,
+                                                  tenancy_gates_};
+  tenancy::WorkloadRuleServiceImpl rules_{identity_store_, tenancy_store_, identities_, clock_, tenancy_gates_};
+  tenancy::MemberServiceImpl members_{identity_store_, identity_store_, tenancy_store_,
+                                      identities_,     clock_,          tenancy_gates_};
+  tenancy::SessionServiceImpl sessions_{identity_store_, identities_, clock_, tenancy_gates_};
   Directory directory_;
   billing::FakeStore billing_store_;
   billing::CallGates gates_;
@@ -199,6 +210,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
   const std::string operation = R"({"name":")" + operation_ + R"("})";
   const std::string key = R"({"name":")" + key_name_ + R"("})";
   const std::string provider = R"({"name":"tenants/ke/identityProviders/ci"})";
+  const std::string member = R"({"name":"tenants/ke/members/achieng"})";
   const std::string rule = R"({"name":"tenants/ke/projects/p/workloadRules/deploy"})";
   const nlohmann::json update_rule{
       {"workloadRule", Must("allod.tenancy.v1.WorkloadRuleService.GetWorkloadRule", rule)}};
@@ -223,6 +235,16 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"WorkloadRuleService.ListWorkloadRules", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"WorkloadRuleService.UpdateWorkloadRule", {update_rule.dump(), "", "NOT_FOUND"}},
       {"WorkloadRuleService.DeleteWorkloadRule", {rule, "", "NOT_FOUND", false}},
+      {"MemberService.CreateMember", {kCreateMember, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"MemberService.GetMember", {member, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"MemberService.ListMembers", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"MemberService.UpdateMember",
+       {R"({"member":{"name":"tenants/ke/members/achieng"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"MemberService.DeleteMember", {member, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"SessionService.ListSessions", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"SessionService.EndSessions",
+       {R"({"parent":"tenants/ke","person":{"identityProvider":"tenants/ke/identityProviders/ci","subject":"4711"}})",
+        "PROJECT_KEY", "PROJECT_KEY"}},
       {"BillingAccountService.GetBillingAccount",
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},

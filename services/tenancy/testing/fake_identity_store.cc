@@ -83,15 +83,18 @@ Result<IdentityProvider> FakeIdentityStore::UpdateProvider(const IdentityProvide
                                                            const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(provider.tenant, request));
-  ALLOD_TRY(IdentityProvider changed, Provider(provider.tenant, provider.id));
-  if (is_repeated) return changed;
-  ALLOD_CHECK_OK(CheckEtag("identity_provider", provider.name(), EtagOf(changed), etag));
-  ALLOD_CHECK_OK(CheckSameIssuer(changed, provider));
+  ALLOD_TRY(const IdentityProvider standing, Provider(provider.tenant, provider.id));
+  if (is_repeated) return standing;
+  ALLOD_CHECK_OK(CheckEtag("identity_provider", provider.name(), EtagOf(standing), etag));
+  ALLOD_TRY(IdentityProvider changed, Changed(standing, provider));
+  if (SameContent(standing, changed)) {
+    Remember(provider.tenant, request);
+    return standing;
+  }
+  ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, MembersOfProvider(provider.tenant, provider.id)));
+  const People before = PeopleOf(provider.tenant);
+  ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
   Remember(provider.tenant, request);
-  if (SameContent(changed, provider)) return changed;
-  changed.display_name = provider.display_name;
-  changed.audiences = provider.audiences;
-  changed.disabled = provider.disabled;
   changed.version = Next(provider.tenant);
   return providers_[{provider.tenant, provider.id}] = changed;
 }
@@ -104,7 +107,7 @@ Result<std::int64_t> FakeIdentityStore::DeleteProvider(const std::string& tenant
   ALLOD_TRY(const IdentityProvider standing, Provider(tenant, id));
   const auto rules = std::ranges::count_if(
       rules_, [&](const auto& entry) { return entry.second.tenant == tenant && entry.second.provider == id; });
-  if (rules > 0) return std::unexpected(ProviderInUse(standing.name(), rules));
+  ALLOD_CHECK_OK(CheckUnused(standing, rules, MembersOfProvider(tenant, id)));
   Remember(tenant, request);
   providers_.erase({tenant, id});
   return Next(tenant);
@@ -198,15 +201,19 @@ Result<std::vector<TenantIdentityVersion>> FakeIdentityStore::IdentityVersions(s
   return out;
 }
 
-Result<TenantIdentity> FakeIdentityStore::ReadIdentity(const std::string& tenant) {
+Result<TenantIdentity> FakeIdentityStore::ReadIdentity(const std::string& tenant, Time now) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(CheckReads(tenant));
   TenantIdentity out;
-  for (const auto& [key, provider] : providers_) {
-    if (key.first == tenant) out.providers.push_back(provider);
-  }
+  People people = PeopleOf(tenant);
+  out.providers = std::move(people.providers);
+  out.members = std::move(people.members);
   for (const auto& [key, rule] : rules_) {
     if (rule.tenant == tenant) out.rules.push_back(rule);
+  }
+  for (const auto& [key, stored] : sessions_) {
+    const Session& session = stored.session;
+    if (key.first == tenant && session.end_time && session.expire_time > now) out.ended_sessions.push_back(session.id);
   }
   return out;
 }

@@ -1,4 +1,5 @@
-// The store of workload identity in memory, for tests. Held to the same suite as PgIdentityStore.
+// The stores of identity providers and workload rules, of members and of sessions in memory, for tests. Held to the
+// same suites as those in PostgreSQL.
 #pragma once
 
 #include <map>
@@ -7,11 +8,13 @@
 #include <utility>
 
 #include "services/tenancy/identity_store.h"
+#include "services/tenancy/member_store.h"
+#include "services/tenancy/session_store.h"
 #include "services/tenancy/store.h"
 
 namespace allod::tenancy {
 
-class FakeIdentityStore final : public IdentityStore {
+class FakeIdentityStore final : public IdentityStore, public MemberStore, public SessionStore {
  public:
   // `tenants` has the tenants and projects, and outlives this.
   explicit FakeIdentityStore(Store& tenants) : tenants_(tenants) {}
@@ -31,7 +34,21 @@ class FakeIdentityStore final : public IdentityStore {
   Result<std::int64_t> DeleteRule(const std::string& tenant, const std::string& project, const std::string& id,
                                   const RequestId& request) override;
   Result<std::vector<TenantIdentityVersion>> IdentityVersions(std::int64_t after, int limit) override;
-  Result<TenantIdentity> ReadIdentity(const std::string& tenant) override;
+  Result<TenantIdentity> ReadIdentity(const std::string& tenant, Time now) override;
+
+  Result<Member> CreateMember(const Member& member, const RequestId& request) override;
+  Result<Member> GetMember(const std::string& tenant, const std::string& id) override;
+  Result<Page<Member>> ListMembers(const std::string& tenant, const PageRequest& page) override;
+  Result<Member> UpdateMember(const Member& member, const std::string& etag, Roles held,
+                              const RequestId& request) override;
+  Result<std::int64_t> DeleteMember(const std::string& tenant, const std::string& id, Roles held,
+                                    const RequestId& request) override;
+
+  Result<SessionBeginning> BeginSession(const Session& session, const std::string& id_token_sha256) override;
+  Result<Page<Session>> ListSessions(const std::string& tenant, const std::optional<Person>& person, Time now,
+                                     const PageRequest& page) override;
+  Result<SessionEnding> EndSession(const std::string& tenant, const Uuid& id, Time now) override;
+  Result<SessionEnding> EndSessions(const std::string& tenant, const Person& person, Time now) override;
 
   // What the database's trigger does when a tenant's state changes.
   void StateChanged(const std::string& tenant);
@@ -39,12 +56,22 @@ class FakeIdentityStore final : public IdentityStore {
   void FailReadsOf(const std::string& tenant, std::optional<Error> error);
 
  private:
-  using Key = std::pair<std::string, std::string>;  // tenant and provider, or project's name and rule
+  using Key = std::pair<std::string, std::string>;  // tenant and provider or member, or project's name and rule
+  struct StoredSession {
+    Session session;
+    std::string id_token_sha256;
+  };
   // Whether an earlier request had this id and payload.
   Result<bool> IsRepeated(const std::string& parent, const RequestId& request) const;
   void Remember(const std::string& parent, const RequestId& request);
   Result<IdentityProvider> Provider(const std::string& tenant, const std::string& id) const;
   Result<WorkloadRule> Rule(const std::string& tenant, const std::string& project, const std::string& id) const;
+  Result<Member> MemberOf(const std::string& tenant, const std::string& id) const;
+  People PeopleOf(const std::string& tenant) const;
+  std::int64_t MembersOfProvider(const std::string& tenant, const std::string& provider) const;
+  Status CheckStands(const Member& member) const;
+  // That hold at `now`, the newest first.
+  std::vector<StoredSession*> LiveSessions(const std::string& tenant, const std::optional<Person>& person, Time now);
   std::int64_t Next(const std::string& tenant) { return versions_[tenant] = ++clock_; }
   Status CheckReads(const std::string& tenant) const;
 
@@ -54,7 +81,9 @@ class FakeIdentityStore final : public IdentityStore {
   std::map<std::string, std::int64_t> versions_;
   std::map<Key, IdentityProvider> providers_;
   std::map<Key, WorkloadRule> rules_;
-  std::map<std::pair<std::string, Uuid>, std::string> requests_;  // by parent, id: the payload's digest
+  std::map<Key, Member> members_;
+  std::map<std::pair<std::string, Uuid>, StoredSession> sessions_;  // by tenant
+  std::map<std::pair<std::string, Uuid>, std::string> requests_;    // by parent, id: the payload's digest
   std::map<std::string, std::optional<Error>> failures_;
 };
 

@@ -1,0 +1,101 @@
+// Members, and the sessions of people who have signed in.
+
+#include "allod/tenancy/v1/member.grpc.pb.h"
+#include "allod/tenancy/v1/session.grpc.pb.h"
+#include "cli/kinds/calls.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::kinds {
+namespace {
+
+namespace tenancy_v1 = allod::tenancy::v1;
+using google::protobuf::Message;
+using installation::StateDir;
+
+// Refused when it is no longer what `current` shows.
+tenancy_v1::UpdateMemberRequest MemberUpdateOf(const Message& current, const Message& wanted) {
+  tenancy_v1::UpdateMemberRequest request;
+  *request.mutable_member() = dynamic_cast<const tenancy_v1::Member&>(wanted);
+  request.mutable_member()->set_etag(dynamic_cast<const tenancy_v1::Member&>(current).etag());
+  return request;
+}
+
+ResourceKind MemberKind() {
+  using Service = tenancy_v1::MemberService;
+  return {.kind = "Member",
+          .plural = "members",
+          .pattern = "tenants/*/members/*",
+          .parent_pattern = "tenants/*",
+          .columns = {{"NAME", "name"},
+                      {"DISPLAY NAME", "display_name"},
+                      {"IDENTITY PROVIDER", "identity_provider"},
+                      {"GRANTS", "grants"},
+                      {"DISABLED", "disabled"}},
+          .prototype = &tenancy_v1::Member::default_instance(),
+          .spec_fields = {"display_name", "identity_provider", "claims", "grants", "disabled"},
+          .get = Getter<Service>(&Service::Stub::GetMember),
+          .list = Lister<Service>(&Service::Stub::ListMembers),
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            tenancy_v1::CreateMemberRequest request;
+            *request.mutable_member() = dynamic_cast<const tenancy_v1::Member&>(wanted);
+            request.set_parent(ParentOf(request.member().name()));
+            request.set_member_id(LastSegment(request.member().name()));
+            Mark(request, attempt);
+            return Done(net::Ask<Service>(state, &Service::Stub::CreateMember, request));
+          },
+          .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
+            const auto& member = dynamic_cast<const tenancy_v1::Member&>(wanted);
+            std::vector<std::string> names = {ParentOf(member.name()), member.identity_provider()};
+            for (const auto& grant : member.grants()) names.push_back(grant.resource());
+            return IfNotFound(error, std::move(names));
+          },
+          .preview = [](const StateDir& state, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            auto request = MemberUpdateOf(current, wanted);
+            request.set_validate_only(true);
+            return Own(net::Ask<Service>(state, &Service::Stub::UpdateMember, request));
+          },
+          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                       const std::string& request_id) -> Result<net::Change> {
+            auto request = MemberUpdateOf(current, wanted);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::UpdateMember, request));
+          },
+          .remove = [](const StateDir& state, const std::string& name,
+                       const std::string& request_id) -> Result<net::Change> {
+            tenancy_v1::DeleteMemberRequest request;
+            request.set_name(name);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::DeleteMember, request));
+          }};
+}
+
+// No manifest makes one: they are begun by signing in. To delete one is to end it.
+ResourceKind SessionKind() {
+  using Service = tenancy_v1::SessionService;
+  return {.kind = "Session",
+          .plural = "sessions",
+          .pattern = "tenants/*/sessions/*",
+          .parent_pattern = "tenants/*",
+          .columns = {{"NAME", "name"},
+                      {"PERSON", "display_name"},
+                      {"SUBJECT", "subject"},
+                      {"IDENTITY PROVIDER", "identity_provider"},
+                      {"CLIENT", "client"},
+                      {"ADDRESS", "client_address"},
+                      {"EXPIRES", "expire_time"}},
+          .prototype = &tenancy_v1::Session::default_instance(),
+          .list = Lister<Service>(&Service::Stub::ListSessions),
+          .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {
+            tenancy_v1::EndSessionsRequest request;
+            request.set_parent(ParentOf(name));
+            request.set_session(name);
+            return Done(net::Ask<Service>(state, &Service::Stub::EndSessions, request));
+          }};
+}
+
+}  // namespace
+
+std::vector<ResourceKind> PeopleKinds() { return {MemberKind(), SessionKind()}; }
+
+}  // namespace allod::cli::kinds

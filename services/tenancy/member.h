@@ -1,0 +1,74 @@
+// Members: which of a tenant's people have which roles, and what a change of them must leave. Pure: no I/O, no clock.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/common/clock.h"
+#include "services/common/ids.h"
+#include "services/common/result.h"
+#include "services/common/roles.h"
+#include "services/tenancy/claims.h"
+#include "services/tenancy/identity.h"
+
+namespace allod::tenancy {
+
+struct RoleGrant {
+  std::string project;  // id; empty: at the tenant as a whole
+  Roles roles;          // never empty
+
+  bool operator==(const RoleGrant&) const = default;
+};
+
+struct Member {
+  std::string tenant;
+  std::string id;
+  Uuid uid;
+  std::string display_name;
+  std::string provider;  // id of the tenant's identity provider
+  std::vector<ClaimMatch> claims;
+  std::vector<RoleGrant> grants;  // by project, each once; at least one
+  bool disabled = false;
+  Time create_time;
+  std::int64_t version = 0;  // of its last change; 0: not stored yet
+
+  std::string name() const { return "tenants/" + tenant + "/members/" + id; }
+};
+
+// What the decisions about members are made on.
+struct People {
+  std::vector<IdentityProvider> providers;
+  std::vector<Member> members;
+};
+
+inline constexpr int kMembersPerTenantMax = 1000;
+// Of what gateways are sent of one tenant's members together.
+inline constexpr std::size_t kMembersBytesPerTenantMax = 1 << 20;
+
+// Checks a member for people of `issuer`, and puts its grants in order. `held` is what its maker has at the tenant, and
+// so at each of its projects. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT, INVALID_CLAIM, MEMBER_TOO_WIDE,
+// INVALID_GRANT or INVALID_ROLE; PERMISSION_DENIED / ROLE_NOT_HELD.
+Result<Member> ValidMember(Member member, const std::string& issuer, Roles held);
+// That who has `held` may change or delete what stands. PERMISSION_DENIED / ROLE_NOT_HELD.
+Status CheckHolds(const Member& member, Roles held);
+
+// Whether there is a place for the member beside the others, and a provider that it can sign in with. NOT_FOUND;
+// FAILED_PRECONDITION / NO_SIGN_IN; RESOURCE_EXHAUSTED / TOO_MANY_MEMBERS.
+Status CheckPlace(const People& people, const Member& member);
+// A tenant whose owners can sign in keeps one who can. FAILED_PRECONDITION / LAST_OWNER.
+Status CheckOwnerRemains(const People& before, const People& after);
+
+// `people` with the member, or the provider, in the place of the one with its id or beside the others; and without a
+// member.
+People With(People people, const Member& member);
+People With(People people, const IdentityProvider& provider);
+People Without(People people, std::string_view member_id);
+
+// Whether a create request asks for what is already there.
+bool SameContent(const Member& a, const Member& b);
+std::string EtagOf(const Member& member);
+Error NoSignIn(const IdentityProvider& provider);
+
+}  // namespace allod::tenancy

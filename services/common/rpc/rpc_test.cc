@@ -260,6 +260,10 @@ TEST_F(RpcTest, RunsAMethodForWhomItAdmitsOnly) {
   EXPECT_EQ(service_.calls, 0);
   EXPECT_TRUE(Get("x", 5s, Caller::Service("gateway")));
   EXPECT_EQ(service_.calls, 1);
+  const std::string session = Uuid::V7().ToString();
+  EXPECT_EQ(Get("x", 5s, Caller::Person("ke", session, {})).error().reason, "PERMISSION_MISSING");
+  EXPECT_TRUE(Get("x", 5s, Caller::Person("ke", session, {}, {{"p", {Role::ROLE_VIEWER}}})))
+      << "a person's roles count where they hold";
 }
 
 TEST_F(RpcTest, AMethodsCallIsThatOfItsThreadAndEndsBeforeTheCallersDeadline) {

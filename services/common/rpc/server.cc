@@ -94,11 +94,12 @@ grpc::Status RunMethod(const Method& method, const grpc::ServerContext& context,
   const Trace trace = TraceOf(context);
   const CallScope scope(deadline, trace);
   return FinishRpc(observation, RunCatching([&]() -> Status {
-                     ALLOD_TRY(const Caller principal, Caller::From(context));
+                     ALLOD_TRY(const Caller caller, Caller::From(context));
                      const std::string resource = request != nullptr ? ResourceOf(method, *request) : "";
-                     const Status admitted = CheckAccess(method, principal, resource);
-                     const Status done = admitted ? RunAs(principal, deadline, trace, context, fn) : admitted;
-                     TellObserver({method, principal, resource, trace.trace_id}, admitted.has_value(), done);
+                     const Result<Caller> principal = Admit(method, caller, resource);
+                     const Status done = principal ? RunAs(*principal, deadline, trace, context, fn)
+                                                   : Status(std::unexpected(principal.error()));
+                     TellObserver({method, caller, resource, trace.trace_id}, principal.has_value(), done);
                      return done;
                    }));
 }

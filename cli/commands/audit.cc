@@ -125,6 +125,7 @@ Status List(const Globals& globals, const ListOptions& options) {
     std::erase_if(peers, [&](const AuditPeer& peer) { return peer.service != options.service; });
   }
   std::vector<std::vector<std::string>> rows;
+  std::string items;
   int taken = 0;
   bool has_more = false;
   ALLOD_CHECK_OK(MergeLogs(peers, options.tenant, [&](const MergedEntry& merged) {
@@ -132,13 +133,17 @@ Status List(const Globals& globals, const ListOptions& options) {
     if (has_more) return false;
     ++taken;
     if (globals.json()) {
-      Print(fmt::format("{{\"service\": \"{}\", \"entry\": {}}}\n", merged.service, terminal::ToJson(merged.entry)));
+      items += fmt::format("{}{{\"service\": \"{}\", \"entry\": {}}}", items.empty() ? "" : ",\n", merged.service,
+                           terminal::ToJson(merged.entry));
     } else {
       rows.push_back(RowOf(merged));
     }
     return true;
   }));
-  if (globals.json()) return {};
+  if (globals.json()) {
+    Print(fmt::format("{{\"items\": [{}], \"hasMore\": {}}}\n", items, has_more));
+    return {};
+  }
   Print(terminal::Table({"TIME", "SERVICE", "NO", "ACTOR", "ACTION", "RESOURCE", "OUTCOME", "DETAILS"}, rows));
   if (has_more) Print(fmt::format("(the first {} since then; --limit shows more)\n", taken));
   return {};

@@ -1,0 +1,272 @@
+// People who sign in: with a browser and from a command line, at an OpenID provider of the test's own (oidc-provider), and what becomes
+// of their sessions.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+import { Browser } from './browser.mjs';
+import { Platform, build, project } from './platform.mjs';
+
+// jose wants a global crypto object, which Node 18 has behind a flag.
+const tooOld = Number(process.versions.node.split('.')[0]) < 20 && `oidc-provider and jose need Node 20, this is ${process.version}`;
+const { default: Provider } = tooOld ? {} : await import('oidc-provider');
+const jose = tooOld ? {} : await import('jose');
+
+// By the name that they type at the provider.
+const people = {
+  achieng: { name: 'Achieng Otieno', email: 'achieng@ke.example', email_verified: true, groups: ['heads'] },
+  baraka: { name: 'Baraka', email: 'baraka@ke.example', email_verified: true, groups: ['desk', 'others'] },
+  chege: { name: 'Chege', email: 'achieng@ke.example', email_verified: false, groups: [] },
+};
+
+class Issuer {
+  async start(gateway) {
+    this.keys = await jose.generateKeyPair('ES256', { extractable: true });
+    const jwk = { ...(await jose.exportJWK(this.keys.privateKey)), kid: 'k1', alg: 'ES256', use: 'sig' };
+    const provider = new Provider(this.url, {
+      jwks: { keys: [jwk] },
+      clients: [
+        {
+          client_id: 'allod', token_endpoint_auth_method: 'none', id_token_signed_response_alg: 'ES256',
+          redirect_uris: [`${gateway}/auth/callback`], application_type: 'native',
+          grant_types: ['authorization_code', 'urn:ietf:params:oauth:grant-type:device_code'], response_types: ['code'],
+        },
+      ],
+      claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'], groups: ['groups'] },
+      conformIdTokenClaims: false,
+      features: { devInteractions: { enabled: true }, deviceFlow: { enabled: true }, rpInitiatedLogout: { enabled: false } },
+      pkce: { required: () => true },
+      findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id, ...people[id] }) }),
+    });
+    this.server.on('request', provider.callback());
+  }
+  async listen() {
+    this.server = createServer();
+    await new Promise((ready) => this.server.listen(0, '127.0.0.1', ready));
+    this.url = `http://127.0.0.1:${this.server.address().port}`;
+  }
+  async stop() {
+    this.server.closeAllConnections();
+    await new Promise((closed) => this.server.close(closed));
+  }
+  sign(claims) {
+    const now = Math.floor(Date.now() / 1000);
+    return new jose.SignJWT({ iss: this.url, aud: 'allod', sub: 'achieng', ...people.achieng, iat: now, exp: now + 300, ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'k1' }).sign(this.keys.privateKey);
+  }
+}
+
+const platform = new Platform();
+const issuer = new Issuer();
+const root = () => platform.base.replace(/\/v1$/, '');
+const staff = 'tenants/ke/identityProviders/staff';
+
+function applyMembers({ deskRoles = '[viewer]', deskDisabled = false } = {}) {
+  platform.allod(['apply', '-f', platform.writeFile('members.yaml', `apiVersion: allod/v1
+kind: IdentityProvider
+metadata: {name: ${staff}}
+spec:
+  displayName: Staff
+  issuer: "${issuer.url}"
+  signIn:
+    clientId: allod
+    scopes: [profile, email, groups]
+---
+apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/achieng}
+spec:
+  displayName: Achieng
+  identityProvider: ${staff}
+  claims: [{claim: email, equals: achieng@ke.example}]
+  grants: [{resource: tenants/ke, roles: [owner]}]
+---
+apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/desk}
+spec:
+  displayName: The desk
+  identityProvider: ${staff}
+  claims: [{claim: groups, contains: desk}]
+  grants: [{resource: ${project}, roles: ${deskRoles}}]
+  disabled: ${deskDisabled}
+`)]);
+}
+
+// At the provider, as this person, from wherever it asks.
+async function agree(browser, page, person) {
+  let at = await browser.submit(page, { login: person, password: 'x' });
+  if (at.url.startsWith(issuer.url) && at.html.includes('value="consent"')) at = await browser.submit(at);
+  return at;
+}
+async function signIn(person, returnTo = '/auth/whoami') {
+  const browser = new Browser();
+  const page = await browser.go(`${root()}/auth/sign-in?tenant=ke&return_to=${encodeURIComponent(returnTo)}`);
+  assert.ok(page.url.startsWith(issuer.url), `${page.url}: ${page.html}`);
+  return { browser, page: await agree(browser, page, person) };
+}
+const portal = (browser, path, options) => browser.fetch(`${root()}/portal/v1/${path}`, options);
+const status = async (browser, path, options) => (await portal(browser, path, options)).status;
+
+before(async () => {
+  if (tooOld) return;
+  await issuer.listen();
+  mkdirSync(join(platform.state, 'config'), { recursive: true });
+  writeFileSync(join(platform.state, 'config/gateway.json'), JSON.stringify({ issuer_networks_allowed: ['127.0.0.0/8'] }));
+  platform.up('--region', 'ke-1=ke');
+  await issuer.start(root());
+  platform.provision();
+  applyMembers();
+});
+after(async () => {
+  if (tooOld) return;
+  await issuer.stop().catch(() => {});
+  platform.remove();
+});
+
+test('an owner signs in with a browser, and acts as one', { skip: tooOld }, async () => {
+  const { browser, page } = await signIn('achieng');
+  assert.equal(page.status, 200, page.html);
+  assert.equal(page.url, `${root()}/auth/whoami`);
+  const who = JSON.parse(page.html);
+  assert.equal(who.kind, 'person');
+  assert.equal(who.displayName, 'Achieng Otieno');
+  assert.deepEqual(who.roles, ['owner']);
+  assert.equal(await status(browser, `${project}/instances`), 200);
+  assert.equal(await status(browser, 'tenants/ke/members'), 200);
+  assert.equal(await status(browser, 'tenants/ke/billingAccount'), 200);
+  assert.equal(await status(browser, 'tenants/tz'), 404);
+  // Changes need a page of this origin.
+  const key = { method: 'POST', body: JSON.stringify({ displayName: 'by a person' }), headers: { 'content-type': 'application/json' } };
+  assert.equal(await status(browser, `${project}/apiKeys`, key), 403);
+  const made = await portal(browser, `${project}/apiKeys`, { ...key, headers: { ...key.headers, origin: root() } });
+  assert.equal(made.status, 200, await made.clone().text());
+  assert.deepEqual((await made.json()).apiKey.roles, ['ROLE_ADMIN']);
+});
+
+test('a group has its roles at its project, and nowhere else', { skip: tooOld }, async () => {
+  const { browser, page } = await signIn('baraka');
+  const who = JSON.parse(page.html);
+  assert.deepEqual(who.roles, []);
+  assert.deepEqual(who.projectRoles, [{ project, roles: ['viewer'] }]);
+  assert.equal(await status(browser, `${project}/instances`), 200);
+  assert.equal(await status(browser, 'tenants/ke/projects/other/instances'), 404);
+  assert.equal(await status(browser, 'tenants/ke/members'), 403);
+  const create = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json', origin: root() } };
+  assert.equal(await status(browser, `${project}/apiKeys`, create), 403);
+  // A role that is given or taken counts at once, without signing in again.
+  applyMembers({ deskRoles: '[developer]' });
+  assert.equal(await status(browser, `${project}/apiKeys`, create), 200);
+  applyMembers({ deskRoles: '[viewer]' });
+  assert.equal(await status(browser, `${project}/apiKeys`, create), 403);
+  applyMembers({ deskDisabled: true });
+  assert.equal(await status(browser, `${project}/instances`), 401);
+  applyMembers();
+  assert.equal(await status(browser, `${project}/instances`), 200);
+});
+
+test('who is no member is told so, and gets nothing', { skip: tooOld }, async () => {
+  const { browser, page } = await signIn('chege');
+  assert.equal(page.status, 403);
+  assert.match(page.html, /no member/);
+  assert.equal(browser.cookies(root()).size, 0, 'neither a session nor an attempt is left');
+});
+
+test('an answer that belongs to another browser begins nothing', { skip: tooOld }, async () => {
+  const victim = new Browser();
+  const attacker = new Browser();
+  attacker.stopAt = (url) => url.startsWith(`${root()}/auth/callback`);
+  const { url } = await agree(attacker, await attacker.go(`${root()}/auth/sign-in?tenant=ke`), 'achieng');
+  assert.match(url, /code=/);
+  assert.equal((await victim.go(url)).status, 401, 'a link to the answer, sent to somebody');
+  assert.equal((await new Browser().go(url)).status, 401);
+  assert.equal(victim.cookies(root()).size, 0);
+  attacker.stopAt = () => false;
+  assert.equal((await attacker.go(url)).url, `${root()}/`, 'whose answer it is may still use it');
+  assert.equal((await attacker.go(url)).status, 401, 'once');
+});
+
+test('signing out ends the session, or all of them', { skip: tooOld }, async () => {
+  const first = (await signIn('achieng')).browser;
+  const second = (await signIn('achieng')).browser;
+  const stolen = new Map(first.cookies(root()));
+  const post = { method: 'POST', headers: { origin: root() } };
+  assert.equal((await first.fetch(`${root()}/auth/sign-out`, { method: 'POST' })).status, 403, 'no page of another origin does that');
+  assert.equal((await first.fetch(`${root()}/auth/sign-out`, post)).status, 204);
+  assert.equal(first.cookies(root()).size, 0);
+  const token = [...stolen.values()][0];
+  assert.equal((await fetch(`${root()}/auth/whoami`, { headers: { authorization: `Bearer ${token}` } })).status, 401);
+  assert.equal(await status(second, `${project}/instances`), 200);
+  const third = (await signIn('achieng')).browser;
+  assert.equal((await third.fetch(`${root()}/auth/sign-out?everywhere=true`, post)).status, 204);
+  assert.equal(await status(second, `${project}/instances`), 401);
+});
+
+test('an ID token begins one session', { skip: tooOld }, async () => {
+  const ask = async (token) => {
+    const answer = await fetch(`${root()}/auth/session`, { method: 'POST', body: new URLSearchParams({ identity_provider: staff, id_token: token }) });
+    return { status: answer.status, ...(await answer.json()) };
+  };
+  const token = await issuer.sign({ jti: '1' });
+  assert.equal((await ask(token)).status, 200);
+  assert.equal((await ask(token)).reason, 'TOKEN_REPLAYED');
+  assert.equal((await ask(await issuer.sign({ aud: ['allod', 'other'] }))).reason, 'TOKEN_AUDIENCE');
+  assert.equal((await ask(await issuer.sign({ aud: 'other' }))).reason, 'TOKEN_AUDIENCE');
+  assert.equal((await ask(await issuer.sign({ exp: 1 }))).reason, 'TOKEN_EXPIRED');
+  assert.equal((await ask(await issuer.sign({ email_verified: false }))).reason, 'NOT_A_MEMBER');
+});
+
+test('allod login, whoami and logout', { skip: tooOld }, async () => {
+  const env = { ...process.env, ALLOD_SESSION: join(platform.state, 'session.json') };
+  const run = (args) => spawn(join(build, 'bin/allod'), ['--state', platform.state, ...args], { env });
+  const finish = (child) => new Promise((done) => {
+    let text = '';
+    child.stdout.on('data', (data) => { text += data; });
+    child.stderr.on('data', (data) => { text += data; });
+    child.on('close', (code) => done({ code, text }));
+  });
+  const login = run(['login', 'ke']);
+  const finished = finish(login);
+  const url = await new Promise((found, lost) => {
+    let text = '';
+    login.stderr.on('data', (data) => {
+      text += data;
+      const match = text.match(/or open (\S+)/);
+      if (match) found(match[1]);
+    });
+    login.on('close', () => lost(new Error(text)));
+  });
+  const browser = new Browser();
+  let page = await browser.go(url);
+  page = await browser.submit(page);  // confirms the code
+  if (!page.html.includes('name="login"')) page = await browser.submit(page);
+  await agree(browser, page, 'baraka');
+  const { code, text } = await finished;
+  assert.equal(code, 0, text);
+  assert.match(text, /Baraka/);
+  assert.match(text, /roles at tenants\/ke\/projects\/services: viewer/);
+  assert.equal(statSync(env.ALLOD_SESSION).mode & 0o777, 0o600);
+  const who = await finish(run(['-o', 'json', 'whoami']));
+  assert.equal(JSON.parse(who.text).displayName, 'Baraka');
+  const token = JSON.parse(readFileSync(env.ALLOD_SESSION)).token;
+  const listed = () => fetch(`${root()}/portal/v1/${project}/instances`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await listed()).status, 200);
+  assert.equal((await finish(run(['logout']))).code, 0);
+  assert.equal((await listed()).status, 401);
+  assert.notEqual((await finish(run(['whoami']))).code, 0);
+  const key = await finish(run(['-o', 'json', 'whoami', '--key-file', platform.keyFile]));
+  assert.equal(JSON.parse(key.text).kind, 'api_key', key.text);
+});
+
+test('what people did is in the audit log, by their session', { skip: tooOld }, async () => {
+  const entries = platform.json(['audit', 'list', 'tenants/ke', '--limit', '1000']).items.map((item) => item.entry);
+  const actions = entries.map((entry) => entry.action);
+  for (const action of ['tenancy.sessions.begin', 'tenancy.sessions.end', 'tenancy.members.create']) assert.ok(actions.includes(action), action);
+  const made = entries.find((entry) => entry.action === 'tenancy.apiKeys.create' && entry.actor?.kind === 'person');
+  assert.ok(made, JSON.stringify(entries.slice(0, 3)));
+  assert.match(made.actor.id, /^tenants\/ke\/sessions\//);
+});

@@ -132,7 +132,7 @@ TEST(ParseManifest, ListsTheValuesOfAnEnum) {
 
 TEST(ParseManifest, RefusesUnknownKindsVersionsAndTopLevelFields) {
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instanze\nmetadata: {name: n}\n"),
-            "m.yaml:1: kind: 'Instanze' is none of Listing, Instance");
+            "m.yaml:1: kind: 'Instanze' is none of Listing, Instance, Member");
   EXPECT_EQ(Complaint("apiVersion: v2\nkind: Instance\nmetadata: {name: n}\n"),
             "m.yaml:1: apiVersion: allod/v1 is expected");
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nmetadata: {name: n}\nspce: {}\n"),

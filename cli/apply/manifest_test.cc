@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/member.pb.h"
+#include "cli/apply/apply.h"
+#include "tests/support/pg_fixture.h"
 
 namespace allod::cli::apply::manifest_test {
 namespace {
@@ -80,6 +86,20 @@ spec:
   ASSERT_EQ(member.grants_size(), 2);
   EXPECT_EQ(member.grants(0).roles(1), access::v1::ROLE_BILLING);
   EXPECT_EQ(member.grants(1).resource(), "tenants/ke/projects/services");
+}
+
+// The installation takes them, too, which the end-to-end tests show of some.
+TEST(ManifestKinds, ReadEveryExample) {
+  int examples = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SourceDir() / "deploy/examples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++examples;
+    std::ifstream file(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    const auto parsed = ParseManifest(entry.path().filename(), text, ManifestKinds());
+    EXPECT_TRUE(parsed) << parsed.error().message;
+  }
+  EXPECT_GE(examples, 3);
 }
 
 TEST(ParseManifest, FillsTheMessageOfEachDocument) {

@@ -13,6 +13,7 @@
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "google/rpc/status.pb.h"
 #include "services/common/call_scope.h"
+#include "services/common/ids.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "services/common/unix_address.h"

@@ -2,9 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/member.pb.h"
+#include "cli/apply/apply.h"
+#include "tests/support/pg_fixture.h"
 
 namespace allod::cli::apply::manifest_test {
 namespace {
@@ -82,6 +88,20 @@ spec:
   EXPECT_EQ(member.grants(1).resource(), "tenants/ke/projects/services");
 }
 
+// The installation takes them, too, which the end-to-end tests show of some.
+TEST(ManifestKinds, ReadEveryExample) {
+  int examples = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(SourceDir() / "deploy/examples")) {
+    if (entry.path().extension() != ".yaml") continue;
+    ++examples;
+    std::ifstream file(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    const auto parsed = ParseManifest(entry.path().filename(), text, ManifestKinds());
+    EXPECT_TRUE(parsed) << parsed.error().message;
+  }
+  EXPECT_GE(examples, 3);
+}
+
 TEST(ParseManifest, FillsTheMessageOfEachDocument) {
   const auto parsed = ParseManifest("m.yaml", std::string(kInstance) + R"(---
 apiVersion: allod/v1
@@ -132,7 +152,7 @@ TEST(ParseManifest, ListsTheValuesOfAnEnum) {
 
 TEST(ParseManifest, RefusesUnknownKindsVersionsAndTopLevelFields) {
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instanze\nmetadata: {name: n}\n"),
-            "m.yaml:1: kind: 'Instanze' is none of Listing, Instance");
+            "m.yaml:1: kind: 'Instanze' is none of Listing, Instance, Member");
   EXPECT_EQ(Complaint("apiVersion: v2\nkind: Instance\nmetadata: {name: n}\n"),
             "m.yaml:1: apiVersion: allod/v1 is expected");
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\nmetadata: {name: n}\nspce: {}\n"),

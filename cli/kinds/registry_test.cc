@@ -65,15 +65,15 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   const auto unknown = FindKind("pods");
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
-  EXPECT_EQ(
-      unknown.error().message,
-      "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, billingAccounts, publishers, "
-      "models, versions, variants, listings, instances, nodes, workers, regions");
+  EXPECT_EQ(unknown.error().message,
+            "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, members, sessions, "
+            "billingAccounts, publishers, "
+            "models, versions, variants, listings, instances, nodes, workers, regions");
 }
 
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
-            "apiKeys, identityProviders, workloadRules, instances");
+            "apiKeys, identityProviders, workloadRules, members, sessions, instances");
 }
 
 TEST(ParentOf, CutsTheLastCollection) {

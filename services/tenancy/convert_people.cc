@@ -81,8 +81,8 @@ Result<Uuid> SessionIdOf(std::string_view field, std::string_view name, const st
 Result<Person> PersonFrom(std::string_view provider, std::string_view subject, const std::string& tenant) {
   Person out{.subject = std::string(subject)};
   ALLOD_TRY(out.provider, ProviderIdOf("identity_provider", provider, tenant));
-  if (!subject.empty()) return out;
-  return InvalidArgument("INVALID_SUBJECT", "subject: say which person of the identity provider it is about");
+  ALLOD_CHECK_OK(CheckSubject("subject", subject));
+  return out;
 }
 
 Result<std::optional<Person>> PersonOf(const v1::ListSessionsRequest& request, const std::string& tenant) {

@@ -458,6 +458,16 @@ TEST_F(PeopleServiceTest, RefusesSessionsThatMakeNoSense) {
   EXPECT_EQ(Why(End(end, kGateway)), "INVALID_SESSION") << "one of the two";
   end.clear_session();
   EXPECT_EQ(Why(End(end, kGateway)), "INVALID_SUBJECT");
+  end.mutable_person()->set_subject(std::string(256, 's'));
+  EXPECT_EQ(Why(End(end, kGateway)), "INVALID_SUBJECT");
+  v1::ListSessionsRequest list;
+  list.set_parent("tenants/ke");
+  list.set_page_token(EncodePageToken("tenants/ke/sessions  ", "no uuid"));
+  EXPECT_EQ(Why(CallUnary(*session_stub_, &Sessions::ListSessions, list, kGateway, 5s)), "INVALID_PAGE_TOKEN");
+  list.clear_page_token();
+  list.set_subject("4711");
+  EXPECT_EQ(Why(CallUnary(*session_stub_, &Sessions::ListSessions, list, kGateway, 5s)), "INVALID_NAME")
+      << "of which provider?";
   tenants_.Suspend("ke");
   EXPECT_EQ(refused([](auto&) {}), "TENANT_SUSPENDED");
 }

@@ -91,6 +91,7 @@ std::vector<ClaimMatch> ReadClaims(RowReader& row) {
   std::vector<std::string> claims, values, matches;
   row.Into(claims, values, matches);
   std::vector<ClaimMatch> out;
+  out.reserve(claims.size());
   for (std::size_t i = 0; i < claims.size(); ++i) {
     out.push_back({claims[i], values.at(i), FromRowWord<ClaimComparison>(matches.at(i))});
   }

@@ -80,7 +80,7 @@ Result<Member> PgMemberStore::UpdateMember(const Member& member, const std::stri
       [&](TenantTx& tx) -> Result<Member> {
         ALLOD_CHECK_OK(LockTenant(tx, member.tenant));
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, member.id));
-        ALLOD_TRY(const Member standing, ReadMember(tx, member.tenant, member.id));
+        ALLOD_TRY(Member standing, ReadMember(tx, member.tenant, member.id));
         if (earlier) return standing;
         ALLOD_CHECK_OK(CheckEtag("member", member.name(), EtagOf(standing), etag));
         ALLOD_CHECK_OK(CheckHolds(standing, held));

@@ -34,12 +34,16 @@ std::string OneLine(std::string_view text, std::size_t chars_max) {
 
 }  // namespace
 
+Status CheckSubject(std::string_view field, std::string_view subject) {
+  if (subject.size() <= kSubjectBytesMax && CheckText(field, subject, 1, kSubjectBytesMax)) return {};
+  return InvalidArgument("INVALID_SUBJECT",
+                         fmt::format("{}: what the identity provider calls the person (\"sub\") has 1 to {} bytes on "
+                                     "one line",
+                                     field, kSubjectBytesMax));
+}
+
 Result<Session> ValidSession(Session session) {
-  if (session.person.subject.empty() || session.person.subject.size() > kSubjectBytesMax ||
-      !CheckText("session.subject", session.person.subject, 1, kSubjectBytesMax)) {
-    return InvalidArgument("INVALID_SUBJECT",
-                           fmt::format("session.subject: it has 1 to {} bytes on one line", kSubjectBytesMax));
-  }
+  ALLOD_CHECK_OK(CheckSubject("session.subject", session.person.subject));
   std::ranges::sort(session.members);
   if (session.members.empty() || session.members.size() > kSessionMembersMax ||
       std::ranges::adjacent_find(session.members) != session.members.end()) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/common/clock.h"
@@ -50,6 +51,8 @@ inline constexpr int kUnexpiredSessionsPerTenantMax = 30'000;
 inline constexpr std::chrono::hours kSessionsKept{90 * 24};
 inline constexpr int kSessionsLetGo = 100;
 
+// `field` names it. INVALID_ARGUMENT / INVALID_SUBJECT.
+Status CheckSubject(std::string_view field, std::string_view subject);
 // Checks what a gateway gave, puts the members in order and cuts what people and their programs call themselves.
 // INVALID_ARGUMENT with INVALID_SUBJECT, INVALID_MEMBER, INVALID_TEXT or INVALID_EXPIRE_TIME.
 Result<Session> ValidSession(Session session);

@@ -48,6 +48,9 @@ grpc::Status SessionServiceImpl::ListSessions(grpc::ServerContext* context, cons
     const std::string scope =
         request->parent() + "/sessions " + request->identity_provider() + " " + request->subject();
     ALLOD_TRY(const PageRequest page, ParsePage(scope, request->page_size(), request->page_token()));
+    if (!page.after.empty() && !Uuid::Parse(page.after)) {
+      return InvalidArgument("INVALID_PAGE_TOKEN", "page_token: was not given out by this list");
+    }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, CountedFor(parts[0], asked)));
     ALLOD_TRY(const auto sessions, store_.ListSessions(parts[0], person, clock_.Now(), page));
     v1::ListSessionsResponse out;

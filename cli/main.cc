@@ -52,8 +52,8 @@ int main(int argc, char** argv) {
   for (const auto add :
        {commands::AddUp, commands::AddDown, commands::AddStatus, commands::AddImport, commands::AddCompress,
         commands::AddApply, commands::AddGet, commands::AddDescribe, commands::AddDelete, commands::AddTenants,
-        commands::AddCreateKey, commands::AddRotateKey, commands::AddChat, commands::AddUsage, commands::AddInvoice,
-        commands::AddLedger, commands::AddAudit, commands::AddTop}) {
+        commands::AddQuota, commands::AddCreateKey, commands::AddRotateKey, commands::AddChat, commands::AddUsage,
+        commands::AddInvoice, commands::AddLedger, commands::AddAudit, commands::AddTop}) {
     add(app, globals);
   }
 

@@ -32,6 +32,7 @@
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/quota.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "allod/tenancy/v1/workload_identity.pb.h"
 #include "services/common/rpc/method.h"
@@ -94,6 +95,8 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetProject", {kProject, kProjectName}},
       {"tenancy.ListProjects", {kMembers, kTenantName}},
+      {"tenancy.UpdateProject", {kProject, kProjectName}},
+      {"tenancy.GetQuotaUse", {kProject, kProjectName}},
       {"tenancy.CreateApiKey", {kProject, kProjectName}},
       {"tenancy.ListApiKeys", {kProject, kProjectName}},
       {"tenancy.RevokeApiKey", {kProject, kProjectName + "/apiKeys/k"}},
@@ -155,6 +158,7 @@ const std::map<std::string, Row>& Rows() {
       {"scheduling.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
       {"scheduling.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"scheduling.CreateInstance", {kProject, kProjectName}},
+      {"scheduling.GetInstanceQuotaUse", {kProject, kProjectName}},
       {"scheduling.GetInstance", {kProject, kInstanceName}},
       {"scheduling.ListInstances", {kProject, kProjectName}},
       {"scheduling.UpdateInstance", {kProject, kInstanceName}},

@@ -8,6 +8,7 @@
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/quota.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "allod/tenancy/v1/workload_identity.pb.h"
 #include "google/longrunning/operations.pb.h"
@@ -37,6 +38,7 @@ std::vector<PortalService> PortalServices() {
   return {
       In<tenancy::v1::Tenant>("TenantService", Backend::kTenancy),
       In<tenancy::v1::Project>("ProjectService", Backend::kTenancy),
+      In<tenancy::v1::Quota>("QuotaService", Backend::kTenancy),
       In<tenancy::v1::ApiKey>("ApiKeyService", Backend::kTenancy),
       In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
       In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),

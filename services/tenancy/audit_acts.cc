@@ -38,16 +38,38 @@ void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
   if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
 }
 
+// "instances=5,projects=2"; of none nothing.
+std::string WordsOf(const Quota& quota) {
+  std::string out;
+  for (const QuotaField& field : kQuotaFields) {
+    if (quota.*field.value == 0) continue;
+    out += fmt::format("{}{}={}", out.empty() ? "" : ",", field.name, quota.*field.value);
+  }
+  return out;
+}
+
+void AddQuota(const Quota& quota, std::vector<audit::Detail>& details) {
+  if (quota != Quota()) details.push_back({"quota", WordsOf(quota)});
+}
+
+void AddChange(const Quota& before, const Quota& after, std::vector<audit::Detail>& details) {
+  if (before == after) return;
+  details.push_back({"quota_before", WordsOf(before)});
+  details.push_back({"quota", WordsOf(after)});
+}
+
 }  // namespace
 
 audit::Act CreationOf(const Tenant& tenant) {
   std::string residency = fmt::format("{}", fmt::join(tenant.residency, ","));
-  return {.action = "tenancy.tenants.create",
-          .resource = tenant.name(),
-          .details = {{"currency_code", tenant.currency_code},
-                      {"residency", std::move(residency)},
-                      {"weight", std::to_string(tenant.weight)},
-                      audit::Personal("display_name", tenant.display_name)}};
+  audit::Act out{.action = "tenancy.tenants.create",
+                 .resource = tenant.name(),
+                 .details = {{"currency_code", tenant.currency_code},
+                             {"residency", std::move(residency)},
+                             {"weight", std::to_string(tenant.weight)},
+                             audit::Personal("display_name", tenant.display_name)}};
+  AddQuota(tenant.quota, out.details);
+  return out;
 }
 
 audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
@@ -63,6 +85,7 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
   if (after.display_name != before.display_name) {
     out.details.push_back(audit::Personal("display_name", after.display_name));
   }
+  AddChange(before.quota, after.quota, out.details);
   return out;
 }
 
@@ -74,9 +97,20 @@ audit::Act StateOf(const Tenant& after) {
 }
 
 audit::Act CreationOf(const Project& project) {
-  return {.action = "tenancy.projects.create",
-          .resource = project.name(),
-          .details = {audit::Personal("display_name", project.display_name)}};
+  audit::Act out{.action = "tenancy.projects.create",
+                 .resource = project.name(),
+                 .details = {audit::Personal("display_name", project.display_name)}};
+  AddQuota(project.quota, out.details);
+  return out;
+}
+
+audit::Act ChangeOf(const Project& before, const Project& after) {
+  audit::Act out{.action = "tenancy.projects.update", .resource = after.name()};
+  if (after.display_name != before.display_name) {
+    out.details.push_back(audit::Personal("display_name", after.display_name));
+  }
+  AddChange(before.quota, after.quota, out.details);
+  return out;
 }
 
 audit::Act CreationOf(const ApiKey& key) {

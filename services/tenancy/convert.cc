@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/common/quota.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -25,6 +26,20 @@ void AddLimits(const ApiKey& key, Message& out) {
   }
 }
 
+Quota QuotaFrom(const pb::Quota& quota) {
+  return {quota.instances(),    quota.replicas(), quota.context_tokens(),
+          quota.memory_bytes(), quota.api_keys(), quota.projects()};
+}
+
+void FillQuota(const Quota& quota, pb::Quota& out) {
+  out.set_instances(quota.instances);
+  out.set_replicas(quota.replicas);
+  out.set_context_tokens(quota.context_tokens);
+  out.set_memory_bytes(quota.memory_bytes);
+  out.set_api_keys(quota.api_keys);
+  out.set_projects(quota.projects);
+}
+
 // What a caller may say of a tenant.
 Tenant ContentOf(const pb::Tenant& tenant) {
   Tenant out;
@@ -32,6 +47,15 @@ Tenant ContentOf(const pb::Tenant& tenant) {
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
   out.weight = tenant.weight();
+  out.quota = QuotaFrom(tenant.quota());
+  return out;
+}
+
+// What a caller may say of a project.
+Project ContentOf(const pb::Project& project) {
+  Project out;
+  out.display_name = project.display_name();
+  out.quota = QuotaFrom(project.quota());
   return out;
 }
 
@@ -61,8 +85,19 @@ Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
 }
 
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now) {
-  ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request.parent()));
-  return ValidProject({tenant, request.project_id(), request.project().display_name(), FloorToMicros(now)});
+  Project project = ContentOf(request.project());
+  ALLOD_TRY(project.tenant, TenantIdOf("parent", request.parent()));
+  project.id = request.project_id();
+  project.create_time = FloorToMicros(now);
+  return ValidProject(std::move(project));
+}
+
+Result<Project> ProjectFromRequest(const pb::UpdateProjectRequest& request) {
+  Project project = ContentOf(request.project());
+  ALLOD_TRY(const ProjectName name, ProjectNameOf("project.name", request.project().name()));
+  project.tenant = name.tenant;
+  project.id = name.project;
+  return ValidProject(std::move(project));
 }
 
 Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now) {
@@ -163,6 +198,7 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_suspend_reason(tenant.suspend_reason);
   // One that would be made has none yet.
   if (tenant.version > 0) out.set_etag(EtagOf(tenant));
+  FillQuota(tenant.quota, *out.mutable_quota());
   return out;
 }
 
@@ -172,6 +208,27 @@ pb::Project ToProto(const Project& project) {
   out.set_uid(project.uid().ToString());
   out.set_display_name(project.display_name);
   *out.mutable_create_time() = ToTimestamp(project.create_time);
+  FillQuota(project.quota, *out.mutable_quota());
+  if (project.version > 0) out.set_etag(EtagOf(project));
+  return out;
+}
+
+pb::GetQuotaUseResponse ToProto(const QuotaState& state, bool project) {
+  pb::GetQuotaUseResponse out;
+  const auto add = [&](const char* resource, std::int64_t used, std::int64_t limit) {
+    pb::QuotaUse& use = *out.add_uses();
+    use.set_resource(resource);
+    use.set_used(used);
+    use.set_limit(limit);
+  };
+  const std::int64_t keys_in_tenant = TighterLimit(state.of_tenant.api_keys, kApiKeysPerTenantMax);
+  if (project) {
+    const std::int64_t own = TighterLimit(state.of_project.api_keys, kApiKeysPerProjectMax);
+    add("api_keys", state.keys_in_project, TighterLimit(own, keys_in_tenant));
+    return out;
+  }
+  add("projects", state.projects, TighterLimit(state.of_tenant.projects, kProjectsPerTenantMax));
+  add("api_keys", state.keys_in_tenant, keys_in_tenant);
   return out;
 }
 

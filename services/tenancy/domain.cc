@@ -6,10 +6,14 @@
 
 #include "services/common/country_code.h"
 #include "services/common/money.h"
+#include "services/common/quota.h"
 #include "services/common/text_check.h"
 
 namespace allod::tenancy {
 namespace {
+
+constexpr std::string_view kRaisesTenants = "an operator";
+constexpr std::string_view kRaisesProjects = "an owner or admin of the tenant";
 
 // Stricter than other ids, because the tenant's id also names directories, system users and DNS labels.
 Status CheckTenantId(std::string_view id) {
@@ -34,6 +38,7 @@ Result<Tenant> ValidTenant(Tenant tenant) {
 
 Result<Tenant> ValidTenantContent(Tenant tenant) {
   ALLOD_CHECK_OK(CheckDisplayName("tenant.display_name", tenant.display_name));
+  ALLOD_CHECK_OK(CheckQuotaValues("tenant.quota", tenant.quota));
   if (tenant.weight == 0) tenant.weight = 1;
   if (tenant.weight < 0 || tenant.weight > kWeightMax) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
@@ -83,6 +88,7 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   out.display_name = wanted.display_name;
   out.residency = wanted.residency;
   out.weight = wanted.weight;
+  out.quota = wanted.quota;
   return out;
 }
 
@@ -96,7 +102,22 @@ Tenant WithState(const Tenant& standing, TenantState state, const std::string& r
 Result<Project> ValidProject(Project project) {
   ALLOD_CHECK_OK(CheckId("project_id", project.id));
   ALLOD_CHECK_OK(CheckDisplayName("project.display_name", project.display_name));
+  ALLOD_CHECK_OK(CheckQuotaValues("project.quota", project.quota));
   return project;
+}
+
+std::string EtagOf(const Project& project) {
+  return fmt::format("{}-{}", project.uid().ToString().substr(24), project.version);
+}
+
+Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Quota& of_tenant) {
+  ALLOD_CHECK_OK(CheckEtag("project", standing.name(), EtagOf(standing), etag));
+  Project out = standing;
+  out.display_name = wanted.display_name;
+  out.quota = wanted.quota;
+  // One that stands may be beyond a tenant's quota that was lowered since.
+  if (out.quota != standing.quota) ALLOD_CHECK_OK(CheckWithinTenant(out.quota, of_tenant));
+  return out;
 }
 
 const std::set<Scope>& EveryScope() {
@@ -166,11 +187,11 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight;
+         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota;
 }
 
 bool SameContent(const Project& a, const Project& b) {
-  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name;
+  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name && a.quota == b.quota;
 }
 
 Error TakenByOtherContent(std::string_view name) {
@@ -178,25 +199,46 @@ Error TakenByOtherContent(std::string_view name) {
           fmt::format("{} exists with other content; choose another id, or ask for exactly what is there", name)};
 }
 
-Status RoomForProject(const Project& project, std::int64_t in_tenant) {
-  if (in_tenant < kProjectsPerTenantMax) return {};
-  return Fail(Code::kResourceExhausted, "TOO_MANY_PROJECTS",
-              fmt::format("tenants/{} has {} projects, the most that a tenant may have; use one of them",
-                          project.tenant, kProjectsPerTenantMax));
+Status RoomForProject(const Project& project, const QuotaState& state) {
+  if (state.projects >= kProjectsPerTenantMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_PROJECTS",
+                fmt::format("tenants/{} has {} projects, the most that a tenant may have; use one of them",
+                            project.tenant, kProjectsPerTenantMax));
+  }
+  return CheckQuota({.owner = "tenants/" + project.tenant,
+                     .field = "quota.projects",
+                     .things = "projects",
+                     .raiser = kRaisesTenants,
+                     .limit = state.of_tenant.projects,
+                     .before = state.projects,
+                     .after = state.projects + 1});
 }
 
-Status RoomForApiKey(const ApiKey& key, std::int64_t valid_in_project, std::int64_t valid_in_tenant) {
-  if (valid_in_project >= kApiKeysPerProjectMax) {
+Status RoomForApiKey(const ApiKey& key, const QuotaState& state, int replaced) {
+  if (state.keys_in_project - replaced >= kApiKeysPerProjectMax) {
     return Fail(
         Code::kResourceExhausted, "TOO_MANY_API_KEYS",
         fmt::format("tenants/{}/projects/{} has {} API keys, the most that a project may have; revoke some, or use "
                     "another project",
                     key.tenant, key.project, kApiKeysPerProjectMax));
   }
-  if (valid_in_tenant < kApiKeysPerTenantMax) return {};
-  return Fail(Code::kResourceExhausted, "TOO_MANY_API_KEYS",
-              fmt::format("tenants/{} has {} API keys, the most that a tenant may have; revoke some", key.tenant,
-                          kApiKeysPerTenantMax));
+  if (state.keys_in_tenant - replaced >= kApiKeysPerTenantMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_API_KEYS",
+                fmt::format("tenants/{} has {} API keys, the most that a tenant may have; revoke some", key.tenant,
+                            kApiKeysPerTenantMax));
+  }
+  const auto check = [&](const std::string& owner, std::string_view raiser, std::int64_t limit, std::int64_t count) {
+    return CheckQuota({.owner = owner,
+                       .field = "quota.api_keys",
+                       .things = "API keys",
+                       .raiser = raiser,
+                       .limit = limit,
+                       .before = count,
+                       .after = count + 1 - replaced});
+  };
+  const std::string tenant = "tenants/" + key.tenant;
+  ALLOD_CHECK_OK(check(tenant, kRaisesTenants, state.of_tenant.api_keys, state.keys_in_tenant));
+  return check(tenant + "/projects/" + key.project, kRaisesProjects, state.of_project.api_keys, state.keys_in_project);
 }
 
 }  // namespace allod::tenancy

@@ -14,6 +14,7 @@
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/quota_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/workload_identity_service.h"
 #include "services/tenancy/workload_rule_service.h"
@@ -75,6 +76,7 @@ Status Run(const Config& config, StopSignal& stop) {
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
   ProjectServiceImpl projects(store, clock, gates);
+  QuotaServiceImpl quotas(store, clock, gates);
   WorkloadIdentityServiceImpl workload_identities(identity_feed);
   TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
     workload_identities.Notify();
@@ -85,8 +87,8 @@ Status Run(const Config& config, StopSignal& stop) {
   WorkloadRuleServiceImpl workload_rules(identity_store, store, workload_identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
-                           &workload_rules}));
+                          {&tenants, &projects, &quotas, &api_keys, &audit_log, &workload_identities,
+                           &identity_providers, &workload_rules}));
   api_keys.ExpectWatchers();
   workload_identities.ExpectWatchers();
   tenants.ExpectWatchers();

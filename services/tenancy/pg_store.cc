@@ -22,13 +22,15 @@ namespace allod::tenancy {
 namespace {
 
 constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
-    "create_time") ", weight, suspend_reason, version";
-constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS("create_time");
+    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects";
+constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS("create_time") ", version, " ALLOD_QUOTA_COLUMNS;
 
 Tenant ReadTenant(RowReader& row) {
   Tenant out;
   row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
            out.suspend_reason, out.version);
+  ReadQuota(row, out.quota);
+  row.Into(out.quota.projects);
   return out;
 }
 
@@ -36,7 +38,8 @@ Tenant ReadTenant(RowReader& row) {
 auto ReadProjectOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
     Project out{.tenant = tenant};
-    row.Into(out.id, out.display_name, out.create_time);
+    row.Into(out.id, out.display_name, out.create_time, out.version);
+    ReadQuota(row, out.quota);
     return out;
   };
 }
@@ -72,10 +75,12 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant.id));
         if (earlier) return ReadTenantRow(tx, *earlier);
         const auto inserted = tx.Exec(
-            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, weight) "
-            "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ", $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, "
+            "weight, " ALLOD_QUOTA_COLUMNS ", quota_projects) VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
+                "$6") ", $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
-            tenant.create_time, tenant.weight);
+            tenant.create_time, tenant.weight, tenant.quota.instances, tenant.quota.replicas,
+            tenant.quota.context_tokens, tenant.quota.memory_bytes, tenant.quota.api_keys, tenant.quota.projects);
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
@@ -110,8 +115,11 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
         ALLOD_TRY(const Tenant changed, Changed(standing, wanted, etag));
         if (SameContent(changed, standing)) return standing;
         tx.Exec(
-            "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4 WHERE tenant_id = $1",
-            changed.uid().ToString(), changed.display_name, changed.residency, changed.weight);
+            "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
+            ", quota_projects) = ($5, $6, $7, $8, $9, $10) WHERE tenant_id = $1",
+            changed.uid().ToString(), changed.display_name, changed.residency, changed.weight, changed.quota.instances,
+            changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes, changed.quota.api_keys,
+            changed.quota.projects);
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
         return ReadTenantRow(tx, wanted.id);
       },
@@ -173,17 +181,21 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
   return pool_.Run<Project>(
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
-        ALLOD_CHECK_OK(RequireTenantRow(tx, project.tenant, RowLock::kUntilCommit));
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, project.tenant, RowLock::kUntilCommit));
         ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
-        const auto others =
-            tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1 HAVING bool_and(id <> $2)",
+        const auto count =
+            tx.Exec("SELECT count(*), count(*) FILTER (WHERE id = $2) FROM tenancy.projects WHERE tenant_id = $1",
                     tx.tenant().ToString(), project.id);
-        // No row: it is there already, or it is the first.
-        if (!others.empty()) ALLOD_CHECK_OK(RoomForProject(project, others[0][0].as<std::int64_t>()));
+        if (count[0][1].as<int>() == 0) {
+          ALLOD_CHECK_OK(CheckWithinTenant(project.quota, tenant.quota));
+          ALLOD_CHECK_OK(
+              RoomForProject(project, {.of_tenant = tenant.quota, .projects = count[0][0].as<std::int64_t>()}));
+        }
         const auto inserted = tx.Exec(
-            "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time) "
-            "VALUES ($1, $2, $3, " ALLOD_FROM_MICROS("$4") ") ON CONFLICT DO NOTHING",
-            tx.tenant().ToString(), project.id, project.display_name, project.create_time);
+            "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time, " ALLOD_QUOTA_COLUMNS
+            ") VALUES ($1, $2, $3, " ALLOD_FROM_MICROS("$4") ", $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+            tx.tenant().ToString(), project.id, project.display_name, project.create_time, project.quota.instances,
+            project.quota.replicas, project.quota.context_tokens, project.quota.memory_bytes, project.quota.api_keys);
         ALLOD_TRY(Project stored, ReadProject(tx, project.tenant, project.id));
         if (!SameContent(stored, project)) return std::unexpected(TakenByOtherContent(project.name()));
         if (inserted.affected_rows() == 1) {
@@ -198,10 +210,43 @@ Result<Project> PgStore::GetProject(const std::string& tenant, const std::string
   return pool_.Run<Project>(KeyOf(tenant), [&](TenantTx& tx) { return ReadProject(tx, tenant, project); });
 }
 
-Result<std::int64_t> PgStore::CountProjects(const std::string& tenant) {
-  return pool_.Run<std::int64_t>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::int64_t> {
+Result<Project> PgStore::UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) {
+  return pool_.Run<Project>(
+      KeyOf(wanted.tenant),
+      [&](TenantTx& tx) -> Result<Project> {
+        // What is checked against quotas holds the same lock.
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, wanted.tenant, RowLock::kUntilCommit));
+        ALLOD_TRY(const Project standing, ReadProject(tx, wanted.tenant, wanted.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, wanted.id));
+        if (earlier) return standing;
+        ALLOD_TRY(const Project changed, Changed(standing, wanted, etag, tenant.quota));
+        if (SameContent(changed, standing)) return standing;
+        tx.Exec("UPDATE tenancy.projects SET display_name = $3, version = version + 1, (" ALLOD_QUOTA_COLUMNS
+                ") = ($4, $5, $6, $7, $8) WHERE tenant_id = $1 AND id = $2",
+                tx.tenant().ToString(), changed.id, changed.display_name, changed.quota.instances,
+                changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes,
+                changed.quota.api_keys);
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + changed.tenant, ChangeOf(standing, changed)));
+        return ReadProject(tx, wanted.tenant, wanted.id);
+      },
+      // It took: only with another version than the one that was asked about.
+      [&](TenantTx& tx) -> Result<Project> {
+        ALLOD_TRY(const Project stored, ReadProject(tx, wanted.tenant, wanted.id));
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, wanted.tenant));
+        const auto as_wanted = Changed(stored, wanted, EtagOf(stored), tenant.quota);
+        if (etag == EtagOf(stored) || !as_wanted || !SameContent(*as_wanted, stored)) return NotFound("not changed");
+        return stored;
+      });
+}
+
+Result<QuotaState> PgStore::ReadQuotas(const std::string& tenant, const std::string& project, Time now) {
+  return pool_.RunSnapshot<QuotaState>(KeyOf(tenant), [&](TenantTx& tx) -> Result<QuotaState> {
+    ALLOD_CHECK_OK(RequireTenantRow(tx, tenant));
+    if (!project.empty()) ALLOD_CHECK_OK(RequireProjectRow(tx, tenant, project));
+    ALLOD_TRY(QuotaState out, ReadKeyQuotas(tx, project, now));
     const auto rows = tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1", tx.tenant().ToString());
-    return rows[0][0].as<std::int64_t>();
+    out.projects = rows[0][0].as<std::int64_t>();
+    return out;
   });
 }
 

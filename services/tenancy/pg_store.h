@@ -20,7 +20,8 @@ class PgStore final : public Store {
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
-  Result<std::int64_t> CountProjects(const std::string& tenant) override;
+  Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) override;
+  Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                       const Maker& maker = std::nullopt) override;

@@ -15,9 +15,6 @@ constexpr char kKeyColumns[] =
     "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS("create_time") ", "  //
     ALLOD_MICROS("revoke_time") ", " ALLOD_MICROS("expire_time") ", allowed_ip_ranges, allowed_instances, "   //
     ALLOD_MICROS("last_used_time");
-// As the index api_keys_valid has it: the keys that hold at a time.
-#define ALLOD_HOLDS_AT(parameter) \
-  "revoke_time IS NULL AND COALESCE(expire_time, 'infinity'::timestamptz) > " ALLOD_FROM_MICROS(parameter)
 
 auto ReadKeyOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
@@ -99,12 +96,9 @@ Result<std::optional<ApiKey>> ReadMaker(TenantTx& tx, const std::string& tenant,
 }
 
 // The locks of NextKeysVersion() are held while the keys are counted.
-Status CheckRoom(TenantTx& tx, const ApiKey& key) {
-  const auto count = tx.Exec(
-      "SELECT count(*) FILTER (WHERE project_id = $2), count(*) FROM tenancy.api_keys "
-      "WHERE tenant_id = $1 AND " ALLOD_HOLDS_AT("$3"),
-      tx.tenant().ToString(), key.project, key.create_time);
-  return RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>());
+Status CheckRoom(TenantTx& tx, const ApiKey& key, int replaced = 0) {
+  ALLOD_TRY(const QuotaState state, ReadKeyQuotas(tx, key.project, key.create_time));
+  return RoomForApiKey(key, state, replaced);
 }
 
 void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
@@ -154,11 +148,11 @@ Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const 
         ALLOD_TRY(const ApiKey present, ReadKeyOfProject(tx, rotation.tenant, rotation.project, rotation.kid));
         ALLOD_TRY(const auto maker_row, ReadMaker(tx, rotation.tenant, rotation.project, maker));
         ALLOD_TRY(const Rotated rotated, Rotate(present, rotation, maker_row ? &*maker_row : nullptr));
+        // One that is replaced at once makes the room that its successor takes.
+        ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor, rotated.present.revoke_time ? 1 : 0));
         tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " ALLOD_FROM_MICROS(
                     "$4") ", expire_time = " ALLOD_FROM_MICROS("$5") " WHERE tenant_id = $1 AND kid = $2",
                 tx.tenant().ToString(), present.kid, version, rotated.present.revoke_time, rotated.present.expire_time);
-        // One that is replaced at once makes the room that its successor takes.
-        ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor));
         Insert(tx, rotated.successor, version);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rotation.tenant, RotationOf(rotated.present, rotated.successor)));
         return ReadKey(tx, rotation.tenant, rotation.successor_kid, true);

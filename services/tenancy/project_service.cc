@@ -7,13 +7,41 @@
 namespace allod::tenancy {
 
 Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
-  ALLOD_CHECK_OK(store_.GetTenant(wanted.tenant));
+  ALLOD_TRY(const QuotaState quotas, store_.ReadQuotas(wanted.tenant, "", wanted.create_time));
   const auto standing = store_.GetProject(wanted.tenant, wanted.id);
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
-  ALLOD_TRY(const std::int64_t others, store_.CountProjects(wanted.tenant));
-  ALLOD_CHECK_OK(RoomForProject(wanted, others));
+  ALLOD_CHECK_OK(CheckWithinTenant(wanted.quota, quotas.of_tenant));
+  ALLOD_CHECK_OK(RoomForProject(wanted, quotas));
   return wanted;
+}
+
+Result<Project> ProjectServiceImpl::JudgeChange(const Project& wanted, const std::string& etag) {
+  ALLOD_TRY(const Project standing, store_.GetProject(wanted.tenant, wanted.id));
+  ALLOD_TRY(const Tenant tenant, store_.GetTenant(wanted.tenant));
+  return Changed(standing, wanted, etag, tenant.quota);
+}
+
+grpc::Status ProjectServiceImpl::UpdateProject(grpc::ServerContext* context, const v1::UpdateProjectRequest* request,
+                                               v1::Project* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
+    if (call.principal.is_key()) {
+      return Fail(Code::kPermissionDenied, "PROJECT_KEY",
+                  "what bounds a project is its tenant's to say, and an API key acts in a project; ask an owner or "
+                  "admin of the tenant, or an operator");
+    }
+    ALLOD_TRY(const Project wanted, ProjectFromRequest(*request));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    const std::string& etag = request->project().etag();
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_TRY(const Project judged, JudgeChange(wanted, etag));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
+    ALLOD_TRY(const Project updated, store_.UpdateProject(wanted, etag, request_id));
+    return ToProto(updated);
+  });
 }
 
 grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,

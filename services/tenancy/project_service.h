@@ -15,6 +15,8 @@ class ProjectServiceImpl final : public v1::ProjectService::Service {
 
   grpc::Status CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
                              v1::Project* response) override;
+  grpc::Status UpdateProject(grpc::ServerContext* context, const v1::UpdateProjectRequest* request,
+                             v1::Project* response) override;
   grpc::Status GetProject(grpc::ServerContext* context, const v1::GetProjectRequest* request,
                           v1::Project* response) override;
   grpc::Status ListProjects(grpc::ServerContext* context, const v1::ListProjectsRequest* request,
@@ -23,6 +25,8 @@ class ProjectServiceImpl final : public v1::ProjectService::Service {
  private:
   // What CreateProject would answer, without doing it.
   Result<Project> Judge(const Project& wanted);
+  // The same for UpdateProject.
+  Result<Project> JudgeChange(const Project& wanted, const std::string& etag);
 
   Store& store_;
   const Clock& clock_;

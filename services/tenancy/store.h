@@ -77,16 +77,19 @@ class Store {
   // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
   virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;
 
-  // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
+  // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax, QUOTA_EXCEEDED; INVALID_ARGUMENT / INVALID_QUOTA
+  // past the tenant's quota.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;
   virtual Result<Project> GetProject(const std::string& tenant, const std::string& project) = 0;
-  // How many the tenant has.
-  virtual Result<std::int64_t> CountProjects(const std::string& tenant) = 0;
+  // As UpdateTenant (Changed() in domain.h), with the tenant's quota as it is then.
+  virtual Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) = 0;
+  // Of a tenant, or of a project too if it is not empty; keys that hold at `now`.
+  virtual Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) = 0;
   virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
 
   // What `key` leaves open is its maker's (HandOn), as the maker is in the same transaction; with its errors, and
   // PERMISSION_DENIED / MAKER_NOT_VALID for one that is not in the project. RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past
-  // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made.
+  // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made, QUOTA_EXCEEDED past a quota.
   virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                               const Maker& maker = std::nullopt) = 0;
   // Makes the successor and shortens the present key's life in one transaction; with the errors of Rotate() and the

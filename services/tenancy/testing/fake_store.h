@@ -23,7 +23,8 @@ class FakeStore final : public Store {
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
-  Result<std::int64_t> CountProjects(const std::string& tenant) override;
+  Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) override;
+  Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                       const Maker& maker = std::nullopt) override;
@@ -69,7 +70,7 @@ class FakeStore final : public Store {
                                                   const RequestId& request);
   Result<std::optional<ApiKey>> ReadMaker(const std::string& tenant, const std::string& project,
                                           const Maker& maker) const;
-  Status CheckRoom(const ApiKey& key) const;
+  QuotaState QuotasOf(const std::string& tenant, const std::string& project, Time now) const;
   // At the clock's version.
   void Put(const ApiKey& key);
   void Remember(const std::string& parent, const RequestId& request, const std::string& resource);

@@ -59,7 +59,8 @@ struct Gateway::Impl {
         issuer_keys(fetcher, config.issuer_keys),
         tokens(workloads, issuer_keys, sealer, clock,
                {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
-        admission(config.rate_limits,
+        pushed_keys(keys, limits),
+        admission(config.rate_limits, limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
         settler(*journal, backends.billing,
@@ -78,7 +79,7 @@ struct Gateway::Impl {
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     AddRoutes();
     AddOperatorsRoutes();
-    watches[0] = access::WatchApiKeys(backends.tenancy, keys);
+    watches[0] = access::WatchApiKeys(backends.tenancy, pushed_keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
     key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
     watches[2] = federation::WatchWorkloadIdentities(backends.tenancy, workloads);
@@ -104,6 +105,8 @@ struct Gateway::Impl {
   federation::IssuerKeys issuer_keys;
   federation::TokenEndpoint tokens;
   serving::RouteTable routes;
+  access::LimitTable limits;
+  access::PushedKeys pushed_keys;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
   metering::Settler settler;

@@ -78,7 +78,7 @@ ResourceKind TenantKind() {
                       {"WEIGHT", "weight"},
                       {"STATE", "state"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "residency", "weight", "quota"},
+          .spec_fields = {"display_name", "currency_code", "residency", "weight", "quota", "limits"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -112,7 +112,7 @@ ResourceKind ProjectKind() {
           .parent_pattern = "tenants/*",
           .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
           .prototype = &tenancy_v1::Project::default_instance(),
-          .spec_fields = {"display_name", "quota"},
+          .spec_fields = {"display_name", "quota", "limits", "instance_limits"},
           .get = Getter<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::GetProject),
           .list = Lister<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::ListProjects),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/access/rate_limits.h"
 #include "services/common/rpc/caller.h"
 
 namespace allod::gateway::access {
@@ -22,7 +23,8 @@ struct Principal {
   std::string rule;       // id of the workload rule that a workload's token is by; empty: it is none
   bool inference = false;
   bool portal = false;
-  Roles roles;  // in the project, through the portal
+  Roles roles;        // in the project, through the portal
+  RateLimits limits;  // of its own
   // Full names, sorted, of the instances of the project that there are for it under /v1; null: all.
   std::shared_ptr<const std::vector<std::string>> instances = nullptr;
 

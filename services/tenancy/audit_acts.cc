@@ -36,6 +36,7 @@ void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
   std::vector<std::string> ranges;
   for (const IpRange& range : key.allowed_ip_ranges) ranges.push_back(range.ToString());
   if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
+  if (key.limits.any()) details.push_back({"limits", WordsOf(key.limits)});
 }
 
 // "instances=5,projects=2"; of none nothing.
@@ -48,14 +49,24 @@ std::string WordsOf(const Quota& quota) {
   return out;
 }
 
-void AddQuota(const Quota& quota, std::vector<audit::Detail>& details) {
-  if (quota != Quota()) details.push_back({"quota", WordsOf(quota)});
+// "assistant:requests_per_minute=60;other:...".
+std::string WordsOf(const InstanceLimits& limits) {
+  std::vector<std::string> words;
+  for (const auto& [instance, of_instance] : limits) words.push_back(instance + ":" + WordsOf(of_instance));
+  return Listed(words);
 }
 
-void AddChange(const Quota& before, const Quota& after, std::vector<audit::Detail>& details) {
+// What there is of quotas and limits.
+template <typename T>
+void Add(const char* name, const T& value, std::vector<audit::Detail>& details) {
+  if (value != T()) details.push_back({name, WordsOf(value)});
+}
+
+template <typename T>
+void AddChange(const std::string& name, const T& before, const T& after, std::vector<audit::Detail>& details) {
   if (before == after) return;
-  details.push_back({"quota_before", WordsOf(before)});
-  details.push_back({"quota", WordsOf(after)});
+  details.push_back({name + "_before", WordsOf(before)});
+  details.push_back({name, WordsOf(after)});
 }
 
 }  // namespace
@@ -68,7 +79,8 @@ audit::Act CreationOf(const Tenant& tenant) {
                              {"residency", std::move(residency)},
                              {"weight", std::to_string(tenant.weight)},
                              audit::Personal("display_name", tenant.display_name)}};
-  AddQuota(tenant.quota, out.details);
+  Add("quota", tenant.quota, out.details);
+  Add("limits", tenant.limits, out.details);
   return out;
 }
 
@@ -85,7 +97,8 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
   if (after.display_name != before.display_name) {
     out.details.push_back(audit::Personal("display_name", after.display_name));
   }
-  AddChange(before.quota, after.quota, out.details);
+  AddChange("quota", before.quota, after.quota, out.details);
+  AddChange("limits", before.limits, after.limits, out.details);
   return out;
 }
 
@@ -100,7 +113,9 @@ audit::Act CreationOf(const Project& project) {
   audit::Act out{.action = "tenancy.projects.create",
                  .resource = project.name(),
                  .details = {audit::Personal("display_name", project.display_name)}};
-  AddQuota(project.quota, out.details);
+  Add("quota", project.quota, out.details);
+  Add("limits", project.limits, out.details);
+  Add("instance_limits", project.instance_limits, out.details);
   return out;
 }
 
@@ -109,7 +124,9 @@ audit::Act ChangeOf(const Project& before, const Project& after) {
   if (after.display_name != before.display_name) {
     out.details.push_back(audit::Personal("display_name", after.display_name));
   }
-  AddChange(before.quota, after.quota, out.details);
+  AddChange("quota", before.quota, after.quota, out.details);
+  AddChange("limits", before.limits, after.limits, out.details);
+  AddChange("instance_limits", before.instance_limits, after.instance_limits, out.details);
   return out;
 }
 

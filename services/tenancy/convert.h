@@ -47,5 +47,6 @@ pb::Project ToProto(const Project& project);
 pb::GetQuotaUseResponse ToProto(const QuotaState& state, bool project);
 pb::ApiKey ToProto(const ApiKey& key);
 pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change);
+pb::TenantLimits ToProto(const TenantLimits& limits);
 
 }  // namespace allod::tenancy

@@ -39,6 +39,7 @@ Result<Tenant> ValidTenant(Tenant tenant) {
 Result<Tenant> ValidTenantContent(Tenant tenant) {
   ALLOD_CHECK_OK(CheckDisplayName("tenant.display_name", tenant.display_name));
   ALLOD_CHECK_OK(CheckQuotaValues("tenant.quota", tenant.quota));
+  ALLOD_CHECK_OK(CheckLimits("tenant.limits", tenant.limits));
   if (tenant.weight == 0) tenant.weight = 1;
   if (tenant.weight < 0 || tenant.weight > kWeightMax) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
@@ -89,6 +90,7 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   out.residency = wanted.residency;
   out.weight = wanted.weight;
   out.quota = wanted.quota;
+  out.limits = wanted.limits;
   return out;
 }
 
@@ -103,6 +105,13 @@ Result<Project> ValidProject(Project project) {
   ALLOD_CHECK_OK(CheckId("project_id", project.id));
   ALLOD_CHECK_OK(CheckDisplayName("project.display_name", project.display_name));
   ALLOD_CHECK_OK(CheckQuotaValues("project.quota", project.quota));
+  ALLOD_CHECK_OK(CheckLimits("project.limits", project.limits));
+  for (const auto& [instance, limits] : project.instance_limits) {
+    const std::string field = fmt::format("project.instance_limits[{}].limits", instance);
+    if (!limits.any())
+      return InvalidArgument("INVALID_LIMITS", field + ": it limits nothing; name a limit, or leave it out");
+    ALLOD_CHECK_OK(CheckLimits(field, limits));
+  }
   return project;
 }
 
@@ -110,13 +119,27 @@ std::string EtagOf(const Project& project) {
   return fmt::format("{}-{}", project.uid().ToString().substr(24), project.version);
 }
 
-Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Quota& of_tenant) {
+Status CheckWithinTenant(const Project& project, const Tenant& tenant) {
+  ALLOD_CHECK_OK(CheckWithinTenant(project.quota, tenant.quota));
+  return CheckProjectLimits(project.limits, project.instance_limits, tenant.limits);
+}
+
+bool SameLimits(const Project& a, const Project& b) {
+  return a.limits == b.limits && a.instance_limits == b.instance_limits;
+}
+
+Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant) {
   ALLOD_CHECK_OK(CheckEtag("project", standing.name(), EtagOf(standing), etag));
   Project out = standing;
   out.display_name = wanted.display_name;
   out.quota = wanted.quota;
-  // One that stands may be beyond a tenant's quota that was lowered since.
-  if (out.quota != standing.quota) ALLOD_CHECK_OK(CheckWithinTenant(out.quota, of_tenant));
+  out.limits = wanted.limits;
+  out.instance_limits = wanted.instance_limits;
+  // What stands may be beyond a tenant's that was lowered since.
+  if (out.quota != standing.quota) ALLOD_CHECK_OK(CheckWithinTenant(out.quota, tenant.quota));
+  if (!SameLimits(out, standing)) {
+    ALLOD_CHECK_OK(CheckProjectLimits(out.limits, out.instance_limits, tenant.limits));
+  }
   return out;
 }
 
@@ -182,16 +205,23 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
                     WordOf(scope)));
   }
   ALLOD_TRY(key.roles, ValidRoles(key, held));
+  ALLOD_CHECK_OK(CheckLimits("api_key.limits", key.limits));
+  if (key.limits.tokens_per_minute > 0 && !key.scopes.contains(Scope::kInference)) {
+    return InvalidArgument("INVALID_LIMITS",
+                           "api_key.limits.tokens_per_minute: a key without SCOPE_INFERENCE asks for no tokens; leave "
+                           "it out, or add the scope");
+  }
   return key;
 }
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota;
+         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits;
 }
 
 bool SameContent(const Project& a, const Project& b) {
-  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name && a.quota == b.quota;
+  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name && a.quota == b.quota &&
+         SameLimits(a, b);
 }
 
 Error TakenByOtherContent(std::string_view name) {

@@ -14,6 +14,7 @@
 #include "services/common/ip_range.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
+#include "services/tenancy/limits.h"
 #include "services/tenancy/quota.h"
 
 namespace allod::tenancy {
@@ -31,6 +32,7 @@ struct Tenant {
   std::string suspend_reason;  // empty while active
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
   Quota quota = {};
+  Limits limits = {};
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -43,6 +45,8 @@ struct Project {
   Time create_time;
   Quota quota = {};
   std::int64_t version = 0;  // grows with each change. Set by the store
+  Limits limits = {};
+  InstanceLimits instance_limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + id; }
   // Projects are never deleted, so the name is never reused.
@@ -65,6 +69,7 @@ struct ApiKey {
   std::vector<IpRange> allowed_ip_ranges = {};        // sorted, each once; empty: every address
   std::vector<std::string> allowed_instances = {};    // ids, sorted, each once; empty: all of the project
   std::optional<Time> last_used_time = std::nullopt;  // whole minutes
+  Limits limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/apiKeys/" + kid; }
   bool HoldsAt(Time now) const { return !revoke_time && (!expire_time || *expire_time > now); }
@@ -81,7 +86,7 @@ inline constexpr int kSuspendReasonCharsMax = 512;
 
 // Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
 // with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY,
-// INVALID_WEIGHT or INVALID_QUOTA.
+// INVALID_WEIGHT, INVALID_QUOTA or INVALID_LIMITS.
 Result<Tenant> ValidTenant(Tenant tenant);
 // The same of what is to replace a tenant's content; the currency may be left out.
 Result<Tenant> ValidTenantContent(Tenant tenant);
@@ -99,9 +104,12 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
 // `standing` suspended for `reason`, or active.
 Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason);
 Result<Project> ValidProject(Project project);
-// `standing` with the content of `wanted` (see ValidProject), in a tenant with this quota. INVALID_ARGUMENT /
-// ETAG_REQUIRED, INVALID_QUOTA; ABORTED / ETAG_MISMATCH.
-Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Quota& of_tenant);
+// Whether a project may be made so in its tenant. INVALID_ARGUMENT / INVALID_QUOTA, INVALID_LIMITS.
+Status CheckWithinTenant(const Project& project, const Tenant& tenant);
+// `standing` with the content of `wanted` (see ValidProject), in its tenant as it is. INVALID_ARGUMENT /
+// ETAG_REQUIRED, INVALID_QUOTA, INVALID_LIMITS; ABORTED / ETAG_MISMATCH.
+Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant);
+bool SameLimits(const Project& a, const Project& b);
 // What a key can have at most.
 const std::set<Scope>& EveryScope();
 // "inference", "portal": how a Caller names them. Nothing for another word.

@@ -75,7 +75,10 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(pool, "tenancy", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
-  ProjectServiceImpl projects(store, clock, gates);
+  ProjectServiceImpl projects(store, clock, gates,
+                              [&](const std::string& tenant, std::int64_t version, SteadyTime until) {
+                                api_keys.AwaitInForce(until, tenant, version);
+                              });
   QuotaServiceImpl quotas(store, clock, gates);
   WorkloadIdentityServiceImpl workload_identities(identity_feed);
   TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {

@@ -36,6 +36,10 @@ Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& reque
   return rows[0][1].as<std::string>();
 }
 
+void ReadLimits(RowReader& row, Limits& out) {
+  row.Into(out.requests_per_minute, out.tokens_per_minute, out.concurrency, out.shadow);
+}
+
 Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now) {
   QuotaState out;
   const std::string tenant = tx.tenant().ToString();

@@ -16,6 +16,9 @@
 // Of tenants and of projects, in the order of Quota; a tenant has quota_projects too.
 #define ALLOD_QUOTA_COLUMNS "quota_instances, quota_replicas, quota_context_tokens, quota_memory_bytes, quota_api_keys"
 
+// Of tenants, projects and keys, in the order of Limits.
+#define ALLOD_LIMIT_COLUMNS "limit_requests, limit_tokens, limit_concurrency, limit_shadow"
+
 // As the index api_keys_valid has it: the keys that hold at a time.
 #define ALLOD_HOLDS_AT(parameter) \
   "revoke_time IS NULL AND COALESCE(expire_time, 'infinity'::timestamptz) > " ALLOD_FROM_MICROS(parameter)
@@ -41,6 +44,8 @@ Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string&
 Result<std::optional<std::string>> ClaimRequest(PgTx& tx, const RequestId& request, const std::string& resource);
 
 enum class RowLock { kNone, kUntilCommit };
+// The columns of ALLOD_LIMIT_COLUMNS.
+void ReadLimits(RowReader& row, Limits& out);
 // The columns of ALLOD_QUOTA_COLUMNS.
 void ReadQuota(RowReader& row, Quota& out);
 

@@ -35,6 +35,8 @@ class PgStore final : public Store {
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
+  Result<TenantLimits> LimitsOf(const std::string& tenant) override;
+  Result<std::int64_t> LimitsVersion(const std::string& tenant) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
  private:

@@ -11,15 +11,22 @@ Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
   const auto standing = store_.GetProject(wanted.tenant, wanted.id);
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
-  ALLOD_CHECK_OK(CheckWithinTenant(wanted.quota, quotas.of_tenant));
+  ALLOD_TRY(const Tenant tenant, store_.GetTenant(wanted.tenant));
+  ALLOD_CHECK_OK(CheckWithinTenant(wanted, tenant));
   ALLOD_CHECK_OK(RoomForProject(wanted, quotas));
   return wanted;
+}
+
+Status ProjectServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Project& project) {
+  ALLOD_TRY(const std::int64_t version, store_.LimitsVersion(project.tenant));
+  if (version > 0) await_limits_(project.tenant, version, AwaitUntil(context));
+  return {};
 }
 
 Result<Project> ProjectServiceImpl::JudgeChange(const Project& wanted, const std::string& etag) {
   ALLOD_TRY(const Project standing, store_.GetProject(wanted.tenant, wanted.id));
   ALLOD_TRY(const Tenant tenant, store_.GetTenant(wanted.tenant));
-  return Changed(standing, wanted, etag, tenant.quota);
+  return Changed(standing, wanted, etag, tenant);
 }
 
 grpc::Status ProjectServiceImpl::UpdateProject(grpc::ServerContext* context, const v1::UpdateProjectRequest* request,
@@ -38,8 +45,10 @@ grpc::Status ProjectServiceImpl::UpdateProject(grpc::ServerContext* context, con
       ALLOD_TRY(const Project judged, JudgeChange(wanted, etag));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
-    ALLOD_TRY(const Project updated, store_.UpdateProject(wanted, etag, request_id));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Project updated,
+              InTurn(gates_.writes, call, [&] { return store_.UpdateProject(wanted, etag, request_id); }));
+    ALLOD_CHECK_OK(AwaitInForce(*context, updated));
     return ToProto(updated);
   });
 }
@@ -54,8 +63,10 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
       ALLOD_TRY(const Project judged, Judge(project));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
-    ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Project created,
+              InTurn(gates_.writes, call, [&] { return store_.CreateProject(project, request_id); }));
+    ALLOD_CHECK_OK(AwaitInForce(*context, created));
     return ToProto(created);
   });
 }

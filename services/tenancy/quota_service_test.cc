@@ -1,6 +1,9 @@
 // Quotas over the RPCs: who sets them, and who is shown what.
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <thread>
+
 #include "services/tenancy/testing/service_fixture.h"
 
 namespace allod::tenancy::quota_service_test {
@@ -89,6 +92,62 @@ TEST_F(QuotaServiceTest, UseIsShownBesideTheLimit) {
   EXPECT_EQ(Use("tenants/ke", Caller::Operator()), "projects 1/1000, api_keys 1/40");
   EXPECT_EQ(Use("tenants/ke/projects/desk", Caller::Operator()), "api_keys 1/20");
   EXPECT_EQ(Use("tenants", Caller::Operator()), "INVALID_NAME");
+}
+
+TEST_F(QuotaServiceTest, ALimitIsInForceAtTheGatewaysWhenItsChangeReturns) {
+  v1::WatchApiKeysRequest watch;
+  watch.set_watcher_id(Uuid::V7().ToString());
+  const auto context = MakeStreamContext(Caller::Service("gateway"));
+  std::atomic<std::int64_t> requests = 0;
+  std::atomic<bool> synced = false;
+  std::thread gateway([&] {
+    const auto stream = key_stub_->WatchApiKeys(context.get(), watch);
+    v1::WatchApiKeysResponse message;
+    while (stream->Read(&message)) {
+      std::this_thread::sleep_for(50ms);
+      for (const auto& limits : message.tenant_limits()) requests = limits.projects(0).limits().requests_per_minute();
+      if (!message.synced()) continue;
+      synced = true;
+      v1::AcknowledgeApiKeysRequest acknowledgement;
+      acknowledgement.set_watcher_id(watch.watcher_id());
+      acknowledgement.set_version(message.version());
+      (void)CallUnary(*key_stub_, &KeyStub::AcknowledgeApiKeys, acknowledgement, Caller::Service("gateway"), 5s);
+    }
+    (void)stream->Finish();
+  });
+  while (!synced) std::this_thread::sleep_for(1ms);
+  for (const int limit : {60, 600}) {
+    project_.mutable_limits()->set_requests_per_minute(limit);
+    const auto begin = std::chrono::steady_clock::now();
+    const auto updated = Update(Caller::Tenant("ke"));
+    EXPECT_EQ(requests, limit);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1900ms) << "it did not wait in vain";
+    ASSERT_TRUE(updated) << updated.error().message;
+    project_ = *updated;
+  }
+  context->TryCancel();
+  gateway.join();
+}
+
+TEST_F(QuotaServiceTest, ALimitThatCanMatchNothingIsRefused) {
+  const auto reason = [&] { return Update(Caller::Tenant("ke"), true).error().reason; };
+  project_.mutable_limits()->set_requests_per_minute(-1);
+  EXPECT_EQ(reason(), "INVALID_LIMITS");
+  project_.mutable_limits()->set_requests_per_minute(10);
+  auto& model = *project_.add_instance_limits();
+  model.set_instance("tenants/ke/projects/other/instances/a");
+  model.mutable_limits()->set_requests_per_minute(5);
+  EXPECT_EQ(reason(), "INVALID_INSTANCE");
+  model.set_instance("tenants/ke/projects/desk/instances/a");
+  EXPECT_TRUE(Update(Caller::Tenant("ke"), true));
+  model.mutable_limits()->set_requests_per_minute(11);
+  EXPECT_EQ(reason(), "INVALID_LIMITS") << "more than the project's";
+  model.clear_limits();
+  EXPECT_EQ(reason(), "INVALID_LIMITS") << "it limits nothing";
+  project_.clear_instance_limits();
+  tenant_.mutable_limits()->set_requests_per_minute(9);
+  ASSERT_TRUE(UpdateTenant());
+  EXPECT_EQ(reason(), "INVALID_LIMITS") << "more than the tenant's";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What services/tenancy/store.h promises of quotas.
+// What services/tenancy/store.h promises of quotas and limits.
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -141,6 +141,67 @@ TEST_P(TenancyStoreQuota, ConcurrentCreationsNeverExceedThem) {
   const QuotaState state = *store().ReadQuotas("ke", "desk", clock_.Now());
   EXPECT_EQ(state.projects, 4);
   EXPECT_EQ(state.keys_in_tenant, 7);
+}
+
+TEST_P(TenancyStoreQuota, LimitsAreGivenBackAsTheyWereSetAndHaveAVersionOfTheKeys) {
+  EXPECT_EQ(store().LimitsVersion("ke"), 0);
+  EXPECT_EQ(store().LimitsVersion("xx").error().code, Code::kNotFound);
+  Tenant tenant = *store().GetTenant("ke");
+  tenant.limits = {100, 2000, 30, true};
+  ASSERT_TRUE(store().UpdateTenant(tenant, EtagOf(tenant), {}));
+  EXPECT_EQ(store().GetTenant("ke")->limits, tenant.limits);
+  const std::int64_t first = *store().LimitsVersion("ke");
+  EXPECT_GT(first, 0);
+  EXPECT_EQ(KeysVersion("ke"), first) << "who follows keys is told";
+  Project project = *store().GetProject("ke", "desk");
+  project.limits = {.concurrency = 5};
+  project.instance_limits = {{"a", {1, 2, 3, false}}, {"b", {.requests_per_minute = 9, .shadow = true}}};
+  ASSERT_TRUE(store().UpdateProject(project, EtagOf(project), {}));
+  EXPECT_TRUE(SameLimits(*store().GetProject("ke", "desk"), project));
+  const std::int64_t second = *store().LimitsVersion("ke");
+  EXPECT_GT(second, first);
+  ASSERT_TRUE(Make("plain"));
+  const TenantLimits all = *store().LimitsOf("ke");
+  EXPECT_EQ(all.limits, tenant.limits);
+  ASSERT_EQ(all.projects.size(), 1u) << "those that have any";
+  EXPECT_EQ(all.projects[0].project, "desk");
+  EXPECT_EQ(all.projects[0].limits, project.limits);
+  EXPECT_EQ(all.projects[0].instances, project.instance_limits);
+  Project renamed = *store().GetProject("ke", "desk");
+  renamed.display_name = "Other";
+  ASSERT_TRUE(store().UpdateProject(renamed, EtagOf(renamed), {}));
+  EXPECT_EQ(store().LimitsVersion("ke"), second) << "no change of limits";
+  EXPECT_EQ(store().LimitsVersion("ug"), 0);
+}
+
+TEST_P(TenancyStoreQuota, WhatIsMadeWithLimitsIsToldToo) {
+  Tenant rwanda{"rw", "Rwanda", "RWF", {"rw"}, TenantState::kActive, clock_.Now()};
+  rwanda.limits = {.concurrency = 7};
+  ASSERT_TRUE(store().CreateTenant(rwanda, {}));
+  const std::int64_t first = *store().LimitsVersion("rw");
+  EXPECT_GT(first, 0);
+  Project project{"rw", "p", "P", clock_.Now()};
+  project.limits = {.concurrency = 8};
+  EXPECT_EQ(store().CreateProject(project, {}).error().reason, "INVALID_LIMITS");
+  project.limits = {.concurrency = 6};
+  ASSERT_TRUE(store().CreateProject(project, {}));
+  EXPECT_GT(*store().LimitsVersion("rw"), first);
+  EXPECT_TRUE(SameLimits(*store().GetProject("rw", "p"), project));
+}
+
+TEST_P(TenancyStoreQuota, AKeysLimitsLieWithinThoseOutside) {
+  Project project = *store().GetProject("ke", "desk");
+  project.limits = {.requests_per_minute = 50};
+  ASSERT_TRUE(store().UpdateProject(project, EtagOf(project), {}));
+  ApiKey key = Key(kKid);
+  key.limits = {50, 1000, 0, false};
+  ASSERT_TRUE(store().CreateApiKey(key, {}));
+  EXPECT_EQ(Stored(kKid).limits, key.limits);
+  ApiKey wide = Key(kOtherKid);
+  wide.limits = {.requests_per_minute = 51};
+  EXPECT_EQ(store().CreateApiKey(wide, {}).error().reason, "INVALID_LIMITS");
+  ASSERT_TRUE(store().RotateApiKey(Rotation(kKid, kOtherKid, {}), {}));
+  EXPECT_EQ(Stored(kOtherKid).limits, key.limits) << "its successor has the same";
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, TenancyStoreQuota, EveryStore(), StoreName);

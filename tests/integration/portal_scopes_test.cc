@@ -160,7 +160,7 @@ class PortalScopes : public testing::Test {
   tenancy::CallGates tenancy_gates_;
   tenancy::TenantFeed tenant_feed_{tenancy_store_};
   tenancy::TenantServiceImpl tenants_{tenancy_store_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
-  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_};
+  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_, [](const auto&...) {}};
   tenancy::QuotaServiceImpl quotas_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   tenancy::FakeIdentityStore identity_store_{tenancy_store_};

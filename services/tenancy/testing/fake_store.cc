@@ -36,6 +36,7 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   if (earlier) return tenants_.at(*earlier);
   const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
   if (inserted) at->second.version = ++keys_clock_;
+  if (inserted && tenant.limits.any()) NoteLimits(tenant.id);
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -69,6 +70,7 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
   if (earlier) return standing;
   ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
   if (!SameContent(standing, changed)) {
+    if (standing.limits != changed.limits) NoteLimits(wanted.id);
     standing = std::move(changed);
     standing.version = ++keys_clock_;
   }
@@ -117,11 +119,12 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
   if (!projects_.contains({project.tenant, project.id})) {
-    ALLOD_CHECK_OK(CheckWithinTenant(project.quota, tenants_.at(project.tenant).quota));
+    ALLOD_CHECK_OK(CheckWithinTenant(project, tenants_.at(project.tenant)));
     ALLOD_CHECK_OK(RoomForProject(project, QuotasOf(project.tenant, "", project.create_time)));
   }
   const auto [at, inserted] = projects_.try_emplace({project.tenant, project.id}, project);
   if (inserted) at->second.version = 1;
+  if (inserted && !SameLimits(project, {})) NoteLimits(project.tenant);
   if (!inserted && !SameContent(at->second, project)) return std::unexpected(TakenByOtherContent(project.name()));
   Remember(project.tenant, request, project.id);
   return at->second;
@@ -143,8 +146,9 @@ Result<Project> FakeStore::UpdateProject(const Project& wanted, const std::strin
   Project& standing = found->second;
   ALLOD_TRY(const auto earlier, Recall(wanted.tenant, request));
   if (earlier) return standing;
-  ALLOD_TRY(Project changed, Changed(standing, wanted, etag, tenants_.at(wanted.tenant).quota));
+  ALLOD_TRY(Project changed, Changed(standing, wanted, etag, tenants_.at(wanted.tenant)));
   if (!SameContent(standing, changed)) {
+    if (!SameLimits(standing, changed)) NoteLimits(wanted.tenant);
     standing = std::move(changed);
     ++standing.version;
   }
@@ -219,6 +223,9 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
   if (maker_row) {
     ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
   }
+  ALLOD_CHECK_OK(
+      CheckLimitsWithin("api_key.limits", key.limits, "the project's", projects_.at({key.tenant, key.project}).limits));
+  ALLOD_CHECK_OK(CheckLimitsWithin("api_key.limits", key.limits, "the tenant's", tenants_.at(key.tenant).limits));
   ALLOD_CHECK_OK(RoomForApiKey(made, QuotasOf(made.tenant, made.project, made.create_time)));
   ++keys_clock_;
   Put(made);
@@ -246,6 +253,30 @@ Result<ApiKeyCreation> FakeStore::RotateApiKey(const KeyRotation& rotation, cons
   Put(rotated.successor);
   Remember(rotation.tenant + "/" + rotation.project, request, rotation.successor_kid);
   return ApiKeyCreation{rotated.successor, true, keys_clock_};
+}
+
+void FakeStore::NoteLimits(const std::string& tenant) {
+  keys_versions_[tenant] = limits_versions_[tenant] = ++keys_clock_;
+}
+
+Result<TenantLimits> FakeStore::LimitsOf(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
+  TenantLimits out{tenant, tenants_.at(tenant).limits, {}};
+  for (const auto& [id, project] : projects_) {
+    if (id.first == tenant && !SameLimits(project, {})) {
+      out.projects.push_back({project.id, project.limits, project.instance_limits});
+    }
+  }
+  return out;
+}
+
+Result<std::int64_t> FakeStore::LimitsVersion(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return limits_versions_[tenant];
 }
 
 Status FakeStore::RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) {
@@ -308,7 +339,7 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
   for (const auto& [id, tenant] : tenants_) {
     const std::int64_t version = keys_versions_[id];
     if (version <= after) continue;
-    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version});
+    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version, limits_versions_[id]});
   }
   std::ranges::sort(out, {}, &TenantKeysVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));

@@ -38,6 +38,8 @@ class FakeStore final : public Store {
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
+  Result<TenantLimits> LimitsOf(const std::string& tenant) override;
+  Result<std::int64_t> LimitsVersion(const std::string& tenant) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
   // In one word.
@@ -61,6 +63,7 @@ class FakeStore final : public Store {
   };
   Status Up() const;
   Status CheckKeys(const std::string& tenant) const;
+  void NoteLimits(const std::string& tenant);
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
   // The resource that an earlier request with this id made, if any.
@@ -83,6 +86,7 @@ class FakeStore final : public Store {
   std::set<std::string> spoilt_;
   std::int64_t keys_clock_ = 0;                                                  // of tenants' versions too
   std::map<std::string, std::int64_t> keys_versions_;                            // by tenant
+  std::map<std::string, std::int64_t> limits_versions_;                          // by tenant
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;
   std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid

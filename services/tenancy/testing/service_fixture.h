@@ -114,7 +114,10 @@ class TenancyServiceTest : public testing::Test {
   CallGates gates_;
   TenantFeed tenant_feed_{store_};
   TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
-  ProjectServiceImpl projects_{store_, clock_, gates_};
+  ProjectServiceImpl projects_{store_, clock_, gates_,
+                               [this](const std::string& tenant, std::int64_t version, SteadyTime until) {
+                                 keys_.AwaitInForce(until, tenant, version);
+                               }};
   QuotaServiceImpl quotas_{store_, clock_, gates_};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, kPepper};
   const TempDir sockets_;

@@ -128,7 +128,7 @@ TEST_F(SharedLimits, OfOneGatewayAloneReachTheWholeRate) {
     if (gateways_[0]->limiter.Admit(kId, steady_clock::now(), standing)) ++admitted;
     std::this_thread::sleep_for(2ms);
   }
-  EXPECT_GE(admitted, 1200) << "of 1400, though three of four gateways are idle";
+  EXPECT_GE(admitted, 1000) << "of 1400, though three of four gateways are idle";
 }
 
 TEST_F(SharedLimits, TokensSpentAtOneGatewayAreKnownToTheOthers) {

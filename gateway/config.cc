@@ -129,6 +129,7 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   Bounded<std::int64_t>(reader, "requests_per_minute_per_tenant", tenant.requests_per_minute, 1, 60'000'000);
   Bounded<std::int64_t>(reader, "tokens_per_minute_per_tenant", tenant.tokens_per_minute, 1, 60'000'000'000);
   Bounded(reader, "concurrency_per_tenant", tenant.concurrency, 1, 1'000'000);
+  Bounded(reader, "gateways", out.rate_limits.gateways, 1, 1000);
   Bounded(reader, "wake_wait_ms_max", out.serving.wake_wait_ms_max, 0, 600'000);
   Bounded(reader, "waiting_per_instance_max", out.serving.waiting_per_instance_max, 0, 1'000'000);
   Bounded(reader, "keep_alive_comment_ms", out.serving.keep_alive_comment_ms, 10, 600'000);

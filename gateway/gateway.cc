@@ -69,7 +69,8 @@ struct Gateway::Impl {
         attempt_sealer(pepper),
         people({config.public_url, config.exchanges_per_minute_of_address}, backends.tenancy, trust, verifier, fetcher,
                session_starter, session_sealer, attempt_sealer, clock, config.session_times),
-        admission(config.rate_limits,
+        pushed_keys(keys, limits),
+        admission(config.rate_limits, limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
         settler(*journal, backends.billing,
@@ -88,7 +89,7 @@ struct Gateway::Impl {
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     AddRoutes();
     AddOperatorsRoutes();
-    watches[0] = access::WatchApiKeys(backends.tenancy, keys);
+    watches[0] = access::WatchApiKeys(backends.tenancy, pushed_keys);
     watches[1] = serving::WatchRoutes(backends.scheduling, routes);
     key_use_reporter = access::ReportKeyUses(backends.tenancy, key_uses, milliseconds(config.key_use_report_ms));
     watches[2] = federation::WatchIdentities(backends.tenancy, trust);
@@ -123,6 +124,8 @@ struct Gateway::Impl {
   const sign_in::AttemptSealer attempt_sealer;
   sign_in::Endpoints people;
   serving::RouteTable routes;
+  access::LimitTable limits;
+  access::PushedKeys pushed_keys;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
   metering::Settler settler;

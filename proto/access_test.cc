@@ -33,6 +33,7 @@
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/quota.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "services/common/rpc/method.h"
@@ -95,6 +96,8 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetProject", {kProject, kProjectName}},
       {"tenancy.ListProjects", {kMembers, kTenantName}},
+      {"tenancy.UpdateProject", {kProject, kProjectName}},
+      {"tenancy.GetQuotaUse", {kProject, kProjectName}},
       {"tenancy.CreateApiKey", {kProject, kProjectName}},
       {"tenancy.ListApiKeys", {kProject, kProjectName}},
       {"tenancy.RevokeApiKey", {kProject, kProjectName + "/apiKeys/k"}},
@@ -164,6 +167,7 @@ const std::map<std::string, Row>& Rows() {
       {"scheduling.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
       {"scheduling.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"scheduling.CreateInstance", {kProject, kProjectName}},
+      {"scheduling.GetInstanceQuotaUse", {kProject, kProjectName}},
       {"scheduling.GetInstance", {kProject, kInstanceName}},
       {"scheduling.ListInstances", {kProject, kProjectName}},
       {"scheduling.UpdateInstance", {kProject, kInstanceName}},

@@ -49,6 +49,7 @@ void AddDelete(CLI::App& app, Globals& globals);
 void AddCreateKey(CLI::App& app, Globals& globals);
 void AddRotateKey(CLI::App& app, Globals& globals);
 void AddTenants(CLI::App& app, Globals& globals);
+void AddQuota(CLI::App& app, Globals& globals);
 void AddLogin(CLI::App& app, Globals& globals);  // and logout and whoami
 void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);

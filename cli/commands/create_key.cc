@@ -24,6 +24,9 @@ struct CreateKeyOptions {
   std::string expires;
   std::vector<std::string> ip_ranges;
   std::vector<std::string> instances;
+  std::int64_t requests_per_minute = 0;
+  std::int64_t tokens_per_minute = 0;
+  int concurrency = 0;
 };
 
 Result<tenancy_v1::CreateApiKeyRequest> RequestOf(const CreateKeyOptions& options) {
@@ -46,6 +49,9 @@ Result<tenancy_v1::CreateApiKeyRequest> RequestOf(const CreateKeyOptions& option
     const bool is_id = instance.find('/') == std::string::npos;
     key.add_allowed_instances(is_id ? options.project + "/instances/" + instance : instance);
   }
+  if (options.requests_per_minute > 0) key.mutable_limits()->set_requests_per_minute(options.requests_per_minute);
+  if (options.tokens_per_minute > 0) key.mutable_limits()->set_tokens_per_minute(options.tokens_per_minute);
+  if (options.concurrency > 0) key.mutable_limits()->set_concurrency(options.concurrency);
   request.set_request_id(Uuid::V7().ToString());
   return request;
 }
@@ -89,6 +95,13 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
       ->add_option("--instance", options->instances,
                    "An instance that it may call; may be repeated (default: all of the project)")
       ->allow_extra_args(false);
+  command
+      ->add_option("--requests-per-minute", options->requests_per_minute, "How many requests it may make in a minute")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{60'000'000}));
+  command->add_option("--tokens-per-minute", options->tokens_per_minute, "How many tokens it may use in a minute")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{60'000'000'000}));
+  command->add_option("--concurrency", options->concurrency, "How many requests it may have running at each gateway")
+      ->check(CLI::Range(1, 1'000'000));
 }
 
 }  // namespace allod::cli::commands

@@ -27,6 +27,13 @@ tenancy_v1::UpdateTenantRequest UpdateOf(const Message& current, const Message& 
   return request;
 }
 
+tenancy_v1::UpdateProjectRequest ProjectUpdateOf(const Message& current, const Message& wanted) {
+  tenancy_v1::UpdateProjectRequest request;
+  *request.mutable_project() = dynamic_cast<const tenancy_v1::Project&>(wanted);
+  request.mutable_project()->set_etag(dynamic_cast<const tenancy_v1::Project&>(current).etag());
+  return request;
+}
+
 // Instances that run, in regions whose jurisdiction is not in the wanted residency.
 Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message& current, const Message& wanted) {
   const auto& before = dynamic_cast<const tenancy_v1::Tenant&>(current);
@@ -71,7 +78,7 @@ ResourceKind TenantKind() {
                       {"WEIGHT", "weight"},
                       {"STATE", "state"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "residency", "weight"},
+          .spec_fields = {"display_name", "currency_code", "residency", "weight", "quota", "limits"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -98,13 +105,14 @@ ResourceKind TenantKind() {
 }
 
 ResourceKind ProjectKind() {
+  using Service = tenancy_v1::ProjectService;
   return {.kind = "Project",
           .plural = "projects",
           .pattern = "tenants/*/projects/*",
           .parent_pattern = "tenants/*",
           .columns = {{"NAME", "name"}, {"DISPLAY NAME", "display_name"}},
           .prototype = &tenancy_v1::Project::default_instance(),
-          .spec_fields = {"display_name"},
+          .spec_fields = {"display_name", "quota", "limits", "instance_limits"},
           .get = Getter<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::GetProject),
           .list = Lister<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::ListProjects),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -119,7 +127,19 @@ ResourceKind ProjectKind() {
           .missing =
               [](const Message& wanted, const Error& error) {
                 return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy_v1::Project&>(wanted).name())});
-              }};
+              },
+          .preview = [](const StateDir& state, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            auto request = ProjectUpdateOf(current, wanted);
+            request.set_validate_only(true);
+            return Own(net::Ask<Service>(state, &Service::Stub::UpdateProject, request));
+          },
+          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                       const std::string& request_id) -> Result<net::Change> {
+            auto request = ProjectUpdateOf(current, wanted);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::UpdateProject, request));
+          }};
 }
 
 ResourceKind ApiKeyKind() {

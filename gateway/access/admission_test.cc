@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <vector>
 
 namespace allod::gateway::access::admission_test {
@@ -13,11 +14,13 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 
 constexpr SteadyTime kStart{std::chrono::hours(1000)};
+const LimitTable kNone;
 
 Principal Key(const std::string& kid, const std::string& tenant) {
   Principal out;
   out.id = kid;
   out.tenant = "tenants/" + tenant;
+  out.project = out.tenant + "/projects/p";
   return out;
 }
 
@@ -36,7 +39,7 @@ std::string Ask(Admission& admission, const Principal& principal, SteadyTime now
 }
 
 TEST(Admission, ATenantIsBoundHoweverManyKeysItMakes) {
-  Admission admission({.key = {.requests_per_minute = 5}, .tenant = {.requests_per_minute = 12}}, std::nullopt);
+  Admission admission({.key = {.requests_per_minute = 5}, .tenant = {.requests_per_minute = 12}}, kNone, std::nullopt);
   int admitted = 0;
   for (int i = 0; i < 100; ++i) admitted += Ask(admission, Key("k" + std::to_string(i), "ke")).empty() ? 1 : 0;
   EXPECT_EQ(admitted, 12);
@@ -46,7 +49,7 @@ TEST(Admission, ATenantIsBoundHoweverManyKeysItMakes) {
 }
 
 TEST(Admission, AKeyThatIsRefusedTakesNothingFromItsNeighbours) {
-  Admission admission({.key = {.requests_per_minute = 5}, .tenant = {.requests_per_minute = 12}}, std::nullopt);
+  Admission admission({.key = {.requests_per_minute = 5}, .tenant = {.requests_per_minute = 12}}, kNone, std::nullopt);
   for (int i = 0; i < 1000; ++i) (void)Ask(admission, Key("flood", "ke"));
   EXPECT_THAT(Ask(admission, Key("flood", "ke")), HasSubstr("this key"));
   int admitted = 0;
@@ -57,7 +60,7 @@ TEST(Admission, AKeyThatIsRefusedTakesNothingFromItsNeighbours) {
 TEST(Admission, HeadersTellOfTheLimitThatLeavesLess) {
   Admission admission({.key = {.requests_per_minute = 5, .tokens_per_minute = 1000},
                        .tenant = {.requests_per_minute = 6, .tokens_per_minute = 500}},
-                      std::nullopt);
+                      kNone, std::nullopt);
   http::Headers headers;
   auto permit = admission.Admit(Key("a", "ke"), kStart, headers);
   ASSERT_TRUE(permit);
@@ -80,7 +83,7 @@ TEST(Admission, HeadersTellOfTheLimitThatLeavesLess) {
 }
 
 TEST(Admission, PlacesAreGivenBackAtBothLevels) {
-  Admission admission({.key = {.concurrency = 2}, .tenant = {.concurrency = 3}}, std::nullopt);
+  Admission admission({.key = {.concurrency = 2}, .tenant = {.concurrency = 3}}, kNone, std::nullopt);
   http::Headers headers;
   std::vector<Admission::Permit> running;
   for (const char* kid : {"a", "a", "b"}) {
@@ -94,6 +97,140 @@ TEST(Admission, PlacesAreGivenBackAtBothLevels) {
   EXPECT_EQ(Ask(admission, Key("a", "ke")), "");
   // What the tenant refused left the key's place free.
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(admission, Key("b", "ke")), "");
+}
+
+constexpr char kModel[] = "tenants/ke/projects/p/instances/a";
+
+class AdmissionLevels : public testing::Test {
+ protected:
+  // Of tenant ke, as tenancy pushes them.
+  void Push(const std::function<void(tenancy::v1::TenantLimits&, tenancy::v1::ProjectLimits&)>& fill) {
+    tenancy::v1::WatchApiKeysResponse message;
+    auto& limits = *message.add_tenant_limits();
+    limits.set_tenant("tenants/ke");
+    auto& project = *limits.add_projects();
+    project.set_project("tenants/ke/projects/p");
+    fill(limits, project);
+    message.set_synced(true);
+    table_.Apply(message);
+  }
+  // How many of so many requests for the model are let in.
+  int Admitted(int asked, const Principal& principal = Key("k", "ke")) {
+    int out = 0;
+    for (int i = 0; i < asked; ++i) {
+      headers_.clear();
+      auto permit = admission_.Admit(principal, kStart, headers_);
+      if (!permit) {
+        message_ = permit.error().message;
+        continue;
+      }
+      const Status to_model = admission_.AdmitTo(kModel, principal, kStart, *permit, headers_);
+      if (!to_model) message_ = to_model.error().message;
+      if (to_model) ++out;
+    }
+    return out;
+  }
+
+  LimitTable table_;
+  Admission admission_{
+      {.key = {.requests_per_minute = 1000}, .tenant = {.requests_per_minute = 500}}, table_, std::nullopt};
+  http::Headers headers_;
+  std::string message_;
+};
+
+TEST_F(AdmissionLevels, ARequestIsHeldAgainstAllThatApply) {
+  Push([](auto& tenant, auto& project) {
+    tenant.mutable_limits()->set_requests_per_minute(30);
+    project.mutable_limits()->set_requests_per_minute(20);
+    auto& model = *project.add_instances();
+    model.set_instance(kModel);
+    model.mutable_limits()->set_requests_per_minute(10);
+  });
+  EXPECT_EQ(Admitted(15), 10);
+  EXPECT_THAT(message_, HasSubstr("this model"));
+  EXPECT_EQ(Find(headers_, "x-ratelimit-limit-requests"), "10") << "of the one that refused";
+  EXPECT_EQ(Find(headers_, "x-ratelimit-remaining-requests"), "0");
+  // What the model's refused was given back to project and tenant.
+  int others = 0;
+  while (Ask(admission_, Key("other", "ke")).empty()) ++others;
+  EXPECT_EQ(others, 10);
+  EXPECT_THAT(Ask(admission_, Key("other", "ke")), HasSubstr("this project"));
+  Principal elsewhere = Key("q", "ke");
+  elsewhere.project = "tenants/ke/projects/q";
+  int in_tenant = 0;
+  while (Ask(admission_, elsewhere).empty()) ++in_tenant;
+  EXPECT_EQ(in_tenant, 10);
+  EXPECT_THAT(Ask(admission_, elsewhere), HasSubstr("this tenant"));
+  EXPECT_EQ(Ask(admission_, Key("k", "tz")), "");
+}
+
+TEST_F(AdmissionLevels, HeadersTellOfTheOneThatLeavesLeast) {
+  Push([](auto& tenant, auto& project) {
+    tenant.mutable_limits()->set_requests_per_minute(30);
+    project.mutable_limits()->set_requests_per_minute(20);
+    auto& model = *project.add_instances();
+    model.set_instance(kModel);
+    model.mutable_limits()->set_requests_per_minute(10);
+  });
+  EXPECT_EQ(Admitted(1), 1);
+  EXPECT_EQ(Find(headers_, "x-ratelimit-limit-requests"), "10");
+  EXPECT_EQ(Find(headers_, "x-ratelimit-remaining-requests"), "9");
+  http::Headers headers;
+  ASSERT_TRUE(admission_.Admit(Key("k", "ke"), kStart, headers));
+  EXPECT_EQ(Find(headers, "x-ratelimit-limit-requests"), "20");
+  EXPECT_EQ(Find(headers, "x-ratelimit-remaining-requests"), "18");
+}
+
+TEST_F(AdmissionLevels, AKeysOwnOnlyNarrowAndATenantsOwnTakeThePlaceOfTheUsualOnes) {
+  Principal key = Key("k", "ke");
+  key.limits.requests_per_minute = 5;
+  EXPECT_EQ(Admitted(20, key), 5);
+  EXPECT_THAT(message_, HasSubstr("this key has used its 5 requests"));
+  Push([](auto& tenant, auto&) { tenant.mutable_limits()->set_requests_per_minute(800); });
+  key = Key("wide", "ke");
+  key.limits.requests_per_minute = 100'000;
+  EXPECT_EQ(Admitted(2000, key), 792) << "a hundredth is used; and a key has never more than 1000";
+}
+
+TEST_F(AdmissionLevels, OneInShadowCountsAndLetsPass) {
+  Push([](auto& tenant, auto& project) {
+    tenant.mutable_limits()->set_requests_per_minute(3);
+    tenant.mutable_limits()->set_shadow(true);
+    project.mutable_limits()->set_concurrency(1);
+    project.mutable_limits()->set_shadow(true);
+  });
+  EXPECT_EQ(Admitted(600), 500) << "the usual one of the tenant holds";
+  EXPECT_THAT(message_, HasSubstr("500 requests per minute"));
+  EXPECT_EQ(Find(headers_, "x-ratelimit-limit-requests"), "500") << "headers do not tell of it";
+}
+
+TEST_F(AdmissionLevels, ChangesApplyToTheNextRequestAndKeepWhatIsUsed) {
+  Push([](auto&, auto& project) { project.mutable_limits()->set_requests_per_minute(100); });
+  EXPECT_EQ(Admitted(50), 50);
+  Push([](auto&, auto& project) { project.mutable_limits()->set_requests_per_minute(10); });
+  EXPECT_EQ(Admitted(50), 5) << "half of it is used";
+  Push([](auto&, auto&) {});
+  EXPECT_EQ(Admitted(50), 50);
+}
+
+TEST_F(AdmissionLevels, TokensAreChargedEverywhere) {
+  Push([](auto& tenant, auto& project) {
+    tenant.mutable_limits()->set_tokens_per_minute(1000);
+    auto& model = *project.add_instances();
+    model.set_instance(kModel);
+    model.mutable_limits()->set_tokens_per_minute(100);
+  });
+  const Principal key = Key("k", "ke");
+  auto permit = admission_.Admit(key, kStart, headers_);
+  ASSERT_TRUE(permit);
+  ASSERT_TRUE(admission_.AdmitTo(kModel, key, kStart, *permit, headers_));
+  EXPECT_EQ(Find(headers_, "x-ratelimit-limit-tokens"), "100");
+  permit->ChargeTokens(120, kStart);
+  EXPECT_EQ(Admitted(1), 0);
+  EXPECT_THAT(message_, HasSubstr("this model"));
+  http::Headers headers;
+  ASSERT_TRUE(admission_.Admit(Key("other", "ke"), kStart, headers)) << "for another model";
+  EXPECT_EQ(Find(headers, "x-ratelimit-remaining-tokens"), "880");
 }
 
 }  // namespace

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <mutex>
 
-#include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "gateway/access/bearer.h"
+#include "gateway/access/limits_from.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
 #include "services/common/rpc/timestamp.h"
-#include "services/common/rpc/watch.h"
 
 namespace allod::gateway::access {
 namespace {
@@ -65,6 +64,7 @@ Result<ApiKeyTable::Entry> ApiKeyTable::EntryOf(const tenancy::v1::WatchApiKeysR
   }
   const std::vector<std::string> ranges(key.allowed_ip_ranges().begin(), key.allowed_ip_ranges().end());
   ALLOD_TRY(entry.ranges, ParseIpRanges("allowed_ip_ranges", ranges, kIpRangesMax));
+  principal.limits = LimitsFrom(key.limits());
   if (!key.allowed_instances().empty()) {
     std::vector<std::string> instances(key.allowed_instances().begin(), key.allowed_instances().end());
     std::ranges::sort(instances);
@@ -152,12 +152,6 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
   lock.unlock();
   if (is_news) uses_.Note(principal.name, now);
   return principal;
-}
-
-std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table) {
-  using Service = tenancy::v1::ApiKeyService;
-  return Watch("api-keys", Caller::Service("gateway"), Service::NewStub(tenancy), &Service::Stub::WatchApiKeys,
-               &Service::Stub::AcknowledgeApiKeys, table);
 }
 
 }  // namespace allod::gateway::access

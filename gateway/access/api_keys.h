@@ -19,7 +19,6 @@
 #include "gateway/access/key_uses.h"
 #include "services/common/api_key_format.h"
 #include "services/common/clock.h"
-#include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::access {
 
@@ -78,8 +77,5 @@ class ApiKeyTable final : public Authenticator {
   Entries entries_;
   Entries snapshot_;  // being received
 };
-
-// Feeds `table`, which must outlive the loop.
-std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, ApiKeyTable& table);
 
 }  // namespace allod::gateway::access

@@ -28,4 +28,6 @@ void ChargeGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, std::in
   tat = std::max(tat, now) + limit.interval() * cost;
 }
 
+void RefundGcra(const GcraLimit& limit, SteadyTime& tat, std::int64_t cost) { tat -= limit.interval() * cost; }
+
 }  // namespace allod::gateway::access

@@ -18,7 +18,8 @@ struct GcraLimit {
   std::chrono::nanoseconds period{std::chrono::minutes(1)};
   std::int64_t burst = 1;
 
-  std::chrono::nanoseconds interval() const { return period / count; }
+  // Rounded up, so that never more than `count` come in a period.
+  std::chrono::nanoseconds interval() const { return std::chrono::nanoseconds((period.count() + count - 1) / count); }
 };
 
 struct GcraDecision {
@@ -34,5 +35,8 @@ GcraDecision SpendGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, 
 
 // Spends units that are already gone, into debt if need be.
 void ChargeGcra(const GcraLimit& limit, SteadyTime& tat, SteadyTime now, std::int64_t cost);
+
+// Gives back units that were spent.
+void RefundGcra(const GcraLimit& limit, SteadyTime& tat, std::int64_t cost);
 
 }  // namespace allod::gateway::access

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+
 namespace allod::gateway::access::gcra_test {
 namespace {
 
@@ -57,6 +60,33 @@ TEST(Gcra, ChargeMayGoIntoDebtAndIsPaidOffByTime) {
   EXPECT_FALSE(decision.allowed);
   EXPECT_EQ(decision.retry_after, milliseconds(1500));
   EXPECT_TRUE(SpendGcra(kLimit, tat, kStart + milliseconds(1500), 0).allowed);
+}
+
+TEST(Gcra, AMillionEventsStayWithinBurstAndRateInEveryWindow) {
+  std::mt19937 random(7);
+  for (const std::int64_t count : {7, 600, 45'000'000}) {
+    const GcraLimit limit{count, std::chrono::minutes(1), count};
+    const double per_nanosecond = static_cast<double>(count) / 60e9;
+    SteadyTime tat{};
+    SteadyTime now{std::chrono::hours(1000)};
+    const SteadyTime begin = now;
+    std::exponential_distribution<double> gap(per_nanosecond * 2);
+    double admitted = 0, least = 0, burst = 0;
+    for (int i = 0; i < 1'000'000; ++i) {
+      // Crowds of a thousand at a time, and quiet in between, together twice what is allowed.
+      if (i % 1000 == 0) {
+        const double quiet = 1000 * gap(random);
+        now += std::chrono::nanoseconds(static_cast<std::int64_t>(quiet));
+      }
+      const double flowed = per_nanosecond * static_cast<double>((now - begin).count());
+      if (SpendGcra(limit, tat, now, 1).allowed) {
+        least = std::min(least, admitted - flowed);
+        burst = std::max(burst, ++admitted - flowed - least);
+      }
+    }
+    EXPECT_LE(burst, static_cast<double>(count) + 1e-3) << count;
+    EXPECT_GT(admitted, 0);
+  }
 }
 
 }  // namespace

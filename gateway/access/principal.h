@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "gateway/access/rate_limits.h"
 #include "services/common/rpc/caller.h"
 
 namespace allod::gateway::access {
@@ -22,7 +23,8 @@ struct Principal {
   std::string rule;       // id of the workload rule that a workload's token is by; empty: it is none
   bool inference = false;
   bool portal = false;
-  Roles roles;  // in the project, through the portal; of a person at the tenant
+  Roles roles;        // in the project, through the portal; of a person at the tenant
+  RateLimits limits;  // of its own
   // Of a person.
   std::string session = {};                      // id of the session, a UUID; empty: it is no person
   std::vector<ProjectRoles> project_roles = {};  // beside `roles`; ordered by project

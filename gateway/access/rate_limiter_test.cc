@@ -2,10 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
+#include <memory>
 #include <set>
 #include <vector>
+
+#include "gateway/access/shared_budget.h"
 
 namespace allod::gateway::access::rate_limiter_test {
 namespace {
@@ -67,8 +71,9 @@ TEST(RateLimiter, AnEmptyCommonBucketRefusesUntilItRefills) {
   EXPECT_TRUE(limiter.Admit("k", kStart, standing)) << "the first request does not wait for Redis";
   const auto wants = limiter.TakeWants(10);
   ASSERT_EQ(wants.size(), 1U);
-  EXPECT_EQ(wants[0].units, 11) << "a chunk, and what was used ahead";
-  limiter.Grant("k", 0, milliseconds(700), kStart);
+  EXPECT_EQ(wants[0].units, 10) << "a chunk";
+  EXPECT_EQ(wants[0].ahead, 1) << "what was used ahead";
+  limiter.Grant(wants[0], {.retry_after = milliseconds(700)}, kStart);
   const auto refused = limiter.Admit("k", kStart, standing);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().retry_after, milliseconds(700));
@@ -79,7 +84,10 @@ TEST(RateLimiter, WithoutRedisTheLocalBucketDecides) {
   RateLimiter limiter({.requests_per_minute = 600});
   Standing standing;
   EXPECT_TRUE(limiter.Admit("k", kStart, standing));
-  limiter.Grant("k", 0, seconds(60), kStart);
+  const auto wants = limiter.TakeWants(10);
+  ASSERT_EQ(wants.size(), 1U);
+  limiter.Grant(wants[0], {.retry_after = seconds(60)}, kStart);
+  ASSERT_FALSE(limiter.Admit("k", kStart, standing));
   limiter.DropLeases();
   EXPECT_TRUE(limiter.Admit("k", kStart, standing));
 }
@@ -135,10 +143,10 @@ TEST(RateLimiter, EveryKeyThatWantsBudgetGetsItsTurn) {
   std::set<std::string> seen;
   for (int round = 0; round < 1000; ++round) {
     for (const auto& want : limiter.TakeWants(10)) {
-      seen.insert(want.kid);
-      limiter.Grant(want.kid, 1, milliseconds(0), kStart);
+      seen.insert(want.id);
+      limiter.Grant(want, {.units = 1}, kStart);
       // The others ask on, and want again.
-      (void)limiter.Admit(want.kid, kStart, standing);
+      (void)limiter.Admit(want.id, kStart, standing);
     }
   }
   EXPECT_EQ(seen.size(), 1000U);
@@ -167,6 +175,132 @@ TEST(RateLimiter, ARequestCostsTheSameBesideTwoHundredThousandKeysAsBesideAHundr
   RecordProperty("nanoseconds_200000_keys", static_cast<int>(many));
   std::printf("one request: %.0f ns beside 100 keys, %.0f ns beside 200,000\n", few, many);
   EXPECT_LT(many, 10 * few + 5000) << "memory is slower than cache, but nothing is searched";
+}
+
+TEST(RateLimiter, ALimitThatChangesLeavesItUsedToTheSamePart) {
+  RateLimiter limiter;
+  Standing standing;
+  const auto ask = [&](std::int64_t limit) {
+    return limiter.Admit("k", "this key", {.requests_per_minute = limit}, kStart, standing).has_value();
+  };
+  for (int i = 0; i < 300; ++i) ASSERT_TRUE(ask(600));
+  EXPECT_EQ(standing.requests.remaining, 300);
+  ASSERT_TRUE(ask(60));
+  EXPECT_EQ(standing.requests.limit, 60);
+  EXPECT_EQ(standing.requests.remaining, 29) << "half of it was used, and one more";
+  ASSERT_TRUE(ask(6000));
+  EXPECT_EQ(standing.requests.remaining, 2899);
+}
+
+TEST(RateLimiter, WhatIsGivenBackCountsNot) {
+  RateLimiter limiter({.requests_per_minute = 2, .concurrency = 5});
+  Standing standing;
+  for (int i = 0; i < 10; ++i) {
+    auto permit = limiter.Admit("k", kStart, standing);
+    ASSERT_TRUE(permit);
+    permit->Refund();
+    permit->Refund();
+  }
+  ASSERT_TRUE(limiter.Admit("k", kStart, standing));
+  ASSERT_TRUE(limiter.Admit("k", kStart, standing));
+  EXPECT_FALSE(limiter.Admit("k", kStart, standing));
+}
+
+TEST(RateLimiter, AKindWithoutALimitBindsNobodyAndIsNotTold) {
+  RateLimiter limiter({.concurrency = 3});
+  Standing standing;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(limiter.Admit("k", kStart, standing));
+  http::Headers headers;
+  standing.AddTo(headers);
+  EXPECT_TRUE(headers.empty());
+}
+
+TEST(RateLimiter, OfSeveralGatewaysEachSpendsItsShareWithoutACommonBucket) {
+  constexpr int kGateways = 4;
+  std::array<std::unique_ptr<RateLimiter>, kGateways> gateways;
+  for (auto& gateway : gateways) {
+    gateway = std::make_unique<RateLimiter>(RateLimits{.requests_per_minute = 600}, "this key", kGateways);
+  }
+  Standing standing;
+  const auto admitted = [&](SteadyTime now) {
+    int out = 0;
+    for (auto& gateway : gateways) {
+      while (gateway->Admit("k", now, standing)) ++out;
+    }
+    return out;
+  };
+  const int burst = admitted(kStart);
+  EXPECT_GT(burst, 100);
+  EXPECT_LE(burst, 300) << "the other half is the common bucket's";
+  int more = 0;
+  for (int second = 1; second <= 60; ++second) more += admitted(kStart + seconds(second));
+  EXPECT_NEAR(more, 600, 30) << "together at the whole rate";
+}
+
+TEST(RateLimiter, WithACommonBucketALeaseIsSpentBeforeTheAllowance) {
+  RateLimiter limiter({.requests_per_minute = 600}, "this key", 4);
+  Standing standing;
+  ASSERT_TRUE(limiter.Admit("k", kStart, standing));
+  auto wants = limiter.TakeWants(10);
+  ASSERT_EQ(wants.size(), 1U);
+  EXPECT_EQ(wants[0].ahead, 1);
+  limiter.Grant(wants[0], {.units = wants[0].units, .remaining = 100}, kStart);
+  ASSERT_TRUE(limiter.Admit("k", kStart, standing));
+  const SharedBudget budget = Divide(600, 4);
+  EXPECT_EQ(standing.requests.remaining, budget.chunk - 1 + budget.ahead - 1 + 100);
+  int admitted = 0;
+  while (limiter.Admit("k", kStart, standing)) ++admitted;
+  EXPECT_EQ(admitted, budget.chunk - 1 + budget.ahead - 1);
+  wants = limiter.TakeWants(10);
+  ASSERT_EQ(wants.size(), 1U);
+  EXPECT_EQ(wants[0].ahead, budget.ahead - 1);
+}
+
+TEST(RateLimiter, ANewEraForgetsWhatWasSpentAheadButForTheAllowance) {
+  RateLimiter limiter({.requests_per_minute = 600}, "this key", 4);
+  Standing standing;
+  SteadyTime now = kStart;
+  for (int i = 0; i < 600; ++i, now += milliseconds(400)) ASSERT_TRUE(limiter.Admit("k", now, standing));
+  limiter.BeginEra();
+  ASSERT_TRUE(limiter.Admit("k", now, standing));
+  const auto wants = limiter.TakeWants(10);
+  ASSERT_EQ(wants.size(), 1U);
+  EXPECT_LE(wants[0].ahead, 2);
+}
+
+TEST(RateLimiter, TokensThatOthersSpentHoldBackToo) {
+  RateLimiter limiter({.tokens_per_minute = 6000}, "this key", 4);
+  Standing standing;
+  auto permit = limiter.Admit("k", kStart, standing);
+  ASSERT_TRUE(permit);
+  permit->ChargeTokens(100, kStart);
+  const auto wants = limiter.TakeWants(10);
+  ASSERT_EQ(wants.size(), 1U);
+  EXPECT_EQ(wants[0].tokens, 100);
+  limiter.Grant(wants[0], {.tokens_retry_after = seconds(3)}, kStart);
+  const auto refused = limiter.Admit("k", kStart, standing);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().retry_after, seconds(3));
+  EXPECT_EQ(standing.tokens.remaining, 0);
+  EXPECT_TRUE(limiter.Admit("k", kStart + seconds(3), standing));
+  // Nobody knows of the others any more: a quarter of the limit is left to each.
+  limiter.DropLeases();
+  permit->ChargeTokens(1600, kStart + seconds(3));
+  EXPECT_FALSE(limiter.Admit("k", kStart + seconds(3), standing));
+}
+
+TEST(SharedBudget, PartsAddUpToTheLimit) {
+  for (const int gateways : {2, 3, 4, 10, 100}) {
+    for (const std::int64_t limit : {1, 2, 5, 7, 40, 100, 600, 60'000, 60'000'000}) {
+      const SharedBudget budget = Divide(limit, gateways);
+      const std::int64_t sum = budget.shared + gateways * (budget.ahead + budget.chunk);
+      EXPECT_LE(sum, std::max<std::int64_t>(limit, 2 * gateways + 1)) << limit << " of " << gateways;
+      EXPECT_GE(budget.shared, 1);
+      EXPECT_GE(budget.ahead, 1);
+      EXPECT_GE(budget.chunk, 1);
+    }
+  }
+  EXPECT_EQ(Divide(600, 1).ahead, 600);
 }
 
 TEST(RateLimiter, ResetsAreWrittenAsOpenAiWritesThem) {

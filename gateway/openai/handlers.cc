@@ -69,6 +69,11 @@ http::ParamResult<void> CheckOn(const serving::InstanceRoute&, EmbeddingRequest&
 inference::v1::GenerateRequest& WorkerRequestOf(Request& parsed) { return parsed.generate; }
 inference::v1::EmbedRequest& WorkerRequestOf(EmbeddingRequest& parsed) { return parsed.embed; }
 
+http::ParamResult<void> AboutAll(Status status) {
+  if (!status) return std::unexpected(http::ParamError{std::move(status).error(), ""});
+  return {};
+}
+
 template <typename T>
 http::ParamResult<T> About(std::string param, Result<T> result) {
   if (!result) return std::unexpected(http::ParamError{std::move(result).error(), std::move(param)});
@@ -90,6 +95,8 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
   ALLOD_TRY(Parsed parsed, parse(request.body));
   request.body = std::string();
   ALLOD_TRY(const auto route, About("model", FindModel(call.principal, parsed.model)));
+  ALLOD_CHECK_OK(AboutAll(admission_.AdmitTo(route->instance, call.principal, std::chrono::steady_clock::now(),
+                                             call.permit, call.headers)));
   ALLOD_CHECK_OK(CheckOn(*route, parsed));
   ALLOD_TRY(metering::MeteredRequest metered,
             About("", metering::MeteredRequest::Admit(

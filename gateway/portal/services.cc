@@ -10,6 +10,7 @@
 #include "allod/tenancy/v1/identity_provider.pb.h"
 #include "allod/tenancy/v1/member.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/quota.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "allod/tenancy/v1/workload_rule.pb.h"
@@ -40,6 +41,7 @@ std::vector<PortalService> PortalServices() {
   return {
       In<tenancy::v1::Tenant>("TenantService", Backend::kTenancy),
       In<tenancy::v1::Project>("ProjectService", Backend::kTenancy),
+      In<tenancy::v1::Quota>("QuotaService", Backend::kTenancy),
       In<tenancy::v1::ApiKey>("ApiKeyService", Backend::kTenancy),
       In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
       In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),

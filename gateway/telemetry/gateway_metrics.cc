@@ -34,6 +34,12 @@ void CountHttpRequest(std::string_view route, int status, nanoseconds elapsed) {
   seconds.Add({{"route", std::string(route)}}, LatencyBuckets()).Observe(Seconds(elapsed));
 }
 
+void CountLimited(std::string_view level, bool shadow) {
+  static auto& family = CounterFamily("allod_gateway_limited_total",
+                                      "Requests that a limit refused or, in shadow, would have, by whose it is.");
+  family.Add({{"level", std::string(level)}, {"shadow", shadow ? "true" : "false"}}).Increment();
+}
+
 void CountSettlement(std::string_view result) {
   static auto& family = CounterFamily("allod_gateway_settlements_total", "Attempts to settle with billing, by result.");
   family.Add({{"result", std::string(result)}}).Increment();

@@ -10,6 +10,8 @@ namespace allod::gateway::telemetry {
 
 // allod_http_requests_total{route,status}, allod_http_request_seconds{route}.
 void CountHttpRequest(std::string_view route, int status, std::chrono::nanoseconds elapsed);
+// allod_gateway_limited_total{level,shadow}: what a limit refused or, in shadow, would have.
+void CountLimited(std::string_view level, bool shadow);
 // allod_gateway_settlements_total{result}.
 void CountSettlement(std::string_view result);
 // allod_gateway_journal_slots_used, allod_gateway_settlements_refused, allod_gateway_connections.

@@ -9,6 +9,7 @@
 
 #include "scheduler/estimate.h"
 #include "services/scheduling/domain.h"
+#include "services/scheduling/quota.h"
 
 namespace allod::scheduling {
 
@@ -23,6 +24,7 @@ struct AdmissionFacts {
   std::string tenant_name;
   bool tenant_active = false;
   std::vector<std::string> residency;
+  QuotaScopes quotas;  // of the tenant and of the project
 
   struct Listing {
     bool active = false;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/common/quota.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::scheduling {
@@ -302,6 +303,27 @@ v1::Route ToProto(const Route& route) {
   row.set_generation(route.generation);
   row.set_stopped(route.stopped);
   return row;
+}
+
+InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota) {
+  return {quota.instances(), quota.replicas(), quota.context_tokens(), quota.memory_bytes()};
+}
+
+v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project) {
+  v1::GetInstanceQuotaUseResponse out;
+  const auto add = [&](const char* resource, std::int64_t InstanceTotals::*value, std::int64_t bound) {
+    std::int64_t limit = TighterLimit(limits.in_tenant.*value, bound);
+    if (project) limit = TighterLimit(limits.in_project.*value, limit);
+    tenancy::v1::QuotaUse& use = *out.add_uses();
+    use.set_resource(resource);
+    use.set_used((project ? used.in_project : used.in_tenant).*value);
+    use.set_limit(limit);
+  };
+  add("instances", &InstanceTotals::instances, kInstancesPerTenantMax);
+  add("replicas", &InstanceTotals::replicas, 0);
+  add("context_tokens", &InstanceTotals::context_tokens, 0);
+  add("memory_bytes", &InstanceTotals::memory_bytes, 0);
+  return out;
 }
 
 Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {

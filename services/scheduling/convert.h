@@ -7,6 +7,7 @@
 #include "allod/scheduling/v1/node.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "services/scheduling/observe.h"
+#include "services/scheduling/quota.h"
 
 namespace allod::scheduling {
 
@@ -34,6 +35,11 @@ bool LayersFit(const v1::WorkerReport& report);
 Result<drivers::ObservedWorker> WorkerFrom(const v1::WorkerReport& report);
 
 v1::Route ToProto(const Route& route);
+
+// Of a quota what instances count against.
+InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota);
+// Of a project if `project` is set, else of the tenant.
+v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project);
 
 // What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT.
 Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant);

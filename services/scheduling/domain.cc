@@ -56,6 +56,10 @@ const char* NameOf(IsolationClass isolation_class) {
   return "isolated";
 }
 
+std::string ProjectNameOf(const std::string& instance_name) {
+  return instance_name.substr(0, instance_name.find("/instances/"));
+}
+
 Status CheckWhole(const Instance& instance) {
   const auto broken = [&](std::int64_t generation, const std::string& whose) {
     return Fail(
@@ -131,6 +135,10 @@ Status RoomForInstance(std::int64_t in_tenant) {
 
 Error InstanceDeleting(const std::string& instance_name) {
   return {Code::kAborted, "INSTANCE_DELETING", fmt::format("{} is being deleted; try again later", instance_name)};
+}
+
+Error InstanceJustGone(const std::string& instance_name) {
+  return {Code::kAborted, "INSTANCE_DELETED", fmt::format("{} was deleted just now; try again", instance_name)};
 }
 
 }  // namespace allod::scheduling

@@ -66,6 +66,9 @@ struct Replica {
 // `isolated`, `pooled` or `dedicated`: as billing, rows and people call it.
 const char* NameOf(IsolationClass isolation_class);
 
+// `tenants/{tenant}/projects/{project}` that the instance is in.
+std::string ProjectNameOf(const std::string& instance_name);
+
 // What tenancy says of a tenant, as far as it decides about instances.
 struct TenantTerms {
   TenantId tenant;
@@ -166,5 +169,7 @@ Error InstanceExists(const std::string& instance_name);
 Status RoomForInstance(std::int64_t in_tenant);
 // ABORTED / INSTANCE_DELETING: it will soon be gone.
 Error InstanceDeleting(const std::string& instance_name);
+// ABORTED / INSTANCE_DELETED: what was asked for stood a moment ago, and was not judged anew.
+Error InstanceJustGone(const std::string& instance_name);
 
 }  // namespace allod::scheduling

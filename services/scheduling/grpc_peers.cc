@@ -6,6 +6,7 @@
 
 #include "services/common/async_in_call.h"
 #include "services/common/rpc/client.h"
+#include "services/scheduling/convert.h"
 
 namespace allod::scheduling {
 namespace {
@@ -61,11 +62,7 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
 Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec) {
   AdmissionFacts facts;
   facts.tenant_name = TenantOf(project_name);
-  auto project = AsyncInCall([&] {
-    tenancy::v1::GetProjectRequest request;
-    request.set_name(project_name);
-    return CallUnary(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
-  });
+  auto project = AsyncInCall([&] { return AskProject(project_name); });
   auto variant = AsyncInCall([&] { return AskVariant(spec.variant); });
   auto currency = AsyncInCall([&] { return AskCurrency(facts.tenant_name); });
   auto offered = AsyncInCall([&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
@@ -74,9 +71,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
     ALLOD_TRY(auto prices, AskPrices(listing->price_book));
     return std::pair(std::move(listing), std::move(prices));
   });
-  tenancy::v1::GetTenantRequest request;
-  request.set_name(facts.tenant_name);
-  const auto tenant = CallUnary(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
+  const auto tenant = AskTenant(facts.tenant_name);
   const auto belongs = project.get();
   auto found_offer = offered.get();
   auto found_variant = variant.get();
@@ -85,6 +80,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   if (!belongs) return std::unexpected(belongs.error());
   facts.tenant_active = tenant->state() == tenancy::v1::Tenant::STATE_ACTIVE;
   facts.residency.assign(tenant->residency().begin(), tenant->residency().end());
+  facts.quotas = {LimitsFrom(tenant->quota()), LimitsFrom(belongs->quota())};
   if (!found_offer) {
     facts.offer = std::unexpected(std::move(found_offer).error());
   } else if (!found_variant) {
@@ -98,6 +94,29 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
     facts.billing_currency = *std::move(found_currency);
   }
   return facts;
+}
+
+Result<tenancy::v1::Tenant> GrpcPeers::AskTenant(const std::string& name) {
+  tenancy::v1::GetTenantRequest request;
+  request.set_name(name);
+  return CallUnary(*tenants_, &tenancy::v1::TenantService::Stub::GetTenant, request, Self(), timeout_);
+}
+
+Result<tenancy::v1::Project> GrpcPeers::AskProject(const std::string& name) {
+  tenancy::v1::GetProjectRequest request;
+  request.set_name(name);
+  return CallUnary(*projects_, &tenancy::v1::ProjectService::Stub::GetProject, request, Self(), timeout_);
+}
+
+Result<QuotaScopes> GrpcPeers::AskQuotas(const std::string& name) {
+  QuotaScopes out;
+  const std::string owner = TenantOf(name);
+  ALLOD_TRY(const auto tenant, AskTenant(owner));
+  out.in_tenant = LimitsFrom(tenant.quota());
+  if (name == owner) return out;
+  ALLOD_TRY(const auto project, AskProject(name));
+  out.in_project = LimitsFrom(project.quota());
+  return out;
 }
 
 Result<std::optional<AdmissionFacts::Listing>> GrpcPeers::AskListing(const std::string& listing) {

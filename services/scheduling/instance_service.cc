@@ -24,15 +24,20 @@ Result<google::longrunning::Operation> AnswerAgain(const Result<Operation>& earl
   return AnswerFor(*earlier, store);
 }
 
-std::string ProjectNameOf(const std::string& instance_name) {
-  return instance_name.substr(0, instance_name.find("/instances/"));
-}
-
 }  // namespace
 
-Result<Revision> InstanceServiceImpl::Accept(const std::string& project, const InstanceSpec& spec) {
+Result<InstanceServiceImpl::Accepted> InstanceServiceImpl::Accept(const std::string& project,
+                                                                  const InstanceSpec& spec) {
   ALLOD_TRY(const AdmissionFacts facts, peers_.Ask(project, spec));
-  return Admit(spec, facts, config_);
+  Accepted out{.quotas = facts.quotas};
+  ALLOD_TRY(out.revision, Admit(spec, facts, config_));
+  return out;
+}
+
+Status InstanceServiceImpl::JudgeQuotas(const std::string& name, const Accepted& wanted, const Revision* standing) {
+  ALLOD_TRY(const TenantId tenant, TenantId::FromName(name));
+  ALLOD_TRY(const QuotaScopes others, store_.ReadUse(tenant, ProjectNameOf(name), name));
+  return CheckQuotas(name, wanted.quotas, others, standing, wanted.revision);
 }
 
 v1::Instance InstanceServiceImpl::Describe(const Instance& instance) const {
@@ -71,8 +76,11 @@ Result<Operation> InstanceServiceImpl::Write(const std::string& project, const I
   const auto standing = store_.GetInstance(instance.tenant, instance.name);
   if (standing && SameContent(spec, standing->current())) {
     instance.revision = standing->current();
+    instance.only_if_standing = true;
   } else {
-    ALLOD_TRY(instance.revision, Accept(project, spec));
+    ALLOD_TRY(Accepted accepted, Accept(project, spec));
+    instance.revision = std::move(accepted.revision);
+    instance.quotas = accepted.quotas;
   }
   return store_.CreateInstance(instance, request_id);
 }
@@ -106,9 +114,9 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::s
   instance.name = wanted.name;
   instance.generation = 1;
   instance.create_time = clock_.Now();
-  ALLOD_TRY(instance.revisions[1], Accept(project, spec));
-  ALLOD_TRY(const std::int64_t others, store_.CountInstances(wanted.tenant));
-  ALLOD_CHECK_OK(RoomForInstance(others));
+  ALLOD_TRY(const Accepted accepted, Accept(project, spec));
+  ALLOD_CHECK_OK(JudgeQuotas(wanted.name, accepted, nullptr));
+  instance.revisions[1] = accepted.revision;
   return Previewed(instance);
 }
 
@@ -140,7 +148,9 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
   ALLOD_TRY(Instance instance, store_.GetInstance(tenant, request.instance().name()));
   ALLOD_CHECK_OK(CheckEtag(instance, request.instance().etag()));
   if (!SameContent(spec, instance.current())) {
-    ALLOD_TRY(instance.revisions[instance.generation], Accept(ProjectNameOf(instance.name), spec));
+    ALLOD_TRY(const Accepted accepted, Accept(ProjectNameOf(instance.name), spec));
+    ALLOD_CHECK_OK(JudgeQuotas(instance.name, accepted, &instance.current()));
+    instance.revisions[instance.generation] = accepted.revision;
   }
   if (instance.deleting) return std::unexpected(InstanceDeleting(instance.name));
   return Previewed(instance);
@@ -155,7 +165,9 @@ Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceC
   if (SameContent(spec, standing.current())) {
     change.revision = standing.current();
   } else {
-    ALLOD_TRY(change.revision, Accept(ProjectNameOf(change.name), spec));
+    ALLOD_TRY(Accepted accepted, Accept(ProjectNameOf(change.name), spec));
+    change.revision = std::move(accepted.revision);
+    change.quotas = accepted.quotas;
   }
   return store_.UpdateInstance(change, request_id);
 }
@@ -224,6 +236,21 @@ grpc::Status InstanceServiceImpl::ListInstances(grpc::ServerContext* context, co
 grpc::Status InstanceServiceImpl::UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,
                                                  google::longrunning::Operation* response) {
   return Handle(context, request, response, [&](const Call& call) { return Update(*context, call, *request); });
+}
+
+grpc::Status InstanceServiceImpl::GetInstanceQuotaUse(grpc::ServerContext* context,
+                                                      const v1::GetInstanceQuotaUseRequest* request,
+                                                      v1::GetInstanceQuotaUseResponse* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::GetInstanceQuotaUseResponse> {
+    const std::string& parent = request->parent();
+    const bool of_tenant = parent == TenantOf(parent);
+    ALLOD_CHECK_OK(MatchName("parent", parent, of_tenant ? "tenants/*" : "tenants/*/projects/*"));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(parent));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const QuotaScopes limits, peers_.AskQuotas(parent));
+    ALLOD_TRY(const QuotaScopes used, store_.ReadUse(tenant, of_tenant ? "" : parent, ""));
+    return UseToProto(limits, used, !of_tenant);
+  });
 }
 
 grpc::Status InstanceServiceImpl::DeleteInstance(grpc::ServerContext* context, const v1::DeleteInstanceRequest* request,

@@ -39,12 +39,20 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
                              v1::ListInstancesResponse* response) override;
   grpc::Status UpdateInstance(grpc::ServerContext* context, const v1::UpdateInstanceRequest* request,
                               google::longrunning::Operation* response) override;
+  grpc::Status GetInstanceQuotaUse(grpc::ServerContext* context, const v1::GetInstanceQuotaUseRequest* request,
+                                   v1::GetInstanceQuotaUseResponse* response) override;
   grpc::Status DeleteInstance(grpc::ServerContext* context, const v1::DeleteInstanceRequest* request,
                               google::longrunning::Operation* response) override;
 
  private:
-  // Asks the peers and judges what they say.
-  Result<Revision> Accept(const std::string& project, const InstanceSpec& spec);
+  struct Accepted {
+    Revision revision;
+    QuotaScopes quotas;  // as far as it may grow
+  };
+  // Asks the peers and judges what they say. Against quotas it is held when it is written.
+  Result<Accepted> Accept(const std::string& project, const InstanceSpec& spec);
+  // What that would come to; `standing` as in CheckQuotas().
+  Status JudgeQuotas(const std::string& name, const Accepted& wanted, const Revision* standing);
   // With what its node measured.
   v1::Instance Describe(const Instance& instance) const;
   // What the mutation that `write` makes is answered with, once it is in force.

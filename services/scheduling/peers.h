@@ -13,6 +13,8 @@ class Peers {
   // Asks everyone at once. NOT_FOUND when the tenant or the project does not exist; UNAVAILABLE when tenancy is. What
   // could not be learnt of the offer is said in `offer`.
   virtual Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec) = 0;
+  // What a tenant may have, and a project if it is that which is named. With the same errors.
+  virtual Result<QuotaScopes> AskQuotas(const std::string& name) = 0;
 };
 
 }  // namespace allod::scheduling

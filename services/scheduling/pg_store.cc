@@ -150,10 +150,29 @@ Result<Operation> InsertOperation(TenantTx& tx, const Uuid& id, OperationKind ki
   return SelectOperation(tx, id);
 }
 
-// Of the tenant's instances.
-std::int64_t CountOf(TenantTx& tx) {
-  const auto count = tx.Exec("SELECT count(*) FROM scheduling.instances WHERE tenant_id = $1", tx.tenant().ToString());
-  return count[0][0].as<std::int64_t>();
+// Twice the same sums: of the tenant, and of what begins with $2. They saturate.
+constexpr const char* kSelectUse =
+    "SELECT count(*), count(*) FILTER (WHERE in_project), "
+    "COALESCE(sum(replicas), 0)::bigint, COALESCE(sum(replicas) FILTER (WHERE in_project), 0)::bigint, "
+    "LEAST(COALESCE(sum(tokens), 0), 9223372036854775807)::bigint, "
+    "LEAST(COALESCE(sum(tokens) FILTER (WHERE in_project), 0), 9223372036854775807)::bigint, "
+    "LEAST(COALESCE(sum(bytes), 0), 9223372036854775807)::bigint, "
+    "LEAST(COALESCE(sum(bytes) FILTER (WHERE in_project), 0), 9223372036854775807)::bigint "
+    "FROM (SELECT $2 <> '' AND starts_with(i.name, $2) AS in_project, r.replicas, "
+    "r.replicas::numeric * r.context_tokens * r.max_concurrency AS tokens, "
+    "r.replicas::numeric * (r.memory_bytes::numeric + r.weights_bytes + r.pool_bytes) AS bytes "
+    "FROM scheduling.instances i LEFT JOIN scheduling.revisions r "
+    "ON r.tenant_id = i.tenant_id AND r.instance_id = i.id AND r.generation = i.generation "
+    "WHERE i.tenant_id = $1 AND i.name <> $3) AS u";
+
+// As Store::ReadUse. Under the tenant's lock nothing is added meanwhile.
+QuotaScopes UseOf(TenantTx& tx, const std::string& project, const std::string& except) {
+  const auto rows = tx.Exec(kSelectUse, tx.tenant().ToString(), project.empty() ? "" : project + "/instances/", except);
+  QuotaScopes out;
+  RowReader(rows[0]).Into(out.in_tenant.instances, out.in_project.instances, out.in_tenant.replicas,
+                          out.in_project.replicas, out.in_tenant.context_tokens, out.in_project.context_tokens,
+                          out.in_tenant.memory_bytes, out.in_project.memory_bytes);
+  return out;
 }
 
 // What answers for an instance that stands already as it is asked for: its newest operation. That may have been
@@ -194,57 +213,62 @@ Result<Operation> PgStore::FindRequest(const TenantId& tenant, const std::string
 }
 
 Result<Operation> PgStore::CreateInstance(const NewInstance& instance, const RequestId& request) {
-  return Mutate(pool_, instance.tenant, instance.tenant_name, instance.name, instance.operation, request,
-                [&](TenantTx& tx) -> Result<Operation> {
-                  const auto found = SelectInstance(tx, instance.name);
-                  if (!found && found.error().code != Code::kNotFound) return std::unexpected(found.error());
-                  if (found) {
-                    if (found->deleting) return std::unexpected(InstanceDeleting(instance.name));
-                    Revision same = instance.revision;
-                    same.generation = found->generation;
-                    if (same == found->current()) {
-                      return StandingOperation(tx, *found, instance.operation, OperationKind::kCreate);
-                    }
-                    return std::unexpected(InstanceExists(instance.name));
-                  }
-                  ALLOD_CHECK_OK(RoomForInstance(CountOf(tx)));
-                  const std::string tenant = tx.tenant().ToString();
-                  CountChange(tx, false);
-                  tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
-                  Revision revision = instance.revision;
-                  revision.generation = 1;
-                  InsertRevision(tx, instance.id, revision);
-                  ALLOD_CHECK_OK(audit_.Append(tx, instance.tenant_name, CreationOf(instance.name, revision)));
-                  return InsertOperation(tx, instance.operation, OperationKind::kCreate, instance.id, instance.name, 1);
-                });
+  return Mutate(
+      pool_, instance.tenant, instance.tenant_name, instance.name, instance.operation, request,
+      [&](TenantTx& tx) -> Result<Operation> {
+        const auto found = SelectInstance(tx, instance.name);
+        if (!found && found.error().code != Code::kNotFound) return std::unexpected(found.error());
+        if (found) {
+          if (found->deleting) return std::unexpected(InstanceDeleting(instance.name));
+          Revision same = instance.revision;
+          same.generation = found->generation;
+          if (same == found->current()) {
+            return StandingOperation(tx, *found, instance.operation, OperationKind::kCreate);
+          }
+          return std::unexpected(InstanceExists(instance.name));
+        }
+        if (instance.only_if_standing) return std::unexpected(InstanceJustGone(instance.name));
+        ALLOD_CHECK_OK(CheckQuotas(instance.name, instance.quotas,
+                                   UseOf(tx, ProjectNameOf(instance.name), instance.name), nullptr, instance.revision));
+        const std::string tenant = tx.tenant().ToString();
+        CountChange(tx, false);
+        tx.Exec(kInsertInstance, tenant, instance.id.ToString(), instance.name);
+        Revision revision = instance.revision;
+        revision.generation = 1;
+        InsertRevision(tx, instance.id, revision);
+        ALLOD_CHECK_OK(audit_.Append(tx, instance.tenant_name, CreationOf(instance.name, revision)));
+        return InsertOperation(tx, instance.operation, OperationKind::kCreate, instance.id, instance.name, 1);
+      });
 }
 
 Result<Operation> PgStore::UpdateInstance(const InstanceChange& change, const RequestId& request) {
-  return Mutate(pool_, change.tenant, "", change.name, change.operation, request,
-                [&](TenantTx& tx) -> Result<Operation> {
-                  ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
-                  if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
-                  ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
-                  Revision revision = change.revision;
-                  revision.generation = instance.generation;
-                  if (revision == instance.current()) {
-                    return StandingOperation(tx, instance, change.operation, OperationKind::kUpdate);
-                  }
-                  CountChange(tx, false);
-                  revision.generation = instance.generation + 1;
-                  InsertRevision(tx, instance.id, revision);
-                  const std::int64_t template_generation =
-                      SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
-                  const std::string tenant = tx.tenant().ToString();
-                  tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
-                  // The template's revision describes running workers, so it stays as long as it is the template.
-                  tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
-                          std::min(template_generation, revision.generation - kRevisionsKept));
-                  const audit::Act act = ChangeOf(change.name, instance.current(), revision);
-                  ALLOD_CHECK_OK(audit_.Append(tx, TenantOf(change.name), act));
-                  return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name,
-                                         revision.generation);
-                });
+  return Mutate(
+      pool_, change.tenant, "", change.name, change.operation, request, [&](TenantTx& tx) -> Result<Operation> {
+        ALLOD_TRY(const Instance instance, SelectInstance(tx, change.name));
+        if (instance.deleting) return std::unexpected(InstanceDeleting(change.name));
+        ALLOD_CHECK_OK(CheckEtag(instance, change.etag));
+        Revision revision = change.revision;
+        revision.generation = instance.generation;
+        if (revision == instance.current()) {
+          return StandingOperation(tx, instance, change.operation, OperationKind::kUpdate);
+        }
+        ALLOD_CHECK_OK(CheckQuotas(change.name, change.quotas, UseOf(tx, ProjectNameOf(change.name), change.name),
+                                   &instance.current(), revision));
+        CountChange(tx, false);
+        revision.generation = instance.generation + 1;
+        InsertRevision(tx, instance.id, revision);
+        const std::int64_t template_generation =
+            SameTemplate(revision, instance.current()) ? instance.template_generation : revision.generation;
+        const std::string tenant = tx.tenant().ToString();
+        tx.Exec(kChangeInstance, tenant, instance.id.ToString(), revision.generation, template_generation);
+        // The template's revision describes running workers, so it stays as long as it is the template.
+        tx.Exec(kForgetRevisions, tenant, instance.id.ToString(),
+                std::min(template_generation, revision.generation - kRevisionsKept));
+        const audit::Act act = ChangeOf(change.name, instance.current(), revision);
+        ALLOD_CHECK_OK(audit_.Append(tx, TenantOf(change.name), act));
+        return InsertOperation(tx, change.operation, OperationKind::kUpdate, instance.id, change.name,
+                               revision.generation);
+      });
 }
 
 Result<Operation> PgStore::DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
@@ -268,8 +292,9 @@ Result<Instance> PgStore::GetInstance(const TenantId& tenant, const std::string&
   return pool_.RunSnapshot<Instance>(tenant, [&](TenantTx& tx) { return SelectInstance(tx, name); });
 }
 
-Result<std::int64_t> PgStore::CountInstances(const TenantId& tenant) {
-  return pool_.Run<std::int64_t>(tenant, [&](TenantTx& tx) -> Result<std::int64_t> { return CountOf(tx); });
+Result<QuotaScopes> PgStore::ReadUse(const TenantId& tenant, const std::string& project, const std::string& except) {
+  return pool_.Run<QuotaScopes>(tenant,
+                                [&](TenantTx& tx) -> Result<QuotaScopes> { return UseOf(tx, project, except); });
 }
 
 Result<std::vector<Instance>> PgStore::ListInstances(const TenantId& tenant, const std::string& prefix,

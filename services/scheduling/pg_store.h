@@ -18,7 +18,7 @@ class PgStore final : public Store {
   Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
                                    const RequestId& request) override;
   Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) override;
-  Result<std::int64_t> CountInstances(const TenantId& tenant) override;
+  Result<QuotaScopes> ReadUse(const TenantId& tenant, const std::string& project, const std::string& except) override;
   Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,
                                               const PageRequest& page) override;
   Result<Operation> GetOperation(const TenantId& tenant, const Uuid& id) override;

@@ -12,6 +12,7 @@
 #include "services/common/page_token.h"
 #include "services/common/request_id.h"
 #include "services/scheduling/domain.h"
+#include "services/scheduling/quota.h"
 
 namespace allod::scheduling {
 
@@ -21,7 +22,9 @@ struct NewInstance {
   Uuid id;
   Uuid operation;
   std::string name;
-  Revision revision;  // generation is set by the store
+  Revision revision;              // generation is set by the store
+  QuotaScopes quotas = {};        // what tenant and project may have
+  bool only_if_standing = false;  // it was not judged, because it stood already
 };
 
 struct InstanceChange {
@@ -30,6 +33,7 @@ struct InstanceChange {
   std::string name;
   std::string etag;
   Revision revision;
+  QuotaScopes quotas = {};  // as above
 };
 
 // What the reconciler found out about one replica.
@@ -121,11 +125,12 @@ class Store {
 
   // Inserts instance, revision 1 and an open operation. The same content again answers with the newest operation of
   // that instance, or a new one if that was forgotten or has failed: what was asked for then may be there now.
-  // ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING; RESOURCE_EXHAUSTED /
-  // TOO_MANY_INSTANCES.
+  // ALREADY_EXISTS for other content or REQUEST_ID_REUSED; ABORTED / INSTANCE_DELETING, INSTANCE_DELETED if it
+  // does not stand and is not to be made then; RESOURCE_EXHAUSTED / TOO_MANY_INSTANCES, QUOTA_EXCEEDED.
   virtual Result<Operation> CreateInstance(const NewInstance& instance, const RequestId& request) = 0;
-  // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING. An equal spec changes nothing and answers with the newest
-  // operation of the instance; an operation is made only if that was forgotten or has failed.
+  // NOT_FOUND; ABORTED / ETAG_MISMATCH, INSTANCE_DELETING; RESOURCE_EXHAUSTED / QUOTA_EXCEEDED. An equal spec changes
+  // nothing and answers with the newest operation of the instance; an operation is made only if that was forgotten or
+  // has failed.
   virtual Result<Operation> UpdateInstance(const InstanceChange& change, const RequestId& request) = 0;
   // Marks it; the reconciler does the rest. Again: the open operation. NOT_FOUND.
   virtual Result<Operation> DeleteInstance(const TenantId& tenant, const std::string& name, const Uuid& operation,
@@ -133,8 +138,10 @@ class Store {
 
   // NOT_FOUND; INTERNAL / ROWS_BROKEN.
   virtual Result<Instance> GetInstance(const TenantId& tenant, const std::string& name) = 0;
-  // How many the tenant has.
-  virtual Result<std::int64_t> CountInstances(const TenantId& tenant) = 0;
+  // What all instances of the tenant, and those of the project of that name (`tenants/{tenant}/projects/{project}`;
+  // empty: none), have together, also those that are being deleted; without the instance named `except`.
+  virtual Result<QuotaScopes> ReadUse(const TenantId& tenant, const std::string& project,
+                                      const std::string& except) = 0;
   // Names that begin with `prefix`, in order; one more than the page's size if there is. Whole or not (CheckWhole): one
   // that is broken keeps nobody from the others.
   virtual Result<std::vector<Instance>> ListInstances(const TenantId& tenant, const std::string& prefix,

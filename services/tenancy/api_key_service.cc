@@ -13,6 +13,8 @@ namespace allod::tenancy {
 namespace {
 
 constexpr int kKeysPerMessage = 500;
+// With one tenant's more, of at most 3 MiB.
+constexpr std::size_t kLimitBytesPerMessage = 256 << 10;
 
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kCancelCheckInterval{100};
@@ -130,6 +132,12 @@ Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place pl
     if (batch.behind) return Fail(Code::kAborted, "WATCHER_TOO_SLOW", "too much was missed; connect again");
     position = batch.position;
     v1::WatchApiKeysResponse message;
+    for (const auto& limits : batch.limits) {
+      *message.add_tenant_limits() = ToProto(*limits);
+      if (message.ByteSizeLong() < kLimitBytesPerMessage) continue;
+      if (!writer.Write(message)) return {};
+      message.Clear();
+    }
     for (const auto& change : batch.changes) {
       *message.add_keys() = ToProto(*change);
       if (message.keys_size() < kKeysPerMessage) continue;

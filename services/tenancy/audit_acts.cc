@@ -36,6 +36,37 @@ void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
   std::vector<std::string> ranges;
   for (const IpRange& range : key.allowed_ip_ranges) ranges.push_back(range.ToString());
   if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
+  if (key.limits.any()) details.push_back({"limits", WordsOf(key.limits)});
+}
+
+// "instances=5,projects=2"; of none nothing.
+std::string WordsOf(const Quota& quota) {
+  std::string out;
+  for (const QuotaField& field : kQuotaFields) {
+    if (quota.*field.value == 0) continue;
+    out += fmt::format("{}{}={}", out.empty() ? "" : ",", field.name, quota.*field.value);
+  }
+  return out;
+}
+
+// "assistant:requests_per_minute=60;other:...".
+std::string WordsOf(const InstanceLimits& limits) {
+  std::vector<std::string> words;
+  for (const auto& [instance, of_instance] : limits) words.push_back(instance + ":" + WordsOf(of_instance));
+  return Listed(words);
+}
+
+// What there is of quotas and limits.
+template <typename T>
+void Add(const char* name, const T& value, std::vector<audit::Detail>& details) {
+  if (value != T()) details.push_back({name, WordsOf(value)});
+}
+
+template <typename T>
+void AddChange(const std::string& name, const T& before, const T& after, std::vector<audit::Detail>& details) {
+  if (before == after) return;
+  details.push_back({name + "_before", WordsOf(before)});
+  details.push_back({name, WordsOf(after)});
 }
 
 // "tenant=owner+auditor", "projects/desk=viewer".
@@ -78,12 +109,15 @@ audit::Act ProviderAct(std::string_view verb, const IdentityProvider& provider, 
 
 audit::Act CreationOf(const Tenant& tenant) {
   std::string residency = fmt::format("{}", fmt::join(tenant.residency, ","));
-  return {.action = "tenancy.tenants.create",
-          .resource = tenant.name(),
-          .details = {{"currency_code", tenant.currency_code},
-                      {"residency", std::move(residency)},
-                      {"weight", std::to_string(tenant.weight)},
-                      audit::Personal("display_name", tenant.display_name)}};
+  audit::Act out{.action = "tenancy.tenants.create",
+                 .resource = tenant.name(),
+                 .details = {{"currency_code", tenant.currency_code},
+                             {"residency", std::move(residency)},
+                             {"weight", std::to_string(tenant.weight)},
+                             audit::Personal("display_name", tenant.display_name)}};
+  Add("quota", tenant.quota, out.details);
+  Add("limits", tenant.limits, out.details);
+  return out;
 }
 
 audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
@@ -99,6 +133,8 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
   if (after.display_name != before.display_name) {
     out.details.push_back(audit::Personal("display_name", after.display_name));
   }
+  AddChange("quota", before.quota, after.quota, out.details);
+  AddChange("limits", before.limits, after.limits, out.details);
   return out;
 }
 
@@ -110,9 +146,24 @@ audit::Act StateOf(const Tenant& after) {
 }
 
 audit::Act CreationOf(const Project& project) {
-  return {.action = "tenancy.projects.create",
-          .resource = project.name(),
-          .details = {audit::Personal("display_name", project.display_name)}};
+  audit::Act out{.action = "tenancy.projects.create",
+                 .resource = project.name(),
+                 .details = {audit::Personal("display_name", project.display_name)}};
+  Add("quota", project.quota, out.details);
+  Add("limits", project.limits, out.details);
+  Add("instance_limits", project.instance_limits, out.details);
+  return out;
+}
+
+audit::Act ChangeOf(const Project& before, const Project& after) {
+  audit::Act out{.action = "tenancy.projects.update", .resource = after.name()};
+  if (after.display_name != before.display_name) {
+    out.details.push_back(audit::Personal("display_name", after.display_name));
+  }
+  AddChange("quota", before.quota, after.quota, out.details);
+  AddChange("limits", before.limits, after.limits, out.details);
+  AddChange("instance_limits", before.instance_limits, after.instance_limits, out.details);
+  return out;
 }
 
 audit::Act CreationOf(const ApiKey& key) {

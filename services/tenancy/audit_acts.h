@@ -15,6 +15,7 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after);
 // Of a suspension, with its reason, and of its end.
 audit::Act StateOf(const Tenant& after);
 audit::Act CreationOf(const Project& project);
+audit::Act ChangeOf(const Project& before, const Project& after);
 audit::Act CreationOf(const ApiKey& key);
 // Of the present key, which names its successor.
 audit::Act RotationOf(const ApiKey& present, const ApiKey& successor);

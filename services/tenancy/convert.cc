@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <utility>
 
+#include "services/common/quota.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -15,14 +18,66 @@ Result<std::optional<Time>> ExpireTimeFrom(std::string_view field, const google:
   return expire_time;
 }
 
+Quota QuotaFrom(const pb::Quota& quota) {
+  return {quota.instances(),    quota.replicas(), quota.context_tokens(),
+          quota.memory_bytes(), quota.api_keys(), quota.projects()};
+}
+
+void FillQuota(const Quota& quota, pb::Quota& out) {
+  out.set_instances(quota.instances);
+  out.set_replicas(quota.replicas);
+  out.set_context_tokens(quota.context_tokens);
+  out.set_memory_bytes(quota.memory_bytes);
+  out.set_api_keys(quota.api_keys);
+  out.set_projects(quota.projects);
+}
+
+Limits LimitsFrom(const pb::Limits& limits) {
+  return {limits.requests_per_minute(), limits.tokens_per_minute(), limits.concurrency(), limits.shadow()};
+}
+
+void FillLimits(const Limits& limits, pb::Limits& out) {
+  out.set_requests_per_minute(limits.requests_per_minute);
+  out.set_tokens_per_minute(limits.tokens_per_minute);
+  out.set_concurrency(limits.concurrency);
+  out.set_shadow(limits.shadow);
+}
+
 // What narrows a key, in both messages that have it.
 template <typename Message>
 void AddLimits(const ApiKey& key, Message& out) {
   if (key.expire_time) *out.mutable_expire_time() = ToTimestamp(*key.expire_time);
+  if (key.limits.any()) FillLimits(key.limits, *out.mutable_limits());
   for (const IpRange& range : key.allowed_ip_ranges) out.add_allowed_ip_ranges(range.ToString());
   for (const std::string& instance : key.allowed_instances) {
     out.add_allowed_instances(fmt::format("tenants/{}/projects/{}/instances/{}", key.tenant, key.project, instance));
   }
+}
+
+template <typename Message>
+void AddInstanceLimits(const std::string& project, const InstanceLimits& limits, Message& out) {
+  for (const auto& [instance, of_instance] : limits) {
+    pb::InstanceLimits& added = *out.Add();
+    added.set_instance(fmt::format("{}/instances/{}", project, instance));
+    FillLimits(of_instance, *added.mutable_limits());
+  }
+}
+
+// INVALID_ARGUMENT / INVALID_INSTANCE, TOO_MANY_INSTANCES; INVALID_LIMITS for one that stands there twice.
+Result<InstanceLimits> InstanceLimitsFrom(const ProjectName& project, const pb::Project& from) {
+  constexpr char kField[] = "project.instance_limits";
+  if (std::cmp_greater(from.instance_limits_size(), kInstanceLimitsPerProjectMax)) {
+    return InvalidArgument("TOO_MANY_INSTANCES",
+                           fmt::format("{}: {} models, of which there may be {}", kField, from.instance_limits_size(),
+                                       kInstanceLimitsPerProjectMax));
+  }
+  InstanceLimits out;
+  for (const pb::InstanceLimits& limits : from.instance_limits()) {
+    ALLOD_TRY(const auto ids, ValidInstances(kField, project.tenant, project.project, std::array{limits.instance()}));
+    if (out.emplace(ids[0], LimitsFrom(limits.limits())).second) continue;
+    return InvalidArgument("INVALID_LIMITS", fmt::format("{}: \"{}\" stands there twice", kField, limits.instance()));
+  }
+  return out;
 }
 
 // What a caller may say of a tenant.
@@ -32,6 +87,17 @@ Tenant ContentOf(const pb::Tenant& tenant) {
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
   out.weight = tenant.weight();
+  out.quota = QuotaFrom(tenant.quota());
+  out.limits = LimitsFrom(tenant.limits());
+  return out;
+}
+
+// What a caller may say of a project.
+Result<Project> ContentOf(const ProjectName& name, const pb::Project& project) {
+  Project out{name.tenant, name.project, project.display_name(), {}};
+  out.quota = QuotaFrom(project.quota());
+  out.limits = LimitsFrom(project.limits());
+  ALLOD_TRY(out.instance_limits, InstanceLimitsFrom(name, project));
   return out;
 }
 
@@ -62,7 +128,16 @@ Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
 
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now) {
   ALLOD_TRY(const std::string tenant, TenantIdOf("parent", request.parent()));
-  return ValidProject({tenant, request.project_id(), request.project().display_name(), FloorToMicros(now)});
+  ALLOD_CHECK_OK(CheckId("project_id", request.project_id()));
+  ALLOD_TRY(Project project, ContentOf({tenant, request.project_id()}, request.project()));
+  project.create_time = FloorToMicros(now);
+  return ValidProject(std::move(project));
+}
+
+Result<Project> ProjectFromRequest(const pb::UpdateProjectRequest& request) {
+  ALLOD_TRY(const ProjectName name, ProjectNameOf("project.name", request.project().name()));
+  ALLOD_TRY(Project project, ContentOf(name, request.project()));
+  return ValidProject(std::move(project));
 }
 
 Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now) {
@@ -99,6 +174,7 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const H
   }
   const std::vector<std::string> ranges(asked.allowed_ip_ranges().begin(), asked.allowed_ip_ranges().end());
   ALLOD_TRY(key.allowed_ip_ranges, ParseIpRanges("api_key.allowed_ip_ranges", ranges, kIpRangesPerKeyMax));
+  key.limits = LimitsFrom(asked.limits());
   const std::vector<std::string> instances(asked.allowed_instances().begin(), asked.allowed_instances().end());
   ALLOD_TRY(key.allowed_instances,
             ValidInstances("api_key.allowed_instances", parent.tenant, parent.project, instances));
@@ -163,6 +239,8 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_suspend_reason(tenant.suspend_reason);
   // One that would be made has none yet.
   if (tenant.version > 0) out.set_etag(EtagOf(tenant));
+  FillQuota(tenant.quota, *out.mutable_quota());
+  FillLimits(tenant.limits, *out.mutable_limits());
   return out;
 }
 
@@ -172,6 +250,29 @@ pb::Project ToProto(const Project& project) {
   out.set_uid(project.uid().ToString());
   out.set_display_name(project.display_name);
   *out.mutable_create_time() = ToTimestamp(project.create_time);
+  FillQuota(project.quota, *out.mutable_quota());
+  FillLimits(project.limits, *out.mutable_limits());
+  AddInstanceLimits(project.name(), project.instance_limits, *out.mutable_instance_limits());
+  if (project.version > 0) out.set_etag(EtagOf(project));
+  return out;
+}
+
+pb::GetQuotaUseResponse ToProto(const QuotaState& state, bool project) {
+  pb::GetQuotaUseResponse out;
+  const auto add = [&](const char* resource, std::int64_t used, std::int64_t limit) {
+    pb::QuotaUse& use = *out.add_uses();
+    use.set_resource(resource);
+    use.set_used(used);
+    use.set_limit(limit);
+  };
+  const std::int64_t keys_in_tenant = TighterLimit(state.of_tenant.api_keys, kApiKeysPerTenantMax);
+  if (project) {
+    const std::int64_t own = TighterLimit(state.of_project.api_keys, kApiKeysPerProjectMax);
+    add("api_keys", state.keys_in_project, TighterLimit(own, keys_in_tenant));
+    return out;
+  }
+  add("projects", state.projects, TighterLimit(state.of_tenant.projects, kProjectsPerTenantMax));
+  add("api_keys", state.keys_in_tenant, keys_in_tenant);
   return out;
 }
 
@@ -200,6 +301,19 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
   for (const Role role : change.key.roles.List()) out.add_roles(role);
   AddLimits(change.key, out);
   out.set_currency_code(change.currency_code);
+  return out;
+}
+
+pb::TenantLimits ToProto(const TenantLimits& limits) {
+  pb::TenantLimits out;
+  out.set_tenant("tenants/" + limits.tenant);
+  FillLimits(limits.limits, *out.mutable_limits());
+  for (const ProjectLimits& project : limits.projects) {
+    pb::ProjectLimits& added = *out.add_projects();
+    added.set_project(fmt::format("tenants/{}/projects/{}", limits.tenant, project.project));
+    if (project.limits.any()) FillLimits(project.limits, *added.mutable_limits());
+    AddInstanceLimits(added.project(), project.instances, *added.mutable_instances());
+  }
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
+#include "allod/tenancy/v1/quota.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "services/tenancy/key_feed.h"
 #include "services/tenancy/store.h"
@@ -20,6 +21,8 @@ Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time no
 // The content that is to replace a tenant's, and its id.
 Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request);
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now);
+// The content that is to replace a project's, and its ids.
+Result<Project> ProjectFromRequest(const pb::UpdateProjectRequest& request);
 // Without kid and digest; `held` is what the maker may hand on. INVALID_ARGUMENT / INVALID_SCOPE or INVALID_ROLE, and
 // the errors of key_rules.h and ParseIpRanges.
 Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now);
@@ -40,7 +43,10 @@ Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name)
 pb::ApiKey::Scope ToProto(Scope scope);
 pb::Tenant ToProto(const Tenant& tenant);
 pb::Project ToProto(const Project& project);
+// Of a project if `project` is set, else of the tenant.
+pb::GetQuotaUseResponse ToProto(const QuotaState& state, bool project);
 pb::ApiKey ToProto(const ApiKey& key);
 pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change);
+pb::TenantLimits ToProto(const TenantLimits& limits);
 
 }  // namespace allod::tenancy

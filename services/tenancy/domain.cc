@@ -6,10 +6,14 @@
 
 #include "services/common/country_code.h"
 #include "services/common/money.h"
+#include "services/common/quota.h"
 #include "services/common/text_check.h"
 
 namespace allod::tenancy {
 namespace {
+
+constexpr std::string_view kRaisesTenants = "an operator";
+constexpr std::string_view kRaisesProjects = "an owner or admin of the tenant";
 
 // Stricter than other ids, because the tenant's id also names directories, system users and DNS labels.
 Status CheckTenantId(std::string_view id) {
@@ -34,6 +38,8 @@ Result<Tenant> ValidTenant(Tenant tenant) {
 
 Result<Tenant> ValidTenantContent(Tenant tenant) {
   ALLOD_CHECK_OK(CheckDisplayName("tenant.display_name", tenant.display_name));
+  ALLOD_CHECK_OK(CheckQuotaValues("tenant.quota", tenant.quota));
+  ALLOD_CHECK_OK(CheckLimits("tenant.limits", tenant.limits));
   if (tenant.weight == 0) tenant.weight = 1;
   if (tenant.weight < 0 || tenant.weight > kWeightMax) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
@@ -83,6 +89,8 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   out.display_name = wanted.display_name;
   out.residency = wanted.residency;
   out.weight = wanted.weight;
+  out.quota = wanted.quota;
+  out.limits = wanted.limits;
   return out;
 }
 
@@ -96,7 +104,43 @@ Tenant WithState(const Tenant& standing, TenantState state, const std::string& r
 Result<Project> ValidProject(Project project) {
   ALLOD_CHECK_OK(CheckId("project_id", project.id));
   ALLOD_CHECK_OK(CheckDisplayName("project.display_name", project.display_name));
+  ALLOD_CHECK_OK(CheckQuotaValues("project.quota", project.quota));
+  ALLOD_CHECK_OK(CheckLimits("project.limits", project.limits));
+  for (const auto& [instance, limits] : project.instance_limits) {
+    const std::string field = fmt::format("project.instance_limits[{}].limits", instance);
+    if (!limits.any())
+      return InvalidArgument("INVALID_LIMITS", field + ": it limits nothing; name a limit, or leave it out");
+    ALLOD_CHECK_OK(CheckLimits(field, limits));
+  }
   return project;
+}
+
+std::string EtagOf(const Project& project) {
+  return fmt::format("{}-{}", project.uid().ToString().substr(24), project.version);
+}
+
+Status CheckWithinTenant(const Project& project, const Tenant& tenant) {
+  ALLOD_CHECK_OK(CheckWithinTenant(project.quota, tenant.quota));
+  return CheckProjectLimits(project.limits, project.instance_limits, tenant.limits);
+}
+
+bool SameLimits(const Project& a, const Project& b) {
+  return a.limits == b.limits && a.instance_limits == b.instance_limits;
+}
+
+Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant) {
+  ALLOD_CHECK_OK(CheckEtag("project", standing.name(), EtagOf(standing), etag));
+  Project out = standing;
+  out.display_name = wanted.display_name;
+  out.quota = wanted.quota;
+  out.limits = wanted.limits;
+  out.instance_limits = wanted.instance_limits;
+  // What stands may be beyond a tenant's that was lowered since.
+  if (out.quota != standing.quota) ALLOD_CHECK_OK(CheckWithinTenant(out.quota, tenant.quota));
+  if (!SameLimits(out, standing)) {
+    ALLOD_CHECK_OK(CheckProjectLimits(out.limits, out.instance_limits, tenant.limits));
+  }
+  return out;
 }
 
 const std::set<Scope>& EveryScope() {
@@ -161,16 +205,23 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
                     WordOf(scope)));
   }
   ALLOD_TRY(key.roles, ValidRoles(key, held));
+  ALLOD_CHECK_OK(CheckLimits("api_key.limits", key.limits));
+  if (key.limits.tokens_per_minute > 0 && !key.scopes.contains(Scope::kInference)) {
+    return InvalidArgument("INVALID_LIMITS",
+                           "api_key.limits.tokens_per_minute: a key without SCOPE_INFERENCE asks for no tokens; leave "
+                           "it out, or add the scope");
+  }
   return key;
 }
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight;
+         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits;
 }
 
 bool SameContent(const Project& a, const Project& b) {
-  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name;
+  return a.tenant == b.tenant && a.id == b.id && a.display_name == b.display_name && a.quota == b.quota &&
+         SameLimits(a, b);
 }
 
 Error TakenByOtherContent(std::string_view name) {
@@ -178,25 +229,46 @@ Error TakenByOtherContent(std::string_view name) {
           fmt::format("{} exists with other content; choose another id, or ask for exactly what is there", name)};
 }
 
-Status RoomForProject(const Project& project, std::int64_t in_tenant) {
-  if (in_tenant < kProjectsPerTenantMax) return {};
-  return Fail(Code::kResourceExhausted, "TOO_MANY_PROJECTS",
-              fmt::format("tenants/{} has {} projects, the most that a tenant may have; use one of them",
-                          project.tenant, kProjectsPerTenantMax));
+Status RoomForProject(const Project& project, const QuotaState& state) {
+  if (state.projects >= kProjectsPerTenantMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_PROJECTS",
+                fmt::format("tenants/{} has {} projects, the most that a tenant may have; use one of them",
+                            project.tenant, kProjectsPerTenantMax));
+  }
+  return CheckQuota({.owner = "tenants/" + project.tenant,
+                     .field = "quota.projects",
+                     .things = "projects",
+                     .raiser = kRaisesTenants,
+                     .limit = state.of_tenant.projects,
+                     .before = state.projects,
+                     .after = state.projects + 1});
 }
 
-Status RoomForApiKey(const ApiKey& key, std::int64_t valid_in_project, std::int64_t valid_in_tenant) {
-  if (valid_in_project >= kApiKeysPerProjectMax) {
+Status RoomForApiKey(const ApiKey& key, const QuotaState& state, int replaced) {
+  if (state.keys_in_project - replaced >= kApiKeysPerProjectMax) {
     return Fail(
         Code::kResourceExhausted, "TOO_MANY_API_KEYS",
         fmt::format("tenants/{}/projects/{} has {} API keys, the most that a project may have; revoke some, or use "
                     "another project",
                     key.tenant, key.project, kApiKeysPerProjectMax));
   }
-  if (valid_in_tenant < kApiKeysPerTenantMax) return {};
-  return Fail(Code::kResourceExhausted, "TOO_MANY_API_KEYS",
-              fmt::format("tenants/{} has {} API keys, the most that a tenant may have; revoke some", key.tenant,
-                          kApiKeysPerTenantMax));
+  if (state.keys_in_tenant - replaced >= kApiKeysPerTenantMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_API_KEYS",
+                fmt::format("tenants/{} has {} API keys, the most that a tenant may have; revoke some", key.tenant,
+                            kApiKeysPerTenantMax));
+  }
+  const auto check = [&](const std::string& owner, std::string_view raiser, std::int64_t limit, std::int64_t count) {
+    return CheckQuota({.owner = owner,
+                       .field = "quota.api_keys",
+                       .things = "API keys",
+                       .raiser = raiser,
+                       .limit = limit,
+                       .before = count,
+                       .after = count + 1 - replaced});
+  };
+  const std::string tenant = "tenants/" + key.tenant;
+  ALLOD_CHECK_OK(check(tenant, kRaisesTenants, state.of_tenant.api_keys, state.keys_in_tenant));
+  return check(tenant + "/projects/" + key.project, kRaisesProjects, state.of_project.api_keys, state.keys_in_project);
 }
 
 }  // namespace allod::tenancy

@@ -14,6 +14,8 @@
 #include "services/common/ip_range.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
+#include "services/tenancy/limits.h"
+#include "services/tenancy/quota.h"
 
 namespace allod::tenancy {
 
@@ -29,6 +31,8 @@ struct Tenant {
   int weight = 1;              // share of contended compute, 1 to kWeightMax
   std::string suspend_reason;  // empty while active
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
+  Quota quota = {};
+  Limits limits = {};
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -39,6 +43,10 @@ struct Project {
   std::string id;
   std::string display_name;
   Time create_time;
+  Quota quota = {};
+  std::int64_t version = 0;  // grows with each change. Set by the store
+  Limits limits = {};
+  InstanceLimits instance_limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + id; }
   // Projects are never deleted, so the name is never reused.
@@ -61,6 +69,7 @@ struct ApiKey {
   std::vector<IpRange> allowed_ip_ranges = {};        // sorted, each once; empty: every address
   std::vector<std::string> allowed_instances = {};    // ids, sorted, each once; empty: all of the project
   std::optional<Time> last_used_time = std::nullopt;  // whole minutes
+  Limits limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/apiKeys/" + kid; }
   bool HoldsAt(Time now) const { return !revoke_time && (!expire_time || *expire_time > now); }
@@ -76,8 +85,8 @@ inline constexpr int kWeightMax = 1000;
 inline constexpr int kSuspendReasonCharsMax = 512;
 
 // Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
-// with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY or
-// INVALID_WEIGHT.
+// with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY,
+// INVALID_WEIGHT, INVALID_QUOTA or INVALID_LIMITS.
 Result<Tenant> ValidTenant(Tenant tenant);
 // The same of what is to replace a tenant's content; the currency may be left out.
 Result<Tenant> ValidTenantContent(Tenant tenant);
@@ -86,6 +95,7 @@ Status CheckSuspendReason(std::string_view reason);
 
 // Changes with each change of the tenant, its state included.
 std::string EtagOf(const Tenant& tenant);
+std::string EtagOf(const Project& project);
 // Of any resource: INVALID_ARGUMENT / ETAG_REQUIRED, ABORTED / ETAG_MISMATCH. `field` is e.g. "workload_rule".
 Status CheckEtag(std::string_view field, std::string_view name, std::string_view standing, std::string_view given);
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
@@ -94,6 +104,12 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
 // `standing` suspended for `reason`, or active.
 Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason);
 Result<Project> ValidProject(Project project);
+// Whether a project may be made so in its tenant. INVALID_ARGUMENT / INVALID_QUOTA, INVALID_LIMITS.
+Status CheckWithinTenant(const Project& project, const Tenant& tenant);
+// `standing` with the content of `wanted` (see ValidProject), in its tenant as it is. INVALID_ARGUMENT /
+// ETAG_REQUIRED, INVALID_QUOTA, INVALID_LIMITS; ABORTED / ETAG_MISMATCH.
+Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant);
+bool SameLimits(const Project& a, const Project& b);
 // What a key can have at most.
 const std::set<Scope>& EveryScope();
 // "inference", "portal": how a Caller names them. Nothing for another word.
@@ -115,8 +131,9 @@ bool SameContent(const Tenant& a, const Tenant& b);
 bool SameContent(const Project& a, const Project& b);
 // ALREADY_EXISTS / ALREADY_EXISTS.
 Error TakenByOtherContent(std::string_view name);
-// Whether one more may be made beside those that there are. RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS, TOO_MANY_API_KEYS.
-Status RoomForProject(const Project& project, std::int64_t in_tenant);
-Status RoomForApiKey(const ApiKey& key, std::int64_t valid_in_project, std::int64_t valid_in_tenant);
+// Whether one more may be made beside those that there are; a key in place of `replaced` of them. RESOURCE_EXHAUSTED /
+// TOO_MANY_PROJECTS, TOO_MANY_API_KEYS, QUOTA_EXCEEDED.
+Status RoomForProject(const Project& project, const QuotaState& state);
+Status RoomForApiKey(const ApiKey& key, const QuotaState& state, int replaced = 0);
 
 }  // namespace allod::tenancy

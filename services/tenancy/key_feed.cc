@@ -98,9 +98,19 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
     ALLOD_TRY(keys, whole ? store_.ValidKeys(version.tenant, clock_.Now() - kExpiredKept)
                           : store_.KeysChanged(version.tenant, known->version));
   }
+  std::shared_ptr<const TenantLimits> limits;
+  if (version.limits_version > (known ? known->limits_version : 0)) {
+    ALLOD_TRY(TenantLimits read, store_.LimitsOf(version.tenant));
+    limits = std::make_shared<const TenantLimits>(std::move(read));
+  }
   const std::scoped_lock lock(mutex_);
   Tenant& tenant = tenants_[version.tenant];
   tenant.version = version;
+  if (limits != nullptr) {
+    limits_.erase(tenant.limits_revision);
+    tenant.limits_revision = ++revision_;
+    limits_[tenant.limits_revision] = std::move(limits);
+  }
   if (whole) {
     std::set<std::string> gone;
     for (const auto& [kid, entry] : tenant.keys) gone.insert(kid);
@@ -183,6 +193,9 @@ KeyFeed::Batch KeyFeed::Next(const std::optional<Position>& after, std::chrono::
   for (auto it = after ? log_.upper_bound(after->revision) : log_.begin(); it != log_.end(); ++it) {
     // A watcher that starts now need not hear of keys that no longer hold.
     if (after || !it->second->revoked) batch.changes.push_back(it->second);
+  }
+  for (auto it = limits_.upper_bound(after ? after->revision : 0); it != limits_.end(); ++it) {
+    batch.limits.push_back(it->second);
   }
   return batch;
 }

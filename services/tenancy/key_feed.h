@@ -13,6 +13,9 @@
 // A key that expired is let go as one that was revoked, kExpiredKept later: until then gateways, which refuse it by
 // their own clocks, can say why. A key whose life was shortened is told anew.
 //
+// The limits of a tenant, those of its projects and models included, are one thing that is told anew whole whenever any
+// of them changed.
+//
 // A key that no longer holds is forgotten; that it was is remembered for the last kForgottenMax of them. A watcher that
 // is further behind starts again.
 #pragma once
@@ -68,6 +71,7 @@ class KeyFeed {
   };
   struct Batch {
     std::vector<std::shared_ptr<const KeyChange>> changes;
+    std::vector<std::shared_ptr<const TenantLimits>> limits;
     Position position;    // pass to the next Next()
     bool loaded = false;  // false: the store has not been read yet
     bool news = false;    // false: nothing happened in `wait`; changes may be empty although there is news
@@ -90,6 +94,7 @@ class KeyFeed {
   struct Tenant {
     TenantKeysVersion version;
     std::unordered_map<std::string, Entry> keys;  // that hold, by kid
+    std::uint64_t limits_revision = 0;            // of its limits in limits_; 0: it never had any
   };
   struct Expiry {
     Time time;
@@ -113,12 +118,13 @@ class KeyFeed {
 
   mutable std::mutex mutex_;  // guards all below; never held while the store works
   std::condition_variable changed_;
-  std::map<std::string, Tenant> tenants_;                          // that ever had a key, by id
-  std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;  // each key's last change, by revision
-  std::deque<std::uint64_t> forgotten_;                            // of those in log_ the revocations, oldest first
-  std::uint64_t complete_since_ = 0;                               // log_ has every change after this revision
-  std::set<Expiry> expiries_;                                      // of the keys in tenants_ that expire
-  std::map<std::string, TenantKeysVersion> aside_;                 // tenants that are set aside, what is to be read
+  std::map<std::string, Tenant> tenants_;                                // that ever had a key, by id
+  std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;        // each key's last change, by revision
+  std::map<std::uint64_t, std::shared_ptr<const TenantLimits>> limits_;  // each tenant's as they are, by revision
+  std::deque<std::uint64_t> forgotten_;             // of those in log_ the revocations, oldest first
+  std::uint64_t complete_since_ = 0;                // log_ has every change after this revision
+  std::set<Expiry> expiries_;                       // of the keys in tenants_ that expire
+  std::map<std::string, TenantKeysVersion> aside_;  // tenants that are set aside, what is to be read
   std::uint64_t revision_ = 0;
   std::int64_t version_ = 0;
   std::size_t keys_ = 0;

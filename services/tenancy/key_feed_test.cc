@@ -73,6 +73,32 @@ TEST_F(KeyFeedTest, GivesEveryKeyFirstAndThenOnlyChanges) {
   EXPECT_TRUE(feed_.Next(changes.position, 0ms).changes.empty());
 }
 
+TEST_F(KeyFeedTest, TellsOfATenantsLimitsWholeWheneverOneOfThemChanged) {
+  ASSERT_TRUE(feed_.Refresh());
+  auto batch = feed_.Next(std::nullopt, 0ms);
+  EXPECT_TRUE(batch.limits.empty());
+  Tenant ke = *store_.GetTenant("ke");
+  ke.limits.concurrency = 5;
+  ASSERT_TRUE(store_.UpdateTenant(ke, EtagOf(ke), {}));
+  ASSERT_TRUE(feed_.Refresh());
+  batch = feed_.Next(batch.position, 0ms);
+  ASSERT_EQ(batch.limits.size(), 1u) << "although it has no key";
+  EXPECT_EQ(batch.limits[0]->limits.concurrency, 5);
+  EXPECT_GE(batch.position.version, *store_.LimitsVersion("ke"));
+  Project desk = *store_.GetProject("ke", "desk");
+  desk.instance_limits["a"].concurrency = 2;
+  ASSERT_TRUE(store_.UpdateProject(desk, EtagOf(desk), {}));
+  ASSERT_TRUE(feed_.Refresh());
+  batch = feed_.Next(batch.position, 0ms);
+  ASSERT_EQ(batch.limits.size(), 1u);
+  EXPECT_EQ(batch.limits[0]->limits.concurrency, 5);
+  EXPECT_EQ(batch.limits[0]->projects.at(0).instances.at("a").concurrency, 2);
+  Create("ke", "k");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_TRUE(feed_.Next(batch.position, 0ms).limits.empty()) << "a key changes no limit";
+  EXPECT_EQ(feed_.Next(std::nullopt, 0ms).limits.size(), 1u) << "a new watcher is told of it";
+}
+
 TEST_F(KeyFeedTest, DoesNotTellANewWatcherOfRevokedKeys) {
   Create("ke", "a");
   ASSERT_TRUE(feed_.Refresh());

@@ -62,6 +62,13 @@ Status CheckInstancesWithin(const ApiKey& maker, const ApiKey& key) {
   return {};
 }
 
+// What of `limits` is for a key that may not ask for tokens.
+Limits WithoutTokens(const ApiKey& key, Limits limits) {
+  if (key.scopes.contains(Scope::kInference)) return limits;
+  limits.tokens_per_minute = 0;
+  return limits.any() ? limits : Limits();
+}
+
 }  // namespace
 
 Status CheckExpireTime(std::string_view field, std::optional<Time> expire_time, Time now) {
@@ -108,12 +115,14 @@ Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now) {
   ALLOD_CHECK_OK(ValidApiKey(key, HeldBy(maker)));
   ALLOD_CHECK_OK(CheckExpiryWithin(maker, key));
   ALLOD_CHECK_OK(CheckRangesWithin(maker, key));
-  return CheckInstancesWithin(maker, key);
+  ALLOD_CHECK_OK(CheckInstancesWithin(maker, key));
+  return CheckLimitsHeld(WithoutTokens(key, maker.limits), key.limits);
 }
 
 Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now) {
   ALLOD_CHECK_OK(CheckHolds(maker, now));
   ALLOD_TRY(key, ValidApiKey(std::move(key), HeldBy(maker)));
+  key.limits = WithoutTokens(key, HandOnLimits(maker.limits, key.limits));
   if (!key.expire_time) key.expire_time = maker.expire_time;
   if (key.allowed_ip_ranges.empty()) key.allowed_ip_ranges = maker.allowed_ip_ranges;
   if (key.allowed_instances.empty()) key.allowed_instances = maker.allowed_instances;

@@ -34,7 +34,7 @@ Error NoSuchMaker();
 
 // `key`, which `maker` makes, with what it leaves open taken from `maker`: every property of it lies within the
 // maker's. A range of addresses lies within one of the maker's ranges. PERMISSION_DENIED / MAKER_NOT_VALID,
-// SCOPE_NOT_HELD, ROLE_NOT_HELD, EXPIRY_NOT_HELD, IP_RANGE_NOT_HELD or INSTANCE_NOT_HELD.
+// SCOPE_NOT_HELD, ROLE_NOT_HELD, EXPIRY_NOT_HELD, IP_RANGE_NOT_HELD, INSTANCE_NOT_HELD or LIMIT_NOT_HELD.
 Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now);
 // The same for a key that leaves nothing open: what it has not narrowed is everything.
 Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now);

@@ -18,6 +18,7 @@
 #include "services/tenancy/pg_store_members.h"
 #include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/quota_service.h"
 #include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/workload_rule_service.h"
@@ -80,7 +81,11 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(pool, "tenancy", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
   ApiKeyServiceImpl api_keys(store, key_feed, clock, gates, pepper);
-  ProjectServiceImpl projects(store, clock, gates);
+  ProjectServiceImpl projects(store, clock, gates,
+                              [&](const std::string& tenant, std::int64_t version, SteadyTime until) {
+                                api_keys.AwaitInForce(until, tenant, version);
+                              });
+  QuotaServiceImpl quotas(store, clock, gates);
   const ClientSecrets client_secrets(pepper);
   IdentityServiceImpl identities(identity_feed, client_secrets);
   TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
@@ -94,7 +99,7 @@ Status Run(const Config& config, StopSignal& stop) {
   SessionServiceImpl sessions(session_store, identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
-                          {&tenants, &projects, &api_keys, &audit_log, &identities, &identity_providers,
+                          {&tenants, &projects, &quotas, &api_keys, &audit_log, &identities, &identity_providers,
                            &workload_rules, &members, &sessions}));
   api_keys.ExpectWatchers();
   identities.ExpectWatchers();

@@ -56,6 +56,37 @@ Roles RolesFrom(const std::vector<std::string>& words) {
   return out;
 }
 
+void ReadLimits(RowReader& row, Limits& out) {
+  row.Into(out.requests_per_minute, out.tokens_per_minute, out.concurrency, out.shadow);
+}
+
+Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now) {
+  QuotaState out;
+  const std::string tenant = tx.tenant().ToString();
+  const auto of_tenant =
+      tx.Exec("SELECT " ALLOD_QUOTA_COLUMNS ", quota_projects FROM tenancy.tenants WHERE tenant_id = $1", tenant);
+  if (of_tenant.empty()) return Internal("a tenant vanished");
+  RowReader tenant_row(of_tenant[0]);
+  ReadQuota(tenant_row, out.of_tenant);
+  tenant_row.Into(out.of_tenant.projects);
+  const auto of_project =
+      tx.Exec("SELECT " ALLOD_QUOTA_COLUMNS " FROM tenancy.projects WHERE tenant_id = $1 AND id = $2", tenant, project);
+  if (!of_project.empty()) {
+    RowReader project_row(of_project[0]);
+    ReadQuota(project_row, out.of_project);
+  }
+  const auto count = tx.Exec(
+      "SELECT count(*), count(*) FILTER (WHERE project_id = $2) FROM tenancy.api_keys "
+      "WHERE tenant_id = $1 AND " ALLOD_HOLDS_AT("$3"),
+      tenant, project, now);
+  RowReader(count[0]).Into(out.keys_in_tenant, out.keys_in_project);
+  return out;
+}
+
+void ReadQuota(RowReader& row, Quota& out) {
+  row.Into(out.instances, out.replicas, out.context_tokens, out.memory_bytes, out.api_keys);
+}
+
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
   const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
                                         lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),

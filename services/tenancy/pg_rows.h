@@ -9,10 +9,21 @@
 
 #include "services/common/ids.h"
 #include "services/common/pg/pool.h"
+#include "services/common/pg/row_reader.h"
 #include "services/common/pg/words.h"
 #include "services/common/request_id.h"
 #include "services/common/result.h"
 #include "services/tenancy/domain.h"
+
+// Of tenants and of projects, in the order of Quota; a tenant has quota_projects too.
+#define ALLOD_QUOTA_COLUMNS "quota_instances, quota_replicas, quota_context_tokens, quota_memory_bytes, quota_api_keys"
+
+// Of tenants, projects and keys, in the order of Limits.
+#define ALLOD_LIMIT_COLUMNS "limit_requests, limit_tokens, limit_concurrency, limit_shadow"
+
+// As the index api_keys_valid has it: the keys that hold at a time.
+#define ALLOD_HOLDS_AT(parameter) \
+  "revoke_time IS NULL AND COALESCE(expire_time, 'infinity'::timestamptz) > " ALLOD_FROM_MICROS(parameter)
 
 namespace allod {
 
@@ -41,6 +52,15 @@ std::vector<std::string> WordsOf(Roles roles);
 Roles RolesFrom(const std::vector<std::string>& words);
 
 enum class RowLock { kNone, kUntilCommit };
+// The columns of ALLOD_LIMIT_COLUMNS.
+void ReadLimits(RowReader& row, Limits& out);
+// The columns of ALLOD_QUOTA_COLUMNS.
+void ReadQuota(RowReader& row, Quota& out);
+
+// Of the transaction's tenant: how many keys hold at `now`, beside the quotas; without the number of projects. Under
+// the lock of the tenant's row nothing is added meanwhile.
+Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now);
+
 // NOT_FOUND. Locked, it puts the counts that limits are checked against in order.
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone);
 // NOT_FOUND.

@@ -22,13 +22,18 @@ namespace allod::tenancy {
 namespace {
 
 constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
-    "create_time") ", weight, suspend_reason, version";
-constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS("create_time");
+    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS;
+constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS(
+    "create_time") ", version, " ALLOD_QUOTA_COLUMNS ", " ALLOD_LIMIT_COLUMNS
+                   ", limited_instances, instance_requests, instance_tokens, instance_concurrency, instance_shadow";
 
 Tenant ReadTenant(RowReader& row) {
   Tenant out;
   row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
            out.suspend_reason, out.version);
+  ReadQuota(row, out.quota);
+  row.Into(out.quota.projects);
+  ReadLimits(row, out.limits);
   return out;
 }
 
@@ -36,7 +41,15 @@ Tenant ReadTenant(RowReader& row) {
 auto ReadProjectOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
     Project out{.tenant = tenant};
-    row.Into(out.id, out.display_name, out.create_time);
+    row.Into(out.id, out.display_name, out.create_time, out.version);
+    ReadQuota(row, out.quota);
+    ReadLimits(row, out.limits);
+    std::vector<std::string> instances, requests, tokens, concurrency, shadow;
+    row.Into(instances, requests, tokens, concurrency, shadow);
+    for (std::size_t i = 0; i < instances.size(); ++i) {
+      out.instance_limits[instances[i]] = {std::stoll(requests.at(i)), std::stoll(tokens.at(i)),
+                                           std::stoi(concurrency.at(i)), shadow.at(i) == "t"};
+    }
     return out;
   };
 }
@@ -63,6 +76,28 @@ Result<Project> ReadProject(TenantTx& tx, const std::string& tenant, const std::
   return ReadFirst(rows, ReadProjectOf(tenant));
 }
 
+// A trigger puts the clock's next version in.
+void NoteLimits(TenantTx& tx) {
+  tx.Exec("UPDATE tenancy.tenants SET limits_version = limits_version WHERE tenant_id = $1", tx.tenant().ToString());
+}
+
+void WriteLimits(TenantTx& tx, const Project& project) {
+  std::vector<std::string> instances, requests, tokens, concurrency, shadow;
+  for (const auto& [instance, limits] : project.instance_limits) {
+    instances.push_back(instance);
+    requests.push_back(std::to_string(limits.requests_per_minute));
+    tokens.push_back(std::to_string(limits.tokens_per_minute));
+    concurrency.push_back(std::to_string(limits.concurrency));
+    shadow.emplace_back(limits.shadow ? "t" : "f");
+  }
+  tx.Exec("UPDATE tenancy.projects SET (" ALLOD_LIMIT_COLUMNS
+          ") = ($3, $4, $5, $6), limited_instances = $7::text[], instance_requests = $8::bigint[], "
+          "instance_tokens = $9::bigint[], instance_concurrency = $10::integer[], instance_shadow = $11::text[] "
+          "WHERE tenant_id = $1 AND id = $2",
+          tx.tenant().ToString(), project.id, project.limits.requests_per_minute, project.limits.tokens_per_minute,
+          project.limits.concurrency, project.limits.shadow, instances, requests, tokens, concurrency, shadow);
+}
+
 }  // namespace
 
 Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& request) {
@@ -72,15 +107,21 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant.id));
         if (earlier) return ReadTenantRow(tx, *earlier);
         const auto inserted = tx.Exec(
-            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, weight) "
-            "VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS("$6") ", $7) ON CONFLICT DO NOTHING",
+            "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, "
+            "weight, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS
+            ") VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
+                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
-            tenant.create_time, tenant.weight);
+            tenant.create_time, tenant.weight, tenant.quota.instances, tenant.quota.replicas,
+            tenant.quota.context_tokens, tenant.quota.memory_bytes, tenant.quota.api_keys, tenant.quota.projects,
+            tenant.limits.requests_per_minute, tenant.limits.tokens_per_minute, tenant.limits.concurrency,
+            tenant.limits.shadow);
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
         Tenant stored = ReadFirst(rows, ReadTenant);
         if (!SameContent(stored, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
+        if (inserted.affected_rows() == 1 && tenant.limits.any()) NoteLimits(tx);
         if (inserted.affected_rows() == 1) ALLOD_CHECK_OK(audit_.Append(tx, tenant.name(), CreationOf(stored)));
         return stored;
       },
@@ -110,8 +151,13 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
         ALLOD_TRY(const Tenant changed, Changed(standing, wanted, etag));
         if (SameContent(changed, standing)) return standing;
         tx.Exec(
-            "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4 WHERE tenant_id = $1",
-            changed.uid().ToString(), changed.display_name, changed.residency, changed.weight);
+            "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
+            ", quota_projects, " ALLOD_LIMIT_COLUMNS
+            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE tenant_id = $1",
+            changed.uid().ToString(), changed.display_name, changed.residency, changed.weight, changed.quota.instances,
+            changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes, changed.quota.api_keys,
+            changed.quota.projects, changed.limits.requests_per_minute, changed.limits.tokens_per_minute,
+            changed.limits.concurrency, changed.limits.shadow);
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
         return ReadTenantRow(tx, wanted.id);
       },
@@ -173,17 +219,25 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
   return pool_.Run<Project>(
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
-        ALLOD_CHECK_OK(RequireTenantRow(tx, project.tenant, RowLock::kUntilCommit));
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, project.tenant, RowLock::kUntilCommit));
         ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
-        const auto others =
-            tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1 HAVING bool_and(id <> $2)",
+        const auto count =
+            tx.Exec("SELECT count(*), count(*) FILTER (WHERE id = $2) FROM tenancy.projects WHERE tenant_id = $1",
                     tx.tenant().ToString(), project.id);
-        // No row: it is there already, or it is the first.
-        if (!others.empty()) ALLOD_CHECK_OK(RoomForProject(project, others[0][0].as<std::int64_t>()));
+        if (count[0][1].as<int>() == 0) {
+          ALLOD_CHECK_OK(CheckWithinTenant(project, tenant));
+          ALLOD_CHECK_OK(
+              RoomForProject(project, {.of_tenant = tenant.quota, .projects = count[0][0].as<std::int64_t>()}));
+        }
         const auto inserted = tx.Exec(
-            "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time) "
-            "VALUES ($1, $2, $3, " ALLOD_FROM_MICROS("$4") ") ON CONFLICT DO NOTHING",
-            tx.tenant().ToString(), project.id, project.display_name, project.create_time);
+            "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time, " ALLOD_QUOTA_COLUMNS
+            ") VALUES ($1, $2, $3, " ALLOD_FROM_MICROS("$4") ", $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+            tx.tenant().ToString(), project.id, project.display_name, project.create_time, project.quota.instances,
+            project.quota.replicas, project.quota.context_tokens, project.quota.memory_bytes, project.quota.api_keys);
+        if (inserted.affected_rows() == 1 && !SameLimits(project, {})) {
+          WriteLimits(tx, project);
+          NoteLimits(tx);
+        }
         ALLOD_TRY(Project stored, ReadProject(tx, project.tenant, project.id));
         if (!SameContent(stored, project)) return std::unexpected(TakenByOtherContent(project.name()));
         if (inserted.affected_rows() == 1) {
@@ -198,9 +252,70 @@ Result<Project> PgStore::GetProject(const std::string& tenant, const std::string
   return pool_.Run<Project>(KeyOf(tenant), [&](TenantTx& tx) { return ReadProject(tx, tenant, project); });
 }
 
-Result<std::int64_t> PgStore::CountProjects(const std::string& tenant) {
-  return pool_.Run<std::int64_t>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::int64_t> {
+Result<Project> PgStore::UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) {
+  return pool_.Run<Project>(
+      KeyOf(wanted.tenant),
+      [&](TenantTx& tx) -> Result<Project> {
+        // What is checked against quotas holds the same lock.
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, wanted.tenant, RowLock::kUntilCommit));
+        ALLOD_TRY(const Project standing, ReadProject(tx, wanted.tenant, wanted.id));
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, wanted.id));
+        if (earlier) return standing;
+        ALLOD_TRY(const Project changed, Changed(standing, wanted, etag, tenant));
+        if (SameContent(changed, standing)) return standing;
+        tx.Exec("UPDATE tenancy.projects SET display_name = $3, version = version + 1, (" ALLOD_QUOTA_COLUMNS
+                ") = ($4, $5, $6, $7, $8) WHERE tenant_id = $1 AND id = $2",
+                tx.tenant().ToString(), changed.id, changed.display_name, changed.quota.instances,
+                changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes,
+                changed.quota.api_keys);
+        if (!SameLimits(standing, changed)) {
+          WriteLimits(tx, changed);
+          NoteLimits(tx);
+        }
+        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + changed.tenant, ChangeOf(standing, changed)));
+        return ReadProject(tx, wanted.tenant, wanted.id);
+      },
+      // It took: only with another version than the one that was asked about.
+      [&](TenantTx& tx) -> Result<Project> {
+        ALLOD_TRY(const Project stored, ReadProject(tx, wanted.tenant, wanted.id));
+        ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, wanted.tenant));
+        const auto as_wanted = Changed(stored, wanted, EtagOf(stored), tenant);
+        if (etag == EtagOf(stored) || !as_wanted || !SameContent(*as_wanted, stored)) return NotFound("not changed");
+        return stored;
+      });
+}
+
+Result<QuotaState> PgStore::ReadQuotas(const std::string& tenant, const std::string& project, Time now) {
+  return pool_.RunSnapshot<QuotaState>(KeyOf(tenant), [&](TenantTx& tx) -> Result<QuotaState> {
+    ALLOD_CHECK_OK(RequireTenantRow(tx, tenant));
+    if (!project.empty()) ALLOD_CHECK_OK(RequireProjectRow(tx, tenant, project));
+    ALLOD_TRY(QuotaState out, ReadKeyQuotas(tx, project, now));
     const auto rows = tx.Exec("SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1", tx.tenant().ToString());
+    out.projects = rows[0][0].as<std::int64_t>();
+    return out;
+  });
+}
+
+Result<TenantLimits> PgStore::LimitsOf(const std::string& tenant) {
+  return pool_.RunSnapshot<TenantLimits>(KeyOf(tenant), [&](TenantTx& tx) -> Result<TenantLimits> {
+    ALLOD_TRY(const Tenant read, ReadTenantRow(tx, tenant));
+    TenantLimits out{tenant, read.limits, {}};
+    const auto rows = tx.Exec(
+        fmt::format("SELECT {} FROM tenancy.projects WHERE tenant_id = $1 AND (limit_requests > 0 OR limit_tokens > 0 "
+                    "OR limit_concurrency > 0 OR limited_instances <> '{{}}') ORDER BY id",
+                    kProjectColumns),
+        tx.tenant().ToString());
+    for (Project& project : ReadAll(rows, ReadProjectOf(tenant))) {
+      out.projects.push_back({project.id, project.limits, std::move(project.instance_limits)});
+    }
+    return out;
+  });
+}
+
+Result<std::int64_t> PgStore::LimitsVersion(const std::string& tenant) {
+  return pool_.Run<std::int64_t>([&](GlobalTx& tx) -> Result<std::int64_t> {
+    const auto rows = tx.Exec("SELECT limits_version FROM tenancy.tenants WHERE id = $1", tenant);
+    if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
     return rows[0][0].as<std::int64_t>();
   });
 }

@@ -20,7 +20,8 @@ class PgStore final : public Store {
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
-  Result<std::int64_t> CountProjects(const std::string& tenant) override;
+  Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) override;
+  Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                       const Maker& maker = std::nullopt) override;
@@ -34,6 +35,8 @@ class PgStore final : public Store {
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
+  Result<TenantLimits> LimitsOf(const std::string& tenant) override;
+  Result<std::int64_t> LimitsVersion(const std::string& tenant) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
  private:

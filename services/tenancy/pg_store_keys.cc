@@ -14,10 +14,7 @@ namespace {
 constexpr char kKeyColumns[] =
     "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS("create_time") ", "  //
     ALLOD_MICROS("revoke_time") ", " ALLOD_MICROS("expire_time") ", allowed_ip_ranges, allowed_instances, "   //
-    ALLOD_MICROS("last_used_time");
-// As the index api_keys_valid has it: the keys that hold at a time.
-#define ALLOD_HOLDS_AT(parameter) \
-  "revoke_time IS NULL AND COALESCE(expire_time, 'infinity'::timestamptz) > " ALLOD_FROM_MICROS(parameter)
+    ALLOD_MICROS("last_used_time") ", " ALLOD_LIMIT_COLUMNS;
 
 auto ReadKeyOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
@@ -27,6 +24,7 @@ auto ReadKeyOf(const std::string& tenant) {
     std::string digest;
     row.Into(out.project, out.kid, out.display_name, scopes, roles, digest, out.create_time, out.revoke_time,
              out.expire_time, ranges, out.allowed_instances, out.last_used_time);
+    ReadLimits(row, out.limits);
     // One that cannot be read must not come out as a key without it.
     for (const std::string& text : ranges) out.allowed_ip_ranges.push_back(IpRange::Parse("a row", text).value());
     for (const std::string& scope : scopes) out.scopes.insert(FromRowWord<Scope>(scope));
@@ -85,23 +83,42 @@ Result<std::optional<ApiKey>> ReadMaker(TenantTx& tx, const std::string& tenant,
 }
 
 // The locks of NextKeysVersion() are held while the keys are counted.
-Status CheckRoom(TenantTx& tx, const ApiKey& key) {
-  const auto count = tx.Exec(
-      "SELECT count(*) FILTER (WHERE project_id = $2), count(*) FROM tenancy.api_keys "
-      "WHERE tenant_id = $1 AND " ALLOD_HOLDS_AT("$3"),
-      tx.tenant().ToString(), key.project, key.create_time);
-  return RoomForApiKey(key, count[0][0].as<std::int64_t>(), count[0][1].as<std::int64_t>());
+Status CheckRoom(TenantTx& tx, const ApiKey& key, int replaced = 0) {
+  ALLOD_TRY(const QuotaState state, ReadKeyQuotas(tx, key.project, key.create_time));
+  return RoomForApiKey(key, state, replaced);
 }
 
 void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
   tx.Exec(
       "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, create_time, "
-      "change_version, expire_time, allowed_ip_ranges, allowed_instances) VALUES ($1, $2, $3, $4, $5::text[], "
+      "change_version, expire_time, allowed_ip_ranges, allowed_instances, " ALLOD_LIMIT_COLUMNS
+      ") VALUES ($1, $2, $3, $4, $5::text[], "
       "$6::text[], decode($7, 'hex'), " ALLOD_FROM_MICROS("$8") ", $9, " ALLOD_FROM_MICROS(
-          "$10") ", $11::text[], $12::text[])",
+          "$10") ", $11::text[], $12::text[], $13, $14, $15, $16)",
       tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
       ToHex(key.digest), key.create_time, version, key.expire_time, TextsOf(key.allowed_ip_ranges),
-      key.allowed_instances);
+      key.allowed_instances, key.limits.requests_per_minute, key.limits.tokens_per_minute, key.limits.concurrency,
+      key.limits.shadow);
+}
+
+// Those that a request names lie within what is outside as it is now.
+Status CheckLimitsFit(TenantTx& tx, const ApiKey& key) {
+  if (!key.limits.any()) return {};
+  const auto outer = [&](const pqxx::result& rows) {
+    return ReadFirst(rows, [](RowReader& row) {
+      Limits out;
+      ReadLimits(row, out);
+      return out;
+    });
+  };
+  const std::string tenant = tx.tenant().ToString();
+  ALLOD_CHECK_OK(CheckLimitsWithin(
+      "api_key.limits", key.limits, "the project's",
+      outer(tx.Exec("SELECT " ALLOD_LIMIT_COLUMNS " FROM tenancy.projects WHERE tenant_id = $1 AND id = $2", tenant,
+                    key.project))));
+  return CheckLimitsWithin(
+      "api_key.limits", key.limits, "the tenant's",
+      outer(tx.Exec("SELECT " ALLOD_LIMIT_COLUMNS " FROM tenancy.tenants WHERE tenant_id = $1", tenant)));
 }
 
 }  // namespace
@@ -119,6 +136,7 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
         if (maker_row) {
           ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
         }
+        ALLOD_CHECK_OK(CheckLimitsFit(tx, key));
         ALLOD_CHECK_OK(CheckRoom(tx, made));
         Insert(tx, made, version);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + made.tenant, CreationOf(made)));
@@ -140,11 +158,11 @@ Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const 
         ALLOD_TRY(const ApiKey present, ReadKeyOfProject(tx, rotation.tenant, rotation.project, rotation.kid));
         ALLOD_TRY(const auto maker_row, ReadMaker(tx, rotation.tenant, rotation.project, maker));
         ALLOD_TRY(const Rotated rotated, Rotate(present, rotation, maker_row ? &*maker_row : nullptr));
+        // One that is replaced at once makes the room that its successor takes.
+        ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor, rotated.present.revoke_time ? 1 : 0));
         tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " ALLOD_FROM_MICROS(
                     "$4") ", expire_time = " ALLOD_FROM_MICROS("$5") " WHERE tenant_id = $1 AND kid = $2",
                 tx.tenant().ToString(), present.kid, version, rotated.present.revoke_time, rotated.present.expire_time);
-        // One that is replaced at once makes the room that its successor takes.
-        ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor));
         Insert(tx, rotated.successor, version);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rotation.tenant, RotationOf(rotated.present, rotated.successor)));
         return ReadKey(tx, rotation.tenant, rotation.successor_kid, true);
@@ -196,12 +214,12 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
 Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantKeysVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantKeysVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, currency_code, state = 'ACTIVE', keys_version FROM tenancy.tenants "
+        "SELECT id, currency_code, state = 'ACTIVE', keys_version, limits_version FROM tenancy.tenants "
         "WHERE keys_version > 0 AND keys_version > $1 ORDER BY keys_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {
       TenantKeysVersion out;
-      row.Into(out.tenant, out.currency_code, out.active, out.version);
+      row.Into(out.tenant, out.currency_code, out.active, out.version, out.limits_version);
       return out;
     });
   });

@@ -7,13 +7,51 @@
 namespace allod::tenancy {
 
 Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
-  ALLOD_CHECK_OK(store_.GetTenant(wanted.tenant));
+  ALLOD_TRY(const QuotaState quotas, store_.ReadQuotas(wanted.tenant, "", wanted.create_time));
   const auto standing = store_.GetProject(wanted.tenant, wanted.id);
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
-  ALLOD_TRY(const std::int64_t others, store_.CountProjects(wanted.tenant));
-  ALLOD_CHECK_OK(RoomForProject(wanted, others));
+  ALLOD_TRY(const Tenant tenant, store_.GetTenant(wanted.tenant));
+  ALLOD_CHECK_OK(CheckWithinTenant(wanted, tenant));
+  ALLOD_CHECK_OK(RoomForProject(wanted, quotas));
   return wanted;
+}
+
+Status ProjectServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Project& project) {
+  ALLOD_TRY(const std::int64_t version, store_.LimitsVersion(project.tenant));
+  if (version > 0) await_limits_(project.tenant, version, AwaitUntil(context));
+  return {};
+}
+
+Result<Project> ProjectServiceImpl::JudgeChange(const Project& wanted, const std::string& etag) {
+  ALLOD_TRY(const Project standing, store_.GetProject(wanted.tenant, wanted.id));
+  ALLOD_TRY(const Tenant tenant, store_.GetTenant(wanted.tenant));
+  return Changed(standing, wanted, etag, tenant);
+}
+
+grpc::Status ProjectServiceImpl::UpdateProject(grpc::ServerContext* context, const v1::UpdateProjectRequest* request,
+                                               v1::Project* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Project> {
+    if (call.principal.in_project()) {
+      return Fail(
+          Code::kPermissionDenied, "PROJECT_KEY",
+          "what bounds a project is its tenant's to say, and what asks acts in the project only; ask an owner or "
+          "admin of the tenant, or an operator");
+    }
+    ALLOD_TRY(const Project wanted, ProjectFromRequest(*request));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    const std::string& etag = request->project().etag();
+    if (request->validate_only()) {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_TRY(const Project judged, JudgeChange(wanted, etag));
+      return ToProto(judged);
+    }
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Project updated,
+              InTurn(gates_.writes, call, [&] { return store_.UpdateProject(wanted, etag, request_id); }));
+    ALLOD_CHECK_OK(AwaitInForce(*context, updated));
+    return ToProto(updated);
+  });
 }
 
 grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, const v1::CreateProjectRequest* request,
@@ -26,8 +64,10 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
       ALLOD_TRY(const Project judged, Judge(project));
       return ToProto(judged);
     }
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.writes, call));
-    ALLOD_TRY(const Project created, store_.CreateProject(project, request_id));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_TRY(const Project created,
+              InTurn(gates_.writes, call, [&] { return store_.CreateProject(project, request_id); }));
+    ALLOD_CHECK_OK(AwaitInForce(*context, created));
     return ToProto(created);
   });
 }

@@ -48,6 +48,8 @@ struct TenantKeysVersion {
   std::string currency_code;
   bool active = false;       // keys of a suspended tenant do not hold
   std::int64_t version = 0;  // of its last change
+  // Of the last change of its limits, those of its projects and models included; 0: there was none.
+  std::int64_t limits_version = 0;
 
   bool operator==(const TenantKeysVersion&) const = default;
 };
@@ -77,16 +79,20 @@ class Store {
   // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
   virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;
 
-  // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax.
+  // RESOURCE_EXHAUSTED / TOO_MANY_PROJECTS past kProjectsPerTenantMax, QUOTA_EXCEEDED; INVALID_ARGUMENT /
+  // INVALID_QUOTA, INVALID_LIMITS past the tenant's.
   virtual Result<Project> CreateProject(const Project& project, const RequestId& request) = 0;
   virtual Result<Project> GetProject(const std::string& tenant, const std::string& project) = 0;
-  // How many the tenant has.
-  virtual Result<std::int64_t> CountProjects(const std::string& tenant) = 0;
+  // As UpdateTenant (Changed() in domain.h), with the tenant as it is then.
+  virtual Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) = 0;
+  // Of a tenant, or of a project too if it is not empty; keys that hold at `now`.
+  virtual Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) = 0;
   virtual Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) = 0;
 
   // What `key` leaves open is its maker's (HandOn), as the maker is in the same transaction; with its errors, and
   // PERMISSION_DENIED / MAKER_NOT_VALID for one that is not in the project. RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past
-  // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made.
+  // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made, QUOTA_EXCEEDED past a quota;
+  // INVALID_ARGUMENT / INVALID_LIMITS past those of its project or tenant.
   virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                               const Maker& maker = std::nullopt) = 0;
   // Makes the successor and shortens the present key's life in one transaction; with the errors of Rotate() and the
@@ -105,11 +111,16 @@ class Store {
   // over.
   virtual Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) = 0;
 
-  // Tenants whose keys or state changed after `after` (0: all that ever had a key), by version, at most `limit`. A
-  // version changes in the transaction of what it stands for.
+  // Tenants whose keys, limits or state changed after `after` (0: all that ever had a key or a limit), by version, at
+  // most `limit`. A version changes in the transaction of what it stands for.
   virtual Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) = 0;
   // Neither revoked nor expired by then, of all projects.
   virtual Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) = 0;
+  // As they are at the tenant's limits_version, or later.
+  virtual Result<TenantLimits> LimitsOf(const std::string& tenant) = 0;
+  // From which on gateways that have read the tenant's keys have its limits as they are; 0: it never had any.
+  // NOT_FOUND.
+  virtual Result<std::int64_t> LimitsVersion(const std::string& tenant) = 0;
   // Made, shortened or revoked after the version `after`; those that were revoked have a revoke_time.
   virtual Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) = 0;
 };

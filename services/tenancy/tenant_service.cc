@@ -63,7 +63,11 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
-    AwaitInForce(AwaitUntil(*context), updated);
+    ALLOD_TRY(const std::int64_t limits, store_.LimitsVersion(wanted.id));
+    const SteadyTime until = AwaitUntil(*context);
+    feed_.Notify();
+    if (limits > 0) await_credentials_({updated, limits, 0}, until);
+    AwaitInForce(until, updated);
     return ToProto(updated);
   });
 }

@@ -47,7 +47,7 @@ class CallDeadline : public testing::Test {
   PgPool pool_{database_.app_config()};
   PgStore store_{pool_};
   CallGates gates_;
-  ProjectServiceImpl projects_{store_, clock_, gates_};
+  ProjectServiceImpl projects_{store_, clock_, gates_, [](const auto&...) {}};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;

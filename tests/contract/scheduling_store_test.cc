@@ -141,8 +141,8 @@ TEST_P(SchedulingStoreTest, ABrokenInstanceTakesNoListWithIt) {
   const Instance good = Created("b");
   const auto ended = store().ListOperations(ke_, "", {"scope", 10, ""})->operations;
   for (const Operation& operation : ended) Apply({.operations = {{operation.id, "ready", true}}});
-  EXPECT_EQ(store().CountInstances(ke_), 2);
   backend_->Break(broken);
+  EXPECT_EQ(store().ReadUse(ke_, "", "")->in_tenant.instances, 2);
   const auto listed = store().ListInstances(ke_, "tenants/ke/projects/", {"scope", 10, ""});
   ASSERT_TRUE(listed) << listed.error().message;
   ASSERT_EQ(listed->size(), 2u);

@@ -51,8 +51,8 @@ TEST_P(TenancyStoreKeys, ARequestIdOfAKeyIsItsProjects) {
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_TRUE(made->created);
   EXPECT_FALSE(store().CreateApiKey(Key("aaaaaaaaaaaa"), Request("k", id))->created) << "in its own it is a retry";
-  EXPECT_EQ(store().CountProjects("ke"), 2);
-  EXPECT_EQ(store().CountProjects("ug"), 0);
+  EXPECT_EQ(store().ReadQuotas("ke", "", clock_.Now())->projects, 2);
+  EXPECT_EQ(store().ReadQuotas("ug", "", clock_.Now())->projects, 0);
 }
 
 TEST_P(TenancyStoreKeys, ConcurrentRetriesMakeOneKey) {

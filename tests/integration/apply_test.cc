@@ -138,7 +138,7 @@ class ApplyTest : public testing::Test {
   tenancy::CallGates tenancy_gates_;
   tenancy::TenantFeed tenant_feed_{tenancy_};
   tenancy::TenantServiceImpl tenants_{tenancy_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
-  tenancy::ProjectServiceImpl projects_{tenancy_, clock_, tenancy_gates_};
+  tenancy::ProjectServiceImpl projects_{tenancy_, clock_, tenancy_gates_, [](const auto&...) {}};
   billing::FakeStore billing_;
   billing::CallGates billing_gates_;
   const std::unique_ptr<billing::TenantDirectory> directory_ = billing::MakeTenantDirectory(state_.target("tenancy"));

@@ -104,6 +104,35 @@ TEST_F(GatewayLimits, APromptThatIsLeftBeforeItIsReadIsReadAllTheSame) {
   EXPECT_TRUE(Eventually([&] { return RemainingTokens() < kTokensPerMinute - 1000; }));
 }
 
+TEST_F(GatewayLimits, OfAModelHoldBackItsCallersOnlyAndAreGivenBackOutside) {
+  tenancy::v1::TenantLimits limits;
+  limits.set_tenant("tenants/ke");
+  auto& project = *limits.add_projects();
+  project.set_project(kProject);
+  project.mutable_limits()->set_requests_per_minute(50);
+  auto& model = *project.add_instances();
+  model.set_instance(std::string(kProject) + "/instances/assistant");
+  model.mutable_limits()->set_requests_per_minute(2);
+  tenancy_server_.reset();
+  tenancy_.SetLimits(limits);
+  StartPeer(tenancy_server_, "tenancy", {&tenancy_, &projects_, &identities_});
+  RestartGateway();
+  const auto first = Chat();
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(Remaining(first, "requests"), 1) << "of the model's, which leaves least";
+  EXPECT_EQ(Chat().status, 200);
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = Chat();
+    EXPECT_EQ(refused.status, 429);
+    EXPECT_EQ(ErrorCode(refused), "rate_limit_exceeded");
+    EXPECT_EQ(Remaining(refused, "requests"), 0);
+    EXPECT_THAT(refused.body, testing::HasSubstr("this model"));
+  }
+  const auto portal = Fetch(port(), "GET", "/portal/v1/tenants/ke/projects", key_);
+  EXPECT_NE(portal.status, 429);
+  EXPECT_EQ(Remaining(portal, "requests"), 47) << "of the project's 50 two were used before, and this one";
+}
+
 TEST_F(GatewayLimits, WhatNoWorkerLookedAtCostsNoTokens) {
   worker_.script = [](auto&, const auto&, auto&) {
     return ToGrpc(Error{Code::kResourceExhausted, "QUEUE_FULL", "as many as it takes"});

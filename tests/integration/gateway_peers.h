@@ -63,6 +63,9 @@ class TenancyPeer final : public tenancy::v1::ApiKeyService::Service {
     return FormatApiKey(text);
   }
 
+  // What it tells of a tenant's limits to who connects from now on.
+  void SetLimits(const tenancy::v1::TenantLimits& limits) { *snapshot_.add_tenant_limits() = limits; }
+
   grpc::Status ReportApiKeyUse(grpc::ServerContext*, const tenancy::v1::ReportApiKeyUseRequest* request,
                                tenancy::v1::ReportApiKeyUseResponse*) override {
     const std::lock_guard lock(mutex_);

@@ -22,6 +22,7 @@
 #include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/member_service.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/quota_service.h"
 #include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/testing/fake_identity_store.h"
@@ -47,9 +48,9 @@ class PortalScopes : public testing::Test {
  protected:
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
-    server_ = *Server::Start({.listen = address},
-                             {&tenants_, &projects_, &keys_, &providers_, &rules_, &members_, &sessions_, &accounts_,
-                              &books_, &usage_, &invoices_, &scheduling_.instances, &scheduling_.operations});
+    server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &quotas_, &keys_, &providers_, &rules_,
+                                                   &members_, &sessions_, &accounts_, &books_, &usage_, &invoices_,
+                                                   &scheduling_.instances, &scheduling_.operations});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();
@@ -166,7 +167,8 @@ class PortalScopes : public testing::Test {
   tenancy::CallGates tenancy_gates_;
   tenancy::TenantFeed tenant_feed_{tenancy_store_};
   tenancy::TenantServiceImpl tenants_{tenancy_store_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
-  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_};
+  tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_, [](const auto&...) {}};
+  tenancy::QuotaServiceImpl quotas_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};
   tenancy::FakeIdentityStore identity_store_{tenancy_store_};
   tenancy::IdentityFeed identity_feed_{identity_store_, clock_};
@@ -219,6 +221,9 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"ProjectService.CreateProject",
        {R"({"parent":"tenants/ke","projectId":"r","project":{"displayName":"R"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"ProjectService.GetProject", {R"({"name":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
+      {"ProjectService.UpdateProject",
+       {R"({"project":{"name":"tenants/ke/projects/p","displayName":"P"}})", "PROJECT_KEY", "NOT_FOUND"}},
+      {"QuotaService.GetQuotaUse", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND", false}},
       {"ProjectService.ListProjects", {R"({"parent":"tenants/ke"})", "", ""}},
       {"ApiKeyService.CreateApiKey", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"ApiKeyService.ListApiKeys", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
@@ -252,6 +257,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},
       {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},
       {"InstanceService.ListInstances", {R"({"parent":"tenants/ke/projects/-"})", "", ""}},
+      {"InstanceService.GetInstanceQuotaUse", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND", false}},
       {"InstanceService.UpdateInstance",
        {R"({"instance":{"name":"tenants/ke/projects/p/instances/i","etag":")" + etag +
             R"(","spec":{"listing":"listings/l","variant":"models/m/versions/1/variants/q4_k_m",)"

@@ -44,6 +44,7 @@ class FakePeerServices {
   const TempDir sockets;
   const std::string target = "unix:" + (sockets / "s.sock").string();
   tenancy::v1::Tenant tenant;
+  tenancy::v1::Quota project_quota;
   catalog::v1::Listing listing;
   catalog::v1::Variant variant;
   catalog::v1::Version version;
@@ -70,13 +71,16 @@ class FakePeerServices {
     FakePeerServices& all;
   };
   struct Projects final : tenancy::v1::ProjectService::Service {
+    explicit Projects(FakePeerServices& peers) : all(peers) {}
     grpc::Status GetProject(grpc::ServerContext*, const tenancy::v1::GetProjectRequest* request,
                             tenancy::v1::Project* out) override {
       tenancy::v1::Project project;
+      *project.mutable_quota() = all.project_quota;
       project.set_name((TenantOf(request->name()) == kNeighbour ? kNeighbour : "tenants/ke") +
                        std::string("/projects/p"));
       return Answer(*request, project.name(), project, out);
     }
+    FakePeerServices& all;
   };
   struct Listings final : catalog::v1::ListingService::Service {
     explicit Listings(FakePeerServices& peers) : all(peers) {}
@@ -118,7 +122,7 @@ class FakePeerServices {
   };
 
   Tenants tenants_{*this};
-  Projects projects_;
+  Projects projects_{*this};
   Listings listings_{*this};
   Models models_{*this};
   Accounts accounts_{*this};

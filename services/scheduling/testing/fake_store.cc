@@ -130,7 +130,9 @@ Result<Operation> FakeStore::CreateInstance(const NewInstance& instance, const R
     Remember(rows, instance.name, request, standing.id);
     return standing;
   }
-  ALLOD_CHECK_OK(RoomForInstance(std::ssize(rows.instances)));
+  if (instance.only_if_standing) return std::unexpected(InstanceJustGone(instance.name));
+  ALLOD_CHECK_OK(CheckQuotas(instance.name, instance.quotas, UseOf(rows, ProjectNameOf(instance.name), instance.name),
+                             nullptr, instance.revision));
   Instance row;
   row.tenant = instance.tenant;
   row.id = instance.id;
@@ -166,6 +168,8 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
     Remember(rows, change.name, request, standing.id);
     return standing;
   }
+  ALLOD_CHECK_OK(CheckQuotas(change.name, change.quotas, UseOf(rows, ProjectNameOf(change.name), change.name),
+                             &row.current(), revision));
   revision.generation = row.generation + 1;
   if (!SameTemplate(revision, row.current())) row.template_generation = revision.generation;
   row.revisions[revision.generation] = revision;
@@ -233,10 +237,21 @@ Result<Instance> FakeStore::GetInstance(const TenantId& tenant, const std::strin
   return out;
 }
 
-Result<std::int64_t> FakeStore::CountInstances(const TenantId& tenant) {
+Result<QuotaScopes> FakeStore::ReadUse(const TenantId& tenant, const std::string& project, const std::string& except) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());
-  return std::ssize(rows_[tenant].instances);
+  return UseOf(rows_[tenant], project, except);
+}
+
+QuotaScopes FakeStore::UseOf(const Rows& rows, const std::string& project, const std::string& except) {
+  QuotaScopes out;
+  for (const auto& [name, instance] : rows.instances) {
+    if (name == except) continue;
+    const InstanceTotals totals = rows.broken.contains(name) ? InstanceTotals{1} : TotalsOf(instance.current());
+    out.in_tenant = out.in_tenant + totals;
+    if (!project.empty() && name.starts_with(project + "/instances/")) out.in_project = out.in_project + totals;
+  }
+  return out;
 }
 
 Result<std::vector<Instance>> FakeStore::ListInstances(const TenantId& tenant, const std::string& prefix,

@@ -36,6 +36,7 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   if (earlier) return tenants_.at(*earlier);
   const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
   if (inserted) at->second.version = ++keys_clock_;
+  if (inserted && tenant.limits.any()) NoteLimits(tenant.id);
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -69,6 +70,7 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
   if (earlier) return standing;
   ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
   if (!SameContent(standing, changed)) {
+    if (standing.limits != changed.limits) NoteLimits(wanted.id);
     standing = std::move(changed);
     standing.version = ++keys_clock_;
   }
@@ -117,11 +119,12 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
   if (!projects_.contains({project.tenant, project.id})) {
-    const auto in_tenant =
-        std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == project.tenant; });
-    ALLOD_CHECK_OK(RoomForProject(project, in_tenant));
+    ALLOD_CHECK_OK(CheckWithinTenant(project, tenants_.at(project.tenant)));
+    ALLOD_CHECK_OK(RoomForProject(project, QuotasOf(project.tenant, "", project.create_time)));
   }
   const auto [at, inserted] = projects_.try_emplace({project.tenant, project.id}, project);
+  if (inserted) at->second.version = 1;
+  if (inserted && !SameLimits(project, {})) NoteLimits(project.tenant);
   if (!inserted && !SameContent(at->second, project)) return std::unexpected(TakenByOtherContent(project.name()));
   Remember(project.tenant, request, project.id);
   return at->second;
@@ -135,10 +138,44 @@ Result<Project> FakeStore::GetProject(const std::string& tenant, const std::stri
   return found->second;
 }
 
-Result<std::int64_t> FakeStore::CountProjects(const std::string& tenant) {
+Result<Project> FakeStore::UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
-  return std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == tenant; });
+  const auto found = projects_.find({wanted.tenant, wanted.id});
+  if (found == projects_.end()) return NotFound(fmt::format("{} does not exist", wanted.name()));
+  Project& standing = found->second;
+  ALLOD_TRY(const auto earlier, Recall(wanted.tenant, request));
+  if (earlier) return standing;
+  ALLOD_TRY(Project changed, Changed(standing, wanted, etag, tenants_.at(wanted.tenant)));
+  if (!SameContent(standing, changed)) {
+    if (!SameLimits(standing, changed)) NoteLimits(wanted.tenant);
+    standing = std::move(changed);
+    ++standing.version;
+  }
+  Remember(wanted.tenant, request, wanted.id);
+  return standing;
+}
+
+Result<QuotaState> FakeStore::ReadQuotas(const std::string& tenant, const std::string& project, Time now) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  if (!project.empty() && !projects_.contains({tenant, project})) {
+    return NotFound(fmt::format("tenants/{}/projects/{} does not exist", tenant, project));
+  }
+  return QuotasOf(tenant, project, now);
+}
+
+QuotaState FakeStore::QuotasOf(const std::string& tenant, const std::string& project, Time now) const {
+  QuotaState out{.of_tenant = tenants_.at(tenant).quota};
+  if (!project.empty()) out.of_project = projects_.at({tenant, project}).quota;
+  out.projects = std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == tenant; });
+  for (const auto& [id, key] : keys_) {
+    if (key.tenant != tenant || !key.HoldsAt(now)) continue;
+    ++out.keys_in_tenant;
+    if (key.project == project) ++out.keys_in_project;
+  }
+  return out;
 }
 
 Result<Page<Project>> FakeStore::ListProjects(const std::string& tenant, const PageRequest& page) {
@@ -158,17 +195,6 @@ Result<std::optional<ApiKey>> FakeStore::ReadMaker(const std::string& tenant, co
   const auto found = keys_.find({tenant, *maker});
   if (found == keys_.end() || found->second.project != project) return std::unexpected(NoSuchMaker());
   return found->second;
-}
-
-Status FakeStore::CheckRoom(const ApiKey& key) const {
-  std::int64_t in_project = 0;
-  std::int64_t in_tenant = 0;
-  for (const auto& [id, other] : keys_) {
-    if (other.tenant != key.tenant || !other.HoldsAt(key.create_time)) continue;
-    ++in_tenant;
-    if (other.project == key.project) ++in_project;
-  }
-  return RoomForApiKey(key, in_project, in_tenant);
 }
 
 void FakeStore::Put(const ApiKey& key) {
@@ -197,7 +223,10 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
   if (maker_row) {
     ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
   }
-  ALLOD_CHECK_OK(CheckRoom(made));
+  ALLOD_CHECK_OK(
+      CheckLimitsWithin("api_key.limits", key.limits, "the project's", projects_.at({key.tenant, key.project}).limits));
+  ALLOD_CHECK_OK(CheckLimitsWithin("api_key.limits", key.limits, "the tenant's", tenants_.at(key.tenant).limits));
+  ALLOD_CHECK_OK(RoomForApiKey(made, QuotasOf(made.tenant, made.project, made.create_time)));
   ++keys_clock_;
   Put(made);
   Remember(key.tenant + "/" + key.project, request, key.kid);
@@ -215,19 +244,39 @@ Result<ApiKeyCreation> FakeStore::RotateApiKey(const KeyRotation& rotation, cons
   ALLOD_TRY(auto earlier, RecallKey(rotation.tenant, rotation.project, request));
   if (earlier) return *std::move(earlier);
   ALLOD_TRY(const auto maker_row, ReadMaker(rotation.tenant, rotation.project, maker));
-  const ApiKey before = found->second;
-  ALLOD_TRY(const Rotated rotated, Rotate(before, rotation, maker_row ? &*maker_row : nullptr));
+  ALLOD_TRY(const Rotated rotated, Rotate(found->second, rotation, maker_row ? &*maker_row : nullptr));
   // One that is replaced at once makes the room that its successor takes.
-  found->second = rotated.present;
-  if (const Status room = CheckRoom(rotated.successor); !room) {
-    found->second = before;
-    return std::unexpected(room.error());
-  }
+  ALLOD_CHECK_OK(RoomForApiKey(rotated.successor, QuotasOf(rotation.tenant, rotation.project, rotation.now),
+                               rotated.present.revoke_time ? 1 : 0));
   ++keys_clock_;
   Put(rotated.present);
   Put(rotated.successor);
   Remember(rotation.tenant + "/" + rotation.project, request, rotation.successor_kid);
   return ApiKeyCreation{rotated.successor, true, keys_clock_};
+}
+
+void FakeStore::NoteLimits(const std::string& tenant) {
+  keys_versions_[tenant] = limits_versions_[tenant] = ++keys_clock_;
+}
+
+Result<TenantLimits> FakeStore::LimitsOf(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  ALLOD_CHECK_OK(CheckKeys(tenant));
+  TenantLimits out{tenant, tenants_.at(tenant).limits, {}};
+  for (const auto& [id, project] : projects_) {
+    if (id.first == tenant && !SameLimits(project, {})) {
+      out.projects.push_back({project.id, project.limits, project.instance_limits});
+    }
+  }
+  return out;
+}
+
+Result<std::int64_t> FakeStore::LimitsVersion(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return limits_versions_[tenant];
 }
 
 Status FakeStore::RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) {
@@ -290,7 +339,7 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
   for (const auto& [id, tenant] : tenants_) {
     const std::int64_t version = keys_versions_[id];
     if (version <= after) continue;
-    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version});
+    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version, limits_versions_[id]});
   }
   std::ranges::sort(out, {}, &TenantKeysVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));

@@ -23,7 +23,8 @@ class FakeStore final : public Store {
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
-  Result<std::int64_t> CountProjects(const std::string& tenant) override;
+  Result<Project> UpdateProject(const Project& wanted, const std::string& etag, const RequestId& request) override;
+  Result<QuotaState> ReadQuotas(const std::string& tenant, const std::string& project, Time now) override;
   Result<Page<Project>> ListProjects(const std::string& tenant, const PageRequest& page) override;
   Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                       const Maker& maker = std::nullopt) override;
@@ -37,6 +38,8 @@ class FakeStore final : public Store {
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
+  Result<TenantLimits> LimitsOf(const std::string& tenant) override;
+  Result<std::int64_t> LimitsVersion(const std::string& tenant) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
   // In one word.
@@ -60,6 +63,7 @@ class FakeStore final : public Store {
   };
   Status Up() const;
   Status CheckKeys(const std::string& tenant) const;
+  void NoteLimits(const std::string& tenant);
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
   // The resource that an earlier request with this id made, if any.
@@ -69,7 +73,7 @@ class FakeStore final : public Store {
                                                   const RequestId& request);
   Result<std::optional<ApiKey>> ReadMaker(const std::string& tenant, const std::string& project,
                                           const Maker& maker) const;
-  Status CheckRoom(const ApiKey& key) const;
+  QuotaState QuotasOf(const std::string& tenant, const std::string& project, Time now) const;
   // At the clock's version.
   void Put(const ApiKey& key);
   void Remember(const std::string& parent, const RequestId& request, const std::string& resource);
@@ -82,6 +86,7 @@ class FakeStore final : public Store {
   std::set<std::string> spoilt_;
   std::int64_t keys_clock_ = 0;                                                  // of tenants' versions too
   std::map<std::string, std::int64_t> keys_versions_;                            // by tenant
+  std::map<std::string, std::int64_t> limits_versions_;                          // by tenant
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;
   std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid

@@ -12,6 +12,7 @@
 #include "services/common/rpc/timestamp.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/project_service.h"
+#include "services/tenancy/quota_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/testing/fake_store.h"
 #include "tests/support/fake_clock.h"
@@ -29,11 +30,12 @@ inline constexpr char kPepper[] = "a pepper of some length";
 class TenancyServiceTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto server = Server::Start({.listen = address_}, {&tenants_, &projects_, &keys_});
+    auto server = Server::Start({.listen = address_}, {&tenants_, &projects_, &quotas_, &keys_});
     ASSERT_TRUE(server) << server.error().message;
     server_ = *std::move(server);
     const auto channel = MakeChannel(address_);
     tenant_stub_ = v1::TenantService::NewStub(channel);
+    quota_stub_ = v1::QuotaService::NewStub(channel);
     project_stub_ = v1::ProjectService::NewStub(channel);
     key_stub_ = v1::ApiKeyService::NewStub(channel);
     feed_.Start();
@@ -112,13 +114,18 @@ class TenancyServiceTest : public testing::Test {
   CallGates gates_;
   TenantFeed tenant_feed_{store_};
   TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
-  ProjectServiceImpl projects_{store_, clock_, gates_};
+  ProjectServiceImpl projects_{store_, clock_, gates_,
+                               [this](const std::string& tenant, std::int64_t version, SteadyTime until) {
+                                 keys_.AwaitInForce(until, tenant, version);
+                               }};
+  QuotaServiceImpl quotas_{store_, clock_, gates_};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, kPepper};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::unique_ptr<TenantStub> tenant_stub_;
   std::unique_ptr<ProjectStub> project_stub_;
+  std::unique_ptr<v1::QuotaService::Stub> quota_stub_;
   std::unique_ptr<KeyStub> key_stub_;
 };
 

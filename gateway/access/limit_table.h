@@ -1,0 +1,57 @@
+// The limits of tenants, of their projects and of the models in these, as tenancy pushes them beside the keys
+// (PushedKeys). What is known stays while the stream is broken. Thread-safe.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+
+#include "allod/tenancy/v1/api_key.pb.h"
+#include "gateway/access/api_keys.h"
+#include "gateway/access/rate_limits.h"
+#include "services/common/rpc/watch_loop.h"
+
+namespace allod::gateway::access {
+
+struct TenantLimits {
+  RateLimits tenant;
+  std::map<std::string, RateLimits> projects;   // by full name
+  std::map<std::string, RateLimits> instances;  // by full name
+};
+
+class LimitTable {
+ public:
+  // A new stream begins: what follows up to `synced` replaces what was known.
+  void BeginSnapshot();
+  void Apply(const tenancy::v1::WatchApiKeysResponse& message);
+  // Null: it has none of its own. `tenant`: full name.
+  std::shared_ptr<const TenantLimits> Of(const std::string& tenant) const;
+
+ private:
+  using Entries = std::unordered_map<std::string, std::shared_ptr<const TenantLimits>>;
+
+  mutable std::shared_mutex mutex_;
+  bool in_snapshot_ = false;
+  Entries entries_;
+  Entries snapshot_;  // being received
+};
+
+// What WatchApiKeys feeds: limits first, so that no key is let in without those that bind it.
+class PushedKeys {
+ public:
+  PushedKeys(ApiKeyTable& keys, LimitTable& limits) : keys_(keys), limits_(limits) {}
+  void BeginSnapshot();
+  void Apply(const tenancy::v1::WatchApiKeysResponse& message);
+  void EndStream() { keys_.EndStream(); }
+
+ private:
+  ApiKeyTable& keys_;
+  LimitTable& limits_;
+};
+
+// Feeds `pushed`, which must outlive the loop.
+std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, PushedKeys& pushed);
+
+}  // namespace allod::gateway::access

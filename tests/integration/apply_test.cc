@@ -282,6 +282,26 @@ TEST_F(ApplyTest, ATenantIsChangedFieldByFieldAndSaysWhatThatStops) {
   EXPECT_THAT(other.error().message, StartsWith("m.yaml:"));
 }
 
+TEST_F(ApplyTest, AProjectIsChangedWithItsQuotaAndLimits) {
+  const auto project = [](const std::string& requests) {
+    return Doc("Project", "tenants/ke/projects/p",
+               "displayName: Other, quota: {replicas: 3}, limits: {requestsPerMinute: " + requests +
+                   "}, instanceLimits: [{instance: tenants/ke/projects/p/instances/a, limits: {concurrency: 2}}]");
+  };
+  const auto plan = Plan(project("60"));
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->at(0).action, Action::kUpdate);
+  EXPECT_THAT(ToText(*plan), HasSubstr("replicas"));
+  Must(project("60"));
+  EXPECT_EQ(Plan(project("60"))->at(0).action, Action::kNothing);
+  EXPECT_EQ(Plan(project("70"))->at(0).action, Action::kUpdate);
+  EXPECT_EQ(Plan(project("-1")).error().reason, "INVALID_LIMITS");
+  EXPECT_EQ(Plan(Instance("tenants/ke/projects/p/instances/big", "replicas: 1"))->at(0).action, Action::kCreate);
+  const auto reset = Plan(Doc("Project", "tenants/ke/projects/p", "displayName: Other"));
+  ASSERT_TRUE(reset) << reset.error().message;
+  EXPECT_EQ(reset->at(0).action, Action::kUpdate) << "what is left out gets its default";
+}
+
 TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {
   const Status done = ApplyUnjudged(Doc("Project", "tenants/ke/projects/q", "displayName: Q") +
                                     Doc("Project", "tenants/none/projects/q", "displayName: Q"));

@@ -162,6 +162,24 @@ class ReadYourWrites : public testing::Test {
     const auto resumed = CallUnary(*tenant_stub_, &TenantStub::ResumeTenant, request, Caller::Operator(), 10s);
     EXPECT_TRUE(resumed) << resumed.error().message;
   }
+  void LimitTenant(std::int64_t requests_per_minute) {
+    tenancy::v1::GetTenantRequest get;
+    get.set_name("tenants/ke");
+    tenancy::v1::UpdateTenantRequest request;
+    *request.mutable_tenant() = *CallUnary(*tenant_stub_, &TenantStub::GetTenant, get, Caller::Operator(), 10s);
+    request.mutable_tenant()->mutable_limits()->set_requests_per_minute(requests_per_minute);
+    const auto updated = CallUnary(*tenant_stub_, &TenantStub::UpdateTenant, request, Caller::Operator(), 10s);
+    EXPECT_TRUE(updated) << updated.error().message;
+  }
+  // What a gateway says of the limit that leaves a request least, and of what it leaves.
+  std::pair<int, int> LimitAt(int port) {
+    const std::string head = Fetch(port, "GET", "/portal/v1/tenants/ke", key_).head;
+    const auto number = [&](const std::string& name) {
+      const std::size_t at = head.find(name + ": ");
+      return at == std::string::npos ? -1 : std::atoi(head.c_str() + at + name.size() + 2);
+    };
+    return {number("x-ratelimit-limit-requests"), number("x-ratelimit-remaining-requests")};
+  }
   bool IsStopped(const std::string& id) {
     const auto table = scheduling_.reconciler.routes().Await(0, 0ms).value;
     const auto* route = scheduling::FindRoute(*table, std::string(kProjectOfTest) + "/instances/" + id);
@@ -272,6 +290,27 @@ TEST_F(ReadYourWrites, ASuspensionIsInForceEverywhereWhenItReturnsAndSoIsItsEnd)
   EXPECT_LT(Quantile(suspensions, 0.99), 1000.0) << "ms, refused at two gateways and not routed to";
   std::printf("suspending a tenant: %.1f ms median, %.1f ms p99\n", Quantile(suspensions, 0.5),
               Quantile(suspensions, 0.99));
+}
+
+TEST_F(ReadYourWrites, ALimitIsInForceEverywhereWhenItsChangeReturnsAndWhatWasUsedStaysUsed) {
+  std::vector<double> changes;
+  for (int i = 0; i < 30; ++i) {
+    const int limit = i % 2 == 0 ? 100 + i : 400 + i;
+    const auto start = Clock::now();
+    LimitTenant(limit);
+    changes.push_back(Milliseconds(Clock::now() - start));
+    for (const int port : {port_a_, port_b_}) EXPECT_EQ(LimitAt(port).first, limit) << "right after the change";
+  }
+  EXPECT_LT(Quantile(changes, 0.99), 1000.0) << "ms, at two gateways";
+  std::printf("changing a limit: %.1f ms median, %.1f ms p99\n", Quantile(changes, 0.5), Quantile(changes, 0.99));
+  LimitTenant(200);
+  for (int i = 0; i < 60; ++i) LimitAt(port_a_);
+  const double left = LimitAt(port_a_).second / 200.0;
+  EXPECT_LT(left, 0.8);
+  LimitTenant(400);
+  EXPECT_NEAR(LimitAt(port_a_).second / 400.0, left, 0.1);
+  LimitTenant(0);
+  EXPECT_EQ(LimitAt(port_a_).first, 600) << "that of every key";
 }
 
 TEST_F(ReadYourWrites, ASuspensionHoldsWhileSchedulingIsAwayAndReachesItWhenItIsBack) {

@@ -36,11 +36,11 @@ void AddReach(const ApiKey& key, std::vector<audit::Detail>& details) {
   std::vector<std::string> ranges;
   for (const IpRange& range : key.allowed_ip_ranges) ranges.push_back(range.ToString());
   if (!ranges.empty()) details.push_back({"allowed_ip_ranges", Listed(ranges)});
-  if (key.limits.any()) details.push_back({"limits", WordsOf(key.limits)});
+  if (key.limits.any()) details.push_back({"limits", DetailText(key.limits)});
 }
 
 // "instances=5,projects=2"; of none nothing.
-std::string WordsOf(const Quota& quota) {
+std::string DetailText(const Quota& quota) {
   std::string out;
   for (const QuotaField& field : kQuotaFields) {
     if (quota.*field.value == 0) continue;
@@ -50,23 +50,23 @@ std::string WordsOf(const Quota& quota) {
 }
 
 // "assistant:requests_per_minute=60;other:...".
-std::string WordsOf(const InstanceLimits& limits) {
+std::string DetailText(const InstanceLimits& limits) {
   std::vector<std::string> words;
-  for (const auto& [instance, of_instance] : limits) words.push_back(instance + ":" + WordsOf(of_instance));
+  for (const auto& [instance, of_instance] : limits) words.push_back(instance + ":" + DetailText(of_instance));
   return Listed(words);
 }
 
 // What there is of quotas and limits.
 template <typename T>
 void Add(const char* name, const T& value, std::vector<audit::Detail>& details) {
-  if (value != T()) details.push_back({name, WordsOf(value)});
+  if (value != T()) details.push_back({name, DetailText(value)});
 }
 
 template <typename T>
 void AddChange(const std::string& name, const T& before, const T& after, std::vector<audit::Detail>& details) {
   if (before == after) return;
-  details.push_back({name + "_before", WordsOf(before)});
-  details.push_back({name, WordsOf(after)});
+  details.push_back({name + "_before", DetailText(before)});
+  details.push_back({name, DetailText(after)});
 }
 
 // "tenant=owner+auditor", "projects/desk=viewer".

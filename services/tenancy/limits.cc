@@ -23,7 +23,7 @@ std::unexpected<Error> Invalid(std::string message) { return InvalidArgument("IN
 
 }  // namespace
 
-std::string WordsOf(const Limits& limits) {
+std::string DetailText(const Limits& limits) {
   std::string out;
   for (std::size_t i = 0; i < kKinds.size(); ++i) {
     if (ValueOf(limits, i) > 0) {

@@ -31,7 +31,7 @@ inline constexpr std::size_t kInstanceLimitsPerProjectMax = 16;
 using InstanceLimits = std::map<std::string, Limits>;
 
 // "requests_per_minute=60,shadow"; of none nothing.
-std::string WordsOf(const Limits& limits);
+std::string DetailText(const Limits& limits);
 
 // INVALID_ARGUMENT / INVALID_LIMITS for what is negative, too large, or in shadow without a limit. `field` is e.g.
 // "tenant.limits".

@@ -56,8 +56,8 @@ TEST(Limits, AKeyHasNoMoreThanItsMaker) {
 }
 
 TEST(Limits, AreSaidInWords) {
-  EXPECT_EQ(WordsOf(Limits{}), "");
-  EXPECT_EQ(WordsOf(Limits{60, 0, 2, true}), "requests_per_minute=60,concurrency=2,shadow");
+  EXPECT_EQ(DetailText(Limits{}), "");
+  EXPECT_EQ(DetailText(Limits{60, 0, 2, true}), "requests_per_minute=60,concurrency=2,shadow");
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ using Parameters = std::map<std::string, std::string>;
 constexpr char kUser[] = "postgres";
 constexpr auto kStartMax = std::chrono::seconds(30);
 
+bool records_statements = false;
+
 // The newest /usr/lib/postgresql/*/bin, or none when the programs are in PATH.
 std::string Program(const std::string& name) {
   std::string best;
@@ -62,6 +64,8 @@ struct PgServer::Impl {
       if (entry == nullptr || chown(dir->path().c_str(), entry->pw_uid, entry->pw_gid) != 0) {
         throw std::runtime_error("PostgreSQL does not run as root, and there is no user postgres");
       }
+      // Programs of ours reach its socket without the right to pass over modes, which they give up at their start.
+      fs::permissions(dir->path(), fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add);
     }
     ProcessOptions options;
     options.user = kUser;
@@ -76,6 +80,12 @@ struct PgServer::Impl {
     for (const char* setting : {"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60",
                                 "autovacuum=off", "max_wal_size=128MB", "log_min_messages=fatal"}) {
       args.insert(args.end(), {"-c", setting});
+    }
+    if (records_statements) {
+      for (const char* setting : {"shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track=all",
+                                  "pg_stat_statements.track_utility=on", "pg_stat_statements.max=20000"}) {
+        args.insert(args.end(), {"-c", setting});
+      }
     }
     process.emplace(args, options);
     parameters = {{"host", dir->path()}, {"user", kUser}};
@@ -113,6 +123,8 @@ PgServer::~PgServer() {
   impl_->process->Signal(SIGQUIT);
   impl_->process->Wait(std::chrono::seconds(10));
 }
+
+void PgServer::RecordStatements() { records_statements = true; }
 
 PgServer& PgServer::Get() {
   static PgServer server;

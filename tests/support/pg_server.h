@@ -11,6 +11,9 @@ class PgServer {
  public:
   // Throws std::runtime_error when there is no server and none can be started.
   static PgServer& Get();
+  // Before the first Get(): the private server keeps the texts of all statements (pg_stat_statements, which comes with
+  // PostgreSQL), those within functions too.
+  static void RecordStatements();
   ~PgServer();
   // A connection string to `database` as the superuser, or as `user`, without a password.
   std::string Url(const std::string& database) const;

@@ -1,0 +1,125 @@
+#include "tests/integration/belongings.h"
+
+#include <google/protobuf/timestamp.pb.h>
+
+#include <chrono>
+#include <stdexcept>
+
+#include "services/common/rpc/timestamp.h"
+
+namespace allod {
+namespace {
+
+using nlohmann::json;
+
+std::string NewId(Belongings& of) {
+  of.ids.push_back(Uuid::V7().ToString());
+  return of.ids.back();
+}
+
+// A request that was held, answered and settled, and what its worker counted.
+void Use(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
+  const std::string id = NewId(of);
+  const json time = json::parse(ToJson(ToTimestamp(std::chrono::system_clock::now() + std::chrono::minutes(10))));
+  methods.Must("billing.Reserve",
+               {{"requestId", id},
+                {"tenant", of.tenant},
+                {"instance", instance},
+                {"variant", Programs::kVariant},
+                {"priceBook", Programs::kPriceBook},
+                {"apiKey", key},
+                {"promptTokensMax", 10},
+                {"completionTokensMax", 10},
+                {"expireTime", time}},
+               Caller::Service("gateway"));
+  methods.Must("billing.Settle",
+               {{"requestId", id},
+                {"tenant", of.tenant},
+                {"outcome", "OUTCOME_COMPLETED"},
+                {"promptTokens", 7},
+                {"completionTokens", 3}},
+               Caller::Service("gateway"));
+  const json event = {
+      {"eventId", "ring/" + id},   {"requestId", id},    {"tenantUid", Uuid::FromName(of.tenant).ToString()},
+      {"instance", instance},      {"node", "nodes/n"},  {"replicaUid", id},
+      {"promptTokensComputed", 7}, {"sampledTokens", 3}, {"outcome", "COMPUTED_OUTCOME_COMPLETED"},
+      {"startTime", time},         {"endTime", time}};
+  const json recorded =
+      methods.Must("billing.RecordComputedUsage", {{"events", json::array({event})}}, Caller::Node("n"));
+  if (recorded.value("recordedCount", 0) != 1) throw std::runtime_error("not recorded: " + recorded.dump());
+  of.names.push_back(of.tenant + "/usageRecords/" + id);
+}
+
+}  // namespace
+
+void MakeTenant(const AllMethods& methods, const std::string& id) {
+  methods.Must(
+      "tenancy.CreateTenant",
+      {{"tenantId", id},
+       {"tenant",
+        {{"displayName", id + " " + kSecretText}, {"currencyCode", "KES"}, {"residency", json::array({"ke"})}}}});
+  methods.Must("billing.SetBillingAccount",
+               {{"billingAccount",
+                 {{"name", "tenants/" + id + "/billingAccount"}, {"currencyCode", "KES"}, {"creditLimit", "100"}}}});
+}
+
+Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, const std::string& project_id,
+                   const std::string& word) {
+  Belongings out;
+  out.tenant = "tenants/" + tenant_id;
+  out.project = out.tenant + "/projects/" + project_id;
+  out.word = word;
+  out.ids.push_back(Uuid::FromName(out.tenant).ToString());
+  const std::string shown = word + " " + kSecretText;
+  methods.Must("tenancy.CreateProject", {{"parent", out.tenant},
+                                         {"projectId", project_id},
+                                         {"project", {{"displayName", shown}}},
+                                         {"requestId", NewId(out)}});
+  // The tenant's, and known to all of its projects: made once.
+  const std::string provider = out.tenant + "/identityProviders/pipelines";
+  methods.Must("tenancy.CreateIdentityProvider", {{"parent", out.tenant},
+                                                  {"identityProviderId", "pipelines"},
+                                                  {"identityProvider",
+                                                   {{"displayName", "of " + tenant_id},
+                                                    {"issuer", "https://pipelines.example"},
+                                                    {"audiences", json::array({"allod"})}}}});
+  for (const std::string nth : {"", "2"}) {
+    const json made =
+        methods.Must("tenancy.CreateApiKey",
+                     {{"parent", out.project}, {"apiKey", {{"displayName", shown}}}, {"requestId", NewId(out)}});
+    const std::string key = made.at("apiKey").at("name");
+    out.kid = key.substr(key.rfind('/') + 1);
+    const std::string rule = word + nth;
+    methods.Must("tenancy.CreateWorkloadRule", {{"parent", out.project},
+                                                {"workloadRuleId", rule},
+                                                {"workloadRule",
+                                                 {{"displayName", shown},
+                                                  {"identityProvider", provider},
+                                                  {"claims", json::array({{{"claim", "sub"}, {"equals", "main"}}})},
+                                                  {"scopes", json::array({"SCOPE_PORTAL"})},
+                                                  {"roles", json::array({"ROLE_VIEWER"})}}}});
+    const std::string instance = out.project + "/instances/" + word + nth;
+    const json operation = methods.Must(
+        "scheduling.CreateInstance",
+        {{"parent", out.project},
+         {"instanceId", word + nth},
+         {"instance",
+          {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}},
+         {"requestId", NewId(out)}});
+    for (const std::string& name :
+         {key, out.project + "/workloadRules/" + rule, instance, operation.at("name").get<std::string>()}) {
+      out.names.push_back(name);
+    }
+    out.ids.push_back(
+        methods.Must("scheduling.GetInstance", {{"name", instance}}, Caller::Tenant(tenant_id)).at("uid"));
+    Use(methods, out, instance, key);
+  }
+  for (const std::string& name :
+       {out.tenant, out.project, provider, out.tenant + "/billingAccount", out.tenant + "/invoices/current",
+        out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
+    out.names.push_back(name);
+  }
+  return out;
+}
+
+}  // namespace allod

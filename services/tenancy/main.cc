@@ -84,7 +84,7 @@ Status Run(const Config& config, StopSignal& stop) {
   IdentityProviderServiceImpl identity_providers(identity_store, workload_identities, clock, gates);
   WorkloadRuleServiceImpl workload_rules(identity_store, store, workload_identities, clock, gates);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&tenants, &projects, &api_keys, &audit_log, &workload_identities, &identity_providers,
                            &workload_rules}));
   api_keys.ExpectWatchers();

@@ -71,7 +71,7 @@ Result<CallGate::Pass> TakePlace(CallGate& gate, const Call& call);
 
 // What `work` returns, run while the gate has a place for the caller.
 template <typename Work>
-auto InTurn(CallGate& gate, const Call& call, Work work) -> decltype(work()) {
+auto InTurn(CallGate& gate, const Call& call, Work&& work) -> decltype(work()) {
   ALLOD_TRY(const CallGate::Pass pass, TakePlace(gate, call));
   return work();
 }

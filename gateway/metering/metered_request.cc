@@ -13,7 +13,7 @@ Result<MeteredRequest> MeteredRequest::Admit(Journal& journal, Settler& settler,
 MeteredRequest::MeteredRequest(MeteredRequest&& other) noexcept
     : journal_(other.journal_),
       settler_(other.settler_),
-      metrics_(other.metrics_),
+      metrics_(std::move(other.metrics_)),
       operation_(other.operation_),
       slot_(std::exchange(other.slot_, -1)),
       start_(other.start_),

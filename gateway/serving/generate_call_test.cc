@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "allod/inference/v1/worker.grpc.pb.h"
+#include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
@@ -88,7 +89,7 @@ TEST_F(GenerateCallTest, AnEndThatComesBetweenTwoReadsIsSeenAndHarmsNothing) {
   std::atomic<int> messages{0}, succeeded{0};
   RunClients([&](int number) -> http::Awaitable<void> {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto channel = grpc::CreateChannel(target_, grpc::InsecureChannelCredentials());
+    const auto channel = MakeChannel(target_);
     const auto request = std::make_shared<const GenerateRequest>();
     std::minstd_rand random(static_cast<unsigned>(number + 1));
     for (int i = 0; i < kCallsPerClient; ++i) {
@@ -110,7 +111,7 @@ TEST_F(GenerateCallTest, ACallMayBeGivenUpAtAnyMoment) {
   std::atomic<int> ended{0};
   RunClients([&](int number) -> http::Awaitable<void> {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    const auto channel = grpc::CreateChannel(target_, grpc::InsecureChannelCredentials());
+    const auto channel = MakeChannel(target_);
     const auto request = std::make_shared<const GenerateRequest>();
     std::minstd_rand random(static_cast<unsigned>(number + 1));
     for (int i = 0; i < kCallsPerClient; ++i) {

@@ -1,6 +1,9 @@
 #include "gateway/serving/worker_channel.h"
 
 #include <climits>
+#include <utility>
+
+#include "services/common/rpc/client.h"
 
 namespace allod::gateway::serving {
 namespace {
@@ -25,8 +28,6 @@ grpc::ChannelArguments Arguments() {
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kReconnectPauseMs);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectPauseMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, INT_MAX);
-  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // Calls are tried again by the dispatcher, which knows what was delivered; gRPC would keep each request for that.
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
@@ -41,7 +42,7 @@ grpc::ChannelArguments Arguments() {
 
 std::shared_ptr<grpc::Channel> WorkerChannel::Get() {
   const std::lock_guard lock(mutex_);
-  if (!channel_) channel_ = grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), Arguments());
+  if (!channel_) channel_ = MakeChannel(target_, Arguments());
   return channel_;
 }
 

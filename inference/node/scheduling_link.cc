@@ -42,15 +42,15 @@ std::vector<pool::DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsR
 SchedulingLink::SchedulingLink(const NodeConfig& config, std::shared_ptr<grpc::Channel> channel, Supervisor& supervisor)
     : config_(config), stub_(NodeAgentService::NewStub(std::move(channel))), supervisor_(supervisor) {
   // An agent that neither hears nor reports is worth less than one that is started again.
-  reporter_ = OwnedThread("reporter", [this](std::stop_token stop) { Report(std::move(stop)); });
-  watcher_ = OwnedThread("watcher", [this](std::stop_token stop) { Watch(std::move(stop)); });
+  reporter_ = OwnedThread("reporter", [this](const std::stop_token& stop) { Report(stop); });
+  watcher_ = OwnedThread("watcher", [this](const std::stop_token& stop) { Watch(stop); });
 }
 
 SchedulingLink::~SchedulingLink() { StopWatching(); }
 
 void SchedulingLink::StopWatching() { watcher_.Stop(); }
 
-void SchedulingLink::Watch(std::stop_token stop) {
+void SchedulingLink::Watch(const std::stop_token& stop) {
   scheduling::v1::WatchAssignmentsRequest request;
   request.set_node(config_.node_name());
   request.set_region(config_.region_name());
@@ -86,7 +86,7 @@ void SchedulingLink::Watch(std::stop_token stop) {
   }
 }
 
-void SchedulingLink::Report(std::stop_token stop) {
+void SchedulingLink::Report(const std::stop_token& stop) {
   std::uint64_t told = 0;
   auto wait = milliseconds(0);  // the first report goes out at once: the service learns that nothing runs
   while (!stop.stop_requested()) {

@@ -26,8 +26,8 @@ class SchedulingLink {
   void StopWatching();
 
  private:
-  void Watch(std::stop_token stop);
-  void Report(std::stop_token stop);
+  void Watch(const std::stop_token& stop);
+  void Report(const std::stop_token& stop);
 
   const NodeConfig& config_;
   const std::unique_ptr<scheduling::v1::NodeAgentService::Stub> stub_;

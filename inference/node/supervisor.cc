@@ -62,7 +62,7 @@ void Supervisor::SetDesired(std::vector<pool::DesiredWorker> desired) {
   wake_.Wake();
 }
 
-Supervisor::Snapshot Supervisor::WaitForChange(std::uint64_t seen, milliseconds timeout, std::stop_token stop) {
+Supervisor::Snapshot Supervisor::WaitForChange(std::uint64_t seen, milliseconds timeout, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, stop, timeout, [&] { return snapshot_.revision != seen; });
   return snapshot_;

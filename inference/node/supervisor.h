@@ -71,7 +71,7 @@ class Supervisor {
     NodeFigures figures;
   };
   // Returns when the revision differs from `seen`, the time is over or `stop` is requested.
-  Snapshot WaitForChange(std::uint64_t seen, std::chrono::milliseconds timeout, std::stop_token stop);
+  Snapshot WaitForChange(std::uint64_t seen, std::chrono::milliseconds timeout, const std::stop_token& stop);
 
   // Ends all workers (asked to, after 3 s killed), the zygotes and the thread.
   void Stop();

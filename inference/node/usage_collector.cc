@@ -62,7 +62,7 @@ Result<std::unique_ptr<UsageCollector>> UsageCollector::Start(fs::path directory
       new UsageCollector(std::move(directory), std::move(node_name), std::move(billing), std::move(caller)));
   ALLOD_CHECK_OK(out->TakeOver());
   // What is in the rings is taken over by the next process.
-  out->thread_ = OwnedThread("usage collector", [raw = out.get()](std::stop_token stop) { raw->Run(std::move(stop)); });
+  out->thread_ = OwnedThread("usage collector", [raw = out.get()](const std::stop_token& stop) { raw->Run(stop); });
   return out;
 }
 
@@ -196,7 +196,7 @@ std::vector<std::uint64_t> UsageCollector::RingIds() {
   return out;
 }
 
-void UsageCollector::Run(std::stop_token stop) {
+void UsageCollector::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     bool reachable = true;
     const bool is_more = CollectRound(SteadyTime::max(), stop, reachable);
@@ -204,7 +204,7 @@ void UsageCollector::Run(std::stop_token stop) {
   }
 }
 
-bool UsageCollector::CollectRound(SteadyTime until, std::stop_token stop, bool& reachable) {
+bool UsageCollector::CollectRound(SteadyTime until, const std::stop_token& stop, bool& reachable) {
   bool is_more = false;
   for (const std::uint64_t id : RingIds()) {
     milliseconds timeout = kCallTimeout;

@@ -88,9 +88,9 @@ class UsageCollector {
                  Caller caller);
   Status TakeOver();
   Status TakeOver(const std::filesystem::path& path);
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   // A batch of each ring, by `until`; whether there is more of some. Billing that is away ends it.
-  bool CollectRound(SteadyTime until, std::stop_token stop, bool& reachable);
+  bool CollectRound(SteadyTime until, const std::stop_token& stop, bool& reachable);
   // One batch of one ring; whether there is more of it. False when billing did not take it.
   bool CollectFrom(std::uint64_t id, std::chrono::milliseconds timeout, bool& reachable);
   // The ids of those that are to be told again later; all others are settled.

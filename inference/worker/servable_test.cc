@@ -8,6 +8,7 @@
 
 #include "inference/worker/worker_service.h"
 #include "services/common/rpc/caller.h"
+#include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 
@@ -42,7 +43,7 @@ class ServableTest : public testing::Test {
     ServerConfig config;
     config.listen = "unix:" + (directory_ / "w.sock").string();
     server_ = *Server::Start(config, {&service_});
-    stub_ = v1::WorkerService::NewStub(grpc::CreateChannel(config.listen, grpc::InsecureChannelCredentials()));
+    stub_ = v1::WorkerService::NewStub(MakeChannel(config.listen));
     Caller::Service("gateway").AttachTo(context_);
   }
   void TearDown() override { server_->Stop(std::chrono::milliseconds(0)); }

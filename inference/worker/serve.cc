@@ -233,7 +233,7 @@ Status PrepareForForks() { return CheckServices({v1::WorkerService::service_full
 
 int ExitWith(const Error& error, int status) {
   const nlohmann::json line = {{"code", CodeName(error.code)}, {"reason", error.reason}, {"message", error.message}};
-  std::cerr << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  std::cerr << line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
   return status;
 }
 

@@ -14,6 +14,7 @@
 #include "inference/engine/llama_engine.h"
 #include "inference/model/llama_runtime.h"
 #include "services/common/rpc/caller.h"
+#include "services/common/rpc/client.h"
 #include "services/common/rpc/server.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_gguf.h"
@@ -39,7 +40,7 @@ class WorkerServiceTest : public ::testing::Test {
     config.listen = "unix:" + (directory_ / "w.sock").string();
     config.threads_max = 16;
     server_ = *Server::Start(config, {service_.get()});
-    stub_ = v1::WorkerService::NewStub(grpc::CreateChannel(config.listen, grpc::InsecureChannelCredentials()));
+    stub_ = v1::WorkerService::NewStub(MakeChannel(config.listen));
   }
   void TearDown() override {
     if (server_) server_->Stop(0ms);
@@ -120,8 +121,7 @@ TEST_F(WorkerServiceTest, DrainingLetsReadersFinishAndTellsWhoStalls) {
   grpc::ChannelArguments args;
   args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   args.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1024);
-  stub_ = v1::WorkerService::NewStub(
-      grpc::CreateCustomChannel("unix:" + (directory_ / "w.sock").string(), grpc::InsecureChannelCredentials(), args));
+  stub_ = v1::WorkerService::NewStub(MakeChannel("unix:" + (directory_ / "w.sock").string(), args));
   auto reads = Start("habari", 1000);
   auto stalls = Start("njema", 4000);
   v1::GenerateResponse event;

@@ -19,7 +19,7 @@ constexpr int kTransactionsPerTenant = 20;  // the rest waits for the next round
 
 void Expirer::Start() {
   // Holds that were not released are found by the next process.
-  thread_ = OwnedThread("expirer", [this](std::stop_token stop) { Loop(std::move(stop)); });
+  thread_ = OwnedThread("expirer", [this](const std::stop_token& stop) { Loop(stop); });
 }
 
 void Expirer::Stop() { thread_.Stop(); }
@@ -33,7 +33,7 @@ Status Expirer::Release(TenantId tenant, Time now, int& released) {
   return {};
 }
 
-Result<int> Expirer::RunOnce(std::stop_token stop) {
+Result<int> Expirer::RunOnce(const std::stop_token& stop) {
   int released = 0;
   std::set<TenantId> aside;
   std::optional<TenantId> after;
@@ -59,7 +59,7 @@ Result<int> Expirer::RunOnce(std::stop_token stop) {
   return released;
 }
 
-void Expirer::Loop(std::stop_token stop) {
+void Expirer::Loop(const std::stop_token& stop) {
   bool failing = false;
   while (!stop.stop_requested()) {
     const Result<int> released = RunOnce(stop);

@@ -27,10 +27,10 @@ class Expirer {
   void Stop();  // joins; idempotent
 
   // One round over all tenants; returns how many holds it released. The error is the database's.
-  Result<int> RunOnce(std::stop_token stop = {});
+  Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  void Loop(std::stop_token stop);
+  void Loop(const std::stop_token& stop);
   // Adds to `released` as it goes.
   Status Release(TenantId tenant, Time now, int& released);
 

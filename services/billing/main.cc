@@ -83,7 +83,7 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(reports, "billing", gates.reports);
   AuditServiceImpl audit_log(audit_reader);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
                           {&price_books, &accounts, &usage, &computed, &ledger, &invoices, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);

@@ -47,7 +47,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ArtifactServiceImpl artifacts(blobs);
   JobServiceImpl jobs(store, blobs, jobs_changed, clock);
   OperationServiceImpl operations(store, jobs_changed);
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .peer_uids = config.peer_uids},
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
                                              {&publishers, &models, &listings, &artifacts, &jobs, &operations}));
   stop.Ready();
   stop.Wait();

@@ -5,9 +5,9 @@
 // needs no flag of its own. As its last member, the thread is gone before anything that it uses:
 //
 //   class Expirer {
-//     void Loop(std::stop_token stop);
+//     void Loop(const std::stop_token& stop);
 //     ...
-//     OwnedThread thread_{"expirer", [this](std::stop_token stop) { Loop(std::move(stop)); }};
+//     OwnedThread thread_{"expirer", [this](const std::stop_token& stop) { Loop(stop); }};
 //   };
 #pragma once
 

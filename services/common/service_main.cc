@@ -109,7 +109,7 @@ int ServiceMainImpl(int argc, char** argv, const std::string& name, const std::s
   if (!file) return Report(file.error(), 2);
   if (const Status checked = body(*file, /*check_only=*/true, stop); !checked) return Report(checked.error(), 2);
   if (check_config) {
-    std::cout << "OK" << std::endl;
+    std::cout << "OK\n";
     return 0;
   }
   if (const Status ran = body(*file, /*check_only=*/false, stop); !ran) return Report(ran.error(), 1);

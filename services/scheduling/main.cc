@@ -85,7 +85,7 @@ Status Run(const Config& config, StopSignal& stop) {
   NodeAgentServiceImpl agents(own_store, driver, figures, clock, config.regions);
   RouteServiceImpl routes(reconciler.routes(), gateways);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&instances, &operations, &nodes, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();

@@ -81,7 +81,7 @@ class IdentityServiceTest : public testing::Test {
     return CallUnary(*rule_stub_, &Rules::UpdateWorkloadRule, request, caller, 5s);
   }
   // Of a key that is there, with what `narrow` makes of it.
-  Caller KeyOfDesk(const std::string& kid, std::set<Scope> scopes, Roles roles,
+  Caller KeyOfDesk(const std::string& kid, const std::set<Scope>& scopes, Roles roles,
                    const std::function<void(ApiKey&)>& narrow = {}) {
     ApiKey key{.tenant = "ke", .project = "desk", .kid = kid, .scopes = scopes, .roles = roles};
     if (narrow) narrow(key);

@@ -98,7 +98,7 @@ Status Run(const Config& config, StopSignal& stop) {
   MemberServiceImpl members(member_store, identity_store, store, identities, clock, gates);
   SessionServiceImpl sessions(session_store, identities, clock, gates);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .peer_uids = config.peer_uids, .threads_max = kThreadsMax},
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&tenants, &projects, &quotas, &api_keys, &audit_log, &identities, &identity_providers,
                            &workload_rules, &members, &sessions}));
   api_keys.ExpectWatchers();

@@ -47,7 +47,7 @@ double Median(std::vector<double> values) {
 std::string PromptOf(int stream) { return fmt::format("How do I register the birth of child number {}?", stream); }
 
 [[noreturn]] void Die(const std::string& what) {
-  std::cerr << what << std::endl;
+  std::cerr << what << "\n";
   std::exit(1);
 }
 

@@ -284,7 +284,7 @@ int main(int argc, char** argv) {
   try {
     allod::bench::Run(options);
   } catch (const std::exception& e) {
-    std::cerr << "make_bench_model: " << e.what() << std::endl;
+    std::cerr << "make_bench_model: " << e.what() << "\n";
     return 1;
   }
   return 0;

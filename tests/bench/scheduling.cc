@@ -111,7 +111,7 @@ int Bench(int tenants, int idle_seconds) {
     }
     workers += reports[i].size();
   }
-  std::jthread agents([&](std::stop_token stop) {
+  std::jthread agents([&](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       for (std::size_t i = 0; i < kNodes; ++i) (void)driver.Report(fmt::format("n{}", i), reports[i], clock.Now());
       std::this_thread::sleep_for(seconds(2));

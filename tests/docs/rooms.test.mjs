@@ -105,3 +105,18 @@ test('libraries stay where the architecture says', () => {
   }
   assert.deepEqual(wrong, []);
 });
+
+// Who connects with another proof, or with none, would do it here.
+test('channels and servers are made in one place each, with Credentials', () => {
+  const homes = [
+    [/\bCreate(Custom)?Channel\b/, 'services/common/rpc/client.cc'],
+    [/\bServerBuilder\b/, 'services/common/rpc/server.cc'],
+    [/InsecureChannel|Insecure\w*Credentials|Ssl\w*Credentials|Tls\w*Credentials/, 'services/common/rpc/credentials.cc'],
+  ];
+  const wrong = [];
+  for (const file of sources) {
+    const text = readFileSync(path.join(root, file), 'utf8').replace(/\/\/.*$/gm, '');
+    for (const [word, home] of homes) if (word.test(text) !== (file === home)) wrong.push(`${file}: ${word}`);
+  }
+  assert.deepEqual(wrong, []);
+});

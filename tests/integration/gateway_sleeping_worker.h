@@ -2,19 +2,20 @@
 // worker that it has ended. Counts connections, so that a test sees who wakes it.
 #pragma once
 
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
-#include <grpcpp/server_posix.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+
+#include "services/common/owned_fd.h"
+#include "services/common/rpc/server.h"
 
 namespace allod::gateway {
 
@@ -43,7 +44,7 @@ class SleepingWorker {
   }
 
   void Wake() {
-    server_ = grpc::ServerBuilder().RegisterService(&service_).BuildAndStart();
+    server_ = Server::Start({}, {&service_}).value();
     awake_ = true;
     accepting_ = std::thread([this] {
       while (awake_) {
@@ -52,7 +53,7 @@ class SleepingWorker {
         const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (connection < 0) continue;
         ++connections;
-        grpc::AddInsecureChannelFromFd(server_.get(), connection);
+        server_->Adopt(OwnedFd(connection));
       }
     });
   }
@@ -61,7 +62,7 @@ class SleepingWorker {
   void Sleep() {
     awake_ = false;
     if (accepting_.joinable()) accepting_.join();
-    if (server_) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    if (server_) server_->Stop(std::chrono::seconds(1));
     server_.reset();
   }
 
@@ -71,7 +72,7 @@ class SleepingWorker {
   grpc::Service& service_;
   int listener_ = -1;
   std::atomic<bool> awake_{false};
-  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Server> server_;
   std::thread accepting_;
 };
 

@@ -36,6 +36,6 @@ nlohmann::ordered_json Answer(const nlohmann::ordered_json& question) {
 
 int main() {
   for (std::string line; std::getline(std::cin, line);) {
-    std::cout << Answer(nlohmann::ordered_json::parse(line)).dump() << std::endl;
+    std::cout << Answer(nlohmann::ordered_json::parse(line)).dump() << '\n' << std::flush;
   }
 }

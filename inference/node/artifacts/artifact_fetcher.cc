@@ -1,16 +1,17 @@
 #include "inference/node/artifacts/artifact_fetcher.h"
-#include "services/common/catching.h"
 
 #include <algorithm>
 #include <optional>
 #include <utility>
+
+#include "services/common/catching.h"
 
 namespace allod::inference::node::artifacts {
 
 ArtifactFetcher::ArtifactFetcher(Artifacts& artifacts, Done done)
     : artifacts_(artifacts),
       done_(std::move(done)),
-      thread_("artifact fetcher", [this](std::stop_token stop) { Run(std::move(stop)); }) {}
+      thread_("artifact fetcher", [this](const std::stop_token& stop) { Run(stop); }) {}
 
 ArtifactFetcher::~ArtifactFetcher() = default;
 
@@ -20,7 +21,7 @@ void ArtifactFetcher::Fetch(const std::string& sha256) {
   work_.notify_one();
 }
 
-void ArtifactFetcher::Run(std::stop_token stop) {
+void ArtifactFetcher::Run(const std::stop_token& stop) {
   while (true) {
     std::string sha256;
     {

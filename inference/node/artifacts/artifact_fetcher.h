@@ -25,7 +25,7 @@ class ArtifactFetcher {
   void Fetch(const std::string& sha256);
 
  private:
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
 
   Artifacts& artifacts_;
   const Done done_;

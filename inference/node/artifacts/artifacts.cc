@@ -30,7 +30,7 @@ Artifacts::Artifacts(BlobStore store, std::shared_ptr<grpc::Channel> catalog, Ca
       stub_(catalog::v1::ArtifactService::NewStub(std::move(catalog))),
       caller_(std::move(caller)) {}
 
-Result<Blob> Artifacts::Ensure(const std::string& sha256, std::stop_token stop,
+Result<Blob> Artifacts::Ensure(const std::string& sha256, const std::stop_token& stop,
                                const std::function<Status(std::int64_t)>& on_bytes) {
   auto found = store_.Find(sha256);
   if (found || found.error().code != Code::kNotFound) return found;
@@ -53,7 +53,8 @@ Result<Blob> Artifacts::Ensure(const std::string& sha256, std::stop_token stop,
   return writer.Commit(sha256);
 }
 
-Status Artifacts::Publish(const Blob& blob, std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes) {
+Status Artifacts::Publish(const Blob& blob, const std::stop_token& stop,
+                          const std::function<Status(std::int64_t)>& on_bytes) {
   const auto context = TransferContext(caller_);
   const std::stop_callback cancel(stop, [&] { context->TryCancel(); });
   catalog::v1::Artifact stored;

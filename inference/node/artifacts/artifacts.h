@@ -27,10 +27,11 @@ class Artifacts {
   Result<Blob> Find(const std::string& sha256) const { return store_.Find(sha256); }
   // Fetches it unless it is there. `on_bytes` gets the bytes received so far; an error that it returns ends the
   // transfer. INVALID_ARGUMENT / DIGEST_MISMATCH, RESOURCE_EXHAUSTED / DISK_FULL, what the catalog says.
-  Result<Blob> Ensure(const std::string& sha256, std::stop_token stop,
+  Result<Blob> Ensure(const std::string& sha256, const std::stop_token& stop,
                       const std::function<Status(std::int64_t)>& on_bytes = {});
   // Gives the file to the catalog unless it has it.
-  Status Publish(const Blob& blob, std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes = {});
+  Status Publish(const Blob& blob, const std::stop_token& stop,
+                 const std::function<Status(std::int64_t)>& on_bytes = {});
 
  private:
   BlobStore store_;

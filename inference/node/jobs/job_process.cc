@@ -79,7 +79,7 @@ milliseconds ReportPace::Patience(Time now) const {
 
 Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobConfinement* confinement,
                                   ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
-                                  std::stop_token stop) {
+                                  const std::stop_token& stop) {
   process::ChildOptions options{.command = command, .niceness = kNiceness, .capture_stdout = true};
   if (confinement != nullptr) {
     options.inherit = confinement->fds();

@@ -55,6 +55,6 @@ class ReportPace {
 // when it died without a word; CANCELLED / STOPPED; DEADLINE_EXCEEDED / JOB_TOO_LONG after six hours.
 Result<std::string> RunJobProcess(const std::vector<std::string>& command, JobConfinement* confinement,
                                   ReportPace& pace, const std::function<Status(const JobProgress&)>& report,
-                                  std::stop_token stop);
+                                  const std::stop_token& stop);
 
 }  // namespace allod::inference::node::jobs

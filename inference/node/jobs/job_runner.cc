@@ -83,10 +83,10 @@ class Leftover {
 
 JobRunner::JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, artifacts::Artifacts& artifacts)
     : settings_(std::move(settings)), stub_(JobService::NewStub(std::move(catalog))), artifacts_(artifacts) {
-  thread_ = OwnedThread("job runner", [this](std::stop_token stop) { Run(std::move(stop)); });
+  thread_ = OwnedThread("job runner", [this](const std::stop_token& stop) { Run(stop); });
 }
 
-void JobRunner::Run(std::stop_token stop) {
+void JobRunner::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     bool asked = false;  // what one job throws is that job's end: its lease runs out
     (void)Catching("a job", [&]() -> Status {
@@ -97,7 +97,7 @@ void JobRunner::Run(std::stop_token stop) {
   }
 }
 
-bool JobRunner::RunOne(std::stop_token stop) {
+bool JobRunner::RunOne(const std::stop_token& stop) {
   catalog::v1::LeaseJobRequest request;
   request.set_node("nodes/" + settings_.node);
   request.mutable_wait()->set_seconds(kLeaseWait.count() / 1000);
@@ -110,7 +110,7 @@ bool JobRunner::RunOne(std::stop_token stop) {
   return true;
 }
 
-void JobRunner::DoJob(const Job& job, milliseconds lease, std::stop_token stop) {
+void JobRunner::DoJob(const Job& job, milliseconds lease, const std::stop_token& stop) {
   Log(LogLevel::kInfo, "job leased", {{"job", job.name()}, {"epoch", std::to_string(job.epoch())}});
   ReportPace pace(lease, steady_clock::now());
   FinishJobRequest answer;
@@ -134,7 +134,7 @@ void JobRunner::DoJob(const Job& job, milliseconds lease, std::stop_token stop) 
   Finish(answer, stop);
 }
 
-Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer, std::stop_token stop) {
+Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer, const std::stop_token& stop) {
   const bool compress = job.has_compress();
   if (!compress && !job.has_inspect()) {
     return Fail(Code::kUnimplemented, "UNKNOWN_JOB", "this node agent does not know that kind of job; update it");
@@ -169,7 +169,7 @@ Status JobRunner::Try(const Job& job, ReportPace& pace, FinishJobRequest& answer
 
 template <typename Described>
 Status JobRunner::Store(const Described& result, const std::filesystem::path& output, const Blob* unless_written,
-                        std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes) {
+                        const std::stop_token& stop, const std::function<Status(std::int64_t)>& on_bytes) {
   // It was made for the job, which left it empty when the canonical form is there already.
   std::error_code error;
   const bool written = std::filesystem::file_size(output, error) > 0 && !error;
@@ -184,7 +184,7 @@ Status JobRunner::Store(const Described& result, const std::filesystem::path& ou
   return artifacts_.Publish(made, stop, on_bytes);
 }
 
-Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop) {
+Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace& pace, const std::stop_token& stop) {
   catalog::v1::ReportJobRequest request;
   request.set_name(job.name());
   request.set_epoch(job.epoch());
@@ -204,7 +204,7 @@ Status JobRunner::Report(const Job& job, const JobProgress& progress, ReportPace
   return {};
 }
 
-void JobRunner::Finish(const FinishJobRequest& answer, std::stop_token stop) {
+void JobRunner::Finish(const FinishJobRequest& answer, const std::stop_token& stop) {
   for (int tries = 1; tries <= kFinishTriesMax; ++tries) {
     const auto finished = process::CallUntil(stop, *stub_, &JobService::Stub::FinishJob, answer,
                                              Caller::Node(settings_.node), kCallTimeout);

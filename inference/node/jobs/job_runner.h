@@ -39,21 +39,22 @@ class JobRunner {
   JobRunner(JobSettings settings, std::shared_ptr<grpc::Channel> catalog, artifacts::Artifacts& artifacts);
 
  private:
-  void Run(std::stop_token stop);
+  void Run(const std::stop_token& stop);
   // Leases and does at most one job. False when the catalog could not be asked.
-  bool RunOne(std::stop_token stop);
-  void DoJob(const catalog::v1::Job& job, std::chrono::milliseconds lease, std::stop_token stop);
+  bool RunOne(const std::stop_token& stop);
+  void DoJob(const catalog::v1::Job& job, std::chrono::milliseconds lease, const std::stop_token& stop);
   // One try; fills the answer.
   Status Try(const catalog::v1::Job& job, ReportPace& pace, catalog::v1::FinishJobRequest& answer,
-             std::stop_token stop);
+             const std::stop_token& stop);
   // Hands the file that the job wrote to the catalog if it is what the result says. With `unless_written` the job may
   // have written none, and the result describes that file, which the catalog has.
   template <typename Described>
   Status Store(const Described& result, const std::filesystem::path& output, const Blob* unless_written,
-               std::stop_token stop, const std::function<Status(std::int64_t)>& on_bytes);
+               const std::stop_token& stop, const std::function<Status(std::int64_t)>& on_bytes);
   // ABORTED / LEASE_LOST, also when no report came through for a whole lease; other trouble is waited out.
-  Status Report(const catalog::v1::Job& job, const JobProgress& progress, ReportPace& pace, std::stop_token stop);
-  void Finish(const catalog::v1::FinishJobRequest& answer, std::stop_token stop);
+  Status Report(const catalog::v1::Job& job, const JobProgress& progress, ReportPace& pace,
+                const std::stop_token& stop);
+  void Finish(const catalog::v1::FinishJobRequest& answer, const std::stop_token& stop);
 
   const JobSettings settings_;
   const std::unique_ptr<catalog::v1::JobService::Stub> stub_;

@@ -12,7 +12,7 @@ namespace allod::inference::node::process {
 
 // allod::Call, cancelled by `stop`.
 template <typename Stub, typename Req, typename Resp>
-Result<Resp> CallUntil(std::stop_token stop, Stub& stub,
+Result<Resp> CallUntil(const std::stop_token& stop, Stub& stub,
                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
                        const Caller& caller, std::chrono::milliseconds timeout) {
   Resp response;

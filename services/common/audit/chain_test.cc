@@ -54,7 +54,8 @@ void Flip(std::string& text, std::mt19937& random) {
   if (text.empty()) {
     text = "x";
   } else {
-    text[random() % text.size()] ^= static_cast<char>(1U << (random() % 8));
+    char& flipped = text[random() % text.size()];
+    flipped = static_cast<char>(flipped ^ (1 << (random() % 8)));
   }
 }
 

@@ -13,7 +13,6 @@
 #include <pqxx/pqxx>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "services/common/clock.h"
@@ -25,7 +24,7 @@ namespace allod {
 
 class RowReader {
  public:
-  explicit RowReader(pqxx::row row) : row_(std::move(row)) {}
+  explicit RowReader(const pqxx::row& row) : row_(row) {}
 
   template <typename... Ts>
   void Into(Ts&... outs) {

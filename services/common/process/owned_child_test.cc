@@ -54,7 +54,7 @@ TEST(OwnedChild, EndsWithItsOwner) {
     OwnedChild first = Start(until, 0);
     pid = first.pid();
     OwnedChild second = std::move(first);
-    EXPECT_FALSE(first);
+    EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): a child that was handed on is nobody's
     EXPECT_EQ(second.pid(), pid);
   }
   EXPECT_EQ(kill(pid, 0), -1) << "it is reaped";

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "services/common/rpc/credentials.h"
+
 namespace allod {
 namespace {
 
@@ -22,9 +24,6 @@ constexpr std::chrono::milliseconds kPause{50};
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
-  // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
-  static const bool keep_library = (grpc_init(), true);
-  (void)keep_library;
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMessageBytesMax);
   args.SetMaxSendMessageSize(kMessageBytesMax);
@@ -33,11 +32,19 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  return MakeChannel(target, args);
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, const grpc::ChannelArguments& arguments) {
+  grpc::ChannelArguments args = arguments;
+  // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
+  static const bool keep_library = (grpc_init(), true);
+  (void)keep_library;
   // The peers are on this host or in this installation: a proxy of the environment is never meant for them.
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // One channel's failed attempts must not delay another's.
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), args);
+  return grpc::CreateCustomChannel(target, Credentials::OfChannel(), args);
 }
 
 std::unique_ptr<grpc::ClientContext> MakeContext(const Caller& caller, std::chrono::milliseconds timeout,

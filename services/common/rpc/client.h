@@ -16,6 +16,9 @@ namespace allod {
 
 // Lazily connecting; services start in any order. Messages up to 4 MiB.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target);
+// With limits and a way to connect of one's own. Whatever they are, it neither uses a proxy nor shares a connection
+// with another channel.
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, const grpc::ChannelArguments& arguments);
 
 // A context with the caller's identity, a deadline and a trace. What is called for the sake of the thread's own call
 // (call_scope.h) gets what that one's deadline leaves of `timeout`, and its trace. `trace` may be null: the peer begins

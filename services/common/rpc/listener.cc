@@ -6,12 +6,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include "services/common/log.h"
 #include "services/common/unix_address.h"
 
 namespace allod {
@@ -39,7 +37,7 @@ Status ClearSocket(const std::string& listen, const sockaddr_un& address) {
 
 }  // namespace
 
-Result<std::unique_ptr<Listener>> Listener::Open(const std::string& address, std::vector<uid_t> peer_uids) {
+Result<std::unique_ptr<Listener>> Listener::Open(const std::string& address, Credentials credentials) {
   ALLOD_CHECK_OK(CheckUnixAddress("listen", address));
   const std::string path = UnixPath(address);
   sockaddr_un name{};
@@ -52,7 +50,7 @@ Result<std::unique_ptr<Listener>> Listener::Open(const std::string& address, std
       chmod(path.c_str(), SocketMode(path)) != 0 || listen(fd.get(), kBacklog) != 0) {
     return CannotListen(address, std::strerror(errno));
   }
-  return std::unique_ptr<Listener>(new Listener(std::move(fd), path, std::move(peer_uids)));
+  return std::unique_ptr<Listener>(new Listener(std::move(fd), path, std::move(credentials)));
 }
 
 Listener::~Listener() {
@@ -62,20 +60,8 @@ Listener::~Listener() {
 
 void Listener::Start(std::function<void(OwnedFd)> accepted) {
   loop_.emplace(std::move(listening_), "listener", [this, accepted = std::move(accepted)](OwnedFd connection) {
-    if (MayConnect(connection)) accepted(std::move(connection));
+    if (credentials_.Admit(connection, path_)) accepted(std::move(connection));
   });
-}
-
-bool Listener::MayConnect(const OwnedFd& connection) const {
-  ucred peer{};
-  socklen_t bytes = sizeof(peer);
-  if (getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0) return false;
-  if (peer.uid == 0 || peer.uid == geteuid() || std::ranges::find(peer_uids_, peer.uid) != peer_uids_.end()) {
-    return true;
-  }
-  Log(LogLevel::kWarning, "a connection of a user that may not connect here was closed",
-      {{"socket", path_}, {"uid", std::to_string(peer.uid)}, {"pid", std::to_string(peer.pid)}});
-  return false;
 }
 
 }  // namespace allod

@@ -373,7 +373,7 @@ TEST_F(RpcTest, TakesConnectionsOfItsInstallationsUsersOnly) {
   constexpr uid_t kNamed = 0x7fff0001;
   constexpr uid_t kStranger = 0x7fff0002;
   const std::string path = (dir_ / "p.sock").string();
-  const auto server = Server::Start({.listen = "unix:" + path, .peer_uids = {kNamed}}, {&service_});
+  const auto server = Server::Start({.listen = "unix:" + path, .credentials = {.peer_uids = {kNamed}}}, {&service_});
   ASSERT_TRUE(server) << server.error().message;
   ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
   ASSERT_EQ(chmod(path.c_str(), 0666), 0);

@@ -1,11 +1,9 @@
 #include "services/common/rpc/server.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/impl/server_initializer.h>
-#include <grpcpp/server_posix.h>
 
 #include <string_view>
 #include <utility>
@@ -21,7 +19,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   const bool listens = !config.listen.empty();
   std::unique_ptr<Listener> listener;
   if (listens) {
-    ALLOD_TRY(listener, Listener::Open(config.listen, config.peer_uids));
+    ALLOD_TRY(listener, Listener::Open(config.listen, config.credentials));
   }
   // Never given back: when the last user of gRPC goes, the library's own shutdown may wait 10 s for its backup poller.
   static const bool keep_library = (grpc_init(), true);
@@ -61,10 +59,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
 
 Server::~Server() { Stop(std::chrono::milliseconds(0)); }
 
-void Server::Adopt(OwnedFd connection) {
-  fcntl(connection.get(), F_SETFL, fcntl(connection.get(), F_GETFL) | O_NONBLOCK);
-  grpc::AddInsecureChannelFromFd(server_.get(), connection.Release());
-}
+void Server::Adopt(OwnedFd connection) { Credentials::Serve(*server_, std::move(connection)); }
 
 void Server::Stop(std::chrono::milliseconds grace) {
   if (!server_) return;

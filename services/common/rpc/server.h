@@ -17,6 +17,7 @@
 #include "services/common/rpc/access.h"
 #include "services/common/rpc/call.h"
 #include "services/common/rpc/call_gate.h"
+#include "services/common/rpc/credentials.h"
 #include "services/common/rpc/listener.h"
 #include "services/common/rpc/method.h"
 #include "services/common/rpc/status.h"
@@ -27,8 +28,8 @@ struct ServerConfig {
   // "unix:/path/x.sock" (unix_address.h says why nothing else); a stale socket file is replaced. Empty: serves adopted
   // connections only.
   std::string listen;
-  // Users whose processes may connect beside this process's own and root; see listener.h.
-  std::vector<uid_t> peer_uids = {};
+  // Who may connect to `listen`.
+  Credentials credentials = {};
   int threads_max = 256;  // one for each call that runs; further calls are refused. They end when they are idle.
   int message_bytes_max = 4 << 20;
   int streams_per_connection_max = 256;  // further calls of one client wait at the client
@@ -70,7 +71,7 @@ Result<CallGate::Pass> TakePlace(CallGate& gate, const Call& call);
 
 // What `work` returns, run while the gate has a place for the caller.
 template <typename Work>
-auto InTurn(CallGate& gate, const Call& call, Work work) -> decltype(work()) {
+auto InTurn(CallGate& gate, const Call& call, Work&& work) -> decltype(work()) {
   ALLOD_TRY(const CallGate::Pass pass, TakePlace(gate, call));
   return work();
 }

@@ -78,7 +78,7 @@ Error FromRpcStatus(const google::rpc::Status& status) {
     if (detail.Is<google::rpc::ErrorInfo>() && detail.UnpackTo(&info) && info.domain() == kDomain) {
       out.reason = info.reason();
     } else if (detail.Is<google::rpc::RetryInfo>() && detail.UnpackTo(&retry)) {
-      constexpr std::int64_t kSecondsMax = 24 * 3600;
+      constexpr std::int64_t kSecondsMax = 86'400;
       const std::int64_t seconds = std::clamp<std::int64_t>(retry.retry_delay().seconds(), 0, kSecondsMax);
       const std::int64_t nanos = std::clamp<std::int64_t>(retry.retry_delay().nanos(), 0, 999'999'999);
       out.retry_after = std::chrono::milliseconds(seconds * 1000 + nanos / 1'000'000);

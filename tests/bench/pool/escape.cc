@@ -425,7 +425,7 @@ int RunAgent() {
                     {"names", succeeded},    {"layers", agent.layers()},     {"strict", complete},
                     {"target", 0},           {"met", succeeded.empty()}}
                    .dump()
-            << std::endl;
+            << "\n";
   if (!complete) std::cerr << "this host does not give all layers of the sandbox: no verdict\n";
   return !all_made || (complete && !succeeded.empty()) ? 1 : 0;
 }

@@ -112,12 +112,12 @@ const ListedModel& Installation::BenchModel() {
   if (bench_model_) return *bench_model_;
   const fs::path file = BuildDirectory() / "bench/bench-0.4b-q4_0.gguf";
   if (!fs::exists(file)) {
-    std::cerr << "making " << file.string() << std::endl;
+    std::cerr << "making " << file.string() << "\n";
     fs::create_directories(file.parent_path());
     const Finished made = RunToEnd({BuildDirectory() / "tests/make_bench_model", file}, kCommandTime);
     if (made.status != 0) throw std::runtime_error("make_bench_model failed:\n" + made.output);
   }
-  std::cerr << "importing " << file.filename().string() << std::endl;
+  std::cerr << "importing " << file.filename().string() << "\n";
   bench_model_ = Import(file, "bench");
   return *bench_model_;
 }

@@ -92,6 +92,6 @@ int main(int argc, char** argv) {
   const auto failures = RunApart(
       in_order, kBenchmarkTime,
       [&](const std::vector<std::string>& some, const Progress& progress) { RunAll(some, options, progress); });
-  for (const auto& [name, why] : failures) std::cerr << "NOT MEASURED: " << name << ": " << why << std::endl;
+  for (const auto& [name, why] : failures) std::cerr << "NOT MEASURED: " << name << ": " << why << "\n";
   return failures.empty() ? 0 : 1;
 }

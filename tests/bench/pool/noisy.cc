@@ -42,7 +42,7 @@ class Neighbour {
   Neighbour(const Installation& installation, const TenantAccess& tenant, int streams, int tokens,
             const std::string& grammar = "") {
     for (int stream = 0; stream < streams; ++stream) {
-      threads_.emplace_back([this, &installation, tenant, stream, tokens, grammar](std::stop_token stop) {
+      threads_.emplace_back([this, &installation, tenant, stream, tokens, grammar](const std::stop_token& stop) {
         while (!stop.stop_requested()) {
           TenantAccess access = tenant;
           access.keys = {tenant.keys[static_cast<std::size_t>(stream % kKeys)]};

@@ -188,13 +188,13 @@ bool StreamClient::ReadEvent(std::string_view& data, SteadyTime deadline) {
   }
 }
 
-StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, std::stop_token stop) {
+StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, const std::stop_token& stop) {
   StreamTrace trace;
   StreamClient client;
   trace.sent = trace.head = SteadyClock::now();
   const bool is_sent = client.Start(request, deadline);
   // Its reader sees that as the end of the stream.
-  const std::stop_callback cut(std::move(stop), [fd = client.socket()] { ::shutdown(fd, SHUT_RDWR); });
+  const std::stop_callback cut(stop, [fd = client.socket()] { ::shutdown(fd, SHUT_RDWR); });
   if (is_sent && client.ReadHead(deadline)) {
     trace.head = SteadyClock::now();
     trace.status = client.status();

@@ -86,7 +86,7 @@ struct StreamTrace {
 };
 
 // Reads to the end, or cuts at the deadline or as soon as it shall stop.
-StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, std::stop_token stop = {});
+StreamTrace RunStream(const StreamRequest& request, SteadyTime deadline, const std::stop_token& stop = {});
 // A thread for each, started together.
 std::vector<StreamTrace> RunTogether(const std::vector<StreamRequest>& requests, SteadyTime deadline);
 

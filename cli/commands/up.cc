@@ -228,17 +228,18 @@ Status Up(const Globals& globals, UpCommand options) {
                         : Supervise(state, options.up, std::move(lock), nobody_waits);
 }
 
-void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, const std::shared_ptr<UpCommand>& options) {
+// `options` live as long as the command.
+void AddNodeSetting(CLI::App& up, const supervisor::NodeSetting& setting, UpCommand& options) {
   const std::string help = std::string(setting.help) + "; kept until changed";
   if (!setting.words.empty()) {
     up.add_option_function<std::string>(
-          setting.flag, [&setting, options](const std::string& word) { options->up.node[setting.field] = word; }, help)
+          setting.flag, [&setting, &options](const std::string& word) { options.up.node[setting.field] = word; }, help)
         ->check(CLI::IsMember(setting.words));
     return;
   }
   up.add_option_function<std::int64_t>(
         setting.flag,
-        [&setting, options](std::int64_t value) { options->up.node[setting.field] = value * setting.unit; }, help)
+        [&setting, &options](std::int64_t value) { options.up.node[setting.field] = value * setting.unit; }, help)
       ->check(CLI::Range(setting.min, setting.max));
 }
 
@@ -269,7 +270,7 @@ void AddUp(CLI::App& app, Globals& globals) {
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {}, or the next block that no process runs as)",
                              supervisor::kServiceUids, supervisor::kServiceUidsFirst));
-  for (const supervisor::NodeSetting& setting : supervisor::NodeSettings()) AddNodeSetting(*up, setting, options);
+  for (const supervisor::NodeSetting& setting : supervisor::NodeSettings()) AddNodeSetting(*up, setting, *options);
   // Of before; said where it is now rather than that it is not known.
   up->add_option_function<std::vector<std::string>>("--weight", [](const std::vector<std::string>&) {
       throw CLI::ValidationError(

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
@@ -23,13 +24,13 @@ constexpr int kReadersPerInstance =
     64;  // the most that an instance decodes at the same time, and that a key may have open
 constexpr int kContextTokens = 1024;
 constexpr int kTokens = 1000;
-constexpr int kPromptTokens = 8;  // about
+constexpr std::int64_t kPromptTokens = 8;  // about
 // What llama.cpp remembers of a cell beside keys and values: position, sequences, and a node of a tree.
 constexpr std::int64_t kCellRecordBytes = 96;
 constexpr int kCrowd = 16;
 constexpr seconds kPatience(90);  // for the head of an answer
 constexpr seconds kStandstillMax(400);
-constexpr int kAddresses = 8;     // clients stand on several addresses: a gateway bounds the connections of each
+constexpr int kAddresses = 8;  // clients stand on several addresses: a gateway bounds the connections of each
 
 // One layer of the benchmark model's shape: what a token costs does not matter here, only that there are many.
 ListedModel ImportSmallModel(Installation& installation) {

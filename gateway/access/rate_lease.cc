@@ -15,6 +15,8 @@ using std::chrono::milliseconds;
 
 // Active ids are looked at this often; a burst within one round is covered by the local buckets.
 constexpr milliseconds kRound(50);
+// How often Redis hears of a gateway that wants nothing: well within kGap.
+constexpr milliseconds kHeartbeat(1000);
 // Longer than Redis' client waits before it connects again, and so much less than kYoung that everybody has heard of a
 // new era when it gives.
 constexpr milliseconds kPauseAfterFailure(1020);
@@ -92,6 +94,9 @@ bool RateLease::LeaseOnce() {
     for (const std::int64_t value : {per_minute, burst, wanted, spent}) args.push_back(count(value));
   };
   const auto wants = answers_ ? limiter_.TakeWants(kIdsPerRound) : std::vector<RateLimiter::Want>();
+  const auto asked = std::chrono::steady_clock::now();
+  if (answers_ && wants.empty() && asked - last_asked_ < kHeartbeat) return true;
+  last_asked_ = asked;
   for (const RateLimiter::Want& want : wants) {
     const std::int64_t requests = want.limits.requests_per_minute;
     const std::int64_t tokens = want.limits.tokens_per_minute;

@@ -29,7 +29,8 @@ class RateLease {
 
  private:
   void Loop(const std::stop_token& stop);
-  // One call: of what is wanted, or of nothing if the buckets do not answer yet. False when they do not.
+  // One call: of what is wanted, or of nothing if the buckets do not answer yet, or to say once a second that somebody
+  // is there. False when they do not answer.
   bool LeaseOnce();
 
   Redis redis_;
@@ -37,6 +38,7 @@ class RateLease {
   RateLimiter& limiter_;
   std::int64_t era_ = 0;
   bool answers_ = false;
+  std::chrono::steady_clock::time_point last_asked_{};
   OwnedThread thread_;
 };
 

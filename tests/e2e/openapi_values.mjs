@@ -134,7 +134,8 @@ export class Values {
     const path = random.pick(places);
     let at = copy;
     for (const key of path.slice(0, -1)) at = at[key];
-    if (random.chance(0.15)) at[random.pick(hostileStrings)] = marker;
+    // A list gets a further element: a hostile string that is a number would make it billions long.
+    if (random.chance(0.15)) at[Array.isArray(at) ? at.length : random.pick(hostileStrings)] = marker;
     else at[path.at(-1)] = marker;
     return JSON.stringify(copy).replace(JSON.stringify(marker), () => text);
   }

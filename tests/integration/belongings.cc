@@ -5,6 +5,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "services/common/digest.h"
+#include "services/common/jose/base64url.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod {
@@ -50,6 +52,13 @@ void Use(const AllMethods& methods, Belongings& of, const std::string& instance,
   of.names.push_back(of.tenant + "/usageRecords/" + id);
 }
 
+// Bytes as JSON has them: 32, another 32 for each name.
+std::string TokenDigest(const std::string& name) {
+  std::string out = jose::EncodeBase64Url(Sha256Hex(name).substr(0, 32));
+  while (out.size() % 4 != 0) out += '=';
+  return out;
+}
+
 }  // namespace
 
 void MakeTenant(const AllMethods& methods, const std::string& id) {
@@ -83,6 +92,13 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                    {{"displayName", "of " + tenant_id},
                                                     {"issuer", "https://pipelines.example"},
                                                     {"audiences", json::array({"allod"})}}}});
+  const std::string people = out.tenant + "/identityProviders/people";
+  methods.Must("tenancy.CreateIdentityProvider", {{"parent", out.tenant},
+                                                  {"identityProviderId", "people"},
+                                                  {"identityProvider",
+                                                   {{"displayName", "of " + tenant_id},
+                                                    {"issuer", "https://people.example"},
+                                                    {"signIn", {{"clientId", "allod"}}}}}});
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",
@@ -98,6 +114,30 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                   {"claims", json::array({{{"claim", "sub"}, {"equals", "main"}}})},
                                                   {"scopes", json::array({"SCOPE_PORTAL"})},
                                                   {"roles", json::array({"ROLE_VIEWER"})}}}});
+    const std::string member = out.tenant + "/members/" + word + nth;
+    methods.Must("tenancy.CreateMember",
+                 {{"parent", out.tenant},
+                  {"memberId", word + nth},
+                  {"member",
+                   {{"displayName", shown},
+                    {"identityProvider", people},
+                    {"claims", json::array({{{"claim", "sub"}, {"equals", shown}}})},
+                    {"grants", json::array({{{"resource", out.project}, {"roles", json::array({"ROLE_VIEWER"})}}})}}}});
+    const json later = json::parse(ToJson(ToTimestamp(std::chrono::system_clock::now() + std::chrono::minutes(30))));
+    const json session = methods.Must("tenancy.BeginSession",
+                                      {{"parent", out.tenant},
+                                       {"session",
+                                        {{"identityProvider", people},
+                                         {"subject", shown},
+                                         {"displayName", shown},
+                                         {"members", json::array({member})},
+                                         {"client", "CLIENT_BROWSER"},
+                                         {"clientAddress", "192.0.2.1"},
+                                         {"expireTime", later}}},
+                                       {"idTokenSha256", TokenDigest(member)}},
+                                      Caller::Service("gateway"));
+    out.names.push_back(session.at("name"));
+    out.names.push_back(member);
     const std::string instance = out.project + "/instances/" + word + nth;
     const json operation = methods.Must(
         "scheduling.CreateInstance",

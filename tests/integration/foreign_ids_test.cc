@@ -44,7 +44,8 @@ class ForeignIds : public testing::Test {
     programs_.reset();
   }
 
-  // Of tenant ke: as a whole, by a key and by a workload of its project nyumba, which have one role each.
+  // Of tenant ke: as a whole, by a key and by a workload of its project nyumba, which have one role each, and a person
+  // with that role at the project, or with every role at the tenant.
   static std::vector<Caller> Callers(bool with_whole = true) {
     std::vector<Caller> out;
     if (with_whole) out.push_back(Caller::Tenant("ke"));
@@ -55,9 +56,13 @@ class ForeignIds : public testing::Test {
     for (const Roles& roles : each) {
       out.push_back(Caller::Key("ke", "nyumba", {"inference", "portal"}, roles, own_.kid));
       out.push_back(Caller::Workload("ke", "nyumba", "jamii", {"inference", "portal"}, roles));
+      if (!roles.empty()) out.push_back(Caller::Person("ke", kSession, {}, {{"nyumba", roles}}));
     }
+    if (with_whole) out.push_back(Caller::Person("ke", kSession, {Role::ROLE_OWNER, Role::ROLE_AUDITOR}));
     return out;
   }
+  static constexpr char kSession[] = "0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e";
+
   // Who may do most.
   static std::vector<Caller> Mightiest(bool with_whole = true) {
     std::vector<Caller> out;

@@ -148,6 +148,7 @@ TEST_F(GatewayJunkKeys, NoServiceNoDatabaseAndNoRedisHearsOfThem) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
     return of_others() == 0 && Calls::Get().Take().empty();
   }));
+  const auto begin = std::chrono::steady_clock::now();
 
   const int asked = JunkAsked();
   ASSERT_GT(asked, 0) << "ALLOD_TEST_JUNK_KEYS is no number";
@@ -190,7 +191,10 @@ TEST_F(GatewayJunkKeys, NoServiceNoDatabaseAndNoRedisHearsOfThem) {
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   const std::int64_t redis_commands = of_others();
   const auto calls = Calls::Get().Take();
-  EXPECT_EQ(redis_commands, 0);
+  // Once a second each of two leases says that it is there, whoever asks for what.
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() - begin).count();
+  EXPECT_LE(redis_commands, 2 * (seconds + 1));
+  EXPECT_GT(asked, 100 * redis_commands);
   EXPECT_THAT(calls, IsEmpty());
   EXPECT_EQ(answered, asked);
   EXPECT_EQ(statuses[401] + statuses[400], asked);

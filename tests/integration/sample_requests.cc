@@ -23,6 +23,11 @@ const std::map<std::string, std::string>& Samples() {
        R"("claims":[{"claim":"sub","equals":"main"}],"scopes":["SCOPE_PORTAL"],"roles":["ROLE_VIEWER"]})"},
       {"allod.scheduling.v1.Instance", std::string(R"({"spec":{"listing":")") + Programs::kListing +
                                            R"(","variant":")" + Programs::kVariant + R"(","region":"regions/ke-1"}})"},
+      {"allod.tenancy.v1.Member",
+       R"({"displayName":"Member","identityProvider":"{tenant}/identityProviders/people",)"
+       R"("claims":[{"claim":"sub","equals":"main"}],"grants":[{"resource":"{tenant}","roles":["ROLE_VIEWER"]}]})"},
+      {"allod.tenancy.v1.EndSessionsRequest.Person",
+       R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
       {"google.protobuf.Duration", R"("0.1s")"},
   };
   return samples;

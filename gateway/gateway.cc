@@ -65,7 +65,7 @@ struct Gateway::Impl {
         verifier(issuer_keys, clock),
         tokens(trust, verifier, sealer, clock,
                {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
-        session_starter(backends.tenancy, trust, verifier, clock, config.session_times),
+        session_starter(backends.tenancy, trust, verifier, session_sealer, clock, config.session_times),
         attempt_sealer(pepper),
         people({config.public_url, config.exchanges_per_minute_of_address}, backends.tenancy, trust, verifier, fetcher,
                session_starter, session_sealer, attempt_sealer, clock, config.session_times),

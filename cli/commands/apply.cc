@@ -63,7 +63,7 @@ void AddApply(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<ApplyOptions>(
       app, globals, "apply",
       "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances, "
-      "identity providers, workload rules",
+      "identity providers, members, workload rules",
       &Apply);
   command->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
   command->add_flag("--dry-run", options->dry_run,

@@ -35,7 +35,8 @@ Status Delete(const Globals& globals, const DeleteOptions& options) {
 
 void AddDelete(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<DeleteOptions>(
-      app, globals, "delete", "Delete an instance, an identity provider or a workload rule, or revoke an API key",
+      app, globals, "delete",
+      "Delete an instance, an identity provider, a workload rule or a member, end a session, or revoke an API key",
       &Delete);
   command->add_option("kind", options->kind, kinds::KindNames([](const auto& kind) { return kind.remove != nullptr; }))
       ->required();

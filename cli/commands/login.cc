@@ -58,7 +58,12 @@ Result<std::string> GatewayOf(const Globals& globals, std::string named) {
 Result<json> AskGateway(const net::HttpRequest& request) {
   ALLOD_TRY(const net::HttpResponse response, net::Fetch(request));
   json body = json::parse(response.body, nullptr, false);
-  if (response.status / 100 == 2) return body;
+  if (response.status == 204) return json::object();
+  if (response.status / 100 == 2 && body.is_object()) return body;
+  if (response.status / 100 == 2) {
+    return Fail(Code::kUnavailable, "NO_GATEWAY",
+                request.url + " does not answer as a gateway; is it the right address?");
+  }
   const auto text = [&](const char* name) {
     return body.is_object() && body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : "";
   };
@@ -136,7 +141,7 @@ Status Login(const Globals& globals, const LoginOptions& options) {
                         .url = gateway + "/auth/session",
                         .form = {{"identity_provider", provider.value("name", "")}, {"id_token", id_token}},
                         .timeout_s = kGatewayTimeoutS}));
-  const SavedSession saved{gateway, tenant, session.value("accessToken", ""),
+  const SavedSession saved{gateway, session.value("accessToken", ""),
                            std::chrono::system_clock::now() + std::chrono::seconds(session.value("expiresIn", 0))};
   ALLOD_CHECK_OK(SaveSession(saved));
   ALLOD_TRY(const json who, AskWho(gateway, saved.token));
@@ -154,7 +159,11 @@ Status Logout(const Globals&, const LogoutOptions& options) {
                     .bearer = saved->token,
                     .timeout_s = kGatewayTimeoutS});
     // A session that is over already is signed out of.
-    if (!ended && ended.error().code != Code::kUnauthenticated) return std::unexpected(ended.error());
+    if (!ended && ended.error().code != Code::kUnauthenticated) {
+      ALLOD_CHECK_OK(ForgetSession());
+      return Fail(ended.error().code, ended.error().reason,
+                  fmt::format("the session is forgotten here, but was not ended: {}", ended.error().message));
+    }
   }
   ALLOD_CHECK_OK(ForgetSession());
   terminal::Print("signed out\n");
@@ -165,7 +174,15 @@ Status WhoAmI(const Globals& globals, const WhoAmIOptions& options) {
   std::string gateway, token;
   if (options.key_file.empty()) {
     ALLOD_TRY(const SavedSession saved, LoadSession(std::chrono::system_clock::now()));
-    gateway = options.gateway.empty() ? saved.gateway : options.gateway;
+    // The session's token is shown to nobody else.
+    if (!options.gateway.empty()) {
+      ALLOD_TRY(gateway, GatewayOf(globals, options.gateway));
+      if (gateway != saved.gateway) {
+        return InvalidArgument("OTHER_GATEWAY",
+                               fmt::format("you are signed in at {}; sign in at {} first", saved.gateway, gateway));
+      }
+    }
+    gateway = saved.gateway;
     token = saved.token;
   } else {
     ALLOD_TRY(gateway, GatewayOf(globals, options.gateway));

@@ -46,10 +46,7 @@ Status SaveSession(const SavedSession& session) {
   }
   const auto expires = std::chrono::floor<std::chrono::seconds>(session.expire_time).time_since_epoch().count();
   return installation::WriteFile(
-      file,
-      json{{"gateway", session.gateway}, {"tenant", session.tenant}, {"token", session.token}, {"expires", expires}}
-              .dump(2) +
-          "\n");
+      file, json{{"gateway", session.gateway}, {"token", session.token}, {"expires", expires}}.dump(2) + "\n");
 }
 
 Result<SavedSession> LoadSession(Time now) {
@@ -60,8 +57,8 @@ Result<SavedSession> LoadSession(Time now) {
   const json saved = json::parse(*text, nullptr, false);
   SavedSession out;
   try {
-    out = {saved.at("gateway").get<std::string>(), saved.at("tenant").get<std::string>(),
-           saved.at("token").get<std::string>(), Time(std::chrono::seconds(saved.at("expires").get<std::int64_t>()))};
+    out = {saved.at("gateway").get<std::string>(), saved.at("token").get<std::string>(),
+           Time(std::chrono::seconds(saved.at("expires").get<std::int64_t>()))};
   } catch (const json::exception&) {
     return FailedPrecondition(
         "SESSION_FILE_DAMAGED",

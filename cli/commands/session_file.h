@@ -11,7 +11,6 @@ namespace allod::cli::commands {
 
 struct SavedSession {
   std::string gateway;  // "https://allod.example"
-  std::string tenant;   // full name
   std::string token;
   Time expire_time;
 };

@@ -265,7 +265,16 @@ void AddUp(CLI::App& app, Globals& globals) {
                  "request comes from; \"none\": no proxy (default: the last ones, else none)");
   up->add_option("--public-url", options->up.public_url,
                  "https://HOST: what browsers know the gateway as, where people sign in; \"none\": its address on this "
-                 "machine (default: the last one, else that)");
+                 "machine (default: the last one, else that)")
+      ->check([](const std::string& url) -> std::string {
+        const bool is_private = url.starts_with("https://") || url.starts_with("http://127.0.0.1:") ||
+                                url.starts_with("http://localhost:") || url.starts_with("http://[::1]:");
+        const std::string host = url.substr(std::min(url.find("://"), url.size() - 3) + 3);
+        const bool is_origin =
+            !host.empty() && host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-:[]") == std::string::npos;
+        if (url == "none" || (url.size() > 8 && is_private && is_origin)) return "";
+        return "it must be https://HOST or https://HOST:PORT in lower case, without a path (http on this machine only)";
+      });
   up->add_option("--service-uids", options->up.service_uids_first,
                  fmt::format("As root: the first of {} user numbers that the services run as (default: the last one, "
                              "else {}, or the next block that no process runs as)",

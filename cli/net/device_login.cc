@@ -53,6 +53,9 @@ struct Answer {
 Result<Answer> AskJson(const HttpRequest& request) {
   ALLOD_TRY(const HttpResponse response, Fetch(request));
   json body = json::parse(response.body, nullptr, false);
+  if (!body.is_object() && response.status >= 500) {
+    return Fail(Code::kUnavailable, "HTTP_FAILED", fmt::format("{} answered {}", request.url, response.status));
+  }
   if (!body.is_object()) return Failed(fmt::format("{} answered {} and no JSON", request.url, response.status));
   return Answer{response.status, std::move(body)};
 }

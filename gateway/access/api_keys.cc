@@ -124,7 +124,9 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
                                             const std::optional<IpAddress>& client) const {
   const std::string_view token = BearerToken(authorization);
   if (token.empty()) {
-    return Unauthenticated("no API key was given; send the header Authorization: Bearer ald_...");
+    return Unauthenticated(
+        "no API key was given; send the header Authorization: Bearer ald_..., or sign in at "
+        "/auth/sign-in?tenant=TENANT");
   }
   ALLOD_TRY(const ApiKeyText key, ParseApiKey(token));
   const ApiKeyDigest digest = DigestApiKeySecret(pepper_, key.secret);

@@ -105,6 +105,13 @@ struct CurlFetcher::Transfer {
                               "operator has not allowed it",
                               url));
     }
+    if (code == CURLE_UNSUPPORTED_PROTOCOL) {
+      return Fail(
+          Code::kFailedPrecondition, "ADDRESS_NOT_ALLOWED",
+          fmt::format("{} is not https; http is spoken with this machine's own addresses only, where the operator "
+                      "allowed them (issuer_networks_allowed in the gateway's configuration)",
+                      url));
+    }
     if (is_too_large) return Failed(url, fmt::format("it has more than {} bytes", kBytesMax));
     if (code != CURLE_OK) return Failed(url, curl_easy_strerror(code));
     long status = 0;
@@ -151,15 +158,17 @@ void CurlFetcher::Fetch(FetchRequest request, Done done) {
   transfer->authorization = std::move(request.authorization);
   transfer->done = std::move(done);
   transfer->policy = &policy_;
+  bool is_full = false;
   {
     const std::scoped_lock lock(mutex_);
-    if (!stopped_ && curl_->multi != nullptr) {
+    is_full = waiting_.size() >= kWaitingMax;
+    if (!stopped_ && curl_->multi != nullptr && !is_full) {
       waiting_.push_back(std::move(transfer));
       curl_multi_wakeup(curl_->multi);
       return;
     }
   }
-  transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
+  transfer->Answer(Failed(transfer->url, is_full ? "too many wait for their turn" : "the gateway is stopping"));
 }
 
 void CurlFetcher::StartWaiting() {

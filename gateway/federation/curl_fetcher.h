@@ -22,13 +22,14 @@ class CurlFetcher final : public Fetcher {
   static constexpr std::size_t kBytesMax = 64 << 10;
   static constexpr std::chrono::milliseconds kTimeout{4000};
   static constexpr std::size_t kInFlightMax = 256;
+  static constexpr std::size_t kWaitingMax = 4096;
 
   // `ca_file`: certificates of authorities that are believed instead of the system's; empty: the system's.
   CurlFetcher(AddressPolicy policy, std::string ca_file);
   ~CurlFetcher() override;  // Stop()
   CurlFetcher(const CurlFetcher&) = delete;
 
-  // Beyond kInFlightMax transfers one waits its turn.
+  // Beyond kInFlightMax transfers one waits its turn, kWaitingMax at most.
   void Fetch(FetchRequest request, Done done) override;
   // Ends all transfers, and everything asked for later at once.
   void Stop();

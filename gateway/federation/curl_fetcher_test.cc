@@ -95,7 +95,7 @@ TEST(CurlFetcher, ReadsWhatTheOperatorAllows) {
 TEST(CurlFetcher, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
   const TinyServer server(Answer("{}"));
   CurlFetcher closed(AddressPolicy(), "");
-  EXPECT_EQ(WhyNot(closed, server.url()), "FETCH_FAILED") << "no http at all";
+  EXPECT_EQ(WhyNot(closed, server.url()), "ADDRESS_NOT_ALLOWED") << "no http at all";
   std::string https = server.url("localhost");
   https.replace(0, 4, "https");
   EXPECT_EQ(WhyNot(closed, https), "ADDRESS_NOT_ALLOWED") << "by name";
@@ -111,7 +111,7 @@ TEST(CurlFetcher, ConnectsToNoAddressThatIsNotAllowedWhateverItsName) {
   EXPECT_EQ(server.connections(), 0);
   CurlFetcher open(OnLoopback(), "");
   EXPECT_EQ(WhyNot(open, "file:///etc/passwd"), "FETCH_FAILED");
-  EXPECT_EQ(WhyNot(open, "http://8.8.8.8/"), "FETCH_FAILED") << "http is for loopback";
+  EXPECT_EQ(WhyNot(open, "http://8.8.8.8/"), "ADDRESS_NOT_ALLOWED") << "http is for loopback";
 }
 
 TEST(CurlFetcher, TakesNoUserBeforeAHost) {

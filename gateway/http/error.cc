@@ -144,7 +144,7 @@ std::string Dump(const nlohmann::ordered_json& json) {
 }  // namespace
 
 ErrorStyle ErrorStyleOf(std::string_view path) {
-  return path.starts_with("/portal/") ? ErrorStyle::kProblem : ErrorStyle::kOpenAi;
+  return path.starts_with("/portal/") || path.starts_with("/auth/") ? ErrorStyle::kProblem : ErrorStyle::kOpenAi;
 }
 
 OpenAiShape OpenAiShapeOf(const Error& error) {

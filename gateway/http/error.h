@@ -15,7 +15,7 @@ namespace allod::gateway::http {
 
 enum class ErrorStyle { kOpenAi, kProblem };
 
-// kOpenAi for /v1 and below, and for paths that nothing answers.
+// kProblem for the portal and where people sign in; kOpenAi for /v1 and below, and for paths that nothing answers.
 ErrorStyle ErrorStyleOf(std::string_view path);
 
 // An error together with the request parameter that caused it (dotted path such as `messages[0].content`; may be

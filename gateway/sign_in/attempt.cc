@@ -17,6 +17,8 @@ using std::chrono::seconds;
 constexpr char kAttemptSalt[] = "allod attempts to sign in";
 constexpr std::size_t kAttemptCharsMax = 3000;
 constexpr std::size_t kPathBytesMax = 512;
+// Where a person is told who it is.
+constexpr char kHome[] = "/auth/whoami";
 
 std::string RandomText() {
   std::array<std::uint8_t, 32> bytes{};
@@ -35,7 +37,7 @@ std::string SafePath(std::string_view path) {
   // "//host" and, to some browsers, "/\\host" are other origins.
   const bool is_path = path.starts_with('/') && !path.starts_with("//") && path.size() <= kPathBytesMax &&
                        std::ranges::all_of(path, [](char c) { return c > ' ' && c <= '~' && c != '\\'; });
-  return is_path ? std::string(path) : "/";
+  return is_path ? std::string(path) : kHome;
 }
 
 AttemptSealer::AttemptSealer(std::string_view pepper) : seal_(pepper, kAttemptSalt, "", kAttemptCharsMax) {}
@@ -51,8 +53,10 @@ std::string AttemptSealer::Seal(const Attempt& attempt) const {
 
 Result<Attempt> AttemptSealer::Open(std::string_view text, Time now) const {
   const auto none = [] {
-    return Fail(Code::kUnauthenticated, "NO_ATTEMPT",
-                "this browser has not begun to sign in here, or more than ten minutes ago; begin again");
+    return Fail(
+        Code::kUnauthenticated, "NO_ATTEMPT",
+        "this browser has not begun to sign in here, under this name of the gateway, in the last ten minutes; begin "
+        "again at /auth/sign-in?tenant=TENANT");
   };
   const auto opened = seal_.Open(text);
   if (!opened) return none();

@@ -24,7 +24,7 @@ struct Attempt {
 
 Attempt NewAttempt(std::string provider, std::string return_to, Time now);
 
-// What may be returned to: a path of this origin; "/" for everything else.
+// What may be returned to: a path of this origin; /auth/whoami for everything else.
 std::string SafePath(std::string_view path);
 
 class AttemptSealer {

@@ -30,6 +30,8 @@ using std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kEndTimeout{5000};
 constexpr std::chrono::milliseconds kCodeTimeout{9000};
 constexpr int kConcurrencyPerAddress = 32;
+// Codes of one tenant's people that its providers are asked about at the same time.
+constexpr int kCodesPerTenant = 8;
 
 using Fields = std::map<std::string, std::string, std::less<>>;
 
@@ -55,13 +57,21 @@ std::string ValueOf(const Fields& fields, std::string_view name) {
 
 // "ke" or "tenants/ke".
 Result<std::string> TenantNamed(const std::string& text) {
+  if (text.empty()) {
+    return InvalidArgument("TENANT_NEEDED",
+                           "say whose people sign in: .../auth/sign-in?tenant=TENANT, for example ?tenant=ke");
+  }
   const std::string name = text.starts_with("tenants/") ? text : "tenants/" + text;
   ALLOD_CHECK_OK(MatchName("tenant", name, "tenants/*"));
   return name;
 }
 
 Error NobodySignsIn(const std::string& tenant) {
-  return {Code::kNotFound, "NO_SIGN_IN", fmt::format("nobody signs in to {} here with that", tenant)};
+  return {Code::kNotFound, "NO_SIGN_IN",
+          fmt::format(
+              "nobody signs in to {} here: there is no such tenant, or it has no identity provider with sign-in, or "
+              "none of the name in `provider`",
+              tenant)};
 }
 
 http::Response Json(const ordered_json& body) {
@@ -137,7 +147,11 @@ Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel
       addresses_({.requests_per_minute = config_.per_address_per_minute,
                   .tokens_per_minute = std::numeric_limits<std::int32_t>::max(),
                   .concurrency = kConcurrencyPerAddress},
-                 "this address") {}
+                 "this address"),
+      codes_({.requests_per_minute = std::numeric_limits<std::int32_t>::max(),
+              .tokens_per_minute = std::numeric_limits<std::int32_t>::max(),
+              .concurrency = kCodesPerTenant},
+             "this tenant") {}
 
 Result<access::RateLimiter::Permit> Endpoints::Admit(const http::Request& request) {
   access::Standing ignored;
@@ -183,6 +197,14 @@ http::Awaitable<Result<http::Response>> Endpoints::Redirect(const http::Request&
   }
   const auto tenant = TenantNamed(ValueOf(*fields, "tenant"));
   if (!tenant) co_return std::unexpected(tenant.error());
+  // Somebody else's page would put who is signed in into another session unseen.
+  if (request.Header("sec-fetch-site") == "cross-site" && !http::CookieOf(request, browser_.cookie).empty()) {
+    co_return Fail(
+        Code::kPermissionDenied, "OTHER_ORIGIN",
+        fmt::format("you are signed in already, and another site asks you to sign in to {}; begin again if that "
+                    "is what you want",
+                    *tenant));
+  }
   const auto trust = table_.Find(*tenant);
   if (!trust) co_return std::unexpected(trust.error());
   const auto provider = ChooseProvider(trust->get(), *tenant, ValueOf(*fields, "provider"));
@@ -200,7 +222,10 @@ http::Awaitable<Result<http::Response>> Endpoints::Redirect(const http::Request&
 
 http::Awaitable<void> Endpoints::SignIn(http::Request& request, http::ResponseWriter& out) {
   Result<http::Response> answer = co_await Redirect(request, out);
-  http::Response response = answer ? *std::move(answer) : FailurePage(answer.error(), "");
+  if (!answer) LogRefusal(answer.error(), "", request, out);
+  const bool may_go_on = !answer && answer.error().reason == "OTHER_ORIGIN";
+  http::Response response =
+      answer ? *std::move(answer) : FailurePage(answer.error(), may_go_on ? "/auth/sign-in?" + request.query : "");
   co_await out.Send(std::move(response));
 }
 
@@ -209,6 +234,15 @@ http::Awaitable<Result<std::string>> Endpoints::Fetch(federation::FetchRequest r
     fetcher_.Fetch(std::move(request), std::move(done));
   };
   const auto answer = co_await federation::AwaitAnswer<std::string>(start, kCodeTimeout, out);
+  if (answer && !*answer && answer->error().reason == "FORM_REFUSED") {
+    // The words of the provider are for the log of who runs the gateway.
+    Log(LogLevel::kInfo, "an identity provider refused a code",
+        {{"error", answer->error().message}, {"trace", out.trace().trace_id}});
+    co_return Fail(
+        Code::kUnauthenticated, "SIGN_IN_FAILED",
+        "the identity provider does not take the code, or does not know this installation: begin again, and if "
+        "that does not help have client and secret looked at");
+  }
   if (answer) co_return *answer;
   co_return Fail(Code::kUnavailable, "ISSUER_UNAVAILABLE", "the identity provider did not answer in time; try again");
 }
@@ -224,10 +258,14 @@ http::Awaitable<Result<http::Response>> Endpoints::Return(const http::Request& r
   }
   const auto issuer = co_await verifier_.Find(provider->issuer, tenant, out);
   if (!issuer) co_return std::unexpected(issuer.error());
-  const auto returned = ReadReturned(request.query, attempt, *provider, **issuer);
-  if (!returned) co_return std::unexpected(returned.error());
-  auto asked = CodeRequest(**issuer, *provider->sign_in, attempt, returned->code, RedirectUri());
+  const auto code = ReadCode(request.query, attempt, *provider, **issuer);
+  if (!code) co_return std::unexpected(code.error());
+  auto asked = CodeRequest(**issuer, *provider->sign_in, attempt, *code, RedirectUri());
   if (!asked) co_return std::unexpected(asked.error());
+  // A tenant's provider that is slow keeps no others' waiting.
+  access::Standing ignored;
+  const auto place = codes_.Admit(tenant, steady_clock::now(), ignored);
+  if (!place) co_return std::unexpected(place.error());
   const auto answer = co_await Fetch(*std::move(asked), out);
   if (!answer) co_return std::unexpected(answer.error());
   auto id_token = IdTokenOf(*answer);
@@ -261,20 +299,30 @@ http::Awaitable<void> Endpoints::Callback(http::Request& request, http::Response
     std::string again;
     if (attempt) {
       const auto ids = MatchName("provider", attempt->provider, "tenants/*/identityProviders/*");
-      if (ids)
+      if (ids) {
         again = "/auth/sign-in?" +
                 http::FormOf({{"tenant", ids->at(0)}, {"provider", ids->at(1)}, {"return_to", attempt->return_to}});
-      Log(LogLevel::kInfo, "refused a sign-in",
-          {{"reason", answer.error().reason},
-           {"identity_provider", attempt->provider},
-           {"address", request.ClientText()},
-           {"trace", out.trace().trace_id}});
+      }
     }
+    LogRefusal(answer.error(), attempt ? attempt->provider : "", request, out);
     response = FailurePage(answer.error(), again);
   }
-  // One attempt, one answer.
-  response.headers.emplace_back("set-cookie", http::SetCookie({AttemptCookie(), "", seconds(0), secure()}));
+  // One attempt, one answer; what somebody else's page brings about ends nobody's.
+  if (answer || (attempt && answer.error().reason != "OTHER_ATTEMPT")) {
+    response.headers.emplace_back("set-cookie", http::SetCookie({AttemptCookie(), "", seconds(0), secure()}));
+  }
   co_await out.Send(std::move(response));
+}
+
+void Endpoints::LogRefusal(const Error& error, const std::string& provider, const http::Request& request,
+                           const http::ResponseWriter& out) {
+  // Not those that are asked too often: a flood of them would push everything else out of the log.
+  if (error.code == Code::kResourceExhausted) return;
+  Log(LogLevel::kInfo, "refused a sign-in",
+      {{"reason", error.reason},
+       {"identity_provider", provider},
+       {"address", request.ClientText()},
+       {"trace", out.trace().trace_id}});
 }
 
 http::Awaitable<Result<http::Response>> Endpoints::SessionOf(const http::Request& request, http::ResponseWriter& out) {
@@ -298,11 +346,7 @@ http::Awaitable<Result<http::Response>> Endpoints::SessionOf(const http::Request
   }
   const auto session = co_await starter_.Start(std::move(start), out);
   if (!session) {
-    Log(LogLevel::kInfo, "refused a sign-in",
-        {{"reason", session.error().reason},
-         {"identity_provider", provider},
-         {"address", request.ClientText()},
-         {"trace", out.trace().trace_id}});
+    LogRefusal(session.error(), provider, request, out);
     co_return std::unexpected(session.error());
   }
   const auto sealed = sessions_.Seal(*session);
@@ -329,10 +373,13 @@ http::Awaitable<void> Endpoints::SignOut(const access::Principal& principal, htt
     done = std::unexpected(fields.error());
   } else if (principal.session.empty()) {
     done = InvalidArgument("NO_SESSION", "an API key and a workload's token are not signed in; revoke the key instead");
+  } else if (const std::string everywhere = ValueOf(*fields, "everywhere");
+             !everywhere.empty() && everywhere != "true" && everywhere != "false") {
+    done = InvalidArgument("INVALID_PARAMETER", "everywhere is true or false");
   } else {
     tenancy::v1::EndSessionsRequest end;
     end.set_parent(principal.tenant);
-    if (ValueOf(*fields, "everywhere") == "true") {
+    if (everywhere == "true") {
       end.mutable_person()->set_identity_provider(principal.identity_provider);
       end.mutable_person()->set_subject(principal.subject);
     } else {

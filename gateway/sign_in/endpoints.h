@@ -53,6 +53,8 @@ class Endpoints {
   http::Awaitable<Result<http::Response>> Redirect(const http::Request& request, http::ResponseWriter& out);
   http::Awaitable<Result<http::Response>> Return(const http::Request& request, const Attempt& attempt,
                                                  http::ResponseWriter& out);
+  static void LogRefusal(const Error& error, const std::string& provider, const http::Request& request,
+                         const http::ResponseWriter& out);
   http::Awaitable<Result<std::string>> Fetch(federation::FetchRequest request, http::ResponseWriter& out);
   http::Awaitable<Result<http::Response>> SessionOf(const http::Request& request, http::ResponseWriter& out);
   std::string RedirectUri() const { return config_.public_url + "/auth/callback"; }
@@ -70,6 +72,7 @@ class Endpoints {
   const AttemptSealer& attempts_;
   const Clock& clock_;
   access::RateLimiter addresses_;
+  access::RateLimiter codes_;  // by tenant
 };
 
 }  // namespace allod::gateway::sign_in

@@ -28,9 +28,16 @@ std::unexpected<Error> Failed(std::string message) {
 
 // https, or http on the machine of who asks.
 bool IsSafeUrl(std::string_view url) {
-  return url.starts_with("https://") || url.starts_with("http://127.0.0.1:") || url.starts_with("http://127.0.0.1/") ||
-         url.starts_with("http://[::1]:") || url.starts_with("http://localhost:") ||
-         url.starts_with("http://localhost/");
+  const std::size_t begin = url.find("://");
+  if (begin == std::string_view::npos) return false;
+  const std::string_view rest = url.substr(begin + 3);
+  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#\\"));
+  // Readers of URLs do not agree where the host begins behind a user.
+  if (authority.empty() || authority.find('@') != std::string_view::npos) return false;
+  const std::size_t port = authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':');
+  const std::string_view host = authority.substr(0, port);
+  const bool is_local = host == "127.0.0.1" || host == "[::1]" || host == "localhost";
+  return url.starts_with("https://") || (url.starts_with("http://") && is_local);
 }
 
 Status CheckEndpoint(std::string_view url, std::string_view what) {
@@ -78,8 +85,8 @@ Result<std::string> AuthorizationUrl(const federation::Issuer& issuer, const fed
   return endpoint + (endpoint.find('?') == std::string::npos ? "?" : "&") + parameters;
 }
 
-Result<Returned> ReadReturned(std::string_view query, const Attempt& attempt, const federation::Provider& provider,
-                              const federation::Issuer& issuer) {
+Result<std::string> ReadCode(std::string_view query, const Attempt& attempt, const federation::Provider& provider,
+                             const federation::Issuer& issuer) {
   ALLOD_TRY(const auto pairs, http::ParseQuery(query));
   std::map<std::string, std::string> values;
   for (const auto& [name, value] : pairs) {
@@ -90,7 +97,8 @@ Result<Returned> ReadReturned(std::string_view query, const Attempt& attempt, co
     return found == values.end() ? std::string() : found->second;
   };
   if (!EqualInConstantTime(of("state"), attempt.state)) {
-    return Failed("this answer belongs to another attempt to sign in; begin again");
+    return Fail(Code::kUnauthenticated, "OTHER_ATTEMPT",
+                "this answer belongs to another attempt to sign in; begin again");
   }
   // An answer of another issuer would be taken for this one's (RFC 9207).
   const bool has_issuer = values.contains("iss");
@@ -100,9 +108,9 @@ Result<Returned> ReadReturned(std::string_view query, const Attempt& attempt, co
   if (values.contains("error")) {
     return Failed(fmt::format("the identity provider says: {}", ErrorWord(of("error"))));
   }
-  Returned out{of("code"), of("state")};
-  if (out.code.empty() || out.code.size() > kCodeBytesMax) return Failed("the identity provider gave no code");
-  return out;
+  std::string code = of("code");
+  if (code.empty() || code.size() > kCodeBytesMax) return Failed("the identity provider gave no code");
+  return code;
 }
 
 Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,

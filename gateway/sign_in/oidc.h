@@ -20,15 +20,11 @@ namespace allod::gateway::sign_in {
 Result<std::string> AuthorizationUrl(const federation::Issuer& issuer, const federation::SignIn& client,
                                      const Attempt& attempt, const std::string& redirect_uri);
 
-// What a browser brings back.
-struct Returned {
-  std::string code;
-  std::string state;
-};
-// UNAUTHENTICATED / SIGN_IN_FAILED: not by this attempt, by another issuer, or with the issuer's refusal;
-// INVALID_ARGUMENT for what cannot be read.
-Result<Returned> ReadReturned(std::string_view query, const Attempt& attempt, const federation::Provider& provider,
-                              const federation::Issuer& issuer);
+// The code that a browser brings back.
+// UNAUTHENTICATED / OTHER_ATTEMPT for the answer to another one, SIGN_IN_FAILED: by another issuer, or with the
+// issuer's refusal; INVALID_ARGUMENT for what cannot be read.
+Result<std::string> ReadCode(std::string_view query, const Attempt& attempt, const federation::Provider& provider,
+                             const federation::Issuer& issuer);
 
 // The code for tokens.
 Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,

@@ -40,33 +40,34 @@ TEST(AuthorizationUrl, SaysWhatIsWanted) {
                   ->starts_with("https://id.example/authorize?realm=ke&response_type=code"));
   issuer.authorization_endpoint = "http://127.0.0.1:4000/authorize";
   EXPECT_TRUE(AuthorizationUrl(issuer, {"c", "", {}}, attempt, kRedirect));
-  for (const char* url : {"", "http://id.example/authorize", "javascript:alert(1)", "http://127.0.0.1.evil.example/",
-                          "//id.example/", "http://localhost.evil.example/"}) {
+  for (const char* url :
+       {"", "http://id.example/authorize", "javascript:alert(1)", "http://127.0.0.1.evil.example/", "//id.example/",
+        "http://localhost.evil.example/", "http://127.0.0.1:1@evil.example/", "https://user@id.example/", "https://"}) {
     issuer.authorization_endpoint = url;
     EXPECT_EQ(AuthorizationUrl(issuer, {"c", "", {}}, attempt, kRedirect).error().reason, "ISSUER_MISCONFIGURED")
         << url;
   }
 }
 
-TEST(ReadReturned, TakesTheAnswerToThisAttemptAlone) {
+TEST(ReadCode, TakesTheAnswerToThisAttemptAlone) {
   federation::Issuer issuer = SomeIssuer();
   const auto read = [&](const char* query) {
-    const auto out = ReadReturned(query, SomeAttempt(), kProvider, issuer);
-    return out ? out->code : out.error().reason + ": " + out.error().message;
+    const auto out = ReadCode(query, SomeAttempt(), kProvider, issuer);
+    return out ? *out : out.error().reason + ": " + out.error().message;
   };
   EXPECT_EQ(read("state=the%20state&code=a%2Bb"), "a+b");
   EXPECT_EQ(read("state=the%20state&code=c&session_state=x"), "c");
   EXPECT_EQ(read("state=the%20state&code=c&iss=https%3A%2F%2Fid.example"), "c");
   EXPECT_TRUE(read("state=the%20state&code=c&iss=https%3A%2F%2Fevil.example").starts_with("SIGN_IN_FAILED"));
-  EXPECT_TRUE(read("code=c").starts_with("SIGN_IN_FAILED"));
-  EXPECT_TRUE(read("state=other&code=c").starts_with("SIGN_IN_FAILED"));
+  EXPECT_TRUE(read("code=c").starts_with("OTHER_ATTEMPT"));
+  EXPECT_TRUE(read("state=other&code=c").starts_with("OTHER_ATTEMPT"));
   EXPECT_TRUE(read("state=the%20state").starts_with("SIGN_IN_FAILED"));
   EXPECT_TRUE(read("state=the%20state&code=c&code=d").starts_with("INVALID_QUERY"));
   EXPECT_TRUE(read("%zz").starts_with("INVALID"));
   EXPECT_EQ(read("state=the%20state&error=access_denied&error_description=x"),
             "SIGN_IN_FAILED: the identity provider says: access_denied");
   EXPECT_EQ(read("state=the%20state&error=%3Cscript%3E"), "SIGN_IN_FAILED: the identity provider says: an error");
-  EXPECT_TRUE(read("state=other&error=access_denied").starts_with("SIGN_IN_FAILED: this answer belongs to another"));
+  EXPECT_TRUE(read("state=other&error=access_denied").starts_with("OTHER_ATTEMPT: this answer belongs to another"));
   issuer.names_itself = true;
   EXPECT_TRUE(read("state=the%20state&code=c").starts_with("SIGN_IN_FAILED")) << "RFC 9207";
 }

@@ -44,10 +44,12 @@ std::vector<const federation::Member*> MembersOf(const federation::Trust& trust,
 }  // namespace
 
 SessionStarter::SessionStarter(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
-                               federation::TokenVerifier& verifier, const Clock& clock, SessionTimes times)
+                               federation::TokenVerifier& verifier, const SessionSealer& sealer, const Clock& clock,
+                               SessionTimes times)
     : stub_(tenancy::v1::SessionService::NewStub(tenancy)),
       table_(table),
       verifier_(verifier),
+      sealer_(sealer),
       clock_(clock),
       times_(times) {}
 
@@ -88,6 +90,11 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   session.expire_time = is_browser ? std::min(std::chrono::floor<seconds>(now + times_.idle),
                                               std::chrono::time_point_cast<seconds>(session.end_time))
                                    : session.end_time;
+  for (const federation::Member* member : members) {
+    session.members.push_back({member->name.substr(member->name.rfind('/') + 1), ShortGrounds(*member)});
+  }
+  // Before it is recorded: what nobody could hold is not begun.
+  if (const auto sealed = sealer_.Seal(session); !sealed) co_return std::unexpected(sealed.error());
   tenancy::v1::BeginSessionRequest begin;
   begin.set_parent(tenant);
   tenancy::v1::Session& asked = *begin.mutable_session();
@@ -100,7 +107,7 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   if (!FindNoText(request.user_agent)) asked.set_user_agent(CutText(request.user_agent, kUserAgentCharsMax));
   *asked.mutable_expire_time() = ToTimestamp(session.end_time);
   Sha256 digest;
-  digest.Update(request.id_token.data(), request.id_token.size());
+  digest.Update(token->signed_text().data(), token->signed_text().size());
   const Digest256 bytes = digest.Finish();
   begin.set_id_token_sha256(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   const auto begun = co_await Begin(std::move(begin), out);
@@ -109,10 +116,9 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   if (!id) co_return Internal("the tenancy service named a session that is none");
   session.id = *id;
   // Those that held when it was recorded.
-  for (const federation::Member* member : members) {
-    if (std::ranges::find(begun->members(), member->name) == begun->members().end()) continue;
-    session.members.push_back({member->name.substr(member->name.rfind('/') + 1), ShortGrounds(*member)});
-  }
+  std::erase_if(session.members, [&](const SessionToken::Held& held) {
+    return std::ranges::find(begun->members(), tenant + "/members/" + held.id) == begun->members().end();
+  });
   Log(LogLevel::kInfo, "a person signed in",
       {{"session", begun->name()}, {"identity_provider", provider->name}, {"trace", out.trace().trace_id}});
   co_return session;

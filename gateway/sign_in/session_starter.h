@@ -20,7 +20,8 @@ class SessionStarter {
  public:
   // All but `tenancy` must outlive this.
   SessionStarter(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
-                 federation::TokenVerifier& verifier, const Clock& clock, SessionTimes times);
+                 federation::TokenVerifier& verifier, const SessionSealer& sealer, const Clock& clock,
+                 SessionTimes times);
 
   struct Request {
     std::string provider;  // full name
@@ -31,7 +32,8 @@ class SessionStarter {
     std::string user_agent;
   };
   // What TokenVerifier and CheckIdToken() say; UNAUTHENTICATED / NO_SUCH_TRUST for a provider with which nobody signs
-  // in, TOKEN_STALE; PERMISSION_DENIED / NOT_A_MEMBER; what BeginSession says.
+  // in, TOKEN_STALE; PERMISSION_DENIED / NOT_A_MEMBER; RESOURCE_EXHAUSTED / TOO_MANY_MEMBERSHIPS; what BeginSession
+  // says.
   http::Awaitable<Result<SessionToken>> Start(Request request, http::ResponseWriter& out);
 
  private:
@@ -41,6 +43,7 @@ class SessionStarter {
   const std::unique_ptr<tenancy::v1::SessionService::Stub> stub_;
   const federation::TrustTable& table_;
   federation::TokenVerifier& verifier_;
+  const SessionSealer& sealer_;
   const Clock& clock_;
   const SessionTimes times_;
 };

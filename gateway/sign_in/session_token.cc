@@ -38,7 +38,7 @@ Result<std::string> SessionSealer::Seal(const SessionToken& token) const {
                                 {"members", std::move(members)},
                                 {"exp", InSeconds(token.expire_time)},
                                 {"end", InSeconds(token.end_time)}});
-  if (out.size() <= kSessionTokenCharsMax) return out;
+  if (out.size() <= kSessionTokenCharsMax && token.members.size() <= kMembersPerSessionMax) return out;
   return Fail(
       Code::kResourceExhausted, "TOO_MANY_MEMBERSHIPS",
       fmt::format("you are {} members of the tenant at once, more than a session can hold; ask an owner to make "

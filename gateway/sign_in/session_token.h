@@ -18,6 +18,9 @@ inline constexpr char kSessionTokenPrefix[] = "ald2_";
 // So that a browser keeps it: 4096 bytes with the cookie's name and attributes.
 inline constexpr std::size_t kSessionTokenCharsMax = 3800;
 
+// Of one session, as the tenancy service has it.
+inline constexpr std::size_t kMembersPerSessionMax = 32;
+
 struct SessionToken {
   // A member whose claims the person had when it signed in.
   struct Held {

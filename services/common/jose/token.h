@@ -40,6 +40,8 @@ class UnverifiedToken {
   const std::string& issuer() const { return issuer_; }
   // By its type (RFC 9068); it is no ID token then, which may have none.
   bool is_access_token() const { return is_access_token_; }
+  // What is signed: two tokens with the same are one, however they are signed (of ECDSA there are two ways).
+  const std::string& signed_text() const { return signed_text_; }
 
  private:
   friend Result<Claims> Verify(const UnverifiedToken& token, const KeySet& keys, const Expected& expected);

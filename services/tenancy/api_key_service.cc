@@ -1,6 +1,7 @@
 #include "services/tenancy/api_key_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "services/common/log.h"
 #include "services/common/rpc/request_id.h"
@@ -8,13 +9,10 @@
 #include "services/common/set_aside.h"
 #include "services/tenancy/convert.h"
 #include "services/tenancy/maker.h"
+#include "services/tenancy/message_cutter.h"
 
 namespace allod::tenancy {
 namespace {
-
-constexpr int kKeysPerMessage = 500;
-// With one tenant's more, of at most 3 MiB.
-constexpr std::size_t kLimitBytesPerMessage = 256 << 10;
 
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kCancelCheckInterval{100};
@@ -56,6 +54,7 @@ grpc::Status ApiKeyServiceImpl::RotateApiKey(grpc::ServerContext* context, const
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     ALLOD_TRY(KeyRotation rotation, RotationFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const Maker maker, MakerOf(call.principal));
+    rotation.held = HeldBy(call.principal);
     const ApiKeyText text = NewApiKey();
     rotation.successor_kid = text.kid;
     rotation.successor_digest = DigestApiKeySecret(pepper_, text.secret);
@@ -131,18 +130,17 @@ Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place pl
     if (!batch.news) continue;
     if (batch.behind) return Fail(Code::kAborted, "WATCHER_TOO_SLOW", "too much was missed; connect again");
     position = batch.position;
-    v1::WatchApiKeysResponse message;
-    for (const auto& limits : batch.limits) {
-      *message.add_tenant_limits() = ToProto(*limits);
-      if (message.ByteSizeLong() < kLimitBytesPerMessage) continue;
-      if (!writer.Write(message)) return {};
-      message.Clear();
+    MessageCutter cutter(writer);
+    v1::WatchApiKeysResponse& message = cutter.message();
+    for (const auto& known : batch.limits) {
+      auto limits = ToProto(*known);
+      if (!cutter.MakeRoom(limits)) return {};
+      *message.add_tenant_limits() = std::move(limits);
     }
     for (const auto& change : batch.changes) {
-      *message.add_keys() = ToProto(*change);
-      if (message.keys_size() < kKeysPerMessage) continue;
-      if (!writer.Write(message)) return {};
-      message.Clear();
+      auto key = ToProto(*change);
+      if (!cutter.MakeRoom(key)) return {};
+      *message.add_keys() = std::move(key);
     }
     // Every batch ends in a message that says so, also an empty one.
     message.set_synced(true);

@@ -1,16 +1,14 @@
 #include "services/tenancy/identity_service.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert_identity.h"
+#include "services/tenancy/message_cutter.h"
 
 namespace allod::tenancy {
 namespace {
 
-// A message has no tenant more once this is reached, or would be passed. The largest tenant is about 3.5 MB (rules 2,
-// members 1, ended sessions 0.5), and a message may have 4.
-constexpr std::size_t kMessageBytes = 256 << 10;
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kWatcherCheckInterval{100};
 
@@ -42,18 +40,13 @@ Status IdentityServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place 
     if (batch.stopped) return Fail(Code::kUnavailable, "SHUTTING_DOWN", "the service is stopping; connect again");
     if (!batch.news) continue;
     position = batch.position;
-    v1::WatchIdentitiesResponse message;
-    std::size_t bytes = 0;
+    // The largest tenant is about 3.5 MB: rules 2, members 1, ended sessions 0.5.
+    MessageCutter cutter(writer);
+    v1::WatchIdentitiesResponse& message = cutter.message();
     for (const auto& known : batch.tenants) {
       auto tenant = ToProto(*known, secrets_);
-      const std::size_t more = tenant.ByteSizeLong();
-      if (bytes > 0 && bytes + more > kMessageBytes) {
-        if (!writer.Write(message)) return {};
-        message.Clear();
-        bytes = 0;
-      }
+      if (!cutter.MakeRoom(tenant)) return {};
       *message.add_tenants() = std::move(tenant);
-      bytes += more;
     }
     // Every batch ends in a message that says so, also an empty one.
     message.set_synced(true);

@@ -1,5 +1,7 @@
 // When gateways know of a key, and what they tell of its use.
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -45,6 +47,66 @@ TEST_F(KeyWatchersTest, WatchersGetASnapshotThenCreationsAndRevocations) {
   feed_.Stop();
   while (stream->Read(&message)) continue;
   EXPECT_EQ(FromGrpc(stream->Finish()).reason, "SHUTTING_DOWN");
+}
+
+// An id of the greatest length there is.
+std::string LongId(const std::string& id) { return id + std::string(63 - id.size(), 'x'); }
+
+ApiKey LargestKey(const std::string& tenant, const std::string& project, int number) {
+  ApiKey key{.tenant = tenant, .project = project, .kid = "kid" + std::to_string(number), .scopes = EveryScope()};
+  key.roles = {Role::ROLE_ADMIN};
+  for (std::size_t i = 0; i < kIpRangesPerKeyMax; ++i) {
+    key.allowed_ip_ranges.push_back(
+        *IpRange::Parse("range", "2001:db8:1234:5678:9abc:def0:1234:" + std::to_string(1000 + i)));
+  }
+  for (int i = 0; i < static_cast<int>(kInstancesPerKeyMax); ++i)
+    key.allowed_instances.push_back(LongId("i" + std::to_string(i) + "-"));
+  key.limits = {kRequestsPerMinuteMax, kTokensPerMinuteMax, kConcurrencyMax, true};
+  return key;
+}
+
+TEST_F(KeyWatchersTest, TheLargestKeysAndLimitsFitIntoMessages) {
+  const Limits most{kRequestsPerMinuteMax, kTokensPerMinuteMax, kConcurrencyMax, true};
+  InstanceLimits of_instances;
+  for (std::size_t i = 0; i < kInstanceLimitsPerProjectMax; ++i) {
+    of_instances[LongId("i" + std::to_string(i) + "-")] = most;
+  }
+  // The first leaves just no place for the second in its message.
+  const std::map<std::string, int> projects = {{LongId("a"), 60}, {LongId("b"), kProjectsPerTenantMax}};
+  for (const auto& [tenant, count] : projects) {
+    ASSERT_TRUE(store_.CreateTenant({.id = tenant, .display_name = "T", .currency_code = "KES", .limits = most}, {}));
+    for (int i = 0; i < count; ++i) {
+      Project project{.tenant = tenant, .id = LongId("p" + std::to_string(i) + "-"), .display_name = "P"};
+      project.limits = most;
+      project.instance_limits = of_instances;
+      ASSERT_TRUE(store_.CreateProject(project, {}));
+    }
+  }
+  for (int i = 0; i < 500; ++i) ASSERT_TRUE(store_.CreateApiKey(LargestKey(LongId("b"), LongId("p0-"), i), {}));
+  ASSERT_TRUE(feed_.Refresh());
+
+  const auto context = MakeStreamContext(Caller::Service("gateway"));
+  context->set_wait_for_ready(true);
+  const auto stream = key_stub_->WatchApiKeys(context.get(), v1::WatchApiKeysRequest());
+  v1::WatchApiKeysResponse message;
+  std::set<std::string> keys;
+  std::map<std::string, int> limits;
+  std::size_t most_bytes = 0;
+  bool read = true;
+  while (!message.synced() && (read = stream->Read(&message))) {
+    most_bytes = std::max(most_bytes, message.ByteSizeLong());
+    for (const auto& key : message.keys()) {
+      keys.insert(key.kid());
+      EXPECT_EQ(key.allowed_instances_size(), 64);
+    }
+    for (const auto& of_tenant : message.tenant_limits()) limits[of_tenant.tenant()] = of_tenant.projects_size();
+  }
+  if (!read) FAIL() << FromGrpc(stream->Finish()).message;
+  context->TryCancel();
+  EXPECT_EQ(keys.size(), 500U);
+  EXPECT_EQ(limits, (std::map<std::string, int>{{"tenants/" + LongId("a"), 60},
+                                                {"tenants/" + LongId("b"), kProjectsPerTenantMax}}));
+  EXPECT_GT(most_bytes, 3U << 20) << "the largest limits of a tenant are one message";
 }
 
 // A gateway that applies what it is sent, and acknowledges it when it is let.

@@ -64,10 +64,12 @@ std::int64_t EndOldestOf(TenantTx& tx, const Person& person, Time now) {
 
 Status CheckRoom(TenantTx& tx, const Session& session) {
   const auto counts = tx.Exec(
-      "SELECT count(*) FILTER (WHERE end_time IS NULL), count(*) FROM tenancy.sessions WHERE tenant_id = $1 AND "
-      "expire_time > " ALLOD_FROM_MICROS("$2"),
-      tx.tenant().ToString(), session.create_time);
-  return RoomForSession(session, counts[0][0].as<std::int64_t>(), counts[0][1].as<std::int64_t>());
+      "SELECT count(*) FILTER (WHERE end_time IS NULL), count(*), count(*) FILTER (WHERE provider_id = $3 AND "
+      "subject = $4) FROM tenancy.sessions WHERE tenant_id = $1 AND expire_time > " ALLOD_FROM_MICROS("$2"),
+      tx.tenant().ToString(), session.create_time, session.person.provider, session.person.subject);
+  SessionCounts others;
+  RowReader(counts[0]).Into(others.live, others.unexpired, others.unexpired_of_person);
+  return RoomForSession(session, others);
 }
 
 // After a COMMIT in doubt: what was ended at `now` is what it ended.

@@ -74,13 +74,21 @@ Result<Session> Admitted(Session session, const IdentityProvider& provider, cons
                           provider.name()));
 }
 
-Status RoomForSession(const Session& session, std::int64_t live, std::int64_t unexpired) {
-  if (live < kSessionsPerTenantMax && unexpired < kUnexpiredSessionsPerTenantMax) return {};
+Status RoomForSession(const Session& session, const SessionCounts& others) {
+  if (others.unexpired_of_person >= kUnexpiredSessionsPerPersonMax) {
+    return Fail(
+        Code::kResourceExhausted, "TOO_MANY_SESSIONS",
+        fmt::format("you have {} sessions that have not expired, with those that were ended, and a person may have {}; "
+                    "use one that holds, or wait until some expire",
+                    others.unexpired_of_person, kUnexpiredSessionsPerPersonMax));
+  }
+  if (others.live < kSessionsPerTenantMax && others.unexpired < kUnexpiredSessionsPerTenantMax) return {};
   return Fail(
       Code::kResourceExhausted, "TOO_MANY_SESSIONS",
       fmt::format("tenants/{} has {} sessions that hold, and {} with those that were ended and had not expired; "
                   "it may have {} and {}: end some, or wait until some expire",
-                  session.tenant, live, unexpired, kSessionsPerTenantMax, kUnexpiredSessionsPerTenantMax));
+                  session.tenant, others.live, others.unexpired, kSessionsPerTenantMax,
+                  kUnexpiredSessionsPerTenantMax));
 }
 
 Error TokenReplayed() {

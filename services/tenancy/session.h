@@ -44,6 +44,8 @@ struct Session {
 
 inline constexpr std::chrono::hours kSessionMax{24};
 inline constexpr int kSessionsPerPersonMax = 32;  // that hold
+// That have not expired, ended or not: so that signing in and out again is nobody else's trouble.
+inline constexpr int kUnexpiredSessionsPerPersonMax = 128;
 inline constexpr int kSessionsPerTenantMax = 10'000;
 // That have not expired, ended or not: gateways are told of those that were ended.
 inline constexpr int kUnexpiredSessionsPerTenantMax = 30'000;
@@ -60,8 +62,14 @@ Result<Session> ValidSession(Session session);
 // The session by those of its members through whom the person still gets in; `members` has those that there are.
 // FAILED_PRECONDITION / NO_SIGN_IN for a provider with which nobody signs in now; PERMISSION_DENIED / NO_SUCH_MEMBER.
 Result<Session> Admitted(Session session, const IdentityProvider& provider, const std::vector<Member>& members);
+// Of the sessions beside it.
+struct SessionCounts {
+  std::int64_t live = 0;                 // of the tenant; those that hold
+  std::int64_t unexpired = 0;            // with those that were ended
+  std::int64_t unexpired_of_person = 0;  // of those the person's
+};
 // RESOURCE_EXHAUSTED / TOO_MANY_SESSIONS.
-Status RoomForSession(const Session& session, std::int64_t live, std::int64_t unexpired);
+Status RoomForSession(const Session& session, const SessionCounts& others);
 // UNAUTHENTICATED / TOKEN_REPLAYED.
 Error TokenReplayed();
 // FAILED_PRECONDITION / TENANT_SUSPENDED.

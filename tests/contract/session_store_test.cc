@@ -1,4 +1,6 @@
 // What every store of sessions does, run on the fake and on PostgreSQL as the app role.
+#include <gmock/gmock.h>
+
 #include <thread>
 
 #include "services/common/digest.h"
@@ -184,6 +186,24 @@ TEST_P(SessionStoreTest, APersonsOldestSessionsMakeRoom) {
   EXPECT_EQ(Told(), std::vector<Uuid>{ids.front()});
   EXPECT_EQ(Live("ke", Person{"corp", "4711"}).size(), static_cast<std::size_t>(kSessionsPerPersonMax));
   EXPECT_EQ(Live("ke", Person{"corp", "other"}).size(), 1U);
+}
+
+TEST_P(SessionStoreTest, APersonWhoBeginsAndEndsManyStandsInNobodyElsesWay) {
+  for (int i = 0; i < kUnexpiredSessionsPerPersonMax; ++i) {
+    const Session session = NewSession();
+    ASSERT_TRUE(Begin(session)) << i;
+    if (i % 2 != 0) continue;
+    ASSERT_TRUE(store().EndSession("ke", session.id, clock_.Now()));
+  }
+  const auto one_more = Begin(NewSession());
+  ASSERT_EQ(Why(one_more), "TOO_MANY_SESSIONS");
+  EXPECT_THAT(one_more.error().message, testing::HasSubstr("a person may have 128"));
+  EXPECT_EQ(Live("ke", Person{"corp", "4711"}).size(), static_cast<std::size_t>(kSessionsPerPersonMax))
+      << "what is refused ends none";
+  EXPECT_TRUE(Begin(NewSession("other")));
+  EXPECT_TRUE(Begin(NewSession("4711", "ug"))) << "another tenant's person of that name";
+  clock_.Advance(12h);
+  EXPECT_TRUE(Begin(NewSession())) << "they have expired";
 }
 
 TEST_P(SessionStoreTest, ListsTheNewestFirstPageByPage) {

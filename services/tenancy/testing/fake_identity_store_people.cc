@@ -121,11 +121,13 @@ Result<SessionBeginning> FakeIdentityStore::BeginSession(const Session& session,
   ALLOD_TRY(const Tenant tenant, tenants_.GetTenant(session.tenant));
   if (tenant.state != TenantState::kActive) return std::unexpected(TenantSuspended(session.tenant));
   ALLOD_TRY(const IdentityProvider provider, Provider(session.tenant, session.person.provider));
-  std::int64_t unexpired = 0;
+  SessionCounts others;
   for (const auto& [key, stored] : sessions_) {
     if (key.first != session.tenant) continue;
     if (stored.id_token_sha256 == id_token_sha256) return std::unexpected(TokenReplayed());
-    if (stored.session.expire_time > session.create_time) ++unexpired;
+    if (stored.session.expire_time <= session.create_time) continue;
+    ++others.unexpired;
+    if (stored.session.person == session.person) ++others.unexpired_of_person;
   }
   SessionBeginning out;
   ALLOD_TRY(out.session, Admitted(session, provider, PeopleOf(session.tenant).members));
@@ -133,7 +135,8 @@ Result<SessionBeginning> FakeIdentityStore::BeginSession(const Session& session,
   const auto live = static_cast<std::int64_t>(LiveSessions(session.tenant, std::nullopt, session.create_time).size());
   const std::size_t kept = std::min<std::size_t>(of_person.size(), kSessionsPerPersonMax - 1);
   const auto excess = static_cast<std::int64_t>(of_person.size() - kept);
-  ALLOD_CHECK_OK(RoomForSession(session, live - excess, unexpired));
+  others.live = live - excess;
+  ALLOD_CHECK_OK(RoomForSession(session, others));
   int let_go = 0;
   std::erase_if(sessions_, [&](const auto& entry) {
     return entry.first.first == session.tenant &&

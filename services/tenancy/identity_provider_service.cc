@@ -5,6 +5,7 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert_identity.h"
+#include "services/tenancy/maker.h"
 
 namespace allod::tenancy {
 namespace {
@@ -27,13 +28,14 @@ Result<IdentityProvider> IdentityProviderServiceImpl::JudgeCreation(const Identi
 }
 
 Result<v1::IdentityProvider> IdentityProviderServiceImpl::JudgeUpdate(const IdentityProvider& wanted,
-                                                                      const std::string& etag) {
+                                                                      const std::string& etag, const Caller& caller) {
   ALLOD_TRY(const IdentityProvider standing, store_.GetProvider(wanted.tenant, wanted.id));
   ALLOD_CHECK_OK(CheckEtag("identity_provider", wanted.name(), EtagOf(standing), etag));
   ALLOD_TRY(IdentityProvider changed, Changed(standing, wanted));
   ALLOD_TRY(TenantIdentity all, store_.ReadIdentity(wanted.tenant, clock_.Now()));
   ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, std::ranges::count(all.members, wanted.id, &Member::provider)));
   const People before{std::move(all.providers), std::move(all.members)};
+  ALLOD_CHECK_OK(CheckHolds(standing, changed, before, HeldBy(caller).roles));
   ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
   v1::IdentityProvider out = ToProto(changed);
   if (!SameContent(standing, changed)) out.clear_etag();
@@ -99,11 +101,12 @@ grpc::Status IdentityProviderServiceImpl::UpdateIdentityProvider(grpc::ServerCon
     const std::string& etag = request->identity_provider().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-      return JudgeUpdate(wanted, etag);
+      return JudgeUpdate(wanted, etag, call.principal);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
-    ALLOD_TRY(const IdentityProvider changed,
-              InTurn(gates_.writes, call, [&] { return store_.UpdateProvider(wanted, etag, request_id); }));
+    ALLOD_TRY(const IdentityProvider changed, InTurn(gates_.writes, call, [&] {
+                return store_.UpdateProvider(wanted, etag, HeldBy(call.principal).roles, request_id);
+              }));
     gateways_.AwaitInForce(*context, changed.tenant, changed.version);
     return ToProto(changed);
   });

@@ -31,7 +31,8 @@ class IdentityProviderServiceImpl final : public v1::IdentityProviderService::Se
  private:
   // What the change would leave, without making it.
   Result<IdentityProvider> JudgeCreation(const IdentityProvider& wanted);
-  Result<v1::IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag);
+  Result<v1::IdentityProvider> JudgeUpdate(const IdentityProvider& wanted, const std::string& etag,
+                                           const Caller& caller);
 
   IdentityStore& store_;
   IdentityServiceImpl& gateways_;

@@ -48,8 +48,9 @@ class IdentityStore {
   // Ordered by id, up to page.size items, as are rules.
   virtual Result<Page<IdentityProvider>> ListProviders(const std::string& tenant, const PageRequest& page) = 0;
   // Replaces what has `etag` (Changed() in identity.h). ABORTED / ETAG_MISMATCH, INVALID_ARGUMENT / ISSUER_IMMUTABLE;
-  // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE for a sign-in that is taken away from members, LAST_OWNER.
-  virtual Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag,
+  // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE for a sign-in that is taken away from members, LAST_OWNER;
+  // PERMISSION_DENIED / ROLE_NOT_HELD. `held` is what who asks has at the tenant.
+  virtual Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag, Roles held,
                                                   const RequestId& request) = 0;
   // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE. The version from which on it is gone.
   virtual Result<std::int64_t> DeleteProvider(const std::string& tenant, const std::string& id,

@@ -100,6 +100,14 @@ Status CheckHolds(const Member& member, Roles held) {
   return {};
 }
 
+Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people, Roles held) {
+  if (standing.sign_in == changed.sign_in && standing.disabled == changed.disabled) return {};
+  for (const Member& member : people.members) {
+    if (member.provider == standing.id) ALLOD_CHECK_OK(CheckHolds(member, held));
+  }
+  return {};
+}
+
 Status CheckPlace(const People& people, const Member& member) {
   const auto provider = std::ranges::find(people.providers, member.provider, &IdentityProvider::id);
   if (provider == people.providers.end()) {

@@ -53,6 +53,9 @@ inline constexpr std::size_t kMembersBytesPerTenantMax = 1 << 20;
 Result<Member> ValidMember(Member member, const std::string& issuer, Roles held);
 // That who has `held` may change or delete what stands. PERMISSION_DENIED / ROLE_NOT_HELD.
 Status CheckHolds(const Member& member, Roles held);
+// That who has `held` may change what stands of a provider so: by whom and whether people sign in with it is to give
+// and take what its members have. PERMISSION_DENIED / ROLE_NOT_HELD.
+Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people, Roles held);
 
 // Whether there is a place for the member beside the others, and a provider that it can sign in with. NOT_FOUND;
 // FAILED_PRECONDITION / NO_SIGN_IN; RESOURCE_EXHAUSTED / TOO_MANY_MEMBERS.

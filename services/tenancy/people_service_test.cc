@@ -104,11 +104,12 @@ class PeopleServiceTest : public testing::Test {
                                       const Caller& caller = Caller::Operator()) {
     return CallUnary(*provider_stub_, &Providers::CreateIdentityProvider, request, caller, 5s);
   }
-  Result<v1::IdentityProvider> Update(const v1::IdentityProvider& provider, bool validate_only = false) {
+  Result<v1::IdentityProvider> Update(const v1::IdentityProvider& provider, bool validate_only = false,
+                                      const Caller& caller = Caller::Operator()) {
     v1::UpdateIdentityProviderRequest request;
     *request.mutable_identity_provider() = provider;
     request.set_validate_only(validate_only);
-    return CallUnary(*provider_stub_, &Providers::UpdateIdentityProvider, request, Caller::Operator(), 5s);
+    return CallUnary(*provider_stub_, &Providers::UpdateIdentityProvider, request, caller, 5s);
   }
   Result<v1::Member> Create(const v1::CreateMemberRequest& request, const Caller& caller = Caller::Operator()) {
     return CallUnary(*member_stub_, &Members::CreateMember, request, caller, 5s);
@@ -309,6 +310,26 @@ TEST_F(PeopleServiceTest, ADryRunOfAMemberChangesNothing) {
   request = NewMember("achieng", access::v1::ROLE_VIEWER, "tenants/ke/projects/none");
   request.set_validate_only(true);
   EXPECT_EQ(Why(Create(request)), "NOT_FOUND");
+}
+
+TEST_F(PeopleServiceTest, HowOwnersSignInTheyChangeThemselves) {
+  const auto provider = Create(NewProvider());
+  ASSERT_TRUE(provider) << provider.error().message;
+  ASSERT_TRUE(Create(NewMember("owner", access::v1::ROLE_OWNER)));
+  const Caller admin = PersonWith({Role::ROLE_ADMIN});
+  v1::IdentityProvider changed = *provider;
+  changed.mutable_sign_in()->set_client_id("another");
+  for (const bool validate_only : {true, false}) {
+    EXPECT_EQ(Why(Update(changed, validate_only, admin)), "ROLE_NOT_HELD");
+  }
+  changed = *provider;
+  changed.set_display_name("Corp");
+  const auto named = Update(changed, false, admin);
+  ASSERT_TRUE(named) << "that changes nothing of how they sign in: " << named.error().message;
+  changed = *named;
+  changed.mutable_sign_in()->set_client_id("another");
+  const auto moved = Update(changed, false, PersonWith({Role::ROLE_OWNER}));
+  EXPECT_TRUE(moved) << moved.error().message;
 }
 
 TEST_F(PeopleServiceTest, NobodyGivesOrTakesWhatHeDoesNotHold) {

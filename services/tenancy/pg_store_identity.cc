@@ -103,7 +103,7 @@ Result<Page<IdentityProvider>> PgIdentityStore::ListProviders(const std::string&
 }
 
 Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider& provider, const std::string& etag,
-                                                         const RequestId& request) {
+                                                         Roles held, const RequestId& request) {
   return pool_.Run<IdentityProvider>(
       KeyOf(provider.tenant),
       [&](TenantTx& tx) -> Result<IdentityProvider> {
@@ -116,6 +116,7 @@ Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider&
         if (SameContent(standing, changed)) return standing;
         ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, CountOf(tx, kMembersOfProvider, provider.id)));
         const People before = ReadPeople(tx, provider.tenant);
+        ALLOD_CHECK_OK(CheckHolds(standing, changed, before, held));
         ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
         tx.Exec(

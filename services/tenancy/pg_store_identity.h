@@ -14,7 +14,7 @@ class PgIdentityStore final : public IdentityStore {
   Result<IdentityProvider> CreateProvider(const IdentityProvider& provider, const RequestId& request) override;
   Result<IdentityProvider> GetProvider(const std::string& tenant, const std::string& id) override;
   Result<Page<IdentityProvider>> ListProviders(const std::string& tenant, const PageRequest& page) override;
-  Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag,
+  Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag, Roles held,
                                           const RequestId& request) override;
   Result<std::int64_t> DeleteProvider(const std::string& tenant, const std::string& id,
                                       const RequestId& request) override;

@@ -92,9 +92,10 @@ TEST_P(IdentityStoreTest, ARequestIdIsForOneRequest) {
   IdentityProvider changed = Provider();
   changed.disabled = true;
   const Uuid update = Uuid::V7();
-  const auto updated = store().UpdateProvider(changed, EtagOf(*made), Request("u", update));
+  const auto updated = store().UpdateProvider(changed, EtagOf(*made), {Role::ROLE_OWNER}, Request("u", update));
   ASSERT_TRUE(updated);
-  EXPECT_EQ(store().UpdateProvider(changed, EtagOf(*made), Request("u", update))->version, updated->version);
+  EXPECT_EQ(store().UpdateProvider(changed, EtagOf(*made), {Role::ROLE_OWNER}, Request("u", update))->version,
+            updated->version);
   const Uuid remove = Uuid::V7();
   const auto removed = store().DeleteProvider("ke", "ci", Request("d", remove));
   ASSERT_TRUE(removed);
@@ -122,15 +123,16 @@ TEST_P(IdentityStoreTest, ChangesWhatHasTheEtag) {
   IdentityProvider changed = Provider();
   changed.audiences = {"new"};
   changed.disabled = true;
-  EXPECT_EQ(Why(store().UpdateProvider(changed, "1000", {})), "ETAG_MISMATCH");
-  const auto updated = store().UpdateProvider(changed, EtagOf(*made), {});
+  EXPECT_EQ(Why(store().UpdateProvider(changed, "1000", {Role::ROLE_OWNER}, {})), "ETAG_MISMATCH");
+  const auto updated = store().UpdateProvider(changed, EtagOf(*made), {Role::ROLE_OWNER}, {});
   ASSERT_TRUE(updated) << updated.error().message;
   EXPECT_TRUE(SameContent(*updated, changed));
   EXPECT_GT(updated->version, made->version);
-  EXPECT_EQ(Why(store().UpdateProvider(changed, EtagOf(*made), {})), "ETAG_MISMATCH");
-  EXPECT_EQ(store().UpdateProvider(changed, EtagOf(*updated), {})->version, updated->version) << "nothing to change";
+  EXPECT_EQ(Why(store().UpdateProvider(changed, EtagOf(*made), {Role::ROLE_OWNER}, {})), "ETAG_MISMATCH");
+  EXPECT_EQ(store().UpdateProvider(changed, EtagOf(*updated), {Role::ROLE_OWNER}, {})->version, updated->version)
+      << "nothing to change";
   changed.issuer = "https://elsewhere";
-  EXPECT_EQ(Why(store().UpdateProvider(changed, EtagOf(*updated), {})), "ISSUER_IMMUTABLE");
+  EXPECT_EQ(Why(store().UpdateProvider(changed, EtagOf(*updated), {Role::ROLE_OWNER}, {})), "ISSUER_IMMUTABLE");
 
   const auto rule = store().CreateRule(Rule(), {});
   WorkloadRule wanted = Rule();
@@ -156,16 +158,16 @@ TEST_P(IdentityStoreTest, SignInIsKeptAndItsSecretStaysUntilItIsReplaced) {
   EXPECT_TRUE(SameContent(*store().CreateProvider(SignInProvider(), {}), *made));
   IdentityProvider wanted = SignInProvider();
   wanted.sign_in = SignIn{.client_id = "other", .scopes = {"email"}, .keeps_secret = true};
-  const auto kept = store().UpdateProvider(wanted, EtagOf(*made), {});
+  const auto kept = store().UpdateProvider(wanted, EtagOf(*made), {Role::ROLE_OWNER}, {});
   ASSERT_TRUE(kept) << kept.error().message;
   EXPECT_EQ(*kept->sign_in, (SignIn{.client_id = "other", .scopes = {"email"}, .sealed_secret = "c2VhbGVk"}));
   wanted.sign_in->keeps_secret = false;
-  const auto cleared = store().UpdateProvider(wanted, EtagOf(*kept), {});
+  const auto cleared = store().UpdateProvider(wanted, EtagOf(*kept), {Role::ROLE_OWNER}, {});
   ASSERT_TRUE(cleared) << cleared.error().message;
   EXPECT_EQ(cleared->sign_in->sealed_secret, "");
   wanted.sign_in.reset();
   wanted.audiences = {"allod"};
-  const auto without = store().UpdateProvider(wanted, EtagOf(*cleared), {});
+  const auto without = store().UpdateProvider(wanted, EtagOf(*cleared), {Role::ROLE_OWNER}, {});
   ASSERT_TRUE(without) << without.error().message;
   EXPECT_FALSE(store().GetProvider("ke", "corp")->sign_in);
 }
@@ -176,11 +178,11 @@ TEST_P(IdentityStoreTest, AProviderThatMembersSignInWithKeepsItsSignIn) {
   IdentityProvider wanted = SignInProvider();
   wanted.sign_in.reset();
   wanted.audiences = {"allod"};
-  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {})), "IDENTITY_PROVIDER_IN_USE");
+  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {Role::ROLE_OWNER}, {})), "IDENTITY_PROVIDER_IN_USE");
   EXPECT_EQ(Why(store().DeleteProvider("ke", "corp", {})), "IDENTITY_PROVIDER_IN_USE");
   wanted = SignInProvider();
   wanted.disabled = true;
-  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {})), "") << "nobody is an owner";
+  EXPECT_EQ(Why(store().UpdateProvider(wanted, EtagOf(*made), {Role::ROLE_OWNER}, {})), "") << "nobody is an owner";
   ASSERT_TRUE(members().DeleteMember("ke", "viewer", {Role::ROLE_OWNER}, {}));
   EXPECT_EQ(Why(store().DeleteProvider("ke", "corp", {})), "");
 }

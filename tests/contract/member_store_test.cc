@@ -112,6 +112,35 @@ TEST_P(MemberStoreTest, ARequestIdIsForOneRequest) {
   EXPECT_EQ(Why(store().CreateMember(NewMember("a"), Request("a", id))), "NOT_FOUND") << "it was deleted since";
 }
 
+TEST_P(MemberStoreTest, WhoChangesHowPeopleSignInHoldsWhatTheyHave) {
+  ASSERT_TRUE(store().CreateMember(NewMember("viewer", {{"desk", {Role::ROLE_VIEWER}}}), {}));
+  const auto why = [&](const IdentityProvider& wanted) {
+    const auto etag = EtagOf(*identities().GetProvider("ke", wanted.id));
+    return Why(identities().UpdateProvider(wanted, etag, kAdmin, {}));
+  };
+  IdentityProvider provider = SignInProvider();
+  provider.disabled = true;
+  EXPECT_EQ(why(provider), "") << "an admin holds that";
+  provider.disabled = false;
+  EXPECT_EQ(why(provider), "");
+
+  Member asleep = NewMember("owner");
+  asleep.disabled = true;
+  ASSERT_TRUE(store().CreateMember(asleep, {}));
+  provider.disabled = true;
+  EXPECT_EQ(why(provider), "ROLE_NOT_HELD");
+  provider.disabled = false;
+  provider.sign_in->client_id = "another";
+  EXPECT_EQ(why(provider), "ROLE_NOT_HELD");
+  provider = SignInProvider();
+  provider.display_name = "Corp";
+  EXPECT_EQ(why(provider), "") << "it is how they sign in that counts";
+  ASSERT_TRUE(identities().CreateProvider(SignInProvider("partner"), {}));
+  IdentityProvider partner = SignInProvider("partner");
+  partner.sign_in->client_id = "another";
+  EXPECT_EQ(why(partner), "") << "the owner signs in with another provider";
+}
+
 TEST_P(MemberStoreTest, TheLastOwnerStays) {
   const auto owner = store().CreateMember(NewMember("owner"), {});
   ASSERT_TRUE(store().CreateMember(NewMember("admin", {{"", kAdmin}, {"desk", kAdmin}}), {}));
@@ -123,7 +152,8 @@ TEST_P(MemberStoreTest, TheLastOwnerStays) {
   IdentityProvider provider = SignInProvider();
   provider.disabled = true;
   const auto etag = EtagOf(*identities().GetProvider("ke", "corp"));
-  EXPECT_EQ(Why(identities().UpdateProvider(provider, etag, {})), "LAST_OWNER") << "nobody could sign in";
+  EXPECT_EQ(Why(identities().UpdateProvider(provider, etag, {Role::ROLE_OWNER}, {})), "LAST_OWNER")
+      << "nobody could sign in";
 
   Member second = NewMember("second");
   second.disabled = true;
@@ -138,7 +168,7 @@ TEST_P(MemberStoreTest, TheLastOwnerStays) {
   Member elsewhere = NewMember("elsewhere");
   elsewhere.provider = "partner";
   ASSERT_TRUE(store().CreateMember(elsewhere, {}));
-  EXPECT_EQ(Why(identities().UpdateProvider(provider, etag, {})), "");
+  EXPECT_EQ(Why(identities().UpdateProvider(provider, etag, {Role::ROLE_OWNER}, {})), "");
   EXPECT_EQ(Why(store().DeleteMember("ke", "elsewhere", kOwner, {})), "LAST_OWNER") << "the other cannot sign in";
   EXPECT_EQ(Why(store().DeleteMember("ke", "second", kOwner, {})), "");
 }

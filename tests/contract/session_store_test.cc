@@ -110,12 +110,12 @@ TEST_P(SessionStoreTest, NeedsAnActiveTenantAndAProviderToSignInWith) {
   const auto made = identities().CreateProvider(other, {});
   session.person.provider = "partner";
   other.disabled = true;
-  const auto disabled = identities().UpdateProvider(other, EtagOf(*made), {});
+  const auto disabled = identities().UpdateProvider(other, EtagOf(*made), {Role::ROLE_OWNER}, {});
   EXPECT_EQ(Why(Begin(session)), "NO_SIGN_IN");
   other.disabled = false;
   other.sign_in.reset();
   other.audiences = {"a"};
-  ASSERT_TRUE(identities().UpdateProvider(other, EtagOf(*disabled), {}));
+  ASSERT_TRUE(identities().UpdateProvider(other, EtagOf(*disabled), {Role::ROLE_OWNER}, {}));
   EXPECT_EQ(Why(Begin(session)), "NO_SIGN_IN");
   backend_->Suspend("ke");
   EXPECT_EQ(Why(Begin(NewSession())), "TENANT_SUSPENDED");

@@ -242,9 +242,10 @@ TEST_F(TenancyAudit, TheLifeOfProvidersAndRulesStandsInItsLog) {
   ASSERT_TRUE(made_rule) << made_rule.error().message;
   ASSERT_TRUE(identities.CreateRule(rule, {}));
   provider.disabled = true;
-  const auto changed_provider = identities.UpdateProvider(provider, EtagOf(*made_provider), {});
+  const auto changed_provider = identities.UpdateProvider(provider, EtagOf(*made_provider), {Role::ROLE_OWNER}, {});
   ASSERT_TRUE(changed_provider) << changed_provider.error().message;
-  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*changed_provider), {})) << "changes nothing";
+  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*changed_provider), {Role::ROLE_OWNER}, {}))
+      << "changes nothing";
   rule.token_minutes = 20;
   const auto changed_rule = identities.UpdateRule(rule, EtagOf(*made_rule), {});
   ASSERT_TRUE(changed_rule) << changed_rule.error().message;
@@ -290,7 +291,7 @@ TEST_F(TenancyAudit, WhoOfThePeopleMayWhatAndWhoWasInStandsInItsLog) {
   const auto made = identities.CreateProvider(provider, {});
   ASSERT_TRUE(made) << made.error().message;
   provider.sign_in->sealed_secret = "";
-  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*made), {}));
+  ASSERT_TRUE(identities.UpdateProvider(provider, EtagOf(*made), {Role::ROLE_OWNER}, {}));
   Member member{.tenant = "ke",
                 .id = "achieng",
                 .uid = Uuid::V7(),

@@ -80,7 +80,7 @@ Result<Page<IdentityProvider>> FakeIdentityStore::ListProviders(const std::strin
 }
 
 Result<IdentityProvider> FakeIdentityStore::UpdateProvider(const IdentityProvider& provider, const std::string& etag,
-                                                           const RequestId& request) {
+                                                           Roles held, const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(provider.tenant, request));
   ALLOD_TRY(const IdentityProvider standing, Provider(provider.tenant, provider.id));
@@ -93,6 +93,7 @@ Result<IdentityProvider> FakeIdentityStore::UpdateProvider(const IdentityProvide
   }
   ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, MembersOfProvider(provider.tenant, provider.id)));
   const People before = PeopleOf(provider.tenant);
+  ALLOD_CHECK_OK(CheckHolds(standing, changed, before, held));
   ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
   Remember(provider.tenant, request);
   changed.version = Next(provider.tenant);

@@ -3,6 +3,7 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
+#include "services/tenancy/limits_version.h"
 
 namespace allod::tenancy {
 
@@ -17,10 +18,9 @@ Result<Project> ProjectServiceImpl::Judge(const Project& wanted) {
   return wanted;
 }
 
-Status ProjectServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Project& project) {
-  ALLOD_TRY(const std::int64_t version, store_.LimitsVersion(project.tenant));
+void ProjectServiceImpl::AwaitInForce(const grpc::ServerContext& context, const Project& project) {
+  const std::int64_t version = VersionToAwait(store_, project.tenant);
   if (version > 0) await_limits_(project.tenant, version, AwaitUntil(context));
-  return {};
 }
 
 Result<Project> ProjectServiceImpl::JudgeChange(const Project& wanted, const std::string& etag) {
@@ -49,7 +49,7 @@ grpc::Status ProjectServiceImpl::UpdateProject(grpc::ServerContext* context, con
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Project updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateProject(wanted, etag, request_id); }));
-    ALLOD_CHECK_OK(AwaitInForce(*context, updated));
+    AwaitInForce(*context, updated);
     return ToProto(updated);
   });
 }
@@ -67,7 +67,7 @@ grpc::Status ProjectServiceImpl::CreateProject(grpc::ServerContext* context, con
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Project created,
               InTurn(gates_.writes, call, [&] { return store_.CreateProject(project, request_id); }));
-    ALLOD_CHECK_OK(AwaitInForce(*context, created));
+    AwaitInForce(*context, created);
     return ToProto(created);
   });
 }

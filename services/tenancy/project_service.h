@@ -33,7 +33,7 @@ class ProjectServiceImpl final : public v1::ProjectService::Service {
   Result<Project> Judge(const Project& wanted);
   // The same for UpdateProject.
   Result<Project> JudgeChange(const Project& wanted, const std::string& etag);
-  Status AwaitInForce(const grpc::ServerContext& context, const Project& project);
+  void AwaitInForce(const grpc::ServerContext& context, const Project& project);
 
   Store& store_;
   const Clock& clock_;

@@ -47,6 +47,25 @@ class QuotaServiceTest : public TenancyServiceTest {
   v1::Project project_;
 };
 
+TEST_F(QuotaServiceTest, AChangeThatWasMadeSucceedsAlsoWhereItCannotBeWaitedFor) {
+  store_.FailLimitsVersions(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "it is away"});
+  project_.mutable_limits()->set_concurrency(2);
+  const auto project = Update(Caller::Tenant("ke"));
+  ASSERT_TRUE(project) << project.error().message;
+  EXPECT_EQ(store_.GetProject("ke", "desk")->limits.concurrency, 2);
+  tenant_.mutable_limits()->set_concurrency(4);
+  const auto tenant = UpdateTenant();
+  ASSERT_TRUE(tenant) << tenant.error().message;
+  EXPECT_EQ(store_.GetTenant("ke")->limits.concurrency, 4);
+  v1::CreateProjectRequest lab;
+  lab.set_parent("tenants/ke");
+  lab.set_project_id("lab");
+  lab.mutable_project()->set_display_name("Lab");
+  lab.mutable_project()->mutable_limits()->set_concurrency(1);
+  const auto made = CallUnary(*project_stub_, &ProjectStub::CreateProject, lab, Caller::Tenant("ke"), 5s);
+  EXPECT_TRUE(made) << made.error().message;
+}
+
 TEST_F(QuotaServiceTest, TheTenantSetsItsProjectsAndNoKeyDoes) {
   project_.mutable_quota()->set_replicas(3);
   EXPECT_EQ(Update(Caller::Tenant("ke"), true)->quota().replicas(), 3);

@@ -5,6 +5,7 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
+#include "services/tenancy/limits_version.h"
 
 namespace allod::tenancy {
 namespace {
@@ -63,7 +64,7 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
-    ALLOD_TRY(const std::int64_t limits, store_.LimitsVersion(wanted.id));
+    const std::int64_t limits = VersionToAwait(store_, wanted.id);
     const SteadyTime until = AwaitUntil(*context);
     feed_.Notify();
     if (limits > 0) await_credentials_({updated, limits, 0}, until);

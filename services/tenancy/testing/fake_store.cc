@@ -275,6 +275,7 @@ Result<TenantLimits> FakeStore::LimitsOf(const std::string& tenant) {
 Result<std::int64_t> FakeStore::LimitsVersion(const std::string& tenant) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
+  if (limits_version_failure_) return std::unexpected(*limits_version_failure_);
   if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
   return limits_versions_[tenant];
 }
@@ -404,6 +405,11 @@ void FakeStore::FailWith(std::optional<Error> error) {
 void FakeStore::FailKeysOf(const std::string& tenant, std::optional<Error> error) {
   const std::scoped_lock lock(mutex_);
   key_failures_[tenant] = std::move(error);
+}
+
+void FakeStore::FailLimitsVersions(std::optional<Error> error) {
+  const std::scoped_lock lock(mutex_);
+  limits_version_failure_ = std::move(error);
 }
 
 }  // namespace allod::tenancy

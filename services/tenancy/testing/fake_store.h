@@ -55,6 +55,8 @@ class FakeStore final : public Store {
   void FailWith(std::optional<Error> error);
   // The same for reading the keys of one tenant: a row that makes no sense.
   void FailKeysOf(const std::string& tenant, std::optional<Error> error);
+  // LimitsVersion() fails: a database that went away just after a change.
+  void FailLimitsVersions(std::optional<Error> error);
 
  private:
   struct Request {
@@ -81,6 +83,7 @@ class FakeStore final : public Store {
   std::mutex mutex_;
   std::atomic<int> rows_read_ = 0;
   std::optional<Error> failure_;
+  std::optional<Error> limits_version_failure_;
   std::map<std::string, std::optional<Error>> key_failures_;
   std::map<std::string, Tenant> tenants_;
   std::set<std::string> spoilt_;

@@ -131,12 +131,16 @@ class SignInTest : public testing::Test {
                        sealer_, attempts_, clock_, SessionTimes{});
   }
 
-  void AddMembers(int count) {
+  // Each with a role at a project of its own, or all with the same as the others have.
+  void AddMembers(int count, bool at_projects) {
     for (int i = 0; i < count; ++i) {
       auto& member = *state_.mutable_tenants(0)->add_members();
       member = state_.tenants(0).members(0);
       member.set_name("tenants/ke/members/g" + std::to_string(i));
       member.mutable_claims(0)->set_contains("g" + std::to_string(i));
+      if (!at_projects) continue;
+      member.mutable_grants(0)->set_resource("tenants/ke/projects/p" + std::to_string(i));
+      member.mutable_grants(0)->set_roles(0, Role::ROLE_DEVELOPER);
     }
     table_.BeginSnapshot();
     table_.Apply(state_);
@@ -285,7 +289,7 @@ TEST_F(SignInTest, WhatIsNotRightIsToldOnAPage) {
   EXPECT_EQ(SignIn().status, 303);
   json groups = json::array();
   for (int i = 0; i < 40; ++i) groups.push_back("g" + std::to_string(i));
-  AddMembers(40);
+  AddMembers(40, true);
   EXPECT_EQ(reason({{"groups", groups}}), "TOO_MANY_MEMBERSHIPS");
   EXPECT_EQ(SignIn().status, 303);
   EXPECT_EQ(SignIn({{"groups", {"strangers"}}}).body.find("<of>"), std::string::npos) << "names are escaped";
@@ -309,6 +313,14 @@ TEST_F(SignInTest, OnlyTheBrowserThatBeganComesBack) {
   EXPECT_EQ(Return("code=another&state=" + sent["state"]).status, 401);
   clock_.Advance(11min);
   EXPECT_EQ(Return(query).status, 401);
+}
+
+TEST_F(SignInTest, MembersThatGiveNothingMoreShutNobodyOut) {
+  AddMembers(60, false);
+  json groups = json::array({"clerks"});
+  for (int i = 0; i < 60; ++i) groups.push_back("g" + std::to_string(i));
+  EXPECT_EQ(SignIn({{"groups", groups}}).status, 303);
+  EXPECT_EQ(tenancy_.begun.session().members_size(), 1) << "all of them are viewers";
 }
 
 TEST_F(SignInTest, NoOtherSitePutsWhoIsSignedInIntoAnotherSession) {

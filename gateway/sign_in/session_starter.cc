@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,8 @@ constexpr std::chrono::milliseconds kBeginTimeout{5000};
 // Of an ID token that no nonce binds to an attempt.
 constexpr std::chrono::minutes kIdTokenAgeMax{10};
 constexpr std::size_t kUserAgentCharsMax = 256;
+// As many as always fit into a token.
+constexpr std::size_t kMembersAlwaysKept = 16;
 
 std::unexpected<Error> NoSuchTrust() {
   return Fail(
@@ -37,6 +41,34 @@ std::vector<const federation::Member*> MembersOf(const federation::Trust& trust,
   for (const auto& [name, member] : trust.members) {
     const bool is_one = member.provider == provider && !member.disabled && federation::HasAll(member.claims, claims);
     if (is_one) out.push_back(&member);
+  }
+  return out;
+}
+
+// More members than fit are no reason to shut a person out, whoever made them: those that give no role that the others
+// do not are left out then. The mightiest come first.
+std::vector<const federation::Member*> ThatMatter(std::vector<const federation::Member*> members) {
+  if (members.size() <= kMembersAlwaysKept) return members;
+  const auto rank = [](const federation::Member* member) {
+    int out = std::numeric_limits<int>::max();
+    for (const Role role : member->roles.List()) out = std::min(out, static_cast<int>(role));
+    return out;
+  };
+  std::ranges::stable_sort(members, {}, rank);
+  Roles at_tenant;
+  std::map<std::string, Roles> at_projects;
+  std::vector<const federation::Member*> out;
+  for (const federation::Member* member : members) {
+    bool adds = !Covers(at_tenant, member->roles);
+    for (const auto& [project, roles] : member->at_projects) {
+      Roles there = at_projects[project];
+      there.Add(at_tenant);
+      adds = adds || !Covers(there, roles);
+    }
+    if (!adds) continue;
+    at_tenant.Add(member->roles);
+    for (const auto& [project, roles] : member->at_projects) at_projects[project].Add(roles);
+    out.push_back(member);
   }
   return out;
 }
@@ -72,7 +104,7 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   if (request.nonce.empty() && claims->issue_time() + kIdTokenAgeMax < now) {
     co_return Fail(Code::kUnauthenticated, "TOKEN_STALE", "the ID token is more than ten minutes old; sign in again");
   }
-  const auto members = MembersOf(**trust, provider->name, *claims);
+  const auto members = ThatMatter(MembersOf(**trust, provider->name, *claims));
   const std::string name = DisplayNameOf(*claims);
   if (members.empty()) {
     co_return Fail(Code::kPermissionDenied, "NOT_A_MEMBER",

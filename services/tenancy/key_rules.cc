@@ -147,6 +147,7 @@ Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const
   out.successor.create_time = rotation.now;
   out.successor.last_used_time.reset();
   if (rotation.expire_time) out.successor.expire_time = rotation.expire_time;
+  ALLOD_CHECK_OK(ValidApiKey(out.successor, rotation.held));
   if (maker) ALLOD_CHECK_OK(CheckHandsOn(*maker, out.successor, rotation.now));
   if (rotation.overlap == std::chrono::microseconds::zero()) {
     out.present.revoke_time = rotation.now;
@@ -159,11 +160,13 @@ Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const
 
 Status CheckMayGrantAtLarge(const ApiKey& maker, Time now) {
   ALLOD_CHECK_OK(CheckHolds(maker, now));
-  if (!maker.expire_time && maker.allowed_ip_ranges.empty() && maker.allowed_instances.empty()) return {};
+  const bool is_narrow =
+      maker.expire_time || !maker.allowed_ip_ranges.empty() || !maker.allowed_instances.empty() || maker.limits.any();
+  if (!is_narrow) return {};
   return Fail(
       Code::kPermissionDenied, "MAKER_IS_NARROWED",
-      "the API key that asks expires, or holds from some addresses or for some instances only, and what it asks "
-      "for would not; ask with a key without such limits, or an operator");
+      "the API key that asks expires, has limits of its own, or holds from some addresses or for some instances only, "
+      "and what it asks for would not; ask with a key without any of these, or an operator");
 }
 
 }  // namespace allod::tenancy

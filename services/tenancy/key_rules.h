@@ -48,6 +48,7 @@ struct KeyRotation {
   std::string successor_kid;
   ApiKeyDigest successor_digest{};
   Time now;
+  Held held;  // by who asks: what the successor has is to be within it
 };
 
 struct Rotated {

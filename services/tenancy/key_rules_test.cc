@@ -100,6 +100,29 @@ KeyRotation Rotation(std::chrono::microseconds overlap) {
   return {"ke", "desk", "abcdefghijkl", overlap, std::nullopt, "successorkid", {}, kNow};
 }
 
+TEST(Rotate, GivesNobodyAKeyThatHeCouldNotMake) {
+  ApiKey key = Key();
+  key.scopes = {Scope::kPortal};
+  key.roles = {Role::ROLE_ADMIN};
+  KeyRotation by_a_developer = Rotation(0s);
+  by_a_developer.held = {
+      .scopes = EveryScope(), .roles = {Role::ROLE_DEVELOPER}, .usual_roles = {Role::ROLE_DEVELOPER}};
+  const auto rotated = Rotate(key, by_a_developer, nullptr);
+  ASSERT_FALSE(rotated);
+  EXPECT_EQ(rotated.error().reason, "ROLE_NOT_HELD");
+  key.roles = {Role::ROLE_DEVELOPER};
+  EXPECT_TRUE(Rotate(key, by_a_developer, nullptr));
+}
+
+TEST(CheckMayGrantAtLarge, IsNotForAKeyThatIsNarrow) {
+  const ApiKey plain = Key();
+  EXPECT_TRUE(CheckMayGrantAtLarge(plain, kNow));
+  ApiKey limited = Key();
+  limited.limits.requests_per_minute = 30;
+  EXPECT_EQ(CheckMayGrantAtLarge(limited, kNow).error().reason, "MAKER_IS_NARROWED")
+      << "a rule's tokens have no such limit";
+}
+
 TEST(Rotate, MakesASuccessorWithTheSamePropertiesAndLetsThePresentOneHoldALittleLonger) {
   ApiKey key = Key();
   key.display_name = "app";

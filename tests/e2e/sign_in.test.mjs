@@ -161,6 +161,12 @@ test('a group has its roles at its project, and nowhere else', { skip: tooOld },
   // A role that is given or taken counts at once, without signing in again.
   applyMembers({ deskRoles: '[developer]' });
   assert.equal(await status(browser, `${project}/apiKeys`, create), 200);
+  // What a developer could not make, a developer does not get by rotating it either.
+  const keys = (await (await portal(browser, `${project}/apiKeys`)).json()).apiKeys;
+  const admins = keys.find((key) => key.roles.includes('ROLE_ADMIN')).name;
+  const rotated = await portal(browser, `${admins}:rotate`, create);
+  assert.equal(rotated.status, 403);
+  assert.equal((await rotated.json()).reason, 'ROLE_NOT_HELD');
   applyMembers({ deskRoles: '[viewer]' });
   assert.equal(await status(browser, `${project}/apiKeys`, create), 403);
   applyMembers({ deskDisabled: true });

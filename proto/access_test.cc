@@ -51,6 +51,7 @@ constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo};
 constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", ""};
 constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone};
 constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole};
+constexpr Answers kTenantInAProject = {"", "", kNo, kNo, "", kNone, kWhole, kNone};
 
 struct Row {
   Answers answers;
@@ -75,7 +76,7 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetProject", {kProject, kProjectName}},
       {"tenancy.ListProjects", {kMembers, kTenantName}},
-      {"tenancy.UpdateProject", {kProject, kProjectName}},
+      {"tenancy.UpdateProject", {kTenantInAProject, kProjectName}},
       {"tenancy.GetQuotaUse", {kProject, kProjectName}},
       {"tenancy.CreateApiKey", {kProject, kProjectName}},
       {"tenancy.ListApiKeys", {kProject, kProjectName}},

@@ -51,12 +51,14 @@ Status CheckMember(const Caller& caller, std::string_view resource) {
 
 Status CheckTenant(const Access& rule, const Caller& caller, std::string_view resource) {
   ALLOD_CHECK_OK(CheckMember(caller, resource));
-  if (!caller.in_project() || MaySee(caller, resource)) return {};
+  if (!caller.in_project()) return {};
+  const bool is_own = MaySee(caller, resource);
+  if (is_own && !rule.whole_tenant()) return {};
   if (rule.across_projects() && resource == TenantOf(resource) + "/projects/-") return {};
-  if (!ProjectIdOf(resource).empty()) return NoSuchResource();
+  if (!is_own && !ProjectIdOf(resource).empty()) return NoSuchResource();
   return Fail(Code::kPermissionDenied, "PROJECT_KEY",
-              fmt::format("this belongs to the tenant as a whole, and {} to projects/{}; ask {}",
-                          caller.is_person() ? "your roles" : "the API key", caller.project,
+              fmt::format("this is the tenant's as a whole, and {} projects/{}; ask {}",
+                          caller.is_person() ? "your roles hold at" : "the API key is of", caller.project,
                           caller.is_person() ? "an owner of the tenant" : "an operator"));
 }
 

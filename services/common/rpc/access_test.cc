@@ -109,6 +109,21 @@ TEST(CheckAccess, KeepsAKeyInItsProject) {
   EXPECT_TRUE(MaySee(Caller::Operator(), "tenants/ke/projects/p2"));
 }
 
+TEST(CheckAccess, KeepsWhatIsTheWholeTenantsToDoFromWhoActsInAProject) {
+  Method rule = Rule(access::v1::WHO_TENANT, "name");
+  rule.access.set_whole_tenant(true);
+  const char* const own = "tenants/ke/projects/p";
+  const Caller key = Caller::Key("ke", "p", {"portal"});
+  EXPECT_EQ(Reason(rule, key, own), "PROJECT_KEY");
+  EXPECT_EQ(Reason(rule, key, "tenants/ke"), "PROJECT_KEY");
+  for (const char* name : {"tenants/ke/projects/q", "tenants/ke/projects/-", "tenants/tz/projects/p"}) {
+    EXPECT_EQ(Reason(rule, key, name), "NOT_FOUND") << name;
+  }
+  EXPECT_EQ(Reason(rule, Caller::Tenant("ke"), own), "");
+  EXPECT_EQ(Reason(rule, Caller::Tenant("tz"), own), "NOT_FOUND");
+  EXPECT_EQ(Reason(rule, Caller::Operator(), own), "");
+}
+
 TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
   Method rule = Rule(access::v1::WHO_TENANT, "name");
   rule.access.set_permission("tenancy.apiKeys.create");

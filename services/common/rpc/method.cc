@@ -61,6 +61,9 @@ Result<Method> Describe(const std::string& area, const Access& rule, const Metho
   if (rule.across_projects() && who != access::v1::WHO_TENANT) {
     return Invalid(name, "across_projects goes with WHO_TENANT only");
   }
+  if (rule.whole_tenant() && (who != access::v1::WHO_TENANT || rule.across_projects())) {
+    return Invalid(name, "whole_tenant goes with WHO_TENANT only, and not with across_projects");
+  }
   if (!IsPermission(rule.permission()) || !rule.permission().starts_with(area + ".")) {
     return Invalid(name, fmt::format("permission: \"{}\" is not {}.collection.verb", rule.permission(), area));
   }

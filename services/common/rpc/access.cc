@@ -117,14 +117,18 @@ Result<Caller> AtProject(const Method& method, Caller person, const std::string&
 Result<Caller> AtTenant(const Method& method, Caller person) {
   if (person.roles.HasAnyOf(method.roles)) return person;
   std::vector<std::string> projects;
-  Roles anywhere = person.roles;
+  Roles anywhere, at_first;
   for (const auto& [project, roles] : person.project_roles) {
     anywhere.Add(roles);
-    if (roles.HasAnyOf(method.roles)) projects.push_back(project);
+    if (!roles.HasAnyOf(method.roles)) continue;
+    if (projects.empty()) at_first = roles;
+    projects.push_back(project);
   }
-  // Without any that would do CheckRoles() says what is missing.
-  person.roles.Add(anywhere);
-  if (projects.empty()) return person;
+  if (projects.empty()) {
+    // None would do: CheckRoles() says what is missing.
+    person.roles.Add(anywhere);
+    return person;
+  }
   // What shows nothing of a tenant is the same whichever it is.
   const bool is_of_a_tenant =
       method.access.who() == access::v1::WHO_TENANT || method.access.who() == access::v1::WHO_MEMBER;
@@ -135,6 +139,7 @@ Result<Caller> AtTenant(const Method& method, Caller person) {
                             fmt::join(projects, ", ")));
   }
   person.project = projects.front();
+  person.roles.Add(at_first);
   return person;
 }
 

@@ -172,6 +172,11 @@ TEST(Admit, GivesAPersonTheRolesThatHoldWhereItAsks) {
   Method across = Rule(access::v1::WHO_TENANT, "parent");
   across.roles = RolesWith("scheduling.instances.list");
   across.access.set_across_projects(true);
+  Method whole = Rule(access::v1::WHO_TENANT, "name");
+  whole.access.set_whole_tenant(true);
+  const Caller admin_of_p = person({Role::ROLE_VIEWER}, {{"p", {Role::ROLE_ADMIN}}, {"q", {Role::ROLE_DEVELOPER}}});
+  Method rules = Rule(access::v1::WHO_MEMBER, "parent");
+  rules.roles = {Role::ROLE_ADMIN};
   const Method anyone = Rule(access::v1::WHO_ANYONE);
   struct Case {
     const Method& rule;
@@ -203,7 +208,11 @@ TEST(Admit, GivesAPersonTheRolesThatHoldWhereItAsks) {
                         Case{across, viewer, all, "tenant: viewer"},
                         Case{across, of_p, all, "project p: developer"},
                         Case{across, of_both, all, "PROJECT_NEEDED"},
-                        Case{anyone, of_both, "", "project p: developer,viewer"},
+                        Case{whole, owner, p, "tenant: owner,viewer"},
+                        Case{whole, of_p, p, "PROJECT_KEY"},
+                        Case{whole, of_p, q, "NOT_FOUND"},
+                        Case{rules, admin_of_p, tenant, "project p: admin,viewer"},
+                        Case{anyone, of_both, "", "project p: developer"},
                         Case{anyone, owner, "", "tenant: owner"}}) {
     EXPECT_EQ(Admitted(c.rule, c.person, c.resource), c.expected) << c.person.ToString() << " at " << c.resource;
   }

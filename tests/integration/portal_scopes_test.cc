@@ -268,7 +268,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"Operations.ListOperations", {tenant, "", ""}},
       {"Operations.WaitOperation", {R"({"name":")" + operation_ + R"(","timeout":"0.01s"})", "", "NOT_FOUND"}}};
 
-  const Caller own = Caller::Key("ke", "p", {"portal"}, {Role::ROLE_ADMIN}, asking_kid_);
+  const Caller own = Caller::Key("ke", "p", {"inference", "portal"}, {Role::ROLE_ADMIN}, asking_kid_);
   const Caller other = Caller::Key("ke", "q", {"inference", "portal"});
   const auto reason = [](const auto& answer) { return answer ? std::string() : answer.error().reason; };
   const auto transcoder = gateway::portal::Transcoder::Build(gateway::portal::PortalServices());

@@ -23,7 +23,8 @@ struct UpOptions {
   std::vector<std::string> cors_origins;  // web pages that may call the API; empty: as the last `allod up` had it
   // Addresses whose X-Forwarded-For the gateway believes; empty: as the last `allod up` had it.
   std::vector<std::string> trusted_proxies;
-  std::string public_url;  // "https://allod.example"; empty: the last one, else the local address; "none": the local one
+  std::string
+      public_url;  // "https://allod.example"; empty: the last one, else the local address; "none": the local one
   GivenNodeSettings node;
   std::filesystem::path bin;  // where the executables lie
   // Of the block of users for the services; 0: see UsersOf.

@@ -1,9 +1,9 @@
 // What a worker serves: the port between the worker's service and the runtime that computes.
 //
-// A servable answers for the members that it was told (members.h), computes only in turns (turn_gate.h), and counts what
-// it computed before it tells it (usage_recorder.h). It is fair between tenants and bounds what it keeps waiting. It may
-// start threads, so it is made after the fork. Each task is a call here that refuses: a runtime overrides those that it
-// has. Thread-safe.
+// A servable answers for the members that it was told (members.h), computes only in turns (turn_gate.h), and counts
+// what it computed before it tells it (usage_recorder.h). It is fair between tenants and bounds what it keeps waiting.
+// It may start threads, so it is made after the fork. Each task is a call here that refuses: a runtime overrides those
+// that it has. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -71,12 +71,12 @@ class Servable {
   virtual void GiveBackScratch() = 0;
 
   // Generates text. Costs the caller's thread what it takes to prepare the request. FAILED_PRECONDITION /
-  // MODEL_NOT_GENERATIVE; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what is wrong with the request;
-  // what the UsageRecorder refuses.
+  // MODEL_NOT_GENERATIVE; NOT_FOUND / UNKNOWN_INSTANCE; RESOURCE_EXHAUSTED / QUEUE_FULL; what is wrong with the
+  // request; what the UsageRecorder refuses.
   virtual Result<std::unique_ptr<Generation>> Submit(const GenerationRequest& request);
   // Makes vectors. `done` is called once, from any thread, unless an error is returned; `is_cancelled`, which may be
-  // null, is asked now and then, from any thread. Neither may call back. FAILED_PRECONDITION / MODEL_NOT_EMBEDDING; else
-  // as Submit.
+  // null, is asked now and then, from any thread. Neither may call back. FAILED_PRECONDITION / MODEL_NOT_EMBEDDING;
+  // else as Submit.
   virtual Status SubmitEmbedding(const EmbeddingRequest& request, std::function<bool()> is_cancelled,
                                  std::function<void(Result<Embeddings>)> done);
 };

@@ -15,7 +15,8 @@ namespace allod {
 // came. A person has the roles that hold at the tenant together with those at the project that is asked about; where
 // those at the tenant do not permit the method, it acts in that one project, as a key of it would. What belongs to the
 // tenant as a whole a person whose roles hold at projects only may ask for as a key of its one project may, with the
-// roles at that one; PERMISSION_DENIED / PROJECT_NEEDED when there are several that would do. Beside that CheckAccess() says.
+// roles at that one; PERMISSION_DENIED / PROJECT_NEEDED when there are several that would do. Beside that CheckAccess()
+// says.
 Result<Caller> Admit(const Method& method, Caller caller, std::string_view resource);
 
 // `resource` is what the request has in the rule's field; empty where the rule names none. PERMISSION_DENIED /

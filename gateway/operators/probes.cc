@@ -35,7 +35,7 @@ http::Awaitable<void> Probes::Ready(http::Request&, http::ResponseWriter& out) {
   http::Response response;
   response.status = keys && workloads && routes && billing ? 200 : 503;
   response.body = fmt::format(
-      R"({{"status":"{}","keys_synced":{},"workload_identities_synced":{},"routes_synced":{},"billing_reachable":{}}})",
+      R"({{"status":"{}","keys_synced":{},"identities_synced":{},"routes_synced":{},"billing_reachable":{}}})",
       response.status == 200 ? "ready" : "not ready", keys, workloads, routes, billing);
   if (response.status == 503) response.headers.emplace_back("retry-after", "1");
   co_await out.Send(std::move(response));

@@ -29,7 +29,8 @@ class Probes {
 
   // 200 while the process serves.
   http::Awaitable<void> Health(http::Request& request, http::ResponseWriter& out);
-  // 200 when keys, workload identities and routes are known and billing is reachable, else 503; says which.
+  // 200 when keys, who may come in by an identity provider, and routes are known and billing is reachable, else 503;
+  // says which.
   http::Awaitable<void> Ready(http::Request& request, http::ResponseWriter& out);
   // This process's metrics, and those of the nodes while scheduling tells them.
   http::Awaitable<void> MetricsPage(http::Request& request, http::ResponseWriter& out);

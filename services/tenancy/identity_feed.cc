@@ -15,7 +15,7 @@ constexpr std::chrono::milliseconds kIdentityRefreshInterval{750};
 constexpr int kIdentityTenantsPerPage = 500;
 // A tenant that cannot be read this often does not keep the others from being served after a start.
 constexpr int kIdentityTriesBeforeStart = 3;
-constexpr std::string_view kIdentityStage = "workload_identity";
+constexpr std::string_view kIdentityStage = "identity";
 
 TenantId UidOf(const TenantIdentityVersion& version) { return {Uuid::FromName("tenants/" + version.tenant)}; }
 

@@ -38,7 +38,7 @@ class IdentityServiceImpl final : public v1::IdentityService::Service {
 
   IdentityFeed& feed_;
   const ClientSecrets& secrets_;
-  Watchers watchers_{"workload_identities", kWatchersMax};
+  Watchers watchers_{"identities", kWatchersMax};
 };
 
 }  // namespace allod::tenancy

@@ -1,4 +1,4 @@
-// The RPCs of workload identity over a real server and channel, on the fake stores.
+// The RPCs of identity providers and workload rules over a real server and channel, on the fake stores.
 #include <gtest/gtest.h>
 
 #include <thread>

@@ -1,4 +1,4 @@
-// What every store of workload identity does, run on the fake and on PostgreSQL as the app role.
+// What every store of identity providers and workload rules does, run on the fake and on PostgreSQL as the app role.
 #include "tests/contract/identity_store_harness.h"
 
 namespace allod::tenancy::identity_store_test {

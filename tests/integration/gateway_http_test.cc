@@ -135,7 +135,7 @@ TEST_F(GatewayHttp, IsNotReadyBeforeItKnowsWhatWorkloadsMay) {
   gateway_ = *std::move(started);
   EXPECT_TRUE(Eventually([&] {
     return Fetch(port(), "GET", "/readyz", "").body ==
-           R"({"status":"not ready","keys_synced":true,"workload_identities_synced":false,"routes_synced":true,)"
+           R"({"status":"not ready","keys_synced":true,"identities_synced":false,"routes_synced":true,)"
            R"("billing_reachable":true})";
   }));
   EXPECT_EQ(Fetch(port(), "GET", "/readyz", "").status, 503);
@@ -151,7 +151,7 @@ TEST_F(GatewayHttp, WhatTellsOfAllTenantsIsNotOnTheirPort) {
     EXPECT_EQ(ErrorCode(hidden), "unknown_path");
   }
   const auto ready = nlohmann::json::parse(Fetch(port(), "GET", "/readyz", "").body);
-  EXPECT_EQ(ready, nlohmann::json::parse(R"({"status":"ready","keys_synced":true,"workload_identities_synced":true,
+  EXPECT_EQ(ready, nlohmann::json::parse(R"({"status":"ready","keys_synced":true,"identities_synced":true,
                        "routes_synced":true,"billing_reachable":true})"));
   EXPECT_EQ(Fetch(port(), "GET", "/healthz", "").body, R"({"status":"ok"})");
   EXPECT_THAT(Metrics().body, HasSubstr(kInstance));

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "gateway/http/cors.h"
+#include "services/common/private_url.h"
 
 namespace allod::gateway {
 namespace {
@@ -67,20 +68,9 @@ void ReadFederation(ConfigReader& reader, GatewayConfig& out) {
   Bounded(reader, "exchanges_per_minute_of_tenant", out.exchanges_per_minute_of_tenant, 1, 1'000'000);
 }
 
-// Of the origin of a page: scheme, host and port alone.
-bool IsOrigin(std::string_view url) {
-  const bool is_https = url.starts_with("https://");
-  const std::string_view rest =
-      url.substr(url.find("://") == std::string_view::npos ? url.size() : url.find("://") + 3);
-  const std::string_view host = rest.substr(0, rest.starts_with('[') ? rest.find(']') + 1 : rest.find(':'));
-  const bool is_local = url.starts_with("http://") && (host == "127.0.0.1" || host == "localhost" || host == "[::1]");
-  return (is_https || is_local) && !host.empty() &&
-         rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-:[]") == std::string_view::npos;
-}
-
 void ReadSignIn(ConfigReader& reader, GatewayConfig& out) {
   reader.Optional("public_url", out.public_url);
-  if (!out.public_url.empty() && !IsOrigin(out.public_url)) {
+  if (!out.public_url.empty() && !IsPrivateOrigin(out.public_url)) {
     reader.Complain(
         "public_url must be https://HOST or https://HOST:PORT in lower case, without a path; http for "
         "127.0.0.1, [::1] and localhost only");

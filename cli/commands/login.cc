@@ -50,7 +50,7 @@ Result<std::string> GatewayOf(const Globals& globals, std::string named) {
     }
     return state->HttpBase();
   }
-  ALLOD_CHECK_OK(net::CheckPrivate("the gateway", named + "/"));
+  ALLOD_CHECK_OK(net::CheckPrivate("the gateway", named));
   return named;
 }
 

@@ -25,6 +25,7 @@
 #include "services/common/country_code.h"
 #include "services/common/ids.h"
 #include "services/common/owned_fd.h"
+#include "services/common/private_url.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -267,12 +268,7 @@ void AddUp(CLI::App& app, Globals& globals) {
                  "https://HOST: what browsers know the gateway as, where people sign in; \"none\": its address on this "
                  "machine (default: the last one, else that)")
       ->check([](const std::string& url) -> std::string {
-        const bool is_private = url.starts_with("https://") || url.starts_with("http://127.0.0.1:") ||
-                                url.starts_with("http://localhost:") || url.starts_with("http://[::1]:");
-        const std::string host = url.substr(std::min(url.find("://"), url.size() - 3) + 3);
-        const bool is_origin =
-            !host.empty() && host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-:[]") == std::string::npos;
-        if (url == "none" || (url.size() > 8 && is_private && is_origin)) return "";
+        if (url == "none" || IsPrivateOrigin(url)) return "";
         return "it must be https://HOST or https://HOST:PORT in lower case, without a path (http on this machine only)";
       });
   up->add_option("--service-uids", options->up.service_uids_first,

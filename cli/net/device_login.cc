@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "cli/net/http_client.h"
+#include "services/common/private_url.h"
 
 namespace allod::cli::net {
 namespace {
@@ -97,10 +97,7 @@ std::string Why(const json& body) {
 }  // namespace
 
 Status CheckPrivate(std::string_view what, std::string_view url) {
-  constexpr std::array<std::string_view, 7> kPrivate = {"https://",          "http://127.0.0.1:", "http://127.0.0.1/",
-                                                        "http://localhost:", "http://localhost/", "http://[::1]:",
-                                                        "http://[::1]/"};
-  if (std::ranges::any_of(kPrivate, [&](std::string_view begin) { return url.starts_with(begin); })) return {};
+  if (IsPrivateUrl(url)) return {};
   return InvalidArgument("NOT_HTTPS", fmt::format("{} must be reached by https (http on this machine only)", what));
 }
 

@@ -138,7 +138,7 @@ CurlFetcher::CurlFetcher(AddressPolicy policy, std::string ca_file)
     : policy_(std::move(policy)),
       ca_file_(std::move(ca_file)),
       curl_(std::make_unique<Curl>()),
-      thread_("issuer keys", [this](const std::stop_token& stop) { Loop(stop); }) {}
+      thread_("fetches", [this](const std::stop_token& stop) { Loop(stop); }) {}
 
 CurlFetcher::~CurlFetcher() { Stop(); }
 

@@ -23,31 +23,23 @@ constexpr std::string_view kSubjectTokenTypes[] = {"urn:ietf:params:oauth:token-
 constexpr char kInferenceScope[] = "inference";
 constexpr char kPortalScope[] = "portal";
 
-using Form = std::map<std::string, std::string, std::less<>>;
+using http::ValueOf;
+using Form = http::Fields;
 
 std::unexpected<Error> BadRequest(std::string message) {
   return InvalidArgument("INVALID_REQUEST", std::move(message));
 }
 
 Result<Form> ParseForm(std::string_view text) {
-  const auto pairs = http::ParseQuery(text);
-  if (!pairs) return BadRequest("the form cannot be read: " + pairs.error().message);
-  Form out;
-  for (const auto& [name, value] : *pairs) {
-    if (!out.emplace(name, value).second) return BadRequest(fmt::format("{} is there more than once", name));
-  }
+  Result<Form> out = http::ParseFields(text);
+  if (!out) return BadRequest("the form cannot be read: " + out.error().message);
   return out;
 }
 
-std::string_view ValueOf(const Form& form, std::string_view name) {
-  const auto found = form.find(name);
-  return found == form.end() ? std::string_view() : std::string_view(found->second);
-}
-
 Status ReadTarget(const Form& form, ExchangeRequest& out) {
-  const std::string_view resource = ValueOf(form, "resource");
-  const std::string_view audience = ValueOf(form, "audience");
-  const std::string_view target = resource.empty() ? audience : resource;
+  const std::string resource = ValueOf(form, "resource");
+  const std::string audience = ValueOf(form, "audience");
+  const std::string& target = resource.empty() ? audience : resource;
   if (target.empty() || (!audience.empty() && audience != target)) {
     return InvalidArgument(
         "INVALID_TARGET",
@@ -124,11 +116,11 @@ Result<ExchangeRequest> ParseExchangeRequest(std::string_view text) {
   for (const char* name : {"actor_token", "actor_token_type"}) {
     if (form.contains(name)) return BadRequest(fmt::format("{} is not taken here", name));
   }
-  const std::string_view type = ValueOf(form, "subject_token_type");
+  const std::string type = ValueOf(form, "subject_token_type");
   if (std::ranges::find(kSubjectTokenTypes, type) == std::end(kSubjectTokenTypes)) {
     return BadRequest(fmt::format("subject_token_type must be {} or {}", kSubjectTokenTypes[0], kSubjectTokenTypes[1]));
   }
-  const std::string_view wanted = ValueOf(form, "requested_token_type");
+  const std::string wanted = ValueOf(form, "requested_token_type");
   if (!wanted.empty() && wanted != kAccessTokenType) {
     return BadRequest(fmt::format("requested_token_type can only be {}", kAccessTokenType));
   }

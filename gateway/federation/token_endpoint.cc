@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "gateway/http/client_address.h"
 #include "gateway/http/message.h"
 #include "services/common/log.h"
 
@@ -59,13 +60,6 @@ http::Response Refusal(const Error& error) {
 
 }  // namespace
 
-std::string LimitedAddress(const IpAddress& address) {
-  if (address.is_v4()) return address.ToString();
-  auto bytes = address.bytes();
-  std::fill(bytes.begin() + 8, bytes.end(), 0);
-  return IpAddress::FromBytes(bytes).ToString() + "/64";
-}
-
 TokenEndpoint::TokenEndpoint(const TrustTable& table, TokenVerifier& verifier, const WorkloadTokenSealer& sealer,
                              const Clock& clock, EndpointLimits limits)
     : table_(table),
@@ -77,7 +71,7 @@ TokenEndpoint::TokenEndpoint(const TrustTable& table, TokenVerifier& verifier, c
 
 http::Awaitable<Result<WorkloadToken>> TokenEndpoint::Exchange(const http::Request& request, http::ResponseWriter& out,
                                                                ExchangeRequest& asked) {
-  const std::string address = request.client ? LimitedAddress(*request.client) : request.ClientText();
+  const std::string address = request.client ? http::LimitedAddress(*request.client) : request.ClientText();
   const auto of_address = Admit(addresses_, address, "from this address");
   if (!of_address) co_return std::unexpected(of_address.error());
   const std::string_view type = request.Header("content-type");

@@ -42,7 +42,4 @@ class TokenEndpoint {
   access::RateLimiter tenants_;
 };
 
-// By what an address is limited: itself, of IPv6 the /64 that a host has to itself.
-std::string LimitedAddress(const IpAddress& address);
-
 }  // namespace allod::gateway::federation

@@ -247,12 +247,5 @@ TEST_F(TokenEndpointTest, LetsOnlySomeWaitForNewerKeysAndServesThoseWithKnownOne
   for (const Exchange& one : all) EXPECT_EQ(one.out.response.status, 400) << one.out.response.body;
 }
 
-TEST(LimitedAddress, IsTheNetworkOfAHost) {
-  const auto limited = [](const char* text) { return LimitedAddress(IpAddress::Parse(text).value()); };
-  EXPECT_EQ(limited("192.0.2.1"), "192.0.2.1");
-  EXPECT_EQ(limited("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
-  EXPECT_EQ(limited("::ffff:192.0.2.1"), "192.0.2.1");
-}
-
 }  // namespace
 }  // namespace allod::gateway::federation::token_endpoint_test

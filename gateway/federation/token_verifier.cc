@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include "gateway/federation/await_answer.h"
+#include "gateway/http/await_answer.h"
 
 namespace allod::gateway::federation {
 namespace {
@@ -34,7 +34,7 @@ http::Awaitable<Result<KnownIssuer>> TokenVerifier::Await(const std::string& iss
       keys_.Get(issuer, tenant, std::move(done));
     }
   };
-  const auto found = co_await AwaitAnswer<KnownIssuer>(start, kWaitForKeys, out);
+  const auto found = co_await http::AwaitAnswer<KnownIssuer>(start, kWaitForKeys, out);
   if (found) co_return *found;
   Error error{Code::kUnavailable, "ISSUER_UNAVAILABLE", "the keys of " + issuer + " did not come in time; try again"};
   co_return std::unexpected(std::move(error));

@@ -123,6 +123,11 @@ void TrustTable::EndStream() {
   current_ = false;
 }
 
+bool TrustTable::current() const {
+  const std::shared_lock lock(mutex_);
+  return current_;
+}
+
 bool TrustTable::synced() const {
   const std::shared_lock lock(mutex_);
   return synced_;
@@ -135,17 +140,7 @@ Result<std::shared_ptr<const Trust>> TrustTable::Find(std::string_view tenant) c
   return found == tenants_.end() ? nullptr : found->second;
 }
 
-std::unexpected<Error> TrustTable::NotKnown() const {
-  const std::shared_lock lock(mutex_);
-  if (!current_) return NotSyncedYet();
-  return Revoked();
-}
-
-std::unexpected<Error> TrustTable::Revoked() {
-  return Fail(Code::kUnauthenticated, "TOKEN_REVOKED",
-              "what granted this token holds no more: its workload rule, member or identity provider was deleted, "
-              "changed or disabled, its session was ended, or its tenant is suspended");
-}
+std::unexpected<Error> TrustTable::NotSynced() { return NotSyncedYet(); }
 
 std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, TrustTable& table) {
   using Service = tenancy::v1::IdentityService;

@@ -86,15 +86,15 @@ class TrustTable {
   // The stream broke: from now on there may be tenants and rules that are not known here.
   void EndStream();
   bool synced() const;
+  // Whether what is not known here is not there: the stream that would tell of it is whole.
+  bool current() const;
 
   // Of `tenants/{tenant}`; null for one that trusts nobody, or is suspended. UNAVAILABLE / IDENTITIES_NOT_SYNCED before
   // the first snapshot.
   Result<std::shared_ptr<const Trust>> Find(std::string_view tenant) const;
 
-  // Of what was granted by something that is not known here: UNAVAILABLE / IDENTITIES_NOT_SYNCED while the stream that
-  // would have told of it is broken, UNAUTHENTICATED / TOKEN_REVOKED otherwise.
-  std::unexpected<Error> NotKnown() const;
-  static std::unexpected<Error> Revoked();
+  // UNAVAILABLE / IDENTITIES_NOT_SYNCED: for what is not known here while it may only not have been told yet.
+  static std::unexpected<Error> NotSynced();
 
  private:
   using Tenants = std::map<std::string, std::shared_ptr<const Trust>, std::less<>>;  // by name

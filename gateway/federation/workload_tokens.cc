@@ -4,6 +4,15 @@
 #include "services/common/ids.h"
 
 namespace allod::gateway::federation {
+namespace {
+
+std::unexpected<Error> Revoked() {
+  return Fail(Code::kUnauthenticated, "TOKEN_REVOKED",
+              "what granted this token holds no more: its workload rule or identity provider was deleted, changed or "
+              "disabled, or its tenant is suspended");
+}
+
+}  // namespace
 
 Result<access::Principal> WorkloadTokens::Authenticate(std::string_view authorization,
                                                        const std::optional<IpAddress>& /*client*/) const {
@@ -11,11 +20,12 @@ Result<access::Principal> WorkloadTokens::Authenticate(std::string_view authoriz
   const std::string tenant = TenantOf(token.rule);
   ALLOD_TRY(const std::shared_ptr<const Trust> trust, table_.Find(tenant));
   const Rule* rule = trust ? trust->RuleNamed(token.rule) : nullptr;
-  if (rule == nullptr) return table_.NotKnown();
+  if (rule == nullptr && !table_.current()) return TrustTable::NotSynced();
+  if (rule == nullptr) return Revoked();
   const Provider* provider = trust->ProviderNamed(token.provider);
   if (rule->grounds != token.grounds || rule->disabled || rule->provider != token.provider || provider == nullptr ||
       provider->disabled) {
-    return TrustTable::Revoked();
+    return Revoked();
   }
   access::Principal out;
   out.id = token.rule;

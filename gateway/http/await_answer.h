@@ -11,16 +11,16 @@
 #include "gateway/http/response_writer.h"
 #include "services/common/result.h"
 
-namespace allod::gateway::federation {
+namespace allod::gateway::http {
 
 // Nothing when it did not come in `patience`, the client has left or the gateway stops: it is dropped then. `start` is
 // given what to call with it, once, from any thread.
 template <typename T>
-http::Awaitable<std::optional<Result<T>>> AwaitAnswer(std::function<void(std::function<void(Result<T>)>)> start,
-                                                      std::chrono::milliseconds patience, http::ResponseWriter& out) {
+Awaitable<std::optional<Result<T>>> AwaitAnswer(std::function<void(std::function<void(Result<T>)>)> start,
+                                                std::chrono::milliseconds patience, ResponseWriter& out) {
   struct Wait {
     explicit Wait(const boost::asio::any_io_executor& executor) : wakeup(executor) {}
-    http::Wakeup wakeup;
+    Wakeup wakeup;
     std::optional<Result<T>> answer;
   };
   const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
@@ -40,4 +40,4 @@ http::Awaitable<std::optional<Result<T>>> AwaitAnswer(std::function<void(std::fu
   co_return wait->answer;
 }
 
-}  // namespace allod::gateway::federation
+}  // namespace allod::gateway::http

@@ -60,4 +60,11 @@ std::optional<IpAddress> ClientOf(const IpAddress& peer, const Headers& headers,
   return client;
 }
 
+std::string LimitedAddress(const IpAddress& address) {
+  if (address.is_v4()) return address.ToString();
+  auto bytes = address.bytes();
+  std::fill(bytes.begin() + 8, bytes.end(), 0);
+  return IpAddress::FromBytes(bytes).ToString() + "/64";
+}
+
 }  // namespace allod::gateway::http

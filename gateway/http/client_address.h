@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 
 #include "gateway/http/message.h"
 #include "services/common/ip_range.h"
@@ -15,5 +16,8 @@ namespace allod::gateway::http {
 // is no address, or names more than 64: then it is not known.
 std::optional<IpAddress> ClientOf(const IpAddress& peer, const Headers& headers,
                                   std::span<const IpRange> trusted_proxies);
+
+// By what an address is limited: itself, of IPv6 the /64 that a host has to itself.
+std::string LimitedAddress(const IpAddress& address);
 
 }  // namespace allod::gateway::http

@@ -64,5 +64,12 @@ TEST(ClientOf, LooksAtSoManyAddressesAndNoMore) {
   EXPECT_EQ(ClientBehind("192.0.2.1", {many + ",192.0.2.2"}, {"192.0.2.0/24"}), "unknown");
 }
 
+TEST(LimitedAddress, IsTheNetworkOfAHost) {
+  const auto limited = [](const char* text) { return LimitedAddress(IpAddress::Parse(text).value()); };
+  EXPECT_EQ(limited("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(limited("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+  EXPECT_EQ(limited("::ffff:192.0.2.1"), "192.0.2.1");
+}
+
 }  // namespace
 }  // namespace allod::gateway::http::client_address_test

@@ -124,6 +124,22 @@ Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_
   return out;
 }
 
+Result<Fields> ParseFields(std::string_view text) {
+  ALLOD_TRY(const auto pairs, ParseQuery(text));
+  Fields out;
+  for (const auto& [name, value] : pairs) {
+    if (!out.emplace(name, value).second) {
+      return InvalidArgument("INVALID_QUERY", fmt::format("{} is there more than once", name));
+    }
+  }
+  return out;
+}
+
+std::string ValueOf(const Fields& fields, std::string_view name) {
+  const auto found = fields.find(name);
+  return found == fields.end() ? "" : found->second;
+}
+
 std::string_view StatusPhrase(int status) {
   switch (status) {
     case 200:

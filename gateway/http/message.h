@@ -1,6 +1,8 @@
 // An HTTP request and response as handlers see them: plain values, free of the HTTP library that the edge uses.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +69,12 @@ std::string FormOf(const std::vector<std::pair<std::string, std::string>>& field
 
 // `a=1&b=x%20y` in order; at most 64 pairs. INVALID_ARGUMENT / INVALID_QUERY, INVALID_ENCODING.
 Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_view query);
+
+using Fields = std::map<std::string, std::string, std::less<>>;
+// The same by name, each once: INVALID_ARGUMENT / INVALID_QUERY too for one that is there twice.
+Result<Fields> ParseFields(std::string_view text);
+// Of a field that is not there: empty.
+std::string ValueOf(const Fields& fields, std::string_view name);
 
 // The reason phrase of a status code, "Unknown" for one that is never sent.
 std::string_view StatusPhrase(int status);

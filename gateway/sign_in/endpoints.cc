@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "gateway/federation/await_answer.h"
-#include "gateway/federation/token_endpoint.h"
+#include "gateway/http/await_answer.h"
+#include "gateway/http/client_address.h"
 #include "gateway/http/cookie.h"
 #include "gateway/http/error.h"
 #include "gateway/sign_in/oidc.h"
@@ -33,26 +33,19 @@ constexpr int kConcurrencyPerAddress = 32;
 // Codes of one tenant's people that its providers are asked about at the same time.
 constexpr int kCodesPerTenant = 8;
 
-using Fields = std::map<std::string, std::string, std::less<>>;
+using http::Fields;
+using http::ValueOf;
 
+// Those that are known, each once.
 Result<Fields> ReadFields(std::string_view text, const std::vector<std::string_view>& known) {
-  ALLOD_TRY(const auto pairs, http::ParseQuery(text));
-  Fields out;
-  for (const auto& [name, value] : pairs) {
+  ALLOD_TRY(Fields out, http::ParseFields(text));
+  for (const auto& [name, value] : out) {
     if (std::ranges::find(known, name) == known.end()) {
       return InvalidArgument("UNKNOWN_PARAMETER",
                              fmt::format("{} is not taken here; {} are", name, fmt::join(known, ", ")));
     }
-    if (!out.emplace(name, value).second) {
-      return InvalidArgument("INVALID_QUERY", fmt::format("{} is there more than once", name));
-    }
   }
   return out;
-}
-
-std::string ValueOf(const Fields& fields, std::string_view name) {
-  const auto found = fields.find(name);
-  return found == fields.end() ? "" : found->second;
 }
 
 // "ke" or "tenants/ke".
@@ -155,7 +148,7 @@ Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel
 
 Result<access::RateLimiter::Permit> Endpoints::Admit(const http::Request& request) {
   access::Standing ignored;
-  const std::string address = request.client ? federation::LimitedAddress(*request.client) : request.ClientText();
+  const std::string address = request.client ? http::LimitedAddress(*request.client) : request.ClientText();
   return addresses_.Admit(address, steady_clock::now(), ignored);
 }
 
@@ -233,7 +226,7 @@ http::Awaitable<Result<std::string>> Endpoints::Fetch(federation::FetchRequest r
   const std::function<void(federation::Fetcher::Done)> start = [&](federation::Fetcher::Done done) {
     fetcher_.Fetch(std::move(request), std::move(done));
   };
-  const auto answer = co_await federation::AwaitAnswer<std::string>(start, kCodeTimeout, out);
+  const auto answer = co_await http::AwaitAnswer<std::string>(start, kCodeTimeout, out);
   if (answer && !*answer && answer->error().reason == "FORM_REFUSED") {
     // The words of the provider are for the log of who runs the gateway.
     Log(LogLevel::kInfo, "an identity provider refused a code",

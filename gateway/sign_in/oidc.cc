@@ -11,6 +11,7 @@
 #include "services/common/digest.h"
 #include "services/common/jose/base64url.h"
 #include "services/common/jose/strict_json.h"
+#include "services/common/private_url.h"
 #include "services/common/text_check.h"
 
 namespace allod::gateway::sign_in {
@@ -26,22 +27,8 @@ std::unexpected<Error> Failed(std::string message) {
   return Fail(Code::kUnauthenticated, "SIGN_IN_FAILED", std::move(message));
 }
 
-// https, or http on the machine of who asks.
-bool IsSafeUrl(std::string_view url) {
-  const std::size_t begin = url.find("://");
-  if (begin == std::string_view::npos) return false;
-  const std::string_view rest = url.substr(begin + 3);
-  const std::string_view authority = rest.substr(0, rest.find_first_of("/?#\\"));
-  // Readers of URLs do not agree where the host begins behind a user.
-  if (authority.empty() || authority.find('@') != std::string_view::npos) return false;
-  const std::size_t port = authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':');
-  const std::string_view host = authority.substr(0, port);
-  const bool is_local = host == "127.0.0.1" || host == "[::1]" || host == "localhost";
-  return url.starts_with("https://") || (url.starts_with("http://") && is_local);
-}
-
 Status CheckEndpoint(std::string_view url, std::string_view what) {
-  if (IsSafeUrl(url)) return {};
+  if (IsPrivateUrl(url)) return {};
   return FailedPrecondition("ISSUER_MISCONFIGURED",
                             fmt::format("the issuer's discovery document has no {} that is https", what));
 }
@@ -87,11 +74,7 @@ Result<std::string> AuthorizationUrl(const federation::Issuer& issuer, const fed
 
 Result<std::string> ReadCode(std::string_view query, const Attempt& attempt, const federation::Provider& provider,
                              const federation::Issuer& issuer) {
-  ALLOD_TRY(const auto pairs, http::ParseQuery(query));
-  std::map<std::string, std::string> values;
-  for (const auto& [name, value] : pairs) {
-    if (!values.emplace(name, value).second) return InvalidArgument("INVALID_QUERY", name + " is there more than once");
-  }
+  ALLOD_TRY(const http::Fields values, http::ParseFields(query));
   const auto of = [&](const char* name) {
     const auto found = values.find(name);
     return found == values.end() ? std::string() : found->second;

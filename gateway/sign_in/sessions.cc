@@ -29,8 +29,7 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
   const std::string tenant = TenantOf(token.provider);
   ALLOD_TRY(const std::shared_ptr<const federation::Trust> trust, table_.Find(tenant));
   const federation::Provider* provider = trust ? trust->ProviderNamed(token.provider) : nullptr;
-  const bool may_be_newer = table_.NotKnown().error().code == Code::kUnavailable;
-  if (provider == nullptr && may_be_newer) return table_.NotKnown();
+  if (provider == nullptr && !table_.current()) return federation::TrustTable::NotSynced();
   if (provider == nullptr || provider->disabled || !provider->sign_in || trust->ended_sessions.contains(token.id)) {
     return Ended();
   }
@@ -48,7 +47,7 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
     for (const auto& [project, roles] : member->at_projects) at_projects[project].Add(roles);
   }
   if (out.roles.empty() && at_projects.empty()) {
-    if (is_unknown && may_be_newer) return table_.NotKnown();
+    if (is_unknown && !table_.current()) return federation::TrustTable::NotSynced();
     return Ended();
   }
   for (const auto& [project, roles] : at_projects) out.project_roles.push_back({project, roles});

@@ -139,9 +139,19 @@ Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now) {
                                                            text.substr(0, 32)));
     }
   }
-  return InvoicePeriod{.name = fmt::format("{:04}-{:02}", int(month.year()), unsigned(month.month())),
-                       .start = chrono::sys_days(month / 1),
-                       .end = chrono::sys_days((month + chrono::months(1)) / 1)};
+  return PeriodOf(chrono::sys_days(month / 1));
+}
+
+InvoicePeriod PeriodOf(Time month) {
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(month));
+  return {.name = fmt::format("{:04}-{:02}", int(day.year()), unsigned(day.month())),
+          .start = month,
+          .end = NextMonth(month)};
+}
+
+Time NextMonth(Time month) {
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(month));
+  return std::chrono::sys_days((day.year() / day.month() + std::chrono::months(1)) / 1);
 }
 
 Result<Amount> TotalOf(const std::vector<InvoiceLine>& lines) {

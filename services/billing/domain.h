@@ -168,6 +168,11 @@ Uuid FirstRequestIdAt(Time time);
 // `current` or YYYY-MM, 2020 to 2199. INVALID_ARGUMENT / INVALID_PERIOD.
 Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now);
 
+// The month that begins then.
+InvoicePeriod PeriodOf(Time month);
+// The first moment of the month after that of `month`.
+Time NextMonth(Time month);
+
 // The exact sum.
 Result<Amount> TotalOf(const std::vector<InvoiceLine>& lines);
 

@@ -1,0 +1,98 @@
+#include "services/billing/documents/text.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+namespace allod::billing::documents {
+
+std::string Date(Time time) {
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(time));
+  return fmt::format("{:04}-{:02}-{:02}", int(day.year()), unsigned(day.month()), unsigned(day.day()));
+}
+
+std::string Instant(Time time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
+}
+
+std::string Fixed(Amount amount, int decimals) {
+  std::string out = amount.ToString();
+  std::size_t point = out.find('.');
+  if (point == std::string::npos && decimals > 0) {
+    point = out.size();
+    out += '.';
+  }
+  if (decimals > 0) {
+    const std::size_t have = out.size() - point - 1;
+    if (have < static_cast<std::size_t>(decimals)) out.append(static_cast<std::size_t>(decimals) - have, '0');
+  }
+  return out;
+}
+
+std::string Percent(std::int32_t basis_points) {
+  std::string out = fmt::format("{}.{:02}", basis_points / 100, basis_points % 100);
+  out.erase(out.find_last_not_of('0') + 1);
+  if (out.ends_with('.')) out.pop_back();
+  return out;
+}
+
+std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * 1'000'000).ToString(); }
+
+std::string Upper(std::string_view country_code) {
+  std::string out(country_code);
+  for (char& c : out) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return out;
+}
+
+std::string InXml(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string InCsv(std::string_view text) {
+  std::string guarded;
+  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) guarded = "'";
+  guarded += text;
+  if (guarded.find_first_of(",\"\r\n") == std::string::npos) return guarded;
+  std::string out = "\"";
+  for (const char c : guarded) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+Time LastDay(const InvoicePeriod& period) { return period.end - std::chrono::days(1); }
+
+bool IsCredit(const IssuedInvoice& invoice) { return invoice.kind == IssuedInvoice::Kind::kCreditNote; }
+
+Amount Negated(Amount amount) { return Amount::FromPico(-amount.pico()); }
+
+std::string_view LastSegment(std::string_view resource_name) {
+  return resource_name.substr(resource_name.rfind('/') + 1);  // npos + 1 == 0: no slash, the whole name
+}
+
+}  // namespace allod::billing::documents

@@ -1,0 +1,46 @@
+// How values stand in files, whatever the format.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "services/billing/invoice.h"
+
+namespace allod::billing::documents {
+
+std::string Date(Time time);                       // 2026-10-31
+std::string Instant(Time time);                    // 2026-10-31T00:00:00Z
+std::string Fixed(Amount amount, int decimals);    // with all decimals of the minor unit: 12.50
+std::string Percent(std::int32_t basis_points);    // 16, 7.5
+std::string PerMillion(Amount token_price);        // of a million tokens, exact
+std::string Upper(std::string_view country_code);  // KE
+std::string InXml(std::string_view text);          // & < > " ' escaped, for text and attributes, and for HTML
+std::string InCsv(std::string_view text);          // quoted where needed; a value that a spreadsheet would take for
+                                                   // a formula gets an apostrophe before it
+Time LastDay(const InvoicePeriod& period);         // within it
+bool IsCredit(const IssuedInvoice& invoice);
+Amount Negated(Amount amount);
+std::string_view LastSegment(std::string_view resource_name);
+
+// Rows of a CSV by RFC 4180.
+class CsvRows {
+ public:
+  void Add(std::string_view text) { Field(InCsv(text)); }
+  void AddNumber(std::string_view number) { Field(number); }  // made here, never typed
+  void End() {
+    out_ += "\r\n";
+    is_first_ = true;
+  }
+  std::string Take() { return std::move(out_); }
+
+ private:
+  void Field(std::string_view field) {
+    if (!is_first_) out_ += ',';
+    out_ += field;
+    is_first_ = false;
+  }
+  std::string out_;
+  bool is_first_ = true;
+};
+
+}  // namespace allod::billing::documents

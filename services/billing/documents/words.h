@@ -1,0 +1,21 @@
+// The words of a page for people, in the languages that there are.
+#pragma once
+
+#include <string_view>
+
+#include "services/common/result.h"
+
+namespace allod::billing::documents {
+
+struct Words {
+  std::string_view language;   // BCP 47
+  std::string_view direction;  // ltr or rtl
+  std::string_view invoice, credit_note, number, issued, due, period, seller, buyer, tax_id, registration, reference,
+      corrects, reason, line, description, prompt_tokens, completion_tokens, requests, tokens, price_per_million,
+      amount, net, tax, payable, credited, payment;
+};
+
+// "" is English. INVALID_ARGUMENT / UNKNOWN_LANGUAGE names those that there are.
+Result<const Words*> WordsIn(std::string_view language);
+
+}  // namespace allod::billing::documents

@@ -25,7 +25,8 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   }
   if (audit.open_hold_count != audit.open_reservation_count) AddMismatch(report, tenant_name + "/openReservations");
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
-  if (audit.invoiced_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/invoices");
+  if (audit.invoiced_usage != audit.recorded_usage || audit.invoice_fault_count != 0)
+    AddMismatch(report, tenant_name + "/invoices");
   AddCounts(report.usage, audit.usage);
   AddCounts(report.recent_usage, audit.recent_usage);
   for (const UsageFinding& finding : audit.recent_usage.findings) {

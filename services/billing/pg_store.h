@@ -35,6 +35,17 @@ class PgStore final : public Store {
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
   Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) override;
+  Result<LegalEntity> SetLegalEntity(const LegalEntity& entity, Time now) override;
+  Result<LegalEntity> GetLegalEntity(const std::string& id) override;
+  Result<std::vector<LegalEntity>> ListLegalEntities(const std::string& after, int limit) override;
+  Result<BillingProfile> SetBillingProfile(const BillingProfile& profile, Time now) override;
+  Result<BillingProfile> GetBillingProfile(TenantId tenant) override;
+  Result<IssuedInvoice> FinaliseInvoice(const FinaliseCommand& command, Time now) override;
+  Result<IssuedInvoice> CreateCreditNote(const CreditCommand& command, Time now) override;
+  Result<IssuedInvoice> FindInvoice(TenantId tenant, const std::string& id) override;
+  Result<IssuedLine> FindInvoiceLine(TenantId tenant, const std::string& id, std::int32_t number) override;
+  Result<std::vector<IssuedInvoice>> ListInvoices(TenantId tenant, const std::string& before, int limit) override;
+  Result<std::vector<DuePeriod>> TenantsWithDuePeriods(Time before, std::optional<TenantId> after, int limit) override;
 
  private:
   static UsageCheck CheckUsageIn(TenantTx& tx, const UsageRange& range, Time now);

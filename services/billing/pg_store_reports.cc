@@ -17,6 +17,13 @@ const std::string kListInstanceUsage =
     fmt::format(kListUsage, kUsageColumns, "AND u.instance = $5", ", u.instance DESC");
 const std::string kListProjectUsage = fmt::format(kListUsage, kUsageColumns, "AND u.project = $5", ", u.project DESC");
 
+// Those of a line of an invoice: a range of epochs.
+const std::string kListLineUsage =
+    fmt::format(kListUsage, kUsageColumns,
+                "AND u.instance = $5 AND u.variant = $6 AND u.price_book_id = $7::uuid AND u.isolation_class = $8 AND "
+                "u.billed AND u.invoice_epoch BETWEEN $9 AND $10",
+                ", u.instance DESC");
+
 constexpr std::string_view kSumMonth =
     "SELECT t.instance, t.variant, t.price_book_id, t.request_count, t.prompt_tokens, t.completion_tokens, "
     "t.prompt_price, t.completion_price, t.amount, t.isolation_class FROM billing.usage_totals t "
@@ -34,8 +41,8 @@ constexpr std::string_view kAudit = R"(
   hold AS (SELECT p.debit, p.amount FROM t p
     WHERE p.kind = 'pending' AND NOT EXISTS (SELECT FROM t x WHERE x.pending_id = p.id)),
   moved AS (
-    SELECT debit AS code, -amount AS posted, 0 AS held FROM t WHERE kind IN ('post', 'late_post')
-    UNION ALL SELECT credit, amount, 0 FROM t WHERE kind IN ('post', 'late_post')
+    SELECT debit AS code, -amount AS posted, 0 AS held FROM t WHERE kind IN ('post', 'late_post') OR invoice_id IS NOT NULL
+    UNION ALL SELECT credit, amount, 0 FROM t WHERE kind IN ('post', 'late_post') OR invoice_id IS NOT NULL
     UNION ALL SELECT debit, 0, amount FROM hold),
   summed AS (SELECT code, sum(posted) AS posted, sum(held) AS held FROM moved GROUP BY code)
   SELECT coalesce(a.code, s.code), coalesce(a.currency_code, ''), coalesce(a.posted, 0), coalesce(a.held, 0),
@@ -52,6 +59,21 @@ constexpr std::string_view kAudit = R"(
   FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
   ORDER BY 1)";
 
+// Documents that do not add up or were not booked, and totals of which another amount was invoiced than they say.
+constexpr std::string_view kCountInvoiceFaults = R"(
+  SELECT (SELECT count(*) FROM billing.invoices i
+          WHERE i.tenant_id = $1::uuid AND billing.invoice_fault(i.tenant_id, i.id) IS NOT NULL)
+    + (SELECT count(*) FROM billing.usage_totals t
+       LEFT JOIN (
+         SELECT month, instance, variant, price_book_id, isolation_class,
+           sum(quantity) FILTER (WHERE meter = 'prompt') AS prompt,
+           sum(quantity) FILTER (WHERE meter = 'completion') AS completion
+         FROM billing.invoice_lines WHERE tenant_id = $1::uuid
+         GROUP BY month, instance, variant, price_book_id, isolation_class) l
+         USING (month, instance, variant, price_book_id, isolation_class)
+       WHERE t.tenant_id = $1::uuid AND (t.prompt_tokens_invoiced, t.completion_tokens_invoiced)
+         IS DISTINCT FROM (coalesce(l.prompt, 0)::bigint, coalesce(l.completion, 0)::bigint)))";
+
 constexpr std::string_view kListKnownTenants =
     "SELECT tenant_id, name FROM billing.known_tenants WHERE tenant_id > $1::uuid ORDER BY tenant_id LIMIT $2";
 
@@ -64,14 +86,23 @@ Uuid Highest() {
 }  // namespace
 
 Result<std::vector<UsageRecord>> PgStore::ListUsageRecords(const UsageQuery& query) {
-  const Uuid low = query.start ? FirstRequestIdAt(*query.start) : Uuid();
+  Uuid low = query.start ? FirstRequestIdAt(*query.start) : Uuid();
   Uuid high = query.end ? FirstRequestIdAt(*query.end) : Highest();
   if (query.before) high = std::min(high, *query.before);
+  if (query.line) {
+    low = std::max(low, FirstRequestIdAt(query.line->month));
+    high = std::min(high, FirstRequestIdAt(NextMonth(query.line->month)));
+  }
   return reports_.Run<std::vector<UsageRecord>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<UsageRecord>> {
     const std::string tenant = query.tenant.ToString();
     const auto list = [&](const std::string& sql, const auto&... filter) {
       return ReadAll(tx.Exec(sql, tenant, low.ToString(), high.ToString(), query.limit, filter...), ReadUsageRecord);
     };
+    if (query.line) {
+      const IssuedLine& line = *query.line;
+      return list(kListLineUsage, line.instance, line.variant, line.price_book, line.isolation_class, line.first_epoch,
+                  line.last_epoch);
+    }
     if (!query.instance.empty()) return list(kListInstanceUsage, query.instance);
     return query.project.empty() ? list(kListAllUsage) : list(kListProjectUsage, query.project);
   });
@@ -113,6 +144,7 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
                audit.overdue_hold_count, audit.excess_record_count, audit.posted_usage, audit.recorded_usage,
                audit.invoiced_usage);
     }
+    audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
     audit.usage = CheckUsageIn(tx, kAllUsage, now);
     if (recent) audit.recent_usage = CheckUsageIn(tx, *recent, now);
     return audit;

@@ -12,6 +12,7 @@
 #include "services/billing/computed_usage.h"
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
+#include "services/billing/invoice_store.h"
 #include "services/common/request_id.h"
 
 namespace allod::billing {
@@ -33,6 +34,8 @@ struct UsageQuery {
   std::optional<Time> end;     // admitted before
   std::string instance;        // empty: all
   std::string project;         // its id; empty: all. Not looked at beside an instance
+  // Only the requests that this line bills. Its instance and month are those that count.
+  std::optional<IssuedLine> line;
 };
 
 // The usage of requests admitted in the month that begins at `month` (UTC).
@@ -74,6 +77,7 @@ struct TenantAudit {
   Amount posted_usage;                      // by transfers
   Amount recorded_usage;                    // by usage records; the same amount
   Amount invoiced_usage;                    // by the running totals of invoices; the same amount
+  std::int64_t invoice_fault_count = 0;     // issued documents, and totals, that do not add up; 0
   UsageCheck usage;                         // over all time
   UsageCheck recent_usage;                  // over the range that was asked for
 };
@@ -84,10 +88,8 @@ inline constexpr std::chrono::minutes kOverdueAfter{1};
 // For loops over all tenants.
 inline constexpr int kTenantsPerPage = 200;
 
-class Store {
+class Store : public InvoiceStore {
  public:
-  virtual ~Store() = default;
-
   // `book` has passed CheckPriceBook. The same content again gives the stored book; other content ALREADY_EXISTS.
   virtual Result<PriceBook> CreatePriceBook(const PriceBook& book, Time now) = 0;
   virtual Result<PriceBook> GetPriceBook(Uuid id) = 0;  // NOT_FOUND

@@ -124,6 +124,7 @@ inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
   EXPECT_EQ(audit.open_hold_count, audit.open_reservation_count);
   EXPECT_EQ(audit.posted_usage, audit.recorded_usage);
   EXPECT_EQ(audit.invoiced_usage, audit.recorded_usage);
+  EXPECT_EQ(audit.invoice_fault_count, 0);
   return audit.recorded_usage;
 }
 

@@ -51,7 +51,7 @@ Result<BillingAccount> FakeStore::SetBillingAccount(const SetAccountCommand& com
   if (opened) {
     books.tenant_name = command.tenant_name;
     books.currency_code = command.currency_code;
-    for (const std::string_view code : {kReceivable, kUsageRevenue, kRounding}) {
+    for (const std::string_view code : {kReceivable, kUsageRevenue, kRounding, kTaxPayable}) {
       books.accounts[std::string(code)] = {.code = std::string(code), .currency_code = command.currency_code};
     }
   }
@@ -113,12 +113,18 @@ void FakeStore::Release(Books& books, const Reservation& reservation, HoldState 
   if (state != HoldState::kPosted) books.transfers.push_back({.amount = reservation.hold});
 }
 
+void FakeStore::Move(Books& books, std::string_view debit, std::string_view credit, Amount amount) {
+  Amount& from = books.accounts.at(std::string(debit)).balance;
+  Amount& to = books.accounts.at(std::string(credit)).balance;
+  from = Minus(from, amount);
+  to = Sum(to, amount);
+  books.transfers.push_back(
+      {.amount = amount, .posted = true, .debit = std::string(debit), .credit = std::string(credit)});
+}
+
 void FakeStore::Post(Books& books, Amount amount) {
-  Amount& receivable = books.accounts.at(std::string(kReceivable)).balance;
-  Amount& revenue = books.accounts.at(std::string(kUsageRevenue)).balance;
-  receivable = Minus(receivable, amount);
-  revenue = Sum(revenue, amount);
-  books.transfers.push_back({.amount = amount, .posted = true});
+  Move(books, kReceivable, kUsageRevenue, amount);
+  books.transfers.back().is_usage = true;
 }
 
 Result<UsageRecord> FakeStore::Settle(const SettleCommand& command, Time now) {
@@ -190,7 +196,8 @@ Result<std::vector<UsageRecord>> FakeStore::ListUsageRecords(const UsageQuery& q
     if (query.start && record.admit_time < *query.start) continue;
     if (query.end && record.admit_time >= *query.end) continue;
     if (!query.instance.empty() && record.instance != query.instance) continue;
-    if (query.instance.empty() && !IsOf(query.project, record.instance)) continue;
+    if (query.instance.empty() && !query.line && !IsOf(query.project, record.instance)) continue;
+    if (query.line && !IsOfLine(at->second, record, *query.line)) continue;
     out.push_back(record);
   }
   return out;
@@ -244,8 +251,12 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now, const std:
   if (at == books_.end()) return audit;
   const Books& books = at->second;
   Amount posted, held;
+  std::map<std::string, Amount> balances;
   for (const Transfer& transfer : books.transfers) {
-    if (transfer.posted) posted = Sum(posted, transfer.amount);
+    if (transfer.is_usage) posted = Sum(posted, transfer.amount);
+    if (!transfer.posted) continue;
+    balances[transfer.debit] = Minus(balances[transfer.debit], transfer.amount);
+    balances[transfer.credit] = Sum(balances[transfer.credit], transfer.amount);
   }
   for (const auto& [id, reservation] : books.reservations) {
     if (books.terminal.contains(id)) continue;
@@ -261,13 +272,9 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now, const std:
     TenantAudit::Account row{.code = code,
                              .currency_code = account.currency_code,
                              .kept_balance = account.balance,
-                             .kept_held = account.held};
-    if (code == kReceivable) {
-      row.balance = Minus(Amount(), posted);
-      row.held = held;
-    } else if (code == kUsageRevenue) {
-      row.balance = posted;
-    }
+                             .kept_held = account.held,
+                             .balance = balances[code]};
+    if (code == kReceivable) row.held = held;
     audit.accounts.push_back(std::move(row));
   }
   audit.transfer_count = static_cast<std::int64_t>(books.transfers.size());

@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <tuple>
 
 #include "services/billing/store.h"
 
@@ -28,12 +29,27 @@ class FakeStore : public Store {
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;
   Result<UsageCheck> CheckUsage(TenantId tenant, const UsageRange& range, Time now) override;
+  Result<LegalEntity> SetLegalEntity(const LegalEntity& entity, Time now) override;
+  Result<LegalEntity> GetLegalEntity(const std::string& id) override;
+  Result<std::vector<LegalEntity>> ListLegalEntities(const std::string& after, int limit) override;
+  Result<BillingProfile> SetBillingProfile(const BillingProfile& profile, Time now) override;
+  Result<BillingProfile> GetBillingProfile(TenantId tenant) override;
+  Result<IssuedInvoice> FinaliseInvoice(const FinaliseCommand& command, Time now) override;
+  Result<IssuedInvoice> CreateCreditNote(const CreditCommand& command, Time now) override;
+  Result<IssuedInvoice> FindInvoice(TenantId tenant, const std::string& id) override;
+  Result<IssuedLine> FindInvoiceLine(TenantId tenant, const std::string& id, std::int32_t number) override;
+  Result<std::vector<IssuedInvoice>> ListInvoices(TenantId tenant, const std::string& before, int limit) override;
+  Result<std::vector<DuePeriod>> TenantsWithDuePeriods(Time before, std::optional<TenantId> after, int limit) override;
 
  private:
   struct Transfer {
     Amount amount;
     bool posted = false;  // else it released the hold or made it
+    std::string debit{}, credit{};
+    bool is_usage = false;
   };
+  // Month, instance, variant, price book, class.
+  using TotalsKey = std::tuple<Time, std::string, std::string, Uuid, std::string>;
   struct Books {
     std::string tenant_name;
     std::string currency_code;
@@ -46,6 +62,11 @@ class FakeStore : public Store {
     std::map<Uuid, UsageRecord> usage;
     std::map<std::string, ComputedUsage> computed;
     std::map<Uuid, std::string> request_ids;
+    std::map<TotalsKey, OpenUsage> invoiced;  // without their totals
+    std::int32_t invoice_epoch = 0;
+    std::map<Uuid, std::int32_t> epochs;  // of usage before this epoch
+    std::optional<BillingProfile> profile;
+    std::map<std::string, IssuedInvoice> issued;
   };
 
   // Whether the instance is of the project with that id; of any if it is empty.
@@ -55,10 +76,18 @@ class FakeStore : public Store {
   static UsageCheck CheckUsageIn(const Books& books, const UsageRange& range, Time now);
   BillingAccount AccountOf(TenantId tenant, const Books& books) const;
   void Release(Books& books, const Reservation& reservation, HoldState state);
-  void Post(Books& books, Amount amount);
+  void Move(Books& books, std::string_view debit, std::string_view credit, Amount amount);
+  void Post(Books& books, Amount amount);  // of usage
+  // By month first, with what is invoiced of each.
+  static std::map<TotalsKey, OpenUsage> Totals(const Books& books);
+  static bool IsOfLine(const Books& books, const UsageRecord& record, const IssuedLine& line);
+  // Numbers it, and books it.
+  IssuedInvoice Issue(Books& books, IssuedInvoice doc);
 
   std::mutex mutex_;
   std::map<Uuid, PriceBook> price_books_;
+  std::map<std::string, LegalEntity> legal_entities_;
+  std::map<std::pair<std::string, IssuedInvoice::Kind>, std::pair<std::int64_t, Time>> numbers_;  // last, and when
   std::map<TenantId, Books> books_;
 };
 

@@ -1,0 +1,38 @@
+// Reads of issued documents and of what they are made with, for the transactions of pg_store_invoices.cc too.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "services/billing/invoice.h"
+#include "services/common/pg/pool.h"
+#include "services/common/pg/words.h"
+
+namespace allod {
+
+template <>
+inline constexpr auto kRowWords<billing::TaxCategory> =
+    std::to_array<RowWord<billing::TaxCategory>>({{billing::TaxCategory::kStandard, "S"},
+                                                  {billing::TaxCategory::kZeroRated, "Z"},
+                                                  {billing::TaxCategory::kExempt, "E"},
+                                                  {billing::TaxCategory::kReverseCharge, "AE"},
+                                                  {billing::TaxCategory::kExport, "G"},
+                                                  {billing::TaxCategory::kOutOfScope, "O"}});
+template <>
+inline constexpr auto kRowWords<billing::Meter> = std::to_array<RowWord<billing::Meter>>(
+    {{billing::Meter::kPrompt, "prompt"}, {billing::Meter::kCompletion, "completion"}});
+template <>
+inline constexpr auto kRowWords<billing::IssuedInvoice::Kind> = std::to_array<RowWord<billing::IssuedInvoice::Kind>>(
+    {{billing::IssuedInvoice::Kind::kInvoice, "invoice"}, {billing::IssuedInvoice::Kind::kCreditNote, "credit_note"}});
+
+}  // namespace allod
+
+namespace allod::billing {
+
+std::optional<BillingProfile> FindProfileIn(TenantTx& tx, TenantId tenant);
+std::optional<LegalEntity> FindLegalEntityIn(PgTx& tx, const std::string& id);
+// Whole. NOT_FOUND.
+Result<IssuedInvoice> ReadIssuedIn(TenantTx& tx, TenantId tenant, const std::string& id);
+
+}  // namespace allod::billing

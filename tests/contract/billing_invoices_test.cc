@@ -1,0 +1,552 @@
+// Invoices and credit notes, on both stores: issued once, without a gap in their numbers, every token in one of them,
+// and the ledger with them; and in PostgreSQL what holds whatever the application does, and whatever dies.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+#include <thread>
+
+#include "services/billing/documents/document.h"
+#include "tests/contract/billing_store_harness.h"
+
+namespace allod::billing::billing_invoices_test {
+namespace {
+
+using namespace std::chrono_literals;
+
+const Time kOctober = std::chrono::sys_days(std::chrono::year(2026) / 10 / 1);
+const Time kAfterOctober = std::chrono::sys_days(std::chrono::year(2026) / 11 / 2) + 1h;
+const Time kAfterNovember = std::chrono::sys_days(std::chrono::year(2026) / 12 / 2) + 1h;
+const Uuid kDearBook = Uuid::FromName("priceBooks/dear");
+// 50.5 and 150.5 KES a million tokens.
+constexpr std::int64_t kDearPrompt = 50'500'000;
+constexpr std::int64_t kDearCompletion = 150'500'000;
+
+LegalEntity Operator(const std::string& id = "allod-ke") {
+  return {.id = id,
+          .party = {.name = "Allod Kenya Ltd",
+                    .street = "Moi Avenue 1",
+                    .city = "Nairobi",
+                    .postal_code = "00100",
+                    .country_code = "ke",
+                    .tax_id = "KEP051234567X"},
+          .invoice_prefix = "KE-",
+          .credit_note_prefix = "KE-CN-",
+          .payment_days = 30};
+}
+
+BillingProfile Profile(const std::string& tenant, const std::string& entity = "allod-ke") {
+  return {.tenant = Tenant(tenant),
+          .tenant_name = "tenants/" + tenant,
+          .legal_entity = entity,
+          .buyer = {.name = "Republic of " + tenant, .city = "Capital", .country_code = "ke"},
+          .tax = {.category = TaxCategory::kStandard, .basis_points = 1600}};
+}
+
+FinaliseCommand Finalise(const std::string& tenant, const std::string& period = "2026-10") {
+  return {Tenant(tenant), ParsePeriod(period, kNow).value(), kSettlementGraceDefault};
+}
+
+void OpenInvoicing(Store& store, const std::string& tenant) {
+  ASSERT_TRUE(store.CreatePriceBook(CheckPriceBook({.id = kDearBook,
+                                                    .listing = "listings/contract",
+                                                    .prices = {{"KES", "", Pico(kDearPrompt), Pico(kDearCompletion)}}})
+                                        .value(),
+                                    kNow));
+  SetAccountCommand account = Account(tenant, 0);
+  account.credit_limit = kCreditLimitMax;
+  ASSERT_TRUE(store.SetBillingAccount(account, kNow));
+  ASSERT_TRUE(store.SetLegalEntity(Operator(), kNow));
+  const auto profile = store.SetBillingProfile(Profile(tenant), kNow);
+  ASSERT_TRUE(profile) << profile.error().message;
+}
+
+ReserveCommand Dear(const std::string& tenant, Time admitted, const std::string& instance = "i") {
+  ReserveCommand request = Request(tenant, admitted, instance);
+  request.price_book = kDearBook;
+  request.prompt_tokens_max = request.completion_tokens_max = 1'000'000;
+  return request;
+}
+
+void Use(Store& store, const std::string& tenant, Time admitted, std::int64_t prompt, std::int64_t completion,
+         const std::string& instance = "i", Outcome outcome = Outcome::kCompleted) {
+  const ReserveCommand request = Dear(tenant, admitted, instance);
+  ASSERT_TRUE(store.Reserve(request, admitted));
+  const auto settled = store.Settle(Settlement(request, prompt, completion, outcome), admitted + 1s);
+  ASSERT_TRUE(settled) << settled.error().message;
+}
+
+CreditCommand Credit(const std::string& tenant, std::vector<CreditCommand::Line> lines,
+                     const std::string& payload = "") {
+  CreditCommand out{
+      .tenant = Tenant(tenant), .period = ParsePeriod("2026-10", kNow).value(), .lines = std::move(lines)};
+  out.reason = "A price was wrong";
+  out.request = MakeRequestId(Uuid::V7().ToString(), "CreateCreditNote", payload).value();
+  return out;
+}
+
+Amount Kes(const std::string& text) { return Amount::Parse("amount", text).value(); }
+
+std::map<std::string, std::string> Balances(Store& store, const std::string& tenant) {
+  std::map<std::string, std::string> out;
+  const auto accounts = store.ListLedgerAccounts(Tenant(tenant), "", 100);
+  for (const LedgerAccount& account : accounts.value()) {
+    out[account.code] = account.balance.ToString();
+  }
+  return out;
+}
+
+std::string Everything(const IssuedInvoice& invoice) {
+  std::string out;
+  for (const auto format :
+       {documents::Format::kCsv, documents::Format::kFocus, documents::Format::kUbl, documents::Format::kHtml}) {
+    const auto made = documents::Render(invoice, format, "en");
+    out += made ? made->content : made.error().message;
+  }
+  return out;
+}
+
+template <typename Harness>
+class BillingInvoices : public testing::Test {
+ protected:
+  Store& store() { return harness_.store(); }
+  Harness harness_;
+};
+
+using Harnesses = testing::Types<FakeHarness, PgHarness>;
+TYPED_TEST_SUITE(BillingInvoices, Harnesses);
+
+TYPED_TEST(BillingInvoices, IssuesAMonthOnceWithItsTaxAndBooksWhatRoundingLeft) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  Use(store, "ke", kOctober + 1h, 31'000, 17'000);
+  Use(store, "ke", kOctober + 48h, 1'001, 999);
+  Use(store, "ke", kOctober + 49h, 777, 100, "j");
+  Use(store, "ke", kOctober + 50h, 500, 500, "j", Outcome::kFault);
+  const Amount owed = store.GetBillingAccount(Tenant("ke"))->posted;
+  const auto invoice = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+  ASSERT_TRUE(invoice) << invoice.error().message;
+  EXPECT_EQ(invoice->id, "2026-10");
+  EXPECT_EQ(invoice->number, "KE-000001");
+  EXPECT_EQ(invoice->seller, Operator().party);
+  EXPECT_EQ(invoice->buyer, Profile("ke").buyer);
+  ASSERT_EQ(invoice->lines.size(), 4U);
+  EXPECT_EQ(invoice->lines[0].quantity, 32'001);
+  EXPECT_EQ(invoice->lines[0].request_count, 2);
+  EXPECT_EQ(invoice->lines[0].exact, Kes("1.6160505"));
+  EXPECT_EQ(invoice->lines[0].amount, Kes("1.62"));
+  EXPECT_EQ(invoice->lines[1].amount, Kes("2.71")) << "17999 x 0.0001505 = 2.7088495";
+  EXPECT_EQ(invoice->lines[2].amount, Kes("0.04"));
+  EXPECT_EQ(invoice->lines[3].amount, Kes("0.02")) << "0.01505";
+  EXPECT_EQ(invoice->net, Kes("4.39"));
+  EXPECT_EQ(invoice->tax, Kes("0.7")) << "0.7024";
+  EXPECT_EQ(invoice->payable, Kes("5.09"));
+  EXPECT_EQ(Add(invoice->net, invoice->residue).value(), owed) << "rounded and residue are what was used";
+  EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->posted, invoice->payable) << "what is owed is what is invoiced";
+  const auto balances = Balances(store, "ke");
+  EXPECT_EQ(balances.at("receivable"), "-5.09");
+  EXPECT_EQ(balances.at("tax-payable"), "0.7");
+  EXPECT_EQ(balances.at("usage-revenue"), owed.ToString());
+  EXPECT_EQ(balances.at("rounding"), Amount::FromPico(-invoice->residue.pico()).ToString());
+  EXPECT_EQ(ExpectSoundBooks(store, "ke"), owed);
+
+  const auto again = store.FinaliseInvoice(Finalise("ke"), kAfterNovember);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(Everything(*again), Everything(*invoice)) << "to the last byte";
+  ASSERT_TRUE(store.SetLegalEntity(
+      [] {
+        LegalEntity moved = Operator();
+        moved.party.street = "Somewhere else";
+        return moved;
+      }(),
+      kAfterNovember));
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2026-10").value()), Everything(*invoice))
+      << "whatever became of the seller since";
+  EXPECT_EQ(ExpectSoundBooks(store, "ke"), owed);
+}
+
+TYPED_TEST(BillingInvoices, SaysWhyAMonthCannotBeIssuedYet) {
+  Store& store = this->store();
+  const auto reason = [&](const std::string& period, Time now = kAfterNovember) {
+    const auto done = store.FinaliseInvoice(Finalise("ke", period), now);
+    return done ? std::string() : done.error().reason;
+  };
+  EXPECT_EQ(reason("2026-10"), "NO_BILLING_ACCOUNT");
+  ASSERT_TRUE(store.SetBillingAccount(Account("ke", 1), kNow));
+  EXPECT_EQ(reason("2026-10"), "NO_BILLING_PROFILE");
+  EXPECT_EQ(store.SetBillingProfile(Profile("ke"), kNow).error().reason, "NO_LEGAL_ENTITY");
+  EXPECT_EQ(store.SetBillingProfile(Profile("tz"), kNow).error().reason, "NO_BILLING_ACCOUNT");
+  OpenInvoicing(store, "ke");
+  EXPECT_EQ(reason("2026-10"), "NOTHING_TO_INVOICE");
+  Use(store, "ke", kOctober + 1h, 1000, 1000);
+  Use(store, "ke", kNow, 1000, 1000);
+  EXPECT_EQ(reason("2026-10", kOctober + 240h), "PERIOD_OPEN");
+  EXPECT_EQ(reason("2026-10", kMonth + kSettlementGraceDefault - 1s), "PERIOD_OPEN") << "the grace";
+  EXPECT_EQ(reason("2026-11", kAfterNovember), "EARLIER_PERIOD_OPEN");
+  const ReserveCommand held = Dear("ke", kMonth - 1s);
+  ASSERT_TRUE(store.Reserve(held, kMonth - 1s));
+  const auto refused = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+  EXPECT_EQ(refused.error().reason, "HOLDS_OPEN");
+  EXPECT_NE(refused.error().message.find(held.request_id.ToString()), std::string::npos) << refused.error().message;
+  ASSERT_TRUE(store.Settle(Settlement(held, 1, 1), kMonth + 1s));
+  EXPECT_EQ(reason("2026-10", kAfterOctober), "");
+  EXPECT_EQ(reason("2026-11"), "");
+  EXPECT_EQ(reason("2026-09"), "LATER_PERIOD_FINALISED");
+  EXPECT_EQ(reason("2026-10"), "") << "it is there";
+  EXPECT_EQ(store.FindInvoice(Tenant("ke"), "2026-09").error().code, Code::kNotFound);
+  ExpectSoundBooks(store, "ke");
+}
+
+TYPED_TEST(BillingInvoices, WhatIsSettledLateComesIntoTheNextOnce) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  Use(store, "ke", kOctober + 1h, 1000, 2000);
+  const ReserveCommand late = Dear("ke", kOctober + 2h);
+  const ReserveCommand later = Dear("ke", kOctober + 3h);
+  ASSERT_TRUE(store.Reserve(late, kOctober + 2h));
+  ASSERT_TRUE(store.Reserve(later, kOctober + 3h));
+  ASSERT_EQ(store.ExpireReservations(Tenant("ke"), kOctober + 30h, 10).value(), 2);
+  const IssuedInvoice october = store.FinaliseInvoice(Finalise("ke"), kAfterOctober).value();
+  ASSERT_TRUE(store.Settle(Settlement(late, 10'000, 0), kAfterOctober + 1h));
+  ASSERT_TRUE(store.Settle(Settlement(later, 5'000, 7'000), kAfterOctober + 1h));
+  EXPECT_EQ(Everything(store.FinaliseInvoice(Finalise("ke"), kAfterOctober + 2h).value()), Everything(october));
+  Use(store, "ke", kNow, 400, 0);
+  EXPECT_TRUE(store.TenantsWithDuePeriods(kMonth, {}, 10)->empty()) << "late usage makes no invoice of its own";
+  const IssuedInvoice november = store.FinaliseInvoice(Finalise("ke", "2026-11"), kAfterNovember).value();
+  ASSERT_EQ(november.lines.size(), 3U);
+  EXPECT_EQ(november.lines[0].month, kOctober);
+  EXPECT_EQ(november.lines[0].quantity, 15'000);
+  EXPECT_EQ(november.lines[1].month, kOctober);
+  EXPECT_EQ(november.lines[1].quantity, 7'000);
+  EXPECT_EQ(november.lines[2].month, kMonth);
+  EXPECT_EQ(november.lines[2].quantity, 400) << "no line for completion tokens that there are none of";
+  for (const auto& [invoice, expected] : {std::pair{october, std::size_t{1}}, std::pair{november, std::size_t{2}}}) {
+    const auto records =
+        store.ListUsageRecords({.tenant = Tenant("ke"), .limit = 10, .line = invoice.lines.front()}).value();
+    EXPECT_EQ(records.size(), expected) << invoice.id;
+  }
+  ExpectSoundBooks(store, "ke");
+}
+
+TYPED_TEST(BillingInvoices, EveryLineIsTheSumOfItsRequests) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  for (int i = 0; i < 40; ++i) {
+    Use(store, "ke", kOctober + i * 1h, 100 + i, i % 3 == 0 ? 0 : 7 * i, i % 2 == 0 ? "i" : "j",
+        i % 5 == 0 ? Outcome::kFault : Outcome::kCompleted);
+  }
+  const IssuedInvoice invoice = store.FinaliseInvoice(Finalise("ke"), kAfterOctober).value();
+  Use(store, "ke", kNow, 1, 1);
+  ASSERT_EQ(invoice.lines.size(), 4U);
+  Amount exact;
+  for (const IssuedLine& stored : invoice.lines) {
+    const IssuedLine line = store.FindInvoiceLine(Tenant("ke"), "2026-10", stored.number).value();
+    std::int64_t tokens = 0, requests = 0;
+    std::optional<Uuid> before;
+    while (true) {
+      const auto page =
+          store.ListUsageRecords({.tenant = Tenant("ke"), .limit = 3, .before = before, .line = line}).value();
+      for (const UsageRecord& record : page) {
+        EXPECT_TRUE(record.billed);
+        tokens += line.meter == Meter::kPrompt ? record.prompt_tokens : record.completion_tokens;
+        ++requests;
+      }
+      if (page.empty()) break;
+      before = page.back().request_id;
+    }
+    EXPECT_EQ(tokens, line.quantity) << line.number;
+    EXPECT_EQ(requests, line.request_count) << line.number;
+    exact = Add(exact, line.exact).value();
+  }
+  EXPECT_EQ(exact, Add(invoice.net, invoice.residue).value());
+  EXPECT_EQ(store.FindInvoiceLine(Tenant("ke"), "2026-10", 5).error().code, Code::kNotFound);
+  EXPECT_EQ(store.FindInvoiceLine(Tenant("tz"), "2026-10", 1).error().code, Code::kNotFound);
+}
+
+TYPED_TEST(BillingInvoices, CreditsPartsNeverMoreThanIsLeftAndInTheEndAllOfIt) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  Use(store, "ke", kOctober + 1h, 200'000, 300'000);
+  const IssuedInvoice invoice = store.FinaliseInvoice(Finalise("ke"), kAfterOctober).value();
+  EXPECT_EQ(invoice.net, Kes("55.25")) << "10.10 and 45.15";
+  EXPECT_EQ(invoice.tax, Kes("8.84"));
+  const auto refused = [&](const CreditCommand& command) {
+    const auto done = store.CreateCreditNote(command, kNow);
+    return done ? std::string() : done.error().reason;
+  };
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("10.11")}})), "CREDIT_EXCEEDS_INVOICE");
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("0.001")}})), "INVALID_CREDIT");
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("0")}})), "INVALID_CREDIT");
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("-1")}})), "INVALID_CREDIT");
+  EXPECT_EQ(refused(Credit("ke", {{3, Kes("1")}})), "INVALID_CREDIT");
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("1")}, {1, Kes("1")}})), "INVALID_CREDIT");
+  CreditCommand of_september = Credit("ke", {});
+  of_september.period = ParsePeriod("2026-09", kNow).value();
+  EXPECT_EQ(refused(of_september), "NOT_FOUND");
+
+  const CreditCommand part = Credit("ke", {{1, Kes("3.33")}}, "part");
+  const IssuedInvoice first = store.CreateCreditNote(part, kNow).value();
+  EXPECT_EQ(first.id, "2026-10-c1");
+  EXPECT_EQ(first.number, "KE-CN-000001");
+  EXPECT_EQ(first.corrected_number, invoice.number);
+  EXPECT_EQ(first.net, Kes("3.33"));
+  EXPECT_EQ(first.tax, Kes("0.53"));
+  EXPECT_EQ(Everything(store.CreateCreditNote(part, kNow + 1h).value()), Everything(first)) << "a retry";
+  CreditCommand reused = part;
+  reused.request = MakeRequestId(part.request.id.ToString(), "CreateCreditNote", "other").value();
+  EXPECT_EQ(refused(reused), "REQUEST_ID_REUSED");
+  EXPECT_EQ(refused(Credit("ke", {{1, Kes("6.78")}})), "CREDIT_EXCEEDS_INVOICE") << "6.77 are left";
+  ASSERT_TRUE(store.CreateCreditNote(Credit("ke", {{1, {}}}), kNow));
+  const IssuedInvoice rest = store.CreateCreditNote(Credit("ke", {}), kNow).value();
+  EXPECT_EQ(rest.id, "2026-10-c3");
+  ASSERT_EQ(rest.lines.size(), 1U);
+  EXPECT_EQ(rest.lines[0].credited_line, 2);
+  EXPECT_EQ(refused(Credit("ke", {})), "NOTHING_TO_CREDIT");
+  EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->posted, Amount()) << "all of it, its tax to the last cent too";
+  EXPECT_EQ(Balances(store, "ke").at("tax-payable"), "0");
+  ExpectSoundBooks(store, "ke");
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2026-10-c3").value()), Everything(rest));
+
+  const auto page = store.ListInvoices(Tenant("ke"), "", 2).value();
+  ASSERT_EQ(page.size(), 2U);
+  EXPECT_EQ(page[0].id, "2026-10-c3");
+  EXPECT_TRUE(page[0].lines.empty());
+  EXPECT_EQ(store.ListInvoices(Tenant("ke"), "2026-10-c2", 10)->size(), 2U);
+  EXPECT_TRUE(store.ListInvoices(Tenant("tz"), "", 10)->empty());
+}
+
+// docs/ledger.md
+TYPED_TEST(BillingInvoices, TheExampleOfTheLedgersPage) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  Use(store, "ke", kOctober + 1h, 31'000, 17'000);
+  using Row = std::map<std::string, std::string>;
+  const auto row = [](const char* receivable, const char* revenue, const char* tax, const char* rounding) {
+    return Row{{"receivable", receivable}, {"usage-revenue", revenue}, {"tax-payable", tax}, {"rounding", rounding}};
+  };
+  EXPECT_EQ(Balances(store, "ke"), row("-4.124", "4.124", "0", "0"));
+  ASSERT_TRUE(store.FinaliseInvoice(Finalise("ke"), kAfterOctober));
+  EXPECT_EQ(Balances(store, "ke"), row("-4.79", "4.124", "0.66", "0.006"));
+  ASSERT_TRUE(store.CreateCreditNote(Credit("ke", {{2, Kes("1")}}), kNow));
+  EXPECT_EQ(Balances(store, "ke"), row("-3.63", "3.124", "0.5", "0.006"));
+  ASSERT_TRUE(store.CreateCreditNote(Credit("ke", {}), kNow));
+  EXPECT_EQ(Balances(store, "ke"), row("0", "-0.006", "0", "0.006"));
+}
+
+TYPED_TEST(BillingInvoices, FindsWhoseMonthsAreDue) {
+  Store& store = this->store();
+  for (const char* tenant : {"ke", "tz", "ug"}) OpenInvoicing(store, tenant);
+  for (const char* tenant : {"ke", "tz"}) Use(store, tenant, kOctober + 1h, 1, 1);
+  Use(store, "ke", kNow, 1, 1);
+  Use(store, "ug", kNow, 1, 1);
+  BillingProfile by_hand = Profile("tz");
+  by_hand.finalise_by_hand = true;
+  ASSERT_TRUE(store.SetBillingProfile(by_hand, kNow));
+  const auto due = [&](Time before) {
+    std::set<std::string> out;
+    std::optional<TenantId> after;
+    while (true) {
+      const auto page = store.TenantsWithDuePeriods(before, after, 1).value();
+      if (page.empty()) return out;
+      after = page.back().tenant;
+      for (const char* tenant : {"ke", "tz", "ug"}) {
+        if (page.back().tenant == Tenant(tenant)) out.insert(tenant + (" " + PeriodOf(page.back().month).name));
+      }
+    }
+  };
+  EXPECT_EQ(due(kNow), (std::set<std::string>{"ke 2026-10"}));
+  ASSERT_TRUE(store.FinaliseInvoice(Finalise("ke"), kAfterOctober));
+  EXPECT_EQ(due(kNow), std::set<std::string>{});
+  EXPECT_EQ(due(kAfterNovember), (std::set<std::string>{"ke 2026-11", "ug 2026-11"}));
+}
+
+TYPED_TEST(BillingInvoices, AHundredAtOnceIssueOneOfEachWithoutAGap) {
+  Store& store = this->store();
+  constexpr int kTenants = 10;
+  constexpr int kThreads = 100;
+  std::vector<std::string> tenants;
+  for (int i = 0; i < kTenants; ++i) tenants.push_back("t" + std::to_string(i));
+  for (const std::string& tenant : tenants) {
+    OpenInvoicing(store, tenant);
+    Use(store, tenant, kOctober + 1h, 1234, 5678);
+  }
+  std::atomic<int> failures = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&, i] {
+        for (int round = 0; round < kTenants; ++round) {
+          const auto done = store.FinaliseInvoice(Finalise(tenants.at((i + round) % kTenants)), kAfterOctober);
+          failures += done ? 0 : 1;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(failures, 0) << "of 1,000";
+  std::set<std::string> numbers;
+  for (const std::string& tenant : tenants) {
+    const auto listed = store.ListInvoices(Tenant(tenant), "", 10).value();
+    ASSERT_EQ(listed.size(), 1U) << tenant;
+    numbers.insert(listed[0].number);
+    ExpectSoundBooks(store, tenant);
+  }
+  EXPECT_EQ(numbers.size(), tenants.size());
+  EXPECT_EQ(*numbers.begin(), "KE-000001");
+  EXPECT_EQ(*numbers.rbegin(), "KE-000010");
+}
+
+TYPED_TEST(BillingInvoices, DatesDoNotGoBackAlongNumbers) {
+  Store& store = this->store();
+  for (const char* tenant : {"ke", "tz"}) {
+    OpenInvoicing(store, tenant);
+    Use(store, tenant, kOctober + 1h, 10, 10);
+  }
+  const IssuedInvoice first = store.FinaliseInvoice(Finalise("ke"), kAfterOctober + 1h).value();
+  const IssuedInvoice second = store.FinaliseInvoice(Finalise("tz"), kAfterOctober).value();
+  EXPECT_EQ(second.sequence, first.sequence + 1);
+  EXPECT_EQ(second.issue_time, first.issue_time);
+  EXPECT_EQ(second.due_time, first.due_time);
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("tz"), "2026-10").value()), Everything(second));
+}
+
+TYPED_TEST(BillingInvoices, PrefixesOfNumbersAreForGood) {
+  Store& store = this->store();
+  ASSERT_TRUE(store.SetLegalEntity(Operator(), kNow));
+  LegalEntity other = Operator();
+  other.invoice_prefix = "X-";
+  EXPECT_EQ(store.SetLegalEntity(other, kNow).error().reason, "NUMBER_PREFIX_IMMUTABLE");
+  EXPECT_EQ(store.GetLegalEntity("allod-ke")->invoice_prefix, "KE-");
+  EXPECT_EQ(store.ListLegalEntities("", 10)->size(), 1U);
+  EXPECT_TRUE(store.ListLegalEntities("allod-ke", 10)->empty());
+  EXPECT_EQ(store.GetLegalEntity("nobody").error().code, Code::kNotFound);
+}
+
+class PgInvoices : public testing::Test {
+ protected:
+  void SetUp() override {
+    OpenInvoicing(store_, "ke");
+    Use(store_, "ke", kOctober + 1h, 31'000, 17'000);
+  }
+  // One statement as the app role for Kenya, committed; its SQLSTATE, or "done".
+  std::string Attempt(const std::string& sql) {
+    std::string state = "done";
+    const auto run = harness_.pool().Run<int>(Tenant("ke"), [&](TenantTx& tx) -> Result<int> {
+      try {
+        tx.Exec(sql);
+        tx.Exec("SET CONSTRAINTS ALL IMMEDIATE");
+      } catch (const pqxx::insufficient_privilege&) {
+        state = "42501";
+        return Fail(Code::kUnknown, "X", "");
+      } catch (const pqxx::sql_error& e) {
+        state = e.sqlstate();
+        return Fail(Code::kUnknown, "X", "");
+      }
+      return 0;
+    });
+    return state;
+  }
+
+  PgHarness harness_;
+  Store& store_ = harness_.store();
+};
+
+TEST_F(PgInvoices, WhatDiesBetweenStatementsLeavesNothingAndNoGap) {
+  const auto count = [&](pqxx::work& work, const char* table) {
+    return work.exec1(fmt::format("SELECT count(*) FROM billing.{}", table))[0].as<int>();
+  };
+  for (const char* table : {"invoices", "invoice_lines", "invoice_taxes", "transfers", "audit_entries"}) {
+    // Everything up to its write to the table is done, then its connection is killed, each time that it tries again.
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work lock(owner);
+    lock.exec(fmt::format("LOCK TABLE billing.{} IN SHARE MODE", table));
+    const int before = count(lock, "invoices");
+    std::atomic<bool> done = false;
+    std::jthread killed([&] {
+      (void)store_.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+      done = true;
+    });
+    pqxx::connection killer(harness_.database().owner_url);
+    pqxx::nontransaction kill(killer);
+    int kills = 0;
+    for (int i = 0; i < 600 && !done; ++i) {
+      kills += kill.exec1(
+                       "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = "
+                       "current_database() AND wait_event_type = 'Lock' AND usename = 'allod_billing'")[0]
+                   .as<int>();
+      std::this_thread::sleep_for(50ms);
+    }
+    EXPECT_GE(kills, 1) << table;
+    EXPECT_EQ(count(lock, "invoices"), before) << table;
+    lock.abort();
+    killed.join();
+    EXPECT_EQ(store_.FindInvoice(Tenant("ke"), "2026-10").error().code, Code::kNotFound) << table;
+  }
+  const auto invoice = store_.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+  ASSERT_TRUE(invoice) << invoice.error().message;
+  EXPECT_EQ(invoice->number, "KE-000001");
+  ExpectSoundBooks(store_, "ke");
+}
+
+TEST_F(PgInvoices, WhateverFailsRollsBackAllOfIt) {
+  pqxx::connection owner(harness_.database().owner_url);
+  for (const char* table : {"invoice_lines", "invoice_taxes", "transfers", "audit_entries"}) {
+    pqxx::nontransaction work(owner);
+    work.exec(
+        "CREATE OR REPLACE FUNCTION billing.refuse_test() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'as if'; END $$");
+    work.exec(
+        fmt::format("CREATE TRIGGER refuse_test BEFORE INSERT ON billing.{} FOR EACH ROW EXECUTE FUNCTION "
+                    "billing.refuse_test()",
+                    table));
+    EXPECT_FALSE(store_.FinaliseInvoice(Finalise("ke"), kAfterOctober)) << table;
+    EXPECT_EQ(work.exec1("SELECT (SELECT count(*) FROM billing.invoices) + (SELECT coalesce(sum(last), 0) FROM "
+                         "billing.document_numbers)")[0]
+                  .as<int>(),
+              0)
+        << table;
+    work.exec(fmt::format("DROP TRIGGER refuse_test ON billing.{}", table));
+  }
+  EXPECT_EQ(store_.FinaliseInvoice(Finalise("ke"), kAfterOctober)->number, "KE-000001");
+  ExpectSoundBooks(store_, "ke");
+}
+
+TEST_F(PgInvoices, WhatIsIssuedCannotBeChangedNorAddedTo) {
+  ASSERT_TRUE(store_.FinaliseInvoice(Finalise("ke"), kAfterOctober));
+  for (const char* table : {"invoices", "invoice_lines", "credit_note_lines", "invoice_taxes"}) {
+    EXPECT_EQ(Attempt(fmt::format("DELETE FROM billing.{}", table)), "42501") << table;
+    EXPECT_EQ(Attempt(fmt::format("UPDATE billing.{} SET tenant_id = tenant_id", table)), "42501") << table;
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work slip(owner);
+    EXPECT_THROW(slip.exec(fmt::format("DELETE FROM billing.{}", table)), pqxx::insufficient_privilege) << table;
+  }
+  EXPECT_EQ(Attempt("UPDATE billing.document_numbers SET last = 7"), "42501");
+  EXPECT_EQ(Attempt("UPDATE billing.legal_entities SET invoice_prefix = 'X'"), "42501");
+  EXPECT_EQ(Attempt("UPDATE billing.usage_totals SET open = true"), "42501");
+  EXPECT_EQ(Attempt("INSERT INTO billing.invoice_taxes SELECT tenant_id, invoice_id, 'Z', 0, 1, 0, '' FROM "
+                    "billing.invoice_taxes"),
+            "42501")
+      << "it is immutable";
+  // An invoice without lines, or of what another one bills, is none.
+  const std::string header =
+      "INSERT INTO billing.invoices SELECT tenant_id, '2026-09', kind, '2026-09-01', legal_entity_id, 0, '', "
+      "currency_code, issue_time, due_time, seller_name, seller_street, seller_city, seller_postal_code, "
+      "seller_country_code, seller_tax_id, seller_registration_id, buyer_name, buyer_street, buyer_city, "
+      "buyer_postal_code, buyer_country_code, buyer_tax_id, buyer_registration_id, buyer_reference, payment_terms, "
+      "net, tax, payable, residue, corrected_id, reason, request_id, payload_sha256 FROM billing.invoices "
+      "WHERE id = '2026-10'";
+  EXPECT_EQ(Attempt(header), "23514");
+  EXPECT_EQ(
+      Attempt(
+          "WITH h AS (" + header +
+          " RETURNING 1) INSERT INTO billing.invoice_lines SELECT tenant_id, '2026-09', number, month, "
+          "instance, variant, price_book_id, isolation_class, meter, request_count, first_epoch, last_epoch, quantity, "
+          "unit_price, exact, amount, tax_category, tax_basis_points FROM billing.invoice_lines, h"),
+      "23514")
+      << "its tokens are in another one";
+  ExpectSoundBooks(store_, "ke");
+  EXPECT_EQ(store_.ListInvoices(Tenant("ke"), "", 10)->size(), 1U);
+}
+
+}  // namespace
+}  // namespace allod::billing::billing_invoices_test

@@ -10,6 +10,7 @@
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
@@ -40,6 +41,7 @@ void Link() {
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();
+  billing::v1::GetLegalEntityRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();

@@ -1,6 +1,7 @@
 #include "services/billing/billing_account_service.h"
 
 #include "services/billing/convert.h"
+#include "services/billing/convert_invoice.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::billing {
@@ -49,6 +50,38 @@ grpc::Status BillingAccountServiceImpl::GetBillingAccount(grpc::ServerContext* c
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
     return ToProto(account);
+  });
+}
+
+grpc::Status BillingAccountServiceImpl::SetBillingProfile(grpc::ServerContext* context,
+                                                          const v1::SetBillingProfileRequest* request,
+                                                          v1::BillingProfile* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::BillingProfile> {
+    ALLOD_TRY(const BillingProfile profile, FromProto(request->billing_profile()));
+    {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      const auto issuer = store_.GetLegalEntity(profile.legal_entity);
+      if (!issuer && issuer.error().code == Code::kNotFound) {
+        return std::unexpected(NoLegalEntity(profile.legal_entity));
+      }
+      if (!issuer) return std::unexpected(issuer.error());
+      ALLOD_CHECK_OK(CheckTaxIds(profile.tax, issuer->party, profile.buyer));
+      if (request->validate_only()) return ToProto(profile);
+    }
+    ALLOD_TRY(const BillingProfile stored, store_.SetBillingProfile(profile, clock_.Now()));
+    return ToProto(stored);
+  });
+}
+
+grpc::Status BillingAccountServiceImpl::GetBillingProfile(grpc::ServerContext* context,
+                                                          const v1::GetBillingProfileRequest* request,
+                                                          v1::BillingProfile* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::BillingProfile> {
+    ALLOD_CHECK_OK(MatchName("name", request->name(), "tenants/*/billingProfile"));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(request->name()));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const BillingProfile profile, store_.GetBillingProfile(tenant));
+    return ToProto(profile);
   });
 }
 

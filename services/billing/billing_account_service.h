@@ -19,6 +19,10 @@ class BillingAccountServiceImpl final : public v1::BillingAccountService::Servic
                                  v1::BillingAccount* response) override;
   grpc::Status GetBillingAccount(grpc::ServerContext* context, const v1::GetBillingAccountRequest* request,
                                  v1::BillingAccount* response) override;
+  grpc::Status SetBillingProfile(grpc::ServerContext* context, const v1::SetBillingProfileRequest* request,
+                                 v1::BillingProfile* response) override;
+  grpc::Status GetBillingProfile(grpc::ServerContext* context, const v1::GetBillingProfileRequest* request,
+                                 v1::BillingProfile* response) override;
 
  private:
   // What SetBillingAccount would answer, without doing it.

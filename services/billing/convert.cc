@@ -221,14 +221,18 @@ Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request, const st
     ALLOD_CHECK_OK(CheckBelow("instance", request.instance(), "tenants/*/projects/*/instances/*", request.parent()));
     out.query.instance = request.instance();
   }
+  if (!request.instance().empty() && !request.invoice_line().empty()) {
+    return InvalidArgument("INVALID_FILTER", "invoice_line: a line is of one instance; leave `instance` empty");
+  }
   if (request.has_start_time()) {
     ALLOD_TRY(out.query.start, TimeFrom("start_time", request.start_time()));
   }
   if (request.has_end_time()) {
     ALLOD_TRY(out.query.end, TimeFrom("end_time", request.end_time()));
   }
-  const std::string scope = fmt::format("usage of {} {} {} {} {}", request.parent(), project, request.instance(),
-                                        request.start_time().ShortDebugString(), request.end_time().ShortDebugString());
+  const std::string scope =
+      fmt::format("usage of {} {} {} {} {} {}", request.parent(), project, request.instance(), request.invoice_line(),
+                  request.start_time().ShortDebugString(), request.end_time().ShortDebugString());
   ALLOD_TRY(out.page, ParsePage(scope, request.page_size(), request.page_token()));
   if (!out.page.after.empty()) {
     ALLOD_TRY(out.query.before, Uuid::Parse(out.page.after));
@@ -250,6 +254,7 @@ pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, 
   pb::Invoice out;
   out.set_name(fmt::format("{}/invoices/{}", account.tenant_name, period.name));
   out.set_state(pb::Invoice::STATE_DRAFT);
+  out.set_kind(pb::Invoice::KIND_INVOICE);
   *out.mutable_start_time() = ToTimestamp(period.start);
   *out.mutable_end_time() = ToTimestamp(period.end);
   for (const InvoiceLine& line : lines) {

@@ -9,8 +9,10 @@
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
+#include "services/billing/finaliser.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
+#include "services/billing/legal_entity_service.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
@@ -31,6 +33,7 @@ struct Config : ServiceConfig {
   int desk_connections_max = 3;
   int report_connections_max = kReportPlaces + kReportPlacesOfOperators;
   std::string tenancy_target;
+  int settlement_grace_minutes = static_cast<int>(kSettlementGraceDefault / std::chrono::minutes(1));
 };
 
 Result<Config> LoadConfig(const ConfigFile& file) {
@@ -42,6 +45,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
                                      std::pair{"report_connections_max", &config.report_connections_max}}) {
     reader.Optional(field, *value);
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
+  }
+  reader.Optional("settlement_grace_minutes", config.settlement_grace_minutes);
+  if (config.settlement_grace_minutes < 0 || config.settlement_grace_minutes > 60 * 24 * 28) {
+    reader.Complain("settlement_grace_minutes: must be 0 to 40320");
   }
   return reader.Finish(std::move(config));
 }
@@ -76,20 +83,25 @@ Status Run(const Config& config, StopSignal& stop) {
   UsageServiceImpl usage(store, clock, gates);
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
-  InvoiceServiceImpl invoices(store, clock, gates);
+  const std::chrono::minutes grace(config.settlement_grace_minutes);
+  InvoiceServiceImpl invoices(store, clock, gates, grace);
+  LegalEntityServiceImpl legal_entities(store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
   audit::Reader audit_reader(reports, "billing", gates.reports);
   AuditServiceImpl audit_log(audit_reader);
-  ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
-                          {&price_books, &accounts, &usage, &computed, &ledger, &invoices, &audit_log}));
+  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
+                                             {&price_books, &accounts, &usage, &computed, &ledger, &invoices,
+                                              &legal_entities, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
+  Finaliser finaliser(store, clock, grace);
+  finaliser.Start();
   stop.Ready();
   stop.Wait();
+  finaliser.Stop();
   expirer.Stop();
   server->Stop(std::chrono::seconds(1));
   access_log.Stop();

@@ -1,6 +1,7 @@
 #include "services/billing/usage_service.h"
 
 #include "services/billing/convert.h"
+#include "services/billing/convert_invoice.h"
 #include "services/common/call_scope.h"
 #include "services/common/rpc/server.h"
 
@@ -35,12 +36,22 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
                                                 const v1::ListUsageRecordsRequest* request,
                                                 v1::ListUsageRecordsResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListUsageRecordsResponse> {
-    ALLOD_TRY(const UsagePage page, FromProto(*request, call.principal.project));
+    ALLOD_TRY(UsagePage page, FromProto(*request, call.principal.project));
     // It is one of the tenant's; to a key of another project than its own it does not exist.
     if (!request->instance().empty() && !MaySee(call.principal, request->instance())) {
       return NoSuchResource();
     }
+    std::optional<InvoiceLineName> line;
+    if (!request->invoice_line().empty()) {
+      ALLOD_TRY(line, ParseInvoiceLineName(request->invoice_line(), request->parent(), clock_.Now()));
+    }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
+    if (line) {
+      auto found = store_.FindInvoiceLine(line->invoice.tenant, line->invoice.id.ToString(), line->number);
+      if (!found && found.error().code != Code::kNotFound) return std::unexpected(found.error());
+      if (!found || !MaySee(call.principal, found->instance)) return NoSuchResource();
+      page.query.line = *std::move(found);
+    }
     ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));
     const auto listed =
         MakePage(page.page, std::move(records), [](const UsageRecord& record) { return record.request_id.ToString(); });

@@ -62,6 +62,11 @@ std::string TokenDigest(const std::string& name) {
 }  // namespace
 
 void MakeTenant(const AllMethods& methods, const std::string& id) {
+  const json seller = {{"displayName", "Allod"}, {"countryCode", "ke"}, {"taxId", "KE1"}};
+  methods.Must(
+      "billing.SetLegalEntity",
+      {{"legalEntity",
+        {{"name", "legalEntities/allod"}, {"party", seller}, {"invoicePrefix", "I-"}, {"creditNotePrefix", "C-"}}}});
   methods.Must(
       "tenancy.CreateTenant",
       {{"tenantId", id},
@@ -70,6 +75,13 @@ void MakeTenant(const AllMethods& methods, const std::string& id) {
   methods.Must("billing.SetBillingAccount",
                {{"billingAccount",
                  {{"name", "tenants/" + id + "/billingAccount"}, {"currencyCode", "KES"}, {"creditLimit", "100"}}}});
+  methods.Must("billing.SetBillingProfile",
+               {{"billingProfile",
+                 {{"name", "tenants/" + id + "/billingProfile"},
+                  {"legalEntity", "legalEntities/allod"},
+                  {"party", {{"displayName", id + " " + kSecretText}, {"countryCode", "ke"}}},
+                  {"taxCategory", "TAX_CATEGORY_STANDARD"},
+                  {"taxBasisPoints", 1600}}}});
 }
 
 Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, const std::string& project_id,
@@ -155,8 +167,8 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
     Use(methods, out, instance, key);
   }
   for (const std::string& name :
-       {out.tenant, out.project, provider, out.tenant + "/billingAccount", out.tenant + "/invoices/current",
-        out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
+       {out.tenant, out.project, provider, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
+        out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }
   return out;

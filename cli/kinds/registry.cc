@@ -16,6 +16,7 @@ std::vector<ResourceKind> TenantKinds();
 std::vector<ResourceKind> WorkloadIdentityKinds();
 std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
+std::vector<ResourceKind> InvoicingKinds();
 std::vector<ResourceKind> ModelKinds();
 std::vector<ResourceKind> ListingKinds();
 std::vector<ResourceKind> InstanceKinds();
@@ -23,8 +24,9 @@ std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {TenantKinds, WorkloadIdentityKinds, PeopleKinds,   BillingAccountKinds,
-                         ModelKinds,  ListingKinds,          InstanceKinds, NodeKinds};
+constexpr auto kFiles = {TenantKinds,         WorkloadIdentityKinds, PeopleKinds,
+                         BillingAccountKinds, InvoicingKinds,        ModelKinds,
+                         ListingKinds,        InstanceKinds,         NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

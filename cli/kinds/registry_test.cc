@@ -67,7 +67,7 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
   EXPECT_EQ(unknown.error().message,
             "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, members, sessions, "
-            "billingAccounts, publishers, "
+            "billingAccounts, legalEntities, billingProfiles, publishers, "
             "models, versions, variants, listings, instances, nodes, workers, regions");
 }
 

@@ -1,0 +1,180 @@
+// `allod invoice finalise|list|get|document|credit`: what is issued.
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <map>
+#include <vector>
+
+#include "allod/billing/v1/invoice.grpc.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/invoice_view.h"
+#include "cli/installation/lock.h"
+#include "cli/net/connections.h"
+#include "cli/net/pages.h"
+#include "cli/terminal/print.h"
+#include "services/common/digest.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+namespace billing_v1 = allod::billing::v1;
+using Invoices = billing_v1::InvoiceService;
+
+constexpr int kInvoicesListedMax = 10'000;
+constexpr std::chrono::seconds kIssueTimeout{60};  // thousands of lines
+
+const std::map<std::string, billing_v1::DocumentFormat> kFormats = {{"csv", billing_v1::DOCUMENT_FORMAT_CSV},
+                                                                    {"focus", billing_v1::DOCUMENT_FORMAT_FOCUS},
+                                                                    {"ubl", billing_v1::DOCUMENT_FORMAT_UBL},
+                                                                    {"html", billing_v1::DOCUMENT_FORMAT_HTML}};
+
+struct InvoiceActionOptions {
+  std::string tenant;
+  std::string invoice;
+  billing_v1::DocumentFormat format = billing_v1::DOCUMENT_FORMAT_HTML;
+  std::string language;
+  std::string file;
+  std::string reason;
+  std::vector<std::string> lines;
+  bool all = false;
+  std::string request_id;
+};
+
+Result<std::string> NameOf(const InvoiceActionOptions& options) {
+  ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_CHECK_OK(CheckId("invoice", options.invoice));
+  return options.tenant + "/invoices/" + options.invoice;
+}
+
+void ShowIssued(const Globals& globals, const billing_v1::Invoice& invoice) {
+  terminal::Print(globals.json() ? terminal::ToJson(invoice) : ShowInvoice(invoice));
+}
+
+Status FinaliseInvoice(const Globals& globals, const InvoiceActionOptions& options) {
+  billing_v1::FinaliseInvoiceRequest request;
+  ALLOD_TRY(*request.mutable_name(), NameOf(options));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(state, &Invoices::Stub::FinaliseInvoice, request, kIssueTimeout));
+  ShowIssued(globals, invoice);
+  return {};
+}
+
+Status GetIssued(const Globals& globals, const InvoiceActionOptions& options) {
+  billing_v1::GetInvoiceRequest request;
+  ALLOD_TRY(*request.mutable_name(), NameOf(options));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(state, &Invoices::Stub::GetInvoice, request));
+  ShowIssued(globals, invoice);
+  return {};
+}
+
+Status ListIssued(const Globals& globals, const InvoiceActionOptions& options) {
+  ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  billing_v1::ListInvoicesRequest request;
+  request.set_parent(options.tenant);
+  ALLOD_TRY(const auto listed, net::List<Invoices>(state, &Invoices::Stub::ListInvoices, request, kInvoicesListedMax));
+  terminal::PrintList(globals.json(),
+                      {{"NAME", "name"},
+                       {"NUMBER", "number"},
+                       {"KIND", "kind"},
+                       {"ISSUED", "issue_time"},
+                       {"CURRENCY", "payable.currency_code"},
+                       {"NET", "total.amount"},
+                       {"TAX", "tax_total.amount"},
+                       {"PAYABLE", "payable.amount"}},
+                      terminal::PointersTo(listed.items));
+  return {};
+}
+
+// All slices, and whether they are the file that the service says.
+Result<billing_v1::InvoiceDocument> Fetch(const installation::StateDir& state, const InvoiceActionOptions& options) {
+  billing_v1::GetInvoiceDocumentRequest request;
+  ALLOD_TRY(*request.mutable_name(), NameOf(options));
+  request.set_format(options.format);
+  request.set_language_code(options.language);
+  const auto stub = net::Connect<Invoices>(state);
+  ALLOD_TRY(auto document, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request));
+  while (static_cast<std::int64_t>(document.content().size()) < document.size_bytes()) {
+    request.set_offset(static_cast<std::int64_t>(document.content().size()));
+    ALLOD_TRY(const auto slice, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request));
+    if (slice.content().empty()) break;
+    document.mutable_content()->append(slice.content());
+  }
+  if (Sha256Hex(document.content()) == document.sha256()) return document;
+  return Internal("the file is not what the service says that it is; ask again");
+}
+
+Status WriteDocument(const Globals& globals, const InvoiceActionOptions& options) {
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto document, Fetch(state, options));
+  if (options.file.empty()) {
+    terminal::Print(document.content());
+    return {};
+  }
+  std::ofstream file(options.file, std::ios::binary | std::ios::trunc);
+  file << document.content();
+  file.close();
+  if (file) return {};
+  return Fail(Code::kInternal, "FILE_NOT_WRITTEN", fmt::format("{} could not be written", options.file));
+}
+
+// "3" or "3=12.50".
+Result<billing_v1::CreateCreditNoteRequest::Line> CreditLine(const std::string& text) {
+  billing_v1::CreateCreditNoteRequest::Line out;
+  const std::string number = text.substr(0, text.find('='));
+  if (number.empty() || number.size() > 6 || number.find_first_not_of("0123456789") != std::string::npos) {
+    return InvalidArgument("INVALID_CREDIT", fmt::format("--line: '{}' is neither NUMBER nor NUMBER=AMOUNT", text));
+  }
+  out.set_number(std::stoi(number));
+  if (number.size() < text.size()) out.set_amount(text.substr(number.size() + 1));
+  return out;
+}
+
+Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options) {
+  billing_v1::CreateCreditNoteRequest request;
+  ALLOD_TRY(*request.mutable_invoice(), NameOf(options));
+  if (options.all != options.lines.empty()) {
+    return InvalidArgument("INVALID_CREDIT", "say which lines (--line NUMBER, --line NUMBER=AMOUNT), or --all");
+  }
+  for (const std::string& text : options.lines) {
+    ALLOD_TRY(*request.add_lines(), CreditLine(text));
+  }
+  request.set_reason(options.reason);
+  request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto note, net::Ask<Invoices>(state, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout));
+  ShowIssued(globals, note);
+  return {};
+}
+
+}  // namespace
+
+void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
+  const auto add = [&](const char* name, const char* what, auto run, bool of_one) {
+    const auto [command, options] = AddCommand<InvoiceActionOptions>(invoice, globals, name, what, run);
+    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    if (of_one) {
+      command->add_option("invoice", options->invoice, "YYYY-MM, or YYYY-MM-cN of a credit note")->required();
+    }
+    return std::pair(command, options);
+  };
+  add("finalise", "Issue the invoice of an ended month", &FinaliseInvoice, true);
+  add("list", "List what was issued to a tenant", &ListIssued, false);
+  add("get", "Show an invoice or a credit note", &GetIssued, true);
+  const auto [document, of_document] =
+      add("document", "Write an issued invoice or credit note as a file", &WriteDocument, true);
+  document->add_option("--format", of_document->format, "csv, focus, ubl or html (default: html)")
+      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case));
+  document->add_option("--language", of_document->language, "Of html: ar, en, fr or sw (default: en)");
+  document->add_option("--file", of_document->file, "Where to (default: standard output)");
+  const auto [credit, of_credit] = add("credit", "Give back a part of an invoice, or all of it", &CreditInvoice, true);
+  credit->add_option("--reason", of_credit->reason, "Stands on the credit note")->required();
+  credit->add_option("--line", of_credit->lines, "NUMBER, or NUMBER=AMOUNT without tax; may be repeated");
+  credit->add_flag("--all", of_credit->all, "What is left of all lines");
+  credit->add_option("--request-id", of_credit->request_id, "UUID, the same again to repeat what may have been done");
+}
+
+}  // namespace allod::cli::commands

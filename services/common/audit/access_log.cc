@@ -25,7 +25,7 @@ bool IsRead(std::string_view permission) {
 
 void AccessLog::OnRefused(const Asked& asked, const Error& error) {
   if (asked.caller.kind != Caller::Kind::kTenant) return;
-  Note("tenants/" + asked.caller.id, asked, Outcome::kRefused, error.reason);
+  Note("tenants/" + asked.caller.own_tenant(), asked, Outcome::kRefused, error.reason);
 }
 
 void AccessLog::OnAnswered(const Asked& asked) {

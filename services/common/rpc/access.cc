@@ -62,6 +62,14 @@ Status CheckTenant(const Access& rule, const Caller& caller, std::string_view re
                           caller.is_person() ? "an owner of the tenant" : "an operator"));
 }
 
+// Whoever is from elsewhere is from above.
+Status CheckAbove(const Caller& caller, std::string_view resource) {
+  const bool is_tenant = caller.kind == Caller::Kind::kTenant;
+  if (is_tenant && TenantOf(resource) != "tenants/" + caller.id) return NoSuchResource();
+  return Require(caller.kind == Caller::Kind::kOperator || (is_tenant && !caller.home.empty()),
+                 "an operator, or somebody with a role at a tenant above this one,");
+}
+
 // What kind of caller the rule admits, and to whose things.
 Status CheckCaller(const Access& rule, const Caller& caller, std::string_view resource) {
   const bool is_operator = caller.kind == Caller::Kind::kOperator;
@@ -86,6 +94,10 @@ Status CheckCaller(const Access& rule, const Caller& caller, std::string_view re
       return CheckTenant(rule, caller, resource);
     case access::v1::WHO_MEMBER:
       return CheckMember(caller, resource);
+    case access::v1::WHO_ABOVE:
+      return CheckAbove(caller, resource);
+    case access::v1::WHO_PLATFORM_OR_TENANT:
+      return Require(!is_node, kTheTenant);
     default:
       return NotAllowed("nobody");
   }

@@ -36,6 +36,7 @@ TEST(CheckAccess, AdmitsWhomTheRuleNames) {
       Case{access::v1::WHO_PLATFORM, true, true, false, false},
       Case{access::v1::WHO_OPERATOR_OR_NODE, true, false, true, false},
       Case{access::v1::WHO_PLATFORM_OR_NODE, true, true, true, false},
+      Case{access::v1::WHO_PLATFORM_OR_TENANT, true, true, false, true},
       Case{static_cast<Who>(77), false, false, false, false},
   };
   for (const Case& c : cases) {
@@ -75,6 +76,35 @@ TEST(CheckAccess, HidesOtherTenants) {
   EXPECT_EQ(CheckAccess(rule, Caller::Node("local"), "tenants/ke").error().code, Code::kPermissionDenied);
   EXPECT_EQ(CheckAccess(Rule(access::v1::WHO_MEMBER, "name"), Caller::Node("local"), "tenants/ke").error().code,
             Code::kPermissionDenied);
+}
+
+TEST(CheckAccess, LetsPeopleFromAboveAndNobodyBeside) {
+  const Method rule = Rule(access::v1::WHO_ABOVE, "name");
+  const Caller owner = Caller::Person("ke", "s", {Role::ROLE_OWNER});
+  const Caller there = Caller::Below(owner, "ke-health");
+  EXPECT_EQ(Reason(rule, there, "tenants/ke-health"), "");
+  EXPECT_EQ(Reason(rule, Caller::Operator(), "tenants/ke-health"), "");
+  for (const char* name : {"tenants/ke", "tenants/ke-water", "tenants/none", ""}) {
+    EXPECT_EQ(Reason(rule, there, name), "NOT_FOUND") << name;
+  }
+  EXPECT_EQ(Reason(rule, owner, "tenants/ke-health"), "NOT_FOUND") << "who does not say that he acts there";
+  for (const Caller& caller :
+       {Caller::Tenant("ke-health"), Caller::Service("gateway"), Caller::Node("n"),
+        Caller::Person("ke-health", "s", {Role::ROLE_OWNER}), Caller::Key("ke-health", "p", {"portal"})}) {
+    EXPECT_EQ(Reason(rule, caller, "tenants/ke-health"), "NOT_ALLOWED") << caller.ToString();
+  }
+}
+
+TEST(CheckAccess, APersonFromAboveActsWhereHeAsksAndNowhereElse) {
+  const Method rule = Rule(access::v1::WHO_TENANT, "name");
+  const Caller there = Caller::Below(Caller::Person("ke", "s", {Role::ROLE_OWNER}), "ke-health");
+  EXPECT_EQ(Reason(rule, there, "tenants/ke-health/projects/p"), "");
+  for (const char* name : {"tenants/ke", "tenants/ke/projects/p", "tenants/ke-water", "tenants/ke-health-north"}) {
+    EXPECT_EQ(CheckAccess(rule, there, name).error().code, Code::kNotFound) << name;
+  }
+  const auto admitted = Admit(rule, there, "tenants/ke-health/projects/p");
+  ASSERT_TRUE(admitted) << admitted.error().message;
+  EXPECT_FALSE(admitted->in_project()) << "with what he has at the tenant";
 }
 
 TEST(CheckAccess, KeepsAKeyInItsProject) {

@@ -20,7 +20,7 @@ std::unexpected<Error> NoCaller(std::string_view why) {
       Code::kUnauthenticated, "NO_CALLER",
       fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
                   "key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD or tenant:ID session:UUID roles:WORD "
-                  "projects:ID=WORD+WORD,ID=WORD",
+                  "projects:ID=WORD+WORD,ID=WORD, or tenant:ID from:ID session:UUID roles:WORD projects:",
                   why, kMetadataKey));
 }
 
@@ -98,7 +98,15 @@ Result<Caller> ParseTenant(std::string_view text) {
   const auto tenant = TakeWord("tenant:", text);
   if (!tenant || !CheckId("caller", *tenant)) return NoCaller("the caller is malformed");
   if (text.empty()) return Caller::Tenant(std::string(*tenant));
-  if (const auto session = TakeWord("session:", text)) return ParsePerson(std::string(*tenant), *session, text);
+  const auto home = TakeWord("from:", text);
+  if (home && (!CheckId("caller", *home) || *home == *tenant)) return NoCaller("where the caller is from is malformed");
+  if (const auto session = TakeWord("session:", text)) {
+    ALLOD_TRY(Caller person, ParsePerson(std::string(*tenant), *session, text));
+    if (home && !person.project_roles.empty()) return NoCaller("the caller's projects are of another tenant");
+    if (home) person.home = *home;
+    return person;
+  }
+  if (home) return NoCaller("only a person is from another tenant");
   const auto project = TakeWord("project:", text);
   if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
   const auto kid = TakeWord("key:", text);
@@ -126,8 +134,9 @@ std::string PersonText(const Caller& person) {
     std::ranges::replace(words, ',', '+');
     projects += fmt::format("{}{}={}", projects.empty() ? "" : ",", project, words);
   }
-  return fmt::format("tenant:{} session:{} roles:{} projects:{}", person.id, person.session, person.roles.ToString(),
-                     projects);
+  return fmt::format("tenant:{} {}session:{} roles:{} projects:{}", person.id,
+                     person.home.empty() ? "" : fmt::format("from:{} ", person.home), person.session,
+                     person.roles.ToString(), projects);
 }
 
 }  // namespace
@@ -171,7 +180,7 @@ std::string Caller::ToString() const {
   return "";
 }
 
-std::string Caller::Owner() const { return kind == Kind::kTenant ? Tenant(id).ToString() : ToString(); }
+std::string Caller::Owner() const { return kind == Kind::kTenant ? Tenant(own_tenant()).ToString() : ToString(); }
 
 Actor Caller::ToActor() const {
   switch (kind) {
@@ -182,7 +191,9 @@ Actor Caller::ToActor() const {
     case Kind::kNode:
       return {"node", "nodes/" + id, ""};
     case Kind::kTenant:
-      if (is_person()) return {"person", fmt::format("tenants/{}/sessions/{}", id, session), session};
+      if (is_person()) {
+        return {"person", fmt::format("tenants/{}/sessions/{}", own_tenant(), session), session};
+      }
       if (!in_project()) return {"tenant", "tenants/" + id, ""};
       if (!rule.empty()) {
         return {"workload", fmt::format("tenants/{}/projects/{}/workloadRules/{}", id, project, rule), rule};

@@ -4,11 +4,12 @@
 // id>", or "tenant:<tenant id> project:<project id> key:<kid> scopes:<scope>,<scope> roles:<role>,<role>" for one of a
 // tenant's API keys, which acts in its own project only, by its roles; a workload of the project has "rule:<rule id>"
 // instead of "key:". "tenant:<tenant id> session:<uuid> roles:<role>,<role> projects:<project id>=<role>+<role>,..." is
-// a person of the tenant, with the roles that hold at the tenant and those that hold at projects. An operator has the
-// role of one, a tenant as a whole that of its owner. It is believed because of the transport: services listen on Unix
-// sockets only, which lie in directories closed to others and take connections of the installation's own users only
-// (listener.h). Between hosts mutual TLS will be required; until then nothing else is listened on or connected to
-// (unix_address.h).
+// a person of the tenant, with the roles that hold at the tenant and those that hold at projects; "tenant:<tenant id>
+// from:<tenant id> session:..." is one of a tenant above, with the roles that hold there, and none at projects. An
+// operator has the role of one, a tenant as a whole that of its owner. It is believed because of the transport:
+// services listen on Unix sockets only, which lie in directories closed to others and take connections of the
+// installation's own users only (listener.h). Between hosts mutual TLS will be required; until then nothing else is
+// listened on or connected to (unix_address.h).
 #pragma once
 
 #include <string>
@@ -52,6 +53,8 @@ struct Caller {
   // Of a person, beside `roles`, which hold at the tenant; ordered by project, each once. Admit() (access.h) takes them
   // into account and away.
   std::vector<ProjectRoles> project_roles = {};
+  // Of a person who acts below the tenant whose member he is: that tenant's id; empty: it is `id`.
+  std::string home = {};
 
   // UNAUTHENTICATED / NO_CALLER when the metadata is missing or malformed.
   static Result<Caller> From(const grpc::ServerContextBase& context);
@@ -72,16 +75,24 @@ struct Caller {
                        std::vector<ProjectRoles> project_roles = {}) {
     return {Kind::kTenant, std::move(tenant), "", {}, "", "", roles, std::move(session), std::move(project_roles)};
   }
+  // The same person at a tenant below his: roles at projects hold at those only.
+  static Caller Below(const Caller& person, std::string tenant) {
+    Caller out = Person(std::move(tenant), person.session, person.roles);
+    out.home = person.id;
+    return out;
+  }
   static Result<Caller> Parse(std::string_view text);
   std::string ToString() const;
-  // Whom the call is counted against, "tenant:ke" for every key and person of ke: what is shared out among tenants is
-  // not shared out among these.
+  // Whom the call is counted against, "tenant:ke" for every key and person of ke, wherever they act: what is shared out
+  // among tenants is not shared out among these.
   std::string Owner() const;
   // As it is remembered.
   Actor ToActor() const;
   void AttachTo(grpc::ClientContext& context) const;
   bool in_project() const { return !project.empty(); }
   bool is_person() const { return !session.empty(); }
+  // Of a tenant's caller: id of the tenant that it is from, wherever it acts.
+  const std::string& own_tenant() const { return home.empty() ? id : home; }
 };
 
 }  // namespace allod

@@ -50,7 +50,9 @@ std::optional<std::vector<const FieldDescriptor*>> PathTo(std::string_view dotte
 }
 
 // How a rule of that kind takes a resource.
-bool NeedsResource(Who who) { return who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER; }
+bool NeedsResource(Who who) {
+  return who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER || who == access::v1::WHO_ABOVE;
+}
 bool MayHaveResource(Who who) { return NeedsResource(who) || who == access::v1::WHO_NODE; }
 
 Result<Method> Describe(const std::string& area, const Access& rule, const MethodDescriptor& method) {

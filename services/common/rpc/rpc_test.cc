@@ -154,12 +154,16 @@ TEST(Caller, IsRememberedAsWhatItIs) {
             (Actor{"api_key", "tenants/ke/projects/p/apiKeys/abc", "abc"}));
   EXPECT_EQ(Caller::Key("ke", "p", {}).ToActor(), (Actor{"api_key", "tenants/ke/projects/p", ""}));
   EXPECT_EQ(Caller::Person("ke", "s", {}).ToActor(), (Actor{"person", "tenants/ke/sessions/s", "s"}));
+  EXPECT_EQ(Caller::Below(Caller::Person("ke", "s", {}), "ke-health").ToActor(),
+            (Actor{"person", "tenants/ke/sessions/s", "s"}))
+      << "it stays known where he is from";
 }
 
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Key("ke", "p", {"portal"}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Key("ke", "q", {"inference", "portal"}).Owner(), Caller::Tenant("ke").Owner());
   EXPECT_EQ(Caller::Person("ke", "s", {Role::ROLE_OWNER}).Owner(), "tenant:ke");
+  EXPECT_EQ(Caller::Below(Caller::Person("ke", "s", {}), "ke-health").Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Operator().Owner(), "operator");
   EXPECT_EQ(Caller::Service("gateway").Owner(), "service:gateway");
 }

@@ -26,32 +26,38 @@ using google::protobuf::MethodDescriptor;
 using google::protobuf::ServiceDescriptor;
 
 // The reason of the refusal to each of them; empty: admitted.
-using Answers = std::array<const char*, 8>;
-const std::array<Caller, 8> kCallers = {Caller::Operator(),
-                                        Caller::Service("gateway"),
-                                        Caller::Node("n"),
-                                        Caller::Node("m"),
-                                        Caller::Tenant("ke"),
-                                        Caller::Tenant("tz"),
-                                        Caller::Key("ke", "p", {"portal"}),
-                                        Caller::Key("ke", "q", {"portal"})};
+constexpr char kSession[] = "0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e";
+using Answers = std::array<const char*, 10>;
+// The last two: an owner of a tenant above ke, who acts at ke, and one of a tenant below it.
+const std::array<Caller, 10> kCallers = {Caller::Operator(),
+                                         Caller::Service("gateway"),
+                                         Caller::Node("n"),
+                                         Caller::Node("m"),
+                                         Caller::Tenant("ke"),
+                                         Caller::Tenant("tz"),
+                                         Caller::Key("ke", "p", {"portal"}),
+                                         Caller::Key("ke", "q", {"portal"}),
+                                         Caller::Below(Caller::Person("africa", kSession, {Role::ROLE_OWNER}), "ke"),
+                                         Caller::Person("ke-health", kSession, {Role::ROLE_OWNER})};
 constexpr char kNo[] = "NOT_ALLOWED";
 constexpr char kNone[] = "NOT_FOUND";
 constexpr char kWhole[] = "PROJECT_KEY";
 
-//                            operator service node n node m tenant other  key p  key q
-constexpr Answers kAnyone = {"", "", "", "", "", "", "", ""};
-constexpr Answers kOperator = {"", kNo, kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kService = {kNo, "", kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kPlatform = {"", "", kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kNodes = {kNo, kNo, "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kNodeItself = {kNo, kNo, "", kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kOperatorOrNodes = {"", kNo, "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", ""};
-constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone};
-constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole};
-constexpr Answers kTenantInAProject = {"", "", kNo, kNo, "", kNone, kWhole, kNone};
+//                            operator service node n node m tenant other  key p  key q  above  below
+constexpr Answers kAnyone = {"", "", "", "", "", "", "", "", "", ""};
+constexpr Answers kOperator = {"", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kService = {kNo, "", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatform = {"", "", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatformOrTenant = {"", "", kNo, kNo, "", "", "", "", "", ""};
+constexpr Answers kAbove = {"", kNo, kNo, kNo, kNo, kNone, kNo, kNo, "", kNone};
+constexpr Answers kNodes = {kNo, kNo, "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kNodeItself = {kNo, kNo, "", kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kOperatorOrNodes = {"", kNo, "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", "", "", kNone};
+constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone, "", kNone};
+constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole, "", kNone};
+constexpr Answers kTenantInAProject = {"", "", kNo, kNo, "", kNone, kWhole, kNone, "", kNone};
 
 struct Row {
   Answers answers;
@@ -65,12 +71,12 @@ const std::string kOperationName = "tenants/ke/operations/o";
 
 const std::map<std::string, Row>& Rows() {
   static const std::map<std::string, Row> rows = {
-      {"tenancy.CreateTenant", {kOperator, ""}},
+      {"tenancy.CreateTenant", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetTenant", {kMembers, kTenantName}},
-      {"tenancy.ListTenants", {kPlatform, ""}},
-      {"tenancy.UpdateTenant", {kOperator, ""}},
-      {"tenancy.SuspendTenant", {kOperator, ""}},
-      {"tenancy.ResumeTenant", {kOperator, ""}},
+      {"tenancy.ListTenants", {kPlatformOrTenant, ""}},
+      {"tenancy.UpdateTenant", {kAbove, kTenantName}},
+      {"tenancy.SuspendTenant", {kAbove, kTenantName}},
+      {"tenancy.ResumeTenant", {kAbove, kTenantName}},
       {"tenancy.WatchTenants", {kService, ""}},
       {"tenancy.AcknowledgeTenants", {kService, ""}},
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
@@ -265,7 +271,10 @@ TEST_F(ProtoAccess, NoRoleLeadsToAnotherTenant) {
       const Roles roles{static_cast<Role>(role)};
       Caller whole = Caller::Tenant("tz");
       whole.roles = roles;
-      for (const Caller& caller : {whole, Caller::Key("tz", "p", {"inference", "portal"}, roles)}) {
+      // One below, and one from above who acts beside it.
+      const Caller below = Caller::Person("ke-health", kSession, roles);
+      const Caller beside = Caller::Below(Caller::Person("ke", kSession, roles), "ke-health");
+      for (const Caller& caller : {whole, Caller::Key("tz", "p", {"inference", "portal"}, roles), below, beside}) {
         const std::string& resource = Rows().at(method.name).resource;
         for (const std::string& name : {resource, resource + "x", kTenantName, kProjectName + "/-"}) {
           const Status checked = CheckAccess(method, caller, name);

@@ -115,6 +115,7 @@ audit::Act CreationOf(const Tenant& tenant) {
                              {"residency", std::move(residency)},
                              {"weight", std::to_string(tenant.weight)},
                              audit::Personal("display_name", tenant.display_name)}};
+  if (!tenant.parent.empty()) out.details.push_back({"parent", "tenants/" + tenant.parent});
   Add("quota", tenant.quota, out.details);
   Add("limits", tenant.limits, out.details);
   return out;

@@ -81,8 +81,11 @@ Result<InstanceLimits> InstanceLimitsFrom(const ProjectName& project, const pb::
 }
 
 // What a caller may say of a tenant.
-Tenant ContentOf(const pb::Tenant& tenant) {
+Result<Tenant> ContentOf(const pb::Tenant& tenant) {
   Tenant out;
+  if (!tenant.parent().empty()) {
+    ALLOD_TRY(out.parent, TenantIdOf("tenant.parent", tenant.parent()));
+  }
   out.display_name = tenant.display_name();
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
@@ -114,14 +117,14 @@ Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name)
 }
 
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   tenant.id = request.tenant_id();
   tenant.create_time = FloorToMicros(now);
   return ValidTenant(std::move(tenant));
 }
 
 Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   ALLOD_TRY(tenant.id, TenantIdOf("tenant.name", request.tenant().name()));
   return ValidTenantContent(std::move(tenant));
 }
@@ -241,6 +244,9 @@ pb::Tenant ToProto(const Tenant& tenant) {
   if (tenant.version > 0) out.set_etag(EtagOf(tenant));
   FillQuota(tenant.quota, *out.mutable_quota());
   FillLimits(tenant.limits, *out.mutable_limits());
+  if (!tenant.parent.empty()) out.set_parent("tenants/" + tenant.parent);
+  if (!tenant.suspended_by.empty()) out.set_suspended_by("tenants/" + tenant.suspended_by);
+  if (tenant.quota_below != Quota()) FillQuota(tenant.quota_below, *out.mutable_quota_below());
   return out;
 }
 
@@ -307,6 +313,7 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
 pb::TenantLimits ToProto(const TenantLimits& limits) {
   pb::TenantLimits out;
   out.set_tenant("tenants/" + limits.tenant);
+  for (const std::string& above : limits.above) out.add_above("tenants/" + above);
   FillLimits(limits.limits, *out.mutable_limits());
   for (const ProjectLimits& project : limits.projects) {
     pb::ProjectLimits& added = *out.add_projects();

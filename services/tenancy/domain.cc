@@ -85,6 +85,12 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
                     "another name",
                     standing.name(), standing.currency_code));
   }
+  if (!wanted.parent.empty() && wanted.parent != standing.parent) {
+    return FailedPrecondition(
+        "IMMUTABLE",
+        fmt::format("tenant.parent: {} is below {} for good; leave it so, or make a tenant of another name",
+                    standing.name(), standing.parent.empty() ? "none" : "tenants/" + standing.parent));
+  }
   Tenant out = standing;
   out.display_name = wanted.display_name;
   out.residency = wanted.residency;
@@ -216,7 +222,8 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits;
+         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits &&
+         a.parent == b.parent;
 }
 
 bool SameContent(const Project& a, const Project& b) {

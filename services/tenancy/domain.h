@@ -22,17 +22,22 @@ namespace allod::tenancy {
 enum class TenantState { kActive, kSuspended };
 
 struct Tenant {
-  std::string id;                      // "ke"
-  std::string display_name;            // 1 to 128 characters
-  std::string currency_code;           // ISO 4217, immutable
-  std::vector<std::string> residency;  // ISO 3166-1 alpha-2, lower case; sorted, unique, at least one
-  TenantState state = TenantState::kActive;
+  std::string id;                            // "ke"
+  std::string display_name;                  // 1 to 128 characters
+  std::string currency_code;                 // ISO 4217, immutable
+  std::vector<std::string> residency;        // ISO 3166-1 alpha-2, lower case; sorted, unique, at least one
+  TenantState state = TenantState::kActive;  // its own
   Time create_time;
   int weight = 1;              // share of contended compute, 1 to kWeightMax
   std::string suspend_reason;  // empty while active
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
   Quota quota = {};
   Limits limits = {};
+  std::string parent = {};  // id of the tenant that it is below; empty: none. Immutable
+  // tenant_tree.h. Set by the store:
+  std::vector<std::string> ancestors = {};  // ids from the top to the parent
+  std::string suspended_by = {};            // the nearest of them that is suspended; empty: none is
+  Quota quota_below = {};                   // what its children have of `quota`
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }

@@ -22,7 +22,7 @@ namespace allod::tenancy {
 // Of a tenant that has or had providers. Versions are one order over all tenants, as those of keys (store.h).
 struct TenantIdentityVersion {
   std::string tenant;
-  bool active = false;
+  bool active = false;  // IsInForce() (tenant_tree.h)
   std::int64_t version = 0;
 
   bool operator==(const TenantIdentityVersion&) const = default;

@@ -264,7 +264,7 @@ Result<std::int64_t> PgIdentityStore::DeleteRule(const std::string& tenant, cons
 Result<std::vector<TenantIdentityVersion>> PgIdentityStore::IdentityVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantIdentityVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantIdentityVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, state = 'ACTIVE', identity_version FROM tenancy.tenants "
+        "SELECT id, state = 'ACTIVE' AND suspended_by = '', identity_version FROM tenancy.tenants "
         "WHERE identity_version > 0 AND identity_version > $1 ORDER BY identity_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {

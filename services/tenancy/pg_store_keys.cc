@@ -214,7 +214,8 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
 Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantKeysVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantKeysVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, currency_code, state = 'ACTIVE', keys_version, limits_version FROM tenancy.tenants "
+        "SELECT id, currency_code, state = 'ACTIVE' AND suspended_by = '', keys_version, limits_version FROM "
+        "tenancy.tenants "
         "WHERE keys_version > 0 AND keys_version > $1 ORDER BY keys_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {

@@ -37,16 +37,18 @@ struct KeyUse {
 
 struct TenantStateChange {
   Tenant tenant;
-  // From which on the tenant's keys and workload tokens hold, or do not.
+  // From which on its keys and workload tokens and those of all below it hold, or do not.
   std::int64_t keys_version = 0;
   std::int64_t identity_version = 0;
+  // The last of them and it that became another.
+  std::int64_t tenants_version = 0;
 };
 
 // Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
 struct TenantKeysVersion {
   std::string tenant;
   std::string currency_code;
-  bool active = false;       // keys of a suspended tenant do not hold
+  bool active = false;       // IsInForce(): keys of a suspended tenant do not hold
   std::int64_t version = 0;  // of its last change
   // Of the last change of its limits, those of its projects and models included; 0: there was none.
   std::int64_t limits_version = 0;
@@ -64,15 +66,21 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  // Below its parent, whose row is locked meanwhile, with the errors of PlacedBelow(), CheckRoomBelow() and
+  // CheckWithinParent() (tenant_tree.h).
   virtual Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) = 0;
   virtual Result<Tenant> GetTenant(const std::string& tenant) = 0;
-  // Ordered by id, as are the other lists. Up to page.size items.
-  virtual Result<Page<Tenant>> ListTenants(const PageRequest& page) = 0;
+  // Ordered by id, as are the other lists. Up to page.size items. `within`: that tenant and those below it only.
+  virtual Result<Page<Tenant>> ListTenants(const PageRequest& page,
+                                           const std::optional<std::string>& within = std::nullopt) = 0;
+  // Those whose parent it is, ordered by id; there are kTenantsBelowMax at most.
+  virtual Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) = 0;
 
   // Replaces the content by that of `wanted` if `etag` is that of the tenant as it stands (Changed() in domain.h).
   // Equal content changes nothing, its version neither. A request id that was answered before gets the tenant as it is.
+  // With the errors of CheckWithinParent() and CheckHolds().
   virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) = 0;
-  // The same for the state; `reason` is for a suspension.
+  // The same for the state, which holds for all below it; `reason` is for a suspension.
   virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
                                                    const std::string& reason, const RequestId& request) = 0;
   // Tenants that were made or changed after the version `after` (0: all), at most `limit`. Whoever has read up to a

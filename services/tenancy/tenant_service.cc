@@ -6,6 +6,7 @@
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
 #include "services/tenancy/limits_version.h"
+#include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
 namespace {
@@ -15,13 +16,48 @@ constexpr int kTenantsPerMessage = 500;
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kLookEvery{100};
 
+// Of whose tenants a caller sees a list: of all; a person with a role at a tenant, or it as a whole, of it and those
+// below; a key, and who acts at one project only, of its own.
+enum class Seen { kAll, kWithin, kOwn };
+Seen SeenBy(const Caller& caller) {
+  if (caller.kind != Caller::Kind::kTenant) return Seen::kAll;
+  return caller.in_project() ? Seen::kOwn : Seen::kWithin;
+}
+
 }  // namespace
+
+Result<std::optional<Tenant>> TenantServiceImpl::ParentOf(const Tenant& tenant) {
+  if (tenant.parent.empty()) return std::nullopt;
+  ALLOD_TRY(Tenant parent, store_.GetTenant(tenant.parent));
+  return std::optional(std::move(parent));
+}
+
+Status TenantServiceImpl::JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent) {
+  if (!parent) return {};
+  ALLOD_TRY(const QuotaState use, store_.ReadQuotas(parent->id, "", clock_.Now()));
+  return CheckWithinParent(wanted, before, *parent, {use.projects, use.keys_in_tenant});
+}
 
 Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   const auto standing = store_.GetTenant(wanted.id);
-  if (!standing && standing.error().code == Code::kNotFound) return wanted;
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
-  return standing;
+  if (standing || standing.error().code != Code::kNotFound) return standing;
+  ALLOD_TRY(const auto parent, ParentOf(wanted));
+  if (!parent) return wanted;
+  ALLOD_TRY(Tenant placed, PlacedBelow(wanted, *parent));
+  ALLOD_CHECK_OK(JudgeBelow(placed, nullptr, parent));
+  return placed;
+}
+
+Result<Tenant> TenantServiceImpl::JudgeUpdate(const Tenant& wanted, const std::string& etag) {
+  ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
+  ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
+  if (SameContent(changed, standing)) return standing;
+  ALLOD_TRY(const auto parent, ParentOf(standing));
+  ALLOD_CHECK_OK(JudgeBelow(changed, &standing, parent));
+  ALLOD_TRY(const auto children, store_.ChildrenOf(wanted.id));
+  ALLOD_CHECK_OK(CheckHolds(changed, children));
+  return changed;
 }
 
 grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
@@ -37,16 +73,23 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant created,
               InTurn(gates_.writes, call, [&] { return store_.CreateTenant(tenant, request_id); }));
-    AwaitInForce(AwaitUntil(*context), created);
+    const SteadyTime until = AwaitUntil(*context);
+    feed_.Notify();
+    if (!created.parent.empty()) AwaitLimits(until, created);
+    AwaitInForce(until, created.version);
     return ToProto(created);
   });
 }
 
-void TenantServiceImpl::AwaitInForce(SteadyTime until, const Tenant& tenant) {
+void TenantServiceImpl::AwaitLimits(SteadyTime until, const Tenant& tenant) {
+  const std::int64_t limits = VersionToAwait(store_, tenant.id);
+  if (limits > 0) await_credentials_({tenant, limits, 0}, until);
+}
+
+void TenantServiceImpl::AwaitInForce(SteadyTime until, std::int64_t version) {
   using std::chrono::milliseconds, std::chrono::steady_clock;
   feed_.Notify();
-  watchers_.Await(tenant.version,
-                  std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now())));
+  watchers_.Await(version, std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now())));
 }
 
 grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const v1::UpdateTenantRequest* request,
@@ -57,18 +100,16 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
     const std::string& etag = request->tenant().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-      ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
-      ALLOD_TRY(const Tenant judged, Changed(standing, wanted, etag));
+      ALLOD_TRY(const Tenant judged, JudgeUpdate(wanted, etag));
       return ToProto(judged);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
-    const std::int64_t limits = VersionToAwait(store_, wanted.id);
     const SteadyTime until = AwaitUntil(*context);
     feed_.Notify();
-    if (limits > 0) await_credentials_({updated, limits, 0}, until);
-    AwaitInForce(until, updated);
+    AwaitLimits(until, updated);
+    AwaitInForce(until, updated.version);
     return ToProto(updated);
   });
 }
@@ -85,7 +126,7 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
   const SteadyTime until = AwaitUntil(context);
   feed_.Notify();
   await_credentials_(changed, until);
-  AwaitInForce(until, changed.tenant);
+  AwaitInForce(until, std::max(changed.tenants_version, changed.tenant.version));
   return ToProto(changed.tenant);
 }
 
@@ -120,8 +161,15 @@ grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const 
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListTenantsResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-    ALLOD_TRY(const auto tenants, store_.ListTenants(page));
     v1::ListTenantsResponse out;
+    const Seen seen = SeenBy(call.principal);
+    if (seen == Seen::kOwn) {
+      ALLOD_TRY(const Tenant own, store_.GetTenant(call.principal.id));
+      if (own.id > page.after) *out.add_tenants() = ToProto(own);
+      return out;
+    }
+    ALLOD_TRY(const auto tenants,
+              store_.ListTenants(page, seen == Seen::kAll ? std::nullopt : std::optional(call.principal.id)));
     for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);
     out.set_next_page_token(tenants.next_page_token);
     return out;

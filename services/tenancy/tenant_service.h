@@ -4,6 +4,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "services/common/clock.h"
@@ -50,10 +52,16 @@ class TenantServiceImpl final : public v1::TenantService::Service {
  private:
   // What CreateTenant would answer, without doing it.
   Result<Tenant> Judge(const Tenant& wanted);
+  Result<Tenant> JudgeUpdate(const Tenant& wanted, const std::string& etag);
+  // Whether `wanted` may be below its parent; none: it is below none. `before` as in CheckWithinParent().
+  Status JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent);
+  Result<std::optional<Tenant>> ParentOf(const Tenant& tenant);
   Result<v1::Tenant> SetState(const grpc::ServerContext& context, const Call& call, const std::string& name,
                               TenantState state, const std::string& reason, const RequestId& request_id);
-  // Returns when scheduling has the tenant as it is at its version, or when it is time.
-  void AwaitInForce(SteadyTime until, const Tenant& tenant);
+  // Returns when scheduling has tenants as they are at the version, or when it is time.
+  void AwaitInForce(SteadyTime until, std::int64_t version);
+  // And when gateways have a tenant's limits, and where it is.
+  void AwaitLimits(SteadyTime until, const Tenant& tenant);
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchTenantsResponse>& writer);
 

@@ -218,6 +218,12 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"workloadRule", Must("allod.tenancy.v1.WorkloadRuleService.GetWorkloadRule", rule)}};
   const std::map<std::string, Row> rows = {
       {"TenantService.GetTenant", {tenant, "", "", false}},
+      {"TenantService.ListTenants", {"{}", "", "", false}},
+      {"TenantService.CreateTenant",
+       {R"({"tenantId":"ke-x","tenant":{"parent":"tenants/ke","displayName":"X"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"TenantService.UpdateTenant", {R"({"tenant":{"name":"tenants/ke"}})", "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.SuspendTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.ResumeTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"ProjectService.CreateProject",
        {R"({"parent":"tenants/ke","projectId":"r","project":{"displayName":"R"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"ProjectService.GetProject", {R"({"name":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},

@@ -66,7 +66,9 @@ MessagePtr SampleRequest(const google::protobuf::MethodDescriptor& method, const
       }
     } else if (field->type() == FieldDescriptor::TYPE_STRING && field->name().ends_with("_id") &&
                field->name() != "request_id" && method.name().starts_with("Create")) {
-      reflection.SetString(out.get(), field, "new-" + n);
+      // What is below a tenant begins with its id.
+      const std::string below = field->name() == "tenant_id" ? tenant.substr(tenant.find('/') + 1) + "-" : "";
+      reflection.SetString(out.get(), field, below + "new-" + n);
     }
   }
   if (!rule.resource.empty()) SetText(*out, rule.resource, resource);

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "services/tenancy/tenant_tree.h"
+
 namespace allod::tenancy {
 namespace {
 
@@ -195,7 +197,7 @@ Result<std::vector<TenantIdentityVersion>> FakeIdentityStore::IdentityVersions(s
   for (const auto& [tenant, version] : versions_) {
     if (version <= after) continue;
     ALLOD_TRY(const Tenant row, tenants_.GetTenant(tenant));
-    out.push_back({tenant, row.state == TenantState::kActive, version});
+    out.push_back({tenant, IsInForce(row), version});
   }
   std::ranges::sort(out, {}, &TenantIdentityVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "services/tenancy/tenant_tree.h"
 #include "services/tenancy/testing/fake_identity_store.h"
 
 namespace allod::tenancy {
@@ -119,7 +120,7 @@ std::vector<FakeIdentityStore::StoredSession*> FakeIdentityStore::LiveSessions(c
 Result<SessionBeginning> FakeIdentityStore::BeginSession(const Session& session, const std::string& id_token_sha256) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const Tenant tenant, tenants_.GetTenant(session.tenant));
-  if (tenant.state != TenantState::kActive) return std::unexpected(TenantSuspended(session.tenant));
+  if (!IsInForce(tenant)) return std::unexpected(TenantSuspended(session.tenant));
   ALLOD_TRY(const IdentityProvider provider, Provider(session.tenant, session.person.provider));
   SessionCounts others;
   for (const auto& [key, stored] : sessions_) {

@@ -16,7 +16,9 @@ class FakeStore final : public Store {
  public:
   Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) override;
   Result<Tenant> GetTenant(const std::string& tenant) override;
-  Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
+  Result<Page<Tenant>> ListTenants(const PageRequest& page,
+                                   const std::optional<std::string>& within = std::nullopt) override;
+  Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) override;
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
                                            const RequestId& request) override;
@@ -68,6 +70,11 @@ class FakeStore final : public Store {
   void NoteLimits(const std::string& tenant);
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
+  std::vector<Tenant> Children(const std::string& tenant) const;
+  // As a child of its parent.
+  Result<Tenant> Placed(const Tenant& tenant) const;
+  Status CheckFits(const Tenant& wanted, const Tenant* before) const;
+  void CarveOut(const Tenant& child);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& parent, const RequestId& request) const;
   // What an earlier request with this id made, if any.

@@ -309,6 +309,18 @@ InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota) {
   return {quota.instances(), quota.replicas(), quota.context_tokens(), quota.memory_bytes()};
 }
 
+InstanceTotals LimitsFrom(const tenancy::v1::Tenant& tenant) {
+  const auto& quota = tenant.quota();
+  const auto& below = tenant.quota_below();
+  return {LimitLeft(quota.instances(), below.instances()), LimitLeft(quota.replicas(), below.replicas()),
+          LimitLeft(quota.context_tokens(), below.context_tokens()),
+          LimitLeft(quota.memory_bytes(), below.memory_bytes())};
+}
+
+bool IsActive(const tenancy::v1::Tenant& tenant) {
+  return tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE && tenant.suspended_by().empty();
+}
+
 v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project) {
   v1::GetInstanceQuotaUseResponse out;
   const auto add = [&](const char* resource, std::int64_t InstanceTotals::*value, std::int64_t bound) {
@@ -330,8 +342,7 @@ Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
   TenantTerms out;
   ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));
   ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
-  // A state of the future is none in which something runs.
-  out.active = tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE;
+  out.active = IsActive(tenant);
   if (tenant.weight() < 1 || tenant.weight() > 1000) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
   }

@@ -38,6 +38,10 @@ v1::Route ToProto(const Route& route);
 
 // Of a quota what instances count against.
 InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota);
+// Of a tenant's own: without what tenants below it have.
+InstanceTotals LimitsFrom(const tenancy::v1::Tenant& tenant);
+// Whether it and all above it are active. A state of the future is none in which something runs.
+bool IsActive(const tenancy::v1::Tenant& tenant);
 // Of a project if `project` is set, else of the tenant.
 v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project);
 

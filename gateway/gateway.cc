@@ -80,7 +80,7 @@ struct Gateway::Impl {
                 serving::WaitingRoom(config.serving.waiting_per_instance_max)},
         openai(admission, *journal, settler, serving),
         transcoder(std::move(built)),
-        portal(admission, transcoder, backends, milliseconds(config.portal_timeout_ms)),
+        portal(admission, limits, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
         probes(keys, trust, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/apply/order.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -65,6 +66,12 @@ Result<Step> PlanUpdate(const StateDir& state, const kinds::ResourceKind& kind, 
               std::move(stops)};
 }
 
+std::vector<std::string> NamesBefore(const Document& document) {
+  const auto kind = kinds::FindKind(document.kind);
+  if (!kind || !(*kind)->after) return {};
+  return (*kind)->after(*document.resource);
+}
+
 Result<Step> PlanStep(const StateDir& state, Document document, const std::set<std::string>& created) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(document.kind));
   if (auto matched = MatchName(document.where + ": metadata.name", document.name, kind->pattern); !matched) {
@@ -118,7 +125,7 @@ std::vector<ManifestKind> ManifestKinds() {
 Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents) {
   std::vector<Step> steps;
   std::set<std::string> created;  // or changed
-  for (auto& document : documents) {
+  for (auto& document : InOrder(std::move(documents), &NamesBefore)) {
     ALLOD_TRY(Step step, PlanStep(state, std::move(document), created));
     if (step.action != Action::kNothing) created.insert(step.document.name);
     steps.push_back(std::move(step));

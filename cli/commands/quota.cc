@@ -36,7 +36,8 @@ Status Quota(const Globals& globals, const QuotaOptions& options) {
   of_instances.set_parent(parent);
   ALLOD_TRY(const auto instances, net::Ask<Instances>(state, &Instances::Stub::GetInstanceQuotaUse, of_instances));
   of_tenancy.mutable_uses()->MergeFrom(instances.uses());
-  terminal::PrintList(globals.json(), {{"RESOURCE", "resource"}, {"USED", "used"}, {"LIMIT (0: NONE)", "limit"}},
+  terminal::PrintList(globals.json(),
+                      {{"RESOURCE", "resource"}, {"USED", "used"}, {"LIMIT (0: NONE, -1: NOTHING LEFT)", "limit"}},
                       terminal::Messages(of_tenancy.uses().pointer_begin(), of_tenancy.uses().pointer_end()));
   return {};
 }

@@ -1,10 +1,11 @@
-// `allod tenants update|suspend|resume`: what becomes of a tenant.
+// `allod tenants`: which there are, below each other; `allod tenants update|suspend|resume`: what becomes of one.
 
 #include <fmt/format.h>
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/apply/plan.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/tenant_tree.h"
 #include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/net/connections.h"
@@ -47,6 +48,30 @@ Status Show(const Globals& globals, const installation::StateDir& state, const s
   } else {
     terminal::PrintList(false, kind->columns, {now.get()});
   }
+  return {};
+}
+
+// As a list in JSON; what is below a tenant says so in `parent`.
+Status ShowTree(const Globals& globals) {
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
+  ALLOD_TRY(const auto tenants, kind->list(state, ""));
+  if (globals.json()) {
+    terminal::PrintList(true, kind->columns, terminal::PointersTo(tenants));
+    return {};
+  }
+  std::vector<Branch> branches;
+  for (const auto& tenant : tenants) {
+    const auto& one = dynamic_cast<const tenancy_v1::Tenant&>(*tenant);
+    branches.push_back({one.name(), one.parent()});
+  }
+  const std::vector<std::string> fields = {"display_name", "residency", "state", "suspended_by"};
+  std::vector<std::vector<std::string>> rows;
+  for (const Placed& placed : AsTree(branches)) {
+    rows.push_back({std::string(2 * static_cast<std::size_t>(placed.depth), ' ') + branches[placed.at].name});
+    for (const std::string& field : fields) rows.back().push_back(terminal::FieldText(*tenants[placed.at], field));
+  }
+  terminal::Print(terminal::Table({"NAME", "DISPLAY NAME", "RESIDENCY", "STATE", "SUSPENDED BY"}, rows));
   return {};
 }
 
@@ -101,8 +126,12 @@ Status Resume(const Globals& globals, const StateOptions& options) {
 }  // namespace
 
 void AddTenants(CLI::App& app, Globals& globals) {
-  CLI::App* tenants = app.add_subcommand("tenants", "Change, suspend or resume a tenant");
-  tenants->require_subcommand(1);
+  CLI::App* tenants = app.add_subcommand("tenants", "Show which tenants there are below each other; change one");
+  tenants->require_subcommand(0, 1);
+  // It runs after that of a subcommand.
+  tenants->callback([&globals, tenants] {
+    if (tenants->get_subcommands().empty()) globals.action = [&globals] { return ShowTree(globals); };
+  });
   constexpr char kName[] = "TENANT or tenants/TENANT";
   const auto [update, change] = AddCommand<UpdateOptions>(*tenants, globals, "update",
                                                           "Change what a tenant is, as `allod apply` would", &Update);

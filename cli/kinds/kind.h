@@ -43,6 +43,8 @@ struct ResourceKind {
   std::function<Result<terminal::MessagePtr>(const State&, const std::string& name)> get;
   std::function<Result<std::vector<terminal::MessagePtr>>(const State&, const std::string& parent)> list;
   std::function<Result<net::Change>(const State&, const Message&, const Attempt&)> create;
+  // Names of what comes before it where a manifest has that too. Empty: nothing does.
+  std::function<std::vector<std::string>(const Message& wanted)> after;
   // Names of what `error` says is not there yet; a manifest may make it. Empty: nothing can be missing.
   std::function<std::vector<std::string>(const Message& wanted, const Error& error)> missing;
   // The resource as `update` would leave it, judged like the update; nothing is changed. There where `update` is.

@@ -66,19 +66,27 @@ Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message&
   return out;
 }
 
+std::vector<std::string> TenantsAbove(const Message& wanted) {
+  const auto& tenant = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
+  if (tenant.parent().empty()) return {};
+  return {tenant.parent()};
+}
+
 ResourceKind TenantKind() {
   using Service = tenancy_v1::TenantService;
   return {.kind = "Tenant",
           .plural = "tenants",
           .pattern = "tenants/*",
           .columns = {{"NAME", "name"},
+                      {"PARENT", "parent"},
                       {"DISPLAY NAME", "display_name"},
                       {"CURRENCY", "currency_code"},
                       {"RESIDENCY", "residency"},
                       {"WEIGHT", "weight"},
-                      {"STATE", "state"}},
+                      {"STATE", "state"},
+                      {"SUSPENDED BY", "suspended_by"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "residency", "weight", "quota", "limits"},
+          .spec_fields = {"display_name", "currency_code", "parent", "residency", "weight", "quota", "limits"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
@@ -89,6 +97,8 @@ ResourceKind TenantKind() {
             return Done(
                 net::Ask<tenancy_v1::TenantService>(state, &tenancy_v1::TenantService::Stub::CreateTenant, request));
           },
+          .after = &TenantsAbove,
+          .missing = [](const Message& wanted, const Error& error) { return IfNotFound(error, TenantsAbove(wanted)); },
           .preview = [](const StateDir& state, const Message& current,
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = UpdateOf(current, wanted);

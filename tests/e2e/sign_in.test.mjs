@@ -268,6 +268,94 @@ test('allod login, whoami and logout', { skip: tooOld }, async () => {
   assert.equal(JSON.parse(key.text).kind, 'api_key', key.text);
 });
 
+test('people of a tenant act at those below it, and nobody the other way', { skip: tooOld }, async () => {
+  const asks = (browser) => (path, body, method = 'POST') =>
+    portal(browser, path, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json', origin: root() } });
+  const read = async (response) => {
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    return JSON.parse(text);
+  };
+  const byKey = async (key, path) => (await fetch(`${root()}/portal/v1/${path}`, { headers: { authorization: `Bearer ${key}` } })).status;
+  const namesOf = async (browser) => (await read(await portal(browser, 'tenants'))).tenants.map((tenant) => tenant.name);
+  const above = (await signIn('achieng')).browser;
+  const ask = asks(above);
+  const child = { displayName: 'Health', currencyCode: 'KES', residency: ['ke'] };
+  assert.equal((await read(await ask('tenants/ke/tenants?tenantId=ke-health', child))).parent, 'tenants/ke');
+  await read(await ask('tenants/ke/tenants?tenantId=ke-water', child));
+  assert.equal((await ask('tenants/ke/tenants?tenantId=ke-far', { ...child, residency: ['ke', 'tz'] })).status, 400);
+  assert.deepEqual(await namesOf(above), ['tenants/ke', 'tenants/ke-health', 'tenants/ke-water']);
+  assert.match(platform.allod(['tenants']), /\n {2}tenants\/ke-health/);
+
+  // As an owner of the child: its projects and keys, and who of its own people comes in.
+  const desk = 'tenants/ke-health/projects/desk';
+  await read(await ask('tenants/ke-health/projects?projectId=desk', { displayName: 'Desk' }));
+  const key = (await read(await ask(`${desk}/apiKeys`, { displayName: 'by one from above' }))).secret;
+  assert.equal(await byKey(key, desk), 200);
+  assert.equal(await byKey(key, 'tenants/ke'), 404);
+  assert.equal(await byKey(platform.key, 'tenants/ke-health'), 404, 'no key reaches below');
+  await read(await ask('tenants/ke-health/identityProviders?identityProviderId=staff', {
+    displayName: 'Staff', issuer: issuer.url, signIn: { clientId: 'allod', scopes: ['profile', 'email', 'groups'] },
+  }));
+  await read(await ask('tenants/ke-health/members?memberId=baraka', {
+    displayName: 'Baraka', identityProvider: 'tenants/ke-health/identityProviders/staff',
+    claims: [{ claim: 'sub', equals: 'baraka' }], grants: [{ resource: 'tenants/ke-health', roles: ['ROLE_OWNER'] }],
+  }));
+
+  const below = new Browser();
+  await agree(below, await below.go(`${root()}/auth/sign-in?tenant=ke-health&return_to=/auth/whoami`), 'baraka');
+  assert.equal(await status(below, desk), 200);
+  assert.deepEqual(await namesOf(below), ['tenants/ke-health']);
+  for (const name of ['tenants/ke', 'tenants/ke/projects', `${project}/instances`, 'tenants/ke-water', 'tenants/none', 'tenants/none/projects']) {
+    assert.equal(await status(below, name), 404, name);
+  }
+  assert.equal((await asks(below)('tenants/ke:suspend', {})).status, 404);
+  assert.equal((await asks(below)('tenants/ke-health:suspend', {})).status, 403, 'nor itself');
+
+  // Suspended from above, and with what is above.
+  await read(await ask('tenants/ke-health:suspend', { reason: 'a look' }));
+  assert.equal(await status(below, desk), 401);
+  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await status(above, desk), 200, 'who is above still sees it');
+  await read(await ask('tenants/ke-health:resume', {}));
+  assert.equal(await byKey(key, desk), 200);
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await status(below, desk), 401);
+  assert.equal(platform.json(['get', 'tenants', 'tenants/ke-health']).items[0].suspendedBy, 'tenants/ke');
+  platform.allod(['tenants', 'resume', 'ke']);
+  assert.equal(await byKey(key, desk), 200);
+
+  // What he is at the parent he is here, at once.
+  const setRoles = (roles) => platform.allod(['apply', '-f', platform.writeFile('roles.yaml', `apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/chege}
+spec:
+  displayName: Chege
+  identityProvider: ${staff}
+  claims: [{claim: sub, equals: chege}]
+  grants: [{resource: tenants/ke, roles: [owner]}]
+---
+apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/achieng}
+spec:
+  displayName: Achieng
+  identityProvider: ${staff}
+  claims: [{claim: email, equals: achieng@ke.example}]
+  grants: [{resource: tenants/ke, roles: ${roles}}]
+`)]);
+  setRoles('[viewer]');
+  assert.equal(await status(above, desk), 200);
+  assert.equal((await ask(`${desk}/apiKeys`, {})).status, 403);
+  setRoles('[owner]');
+  assert.equal((await ask(`${desk}/apiKeys`, {})).status, 200);
+
+  const entries = platform.json(['audit', 'list', 'tenants/ke-health', '--limit', '1000']).items.map((item) => item.entry);
+  const made = entries.find((entry) => entry.action === 'tenancy.apiKeys.create');
+  assert.match(made.actor.id, /^tenants\/ke\/sessions\//, 'the log of the child says who came from above');
+});
+
 test('what people did is in the audit log, by their session', { skip: tooOld }, async () => {
   const entries = platform.json(['audit', 'list', 'tenants/ke', '--limit', '1000']).items.map((item) => item.entry);
   const actions = entries.map((entry) => entry.action);

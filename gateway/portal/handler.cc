@@ -1,13 +1,11 @@
 #include "gateway/portal/handler.h"
 
-#include <fmt/format.h>
-
 #include <string>
 #include <vector>
 
 #include "gateway/http/error.h"
+#include "gateway/portal/acting.h"
 #include "gateway/portal/openapi.h"
-#include "services/common/ids.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway::portal {
@@ -35,43 +33,7 @@ Status CheckMediaType(const http::Request& request) {
   return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
 }
 
-// `tenants/{tenant}` of what the path names; empty: it names nothing of a tenant's.
-std::string TenantAsked(const Transcoder::Match& match) {
-  for (const auto& [field, value] : match.bindings) {
-    if (value.starts_with("tenants/")) return TenantOf(value);
-  }
-  return "";
-}
-
-// A person is told of with the roles that can matter: those at the project that the path or the header names.
-Result<Caller> AtProjectAsked(Caller out, const http::Request& request) {
-  std::string project(request.Header("x-allod-project"));
-  if (project.starts_with("tenants/")) project = ProjectIdOf(project);
-  const std::string in_path = ProjectIdOf(WithoutPrefix(request.path).substr(std::string_view("/v1/").size()));
-  if (!in_path.empty() && in_path != "-") project = in_path;
-  if (!project.empty()) {
-    std::erase_if(out.project_roles, [&](const ProjectRoles& at) { return at.project != project; });
-  }
-  if (out.project_roles.size() <= Caller::kProjectsMax) return out;
-  return Fail(Code::kPermissionDenied, "PROJECT_NEEDED",
-              fmt::format("you have roles at more than {} projects: name one in the header x-allod-project",
-                          Caller::kProjectsMax));
-}
-
 }  // namespace
-
-Result<Caller> Handler::CallerOf(const access::Principal& principal, const http::Request& request,
-                                 const Transcoder::Match& match) const {
-  Caller caller = principal.caller();
-  if (!caller.is_person()) return caller;
-  const std::string tenant = TenantAsked(match);
-  // What is not below his own the service does not show him, as if it was not there.
-  if (!tenant.empty() && tenant != principal.tenant && !caller.roles.empty()) {
-    ALLOD_TRY(const bool is_below, tenants_.IsBelow(tenant, principal.tenant));
-    if (is_below) return Caller::Below(caller, tenant.substr(tenant.find('/') + 1));
-  }
-  return AtProjectAsked(std::move(caller), request);
-}
 
 Handler::Handler(access::Admission& admission, const access::LimitTable& tenants, const Transcoder& transcoder,
                  const PortalBackends& backends, std::chrono::milliseconds timeout)
@@ -107,7 +69,7 @@ Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, c
   ALLOD_TRY(std::string message,
             transcoder_.EncodeRequest(match, request.query, request.body, request.Header("idempotency-key"),
                                       principal.request_ids_of()));
-  ALLOD_TRY(Caller caller, CallerOf(principal, request, match));
+  ALLOD_TRY(Caller caller, ActingCaller(principal, match, request.Header("x-allod-project"), tenants_));
   return Prepared{match.route, std::move(message), std::move(caller), std::move(permit)};
 }
 

@@ -47,10 +47,6 @@ class Handler {
   http::Awaitable<Result<std::string>> Call(const Prepared& prepared, http::ResponseWriter& out);
   grpc::GenericStub& StubOf(Backend backend);
 
-  // As whom the services are told of it: a person who asks about a tenant below his as one who acts there.
-  Result<Caller> CallerOf(const access::Principal& principal, const http::Request& request,
-                          const Transcoder::Match& match) const;
-
   access::Admission& admission_;
   const access::LimitTable& tenants_;
   const Transcoder& transcoder_;

@@ -76,7 +76,8 @@ TEST(Caller, RoundTripsThroughItsText) {
         "tenant:ke project:p rule:ci scopes:portal roles:developer",
         "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
         "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:owner,auditor "
-        "projects:a=viewer,b=admin+billing"}) {
+        "projects:a=viewer,b=admin+billing",
+        "tenant:ke-health from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:owner projects:"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -131,6 +132,13 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer,a=viewer",
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer project:p",
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e project:p roles: projects:",
+                           "tenant:ke-a from:ke",
+                           "tenant:ke-a from:ke project:p scopes:portal roles:admin",
+                           "tenant:ke-a from: session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke-a from:K/E session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke-a from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:p=admin",
+                           "tenant:ke-a session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e from:ke roles: projects:",
                            "service:billing project:p scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_FALSE(caller) << text;

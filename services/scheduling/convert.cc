@@ -332,6 +332,8 @@ Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
   ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
   // A state of the future is none in which something runs.
   out.active = tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE;
+  out.purge =
+      tenant.state() == tenancy::v1::Tenant::STATE_PURGING || tenant.state() == tenancy::v1::Tenant::STATE_DELETED;
   if (tenant.weight() < 1 || tenant.weight() > 1000) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
   }

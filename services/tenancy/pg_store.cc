@@ -8,34 +8,14 @@
 #include "services/common/log.h"
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
-#include "services/tenancy/pg_rows.h"
-
-namespace allod {
-
-template <>
-inline constexpr auto kRowWords<tenancy::TenantState> = std::to_array<RowWord<tenancy::TenantState>>(
-    {{tenancy::TenantState::kActive, "ACTIVE"}, {tenancy::TenantState::kSuspended, "SUSPENDED"}});
-
-}  // namespace allod
+#include "services/tenancy/pg_tenant_rows.h"
 
 namespace allod::tenancy {
 namespace {
 
-constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
-    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS;
 constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS(
     "create_time") ", version, " ALLOD_QUOTA_COLUMNS ", " ALLOD_LIMIT_COLUMNS
                    ", limited_instances, instance_requests, instance_tokens, instance_concurrency, instance_shadow";
-
-Tenant ReadTenant(RowReader& row) {
-  Tenant out;
-  row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
-           out.suspend_reason, out.version);
-  ReadQuota(row, out.quota);
-  row.Into(out.quota.projects);
-  ReadLimits(row, out.limits);
-  return out;
-}
 
 // Of one tenant.
 auto ReadProjectOf(const std::string& tenant) {
@@ -52,14 +32,6 @@ auto ReadProjectOf(const std::string& tenant) {
     }
     return out;
   };
-}
-
-Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone) {
-  const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id = $1{}", kTenantColumns,
-                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
-                            tenant);
-  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
-  return ReadFirst(rows, ReadTenant);
 }
 
 Result<TenantStateChange> ReadTenantState(PgTx& tx, const std::string& tenant) {
@@ -120,6 +92,7 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
         Tenant stored = ReadFirst(rows, ReadTenant);
+        if (IsPurged(stored.state)) return std::unexpected(TenantIdUsed(tenant.id));
         if (!SameContent(stored, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
         if (inserted.affected_rows() == 1 && tenant.limits.any()) NoteLimits(tx);
         if (inserted.affected_rows() == 1) ALLOD_CHECK_OK(audit_.Append(tx, tenant.name(), CreationOf(stored)));
@@ -177,6 +150,7 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (!earlier) ALLOD_CHECK_OK(CheckNotDeleted(standing));
         const Tenant changed = WithState(standing, state, reason);
         if (!earlier && changed.state != standing.state) {
           tx.Exec("UPDATE tenancy.tenants SET state = $2, suspend_reason = $3 WHERE tenant_id = $1",
@@ -188,6 +162,44 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
           return ReadTenantState(tx, tenant);
         }
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), StateOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      RunAgain{});
+}
+
+Result<TenantStateChange> PgStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Deleted(standing, deletion));
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), DeletionOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      // It took: this deletion, and no other.
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(TenantStateChange stored, ReadTenantState(tx, tenant));
+        const auto& made = stored.tenant.deletion;
+        if (!made || made->delete_time != deletion.now || made->reason != deletion.reason) return NotFound("not done");
+        return stored;
+      });
+}
+
+Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Undeleted(standing));
+        if (changed.state == standing.state) return ReadTenantState(tx, tenant);
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), UndeletionOf(changed)));
         return ReadTenantState(tx, tenant);
       },
       RunAgain{});
@@ -220,6 +232,7 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
         ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, project.tenant, RowLock::kUntilCommit));
+        ALLOD_CHECK_OK(CheckNotPurged(tenant));
         ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
         const auto count =
             tx.Exec("SELECT count(*), count(*) FILTER (WHERE id = $2) FROM tenancy.projects WHERE tenant_id = $1",

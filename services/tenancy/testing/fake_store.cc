@@ -37,6 +37,7 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
   if (inserted) at->second.version = ++keys_clock_;
   if (inserted && tenant.limits.any()) NoteLimits(tenant.id);
+  if (IsPurged(at->second.state)) return std::unexpected(TenantIdUsed(tenant.id));
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -80,14 +81,34 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
 
 Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
                                                     const std::string& reason, const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
+    ALLOD_CHECK_OK(CheckNotDeleted(standing));
+    return WithState(standing, state, reason);
+  });
+}
+
+Result<TenantStateChange> FakeStore::ChangeState(const std::string& tenant, const RequestId& request,
+                                                 const std::function<Result<Tenant>(const Tenant&)>& change) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   const auto found = tenants_.find(tenant);
   if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
   ALLOD_TRY(const auto earlier, Recall("", request));
-  if (!earlier) SetState(found->second, WithState(found->second, state, reason));
+  if (!earlier) {
+    ALLOD_TRY(const Tenant changed, change(found->second));
+    SetState(found->second, changed);
+  }
   Remember("", request, tenant);
   return TenantStateChange{found->second, keys_versions_[tenant]};
+}
+
+Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                  const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) { return Deleted(standing, deletion); });
+}
+
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return ChangeState(tenant, request, &Undeleted);
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
@@ -117,6 +138,7 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
+  ALLOD_CHECK_OK(CheckNotPurged(tenants_.at(project.tenant)));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
   if (!projects_.contains({project.tenant, project.id})) {
     ALLOD_CHECK_OK(CheckWithinTenant(project, tenants_.at(project.tenant)));

@@ -9,8 +9,8 @@ ALTER TABLE tenancy.tenants
   -- What an undelete brings back.
   ADD COLUMN state_before text CHECK (state_before IN ('ACTIVE', 'SUSPENDED')),
   ADD CONSTRAINT tenants_deletion_check CHECK (
-    CASE WHEN state IN ('ACTIVE', 'SUSPENDED') THEN num_nonnulls(delete_time, purge_time, state_before) = 0
-    ELSE num_nulls(delete_time, purge_time, state_before) = 0 END);
+    CASE WHEN state IN ('DELETING', 'PURGING', 'DELETED') THEN num_nulls(delete_time, purge_time, state_before) = 0
+    ELSE num_nonnulls(delete_time, purge_time, state_before) = 0 END);
 -- Those that are to be looked at, however many there are.
 CREATE INDEX tenants_to_purge ON tenancy.tenants (id, purge_time) WHERE state IN ('DELETING', 'PURGING');
 

@@ -142,7 +142,7 @@ class Reconciler {
   Status TouchNodes();
   // A batch of them, every now and then; while there are more, with the passes that follow.
   Status ForgetOldOperations();
-  // A step for each of those whose grace is over, every now and then.
+  // Some steps for each of those whose grace is over, every now and then.
   Status PurgeTenants();
   // Nothing is left of it.
   void DropTenant(const TenantId& tenant);

@@ -9,6 +9,8 @@ namespace {
 
 // Of one step: instances that are marked, or operations that are forgotten, under the tenant's lock.
 constexpr int kPurgeBatch = 500;
+// Of one tenant in a pass, which takes some tenths of a second then.
+constexpr int kPurgeSteps = 10;
 constexpr std::chrono::milliseconds kPurgePause{500};
 
 }  // namespace
@@ -22,7 +24,9 @@ Status Reconciler::PurgeTenants() {
     if (set_aside_.Waits(tenant, Stage::kPurge, now)) continue;
     PurgeStep step;
     const Status purged = Catching("purge a tenant", [&]() -> Status {
-      ALLOD_TRY(step, store_.PurgeTenant(tenant, kPurgeBatch));
+      for (int i = 0; i < kPurgeSteps && !step.marked && !step.waits && !step.gone; ++i) {
+        ALLOD_TRY(step, store_.PurgeTenant(tenant, kPurgeBatch));
+      }
       return {};
     });
     if (!purged) {

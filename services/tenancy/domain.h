@@ -58,7 +58,7 @@ struct Project {
   InstanceLimits instance_limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + id; }
-  // Projects are never deleted, so the name is never reused.
+  // Projects go with their tenant only, whose id is never reused, so neither is the name.
   Uuid uid() const { return Uuid::FromName(name()); }
 };
 

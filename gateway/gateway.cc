@@ -29,6 +29,8 @@ namespace {
 // What billing may need for a reservation that it took up just before the gateway gave up waiting.
 constexpr milliseconds kReserveGrace(5000);
 
+constexpr char kSignOutPath[] = "/auth/sign-out";
+
 // Few ask there, and nobody sends anything.
 http::ServerConfig OperatorsHttp(const GatewayConfig& config) {
   http::ServerConfig out;
@@ -60,6 +62,10 @@ struct Gateway::Impl {
         sessions(trust, session_sealer, clock, config.session_times.idle),
         credentials({{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions}}, keys),
         guard(credentials, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
+        sessions_to_end(sessions),
+        credentials_to_end(
+            {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}}, keys),
+        guard_of_end(credentials_to_end, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
         fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
         verifier(issuer_keys, clock),
@@ -85,7 +91,9 @@ struct Gateway::Impl {
         probes(keys, trust, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
-               [this](const http::Request& head) { return guard.AccountOf(head); }),
+               [this](const http::Request& head) {
+                 return (head.path == kSignOutPath ? guard_of_end : guard).AccountOf(head);
+               }),
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     AddRoutes();
     AddOperatorsRoutes();
@@ -116,6 +124,10 @@ struct Gateway::Impl {
   const sign_in::Sessions sessions;
   const access::Credentials credentials;
   const access::RouteGuard guard;
+  // Of signing out, which is for people of suspended tenants too.
+  const sign_in::SessionsToEnd sessions_to_end;
+  const access::Credentials credentials_to_end;
+  const access::RouteGuard guard_of_end;
   federation::CurlFetcher fetcher;
   federation::IssuerKeys issuer_keys;
   federation::TokenVerifier verifier;
@@ -172,7 +184,8 @@ void Gateway::Impl::AddSignIn() {
   AddOpen(router, "/auth/callback", std::bind_front(&Endpoints::Callback, &people));
   router.Add("POST", "/auth/session", "/auth/session", http::Router::Access::kForm,
              std::bind_front(&Endpoints::BeginSession, &people));
-  AddGuarded(std::nullopt, "POST", "/auth/sign-out", std::bind_front(&Endpoints::SignOut, &people));
+  router.Add("POST", kSignOutPath, kSignOutPath, http::Router::Access::kKey,
+             guard_of_end.Guard(std::nullopt, std::bind_front(&Endpoints::SignOut, &people)));
   AddGuarded(std::nullopt, "GET", "/auth/whoami", std::bind_front(&Endpoints::WhoAmI, &people));
 }
 

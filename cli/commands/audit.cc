@@ -19,6 +19,7 @@
 #include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
+#include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 #include "services/common/audit/convert.h"
 #include "services/common/ids.h"
@@ -44,6 +45,14 @@ struct ListOptions {
 struct VerifyOptions {
   std::string tenant;
   std::string heads;
+};
+
+struct EraseOptions {
+  std::string tenant;
+  std::string member;
+  std::string provider;
+  std::string subject;
+  bool yes = false;
 };
 
 struct HeadsOptions {
@@ -243,6 +252,41 @@ Status Heads(const Globals& globals, const HeadsOptions& options) {
   });
 }
 
+Status Erase(const Globals& globals, const EraseOptions& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  if (options.member.empty() != (!options.provider.empty() && !options.subject.empty())) {
+    return InvalidArgument("INVALID_PERSON", "say either --member, or --provider and --subject of who signed in");
+  }
+  const auto within = [&](const char* collection, const std::string& id) {
+    return id.find('/') != std::string::npos ? id : fmt::format("{}/{}/{}", options.tenant, collection, id);
+  };
+  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  tenancy_v1::EraseAuditPersonRequest request;
+  request.set_parent(options.tenant);
+  std::string whom;
+  if (options.member.empty()) {
+    request.mutable_person()->set_identity_provider(within("identityProviders", options.provider));
+    request.mutable_person()->set_subject(options.subject);
+    whom = fmt::format("who signed in by {} as {}", request.person().identity_provider(), options.subject);
+  } else {
+    request.set_member(within("members", options.member));
+    whom = request.member();
+  }
+  ALLOD_CHECK_OK(terminal::Confirm(
+      fmt::format("What the audit log of {} says of {} is erased for good; the log stays whole", options.tenant, whom),
+      options.yes));
+  using Service = tenancy_v1::AuditService;
+  std::int64_t erased = 0;
+  bool has_more = true;
+  while (has_more) {
+    ALLOD_TRY(const auto done, net::Ask<Service>(state, &Service::Stub::EraseAuditPerson, request));
+    erased += done.erased();
+    has_more = done.has_more();
+  }
+  Print(globals.json() ? fmt::format("{{\"erased\": {}}}\n", erased) : fmt::format("{} values erased\n", erased));
+  return {};
+}
+
 }  // namespace
 
 void AddAudit(CLI::App& app, Globals& globals) {
@@ -267,6 +311,15 @@ void AddAudit(CLI::App& app, Globals& globals) {
     command->add_option("--heads", options->heads,
                         "What `allod audit heads` wrote earlier and was kept elsewhere: shows logs that were cut or "
                         "written anew since");
+  }
+  {
+    const auto [command, options] = AddCommand<EraseOptions>(
+        group, globals, "erase", "Erase what a tenant's audit log says of one person; the log stays whole", &Erase);
+    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("--member", options->member, "The member; also one that was deleted");
+    command->add_option("--provider", options->provider, "Of who signed in: the identity provider");
+    command->add_option("--subject", options->subject, "Of who signed in: the subject there");
+    command->add_flag("--yes", options->yes, "Do not ask");
   }
   {
     const auto [command, options] = AddCommand<HeadsOptions>(

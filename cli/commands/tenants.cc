@@ -1,10 +1,11 @@
-// `allod tenants`: which there are, below each other; `allod tenants update|suspend|resume`: what becomes of one.
+// `allod tenants`: which there are, below each other; `allod tenants update|suspend|resume|delete|undelete|export`:
+// what becomes of one.
 
 #include <fmt/format.h>
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/apply/plan.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/commands/tenant_tree.h"
 #include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
@@ -32,24 +33,6 @@ struct StateOptions {
   std::string name;
   std::string reason;
 };
-
-// "ke" and "tenants/ke" are the same.
-Result<std::string> TenantNameOf(const std::string& text) {
-  const std::string name = text.find('/') == std::string::npos ? "tenants/" + text : text;
-  ALLOD_CHECK_OK(MatchName("name", name, "tenants/*"));
-  return name;
-}
-
-Status Show(const Globals& globals, const installation::StateDir& state, const std::string& name) {
-  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const terminal::MessagePtr now, kind->get(state, name));
-  if (globals.json()) {
-    terminal::Print(terminal::ToJson(*now) + "\n");
-  } else {
-    terminal::PrintList(false, kind->columns, {now.get()});
-  }
-  return {};
-}
 
 // As a list in JSON; what is below a tenant says so in `parent`.
 Status ShowTree(const Globals& globals) {
@@ -99,7 +82,7 @@ Status Update(const Globals& globals, const UpdateOptions& options) {
                                      options.yes));
   }
   if (!changes.empty()) ALLOD_CHECK_OK(kind->update(state, *current, wanted, Uuid::V7().ToString()));
-  return Show(globals, state, name);
+  return ShowTenant(globals, state, name);
 }
 
 Status Suspend(const Globals& globals, const StateOptions& options) {
@@ -110,7 +93,7 @@ Status Suspend(const Globals& globals, const StateOptions& options) {
   request.set_reason(options.reason);
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::SuspendTenant, request));
-  return Show(globals, state, name);
+  return ShowTenant(globals, state, name);
 }
 
 Status Resume(const Globals& globals, const StateOptions& options) {
@@ -120,22 +103,39 @@ Status Resume(const Globals& globals, const StateOptions& options) {
   request.set_name(name);
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::ResumeTenant, request));
-  return Show(globals, state, name);
+  return ShowTenant(globals, state, name);
 }
 
 }  // namespace
 
+Result<std::string> TenantNameOf(const std::string& text) {
+  const std::string name = text.find('/') == std::string::npos ? "tenants/" + text : text;
+  ALLOD_CHECK_OK(MatchName("name", name, "tenants/*"));
+  return name;
+}
+
+Status ShowTenant(const Globals& globals, const installation::StateDir& state, const std::string& name) {
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
+  ALLOD_TRY(const terminal::MessagePtr now, kind->get(state, name));
+  if (globals.json()) {
+    terminal::Print(terminal::ToJson(*now) + "\n");
+  } else {
+    terminal::PrintList(false, kind->columns, {now.get()});
+  }
+  return {};
+}
+
 void AddTenants(CLI::App& app, Globals& globals) {
-  CLI::App* tenants = app.add_subcommand("tenants", "Show which tenants there are below each other; change one");
+  CLI::App* tenants = app.add_subcommand(
+      "tenants", "Show which tenants there are below each other; change, suspend, resume, delete or export one");
   tenants->require_subcommand(0, 1);
   // It runs after that of a subcommand.
   tenants->callback([&globals, tenants] {
     if (tenants->get_subcommands().empty()) globals.action = [&globals] { return ShowTree(globals); };
   });
-  constexpr char kName[] = "TENANT or tenants/TENANT";
   const auto [update, change] = AddCommand<UpdateOptions>(*tenants, globals, "update",
                                                           "Change what a tenant is, as `allod apply` would", &Update);
-  update->add_option("name", change->name, kName)->required();
+  update->add_option("name", change->name, kTenantHelp)->required();
   update->add_option("--display-name", change->display_name, "What people call it");
   update
       ->add_option("--residency", change->residency,
@@ -148,11 +148,13 @@ void AddTenants(CLI::App& app, Globals& globals) {
   const auto [suspend, suspension] = AddCommand<StateOptions>(
       *tenants, globals, "suspend", "Refuse its keys and stop its instances; nothing is deleted, and invoices go on",
       &Suspend);
-  suspend->add_option("name", suspension->name, kName)->required();
+  suspend->add_option("name", suspension->name, kTenantHelp)->required();
   suspend->add_option("--reason", suspension->reason, "Shown to the tenant");
   const auto [resume, resumption] = AddCommand<StateOptions>(
       *tenants, globals, "resume", "Let its keys hold again, and bring the same instances back", &Resume);
-  resume->add_option("name", resumption->name, kName)->required();
+  resume->add_option("name", resumption->name, kTenantHelp)->required();
+  AddTenantDeletion(*tenants, globals);
+  AddTenantExport(*tenants, globals);
 }
 
 }  // namespace allod::cli::commands

@@ -369,6 +369,10 @@ http::Awaitable<void> Endpoints::SignOut(const access::Principal& principal, htt
   } else if (const std::string everywhere = ValueOf(*fields, "everywhere");
              !everywhere.empty() && everywhere != "true" && everywhere != "false") {
     done = InvalidArgument("INVALID_PARAMETER", "everywhere is true or false");
+  } else if (everywhere == "true" && principal.subject.empty()) {
+    done = FailedPrecondition("TENANT_SUSPENDED",
+                              "the tenant is suspended or deleted: only this session can be ended now; leave "
+                              "`everywhere` out");
   } else {
     tenancy::v1::EndSessionsRequest end;
     end.set_parent(principal.tenant);

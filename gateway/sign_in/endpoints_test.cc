@@ -419,6 +419,9 @@ TEST_F(SignInTest, WhoSignsOutEndsTheSessionOrAllOfThePersons) {
   EXPECT_EQ(tenancy_.ended.person().identity_provider(), kProvider);
   EXPECT_EQ(tenancy_.ended.person().subject(), "s1");
   EXPECT_EQ(sign_out(person, "everywhere=yes").status, 400);
+  person.subject.clear();  // of a suspended tenant
+  EXPECT_EQ(sign_out(person, "").status, 204);
+  EXPECT_EQ(sign_out(person, "everywhere=true").status, 400);
   access::Principal key;
   key.tenant = "tenants/ke";
   EXPECT_EQ(sign_out(key, "").status, 400);

@@ -64,6 +64,24 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
   return out;
 }
 
+Result<access::Principal> Sessions::AuthenticateToEnd(std::string_view authorization,
+                                                      const std::optional<IpAddress>& client) const {
+  Result<access::Principal> known = Authenticate(authorization, client);
+  if (known || known.error().reason != "SESSION_ENDED") return known;
+  ALLOD_TRY(const SessionToken token, sealer_.Open(access::BearerToken(authorization), clock_.Now()));
+  const std::string tenant = TenantOf(token.provider);
+  ALLOD_TRY(const std::shared_ptr<const federation::Trust> trust, table_.Find(tenant));
+  if (trust != nullptr) return known;
+  access::Principal out;
+  out.id = PersonId(token.provider, token.subject);
+  out.session = token.id.ToString();
+  out.name = tenant + "/sessions/" + out.session;
+  out.tenant = tenant;
+  out.tenant_id = tenant.substr(tenant.find('/') + 1);
+  out.identity_provider = token.provider;
+  return out;
+}
+
 std::string Sessions::Renewed(SessionToken token, Time now) const {
   if (token.expire_time >= token.end_time || token.expire_time - now > idle_ / 2) return "";
   token.expire_time = std::min(Time(now + idle_), token.end_time);

@@ -121,6 +121,34 @@ TEST_F(SessionsTest, KeepsWhatStillStands) {
   EXPECT_EQ(with([] {}), "billing,viewer desk=developer lab=admin");
 }
 
+TEST_F(SessionsTest, OfASuspendedTenantItCanBeEndedAndNothingElse) {
+  const std::string token = sealer_.Seal(Token()).value();
+  const SessionsToEnd to_end(sessions_);
+  const auto authenticate = [&](const std::string& text) {
+    return to_end.Authenticate("Bearer " + text, std::nullopt);
+  };
+  EXPECT_EQ(authenticate(token)->subject, "s") << "while the tenant is active it is as for everything else";
+  tenant().set_active(false);
+  Sync();
+  EXPECT_EQ(Try(token), "SESSION_ENDED");
+  const auto principal = authenticate(token);
+  ASSERT_TRUE(principal) << principal.error().message;
+  EXPECT_EQ(principal->name, "tenants/ke/sessions/" + id_.ToString());
+  EXPECT_EQ(principal->tenant, "tenants/ke");
+  EXPECT_EQ(principal->subject, "") << "so that one that was stolen and ended ends no other";
+  EXPECT_TRUE(principal->roles.empty());
+  EXPECT_FALSE(principal->portal || principal->inference);
+  EXPECT_EQ(authenticate(token.substr(1)).error().reason, "INVALID_TOKEN");
+  tenant().set_active(true);
+  tenant().add_ended_sessions({reinterpret_cast<const char*>(id_.bytes().data()), 16});
+  Sync();
+  EXPECT_EQ(authenticate(token).error().reason, "SESSION_ENDED");
+  clock_.Advance(31min);
+  tenant().set_active(false);
+  Sync();
+  EXPECT_EQ(authenticate(token).error().reason, "SESSION_EXPIRED");
+}
+
 TEST_F(SessionsTest, IsNotCalledEndedWhileThatCannotBeKnown) {
   const std::string token = sealer_.Seal(Token()).value();
   SessionToken unknown = Token();

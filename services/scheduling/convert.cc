@@ -342,7 +342,10 @@ Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
   TenantTerms out;
   ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));
   ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
+  // A state of the future is none in which something runs.
   out.active = IsActive(tenant);
+  out.purge =
+      tenant.state() == tenancy::v1::Tenant::STATE_PURGING || tenant.state() == tenancy::v1::Tenant::STATE_DELETED;
   if (tenant.weight() < 1 || tenant.weight() > 1000) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
   }

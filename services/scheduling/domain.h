@@ -75,6 +75,7 @@ struct TenantTerms {
   bool active = false;                 // not suspended
   int weight = 1;                      // share of contended compute
   std::vector<std::string> residency;  // jurisdictions
+  bool purge = false;                  // its grace is over: what it has here is to be removed
   bool operator==(const TenantTerms&) const = default;
 };
 

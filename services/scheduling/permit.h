@@ -27,6 +27,8 @@ class Permit {
 
   std::vector<std::string> residency() const;  // empty if it is not known
   int weight() const { return terms_ == nullptr ? 1 : terms_->weight; }
+  // Nothing of it may be kept.
+  bool purge() const { return terms_ != nullptr && terms_->purge; }
 
  private:
   const std::vector<scheduler::Region>& regions_;

@@ -68,10 +68,12 @@ constexpr const char* kListChanged =
     "WHERE changed_in >= $1::xid8 AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
 constexpr const char* kSaveTerms =
-    "INSERT INTO scheduling.tenant_terms (id, active, weight, residency) "
-    "SELECT id, active, weight, string_to_array(residency, ',') "
-    "FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::text[]) AS t (id, active, weight, residency) "
-    "ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, weight = EXCLUDED.weight, residency = EXCLUDED.residency";
+    "INSERT INTO scheduling.tenant_terms (id, active, weight, residency, purge) "
+    "SELECT id, active, weight, string_to_array(residency, ','), purge "
+    "FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::text[], $5::boolean[]) "
+    "AS t (id, active, weight, residency, purge) "
+    "ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, weight = EXCLUDED.weight, "
+    "residency = EXCLUDED.residency, purge = EXCLUDED.purge";
 constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
     "AND id > $2::uuid ORDER BY id LIMIT $3";
@@ -429,26 +431,28 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
 
 Result<std::vector<TenantTerms>> PgStore::ListTerms() {
   return pool_.Run<std::vector<TenantTerms>>([&](GlobalTx& tx) -> Result<std::vector<TenantTerms>> {
-    return ReadAll(tx.Exec("SELECT id, active, weight, residency FROM scheduling.tenant_terms"), [](RowReader& row) {
-      TenantTerms out;
-      row.Into(out.tenant, out.active, out.weight, out.residency);
-      return out;
-    });
+    return ReadAll(tx.Exec("SELECT id, active, weight, residency, purge FROM scheduling.tenant_terms"),
+                   [](RowReader& row) {
+                     TenantTerms out;
+                     row.Into(out.tenant, out.active, out.weight, out.residency, out.purge);
+                     return out;
+                   });
   });
 }
 
 Status PgStore::SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) {
-  std::vector<std::string> ids, active, weights, residencies, gone_ids;
+  std::vector<std::string> ids, active, weights, residencies, purges, gone_ids;
   for (const TenantTerms& terms : changed) {
     ids.push_back(terms.tenant.ToString());
     active.emplace_back(terms.active ? "t" : "f");
     weights.push_back(std::to_string(terms.weight));
     residencies.push_back(fmt::format("{}", fmt::join(terms.residency, ",")));
+    purges.emplace_back(terms.purge ? "t" : "f");
   }
   for (const TenantId& tenant : gone) gone_ids.push_back(tenant.ToString());
   const auto done = pool_.Run<int>(
       [&](GlobalTx& tx) -> Result<int> {
-        tx.Exec(kSaveTerms, ids, active, weights, residencies);
+        tx.Exec(kSaveTerms, ids, active, weights, residencies, purges);
         tx.Exec("DELETE FROM scheduling.tenant_terms WHERE id = ANY($1::uuid[])", gone_ids);
         return 0;
       },

@@ -432,6 +432,7 @@ Status Reconciler::RunOnce() {
   }
   if (!loaded_) return {};
   ALLOD_CHECK_OK(TouchNodes());
+  ALLOD_CHECK_OK(PurgeTenants());
   return ForgetOldOperations();
 }
 

@@ -14,6 +14,9 @@
 // to from the same pass on, is told to stop, and is not placed again until it is allowed. Of a tenant that is not known
 // nothing runs; but before anything was ever said of any tenant, nothing is decided at all.
 //
+// What a tenant has whose grace is over is removed: its instances are deleted as any are, and when the last is gone its
+// operations and what else there was, in bounded steps. Whatever dies between two of them, the next process goes on.
+//
 // One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
 // counted (services/common/set_aside.h) and tried again later; its routes and workers stay as they were last known.
 //
@@ -93,7 +96,7 @@ class Reconciler {
   };
   // Of the work on a tenant, as logs and metrics name them.
   struct Stage {
-    static constexpr std::string_view kLoad = "load", kLook = "look", kDecide = "decide";
+    static constexpr std::string_view kLoad = "load", kLook = "look", kDecide = "decide", kPurge = "purge";
   };
   using Sightings = std::map<TenantId, Sighting>;
 
@@ -139,6 +142,10 @@ class Reconciler {
   Status TouchNodes();
   // A batch of them, every now and then; while there are more, with the passes that follow.
   Status ForgetOldOperations();
+  // Some steps for each of those whose grace is over, every now and then.
+  Status PurgeTenants();
+  // Nothing is left of it.
+  void DropTenant(const TenantId& tenant);
 
   Store& store_;
   drivers::Driver& driver_;
@@ -174,6 +181,8 @@ class Reconciler {
   Time next_forget_{};
   std::optional<TenantId> forgotten_to_;  // where the round over the tenants that have old operations is
   bool forget_again_ = false;             // it left some
+  std::set<TenantId> purged_;             // have rows, and their grace is over
+  Time next_purge_{};
 
   OwnedThread thread_;  // last: it uses everything above
 };

@@ -38,7 +38,9 @@ void Reconciler::TakeTerms() {
   mail_ = mail.number;
   const auto note = [&](const TenantId& tenant, std::optional<TenantTerms> terms) {
     unsaved_[tenant] = std::move(terms);
-    if (tenants_.contains(tenant)) pending_.insert(tenant);
+    if (!tenants_.contains(tenant)) return;
+    pending_.insert(tenant);
+    if (PermitOf(tenant).purge()) purged_.insert(tenant);
   };
   for (const auto& [tenant, terms] : mail.terms) {
     const auto known = terms_.find(tenant);
@@ -102,6 +104,7 @@ Status Reconciler::LoadStale(const TenantId& tenant, const Stale& stale) {
     ALLOD_TRY(TenantState state, store_.LoadTenant(tenant));
     ALLOD_CHECK_OK(check(state));
     Adopt(tenants_[tenant], std::move(state));
+    if (PermitOf(tenant).purge()) purged_.insert(tenant);
     return {};
   }
   for (const std::string& name : stale.instances) {

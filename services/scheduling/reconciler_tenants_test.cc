@@ -59,6 +59,67 @@ TEST_F(ReconcilerTenantsTest, ASuspendedTenantRunsNothingAndKeepsEverything) {
   EXPECT_EQ(Targets("b").size(), 2U);
 }
 
+TEST_F(ReconcilerTenantsTest, OfATenantWhoseGraceIsOverNothingIsLeft) {
+  const TenantTerms purged{tenant_, false, 1, {"ke"}, true};
+  const TenantId other = *TenantId::FromName("tenants/ug");
+  Join("n");
+  Create("a");
+  Create("b", 2);
+  CreateFor(other, "tenants/ug", "a");
+  Settle();
+  ASSERT_EQ(Assigned("n").size(), 4U);
+  Tell(purged);
+  const auto rounds = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      Settle();
+      clock_.Advance(seconds(1));
+    }
+  };
+  Settle();
+  Restart();  // in the middle of it, and tenancy has nothing new to say
+  sessions_.clear();
+  Join("n");
+  rounds(8);
+  EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U) << "the other's";
+  EXPECT_TRUE(store_.ListOperations(tenant_, "", {"scope", 100, ""})->operations.empty());
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{"no route"});
+  ASSERT_EQ(Assigned("n").size(), 1U);
+  EXPECT_EQ(Assigned("n")[0].tenant, other);
+  EXPECT_EQ(TargetsOf("tenants/ug/projects/p/instances/a").size(), 1U);
+  const int calls = store_.calls();
+  Pass();
+  const int idle = store_.calls() - calls;
+  Tell(purged);
+  Pass();
+  EXPECT_LE(store_.calls() - calls, 2 * idle + 1) << "being told again that it is gone costs nothing";
+  reconciler_->Wake(tenant_);
+  rounds(2);
+  EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U);
+}
+
+TEST_F(ReconcilerTenantsTest, ATenantThatCannotBePurgedKeepsNoOtherWaiting) {
+  const TenantId other = *TenantId::FromName("tenants/ug");
+  Create("a");
+  CreateFor(other, "tenants/ug", "a");
+  Settle();
+  store_.RefuseChanges(tenant_, Error{Code::kInternal, "INTERNAL", "odd rows"});
+  Tell({tenant_, false, 1, {"ke"}, true});
+  Tell({other, false, 1, {"ke"}, true});
+  for (int i = 0; i < 8; ++i) {
+    Settle();
+    clock_.Advance(seconds(1));
+  }
+  const auto left = store_.ListChanged("", std::nullopt, 10)->tenants;
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].tenant, tenant_);
+  store_.RefuseChanges(tenant_, std::nullopt);
+  for (int i = 0; i < 8; ++i) {
+    clock_.Advance(seconds(61));
+    Settle();
+  }
+  EXPECT_TRUE(store_.ListChanged("", std::nullopt, 10)->tenants.empty());
+}
+
 TEST_F(ReconcilerTenantsTest, ASuspensionIsNobodyElses) {
   Join("n");
   const TenantId other = *TenantId::FromName("tenants/ug");

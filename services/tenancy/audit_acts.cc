@@ -146,6 +146,25 @@ audit::Act StateOf(const Tenant& after) {
           .details = {audit::Personal("reason", after.suspend_reason)}};
 }
 
+audit::Act DeletionOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.delete",
+          .resource = after.name(),
+          .details = {{"purge_time", InUtc(after.deletion->purge_time)},
+                      audit::Personal("reason", after.deletion->reason)}};
+}
+
+audit::Act UndeletionOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.undelete",
+          .resource = after.name(),
+          .details = {{"state", after.state == TenantState::kActive ? "active" : "suspended"}}};
+}
+
+audit::Act PurgeOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.purge",
+          .resource = after.name(),
+          .details = {{"state", after.state == TenantState::kDeleted ? "deleted" : "purging"}}};
+}
+
 audit::Act CreationOf(const Project& project) {
   audit::Act out{.action = "tenancy.projects.create",
                  .resource = project.name(),
@@ -248,6 +267,11 @@ audit::Act EndingOf(const std::string& tenant, const Person& person, int ended) 
           .details = {{"identity_provider", person.provider},
                       audit::Personal("subject", person.subject),
                       {"ended", std::to_string(ended)}}};
+}
+
+audit::Act ErasureOf(const std::string& resource, std::int64_t values) {
+  return {
+      .action = "tenancy.auditEntries.erase", .resource = resource, .details = {{"values", std::to_string(values)}}};
 }
 
 audit::Act RevocationOf(const ApiKey& key) { return {.action = "tenancy.apiKeys.revoke", .resource = key.name()}; }

@@ -14,12 +14,19 @@ audit::Act CreationOf(const Tenant& tenant);
 audit::Act ChangeOf(const Tenant& before, const Tenant& after);
 // Of a suspension, with its reason, and of its end.
 audit::Act StateOf(const Tenant& after);
+audit::Act DeletionOf(const Tenant& after);
+audit::Act UndeletionOf(const Tenant& after);
+// Its grace is over, or nothing is left: "purging", "deleted".
+audit::Act PurgeOf(const Tenant& after);
 audit::Act CreationOf(const Project& project);
 audit::Act ChangeOf(const Project& before, const Project& after);
 audit::Act CreationOf(const ApiKey& key);
 // Of the present key, which names its successor.
 audit::Act RotationOf(const ApiKey& present, const ApiKey& successor);
 audit::Act RevocationOf(const ApiKey& key);
+// Of what told of a person: so many values, of entries about the member of that name, or of who came in by the
+// provider.
+audit::Act ErasureOf(const std::string& resource, std::int64_t values);
 // What stands afterwards is the whole of it; of a client's secret, that it was set or cleared.
 audit::Act CreationOf(const IdentityProvider& provider);
 audit::Act ChangeOf(const IdentityProvider& before, const IdentityProvider& after);

@@ -229,6 +229,22 @@ pb::ApiKey::Scope ToProto(Scope scope) {
   return pb::ApiKey::SCOPE_UNSPECIFIED;
 }
 
+pb::Tenant::State ToProto(TenantState state) {
+  switch (state) {
+    case TenantState::kActive:
+      return pb::Tenant::STATE_ACTIVE;
+    case TenantState::kSuspended:
+      return pb::Tenant::STATE_SUSPENDED;
+    case TenantState::kDeleting:
+      return pb::Tenant::STATE_DELETING;
+    case TenantState::kPurging:
+      return pb::Tenant::STATE_PURGING;
+    case TenantState::kDeleted:
+      return pb::Tenant::STATE_DELETED;
+  }
+  return pb::Tenant::STATE_UNSPECIFIED;
+}
+
 pb::Tenant ToProto(const Tenant& tenant) {
   pb::Tenant out;
   out.set_name(tenant.name());
@@ -236,10 +252,15 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_display_name(tenant.display_name);
   out.set_currency_code(tenant.currency_code);
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
-  out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
+  out.set_state(ToProto(tenant.state));
   *out.mutable_create_time() = ToTimestamp(tenant.create_time);
   out.set_weight(tenant.weight);
   out.set_suspend_reason(tenant.suspend_reason);
+  if (tenant.deletion) {
+    *out.mutable_delete_time() = ToTimestamp(tenant.deletion->delete_time);
+    *out.mutable_purge_time() = ToTimestamp(tenant.deletion->purge_time);
+    out.set_delete_reason(tenant.deletion->reason);
+  }
   // One that would be made has none yet.
   if (tenant.version > 0) out.set_etag(EtagOf(tenant));
   FillQuota(tenant.quota, *out.mutable_quota());

@@ -8,6 +8,7 @@
 #include "services/common/money.h"
 #include "services/common/quota.h"
 #include "services/common/text_check.h"
+#include "services/tenancy/tenant_deletion.h"
 
 namespace allod::tenancy {
 namespace {
@@ -77,6 +78,7 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 }
 
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag) {
+  ALLOD_CHECK_OK(CheckNotPurged(standing));
   ALLOD_CHECK_OK(CheckEtag("tenant", standing.name(), EtagOf(standing), etag));
   if (!wanted.currency_code.empty() && wanted.currency_code != standing.currency_code) {
     return FailedPrecondition(
@@ -135,6 +137,7 @@ bool SameLimits(const Project& a, const Project& b) {
 }
 
 Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant) {
+  ALLOD_CHECK_OK(CheckNotPurged(tenant));
   ALLOD_CHECK_OK(CheckEtag("project", standing.name(), EtagOf(standing), etag));
   Project out = standing;
   out.display_name = wanted.display_name;

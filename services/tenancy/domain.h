@@ -19,7 +19,15 @@
 
 namespace allod::tenancy {
 
-enum class TenantState { kActive, kSuspended };
+// What leads from one to another, and what each means: tenant_deletion.h.
+enum class TenantState { kActive, kSuspended, kDeleting, kPurging, kDeleted };
+
+struct TenantDeletion {
+  Time delete_time;
+  Time purge_time;  // until when it can be brought back
+  std::string reason;
+  TenantState state_before = TenantState::kActive;
+};
 
 struct Tenant {
   std::string id;                            // "ke"
@@ -29,7 +37,7 @@ struct Tenant {
   TenantState state = TenantState::kActive;  // its own
   Time create_time;
   int weight = 1;              // share of contended compute, 1 to kWeightMax
-  std::string suspend_reason;  // empty while active
+  std::string suspend_reason;  // of a tenant that is or was suspended; else empty
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
   Quota quota = {};
   Limits limits = {};
@@ -38,6 +46,7 @@ struct Tenant {
   std::vector<std::string> ancestors = {};  // ids from the top to the parent
   std::string suspended_by = {};            // the nearest of them that is suspended; empty: none is
   Quota quota_below = {};                   // what its children have of `quota`
+  std::optional<TenantDeletion> deletion = std::nullopt;  // none: it is active or suspended
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -54,7 +63,7 @@ struct Project {
   InstanceLimits instance_limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + id; }
-  // Projects are never deleted, so the name is never reused.
+  // Projects go with their tenant only, whose id is never reused, so neither is the name.
   Uuid uid() const { return Uuid::FromName(name()); }
 };
 

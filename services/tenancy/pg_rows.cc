@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "services/tenancy/tenant_deletion.h"
 #include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
@@ -95,10 +96,12 @@ void ReadQuota(RowReader& row, Quota& out) {
 }
 
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
-  const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
-                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
-                            KeyOf(tenant).ToString());
+  const auto rows =
+      tx.Exec(fmt::format("SELECT state IN ('PURGING', 'DELETED') FROM tenancy.tenants WHERE tenant_id = $1{}",
+                          lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+              KeyOf(tenant).ToString());
   if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  if (lock == RowLock::kUntilCommit && rows[0][0].as<bool>()) return std::unexpected(TenantDeleted(tenant));
   return {};
 }
 

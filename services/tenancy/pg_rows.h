@@ -64,7 +64,8 @@ void ReadQuota(RowReader& row, Quota& out);
 // the lock of the tenant's row nothing is added meanwhile.
 Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now);
 
-// NOT_FOUND. Locked, it puts the counts that limits are checked against in order.
+// NOT_FOUND. Locked, it puts the counts that limits are checked against in order, and FAILED_PRECONDITION /
+// TENANT_DELETED refuses changes of a tenant whose grace is over.
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone);
 // NOT_FOUND.
 Status RequireProjectRow(TenantTx& tx, const std::string& tenant, const std::string& project);

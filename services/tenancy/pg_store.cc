@@ -114,6 +114,7 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
         Tenant stored = ReadFirst(rows, ReadTenant);
+        if (IsPurged(stored.state)) return std::unexpected(TenantIdUsed(tenant.id));
         if (!SameContent(stored, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
         // After it was inserted, so that the parent's use can be asked for; it is undone if this refuses.
         if (is_new && parent) {
@@ -192,6 +193,7 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (!earlier) ALLOD_CHECK_OK(CheckNotDeleted(standing));
         // A trigger tells those below; before any lock of a clock they are locked in the order in which everybody
         // locks.
         LockBelow(tx, tenant);
@@ -206,6 +208,46 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
           return ReadTenantState(tx, tenant);
         }
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), StateOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      RunAgain{});
+}
+
+Result<TenantStateChange> PgStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Deleted(standing, deletion));
+        // Under its lock none is made below it.
+        ALLOD_CHECK_OK(CheckChildless(standing, ReadChildren(tx, tenant)));
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), DeletionOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      // It took: this deletion, and no other.
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(TenantStateChange stored, ReadTenantState(tx, tenant));
+        const auto& made = stored.tenant.deletion;
+        if (!made || made->delete_time != deletion.now || made->reason != deletion.reason) return NotFound("not done");
+        return stored;
+      });
+}
+
+Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Undeleted(standing));
+        if (changed.state == standing.state) return ReadTenantState(tx, tenant);
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), UndeletionOf(changed)));
         return ReadTenantState(tx, tenant);
       },
       RunAgain{});
@@ -238,6 +280,7 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
         ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, project.tenant, RowLock::kUntilCommit));
+        ALLOD_CHECK_OK(CheckNotPurged(tenant));
         ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
         const auto count =
             tx.Exec("SELECT count(*), count(*) FILTER (WHERE id = $2) FROM tenancy.projects WHERE tenant_id = $1",

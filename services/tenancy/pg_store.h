@@ -18,6 +18,9 @@ class PgStore final : public Store {
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
                                            const RequestId& request) override;
+  Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                         const RequestId& request) override;
+  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) override;
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;

@@ -56,10 +56,12 @@ Result<ApiKeyCreation> ReadKey(TenantTx& tx, const std::string& tenant, const st
 // The version of what this transaction does to keys. Holds the tenant's row and the clock's until the commit.
 Result<std::int64_t> NextKeysVersion(TenantTx& tx) {
   // A trigger puts the clock's next version in.
-  const auto rows =
-      tx.Exec("UPDATE tenancy.tenants SET keys_version = keys_version WHERE tenant_id = $1 RETURNING keys_version",
-              tx.tenant().ToString());
+  const auto rows = tx.Exec(
+      "UPDATE tenancy.tenants SET keys_version = keys_version WHERE tenant_id = $1 RETURNING keys_version, "
+      "state IN ('PURGING', 'DELETED'), id",
+      tx.tenant().ToString());
   if (rows.empty()) return Internal("a tenant vanished");
+  if (rows[0][1].as<bool>()) return std::unexpected(TenantDeleted(rows[0][2].as<std::string>()));
   return rows[0][0].as<std::int64_t>();
 }
 

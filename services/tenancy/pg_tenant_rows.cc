@@ -16,6 +16,11 @@ Tenant ReadTenant(RowReader& row) {
   out.parent = parent.value_or("");
   ReadQuota(row, out.quota_below);
   row.Into(out.quota_below.projects);
+  std::optional<Time> delete_time, purge_time;
+  std::optional<TenantState> state_before;
+  std::string reason;
+  row.Into(delete_time, purge_time, reason, state_before);
+  if (delete_time && purge_time && state_before) out.deletion = {*delete_time, *purge_time, reason, *state_before};
   return out;
 }
 
@@ -27,6 +32,16 @@ Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) 
   return ReadFirst(rows, ReadTenant);
 }
 
+void WriteLife(TenantTx& tx, const Tenant& tenant) {
+  const auto& deletion = tenant.deletion;
+  const auto or_null = [&](auto member) { return deletion ? std::optional((*deletion).*member) : std::nullopt; };
+  tx.Exec("UPDATE tenancy.tenants SET state = $2, delete_time = " ALLOD_FROM_MICROS(
+              "$3") ", purge_time = " ALLOD_FROM_MICROS("$4") ", delete_reason = $5, state_before = $6 "
+                                                              "WHERE tenant_id = $1",
+          tenant.uid(), tenant.state, or_null(&TenantDeletion::delete_time), or_null(&TenantDeletion::purge_time),
+          deletion ? deletion->reason : "", or_null(&TenantDeletion::state_before));
+}
+
 std::optional<std::string> ParentColumn(const Tenant& tenant) {
   if (tenant.parent.empty()) return std::nullopt;
   return tenant.parent;
@@ -34,7 +49,9 @@ std::optional<std::string> ParentColumn(const Tenant& tenant) {
 
 std::vector<Tenant> ReadChildren(PgTx& tx, const std::string& tenant) {
   return ReadAll(
-      tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE parent = $1 ORDER BY id", kTenantColumns), tenant),
+      tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE parent = $1 AND state <> 'DELETED' ORDER BY id",
+                          kTenantColumns),
+              tenant),
       ReadTenant);
 }
 
@@ -57,7 +74,8 @@ void LockBelow(PgTx& tx, const std::string& tenant) {
 
 int CountBelowTop(PgTx& tx, const Tenant& parent) {
   const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
-  return tx.Exec("SELECT count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1]", top)[0][0].as<int>();
+  return tx.Exec("SELECT count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] AND state <> 'DELETED'", top)[0][0]
+      .as<int>();
 }
 
 OwnUse UseOfParent(TenantTx& tx) {

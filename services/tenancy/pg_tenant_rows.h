@@ -18,8 +18,12 @@
 namespace allod {
 
 template <>
-inline constexpr auto kRowWords<tenancy::TenantState> = std::to_array<RowWord<tenancy::TenantState>>(
-    {{tenancy::TenantState::kActive, "ACTIVE"}, {tenancy::TenantState::kSuspended, "SUSPENDED"}});
+inline constexpr auto kRowWords<tenancy::TenantState> =
+    std::to_array<RowWord<tenancy::TenantState>>({{tenancy::TenantState::kActive, "ACTIVE"},
+                                                  {tenancy::TenantState::kSuspended, "SUSPENDED"},
+                                                  {tenancy::TenantState::kDeleting, "DELETING"},
+                                                  {tenancy::TenantState::kPurging, "PURGING"},
+                                                  {tenancy::TenantState::kDeleted, "DELETED"}});
 
 }  // namespace allod
 
@@ -28,16 +32,19 @@ namespace allod::tenancy {
 inline constexpr char kTenantColumns[] =
     "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time") ", weight, suspend_reason, "
     "version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS ", parent, ancestors, suspended_by, "
-    ALLOD_BELOW_COLUMNS ", below_projects";
+    ALLOD_BELOW_COLUMNS ", below_projects, " ALLOD_MICROS("delete_time") ", " ALLOD_MICROS("purge_time")
+    ", delete_reason, state_before";
 
 // A row of kTenantColumns.
 Tenant ReadTenant(RowReader& row);
 // NOT_FOUND.
 Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone);
+// Its state, and what is said of its deletion. Whoever calls holds the row's lock.
+void WriteLife(TenantTx& tx, const Tenant& tenant);
 // As the column has it.
 std::optional<std::string> ParentColumn(const Tenant& tenant);
 
-// Those whose parent it is, by id.
+// Those whose parent it is, by id, but for what is gone (DELETED).
 std::vector<Tenant> ReadChildren(PgTx& tx, const std::string& tenant);
 // The tenant that is to be a parent, until the commit, with the one at its top, so that what is below that can be
 // counted. NOT_FOUND.
@@ -46,7 +53,7 @@ Result<Tenant> LockParent(PgTx& tx, const std::string& parent);
 Result<std::optional<Tenant>> LockParentOf(PgTx& tx, const std::string& tenant);
 // All below it, of all levels, until the commit.
 void LockBelow(PgTx& tx, const std::string& tenant);
-// How many there are below the one at the top of `parent`, which is locked.
+// How many there are, but for what is gone, below the one at the top of `parent`, which is locked.
 int CountBelowTop(PgTx& tx, const Tenant& parent);
 // What the parent of the transaction's tenant has itself. Under the parent's lock nothing is added meanwhile.
 OwnUse UseOfParent(TenantTx& tx);

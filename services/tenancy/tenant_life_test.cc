@@ -172,6 +172,13 @@ TEST_F(TenantLifeTest, OnlyOperatorsChangeATenantAndOnlyServicesFollow) {
     v1::ResumeTenantRequest resume;
     resume.set_name("tenants/ke");
     EXPECT_EQ(Ask(&Stub::ResumeTenant, resume, caller).error().code, Code::kPermissionDenied);
+    v1::DeleteTenantRequest deletion;
+    deletion.set_name("tenants/ke");
+    deletion.set_etag(kenya_.etag());
+    EXPECT_EQ(Ask(&Stub::DeleteTenant, deletion, caller).error().code, Code::kPermissionDenied);
+    v1::UndeleteTenantRequest undeletion;
+    undeletion.set_name("tenants/ke");
+    EXPECT_EQ(Ask(&Stub::UndeleteTenant, undeletion, caller).error().code, Code::kPermissionDenied);
   }
   const auto context = MakeStreamContext(Caller::Operator());
   const auto stream = stub_->WatchTenants(context.get(), v1::WatchTenantsRequest());
@@ -201,6 +208,69 @@ TEST_F(TenantLifeTest, SuspendingAndResumingAreSafeToRepeat) {
   v1::SuspendTenantRequest unknown;
   unknown.set_name("tenants/xx");
   EXPECT_EQ(Ask(&Stub::SuspendTenant, unknown).error().reason, "NOT_FOUND");
+}
+
+TEST_F(TenantLifeTest, ADeletedTenantIsBroughtBackAsItWas) {
+  const std::string id = Uuid::V7().ToString();
+  v1::DeleteTenantRequest request;
+  request.set_name("tenants/ke");
+  request.set_reason("merged");
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "ETAG_REQUIRED");
+  request.set_etag("x");
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "ETAG_MISMATCH");
+  request.set_etag(kenya_.etag());
+  request.set_request_id(id);
+  for (const std::int64_t seconds : {0, 86'399, 365 * 86'400 + 1}) {
+    request.mutable_grace()->set_seconds(seconds);
+    EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "INVALID_GRACE") << seconds;
+  }
+  request.clear_grace();
+  const auto deleted = Ask(&Stub::DeleteTenant, request);
+  ASSERT_TRUE(deleted) << deleted.error().message;
+  EXPECT_EQ(deleted->state(), v1::Tenant::STATE_DELETING);
+  EXPECT_EQ(deleted->delete_reason(), "merged");
+  EXPECT_EQ(deleted->purge_time().seconds() - deleted->delete_time().seconds(), 30 * 86'400);
+  EXPECT_GT(keys_awaited_, 0) << "its keys are refused by then";
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request)->etag(), deleted->etag()) << "a retry";
+  request.set_request_id("");
+  request.set_etag(deleted->etag());
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "TENANT_DELETING");
+  EXPECT_EQ(Suspend("x").error().reason, "TENANT_DELETING");
+  EXPECT_EQ(Resume().error().reason, "TENANT_DELETING");
+
+  v1::UndeleteTenantRequest back;
+  back.set_name("tenants/ke");
+  const auto active = Ask(&Stub::UndeleteTenant, back);
+  ASSERT_TRUE(active) << active.error().message;
+  EXPECT_EQ(active->state(), v1::Tenant::STATE_ACTIVE);
+  EXPECT_FALSE(active->has_delete_time() || active->has_purge_time());
+  EXPECT_EQ(active->delete_reason(), "");
+  EXPECT_EQ(Ask(&Stub::UndeleteTenant, back)->etag(), active->etag()) << "nothing to bring back";
+  request.set_etag(Suspend("unpaid")->etag());
+  ASSERT_TRUE(Ask(&Stub::DeleteTenant, request));
+  const auto suspended = Ask(&Stub::UndeleteTenant, back);
+  EXPECT_EQ(suspended->state(), v1::Tenant::STATE_SUSPENDED);
+  EXPECT_EQ(suspended->suspend_reason(), "unpaid");
+}
+
+TEST_F(TenantLifeTest, OfATenantWhoseGraceIsOverNothingIsChangedAndItsIdIsNobodys) {
+  store_.BeginPurge("ke");
+  v1::UndeleteTenantRequest back;
+  back.set_name("tenants/ke");
+  EXPECT_EQ(Ask(&Stub::UndeleteTenant, back).error().reason, "TENANT_DELETED");
+  EXPECT_EQ(Resume().error().reason, "TENANT_DELETED");
+  EXPECT_EQ(Ask(&Stub::UpdateTenant, Update()).error().reason, "TENANT_DELETED");
+  v1::CreateTenantRequest again;
+  again.set_tenant_id("ke");
+  *again.mutable_tenant() = kenya_;
+  for (const bool validate_only : {true, false}) {
+    again.set_validate_only(validate_only);
+    const auto made = Ask(&Stub::CreateTenant, again);
+    EXPECT_EQ(made ? "" : made.error().reason, "TENANT_ID_USED") << validate_only;
+  }
+  v1::GetTenantRequest get;
+  get.set_name("tenants/ke");
+  EXPECT_EQ(Ask(&Stub::GetTenant, get, Caller::Tenant("ke"))->state(), v1::Tenant::STATE_PURGING);
 }
 
 TEST_F(TenantLifeTest, AChangeReturnsWhenSchedulingHasIt) {

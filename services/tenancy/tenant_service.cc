@@ -40,6 +40,7 @@ Status TenantServiceImpl::JudgeBelow(const Tenant& wanted, const Tenant* before,
 
 Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   const auto standing = store_.GetTenant(wanted.id);
+  if (standing && IsPurged(standing->state)) return std::unexpected(TenantIdUsed(wanted.id));
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
   if (standing || standing.error().code != Code::kNotFound) return standing;
   ALLOD_TRY(const auto parent, ParentOf(wanted));
@@ -119,9 +120,13 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
                                                const RequestId& request_id) {
   ALLOD_TRY(const std::string id, TenantIdOf("name", name));
   ALLOD_CHECK_OK(CheckSuspendReason(reason));
+  return ChangeState(context, call, [&] { return store_.SetTenantState(id, state, reason, request_id); });
+}
+
+Result<v1::Tenant> TenantServiceImpl::ChangeState(const grpc::ServerContext& context, const Call& call,
+                                                  const std::function<Result<TenantStateChange>()>& change) {
   ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
-  ALLOD_TRY(const TenantStateChange changed,
-            InTurn(gates_.writes, call, [&] { return store_.SetTenantState(id, state, reason, request_id); }));
+  ALLOD_TRY(const TenantStateChange changed, InTurn(gates_.writes, call, change));
   // All are told at the same time, and waited for once.
   const SteadyTime until = AwaitUntil(context);
   feed_.Notify();
@@ -143,6 +148,29 @@ grpc::Status TenantServiceImpl::ResumeTenant(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
     return SetState(*context, call, request->name(), TenantState::kActive, "", request_id);
+  });
+}
+
+grpc::Status TenantServiceImpl::DeleteTenant(grpc::ServerContext* context, const v1::DeleteTenantRequest* request,
+                                             v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckSuspendReason(request->reason()));
+    std::optional<std::chrono::seconds> wanted;
+    if (request->has_grace()) wanted = std::chrono::seconds(request->grace().seconds());
+    ALLOD_TRY(const std::chrono::seconds grace, GraceOf(wanted, grace_min_));
+    const TenantDeletionRequest deletion{request->etag(), request->reason(), grace, FloorToMicros(clock_.Now())};
+    return ChangeState(*context, call, [&] { return store_.DeleteTenant(id, deletion, request_id); });
+  });
+}
+
+grpc::Status TenantServiceImpl::UndeleteTenant(grpc::ServerContext* context, const v1::UndeleteTenantRequest* request,
+                                               v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    return ChangeState(*context, call, [&] { return store_.UndeleteTenant(id, request_id); });
   });
 }
 

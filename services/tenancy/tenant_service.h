@@ -25,9 +25,15 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   // or when it is time.
   using AwaitCredentials = std::function<void(const TenantStateChange& change, SteadyTime until)>;
 
+  // `grace_min` is the shortest grace of a deletion.
   TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates,
-                    AwaitCredentials await_credentials)
-      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_credentials_(std::move(await_credentials)) {}
+                    AwaitCredentials await_credentials, std::chrono::seconds grace_min = kGraceMin)
+      : store_(store),
+        feed_(feed),
+        clock_(clock),
+        gates_(gates),
+        await_credentials_(std::move(await_credentials)),
+        grace_min_(grace_min) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
@@ -39,6 +45,10 @@ class TenantServiceImpl final : public v1::TenantService::Service {
                              v1::Tenant* response) override;
   grpc::Status ResumeTenant(grpc::ServerContext* context, const v1::ResumeTenantRequest* request,
                             v1::Tenant* response) override;
+  grpc::Status DeleteTenant(grpc::ServerContext* context, const v1::DeleteTenantRequest* request,
+                            v1::Tenant* response) override;
+  grpc::Status UndeleteTenant(grpc::ServerContext* context, const v1::UndeleteTenantRequest* request,
+                              v1::Tenant* response) override;
   grpc::Status ListTenants(grpc::ServerContext* context, const v1::ListTenantsRequest* request,
                            v1::ListTenantsResponse* response) override;
   grpc::Status WatchTenants(grpc::ServerContext* context, const v1::WatchTenantsRequest* request,
@@ -58,6 +68,9 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   Result<std::optional<Tenant>> ParentOf(const Tenant& tenant);
   Result<v1::Tenant> SetState(const grpc::ServerContext& context, const Call& call, const std::string& name,
                               TenantState state, const std::string& reason, const RequestId& request_id);
+  // Makes a change of a tenant's state, and returns when it is in force, or when it is time.
+  Result<v1::Tenant> ChangeState(const grpc::ServerContext& context, const Call& call,
+                                 const std::function<Result<TenantStateChange>()>& change);
   // Returns when scheduling has tenants as they are at the version, or when it is time.
   void AwaitInForce(SteadyTime until, std::int64_t version);
   // And when gateways have a tenant's limits, and where it is.
@@ -70,6 +83,7 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   const Clock& clock_;
   CallGates& gates_;
   const AwaitCredentials await_credentials_;
+  const std::chrono::seconds grace_min_;
   Watchers watchers_{"tenants", kWatchersMax};
 };
 

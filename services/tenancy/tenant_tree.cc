@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "services/common/quota.h"
+#include "services/tenancy/tenant_deletion.h"
 
 namespace allod::tenancy {
 namespace {
@@ -64,6 +65,7 @@ Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent) {
                            fmt::format("tenant.parent: {} is on level {} of {}, so nothing can be below it",
                                        parent.name(), parent.ancestors.size() + 1, kTenantLevelsMax));
   }
+  ALLOD_CHECK_OK(CheckNotDeleted(parent));
   child.parent = parent.id;
   child.ancestors = parent.ancestors;
   child.ancestors.push_back(parent.id);

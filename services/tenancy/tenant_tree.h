@@ -18,7 +18,8 @@ inline constexpr std::size_t kTenantLevelsMax = 4;
 // Of all levels, below one that has no parent.
 inline constexpr int kTenantsBelowMax = 1000;
 
-// `child` as it is below `parent`: ancestors, and who suspends it. INVALID_ARGUMENT / INVALID_ID, TOO_MANY_LEVELS.
+// `child` as it is below `parent`: ancestors, and who suspends it. INVALID_ARGUMENT / INVALID_ID, TOO_MANY_LEVELS;
+// FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED of the parent.
 Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent);
 // RESOURCE_EXHAUSTED / TOO_MANY_TENANTS for one more when there are so many.
 Status CheckRoomBelow(const Tenant& parent, int tenants_below_top);

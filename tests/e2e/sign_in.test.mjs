@@ -212,6 +212,21 @@ test('signing out ends the session, or all of them', { skip: tooOld }, async () 
   assert.equal(await status(second, `${project}/instances`), 401);
 });
 
+test('of a suspended tenant one signs out all the same, and for good', { skip: tooOld }, async () => {
+  const leaver = (await signIn('achieng')).browser;
+  const stayer = (await signIn('achieng')).browser;
+  const token = [...leaver.cookies(root()).values()][0];
+  const post = { method: 'POST', headers: { origin: root() } };
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await status(stayer, `${project}/instances`), 401);
+  assert.equal((await stayer.fetch(`${root()}/auth/sign-out?everywhere=true`, post)).status, 400);
+  assert.equal((await leaver.fetch(`${root()}/auth/sign-out`, post)).status, 204);
+  assert.equal(leaver.cookies(root()).size, 0);
+  platform.allod(['tenants', 'resume', 'ke']);
+  assert.equal((await fetch(`${root()}/auth/whoami`, { headers: { authorization: `Bearer ${token}` } })).status, 401);
+  assert.equal(await status(stayer, `${project}/instances`), 200);
+});
+
 test('an ID token begins one session', { skip: tooOld }, async () => {
   const ask = async (token) => {
     const answer = await fetch(`${root()}/auth/session`, { method: 'POST', body: new URLSearchParams({ identity_provider: staff, id_token: token }) });

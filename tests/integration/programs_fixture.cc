@@ -63,7 +63,7 @@ Programs::Programs() {
     more["database"] = database;
     Start(area, more.dump());
   };
-  service("tenancy", {{"api_key_pepper_file", pepper}});
+  service("tenancy", {{"api_key_pepper_file", pepper}, {"tenant_grace_min_s", 0}});
   service("billing", {{"tenancy_target", Target("tenancy")}});
   std::filesystem::create_directory(dir_ / "artifacts");
   service("catalog", {{"artifact_dir", (dir_ / "artifacts").string()}, {"billing_target", Target("billing")}});

@@ -28,6 +28,8 @@ const std::map<std::string, std::string>& Samples() {
        R"("claims":[{"claim":"sub","equals":"main"}],"grants":[{"resource":"{tenant}","roles":["ROLE_VIEWER"]}]})"},
       {"allod.tenancy.v1.EndSessionsRequest.Person",
        R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
+      {"allod.tenancy.v1.EraseAuditPersonRequest.Person",
+       R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
       {"google.protobuf.Duration", R"("0.1s")"},
   };
   return samples;

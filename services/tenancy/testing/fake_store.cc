@@ -41,6 +41,7 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   if (inserted) at->second.version = ++keys_clock_;
   if (inserted) CarveOut(placed);
   if (inserted && (tenant.limits.any() || !tenant.parent.empty())) NoteLimits(tenant.id);
+  if (IsPurged(at->second.state)) return std::unexpected(TenantIdUsed(tenant.id));
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -57,7 +58,7 @@ Result<Tenant> FakeStore::GetTenant(const std::string& tenant) {
 std::vector<Tenant> FakeStore::Children(const std::string& tenant) const {
   std::vector<Tenant> out;
   for (const auto& [id, each] : tenants_) {
-    if (each.parent == tenant) out.push_back(each);
+    if (each.parent == tenant && each.state != TenantState::kDeleted) out.push_back(each);
   }
   return out;
 }
@@ -125,12 +126,23 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
 
 Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
                                                     const std::string& reason, const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
+    ALLOD_CHECK_OK(CheckNotDeleted(standing));
+    return WithState(standing, state, reason);
+  });
+}
+
+Result<TenantStateChange> FakeStore::ChangeState(const std::string& tenant, const RequestId& request,
+                                                 const std::function<Result<Tenant>(const Tenant&)>& change) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   const auto found = tenants_.find(tenant);
   if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
   ALLOD_TRY(const auto earlier, Recall("", request));
-  if (!earlier) SetState(found->second, WithState(found->second, state, reason));
+  if (!earlier) {
+    ALLOD_TRY(const Tenant changed, change(found->second));
+    SetState(found->second, changed);
+  }
   Remember("", request, tenant);
   TenantStateChange out{found->second, keys_versions_[tenant], 0, found->second.version};
   for (const auto& [id, each] : tenants_) {
@@ -139,6 +151,19 @@ Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, T
     out.tenants_version = std::max(out.tenants_version, each.version);
   }
   return out;
+}
+
+Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                  const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
+    ALLOD_TRY(Tenant deleted, Deleted(standing, deletion));
+    ALLOD_CHECK_OK(CheckChildless(standing, Children(tenant)));
+    return deleted;
+  });
+}
+
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return ChangeState(tenant, request, &Undeleted);
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
@@ -177,6 +202,7 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
+  ALLOD_CHECK_OK(CheckNotPurged(tenants_.at(project.tenant)));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
   if (!projects_.contains({project.tenant, project.id})) {
     ALLOD_CHECK_OK(CheckWithinTenant(project, tenants_.at(project.tenant)));

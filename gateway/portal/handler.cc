@@ -38,7 +38,10 @@ Status CheckMediaType(const http::Request& request) {
 // A person is told of with the roles that can matter: those at the project that the path or the header names.
 Result<Caller> CallerOf(const access::Principal& principal, const http::Request& request) {
   Caller out = principal.caller();
-  if (!out.is_person()) return out;
+  if (!out.is_person()) {
+    ALLOD_CHECK_OK(out.CheckStatable());
+    return out;
+  }
   std::string project(request.Header("x-allod-project"));
   if (project.starts_with("tenants/")) project = ProjectIdOf(project);
   const std::string in_path = ProjectIdOf(WithoutPrefix(request.path).substr(std::string_view("/v1/").size()));
@@ -46,6 +49,7 @@ Result<Caller> CallerOf(const access::Principal& principal, const http::Request&
   if (!project.empty()) {
     std::erase_if(out.project_roles, [&](const ProjectRoles& at) { return at.project != project; });
   }
+  ALLOD_CHECK_OK(out.CheckStatable());
   if (out.project_roles.size() <= Caller::kProjectsMax) return out;
   return Fail(Code::kPermissionDenied, "PROJECT_NEEDED",
               fmt::format("you have roles at more than {} projects: name one in the header x-allod-project",

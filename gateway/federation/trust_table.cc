@@ -74,7 +74,10 @@ Member MemberOf(const tenancy::v1::Member& from, const CustomRoles& custom) {
   out.disabled = from.disabled();
   for (const auto& grant : from.grants()) {
     const std::string project = ProjectIdOf(grant.resource());
-    AddRoles(grant, custom, project.empty() ? out.roles : out.at_projects[project]);
+    Rights granted;
+    AddRoles(grant, custom, granted);
+    if (granted.empty()) continue;
+    (project.empty() ? out.roles : out.at_projects[project]).Add(granted);
   }
   return out;
 }

@@ -69,11 +69,11 @@ std::vector<std::string> Nearest(const std::string& pattern, std::span<const Kno
 
 Status CheckPermission(const std::string& field, const std::string& pattern, std::span<const KnownPermission> known) {
   if (pattern.size() > kPermissionCharsMax || !IsPermissionPattern(pattern)) {
-    return InvalidArgument(
-        "INVALID_PERMISSION",
-        fmt::format("{}: \"{}\" is no permission; write AREA.COLLECTION.VERB, each a word or *, e.g. "
-                    "scheduling.instances.get",
-                    field, pattern.substr(0, kPermissionCharsMax)));
+    // Not quoted: it may be anything.
+    return InvalidArgument("INVALID_PERMISSION",
+                           fmt::format("{}: this is no permission; write AREA.COLLECTION.VERB, each a word or *, e.g. "
+                                       "scheduling.instances.get",
+                                       field));
   }
   bool is_known = false;
   for (const KnownPermission& one : known) {

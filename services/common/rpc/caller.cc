@@ -264,7 +264,8 @@ Status Caller::CheckStatable() const {
 }
 
 std::string Caller::Owner() const {
-  if (kind == Kind::kOperator) return "operator";
+  // Who only helps takes no turn of the operator's.
+  if (kind == Kind::kOperator && !roles.Has(Role::ROLE_OPERATOR)) return "operator:" + roles.ToString();
   return kind == Kind::kTenant ? Tenant(id).ToString() : ToString();
 }
 

@@ -87,7 +87,7 @@ struct Caller {
   // Whether what it may do is little enough to be stated: PERMISSION_DENIED / TOO_MANY_PERMISSIONS.
   Status CheckStatable() const;
   // Whom the call is counted against, "tenant:ke" for every key and person of ke: what is shared out among tenants is
-  // not shared out among these.
+  // not shared out among these. Operators of one role are another than the operator.
   std::string Owner() const;
   // As it is remembered.
   Actor ToActor() const;

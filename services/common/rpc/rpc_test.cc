@@ -199,6 +199,7 @@ TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Key("ke", "q", {"inference", "portal"}).Owner(), Caller::Tenant("ke").Owner());
   EXPECT_EQ(Caller::Person("ke", "s", {Role::ROLE_OWNER}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Operator().Owner(), "operator");
+  EXPECT_EQ(Caller::Operator({Role::ROLE_SUPPORT}).Owner(), "operator:support");
   EXPECT_EQ(Caller::Service("gateway").Owner(), "service:gateway");
 }
 

@@ -42,18 +42,24 @@ int main(int argc, char** argv) {
   namespace commands = allod::cli::commands;
   commands::Globals globals;
   app.add_option(
-      "--state", globals.state,
+      "--state", globals.state.dir,
       "State directory (default: $ALLOD_STATE, else /var/lib/allod for root, and the user's state directory)");
+  app.add_option(
+         "--as", globals.state.as,
+         "support or auditor: act as an operator of that role only, by run/ROLE.sock (default: as the operator, "
+         "who is the installation's own user)")
+      ->check(CLI::IsMember({"support", "auditor"}));
   app.add_option("-o,--output", globals.output, "table or json (default: table)")
       ->check(CLI::IsMember({"table", "json"}));
   app.fallthrough();
 
   // In the order in which --help shows them.
   for (const auto add :
-       {commands::AddUp,    commands::AddDown,      commands::AddStatus,    commands::AddImport, commands::AddCompress,
-        commands::AddApply, commands::AddGet,       commands::AddDescribe,  commands::AddDelete, commands::AddTenants,
-        commands::AddQuota, commands::AddCreateKey, commands::AddRotateKey, commands::AddLogin,  commands::AddChat,
-        commands::AddUsage, commands::AddInvoice,   commands::AddLedger,    commands::AddAudit,  commands::AddTop}) {
+       {commands::AddUp,    commands::AddDown,  commands::AddStatus,    commands::AddImport,    commands::AddCompress,
+        commands::AddApply, commands::AddGet,   commands::AddDescribe,  commands::AddDelete,    commands::AddTenants,
+        commands::AddQuota, commands::AddRoles, commands::AddCreateKey, commands::AddRotateKey, commands::AddLogin,
+        commands::AddChat,  commands::AddUsage, commands::AddInvoice,   commands::AddLedger,    commands::AddAudit,
+        commands::AddTop}) {
     add(app, globals);
   }
 

@@ -107,6 +107,10 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Address("scheduling_target", out.scheduling_target);
   reader.Optional("grpc_listen", out.grpc_listen);
   if (!out.grpc_listen.empty()) reader.Address("grpc_listen", out.grpc_listen);
+  reader.Optional("support_grpc_listen", out.support_grpc_listen);
+  if (!out.support_grpc_listen.empty()) reader.Address("support_grpc_listen", out.support_grpc_listen);
+  reader.Optional("auditor_grpc_listen", out.auditor_grpc_listen);
+  if (!out.auditor_grpc_listen.empty()) reader.Address("auditor_grpc_listen", out.auditor_grpc_listen);
   reader.Optional("redis_url", out.redis_url);
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);

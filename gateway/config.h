@@ -28,7 +28,10 @@ struct GatewayConfig {
   std::string billing_target;
   std::string scheduling_target;
   std::string grpc_listen;  // the operators' gRPC address, e.g. "unix:/run/allod/grpc.sock"; empty: none
-  std::string redis_url;    // empty: local rate limits only
+  // Addresses at which callers are operators of one role only, for whoever can open the socket; empty: none.
+  std::string support_grpc_listen;
+  std::string auditor_grpc_listen;
+  std::string redis_url;  // empty: local rate limits only
   std::string api_key_pepper_file;
   std::string journal_dir;
   int journal_slots = 8192;

@@ -10,10 +10,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <regex>
 #include <set>
 #include <vector>
 
+#include "proto/known_permissions.h"
 #include "proto/testing/all_services.h"
 #include "services/common/rpc/method.h"
 
@@ -108,6 +110,11 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.ListMembers", {kTenantAsAWhole, kTenantName}},
       {"tenancy.UpdateMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
       {"tenancy.DeleteMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
+      {"tenancy.CreateRole", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetRole", {kMembers, kTenantName + "/roles/r"}},
+      {"tenancy.ListRoles", {kMembers, kTenantName}},
+      {"tenancy.UpdateRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
+      {"tenancy.DeleteRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
       {"tenancy.BeginSession", {kService, ""}},
       {"tenancy.ListSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.EndSessions", {kTenantAsAWhole, kTenantName}},
@@ -294,8 +301,67 @@ TEST_F(ProtoAccess, NoRoleLeadsToAnotherTenant) {
 TEST_F(ProtoAccess, RolesThatOnlySeeChangeNothing) {
   AddAll();
   for (const auto& [method, descriptor] : methods_) {
-    if (!method.roles.HasAnyOf({Role::ROLE_BILLING, Role::ROLE_AUDITOR, Role::ROLE_VIEWER})) continue;
-    EXPECT_THAT(descriptor->name(), testing::ContainsRegex("^(Get|List|Wait)")) << method.access.permission();
+    if (!method.roles.HasAnyOf({Role::ROLE_BILLING, Role::ROLE_AUDITOR, Role::ROLE_VIEWER, Role::ROLE_REVIEWER,
+                                Role::ROLE_SUPPORT, Role::ROLE_OPERATOR_AUDITOR})) {
+      continue;
+    }
+    EXPECT_THAT(descriptor->name(), testing::ContainsRegex("^(Get|List|Wait|Check)")) << method.access.permission();
+  }
+}
+
+TEST_F(ProtoAccess, OperatorsWhoHelpSeeNoAuditLogsAndNoArtifacts) {
+  AddAll();
+  const Caller support = Caller::Operator({Role::ROLE_SUPPORT});
+  const Caller auditor = Caller::Operator({Role::ROLE_OPERATOR_AUDITOR});
+  int seen = 0;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& permission = method.access.permission();
+    const std::string& resource = Rows().at(method.name).resource;
+    seen += CheckAccess(method, support, resource) ? 1 : 0;
+    if (permission.ends_with("auditEntries.read")) {
+      EXPECT_EQ(CheckAccess(method, support, resource).error().reason, "PERMISSION_MISSING") << method.name;
+      EXPECT_TRUE(CheckAccess(method, auditor, resource)) << method.name;
+    }
+    if (permission == "catalog.artifacts.read") {
+      EXPECT_FALSE(CheckAccess(method, support, resource));
+      EXPECT_FALSE(CheckAccess(method, auditor, resource));
+    }
+  }
+  EXPECT_GT(seen, 25);
+}
+
+// A custom role with everything in it leads a tenant where its owner's does, and no further.
+TEST_F(ProtoAccess, ACustomRoleNeverPermitsWhatIsAnOperators) {
+  AddAll();
+  Rights everything;
+  everything.Add(std::make_shared<const CustomRole>(CustomRole{"all", Permissions({"*.*.*"})}));
+  Caller tenant = Caller::Tenant("ke");
+  tenant.roles = everything;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& resource = Rows().at(method.name).resource;
+    EXPECT_EQ(CheckAccess(method, tenant, resource).has_value(),
+              CheckAccess(method, Caller::Tenant("ke"), resource).has_value())
+        << method.name;
+  }
+}
+
+TEST_F(ProtoAccess, EveryPermissionIsKnownWithWhoseItIs) {
+  AddAll();
+  std::map<std::string, KnownPermission> known;
+  for (const KnownPermission& one : KnownPermissions()) known[one.text] = one;
+  std::map<std::string, KnownPermission> expected;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& permission = method.access.permission();
+    if (permission.starts_with("inference.")) continue;  // workers are reached by no role
+    KnownPermission& one = expected[permission];
+    const std::string& resource = Rows().at(method.name).resource;
+    one.is_tenants = one.is_tenants || CheckAccess(method, Caller::Tenant("ke"), resource);
+    one.is_operators = one.is_operators || CheckAccess(method, Caller::Operator(), resource);
+  }
+  EXPECT_EQ(known.size(), expected.size());
+  for (const auto& [permission, one] : expected) {
+    EXPECT_EQ(known[permission].is_tenants, one.is_tenants) << permission;
+    EXPECT_EQ(known[permission].is_operators, one.is_operators) << permission;
   }
 }
 

@@ -79,9 +79,10 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
       ->check(CLI::IsMember({"inference", "portal"}));
   command
       ->add_option("--role", options->roles,
-                   "What it may do through the portal: admin, developer, billing, auditor or viewer; may be repeated "
+                   "What it may do through the portal: admin, developer, billing, auditor, viewer or reviewer; may be "
+                   "repeated "
                    "(default: admin; docs/roles.md says what each may)")
-      ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer"}));
+      ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer", "reviewer"}));
   command->add_option(
       "--expires", options->expires,
       "When it stops to hold: 90d, 12h, a day (2027-01-31, UTC) or a time of RFC 3339 (default: never)");

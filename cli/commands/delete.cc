@@ -34,10 +34,11 @@ Status Delete(const Globals& globals, const DeleteOptions& options) {
 }  // namespace
 
 void AddDelete(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<DeleteOptions>(
-      app, globals, "delete",
-      "Delete an instance, an identity provider, a workload rule or a member, end a session, or revoke an API key",
-      &Delete);
+  const auto [command, options] =
+      AddCommand<DeleteOptions>(app, globals, "delete",
+                                "Delete an instance, an identity provider, a workload rule, a role or a member, end a "
+                                "session, or revoke an API key",
+                                &Delete);
   command->add_option("kind", options->kind, kinds::KindNames([](const auto& kind) { return kind.remove != nullptr; }))
       ->required();
   command->add_option("name", options->name, "Its full name")->required();

@@ -82,53 +82,56 @@ ResourceKind IdentityProviderKind() {
 
 ResourceKind WorkloadRuleKind() {
   using Service = tenancy_v1::WorkloadRuleService;
-  return {
-      .kind = "WorkloadRule",
-      .plural = "workloadRules",
-      .pattern = "tenants/*/projects/*/workloadRules/*",
-      .parent_pattern = "tenants/*/projects/*",
-      .columns = {{"NAME", "name"},
-                  {"DISPLAY NAME", "display_name"},
-                  {"IDENTITY PROVIDER", "identity_provider"},
-                  {"SCOPES", "scopes"},
-                  {"ROLES", "roles"},
-                  {"MINUTES", "token_minutes"},
-                  {"DISABLED", "disabled"}},
-      .prototype = &tenancy_v1::WorkloadRule::default_instance(),
-      .spec_fields = {"display_name", "identity_provider", "claims", "scopes", "roles", "token_minutes", "disabled"},
-      .get = Getter<Service>(&Service::Stub::GetWorkloadRule),
-      .list = Lister<Service>(&Service::Stub::ListWorkloadRules),
-      .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-        tenancy_v1::CreateWorkloadRuleRequest request;
-        *request.mutable_workload_rule() = dynamic_cast<const tenancy_v1::WorkloadRule&>(wanted);
-        request.set_parent(ParentOf(request.workload_rule().name()));
-        request.set_workload_rule_id(LastSegment(request.workload_rule().name()));
-        Mark(request, attempt);
-        return Done(net::Ask<Service>(state, &Service::Stub::CreateWorkloadRule, request));
-      },
-      .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
-        const auto& rule = dynamic_cast<const tenancy_v1::WorkloadRule&>(wanted);
-        return IfNotFound(error, {TenantOf(rule.name()), ParentOf(rule.name()), rule.identity_provider()});
-      },
-      .preview = [](const StateDir& state, const Message& current,
-                    const Message& wanted) -> Result<terminal::MessagePtr> {
-        auto request = RuleUpdateOf(current, wanted);
-        request.set_validate_only(true);
-        return Own(net::Ask<Service>(state, &Service::Stub::UpdateWorkloadRule, request));
-      },
-      .update = [](const StateDir& state, const Message& current, const Message& wanted,
-                   const std::string& request_id) -> Result<net::Change> {
-        auto request = RuleUpdateOf(current, wanted);
-        request.set_request_id(request_id);
-        return Done(net::Ask<Service>(state, &Service::Stub::UpdateWorkloadRule, request));
-      },
-      .remove = [](const StateDir& state, const std::string& name,
-                   const std::string& request_id) -> Result<net::Change> {
-        tenancy_v1::DeleteWorkloadRuleRequest request;
-        request.set_name(name);
-        request.set_request_id(request_id);
-        return Done(net::Ask<Service>(state, &Service::Stub::DeleteWorkloadRule, request));
-      }};
+  return {.kind = "WorkloadRule",
+          .plural = "workloadRules",
+          .pattern = "tenants/*/projects/*/workloadRules/*",
+          .parent_pattern = "tenants/*/projects/*",
+          .columns = {{"NAME", "name"},
+                      {"DISPLAY NAME", "display_name"},
+                      {"IDENTITY PROVIDER", "identity_provider"},
+                      {"SCOPES", "scopes"},
+                      {"ROLES", "roles"},
+                      {"CUSTOM ROLES", "custom_roles"},
+                      {"MINUTES", "token_minutes"},
+                      {"DISABLED", "disabled"}},
+          .prototype = &tenancy_v1::WorkloadRule::default_instance(),
+          .spec_fields = {"display_name", "identity_provider", "claims", "scopes", "roles", "custom_roles",
+                          "token_minutes", "disabled"},
+          .get = Getter<Service>(&Service::Stub::GetWorkloadRule),
+          .list = Lister<Service>(&Service::Stub::ListWorkloadRules),
+          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            tenancy_v1::CreateWorkloadRuleRequest request;
+            *request.mutable_workload_rule() = dynamic_cast<const tenancy_v1::WorkloadRule&>(wanted);
+            request.set_parent(ParentOf(request.workload_rule().name()));
+            request.set_workload_rule_id(LastSegment(request.workload_rule().name()));
+            Mark(request, attempt);
+            return Done(net::Ask<Service>(state, &Service::Stub::CreateWorkloadRule, request));
+          },
+          .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
+            const auto& rule = dynamic_cast<const tenancy_v1::WorkloadRule&>(wanted);
+            std::vector<std::string> names = {TenantOf(rule.name()), ParentOf(rule.name()), rule.identity_provider()};
+            names.insert(names.end(), rule.custom_roles().begin(), rule.custom_roles().end());
+            return IfNotFound(error, std::move(names));
+          },
+          .preview = [](const StateDir& state, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            auto request = RuleUpdateOf(current, wanted);
+            request.set_validate_only(true);
+            return Own(net::Ask<Service>(state, &Service::Stub::UpdateWorkloadRule, request));
+          },
+          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+                       const std::string& request_id) -> Result<net::Change> {
+            auto request = RuleUpdateOf(current, wanted);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::UpdateWorkloadRule, request));
+          },
+          .remove = [](const StateDir& state, const std::string& name,
+                       const std::string& request_id) -> Result<net::Change> {
+            tenancy_v1::DeleteWorkloadRuleRequest request;
+            request.set_name(name);
+            request.set_request_id(request_id);
+            return Done(net::Ask<Service>(state, &Service::Stub::DeleteWorkloadRule, request));
+          }};
 }
 
 }  // namespace

@@ -46,7 +46,10 @@ ResourceKind MemberKind() {
           .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
             const auto& member = dynamic_cast<const tenancy_v1::Member&>(wanted);
             std::vector<std::string> names = {ParentOf(member.name()), member.identity_provider()};
-            for (const auto& grant : member.grants()) names.push_back(grant.resource());
+            for (const auto& grant : member.grants()) {
+              names.push_back(grant.resource());
+              names.insert(names.end(), grant.custom_roles().begin(), grant.custom_roles().end());
+            }
             return IfNotFound(error, std::move(names));
           },
           .preview = [](const StateDir& state, const Message& current,

@@ -14,6 +14,7 @@ namespace allod::cli::kinds {
 // A line for each file here, in the order in which kinds are listed.
 std::vector<ResourceKind> TenantKinds();
 std::vector<ResourceKind> WorkloadIdentityKinds();
+std::vector<ResourceKind> RoleKinds();
 std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
 std::vector<ResourceKind> ModelKinds();
@@ -23,7 +24,7 @@ std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {TenantKinds, WorkloadIdentityKinds, PeopleKinds,   BillingAccountKinds,
+constexpr auto kFiles = {TenantKinds, WorkloadIdentityKinds, RoleKinds,     PeopleKinds, BillingAccountKinds,
                          ModelKinds,  ListingKinds,          InstanceKinds, NodeKinds};
 
 std::string Lower(std::string text) {

@@ -66,14 +66,14 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
   EXPECT_EQ(unknown.error().message,
-            "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, members, sessions, "
-            "billingAccounts, publishers, "
+            "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, roles, members, "
+            "sessions, billingAccounts, publishers, "
             "models, versions, variants, listings, instances, nodes, workers, regions");
 }
 
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
-            "apiKeys, identityProviders, workloadRules, members, sessions, instances");
+            "apiKeys, identityProviders, workloadRules, roles, members, sessions, instances");
 }
 
 TEST(ParentOf, CutsTheLastCollection) {

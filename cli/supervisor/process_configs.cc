@@ -13,6 +13,7 @@
 #include "cli/installation/files.h"
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/layout.h"
+#include "cli/supervisor/role_sockets.h"
 #include "services/common/ids.h"
 #include "services/common/owned_fd.h"
 
@@ -285,6 +286,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
   KeepIdentitySettings(state, gateway);
   SetPublicUrl(state, options.public_url, gateway);
+  ALLOD_CHECK_OK(AddRoleSockets(state, options, gateway));
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},

@@ -25,6 +25,9 @@ struct UpOptions {
   std::vector<std::string> trusted_proxies;
   std::string
       public_url;  // "https://allod.example"; empty: the last one, else the local address; "none": the local one
+  // Groups of Unix whose users are operators of one role (role_sockets.h); empty: the last one; "none": nobody.
+  std::string support_group = {};
+  std::string auditor_group = {};
   GivenNodeSettings node;
   std::filesystem::path bin;  // where the executables lie
   // Of the block of users for the services; 0: see UsersOf.

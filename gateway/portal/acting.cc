@@ -29,10 +29,9 @@ Result<Caller> WithRolesAt(Caller person, const std::string& project) {
                           Caller::kProjectsMax));
 }
 
-}  // namespace
-
-Result<Caller> ActingCaller(const access::Principal& principal, const Transcoder::Match& match,
-                            std::string_view project, const access::LimitTable& tenants) {
+// As whom, without looking at whether it can be stated.
+Result<Caller> WhoActs(const access::Principal& principal, const Transcoder::Match& match, std::string_view project,
+                       const access::LimitTable& tenants) {
   Caller caller = principal.caller();
   if (!caller.is_person()) return caller;
   const std::string asked = AskedAbout(match);
@@ -44,6 +43,15 @@ Result<Caller> ActingCaller(const access::Principal& principal, const Transcoder
   const std::string in_path = ProjectIdOf(asked);
   if (!in_path.empty() && in_path != "-") return WithRolesAt(std::move(caller), in_path);
   return WithRolesAt(std::move(caller), project.starts_with("tenants/") ? ProjectIdOf(project) : std::string(project));
+}
+
+}  // namespace
+
+Result<Caller> ActingCaller(const access::Principal& principal, const Transcoder::Match& match,
+                            std::string_view project, const access::LimitTable& tenants) {
+  ALLOD_TRY(Caller caller, WhoActs(principal, match, project, tenants));
+  ALLOD_CHECK_OK(caller.CheckStatable());
+  return caller;
 }
 
 }  // namespace allod::gateway::portal

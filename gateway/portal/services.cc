@@ -11,6 +11,7 @@
 #include "allod/tenancy/v1/member.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/quota.pb.h"
+#include "allod/tenancy/v1/role.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "allod/tenancy/v1/workload_rule.pb.h"
@@ -46,6 +47,7 @@ std::vector<PortalService> PortalServices() {
       In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
       In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),
       In<tenancy::v1::Member>("MemberService", Backend::kTenancy),
+      In<tenancy::v1::Role>("RoleService", Backend::kTenancy),
       In<tenancy::v1::Session>("SessionService", Backend::kTenancy),
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),

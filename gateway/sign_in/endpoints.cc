@@ -101,9 +101,10 @@ Result<const federation::Provider*> ChooseProvider(const federation::Trust* trus
                          "the tenant's people sign in with several identity providers: name one in `provider`");
 }
 
-ordered_json RoleWords(const Roles& roles) {
+ordered_json RoleWords(const Rights& roles) {
   ordered_json out = ordered_json::array();
-  for (const Role role : roles.List()) out.push_back(std::string(WordOfRole(role)));
+  for (const Role role : roles.built_in().List()) out.push_back(std::string(WordOfRole(role)));
+  for (const auto& role : roles.custom()) out.push_back("roles/" + role->id);
   return out;
 }
 

@@ -51,17 +51,17 @@ std::vector<const federation::Member*> ThatMatter(std::vector<const federation::
   if (members.size() <= kMembersAlwaysKept) return members;
   const auto rank = [](const federation::Member* member) {
     int out = std::numeric_limits<int>::max();
-    for (const Role role : member->roles.List()) out = std::min(out, static_cast<int>(role));
+    for (const Role role : member->roles.built_in().List()) out = std::min(out, static_cast<int>(role));
     return out;
   };
   std::ranges::stable_sort(members, {}, rank);
-  Roles at_tenant;
-  std::map<std::string, Roles> at_projects;
+  Rights at_tenant;
+  std::map<std::string, Rights> at_projects;
   std::vector<const federation::Member*> out;
   for (const federation::Member* member : members) {
     bool adds = !Covers(at_tenant, member->roles);
     for (const auto& [project, roles] : member->at_projects) {
-      Roles there = at_projects[project];
+      Rights there = at_projects[project];
       there.Add(at_tenant);
       adds = adds || !Covers(there, roles);
     }

@@ -34,7 +34,7 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
     return Ended();
   }
   access::Principal out;
-  std::map<std::string, Roles> at_projects;
+  std::map<std::string, Rights> at_projects;
   bool is_unknown = false;
   for (const SessionToken::Held& held : token.members) {
     const federation::Member* member = trust->MemberNamed(tenant + "/members/" + held.id);

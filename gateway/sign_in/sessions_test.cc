@@ -92,6 +92,28 @@ TEST_F(SessionsTest, HasTheRolesOfAllItsMembers) {
   EXPECT_EQ(principal_.id, PersonId(kProvider, "s")) << "its limits are those of the person, however many sessions";
 }
 
+TEST_F(SessionsTest, HasTheCustomRolesOfItsMembers) {
+  auto& role = *tenant().add_roles();
+  role.set_name("tenants/ke/roles/on-call");
+  role.add_permissions("scheduling.*.get");
+  member(0).mutable_grants(1)->add_custom_roles(role.name());
+  Sync();
+  const std::string token = sealer_.Seal(Token()).value();
+  EXPECT_EQ(Try(token), "billing,viewer desk=developer,roles/on-call lab=admin");
+  EXPECT_EQ(principal_.caller().ToString(), "tenant:ke session:" + id_.ToString() +
+                                                " roles:billing,viewer projects:desk=developer+roles/on-call,lab=admin "
+                                                "custom:on-call=scheduling.*.get");
+  member(0).mutable_grants(0)->add_roles(Role::ROLE_OWNER);
+  Sync();
+  EXPECT_EQ(Try(token), "owner,billing,viewer desk=developer,roles/on-call lab=admin");
+  EXPECT_EQ(principal_.caller().ToString(),
+            "tenant:ke session:" + id_.ToString() + " roles:owner,billing,viewer projects:desk=developer,lab=admin")
+      << "an owner has it all";
+  tenant().clear_roles();
+  Sync();
+  EXPECT_EQ(Try(token), "owner,billing,viewer desk=developer lab=admin");
+}
+
 TEST_F(SessionsTest, KeepsWhatStillStands) {
   const std::string token = sealer_.Seal(Token()).value();
   const auto original = state_;

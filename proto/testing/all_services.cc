@@ -25,6 +25,7 @@
 #include "allod/tenancy/v1/identity.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/quota.pb.h"
+#include "allod/tenancy/v1/role.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 
@@ -55,6 +56,7 @@ void Link() {
   tenancy::v1::WorkloadRule::descriptor();
   tenancy::v1::IdentityProvider::descriptor();
   tenancy::v1::Member::descriptor();
+  tenancy::v1::Role::descriptor();
   tenancy::v1::Session::descriptor();
   tenancy::v1::WatchIdentitiesRequest::descriptor();
   tenancy::v1::GetQuotaUseRequest::descriptor();

@@ -69,12 +69,18 @@ void AddChange(const std::string& name, const T& before, const T& after, std::ve
   details.push_back({name, DetailText(after)});
 }
 
-// "tenant=owner+auditor", "projects/desk=viewer".
+// "viewer,roles/on-call", with another separator.
+std::string RoleWords(Roles roles, const std::vector<std::string>& custom, const char* separator) {
+  std::vector<std::string> words;
+  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
+  for (const std::string& id : custom) words.push_back("roles/" + id);
+  return fmt::format("{}", fmt::join(words, separator));
+}
+
+// "tenant=owner+auditor", "projects/desk=viewer+roles/on-call".
 std::string GrantText(const RoleGrant& grant) {
-  std::string out = grant.project.empty() ? "tenant" : "projects/" + grant.project;
-  for (const Role role : grant.roles.List())
-    out.append(out.find('=') == std::string::npos ? "=" : "+").append(WordOfRole(role));
-  return out;
+  return fmt::format("{}={}", grant.project.empty() ? "tenant" : "projects/" + grant.project,
+                     RoleWords(grant.roles, grant.custom_roles, "+"));
 }
 
 std::vector<std::string> ClaimTexts(const std::vector<ClaimMatch>& claims) {
@@ -216,7 +222,7 @@ audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
           .details = {{"identity_provider", rule.provider},
                       audit::Personal("claims", Listed(ClaimTexts(rule.claims))),
                       {"scopes", ScopeWords(rule.scopes)},
-                      {"roles", rule.roles.ToString()},
+                      {"roles", RoleWords(rule.roles, rule.custom_roles, ",")},
                       {"token_minutes", std::to_string(rule.token_minutes)},
                       {"disabled", rule.disabled ? "true" : "false"},
                       audit::Personal("display_name", rule.display_name)}};
@@ -243,6 +249,28 @@ audit::Act DeletionOf(const WorkloadRule& rule) {
 }
 
 audit::Act DeletionOf(const Member& member) { return {.action = "tenancy.members.delete", .resource = member.name()}; }
+
+audit::Act ActOn(std::string_view verb, const TenantRole& role) {
+  return {.action = fmt::format("tenancy.roles.{}", verb),
+          .resource = role.name(),
+          .details = {{"permissions", Listed(role.permissions)},
+                      audit::Personal("display_name", role.display_name),
+                      audit::Personal("summary", role.summary)}};
+}
+
+audit::Act ChangeOf(const TenantRole& before, const TenantRole& after) {
+  audit::Act out = ActOn("update", after);
+  if (before.permissions != after.permissions) {
+    out.details.push_back({"permissions_before", Listed(before.permissions)});
+  }
+  return out;
+}
+
+audit::Act DeletionOf(const TenantRole& role) {
+  return {.action = "tenancy.roles.delete",
+          .resource = role.name(),
+          .details = {{"permissions", Listed(role.permissions)}}};
+}
 
 audit::Act BeginningOf(const Session& session, std::int64_t ended) {
   audit::Act out{.action = "tenancy.sessions.begin",

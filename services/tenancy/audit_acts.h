@@ -5,6 +5,7 @@
 #include "services/tenancy/domain.h"
 #include "services/tenancy/identity.h"
 #include "services/tenancy/member.h"
+#include "services/tenancy/role.h"
 #include "services/tenancy/session.h"
 
 namespace allod::tenancy {
@@ -36,6 +37,11 @@ audit::Act ActOn(std::string_view verb, const Member& member);
 audit::Act DeletionOf(const IdentityProvider& provider);
 audit::Act DeletionOf(const WorkloadRule& rule);
 audit::Act DeletionOf(const Member& member);
+// What stands afterwards is the whole of it.
+audit::Act ActOn(std::string_view verb, const TenantRole& role);
+// And what it permitted before, if that is another.
+audit::Act ChangeOf(const TenantRole& before, const TenantRole& after);
+audit::Act DeletionOf(const TenantRole& role);
 // Of a session for which `ended` older ones of the person had to end.
 audit::Act BeginningOf(const Session& session, std::int64_t ended);
 audit::Act EndingOf(const Session& session);

@@ -183,6 +183,12 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
                            "api_key.roles: they say what a key may do through the portal, and this one is to have no "
                            "SCOPE_PORTAL; leave the roles out, or add the scope");
   }
+  if (key.roles.empty() && held.usual_roles.empty()) {
+    return InvalidArgument("INVALID_ROLE",
+                           fmt::format("api_key.roles: yours ({}) are none that a key can have: name one of the "
+                                       "platform's that they cover ({}), or leave SCOPE_PORTAL out",
+                                       held.roles.ToString(), kRolesOfKeys.ToString()));
+  }
   if (key.roles.empty()) return held.usual_roles;
   for (const Role role : key.roles.List()) {
     if (kRolesOfKeys.Has(role)) continue;

@@ -132,7 +132,7 @@ std::optional<Scope> ScopeOf(std::string_view word);
 // What the maker of a key may hand on.
 struct Held {
   std::set<Scope> scopes = EveryScope();
-  Roles roles = {Role::ROLE_OWNER};
+  Rights roles = {Role::ROLE_OWNER};
   // Of a key for which none is named.
   Roles usual_roles = {Role::ROLE_ADMIN};
 };

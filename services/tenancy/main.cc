@@ -16,9 +16,11 @@
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/pg_store_members.h"
 #include "services/tenancy/pg_store_purge.h"
+#include "services/tenancy/pg_store_roles.h"
 #include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/quota_service.h"
+#include "services/tenancy/role_service.h"
 #include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_purger.h"
 #include "services/tenancy/tenant_service.h"
@@ -75,6 +77,7 @@ Status Run(const Config& config, StopSignal& stop) {
   IdentityFeed identity_feed(identity_feed_store, clock);
   PgIdentityStore identity_store(pool);
   PgMemberStore member_store(pool);
+  PgRoleStore role_store(pool);
   PgSessionStore session_store(pool);
   PgConfig audit_database = config.database;
   audit_database.connections_max = 1;
@@ -111,11 +114,12 @@ Status Run(const Config& config, StopSignal& stop) {
   IdentityProviderServiceImpl identity_providers(identity_store, identities, client_secrets, clock, gates);
   WorkloadRuleServiceImpl workload_rules(identity_store, store, identities, clock, gates);
   MemberServiceImpl members(member_store, identity_store, store, identities, clock, gates);
+  RoleServiceImpl roles(role_store, identities, clock, gates);
   SessionServiceImpl sessions(session_store, identities, clock, gates);
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&tenants, &projects, &quotas, &api_keys, &audit_log, &identities, &identity_providers,
-                           &workload_rules, &members, &sessions}));
+                           &workload_rules, &members, &roles, &sessions}));
   api_keys.ExpectWatchers();
   identities.ExpectWatchers();
   tenants.ExpectWatchers();

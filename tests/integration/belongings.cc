@@ -99,6 +99,12 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                    {{"displayName", "of " + tenant_id},
                                                     {"issuer", "https://people.example"},
                                                     {"signIn", {{"clientId", "allod"}}}}}});
+  const std::string role = out.tenant + "/roles/looks";
+  methods.Must(
+      "tenancy.CreateRole",
+      {{"parent", out.tenant},
+       {"roleId", "looks"},
+       {"role", {{"displayName", "of " + tenant_id}, {"permissions", json::array({"scheduling.instances.get"})}}}});
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",
@@ -113,7 +119,8 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                   {"identityProvider", provider},
                                                   {"claims", json::array({{{"claim", "sub"}, {"equals", "main"}}})},
                                                   {"scopes", json::array({"SCOPE_PORTAL"})},
-                                                  {"roles", json::array({"ROLE_VIEWER"})}}}});
+                                                  {"roles", json::array({"ROLE_VIEWER"})},
+                                                  {"customRoles", json::array({role})}}}});
     const std::string member = out.tenant + "/members/" + word + nth;
     methods.Must("tenancy.CreateMember",
                  {{"parent", out.tenant},
@@ -155,7 +162,7 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
     Use(methods, out, instance, key);
   }
   for (const std::string& name :
-       {out.tenant, out.project, provider, out.tenant + "/billingAccount", out.tenant + "/invoices/current",
+       {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/invoices/current",
         out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }

@@ -23,6 +23,7 @@
 #include "services/tenancy/member_service.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/quota_service.h"
+#include "services/tenancy/role_service.h"
 #include "services/tenancy/session_service.h"
 #include "services/tenancy/tenant_service.h"
 #include "services/tenancy/testing/fake_identity_store.h"
@@ -49,8 +50,8 @@ class PortalScopes : public testing::Test {
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
     server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &quotas_, &keys_, &providers_, &rules_,
-                                                   &members_, &sessions_, &accounts_, &books_, &usage_, &invoices_,
-                                                   &scheduling_.instances, &scheduling_.operations});
+                                                   &members_, &roles_, &sessions_, &accounts_, &books_, &usage_,
+                                                   &invoices_, &scheduling_.instances, &scheduling_.operations});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();
@@ -68,6 +69,7 @@ class PortalScopes : public testing::Test {
     asking_kid_ = asking.substr(asking.rfind('/') + 1);
     Must("allod.tenancy.v1.IdentityProviderService.CreateIdentityProvider", kCreateProvider);
     Must("allod.tenancy.v1.WorkloadRuleService.CreateWorkloadRule", kCreateRule);
+    Must("allod.tenancy.v1.RoleService.CreateRole", kCreateRole);
     Must("allod.tenancy.v1.MemberService.CreateMember", kCreateMember);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
     operation_ = created.at("name").get<std::string>();
@@ -156,6 +158,8 @@ class PortalScopes : public testing::Test {
       R"({"parent":"tenants/ke","memberId":"achieng","member":{"displayName":"Achieng",)"
       R"("identityProvider":"tenants/ke/identityProviders/ci","claims":[{"claim":"sub","equals":"4711"}],)"
       R"("grants":[{"resource":"tenants/ke/projects/p","roles":["ROLE_ADMIN"]}]}})";
+  static constexpr char kCreateRole[] = R"({"parent":"tenants/ke","roleId":"on-call","role":{"displayName":"On call",)"
+                                        R"("permissions":["scheduling.instances.get"]}})";
   static constexpr char kCreateRule[] =
       R"({"parent":"tenants/ke/projects/p","workloadRuleId":"deploy","workloadRule":{"displayName":"Deployments",)"
       R"("identityProvider":"tenants/ke/identityProviders/ci","claims":[{"claim":"sub","equals":"main"}],)"
@@ -179,6 +183,7 @@ class PortalScopes : public testing::Test {
   tenancy::WorkloadRuleServiceImpl rules_{identity_store_, tenancy_store_, identities_, clock_, tenancy_gates_};
   tenancy::MemberServiceImpl members_{identity_store_, identity_store_, tenancy_store_,
                                       identities_,     clock_,          tenancy_gates_};
+  tenancy::RoleServiceImpl roles_{identity_store_, identities_, clock_, tenancy_gates_};
   tenancy::SessionServiceImpl sessions_{identity_store_, identities_, clock_, tenancy_gates_};
   Directory directory_;
   billing::FakeStore billing_store_;
@@ -252,6 +257,11 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"MemberService.UpdateMember",
        {R"({"member":{"name":"tenants/ke/members/achieng"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"MemberService.DeleteMember", {member, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"RoleService.CreateRole", {kCreateRole, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"RoleService.GetRole", {R"({"name":"tenants/ke/roles/on-call"})", "", "", false}},
+      {"RoleService.ListRoles", {R"({"parent":"tenants/ke"})", "", "", false}},
+      {"RoleService.UpdateRole", {R"({"role":{"name":"tenants/ke/roles/on-call"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"RoleService.DeleteRole", {R"({"name":"tenants/ke/roles/on-call"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"SessionService.ListSessions", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"SessionService.EndSessions",
        {R"({"parent":"tenants/ke","person":{"identityProvider":"tenants/ke/identityProviders/ci","subject":"4711"}})",

@@ -26,6 +26,7 @@ const std::map<std::string, std::string>& Samples() {
       {"allod.tenancy.v1.Member",
        R"({"displayName":"Member","identityProvider":"{tenant}/identityProviders/people",)"
        R"("claims":[{"claim":"sub","equals":"main"}],"grants":[{"resource":"{tenant}","roles":["ROLE_VIEWER"]}]})"},
+      {"allod.tenancy.v1.Role", R"({"displayName":"Role","permissions":["scheduling.instances.get"]})"},
       {"allod.tenancy.v1.EndSessionsRequest.Person",
        R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
       {"allod.tenancy.v1.EraseAuditPersonRequest.Person",

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 
 namespace allod::access_test {
 namespace {
@@ -177,6 +178,35 @@ TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
   Caller nobody = Caller::Operator();
   nobody.roles = {};
   EXPECT_EQ(Reason(rule, nobody, own), "PERMISSION_MISSING");
+}
+
+TEST(CheckAccess, AsksCustomRolesBesideThoseOfThePlatform) {
+  Method rule = Rule(access::v1::WHO_TENANT, "name");
+  rule.access.set_permission("scheduling.instances.get");
+  rule.roles = RolesWith("scheduling.instances.get");
+  rule.permission = Permission("scheduling.instances.get");
+  const auto custom = [](const char* pattern) {
+    Rights out{Role::ROLE_BILLING};
+    out.Add(std::make_shared<const CustomRole>(CustomRole{"on-call", Permissions({pattern})}));
+    return out;
+  };
+  const char* const own = "tenants/ke/projects/p";
+  const auto key = [](Rights rights) { return Caller::Key("ke", "p", {"portal"}, std::move(rights)); };
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.instances.get")), own), "");
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.*.get")), own), "");
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.instances.list")), own), "PERMISSION_MISSING");
+  EXPECT_EQ(Reason(rule, key(custom("*.*.*")), "tenants/ke/projects/q"), "NOT_FOUND");
+  EXPECT_EQ(Reason(rule, key(custom("*.*.*")), "tenants/ke"), "PROJECT_KEY");
+  EXPECT_NE(CheckAccess(rule, key(custom("scheduling.instances.list")), own)
+                .error()
+                .message.find("your roles (billing,roles/on-call) do not have"),
+            std::string::npos);
+  const Caller person = Caller::Person("ke", "s", {}, {{"p", custom("scheduling.instances.get")}, {"q", {}}});
+  const auto admitted = Admit(rule, person, own);
+  ASSERT_TRUE(admitted) << admitted.error().message;
+  EXPECT_EQ(admitted->project, "p");
+  EXPECT_EQ(admitted->roles.ToString(), "billing,roles/on-call");
+  EXPECT_FALSE(Admit(rule, person, "tenants/ke/projects/q"));
 }
 
 // How a person is admitted: "tenant:" or "project p:" and its roles, or the reason of the refusal.

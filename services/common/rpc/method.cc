@@ -69,7 +69,8 @@ Result<Method> Describe(const std::string& area, const Access& rule, const Metho
   if (!IsPermission(rule.permission()) || !rule.permission().starts_with(area + ".")) {
     return Invalid(name, fmt::format("permission: \"{}\" is not {}.collection.verb", rule.permission(), area));
   }
-  Method out{fmt::format("{}.{}", area, method.name()), rule, RolesWith(rule.permission()), {}};
+  Method out{
+      fmt::format("{}.{}", area, method.name()), rule, RolesWith(rule.permission()), {}, Permission(rule.permission())};
   if (rule.resource().empty()) {
     if (NeedsResource(who)) return Invalid(name, "its rule needs a resource to ask about");
     return out;

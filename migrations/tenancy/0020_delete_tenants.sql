@@ -45,7 +45,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'only a tenant whose grace is over can be purged' USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
-  FOREACH area IN ARRAY ARRAY['sessions', 'members', 'workload_rules', 'api_keys', 'identity_providers', 'projects', 'request_ids',
+  FOREACH area IN ARRAY ARRAY['sessions', 'members', 'workload_rules', 'roles', 'api_keys', 'identity_providers', 'projects', 'request_ids',
                               'audit_personal'] LOOP
     EXECUTE format('DELETE FROM tenancy.%1$I WHERE tenant_id = $1 AND ctid = ANY (ARRAY('
                    'SELECT ctid FROM tenancy.%1$I WHERE tenant_id = $1 LIMIT $2))', area) USING tenant, batch;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/common/quota.h"
+#include "services/common/rpc/residency.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -81,11 +82,12 @@ Result<InstanceLimits> InstanceLimitsFrom(const ProjectName& project, const pb::
 }
 
 // What a caller may say of a tenant.
-Tenant ContentOf(const pb::Tenant& tenant) {
+Result<Tenant> ContentOf(const pb::Tenant& tenant) {
   Tenant out;
   out.display_name = tenant.display_name();
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  ALLOD_TRY(out.residency_rules, RulesFrom(tenant.residency_rules()));
   out.weight = tenant.weight();
   out.quota = QuotaFrom(tenant.quota());
   out.limits = LimitsFrom(tenant.limits());
@@ -114,14 +116,14 @@ Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name)
 }
 
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   tenant.id = request.tenant_id();
   tenant.create_time = FloorToMicros(now);
   return ValidTenant(std::move(tenant));
 }
 
 Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   ALLOD_TRY(tenant.id, TenantIdOf("tenant.name", request.tenant().name()));
   return ValidTenantContent(std::move(tenant));
 }
@@ -233,6 +235,7 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_display_name(tenant.display_name);
   out.set_currency_code(tenant.currency_code);
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
+  FillRules(tenant.residency_rules, *out.mutable_residency_rules());
   out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
   *out.mutable_create_time() = ToTimestamp(tenant.create_time);
   out.set_weight(tenant.weight);

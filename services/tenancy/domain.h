@@ -12,6 +12,7 @@
 #include "services/common/clock.h"
 #include "services/common/ids.h"
 #include "services/common/ip_range.h"
+#include "services/common/residency.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 #include "services/tenancy/limits.h"
@@ -33,6 +34,7 @@ struct Tenant {
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
   Quota quota = {};
   Limits limits = {};
+  ClassResidency residency_rules = {};  // of classes for which `residency` does not hold; in order likewise
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -86,7 +88,7 @@ inline constexpr int kSuspendReasonCharsMax = 512;
 
 // Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
 // with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY,
-// INVALID_WEIGHT, INVALID_QUOTA or INVALID_LIMITS.
+// INVALID_WEIGHT, INVALID_QUOTA, INVALID_LIMITS or INVALID_RESIDENCY_RULE.
 Result<Tenant> ValidTenant(Tenant tenant);
 // The same of what is to replace a tenant's content; the currency may be left out.
 Result<Tenant> ValidTenantContent(Tenant tenant);

@@ -3,11 +3,13 @@
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/reader.h"
 #include "services/common/clock.h"
+#include "services/common/country_code.h"
 #include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/tenancy/api_key_service.h"
+#include "services/tenancy/home.h"
 #include "services/tenancy/identity_feed.h"
 #include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/identity_service.h"
@@ -36,6 +38,7 @@ constexpr int kFeeds = 3;
 
 struct Config : ServiceConfig {
   std::string api_key_pepper_file;
+  std::string jurisdiction;  // in which the installation stands, and stores: ISO 3166-1 alpha-2, lower case
 };
 
 Result<Config> LoadConfig(const ConfigFile& file) {
@@ -43,6 +46,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   ConfigReader reader(file);
   ReadServiceConfig(reader, config);
   reader.Required("api_key_pepper_file", config.api_key_pepper_file);
+  reader.Required("jurisdiction", config.jurisdiction);
+  if (const Status is_one = CheckCountryCode("jurisdiction", config.jurisdiction); !is_one) {
+    reader.Complain(is_one.error().message);
+  }
   return reader.Finish(std::move(config));
 }
 
@@ -88,11 +95,12 @@ Status Run(const Config& config, StopSignal& stop) {
   QuotaServiceImpl quotas(store, clock, gates);
   const ClientSecrets client_secrets(pepper);
   IdentityServiceImpl identities(identity_feed, client_secrets);
-  TenantServiceImpl tenants(store, tenant_feed, clock, gates, [&](const TenantStateChange& change, SteadyTime until) {
-    identities.Notify();
-    api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);
-    identities.AwaitInForce(until, change.tenant.id, change.identity_version);
-  });
+  TenantServiceImpl tenants(store, tenant_feed, clock, gates, config.jurisdiction,
+                            [&](const TenantStateChange& change, SteadyTime until) {
+                              identities.Notify();
+                              api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);
+                              identities.AwaitInForce(until, change.tenant.id, change.identity_version);
+                            });
   IdentityProviderServiceImpl identity_providers(identity_store, identities, client_secrets, clock, gates);
   WorkloadRuleServiceImpl workload_rules(identity_store, store, identities, clock, gates);
   MemberServiceImpl members(member_store, identity_store, store, identities, clock, gates);
@@ -109,6 +117,7 @@ Status Run(const Config& config, StopSignal& stop) {
   identity_feed.Start();
   access_log.Start();
   stop.Ready();
+  LogTenantsOutside(store, config.jurisdiction);
   stop.Wait();
   key_feed.Stop();
   tenant_feed.Stop();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
 #include <utility>
 
 #include "services/common/catching.h"
@@ -22,7 +23,8 @@ namespace allod::tenancy {
 namespace {
 
 constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
-    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS;
+    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS
+                   ", residency_rules";
 constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS(
     "create_time") ", version, " ALLOD_QUOTA_COLUMNS ", " ALLOD_LIMIT_COLUMNS
                    ", limited_instances, instance_requests, instance_tokens, instance_concurrency, instance_shadow";
@@ -34,6 +36,9 @@ Tenant ReadTenant(RowReader& row) {
   ReadQuota(row, out.quota);
   row.Into(out.quota.projects);
   ReadLimits(row, out.limits);
+  auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
+  if (!rules) throw std::runtime_error("residency_rules that are none");
+  out.residency_rules = *std::move(rules);
   return out;
 }
 
@@ -109,13 +114,13 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
         const auto inserted = tx.Exec(
             "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, "
             "weight, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ") VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
-                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
+            ", residency_rules) VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
+                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text[]) ON CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
             tenant.create_time, tenant.weight, tenant.quota.instances, tenant.quota.replicas,
             tenant.quota.context_tokens, tenant.quota.memory_bytes, tenant.quota.api_keys, tenant.quota.projects,
             tenant.limits.requests_per_minute, tenant.limits.tokens_per_minute, tenant.limits.concurrency,
-            tenant.limits.shadow);
+            tenant.limits.shadow, RuleWords(tenant.residency_rules));
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
@@ -153,11 +158,11 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
         tx.Exec(
             "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
             ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE tenant_id = $1",
+            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14), residency_rules = $15::text[] WHERE tenant_id = $1",
             changed.uid().ToString(), changed.display_name, changed.residency, changed.weight, changed.quota.instances,
             changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes, changed.quota.api_keys,
             changed.quota.projects, changed.limits.requests_per_minute, changed.limits.tokens_per_minute,
-            changed.limits.concurrency, changed.limits.shadow);
+            changed.limits.concurrency, changed.limits.shadow, RuleWords(changed.residency_rules));
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
         return ReadTenantRow(tx, wanted.id);
       },

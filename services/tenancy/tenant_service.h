@@ -23,9 +23,15 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   // or when it is time.
   using AwaitCredentials = std::function<void(const TenantStateChange& change, SteadyTime until)>;
 
-  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates,
+  // `home` is the jurisdiction in which the installation stands.
+  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates, std::string home,
                     AwaitCredentials await_credentials)
-      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_credentials_(std::move(await_credentials)) {}
+      : store_(store),
+        feed_(feed),
+        clock_(clock),
+        gates_(gates),
+        home_(std::move(home)),
+        await_credentials_(std::move(await_credentials)) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
@@ -61,6 +67,7 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   TenantFeed& feed_;
   const Clock& clock_;
   CallGates& gates_;
+  const std::string home_;
   const AwaitCredentials await_credentials_;
   Watchers watchers_{"tenants", kWatchersMax};
 };

@@ -29,7 +29,7 @@ const std::map<std::string, std::string> kOfThePlatform = {
     {"tenancy.tenants",
      "create_time,currency_code,display_name,id,identity_version,keys_version,limit_concurrency,limit_requests,"
      "limit_shadow,limit_tokens,limits_version,quota_api_keys,quota_context_tokens,quota_instances,quota_memory_bytes,"
-     "quota_projects,quota_replicas,residency,state,suspend_reason,tenant_id,version,weight"},
+     "quota_projects,quota_replicas,residency,residency_rules,state,suspend_reason,tenant_id,version,weight"},
 };
 
 // Relations with a column tenant_id, and what is asked of each. PostgreSQL shows every policy's expression in one form.

@@ -34,6 +34,8 @@ struct GatewayConfig {
   std::string redis_url;  // empty: local rate limits only
   std::string api_key_pepper_file;
   std::string journal_dir;
+  // Where this gateway stands: ISO 3166-1 alpha-2, lower case. It takes no prompt that may not be there.
+  std::string jurisdiction;
   int journal_slots = 8192;
   access::AdmissionLimits rate_limits;
   // Of tokens that workloads exchange.

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/apply/plan.h"
 #include "cli/commands/tenant_commands.h"
@@ -13,6 +15,7 @@
 #include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
+#include "services/common/rpc/residency.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -24,6 +27,7 @@ struct UpdateOptions {
   std::string name;
   std::string display_name;
   std::vector<std::string> residency;
+  std::vector<std::string> residency_rules;
   int weight = 0;
   bool dry_run = false;
   bool yes = false;
@@ -58,6 +62,35 @@ Status ShowTree(const Globals& globals) {
   return {};
 }
 
+// "PROMPTS=ke,tz" puts a rule in place of the one that the class has, "PROMPTS=" takes it away.
+Status SetRule(const std::string& text, ClassResidency& rules) {
+  const auto equals = text.find('=');
+  const auto data_class = DataClassOf(text.substr(0, equals));
+  if (equals == std::string::npos || !data_class) {
+    std::string classes;
+    for (const DataClass one : kDataClasses) classes.append(classes.empty() ? "" : ", ").append(WordOf(one));
+    return InvalidArgument(
+        "INVALID_RESIDENCY_RULE",
+        fmt::format("--residency-rule {}: write CLASS=COUNTRY,..., with a class of: {}", text, classes));
+  }
+  rules.erase(*data_class);
+  std::string word = text.substr(equals + 1);
+  if (word.empty()) return {};
+  std::ranges::replace(word, ',', '+');
+  const auto made = RulesFromWords(std::vector{text.substr(0, equals) + "=" + word});
+  rules[*data_class] = made->at(*data_class);
+  return {};
+}
+
+Status SetRules(const std::vector<std::string>& texts, tenancy_v1::Tenant& tenant) {
+  if (texts.empty()) return {};
+  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
+  for (const std::string& text : texts) ALLOD_CHECK_OK(SetRule(text, rules));
+  tenant.clear_residency_rules();
+  FillRules(rules, *tenant.mutable_residency_rules());
+  return {};
+}
+
 Status Update(const Globals& globals, const UpdateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
   ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
@@ -69,6 +102,7 @@ Status Update(const Globals& globals, const UpdateOptions& options) {
   if (!options.residency.empty()) {
     wanted.mutable_residency()->Assign(options.residency.begin(), options.residency.end());
   }
+  ALLOD_CHECK_OK(SetRules(options.residency_rules, wanted));
   ALLOD_TRY(const terminal::MessagePtr judged, kind->preview(state, *current, wanted));
   const auto changes = apply::Differences(*current, *judged, kind->spec_fields, kind->decimals);
   ALLOD_TRY(const auto stops, kind->stops(state, *current, *judged));
@@ -141,6 +175,9 @@ void AddTenants(CLI::App& app, Globals& globals) {
       ->add_option("--residency", change->residency,
                    "COUNTRY,...: where its data may be processed, e.g. ke,tz; replaces what there is")
       ->delimiter(',');
+  update->add_option("--residency-rule", change->residency_rules,
+                     "CLASS=COUNTRY,..., several times: where data of one class may be instead, e.g. PROMPTS=ke; "
+                     "\"PROMPTS=\": as all the rest");
   update->add_option("--weight", change->weight, "Its share of contended compute, 1 to 1000")
       ->check(CLI::Range(1, 1000));
   update->add_flag("--dry-run", change->dry_run, "Only show what would change, and what it would stop");

@@ -1,6 +1,5 @@
 // Tenants, projects and API keys.
 
-#include <algorithm>
 #include <map>
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
@@ -9,6 +8,7 @@
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/kinds/calls.h"
+#include "services/common/rpc/residency.h"
 
 namespace allod::cli::kinds {
 namespace {
@@ -34,16 +34,18 @@ tenancy_v1::UpdateProjectRequest ProjectUpdateOf(const Message& current, const M
   return request;
 }
 
-// Instances that run, in regions whose jurisdiction is not in the wanted residency.
+Result<ResidencyRules> ResidencyOf(const tenancy_v1::Tenant& tenant) {
+  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
+  return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
+}
+
+// Instances that run, in regions where the wanted residency does not allow them.
 Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message& current, const Message& wanted) {
   const auto& before = dynamic_cast<const tenancy_v1::Tenant&>(current);
-  const auto& after = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
-  const auto allows = [](const tenancy_v1::Tenant& tenant, const std::string& jurisdiction) {
-    return std::ranges::find(tenant.residency(), jurisdiction) != tenant.residency().end();
-  };
+  ALLOD_TRY(const ResidencyRules was, ResidencyOf(before));
+  ALLOD_TRY(const ResidencyRules is_to_be, ResidencyOf(dynamic_cast<const tenancy_v1::Tenant&>(wanted)));
   std::vector<std::string> out;
-  const bool narrower = std::ranges::any_of(before.residency(), [&](const auto& one) { return !allows(after, one); });
-  if (!narrower || before.state() != tenancy_v1::Tenant::STATE_ACTIVE) return out;
+  if (was == is_to_be || before.state() != tenancy_v1::Tenant::STATE_ACTIVE) return out;
   using Nodes = scheduling_v1::NodeService;
   ALLOD_TRY(const auto regions,
             net::List<Nodes>(state, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
@@ -61,7 +63,8 @@ Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message&
     const auto is = instance.status().state();
     const bool runs =
         is != scheduling_v1::InstanceStatus::STATE_STOPPED && is != scheduling_v1::InstanceStatus::STATE_DELETING;
-    if (runs && !allows(after, jurisdictions[instance.spec().region()])) out.push_back(instance.name());
+    const std::string& jurisdiction = jurisdictions[instance.spec().region()];
+    if (runs && !WhyOutside(is_to_be, kClassesOnNodes, jurisdiction).empty()) out.push_back(instance.name());
   }
   return out;
 }
@@ -87,7 +90,7 @@ ResourceKind TenantKind() {
                       {"SUSPENDED BY", "suspended_by"},
                       {"PURGED FROM", "purge_time"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "parent", "residency", "weight", "quota", "limits"},
+          .spec_fields = {"display_name", "currency_code", "parent", "residency", "residency_rules", "weight", "quota", "limits"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
           .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {

@@ -252,7 +252,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   ALLOD_CHECK_OK(write("tenancy", {{"listen", state.target("tenancy")},
                                    {"peer_uids", users.Callers("tenancy")},
                                    {"database", Database(state, "tenancy")},
-                                   {"api_key_pepper_file", state.secret("api_key_pepper").string()}}));
+                                   {"api_key_pepper_file", state.secret("api_key_pepper").string()},
+                                   {"jurisdiction", options.jurisdiction}}));
   ALLOD_CHECK_OK(write("catalog", {{"listen", state.target("catalog")},
                                    {"peer_uids", users.Callers("catalog")},
                                    {"database", Database(state, "catalog")},
@@ -281,7 +282,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"scheduling_target", state.target("scheduling")},
                {"redis_url", "unix:" + RedisSocket(state)},
                {"api_key_pepper_file", state.secret("api_key_pepper").string()},
-               {"journal_dir", state.journal().string()}};
+               {"journal_dir", state.journal().string()},
+               {"jurisdiction", options.jurisdiction}};
   KeepList(state, "cors_allowed_origins", options.cors_origins, gateway);
   KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
   KeepIdentitySettings(state, gateway);
@@ -290,6 +292,7 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},
+            {"jurisdiction", options.jurisdiction},
             {"memory_bytes", 0},
             {"cpu_millis", 0},
             {"scheduling_target", state.target("scheduling")},

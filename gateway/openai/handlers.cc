@@ -87,6 +87,15 @@ http::Awaitable<void> Handlers::Refuse(const Call& call, const http::ParamError&
   co_await call.out.Send(std::move(refusal));
 }
 
+Status Handlers::CheckResidency(const serving::InstanceRoute& route) const {
+  const std::string why = WhyOutside(route.residency, DataClass::kPrompts, context_.jurisdiction);
+  if (why.empty()) return {};
+  return FailedPrecondition("RESIDENCY",
+                            fmt::format("this gateway stands in jurisdiction {}, {}; what was sent is not kept: ask a "
+                                        "gateway that stands elsewhere",
+                                        context_.jurisdiction, why));
+}
+
 template <typename Parsed>
 http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
     Call& call, http::ParamResult<Parsed> (*parse)(std::string_view body)) {
@@ -95,6 +104,7 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
   ALLOD_TRY(Parsed parsed, parse(request.body));
   request.body = std::string();
   ALLOD_TRY(const auto route, About("model", FindModel(call.principal, parsed.model)));
+  ALLOD_CHECK_OK(AboutAll(CheckResidency(*route)));
   ALLOD_CHECK_OK(AboutAll(admission_.AdmitTo(route->instance, call.principal, std::chrono::steady_clock::now(),
                                              call.permit, call.headers)));
   ALLOD_CHECK_OK(CheckOn(*route, parsed));

@@ -23,6 +23,7 @@ struct Context {
   RouteTable& routes;
   metering::FundsSource& funds;
   WaitingRoom room;
+  std::string jurisdiction;  // in which this gateway stands
 };
 
 class MeteredRun {

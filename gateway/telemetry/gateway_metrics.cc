@@ -40,6 +40,14 @@ void CountLimited(std::string_view level, bool shadow) {
   family.Add({{"level", std::string(level)}, {"shadow", shadow ? "true" : "false"}}).Increment();
 }
 
+void CountTargetOutsideResidency() {
+  static auto& counter =
+      CounterFamily("allod_gateway_targets_outside_residency_total",
+                    "Targets of routes that were left out, because their tenant's data may not be there.")
+          .Add({});
+  counter.Increment();
+}
+
 void CountSettlement(std::string_view result) {
   static auto& family = CounterFamily("allod_gateway_settlements_total", "Attempts to settle with billing, by result.");
   family.Add({{"result", std::string(result)}}).Increment();

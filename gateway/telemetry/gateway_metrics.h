@@ -12,6 +12,8 @@ namespace allod::gateway::telemetry {
 void CountHttpRequest(std::string_view route, int status, std::chrono::nanoseconds elapsed);
 // allod_gateway_limited_total{level,shadow}: what a limit refused or, in shadow, would have.
 void CountLimited(std::string_view level, bool shadow);
+// allod_gateway_targets_outside_residency_total: targets of routes that stand where their tenant's data may not be.
+void CountTargetOutsideResidency();
 // allod_gateway_settlements_total{result}.
 void CountSettlement(std::string_view result);
 // allod_gateway_journal_slots_used, allod_gateway_settlements_refused, allod_gateway_connections.

@@ -79,7 +79,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   if (!tenant) return std::unexpected(tenant.error());
   if (!belongs) return std::unexpected(belongs.error());
   facts.tenant_active = IsActive(*tenant);
-  facts.residency.assign(tenant->residency().begin(), tenant->residency().end());
+  ALLOD_TRY(facts.residency, ResidencyOf(*tenant));
   facts.quotas = {LimitsFrom(*tenant), LimitsFrom(belongs->quota())};
   if (!found_offer) {
     facts.offer = std::unexpected(std::move(found_offer).error());

@@ -30,7 +30,17 @@ Status Reconciler::Prepare() {
 
 Permit Reconciler::PermitOf(const TenantId& tenant) const {
   const auto found = terms_.find(tenant);
-  return {config_.regions, found == terms_.end() ? nullptr : &found->second};
+  return {regions_, found == terms_.end() ? nullptr : &found->second};
+}
+
+Status Reconciler::TakeRegions() {
+  const RegionBoard::Seen seen = board_.Read();
+  ALLOD_CHECK_OK(CheckRead(seen));
+  if (seen.number == regions_number_) return {};
+  regions_number_ = seen.number;
+  regions_ = seen.regions->places;
+  for (const auto& [tenant, known] : tenants_) pending_.insert(tenant);
+  return {};
 }
 
 void Reconciler::TakeTerms() {
@@ -141,6 +151,7 @@ Status Reconciler::LookForChanges(Time now) {
 
 Status Reconciler::Load() {
   ALLOD_CHECK_OK(Prepare());
+  ALLOD_CHECK_OK(TakeRegions());
   TakeTerms();
   ALLOD_CHECK_OK(SaveTerms());
   std::map<TenantId, Stale> dirty;

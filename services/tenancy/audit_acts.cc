@@ -56,7 +56,10 @@ std::string DetailText(const InstanceLimits& limits) {
   return Listed(words);
 }
 
-// What there is of quotas and limits.
+// "PROMPTS=ke+tz,USAGE=ke".
+std::string DetailText(const ClassResidency& rules) { return Listed(RuleWords(rules)); }
+
+// What there is of quotas, limits and rules.
 template <typename T>
 void Add(const char* name, const T& value, std::vector<audit::Detail>& details) {
   if (value != T()) details.push_back({name, DetailText(value)});
@@ -124,6 +127,7 @@ audit::Act CreationOf(const Tenant& tenant) {
   if (!tenant.parent.empty()) out.details.push_back({"parent", "tenants/" + tenant.parent});
   Add("quota", tenant.quota, out.details);
   Add("limits", tenant.limits, out.details);
+  Add("residency_rules", tenant.residency_rules, out.details);
   return out;
 }
 
@@ -133,6 +137,7 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
     out.details.push_back({"residency_before", Listed(before.residency)});
     out.details.push_back({"residency", Listed(after.residency)});
   }
+  AddChange("residency_rules", before.residency_rules, after.residency_rules, out.details);
   if (after.weight != before.weight) {
     out.details.push_back({"weight_before", std::to_string(before.weight)});
     out.details.push_back({"weight", std::to_string(after.weight)});

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/common/quota.h"
+#include "services/common/rpc/residency.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -89,6 +90,7 @@ Result<Tenant> ContentOf(const pb::Tenant& tenant) {
   out.display_name = tenant.display_name();
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  ALLOD_TRY(out.residency_rules, RulesFrom(tenant.residency_rules()));
   out.weight = tenant.weight();
   out.quota = QuotaFrom(tenant.quota());
   out.limits = LimitsFrom(tenant.limits());
@@ -252,6 +254,7 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_display_name(tenant.display_name);
   out.set_currency_code(tenant.currency_code);
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
+  FillRules(tenant.residency_rules, *out.mutable_residency_rules());
   out.set_state(ToProto(tenant.state));
   *out.mutable_create_time() = ToTimestamp(tenant.create_time);
   out.set_weight(tenant.weight);

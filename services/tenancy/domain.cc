@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "services/common/country_code.h"
 #include "services/common/money.h"
 #include "services/common/quota.h"
 #include "services/common/text_check.h"
@@ -46,17 +45,10 @@ Result<Tenant> ValidTenantContent(Tenant tenant) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
                                                          tenant.weight, kWeightMax));
   }
-  if (tenant.residency.empty()) {
-    return InvalidArgument("RESIDENCY_REQUIRED",
-                           "tenant.residency: name at least one country in which the tenant's data may be processed");
-  }
-  for (std::size_t i = 0; i < tenant.residency.size(); ++i) {
-    ALLOD_CHECK_OK(CheckCountryCode(fmt::format("tenant.residency[{}]", i), tenant.residency[i]));
-  }
-  std::ranges::sort(tenant.residency);
-  if (const auto twice = std::ranges::adjacent_find(tenant.residency); twice != tenant.residency.end()) {
-    return InvalidArgument("DUPLICATE_COUNTRY", fmt::format("tenant.residency: '{}' stands there twice", *twice));
-  }
+  ALLOD_TRY(ResidencyRules residency,
+            ValidResidency("tenant.residency", {std::move(tenant.residency), std::move(tenant.residency_rules)}));
+  tenant.residency = std::move(residency.jurisdictions);
+  tenant.residency_rules = std::move(residency.of_class);
   return tenant;
 }
 
@@ -96,6 +88,7 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   Tenant out = standing;
   out.display_name = wanted.display_name;
   out.residency = wanted.residency;
+  out.residency_rules = wanted.residency_rules;
   out.weight = wanted.weight;
   out.quota = wanted.quota;
   out.limits = wanted.limits;
@@ -231,8 +224,8 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits &&
-         a.parent == b.parent;
+         a.residency == b.residency && a.residency_rules == b.residency_rules && a.weight == b.weight &&
+         a.quota == b.quota && a.limits == b.limits && a.parent == b.parent;
 }
 
 bool SameContent(const Project& a, const Project& b) {

@@ -12,6 +12,7 @@
 #include "services/common/clock.h"
 #include "services/common/ids.h"
 #include "services/common/ip_range.h"
+#include "services/common/residency.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 #include "services/tenancy/limits.h"
@@ -43,10 +44,11 @@ struct Tenant {
   Limits limits = {};
   std::string parent = {};  // id of the tenant that it is below; empty: none. Immutable
   // tenant_tree.h. Set by the store:
-  std::vector<std::string> ancestors = {};  // ids from the top to the parent
-  std::string suspended_by = {};            // the nearest of them that is suspended; empty: none is
-  Quota quota_below = {};                   // what its children have of `quota`
+  std::vector<std::string> ancestors = {};                // ids from the top to the parent
+  std::string suspended_by = {};                          // the nearest of them that is suspended; empty: none is
+  Quota quota_below = {};                                 // what its children have of `quota`
   std::optional<TenantDeletion> deletion = std::nullopt;  // none: it is active or suspended
+  ClassResidency residency_rules = {};  // of classes for which `residency` does not hold; in order likewise
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -100,7 +102,7 @@ inline constexpr int kSuspendReasonCharsMax = 512;
 
 // Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
 // with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY,
-// INVALID_WEIGHT, INVALID_QUOTA or INVALID_LIMITS.
+// INVALID_WEIGHT, INVALID_QUOTA, INVALID_LIMITS or INVALID_RESIDENCY_RULE.
 Result<Tenant> ValidTenant(Tenant tenant);
 // The same of what is to replace a tenant's content; the currency may be left out.
 Result<Tenant> ValidTenantContent(Tenant tenant);

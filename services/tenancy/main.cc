@@ -1,12 +1,14 @@
 // allod-tenancy: tenants, projects, API keys, and who of people and pipelines comes in as what.
 #include "services/common/audit/access_log.h"
 #include "services/common/clock.h"
+#include "services/common/country_code.h"
 #include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
 #include "services/common/service_main.h"
 #include "services/tenancy/api_key_service.h"
 #include "services/tenancy/audit_service.h"
+#include "services/tenancy/home.h"
 #include "services/tenancy/identity_feed.h"
 #include "services/tenancy/identity_provider_service.h"
 #include "services/tenancy/identity_service.h"
@@ -39,6 +41,7 @@ struct Config : ServiceConfig {
   std::string api_key_pepper_file;
   // The shortest grace of a deletion. Less than a day is for tests.
   std::int64_t tenant_grace_min_s = kGraceMin.count();
+  std::string jurisdiction;  // in which the installation stands, and stores: ISO 3166-1 alpha-2, lower case
 };
 
 Result<Config> LoadConfig(const ConfigFile& file) {
@@ -49,6 +52,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
   reader.Optional("tenant_grace_min_s", config.tenant_grace_min_s);
   if (config.tenant_grace_min_s < 0 || config.tenant_grace_min_s > kGraceMin.count()) {
     reader.Complain("tenant_grace_min_s: must be 0 to 86400");
+  }
+  reader.Required("jurisdiction", config.jurisdiction);
+  if (const Status is_one = CheckCountryCode("jurisdiction", config.jurisdiction); !is_one) {
+    reader.Complain(is_one.error().message);
   }
   return reader.Finish(std::move(config));
 }
@@ -98,7 +105,7 @@ Status Run(const Config& config, StopSignal& stop) {
   const ClientSecrets client_secrets(pepper);
   IdentityServiceImpl identities(identity_feed, client_secrets);
   TenantServiceImpl tenants(
-      store, tenant_feed, clock, gates,
+      store, tenant_feed, clock, gates, config.jurisdiction,
       [&](const TenantStateChange& change, SteadyTime until) {
         identities.Notify();
         api_keys.AwaitInForce(until, change.tenant.id, change.keys_version);
@@ -129,6 +136,7 @@ Status Run(const Config& config, StopSignal& stop) {
   access_log.Start();
   purger.Start();
   stop.Ready();
+  LogTenantsOutside(store, config.jurisdiction);
   stop.Wait();
   purger.Stop();
   key_feed.Stop();

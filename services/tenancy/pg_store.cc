@@ -100,14 +100,15 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
           return tx.Exec(
             "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, "
             "weight, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ", parent, ancestors, suspended_by) VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
-                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::text[], $20) ON CONFLICT DO "
-                      "NOTHING",
+            ", parent, ancestors, suspended_by, residency_rules) VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
+                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::text[], $20, $21::text[]) ON "
+                      "CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
             tenant.create_time, tenant.weight, tenant.quota.instances, tenant.quota.replicas,
             tenant.quota.context_tokens, tenant.quota.memory_bytes, tenant.quota.api_keys, tenant.quota.projects,
             tenant.limits.requests_per_minute, tenant.limits.tokens_per_minute, tenant.limits.concurrency,
-            tenant.limits.shadow, ParentColumn(placed), placed.ancestors, placed.suspended_by);
+            tenant.limits.shadow, ParentColumn(placed), placed.ancestors, placed.suspended_by,
+            RuleWords(tenant.residency_rules));
         };
         const bool is_new = !is_there && insert().affected_rows() == 1;
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
@@ -169,11 +170,11 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
         tx.Exec(
             "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
             ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE tenant_id = $1",
+            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14), residency_rules = $15::text[] WHERE tenant_id = $1",
             changed.uid().ToString(), changed.display_name, changed.residency, changed.weight, changed.quota.instances,
             changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes, changed.quota.api_keys,
             changed.quota.projects, changed.limits.requests_per_minute, changed.limits.tokens_per_minute,
-            changed.limits.concurrency, changed.limits.shadow);
+            changed.limits.concurrency, changed.limits.shadow, RuleWords(changed.residency_rules));
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
         return ReadTenantRow(tx, wanted.id);
       },

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <stdexcept>
+
 namespace allod::tenancy {
 
 Tenant ReadTenant(RowReader& row) {
@@ -21,6 +23,9 @@ Tenant ReadTenant(RowReader& row) {
   std::string reason;
   row.Into(delete_time, purge_time, reason, state_before);
   if (delete_time && purge_time && state_before) out.deletion = {*delete_time, *purge_time, reason, *state_before};
+  auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
+  if (!rules) throw std::runtime_error("residency_rules that are none");
+  out.residency_rules = *std::move(rules);
   return out;
 }
 

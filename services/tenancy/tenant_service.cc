@@ -5,6 +5,7 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
+#include "services/tenancy/home.h"
 #include "services/tenancy/limits_version.h"
 #include "services/tenancy/tenant_tree.h"
 
@@ -66,6 +67,7 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckHome(tenant, home_));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
@@ -98,6 +100,7 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant wanted, TenantFromRequest(*request));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckHome(wanted, home_));
     const std::string& etag = request->tenant().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));

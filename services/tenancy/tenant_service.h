@@ -25,13 +25,14 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   // or when it is time.
   using AwaitCredentials = std::function<void(const TenantStateChange& change, SteadyTime until)>;
 
-  // `grace_min` is the shortest grace of a deletion.
-  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates,
+  // `home` is the jurisdiction in which the installation stands, `grace_min` the shortest grace of a deletion.
+  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates, std::string home,
                     AwaitCredentials await_credentials, std::chrono::seconds grace_min = kGraceMin)
       : store_(store),
         feed_(feed),
         clock_(clock),
         gates_(gates),
+        home_(std::move(home)),
         await_credentials_(std::move(await_credentials)),
         grace_min_(grace_min) {}
 
@@ -82,6 +83,7 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   TenantFeed& feed_;
   const Clock& clock_;
   CallGates& gates_;
+  const std::string home_;
   const AwaitCredentials await_credentials_;
   const std::chrono::seconds grace_min_;
   Watchers watchers_{"tenants", kWatchersMax};

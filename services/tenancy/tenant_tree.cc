@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "services/common/quota.h"
+#include "services/common/residency.h"
 #include "services/tenancy/tenant_deletion.h"
 
 namespace allod::tenancy {
@@ -16,12 +18,20 @@ std::int64_t Saturated(std::int64_t a, std::int64_t b) {
   return a > kMost - b ? kMost : a + b;
 }
 
-// The first country of `inner` that `outer` does not have; empty: it has all. Both sorted.
-std::string_view CountryOutside(const std::vector<std::string>& inner, const std::vector<std::string>& outer) {
-  for (const std::string& country : inner) {
-    if (!std::ranges::binary_search(outer, country)) return country;
+// Where data of a class of the inner tenant may be, and of the outer may not.
+struct Outside {
+  DataClass data_class;
+  std::string country;
+};
+std::optional<Outside> FirstOutside(const Tenant& inner, const Tenant& outer) {
+  const ResidencyRules in{inner.residency, inner.residency_rules}, out{outer.residency, outer.residency_rules};
+  for (const DataClass data_class : kDataClasses) {
+    const auto& inside = in.Of(data_class);
+    const auto found = std::ranges::find_if(
+        inside, [&](const std::string& country) { return !std::ranges::binary_search(out.Of(data_class), country); });
+    if (found != inside.end()) return Outside{data_class, *found};
   }
-  return {};
+  return std::nullopt;
 }
 
 Status CheckCarvedOut(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use) {
@@ -81,11 +91,12 @@ Status CheckRoomBelow(const Tenant& parent, int tenants_below_top) {
 }
 
 Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use) {
-  if (const auto outside = CountryOutside(wanted.residency, parent.residency); !outside.empty()) {
-    return InvalidArgument("RESIDENCY_OUTSIDE_PARENT",
-                           fmt::format("tenant.residency: '{}' is not in the residency of {}, which {} is below; leave "
-                                       "it out, or widen that first",
-                                       outside, parent.name(), wanted.name()));
+  if (const auto outside = FirstOutside(wanted, parent)) {
+    return InvalidArgument(
+        "RESIDENCY_OUTSIDE_PARENT",
+        fmt::format("tenant.residency: '{}' is not where {} of {}, which {} is below, may be; leave it out, or widen "
+                    "that first",
+                    outside->country, WordOf(outside->data_class), parent.name(), wanted.name()));
   }
   if (wanted.weight > parent.weight && (before == nullptr || wanted.weight > before->weight)) {
     return InvalidArgument("INVALID_WEIGHT",
@@ -101,12 +112,12 @@ Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenan
 
 Status CheckHolds(const Tenant& wanted, const std::vector<Tenant>& children) {
   for (const Tenant& child : children) {
-    const auto outside = CountryOutside(child.residency, wanted.residency);
-    if (outside.empty()) continue;
+    const auto outside = FirstOutside(child, wanted);
+    if (!outside) continue;
     return FailedPrecondition("CHILD_OUTSIDE",
-                              fmt::format("tenant.residency: {}, which is below {}, has '{}' in its residency; take it "
+                              fmt::format("tenant.residency: {}, which is below {}, has its {} in '{}' too; take it "
                                           "away there first, or keep it here",
-                                          child.name(), wanted.name(), outside));
+                                          child.name(), wanted.name(), WordOf(outside->data_class), outside->country));
   }
   const Quota below = SumOf(children);
   for (const QuotaField& field : kQuotaFields) {

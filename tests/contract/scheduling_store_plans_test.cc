@@ -205,19 +205,20 @@ TEST_P(SchedulingStorePlans, KeepsWhatTenancySaidOfTenants) {
     return terms;
   };
   EXPECT_TRUE(sorted().empty());
-  const TenantTerms ke{ke_, true, 3, {"ke", "tz"}};
-  const TenantTerms tz{tz_, false, 1, {"tz"}, true};
+  const TenantTerms ke{
+      ke_, true, 3, {{"ke", "tz"}, {{DataClass::kKvCache, {"ke"}}, {DataClass::kUsage, {"tz", "ug"}}}}};
+  const TenantTerms tz{tz_, false, 1, {{"tz"}}, true};
   std::vector<TenantTerms> both{ke, tz};
   std::ranges::sort(both, {}, &TenantTerms::tenant);
   ASSERT_TRUE(store().SaveTerms({ke, tz}, {}));
   EXPECT_EQ(sorted(), both);
-  const TenantTerms again{ke_, false, 1000, {"ug"}};
+  const TenantTerms again{ke_, false, 1000, {{"ug"}}};
   ASSERT_TRUE(store().SaveTerms({again}, {tz_}));
   EXPECT_EQ(sorted(), std::vector<TenantTerms>{again});
   ASSERT_TRUE(store().SaveTerms({}, {tz_}));
   std::vector<TenantTerms> many;
   for (int i = 0; i < 10'000; ++i) {
-    many.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {"ke"}});
+    many.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {{"ke"}}});
   }
   ASSERT_TRUE(store().SaveTerms(many, {ke_}));
   EXPECT_EQ(sorted().size(), many.size());

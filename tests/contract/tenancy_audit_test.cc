@@ -129,7 +129,7 @@ class TenancyAudit : public testing::Test {
   audit::AccessLog access_log_{pool_, "tenancy", clock_};
   const ObserveAccess observed_{access_log_};
   TenantFeed tenant_feed_{store_};
-  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
+  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, "ke", [](const auto&...) {}};
   ProjectServiceImpl projects_{store_, clock_, gates_, [](const auto&...) {}};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, "a pepper of some length"};
   audit::Reader reader_{pool_, "tenancy", gates_.reads};

@@ -56,6 +56,7 @@ TEST_P(TenancyStore, ReplacesATenantsContentForWhoKnowsItAsItIs) {
   wanted.id = "ke";
   wanted.display_name = "Kenya";
   wanted.residency = {"tz", "ug"};
+  wanted.residency_rules = {{DataClass::kPrompts, {"ug"}}, {DataClass::kBackups, {"ke", "tz"}}};
   wanted.weight = 7;
   EXPECT_EQ(store().UpdateTenant(wanted, "", {}).error().reason, "ETAG_REQUIRED");
   const auto changed = store().UpdateTenant(wanted, EtagOf(before), {});
@@ -63,6 +64,8 @@ TEST_P(TenancyStore, ReplacesATenantsContentForWhoKnowsItAsItIs) {
   EXPECT_EQ(changed->display_name, "Kenya");
   EXPECT_EQ(changed->currency_code, "KES");
   EXPECT_EQ(changed->residency, (std::vector<std::string>{"tz", "ug"}));
+  EXPECT_EQ(changed->residency_rules, wanted.residency_rules);
+  EXPECT_EQ(store().GetTenant("ke")->residency_rules, wanted.residency_rules);
   EXPECT_EQ(changed->weight, 7);
   EXPECT_EQ(changed->create_time, before.create_time);
   EXPECT_GT(changed->version, before.version);

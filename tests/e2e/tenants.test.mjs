@@ -18,8 +18,10 @@ const endToken = 4;
 const projectOf = (tenant) => `tenants/${tenant}/projects/services`;
 const nameOf = (tenant, id) => `${projectOf(tenant)}/instances/${id}`;
 const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec:\n  ${spec}\n`;
+// What is stored where the machine stands, whatever the residency says.
+const storedHere = `residencyRules: [${['USAGE', 'INVOICES', 'LOGS', 'BACKUPS'].map((name) => `{dataClass: ${name}, jurisdictions: [ke]}`).join(', ')}]`;
 const tenantDocument = (tenant, more = '') =>
-  document('Tenant', `tenants/${tenant}`, `{displayName: ${tenant}, currencyCode: KES, residency: [ke, tz]${more}}`);
+  document('Tenant', `tenants/${tenant}`, `{displayName: ${tenant}, currencyCode: KES, residency: [ke, tz], ${storedHere}${more}}`);
 const instanceDocument = (tenant, id, isolation) =>
   document('Instance', nameOf(tenant, id), `listing: listings/starter-v1
   variant: models/starter/versions/v1/variants/source
@@ -226,6 +228,35 @@ test('a narrower residency stops what is outside, after it was said, until it is
   await platform.soundBooks();
 });
 
+test('a rule of one class of data holds for what is stored here, and for what runs', { timeout: 120_000 }, async () => {
+  const update = (...rules) => ['tenants', 'update', 'ke', ...rules.flatMap((rule) => ['--residency-rule', rule])];
+  assert.match(platform.allod(update('USAGE=tz'), { status: 1 }), /RESIDENCY.*jurisdiction ke, outside the tenant's residency rule for USAGE \(tz\)/s);
+  assert.match(platform.allod(update('VOICES=ke'), { status: 2 }), /INVALID_RESIDENCY_RULE/);
+  assert.match(platform.allod(update('PROMPTS=tz'), { status: 1 }), /this stops tenants\/ke\/projects\/services\/instances\/own/);
+  platform.allod([...update('PROMPTS=tz'), '--yes']);
+  await eventually('it says by which rule', () => instanceOf('ke', 'own').status.reason === 'REGION_OUTSIDE_RESIDENCY');
+  assert.match(instanceOf('ke', 'own').status.message, /outside the tenant's residency rule for PROMPTS \(tz\)/);
+  assert.equal((await tell('ke', 'own', 2)).status, 404);
+  await answers('tz', 'own');
+  platform.allod(update('PROMPTS='));
+  await answers('ke', 'own');
+  assert.equal(tenantOf('ke').residencyRules.length, 4);
+});
+
+test('a region that comes to lie elsewhere stops what does not fit, after it was said', { timeout: 120_000 }, async () => {
+  const region = (jurisdiction) => document('Region', 'regions/ke-1', `{jurisdiction: ${jurisdiction}}`);
+  const file = platform.writeFile('region.yaml', region('ug'));
+  assert.match(platform.allod(['apply', '--dry-run', '-f', file]), /jurisdiction: ke -> ug; stops tenants\/ke\/projects\/services\/instances\/own/);
+  assert.match(platform.allod(['apply', '-f', file], { status: 1 }), /CONFIRMATION_REQUIRED/);
+  platform.allod(['apply', '--yes', '-f', file]);
+  await eventually('it says by which rule', () => instanceOf('ke', 'own').status.reason === 'REGION_OUTSIDE_RESIDENCY');
+  assert.equal((await tell('ke', 'own', 2)).status, 404, 'it is not routed to');
+  assert.match(platform.allod(['get', 'nodes']), /node local says that it stands in jurisdiction ke, and its region ke-1 lies in ug/);
+  platform.allod(['apply', '--yes', '-f', platform.writeFile('region.yaml', region('ke'))]);
+  await answers('ke', 'own');
+  const versions = platform.json(['get', 'regionVersions', 'regions/ke-1']).items;
+  assert.deepEqual(versions.map((version) => version.jurisdiction), ['ke', 'ug', 'ke']);
+  assert.deepEqual(versions.map((version) => version.maker), ['configuration', 'operator', 'operator']);
 // The files of an export as the index says, each with its lines.
 function exportIn(directory) {
   const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));

@@ -140,6 +140,36 @@ TEST_F(GatewayFeatures, LogprobsComeWithTheirTokens) {
   EXPECT_EQ(legacy["choices"][0]["logprobs"]["token_logprobs"][0], -0.25);
 }
 
+TEST_F(GatewayFeatures, TakesNoPromptThatMayNotBeWhereItStands) {
+  const auto rule = [](residency::v1::DataClass data_class, const char* jurisdiction) {
+    return [=](scheduling::v1::Route& route) {
+      route.mutable_residency()->clear_rules();
+      auto& added = *route.mutable_residency()->add_rules();
+      added.set_data_class(data_class);
+      added.add_jurisdictions(jurisdiction);
+    };
+  };
+  const auto apply = [&](const auto& change) {
+    routes_.Update(change, Target("worker"));
+    EXPECT_TRUE(Eventually([&] { return routes_.acknowledged(); }));
+  };
+  Answer(TwoChoices);
+  apply(rule(residency::v1::DATA_CLASS_USAGE, "tz"));
+  EXPECT_EQ(Chat(R"(,"n":2)").status, 200) << "no class of what a gateway takes";
+  const int reserved = billing_.reserve_calls;
+  apply(rule(residency::v1::DATA_CLASS_PROMPTS, "tz"));
+  for (const auto& response : {Chat(), Embeddings(R"(,"input":"a")")}) {
+    EXPECT_EQ(response.status, 400);
+    EXPECT_THAT(response.body, AllOf(HasSubstr("residency"), HasSubstr("stands in jurisdiction ke"),
+                                     HasSubstr("residency rule for PROMPTS (tz)")));
+  }
+  EXPECT_EQ(billing_.reserve_calls, reserved) << "nothing was begun";
+  // It may take the prompt, and has nowhere to send it.
+  apply(rule(residency::v1::DATA_CLASS_KV_CACHE, "tz"));
+  EXPECT_EQ(Chat().status, 503);
+  EXPECT_THAT(Metrics().body, HasSubstr("allod_gateway_targets_outside_residency_total"));
+}
+
 TEST_F(GatewayFeatures, RefusalsOfTheWorkerNameTheParameter) {
   struct Row {
     std::string reason, more, param;

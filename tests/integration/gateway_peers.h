@@ -151,7 +151,11 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
     const std::lock_guard lock(mutex_);
     removed_ = false;
     route_.clear_targets();
-    for (const std::string& target : targets) route_.add_targets(target);
+    route_.clear_target_jurisdictions();
+    for (const std::string& target : targets) {
+      route_.add_targets(target);
+      route_.add_target_jurisdictions("ke");
+    }
     ++version_;
     changed_.notify_all();
   }
@@ -183,6 +187,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
     route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
     route.set_context_tokens(512);
     route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
+    route.mutable_residency()->add_jurisdictions("ke");
     return route;
   }
 

@@ -170,7 +170,8 @@ class PortalScopes : public testing::Test {
   tenancy::KeyFeed feed_{tenancy_store_, clock_};
   tenancy::CallGates tenancy_gates_;
   tenancy::TenantFeed tenant_feed_{tenancy_store_};
-  tenancy::TenantServiceImpl tenants_{tenancy_store_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
+  tenancy::TenantServiceImpl tenants_{tenancy_store_, tenant_feed_, clock_,
+                                      tenancy_gates_, "ke",         [](const auto&...) {}};
   tenancy::ProjectServiceImpl projects_{tenancy_store_, clock_, tenancy_gates_, [](const auto&...) {}};
   tenancy::QuotaServiceImpl quotas_{tenancy_store_, clock_, tenancy_gates_};
   tenancy::ApiKeyServiceImpl keys_{tenancy_store_, feed_, clock_, tenancy_gates_, "a pepper of some length"};

@@ -5,7 +5,6 @@
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/apply/plan.h"
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/confirm.h"
@@ -39,9 +38,9 @@ Result<std::string> TenantNameOf(const std::string& text) {
   return name;
 }
 
-Status Show(const Globals& globals, const installation::StateDir& state, const std::string& name) {
+Status Show(const Globals& globals, const net::Services& services, const std::string& name) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const terminal::MessagePtr now, kind->get(state, name));
+  ALLOD_TRY(const terminal::MessagePtr now, kind->get(services, name));
   if (globals.json()) {
     terminal::Print(terminal::ToJson(*now) + "\n");
   } else {
@@ -52,18 +51,18 @@ Status Show(const Globals& globals, const installation::StateDir& state, const s
 
 Status Update(const Globals& globals, const UpdateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const terminal::MessagePtr current, kind->get(state, name));
+  ALLOD_TRY(const terminal::MessagePtr current, kind->get(services, name));
   tenancy_v1::Tenant wanted = dynamic_cast<const tenancy_v1::Tenant&>(*current);
   if (!options.display_name.empty()) wanted.set_display_name(options.display_name);
   if (options.weight != 0) wanted.set_weight(options.weight);
   if (!options.residency.empty()) {
     wanted.mutable_residency()->Assign(options.residency.begin(), options.residency.end());
   }
-  ALLOD_TRY(const terminal::MessagePtr judged, kind->preview(state, *current, wanted));
+  ALLOD_TRY(const terminal::MessagePtr judged, kind->preview(services, *current, wanted));
   const auto changes = apply::Differences(*current, *judged, kind->spec_fields, kind->decimals);
-  ALLOD_TRY(const auto stops, kind->stops(state, *current, *judged));
+  ALLOD_TRY(const auto stops, kind->stops(services, *current, *judged));
   if (options.dry_run) {
     terminal::Print(fmt::format("{}: {}\n", name, changes.empty() ? "as it is" : apply::ToText(changes)));
     if (!stops.empty()) terminal::Print(fmt::format("it would stop {}\n", terminal::Some(stops)));
@@ -73,29 +72,29 @@ Status Update(const Globals& globals, const UpdateOptions& options) {
     ALLOD_CHECK_OK(terminal::Confirm(fmt::format("{}: this stops {}", apply::ToText(changes), terminal::Some(stops)),
                                      options.yes));
   }
-  if (!changes.empty()) ALLOD_CHECK_OK(kind->update(state, *current, wanted, Uuid::V7().ToString()));
-  return Show(globals, state, name);
+  if (!changes.empty()) ALLOD_CHECK_OK(kind->update(services, *current, wanted, Uuid::V7().ToString()));
+  return Show(globals, services, name);
 }
 
 Status Suspend(const Globals& globals, const StateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy_v1::SuspendTenantRequest request;
   request.set_name(name);
   request.set_reason(options.reason);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::SuspendTenant, request));
-  return Show(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::SuspendTenant, request));
+  return Show(globals, services, name);
 }
 
 Status Resume(const Globals& globals, const StateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy_v1::ResumeTenantRequest request;
   request.set_name(name);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::ResumeTenant, request));
-  return Show(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::ResumeTenant, request));
+  return Show(globals, services, name);
 }
 
 }  // namespace

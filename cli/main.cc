@@ -51,8 +51,9 @@ int main(int argc, char** argv) {
   app.add_option("--gateway", globals.gateway,
                  "https://HOST: act there as the person who signed in with `allod login`, not as the operator of this "
                  "machine ($ALLOD_GATEWAY: where `allod login` and `whoami` go by default)");
-  app.add_flag("--as-person", globals.as_person,
-               "The same at the gateway where you are signed in; by default where no installation is up on this machine");
+  app.add_flag(
+      "--as-person", globals.as_person,
+      "The same at the gateway where you are signed in; by default where no installation is up on this machine");
   app.add_option("--as-in", globals.project,
                  "tenants/TENANT/projects/PROJECT: as a person, by your roles there where a request names no project");
   app.fallthrough();

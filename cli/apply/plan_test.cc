@@ -95,8 +95,7 @@ TEST(KeepUnnamedGroups, LeavesWhatTheManifestDoesNotName) {
   tenancy::v1::Tenant cleared;
   KeepUnnamedGroups(current, {"quota", "limits"}, {"quota", "limits"}, cleared);
   EXPECT_FALSE(cleared.has_quota());
-  EXPECT_EQ(Differences(current, cleared, {"limits"}, {}),
-            (Changes{{"limits", "requests_per_minute: 60", ""}}));
+  EXPECT_EQ(Differences(current, cleared, {"limits"}, {}), (Changes{{"limits", "requests_per_minute: 60", ""}}));
 }
 
 // Every group of every kind, so that none that is added one day is forgotten.

@@ -187,8 +187,8 @@ struct Tally {
   std::string first;  // broken place
 };
 
-Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tenant, const KeptHeads& kept,
-                    bool is_json, Tally& tally) {
+Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tenant, const KeptHeads& kept, bool is_json,
+                    Tally& tally) {
   for (const AuditPeer& peer : peers) {
     ALLOD_TRY(const LogVerdict verdict, VerifyLog(peer, tenant, kept));
     tally.entries += verdict.entries;

@@ -11,8 +11,9 @@
 namespace allod::cli::commands {
 
 void AddKeyFileOptions(CLI::App& command, KeyFileOptions& options) {
-  command.add_option("--file", options.file,
-                     "Where to write it (default: keys/TENANT-PROJECT.key in the state directory, or beside a person's session)");
+  command.add_option(
+      "--file", options.file,
+      "Where to write it (default: keys/TENANT-PROJECT.key in the state directory, or beside a person's session)");
   command.add_flag("--replace", options.replace, "Overwrite the file if it is there");
 }
 

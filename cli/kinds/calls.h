@@ -55,14 +55,13 @@ auto Getter(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Re
 // list(), by a ListX method.
 template <typename Service, typename Req, typename Resp>
 auto Lister(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*)) {
-  return
-      [=](const net::Services& services, const std::string& parent) -> Result<std::vector<terminal::MessagePtr>> {
-        Req request;
-        if constexpr (requires { request.set_parent(parent); }) request.set_parent(parent);
-        ALLOD_TRY(net::Listed listed, net::List<Service>(services, method, request, kListedMax));
-        if (listed.has_more) std::fprintf(stderr, "allod: only the first %d are shown\n", kListedMax);
-        return std::move(listed.items);
-      };
+  return [=](const net::Services& services, const std::string& parent) -> Result<std::vector<terminal::MessagePtr>> {
+    Req request;
+    if constexpr (requires { request.set_parent(parent); }) request.set_parent(parent);
+    ALLOD_TRY(net::Listed listed, net::List<Service>(services, method, request, kListedMax));
+    if (listed.has_more) std::fprintf(stderr, "allod: only the first %d are shown\n", kListedMax);
+    return std::move(listed.items);
+  };
 }
 
 }  // namespace allod::cli::kinds

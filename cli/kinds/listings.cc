@@ -30,8 +30,8 @@ ResourceKind ListingKind() {
             *request.mutable_listing() = dynamic_cast<const catalog_v1::Listing&>(wanted);
             request.set_listing_id(LastSegment(request.listing().name()));
             Mark(request, attempt);
-            return Done(
-                net::Ask<catalog_v1::ListingService>(services, &catalog_v1::ListingService::Stub::CreateListing, request));
+            return Done(net::Ask<catalog_v1::ListingService>(services, &catalog_v1::ListingService::Stub::CreateListing,
+                                                             request));
           }};
 }
 

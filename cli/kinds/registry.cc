@@ -57,8 +57,7 @@ std::string KindNames(bool (*chosen)(const ResourceKind&)) {
   return names;
 }
 
-Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind,
-                                    const std::string& name) {
+Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name) {
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", name, kind.pattern));
   if (kind.get) return kind.get(services, name);
   ALLOD_TRY(auto all, kind.list(services, kind.parent_pattern.empty() ? "" : ParentOf(name)));

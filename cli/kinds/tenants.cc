@@ -121,8 +121,8 @@ ResourceKind ProjectKind() {
             request.set_parent(ParentOf(request.project().name()));
             request.set_project_id(LastSegment(request.project().name()));
             Mark(request, attempt);
-            return Done(
-                net::Ask<tenancy_v1::ProjectService>(services, &tenancy_v1::ProjectService::Stub::CreateProject, request));
+            return Done(net::Ask<tenancy_v1::ProjectService>(services, &tenancy_v1::ProjectService::Stub::CreateProject,
+                                                             request));
           },
           .missing =
               [](const Message& wanted, const Error& error) {

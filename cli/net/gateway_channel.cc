@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <grpc/grpc.h>
 #include <grpcpp/generic/async_generic_service.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 #include "cli/net/http_call.h"
 #include "cli/net/http_client.h"
 #include "services/common/result.h"
+#include "services/common/rpc/server.h"
 #include "services/common/rpc/status.h"
 
 namespace allod::cli::net {
@@ -33,8 +33,7 @@ const MethodDescriptor* MethodAt(std::string path) {
 }
 
 std::unique_ptr<Message> MessageOf(const google::protobuf::Descriptor* type) {
-  return std::unique_ptr<Message>(
-      google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
+  return std::unique_ptr<Message>(google::protobuf::MessageFactory::generated_factory()->GetPrototype(type)->New());
 }
 
 bool Parse(const grpc::ByteBuffer& buffer, Message& message) {
@@ -64,8 +63,7 @@ class GatewayChannel::Bridge final : public grpc::CallbackGenericService {
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 
-  Result<std::unique_ptr<Message>> Answer(const MethodDescriptor& method, const Message& request,
-                                          int timeout_s) const {
+  Result<std::unique_ptr<Message>> Answer(const MethodDescriptor& method, const Message& request, int timeout_s) const {
     ALLOD_TRY(HttpCall call, HttpCallOf(method, request));
     HttpRequest http{.method = std::move(call.method),
                      .url = session_.gateway + kPortal + call.target,
@@ -120,13 +118,7 @@ grpc::ServerGenericBidiReactor* GatewayChannel::Bridge::CreateReactor(grpc::Gene
 }
 
 GatewayChannel::GatewayChannel(GatewaySession session) : bridge_(std::make_unique<Bridge>(std::move(session))) {
-  // Never given back, as in MakeChannel().
-  static const bool keep_library = (grpc_init(), true);
-  (void)keep_library;
-  grpc::ServerBuilder builder;
-  builder.SetMaxReceiveMessageSize(kMessageBytesMax);
-  builder.RegisterCallbackGenericService(bridge_.get());
-  server_ = builder.BuildAndStart();
+  server_ = MakeInProcessServer(*bridge_, kMessageBytesMax);
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMessageBytesMax);
   channel_ = server_->InProcessChannel(arguments);

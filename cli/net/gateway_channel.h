@@ -1,6 +1,6 @@
 // A channel to the services through a gateway's portal API, as the person who signed in: whatever stub is made on it, a
-// unary call becomes the HTTP request of its annotation (http_call.h), and the answer its message or its error with code
-// and reason. So a command is written once, for the operator at the sockets and for people anywhere.
+// unary call becomes the HTTP request of its annotation (http_call.h), and the answer its message or its error with
+// code and reason. So a command is written once, for the operator at the sockets and for people anywhere.
 //
 // Thread-safe; a call blocks until its deadline at most. What is no part of the portal API fails with OPERATORS_ONLY.
 #pragma once

@@ -141,7 +141,8 @@ Error ErrorOf(int status, std::string_view body, std::string_view url) {
   const json problem = json::parse(body, nullptr, false);
   const bool is_problem = problem.is_object() && !ProblemText(problem, "reason").empty();
   if (!is_problem) return {CodeOfStatus(status), "HTTP_ERROR", fmt::format("{} answered {}", url, status)};
-  return {CodeNamed(ProblemText(problem, "code"), status), ProblemText(problem, "reason"), ProblemText(problem, "detail")};
+  return {CodeNamed(ProblemText(problem, "code"), status), ProblemText(problem, "reason"),
+          ProblemText(problem, "detail")};
 }
 
 }  // namespace allod::cli::net

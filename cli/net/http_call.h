@@ -20,8 +20,7 @@ struct HttpCall {
 
 // FAILED_PRECONDITION / OPERATORS_ONLY for a method that the portal API does not have; INVALID_ARGUMENT / INVALID_NAME
 // when the request names nothing that a path of it could have.
-Result<HttpCall> HttpCallOf(const google::protobuf::MethodDescriptor& method,
-                            const google::protobuf::Message& request);
+Result<HttpCall> HttpCallOf(const google::protobuf::MethodDescriptor& method, const google::protobuf::Message& request);
 
 // Reads the body of a 2xx into `answer`; what a newer gateway says beside is passed over. UNAVAILABLE / NO_GATEWAY for
 // what is none.

@@ -72,8 +72,8 @@ Json QueryParameters(const PortalRoute& route, Json& schemas) {
   return out;
 }
 
-// "ProjectService_GetProject"; of a service that several areas have, "BillingAuditService_GetAuditHead"; of a method with
-// several paths, from the second on, "QuotaService_GetQuotaUse_2".
+// "ProjectService_GetProject"; of a service that several areas have, "BillingAuditService_GetAuditHead"; of a method
+// with several paths, from the second on, "QuotaService_GetQuotaUse_2".
 std::string OperationId(const PortalRoute& route, const std::vector<PortalRoute>& routes) {
   const pb::ServiceDescriptor& service = *route.method->service();
   std::string id = service.name() + "_" + route.method->name();

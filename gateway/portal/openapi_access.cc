@@ -39,9 +39,7 @@ Json Required(const char* scheme) {
   return out;
 }
 
-Json Bearer(const char* description) {
-  return {{"type", "http"}, {"scheme", "bearer"}, {"description", description}};
-}
+Json Bearer(const char* description) { return {{"type", "http"}, {"scheme", "bearer"}, {"description", description}}; }
 
 }  // namespace
 

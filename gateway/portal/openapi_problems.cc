@@ -22,7 +22,8 @@ struct Refusal {
 // What comes of the gateway and of access rules, whichever the method; what a method refuses beside, its own reasons
 // say.
 constexpr Refusal kRefusals[] = {
-    {Code::kInvalidArgument, "INVALID_REQUEST", "a field, parameter or path does not fit the method; `detail` names it"},
+    {Code::kInvalidArgument, "INVALID_REQUEST",
+     "a field, parameter or path does not fit the method; `detail` names it"},
     {Code::kInvalidArgument, "INVALID_JSON", "the body is no JSON object, or has a member twice"},
     {Code::kInvalidArgument, "INVALID_NAME", "a resource name is malformed"},
     {Code::kInvalidArgument, "INVALID_PAGE_TOKEN", "the page token is another list's"},
@@ -70,8 +71,8 @@ std::string NameOfStatus(int status) {
 std::map<int, Json> ReasonsByStatus() {
   std::map<int, Json> out;
   for (const Refusal& refusal : kRefusals) {
-    Json& reasons = out.try_emplace(http::ProblemStatusOf({refusal.code, refusal.reason, ""}), Json::object())
-                        .first->second;
+    Json& reasons =
+        out.try_emplace(http::ProblemStatusOf({refusal.code, refusal.reason, ""}), Json::object()).first->second;
     reasons[refusal.reason] = refusal.when;
   }
   return out;

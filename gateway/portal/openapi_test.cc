@@ -58,9 +58,9 @@ TEST_F(OpenApi, HasEveryAnnotatedMethod) {
 TEST_F(OpenApi, SaysOfEachOperationWhoMayCallIt) {
   const std::set<std::string> people = {"sessionToken", "sessionCookie"};
   const std::set<std::string> all = {"apiKey", "workloadToken", "sessionToken", "sessionCookie"};
-  for (const char* id : {"ProjectService_CreateProject", "ProjectService_UpdateProject",
-                         "BillingAccountService_GetBillingAccount", "MemberService_ListMembers",
-                         "MemberService_CreateMember", "SessionService_EndSessions"}) {
+  for (const char* id :
+       {"ProjectService_CreateProject", "ProjectService_UpdateProject", "BillingAccountService_GetBillingAccount",
+        "MemberService_ListMembers", "MemberService_CreateMember", "SessionService_EndSessions"}) {
     const json& operation = operations_.at(id);
     EXPECT_EQ(SchemesOf(operation), people) << id << " is the tenant's as a whole";
     EXPECT_EQ(operation["x-callers"], json::array({"person"})) << id;

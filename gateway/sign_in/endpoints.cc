@@ -127,7 +127,8 @@ access::BrowserCredential BrowserCredentialOf(const std::string& public_url, Ses
 Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy,
                      const federation::TrustTable& table, federation::TokenVerifier& verifier,
                      federation::Fetcher& fetcher, SessionStarter& starter, Refusals& refusals,
-                     const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock, SessionTimes times)
+                     const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
+                     SessionTimes times)
     : config_(std::move(config)),
       browser_(BrowserCredentialOf(config_.public_url, times)),
       stub_(tenancy::v1::SessionService::NewStub(tenancy)),

@@ -38,7 +38,8 @@ class Endpoints {
   // All but `tenancy` must outlive this.
   Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
             federation::TokenVerifier& verifier, federation::Fetcher& fetcher, SessionStarter& starter,
-            Refusals& refusals, const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock, SessionTimes times);
+            Refusals& refusals, const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
+            SessionTimes times);
 
   http::Awaitable<void> Providers(http::Request& request, http::ResponseWriter& out);
   http::Awaitable<void> SignIn(http::Request& request, http::ResponseWriter& out);

@@ -83,8 +83,7 @@ class FakeSessions final : public tenancy::v1::SessionService::Service {
       return out;
     });
   }
-  grpc::Status ReportRefusedSignIn(grpc::ServerContext* context,
-                                   const tenancy::v1::ReportRefusedSignInRequest* request,
+  grpc::Status ReportRefusedSignIn(grpc::ServerContext* context, const tenancy::v1::ReportRefusedSignInRequest* request,
                                    tenancy::v1::ReportRefusedSignInResponse* response) override {
     return Handle(context, request, response, [&](const Call&) -> Result<tenancy::v1::ReportRefusedSignInResponse> {
       const std::scoped_lock lock(mutex);

@@ -61,15 +61,15 @@ Result<std::string> AuthorizationUrl(const federation::Issuer& issuer, const fed
   Sha256 challenge;
   challenge.Update(attempt.verifier.data(), attempt.verifier.size());
   const Digest256 digest = challenge.Finish();
-  const std::string parameters = FormOf(
-      {{"response_type", "code"},
-       {"client_id", client.client_id},
-       {"redirect_uri", redirect_uri},
-       {"scope", scope},
-       {"state", attempt.state},
-       {"nonce", attempt.nonce},
-       {"code_challenge", jose::EncodeBase64Url({reinterpret_cast<const char*>(digest.data()), digest.size()})},
-       {"code_challenge_method", "S256"}});
+  const std::string parameters =
+      FormOf({{"response_type", "code"},
+              {"client_id", client.client_id},
+              {"redirect_uri", redirect_uri},
+              {"scope", scope},
+              {"state", attempt.state},
+              {"nonce", attempt.nonce},
+              {"code_challenge", jose::EncodeBase64Url({reinterpret_cast<const char*>(digest.data()), digest.size()})},
+              {"code_challenge_method", "S256"}});
   return endpoint + (endpoint.find('?') == std::string::npos ? "?" : "&") + parameters;
 }
 
@@ -109,8 +109,7 @@ Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, c
   if (client.client_secret.empty()) {
     form.emplace_back("client_id", client.client_id);
   } else {
-    out.authorization =
-        "Basic " + Base64(PercentEncode(client.client_id) + ":" + PercentEncode(client.client_secret));
+    out.authorization = "Basic " + Base64(PercentEncode(client.client_id) + ":" + PercentEncode(client.client_secret));
   }
   out.form = FormOf(form);
   return out;

@@ -68,8 +68,8 @@ constexpr char kQuestion[] = R"(<form action="/auth/sign-in" method="get">
 }  // namespace
 
 http::Response FailurePage(const Error& error, const std::string& again) {
-  const bool asks = again.empty() && (error.reason == "NO_ATTEMPT" || error.reason == "TENANT_NEEDED" ||
-                                      error.reason == "NO_SIGN_IN");
+  const bool asks = again.empty() &&
+                    (error.reason == "NO_ATTEMPT" || error.reason == "TENANT_NEEDED" || error.reason == "NO_SIGN_IN");
   const std::string link = asks            ? kQuestion
                            : again.empty() ? ""
                                            : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", Escaped(again));

@@ -38,8 +38,7 @@ std::unexpected<Error> NoSuchTrust() {
 // By the person's own token alone: who the members are, and by which claims, is told to nobody who is none.
 Error NotAMember(const federation::Provider& provider, const jose::Claims& claims, const std::string& tenant) {
   const std::string name = DisplayNameOf(claims);
-  const std::string known =
-      fmt::format("{} knows you{}", provider.display_name, name.empty() ? "" : " as " + name);
+  const std::string known = fmt::format("{} knows you{}", provider.display_name, name.empty() ? "" : " as " + name);
   if (claims.Text("email") && !claims.IsTrue("email_verified")) {
     return {Code::kPermissionDenied, "EMAIL_NOT_VERIFIED",
             fmt::format("{}, but does not say that your e-mail address was verified, so that it counts for nothing "
@@ -96,8 +95,8 @@ std::vector<const federation::Member*> ThatMatter(std::vector<const federation::
 }  // namespace
 
 SessionStarter::SessionStarter(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
-                               federation::TokenVerifier& verifier, const SessionSealer& sealer,
-                               Refusals& refusals, const Clock& clock, SessionTimes times)
+                               federation::TokenVerifier& verifier, const SessionSealer& sealer, Refusals& refusals,
+                               const Clock& clock, SessionTimes times)
     : stub_(tenancy::v1::SessionService::NewStub(tenancy)),
       table_(table),
       verifier_(verifier),

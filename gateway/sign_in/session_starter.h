@@ -37,8 +37,8 @@ class SessionStarter {
     std::string user_agent;
   };
   // What TokenVerifier and CheckIdToken() say; UNAUTHENTICATED / NO_SUCH_TRUST for a provider with which nobody signs
-  // in, TOKEN_STALE, TOKEN_REPLAYED; PERMISSION_DENIED / NOT_A_MEMBER, EMAIL_NOT_VERIFIED; RESOURCE_EXHAUSTED / TOO_MANY_MEMBERSHIPS; what BeginSession
-  // says.
+  // in, TOKEN_STALE, TOKEN_REPLAYED; PERMISSION_DENIED / NOT_A_MEMBER, EMAIL_NOT_VERIFIED; RESOURCE_EXHAUSTED /
+  // TOO_MANY_MEMBERSHIPS; what BeginSession says.
   http::Awaitable<Result<SessionToken>> Start(Request request, http::ResponseWriter& out);
 
  private:

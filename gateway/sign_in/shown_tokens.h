@@ -1,6 +1,6 @@
 // For which tenant's provider an ID token without a nonce was shown first. A token says nothing of tenants, and several
-// may name one issuer and client: who was given it to sign in to one does not sign in to another with it. That it begins
-// one session of that tenant, the tenancy service keeps. Thread-safe.
+// may name one issuer and client: who was given it to sign in to one does not sign in to another with it. That it
+// begins one session of that tenant, the tenancy service keeps. Thread-safe.
 //
 // What is remembered is forgotten when the token is too old to be shown, and with the process.
 #pragma once

@@ -29,7 +29,8 @@ TEST(ShownTokens, AreOfTheFirstForWhomTheyAreShown) {
 TEST(ShownTokens, AreBounded) {
   ShownTokens shown;
   const Time now{1000h};
-  for (std::uint32_t i = 0; i < ShownTokens::kTokensMax; ++i) ASSERT_TRUE(shown.Claim(DigestOf(i), "p", now + 1min, now));
+  for (std::uint32_t i = 0; i < ShownTokens::kTokensMax; ++i)
+    ASSERT_TRUE(shown.Claim(DigestOf(i), "p", now + 1min, now));
   EXPECT_FALSE(shown.Claim(DigestOf(ShownTokens::kTokensMax), "p", now + 1min, now));
   EXPECT_TRUE(shown.Claim(DigestOf(ShownTokens::kTokensMax), "p", now + 9min, now + 2min));
 }

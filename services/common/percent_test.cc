@@ -9,8 +9,7 @@ TEST(Percent, Decodes) {
   EXPECT_EQ(*PercentDecode("path", "a%2Fb%20c+d"), "a/b c+d");
   EXPECT_EQ(*PercentDecode("path", ""), "");
   EXPECT_EQ(*PercentDecode("path", "%C3%A9\xc3\xa9"), "éé");
-  for (const char* broken :
-       {"%", "%4", "%zz", "a%2", "%00", "%ff", "\xff", "a%c3", "%ed%a0%80", "%c0%af", "\xc3%28"}) {
+  for (const char* broken : {"%", "%4", "%zz", "a%2", "%00", "%ff", "\xff", "a%c3", "%ed%a0%80", "%c0%af", "\xc3%28"}) {
     const auto decoded = PercentDecode("path", broken);
     ASSERT_FALSE(decoded) << broken;
     EXPECT_EQ(decoded.error().reason, "INVALID_ENCODING");

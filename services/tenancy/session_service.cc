@@ -31,8 +31,8 @@ Result<std::string> TokenDigestOf(const std::string& bytes) {
 
 // Personal: who it was and from where.
 Result<audit::Access> RefusalFrom(const v1::ReportRefusedSignInRequest& request) {
-  ALLOD_TRY(const auto parts, MatchName("identity_provider", request.identity_provider(),
-                                        "tenants/*/identityProviders/*"));
+  ALLOD_TRY(const auto parts,
+            MatchName("identity_provider", request.identity_provider(), "tenants/*/identityProviders/*"));
   const bool is_reason = !request.reason().empty() && request.reason().size() <= kReasonCharsMax &&
                          std::ranges::all_of(request.reason(), [](char c) {
                            return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';

@@ -18,8 +18,9 @@ namespace allod::tenancy {
 class SessionServiceImpl final : public v1::SessionService::Service {
  public:
   // `record` is told of those who were refused; it must not block.
-  SessionServiceImpl(SessionStore& store, IdentityServiceImpl& gateways, const Clock& clock, CallGates& gates,
-                     std::function<void(audit::Access)> record = [](const audit::Access&) {})
+  SessionServiceImpl(
+      SessionStore& store, IdentityServiceImpl& gateways, const Clock& clock, CallGates& gates,
+      std::function<void(audit::Access)> record = [](const audit::Access&) {})
       : store_(store), gateways_(gateways), clock_(clock), gates_(gates), record_(std::move(record)) {}
 
   grpc::Status BeginSession(grpc::ServerContext* context, const v1::BeginSessionRequest* request,

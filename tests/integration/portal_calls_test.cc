@@ -112,7 +112,8 @@ TEST_F(PortalCalls, EveryMethodArrivesAsItWasMeant) {
     for (const bool is_full : {false, true}) {
       MessagePtr request = New(*route.method->input_type());
       if (is_full) Fill(*request);
-      for (const auto& variable : route.path.variables()) SetAt(*request, variable.field, NameFor(route.path, variable));
+      for (const auto& variable : route.path.variables())
+        SetAt(*request, variable.field, NameFor(route.path, variable));
       // A list below a query has no place in a request: no method has one that matters.
       const MessagePtr reached_request = Reach(route, *request);
       ASSERT_TRUE(reached_request);
@@ -130,8 +131,7 @@ TEST_F(PortalCalls, EveryMethodArrivesAsItWasMeant) {
 
 TEST_F(PortalCalls, WhatThePortalDoesNotHaveIsForOperators) {
   const auto* service = tenancy::v1::Tenant::descriptor()->file()->FindServiceByName("TenantService");
-  const auto call =
-      cli::net::HttpCallOf(*service->FindMethodByName("ListTenants"), tenancy::v1::ListTenantsRequest());
+  const auto call = cli::net::HttpCallOf(*service->FindMethodByName("ListTenants"), tenancy::v1::ListTenantsRequest());
   ASSERT_FALSE(call);
   EXPECT_EQ(call.error().reason, "OPERATORS_ONLY");
   EXPECT_THAT(call.error().message, HasSubstr("TenantService.ListTenants"));

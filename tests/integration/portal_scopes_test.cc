@@ -67,10 +67,10 @@ class PortalScopes : public testing::Test {
  protected:
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
-    server_ = *Server::Start({.listen = address}, {&tenants_, &projects_, &quotas_, &keys_, &providers_, &rules_,
-                                                   &members_, &sessions_, &accounts_, &books_, &usage_, &invoices_,
-                                                   &scheduling_.instances, &scheduling_.operations, &tenancy_audit_,
-                                                   &scheduling_audit_, &billing_audit_});
+    server_ = *Server::Start({.listen = address},
+                             {&tenants_, &projects_, &quotas_, &keys_, &providers_, &rules_, &members_, &sessions_,
+                              &accounts_, &books_, &usage_, &invoices_, &scheduling_.instances, &scheduling_.operations,
+                              &tenancy_audit_, &scheduling_audit_, &billing_audit_});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();

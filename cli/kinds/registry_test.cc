@@ -108,12 +108,11 @@ TEST(ResourceKinds, ShowMembersInWords) {
   at_project.set_resource("tenants/ke/projects/services");
   at_project.add_roles(access::v1::ROLE_DEVELOPER);
   at_project.add_roles(access::v1::ROLE_BILLING);
-  EXPECT_EQ(
-      terminal::MessageTable((*FindKind("members"))->columns, {&member}),
-      "NAME                     DISPLAY NAME  WHO                                             ROLES               "
-      "                      BY     DISABLED\n"
-      "tenants/ke/members/desk  The desk      email = amina@ke.example, groups contains desk  viewer; "
-      "developer,billing at services  staff  no\n");
+  EXPECT_EQ(terminal::MessageTable((*FindKind("members"))->columns, {&member}),
+            "NAME                     DISPLAY NAME  WHO                                             "
+            "ROLES                                  BY     DISABLED\n"
+            "tenants/ke/members/desk  The desk      email = amina@ke.example, groups contains desk  "
+            "viewer; developer,billing at services  staff  no\n");
 }
 
 }  // namespace

@@ -72,13 +72,24 @@ class GatewayChannel::Bridge final : public grpc::CallbackGenericService {
                      .timeout_s = timeout_s};
     if (!session_.project.empty()) http.headers.emplace_back("x-allod-project", session_.project);
     ALLOD_TRY(const HttpResponse response, Fetch(http));
-    if (response.status / 100 != 2) return std::unexpected(ErrorOf(response.status, response.body, session_.gateway));
+    if (response.status / 100 != 2)
+      return std::unexpected(Told(ErrorOf(response.status, response.body, session_.gateway)));
     auto answer = MessageOf(method.output_type());
     ALLOD_CHECK_OK(ReadAnswer(response.body, *answer));
     return answer;
   }
 
  private:
+  // With what to do about it here.
+  Error Told(Error error) const {
+    if (error.code == Code::kUnauthenticated) {
+      error.message += fmt::format("; sign in again: allod login TENANT --gateway {}", session_.gateway);
+    } else if (error.reason == "PROJECT_NEEDED") {
+      error.message += ": --as-in tenants/TENANT/projects/PROJECT";
+    }
+    return error;
+  }
+
   const GatewaySession session_;
 };
 

@@ -360,7 +360,7 @@ test('what a person may not do says so with the reason of the service', { skip: 
     return { code, reason: text.match(/reason: (\w+)/)?.[1] };
   };
   assert.equal((await clerk.json(['get', 'instances', project])).items.length, 1);
-  assert.deepEqual(await why('get', 'members', 'tenants/ke'), { code: 1, reason: 'PROJECT_KEY' });
+  assert.deepEqual(await why('get', 'members', 'tenants/ke'), { code: 1, reason: 'PERMISSION_MISSING' });
   assert.deepEqual(await why('create-key', project), { code: 1, reason: 'PERMISSION_MISSING' });
   assert.deepEqual(await why('describe', 'instances', 'tenants/tz/projects/x/instances/y'), { code: 3, reason: 'NOT_FOUND' });
   assert.deepEqual(await why('describe', 'instances', 'nonsense'), { code: 2, reason: 'INVALID_NAME' });
@@ -372,7 +372,7 @@ test('what a person may not do says so with the reason of the service', { skip: 
   const asOperator = { ...clerk.env, ALLOD_STATE: platform.state };
   const there = (args) => finish(spawn(join(build, 'bin/allod'), args, { env: asOperator }));
   assert.equal((await there(['get', 'members', 'tenants/ke'])).code, 0);
-  assert.match((await there(['get', 'members', 'tenants/ke', '--as-person'])).text, /PROJECT_KEY/);
+  assert.match((await there(['get', 'members', 'tenants/ke', '--as-person'])).text, /PERMISSION_MISSING/);
   await clerk.run(['logout']);
   assert.equal((await why('get', 'instances', project, '--as-person')).reason, 'NOT_SIGNED_IN');
 });

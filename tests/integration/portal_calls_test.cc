@@ -53,6 +53,11 @@ void Fill(pb::Message& message, int depth = 0) {
           more ? reflection.AddEnumValue(&message, field, 1) : reflection.SetEnumValue(&message, field, 1);
           break;
         case pb::FieldDescriptor::CPPTYPE_MESSAGE: {
+          if (type == "google.protobuf.Timestamp" || type == "google.protobuf.Duration") {
+            pb::Message* when = reflection.MutableMessage(&message, field);
+            when->GetReflection()->SetInt64(when, when->GetDescriptor()->FindFieldByName("seconds"), 1'700'000'000);
+            break;
+          }
           if (depth > 3 || type == "google.protobuf.Any" || type == "google.protobuf.FieldMask") break;
           pb::Message* inner =
               more ? reflection.AddMessage(&message, field) : reflection.MutableMessage(&message, field);

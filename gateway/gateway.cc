@@ -71,10 +71,11 @@ struct Gateway::Impl {
         verifier(issuer_keys, clock),
         tokens(trust, verifier, sealer, clock,
                {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
-        session_starter(backends.tenancy, trust, verifier, session_sealer, clock, config.session_times),
+        refusals(backends.tenancy, trust),
+        session_starter(backends.tenancy, trust, verifier, session_sealer, refusals, clock, config.session_times),
         attempt_sealer(pepper),
         people({config.public_url, config.exchanges_per_minute_of_address}, backends.tenancy, trust, verifier, fetcher,
-               session_starter, session_sealer, attempt_sealer, clock, config.session_times),
+               session_starter, refusals, session_sealer, attempt_sealer, clock, config.session_times),
         pushed_keys(keys, limits),
         admission(config.rate_limits, limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
@@ -92,7 +93,8 @@ struct Gateway::Impl {
         transcoder(std::move(built)),
         portal(admission, limits, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, trust, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
+        probes(keys, trust, routes, *journal, backends.billing, pool,
+               portal::OpenApiJson(transcoder, sign_in::BrowserCredentialOf(config.public_url, {}).cookie)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
                [this](const http::Request& head) {
@@ -136,6 +138,7 @@ struct Gateway::Impl {
   federation::IssuerKeys issuer_keys;
   federation::TokenVerifier verifier;
   federation::TokenEndpoint tokens;
+  sign_in::Refusals refusals;
   sign_in::SessionStarter session_starter;
   const sign_in::AttemptSealer attempt_sealer;
   sign_in::Endpoints people;

@@ -7,13 +7,12 @@
 #include <memory>
 #include <string>
 
-#include "cli/installation/lock.h"
+#include "cli/commands/find_services.h"
 #include "services/common/result.h"
 
 namespace allod::cli::commands {
 
-struct Globals {
-  installation::Given state;       // --state, --as
+struct Globals : Destination {
   std::string output = "table";    // -o
   std::function<Status()> action;  // what the chosen subcommand does
   bool json() const { return output == "json"; }

@@ -8,7 +8,6 @@
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/ledger_verdict.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 
@@ -57,7 +56,7 @@ std::string UsageText(const billing_v1::CheckUsageResponse& usage, int hours) {
 }
 
 Status Ledger(const Globals& globals, const LedgerOptions& options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   ALLOD_TRY(const auto check, CheckLedger(state, options.hours));
   const LedgerVerdict verdict = JudgeLedger(check);
   if (globals.json()) {

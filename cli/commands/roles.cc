@@ -9,7 +9,6 @@
 
 #include "allod/tenancy/v1/role.grpc.pb.h"
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "proto/known_permissions.h"
@@ -69,9 +68,9 @@ Status ShowRoles(const Globals& globals, const RolesOptions& options) {
   if (!options.tenant.empty()) {
     const std::string tenant = options.tenant.starts_with("tenants/") ? options.tenant : "tenants/" + options.tenant;
     ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", tenant, "tenants/*"));
-    ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+    ALLOD_TRY(const net::Services services, FindServices(globals));
     ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("roles"));
-    ALLOD_TRY(auto own, kind->list(state, tenant));
+    ALLOD_TRY(auto own, kind->list(services, tenant));
     for (terminal::MessagePtr& role : own) found.push_back(std::move(role));
   }
   terminal::PrintList(globals.json(), {{"ROLE", "name"}, {"WHAT FOR", "summary"}, {"PERMITS", "permissions"}},

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/commands/commands.h"
-#include "cli/installation/state_dir.h"
+#include "cli/net/services.h"
 
 namespace allod::cli::commands {
 
@@ -11,7 +11,7 @@ inline constexpr char kTenantHelp[] = "TENANT or tenants/TENANT";
 // "ke" and "tenants/ke" are the same.
 Result<std::string> TenantNameOf(const std::string& text);
 // The tenant as it is now.
-Status ShowTenant(const Globals& globals, const installation::StateDir& state, const std::string& name);
+Status ShowTenant(const Globals& globals, const net::Services& services, const std::string& name);
 
 // `allod tenants delete|undelete` and `allod tenants export`.
 void AddTenantDeletion(CLI::App& tenants, Globals& globals);

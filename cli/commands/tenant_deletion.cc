@@ -6,7 +6,6 @@
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/times.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/confirm.h"
 #include "services/common/ids.h"
@@ -30,10 +29,10 @@ struct UndeletionOptions {
 Status DeleteTenant(const Globals& globals, const DeletionOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
   ALLOD_TRY(const std::chrono::seconds grace, ParseDuration("--grace", options.grace));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy::v1::GetTenantRequest get;
   get.set_name(name);
-  ALLOD_TRY(const auto standing, net::Ask<Tenants>(state, &Tenants::Stub::GetTenant, get));
+  ALLOD_TRY(const auto standing, net::Ask<Tenants>(services, &Tenants::Stub::GetTenant, get));
   ALLOD_CHECK_OK(terminal::Confirm(
       fmt::format(
           "{} ({}): its keys are refused, its people are out and its instances stop now; {} from now on what it "
@@ -48,18 +47,18 @@ Status DeleteTenant(const Globals& globals, const DeletionOptions& options) {
   request.set_reason(options.reason);
   request.mutable_grace()->set_seconds(grace.count());
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::DeleteTenant, request));
-  return ShowTenant(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::DeleteTenant, request));
+  return ShowTenant(globals, services, name);
 }
 
 Status UndeleteTenant(const Globals& globals, const UndeletionOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy::v1::UndeleteTenantRequest request;
   request.set_name(name);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::UndeleteTenant, request));
-  return ShowTenant(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::UndeleteTenant, request));
+  return ShowTenant(globals, services, name);
 }
 
 }  // namespace

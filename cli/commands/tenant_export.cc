@@ -24,7 +24,6 @@
 #include "allod/tenancy/v1/workload_rule.grpc.pb.h"
 #include "cli/commands/export_files.h"
 #include "cli/commands/tenant_commands.h"
-#include "cli/installation/lock.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/progress.h"
 #include "google/longrunning/operations.grpc.pb.h"
@@ -38,7 +37,6 @@ namespace billing_v1 = allod::billing::v1;
 using google::longrunning::Operations;
 using Tenants = allod::tenancy::v1::TenantService;
 using google::protobuf::Message;
-using installation::StateDir;
 
 struct ExportOptions {
   std::string name;
@@ -70,8 +68,8 @@ Status One(const Result<T>& got, const ExportFiles::Write& write) {
 
 class Exporter {
  public:
-  Exporter(const StateDir& state, std::string tenant, ExportFiles& files)
-      : state_(state), tenant_(std::move(tenant)), files_(files), progress_("export " + tenant_) {}
+  Exporter(const net::Services& services, std::string tenant, ExportFiles& files)
+      : services_(services), tenant_(std::move(tenant)), files_(files), progress_("export " + tenant_) {}
 
   Status Run() {
     ALLOD_CHECK_OK(Tenancy());
@@ -104,7 +102,7 @@ class Exporter {
     return Kind(kind, [&](const ExportFiles::Write& write) {
       Req request;
       request.set_parent(tenant_ + below);
-      return Each(*net::Connect<Service>(state_), method, request, write);
+      return Each(*net::Connect<Service>(services_), method, request, write);
     });
   }
   // What a list has below each project.
@@ -112,7 +110,7 @@ class Exporter {
   Status ListOfProjects(const std::string& kind,
                         grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*)) {
     return Kind(kind, [&](const ExportFiles::Write& write) -> Status {
-      const auto stub = net::Connect<Service>(state_);
+      const auto stub = net::Connect<Service>(services_);
       for (const std::string& project : projects_) {
         Req request;
         request.set_parent(project);
@@ -128,14 +126,14 @@ class Exporter {
     ALLOD_CHECK_OK(Kind("tenant", [&](const ExportFiles::Write& write) -> Status {
       tenancy_v1::GetTenantRequest request;
       request.set_name(tenant_);
-      ALLOD_TRY(const auto tenant, net::Ask<Tenants>(state_, &Tenants::Stub::GetTenant, request));
+      ALLOD_TRY(const auto tenant, net::Ask<Tenants>(services_, &Tenants::Stub::GetTenant, request));
       return write(tenant);
     }));
     ALLOD_CHECK_OK(Kind("projects", [&](const ExportFiles::Write& write) -> Status {
       using Service = tenancy_v1::ProjectService;
       tenancy_v1::ListProjectsRequest request;
       request.set_parent(tenant_);
-      return Each(*net::Connect<Service>(state_), &Service::Stub::ListProjects, request,
+      return Each(*net::Connect<Service>(services_), &Service::Stub::ListProjects, request,
                   [&](const Message& project) -> Status {
                     projects_.push_back(dynamic_cast<const tenancy_v1::Project&>(project).name());
                     return write(project);
@@ -159,7 +157,8 @@ class Exporter {
     return Kind("operations", [&](const ExportFiles::Write& write) {
       google::longrunning::ListOperationsRequest request;
       request.set_name(tenant_);
-      return Each(*net::Connect<Operations>(state_, "scheduling"), &Operations::Stub::ListOperations, request, write);
+      return Each(*net::Connect<Operations>(services_, "scheduling"), &Operations::Stub::ListOperations, request,
+                  write);
     });
   }
 
@@ -172,7 +171,7 @@ class Exporter {
     ALLOD_CHECK_OK(Kind("billing_account", [&](const ExportFiles::Write& write) {
       billing_v1::GetBillingAccountRequest request;
       request.set_name(tenant_ + "/billingAccount");
-      return One(net::Ask<Accounts>(state_, &Accounts::Stub::GetBillingAccount, request), write);
+      return One(net::Ask<Accounts>(services_, &Accounts::Stub::GetBillingAccount, request), write);
     }));
     ALLOD_CHECK_OK(List<Ledger>("ledger_accounts", &Ledger::Stub::ListLedgerAccounts));
     ALLOD_CHECK_OK(List<Usage>("usage_records", &Usage::Stub::ListUsageRecords));
@@ -180,7 +179,7 @@ class Exporter {
     return Kind("invoices", [&](const ExportFiles::Write& write) {
       billing_v1::GetInvoiceRequest request;
       request.set_name(tenant_ + "/invoices/current");
-      return One(net::Ask<Invoices>(state_, &Invoices::Stub::GetInvoice, request), write);
+      return One(net::Ask<Invoices>(services_, &Invoices::Stub::GetInvoice, request), write);
     });
   }
 
@@ -190,7 +189,7 @@ class Exporter {
     return List<Service>("audit_" + service, &Service::Stub::ListAuditEntries);
   }
 
-  const StateDir& state_;
+  const net::Services& services_;
   const std::string tenant_;
   ExportFiles& files_;
   terminal::Progress progress_;
@@ -200,10 +199,10 @@ class Exporter {
 
 Status Export(const Globals& globals, const ExportOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(ExportFiles files, ExportFiles::Begin(options.target));
   const auto begun = google::protobuf::util::TimeUtil::GetCurrentTime();
-  ALLOD_CHECK_OK(Exporter(state, name, files).Run());
+  ALLOD_CHECK_OK(Exporter(services, name, files).Run());
   nlohmann::json about;
   about["tenant"] = name;
   about["beginTime"] = google::protobuf::util::TimeUtil::ToString(begun);

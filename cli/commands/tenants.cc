@@ -9,7 +9,6 @@
 #include "cli/apply/plan.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/tenant_tree.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/confirm.h"
@@ -40,9 +39,9 @@ struct StateOptions {
 
 // As a list in JSON; what is below a tenant says so in `parent`.
 Status ShowTree(const Globals& globals) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const auto tenants, kind->list(state, ""));
+  ALLOD_TRY(const auto tenants, kind->list(services, ""));
   if (globals.json()) {
     terminal::PrintList(true, kind->columns, terminal::PointersTo(tenants));
     return {};
@@ -93,9 +92,9 @@ Status SetRules(const std::vector<std::string>& texts, tenancy_v1::Tenant& tenan
 
 Status Update(const Globals& globals, const UpdateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const terminal::MessagePtr current, kind->get(state, name));
+  ALLOD_TRY(const terminal::MessagePtr current, kind->get(services, name));
   tenancy_v1::Tenant wanted = dynamic_cast<const tenancy_v1::Tenant&>(*current);
   if (!options.display_name.empty()) wanted.set_display_name(options.display_name);
   if (options.weight != 0) wanted.set_weight(options.weight);
@@ -103,9 +102,9 @@ Status Update(const Globals& globals, const UpdateOptions& options) {
     wanted.mutable_residency()->Assign(options.residency.begin(), options.residency.end());
   }
   ALLOD_CHECK_OK(SetRules(options.residency_rules, wanted));
-  ALLOD_TRY(const terminal::MessagePtr judged, kind->preview(state, *current, wanted));
+  ALLOD_TRY(const terminal::MessagePtr judged, kind->preview(services, *current, wanted));
   const auto changes = apply::Differences(*current, *judged, kind->spec_fields, kind->decimals);
-  ALLOD_TRY(const auto stops, kind->stops(state, *current, *judged));
+  ALLOD_TRY(const auto stops, kind->stops(services, *current, *judged));
   if (options.dry_run) {
     terminal::Print(fmt::format("{}: {}\n", name, changes.empty() ? "as it is" : apply::ToText(changes)));
     if (!stops.empty()) terminal::Print(fmt::format("it would stop {}\n", terminal::Some(stops)));
@@ -115,29 +114,29 @@ Status Update(const Globals& globals, const UpdateOptions& options) {
     ALLOD_CHECK_OK(terminal::Confirm(fmt::format("{}: this stops {}", apply::ToText(changes), terminal::Some(stops)),
                                      options.yes));
   }
-  if (!changes.empty()) ALLOD_CHECK_OK(kind->update(state, *current, wanted, Uuid::V7().ToString()));
-  return ShowTenant(globals, state, name);
+  if (!changes.empty()) ALLOD_CHECK_OK(kind->update(services, *current, wanted, Uuid::V7().ToString()));
+  return ShowTenant(globals, services, name);
 }
 
 Status Suspend(const Globals& globals, const StateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy_v1::SuspendTenantRequest request;
   request.set_name(name);
   request.set_reason(options.reason);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::SuspendTenant, request));
-  return ShowTenant(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::SuspendTenant, request));
+  return ShowTenant(globals, services, name);
 }
 
 Status Resume(const Globals& globals, const StateOptions& options) {
   ALLOD_TRY(const std::string name, TenantNameOf(options.name));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy_v1::ResumeTenantRequest request;
   request.set_name(name);
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_CHECK_OK(net::Ask<Tenants>(state, &Tenants::Stub::ResumeTenant, request));
-  return ShowTenant(globals, state, name);
+  ALLOD_CHECK_OK(net::Ask<Tenants>(services, &Tenants::Stub::ResumeTenant, request));
+  return ShowTenant(globals, services, name);
 }
 
 }  // namespace
@@ -148,9 +147,9 @@ Result<std::string> TenantNameOf(const std::string& text) {
   return name;
 }
 
-Status ShowTenant(const Globals& globals, const installation::StateDir& state, const std::string& name) {
+Status ShowTenant(const Globals& globals, const net::Services& services, const std::string& name) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
-  ALLOD_TRY(const terminal::MessagePtr now, kind->get(state, name));
+  ALLOD_TRY(const terminal::MessagePtr now, kind->get(services, name));
   if (globals.json()) {
     terminal::Print(terminal::ToJson(*now) + "\n");
   } else {

@@ -53,6 +53,8 @@ class StateDir {
   }
   // The gateway's base address, e.g. "http://127.0.0.1:8080". FAILED_PRECONDITION / NOT_UP before the first `allod up`.
   Result<std::string> HttpBase() const;
+  // What browsers know the gateway as; empty: nobody signs in by one. Of an installation that has been up.
+  Result<std::string> PublicUrl() const;
   // The same of the operators' address, which serves /metrics; empty if the last `allod up` knew none.
   Result<std::string> OperatorsBase() const;
 

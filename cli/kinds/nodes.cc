@@ -11,7 +11,7 @@ namespace {
 
 namespace scheduling_v1 = allod::scheduling::v1;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 ResourceKind NodeKind() {
   return {.kind = "Node",
@@ -50,18 +50,19 @@ ResourceKind WorkerKind() {
 
 using Regions = scheduling_v1::RegionService;
 
-Result<scheduling_v1::UpdateRegionResponse> Change(const StateDir& state, const Message& current, const Message& wanted,
-                                                   bool validate_only) {
+Result<scheduling_v1::UpdateRegionResponse> Change(const Services& services, const Message& current,
+                                                   const Message& wanted, bool validate_only) {
   scheduling_v1::UpdateRegionRequest request;
   *request.mutable_region() = dynamic_cast<const scheduling_v1::Region&>(wanted);
   request.mutable_region()->set_etag(dynamic_cast<const scheduling_v1::Region&>(current).etag());
   request.set_validate_only(validate_only);
-  return net::Ask<Regions>(state, &Regions::Stub::UpdateRegion, request);
+  return net::Ask<Regions>(services, &Regions::Stub::UpdateRegion, request);
 }
 
 // Instances of all tenants, as the service says.
-Result<std::vector<std::string>> StoppedByRegion(const StateDir& state, const Message& current, const Message& wanted) {
-  ALLOD_TRY(const auto judged, Change(state, current, wanted, true));
+Result<std::vector<std::string>> StoppedByRegion(const Services& services, const Message& current,
+                                                 const Message& wanted) {
+  ALLOD_TRY(const auto judged, Change(services, current, wanted, true));
   std::vector<std::string> out(judged.stopped_instances().begin(), judged.stopped_instances().end());
   const int more = judged.stopped_instance_count() - judged.stopped_instances_size();
   if (more > 0) out.push_back(fmt::format("and {} more", more));
@@ -69,35 +70,34 @@ Result<std::vector<std::string>> StoppedByRegion(const StateDir& state, const Me
 }
 
 ResourceKind RegionKind() {
-  return {
-      .kind = "Region",
-      .plural = "regions",
-      .pattern = "regions/*",
-      .columns = {{"NAME", "name"},
-                  {"JURISDICTION", "jurisdiction"},
-                  {"DISPLAY NAME", "display_name"},
-                  {"VERSION", "version"},
-                  {"SINCE", "create_time"}},
-      .prototype = &scheduling_v1::Region::default_instance(),
-      .spec_fields = {"jurisdiction", "display_name"},
-      .get = Getter<Regions>(&Regions::Stub::GetRegion),
-      .list = Lister<scheduling_v1::NodeService>(&scheduling_v1::NodeService::Stub::ListRegions),
-      .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
-        scheduling_v1::CreateRegionRequest request;
-        *request.mutable_region() = dynamic_cast<const scheduling_v1::Region&>(wanted);
-        request.set_region_id(LastSegment(request.region().name()));
-        request.set_validate_only(attempt.validate_only);
-        return Done(net::Ask<Regions>(state, &Regions::Stub::CreateRegion, request));
-      },
-      .preview = [](const StateDir& state, const Message& current,
-                    const Message& wanted) -> Result<terminal::MessagePtr> {
-        ALLOD_TRY(auto judged, Change(state, current, wanted, true));
-        return Own(Result<scheduling_v1::Region>(std::move(*judged.mutable_region())));
-      },
-      // The same content again changes nothing, so that a retry needs no request id.
-      .update = [](const StateDir& state, const Message& current, const Message& wanted,
-                   const std::string&) -> Result<net::Change> { return Done(Change(state, current, wanted, false)); },
-      .stops = &StoppedByRegion};
+  return {.kind = "Region",
+          .plural = "regions",
+          .pattern = "regions/*",
+          .columns = {{"NAME", "name"},
+                      {"JURISDICTION", "jurisdiction"},
+                      {"DISPLAY NAME", "display_name"},
+                      {"VERSION", "version"},
+                      {"SINCE", "create_time"}},
+          .prototype = &scheduling_v1::Region::default_instance(),
+          .spec_fields = {"jurisdiction", "display_name"},
+          .get = Getter<Regions>(&Regions::Stub::GetRegion),
+          .list = Lister<scheduling_v1::NodeService>(&scheduling_v1::NodeService::Stub::ListRegions),
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+            scheduling_v1::CreateRegionRequest request;
+            *request.mutable_region() = dynamic_cast<const scheduling_v1::Region&>(wanted);
+            request.set_region_id(LastSegment(request.region().name()));
+            request.set_validate_only(attempt.validate_only);
+            return Done(net::Ask<Regions>(services, &Regions::Stub::CreateRegion, request));
+          },
+          .preview = [](const Services& services, const Message& current,
+                        const Message& wanted) -> Result<terminal::MessagePtr> {
+            ALLOD_TRY(auto judged, Change(services, current, wanted, true));
+            return Own(Result<scheduling_v1::Region>(std::move(*judged.mutable_region())));
+          },
+          // The same content again changes nothing, so that a retry needs no request id.
+          .update = [](const Services& services, const Message& current, const Message& wanted, const std::string&)
+              -> Result<net::Change> { return Done(Change(services, current, wanted, false)); },
+          .stops = &StoppedByRegion};
 }
 
 ResourceKind RegionVersionKind() {

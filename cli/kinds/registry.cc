@@ -58,11 +58,10 @@ std::string KindNames(bool (*chosen)(const ResourceKind&)) {
   return names;
 }
 
-Result<terminal::MessagePtr> GetOne(const installation::StateDir& state, const ResourceKind& kind,
-                                    const std::string& name) {
+Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name) {
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", name, kind.pattern));
-  if (kind.get) return kind.get(state, name);
-  ALLOD_TRY(auto all, kind.list(state, kind.parent_pattern.empty() ? "" : ParentOf(name)));
+  if (kind.get) return kind.get(services, name);
+  ALLOD_TRY(auto all, kind.list(services, kind.parent_pattern.empty() ? "" : ParentOf(name)));
   for (auto& message : all) {
     if (terminal::FieldText(*message, "name") == name) return std::move(message);
   }

@@ -9,7 +9,7 @@ namespace {
 
 namespace tenancy_v1 = allod::tenancy::v1;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 // Refused when it is no longer what `current` shows.
 tenancy_v1::UpdateRoleRequest RoleUpdateOf(const Message& current, const Message& wanted) {
@@ -30,35 +30,35 @@ ResourceKind RoleKind() {
           .spec_fields = {"display_name", "summary", "permissions"},
           .get = Getter<Service>(&Service::Stub::GetRole),
           .list = Lister<Service>(&Service::Stub::ListRoles),
-          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
             tenancy_v1::CreateRoleRequest request;
             *request.mutable_role() = dynamic_cast<const tenancy_v1::Role&>(wanted);
             request.set_parent(ParentOf(request.role().name()));
             request.set_role_id(LastSegment(request.role().name()));
             Mark(request, attempt);
-            return Done(net::Ask<Service>(state, &Service::Stub::CreateRole, request));
+            return Done(net::Ask<Service>(services, &Service::Stub::CreateRole, request));
           },
           .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
             return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy_v1::Role&>(wanted).name())});
           },
-          .preview = [](const StateDir& state, const Message& current,
+          .preview = [](const Services& services, const Message& current,
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = RoleUpdateOf(current, wanted);
             request.set_validate_only(true);
-            return Own(net::Ask<Service>(state, &Service::Stub::UpdateRole, request));
+            return Own(net::Ask<Service>(services, &Service::Stub::UpdateRole, request));
           },
-          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+          .update = [](const Services& services, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {
             auto request = RoleUpdateOf(current, wanted);
             request.set_request_id(request_id);
-            return Done(net::Ask<Service>(state, &Service::Stub::UpdateRole, request));
+            return Done(net::Ask<Service>(services, &Service::Stub::UpdateRole, request));
           },
-          .remove = [](const StateDir& state, const std::string& name,
+          .remove = [](const Services& services, const std::string& name,
                        const std::string& request_id) -> Result<net::Change> {
             tenancy_v1::DeleteRoleRequest request;
             request.set_name(name);
             request.set_request_id(request_id);
-            return Done(net::Ask<Service>(state, &Service::Stub::DeleteRole, request));
+            return Done(net::Ask<Service>(services, &Service::Stub::DeleteRole, request));
           }};
 }
 

@@ -1,11 +1,11 @@
 #include "gateway/access/admission.h"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
+#include "services/common/quota.h"
 
 namespace allod::gateway::access {
 namespace {
@@ -23,9 +23,9 @@ RateLimits Or(const RateLimits& own, const RateLimits& usual) {
 
 // The tighter of both.
 RateLimits Within(const RateLimits& own, const RateLimits& usual) {
-  const auto tighter = [](auto a, auto b) { return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b); };
-  return {tighter(own.requests_per_minute, usual.requests_per_minute),
-          tighter(own.tokens_per_minute, usual.tokens_per_minute), tighter(own.concurrency, usual.concurrency)};
+  return {TighterLimit(own.requests_per_minute, usual.requests_per_minute),
+          TighterLimit(own.tokens_per_minute, usual.tokens_per_minute),
+          static_cast<int>(TighterLimit(own.concurrency, usual.concurrency))};
 }
 
 const RateLimits* Find(const std::map<std::string, RateLimits>& limits, const std::string& name) {

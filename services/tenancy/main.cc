@@ -122,7 +122,8 @@ Status Run(const Config& config, StopSignal& stop) {
   WorkloadRuleServiceImpl workload_rules(identity_store, store, identities, clock, gates);
   MemberServiceImpl members(member_store, identity_store, store, identities, clock, gates);
   RoleServiceImpl roles(role_store, identities, clock, gates);
-  SessionServiceImpl sessions(session_store, identities, clock, gates);
+  SessionServiceImpl sessions(session_store, identities, clock, gates,
+                              [&](audit::Access refusal) { access_log.Record(std::move(refusal)); });
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&tenants, &projects, &quotas, &api_keys, &audit_log, &identities, &identity_providers,

@@ -352,9 +352,19 @@ TEST_F(ApplyTest, AProjectIsChangedWithItsQuotaAndLimits) {
   EXPECT_EQ(Plan(project("70"))->at(0).action, Action::kUpdate);
   EXPECT_EQ(Plan(project("-1")).error().reason, "INVALID_LIMITS");
   EXPECT_EQ(Plan(Instance("tenants/ke/projects/p/instances/big", "replicas: 1"))->at(0).action, Action::kCreate);
-  const auto reset = Plan(Doc("Project", "tenants/ke/projects/p", "displayName: Other"));
-  ASSERT_TRUE(reset) << reset.error().message;
-  EXPECT_EQ(reset->at(0).action, Action::kUpdate) << "what is left out gets its default";
+  const auto without = [](const std::string& more) {
+    return Doc("Project", "tenants/ke/projects/p", "displayName: Other" + more);
+  };
+  EXPECT_EQ(Plan(without(""))->at(0).action, Action::kNothing) << "groups that are not named stay";
+  for (const char* none : {"null", "{}"}) {
+    const auto cleared = Plan(without(std::string(", limits: ") + none));
+    ASSERT_TRUE(cleared) << cleared.error().message;
+    EXPECT_THAT(ToText(*cleared), HasSubstr("limits: requests_per_minute: 60 -> "));
+    EXPECT_THAT(ToText(*cleared), testing::Not(HasSubstr("replicas")));
+  }
+  Must(without(", limits: null, instanceLimits: []"));
+  EXPECT_EQ(Plan(without(", limits: null, instanceLimits: null"))->at(0).action, Action::kNothing);
+  EXPECT_EQ(Plan(without(", quota: {replicas: 3}"))->at(0).action, Action::kNothing) << "the quota was not named";
 }
 
 TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {

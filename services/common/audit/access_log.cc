@@ -43,6 +43,10 @@ void AccessLog::Note(std::string tenant, const Asked& asked, Outcome outcome, st
                 .outcome = outcome,
                 .reason = std::move(reason),
                 .trace_id = std::string(asked.trace_id)};
+  Record(std::move(access));
+}
+
+void AccessLog::Record(Access access) {
   const std::scoped_lock lock(mutex_);
   tally_.Note(std::move(access), clock_.Now());
 }

@@ -19,6 +19,16 @@ constexpr int kMetadataBytesMax = 32 << 10;
 
 }  // namespace
 
+std::unique_ptr<grpc::Server> MakeInProcessServer(grpc::CallbackGenericService& answers, int message_bytes_max) {
+  // As in Server::Start().
+  static const bool keep_library = (grpc_init(), true);
+  (void)keep_library;
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(message_bytes_max);
+  builder.RegisterCallbackGenericService(&answers);
+  return builder.BuildAndStart();
+}
+
 Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                               grpc::CallbackGenericService* fallback) {
   const bool listens = !config.listen.empty();

@@ -4,6 +4,7 @@
 //   Segment  = "*" | "**" | LITERAL | "{" FieldPath [ "=" Segments ] "}"
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@
 
 #include "services/common/result.h"
 
-namespace allod::gateway::portal {
+namespace allod {
 
 class PathTemplate {
  public:
@@ -24,6 +25,10 @@ class PathTemplate {
 
   // `path` as it came, percent-encoded. A segment whose decoded form holds a '/' or is empty does not match.
   std::optional<Bindings> Match(std::string_view path) const;
+
+  // The other way: the path, percent-encoded, with what `value_of` says of each field in the place of its variable.
+  // Nothing if a value does not fit there, or a place has no variable.
+  std::optional<std::string> Fill(const std::function<std::string(const std::string& field)>& value_of) const;
 
   enum class Kind { kLiteral, kOne, kRest };
   struct Segment {
@@ -48,4 +53,4 @@ class PathTemplate {
   std::string verb_;
 };
 
-}  // namespace allod::gateway::portal
+}  // namespace allod

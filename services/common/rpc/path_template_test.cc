@@ -1,10 +1,8 @@
-#include "gateway/portal/path_template.h"
+#include "services/common/rpc/path_template.h"
 
 #include <gtest/gtest.h>
 
-#include "gateway/portal/openapi.h"
-
-namespace allod::gateway::portal::path_template_test {
+namespace allod::path_template_test {
 namespace {
 
 using Bindings = PathTemplate::Bindings;
@@ -45,10 +43,37 @@ TEST(PathTemplate, RefusesBrokenTemplates) {
   }
 }
 
-TEST(PathTemplate, BecomesAnOpenApiPath) {
-  EXPECT_EQ(OpenApiPath(*PathTemplate::Parse("/v1/{name=tenants/*/projects/*/apiKeys/*}:revoke")),
-            "/v1/tenants/{tenant}/projects/{project}/apiKeys/{apiKey}:revoke");
+TEST(PathTemplate, FillsInWhatItTakesApart) {
+  struct Row {
+    const char* path_template;
+    const char* value;
+    std::optional<std::string> path;
+  };
+  const Row table[] = {
+      {"/v1/{name=tenants/*}", "tenants/ke", "/v1/tenants/ke"},
+      {"/v1/{name=tenants/*}", "tenants/k é", "/v1/tenants/k%20%C3%A9"},
+      {"/v1/{name=tenants/*}", "tenants/ke/projects/p", std::nullopt},
+      {"/v1/{name=tenants/*}", "projects/ke", std::nullopt},
+      {"/v1/{name=tenants/*}", "tenants/", std::nullopt},
+      {"/v1/{name=tenants/*}", "", std::nullopt},
+      {"/v1/{parent=tenants/*/projects/*}/instances", "tenants/ke/projects/-", "/v1/tenants/ke/projects/-/instances"},
+      {"/v1/{name=keys/*}:revoke", "keys/a:b", "/v1/keys/a%3Ab:revoke"},
+      {"/v1/{name=operations/**}", "operations/a/b/c", "/v1/operations/a/b/c"},
+      {"/v1/{name=operations/**}", "operations", std::nullopt},
+      {"/v1/models", "", "/v1/models"},
+      {"/v1/*", "", std::nullopt},
+  };
+  for (const Row& row : table) {
+    const auto parsed = PathTemplate::Parse(row.path_template);
+    ASSERT_TRUE(parsed) << row.path_template;
+    const auto filled = parsed->Fill([&](const std::string&) { return row.value; });
+    EXPECT_EQ(filled, row.path) << row.path_template << " with " << row.value;
+    if (!filled || parsed->variables().empty()) continue;
+    const auto matched = parsed->Match(*filled);
+    ASSERT_TRUE(matched) << *filled;
+    EXPECT_EQ(matched->front().second, row.value);
+  }
 }
 
 }  // namespace
-}  // namespace allod::gateway::portal::path_template_test
+}  // namespace allod::path_template_test

@@ -41,7 +41,8 @@ enum class Meaning {
 
 Meaning MeaningOf(const Error& error) {
   if (error.reason == "INSUFFICIENT_FUNDS") return Meaning::kShort;
-  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "REQUEST_ID_REUSED") {
+  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "REQUEST_ID_REUSED" ||
+      error.reason == "GIVE_BACK_TOO_LARGE") {
     return Meaning::kGone;
   }
   switch (error.code) {
@@ -119,7 +120,7 @@ struct EscrowFunds::Tenant {
   bool no_room = false;                // said the last answer
   SteadyTime not_before{};             // of the next call
   milliseconds pause{0};               // before it
-  SteadyTime due = SteadyTime::max();       // in the timer
+  SteadyTime due = SteadyTime::max();  // in the timer
 
   // Before the next call.
   void Rest(SteadyTime now) {

@@ -11,7 +11,7 @@
 #include <map>
 
 #include "gateway/metering/journal.h"
-#include "gateway/metering/old_journal_bytes.h"
+#include "gateway/metering/old_journal_fixture.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::gateway::metering::journal_upgrade_test {

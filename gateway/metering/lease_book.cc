@@ -101,7 +101,8 @@ std::optional<LeaseBook::Ask> LeaseBook::AskFor(const Waiting& waiting, SteadyTi
 }
 
 LeaseBook::Step LeaseBook::Send(Ask ask, SteadyTime now) {
-  free_ = free_ - ask.give_back;
+  given_ = ask.end ? free_ : ask.give_back;
+  free_ = free_ - given_;
   asked_ = ask;
   asked_at_ = now;
   return {.ask = std::move(ask)};
@@ -113,8 +114,8 @@ LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTim
   if (mood == Mood::kEnding) {
     if (!open()) return {};
     Ask ask = NextAsk();
-    ask.give_back = free_;
     ask.end = outstanding_ == Amount();
+    if (!ask.end) ask.give_back = free_;
     return ask.end || free_ > Amount() ? Send(std::move(ask), now) : Step();
   }
   // Before anything is asked for: else two gateways could wait for what both have.
@@ -131,7 +132,6 @@ LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTim
   if (!open()) return {};
   if (now >= last_use_ + kEndAfter && outstanding_ == Amount()) {
     Ask ask = NextAsk();
-    ask.give_back = free_;
     ask.end = true;
     return Send(std::move(ask), now);
   }
@@ -170,8 +170,8 @@ void LeaseBook::OnAdjusted(const Answer& answer, SteadyTime now) {
 }
 
 void LeaseBook::OnRefused() {
-  const Ask ask = *std::exchange(asked_, std::nullopt);
-  free_ = free_ + ask.give_back;
+  asked_.reset();
+  free_ = free_ + given_;
 }
 
 void LeaseBook::OnGone() {

@@ -48,7 +48,7 @@ class LeaseBook {
     Amount need;
     Amount want;
     Amount give_back;
-    bool end = false;
+    bool end = false;                 // all that remains goes back
     std::optional<PriceTerms> terms;  // whose prices are wanted
 
     bool operator==(const Ask&) const = default;
@@ -135,6 +135,7 @@ class LeaseBook {
   SteadyTime no_top_up_before_{};
   bool recalled_ = false;
   std::optional<Ask> asked_;
+  Amount given_;           // by it: not free any more
   SteadyTime asked_at_{};  // when it was sent first
   Demand demand_;
   std::vector<std::pair<PriceTerms, TokenPrices>> prices_;  // never stale: price books do not change

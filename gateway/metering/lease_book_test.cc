@@ -123,7 +123,7 @@ TEST_F(LeaseBookTest, WhatItSaysWhenNobodyWaits) {
            Case{"half its time is over", 100, -1, 30'000, said(0, false)},
            Case{"idle for long, but something runs", 100, -1, 29'000, {.until = At(30'000)}},
            Case{"idle for long, and nothing runs", 100, 100, 30'000, said(0, true)},
-           Case{"... with something free", 100, 40, 30'000, said(60, true)},
+           Case{"... with something free", 100, 40, 30'000, said(0, true)},
        }) {
     book_ = LeaseBook();
     Open(100);
@@ -161,11 +161,14 @@ TEST_F(LeaseBookTest, ARecallTakesWhatIsFreeAtOnceAndBeforeAnythingIsAskedFor) {
 TEST_F(LeaseBookTest, WhenThereIsLittleItDoesNotAskAheadOfNeed) {
   Open(100);
   ASSERT_TRUE(book_.TryTake(Money(100), At(0)));
-  EXPECT_EQ(Next(10), Step{.ask = Said(2, 0, 400, 0)});
-  Answer(20, 20);
-  EXPECT_FALSE(Next(30).ask);
-  EXPECT_FALSE(book_.is_low(At(30)));
-  EXPECT_TRUE(Next(1020).ask);
+  EXPECT_FALSE(Next(10).ask) << "billing had less than was wanted";
+  EXPECT_EQ(Next(1010), Step{.ask = Said(2, 0, 400, 0)});
+  Answer(20, 1020);
+  EXPECT_FALSE(Next(1030).ask);
+  EXPECT_FALSE(book_.is_low(At(1030)));
+  ASSERT_TRUE(book_.TryTake(Money(10), At(1500)));
+  EXPECT_TRUE(book_.is_low(At(2020)));
+  EXPECT_EQ(Next(2020), Step{.ask = Said(3, 0, 390, 0)});
 }
 
 TEST_F(LeaseBookTest, EndsWithTheGateway) {

@@ -54,7 +54,11 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
       return ToGrpc({Code::kFailedPrecondition, "EPOCH_OUT_OF_ORDER", "not the next epoch"});
     }
     const Int128 need = Pico(request->need());
-    const Int128 give_back = Pico(request->give_back());
+    Int128 give_back = Pico(request->give_back());
+    if (request->end()) {
+      if (give_back != 0 || need != 0) ++conflicts;
+      give_back = found == leases_.end() ? 0 : found->second.remaining;
+    }
     const Int128 there = limit_.pico() - spent_ - Held() + give_back;
     if (need > 0 && (no_funds || need > there)) return Short(request->lease_id());
     Lease& lease = leases_[request->lease_id()];
@@ -78,10 +82,7 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
       price.set_completion(kCompletionPrice.ToString());
     }
     lease.answer = *response;
-    if (request->end()) {
-      if (lease.remaining != 0) ++conflicts;
-      leases_.erase(request->lease_id());
-    }
+    if (request->end()) leases_.erase(request->lease_id());
     return Answered();
   }
 

@@ -1,6 +1,6 @@
 // A gateway takes over the journal of one of before leases, whose requests wait to be settled: all are, none twice,
 // whatever is killed on the way.
-#include "gateway/metering/old_journal_bytes.h"
+#include "gateway/metering/old_journal_fixture.h"
 #include "tests/integration/gateway_program_fixture.h"
 
 namespace allod::gateway::gateway_upgrade_test {

@@ -10,7 +10,7 @@
 #include "gateway/federation/token_endpoint.h"
 #include "gateway/federation/workload_tokens.h"
 #include "gateway/http/router.h"
-#include "gateway/metering/billing_funds.h"
+#include "gateway/metering/escrow_funds.h"
 #include "gateway/openai/handlers.h"
 #include "gateway/operators/pool_figures.h"
 #include "gateway/operators/probes.h"
@@ -26,7 +26,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// What billing may need for a reservation that it took up just before the gateway gave up waiting.
+// What billing may have needed for a reservation that it took up just before a gateway of before leases gave up
+// waiting.
 constexpr milliseconds kReserveGrace(5000);
 
 constexpr char kSignOutPath[] = "/auth/sign-out";
@@ -80,9 +81,11 @@ struct Gateway::Impl {
         admission(config.rate_limits, limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
+        funds(backends.billing, journal->gateway_id(), milliseconds(config.serving.reserve_timeout_ms)),
         settler(*journal, backends.billing,
-                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
-        funds(backends.billing, milliseconds(config.serving.reserve_timeout_ms)),
+                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace,
+                {.settled = std::bind_front(&Impl::OnSettled, this),
+                 .earlier_settled = [this] { funds.EndEarlierLeases(); }}),
         serving{config.serving,
                 milliseconds(config.http.request_timeout_ms),
                 routes,
@@ -93,7 +96,7 @@ struct Gateway::Impl {
         transcoder(std::move(built)),
         portal(admission, limits, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, trust, routes, *journal, backends.billing, pool,
+        probes(keys, trust, routes, *journal, funds, backends.billing, pool,
                portal::OpenApiJson(transcoder, sign_in::BrowserCredentialOf(config.public_url, {}).cookie)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
@@ -109,6 +112,7 @@ struct Gateway::Impl {
     watches[2] = federation::WatchIdentities(backends.tenancy, trust);
   }
 
+  void OnSettled(const metering::Settlement& settlement, Amount cost);
   void AddRoutes();
   // What tells of all tenants.
   void AddOperatorsRoutes();
@@ -147,8 +151,8 @@ struct Gateway::Impl {
   access::PushedKeys pushed_keys;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
+  metering::EscrowFunds funds;
   metering::Settler settler;
-  metering::BillingFunds funds;
   serving::Context serving;
   openai::Handlers openai;
   const portal::Transcoder transcoder;
@@ -163,6 +167,12 @@ struct Gateway::Impl {
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> operators_server;
 };
+
+void Gateway::Impl::OnSettled(const metering::Settlement& settlement, Amount cost) {
+  const metering::LeaseTerms& terms = *settlement.terms;
+  const Amount held = metering::CostOf(terms.prices, terms.bounds).value_or(cost);
+  funds.Settle(settlement.entry.tenant, terms.lease_id, held, cost);
+}
 
 void Gateway::Impl::AddRoutes() {
   using openai::Handlers;
@@ -224,6 +234,7 @@ void Gateway::Stop() {
   impl_->key_use_reporter->Stop();
   impl_->admission.Stop();
   impl_->settler.Stop(milliseconds(500));
+  impl_->funds.Stop(milliseconds(300));
 }
 
 int Gateway::port() const { return impl_->server->port(); }

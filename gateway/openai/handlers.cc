@@ -11,8 +11,6 @@
 namespace allod::gateway::openai {
 namespace {
 
-// How long past a request's own limit its money stays held if this gateway dies and does not come back.
-constexpr std::chrono::hours kHoldAfterTimeout(1);
 // Log probabilities that a whole answer may collect here before it is sent.
 constexpr std::int64_t kLogprobsMax = 1 << 17;
 
@@ -26,20 +24,6 @@ AnswerHead ToAnswerHead(const http::Request& request, const Request& parsed) {
   head.model = parsed.model;
   head.include_usage = parsed.include_usage;
   return head;
-}
-
-// Without its terms.
-billing::v1::ReserveRequest ToReserve(const http::Request& request, const access::Principal& principal,
-                                      const serving::InstanceRoute& route, std::chrono::milliseconds request_timeout) {
-  billing::v1::ReserveRequest out;
-  out.set_request_id(request.id.ToString());
-  out.set_tenant(principal.tenant);
-  out.set_instance(route.instance);
-  out.set_api_key(principal.name);
-  const Time expire = request.receive_time + request_timeout + kHoldAfterTimeout;
-  out.mutable_expire_time()->set_seconds(
-      std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
-  return out;
 }
 
 // A whole answer is kept in memory until it is complete. What passes keeps its length, also if the instance is updated
@@ -121,10 +105,9 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
 }
 
 http::Awaitable<void> Handlers::Run(Call& call, Admission& admission, serving::WorkerJob& job) {
-  billing::v1::ReserveRequest reserve =
-      ToReserve(call.request, call.principal, *admission.route, context_.request_timeout);
   serving::MeteredRun run(context_, admission.route, admission.metered, job, call.out);
-  co_await run.Run(std::move(reserve));
+  serving::Hold::Owner owner{call.request.id.ToString(), call.principal.tenant, call.principal.name};
+  co_await run.Run(std::move(owner));
   call.permit.ChargeTokens(job.spent().total(), std::chrono::steady_clock::now());
 }
 

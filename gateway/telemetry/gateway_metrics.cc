@@ -69,4 +69,36 @@ void SetConnections(int count) {
   gauge.Set(count);
 }
 
+void CountLeaseAdjustment(std::string_view result) {
+  static auto& family =
+      CounterFamily("allod_gateway_lease_adjustments_total", "Calls that adjusted a lease of money, by result.");
+  family.Add({{"result", std::string(result)}}).Increment();
+}
+
+void CountLeaseWait() {
+  static auto& waits = CounterFamily("allod_gateway_lease_waits_total",
+                                     "Requests that had to wait for money because their tenant's lease was short.")
+                           .Add({});
+  waits.Increment();
+}
+
+void CountLeaseRefusal(std::string_view reason) {
+  static auto& family =
+      CounterFamily("allod_gateway_lease_refusals_total", "Requests that waited for money in vain, by reason.");
+  family.Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void SetLeases(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_leases", "Tenants whose money this gateway has a lease of.");
+  gauge.Set(count);
+}
+
+void SetLeaseFree(const std::string& currency, double amount) {
+  static auto& family = prometheus::BuildGauge()
+                            .Name("allod_gateway_lease_free")
+                            .Help("What of all leases no request has taken, by currency, in its major units.")
+                            .Register(Metrics());
+  family.Add({{"currency", currency}}).Set(amount);
+}
+
 }  // namespace allod::gateway::telemetry

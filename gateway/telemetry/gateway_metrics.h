@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace allod::gateway::telemetry {
@@ -20,5 +21,13 @@ void CountSettlement(std::string_view result);
 void SetJournalSlotsUsed(int count);
 void SetSettlementsRefused(int count);
 void SetConnections(int count);
+// allod_gateway_lease_adjustments_total{result}: what billing said.
+void CountLeaseAdjustment(std::string_view result);
+// allod_gateway_lease_waits_total: requests that waited for money; allod_gateway_lease_refusals_total{reason}.
+void CountLeaseWait();
+void CountLeaseRefusal(std::string_view reason);
+// allod_gateway_leases, and allod_gateway_lease_free{currency} in its major units.
+void SetLeases(int count);
+void SetLeaseFree(const std::string& currency, double amount);
 
 }  // namespace allod::gateway::telemetry

@@ -10,6 +10,7 @@
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
 #include "services/billing/invoice_service.h"
+#include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
@@ -26,6 +27,9 @@ namespace allod::billing {
 namespace {
 
 using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntriesRequest, v1::GetAuditHeadRequest>;
+
+// Streams of recalls hold threads that the gates do not count.
+constexpr int kThreadsMax = 256 + RecallHub::kWatchersMax;
 
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
@@ -74,6 +78,7 @@ Status Run(const Config& config, StopSignal& stop) {
   PriceBookServiceImpl price_books(store, clock, gates);
   BillingAccountServiceImpl accounts(store, *tenants, clock, gates);
   UsageServiceImpl usage(store, clock, gates);
+  LeaseServiceImpl leases(store, clock, gates);
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
   InvoiceServiceImpl invoices(store, clock, gates);
@@ -83,14 +88,15 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(reports, "billing", gates.reports);
   AuditServiceImpl audit_log(audit_reader);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
-                          {&price_books, &accounts, &usage, &computed, &ledger, &invoices, &audit_log}));
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
+                          {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
   stop.Ready();
   stop.Wait();
   expirer.Stop();
+  leases.Stop();
   server->Stop(std::chrono::seconds(1));
   access_log.Stop();
   return {};

@@ -19,6 +19,30 @@ std::string NewId(Belongings& of) {
   return of.ids.back();
 }
 
+// A request that a gateway admitted from a lease, and settled; the lease stays.
+void SettleLeased(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
+  const std::string lease = NewId(of), id = NewId(of);
+  methods.Must("billing.AdjustLease",
+               {{"leaseId", lease}, {"tenant", of.tenant}, {"gatewayId", lease}, {"epoch", 1}, {"want", "0.01"}},
+               Caller::Service("gateway"));
+  const json usage = {{"requestId", id},
+                      {"leaseId", lease},
+                      {"instance", instance},
+                      {"apiKey", key},
+                      {"terms", {{"priceBook", Programs::kPriceBook}, {"variant", Programs::kVariant}}},
+                      {"promptTokensMax", 10},
+                      {"completionTokensMax", 10},
+                      {"outcome", "OUTCOME_COMPLETED"},
+                      {"promptTokens", 7},
+                      {"completionTokens", 3}};
+  const json settled = methods.Must("billing.SettleBatch", {{"tenant", of.tenant}, {"usage", json::array({usage})}},
+                                    Caller::Service("gateway"));
+  if (!settled.at("results").at(0).value("reason", "").empty()) {
+    throw std::runtime_error("not settled: " + settled.dump());
+  }
+  of.names.push_back(of.tenant + "/usageRecords/" + id);
+}
+
 // A request that was held, answered and settled, and what its worker counted.
 void Use(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
   const std::string id = NewId(of);
@@ -41,6 +65,7 @@ void Use(const AllMethods& methods, Belongings& of, const std::string& instance,
                 {"promptTokens", 7},
                 {"completionTokens", 3}},
                Caller::Service("gateway"));
+  SettleLeased(methods, of, instance, key);
   const json event = {
       {"eventId", "ring/" + id},   {"requestId", id},    {"tenantUid", Uuid::FromName(of.tenant).ToString()},
       {"instance", instance},      {"node", "nodes/n"},  {"replicaUid", id},

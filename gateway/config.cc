@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "gateway/http/cors.h"
+#include "services/common/country_code.h"
 #include "services/common/private_url.h"
 
 namespace allod::gateway {
@@ -107,9 +108,17 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Address("scheduling_target", out.scheduling_target);
   reader.Optional("grpc_listen", out.grpc_listen);
   if (!out.grpc_listen.empty()) reader.Address("grpc_listen", out.grpc_listen);
+  reader.Optional("support_grpc_listen", out.support_grpc_listen);
+  if (!out.support_grpc_listen.empty()) reader.Address("support_grpc_listen", out.support_grpc_listen);
+  reader.Optional("auditor_grpc_listen", out.auditor_grpc_listen);
+  if (!out.auditor_grpc_listen.empty()) reader.Address("auditor_grpc_listen", out.auditor_grpc_listen);
   reader.Optional("redis_url", out.redis_url);
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);
+  reader.Required("jurisdiction", out.jurisdiction);
+  if (const Status is_one = CheckCountryCode("jurisdiction", out.jurisdiction); !is_one && !out.jurisdiction.empty()) {
+    reader.Complain(is_one.error().message);
+  }
   Bounded(reader, "journal_slots", out.journal_slots, 16, 1 << 20);
   access::RateLimits& key = out.rate_limits.key;
   access::RateLimits& tenant = out.rate_limits.tenant;

@@ -28,9 +28,14 @@ struct GatewayConfig {
   std::string billing_target;
   std::string scheduling_target;
   std::string grpc_listen;  // the operators' gRPC address, e.g. "unix:/run/allod/grpc.sock"; empty: none
-  std::string redis_url;    // empty: local rate limits only
+  // Addresses at which callers are operators of one role only, for whoever can open the socket; empty: none.
+  std::string support_grpc_listen;
+  std::string auditor_grpc_listen;
+  std::string redis_url;  // empty: local rate limits only
   std::string api_key_pepper_file;
   std::string journal_dir;
+  // Where this gateway stands: ISO 3166-1 alpha-2, lower case. It takes no prompt that may not be there.
+  std::string jurisdiction;
   int journal_slots = 8192;
   access::AdmissionLimits rate_limits;
   // Of tokens that workloads exchange.

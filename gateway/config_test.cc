@@ -8,7 +8,7 @@ namespace {
 nlohmann::json Complete() {
   return {{"http_listen", "127.0.0.1:8080"},  {"tenancy_target", "unix:/t"},    {"catalog_target", "unix:/c"},
           {"billing_target", "unix:/b"},      {"scheduling_target", "unix:/s"}, {"redis_url", "unix:/r"},
-          {"api_key_pepper_file", "/pepper"}, {"journal_dir", "/journal"}};
+          {"api_key_pepper_file", "/pepper"}, {"journal_dir", "/journal"},      {"jurisdiction", "ke"}};
 }
 
 TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
@@ -32,6 +32,7 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
 TEST(GatewayConfig, EveryComplaintIsNamed) {
   nlohmann::json json = Complete();
   json.erase("journal_dir");
+  json["jurisdiction"] = "kenya";
   json["requests_per_minute"] = 0;
   json["conections_max"] = 5;
   json["body_bytes_max"] = 1 << 20;

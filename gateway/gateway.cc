@@ -10,7 +10,7 @@
 #include "gateway/federation/token_endpoint.h"
 #include "gateway/federation/workload_tokens.h"
 #include "gateway/http/router.h"
-#include "gateway/metering/billing_funds.h"
+#include "gateway/metering/escrow_funds.h"
 #include "gateway/openai/handlers.h"
 #include "gateway/operators/pool_figures.h"
 #include "gateway/operators/probes.h"
@@ -26,8 +26,11 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// What billing may need for a reservation that it took up just before the gateway gave up waiting.
+// What billing may have needed for a reservation that it took up just before a gateway of before leases gave up
+// waiting.
 constexpr milliseconds kReserveGrace(5000);
+
+constexpr char kSignOutPath[] = "/auth/sign-out";
 
 // Few ask there, and nobody sends anything.
 http::ServerConfig OperatorsHttp(const GatewayConfig& config) {
@@ -60,32 +63,46 @@ struct Gateway::Impl {
         sessions(trust, session_sealer, clock, config.session_times.idle),
         credentials({{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions}}, keys),
         guard(credentials, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
+        sessions_to_end(sessions),
+        credentials_to_end(
+            {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}}, keys),
+        guard_of_end(credentials_to_end, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
         fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
         verifier(issuer_keys, clock),
         tokens(trust, verifier, sealer, clock,
                {config.exchanges_per_minute_of_address, config.exchanges_per_minute_of_tenant}),
-        session_starter(backends.tenancy, trust, verifier, session_sealer, clock, config.session_times),
+        refusals(backends.tenancy, trust),
+        session_starter(backends.tenancy, trust, verifier, session_sealer, refusals, clock, config.session_times),
         attempt_sealer(pepper),
         people({config.public_url, config.exchanges_per_minute_of_address}, backends.tenancy, trust, verifier, fetcher,
-               session_starter, session_sealer, attempt_sealer, clock, config.session_times),
+               session_starter, refusals, session_sealer, attempt_sealer, clock, config.session_times),
         pushed_keys(keys, limits),
         admission(config.rate_limits, limits,
                   config.redis_url.empty() ? std::nullopt : std::optional(RedisConfig{config.redis_url})),
         journal(std::move(opened)),
+        funds(backends.billing, journal->gateway_id(), milliseconds(config.serving.reserve_timeout_ms)),
         settler(*journal, backends.billing,
-                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace),
-        funds(backends.billing, milliseconds(config.serving.reserve_timeout_ms)),
-        serving{config.serving, milliseconds(config.http.request_timeout_ms), routes, funds,
-                serving::WaitingRoom(config.serving.waiting_per_instance_max)},
+                (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace,
+                {.settled = std::bind_front(&Impl::OnSettled, this),
+                 .earlier_settled = [this] { funds.EndEarlierLeases(); }}),
+        serving{config.serving,
+                milliseconds(config.http.request_timeout_ms),
+                routes,
+                funds,
+                serving::WaitingRoom(config.serving.waiting_per_instance_max),
+                config.jurisdiction},
         openai(admission, *journal, settler, serving),
         transcoder(std::move(built)),
-        portal(admission, transcoder, backends, milliseconds(config.portal_timeout_ms)),
+        portal(admission, limits, transcoder, backends, milliseconds(config.portal_timeout_ms)),
         pool(backends.scheduling),
-        probes(keys, trust, routes, *journal, backends.billing, pool, portal::OpenApiJson(transcoder)),
+        probes(keys, trust, routes, *journal, funds, backends.billing, pool,
+               portal::OpenApiJson(transcoder, sign_in::BrowserCredentialOf(config.public_url, {}).cookie)),
         bodies(config.body_bytes_in_flight_max),
         router(http::Cors(config.cors_allowed_origins),
-               [this](const http::Request& head) { return guard.AccountOf(head); }),
+               [this](const http::Request& head) {
+                 return (head.path == kSignOutPath ? guard_of_end : guard).AccountOf(head);
+               }),
         operators_router(http::Cors(std::vector<std::string>()), nullptr) {
     AddRoutes();
     AddOperatorsRoutes();
@@ -95,6 +112,7 @@ struct Gateway::Impl {
     watches[2] = federation::WatchIdentities(backends.tenancy, trust);
   }
 
+  void OnSettled(const metering::Settlement& settlement, Amount cost);
   void AddRoutes();
   // What tells of all tenants.
   void AddOperatorsRoutes();
@@ -116,10 +134,15 @@ struct Gateway::Impl {
   const sign_in::Sessions sessions;
   const access::Credentials credentials;
   const access::RouteGuard guard;
+  // Of signing out, which is for people of suspended tenants too.
+  const sign_in::SessionsToEnd sessions_to_end;
+  const access::Credentials credentials_to_end;
+  const access::RouteGuard guard_of_end;
   federation::CurlFetcher fetcher;
   federation::IssuerKeys issuer_keys;
   federation::TokenVerifier verifier;
   federation::TokenEndpoint tokens;
+  sign_in::Refusals refusals;
   sign_in::SessionStarter session_starter;
   const sign_in::AttemptSealer attempt_sealer;
   sign_in::Endpoints people;
@@ -128,8 +151,8 @@ struct Gateway::Impl {
   access::PushedKeys pushed_keys;
   access::Admission admission;
   const std::unique_ptr<metering::Journal> journal;
+  metering::EscrowFunds funds;
   metering::Settler settler;
-  metering::BillingFunds funds;
   serving::Context serving;
   openai::Handlers openai;
   const portal::Transcoder transcoder;
@@ -144,6 +167,12 @@ struct Gateway::Impl {
   std::unique_ptr<http::Server> server;
   std::unique_ptr<http::Server> operators_server;
 };
+
+void Gateway::Impl::OnSettled(const metering::Settlement& settlement, Amount cost) {
+  const metering::LeaseTerms& terms = *settlement.terms;
+  const Amount held = metering::CostOf(terms.prices, terms.bounds).value_or(cost);
+  funds.Settle(settlement.entry.tenant, terms.lease_id, held, cost);
+}
 
 void Gateway::Impl::AddRoutes() {
   using openai::Handlers;
@@ -172,7 +201,8 @@ void Gateway::Impl::AddSignIn() {
   AddOpen(router, "/auth/callback", std::bind_front(&Endpoints::Callback, &people));
   router.Add("POST", "/auth/session", "/auth/session", http::Router::Access::kForm,
              std::bind_front(&Endpoints::BeginSession, &people));
-  AddGuarded(std::nullopt, "POST", "/auth/sign-out", std::bind_front(&Endpoints::SignOut, &people));
+  router.Add("POST", kSignOutPath, kSignOutPath, http::Router::Access::kKey,
+             guard_of_end.Guard(std::nullopt, std::bind_front(&Endpoints::SignOut, &people)));
   AddGuarded(std::nullopt, "GET", "/auth/whoami", std::bind_front(&Endpoints::WhoAmI, &people));
 }
 
@@ -204,6 +234,7 @@ void Gateway::Stop() {
   impl_->key_use_reporter->Stop();
   impl_->admission.Stop();
   impl_->settler.Stop(milliseconds(500));
+  impl_->funds.Stop(milliseconds(300));
 }
 
 int Gateway::port() const { return impl_->server->port(); }

@@ -16,8 +16,8 @@ class Gateway {
   ~Gateway();  // Stop()
   Gateway(const Gateway&) = delete;
 
-  // About two seconds at most: requests in flight get one, settlements the rest; what is not settled stays in the
-  // journal.
+  // About two seconds at most: requests in flight get one, settlements and what is given back of leases the rest; what
+  // is not settled stays in the journal.
   void Stop();
   int port() const;  // of tenants
   int operators_port() const;

@@ -11,7 +11,9 @@
 
 namespace {
 
+using allod::Caller;
 using allod::Result;
+using allod::Role;
 using allod::Status;
 using allod::gateway::Gateway;
 using allod::gateway::GatewayConfig;
@@ -20,15 +22,22 @@ using allod::gateway::operators::GrpcProxy;
 // A descriptor for each connection, and more.
 constexpr std::uint64_t kOpenFilesMax = 1 << 20;
 
+// Serves operators of one role at an address for whoever can open it; null: there is none.
+Result<std::unique_ptr<allod::Server>> ListenForRole(const std::string& listen, GrpcProxy& proxy) {
+  if (listen.empty()) return std::unique_ptr<allod::Server>();
+  return allod::Server::Start({.listen = listen, .credentials = {.by_file_mode = true}}, {}, &proxy);
+}
+
 Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
   // Where names are resolved may be said outside of /etc, by a link there.
   std::vector<std::filesystem::path> reads{config.api_key_pepper_file, "/etc/resolv.conf"};
   if (!config.issuer_ca_file.empty()) reads.emplace_back(config.issuer_ca_file);
+  std::vector<std::filesystem::path> writes{config.journal_dir, allod::sandbox::SocketDirectory(config.grpc_listen)};
+  for (const std::string& listen : {config.support_grpc_listen, config.auditor_grpc_listen}) {
+    if (!listen.empty()) writes.push_back(allod::sandbox::SocketDirectory(listen));
+  }
   allod::sandbox::EnterServiceSandbox(
-      {.reads = reads,
-       .writes = {config.journal_dir, allod::sandbox::SocketDirectory(config.grpc_listen)},
-       .network = true,
-       .open_files_max = kOpenFilesMax});
+      {.reads = reads, .writes = writes, .network = true, .open_files_max = kOpenFilesMax});
   ALLOD_TRY(const std::string pepper, allod::ReadSecretFile(config.api_key_pepper_file));
   ALLOD_TRY(const std::unique_ptr<Gateway> gateway, Gateway::Start(config, pepper));
   allod::Log(allod::LogLevel::kInfo, "listening",
@@ -36,14 +45,23 @@ Status Run(const GatewayConfig& config, allod::StopSignal& stop) {
               {"port", std::to_string(gateway->port())},
               {"operators", config.operators_listen},
               {"operators_port", std::to_string(gateway->operators_port())}});
-  GrpcProxy proxy({config.tenancy_target, config.catalog_target, config.billing_target, config.scheduling_target});
+  const allod::gateway::operators::ProxyTargets targets{config.tenancy_target, config.catalog_target,
+                                                        config.billing_target, config.scheduling_target};
+  // Those of the roles first: who waits for the operators' own address finds them.
+  GrpcProxy support_proxy(targets, Caller::Operator({Role::ROLE_SUPPORT}));
+  ALLOD_TRY(const auto support, ListenForRole(config.support_grpc_listen, support_proxy));
+  GrpcProxy auditor_proxy(targets, Caller::Operator({Role::ROLE_OPERATOR_AUDITOR}));
+  ALLOD_TRY(const auto auditor, ListenForRole(config.auditor_grpc_listen, auditor_proxy));
+  GrpcProxy proxy(targets);
   std::unique_ptr<allod::Server> operators;
   if (!config.grpc_listen.empty()) {
     ALLOD_TRY(operators, allod::Server::Start({.listen = config.grpc_listen}, {}, &proxy));
   }
   stop.Ready();
   stop.Wait();
-  if (operators) operators->Stop(std::chrono::milliseconds(500));
+  for (allod::Server* server : {operators.get(), support.get(), auditor.get()}) {
+    if (server != nullptr) server->Stop(std::chrono::milliseconds(500));
+  }
   gateway->Stop();
   return {};
 }

@@ -10,10 +10,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <regex>
 #include <set>
 #include <vector>
 
+#include "proto/known_permissions.h"
 #include "proto/testing/all_services.h"
 #include "services/common/rpc/method.h"
 
@@ -26,32 +28,38 @@ using google::protobuf::MethodDescriptor;
 using google::protobuf::ServiceDescriptor;
 
 // The reason of the refusal to each of them; empty: admitted.
-using Answers = std::array<const char*, 8>;
-const std::array<Caller, 8> kCallers = {Caller::Operator(),
-                                        Caller::Service("gateway"),
-                                        Caller::Node("n"),
-                                        Caller::Node("m"),
-                                        Caller::Tenant("ke"),
-                                        Caller::Tenant("tz"),
-                                        Caller::Key("ke", "p", {"portal"}),
-                                        Caller::Key("ke", "q", {"portal"})};
+constexpr char kSession[] = "0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e";
+using Answers = std::array<const char*, 10>;
+// The last two: an owner of a tenant above ke, who acts at ke, and one of a tenant below it.
+const std::array<Caller, 10> kCallers = {Caller::Operator(),
+                                         Caller::Service("gateway"),
+                                         Caller::Node("n"),
+                                         Caller::Node("m"),
+                                         Caller::Tenant("ke"),
+                                         Caller::Tenant("tz"),
+                                         Caller::Key("ke", "p", {"portal"}),
+                                         Caller::Key("ke", "q", {"portal"}),
+                                         Caller::Below(Caller::Person("africa", kSession, {Role::ROLE_OWNER}), "ke"),
+                                         Caller::Person("ke-health", kSession, {Role::ROLE_OWNER})};
 constexpr char kNo[] = "NOT_ALLOWED";
 constexpr char kNone[] = "NOT_FOUND";
 constexpr char kWhole[] = "PROJECT_KEY";
 
-//                            operator service node n node m tenant other  key p  key q
-constexpr Answers kAnyone = {"", "", "", "", "", "", "", ""};
-constexpr Answers kOperator = {"", kNo, kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kService = {kNo, "", kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kPlatform = {"", "", kNo, kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kNodes = {kNo, kNo, "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kNodeItself = {kNo, kNo, "", kNo, kNo, kNo, kNo, kNo};
-constexpr Answers kOperatorOrNodes = {"", kNo, "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo};
-constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", ""};
-constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone};
-constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole};
-constexpr Answers kTenantInAProject = {"", "", kNo, kNo, "", kNone, kWhole, kNone};
+//                            operator service node n node m tenant other  key p  key q  above  below
+constexpr Answers kAnyone = {"", "", "", "", "", "", "", "", "", ""};
+constexpr Answers kOperator = {"", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kService = {kNo, "", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatform = {"", "", kNo, kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatformOrTenant = {"", "", kNo, kNo, "", "", "", "", "", ""};
+constexpr Answers kAbove = {"", kNo, kNo, kNo, kNo, kNone, kNo, kNo, "", kNone};
+constexpr Answers kNodes = {kNo, kNo, "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kNodeItself = {kNo, kNo, "", kNo, kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kOperatorOrNodes = {"", kNo, "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kPlatformOrNodes = {"", "", "", "", kNo, kNo, kNo, kNo, kNo, kNo};
+constexpr Answers kMembers = {"", "", kNo, kNo, "", kNone, "", "", "", kNone};
+constexpr Answers kProject = {"", "", kNo, kNo, "", kNone, "", kNone, "", kNone};
+constexpr Answers kTenantAsAWhole = {"", "", kNo, kNo, "", kNone, kWhole, kWhole, "", kNone};
+constexpr Answers kTenantInAProject = {"", "", kNo, kNo, "", kNone, kWhole, kNone, "", kNone};
 
 struct Row {
   Answers answers;
@@ -65,12 +73,14 @@ const std::string kOperationName = "tenants/ke/operations/o";
 
 const std::map<std::string, Row>& Rows() {
   static const std::map<std::string, Row> rows = {
-      {"tenancy.CreateTenant", {kOperator, ""}},
+      {"tenancy.CreateTenant", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetTenant", {kMembers, kTenantName}},
-      {"tenancy.ListTenants", {kPlatform, ""}},
-      {"tenancy.UpdateTenant", {kOperator, ""}},
-      {"tenancy.SuspendTenant", {kOperator, ""}},
-      {"tenancy.ResumeTenant", {kOperator, ""}},
+      {"tenancy.ListTenants", {kPlatformOrTenant, ""}},
+      {"tenancy.UpdateTenant", {kAbove, kTenantName}},
+      {"tenancy.SuspendTenant", {kAbove, kTenantName}},
+      {"tenancy.ResumeTenant", {kAbove, kTenantName}},
+      {"tenancy.DeleteTenant", {kOperator, ""}},
+      {"tenancy.UndeleteTenant", {kOperator, ""}},
       {"tenancy.WatchTenants", {kService, ""}},
       {"tenancy.AcknowledgeTenants", {kService, ""}},
       {"tenancy.CreateProject", {kTenantAsAWhole, kTenantName}},
@@ -87,6 +97,7 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.AcknowledgeApiKeys", {kService, ""}},
       {"tenancy.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
       {"tenancy.GetAuditHead", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.EraseAuditPerson", {kTenantAsAWhole, kTenantName}},
       {"billing.ListAuditEntries", {kTenantAsAWhole, kTenantName}},
       {"billing.GetAuditHead", {kTenantAsAWhole, kTenantName}},
       {"tenancy.CreateIdentityProvider", {kTenantAsAWhole, kTenantName}},
@@ -99,6 +110,11 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.ListMembers", {kTenantAsAWhole, kTenantName}},
       {"tenancy.UpdateMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
       {"tenancy.DeleteMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
+      {"tenancy.CreateRole", {kTenantAsAWhole, kTenantName}},
+      {"tenancy.GetRole", {kMembers, kTenantName + "/roles/r"}},
+      {"tenancy.ListRoles", {kMembers, kTenantName}},
+      {"tenancy.UpdateRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
+      {"tenancy.DeleteRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
       {"tenancy.BeginSession", {kService, ""}},
       {"tenancy.ListSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.EndSessions", {kTenantAsAWhole, kTenantName}},
@@ -115,6 +131,10 @@ const std::map<std::string, Row>& Rows() {
       {"billing.GetBillingAccount", {kTenantAsAWhole, kTenantName + "/billingAccount"}},
       {"billing.Reserve", {kService, ""}},
       {"billing.Settle", {kService, ""}},
+      {"billing.AdjustLease", {kService, ""}},
+      {"billing.EndEarlierLeases", {kService, ""}},
+      {"billing.WatchRecalls", {kService, ""}},
+      {"billing.SettleBatch", {kService, ""}},
       {"billing.ListUsageRecords", {kMembers, kTenantName}},
       {"billing.RecordComputedUsage", {kNodes, ""}},
       {"billing.ListComputedUsage", {kMembers, kTenantName}},
@@ -165,6 +185,10 @@ const std::map<std::string, Row>& Rows() {
       {"scheduling.ListOperations", {kMembers, kTenantName}},
       {"scheduling.WaitOperation", {kMembers, kOperationName}},
       {"scheduling.ListRegions", {kAnyone, ""}},
+      {"scheduling.CreateRegion", {kOperator, ""}},
+      {"scheduling.GetRegion", {kPlatform, ""}},
+      {"scheduling.UpdateRegion", {kOperator, ""}},
+      {"scheduling.ListRegionVersions", {kPlatform, ""}},
       {"scheduling.ListNodes", {kPlatform, ""}},
       {"scheduling.ListWorkers", {kPlatform, ""}},
       {"scheduling.WatchAssignments", {kNodeItself, "nodes/n"}},
@@ -274,7 +298,10 @@ TEST_F(ProtoAccess, NoRoleLeadsToAnotherTenant) {
       const Roles roles{static_cast<Role>(role)};
       Caller whole = Caller::Tenant("tz");
       whole.roles = roles;
-      for (const Caller& caller : {whole, Caller::Key("tz", "p", {"inference", "portal"}, roles)}) {
+      // One below, and one from above who acts beside it.
+      const Caller below = Caller::Person("ke-health", kSession, roles);
+      const Caller beside = Caller::Below(Caller::Person("ke", kSession, roles), "ke-health");
+      for (const Caller& caller : {whole, Caller::Key("tz", "p", {"inference", "portal"}, roles), below, beside}) {
         const std::string& resource = Rows().at(method.name).resource;
         for (const std::string& name : {resource, resource + "x", kTenantName, kProjectName + "/-"}) {
           const Status checked = CheckAccess(method, caller, name);
@@ -291,8 +318,67 @@ TEST_F(ProtoAccess, NoRoleLeadsToAnotherTenant) {
 TEST_F(ProtoAccess, RolesThatOnlySeeChangeNothing) {
   AddAll();
   for (const auto& [method, descriptor] : methods_) {
-    if (!method.roles.HasAnyOf({Role::ROLE_BILLING, Role::ROLE_AUDITOR, Role::ROLE_VIEWER})) continue;
-    EXPECT_THAT(descriptor->name(), testing::ContainsRegex("^(Get|List|Wait)")) << method.access.permission();
+    if (!method.roles.HasAnyOf({Role::ROLE_BILLING, Role::ROLE_AUDITOR, Role::ROLE_VIEWER, Role::ROLE_REVIEWER,
+                                Role::ROLE_SUPPORT, Role::ROLE_OPERATOR_AUDITOR})) {
+      continue;
+    }
+    EXPECT_THAT(descriptor->name(), testing::ContainsRegex("^(Get|List|Wait|Check)")) << method.access.permission();
+  }
+}
+
+TEST_F(ProtoAccess, OperatorsWhoHelpSeeNoAuditLogsAndNoArtifacts) {
+  AddAll();
+  const Caller support = Caller::Operator({Role::ROLE_SUPPORT});
+  const Caller auditor = Caller::Operator({Role::ROLE_OPERATOR_AUDITOR});
+  int seen = 0;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& permission = method.access.permission();
+    const std::string& resource = Rows().at(method.name).resource;
+    seen += CheckAccess(method, support, resource) ? 1 : 0;
+    if (permission.ends_with("auditEntries.read")) {
+      EXPECT_EQ(CheckAccess(method, support, resource).error().reason, "PERMISSION_MISSING") << method.name;
+      EXPECT_TRUE(CheckAccess(method, auditor, resource)) << method.name;
+    }
+    if (permission == "catalog.artifacts.read") {
+      EXPECT_FALSE(CheckAccess(method, support, resource));
+      EXPECT_FALSE(CheckAccess(method, auditor, resource));
+    }
+  }
+  EXPECT_GT(seen, 25);
+}
+
+// A custom role with everything in it leads a tenant where its owner's does, and no further.
+TEST_F(ProtoAccess, ACustomRoleNeverPermitsWhatIsAnOperators) {
+  AddAll();
+  Rights everything;
+  everything.Add(std::make_shared<const CustomRole>(CustomRole{"all", Permissions({"*.*.*"})}));
+  Caller tenant = Caller::Tenant("ke");
+  tenant.roles = everything;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& resource = Rows().at(method.name).resource;
+    EXPECT_EQ(CheckAccess(method, tenant, resource).has_value(),
+              CheckAccess(method, Caller::Tenant("ke"), resource).has_value())
+        << method.name;
+  }
+}
+
+TEST_F(ProtoAccess, EveryPermissionIsKnownWithWhoseItIs) {
+  AddAll();
+  std::map<std::string, KnownPermission> known;
+  for (const KnownPermission& one : KnownPermissions()) known[one.text] = one;
+  std::map<std::string, KnownPermission> expected;
+  for (const auto& [method, descriptor] : methods_) {
+    const std::string& permission = method.access.permission();
+    if (permission.starts_with("inference.")) continue;  // workers are reached by no role
+    KnownPermission& one = expected[permission];
+    const std::string& resource = Rows().at(method.name).resource;
+    one.is_tenants = one.is_tenants || CheckAccess(method, Caller::Tenant("ke"), resource);
+    one.is_operators = one.is_operators || CheckAccess(method, Caller::Operator(), resource);
+  }
+  EXPECT_EQ(known.size(), expected.size());
+  for (const auto& [permission, one] : expected) {
+    EXPECT_EQ(known[permission].is_tenants, one.is_tenants) << permission;
+    EXPECT_EQ(known[permission].is_operators, one.is_operators) << permission;
   }
 }
 

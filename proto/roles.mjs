@@ -35,16 +35,19 @@ const within = (permission, pattern) => {
 };
 const has = (role, permission) => role.permissions.some((pattern) => within(permission, pattern));
 // Whom a method admits beside those with a role: services and nodes, by what they are.
-const forTenants = new Set(['WHO_TENANT', 'WHO_MEMBER', 'WHO_ANYONE']);
+const forTenants = new Set(['WHO_TENANT', 'WHO_MEMBER', 'WHO_ABOVE', 'WHO_PLATFORM_OR_TENANT', 'WHO_ANYONE']);
 const forOperators = new Set(['WHO_OPERATOR', 'WHO_PLATFORM', 'WHO_OPERATOR_OR_NODE', 'WHO_PLATFORM_OR_NODE', ...forTenants]);
-const admits = (role, who) => [...who].some((one) => (role.word === 'operator' ? forOperators : forTenants).has(one));
+const ofOperators = new Set(['operator', 'support', 'operator_auditor']);
+const admits = (role, who) => [...who].some((one) => (ofOperators.has(role.word) ? forOperators : forTenants).has(one));
 
 const lines = [
   '# Roles',
   '',
   'Made by `proto/check --write` from `proto/allod/access/v1/role.proto` and from what the methods declare; `proto/check` refuses a stale one.',
-  'A role holds at a tenant or a project and at what is below. An API key has roles for what it does through the portal (`allod create-key --role`),',
+  'A role holds at a tenant or a project and at what is below: of a tenant its projects, and the tenants below it. An API key has roles for what it does through the portal (`allod create-key --role`),',
   'in its own project; what belongs to the tenant as a whole is refused to every key (`PROJECT_KEY`). Operators reach the installation by its sockets.',
+  'A tenant makes roles of its own from these permissions (`kind: Role` in a manifest; `allod roles`), for members and workload rules: exact ones or with `*`,',
+  'never more than who makes or grants it holds, and never what is an operator\'s only.',
   'Without a role that has the permission a call is refused with `PERMISSION_MISSING`, which names it.',
   '',
   '| role | what for |',

@@ -10,6 +10,7 @@
 
 #include "services/common/clock.h"
 #include "services/common/ids.h"
+#include "services/common/residency.h"
 
 namespace allod::scheduler {
 
@@ -64,6 +65,8 @@ struct Node {
   Time last_report;
   // It reported to this driver, so that a worker it did not name does not run. Decisions do not depend on it.
   bool reported = false;
+  // Where it says itself that it stands; empty: it has not said since that is asked, and its region alone says it.
+  std::string jurisdiction = {};
 };
 
 enum class ReplicaState {
@@ -94,7 +97,7 @@ struct Instance {
   std::int64_t version = 0;     // grows with each change of the row; a plan is void when it moved
   std::int64_t generation = 0;  // of the worker template; replicas of older ones are replaced
   std::string region;
-  std::vector<std::string> residency;  // jurisdictions in which the tenant's data may be processed
+  ResidencyRules residency;  // where the tenant's data may be
   int replicas = 1;
   Demand demand;  // of one replica
   bool deleting = false;

@@ -9,13 +9,26 @@
 
 namespace allod::scheduler {
 
-std::string ResidencyRefusal(const std::vector<Region>& regions, const std::vector<std::string>& residency,
+std::string ResidencyRefusal(const std::vector<Region>& regions, const ResidencyRules& residency,
                              const std::string& region) {
   const auto found = std::ranges::find(regions, region, &Region::id);
   if (found == regions.end()) return fmt::format("region {} is not declared in this installation", region);
-  if (std::ranges::find(residency, found->jurisdiction) != residency.end()) return "";
-  return fmt::format("region {} lies in jurisdiction {}, outside the tenant's residency ({})", region,
-                     found->jurisdiction, fmt::join(residency, ", "));
+  const std::string why = WhyOutside(residency, kClassesOnNodes, found->jurisdiction);
+  if (why.empty()) return "";
+  return fmt::format("region {} lies in jurisdiction {}, {}", region, found->jurisdiction, why);
+}
+
+std::string NodeRefusal(const std::vector<Region>& regions, const Node& node) {
+  const auto found = std::ranges::find(regions, node.region, &Region::id);
+  if (found == regions.end()) return fmt::format("region {} is not declared in this installation", node.region);
+  if (node.jurisdiction.empty() || node.jurisdiction == found->jurisdiction) return "";
+  return fmt::format("node {} says that it stands in jurisdiction {}, and its region {} lies in {}", node.id,
+                     node.jurisdiction, node.region, found->jurisdiction);
+}
+
+std::string RefusalOn(const std::vector<Region>& regions, const ResidencyRules& residency, const Node& node) {
+  std::string why = NodeRefusal(regions, node);
+  return why.empty() ? ResidencyRefusal(regions, residency, node.region) : why;
 }
 
 Pool::Pool(const Snapshot& snapshot) : snapshot_(snapshot) {
@@ -96,6 +109,10 @@ std::string Pool::RefusalIn(const Instance& instance, const std::string& region)
   return ResidencyRefusal(snapshot_.regions, instance.residency, region);
 }
 
+std::string Pool::RefusalOn(const Instance& instance, const Node& node) const {
+  return scheduler::RefusalOn(snapshot_.regions, instance.residency, node);
+}
+
 std::expected<std::string, std::string> Pool::Place(const Instance& instance,
                                                     const std::set<std::string>& excluded) const {
   if (std::string refusal = RefusalIn(instance, instance.region); !refusal.empty()) {
@@ -106,6 +123,8 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   int allowed = 0;
   int full = 0;
   std::string full_because;
+  int elsewhere = 0;
+  std::string elsewhere_because;
   // Of the node that comes closest, for the refusal.
   Resources best_free{-1, -1};
   Resources least_growth = instance.demand.Alone();
@@ -115,6 +134,11 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   for (const Node& node : snapshot_.nodes) {
     if (node.region != instance.region) continue;
     ++in_region;
+    if (std::string because = RefusalOn(instance, node); !because.empty()) {
+      ++elsewhere;
+      elsewhere_because = std::move(because);
+      continue;
+    }
     if (node.state != NodeState::kReady) continue;
     ++reporting;
     if (excluded.contains(node.id)) continue;
@@ -145,6 +169,7 @@ std::expected<std::string, std::string> Pool::Place(const Instance& instance,
   const std::string have = fmt::format("region {} has {} node{}", instance.region,
                                        in_region == 0 ? "no" : std::to_string(in_region), in_region == 1 ? "" : "s");
   if (in_region == 0) return std::unexpected(fmt::format("region {} has no node", instance.region));
+  if (elsewhere == in_region) return std::unexpected(fmt::format("{}; {}", have, elsewhere_because));
   if (reporting == 0)
     return std::unexpected(have + (in_region == 1 ? "; it does not report" : "; none of them reports"));
   if (allowed == 0 && instance.one_per_node) {

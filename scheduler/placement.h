@@ -12,10 +12,15 @@
 
 namespace allod::scheduler {
 
-// Why data that may be processed in the jurisdictions `residency` may not be in `region`; empty if it may. A region
-// that is not declared is refused: residency fails closed.
-std::string ResidencyRefusal(const std::vector<Region>& regions, const std::vector<std::string>& residency,
+// Why what an instance is on a node (kClassesOnNodes) may not be in `region`; empty if it may. A region that is not
+// declared is refused: residency fails closed.
+std::string ResidencyRefusal(const std::vector<Region>& regions, const ResidencyRules& residency,
                              const std::string& region);
+// Why nothing may be on the node, whoever's it is: its region is not declared, or lies elsewhere than the node says.
+// Empty if something may.
+std::string NodeRefusal(const std::vector<Region>& regions, const Node& node);
+// Of both.
+std::string RefusalOn(const std::vector<Region>& regions, const ResidencyRules& residency, const Node& node);
 
 // Free room and occupancy of every node, kept up to date while a plan grows. Refers to the snapshot; must not outlive
 // it.
@@ -34,10 +39,13 @@ class Pool {
 
   // Empty when the instance may run in `region`; else why not.
   std::string RefusalIn(const Instance& instance, const std::string& region) const;
+  // Empty when the instance may run on `node`; else why not.
+  std::string RefusalOn(const Instance& instance, const Node& node) const;
 
-  // The node for one more replica: in the region, reporting, not in `excluded`, not full, with room for the demand.
-  // Nodes with fewer replicas of this instance come first (spread), then those that hold its weights already, then
-  // those with the least memory left over (best fit), then by id. Otherwise the reason, for people.
+  // The node for one more replica: in the region, where it says that it is, reporting, not in `excluded`, not full,
+  // with room for the demand. Nodes with fewer replicas of this instance come first (spread), then those that hold its
+  // weights already, then those with the least memory left over (best fit), then by id. Otherwise the reason, for
+  // people.
   std::expected<std::string, std::string> Place(const Instance& instance, const std::set<std::string>& excluded) const;
 
  private:

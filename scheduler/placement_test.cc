@@ -97,10 +97,38 @@ TEST(Place, FailsClosedOnARegionThatIsNotDeclared) {
 TEST(Place, RefusesARegionOutsideTheResidency) {
   SnapshotBuilder builder;
   builder.WithNode("a", kGiB, {}, "tz-1").WithInstance("i", 1, kGiB).last_instance().region = "tz-1";
-  EXPECT_EQ(PlaceOrReason(builder.Build()),
-            "refused: region tz-1 lies in jurisdiction tz, outside the tenant's residency (ke)");
-  builder.last_instance().residency.clear();
+  EXPECT_EQ(
+      PlaceOrReason(builder.Build()),
+      "refused: region tz-1 lies in jurisdiction tz, outside the tenant's residency (ke), which holds for WEIGHTS");
+  builder.last_instance().residency = {};
   EXPECT_NE(PlaceOrReason(builder.Build()), "a");
+}
+
+TEST(Place, AsksForEachClassThatIsOnANode) {
+  SnapshotBuilder builder;
+  builder.WithNode("a", kGiB, {}, "tz-1").WithInstance("i", 1, kGiB).last_instance().region = "tz-1";
+  ResidencyRules& residency = builder.last_instance().residency;
+  residency = {{"ke", "tz"}, {{DataClass::kKvCache, {"ke"}}}};
+  EXPECT_EQ(PlaceOrReason(builder.Build()),
+            "refused: region tz-1 lies in jurisdiction tz, outside the tenant's residency rule for KV_CACHE (ke)");
+  residency = {{"ke"}, {{DataClass::kKvCache, {"tz"}}, {DataClass::kPrompts, {"tz"}}, {DataClass::kWeights, {"tz"}}}};
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "a");
+  residency = {{"ke", "tz"}, {{DataClass::kUsage, {"ke"}}}};
+  EXPECT_EQ(PlaceOrReason(builder.Build()), "a") << "usage is not on nodes";
+}
+
+TEST(Place, LeavesOutANodeThatStandsElsewhereThanItsRegion) {
+  SnapshotBuilder builder;
+  builder.WithNode("a", kGiB).WithNode("b", 8 * kGiB).WithInstance("i", 1, kGiB);
+  Snapshot snapshot = builder.Build();
+  snapshot.nodes[0].jurisdiction = "tz";
+  EXPECT_EQ(PlaceOrReason(snapshot), "b");
+  snapshot.nodes[1].jurisdiction = "ke";
+  EXPECT_EQ(PlaceOrReason(snapshot), "b");
+  snapshot.nodes[1].jurisdiction = "ug";
+  EXPECT_EQ(PlaceOrReason(snapshot),
+            "refused: region ke-1 has 2 nodes; node b says that it stands in jurisdiction ug, and its region ke-1 lies "
+            "in ke");
 }
 
 TEST(FormatBytes, UsesBinaryUnits) {

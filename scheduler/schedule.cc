@@ -66,7 +66,7 @@ class Round {
   bool Misplaced(const Instance& instance, const Replica& replica) const {
     const Node* node = pool_.FindNode(replica.node);
     if (node == nullptr) return false;
-    if (!pool_.RefusalIn(instance, node->region).empty()) return true;
+    if (!pool_.RefusalOn(instance, *node).empty()) return true;
     return replica.generation == instance.generation && node->region != instance.region;
   }
 

@@ -256,7 +256,7 @@ TEST(Schedule, LeavesAPoolAloneThatHasAllTheMembersItTakes) {
   Snapshot snapshot = SnapshotBuilder().WithNode("a", 8 * kGiB).WithReplica("r1", "j", "a", kReady).Build();
   snapshot.replicas[0].demand = {{0, 5}, "w", kGiB, kGiB};
   snapshot.neighbours = std::exchange(snapshot.replicas, {});
-  snapshot.instances = {{Id("i"), 1, 1, "ke-1", {"ke"}, 1, {{0, 5}, "w", kGiB, kGiB}, false, true}};
+  snapshot.instances = {{Id("i"), 1, 1, "ke-1", {{"ke"}}, 1, {{0, 5}, "w", kGiB, kGiB}, false, true}};
   snapshot.policy.pool_members_max = 2;
   EXPECT_EQ(Words(snapshot), "+a");
   snapshot.policy.pool_members_max = 1;

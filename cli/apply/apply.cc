@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "cli/apply/order.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -14,7 +15,13 @@ namespace allod::cli::apply {
 namespace {
 
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
+
+Message& MutableSpecOf(const kinds::ResourceKind& kind, Message& resource) {
+  if (kind.spec_field.empty()) return resource;
+  const auto* field = resource.GetDescriptor()->FindFieldByName(kind.spec_field);
+  return *resource.GetReflection()->MutableMessage(&resource, field);
+}
 
 const Message& SpecOf(const kinds::ResourceKind& kind, const Message& resource) {
   if (kind.spec_field.empty()) return resource;  // NOLINT(bugprone-return-const-ref-from-parameter): as its part is
@@ -40,42 +47,49 @@ std::string Awaited(const kinds::ResourceKind& kind, const Message& wanted, cons
   return found == names.end() ? "" : *found;
 }
 
-Result<Step> PlanCreate(const StateDir& state, const kinds::ResourceKind& kind, Document document,
+Result<Step> PlanCreate(const Services& services, const kinds::ResourceKind& kind, Document document,
                         const std::set<std::string>& created) {
-  const auto judged = kind.create(state, *document.resource, {.validate_only = true});
+  const auto judged = kind.create(services, *document.resource, {.validate_only = true});
   std::string awaits = judged ? "" : Awaited(kind, *document.resource, judged.error(), created);
   if (!judged && awaits.empty()) return At(document, judged.error());
   return Step{&kind, std::move(document), Action::kCreate, nullptr, {}, std::move(awaits)};
 }
 
 // The service fills in defaults and judges. What is awaited is compared as the manifest says it.
-Result<Step> PlanUpdate(const StateDir& state, const kinds::ResourceKind& kind, Document document,
+Result<Step> PlanUpdate(const Services& services, const kinds::ResourceKind& kind, Document document,
                         terminal::MessagePtr current, const std::set<std::string>& created) {
   const auto fields = kind.spec_field.empty() ? kind.spec_fields : FieldNames(SpecOf(kind, *current));
-  const auto preview = kind.preview(state, *current, *document.resource);
+  KeepUnnamedGroups(SpecOf(kind, *current), fields, document.given, MutableSpecOf(kind, *document.resource));
+  const auto preview = kind.preview(services, *current, *document.resource);
   std::string awaits = preview ? "" : Awaited(kind, *document.resource, preview.error(), created);
   if (!preview && awaits.empty()) return At(document, preview.error());
   auto changes = Compare(kind, *current, preview ? **preview : *document.resource, fields);
   const Action action = changes.empty() ? Action::kNothing : Action::kUpdate;
   std::vector<std::string> stops;
   if (kind.stops && action == Action::kUpdate && preview) {
-    ALLOD_TRY(stops, kind.stops(state, *current, **preview));
+    ALLOD_TRY(stops, kind.stops(services, *current, **preview));
   }
   return Step{&kind,           std::move(document), action, std::move(current), std::move(changes), std::move(awaits),
               std::move(stops)};
 }
 
-Result<Step> PlanStep(const StateDir& state, Document document, const std::set<std::string>& created) {
+std::vector<std::string> NamesBefore(const Document& document) {
+  const auto kind = kinds::FindKind(document.kind);
+  if (!kind || !(*kind)->after) return {};
+  return (*kind)->after(*document.resource);
+}
+
+Result<Step> PlanStep(const Services& services, Document document, const std::set<std::string>& created) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(document.kind));
   if (auto matched = MatchName(document.where + ": metadata.name", document.name, kind->pattern); !matched) {
     return std::unexpected(matched.error());
   }
-  auto current = kind->get(state, document.name);
+  auto current = kind->get(services, document.name);
   if (!current && current.error().code == Code::kNotFound) {
-    return PlanCreate(state, *kind, std::move(document), created);
+    return PlanCreate(services, *kind, std::move(document), created);
   }
   if (!current) return std::unexpected(current.error());
-  if (kind->update) return PlanUpdate(state, *kind, std::move(document), *std::move(current), created);
+  if (kind->update) return PlanUpdate(services, *kind, std::move(document), *std::move(current), created);
   const auto changes = Compare(*kind, **current, *document.resource, document.given);
   if (changes.empty()) return Step{kind, std::move(document), Action::kNothing, nullptr, {}, ""};
   return FailedPrecondition("IMMUTABLE",
@@ -115,30 +129,30 @@ std::vector<ManifestKind> ManifestKinds() {
   return out;
 }
 
-Result<std::vector<Step>> PlanSteps(const StateDir& state, std::vector<Document> documents) {
+Result<std::vector<Step>> PlanSteps(const Services& services, std::vector<Document> documents) {
   std::vector<Step> steps;
   std::set<std::string> created;  // or changed
-  for (auto& document : documents) {
-    ALLOD_TRY(Step step, PlanStep(state, std::move(document), created));
+  for (auto& document : InOrder(std::move(documents), &NamesBefore)) {
+    ALLOD_TRY(Step step, PlanStep(services, std::move(document), created));
     if (step.action != Action::kNothing) created.insert(step.document.name);
     steps.push_back(std::move(step));
   }
   return steps;
 }
 
-Status CarryOut(const StateDir& state, const std::vector<Step>& steps, bool wait) {
+Status CarryOut(const Services& services, const std::vector<Step>& steps, bool wait) {
   std::vector<std::string> done;
   for (const Step& step : steps) {
     if (step.action == Action::kNothing) continue;
     // One id for all tries of this step.
     const std::string request_id = Uuid::V7().ToString();
     auto change = step.action == Action::kCreate
-                      ? step.kind->create(state, *step.document.resource, {.request_id = request_id})
-                      : step.kind->update(state, *step.current, *step.document.resource, request_id);
+                      ? step.kind->create(services, *step.document.resource, {.request_id = request_id})
+                      : step.kind->update(services, *step.current, *step.document.resource, request_id);
     if (!change) return At(step.document, AfterWhatWasDone(change.error(), done));
     done.push_back(fmt::format("{} {}", step.action == Action::kCreate ? "created" : "changed", step.document.name));
     if (wait) {
-      const Status waited = net::WaitForChange(state, *change, step.document.name);
+      const Status waited = net::WaitForChange(services, *change, step.document.name);
       if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
     }
   }

@@ -28,12 +28,13 @@ struct Step {
 // The kinds that a manifest may hold.
 std::vector<ManifestKind> ManifestKinds();
 
-// In the order of the documents. What a service refuses is refused here, with the same reason: `where: message`.
-// FAILED_PRECONDITION / IMMUTABLE for other content of what cannot be changed. Changes nothing.
-Result<std::vector<Step>> PlanSteps(const installation::StateDir& state, std::vector<Document> documents);
+// In the order of the documents, but what one of them says comes after another does (ResourceKind::after). What a
+// service refuses is refused here, with the same reason: `where: message`. FAILED_PRECONDITION / IMMUTABLE for other
+// content of what cannot be changed. Changes nothing.
+Result<std::vector<Step>> PlanSteps(const net::Services& services, std::vector<Document> documents);
 
 // Stops at the first step that fails.
-Status CarryOut(const installation::StateDir& state, const std::vector<Step>& steps, bool wait);
+Status CarryOut(const net::Services& services, const std::vector<Step>& steps, bool wait);
 
 // What all of it stops, for a question; empty: nothing.
 std::string Stopping(const std::vector<Step>& steps);

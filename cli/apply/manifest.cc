@@ -113,6 +113,8 @@ class Filler {
         return Wrong(entry.first, fmt::format("{}.{}: stands here twice, first in line {}", path, key, it->second));
       }
       const std::string below = fmt::format("{}.{}", path, key);
+      // There is none of it, which is not the same as that nothing is said of it.
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && entry.second.IsNull()) continue;
       if (field->is_repeated()) {
         if (!entry.second.IsSequence()) return Wrong(entry.second, below + ": a list is expected here");
         for (std::size_t i = 0; i < entry.second.size(); ++i) {

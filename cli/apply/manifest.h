@@ -8,7 +8,8 @@
 //
 // Field names are those of the API in lowerCamelCase. Scalars are read as YAML 1.2's core schema reads them: 0600 is
 // six hundred, `yes` is text. Unknown fields, wrong types, values outside an enum, keys and resources that stand twice,
-// and what only the platform sets are refused with file, line and field. At most 1 MiB of UTF-8, 256 documents,
+// and what only the platform sets are refused with file, line and field. `null` is for a group of values that there is
+// not to be (quota: null). At most 1 MiB of UTF-8, 256 documents,
 // nesting 16.
 #pragma once
 

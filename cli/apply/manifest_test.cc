@@ -194,6 +194,31 @@ TEST(ParseManifest, TellsWhichFieldsWereGiven) {
             (std::vector<std::string>{"listing", "isolation_class", "replicas", "sleep_after_seconds"}));
 }
 
+TEST(ParseManifest, TellsAGroupThatIsTakenAwayFromOneThatIsNotNamed) {
+  const std::string head = "apiVersion: allod/v1\nkind: Tenant\nmetadata: {name: tenants/ke}\nspec:\n  weight: 2\n";
+  const auto given = [&](const std::string& more) {
+    auto parsed = ParseManifest("m.yaml", head + more, ManifestKinds());
+    EXPECT_TRUE(parsed) << parsed.error().message;
+    return std::move(parsed->front());
+  };
+  const auto has_quota = [](const Document& document) {
+    const auto* field = document.resource->GetDescriptor()->FindFieldByName("quota");
+    return document.resource->GetReflection()->HasField(*document.resource, field);
+  };
+  const std::vector<std::string> named = {"weight", "quota"};
+  EXPECT_EQ(given("").given, std::vector<std::string>{"weight"});
+  for (const char* none : {"  quota: null\n", "  quota: ~\n", "  quota:\n"}) {
+    EXPECT_EQ(given(none).given, named) << none;
+    EXPECT_FALSE(has_quota(given(none))) << none;
+  }
+  EXPECT_EQ(given("  quota: {}\n").given, named);
+  EXPECT_TRUE(has_quota(given("  quota: {}\n")));
+  EXPECT_TRUE(has_quota(given("  quota: {instances: 3}\n")));
+  const auto wrong = ParseManifest("m.yaml", head + "  displayName: null\n", ManifestKinds());
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.error().message.find("a single value is expected"), std::string::npos) << wrong.error().message;
+}
+
 TEST(ParseManifest, RefusesKeysThatStandTwiceWhereverTheyAre) {
   const std::string rest = "metadata: {name: n}\n";
   EXPECT_EQ(Complaint("apiVersion: allod/v1\nkind: Instance\n" + rest + "spec: {replicas: 1}\nspec: {replicas: 2}\n"),

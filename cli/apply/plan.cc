@@ -68,6 +68,25 @@ std::vector<FieldChange> Differences(const Message& current, const Message& want
   return changes;
 }
 
+void KeepUnnamedGroups(const Message& current, const std::vector<std::string>& fields,
+                       const std::vector<std::string>& given, Message& wanted) {
+  const auto* reflection = wanted.GetReflection();
+  for (const std::string& name : fields) {
+    const FieldDescriptor* field = wanted.GetDescriptor()->FindFieldByName(name);
+    const bool is_group = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!is_group || std::ranges::find(given, name) != given.end()) continue;
+    reflection->ClearField(&wanted, field);
+    if (field->is_repeated()) {
+      for (int i = 0; i < current.GetReflection()->FieldSize(current, field); ++i) {
+        reflection->AddMessage(&wanted, field)
+            ->CopyFrom(current.GetReflection()->GetRepeatedMessage(current, field, i));
+      }
+    } else if (current.GetReflection()->HasField(current, field)) {
+      reflection->MutableMessage(&wanted, field)->CopyFrom(current.GetReflection()->GetMessage(current, field));
+    }
+  }
+}
+
 std::vector<std::string> FieldNames(const Message& message) {
   std::vector<std::string> names;
   names.reserve(static_cast<std::size_t>(message.GetDescriptor()->field_count()));

@@ -6,6 +6,7 @@
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
+#include "cli/kinds/registry.h"
 
 namespace allod::cli::apply::plan_test {
 namespace {
@@ -77,6 +78,55 @@ TEST(Differences, SeeAValueThatWasGivenEmpty) {
   current.set_display_name("Kenya");
   EXPECT_EQ(Differences(current, wanted, {"display_name"}, {}), (Changes{{"displayName", "Kenya", ""}}));
   EXPECT_EQ(Differences(current, wanted, {}, {}), Changes{});
+}
+
+TEST(KeepUnnamedGroups, LeavesWhatTheManifestDoesNotName) {
+  tenancy::v1::Tenant current;
+  current.set_display_name("Kenya");
+  current.mutable_quota()->set_instances(5);
+  current.mutable_limits()->set_requests_per_minute(60);
+  tenancy::v1::Tenant wanted;
+  wanted.mutable_quota()->set_api_keys(7);
+  KeepUnnamedGroups(current, {"display_name", "quota", "limits"}, {"quota"}, wanted);
+  EXPECT_EQ(wanted.display_name(), "") << "a value that is left out has its default";
+  EXPECT_EQ(wanted.quota().instances(), 0) << "a group that is named is what the manifest says";
+  EXPECT_EQ(wanted.quota().api_keys(), 7);
+  EXPECT_EQ(wanted.limits().requests_per_minute(), 60);
+  tenancy::v1::Tenant cleared;
+  KeepUnnamedGroups(current, {"quota", "limits"}, {"quota", "limits"}, cleared);
+  EXPECT_FALSE(cleared.has_quota());
+  EXPECT_EQ(Differences(current, cleared, {"limits"}, {}), (Changes{{"limits", "requests_per_minute: 60", ""}}));
+}
+
+// Every group of every kind, so that none that is added one day is forgotten.
+TEST(KeepUnnamedGroups, HoldsForEveryKind) {
+  int groups = 0;
+  for (const kinds::ResourceKind& kind : kinds::ResourceKinds()) {
+    if (!kind.update || !kind.spec_field.empty()) continue;
+    for (const std::string& name : kind.spec_fields) {
+      const auto* field = kind.prototype->GetDescriptor()->FindFieldByName(name);
+      ASSERT_NE(field, nullptr) << kind.kind << "." << name;
+      if (field->message_type() == nullptr) continue;
+      ++groups;
+      const std::unique_ptr<google::protobuf::Message> current(kind.prototype->New());
+      const auto* reflection = current->GetReflection();
+      if (field->is_repeated()) {
+        reflection->AddMessage(current.get(), field);
+      } else {
+        reflection->MutableMessage(current.get(), field);
+      }
+      const auto has = [&](const google::protobuf::Message& message) {
+        return field->is_repeated() ? reflection->FieldSize(message, field) == 1 : reflection->HasField(message, field);
+      };
+      const std::unique_ptr<google::protobuf::Message> left_out(kind.prototype->New());
+      KeepUnnamedGroups(*current, kind.spec_fields, {}, *left_out);
+      EXPECT_TRUE(has(*left_out)) << kind.kind << "." << name;
+      const std::unique_ptr<google::protobuf::Message> named(kind.prototype->New());
+      KeepUnnamedGroups(*current, kind.spec_fields, {name}, *named);
+      EXPECT_FALSE(has(*named)) << kind.kind << "." << name;
+    }
+  }
+  EXPECT_GE(groups, 6);
 }
 
 }  // namespace

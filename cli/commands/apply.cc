@@ -7,7 +7,6 @@
 
 #include "cli/commands/commands.h"
 #include "cli/installation/files.h"
-#include "cli/installation/lock.h"
 #include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 
@@ -35,8 +34,8 @@ Result<std::vector<apply::Document>> ReadDocuments(const ApplyOptions& options) 
 Status Apply(const Globals& globals, const ApplyOptions& options) {
   // The whole file is read and judged before anything is changed.
   ALLOD_TRY(std::vector<apply::Document> documents, ReadDocuments(options));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const std::vector<apply::Step> steps, apply::PlanSteps(state, std::move(documents)));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const std::vector<apply::Step> steps, apply::PlanSteps(services, std::move(documents)));
   if (!globals.json()) Print(apply::ToText(steps));
   if (options.dry_run) {
     if (globals.json()) Print(apply::ToJson(steps));
@@ -45,11 +44,11 @@ Status Apply(const Globals& globals, const ApplyOptions& options) {
   if (const std::string stopping = apply::Stopping(steps); !stopping.empty()) {
     ALLOD_CHECK_OK(terminal::Confirm(stopping, options.yes));
   }
-  ALLOD_CHECK_OK(apply::CarryOut(state, steps, options.wait));
+  ALLOD_CHECK_OK(apply::CarryOut(services, steps, options.wait));
   if (globals.json()) {
     std::vector<terminal::MessagePtr> now;
     for (const apply::Step& step : steps) {
-      ALLOD_TRY(terminal::MessagePtr message, step.kind->get(state, step.document.name));
+      ALLOD_TRY(terminal::MessagePtr message, step.kind->get(services, step.document.name));
       now.push_back(std::move(message));
     }
     Print(terminal::ToJsonList(terminal::PointersTo(now)));

@@ -16,9 +16,9 @@
 #include "cli/commands/audit_logs.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/times.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
+#include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 #include "services/common/audit/convert.h"
 #include "services/common/ids.h"
@@ -46,15 +46,23 @@ struct VerifyOptions {
   std::string heads;
 };
 
+struct EraseOptions {
+  std::string tenant;
+  std::string member;
+  std::string provider;
+  std::string subject;
+  bool yes = false;
+};
+
 struct HeadsOptions {
   std::string tenant;
 };
 
 // How to ask one service. `filter` fills in what the list is asked for beside the page.
 template <typename Service, typename ListRequest, typename HeadRequest>
-AuditPeer PeerOf(const installation::StateDir& state, const std::function<void(ListRequest&)>& filter = nullptr) {
+AuditPeer PeerOf(const net::Services& services, const std::function<void(ListRequest&)>& filter = nullptr) {
   using Stub = typename Service::Stub;
-  const std::shared_ptr<Stub> stub = net::Connect<Service>(state);
+  const std::shared_ptr<Stub> stub = net::Connect<Service>(services);
   return {net::ProcessOf(Service::service_full_name()),
           [stub, filter](const std::string& tenant, const std::string& page_token) {
             ListRequest request;
@@ -77,24 +85,24 @@ struct Filter {
 };
 
 template <typename Service, typename ListRequest, typename HeadRequest>
-AuditPeer FilteredPeerOf(const installation::StateDir& state, const Filter& filter) {
-  return PeerOf<Service, ListRequest, HeadRequest>(state, [filter](ListRequest& request) {
+AuditPeer FilteredPeerOf(const net::Services& services, const Filter& filter) {
+  return PeerOf<Service, ListRequest, HeadRequest>(services, [filter](ListRequest& request) {
     if (filter.start) *request.mutable_start_time() = *filter.start;
     request.set_action_prefix(filter.action_prefix);
   });
 }
 
 // Every service that keeps a log.
-std::vector<AuditPeer> Peers(const installation::StateDir& state, const Filter& filter = {}) {
+std::vector<AuditPeer> Peers(const net::Services& services, const Filter& filter = {}) {
   namespace scheduling_v1 = allod::scheduling::v1;
   namespace billing_v1 = allod::billing::v1;
   return {
       FilteredPeerOf<tenancy_v1::AuditService, tenancy_v1::ListAuditEntriesRequest, tenancy_v1::GetAuditHeadRequest>(
-          state, filter),
+          services, filter),
       FilteredPeerOf<scheduling_v1::AuditService, scheduling_v1::ListAuditEntriesRequest,
-                     scheduling_v1::GetAuditHeadRequest>(state, filter),
+                     scheduling_v1::GetAuditHeadRequest>(services, filter),
       FilteredPeerOf<billing_v1::AuditService, billing_v1::ListAuditEntriesRequest, billing_v1::GetAuditHeadRequest>(
-          state, filter)};
+          services, filter)};
 }
 
 std::string ActorText(const audit::v1::Actor& actor) {
@@ -119,8 +127,8 @@ Status List(const Globals& globals, const ListOptions& options) {
   Filter filter{.start = {}, .action_prefix = options.action};
   ALLOD_TRY(const Time since, ParseSince("--since", options.since, std::chrono::system_clock::now()));
   filter.start = ToTimestamp(since);
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  std::vector<AuditPeer> peers = Peers(state, filter);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  std::vector<AuditPeer> peers = Peers(services, filter);
   if (!options.service.empty()) {
     std::erase_if(peers, [&](const AuditPeer& peer) { return peer.service != options.service; });
   }
@@ -150,13 +158,13 @@ Status List(const Globals& globals, const ListOptions& options) {
 }
 
 // Every tenant, or the one that is named.
-Status ForEachTenant(const installation::StateDir& state, const std::string& tenant,
+Status ForEachTenant(const net::Services& services, const std::string& tenant,
                      const std::function<Status(const std::string&)>& visit) {
   if (!tenant.empty()) {
     ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", tenant, "tenants/*"));
     return visit(tenant);
   }
-  const auto stub = net::Connect<tenancy_v1::TenantService>(state);
+  const auto stub = net::Connect<tenancy_v1::TenantService>(services);
   tenancy_v1::ListTenantsRequest request;
   request.set_page_size(net::kPageSizeMax);
   do {
@@ -188,7 +196,7 @@ struct Tally {
   std::string first;  // broken place
 };
 
-Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tenant, const KeptHeads& kept,
+Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tenant, const KeptHeads& kept, bool is_json,
                     Tally& tally) {
   for (const AuditPeer& peer : peers) {
     ALLOD_TRY(const LogVerdict verdict, VerifyLog(peer, tenant, kept));
@@ -196,7 +204,7 @@ Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tena
     ++tally.logs;
     if (!verdict.broken) continue;
     const std::string place = fmt::format("{} in {}: {}", tenant, peer.service, verdict.broken->words);
-    Print(fmt::format("BROKEN {}\n", place));
+    if (!is_json) Print(fmt::format("BROKEN {}\n", place));
     if (tally.broken++ == 0) tally.first = place;
   }
   return {};
@@ -204,8 +212,8 @@ Status VerifyTenant(const std::vector<AuditPeer>& peers, const std::string& tena
 
 Status Verify(const Globals& globals, const VerifyOptions& options) {
   ALLOD_TRY(const KeptHeads kept, ReadHeads(options.heads));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  const std::vector<AuditPeer> peers = Peers(state);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  const std::vector<AuditPeer> peers = Peers(services);
   // Tenants of which only a kept head is left are looked at too.
   std::set<std::string> unseen;
   for (const auto& [log, head] : kept) {
@@ -216,24 +224,28 @@ Status Verify(const Globals& globals, const VerifyOptions& options) {
     if (options.tenant.empty() || options.tenant == log.first) unseen.insert(log.first);
   }
   Tally tally;
-  ALLOD_CHECK_OK(ForEachTenant(state, options.tenant, [&](const std::string& tenant) {
+  ALLOD_CHECK_OK(ForEachTenant(services, options.tenant, [&](const std::string& tenant) {
     unseen.erase(tenant);
-    return VerifyTenant(peers, tenant, kept, tally);
+    return VerifyTenant(peers, tenant, kept, globals.json(), tally);
   }));
-  for (const std::string& tenant : unseen) ALLOD_CHECK_OK(VerifyTenant(peers, tenant, kept, tally));
+  for (const std::string& tenant : unseen) ALLOD_CHECK_OK(VerifyTenant(peers, tenant, kept, globals.json(), tally));
   if (tally.broken > 0) {
     return Fail(Code::kDataLoss, "AUDIT_LOG_BROKEN",
                 fmt::format("{} of {} audit logs are broken; first {}", tally.broken, tally.logs, tally.first));
   }
-  Print(fmt::format("{} entries in {} logs: whole{}\n", tally.entries, tally.logs,
-                    kept.empty() ? "" : ", and the heads that were kept are in them"));
+  if (globals.json()) {
+    Print(fmt::format("{{\"entries\": {}, \"logs\": {}, \"whole\": true}}\n", tally.entries, tally.logs));
+  } else {
+    Print(fmt::format("{} entries in {} logs: whole{}\n", tally.entries, tally.logs,
+                      kept.empty() ? "" : ", and the heads that were kept are in them"));
+  }
   return {};
 }
 
 Status Heads(const Globals& globals, const HeadsOptions& options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  const std::vector<AuditPeer> peers = Peers(state);
-  return ForEachTenant(state, options.tenant, [&](const std::string& tenant) -> Status {
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  const std::vector<AuditPeer> peers = Peers(services);
+  return ForEachTenant(services, options.tenant, [&](const std::string& tenant) -> Status {
     for (const AuditPeer& peer : peers) {
       ALLOD_TRY(const auto message, peer.read_head(tenant));
       ALLOD_TRY(const audit::Head head, audit::FromProto(message));
@@ -241,6 +253,41 @@ Status Heads(const Globals& globals, const HeadsOptions& options) {
     }
     return {};
   });
+}
+
+Status Erase(const Globals& globals, const EraseOptions& options) {
+  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  if (options.member.empty() != (!options.provider.empty() && !options.subject.empty())) {
+    return InvalidArgument("INVALID_PERSON", "say either --member, or --provider and --subject of who signed in");
+  }
+  const auto within = [&](const char* collection, const std::string& id) {
+    return id.find('/') != std::string::npos ? id : fmt::format("{}/{}/{}", options.tenant, collection, id);
+  };
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  tenancy_v1::EraseAuditPersonRequest request;
+  request.set_parent(options.tenant);
+  std::string whom;
+  if (options.member.empty()) {
+    request.mutable_person()->set_identity_provider(within("identityProviders", options.provider));
+    request.mutable_person()->set_subject(options.subject);
+    whom = fmt::format("who signed in by {} as {}", request.person().identity_provider(), options.subject);
+  } else {
+    request.set_member(within("members", options.member));
+    whom = request.member();
+  }
+  ALLOD_CHECK_OK(terminal::Confirm(
+      fmt::format("What the audit log of {} says of {} is erased for good; the log stays whole", options.tenant, whom),
+      options.yes));
+  using Service = tenancy_v1::AuditService;
+  std::int64_t erased = 0;
+  bool has_more = true;
+  while (has_more) {
+    ALLOD_TRY(const auto done, net::Ask<Service>(services, &Service::Stub::EraseAuditPerson, request));
+    erased += done.erased();
+    has_more = done.has_more();
+  }
+  Print(globals.json() ? fmt::format("{{\"erased\": {}}}\n", erased) : fmt::format("{} values erased\n", erased));
+  return {};
 }
 
 }  // namespace
@@ -267,6 +314,15 @@ void AddAudit(CLI::App& app, Globals& globals) {
     command->add_option("--heads", options->heads,
                         "What `allod audit heads` wrote earlier and was kept elsewhere: shows logs that were cut or "
                         "written anew since");
+  }
+  {
+    const auto [command, options] = AddCommand<EraseOptions>(
+        group, globals, "erase", "Erase what a tenant's audit log says of one person; the log stays whole", &Erase);
+    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("--member", options->member, "The member; also one that was deleted");
+    command->add_option("--provider", options->provider, "Of who signed in: the identity provider");
+    command->add_option("--subject", options->subject, "Of who signed in: the subject there");
+    command->add_flag("--yes", options->yes, "Do not ask");
   }
   {
     const auto [command, options] = AddCommand<HeadsOptions>(

@@ -9,7 +9,6 @@
 
 #include "cli/commands/commands.h"
 #include "cli/installation/files.h"
-#include "cli/installation/lock.h"
 #include "cli/net/http_client.h"
 #include "cli/net/sse.h"
 #include "cli/terminal/print.h"
@@ -113,7 +112,7 @@ Result<Answer> Converse(const installation::StateDir& state, const ChatOptions& 
 }
 
 Status Chat(const Globals& globals, ChatOptions options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   if (options.prompt == "-") {
     constexpr std::size_t kPromptBytesMax = 1 << 20;
     options.prompt.clear();

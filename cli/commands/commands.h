@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "cli/commands/find_services.h"
 #include "services/common/result.h"
 
 namespace allod::cli::commands {
 
-struct Globals {
-  std::string state;               // --state
+struct Globals : Destination {
   std::string output = "table";    // -o
   std::function<Status()> action;  // what the chosen subcommand does
   bool json() const { return output == "json"; }
@@ -50,6 +50,7 @@ void AddCreateKey(CLI::App& app, Globals& globals);
 void AddRotateKey(CLI::App& app, Globals& globals);
 void AddTenants(CLI::App& app, Globals& globals);
 void AddQuota(CLI::App& app, Globals& globals);
+void AddRoles(CLI::App& app, Globals& globals);
 void AddLogin(CLI::App& app, Globals& globals);  // and logout and whoami
 void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);

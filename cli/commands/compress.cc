@@ -2,7 +2,6 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/compression.h"
-#include "cli/installation/lock.h"
 #include "services/common/ids.h"
 
 namespace allod::cli::commands {
@@ -16,7 +15,7 @@ struct CompressOptions {
 Status Compress(const Globals& globals, CompressOptions& options) {
   ALLOD_CHECK_OK(CheckCompressions(options.types));
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("version", options.version, "models/*/versions/*"));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   ALLOD_CHECK_OK(CompressTo(state, options.version, options.types));
   return ShowVariants(globals, state, options.version);
 }

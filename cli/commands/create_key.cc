@@ -4,7 +4,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/key_file.h"
 #include "cli/commands/times.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "services/common/ids.h"
 #include "services/common/roles.h"
@@ -59,10 +58,10 @@ Result<tenancy_v1::CreateApiKeyRequest> RequestOf(const CreateKeyOptions& option
 Status CreateKey(const Globals& globals, const CreateKeyOptions& options) {
   ALLOD_TRY(const auto ids, MatchName("project", options.project, "tenants/*/projects/*"));
   ALLOD_TRY(const auto request, RequestOf(options));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto file, KeyFileOf(state, ids[0], ids[1], options.file));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto file, KeyFileOf(services, ids[0], ids[1], options.file));
   ALLOD_TRY(const auto response,
-            net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::CreateApiKey, request));
+            net::Ask<tenancy_v1::ApiKeyService>(services, &tenancy_v1::ApiKeyService::Stub::CreateApiKey, request));
   return KeepKey(globals, file, response.api_key().name(), response.secret());
 }
 
@@ -79,9 +78,10 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
       ->check(CLI::IsMember({"inference", "portal"}));
   command
       ->add_option("--role", options->roles,
-                   "What it may do through the portal: admin, developer, billing, auditor or viewer; may be repeated "
+                   "What it may do through the portal: admin, developer, billing, auditor, viewer or reviewer; may be "
+                   "repeated "
                    "(default: admin; docs/roles.md says what each may)")
-      ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer"}));
+      ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer", "reviewer"}));
   command->add_option(
       "--expires", options->expires,
       "When it stops to hold: 90d, 12h, a day (2027-01-31, UTC) or a time of RFC 3339 (default: never)");

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -21,11 +20,13 @@ Status Delete(const Globals& globals, const DeleteOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
   if (!kind->remove) return InvalidArgument("NOT_DELETABLE", fmt::format("{} cannot be deleted", kind->plural));
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind->pattern));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const net::Change change, kind->remove(state, options.name, Uuid::V7().ToString()));
-  if (options.wait) ALLOD_CHECK_OK(net::WaitForChange(state, change, "delete " + options.name));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const net::Change change, kind->remove(services, options.name, Uuid::V7().ToString()));
+  if (options.wait) ALLOD_CHECK_OK(net::WaitForChange(services, change, "delete " + options.name));
   const bool is_gone = options.wait || change.operation.name().empty();
-  if (!globals.json()) {
+  if (globals.json()) {
+    terminal::Print(fmt::format("{{\"name\": \"{}\", \"deleted\": {}}}\n", options.name, is_gone));
+  } else {
     terminal::Print(fmt::format("{} {}\n", options.name, is_gone ? "is deleted" : "is being deleted"));
   }
   return {};
@@ -34,10 +35,11 @@ Status Delete(const Globals& globals, const DeleteOptions& options) {
 }  // namespace
 
 void AddDelete(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<DeleteOptions>(
-      app, globals, "delete",
-      "Delete an instance, an identity provider, a workload rule or a member, end a session, or revoke an API key",
-      &Delete);
+  const auto [command, options] =
+      AddCommand<DeleteOptions>(app, globals, "delete",
+                                "Delete an instance, an identity provider, a workload rule, a role or a member, end a "
+                                "session, or revoke an API key",
+                                &Delete);
   command->add_option("kind", options->kind, kinds::KindNames([](const auto& kind) { return kind.remove != nullptr; }))
       ->required();
   command->add_option("name", options->name, "Its full name")->required();

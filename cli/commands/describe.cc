@@ -1,7 +1,6 @@
 // `allod describe`: everything of one resource.
 
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 
@@ -15,8 +14,8 @@ struct DescribeOptions {
 
 Status Describe(const Globals& globals, const DescribeOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const terminal::MessagePtr message, kinds::GetOne(state, *kind, options.name));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const terminal::MessagePtr message, kinds::GetOne(services, *kind, options.name));
   terminal::Print(globals.json() ? terminal::ToJson(*message) : message->Utf8DebugString());
   return {};
 }

@@ -17,7 +17,7 @@ namespace {
 constexpr int kDownTimeoutMs = 60'000;
 
 Status Down(const Globals& globals, const NoOptions& /*options*/) {
-  const auto state = installation::FindRunning(globals.state);
+  const auto state = FindInstallation(globals);
   if (!state) {
     if (state.error().reason != "NOT_UP") return std::unexpected(state.error());
     terminal::Print("not up\n");

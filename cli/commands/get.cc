@@ -5,7 +5,6 @@
 #include <cstdio>
 
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -19,20 +18,20 @@ struct GetOptions {
 };
 
 // Whether there is what was listed under: an empty list of a tenant that does not exist would say that it has nothing.
-Status CheckParent(const installation::StateDir& state, const std::string& name) {
+Status CheckParent(const net::Services& services, const std::string& name) {
   for (const kinds::ResourceKind& kind : kinds::ResourceKinds()) {
     if (!MatchName("name", name, kind.pattern)) continue;
-    if (const auto parent = kinds::GetOne(state, kind, name); !parent) return std::unexpected(parent.error());
+    if (const auto parent = kinds::GetOne(services, kind, name); !parent) return std::unexpected(parent.error());
     return {};
   }
   return {};
 }
 
 // A name of the kind shows that one; a name of its parent, or none, lists.
-Result<std::vector<terminal::MessagePtr>> Find(const installation::StateDir& state, const kinds::ResourceKind& kind,
+Result<std::vector<terminal::MessagePtr>> Find(const net::Services& services, const kinds::ResourceKind& kind,
                                                const std::string& name) {
   if (!name.empty() && MatchName("name", name, kind.pattern)) {
-    ALLOD_TRY(terminal::MessagePtr one, kinds::GetOne(state, kind, name));
+    ALLOD_TRY(terminal::MessagePtr one, kinds::GetOne(services, kind, name));
     std::vector<terminal::MessagePtr> found;
     found.push_back(std::move(one));
     return found;
@@ -41,22 +40,22 @@ Result<std::vector<terminal::MessagePtr>> Find(const installation::StateDir& sta
     return InvalidArgument("NAME_REQUIRED", fmt::format("give the name: allod get {} {}", kind.plural, kind.pattern));
   }
   if (name.empty() && (kind.parent_pattern.empty() || !kind.all_parents.empty())) {
-    return kind.list(state, kind.all_parents);
+    return kind.list(services, kind.all_parents);
   }
   if (kind.parent_pattern.empty() || name.empty()) {
     return InvalidArgument("INVALID_NAME",
                            fmt::format("'{}': give {}{}", name, kind.pattern,
                                        kind.parent_pattern.empty() ? "" : " or, for the list, " + kind.parent_pattern));
   }
-  ALLOD_TRY(auto found, kind.list(state, name));
-  if (found.empty()) ALLOD_CHECK_OK(CheckParent(state, name));
+  ALLOD_TRY(auto found, kind.list(services, name));
+  if (found.empty()) ALLOD_CHECK_OK(CheckParent(services, name));
   return found;
 }
 
 Status Get(const Globals& globals, const GetOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto found, Find(state, *kind, options.name));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto found, Find(services, *kind, options.name));
   if (found.empty() && !globals.json()) {
     std::fprintf(stderr, "no %s%s\n", kind->plural.c_str(),
                  options.name.empty() ? "" : (" in " + options.name).c_str());

@@ -3,7 +3,6 @@
 #include "allod/catalog/v1/model.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/compression.h"
-#include "cli/installation/lock.h"
 #include "cli/net/artifact_upload.h"
 #include "cli/net/connections.h"
 #include "cli/net/operations.h"
@@ -35,7 +34,7 @@ Status Import(const Globals& globals, ImportOptions& options) {
   if (!options.display_name.empty()) ALLOD_CHECK_OK(CheckDisplayName("--display-name", options.display_name));
   ALLOD_TRY(options.license, NormaliseLicense("--license", options.license));
   ALLOD_CHECK_OK(CheckCompressions(options.compress));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   ALLOD_TRY(const catalog_v1::Artifact artifact, net::UploadArtifact(state, options.file));
 
   const auto models = net::Connect<ModelService>(state);

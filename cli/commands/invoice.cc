@@ -3,7 +3,6 @@
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/invoice_view.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -23,11 +22,11 @@ struct InvoiceOptions {
 
 Status Invoice(const Globals& globals, const InvoiceOptions& options) {
   ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetInvoiceRequest request;
   request.set_name(options.tenant + "/invoices/" + options.period);
   ALLOD_TRY(const auto invoice,
-            net::Ask<billing_v1::InvoiceService>(state, &billing_v1::InvoiceService::Stub::GetInvoice, request));
+            net::Ask<billing_v1::InvoiceService>(services, &billing_v1::InvoiceService::Stub::GetInvoice, request));
   terminal::Print(globals.json() ? terminal::ToJson(invoice) : ShowInvoice(invoice));
   return {};
 }

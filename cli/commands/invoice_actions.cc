@@ -9,7 +9,6 @@
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/invoice_view.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
@@ -55,8 +54,8 @@ void ShowIssued(const Globals& globals, const billing_v1::Invoice& invoice) {
 Status FinaliseInvoice(const Globals& globals, const InvoiceActionOptions& options) {
   billing_v1::FinaliseInvoiceRequest request;
   ALLOD_TRY(*request.mutable_name(), NameOf(options));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(state, &Invoices::Stub::FinaliseInvoice, request, kIssueTimeout));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(services, &Invoices::Stub::FinaliseInvoice, request, kIssueTimeout));
   ShowIssued(globals, invoice);
   return {};
 }
@@ -64,18 +63,19 @@ Status FinaliseInvoice(const Globals& globals, const InvoiceActionOptions& optio
 Status GetIssued(const Globals& globals, const InvoiceActionOptions& options) {
   billing_v1::GetInvoiceRequest request;
   ALLOD_TRY(*request.mutable_name(), NameOf(options));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(state, &Invoices::Stub::GetInvoice, request));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto invoice, net::Ask<Invoices>(services, &Invoices::Stub::GetInvoice, request));
   ShowIssued(globals, invoice);
   return {};
 }
 
 Status ListIssued(const Globals& globals, const InvoiceActionOptions& options) {
   ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::ListInvoicesRequest request;
   request.set_parent(options.tenant);
-  ALLOD_TRY(const auto listed, net::List<Invoices>(state, &Invoices::Stub::ListInvoices, request, kInvoicesListedMax));
+  ALLOD_TRY(const auto listed,
+            net::List<Invoices>(services, &Invoices::Stub::ListInvoices, request, kInvoicesListedMax));
   terminal::PrintList(globals.json(),
                       {{"NAME", "name"},
                        {"NUMBER", "number"},
@@ -90,12 +90,12 @@ Status ListIssued(const Globals& globals, const InvoiceActionOptions& options) {
 }
 
 // All slices, and whether they are the file that the service says.
-Result<billing_v1::InvoiceDocument> Fetch(const installation::StateDir& state, const InvoiceActionOptions& options) {
+Result<billing_v1::InvoiceDocument> Fetch(const net::Services& services, const InvoiceActionOptions& options) {
   billing_v1::GetInvoiceDocumentRequest request;
   ALLOD_TRY(*request.mutable_name(), NameOf(options));
   request.set_format(options.format);
   request.set_language_code(options.language);
-  const auto stub = net::Connect<Invoices>(state);
+  const auto stub = net::Connect<Invoices>(services);
   ALLOD_TRY(auto document, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request));
   while (static_cast<std::int64_t>(document.content().size()) < document.size_bytes()) {
     request.set_offset(static_cast<std::int64_t>(document.content().size()));
@@ -108,8 +108,8 @@ Result<billing_v1::InvoiceDocument> Fetch(const installation::StateDir& state, c
 }
 
 Status WriteDocument(const Globals& globals, const InvoiceActionOptions& options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto document, Fetch(state, options));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto document, Fetch(services, options));
   if (options.file.empty()) {
     terminal::Print(document.content());
     return {};
@@ -144,8 +144,8 @@ Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options
   }
   request.set_reason(options.reason);
   request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto note, net::Ask<Invoices>(state, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto note, net::Ask<Invoices>(services, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout));
   ShowIssued(globals, note);
   return {};
 }

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/installation/state_dir.h"
+#include "cli/net/services.h"
 
 namespace allod::cli::commands {
 
@@ -16,8 +16,9 @@ struct KeyFileOptions {
 
 void AddKeyFileOptions(CLI::App& command, KeyFileOptions& options);
 
-// To be asked before a key is made. FAILED_PRECONDITION / FILE_EXISTS without --replace.
-Result<std::filesystem::path> KeyFileOf(const installation::StateDir& state, const std::string& tenant,
+// In keys/ of the installation, or of where a person keeps the session, unless a file is named. To be asked before a
+// key is made. FAILED_PRECONDITION / FILE_EXISTS without --replace.
+Result<std::filesystem::path> KeyFileOf(const net::Services& services, const std::string& tenant,
                                         const std::string& project, const KeyFileOptions& options);
 
 // Readable by its owner only; then says what was made and where it lies.

@@ -8,7 +8,6 @@
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/ledger_verdict.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 
@@ -57,7 +56,7 @@ std::string UsageText(const billing_v1::CheckUsageResponse& usage, int hours) {
 }
 
 Status Ledger(const Globals& globals, const LedgerOptions& options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   ALLOD_TRY(const auto check, CheckLedger(state, options.hours));
   const LedgerVerdict verdict = JudgeLedger(check);
   if (globals.json()) {
@@ -69,14 +68,18 @@ Status Ledger(const Globals& globals, const LedgerOptions& options) {
     for (const auto& account : check.mismatched_accounts()) Print(fmt::format("does not add up: {}\n", account));
     if (check.overdue_reservation_count() > 0)
       Print(fmt::format("{} reservations are open past their end\n", check.overdue_reservation_count()));
+    if (check.overdue_lease_count() > 0)
+      Print(fmt::format("{} leases of gateways are open past their end\n", check.overdue_lease_count()));
+    if (check.short_usage_record_count() > 0)
+      Print(fmt::format("{} usage records cost more than their lease had left\n", check.short_usage_record_count()));
     if (check.unrecorded_request_count() > 0)
       Print(fmt::format("{} requests were computed and have no usage record\n", check.unrecorded_request_count()));
     if (check.excess_usage_record_count() > 0)
       Print(fmt::format("{} usage records have tokens that were not held, and are not billed\n",
                         check.excess_usage_record_count()));
-    Print(fmt::format("{} transfers, {} usage records, {} open reservations: the books are {}\n",
+    Print(fmt::format("{} transfers, {} usage records, {} open reservations, {} leases: the books are {}\n",
                       check.transfer_count(), check.usage_record_count(), check.open_reservation_count(),
-                      verdict.words));
+                      check.open_lease_count(), verdict.words));
     Print(UsageText(check.usage(), options.hours));
   }
   return verdict.status;

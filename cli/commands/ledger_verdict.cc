@@ -25,14 +25,16 @@ LedgerVerdict JudgeLedger(const billing::v1::CheckLedgerResponse& check) {
                  fmt::format("{} usage records bill more completion tokens than nodes sampled",
                              check.overbilled_usage_record_count()))};
   }
-  if (check.overdue_reservation_count() > 0 || check.unrecorded_request_count() > 0) {
+  if (check.overdue_reservation_count() > 0 || check.overdue_lease_count() > 0 ||
+      check.unrecorded_request_count() > 0) {
     return {
         kUnsound,
         Fail(Code::kDataLoss, "USAGE_UNRECORDED",
-             fmt::format("{} reservations are open past their end and {} computed requests have no usage record; see "
-                         "whether a gateway has settlements left (allod_gateway_settlements_refused and "
+             fmt::format("{} reservations and {} leases are open past their end and {} computed requests have no usage "
+                         "record; see whether a gateway has settlements left (allod_gateway_settlements_refused and "
                          "allod_gateway_journal_slots_used in its metrics, and its log), and --hours for their names",
-                         check.overdue_reservation_count(), check.unrecorded_request_count()))};
+                         check.overdue_reservation_count(), check.overdue_lease_count(),
+                         check.unrecorded_request_count()))};
   }
   std::set<std::string> unread(check.unaudited_tenants().begin(), check.unaudited_tenants().end());
   unread.insert(check.usage().unchecked_tenants().begin(), check.usage().unchecked_tenants().end());

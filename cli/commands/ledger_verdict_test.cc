@@ -42,5 +42,13 @@ TEST_F(JudgeLedgerTest, SaysFirstWhatIsKnownToBeWrong) {
   EXPECT_EQ(Reason(), "LEDGER_BROKEN");
 }
 
+TEST_F(JudgeLedgerTest, FailsWhileMoneyIsLeftInALeasePastItsEnd) {
+  check_.set_open_lease_count(3);
+  EXPECT_EQ(Reason(), "");
+  check_.set_overdue_lease_count(1);
+  EXPECT_EQ(Reason(), "USAGE_UNRECORDED");
+  EXPECT_NE(JudgeLedger(check_).status.error().message.find("1 leases are open past their end"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace allod::cli::commands::ledger_verdict_test

@@ -12,6 +12,7 @@
 #include "cli/installation/files.h"
 #include "cli/installation/lock.h"
 #include "cli/net/device_login.h"
+#include "cli/net/http_call.h"
 #include "cli/net/http_client.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -26,7 +27,6 @@ constexpr int kGatewayTimeoutS = 30;
 struct LoginOptions {
   std::string tenant;
   std::string provider;
-  std::string gateway;
 };
 
 struct LogoutOptions {
@@ -35,23 +35,16 @@ struct LogoutOptions {
 
 struct WhoAmIOptions {
   std::string key_file;
-  std::string gateway;
 };
 
 // The one that is named, else that of this machine.
-Result<std::string> GatewayOf(const Globals& globals, std::string named) {
-  while (named.ends_with('/')) named.pop_back();
-  if (named.empty()) {
-    const auto state = installation::FindRunning(globals.state);
-    if (!state) {
-      return InvalidArgument("GATEWAY_NEEDED",
-                             "no installation runs on this machine: name its gateway with --gateway "
-                             "https://HOST");
-    }
-    return state->HttpBase();
-  }
-  ALLOD_CHECK_OK(net::CheckPrivate("the gateway", named));
-  return named;
+Result<std::string> GatewayOf(const Globals& globals) {
+  ALLOD_TRY(const std::string named, NamedGateway(globals));
+  if (!named.empty()) return named;
+  const auto state = installation::FindRunning(globals.state);
+  if (state) return state->HttpBase();
+  return InvalidArgument("GATEWAY_NEEDED",
+                         "no installation runs on this machine: name its gateway with --gateway https://HOST");
 }
 
 // The body of a 2xx; otherwise what the problem object says.
@@ -64,17 +57,7 @@ Result<json> AskGateway(const net::HttpRequest& request) {
     return Fail(Code::kUnavailable, "NO_GATEWAY",
                 request.url + " does not answer as a gateway; is it the right address?");
   }
-  const auto text = [&](const char* name) {
-    return body.is_object() && body.contains(name) && body[name].is_string() ? body[name].get<std::string>() : "";
-  };
-  const Code code = response.status == 401   ? Code::kUnauthenticated
-                    : response.status == 403 ? Code::kPermissionDenied
-                    : response.status == 404 ? Code::kNotFound
-                    : response.status >= 500 ? Code::kUnavailable
-                                             : Code::kInvalidArgument;
-  return Fail(code, text("reason").empty() ? "HTTP_ERROR" : text("reason"),
-              fmt::format("{}", text("detail").empty() ? fmt::format("{} answered {}", request.url, response.status)
-                                                       : text("detail")));
+  return std::unexpected(net::ErrorOf(response.status, response.body, request.url));
 }
 
 // Of those with which people of the tenant sign in the one that is named, or the only one.
@@ -129,7 +112,7 @@ Result<json> AskWho(const std::string& gateway, const std::string& token) {
 Status Login(const Globals& globals, const LoginOptions& options) {
   const std::string tenant = options.tenant.starts_with("tenants/") ? options.tenant : "tenants/" + options.tenant;
   ALLOD_CHECK_OK(MatchName("tenant", tenant, "tenants/*"));
-  ALLOD_TRY(const std::string gateway, GatewayOf(globals, options.gateway));
+  ALLOD_TRY(const std::string gateway, GatewayOf(globals));
   ALLOD_TRY(const json provider, ChooseProvider(gateway, tenant, options.provider));
   net::DeviceClient client{provider.value("issuer", ""), provider.value("clientId", ""), {}};
   for (const json& scope : provider.value("scopes", json::array())) {
@@ -175,8 +158,8 @@ Status WhoAmI(const Globals& globals, const WhoAmIOptions& options) {
   if (options.key_file.empty()) {
     ALLOD_TRY(const SavedSession saved, LoadSession(std::chrono::system_clock::now()));
     // The session's token is shown to nobody else.
-    if (!options.gateway.empty()) {
-      ALLOD_TRY(gateway, GatewayOf(globals, options.gateway));
+    ALLOD_TRY(gateway, NamedGateway(globals));
+    if (!gateway.empty()) {
       if (gateway != saved.gateway) {
         return InvalidArgument("OTHER_GATEWAY",
                                fmt::format("you are signed in at {}; sign in at {} first", saved.gateway, gateway));
@@ -185,7 +168,7 @@ Status WhoAmI(const Globals& globals, const WhoAmIOptions& options) {
     gateway = saved.gateway;
     token = saved.token;
   } else {
-    ALLOD_TRY(gateway, GatewayOf(globals, options.gateway));
+    ALLOD_TRY(gateway, GatewayOf(globals));
     ALLOD_TRY(token, installation::ReadSecret(options.key_file));
   }
   ALLOD_TRY(const json who, AskWho(gateway, token));
@@ -201,8 +184,6 @@ void AddLogin(CLI::App& app, Globals& globals) {
         app, globals, "login", "Sign in as a person of a tenant, by a code for any browser", &Login);
     command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT")->required();
     command->add_option("--provider", options->provider, "The identity provider, if the tenant has several");
-    command->add_option("--gateway", options->gateway, "https://HOST (default: the installation on this machine)")
-        ->envname("ALLOD_GATEWAY");
   }
   {
     const auto [command, options] =
@@ -213,7 +194,6 @@ void AddLogin(CLI::App& app, Globals& globals) {
     const auto [command, options] =
         AddCommand<WhoAmIOptions>(app, globals, "whoami", "Who you are to the gateway, and with which roles", &WhoAmI);
     command->add_option("--key-file", options->key_file, "Of this API key instead of the session");
-    command->add_option("--gateway", options->gateway, "https://HOST")->envname("ALLOD_GATEWAY");
   }
 }
 

@@ -3,7 +3,6 @@
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "allod/tenancy/v1/quota.grpc.pb.h"
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -26,17 +25,18 @@ Status Quota(const Globals& globals, const QuotaOptions& options) {
     ALLOD_CHECK_OK(CheckId("--project", options.project));
     parent += "/projects/" + options.project;
   }
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
   using Quotas = tenancy_v1::QuotaService;
   tenancy_v1::GetQuotaUseRequest request;
   request.set_parent(parent);
-  ALLOD_TRY(auto of_tenancy, net::Ask<Quotas>(state, &Quotas::Stub::GetQuotaUse, request));
+  ALLOD_TRY(auto of_tenancy, net::Ask<Quotas>(services, &Quotas::Stub::GetQuotaUse, request));
   using Instances = scheduling_v1::InstanceService;
   scheduling_v1::GetInstanceQuotaUseRequest of_instances;
   of_instances.set_parent(parent);
-  ALLOD_TRY(const auto instances, net::Ask<Instances>(state, &Instances::Stub::GetInstanceQuotaUse, of_instances));
+  ALLOD_TRY(const auto instances, net::Ask<Instances>(services, &Instances::Stub::GetInstanceQuotaUse, of_instances));
   of_tenancy.mutable_uses()->MergeFrom(instances.uses());
-  terminal::PrintList(globals.json(), {{"RESOURCE", "resource"}, {"USED", "used"}, {"LIMIT (0: NONE)", "limit"}},
+  terminal::PrintList(globals.json(),
+                      {{"RESOURCE", "resource"}, {"USED", "used"}, {"LIMIT (0: NONE, -1: NOTHING LEFT)", "limit"}},
                       terminal::Messages(of_tenancy.uses().pointer_begin(), of_tenancy.uses().pointer_end()));
   return {};
 }

@@ -5,7 +5,6 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/key_file.h"
 #include "cli/commands/times.h"
-#include "cli/installation/lock.h"
 #include "cli/net/connections.h"
 #include "services/common/ids.h"
 #include "services/common/rpc/timestamp.h"
@@ -33,10 +32,10 @@ Status RotateKey(const Globals& globals, const RotateKeyOptions& options) {
     *request.mutable_expire_time() = ToTimestamp(when);
   }
   request.set_request_id(Uuid::V7().ToString());
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  ALLOD_TRY(const auto file, KeyFileOf(state, ids[0], ids[1], options.file));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto file, KeyFileOf(services, ids[0], ids[1], options.file));
   ALLOD_TRY(const auto response,
-            net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::RotateApiKey, request));
+            net::Ask<tenancy_v1::ApiKeyService>(services, &tenancy_v1::ApiKeyService::Stub::RotateApiKey, request));
   return KeepKey(globals, file, response.api_key().name(), response.secret());
 }
 

@@ -10,7 +10,6 @@
 
 #include "cli/commands/commands.h"
 #include "cli/installation/files.h"
-#include "cli/installation/lock.h"
 #include "cli/installation/process_facts.h"
 #include "cli/installation/process_memory.h"
 #include "cli/net/http_client.h"
@@ -47,7 +46,7 @@ void AddConfinement(json& processes) {
 }
 
 Status ShowStatus(const Globals& globals, const NoOptions& /*options*/) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   ALLOD_TRY(json status, installation::ReadJson(state.status()));
   if (!status.contains("processes")) return installation::Damaged(state.status());
   AddConfinement(status["processes"]);
@@ -69,9 +68,11 @@ Status ShowStatus(const Globals& globals, const NoOptions& /*options*/) {
   }
   ALLOD_TRY(const std::string base, state.HttpBase());
   ALLOD_TRY(const std::string operators, state.OperatorsBase());
+  ALLOD_TRY(const std::string public_url, state.PublicUrl());
   const bool ready = net::HttpReady(base + "/readyz");
   if (globals.json()) {
     status["base_url"] = base + "/v1";
+    status["public_url"] = public_url.empty() ? json(nullptr) : json(public_url);
     status["metrics_url"] = operators.empty() ? json(nullptr) : json(operators + "/metrics");
     status["ready"] = ready;
     status["memory_bytes"] = total;
@@ -82,6 +83,7 @@ Status ShowStatus(const Globals& globals, const NoOptions& /*options*/) {
   Print("\n" + terminal::Table({"PROCESS", "USER", "CONFINED BY"}, confinement));
   Print(fmt::format("\n{} is {}; {:.0f} MB together (workers included)\n", base, ready ? "ready" : "NOT ready",
                     total / 1e6));
+  if (!public_url.empty()) Print(fmt::format("{}/auth/sign-in?tenant=TENANT is where people sign in\n", public_url));
   if (!operators.empty()) Print(fmt::format("{}/metrics has the figures, for operators\n", operators));
   return {};
 }

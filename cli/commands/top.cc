@@ -8,7 +8,6 @@
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/top_view.h"
-#include "cli/installation/lock.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
 
@@ -43,7 +42,7 @@ Result<TopSnapshot> Look(const installation::StateDir& state) {
 }
 
 Status Top(const Globals& globals, const TopOptions& options) {
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
+  ALLOD_TRY(const auto state, FindInstallation(globals));
   const bool once = options.once || globals.json() || ::isatty(STDOUT_FILENO) != 1;
   while (true) {
     ALLOD_TRY(const TopSnapshot snapshot, Look(state));

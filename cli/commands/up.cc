@@ -19,6 +19,7 @@
 #include "cli/supervisor/layout.h"
 #include "cli/supervisor/process_configs.h"
 #include "cli/supervisor/processes.h"
+#include "cli/supervisor/role_sockets.h"
 #include "cli/supervisor/rotating_file.h"
 #include "cli/supervisor/supervisor.h"
 #include "cli/terminal/print.h"
@@ -69,7 +70,9 @@ Status BringUp(Supervisor& children, const StateDir& state, const UpOptions& ask
                     options.service_uids_first, options.service_uids_first + supervisor::kServiceUids - 1));
   }
   ALLOD_TRY(const ServiceUsers users, supervisor::UsersOf(state, options));
+  ALLOD_TRY(const supervisor::RoleGroups groups, supervisor::RoleGroupsOf(state, options));
   ALLOD_CHECK_OK(supervisor::MakeLayout(state, users));
+  ALLOD_CHECK_OK(supervisor::MakeRoleSockets(state, users, groups));
   ALLOD_CHECK_OK(supervisor::RememberUsers(state, options, users));
   ALLOD_TRY(const supervisor::PostgresCluster postgres, supervisor::PostgresCluster::Prepare(state, users));
   ALLOD_TRY(ChildSpec redis, supervisor::RedisSpec(state, users));
@@ -186,13 +189,18 @@ std::string LastRegion(const StateDir& state) {
 }
 
 Status Up(const Globals& globals, UpCommand options) {
-  ALLOD_TRY(const StateDir state, StateDir::Resolve(globals.state));
+  if (!globals.state.as.empty()) {
+    return InvalidArgument("INVALID_ARGUMENT", "--as: an installation is started by its own user; leave it out");
+  }
+  ALLOD_TRY(const StateDir state, StateDir::Resolve(globals.state.dir));
   if (options.region.empty()) options.region = LastRegion(state);
   const auto equals = options.region.find('=');
   if (equals == std::string::npos) {
     return InvalidArgument("INVALID_REGION",
                            fmt::format("--region {}: write REGION=JURISDICTION, e.g. ke-1=ke", options.region));
   }
+  // Judged before anything is started.
+  ALLOD_CHECK_OK(supervisor::RoleGroupsOf(state, options.up));
   options.up.region = options.region.substr(0, equals);
   options.up.jurisdiction = options.region.substr(equals + 1);
   ALLOD_CHECK_OK(CheckId("--region", options.up.region));
@@ -264,6 +272,11 @@ void AddUp(CLI::App& app, Globals& globals) {
   up->add_option("--trusted-proxy", options->up.trusted_proxies,
                  "ADDRESS or RANGE, several times: proxies before the gateway, whose X-Forwarded-For says where a "
                  "request comes from; \"none\": no proxy (default: the last ones, else none)");
+  up->add_option("--support-group", options->up.support_group,
+                 "As root: GROUP of Unix whose users are operators of the role support, by run/support.sock (`allod "
+                 "--as support`); \"none\": nobody (default: the last one, else nobody)");
+  up->add_option("--auditor-group", options->up.auditor_group,
+                 "As root: the same of the role operator_auditor, by run/auditor.sock (`allod --as auditor`)");
   up->add_option("--public-url", options->up.public_url,
                  "https://HOST: what browsers know the gateway as, where people sign in; \"none\": its address on this "
                  "machine (default: the last one, else that)")

@@ -5,7 +5,6 @@
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "cli/commands/commands.h"
-#include "cli/installation/lock.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -31,10 +30,10 @@ Request RequestOf(const UsageOptions& options) {
 }
 
 // What nodes told that they computed for a tenant.
-Status ShowComputed(const Globals& globals, const installation::StateDir& state, const UsageOptions& options) {
+Status ShowComputed(const Globals& globals, const net::Services& services, const UsageOptions& options) {
   using Service = billing_v1::ComputedUsageService;
   ALLOD_TRY(const net::Listed events,
-            net::List<Service>(state, &Service::Stub::ListComputedUsage,
+            net::List<Service>(services, &Service::Stub::ListComputedUsage,
                                RequestOf<billing_v1::ListComputedUsageRequest>(options), options.limit));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "request_id"},
@@ -49,10 +48,10 @@ Status ShowComputed(const Globals& globals, const installation::StateDir& state,
   return {};
 }
 
-Status ShowBilled(const Globals& globals, const installation::StateDir& state, const UsageOptions& options) {
+Status ShowBilled(const Globals& globals, const net::Services& services, const UsageOptions& options) {
   using Service = billing_v1::UsageService;
   ALLOD_TRY(const net::Listed records,
-            net::List<Service>(state, &Service::Stub::ListUsageRecords,
+            net::List<Service>(services, &Service::Stub::ListUsageRecords,
                                RequestOf<billing_v1::ListUsageRecordsRequest>(options), options.limit));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "name"},
@@ -73,8 +72,8 @@ Status ShowBilled(const Globals& globals, const installation::StateDir& state, c
 
 Status Usage(const Globals& globals, const UsageOptions& options) {
   ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
-  ALLOD_TRY(const auto state, installation::FindRunning(globals.state));
-  return options.computed ? ShowComputed(globals, state, options) : ShowBilled(globals, state, options);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  return options.computed ? ShowComputed(globals, services, options) : ShowBilled(globals, services, options);
 }
 
 }  // namespace

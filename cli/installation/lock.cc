@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 #include "cli/installation/files.h"
@@ -31,9 +32,36 @@ Status Lock::Sign() const {
   return FailedPrecondition("STATE_NOT_WRITABLE", "cannot write " + state_.lock().string());
 }
 
-Result<StateDir> FindRunning(const std::string& given) {
-  ALLOD_TRY(StateDir state, StateDir::Resolve(given));
+namespace {
+
+Result<StateDir> FindForRole(const StateDir& state, const std::string& role) {
+  const std::string socket = state.role_socket(role).string();
+  // Through the link, to what the gateway made.
+  if (::access(socket.c_str(), R_OK | W_OK) == 0) return state.As(role);
+  if (errno == EACCES) {
+    return Fail(Code::kPermissionDenied, "NOT_IN_GROUP",
+                fmt::format("{} is not for you: ask to be put into the group of `allod up --{}-group` (and sign in "
+                            "again)",
+                            socket, role));
+  }
+  return FailedPrecondition(
+      "NO_ROLE_SOCKET",
+      fmt::format("{} is not there: the installation is not up, or it was started without `allod up --{}-group GROUP`",
+                  socket, role));
+}
+
+}  // namespace
+
+Result<StateDir> FindRunning(const Given& given) {
+  ALLOD_TRY(StateDir state, StateDir::Resolve(given.dir));
+  if (!given.as.empty()) return FindForRole(state, given.as);
   const OwnedFd file(::open(state.lock().c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == EACCES) {
+    return Fail(Code::kPermissionDenied, "NOT_OPERATOR",
+                fmt::format("{} is another user's, and so only that user is its operator; who is in the group of a "
+                            "role says `allod --as support` or `allod --as auditor`",
+                            state.root().string()));
+  }
   if (file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0) return state;
   return FailedPrecondition(
       "NOT_UP", fmt::format("{} is not up: run `allod up --state {}`", state.root().string(), state.root().string()));

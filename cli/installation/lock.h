@@ -24,8 +24,16 @@ class Lock {
   OwnedFd file_;
 };
 
-// The installation that `--state` names (StateDir::Resolve). FAILED_PRECONDITION / NOT_UP when nobody holds its lock.
-Result<StateDir> FindRunning(const std::string& given);
+// What was said of the installation that is meant, and of who asks.
+struct Given {
+  std::string dir;  // --state
+  std::string as;   // --as: "support" or "auditor"; empty: the operator
+};
+// The installation that `--state` names (StateDir::Resolve). FAILED_PRECONDITION / NOT_UP when nobody holds its lock;
+// PERMISSION_DENIED / NOT_OPERATOR when that cannot be known, because it is somebody else's. With a role: the one with
+// its socket; FAILED_PRECONDITION / NO_ROLE_SOCKET when there is none, PERMISSION_DENIED / NOT_IN_GROUP when it is not
+// for this user.
+Result<StateDir> FindRunning(const Given& given);
 
 // The process that supervises an installation which is up, by a pidfd that means no other process even after its end.
 struct Holder {

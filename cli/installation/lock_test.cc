@@ -16,19 +16,20 @@ class LockTest : public testing::Test {
 };
 
 TEST_F(LockTest, TellsWhetherAnInstallationIsUpAndWhoRunsIt) {
-  EXPECT_EQ(FindRunning(dir_.path().string()).error().reason, "NOT_UP") << "it never was";
+  EXPECT_EQ(FindRunning({dir_.path().string(), ""}).error().reason, "NOT_UP") << "it never was";
   {
     const auto lock = Lock::Take(state_);
     ASSERT_TRUE(lock) << lock.error().message;
     ASSERT_TRUE(lock->Sign());
-    const auto running = FindRunning(dir_.path().string());
+    const auto running = FindRunning({dir_.path().string(), ""});
     ASSERT_TRUE(running) << running.error().message;
     EXPECT_EQ(running->root(), state_.root());
     const auto holder = FindHolder(state_);
     ASSERT_TRUE(holder) << holder.error().message;
     EXPECT_EQ(holder->pid, ::getpid());
   }
-  EXPECT_EQ(FindRunning(dir_.path().string()).error().reason, "NOT_UP") << "a file that nobody holds says nothing";
+  EXPECT_EQ(FindRunning({dir_.path().string(), ""}).error().reason, "NOT_UP")
+      << "a file that nobody holds says nothing";
 }
 
 TEST(ReadFile, SaysWhatIsNoFile) {

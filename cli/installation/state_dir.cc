@@ -63,6 +63,11 @@ Result<std::string> StateDir::HttpBase() const {
   return "http://" + json["http_listen"].get<std::string>();
 }
 
+Result<std::string> StateDir::PublicUrl() const {
+  ALLOD_TRY(const auto json, GatewayConfigOf(*this));
+  return json.value("public_url", "");
+}
+
 Result<std::string> StateDir::OperatorsBase() const {
   ALLOD_TRY(const auto json, GatewayConfigOf(*this));
   const std::string listen = json.value("operators_listen", "");

@@ -45,24 +45,23 @@ std::vector<std::string> IfNotFound(const Error& error, std::vector<std::string>
 // get(), by a GetX method.
 template <typename Service, typename Req, typename T>
 auto Getter(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, T*)) {
-  return [=](const installation::StateDir& state, const std::string& name) -> Result<terminal::MessagePtr> {
+  return [=](const net::Services& services, const std::string& name) -> Result<terminal::MessagePtr> {
     Req request;
     request.set_name(name);
-    return Own(net::Ask<Service>(state, method, request));
+    return Own(net::Ask<Service>(services, method, request));
   };
 }
 
 // list(), by a ListX method.
 template <typename Service, typename Req, typename Resp>
 auto Lister(grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*)) {
-  return
-      [=](const installation::StateDir& state, const std::string& parent) -> Result<std::vector<terminal::MessagePtr>> {
-        Req request;
-        if constexpr (requires { request.set_parent(parent); }) request.set_parent(parent);
-        ALLOD_TRY(net::Listed listed, net::List<Service>(state, method, request, kListedMax));
-        if (listed.has_more) std::fprintf(stderr, "allod: only the first %d are shown\n", kListedMax);
-        return std::move(listed.items);
-      };
+  return [=](const net::Services& services, const std::string& parent) -> Result<std::vector<terminal::MessagePtr>> {
+    Req request;
+    if constexpr (requires { request.set_parent(parent); }) request.set_parent(parent);
+    ALLOD_TRY(net::Listed listed, net::List<Service>(services, method, request, kListedMax));
+    if (listed.has_more) std::fprintf(stderr, "allod: only the first %d are shown\n", kListedMax);
+    return std::move(listed.items);
+  };
 }
 
 }  // namespace allod::cli::kinds

@@ -10,7 +10,7 @@ namespace {
 namespace scheduling_v1 = allod::scheduling::v1;
 using google::longrunning::Operation;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 // Refused when the instance is no longer what `current` shows.
 scheduling_v1::UpdateInstanceRequest UpdateOf(const Message& current, const Message& wanted) {
@@ -38,13 +38,13 @@ ResourceKind InstanceKind() {
           .spec_fields = {"spec"},
           .get = Getter<Service>(&Service::Stub::GetInstance),
           .list = Lister<Service>(&Service::Stub::ListInstances),
-          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
             scheduling_v1::CreateInstanceRequest request;
             *request.mutable_instance() = dynamic_cast<const scheduling_v1::Instance&>(wanted);
             request.set_parent(ParentOf(request.instance().name()));
             request.set_instance_id(LastSegment(request.instance().name()));
             Mark(request, attempt);
-            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::CreateInstance, request));
+            return Started("scheduling", net::Ask<Service>(services, &Service::Stub::CreateInstance, request));
           },
           .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
             const auto& instance = dynamic_cast<const scheduling_v1::Instance&>(wanted);
@@ -54,27 +54,27 @@ ResourceKind InstanceKind() {
             if (error.reason == "REGION_OUTSIDE_RESIDENCY") return {tenant};
             return IfNotFound(error, {tenant, ParentOf(instance.name())});
           },
-          .preview = [](const StateDir& state, const Message& current,
+          .preview = [](const Services& services, const Message& current,
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = UpdateOf(current, wanted);
             request.set_validate_only(true);
-            ALLOD_TRY(const Operation operation, net::Ask<Service>(state, &Service::Stub::UpdateInstance, request));
+            ALLOD_TRY(const Operation operation, net::Ask<Service>(services, &Service::Stub::UpdateInstance, request));
             scheduling_v1::Instance instance;
             if (!operation.response().UnpackTo(&instance)) return Internal("the answer to a dry run holds no instance");
             return std::make_unique<scheduling_v1::Instance>(std::move(instance));
           },
-          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+          .update = [](const Services& services, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {
             auto request = UpdateOf(current, wanted);
             request.set_request_id(request_id);
-            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::UpdateInstance, request));
+            return Started("scheduling", net::Ask<Service>(services, &Service::Stub::UpdateInstance, request));
           },
-          .remove = [](const StateDir& state, const std::string& name,
+          .remove = [](const Services& services, const std::string& name,
                        const std::string& request_id) -> Result<net::Change> {
             scheduling_v1::DeleteInstanceRequest request;
             request.set_name(name);
             request.set_request_id(request_id);
-            return Started("scheduling", net::Ask<Service>(state, &Service::Stub::DeleteInstance, request));
+            return Started("scheduling", net::Ask<Service>(services, &Service::Stub::DeleteInstance, request));
           }};
 }
 

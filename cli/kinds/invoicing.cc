@@ -10,14 +10,14 @@ namespace {
 
 namespace billing_v1 = allod::billing::v1;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 ResourceKind LegalEntityKind() {
-  const auto set = [](const StateDir& state, const Message& wanted, bool validate_only) {
+  const auto set = [](const Services& services, const Message& wanted, bool validate_only) {
     billing_v1::SetLegalEntityRequest request;
     *request.mutable_legal_entity() = dynamic_cast<const billing_v1::LegalEntity&>(wanted);
     request.set_validate_only(validate_only);
-    return net::Ask<billing_v1::LegalEntityService>(state, &billing_v1::LegalEntityService::Stub::SetLegalEntity,
+    return net::Ask<billing_v1::LegalEntityService>(services, &billing_v1::LegalEntityService::Stub::SetLegalEntity,
                                                     request);
   };
   return {.kind = "LegalEntity",
@@ -33,21 +33,21 @@ ResourceKind LegalEntityKind() {
           .spec_fields = {"party", "invoice_prefix", "credit_note_prefix", "payment_days", "payment_terms"},
           .get = Getter<billing_v1::LegalEntityService>(&billing_v1::LegalEntityService::Stub::GetLegalEntity),
           .list = Lister<billing_v1::LegalEntityService>(&billing_v1::LegalEntityService::Stub::ListLegalEntities),
-          .create = [set](const StateDir& state, const Message& wanted,
-                          const Attempt& attempt) { return Done(set(state, wanted, attempt.validate_only)); },
-          .preview = [set](const StateDir& state, const Message&,
-                           const Message& wanted) { return Own(set(state, wanted, true)); },
-          .update = [set](const StateDir& state, const Message&, const Message& wanted,
-                          const std::string&) { return Done(set(state, wanted, false)); }};
+          .create = [set](const Services& services, const Message& wanted,
+                          const Attempt& attempt) { return Done(set(services, wanted, attempt.validate_only)); },
+          .preview = [set](const Services& services, const Message&,
+                           const Message& wanted) { return Own(set(services, wanted, true)); },
+          .update = [set](const Services& services, const Message&, const Message& wanted,
+                          const std::string&) { return Done(set(services, wanted, false)); }};
 }
 
 ResourceKind BillingProfileKind() {
-  const auto set = [](const StateDir& state, const Message& wanted, bool validate_only) {
+  const auto set = [](const Services& services, const Message& wanted, bool validate_only) {
     billing_v1::SetBillingProfileRequest request;
     *request.mutable_billing_profile() = dynamic_cast<const billing_v1::BillingProfile&>(wanted);
     request.set_validate_only(validate_only);
     return net::Ask<billing_v1::BillingAccountService>(
-        state, &billing_v1::BillingAccountService::Stub::SetBillingProfile, request);
+        services, &billing_v1::BillingAccountService::Stub::SetBillingProfile, request);
   };
   return {.kind = "BillingProfile",
           .plural = "billingProfiles",
@@ -62,16 +62,16 @@ ResourceKind BillingProfileKind() {
           .spec_fields = {"legal_entity", "party", "buyer_reference", "tax_category", "tax_basis_points", "tax_note",
                           "finalise_by_hand"},
           .get = Getter<billing_v1::BillingAccountService>(&billing_v1::BillingAccountService::Stub::GetBillingProfile),
-          .create = [set](const StateDir& state, const Message& wanted,
-                          const Attempt& attempt) { return Done(set(state, wanted, attempt.validate_only)); },
+          .create = [set](const Services& services, const Message& wanted,
+                          const Attempt& attempt) { return Done(set(services, wanted, attempt.validate_only)); },
           .missing = [](const Message& wanted, const Error& error) -> std::vector<std::string> {
             if (error.reason != "NO_LEGAL_ENTITY") return {};
             return {dynamic_cast<const billing_v1::BillingProfile&>(wanted).legal_entity()};
           },
-          .preview = [set](const StateDir& state, const Message&,
-                           const Message& wanted) { return Own(set(state, wanted, true)); },
-          .update = [set](const StateDir& state, const Message&, const Message& wanted,
-                          const std::string&) { return Done(set(state, wanted, false)); }};
+          .preview = [set](const Services& services, const Message&,
+                           const Message& wanted) { return Own(set(services, wanted, true)); },
+          .update = [set](const Services& services, const Message&, const Message& wanted,
+                          const std::string&) { return Done(set(services, wanted, false)); }};
 }
 
 }  // namespace

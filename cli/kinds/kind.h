@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/installation/state_dir.h"
 #include "cli/net/operations.h"
 #include "cli/terminal/print.h"
 #include "services/common/result.h"
@@ -23,7 +22,7 @@ struct Attempt {
 };
 
 struct ResourceKind {
-  using State = installation::StateDir;
+  using Services = net::Services;
   using Message = google::protobuf::Message;
 
   std::string kind;            // "Instance"
@@ -40,21 +39,23 @@ struct ResourceKind {
   // Full names of the fields whose text is a decimal number, here and in the messages below.
   std::set<std::string> decimals;
 
-  std::function<Result<terminal::MessagePtr>(const State&, const std::string& name)> get;
-  std::function<Result<std::vector<terminal::MessagePtr>>(const State&, const std::string& parent)> list;
-  std::function<Result<net::Change>(const State&, const Message&, const Attempt&)> create;
+  std::function<Result<terminal::MessagePtr>(const Services&, const std::string& name)> get;
+  std::function<Result<std::vector<terminal::MessagePtr>>(const Services&, const std::string& parent)> list;
+  std::function<Result<net::Change>(const Services&, const Message&, const Attempt&)> create;
+  // Names of what comes before it where a manifest has that too. Empty: nothing does.
+  std::function<std::vector<std::string>(const Message& wanted)> after;
   // Names of what `error` says is not there yet; a manifest may make it. Empty: nothing can be missing.
   std::function<std::vector<std::string>(const Message& wanted, const Error& error)> missing;
   // The resource as `update` would leave it, judged like the update; nothing is changed. There where `update` is.
-  std::function<Result<terminal::MessagePtr>(const State&, const Message& current, const Message& wanted)> preview;
+  std::function<Result<terminal::MessagePtr>(const Services&, const Message& current, const Message& wanted)> preview;
   // Empty: what exists with other content is refused.
-  std::function<Result<net::Change>(const State&, const Message& current, const Message& wanted,
+  std::function<Result<net::Change>(const Services&, const Message& current, const Message& wanted,
                                     const std::string& request_id)>
       update;
   // What would stop running if `current` became `wanted`, by name: what somebody must agree to first. Empty: nothing
   // ever.
-  std::function<Result<std::vector<std::string>>(const State&, const Message& current, const Message& wanted)> stops;
-  std::function<Result<net::Change>(const State&, const std::string& name, const std::string& request_id)> remove;
+  std::function<Result<std::vector<std::string>>(const Services&, const Message& current, const Message& wanted)> stops;
+  std::function<Result<net::Change>(const Services&, const std::string& name, const std::string& request_id)> remove;
 };
 
 }  // namespace allod::cli::kinds

@@ -8,7 +8,7 @@ namespace {
 
 namespace catalog_v1 = allod::catalog::v1;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 ResourceKind ListingKind() {
   return {.kind = "Listing",
@@ -25,13 +25,13 @@ ResourceKind ListingKind() {
                        "allod.billing.v1.TokenPrice.completion_price_per_million"},
           .get = Getter<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::GetListing),
           .list = Lister<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::ListListings),
-          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
             catalog_v1::CreateListingRequest request;
             *request.mutable_listing() = dynamic_cast<const catalog_v1::Listing&>(wanted);
             request.set_listing_id(LastSegment(request.listing().name()));
             Mark(request, attempt);
-            return Done(
-                net::Ask<catalog_v1::ListingService>(state, &catalog_v1::ListingService::Stub::CreateListing, request));
+            return Done(net::Ask<catalog_v1::ListingService>(services, &catalog_v1::ListingService::Stub::CreateListing,
+                                                             request));
           }};
 }
 

@@ -14,6 +14,7 @@ namespace allod::cli::kinds {
 // A line for each file here, in the order in which kinds are listed.
 std::vector<ResourceKind> TenantKinds();
 std::vector<ResourceKind> WorkloadIdentityKinds();
+std::vector<ResourceKind> RoleKinds();
 std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
 std::vector<ResourceKind> InvoicingKinds();
@@ -24,9 +25,9 @@ std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {TenantKinds,         WorkloadIdentityKinds, PeopleKinds,
-                         BillingAccountKinds, InvoicingKinds,        ModelKinds,
-                         ListingKinds,        InstanceKinds,         NodeKinds};
+constexpr auto kFiles = {
+    TenantKinds, WorkloadIdentityKinds, RoleKinds,     PeopleKinds, BillingAccountKinds, InvoicingKinds,
+    ModelKinds,  ListingKinds,          InstanceKinds, NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -59,11 +60,10 @@ std::string KindNames(bool (*chosen)(const ResourceKind&)) {
   return names;
 }
 
-Result<terminal::MessagePtr> GetOne(const installation::StateDir& state, const ResourceKind& kind,
-                                    const std::string& name) {
+Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name) {
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", name, kind.pattern));
-  if (kind.get) return kind.get(state, name);
-  ALLOD_TRY(auto all, kind.list(state, kind.parent_pattern.empty() ? "" : ParentOf(name)));
+  if (kind.get) return kind.get(services, name);
+  ALLOD_TRY(auto all, kind.list(services, kind.parent_pattern.empty() ? "" : ParentOf(name)));
   for (auto& message : all) {
     if (terminal::FieldText(*message, "name") == name) return std::move(message);
   }

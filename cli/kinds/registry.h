@@ -18,7 +18,6 @@ std::string KindNames(bool (*chosen)(const ResourceKind&) = [](const ResourceKin
 
 // The resource of that name; a kind that has no method to get one is looked up in its list. INVALID_ARGUMENT /
 // INVALID_NAME; NOT_FOUND.
-Result<terminal::MessagePtr> GetOne(const installation::StateDir& state, const ResourceKind& kind,
-                                    const std::string& name);
+Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name);
 
 }  // namespace allod::cli::kinds

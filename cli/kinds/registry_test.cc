@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "allod/tenancy/v1/member.pb.h"
 #include "cli/kinds/calls.h"
 
 namespace allod::cli::kinds::registry_test {
@@ -25,8 +26,8 @@ TEST(ResourceKinds, NameFieldsThatAreThere) {
   for (const ResourceKind& kind : ResourceKinds()) {
     const Descriptor* type = kind.prototype->GetDescriptor();
     EXPECT_NE(FieldOf(type, "name"), nullptr) << kind.kind;
-    for (const auto& [heading, path] : kind.columns)
-      EXPECT_NE(FieldOf(type, path), nullptr) << kind.kind << " " << path;
+    for (const terminal::Column& column : kind.columns)
+      EXPECT_NE(FieldOf(type, column.path), nullptr) << kind.kind << " " << column.path;
     for (const std::string& field : kind.spec_fields) {
       EXPECT_NE(FieldOf(type, field), nullptr) << kind.kind << " " << field;
     }
@@ -66,14 +67,14 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
   EXPECT_EQ(unknown.error().message,
-            "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, members, sessions, "
-            "billingAccounts, legalEntities, billingProfiles, publishers, "
+            "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, roles, members, "
+            "sessions, billingAccounts, legalEntities, billingProfiles, publishers, "
             "models, versions, variants, listings, instances, nodes, workers, regions");
 }
 
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
-            "apiKeys, identityProviders, workloadRules, members, sessions, instances");
+            "apiKeys, identityProviders, workloadRules, roles, members, sessions, instances");
 }
 
 TEST(ParentOf, CutsTheLastCollection) {
@@ -86,6 +87,32 @@ TEST(ParentOf, CutsTheLastCollection) {
         Row{"tenants/ke", ""}, Row{"ke", ""}, Row{"", ""}}) {
     EXPECT_EQ(ParentOf(row.name), row.parent) << row.name;
   }
+}
+
+// Nobody reads messages as protobuf writes them.
+TEST(ResourceKinds, ShowMembersInWords) {
+  tenancy::v1::Member member;
+  member.set_name("tenants/ke/members/desk");
+  member.set_display_name("The desk");
+  member.set_identity_provider("tenants/ke/identityProviders/staff");
+  auto& email = *member.add_claims();
+  email.set_claim("email");
+  email.set_equals("amina@ke.example");
+  auto& group = *member.add_claims();
+  group.set_claim("groups");
+  group.set_contains("desk");
+  auto& at_tenant = *member.add_grants();
+  at_tenant.set_resource("tenants/ke");
+  at_tenant.add_roles(access::v1::ROLE_VIEWER);
+  auto& at_project = *member.add_grants();
+  at_project.set_resource("tenants/ke/projects/services");
+  at_project.add_roles(access::v1::ROLE_DEVELOPER);
+  at_project.add_roles(access::v1::ROLE_BILLING);
+  EXPECT_EQ(terminal::MessageTable((*FindKind("members"))->columns, {&member}),
+            "NAME                     DISPLAY NAME  WHO                                             "
+            "ROLES                                  BY     DISABLED\n"
+            "tenants/ke/members/desk  The desk      email = amina@ke.example, groups contains desk  "
+            "viewer; developer,billing at services  staff  no\n");
 }
 
 }  // namespace

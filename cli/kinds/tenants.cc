@@ -1,6 +1,5 @@
 // Tenants, projects and API keys.
 
-#include <algorithm>
 #include <map>
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
@@ -9,13 +8,14 @@
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/kinds/calls.h"
+#include "services/common/rpc/residency.h"
 
 namespace allod::cli::kinds {
 namespace {
 
 namespace tenancy_v1 = allod::tenancy::v1;
 using google::protobuf::Message;
-using installation::StateDir;
+using net::Services;
 
 namespace scheduling_v1 = allod::scheduling::v1;
 
@@ -34,19 +34,21 @@ tenancy_v1::UpdateProjectRequest ProjectUpdateOf(const Message& current, const M
   return request;
 }
 
-// Instances that run, in regions whose jurisdiction is not in the wanted residency.
-Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message& current, const Message& wanted) {
+Result<ResidencyRules> ResidencyOf(const tenancy_v1::Tenant& tenant) {
+  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
+  return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
+}
+
+// Instances that run, in regions where the wanted residency does not allow them.
+Result<std::vector<std::string>> StoppedBy(const Services& services, const Message& current, const Message& wanted) {
   const auto& before = dynamic_cast<const tenancy_v1::Tenant&>(current);
-  const auto& after = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
-  const auto allows = [](const tenancy_v1::Tenant& tenant, const std::string& jurisdiction) {
-    return std::ranges::find(tenant.residency(), jurisdiction) != tenant.residency().end();
-  };
+  ALLOD_TRY(const ResidencyRules was, ResidencyOf(before));
+  ALLOD_TRY(const ResidencyRules is_to_be, ResidencyOf(dynamic_cast<const tenancy_v1::Tenant&>(wanted)));
   std::vector<std::string> out;
-  const bool narrower = std::ranges::any_of(before.residency(), [&](const auto& one) { return !allows(after, one); });
-  if (!narrower || before.state() != tenancy_v1::Tenant::STATE_ACTIVE) return out;
+  if (was == is_to_be || before.state() != tenancy_v1::Tenant::STATE_ACTIVE) return out;
   using Nodes = scheduling_v1::NodeService;
   ALLOD_TRY(const auto regions,
-            net::List<Nodes>(state, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
+            net::List<Nodes>(services, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
   std::map<std::string, std::string> jurisdictions;
   for (const auto& item : regions.items) {
     const auto& region = dynamic_cast<const scheduling_v1::Region&>(*item);
@@ -55,15 +57,22 @@ Result<std::vector<std::string>> StoppedBy(const StateDir& state, const Message&
   using Instances = scheduling_v1::InstanceService;
   scheduling_v1::ListInstancesRequest request;
   request.set_parent(before.name() + "/projects/-");
-  ALLOD_TRY(const auto instances, net::List<Instances>(state, &Instances::Stub::ListInstances, request, kListedMax));
+  ALLOD_TRY(const auto instances, net::List<Instances>(services, &Instances::Stub::ListInstances, request, kListedMax));
   for (const auto& item : instances.items) {
     const auto& instance = dynamic_cast<const scheduling_v1::Instance&>(*item);
     const auto is = instance.status().state();
     const bool runs =
         is != scheduling_v1::InstanceStatus::STATE_STOPPED && is != scheduling_v1::InstanceStatus::STATE_DELETING;
-    if (runs && !allows(after, jurisdictions[instance.spec().region()])) out.push_back(instance.name());
+    const std::string& jurisdiction = jurisdictions[instance.spec().region()];
+    if (runs && !WhyOutside(is_to_be, kClassesOnNodes, jurisdiction).empty()) out.push_back(instance.name());
   }
   return out;
+}
+
+std::vector<std::string> TenantsAbove(const Message& wanted) {
+  const auto& tenant = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
+  if (tenant.parent().empty()) return {};
+  return {tenant.parent()};
 }
 
 ResourceKind TenantKind() {
@@ -72,34 +81,40 @@ ResourceKind TenantKind() {
           .plural = "tenants",
           .pattern = "tenants/*",
           .columns = {{"NAME", "name"},
+                      {"PARENT", "parent"},
                       {"DISPLAY NAME", "display_name"},
                       {"CURRENCY", "currency_code"},
                       {"RESIDENCY", "residency"},
                       {"WEIGHT", "weight"},
-                      {"STATE", "state"}},
+                      {"STATE", "state"},
+                      {"SUSPENDED BY", "suspended_by"},
+                      {"PURGED FROM", "purge_time"}},
           .prototype = &tenancy_v1::Tenant::default_instance(),
-          .spec_fields = {"display_name", "currency_code", "residency", "weight", "quota", "limits"},
+          .spec_fields = {"display_name", "currency_code", "parent", "residency", "residency_rules", "weight", "quota",
+                          "limits"},
           .get = Getter<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::GetTenant),
           .list = Lister<tenancy_v1::TenantService>(&tenancy_v1::TenantService::Stub::ListTenants),
-          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
             tenancy_v1::CreateTenantRequest request;
             *request.mutable_tenant() = dynamic_cast<const tenancy_v1::Tenant&>(wanted);
             request.set_tenant_id(LastSegment(request.tenant().name()));
             Mark(request, attempt);
             return Done(
-                net::Ask<tenancy_v1::TenantService>(state, &tenancy_v1::TenantService::Stub::CreateTenant, request));
+                net::Ask<tenancy_v1::TenantService>(services, &tenancy_v1::TenantService::Stub::CreateTenant, request));
           },
-          .preview = [](const StateDir& state, const Message& current,
+          .after = &TenantsAbove,
+          .missing = [](const Message& wanted, const Error& error) { return IfNotFound(error, TenantsAbove(wanted)); },
+          .preview = [](const Services& services, const Message& current,
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = UpdateOf(current, wanted);
             request.set_validate_only(true);
-            return Own(net::Ask<Service>(state, &Service::Stub::UpdateTenant, request));
+            return Own(net::Ask<Service>(services, &Service::Stub::UpdateTenant, request));
           },
-          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+          .update = [](const Services& services, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {
             auto request = UpdateOf(current, wanted);
             request.set_request_id(request_id);
-            return Done(net::Ask<Service>(state, &Service::Stub::UpdateTenant, request));
+            return Done(net::Ask<Service>(services, &Service::Stub::UpdateTenant, request));
           },
           .stops = &StoppedBy};
 }
@@ -115,30 +130,30 @@ ResourceKind ProjectKind() {
           .spec_fields = {"display_name", "quota", "limits", "instance_limits"},
           .get = Getter<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::GetProject),
           .list = Lister<tenancy_v1::ProjectService>(&tenancy_v1::ProjectService::Stub::ListProjects),
-          .create = [](const StateDir& state, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
+          .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {
             tenancy_v1::CreateProjectRequest request;
             *request.mutable_project() = dynamic_cast<const tenancy_v1::Project&>(wanted);
             request.set_parent(ParentOf(request.project().name()));
             request.set_project_id(LastSegment(request.project().name()));
             Mark(request, attempt);
-            return Done(
-                net::Ask<tenancy_v1::ProjectService>(state, &tenancy_v1::ProjectService::Stub::CreateProject, request));
+            return Done(net::Ask<tenancy_v1::ProjectService>(services, &tenancy_v1::ProjectService::Stub::CreateProject,
+                                                             request));
           },
           .missing =
               [](const Message& wanted, const Error& error) {
                 return IfNotFound(error, {ParentOf(dynamic_cast<const tenancy_v1::Project&>(wanted).name())});
               },
-          .preview = [](const StateDir& state, const Message& current,
+          .preview = [](const Services& services, const Message& current,
                         const Message& wanted) -> Result<terminal::MessagePtr> {
             auto request = ProjectUpdateOf(current, wanted);
             request.set_validate_only(true);
-            return Own(net::Ask<Service>(state, &Service::Stub::UpdateProject, request));
+            return Own(net::Ask<Service>(services, &Service::Stub::UpdateProject, request));
           },
-          .update = [](const StateDir& state, const Message& current, const Message& wanted,
+          .update = [](const Services& services, const Message& current, const Message& wanted,
                        const std::string& request_id) -> Result<net::Change> {
             auto request = ProjectUpdateOf(current, wanted);
             request.set_request_id(request_id);
-            return Done(net::Ask<Service>(state, &Service::Stub::UpdateProject, request));
+            return Done(net::Ask<Service>(services, &Service::Stub::UpdateProject, request));
           }};
 }
 
@@ -156,11 +171,11 @@ ResourceKind ApiKeyKind() {
                       {"REVOKED", "revoke_time"}},
           .prototype = &tenancy_v1::ApiKey::default_instance(),
           .list = Lister<tenancy_v1::ApiKeyService>(&tenancy_v1::ApiKeyService::Stub::ListApiKeys),
-          .remove = [](const StateDir& state, const std::string& name, const std::string&) -> Result<net::Change> {
+          .remove = [](const Services& services, const std::string& name, const std::string&) -> Result<net::Change> {
             tenancy_v1::RevokeApiKeyRequest request;
             request.set_name(name);
             return Done(
-                net::Ask<tenancy_v1::ApiKeyService>(state, &tenancy_v1::ApiKeyService::Stub::RevokeApiKey, request));
+                net::Ask<tenancy_v1::ApiKeyService>(services, &tenancy_v1::ApiKeyService::Stub::RevokeApiKey, request));
           }};
 }
 

@@ -1,4 +1,4 @@
-// Calls from the command line to the services of an installation. Whoever can enter its run/ directory is its operator.
+// Calls from the command line to the services.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/installation/state_dir.h"
+#include "cli/net/services.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::cli::net {
@@ -20,15 +20,15 @@ constexpr std::chrono::seconds kRpcTimeout{15};
 std::string ProcessOf(std::string_view full_service_name);
 
 template <typename Service>
-std::unique_ptr<typename Service::Stub> Connect(const installation::StateDir& state, const std::string& process) {
-  return Service::NewStub(MakeChannel(state.target(process)));
+std::unique_ptr<typename Service::Stub> Connect(const Services& services, const std::string& process) {
+  return Service::NewStub(services.ChannelTo(process));
 }
 template <typename Service>
-std::unique_ptr<typename Service::Stub> Connect(const installation::StateDir& state) {
-  return Connect<Service>(state, ProcessOf(Service::service_full_name()));
+std::unique_ptr<typename Service::Stub> Connect(const Services& services) {
+  return Connect<Service>(services, ProcessOf(Service::service_full_name()));
 }
 
-// One unary call as the operator.
+// One unary call. It states the operator, whom services at their sockets believe; a gateway goes by the session alone.
 template <typename Stub, typename Req, typename Resp>
 Result<Resp> Ask(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
                  std::chrono::milliseconds timeout = kRpcTimeout) {
@@ -36,10 +36,10 @@ Result<Resp> Ask(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, 
 }
 // The same where it is the only one to its service.
 template <typename Service, typename Req, typename Resp>
-Result<Resp> Ask(const installation::StateDir& state,
+Result<Resp> Ask(const Services& services,
                  grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*), const Req& request,
                  std::chrono::milliseconds timeout = kRpcTimeout) {
-  return Ask(*Connect<Service>(state), method, request, timeout);
+  return Ask(*Connect<Service>(services), method, request, timeout);
 }
 
 // Whether all of these processes take connections.

@@ -5,6 +5,8 @@
 
 #include <memory>
 
+#include "services/common/percent.h"
+
 namespace allod::cli::net {
 namespace {
 
@@ -29,16 +31,6 @@ std::size_t OnData(char* data, std::size_t size, std::size_t count, void* contex
   return bytes;
 }
 
-std::string FormOf(CURL* curl, const std::vector<std::pair<std::string, std::string>>& fields) {
-  std::string out;
-  for (const auto& [name, value] : fields) {
-    const std::unique_ptr<char, decltype(&curl_free)> text(
-        curl_easy_escape(curl, value.data(), static_cast<int>(value.size())), &curl_free);
-    out += fmt::format("{}{}={}", out.empty() ? "" : "&", name, text ? text.get() : "");
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<HttpResponse> Fetch(const HttpRequest& request) {
@@ -50,6 +42,7 @@ Result<HttpResponse> Fetch(const HttpRequest& request) {
   if (!request.bearer.empty())
     headers = curl_slist_append(headers, ("Authorization: Bearer " + request.bearer).c_str());
   if (!request.json.empty()) headers = curl_slist_append(headers, "Content-Type: application/json");
+  for (const auto& [name, value] : request.headers) headers = curl_slist_append(headers, (name + ": " + value).c_str());
   const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> owned(headers, &curl_slist_free_all);
 
   Transfer transfer{&request, curl.get(), {}};
@@ -64,7 +57,7 @@ Result<HttpResponse> Fetch(const HttpRequest& request) {
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, request.json.data());
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.json.size()));
   }
-  const std::string form = FormOf(curl.get(), request.form);
+  const std::string form = FormOf(request.form);
   if (!form.empty()) {
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, form.data());
     curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(form.size()));

@@ -22,6 +22,7 @@ struct HttpRequest {
   std::string bearer;                                          // API key, if any
   std::string json;                                            // body, if any
   std::vector<std::pair<std::string, std::string>> form = {};  // the same as application/x-www-form-urlencoded
+  std::vector<std::pair<std::string, std::string>> headers = {};
   int timeout_s = 600;
   // Receives the body of a 2xx answer as it arrives; returning false ends the transfer.
   std::function<bool(std::string_view)> on_data;

@@ -23,10 +23,10 @@ void ShowMetadata(const Operation& operation, terminal::Progress& progress) {
 
 }  // namespace
 
-Status WaitForChange(const installation::StateDir& state, const Change& change, const std::string& what) {
+Status WaitForChange(const Services& services, const Change& change, const std::string& what) {
   if (change.process.empty()) return {};
   terminal::Progress progress(what);
-  const auto stub = Connect<Operations>(state, change.process);
+  const auto stub = Connect<Operations>(services, change.process);
   Operation operation = change.operation;
   // Services may be restarted under the operation; it is in their database and goes on.
   constexpr std::chrono::seconds kPatience{30};

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "cli/installation/state_dir.h"
+#include "cli/net/services.h"
 #include "services/common/result.h"
 
 namespace allod::cli::net {
@@ -18,6 +18,6 @@ struct Change {
 
 // Waits for a started change and shows its progress; returns at once when there is nothing to wait for. The error of a
 // failed operation is returned.
-Status WaitForChange(const installation::StateDir& state, const Change& change, const std::string& what);
+Status WaitForChange(const Services& services, const Change& change, const std::string& what);
 
 }  // namespace allod::cli::net

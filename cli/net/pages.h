@@ -21,10 +21,10 @@ void AppendItems(const google::protobuf::Message& page, std::vector<terminal::Me
 
 // At most `items_max` of what a ListX method lists.
 template <typename Service, typename Req, typename Resp>
-Result<Listed> List(const installation::StateDir& state,
+Result<Listed> List(const Services& services,
                     grpc::Status (Service::Stub::*method)(grpc::ClientContext*, const Req&, Resp*), Req request,
                     int items_max) {
-  const auto stub = Connect<Service>(state);
+  const auto stub = Connect<Service>(services);
   Listed listed;
   do {
     request.set_page_size(std::min(kPageSizeMax, items_max - static_cast<int>(listed.items.size())));

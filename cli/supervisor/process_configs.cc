@@ -13,6 +13,7 @@
 #include "cli/installation/files.h"
 #include "cli/supervisor/data_services.h"
 #include "cli/supervisor/layout.h"
+#include "cli/supervisor/role_sockets.h"
 #include "services/common/ids.h"
 #include "services/common/owned_fd.h"
 
@@ -251,7 +252,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   ALLOD_CHECK_OK(write("tenancy", {{"listen", state.target("tenancy")},
                                    {"peer_uids", users.Callers("tenancy")},
                                    {"database", Database(state, "tenancy")},
-                                   {"api_key_pepper_file", state.secret("api_key_pepper").string()}}));
+                                   {"api_key_pepper_file", state.secret("api_key_pepper").string()},
+                                   {"jurisdiction", options.jurisdiction}}));
   ALLOD_CHECK_OK(write("catalog", {{"listen", state.target("catalog")},
                                    {"peer_uids", users.Callers("catalog")},
                                    {"database", Database(state, "catalog")},
@@ -280,14 +282,17 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                {"scheduling_target", state.target("scheduling")},
                {"redis_url", "unix:" + RedisSocket(state)},
                {"api_key_pepper_file", state.secret("api_key_pepper").string()},
-               {"journal_dir", state.journal().string()}};
+               {"journal_dir", state.journal().string()},
+               {"jurisdiction", options.jurisdiction}};
   KeepList(state, "cors_allowed_origins", options.cors_origins, gateway);
   KeepList(state, "trusted_proxies", options.trusted_proxies, gateway);
   KeepIdentitySettings(state, gateway);
   SetPublicUrl(state, options.public_url, gateway);
+  ALLOD_CHECK_OK(AddRoleSockets(state, options, gateway));
   ALLOD_CHECK_OK(write("gateway", gateway));
   json node{{"node", "local"},
             {"region", options.region},
+            {"jurisdiction", options.jurisdiction},
             {"memory_bytes", 0},
             {"cpu_millis", 0},
             {"scheduling_target", state.target("scheduling")},

@@ -17,7 +17,7 @@ namespace allod::cli::supervisor {
 
 struct UpOptions {
   std::string region = "local";           // the region in which this machine stands
-  std::string jurisdiction = "zz";        // ISO 3166-1 alpha-2 of that region
+  std::string jurisdiction = "zz";        // ISO 3166-1 alpha-2 of that region, and so of what is stored here
   std::string http_listen;                // "127.0.0.1:8080"; empty: the last one, else a free port from 8080 on
   std::string operators_listen;           // of /metrics; empty: the last one, else a free port from 9080 on
   std::vector<std::string> cors_origins;  // web pages that may call the API; empty: as the last `allod up` had it
@@ -25,6 +25,9 @@ struct UpOptions {
   std::vector<std::string> trusted_proxies;
   std::string
       public_url;  // "https://allod.example"; empty: the last one, else the local address; "none": the local one
+  // Groups of Unix whose users are operators of one role (role_sockets.h); empty: the last one; "none": nobody.
+  std::string support_group = {};
+  std::string auditor_group = {};
   GivenNodeSettings node;
   std::filesystem::path bin;  // where the executables lie
   // Of the block of users for the services; 0: see UsersOf.

@@ -97,11 +97,13 @@ std::string Table(const std::vector<std::string>& headings, const std::vector<st
 
 std::string MessageTable(const Columns& columns, const Messages& messages) {
   std::vector<std::string> headings;
-  for (const auto& [heading, path] : columns) headings.push_back(heading);
+  for (const Column& column : columns) headings.push_back(column.heading);
   std::vector<std::vector<std::string>> rows;
   for (const auto* message : messages) {
     auto& row = rows.emplace_back();
-    for (const auto& [heading, path] : columns) row.push_back(FieldText(*message, path));
+    for (const Column& column : columns) {
+      row.push_back(column.text ? column.text(*message) : FieldText(*message, column.path));
+    }
   }
   return Table(headings, rows);
 }

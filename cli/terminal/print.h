@@ -3,9 +3,9 @@
 
 #include <google/protobuf/message.h>
 
+#include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "services/common/result.h"
@@ -15,8 +15,13 @@ namespace allod::cli::terminal {
 using MessagePtr = std::unique_ptr<google::protobuf::Message>;
 using Messages = std::vector<const google::protobuf::Message*>;
 
-// Heading, field path such as "status.state".
-using Columns = std::vector<std::pair<std::string, std::string>>;
+struct Column {
+  std::string heading;
+  std::string path;  // of a field, such as "status.state"
+  // What is shown of a message; null: the text of the field.
+  std::function<std::string(const google::protobuf::Message&)> text = nullptr;
+};
+using Columns = std::vector<Column>;
 
 // Text of a field for people: enums without their prefix, lists joined, numbers short, unset as "".
 std::string FieldText(const google::protobuf::Message& message, const std::string& path);

@@ -1,11 +1,11 @@
 #include "gateway/access/admission.h"
 
-#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
+#include "services/common/quota.h"
 
 namespace allod::gateway::access {
 namespace {
@@ -23,9 +23,9 @@ RateLimits Or(const RateLimits& own, const RateLimits& usual) {
 
 // The tighter of both.
 RateLimits Within(const RateLimits& own, const RateLimits& usual) {
-  const auto tighter = [](auto a, auto b) { return a == 0 || b == 0 ? std::max(a, b) : std::min(a, b); };
-  return {tighter(own.requests_per_minute, usual.requests_per_minute),
-          tighter(own.tokens_per_minute, usual.tokens_per_minute), tighter(own.concurrency, usual.concurrency)};
+  return {TighterLimit(own.requests_per_minute, usual.requests_per_minute),
+          TighterLimit(own.tokens_per_minute, usual.tokens_per_minute),
+          static_cast<int>(TighterLimit(own.concurrency, usual.concurrency))};
 }
 
 const RateLimits* Find(const std::map<std::string, RateLimits>& limits, const std::string& name) {
@@ -39,6 +39,8 @@ const Admission::Level Admission::kKey{"key", "this key"};
 const Admission::Level Admission::kInstance{"instance", "this model, with all keys of the project together,"};
 const Admission::Level Admission::kProject{"project", "this project, with all its keys together,"};
 const Admission::Level Admission::kTenant{"tenant", "this tenant, with all its keys together,"};
+// The same bucket, whoever of those below asks.
+const Admission::Level Admission::kAbove{"tenant", "a tenant above this one, with all that is below it together,"};
 
 Admission::Admission(const AdmissionLimits& limits, const LimitTable& table, const std::optional<RedisConfig>& redis)
     : limits_(limits), table_(table), limiter_({}, "", limits.gateways) {
@@ -96,17 +98,29 @@ Result<Admission::Permit> Admission::Admit(const Principal& principal, SteadyTim
   if (own.shadow) ALLOD_CHECK_OK(ask(kKey, principal.id, own, permit.inner_));
   ALLOD_CHECK_OK(ask(kKey, principal.id, own.shadow ? limits_.key : Within(own, limits_.key), permit.inner_));
   const auto pushed = table_.Of(principal.tenant);
-  RateLimits of_tenant = limits_.tenant;
   if (pushed != nullptr) {
     if (const RateLimits* project = Find(pushed->projects, principal.project)) {
       ALLOD_CHECK_OK(ask(kProject, principal.project, *project, permit.outer_));
     }
-    if (pushed->tenant.shadow) ALLOD_CHECK_OK(ask(kTenant, principal.tenant, pushed->tenant, permit.outer_));
-    if (!pushed->tenant.shadow) of_tenant = Or(pushed->tenant, limits_.tenant);
   }
-  ALLOD_CHECK_OK(ask(kTenant, principal.tenant, of_tenant, permit.outer_));
+  ALLOD_CHECK_OK(AskTenant(kTenant, principal.tenant, pushed.get(), now, permit, headers));
+  for (std::size_t i = pushed == nullptr ? 0 : pushed->above.size(); i > 0; --i) {
+    const std::string& above = pushed->above[i - 1];
+    ALLOD_CHECK_OK(AskTenant(kAbove, above, table_.Of(above).get(), now, permit, headers));
+  }
   standing.AddTo(headers);
   return permit;
+}
+
+Status Admission::AskTenant(const Level& level, const std::string& tenant, const TenantLimits* pushed, SteadyTime now,
+                            Permit& permit, http::Headers& headers) {
+  RateLimits of_tenant = limits_.tenant;
+  if (pushed != nullptr && pushed->tenant.shadow) {
+    ALLOD_CHECK_OK(Ask(level, tenant, pushed->tenant, now, permit.standing_, permit.outer_, headers));
+  } else if (pushed != nullptr) {
+    of_tenant = Or(pushed->tenant, limits_.tenant);
+  }
+  return Ask(level, tenant, of_tenant, now, permit.standing_, permit.outer_, headers);
 }
 
 Status Admission::AdmitTo(const std::string& instance, const Principal& principal, SteadyTime now, Permit& permit,

@@ -1,6 +1,8 @@
 // Whether a request may begin now: what its API key may ask for, the model that it names, its project and its tenant
 // with all their keys together, because keys are made freely. Thread-safe; never blocks on I/O.
 //
+// A tenant's requests count against the limits of the tenants above it too.
+//
 // Inner limits are asked before outer ones: what is refused there costs the other keys of a tenant nothing. What a
 // model's limit refuses, which is known only when the request was read, is given back to project and tenant.
 //
@@ -67,7 +69,10 @@ class Admission {
     std::string_view name;  // in ids, metrics and the log
     std::string_view who;   // in refusals
   };
-  static const Level kKey, kInstance, kProject, kTenant;
+  static const Level kKey, kInstance, kProject, kTenant, kAbove;
+  // Those of a tenant, with all its keys and all below it together. `pushed` may be null.
+  Status AskTenant(const Level& level, const std::string& tenant, const TenantLimits* pushed, SteadyTime now,
+                   Permit& permit, http::Headers& headers);
   Status Ask(const Level& level, const std::string& id, const RateLimits& limits, SteadyTime now, Standing& standing,
              std::vector<RateLimiter::Permit>& permits, http::Headers& headers);
   void NoteShadow(const Level& level, const std::string& id, const Error& error, SteadyTime now);

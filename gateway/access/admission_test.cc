@@ -99,6 +99,39 @@ TEST(Admission, PlacesAreGivenBackAtBothLevels) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(admission, Key("b", "ke")), "");
 }
 
+// ke-a-x, below ke-a, below ke.
+void Place(LimitTable& table, std::int64_t of_ke) {
+  tenancy::v1::WatchApiKeysResponse message;
+  auto& ke = *message.add_tenant_limits();
+  ke.set_tenant("tenants/ke");
+  ke.mutable_limits()->set_requests_per_minute(of_ke);
+  auto& below = *message.add_tenant_limits();
+  below.set_tenant("tenants/ke-a-x");
+  below.add_above("tenants/ke");
+  below.add_above("tenants/ke-a");
+  table.Apply(message);
+}
+
+TEST(Admission, WhatIsBelowATenantCountsAgainstItsLimitsToo) {
+  LimitTable table;
+  Place(table, 4);
+  Admission admission({.key = {}, .tenant = {.requests_per_minute = 100}}, table, std::nullopt);
+  EXPECT_EQ(Ask(admission, Key("a", "ke")), "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(admission, Key("b", "ke-a-x")), "");
+  EXPECT_THAT(Ask(admission, Key("b", "ke-a-x")), HasSubstr("a tenant above this one"));
+  EXPECT_THAT(Ask(admission, Key("a", "ke")), HasSubstr("this tenant")) << "of one bucket";
+  EXPECT_EQ(Ask(admission, Key("c", "ke-b")), "") << "what is not below it is not counted";
+}
+
+TEST(Admission, WhatIsAboveHasTheConfiguredLimitWhereItHasNone) {
+  LimitTable table;
+  Place(table, 0);
+  Admission admission({.key = {}, .tenant = {.requests_per_minute = 5}}, table, std::nullopt);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Ask(admission, Key("a", "ke")), "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Ask(admission, Key("b", "ke-a-x")), "");
+  EXPECT_THAT(Ask(admission, Key("b", "ke-a-x")), HasSubstr("a tenant above this one"));
+}
+
 constexpr char kModel[] = "tenants/ke/projects/p/instances/a";
 
 class AdmissionLevels : public testing::Test {

@@ -1,5 +1,7 @@
 #include "gateway/access/limit_table.h"
 
+#include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <utility>
 
@@ -18,6 +20,7 @@ std::shared_ptr<const TenantLimits> EntryOf(const tenancy::v1::TenantLimits& lim
     for (const auto& instance : project.instances())
       out->instances[instance.instance()] = LimitsFrom(instance.limits());
   }
+  out->above.assign(limits.above().begin(), limits.above().end());
   return out;
 }
 
@@ -41,12 +44,24 @@ void LimitTable::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
   old.swap(entries_);
   entries_.swap(snapshot_);
   in_snapshot_ = false;
+  synced_ = true;
 }
 
 std::shared_ptr<const TenantLimits> LimitTable::Of(const std::string& tenant) const {
   const std::shared_lock lock(mutex_);
   const auto found = entries_.find(tenant);
   return found == entries_.end() ? nullptr : found->second;
+}
+
+Result<bool> LimitTable::IsBelow(const std::string& tenant, const std::string& top) const {
+  const std::shared_lock lock(mutex_);
+  if (!synced_) {
+    Error error{Code::kUnavailable, "KEYS_NOT_SYNCED", "the gateway is still fetching tenants; try again in a second"};
+    error.retry_after = std::chrono::milliseconds(500);
+    return std::unexpected(std::move(error));
+  }
+  const auto found = entries_.find(tenant);
+  return found != entries_.end() && std::ranges::find(found->second->above, top) != found->second->above.end();
 }
 
 void PushedKeys::BeginSnapshot() {

@@ -1,5 +1,5 @@
 // The limits of tenants, of their projects and of the models in these, as tenancy pushes them beside the keys
-// (PushedKeys). What is known stays while the stream is broken. Thread-safe.
+// (PushedKeys), and which tenants are above which. What is known stays while the stream is broken. Thread-safe.
 #pragma once
 
 #include <map>
@@ -7,10 +7,12 @@
 #include <shared_mutex>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "gateway/access/api_keys.h"
 #include "gateway/access/rate_limits.h"
+#include "services/common/result.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::access {
@@ -19,6 +21,7 @@ struct TenantLimits {
   RateLimits tenant;
   std::map<std::string, RateLimits> projects;   // by full name
   std::map<std::string, RateLimits> instances;  // by full name
+  std::vector<std::string> above;               // full names of the tenants above it, from the top
 };
 
 class LimitTable {
@@ -26,14 +29,17 @@ class LimitTable {
   // A new stream begins: what follows up to `synced` replaces what was known.
   void BeginSnapshot();
   void Apply(const tenancy::v1::WatchApiKeysResponse& message);
-  // Null: it has none of its own. `tenant`: full name.
+  // Null: it has none of its own, and is below none. `tenant`: full name.
   std::shared_ptr<const TenantLimits> Of(const std::string& tenant) const;
+  // Whether `tenant` is below `top`, both full names. UNAVAILABLE / KEYS_NOT_SYNCED before the first snapshot.
+  Result<bool> IsBelow(const std::string& tenant, const std::string& top) const;
 
  private:
   using Entries = std::unordered_map<std::string, std::shared_ptr<const TenantLimits>>;
 
   mutable std::shared_mutex mutex_;
   bool in_snapshot_ = false;
+  bool synced_ = false;
   Entries entries_;
   Entries snapshot_;  // being received
 };

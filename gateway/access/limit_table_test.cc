@@ -43,6 +43,22 @@ TEST(LimitTable, ASnapshotTakesThePlaceOfWhatWasKnownWhenItIsComplete) {
   EXPECT_EQ(table.Of("tenants/tz")->tenant.requests_per_minute, 21);
 }
 
+TEST(LimitTable, SaysWhatIsBelowWhat) {
+  LimitTable table;
+  EXPECT_EQ(table.IsBelow("tenants/ke-a", "tenants/ke").error().code, Code::kUnavailable) << "it is not known yet";
+  table.BeginSnapshot();
+  Message message = Synced();
+  Add(message, "tenants/ke-a-x", 0);
+  message.mutable_tenant_limits(0)->add_above("tenants/ke");
+  message.mutable_tenant_limits(0)->add_above("tenants/ke-a");
+  table.Apply(message);
+  EXPECT_TRUE(table.IsBelow("tenants/ke-a-x", "tenants/ke").value());
+  EXPECT_TRUE(table.IsBelow("tenants/ke-a-x", "tenants/ke-a").value());
+  EXPECT_FALSE(table.IsBelow("tenants/ke-a-x", "tenants/ke-a-x").value());
+  EXPECT_FALSE(table.IsBelow("tenants/ke", "tenants/ke-a-x").value());
+  EXPECT_FALSE(table.IsBelow("tenants/ke-b", "tenants/ke").value()) << "what nobody told of";
+}
+
 TEST(LimitTable, WhatMakesNoSenseIsTheTightestThereIs) {
   LimitTable table;
   Message message;

@@ -11,7 +11,15 @@ bool Principal::Reaches(const std::string& instance) const {
 }
 
 Caller Principal::caller() const {
-  if (!session.empty()) return Caller::Person(tenant_id, session, roles, project_roles);
+  if (!session.empty()) {
+    Caller out = Caller::Person(tenant_id, session, roles, project_roles);
+    if (!roles.Has(Role::ROLE_OWNER)) return out;
+    // Nothing is permitted by a custom role that an owner has not; the call need not carry it.
+    out.roles.ForgetCustom();
+    for (ProjectRoles& at : out.project_roles) at.roles.ForgetCustom();
+    std::erase_if(out.project_roles, [](const ProjectRoles& at) { return at.roles.empty(); });
+    return out;
+  }
   std::vector<std::string> scopes;
   if (inference) scopes.emplace_back("inference");
   if (portal) scopes.emplace_back("portal");

@@ -23,7 +23,7 @@ struct Principal {
   std::string rule;       // id of the workload rule that a workload's token is by; empty: it is none
   bool inference = false;
   bool portal = false;
-  Roles roles;        // in the project, through the portal; of a person at the tenant
+  Rights roles;       // in the project, through the portal; of a person at the tenant
   RateLimits limits;  // of its own
   // Of a person.
   std::string session = {};                      // id of the session, a UUID; empty: it is no person

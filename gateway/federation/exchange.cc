@@ -155,7 +155,10 @@ Result<WorkloadToken> Grant(const ExchangeRequest& request, const Trust& trust, 
     return InvalidArgument("SCOPE_NOT_GRANTED",
                            fmt::format("{} grants none of the scopes that are asked for", rule->name));
   }
-  if (out.portal) out.roles = rule->roles;
+  if (out.portal) {
+    out.roles = rule->roles.built_in();
+    for (const auto& role : rule->roles.custom()) out.custom_roles.push_back(role->id);
+  }
   out.issue_time = std::chrono::floor<seconds>(now);
   out.expire_time = out.issue_time + rule->lifetime;
   return out;

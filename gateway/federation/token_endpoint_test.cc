@@ -66,6 +66,7 @@ class TokenEndpointTest : public testing::Test {
     rule.add_scopes(tenancy::v1::ApiKey::SCOPE_INFERENCE);
     rule.set_token_minutes(5);
     state.set_synced(true);
+    state_ = state;
     table_.BeginSnapshot();
     table_.Apply(state);
   }
@@ -96,6 +97,7 @@ class TokenEndpointTest : public testing::Test {
     return Ask(token, target).value("error_description", "");
   }
 
+  tenancy::v1::WatchIdentitiesResponse state_;
   FakeClock clock_;
   TokenIssuer issuer_;
   IssuerFetcher fetcher_{issuer_};
@@ -121,6 +123,36 @@ TEST_F(TokenEndpointTest, GivesATokenThatHolds) {
   ASSERT_TRUE(principal) << principal.error().message;
   EXPECT_EQ(principal->name, kRule);
   EXPECT_EQ(response_.headers.front(), (std::pair<std::string, std::string>("cache-control", "no-store")));
+}
+
+TEST_F(TokenEndpointTest, WhatIsGivenIsOfTheProjectThatWasAskedForThoughAnotherTenantTrustsTheSame) {
+  auto& tenant = *state_.add_tenants();
+  tenant = state_.tenants(0);
+  tenant.set_tenant("tenants/tz");
+  tenant.mutable_identity_providers(0)->set_name("tenants/tz/identityProviders/ci");
+  auto& rule = *tenant.mutable_workload_rules(0);
+  rule.set_name("tenants/tz/projects/desk/workloadRules/deploy");
+  rule.set_identity_provider("tenants/tz/identityProviders/ci");
+  rule.mutable_claims(0)->set_equals("release");
+  table_.BeginSnapshot();
+  table_.Apply(state_);
+  const json answer = Ask(Token());
+  ASSERT_EQ(response_.status, 200) << response_.body;
+  const auto principal =
+      workloads_.Authenticate("Bearer " + answer.at("access_token").get<std::string>(), std::nullopt);
+  ASSERT_TRUE(principal);
+  EXPECT_EQ(principal->project, "tenants/ke/projects/desk");
+  EXPECT_NE(Why(Token(), "tenants/tz/projects/desk"), "") << "tz has no rule for it";
+  EXPECT_EQ(response_.status, 400);
+  Ask(Token({{"sub", "release"}}), "tenants/tz/projects/desk");
+  EXPECT_EQ(response_.status, 200) << response_.body;
+  EXPECT_NE(Why(Token({{"sub", "release"}})), "") << "nor has ke for tz's";
+  // The rule names its own tenant's provider; a name of the other's is none.
+  rule.set_identity_provider("tenants/ke/identityProviders/ci");
+  table_.BeginSnapshot();
+  table_.Apply(state_);
+  Ask(Token({{"sub", "release"}}), "tenants/tz/projects/desk");
+  EXPECT_EQ(response_.status, 400) << response_.body;
 }
 
 TEST_F(TokenEndpointTest, TellsStrangersNothingOfWhatATenantTrusts) {

@@ -19,7 +19,29 @@ std::unexpected<Error> NotSyncedYet() {
   return std::unexpected(std::move(error));
 }
 
-Rule RuleOf(const tenancy::v1::WorkloadRule& from) {
+// The tenant's own roles, by name.
+using CustomRoles = std::map<std::string, std::shared_ptr<const CustomRole>>;
+
+CustomRoles CustomRolesOf(const tenancy::v1::WatchIdentitiesResponse::TenantIdentities& from) {
+  CustomRoles out;
+  for (const auto& role : from.roles()) {
+    out[role.name()] = std::make_shared<const CustomRole>(
+        CustomRole{role.name().substr(role.name().rfind('/') + 1),
+                   Permissions({role.permissions().begin(), role.permissions().end()})});
+  }
+  return out;
+}
+
+// Of a rule or a grant. A custom role that is not known permits nothing.
+template <typename From>
+void AddRoles(const From& from, const CustomRoles& custom, Rights& to) {
+  for (const int role : from.roles()) to.Add(static_cast<Role>(role));
+  for (const std::string& name : from.custom_roles()) {
+    if (const auto found = custom.find(name); found != custom.end()) to.Add(found->second);
+  }
+}
+
+Rule RuleOf(const tenancy::v1::WorkloadRule& from, const CustomRoles& custom) {
   Rule out{.name = from.name(), .provider = from.identity_provider()};
   out.project = from.name().substr(0, from.name().rfind("/workloadRules/"));
   out.claims = ClaimMatchesOf(from.claims());
@@ -28,7 +50,7 @@ Rule RuleOf(const tenancy::v1::WorkloadRule& from) {
     if (scope == tenancy::v1::ApiKey::SCOPE_INFERENCE) out.inference = true;
     if (scope == tenancy::v1::ApiKey::SCOPE_PORTAL) out.portal = true;
   }
-  for (const int role : from.roles()) out.roles.Add(static_cast<Role>(role));
+  AddRoles(from, custom, out.roles);
   out.lifetime = std::chrono::minutes(from.token_minutes());
   out.disabled = from.disabled();
   return out;
@@ -45,15 +67,17 @@ Provider ProviderOf(const tenancy::v1::IdentityProvider& from, const std::string
   return out;
 }
 
-Member MemberOf(const tenancy::v1::Member& from) {
+Member MemberOf(const tenancy::v1::Member& from, const CustomRoles& custom) {
   Member out{.name = from.name(), .provider = from.identity_provider()};
   out.claims = ClaimMatchesOf(from.claims());
   out.grounds = GroundsOf(from.uid(), from.claims());
   out.disabled = from.disabled();
   for (const auto& grant : from.grants()) {
     const std::string project = ProjectIdOf(grant.resource());
-    Roles& roles = project.empty() ? out.roles : out.at_projects[project];
-    for (const int role : grant.roles()) roles.Add(static_cast<Role>(role));
+    Rights granted;
+    AddRoles(grant, custom, granted);
+    if (granted.empty()) continue;
+    (project.empty() ? out.roles : out.at_projects[project]).Add(granted);
   }
   return out;
 }
@@ -61,12 +85,13 @@ Member MemberOf(const tenancy::v1::Member& from) {
 std::shared_ptr<const Trust> TrustOf(const tenancy::v1::WatchIdentitiesResponse::TenantIdentities& from) {
   if (!from.active()) return nullptr;
   auto out = std::make_shared<Trust>();
+  const CustomRoles custom = CustomRolesOf(from);
   for (const auto& provider : from.identity_providers()) {
     const auto secret = from.client_secrets().find(provider.name());
     out->providers[provider.name()] = ProviderOf(provider, secret == from.client_secrets().end() ? "" : secret->second);
   }
-  for (const auto& rule : from.workload_rules()) out->rules[rule.name()] = RuleOf(rule);
-  for (const auto& member : from.members()) out->members[member.name()] = MemberOf(member);
+  for (const auto& rule : from.workload_rules()) out->rules[rule.name()] = RuleOf(rule, custom);
+  for (const auto& member : from.members()) out->members[member.name()] = MemberOf(member, custom);
   for (const std::string& bytes : from.ended_sessions()) {
     std::array<std::uint8_t, 16> id{};
     if (bytes.size() != id.size()) continue;

@@ -47,7 +47,7 @@ struct Rule {
   std::vector<ClaimMatch> claims;
   bool inference = false;
   bool portal = false;
-  Roles roles;
+  Rights roles;
   std::chrono::minutes lifetime{0};
   bool disabled = false;
 };
@@ -58,8 +58,8 @@ struct Member {
   std::string grounds;
   std::string provider;
   std::vector<ClaimMatch> claims;
-  Roles roles;                               // at the tenant
-  std::map<std::string, Roles> at_projects;  // by project id
+  Rights roles;                               // at the tenant
+  std::map<std::string, Rights> at_projects;  // by project id
   bool disabled = false;
 };
 

@@ -27,7 +27,8 @@ WorkloadTokenSealer::WorkloadTokenSealer(std::string_view pepper)
 std::string WorkloadTokenSealer::Seal(const WorkloadToken& token) const {
   json roles = json::array();
   for (const Role role : token.roles.List()) roles.push_back(std::string(WordOfRole(role)));
-  return seal_.Seal({{"id", token.id.ToString()},
+  return seal_.Seal({{"custom_roles", token.custom_roles},
+                     {"id", token.id.ToString()},
                      {"rule", token.rule},
                      {"grounds", token.grounds},
                      {"idp", token.provider},
@@ -55,6 +56,8 @@ Result<WorkloadToken> WorkloadTokenSealer::Open(std::string_view text, Time now)
     for (const json& word : fields.at("roles")) {
       if (const auto role = RoleOf(word.get<std::string>())) out.roles.Add(*role);
     }
+    // One of before has none.
+    if (fields.contains("custom_roles")) out.custom_roles = fields.at("custom_roles").get<std::vector<std::string>>();
     out.issue_time = Time(seconds(fields.at("iat").get<std::int64_t>()));
     out.expire_time = Time(seconds(fields.at("exp").get<std::int64_t>()));
   } catch (const json::exception&) {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gateway/federation/sealed_json.h"
 #include "services/common/clock.h"
@@ -23,9 +24,10 @@ struct WorkloadToken {
   std::string subject;   // `sub` of the token that was shown
   bool inference = false;
   bool portal = false;
-  Roles roles;
+  Roles roles;      // of the platform
   Time issue_time;  // seconds, as is the next
   Time expire_time;
+  std::vector<std::string> custom_roles = {};  // beside `roles`, ids of the tenant's own
 };
 
 class WorkloadTokenSealer {

@@ -1,5 +1,7 @@
 #include "gateway/federation/workload_tokens.h"
 
+#include <algorithm>
+
 #include "gateway/access/bearer.h"
 #include "services/common/ids.h"
 
@@ -36,7 +38,11 @@ Result<access::Principal> WorkloadTokens::Authenticate(std::string_view authoriz
   out.project = rule->project;
   out.inference = token.inference && rule->inference;
   out.portal = token.portal && rule->portal;
-  out.roles = token.roles.InBoth(rule->roles);
+  // What the token was given, by what it permits now.
+  out.roles = token.roles.InBoth(rule->roles.built_in());
+  for (const auto& role : rule->roles.custom()) {
+    if (std::ranges::find(token.custom_roles, role->id) != token.custom_roles.end()) out.roles.Add(role);
+  }
   return out;
 }
 

@@ -146,6 +146,36 @@ TEST_F(WorkloadTokensTest, WhatNoLongerStandsNoLongerCounts) {
   EXPECT_FALSE(principal_.inference);
 }
 
+TEST_F(WorkloadTokensTest, ACustomRolePermitsWhatItPermitsNow) {
+  auto& role = *state_.mutable_tenants(0)->add_roles();
+  role.set_name("tenants/ke/roles/on-call");
+  role.add_permissions("scheduling.instances.get");
+  rule().add_custom_roles(role.name());
+  rule().add_custom_roles("tenants/ke/roles/none");
+  Sync();
+  WorkloadToken granted = Token();
+  granted.roles = {};
+  granted.custom_roles = {"on-call"};
+  const std::string token = sealer_.Seal(granted);
+  const Permission get("scheduling.instances.get");
+  ASSERT_EQ(Try(token), "");
+  EXPECT_EQ(principal_.roles.ToString(), "roles/on-call");
+  EXPECT_TRUE(principal_.roles.Permit({}, get));
+  EXPECT_EQ(principal_.caller().ToString(),
+            "tenant:ke project:desk rule:deploy scopes:inference,portal roles:roles/on-call "
+            "custom:on-call=scheduling.instances.get");
+  role.set_permissions(0, "scheduling.instances.list");
+  table_.Apply(state_);
+  ASSERT_EQ(Try(token), "");
+  EXPECT_FALSE(principal_.roles.Permit({}, get));
+  EXPECT_EQ(Try(sealer_.Seal(Token())), "");
+  EXPECT_TRUE(principal_.roles.custom().empty()) << "a token that was given without it";
+  rule().clear_custom_roles();
+  table_.Apply(state_);
+  ASSERT_EQ(Try(token), "");
+  EXPECT_TRUE(principal_.roles.empty());
+}
+
 TEST_F(WorkloadTokensTest, NobodyIsToldThatATokenIsVoidWhileThatCannotBeKnown) {
   Sync();
   const std::string token = sealer_.Seal(Token());

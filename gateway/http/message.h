@@ -58,15 +58,6 @@ Status CheckTarget(const Request& request);
 // Whether `text` is that token in any case, blanks around it aside.
 bool SameToken(std::string_view text, std::string_view lower_case_token);
 
-// Undoes percent-encoding. INVALID_ARGUMENT / INVALID_ENCODING for a broken escape, a NUL, or a result that is not
-// UTF-8; `what` names the place.
-Result<std::string> PercentDecode(std::string_view what, std::string_view text);
-
-// Percent-encodes all but letters, digits and "-._~" (RFC 3986 section 2.3).
-std::string PercentEncode(std::string_view text);
-// "a=1&b=x%20y" of these, in order.
-std::string FormOf(const std::vector<std::pair<std::string, std::string>>& fields);
-
 // `a=1&b=x%20y` in order; at most 64 pairs. INVALID_ARGUMENT / INVALID_QUERY, INVALID_ENCODING.
 Result<std::vector<std::pair<std::string, std::string>>> ParseQuery(std::string_view query);
 

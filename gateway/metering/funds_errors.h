@@ -1,4 +1,4 @@
-// What a source of funds says when it holds no money. Pure.
+// What a source of funds says when it has no money. Pure.
 #pragma once
 
 #include "services/common/result.h"
@@ -10,11 +10,10 @@ inline bool IsMissingMoney(const Error& error) {
   return error.reason == "INSUFFICIENT_FUNDS" || error.reason == "NO_BILLING_ACCOUNT";
 }
 
-// It may have been held all the same: the request is to be settled.
-inline Error InDoubt() {
+// Billing does not answer, and what was leased from it is used up or too old.
+inline Error FundsUnavailable() {
   return {Code::kUnavailable, "BILLING_UNAVAILABLE", "the request cannot be metered right now and was not run",
           std::chrono::milliseconds(1000)};
 }
-inline bool IsInDoubt(const Error& error) { return error.reason == "BILLING_UNAVAILABLE"; }
 
 }  // namespace allod::gateway::metering

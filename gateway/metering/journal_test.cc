@@ -27,10 +27,23 @@ class JournalTest : public testing::Test {
   static JournalEntry Entry() {
     return {Uuid::V7(), "tenants/ke", "tenants/ke/projects/p/instances/i", Time(std::chrono::seconds(1'900'000'000))};
   }
-  // Overwrites bytes of slot 0, as a crash of the machine could leave them.
-  void Scribble(std::size_t offset, const void* data, std::size_t size) {
+  static LeaseTerms Terms() {
+    return {Uuid::V7(),
+            {"models/m/versions/v1/variants/q4", "priceBooks/01890000-0000-7000-8000-000000000000", "pooled"},
+            {Amount::FromPico(Int128{1} << 70), Amount::FromPico(2'000'000)},
+            {4096, 512},
+            "tenants/ke/projects/p/apiKeys/a1"};
+  }
+  static int TakeWithTerms(Journal& journal, const JournalEntry& entry = Entry()) {
+    const int slot = *journal.Take(entry);
+    journal.SetTerms(slot, Terms());
+    return slot;
+  }
+  // Overwrites bytes of a slot, as a crash of the machine could leave them.
+  void Scribble(std::size_t slot, std::size_t offset, const void* data, std::size_t size) {
     const int fd = ::open((directory_ / "requests.journal").c_str(), O_WRONLY | O_CLOEXEC);
-    ASSERT_EQ(::pwrite(fd, data, size, static_cast<off_t>(kJournalSlotBytes + offset)), static_cast<ssize_t>(size));
+    ASSERT_EQ(::pwrite(fd, data, size, static_cast<off_t>(kJournalSlotBytes * (slot + 1) + offset)),
+              static_cast<ssize_t>(size));
     ::close(fd);
   }
 
@@ -41,10 +54,10 @@ TEST_F(JournalTest, ASlotThatWasEndingEndsAsItWouldHave) {
   int taken_back = 0;
   {
     const auto journal = Open();
-    const int ending = *journal->Take(Entry());
+    const int ending = TakeWithTerms(*journal);
     journal->SetPromptTokens(ending, 12);
     journal->SetOutcomeIfLost(ending, kCompleted);
-    taken_back = *journal->Take(Entry());
+    taken_back = TakeWithTerms(*journal);
     journal->SetPromptTokens(taken_back, 12);
     journal->AddCompletionTokens(taken_back, 3);
     journal->SetOutcomeIfLost(taken_back, kCompleted);
@@ -65,8 +78,7 @@ TEST_F(JournalTest, SlotLeftOpenIsRecoveredAsLostWithItsCounts) {
   const JournalEntry entry = Entry();
   {
     const auto journal = Open();
-    const int slot = *journal->Take(entry);
-    journal->MarkReserved(slot);
+    const int slot = TakeWithTerms(*journal, entry);
     journal->SetPromptTokens(slot, 12);
     journal->AddCompletionTokens(slot, 3);
     journal->AddCompletionTokens(slot, 2);
@@ -81,13 +93,12 @@ TEST_F(JournalTest, SlotLeftOpenIsRecoveredAsLostWithItsCounts) {
   EXPECT_EQ(settlement.outcome, kLost);
   EXPECT_EQ(settlement.prompt_tokens, 12);
   EXPECT_EQ(settlement.completion_tokens, 5);
-  EXPECT_TRUE(settlement.reserved);
 }
 
 TEST_F(JournalTest, LostRequestWithoutOutputDoesNotPayForItsPrompt) {
   {
     const auto journal = Open();
-    journal->SetPromptTokens(*journal->Take(Entry()), 12);
+    journal->SetPromptTokens(TakeWithTerms(*journal), 12);
   }
   const auto journal = Open();
   EXPECT_EQ(journal->Read(journal->recovered().at(0)).prompt_tokens, 0);
@@ -96,7 +107,7 @@ TEST_F(JournalTest, LostRequestWithoutOutputDoesNotPayForItsPrompt) {
 TEST_F(JournalTest, FinalisedSlotKeepsItsOutcomeThroughAnyNumberOfRestarts) {
   {
     const auto journal = Open();
-    const int slot = *journal->Take(Entry());
+    const int slot = TakeWithTerms(*journal);
     journal->AddCompletionTokens(slot, 7);
     journal->Finalise(slot, kCompleted);
   }
@@ -126,11 +137,11 @@ TEST_F(JournalTest, FreedSlotIsForgottenAndUsedAgain) {
 TEST_F(JournalTest, TornSlotIsRecognisedAndDropped) {
   {
     const auto journal = Open();
-    (void)*journal->Take(Entry());
-    (void)*journal->Take(Entry());
+    TakeWithTerms(*journal);
+    TakeWithTerms(*journal);
   }
   const char wrong = 'x';
-  Scribble(offsetof(JournalSlot, fixed) + offsetof(JournalSlot::Fixed, tenant), &wrong, 1);
+  Scribble(0, offsetof(JournalSlot, fixed) + offsetof(JournalSlot::Fixed, tenant), &wrong, 1);
   const auto journal = Open();
   EXPECT_EQ(journal->torn_count(), 1);
   EXPECT_EQ(journal->recovered().size(), 1U);
@@ -140,86 +151,71 @@ TEST_F(JournalTest, TornSlotIsRecognisedAndDropped) {
 TEST_F(JournalTest, SlotWithAnImpossibleStateIsDropped) {
   (void)*Open()->Take(Entry());
   const std::uint32_t state = 77;
-  Scribble(offsetof(JournalSlot, state), &state, sizeof(state));
+  Scribble(0, offsetof(JournalSlot, state), &state, sizeof(state));
   EXPECT_EQ(Open()->torn_count(), 1);
 }
 
-// A file as the first format had it, byte by byte: no version in head or slot, and the checksum that of the immutable
-// part alone. One slot is finalised, one was open when its gateway died, one is free.
-class JournalOfBefore : public JournalTest {
- protected:
-  static void Put(std::string& file, std::size_t offset, const void* data, std::size_t size) {
-    std::memcpy(file.data() + offset, data, size);
-  }
-  template <typename T>
-  static void Put(std::string& file, std::size_t offset, T value) {
-    Put(file, offset, &value, sizeof(value));
-  }
-  static std::uint32_t Crc32(const std::string& bytes) {
-    std::uint32_t crc = 0xffffffff;
-    for (const char c : bytes) {
-      crc ^= static_cast<std::uint8_t>(c);
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320 : 0);
-    }
-    return ~crc;
-  }
-  static void PutSlot(std::string& file, int slot, std::uint32_t state, std::uint32_t outcome, std::int64_t prompt,
-                      std::int64_t completion, const Uuid& id) {
-    const std::size_t at = 512 * (static_cast<std::size_t>(slot) + 1);
-    Put(file, at + 8, id.bytes().data(), 16);
-    Put(file, at + 24, std::int64_t{1'900'000'000'000});
-    Put(file, at + 32, "tenants/ke", 10);
-    Put(file, at + 112, "tenants/ke/projects/p/instances/i", 33);
-    Put(file, at, state);
-    Put(file, at + 4, Crc32(file.substr(at + 8, 392)));
-    Put(file, at + 400, std::uint32_t{1});  // reserved
-    Put(file, at + 404, outcome);
-    Put(file, at + 408, prompt);
-    Put(file, at + 416, completion);
-  }
-  void WriteFile() {
-    std::string file(std::size_t{512} * 4, '\0');
-    Put(file, 0, "ALDJRNL1", 8);
-    Put(file, 8, std::uint32_t{512});
-    Put(file, 12, std::uint32_t{3});
-    PutSlot(file, 0, 2, kCompleted, 12, 5, finalised_);
-    PutSlot(file, 1, 1, 0, 7, 3, lost_);
-    directory_.Write("requests.journal", file);
-  }
-
-  const Uuid finalised_ = Uuid::V7();
-  const Uuid lost_ = Uuid::V7();
-};
-
-TEST_F(JournalOfBefore, IsTakenOverWithWhatWaitsInIt) {
-  WriteFile();
-  for (int i = 0; i < 2; ++i) {  // and again from the file that this version has written
+TEST_F(JournalTest, TermsComeBackAsTheyWereSet) {
+  const LeaseTerms terms = Terms();
+  {
     const auto journal = Open();
-    ASSERT_NE(journal, nullptr);
-    EXPECT_EQ(journal->torn_count(), 0);
-    EXPECT_EQ(journal->slot_count(), 3);
-    ASSERT_EQ(journal->recovered().size(), 2U);
-    for (const int slot : journal->recovered()) {
-      const Settlement settlement = journal->Read(slot);
-      const bool lost = settlement.entry.request_id == lost_;
-      EXPECT_EQ(settlement.entry.request_id, lost ? lost_ : finalised_);
-      EXPECT_EQ(settlement.entry.tenant, "tenants/ke");
-      EXPECT_EQ(settlement.entry.instance, "tenants/ke/projects/p/instances/i");
-      EXPECT_EQ(settlement.outcome, lost ? kLost : kCompleted);
-      EXPECT_EQ(settlement.prompt_tokens, lost ? 7 : 12);
-      EXPECT_EQ(settlement.completion_tokens, lost ? 3 : 5);
-      EXPECT_TRUE(settlement.reserved);
-    }
+    const int slot = *journal->Take(Entry());
+    journal->SetTerms(slot, terms);
+    journal->SetCompletionTokensMax(slot, 1200);
   }
   const auto journal = Open();
-  for (const int slot : std::vector<int>(journal->recovered())) journal->Free(slot);
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(journal->Take(Entry())) << "its slots are used again";
+  ASSERT_EQ(journal->recovered().size(), 1U);
+  LeaseTerms grown = terms;
+  grown.bounds.completion = 1200;
+  EXPECT_EQ(journal->Read(journal->recovered()[0]).terms, grown);
+  EXPECT_FALSE(journal->IsOld(journal->recovered()[0]));
+}
+
+TEST_F(JournalTest, WithoutWholeTermsNothingRan) {
+  {
+    const auto journal = Open();
+    (void)*journal->Take(Entry());
+    TakeWithTerms(*journal);
+    TakeWithTerms(*journal);
+  }
+  const char wrong = 'x';
+  Scribble(1, offsetof(JournalSlot, terms) + offsetof(JournalSlot::Terms, variant), &wrong, 1);
+  const auto journal = Open();
+  EXPECT_EQ(journal->recovered().size(), 1U);
+  EXPECT_EQ(journal->used_count(), 1);
+  EXPECT_EQ(journal->torn_count(), 0) << "its names are whole: it is no damage";
+}
+
+TEST_F(JournalTest, ASlotDoesNotInheritTheTermsOfTheOneBefore) {
+  {
+    const auto journal = Open(1);
+    journal->Free(TakeWithTerms(*journal));
+    (void)*journal->Take(Entry());
+  }
+  EXPECT_TRUE(Open(1)->recovered().empty());
+}
+
+TEST_F(JournalTest, HasRoomForTheLongestNames) {
+  const std::string id(63, 'x');
+  PriceTerms price{"models/" + id + "/versions/" + id + "/variants/" + id,
+                   "priceBooks/01890000-0000-7000-8000-000000000000", "dedicated"};
+  const std::string key = "tenants/" + id + "/projects/" + id + "/workloadRules/" + id;
+  EXPECT_TRUE(Journal::CheckNames(price, key));
+  EXPECT_EQ(Journal::CheckNames(price, key + "xx").error().reason, "INVALID_NAME");
+  price.variant += std::string(20, 'x');
+  EXPECT_EQ(Journal::CheckNames(price, key).error().reason, "INVALID_NAME");
+}
+
+TEST_F(JournalTest, HasAnIdThatStays) {
+  const Uuid id = Open()->gateway_id();
+  EXPECT_FALSE(id.is_nil());
+  EXPECT_EQ(Open()->gateway_id(), id);
 }
 
 TEST_F(JournalTest, ALaterFormatIsRefusedAndLeftAlone) {
   (void)*Open()->Take(Entry());
   const std::uint32_t later = kJournalVersion + 1;
-  Scribble(offsetof(JournalSlot, version), &later, sizeof(later));
+  Scribble(0, offsetof(JournalSlot, version), &later, sizeof(later));
   const auto slot_too_new = Journal::Open(directory_.path(), 4, kLost);
   ASSERT_FALSE(slot_too_new);
   EXPECT_EQ(slot_too_new.error().reason, "JOURNAL_TOO_NEW");
@@ -230,7 +226,7 @@ TEST_F(JournalTest, ALaterFormatIsRefusedAndLeftAlone) {
   const auto file_too_new = Journal::Open(directory_.path(), 4, kLost);
   ASSERT_FALSE(file_too_new);
   EXPECT_EQ(file_too_new.error().reason, "JOURNAL_TOO_NEW");
-  EXPECT_NE(file_too_new.error().message.find("has format 2"), std::string::npos) << file_too_new.error().message;
+  EXPECT_NE(file_too_new.error().message.find("has format 3"), std::string::npos) << file_too_new.error().message;
   std::uint32_t still = 0;
   ASSERT_EQ(::pread(fd, &still, sizeof(still), offsetof(JournalFileHead, version)),
             static_cast<ssize_t>(sizeof(still)));
@@ -254,7 +250,7 @@ TEST_F(JournalTest, FileOfAnotherKindIsRefusedAndLeftAlone) {
 }
 
 TEST_F(JournalTest, ExistingFileKeepsItsSize) {
-  (void)*Open(4)->Take(Entry());
+  TakeWithTerms(*Open(4));
   const auto journal = Open(64);
   EXPECT_EQ(journal->slot_count(), 4);
   EXPECT_EQ(journal->recovered().size(), 1U);

@@ -16,6 +16,7 @@ MeteredRequest::MeteredRequest(MeteredRequest&& other) noexcept
       metrics_(std::move(other.metrics_)),
       operation_(other.operation_),
       slot_(std::exchange(other.slot_, -1)),
+      has_terms_(other.has_terms_),
       start_(other.start_),
       prompt_tokens_(other.prompt_tokens_),
       cached_prompt_tokens_(other.cached_prompt_tokens_),
@@ -23,7 +24,12 @@ MeteredRequest::MeteredRequest(MeteredRequest&& other) noexcept
 
 MeteredRequest::~MeteredRequest() { Finish(billing::v1::OUTCOME_FAULT); }
 
-void MeteredRequest::MarkReserved() { journal_->MarkReserved(slot_); }
+void MeteredRequest::SetTerms(const LeaseTerms& terms) {
+  journal_->SetTerms(slot_, terms);
+  has_terms_ = true;
+}
+
+void MeteredRequest::SetCompletionTokensMax(std::int64_t tokens) { journal_->SetCompletionTokensMax(slot_, tokens); }
 
 void MeteredRequest::SetPromptTokens(std::int64_t tokens, std::int64_t cached) {
   prompt_tokens_ = tokens;
@@ -34,14 +40,11 @@ void MeteredRequest::SetPromptTokens(std::int64_t tokens, std::int64_t cached) {
 void MeteredRequest::Finish(billing::v1::Outcome outcome) {
   if (slot_ < 0) return;
   const int slot = std::exchange(slot_, -1);
+  if (!has_terms_) return journal_->Free(slot);
   journal_->Finalise(slot, static_cast<std::uint32_t>(outcome));
   settler_->Enqueue(slot);
   metrics_.FinishRequest(operation_, billing::v1::Outcome_Name(outcome), std::chrono::steady_clock::now() - start_);
   metrics_.CountTokens(prompt_tokens_, cached_prompt_tokens_, delivered_);
-}
-
-void MeteredRequest::Drop() {
-  if (slot_ >= 0) journal_->Free(std::exchange(slot_, -1));
 }
 
 HandOver::HandOver(MeteredRequest& request, std::int64_t tokens, Part part)

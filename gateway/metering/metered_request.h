@@ -1,8 +1,8 @@
 // One metered request: its journal slot from admission to the hand-over to the settler. Move-only; used by one
 // coroutine.
 //
-// Whatever path is taken, exactly one settlement follows: destroyed without Finish() or Drop(), the request ends as our
-// fault.
+// Once there is money for it (SetTerms), exactly one settlement follows, whatever path is taken: destroyed without
+// Finish(), the request ends as our fault. Before that there is nothing to settle.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,10 @@ class MeteredRequest {
   MeteredRequest& operator=(MeteredRequest&&) = delete;
   ~MeteredRequest();
 
-  void MarkReserved();
+  // What money was taken for it: before it runs on these terms. The names have passed Journal::CheckNames().
+  void SetTerms(const LeaseTerms& terms);
+  // It may have so many: before those beyond are handed over.
+  void SetCompletionTokensMax(std::int64_t tokens);
   // The worker accepted a prompt of that many tokens; `cached` of them were in its prefix cache.
   void SetPromptTokens(std::int64_t tokens, std::int64_t cached);
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
@@ -34,8 +37,6 @@ class MeteredRequest {
 
   // The one end. Later calls do nothing.
   void Finish(billing::v1::Outcome outcome);
-  // Billing refused the reservation: there is nothing to settle.
-  void Drop();
 
  private:
   friend class HandOver;
@@ -49,6 +50,7 @@ class MeteredRequest {
   telemetry::InstanceMetrics metrics_;
   std::string_view operation_;
   int slot_;  // -1 once handed over
+  bool has_terms_ = false;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   std::int64_t prompt_tokens_ = 0;
   std::int64_t cached_prompt_tokens_ = 0;

@@ -1,16 +1,24 @@
-// What is settled when: which settlement is due, how long one rests that was not taken, and what billing's answer to
-// one means for the others. Pure: no I/O, no threads, no clock. The Settler does what is said here, and says what came
-// of it. Not thread-safe.
+// What is settled when, and what together: which settlements are due, how long one rests that was not taken, and what
+// billing's answer to one means for the others. Pure: no I/O, no threads, no clock. The Settler does what is said here,
+// and says what came of it. Not thread-safe.
+//
+// What one tenant has due goes in one batch as soon as none of its batches is under way: nobody waits for a batch to
+// fill, and a busy tenant's batches grow by themselves. Slots of before leases, which a call takes one by one, have
+// lanes of their own.
 //
 // A settlement leaves the queue when billing knows of it, or when there is nothing that it could know of. While billing
 // is away, one attempt at a time probes whether it is back, at intervals that grow to 2 s. One that billing refuses
-// rests for 1 s, then 2 s, ... up to 1 min, and holds up no other; nor does one whose tenant's books are busy.
+// rests for 1 s, then 2 s, ... up to 1 min, and holds up no other; a batch that is refused as a whole is tried again in
+// halves. Nor does a tenant whose books are busy hold up others.
 #pragma once
 
 #include <chrono>
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "gateway/metering/journal.h"
 #include "services/common/result.h"
@@ -26,15 +34,30 @@ enum class SettleVerdict {
   kVoid,     // nothing is there to settle, and nothing will come
   kRefused,  // this one; it is kept
 };
-// After its admission a request's reservation may reach billing for `reserve_time_max`.
-SettleVerdict Judge(Code answer, const Settlement& settlement, Time now, std::chrono::milliseconds reserve_time_max);
+// Of a batch's call, or of that of one settlement.
+SettleVerdict Judge(Code answer);
+// Of one from before leases: after its admission a request's reservation may reach billing for `reserve_time_max`.
+SettleVerdict JudgeOld(Code answer, const Settlement& settlement, Time now, std::chrono::milliseconds reserve_time_max);
 
 class SettleQueue {
  public:
   using SteadyTime = std::chrono::steady_clock::time_point;
 
+  // Whose they are, and whether they are of before leases.
+  struct Lane {
+    std::string tenant;
+    bool old = false;
+
+    auto operator<=>(const Lane&) const = default;
+  };
+  struct Batch {
+    Lane lane;
+    std::vector<int> slots;
+
+    bool operator==(const Batch&) const = default;
+  };
   struct Step {
-    std::optional<int> slot;          // to be settled now; the attempt counts as begun
+    std::optional<Batch> batch;       // to be settled now; the attempt counts as begun
     std::optional<SteadyTime> until;  // if there is none: when there may be one although nothing happens before
 
     bool operator==(const Step&) const = default;
@@ -45,24 +68,38 @@ class SettleQueue {
     kDone,     // its slot may be freed
   };
 
-  void Add(int slot);
-  // Call until it gives no slot.
+  void Add(int slot, const Lane& lane);
+  // Call until it gives no batch.
   Step NextStep(SteadyTime now);
-  // The attempt on `slot` ended.
-  Fate OnAnswer(int slot, SettleVerdict verdict, SteadyTime now);
+  // The attempt on `batch` ended, with a verdict on each.
+  std::vector<Fate> OnAnswer(const Batch& batch, const std::vector<SettleVerdict>& verdicts, SteadyTime now);
+  // ... with one on the call.
+  std::vector<Fate> OnAnswer(const Batch& batch, SettleVerdict verdict, SteadyTime now);
 
-  std::size_t pending() const { return due_.size() + running_ + resting_.size(); }
+  std::size_t pending() const { return pending_; }
   // Of these, those that billing refuses.
   std::size_t refused() const { return refusals_.size(); }
   // None is under way, nor could be before some time has passed.
-  bool idle() const { return due_.empty() && running_ == 0; }
+  bool idle() const { return ready_.empty() && running_ == 0; }
 
  private:
-  std::deque<int> due_;
+  struct Due {
+    std::deque<int> slots;
+    std::size_t batch_max = 0;  // 0: as many as may be
+    bool running = false;
+    bool resting = false;  // as a whole
+  };
+  void Ready(const Lane& lane);
+  Fate Judged(int slot, const Lane& lane, SettleVerdict verdict, SteadyTime now);
+  void AnswerCame(SettleVerdict verdict, SteadyTime now);
+
+  std::map<Lane, Due> lanes_;  // that have slots due, or under way
+  std::deque<Lane> ready_;     // of these, whose next batch may begin
   std::size_t running_ = 0;
-  std::multimap<SteadyTime, int> resting_;             // by when they are due again
-  std::map<int, std::chrono::milliseconds> refusals_;  // slots that billing refuses, and how long each rested last
-  std::chrono::milliseconds backoff_{0};               // 0 while billing answers
+  std::size_t pending_ = 0;
+  std::multimap<SteadyTime, std::pair<Lane, int>> resting_;  // by when they are due again; slot -1: the whole lane
+  std::map<int, std::chrono::milliseconds> refusals_;        // slots that are refused, and how long each rested last
+  std::chrono::milliseconds backoff_{0};                     // 0 while billing answers
   SteadyTime not_before_{};
 };
 

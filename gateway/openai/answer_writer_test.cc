@@ -22,7 +22,8 @@ class AnswerWriterTest : public testing::Test {
     ASSERT_TRUE(journal) << journal.error().message;
     journal_ = *std::move(journal);
     // Nobody listens there: what is to be settled stays.
-    settler_.emplace(*journal_, MakeChannel("unix:" + (directory_ / "nobody.sock").string()), std::chrono::seconds(7));
+    settler_.emplace(*journal_, MakeChannel("unix:" + (directory_ / "nobody.sock").string()), std::chrono::seconds(7),
+                     metering::Settler::Events());
   }
   metering::MeteredRequest Admit() {
     return *metering::MeteredRequest::Admit(
@@ -70,7 +71,6 @@ TEST_F(AnswerWriterTest, AWholeAnswerCountsWholeWhenAPartOfItWasTaken) {
     out.is_shutting_down = c.stopping;
     EXPECT_EQ(Finish(*answer), c.counts);
     EXPECT_EQ(metered.delivered(), c.counts ? 2 : 0);
-    metered.Drop();
   }
 }
 
@@ -83,7 +83,6 @@ TEST_F(AnswerWriterTest, APieceOfAStreamCountsWhenAPartOfItWasTaken) {
     out.is_shutting_down = c.stopping;
     EXPECT_EQ(Tell(*answer), c.taken == Taken::kAll) << "who broke it off is gone";
     EXPECT_EQ(metered.delivered(), c.counts ? 2 : 0);
-    metered.Drop();
   }
 }
 
@@ -97,7 +96,6 @@ TEST_F(AnswerWriterTest, TheEndOfAStreamIsAnAnswerWhenAPartOfItWasTaken) {
     out.is_shutting_down = c.stopping;
     EXPECT_EQ(Finish(*answer), c.counts);
     EXPECT_EQ(metered.delivered(), 2) << "what came before its end";
-    metered.Drop();
   }
 }
 
@@ -110,7 +108,6 @@ TEST_F(AnswerWriterTest, AWholeAnswerIsNotSentToWhoHasLeft) {
   EXPECT_FALSE(Finish(*answer));
   EXPECT_EQ(out.response.body, "") << "it would get it for nothing";
   EXPECT_EQ(metered.delivered(), 0);
-  metered.Drop();
 }
 
 TEST_F(AnswerWriterTest, NothingOfAStreamIsSentToWhoLeavesWhileItsHeadIsSent) {
@@ -121,7 +118,6 @@ TEST_F(AnswerWriterTest, NothingOfAStreamIsSentToWhoLeavesWhileItsHeadIsSent) {
   EXPECT_FALSE(Tell(*answer));
   EXPECT_EQ(out.response.body, "") << "it would get it for nothing";
   EXPECT_EQ(metered.delivered(), 0);
-  metered.Drop();
 }
 
 }  // namespace

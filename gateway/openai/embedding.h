@@ -26,6 +26,7 @@ class Embedding final : public serving::WorkerJob {
   void Bound(const serving::TokenBounds& bounds) override { bounds_ = bounds; }
   serving::WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, serving::WorkerCall::SteadyTime deadline,
                              const boost::asio::any_io_executor& executor) override;
+  std::int64_t CompletionTokens() const override { return 0; }
   http::Awaitable<Progress> TakeMessage() override;
   http::Awaitable<Progress> TakeEnd() override;
   http::Awaitable<Progress> EndAtLimit() override;

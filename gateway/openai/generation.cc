@@ -66,7 +66,7 @@ serving::WorkerCall& Generation::Start(const std::shared_ptr<grpc::Channel>& cha
                                        serving::WorkerCall::SteadyTime deadline,
                                        const boost::asio::any_io_executor& executor) {
   spent_.Sent();
-  has_tokens_ = false;
+  tokens_ = 0;
   check_.emplace(*request_, bounds_.prompt);
   call_ = std::make_unique<serving::GenerateCall>(channel, request_, deadline, trace_, executor);
   return *call_;
@@ -88,6 +88,11 @@ std::string Generation::CheckMessage(const inference::v1::GenerateResponse& mess
   return "";
 }
 
+std::int64_t Generation::CompletionTokens() const {
+  const inference::v1::GenerateResponse& message = call_->message();
+  return tokens_ + (message.has_delta() ? std::max(message.delta().token_count(), 0) : 0);
+}
+
 http::Awaitable<serving::WorkerJob::Progress> Generation::TakeMessage() {
   inference::v1::GenerateResponse& message = call_->message();
   if (message.has_started() && message.started().prompt_tokens() > bounds_.prompt) {
@@ -104,7 +109,7 @@ http::Awaitable<serving::WorkerJob::Progress> Generation::TakeMessage() {
     client_there = co_await answer_.Started(message.started());
   } else if (message.has_delta()) {
     spent_.Computed(message.delta().token_count());
-    has_tokens_ = has_tokens_ || message.delta().token_count() > 0;
+    tokens_ += message.delta().token_count();
     client_there = co_await answer_.Delta(*message.mutable_delta());
     if (client_there) CountDelta();
     if (answer_.has_text()) request_.reset();
@@ -123,7 +128,7 @@ http::Awaitable<serving::WorkerJob::Progress> Generation::TakeEnd() {
 }
 
 http::Awaitable<serving::WorkerJob::Progress> Generation::EndAtLimit() {
-  if (!has_tokens_ && !answer_.has_text()) co_return Progress::kMore;
+  if (tokens_ == 0 && !answer_.has_text()) co_return Progress::kMore;
   const bool client_there = co_await answer_.Finished(inference::v1::FINISH_REASON_LENGTH);
   co_return client_there ? Progress::kAnswered : Progress::kClientGone;
 }

@@ -25,6 +25,7 @@ class Generation final : public serving::WorkerJob {
   void Bound(const serving::TokenBounds& bounds) override;
   serving::WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, serving::WorkerCall::SteadyTime deadline,
                              const boost::asio::any_io_executor& executor) override;
+  std::int64_t CompletionTokens() const override;
   http::Awaitable<Progress> TakeMessage() override;
   http::Awaitable<Progress> TakeEnd() override;
   http::Awaitable<Progress> EndAtLimit() override;
@@ -54,7 +55,7 @@ class Generation final : public serving::WorkerJob {
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point last_delta_{};
   bool started_ = false;
-  bool has_tokens_ = false;  // of the call that runs
+  std::int64_t tokens_ = 0;  // of the call that runs, taken
   serving::SpentTokens spent_;
   serving::TokenBounds bounds_;
   Error error_;

@@ -11,8 +11,6 @@
 namespace allod::gateway::openai {
 namespace {
 
-// How long past a request's own limit its money stays held if this gateway dies and does not come back.
-constexpr std::chrono::hours kHoldAfterTimeout(1);
 // Log probabilities that a whole answer may collect here before it is sent.
 constexpr std::int64_t kLogprobsMax = 1 << 17;
 
@@ -26,20 +24,6 @@ AnswerHead ToAnswerHead(const http::Request& request, const Request& parsed) {
   head.model = parsed.model;
   head.include_usage = parsed.include_usage;
   return head;
-}
-
-// Without its terms.
-billing::v1::ReserveRequest ToReserve(const http::Request& request, const access::Principal& principal,
-                                      const serving::InstanceRoute& route, std::chrono::milliseconds request_timeout) {
-  billing::v1::ReserveRequest out;
-  out.set_request_id(request.id.ToString());
-  out.set_tenant(principal.tenant);
-  out.set_instance(route.instance);
-  out.set_api_key(principal.name);
-  const Time expire = request.receive_time + request_timeout + kHoldAfterTimeout;
-  out.mutable_expire_time()->set_seconds(
-      std::chrono::duration_cast<std::chrono::seconds>(expire.time_since_epoch()).count());
-  return out;
 }
 
 // A whole answer is kept in memory until it is complete. What passes keeps its length, also if the instance is updated
@@ -87,6 +71,15 @@ http::Awaitable<void> Handlers::Refuse(const Call& call, const http::ParamError&
   co_await call.out.Send(std::move(refusal));
 }
 
+Status Handlers::CheckResidency(const serving::InstanceRoute& route) const {
+  const std::string why = WhyOutside(route.residency, DataClass::kPrompts, context_.jurisdiction);
+  if (why.empty()) return {};
+  return FailedPrecondition("RESIDENCY",
+                            fmt::format("this gateway stands in jurisdiction {}, {}; what was sent is not kept: ask a "
+                                        "gateway that stands elsewhere",
+                                        context_.jurisdiction, why));
+}
+
 template <typename Parsed>
 http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
     Call& call, http::ParamResult<Parsed> (*parse)(std::string_view body)) {
@@ -95,6 +88,7 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
   ALLOD_TRY(Parsed parsed, parse(request.body));
   request.body = std::string();
   ALLOD_TRY(const auto route, About("model", FindModel(call.principal, parsed.model)));
+  ALLOD_CHECK_OK(AboutAll(CheckResidency(*route)));
   ALLOD_CHECK_OK(AboutAll(admission_.AdmitTo(route->instance, call.principal, std::chrono::steady_clock::now(),
                                              call.permit, call.headers)));
   ALLOD_CHECK_OK(CheckOn(*route, parsed));
@@ -111,10 +105,9 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
 }
 
 http::Awaitable<void> Handlers::Run(Call& call, Admission& admission, serving::WorkerJob& job) {
-  billing::v1::ReserveRequest reserve =
-      ToReserve(call.request, call.principal, *admission.route, context_.request_timeout);
   serving::MeteredRun run(context_, admission.route, admission.metered, job, call.out);
-  co_await run.Run(std::move(reserve));
+  serving::Hold::Owner owner{call.request.id.ToString(), call.principal.tenant, call.principal.name};
+  co_await run.Run(std::move(owner));
   call.permit.ChargeTokens(job.spent().total(), std::chrono::steady_clock::now());
 }
 

@@ -54,6 +54,8 @@ class Handlers {
   // `model` is an instance's id in the principal's project, or its full name. NOT_FOUND / MODEL_NOT_FOUND.
   Result<std::shared_ptr<const serving::InstanceRoute>> FindModel(const access::Principal& principal,
                                                                   const std::string& model) const;
+  // Whether the tenant's prompts may be where this gateway stands. FAILED_PRECONDITION / RESIDENCY.
+  Status CheckResidency(const serving::InstanceRoute& route) const;
   http::Awaitable<void> Generate(Call call, http::ParamResult<Request> (*parse)(std::string_view body));
   // To its end; charges what it cost.
   http::Awaitable<void> Run(Call& call, Admission& admission, serving::WorkerJob& job);

@@ -4,6 +4,7 @@
 #include "gateway/http/error.h"
 #include "gateway/openai/handlers.h"
 #include "gateway/openai/response.h"
+#include "services/common/percent.h"
 
 namespace allod::gateway::openai {
 namespace {
@@ -67,7 +68,7 @@ http::Awaitable<void> Handlers::RetrieveModel(const access::Principal& principal
                                               http::ResponseWriter& out) {
   const auto find = [&]() -> Result<std::string> {
     ALLOD_TRY(const std::string model,
-              http::PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
+              PercentDecode("model", std::string_view(request.path).substr(kModelsPrefix.size())));
     ALLOD_TRY(const auto route, FindModel(principal, model));
     return ModelJson(ToModelEntry(*route, principal));
   };

@@ -15,14 +15,15 @@ namespace allod::gateway::operators {
 namespace {
 
 // What is passed on of a call's metadata: who makes it, and the trace that it belongs to.
-constexpr std::string_view kPassedOn[] = {"allod-caller", Trace::kKey};
+constexpr char kCallerKey[] = "allod-caller";
+constexpr std::string_view kPassedOn[] = {kCallerKey, Trace::kKey};
 
 // One proxied call. Deletes itself once both sides are done.
 class ProxiedCall final : public grpc::ServerGenericBidiReactor {
  public:
   ProxiedCall(grpc::GenericCallbackServerContext* server,
-              const std::map<std::string, std::unique_ptr<grpc::GenericStub>>& stubs)
-      : server_(server), stubs_(stubs), upstream_(*this) {
+              const std::map<std::string, std::unique_ptr<grpc::GenericStub>>& stubs, const std::string& caller)
+      : server_(server), stubs_(stubs), caller_(caller), upstream_(*this) {
     const std::string area = GrpcProxy::AreaOf(server->method());
     if (area.empty()) {
       Finish({grpc::StatusCode::UNIMPLEMENTED, "no service here has the method " + server->method()});
@@ -82,8 +83,10 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
     for (const auto& [key, value] : server_->client_metadata()) {
       const std::string name(key.data(), key.size());
       if (std::ranges::find(kPassedOn, name) == std::end(kPassedOn)) continue;
+      if (name == kCallerKey && !caller_.empty()) continue;
       client_.AddMetadata(name, std::string(value.data(), value.size()));
     }
+    if (!caller_.empty()) client_.AddMetadata(kCallerKey, caller_);
     client_.set_deadline(server_->deadline());
     opened_ = true;
     owners_ = 2;
@@ -99,6 +102,7 @@ class ProxiedCall final : public grpc::ServerGenericBidiReactor {
 
   grpc::GenericCallbackServerContext* server_;
   const std::map<std::string, std::unique_ptr<grpc::GenericStub>>& stubs_;
+  const std::string& caller_;
   grpc::ClientContext client_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
@@ -119,7 +123,7 @@ GrpcProxy::GrpcProxy(const ProxyTargets& targets) {
 }
 
 grpc::ServerGenericBidiReactor* GrpcProxy::CreateReactor(grpc::GenericCallbackServerContext* context) {
-  return new ProxiedCall(context, stubs_);
+  return new ProxiedCall(context, stubs_, caller_);
 }
 
 std::string GrpcProxy::AreaOf(const std::string& method) {

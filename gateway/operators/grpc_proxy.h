@@ -6,7 +6,9 @@
 // cancellation, status and its details pass through.
 //
 // Whoever can reach the address can act as operator: it listens on a Unix socket in a directory that only the
-// installation's own user can enter. Thread-safe. At most one message of each direction of a call is held in memory.
+// installation's own user can enter. One that was made for a role states the operator with that role as the caller,
+// whatever the client states, and so may be reached by a group. Thread-safe. At most one message of each direction of a
+// call is held in memory.
 #pragma once
 
 #include <grpcpp/generic/async_generic_service.h>
@@ -15,6 +17,8 @@
 #include <map>
 #include <memory>
 #include <string>
+
+#include "services/common/rpc/caller.h"
 
 namespace allod::gateway::operators {
 
@@ -28,6 +32,8 @@ struct ProxyTargets {
 class GrpcProxy final : public grpc::CallbackGenericService {
  public:
   explicit GrpcProxy(const ProxyTargets& targets);
+  // Every call is `caller`'s.
+  GrpcProxy(const ProxyTargets& targets, const Caller& caller) : GrpcProxy(targets) { caller_ = caller.ToString(); }
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 
   // The area of a method such as "/allod.billing.v1.UsageService/Reserve"; "operations" for google.longrunning; empty
@@ -38,6 +44,7 @@ class GrpcProxy final : public grpc::CallbackGenericService {
 
  private:
   std::map<std::string, std::unique_ptr<grpc::GenericStub>> stubs_;
+  std::string caller_;  // empty: whom the client states
 };
 
 }  // namespace allod::gateway::operators

@@ -27,18 +27,25 @@ using google::longrunning::Operation;
 class Tenants final : public tenancy::TenantService::Service {
  public:
   Trace trace;  // of the last call
+  std::string caller;
 
  private:
   grpc::Status GetTenant(grpc::ServerContext* context, const tenancy::GetTenantRequest* request,
                          tenancy::Tenant* response) override {
     return Handle(context, request, response, [&](const Call& call) -> Result<tenancy::Tenant> {
       trace = call.trace;
+      caller = call.principal.ToString();
       if (request->name() != "tenants/ke")
         return Fail(Code::kNotFound, "NO_SUCH_TENANT", request->name() + " does not exist");
       tenancy::Tenant tenant;
       tenant.set_name(request->name());
       return tenant;
     });
+  }
+  grpc::Status SuspendTenant(grpc::ServerContext* context, const tenancy::SuspendTenantRequest* request,
+                             tenancy::Tenant* response) override {
+    return Handle(context, request, response,
+                  [&](const Call&) -> Result<tenancy::Tenant> { return tenancy::Tenant(); });
   }
 };
 
@@ -133,6 +140,30 @@ TEST_F(GrpcProxyTest, PassesCallsWithTheirCallerAndErrorsWithTheirReason) {
   EXPECT_EQ(tenants_.trace, *CurrentTrace());
   request.set_name("tenants/xx");
   EXPECT_EQ(ask(Caller::Operator()).error(), (Error{Code::kNotFound, "NO_SUCH_TENANT", "tenants/xx does not exist"}));
+}
+
+TEST_F(GrpcProxyTest, AtTheAddressOfARoleEverybodyIsAnOperatorOfIt) {
+  GrpcProxy proxy({Target("tenancy"), Target("catalog"), Target("billing"), Target("scheduling")},
+                  Caller::Operator({Role::ROLE_SUPPORT}));
+  const auto front = Server::Start({.listen = Target("support"), .credentials = {.by_file_mode = true}}, {}, &proxy);
+  ASSERT_TRUE(front) << front.error().message;
+  const auto stub = tenancy::TenantService::NewStub(MakeChannel(Target("support")));
+  tenancy::GetTenantRequest get;
+  get.set_name("tenants/ke");
+  tenancy::SuspendTenantRequest suspend;
+  suspend.set_name("tenants/ke");
+  for (const Caller& caller :
+       {Caller::Operator(), Caller::Service("gateway"), Caller::Tenant("ke"), Caller::Node("n")}) {
+    const auto found = CallUnary(*stub, &tenancy::TenantService::Stub::GetTenant, get, caller, std::chrono::seconds(5));
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(tenants_.caller, "operator roles:support");
+    const auto refused =
+        CallUnary(*stub, &tenancy::TenantService::Stub::SuspendTenant, suspend, caller, std::chrono::seconds(5));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().reason, "PERMISSION_MISSING");
+    EXPECT_NE(refused.error().message.find("your roles (support) do not have"), std::string::npos);
+  }
+  (*front)->Stop(std::chrono::milliseconds(100));
 }
 
 TEST_F(GrpcProxyTest, PassesStreamsOfBothDirectionsAndTheirCancellation) {

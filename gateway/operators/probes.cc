@@ -8,6 +8,9 @@
 namespace allod::gateway::operators {
 namespace {
 
+// Of a figure to look at; no money is reckoned with it.
+constexpr double kPicoPerUnit = 1e12;
+
 // Gives a channel that was idle a moment to connect.
 http::Awaitable<bool> Reachable(grpc::Channel& channel) {
   const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
@@ -43,6 +46,11 @@ http::Awaitable<void> Probes::Ready(http::Request&, http::ResponseWriter& out) {
 
 http::Awaitable<void> Probes::MetricsPage(http::Request&, http::ResponseWriter& out) {
   telemetry::SetJournalSlotsUsed(journal_.used_count());
+  const metering::EscrowFunds::Figures leases = funds_.figures();
+  telemetry::SetLeases(leases.leases);
+  for (const auto& [currency, free] : leases.free) {
+    telemetry::SetLeaseFree(currency, static_cast<double>(free.pico()) / kPicoPerUnit);
+  }
   http::Response response;
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = MetricsText();

@@ -7,6 +7,7 @@
 #include "gateway/access/api_keys.h"
 #include "gateway/federation/trust_table.h"
 #include "gateway/http/response_writer.h"
+#include "gateway/metering/escrow_funds.h"
 #include "gateway/metering/journal.h"
 #include "gateway/operators/pool_figures.h"
 #include "gateway/serving/routes.h"
@@ -17,12 +18,13 @@ class Probes {
  public:
   // All references must outlive this.
   Probes(const access::ApiKeyTable& keys, const federation::TrustTable& trust, const serving::RouteTable& routes,
-         const metering::Journal& journal, std::shared_ptr<grpc::Channel> billing, PoolFigures& pool,
-         std::string openapi_json)
+         const metering::Journal& journal, const metering::EscrowFunds& funds, std::shared_ptr<grpc::Channel> billing,
+         PoolFigures& pool, std::string openapi_json)
       : keys_(keys),
         trust_(trust),
         routes_(routes),
         journal_(journal),
+        funds_(funds),
         billing_(std::move(billing)),
         pool_(pool),
         openapi_json_(std::move(openapi_json)) {}
@@ -41,6 +43,7 @@ class Probes {
   const federation::TrustTable& trust_;
   const serving::RouteTable& routes_;
   const metering::Journal& journal_;
+  const metering::EscrowFunds& funds_;
   const std::shared_ptr<grpc::Channel> billing_;
   PoolFigures& pool_;
   const std::string openapi_json_;

@@ -1,13 +1,11 @@
 #include "gateway/portal/handler.h"
 
-#include <fmt/format.h>
-
 #include <string>
 #include <vector>
 
 #include "gateway/http/error.h"
+#include "gateway/portal/acting.h"
 #include "gateway/portal/openapi.h"
-#include "services/common/ids.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway::portal {
@@ -35,28 +33,12 @@ Status CheckMediaType(const http::Request& request) {
   return InvalidArgument("UNSUPPORTED_MEDIA_TYPE", "the body must be application/json");
 }
 
-// A person is told of with the roles that can matter: those at the project that the path or the header names.
-Result<Caller> CallerOf(const access::Principal& principal, const http::Request& request) {
-  Caller out = principal.caller();
-  if (!out.is_person()) return out;
-  std::string project(request.Header("x-allod-project"));
-  if (project.starts_with("tenants/")) project = ProjectIdOf(project);
-  const std::string in_path = ProjectIdOf(WithoutPrefix(request.path).substr(std::string_view("/v1/").size()));
-  if (!in_path.empty() && in_path != "-") project = in_path;
-  if (!project.empty()) {
-    std::erase_if(out.project_roles, [&](const ProjectRoles& at) { return at.project != project; });
-  }
-  if (out.project_roles.size() <= Caller::kProjectsMax) return out;
-  return Fail(Code::kPermissionDenied, "PROJECT_NEEDED",
-              fmt::format("you have roles at more than {} projects: name one in the header x-allod-project",
-                          Caller::kProjectsMax));
-}
-
 }  // namespace
 
-Handler::Handler(access::Admission& admission, const Transcoder& transcoder, const PortalBackends& backends,
-                 std::chrono::milliseconds timeout)
+Handler::Handler(access::Admission& admission, const access::LimitTable& tenants, const Transcoder& transcoder,
+                 const PortalBackends& backends, std::chrono::milliseconds timeout)
     : admission_(admission),
+      tenants_(tenants),
       transcoder_(transcoder),
       tenancy_(backends.tenancy),
       catalog_(backends.catalog),
@@ -87,7 +69,7 @@ Result<Handler::Prepared> Handler::Prepare(const access::Principal& principal, c
   ALLOD_TRY(std::string message,
             transcoder_.EncodeRequest(match, request.query, request.body, request.Header("idempotency-key"),
                                       principal.request_ids_of()));
-  ALLOD_TRY(Caller caller, CallerOf(principal, request));
+  ALLOD_TRY(Caller caller, ActingCaller(principal, match, request.Header("x-allod-project"), tenants_));
   return Prepared{match.route, std::move(message), std::move(caller), std::move(permit)};
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gateway/access/admission.h"
+#include "gateway/access/limit_table.h"
 #include "gateway/access/principal.h"
 #include "gateway/http/response_writer.h"
 #include "gateway/portal/transcoder.h"
@@ -26,8 +27,8 @@ struct PortalBackends {
 class Handler {
  public:
   // All references must outlive this.
-  Handler(access::Admission& admission, const Transcoder& transcoder, const PortalBackends& backends,
-          std::chrono::milliseconds timeout);
+  Handler(access::Admission& admission, const access::LimitTable& tenants, const Transcoder& transcoder,
+          const PortalBackends& backends, std::chrono::milliseconds timeout);
 
   // Those that the path takes; none if there is nothing.
   std::vector<std::string> MethodsOf(std::string_view path) const;
@@ -47,6 +48,7 @@ class Handler {
   grpc::GenericStub& StubOf(Backend backend);
 
   access::Admission& admission_;
+  const access::LimitTable& tenants_;
   const Transcoder& transcoder_;
   grpc::GenericStub tenancy_;
   grpc::GenericStub catalog_;

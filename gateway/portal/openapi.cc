@@ -1,18 +1,23 @@
 #include "gateway/portal/openapi.h"
 
 #include <algorithm>
-#include <optional>
 
+#include "gateway/portal/openapi_access.h"
 #include "gateway/portal/openapi_openai.h"
+#include "gateway/portal/openapi_problems.h"
 #include "gateway/portal/openapi_schema.h"
-#include "gateway/portal/transcoder_json.h"
-#include "services/common/rpc/access.h"
 
 namespace allod::gateway::portal {
 namespace {
 
 namespace pb = google::protobuf;
 using Json = nlohmann::ordered_json;
+
+// "tenancy" of "allod.tenancy.v1".
+std::string AreaOf(const std::string& package) {
+  const std::size_t begin = package.find('.') + 1;
+  return package.substr(begin, package.find('.', begin) - begin);
+}
 
 // "tenants" -> "tenant": what stands for the `*` behind a collection.
 std::string Singular(const std::string& collection) {
@@ -28,9 +33,9 @@ Json Parameter(const std::string& name, const char* in, Json schema) {
   return out;
 }
 
-Json JsonContent(Json schema, const char* media_type = "application/json") {
+Json JsonContent(Json schema) {
   Json out;
-  out[media_type]["schema"] = std::move(schema);
+  out["application/json"]["schema"] = std::move(schema);
   return out;
 }
 
@@ -67,9 +72,30 @@ Json QueryParameters(const PortalRoute& route, Json& schemas) {
   return out;
 }
 
-Json PortalOperation(const PortalRoute& route, Json& schemas) {
+// "ProjectService_GetProject"; of a service that several areas have, "BillingAuditService_GetAuditHead"; of a method
+// with several paths, from the second on, "QuotaService_GetQuotaUse_2".
+std::string OperationId(const PortalRoute& route, const std::vector<PortalRoute>& routes) {
+  const pb::ServiceDescriptor& service = *route.method->service();
+  std::string id = service.name() + "_" + route.method->name();
+  const bool is_one_of_several = std::ranges::any_of(routes, [&](const PortalRoute& other) {
+    return other.method->service()->name() == service.name() && other.method->service() != &service;
+  });
+  if (is_one_of_several) {
+    std::string area = AreaOf(service.file()->package());
+    area[0] = static_cast<char>(area[0] - 'a' + 'A');
+    id = area + id;
+  }
+  int number = 1;
+  for (const PortalRoute& other : routes) {
+    if (&other == &route) break;
+    if (other.method == route.method) ++number;
+  }
+  return number == 1 ? id : id + "_" + std::to_string(number);
+}
+
+Json PortalOperation(const PortalRoute& route, const std::string& id, Json& schemas) {
   Json out;
-  out["operationId"] = route.method->service()->name() + "_" + route.method->name();
+  out["operationId"] = id;
   out["tags"] = Json::array({route.method->service()->name()});
   Json parameters = PathParameters(route.path);
   for (Json& parameter : QueryParameters(route, schemas)) parameters.push_back(std::move(parameter));
@@ -81,61 +107,8 @@ Json PortalOperation(const PortalRoute& route, Json& schemas) {
     out["requestBody"]["content"] = JsonContent(FieldSchema(*input.FindFieldByName(route.body), schemas));
   }
   out["responses"]["200"] = Answer("Done", JsonContent(MessageSchema(*route.method->output_type(), schemas)));
-  out["responses"]["default"] =
-      Answer("Refused or failed", JsonContent({{"$ref", "#/components/schemas/Problem"}}, "application/problem+json"));
+  out["responses"].update(ProblemsOf(route));
   return out;
-}
-
-// A name that the path's variable for `field` takes.
-std::string SampleName(const PathTemplate& path, const std::string& field) {
-  const auto variable = std::ranges::find(path.variables(), field, &PathTemplate::Variable::field);
-  if (variable == path.variables().end()) return "";
-  std::string out;
-  for (std::size_t i = variable->begin; i < variable->end; ++i) {
-    const PathTemplate::Segment& segment = path.segments()[i];
-    out += (out.empty() ? "" : "/") + (segment.kind == PathTemplate::Kind::kLiteral ? segment.literal : "x");
-  }
-  return out;
-}
-
-// What the method declares; none for google.longrunning.Operations, where the service whose operations are asked about
-// does, and filters them.
-std::optional<Method> Declared(const PortalRoute& route) {
-  if (!route.method->options().HasExtension(::allod::access::v1::access)) return std::nullopt;
-  const Result<Method> method = DescribeMethod(*route.method);
-  return method ? std::optional(*method) : std::nullopt;
-}
-
-// Whether it admits a key of the tenant and project that the path names.
-bool AKeyMayCall(const PortalRoute& route) {
-  const auto method = Declared(route);
-  if (!method) return true;
-  const std::string resource = SampleName(route.path, method->access.resource());
-  return CheckAccess(*method, Caller::Key("x", "x", {}, kRolesOfKeys), resource).has_value();
-}
-
-// Which of a key's roles have the permission that the method needs.
-void AddPermission(const PortalRoute& route, Json& operation) {
-  const auto method = Declared(route);
-  if (!method) return;
-  Json roles = Json::array();
-  for (const Role role : method->roles.List()) {
-    if (kRolesOfKeys.Has(role)) roles.push_back(WordOfRole(role));
-  }
-  operation["x-allod-permission"] = method->access.permission();
-  operation["x-allod-roles"] = std::move(roles);
-}
-
-void AddProblemSchema(Json& schemas) {
-  const Json text = {{"type", "string"}};
-  schemas["Problem"] = {{"type", "object"},
-                        {"properties",
-                         {{"type", text},
-                          {"title", text},
-                          {"status", {{"type", "integer"}}},
-                          {"detail", text},
-                          {"code", text},
-                          {"reason", text}}}};
 }
 
 std::string LowerCase(std::string text) {
@@ -156,24 +129,23 @@ std::string OpenApiPath(const PathTemplate& path) {
   return path.verb().empty() ? out : out + ":" + path.verb();
 }
 
-std::string OpenApiJson(const Transcoder& transcoder) {
+std::string OpenApiJson(const Transcoder& transcoder, const std::string& session_cookie) {
   Json schemas = Json::object();
   Json paths = Json::object();
-  AddProblemSchema(schemas);
+  schemas["Problem"] = ProblemSchema();
   AddOpenAiPaths(paths, schemas);
   for (const PortalRoute& route : transcoder.routes()) {
-    if (!AKeyMayCall(route)) continue;
-    Json operation = PortalOperation(route, schemas);
-    AddPermission(route, operation);
+    Json operation = PortalOperation(route, OperationId(route, transcoder.routes()), schemas);
+    if (!AddAccess(route, session_cookie, operation)) continue;
     paths[kPortalPrefix + OpenApiPath(route.path)][LowerCase(route.http_method)] = std::move(operation);
   }
   Json out;
   out["openapi"] = "3.1.0";
   out["info"] = {
       {"title", "Allod"}, {"version", "v1"}, {"license", {{"name", "Apache-2.0"}, {"identifier", "Apache-2.0"}}}};
-  out["security"] = Json::array({{{"apiKey", Json::array()}}});
   out["paths"] = std::move(paths);
-  out["components"]["securitySchemes"]["apiKey"] = {{"type", "http"}, {"scheme", "bearer"}};
+  out["components"]["securitySchemes"] = SecuritySchemes(session_cookie);
+  out["components"]["responses"] = ProblemResponses();
   out["components"]["schemas"] = std::move(schemas);
   return out.dump();
 }

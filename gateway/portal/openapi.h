@@ -10,8 +10,9 @@ namespace allod::gateway::portal {
 // The portal is served under this prefix, because /v1 itself belongs to the OpenAI-compatible API.
 inline constexpr const char* kPortalPrefix = "/portal";
 
-// Only what some key may call: a method whose access rule admits none is no part of the tenants' API.
-std::string OpenApiJson(const Transcoder& transcoder);
+// Every operation that a credential of a tenant may call, each with the kinds of credentials that may
+// (openapi_access.h). `session_cookie`: where browsers keep a session; empty: nobody signs in by a browser here.
+std::string OpenApiJson(const Transcoder& transcoder, const std::string& session_cookie);
 
 // `/v1/{name=tenants/*/projects/*}:revoke` -> `/v1/tenants/{tenant}/projects/{project}:revoke`.
 std::string OpenApiPath(const PathTemplate& path);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "gateway/openai/parameters.h"
+#include "gateway/portal/openapi_access.h"
 
 namespace allod::gateway::portal {
 namespace {
@@ -116,6 +117,7 @@ Json Operation(const std::string& id, const char* summary, const std::string& re
   out["operationId"] = id;
   out["summary"] = summary;
   out["tags"] = Json::array({"OpenAI"});
+  out["security"] = InferenceSecurity();
   if (!request.empty()) {
     out["requestBody"]["required"] = true;
     out["requestBody"]["content"]["application/json"]["schema"] = Reference(request);

@@ -1,16 +1,21 @@
 #include "gateway/portal/services.h"
 
+#include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
+#include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
+#include "allod/scheduling/v1/node.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
+#include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity_provider.pb.h"
 #include "allod/tenancy/v1/member.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/quota.pb.h"
+#include "allod/tenancy/v1/role.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "allod/tenancy/v1/workload_rule.pb.h"
@@ -23,14 +28,12 @@ namespace {
 // The service `name` in the file that declares `Message`.
 template <typename Message>
 PortalService In(const char* name, Backend backend) {
-  return {Message::descriptor()->file()->FindServiceByName(name), backend, {}};
+  return {Message::descriptor()->file()->FindServiceByName(name), backend, nullptr};
 }
 
 PortalService Operations() {
   PortalService out = In<google::longrunning::Operation>("Operations", Backend::kScheduling);
-  out.rules = {{"GetOperation", "GET", "/v1/{name=tenants/*/operations/*}", ""},
-               {"ListOperations", "GET", "/v1/{name=tenants/*}/operations", ""},
-               {"WaitOperation", "POST", "/v1/{name=tenants/*/operations/*}:wait", "*"}};
+  out.operations_of = scheduling::v1::Instance::descriptor()->file()->FindServiceByName("InstanceService");
   return out;
 }
 
@@ -46,6 +49,7 @@ std::vector<PortalService> PortalServices() {
       In<tenancy::v1::IdentityProvider>("IdentityProviderService", Backend::kTenancy),
       In<tenancy::v1::WorkloadRule>("WorkloadRuleService", Backend::kTenancy),
       In<tenancy::v1::Member>("MemberService", Backend::kTenancy),
+      In<tenancy::v1::Role>("RoleService", Backend::kTenancy),
       In<tenancy::v1::Session>("SessionService", Backend::kTenancy),
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
@@ -53,6 +57,10 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
+      In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
+      In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),
+      In<scheduling::v1::ListAuditEntriesRequest>("AuditService", Backend::kScheduling),
+      In<billing::v1::ListAuditEntriesRequest>("AuditService", Backend::kBilling),
       Operations(),
   };
 }

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "gateway/portal/transcoder_json.h"
-#include "google/api/annotations.pb.h"
 #include "services/common/ids.h"
 #include "services/common/text_check.h"
 
@@ -19,28 +18,6 @@ namespace pb = google::protobuf;
 
 std::unexpected<Error> BadRule(const pb::MethodDescriptor& method, std::string_view why) {
   return InvalidArgument("INVALID_HTTP_RULE", fmt::format("{}: {}", method.full_name(), why));
-}
-
-Result<std::pair<std::string, std::string>> PatternOf(const pb::MethodDescriptor& method,
-                                                      const google::api::HttpRule& rule) {
-  using Rule = google::api::HttpRule;
-  switch (rule.pattern_case()) {
-    case Rule::kGet:
-      return std::pair{std::string("GET"), rule.get()};
-    case Rule::kPut:
-      return std::pair{std::string("PUT"), rule.put()};
-    case Rule::kPost:
-      return std::pair{std::string("POST"), rule.post()};
-    case Rule::kDelete:
-      return std::pair{std::string("DELETE"), rule.delete_()};
-    case Rule::kPatch:
-      return std::pair{std::string("PATCH"), rule.patch()};
-    case Rule::kCustom:
-      return std::pair{rule.custom().kind(), rule.custom().path()};
-    case Rule::PATTERN_NOT_SET:
-      break;
-  }
-  return BadRule(method, "the HTTP rule has no pattern");
 }
 
 std::unique_ptr<pb::Message> NewMessage(const pb::Descriptor* type) {
@@ -66,40 +43,26 @@ Result<Transcoder> Transcoder::Build(const std::vector<PortalService>& services)
 
 Status Transcoder::AddService(const PortalService& service) {
   if (!service.service) return Internal("a service of the portal is not declared in its file");
-  for (const PortalRule& rule : service.rules) {
-    const pb::MethodDescriptor* method = service.service->FindMethodByName(rule.method);
-    if (!method) return Internal(fmt::format("{} has no method {}", service.service->full_name(), rule.method));
-    ALLOD_CHECK_OK(AddRoute(*method, service.backend, rule.http_method, rule.path, rule.body));
-  }
-  if (!service.rules.empty()) return {};
   for (int i = 0; i < service.service->method_count(); ++i) {
     const pb::MethodDescriptor& method = *service.service->method(i);
-    if (!method.options().HasExtension(google::api::http)) continue;
-    const google::api::HttpRule& rule = method.options().GetExtension(google::api::http);
-    ALLOD_TRY(const auto pattern, PatternOf(method, rule));
-    ALLOD_CHECK_OK(AddRoute(method, service.backend, pattern.first, pattern.second, rule.body()));
-    for (const google::api::HttpRule& more : rule.additional_bindings()) {
-      ALLOD_TRY(const auto other, PatternOf(method, more));
-      ALLOD_CHECK_OK(AddRoute(method, service.backend, other.first, other.second, more.body()));
-    }
+    ALLOD_TRY(std::vector<HttpBinding> bindings, HttpBindingsOf(method));
+    for (HttpBinding& binding : bindings) ALLOD_CHECK_OK(AddRoute(method, service, std::move(binding)));
   }
   return {};
 }
 
-Status Transcoder::AddRoute(const pb::MethodDescriptor& method, Backend backend, std::string http_method,
-                            std::string path, std::string body) {
+Status Transcoder::AddRoute(const pb::MethodDescriptor& method, const PortalService& service, HttpBinding binding) {
   if (method.client_streaming() || method.server_streaming())
     return BadRule(method, "streams have no HTTP mapping here");
-  if (!body.empty() && body != "*" && !method.input_type()->FindFieldByName(body)) {
-    return BadRule(method, fmt::format("the request has no field {}", body));
+  if (!binding.body.empty() && binding.body != "*" && !method.input_type()->FindFieldByName(binding.body)) {
+    return BadRule(method, fmt::format("the request has no field {}", binding.body));
   }
-  ALLOD_TRY(PathTemplate parsed, PathTemplate::Parse(path));
-  for (const PathTemplate::Variable& variable : parsed.variables()) {
+  for (const PathTemplate::Variable& variable : binding.path.variables()) {
     if (!FindField(*method.input_type(), variable.field)) {
       return BadRule(method, fmt::format("the request has no field {}", variable.field));
     }
   }
-  routes_.push_back({std::move(http_method), std::move(path), std::move(parsed), std::move(body), &method, backend});
+  routes_.push_back({std::move(binding), &method, service.backend, service.operations_of});
   return {};
 }
 

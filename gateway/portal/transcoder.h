@@ -13,19 +13,17 @@
 #include <vector>
 
 #include "gateway/http/message.h"
-#include "gateway/portal/path_template.h"
 #include "gateway/portal/services.h"
 #include "services/common/result.h"
+#include "services/common/rpc/http_binding.h"
 
 namespace allod::gateway::portal {
 
-struct PortalRoute {
-  std::string http_method;
-  std::string template_text;
-  PathTemplate path;
-  std::string body;  // "", "*" or the name of a field
+struct PortalRoute : HttpBinding {
   const google::protobuf::MethodDescriptor* method;
   Backend backend;
+  // Whose operations they are, of google.longrunning.Operations; else null.
+  const google::protobuf::ServiceDescriptor* operations_of;
 
   // `/package.Service/Method`.
   std::string RpcPath() const;
@@ -58,8 +56,7 @@ class Transcoder {
   const std::vector<PortalRoute>& routes() const { return routes_; }
 
  private:
-  Status AddRoute(const google::protobuf::MethodDescriptor& method, Backend backend, std::string http_method,
-                  std::string path, std::string body);
+  Status AddRoute(const google::protobuf::MethodDescriptor& method, const PortalService& service, HttpBinding binding);
   Status AddService(const PortalService& service);
 
   std::vector<PortalRoute> routes_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gateway/metering/funds_errors.h"
 #include "gateway/serving/peer_errors.h"
 #include "gateway/telemetry/instance_metrics.h"
 #include "services/common/rpc/status.h"
@@ -63,7 +64,7 @@ Dispatch::Dispatch(const Limits& limits, RouteTable& routes, WaitingRoom& room,
       next_comment_(times_.start + milliseconds(limits.keep_alive_comment_ms)) {}
 
 HoldTerms TermsOn(const InstanceRoute& route, const WorkerJob& job) {
-  return {route.variant, route.price_book, route.isolation_class, job.WorstCase(route.context_tokens)};
+  return {{route.variant, route.price_book, route.isolation_class}, job.WorstCase(route.context_tokens)};
 }
 
 http::Awaitable<Dispatch::Ending> Dispatch::Run() {
@@ -85,7 +86,7 @@ http::Awaitable<Dispatch::Ending> Dispatch::Run() {
       continue;  // the route may have changed once more meanwhile
     }
     Ending ending = co_await Try(*step.replica);
-    if (ending.answered) co_return ending;
+    if (ending.answered || ending.last) co_return ending;
     if (routes_.IsStopped(route_->instance) && !leaving()) co_return Ending{.error = Stopped()};
     const std::shared_ptr<const InstanceRoute> current = routes_.Find(route_->instance);
     const std::optional<Error> last = AfterFailure(state_, {.error = std::move(ending.error),
@@ -163,6 +164,8 @@ http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& re
       Connected();
       next_comment_ = steady_clock::now() + milliseconds(limits_.keep_alive_comment_ms);
       if (event == WorkerCall::Event::kMessage) {
+        std::optional<Ending> ending = co_await CoverMessage(call);
+        if (ending) co_return *std::move(ending);
         progress = co_await job_.TakeMessage();
       } else if (call.status().ok()) {
         progress = co_await job_.TakeEnd();
@@ -188,6 +191,18 @@ http::Awaitable<Dispatch::Ending> Dispatch::EndAtLimit(WorkerCall& call) {
       .error = {Code::kDeadlineExceeded, "NO_ANSWER_IN_TIME",
                 fmt::format("nothing of the answer came within the {} ms that a request may take; try again",
                             std::chrono::duration_cast<milliseconds>(times_.limit - times_.start).count())}};
+}
+
+http::Awaitable<std::optional<Dispatch::Ending>> Dispatch::CoverMessage(WorkerCall& call) {
+  if (job_.CompletionTokens() <= hold_.completion_held()) co_return std::nullopt;
+  const Status extended = co_await hold_.Extend(job_.CompletionTokens());
+  out_.OnInterrupt([&call] { call.Cancel(); });  // whoever waited for money had its own
+  if (extended) co_return std::nullopt;
+  if (!metering::IsMissingMoney(extended.error())) co_return Ending{.error = extended.error(), .last = true};
+  call.Cancel();  // as at the limit of its time
+  const WorkerJob::Progress progress = co_await job_.EndAtLimit();
+  if (progress != WorkerJob::Progress::kMore) co_return EndingOf(progress);
+  co_return Ending{.error = extended.error(), .last = true};
 }
 
 Dispatch::Ending Dispatch::EndingOf(WorkerJob::Progress progress) const {

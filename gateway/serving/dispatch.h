@@ -12,7 +12,8 @@
 //
 // A request's time has a limit. It is the client that decides how long an answer takes (by what it asks for, by its
 // other requests, by how it reads), so the limit ends an answer as `max_tokens` does: the client gets what there is.
-// Only one of which there is nothing fails. One per request; used by one coroutine.
+// Only one of which there is nothing fails. So it is with the tenant's money: an answer for which no more can be held
+// ends with what there is. One per request; used by one coroutine.
 #pragma once
 
 #include <memory>
@@ -40,6 +41,7 @@ class Dispatch {
   struct Ending {
     bool answered = false;
     Error error{Code::kUnknown};
+    bool last = false;  // whatever the error is, nothing is tried again
   };
 
   // All references must outlive Run().
@@ -53,6 +55,8 @@ class Dispatch {
   http::Awaitable<Ending> Try(Replica& replica);
   http::Awaitable<Ending> Follow(WorkerCall& call, Replica& replica, const std::shared_ptr<grpc::Channel>& channel);
   http::Awaitable<Ending> EndAtLimit(WorkerCall& call);
+  // What is held covers the message that came: nothing if it does, or now does.
+  http::Awaitable<std::optional<Ending>> CoverMessage(WorkerCall& call);
   // Of any but kMore.
   Ending EndingOf(WorkerJob::Progress progress) const;
   http::Awaitable<bool> CommentIfDue();

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "gateway/metering/funds_errors.h"
+#include <algorithm>
+
 #include "gateway/serving/peer_errors.h"
 
 namespace allod::gateway::serving {
@@ -11,41 +12,51 @@ namespace {
 // Of an instance that is updated faster than a request gets through.
 constexpr int kReplacementsMax = 8;
 
+std::int64_t FirstOf(const TokenBounds& bounds) { return std::min(bounds.completion, kCompletionTokensStep); }
+
 }  // namespace
 
-http::Awaitable<Status> Hold::Reserve(const HoldTerms& terms) {
-  request_.set_variant(terms.variant);
-  request_.set_price_book(terms.price_book);
-  request_.set_isolation_class(terms.isolation_class);
-  request_.set_prompt_tokens_max(terms.bounds.prompt);
-  request_.set_completion_tokens_max(terms.bounds.completion);
-  Status held = co_await funds_.Reserve(request_, out_);
-  if (!held) co_return std::unexpected(OfBilling(std::move(held).error()));
-  co_return held;
+http::Awaitable<Status> Hold::Take(const HoldTerms& terms, std::int64_t completion, Kind kind) {
+  const metering::FundsRequest request{
+      owner_.tenant, terms.price, {terms.bounds.prompt, completion}, kind != Kind::kNew, kind == Kind::kMoreIfThere};
+  Result<metering::Funds> taken = co_await funds_.Take(request, held_ ? &*held_ : nullptr, out_);
+  if (!taken) co_return std::unexpected(OfBilling(std::move(taken).error()));
+  held_ = *std::move(taken);
+  completion_held_ = completion;
+  co_return Status();
 }
 
 http::Awaitable<Status> Hold::Make(HoldTerms terms) {
-  const Status made = co_await Reserve(terms);
-  if (made) {
-    terms_ = std::move(terms);
-    metered_.MarkReserved();
-  } else if (!metering::IsInDoubt(made.error())) {
-    metered_.Drop();
-  }
+  if (Status fits = metering::Journal::CheckNames(terms.price, owner_.api_key); !fits) co_return fits;
+  Status made = co_await Take(terms, FirstOf(terms.bounds), Kind::kNew);
+  if (!made) co_return made;
+  metered_.SetTerms(
+      {held_->lease_id, terms.price, held_->prices, {terms.bounds.prompt, completion_held_}, owner_.api_key});
+  terms_ = std::move(terms);
   co_return made;
 }
 
 http::Awaitable<Status> Hold::Replace(HoldTerms terms) {
-  if (request_.revision() >= kReplacementsMax) {
-    co_return std::unexpected(Error{
-        Code::kUnavailable, "INSTANCE_CHANGING",
-        fmt::format("the instance was updated {} times while this request waited; try again", request_.revision()),
-        std::chrono::milliseconds(1000)});
+  if (++replacements_ > kReplacementsMax) {
+    co_return std::unexpected(
+        Error{Code::kUnavailable, "INSTANCE_CHANGING",
+              fmt::format("the instance was updated {} times while this request waited; try again", kReplacementsMax),
+              std::chrono::milliseconds(1000)});
   }
-  request_.set_revision(request_.revision() + 1);
-  const Status replaced = co_await Reserve(terms);
-  if (replaced) terms_ = std::move(terms);
+  Status replaced = co_await Make(std::move(terms));
   co_return replaced;
+}
+
+http::Awaitable<Status> Hold::Extend(std::int64_t completion) {
+  completion = std::min(completion, terms_.bounds.completion);
+  if (completion <= completion_held_) co_return Status();
+  const std::int64_t ahead = std::min(completion + kCompletionTokensStep, terms_.bounds.completion);
+  Status extended = co_await Take(terms_, ahead, Kind::kMoreIfThere);
+  // The last tokens that there is money for, one by one.
+  if (!extended) extended = co_await Take(terms_, completion, Kind::kMore);
+  // In the journal as well, before they may be delivered.
+  if (extended) metered_.SetCompletionTokensMax(completion_held_);
+  co_return extended;
 }
 
 }  // namespace allod::gateway::serving

@@ -1,5 +1,9 @@
-// The money held for one request: made before anything else is done, and made again when the request comes to run on
-// terms that it does not cover (its instance was updated while it waited).
+// The money held for one request: made before anything else is done, made again when the request comes to run on terms
+// that it does not cover (its instance was updated while it waited), and extended as its answer grows.
+//
+// At first it is for the prompt and the beginning of the answer (kCompletionTokensStep), not for the longest answer
+// that the request may have: most end long before. The worker is told what the request may have; what it writes beyond
+// what is held waits here until more is held (Extend), and when there is no more money, the answer ends there.
 //
 // One per request; used by one coroutine.
 #pragma once
@@ -13,31 +17,47 @@
 
 namespace allod::gateway::serving {
 
+// Of an answer, or of all answers together: that many are held for at once, or what the request may have if it is less.
+inline constexpr std::int64_t kCompletionTokensStep = 512;
+
 class Hold {
  public:
-  // `request` says whose it is and when it ends. All references must outlive the hold.
-  Hold(metering::FundsSource& funds, billing::v1::ReserveRequest request, metering::MeteredRequest& metered,
-       http::ResponseWriter& out)
-      : funds_(funds), request_(std::move(request)), metered_(metered), out_(out) {}
+  // Whose it is.
+  struct Owner {
+    std::string request_id;
+    std::string tenant;
+    std::string api_key;
+  };
 
-  // The first. What the source of funds answered, as an error for the client; drops the metering when nothing can have
-  // been reserved.
+  // All references must outlive the hold.
+  Hold(metering::FundsSource& funds, Owner owner, metering::MeteredRequest& metered, http::ResponseWriter& out)
+      : funds_(funds), owner_(std::move(owner)), metered_(metered), out_(out) {}
+
+  // The first. What the source of funds answered, as an error for the client; then nothing is held.
   http::Awaitable<Status> Make(HoldTerms terms);
   bool Covers(const HoldTerms& terms) const { return gateway::serving::Covers(terms_, terms); }
   // Replaces it by one on these terms. On an error nothing may run: the request is to be settled as it is.
   http::Awaitable<Status> Replace(HoldTerms terms);
-  // What the money pays for.
+  // What the request may have. Of the answer not all of it is held for yet.
   const TokenBounds& bounds() const { return terms_.bounds; }
-  const std::string& request_id() const { return request_.request_id(); }
+  std::int64_t completion_held() const { return completion_held_; }
+  // Holds for `completion` tokens of the answer, and some more, before they are handed over. At most what bounds()
+  // says.
+  http::Awaitable<Status> Extend(std::int64_t completion);
+  const std::string& request_id() const { return owner_.request_id; }
 
  private:
-  http::Awaitable<Status> Reserve(const HoldTerms& terms);
+  enum class Kind { kNew, kMore, kMoreIfThere };
+  http::Awaitable<Status> Take(const HoldTerms& terms, std::int64_t completion, Kind kind);
 
   metering::FundsSource& funds_;
-  billing::v1::ReserveRequest request_;
+  const Owner owner_;
   metering::MeteredRequest& metered_;
   http::ResponseWriter& out_;
   HoldTerms terms_;
+  std::int64_t completion_held_ = 0;
+  std::optional<metering::Funds> held_;
+  int replacements_ = 0;
 };
 
 }  // namespace allod::gateway::serving

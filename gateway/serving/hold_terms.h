@@ -1,23 +1,16 @@
 // On what terms money is held for a request: what decides its price, and how much it may use at most. Pure.
 #pragma once
 
-#include <cstdint>
 #include <string>
+
+#include "gateway/metering/lease_terms.h"
 
 namespace allod::gateway::serving {
 
-// The most that one request may use.
-struct TokenBounds {
-  std::int64_t prompt = 0;
-  std::int64_t completion = 0;  // over all choices
-
-  bool operator==(const TokenBounds&) const = default;
-};
+using metering::TokenBounds;
 
 struct HoldTerms {
-  std::string variant;
-  std::string price_book;
-  std::string isolation_class;  // as billing names it; empty: isolated
+  metering::PriceTerms price;
   TokenBounds bounds;
 
   bool operator==(const HoldTerms&) const = default;

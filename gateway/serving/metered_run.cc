@@ -17,13 +17,13 @@ constexpr milliseconds kCallOutlastsLimit(1000);
 
 }  // namespace
 
-http::Awaitable<void> MeteredRun::Run(billing::v1::ReserveRequest reserve) {
+http::Awaitable<void> MeteredRun::Run(Hold::Owner owner) {
   const steady_clock::time_point start = steady_clock::now();
-  Hold hold(context_.funds, std::move(reserve), metered_, out_);
+  Hold hold(context_.funds, std::move(owner), metered_, out_);
   HoldTerms terms = TermsOn(*route_, job_);
   const Status held = co_await hold.Make(std::move(terms));
   if (!held) {
-    metered_.Finish(out_.gone() ? billing::v1::OUTCOME_CLIENT_CANCELLED : billing::v1::OUTCOME_FAULT);
+    metered_.Finish(billing::v1::OUTCOME_FAULT);  // there is nothing to settle
     co_await job_.Fail(held.error());
     co_return;
   }

@@ -23,6 +23,7 @@ struct Context {
   RouteTable& routes;
   metering::FundsSource& funds;
   WaitingRoom room;
+  std::string jurisdiction;  // in which this gateway stands
 };
 
 class MeteredRun {
@@ -32,8 +33,8 @@ class MeteredRun {
              WorkerJob& job, http::ResponseWriter& out)
       : context_(context), route_(std::move(route)), metered_(metered), job_(job), out_(out) {}
 
-  // `reserve` says whose request it is and when its hold ends; the terms are those of the route.
-  http::Awaitable<void> Run(billing::v1::ReserveRequest reserve);
+  // The terms are those of the route.
+  http::Awaitable<void> Run(Hold::Owner owner);
 
  private:
   http::Awaitable<void> Conclude(const Dispatch::Ending& ending, const std::string& request_id);

@@ -6,7 +6,10 @@
 #include <utility>
 
 #include "allod/scheduling/v1/node.grpc.pb.h"
+#include "gateway/telemetry/gateway_metrics.h"
 #include "gateway/telemetry/instance_metrics.h"
+#include "services/common/log.h"
+#include "services/common/rpc/residency.h"
 #include "services/common/rpc/watch.h"
 
 namespace allod::gateway::serving {
@@ -27,6 +30,15 @@ std::string IsolationClassText(scheduling::v1::IsolationClass isolation) {
     default:
       return "";
   }
+}
+
+bool MayBeSentTo(const InstanceRoute& route, const std::string& target, const std::string& jurisdiction) {
+  const std::string why = WhyOutside(route.residency, kClassesRouted, jurisdiction);
+  if (why.empty()) return true;
+  telemetry::CountTargetOutsideResidency();
+  Log(LogLevel::kError, "a target of a route stands where the tenant's data may not be",
+      {{"instance", route.instance}, {"target", target}, {"jurisdiction", jurisdiction}, {"why", why}});
+  return false;
 }
 
 // null if the route has no replica there.
@@ -53,8 +65,14 @@ std::shared_ptr<const InstanceRoute> RouteTable::EntryOf(const scheduling::v1::R
   entry->revision = fmt::format("{}.{}/{}", created.seconds(), created.nanos(), route.generation());
   const auto known_as = routes_.find(entry->instance);
   const InstanceRoute* before = known_as == routes_.end() ? nullptr : known_as->second.get();
-  entry->ready_count = static_cast<std::size_t>(std::max(route.ready_target_count(), 0));
-  for (const std::string& target : route.targets()) {
+  // Rules that nobody understands allow nothing.
+  entry->residency = ResidencyFrom(route.residency()).value_or(ResidencyRules());
+  for (int i = 0; i < route.targets_size(); ++i) {
+    const std::string& target = route.targets(i);
+    if (!MayBeSentTo(*entry, target, i < route.target_jurisdictions_size() ? route.target_jurisdictions(i) : "")) {
+      continue;
+    }
+    if (i < route.ready_target_count()) ++entry->ready_count;
     std::weak_ptr<Replica>& known = replicas_[target];
     std::shared_ptr<Replica> replica = known.lock();
     if (!replica) known = replica = std::make_shared<Replica>(target);

@@ -1,6 +1,9 @@
 // The route table: which replicas answer for an instance, fed by WatchRoutes of the scheduling service: every route,
 // then each change, each acknowledged. Thread-safe.
 //
+// Where the tenant's KV cache and prompts may not be nothing is sent, whatever the table names as targets: these are
+// left out here, with a line in the log, and counted in allod_gateway_targets_outside_residency_total.
+//
 // Readers get immutable entries. A replica object lives across table updates as long as its target is routed to, so
 // that its channel and its count of outstanding tokens do too. While the stream is broken the last table stands, and an
 // instance that is not in it may be a new one. What a look-up or a change costs grows with the logarithm of the number
@@ -20,6 +23,7 @@
 
 #include "allod/scheduling/v1/node.pb.h"
 #include "gateway/serving/worker_channel.h"
+#include "services/common/residency.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::serving {
@@ -45,6 +49,7 @@ struct InstanceRoute {
   std::vector<std::string> made_in;  // of each replica: the revision in which it came
   std::size_t ready_count = 0;       // that many of them, from the front, are ready or asleep; the others are starting
   bool stopped = false;              // a rule forbids it to run
+  ResidencyRules residency;          // where its tenant's data may be
 };
 
 class RouteTable {

@@ -9,7 +9,11 @@ scheduling::v1::WatchRoutesResponse Table(const std::string& instance, std::init
   scheduling::v1::WatchRoutesResponse out;
   auto& route = *out.add_routes();
   route.set_instance(instance);
-  for (const char* target : targets) route.add_targets(target);
+  route.mutable_residency()->add_jurisdictions("ke");
+  for (const char* target : targets) {
+    route.add_targets(target);
+    route.add_target_jurisdictions("ke");
+  }
   return out;
 }
 
@@ -40,6 +44,42 @@ TEST(RouteTable, PrefersReadyReplicasToThoseThatStart) {
   EXPECT_EQ(PickReplica(*route, {})->target, "unix:/ready");
   const std::vector<std::string> failed{"unix:/ready"};
   EXPECT_EQ(PickReplica(*route, failed)->target, "unix:/starting");
+}
+
+TEST(RouteTable, LeavesOutTargetsWhereTheTenantsDataMayNotBe) {
+  RouteTable table;
+  auto message = Table(kInstance, {"unix:/ke", "unix:/tz", "unix:/ug", "unix:/tz2", "unix:/unsaid"});
+  auto& route = *message.mutable_routes(0);
+  route.set_ready_target_count(3);
+  route.set_target_jurisdictions(1, "tz");
+  route.set_target_jurisdictions(2, "ug");
+  route.set_target_jurisdictions(3, "tz");
+  route.mutable_target_jurisdictions()->RemoveLast();
+  const auto targets = [&] {
+    table.Apply(message);
+    std::vector<std::string> out;
+    for (const auto& replica : table.Find(kInstance)->replicas) out.push_back(replica->target);
+    return out;
+  };
+  using Targets = std::vector<std::string>;
+  EXPECT_EQ(targets(), Targets{"unix:/ke"});
+  EXPECT_EQ(table.Find(kInstance)->ready_count, 1U);
+  route.mutable_residency()->add_jurisdictions("tz");
+  EXPECT_EQ(targets(), (Targets{"unix:/ke", "unix:/tz", "unix:/tz2"}));
+  EXPECT_EQ(table.Find(kInstance)->ready_count, 2U) << "one of those in front is left out";
+  EXPECT_EQ(table.Find(kInstance)->made_in.size(), 3U);
+  auto& rule = *route.mutable_residency()->add_rules();
+  rule.set_data_class(residency::v1::DATA_CLASS_PROMPTS);
+  rule.add_jurisdictions("tz");
+  EXPECT_EQ(targets(), (Targets{"unix:/tz", "unix:/tz2"}));
+  rule.set_data_class(residency::v1::DATA_CLASS_KV_CACHE);
+  EXPECT_EQ(targets(), (Targets{"unix:/tz", "unix:/tz2"}));
+  rule.set_data_class(residency::v1::DATA_CLASS_USAGE);
+  EXPECT_EQ(targets(), (Targets{"unix:/ke", "unix:/tz", "unix:/tz2"})) << "usage is not there";
+  rule.set_data_class(residency::v1::DATA_CLASS_UNSPECIFIED);
+  EXPECT_EQ(targets(), Targets()) << "a rule that is not understood";
+  route.clear_residency();
+  EXPECT_EQ(targets(), Targets()) << "nothing is said";
 }
 
 TEST(RouteTable, ReplicaKeepsItsCountAcrossUpdates) {
@@ -91,6 +131,8 @@ scheduling::v1::WatchRoutesResponse Change(std::int64_t version, std::initialize
     auto& route = *out.add_routes();
     route.set_instance(std::string("tenants/ke/projects/p/instances/") + id);
     route.add_targets(std::string("unix:/") + id);
+    route.add_target_jurisdictions("ke");
+    route.mutable_residency()->add_jurisdictions("ke");
   }
   for (const char* id : removed) out.add_removed_instances(std::string("tenants/ke/projects/p/instances/") + id);
   out.set_version(version);

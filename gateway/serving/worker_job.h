@@ -34,7 +34,8 @@ class WorkerJob {
   // The job keeps it until the next Start().
   virtual WorkerCall& Start(const std::shared_ptr<grpc::Channel>& channel, WorkerCall::SteadyTime deadline,
                             const boost::asio::any_io_executor& executor) = 0;
-  // The call has a message.
+  // The call has a message: with it the answer has so many tokens, by what the worker says.
+  virtual std::int64_t CompletionTokens() const = 0;
   virtual http::Awaitable<Progress> TakeMessage() = 0;
   // The call ended with status OK.
   virtual http::Awaitable<Progress> TakeEnd() = 0;

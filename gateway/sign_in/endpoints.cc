@@ -18,6 +18,7 @@
 #include "gateway/sign_in/oidc.h"
 #include "gateway/sign_in/page.h"
 #include "services/common/log.h"
+#include "services/common/percent.h"
 #include "services/common/rpc/client.h"
 
 namespace allod::gateway::sign_in {
@@ -101,9 +102,10 @@ Result<const federation::Provider*> ChooseProvider(const federation::Trust* trus
                          "the tenant's people sign in with several identity providers: name one in `provider`");
 }
 
-ordered_json RoleWords(const Roles& roles) {
+ordered_json RoleWords(const Rights& roles) {
   ordered_json out = ordered_json::array();
-  for (const Role role : roles.List()) out.push_back(std::string(WordOfRole(role)));
+  for (const Role role : roles.built_in().List()) out.push_back(std::string(WordOfRole(role)));
+  for (const auto& role : roles.custom()) out.push_back("roles/" + role->id);
   return out;
 }
 
@@ -125,8 +127,9 @@ access::BrowserCredential BrowserCredentialOf(const std::string& public_url, Ses
 
 Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy,
                      const federation::TrustTable& table, federation::TokenVerifier& verifier,
-                     federation::Fetcher& fetcher, SessionStarter& starter, const SessionSealer& sessions,
-                     const AttemptSealer& attempts, const Clock& clock, SessionTimes times)
+                     federation::Fetcher& fetcher, SessionStarter& starter, Refusals& refusals,
+                     const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
+                     SessionTimes times)
     : config_(std::move(config)),
       browser_(BrowserCredentialOf(config_.public_url, times)),
       stub_(tenancy::v1::SessionService::NewStub(tenancy)),
@@ -134,6 +137,7 @@ Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel
       verifier_(verifier),
       fetcher_(fetcher),
       starter_(starter),
+      refusals_(refusals),
       sessions_(sessions),
       attempts_(attempts),
       clock_(clock),
@@ -251,8 +255,12 @@ http::Awaitable<Result<http::Response>> Endpoints::Return(const http::Request& r
   }
   const auto issuer = co_await verifier_.Find(provider->issuer, tenant, out);
   if (!issuer) co_return std::unexpected(issuer.error());
+  const auto refuse = [&](const Error& error) {
+    refusals_.Tell({attempt.provider, "", request.ClientText()}, error, out.trace());
+    return std::unexpected(error);
+  };
   const auto code = ReadCode(request.query, attempt, *provider, **issuer);
-  if (!code) co_return std::unexpected(code.error());
+  if (!code) co_return refuse(code.error());
   auto asked = CodeRequest(**issuer, *provider->sign_in, attempt, *code, RedirectUri());
   if (!asked) co_return std::unexpected(asked.error());
   // A tenant's provider that is slow keeps no others' waiting.
@@ -260,9 +268,9 @@ http::Awaitable<Result<http::Response>> Endpoints::Return(const http::Request& r
   const auto place = codes_.Admit(tenant, steady_clock::now(), ignored);
   if (!place) co_return std::unexpected(place.error());
   const auto answer = co_await Fetch(*std::move(asked), out);
-  if (!answer) co_return std::unexpected(answer.error());
+  if (!answer) co_return refuse(answer.error());
   auto id_token = IdTokenOf(*answer);
-  if (!id_token) co_return std::unexpected(id_token.error());
+  if (!id_token) co_return refuse(id_token.error());
   SessionStarter::Request start{.provider = attempt.provider,
                                 .id_token = *std::move(id_token),
                                 .nonce = attempt.nonce,
@@ -294,7 +302,7 @@ http::Awaitable<void> Endpoints::Callback(http::Request& request, http::Response
       const auto ids = MatchName("provider", attempt->provider, "tenants/*/identityProviders/*");
       if (ids) {
         again = "/auth/sign-in?" +
-                http::FormOf({{"tenant", ids->at(0)}, {"provider", ids->at(1)}, {"return_to", attempt->return_to}});
+                FormOf({{"tenant", ids->at(0)}, {"provider", ids->at(1)}, {"return_to", attempt->return_to}});
       }
     }
     LogRefusal(answer.error(), attempt ? attempt->provider : "", request, out);
@@ -369,6 +377,10 @@ http::Awaitable<void> Endpoints::SignOut(const access::Principal& principal, htt
   } else if (const std::string everywhere = ValueOf(*fields, "everywhere");
              !everywhere.empty() && everywhere != "true" && everywhere != "false") {
     done = InvalidArgument("INVALID_PARAMETER", "everywhere is true or false");
+  } else if (everywhere == "true" && principal.subject.empty()) {
+    done = FailedPrecondition("TENANT_SUSPENDED",
+                              "the tenant is suspended or deleted: only this session can be ended now; leave "
+                              "`everywhere` out");
   } else {
     tenancy::v1::EndSessionsRequest end;
     end.set_parent(principal.tenant);

@@ -8,7 +8,7 @@
 //   GET  /auth/whoami                        who asks, with which roles
 //
 // The first four are open to strangers and counted by their address first; a sign-in that is refused is in the log with
-// its reason, without the token.
+// its reason, without the token, and in the audit log of the tenant whose provider it was to be with (refusals.h).
 #pragma once
 
 #include <memory>
@@ -38,7 +38,8 @@ class Endpoints {
   // All but `tenancy` must outlive this.
   Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
             federation::TokenVerifier& verifier, federation::Fetcher& fetcher, SessionStarter& starter,
-            const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock, SessionTimes times);
+            Refusals& refusals, const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
+            SessionTimes times);
 
   http::Awaitable<void> Providers(http::Request& request, http::ResponseWriter& out);
   http::Awaitable<void> SignIn(http::Request& request, http::ResponseWriter& out);
@@ -68,6 +69,7 @@ class Endpoints {
   federation::TokenVerifier& verifier_;
   federation::Fetcher& fetcher_;
   SessionStarter& starter_;
+  Refusals& refusals_;
   const SessionSealer& sessions_;
   const AttemptSealer& attempts_;
   const Clock& clock_;

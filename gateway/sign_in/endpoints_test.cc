@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "gateway/http/cookie.h"
 #include "gateway/http/fake_response_writer.h"
@@ -81,6 +83,29 @@ class FakeSessions final : public tenancy::v1::SessionService::Service {
       return out;
     });
   }
+  grpc::Status ReportRefusedSignIn(grpc::ServerContext* context, const tenancy::v1::ReportRefusedSignInRequest* request,
+                                   tenancy::v1::ReportRefusedSignInResponse* response) override {
+    return Handle(context, request, response, [&](const Call&) -> Result<tenancy::v1::ReportRefusedSignInResponse> {
+      const std::scoped_lock lock(mutex);
+      refused.push_back(*request);
+      return tenancy::v1::ReportRefusedSignInResponse();
+    });
+  }
+  // The next that was told of; empty if none is within seconds.
+  tenancy::v1::ReportRefusedSignInRequest NextRefused() {
+    for (int i = 0; i < 500; ++i) {
+      {
+        const std::scoped_lock lock(mutex);
+        if (!refused.empty()) {
+          const auto out = refused.front();
+          refused.erase(refused.begin());
+          return out;
+        }
+      }
+      std::this_thread::sleep_for(10ms);
+    }
+    return {};
+  }
   grpc::Status EndSessions(grpc::ServerContext* context, const tenancy::v1::EndSessionsRequest* request,
                            tenancy::v1::EndSessionsResponse* response) override {
     return Handle(context, request, response, [&](const Call&) -> Result<tenancy::v1::EndSessionsResponse> {
@@ -92,6 +117,8 @@ class FakeSessions final : public tenancy::v1::SessionService::Service {
   bool leaves_out_a_member = false;
   tenancy::v1::BeginSessionRequest begun;
   tenancy::v1::EndSessionsRequest ended;
+  std::mutex mutex;
+  std::vector<tenancy::v1::ReportRefusedSignInRequest> refused;
 };
 
 class SignInTest : public testing::Test {
@@ -128,7 +155,7 @@ class SignInTest : public testing::Test {
     table_.Apply(state);
     server_ = Server::Start({.listen = address_}, {&tenancy_}).value();
     endpoints_.emplace(EndpointsConfig{"https://allod.example", 50}, channel_, table_, verifier_, issuer_, starter_,
-                       sealer_, attempts_, clock_, SessionTimes{});
+                       refusals_, sealer_, attempts_, clock_, SessionTimes{});
   }
 
   // Each with a role at a project of its own, or all with the same as the others have.
@@ -156,6 +183,24 @@ class SignInTest : public testing::Test {
                 {"groups", {"clerks", "heads", "x"}}};
     claims.update(more);
     return issuer_.keys.Sign("k", claims);
+  }
+  // Another tenant that trusts the same issuer, and is known to it as the same client; whoever is a clerk is an owner.
+  void AddTanzania() {
+    auto& tenant = *state_.add_tenants();
+    tenant = state_.tenants(0);
+    tenant.set_tenant("tenants/tz");
+    tenant.clear_members();
+    for (auto& provider : *tenant.mutable_identity_providers()) {
+      provider.set_name("tenants/tz" + provider.name().substr(std::string("tenants/ke").size()));
+    }
+    auto& member = *tenant.add_members();
+    member = state_.tenants(0).members(0);
+    member.set_name("tenants/tz/members/owners");
+    member.set_identity_provider("tenants/tz/identityProviders/staff");
+    member.mutable_grants(0)->set_resource("tenants/tz");
+    member.mutable_grants(0)->set_roles(0, Role::ROLE_OWNER);
+    table_.BeginSnapshot();
+    table_.Apply(state_);
   }
   http::Response Ask(http::Awaitable<void> (Endpoints::*handler)(http::Request&, http::ResponseWriter&),
                      http::Request request) {
@@ -226,7 +271,8 @@ class SignInTest : public testing::Test {
   federation::TokenVerifier verifier_{keys_, clock_};
   const SessionSealer sealer_{"a pepper of some length"};
   const AttemptSealer attempts_{"a pepper of some length"};
-  SessionStarter starter_{channel_, table_, verifier_, sealer_, clock_, {}};
+  Refusals refusals_{channel_, table_};
+  SessionStarter starter_{channel_, table_, verifier_, sealer_, refusals_, clock_, {}};
   std::optional<Endpoints> endpoints_;
   const Sessions sessions_{table_, sealer_, clock_, 30min};
   std::string attempt_;
@@ -390,6 +436,89 @@ TEST_F(SignInTest, ACommandLineGetsASessionForAFreshIdToken) {
       "TOKEN_SIGNATURE");
 }
 
+TEST_F(SignInTest, ASignInIsOfTheTenantThatBeganItThoughAnotherHasTheSameClient) {
+  AddTanzania();
+  // A browser that began at ke is ke's, whatever the answer says.
+  const auto sent = Begin();
+  issuer_.id_token = IdToken({{"nonce", sent.at("nonce")}});
+  const http::Response response = Return("code=the%20code&tenant=tz&state=" + sent.at("state"));
+  ASSERT_EQ(response.status, 303) << response.body;
+  EXPECT_EQ(tenancy_.begun.parent(), "tenants/ke");
+  const std::string cookie = CookieIn(response, "__Host-allod-session");
+  const auto principal = sessions_.Authenticate("Bearer " + cookie, std::nullopt);
+  ASSERT_TRUE(principal);
+  EXPECT_EQ(principal->tenant, "tenants/ke");
+  EXPECT_FALSE(principal->roles.Has(Role::ROLE_OWNER)) << "a role that tz gives";
+  // Its token begins nothing elsewhere: not in another attempt, and not without one.
+  const std::string first = issuer_.id_token;
+  const auto other = Begin("tenant=tz");
+  issuer_.id_token = first;
+  EXPECT_NE(Return("code=the%20code&state=" + other.at("state")).body.find("TOKEN_NONCE"), std::string::npos);
+  const auto reason = [&](const std::string& id_token, const char* provider) {
+    return json::parse(AskForSession(id_token, provider).body).value("reason", "");
+  };
+  EXPECT_EQ(reason(first, "tenants/tz/identityProviders/staff"), "TOKEN_NONCE");
+  EXPECT_EQ(reason(first, kProvider), "TOKEN_NONCE");
+  // A command line's token is of the tenant that it was shown for.
+  const std::string plain = IdToken();
+  EXPECT_EQ(reason(plain, kProvider), "");
+  EXPECT_EQ(tenancy_.begun.parent(), "tenants/ke");
+  EXPECT_EQ(reason(plain, "tenants/tz/identityProviders/staff"), "TOKEN_REPLAYED");
+  EXPECT_EQ(reason(IdToken({{"jti", "2"}}), "tenants/tz/identityProviders/staff"), "") << "who is a member of both";
+  EXPECT_EQ(tenancy_.begun.parent(), "tenants/tz");
+}
+
+TEST_F(SignInTest, TellsTheAuditLogOfWhomItRefuses) {
+  SignIn({{"groups", {"strangers"}}});
+  auto told = tenancy_.NextRefused();
+  EXPECT_EQ(told.identity_provider(), kProvider);
+  EXPECT_EQ(told.reason(), "NOT_A_MEMBER");
+  EXPECT_EQ(told.subject(), "s1");
+  EXPECT_EQ(told.client_address(), "192.0.2.7");
+  EXPECT_EQ(told.trace_id().size(), 32U);
+  SignIn({{"nonce", "another"}});
+  EXPECT_EQ(tenancy_.NextRefused().reason(), "TOKEN_NONCE");
+  AskForSession(IdToken({{"exp", 1}}));
+  told = tenancy_.NextRefused();
+  EXPECT_EQ(told.reason(), "TOKEN_EXPIRED");
+  EXPECT_EQ(told.subject(), "") << "the token proves nothing";
+  auto sent = Begin();
+  Return("error=access_denied&state=" + sent["state"]);
+  EXPECT_EQ(tenancy_.NextRefused().reason(), "SIGN_IN_FAILED");
+  // Neither of what is no tenant's, nor of what is nobody's fault.
+  AskForSession(IdToken(), "tenants/tz/identityProviders/staff");
+  issuer_.away = true;
+  SignIn();
+  issuer_.away = false;
+  SignIn({{"groups", {"strangers"}}, {"sub", "s2"}});
+  EXPECT_EQ(tenancy_.NextRefused().subject(), "s2");
+}
+
+TEST_F(SignInTest, WhoIsNoMemberIsToldWhatToDoAndNothingOfMembers) {
+  const auto page = [&](const json& more) { return SignIn(more).body; };
+  const std::string unverified = page({{"groups", {"x"}}, {"email", "amina@ke.example"}, {"email_verified", false}});
+  EXPECT_NE(unverified.find("EMAIL_NOT_VERIFIED"), std::string::npos) << unverified;
+  const std::string none = page({{"groups", {"x"}}, {"email", "amina@ke.example"}, {"email_verified", true}});
+  EXPECT_NE(none.find("NOT_A_MEMBER"), std::string::npos) << none;
+  EXPECT_NE(none.find("sub s1"), std::string::npos) << "what an owner needs to name the person";
+  EXPECT_NE(none.find("another tenant"), std::string::npos);
+  for (const std::string& text : {unverified, none}) {
+    EXPECT_EQ(text.find("clerks"), std::string::npos) << text;
+    EXPECT_EQ(text.find("members/"), std::string::npos) << text;
+  }
+}
+
+TEST_F(SignInTest, WithoutAnAttemptThePageAsksWhereToBegin) {
+  attempt_ = "";
+  const http::Response response = Return("code=x&state=y");
+  EXPECT_EQ(response.status, 401);
+  EXPECT_NE(response.body.find("<form action=\"/auth/sign-in\""), std::string::npos) << response.body;
+  EXPECT_NE(HeaderOf(response, "content-security-policy").find("form-action 'self'"), std::string::npos);
+  const http::Response known = SignIn({{"nonce", "another"}});
+  EXPECT_EQ(known.body.find("<form"), std::string::npos) << "it is known where to begin";
+  EXPECT_NE(HeaderOf(known, "content-security-policy").find("form-action 'none'"), std::string::npos);
+}
+
 TEST_F(SignInTest, OnlyMembersThatWereRecordedCount) {
   tenancy_.leaves_out_a_member = true;
   const json answer = json::parse(AskForSession(IdToken()).body);
@@ -419,6 +548,9 @@ TEST_F(SignInTest, WhoSignsOutEndsTheSessionOrAllOfThePersons) {
   EXPECT_EQ(tenancy_.ended.person().identity_provider(), kProvider);
   EXPECT_EQ(tenancy_.ended.person().subject(), "s1");
   EXPECT_EQ(sign_out(person, "everywhere=yes").status, 400);
+  person.subject.clear();  // of a suspended tenant
+  EXPECT_EQ(sign_out(person, "").status, 204);
+  EXPECT_EQ(sign_out(person, "everywhere=true").status, 400);
   access::Principal key;
   key.tenant = "tenants/ke";
   EXPECT_EQ(sign_out(key, "").status, 400);

@@ -11,6 +11,7 @@
 #include "services/common/digest.h"
 #include "services/common/jose/base64url.h"
 #include "services/common/jose/strict_json.h"
+#include "services/common/percent.h"
 #include "services/common/private_url.h"
 #include "services/common/text_check.h"
 
@@ -60,15 +61,15 @@ Result<std::string> AuthorizationUrl(const federation::Issuer& issuer, const fed
   Sha256 challenge;
   challenge.Update(attempt.verifier.data(), attempt.verifier.size());
   const Digest256 digest = challenge.Finish();
-  const std::string parameters = http::FormOf(
-      {{"response_type", "code"},
-       {"client_id", client.client_id},
-       {"redirect_uri", redirect_uri},
-       {"scope", scope},
-       {"state", attempt.state},
-       {"nonce", attempt.nonce},
-       {"code_challenge", jose::EncodeBase64Url({reinterpret_cast<const char*>(digest.data()), digest.size()})},
-       {"code_challenge_method", "S256"}});
+  const std::string parameters =
+      FormOf({{"response_type", "code"},
+              {"client_id", client.client_id},
+              {"redirect_uri", redirect_uri},
+              {"scope", scope},
+              {"state", attempt.state},
+              {"nonce", attempt.nonce},
+              {"code_challenge", jose::EncodeBase64Url({reinterpret_cast<const char*>(digest.data()), digest.size()})},
+              {"code_challenge_method", "S256"}});
   return endpoint + (endpoint.find('?') == std::string::npos ? "?" : "&") + parameters;
 }
 
@@ -108,10 +109,9 @@ Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, c
   if (client.client_secret.empty()) {
     form.emplace_back("client_id", client.client_id);
   } else {
-    out.authorization =
-        "Basic " + Base64(http::PercentEncode(client.client_id) + ":" + http::PercentEncode(client.client_secret));
+    out.authorization = "Basic " + Base64(PercentEncode(client.client_id) + ":" + PercentEncode(client.client_secret));
   }
-  out.form = http::FormOf(form);
+  out.form = FormOf(form);
   return out;
 }
 
@@ -132,7 +132,7 @@ Status CheckIdToken(const jose::UnverifiedToken& token, const jose::Claims& clai
   }
   const auto party = claims.Text("azp");
   if (party && *party != client_id) return refuse("TOKEN_AUDIENCE", "the ID token was made for another client");
-  if (!nonce.empty() && !EqualInConstantTime(claims.Text("nonce").value_or(""), nonce)) {
+  if (!EqualInConstantTime(claims.Text("nonce").value_or(""), nonce)) {
     return refuse("TOKEN_NONCE", "the ID token belongs to another attempt to sign in");
   }
   if (claims.subject().size() > kSubjectBytesMax) {

@@ -34,7 +34,8 @@ Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, c
 Result<std::string> IdTokenOf(std::string_view answer);
 
 // What a verified ID token must say beside what every token must: it is for this client alone, and has the nonce of the
-// attempt (any if that is empty). UNAUTHENTICATED / TOKEN_AUDIENCE, TOKEN_NONCE, TOKEN_CLAIM.
+// attempt. If that is empty it has none: a token that was made for an attempt in a browser begins that one's session
+// and no other, of this tenant or another. UNAUTHENTICATED / TOKEN_AUDIENCE, TOKEN_NONCE, TOKEN_CLAIM.
 Status CheckIdToken(const jose::UnverifiedToken& token, const jose::Claims& claims, const std::string& client_id,
                     const std::string& nonce);
 

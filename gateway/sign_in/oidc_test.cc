@@ -134,6 +134,7 @@ TEST_F(CheckIdTokenTest, IsForThisClientAndThisAttempt) {
   EXPECT_EQ(Check(json::object(), "another"), "TOKEN_NONCE");
   EXPECT_EQ(Check({{"nonce", nullptr}}), "TOKEN_NONCE");
   EXPECT_EQ(Check({{"nonce", nullptr}}, ""), "") << "none is asked for";
+  EXPECT_EQ(Check(json::object(), ""), "TOKEN_NONCE") << "it was made for an attempt in a browser";
   EXPECT_EQ(Check(json::object(), "n", "at+jwt"), "TOKEN_TYPE");
   EXPECT_EQ(Check({{"sub", std::string(256, 's')}}), "TOKEN_CLAIM");
 }

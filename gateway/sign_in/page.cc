@@ -58,17 +58,30 @@ code {{ color: #595959; }}
 </html>
 )";
 
+// Nothing is known of the browser, so that the form can only ask.
+constexpr char kQuestion[] = R"(<form action="/auth/sign-in" method="get">
+<p><label>Sign in to the tenant <input name="tenant" required maxlength="63" pattern="[a-z0-9\-]+" placeholder="ke"></label>
+<button>Begin again</button></p>
+</form>
+)";
+
 }  // namespace
 
 http::Response FailurePage(const Error& error, const std::string& again) {
-  const std::string link = again.empty() ? "" : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", Escaped(again));
+  const bool asks = again.empty() &&
+                    (error.reason == "NO_ATTEMPT" || error.reason == "TENANT_NEEDED" || error.reason == "NO_SIGN_IN");
+  const std::string link = asks            ? kQuestion
+                           : again.empty() ? ""
+                                           : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", Escaped(again));
   http::Response out;
   out.status = http::ProblemStatusOf(error);
   out.content_type = "text/html; charset=utf-8";
   out.headers = {{"cache-control", "no-store"},
                  {"content-security-policy",
-                  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors "
-                  "'none'"},
+                  fmt::format("default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action {}; "
+                              "frame-ancestors 'none'",
+                              // The provider that the answer leads to is part of the form's way, to some browsers.
+                              asks ? "'self' https: http://127.0.0.1:* http://localhost:*" : "'none'")},
                  {"referrer-policy", "no-referrer"},
                  {"x-content-type-options", "nosniff"}};
   out.body = fmt::format(kPage, Escaped(error.message), link, Escaped(error.reason));

@@ -8,7 +8,8 @@
 
 namespace allod::gateway::sign_in {
 
-// `again` is a path to begin anew at; empty: there is none.
+// `again` is a path to begin anew at; empty: there is none, and where it is not known whose people sign in the page
+// asks.
 http::Response FailurePage(const Error& error, const std::string& again);
 
 }  // namespace allod::gateway::sign_in

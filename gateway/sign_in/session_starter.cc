@@ -24,6 +24,7 @@ constexpr std::chrono::milliseconds kBeginTimeout{5000};
 // Of an ID token that no nonce binds to an attempt.
 constexpr std::chrono::minutes kIdTokenAgeMax{10};
 constexpr std::size_t kUserAgentCharsMax = 256;
+constexpr std::size_t kSubjectBytesMax = 255;
 // As many as always fit into a token.
 constexpr std::size_t kMembersAlwaysKept = 16;
 
@@ -32,6 +33,24 @@ std::unexpected<Error> NoSuchTrust() {
       Code::kUnauthenticated, "NO_SUCH_TRUST",
       "nobody signs in here with this identity provider: there is none of this name, it is disabled, or it has no "
       "sign_in");
+}
+
+// By the person's own token alone: who the members are, and by which claims, is told to nobody who is none.
+Error NotAMember(const federation::Provider& provider, const jose::Claims& claims, const std::string& tenant) {
+  const std::string name = DisplayNameOf(claims);
+  const std::string known = fmt::format("{} knows you{}", provider.display_name, name.empty() ? "" : " as " + name);
+  if (claims.Text("email") && !claims.IsTrue("email_verified")) {
+    return {Code::kPermissionDenied, "EMAIL_NOT_VERIFIED",
+            fmt::format("{}, but does not say that your e-mail address was verified, so that it counts for nothing "
+                        "here, and nothing else makes you a member of {}: have the address verified there and sign in "
+                        "again, or ask an owner of {}",
+                        known, tenant, tenant)};
+  }
+  return {Code::kPermissionDenied, "NOT_A_MEMBER",
+          fmt::format("{}, but you are no member of {} here. Ask one of its owners to make you one, and give them what "
+                      "you are called there: sub {}. If you belong to another tenant, sign in to that one: roles there "
+                      "count for nothing here",
+                      known, tenant, FindNoText(claims.subject()) ? "(not readable)" : claims.subject())};
 }
 
 // Those whose claims the person has.
@@ -51,17 +70,17 @@ std::vector<const federation::Member*> ThatMatter(std::vector<const federation::
   if (members.size() <= kMembersAlwaysKept) return members;
   const auto rank = [](const federation::Member* member) {
     int out = std::numeric_limits<int>::max();
-    for (const Role role : member->roles.List()) out = std::min(out, static_cast<int>(role));
+    for (const Role role : member->roles.built_in().List()) out = std::min(out, static_cast<int>(role));
     return out;
   };
   std::ranges::stable_sort(members, {}, rank);
-  Roles at_tenant;
-  std::map<std::string, Roles> at_projects;
+  Rights at_tenant;
+  std::map<std::string, Rights> at_projects;
   std::vector<const federation::Member*> out;
   for (const federation::Member* member : members) {
     bool adds = !Covers(at_tenant, member->roles);
     for (const auto& [project, roles] : member->at_projects) {
-      Roles there = at_projects[project];
+      Rights there = at_projects[project];
       there.Add(at_tenant);
       adds = adds || !Covers(there, roles);
     }
@@ -76,16 +95,28 @@ std::vector<const federation::Member*> ThatMatter(std::vector<const federation::
 }  // namespace
 
 SessionStarter::SessionStarter(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
-                               federation::TokenVerifier& verifier, const SessionSealer& sealer, const Clock& clock,
-                               SessionTimes times)
+                               federation::TokenVerifier& verifier, const SessionSealer& sealer, Refusals& refusals,
+                               const Clock& clock, SessionTimes times)
     : stub_(tenancy::v1::SessionService::NewStub(tenancy)),
       table_(table),
       verifier_(verifier),
       sealer_(sealer),
+      refusals_(refusals),
       clock_(clock),
       times_(times) {}
 
 http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, http::ResponseWriter& out) {
+  std::string subject;
+  Result<SessionToken> session = co_await Try(request, subject, out);
+  if (!session) {
+    const Refusals::Refusal refusal{request.provider, subject, request.address};
+    refusals_.Tell(refusal, session.error(), out.trace());
+  }
+  co_return session;
+}
+
+http::Awaitable<Result<SessionToken>> SessionStarter::Try(const Request& request, std::string& subject,
+                                                          http::ResponseWriter& out) {
   const std::string tenant = TenantOf(request.provider);
   const auto trust = table_.Find(tenant);
   if (!trust) co_return std::unexpected(trust.error());
@@ -97,6 +128,7 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   std::vector<std::string> audiences(1, client_id);
   const auto claims = co_await verifier_.Verify(*token, provider->issuer, std::move(audiences), tenant, out);
   if (!claims) co_return std::unexpected(claims.error());
+  if (claims->subject().size() <= kSubjectBytesMax) subject = claims->subject();
   if (const Status checked = CheckIdToken(*token, *claims, client_id, request.nonce); !checked) {
     co_return std::unexpected(checked.error());
   }
@@ -106,11 +138,7 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   }
   const auto members = ThatMatter(MembersOf(**trust, provider->name, *claims));
   const std::string name = DisplayNameOf(*claims);
-  if (members.empty()) {
-    co_return Fail(Code::kPermissionDenied, "NOT_A_MEMBER",
-                   fmt::format("{} knows you{}, but you are no member of {} here; ask one of its owners",
-                               provider->display_name, name.empty() ? "" : " as " + name, tenant));
-  }
+  if (members.empty()) co_return std::unexpected(NotAMember(*provider, *claims, tenant));
   SessionToken session{.id = {},
                        .provider = provider->name,
                        .subject = claims->subject(),
@@ -127,6 +155,13 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   }
   // Before it is recorded: what nobody could hold is not begun.
   if (const auto sealed = sealer_.Seal(session); !sealed) co_return std::unexpected(sealed.error());
+  Sha256 digest;
+  digest.Update(token->signed_text().data(), token->signed_text().size());
+  const Digest256 bytes = digest.Finish();
+  if (request.nonce.empty() && !shown_.Claim(bytes, provider->name, claims->issue_time() + kIdTokenAgeMax, now)) {
+    co_return Fail(Code::kUnauthenticated, "TOKEN_REPLAYED",
+                   "the ID token was shown to sign in to another tenant before; sign in again");
+  }
   tenancy::v1::BeginSessionRequest begin;
   begin.set_parent(tenant);
   tenancy::v1::Session& asked = *begin.mutable_session();
@@ -138,9 +173,6 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Start(Request request, htt
   asked.set_client_address(request.address);
   if (!FindNoText(request.user_agent)) asked.set_user_agent(CutText(request.user_agent, kUserAgentCharsMax));
   *asked.mutable_expire_time() = ToTimestamp(session.end_time);
-  Sha256 digest;
-  digest.Update(token->signed_text().data(), token->signed_text().size());
-  const Digest256 bytes = digest.Finish();
   begin.set_id_token_sha256(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   const auto begun = co_await Begin(std::move(begin), out);
   if (!begun) co_return std::unexpected(begun.error());

@@ -34,7 +34,7 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
     return Ended();
   }
   access::Principal out;
-  std::map<std::string, Roles> at_projects;
+  std::map<std::string, Rights> at_projects;
   bool is_unknown = false;
   for (const SessionToken::Held& held : token.members) {
     const federation::Member* member = trust->MemberNamed(tenant + "/members/" + held.id);
@@ -61,6 +61,24 @@ Result<access::Principal> Sessions::Authenticate(std::string_view authorization,
   out.subject = token.subject;
   out.display_name = token.display_name;
   out.renewed_credential = Renewed(std::move(token), now);
+  return out;
+}
+
+Result<access::Principal> Sessions::AuthenticateToEnd(std::string_view authorization,
+                                                      const std::optional<IpAddress>& client) const {
+  Result<access::Principal> known = Authenticate(authorization, client);
+  if (known || known.error().reason != "SESSION_ENDED") return known;
+  ALLOD_TRY(const SessionToken token, sealer_.Open(access::BearerToken(authorization), clock_.Now()));
+  const std::string tenant = TenantOf(token.provider);
+  ALLOD_TRY(const std::shared_ptr<const federation::Trust> trust, table_.Find(tenant));
+  if (trust != nullptr) return known;
+  access::Principal out;
+  out.id = PersonId(token.provider, token.subject);
+  out.session = token.id.ToString();
+  out.name = tenant + "/sessions/" + out.session;
+  out.tenant = tenant;
+  out.tenant_id = tenant.substr(tenant.find('/') + 1);
+  out.identity_provider = token.provider;
   return out;
 }
 

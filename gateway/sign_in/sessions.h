@@ -24,6 +24,11 @@ class Sessions final : public access::Authenticator {
   // cannot be known. From wherever it comes.
   Result<access::Principal> Authenticate(std::string_view authorization,
                                          const std::optional<IpAddress>& client) const override;
+  // The same to sign out, and for nothing else: of a tenant that is suspended or deleted, of which nothing is trusted
+  // meanwhile, the token alone says which session it is of. Then the principal has no subject, roles or scopes, and
+  // ends that session only: it would hold again when the tenant does.
+  Result<access::Principal> AuthenticateToEnd(std::string_view authorization,
+                                              const std::optional<IpAddress>& client) const;
 
  private:
   // What it becomes now; empty: it stays.
@@ -33,6 +38,21 @@ class Sessions final : public access::Authenticator {
   const SessionSealer& sealer_;
   const Clock& clock_;
   const std::chrono::seconds idle_;
+};
+
+// Sessions::AuthenticateToEnd() as an authenticator. Thread-safe.
+class SessionsToEnd final : public access::Authenticator {
+ public:
+  // Outlives this.
+  explicit SessionsToEnd(const Sessions& sessions) : sessions_(sessions) {}
+
+  Result<access::Principal> Authenticate(std::string_view authorization,
+                                         const std::optional<IpAddress>& client) const override {
+    return sessions_.AuthenticateToEnd(authorization, client);
+  }
+
+ private:
+  const Sessions& sessions_;
 };
 
 // The same for each of a person's sessions, so that more of them lift no limit; tells nothing of who it is.

@@ -92,6 +92,28 @@ TEST_F(SessionsTest, HasTheRolesOfAllItsMembers) {
   EXPECT_EQ(principal_.id, PersonId(kProvider, "s")) << "its limits are those of the person, however many sessions";
 }
 
+TEST_F(SessionsTest, HasTheCustomRolesOfItsMembers) {
+  auto& role = *tenant().add_roles();
+  role.set_name("tenants/ke/roles/on-call");
+  role.add_permissions("scheduling.*.get");
+  member(0).mutable_grants(1)->add_custom_roles(role.name());
+  Sync();
+  const std::string token = sealer_.Seal(Token()).value();
+  EXPECT_EQ(Try(token), "billing,viewer desk=developer,roles/on-call lab=admin");
+  EXPECT_EQ(principal_.caller().ToString(), "tenant:ke session:" + id_.ToString() +
+                                                " roles:billing,viewer projects:desk=developer+roles/on-call,lab=admin "
+                                                "custom:on-call=scheduling.*.get");
+  member(0).mutable_grants(0)->add_roles(Role::ROLE_OWNER);
+  Sync();
+  EXPECT_EQ(Try(token), "owner,billing,viewer desk=developer,roles/on-call lab=admin");
+  EXPECT_EQ(principal_.caller().ToString(),
+            "tenant:ke session:" + id_.ToString() + " roles:owner,billing,viewer projects:desk=developer,lab=admin")
+      << "an owner has it all";
+  tenant().clear_roles();
+  Sync();
+  EXPECT_EQ(Try(token), "owner,billing,viewer desk=developer lab=admin");
+}
+
 TEST_F(SessionsTest, KeepsWhatStillStands) {
   const std::string token = sealer_.Seal(Token()).value();
   const auto original = state_;
@@ -119,6 +141,34 @@ TEST_F(SessionsTest, KeepsWhatStillStands) {
             "SESSION_ENDED");
   EXPECT_EQ(with([&] { tenant().add_ended_sessions("too short"); }), "billing,viewer desk=developer lab=admin");
   EXPECT_EQ(with([] {}), "billing,viewer desk=developer lab=admin");
+}
+
+TEST_F(SessionsTest, OfASuspendedTenantItCanBeEndedAndNothingElse) {
+  const std::string token = sealer_.Seal(Token()).value();
+  const SessionsToEnd to_end(sessions_);
+  const auto authenticate = [&](const std::string& text) {
+    return to_end.Authenticate("Bearer " + text, std::nullopt);
+  };
+  EXPECT_EQ(authenticate(token)->subject, "s") << "while the tenant is active it is as for everything else";
+  tenant().set_active(false);
+  Sync();
+  EXPECT_EQ(Try(token), "SESSION_ENDED");
+  const auto principal = authenticate(token);
+  ASSERT_TRUE(principal) << principal.error().message;
+  EXPECT_EQ(principal->name, "tenants/ke/sessions/" + id_.ToString());
+  EXPECT_EQ(principal->tenant, "tenants/ke");
+  EXPECT_EQ(principal->subject, "") << "so that one that was stolen and ended ends no other";
+  EXPECT_TRUE(principal->roles.empty());
+  EXPECT_FALSE(principal->portal || principal->inference);
+  EXPECT_EQ(authenticate(token.substr(1)).error().reason, "INVALID_TOKEN");
+  tenant().set_active(true);
+  tenant().add_ended_sessions({reinterpret_cast<const char*>(id_.bytes().data()), 16});
+  Sync();
+  EXPECT_EQ(authenticate(token).error().reason, "SESSION_ENDED");
+  clock_.Advance(31min);
+  tenant().set_active(false);
+  Sync();
+  EXPECT_EQ(authenticate(token).error().reason, "SESSION_EXPIRED");
 }
 
 TEST_F(SessionsTest, IsNotCalledEndedWhileThatCannotBeKnown) {

@@ -40,6 +40,14 @@ void CountLimited(std::string_view level, bool shadow) {
   family.Add({{"level", std::string(level)}, {"shadow", shadow ? "true" : "false"}}).Increment();
 }
 
+void CountTargetOutsideResidency() {
+  static auto& counter =
+      CounterFamily("allod_gateway_targets_outside_residency_total",
+                    "Targets of routes that were left out, because their tenant's data may not be there.")
+          .Add({});
+  counter.Increment();
+}
+
 void CountSettlement(std::string_view result) {
   static auto& family = CounterFamily("allod_gateway_settlements_total", "Attempts to settle with billing, by result.");
   family.Add({{"result", std::string(result)}}).Increment();
@@ -59,6 +67,38 @@ void SetSettlementsRefused(int count) {
 void SetConnections(int count) {
   static auto& gauge = PlainGauge("allod_gateway_connections", "Open client connections.");
   gauge.Set(count);
+}
+
+void CountLeaseAdjustment(std::string_view result) {
+  static auto& family =
+      CounterFamily("allod_gateway_lease_adjustments_total", "Calls that adjusted a lease of money, by result.");
+  family.Add({{"result", std::string(result)}}).Increment();
+}
+
+void CountLeaseWait() {
+  static auto& waits = CounterFamily("allod_gateway_lease_waits_total",
+                                     "Requests that had to wait for money because their tenant's lease was short.")
+                           .Add({});
+  waits.Increment();
+}
+
+void CountLeaseRefusal(std::string_view reason) {
+  static auto& family =
+      CounterFamily("allod_gateway_lease_refusals_total", "Requests that waited for money in vain, by reason.");
+  family.Add({{"reason", std::string(reason)}}).Increment();
+}
+
+void SetLeases(int count) {
+  static auto& gauge = PlainGauge("allod_gateway_leases", "Tenants whose money this gateway has a lease of.");
+  gauge.Set(count);
+}
+
+void SetLeaseFree(const std::string& currency, double amount) {
+  static auto& family = prometheus::BuildGauge()
+                            .Name("allod_gateway_lease_free")
+                            .Help("What of all leases no request has taken, by currency, in its major units.")
+                            .Register(Metrics());
+  family.Add({{"currency", currency}}).Set(amount);
 }
 
 }  // namespace allod::gateway::telemetry

@@ -6,6 +6,7 @@
 
 #include "inference/node/process/machine.h"
 #include "inference/node/process/worker_socket.h"
+#include "services/common/country_code.h"
 #include "services/common/ids.h"
 
 namespace allod::inference::node {
@@ -79,6 +80,7 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   ConfigReader r(file);
   r.Required("node", c.node);
   r.Required("region", c.region);
+  r.Required("jurisdiction", c.jurisdiction);
   r.Optional("memory_bytes", c.memory_bytes);
   r.Optional("cpu_millis", c.cpu_millis);
   r.Address("scheduling_target", c.scheduling_target);
@@ -92,6 +94,9 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   ReadPath(r, "evaluation_text", c.evaluation_text);
   for (const auto& [field, id] : {std::pair{"node", c.node}, std::pair{"region", c.region}}) {
     if (const auto ok = CheckId(field, id); !ok && !id.empty()) r.Complain(ok.error().message);
+  }
+  if (const auto ok = CheckCountryCode("jurisdiction", c.jurisdiction); !ok && !c.jurisdiction.empty()) {
+    r.Complain(ok.error().message);
   }
   ReadPoolSettings(r, file, c);
   if (c.memory_bytes < 0) r.Complain("memory_bytes: must not be negative");

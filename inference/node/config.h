@@ -15,6 +15,9 @@ namespace allod::inference::node {
 struct NodeConfig {
   std::string node;    // id, e.g. "local"
   std::string region;  // id, e.g. "ke-1"
+  // Where the machine stands: ISO 3166-1 alpha-2, lower case. The agent runs nothing whose data may not be there,
+  // whatever anybody says of its region.
+  std::string jurisdiction;
   // What the scheduler may hand out; 0: what the machine (or its cgroup) has.
   std::int64_t memory_bytes = 0;
   std::int32_t cpu_millis = 0;

@@ -10,6 +10,7 @@ namespace {
 nlohmann::json GoodConfig() {
   return {{"node", "local"},
           {"region", "ke-1"},
+          {"jurisdiction", "ke"},
           {"memory_bytes", 0},
           {"cpu_millis", 0},
           {"scheduling_target", "unix:/a"},
@@ -39,6 +40,8 @@ TEST(NodeConfig, RefusesUnknownFieldsRelativePathsAndLongSocketDirectories) {
                                                            {"artifact_dir", "relative"},
                                                            {"run_dir", "/" + std::string(90, 'x')},
                                                            {"node", "Not An Id"},
+                                                           {"jurisdiction", "KE"},
+                                                           {"jurisdiction", ""},
                                                            {"usage_dir", "relative"},
                                                            {"sandbox", "none"},
                                                            {"zygote_idle_seconds", -1},

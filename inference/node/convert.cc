@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "services/common/ids.h"
+#include "services/common/rpc/residency.h"
 
 namespace allod::inference::node {
 namespace {
@@ -113,7 +114,7 @@ void Fill(const pool::ObservedModel& model, const NodeFigures& figures, scheduli
 
 }  // namespace
 
-Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
+Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a, const std::string& jurisdiction) {
   ALLOD_TRY(const Uuid uid, Uuid::Parse(a.replica_uid()));
   ALLOD_CHECK_OK(CheckSha256("artifact_sha256", a.artifact_sha256()));
   ALLOD_TRY(const auto segments, MatchName("instance", a.instance(), "tenants/*/projects/*/instances/*"));
@@ -128,6 +129,11 @@ Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& a) {
   if (a.sleep_after_seconds() < 0) return InvalidArgument("INVALID_ASSIGNMENT", "sleep_after_seconds is negative");
   ALLOD_TRY(const Uuid tenant, Uuid::Parse(a.tenant_uid()));
   ALLOD_TRY(const pool::IsolationClass isolation, IsolationFrom(a.isolation_class()));
+  // Whoever placed it here asked the same; this is asked again by what the machine itself knows of where it stands.
+  ALLOD_TRY(const ResidencyRules residency, ResidencyFrom(a.residency()));
+  if (const std::string why = WhyOutside(residency, kClassesOnNodes, jurisdiction); !why.empty()) {
+    return FailedPrecondition("RESIDENCY", fmt::format("it stands in jurisdiction {}, {}", jurisdiction, why));
+  }
   return pool::DesiredWorker{.replica_uid = uid.ToString(),
                              .epoch = a.epoch(),
                              .artifact_sha256 = a.artifact_sha256(),

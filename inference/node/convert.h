@@ -10,8 +10,9 @@
 
 namespace allod::inference::node {
 
-// INVALID_ARGUMENT names the field: paths and command lines are made of these.
-Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment);
+// INVALID_ARGUMENT names the field: paths and command lines are made of these. FAILED_PRECONDITION / RESIDENCY where
+// the tenant's weights, KV cache or prompts may not be in `jurisdiction`, in which this machine stands.
+Result<pool::DesiredWorker> FromProto(const scheduling::v1::Assignment& assignment, const std::string& jurisdiction);
 // An assignment that FromProto() refused, so that it can be reported as failed; nothing when it does not even say whose
 // it is.
 std::optional<pool::DesiredWorker> Unusable(const scheduling::v1::Assignment& assignment, const Error& why);

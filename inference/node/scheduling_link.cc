@@ -22,13 +22,14 @@ constexpr milliseconds kReportEvery{2000};
 constexpr milliseconds kReportAgain{250};
 constexpr milliseconds kReportTimeout{2000};
 
-std::vector<pool::DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsResponse& response) {
+std::vector<pool::DesiredWorker> Desired(const scheduling::v1::WatchAssignmentsResponse& response,
+                                         const std::string& jurisdiction) {
   std::vector<pool::DesiredWorker> desired;
   for (const auto& assignment : response.assignments()) {
-    if (auto worker = FromProto(assignment)) {
+    if (auto worker = FromProto(assignment, jurisdiction)) {
       desired.push_back(*std::move(worker));
     } else {
-      Log(LogLevel::kError, "an assignment makes no sense",
+      Log(LogLevel::kError, "an assignment cannot be run here",
           {{"replica", assignment.replica_uid()}, {"error", worker.error().message}});
       // The others are taken, and of this one it is reported why it does not run.
       if (auto refused = Unusable(assignment, worker.error())) desired.push_back(*std::move(refused));
@@ -54,6 +55,7 @@ void SchedulingLink::Watch(const std::stop_token& stop) {
   scheduling::v1::WatchAssignmentsRequest request;
   request.set_node(config_.node_name());
   request.set_region(config_.region_name());
+  request.set_jurisdiction(config_.jurisdiction);
   request.mutable_capacity()->set_memory_bytes(config_.memory_bytes);
   request.mutable_capacity()->set_cpu_millis(config_.cpu_millis);
   auto wait = kReconnectFirst;
@@ -66,7 +68,7 @@ void SchedulingLink::Watch(const std::stop_token& stop) {
     while (reader->Read(&response)) {
       if (stop.stop_requested()) break;
       const Status taken = Catching("take a set of assignments", [&]() -> Status {
-        supervisor_.SetDesired(Desired(response));
+        supervisor_.SetDesired(Desired(response, config_.jurisdiction));
         return {};
       });
       if (!taken) break;  // the next stream sends it again

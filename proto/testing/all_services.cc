@@ -21,11 +21,13 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity.pb.h"
 #include "allod/tenancy/v1/project.pb.h"
 #include "allod/tenancy/v1/quota.pb.h"
+#include "allod/tenancy/v1/role.pb.h"
 #include "allod/tenancy/v1/session.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 
@@ -37,6 +39,7 @@ void Link() {
   billing::v1::GetBillingAccountRequest::descriptor();
   billing::v1::CheckUsageRequest::descriptor();
   billing::v1::GetAuditHeadRequest::descriptor();
+  scheduling::v1::GetRegionRequest::descriptor();
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
@@ -57,6 +60,7 @@ void Link() {
   tenancy::v1::WorkloadRule::descriptor();
   tenancy::v1::IdentityProvider::descriptor();
   tenancy::v1::Member::descriptor();
+  tenancy::v1::Role::descriptor();
   tenancy::v1::Session::descriptor();
   tenancy::v1::WatchIdentitiesRequest::descriptor();
   tenancy::v1::GetQuotaUseRequest::descriptor();

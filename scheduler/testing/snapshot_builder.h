@@ -31,7 +31,7 @@ class SnapshotBuilder {
   SnapshotBuilder& WithInstance(const std::string& id, int replicas, std::int64_t memory_bytes,
                                 std::int64_t generation = 1) {
     snapshot_.instances.push_back(
-        {Id(id), generation, generation, "ke-1", {"ke"}, replicas, {{memory_bytes, 50}}, false});
+        {Id(id), generation, generation, "ke-1", {{"ke"}}, replicas, {{memory_bytes, 50}}, false});
     return *this;
   }
   SnapshotBuilder& WithReplica(const std::string& id, const std::string& instance, const std::string& node,

@@ -27,6 +27,7 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
   if (audit.invoiced_usage != audit.recorded_usage || audit.invoice_fault_count != 0)
     AddMismatch(report, tenant_name + "/invoices");
+  for (const Uuid& lease : audit.mismatched_leases) AddMismatch(report, tenant_name + "/leases/" + lease.ToString());
   AddCounts(report.usage, audit.usage);
   AddCounts(report.recent_usage, audit.recent_usage);
   for (const UsageFinding& finding : audit.recent_usage.findings) {
@@ -34,6 +35,9 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   }
   report.overdue_hold_count += audit.overdue_hold_count;
   report.excess_record_count += audit.excess_record_count;
+  report.open_lease_count += audit.open_lease_count;
+  report.overdue_lease_count += audit.overdue_lease_count;
+  report.short_record_count += audit.short_record_count;
   report.transfer_count += audit.transfer_count;
   report.usage_record_count += audit.usage_record_count;
   report.open_reservation_count += audit.open_hold_count;

@@ -15,8 +15,11 @@ struct LedgerReport {
   std::int64_t transfer_count = 0;
   std::int64_t usage_record_count = 0;
   std::int64_t open_reservation_count = 0;
-  std::int64_t overdue_hold_count = 0;                         // 0, or holds are not released in time
-  std::int64_t excess_record_count = 0;                        // delivered beyond what was held; recorded, not billed
+  std::int64_t overdue_hold_count = 0;   // 0, or holds are not released in time
+  std::int64_t excess_record_count = 0;  // delivered beyond what was held; recorded, not billed
+  std::int64_t open_lease_count = 0;
+  std::int64_t overdue_lease_count = 0;                        // 0, or leases are not ended in time
+  std::int64_t short_record_count = 0;                         // delivered beyond what their lease had; billed
   UsageCheck usage;                                            // counts over all time
   UsageCheck recent_usage;                                     // counts over the range that was asked for
   std::vector<std::pair<std::string, UsageFinding>> findings;  // in it, by tenant; at most kUsageFindingsMax
@@ -34,9 +37,9 @@ inline std::int64_t UnrecordedCount(const LedgerReport& report) {
 
 // Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
 // `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/usageRecords` when the
-// cost of the records is not what was posted, and `{tenant}/invoices` when it is not what invoices add up to, or an
-// issued one does not add up or is not in the ledger as it says.
-// OUT_OF_RANGE when a sum leaves 38 digits; nothing is added then.
+// cost of the records is not what was posted, `{tenant}/invoices` when it is not what invoices add up to, or an issued
+// one does not add up or is not in the ledger as it says, and `{tenant}/leases/{id}` when what is kept of a lease is
+// not what its transfers leave. OUT_OF_RANGE when a sum leaves 38 digits; nothing is added then.
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
 // The books of one tenant, or its usage, could not be read: it is named and logged, and the audit goes on.
 void AddUnread(std::vector<std::string>& tenants, const std::string& tenant_name, const Error& error);

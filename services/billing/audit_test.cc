@@ -51,6 +51,8 @@ TEST(LedgerReport, NamesEveryKindOfBreakage) {
   EXPECT_EQ(mismatch([](auto& a) { a.open_reservation_count = 0; }), "tenants/ke/openReservations");
   EXPECT_EQ(mismatch([](auto& a) { a.recorded_usage = Amount::FromPico(71); }), "tenants/ke/usageRecords");
   EXPECT_EQ(mismatch([](auto& a) { a.invoiced_usage = Amount::FromPico(69); }), "tenants/ke/invoices");
+  const Uuid lease = Uuid::FromName("leases/one");
+  EXPECT_EQ(mismatch([&](auto& a) { a.mismatched_leases = {lease}; }), "tenants/ke/leases/" + lease.ToString());
 }
 
 TEST(LedgerReport, CountsWhatWasLeftOpenOrNotRecorded) {
@@ -58,12 +60,18 @@ TEST(LedgerReport, CountsWhatWasLeftOpenOrNotRecorded) {
   TenantAudit audit = SoundBooks();
   audit.overdue_hold_count = 2;
   audit.excess_record_count = 1;
+  audit.open_lease_count = 3;
+  audit.overdue_lease_count = 1;
+  audit.short_record_count = 5;
   for (int i = 0; i < 2; ++i) {
     ASSERT_TRUE(AddTenant(report, "tenants/ke", audit));
     AddCounts(report.usage, {.unbilled_count = 3, .unsettled_count = 4});
   }
   EXPECT_EQ(report.overdue_hold_count, 4);
   EXPECT_EQ(report.excess_record_count, 2);
+  EXPECT_EQ(report.open_lease_count, 6);
+  EXPECT_EQ(report.overdue_lease_count, 2);
+  EXPECT_EQ(report.short_record_count, 10);
   EXPECT_EQ(UnrecordedCount(report), 14);
   EXPECT_TRUE(report.mismatches.empty());
 }

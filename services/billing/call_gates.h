@@ -9,9 +9,9 @@ inline constexpr int kReportPlaces = 8;
 inline constexpr int kReportPlacesOfOperators = 2;
 
 struct CallGates {
-  // What moves money: a tenant's calls are decided one after another under its lock, so that more of them at the
-  // database would only sit on connections that other tenants need.
-  CallGate money{{.what = "reservations and settlements",
+  // What moves money (Reserve, Settle, AdjustLease, SettleBatch): a tenant's calls are decided one after another under
+  // its lock, so that more of them at the database would only sit on connections that other tenants need.
+  CallGate money{{.what = "reservations, leases and settlements",
                   .per_key_max = 2,
                   .total_max = 64,
                   .waiting_per_key_max = 16,

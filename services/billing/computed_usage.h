@@ -14,7 +14,8 @@ inline constexpr std::size_t kComputedBatchMax = 500;
 inline constexpr std::size_t kUsageFindingsMax = 100;
 inline constexpr std::size_t kEventIdBytesMax = 128;
 // How long after its computing ended a request may still be unsettled: it may be tried again elsewhere, and billing or
-// its gateway may be away for a while.
+// its gateway may be away for a while. More than a lease lives by itself (kLeaseEndsAfter), so that what a gateway that
+// died has left is settled or found.
 inline constexpr std::chrono::minutes kSettleTimeMax{15};
 // How long after its settlement nodes may take to tell what they computed. They tell it within seconds, and of a
 // request that was tried twice not necessarily both attempts at once.
@@ -84,9 +85,10 @@ struct UsageCheck {
   std::int64_t computed_event_count = 0;
   std::int64_t computed_request_count = 0;
   std::int64_t overbilled_count = 0;  // more completion tokens than were sampled
-  std::int64_t unbilled_count = 0;    // computed, neither settled nor still reserved
+  std::int64_t unbilled_count = 0;    // computed, neither settled nor still reserved; without a reservation, and ended
+                                      // kSettleTimeMax ago
   std::int64_t uncomputed_count = 0;  // tokens delivered or billed of which no node told
-  std::int64_t open_count = 0;        // computed, still reserved, and not for long
+  std::int64_t open_count = 0;        // computed, still reserved or of a lease, and not for long
   std::int64_t unsettled_count = 0;   // computed, ended kSettleTimeMax ago, still reserved
   std::int64_t unreported_count = 0;  // would be overbilled or uncomputed, but was settled within kReportTimeMax
   std::int64_t completion_tokens = 0;

@@ -9,16 +9,37 @@ namespace {
 
 constexpr std::int64_t kTokensPerPrice = 1'000'000;
 
+std::string PriceBookName(Uuid id) { return "priceBooks/" + id.ToString(); }
+
+// Prices are stored per token; a million of the largest one is far below the limit of an amount.
+std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * kTokensPerPrice).ToString(); }
+
+pb::Outcome ToProto(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kCompleted:
+      return pb::OUTCOME_COMPLETED;
+    case Outcome::kClientCancelled:
+      return pb::OUTCOME_CLIENT_CANCELLED;
+    case Outcome::kFault:
+      return pb::OUTCOME_FAULT;
+    case Outcome::kGatewayLost:
+      return pb::OUTCOME_GATEWAY_LOST;
+  }
+  return pb::OUTCOME_UNSPECIFIED;
+}
+
+}  // namespace
+
 Result<TenantId> ParseTenant(std::string_view field, const std::string& name) {
   ALLOD_CHECK_OK(MatchName(field, name, "tenants/*"));
   return TenantId::FromName(name);
 }
 
 Status CheckBelow(std::string_view field, const std::string& name, std::string_view pattern,
-                  const std::string& tenant) {
+                  const std::string& tenant_name) {
   ALLOD_CHECK_OK(MatchName(field, name, pattern));
-  if (TenantOf(name) == tenant) return {};
-  return InvalidArgument("OTHER_TENANT", fmt::format("{}: {} does not belong to {}", field, name, tenant));
+  if (TenantOf(name) == tenant_name) return {};
+  return InvalidArgument("OTHER_TENANT", fmt::format("{}: {} does not belong to {}", field, name, tenant_name));
 }
 
 Result<Uuid> ParseRequestId(const std::string& text) {
@@ -27,10 +48,14 @@ Result<Uuid> ParseRequestId(const std::string& text) {
   return id;
 }
 
-std::string PriceBookName(Uuid id) { return "priceBooks/" + id.ToString(); }
-
-// Prices are stored per token; a million of the largest one is far below the limit of an amount.
-std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * kTokensPerPrice).ToString(); }
+Status CheckApiKey(const std::string& name, const std::string& tenant_name) {
+  if (name.empty()) return {};
+  // A workload without a key stands under its rule.
+  const bool is_workload = name.find("/workloadRules/") != std::string::npos;
+  return CheckBelow("api_key", name,
+                    is_workload ? "tenants/*/projects/*/workloadRules/*" : "tenants/*/projects/*/apiKeys/*",
+                    tenant_name);
+}
 
 Result<Outcome> FromProto(pb::Outcome outcome) {
   switch (outcome) {
@@ -49,22 +74,6 @@ Result<Outcome> FromProto(pb::Outcome outcome) {
                                          static_cast<int>(outcome)));
   }
 }
-
-pb::Outcome ToProto(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::kCompleted:
-      return pb::OUTCOME_COMPLETED;
-    case Outcome::kClientCancelled:
-      return pb::OUTCOME_CLIENT_CANCELLED;
-    case Outcome::kFault:
-      return pb::OUTCOME_FAULT;
-    case Outcome::kGatewayLost:
-      return pb::OUTCOME_GATEWAY_LOST;
-  }
-  return pb::OUTCOME_UNSPECIFIED;
-}
-
-}  // namespace
 
 pb::Money ToProto(Amount amount, const std::string& currency_code) {
   pb::Money out;
@@ -175,13 +184,7 @@ Result<ReserveCommand> FromProto(const pb::ReserveRequest& request) {
   ALLOD_CHECK_OK(CheckBelow("instance", request.instance(), "tenants/*/projects/*/instances/*", request.tenant()));
   ALLOD_CHECK_OK(MatchName("variant", request.variant(), "models/*/versions/*/variants/*"));
   ALLOD_TRY(out.price_book, PriceBookId("price_book", request.price_book()));
-  if (!request.api_key().empty()) {
-    // A workload without a key stands under its rule.
-    const bool is_workload = request.api_key().find("/workloadRules/") != std::string::npos;
-    ALLOD_CHECK_OK(CheckBelow("api_key", request.api_key(),
-                              is_workload ? "tenants/*/projects/*/workloadRules/*" : "tenants/*/projects/*/apiKeys/*",
-                              request.tenant()));
-  }
+  ALLOD_CHECK_OK(CheckApiKey(request.api_key(), request.tenant()));
   ALLOD_TRY(out.expire_time, TimeFrom("expire_time", request.expire_time()));
   return out;
 }

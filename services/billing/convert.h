@@ -18,6 +18,14 @@ namespace pb = ::allod::billing::v1;
 
 pb::Money ToProto(Amount amount, const std::string& currency_code);
 
+// What several messages have. Names lie below `tenant_name`, else INVALID_ARGUMENT / OTHER_TENANT.
+Result<TenantId> ParseTenant(std::string_view field, const std::string& name);
+Status CheckBelow(std::string_view field, const std::string& name, std::string_view pattern,
+                  const std::string& tenant_name);
+Status CheckApiKey(const std::string& name, const std::string& tenant_name);  // may be empty
+Result<Uuid> ParseRequestId(const std::string& text);
+Result<Outcome> FromProto(pb::Outcome outcome);
+
 Result<PriceBook> FromProto(const pb::PriceBook& book);
 pb::PriceBook ToProto(const PriceBook& book);
 // From `priceBooks/{uuid}`.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "services/billing/refusals.h"
+
 namespace allod::billing {
 namespace {
 
@@ -16,21 +18,6 @@ bool SamePayload(const Reservation& r, const ReserveCommand& c) {
 
 bool SamePayload(const UsageRecord& u, const SettleCommand& c) {
   return u.outcome == c.outcome && u.prompt_tokens == c.prompt_tokens && u.completion_tokens == c.completion_tokens;
-}
-
-std::unexpected<Error> Reused(Uuid request_id, std::string_view earlier) {
-  return Fail(Code::kAlreadyExists, "REQUEST_ID_REUSED",
-              fmt::format("request_id: {} was already used for another {}; a new request needs a new id",
-                          request_id.ToString(), earlier));
-}
-
-std::int64_t Beyond(std::int64_t tokens, std::int64_t held) { return std::max<std::int64_t>(0, tokens - held); }
-
-Status CheckTokens(std::string_view field, std::int64_t tokens) {
-  if (tokens < 0 || tokens > kTokensMax) {
-    return InvalidArgument("INVALID_TOKEN_COUNT", fmt::format("{}: {} is not from 0 to {}", field, tokens, kTokensMax));
-  }
-  return {};
 }
 
 // Only for a new reservation: a replay may come at any time.
@@ -50,20 +37,6 @@ Status CheckTimes(const ReserveCommand& command, Time now) {
   return {};
 }
 
-// `freed`: what the replaced hold gives back.
-Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
-  ALLOD_TRY(const Amount held, Subtract(account.held, freed));
-  ALLOD_TRY(const Amount used, Add(account.posted, held));
-  ALLOD_TRY(const Amount needed, Add(used, hold));
-  if (needed <= account.credit_limit) return {};
-  return Fail(
-      Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
-      fmt::format("{}: the request may cost {} {}, but of the credit limit of {} are {} owed and {} held by requests "
-                  "in flight; lower max_tokens, wait for running requests, or ask the operator for a higher limit",
-                  account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
-                  account.posted.ToString(), held.ToString()));
-}
-
 // What makes a command another revision of a reservation that exists.
 Status CheckReplacement(const ReserveState& state, const ReserveCommand& command, Time now) {
   if (!state.existing) {
@@ -79,7 +52,7 @@ Status CheckReplacement(const ReserveState& state, const ReserveCommand& command
                     held.revision, command.request_id.ToString(), kRevisionsMax));
   }
   if (command.instance != held.instance || command.api_key != held.api_key || command.expire_time != held.expire_time) {
-    return Reused(command.request_id, "reservation");
+    return RequestIdReused(command.request_id, "reservation");
   }
   if (state.hold != HoldState::kOpen || held.expire_time <= now) {
     return FailedPrecondition("HOLD_ENDED", fmt::format("request_id: the hold of {} has ended, so it cannot be "
@@ -94,25 +67,17 @@ Status CheckReplacement(const ReserveState& state, const ReserveCommand& command
 Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCommand& command, Time now) {
   const bool replaces = command.revision > 0 && !(state.existing && state.existing->revision == command.revision);
   if (state.existing && !replaces) {
-    if (!SamePayload(*state.existing, command)) return Reused(command.request_id, "reservation");
+    if (!SamePayload(*state.existing, command)) return RequestIdReused(command.request_id, "reservation");
     return ReserveDecision{.reservation = *state.existing, .replay = true};
   }
+  if (state.was_leased) return RequestIdReused(command.request_id, "request");
   ALLOD_CHECK_OK(CheckTokens("prompt_tokens_max", command.prompt_tokens_max));
   ALLOD_CHECK_OK(CheckTokens("completion_tokens_max", command.completion_tokens_max));
   ALLOD_CHECK_OK(replaces ? CheckReplacement(state, command, now) : CheckTimes(command, now));
-  if (!state.account) {
-    return FailedPrecondition("NO_BILLING_ACCOUNT",
-                              "tenant: has no billing account; the operator opens one with SetBillingAccount");
-  }
+  if (!state.account) return NoBillingAccount();
   if (!state.price) {
-    return FailedPrecondition(
-        "PRICE_NOT_FOUND",
-        state.price_book_exists
-            ? fmt::format("price_book: {} has no price in {} for the variant '{}' in the {} class and none for every "
-                          "variant and class",
-                          command.price_book.ToString(), state.account->currency_code, VariantId(command.variant),
-                          command.isolation_class)
-            : fmt::format("price_book: {} does not exist", command.price_book.ToString()));
+    return PriceNotFound({command.price_book, command.variant, command.isolation_class}, state.price_book_exists,
+                         state.account->currency_code);
   }
   ALLOD_TRY(const Amount hold, Cost(state.price->prompt, command.prompt_tokens_max, state.price->completion,
                                     command.completion_tokens_max));
@@ -150,7 +115,7 @@ bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
 
 Result<SettleDecision> DecideSettle(const SettleState& state, const SettleCommand& command, Time now) {
   if (state.record) {
-    if (!SamePayload(*state.record, command)) return Reused(command.request_id, "settlement");
+    if (!SamePayload(*state.record, command)) return RequestIdReused(command.request_id, "settlement");
     return SettleDecision{.record = *state.record, .replay = true};
   }
   if (!state.reservation) {

@@ -38,6 +38,7 @@ struct ReserveState {
   std::optional<TokenPrice> price;      // what FindPrice gives in the account's currency
   std::optional<Reservation> existing;  // the newest revision with the same request id
   HoldState hold = HoldState::kOpen;    // of `existing`
+  bool was_leased = false;              // the id was used up by a request of a lease
 };
 
 struct ReserveDecision {

@@ -42,6 +42,21 @@ struct TokenPrice {
   auto operator<=>(const TokenPrice&) const = default;
 };
 
+// What decides the price of a token, in the currency of the tenant's account.
+struct PriceTerms {
+  Uuid price_book;
+  std::string variant;  // `models/{model}/versions/{version}/variants/{variant}`
+  std::string isolation_class{kIsolated};
+
+  auto operator<=>(const PriceTerms&) const = default;
+};
+
+// What a book says to terms.
+struct TermsPrice {
+  bool book_exists = false;
+  std::optional<TokenPrice> price;  // what FindPrice gives
+};
+
 // Immutable. `prices` is sorted and has one row per (currency, variant, class).
 struct PriceBook {
   Uuid id;
@@ -116,6 +131,7 @@ struct UsageRecord {
   Time settle_time;
   std::string isolation_class{kIsolated};
   std::int32_t revision = 0;  // of the reservation that it settles
+  std::optional<Uuid> lease;  // it was admitted from, without a reservation
   // Those of the tokens above that the hold did not cover: delivered, and not billed, because it was our fault.
   std::int64_t excess_prompt_tokens = 0;
   std::int64_t excess_completion_tokens = 0;

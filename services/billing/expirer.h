@@ -1,14 +1,20 @@
-// Releases the holds of requests that were never settled, once their time is over, every second. A round costs one look
-// at one index, and a transaction for each tenant that has such holds: idle tenants cost nothing.
+// Releases the holds of requests that were never settled, and ends the leases of gateways that do not renew them, once
+// their time is over, every second. A round costs one look at one index for each of both, and a transaction for each
+// tenant that has something due: idle tenants cost nothing.
 //
-// Owns one thread from Start() to Stop(). A tenant whose holds cannot be released is set aside
+// Owns one thread from Start() to Stop(). A tenant whose holds or leases cannot be released is set aside
 // (services/common/set_aside.h) and the others go on; a round that the database ends is logged and begun again in the
 // next second. A hold that a settlement takes at the same moment is released once only (the terminal transfer is
 // unique).
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
 
 #include "services/billing/store.h"
 #include "services/common/clock.h"
@@ -26,13 +32,23 @@ class Expirer {
   void Start();
   void Stop();  // joins; idempotent
 
-  // One round over all tenants; returns how many holds it released. The error is the database's.
+  // One round over all tenants; returns how many holds and leases it released. The error is the database's.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
+  // Something of tenants that comes due.
+  struct Stage {
+    std::string_view name;
+    std::function<Result<std::vector<TenantId>>(std::optional<TenantId> after)> find;
+    std::function<Result<int>(TenantId tenant, int limit)> release;  // how many
+  };
+  // What a round came to.
+  struct Round {
+    int released = 0;
+    std::set<TenantId> aside;
+  };
   void Loop(const std::stop_token& stop);
-  // Adds to `released` as it goes.
-  Status Release(TenantId tenant, Time now, int& released);
+  Status Go(const Stage& stage, const std::stop_token& stop, Round& round);
 
   Store& store_;
   const Clock& clock_;

@@ -117,6 +117,24 @@ TEST_F(ExpirerTest, ADatabaseThatIsAwayEndsTheRound) {
   EXPECT_EQ(expirer_.RunOnce(), 5) << "and nobody is left alone for it";
 }
 
+TEST_F(ExpirerTest, EndsLeasesThatNobodyRenews) {
+  AddTenant("ke", 1);
+  AddTenant("tz", 0);
+  for (const char* id : {"ke", "tz"}) {
+    const auto made = store_.AdjustLease({.tenant = TenantId::FromName(std::string("tenants/") + id).value(),
+                                          .lease_id = Uuid::V7(),
+                                          .gateway = Uuid::FromName("gateways/one"),
+                                          .want = Amount::FromPico(5)});
+    ASSERT_TRUE(made && made->lease);
+  }
+  EXPECT_EQ(expirer_.RunOnce().value(), 0);
+  store_.Elapse(kLeaseEndsAfter);
+  EXPECT_EQ(expirer_.RunOnce().value(), 2);
+  EXPECT_EQ(expirer_.RunOnce().value(), 0);
+  EXPECT_EQ(store_.GetBillingAccount(TenantId::FromName("tenants/tz").value())->held, Amount());
+  EXPECT_EQ(store_.expirations, 0) << "no hold was due";
+}
+
 TEST_F(ExpirerTest, EndsInTheMiddleOfARoundWhenAskedTo) {
   AddTenant("ke", 1);
   clock_.Advance(1h);

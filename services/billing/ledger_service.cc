@@ -83,6 +83,9 @@ grpc::Status LedgerServiceImpl::CheckLedger(grpc::ServerContext* context, const 
     out.set_overdue_reservation_count(report.overdue_hold_count);
     out.set_unrecorded_request_count(UnrecordedCount(report));
     out.set_excess_usage_record_count(report.excess_record_count);
+    out.set_open_lease_count(report.open_lease_count);
+    out.set_overdue_lease_count(report.overdue_lease_count);
+    out.set_short_usage_record_count(report.short_record_count);
     out.set_unreported_usage_record_count(report.usage.unreported_count);
     return out;
   });

@@ -11,6 +11,7 @@
 #include "services/billing/expirer.h"
 #include "services/billing/finaliser.h"
 #include "services/billing/invoice_service.h"
+#include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/legal_entity_service.h"
 #include "services/billing/pg_store.h"
@@ -28,6 +29,9 @@ namespace allod::billing {
 namespace {
 
 using AuditServiceImpl = audit::AuditService<v1::AuditService, v1::ListAuditEntriesRequest, v1::GetAuditHeadRequest>;
+
+// Streams of recalls hold threads that the gates do not count.
+constexpr int kThreadsMax = 256 + RecallHub::kWatchersMax;
 
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
@@ -47,8 +51,9 @@ Result<Config> LoadConfig(const ConfigFile& file) {
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
   }
   reader.Optional("settlement_grace_minutes", config.settlement_grace_minutes);
-  if (config.settlement_grace_minutes < 0 || config.settlement_grace_minutes > 60 * 24 * 28) {
-    reader.Complain("settlement_grace_minutes: must be 0 to 40320");
+  // A request that was admitted from a lease has no hold of its own that would keep its month open.
+  if (config.settlement_grace_minutes < kLeaseEndsAfter.count() || config.settlement_grace_minutes > 60 * 24 * 28) {
+    reader.Complain(fmt::format("settlement_grace_minutes: must be {} to 40320", kLeaseEndsAfter.count()));
   }
   return reader.Finish(std::move(config));
 }
@@ -81,6 +86,7 @@ Status Run(const Config& config, StopSignal& stop) {
   PriceBookServiceImpl price_books(store, clock, gates);
   BillingAccountServiceImpl accounts(store, *tenants, clock, gates);
   UsageServiceImpl usage(store, clock, gates);
+  LeaseServiceImpl leases(store, clock, gates);
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
   const std::chrono::minutes grace(config.settlement_grace_minutes);
@@ -91,9 +97,10 @@ Status Run(const Config& config, StopSignal& stop) {
   const ObserveAccess observed(access_log);
   audit::Reader audit_reader(reports, "billing", gates.reports);
   AuditServiceImpl audit_log(audit_reader);
-  ALLOD_TRY(const auto server, Server::Start({.listen = config.listen, .credentials = {config.peer_uids}},
-                                             {&price_books, &accounts, &usage, &computed, &ledger, &invoices,
-                                              &legal_entities, &audit_log}));
+  ALLOD_TRY(const auto server,
+            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
+                          {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
+                           &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
@@ -103,6 +110,7 @@ Status Run(const Config& config, StopSignal& stop) {
   stop.Wait();
   finaliser.Stop();
   expirer.Stop();
+  leases.Stop();
   server->Stop(std::chrono::seconds(1));
   access_log.Stop();
   return {};

@@ -14,8 +14,8 @@ namespace allod::billing {
 class PgStore final : public Store {
  public:
   // Pools connect as the role allod_billing and outlive the store. What moves money has connections of its own
-  // (Reserve, Settle and expiry), so that neither reports nor anything else can keep it from one; reports have theirs,
-  // and all else uses `desk`.
+  // (reservations, leases, settlements and expiry), so that neither reports nor anything else can keep it from one;
+  // reports have theirs, and all else uses `desk`.
   PgStore(PgPool& money, PgPool& desk, PgPool& reports) : money_(money), desk_(desk), reports_(reports) {}
   explicit PgStore(PgPool& pool) : PgStore(pool, pool, pool) {}
 
@@ -27,6 +27,13 @@ class PgStore final : public Store {
   Result<UsageRecord> Settle(const SettleCommand& command, Time now) override;
   Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) override;
   Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
+  Result<LeaseAdjustment> AdjustLease(const AdjustLeaseCommand& command) override;
+  Result<std::vector<Result<SettledUsage>>> SettleBatch(const SettleBatchCommand& command, Time now) override;
+  Result<std::vector<LeaseKey>> LeasesBesides(Uuid gateway, const std::vector<Uuid>& current,
+                                              std::optional<LeaseKey> after, int limit) override;
+  Result<int> EndLeases(TenantId tenant, const std::vector<Uuid>& leases) override;
+  Result<std::vector<TenantId>> TenantsWithDueLeases(std::optional<TenantId> after, int limit) override;
+  Result<int> ExpireLeases(TenantId tenant, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;

@@ -41,7 +41,8 @@ const std::string kListEvents = fmt::format(R"(
                                             kColumns);
 
 // $2, $3: range of request ids; $4, $5: range of time; $6: what ended before then must be settled; $7: what was settled
-// before then must have been told of by nodes.
+// before then must have been told of by nodes. One without a reservation was admitted from a lease: nothing says that
+// it is still to be settled but the time.
 constexpr std::string_view kUsageAgainstEvents = R"(
   WITH u AS (
     SELECT r.request_id, r.instance, r.completion_tokens, r.prompt_tokens, r.billed,
@@ -55,7 +56,8 @@ constexpr std::string_view kUsageAgainstEvents = R"(
       max(e.end_time) < billing.from_micros($6) AS overdue,
       NOT EXISTS (SELECT FROM billing.usage_records r WHERE r.tenant_id = $1::uuid AND r.request_id = e.request_id)
         AS unsettled,
-      EXISTS (SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = e.request_id) AS open
+      EXISTS (SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = e.request_id) AS open,
+      EXISTS (SELECT FROM billing.reservations v WHERE v.tenant_id = $1::uuid AND v.request_id = e.request_id) AS reserved
     FROM billing.computed_usage e
     WHERE e.tenant_id = $1::uuid AND e.start_time >= billing.from_micros($4) AND e.start_time < billing.from_micros($5)
     GROUP BY e.request_id),
@@ -66,12 +68,14 @@ constexpr std::string_view kUsageAgainstEvents = R"(
   finding AS (
     SELECT CASE WHEN sampled IS NULL THEN 3 ELSE 1 END AS kind, request_id, instance, completion_tokens,
       coalesce(sampled, 0) AS sampled FROM short WHERE NOT fresh
-    UNION ALL SELECT 2, request_id, instance, 0, sampled FROM c WHERE unsettled AND NOT open
+    UNION ALL SELECT 2, request_id, instance, 0, sampled FROM c
+      WHERE unsettled AND NOT open AND (reserved OR overdue)
     UNION ALL SELECT 4, request_id, instance, 0, sampled FROM c WHERE unsettled AND open AND overdue))";
 const std::string kCountUsage = fmt::format(R"({}
   SELECT (SELECT count(*) FROM u), (SELECT coalesce(sum(events), 0)::bigint FROM c), (SELECT count(*) FROM c),
     (SELECT count(*) FROM finding WHERE kind = 1), (SELECT count(*) FROM finding WHERE kind = 2),
-    (SELECT count(*) FROM finding WHERE kind = 3), (SELECT count(*) FROM c WHERE unsettled AND open AND NOT overdue),
+    (SELECT count(*) FROM finding WHERE kind = 3), 
+    (SELECT count(*) FROM c WHERE unsettled AND (open OR NOT reserved) AND NOT overdue),
     (SELECT count(*) FROM finding WHERE kind = 4), (SELECT count(*) FROM short WHERE fresh),
     (SELECT coalesce(sum(completion_tokens), 0)::bigint FROM u), (SELECT coalesce(sum(sampled), 0)::bigint FROM c))",
                                             kUsageAgainstEvents);

@@ -37,14 +37,17 @@ constexpr std::string_view kListLedgerAccounts =
     "WHERE tenant_id = $1::uuid AND code COLLATE \"C\" > $2 ORDER BY code COLLATE \"C\" LIMIT $3";
 
 constexpr std::string_view kAudit = R"(
-  WITH t AS (SELECT * FROM billing.transfers WHERE tenant_id = $1::uuid),
+  WITH t AS (SELECT *, billing.posts(kind) AS posts FROM billing.transfers WHERE tenant_id = $1::uuid),
   hold AS (SELECT p.debit, p.amount FROM t p
     WHERE p.kind = 'pending' AND NOT EXISTS (SELECT FROM t x WHERE x.pending_id = p.id)),
   moved AS (
-    SELECT debit AS code, -amount AS posted, 0 AS held FROM t WHERE kind IN ('post', 'late_post') OR invoice_id IS NOT NULL
-    UNION ALL SELECT credit, amount, 0 FROM t WHERE kind IN ('post', 'late_post') OR invoice_id IS NOT NULL
-    UNION ALL SELECT debit, 0, amount FROM hold),
-  summed AS (SELECT code, sum(posted) AS posted, sum(held) AS held FROM moved GROUP BY code)
+    SELECT debit AS code, -amount AS posted, 0 AS held FROM t WHERE posts
+    UNION ALL SELECT credit, amount, 0 FROM t WHERE posts
+    UNION ALL SELECT debit, 0, amount FROM hold
+    UNION ALL SELECT debit, 0, amount FROM t WHERE kind = 'lease'
+    UNION ALL SELECT debit, 0, -amount FROM t WHERE kind IN ('lease_return', 'lease_post')),
+  summed AS (SELECT code, sum(posted) AS posted, sum(held) AS held FROM moved GROUP BY code),
+  open_lease AS (SELECT e.expire_time FROM billing.leases e WHERE e.tenant_id = $1::uuid AND e.end_time IS NULL)
   SELECT coalesce(a.code, s.code), coalesce(a.currency_code, ''), coalesce(a.posted, 0), coalesce(a.held, 0),
     coalesce(s.posted, 0), coalesce(s.held, 0),
     (SELECT count(*) FROM t), (SELECT count(*) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid),
@@ -53,9 +56,12 @@ constexpr std::string_view kAudit = R"(
      WHERE o.tenant_id = $1::uuid AND o.expire_time < billing.from_micros($2)),
     (SELECT count(*) FROM billing.usage_records u
      WHERE u.tenant_id = $1::uuid AND u.excess_prompt_tokens + u.excess_completion_tokens > 0),
-    (SELECT coalesce(sum(amount), 0) FROM t WHERE kind IN ('post', 'late_post')),
+    (SELECT coalesce(sum(amount), 0) FROM t WHERE kind LIKE '%post'),
     (SELECT coalesce(sum(cost), 0) FROM billing.usage_records u WHERE u.tenant_id = $1::uuid),
-    (SELECT coalesce(sum(amount), 0) FROM billing.usage_totals m WHERE m.tenant_id = $1::uuid)
+    (SELECT coalesce(sum(amount), 0) FROM billing.usage_totals m WHERE m.tenant_id = $1::uuid),
+    (SELECT count(*) FROM open_lease),
+    (SELECT count(*) FROM open_lease WHERE expire_time < statement_timestamp() - $3 * interval '1 microsecond'),
+    (SELECT count(*) FROM t WHERE kind = 'lease_short_post')
   FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
   ORDER BY 1)";
 
@@ -74,8 +80,19 @@ constexpr std::string_view kCountInvoiceFaults = R"(
        WHERE t.tenant_id = $1::uuid AND (t.prompt_tokens_invoiced, t.completion_tokens_invoiced)
          IS DISTINCT FROM (coalesce(l.prompt, 0)::bigint, coalesce(l.completion, 0)::bigint)))";
 
+// What remains of each is what its transfers leave.
+constexpr std::string_view kMismatchedLeases = R"(
+  SELECT e.id FROM billing.leases e
+  LEFT JOIN (
+    SELECT lease_id, sum(CASE WHEN kind = 'lease' THEN amount ELSE -amount END) AS remaining FROM billing.transfers
+    WHERE tenant_id = $1::uuid AND kind IN ('lease', 'lease_return', 'lease_post') GROUP BY lease_id) AS s
+    ON s.lease_id = e.id
+  WHERE e.tenant_id = $1::uuid AND e.remaining <> coalesce(s.remaining, 0) ORDER BY e.id LIMIT $2)";
+
 constexpr std::string_view kListKnownTenants =
     "SELECT tenant_id, name FROM billing.known_tenants WHERE tenant_id > $1::uuid ORDER BY tenant_id LIMIT $2";
+
+constexpr std::int64_t kOverdueMicros = std::chrono::microseconds(kOverdueAfter).count();
 
 Uuid Highest() {
   std::array<std::uint8_t, 16> bytes;
@@ -135,16 +152,18 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
   return reports_.RunSnapshot<TenantAudit>(tenant, [&](TenantTx& tx) -> Result<TenantAudit> {
     AllowMinutes(tx);
     TenantAudit audit;
-    for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), now - kOverdueAfter)) {
+    for (const auto& fields : tx.Exec(kAudit, tenant.ToString(), now - kOverdueAfter, kOverdueMicros)) {
       RowReader row(fields);
       TenantAudit::Account& account = audit.accounts.emplace_back();
       row.Into(account.code, account.currency_code, account.kept_balance, account.kept_held, account.balance,
                account.held);
       row.Into(audit.transfer_count, audit.usage_record_count, audit.open_hold_count, audit.open_reservation_count,
                audit.overdue_hold_count, audit.excess_record_count, audit.posted_usage, audit.recorded_usage,
-               audit.invoiced_usage);
+               audit.invoiced_usage, audit.open_lease_count, audit.overdue_lease_count, audit.short_record_count);
     }
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
+    audit.mismatched_leases = ReadAll(tx.Exec(kMismatchedLeases, tenant, kMismatchedLeasesMax),
+                                      [](RowReader& row) { return row.Next<Uuid>(); });
     audit.usage = CheckUsageIn(tx, kAllUsage, now);
     if (recent) audit.recent_usage = CheckUsageIn(tx, *recent, now);
     return audit;

@@ -9,6 +9,14 @@ void AllowMinutes(PgTx& tx) {
   tx.Exec("SELECT set_config('statement_timeout', $1, true)", std::to_string(std::max<std::int64_t>(1, limit.count())));
 }
 
+std::optional<std::string> LockAccount(TenantTx& tx) {
+  const pqxx::result rows =
+      tx.Exec("SELECT a.currency_code FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE",
+              tx.tenant());
+  if (rows.empty()) return std::nullopt;
+  return rows[0][0].as<std::string>();
+}
+
 Reservation ReadReservation(RowReader& row) {
   Reservation r;
   row.Into(r.request_id, r.instance, r.variant, r.price_book, r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
@@ -21,8 +29,16 @@ UsageRecord ReadUsageRecord(RowReader& row) {
   UsageRecord u;
   row.Into(u.request_id, u.instance, u.variant, u.price_book, u.api_key, u.outcome, u.prompt_tokens,
            u.completion_tokens, u.currency_code, u.prompt_price, u.completion_price, u.billed, u.cost, u.admit_time,
-           u.settle_time, u.tenant, u.isolation_class, u.revision, u.excess_prompt_tokens, u.excess_completion_tokens);
+           u.settle_time, u.tenant, u.isolation_class, u.revision, u.excess_prompt_tokens, u.excess_completion_tokens,
+           u.lease);
   return u;
+}
+
+Lease ReadLease(RowReader& row) {
+  Lease e;
+  row.Into(e.tenant, e.id, e.gateway, e.epoch, e.remaining, e.expire_time, e.ended, e.recalled, e.payload_sha256,
+           e.added);
+  return e;
 }
 
 BillingAccount ReadAccount(RowReader& row) {

@@ -1,11 +1,14 @@
 // Rows of billing's tables as domain values. Included by the pg_store*.cc files only.
 #pragma once
 
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "services/billing/computed_usage.h"
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
+#include "services/billing/lease.h"
 #include "services/common/pg/pool.h"
 #include "services/common/pg/row_reader.h"
 
@@ -31,6 +34,9 @@ namespace allod::billing {
 // An audit reads everything; the pool's limit is for requests. Not beyond the call's deadline.
 void AllowMinutes(PgTx& tx);
 
+// Whatever moves a tenant's money is decided under this lock, to the end of the transaction. Nothing: no account.
+std::optional<std::string> LockAccount(TenantTx& tx);  // its currency
+
 // Column lists for a row that goes by the name r, u or a, and their readers.
 inline constexpr int kReservationColumnCount = 15;
 inline constexpr std::string_view kReservationColumns =
@@ -43,8 +49,14 @@ inline constexpr std::string_view kUsageColumns =
     "(u).request_id, (u).instance, (u).variant, (u).price_book_id, (u).api_key, (u).outcome, (u).prompt_tokens, "
     "(u).completion_tokens, (u).currency_code, (u).prompt_price, (u).completion_price, (u).billed, (u).cost, "
     "billing.to_micros((u).admit_time), billing.to_micros((u).settle_time), (u).tenant_id, (u).isolation_class, "
-    "(u).revision, (u).excess_prompt_tokens, (u).excess_completion_tokens";
+    "coalesce((u).revision, 0), (u).excess_prompt_tokens, (u).excess_completion_tokens, (u).lease_id";
 UsageRecord ReadUsageRecord(RowReader& row);
+
+inline constexpr int kLeaseColumnCount = 10;
+inline constexpr std::string_view kLeaseColumns =
+    "(e).tenant_id, (e).id, (e).gateway_id, (e).epoch, (e).remaining, billing.to_micros((e).expire_time), "
+    "(e).end_time IS NOT NULL, (e).recalled, (e).payload_sha256, (e).added";
+Lease ReadLease(RowReader& row);
 
 // With the receivable ledger account as l.
 inline constexpr int kAccountColumnCount = 6;

@@ -8,7 +8,8 @@ namespace allod::billing {
 namespace {
 
 const std::string kLockForReserve = fmt::format(
-    "SELECT (s.price_book).id IS NOT NULL, coalesce(s.terminal_kind, ''), (p).prompt_price, (p).completion_price, {}, "
+    "SELECT (s.price_book).id IS NOT NULL, coalesce(s.terminal_kind, ''), s.was_leased, (p).prompt_price, "
+    "(p).completion_price, {}, "
     "{} "
     "FROM billing.lock_for_reserve($1::uuid, $2::uuid, $3::uuid, $4, $5) s, "
     "LATERAL (SELECT s.account AS a, s.receivable AS l, s.price AS p, s.reservation AS r) x",
@@ -64,9 +65,6 @@ constexpr std::string_view kWriteSettlement = R"(
 const std::string kFindUsage = fmt::format(
     "SELECT {} FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.request_id = $2::uuid", kUsageColumns);
 
-constexpr std::string_view kLockAccountRow =
-    "SELECT FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE";
-
 constexpr std::string_view kAnythingDue =
     "SELECT FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.expire_time <= billing.from_micros($2) "
     "LIMIT 1";
@@ -102,6 +100,7 @@ ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   ReserveState state;
   row.Into(state.price_book_exists);
   state.hold = HoldStateFrom(row.Next<std::string>());
+  row.Into(state.was_leased);
   if (row.NextIsNull()) {
     row.Skip(2);
   } else {
@@ -212,7 +211,7 @@ Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   // In doubt, the next round finds what is left: an expired hold is no longer open.
   return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
     if (tx.Exec(kAnythingDue, tenant.ToString(), now).empty()) return 0;  // without the lock
-    tx.Exec(kLockAccountRow, tenant.ToString());
+    LockAccount(tx);
     return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
   });
 }

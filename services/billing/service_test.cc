@@ -49,14 +49,15 @@ TEST_F(ComputedUsageRpc, TheBooksAndTheUsageOfAWhileAreOfOneLook) {
   ASSERT_TRUE(Reserve(reservation));
   ASSERT_TRUE(Settle(reservation.request_id(), 1, 2));
   v1::RecordComputedUsageRequest record;
-  *record.add_events() = Event("unsettled");
+  v1::ComputedUsage& unsettled = *record.add_events() = Event("unsettled");
+  for (auto* time : {unsettled.mutable_start_time(), unsettled.mutable_end_time()}) time->set_seconds(Seconds() - 1800);
   ASSERT_TRUE(Record(record));
   v1::CheckLedgerRequest request;
   const auto check = [&] {
     return As(Caller::Operator(), *ledger_stub_, &v1::LedgerService::Stub::CheckLedger, request);
   };
   EXPECT_FALSE(check()->has_usage()) << "not asked for";
-  request.mutable_usage()->mutable_start_time()->set_seconds(Seconds() - 60);
+  request.mutable_usage()->mutable_start_time()->set_seconds(Seconds() - 3600);
   EXPECT_EQ(check().error().reason, "INVALID_TIME_RANGE");
   request.mutable_usage()->mutable_end_time()->set_seconds(Seconds() + 60);
   const auto both = check();

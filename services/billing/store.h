@@ -13,6 +13,8 @@
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
 #include "services/billing/invoice_store.h"
+#include "services/billing/lease.h"
+#include "services/billing/leased_usage.h"
 #include "services/common/request_id.h"
 
 namespace allod::billing {
@@ -51,6 +53,24 @@ struct KnownTenant {
   std::string name;
 };
 
+// What became of an adjustment. For want of funds it is refused, and yet something is written: that other leases are to
+// give back what is free in them.
+struct LeaseAdjustment {
+  std::optional<AdjustedLease> lease;  // unless it was refused
+  std::optional<Error> refused;
+  std::vector<LeaseRecall> recalls;  // of other open leases of the tenant that have money; at most kRecallsMax
+};
+
+struct SettledUsage {
+  Amount cost;
+};
+
+struct LeaseKey {
+  TenantId tenant;
+  Uuid lease;
+  auto operator<=>(const LeaseKey&) const = default;
+};
+
 // Over which billed and computed usage are compared, and how many findings are listed.
 struct UsageRange {
   Time start;
@@ -74,16 +94,24 @@ struct TenantAudit {
   std::int64_t open_reservation_count = 0;  // what the expirer knows of; the same number
   std::int64_t overdue_hold_count = 0;      // of those, with an end more than kOverdueAfter ago; 0
   std::int64_t excess_record_count = 0;     // usage records with tokens that their hold did not cover
-  Amount posted_usage;                      // by transfers
-  Amount recorded_usage;                    // by usage records; the same amount
-  Amount invoiced_usage;                    // by the running totals of invoices; the same amount
-  std::int64_t invoice_fault_count = 0;     // issued documents, and totals, that do not add up; 0
-  UsageCheck usage;                         // over all time
-  UsageCheck recent_usage;                  // over the range that was asked for
+  std::int64_t open_lease_count = 0;
+  std::int64_t overdue_lease_count = 0;  // of those, with an end more than kOverdueAfter ago; 0
+  std::int64_t short_record_count = 0;   // usage records whose lease, still open, did not have their cost
+  std::vector<Uuid> mismatched_leases;   // what is kept of them is not what their transfers leave; at most
+                                         // kMismatchedLeasesMax; none
+  Amount posted_usage;                   // by transfers
+  Amount recorded_usage;                 // by usage records; the same amount
+  Amount invoiced_usage;                 // by the running totals of invoices; the same amount
+  std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
+  UsageCheck usage;                      // over all time
+  UsageCheck recent_usage;               // over the range that was asked for
 };
 
 // The expirer comes by every second.
 inline constexpr std::chrono::minutes kOverdueAfter{1};
+
+// Of one tenant, that an audit names.
+inline constexpr int kMismatchedLeasesMax = 100;
 
 // For loops over all tenants.
 inline constexpr int kTenantsPerPage = 200;
@@ -107,6 +135,22 @@ class Store : public InvoiceStore {
   virtual Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) = 0;
   // Releases at most `limit` holds whose time is over, oldest first; returns how many.
   virtual Result<int> ExpireReservations(TenantId tenant, Time now, int limit) = 0;
+
+  // Leases live by the clock of the store. Errors of DecideAdjustLease; INSUFFICIENT_FUNDS is in the answer, and says
+  // when to ask again if other leases were recalled.
+  virtual Result<LeaseAdjustment> AdjustLease(const AdjustLeaseCommand& command) = 0;
+  // One answer for each of the command's, in that order: errors of DecideSettleBatch. All that are recorded are so in
+  // one transaction.
+  virtual Result<std::vector<Result<SettledUsage>>> SettleBatch(const SettleBatchCommand& command, Time now) = 0;
+  // Open leases of the gateway but for those in `current`, in order, those after `after`.
+  virtual Result<std::vector<LeaseKey>> LeasesBesides(Uuid gateway, const std::vector<Uuid>& current,
+                                                      std::optional<LeaseKey> after, int limit) = 0;
+  // Ends those of them that are open, and frees what remains; returns how many.
+  virtual Result<int> EndLeases(TenantId tenant, const std::vector<Uuid>& leases) = 0;
+  // Tenants with open leases whose time is over, ordered by id, those after `after`. Costs nothing for the others.
+  virtual Result<std::vector<TenantId>> TenantsWithDueLeases(std::optional<TenantId> after, int limit) = 0;
+  // Ends at most `limit` leases whose time is over, oldest first; returns how many.
+  virtual Result<int> ExpireLeases(TenantId tenant, int limit) = 0;
 
   virtual Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) = 0;
   // What was billed, ordered by instance, variant, price book, class; at most `limit`. Kept up with each settlement:

@@ -7,17 +7,22 @@
 namespace allod {
 
 Status CheckQuota(const QuotaCheck& check) {
-  if (check.limit == 0 || check.after <= check.limit || check.after <= check.before) return {};
-  return Fail(
-      Code::kResourceExhausted, "QUOTA_EXCEEDED",
-      fmt::format("{} may have {} {} ({}) and has {}; this would make it {}. Remove some, or ask {} to raise "
-                  "the quota",
-                  check.owner, check.limit, check.things, check.field, check.before, check.after, check.raiser));
+  const std::int64_t limit = std::max<std::int64_t>(check.limit, 0);
+  if (check.limit == 0 || check.after <= limit || check.after <= check.before) return {};
+  return Fail(Code::kResourceExhausted, "QUOTA_EXCEEDED",
+              fmt::format("{} may have {} {} ({}) and has {}; this would make it {}. Remove some, or ask {} to raise "
+                          "the quota",
+                          check.owner, limit, check.things, check.field, check.before, check.after, check.raiser));
 }
 
 std::int64_t TighterLimit(std::int64_t a, std::int64_t b) {
-  if (a == 0 || b == 0) return std::max(a, b);
-  return std::min(a, b);
+  if (a == 0) return b;
+  return b == 0 ? a : std::min(a, b);
+}
+
+std::int64_t LimitLeft(std::int64_t limit, std::int64_t given) {
+  if (limit == 0) return 0;
+  return given >= limit ? kNothingLeft : limit - given;
 }
 
 }  // namespace allod

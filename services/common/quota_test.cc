@@ -39,6 +39,22 @@ TEST(Quota, TheTighterOfTwoHolds) {
   EXPECT_EQ(TighterLimit(5, 0), 5);
   EXPECT_EQ(TighterLimit(0, 5), 5);
   EXPECT_EQ(TighterLimit(7, 5), 5);
+  EXPECT_EQ(TighterLimit(0, kNothingLeft), kNothingLeft);
+  EXPECT_EQ(TighterLimit(kNothingLeft, 5), kNothingLeft);
+}
+
+TEST(Quota, WhatIsLeftOfOne) {
+  EXPECT_EQ(LimitLeft(0, 7), 0) << "of none";
+  EXPECT_EQ(LimitLeft(5, 0), 5);
+  EXPECT_EQ(LimitLeft(5, 3), 2);
+  EXPECT_EQ(LimitLeft(5, 5), kNothingLeft);
+  EXPECT_EQ(LimitLeft(5, 8), kNothingLeft);
+}
+
+TEST(Quota, OfWhichNothingIsLeftNothingIsAllowed) {
+  EXPECT_FALSE(Check(kNothingLeft, 0, 1));
+  EXPECT_TRUE(Check(kNothingLeft, 2, 2));
+  EXPECT_NE(Check(kNothingLeft, 0, 1).error().message.find("may have 0 projects"), std::string::npos);
 }
 
 }  // namespace

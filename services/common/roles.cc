@@ -3,32 +3,14 @@
 #include <google/protobuf/descriptor.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 namespace allod {
 namespace {
 
-// The parts of "area.collection.verb"; empty when there are not three.
-std::array<std::string_view, 3> Split(std::string_view text) {
-  const std::size_t first = text.find('.');
-  const std::size_t second = first == std::string_view::npos ? first : text.find('.', first + 1);
-  if (second == std::string_view::npos) return {};
-  return {text.substr(0, first), text.substr(first + 1, second - first - 1), text.substr(second + 1)};
-}
-
-// Whether everything that `inner` stands for, `outer` stands for.
-bool IsWithin(std::string_view inner, std::string_view outer) {
-  const auto inner_parts = Split(inner);
-  const auto outer_parts = Split(outer);
-  for (std::size_t i = 0; i < inner_parts.size(); ++i) {
-    if (inner_parts[i].empty() || (outer_parts[i] != "*" && outer_parts[i] != inner_parts[i])) return false;
-  }
-  return true;
-}
-
 struct Defined {
   std::string word;
+  std::string summary;
   std::vector<std::string> patterns;
 };
 
@@ -44,7 +26,8 @@ const std::map<Role, Defined>& Definitions() {
       std::string word = value.name().substr(std::string_view("ROLE_").size());
       std::ranges::transform(word, word.begin(),
                              [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-      out[static_cast<Role>(value.number())] = {word, {rule.permissions().begin(), rule.permissions().end()}};
+      out[static_cast<Role>(value.number())] = {
+          word, rule.summary(), {rule.permissions().begin(), rule.permissions().end()}};
     }
     return out;
   }();
@@ -83,13 +66,6 @@ std::optional<Role> RoleOf(std::string_view word) {
   return std::nullopt;
 }
 
-bool IsPermission(std::string_view text) {
-  return std::ranges::all_of(Split(text), [](std::string_view part) {
-    return !part.empty() &&
-           std::ranges::all_of(part, [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
-  });
-}
-
 Roles RolesWith(std::string_view permission) {
   Roles out;
   for (const auto& [role, defined] : Definitions()) {
@@ -98,16 +74,60 @@ Roles RolesWith(std::string_view permission) {
   return out;
 }
 
-bool Covers(Roles held, Roles wanted) {
-  std::vector<std::string> patterns;
-  for (const Role role : held.List()) {
-    const auto& more = Definitions().at(role).patterns;
-    patterns.insert(patterns.end(), more.begin(), more.end());
-  }
-  return std::ranges::all_of(wanted.List(), [&](Role role) {
-    return std::ranges::all_of(Definitions().at(role).patterns,
-                               [&](const std::string& pattern) { return IsWithinOneOf(pattern, patterns); });
-  });
+const std::vector<std::string>& PatternsOf(Role role) {
+  static const std::vector<std::string> none;
+  const auto found = Definitions().find(role);
+  return found == Definitions().end() ? none : found->second.patterns;
+}
+
+std::string_view SummaryOf(Role role) {
+  const auto found = Definitions().find(role);
+  return found == Definitions().end() ? std::string_view() : found->second.summary;
+}
+
+void Rights::Add(std::shared_ptr<const CustomRole> role) {
+  const auto at = std::ranges::lower_bound(custom_, role->id, {}, [](const auto& one) { return one->id; });
+  if (at == custom_.end() || (*at)->id != role->id) custom_.insert(at, std::move(role));
+}
+
+void Rights::Add(const Rights& others) {
+  built_in_.Add(others.built_in_);
+  for (const auto& role : others.custom_) Add(role);
+}
+
+bool Rights::Permit(Roles roles, const Permission& permission) const {
+  return built_in_.HasAnyOf(roles) ||
+         std::ranges::any_of(custom_, [&](const auto& role) { return role->permits.Has(permission); });
+}
+
+std::string Rights::ToString() const {
+  std::string out = built_in_.ToString();
+  for (const auto& role : custom_) out.append(out.empty() ? "" : ",").append("roles/").append(role->id);
+  return out;
+}
+
+bool Rights::operator==(const Rights& other) const {
+  return built_in_ == other.built_in_ &&
+         std::ranges::equal(custom_, other.custom_, [](const auto& a, const auto& b) { return *a == *b; });
+}
+
+std::optional<std::string> FirstBeyond(const Rights& held, const std::vector<std::string>& patterns) {
+  const std::vector<Role> built_in = held.built_in().List();
+  const auto is_held = [&](const std::string& pattern) {
+    return std::ranges::any_of(built_in, [&](Role role) { return IsWithinOneOf(pattern, PatternsOf(role)); }) ||
+           std::ranges::any_of(held.custom(),
+                               [&](const auto& role) { return IsWithinOneOf(pattern, role->permits.patterns()); });
+  };
+  const auto found = std::ranges::find_if_not(patterns, is_held);
+  if (found == patterns.end()) return std::nullopt;
+  return *found;
+}
+
+bool Covers(const Rights& held, const Rights& wanted) {
+  return std::ranges::all_of(wanted.built_in().List(),
+                             [&](Role role) { return !FirstBeyond(held, PatternsOf(role)); }) &&
+         std::ranges::all_of(wanted.custom(),
+                             [&](const auto& role) { return !FirstBeyond(held, role->permits.patterns()); });
 }
 
 }  // namespace allod

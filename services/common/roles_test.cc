@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <random>
 
 namespace allod::roles_test {
@@ -73,6 +74,27 @@ TEST(Covers, IsWhatTheRolesPermitTogether) {
   for (const Role role : AllRoles()) EXPECT_TRUE(Covers({role}, {role}));
 }
 
+TEST(Rights, PermitWhatOneOfTheirRolesDoes) {
+  Rights rights{Role::ROLE_BILLING};
+  const Permission get("scheduling.instances.get");
+  const Roles with = RolesWith(get.text());
+  EXPECT_FALSE(rights.Permit(with, get));
+  rights.Add(std::make_shared<const CustomRole>(CustomRole{"b", Permissions({"scheduling.*.list"})}));
+  EXPECT_FALSE(rights.Permit(with, get));
+  rights.Add(std::make_shared<const CustomRole>(CustomRole{"a", Permissions({"scheduling.*.get"})}));
+  EXPECT_TRUE(rights.Permit(with, get));
+  EXPECT_EQ(rights.ToString(), "billing,roles/a,roles/b");
+  EXPECT_TRUE(Covers(rights, [] {
+    Rights out;
+    out.Add(std::make_shared<const CustomRole>(CustomRole{"c", Permissions({"scheduling.instances.get"})}));
+    return out;
+  }()));
+  EXPECT_FALSE(Covers(rights, {Role::ROLE_VIEWER}));
+  EXPECT_EQ(FirstBeyond(rights, {"scheduling.instances.get", "scheduling.*.*"}), "scheduling.*.*");
+  rights.ForgetCustom();
+  EXPECT_EQ(rights, Rights{Role::ROLE_BILLING});
+}
+
 // Whatever is handed on in however many steps, nothing is permitted at the end that was not at the beginning.
 TEST(Covers, NeverWidensAlongAChain) {
   const std::vector<std::string> permissions = {
@@ -81,31 +103,51 @@ TEST(Covers, NeverWidensAlongAChain) {
       "catalog.listings.list",  "catalog.models.create", "policy.packs.get",         "policy.packs.create"};
   const std::vector<Role> roles = AllRoles();
   std::mt19937 random(20261128);
+  // Roles of the platform and custom ones of patterns: permissions, or with "*" for some of their words.
+  const auto pattern = [&] {
+    std::string out = permissions[random() % permissions.size()];
+    const std::size_t first = out.find('.');
+    if (random() % 4 == 0) out.replace(out.rfind('.') + 1, std::string::npos, "*");
+    if (random() % 4 == 0) out.replace(first + 1, out.rfind('.') - first - 1, "*");
+    if (random() % 8 == 0) out.replace(0, first, "*");
+    return out;
+  };
   const auto some = [&] {
-    Roles out;
+    Rights out;
     for (const Role role : roles) {
       if (random() % 3 == 0) out.Add(role);
+    }
+    if (random() % 2 == 0) out = Rights();
+    for (std::size_t i = random() % 3; i > 0; --i) {
+      std::vector<std::string> patterns;
+      for (std::size_t k = 1 + random() % 3; k > 0; --k) patterns.push_back(pattern());
+      out.Add(std::make_shared<const CustomRole>(
+          CustomRole{std::string(1, static_cast<char>('a' + i)), Permissions(std::move(patterns))}));
     }
     return out;
   };
   int handed_on = 0;
+  int custom = 0;
   for (int chain = 0; chain < 100'000; ++chain) {
-    const Roles first = some();
-    Roles held = first;
+    const Rights first = some();
+    Rights held = first;
     for (int step = 0; step < 4; ++step) {
-      const Roles wanted = some();
+      const Rights wanted = some();
       if (!Covers(held, wanted)) continue;
+      custom += wanted.custom().empty() ? 0 : 1;
       held = wanted;
       ++handed_on;
     }
     for (const std::string& permission : permissions) {
       const Roles with = RolesWith(permission);
-      if (held.HasAnyOf(with)) {
-        ASSERT_TRUE(first.HasAnyOf(with)) << first.ToString() << " became " << held.ToString() << ": " << permission;
+      if (held.Permit(with, Permission(permission))) {
+        ASSERT_TRUE(first.Permit(with, Permission(permission)))
+            << first.ToString() << " became " << held.ToString() << ": " << permission;
       }
     }
   }
   EXPECT_GT(handed_on, 10'000);
+  EXPECT_GT(custom, 1000);
 }
 
 }  // namespace

@@ -84,11 +84,10 @@ Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionF
     return FailedPrecondition("UNKNOWN_REGION", fmt::format("spec.region {} is not one of this installation's ({})",
                                                             spec.region, fmt::join(declared, ", ")));
   }
-  if (std::ranges::find(facts.residency, region->jurisdiction) == facts.residency.end()) {
-    return FailedPrecondition(
-        "REGION_OUTSIDE_RESIDENCY",
-        fmt::format("spec.region {} lies in jurisdiction {}; the data of {} may be processed in ({}) only", spec.region,
-                    region->jurisdiction, facts.tenant_name, fmt::join(facts.residency, ", ")));
+  if (const std::string why = WhyOutside(facts.residency, kClassesOnNodes, region->jurisdiction); !why.empty()) {
+    return FailedPrecondition("REGION_OUTSIDE_RESIDENCY",
+                              fmt::format("spec.region {} lies in jurisdiction {}, {}; {} must name another region",
+                                          spec.region, region->jurisdiction, why, facts.tenant_name));
   }
   return *region;
 }
@@ -112,7 +111,7 @@ Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, co
   revision.artifact_sha256 = facts.variant->artifact_sha256;
   revision.artifact_bytes = facts.variant->artifact_bytes;
   revision.trained_context_tokens = facts.variant->trained_context_tokens;
-  revision.residency = facts.residency;
+  revision.residency = facts.residency.jurisdictions;
   const bool pooled = spec.isolation_class == IsolationClass::kPooled;
   const std::int64_t cpu =
       pooled ? std::max<std::int64_t>(1, config.replica_cpu_millis / 10) : config.replica_cpu_millis;

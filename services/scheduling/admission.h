@@ -23,7 +23,7 @@ struct PriceRow {
 struct AdmissionFacts {
   std::string tenant_name;
   bool tenant_active = false;
-  std::vector<std::string> residency;
+  ResidencyRules residency;
   QuotaScopes quotas;  // of the tenant and of the project
 
   struct Listing {

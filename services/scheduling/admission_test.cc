@@ -21,7 +21,7 @@ AdmissionFacts Facts() {
   AdmissionFacts facts;
   facts.tenant_name = "tenants/ke";
   facts.tenant_active = true;
-  facts.residency = {"ke"};
+  facts.residency = {{"ke"}};
   facts.listing = AdmissionFacts::Listing{true, "models/m/versions/1", {}, "priceBooks/b"};
   facts.variant = AdmissionFacts::Variant{std::string(64, 'a'), 1000, 1'000'000, 2048};
   facts.billing_currency = "KES";
@@ -171,7 +171,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"SuspendedTenant", [](auto&, auto& f) { f.tenant_active = false; }, "TENANT_SUSPENDED"},
         Refusal{"UndeclaredRegion", [](auto& s, auto&) { s.region = "atlantis"; }, "UNKNOWN_REGION"},
-        Refusal{"EmptyResidency", [](auto&, auto& f) { f.residency.clear(); }, "REGION_OUTSIDE_RESIDENCY"},
+        Refusal{"PromptsElsewhere", [](auto&, auto& f) { f.residency.of_class[DataClass::kPrompts] = {"tz"}; },
+                "REGION_OUTSIDE_RESIDENCY"},
+        Refusal{"EmptyResidency", [](auto&, auto& f) { f.residency = {}; }, "REGION_OUTSIDE_RESIDENCY"},
         Refusal{"NoListing", [](auto&, auto& f) { f.listing.reset(); }, "LISTING_NOT_AVAILABLE"},
         Refusal{"WithdrawnListing", [](auto&, auto& f) { f.listing->active = false; }, "LISTING_NOT_AVAILABLE"},
         Refusal{"OutsideTheTerritory", [](auto&, auto& f) { f.listing->territory = {"tz"}; }, "LISTING_NOT_AVAILABLE"},
@@ -207,7 +209,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"ResidencyBeforeAnOfferThatCouldNotBeAskedFor",
                 [](auto&, auto& f) {
                   f.offer = Fail(Code::kUnavailable, "RPC_FAILED", "away");
-                  f.residency.clear();
+                  f.residency = {};
                 },
                 "REGION_OUTSIDE_RESIDENCY"},
         Refusal{"NegativeSleep", [](auto& s, auto&) { s.sleep_after_seconds = -1; }, "INVALID_SPEC"},

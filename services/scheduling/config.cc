@@ -10,12 +10,13 @@
 namespace allod::scheduling {
 namespace {
 
-constexpr std::size_t kRegionsMax = 1000;
+constexpr std::size_t kConfiguredRegionsMax = 1000;
 
 std::vector<scheduler::Region> ParseRegions(const nlohmann::json& json, ConfigReader& reader) {
   std::vector<scheduler::Region> regions;
-  if (!json.is_array() || json.empty() || json.size() > kRegionsMax) {
-    reader.Complain(fmt::format("regions: give a list of 1 to {} objects {{name, jurisdiction}}", kRegionsMax));
+  if (!json.is_array() || json.empty() || json.size() > kConfiguredRegionsMax) {
+    reader.Complain(
+        fmt::format("regions: give a list of 1 to {} objects {{name, jurisdiction}}", kConfiguredRegionsMax));
     return regions;
   }
   std::set<std::string> names;

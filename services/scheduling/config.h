@@ -14,7 +14,7 @@ struct Config : ServiceConfig {
   std::string tenancy_target;
   std::string catalog_target;
   std::string billing_target;
-  // [{"name": "ke-1", "jurisdiction": "ke"}, ...]; at least one.
+  // [{"name": "ke-1", "jurisdiction": "ke"}, ...]; at least one. Those that are not known yet are made at the start.
   std::vector<scheduler::Region> regions;
   // A node without a report for this long is lost: not routed to.
   int node_lost_after_ms = 6000;

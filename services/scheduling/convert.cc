@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "services/common/country_code.h"
 #include "services/common/quota.h"
+#include "services/common/rpc/residency.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::scheduling {
@@ -185,13 +187,7 @@ v1::Node ToProto(const Node& node) {
   out.mutable_allocated()->set_cpu_millis(static_cast<std::int32_t>(node.allocated.cpu_millis));
   *out.mutable_last_report_time() = ToTimestamp(node.node.last_report);
   out.set_worker_count(node.worker_count);
-  return out;
-}
-
-v1::Region ToProto(const scheduler::Region& region) {
-  v1::Region out;
-  out.set_name("regions/" + region.id);
-  out.set_jurisdiction(region.jurisdiction);
+  out.set_jurisdiction(node.node.jurisdiction);
   return out;
 }
 
@@ -201,6 +197,8 @@ Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request) {
   ALLOD_TRY(const auto region, MatchName("region", request.region(), "regions/*"));
   node.id = id[0];
   node.region = region[0];
+  ALLOD_CHECK_OK(CheckCountryCode("jurisdiction", request.jurisdiction()));
+  node.jurisdiction = request.jurisdiction();
   node.capacity = {request.capacity().memory_bytes(), request.capacity().cpu_millis()};
   if (node.capacity.memory_bytes <= 0 || node.capacity.cpu_millis <= 0) {
     return InvalidArgument("INVALID_CAPACITY",
@@ -242,6 +240,7 @@ v1::Assignment ToProto(const drivers::DesiredWorker& worker) {
   out.set_sleep_after_seconds(worker.sleep_after_seconds);
   out.set_weight(worker.weight);
   out.set_variant(worker.variant);
+  *out.mutable_residency() = ToProto(worker.residency);
   return out;
 }
 
@@ -302,11 +301,25 @@ v1::Route ToProto(const Route& route) {
   row.set_ready_target_count(route.ready_target_count);
   row.set_generation(route.generation);
   row.set_stopped(route.stopped);
+  for (const auto& jurisdiction : route.target_jurisdictions) row.add_target_jurisdictions(jurisdiction);
+  *row.mutable_residency() = ToProto(route.residency);
   return row;
 }
 
 InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota) {
   return {quota.instances(), quota.replicas(), quota.context_tokens(), quota.memory_bytes()};
+}
+
+InstanceTotals LimitsFrom(const tenancy::v1::Tenant& tenant) {
+  const auto& quota = tenant.quota();
+  const auto& below = tenant.quota_below();
+  return {LimitLeft(quota.instances(), below.instances()), LimitLeft(quota.replicas(), below.replicas()),
+          LimitLeft(quota.context_tokens(), below.context_tokens()),
+          LimitLeft(quota.memory_bytes(), below.memory_bytes())};
+}
+
+bool IsActive(const tenancy::v1::Tenant& tenant) {
+  return tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE && tenant.suspended_by().empty();
 }
 
 v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project) {
@@ -326,17 +339,24 @@ v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const Quot
   return out;
 }
 
+Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant) {
+  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
+  return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
+}
+
 Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
   TenantTerms out;
   ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));
   ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
   // A state of the future is none in which something runs.
-  out.active = tenant.state() == tenancy::v1::Tenant::STATE_ACTIVE;
+  out.active = IsActive(tenant);
+  out.purge =
+      tenant.state() == tenancy::v1::Tenant::STATE_PURGING || tenant.state() == tenancy::v1::Tenant::STATE_DELETED;
   if (tenant.weight() < 1 || tenant.weight() > 1000) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
   }
   out.weight = tenant.weight();
-  out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  ALLOD_TRY(out.residency, ResidencyOf(tenant));
   return out;
 }
 

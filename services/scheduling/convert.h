@@ -21,8 +21,7 @@ v1::InstanceOperationMetadata MetadataOf(const Operation& operation);
 std::string OperationName(const Operation& operation);
 
 v1::Node ToProto(const Node& node);
-v1::Region ToProto(const scheduler::Region& region);
-// INVALID_ARGUMENT / INVALID_NAME, INVALID_CAPACITY.
+// INVALID_ARGUMENT / INVALID_NAME, INVALID_CAPACITY, UNKNOWN_COUNTRY.
 Result<scheduler::Node> NodeFrom(const v1::WatchAssignmentsRequest& request);
 
 // What is wanted of it and what its node says; without figures.
@@ -38,10 +37,16 @@ v1::Route ToProto(const Route& route);
 
 // Of a quota what instances count against.
 InstanceTotals LimitsFrom(const tenancy::v1::Quota& quota);
+// Of a tenant's own: without what tenants below it have.
+InstanceTotals LimitsFrom(const tenancy::v1::Tenant& tenant);
+// Whether it and all above it are active. A state of the future is none in which something runs.
+bool IsActive(const tenancy::v1::Tenant& tenant);
 // Of a project if `project` is set, else of the tenant.
 v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project);
 
-// What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT.
+// INVALID_ARGUMENT / INVALID_RESIDENCY_RULE.
+Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant);
+// What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT, INVALID_RESIDENCY_RULE.
 Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant);
 
 }  // namespace allod::scheduling

@@ -72,9 +72,10 @@ std::string ProjectNameOf(const std::string& instance_name);
 // What tenancy says of a tenant, as far as it decides about instances.
 struct TenantTerms {
   TenantId tenant;
-  bool active = false;                 // not suspended
-  int weight = 1;                      // share of contended compute
-  std::vector<std::string> residency;  // jurisdictions
+  bool active = false;       // not suspended
+  int weight = 1;            // share of contended compute
+  ResidencyRules residency;  // where its data may be
+  bool purge = false;        // its grace is over: what it has here is to be removed
   bool operator==(const TenantTerms&) const = default;
 };
 

@@ -78,9 +78,9 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   auto found_currency = currency.get();
   if (!tenant) return std::unexpected(tenant.error());
   if (!belongs) return std::unexpected(belongs.error());
-  facts.tenant_active = tenant->state() == tenancy::v1::Tenant::STATE_ACTIVE;
-  facts.residency.assign(tenant->residency().begin(), tenant->residency().end());
-  facts.quotas = {LimitsFrom(tenant->quota()), LimitsFrom(belongs->quota())};
+  facts.tenant_active = IsActive(*tenant);
+  ALLOD_TRY(facts.residency, ResidencyOf(*tenant));
+  facts.quotas = {LimitsFrom(*tenant), LimitsFrom(belongs->quota())};
   if (!found_offer) {
     facts.offer = std::unexpected(std::move(found_offer).error());
   } else if (!found_variant) {
@@ -112,7 +112,7 @@ Result<QuotaScopes> GrpcPeers::AskQuotas(const std::string& name) {
   QuotaScopes out;
   const std::string owner = TenantOf(name);
   ALLOD_TRY(const auto tenant, AskTenant(owner));
-  out.in_tenant = LimitsFrom(tenant.quota());
+  out.in_tenant = LimitsFrom(tenant);
   if (name == owner) return out;
   ALLOD_TRY(const auto project, AskProject(name));
   out.in_project = LimitsFrom(project.quota());

@@ -30,7 +30,11 @@ Result<InstanceServiceImpl::Accepted> InstanceServiceImpl::Accept(const std::str
                                                                   const InstanceSpec& spec) {
   ALLOD_TRY(const AdmissionFacts facts, peers_.Ask(project, spec));
   Accepted out{.quotas = facts.quotas};
-  ALLOD_TRY(out.revision, Admit(spec, facts, config_));
+  const RegionBoard::Seen seen = regions_.Read();
+  ALLOD_CHECK_OK(CheckRead(seen));
+  AdmissionConfig config = config_;
+  config.regions = seen.regions->places;
+  ALLOD_TRY(out.revision, Admit(spec, facts, config));
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
+#include "services/scheduling/region_board.h"
 #include "services/scheduling/route_visibility.h"
 #include "services/scheduling/store.h"
 
@@ -17,10 +18,10 @@ namespace allod::scheduling {
 
 class InstanceServiceImpl final : public v1::InstanceService::Service {
  public:
-  // `changed` is told which instance's rows changed; it must not block. Mutations return when gateways route
-  // accordingly.
+  // The regions of `config` are those of the board when an instance is judged. `changed` is told which instance's rows
+  // changed; it must not block. Mutations return when gateways route accordingly.
   InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const RouteVisibility& routes,
-                      const Clock& clock, CallGates& gates, AdmissionConfig config,
+                      const Clock& clock, CallGates& gates, const RegionBoard& regions, AdmissionConfig config,
                       std::function<void(const TenantId&, const std::string&)> changed)
       : store_(store),
         peers_(peers),
@@ -28,6 +29,7 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
         routes_(routes),
         clock_(clock),
         gates_(gates),
+        regions_(regions),
         config_(std::move(config)),
         changed_(std::move(changed)) {}
 
@@ -82,6 +84,7 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   const RouteVisibility& routes_;
   const Clock& clock_;
   CallGates& gates_;
+  const RegionBoard& regions_;
   const AdmissionConfig config_;
   const std::function<void(const TenantId&, const std::string&)> changed_;
 };

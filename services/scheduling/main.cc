@@ -21,7 +21,9 @@
 #include "services/scheduling/node_service.h"
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/pg_store.h"
+#include "services/scheduling/pg_store_regions.h"
 #include "services/scheduling/reconciler.h"
+#include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/route_visibility.h"
 #include "services/scheduling/tenant_watch.h"
@@ -58,8 +60,17 @@ Status Run(const Config& config, StopSignal& stop) {
   ChangeSignal news;
   drivers::ProcessDriver driver(milliseconds(config.node_lost_after_ms), news);
   TermsInbox terms(news);
-  Reconciler reconciler(own_store, driver, terms, news, clock,
-                        {.regions = config.regions, .policy = {milliseconds(config.replace_after_ms)}, .prepare = [&] {
+  RegionBoard regions(news);
+  PgRegionStore region_store(pool);
+  PgRegionStore own_region_store(own_pool);
+  const auto read_regions = [&]() -> Status {
+    ALLOD_TRY(const auto known, ReadRegions(own_region_store, config.regions));
+    regions.Put(known);
+    return {};
+  };
+  Reconciler reconciler(own_store, driver, terms, regions, news, clock,
+                        {.policy = {milliseconds(config.replace_after_ms)}, .prepare = [&]() -> Status {
+                           ALLOD_CHECK_OK(read_regions());
                            return drivers::RestoreNodes(own_store, clock, driver);
                          }});
   FiguresBoard figures;
@@ -77,16 +88,18 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(pool, "scheduling", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
   InstanceServiceImpl instances(
-      store, peers, figures, visibility, clock, gates,
-      {config.regions, config.replica_cpu_millis, config.pool, nodes_in},
+      store, peers, figures, visibility, clock, gates, regions, {{}, config.replica_cpu_millis, config.pool, nodes_in},
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress(), gates);
-  NodeServiceImpl nodes(store, driver, figures, clock, config.regions);
-  NodeAgentServiceImpl agents(own_store, driver, figures, clock, config.regions);
+  NodeServiceImpl nodes(store, driver, figures, clock, regions);
+  RegionServiceImpl region_service(region_store, store, driver, regions, reconciler.routes(), gateways, clock, gates);
+  NodeAgentServiceImpl agents(own_store, driver, figures, clock);
   RouteServiceImpl routes(reconciler.routes(), gateways);
+  // So that who calls at once finds them; if the database is away, the reconciler reads them as soon as it can.
+  (void)read_regions();
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
-                          {&instances, &operations, &nodes, &agents, &routes, &audit_log}));
+                          {&instances, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();
   TenantTable tenants(terms, reconciler.routes(), gateways);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "services/common/rpc/server.h"
 #include "services/scheduling/convert.h"
 
@@ -19,13 +17,10 @@ constexpr int kResidentModelsMax = 256;
 Status NodeAgentServiceImpl::Watch(const grpc::ServerContext& context, const v1::WatchAssignmentsRequest& request,
                                    grpc::ServerWriter<v1::WatchAssignmentsResponse>& writer) {
   ALLOD_TRY(const scheduler::Node node, NodeFrom(request));
-  if (std::ranges::find(regions_, node.region, &scheduler::Region::id) == regions_.end()) {
-    return FailedPrecondition(
-        "UNKNOWN_REGION", fmt::format("{} is not declared in the configuration of allod-scheduling", request.region()));
-  }
   ALLOD_TRY(const std::int64_t epoch, store_.JoinNode(node));
   ALLOD_CHECK_OK(driver_.Join(node, epoch, clock_.Now()));
-  Log(LogLevel::kInfo, "node joined", {{"node", node.id}, {"region", node.region}});
+  Log(LogLevel::kInfo, "node joined",
+      {{"node", node.id}, {"region", node.region}, {"jurisdiction", node.jurisdiction}});
   std::uint64_t version = 0;
   while (!context.IsCancelled()) {
     const auto update = driver_.AwaitSet(node.id, epoch, version, kLookEvery);

@@ -1,8 +1,6 @@
 // RPCs of NodeAgentService: agents fetch what they shall run and say what runs. Thread-safe; borrows what it is given.
 #pragma once
 
-#include <vector>
-
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/scheduling/drivers/process_driver.h"
@@ -13,9 +11,8 @@ namespace allod::scheduling {
 
 class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
  public:
-  NodeAgentServiceImpl(Store& store, drivers::ProcessDriver& driver, FiguresBoard& figures, const Clock& clock,
-                       std::vector<scheduler::Region> regions)
-      : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {}
+  NodeAgentServiceImpl(Store& store, drivers::ProcessDriver& driver, FiguresBoard& figures, const Clock& clock)
+      : store_(store), driver_(driver), figures_(figures), clock_(clock) {}
 
   // Ends with ABORTED / SESSION_REPLACED when the node connects again, UNAVAILABLE when the service stops.
   grpc::Status WatchAssignments(grpc::ServerContext* context, const v1::WatchAssignmentsRequest* request,
@@ -31,7 +28,6 @@ class NodeAgentServiceImpl final : public v1::NodeAgentService::Service {
   drivers::ProcessDriver& driver_;
   FiguresBoard& figures_;
   const Clock& clock_;
-  const std::vector<scheduler::Region> regions_;
 };
 
 }  // namespace allod::scheduling

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "scheduler/placement.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/convert.h"
+#include "services/scheduling/convert_region.h"
 
 namespace allod::scheduling {
 namespace {
@@ -25,17 +27,13 @@ std::string KeyOf(const drivers::WorkerView& worker) {
 
 }  // namespace
 
-NodeServiceImpl::NodeServiceImpl(Store& store, const drivers::Driver& driver, const FiguresBoard& figures,
-                                 const Clock& clock, std::vector<scheduler::Region> regions)
-    : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(std::move(regions)) {
-  std::ranges::sort(regions_, {}, &scheduler::Region::id);
-}
-
 grpc::Status NodeServiceImpl::ListRegions(grpc::ServerContext* context, const v1::ListRegionsRequest* request,
                                           v1::ListRegionsResponse* response) {
   return Handle(context, request, response, [&](const Call&) -> Result<v1::ListRegionsResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("regions", request->page_size(), request->page_token()));
-    const auto listed = Cut(page, regions_, [](const scheduler::Region& region) { return region.id; });
+    const RegionBoard::Seen seen = regions_.Read();
+    ALLOD_CHECK_OK(CheckRead(seen));
+    const auto listed = Cut(page, seen.regions->rows, [](const RegionVersion& region) { return region.id; });
     v1::ListRegionsResponse out;
     for (const auto& region : listed.items) *out.add_regions() = ToProto(region);
     out.set_next_page_token(listed.next_page_token);
@@ -54,9 +52,11 @@ grpc::Status NodeServiceImpl::ListNodes(grpc::ServerContext* context, const v1::
       if (row != nodes.end()) row->node = live;
     }
     const auto listed = Cut(page, nodes, [](const Node& node) { return node.node.id; });
+    const RegionBoard::Seen regions = regions_.Read();
     v1::ListNodesResponse out;
     for (const Node& node : listed.items) {
       v1::Node& row = *out.add_nodes() = ToProto(node);
+      if (regions.regions) row.set_message(scheduler::NodeRefusal(regions.regions->places, node.node));
       figures_.AddTo(row.name(), row);
     }
     out.set_next_page_token(listed.next_page_token);

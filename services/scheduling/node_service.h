@@ -7,6 +7,7 @@
 #include "services/common/clock.h"
 #include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/figures_board.h"
+#include "services/scheduling/region_board.h"
 #include "services/scheduling/store.h"
 
 namespace allod::scheduling {
@@ -14,7 +15,8 @@ namespace allod::scheduling {
 class NodeServiceImpl final : public v1::NodeService::Service {
  public:
   NodeServiceImpl(Store& store, const drivers::Driver& driver, const FiguresBoard& figures, const Clock& clock,
-                  std::vector<scheduler::Region> regions);
+                  const RegionBoard& regions)
+      : store_(store), driver_(driver), figures_(figures), clock_(clock), regions_(regions) {}
 
   // Open to everyone: a tenant must know where it can be.
   grpc::Status ListRegions(grpc::ServerContext* context, const v1::ListRegionsRequest* request,
@@ -29,7 +31,7 @@ class NodeServiceImpl final : public v1::NodeService::Service {
   const drivers::Driver& driver_;
   const FiguresBoard& figures_;
   const Clock& clock_;
-  std::vector<scheduler::Region> regions_;  // by id
+  const RegionBoard& regions_;
 };
 
 }  // namespace allod::scheduling

@@ -95,7 +95,7 @@ bool Listens(const Replica& replica, const Sight& sight) {
 bool IsForbidden(const Replica& replica, const Sight& sight, const Permit& permit) {
   if (permit.Refusal()) return true;
   const scheduler::Node* node = sight.FindNode(replica.placement.node);
-  return node != nullptr && permit.RefusalIn(node->region).has_value();
+  return node != nullptr && permit.RefusalOn(*node).has_value();
 }
 
 InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const Permit& permit,
@@ -170,13 +170,16 @@ OperationChange ProgressOf(const Operation& operation, const Instance& instance,
 
 std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const Permit& permit) {
   if (instance.deleting) return std::nullopt;
-  using Targets = std::map<std::int64_t, std::vector<std::string>>;  // by generation
+  using Targets = std::map<std::int64_t, std::vector<std::pair<std::string, std::string>>>;  // by generation
   Targets answering;
   Targets listening;
   for (const Replica& replica : instance.replicas) {
     if (IsForbidden(replica, sight, permit)) continue;
-    if (Answers(replica, sight)) answering[replica.placement.generation].push_back(replica.target);
-    if (Listens(replica, sight)) listening[replica.placement.generation].push_back(replica.target);
+    const bool answers = Answers(replica, sight);
+    if (!answers && !Listens(replica, sight)) continue;
+    const scheduler::Node* const node = sight.FindNode(replica.placement.node);
+    (answers ? answering : listening)[replica.placement.generation].emplace_back(replica.target,
+                                                                                 permit.JurisdictionOf(*node));
   }
   const bool stopped = answering.empty() && permit.RefusalIn(instance.current().spec.region);
   if (stopped) listening.clear();
@@ -192,17 +195,21 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const
               revision.price_book,
               revision.spec.context_tokens,
               revision.spec.max_concurrency,
-              std::move(answering[generation]),
+              {},
               instance.create_time,
               revision.spec.isolation_class};
-  route.ready_target_count = static_cast<int>(route.targets.size());
+  route.ready_target_count = static_cast<int>(answering[generation].size());
   route.id = instance.id;
   route.generation = instance.generation;
   route.stopped = stopped;
-  std::ranges::sort(route.targets);
-  auto& more = listening[generation];
-  std::ranges::sort(more);
-  route.targets.insert(route.targets.end(), more.begin(), more.end());
+  route.residency = permit.residency();
+  for (Targets* const targets : {&answering, &listening}) {
+    std::ranges::sort((*targets)[generation]);
+    for (auto& [target, jurisdiction] : (*targets)[generation]) {
+      route.targets.push_back(std::move(target));
+      route.target_jurisdictions.push_back(std::move(jurisdiction));
+    }
+  }
   return route;
 }
 

@@ -65,6 +65,8 @@ struct Route {
   Uuid id{};                    // the instance's
   std::int64_t generation = 0;  // its newest
   bool stopped = false;         // nothing of it may run: no targets, and what runs on them ends now
+  std::vector<std::string> target_jurisdictions = {};  // where the node of each target stands
+  ResidencyRules residency = {};                       // the tenant's
   bool operator==(const Route&) const = default;
 };
 

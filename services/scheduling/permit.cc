@@ -23,8 +23,19 @@ std::optional<Error> Permit::RefusalIn(const std::string& region) const {
   return Error{Code::kFailedPrecondition, is_declared ? "REGION_OUTSIDE_RESIDENCY" : "UNKNOWN_REGION", std::move(why)};
 }
 
-std::vector<std::string> Permit::residency() const {
-  return terms_ == nullptr ? std::vector<std::string>() : terms_->residency;
+std::optional<Error> Permit::RefusalOn(const scheduler::Node& node) const {
+  if (auto refusal = RefusalIn(node.region)) return refusal;
+  std::string why = scheduler::NodeRefusal(regions_, node);
+  if (why.empty()) return std::nullopt;
+  return Error{Code::kFailedPrecondition, "NODE_ELSEWHERE", std::move(why)};
 }
+
+std::string Permit::JurisdictionOf(const scheduler::Node& node) const {
+  if (!node.jurisdiction.empty()) return node.jurisdiction;
+  const auto region = std::ranges::find(regions_, node.region, &scheduler::Region::id);
+  return region == regions_.end() ? "" : region->jurisdiction;
+}
+
+ResidencyRules Permit::residency() const { return terms_ == nullptr ? ResidencyRules() : terms_->residency; }
 
 }  // namespace allod::scheduling

@@ -48,14 +48,15 @@ constexpr const char* kForgetOperations =
     "WHERE tenant_id = $1 AND done AND done_time < to_timestamp($2::double precision) ORDER BY done_time LIMIT $3)";
 // The clock, not the transaction's start: of two joins the one that locks the row last gets the greater epoch.
 constexpr const char* kJoinNode =
-    "INSERT INTO scheduling.nodes AS n (id, region, memory_bytes, cpu_millis, session_epoch) "
-    "VALUES ($1, $2, $3, $4, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
-    "ON CONFLICT (id) DO UPDATE SET region = $2, memory_bytes = $3, cpu_millis = $4, last_report_time = now(), "
+    "INSERT INTO scheduling.nodes AS n (id, region, memory_bytes, cpu_millis, jurisdiction, session_epoch) "
+    "VALUES ($1, $2, $3, $4, $5, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
+    "ON CONFLICT (id) DO UPDATE SET region = $2, memory_bytes = $3, cpu_millis = $4, jurisdiction = $5, "
+    "last_report_time = now(), "
     "session_epoch = GREATEST(n.session_epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) "
     "RETURNING session_epoch";
 constexpr const char* kTouchNodes = "UPDATE scheduling.nodes SET last_report_time = now() WHERE id = ANY($1::text[])";
 constexpr const char* kListNodes =
-    "SELECT n.id, n.region, n.memory_bytes, n.cpu_millis, n.session_epoch, "
+    "SELECT n.id, n.region, n.memory_bytes, n.cpu_millis, n.jurisdiction, n.session_epoch, "
     ALLOD_MICROS("n.last_report_time") ", count(l.replica_id), "
     "(COALESCE(sum(l.memory_bytes), 0) + COALESCE((SELECT sum(s.bytes) FROM ("
     "SELECT max(k.weights_bytes) + max(k.pool_bytes) AS bytes FROM scheduling.leases k "
@@ -68,10 +69,12 @@ constexpr const char* kListChanged =
     "WHERE changed_in >= $1::xid8 AND id > $2::uuid ORDER BY id LIMIT $3";
 constexpr const char* kSelectMark = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text";
 constexpr const char* kSaveTerms =
-    "INSERT INTO scheduling.tenant_terms (id, active, weight, residency) "
-    "SELECT id, active, weight, string_to_array(residency, ',') "
-    "FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::text[]) AS t (id, active, weight, residency) "
-    "ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, weight = EXCLUDED.weight, residency = EXCLUDED.residency";
+    "INSERT INTO scheduling.tenant_terms (id, active, weight, residency, residency_rules, purge) "
+    "SELECT id, active, weight, string_to_array(residency, ','), string_to_array(rules, ','), purge "
+    "FROM unnest($1::uuid[], $2::boolean[], $3::integer[], $4::text[], $5::text[], $6::boolean[]) "
+    "AS t (id, active, weight, residency, rules, purge) "
+    "ON CONFLICT (id) DO UPDATE SET active = EXCLUDED.active, weight = EXCLUDED.weight, residency = "
+    "EXCLUDED.residency, residency_rules = EXCLUDED.residency_rules, purge = EXCLUDED.purge";
 constexpr const char* kListForgettable =
     "SELECT id FROM scheduling.tenants WHERE oldest_done_time < to_timestamp($1::double precision) "
     "AND id > $2::uuid ORDER BY id LIMIT $3";
@@ -349,7 +352,8 @@ Result<std::int64_t> PgStore::JoinNode(const scheduler::Node& node) {
       return Fail(Code::kResourceExhausted, "TOO_MANY_NODES",
                   fmt::format("an installation has at most {} nodes; {} would be one more", kNodesMax, node.id));
     }
-    const auto rows = tx.Exec(kJoinNode, node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis);
+    const auto rows = tx.Exec(kJoinNode, node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis,
+                              node.jurisdiction);
     return rows[0][0].as<std::int64_t>();
   });
 }
@@ -368,8 +372,9 @@ Result<std::vector<Node>> PgStore::ListNodes() {
     return ReadAll(tx.Exec(kListNodes), [](RowReader& row) {
       Node out;
       scheduler::Node& node = out.node;
-      row.Into(node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis, out.session_epoch,
-               node.last_report, out.worker_count, out.allocated.memory_bytes, out.allocated.cpu_millis);
+      row.Into(node.id, node.region, node.capacity.memory_bytes, node.capacity.cpu_millis, node.jurisdiction,
+               out.session_epoch, node.last_report, out.worker_count, out.allocated.memory_bytes,
+               out.allocated.cpu_millis);
       return out;
     });
   });
@@ -429,26 +434,34 @@ Result<TenantState> PgStore::LoadInstance(const TenantId& tenant, const std::str
 
 Result<std::vector<TenantTerms>> PgStore::ListTerms() {
   return pool_.Run<std::vector<TenantTerms>>([&](GlobalTx& tx) -> Result<std::vector<TenantTerms>> {
-    return ReadAll(tx.Exec("SELECT id, active, weight, residency FROM scheduling.tenant_terms"), [](RowReader& row) {
-      TenantTerms out;
-      row.Into(out.tenant, out.active, out.weight, out.residency);
-      return out;
-    });
+    return ReadAll(tx.Exec("SELECT id, active, weight, residency, residency_rules, purge FROM scheduling.tenant_terms"),
+                   [](RowReader& row) {
+                     TenantTerms out;
+                     row.Into(out.tenant, out.active, out.weight, out.residency.jurisdictions);
+                     auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
+                     // Rules that nobody understands allow nothing.
+                     if (!rules) out.residency = {};
+                     if (rules) out.residency.of_class = *std::move(rules);
+                     row.Into(out.purge);
+                     return out;
+                   });
   });
 }
 
 Status PgStore::SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) {
-  std::vector<std::string> ids, active, weights, residencies, gone_ids;
+  std::vector<std::string> ids, active, weights, residencies, rules, purges, gone_ids;
   for (const TenantTerms& terms : changed) {
     ids.push_back(terms.tenant.ToString());
     active.emplace_back(terms.active ? "t" : "f");
     weights.push_back(std::to_string(terms.weight));
-    residencies.push_back(fmt::format("{}", fmt::join(terms.residency, ",")));
+    residencies.push_back(fmt::format("{}", fmt::join(terms.residency.jurisdictions, ",")));
+    rules.push_back(fmt::format("{}", fmt::join(RuleWords(terms.residency.of_class), ",")));
+    purges.emplace_back(terms.purge ? "t" : "f");
   }
   for (const TenantId& tenant : gone) gone_ids.push_back(tenant.ToString());
   const auto done = pool_.Run<int>(
       [&](GlobalTx& tx) -> Result<int> {
-        tx.Exec(kSaveTerms, ids, active, weights, residencies);
+        tx.Exec(kSaveTerms, ids, active, weights, residencies, rules, purges);
         tx.Exec("DELETE FROM scheduling.tenant_terms WHERE id = ANY($1::uuid[])", gone_ids);
         return 0;
       },

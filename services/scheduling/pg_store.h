@@ -35,6 +35,7 @@ class PgStore final : public Store {
   Status SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
+  Result<PurgeStep> PurgeTenant(const TenantId& tenant, int count) override;
 
  private:
   PgPool& pool_;

@@ -33,9 +33,15 @@ void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant, const Permi
 
 }  // namespace
 
-Reconciler::Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, ChangeSignal& news, const Clock& clock,
-                       ReconcilerConfig config)
-    : store_(store), driver_(driver), inbox_(inbox), news_(news), clock_(clock), config_(std::move(config)) {}
+Reconciler::Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, RegionBoard& board, ChangeSignal& news,
+                       const Clock& clock, ReconcilerConfig config)
+    : store_(store),
+      driver_(driver),
+      inbox_(inbox),
+      board_(board),
+      news_(news),
+      clock_(clock),
+      config_(std::move(config)) {}
 
 Reconciler::~Reconciler() { Stop(); }
 
@@ -98,7 +104,7 @@ void Reconciler::NoticeNodes(Time now) {
     const auto found = before.find(node.id);
     const bool same = found != before.end() && found->second->state == node.state &&
                       found->second->reported == node.reported && found->second->region == node.region &&
-                      found->second->capacity == node.capacity;
+                      found->second->capacity == node.capacity && found->second->jurisdiction == node.jurisdiction;
     if (!same) changed.insert(node.id);
   }
   nodes_ = std::move(nodes);
@@ -152,6 +158,7 @@ void Reconciler::ShowDesired(const TenantId& tenant, Known& known, const Sight& 
       auto worker = DesiredOf(instance, replica);
       if (!worker) continue;
       worker->weight = permit.weight();
+      worker->residency = permit.residency();
       wanted[worker->replica] = worker->epoch;
       if (const Status applied = driver_.Apply(*worker); !applied) {
         known.refused[instance.id] = "cannot be handed to its node: " + applied.error().message;
@@ -226,7 +233,7 @@ void Reconciler::PublishRoutes() {
 }
 
 scheduler::Plan Reconciler::MakePlan(const Sightings& sightings, Time now) const {
-  scheduler::Snapshot snapshot{now, config_.policy, config_.regions, nodes_, {}, {}, {}};
+  scheduler::Snapshot snapshot{now, config_.policy, regions_, nodes_, {}, {}, {}};
   for (const auto& [tenant, sighting] : sightings) AddTo(snapshot, sighting.seen, PermitOf(tenant));
   scheduler::Plan plan = driver_.MakePlan(snapshot);
   if (plan.empty() && plan.unplaced.empty()) return plan;
@@ -343,6 +350,7 @@ Result<bool> Reconciler::Step() {
   Sightings sightings = LookAtAll(todo, sight, now);
   PublishRoutes();
   inbox_.SetInForce(mail_);
+  board_.SetInForce(regions_number_);
   if (!loaded) {
     // Without the database there is nothing more to do: its rows are what a plan must hold against.
     pending_.insert(todo.begin(), todo.end());
@@ -432,6 +440,7 @@ Status Reconciler::RunOnce() {
   }
   if (!loaded_) return {};
   ALLOD_CHECK_OK(TouchNodes());
+  ALLOD_CHECK_OK(PurgeTenants());
   return ForgetOldOperations();
 }
 

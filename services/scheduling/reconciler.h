@@ -12,7 +12,11 @@
 // What tenancy says of tenants (their state, where their data may be processed, their weight) comes through the inbox,
 // is kept in rows, and holds until something newer is said, so that tenancy may be away. What it forbids is not routed
 // to from the same pass on, is told to stop, and is not placed again until it is allowed. Of a tenant that is not known
-// nothing runs; but before anything was ever said of any tenant, nothing is decided at all.
+// nothing runs; but before anything was ever said of any tenant, nothing is decided at all. What regions there are is
+// on the board; a change of them is a look at every tenant. Before they were read nothing is decided either.
+//
+// What a tenant has whose grace is over is removed: its instances are deleted as any are, and when the last is gone its
+// operations and what else there was, in bounded steps. Whatever dies between two of them, the next process goes on.
 //
 // One tenant's data never stops another's: what cannot be read, looked at, planned or applied of a tenant is logged,
 // counted (services/common/set_aside.h) and tried again later; its routes and workers stay as they were last known.
@@ -37,6 +41,7 @@
 #include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/mirror.h"
 #include "services/scheduling/observe.h"
+#include "services/scheduling/region_board.h"
 #include "services/scheduling/route_table.h"
 #include "services/scheduling/store.h"
 #include "services/scheduling/terms_inbox.h"
@@ -44,7 +49,6 @@
 namespace allod::scheduling {
 
 struct ReconcilerConfig {
-  std::vector<scheduler::Region> regions;
   scheduler::Policy policy;
   std::chrono::milliseconds tick{1000};
   std::chrono::milliseconds look_every{10'000};
@@ -56,9 +60,9 @@ struct ReconcilerConfig {
 
 class Reconciler {
  public:
-  // All must outlive it. `news` is the signal that the driver and the inbox were made with.
-  Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, ChangeSignal& news, const Clock& clock,
-             ReconcilerConfig config);
+  // All must outlive it. `news` is the signal that the driver, the inbox and the board were made with.
+  Reconciler(Store& store, drivers::Driver& driver, TermsInbox& inbox, RegionBoard& board, ChangeSignal& news,
+             const Clock& clock, ReconcilerConfig config);
   ~Reconciler();
 
   void Start();
@@ -93,7 +97,7 @@ class Reconciler {
   };
   // Of the work on a tenant, as logs and metrics name them.
   struct Stage {
-    static constexpr std::string_view kLoad = "load", kLook = "look", kDecide = "decide";
+    static constexpr std::string_view kLoad = "load", kLook = "look", kDecide = "decide", kPurge = "purge";
   };
   using Sightings = std::map<TenantId, Sighting>;
 
@@ -101,6 +105,8 @@ class Reconciler {
 
   // Tenants' terms.
   Permit PermitOf(const TenantId& tenant) const;
+  // The error while they were never read.
+  Status TakeRegions();
   void TakeTerms();
   Status SaveTerms();
 
@@ -139,10 +145,15 @@ class Reconciler {
   Status TouchNodes();
   // A batch of them, every now and then; while there are more, with the passes that follow.
   Status ForgetOldOperations();
+  // Some steps for each of those whose grace is over, every now and then.
+  Status PurgeTenants();
+  // Nothing is left of it.
+  void DropTenant(const TenantId& tenant);
 
   Store& store_;
   drivers::Driver& driver_;
   TermsInbox& inbox_;
+  RegionBoard& board_;
   ChangeSignal& news_;
   const Clock& clock_;
   const ReconcilerConfig config_;
@@ -164,7 +175,9 @@ class Reconciler {
   std::map<TenantId, std::optional<TenantTerms>> unsaved_;  // what rows do not say yet; nothing: it is gone
   std::uint64_t mail_ = 0;                                  // the last that was taken out of the inbox
   bool terms_known_ = false;
-  std::string mark_;  // of the last look for changes
+  std::vector<scheduler::Region> regions_;
+  std::uint64_t regions_number_ = 0;  // of what the board says
+  std::string mark_;                  // of the last look for changes
   bool prepared_ = false;
   bool looked_ = false;
   bool loaded_ = false;
@@ -174,6 +187,8 @@ class Reconciler {
   Time next_forget_{};
   std::optional<TenantId> forgotten_to_;  // where the round over the tenants that have old operations is
   bool forget_again_ = false;             // it left some
+  std::set<TenantId> purged_;             // have rows, and their grace is over
+  Time next_purge_{};
 
   OwnedThread thread_;  // last: it uses everything above
 };

@@ -25,7 +25,7 @@ class ReconcilerDriverTest : public ReconcilerTest {
   const std::string troubled_instance_ = "tenants/aa/projects/p/instances/a";
   const scheduler::Node node_{"n", "ke-1", scheduler::NodeState::kReady, {1000 * kMiB, 1000}, {}};
   FakeDriver cluster_{std::vector{node_}};
-  Reconciler over_cluster_{store_, cluster_, inbox_, news_, clock_, {.regions = {{"ke-1", "ke"}}}};
+  Reconciler over_cluster_{store_, cluster_, inbox_, *board_, news_, clock_, {}};
 };
 
 TEST_F(ReconcilerDriverTest, BringsAnInstanceUpAndTakesItAwayAgain) {

@@ -153,14 +153,14 @@ TEST_F(ReconcilerIsolationTest, ASuspendedTenantThatCannotBeLookedAtLosesItsWork
   CreateFor(other_, "tenants/aa", "a");
   Create("b");
   ThrowingDriver throwing(*driver_, Uuid::V7());
-  Reconciler reconciler(store_, throwing, inbox_, news_, clock_, {.regions = {{"ke-1", "ke"}}});
+  Reconciler reconciler(store_, throwing, inbox_, *board_, news_, clock_, {});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 2u);
   throwing.ThrowFor(other_);
   reconciler.Wake(other_);
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 2u) << "what was known of it stays";
-  Tell({other_, false, 1, {"ke"}});
+  Tell({other_, false, 1, {{"ke"}}});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_TRUE(reconciler.RunOnce()) << "routes first, then workers";
   ASSERT_EQ(Assigned("n").size(), 1u);
@@ -173,7 +173,7 @@ TEST_F(ReconcilerIsolationTest, ATenantThatCannotBePlannedForDoesNotTakeThePlanF
   Create("b");
   const Instance poison = *store_.GetInstance(other_, "tenants/aa/projects/p/instances/a");
   ThrowingDriver throwing(*driver_, poison.id);
-  Reconciler reconciler(store_, throwing, inbox_, news_, clock_, {.regions = {{"ke-1", "ke"}}});
+  Reconciler reconciler(store_, throwing, inbox_, *board_, news_, clock_, {});
   ASSERT_TRUE(reconciler.RunOnce());
   ASSERT_EQ(Assigned("n").size(), 1u);
   EXPECT_EQ(Assigned("n")[0].instance, Name("b"));

@@ -30,7 +30,17 @@ Status Reconciler::Prepare() {
 
 Permit Reconciler::PermitOf(const TenantId& tenant) const {
   const auto found = terms_.find(tenant);
-  return {config_.regions, found == terms_.end() ? nullptr : &found->second};
+  return {regions_, found == terms_.end() ? nullptr : &found->second};
+}
+
+Status Reconciler::TakeRegions() {
+  const RegionBoard::Seen seen = board_.Read();
+  ALLOD_CHECK_OK(CheckRead(seen));
+  if (seen.number == regions_number_) return {};
+  regions_number_ = seen.number;
+  regions_ = seen.regions->places;
+  for (const auto& [tenant, known] : tenants_) pending_.insert(tenant);
+  return {};
 }
 
 void Reconciler::TakeTerms() {
@@ -38,7 +48,9 @@ void Reconciler::TakeTerms() {
   mail_ = mail.number;
   const auto note = [&](const TenantId& tenant, std::optional<TenantTerms> terms) {
     unsaved_[tenant] = std::move(terms);
-    if (tenants_.contains(tenant)) pending_.insert(tenant);
+    if (!tenants_.contains(tenant)) return;
+    pending_.insert(tenant);
+    if (PermitOf(tenant).purge()) purged_.insert(tenant);
   };
   for (const auto& [tenant, terms] : mail.terms) {
     const auto known = terms_.find(tenant);
@@ -102,6 +114,7 @@ Status Reconciler::LoadStale(const TenantId& tenant, const Stale& stale) {
     ALLOD_TRY(TenantState state, store_.LoadTenant(tenant));
     ALLOD_CHECK_OK(check(state));
     Adopt(tenants_[tenant], std::move(state));
+    if (PermitOf(tenant).purge()) purged_.insert(tenant);
     return {};
   }
   for (const std::string& name : stale.instances) {
@@ -138,6 +151,7 @@ Status Reconciler::LookForChanges(Time now) {
 
 Status Reconciler::Load() {
   ALLOD_CHECK_OK(Prepare());
+  ALLOD_CHECK_OK(TakeRegions());
   TakeTerms();
   ALLOD_CHECK_OK(SaveTerms());
   std::map<TenantId, Stale> dirty;

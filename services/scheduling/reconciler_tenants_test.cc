@@ -27,8 +27,8 @@ class ReconcilerTenantsTest : public ReconcilerTest {
   }
   std::string ReasonOf(const std::string& id) { return Get(id).status.reason; }
 
-  const TenantTerms active_{tenant_, true, 1, {"ke"}};
-  const TenantTerms suspended_{tenant_, false, 1, {"ke"}};
+  const TenantTerms active_{tenant_, true, 1, {{"ke"}}};
+  const TenantTerms suspended_{tenant_, false, 1, {{"ke"}}};
 };
 
 TEST_F(ReconcilerTenantsTest, ASuspendedTenantRunsNothingAndKeepsEverything) {
@@ -59,6 +59,67 @@ TEST_F(ReconcilerTenantsTest, ASuspendedTenantRunsNothingAndKeepsEverything) {
   EXPECT_EQ(Targets("b").size(), 2U);
 }
 
+TEST_F(ReconcilerTenantsTest, OfATenantWhoseGraceIsOverNothingIsLeft) {
+  const TenantTerms purged{tenant_, false, 1, {"ke"}, true};
+  const TenantId other = *TenantId::FromName("tenants/ug");
+  Join("n");
+  Create("a");
+  Create("b", 2);
+  CreateFor(other, "tenants/ug", "a");
+  Settle();
+  ASSERT_EQ(Assigned("n").size(), 4U);
+  Tell(purged);
+  const auto rounds = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      Settle();
+      clock_.Advance(seconds(1));
+    }
+  };
+  Settle();
+  Restart();  // in the middle of it, and tenancy has nothing new to say
+  sessions_.clear();
+  Join("n");
+  rounds(8);
+  EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U) << "the other's";
+  EXPECT_TRUE(store_.ListOperations(tenant_, "", {"scope", 100, ""})->operations.empty());
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{"no route"});
+  ASSERT_EQ(Assigned("n").size(), 1U);
+  EXPECT_EQ(Assigned("n")[0].tenant, other);
+  EXPECT_EQ(TargetsOf("tenants/ug/projects/p/instances/a").size(), 1U);
+  const int calls = store_.calls();
+  Pass();
+  const int idle = store_.calls() - calls;
+  Tell(purged);
+  Pass();
+  EXPECT_LE(store_.calls() - calls, 2 * idle + 1) << "being told again that it is gone costs nothing";
+  reconciler_->Wake(tenant_);
+  rounds(2);
+  EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U);
+}
+
+TEST_F(ReconcilerTenantsTest, ATenantThatCannotBePurgedKeepsNoOtherWaiting) {
+  const TenantId other = *TenantId::FromName("tenants/ug");
+  Create("a");
+  CreateFor(other, "tenants/ug", "a");
+  Settle();
+  store_.RefuseChanges(tenant_, Error{Code::kInternal, "INTERNAL", "odd rows"});
+  Tell({tenant_, false, 1, {"ke"}, true});
+  Tell({other, false, 1, {"ke"}, true});
+  for (int i = 0; i < 8; ++i) {
+    Settle();
+    clock_.Advance(seconds(1));
+  }
+  const auto left = store_.ListChanged("", std::nullopt, 10)->tenants;
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].tenant, tenant_);
+  store_.RefuseChanges(tenant_, std::nullopt);
+  for (int i = 0; i < 8; ++i) {
+    clock_.Advance(seconds(61));
+    Settle();
+  }
+  EXPECT_TRUE(store_.ListChanged("", std::nullopt, 10)->tenants.empty());
+}
+
 TEST_F(ReconcilerTenantsTest, ASuspensionIsNobodyElses) {
   Join("n");
   const TenantId other = *TenantId::FromName("tenants/ug");
@@ -72,7 +133,7 @@ TEST_F(ReconcilerTenantsTest, ASuspensionIsNobodyElses) {
     ASSERT_TRUE(store_.CreateInstance(instance, {}));
     reconciler_->Wake(tenant);
   }
-  Tell({other, true, 1, {"ke"}});
+  Tell({other, true, 1, {{"ke"}}});
   Settle();
   ASSERT_EQ(Assigned("n").size(), 2U) << "members of one pool";
   const Instance before = *store_.GetInstance(other, "tenants/ug/projects/p/instances/a");
@@ -120,7 +181,7 @@ TEST_F(ReconcilerTenantsTest, ANarrowerResidencyStopsWhatIsOutsideUntilItIsAllow
   Restart();
   Join("n");
   Join("m", 1000, "tz-1");
-  Tell({tenant_, true, 1, {"ke", "tz"}});
+  Tell({tenant_, true, 1, {{"ke", "tz"}}});
   Create("home");
   NewInstance away = Wanted("away", 1);
   away.revision.spec.region = "tz-1";
@@ -134,13 +195,14 @@ TEST_F(ReconcilerTenantsTest, ANarrowerResidencyStopsWhatIsOutsideUntilItIsAllow
   EXPECT_EQ(Targets("away"), std::vector<std::string>{"stopped"});
   EXPECT_EQ(Get("away").status.state, InstanceState::kStopped);
   EXPECT_EQ(ReasonOf("away"), "REGION_OUTSIDE_RESIDENCY");
-  EXPECT_EQ(Get("away").status.message, "region tz-1 lies in jurisdiction tz, outside the tenant's residency (ke)");
+  EXPECT_EQ(Get("away").status.message,
+            "region tz-1 lies in jurisdiction tz, outside the tenant's residency (ke), which holds for WEIGHTS");
   Settle();
   EXPECT_TRUE(Get("away").replicas.empty());
   EXPECT_EQ(Get("home").status.state, InstanceState::kReady) << "what is inside goes on";
   EXPECT_EQ(Targets("home").size(), 1U);
 
-  Tell({tenant_, true, 1, {"tz", "ke"}});
+  Tell({tenant_, true, 1, {{"tz", "ke"}}});
   Settle();
   EXPECT_EQ(Get("away").status.state, InstanceState::kReady) << "it is allowed again";
   EXPECT_EQ(Assigned("m").size(), 1U);
@@ -163,7 +225,7 @@ TEST_F(ReconcilerTenantsTest, AMoveUnderWayIsJudgedPlaceByPlace) {
   regions_ = {{"ke-1", "ke"}, {"tz-1", "tz"}};
   Restart();
   Join("n");
-  Tell({tenant_, true, 1, {"ke", "tz"}});
+  Tell({tenant_, true, 1, {{"ke", "tz"}}});
   Create("a");
   Settle();
   Revision moved = Get("a").current();
@@ -186,7 +248,7 @@ TEST_F(ReconcilerTenantsTest, AWeightChangesWhileTheWorkerRuns) {
   Settle();
   const auto before = Assigned("n").at(0);
   EXPECT_EQ(before.weight, 1);
-  Tell({tenant_, true, 7, {"ke"}});
+  Tell({tenant_, true, 7, {{"ke"}}});
   Pass();
   EXPECT_EQ(Assigned("n").at(0).weight, 7);
   EXPECT_EQ(Assigned("n").at(0).epoch, before.epoch);
@@ -198,8 +260,8 @@ TEST_F(ReconcilerTenantsTest, WhatWasToldHoldsOverARestartWithoutTenancy) {
   Create("a");
   const TenantId other = *TenantId::FromName("tenants/ug");
   CreateFor(other, "tenants/ug", "a");
-  Tell({other, false, 1, {"ke"}});
-  Tell({tenant_, true, 5, {"ke"}});
+  Tell({other, false, 1, {{"ke"}}});
+  Tell({tenant_, true, 5, {{"ke"}}});
   Settle();
   Restart();
   Settle();
@@ -229,7 +291,7 @@ TEST_F(ReconcilerTenantsTest, OfATenantThatIsNotKnownNothingRuns) {
   Join("n");
   Create("a");
   Settle();
-  inbox_.Put({{*TenantId::FromName("tenants/ug"), true, 1, {"ke"}}}, true);
+  inbox_.Put({{*TenantId::FromName("tenants/ug"), true, 1, {{"ke"}}}}, true);
   Pass();
   EXPECT_EQ(Targets("a"), std::vector<std::string>{"stopped"});
   EXPECT_TRUE(Assigned("n").empty());
@@ -245,7 +307,7 @@ TEST_F(ReconcilerTenantsTest, OfATenantThatIsNotKnownNothingRuns) {
 
 TEST_F(ReconcilerTenantsTest, AnOperationWaitsUntilItsTenantIsKnown) {
   Join("n");
-  inbox_.Put({{*TenantId::FromName("tenants/ug"), true, 1, {"ke"}}}, true);
+  inbox_.Put({{*TenantId::FromName("tenants/ug"), true, 1, {{"ke"}}}}, true);
   const Uuid created = Create("a");
   Settle();
   EXPECT_EQ(ReasonOf("a"), "TENANT_UNKNOWN");
@@ -283,7 +345,7 @@ TEST_F(ReconcilerTenantsTest, ATenantThatCannotBeLookedAtIsStillSuspended) {
   Settle();
   ASSERT_EQ(TargetsOf("tenants/aa/projects/p/instances/a").size(), 1U);
   store_.RefuseChanges(other, Error{Code::kInternal, "ROWS_BROKEN", "broken"});
-  Tell({other, false, 1, {"ke"}});
+  Tell({other, false, 1, {{"ke"}}});
   Pass();
   EXPECT_EQ(TargetsOf("tenants/aa/projects/p/instances/a"), std::vector<std::string>{"stopped"});
 }
@@ -301,7 +363,7 @@ TEST_F(ReconcilerTenantsTest, TellsWhenItIsInForce) {
 TEST_F(ReconcilerTenantsTest, ChangesOfIdleTenantsLoadNobody) {
   std::vector<TenantTerms> all{active_};
   for (int i = 0; i < 10'000; ++i) {
-    all.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {"ke"}});
+    all.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {{"ke"}}});
   }
   inbox_.Put(all, true);
   Join("n");
@@ -347,14 +409,14 @@ TEST_F(ReconcilerTenantsTest, TwentyThousandChangesLeaveNothingOutside) {
   const auto may_be = [&](const TenantId& tenant, const std::string& node) {
     const auto terms = told_.find(tenant);
     return terms != told_.end() && terms->second.active &&
-           std::ranges::find(terms->second.residency, jurisdiction_of.at(node)) != terms->second.residency.end();
+           WhyOutside(terms->second.residency, kClassesOnNodes, jurisdiction_of.at(node)).empty();
   };
   const auto random_terms = [&](const TenantId& tenant) {
     TenantTerms terms{tenant, below(4) > 0, 1 + static_cast<int>(below(5)), {}};
     for (const std::string& place : places) {
-      if (below(2) == 0) terms.residency.push_back(place);
+      if (below(2) == 0) terms.residency.jurisdictions.push_back(place);
     }
-    if (terms.residency.empty()) terms.residency = {places[below(3)]};
+    if (terms.residency.jurisdictions.empty()) terms.residency.jurisdictions = {places[below(3)]};
     return terms;
   };
   bool is_written = false;

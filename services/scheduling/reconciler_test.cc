@@ -96,7 +96,7 @@ TEST_F(ReconcilerTest, TakesASleepingReplicaForAReadyOne) {
 }
 
 TEST_F(ReconcilerTest, TellsTheNodeClassSleepAndWeight) {
-  Tell({tenant_, true, 3, {"ke"}});
+  Tell({tenant_, true, 3, {{"ke"}}});
   Join("n");
   NewInstance instance = Wanted("a", 1);
   instance.revision.spec.isolation_class = IsolationClass::kPooled;

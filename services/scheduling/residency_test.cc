@@ -1,7 +1,8 @@
-// No tenant's data is anywhere but where its residency allows, whatever the installation looks like: regions that are
-// missing or of another jurisdiction, nodes whose label is misspelt or changes, nodes that fall silent and come back,
-// schedulers that start again, tenants whose residency becomes narrower. Looked at after every pass: what is stored,
-// what the nodes are told, and where gateways are led.
+// No tenant's data is anywhere but where the rules of its classes allow, whatever the installation looks like: regions
+// that are missing, made later, of another jurisdiction or changed while things run there, nodes whose label is
+// misspelt or changes or that stand elsewhere than their region, nodes that fall silent and come back, schedulers that
+// start again, tenants whose residency or rules change. Looked at after every pass: what is stored, what the nodes are
+// told, and where gateways are led, with what they are told of it.
 //
 // ALLOD_TEST_TOPOLOGIES gives another number of installations.
 #include <gtest/gtest.h>
@@ -79,25 +80,50 @@ class Topology : public ReconcilerTest {
       regions_.push_back({place + "-1", Below(6) == 0 ? Pick(places_) : place});
     }
     if (regions_.empty()) regions_ = {{"ke-1", "ke"}};
+    versions_.clear();
+  }
+  // A new version of a region, or one that was forgotten, while everything runs.
+  void ChangeRegion() {
+    const std::string id = Pick(places_) + "-1";
+    auto region = std::ranges::find(regions_, id, &scheduler::Region::id);
+    if (region == regions_.end()) region = regions_.insert(regions_.end(), {id, ""});
+    region->jurisdiction = Pick(places_);
+    RegionVersion version = FirstVersions({*region}).front();
+    version.version = versions_[id] = std::max<std::int64_t>(versions_[id], 1) + 1;
+    board_->Put({version});
   }
   // A node joins, again perhaps, under a label that may be a mistake.
   void Label(const std::string& node) {
     static const std::vector<std::string> kMistakes = {"KE-1", "ke-1 ", "ke1",          "ke",  "tz-10",
                                                        "tz",   "",      "regions/ke-1", "ug-2"};
     const std::string region = Below(4) == 0 ? Pick(kMistakes) : Pick(places_) + "-1";
-    const scheduler::Node joined{node, region, scheduler::NodeState::kReady, {1000 * kMiB, 1000}, clock_.Now()};
+    // Most say what its label says; of some it is not known, and some stand elsewhere.
+    std::string stands = region.substr(0, 2);
+    if (std::ranges::find(places_, stands) == places_.end() || Below(5) == 0) stands = Pick(places_);
+    if (Below(6) == 0) stands = "";
+    const scheduler::Node joined{node,  region, scheduler::NodeState::kReady, {1000 * kMiB, 1000}, clock_.Now(),
+                                 false, stands};
     const auto session = store_.JoinNode(joined);
     ASSERT_TRUE(session) << session.error().message;
     sessions_[node] = *session;
     label_[node] = region;
+    stands_[node] = stands;
     ASSERT_TRUE(driver_->Join(joined, *session, clock_.Now()));
+  }
+  Jurisdictions SomePlaces() {
+    Jurisdictions out;
+    for (const std::string& place : places_) {
+      if (Below(3) > 0) out.push_back(place);
+    }
+    if (out.empty()) out.push_back(Below(5) == 0 ? "KE" : Pick(places_));
+    return out;
   }
   TenantTerms RandomTerms(const TenantId& tenant) {
     TenantTerms terms{tenant, Below(6) > 0, 1, {}};
-    for (const std::string& place : places_) {
-      if (Below(2) == 0) terms.residency.push_back(place);
+    terms.residency.jurisdictions = SomePlaces();
+    for (const DataClass data_class : kDataClasses) {
+      if (Below(6) == 0) terms.residency.of_class[data_class] = SomePlaces();
     }
-    if (terms.residency.empty()) terms.residency = {Below(5) == 0 ? "KE" : Pick(places_)};
     return terms;
   }
   Revision RandomRevision() {
@@ -118,7 +144,7 @@ class Topology : public ReconcilerTest {
 
   void Happen() {
     const Of& tenant = Pick(tenants_);
-    switch (Below(8)) {
+    switch (Below(10)) {
       case 0:
       case 1:
         Tell(RandomTerms(tenant.id));
@@ -146,6 +172,10 @@ class Topology : public ReconcilerTest {
         Restart();
         Tell(RandomTerms(tenant.id));
         break;
+      case 7:
+      case 8:
+        ChangeRegion();
+        break;
       default:
         break;
     }
@@ -154,13 +184,24 @@ class Topology : public ReconcilerTest {
   bool IsKnown(const std::string& node) {
     return std::ranges::any_of(driver_->Capacity(clock_.Now()), [&](const auto& one) { return one.id == node; });
   }
-  // By the tables of this test alone.
+  // By the tables of this test alone: where a node stands, if its region and it itself agree; else empty.
+  std::string PlaceOf(const std::string& node) {
+    const auto region = std::ranges::find(regions_, label_.at(node), &scheduler::Region::id);
+    if (region == regions_.end()) return "";
+    const std::string& stands = stands_.at(node);
+    return stands.empty() || stands == region->jurisdiction ? region->jurisdiction : "";
+  }
   bool MayBe(const TenantId& tenant, const std::string& node) {
     const auto terms = told_.find(tenant);
     if (terms == told_.end() || !terms->second.active) return false;
-    const auto region = std::ranges::find(regions_, label_.at(node), &scheduler::Region::id);
-    return region != regions_.end() &&
-           std::ranges::find(terms->second.residency, region->jurisdiction) != terms->second.residency.end();
+    const std::string place = PlaceOf(node);
+    for (const DataClass data_class : {DataClass::kWeights, DataClass::kKvCache, DataClass::kPrompts}) {
+      const auto rule = terms->second.residency.of_class.find(data_class);
+      const Jurisdictions& allowed =
+          rule == terms->second.residency.of_class.end() ? terms->second.residency.jurisdictions : rule->second;
+      if (place.empty() || std::ranges::find(allowed, place) == allowed.end()) return false;
+    }
+    return true;
   }
 
   // A pass that had no database changes no row; it unroutes all the same.
@@ -170,21 +211,30 @@ class Topology : public ReconcilerTest {
       ++count;
       if (MayBe(tenant, node)) return;
       sound = false;
-      ADD_FAILURE() << what << " on " << node << " (region '" << label_.at(node) << "'), outside the residency";
+      ADD_FAILURE() << what << " on " << node << " (region '" << label_.at(node) << "', stands in '" << stands_.at(node)
+                    << "'), outside the residency";
     };
     if (const auto table = reconciler_->routes().Await(0, milliseconds(0)).value) {
       for (const Route& route : *table) {
         if (route.stopped) ++looked_.refused;
-        for (const std::string& target : route.targets) {
-          check(*TenantId::FromName(route.instance), target.substr(6, target.find('/', 6) - 6), "routed to",
-                looked_.routed);
+        EXPECT_EQ(route.targets.size(), route.target_jurisdictions.size());
+        for (std::size_t i = 0; i < route.targets.size(); ++i) {
+          const TenantId tenant = *TenantId::FromName(route.instance);
+          const std::string node = route.targets[i].substr(6, route.targets[i].find('/', 6) - 6);
+          check(tenant, node, "routed to", looked_.routed);
+          // What the gateway asks again, it asks of the truth.
+          EXPECT_EQ(route.target_jurisdictions[i], PlaceOf(node));
+          EXPECT_EQ(route.residency, told_.at(tenant).residency);
         }
       }
     }
     if (!is_done) return sound;
     for (const auto& [node, session] : sessions_) {
       if (!IsKnown(node)) continue;
-      for (const auto& worker : Assigned(node)) check(worker.tenant, node, "assigned to", looked_.assigned);
+      for (const auto& worker : Assigned(node)) {
+        check(worker.tenant, node, "assigned to", looked_.assigned);
+        EXPECT_EQ(worker.residency, told_.at(worker.tenant).residency) << "by which the node asks again";
+      }
     }
     for (const Of& tenant : tenants_) {
       for (int i = 0; i < 3; ++i) {
@@ -207,6 +257,8 @@ class Topology : public ReconcilerTest {
   Looked& looked_;
   std::vector<Of> tenants_;
   std::map<std::string, std::string> label_;
+  std::map<std::string, std::string> stands_;
+  std::map<std::string, std::int64_t> versions_;  // of regions, where it is not the first
 };
 
 TEST(Residency, HoldsInEveryTopologyWithMistakesFailoversAndChanges) {

@@ -140,9 +140,21 @@ TEST_F(SchedulingServiceTest, ANewerSessionOfANodeEndsTheOlder) {
   EXPECT_EQ(FromGrpc(ended).reason, "SESSION_REPLACED");
 }
 
-TEST_F(SchedulingServiceTest, RefusesNodesOfUnknownRegionsAndForeignNames) {
-  Agent lost(*agent_stub_, "n", "regions/atlantis");
-  EXPECT_EQ(FromGrpc(lost.Join()).reason, "UNKNOWN_REGION");
+TEST_F(SchedulingServiceTest, ANodeOfAnUnknownRegionIsShownWithWhyItGetsNothing) {
+  Agent lost(*agent_stub_, "lost", "regions/atlantis");
+  const auto nodes = [&] {
+    return CallUnary(*node_stub_, &v1::NodeService::Stub::ListNodes, {}, Caller::Operator(), kTimeout).value();
+  };
+  while (nodes().nodes_size() == 0) std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_EQ(nodes().nodes(0).region(), "regions/atlantis");
+  EXPECT_EQ(nodes().nodes(0).message(), "region atlantis is not declared in this installation");
+}
+
+TEST_F(SchedulingServiceTest, RefusesNodesThatSayNotWhereTheyStandAndForeignNames) {
+  for (const char* jurisdiction : {"", "KE", "atlantis"}) {
+    Agent nowhere(*agent_stub_, "n", "regions/ke-1", jurisdiction);
+    EXPECT_EQ(FromGrpc(nowhere.Join()).reason, "UNKNOWN_COUNTRY");
+  }
   v1::ReportWorkersRequest report;
   report.set_node("nodes/n");
   const auto forged =

@@ -1,6 +1,7 @@
 // Quotas of tenant and project, as tenancy tells them when an instance is asked for.
 #include <gmock/gmock.h>
 
+#include "services/scheduling/convert.h"
 #include "services/scheduling/testing/service_fixture.h"
 
 namespace allod::scheduling::service_quota_test {
@@ -64,6 +65,30 @@ TEST_F(SchedulingQuota, WhatIsOverOneThatWasLoweredGoesOnAndMayShrink) {
   EXPECT_TRUE(Get("a"));
   EXPECT_TRUE(Resize("a", 2));
   EXPECT_EQ(Resize("a", 3).error().reason, "QUOTA_EXCEEDED");
+}
+
+TEST_F(SchedulingQuota, WhatTenantsBelowHaveIsNotItsOwn) {
+  peers_.tenant.mutable_quota()->set_replicas(5);
+  peers_.tenant.mutable_quota_below()->set_replicas(3);
+  EXPECT_EQ(Create(Request("a", 3)).error().reason, "QUOTA_EXCEEDED");
+  ASSERT_TRUE(Create(Request("a", 2)));
+  EXPECT_EQ(Use("tenants/ke"), "instances 1/1000, replicas 2/2, context_tokens 8192/0");
+  // Another child was given the rest: what runs goes on, and nothing is added.
+  peers_.tenant.mutable_quota_below()->set_replicas(5);
+  EXPECT_TRUE(Get("a"));
+  EXPECT_EQ(Resize("a", 3).error().reason, "QUOTA_EXCEEDED");
+  EXPECT_TRUE(Resize("a", 1));
+  EXPECT_EQ(Use("tenants/ke"), "instances 1/1000, replicas 1/-1, context_tokens 4096/0");
+}
+
+TEST_F(SchedulingQuota, BelowASuspendedTenantNothingIsMade) {
+  peers_.tenant.set_weight(1);
+  peers_.tenant.set_suspended_by("tenants/africa");
+  EXPECT_EQ(Create(Request("a", 1)).error().reason, "TENANT_SUSPENDED");
+  EXPECT_FALSE(TermsFrom(peers_.tenant)->active);
+  peers_.tenant.clear_suspended_by();
+  EXPECT_TRUE(Create(Request("a", 1)));
+  EXPECT_TRUE(TermsFrom(peers_.tenant)->active);
 }
 
 TEST_F(SchedulingQuota, UseIsShownBesideTheLimit) {

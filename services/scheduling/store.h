@@ -107,6 +107,12 @@ struct TenantVersion {
   bool operator==(const TenantVersion&) const = default;
 };
 
+struct PurgeStep {
+  bool marked = false;  // instances, which are to be loaded anew
+  bool waits = false;   // for instances that are still being deleted
+  bool gone = false;    // nothing is left
+};
+
 struct TenantChanges {
   std::vector<TenantVersion> tenants;  // by id
   std::string mark;                    // of this look
@@ -187,6 +193,11 @@ class Store {
   // Forgets operations that ended before `before`, the oldest first, at most `count`; before them their request ids, at
   // most as many. Answers with how many; fewer than `count`: there are no more.
   virtual Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) = 0;
+
+  // The next step of removing all that a tenant has here but its audit log: marks up to `count` instances as deleting,
+  // for the reconciler, or, when none are left, forgets up to `count` operations, then their tenant. Again and again,
+  // until nothing is left.
+  virtual Result<PurgeStep> PurgeTenant(const TenantId& tenant, int count) = 0;
 };
 
 }  // namespace allod::scheduling

@@ -56,7 +56,10 @@ std::string DetailText(const InstanceLimits& limits) {
   return Listed(words);
 }
 
-// What there is of quotas and limits.
+// "PROMPTS=ke+tz,USAGE=ke".
+std::string DetailText(const ClassResidency& rules) { return Listed(RuleWords(rules)); }
+
+// What there is of quotas, limits and rules.
 template <typename T>
 void Add(const char* name, const T& value, std::vector<audit::Detail>& details) {
   if (value != T()) details.push_back({name, DetailText(value)});
@@ -69,12 +72,18 @@ void AddChange(const std::string& name, const T& before, const T& after, std::ve
   details.push_back({name, DetailText(after)});
 }
 
-// "tenant=owner+auditor", "projects/desk=viewer".
+// "viewer,roles/on-call", with another separator.
+std::string RoleWords(Roles roles, const std::vector<std::string>& custom, const char* separator) {
+  std::vector<std::string> words;
+  for (const Role role : roles.List()) words.emplace_back(WordOfRole(role));
+  for (const std::string& id : custom) words.push_back("roles/" + id);
+  return fmt::format("{}", fmt::join(words, separator));
+}
+
+// "tenant=owner+auditor", "projects/desk=viewer+roles/on-call".
 std::string GrantText(const RoleGrant& grant) {
-  std::string out = grant.project.empty() ? "tenant" : "projects/" + grant.project;
-  for (const Role role : grant.roles.List())
-    out.append(out.find('=') == std::string::npos ? "=" : "+").append(WordOfRole(role));
-  return out;
+  return fmt::format("{}={}", grant.project.empty() ? "tenant" : "projects/" + grant.project,
+                     RoleWords(grant.roles, grant.custom_roles, "+"));
 }
 
 std::vector<std::string> ClaimTexts(const std::vector<ClaimMatch>& claims) {
@@ -115,8 +124,10 @@ audit::Act CreationOf(const Tenant& tenant) {
                              {"residency", std::move(residency)},
                              {"weight", std::to_string(tenant.weight)},
                              audit::Personal("display_name", tenant.display_name)}};
+  if (!tenant.parent.empty()) out.details.push_back({"parent", "tenants/" + tenant.parent});
   Add("quota", tenant.quota, out.details);
   Add("limits", tenant.limits, out.details);
+  Add("residency_rules", tenant.residency_rules, out.details);
   return out;
 }
 
@@ -126,6 +137,7 @@ audit::Act ChangeOf(const Tenant& before, const Tenant& after) {
     out.details.push_back({"residency_before", Listed(before.residency)});
     out.details.push_back({"residency", Listed(after.residency)});
   }
+  AddChange("residency_rules", before.residency_rules, after.residency_rules, out.details);
   if (after.weight != before.weight) {
     out.details.push_back({"weight_before", std::to_string(before.weight)});
     out.details.push_back({"weight", std::to_string(after.weight)});
@@ -143,6 +155,25 @@ audit::Act StateOf(const Tenant& after) {
   return {.action = "tenancy.tenants.suspend",
           .resource = after.name(),
           .details = {audit::Personal("reason", after.suspend_reason)}};
+}
+
+audit::Act DeletionOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.delete",
+          .resource = after.name(),
+          .details = {{"purge_time", InUtc(after.deletion->purge_time)},
+                      audit::Personal("reason", after.deletion->reason)}};
+}
+
+audit::Act UndeletionOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.undelete",
+          .resource = after.name(),
+          .details = {{"state", after.state == TenantState::kActive ? "active" : "suspended"}}};
+}
+
+audit::Act PurgeOf(const Tenant& after) {
+  return {.action = "tenancy.tenants.purge",
+          .resource = after.name(),
+          .details = {{"state", after.state == TenantState::kDeleted ? "deleted" : "purging"}}};
 }
 
 audit::Act CreationOf(const Project& project) {
@@ -196,7 +227,7 @@ audit::Act ActOn(std::string_view verb, const WorkloadRule& rule) {
           .details = {{"identity_provider", rule.provider},
                       audit::Personal("claims", Listed(ClaimTexts(rule.claims))),
                       {"scopes", ScopeWords(rule.scopes)},
-                      {"roles", rule.roles.ToString()},
+                      {"roles", RoleWords(rule.roles, rule.custom_roles, ",")},
                       {"token_minutes", std::to_string(rule.token_minutes)},
                       {"disabled", rule.disabled ? "true" : "false"},
                       audit::Personal("display_name", rule.display_name)}};
@@ -224,6 +255,28 @@ audit::Act DeletionOf(const WorkloadRule& rule) {
 
 audit::Act DeletionOf(const Member& member) { return {.action = "tenancy.members.delete", .resource = member.name()}; }
 
+audit::Act ActOn(std::string_view verb, const TenantRole& role) {
+  return {.action = fmt::format("tenancy.roles.{}", verb),
+          .resource = role.name(),
+          .details = {{"permissions", Listed(role.permissions)},
+                      audit::Personal("display_name", role.display_name),
+                      audit::Personal("summary", role.summary)}};
+}
+
+audit::Act ChangeOf(const TenantRole& before, const TenantRole& after) {
+  audit::Act out = ActOn("update", after);
+  if (before.permissions != after.permissions) {
+    out.details.push_back({"permissions_before", Listed(before.permissions)});
+  }
+  return out;
+}
+
+audit::Act DeletionOf(const TenantRole& role) {
+  return {.action = "tenancy.roles.delete",
+          .resource = role.name(),
+          .details = {{"permissions", Listed(role.permissions)}}};
+}
+
 audit::Act BeginningOf(const Session& session, std::int64_t ended) {
   audit::Act out{.action = "tenancy.sessions.begin",
                  .resource = session.name(),
@@ -247,6 +300,11 @@ audit::Act EndingOf(const std::string& tenant, const Person& person, int ended) 
           .details = {{"identity_provider", person.provider},
                       audit::Personal("subject", person.subject),
                       {"ended", std::to_string(ended)}}};
+}
+
+audit::Act ErasureOf(const std::string& resource, std::int64_t values) {
+  return {
+      .action = "tenancy.auditEntries.erase", .resource = resource, .details = {{"values", std::to_string(values)}}};
 }
 
 audit::Act RevocationOf(const ApiKey& key) { return {.action = "tenancy.apiKeys.revoke", .resource = key.name()}; }

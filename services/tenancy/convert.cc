@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "services/common/quota.h"
+#include "services/common/rpc/residency.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::tenancy {
@@ -81,11 +82,15 @@ Result<InstanceLimits> InstanceLimitsFrom(const ProjectName& project, const pb::
 }
 
 // What a caller may say of a tenant.
-Tenant ContentOf(const pb::Tenant& tenant) {
+Result<Tenant> ContentOf(const pb::Tenant& tenant) {
   Tenant out;
+  if (!tenant.parent().empty()) {
+    ALLOD_TRY(out.parent, TenantIdOf("tenant.parent", tenant.parent()));
+  }
   out.display_name = tenant.display_name();
   out.currency_code = tenant.currency_code();
   out.residency.assign(tenant.residency().begin(), tenant.residency().end());
+  ALLOD_TRY(out.residency_rules, RulesFrom(tenant.residency_rules()));
   out.weight = tenant.weight();
   out.quota = QuotaFrom(tenant.quota());
   out.limits = LimitsFrom(tenant.limits());
@@ -114,14 +119,14 @@ Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name)
 }
 
 Result<Tenant> TenantFromRequest(const pb::CreateTenantRequest& request, Time now) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   tenant.id = request.tenant_id();
   tenant.create_time = FloorToMicros(now);
   return ValidTenant(std::move(tenant));
 }
 
 Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request) {
-  Tenant tenant = ContentOf(request.tenant());
+  ALLOD_TRY(Tenant tenant, ContentOf(request.tenant()));
   ALLOD_TRY(tenant.id, TenantIdOf("tenant.name", request.tenant().name()));
   return ValidTenantContent(std::move(tenant));
 }
@@ -226,6 +231,22 @@ pb::ApiKey::Scope ToProto(Scope scope) {
   return pb::ApiKey::SCOPE_UNSPECIFIED;
 }
 
+pb::Tenant::State ToProto(TenantState state) {
+  switch (state) {
+    case TenantState::kActive:
+      return pb::Tenant::STATE_ACTIVE;
+    case TenantState::kSuspended:
+      return pb::Tenant::STATE_SUSPENDED;
+    case TenantState::kDeleting:
+      return pb::Tenant::STATE_DELETING;
+    case TenantState::kPurging:
+      return pb::Tenant::STATE_PURGING;
+    case TenantState::kDeleted:
+      return pb::Tenant::STATE_DELETED;
+  }
+  return pb::Tenant::STATE_UNSPECIFIED;
+}
+
 pb::Tenant ToProto(const Tenant& tenant) {
   pb::Tenant out;
   out.set_name(tenant.name());
@@ -233,14 +254,23 @@ pb::Tenant ToProto(const Tenant& tenant) {
   out.set_display_name(tenant.display_name);
   out.set_currency_code(tenant.currency_code);
   out.mutable_residency()->Add(tenant.residency.begin(), tenant.residency.end());
-  out.set_state(tenant.state == TenantState::kActive ? pb::Tenant::STATE_ACTIVE : pb::Tenant::STATE_SUSPENDED);
+  FillRules(tenant.residency_rules, *out.mutable_residency_rules());
+  out.set_state(ToProto(tenant.state));
   *out.mutable_create_time() = ToTimestamp(tenant.create_time);
   out.set_weight(tenant.weight);
   out.set_suspend_reason(tenant.suspend_reason);
+  if (tenant.deletion) {
+    *out.mutable_delete_time() = ToTimestamp(tenant.deletion->delete_time);
+    *out.mutable_purge_time() = ToTimestamp(tenant.deletion->purge_time);
+    out.set_delete_reason(tenant.deletion->reason);
+  }
   // One that would be made has none yet.
   if (tenant.version > 0) out.set_etag(EtagOf(tenant));
   FillQuota(tenant.quota, *out.mutable_quota());
   FillLimits(tenant.limits, *out.mutable_limits());
+  if (!tenant.parent.empty()) out.set_parent("tenants/" + tenant.parent);
+  if (!tenant.suspended_by.empty()) out.set_suspended_by("tenants/" + tenant.suspended_by);
+  if (tenant.quota_below != Quota()) FillQuota(tenant.quota_below, *out.mutable_quota_below());
   return out;
 }
 
@@ -307,6 +337,7 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
 pb::TenantLimits ToProto(const TenantLimits& limits) {
   pb::TenantLimits out;
   out.set_tenant("tenants/" + limits.tenant);
+  for (const std::string& above : limits.above) out.add_above("tenants/" + above);
   FillLimits(limits.limits, *out.mutable_limits());
   for (const ProjectLimits& project : limits.projects) {
     pb::ProjectLimits& added = *out.add_projects();

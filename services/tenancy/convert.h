@@ -41,6 +41,7 @@ Result<std::string> TenantIdOf(std::string_view field, std::string_view name);
 Result<ProjectName> ProjectNameOf(std::string_view field, std::string_view name);
 
 pb::ApiKey::Scope ToProto(Scope scope);
+pb::Tenant::State ToProto(TenantState state);
 pb::Tenant ToProto(const Tenant& tenant);
 pb::Project ToProto(const Project& project);
 // Of a project if `project` is set, else of the tenant.

@@ -8,6 +8,7 @@
 #include "services/common/rpc/timestamp.h"
 #include "services/tenancy/convert.h"
 #include "services/tenancy/convert_people.h"
+#include "services/tenancy/convert_roles.h"
 
 namespace allod::tenancy {
 namespace {
@@ -61,6 +62,7 @@ Status ReadRuleFields(const v1::WorkloadRule& from, WorkloadRule& to) {
     }
     to.roles.Add(static_cast<Role>(role));
   }
+  ALLOD_TRY(to.custom_roles, RoleIdsOf("workload_rule.custom_roles", from.custom_roles(), to.tenant));
   to.token_minutes = from.token_minutes();
   to.disabled = from.disabled();
   return {};
@@ -183,6 +185,7 @@ v1::WorkloadRule ToProto(const WorkloadRule& rule) {
   for (const ClaimMatch& match : rule.claims) *out.add_claims() = ToProto(match);
   for (const Scope scope : rule.scopes) out.add_scopes(ToProto(scope));
   for (const Role role : rule.roles.List()) out.add_roles(role);
+  for (const std::string& id : rule.custom_roles) out.add_custom_roles(FullRoleName(rule.tenant, id));
   out.set_token_minutes(rule.token_minutes);
   out.set_disabled(rule.disabled);
   *out.mutable_create_time() = ToTimestamp(rule.create_time);
@@ -207,6 +210,7 @@ v1::WatchIdentitiesResponse::TenantIdentities ToProto(const KnownIdentity& known
   }
   for (const WorkloadRule& rule : known.identity.rules) *out.add_workload_rules() = ToProto(rule);
   for (const Member& member : known.identity.members) *out.add_members() = ToProto(member);
+  for (const TenantRole& role : known.identity.roles) *out.add_roles() = ToProto(role);
   for (const Uuid& id : known.identity.ended_sessions) out.add_ended_sessions(id.bytes().data(), id.bytes().size());
   return out;
 }

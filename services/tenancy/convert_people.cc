@@ -4,6 +4,7 @@
 
 #include "services/common/rpc/timestamp.h"
 #include "services/tenancy/convert_identity.h"
+#include "services/tenancy/convert_roles.h"
 
 namespace allod::tenancy {
 namespace {
@@ -33,6 +34,7 @@ Result<RoleGrant> ReadGrant(const std::string& field, const v1::RoleGrant& from,
     }
     out.roles.Add(static_cast<Role>(role));
   }
+  ALLOD_TRY(out.custom_roles, RoleIdsOf(field + ".custom_roles", from.custom_roles(), tenant));
   return out;
 }
 
@@ -135,6 +137,7 @@ v1::Member ToProto(const Member& member) {
     v1::RoleGrant& added = *out.add_grants();
     added.set_resource(PlaceName(member, grant));
     for (const Role role : grant.roles.List()) added.add_roles(role);
+    for (const std::string& id : grant.custom_roles) added.add_custom_roles(FullRoleName(member.tenant, id));
   }
   out.set_disabled(member.disabled);
   *out.mutable_create_time() = ToTimestamp(member.create_time);

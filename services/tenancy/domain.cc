@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "services/common/country_code.h"
 #include "services/common/money.h"
 #include "services/common/quota.h"
 #include "services/common/text_check.h"
+#include "services/tenancy/tenant_deletion.h"
 
 namespace allod::tenancy {
 namespace {
@@ -45,17 +45,10 @@ Result<Tenant> ValidTenantContent(Tenant tenant) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("tenant.weight is {}; give 1 to {}, or 0 for the default of 1",
                                                          tenant.weight, kWeightMax));
   }
-  if (tenant.residency.empty()) {
-    return InvalidArgument("RESIDENCY_REQUIRED",
-                           "tenant.residency: name at least one country in which the tenant's data may be processed");
-  }
-  for (std::size_t i = 0; i < tenant.residency.size(); ++i) {
-    ALLOD_CHECK_OK(CheckCountryCode(fmt::format("tenant.residency[{}]", i), tenant.residency[i]));
-  }
-  std::ranges::sort(tenant.residency);
-  if (const auto twice = std::ranges::adjacent_find(tenant.residency); twice != tenant.residency.end()) {
-    return InvalidArgument("DUPLICATE_COUNTRY", fmt::format("tenant.residency: '{}' stands there twice", *twice));
-  }
+  ALLOD_TRY(ResidencyRules residency,
+            ValidResidency("tenant.residency", {std::move(tenant.residency), std::move(tenant.residency_rules)}));
+  tenant.residency = std::move(residency.jurisdictions);
+  tenant.residency_rules = std::move(residency.of_class);
   return tenant;
 }
 
@@ -77,6 +70,7 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 }
 
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag) {
+  ALLOD_CHECK_OK(CheckNotPurged(standing));
   ALLOD_CHECK_OK(CheckEtag("tenant", standing.name(), EtagOf(standing), etag));
   if (!wanted.currency_code.empty() && wanted.currency_code != standing.currency_code) {
     return FailedPrecondition(
@@ -85,9 +79,16 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
                     "another name",
                     standing.name(), standing.currency_code));
   }
+  if (!wanted.parent.empty() && wanted.parent != standing.parent) {
+    return FailedPrecondition(
+        "IMMUTABLE",
+        fmt::format("tenant.parent: {} is below {} for good; leave it so, or make a tenant of another name",
+                    standing.name(), standing.parent.empty() ? "none" : "tenants/" + standing.parent));
+  }
   Tenant out = standing;
   out.display_name = wanted.display_name;
   out.residency = wanted.residency;
+  out.residency_rules = wanted.residency_rules;
   out.weight = wanted.weight;
   out.quota = wanted.quota;
   out.limits = wanted.limits;
@@ -129,6 +130,7 @@ bool SameLimits(const Project& a, const Project& b) {
 }
 
 Result<Project> Changed(const Project& standing, const Project& wanted, std::string_view etag, const Tenant& tenant) {
+  ALLOD_CHECK_OK(CheckNotPurged(tenant));
   ALLOD_CHECK_OK(CheckEtag("project", standing.name(), EtagOf(standing), etag));
   Project out = standing;
   out.display_name = wanted.display_name;
@@ -174,6 +176,12 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
                            "api_key.roles: they say what a key may do through the portal, and this one is to have no "
                            "SCOPE_PORTAL; leave the roles out, or add the scope");
   }
+  if (key.roles.empty() && held.usual_roles.empty()) {
+    return InvalidArgument("INVALID_ROLE",
+                           fmt::format("api_key.roles: yours ({}) are none that a key can have: name one of the "
+                                       "platform's that they cover ({}), or leave SCOPE_PORTAL out",
+                                       held.roles.ToString(), kRolesOfKeys.ToString()));
+  }
   if (key.roles.empty()) return held.usual_roles;
   for (const Role role : key.roles.List()) {
     if (kRolesOfKeys.Has(role)) continue;
@@ -216,7 +224,8 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
 
 bool SameContent(const Tenant& a, const Tenant& b) {
   return a.id == b.id && a.display_name == b.display_name && a.currency_code == b.currency_code &&
-         a.residency == b.residency && a.weight == b.weight && a.quota == b.quota && a.limits == b.limits;
+         a.residency == b.residency && a.residency_rules == b.residency_rules && a.weight == b.weight &&
+         a.quota == b.quota && a.limits == b.limits && a.parent == b.parent;
 }
 
 bool SameContent(const Project& a, const Project& b) {

@@ -12,6 +12,7 @@
 #include "services/common/clock.h"
 #include "services/common/ids.h"
 #include "services/common/ip_range.h"
+#include "services/common/residency.h"
 #include "services/common/result.h"
 #include "services/common/roles.h"
 #include "services/tenancy/limits.h"
@@ -19,20 +20,35 @@
 
 namespace allod::tenancy {
 
-enum class TenantState { kActive, kSuspended };
+// What leads from one to another, and what each means: tenant_deletion.h.
+enum class TenantState { kActive, kSuspended, kDeleting, kPurging, kDeleted };
+
+struct TenantDeletion {
+  Time delete_time;
+  Time purge_time;  // until when it can be brought back
+  std::string reason;
+  TenantState state_before = TenantState::kActive;
+};
 
 struct Tenant {
-  std::string id;                      // "ke"
-  std::string display_name;            // 1 to 128 characters
-  std::string currency_code;           // ISO 4217, immutable
-  std::vector<std::string> residency;  // ISO 3166-1 alpha-2, lower case; sorted, unique, at least one
-  TenantState state = TenantState::kActive;
+  std::string id;                            // "ke"
+  std::string display_name;                  // 1 to 128 characters
+  std::string currency_code;                 // ISO 4217, immutable
+  std::vector<std::string> residency;        // ISO 3166-1 alpha-2, lower case; sorted, unique, at least one
+  TenantState state = TenantState::kActive;  // its own
   Time create_time;
   int weight = 1;              // share of contended compute, 1 to kWeightMax
-  std::string suspend_reason;  // empty while active
+  std::string suspend_reason;  // of a tenant that is or was suspended; else empty
   std::int64_t version = 0;    // of its last change; one order for all tenants. Set by the store
   Quota quota = {};
   Limits limits = {};
+  std::string parent = {};  // id of the tenant that it is below; empty: none. Immutable
+  // tenant_tree.h. Set by the store:
+  std::vector<std::string> ancestors = {};                // ids from the top to the parent
+  std::string suspended_by = {};                          // the nearest of them that is suspended; empty: none is
+  Quota quota_below = {};                                 // what its children have of `quota`
+  std::optional<TenantDeletion> deletion = std::nullopt;  // none: it is active or suspended
+  ClassResidency residency_rules = {};  // of classes for which `residency` does not hold; in order likewise
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -49,7 +65,7 @@ struct Project {
   InstanceLimits instance_limits = {};
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + id; }
-  // Projects are never deleted, so the name is never reused.
+  // Projects go with their tenant only, whose id is never reused, so neither is the name.
   Uuid uid() const { return Uuid::FromName(name()); }
 };
 
@@ -86,7 +102,7 @@ inline constexpr int kSuspendReasonCharsMax = 512;
 
 // Checks what a user gave for a new tenant, puts the residency in order and fills in a weight of 0. INVALID_ARGUMENT
 // with INVALID_ID, INVALID_TEXT, UNKNOWN_CURRENCY, UNKNOWN_COUNTRY, RESIDENCY_REQUIRED, DUPLICATE_COUNTRY,
-// INVALID_WEIGHT, INVALID_QUOTA or INVALID_LIMITS.
+// INVALID_WEIGHT, INVALID_QUOTA, INVALID_LIMITS or INVALID_RESIDENCY_RULE.
 Result<Tenant> ValidTenant(Tenant tenant);
 // The same of what is to replace a tenant's content; the currency may be left out.
 Result<Tenant> ValidTenantContent(Tenant tenant);
@@ -118,7 +134,7 @@ std::optional<Scope> ScopeOf(std::string_view word);
 // What the maker of a key may hand on.
 struct Held {
   std::set<Scope> scopes = EveryScope();
-  Roles roles = {Role::ROLE_OWNER};
+  Rights roles = {Role::ROLE_OWNER};
   // Of a key for which none is named.
   Roles usual_roles = {Role::ROLE_ADMIN};
 };

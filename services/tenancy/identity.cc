@@ -66,7 +66,7 @@ Status CheckIssuer(std::string_view issuer) {
   return {};
 }
 
-Status CheckGrant(const WorkloadRule& rule, const Held& held) {
+Status CheckGrant(const WorkloadRule& rule, const Held& held, const StandingRoles& roles) {
   if (rule.scopes.empty()) {
     return InvalidArgument("INVALID_SCOPE",
                            "workload_rule.scopes: name at least one of SCOPE_INFERENCE and SCOPE_PORTAL");
@@ -77,7 +77,7 @@ Status CheckGrant(const WorkloadRule& rule, const Held& held) {
                 fmt::format("workload_rule.scopes: nobody hands on more than he has, and you do not have \"{}\"",
                             WordOf(scope)));
   }
-  if (rule.roles.empty() != !rule.scopes.contains(Scope::kPortal)) {
+  if ((rule.roles.empty() && rule.custom_roles.empty()) != !rule.scopes.contains(Scope::kPortal)) {
     return InvalidArgument("INVALID_ROLE",
                            "workload_rule.roles: they say what a workload may do through the portal: name at least one "
                            "with SCOPE_PORTAL, and none without it");
@@ -88,14 +88,14 @@ Status CheckGrant(const WorkloadRule& rule, const Held& held) {
                              fmt::format("workload_rule.roles: no workload can be \"{}\"; use one of: {}",
                                          WordOfRole(role), kRolesOfKeys.ToString()));
     }
-    if (Covers(held.roles, {role})) continue;
-    return Fail(
-        Code::kPermissionDenied, "ROLE_NOT_HELD",
-        fmt::format("workload_rule.roles: nobody hands on more than he may do, and \"{}\" is more than your roles "
-                    "({}) permit",
-                    WordOfRole(role), held.roles.ToString()));
   }
-  return {};
+  ALLOD_TRY(const Rights granted, roles.RightsOf(rule.roles, rule.custom_roles));
+  if (Covers(held.roles, granted)) return {};
+  return Fail(
+      Code::kPermissionDenied, "ROLE_NOT_HELD",
+      fmt::format("workload_rule.roles: nobody hands on more than he may do, and \"{}\" is more than your roles "
+                  "({}) permit",
+                  granted.ToString(), held.roles.ToString()));
 }
 
 }  // namespace
@@ -145,12 +145,15 @@ Result<IdentityProvider> Changed(const IdentityProvider& standing, const Identit
   return out;
 }
 
-Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held) {
+Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held,
+                               const StandingRoles& roles) {
   ALLOD_CHECK_OK(CheckId("workload_rule_id", rule.id));
   ALLOD_CHECK_OK(CheckDisplayName("workload_rule.display_name", rule.display_name));
   ALLOD_CHECK_OK(CheckClaims("workload_rule.claims", rule.claims));
   ALLOD_CHECK_OK(CheckNamesWorkloads("workload_rule.claims", rule.claims, issuer));
-  ALLOD_CHECK_OK(CheckGrant(rule, held));
+  ALLOD_TRY(rule.custom_roles, ValidCustomRoles("workload_rule", std::move(rule.custom_roles)));
+  ALLOD_CHECK_OK(CheckGrant(rule, held, roles));
+  rule.roles_seen = roles.version();
   if (rule.token_minutes == 0) rule.token_minutes = kTokenMinutesDefault;
   if (rule.token_minutes < 1 || rule.token_minutes > kTokenMinutesMax) {
     return InvalidArgument("INVALID_LIFETIME", fmt::format("workload_rule.token_minutes: {} is not 1 to {}",
@@ -167,7 +170,7 @@ bool SameContent(const IdentityProvider& a, const IdentityProvider& b) {
 bool SameContent(const WorkloadRule& a, const WorkloadRule& b) {
   return a.tenant == b.tenant && a.project == b.project && a.id == b.id && a.display_name == b.display_name &&
          a.provider == b.provider && a.claims == b.claims && a.scopes == b.scopes && a.roles == b.roles &&
-         a.token_minutes == b.token_minutes && a.disabled == b.disabled;
+         a.custom_roles == b.custom_roles && a.token_minutes == b.token_minutes && a.disabled == b.disabled;
 }
 
 std::string EtagOf(const IdentityProvider& provider) { return std::to_string(provider.version); }

@@ -14,6 +14,7 @@
 #include "services/common/roles.h"
 #include "services/tenancy/claims.h"
 #include "services/tenancy/domain.h"
+#include "services/tenancy/role.h"
 #include "services/tenancy/sign_in.h"
 
 namespace allod::tenancy {
@@ -46,6 +47,9 @@ struct WorkloadRule {
   bool disabled = false;
   Time create_time;
   std::int64_t version = 0;
+  std::vector<std::string> custom_roles = {};  // ids; sorted, each once; likewise
+  // Of the custom roles (StandingRoles) as of which it was checked what it grants. Not stored.
+  std::int64_t roles_seen = 0;
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/workloadRules/" + id; }
 };
@@ -64,9 +68,11 @@ Result<IdentityProvider> ValidProvider(IdentityProvider provider);
 // INVALID_ARGUMENT / ISSUER_IMMUTABLE.
 Result<IdentityProvider> Changed(const IdentityProvider& standing, const IdentityProvider& wanted);
 // Checks a rule for tokens of `issuer`, and fills in its default lifetime. INVALID_ARGUMENT with INVALID_ID,
-// INVALID_TEXT, INVALID_CLAIM, RULE_TOO_WIDE, INVALID_SCOPE, INVALID_ROLE or INVALID_LIFETIME; PERMISSION_DENIED /
-// SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's.
-Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held);
+// INVALID_TEXT, INVALID_CLAIM, RULE_TOO_WIDE, INVALID_SCOPE, INVALID_ROLE or INVALID_LIFETIME; NOT_FOUND for a custom
+// role that is none of `roles`, the tenant's; PERMISSION_DENIED / SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the
+// maker's.
+Result<WorkloadRule> ValidRule(WorkloadRule rule, const std::string& issuer, const Held& held,
+                               const StandingRoles& roles = {});
 
 // Whether a create request asks for what is already there.
 bool SameContent(const IdentityProvider& a, const IdentityProvider& b);

@@ -34,7 +34,7 @@ Result<v1::IdentityProvider> IdentityProviderServiceImpl::JudgeUpdate(const Iden
   ALLOD_TRY(IdentityProvider changed, Changed(standing, wanted));
   ALLOD_TRY(TenantIdentity all, store_.ReadIdentity(wanted.tenant, clock_.Now()));
   ALLOD_CHECK_OK(CheckSignInUnused(standing, changed, std::ranges::count(all.members, wanted.id, &Member::provider)));
-  const People before{std::move(all.providers), std::move(all.members)};
+  const People before{std::move(all.providers), std::move(all.members), std::move(all.roles)};
   ALLOD_CHECK_OK(CheckHolds(standing, changed, before, HeldBy(caller).roles));
   ALLOD_CHECK_OK(CheckOwnerRemains(before, With(before, changed)));
   v1::IdentityProvider out = ToProto(changed);

@@ -16,13 +16,14 @@
 #include "services/common/request_id.h"
 #include "services/tenancy/identity.h"
 #include "services/tenancy/member.h"
+#include "services/tenancy/role.h"
 
 namespace allod::tenancy {
 
 // Of a tenant that has or had providers. Versions are one order over all tenants, as those of keys (store.h).
 struct TenantIdentityVersion {
   std::string tenant;
-  bool active = false;
+  bool active = false;  // IsInForce() (tenant_tree.h)
   std::int64_t version = 0;
 
   bool operator==(const TenantIdentityVersion&) const = default;
@@ -35,6 +36,7 @@ struct TenantIdentity {
   std::vector<Member> members;
   // That were ended before their time, and are not over yet.
   std::vector<Uuid> ended_sessions;
+  std::vector<TenantRole> roles = {};
 };
 
 class IdentityStore {
@@ -50,13 +52,13 @@ class IdentityStore {
   // Replaces what has `etag` (Changed() in identity.h). ABORTED / ETAG_MISMATCH, INVALID_ARGUMENT / ISSUER_IMMUTABLE;
   // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE for a sign-in that is taken away from members, LAST_OWNER;
   // PERMISSION_DENIED / ROLE_NOT_HELD. `held` is what who asks has at the tenant.
-  virtual Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag, Roles held,
-                                                  const RequestId& request) = 0;
+  virtual Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag,
+                                                  const Rights& held, const RequestId& request) = 0;
   // FAILED_PRECONDITION / IDENTITY_PROVIDER_IN_USE. The version from which on it is gone.
   virtual Result<std::int64_t> DeleteProvider(const std::string& tenant, const std::string& id,
                                               const RequestId& request) = 0;
 
-  // NOT_FOUND for the project or the provider.
+  // NOT_FOUND for the project, the provider or a custom role; ABORTED / ROLE_CHANGED, as UpdateRule.
   virtual Result<WorkloadRule> CreateRule(const WorkloadRule& rule, const RequestId& request) = 0;
   virtual Result<WorkloadRule> GetRule(const std::string& tenant, const std::string& project,
                                        const std::string& id) = 0;
@@ -71,6 +73,8 @@ class IdentityStore {
   // Tenants whose providers, rules, members, ended sessions or state changed after `after` (0: all that ever had a
   // provider), by version, at most `limit`.
   virtual Result<std::vector<TenantIdentityVersion>> IdentityVersions(std::int64_t after, int limit) = 0;
+  // The tenant's custom roles (role_store.h), ordered by id.
+  virtual Result<std::vector<TenantRole>> ReadRoles(const std::string& tenant) = 0;
   // As it is at one moment.
   virtual Result<TenantIdentity> ReadIdentity(const std::string& tenant, Time now) = 0;
 };

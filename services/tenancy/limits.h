@@ -56,6 +56,7 @@ struct TenantLimits {
   std::string tenant;  // its id
   Limits limits;
   std::vector<ProjectLimits> projects;  // those that have any
+  std::vector<std::string> above = {};  // ids of the tenants above it, from the top
 };
 
 }  // namespace allod::tenancy

@@ -18,13 +18,17 @@ Result<Maker> MakerOf(const Caller& caller) {
 
 Held HeldBy(const Caller& caller) {
   if (caller.is_person()) {
-    // An owner hands on what keys can have.
+    // An owner hands on what keys can have; a custom role none of them has.
     const Roles usual =
-        caller.roles.Has(Role::ROLE_OWNER) ? Roles{Role::ROLE_ADMIN} : caller.roles.InBoth(kRolesOfKeys);
+        caller.roles.Has(Role::ROLE_OWNER) ? Roles{Role::ROLE_ADMIN} : caller.roles.built_in().InBoth(kRolesOfKeys);
     return {.scopes = EveryScope(), .roles = caller.roles, .usual_roles = usual};
   }
+  // Whoever only looks, for the operator, hands on nothing.
+  if (caller.kind == Caller::Kind::kOperator && !caller.roles.Has(Role::ROLE_OPERATOR)) {
+    return {.scopes = {}, .roles = {}, .usual_roles = {}};
+  }
   if (!caller.in_project()) return {};
-  Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles};
+  Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles.built_in()};
   for (const std::string& word : caller.scopes) {
     if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "services/common/text_check.h"
 
@@ -22,18 +23,19 @@ std::string PlaceOf(const Member& member, const RoleGrant& grant) {
   return fmt::format("tenants/{}/projects/{}", member.tenant, grant.project);
 }
 
-Status CheckGrants(const Member& member) {
+Status CheckGrants(Member& member) {
   if (member.grants.empty() || member.grants.size() > kGrantsMax) {
     return InvalidArgument("INVALID_GRANT",
                            fmt::format("member.grants: say at 1 to {} places which roles hold there", kGrantsMax));
   }
   for (std::size_t i = 0; i < member.grants.size(); ++i) {
-    const RoleGrant& grant = member.grants[i];
+    RoleGrant& grant = member.grants[i];
     const std::string place = PlaceOf(member, grant);
     if (i > 0 && member.grants[i - 1].project == grant.project) {
       return InvalidArgument("INVALID_GRANT", fmt::format("member.grants: {} stands there twice", place));
     }
-    if (grant.roles.empty()) {
+    ALLOD_TRY(grant.custom_roles, ValidCustomRoles("member.grants", std::move(grant.custom_roles)));
+    if (grant.roles.empty() && grant.custom_roles.empty()) {
       return InvalidArgument("INVALID_ROLE", fmt::format("member.grants: name at least one role at {}", place));
     }
     for (const Role role : grant.roles.List()) {
@@ -51,7 +53,10 @@ std::size_t BytesOf(const Member& member) {
   constexpr std::size_t kItemBytes = 16;    // lengths and roles
   std::size_t out = kFixedBytes + 2 * member.name().size() + member.display_name.size() + member.provider.size();
   for (const ClaimMatch& match : member.claims) out += match.claim.size() + match.value.size() + kItemBytes;
-  for (const RoleGrant& grant : member.grants) out += PlaceOf(member, grant).size() + kItemBytes;
+  for (const RoleGrant& grant : member.grants) {
+    out += PlaceOf(member, grant).size() + kItemBytes;
+    for (const std::string& id : grant.custom_roles) out += member.name().size() + id.size() + kItemBytes;
+  }
   return out;
 }
 
@@ -78,32 +83,36 @@ void Put(std::vector<T>& items, const T& item) {
 
 }  // namespace
 
-Result<Member> ValidMember(Member member, const std::string& issuer, Roles held) {
+Result<Member> ValidMember(Member member, const std::string& issuer, const Rights& held, const StandingRoles& roles) {
   ALLOD_CHECK_OK(CheckId("member_id", member.id));
   ALLOD_CHECK_OK(CheckDisplayName("member.display_name", member.display_name));
   ALLOD_CHECK_OK(CheckClaims("member.claims", member.claims));
   ALLOD_CHECK_OK(CheckNamesPeople("member.claims", member.claims, issuer));
   std::ranges::sort(member.grants, {}, &RoleGrant::project);
   ALLOD_CHECK_OK(CheckGrants(member));
-  ALLOD_CHECK_OK(CheckHolds(member, held));
+  ALLOD_CHECK_OK(CheckHolds(member, held, roles));
+  member.roles_seen = roles.version();
   return member;
 }
 
-Status CheckHolds(const Member& member, Roles held) {
+Status CheckHolds(const Member& member, const Rights& held, const StandingRoles& roles) {
   for (const RoleGrant& grant : member.grants) {
-    if (Covers(held, grant.roles)) continue;
+    ALLOD_TRY(const Rights granted, roles.RightsOf(grant.roles, grant.custom_roles));
+    if (Covers(held, granted)) continue;
     return Fail(Code::kPermissionDenied, "ROLE_NOT_HELD",
                 fmt::format("nobody gives or takes away more than he may do: {} is \"{}\" at {}, which is more than "
                             "your roles ({}) permit; ask an owner of the tenant",
-                            member.name(), grant.roles.ToString(), PlaceOf(member, grant), held.ToString()));
+                            member.name(), granted.ToString(), PlaceOf(member, grant), held.ToString()));
   }
   return {};
 }
 
-Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people, Roles held) {
+Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people,
+                  const Rights& held) {
   if (standing.sign_in == changed.sign_in && standing.disabled == changed.disabled) return {};
+  const StandingRoles roles(people.roles);
   for (const Member& member : people.members) {
-    if (member.provider == standing.id) ALLOD_CHECK_OK(CheckHolds(member, held));
+    if (member.provider == standing.id) ALLOD_CHECK_OK(CheckHolds(member, held, roles));
   }
   return {};
 }
@@ -114,6 +123,10 @@ Status CheckPlace(const People& people, const Member& member) {
     return NotFound(fmt::format("tenants/{}/identityProviders/{} does not exist", member.tenant, member.provider));
   }
   if (!provider->sign_in) return std::unexpected(NoSignIn(*provider));
+  const StandingRoles roles(people.roles);
+  for (const RoleGrant& grant : member.grants) {
+    ALLOD_CHECK_OK(roles.CheckUnchanged(grant.custom_roles, member.roles_seen));
+  }
   int members = 1;
   std::size_t bytes = BytesOf(member);
   for (const Member& other : people.members) {

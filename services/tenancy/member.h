@@ -12,12 +12,14 @@
 #include "services/common/roles.h"
 #include "services/tenancy/claims.h"
 #include "services/tenancy/identity.h"
+#include "services/tenancy/role.h"
 
 namespace allod::tenancy {
 
 struct RoleGrant {
-  std::string project;  // id; empty: at the tenant as a whole
-  Roles roles;          // never empty
+  std::string project;                         // id; empty: at the tenant as a whole
+  Roles roles;                                 // of the platform; not empty without a custom one
+  std::vector<std::string> custom_roles = {};  // ids; sorted, each once
 
   bool operator==(const RoleGrant&) const = default;
 };
@@ -33,6 +35,8 @@ struct Member {
   bool disabled = false;
   Time create_time;
   std::int64_t version = 0;  // of its last change; 0: not stored yet
+  // Of the custom roles (StandingRoles) as of which it was checked what it grants. Not stored.
+  std::int64_t roles_seen = 0;
 
   std::string name() const { return "tenants/" + tenant + "/members/" + id; }
 };
@@ -41,6 +45,7 @@ struct Member {
 struct People {
   std::vector<IdentityProvider> providers;
   std::vector<Member> members;
+  std::vector<TenantRole> roles = {};
 };
 
 inline constexpr int kMembersPerTenantMax = 1000;
@@ -48,17 +53,21 @@ inline constexpr int kMembersPerTenantMax = 1000;
 inline constexpr std::size_t kMembersBytesPerTenantMax = 1 << 20;
 
 // Checks a member for people of `issuer`, and puts its grants in order. `held` is what its maker has at the tenant, and
-// so at each of its projects. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT, INVALID_CLAIM, MEMBER_TOO_WIDE,
-// INVALID_GRANT or INVALID_ROLE; PERMISSION_DENIED / ROLE_NOT_HELD.
-Result<Member> ValidMember(Member member, const std::string& issuer, Roles held);
+// so at each of its projects; `roles` are the tenant's custom ones. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT,
+// INVALID_CLAIM, MEMBER_TOO_WIDE, INVALID_GRANT or INVALID_ROLE; NOT_FOUND for a custom role; PERMISSION_DENIED /
+// ROLE_NOT_HELD.
+Result<Member> ValidMember(Member member, const std::string& issuer, const Rights& held,
+                           const StandingRoles& roles = {});
 // That who has `held` may change or delete what stands. PERMISSION_DENIED / ROLE_NOT_HELD.
-Status CheckHolds(const Member& member, Roles held);
+Status CheckHolds(const Member& member, const Rights& held, const StandingRoles& roles = {});
 // That who has `held` may change what stands of a provider so: by whom and whether people sign in with it is to give
 // and take what its members have. PERMISSION_DENIED / ROLE_NOT_HELD.
-Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people, Roles held);
+Status CheckHolds(const IdentityProvider& standing, const IdentityProvider& changed, const People& people,
+                  const Rights& held);
 
-// Whether there is a place for the member beside the others, and a provider that it can sign in with. NOT_FOUND;
-// FAILED_PRECONDITION / NO_SIGN_IN; RESOURCE_EXHAUSTED / TOO_MANY_MEMBERS.
+// Whether there is a place for the member beside the others, a provider that it can sign in with, and the custom roles
+// that it grants, as it was checked by them. NOT_FOUND; FAILED_PRECONDITION / NO_SIGN_IN; RESOURCE_EXHAUSTED /
+// TOO_MANY_MEMBERS; ABORTED / ROLE_CHANGED.
 Status CheckPlace(const People& people, const Member& member);
 // A tenant whose owners can sign in keeps one who can. FAILED_PRECONDITION / LAST_OWNER.
 Status CheckOwnerRemains(const People& before, const People& after);

@@ -9,7 +9,8 @@ namespace allod::tenancy {
 
 Result<Member> MemberServiceImpl::Check(Member member, const Caller& caller) {
   ALLOD_TRY(const IdentityProvider provider, identities_.GetProvider(member.tenant, member.provider));
-  return ValidMember(std::move(member), provider.issuer, HeldBy(caller).roles);
+  ALLOD_TRY(const auto roles, identities_.ReadRoles(member.tenant));
+  return ValidMember(std::move(member), provider.issuer, HeldBy(caller).roles, StandingRoles(roles));
 }
 
 Result<People> MemberServiceImpl::PeopleOf(const Member& wanted) {
@@ -17,7 +18,7 @@ Result<People> MemberServiceImpl::PeopleOf(const Member& wanted) {
     if (!grant.project.empty()) ALLOD_CHECK_OK(tenants_.GetProject(wanted.tenant, grant.project));
   }
   ALLOD_TRY(TenantIdentity all, identities_.ReadIdentity(wanted.tenant, clock_.Now()));
-  return People{std::move(all.providers), std::move(all.members)};
+  return People{std::move(all.providers), std::move(all.members), std::move(all.roles)};
 }
 
 Result<Member> MemberServiceImpl::JudgeCreation(const Member& wanted) {
@@ -34,7 +35,8 @@ Result<Member> MemberServiceImpl::JudgeCreation(const Member& wanted) {
 Result<Member> MemberServiceImpl::JudgeUpdate(const Member& wanted, const std::string& etag, const Caller& caller) {
   ALLOD_TRY(const Member standing, store_.GetMember(wanted.tenant, wanted.id));
   ALLOD_CHECK_OK(CheckEtag("member", wanted.name(), EtagOf(standing), etag));
-  ALLOD_CHECK_OK(CheckHolds(standing, HeldBy(caller).roles));
+  ALLOD_TRY(const auto roles, identities_.ReadRoles(wanted.tenant));
+  ALLOD_CHECK_OK(CheckHolds(standing, HeldBy(caller).roles, StandingRoles(roles)));
   ALLOD_TRY(const People people, PeopleOf(wanted));
   ALLOD_CHECK_OK(CheckPlace(people, wanted));
   ALLOD_CHECK_OK(CheckOwnerRemains(people, With(people, wanted)));

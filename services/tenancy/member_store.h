@@ -26,10 +26,10 @@ class MemberStore {
   virtual Result<Page<Member>> ListMembers(const std::string& tenant, const PageRequest& page) = 0;
   // Replaces what has `etag`; keeps uid and create_time. ABORTED / ETAG_MISMATCH; PERMISSION_DENIED / ROLE_NOT_HELD
   // for what stands; FAILED_PRECONDITION / LAST_OWNER; and those of CreateMember.
-  virtual Result<Member> UpdateMember(const Member& member, const std::string& etag, Roles held,
+  virtual Result<Member> UpdateMember(const Member& member, const std::string& etag, const Rights& held,
                                       const RequestId& request) = 0;
   // The version from which on it is gone. ROLE_NOT_HELD, LAST_OWNER.
-  virtual Result<std::int64_t> DeleteMember(const std::string& tenant, const std::string& id, Roles held,
+  virtual Result<std::int64_t> DeleteMember(const std::string& tenant, const std::string& id, const Rights& held,
                                             const RequestId& request) = 0;
 };
 

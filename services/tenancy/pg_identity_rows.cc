@@ -11,7 +11,9 @@ constexpr char kProviderColumns[] = "id, display_name, issuer, audiences, disabl
     "create_time") ", change_version, client_id, sign_in_scopes, sealed_client_secret";
 constexpr char kMemberColumns[] =
     "id, uid, display_name, provider_id, claims, claim_values, claim_matches, tenant_roles, grant_projects, "
-    "grant_roles, disabled, " ALLOD_MICROS("create_time") ", change_version";
+    "grant_roles, disabled, " ALLOD_MICROS("create_time") ", change_version, tenant_custom_roles, grant_custom_roles";
+constexpr char kRoleColumns[] =
+    "id, uid, display_name, summary, permissions, " ALLOD_MICROS("create_time") ", change_version";
 
 auto ReadProviderOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
@@ -43,12 +45,25 @@ auto ReadMemberOf(const std::string& tenant) {
     Member out{.tenant = tenant};
     row.Into(out.id, out.uid, out.display_name, out.provider);
     out.claims = ReadClaims(row);
-    std::vector<std::string> at_tenant, projects, at_projects;
-    row.Into(at_tenant, projects, at_projects, out.disabled, out.create_time, out.version);
-    if (!at_tenant.empty()) out.grants.push_back({"", RolesFrom(at_tenant)});
-    for (std::size_t i = 0; i < projects.size(); ++i) {
-      out.grants.push_back({projects[i], RolesFrom(SplitWords(at_projects.at(i)))});
+    std::vector<std::string> at_tenant, projects, at_projects, custom_at_tenant, custom_at_projects;
+    row.Into(at_tenant, projects, at_projects, out.disabled, out.create_time, out.version, custom_at_tenant,
+             custom_at_projects);
+    if (!at_tenant.empty() || !custom_at_tenant.empty()) {
+      out.grants.push_back({"", RolesFrom(at_tenant), custom_at_tenant});
     }
+    custom_at_projects.resize(projects.size());  // of a row of before there are none
+    for (std::size_t i = 0; i < projects.size(); ++i) {
+      out.grants.push_back(
+          {projects[i], RolesFrom(SplitWords(at_projects.at(i))), SplitWords(custom_at_projects.at(i))});
+    }
+    return out;
+  };
+}
+
+auto ReadRoleOf(const std::string& tenant) {
+  return [tenant](RowReader& row) {
+    TenantRole out{.tenant = tenant};
+    row.Into(out.id, out.uid, out.display_name, out.summary, out.permissions, out.create_time, out.version);
     return out;
   };
 }
@@ -143,7 +158,27 @@ Page<Member> ReadMemberPage(TenantTx& tx, const std::string& tenant, const PageR
 }
 
 People ReadPeople(TenantTx& tx, const std::string& tenant) {
-  return {ReadProviders(tx, tenant), ReadMembers(tx, tenant)};
+  return {ReadProviders(tx, tenant), ReadMembers(tx, tenant), ReadRoles(tx, tenant)};
+}
+
+Result<TenantRole> ReadRole(TenantTx& tx, const std::string& tenant, const std::string& id) {
+  const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.roles WHERE tenant_id = $1 AND id = $2", kRoleColumns),
+                            tx.tenant().ToString(), id);
+  if (rows.empty()) return NotFound(fmt::format("tenants/{}/roles/{} does not exist", tenant, id));
+  return ReadFirst(rows, ReadRoleOf(tenant));
+}
+
+std::vector<TenantRole> ReadRoles(TenantTx& tx, const std::string& tenant) {
+  return ReadAll(tx.Exec(fmt::format("SELECT {} FROM tenancy.roles WHERE tenant_id = $1 ORDER BY id", kRoleColumns),
+                         tx.tenant().ToString()),
+                 ReadRoleOf(tenant));
+}
+
+Page<TenantRole> ReadRolePage(TenantTx& tx, const std::string& tenant, const PageRequest& page) {
+  const auto rows = tx.Exec(
+      fmt::format("SELECT {} FROM tenancy.roles WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3", kRoleColumns),
+      tx.tenant().ToString(), page.after, page.size + 1);
+  return MakePage(page, ReadAll(rows, ReadRoleOf(tenant)), [](const TenantRole& r) { return r.id; });
 }
 
 }  // namespace allod::tenancy

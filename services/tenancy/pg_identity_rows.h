@@ -1,5 +1,5 @@
-// What the stores of providers and rules, of members and of sessions do alike: the tenant's lock, the clock that
-// gateways follow, and rows that more than one of them reads. Throw as PgTx::Exec does.
+// What the stores of providers and rules, of members, of sessions and of custom roles do alike: the tenant's lock, the
+// clock that gateways follow, and rows that more than one of them reads. Throw as PgTx::Exec does.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +55,10 @@ std::vector<Member> ReadMembers(TenantTx& tx, const std::string& tenant);
 std::vector<Member> ReadMembers(TenantTx& tx, const std::string& tenant, const std::vector<std::string>& ids);
 Page<Member> ReadMemberPage(TenantTx& tx, const std::string& tenant, const PageRequest& page);
 People ReadPeople(TenantTx& tx, const std::string& tenant);
+// NOT_FOUND.
+Result<TenantRole> ReadRole(TenantTx& tx, const std::string& tenant, const std::string& id);
+std::vector<TenantRole> ReadRoles(TenantTx& tx, const std::string& tenant);
+Page<TenantRole> ReadRolePage(TenantTx& tx, const std::string& tenant, const PageRequest& page);
 
 // After a COMMIT in doubt: done if what stands has the content that was asked for.
 template <typename T>

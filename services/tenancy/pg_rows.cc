@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "services/tenancy/tenant_deletion.h"
+#include "services/tenancy/tenant_tree.h"
+
 namespace allod::tenancy {
 
 Result<std::optional<std::string>> ClaimRequest(TenantTx& tx, const std::string& project, const RequestId& request,
@@ -63,12 +66,17 @@ void ReadLimits(RowReader& row, Limits& out) {
 Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now) {
   QuotaState out;
   const std::string tenant = tx.tenant().ToString();
-  const auto of_tenant =
-      tx.Exec("SELECT " ALLOD_QUOTA_COLUMNS ", quota_projects FROM tenancy.tenants WHERE tenant_id = $1", tenant);
+  const auto of_tenant = tx.Exec("SELECT " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_BELOW_COLUMNS
+                                 ", below_projects FROM tenancy.tenants WHERE tenant_id = $1",
+                                 tenant);
   if (of_tenant.empty()) return Internal("a tenant vanished");
   RowReader tenant_row(of_tenant[0]);
-  ReadQuota(tenant_row, out.of_tenant);
-  tenant_row.Into(out.of_tenant.projects);
+  Quota quota, below;
+  ReadQuota(tenant_row, quota);
+  tenant_row.Into(quota.projects);
+  ReadQuota(tenant_row, below);
+  tenant_row.Into(below.projects);
+  out.of_tenant = OwnQuota(quota, below);
   const auto of_project =
       tx.Exec("SELECT " ALLOD_QUOTA_COLUMNS " FROM tenancy.projects WHERE tenant_id = $1 AND id = $2", tenant, project);
   if (!of_project.empty()) {
@@ -88,10 +96,12 @@ void ReadQuota(RowReader& row, Quota& out) {
 }
 
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
-  const auto rows = tx.Exec(fmt::format("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1{}",
-                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
-                            KeyOf(tenant).ToString());
+  const auto rows =
+      tx.Exec(fmt::format("SELECT state IN ('PURGING', 'DELETED') FROM tenancy.tenants WHERE tenant_id = $1{}",
+                          lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+              KeyOf(tenant).ToString());
   if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  if (lock == RowLock::kUntilCommit && rows[0][0].as<bool>()) return std::unexpected(TenantDeleted(tenant));
   return {};
 }
 

@@ -18,6 +18,9 @@
 // Of tenants and of projects, in the order of Quota; a tenant has quota_projects too.
 #define ALLOD_QUOTA_COLUMNS "quota_instances, quota_replicas, quota_context_tokens, quota_memory_bytes, quota_api_keys"
 
+// Of tenants: what their children have of it; with below_projects too.
+#define ALLOD_BELOW_COLUMNS "below_instances, below_replicas, below_context_tokens, below_memory_bytes, below_api_keys"
+
 // Of tenants, projects and keys, in the order of Limits.
 #define ALLOD_LIMIT_COLUMNS "limit_requests, limit_tokens, limit_concurrency, limit_shadow"
 
@@ -54,14 +57,15 @@ Roles RolesFrom(const std::vector<std::string>& words);
 enum class RowLock { kNone, kUntilCommit };
 // The columns of ALLOD_LIMIT_COLUMNS.
 void ReadLimits(RowReader& row, Limits& out);
-// The columns of ALLOD_QUOTA_COLUMNS.
+// The columns of ALLOD_QUOTA_COLUMNS or ALLOD_BELOW_COLUMNS.
 void ReadQuota(RowReader& row, Quota& out);
 
 // Of the transaction's tenant: how many keys hold at `now`, beside the quotas; without the number of projects. Under
 // the lock of the tenant's row nothing is added meanwhile.
 Result<QuotaState> ReadKeyQuotas(TenantTx& tx, const std::string& project, Time now);
 
-// NOT_FOUND. Locked, it puts the counts that limits are checked against in order.
+// NOT_FOUND. Locked, it puts the counts that limits are checked against in order, and FAILED_PRECONDITION /
+// TENANT_DELETED refuses changes of a tenant whose grace is over.
 Status RequireTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone);
 // NOT_FOUND.
 Status RequireProjectRow(TenantTx& tx, const std::string& tenant, const std::string& project);

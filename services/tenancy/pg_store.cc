@@ -9,33 +9,15 @@
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
 #include "services/tenancy/pg_rows.h"
-
-namespace allod {
-
-template <>
-inline constexpr auto kRowWords<tenancy::TenantState> = std::to_array<RowWord<tenancy::TenantState>>(
-    {{tenancy::TenantState::kActive, "ACTIVE"}, {tenancy::TenantState::kSuspended, "SUSPENDED"}});
-
-}  // namespace allod
+#include "services/tenancy/pg_tenant_rows.h"
+#include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
 namespace {
 
-constexpr char kTenantColumns[] = "id, display_name, currency_code, residency, state, " ALLOD_MICROS(
-    "create_time") ", weight, suspend_reason, version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS;
 constexpr char kProjectColumns[] = "id, display_name, " ALLOD_MICROS(
     "create_time") ", version, " ALLOD_QUOTA_COLUMNS ", " ALLOD_LIMIT_COLUMNS
                    ", limited_instances, instance_requests, instance_tokens, instance_concurrency, instance_shadow";
-
-Tenant ReadTenant(RowReader& row) {
-  Tenant out;
-  row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
-           out.suspend_reason, out.version);
-  ReadQuota(row, out.quota);
-  row.Into(out.quota.projects);
-  ReadLimits(row, out.limits);
-  return out;
-}
 
 // Of one tenant.
 auto ReadProjectOf(const std::string& tenant) {
@@ -54,18 +36,16 @@ auto ReadProjectOf(const std::string& tenant) {
   };
 }
 
-Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock = RowLock::kNone) {
-  const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id = $1{}", kTenantColumns,
-                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
-                            tenant);
-  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
-  return ReadFirst(rows, ReadTenant);
-}
-
+// Its own, and those of the tenants below it.
 Result<TenantStateChange> ReadTenantState(PgTx& tx, const std::string& tenant) {
-  ALLOD_TRY(Tenant read, ReadTenantRow(tx, tenant));
-  const auto rows = tx.Exec("SELECT keys_version, identity_version FROM tenancy.tenants WHERE id = $1", tenant);
-  return TenantStateChange{std::move(read), rows[0][0].as<std::int64_t>(), rows[0][1].as<std::int64_t>()};
+  TenantStateChange out;
+  ALLOD_TRY(out.tenant, ReadTenantRow(tx, tenant));
+  const auto rows = tx.Exec(
+      "SELECT max(keys_version), max(identity_version), max(version) FROM tenancy.tenants "
+      "WHERE id = $1 OR ancestors @> ARRAY[$1]",
+      tenant);
+  RowReader(rows[0]).Into(out.keys_version, out.identity_version, out.tenants_version);
+  return out;
 }
 
 Result<Project> ReadProject(TenantTx& tx, const std::string& tenant, const std::string& project) {
@@ -106,23 +86,44 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
       [&](TenantTx& tx) -> Result<Tenant> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant.id));
         if (earlier) return ReadTenantRow(tx, *earlier);
-        const auto inserted = tx.Exec(
+        std::optional<Tenant> parent;
+        if (!tenant.parent.empty()) {
+          ALLOD_TRY(parent, LockParent(tx, tenant.parent));
+        }
+        const bool is_there = ReadTenantRow(tx, tenant.id).has_value();
+        Tenant placed = tenant;
+        if (parent && !is_there) {
+          ALLOD_TRY(placed, PlacedBelow(tenant, *parent));
+          ALLOD_CHECK_OK(CheckRoomBelow(*parent, CountBelowTop(tx, *parent)));
+        }
+        const auto insert = [&] {
+          return tx.Exec(
             "INSERT INTO tenancy.tenants (tenant_id, id, display_name, currency_code, residency, create_time, "
             "weight, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ") VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
-                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
+            ", parent, ancestors, suspended_by, residency_rules) VALUES ($1, $2, $3, $4, $5::text[], " ALLOD_FROM_MICROS(
+                "$6") ", $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19::text[], $20, $21::text[]) ON "
+                      "CONFLICT DO NOTHING",
             tenant.uid().ToString(), tenant.id, tenant.display_name, tenant.currency_code, tenant.residency,
             tenant.create_time, tenant.weight, tenant.quota.instances, tenant.quota.replicas,
             tenant.quota.context_tokens, tenant.quota.memory_bytes, tenant.quota.api_keys, tenant.quota.projects,
             tenant.limits.requests_per_minute, tenant.limits.tokens_per_minute, tenant.limits.concurrency,
-            tenant.limits.shadow);
+            tenant.limits.shadow, ParentColumn(placed), placed.ancestors, placed.suspended_by,
+            RuleWords(tenant.residency_rules));
+        };
+        const bool is_new = !is_there && insert().affected_rows() == 1;
         const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE tenant_id = $1", kTenantColumns),
                                   tenant.uid().ToString());
         if (rows.empty()) return Internal("a tenant vanished");
         Tenant stored = ReadFirst(rows, ReadTenant);
+        if (IsPurged(stored.state)) return std::unexpected(TenantIdUsed(tenant.id));
         if (!SameContent(stored, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
-        if (inserted.affected_rows() == 1 && tenant.limits.any()) NoteLimits(tx);
-        if (inserted.affected_rows() == 1) ALLOD_CHECK_OK(audit_.Append(tx, tenant.name(), CreationOf(stored)));
+        // After it was inserted, so that the parent's use can be asked for; it is undone if this refuses.
+        if (is_new && parent) {
+          ALLOD_CHECK_OK(CheckWithinParent(tenant, nullptr, *parent, UseOfParent(tx)));
+        }
+        // Gateways are told of every tenant below another.
+        if (is_new && (tenant.limits.any() || parent)) NoteLimits(tx);
+        if (is_new) ALLOD_CHECK_OK(audit_.Append(tx, tenant.name(), CreationOf(stored)));
         return stored;
       },
       RunAgain{});
@@ -132,12 +133,24 @@ Result<Tenant> PgStore::GetTenant(const std::string& tenant) {
   return pool_.Run<Tenant>([&](GlobalTx& tx) { return ReadTenantRow(tx, tenant); });
 }
 
-Result<Page<Tenant>> PgStore::ListTenants(const PageRequest& page) {
+Result<Page<Tenant>> PgStore::ListTenants(const PageRequest& page, const std::optional<std::string>& within) {
   return pool_.Run<Page<Tenant>>([&](GlobalTx& tx) -> Result<Page<Tenant>> {
     const auto rows =
-        tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id > $1 ORDER BY id LIMIT $2", kTenantColumns),
-                page.after, page.size + 1);
+        within
+            ? tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE (id = $3 OR ancestors @> ARRAY[$3]) AND id > "
+                                  "$1 ORDER BY id LIMIT $2",
+                                  kTenantColumns),
+                      page.after, page.size + 1, *within)
+            : tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id > $1 ORDER BY id LIMIT $2", kTenantColumns),
+                      page.after, page.size + 1);
     return MakePage(page, ReadAll(rows, ReadTenant), [](const Tenant& t) { return t.id; });
+  });
+}
+
+Result<std::vector<Tenant>> PgStore::ChildrenOf(const std::string& tenant) {
+  return pool_.Run<std::vector<Tenant>>([&](GlobalTx& tx) -> Result<std::vector<Tenant>> {
+    ALLOD_CHECK_OK(ReadTenantRow(tx, tenant));
+    return ReadChildren(tx, tenant);
   });
 }
 
@@ -146,18 +159,22 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
       wanted.uid(),
       [&](TenantTx& tx) -> Result<Tenant> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, wanted.id));
+        ALLOD_TRY(const auto parent, LockParentOf(tx, wanted.id));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, wanted.id, RowLock::kUntilCommit));
         if (earlier) return standing;
         ALLOD_TRY(const Tenant changed, Changed(standing, wanted, etag));
         if (SameContent(changed, standing)) return standing;
+        if (parent) ALLOD_CHECK_OK(CheckWithinParent(changed, &standing, *parent, UseOfParent(tx)));
+        // Who makes or changes one of them holds the lock of this row.
+        ALLOD_CHECK_OK(CheckHolds(changed, ReadChildren(tx, wanted.id)));
         tx.Exec(
             "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
             ", quota_projects, " ALLOD_LIMIT_COLUMNS
-            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14) WHERE tenant_id = $1",
+            ") = ($5, $6, $7, $8, $9, $10, $11, $12, $13, $14), residency_rules = $15::text[] WHERE tenant_id = $1",
             changed.uid().ToString(), changed.display_name, changed.residency, changed.weight, changed.quota.instances,
             changed.quota.replicas, changed.quota.context_tokens, changed.quota.memory_bytes, changed.quota.api_keys,
             changed.quota.projects, changed.limits.requests_per_minute, changed.limits.tokens_per_minute,
-            changed.limits.concurrency, changed.limits.shadow);
+            changed.limits.concurrency, changed.limits.shadow, RuleWords(changed.residency_rules));
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), ChangeOf(standing, changed)));
         return ReadTenantRow(tx, wanted.id);
       },
@@ -177,6 +194,10 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (!earlier) ALLOD_CHECK_OK(CheckNotDeleted(standing));
+        // A trigger tells those below; before any lock of a clock they are locked in the order in which everybody
+        // locks.
+        LockBelow(tx, tenant);
         const Tenant changed = WithState(standing, state, reason);
         if (!earlier && changed.state != standing.state) {
           tx.Exec("UPDATE tenancy.tenants SET state = $2, suspend_reason = $3 WHERE tenant_id = $1",
@@ -188,6 +209,46 @@ Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, Ten
           return ReadTenantState(tx, tenant);
         }
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), StateOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      RunAgain{});
+}
+
+Result<TenantStateChange> PgStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Deleted(standing, deletion));
+        // Under its lock none is made below it.
+        ALLOD_CHECK_OK(CheckChildless(standing, ReadChildren(tx, tenant)));
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), DeletionOf(changed)));
+        return ReadTenantState(tx, tenant);
+      },
+      // It took: this deletion, and no other.
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(TenantStateChange stored, ReadTenantState(tx, tenant));
+        const auto& made = stored.tenant.deletion;
+        if (!made || made->delete_time != deletion.now || made->reason != deletion.reason) return NotFound("not done");
+        return stored;
+      });
+}
+
+Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return pool_.Run<TenantStateChange>(
+      KeyOf(tenant),
+      [&](TenantTx& tx) -> Result<TenantStateChange> {
+        ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
+        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, Undeleted(standing));
+        if (changed.state == standing.state) return ReadTenantState(tx, tenant);
+        WriteLife(tx, changed);
+        ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), UndeletionOf(changed)));
         return ReadTenantState(tx, tenant);
       },
       RunAgain{});
@@ -220,14 +281,15 @@ Result<Project> PgStore::CreateProject(const Project& project, const RequestId& 
       KeyOf(project.tenant),
       [&](TenantTx& tx) -> Result<Project> {
         ALLOD_TRY(const Tenant tenant, ReadTenantRow(tx, project.tenant, RowLock::kUntilCommit));
+        ALLOD_CHECK_OK(CheckNotPurged(tenant));
         ALLOD_CHECK_OK(ClaimRequest(tx, "", request, project.id));
         const auto count =
             tx.Exec("SELECT count(*), count(*) FILTER (WHERE id = $2) FROM tenancy.projects WHERE tenant_id = $1",
                     tx.tenant().ToString(), project.id);
         if (count[0][1].as<int>() == 0) {
           ALLOD_CHECK_OK(CheckWithinTenant(project, tenant));
-          ALLOD_CHECK_OK(
-              RoomForProject(project, {.of_tenant = tenant.quota, .projects = count[0][0].as<std::int64_t>()}));
+          ALLOD_CHECK_OK(RoomForProject(project, {.of_tenant = OwnQuota(tenant.quota, tenant.quota_below),
+                                                  .projects = count[0][0].as<std::int64_t>()}));
         }
         const auto inserted = tx.Exec(
             "INSERT INTO tenancy.projects (tenant_id, id, display_name, create_time, " ALLOD_QUOTA_COLUMNS
@@ -299,7 +361,7 @@ Result<QuotaState> PgStore::ReadQuotas(const std::string& tenant, const std::str
 Result<TenantLimits> PgStore::LimitsOf(const std::string& tenant) {
   return pool_.RunSnapshot<TenantLimits>(KeyOf(tenant), [&](TenantTx& tx) -> Result<TenantLimits> {
     ALLOD_TRY(const Tenant read, ReadTenantRow(tx, tenant));
-    TenantLimits out{tenant, read.limits, {}};
+    TenantLimits out{tenant, read.limits, {}, read.ancestors};
     const auto rows = tx.Exec(
         fmt::format("SELECT {} FROM tenancy.projects WHERE tenant_id = $1 AND (limit_requests > 0 OR limit_tokens > 0 "
                     "OR limit_concurrency > 0 OR limited_instances <> '{{}}') ORDER BY id",

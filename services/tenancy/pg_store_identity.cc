@@ -12,7 +12,7 @@ namespace {
 constexpr char kRuleColumns[] =
     "project_id, id, uid, display_name, provider_id, claims, claim_values, claim_matches, scopes, roles, "
     "token_minutes, "
-    "disabled, " ALLOD_MICROS("create_time") ", change_version";
+    "disabled, " ALLOD_MICROS("create_time") ", change_version, custom_roles";
 
 std::string NameOfRule(const std::string& tenant, const std::string& project, const std::string& id) {
   return fmt::format("tenants/{}/projects/{}/workloadRules/{}", tenant, project, id);
@@ -24,7 +24,7 @@ auto ReadRuleOf(const std::string& tenant) {
     row.Into(out.project, out.id, out.uid, out.display_name, out.provider);
     out.claims = ReadClaims(row);
     std::vector<std::string> scopes, roles;
-    row.Into(scopes, roles, out.token_minutes, out.disabled, out.create_time, out.version);
+    row.Into(scopes, roles, out.token_minutes, out.disabled, out.create_time, out.version, out.custom_roles);
     for (const std::string& word : scopes) out.scopes.insert(FromRowWord<Scope>(word));
     out.roles = RolesFrom(roles);
     return out;
@@ -54,6 +54,12 @@ Status CheckIssuerIsFree(TenantTx& tx, const IdentityProvider& provider) {
               tx.tenant().ToString(), provider.issuer, provider.id);
   if (rows.empty()) return {};
   return std::unexpected(IssuerTaken(provider));
+}
+
+// That its custom roles are there, as it was checked by them.
+Status CheckRolesStand(TenantTx& tx, const WorkloadRule& rule) {
+  if (rule.custom_roles.empty()) return {};
+  return StandingRoles(ReadRoles(tx, rule.tenant)).CheckUnchanged(rule.custom_roles, rule.roles_seen);
 }
 
 }  // namespace
@@ -103,7 +109,7 @@ Result<Page<IdentityProvider>> PgIdentityStore::ListProviders(const std::string&
 }
 
 Result<IdentityProvider> PgIdentityStore::UpdateProvider(const IdentityProvider& provider, const std::string& etag,
-                                                         Roles held, const RequestId& request) {
+                                                         const Rights& held, const RequestId& request) {
   return pool_.Run<IdentityProvider>(
       KeyOf(provider.tenant),
       [&](TenantTx& tx) -> Result<IdentityProvider> {
@@ -173,6 +179,7 @@ Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const
           return standing;
         }
         ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
+        ALLOD_CHECK_OK(CheckRolesStand(tx, rule));
         ALLOD_CHECK_OK(RoomForRule(
             rule,
             CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2",
@@ -182,12 +189,13 @@ Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const
         const ClaimColumns claims(rule.claims);
         tx.Exec(
             "INSERT INTO tenancy.workload_rules (tenant_id, project_id, id, uid, display_name, provider_id, claims, "
-            "claim_values, claim_matches, scopes, roles, token_minutes, disabled, create_time, change_version) VALUES "
+            "claim_values, claim_matches, scopes, roles, token_minutes, disabled, create_time, change_version, "
+            "custom_roles) VALUES "
             "($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12, "
-            "$13, " ALLOD_FROM_MICROS("$14") ", $15)",
+            "$13, " ALLOD_FROM_MICROS("$14") ", $15, $16::text[])",
             tx.tenant().ToString(), rule.project, rule.id, rule.uid, rule.display_name, rule.provider, claims.claims,
             claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles), rule.token_minutes, rule.disabled,
-            rule.create_time, version);
+            rule.create_time, version, rule.custom_roles);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("create", rule)));
         return ReadRule(tx, rule.tenant, rule.project, rule.id);
       },
@@ -224,16 +232,18 @@ Result<WorkloadRule> PgIdentityStore::UpdateRule(const WorkloadRule& rule, const
         ALLOD_CHECK_OK(CheckEtag("workload_rule", rule.name(), EtagOf(standing), etag));
         if (SameContent(standing, rule)) return standing;
         ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
+        ALLOD_CHECK_OK(CheckRolesStand(tx, rule));
         ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
         const ClaimColumns claims(rule.claims);
         tx.Exec(
             "UPDATE tenancy.workload_rules SET display_name = $4, provider_id = $5, claims = $6::text[], claim_values "
             "= "
             "$7::text[], claim_matches = $8::text[], scopes = $9::text[], roles = $10::text[], token_minutes = $11, "
-            "disabled = $12, change_version = $13 WHERE tenant_id = $1 AND project_id = $2 AND id = $3",
+            "disabled = $12, change_version = $13, custom_roles = $14::text[] WHERE tenant_id = $1 AND project_id = $2 "
+            "AND id = $3",
             tx.tenant().ToString(), rule.project, rule.id, rule.display_name, rule.provider, claims.claims,
             claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles), rule.token_minutes, rule.disabled,
-            version);
+            version, rule.custom_roles);
         ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("update", rule)));
         return ReadRule(tx, rule.tenant, rule.project, rule.id);
       },
@@ -264,7 +274,7 @@ Result<std::int64_t> PgIdentityStore::DeleteRule(const std::string& tenant, cons
 Result<std::vector<TenantIdentityVersion>> PgIdentityStore::IdentityVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantIdentityVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantIdentityVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, state = 'ACTIVE', identity_version FROM tenancy.tenants "
+        "SELECT id, state = 'ACTIVE' AND suspended_by = '', identity_version FROM tenancy.tenants "
         "WHERE identity_version > 0 AND identity_version > $1 ORDER BY identity_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {
@@ -273,6 +283,11 @@ Result<std::vector<TenantIdentityVersion>> PgIdentityStore::IdentityVersions(std
       return out;
     });
   });
+}
+
+Result<std::vector<TenantRole>> PgIdentityStore::ReadRoles(const std::string& tenant) {
+  return pool_.Run<std::vector<TenantRole>>(
+      KeyOf(tenant), [&](TenantTx& tx) -> Result<std::vector<TenantRole>> { return tenancy::ReadRoles(tx, tenant); });
 }
 
 Result<TenantIdentity> PgIdentityStore::ReadIdentity(const std::string& tenant, Time now) {
@@ -285,6 +300,7 @@ Result<TenantIdentity> PgIdentityStore::ReadIdentity(const std::string& tenant, 
                 tx.tenant().ToString()),
         ReadRuleOf(tenant));
     out.members = ReadMembers(tx, tenant);
+    out.roles = tenancy::ReadRoles(tx, tenant);
     out.ended_sessions =
         ReadAll(tx.Exec("SELECT id FROM tenancy.sessions WHERE tenant_id = $1 AND end_time IS NOT NULL AND "
                         "expire_time > " ALLOD_FROM_MICROS("$2") " ORDER BY id",

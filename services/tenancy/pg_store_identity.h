@@ -14,7 +14,7 @@ class PgIdentityStore final : public IdentityStore {
   Result<IdentityProvider> CreateProvider(const IdentityProvider& provider, const RequestId& request) override;
   Result<IdentityProvider> GetProvider(const std::string& tenant, const std::string& id) override;
   Result<Page<IdentityProvider>> ListProviders(const std::string& tenant, const PageRequest& page) override;
-  Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag, Roles held,
+  Result<IdentityProvider> UpdateProvider(const IdentityProvider& provider, const std::string& etag, const Rights& held,
                                           const RequestId& request) override;
   Result<std::int64_t> DeleteProvider(const std::string& tenant, const std::string& id,
                                       const RequestId& request) override;
@@ -26,6 +26,7 @@ class PgIdentityStore final : public IdentityStore {
   Result<std::int64_t> DeleteRule(const std::string& tenant, const std::string& project, const std::string& id,
                                   const RequestId& request) override;
   Result<std::vector<TenantIdentityVersion>> IdentityVersions(std::int64_t after, int limit) override;
+  Result<std::vector<TenantRole>> ReadRoles(const std::string& tenant) override;
   Result<TenantIdentity> ReadIdentity(const std::string& tenant, Time now) override;
 
  private:

@@ -56,10 +56,12 @@ Result<ApiKeyCreation> ReadKey(TenantTx& tx, const std::string& tenant, const st
 // The version of what this transaction does to keys. Holds the tenant's row and the clock's until the commit.
 Result<std::int64_t> NextKeysVersion(TenantTx& tx) {
   // A trigger puts the clock's next version in.
-  const auto rows =
-      tx.Exec("UPDATE tenancy.tenants SET keys_version = keys_version WHERE tenant_id = $1 RETURNING keys_version",
-              tx.tenant().ToString());
+  const auto rows = tx.Exec(
+      "UPDATE tenancy.tenants SET keys_version = keys_version WHERE tenant_id = $1 RETURNING keys_version, "
+      "state IN ('PURGING', 'DELETED'), id",
+      tx.tenant().ToString());
   if (rows.empty()) return Internal("a tenant vanished");
+  if (rows[0][1].as<bool>()) return std::unexpected(TenantDeleted(rows[0][2].as<std::string>()));
   return rows[0][0].as<std::int64_t>();
 }
 
@@ -214,7 +216,8 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
 Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantKeysVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantKeysVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, currency_code, state = 'ACTIVE', keys_version, limits_version FROM tenancy.tenants "
+        "SELECT id, currency_code, state = 'ACTIVE' AND suspended_by = '', keys_version, limits_version FROM "
+        "tenancy.tenants "
         "WHERE keys_version > 0 AND keys_version > $1 ORDER BY keys_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {

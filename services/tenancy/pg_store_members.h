@@ -14,9 +14,9 @@ class PgMemberStore final : public MemberStore {
   Result<Member> CreateMember(const Member& member, const RequestId& request) override;
   Result<Member> GetMember(const std::string& tenant, const std::string& id) override;
   Result<Page<Member>> ListMembers(const std::string& tenant, const PageRequest& page) override;
-  Result<Member> UpdateMember(const Member& member, const std::string& etag, Roles held,
+  Result<Member> UpdateMember(const Member& member, const std::string& etag, const Rights& held,
                               const RequestId& request) override;
-  Result<std::int64_t> DeleteMember(const std::string& tenant, const std::string& id, Roles held,
+  Result<std::int64_t> DeleteMember(const std::string& tenant, const std::string& id, const Rights& held,
                                     const RequestId& request) override;
 
  private:

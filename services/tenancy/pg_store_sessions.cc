@@ -31,7 +31,8 @@ auto ReadSessionOf(const std::string& tenant) {
 
 Status CheckActive(TenantTx& tx, const std::string& tenant) {
   const auto rows =
-      tx.Exec("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1 AND state = 'ACTIVE'", tx.tenant().ToString());
+      tx.Exec("SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1 AND state = 'ACTIVE' AND suspended_by = ''",
+              tx.tenant().ToString());
   if (rows.empty()) return std::unexpected(TenantSuspended(tenant));
   return {};
 }

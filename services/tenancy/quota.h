@@ -40,7 +40,7 @@ Status CheckWithinTenant(const Quota& project, const Quota& tenant);
 
 // What there is beside what there may be, of what is made here.
 struct QuotaState {
-  Quota of_tenant;
+  Quota of_tenant;   // that it may have itself: OwnQuota() (tenant_tree.h)
   Quota of_project;  // empty if no project is asked about
   std::int64_t projects = 0;
   std::int64_t keys_in_tenant = 0;  // that hold, as below

@@ -1,14 +1,19 @@
 #include "services/tenancy/session_service.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "services/common/digest.h"
 #include "services/common/rpc/server.h"
+#include "services/common/text_check.h"
 #include "services/tenancy/convert_people.h"
 
 namespace allod::tenancy {
 namespace {
+
+constexpr std::size_t kReasonCharsMax = 64;
 
 // The call as one of the tenant's; an operator's is his own.
 Call CountedFor(const std::string& tenant, const Call& call) {
@@ -24,7 +29,43 @@ Result<std::string> TokenDigestOf(const std::string& bytes) {
   return ToHex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
 }
 
+// Personal: who it was and from where.
+Result<audit::Access> RefusalFrom(const v1::ReportRefusedSignInRequest& request) {
+  ALLOD_TRY(const auto parts,
+            MatchName("identity_provider", request.identity_provider(), "tenants/*/identityProviders/*"));
+  const bool is_reason = !request.reason().empty() && request.reason().size() <= kReasonCharsMax &&
+                         std::ranges::all_of(request.reason(), [](char c) {
+                           return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+                         });
+  if (!is_reason) return InvalidArgument("INVALID_REASON", "reason: 1 to 64 of A to Z, digits and '_' are expected");
+  if (!request.subject().empty()) ALLOD_CHECK_OK(CheckSubject("subject", request.subject()));
+  ALLOD_CHECK_OK(CheckText("client_address", request.client_address(), 0, 64));
+  ALLOD_CHECK_OK(CheckText("trace_id", request.trace_id(), 0, 32));
+  audit::Access out{.tenant = "tenants/" + parts[0],
+                    .actor = {"person", "", ""},
+                    .action = "tenancy.sessions.begin",
+                    .resource = request.identity_provider(),
+                    .outcome = audit::Outcome::kRefused,
+                    .reason = request.reason(),
+                    .trace_id = request.trace_id()};
+  if (!request.subject().empty()) out.details.push_back(audit::Personal("subject", request.subject()));
+  if (!request.client_address().empty()) {
+    out.details.push_back(audit::Personal("client_address", request.client_address()));
+  }
+  return out;
+}
+
 }  // namespace
+
+grpc::Status SessionServiceImpl::ReportRefusedSignIn(grpc::ServerContext* context,
+                                                     const v1::ReportRefusedSignInRequest* request,
+                                                     v1::ReportRefusedSignInResponse* response) {
+  return Handle(context, request, response, [&](const Call&) -> Result<v1::ReportRefusedSignInResponse> {
+    ALLOD_TRY(audit::Access refusal, RefusalFrom(*request));
+    record_(std::move(refusal));
+    return v1::ReportRefusedSignInResponse();
+  });
+}
 
 grpc::Status SessionServiceImpl::BeginSession(grpc::ServerContext* context, const v1::BeginSessionRequest* request,
                                               v1::Session* response) {

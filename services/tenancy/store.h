@@ -1,6 +1,7 @@
 // The storage port of tenancy: every method is one whole transaction. Implementations: PgStore, FakeStore; the suite in
 // tests/contract/tenancy_store_test.cc runs on both. Thread-safe.
 //
+// Of a tenant whose grace is over nothing is made or changed: FAILED_PRECONDITION / TENANT_DELETED (tenant_deletion.h).
 // Creating what is there with the same content returns it; ALREADY_EXISTS / ALREADY_EXISTS with other content, and
 // ALREADY_EXISTS / REQUEST_ID_REUSED when the request id stands for another request. NOT_FOUND for a missing parent.
 // The request id of a key is its project's: the same id is another one in another project of the tenant, and for the
@@ -16,6 +17,7 @@
 #include "services/common/request_id.h"
 #include "services/tenancy/domain.h"
 #include "services/tenancy/key_rules.h"
+#include "services/tenancy/tenant_deletion.h"
 
 namespace allod::tenancy {
 
@@ -37,16 +39,18 @@ struct KeyUse {
 
 struct TenantStateChange {
   Tenant tenant;
-  // From which on the tenant's keys and workload tokens hold, or do not.
+  // From which on its keys and workload tokens and those of all below it hold, or do not.
   std::int64_t keys_version = 0;
   std::int64_t identity_version = 0;
+  // The last of them and it that became another.
+  std::int64_t tenants_version = 0;
 };
 
 // Versions of the keys: one order for all changes of all tenants. Whoever has read up to one has read all before it.
 struct TenantKeysVersion {
   std::string tenant;
   std::string currency_code;
-  bool active = false;       // keys of a suspended tenant do not hold
+  bool active = false;       // IsInForce(): keys of a suspended tenant do not hold
   std::int64_t version = 0;  // of its last change
   // Of the last change of its limits, those of its projects and models included; 0: there was none.
   std::int64_t limits_version = 0;
@@ -64,17 +68,29 @@ class Store {
  public:
   virtual ~Store() = default;
 
+  // ALREADY_EXISTS / TENANT_ID_USED. Below its parent, whose row is locked meanwhile, with the errors of PlacedBelow(),
+  // CheckRoomBelow() and CheckWithinParent() (tenant_tree.h).
   virtual Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) = 0;
   virtual Result<Tenant> GetTenant(const std::string& tenant) = 0;
-  // Ordered by id, as are the other lists. Up to page.size items.
-  virtual Result<Page<Tenant>> ListTenants(const PageRequest& page) = 0;
+  // Ordered by id, as are the other lists. Up to page.size items. `within`: that tenant and those below it only.
+  virtual Result<Page<Tenant>> ListTenants(const PageRequest& page,
+                                           const std::optional<std::string>& within = std::nullopt) = 0;
+  // Those whose parent it is, ordered by id; there are kTenantsBelowMax at most.
+  virtual Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) = 0;
 
   // Replaces the content by that of `wanted` if `etag` is that of the tenant as it stands (Changed() in domain.h).
   // Equal content changes nothing, its version neither. A request id that was answered before gets the tenant as it is.
+  // With the errors of CheckWithinParent() and CheckHolds().
   virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) = 0;
-  // The same for the state; `reason` is for a suspension.
+  // The same for the state, active or suspended, which holds for all below it; `reason` is for a suspension.
+  // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED.
   virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
                                                    const std::string& reason, const RequestId& request) = 0;
+  // The errors of Deleted() and Undeleted() (tenant_deletion.h). A request id that was answered before gets the tenant
+  // as it is.
+  virtual Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                 const RequestId& request) = 0;
+  virtual Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) = 0;
   // Tenants that were made or changed after the version `after` (0: all), at most `limit`. Whoever has read up to a
   // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
   virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;

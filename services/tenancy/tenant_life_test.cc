@@ -48,6 +48,13 @@ class Table {
   std::atomic<int> sent_ = 0;
 };
 
+void AddRule(v1::UpdateTenantRequest& request, residency::v1::DataClass data_class,
+             const std::vector<std::string>& jurisdictions) {
+  auto& rule = *request.mutable_tenant()->add_residency_rules();
+  rule.set_data_class(data_class);
+  rule.mutable_jurisdictions()->Assign(jurisdictions.begin(), jurisdictions.end());
+}
+
 class TenantLifeTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -100,9 +107,10 @@ class TenantLifeTest : public testing::Test {
   TenantFeed feed_{store_};
   CallGates gates_;
   std::atomic<std::int64_t> keys_awaited_ = 0;
-  TenantServiceImpl tenants_{store_, feed_, clock_, gates_, [this](const TenantStateChange& change, SteadyTime) {
-                               keys_awaited_ = change.keys_version;
-                             }};
+  TenantServiceImpl tenants_{
+      store_, feed_, clock_,
+      gates_, "ke",  [this](const TenantStateChange& change, SteadyTime) {
+                               keys_awaited_ = change.keys_version; }};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
@@ -142,17 +150,31 @@ TEST_F(TenantLifeTest, AnUpdateIsRefusedByName) {
     std::function<void(v1::UpdateTenantRequest&)> change;
   };
   for (const bool validate_only : {true, false}) {
-    for (const Case& c : {Case{"ETAG_REQUIRED", [](auto& r) { r.mutable_tenant()->clear_etag(); }},
-                          Case{"ETAG_MISMATCH", [](auto& r) { r.mutable_tenant()->set_etag("x"); }},
-                          Case{"IMMUTABLE", [](auto& r) { r.mutable_tenant()->set_currency_code("USD"); }},
-                          Case{"INVALID_WEIGHT", [](auto& r) { r.mutable_tenant()->set_weight(1001); }},
-                          Case{"INVALID_WEIGHT", [](auto& r) { r.mutable_tenant()->set_weight(-1); }},
-                          Case{"RESIDENCY_REQUIRED", [](auto& r) { r.mutable_tenant()->clear_residency(); }},
-                          Case{"UNKNOWN_COUNTRY", [](auto& r) { r.mutable_tenant()->set_residency(0, "qq"); }},
-                          Case{"INVALID_TEXT", [](auto& r) { r.mutable_tenant()->clear_display_name(); }},
-                          Case{"INVALID_NAME", [](auto& r) { r.mutable_tenant()->set_name("ke"); }},
-                          Case{"INVALID_REQUEST_ID", [](auto& r) { r.set_request_id("x"); }},
-                          Case{"NOT_FOUND", [](auto& r) { r.mutable_tenant()->set_name("tenants/xx"); }}}) {
+    for (const Case& c :
+         {Case{"ETAG_REQUIRED", [](auto& r) { r.mutable_tenant()->clear_etag(); }},
+          Case{"ETAG_MISMATCH", [](auto& r) { r.mutable_tenant()->set_etag("x"); }},
+          Case{"IMMUTABLE", [](auto& r) { r.mutable_tenant()->set_currency_code("USD"); }},
+          Case{"INVALID_WEIGHT", [](auto& r) { r.mutable_tenant()->set_weight(1001); }},
+          Case{"INVALID_WEIGHT", [](auto& r) { r.mutable_tenant()->set_weight(-1); }},
+          Case{"RESIDENCY_REQUIRED", [](auto& r) { r.mutable_tenant()->clear_residency(); }},
+          Case{"UNKNOWN_COUNTRY", [](auto& r) { r.mutable_tenant()->set_residency(0, "qq"); }},
+          Case{"RESIDENCY", [](auto& r) { r.mutable_tenant()->set_residency(0, "ug"); }},
+          Case{"RESIDENCY", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_USAGE, {"ug"}); }},
+          Case{"RESIDENCY", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_INVOICES, {"ug"}); }},
+          Case{"RESIDENCY", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_LOGS, {"ug"}); }},
+          Case{"RESIDENCY", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_BACKUPS, {"ug"}); }},
+          Case{"INVALID_RESIDENCY_RULE", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_UNSPECIFIED, {"ke"}); }},
+          Case{"INVALID_RESIDENCY_RULE", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_LOGS, {}); }},
+          Case{"INVALID_RESIDENCY_RULE",
+               [](auto& r) {
+                 AddRule(r, residency::v1::DATA_CLASS_PROMPTS, {"ke"});
+                 AddRule(r, residency::v1::DATA_CLASS_PROMPTS, {"ug"});
+               }},
+          Case{"UNKNOWN_COUNTRY", [](auto& r) { AddRule(r, residency::v1::DATA_CLASS_ADAPTERS, {"qq"}); }},
+          Case{"INVALID_TEXT", [](auto& r) { r.mutable_tenant()->clear_display_name(); }},
+          Case{"INVALID_NAME", [](auto& r) { r.mutable_tenant()->set_name("ke"); }},
+          Case{"INVALID_REQUEST_ID", [](auto& r) { r.set_request_id("x"); }},
+          Case{"NOT_FOUND", [](auto& r) { r.mutable_tenant()->set_name("tenants/xx"); }}}) {
       auto request = Update();
       c.change(request);
       request.set_validate_only(validate_only);
@@ -161,6 +183,31 @@ TEST_F(TenantLifeTest, AnUpdateIsRefusedByName) {
     }
   }
   EXPECT_EQ(store_.GetTenant("ke")->version, 1);
+}
+
+TEST_F(TenantLifeTest, RulesOfClassesHoldInsteadOfTheResidency) {
+  auto request = Update();
+  request.mutable_tenant()->set_residency(0, "ug");
+  AddRule(request, residency::v1::DATA_CLASS_USAGE, {"ug", "ke"});
+  AddRule(request, residency::v1::DATA_CLASS_INVOICES, {"ke"});
+  AddRule(request, residency::v1::DATA_CLASS_LOGS, {"ke"});
+  request.set_validate_only(true);
+  const auto judged = Ask(&Stub::UpdateTenant, request);
+  ASSERT_FALSE(judged) << "backups are as the residency says";
+  EXPECT_EQ(judged.error().code, Code::kFailedPrecondition);
+  EXPECT_NE(
+      judged.error().message.find("jurisdiction ke, outside the tenant's residency (ug), which holds for BACKUPS"),
+      std::string::npos)
+      << judged.error().message;
+  AddRule(request, residency::v1::DATA_CLASS_BACKUPS, {"ke"});
+  AddRule(request, residency::v1::DATA_CLASS_DATASETS, {"rw"});
+  request.set_validate_only(false);
+  const auto updated = Ask(&Stub::UpdateTenant, request);
+  ASSERT_TRUE(updated) << updated.error().message;
+  EXPECT_EQ(updated->residency_rules_size(), 5);
+  EXPECT_EQ(updated->residency_rules(1).data_class(), residency::v1::DATA_CLASS_USAGE) << "in their order";
+  EXPECT_EQ(updated->residency_rules(1).jurisdictions(0), "ke") << "in order too";
+  EXPECT_NE(updated->etag(), kenya_.etag());
 }
 
 TEST_F(TenantLifeTest, OnlyOperatorsChangeATenantAndOnlyServicesFollow) {
@@ -172,6 +219,13 @@ TEST_F(TenantLifeTest, OnlyOperatorsChangeATenantAndOnlyServicesFollow) {
     v1::ResumeTenantRequest resume;
     resume.set_name("tenants/ke");
     EXPECT_EQ(Ask(&Stub::ResumeTenant, resume, caller).error().code, Code::kPermissionDenied);
+    v1::DeleteTenantRequest deletion;
+    deletion.set_name("tenants/ke");
+    deletion.set_etag(kenya_.etag());
+    EXPECT_EQ(Ask(&Stub::DeleteTenant, deletion, caller).error().code, Code::kPermissionDenied);
+    v1::UndeleteTenantRequest undeletion;
+    undeletion.set_name("tenants/ke");
+    EXPECT_EQ(Ask(&Stub::UndeleteTenant, undeletion, caller).error().code, Code::kPermissionDenied);
   }
   const auto context = MakeStreamContext(Caller::Operator());
   const auto stream = stub_->WatchTenants(context.get(), v1::WatchTenantsRequest());
@@ -201,6 +255,69 @@ TEST_F(TenantLifeTest, SuspendingAndResumingAreSafeToRepeat) {
   v1::SuspendTenantRequest unknown;
   unknown.set_name("tenants/xx");
   EXPECT_EQ(Ask(&Stub::SuspendTenant, unknown).error().reason, "NOT_FOUND");
+}
+
+TEST_F(TenantLifeTest, ADeletedTenantIsBroughtBackAsItWas) {
+  const std::string id = Uuid::V7().ToString();
+  v1::DeleteTenantRequest request;
+  request.set_name("tenants/ke");
+  request.set_reason("merged");
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "ETAG_REQUIRED");
+  request.set_etag("x");
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "ETAG_MISMATCH");
+  request.set_etag(kenya_.etag());
+  request.set_request_id(id);
+  for (const std::int64_t seconds : {0, 86'399, 365 * 86'400 + 1}) {
+    request.mutable_grace()->set_seconds(seconds);
+    EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "INVALID_GRACE") << seconds;
+  }
+  request.clear_grace();
+  const auto deleted = Ask(&Stub::DeleteTenant, request);
+  ASSERT_TRUE(deleted) << deleted.error().message;
+  EXPECT_EQ(deleted->state(), v1::Tenant::STATE_DELETING);
+  EXPECT_EQ(deleted->delete_reason(), "merged");
+  EXPECT_EQ(deleted->purge_time().seconds() - deleted->delete_time().seconds(), 30 * 86'400);
+  EXPECT_GT(keys_awaited_, 0) << "its keys are refused by then";
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request)->etag(), deleted->etag()) << "a retry";
+  request.set_request_id("");
+  request.set_etag(deleted->etag());
+  EXPECT_EQ(Ask(&Stub::DeleteTenant, request).error().reason, "TENANT_DELETING");
+  EXPECT_EQ(Suspend("x").error().reason, "TENANT_DELETING");
+  EXPECT_EQ(Resume().error().reason, "TENANT_DELETING");
+
+  v1::UndeleteTenantRequest back;
+  back.set_name("tenants/ke");
+  const auto active = Ask(&Stub::UndeleteTenant, back);
+  ASSERT_TRUE(active) << active.error().message;
+  EXPECT_EQ(active->state(), v1::Tenant::STATE_ACTIVE);
+  EXPECT_FALSE(active->has_delete_time() || active->has_purge_time());
+  EXPECT_EQ(active->delete_reason(), "");
+  EXPECT_EQ(Ask(&Stub::UndeleteTenant, back)->etag(), active->etag()) << "nothing to bring back";
+  request.set_etag(Suspend("unpaid")->etag());
+  ASSERT_TRUE(Ask(&Stub::DeleteTenant, request));
+  const auto suspended = Ask(&Stub::UndeleteTenant, back);
+  EXPECT_EQ(suspended->state(), v1::Tenant::STATE_SUSPENDED);
+  EXPECT_EQ(suspended->suspend_reason(), "unpaid");
+}
+
+TEST_F(TenantLifeTest, OfATenantWhoseGraceIsOverNothingIsChangedAndItsIdIsNobodys) {
+  store_.BeginPurge("ke");
+  v1::UndeleteTenantRequest back;
+  back.set_name("tenants/ke");
+  EXPECT_EQ(Ask(&Stub::UndeleteTenant, back).error().reason, "TENANT_DELETED");
+  EXPECT_EQ(Resume().error().reason, "TENANT_DELETED");
+  EXPECT_EQ(Ask(&Stub::UpdateTenant, Update()).error().reason, "TENANT_DELETED");
+  v1::CreateTenantRequest again;
+  again.set_tenant_id("ke");
+  *again.mutable_tenant() = kenya_;
+  for (const bool validate_only : {true, false}) {
+    again.set_validate_only(validate_only);
+    const auto made = Ask(&Stub::CreateTenant, again);
+    EXPECT_EQ(made ? "" : made.error().reason, "TENANT_ID_USED") << validate_only;
+  }
+  v1::GetTenantRequest get;
+  get.set_name("tenants/ke");
+  EXPECT_EQ(Ask(&Stub::GetTenant, get, Caller::Tenant("ke"))->state(), v1::Tenant::STATE_PURGING);
 }
 
 TEST_F(TenantLifeTest, AChangeReturnsWhenSchedulingHasIt) {

@@ -5,7 +5,9 @@
 #include "services/common/rpc/request_id.h"
 #include "services/common/rpc/server.h"
 #include "services/tenancy/convert.h"
+#include "services/tenancy/home.h"
 #include "services/tenancy/limits_version.h"
+#include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
 namespace {
@@ -15,13 +17,49 @@ constexpr int kTenantsPerMessage = 500;
 // How long a watcher whose client has gone may hold its thread.
 constexpr std::chrono::milliseconds kLookEvery{100};
 
+// Of whose tenants a caller sees a list: of all; a person with a role at a tenant, or it as a whole, of it and those
+// below; a key, and who acts at one project only, of its own.
+enum class Seen { kAll, kWithin, kOwn };
+Seen SeenBy(const Caller& caller) {
+  if (caller.kind != Caller::Kind::kTenant) return Seen::kAll;
+  return caller.in_project() ? Seen::kOwn : Seen::kWithin;
+}
+
 }  // namespace
+
+Result<std::optional<Tenant>> TenantServiceImpl::ParentOf(const Tenant& tenant) {
+  if (tenant.parent.empty()) return std::nullopt;
+  ALLOD_TRY(Tenant parent, store_.GetTenant(tenant.parent));
+  return std::optional(std::move(parent));
+}
+
+Status TenantServiceImpl::JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent) {
+  if (!parent) return {};
+  ALLOD_TRY(const QuotaState use, store_.ReadQuotas(parent->id, "", clock_.Now()));
+  return CheckWithinParent(wanted, before, *parent, {use.projects, use.keys_in_tenant});
+}
 
 Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   const auto standing = store_.GetTenant(wanted.id);
-  if (!standing && standing.error().code == Code::kNotFound) return wanted;
+  if (standing && IsPurged(standing->state)) return std::unexpected(TenantIdUsed(wanted.id));
   if (standing && !SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
-  return standing;
+  if (standing || standing.error().code != Code::kNotFound) return standing;
+  ALLOD_TRY(const auto parent, ParentOf(wanted));
+  if (!parent) return wanted;
+  ALLOD_TRY(Tenant placed, PlacedBelow(wanted, *parent));
+  ALLOD_CHECK_OK(JudgeBelow(placed, nullptr, parent));
+  return placed;
+}
+
+Result<Tenant> TenantServiceImpl::JudgeUpdate(const Tenant& wanted, const std::string& etag) {
+  ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
+  ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
+  if (SameContent(changed, standing)) return standing;
+  ALLOD_TRY(const auto parent, ParentOf(standing));
+  ALLOD_CHECK_OK(JudgeBelow(changed, &standing, parent));
+  ALLOD_TRY(const auto children, store_.ChildrenOf(wanted.id));
+  ALLOD_CHECK_OK(CheckHolds(changed, children));
+  return changed;
 }
 
 grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
@@ -29,6 +67,7 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckHome(tenant, home_));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
@@ -37,16 +76,23 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant created,
               InTurn(gates_.writes, call, [&] { return store_.CreateTenant(tenant, request_id); }));
-    AwaitInForce(AwaitUntil(*context), created);
+    const SteadyTime until = AwaitUntil(*context);
+    feed_.Notify();
+    if (!created.parent.empty()) AwaitLimits(until, created);
+    AwaitInForce(until, created.version);
     return ToProto(created);
   });
 }
 
-void TenantServiceImpl::AwaitInForce(SteadyTime until, const Tenant& tenant) {
+void TenantServiceImpl::AwaitLimits(SteadyTime until, const Tenant& tenant) {
+  const std::int64_t limits = VersionToAwait(store_, tenant.id);
+  if (limits > 0) await_credentials_({tenant, limits, 0}, until);
+}
+
+void TenantServiceImpl::AwaitInForce(SteadyTime until, std::int64_t version) {
   using std::chrono::milliseconds, std::chrono::steady_clock;
   feed_.Notify();
-  watchers_.Await(tenant.version,
-                  std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now())));
+  watchers_.Await(version, std::max(milliseconds(0), std::chrono::floor<milliseconds>(until - steady_clock::now())));
 }
 
 grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const v1::UpdateTenantRequest* request,
@@ -54,21 +100,20 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant wanted, TenantFromRequest(*request));
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckHome(wanted, home_));
     const std::string& etag = request->tenant().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-      ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
-      ALLOD_TRY(const Tenant judged, Changed(standing, wanted, etag));
+      ALLOD_TRY(const Tenant judged, JudgeUpdate(wanted, etag));
       return ToProto(judged);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
     ALLOD_TRY(const Tenant updated,
               InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
-    const std::int64_t limits = VersionToAwait(store_, wanted.id);
     const SteadyTime until = AwaitUntil(*context);
     feed_.Notify();
-    if (limits > 0) await_credentials_({updated, limits, 0}, until);
-    AwaitInForce(until, updated);
+    AwaitLimits(until, updated);
+    AwaitInForce(until, updated.version);
     return ToProto(updated);
   });
 }
@@ -78,14 +123,18 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
                                                const RequestId& request_id) {
   ALLOD_TRY(const std::string id, TenantIdOf("name", name));
   ALLOD_CHECK_OK(CheckSuspendReason(reason));
+  return ChangeState(context, call, [&] { return store_.SetTenantState(id, state, reason, request_id); });
+}
+
+Result<v1::Tenant> TenantServiceImpl::ChangeState(const grpc::ServerContext& context, const Call& call,
+                                                  const std::function<Result<TenantStateChange>()>& change) {
   ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
-  ALLOD_TRY(const TenantStateChange changed,
-            InTurn(gates_.writes, call, [&] { return store_.SetTenantState(id, state, reason, request_id); }));
+  ALLOD_TRY(const TenantStateChange changed, InTurn(gates_.writes, call, change));
   // All are told at the same time, and waited for once.
   const SteadyTime until = AwaitUntil(context);
   feed_.Notify();
   await_credentials_(changed, until);
-  AwaitInForce(until, changed.tenant);
+  AwaitInForce(until, std::max(changed.tenants_version, changed.tenant.version));
   return ToProto(changed.tenant);
 }
 
@@ -105,6 +154,29 @@ grpc::Status TenantServiceImpl::ResumeTenant(grpc::ServerContext* context, const
   });
 }
 
+grpc::Status TenantServiceImpl::DeleteTenant(grpc::ServerContext* context, const v1::DeleteTenantRequest* request,
+                                             v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_CHECK_OK(CheckSuspendReason(request->reason()));
+    std::optional<std::chrono::seconds> wanted;
+    if (request->has_grace()) wanted = std::chrono::seconds(request->grace().seconds());
+    ALLOD_TRY(const std::chrono::seconds grace, GraceOf(wanted, grace_min_));
+    const TenantDeletionRequest deletion{request->etag(), request->reason(), grace, FloorToMicros(clock_.Now())};
+    return ChangeState(*context, call, [&] { return store_.DeleteTenant(id, deletion, request_id); });
+  });
+}
+
+grpc::Status TenantServiceImpl::UndeleteTenant(grpc::ServerContext* context, const v1::UndeleteTenantRequest* request,
+                                               v1::Tenant* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
+    ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
+    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    return ChangeState(*context, call, [&] { return store_.UndeleteTenant(id, request_id); });
+  });
+}
+
 grpc::Status TenantServiceImpl::GetTenant(grpc::ServerContext* context, const v1::GetTenantRequest* request,
                                           v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
@@ -120,8 +192,15 @@ grpc::Status TenantServiceImpl::ListTenants(grpc::ServerContext* context, const 
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::ListTenantsResponse> {
     ALLOD_TRY(const PageRequest page, ParsePage("tenants", request->page_size(), request->page_token()));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-    ALLOD_TRY(const auto tenants, store_.ListTenants(page));
     v1::ListTenantsResponse out;
+    const Seen seen = SeenBy(call.principal);
+    if (seen == Seen::kOwn) {
+      ALLOD_TRY(const Tenant own, store_.GetTenant(call.principal.id));
+      if (own.id > page.after) *out.add_tenants() = ToProto(own);
+      return out;
+    }
+    ALLOD_TRY(const auto tenants,
+              store_.ListTenants(page, seen == Seen::kAll ? std::nullopt : std::optional(call.principal.id)));
     for (const Tenant& tenant : tenants.items) *out.add_tenants() = ToProto(tenant);
     out.set_next_page_token(tenants.next_page_token);
     return out;

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "services/common/clock.h"
@@ -23,9 +25,16 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   // or when it is time.
   using AwaitCredentials = std::function<void(const TenantStateChange& change, SteadyTime until)>;
 
-  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates,
-                    AwaitCredentials await_credentials)
-      : store_(store), feed_(feed), clock_(clock), gates_(gates), await_credentials_(std::move(await_credentials)) {}
+  // `home` is the jurisdiction in which the installation stands, `grace_min` the shortest grace of a deletion.
+  TenantServiceImpl(Store& store, TenantFeed& feed, const Clock& clock, CallGates& gates, std::string home,
+                    AwaitCredentials await_credentials, std::chrono::seconds grace_min = kGraceMin)
+      : store_(store),
+        feed_(feed),
+        clock_(clock),
+        gates_(gates),
+        home_(std::move(home)),
+        await_credentials_(std::move(await_credentials)),
+        grace_min_(grace_min) {}
 
   grpc::Status CreateTenant(grpc::ServerContext* context, const v1::CreateTenantRequest* request,
                             v1::Tenant* response) override;
@@ -37,6 +46,10 @@ class TenantServiceImpl final : public v1::TenantService::Service {
                              v1::Tenant* response) override;
   grpc::Status ResumeTenant(grpc::ServerContext* context, const v1::ResumeTenantRequest* request,
                             v1::Tenant* response) override;
+  grpc::Status DeleteTenant(grpc::ServerContext* context, const v1::DeleteTenantRequest* request,
+                            v1::Tenant* response) override;
+  grpc::Status UndeleteTenant(grpc::ServerContext* context, const v1::UndeleteTenantRequest* request,
+                              v1::Tenant* response) override;
   grpc::Status ListTenants(grpc::ServerContext* context, const v1::ListTenantsRequest* request,
                            v1::ListTenantsResponse* response) override;
   grpc::Status WatchTenants(grpc::ServerContext* context, const v1::WatchTenantsRequest* request,
@@ -50,10 +63,19 @@ class TenantServiceImpl final : public v1::TenantService::Service {
  private:
   // What CreateTenant would answer, without doing it.
   Result<Tenant> Judge(const Tenant& wanted);
+  Result<Tenant> JudgeUpdate(const Tenant& wanted, const std::string& etag);
+  // Whether `wanted` may be below its parent; none: it is below none. `before` as in CheckWithinParent().
+  Status JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent);
+  Result<std::optional<Tenant>> ParentOf(const Tenant& tenant);
   Result<v1::Tenant> SetState(const grpc::ServerContext& context, const Call& call, const std::string& name,
                               TenantState state, const std::string& reason, const RequestId& request_id);
-  // Returns when scheduling has the tenant as it is at its version, or when it is time.
-  void AwaitInForce(SteadyTime until, const Tenant& tenant);
+  // Makes a change of a tenant's state, and returns when it is in force, or when it is time.
+  Result<v1::Tenant> ChangeState(const grpc::ServerContext& context, const Call& call,
+                                 const std::function<Result<TenantStateChange>()>& change);
+  // Returns when scheduling has tenants as they are at the version, or when it is time.
+  void AwaitInForce(SteadyTime until, std::int64_t version);
+  // And when gateways have a tenant's limits, and where it is.
+  void AwaitLimits(SteadyTime until, const Tenant& tenant);
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchTenantsResponse>& writer);
 
@@ -61,7 +83,9 @@ class TenantServiceImpl final : public v1::TenantService::Service {
   TenantFeed& feed_;
   const Clock& clock_;
   CallGates& gates_;
+  const std::string home_;
   const AwaitCredentials await_credentials_;
+  const std::chrono::seconds grace_min_;
   Watchers watchers_{"tenants", kWatchersMax};
 };
 

@@ -22,7 +22,9 @@ Status WorkloadRuleServiceImpl::CheckMaker(const WorkloadRule& rule, const Calle
 Result<WorkloadRule> WorkloadRuleServiceImpl::Check(WorkloadRule rule, const Caller& caller) {
   ALLOD_CHECK_OK(CheckMaker(rule, caller));
   ALLOD_TRY(const IdentityProvider provider, store_.GetProvider(rule.tenant, rule.provider));
-  return ValidRule(std::move(rule), provider.issuer, HeldBy(caller));
+  if (rule.custom_roles.empty()) return ValidRule(std::move(rule), provider.issuer, HeldBy(caller));
+  ALLOD_TRY(const auto roles, store_.ReadRoles(rule.tenant));
+  return ValidRule(std::move(rule), provider.issuer, HeldBy(caller), StandingRoles(roles));
 }
 
 Result<WorkloadRule> WorkloadRuleServiceImpl::JudgeCreation(const WorkloadRule& wanted) {

@@ -70,6 +70,7 @@ int StartGateway(Surroundings& around, std::unique_ptr<Process>& process) {
                                  {"scheduling_target", around.Target("scheduling")},
                                  {"requests_per_minute", 6000},
                                  {"requests_per_minute_per_tenant", 60'000'000},
+                                 {"jurisdiction", "ke"},
                                  {"api_key_pepper_file", (around.dir / "pepper").string()},
                                  {"journal_dir", (around.dir / "journal").string()}};
   const auto file = around.dir.Write("gateway.json", config.dump());

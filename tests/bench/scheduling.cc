@@ -83,9 +83,10 @@ int Bench(int tenants, int idle_seconds) {
   ChangeSignal news;
   drivers::ProcessDriver driver(seconds(6), news);
   TermsInbox terms(news);
-  Reconciler reconciler(store, driver, terms, news, clock, {.regions = {{"ke-1", "ke"}}, .prepare = [&] {
-                                                              return drivers::RestoreNodes(store, clock, driver);
-                                                            }});
+  RegionBoard regions(news);
+  regions.Put(FirstVersions({{"ke-1", "ke"}}));
+  Reconciler reconciler(store, driver, terms, regions, news, clock,
+                        {.prepare = [&] { return drivers::RestoreNodes(store, clock, driver); }});
   std::vector<std::int64_t> sessions;
   for (int i = 0; i < kNodes; ++i) {
     const scheduler::Node node{fmt::format("n{}", i),

@@ -263,7 +263,7 @@ TEST_P(ComputedUsageStore, LetsTenantBNeitherSeeNorDisturbTenantA) {
   EXPECT_EQ(List().size(), 1u);
   EXPECT_EQ(List()[0].sampled_tokens, 9);
   EXPECT_EQ(Check("ke").overbilled_count, 0);
-  EXPECT_EQ(Check("tz").unbilled_count, 1) << "no reservation of theirs has that id";
+  EXPECT_EQ(Check("tz").open_count, 1) << "nothing of theirs settled that id";
 }
 
 TEST(ComputedUsageTable, IsInsertOnlyAndRefusesTenantsWithoutAnAccount) {

@@ -67,7 +67,7 @@ class BillingLedger : public testing::Test {
 
 TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheService) {
   for (const char* table : {"transfers", "usage_records", "reservations", "usage_totals", "request_ids", "price_books",
-                            "token_prices", "known_tenants", "ledger_accounts"}) {
+                            "token_prices", "known_tenants", "ledger_accounts", "leases"}) {
     EXPECT_EQ(Attempt("ke", fmt::format("DELETE FROM billing.{}", table)), kPermissionDenied) << table;
     EXPECT_EQ(Attempt("ke", fmt::format("TRUNCATE billing.{}", table)), kPermissionDenied) << table;
   }
@@ -75,7 +75,8 @@ TEST_F(BillingLedger, HistoryCannotBeRewrittenByTheService) {
        {"transfers SET amount = 0", "usage_records SET cost = 0", "reservations SET hold = 0",
         "usage_totals SET amount = 0", "price_books SET listing = ''", "token_prices SET prompt_price = 0",
         "known_tenants SET name = ''", "ledger_accounts SET posted = 0", "ledger_accounts SET held = 0",
-        "billing_accounts SET currency_code = 'TZS'", "open_reservations SET expire_time = now()"}) {
+        "billing_accounts SET currency_code = 'TZS'", "open_reservations SET expire_time = now()",
+        "leases SET remaining = 0", "leases SET gateway_id = id"}) {
     EXPECT_EQ(Attempt("ke", fmt::format("UPDATE billing.{}", change)), kPermissionDenied) << change;
   }
 }
@@ -224,6 +225,99 @@ TEST_F(BillingLedger, ManyRecordsArePagedByTheIndexAndNotByScanning) {
   }
 }
 
+class BillingLeaseLedger : public BillingLedger {
+ protected:
+  // One with 100 that is open, and one that has ended.
+  void SetUp() override {
+    BillingLedger::SetUp();
+    for (const Uuid& lease : {lease_, ended_}) Adjusted(store_, Adjustment("ke", lease, 1, 100, 100));
+    Adjusted(store_, Ending("ke", ended_, 2));
+  }
+  std::string Move(const std::string& kind, const std::optional<Uuid>& lease, std::int64_t amount,
+                   const std::string& accounts = "'receivable', 'usage-revenue'", const std::string& tenant = "ke") {
+    return Attempt(tenant, fmt::format("INSERT INTO billing.transfers (tenant_id, id, kind, lease_id, debit, credit, "
+                                       "currency_code, amount, create_time) "
+                                       "VALUES ('{}', gen_random_uuid(), '{}', {}, {}, 'KES', {}, now())",
+                                       Tenant(tenant).ToString(), kind, lease ? "'" + lease->ToString() + "'" : "NULL",
+                                       accounts, amount));
+  }
+  const Uuid lease_ = Uuid::V7(), ended_ = Uuid::V7();
+};
+
+TEST_F(BillingLeaseLedger, TransfersMustFitTheLeaseThatTheyMove) {
+  EXPECT_EQ(Move("lease", lease_, 1), kAccepted);
+  EXPECT_EQ(Move("lease_return", lease_, 100), kAccepted);
+  EXPECT_EQ(Move("lease_return", lease_, 101), kCheckViolation);
+  EXPECT_EQ(Move("lease_post", lease_, 100), kAccepted);
+  EXPECT_EQ(Move("lease_post", lease_, 101), kCheckViolation);
+  EXPECT_EQ(Move("lease_post", lease_, 0), kCheckViolation);
+  EXPECT_EQ(Move("lease_short_post", lease_, 101), kAccepted);
+  EXPECT_EQ(Move("lease_short_post", lease_, 100), kCheckViolation) << "it has them";
+  EXPECT_EQ(Move("lease_late_post", lease_, 1), kCheckViolation) << "it is open";
+  EXPECT_EQ(Move("lease_late_post", ended_, 1), kAccepted);
+  EXPECT_EQ(Move("lease_late_post", std::nullopt, 1), kAccepted) << "not known here";
+  for (const char* kind : {"lease", "lease_return", "lease_post", "lease_short_post"}) {
+    EXPECT_EQ(Move(kind, ended_, 1), kCheckViolation) << kind;
+    EXPECT_EQ(Move(kind, std::nullopt, 1), kCheckViolation) << kind;
+    EXPECT_EQ(Move(kind, Uuid::V7(), 1), kForeignKeyViolation) << kind;
+    EXPECT_EQ(Move(kind, lease_, 1, "'usage-revenue', 'receivable'"), kCheckViolation) << kind;
+  }
+  EXPECT_EQ(Move("pending", lease_, 1), kCheckViolation);
+  EXPECT_EQ(Move("lease", lease_, -1), kCheckViolation);
+}
+
+TEST_F(BillingLeaseLedger, AnEndedLeaseStaysAsItIs) {
+  const auto set = [&](const Uuid& lease, const char* change) {
+    return Attempt("ke", fmt::format("UPDATE billing.leases SET {} WHERE id = '{}'", change, lease.ToString()));
+  };
+  EXPECT_EQ(set(ended_, "end_time = NULL"), kCheckViolation);
+  EXPECT_EQ(set(ended_, "epoch = 9"), kCheckViolation);
+  EXPECT_EQ(set(lease_, "epoch = 0"), kCheckViolation);
+  EXPECT_EQ(set(lease_, "end_time = now()"), kCheckViolation) << "there is money in it";
+  EXPECT_EQ(Attempt("ke", fmt::format("INSERT INTO billing.leases (tenant_id, id, gateway_id, epoch, expire_time, "
+                                      "payload_sha256, added, remaining) SELECT tenant_id, gateway_id, id, 1, now(), "
+                                      "'', 0, 5 FROM billing.leases")),
+            kPermissionDenied);
+}
+
+TEST_F(BillingLeaseLedger, ARecordIsOfAReservationOrOfALease) {
+  const auto record = [&](const Uuid& id, const char* revision, const char* lease) {
+    return fmt::format(
+        "INSERT INTO billing.usage_records (tenant_id, request_id, instance, variant, price_book_id, api_key, outcome, "
+        "prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, "
+        "settle_time, revision, lease_id) VALUES ('{}', '{}', 'i', 'v', '{}', '', 'completed', 2, 3, 'KES', 3, 7, "
+        "true, "
+        "27, now(), now(), {}, {})",
+        Tenant("ke").ToString(), id.ToString(), kBook.ToString(), revision, lease);
+  };
+  const Uuid fresh = Uuid::V7();
+  EXPECT_EQ(Attempt("ke", record(fresh, "NULL", "gen_random_uuid()")), kAccepted);
+  EXPECT_EQ(Attempt("ke", record(fresh, "0", "gen_random_uuid()")), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", record(fresh, "NULL", "NULL")), kCheckViolation);
+  EXPECT_EQ(Attempt("ke", record(fresh, "0", "NULL")), kForeignKeyViolation) << "no such reservation";
+  EXPECT_EQ(Attempt("ke", record(open_.request_id, "0", "NULL")), kAccepted);
+}
+
+TEST_F(BillingLeaseLedger, AnotherTenantSeesAndMovesNone) {
+  ASSERT_TRUE(store_.SetBillingAccount(Account("tz", 10 * kHold), kNow));
+  EXPECT_EQ(Count("ke", "SELECT count(*) FROM billing.leases"), 2);
+  EXPECT_EQ(Count("tz", "SELECT count(*) FROM billing.leases"), 0);
+  EXPECT_EQ(Move("lease_return", lease_, 1, "'receivable', 'usage-revenue'", "tz"), kForeignKeyViolation);
+  const auto seen = harness_.pool().Run<std::int64_t>([](GlobalTx& tx) -> Result<std::int64_t> {
+    return tx.Exec("SELECT count(*) FROM billing.leases")[0][0].as<std::int64_t>();
+  });
+  EXPECT_EQ(seen.value(), 0) << "the policy that finds leases is the owner's alone";
+}
+
+TEST_F(BillingLeaseLedger, TheAuditNamesALeaseThatDoesNotAddUp) {
+  pqxx::connection owner(harness_.database().owner_url);
+  pqxx::work work(owner);
+  work.exec("SET LOCAL session_replication_role = replica");
+  work.exec(fmt::format("UPDATE billing.leases SET remaining = 99 WHERE id = '{}'", lease_.ToString()));
+  work.commit();
+  EXPECT_EQ(store_.AuditTenant(Tenant("ke"), kNow, {})->mismatched_leases, std::vector<Uuid>{lease_});
+}
+
 class BillingInDoubt : public testing::TestWithParam<CommitCutter::Where> {};
 
 INSTANTIATE_TEST_SUITE_P(, BillingInDoubt,
@@ -263,6 +357,33 @@ TEST_P(BillingInDoubt, ALostCommitCountsOnce) {
   EXPECT_EQ(ExpectSoundBooks(direct.store(), "ke"), record->cost);
   EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"), kNow, {})->transfer_count, 2);
   EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Amount());
+}
+
+TEST_P(BillingInDoubt, ALostCommitOfALeaseOrABatchCountsOnce) {
+  PgHarness direct;
+  OpenKenya(direct.store(), 100);
+  PgConfig config = direct.database().app_config();
+  CommitCutter cutter(config.url);
+  config.url = cutter.url();
+  PgPool pool(config);
+  PgStore store(pool);
+  const Uuid lease = Uuid::V7();
+
+  cutter.CutNext(GetParam());
+  EXPECT_EQ(Adjusted(store, Adjustment("ke", lease, 1, kHold, 5 * kHold)).added, Pico(5 * kHold));
+  EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Pico(5 * kHold));
+  cutter.CutNext(GetParam());
+  EXPECT_EQ(Adjusted(store, Adjustment("ke", lease, 2, 0, kHold, 2 * kHold)).remaining, Pico(4 * kHold));
+  const std::vector<LeasedUsage> usage = {Leased("ke", lease, 2, 3), Leased("ke", lease, 1, 1)};
+  cutter.CutNext(GetParam());
+  EXPECT_EQ(Settled(store, "ke", usage), (std::vector<std::string>{"27", "10"}));
+  EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Pico(4 * kHold - 37));
+  EXPECT_EQ(direct.store().AuditTenant(Tenant("ke"), kNow, {})->transfer_count, 5);
+  cutter.CutNext(GetParam());
+  EXPECT_TRUE(Adjusted(store, Ending("ke", lease, 3)).ended);
+  EXPECT_EQ(cutter.cuts(), 4);
+  EXPECT_EQ(direct.store().GetBillingAccount(Tenant("ke"))->held, Amount());
+  EXPECT_EQ(ExpectSoundBooks(direct.store(), "ke"), Pico(37));
 }
 
 }  // namespace

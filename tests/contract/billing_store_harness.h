@@ -16,11 +16,14 @@ class StoreHarness {
  public:
   virtual ~StoreHarness() = default;
   virtual Store& store() = 0;
+  // So much time passes for leases, which live by the store's own clock.
+  virtual void Elapse(std::chrono::seconds time) = 0;
 };
 
 class FakeHarness final : public StoreHarness {
  public:
   Store& store() override { return store_; }
+  void Elapse(std::chrono::seconds time) override { store_.Elapse(time); }
 
  private:
   FakeStore store_;
@@ -30,6 +33,15 @@ class PgHarness final : public StoreHarness {
  public:
   PgHarness() : database_("billing"), pool_(Config()), store_(pool_) {}
   Store& store() override { return store_; }
+  // The database's clock cannot be moved: the leases' ends are.
+  void Elapse(std::chrono::seconds time) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    work.exec_params(
+        "UPDATE billing.leases SET expire_time = expire_time - $1 * interval '1 second' WHERE end_time IS NULL",
+        time.count());
+    work.commit();
+  }
   PgPool& pool() { return pool_; }
   const TestDatabase& database() const { return database_; }
 
@@ -109,6 +121,58 @@ inline ReserveCommand Revised(ReserveCommand request, std::int32_t revision, std
   return request;
 }
 
+inline const Uuid kGateway = Uuid::FromName("gateways/one");
+
+// A change of a lease of `kGateway`.
+inline AdjustLeaseCommand Adjustment(const std::string& tenant, Uuid lease, std::int64_t epoch, std::int64_t need,
+                                     std::int64_t want, std::int64_t give_back = 0) {
+  return {.tenant = Tenant(tenant),
+          .lease_id = lease,
+          .gateway = kGateway,
+          .epoch = epoch,
+          .need = Pico(need),
+          .want = Pico(want),
+          .give_back = Pico(give_back)};
+}
+inline AdjustLeaseCommand Ending(const std::string& tenant, Uuid lease, std::int64_t epoch) {
+  return {.tenant = Tenant(tenant), .lease_id = lease, .gateway = kGateway, .epoch = epoch, .end = true};
+}
+
+// A request from a lease that may cost kHold.
+inline LeasedUsage Leased(const std::string& tenant, Uuid lease, std::int64_t prompt, std::int64_t completion,
+                          Outcome outcome = Outcome::kCompleted, Time admitted = kNow) {
+  return {.request_id = Uuid::V7(admitted),
+          .lease_id = lease,
+          .instance = "tenants/" + tenant + "/projects/p/instances/i",
+          .api_key = "tenants/" + tenant + "/projects/p/apiKeys/k",
+          .terms = {.price_book = kBook, .variant = "models/m/versions/v/variants/q4_k_m"},
+          .prompt_tokens_max = 10,
+          .completion_tokens_max = 100,
+          .outcome = outcome,
+          .prompt_tokens = prompt,
+          .completion_tokens = completion};
+}
+
+// The lease after an adjustment that must succeed.
+inline Lease Adjusted(Store& store, const AdjustLeaseCommand& command) {
+  const auto adjustment = store.AdjustLease(command);
+  EXPECT_TRUE(adjustment) << adjustment.error().reason << ": " << adjustment.error().message;
+  if (!adjustment) return {};
+  EXPECT_FALSE(adjustment->refused) << adjustment->refused->message;
+  return adjustment->lease ? adjustment->lease->lease : Lease{};
+}
+// The reason of each result of a batch, or its cost.
+inline std::vector<std::string> Settled(Store& store, const std::string& tenant, const std::vector<LeasedUsage>& usage,
+                                        Time now = kNow) {
+  const auto results = store.SettleBatch({Tenant(tenant), usage}, now);
+  EXPECT_TRUE(results) << results.error().reason << ": " << results.error().message;
+  std::vector<std::string> out;
+  for (const auto& result : results.value_or(std::vector<Result<SettledUsage>>())) {
+    out.push_back(result ? result->cost.ToPicoString() : result.error().reason);
+  }
+  return out;
+}
+
 // The books of one tenant agree with themselves and sum to zero. Returns what is owed.
 inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
   const TenantAudit audit = store.AuditTenant(Tenant(tenant), kNow, kAllUsage).value();
@@ -125,6 +189,7 @@ inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
   EXPECT_EQ(audit.posted_usage, audit.recorded_usage);
   EXPECT_EQ(audit.invoiced_usage, audit.recorded_usage);
   EXPECT_EQ(audit.invoice_fault_count, 0);
+  EXPECT_TRUE(audit.mismatched_leases.empty());
   return audit.recorded_usage;
 }
 

@@ -1,5 +1,5 @@
-// What the suites of identity providers, members and sessions run on: the stores in memory, and those in PostgreSQL as
-// the app role. Tenants ke (projects desk and lab) and ug (desk).
+// What the suites of identity providers, members, sessions and custom roles run on: the stores in memory, and those in
+// PostgreSQL as the app role. Tenants ke (projects desk and lab) and ug (desk).
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/pg_store_members.h"
+#include "services/tenancy/pg_store_roles.h"
 #include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/testing/fake_identity_store.h"
 #include "services/tenancy/testing/fake_store.h"
@@ -27,6 +28,7 @@ class Backend {
   virtual IdentityStore& identities() = 0;
   virtual MemberStore& members() = 0;
   virtual SessionStore& sessions() = 0;
+  virtual RoleStore& roles() = 0;
   virtual void Suspend(const std::string& tenant) = 0;
 };
 
@@ -36,6 +38,7 @@ class FakeBackend final : public Backend {
   IdentityStore& identities() override { return store_; }
   MemberStore& members() override { return store_; }
   SessionStore& sessions() override { return store_; }
+  RoleStore& roles() override { return store_; }
   void Suspend(const std::string& tenant) override {
     tenants_.Suspend(tenant);
     store_.StateChanged(tenant);
@@ -52,6 +55,7 @@ class PgBackend final : public Backend {
   IdentityStore& identities() override { return identities_; }
   MemberStore& members() override { return members_; }
   SessionStore& sessions() override { return sessions_; }
+  RoleStore& roles() override { return roles_; }
   void Suspend(const std::string& tenant) override {
     AsOwner("", "UPDATE tenancy.tenants SET state = 'SUSPENDED' WHERE id = '" + tenant + "'");
   }
@@ -72,6 +76,7 @@ class PgBackend final : public Backend {
   PgIdentityStore identities_{pool_};
   PgMemberStore members_{pool_};
   PgSessionStore sessions_{pool_};
+  PgRoleStore roles_{pool_};
 };
 
 inline RequestId Request(std::string_view payload, const Uuid& id = Uuid::V7()) {
@@ -95,6 +100,7 @@ class IdentityStores : public testing::TestWithParam<std::string> {
   IdentityStore& identities() { return backend_->identities(); }
   MemberStore& members() { return backend_->members(); }
   SessionStore& sessions() { return backend_->sessions(); }
+  RoleStore& roles() { return backend_->roles(); }
   // Nothing where the store has no rows.
   PgBackend* postgres() { return dynamic_cast<PgBackend*>(backend_.get()); }
 

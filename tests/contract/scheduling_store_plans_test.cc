@@ -164,6 +164,40 @@ TEST_P(SchedulingStorePlans, FinishesAnOperationOnce) {
   EXPECT_TRUE(store().LoadTenant(ke_)->open_operations.empty());
 }
 
+TEST_P(SchedulingStorePlans, PurgesATenantStepByStepAndNobodyElse) {
+  Join("n", 1000 * kMiB);
+  const Instance a = Created("a");
+  Created("b");
+  const Instance others = Created("a", "tenants/tz");
+  const NewReplica replica = OnNode(a, "n");
+  ASSERT_EQ(Apply({.creates = {replica}}).created, 1);
+  const std::int64_t epoch = Again(a).replicas.at(0).placement.epoch;
+  EXPECT_TRUE(store().PurgeTenant(ke_, 1)->marked);
+  EXPECT_TRUE(store().PurgeTenant(ke_, 1)->marked) << "one in a step";
+  for (const char* id : {"a", "b"}) {
+    const auto instance = store().GetInstance(ke_, std::string("tenants/ke/projects/p/instances/") + id);
+    ASSERT_TRUE(instance);
+    EXPECT_TRUE(instance->deleting) << id;
+    EXPECT_EQ(instance->status.state, InstanceState::kDeleting);
+  }
+  EXPECT_TRUE(store().LoadTenant(ke_)->open_operations.empty()) << "what was under way has failed";
+  EXPECT_TRUE(store().PurgeTenant(ke_, 1)->waits) << "for the worker";
+  Apply({.stops = {{replica.id, epoch, "deleted"}}});
+  Apply({.removes = {{replica.id, epoch}}});
+  Apply({.gone = {a.id, store().GetInstance(ke_, "tenants/ke/projects/p/instances/b")->id}});
+  EXPECT_FALSE(store().GetInstance(ke_, a.name));
+  int steps = 0;
+  while (!store().PurgeTenant(ke_, 1)->gone) ASSERT_LT(++steps, 10);
+  EXPECT_GE(steps, 2) << "an operation in a step";
+  EXPECT_TRUE(store().PurgeTenant(ke_, 1)->gone) << "again and again";
+  EXPECT_EQ(CountOperations(), 0U);
+  const auto left = store().ListChanged("", std::nullopt, 10)->tenants;
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].tenant, tz_);
+  EXPECT_FALSE(Again(others).deleting);
+  EXPECT_EQ(store().ListNodes()->at(0).worker_count, 0);
+}
+
 TEST_P(SchedulingStorePlans, KeepsWhatTenancySaidOfTenants) {
   const auto sorted = [&] {
     auto terms = store().ListTerms().value();
@@ -171,19 +205,20 @@ TEST_P(SchedulingStorePlans, KeepsWhatTenancySaidOfTenants) {
     return terms;
   };
   EXPECT_TRUE(sorted().empty());
-  const TenantTerms ke{ke_, true, 3, {"ke", "tz"}};
-  const TenantTerms tz{tz_, false, 1, {"tz"}};
+  const TenantTerms ke{
+      ke_, true, 3, {{"ke", "tz"}, {{DataClass::kKvCache, {"ke"}}, {DataClass::kUsage, {"tz", "ug"}}}}};
+  const TenantTerms tz{tz_, false, 1, {{"tz"}}, true};
   std::vector<TenantTerms> both{ke, tz};
   std::ranges::sort(both, {}, &TenantTerms::tenant);
   ASSERT_TRUE(store().SaveTerms({ke, tz}, {}));
   EXPECT_EQ(sorted(), both);
-  const TenantTerms again{ke_, false, 1000, {"ug"}};
+  const TenantTerms again{ke_, false, 1000, {{"ug"}}};
   ASSERT_TRUE(store().SaveTerms({again}, {tz_}));
   EXPECT_EQ(sorted(), std::vector<TenantTerms>{again});
   ASSERT_TRUE(store().SaveTerms({}, {tz_}));
   std::vector<TenantTerms> many;
   for (int i = 0; i < 10'000; ++i) {
-    many.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {"ke"}});
+    many.push_back({*TenantId::FromName("tenants/t" + std::to_string(i)), true, 1, {{"ke"}}});
   }
   ASSERT_TRUE(store().SaveTerms(many, {ke_}));
   EXPECT_EQ(sorted().size(), many.size());

@@ -15,6 +15,7 @@
 #include "services/tenancy/pg_store.h"
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/pg_store_members.h"
+#include "services/tenancy/pg_store_roles.h"
 #include "services/tenancy/pg_store_sessions.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
@@ -128,7 +129,7 @@ class TenancyAudit : public testing::Test {
   audit::AccessLog access_log_{pool_, "tenancy", clock_};
   const ObserveAccess observed_{access_log_};
   TenantFeed tenant_feed_{store_};
-  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
+  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, "ke", [](const auto&...) {}};
   ProjectServiceImpl projects_{store_, clock_, gates_, [](const auto&...) {}};
   ApiKeyServiceImpl keys_{store_, feed_, clock_, gates_, "a pepper of some length"};
   audit::Reader reader_{pool_, "tenancy", gates_.reads};
@@ -454,6 +455,56 @@ TEST_F(TenancyAudit, WhatAnOperatorReadsIsInTheTenantsLog) {
   EXPECT_EQ(entries[2].details(0).name(), "count");
   EXPECT_EQ(entries[2].details(0).value(), "50");
   EXPECT_TRUE(Entries("tz").empty());
+  EXPECT_EQ(Broken(), "");
+}
+
+TEST_F(TenancyAudit, SaysByWhichRoleAnOperatorActs) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject(Caller::Operator()));
+  v1::ListApiKeysRequest request;
+  request.set_parent("tenants/ke/projects/desk");
+  for (const Roles roles :
+       {Roles{Role::ROLE_OPERATOR}, Roles{Role::ROLE_SUPPORT}, Roles{Role::ROLE_OPERATOR_AUDITOR}}) {
+    EXPECT_TRUE(CallUnary(*key_stub_, &KeyStub::ListApiKeys, request, Caller::Operator(roles), 5s));
+  }
+  access_log_.Stop();
+  const auto entries = Entries();
+  ASSERT_EQ(entries.size(), 5u);
+  EXPECT_EQ(entries[0].actor().id(), "operator") << "a change";
+  std::set<std::string> readers;
+  for (std::size_t i = 2; i < entries.size(); ++i) {
+    EXPECT_EQ(entries[i].actor().kind(), "operator");
+    readers.insert(entries[i].actor().id());
+  }
+  EXPECT_EQ(readers, (std::set<std::string>{"operator", "operator_auditor", "support"}));
+  EXPECT_EQ(Broken(), "");
+}
+
+TEST_F(TenancyAudit, EachChangeOfACustomRoleStandsInItsLog) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  PgRoleStore roles{pool_};
+  TenantRole role{.tenant = "ke",
+                  .id = "on-call",
+                  .uid = Uuid::V7(),
+                  .display_name = "Njeri's role",
+                  .summary = "for Njeri",
+                  .permissions = {"scheduling.instances.get"},
+                  .create_time = clock_.Now()};
+  const auto made = roles.CreateRole(role, {});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_TRUE(roles.CreateRole(role, {})) << "changes nothing";
+  role.permissions = {"scheduling.instances.list"};
+  ASSERT_TRUE(roles.UpdateRole(role, EtagOf(*made), {Role::ROLE_OWNER}, {}));
+  ASSERT_TRUE(roles.DeleteRole("ke", "on-call", {Role::ROLE_OWNER}, {}));
+  ASSERT_THAT(Actions(), ElementsAre("tenancy.tenants.create", "tenancy.roles.create", "tenancy.roles.update",
+                                     "tenancy.roles.delete"));
+  const auto entries = Entries();
+  EXPECT_EQ(entries[1].resource(), "tenants/ke/roles/on-call");
+  EXPECT_EQ(entries[1].details(0).value(), "scheduling.instances.get");
+  EXPECT_EQ(entries[2].details(0).value(), "scheduling.instances.list");
+  EXPECT_EQ(entries[2].details(3).name(), "permissions_before");
+  EXPECT_EQ(entries[2].details(3).value(), "scheduling.instances.get");
+  EXPECT_EQ(entries[2].details(1).commitment().size(), 32U) << "what people typed is personal";
   EXPECT_EQ(Broken(), "");
 }
 

@@ -56,6 +56,7 @@ TEST_P(TenancyStore, ReplacesATenantsContentForWhoKnowsItAsItIs) {
   wanted.id = "ke";
   wanted.display_name = "Kenya";
   wanted.residency = {"tz", "ug"};
+  wanted.residency_rules = {{DataClass::kPrompts, {"ug"}}, {DataClass::kBackups, {"ke", "tz"}}};
   wanted.weight = 7;
   EXPECT_EQ(store().UpdateTenant(wanted, "", {}).error().reason, "ETAG_REQUIRED");
   const auto changed = store().UpdateTenant(wanted, EtagOf(before), {});
@@ -63,6 +64,8 @@ TEST_P(TenancyStore, ReplacesATenantsContentForWhoKnowsItAsItIs) {
   EXPECT_EQ(changed->display_name, "Kenya");
   EXPECT_EQ(changed->currency_code, "KES");
   EXPECT_EQ(changed->residency, (std::vector<std::string>{"tz", "ug"}));
+  EXPECT_EQ(changed->residency_rules, wanted.residency_rules);
+  EXPECT_EQ(store().GetTenant("ke")->residency_rules, wanted.residency_rules);
   EXPECT_EQ(changed->weight, 7);
   EXPECT_EQ(changed->create_time, before.create_time);
   EXPECT_GT(changed->version, before.version);
@@ -133,6 +136,44 @@ TEST_P(TenancyStore, SuspendsAndResumes) {
   EXPECT_EQ(store().SetTenantState("ke", TenantState::kActive, "", Request("r", id))->tenant.state,
             TenantState::kSuspended);
   EXPECT_EQ(store().SetTenantState("xx", TenantState::kActive, "", {}).error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStore, DeletesAndBringsBack) {
+  ASSERT_TRUE(store().CreateApiKey(Key(kKid), {}));
+  const std::int64_t keys = KeysVersion("ke");
+  const Uuid id = Uuid::V7();
+  const TenantDeletionRequest deletion{EtagOf(*store().GetTenant("ke")), "moved", kGraceDefault, clock_.Now()};
+  const auto deleted = store().DeleteTenant("ke", deletion, Request("d", id));
+  ASSERT_TRUE(deleted) << deleted.error().message;
+  EXPECT_EQ(deleted->tenant.state, TenantState::kDeleting);
+  ASSERT_TRUE(deleted->tenant.deletion);
+  EXPECT_EQ(deleted->tenant.deletion->delete_time, clock_.Now());
+  EXPECT_EQ(deleted->tenant.deletion->purge_time, clock_.Now() + kGraceDefault);
+  EXPECT_EQ(deleted->tenant.deletion->reason, "moved");
+  EXPECT_GT(deleted->keys_version, keys);
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, false);
+  EXPECT_EQ(store().DeleteTenant("ke", deletion, Request("d", id))->tenant.version, deleted->tenant.version);
+  EXPECT_EQ(store().DeleteTenant("ke", deletion, {}).error().reason, "TENANT_DELETING");
+  EXPECT_EQ(store().SetTenantState("ke", TenantState::kActive, "", {}).error().reason, "TENANT_DELETING");
+  EXPECT_EQ(store().ListTenants({"t", 10, ""})->items.at(0).state, TenantState::kDeleting);
+  EXPECT_EQ(store().TenantsChanged(deleted->tenant.version - 1, 10)->tenants.at(0).deletion->reason, "moved");
+
+  const auto back = store().UndeleteTenant("ke", {});
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->tenant.state, TenantState::kActive);
+  EXPECT_FALSE(back->tenant.deletion);
+  EXPECT_GT(back->keys_version, deleted->keys_version);
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, true);
+  EXPECT_EQ(store().UndeleteTenant("ke", {})->tenant.version, back->tenant.version);
+  EXPECT_EQ(store().DeleteTenant("ke", deletion, {}).error().reason, "ETAG_MISMATCH");
+
+  ASSERT_TRUE(store().SetTenantState("ug", TenantState::kSuspended, "unpaid", {}));
+  ASSERT_TRUE(store().DeleteTenant("ug", {EtagOf(*store().GetTenant("ug")), "", kGraceMin, clock_.Now()}, {}));
+  const auto suspended = store().UndeleteTenant("ug", {});
+  EXPECT_EQ(suspended->tenant.state, TenantState::kSuspended);
+  EXPECT_EQ(suspended->tenant.suspend_reason, "unpaid");
+  EXPECT_EQ(store().DeleteTenant("xx", deletion, {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().UndeleteTenant("xx", {}).error().code, Code::kNotFound);
 }
 
 TEST_P(TenancyStore, TenantsChangedAreOneOrderAndShowWhatIsNewOnly) {

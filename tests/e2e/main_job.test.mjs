@@ -253,10 +253,15 @@ refused('a state that only the platform sets', apply, /spec\.state: not for a ma
 const untouched = (...options) => ['import', starter, '--model', 'untouched', ...options];
 refused('a licence that SPDX does not know', untouched('--license', 'nonsense licence'), /no SPDX expression.*character 1/s, { status: 2 });
 refused('a type that there is not, before the first byte is sent', untouched('--license', 'MIT', '--compress', 'q8_0,Q9_X'), /'Q9_X' is none of Q8_0/, { status: 2 });
+const uganda = { displayName: 'Uganda', currencyCode: 'KES', residency: ['ug'] };
+refused('a tenant whose data may not be stored here', apply, /RESIDENCY.*jurisdiction ke, outside the tenant's residency \(ug\)/s, {
+  input: document('Tenant', 'tenants/ug', uganda),
+});
 test('refused with a reason: a region outside the residency', () => {
+  const stored = ['USAGE', 'INVOICES', 'LOGS', 'BACKUPS'].map((dataClass) => ({ dataClass, jurisdictions: ['ke'] }));
   platform.allod(apply, {
     input: [
-      document('Tenant', 'tenants/ug', { displayName: 'Uganda', currencyCode: 'KES', residency: ['ug'] }),
+      document('Tenant', 'tenants/ug', { ...uganda, residencyRules: stored }),
       document('Project', 'tenants/ug/projects/p', { displayName: 'P' }),
       document('BillingAccount', 'tenants/ug/billingAccount', { currencyCode: 'KES', creditLimit: '1' }),
       document('Listing', 'listings/everywhere', offer),

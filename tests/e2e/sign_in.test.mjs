@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Browser } from './browser.mjs';
-import { Platform, build, project } from './platform.mjs';
+import { Platform, build, project, version } from './platform.mjs';
 
 // jose wants a global crypto object, which Node 18 has behind a flag.
 const tooOld = Number(process.versions.node.split('.')[0]) < 20 && `oidc-provider and jose need Node 20, this is ${process.version}`;
@@ -178,7 +178,7 @@ test('a group has its roles at its project, and nowhere else', { skip: tooOld },
 test('who is no member is told so, and gets nothing', { skip: tooOld }, async () => {
   const { browser, page } = await signIn('chege');
   assert.equal(page.status, 403);
-  assert.match(page.html, /no member/);
+  assert.match(page.html, /e-mail address was verified/);
   assert.equal(browser.cookies(root()).size, 0, 'neither a session nor an attempt is left');
 });
 
@@ -212,6 +212,21 @@ test('signing out ends the session, or all of them', { skip: tooOld }, async () 
   assert.equal(await status(second, `${project}/instances`), 401);
 });
 
+test('of a suspended tenant one signs out all the same, and for good', { skip: tooOld }, async () => {
+  const leaver = (await signIn('achieng')).browser;
+  const stayer = (await signIn('achieng')).browser;
+  const token = [...leaver.cookies(root()).values()][0];
+  const post = { method: 'POST', headers: { origin: root() } };
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await status(stayer, `${project}/instances`), 401);
+  assert.equal((await stayer.fetch(`${root()}/auth/sign-out?everywhere=true`, post)).status, 400);
+  assert.equal((await leaver.fetch(`${root()}/auth/sign-out`, post)).status, 204);
+  assert.equal(leaver.cookies(root()).size, 0);
+  platform.allod(['tenants', 'resume', 'ke']);
+  assert.equal((await fetch(`${root()}/auth/whoami`, { headers: { authorization: `Bearer ${token}` } })).status, 401);
+  assert.equal(await status(stayer, `${project}/instances`), 200);
+});
+
 test('an ID token begins one session', { skip: tooOld }, async () => {
   const ask = async (token) => {
     const answer = await fetch(`${root()}/auth/session`, { method: 'POST', body: new URLSearchParams({ identity_provider: staff, id_token: token }) });
@@ -223,49 +238,246 @@ test('an ID token begins one session', { skip: tooOld }, async () => {
   assert.equal((await ask(await issuer.sign({ aud: ['allod', 'other'] }))).reason, 'TOKEN_AUDIENCE');
   assert.equal((await ask(await issuer.sign({ aud: 'other' }))).reason, 'TOKEN_AUDIENCE');
   assert.equal((await ask(await issuer.sign({ exp: 1 }))).reason, 'TOKEN_EXPIRED');
-  assert.equal((await ask(await issuer.sign({ email_verified: false }))).reason, 'NOT_A_MEMBER');
+  assert.equal((await ask(await issuer.sign({ email_verified: false }))).reason, 'EMAIL_NOT_VERIFIED');
+  assert.equal((await ask(await issuer.sign({ email: 'nobody@ke.example', groups: [] }))).reason, 'NOT_A_MEMBER');
+  assert.equal((await ask(await issuer.sign({ nonce: 'of an attempt in a browser' }))).reason, 'TOKEN_NONCE');
+});
+
+// `allod` as somebody runs it who has no installation: only what `allod login` left in a file of her own.
+class Clerk {
+  constructor(name) {
+    const home = join(platform.state, 'clerks', name);
+    mkdirSync(home, { recursive: true });
+    const { ALLOD_STATE, ALLOD_GATEWAY, ...rest } = process.env;
+    this.env = { ...rest, HOME: home, XDG_STATE_HOME: join(home, 'state'), ALLOD_STATE: join(home, 'none'), ALLOD_SESSION: join(home, 'session.json') };
+    this.home = home;
+  }
+  start(args) {
+    return spawn(join(build, 'bin/allod'), args, { env: this.env });
+  }
+  async run(args) {
+    return finish(this.start(args));
+  }
+  async json(args) {
+    const { code, out, text } = await this.run([...args, '-o', 'json']);
+    assert.equal(code, 0, `${args.join(' ')}: ${text}`);
+    return JSON.parse(out);
+  }
+  // With a browser on whatever device.
+  async login(person, ...args) {
+    const login = this.start(['login', 'ke', '--gateway', root(), ...args]);
+    const finished = finish(login);
+    const url = await new Promise((found, lost) => {
+      let text = '';
+      login.stderr.on('data', (data) => {
+        text += data;
+        const match = text.match(/or open (\S+)/);
+        if (match) found(match[1]);
+      });
+      login.on('close', () => lost(new Error(text)));
+    });
+    const browser = new Browser();
+    let page = await browser.go(url);
+    page = await browser.submit(page);  // confirms the code
+    if (!page.html.includes('name="login"')) page = await browser.submit(page);
+    await agree(browser, page, person);
+    const { code, text } = await finished;
+    assert.equal(code, 0, text);
+    return text;
+  }
+}
+const finish = (child) => new Promise((done) => {
+  let out = '';
+  let text = '';
+  child.stdout.on('data', (data) => { out += data; text += data; });
+  child.stderr.on('data', (data) => { text += data; });
+  child.on('close', (code) => done({ code, out, text }));
 });
 
 test('allod login, whoami and logout', { skip: tooOld }, async () => {
-  const env = { ...process.env, ALLOD_SESSION: join(platform.state, 'session.json') };
-  const run = (args) => spawn(join(build, 'bin/allod'), ['--state', platform.state, ...args], { env });
-  const finish = (child) => new Promise((done) => {
-    let text = '';
-    child.stdout.on('data', (data) => { text += data; });
-    child.stderr.on('data', (data) => { text += data; });
-    child.on('close', (code) => done({ code, text }));
-  });
-  const login = run(['login', 'ke']);
-  const finished = finish(login);
-  const url = await new Promise((found, lost) => {
-    let text = '';
-    login.stderr.on('data', (data) => {
-      text += data;
-      const match = text.match(/or open (\S+)/);
-      if (match) found(match[1]);
-    });
-    login.on('close', () => lost(new Error(text)));
-  });
-  const browser = new Browser();
-  let page = await browser.go(url);
-  page = await browser.submit(page);  // confirms the code
-  if (!page.html.includes('name="login"')) page = await browser.submit(page);
-  await agree(browser, page, 'baraka');
-  const { code, text } = await finished;
-  assert.equal(code, 0, text);
+  const clerk = new Clerk('baraka');
+  const text = await clerk.login('baraka');
   assert.match(text, /Baraka/);
   assert.match(text, /roles at tenants\/ke\/projects\/services: viewer/);
-  assert.equal(statSync(env.ALLOD_SESSION).mode & 0o777, 0o600);
-  const who = await finish(run(['-o', 'json', 'whoami']));
-  assert.equal(JSON.parse(who.text).displayName, 'Baraka');
-  const token = JSON.parse(readFileSync(env.ALLOD_SESSION)).token;
+  assert.equal(statSync(clerk.env.ALLOD_SESSION).mode & 0o777, 0o600);
+  assert.equal((await clerk.json(['whoami'])).displayName, 'Baraka');
+  const token = JSON.parse(readFileSync(clerk.env.ALLOD_SESSION)).token;
   const listed = () => fetch(`${root()}/portal/v1/${project}/instances`, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await listed()).status, 200);
-  assert.equal((await finish(run(['logout']))).code, 0);
+  assert.equal((await clerk.run(['logout'])).code, 0);
   assert.equal((await listed()).status, 401);
-  assert.notEqual((await finish(run(['whoami']))).code, 0);
-  const key = await finish(run(['-o', 'json', 'whoami', '--key-file', platform.keyFile]));
-  assert.equal(JSON.parse(key.text).kind, 'api_key', key.text);
+  assert.notEqual((await clerk.run(['whoami'])).code, 0);
+  const key = await clerk.json(['whoami', '--gateway', root(), '--key-file', platform.keyFile]);
+  assert.equal(key.kind, 'api_key');
+});
+
+test('a person uses the same allod that the operator uses', { skip: tooOld }, async () => {
+  const clerk = new Clerk('achieng');
+  assert.match((await clerk.run(['get', 'instances', project])).text, /NOT_UP/);
+  await clerk.login('achieng');
+  const names = async (...args) => (await clerk.json(['get', ...args])).items.map((item) => item.name);
+  assert.deepEqual(await names('projects', 'tenants/ke'), [project]);
+  assert.ok((await names('members', 'tenants/ke')).includes('tenants/ke/members/desk'));
+  assert.deepEqual(await names('regions'), ['regions/ke-1']);
+  const assistant = ['describe', 'instances', `${project}/instances/assistant`];
+  const { uid, spec } = platform.json(assistant);
+  const seen = await clerk.json(assistant);
+  assert.deepEqual({ uid: seen.uid, spec: seen.spec }, { uid, spec });
+  // What she applies is planned and judged as an operator's manifest is, by her roles.
+  const manifest = platform.writeFile('clerk.yaml', `apiVersion: allod/v1
+kind: Project
+metadata: {name: tenants/ke/projects/archive}
+spec: {displayName: Archive, quota: {instances: 2}}
+`);
+  const plan = await clerk.run(['apply', '-f', manifest, '--dry-run']);
+  assert.match(plan.text, /create +Project +tenants\/ke\/projects\/archive/);
+  assert.equal((await clerk.run(['apply', '-f', manifest])).code, 0);
+  assert.match((await clerk.run(['apply', '-f', manifest])).text, /as it is/);
+  const renamed = platform.writeFile('clerk2.yaml', `apiVersion: allod/v1
+kind: Project
+metadata: {name: tenants/ke/projects/archive}
+spec: {displayName: The archive}
+`);
+  assert.equal((await clerk.run(['apply', '-f', renamed])).code, 0);
+  assert.equal((await clerk.json(['describe', 'projects', 'tenants/ke/projects/archive'])).quota.instances, '2', 'what it does not name stays');
+  // Keys are kept beside her session.
+  assert.match((await clerk.run(['get', 'members', 'tenants/ke'])).text, /email = achieng@ke.example +owner +staff +no/);
+  const made = await clerk.json(['create-key', project, '--display-name', 'of a clerk']);
+  assert.ok(made.file.startsWith(clerk.home), made.file);
+  assert.equal(statSync(made.file).mode & 0o777, 0o600);
+  const rotated = await clerk.json(['rotate-key', made.name, '--overlap', '0', '--replace']);
+  assert.notEqual(rotated.name, made.name);
+  assert.equal((await clerk.run(['delete', 'apiKeys', rotated.name])).code, 0);
+  // An instance that takes its time is waited for.
+  const instance = platform.writeFile('clerk3.yaml', `apiVersion: allod/v1
+kind: Instance
+metadata: {name: ${project}/instances/clerks}
+spec: {listing: listings/starter-v1, variant: ${version}/variants/q4_k_m, region: regions/ke-1, isolationClass: isolated}
+`);
+  const created = await clerk.run(['apply', '-f', instance]);
+  assert.equal(created.code, 0, created.text);
+  assert.equal((await clerk.json(['describe', 'instances', `${project}/instances/clerks`])).status.state, 'STATE_READY');
+  assert.equal((await clerk.run(['delete', 'instances', `${project}/instances/clerks`])).code, 0);
+  await clerk.json(['usage', 'tenants/ke']);
+  assert.equal((await clerk.json(['invoice', 'tenants/ke'])).total.currencyCode, 'KES');
+  assert.ok((await clerk.json(['quota', 'tenants/ke'])).items.some((use) => use.resource === 'projects' && use.used === '2'));
+  const audit = await clerk.json(['audit', 'list', 'tenants/ke', '--action', 'tenancy.projects.']);
+  assert.ok(audit.items.some(({ entry }) => entry.action === 'tenancy.projects.create' && entry.actor.kind === 'person'));
+  assert.match((await clerk.run(['audit', 'verify', 'tenants/ke'])).text, /whole/);
+});
+
+test('what a person may not do says so with the reason of the service', { skip: tooOld }, async () => {
+  const clerk = new Clerk('desk');
+  await clerk.login('baraka');
+  const why = async (...args) => {
+    const { code, text } = await clerk.run(args);
+    assert.notEqual(code, 0, text);
+    return { code, reason: text.match(/reason: (\w+)/)?.[1] };
+  };
+  assert.equal((await clerk.json(['get', 'instances', project])).items.length, 1);
+  assert.deepEqual(await why('get', 'members', 'tenants/ke'), { code: 1, reason: 'PERMISSION_MISSING' });
+  assert.deepEqual(await why('create-key', project), { code: 1, reason: 'PERMISSION_MISSING' });
+  assert.deepEqual(await why('describe', 'instances', 'tenants/tz/projects/x/instances/y'), { code: 3, reason: 'NOT_FOUND' });
+  assert.deepEqual(await why('describe', 'instances', 'nonsense'), { code: 2, reason: 'INVALID_NAME' });
+  for (const operators of [['get', 'nodes'], ['get', 'tenants'], ['ledger', '--as-person'], ['top', '--as-person'], ['tenants', 'suspend', 'ke']]) {
+    assert.equal((await why(...operators)).reason, 'OPERATORS_ONLY', operators.join(' '));
+  }
+  assert.equal((await why('get', 'instances', project, '--gateway', 'https://other.example')).reason, 'OTHER_GATEWAY');
+  // On the machine of the installation the operator is who runs it, unless a person is asked for.
+  const asOperator = { ...clerk.env, ALLOD_STATE: platform.state };
+  const there = (args) => finish(spawn(join(build, 'bin/allod'), args, { env: asOperator }));
+  assert.equal((await there(['get', 'members', 'tenants/ke'])).code, 0);
+  assert.match((await there(['get', 'members', 'tenants/ke', '--as-person'])).text, /PERMISSION_MISSING/);
+  await clerk.run(['logout']);
+  assert.equal((await why('get', 'instances', project, '--as-person')).reason, 'NOT_SIGNED_IN');
+});
+
+test('people of a tenant act at those below it, and nobody the other way', { skip: tooOld }, async () => {
+  const asks = (browser) => (path, body, method = 'POST') =>
+    portal(browser, path, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json', origin: root() } });
+  const read = async (response) => {
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    return JSON.parse(text);
+  };
+  const byKey = async (key, path) => (await fetch(`${root()}/portal/v1/${path}`, { headers: { authorization: `Bearer ${key}` } })).status;
+  const namesOf = async (browser) => (await read(await portal(browser, 'tenants'))).tenants.map((tenant) => tenant.name);
+  const above = (await signIn('achieng')).browser;
+  const ask = asks(above);
+  const child = { displayName: 'Health', currencyCode: 'KES', residency: ['ke'] };
+  assert.equal((await read(await ask('tenants/ke/tenants?tenantId=ke-health', child))).parent, 'tenants/ke');
+  await read(await ask('tenants/ke/tenants?tenantId=ke-water', child));
+  assert.equal((await ask('tenants/ke/tenants?tenantId=ke-far', { ...child, residency: ['ke', 'tz'] })).status, 400);
+  assert.deepEqual(await namesOf(above), ['tenants/ke', 'tenants/ke-health', 'tenants/ke-water']);
+  assert.match(platform.allod(['tenants']), /\n {2}tenants\/ke-health/);
+
+  // As an owner of the child: its projects and keys, and who of its own people comes in.
+  const desk = 'tenants/ke-health/projects/desk';
+  await read(await ask('tenants/ke-health/projects?projectId=desk', { displayName: 'Desk' }));
+  const key = (await read(await ask(`${desk}/apiKeys`, { displayName: 'by one from above' }))).secret;
+  assert.equal(await byKey(key, desk), 200);
+  assert.equal(await byKey(key, 'tenants/ke'), 404);
+  assert.equal(await byKey(platform.key, 'tenants/ke-health'), 404, 'no key reaches below');
+  await read(await ask('tenants/ke-health/identityProviders?identityProviderId=staff', {
+    displayName: 'Staff', issuer: issuer.url, signIn: { clientId: 'allod', scopes: ['profile', 'email', 'groups'] },
+  }));
+  await read(await ask('tenants/ke-health/members?memberId=baraka', {
+    displayName: 'Baraka', identityProvider: 'tenants/ke-health/identityProviders/staff',
+    claims: [{ claim: 'sub', equals: 'baraka' }], grants: [{ resource: 'tenants/ke-health', roles: ['ROLE_OWNER'] }],
+  }));
+
+  const below = new Browser();
+  await agree(below, await below.go(`${root()}/auth/sign-in?tenant=ke-health&return_to=/auth/whoami`), 'baraka');
+  assert.equal(await status(below, desk), 200);
+  assert.deepEqual(await namesOf(below), ['tenants/ke-health']);
+  for (const name of ['tenants/ke', 'tenants/ke/projects', `${project}/instances`, 'tenants/ke-water', 'tenants/none', 'tenants/none/projects']) {
+    assert.equal(await status(below, name), 404, name);
+  }
+  assert.equal((await asks(below)('tenants/ke:suspend', {})).status, 404);
+  assert.equal((await asks(below)('tenants/ke-health:suspend', {})).status, 403, 'nor itself');
+
+  // Suspended from above, and with what is above.
+  await read(await ask('tenants/ke-health:suspend', { reason: 'a look' }));
+  assert.equal(await status(below, desk), 401);
+  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await status(above, desk), 200, 'who is above still sees it');
+  await read(await ask('tenants/ke-health:resume', {}));
+  assert.equal(await byKey(key, desk), 200);
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await status(below, desk), 401);
+  assert.equal(platform.json(['get', 'tenants', 'tenants/ke-health']).items[0].suspendedBy, 'tenants/ke');
+  platform.allod(['tenants', 'resume', 'ke']);
+  assert.equal(await byKey(key, desk), 200);
+
+  // What he is at the parent he is here, at once.
+  const setRoles = (roles) => platform.allod(['apply', '-f', platform.writeFile('roles.yaml', `apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/chege}
+spec:
+  displayName: Chege
+  identityProvider: ${staff}
+  claims: [{claim: sub, equals: chege}]
+  grants: [{resource: tenants/ke, roles: [owner]}]
+---
+apiVersion: allod/v1
+kind: Member
+metadata: {name: tenants/ke/members/achieng}
+spec:
+  displayName: Achieng
+  identityProvider: ${staff}
+  claims: [{claim: email, equals: achieng@ke.example}]
+  grants: [{resource: tenants/ke, roles: ${roles}}]
+`)]);
+  setRoles('[viewer]');
+  assert.equal(await status(above, desk), 200);
+  assert.equal((await ask(`${desk}/apiKeys`, {})).status, 403);
+  setRoles('[owner]');
+  assert.equal((await ask(`${desk}/apiKeys`, {})).status, 200);
+
+  const entries = platform.json(['audit', 'list', 'tenants/ke-health', '--limit', '1000']).items.map((item) => item.entry);
+  const made = entries.find((entry) => entry.action === 'tenancy.apiKeys.create');
+  assert.match(made.actor.id, /^tenants\/ke\/sessions\//, 'the log of the child says who came from above');
 });
 
 test('what people did is in the audit log, by their session', { skip: tooOld }, async () => {
@@ -275,4 +487,12 @@ test('what people did is in the audit log, by their session', { skip: tooOld }, 
   const made = entries.find((entry) => entry.action === 'tenancy.apiKeys.create' && entry.actor?.kind === 'person');
   assert.ok(made, JSON.stringify(entries.slice(0, 3)));
   assert.match(made.actor.id, /^tenants\/ke\/sessions\//);
+  // Who was refused, too: of whom, by a detail that can be erased.
+  const refused = entries.find((entry) => entry.action === 'tenancy.sessions.begin' && entry.reason === 'TOKEN_EXPIRED');
+  assert.ok(refused, 'a token that has expired');
+  const stranger = entries.find((entry) => entry.action === 'tenancy.sessions.begin' && entry.reason === 'EMAIL_NOT_VERIFIED');
+  assert.equal(stranger.outcome, 'OUTCOME_REFUSED');
+  assert.equal(stranger.actor.kind, 'person');
+  const subject = stranger.details.find((detail) => detail.name === 'subject');
+  assert.ok(subject.commitment, JSON.stringify(stranger));
 });

@@ -2,7 +2,9 @@
 // resumed, held to a residency that became narrower, while others go on and while the scheduler is killed.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
 import { Platform, eventually, sleep, starter } from './platform.mjs';
@@ -16,8 +18,10 @@ const endToken = 4;
 const projectOf = (tenant) => `tenants/${tenant}/projects/services`;
 const nameOf = (tenant, id) => `${projectOf(tenant)}/instances/${id}`;
 const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmetadata: {name: ${name}}\nspec:\n  ${spec}\n`;
+// What is stored where the machine stands, whatever the residency says.
+const storedHere = `residencyRules: [${['USAGE', 'INVOICES', 'LOGS', 'BACKUPS'].map((name) => `{dataClass: ${name}, jurisdictions: [ke]}`).join(', ')}]`;
 const tenantDocument = (tenant, more = '') =>
-  document('Tenant', `tenants/${tenant}`, `{displayName: ${tenant}, currencyCode: KES, residency: [ke, tz]${more}}`);
+  document('Tenant', `tenants/${tenant}`, `{displayName: ${tenant}, currencyCode: KES, residency: [ke, tz], ${storedHere}${more}}`);
 const instanceDocument = (tenant, id, isolation) =>
   document('Instance', nameOf(tenant, id), `listing: listings/starter-v1
   variant: models/starter/versions/v1/variants/source
@@ -221,5 +225,115 @@ test('a narrower residency stops what is outside, after it was said, until it is
   await answers('ke', 'own');
   await answers('ke', 'shared');
   await eventually('it is ready', () => instanceOf('ke', 'own').status.state === 'STATE_READY');
+  await platform.soundBooks();
+});
+
+test('a rule of one class of data holds for what is stored here, and for what runs', { timeout: 120_000 }, async () => {
+  const update = (...rules) => ['tenants', 'update', 'ke', ...rules.flatMap((rule) => ['--residency-rule', rule])];
+  assert.match(platform.allod(update('USAGE=tz'), { status: 1 }), /RESIDENCY.*jurisdiction ke, outside the tenant's residency rule for USAGE \(tz\)/s);
+  assert.match(platform.allod(update('VOICES=ke'), { status: 2 }), /INVALID_RESIDENCY_RULE/);
+  assert.match(platform.allod(update('PROMPTS=tz'), { status: 1 }), /this stops tenants\/ke\/projects\/services\/instances\/own/);
+  platform.allod([...update('PROMPTS=tz'), '--yes']);
+  await eventually('it says by which rule', () => instanceOf('ke', 'own').status.reason === 'REGION_OUTSIDE_RESIDENCY');
+  assert.match(instanceOf('ke', 'own').status.message, /outside the tenant's residency rule for PROMPTS \(tz\)/);
+  assert.equal((await tell('ke', 'own', 2)).status, 404);
+  await answers('tz', 'own');
+  platform.allod(update('PROMPTS='));
+  await answers('ke', 'own');
+  assert.equal(tenantOf('ke').residencyRules.length, 4);
+});
+
+test('a region that comes to lie elsewhere stops what does not fit, after it was said', { timeout: 120_000 }, async () => {
+  const region = (jurisdiction) => document('Region', 'regions/ke-1', `{jurisdiction: ${jurisdiction}}`);
+  const file = platform.writeFile('region.yaml', region('ug'));
+  assert.match(platform.allod(['apply', '--dry-run', '-f', file]), /jurisdiction: ke -> ug; stops tenants\/ke\/projects\/services\/instances\/own/);
+  assert.match(platform.allod(['apply', '-f', file], { status: 1 }), /CONFIRMATION_REQUIRED/);
+  platform.allod(['apply', '--yes', '-f', file]);
+  await eventually('it says by which rule', () => instanceOf('ke', 'own').status.reason === 'REGION_OUTSIDE_RESIDENCY');
+  assert.equal((await tell('ke', 'own', 2)).status, 404, 'it is not routed to');
+  assert.match(platform.allod(['get', 'nodes']), /node local says that it stands in jurisdiction ke, and its region ke-1 lies in ug/);
+  platform.allod(['apply', '--yes', '-f', platform.writeFile('region.yaml', region('ke'))]);
+  await answers('ke', 'own');
+  const versions = platform.json(['get', 'regionVersions', 'regions/ke-1']).items;
+  assert.deepEqual(versions.map((version) => version.jurisdiction), ['ke', 'ug', 'ke']);
+  assert.deepEqual(versions.map((version) => version.maker), ['configuration', 'operator', 'operator']);
+// The files of an export as the index says, each with its lines.
+function exportIn(directory) {
+  const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
+  assert.deepEqual(readdirSync(directory).sort(), ['index.json', ...index.files.map((file) => file.name)].sort());
+  return Object.fromEntries(
+    index.files.map(({ name, lines, bytes, sha256 }) => {
+      const text = readFileSync(join(directory, name));
+      assert.equal(createHash('sha256').update(text).digest('hex'), sha256, name);
+      assert.equal(text.length, bytes, name);
+      const items = text.toString().split('\n').slice(0, -1).map((line) => JSON.parse(line));
+      assert.equal(items.length, lines, name);
+      return [name.replace('.jsonl', ''), items];
+    }),
+  );
+}
+
+test('deleted, exported and brought back: keys, routes and workers within a second, and nothing is lost', { timeout: 120_000 }, async () => {
+  await answers('tz', 'own');
+  const worker = await workerOf('tz', 'own');
+  const { uid } = instanceOf('tz', 'own');
+  const used = usageOf('tz').size;
+  assert.ok(used > 0);
+  assert.match(platform.allod(['tenants', 'delete', 'tz'], { status: 1 }), /CONFIRMATION_REQUIRED/);
+  assert.match(platform.allod(['tenants', 'delete', 'tz', '--yes', '--grace', '23h'], { status: 2 }), /INVALID_GRACE/);
+  assert.equal(await keyStatus('tz'), 200, 'nothing was changed');
+  const begin = Date.now();
+  assert.match(platform.allod(['tenants', 'delete', 'tz', '--yes', '--reason', 'merged with ke', '--grace', '2d']), /tz .* DELETING +\d{4}-/);
+  assert.equal(await keyStatus('tz'), 401);
+  await eventually('its worker ends', () => !alive(worker), { everyMs: 5 });
+  const took = Date.now() - begin;
+  console.log(`deleted, the command included: ${took} ms`);
+  assert.ok(took <= 1000, `${took}`);
+  const tenant = tenantOf('tz');
+  assert.equal(tenant.deleteReason, 'merged with ke');
+  assert.equal(Date.parse(tenant.purgeTime) - Date.parse(tenant.deleteTime), 2 * 24 * 3600 * 1000);
+  assert.match(platform.allod(['tenants', 'resume', 'tz'], { status: 1 }), /TENANT_DELETING/);
+  assert.match(platform.allod(['describe', 'tenants', 'tenants/tz']), /merged with ke/);
+  await answers('ke', 'own');
+
+  const directory = join(platform.state, 'tz-export');
+  for (let round = 0; round < 2; ++round) platform.allod(['tenants', 'export', 'tz', '-o', directory]);
+  const all = exportIn(directory);
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  assert.equal(all.tenant[0].state, 'STATE_DELETING');
+  assert.deepEqual(all.instances.map((one) => one.name).sort(), [nameOf('tz', 'own'), nameOf('tz', 'shared')]);
+  assert.equal(all.usage_records.length, used);
+  assert.equal(all.projects.length, 1);
+  assert.equal(all.api_keys.length, 1);
+  assert.ok(all.ledger_accounts.length > 0 && all.invoices[0].lines.length > 0 && all.billing_account.length === 1);
+  for (const log of ['audit_tenancy', 'audit_scheduling', 'audit_billing']) {
+    all[log].forEach((entry, i) => assert.equal(Number(entry.sequence), i + 1, log));
+    assert.ok(all[log].every((entry) => entry.hash), log);
+  }
+  const secret = tenants.tz.key.split('_')[2];
+  for (const name of readdirSync(directory)) {
+    const text = readFileSync(join(directory, name), 'utf8');
+    assert.ok(!text.includes(secret) && !text.includes('tenants/ke/'), `${name} holds what is not the tenant's to have`);
+  }
+  assert.match(platform.allod(['tenants', 'export', 'tz', '-o', platform.state], { status: 1 }), /NOT_AN_EXPORT/);
+  platform.allod(['tenants', 'export', 'tz', '-o', join(platform.state, 'tz.tar')]);
+  assert.ok(statSync(join(platform.state, 'tz.tar')).size > 5000);
+
+  // What was told holds when those who were told die.
+  process.kill(platform.pid('tenancy'), 'SIGKILL');
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  await eventually('tenancy is back', () => tenantOf('tz').state === 'STATE_DELETING', { timeoutMs: 20_000 });
+  platform.allod(['tenants', 'undelete', 'tz']);
+  assert.equal(await keyStatus('tz'), 200);
+  await answers('tz', 'own');
+  await answers('tz', 'shared');
+  assert.equal(instanceOf('tz', 'own').uid, uid, 'the same instance came back');
+  platform.allod(['tenants', 'suspend', 'tz', '--reason', 'unpaid']);
+  platform.allod(['tenants', 'delete', 'tz', '--yes']);
+  assert.match(platform.allod(['tenants', 'undelete', 'tz']), /SUSPENDED/);
+  assert.equal(await keyStatus('tz'), 401, 'what was suspended stays so');
+  platform.allod(['tenants', 'resume', 'tz']);
+  await answers('tz', 'own');
+  platform.allod(['audit', 'verify', 'tenants/tz']);
   await platform.soundBooks();
 });

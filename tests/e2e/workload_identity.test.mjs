@@ -221,6 +221,49 @@ test('a rule that is disabled takes its tokens with it, at once', { skip: tooOld
   assert.equal((await portal(`${project}/instances`, ours)).status, 200);
 });
 
+test('a pipeline acts by a role of the tenant, and loses what is taken out of it at once', { skip: tooOld }, async () => {
+  const role = (permissions) => platform.allod(['apply', '-f', platform.writeFile('role.yaml', `apiVersion: allod/v1
+kind: Role
+metadata: {name: tenants/ke/roles/looks}
+spec:
+  displayName: Looks
+  summary: sees what runs
+  permissions: [${permissions}]
+---
+apiVersion: allod/v1
+kind: WorkloadRule
+metadata: {name: ${project}/workloadRules/looks}
+spec:
+  displayName: Looks
+  identityProvider: tenants/ke/identityProviders/ci
+  claims: [{claim: repository, equals: ke/looks}]
+  scopes: [portal]
+  customRoles: [tenants/ke/roles/looks]
+`)]);
+  role('scheduling.instances.list');
+  await issuer.start('ES256');
+  const answer = await eventually('a token', async () => {
+    const given = await exchange(await issuer.sign({ repository: 'ke/looks' }), `${project}/workloadRules/looks`);
+    return given.status === 200 && given;
+  });
+  const token = answer.access_token;
+  assert.equal((await portal(`${project}/instances`, token)).status, 200);
+  const refused = await portal(`${project}/instances/assistant`, token);
+  assert.equal(refused.status, 403);
+  const problem = await refused.json();
+  assert.equal(problem.reason, 'PERMISSION_MISSING');
+  assert.match(problem.detail, /roles\/looks/);
+  role('catalog.listings.list');
+  const changed = Date.now();
+  assert.equal((await portal(`${project}/instances`, token)).status, 403, 'what was taken out of the role is gone');
+  assert.ok(Date.now() - changed < 1000);
+  assert.equal((await portal('listings', token)).status, 200, 'and what was put in is there');
+  assert.match(platform.allod(['delete', 'roles', 'tenants/ke/roles/looks'], { status: 1 }), /workloadRules\/looks/);
+  const shown = platform.allod(['roles', 'ke']);
+  assert.match(shown, /tenants\/ke\/roles\/looks\s+sees what runs\s+catalog\.listings\.list/);
+  assert.match(shown, /reviewer/);
+});
+
 test('a suspension takes tokens with it when it has returned, and its end brings them back', { skip: tooOld }, async () => {
   for (let round = 0; round < 5; ++round) {
     platform.allod(['tenants', 'suspend', 'tenants/ke', '--reason', 'a test']);

@@ -25,7 +25,9 @@ struct AnyMethod {
   // Asks about a tenant's things.
   bool takes_resource() const { return Admits({access::v1::WHO_TENANT, access::v1::WHO_MEMBER}); }
   // Or about what everybody may see.
-  bool takes_tenants() const { return takes_resource() || Admits({access::v1::WHO_ANYONE}); }
+  bool takes_tenants() const {
+    return takes_resource() || Admits({access::v1::WHO_ANYONE, access::v1::WHO_PLATFORM_OR_TENANT});
+  }
   bool is_destructive() const;
 };
 

@@ -21,6 +21,8 @@
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/node_service.h"
 #include "services/scheduling/reconciler.h"
+#include "services/scheduling/region_service.h"
+#include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
 #include "services/tenancy/tenant_service.h"
@@ -45,7 +47,10 @@ class ApplyTest : public testing::Test {
     Serve("tenancy", {&tenants_, &projects_});
     Serve("billing", {&accounts_, &books_});
     Serve("catalog", {&models_, &listings_});
-    Serve("scheduling", {&instances_, &nodes_});
+    for (const auto& first : scheduling::FirstVersions({{"ke-1", "ke"}, {"tz-1", "tz"}})) {
+      regions_.Put({*region_store_.AddVersion(first)});
+    }
+    Serve("scheduling", {&instances_, &nodes_, &region_service_});
     ImportModel();
     Must(kThere);
   }
@@ -104,6 +109,11 @@ class ApplyTest : public testing::Test {
       Doc("BillingAccount", "tenants/ke/billingAccount", "creditLimit: \"100\"") +
       Listing("listings/l", "1", "models/m/versions/v1");
 
+  // Where these services say that they stand: what they store of a tenant whose residency is elsewhere.
+  inline static const std::string kStoredHere =
+      "residencyRules: [{dataClass: USAGE, jurisdictions: [ke]}, {dataClass: INVOICES, jurisdictions: [ke]}, "
+      "{dataClass: LOGS, jurisdictions: [ke]}, {dataClass: BACKUPS, jurisdictions: [ke]}]";
+
  private:
   void Serve(const std::string& name, std::vector<grpc::Service*> services) {
     auto server = Server::Start({.listen = state_.target(name)}, std::move(services));
@@ -137,7 +147,7 @@ class ApplyTest : public testing::Test {
   tenancy::FakeStore tenancy_;
   tenancy::CallGates tenancy_gates_;
   tenancy::TenantFeed tenant_feed_{tenancy_};
-  tenancy::TenantServiceImpl tenants_{tenancy_, tenant_feed_, clock_, tenancy_gates_, [](const auto&...) {}};
+  tenancy::TenantServiceImpl tenants_{tenancy_, tenant_feed_, clock_, tenancy_gates_, "ke", [](const auto&...) {}};
   tenancy::ProjectServiceImpl projects_{tenancy_, clock_, tenancy_gates_, [](const auto&...) {}};
   billing::FakeStore billing_;
   billing::CallGates billing_gates_;
@@ -155,22 +165,20 @@ class ApplyTest : public testing::Test {
   scheduling::GrpcPeers peers_{state_.target("tenancy"), state_.target("catalog"), state_.target("billing")};
   ChangeSignal news_;
   scheduling::drivers::ProcessDriver driver_{std::chrono::seconds(6), news_};
-  const std::vector<scheduler::Region> regions_{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  scheduling::FakeRegionStore region_store_{clock_};
+  scheduling::RegionBoard regions_{news_};
   scheduling::FiguresBoard figures_;
   scheduling::TermsInbox terms_{news_};
-  scheduling::Reconciler reconciler_{scheduling_, driver_, terms_, news_, clock_, {.regions = regions_}};
+  scheduling::Reconciler reconciler_{scheduling_, driver_, terms_, regions_, news_, clock_, {}};
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  scheduling::InstanceServiceImpl instances_{scheduling_,
-                                             peers_,
-                                             figures_,
-                                             visibility_,
-                                             clock_,
-                                             scheduling_gates_,
-                                             {regions_, 20, {}},
-                                             [](const TenantId&, const std::string&) {}};
+  scheduling::InstanceServiceImpl instances_{scheduling_, peers_,       figures_,
+                                             visibility_, clock_,       scheduling_gates_,
+                                             regions_,    {{}, 20, {}}, [](const TenantId&, const std::string&) {}};
   scheduling::NodeServiceImpl nodes_{scheduling_, driver_, figures_, clock_, regions_};
+  scheduling::RegionServiceImpl region_service_{region_store_,        scheduling_, driver_, regions_,
+                                                reconciler_.routes(), gateways_,   clock_,  scheduling_gates_};
   std::vector<std::unique_ptr<Server>> servers_;
 };
 
@@ -185,10 +193,11 @@ TEST_F(ApplyTest, APlanRefusesWhatApplyingRefusesForTheSameReason) {
       {"INVALID_SPEC", Instance(instance, "maxConcurrency: 65")},
       {"INVALID_SPEC", Instance(instance, "contextTokens: 007")},
       {"CONTEXT_TOO_LONG", Instance(instance, "contextTokens: 4097")},
-      {"PRICE_NOT_FOUND", Doc("Tenant", "tenants/tz", "displayName: T, currencyCode: TZS, residency: [tz]") +
-                              Doc("Project", "tenants/tz/projects/p", "displayName: P") +
-                              Doc("BillingAccount", "tenants/tz/billingAccount", "creditLimit: \"1\"") +
-                              Instance("tenants/tz/projects/p/instances/i", "", "regions/tz-1")},
+      {"PRICE_NOT_FOUND",
+       Doc("Tenant", "tenants/tz", "displayName: T, currencyCode: TZS, residency: [tz], " + kStoredHere) +
+           Doc("Project", "tenants/tz/projects/p", "displayName: P") +
+           Doc("BillingAccount", "tenants/tz/billingAccount", "creditLimit: \"1\"") +
+           Instance("tenants/tz/projects/p/instances/i", "", "regions/tz-1")},
       {"REGION_OUTSIDE_RESIDENCY", Instance(instance, "", "regions/tz-1")},
       {"UNKNOWN_REGION", Listing("listings/new", "1") + Instance(instance, "", "regions/none")},
       {"NOT_FOUND", Instance("tenants/ke/projects/none/instances/i", "")},
@@ -197,6 +206,10 @@ TEST_F(ApplyTest, APlanRefusesWhatApplyingRefusesForTheSameReason) {
       {"UNKNOWN_CURRENCY", Doc("Tenant", "tenants/ug", tenant + "XQX")},
       {"UNKNOWN_COUNTRY", Doc("Tenant", "tenants/ug", "displayName: X, residency: [xq], currencyCode: KES")},
       {"RESIDENCY_REQUIRED", Doc("Tenant", "tenants/ug", "displayName: X, currencyCode: KES")},
+      {"RESIDENCY", Doc("Tenant", "tenants/ug", "displayName: X, residency: [ug], currencyCode: KES")},
+      {"INVALID_RESIDENCY_RULE", Doc("Tenant", "tenants/ug", tenant + "KES, residencyRules: [{dataClass: LOGS}]")},
+      {"UNKNOWN_COUNTRY", Doc("Region", "regions/new", "jurisdiction: xq")},
+      {"UNKNOWN_COUNTRY", Doc("Region", "regions/ke-1", "jurisdiction: xq")},
       {"INVALID_PRICE", Listing("listings/neg", "-12.50")},
       {"INVALID_PRICE", Listing("listings/exp", "1e400")},
       {"PRICE_OUT_OF_RANGE", Listing("listings/dear", "1000000001")},
@@ -282,6 +295,48 @@ TEST_F(ApplyTest, ATenantIsChangedFieldByFieldAndSaysWhatThatStops) {
   EXPECT_THAT(other.error().message, StartsWith("m.yaml:"));
 }
 
+TEST_F(ApplyTest, ATenantsResidencyRulesAreAppliedAndSayWhatTheyStop) {
+  const auto tenant = [](const std::string& more) {
+    return Doc("Tenant", "tenants/ke", "displayName: Kenya, currencyCode: KES, residency: [ke, tz]" + more);
+  };
+  const std::string instance = Instance("tenants/ke/projects/p/instances/there", "", "regions/tz-1");
+  Must(tenant(""));
+  Must(instance);
+  const std::string prompts = ", residencyRules: [{dataClass: PROMPTS, jurisdictions: [ke]}]";
+  const auto plan = Plan(tenant(prompts));
+  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_EQ(plan->at(0).changes.size(), 1U);
+  EXPECT_EQ(plan->at(0).changes[0].field, "residencyRules");
+  EXPECT_EQ(plan->at(0).stops, std::vector<std::string>{"tenants/ke/projects/p/instances/there"});
+  const auto usage = Plan(tenant(", residencyRules: [{dataClass: USAGE, jurisdictions: [ke]}]"));
+  ASSERT_TRUE(usage) << usage.error().message;
+  EXPECT_TRUE(usage->at(0).stops.empty());
+  const auto elsewhere = Plan(tenant(", residencyRules: [{dataClass: USAGE, jurisdictions: [tz]}]"));
+  ASSERT_FALSE(elsewhere);
+  EXPECT_EQ(elsewhere.error().reason, "RESIDENCY");
+  EXPECT_THAT(elsewhere.error().message,
+              HasSubstr("jurisdiction ke, outside the tenant's residency rule for USAGE (tz)"));
+  Must(tenant(prompts));
+  EXPECT_EQ(Plan(tenant(prompts))->at(0).action, Action::kNothing);
+  const auto refused = Plan(Instance("tenants/ke/projects/p/instances/more", "", "regions/tz-1"));
+  EXPECT_EQ(refused.error().reason, "REGION_OUTSIDE_RESIDENCY");
+  EXPECT_THAT(refused.error().message, HasSubstr("residency rule for PROMPTS (ke)"));
+}
+
+TEST_F(ApplyTest, ARegionIsMadeAndChanged) {
+  const auto made = Plan(Doc("Region", "regions/ug-1", "jurisdiction: ug, displayName: Kampala"));
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->at(0).action, Action::kCreate);
+  Must(Doc("Region", "regions/ug-1", "jurisdiction: ug, displayName: Kampala"));
+  const std::string moved = Doc("Region", "regions/ug-1", "jurisdiction: rw, displayName: Kampala");
+  const auto plan = Plan(moved);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->at(0).changes, (std::vector<FieldChange>{{"jurisdiction", "ug", "rw"}}));
+  EXPECT_TRUE(plan->at(0).stops.empty());
+  Must(moved);
+  EXPECT_EQ(Plan(moved)->at(0).action, Action::kNothing);
+}
+
 TEST_F(ApplyTest, AProjectIsChangedWithItsQuotaAndLimits) {
   const auto project = [](const std::string& requests) {
     return Doc("Project", "tenants/ke/projects/p",
@@ -297,9 +352,19 @@ TEST_F(ApplyTest, AProjectIsChangedWithItsQuotaAndLimits) {
   EXPECT_EQ(Plan(project("70"))->at(0).action, Action::kUpdate);
   EXPECT_EQ(Plan(project("-1")).error().reason, "INVALID_LIMITS");
   EXPECT_EQ(Plan(Instance("tenants/ke/projects/p/instances/big", "replicas: 1"))->at(0).action, Action::kCreate);
-  const auto reset = Plan(Doc("Project", "tenants/ke/projects/p", "displayName: Other"));
-  ASSERT_TRUE(reset) << reset.error().message;
-  EXPECT_EQ(reset->at(0).action, Action::kUpdate) << "what is left out gets its default";
+  const auto without = [](const std::string& more) {
+    return Doc("Project", "tenants/ke/projects/p", "displayName: Other" + more);
+  };
+  EXPECT_EQ(Plan(without(""))->at(0).action, Action::kNothing) << "groups that are not named stay";
+  for (const char* none : {"null", "{}"}) {
+    const auto cleared = Plan(without(std::string(", limits: ") + none));
+    ASSERT_TRUE(cleared) << cleared.error().message;
+    EXPECT_THAT(ToText(*cleared), HasSubstr("limits: requests_per_minute: 60 -> "));
+    EXPECT_THAT(ToText(*cleared), testing::Not(HasSubstr("replicas")));
+  }
+  Must(without(", limits: null, instanceLimits: []"));
+  EXPECT_EQ(Plan(without(", limits: null, instanceLimits: null"))->at(0).action, Action::kNothing);
+  EXPECT_EQ(Plan(without(", quota: {replicas: 3}"))->at(0).action, Action::kNothing) << "the quota was not named";
 }
 
 TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {

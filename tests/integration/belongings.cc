@@ -19,6 +19,30 @@ std::string NewId(Belongings& of) {
   return of.ids.back();
 }
 
+// A request that a gateway admitted from a lease, and settled; the lease stays.
+void SettleLeased(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
+  const std::string lease = NewId(of), id = NewId(of);
+  methods.Must("billing.AdjustLease",
+               {{"leaseId", lease}, {"tenant", of.tenant}, {"gatewayId", lease}, {"epoch", 1}, {"want", "0.01"}},
+               Caller::Service("gateway"));
+  const json usage = {{"requestId", id},
+                      {"leaseId", lease},
+                      {"instance", instance},
+                      {"apiKey", key},
+                      {"terms", {{"priceBook", Programs::kPriceBook}, {"variant", Programs::kVariant}}},
+                      {"promptTokensMax", 10},
+                      {"completionTokensMax", 10},
+                      {"outcome", "OUTCOME_COMPLETED"},
+                      {"promptTokens", 7},
+                      {"completionTokens", 3}};
+  const json settled = methods.Must("billing.SettleBatch", {{"tenant", of.tenant}, {"usage", json::array({usage})}},
+                                    Caller::Service("gateway"));
+  if (!settled.at("results").at(0).value("reason", "").empty()) {
+    throw std::runtime_error("not settled: " + settled.dump());
+  }
+  of.names.push_back(of.tenant + "/usageRecords/" + id);
+}
+
 // A request that was held, answered and settled, and what its worker counted.
 void Use(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
   const std::string id = NewId(of);
@@ -41,6 +65,7 @@ void Use(const AllMethods& methods, Belongings& of, const std::string& instance,
                 {"promptTokens", 7},
                 {"completionTokens", 3}},
                Caller::Service("gateway"));
+  SettleLeased(methods, of, instance, key);
   const json event = {
       {"eventId", "ring/" + id},   {"requestId", id},    {"tenantUid", Uuid::FromName(of.tenant).ToString()},
       {"instance", instance},      {"node", "nodes/n"},  {"replicaUid", id},
@@ -111,6 +136,12 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                    {{"displayName", "of " + tenant_id},
                                                     {"issuer", "https://people.example"},
                                                     {"signIn", {{"clientId", "allod"}}}}}});
+  const std::string role = out.tenant + "/roles/looks";
+  methods.Must(
+      "tenancy.CreateRole",
+      {{"parent", out.tenant},
+       {"roleId", "looks"},
+       {"role", {{"displayName", "of " + tenant_id}, {"permissions", json::array({"scheduling.instances.get"})}}}});
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",
@@ -125,7 +156,8 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                                                   {"identityProvider", provider},
                                                   {"claims", json::array({{{"claim", "sub"}, {"equals", "main"}}})},
                                                   {"scopes", json::array({"SCOPE_PORTAL"})},
-                                                  {"roles", json::array({"ROLE_VIEWER"})}}}});
+                                                  {"roles", json::array({"ROLE_VIEWER"})},
+                                                  {"customRoles", json::array({role})}}}});
     const std::string member = out.tenant + "/members/" + word + nth;
     methods.Must("tenancy.CreateMember",
                  {{"parent", out.tenant},
@@ -167,7 +199,7 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
     Use(methods, out, instance, key);
   }
   for (const std::string& name :
-       {out.tenant, out.project, provider, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
+       {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
         out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }

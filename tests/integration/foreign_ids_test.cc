@@ -228,12 +228,27 @@ TEST_F(ForeignIds, EveryMethodAnswersAsOfWhatDoesNotExist) {
   EXPECT_GT(std::ranges::count_if(foreign_before, [](const auto& table) { return !table.second.empty(); }), 15)
       << "the others have something to lose";
 
-  std::set<std::string> closed, resources, fields;
+  std::set<std::string> closed, above, resources, fields;
   for (const AnyMethod& method : methods_->all()) {
     SCOPED_TRACE(method.name());
     if (!methods_->AreServed(method)) {
       EXPECT_FALSE(method.takes_tenants())
           << method.name() << " admits tenants: its program belongs into Programs, so that it is asked";
+      continue;
+    }
+    if (method.Admits({access::v1::WHO_ABOVE})) {
+      // None of ke's own is from above; what is another's is not there.
+      for (const Caller& caller : Callers()) {
+        for (const Pair& pair : OneEach(PairsOf(foreign_, false), 0)) {
+          const AnyAnswer answer = methods_->Ask(method, *methods_->Request(method, pair.foreign, ""), caller);
+          ExpectSame(As(method, "its resource", caller), pair, answer,
+                     methods_->Ask(method, *methods_->Request(method, pair.absent, ""), caller));
+          EXPECT_EQ(answer.status.error_code(), grpc::NOT_FOUND) << As(method, pair.foreign, caller);
+        }
+        const AnyAnswer own = methods_->Ask(method, *methods_->Request(method, own_.tenant, own_.tenant), caller);
+        EXPECT_EQ(own.status.error_code(), grpc::PERMISSION_DENIED) << As(method, own_.tenant, caller);
+      }
+      above.insert(method.name());
       continue;
     }
     if (!method.takes_tenants()) {
@@ -315,8 +330,9 @@ TEST_F(ForeignIds, EveryMethodAnswersAsOfWhatDoesNotExist) {
   for (const AnyMethod& method : methods_->all()) {
     if (method.takes_resource() && method.is_destructive()) OwnResourceOf(method);
   }
-  std::cout << fmt::format("{} methods: {} take no tenant, {} take a tenant's resource; {} text fields; {} calls\n",
-                           methods_->all().size(), closed.size(), resources.size(), fields.size(), methods_->calls());
+  std::cout << fmt::format(
+      "{} methods: {} take no tenant, {} only one above, {} take a tenant's resource; {} text fields; {} calls\n",
+      methods_->all().size(), closed.size(), above.size(), resources.size(), fields.size(), methods_->calls());
 }
 
 TEST_F(ForeignIds, APageTokenLeadsNobodyIntoAnothersList) {

@@ -19,32 +19,82 @@ TEST_F(GatewayBilling, NothingRunsWhileBillingIsAway) {
   EXPECT_EQ(worker_.calls, 0);
 }
 
-TEST_F(GatewayBilling, RequestsThatBillingNeverSawAreForgottenOnceItSaysSo) {
+TEST_F(GatewayBilling, WhatWasNotAdmittedLeavesNothingBehind) {
   billing_server_.reset();
   EXPECT_EQ(Chat().status, 503);
+  EXPECT_EQ(gateway_->pending_settlements(), 0U);
+  StartPeer(billing_server_, "billing", {&billing_});
+  EXPECT_TRUE(Eventually([&] { return Chat().status == 200; }));
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 3);
+}
+
+TEST_F(GatewayBilling, WhatIsLeasedIsSpentWhileBillingIsAway) {
+  EXPECT_EQ(Chat().status, 200);
+  billing_server_.reset();
+  EXPECT_EQ(Chat().status, 200) << "the lease has some more than the first needed";
   EXPECT_EQ(gateway_->pending_settlements(), 1U);
   StartPeer(billing_server_, "billing", {&billing_});
-  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
-  EXPECT_TRUE(billing_.Settled().empty());
+  EXPECT_TRUE(Eventually([&] { return billing_.Settled().size() == 2; }));
+  EXPECT_EQ(billing_.conflicts, 0);
 }
 
-TEST_F(GatewayBilling, AReservationThatBillingMakesTooLateIsSettledToo) {
-  billing_.reserve_ms = 800;  // the gateway waits 300 ms for it
+TEST_F(GatewayBilling, NothingIsAdmittedFromALeaseThatIsTooOld) {
+  billing_.admit_s = 0;
   EXPECT_EQ(Chat().status, 503);
-  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
-  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
   EXPECT_EQ(worker_.calls, 0);
+  billing_.admit_s = 60;
+  EXPECT_TRUE(Eventually([&] { return Chat().status == 200; })) << "renewed";
 }
 
-TEST_F(GatewayBilling, AClientThatLeavesWhileBillingReservesLeavesNothingOpen) {
-  billing_.reserve_ms = 200;
+TEST_F(GatewayBilling, ALeaseThatBillingMakesTooLateIsUsedByTheNext) {
+  billing_.adjust_ms = 800;  // the gateway waits 300 ms for it
+  EXPECT_EQ(Chat().status, 503);
+  EXPECT_EQ(worker_.calls, 0);
+  billing_.adjust_ms = 0;
+  EXPECT_TRUE(Eventually([&] { return Chat().status == 200; }));
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
+TEST_F(GatewayBilling, AnAdjustmentWhoseAnswerIsLostIsMadeOnce) {
+  billing_.lost_answers = 2;
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_EQ(billing_.conflicts, 0);
+  EXPECT_EQ(billing_.lost_answers, 0);
+}
+
+TEST_F(GatewayBilling, ALeaseThatBillingHasEndedIsMadeAnew) {
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
+  billing_.ForgetLeases();
+  const int before = billing_.adjust_calls;
+  EXPECT_TRUE(Eventually([&] { return billing_.adjust_calls > before; })) << "it would give back what is free";
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_EQ(billing_.lease_count(), 1U);
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
+TEST_F(GatewayBilling, AClientThatLeavesWhileMoneyIsLeasedLeavesNothingOpen) {
+  billing_.adjust_ms = 50;
   HttpClient client(port());
   client.Send("POST", "/v1/chat/completions", key_, ChatBody());
-  ASSERT_TRUE(Eventually([&] { return billing_.reserving.load(); }));
+  ASSERT_TRUE(Eventually([&] { return billing_.adjusting.load(); }));
   client.Close();
   EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
   EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
   EXPECT_EQ(worker_.calls, 0);
+}
+
+TEST_F(GatewayBilling, WhatNobodyUsesIsGivenBackAndALastWordEndsTheLease) {
+  EXPECT_EQ(Chat().status, 200);
+  EXPECT_GT(billing_.held(), Amount());
+  EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); })) << "after two seconds";
+  EXPECT_EQ(billing_.lease_count(), 1U);
+  EXPECT_EQ(billing_.spent(), BillingPeer::CostOf(7, 3));
+  EXPECT_EQ(Chat().status, 200);
+  gateway_->Stop();
+  EXPECT_EQ(billing_.lease_count(), 0U);
+  EXPECT_EQ(billing_.spent(), BillingPeer::CostOf(14, 6));
+  EXPECT_EQ(billing_.conflicts, 0);
 }
 
 TEST_F(GatewayBilling, MissingFundsAreInsufficientQuotaAndNotRetried) {
@@ -77,7 +127,7 @@ TEST_F(GatewayBilling, SettlementsSurviveARestartOfTheGateway) {
   EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_COMPLETED);
 }
 
-TEST_F(GatewayBilling, EveryReservationIsSettledExactlyOnceWhateverClientsAndWorkersDo) {
+TEST_F(GatewayBilling, EveryRequestIsSettledExactlyOnceWhateverClientsAndWorkersDo) {
   worker_.script = [](grpc::ServerContext& context, const auto& request, WorkerPeer::Writer& writer) {
     const int fate = request.sampling().seed() % 5;
     if (fate == 0) return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
@@ -113,8 +163,8 @@ TEST_F(GatewayBilling, EveryReservationIsSettledExactlyOnceWhateverClientsAndWor
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(delivered, 0);
   EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0 && billing_.Settled().size() == 240; }));
-  EXPECT_EQ(billing_.Reserved().size(), 240U);
   EXPECT_EQ(billing_.conflicts, 0);
+  EXPECT_LT(billing_.adjust_calls, 100) << "far fewer than requests";
   for (const auto& settled : billing_.Settled()) EXPECT_LE(settled.completion_tokens(), 20);
 }
 

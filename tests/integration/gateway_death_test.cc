@@ -18,7 +18,7 @@ class GatewayDeath : public GatewayProgramTest {
     routes_.Update([](auto& route) { route.set_context_tokens(4096); }, Target("worker"));
   }
   // Kills the gateway while it hands an answer to a client that has read its beginning and no more.
-  billing::v1::SettleRequest KilledWhileHandingOver(const std::string& path, const std::string& body) {
+  billing::v1::LeasedUsage KilledWhileHandingOver(const std::string& path, const std::string& body) {
     int port = 0;
     auto first = StartProgram("first.log", port);
     HttpClient client(port);
@@ -57,6 +57,7 @@ TEST_F(GatewayDeath, WhatWasDeliveredBeforeKillNineIsSettledByTheNextGateway) {
   EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_GATEWAY_LOST);
   EXPECT_EQ(settled.prompt_tokens(), 7);
   EXPECT_EQ(settled.completion_tokens(), 4);
+  EXPECT_TRUE(Eventually([&] { return billing_.lease_count() == 0; })) << "what the dead one had leased is free again";
   EXPECT_EQ(second->Stop(), 0);
   EXPECT_TRUE(Eventually([&] { return worker_.cancelled == 1; })) << "the worker notices too";
 }

@@ -69,7 +69,7 @@ TEST_F(GatewayFeatures, SeveralChoicesInOneAnswer) {
   EXPECT_EQ(json["usage"]["completion_tokens"], 4);
   EXPECT_EQ(json["usage"]["prompt_tokens_details"]["cached_tokens"], 4);
   EXPECT_EQ(asked().choice_count(), 2);
-  EXPECT_EQ(billing_.Reserved().at(0).completion_tokens_max(), 20) << "for each choice";
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens_max(), 20) << "for each choice";
   EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 4);
 }
 
@@ -140,6 +140,36 @@ TEST_F(GatewayFeatures, LogprobsComeWithTheirTokens) {
   EXPECT_EQ(legacy["choices"][0]["logprobs"]["token_logprobs"][0], -0.25);
 }
 
+TEST_F(GatewayFeatures, TakesNoPromptThatMayNotBeWhereItStands) {
+  const auto rule = [](residency::v1::DataClass data_class, const char* jurisdiction) {
+    return [=](scheduling::v1::Route& route) {
+      route.mutable_residency()->clear_rules();
+      auto& added = *route.mutable_residency()->add_rules();
+      added.set_data_class(data_class);
+      added.add_jurisdictions(jurisdiction);
+    };
+  };
+  const auto apply = [&](const auto& change) {
+    routes_.Update(change, Target("worker"));
+    EXPECT_TRUE(Eventually([&] { return routes_.acknowledged(); }));
+  };
+  Answer(TwoChoices);
+  apply(rule(residency::v1::DATA_CLASS_USAGE, "tz"));
+  EXPECT_EQ(Chat(R"(,"n":2)").status, 200) << "no class of what a gateway takes";
+  const int reserved = billing_.reserve_calls;
+  apply(rule(residency::v1::DATA_CLASS_PROMPTS, "tz"));
+  for (const auto& response : {Chat(), Embeddings(R"(,"input":"a")")}) {
+    EXPECT_EQ(response.status, 400);
+    EXPECT_THAT(response.body, AllOf(HasSubstr("residency"), HasSubstr("stands in jurisdiction ke"),
+                                     HasSubstr("residency rule for PROMPTS (tz)")));
+  }
+  EXPECT_EQ(billing_.reserve_calls, reserved) << "nothing was begun";
+  // It may take the prompt, and has nowhere to send it.
+  apply(rule(residency::v1::DATA_CLASS_KV_CACHE, "tz"));
+  EXPECT_EQ(Chat().status, 503);
+  EXPECT_THAT(Metrics().body, HasSubstr("allod_gateway_targets_outside_residency_total"));
+}
+
 TEST_F(GatewayFeatures, RefusalsOfTheWorkerNameTheParameter) {
   struct Row {
     std::string reason, more, param;
@@ -195,7 +225,8 @@ TEST_F(GatewayFeatures, WhatAWorkerCountsBeyondTheRequestIsAFaultAndNeverBilled)
     // More than the money was held for: the worker has another context than the route said, or lies. Nothing runs.
     EXPECT_EQ(Chat(R"(,"max_tokens":5)").status, prompt > 512 ? 503 : 500) << prompt;
   }
-  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == billing_.Reserved().size(); }));
+  ASSERT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; }));
+  EXPECT_FALSE(billing_.Settled().empty());
   for (const auto& settled : billing_.Settled()) {
     EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_FAULT);
     EXPECT_THAT(settled.completion_tokens(), AllOf(Ge(0), Le(5)));
@@ -210,7 +241,7 @@ TEST_F(GatewayFeatures, AWorkerIsToldTheMostThatIsHeldFor) {
   });
   EXPECT_EQ(Chat().status, 200);
   EXPECT_EQ(asked().max_completion_tokens(), 512);
-  EXPECT_EQ(billing_.Reserved().at(0).completion_tokens_max(), 512);
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens_max(), 512);
 }
 
 TEST_F(GatewayFeatures, EmbeddingsThatCannotBeAreAFault) {
@@ -236,8 +267,8 @@ TEST_F(GatewayFeatures, EmbeddingsAreAnsweredAndMetered) {
   EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_COMPLETED);
   EXPECT_EQ(settled.prompt_tokens(), 6);
   EXPECT_EQ(settled.completion_tokens(), 0);
-  EXPECT_EQ(billing_.Reserved().at(0).prompt_tokens_max(), 1024);
-  EXPECT_EQ(billing_.Reserved().at(0).completion_tokens_max(), 0);
+  EXPECT_EQ(settled.prompt_tokens_max(), 1024);
+  EXPECT_EQ(settled.completion_tokens_max(), 0);
 }
 
 TEST_F(GatewayFeatures, EmbeddingsInBase64) {

@@ -49,6 +49,7 @@ class GatewayTest : public testing::Test {
     config.scheduling_target = Target("scheduling");
     config.journal_dir = (directory_ / "journal").string();
     config.journal_slots = 64;
+    config.jurisdiction = "ke";
     config.serving.wake_wait_ms_max = wake_wait_ms_;
     config.serving.waiting_per_instance_max = waiting_per_instance_max_;
     config.serving.keep_alive_comment_ms = 50;

@@ -29,13 +29,12 @@ TEST_F(GatewayGeneration, AnswersWholeAndSettlesWhatWasDelivered) {
   EXPECT_EQ(settled.outcome(), OUTCOME_COMPLETED);
   EXPECT_EQ(settled.prompt_tokens(), 7);
   EXPECT_EQ(settled.completion_tokens(), 3);
-  EXPECT_EQ(settled.tenant(), "tenants/ke");
   EXPECT_THAT(response.head, HasSubstr("x-request-id: " + settled.request_id()));
-  const auto reserved = billing_.Reserved().at(0);
-  EXPECT_EQ(reserved.prompt_tokens_max(), 512);
-  EXPECT_EQ(reserved.completion_tokens_max(), 512);
-  EXPECT_EQ(reserved.instance(), kInstance);
-  EXPECT_EQ(reserved.isolation_class(), "pooled");
+  EXPECT_EQ(settled.prompt_tokens_max(), 512);
+  EXPECT_EQ(settled.completion_tokens_max(), 512);
+  EXPECT_EQ(settled.instance(), kInstance);
+  EXPECT_EQ(settled.terms().isolation_class(), "pooled");
+  EXPECT_THAT(settled.api_key(), HasSubstr("tenants/ke/projects/services/apiKeys/"));
 }
 
 TEST_F(GatewayGeneration, StreamsRoleTextFinishUsageAndDone) {
@@ -59,7 +58,7 @@ TEST_F(GatewayGeneration, StreamsRoleTextFinishUsageAndDone) {
   EXPECT_EQ(events[5]["usage"]["completion_tokens"], 3);
   for (const auto& event : events) EXPECT_EQ(event["id"], events[0]["id"]);
   EXPECT_EQ(billing_.OnlySettlement().outcome(), OUTCOME_COMPLETED);
-  EXPECT_EQ(billing_.Reserved().at(0).completion_tokens_max(), 5);
+  EXPECT_EQ(billing_.OnlySettlement().completion_tokens_max(), 5);
 }
 
 TEST_F(GatewayGeneration, DisconnectCancelsTheWorkerAndSettlesWhatWasDelivered) {

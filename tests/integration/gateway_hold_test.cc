@@ -27,16 +27,14 @@ class GatewayHold : public GatewayTest {
   // A request that waits; its answer is there after Join().
   void StartChat(const std::string& more = "") {
     waiting_ = std::thread([this, more] { response_ = Chat(more); });
-    ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 1; }));
+    ASSERT_TRUE(Eventually([&] { return billing_.held() > Amount(); }));
   }
   const HttpClient::Response& Join() {
     waiting_.join();
     return response_;
   }
-  billing::v1::ReserveRequest Reserved() const {
-    const auto all = billing_.Reserved();
-    return all.size() == 1 ? all.front() : billing::v1::ReserveRequest();
-  }
+  // There is money for requests on the first route, and no more.
+  void LimitToFirstRoute() { billing_.SetLimit(BillingPeer::CostOf(512, 512)); }
   // One that answers with as many tokens as it may.
   static grpc::Status AsLongAsItMay(grpc::ServerContext&, const inference::v1::GenerateRequest& request,
                                     WorkerPeer::Writer& writer) {
@@ -50,19 +48,17 @@ class GatewayHold : public GatewayTest {
   HttpClient::Response response_;
 };
 
-TEST_F(GatewayHold, ARequestThatRunsWithMoreContextIsHeldForItFirst) {
-  worker_.script = [this](grpc::ServerContext& context, const auto& request, WorkerPeer::Writer& writer) {
-    EXPECT_EQ(Reserved().completion_tokens_max(), 2000) << "before any work";
-    return AsLongAsItMay(context, request, writer);
-  };
+TEST_F(GatewayHold, ARequestThatRunsWithMoreContextIsHeldForIt) {
+  worker_.script = AsLongAsItMay;
   StartChat();
-  EXPECT_EQ(Reserved().completion_tokens_max(), 512);
   routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
   EXPECT_EQ(Join().status, 200);
-  EXPECT_EQ(Reserved().revision(), 1);
-  EXPECT_EQ(Reserved().prompt_tokens_max(), 2000);
-  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 2000) << "everything delivered is settled";
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.prompt_tokens_max(), 2000);
+  EXPECT_EQ(settled.completion_tokens(), 2000) << "everything delivered is settled";
+  EXPECT_EQ(settled.completion_tokens_max(), 2000);
   EXPECT_EQ(billing_.beyond_hold, 0);
+  EXPECT_EQ(billing_.conflicts, 0);
 }
 
 TEST_F(GatewayHold, ARequestThatRunsInADearerClassOrAnotherVariantIsHeldForThat) {
@@ -75,22 +71,22 @@ TEST_F(GatewayHold, ARequestThatRunsInADearerClassOrAnotherVariantIsHeldForThat)
       },
       Target("worker"));
   EXPECT_EQ(Join().status, 200);
-  EXPECT_EQ(Reserved().isolation_class(), "dedicated");
-  EXPECT_EQ(Reserved().variant(), "models/m/versions/v1/variants/f16");
-  EXPECT_EQ(Reserved().price_book(), "priceBooks/01890000-0000-7000-8000-000000000001");
-  EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 3);
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.terms().isolation_class(), "dedicated");
+  EXPECT_EQ(settled.terms().variant(), "models/m/versions/v1/variants/f16");
+  EXPECT_EQ(settled.terms().price_book(), "priceBooks/01890000-0000-7000-8000-000000000001");
+  EXPECT_EQ(settled.completion_tokens(), 3);
 }
 
 TEST_F(GatewayHold, OneHoldIsEnoughForWhatItCovers) {
   StartChat();
   routes_.Update([](auto& route) { route.set_context_tokens(256); }, Target("worker"));
   EXPECT_EQ(Join().status, 200);
-  EXPECT_EQ(billing_.reserve_calls, 1);
-  EXPECT_EQ(Reserved().revision(), 0);
+  EXPECT_EQ(billing_.OnlySettlement().prompt_tokens_max(), 512);
 }
 
 TEST_F(GatewayHold, WithoutTheMoneyForItNothingRuns) {
-  billing_.no_funds_from_revision = 1;
+  LimitToFirstRoute();
   StartChat();
   routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
   EXPECT_EQ(Join().status, 429);
@@ -98,9 +94,11 @@ TEST_F(GatewayHold, WithoutTheMoneyForItNothingRuns) {
   EXPECT_EQ(worker_.calls, 0);
   EXPECT_EQ(billing_.OnlySettlement().prompt_tokens() + billing_.OnlySettlement().completion_tokens(), 0);
   EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 0; })) << "the first hold is not left open";
+  EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); }));
 }
 
 TEST_F(GatewayHold, NothingRunsWhenBillingGoesAwayBeforeTheMoneyIsHeldAgain) {
+  LimitToFirstRoute();
   StartChat();
   billing_server_.reset();
   routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
@@ -112,12 +110,76 @@ TEST_F(GatewayHold, NothingRunsWhenBillingGoesAwayBeforeTheMoneyIsHeldAgain) {
 }
 
 TEST_F(GatewayHold, AReplacementThatBillingMakesTooLateRunsNothingAndIsSettled) {
-  billing_.replace_ms = 800;  // the gateway waits 300 ms for it
+  LimitToFirstRoute();
   StartChat();
+  billing_.SetLimit(BillingPeer::CostOf(1'000'000, 0));
+  billing_.adjust_ms = 800;  // the gateway waits 300 ms for it
   routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
   EXPECT_EQ(Join().status, 503);
   EXPECT_EQ(worker_.calls, 0);
   EXPECT_EQ(billing_.OnlySettlement().completion_tokens(), 0);
+}
+
+// Of answers longer than what is held for at first.
+class GatewayLongAnswers : public GatewayHold {
+ protected:
+  void SetUp() override {
+    GatewayHold::SetUp();
+    routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+    RestartGateway();
+    worker_.script = AsLongAsItMay;
+  }
+};
+
+TEST_F(GatewayLongAnswers, AreHeldForAsTheyGrow) {
+  worker_.script = [this](auto& context, const auto& request, WorkerPeer::Writer& writer) {
+    EXPECT_LT(billing_.held(), BillingPeer::CostOf(5 * 2000, 5 * 1000)) << "not for the longest answer";
+    return AsLongAsItMay(context, request, writer);
+  };
+  for (const char* more : {"", R"(,"stream":true)"}) EXPECT_EQ(Chat(more).status, 200);
+  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == 2; }));
+  for (const auto& settled : billing_.Settled()) {
+    EXPECT_EQ(settled.completion_tokens(), 2000);
+    EXPECT_EQ(settled.completion_tokens_max(), 2000);
+  }
+  EXPECT_EQ(billing_.beyond_hold, 0);
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
+TEST_F(GatewayLongAnswers, EndWhereTheMoneyEnds) {
+  for (const char* more : {R"(,"stream":true)", ""}) {
+    const Amount limit = BillingPeer::CostOf(2000, 700);
+    billing_.SetLimit(Amount::FromPico(billing_.spent().pico() + limit.pico()));
+    const std::size_t before = billing_.Settled().size();
+    const int cancelled = worker_.cancelled;
+    const auto response = Chat(more);
+    EXPECT_EQ(response.status, 200);
+    EXPECT_TRUE(response.complete);
+    EXPECT_THAT(response.body, HasSubstr(R"("finish_reason":"length")"));
+    ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == before + 1; }));
+    const auto settled = billing_.Settled().back();
+    EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_COMPLETED);
+    EXPECT_EQ(settled.completion_tokens(), 700) << "to the last token that there is money for";
+    EXPECT_EQ(settled.completion_tokens_max(), 700);
+    EXPECT_TRUE(Eventually([&] { return worker_.cancelled == cancelled + 1; })) << "nothing is computed in vain";
+    EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); }));
+  }
+  EXPECT_EQ(billing_.beyond_hold, 0);
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
+TEST_F(GatewayLongAnswers, ThatCannotBeHeldForBecauseBillingIsAwayAreOurFault) {
+  billing_.SetLimit(BillingPeer::CostOf(2000, 600));
+  worker_.script = [this](auto& context, const auto& request, WorkerPeer::Writer& writer) {
+    billing_server_.reset();
+    return AsLongAsItMay(context, request, writer);
+  };
+  const auto response = Chat(R"(,"stream":true)");
+  EXPECT_FALSE(response.complete);
+  EXPECT_THAT(response.body, HasSubstr("billing_unavailable"));
+  StartPeer(billing_server_, "billing", {&billing_});
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+  EXPECT_EQ(billing_.beyond_hold, 0);
 }
 
 TEST_F(GatewayHold, AWorkerWithMoreContextThanItsRouteSaysIsNotUsedBeforeTheRouteIsThere) {
@@ -170,15 +232,17 @@ class GatewayHoldDeath : public GatewayProgramTest {};
 
 TEST_F(GatewayHoldDeath, KillNineWhileTheMoneyIsHeldAgainLeavesNothingOpen) {
   routes_.SetTargets({Target("gone")});
-  billing_.replace_ms = 1000;
+  billing_.SetLimit(BillingPeer::CostOf(512, 512));
   int port = 0;
   auto first = StartProgram("first.log", port);
   HttpClient client(port);
   client.Send("POST", "/v1/chat/completions", key_, ChatBody());
-  ASSERT_TRUE(Eventually([&] { return billing_.Reserved().size() == 1; }));
-  billing_.reserving = false;
+  ASSERT_TRUE(Eventually([&] { return billing_.held() > Amount(); }));
+  billing_.SetLimit(BillingPeer::CostOf(1'000'000, 0));
+  billing_.adjust_ms = 1000;
+  billing_.adjusting = false;
   routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
-  ASSERT_TRUE(Eventually([&] { return billing_.reserving.load(); }));
+  ASSERT_TRUE(Eventually([&] { return billing_.adjusting.load(); }));
   first->Signal(SIGKILL);
   ASSERT_TRUE(first->Wait(std::chrono::seconds(5)));
 
@@ -187,9 +251,9 @@ TEST_F(GatewayHoldDeath, KillNineWhileTheMoneyIsHeldAgainLeavesNothingOpen) {
   EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_GATEWAY_LOST);
   EXPECT_EQ(settled.completion_tokens(), 0);
   EXPECT_EQ(worker_.calls, 0);
-  // The replacement that was on its way comes before the settlement, which then ends it, or after, and is refused.
-  ASSERT_TRUE(Eventually([&] { return billing_.reserve_calls == 2; }));
   EXPECT_EQ(billing_.Settled().size(), 1U);
+  // What was on its way comes before the dead one's leases are ended, or finds none.
+  EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); }));
   EXPECT_EQ(second->Stop(), 0);
 }
 

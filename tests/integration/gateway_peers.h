@@ -14,7 +14,6 @@
 #include <thread>
 #include <vector>
 
-#include "allod/billing/v1/usage.grpc.pb.h"
 #include "allod/inference/v1/worker.grpc.pb.h"
 #include "allod/scheduling/v1/node.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
@@ -22,6 +21,7 @@
 #include "allod/tenancy/v1/project.grpc.pb.h"
 #include "services/common/api_key_format.h"
 #include "services/common/rpc/server.h"
+#include "tests/integration/billing_peer.h"
 
 namespace allod::gateway {
 
@@ -151,7 +151,11 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
     const std::lock_guard lock(mutex_);
     removed_ = false;
     route_.clear_targets();
-    for (const std::string& target : targets) route_.add_targets(target);
+    route_.clear_target_jurisdictions();
+    for (const std::string& target : targets) {
+      route_.add_targets(target);
+      route_.add_target_jurisdictions("ke");
+    }
     ++version_;
     changed_.notify_all();
   }
@@ -183,6 +187,7 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
     route.set_price_book("priceBooks/01890000-0000-7000-8000-000000000000");
     route.set_context_tokens(512);
     route.set_isolation_class(scheduling::v1::ISOLATION_CLASS_POOLED);
+    route.mutable_residency()->add_jurisdictions("ke");
     return route;
   }
 
@@ -223,84 +228,6 @@ class RoutePeer final : public scheduling::v1::RouteService::Service {
   std::condition_variable changed_;
   scheduling::v1::Route route_ = FirstRevision();
   int version_ = 0;
-};
-
-// Remembers reservations and settlements; can be told to refuse.
-class BillingPeer final : public billing::v1::UsageService::Service {
- public:
-  grpc::Status Reserve(grpc::ServerContext*, const billing::v1::ReserveRequest* request,
-                       billing::v1::ReserveResponse*) override {
-    // Carried out to its end, also when nobody waits for it any more.
-    reserving = true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(request->revision() > 0 ? replace_ms : reserve_ms));
-    const std::lock_guard lock(mutex_);
-    ++reserve_calls;
-    if (request->revision() > 0 && settled_.contains(request->request_id())) {
-      return ToGrpc(Error{Code::kFailedPrecondition, "HOLD_ENDED", "it was settled"});
-    }
-    if (no_funds || request->revision() >= no_funds_from_revision)
-      return ToGrpc(Error{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", "the hold would pass the limit"});
-    reserved_[request->request_id()] = *request;
-    return grpc::Status::OK;
-  }
-  grpc::Status Settle(grpc::ServerContext*, const billing::v1::SettleRequest* request,
-                      billing::v1::UsageRecord*) override {
-    const std::lock_guard lock(mutex_);
-    ++settle_calls;
-    if (settle_failures > 0) {
-      --settle_failures;
-      return ToGrpc(Error{Code::kUnavailable, "DATABASE_UNAVAILABLE", "the database is away"});
-    }
-    if (refuses) return ToGrpc(Error{Code::kFailedPrecondition, "REFUSED", "this billing takes nothing"});
-    if (!reserved_.contains(request->request_id())) return ToGrpc(NotFound("no such reservation").error());
-    const auto& held = reserved_.at(request->request_id());
-    if (request->prompt_tokens() > held.prompt_tokens_max() ||
-        request->completion_tokens() > held.completion_tokens_max()) {
-      ++beyond_hold;
-    }
-    const auto [it, is_new] = settled_.emplace(request->request_id(), *request);
-    if (!is_new && it->second.SerializeAsString() != request->SerializeAsString()) {
-      ++conflicts;
-      return ToGrpc(Error{Code::kAlreadyExists, "REQUEST_ID_REUSED", "settled otherwise before"});
-    }
-    return grpc::Status::OK;
-  }
-
-  std::vector<billing::v1::SettleRequest> Settled() const {
-    const std::lock_guard lock(mutex_);
-    std::vector<billing::v1::SettleRequest> out;
-    for (const auto& [id, settle] : settled_) out.push_back(settle);
-    return out;
-  }
-  std::vector<billing::v1::ReserveRequest> Reserved() const {
-    const std::lock_guard lock(mutex_);
-    std::vector<billing::v1::ReserveRequest> out;
-    for (const auto& [id, reserve] : reserved_) out.push_back(reserve);
-    return out;
-  }
-  // The one settlement; waits for it.
-  billing::v1::SettleRequest OnlySettlement() const {
-    Eventually([&] { return !Settled().empty(); });
-    const auto all = Settled();
-    return all.size() == 1 ? all.front() : billing::v1::SettleRequest();
-  }
-
-  std::atomic<bool> no_funds{false};
-  std::atomic<int> no_funds_from_revision{1000};
-  std::atomic<bool> refuses{false};  // settlements
-  std::atomic<int> replace_ms{0};
-  std::atomic<int> reserve_calls{0};
-  std::atomic<int> beyond_hold{0};  // settlements of more than was held
-  std::atomic<int> reserve_ms{0};
-  std::atomic<bool> reserving{false};
-  std::atomic<int> settle_failures{0};
-  std::atomic<int> settle_calls{0};
-  std::atomic<int> conflicts{0};
-
- private:
-  mutable std::mutex mutex_;
-  std::map<std::string, billing::v1::ReserveRequest> reserved_;
-  std::map<std::string, billing::v1::SettleRequest> settled_;
 };
 
 // Answers as its script says.

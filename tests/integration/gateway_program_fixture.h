@@ -25,6 +25,7 @@ class GatewayProgramTest : public GatewayTest {
                              {"catalog_target", Target("catalog")},
                              {"billing_target", Target("billing")},
                              {"scheduling_target", Target("scheduling")},
+                             {"jurisdiction", "ke"},
                              {"api_key_pepper_file", (directory_ / "pepper").string()},
                              {"journal_dir", (directory_ / "program-journal").string()}};
     config.update(more);

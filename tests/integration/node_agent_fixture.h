@@ -45,6 +45,7 @@ class NodeAgentFixture : public testing::Test {
     while (text.size() < 8000) text += "The county clinic opens at eight. Bring the card of the child. ";
     config_ = {{"node", "local"},
                {"region", "ke-1"},
+               {"jurisdiction", "ke"},
                {"cpu_millis", 1000},
                {"scheduling_target", "unix:" + (dir_ / "s.sock").string()},
                {"catalog_target", "unix:" + (dir_ / "c.sock").string()},
@@ -98,6 +99,7 @@ class NodeAgentFixture : public testing::Test {
     a.set_max_concurrency(2);
     a.set_isolation_class(scheduling::v1::ISOLATION_CLASS_ISOLATED);
     a.set_weight(1);
+    a.mutable_residency()->add_jurisdictions("ke");
     return a;
   }
   static Assignment Pooled(Assignment a) {

@@ -72,6 +72,7 @@ TEST_F(NodeAgentTest, BringsAWorkerUpAndDown) {
   ASSERT_TRUE(WaitReady());
   EXPECT_EQ(scheduling_.joined()->node(), "nodes/local");
   EXPECT_EQ(scheduling_.joined()->region(), "regions/ke-1");
+  EXPECT_EQ(scheduling_.joined()->jurisdiction(), "ke");
   EXPECT_GT(scheduling_.joined()->capacity().memory_bytes(), 0);
   EXPECT_EQ(scheduling_.joined()->capacity().cpu_millis(), 1000);
   EXPECT_EQ(Reported().target(), target);
@@ -87,6 +88,38 @@ TEST_F(NodeAgentTest, BringsAWorkerUpAndDown) {
   ASSERT_TRUE(scheduling_.WaitForNone());
   EXPECT_TRUE(Eventually([&] { return !fs::exists("/proc/" + std::to_string(worker)); }));
   EXPECT_EQ(Zygotes(sha256).size(), 1U);  // the model stays for whoever comes next
+  EXPECT_EQ(Sockets(), 0U);
+}
+
+// Whatever a scheduler says: the agent knows where its machine stands.
+TEST_F(NodeAgentTest, RunsNothingThatMayNotBeWhereItStands) {
+  const std::string sha256 = PutModel();
+  Assignment away = Wanted(sha256, 2);
+  away.mutable_residency()->clear_jurisdictions();
+  away.mutable_residency()->add_jurisdictions("tz");
+  Assignment unsaid = Wanted(sha256, 3);
+  unsaid.clear_residency();
+  Assignment pooled = Pooled(Wanted(sha256, 4));
+  auto& rule = *pooled.mutable_residency()->add_rules();
+  rule.set_data_class(residency::v1::DATA_CLASS_KV_CACHE);
+  rule.add_jurisdictions("tz");
+  scheduling_.Desire({Wanted(sha256, 1), away, unsaid, pooled});
+  StartAgent();
+  ASSERT_TRUE(WaitReady(1)) << "one lie is no event for the others";
+  for (const int i : {2, 3, 4}) {
+    ASSERT_TRUE(WaitForState(WorkerReport::STATE_FAILED, i, 0));
+    EXPECT_TRUE(Reported(i).target().empty());
+    EXPECT_NE(Reported(i).message().find("it stands in jurisdiction ke, outside"), std::string::npos)
+        << Reported(i).message();
+  }
+  EXPECT_EQ(Sockets(), 1U);
+  // What ran is stopped when its tenant's data may no longer be here.
+  const pid_t worker = Reported(1).pid();
+  Assignment narrowed = Wanted(sha256, 1);
+  narrowed.mutable_residency()->set_jurisdictions(0, "tz");
+  scheduling_.Desire({narrowed});
+  ASSERT_TRUE(WaitForState(WorkerReport::STATE_FAILED, 1, 0));
+  EXPECT_TRUE(Eventually([&] { return !fs::exists("/proc/" + std::to_string(worker)); }));
   EXPECT_EQ(Sockets(), 0U);
 }
 

@@ -101,6 +101,7 @@ class ReadYourWrites : public testing::Test {
                                    {"catalog_target", Target("catalog")},
                                    {"billing_target", Target("billing")},
                                    {"scheduling_target", Target("scheduling")},
+                                   {"jurisdiction", "ke"},
                                    {"api_key_pepper_file", (directory_ / "pepper").string()},
                                    {"wake_wait_ms_max", 1},
                                    {"reserve_timeout_ms", 100},

@@ -23,10 +23,14 @@ const std::map<std::string, std::string>& Samples() {
        R"("claims":[{"claim":"sub","equals":"main"}],"scopes":["SCOPE_PORTAL"],"roles":["ROLE_VIEWER"]})"},
       {"allod.scheduling.v1.Instance", std::string(R"({"spec":{"listing":")") + Programs::kListing +
                                            R"(","variant":")" + Programs::kVariant + R"(","region":"regions/ke-1"}})"},
+      {"allod.scheduling.v1.Region", R"({"jurisdiction":"ke","displayName":"Region"})"},
       {"allod.tenancy.v1.Member",
        R"({"displayName":"Member","identityProvider":"{tenant}/identityProviders/people",)"
        R"("claims":[{"claim":"sub","equals":"main"}],"grants":[{"resource":"{tenant}","roles":["ROLE_VIEWER"]}]})"},
+      {"allod.tenancy.v1.Role", R"({"displayName":"Role","permissions":["scheduling.instances.get"]})"},
       {"allod.tenancy.v1.EndSessionsRequest.Person",
+       R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
+      {"allod.tenancy.v1.EraseAuditPersonRequest.Person",
        R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
       {"google.protobuf.Duration", R"("0.1s")"},
   };
@@ -66,7 +70,9 @@ MessagePtr SampleRequest(const google::protobuf::MethodDescriptor& method, const
       }
     } else if (field->type() == FieldDescriptor::TYPE_STRING && field->name().ends_with("_id") &&
                field->name() != "request_id" && method.name().starts_with("Create")) {
-      reflection.SetString(out.get(), field, "new-" + n);
+      // What is below a tenant begins with its id.
+      const std::string below = field->name() == "tenant_id" ? tenant.substr(tenant.find('/') + 1) + "-" : "";
+      reflection.SetString(out.get(), field, below + "new-" + n);
     }
   }
   if (!rule.resource.empty()) SetText(*out, rule.resource, resource);

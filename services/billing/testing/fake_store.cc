@@ -80,14 +80,13 @@ Result<Reservation> FakeStore::Reserve(const ReserveCommand& command, Time now) 
     if (existing != at->second.reservations.end()) state.existing = existing->second;
     const auto terminal = at->second.terminal.find(command.request_id);
     if (terminal != at->second.terminal.end()) state.hold = terminal->second;
+    const auto recorded = at->second.usage.find(command.request_id);
+    state.was_leased = recorded != at->second.usage.end() && recorded->second.lease.has_value();
   }
-  if (const auto book = price_books_.find(command.price_book); book != price_books_.end()) {
-    state.price_book_exists = true;
-    if (state.account) {
-      state.price = FindPrice(book->second.prices, state.account->currency_code, VariantId(command.variant),
-                              command.isolation_class);
-    }
-  }
+  const TermsPrice found = PriceOf({command.price_book, command.variant, command.isolation_class},
+                                   state.account ? state.account->currency_code : "");
+  state.price_book_exists = found.book_exists;
+  state.price = found.price;
   ALLOD_TRY(const ReserveDecision decision, DecideReserve(state, command, now));
   if (decision.replay) return decision.reservation;
   Books& books = at->second;
@@ -264,6 +263,7 @@ Result<TenantAudit> FakeStore::AuditTenant(TenantId tenant, Time now, const std:
     ++audit.open_hold_count;
     if (reservation.expire_time < now - kOverdueAfter) ++audit.overdue_hold_count;
   }
+  AuditLeases(books, LeaseNow(), held, audit);
   for (const auto& [id, record] : books.usage) {
     audit.recorded_usage = Sum(audit.recorded_usage, record.cost);
     if (record.excess_prompt_tokens + record.excess_completion_tokens > 0) ++audit.excess_record_count;

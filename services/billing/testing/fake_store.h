@@ -21,6 +21,13 @@ class FakeStore : public Store {
   Result<UsageRecord> Settle(const SettleCommand& command, Time now) override;
   Result<std::vector<TenantId>> TenantsWithDueHolds(Time now, std::optional<TenantId> after, int limit) override;
   Result<int> ExpireReservations(TenantId tenant, Time now, int limit) override;
+  Result<LeaseAdjustment> AdjustLease(const AdjustLeaseCommand& command) override;
+  Result<std::vector<Result<SettledUsage>>> SettleBatch(const SettleBatchCommand& command, Time now) override;
+  Result<std::vector<LeaseKey>> LeasesBesides(Uuid gateway, const std::vector<Uuid>& current,
+                                              std::optional<LeaseKey> after, int limit) override;
+  Result<int> EndLeases(TenantId tenant, const std::vector<Uuid>& leases) override;
+  Result<std::vector<TenantId>> TenantsWithDueLeases(std::optional<TenantId> after, int limit) override;
+  Result<int> ExpireLeases(TenantId tenant, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
@@ -41,12 +48,18 @@ class FakeStore : public Store {
   Result<std::vector<IssuedInvoice>> ListInvoices(TenantId tenant, const std::string& before, int limit) override;
   Result<std::vector<DuePeriod>> TenantsWithDuePeriods(Time before, std::optional<TenantId> after, int limit) override;
 
+  // Moves the clock by which leases live: that of the machine, and what passed by this.
+  void Elapse(std::chrono::seconds time);
+
  private:
   struct Transfer {
     Amount amount;
     bool posted = false;  // else it released the hold or made it
-    std::string debit{}, credit{};
+    std::string debit = {}, credit = {};
     bool is_usage = false;
+    Uuid lease = {};
+    Amount leased = {};  // by so much what remains of the lease went up or down
+    bool is_short = false;
   };
   // Month, instance, variant, price book, class.
   using TotalsKey = std::tuple<Time, std::string, std::string, Uuid, std::string>;
@@ -60,6 +73,7 @@ class FakeStore : public Store {
     std::map<Uuid, HoldState> terminal;        // of its hold
     std::set<std::pair<Time, Uuid>> open;
     std::map<Uuid, UsageRecord> usage;
+    std::map<Uuid, Lease> leases;
     std::map<std::string, ComputedUsage> computed;
     std::map<Uuid, std::string> request_ids;
     std::map<TotalsKey, OpenUsage> invoiced;  // without their totals
@@ -78,6 +92,13 @@ class FakeStore : public Store {
   void Release(Books& books, const Reservation& reservation, HoldState state);
   void Move(Books& books, std::string_view debit, std::string_view credit, Amount amount);
   void Post(Books& books, Amount amount);  // of usage
+  Time LeaseNow() const { return std::chrono::system_clock::now() + elapsed_; }
+  // Moves money into the lease, or out of it.
+  void MoveLeased(Books& books, Lease& lease, Amount amount);
+  int End(Books& books, const std::vector<Uuid>& leases);
+  TermsPrice PriceOf(const PriceTerms& terms, const std::string& currency_code) const;
+  SettleBatchState BatchState(const SettleBatchCommand& command) const;
+  static void AuditLeases(const Books& books, Time now, Amount& held, TenantAudit& audit);
   // By month first, with what is invoiced of each.
   static std::map<TotalsKey, OpenUsage> Totals(const Books& books);
   static bool IsOfLine(const Books& books, const UsageRecord& record, const IssuedLine& line);
@@ -89,6 +110,7 @@ class FakeStore : public Store {
   std::map<std::string, LegalEntity> legal_entities_;
   std::map<std::pair<std::string, IssuedInvoice::Kind>, std::pair<std::int64_t, Time>> numbers_;  // last, and when
   std::map<TenantId, Books> books_;
+  std::chrono::seconds elapsed_{0};
 };
 
 }  // namespace allod::billing

@@ -82,8 +82,9 @@ UsageCheck FakeStore::CheckUsageIn(const Books& books, const UsageRange& range, 
     if (books.usage.contains(id)) continue;
     const bool open = std::ranges::any_of(books.open, [&](const auto& entry) { return entry.second == id; });
     const bool overdue = ended[id] < now - kSettleTimeMax;
-    (!open ? out.unbilled_count : overdue ? out.unsettled_count : out.open_count) += 1;
-    if (open && !overdue) continue;
+    const bool waits = !overdue && (open || !books.reservations.contains(id));
+    (waits ? out.open_count : open ? out.unsettled_count : out.unbilled_count) += 1;
+    if (waits) continue;
     out.findings.push_back(finding);
     if (open) out.findings.back().kind = UsageFinding::Kind::kUnsettled;
   }

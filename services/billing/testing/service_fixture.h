@@ -11,6 +11,7 @@
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/invoice_service.h"
+#include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/testing/fake_store.h"
@@ -68,15 +69,18 @@ class BillingRpc : public testing::Test {
       : books_(store_, clock_, gates_),
         accounts_(store_, directory_, clock_, gates_),
         usage_(store_, clock_, gates_),
+        leases_(store_, clock_, gates_),
         computed_(store_, clock_, gates_),
         ledger_(store_, clock_, gates_),
         invoices_(store_, clock_, gates_) {
     server_ =
-        Server::Start({.listen = address_}, {&books_, &accounts_, &usage_, &computed_, &ledger_, &invoices_}).value();
+        Server::Start({.listen = address_}, {&books_, &accounts_, &usage_, &leases_, &computed_, &ledger_, &invoices_})
+            .value();
     const auto channel = MakeChannel(address_);
     books_stub_ = v1::PriceBookService::NewStub(channel);
     accounts_stub_ = v1::BillingAccountService::NewStub(channel);
     usage_stub_ = v1::UsageService::NewStub(channel);
+    leases_stub_ = v1::LeaseService::NewStub(channel);
     computed_stub_ = v1::ComputedUsageService::NewStub(channel);
     ledger_stub_ = v1::LedgerService::NewStub(channel);
     invoices_stub_ = v1::InvoiceService::NewStub(channel);
@@ -154,6 +158,7 @@ class BillingRpc : public testing::Test {
   PriceBookServiceImpl books_;
   BillingAccountServiceImpl accounts_;
   UsageServiceImpl usage_;
+  LeaseServiceImpl leases_;
   ComputedUsageServiceImpl computed_;
   LedgerServiceImpl ledger_;
   InvoiceServiceImpl invoices_;
@@ -163,6 +168,7 @@ class BillingRpc : public testing::Test {
   std::unique_ptr<v1::PriceBookService::Stub> books_stub_;
   std::unique_ptr<v1::BillingAccountService::Stub> accounts_stub_;
   std::unique_ptr<v1::UsageService::Stub> usage_stub_;
+  std::unique_ptr<v1::LeaseService::Stub> leases_stub_;
   std::unique_ptr<v1::ComputedUsageService::Stub> computed_stub_;
   std::unique_ptr<v1::LedgerService::Stub> ledger_stub_;
   std::unique_ptr<v1::InvoiceService::Stub> invoices_stub_;

@@ -25,7 +25,7 @@ bool IsRead(std::string_view permission) {
 
 void AccessLog::OnRefused(const Asked& asked, const Error& error) {
   if (asked.caller.kind != Caller::Kind::kTenant) return;
-  Note("tenants/" + asked.caller.id, asked, Outcome::kRefused, error.reason);
+  Note("tenants/" + asked.caller.own_tenant(), asked, Outcome::kRefused, error.reason);
 }
 
 void AccessLog::OnAnswered(const Asked& asked) {
@@ -43,6 +43,10 @@ void AccessLog::Note(std::string tenant, const Asked& asked, Outcome outcome, st
                 .outcome = outcome,
                 .reason = std::move(reason),
                 .trace_id = std::string(asked.trace_id)};
+  Record(std::move(access));
+}
+
+void AccessLog::Record(Access access) {
   const std::scoped_lock lock(mutex_);
   tally_.Note(std::move(access), clock_.Now());
 }

@@ -28,6 +28,8 @@ class AccessLog final : public AccessObserver {
 
   void OnRefused(const Asked& asked, const Error& error) override;
   void OnAnswered(const Asked& asked) override;
+  // What is told by somebody else than a call: of `access.tenant`, which there must be.
+  void Record(Access access);
 
   void Start();
   void Stop();  // writes what there is; idempotent

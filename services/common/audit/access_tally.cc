@@ -141,6 +141,7 @@ Entry EntryOf(const AccessTally::Due& due) {
   out.outcome = due.first.outcome;
   out.reason = due.first.reason;
   out.trace_id = due.first.trace_id;
+  out.details = due.first.details;
   if (out.resource != due.first.resource) out.details.push_back({"first_resource", due.first.resource});
   if (due.count > 1) {
     out.details.push_back({"count", std::to_string(due.count)});

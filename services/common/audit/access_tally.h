@@ -29,6 +29,7 @@ struct Access {
   Outcome outcome = Outcome::kDone;
   std::string reason;
   std::string trace_id;
+  std::vector<Detail> details = {};  // of this one alone: where several are counted together, those of the first stay
 };
 
 class AccessTally {

@@ -37,7 +37,7 @@ class Reader {
 };
 
 template <typename Service, typename ListRequest, typename HeadRequest>
-class AuditService final : public Service::Service {
+class AuditService : public Service::Service {
  public:
   explicit AuditService(Reader& reader) : reader_(reader) {}
 

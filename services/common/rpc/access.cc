@@ -62,6 +62,14 @@ Status CheckTenant(const Access& rule, const Caller& caller, std::string_view re
                           caller.is_person() ? "an owner of the tenant" : "an operator"));
 }
 
+// Whoever is from elsewhere is from above.
+Status CheckAbove(const Caller& caller, std::string_view resource) {
+  const bool is_tenant = caller.kind == Caller::Kind::kTenant;
+  if (is_tenant && TenantOf(resource) != "tenants/" + caller.id) return NoSuchResource();
+  return Require(caller.kind == Caller::Kind::kOperator || (is_tenant && !caller.home.empty()),
+                 "an operator, or somebody with a role at a tenant above this one,");
+}
+
 // What kind of caller the rule admits, and to whose things.
 Status CheckCaller(const Access& rule, const Caller& caller, std::string_view resource) {
   const bool is_operator = caller.kind == Caller::Kind::kOperator;
@@ -86,6 +94,10 @@ Status CheckCaller(const Access& rule, const Caller& caller, std::string_view re
       return CheckTenant(rule, caller, resource);
     case access::v1::WHO_MEMBER:
       return CheckMember(caller, resource);
+    case access::v1::WHO_ABOVE:
+      return CheckAbove(caller, resource);
+    case access::v1::WHO_PLATFORM_OR_TENANT:
+      return Require(!is_node, kTheTenant);
     default:
       return NotAllowed("nobody");
   }
@@ -94,7 +106,7 @@ Status CheckCaller(const Access& rule, const Caller& caller, std::string_view re
 // Operators and tenants are people, or act for them: what they may do their roles say.
 Status CheckRoles(const Method& method, const Caller& caller) {
   if (caller.kind == Caller::Kind::kService || caller.kind == Caller::Kind::kNode) return {};
-  if (caller.roles.HasAnyOf(method.roles)) return {};
+  if (caller.roles.Permit(method.roles, method.permission)) return {};
   return Fail(
       Code::kPermissionDenied, "PERMISSION_MISSING",
       fmt::format("this needs the permission {}, which your {} not have; it is part of: {}", method.access.permission(),
@@ -106,21 +118,21 @@ Status CheckRoles(const Method& method, const Caller& caller) {
 // A person in the project that it asks about.
 Result<Caller> AtProject(const Method& method, Caller person, const std::string& project) {
   const auto at = std::ranges::find(person.project_roles, project, &ProjectRoles::project);
-  const Roles there = at == person.project_roles.end() ? Roles() : at->roles;
+  const Rights there = at == person.project_roles.end() ? Rights() : at->roles;
   if (there.empty() && person.roles.empty()) return NoSuchResource();
-  if (!person.roles.HasAnyOf(method.roles)) person.project = project;
+  if (!person.roles.Permit(method.roles, method.permission)) person.project = project;
   person.roles.Add(there);
   return person;
 }
 
 // A person who asks about what is in no one project.
 Result<Caller> AtTenant(const Method& method, Caller person) {
-  if (person.roles.HasAnyOf(method.roles)) return person;
+  if (person.roles.Permit(method.roles, method.permission)) return person;
   std::vector<std::string> projects;
-  Roles anywhere, at_first;
+  Rights anywhere, at_first;
   for (const auto& [project, roles] : person.project_roles) {
     anywhere.Add(roles);
-    if (!roles.HasAnyOf(method.roles)) continue;
+    if (!roles.Permit(method.roles, method.permission)) continue;
     if (projects.empty()) at_first = roles;
     projects.push_back(project);
   }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 
 namespace allod::access_test {
 namespace {
@@ -36,6 +37,7 @@ TEST(CheckAccess, AdmitsWhomTheRuleNames) {
       Case{access::v1::WHO_PLATFORM, true, true, false, false},
       Case{access::v1::WHO_OPERATOR_OR_NODE, true, false, true, false},
       Case{access::v1::WHO_PLATFORM_OR_NODE, true, true, true, false},
+      Case{access::v1::WHO_PLATFORM_OR_TENANT, true, true, false, true},
       Case{static_cast<Who>(77), false, false, false, false},
   };
   for (const Case& c : cases) {
@@ -75,6 +77,35 @@ TEST(CheckAccess, HidesOtherTenants) {
   EXPECT_EQ(CheckAccess(rule, Caller::Node("local"), "tenants/ke").error().code, Code::kPermissionDenied);
   EXPECT_EQ(CheckAccess(Rule(access::v1::WHO_MEMBER, "name"), Caller::Node("local"), "tenants/ke").error().code,
             Code::kPermissionDenied);
+}
+
+TEST(CheckAccess, LetsPeopleFromAboveAndNobodyBeside) {
+  const Method rule = Rule(access::v1::WHO_ABOVE, "name");
+  const Caller owner = Caller::Person("ke", "s", {Role::ROLE_OWNER});
+  const Caller there = Caller::Below(owner, "ke-health");
+  EXPECT_EQ(Reason(rule, there, "tenants/ke-health"), "");
+  EXPECT_EQ(Reason(rule, Caller::Operator(), "tenants/ke-health"), "");
+  for (const char* name : {"tenants/ke", "tenants/ke-water", "tenants/none", ""}) {
+    EXPECT_EQ(Reason(rule, there, name), "NOT_FOUND") << name;
+  }
+  EXPECT_EQ(Reason(rule, owner, "tenants/ke-health"), "NOT_FOUND") << "who does not say that he acts there";
+  for (const Caller& caller :
+       {Caller::Tenant("ke-health"), Caller::Service("gateway"), Caller::Node("n"),
+        Caller::Person("ke-health", "s", {Role::ROLE_OWNER}), Caller::Key("ke-health", "p", {"portal"})}) {
+    EXPECT_EQ(Reason(rule, caller, "tenants/ke-health"), "NOT_ALLOWED") << caller.ToString();
+  }
+}
+
+TEST(CheckAccess, APersonFromAboveActsWhereHeAsksAndNowhereElse) {
+  const Method rule = Rule(access::v1::WHO_TENANT, "name");
+  const Caller there = Caller::Below(Caller::Person("ke", "s", {Role::ROLE_OWNER}), "ke-health");
+  EXPECT_EQ(Reason(rule, there, "tenants/ke-health/projects/p"), "");
+  for (const char* name : {"tenants/ke", "tenants/ke/projects/p", "tenants/ke-water", "tenants/ke-health-north"}) {
+    EXPECT_EQ(CheckAccess(rule, there, name).error().code, Code::kNotFound) << name;
+  }
+  const auto admitted = Admit(rule, there, "tenants/ke-health/projects/p");
+  ASSERT_TRUE(admitted) << admitted.error().message;
+  EXPECT_FALSE(admitted->in_project()) << "with what he has at the tenant";
 }
 
 TEST(CheckAccess, KeepsAKeyInItsProject) {
@@ -147,6 +178,35 @@ TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
   Caller nobody = Caller::Operator();
   nobody.roles = {};
   EXPECT_EQ(Reason(rule, nobody, own), "PERMISSION_MISSING");
+}
+
+TEST(CheckAccess, AsksCustomRolesBesideThoseOfThePlatform) {
+  Method rule = Rule(access::v1::WHO_TENANT, "name");
+  rule.access.set_permission("scheduling.instances.get");
+  rule.roles = RolesWith("scheduling.instances.get");
+  rule.permission = Permission("scheduling.instances.get");
+  const auto custom = [](const char* pattern) {
+    Rights out{Role::ROLE_BILLING};
+    out.Add(std::make_shared<const CustomRole>(CustomRole{"on-call", Permissions({pattern})}));
+    return out;
+  };
+  const char* const own = "tenants/ke/projects/p";
+  const auto key = [](Rights rights) { return Caller::Key("ke", "p", {"portal"}, std::move(rights)); };
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.instances.get")), own), "");
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.*.get")), own), "");
+  EXPECT_EQ(Reason(rule, key(custom("scheduling.instances.list")), own), "PERMISSION_MISSING");
+  EXPECT_EQ(Reason(rule, key(custom("*.*.*")), "tenants/ke/projects/q"), "NOT_FOUND");
+  EXPECT_EQ(Reason(rule, key(custom("*.*.*")), "tenants/ke"), "PROJECT_KEY");
+  EXPECT_NE(CheckAccess(rule, key(custom("scheduling.instances.list")), own)
+                .error()
+                .message.find("your roles (billing,roles/on-call) do not have"),
+            std::string::npos);
+  const Caller person = Caller::Person("ke", "s", {}, {{"p", custom("scheduling.instances.get")}, {"q", {}}});
+  const auto admitted = Admit(rule, person, own);
+  ASSERT_TRUE(admitted) << admitted.error().message;
+  EXPECT_EQ(admitted->project, "p");
+  EXPECT_EQ(admitted->roles.ToString(), "billing,roles/on-call");
+  EXPECT_FALSE(Admit(rule, person, "tenants/ke/projects/q"));
 }
 
 // How a person is admitted: "tenant:" or "project p:" and its roles, or the reason of the refusal.

@@ -5,6 +5,9 @@
 #include <grpcpp/server_context.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
 #include <optional>
 
 #include "services/common/ids.h"
@@ -18,10 +21,12 @@ constexpr std::size_t kWordsMax = 16;
 std::unexpected<Error> NoCaller(std::string_view why) {
   return Fail(
       Code::kUnauthenticated, "NO_CALLER",
-      fmt::format("{}; state the metadata {} as operator, service:NAME, node:NAME, tenant:ID or tenant:ID project:ID "
-                  "key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD or tenant:ID session:UUID roles:WORD "
-                  "projects:ID=WORD+WORD,ID=WORD",
-                  why, kMetadataKey));
+      fmt::format(
+          "{}; state the metadata {} as operator (or operator roles:WORD), service:NAME, node:NAME, tenant:ID or "
+          "tenant:ID project:ID key:KID (or rule:ID) scopes:WORD,WORD roles:WORD,WORD or tenant:ID "
+          "session:UUID roles:WORD projects:ID=WORD+WORD,ID=WORD, or tenant:ID from:ID session:UUID roles:WORD "
+          "projects:; custom:ID=PERMISSIONS at the end says what roles/ID permits",
+          why, kMetadataKey));
 }
 
 // "key:value" without the key, of the words that `text` begins with; what follows stays in `text`.
@@ -34,71 +39,134 @@ std::optional<std::string_view> TakeWord(std::string_view key, std::string_view&
   return value;
 }
 
-// "a,b", or with another separator.
-std::optional<std::vector<std::string>> ParseWords(std::string_view text, char separator = ',') {
-  std::vector<std::string> out;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(separator), text.size());
-    const std::string_view word = text.substr(0, end);
-    const bool valid = !word.empty() && word.size() <= 32 &&
-                       std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
-    if (!valid || out.size() == kWordsMax) return std::nullopt;
-    out.emplace_back(word);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
+bool IsWord(std::string_view word) {
+  return !word.empty() && word.size() <= 32 &&
+         std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; });
 }
 
-// A role that is not known here permits nothing.
-Roles RolesOf(const std::vector<std::string>& words) {
-  Roles out;
-  for (const std::string& word : words) {
-    if (const auto role = RoleOf(word)) out.Add(*role);
+// "a,b", or with another separator.
+template <typename Take>
+bool ForEach(std::string_view text, char separator, std::size_t max, Take take) {
+  for (std::size_t count = 0; !text.empty(); ++count) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    if (count == max || !take(text.substr(0, end))) return false;
+    text.remove_prefix(std::min(end + 1, text.size()));
   }
-  return out;
+  return true;
+}
+
+std::optional<std::vector<std::string>> ParseWords(std::string_view text) {
+  std::vector<std::string> out;
+  const bool valid = ForEach(text, ',', kWordsMax, [&](std::string_view word) {
+    out.emplace_back(word);
+    return IsWord(word);
+  });
+  return valid ? std::optional(std::move(out)) : std::nullopt;
+}
+
+// By id.
+using CustomRoles = std::map<std::string, std::shared_ptr<const CustomRole>, std::less<>>;
+
+constexpr std::string_view kCustomPrefix = "roles/";
+
+// A role of the platform that is not known here permits nothing; one of the tenant's own must be explained.
+std::optional<Rights> ParseRoles(std::string_view text, const CustomRoles& custom, char separator = ',') {
+  Rights out;
+  const bool valid = ForEach(text, separator, kWordsMax + Caller::kCustomRolesMax, [&](std::string_view word) {
+    if (word.starts_with(kCustomPrefix)) {
+      const auto found = custom.find(word.substr(kCustomPrefix.size()));
+      if (found == custom.end()) return false;
+      out.Add(found->second);
+      return true;
+    }
+    if (const auto role = RoleOf(word)) out.Add(*role);
+    return IsWord(word);
+  });
+  return valid ? std::optional(std::move(out)) : std::nullopt;
+}
+
+// "on-call=scheduling.instances.get|list;deploy=..."; each once, in order.
+std::optional<CustomRoles> ParseCustom(std::string_view text) {
+  CustomRoles out;
+  if (text.size() > Caller::kCustomBytesMax) return std::nullopt;
+  const bool valid = ForEach(text, ';', Caller::kCustomRolesMax, [&](std::string_view one) {
+    const std::size_t equals = one.find('=');
+    if (equals == std::string_view::npos) return false;
+    const std::string id(one.substr(0, equals));
+    auto permits = Permissions::Parse(one.substr(equals + 1));
+    if (!CheckId("caller", id) || !permits || (!out.empty() && out.rbegin()->first >= id)) return false;
+    out[id] = std::make_shared<const CustomRole>(CustomRole{id, *std::move(permits)});
+    return true;
+  });
+  return valid ? std::optional(std::move(out)) : std::nullopt;
 }
 
 // "p=viewer+billing,q=admin"; each project once, in order.
-std::optional<std::vector<ProjectRoles>> ParseProjects(std::string_view text) {
+std::optional<std::vector<ProjectRoles>> ParseProjects(std::string_view text, const CustomRoles& custom) {
   std::vector<ProjectRoles> out;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find(','), text.size());
-    const std::string one(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
+  const bool valid = ForEach(text, ',', Caller::kProjectsMax, [&](std::string_view one) {
     const std::size_t equals = one.find('=');
-    if (equals == std::string::npos) return std::nullopt;
-    std::string project = one.substr(0, equals);
-    const auto words = ParseWords(std::string_view(one).substr(equals + 1), '+');
+    if (equals == std::string_view::npos || equals + 1 == one.size()) return false;
+    std::string project(one.substr(0, equals));
+    auto roles = ParseRoles(one.substr(equals + 1), custom, '+');
     const bool in_order = out.empty() || out.back().project < project;
-    if (!CheckId("caller", project) || !words || words->empty() || !in_order || out.size() == Caller::kProjectsMax) {
-      return std::nullopt;
-    }
-    out.push_back({std::move(project), RolesOf(*words)});
-  }
-  return out;
+    if (!CheckId("caller", project) || !roles || !in_order) return false;
+    out.push_back({std::move(project), *std::move(roles)});
+    return true;
+  });
+  return valid ? std::optional(std::move(out)) : std::nullopt;
 }
 
 // What follows "session:", after the tenant.
-Result<Caller> ParsePerson(std::string tenant, std::string_view session, std::string_view text) {
+Result<Caller> ParsePerson(std::string tenant, std::string_view session, std::string_view text,
+                           const CustomRoles& custom) {
   if (!Uuid::Parse(session)) return NoCaller("the caller's session is malformed");
   const auto role_words = TakeWord("roles:", text);
-  const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
+  auto roles = role_words ? ParseRoles(*role_words, custom) : std::nullopt;
   if (!roles) return NoCaller("the caller's roles are malformed");
   const auto project_words = TakeWord("projects:", text);
-  auto projects = project_words ? ParseProjects(*project_words) : std::nullopt;
+  auto projects = project_words ? ParseProjects(*project_words, custom) : std::nullopt;
   if (!projects || !text.empty()) return NoCaller("the caller's projects are malformed");
-  return Caller::Person(std::move(tenant), std::string(session), RolesOf(*roles), *std::move(projects));
+  return Caller::Person(std::move(tenant), std::string(session), *std::move(roles), *std::move(projects));
+}
+
+// "operator", or with roles of operators.
+Result<Caller> ParseOperator(std::string_view text) {
+  if (text.empty()) return Caller::Operator();
+  const auto words = TakeWord(" roles:", text);
+  const auto roles = words ? ParseRoles(*words, {}) : std::nullopt;
+  if (!roles || roles->empty() || !text.empty() || roles->built_in().InBoth(kRolesOfOperators) != roles->built_in()) {
+    return NoCaller("the operator's roles are malformed");
+  }
+  return Caller::Operator(roles->built_in());
 }
 
 // "tenant:ke", a person, or "tenant:ke project:p key:kid scopes:a,b roles:c,d", with "rule:id" or nothing in the place
-// of "key:".
+// of "key:"; and after it what custom roles permit.
 Result<Caller> ParseTenant(std::string_view text) {
   // TakeWord() takes the blank after a word with it; there is none after the last.
   if (text.ends_with(' ')) return NoCaller("the caller is malformed");
+  constexpr std::string_view kCustom = " custom:";
+  CustomRoles custom;
+  if (const std::size_t at = text.find(kCustom); at != std::string_view::npos) {
+    auto parsed = ParseCustom(text.substr(at + kCustom.size()));
+    if (!parsed || parsed->empty()) return NoCaller("the caller's custom roles are malformed");
+    custom = *std::move(parsed);
+    text = text.substr(0, at);
+    if (text.ends_with(' ')) return NoCaller("the caller is malformed");
+  }
   const auto tenant = TakeWord("tenant:", text);
   if (!tenant || !CheckId("caller", *tenant)) return NoCaller("the caller is malformed");
-  if (text.empty()) return Caller::Tenant(std::string(*tenant));
-  if (const auto session = TakeWord("session:", text)) return ParsePerson(std::string(*tenant), *session, text);
+  if (text.empty() && custom.empty()) return Caller::Tenant(std::string(*tenant));
+  const auto home = TakeWord("from:", text);
+  if (home && (!CheckId("caller", *home) || *home == *tenant)) return NoCaller("where the caller is from is malformed");
+  if (const auto session = TakeWord("session:", text)) {
+    ALLOD_TRY(Caller person, ParsePerson(std::string(*tenant), *session, text, custom));
+    if (home && !person.project_roles.empty()) return NoCaller("the caller's projects are of another tenant");
+    if (home) person.home = *home;
+    return person;
+  }
+  if (home) return NoCaller("only a person is from another tenant");
   const auto project = TakeWord("project:", text);
   if (!project || !CheckId("caller", *project)) return NoCaller("the caller's project is malformed");
   const auto kid = TakeWord("key:", text);
@@ -109,14 +177,30 @@ Result<Caller> ParseTenant(std::string_view text) {
   auto scopes = scope_words ? ParseWords(*scope_words) : std::nullopt;
   if (!scopes) return NoCaller("the caller's scopes are malformed");
   const auto role_words = TakeWord("roles:", text);
-  const auto roles = role_words ? ParseWords(*role_words) : std::nullopt;
+  auto roles = role_words ? ParseRoles(*role_words, custom) : std::nullopt;
   if (!roles || !text.empty()) return NoCaller("the caller's roles are malformed");
   if (rule) {
     return Caller::Workload(std::string(*tenant), std::string(*project), std::string(*rule), *std::move(scopes),
-                            RolesOf(*roles));
+                            *std::move(roles));
   }
-  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), RolesOf(*roles),
+  return Caller::Key(std::string(*tenant), std::string(*project), *std::move(scopes), *std::move(roles),
                      std::string(kid.value_or("")));
+}
+
+// What the custom roles of the caller permit, without the word before it.
+std::string CustomText(const Caller& caller) {
+  Rights all = caller.roles;
+  for (const ProjectRoles& at : caller.project_roles) all.Add(at.roles);
+  std::string out;
+  for (const auto& role : all.custom()) {
+    out.append(out.empty() ? "" : ";").append(role->id).append("=").append(role->permits.ToText());
+  }
+  return out;
+}
+
+std::string WithCustom(std::string text, const Caller& caller) {
+  const std::string custom = CustomText(caller);
+  return custom.empty() ? text : text + " custom:" + custom;
 }
 
 std::string PersonText(const Caller& person) {
@@ -126,14 +210,15 @@ std::string PersonText(const Caller& person) {
     std::ranges::replace(words, ',', '+');
     projects += fmt::format("{}{}={}", projects.empty() ? "" : ",", project, words);
   }
-  return fmt::format("tenant:{} session:{} roles:{} projects:{}", person.id, person.session, person.roles.ToString(),
-                     projects);
+  return fmt::format("tenant:{} {}session:{} roles:{} projects:{}", person.id,
+                     person.home.empty() ? "" : fmt::format("from:{} ", person.home), person.session,
+                     person.roles.ToString(), projects);
 }
 
 }  // namespace
 
 Result<Caller> Caller::Parse(std::string_view text) {
-  if (text == "operator") return Operator();
+  if (text == "operator" || text.starts_with("operator ")) return ParseOperator(text.substr(8));
   if (text.starts_with("tenant:")) return ParseTenant(text);
   const std::size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
@@ -154,35 +239,55 @@ Result<Caller> Caller::From(const grpc::ServerContextBase& context) {
 std::string Caller::ToString() const {
   switch (kind) {
     case Kind::kOperator:
-      return "operator";
+      return roles == Rights{Role::ROLE_OPERATOR} ? "operator" : "operator roles:" + roles.ToString();
     case Kind::kService:
       return "service:" + id;
     case Kind::kNode:
       return "node:" + id;
     case Kind::kTenant:
-      if (is_person()) return PersonText(*this);
+      if (is_person()) return WithCustom(PersonText(*this), *this);
       if (!in_project()) return "tenant:" + id;
-      return fmt::format("tenant:{} project:{} {}scopes:{} roles:{}", id, project,
-                         !kid.empty()    ? fmt::format("key:{} ", kid)
-                         : !rule.empty() ? fmt::format("rule:{} ", rule)
-                                         : "",
-                         fmt::join(scopes, ","), roles.ToString());
+      return WithCustom(fmt::format("tenant:{} project:{} {}scopes:{} roles:{}", id, project,
+                                    !kid.empty()    ? fmt::format("key:{} ", kid)
+                                    : !rule.empty() ? fmt::format("rule:{} ", rule)
+                                                    : "",
+                                    fmt::join(scopes, ","), roles.ToString()),
+                        *this);
   }
   return "";
 }
 
-std::string Caller::Owner() const { return kind == Kind::kTenant ? Tenant(id).ToString() : ToString(); }
+Status Caller::CheckStatable() const {
+  Rights all = roles;
+  for (const ProjectRoles& at : project_roles) all.Add(at.roles);
+  if (all.custom().size() <= kCustomRolesMax && CustomText(*this).size() <= kCustomBytesMax &&
+      ToString().size() <= kTextBytesMax) {
+    return {};
+  }
+  return Fail(Code::kPermissionDenied, "TOO_MANY_PERMISSIONS",
+              fmt::format("your {} custom roles have more permissions together than a call can carry: name one project "
+                          "in the header x-allod-project, or have fewer, or some of the platform's roles instead",
+                          all.custom().size()));
+}
+
+std::string Caller::Owner() const {
+  // Who only helps takes no turn of the operator's.
+  if (kind == Kind::kOperator && !roles.Has(Role::ROLE_OPERATOR)) return "operator:" + roles.ToString();
+  return kind == Kind::kTenant ? Tenant(own_tenant()).ToString() : ToString();
+}
 
 Actor Caller::ToActor() const {
   switch (kind) {
     case Kind::kOperator:
-      return {"operator", "", ""};
+      return {"operator", roles.ToString(), ""};
     case Kind::kService:
       return {"service", id, ""};
     case Kind::kNode:
       return {"node", "nodes/" + id, ""};
     case Kind::kTenant:
-      if (is_person()) return {"person", fmt::format("tenants/{}/sessions/{}", id, session), session};
+      if (is_person()) {
+        return {"person", fmt::format("tenants/{}/sessions/{}", own_tenant(), session), session};
+      }
       if (!in_project()) return {"tenant", "tenants/" + id, ""};
       if (!rule.empty()) {
         return {"workload", fmt::format("tenants/{}/projects/{}/workloadRules/{}", id, project, rule), rule};

@@ -20,6 +20,8 @@ namespace allod {
 struct Credentials {
   // Users whose processes a server admits beside root and those of its own user.
   std::vector<uid_t> peer_uids = {};
+  // Whoever can open the socket file is admitted: its directory's group was chosen by the operator.
+  bool by_file_mode = false;
 
   // What a channel is made with.
   static std::shared_ptr<grpc::ChannelCredentials> OfChannel();

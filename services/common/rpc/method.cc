@@ -50,7 +50,9 @@ std::optional<std::vector<const FieldDescriptor*>> PathTo(std::string_view dotte
 }
 
 // How a rule of that kind takes a resource.
-bool NeedsResource(Who who) { return who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER; }
+bool NeedsResource(Who who) {
+  return who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER || who == access::v1::WHO_ABOVE;
+}
 bool MayHaveResource(Who who) { return NeedsResource(who) || who == access::v1::WHO_NODE; }
 
 Result<Method> Describe(const std::string& area, const Access& rule, const MethodDescriptor& method) {
@@ -67,7 +69,8 @@ Result<Method> Describe(const std::string& area, const Access& rule, const Metho
   if (!IsPermission(rule.permission()) || !rule.permission().starts_with(area + ".")) {
     return Invalid(name, fmt::format("permission: \"{}\" is not {}.collection.verb", rule.permission(), area));
   }
-  Method out{fmt::format("{}.{}", area, method.name()), rule, RolesWith(rule.permission()), {}};
+  Method out{
+      fmt::format("{}.{}", area, method.name()), rule, RolesWith(rule.permission()), {}, Permission(rule.permission())};
   if (rule.resource().empty()) {
     if (NeedsResource(who)) return Invalid(name, "its rule needs a resource to ask about");
     return out;

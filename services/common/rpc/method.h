@@ -22,6 +22,7 @@ struct Method {
   access::v1::Access access;
   Roles roles;                                                     // those that have its permission
   std::vector<const google::protobuf::FieldDescriptor*> resource;  // the path to the field that `access` names
+  Permission permission = {};                                      // that of `access`
 };
 
 // FAILED_PRECONDITION / INVALID_ACCESS_RULE, naming the method: it has no rule, or none that can be kept (an unknown

@@ -70,13 +70,17 @@ TEST(RpcStatus, CutsAMessageBetweenCharacters) {
 
 TEST(Caller, RoundTripsThroughItsText) {
   for (const char* text :
-       {"operator", "service:billing", "node:local", "tenant:ke",
-        "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
+       {"operator", "operator roles:support", "operator roles:operator_auditor", "service:billing", "node:local",
+        "tenant:ke", "tenant:ke project:p scopes:inference,portal roles:admin,viewer",
         "tenant:ke project:p scopes: roles:", "tenant:ke project:p key:abcdefghijkl scopes:portal roles:admin",
         "tenant:ke project:p rule:ci scopes:portal roles:developer",
         "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
         "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:owner,auditor "
-        "projects:a=viewer,b=admin+billing"}) {
+        "projects:a=viewer,b=admin+billing",
+        "tenant:ke-health from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:owner projects:",
+        "tenant:ke project:p rule:ci scopes:portal roles:viewer,roles/on-call custom:on-call=billing.invoices.get|list",
+        "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles:roles/a projects:p=viewer+roles/a+roles/b "
+        "custom:a=*.*.get;b=catalog.listings.get+scheduling.*.list"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_TRUE(caller) << text;
     EXPECT_EQ(caller->ToString(), text);
@@ -87,6 +91,22 @@ TEST(Caller, RefusesMalformedText) {
   for (const char* text : {"",
                            "operator:",
                            "operator:x",
+                           "operator ",
+                           "operator roles:",
+                           "operator roles:owner",
+                           "operator roles:support,viewer",
+                           "operator roles:support x",
+                           "operator support",
+                           "tenant:ke custom:a=b.c.d",
+                           "tenant:ke project:p scopes:portal roles:roles/a",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:a",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:b=b.c.d",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:a=b.c",
+                           "tenant:ke project:p scopes:portal roles:roles/A custom:A=b.c.d",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:a=b.c.d;a=b.c.e",
+                           "tenant:ke project:p scopes:portal roles:roles/a custom:a=b.c.d custom:b=b.c.d",
+                           "tenant:ke project:p scopes:portal roles:roles/a  custom:a=b.c.d",
                            "Operator",
                            "tenant",
                            "tenant:",
@@ -131,6 +151,13 @@ TEST(Caller, RefusesMalformedText) {
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer,a=viewer",
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:a=viewer project:p",
                            "tenant:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e project:p roles: projects:",
+                           "tenant:ke-a from:ke",
+                           "tenant:ke-a from:ke project:p scopes:portal roles:admin",
+                           "tenant:ke-a from: session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke-a from:K/E session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:",
+                           "tenant:ke-a from:ke session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e roles: projects:p=admin",
+                           "tenant:ke-a session:0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e from:ke roles: projects:",
                            "service:billing project:p scopes:portal roles:admin"}) {
     const auto caller = Caller::Parse(text);
     ASSERT_FALSE(caller) << text;
@@ -145,8 +172,27 @@ TEST(Caller, HasNoRoleThatIsNotKnownHere) {
   EXPECT_EQ(caller->roles, Roles{Role::ROLE_VIEWER});
 }
 
+// As much as there can be still fits into a call.
+TEST(Caller, HasBoundedCustomRoles) {
+  Rights rights;
+  Caller person = Caller::Person("ke", Uuid::V7().ToString(), {});
+  int fitted = 0;
+  for (char id = 'a'; id <= 'g'; ++id) {
+    std::vector<std::string> patterns;
+    for (char c = 'a'; c <= 'z'; ++c) patterns.push_back("scheduling.collection" + std::string(1, c) + ".anything");
+    rights.Add(std::make_shared<const CustomRole>(CustomRole{std::string(1, id), Permissions(std::move(patterns))}));
+    person.roles = rights;
+    const bool fits = person.CheckStatable().has_value();
+    EXPECT_EQ(fits, Caller::Parse(person.ToString()).has_value()) << id;
+    fitted += fits ? 1 : 0;
+  }
+  EXPECT_GE(fitted, 4) << "as many as are granted at one place";
+  EXPECT_EQ(person.CheckStatable() ? "" : person.CheckStatable().error().reason, "TOO_MANY_PERMISSIONS");
+}
+
 TEST(Caller, IsRememberedAsWhatItIs) {
-  EXPECT_EQ(Caller::Operator().ToActor(), (Actor{"operator", "", ""}));
+  EXPECT_EQ(Caller::Operator().ToActor(), (Actor{"operator", "operator", ""}));
+  EXPECT_EQ(Caller::Operator({Role::ROLE_SUPPORT}).ToActor(), (Actor{"operator", "support", ""}));
   EXPECT_EQ(Caller::Service("gateway").ToActor(), (Actor{"service", "gateway", ""}));
   EXPECT_EQ(Caller::Node("n").ToActor(), (Actor{"node", "nodes/n", ""}));
   EXPECT_EQ(Caller::Tenant("ke").ToActor(), (Actor{"tenant", "tenants/ke", ""}));
@@ -154,13 +200,18 @@ TEST(Caller, IsRememberedAsWhatItIs) {
             (Actor{"api_key", "tenants/ke/projects/p/apiKeys/abc", "abc"}));
   EXPECT_EQ(Caller::Key("ke", "p", {}).ToActor(), (Actor{"api_key", "tenants/ke/projects/p", ""}));
   EXPECT_EQ(Caller::Person("ke", "s", {}).ToActor(), (Actor{"person", "tenants/ke/sessions/s", "s"}));
+  EXPECT_EQ(Caller::Below(Caller::Person("ke", "s", {}), "ke-health").ToActor(),
+            (Actor{"person", "tenants/ke/sessions/s", "s"}))
+      << "it stays known where he is from";
 }
 
 TEST(Caller, IsCountedAgainstItsTenantWhicheverKeyItIs) {
   EXPECT_EQ(Caller::Key("ke", "p", {"portal"}).Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Key("ke", "q", {"inference", "portal"}).Owner(), Caller::Tenant("ke").Owner());
   EXPECT_EQ(Caller::Person("ke", "s", {Role::ROLE_OWNER}).Owner(), "tenant:ke");
+  EXPECT_EQ(Caller::Below(Caller::Person("ke", "s", {}), "ke-health").Owner(), "tenant:ke");
   EXPECT_EQ(Caller::Operator().Owner(), "operator");
+  EXPECT_EQ(Caller::Operator({Role::ROLE_SUPPORT}).Owner(), "operator:support");
   EXPECT_EQ(Caller::Service("gateway").Owner(), "service:gateway");
 }
 
@@ -222,6 +273,25 @@ class RpcTest : public testing::Test {
 };
 
 TEST_F(RpcTest, GivesTheCallerToTheMethod) { EXPECT_EQ(Get("x")->name(), "tenant:ke tenants/ke/x"); }
+
+// Whatever may be stated arrives.
+TEST_F(RpcTest, TakesTheLongestCaller) {
+  Rights rights{Role::ROLE_VIEWER, Role::ROLE_BILLING};
+  for (char id = 'a'; id <= 'd'; ++id) {
+    std::vector<std::string> patterns;
+    for (char c = 'a'; c <= 'z'; ++c) patterns.push_back("scheduling.collection" + std::string(1, c) + ".anything");
+    rights.Add(std::make_shared<const CustomRole>(CustomRole{std::string(1, id), Permissions(std::move(patterns))}));
+  }
+  std::vector<ProjectRoles> projects;
+  for (std::size_t i = 0; i < Caller::kProjectsMax; ++i) {
+    projects.push_back({std::string(60, 'p') + std::to_string(100 + i), rights});
+  }
+  const Caller longest = Caller::Person("ke", Uuid::V7().ToString(), rights, projects);
+  ASSERT_TRUE(longest.CheckStatable());
+  EXPECT_GT(longest.ToString().size(), 10'000U);
+  const auto seen = Get("x", 5s, longest);
+  ASSERT_TRUE(seen) << seen.error().message;
+}
 
 TEST_F(RpcTest, PassesErrorsWithTheirReason) {
   const auto result = Get("missing");

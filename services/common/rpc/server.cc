@@ -13,6 +13,21 @@
 #include "services/common/rpc/access_observer.h"
 
 namespace allod {
+namespace {
+
+constexpr int kMetadataBytesMax = 32 << 10;
+
+}  // namespace
+
+std::unique_ptr<grpc::Server> MakeInProcessServer(grpc::CallbackGenericService& answers, int message_bytes_max) {
+  // As in Server::Start().
+  static const bool keep_library = (grpc_init(), true);
+  (void)keep_library;
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(message_bytes_max);
+  builder.RegisterCallbackGenericService(&answers);
+  return builder.BuildAndStart();
+}
 
 Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const std::vector<grpc::Service*>& services,
                                               grpc::CallbackGenericService* fallback) {
@@ -37,6 +52,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerConfig& config, const 
   grpc::ResourceQuota quota;
   quota.SetMaxThreads(config.threads_max);
   builder.SetResourceQuota(quota);
+  // Of one call: who makes it takes most (Caller::kTextBytesMax).
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, config.streams_per_connection_max);
   if (config.write_buffer_bytes > 0) {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_WRITE_BUFFER_SIZE, config.write_buffer_bytes);

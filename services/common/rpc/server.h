@@ -2,6 +2,7 @@
 // every RPC method is one call of.
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
@@ -36,6 +37,10 @@ struct ServerConfig {
   // What is kept of a stream for a peer that does not read; 0: gRPC's own, 64 KiB.
   int write_buffer_bytes = 0;
 };
+
+// A server of this process alone: it listens nowhere and is reached by InProcessChannel() only. Whatever is called,
+// `answers` answers; it must outlive the server.
+std::unique_ptr<grpc::Server> MakeInProcessServer(grpc::CallbackGenericService& answers, int message_bytes_max);
 
 class Server {
  public:

@@ -48,6 +48,7 @@ struct DesiredWorker {
   int sleep_after_seconds = 0;  // 0: never
   int weight = 1;               // the tenant's share of contended compute
   std::string variant;          // full resource name
+  ResidencyRules residency;     // the tenant's; its node asks it too
   bool operator==(const DesiredWorker&) const = default;
 };
 

@@ -453,6 +453,47 @@ Result<std::vector<TenantId>> FakeStore::ListForgettable(Time before, const std:
   return tenants;
 }
 
+Result<PurgeStep> FakeStore::PurgeTenant(const TenantId& tenant, int count) {
+  const std::lock_guard lock(mutex_);
+  ALLOD_CHECK_OK(CheckAvailable());
+  if (const auto refused = refused_.find(tenant); refused != refused_.end()) return std::unexpected(refused->second);
+  const auto found = rows_.find(tenant);
+  if (found == rows_.end() || found->second.version == 0) return PurgeStep{.gone = true};
+  Rows& rows = found->second;
+  PurgeStep out;
+  int marked = 0;
+  for (auto& [name, instance] : rows.instances) {
+    if (instance.deleting || marked == count) continue;
+    if (marked++ == 0) CountChange(rows);
+    instance.deleting = true;
+    ++instance.version;
+    instance.status.state = InstanceState::kDeleting;
+    instance.status.message.clear();
+    instance.status.reason.clear();
+    for (auto& [id, operation] : rows.operations) {
+      if (operation.instance != instance.id || operation.done) continue;
+      operation.done = true;
+      operation.phase = "deleted";
+      operation.error = InstanceDeleted(name);
+      rows.done_times[id] = clock_.Now();
+    }
+  }
+  out.marked = marked > 0;
+  if (out.marked) return out;
+  out.waits = !rows.instances.empty();
+  if (out.waits) return out;
+  for (int i = 0; i < count && !rows.operations.empty(); ++i) {
+    const Uuid id = rows.operations.begin()->first;
+    rows.operations.erase(id);
+    rows.done_times.erase(id);
+    std::erase_if(rows.requests, [&](const auto& request) { return request.second.operation == id; });
+    if (i + 1 == count) return out;
+  }
+  rows_.erase(found);
+  out.gone = true;
+  return out;
+}
+
 Result<int> FakeStore::ForgetOperations(const TenantId& tenant, Time before, int count) {
   const std::lock_guard lock(mutex_);
   ALLOD_CHECK_OK(CheckAvailable());

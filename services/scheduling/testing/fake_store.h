@@ -42,6 +42,7 @@ class FakeStore : public Store {
   Status SaveTerms(const std::vector<TenantTerms>& changed, const std::vector<TenantId>& gone) override;
   Result<std::vector<TenantId>> ListForgettable(Time before, const std::optional<TenantId>& after, int count) override;
   Result<int> ForgetOperations(const TenantId& tenant, Time before, int count) override;
+  Result<PurgeStep> PurgeTenant(const TenantId& tenant, int count) override;
 
   // While set, every method fails with UNAVAILABLE, as if the database were away.
   void SetUnavailable(bool unavailable);

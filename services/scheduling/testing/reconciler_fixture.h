@@ -28,7 +28,7 @@ inline constexpr std::int64_t kMiB = 1 << 20;
 class ReconcilerTest : public testing::Test {
  protected:
   ReconcilerTest() {
-    Tell({tenant_, true, 1, {"ke"}});
+    Tell({tenant_, true, 1, {{"ke"}}});
     Restart();
   }
 
@@ -36,12 +36,13 @@ class ReconcilerTest : public testing::Test {
   void Restart() {
     reconciler_.reset();
     driver_ = std::make_unique<drivers::ProcessDriver>(seconds(6), news_);
+    board_ = std::make_unique<RegionBoard>(news_);
+    board_->Put(FirstVersions(regions_));
     reconciler_ = std::make_unique<Reconciler>(
-        store_, *driver_, inbox_, news_, clock_,
-        ReconcilerConfig{
-            .regions = regions_, .policy = {seconds(30)}, .tick = std::chrono::hours(1), .prepare = [this] {
-              return drivers::RestoreNodes(store_, clock_, *driver_);
-            }});
+        store_, *driver_, inbox_, *board_, news_, clock_,
+        ReconcilerConfig{.policy = {seconds(30)}, .tick = std::chrono::hours(1), .prepare = [this] {
+                           return drivers::RestoreNodes(store_, clock_, *driver_);
+                         }});
   }
   // What tenancy says: of this tenant, beside what it said of the others.
   void Tell(const TenantTerms& terms) {
@@ -50,8 +51,10 @@ class ReconcilerTest : public testing::Test {
     for (const auto& [tenant, one] : told_) all.push_back(one);
     inbox_.Put(all, true);
   }
-  void Join(const std::string& id, std::int64_t memory_mib = 1000, const std::string& region = "ke-1") {
-    const scheduler::Node node{id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now()};
+  void Join(const std::string& id, std::int64_t memory_mib = 1000, const std::string& region = "ke-1",
+            const std::string& jurisdiction = "") {
+    const scheduler::Node node{
+        id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now(), false, jurisdiction};
     sessions_[id] = *store_.JoinNode(node);
     ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
   }
@@ -85,7 +88,7 @@ class ReconcilerTest : public testing::Test {
     instance.tenant = tenant;
     instance.tenant_name = tenant_name;
     instance.name = tenant_name + "/projects/p/instances/" + id;
-    if (!told_.contains(tenant)) Tell({tenant, true, 1, {"ke"}});
+    if (!told_.contains(tenant)) Tell({tenant, true, 1, {{"ke"}}});
     EXPECT_TRUE(store_.CreateInstance(instance, {}));
     reconciler_->Wake(tenant);
     return instance.operation;
@@ -146,6 +149,7 @@ class ReconcilerTest : public testing::Test {
   ChangeSignal news_;
   TermsInbox inbox_{news_};
   std::unique_ptr<drivers::ProcessDriver> driver_;
+  std::unique_ptr<RegionBoard> board_;
   std::unique_ptr<Reconciler> reconciler_;
 };
 

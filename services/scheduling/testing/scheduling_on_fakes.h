@@ -9,8 +9,10 @@
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/reconciler.h"
+#include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/testing/fake_peer_services.h"
+#include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 
 namespace allod::scheduling {
@@ -21,8 +23,11 @@ struct SchedulingOnFakes {
     // Of whom the tests have instances.
     std::vector<TenantTerms> all;
     for (const char* id : {"ke", "ug", "tz"})
-      all.push_back({*TenantId::FromName(std::string("tenants/") + id), true, 1, {"ke", "tz"}});
+      all.push_back({*TenantId::FromName(std::string("tenants/") + id), true, 1, {{"ke", "tz"}}});
     terms.Put(all, true);
+    for (const RegionVersion& first : FirstVersions({{"ke-1", "ke"}, {"tz-1", "tz"}})) {
+      regions.Put({*region_store.AddVersion(first)});
+    }
   }
 
   Clock& clock;
@@ -31,10 +36,11 @@ struct SchedulingOnFakes {
   GrpcPeers grpc_peers{peers.target, peers.target, peers.target, std::chrono::milliseconds(3000)};
   ChangeSignal news;
   drivers::ProcessDriver driver{std::chrono::seconds(6), news};
-  const std::vector<scheduler::Region> regions{{"ke-1", "ke"}, {"tz-1", "tz"}};
+  FakeRegionStore region_store{clock};
+  RegionBoard regions{news};
   FiguresBoard figures;
   TermsInbox terms{news};
-  Reconciler reconciler{store, driver, terms, news, clock, {.regions = regions}};
+  Reconciler reconciler{store, driver, terms, regions, news, clock, {}};
   CallGates gates;
   Watchers gateways{"routes", 8};
   const RouteVisibility visibility{reconciler.routes(), gateways};
@@ -45,10 +51,12 @@ struct SchedulingOnFakes {
       visibility,
       clock,
       gates,
-      {regions, 20, {}},
+      regions,
+      {{}, 20, {}},
       [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
   OperationsServiceImpl operations{store, reconciler.progress(), gates};
   RouteServiceImpl routes{reconciler.routes(), gateways};
+  RegionServiceImpl region_service{region_store, store, driver, regions, reconciler.routes(), gateways, clock, gates};
 };
 
 }  // namespace allod::scheduling

@@ -42,12 +42,13 @@ class SchedulingServiceTest : public testing::Test {
 
  protected:
   SchedulingServiceTest() {
-    server_ = *Server::Start({.listen = address_},
-                             {&scheduling_.instances, &scheduling_.operations, &nodes_, &agents_, &scheduling_.routes});
+    server_ = *Server::Start({.listen = address_}, {&scheduling_.instances, &scheduling_.operations, &nodes_,
+                                                    &scheduling_.region_service, &agents_, &scheduling_.routes});
     const auto channel = MakeChannel(address_);
     instance_stub_ = v1::InstanceService::NewStub(channel);
     operation_stub_ = Operations::NewStub(channel);
     node_stub_ = v1::NodeService::NewStub(channel);
+    region_stub_ = v1::RegionService::NewStub(channel);
     agent_stub_ = v1::NodeAgentService::NewStub(channel);
     route_stub_ = v1::RouteService::NewStub(channel);
     reconciler_.Start();
@@ -76,11 +77,13 @@ class SchedulingServiceTest : public testing::Test {
   // A node whose workers are ready the moment they are assigned, until it is stopped.
   class Agent {
    public:
-    Agent(v1::NodeAgentService::Stub& stub, const std::string& id, const std::string& region = "regions/ke-1")
+    Agent(v1::NodeAgentService::Stub& stub, const std::string& id, const std::string& region = "regions/ke-1",
+          const std::string& jurisdiction = "ke")
         : stub_(stub), id_(id), context_(MakeStreamContext(Caller::Node(id))) {
       v1::WatchAssignmentsRequest request;
       request.set_node("nodes/" + id);
       request.set_region(region);
+      request.set_jurisdiction(jurisdiction);
       request.mutable_capacity()->set_memory_bytes(std::int64_t{1} << 32);
       request.mutable_capacity()->set_cpu_millis(2000);
       context_->set_wait_for_ready(true);
@@ -131,13 +134,14 @@ class SchedulingServiceTest : public testing::Test {
   CallGates& gates_ = scheduling_.gates;
   Watchers& gateways_ = scheduling_.gateways;
   NodeServiceImpl nodes_{store_, driver_, scheduling_.figures, clock_, scheduling_.regions};
-  NodeAgentServiceImpl agents_{store_, driver_, scheduling_.figures, clock_, scheduling_.regions};
+  NodeAgentServiceImpl agents_{store_, driver_, scheduling_.figures, clock_};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::InstanceService::Stub> instance_stub_;
   std::unique_ptr<Operations::Stub> operation_stub_;
   std::unique_ptr<v1::NodeService::Stub> node_stub_;
+  std::unique_ptr<v1::RegionService::Stub> region_stub_;
   std::unique_ptr<v1::NodeAgentService::Stub> agent_stub_;
   std::unique_ptr<v1::RouteService::Stub> route_stub_;
 };

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "services/tenancy/tenant_tree.h"
+
 namespace allod::tenancy {
 namespace {
 
@@ -80,7 +82,7 @@ Result<Page<IdentityProvider>> FakeIdentityStore::ListProviders(const std::strin
 }
 
 Result<IdentityProvider> FakeIdentityStore::UpdateProvider(const IdentityProvider& provider, const std::string& etag,
-                                                           Roles held, const RequestId& request) {
+                                                           const Rights& held, const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(provider.tenant, request));
   ALLOD_TRY(const IdentityProvider standing, Provider(provider.tenant, provider.id));
@@ -124,6 +126,7 @@ Result<WorkloadRule> FakeIdentityStore::CreateRule(const WorkloadRule& rule, con
   if (standing && !SameContent(*standing, rule)) return std::unexpected(TakenByOtherContent(rule.name()));
   if (!standing) {
     ALLOD_CHECK_OK(Provider(rule.tenant, rule.provider));
+    ALLOD_CHECK_OK(StandingRoles(RolesOf(rule.tenant)).CheckUnchanged(rule.custom_roles, rule.roles_seen));
     std::int64_t in_project = 0;
     std::int64_t in_tenant = 0;
     for (const auto& [key, other] : rules_) {
@@ -166,6 +169,7 @@ Result<WorkloadRule> FakeIdentityStore::UpdateRule(const WorkloadRule& rule, con
   ALLOD_CHECK_OK(CheckEtag("workload_rule", rule.name(), EtagOf(standing), etag));
   if (!SameContent(standing, rule)) {
     ALLOD_CHECK_OK(Provider(rule.tenant, rule.provider));
+    ALLOD_CHECK_OK(StandingRoles(RolesOf(rule.tenant)).CheckUnchanged(rule.custom_roles, rule.roles_seen));
     WorkloadRule changed = rule;
     changed.uid = standing.uid;
     changed.create_time = standing.create_time;
@@ -195,7 +199,7 @@ Result<std::vector<TenantIdentityVersion>> FakeIdentityStore::IdentityVersions(s
   for (const auto& [tenant, version] : versions_) {
     if (version <= after) continue;
     ALLOD_TRY(const Tenant row, tenants_.GetTenant(tenant));
-    out.push_back({tenant, row.state == TenantState::kActive, version});
+    out.push_back({tenant, IsInForce(row), version});
   }
   std::ranges::sort(out, {}, &TenantIdentityVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));
@@ -209,6 +213,7 @@ Result<TenantIdentity> FakeIdentityStore::ReadIdentity(const std::string& tenant
   People people = PeopleOf(tenant);
   out.providers = std::move(people.providers);
   out.members = std::move(people.members);
+  out.roles = std::move(people.roles);
   for (const auto& [key, rule] : rules_) {
     if (rule.tenant == tenant) out.rules.push_back(rule);
   }

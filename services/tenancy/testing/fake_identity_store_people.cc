@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "services/tenancy/tenant_tree.h"
 #include "services/tenancy/testing/fake_identity_store.h"
 
 namespace allod::tenancy {
@@ -21,6 +22,7 @@ People FakeIdentityStore::PeopleOf(const std::string& tenant) const {
   for (const auto& [key, member] : members_) {
     if (key.first == tenant) out.members.push_back(member);
   }
+  out.roles = RolesOf(tenant);
   return out;
 }
 
@@ -68,14 +70,14 @@ Result<Page<Member>> FakeIdentityStore::ListMembers(const std::string& tenant, c
   return MakePage(page, std::move(items), [](const Member& m) { return m.id; });
 }
 
-Result<Member> FakeIdentityStore::UpdateMember(const Member& member, const std::string& etag, Roles held,
+Result<Member> FakeIdentityStore::UpdateMember(const Member& member, const std::string& etag, const Rights& held,
                                                const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(member.tenant, request));
   ALLOD_TRY(const Member standing, MemberOf(member.tenant, member.id));
   if (is_repeated) return standing;
   ALLOD_CHECK_OK(CheckEtag("member", member.name(), EtagOf(standing), etag));
-  ALLOD_CHECK_OK(CheckHolds(standing, held));
+  ALLOD_CHECK_OK(CheckHolds(standing, held, StandingRoles(RolesOf(member.tenant))));
   if (!SameContent(standing, member)) {
     const People before = PeopleOf(member.tenant);
     ALLOD_CHECK_OK(CheckStands(member));
@@ -90,13 +92,13 @@ Result<Member> FakeIdentityStore::UpdateMember(const Member& member, const std::
   return MemberOf(member.tenant, member.id);
 }
 
-Result<std::int64_t> FakeIdentityStore::DeleteMember(const std::string& tenant, const std::string& id, Roles held,
-                                                     const RequestId& request) {
+Result<std::int64_t> FakeIdentityStore::DeleteMember(const std::string& tenant, const std::string& id,
+                                                     const Rights& held, const RequestId& request) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const bool is_repeated, IsRepeated(tenant, request));
   if (is_repeated) return versions_[tenant];
   ALLOD_TRY(const Member standing, MemberOf(tenant, id));
-  ALLOD_CHECK_OK(CheckHolds(standing, held));
+  ALLOD_CHECK_OK(CheckHolds(standing, held, StandingRoles(RolesOf(tenant))));
   const People before = PeopleOf(tenant);
   ALLOD_CHECK_OK(CheckOwnerRemains(before, Without(before, id)));
   Remember(tenant, request);
@@ -119,7 +121,7 @@ std::vector<FakeIdentityStore::StoredSession*> FakeIdentityStore::LiveSessions(c
 Result<SessionBeginning> FakeIdentityStore::BeginSession(const Session& session, const std::string& id_token_sha256) {
   const std::scoped_lock lock(mutex_);
   ALLOD_TRY(const Tenant tenant, tenants_.GetTenant(session.tenant));
-  if (tenant.state != TenantState::kActive) return std::unexpected(TenantSuspended(session.tenant));
+  if (!IsInForce(tenant)) return std::unexpected(TenantSuspended(session.tenant));
   ALLOD_TRY(const IdentityProvider provider, Provider(session.tenant, session.person.provider));
   SessionCounts others;
   for (const auto& [key, stored] : sessions_) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "services/tenancy/tenant_tree.h"
+
 namespace allod::tenancy {
 
 Status FakeStore::Up() const {
@@ -34,9 +36,12 @@ Result<Tenant> FakeStore::CreateTenant(const Tenant& tenant, const RequestId& re
   ALLOD_CHECK_OK(Up());
   ALLOD_TRY(const auto earlier, Recall("", request));
   if (earlier) return tenants_.at(*earlier);
-  const auto [at, inserted] = tenants_.try_emplace(tenant.id, tenant);
+  ALLOD_TRY(const Tenant placed, tenants_.contains(tenant.id) ? tenant : Placed(tenant));
+  const auto [at, inserted] = tenants_.try_emplace(tenant.id, placed);
   if (inserted) at->second.version = ++keys_clock_;
-  if (inserted && tenant.limits.any()) NoteLimits(tenant.id);
+  if (inserted) CarveOut(placed);
+  if (inserted && (tenant.limits.any() || !tenant.parent.empty())) NoteLimits(tenant.id);
+  if (IsPurged(at->second.state)) return std::unexpected(TenantIdUsed(tenant.id));
   if (!inserted && !SameContent(at->second, tenant)) return std::unexpected(TakenByOtherContent(tenant.name()));
   Remember("", request, tenant.id);
   return at->second;
@@ -50,12 +55,51 @@ Result<Tenant> FakeStore::GetTenant(const std::string& tenant) {
   return found->second;
 }
 
-Result<Page<Tenant>> FakeStore::ListTenants(const PageRequest& page) {
+std::vector<Tenant> FakeStore::Children(const std::string& tenant) const {
+  std::vector<Tenant> out;
+  for (const auto& [id, each] : tenants_) {
+    if (each.parent == tenant && each.state != TenantState::kDeleted) out.push_back(each);
+  }
+  return out;
+}
+
+Result<Tenant> FakeStore::Placed(const Tenant& tenant) const {
+  if (tenant.parent.empty()) return tenant;
+  const auto parent = tenants_.find(tenant.parent);
+  if (parent == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant.parent));
+  ALLOD_TRY(Tenant placed, PlacedBelow(tenant, parent->second));
+  const auto below = std::ranges::count_if(tenants_, [&](const auto& entry) {
+    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == placed.ancestors.front();
+  });
+  ALLOD_CHECK_OK(CheckRoomBelow(parent->second, static_cast<int>(below)));
+  ALLOD_CHECK_OK(CheckFits(tenant, nullptr));
+  return placed;
+}
+
+Status FakeStore::CheckFits(const Tenant& wanted, const Tenant* before) const {
+  ALLOD_CHECK_OK(CheckHolds(wanted, Children(wanted.id)));
+  if (wanted.parent.empty()) return {};
+  const QuotaState use = QuotasOf(wanted.parent, "", std::chrono::system_clock::now());
+  return CheckWithinParent(wanted, before, tenants_.at(wanted.parent), {use.projects, use.keys_in_tenant});
+}
+
+void FakeStore::CarveOut(const Tenant& child) {
+  if (!child.parent.empty()) tenants_.at(child.parent).quota_below = SumOf(Children(child.parent));
+}
+
+Result<std::vector<Tenant>> FakeStore::ChildrenOf(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return Children(tenant);
+}
+
+Result<Page<Tenant>> FakeStore::ListTenants(const PageRequest& page, const std::optional<std::string>& within) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   std::vector<Tenant> items;
   for (const auto& [id, tenant] : tenants_) {
-    if (id > page.after) items.push_back(tenant);
+    if (id > page.after && (!within || IsWithin(tenant, *within))) items.push_back(tenant);
   }
   return MakePage(page, std::move(items), [](const Tenant& t) { return t.id; });
 }
@@ -70,9 +114,11 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
   if (earlier) return standing;
   ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
   if (!SameContent(standing, changed)) {
+    ALLOD_CHECK_OK(CheckFits(changed, &standing));
     if (standing.limits != changed.limits) NoteLimits(wanted.id);
     standing = std::move(changed);
     standing.version = ++keys_clock_;
+    CarveOut(standing);
   }
   Remember("", request, wanted.id);
   return standing;
@@ -80,14 +126,44 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
 
 Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
                                                     const std::string& reason, const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
+    ALLOD_CHECK_OK(CheckNotDeleted(standing));
+    return WithState(standing, state, reason);
+  });
+}
+
+Result<TenantStateChange> FakeStore::ChangeState(const std::string& tenant, const RequestId& request,
+                                                 const std::function<Result<Tenant>(const Tenant&)>& change) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   const auto found = tenants_.find(tenant);
   if (found == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
   ALLOD_TRY(const auto earlier, Recall("", request));
-  if (!earlier) SetState(found->second, WithState(found->second, state, reason));
+  if (!earlier) {
+    ALLOD_TRY(const Tenant changed, change(found->second));
+    SetState(found->second, changed);
+  }
   Remember("", request, tenant);
-  return TenantStateChange{found->second, keys_versions_[tenant]};
+  TenantStateChange out{found->second, keys_versions_[tenant], 0, found->second.version};
+  for (const auto& [id, each] : tenants_) {
+    if (!IsWithin(each, tenant)) continue;
+    out.keys_version = std::max(out.keys_version, keys_versions_[id]);
+    out.tenants_version = std::max(out.tenants_version, each.version);
+  }
+  return out;
+}
+
+Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                                  const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
+    ALLOD_TRY(Tenant deleted, Deleted(standing, deletion));
+    ALLOD_CHECK_OK(CheckChildless(standing, Children(tenant)));
+    return deleted;
+  });
+}
+
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+  return ChangeState(tenant, request, &Undeleted);
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
@@ -95,6 +171,15 @@ void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
   if (standing.state == wanted.state && standing.suspend_reason == wanted.suspend_reason) return;
   standing = wanted;
   standing.version = ++keys_clock_;
+  // Ids begin with those of their parents, so these come first.
+  for (auto& [id, each] : tenants_) {
+    if (each.parent.empty() || !IsWithin(each, standing.id) || id == standing.id) continue;
+    const std::string suspended_by = SuspendedBelow(tenants_.at(each.parent));
+    if (each.suspended_by == suspended_by) continue;
+    each.suspended_by = suspended_by;
+    keys_versions_[id] = ++keys_clock_;
+    each.version = ++keys_clock_;
+  }
 }
 
 Result<TenantChanges> FakeStore::TenantsChanged(std::int64_t after, int limit) {
@@ -117,6 +202,7 @@ Result<Project> FakeStore::CreateProject(const Project& project, const RequestId
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   if (!tenants_.contains(project.tenant)) return NotFound(fmt::format("tenants/{} does not exist", project.tenant));
+  ALLOD_CHECK_OK(CheckNotPurged(tenants_.at(project.tenant)));
   ALLOD_CHECK_OK(Recall(project.tenant, request));
   if (!projects_.contains({project.tenant, project.id})) {
     ALLOD_CHECK_OK(CheckWithinTenant(project, tenants_.at(project.tenant)));
@@ -167,7 +253,7 @@ Result<QuotaState> FakeStore::ReadQuotas(const std::string& tenant, const std::s
 }
 
 QuotaState FakeStore::QuotasOf(const std::string& tenant, const std::string& project, Time now) const {
-  QuotaState out{.of_tenant = tenants_.at(tenant).quota};
+  QuotaState out{.of_tenant = OwnQuota(tenants_.at(tenant).quota, tenants_.at(tenant).quota_below)};
   if (!project.empty()) out.of_project = projects_.at({tenant, project}).quota;
   out.projects = std::ranges::count_if(projects_, [&](const auto& entry) { return entry.first.first == tenant; });
   for (const auto& [id, key] : keys_) {
@@ -263,7 +349,7 @@ Result<TenantLimits> FakeStore::LimitsOf(const std::string& tenant) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   ALLOD_CHECK_OK(CheckKeys(tenant));
-  TenantLimits out{tenant, tenants_.at(tenant).limits, {}};
+  TenantLimits out{tenant, tenants_.at(tenant).limits, {}, tenants_.at(tenant).ancestors};
   for (const auto& [id, project] : projects_) {
     if (id.first == tenant && !SameLimits(project, {})) {
       out.projects.push_back({project.id, project.limits, project.instance_limits});
@@ -340,7 +426,7 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
   for (const auto& [id, tenant] : tenants_) {
     const std::int64_t version = keys_versions_[id];
     if (version <= after) continue;
-    out.push_back({id, tenant.currency_code, tenant.state == TenantState::kActive, version, limits_versions_[id]});
+    out.push_back({id, tenant.currency_code, IsInForce(tenant), version, limits_versions_[id]});
   }
   std::ranges::sort(out, {}, &TenantKeysVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));

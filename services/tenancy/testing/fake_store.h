@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -16,10 +17,15 @@ class FakeStore final : public Store {
  public:
   Result<Tenant> CreateTenant(const Tenant& tenant, const RequestId& request) override;
   Result<Tenant> GetTenant(const std::string& tenant) override;
-  Result<Page<Tenant>> ListTenants(const PageRequest& page) override;
+  Result<Page<Tenant>> ListTenants(const PageRequest& page,
+                                   const std::optional<std::string>& within = std::nullopt) override;
+  Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) override;
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
                                            const RequestId& request) override;
+  Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
+                                         const RequestId& request) override;
+  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) override;
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
@@ -45,6 +51,8 @@ class FakeStore final : public Store {
   // In one word.
   void Suspend(const std::string& tenant) { SetState(tenant, TenantState::kSuspended); }
   void Resume(const std::string& tenant) { SetState(tenant, TenantState::kActive); }
+  // Its grace is over.
+  void BeginPurge(const std::string& tenant) { SetState(tenant, TenantState::kPurging); }
   // Its row changes to one that cannot be read; only those who follow tenants notice.
   void SpoilTenant(const std::string& tenant);
   // So many valid keys in a project.
@@ -68,6 +76,13 @@ class FakeStore final : public Store {
   void NoteLimits(const std::string& tenant);
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
+  std::vector<Tenant> Children(const std::string& tenant) const;
+  // As a child of its parent.
+  Result<Tenant> Placed(const Tenant& tenant) const;
+  Status CheckFits(const Tenant& wanted, const Tenant* before) const;
+  void CarveOut(const Tenant& child);
+  Result<TenantStateChange> ChangeState(const std::string& tenant, const RequestId& request,
+                                        const std::function<Result<Tenant>(const Tenant&)>& change);
   // The resource that an earlier request with this id made, if any.
   Result<std::optional<std::string>> Recall(const std::string& parent, const RequestId& request) const;
   // What an earlier request with this id made, if any.

@@ -113,7 +113,7 @@ class TenancyServiceTest : public testing::Test {
   KeyFeed feed_{store_, clock_};
   CallGates gates_;
   TenantFeed tenant_feed_{store_};
-  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, [](const auto&...) {}};
+  TenantServiceImpl tenants_{store_, tenant_feed_, clock_, gates_, "ke", [](const auto&...) {}};
   ProjectServiceImpl projects_{store_, clock_, gates_,
                                [this](const std::string& tenant, std::int64_t version, SteadyTime until) {
                                  keys_.AwaitInForce(until, tenant, version);

@@ -1,0 +1,603 @@
+#include "gateway/metering/escrow_funds.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "gateway/metering/funds_errors.h"
+#include "gateway/telemetry/gateway_metrics.h"
+#include "services/common/log.h"
+#include "services/common/rpc/client.h"
+
+namespace allod::gateway::metering {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int kTenantsMax = 10'000;        // EndEarlierLeases takes so many
+constexpr std::size_t kWaitersMax = 4096;  // of one tenant
+constexpr std::size_t kStopCallsMax = 64;
+constexpr milliseconds kPauseMin(20);
+constexpr milliseconds kPauseMax(250);
+constexpr milliseconds kEndPauseMax(2000);
+// How long money is looked for that other gateways have.
+constexpr milliseconds kShortMax(250);
+constexpr milliseconds kAskAgainMin(5);
+// 10^8 currency units for one token, 10^20 in all: sums and products stay far within 128 bits.
+constexpr Amount kPriceMax = Amount::FromPico(Int128{10'000'000'000} * 10'000'000'000);
+constexpr Amount kAmountMax = Amount::FromPico(Int128{10'000'000'000'000'000} * 10'000'000'000'000'000);
+constexpr std::int64_t kTokensMax = 10'000'000'000;
+
+enum class Meaning {
+  kNothingDone,  // a definite no
+  kShort,        // not the money, here and now
+  kNoRoom,       // nothing done, and soon there will be room
+  kGone,         // the lease is not there any more
+  kNobodyKnows,  // it may have been done
+};
+
+Meaning MeaningOf(const Error& error) {
+  if (error.reason == "INSUFFICIENT_FUNDS") return Meaning::kShort;
+  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "REQUEST_ID_REUSED" ||
+      error.reason == "GIVE_BACK_TOO_LARGE") {
+    return Meaning::kGone;
+  }
+  switch (error.code) {
+    case Code::kResourceExhausted:
+    case Code::kAborted:
+      return Meaning::kNoRoom;
+    case Code::kUnavailable:
+    case Code::kDeadlineExceeded:
+    case Code::kCancelled:
+    case Code::kUnknown:
+    case Code::kInternal:
+    case Code::kDataLoss:
+      return Meaning::kNobodyKnows;
+    default:
+      return Meaning::kNothingDone;
+  }
+}
+
+Error TooMuchAtOnce() {
+  return {Code::kUnavailable, "BILLING_BUSY", "too many requests wait for billing; try again", milliseconds(1000)};
+}
+
+Result<Amount> ParseBounded(std::string_view field, const std::string& text, Amount max) {
+  if (text.empty()) return Amount();
+  ALLOD_TRY(const Amount out, Amount::Parse(field, text));
+  if (out < Amount() || out > max)
+    return Fail(Code::kOutOfRange, "INVALID_ANSWER", std::string(field) + " is out of range");
+  return out;
+}
+
+milliseconds ToMilliseconds(const google::protobuf::Duration& duration) {
+  return milliseconds(std::clamp<std::int64_t>(duration.seconds(), 0, 1'000'000) * 1000 + duration.nanos() / 1'000'000);
+}
+
+Result<LeaseBook::Answer> ToAnswer(const LeaseBook::Ask& ask, const billing::v1::AdjustLeaseResponse& response) {
+  LeaseBook::Answer out;
+  ALLOD_TRY(out.added, ParseBounded("added", response.added(), ask.want));
+  out.admit_for = ToMilliseconds(response.admit_for());
+  out.ends_after = ToMilliseconds(response.ends_after());
+  out.recalled = response.recalled();
+  if (!ask.terms) return out;
+  if (response.prices_size() != 1) return Fail(Code::kInternal, "INVALID_ANSWER", "the price is missing");
+  ALLOD_TRY(const Amount prompt, ParseBounded("prompt", response.prices(0).prompt(), kPriceMax));
+  ALLOD_TRY(const Amount completion, ParseBounded("completion", response.prices(0).completion(), kPriceMax));
+  out.prices = TokenPrices{prompt, completion};
+  return out;
+}
+
+Result<Amount> Cost(const TokenPrices& prices, const TokenBounds& bounds) {
+  if (bounds.prompt > kTokensMax || bounds.completion > kTokensMax || bounds.prompt < 0 || bounds.completion < 0) {
+    return InvalidArgument("INVALID_TOKEN_COUNT", "the request may use more tokens than money can be held for");
+  }
+  ALLOD_TRY(const Amount out, CostOf(prices, bounds));
+  if (out > kAmountMax) return Fail(Code::kOutOfRange, "AMOUNT_OUT_OF_RANGE", "the request could cost too much");
+  return out;
+}
+
+}  // namespace
+
+// A request that waits for money. Its coroutine and the shard's lock share it.
+struct EscrowFunds::Waiter {
+  FundsRequest request;
+  std::optional<Funds> held;
+  std::function<void()> wake;               // from any thread
+  std::optional<Result<Funds>> answer{};    // these under the shard's lock
+  std::optional<SteadyTime> short_since{};  // since when money for it is looked for
+};
+
+struct EscrowFunds::Tenant {
+  const std::string name;
+  LeaseBook book{};
+  std::string currency{};
+  std::deque<std::shared_ptr<Waiter>> waiting{};
+  bool calling = false;
+  bool no_room = false;                // said the last answer
+  SteadyTime not_before{};             // of the next call
+  milliseconds pause{0};               // before it
+  SteadyTime due = SteadyTime::max();  // in the timer
+
+  // Before the next call.
+  void Rest(SteadyTime now) {
+    pause = std::clamp(2 * pause, kPauseMin, kPauseMax);
+    not_before = now + pause;
+  }
+};
+
+// In flight; owned by its callback.
+struct EscrowFunds::Call {
+  std::string tenant;
+  billing::v1::AdjustLeaseRequest request;
+  billing::v1::AdjustLeaseResponse response;
+  std::unique_ptr<grpc::ClientContext> context;
+};
+
+struct EscrowFunds::EndCall {
+  billing::v1::EndEarlierLeasesRequest request;
+  billing::v1::EndEarlierLeasesResponse response;
+  std::unique_ptr<grpc::ClientContext> context;
+};
+
+EscrowFunds::EscrowFunds(std::shared_ptr<grpc::Channel> billing, const Uuid& gateway_id, milliseconds call_timeout)
+    : billing_(std::move(billing)),
+      stub_(billing::v1::LeaseService::NewStub(billing_)),
+      gateway_id_(gateway_id.ToString()),
+      call_timeout_(call_timeout),
+      thread_("escrow", [this](const std::stop_token& stop) { Loop(stop); }),
+      recalls_(std::make_unique<WatchLoop>("lease recalls", Caller::Service("gateway"),
+                                           [this](grpc::ClientContext& context) {
+                                             billing::v1::WatchRecallsRequest request;
+                                             request.set_gateway_id(gateway_id_);
+                                             const auto reader = stub_->WatchRecalls(&context, request);
+                                             billing::v1::WatchRecallsResponse recall;
+                                             while (reader->Read(&recall)) OnRecall(recall.tenant(), recall.lease_id());
+                                             return reader->Finish();
+                                           })) {}
+
+EscrowFunds::~EscrowFunds() { Stop(milliseconds(0)); }
+
+EscrowFunds::Shard& EscrowFunds::ShardOf(const std::string& tenant) const {
+  return shards_[std::hash<std::string>()(tenant) % shards_.size()];
+}
+
+EscrowFunds::Tenant* EscrowFunds::TenantOf(Shard& shard, const std::string& name) {
+  const auto found = shard.tenants.find(name);
+  if (found != shard.tenants.end()) return found->second.get();
+  if (tenant_count_.fetch_add(1) >= kTenantsMax) {
+    --tenant_count_;
+    return nullptr;
+  }
+  return shard.tenants.emplace(name, std::unique_ptr<Tenant>(new Tenant{.name = name})).first->second.get();
+}
+
+std::optional<Result<Funds>> EscrowFunds::TryTake(LeaseBook& book, const FundsRequest& request, const Funds* held,
+                                                  SteadyTime now) {
+  const TokenPrices* prices = book.PricesOf(request.price);
+  if (prices == nullptr) return std::nullopt;
+  const Result<Amount> amount = Cost(*prices, request.bounds);
+  if (!amount) return std::unexpected(amount.error());
+  const bool in_its_lease = held != nullptr && held->lease_id == book.id();
+  // The lease that it runs on is gone.
+  if (request.running && !in_its_lease) return std::unexpected(FundsUnavailable());
+  const bool taken =
+      in_its_lease ? book.TryExchange(held->lease_id, held->amount, *amount, now) : book.TryTake(*amount, now);
+  if (!taken) return std::nullopt;
+  return Funds{book.id(), *prices, *amount};
+}
+
+std::optional<Result<Funds>> EscrowFunds::TakeNow(const FundsRequest& request, const Funds* held) {
+  const SteadyTime now = steady_clock::now();
+  Shard& shard = ShardOf(request.tenant);
+  const std::lock_guard lock(shard.mutex);
+  if (stopping_) return std::unexpected(FundsUnavailable());
+  const auto found = shard.tenants.find(request.tenant);
+  if (found == shard.tenants.end() || !found->second->waiting.empty()) return std::nullopt;
+  auto taken = TryTake(found->second->book, request, held, now);
+  if (taken && found->second->book.is_low(now)) Drive(shard, *found->second);
+  return taken;
+}
+
+Status EscrowFunds::Join(const std::shared_ptr<Waiter>& waiter) {
+  Shard& shard = ShardOf(waiter->request.tenant);
+  const std::lock_guard lock(shard.mutex);
+  if (stopping_) return std::unexpected(FundsUnavailable());
+  Tenant* tenant = TenantOf(shard, waiter->request.tenant);
+  if (tenant == nullptr || tenant->waiting.size() >= kWaitersMax) return std::unexpected(TooMuchAtOnce());
+  tenant->waiting.push_back(waiter);
+  telemetry::CountLeaseWait();
+  Drive(shard, *tenant);
+  return {};
+}
+
+std::optional<EscrowFunds::SteadyTime> EscrowFunds::Patience(Waiter& waiter, SteadyTime start, bool leaving) {
+  Shard& shard = ShardOf(waiter.request.tenant);
+  const std::lock_guard lock(shard.mutex);
+  if (waiter.answer) return std::nullopt;
+  Tenant& tenant = *shard.tenants.at(waiter.request.tenant);  // it is there while somebody waits
+  const SteadyTime now = steady_clock::now();
+  const SteadyTime end = start + (tenant.no_room ? kFullPatience : 1) * call_timeout_;
+  if (!leaving && now < end) return end;
+  Refuse(tenant, tenant.no_room ? TooMuchAtOnce() : FundsUnavailable(),
+         [&](const Waiter& one) { return &one == &waiter; });
+  Drive(shard, tenant);
+  return std::nullopt;
+}
+
+http::Awaitable<Result<Funds>> EscrowFunds::Take(const FundsRequest& request, const Funds* held,
+                                                 http::ResponseWriter& out) {
+  if (std::optional<Result<Funds>> taken = TakeNow(request, held)) co_return *std::move(taken);
+  if (request.at_once) co_return std::unexpected(FundsUnavailable());
+  const boost::asio::any_io_executor executor = co_await boost::asio::this_coro::executor;
+  const auto wakeup = std::make_shared<http::Wakeup>(executor);
+  const auto waiter = std::make_shared<Waiter>(
+      Waiter{request, held == nullptr ? std::nullopt : std::optional(*held),
+             [executor, wakeup] { boost::asio::post(executor, [wakeup] { wakeup->Notify(); }); }});
+  const SteadyTime start = steady_clock::now();
+  if (Status joined = Join(waiter); !joined) co_return std::unexpected(std::move(joined).error());
+  out.OnInterrupt([&out, wakeup] {
+    if (out.shutting_down()) wakeup->Notify();
+  });
+  while (const auto until = Patience(*waiter, start, out.shutting_down())) co_await wakeup->Wait(*until);
+  out.OnInterrupt(nullptr);
+  co_return *std::move(waiter->answer);
+}
+
+void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount held, Amount cost) {
+  Shard& shard = ShardOf(name);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.tenants.find(name);
+  if (found == shard.tenants.end()) return;
+  Tenant& tenant = *found->second;
+  tenant.book.Settle(lease_id, held, cost);
+  if (!tenant.waiting.empty()) Drive(shard, tenant);
+}
+
+void EscrowFunds::OnRecall(const std::string& name, const std::string& lease_id) {
+  const Result<Uuid> id = Uuid::Parse(lease_id);
+  if (!id) return;
+  Shard& shard = ShardOf(name);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.tenants.find(name);
+  if (found == shard.tenants.end()) return;
+  found->second->book.Recall(*id);
+  Drive(shard, *found->second);
+}
+
+void EscrowFunds::Serve(Tenant& tenant, SteadyTime now) {
+  while (!tenant.waiting.empty()) {
+    Waiter& waiter = *tenant.waiting.front();
+    waiter.answer = TryTake(tenant.book, waiter.request, waiter.held ? &*waiter.held : nullptr, now);
+    if (!waiter.answer) return;
+    waiter.wake();
+    tenant.waiting.pop_front();
+  }
+}
+
+std::optional<Amount> EscrowFunds::LackOf(const Tenant& tenant, const Waiter& waiter) {
+  const TokenPrices* prices = tenant.book.PricesOf(waiter.request.price);
+  if (prices == nullptr) return std::nullopt;
+  const Amount amount = Cost(*prices, waiter.request.bounds).value_or(Amount());
+  if (!waiter.held || waiter.held->lease_id != tenant.book.id()) return amount;
+  return std::max(Subtract(amount, waiter.held->amount).value_or(amount), Amount());
+}
+
+std::optional<LeaseBook::Waiting> EscrowFunds::WhoWaits(const Tenant& tenant) {
+  if (tenant.waiting.empty()) return std::nullopt;
+  LeaseBook::Waiting out;
+  for (const auto& waiter : tenant.waiting) {
+    const std::optional<Amount> lack = LackOf(tenant, *waiter);
+    const bool is_first = waiter == tenant.waiting.front();
+    if (is_first && !lack) out.unpriced = waiter->request.price;
+    if (is_first && lack) out.first = *lack;
+    if (lack) out.all = Add(out.all, *lack).value_or(out.all);
+  }
+  return out;
+}
+
+void EscrowFunds::Drive(Shard& shard, Tenant& tenant) {
+  const SteadyTime now = steady_clock::now();
+  Serve(tenant, now);
+  if (tenant.calling) return;
+  if (now < tenant.not_before) return WakeAt(tenant, tenant.not_before);
+  if (tenant.book.asked()) return Send(tenant, *tenant.book.asked());  // nobody knows whether it arrived
+  std::optional<LeaseBook::Waiting> waiting = WhoWaits(tenant);
+  if (waiting && !tenant.book.open()) {
+    if (beginning_paused_) return;
+    if (!tenant.book.has_id()) tenant.book.Begin(Uuid::V7());
+  }
+  const LeaseBook::Step step = tenant.book.NextStep(waiting ? &*waiting : nullptr,
+                                                    stopping_ ? LeaseBook::Mood::kEnding : LeaseBook::Mood::kOpen, now);
+  if (step.ask) return Send(tenant, *step.ask);
+  if (step.until) WakeAt(tenant, *step.until);
+  if (tenant.book.empty() && tenant.waiting.empty()) {
+    shard.tenants.erase(std::string(tenant.name));
+    --tenant_count_;
+  }
+}
+
+void EscrowFunds::Send(Tenant& tenant, const LeaseBook::Ask& ask) {
+  auto* call = new Call;
+  call->tenant = tenant.name;
+  call->request.set_lease_id(ask.lease_id.ToString());
+  call->request.set_tenant(tenant.name);
+  call->request.set_gateway_id(gateway_id_);
+  call->request.set_epoch(ask.epoch);
+  call->request.set_need(ask.need.ToString());
+  call->request.set_want(ask.want.ToString());
+  call->request.set_give_back(ask.give_back.ToString());
+  call->request.set_end(ask.end);
+  if (ask.terms) {
+    auto& terms = *call->request.add_terms();
+    terms.set_price_book(ask.terms->price_book);
+    terms.set_variant(ask.terms->variant);
+    terms.set_isolation_class(ask.terms->isolation_class);
+  }
+  call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
+  tenant.calling = true;
+  {
+    const std::lock_guard lock(calls_mutex_);
+    calls_.insert(call->context.get());
+  }
+  // The callback never runs inside the call that starts it.
+  stub_->async()->AdjustLease(call->context.get(), &call->request, &call->response,
+                              [this, call](const grpc::Status& status) { OnDone(call, status); });
+}
+
+void EscrowFunds::OnDone(Call* call, const grpc::Status& status) {
+  {
+    Shard& shard = ShardOf(call->tenant);
+    const std::lock_guard lock(shard.mutex);
+    Tenant& tenant = *shard.tenants.at(call->tenant);  // kept while a call is under way
+    tenant.calling = false;
+    tenant.no_room = false;
+    if (status.ok()) {
+      OnAnswer(tenant, *call);
+    } else {
+      OnError(tenant, FromGrpc(status), steady_clock::now());
+    }
+    // At the end nothing is tried again.
+    if (!stopping_ || status.ok()) Drive(shard, tenant);
+  }
+  const std::lock_guard lock(calls_mutex_);
+  calls_.erase(call->context.get());
+  delete call;
+  calls_changed_.notify_all();
+}
+
+void EscrowFunds::OnAnswer(Tenant& tenant, const Call& call) {
+  const SteadyTime now = steady_clock::now();
+  const Result<LeaseBook::Answer> answer = ToAnswer(*tenant.book.asked(), call.response);
+  if (!answer) {
+    Log(LogLevel::kError, "billing answered an adjustment of a lease with what is none",
+        {{"tenant", tenant.name}, {"error", answer.error().message}});
+    tenant.book.OnGone();
+    Refuse(tenant, answer.error(), [](const Waiter&) { return true; });
+    return;
+  }
+  telemetry::CountLeaseAdjustment("done");
+  tenant.currency = call.response.currency_code();
+  tenant.book.OnAdjusted(*answer, now);
+  if (tenant.book.admits(now) || !tenant.book.open()) {
+    tenant.pause = milliseconds(0);
+  } else {
+    tenant.Rest(now);  // the answer took as long as it holds
+  }
+}
+
+void EscrowFunds::OnError(Tenant& tenant, const Error& error, SteadyTime now) {
+  switch (MeaningOf(error)) {
+    case Meaning::kShort:
+      telemetry::CountLeaseAdjustment("short");
+      return OnShort(tenant, error, now);
+    case Meaning::kNoRoom:
+      telemetry::CountLeaseAdjustment("busy");
+      tenant.no_room = true;
+      return tenant.Rest(now);  // whether it was done before is not known if it was sent before
+    case Meaning::kNobodyKnows:
+      telemetry::CountLeaseAdjustment("unanswered");
+      return tenant.Rest(now);
+    case Meaning::kGone:
+      telemetry::CountLeaseAdjustment("gone");
+      if (error.reason != "LEASE_ENDED") {
+        Log(LogLevel::kError, "billing does not know a lease as it is known here; it is given up",
+            {{"tenant", tenant.name}, {"reason", error.reason}, {"error", error.message}});
+      }
+      tenant.book.OnGone();
+      return tenant.Rest(now);
+    case Meaning::kNothingDone:
+      break;
+  }
+  telemetry::CountLeaseAdjustment("refused");
+  const std::optional<PriceTerms> terms = tenant.book.asked()->terms;
+  tenant.book.OnRefused();
+  tenant.Rest(now);
+  if (!IsMissingMoney(error)) {
+    Log(LogLevel::kWarning, "billing refuses a lease",
+        {{"tenant", tenant.name}, {"reason", error.reason}, {"error", error.message}});
+  }
+  const bool of_price = error.reason == "PRICE_NOT_FOUND" && terms;
+  Refuse(tenant, error, [&](const Waiter& waiter) { return !of_price || waiter.request.price == *terms; });
+}
+
+void EscrowFunds::OnShort(Tenant& tenant, const Error& error, SteadyTime now) {
+  const Amount need = tenant.book.asked()->need;
+  tenant.book.OnRefused();
+  tenant.pause = milliseconds(0);
+  if (need == Amount()) {  // nobody waited for it
+    tenant.not_before = now + kPauseMax;
+    return;
+  }
+  // Who needs less may be served still.
+  const Amount lacking = Add(need, tenant.book.free()).value_or(need);
+  SteadyTime again = now + std::max(error.retry_after.value_or(milliseconds(0)), kAskAgainMin);
+  Refuse(tenant, error, [&](Waiter& waiter) {
+    if (LackOf(tenant, waiter).value_or(Amount()) < lacking) return false;
+    if (!waiter.short_since) waiter.short_since = now;
+    const SteadyTime end = *waiter.short_since + kShortMax;
+    if (!error.retry_after || now >= end) return true;
+    again = std::min(again, end);
+    return false;
+  });
+  tenant.not_before = tenant.waiting.empty() ? now : again;
+}
+
+void EscrowFunds::Refuse(Tenant& tenant, const Error& error, const std::function<bool(Waiter&)>& which) {
+  std::erase_if(tenant.waiting, [&](const std::shared_ptr<Waiter>& waiter) {
+    if (!which(*waiter)) return false;
+    waiter->answer = std::unexpected(error);
+    telemetry::CountLeaseRefusal(error.reason);
+    waiter->wake();
+    return true;
+  });
+}
+
+void EscrowFunds::WakeAt(Tenant& tenant, SteadyTime when) {
+  if (when >= tenant.due) return;
+  tenant.due = when;
+  Schedule(when, tenant.name);
+}
+
+void EscrowFunds::Schedule(SteadyTime when, const std::string& tenant) {
+  {
+    const std::lock_guard lock(timer_mutex_);
+    timer_.emplace(when, tenant);
+  }
+  timer_changed_.notify_one();
+}
+
+void EscrowFunds::Loop(const std::stop_token& stop) {
+  std::unique_lock lock(timer_mutex_);
+  while (!stop.stop_requested()) {
+    if (timer_.empty()) {
+      timer_changed_.wait(lock, stop, [this] { return !timer_.empty(); });
+      continue;
+    }
+    const SteadyTime first = timer_.begin()->first;
+    if (steady_clock::now() < first) {
+      timer_changed_.wait_until(lock, stop, first, [&] { return timer_.begin()->first < first; });
+      continue;
+    }
+    const std::string tenant = std::move(timer_.begin()->second);
+    timer_.erase(timer_.begin());
+    lock.unlock();
+    if (tenant.empty()) {
+      StartEndCall();
+    } else {
+      Visit(tenant);
+    }
+    lock.lock();
+  }
+}
+
+void EscrowFunds::Visit(const std::string& name) {
+  Shard& shard = ShardOf(name);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.tenants.find(name);
+  if (found == shard.tenants.end()) return;
+  found->second->due = SteadyTime::max();
+  Drive(shard, *found->second);
+}
+
+void EscrowFunds::VisitAll() {
+  for (Shard& shard : shards_) {
+    std::vector<std::string> names;
+    {
+      const std::lock_guard lock(shard.mutex);
+      for (const auto& [name, tenant] : shard.tenants) {
+        if (!tenant->waiting.empty()) names.push_back(name);
+      }
+    }
+    for (const std::string& name : names) Visit(name);
+  }
+}
+
+void EscrowFunds::EndEarlierLeases() { Schedule(steady_clock::now(), ""); }
+
+void EscrowFunds::StartEndCall() {
+  auto* call = new EndCall;
+  call->request.set_gateway_id(gateway_id_);
+  beginning_paused_ = true;
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [name, tenant] : shard.tenants) {
+      if (tenant->book.has_id()) call->request.add_current(tenant->book.id().ToString());
+    }
+  }
+  call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
+  {
+    const std::lock_guard lock(calls_mutex_);
+    calls_.insert(call->context.get());
+  }
+  stub_->async()->EndEarlierLeases(call->context.get(), &call->request, &call->response,
+                                   [this, call](const grpc::Status& status) { OnEndDone(call, status); });
+}
+
+void EscrowFunds::OnEndDone(EndCall* call, const grpc::Status& status) {
+  if (status.ok()) {
+    if (call->response.ended_count() > 0) {
+      Log(LogLevel::kInfo, "what earlier processes had leased is given back",
+          {{"count", std::to_string(call->response.ended_count())}});
+    }
+  } else {
+    end_pause_ = std::clamp(2 * end_pause_, kPauseMin, kEndPauseMax);
+    Schedule(steady_clock::now() + end_pause_, "");
+  }
+  // While nobody knows whether it was done, what begins now could be ended by it.
+  if (status.ok() || MeaningOf(FromGrpc(status)) != Meaning::kNobodyKnows) {
+    beginning_paused_ = false;
+    if (!stopping_) VisitAll();
+  }
+  const std::lock_guard lock(calls_mutex_);
+  calls_.erase(call->context.get());
+  delete call;
+  calls_changed_.notify_all();
+}
+
+void EscrowFunds::Stop(milliseconds grace) {
+  if (stopping_.exchange(true)) return;
+  const SteadyTime end = steady_clock::now() + grace;
+  recalls_->Stop();
+  thread_.Stop();
+  for (Shard& shard : shards_) {
+    std::vector<std::string> names;
+    {
+      const std::lock_guard lock(shard.mutex);
+      for (const auto& [name, tenant] : shard.tenants) {
+        Refuse(*tenant, FundsUnavailable(), [](const Waiter&) { return true; });
+        names.push_back(name);
+      }
+    }
+    for (const std::string& name : names) {
+      {
+        std::unique_lock lock(calls_mutex_);
+        calls_changed_.wait_until(lock, end, [this] { return calls_.size() < kStopCallsMax; });
+      }
+      if (steady_clock::now() < end) Visit(name);
+    }
+  }
+  std::unique_lock lock(calls_mutex_);
+  calls_changed_.wait_until(lock, end, [this] { return calls_.empty(); });
+  for (grpc::ClientContext* call : calls_) call->TryCancel();
+  calls_changed_.wait(lock, [this] { return calls_.empty(); });
+}
+
+EscrowFunds::Figures EscrowFunds::figures() const {
+  Figures out;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [name, tenant] : shard.tenants) {
+      if (!tenant->book.open()) continue;
+      ++out.leases;
+      Amount& free = out.free[tenant->currency];
+      free = Add(free, tenant->book.free()).value_or(free);
+    }
+  }
+  return out;
+}
+
+}  // namespace allod::gateway::metering

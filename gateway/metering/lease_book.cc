@@ -1,0 +1,185 @@
+#include "gateway/metering/lease_book.h"
+
+#include <algorithm>
+
+namespace allod::gateway::metering {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kGiveBackAfter(2);
+constexpr seconds kEndAfter(30);
+// How long after a recall, or after billing had little, nothing is asked for ahead of need.
+constexpr seconds kModestFor(1);
+constexpr int kRequestsKept = 4;
+constexpr std::size_t kPricesMax = 64;
+
+// Far within range: amounts of leases are bounded where they come from (EscrowFunds).
+constexpr Amount operator+(Amount a, Amount b) { return Amount::FromPico(a.pico() + b.pico()); }
+constexpr Amount operator-(Amount a, Amount b) { return Amount::FromPico(a.pico() - b.pico()); }
+constexpr Amount Times(Amount a, int n) { return Amount::FromPico(a.pico() * n); }
+constexpr Amount Half(Amount a) { return Amount::FromPico(a.pico() / 2); }
+
+std::int64_t SecondOf(Demand::SteadyTime now) {
+  return std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
+}
+
+}  // namespace
+
+void Demand::Add(Amount amount, SteadyTime now) {
+  const std::int64_t number = SecondOf(now);
+  Second& second = seconds_[static_cast<std::size_t>(number) % 3];
+  if (second.number != number) second = {number, {}, {}};
+  second.sum = second.sum + amount;
+  second.largest = std::max(second.largest, amount);
+}
+
+Amount Demand::lately(SteadyTime now) const {
+  Amount out;
+  for (const Second& second : seconds_) {
+    if (second.number > SecondOf(now) - 3) out = out + second.sum;
+  }
+  return out;
+}
+
+Amount Demand::largest(SteadyTime now) const {
+  Amount out;
+  for (const Second& second : seconds_) {
+    if (second.number > SecondOf(now) - 3) out = std::max(out, second.largest);
+  }
+  return out;
+}
+
+const TokenPrices* LeaseBook::PricesOf(const PriceTerms& terms) const {
+  const auto found = std::ranges::find(prices_, terms, &std::pair<PriceTerms, TokenPrices>::first);
+  return found == prices_.end() ? nullptr : &found->second;
+}
+
+bool LeaseBook::TryTake(Amount amount, SteadyTime now) {
+  if (!admits(now) || amount > free_) return false;
+  free_ = free_ - amount;
+  outstanding_ = outstanding_ + amount;
+  demand_.Add(amount, now);
+  last_use_ = now;
+  return true;
+}
+
+bool LeaseBook::TryExchange(const Uuid& lease, Amount held, Amount amount, SteadyTime now) {
+  if (!open() || lease != id_ || now >= ends_ || amount > free_ + held) return false;
+  free_ = free_ + held - amount;
+  outstanding_ = outstanding_ - held + amount;
+  demand_.Add(std::max(amount - held, Amount()), now);
+  last_use_ = now;
+  return true;
+}
+
+void LeaseBook::Settle(const Uuid& lease, Amount held, Amount cost) {
+  if (!open() || lease != id_) return;
+  outstanding_ = std::max(outstanding_ - held, Amount());
+  free_ = free_ + std::max(held - cost, Amount());
+}
+
+void LeaseBook::Recall(const Uuid& lease) { recalled_ = recalled_ || (open() && lease == id_); }
+
+Amount LeaseBook::Target(SteadyTime now) const {
+  return std::max(demand_.lately(now), Times(demand_.largest(now), kRequestsKept));
+}
+
+std::optional<LeaseBook::Ask> LeaseBook::AskFor(const Waiting& waiting, SteadyTime now) const {
+  Ask ask = NextAsk();
+  if (waiting.unpriced) {
+    ask.terms = waiting.unpriced;
+    return ask;
+  }
+  if (admits(now) && waiting.first <= free_) return std::nullopt;
+  ask.need = std::max(waiting.first - free_, Amount());
+  const Amount more = std::max(Target(now), Times(waiting.first, kRequestsKept));
+  const bool modest = now < no_top_up_before_;
+  ask.want = std::max(ask.need, modest ? Amount() : waiting.all + more - free_);
+  return ask;
+}
+
+LeaseBook::Step LeaseBook::Send(Ask ask, SteadyTime now) {
+  given_ = ask.end ? free_ : ask.give_back;
+  free_ = free_ - given_;
+  asked_ = ask;
+  asked_at_ = now;
+  return {.ask = std::move(ask)};
+}
+
+LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTime now) {
+  if (asked_) return {};
+  low_ = Half(Target(now));
+  if (mood == Mood::kEnding) {
+    if (!open()) return {};
+    Ask ask = NextAsk();
+    ask.end = outstanding_ == Amount();
+    if (!ask.end) ask.give_back = free_;
+    return ask.end || free_ > Amount() ? Send(std::move(ask), now) : Step();
+  }
+  // Before anything is asked for: else two gateways could wait for what both have.
+  if (recalled_ && free_ > Amount()) {
+    Ask ask = NextAsk();
+    ask.give_back = free_;
+    recalled_ = false;
+    no_top_up_before_ = now + kModestFor;
+    return Send(std::move(ask), now);
+  }
+  if (waiting != nullptr) {
+    if (auto ask = AskFor(*waiting, now)) return Send(*std::move(ask), now);
+  }
+  if (!open()) return {};
+  if (now >= last_use_ + kEndAfter && outstanding_ == Amount()) {
+    Ask ask = NextAsk();
+    ask.end = true;
+    return Send(std::move(ask), now);
+  }
+  if (now >= last_use_ + kGiveBackAfter && free_ > Amount()) {
+    Ask ask = NextAsk();
+    ask.give_back = free_;
+    return Send(std::move(ask), now);
+  }
+  const bool top_up = free_ < low_ && now >= no_top_up_before_ && now < last_use_ + kGiveBackAfter;
+  if (top_up || (is_used() && now >= renew_)) {
+    Ask ask = NextAsk();
+    if (top_up) ask.want = Target(now) - free_;
+    return Send(std::move(ask), now);
+  }
+  SteadyTime until = is_used() ? renew_ : SteadyTime::max();
+  if (free_ > Amount()) until = std::min(until, last_use_ + kGiveBackAfter);
+  if (outstanding_ == Amount()) until = std::min(until, last_use_ + kEndAfter);
+  return {.until = until};
+}
+
+void LeaseBook::OnAdjusted(const Answer& answer, SteadyTime now) {
+  const Ask ask = *std::exchange(asked_, std::nullopt);
+  if (ask.terms && answer.prices) {
+    if (prices_.size() >= kPricesMax) prices_.erase(prices_.begin());
+    prices_.emplace_back(*ask.terms, *answer.prices);
+  }
+  if (ask.end) return OnGone();
+  if (epoch_ == 0) last_use_ = now;
+  epoch_ = ask.epoch;
+  free_ = free_ + answer.added;
+  admit_until_ = asked_at_ + answer.admit_for;
+  ends_ = asked_at_ + answer.ends_after;
+  renew_ = asked_at_ + answer.admit_for / 2;
+  recalled_ = recalled_ || answer.recalled;
+  if (answer.added < Half(ask.want)) no_top_up_before_ = now + kModestFor;
+}
+
+void LeaseBook::OnRefused() {
+  asked_.reset();
+  free_ = free_ + given_;
+}
+
+void LeaseBook::OnGone() {
+  asked_.reset();
+  id_ = Uuid();
+  epoch_ = 0;
+  free_ = outstanding_ = Amount();
+  recalled_ = false;
+}
+
+}  // namespace allod::gateway::metering

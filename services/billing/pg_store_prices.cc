@@ -1,0 +1,45 @@
+#include "services/billing/pg_store_prices.h"
+
+#include "services/common/pg/row_reader.h"
+
+namespace allod::billing {
+namespace {
+
+// The most specific row, as FindPrice has it.
+constexpr std::string_view kFindTermsPrices = R"(
+  SELECT b.id IS NOT NULL, p.variant_id, p.isolation_class, p.prompt_price, p.completion_price
+  FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS t (price_book_id, variant_id, isolation_class, place)
+  LEFT JOIN billing.price_books b ON b.id = t.price_book_id
+  LEFT JOIN LATERAL (
+    SELECT x.* FROM billing.token_prices x
+    WHERE x.price_book_id = t.price_book_id AND x.currency_code = $4 AND x.variant_id IN (t.variant_id, '')
+      AND x.isolation_class IN (t.isolation_class, '')
+    ORDER BY x.variant_id = '', x.isolation_class = '' LIMIT 1) AS p ON true
+  ORDER BY t.place)";
+
+}  // namespace
+
+std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>& terms,
+                                        const std::string& currency_code) {
+  if (terms.empty()) return {};
+  std::vector<std::string> books, variants, classes;
+  for (const PriceTerms& each : terms) {
+    books.push_back(each.price_book.ToString());
+    variants.push_back(VariantId(each.variant));
+    classes.push_back(each.isolation_class);
+  }
+  return ReadAll(tx.Exec(kFindTermsPrices, books, variants, classes, currency_code), [&](RowReader& row) {
+    TermsPrice out;
+    row.Into(out.book_exists);
+    if (row.NextIsNull()) {
+      row.Skip(4);
+      return out;
+    }
+    TokenPrice& price = out.price.emplace();
+    price.currency_code = currency_code;
+    row.Into(price.variant_id, price.isolation_class, price.prompt, price.completion);
+    return out;
+  });
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,16 @@
+// Prices by terms. Included by the pg_store*.cc files only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "services/billing/domain.h"
+#include "services/common/pg/pool.h"
+
+namespace allod::billing {
+
+// One for each of the terms, in that order. One round trip; none for no terms.
+std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>& terms,
+                                        const std::string& currency_code);
+
+}  // namespace allod::billing

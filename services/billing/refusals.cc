@@ -1,0 +1,52 @@
+#include "services/billing/refusals.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace allod::billing {
+
+Status CheckTokens(std::string_view field, std::int64_t tokens) {
+  if (tokens < 0 || tokens > kTokensMax) {
+    return InvalidArgument("INVALID_TOKEN_COUNT", fmt::format("{}: {} is not from 0 to {}", field, tokens, kTokensMax));
+  }
+  return {};
+}
+
+std::int64_t Beyond(std::int64_t tokens, std::int64_t held) { return std::max<std::int64_t>(0, tokens - held); }
+
+Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
+  ALLOD_TRY(const Amount held, Subtract(account.held, freed));
+  ALLOD_TRY(const Amount used, Add(account.posted, held));
+  ALLOD_TRY(const Amount needed, Add(used, hold));
+  if (needed <= account.credit_limit) return {};
+  return Fail(
+      Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
+      fmt::format("{}: the request may cost {} {}, but of the credit limit of {} are {} owed and {} held by requests "
+                  "in flight; lower max_tokens, wait for running requests, or ask the operator for a higher limit",
+                  account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
+                  account.posted.ToString(), held.ToString()));
+}
+
+std::unexpected<Error> RequestIdReused(Uuid request_id, std::string_view earlier) {
+  return Fail(Code::kAlreadyExists, "REQUEST_ID_REUSED",
+              fmt::format("request_id: {} was already used for another {}; a new request needs a new id",
+                          request_id.ToString(), earlier));
+}
+
+std::unexpected<Error> NoBillingAccount() {
+  return FailedPrecondition("NO_BILLING_ACCOUNT",
+                            "tenant: has no billing account; the operator opens one with SetBillingAccount");
+}
+
+std::unexpected<Error> PriceNotFound(const PriceTerms& terms, bool book_exists, const std::string& currency_code) {
+  return FailedPrecondition(
+      "PRICE_NOT_FOUND",
+      book_exists
+          ? fmt::format("price_book: {} has no price in {} for the variant '{}' in the {} class and none for "
+                        "every variant and class",
+                        terms.price_book.ToString(), currency_code, VariantId(terms.variant), terms.isolation_class)
+          : fmt::format("price_book: {} does not exist", terms.price_book.ToString()));
+}
+
+}  // namespace allod::billing

@@ -1,0 +1,95 @@
+#include "services/tenancy/pg_tenant_rows.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace allod::tenancy {
+
+Tenant ReadTenant(RowReader& row) {
+  Tenant out;
+  row.Into(out.id, out.display_name, out.currency_code, out.residency, out.state, out.create_time, out.weight,
+           out.suspend_reason, out.version);
+  ReadQuota(row, out.quota);
+  row.Into(out.quota.projects);
+  ReadLimits(row, out.limits);
+  std::optional<std::string> parent;
+  row.Into(parent, out.ancestors, out.suspended_by);
+  out.parent = parent.value_or("");
+  ReadQuota(row, out.quota_below);
+  row.Into(out.quota_below.projects);
+  std::optional<Time> delete_time, purge_time;
+  std::optional<TenantState> state_before;
+  std::string reason;
+  row.Into(delete_time, purge_time, reason, state_before);
+  if (delete_time && purge_time && state_before) out.deletion = {*delete_time, *purge_time, reason, *state_before};
+  auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
+  if (!rules) throw std::runtime_error("residency_rules that are none");
+  out.residency_rules = *std::move(rules);
+  return out;
+}
+
+Result<Tenant> ReadTenantRow(PgTx& tx, const std::string& tenant, RowLock lock) {
+  const auto rows = tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE id = $1{}", kTenantColumns,
+                                        lock == RowLock::kUntilCommit ? " FOR NO KEY UPDATE" : ""),
+                            tenant);
+  if (rows.empty()) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return ReadFirst(rows, ReadTenant);
+}
+
+void WriteLife(TenantTx& tx, const Tenant& tenant) {
+  const auto& deletion = tenant.deletion;
+  const auto or_null = [&](auto member) { return deletion ? std::optional((*deletion).*member) : std::nullopt; };
+  tx.Exec("UPDATE tenancy.tenants SET state = $2, delete_time = " ALLOD_FROM_MICROS(
+              "$3") ", purge_time = " ALLOD_FROM_MICROS("$4") ", delete_reason = $5, state_before = $6 "
+                                                              "WHERE tenant_id = $1",
+          tenant.uid(), tenant.state, or_null(&TenantDeletion::delete_time), or_null(&TenantDeletion::purge_time),
+          deletion ? deletion->reason : "", or_null(&TenantDeletion::state_before));
+}
+
+std::optional<std::string> ParentColumn(const Tenant& tenant) {
+  if (tenant.parent.empty()) return std::nullopt;
+  return tenant.parent;
+}
+
+std::vector<Tenant> ReadChildren(PgTx& tx, const std::string& tenant) {
+  return ReadAll(
+      tx.Exec(fmt::format("SELECT {} FROM tenancy.tenants WHERE parent = $1 AND state <> 'DELETED' ORDER BY id",
+                          kTenantColumns),
+              tenant),
+      ReadTenant);
+}
+
+Result<Tenant> LockParent(PgTx& tx, const std::string& parent) {
+  ALLOD_TRY(const Tenant seen, ReadTenantRow(tx, parent));
+  if (!seen.ancestors.empty()) ALLOD_CHECK_OK(ReadTenantRow(tx, seen.ancestors.front(), RowLock::kUntilCommit));
+  return ReadTenantRow(tx, parent, RowLock::kUntilCommit);
+}
+
+Result<std::optional<Tenant>> LockParentOf(PgTx& tx, const std::string& tenant) {
+  ALLOD_TRY(const Tenant seen, ReadTenantRow(tx, tenant));
+  if (seen.parent.empty()) return std::nullopt;
+  ALLOD_TRY(Tenant parent, ReadTenantRow(tx, seen.parent, RowLock::kUntilCommit));
+  return std::optional(std::move(parent));
+}
+
+void LockBelow(PgTx& tx, const std::string& tenant) {
+  tx.Exec("SELECT 1 FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] ORDER BY id FOR NO KEY UPDATE", tenant);
+}
+
+int CountBelowTop(PgTx& tx, const Tenant& parent) {
+  const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
+  return tx.Exec("SELECT count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] AND state <> 'DELETED'", top)[0][0]
+      .as<int>();
+}
+
+OwnUse UseOfParent(TenantTx& tx) {
+  const auto rows = tx.Exec("SELECT projects, api_keys FROM tenancy.use_of_parent()");
+  return ReadFirst(rows, [](RowReader& row) {
+    OwnUse out;
+    row.Into(out.projects, out.api_keys);
+    return out;
+  });
+}
+
+}  // namespace allod::tenancy

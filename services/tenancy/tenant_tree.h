@@ -1,0 +1,55 @@
+// Tenants below tenants: what one may be below which, and have there. Pure.
+//
+// What is above a tenant is settled when it is made (Tenant::ancestors), so there are no cycles. What a child has lies
+// within what its parent has; a quota of the parent's is carved out: what a child is given the parent itself has no
+// more.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "services/tenancy/domain.h"
+
+namespace allod::tenancy {
+
+// A tenant without a parent is the first level.
+inline constexpr std::size_t kTenantLevelsMax = 4;
+// Of all levels, below one that has no parent.
+inline constexpr int kTenantsBelowMax = 1000;
+
+// `child` as it is below `parent`: ancestors, and who suspends it. INVALID_ARGUMENT / INVALID_ID, TOO_MANY_LEVELS;
+// FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED of the parent.
+Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent);
+// RESOURCE_EXHAUSTED / TOO_MANY_TENANTS for one more when there are so many.
+Status CheckRoomBelow(const Tenant& parent, int tenants_below_top);
+
+// What a tenant has itself, beside what those below it have.
+struct OwnUse {
+  std::int64_t projects = 0;
+  std::int64_t api_keys = 0;  // that hold
+};
+// Whether `wanted` may be a child of `parent`, with what that and its other children have; `before` is the child as it
+// stands: what it keeps may be beyond a limit or weight that was lowered since. INVALID_ARGUMENT /
+// RESIDENCY_OUTSIDE_PARENT, QUOTA_REQUIRED, INVALID_QUOTA, INVALID_LIMITS, INVALID_WEIGHT; RESOURCE_EXHAUSTED /
+// QUOTA_EXCEEDED. Of instances the parent's own use is scheduling's to know: what runs goes on.
+Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use);
+// Whether a tenant may become `wanted` over its children: FAILED_PRECONDITION / CHILD_OUTSIDE, which names one.
+Status CheckHolds(const Tenant& wanted, const std::vector<Tenant>& children);
+// FAILED_PRECONDITION / TENANT_HAS_CHILDREN: only one without any may go.
+Status CheckChildless(const Tenant& tenant, const std::vector<Tenant>& children);
+
+// The quotas of the children together.
+Quota SumOf(const std::vector<Tenant>& children);
+// What the tenant itself may have, as limits: kNothingLeft (services/common/quota.h) where all was given to children.
+Quota OwnQuota(const Quota& quota, const Quota& below);
+
+// Which of those above a child of `parent` suspends it: the nearest; empty: none.
+std::string SuspendedBelow(const Tenant& parent);
+// Whether its keys, sessions and instances hold: it is active, and so is all above it.
+bool IsInForce(const Tenant& tenant);
+
+// Whether `tenant` is `top` or below it.
+bool IsWithin(const Tenant& tenant, std::string_view top);
+
+}  // namespace allod::tenancy

@@ -100,6 +100,7 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.UpdateMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
       {"tenancy.DeleteMember", {kTenantAsAWhole, kTenantName + "/members/m"}},
       {"tenancy.BeginSession", {kService, ""}},
+      {"tenancy.ReportRefusedSignIn", {kService, ""}},
       {"tenancy.ListSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.EndSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.CreateWorkloadRule", {kProject, kProjectName}},

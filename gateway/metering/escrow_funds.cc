@@ -443,7 +443,9 @@ void EscrowFunds::OnShort(Tenant& tenant, const Error& error, SteadyTime now) {
   // Who needs less may be served still.
   const Amount lacking = Add(need, tenant.book.free()).value_or(need);
   SteadyTime again = now + std::max(error.retry_after.value_or(milliseconds(0)), kAskAgainMin);
-  Refuse(tenant, error, [&](Waiter& waiter) {
+  Error final_error = error;
+  final_error.retry_after.reset();  // it was for us
+  Refuse(tenant, final_error, [&](Waiter& waiter) {
     if (LackOf(tenant, waiter).value_or(Amount()) < lacking) return false;
     if (!waiter.short_since) waiter.short_since = now;
     const SteadyTime end = *waiter.short_since + kShortMax;

@@ -116,6 +116,7 @@ const std::map<std::string, Row>& Rows() {
       {"tenancy.UpdateRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
       {"tenancy.DeleteRole", {kTenantAsAWhole, kTenantName + "/roles/r"}},
       {"tenancy.BeginSession", {kService, ""}},
+      {"tenancy.ReportRefusedSignIn", {kService, ""}},
       {"tenancy.ListSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.EndSessions", {kTenantAsAWhole, kTenantName}},
       {"tenancy.CreateWorkloadRule", {kProject, kProjectName}},

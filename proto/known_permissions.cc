@@ -10,6 +10,7 @@
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
+#include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
@@ -20,6 +21,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity.pb.h"
@@ -41,6 +43,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetBillingAccountRequest::descriptor()->file(),
       billing::v1::CheckUsageRequest::descriptor()->file(),
       billing::v1::GetInvoiceRequest::descriptor()->file(),
+      billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),
       billing::v1::GetPriceBookRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),
@@ -51,6 +54,7 @@ std::vector<const FileDescriptor*> Roots() {
       scheduling::v1::GetAuditHeadRequest::descriptor()->file(),
       scheduling::v1::GetInstanceRequest::descriptor()->file(),
       scheduling::v1::ListNodesRequest::descriptor()->file(),
+      scheduling::v1::ListRegionsRequest::descriptor()->file(),
       tenancy::v1::ListApiKeysRequest::descriptor()->file(),
       tenancy::v1::GetAuditHeadRequest::descriptor()->file(),
       tenancy::v1::WatchIdentitiesRequest::descriptor()->file(),

@@ -9,6 +9,8 @@
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/tenancy/v1/member.pb.h"
+#include "allod/tenancy/v1/role.pb.h"
+#include "allod/tenancy/v1/workload_rule.pb.h"
 #include "cli/apply/apply.h"
 #include "tests/support/pg_fixture.h"
 
@@ -86,6 +88,29 @@ spec:
   ASSERT_EQ(member.grants_size(), 2);
   EXPECT_EQ(member.grants(0).roles(1), access::v1::ROLE_BILLING);
   EXPECT_EQ(member.grants(1).resource(), "tenants/ke/projects/services");
+}
+
+TEST(ParseManifest, ReadsARoleAndWhoHasIt) {
+  const auto parsed = ParseManifest("m.yaml", R"(apiVersion: allod/v1
+kind: Role
+metadata: {name: tenants/ke/roles/on-call}
+spec:
+  displayName: On call
+  permissions: [scheduling.*.get, "*.auditEntries.read"]
+---
+apiVersion: allod/v1
+kind: WorkloadRule
+metadata: {name: tenants/ke/projects/services/workloadRules/deploy}
+spec:
+  customRoles: [tenants/ke/roles/on-call]
+)",
+                                    ManifestKinds());
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  const auto& role = dynamic_cast<const tenancy::v1::Role&>(*(*parsed)[0].resource);
+  ASSERT_EQ(role.permissions_size(), 2);
+  EXPECT_EQ(role.permissions(1), "*.auditEntries.read");
+  const auto& rule = dynamic_cast<const tenancy::v1::WorkloadRule&>(*(*parsed)[1].resource);
+  EXPECT_EQ(rule.custom_roles(0), "tenants/ke/roles/on-call");
 }
 
 // The installation takes them, too, which the end-to-end tests show of some.

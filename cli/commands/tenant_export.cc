@@ -19,6 +19,7 @@
 #include "allod/tenancy/v1/identity_provider.grpc.pb.h"
 #include "allod/tenancy/v1/member.grpc.pb.h"
 #include "allod/tenancy/v1/project.grpc.pb.h"
+#include "allod/tenancy/v1/role.grpc.pb.h"
 #include "allod/tenancy/v1/session.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "allod/tenancy/v1/workload_rule.grpc.pb.h"
@@ -142,11 +143,13 @@ class Exporter {
     using Keys = tenancy_v1::ApiKeyService;
     using Providers = tenancy_v1::IdentityProviderService;
     using Rules = tenancy_v1::WorkloadRuleService;
+    using Roles = tenancy_v1::RoleService;
     using Members = tenancy_v1::MemberService;
     using Sessions = tenancy_v1::SessionService;
     ALLOD_CHECK_OK(ListOfProjects<Keys>("api_keys", &Keys::Stub::ListApiKeys));
     ALLOD_CHECK_OK(List<Providers>("identity_providers", &Providers::Stub::ListIdentityProviders));
     ALLOD_CHECK_OK(ListOfProjects<Rules>("workload_rules", &Rules::Stub::ListWorkloadRules));
+    ALLOD_CHECK_OK(List<Roles>("roles", &Roles::Stub::ListRoles));
     ALLOD_CHECK_OK(List<Members>("members", &Members::Stub::ListMembers));
     return List<Sessions>("sessions", &Sessions::Stub::ListSessions);
   }

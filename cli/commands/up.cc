@@ -188,12 +188,22 @@ std::string LastRegion(const StateDir& state) {
   return last.at(name).get<std::string>() + "=" + last.at(jurisdiction).get<std::string>();
 }
 
+// A region that is known is not changed by where its machine says that it stands.
+void SayIfMoved(const std::string& last, const UpOptions& now) {
+  if (!last.starts_with(now.region + "=") || last.ends_with("=" + now.jurisdiction)) return;
+  Say(fmt::format(
+      "the last `allod up` said {}: change regions/{} too (`allod apply`); until it lies where this machine "
+      "says that it stands, nothing is placed here, and `allod get nodes` says so",
+      last, now.region));
+}
+
 Status Up(const Globals& globals, UpCommand options) {
   if (!globals.state.as.empty()) {
     return InvalidArgument("INVALID_ARGUMENT", "--as: an installation is started by its own user; leave it out");
   }
   ALLOD_TRY(const StateDir state, StateDir::Resolve(globals.state.dir));
-  if (options.region.empty()) options.region = LastRegion(state);
+  const std::string last_region = LastRegion(state);
+  if (options.region.empty()) options.region = last_region;
   const auto equals = options.region.find('=');
   if (equals == std::string::npos) {
     return InvalidArgument("INVALID_REGION",
@@ -229,6 +239,7 @@ Status Up(const Globals& globals, UpCommand options) {
   ALLOD_TRY(installation::Lock lock, installation::Lock::Take(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
+  if (!supervisor::LastConfig(state, "scheduling").empty()) SayIfMoved(last_region, options.up);
   for (const std::string& command : supervisor::LostWeights(state)) {
     Say("weights are fields of tenants now; to keep this one: " + command);
   }

@@ -17,12 +17,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr int kTenantsMax = 10'000;        // EndEarlierLeases takes so many
+// EndEarlierLeases takes 10,000 ids: of the leases that there are, and of those that may begin meanwhile.
+constexpr int kTenantsMax = 6000;
+constexpr std::size_t kSaidIds = 4000;
 constexpr std::size_t kWaitersMax = 4096;  // of one tenant
 constexpr std::size_t kStopCallsMax = 64;
 constexpr milliseconds kPauseMin(20);
 constexpr milliseconds kPauseMax(250);
 constexpr milliseconds kEndPauseMax(2000);
+constexpr milliseconds kEndTimeout(30'000);  // of thousands of leases
 // How long money is looked for that other gateways have.
 constexpr milliseconds kShortMax(250);
 constexpr milliseconds kAskAgainMin(5);
@@ -306,9 +309,10 @@ void EscrowFunds::Drive(Shard& shard, Tenant& tenant) {
   if (now < tenant.not_before) return WakeAt(tenant, tenant.not_before);
   if (tenant.book.asked()) return Send(tenant, *tenant.book.asked());  // nobody knows whether it arrived
   std::optional<LeaseBook::Waiting> waiting = WhoWaits(tenant);
-  if (waiting && !tenant.book.open()) {
-    if (beginning_paused_) return;
-    if (!tenant.book.has_id()) tenant.book.Begin(Uuid::V7());
+  if (waiting && !tenant.book.has_id()) {
+    const std::optional<Uuid> id = NextLeaseId();
+    if (!id) return;
+    tenant.book.Begin(*id);
   }
   const LeaseBook::Step step = tenant.book.NextStep(waiting ? &*waiting : nullptr,
                                                     stopping_ ? LeaseBook::Mood::kEnding : LeaseBook::Mood::kOpen, now);
@@ -380,7 +384,11 @@ void EscrowFunds::OnAnswer(Tenant& tenant, const Call& call) {
     return;
   }
   telemetry::CountLeaseAdjustment("done");
-  tenant.currency = call.response.currency_code();
+  if (tenant.currency.empty()) {
+    tenant.currency = call.response.currency_code();
+    const std::lock_guard lock(currencies_mutex_);
+    currencies_.insert(tenant.currency);
+  }
   tenant.book.OnAdjusted(*answer, now);
   if (tenant.book.admits(now) || !tenant.book.open()) {
     tenant.pause = milliseconds(0);
@@ -435,7 +443,9 @@ void EscrowFunds::OnShort(Tenant& tenant, const Error& error, SteadyTime now) {
   // Who needs less may be served still.
   const Amount lacking = Add(need, tenant.book.free()).value_or(need);
   SteadyTime again = now + std::max(error.retry_after.value_or(milliseconds(0)), kAskAgainMin);
-  Refuse(tenant, error, [&](Waiter& waiter) {
+  Error final_error = error;
+  final_error.retry_after.reset();  // it was for us
+  Refuse(tenant, final_error, [&](Waiter& waiter) {
     if (LackOf(tenant, waiter).value_or(Amount()) < lacking) return false;
     if (!waiter.short_since) waiter.short_since = now;
     const SteadyTime end = *waiter.short_since + kShortMax;
@@ -488,22 +498,23 @@ void EscrowFunds::Loop(const std::stop_token& stop) {
     if (tenant.empty()) {
       StartEndCall();
     } else {
-      Visit(tenant);
+      Visit(tenant, first);
     }
     lock.lock();
   }
 }
 
-void EscrowFunds::Visit(const std::string& name) {
+void EscrowFunds::Visit(const std::string& name, std::optional<SteadyTime> due) {
   Shard& shard = ShardOf(name);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.tenants.find(name);
   if (found == shard.tenants.end()) return;
+  if (due && *due != found->second->due) return;  // another time took its place
   found->second->due = SteadyTime::max();
   Drive(shard, *found->second);
 }
 
-void EscrowFunds::VisitAll() {
+void EscrowFunds::VisitWaiting() {
   for (Shard& shard : shards_) {
     std::vector<std::string> names;
     {
@@ -512,8 +523,17 @@ void EscrowFunds::VisitAll() {
         if (!tenant->waiting.empty()) names.push_back(name);
       }
     }
-    for (const std::string& name : names) Visit(name);
+    for (const std::string& name : names) Visit(name, std::nullopt);
   }
+}
+
+std::optional<Uuid> EscrowFunds::NextLeaseId() {
+  const std::lock_guard lock(ids_mutex_);
+  if (!ending_earlier_) return Uuid::V7();
+  if (said_ids_.empty()) return std::nullopt;
+  const Uuid out = said_ids_.back();
+  said_ids_.pop_back();
+  return out;
 }
 
 void EscrowFunds::EndEarlierLeases() { Schedule(steady_clock::now(), ""); }
@@ -521,14 +541,20 @@ void EscrowFunds::EndEarlierLeases() { Schedule(steady_clock::now(), ""); }
 void EscrowFunds::StartEndCall() {
   auto* call = new EndCall;
   call->request.set_gateway_id(gateway_id_);
-  beginning_paused_ = true;
+  {
+    // What a call that nobody answered said holds still: it may be under way.
+    const std::lock_guard lock(ids_mutex_);
+    while (!ending_earlier_ && said_ids_.size() < kSaidIds) said_ids_.push_back(Uuid::V7());
+    ending_earlier_ = true;
+    for (const Uuid& id : said_ids_) call->request.add_current(id.ToString());
+  }
   for (Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [name, tenant] : shard.tenants) {
       if (tenant->book.has_id()) call->request.add_current(tenant->book.id().ToString());
     }
   }
-  call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
+  call->context = MakeContext(Caller::Service("gateway"), kEndTimeout);
   {
     const std::lock_guard lock(calls_mutex_);
     calls_.insert(call->context.get());
@@ -538,7 +564,9 @@ void EscrowFunds::StartEndCall() {
 }
 
 void EscrowFunds::OnEndDone(EndCall* call, const grpc::Status& status) {
+  const Error error = status.ok() ? Error{Code::kOk} : FromGrpc(status);
   if (status.ok()) {
+    end_pause_ = milliseconds(0);
     if (call->response.ended_count() > 0) {
       Log(LogLevel::kInfo, "what earlier processes had leased is given back",
           {{"count", std::to_string(call->response.ended_count())}});
@@ -547,10 +575,14 @@ void EscrowFunds::OnEndDone(EndCall* call, const grpc::Status& status) {
     end_pause_ = std::clamp(2 * end_pause_, kPauseMin, kEndPauseMax);
     Schedule(steady_clock::now() + end_pause_, "");
   }
-  // While nobody knows whether it was done, what begins now could be ended by it.
-  if (status.ok() || MeaningOf(FromGrpc(status)) != Meaning::kNobodyKnows) {
-    beginning_paused_ = false;
-    if (!stopping_) VisitAll();
+  // Unless billing itself answered, it may be carried out still.
+  if (error.reason != "RPC_FAILED") {
+    {
+      const std::lock_guard lock(ids_mutex_);
+      ending_earlier_ = false;
+      said_ids_.clear();
+    }
+    if (!stopping_) VisitWaiting();
   }
   const std::lock_guard lock(calls_mutex_);
   calls_.erase(call->context.get());
@@ -577,7 +609,7 @@ void EscrowFunds::Stop(milliseconds grace) {
         std::unique_lock lock(calls_mutex_);
         calls_changed_.wait_until(lock, end, [this] { return calls_.size() < kStopCallsMax; });
       }
-      if (steady_clock::now() < end) Visit(name);
+      if (steady_clock::now() < end) Visit(name, std::nullopt);
     }
   }
   std::unique_lock lock(calls_mutex_);
@@ -588,6 +620,10 @@ void EscrowFunds::Stop(milliseconds grace) {
 
 EscrowFunds::Figures EscrowFunds::figures() const {
   Figures out;
+  {
+    const std::lock_guard lock(currencies_mutex_);
+    for (const std::string& currency : currencies_) out.free[currency];
+  }
   for (const Shard& shard : shards_) {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [name, tenant] : shard.tenants) {

@@ -21,6 +21,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "allod/billing/v1/lease.grpc.pb.h"
 #include "gateway/metering/funds_source.h"
@@ -91,11 +92,14 @@ class EscrowFunds final : public FundsSource {
   void WakeAt(Tenant& tenant, SteadyTime when);
 
   void OnDone(Call* call, const grpc::Status& status);
-  void OnEndDone(EndCall* call, const grpc::Status& status);
+  // Of a lease that begins; nothing while none may.
+  std::optional<Uuid> NextLeaseId();
   void StartEndCall();
+  void OnEndDone(EndCall* call, const grpc::Status& status);
   void OnRecall(const std::string& tenant, const std::string& lease_id);
-  void Visit(const std::string& tenant);
-  void VisitAll();
+  // `due`: when the timer had it.
+  void Visit(const std::string& tenant, std::optional<SteadyTime> due);
+  void VisitWaiting();
   void Loop(const std::stop_token& stop);
   void Schedule(SteadyTime when, const std::string& tenant);
 
@@ -106,10 +110,16 @@ class EscrowFunds final : public FundsSource {
   mutable std::array<Shard, 64> shards_;
   std::atomic<int> tenant_count_{0};
   std::atomic<bool> stopping_{false};
-  // While it is said which leases are of this process, none may begin.
-  std::atomic<bool> beginning_paused_{false};
 
-  std::mutex calls_mutex_;  // taken after a shard's
+  // While it is said which leases are of this process, those that begin have ids that were said as well.
+  std::mutex ids_mutex_;  // taken after a shard's
+  bool ending_earlier_ = false;
+  std::vector<Uuid> said_ids_;  // and not taken yet
+
+  mutable std::mutex currencies_mutex_;  // as well
+  std::set<std::string> currencies_;     // of all leases that there were
+
+  std::mutex calls_mutex_;  // as well
   std::condition_variable calls_changed_;
   std::set<grpc::ClientContext*> calls_;
 

@@ -129,6 +129,8 @@ TEST_F(EscrowFundsTest, ThirtySevenRequestsWorthOfMoneyAdmitThirtySeven) {
     gateway = Make();
     all.push_back(gateway.get());
   }
+  while (billing_.watchers < static_cast<int>(all.size()))
+    std::this_thread::yield();  // who misses a recall hears later
   asio::io_context io;
   int false_refusals = 0;
   for (int round = 0; round < kRounds; ++round) {

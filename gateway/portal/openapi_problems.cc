@@ -29,6 +29,8 @@ constexpr Refusal kRefusals[] = {
     {Code::kInvalidArgument, "INVALID_PAGE_TOKEN", "the page token is another list's"},
     {Code::kUnauthenticated, "INVALID_API_KEY", "there is no credential, or none that is known"},
     {Code::kUnauthenticated, "API_KEY_EXPIRED", "the API key has expired"},
+    {Code::kUnauthenticated, "INVALID_TOKEN",
+     "what looks like a workload's or a person's token is none of this gateway's"},
     {Code::kUnauthenticated, "TOKEN_EXPIRED", "the workload's token has expired: exchange another"},
     {Code::kUnauthenticated, "TOKEN_REVOKED", "the rule of the workload's token was changed or deleted"},
     {Code::kUnauthenticated, "SESSION_EXPIRED", "the session is over: sign in again"},

@@ -194,8 +194,10 @@ http::Awaitable<Dispatch::Ending> Dispatch::EndAtLimit(WorkerCall& call) {
 }
 
 http::Awaitable<std::optional<Dispatch::Ending>> Dispatch::CoverMessage(WorkerCall& call) {
-  if (job_.CompletionTokens() <= hold_.completion_held()) co_return std::nullopt;
-  const Status extended = co_await hold_.Extend(job_.CompletionTokens());
+  const std::int64_t tokens = job_.CompletionTokens();
+  // What is more than the request may have is refused when it is taken.
+  if (tokens <= hold_.completion_held() || tokens > hold_.bounds().completion) co_return std::nullopt;
+  const Status extended = co_await hold_.Extend(tokens);
   out_.OnInterrupt([&call] { call.Cancel(); });  // whoever waited for money had its own
   if (extended) co_return std::nullopt;
   if (!metering::IsMissingMoney(extended.error())) co_return Ending{.error = extended.error(), .last = true};

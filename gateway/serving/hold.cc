@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gateway/metering/funds_errors.h"
 #include "gateway/serving/peer_errors.h"
 
 namespace allod::gateway::serving {
@@ -54,6 +55,9 @@ http::Awaitable<Status> Hold::Extend(std::int64_t completion) {
   Status extended = co_await Take(terms_, ahead, Kind::kMoreIfThere);
   // The last tokens that there is money for, one by one.
   if (!extended) extended = co_await Take(terms_, completion, Kind::kMore);
+  if (!extended && !metering::IsMissingMoney(extended.error())) {
+    extended.error().message = "the answer cannot be metered any further right now, and is not billed; try again";
+  }
   // In the journal as well, before they may be delivered.
   if (extended) metered_.SetCompletionTokensMax(completion_held_);
   co_return extended;

@@ -9,6 +9,7 @@
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
+#include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
@@ -43,6 +44,7 @@ void Link() {
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
+  billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();
   billing::v1::GetLegalEntityRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();

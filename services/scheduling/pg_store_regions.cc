@@ -27,7 +27,7 @@ RegionVersion ReadVersion(RowReader& row) {
 Result<std::vector<RegionVersion>> PgRegionStore::ListRegions() {
   return pool_.Run<std::vector<RegionVersion>>([&](GlobalTx& tx) -> Result<std::vector<RegionVersion>> {
     return ReadAll(tx.Exec(fmt::format("SELECT DISTINCT ON (region) {} FROM scheduling.region_versions "
-                                       "ORDER BY region COLLATE \"C\", version DESC",
+                                       "ORDER BY region, version DESC",
                                        kColumns)),
                    ReadVersion);
   });

@@ -133,9 +133,11 @@ TEST_F(RegionServiceTest, NothingIsPlacedOnANodeThatStandsElsewhereThanItsRegion
   Agent agent(*agent_stub_, "n", "regions/ke-1", "tz");
   const auto created = Create(CreateRequest());
   ASSERT_TRUE(created) << created.error().message;
-  ASSERT_TRUE(Becomes("a", v1::InstanceStatus::STATE_FAILING));
-  EXPECT_EQ(Get("a")->status().message(),
-            "region ke-1 has 1 node; node n says that it stands in jurisdiction tz, and its region ke-1 lies in ke");
+  const std::string why =
+      "region ke-1 has 1 node; node n says that it stands in jurisdiction tz, and its region ke-1 lies in ke";
+  for (int i = 0; i < 500 && Get("a")->status().message() != why; ++i) std::this_thread::sleep_for(milliseconds(10));
+  EXPECT_EQ(Get("a")->status().message(), why);
+  EXPECT_EQ(Get("a")->status().state(), v1::InstanceStatus::STATE_FAILING);
   EXPECT_EQ(OnlyNode().jurisdiction(), "tz");
   EXPECT_EQ(OnlyNode().worker_count(), 0);
   EXPECT_NE(OnlyNode().message(), "");

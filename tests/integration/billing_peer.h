@@ -101,6 +101,7 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
                             grpc::ServerWriter<billing::v1::WatchRecallsResponse>* writer) override {
     std::unique_lock lock(mutex_);
     recalls_[request->gateway_id()].clear();
+    ++watchers;
     while (!context->IsCancelled()) {
       auto& waiting = recalls_[request->gateway_id()];
       changed_.wait_for(lock, std::chrono::milliseconds(10), [&] { return !waiting.empty(); });
@@ -171,6 +172,7 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
   std::atomic<int> adjust_calls{0};
   std::atomic<int> lost_answers{0};  // so many are carried out, and nobody is told
   std::atomic<int> end_calls{0};
+  std::atomic<int> watchers{0};  // that there were
   std::atomic<int> admit_s{60};
   std::atomic<int> settle_failures{0};
   std::atomic<int> settle_calls{0};

@@ -5,7 +5,7 @@
 
 #include <set>
 
-#include "allod/tenancy/v1/session.pb.h"
+#include "allod/scheduling/v1/node.pb.h"
 #include "allod/tenancy/v1/tenant.pb.h"
 #include "cli/net/http_call.h"
 #include "gateway/http/error.h"
@@ -135,11 +135,11 @@ TEST_F(PortalCalls, EveryMethodArrivesAsItWasMeant) {
 }
 
 TEST_F(PortalCalls, WhatThePortalDoesNotHaveIsForOperators) {
-  const auto* service = tenancy::v1::Tenant::descriptor()->file()->FindServiceByName("TenantService");
-  const auto call = cli::net::HttpCallOf(*service->FindMethodByName("ListTenants"), tenancy::v1::ListTenantsRequest());
+  const auto* service = scheduling::v1::Node::descriptor()->file()->FindServiceByName("NodeService");
+  const auto call = cli::net::HttpCallOf(*service->FindMethodByName("ListNodes"), scheduling::v1::ListNodesRequest());
   ASSERT_FALSE(call);
   EXPECT_EQ(call.error().reason, "OPERATORS_ONLY");
-  EXPECT_THAT(call.error().message, HasSubstr("TenantService.ListTenants"));
+  EXPECT_THAT(call.error().message, HasSubstr("NodeService.ListNodes"));
 }
 
 TEST_F(PortalCalls, ANameThatFitsNoPathIsSaidToBeNone) {

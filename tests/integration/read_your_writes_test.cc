@@ -75,7 +75,7 @@ class ReadYourWrites : public testing::Test {
     keys_ = std::make_unique<tenancy::ApiKeyServiceImpl>(store_, *feed_, clock_, gates_, kPepper);
     tenant_feed_ = std::make_unique<tenancy::TenantFeed>(store_);
     tenants_ = std::make_unique<tenancy::TenantServiceImpl>(
-        store_, *tenant_feed_, clock_, gates_,
+        store_, *tenant_feed_, clock_, gates_, "ke",
         [this](const tenancy::TenantStateChange& change, tenancy::SteadyTime until) {
           keys_->AwaitInForce(until, change.tenant.id, change.keys_version);
         });

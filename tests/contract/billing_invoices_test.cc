@@ -229,6 +229,41 @@ TYPED_TEST(BillingInvoices, WhatIsSettledLateComesIntoTheNextOnce) {
   ExpectSoundBooks(store, "ke");
 }
 
+TYPED_TEST(BillingInvoices, ALeaseHoldsUpNoMonthAndWhatComesOfItLaterIsInTheNext) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  const Uuid lease = Uuid::V7();
+  Adjusted(store, Adjustment("ke", lease, 1, 0, 1'000'000'000'000'000));
+  const auto leased = [&](Time admitted, std::int64_t prompt, std::int64_t completion) {
+    LeasedUsage usage = Leased("ke", lease, prompt, completion, Outcome::kCompleted, admitted);
+    usage.terms.price_book = kDearBook;
+    usage.prompt_tokens_max = usage.completion_tokens_max = 1'000'000;
+    return usage;
+  };
+  EXPECT_EQ(Settled(store, "ke", {leased(kOctober + 1h, 1000, 2000), leased(kOctober + 2h, 500, 0)}, kOctober + 3h),
+            (std::vector<std::string>{"351500000000", "25250000000"}));
+  const auto october = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+  ASSERT_TRUE(october) << october.error().message;
+  ASSERT_EQ(october->lines.size(), 2U);
+  EXPECT_EQ(october->lines[0].quantity, 1500);
+  EXPECT_EQ(october->lines[0].request_count, 2);
+  EXPECT_EQ(october->lines[1].quantity, 2000);
+  EXPECT_GT(store.GetBillingAccount(Tenant("ke"))->held, Amount()) << "the lease is as it was";
+  Settled(store, "ke", {leased(kMonth - 1s, 7, 0), leased(kNow, 400, 0)}, kNow);
+  const auto november = store.FinaliseInvoice(Finalise("ke", "2026-11"), kAfterNovember);
+  ASSERT_TRUE(november) << november.error().message;
+  ASSERT_EQ(november->lines.size(), 2U);
+  EXPECT_EQ(november->lines[0].month, kOctober);
+  EXPECT_EQ(november->lines[0].quantity, 7);
+  EXPECT_EQ(november->lines[1].month, kMonth);
+  EXPECT_EQ(november->lines[1].quantity, 400);
+  for (const auto& [line, expected] :
+       {std::pair{october->lines[0], std::size_t{2}}, std::pair{november->lines[0], std::size_t{1}}}) {
+    EXPECT_EQ(store.ListUsageRecords({.tenant = Tenant("ke"), .limit = 10, .line = line})->size(), expected);
+  }
+  ExpectSoundBooks(store, "ke");
+}
+
 TYPED_TEST(BillingInvoices, EveryLineIsTheSumOfItsRequests) {
   Store& store = this->store();
   OpenInvoicing(store, "ke");

@@ -60,7 +60,7 @@ TEST_F(ReconcilerTenantsTest, ASuspendedTenantRunsNothingAndKeepsEverything) {
 }
 
 TEST_F(ReconcilerTenantsTest, OfATenantWhoseGraceIsOverNothingIsLeft) {
-  const TenantTerms purged{tenant_, false, 1, {"ke"}, true};
+  const TenantTerms purged{tenant_, false, 1, {{"ke"}}, true};
   const TenantId other = *TenantId::FromName("tenants/ug");
   Join("n");
   Create("a");
@@ -103,8 +103,8 @@ TEST_F(ReconcilerTenantsTest, ATenantThatCannotBePurgedKeepsNoOtherWaiting) {
   CreateFor(other, "tenants/ug", "a");
   Settle();
   store_.RefuseChanges(tenant_, Error{Code::kInternal, "INTERNAL", "odd rows"});
-  Tell({tenant_, false, 1, {"ke"}, true});
-  Tell({other, false, 1, {"ke"}, true});
+  Tell({tenant_, false, 1, {{"ke"}}, true});
+  Tell({other, false, 1, {{"ke"}}, true});
   for (int i = 0; i < 8; ++i) {
     Settle();
     clock_.Advance(seconds(1));

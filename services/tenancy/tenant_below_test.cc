@@ -95,9 +95,10 @@ class TenantBelowTest : public testing::Test {
   TenantFeed feed_{store_};
   CallGates gates_;
   std::vector<std::string> awaited_;
-  TenantServiceImpl tenants_{store_, feed_, clock_, gates_, [this](const TenantStateChange& change, SteadyTime) {
-                               awaited_.push_back(change.tenant.id);
-                             }};
+  TenantServiceImpl tenants_{
+      store_, feed_, clock_,
+      gates_, "ke",  [this](const TenantStateChange& change, SteadyTime) {
+                               awaited_.push_back(change.tenant.id); }};
   QuotaServiceImpl quotas_{store_, clock_, gates_};
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();

@@ -94,9 +94,12 @@ Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenan
   if (const auto outside = FirstOutside(wanted, parent)) {
     return InvalidArgument(
         "RESIDENCY_OUTSIDE_PARENT",
-        fmt::format("tenant.residency: '{}' is not where {} of {}, which {} is below, may be; leave it out, or widen "
-                    "that first",
-                    outside->country, WordOf(outside->data_class), parent.name(), wanted.name()));
+        fmt::format("tenant.residency: '{}' is not {} {}, which {} is below; leave it out, or widen that first",
+                    outside->country,
+                    parent.residency_rules.contains(outside->data_class)
+                        ? fmt::format("in the residency rule for {} of", WordOf(outside->data_class))
+                        : "in the residency of",
+                    parent.name(), wanted.name()));
   }
   if (wanted.weight > parent.weight && (before == nullptr || wanted.weight > before->weight)) {
     return InvalidArgument("INVALID_WEIGHT",

@@ -70,6 +70,9 @@ TEST(TenantTree, ASuspensionHoldsBelowAndTheNearestIsNamed) {
   Tenant health = Below(ke, "ke-health");
   EXPECT_EQ(health.suspended_by, "ke");
   EXPECT_EQ(health.state, TenantState::kActive) << "its own state stays";
+  ke.state = TenantState::kDeleting;
+  EXPECT_EQ(PlacedBelow(Make("ke-late"), ke).error().reason, "TENANT_DELETING");
+  ke.state = TenantState::kSuspended;
   EXPECT_FALSE(IsInForce(health));
   EXPECT_EQ(SuspendedBelow(health), "ke");
   health.state = TenantState::kSuspended;
@@ -90,6 +93,26 @@ TEST(TenantTree, ResidencyIsAPartOfTheParents) {
   ASSERT_FALSE(outside);
   EXPECT_EQ(outside.error().reason, "RESIDENCY_OUTSIDE_PARENT");
   EXPECT_THAT(outside.error().message, HasSubstr("'tz' is not in the residency of tenants/ke"));
+}
+
+TEST(TenantTree, SoIsTheRuleOfEachClassOfData) {
+  Tenant ke = Make("ke");
+  ke.residency = {"ke", "rw"};
+  ke.residency_rules = {{DataClass::kPrompts, {"ke"}}};
+  Tenant health = Below(ke, "ke-health");
+  health.residency = {"ke", "rw"};
+  const Status outside = CheckWithinParent(health, nullptr, ke, {});
+  ASSERT_FALSE(outside);
+  EXPECT_EQ(outside.error().reason, "RESIDENCY_OUTSIDE_PARENT");
+  EXPECT_THAT(outside.error().message, HasSubstr("'rw' is not in the residency rule for PROMPTS of tenants/ke"));
+  health.residency_rules = {{DataClass::kPrompts, {"ke"}}};
+  EXPECT_TRUE(CheckWithinParent(health, nullptr, ke, {}));
+  EXPECT_TRUE(CheckHolds(ke, {health}));
+  ke.residency_rules[DataClass::kUsage] = {"ke"};
+  const Status narrower = CheckHolds(ke, {health});
+  ASSERT_FALSE(narrower);
+  EXPECT_EQ(narrower.error().reason, "CHILD_OUTSIDE");
+  EXPECT_THAT(narrower.error().message, HasSubstr("has its USAGE in 'rw' too"));
 }
 
 TEST(TenantTree, AParentsResidencyShrinksToThatOfItsChildrenAtMost) {

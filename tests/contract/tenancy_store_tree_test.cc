@@ -110,6 +110,22 @@ TEST_P(TenancyStoreTree, WhatAChildHasLiesWithinWhatItsParentHas) {
   EXPECT_EQ(store().UpdateTenant(wider, EtagOf(wider), {}).error().reason, "RESIDENCY_OUTSIDE_PARENT");
 }
 
+TEST_P(TenancyStoreTree, OnlyWhatHasNothingBelowItIsDeleted) {
+  ASSERT_TRUE(Make("ke-a", "ke"));
+  const auto remove = [&](const std::string& id) {
+    const Tenant standing = *store().GetTenant(id);
+    return store().DeleteTenant(id, {EtagOf(standing), "", std::chrono::hours(24), FloorToMicros(clock_.Now())}, {});
+  };
+  EXPECT_EQ(remove("ke").error().reason, "TENANT_HAS_CHILDREN");
+  EXPECT_EQ(store().GetTenant("ke")->state, TenantState::kActive);
+  ASSERT_TRUE(remove("ke-a"));
+  EXPECT_EQ(remove("ke").error().reason, "TENANT_HAS_CHILDREN") << "it can come back";
+  EXPECT_EQ(Make("ke-a-x", "ke-a").error().reason, "TENANT_DELETING");
+  EXPECT_EQ(store().GetTenant("ke-a-x").error().code, Code::kNotFound);
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", {}));
+  ASSERT_TRUE(Make("ke-a-x", "ke-a"));
+}
+
 TEST_P(TenancyStoreTree, QuotasAreCarvedOut) {
   ASSERT_TRUE(SetQuota("ke", {.instances = 10, .api_keys = 3, .projects = 4}));
   EXPECT_EQ(Make("ke-a", "ke").error().reason, "QUOTA_REQUIRED");

@@ -11,6 +11,7 @@
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/pg_store_members.h"
 #include "services/tenancy/pg_store_purge.h"
+#include "services/tenancy/pg_store_roles.h"
 #include "services/tenancy/pg_store_sessions.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
@@ -72,6 +73,10 @@ class TenantPurge : public testing::Test {
                                              .create_time = clock_.Now()},
                                             {});
     ASSERT_TRUE(made) << made.error().message;
+    TenantRole role{.tenant = id, .id = "on-call", .uid = Uuid::V7(), .display_name = "On call"};
+    role.permissions = {"scheduling.instances.get"};
+    role.create_time = clock_.Now();
+    ASSERT_TRUE(roles_.CreateRole(role, {}));
     ASSERT_TRUE(sessions_.BeginSession({.tenant = id,
                                         .id = Uuid::V7(),
                                         .person = {"corp", "s1"},
@@ -140,6 +145,7 @@ class TenantPurge : public testing::Test {
   PgIdentityStore identities_{pool_};
   PgMemberStore members_{pool_};
   PgSessionStore sessions_{pool_};
+  PgRoleStore roles_{pool_};
   PgPurgeStore purges_{pool_};
 };
 
@@ -172,6 +178,24 @@ TEST_F(TenantPurge, RemovesAllButTheTombstoneAndTheLog) {
   EXPECT_EQ(tombstone.deletion->reason, "");
   Tenant same{"ke", "ke", "KES", {"ke"}, TenantState::kActive, clock_.Now()};
   EXPECT_EQ(tenants_.CreateTenant(same, {}).error().reason, "TENANT_ID_USED") << "not even the same again";
+}
+
+TEST_F(TenantPurge, AChildThatIsGoneGivesItsQuotaBackAndItsParentMayGo) {
+  Tenant ke = *tenants_.GetTenant("ke");
+  ke.quota.instances = 3;
+  ASSERT_TRUE(tenants_.UpdateTenant(ke, EtagOf(ke), {}));
+  Tenant child{"ke-a", "A", "KES", {"ke"}, TenantState::kActive, clock_.Now()};
+  child.parent = "ke";
+  child.quota.instances = 2;
+  ASSERT_TRUE(tenants_.CreateTenant(child, {}));
+  Delete("ke-a");
+  EXPECT_EQ(tenants_.GetTenant("ke")->quota_below.instances, 2) << "it can come back";
+  clock_.Advance(1h);
+  Purge("ke-a", 100);
+  EXPECT_EQ(tenants_.GetTenant("ke")->quota_below.instances, 0);
+  EXPECT_TRUE(tenants_.ChildrenOf("ke")->empty());
+  EXPECT_EQ(tenants_.CreateTenant(child, {}).error().reason, "TENANT_ID_USED");
+  Delete("ke");
 }
 
 TEST_F(TenantPurge, NothingIsMadeOnceItsGraceIsOver) {

@@ -23,8 +23,8 @@ namespace allod::billing {
 inline constexpr std::size_t kIssuedLinesMax = 6'000;  // fits into one message
 inline constexpr int kCreditNotesPerInvoiceMax = 200;
 inline constexpr int kBasisPointsMax = 10'000;
-// After the end of its month, so that what is settled late comes into the month's own invoice. No hold lasts longer, and
-// it is at least kLeaseEndsAfter: leases do not hold up a month.
+// After the end of its month, so that what is settled late comes into the month's own invoice. No hold lasts longer,
+// and it is at least kLeaseEndsAfter: leases do not hold up a month.
 inline constexpr std::chrono::seconds kSettlementGraceDefault = std::chrono::hours(24);
 inline constexpr std::string_view kTaxPayable = "tax-payable";  // ledger account
 

@@ -156,14 +156,14 @@ TEST_F(GatewayFeatures, TakesNoPromptThatMayNotBeWhereItStands) {
   Answer(TwoChoices);
   apply(rule(residency::v1::DATA_CLASS_USAGE, "tz"));
   EXPECT_EQ(Chat(R"(,"n":2)").status, 200) << "no class of what a gateway takes";
-  const int reserved = billing_.reserve_calls;
+  EXPECT_TRUE(Eventually([&] { return billing_.Settled().size() == 1; }));
   apply(rule(residency::v1::DATA_CLASS_PROMPTS, "tz"));
   for (const auto& response : {Chat(), Embeddings(R"(,"input":"a")")}) {
     EXPECT_EQ(response.status, 400);
     EXPECT_THAT(response.body, AllOf(HasSubstr("residency"), HasSubstr("stands in jurisdiction ke"),
                                      HasSubstr("residency rule for PROMPTS (tz)")));
   }
-  EXPECT_EQ(billing_.reserve_calls, reserved) << "nothing was begun";
+  EXPECT_EQ(billing_.Settled().size(), 1U) << "nothing was begun";
   // It may take the prompt, and has nowhere to send it.
   apply(rule(residency::v1::DATA_CLASS_KV_CACHE, "tz"));
   EXPECT_EQ(Chat().status, 503);

@@ -112,13 +112,13 @@ TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
 
 // In the portal 429 says that the tenant has as much as it may, or asks too often.
 TEST(PeerErrors, WhatServicesLackIsNever429) {
-  const std::set<std::string> of_tenants = {"INSUFFICIENT_FUNDS",      "TOO_MANY_API_KEYS",
-                                            "TOO_MANY_CALLS",          "TOO_MANY_INSTANCES",
-                                            "TOO_MANY_PROJECTS",       "TOO_MANY_IDENTITY_PROVIDERS",
-                                            "TOO_MANY_WORKLOAD_RULES", "QUOTA_EXCEEDED",
-                                            "TOO_MANY_MEMBERS",        "TOO_MANY_SESSIONS"};
+  const std::set<std::string> of_tenants = {
+      "INSUFFICIENT_FUNDS", "TOO_MANY_API_KEYS",           "TOO_MANY_CALLS",          "TOO_MANY_INSTANCES",
+      "TOO_MANY_PROJECTS",  "TOO_MANY_IDENTITY_PROVIDERS", "TOO_MANY_WORKLOAD_RULES", "QUOTA_EXCEEDED",
+      "TOO_MANY_MEMBERS",   "TOO_MANY_SESSIONS",           "TOO_MANY_ROLES",          "TOO_MANY_TENANTS"};
   // Only operators and nodes meet these.
-  const std::set<std::string> of_operators = {"TOO_MANY_NODES", "TOO_MANY_UPLOADS", "TOO_MANY_WORKERS"};
+  const std::set<std::string> of_operators = {"TOO_MANY_NODES", "TOO_MANY_REGIONS", "TOO_MANY_UPLOADS",
+                                              "TOO_MANY_WORKERS"};
   const auto raised = RaisedIn({"services/common", "services/common/rpc", "services/tenancy", "services/catalog",
                                 "services/billing", "services/scheduling", "scheduler"});
   ASSERT_TRUE(raised.contains("ResourceExhausted"));

@@ -313,6 +313,7 @@ class Walk {
     if (slice.epoch == 0 || slice.ended) return;
     if (Below(2) == 0 && slice.end > reference_.now) {
       ASSERT_TRUE(Adjusted(store_, Of(GatewayOf(lease), Ending("ke", lease, slice.epoch + 1))).ended);
+      ++slice.epoch;
     } else {
       ASSERT_EQ(store_.EndLeases(Tenant("ke"), {lease}).value(), 1);
     }

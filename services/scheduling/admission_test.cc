@@ -60,7 +60,8 @@ TEST(Admit, NamesRegionJurisdictionAndResidency) {
   EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
   EXPECT_EQ(refused.error().reason, "REGION_OUTSIDE_RESIDENCY");
   EXPECT_EQ(refused.error().message,
-            "spec.region tz-1 lies in jurisdiction tz; the data of tenants/ke may be processed in (ke) only");
+            "spec.region tz-1 lies in jurisdiction tz, outside the tenant's residency (ke), which holds for WEIGHTS; "
+            "tenants/ke must name another region");
 }
 
 TEST(Admit, AcceptsAPriceOfTheVariantAlone) {

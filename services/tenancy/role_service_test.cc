@@ -169,12 +169,12 @@ TEST_F(RoleServiceTest, AreMadeReadChangedAndDeleted) {
 
 TEST_F(RoleServiceTest, KnowsThePermissionsOfEveryService) {
   for (const char* known : {"billing.invoices.get", "catalog.listings.list", "scheduling.operations.wait",
-                            "tenancy.roles.create", "*.auditEntries.read"}) {
+                            "tenancy.roles.create", "tenancy.tenants.suspend", "*.auditEntries.read"}) {
     EXPECT_TRUE(Create({known}, Caller::Operator(), "r", true)) << known;
   }
   EXPECT_EQ(Why(Create({"billing.budgets.set"})), "UNKNOWN_PERMISSION");
   EXPECT_THAT(Create({"tenancy.apikeys.create"}).error().message, HasSubstr("tenancy.apiKeys.create"));
-  for (const char* not_theirs : {"tenancy.tenants.suspend", "scheduling.nodes.list", "catalog.models.create",
+  for (const char* not_theirs : {"tenancy.tenants.delete", "scheduling.nodes.list", "catalog.models.create",
                                  "billing.ledgerAccounts.check", "tenancy.identities.watch"}) {
     EXPECT_EQ(Why(Create({not_theirs})), "PERMISSION_OF_OPERATORS") << not_theirs;
   }
@@ -205,7 +205,7 @@ TEST_F(RoleServiceTest, NobodyMakesChangesOrGrantsMoreThanHeHas) {
 TEST_F(RoleServiceTest, WhoActsByOneHandsOnWhatItPermitsAndNoMore) {
   ASSERT_TRUE(Create({"tenancy.members.*", "tenancy.roles.*", "catalog.*.get", "catalog.*.list", "tenancy.apiKeys.*",
                       "scheduling.*.get", "scheduling.*.list", "scheduling.operations.wait", "tenancy.tenants.get",
-                      "tenancy.projects.get", "tenancy.projects.list", "tenancy.quotas.get"}));
+                      "tenancy.tenants.list", "tenancy.projects.get", "tenancy.projects.list", "tenancy.quotas.get"}));
   const Caller person = PersonWith(Custom("on-call"));
   EXPECT_EQ(Why(Grant(person)), "") << "all of it is his";
   EXPECT_EQ(Why(Create({"catalog.listings.get"}, person, "narrower")), "");

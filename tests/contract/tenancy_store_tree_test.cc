@@ -33,7 +33,8 @@ class TenancyStoreTree : public TenancyStore {
     return store().UpdateTenant(wanted, EtagOf(wanted), {});
   }
   TenantKeysVersion KeysOf(const std::string& tenant) {
-    for (const TenantKeysVersion& version : store().KeysVersions(0, 100).value()) {
+    const auto versions = store().KeysVersions(0, 100);
+    for (const TenantKeysVersion& version : versions.value()) {
       if (version.tenant == tenant) return version;
     }
     ADD_FAILURE() << "gateways are not told of " << tenant;

@@ -12,6 +12,7 @@
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
@@ -45,6 +46,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetInvoiceRequest::descriptor()->file(),
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),
+      billing::v1::GetLegalEntityRequest::descriptor()->file(),
       billing::v1::GetPriceBookRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),
       catalog::v1::ReadArtifactRequest::descriptor()->file(),
@@ -54,7 +56,7 @@ std::vector<const FileDescriptor*> Roots() {
       scheduling::v1::GetAuditHeadRequest::descriptor()->file(),
       scheduling::v1::GetInstanceRequest::descriptor()->file(),
       scheduling::v1::ListNodesRequest::descriptor()->file(),
-      scheduling::v1::ListRegionsRequest::descriptor()->file(),
+      scheduling::v1::GetRegionRequest::descriptor()->file(),
       tenancy::v1::ListApiKeysRequest::descriptor()->file(),
       tenancy::v1::GetAuditHeadRequest::descriptor()->file(),
       tenancy::v1::WatchIdentitiesRequest::descriptor()->file(),
@@ -66,7 +68,8 @@ std::vector<const FileDescriptor*> Roots() {
 }
 
 bool AdmitsTenants(access::v1::Who who) {
-  return who == access::v1::WHO_ANYONE || who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER;
+  return who == access::v1::WHO_ANYONE || who == access::v1::WHO_TENANT || who == access::v1::WHO_MEMBER ||
+         who == access::v1::WHO_ABOVE || who == access::v1::WHO_PLATFORM_OR_TENANT;
 }
 
 bool AdmitsOperators(access::v1::Who who) {

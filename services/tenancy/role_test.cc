@@ -16,7 +16,7 @@ const std::vector<KnownPermission>& Known() {
       {"billing.invoices.get", true, true},     {"scheduling.instances.create", true, true},
       {"scheduling.instances.get", true, true}, {"scheduling.instances.list", true, true},
       {"scheduling.nodes.list", false, true},   {"tenancy.apiKeys.create", true, true},
-      {"tenancy.tenants.get", true, true},      {"tenancy.tenants.update", false, true},
+      {"tenancy.tenants.get", true, true},      {"tenancy.tenants.delete", false, true},
       {"tenancy.apiKeys.watch", false, false}};
   return known;
 }
@@ -74,8 +74,8 @@ TEST(ValidRole, RefusesByName) {
 }
 
 TEST(ValidRole, HasNothingOfOperators) {
-  for (const char* permission : {"scheduling.nodes.list", "scheduling.nodes.*", "tenancy.tenants.update",
-                                 "tenancy.*.update", "tenancy.apiKeys.watch"}) {
+  for (const char* permission : {"scheduling.nodes.list", "scheduling.nodes.*", "tenancy.tenants.delete",
+                                 "tenancy.*.delete", "tenancy.apiKeys.watch"}) {
     EXPECT_EQ(Why(RoleOf({permission})), "PERMISSION_OF_OPERATORS") << permission;
   }
   EXPECT_EQ(Why(RoleOf({"tenancy.tenants.*"})), "") << "a tenant may read itself; the rest admits no tenant";

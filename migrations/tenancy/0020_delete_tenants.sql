@@ -14,15 +14,16 @@ ALTER TABLE tenancy.tenants
 -- Those that are to be looked at, however many there are.
 CREATE INDEX tenants_to_purge ON tenancy.tenants (id, purge_time) WHERE state IN ('DELETING', 'PURGING');
 
--- What is gone has no part of its parent's quota any more; while it can be brought back it keeps it.
+-- What is gone has no part of its parent's quota any more; while it can be brought back it keeps it. Of no child left sum() is null,
+-- which LEAST() would leave out.
 CREATE OR REPLACE FUNCTION tenancy.carve_out() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   most CONSTANT bigint := 9223372036854775807;
 BEGIN
   UPDATE tenancy.tenants p SET (below_instances, below_replicas, below_context_tokens, below_memory_bytes, below_api_keys, below_projects) =
-    (SELECT COALESCE(LEAST(sum(quota_instances), most), 0), COALESCE(LEAST(sum(quota_replicas), most), 0),
-      COALESCE(LEAST(sum(quota_context_tokens), most), 0), COALESCE(LEAST(sum(quota_memory_bytes), most), 0),
-      COALESCE(LEAST(sum(quota_api_keys), most), 0), COALESCE(LEAST(sum(quota_projects), most), 0)
+    (SELECT LEAST(COALESCE(sum(quota_instances), 0), most), LEAST(COALESCE(sum(quota_replicas), 0), most),
+      LEAST(COALESCE(sum(quota_context_tokens), 0), most), LEAST(COALESCE(sum(quota_memory_bytes), 0), most),
+      LEAST(COALESCE(sum(quota_api_keys), 0), most), LEAST(COALESCE(sum(quota_projects), 0), most)
       FROM tenancy.tenants WHERE parent = NEW.parent AND state <> 'DELETED')
     WHERE p.id = NEW.parent;
   RETURN NULL;

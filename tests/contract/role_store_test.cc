@@ -144,12 +144,12 @@ TEST_P(RoleStoreTest, ListsInOrderAndHasAnEnd) {
   }
   EXPECT_EQ(Why(store().CreateRole(NewRole("more"), {})), "TOO_MANY_ROLES");
   EXPECT_EQ(Why(store().CreateRole(NewRole("more", "ug"), {})), "");
-  const auto first = store().ListRoles("ke", {"", 30, "q"});
+  const auto first = store().ListRoles("ke", {"q", 30, ""});
   ASSERT_TRUE(first);
   EXPECT_EQ(first->items.size(), 30U);
   EXPECT_EQ(first->items.front().id, "r10");
   EXPECT_NE(first->next_page_token, "");
-  EXPECT_EQ(store().ListRoles("ke", {first->items.back().id, 30, "q"})->items.size(), 2U);
+  EXPECT_EQ(store().ListRoles("ke", {"q", 30, first->items.back().id})->items.size(), 2U);
   EXPECT_EQ(Why(store().ListRoles("none", {"", 10, ""})), "NOT_FOUND");
 }
 

@@ -3,8 +3,10 @@
 // Thread-safe.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "allod/tenancy/v1/session.grpc.pb.h"
@@ -20,6 +22,8 @@ class Refusals {
 
   // `table` must outlive this.
   Refusals(const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table);
+  ~Refusals();  // cancels what is under way
+  Refusals(const Refusals&) = delete;
 
   struct Refusal {
     std::string provider;  // full name
@@ -31,12 +35,13 @@ class Refusals {
   void Tell(const Refusal& refusal, const Error& error, const Trace& trace);
 
  private:
-  struct Peer {
-    std::unique_ptr<tenancy::v1::SessionService::Stub> stub;
-    std::atomic<int> under_way = 0;
-  };
-  const std::shared_ptr<Peer> peer_;  // calls under way keep it
+  struct Telling;
+
+  const std::unique_ptr<tenancy::v1::SessionService::Stub> stub_;
   const federation::TrustTable& table_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<Telling*> under_way_;
 };
 
 }  // namespace allod::gateway::sign_in

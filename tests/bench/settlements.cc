@@ -36,19 +36,19 @@ class Bench {
 
   bool Prepare() {
     const Time now = std::chrono::system_clock::now();
-    const bool ready =
+    const auto book =
         store_.CreatePriceBook({.id = book_,
                                 .listing = "listings/bench",
                                 .prices = {{"KES", "", Amount::FromPico(50'000'000), Amount::FromPico(150'500'000)}}},
-                               now) &&
-        store_.SetBillingAccount(
-            {.tenant = tenant_, .tenant_name = kTenantName, .currency_code = "KES", .credit_limit = kCreditLimitMax},
-            now) &&
+                               now);
+    const auto account = store_.SetBillingAccount(
+        {.tenant = tenant_, .tenant_name = kTenantName, .currency_code = "KES", .credit_limit = kCreditLimitMax}, now);
+    const auto lease =
         store_.AdjustLease({.tenant = tenant_, .lease_id = lease_, .gateway = lease_, .want = kCreditLimitMax});
     raw_.Exec(
         "CREATE SCHEMA raw; CREATE TABLE raw.transfers (LIKE billing.transfers INCLUDING ALL); "
         "CREATE TABLE raw.usage_records (LIKE billing.usage_records INCLUDING ALL)");
-    return ready;
+    return book && account && lease && lease->lease;
   }
 
   // Settles one turn's batches, then copies the rows that they made.
@@ -114,7 +114,7 @@ class Bench {
       "tenant_id, request_id, instance, variant, price_book_id, api_key, outcome, prompt_tokens, completion_tokens, "
       "currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time, isolation_class, "
       "revision, "
-      "excess_prompt_tokens, excess_completion_tokens, lease_id";
+      "excess_prompt_tokens, excess_completion_tokens, lease_id, invoice_epoch";
 
   SettleBatchCommand Batch(Time now) const {
     SettleBatchCommand out{.tenant = tenant_};

@@ -83,13 +83,19 @@ bool AddAccess(const PortalRoute& route, const std::string& session_cookie, Json
     callers.push_back("workload");
   }
   const bool is_for_people_only = callers.empty();
-  if (admits(Caller::Person("x", "x", {Role::ROLE_OWNER}))) {
+  const Caller from_above = Caller::Below(Caller::Person("above", "x", {Role::ROLE_OWNER}), "x");
+  const bool is_for_those_above_only = !admits(Caller::Person("x", "x", {Role::ROLE_OWNER}));
+  if (!is_for_those_above_only || admits(from_above)) {
     security.push_back(Required(kSessionToken));
     if (!session_cookie.empty()) security.push_back(Required(kSessionCookie));
     callers.push_back("person");
   }
   if (callers.empty()) return false;
-  if (is_for_people_only) {
+  if (is_for_those_above_only) {
+    operation["description"] =
+        "For people who have signed in and have a role at a tenant above this one only: the tenant's own people, API "
+        "keys and workloads may not do it themselves (403 / NOT_ALLOWED).";
+  } else if (is_for_people_only) {
     operation["description"] =
         "For people who have signed in only: this is the tenant's as a whole, and API keys and workloads act in one "
         "project (403 / PROJECT_KEY).";

@@ -75,6 +75,12 @@ TEST_F(OpenApi, SaysOfEachOperationWhoMayCallIt) {
     EXPECT_EQ(operation["x-callers"], json::array({"api_key", "workload", "person"})) << id;
     EXPECT_FALSE(operation.contains("description")) << id;
   }
+  for (const char* id : {"TenantService_UpdateTenant", "TenantService_SuspendTenant", "TenantService_ResumeTenant"}) {
+    const json& operation = operations_.at(id);
+    EXPECT_EQ(SchemesOf(operation), people) << id;
+    EXPECT_EQ(operation["x-callers"], json::array({"person"})) << id;
+    EXPECT_NE(operation["description"].get<std::string>().find("above"), std::string::npos) << id;
+  }
   EXPECT_EQ(SchemesOf(operations_.at("CreateChatCompletion")), (std::set<std::string>{"apiKey", "workloadToken"}));
   // What is called alike in several areas.
   for (const char* id : {"TenancyAuditService_ListAuditEntries", "BillingAuditService_GetAuditHead"}) {

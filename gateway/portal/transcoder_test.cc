@@ -118,8 +118,8 @@ TEST_F(TranscoderTest, UnknownPathsAndMethodsAreToldApart) {
 
 TEST_F(TranscoderTest, MethodsWithoutAnAnnotationAreNotExposed) {
   for (const PortalRoute& route : transcoder_.routes()) {
-    for (const char* hidden :
-         {"CreateTenant", "Reserve", "Settle", "SetBillingAccount", "CreateListing", "WatchApiKeys"}) {
+    for (const char* hidden : {"DeleteTenant", "UndeleteTenant", "Reserve", "Settle", "SetBillingAccount",
+                               "CreateListing", "WatchApiKeys"}) {
       EXPECT_NE(route.method->name(), hidden);
     }
   }

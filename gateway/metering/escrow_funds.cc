@@ -257,7 +257,8 @@ void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount h
   if (found == shard.tenants.end()) return;
   Tenant& tenant = *found->second;
   tenant.book.Settle(lease_id, held, cost);
-  if (!tenant.waiting.empty()) Drive(shard, tenant);
+  // Also when nobody waits for it: what is free now is given back in time.
+  if (!stopping_) Drive(shard, tenant);
 }
 
 void EscrowFunds::OnRecall(const std::string& name, const std::string& lease_id) {

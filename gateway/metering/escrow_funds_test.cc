@@ -98,6 +98,18 @@ TEST_F(EscrowFundsTest, AdmitsWithoutACallForEach) {
   EXPECT_EQ(funds->figures().leases, 1);
 }
 
+TEST_F(EscrowFundsTest, GivesBackWhatALastRequestLeaves) {
+  billing_.SetLimit(kEach);  // it takes all that there is
+  const auto funds = Make();
+  const Result<Funds> taken = TakeOne(*funds);
+  ASSERT_TRUE(taken) << taken.error().message;
+  ASSERT_EQ(billing_.held(), kEach);
+  funds->Settle(kTenant, taken->lease_id, taken->amount, Amount());
+  const auto end = std::chrono::steady_clock::now() + seconds(15);  // not when the lease is to be renewed
+  while (billing_.held() > Amount() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  EXPECT_EQ(billing_.held(), Amount());
+}
+
 TEST_F(EscrowFundsTest, ExchangesWhatARequestHas) {
   const auto funds = Make();
   Funds held = *TakeOne(*funds);

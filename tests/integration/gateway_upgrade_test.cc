@@ -12,6 +12,7 @@ class GatewayUpgrade : public GatewayProgramTest {
 
   void SetUp() override {
     GatewayProgramTest::SetUp();
+    billing_server_.reset();
     StartPeer(billing_server_, "billing", {&billing_, &old_});
   }
   // What an old gateway left: some of its requests had ended, some were running.

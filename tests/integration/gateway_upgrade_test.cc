@@ -13,6 +13,7 @@ class GatewayUpgrade : public GatewayProgramTest {
   void SetUp() override {
     GatewayProgramTest::SetUp();
     billing_server_.reset();
+    billing_.end_calls = 0;  // the gateway that there was had nothing left to settle
     StartPeer(billing_server_, "billing", {&billing_, &old_});
   }
   // What an old gateway left: some of its requests had ended, some were running.

@@ -69,7 +69,7 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   EXPECT_EQ(unknown.error().message,
             "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, roles, members, "
             "sessions, billingAccounts, legalEntities, billingProfiles, publishers, "
-            "models, versions, variants, listings, instances, nodes, workers, regions");
+            "models, versions, variants, listings, instances, nodes, workers, regions, regionVersions");
 }
 
 TEST(KindNames, TellsThoseThatAreChosen) {

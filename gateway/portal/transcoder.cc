@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <memory>
+#include <optional>
 #include <set>
 
 #include "gateway/portal/transcoder_json.h"
@@ -67,13 +68,19 @@ Status Transcoder::AddRoute(const pb::MethodDescriptor& method, const PortalServ
 }
 
 Result<Transcoder::Match> Transcoder::Find(std::string_view http_method, std::string_view path) const {
+  std::optional<Match> found;
   bool other_method = false;
   for (const PortalRoute& route : routes_) {
     auto bindings = route.path.Match(path);
     if (!bindings) continue;
-    if (route.http_method == http_method) return Match{&route, *std::move(bindings)};
-    other_method = true;
+    if (route.http_method != http_method) {
+      other_method = true;
+    } else if (!found || found->route->path.verb().size() < route.path.verb().size()) {
+      // `x:document` is `document` of x rather than what is called so.
+      found = Match{&route, *std::move(bindings)};
+    }
   }
+  if (found) return *std::move(found);
   if (other_method) {
     return Fail(Code::kUnimplemented, "METHOD_NOT_ALLOWED",
                 fmt::format("{} is not possible on this resource", http_method));

@@ -116,6 +116,12 @@ TEST_F(TranscoderTest, UnknownPathsAndMethodsAreToldApart) {
   EXPECT_EQ(transcoder_.Find("DELETE", "/v1/listings").error().reason, "METHOD_NOT_ALLOWED");
 }
 
+TEST_F(TranscoderTest, AVerbIsNoPartOfAName) {
+  const auto of = [&](const char* path) { return transcoder_.Find("GET", path)->route->method->name(); };
+  EXPECT_EQ(of("/v1/tenants/ke/invoices/2026-10"), "GetInvoice");
+  EXPECT_EQ(of("/v1/tenants/ke/invoices/2026-10:document"), "GetInvoiceDocument");
+}
+
 TEST_F(TranscoderTest, MethodsWithoutAnAnnotationAreNotExposed) {
   for (const PortalRoute& route : transcoder_.routes()) {
     for (const char* hidden : {"DeleteTenant", "UndeleteTenant", "Reserve", "Settle", "SetBillingAccount",

@@ -93,7 +93,8 @@ void AllMethods::Forget(const AnyMethod& method, const AnyAnswer& answer) const 
   constexpr std::string_view kCreate = "Create";
   if (!answer.status.ok() || !method.descriptor->name().starts_with(kCreate)) return;
   const AnyMethod* remove = Find(method.area + ".Delete" + method.descriptor->name().substr(kCreate.size()));
-  if (remove == nullptr) return;
+  // A tenant would have its grace, and its id would stay taken: it is left.
+  if (remove == nullptr || remove->rule.resource.empty()) return;
   const auto made = nlohmann::json::parse(answer.messages.at(0));
   const MessagePtr request = NewMessage(*remove->descriptor->input_type());
   // Of an operation, what it makes.

@@ -254,7 +254,7 @@ const untouched = (...options) => ['import', starter, '--model', 'untouched', ..
 refused('a licence that SPDX does not know', untouched('--license', 'nonsense licence'), /no SPDX expression.*character 1/s, { status: 2 });
 refused('a type that there is not, before the first byte is sent', untouched('--license', 'MIT', '--compress', 'q8_0,Q9_X'), /'Q9_X' is none of Q8_0/, { status: 2 });
 const uganda = { displayName: 'Uganda', currencyCode: 'KES', residency: ['ug'] };
-refused('a tenant whose data may not be stored here', apply, /RESIDENCY.*jurisdiction ke, outside the tenant's residency \(ug\)/s, {
+refused('a tenant whose data may not be stored here', apply, /jurisdiction ke, outside the tenant's residency \(ug\), which holds for LOGS.*reason: RESIDENCY/s, {
   input: document('Tenant', 'tenants/ug', uganda),
 });
 test('refused with a reason: a region outside the residency', () => {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <string>
+
 namespace allod {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr std::string_view kCodes =
     "qa re ro rs ru rw sa sb sc sd se sg sh si sj sk sl sm sn so sr ss st sv sx sy sz tc td tf tg th tj tk tl tm tn to "
     "tr tt tv tw tz ua ug um us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw";
 static_assert((kCodes.size() + 1) / 3 == 249);
+constexpr std::size_t kShownMax = 16;
 
 }  // namespace
 
@@ -24,9 +27,10 @@ Status CheckCountryCode(std::string_view field, std::string_view code) {
       if (kCodes.substr(at, 2) == code) return {};
     }
   }
-  return InvalidArgument("UNKNOWN_COUNTRY",
-                         fmt::format("{}: '{}' is not an ISO 3166-1 alpha-2 country code in lower case, such as 'ke'",
-                                     field, code.substr(0, 16)));
+  const std::string shown = code.size() <= kShownMax ? fmt::format("'{}'", code) : "this";
+  return InvalidArgument(
+      "UNKNOWN_COUNTRY",
+      fmt::format("{}: {} is not an ISO 3166-1 alpha-2 country code in lower case, such as 'ke'", field, shown));
 }
 
 }  // namespace allod

@@ -33,6 +33,8 @@ std::string AbsentId(const std::string& id) {
   char& changed = Uuid::Parse(id) ? out.at(24) : out.front();
   if (Uuid::Parse(id)) {
     changed = changed == 'e' ? 'f' : 'e';
+  } else if (changed >= '0' && changed <= '9') {
+    changed = changed == '7' ? '5' : '7';
   } else {
     changed = changed == 'q' ? 'w' : 'q';
   }

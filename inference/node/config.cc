@@ -93,9 +93,9 @@ Result<NodeConfig> LoadConfig(const ConfigFile& file) {
   ReadPath(r, "compress_executable", c.compress_executable);
   ReadPath(r, "evaluation_text", c.evaluation_text);
   for (const auto& [field, id] : {std::pair{"node", c.node}, std::pair{"region", c.region}}) {
-    if (const auto ok = CheckId(field, id); !ok && !id.empty()) r.Complain(ok.error().message);
+    if (const auto ok = CheckId(field, id); !ok && file.json.contains(field)) r.Complain(ok.error().message);
   }
-  if (const auto ok = CheckCountryCode("jurisdiction", c.jurisdiction); !ok && !c.jurisdiction.empty()) {
+  if (const auto ok = CheckCountryCode("jurisdiction", c.jurisdiction); !ok && file.json.contains("jurisdiction")) {
     r.Complain(ok.error().message);
   }
   ReadPoolSettings(r, file, c);

@@ -8,6 +8,7 @@
 #include "services/common/quota.h"
 #include "services/common/text_check.h"
 #include "services/tenancy/tenant_deletion.h"
+#include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
 namespace {
@@ -32,6 +33,7 @@ Status CheckTenantId(std::string_view id) {
 
 Result<Tenant> ValidTenant(Tenant tenant) {
   ALLOD_CHECK_OK(CheckTenantId(tenant.id));
+  if (!tenant.parent.empty()) ALLOD_CHECK_OK(CheckIdBelow(tenant.id, tenant.parent));
   ALLOD_CHECK_OK(MinorUnitDecimals("tenant.currency_code", tenant.currency_code));
   return ValidTenantContent(std::move(tenant));
 }

@@ -6,7 +6,7 @@
 namespace allod::tenancy {
 namespace {
 
-// Of a tenant that is gone nothing is left that somebody typed, nor what it could have.
+// Of a tenant that is gone nothing is left that somebody typed about it.
 void WriteTombstone(TenantTx& tx, const Tenant& tombstone) {
   WriteLife(tx, tombstone);
   tx.Exec("UPDATE tenancy.tenants SET display_name = $2, suspend_reason = $3 WHERE tenant_id = $1", tombstone.uid(),

@@ -64,12 +64,15 @@ Status CheckCarvedOut(const Tenant& wanted, const Tenant* before, const Tenant& 
 
 }  // namespace
 
+Status CheckIdBelow(std::string_view id, std::string_view parent) {
+  if (id.starts_with(fmt::format("{}-", parent))) return {};
+  return InvalidArgument(
+      "INVALID_ID",
+      fmt::format("tenant_id: '{}' is to be below tenants/{}, so it must begin with '{}-'", id, parent, parent));
+}
+
 Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent) {
-  // So nobody takes, or finds out about, names that are not below his own.
-  if (!child.id.starts_with(parent.id + "-")) {
-    return InvalidArgument("INVALID_ID", fmt::format("tenant_id: '{}' is to be below {}, so it must begin with '{}-'",
-                                                     child.id, parent.name(), parent.id));
-  }
+  ALLOD_CHECK_OK(CheckIdBelow(child.id, parent.id));
   if (parent.ancestors.size() + 2 > kTenantLevelsMax) {
     return InvalidArgument("TOO_MANY_LEVELS",
                            fmt::format("tenant.parent: {} is on level {} of {}, so nothing can be below it",

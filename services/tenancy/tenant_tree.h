@@ -18,6 +18,10 @@ inline constexpr std::size_t kTenantLevelsMax = 4;
 // Of all levels, below one that has no parent.
 inline constexpr int kTenantsBelowMax = 1000;
 
+// Whether a tenant may be called `id` below `parent`, whatever there is: so nobody takes, or finds out about, names
+// that are not below his own. INVALID_ARGUMENT / INVALID_ID.
+Status CheckIdBelow(std::string_view id, std::string_view parent);
+
 // `child` as it is below `parent`: ancestors, and who suspends it. INVALID_ARGUMENT / INVALID_ID, TOO_MANY_LEVELS;
 // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED of the parent.
 Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent);

@@ -257,6 +257,8 @@ test('a region that comes to lie elsewhere stops what does not fit, after it was
   const versions = platform.json(['get', 'regionVersions', 'regions/ke-1']).items;
   assert.deepEqual(versions.map((version) => version.jurisdiction), ['ke', 'ug', 'ke']);
   assert.deepEqual(versions.map((version) => version.maker), ['configuration', 'operator', 'operator']);
+});
+
 // The files of an export as the index says, each with its lines.
 function exportIn(directory) {
   const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));

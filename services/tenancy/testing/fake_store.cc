@@ -69,7 +69,8 @@ Result<Tenant> FakeStore::Placed(const Tenant& tenant) const {
   if (parent == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant.parent));
   ALLOD_TRY(Tenant placed, PlacedBelow(tenant, parent->second));
   const auto below = std::ranges::count_if(tenants_, [&](const auto& entry) {
-    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == placed.ancestors.front();
+    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == placed.ancestors.front() &&
+           entry.second.state != TenantState::kDeleted;
   });
   ALLOD_CHECK_OK(CheckRoomBelow(parent->second, static_cast<int>(below)));
   ALLOD_CHECK_OK(CheckFits(tenant, nullptr));

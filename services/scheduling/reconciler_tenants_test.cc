@@ -97,6 +97,33 @@ TEST_F(ReconcilerTenantsTest, OfATenantWhoseGraceIsOverNothingIsLeft) {
   EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U);
 }
 
+TEST_F(ReconcilerTenantsTest, APurgeEndsWhateverItsRegionAndItsNodeHaveBecome) {
+  Join("n", 1000, "ke-1", "ke");
+  Create("a");
+  Settle();
+  ASSERT_EQ(Assigned("n").size(), 1U);
+  RegionVersion elsewhere;
+  elsewhere.id = "ke-1";
+  elsewhere.jurisdiction = "tz";
+  elsewhere.version = 2;
+  board_->Put({elsewhere});
+  Pass();
+  EXPECT_TRUE(Assigned("n").empty());
+  EXPECT_EQ(ReasonOf("a"), "REGION_OUTSIDE_RESIDENCY");
+  // The node never says that it is rid of the worker.
+  Tell({tenant_, false, 1, {{"ke"}}, true});
+  for (int i = 0; i < 3; ++i) {
+    Pass();
+    clock_.Advance(seconds(1));
+  }
+  EXPECT_EQ(store_.ListChanged("", std::nullopt, 10)->tenants.size(), 1U) << "it may still run there";
+  for (int i = 0; i < 50; ++i) {
+    Pass();
+    clock_.Advance(seconds(1));
+  }
+  EXPECT_TRUE(store_.ListChanged("", std::nullopt, 10)->tenants.empty());
+}
+
 TEST_F(ReconcilerTenantsTest, ATenantThatCannotBePurgedKeepsNoOtherWaiting) {
   const TenantId other = *TenantId::FromName("tenants/ug");
   Create("a");

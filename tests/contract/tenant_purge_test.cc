@@ -198,6 +198,49 @@ TEST_F(TenantPurge, AChildThatIsGoneGivesItsQuotaBackAndItsParentMayGo) {
   Delete("ke");
 }
 
+TEST_F(TenantPurge, ASuspensionAboveHoldsThroughADeletionAndEndsIt) {
+  Tenant child{"ke-a", "A", "KES", {"ke"}, TenantState::kActive, clock_.Now()};
+  child.parent = "ke";
+  ASSERT_TRUE(tenants_.CreateTenant(child, {}));
+  Delete("ke-a");
+  ASSERT_TRUE(tenants_.SetTenantState("ke", TenantState::kSuspended, "", {}));
+  EXPECT_EQ(tenants_.GetTenant("ke-a")->state, TenantState::kDeleting);
+  const auto back = tenants_.UndeleteTenant("ke-a", {});
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->tenant.state, TenantState::kActive);
+  EXPECT_EQ(back->tenant.suspended_by, "ke") << "what is brought back is held by what holds above it now";
+  Delete("ke-a");
+  ASSERT_TRUE(tenants_.SetTenantState("ke", TenantState::kActive, "", {}));
+  EXPECT_EQ(tenants_.GetTenant("ke-a")->suspended_by, "");
+  ASSERT_TRUE(tenants_.SetTenantState("ke", TenantState::kSuspended, "", {}));
+  clock_.Advance(1h);
+  Purge("ke-a", 1);
+  ASSERT_TRUE(tenants_.SetTenantState("ke", TenantState::kActive, "", {}));
+  EXPECT_EQ(tenants_.GetTenant("ke-a")->state, TenantState::kDeleted) << "nothing above brings it back";
+  int entries = 0;
+  EXPECT_EQ(Log("ke-a", entries), "");
+}
+
+// What is gone asks for nothing of what is above it.
+TEST_F(TenantPurge, ATombstoneHoldsNoResidencyOfItsParents) {
+  Tenant child{"ke-a", "A", "KES", {"ke"}, TenantState::kActive, clock_.Now()};
+  child.parent = "ke";
+  ASSERT_TRUE(tenants_.CreateTenant(child, {}));
+  Delete("ke-a");
+  const auto narrow = [&] {
+    Tenant ke = *tenants_.GetTenant("ke");
+    ke.residency_rules = {{DataClass::kPrompts, {"tz"}}};
+    const auto changed = tenants_.UpdateTenant(ke, EtagOf(ke), {});
+    return changed ? "" : changed.error().reason;
+  };
+  EXPECT_EQ(narrow(), "CHILD_OUTSIDE") << "it can come back";
+  clock_.Advance(1h);
+  ASSERT_EQ(purges_.Purge("ke-a", clock_.Now(), 1)->state, TenantState::kPurging);
+  EXPECT_EQ(narrow(), "CHILD_OUTSIDE") << "something of it may be left";
+  Purge("ke-a", 100);
+  EXPECT_EQ(narrow(), "");
+}
+
 TEST_F(TenantPurge, NothingIsMadeOnceItsGraceIsOver) {
   Delete("ke");
   EXPECT_TRUE(tenants_.CreateProject({"ke", "lab", "Lab", clock_.Now()}, {})) << "as of a suspended tenant";
@@ -216,6 +259,11 @@ TEST_F(TenantPurge, NothingIsMadeOnceItsGraceIsOver) {
                                             .create_time = clock_.Now()},
                                            {})),
             "TENANT_DELETED");
+  TenantRole role{.tenant = "ke", .id = "x", .uid = Uuid::V7(), .display_name = "X"};
+  role.permissions = {"scheduling.instances.get"};
+  role.create_time = clock_.Now();
+  EXPECT_EQ(why(roles_.CreateRole(role, {})), "TENANT_DELETED");
+  EXPECT_EQ(why(roles_.DeleteRole("ke", "on-call", Roles{Role::ROLE_OWNER}, {})), "TENANT_DELETED");
   EXPECT_EQ(why(sessions_.EndSessions("ke", {"corp", "s1"}, clock_.Now())), "TENANT_DELETED");
   EXPECT_EQ(why(tenants_.UpdateTenant(*tenants_.GetTenant("ke"), EtagOf(*tenants_.GetTenant("ke")), {})),
             "TENANT_DELETED");

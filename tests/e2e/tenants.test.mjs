@@ -230,7 +230,7 @@ test('a narrower residency stops what is outside, after it was said, until it is
 
 test('a rule of one class of data holds for what is stored here, and for what runs', { timeout: 120_000 }, async () => {
   const update = (...rules) => ['tenants', 'update', 'ke', ...rules.flatMap((rule) => ['--residency-rule', rule])];
-  assert.match(platform.allod(update('USAGE=tz'), { status: 1 }), /RESIDENCY.*jurisdiction ke, outside the tenant's residency rule for USAGE \(tz\)/s);
+  assert.match(platform.allod(update('USAGE=tz'), { status: 1 }), /jurisdiction ke, outside the tenant's residency rule for USAGE \(tz\).*reason: RESIDENCY\n/s);
   assert.match(platform.allod(update('VOICES=ke'), { status: 2 }), /INVALID_RESIDENCY_RULE/);
   assert.match(platform.allod(update('PROMPTS=tz'), { status: 1 }), /this stops tenants\/ke\/projects\/services\/instances\/own/);
   platform.allod([...update('PROMPTS=tz'), '--yes']);

@@ -39,7 +39,7 @@ after(() => platform.remove());
 
 // Names of what is there, by parameter and property; grows with what requests create.
 const known = {
-  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github', 'staff'], workloadRule: ['deploy'], member: ['achieng', 'service-desk'], operation: [], invoice: ['current'],
+  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github', 'staff'], workloadRule: ['deploy'], member: ['achieng', 'service-desk'], role: ['on-call'], operation: [], invoice: ['current'],
 };
 const inBodies = {
   model: ['assistant'], listing: ['listings/starter-v1'], variant: [`${version}/variants/q4_k_m`], region: ['regions/ke-1'], max_tokens: [1, 4], max_completion_tokens: [1, 4], n: [1, 2],

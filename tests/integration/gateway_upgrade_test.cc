@@ -15,6 +15,7 @@ class GatewayUpgrade : public GatewayProgramTest {
     billing_server_.reset();
     billing_.end_calls = 0;  // the gateway that there was had nothing left to settle
     StartPeer(billing_server_, "billing", {&billing_, &old_});
+    billing_.end_calls = 0;  // of the fixture's own gateway
   }
   // What an old gateway left: some of its requests had ended, some were running.
   void WriteOldJournal() {

@@ -82,7 +82,13 @@ ALTER TABLE billing.transfers
     ELSE lease_id IS NULL END),
   ADD CONSTRAINT accounts_of_leases CHECK (
     kind NOT LIKE 'lease%' OR (debit = 'receivable' AND credit = 'usage-revenue' AND amount > 0)),
-  ADD FOREIGN KEY (tenant_id, lease_id) REFERENCES billing.leases (tenant_id, id);
+  -- What a transfer refers to is asked for by apply_transfers, once for all transfers of a statement. None of it is ever deleted.
+  DROP CONSTRAINT transfers_tenant_id_debit_currency_code_fkey,
+  DROP CONSTRAINT transfers_tenant_id_credit_currency_code_fkey,
+  DROP CONSTRAINT transfers_tenant_id_pending_id_fkey,
+  DROP CONSTRAINT transfers_tenant_id_expired_id_fkey;
+CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE OR UPDATE OF tenant_id, code, currency_code ON billing.ledger_accounts
+  FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change();
 
 -- Whether a transfer of that kind moves its amount from one balance to the other; the others only hold or release.
 CREATE FUNCTION billing.posts(kind text) RETURNS boolean
@@ -97,9 +103,17 @@ CREATE FUNCTION billing.apply_transfers() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   fault text;
+  fault_code text;
 BEGIN
+  SELECT format('a transfer has the account %s in %s, which is not there', s.code, s.currency_code) INTO fault
+  FROM (SELECT t.tenant_id, t.debit AS code, t.currency_code FROM added t
+        UNION SELECT t.tenant_id, t.credit, t.currency_code FROM added t) AS s
+  WHERE NOT EXISTS (SELECT FROM billing.ledger_accounts a
+    WHERE a.tenant_id = s.tenant_id AND a.code = s.code AND a.currency_code = s.currency_code) LIMIT 1;
+  IF FOUND THEN RAISE EXCEPTION '%', fault USING ERRCODE = 'foreign_key_violation'; END IF;
+
   -- OFFSET 0: one look into the index for each, whatever the planner thinks of the table's size.
-  SELECT f.fault INTO fault FROM (
+  SELECT f.fault, f.code INTO fault, fault_code FROM (
     SELECT CASE
       WHEN h.kind IS DISTINCT FROM 'pending' THEN format('transfer %s follows %s which is no hold', t.id, h.id)
       WHEN (h.debit, h.credit, h.currency_code) IS DISTINCT FROM (t.debit, t.credit, t.currency_code)
@@ -109,13 +123,21 @@ BEGIN
       WHEN t.kind = 'late_post' AND NOT EXISTS (
           SELECT FROM billing.transfers x WHERE x.tenant_id = t.tenant_id AND x.pending_id = h.id AND x.kind = 'expire')
         THEN format('transfer %s: the hold %s has not expired', t.id, h.id)
-      END AS fault
+      END AS fault,
+      CASE WHEN h.id IS NULL THEN 'foreign_key_violation' ELSE 'check_violation' END AS code
     FROM added t LEFT JOIN LATERAL (
       SELECT * FROM billing.transfers p
       WHERE p.tenant_id = t.tenant_id AND p.id = COALESCE(t.pending_id, t.expired_id) OFFSET 0) AS h ON true
     WHERE t.kind IN ('post', 'void', 'expire', 'late_post')) AS f
   WHERE f.fault IS NOT NULL LIMIT 1;
-  IF FOUND THEN RAISE EXCEPTION '%', fault USING ERRCODE = 'check_violation'; END IF;
+  IF FOUND THEN RAISE EXCEPTION '%', fault USING ERRCODE = fault_code; END IF;
+
+  SELECT format('transfer %s (%s): its lease %s is %s', t.id, t.kind, t.lease_id,
+                CASE WHEN l.id IS NULL THEN 'not there' WHEN l.end_time IS NULL THEN 'open' ELSE 'ended' END),
+    CASE WHEN l.id IS NULL THEN 'foreign_key_violation' ELSE 'check_violation' END INTO fault, fault_code
+  FROM added t LEFT JOIN billing.leases l ON l.tenant_id = t.tenant_id AND l.id = t.lease_id
+  WHERE t.lease_id IS NOT NULL AND (l.id IS NULL OR (t.kind = 'lease_late_post') <> (l.end_time IS NOT NULL)) LIMIT 1;
+  IF FOUND THEN RAISE EXCEPTION '%', fault USING ERRCODE = fault_code; END IF;
 
   UPDATE billing.ledger_accounts a SET posted = a.posted + m.posted, held = a.held + m.held
   FROM (
@@ -135,11 +157,6 @@ BEGIN
   WHERE a.tenant_id = m.tenant_id AND a.code = m.code AND (m.posted <> 0 OR m.held <> 0);
 
   IF NOT EXISTS (SELECT FROM added t WHERE t.lease_id IS NOT NULL) THEN RETURN NULL; END IF;
-  SELECT format('transfer %s (%s): its lease %s is %s', t.id, t.kind, l.id,
-                CASE WHEN l.end_time IS NULL THEN 'open' ELSE 'ended' END) INTO fault
-  FROM added t JOIN billing.leases l ON l.tenant_id = t.tenant_id AND l.id = t.lease_id
-  WHERE (t.kind = 'lease_late_post') <> (l.end_time IS NOT NULL) LIMIT 1;
-  IF FOUND THEN RAISE EXCEPTION '%', fault USING ERRCODE = 'check_violation'; END IF;
   UPDATE billing.leases l SET remaining = l.remaining + m.amount
   FROM (
     SELECT t.tenant_id, t.lease_id, sum(CASE WHEN t.kind = 'lease' THEN t.amount ELSE -t.amount END) AS amount

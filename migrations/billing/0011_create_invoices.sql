@@ -199,19 +199,13 @@ ALTER TABLE billing.usage_totals
   ADD CHECK (open = (prompt_tokens > prompt_tokens_invoiced OR completion_tokens > completion_tokens_invoiced));
 CREATE INDEX usage_totals_open ON billing.usage_totals (month, tenant_id) WHERE open;
 
-CREATE FUNCTION billing.stamp_epoch() RETURNS trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-  NEW.invoice_epoch := coalesce(
-    (SELECT a.invoice_epoch FROM billing.billing_accounts a WHERE a.tenant_id = NEW.tenant_id), 0);
-  RETURN NEW;
-END $$;
-CREATE TRIGGER stamp_epoch BEFORE INSERT ON billing.usage_records
-  FOR EACH ROW EXECUTE FUNCTION billing.stamp_epoch();
-
 CREATE OR REPLACE FUNCTION billing.add_to_totals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  IF EXISTS (SELECT FROM added n JOIN billing.billing_accounts a ON a.tenant_id = n.tenant_id
+             WHERE n.invoice_epoch <> a.invoice_epoch) THEN
+    RAISE EXCEPTION 'a usage record has another epoch than its tenant' USING ERRCODE = 'check_violation';
+  END IF;
   INSERT INTO billing.usage_totals AS t (tenant_id, month, instance, variant, price_book_id, isolation_class, prompt_price,
       completion_price, request_count, prompt_tokens, completion_tokens, amount, open)
     SELECT n.tenant_id, date_trunc('month', n.admit_time AT TIME ZONE 'UTC')::date, n.instance, n.variant, n.price_book_id,

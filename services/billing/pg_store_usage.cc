@@ -57,9 +57,10 @@ constexpr std::string_view kWriteSettlement = R"(
   usage AS (
     INSERT INTO billing.usage_records (tenant_id, request_id, instance, variant, price_book_id, api_key, outcome,
       prompt_tokens, completion_tokens, currency_code, prompt_price, completion_price, billed, cost, admit_time, settle_time,
-      isolation_class, revision, excess_prompt_tokens, excess_completion_tokens)
+      isolation_class, revision, excess_prompt_tokens, excess_completion_tokens, invoice_epoch)
     VALUES ($1::uuid, $2::uuid, $10, $11, $12::uuid, $13, $14, $15, $16, $7, $17::numeric, $18::numeric, $19, $20::numeric,
-      billing.from_micros($21), billing.from_micros($9), $23, $24, $25, $26))
+      billing.from_micros($21), billing.from_micros($9), $23, $24, $25, $26,
+      (SELECT a.invoice_epoch FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid)))
   DELETE FROM billing.open_reservations o WHERE o.tenant_id = $1::uuid AND o.request_id = $2::uuid)";
 
 const std::string kFindUsage = fmt::format(

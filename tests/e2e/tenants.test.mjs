@@ -339,3 +339,45 @@ test('deleted, exported and brought back: keys, routes and workers within a seco
   platform.allod(['audit', 'verify', 'tenants/tz']);
   await platform.soundBooks();
 });
+
+test('a tenant below another stops with it, is brought back on its own, and keeps it from being deleted', { timeout: 120_000 }, async () => {
+  const child = 'ke-health';
+  tenants[child] = {};
+  const documents = [
+    tenantDocument(child, ', parent: tenants/ke'),
+    document('Project', projectOf(child), '{displayName: Services}'),
+    document('BillingAccount', `tenants/${child}/billingAccount`, '{currencyCode: KES, creditLimit: "100000"}'),
+    instanceDocument(child, 'own', 'isolated'),
+  ];
+  platform.allod(['apply', '-f', platform.writeFile('child.yaml', documents.join('---\n'))]);
+  const file = `${platform.state}/keys/${child}.key`;
+  platform.allod(['create-key', projectOf(child), '--file', file]);
+  tenants[child].key = readFileSync(file, 'utf8').trim();
+  await answers(child, 'own');
+  const worker = await workerOf(child, 'own');
+
+  assert.match(platform.allod(['tenants', 'update', child, '--residency', 'ke,ug'], { status: 2 }), /RESIDENCY_OUTSIDE_PARENT/);
+  assert.match(platform.allod(['tenants', 'update', 'ke', '--residency-rule', 'PROMPTS=ke', '--yes'], { status: 1 }), /ke-health.*CHILD_OUTSIDE/s);
+  platform.allod(['tenants', 'suspend', 'ke']);
+  assert.equal(await keyStatus(child), 401);
+  await eventually('its worker ends', () => !alive(worker), { timeoutMs: 5_000 });
+  await eventually('it says so', () => instanceOf(child, 'own').status.reason === 'TENANT_SUSPENDED');
+  assert.equal(tenantOf(child).suspendedBy, 'tenants/ke');
+  assert.equal(tenantOf(child).state, 'STATE_ACTIVE', 'its own state stays');
+
+  platform.allod(['tenants', 'delete', child, '--yes', '--grace', '1d']);
+  platform.allod(['tenants', 'resume', 'ke']);
+  await answers('ke', 'own');
+  assert.equal(await keyStatus(child), 401, 'who is resumed brings back nobody who was deleted');
+  assert.match(platform.allod(['tenants', 'delete', 'ke', '--yes'], { status: 1 }), /TENANT_HAS_CHILDREN/);
+  assert.equal(await keyStatus('ke'), 200);
+
+  process.kill(platform.pid('tenancy'), 'SIGKILL');
+  process.kill(platform.pid('scheduling'), 'SIGKILL');
+  await eventually('tenancy is back', () => tenantOf(child).state === 'STATE_DELETING', { timeoutMs: 20_000 });
+  platform.allod(['tenants', 'undelete', child]);
+  assert.equal(await keyStatus(child), 200);
+  await answers(child, 'own');
+  platform.allod(['audit', 'verify', `tenants/${child}`]);
+  await platform.soundBooks();
+});

@@ -8,7 +8,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kRunningMax = 16;
-constexpr std::size_t kBatchMax = 256;
+constexpr std::size_t kBatchMax = 1000;  // that billing takes
 constexpr milliseconds kShortRest(500);
 constexpr milliseconds kBackoffMin(100);
 constexpr milliseconds kBackoffMax(2000);

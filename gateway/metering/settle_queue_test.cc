@@ -115,8 +115,8 @@ TEST(SettleQueue, WhatOneTenantHasDueGoesTogetherAndOneBatchAtATime) {
 
 TEST(SettleQueue, ABatchHasAtMostSoMany) {
   SettleQueue queue;
-  for (int slot = 0; slot < 300; ++slot) queue.Add(slot, kKe);
-  EXPECT_EQ(queue.NextStep(At(0)).batch->slots.size(), 256U);
+  for (int slot = 0; slot < 1200; ++slot) queue.Add(slot, kKe);
+  EXPECT_EQ(queue.NextStep(At(0)).batch->slots.size(), 1000U);
 }
 
 TEST(SettleQueue, ThoseOfBeforeLeasesGoOneByOne) {

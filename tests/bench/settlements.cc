@@ -21,8 +21,8 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr char kTenantName[] = "tenants/bench";
 
 struct Load {
-  int batch = 256;
-  int batches_per_turn = 40;
+  int batch = 1000;  // as many as a gateway sends at once
+  int batches_per_turn = 10;
   int turns = 5;
 };
 

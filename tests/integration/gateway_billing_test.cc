@@ -30,9 +30,10 @@ TEST_F(GatewayBilling, WhatWasNotAdmittedLeavesNothingBehind) {
 
 TEST_F(GatewayBilling, WhatIsLeasedIsSpentWhileBillingIsAway) {
   EXPECT_EQ(Chat().status, 200);
+  ASSERT_TRUE(Eventually([&] { return billing_.Settled().size() == 1 && gateway_->pending_settlements() == 0; }));
   billing_server_.reset();
   EXPECT_EQ(Chat().status, 200) << "the lease has some more than the first needed";
-  EXPECT_EQ(gateway_->pending_settlements(), 1U);
+  EXPECT_TRUE(Eventually([&] { return gateway_->pending_settlements() == 1; }));
   StartPeer(billing_server_, "billing", {&billing_});
   EXPECT_TRUE(Eventually([&] { return billing_.Settled().size() == 2; }));
   EXPECT_EQ(billing_.conflicts, 0);

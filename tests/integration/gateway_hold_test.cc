@@ -12,6 +12,23 @@ namespace {
 
 using testing::HasSubstr;
 
+// All the money is held for the beginning of an answer. When that was written there is more, which billing is slow to
+// give, for what follows; nothing else is written.
+void GrowSlowly(BillingPeer& billing, WorkerPeer& worker, int adjust_ms) {
+  billing.SetLimit(BillingPeer::CostOf(2000, 512));
+  worker.script = [&billing, adjust_ms](grpc::ServerContext& context, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    for (int i = 1; i < 512; ++i) WorkerPeer::Delta(writer, "word ", 1);
+    billing.SetLimit(BillingPeer::CostOf(1'000'000, 0));
+    billing.adjust_ms = adjust_ms;
+    billing.adjusting = false;
+    WorkerPeer::Delta(writer, "end of what is held", 1);
+    WorkerPeer::Delta(writer, "beyond", 1);
+    HoldUntilCancelled(context);
+    return grpc::Status::CANCELLED;
+  };
+}
+
 // The instance's only replica cannot be reached, so that requests wait until it is updated.
 class GatewayHold : public GatewayTest {
  protected:
@@ -182,6 +199,40 @@ TEST_F(GatewayLongAnswers, ThatCannotBeHeldForBecauseBillingIsAwayAreOurFault) {
   EXPECT_EQ(billing_.beyond_hold, 0);
 }
 
+TEST_F(GatewayLongAnswers, AClientThatLeavesWhileTheHoldGrowsPaysOnceForWhatItGot) {
+  GrowSlowly(billing_, worker_, 200);  // the gateway waits 300 ms for it
+  HttpClient client(port());
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(client.ReadUntil("end of what is held"));
+  ASSERT_TRUE(Eventually([&] { return billing_.adjusting.load(); }));
+  client.Close();
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_CLIENT_CANCELLED);
+  EXPECT_EQ(settled.prompt_tokens(), 7);
+  EXPECT_EQ(settled.completion_tokens(), 512) << "what waited for money was not delivered";
+  EXPECT_TRUE(Eventually([&] { return worker_.cancelled == 1; }));
+  EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); })) << "what it had grown by is free again";
+  EXPECT_EQ(billing_.Settled().size(), 1U);
+  EXPECT_EQ(billing_.beyond_hold, 0);
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
+TEST_F(GatewayLongAnswers, AGatewayThatStopsWhileTheHoldGrowsBillsNothing) {
+  GrowSlowly(billing_, worker_, 250);
+  HttpClient client(port());
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(client.ReadUntil("end of what is held"));
+  ASSERT_TRUE(Eventually([&] { return billing_.adjusting.load(); }));
+  gateway_->Stop();
+  EXPECT_THAT(client.Receive().body, HasSubstr("shutting_down"));
+  gateway_.reset();
+  StartGateway();
+  EXPECT_EQ(billing_.OnlySettlement().outcome(), billing::v1::OUTCOME_FAULT);
+  EXPECT_TRUE(Eventually([&] { return billing_.lease_count() == 0; })) << "the next one ends what it left";
+  EXPECT_EQ(billing_.spent(), Amount());
+  EXPECT_EQ(billing_.conflicts, 0);
+}
+
 TEST_F(GatewayHold, AWorkerWithMoreContextThanItsRouteSaysIsNotUsedBeforeTheRouteIsThere) {
   worker_.script = [this](grpc::ServerContext&, const auto&, WorkerPeer::Writer& writer) {
     if (worker_.calls == 1) routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
@@ -254,6 +305,28 @@ TEST_F(GatewayHoldDeath, KillNineWhileTheMoneyIsHeldAgainLeavesNothingOpen) {
   EXPECT_EQ(billing_.Settled().size(), 1U);
   // What was on its way comes before the dead one's leases are ended, or finds none.
   EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); }));
+  EXPECT_EQ(second->Stop(), 0);
+}
+
+TEST_F(GatewayHoldDeath, KillNineWhileTheHoldGrowsSettlesWhatWasDelivered) {
+  routes_.Update([](auto& route) { route.set_context_tokens(2000); }, Target("worker"));
+  GrowSlowly(billing_, worker_, 1000);
+  int port = 0;
+  auto first = StartProgram("first.log", port);
+  HttpClient client(port);
+  client.Send("POST", "/v1/chat/completions", key_, ChatBody(R"(,"stream":true)"));
+  ASSERT_TRUE(client.ReadUntil("end of what is held"));
+  ASSERT_TRUE(Eventually([&] { return billing_.adjusting.load(); }));
+  first->Signal(SIGKILL);
+  ASSERT_TRUE(first->Wait(std::chrono::seconds(5)));
+
+  auto second = StartProgram("second.log", port);
+  const auto settled = billing_.OnlySettlement();
+  EXPECT_EQ(settled.outcome(), billing::v1::OUTCOME_GATEWAY_LOST);
+  EXPECT_EQ(settled.completion_tokens(), 512);
+  EXPECT_EQ(settled.completion_tokens_max(), 512) << "nothing was delivered on what was still to come";
+  EXPECT_TRUE(Eventually([&] { return billing_.held() == Amount(); }));
+  EXPECT_EQ(billing_.beyond_hold, 0);
   EXPECT_EQ(second->Stop(), 0);
 }
 

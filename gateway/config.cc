@@ -116,7 +116,8 @@ Result<GatewayConfig> LoadGatewayConfig(const ConfigFile& file) {
   reader.Required("api_key_pepper_file", out.api_key_pepper_file);
   reader.Required("journal_dir", out.journal_dir);
   reader.Required("jurisdiction", out.jurisdiction);
-  if (const Status is_one = CheckCountryCode("jurisdiction", out.jurisdiction); !is_one && !out.jurisdiction.empty()) {
+  if (const Status is_one = CheckCountryCode("jurisdiction", out.jurisdiction);
+      !is_one && file.json.contains("jurisdiction")) {
     reader.Complain(is_one.error().message);
   }
   Bounded(reader, "journal_slots", out.journal_slots, 16, 1 << 20);

@@ -29,6 +29,14 @@ TEST(GatewayConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_EQ(config->issuer_keys.age_max, std::chrono::hours(1));
 }
 
+TEST(GatewayConfig, StandsSomewhere) {
+  nlohmann::json json = Complete();
+  json["jurisdiction"] = "";
+  const auto config = LoadGatewayConfig({"gateway.json", json});
+  ASSERT_FALSE(config);
+  EXPECT_NE(config.error().message.find("jurisdiction"), std::string::npos) << config.error().message;
+}
+
 TEST(GatewayConfig, EveryComplaintIsNamed) {
   nlohmann::json json = Complete();
   json.erase("journal_dir");

@@ -29,6 +29,8 @@ constexpr milliseconds kEndTimeout(30'000);  // of thousands of leases
 // How long money is looked for that other gateways have.
 constexpr milliseconds kShortMax(250);
 constexpr milliseconds kAskAgainMin(5);
+// When at the latest it is looked at what of settled requests nobody has used.
+constexpr milliseconds kLookAgain(2000);
 // 10^8 currency units for one token, 10^20 in all: sums and products stay far within 128 bits.
 constexpr Amount kPriceMax = Amount::FromPico(Int128{10'000'000'000} * 10'000'000'000);
 constexpr Amount kAmountMax = Amount::FromPico(Int128{10'000'000'000'000'000} * 10'000'000'000'000'000);
@@ -257,8 +259,9 @@ void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount h
   if (found == shard.tenants.end()) return;
   Tenant& tenant = *found->second;
   tenant.book.Settle(lease_id, held, cost);
-  // Also when nobody waits for it: what is free now is given back in time.
-  if (!stopping_) Drive(shard, tenant);
+  if (stopping_) return;
+  if (!tenant.waiting.empty() || tenant.book.recalled()) return Drive(shard, tenant);
+  WakeAt(tenant, steady_clock::now() + kLookAgain);
 }
 
 void EscrowFunds::OnRecall(const std::string& name, const std::string& lease_id) {

@@ -110,6 +110,20 @@ TEST_F(EscrowFundsTest, GivesBackWhatALastRequestLeaves) {
   EXPECT_EQ(billing_.held(), Amount());
 }
 
+TEST_F(EscrowFundsTest, GivesBackAtOnceWhatOthersWaitFor) {
+  billing_.SetLimit(kEach);
+  const auto funds = Make();
+  const auto other = Make();
+  while (billing_.watchers < 2) std::this_thread::yield();
+  const Result<Funds> taken = TakeOne(*funds);
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(TakeOne(*other).error().reason, "INSUFFICIENT_FUNDS") << "a request has it";
+  funds->Settle(kTenant, taken->lease_id, taken->amount, Amount());
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_TRUE(TakeOne(*other));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500)) << "not when it would look anyway";
+}
+
 TEST_F(EscrowFundsTest, ExchangesWhatARequestHas) {
   const auto funds = Make();
   Funds held = *TakeOne(*funds);

@@ -97,6 +97,7 @@ class LeaseBook {
   void Settle(const Uuid& lease, Amount held, Amount cost);
   // Others need what is free.
   void Recall(const Uuid& lease);
+  bool recalled() const { return recalled_; }
   // Whether the time to admit is not over.
   bool admits(SteadyTime now) const { return open() && now < admit_until_; }
   // Free money is short of what lately was spent: NextStep() may ask for more ahead of need.

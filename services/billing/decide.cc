@@ -100,7 +100,7 @@ Result<ReserveDecision> DecideReserve(const ReserveState& state, const ReserveCo
                          .replaced = replaces ? state.existing : std::nullopt};
 }
 
-bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
+bool IsBilled(Outcome outcome, std::int64_t prompt_tokens, std::int64_t completion_tokens) {
   switch (outcome) {
     case Outcome::kFault:
       return false;
@@ -108,7 +108,7 @@ bool IsBilled(Outcome outcome, std::int64_t completion_tokens) {
     case Outcome::kGatewayLost:
       return completion_tokens > 0;
     case Outcome::kCompleted:
-      return true;
+      return prompt_tokens > 0 || completion_tokens > 0;
   }
   std::abort();
 }
@@ -129,7 +129,7 @@ Result<SettleDecision> DecideSettle(const SettleState& state, const SettleComman
     return Internal(fmt::format("request {} has a settled hold but no usage record", command.request_id.ToString()));
   }
   ALLOD_TRY(const Time admit_time, TimeOfRequestId(command.request_id));
-  const bool billed = IsBilled(command.outcome, command.completion_tokens);
+  const bool billed = IsBilled(command.outcome, command.prompt_tokens, command.completion_tokens);
   Amount cost;
   if (billed) {
     ALLOD_TRY(cost, Cost(reservation.prompt_price, std::min(command.prompt_tokens, reservation.prompt_tokens_max),

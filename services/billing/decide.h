@@ -86,8 +86,8 @@ struct SettleDecision {
 // INVALID_ARGUMENT / INVALID_TOKEN_COUNT; ALREADY_EXISTS / REQUEST_ID_REUSED.
 Result<SettleDecision> DecideSettle(const SettleState& state, const SettleCommand& command, Time now);
 
-// Whether a request that ended so is billed at all: a fault never is, and neither is an interrupted one of which no
-// token arrived.
-bool IsBilled(Outcome outcome, std::int64_t completion_tokens);
+// Whether a request that ended so is billed at all: a fault never is, neither is an interrupted one of which no token
+// arrived, and neither is one without any token, which was refused before the model read it.
+bool IsBilled(Outcome outcome, std::int64_t prompt_tokens, std::int64_t completion_tokens);
 
 }  // namespace allod::billing

@@ -218,26 +218,28 @@ struct OutcomeCase {
   std::int64_t prompt, completion;
   std::int64_t cost;
   SettleTransfer in_time, late;
+  bool billed;
 };
 
 TEST(DecideSettle, BillsWhatTheContractSays) {
   using enum SettleTransfer;
   for (const OutcomeCase& c : {
-           OutcomeCase{"a whole answer", Outcome::kCompleted, 10, 100, 210, kPost, kLatePost},
-           {"a short answer", Outcome::kCompleted, 7, 3, 13, kPost, kLatePost},
-           {"an answer that ended at once", Outcome::kCompleted, 7, 0, 7, kPost, kLatePost},
-           {"nothing in, nothing out", Outcome::kCompleted, 0, 0, 0, kVoid, kNone},
-           {"the client left before any token", Outcome::kClientCancelled, 7, 0, 0, kVoid, kNone},
-           {"the client left after one token", Outcome::kClientCancelled, 7, 1, 9, kPost, kLatePost},
-           {"our fault", Outcome::kFault, 7, 50, 0, kVoid, kNone},
-           {"the gateway died before any token", Outcome::kGatewayLost, 7, 0, 0, kVoid, kNone},
-           {"the gateway died after four tokens", Outcome::kGatewayLost, 7, 4, 15, kPost, kLatePost},
+           OutcomeCase{"a whole answer", Outcome::kCompleted, 10, 100, 210, kPost, kLatePost, true},
+           {"a short answer", Outcome::kCompleted, 7, 3, 13, kPost, kLatePost, true},
+           {"an answer that ended at once", Outcome::kCompleted, 7, 0, 7, kPost, kLatePost, true},
+           {"refused before the model read anything", Outcome::kCompleted, 0, 0, 0, kVoid, kNone, false},
+           {"the client left before any token", Outcome::kClientCancelled, 7, 0, 0, kVoid, kNone, false},
+           {"the client left after one token", Outcome::kClientCancelled, 7, 1, 9, kPost, kLatePost, true},
+           {"our fault", Outcome::kFault, 7, 50, 0, kVoid, kNone, false},
+           {"the gateway died before any token", Outcome::kGatewayLost, 7, 0, 0, kVoid, kNone, false},
+           {"the gateway died after four tokens", Outcome::kGatewayLost, 7, 4, 15, kPost, kLatePost, true},
        }) {
     for (const bool late : {false, true}) {
       const SettleState state = Reserved(late ? HoldState::kExpired : HoldState::kOpen);
       const auto decision =
           DecideSettle(state, Settlement(state, c.outcome, c.prompt, c.completion), kNow + 1s).value();
       EXPECT_EQ(decision.record.cost.pico(), c.cost) << c.says;
+      EXPECT_EQ(decision.record.billed, c.billed) << c.says;
       EXPECT_EQ(decision.transfer, late ? c.late : c.in_time) << c.says;
       EXPECT_EQ(decision.record.prompt_tokens, c.prompt) << c.says;
       EXPECT_EQ(decision.record.completion_tokens, c.completion) << c.says;

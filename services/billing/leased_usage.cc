@@ -50,7 +50,7 @@ Result<LeasedDecision> DecideOne(SettleBatchState& state, TenantId tenant, const
   ALLOD_TRY(const Time admit_time, TimeOfRequestId(usage.request_id));
   const TermsPrice& found = state.prices[usage.terms];
   if (!found.price) return PriceNotFound(usage.terms, found.book_exists, *state.currency_code);
-  const bool billed = IsBilled(usage.outcome, usage.completion_tokens);
+  const bool billed = IsBilled(usage.outcome, usage.prompt_tokens, usage.completion_tokens);
   Amount cost;
   if (billed) {
     ALLOD_TRY(cost, Cost(found.price->prompt, std::min(usage.prompt_tokens, usage.prompt_tokens_max),

@@ -71,6 +71,16 @@ TEST(DecideSettleBatch, PaysFromWhereTheMoneyIs) {
   }
 }
 
+TEST(DecideSettleBatch, BillsNothingThatWasRefusedBeforeTheModelReadIt) {
+  LeasedUsage refused = Usage(0);
+  refused.prompt_tokens = 0;
+  const LeasedDecision decision = Decide(State(60), refused);
+  EXPECT_FALSE(decision.record.billed);
+  EXPECT_EQ(decision.record.cost, Amount());
+  EXPECT_EQ(decision.transfer, LeasedTransfer::kNone);
+  EXPECT_TRUE(Decide(State(60), Usage(0)).record.billed) << "the model read it, and answered with nothing";
+}
+
 TEST(DecideSettleBatch, TakesFromTheLeaseInTheOrderOfTheBatch) {
   const auto decided = DecideSettleBatch(State(100), {kTenant, {Usage(70), Usage(70), Usage(10), Usage(0)}}, kNow);
   std::vector<LeasedTransfer> transfers;

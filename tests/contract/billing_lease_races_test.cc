@@ -298,7 +298,7 @@ class Walk {
   void Send(const std::vector<LeasedUsage>& usage) {
     std::vector<std::string> expected;
     for (const LeasedUsage& each : usage) {
-      const std::int64_t cost = IsBilled(each.outcome, each.completion_tokens)
+      const std::int64_t cost = IsBilled(each.outcome, each.prompt_tokens, each.completion_tokens)
                                     ? std::min<std::int64_t>(10, each.prompt_tokens) * kPrompt +
                                           std::min<std::int64_t>(100, each.completion_tokens) * kCompletion
                                     : 0;

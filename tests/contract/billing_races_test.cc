@@ -165,7 +165,7 @@ void Storm(Store& store, unsigned seed) {
         ++surprises;
         continue;
       }
-      if (IsBilled(outcome, settlement.completion_tokens)) {
+      if (IsBilled(outcome, settlement.prompt_tokens, settlement.completion_tokens)) {
         owed[static_cast<std::size_t>(thread)][which] +=
             settlement.prompt_tokens * kPrompt + settlement.completion_tokens * kCompletion;
       }

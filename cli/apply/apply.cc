@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "cli/apply/order.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
+#include "cli/terminal/progress.h"
 #include "services/common/ids.h"
 
 namespace allod::cli::apply {
@@ -69,8 +71,16 @@ Result<Step> PlanUpdate(const Services& services, const kinds::ResourceKind& kin
   if (kind.stops && action == Action::kUpdate && preview) {
     ALLOD_TRY(stops, kind.stops(services, *current, **preview));
   }
-  return Step{&kind,           std::move(document), action, std::move(current), std::move(changes), std::move(awaits),
-              std::move(stops)};
+  std::optional<kinds::Unsettled> unsettled;
+  if (kind.unsettled && action == Action::kNothing) unsettled = kind.unsettled(*current);
+  return Step{&kind,
+              std::move(document),
+              action,
+              std::move(current),
+              std::move(changes),
+              std::move(awaits),
+              std::move(stops),
+              std::move(unsettled)};
 }
 
 std::vector<std::string> NamesBefore(const Document& document) {
@@ -107,6 +117,33 @@ Error AfterWhatWasDone(Error error, const std::vector<std::string>& done) {
   return error;
 }
 
+// Until what needed no change is there.
+Status AwaitSettled(const Services& services, const Step& step, std::chrono::milliseconds patience) {
+  const std::string& name = step.document.name;
+  terminal::Progress progress(name);
+  auto hopeful = std::chrono::steady_clock::now();
+  while (true) {
+    const auto now = step.kind->get(services, name);
+    // A service may be restarted meanwhile.
+    if (!now && now.error().code != Code::kUnavailable) return std::unexpected(now.error());
+    const auto unsettled = now ? step.kind->unsettled(**now) : kinds::Unsettled{now.error()};
+    if (!unsettled) break;
+    if (unsettled->passes) hopeful = std::chrono::steady_clock::now();
+    if (std::chrono::steady_clock::now() - hopeful >= patience) {
+      progress.Finish("failed");
+      if (!now) return std::unexpected(now.error());
+      Error error = unsettled->error;
+      error.message =
+          fmt::format("{} is what the manifest says, but {}; it is tried again by itself", name, error.message);
+      return std::unexpected(std::move(error));
+    }
+    progress.Show(unsettled->error.message, -1);
+    std::this_thread::sleep_for(std::min(patience, std::chrono::milliseconds(300)));
+  }
+  progress.Finish("done");
+  return {};
+}
+
 const char* Describe(Action action) {
   switch (action) {
     case Action::kCreate:
@@ -140,7 +177,8 @@ Result<std::vector<Step>> PlanSteps(const Services& services, std::vector<Docume
   return steps;
 }
 
-Status CarryOut(const Services& services, const std::vector<Step>& steps, bool wait) {
+Status CarryOut(const Services& services, const std::vector<Step>& steps, bool wait,
+                std::chrono::milliseconds patience) {
   std::vector<std::string> done;
   for (const Step& step : steps) {
     if (step.action == Action::kNothing) continue;
@@ -155,6 +193,11 @@ Status CarryOut(const Services& services, const std::vector<Step>& steps, bool w
       const Status waited = net::WaitForChange(services, *change, step.document.name);
       if (!waited) return std::unexpected(AfterWhatWasDone(waited.error(), done));
     }
+  }
+  for (const Step& step : steps) {
+    if (!wait || !step.unsettled) continue;
+    const Status settled = AwaitSettled(services, step, patience);
+    if (!settled) return At(step.document, AfterWhatWasDone(settled.error(), done));
   }
   return {};
 }
@@ -173,6 +216,7 @@ std::string ToText(const std::vector<Step>& steps) {
       changes += fmt::format("{}judged in full when {} is there", changes.empty() ? "" : "; ", step.awaits);
     }
     if (!step.stops.empty()) changes += fmt::format("; stops {}", terminal::Some(step.stops));
+    if (step.unsettled) changes = "not there yet: " + step.unsettled->error.message;
     rows.push_back({Describe(step.action), step.document.kind, step.document.name, changes});
   }
   return terminal::Table({"PLAN", "KIND", "NAME", "CHANGES"}, rows);
@@ -191,6 +235,7 @@ std::string ToJson(const std::vector<Step>& steps) {
                            {"changes", changes}};
     if (!step.awaits.empty()) item["judgedInFullAfter"] = step.awaits;
     if (!step.stops.empty()) item["stops"] = step.stops;
+    if (step.unsettled) item["notThereYet"] = step.unsettled->error.message;
     items.push_back(std::move(item));
   }
   return nlohmann::json{{"items", items}}.dump(2) + "\n";

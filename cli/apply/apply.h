@@ -3,6 +3,8 @@
 // something that an earlier step makes is judged in full when that is there, and the plan says so.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +24,8 @@ struct Step {
   std::vector<FieldChange> changes;
   std::string
       awaits;  // the name of what an earlier step makes or changes and without which this one is not judged in full
-  std::vector<std::string> stops = {};  // names of what will stop running
+  std::vector<std::string> stops = {};             // names of what will stop running
+  std::optional<kinds::Unsettled> unsettled = {};  // of what is as the manifest says, and yet not there
 };
 
 // The kinds that a manifest may hold.
@@ -33,8 +36,14 @@ std::vector<ManifestKind> ManifestKinds();
 // content of what cannot be changed. Changes nothing.
 Result<std::vector<Step>> PlanSteps(const net::Services& services, std::vector<Document> documents);
 
-// Stops at the first step that fails.
-Status CarryOut(const net::Services& services, const std::vector<Step>& steps, bool wait);
+// How long something that does not get ready is given to do so after all, such as a worker whose node is starting.
+constexpr std::chrono::milliseconds kPatience{10'000};
+
+// Stops at the first step that fails. With `wait` until what was changed is there, and then until what needed no change
+// is there as well: FAILED_PRECONDITION with the service's reason (INSTANCE_FAILING, TENANT_SUSPENDED, ...) when it is
+// not on its way for `patience`.
+Status CarryOut(const net::Services& services, const std::vector<Step>& steps, bool wait,
+                std::chrono::milliseconds patience = kPatience);
 
 // What all of it stops, for a question; empty: nothing.
 std::string Stopping(const std::vector<Step>& steps);

@@ -7,6 +7,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/installation/files.h"
+#include "cli/kinds/registry.h"
 #include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 
@@ -59,16 +60,17 @@ Status Apply(const Globals& globals, const ApplyOptions& options) {
 }  // namespace
 
 void AddApply(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<ApplyOptions>(
-      app, globals, "apply",
-      "Make what is there equal to a manifest: tenants, projects, billing accounts, listings, instances, "
-      "identity providers, members, workload rules",
-      &Apply);
+  const auto [command, options] =
+      AddCommand<ApplyOptions>(app, globals, "apply",
+                               "Make what is there equal to a manifest, which may hold " +
+                                   kinds::KindNames([](const auto& kind) { return kind.create != nullptr; }),
+                               &Apply);
   command->add_option("-f,--file", options->file, "YAML file, or - for standard input")->required();
   command->add_flag("--dry-run", options->dry_run,
                     "Only show the plan: what would be created, and which fields changed from what to what");
   command->add_flag("--yes", options->yes, "Do not ask when a change stops something, such as a narrower residency");
-  command->add_flag("--wait,!--no-wait", options->wait, "Wait until instances are ready (default)");
+  command->add_flag("--wait,!--no-wait", options->wait,
+                    "Wait until instances are ready, also those that need no change (default)");
 }
 
 }  // namespace allod::cli::commands

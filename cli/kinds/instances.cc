@@ -1,5 +1,7 @@
 // Instances.
 
+#include <fmt/format.h>
+
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "cli/kinds/calls.h"
 #include "services/common/ids.h"
@@ -18,6 +20,19 @@ scheduling_v1::UpdateInstanceRequest UpdateOf(const Message& current, const Mess
   *request.mutable_instance() = dynamic_cast<const scheduling_v1::Instance&>(wanted);
   request.mutable_instance()->set_etag(dynamic_cast<const scheduling_v1::Instance&>(current).etag());
   return request;
+}
+
+std::optional<Unsettled> UnsettledOf(const Message& message) {
+  const auto& instance = dynamic_cast<const scheduling_v1::Instance&>(message);
+  const scheduling_v1::InstanceStatus& status = instance.status();
+  using Status = scheduling_v1::InstanceStatus;
+  const bool is_ready = status.state() == Status::STATE_READY;
+  if (is_ready && status.observed_generation() >= instance.generation()) return std::nullopt;
+  const std::string state = is_ready ? "PROVISIONING" : terminal::FieldText(status, "state");
+  const bool passes = state == "PROVISIONING" || status.reason() == "TENANT_UNKNOWN";
+  return Unsettled{{Code::kFailedPrecondition, status.reason().empty() ? "INSTANCE_" + state : status.reason(),
+                    status.message().empty() ? state : fmt::format("{}: {}", state, status.message())},
+                   passes};
 }
 
 ResourceKind InstanceKind() {
@@ -75,7 +90,8 @@ ResourceKind InstanceKind() {
             request.set_name(name);
             request.set_request_id(request_id);
             return Started("scheduling", net::Ask<Service>(services, &Service::Stub::DeleteInstance, request));
-          }};
+          },
+          .unsettled = &UnsettledOf};
 }
 
 }  // namespace

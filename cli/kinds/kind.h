@@ -5,6 +5,7 @@
 #include <google/protobuf/message.h>
 
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,6 +20,12 @@ namespace allod::cli::kinds {
 struct Attempt {
   std::string request_id = {};
   bool validate_only = false;  // judged by the service like the real one, but nothing is changed
+};
+
+// What a resource is not yet, although nothing is left to be changed of it.
+struct Unsettled {
+  Error error;          // for who waits for it
+  bool passes = false;  // it is on its way; else it is tried again, and may stay so
 };
 
 struct ResourceKind {
@@ -56,6 +63,8 @@ struct ResourceKind {
   // ever.
   std::function<Result<std::vector<std::string>>(const Services&, const Message& current, const Message& wanted)> stops;
   std::function<Result<net::Change>(const Services&, const std::string& name, const std::string& request_id)> remove;
+  // Empty: what is there is as it should be at once.
+  std::function<std::optional<Unsettled>(const Message&)> unsettled;
 };
 
 }  // namespace allod::cli::kinds

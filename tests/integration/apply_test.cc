@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "cli/kinds/registry.h"
 #include "services/billing/billing_account_service.h"
@@ -101,6 +102,16 @@ class ApplyTest : public testing::Test {
     ASSERT_TRUE(steps) << steps.error().message;
     const Status done = CarryOut(state_, *steps, /*wait=*/false);
     ASSERT_TRUE(done) << done.error().message;
+  }
+
+  // As if the reconciler had come to that.
+  void SetState(const std::string& name, const scheduling::InstanceStatus& status) {
+    const TenantId tenant = *TenantId::FromName(name);
+    const auto instance = scheduling_.GetInstance(tenant, name);
+    ASSERT_TRUE(instance) << instance.error().message;
+    scheduling::Changes changes;
+    changes.statuses.push_back({instance->id, instance->version, status});
+    ASSERT_TRUE(scheduling_.Apply(tenant, changes));
   }
 
   inline static const std::string kThere =
@@ -365,6 +376,42 @@ TEST_F(ApplyTest, AProjectIsChangedWithItsQuotaAndLimits) {
   Must(without(", limits: null, instanceLimits: []"));
   EXPECT_EQ(Plan(without(", limits: null, instanceLimits: null"))->at(0).action, Action::kNothing);
   EXPECT_EQ(Plan(without(", quota: {replicas: 3}"))->at(0).action, Action::kNothing) << "the quota was not named";
+}
+
+TEST_F(ApplyTest, WhatNeedsNoChangeIsWaitedForAndFailsWithItsReason) {
+  using enum scheduling::InstanceState;
+  const std::string name = "tenants/ke/projects/p/instances/i";
+  Must(Instance(name, ""));
+  const auto again = [&](scheduling::InstanceStatus status) -> Status {
+    SetState(name, status);
+    const auto plan = Plan(Instance(name, ""));
+    EXPECT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->at(0).action, Action::kNothing);
+    EXPECT_EQ(plan->at(0).unsettled.has_value(), status.state != kReady);
+    EXPECT_EQ(ToText(*plan).find("not there yet") != std::string::npos, status.state != kReady) << ToText(*plan);
+    EXPECT_EQ(ToJson(*plan).find("notThereYet") != std::string::npos, status.state != kReady);
+    EXPECT_TRUE(CarryOut(state_, *plan, /*wait=*/false)) << "nobody waits for it";
+    return CarryOut(state_, *plan, /*wait=*/true, milliseconds(200));
+  };
+  const Status failing = again({.state = kFailing, .message = "no node has room"});
+  ASSERT_FALSE(failing);
+  EXPECT_EQ(failing.error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(failing.error().reason, "INSTANCE_FAILING");
+  EXPECT_THAT(failing.error().message, StartsWith("m.yaml:"));
+  EXPECT_THAT(failing.error().message, HasSubstr(name + " is what the manifest says, but FAILING: no node has room"));
+  EXPECT_EQ(again({.state = kStopped, .reason = "TENANT_SUSPENDED"}).error().reason, "TENANT_SUSPENDED");
+  EXPECT_TRUE(again({.state = kReady, .observed_generation = 1}));
+
+  // What is on its way is waited for, however long it takes.
+  SetState(name, {.state = kProvisioning, .message = "0 of 1 replicas ready"});
+  const auto plan = Plan(Instance(name, ""));
+  ASSERT_TRUE(plan) << plan.error().message;
+  std::jthread reconciler([&] {
+    std::this_thread::sleep_for(milliseconds(600));
+    SetState(name, {.state = kReady, .observed_generation = 1});
+  });
+  const Status waited = CarryOut(state_, *plan, /*wait=*/true, milliseconds(200));
+  EXPECT_TRUE(waited) << waited.error().message;
 }
 
 TEST_F(ApplyTest, AFailureInTheMiddleSaysWhatWasDoneAndStays) {

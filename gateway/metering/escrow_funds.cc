@@ -10,6 +10,7 @@
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::gateway::metering {
 namespace {
@@ -46,7 +47,7 @@ enum class Meaning {
 
 Meaning MeaningOf(const Error& error) {
   if (error.reason == "INSUFFICIENT_FUNDS") return Meaning::kShort;
-  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "REQUEST_ID_REUSED" ||
+  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "EPOCH_REUSED" ||
       error.reason == "GIVE_BACK_TOO_LARGE") {
     return Meaning::kGone;
   }
@@ -339,6 +340,7 @@ void EscrowFunds::Send(Tenant& tenant, const LeaseBook::Ask& ask) {
   call->request.set_want(ask.want.ToString());
   call->request.set_give_back(ask.give_back.ToString());
   call->request.set_end(ask.end);
+  *call->request.mutable_send_time() = ToTimestamp(std::chrono::system_clock::now());
   if (ask.terms) {
     auto& terms = *call->request.add_terms();
     terms.set_price_book(ask.terms->price_book);

@@ -12,7 +12,7 @@ CREATE TABLE billing.leases (
   recalled       boolean NOT NULL DEFAULT false,                          -- the next answer of it says so
   payload_sha256 text NOT NULL,                                           -- of the request that made this epoch,
   added          numeric(38,0) NOT NULL CHECK (added >= 0),               -- and what it was answered
-  create_time    timestamptz NOT NULL DEFAULT clock_timestamp(),
+  create_time    timestamptz NOT NULL,                                    -- by its gateway's clock: it has no request of long before
   PRIMARY KEY (tenant_id, id),
   CHECK (end_time IS NULL OR remaining = 0)
 ) WITH (fillfactor = 50);
@@ -26,7 +26,7 @@ CREATE POLICY tenant_rows ON billing.leases
   USING (tenant_id = NULLIF(current_setting('allod.tenant', true), '')::uuid)
   WITH CHECK (tenant_id = NULLIF(current_setting('allod.tenant', true), '')::uuid);
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON billing.leases FROM allod_billing;
-GRANT INSERT (tenant_id, id, gateway_id, epoch, expire_time, payload_sha256, added) ON billing.leases TO allod_billing;
+GRANT INSERT (tenant_id, id, gateway_id, epoch, expire_time, payload_sha256, added, create_time) ON billing.leases TO allod_billing;
 GRANT UPDATE (epoch, expire_time, end_time, recalled, payload_sha256, added) ON billing.leases TO allod_billing;
 CREATE TRIGGER refuse_change BEFORE DELETE OR TRUNCATE ON billing.leases
   FOR EACH STATEMENT EXECUTE FUNCTION billing.refuse_change();

@@ -11,9 +11,6 @@ constexpr std::int64_t kTokensPerPrice = 1'000'000;
 
 std::string PriceBookName(Uuid id) { return "priceBooks/" + id.ToString(); }
 
-// Prices are stored per token; a million of the largest one is far below the limit of an amount.
-std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * kTokensPerPrice).ToString(); }
-
 pb::Outcome ToProto(Outcome outcome) {
   switch (outcome) {
     case Outcome::kCompleted:

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "services/billing/convert.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::billing {
 namespace {
@@ -54,6 +55,7 @@ Result<AdjustLeaseCommand> FromProto(const v1::AdjustLeaseRequest& request) {
   ALLOD_TRY(out.lease_id, Uuid::Parse(request.lease_id()));
   ALLOD_TRY(out.gateway, Uuid::Parse(request.gateway_id()));
   if (out.epoch < 1) return InvalidArgument("INVALID_EPOCH", "epoch: must be 1 or more");
+  ALLOD_TRY(out.send_time, TimeFrom("send_time", request.send_time()));
   ALLOD_TRY(out.need, ParsePart("need", request.need()));
   ALLOD_TRY(out.want, ParsePart("want", request.want()));
   ALLOD_TRY(out.give_back, ParsePart("give_back", request.give_back()));

@@ -1,5 +1,6 @@
 #include "services/billing/domain.h"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -77,6 +78,8 @@ Status CheckIsolationClass(std::string_view field, std::string_view isolation_cl
                                                                 isolation_class.substr(0, 32)));
 }
 
+std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * 1'000'000).ToString(); }
+
 std::string VariantId(std::string_view variant) {
   return std::string(variant.substr(variant.rfind('/') + 1));  // npos + 1 == 0: no slash, the whole name
 }
@@ -112,6 +115,10 @@ Uuid FirstRequestIdAt(Time time) {
   return Uuid::FromBytes(bytes);
 }
 
+std::string Instant(Time time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
+}
+
 Uuid HoldId(Uuid request_id, std::int32_t revision) {
   if (revision == 0) return request_id;
   return Uuid::FromName(fmt::format("usageRecords/{}/holds/{}", request_id.ToString(), revision));
@@ -133,13 +140,18 @@ Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now) {
     const bool shaped = text.size() == 7 && text[4] == '-' && text[0] != '-' && digits(text.substr(0, 4), year) &&
                         digits(text.substr(5), number);
     month = chrono::year_month(chrono::year(year), chrono::month(number));
-    if (!shaped || !month.ok() || year < 2020 || year > 2199) {
+    if (!shaped || !month.ok() || !HasPeriod(chrono::sys_days(month / 1))) {
       return InvalidArgument("INVALID_PERIOD", fmt::format("name: the period '{}' is neither `current` nor YYYY-MM "
                                                            "from 2020-01 to 2199-12",
                                                            text.substr(0, 32)));
     }
   }
   return PeriodOf(chrono::sys_days(month / 1));
+}
+
+bool HasPeriod(Time time) {
+  const int year(std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(time)).year());
+  return year >= 2020 && year <= 2199;
 }
 
 InvoicePeriod PeriodOf(Time month) {

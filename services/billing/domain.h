@@ -169,6 +169,8 @@ bool SameContent(const PriceBook& a, const PriceBook& b);
 // class.
 std::optional<TokenPrice> FindPrice(const std::vector<TokenPrice>& prices, std::string_view currency_code,
                                     std::string_view variant_id, std::string_view isolation_class);
+// Of a million tokens, exact; with the largest price far below the limit of an amount.
+std::string PerMillion(Amount token_price);
 // The last segment of `models/m/versions/v/variants/q4_k_m`.
 std::string VariantId(std::string_view variant);
 
@@ -181,8 +183,13 @@ Result<Time> TimeOfRequestId(Uuid id);
 // The smallest version 7 id of any request admitted at or after `time`: turns time ranges into key ranges.
 Uuid FirstRequestIdAt(Time time);
 
+// As in 2026-10-31T00:00:00Z.
+std::string Instant(Time time);
+
 // `current` or YYYY-MM, 2020 to 2199. INVALID_ARGUMENT / INVALID_PERIOD.
 Result<InvoicePeriod> ParsePeriod(std::string_view text, Time now);
+// Whether `time` is in a month that has such a name: nothing else is billed, or invoiced.
+bool HasPeriod(Time time);
 
 // The month that begins then.
 InvoicePeriod PeriodOf(Time month);

@@ -15,9 +15,15 @@ std::unexpected<Error> LeaseEnded(Uuid lease) {
                             fmt::format("lease_id: {} has ended; make another one with a new id", lease.ToString()));
 }
 
+std::unexpected<Error> EpochReused(const AdjustLeaseCommand& command, std::string_view what) {
+  return Fail(Code::kAlreadyExists, "EPOCH_REUSED",
+              fmt::format("epoch: {} of lease {} was already {}; make another lease with a new id", command.epoch,
+                          command.lease_id.ToString(), what));
+}
+
 // A request that was carried out before, sent again.
 Result<AdjustLeaseDecision> Repeat(const Lease& lease, const AdjustLeaseCommand& command, bool is_over) {
-  if (lease.payload_sha256 != PayloadSha256(command)) return RequestIdReused(command.lease_id, "change of this epoch");
+  if (lease.payload_sha256 != PayloadSha256(command)) return EpochReused(command, "another change");
   if (is_over && !command.end) return LeaseEnded(command.lease_id);
   return AdjustLeaseDecision{.lease = lease, .replay = true};
 }
@@ -31,6 +37,15 @@ Status CheckPrices(const AdjustLeaseState& state, const AdjustLeaseCommand& comm
 }
 
 }  // namespace
+
+Status CheckClock(const AdjustLeaseCommand& command, Time now) {
+  if (command.end) return {};  // it gives back whatever time it is
+  if (command.send_time >= now - kRequestIdSkewMax && command.send_time <= now + kRequestIdSkewMax) return {};
+  return FailedPrecondition(
+      "CLOCK_SKEW", fmt::format("send_time: the gateway's clock says {} and billing's {}, more than {} minutes apart; "
+                                "nothing is admitted until the one that is wrong is set",
+                                Instant(command.send_time), Instant(now), kRequestIdSkewMax.count()));
+}
 
 std::string PayloadSha256(const AdjustLeaseCommand& command) {
   return Sha256Hex(fmt::format("AdjustLease\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", command.tenant.ToString(),
@@ -54,9 +69,12 @@ Result<AdjustLeaseDecision> DecideAdjustLease(const AdjustLeaseState& state, con
   if (state.lease && state.lease->epoch == command.epoch) return Repeat(*state.lease, command, is_over);
   // One that is not there although it should be was lost with the database's last moments, say: another one helps.
   if (is_over || (!state.lease && (command.epoch > 1 || command.end))) return LeaseEnded(command.lease_id);
-  Lease lease = state.lease.value_or(
-      Lease{.tenant = command.tenant, .id = command.lease_id, .gateway = command.gateway, .epoch = 0});
-  if (lease.gateway != command.gateway) return RequestIdReused(command.lease_id, "gateway's lease");
+  Lease lease = state.lease.value_or(Lease{.tenant = command.tenant,
+                                           .id = command.lease_id,
+                                           .gateway = command.gateway,
+                                           .epoch = 0,
+                                           .create_time = FloorToMicros(command.send_time)});
+  if (lease.gateway != command.gateway) return EpochReused(command, "of another gateway");
   if (command.epoch != lease.epoch + 1) {
     return FailedPrecondition("EPOCH_OUT_OF_ORDER",
                               fmt::format("epoch: {} does not follow {}, the last one of lease {}", command.epoch,

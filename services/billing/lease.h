@@ -31,6 +31,7 @@ struct Lease {
   Uuid gateway;
   std::int64_t epoch = 0;
   Amount remaining;
+  Time create_time;       // by its gateway's clock, which is near to billing's
   Time expire_time;       // by the database's clock
   bool ended = false;     // nothing remains; for good
   bool recalled = false;  // the next answer says so
@@ -49,9 +50,15 @@ struct AdjustLeaseCommand {
   Amount give_back;  // before anything is added
   bool end = false;  // all that remains is given back; need, want and give_back are 0
   std::vector<PriceTerms> terms;
+  Time send_time;  // by the gateway's clock
 };
 
-// Of everything but the terms, which change nothing.
+// Whether the gateway's clock is near enough to billing's: the ids of its requests say when they were admitted, and so
+// in which month they are billed. Asked before anything is added, so that nothing runs by a clock that is wrong.
+// FAILED_PRECONDITION / CLOCK_SKEW.
+Status CheckClock(const AdjustLeaseCommand& command, Time now);
+
+// Of everything but the terms and the time, which change nothing.
 std::string PayloadSha256(const AdjustLeaseCommand& command);
 
 struct AdjustLeaseState {
@@ -72,7 +79,7 @@ struct AdjustLeaseDecision {
 Result<Amount> Grant(const BillingAccount& account, Amount freed, Amount need, Amount want);
 
 // FAILED_PRECONDITION / NO_BILLING_ACCOUNT, PRICE_NOT_FOUND, LEASE_ENDED, EPOCH_OUT_OF_ORDER, GIVE_BACK_TOO_LARGE;
-// RESOURCE_EXHAUSTED / INSUFFICIENT_FUNDS; ALREADY_EXISTS / REQUEST_ID_REUSED. What is refused changes nothing.
+// RESOURCE_EXHAUSTED / INSUFFICIENT_FUNDS; ALREADY_EXISTS / EPOCH_REUSED. What is refused changes nothing.
 Result<AdjustLeaseDecision> DecideAdjustLease(const AdjustLeaseState& state, const AdjustLeaseCommand& command);
 
 // The answer to an adjustment.

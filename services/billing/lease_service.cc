@@ -48,6 +48,7 @@ grpc::Status LeaseServiceImpl::AdjustLease(grpc::ServerContext* context, const v
                                            v1::AdjustLeaseResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::AdjustLeaseResponse> {
     ALLOD_TRY(const AdjustLeaseCommand command, FromProto(*request));
+    ALLOD_CHECK_OK(CheckClock(command, clock_.Now()));
     ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
     ALLOD_CHECK_OK(CheckAwaited(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const LeaseAdjustment adjustment, store_.AdjustLease(command));

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "services/billing/testing/service_fixture.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::billing::lease_service_test {
 namespace {
@@ -26,6 +27,7 @@ class LeaseRpc : public BillingRpc {
     request.set_epoch(epoch);
     request.set_need(need);
     request.set_want(want);
+    *request.mutable_send_time() = ToTimestamp(clock_.Now());
     return request;
   }
   v1::PriceTerms Terms() const {
@@ -145,6 +147,47 @@ TEST_F(LeaseRpc, RefusesMalformedAdjustments) {
             "TOO_MANY_TERMS");
   EXPECT_EQ(reason([](auto& r) { r.set_tenant("tenants/tz"); }), "NO_BILLING_ACCOUNT");
   EXPECT_EQ(reason([](auto&) {}), "adjusted");
+}
+
+TEST_F(LeaseRpc, AGatewayWhoseClockIsWrongGetsNoMoney) {
+  const auto adjust = [&](std::chrono::seconds off, bool end = false) {
+    v1::AdjustLeaseRequest request = end ? Adjustment(2, "", "") : Adjustment(1, "0.1", "1");
+    request.set_end(end);
+    *request.mutable_send_time() = ToTimestamp(clock_.Now() + off);
+    return Adjust(request);
+  };
+  for (const std::chrono::seconds off : {std::chrono::seconds(-15min - 1s), std::chrono::seconds(15min + 1s)}) {
+    const auto refused = adjust(off);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+    EXPECT_EQ(refused.error().reason, "CLOCK_SKEW");
+    EXPECT_THAT(refused.error().message, HasSubstr("2026-11-23T18:00:00Z")) << "billing's";
+    EXPECT_THAT(refused.error().message, HasSubstr(off < 0s ? "2026-11-23T17:44:59Z" : "2026-11-23T18:15:01Z"));
+  }
+  v1::AdjustLeaseRequest silent = Adjustment(1, "0.1", "1");
+  silent.clear_send_time();
+  EXPECT_EQ(Adjust(silent).error().reason, "CLOCK_SKEW");
+  EXPECT_EQ(Ledger().open_lease_count(), 0) << "so nothing runs";
+  EXPECT_TRUE(adjust(-15min));
+  EXPECT_TRUE(adjust(24h, true)) << "what it has it gives back at any time";
+}
+
+TEST_F(LeaseRpc, WhatAWrongClockSaysIsBookedIntoNoMonth) {
+  ASSERT_TRUE(Adjust(Adjustment(1, "", "1")));
+  std::vector<v1::LeasedUsage> usage(6, Usage(31, 0));
+  const auto admitted = [&](std::size_t i, Time time) { usage[i].set_request_id(Uuid::V7(time).ToString()); };
+  admitted(0, Time(1s));
+  admitted(1, clock_.Now() + 15min + 1s);
+  admitted(2, clock_.Now() - 15min - 1s);
+  admitted(3, clock_.Now() + 15min);
+  admitted(4, clock_.Now() - 15min);
+  admitted(5, std::chrono::sys_days(std::chrono::year(2019) / 12 / 31));
+  usage[5].set_lease_id(Uuid::V7().ToString());
+  EXPECT_THAT(Results(usage), ElementsAre("INVALID_REQUEST_ID", "INVALID_REQUEST_ID", "INVALID_REQUEST_ID", "0.00155",
+                                          "0.00155", "INVALID_REQUEST_ID"));
+  EXPECT_EQ(Ledger().usage_record_count(), 2);
+  clock_.Advance(1s);
+  EXPECT_THAT(Results({usage[1]}), ElementsAre("0.00155")) << "its time has come";
 }
 
 TEST_F(LeaseRpc, OneMalformedRequestHoldsUpNoOther) {

@@ -35,6 +35,26 @@ LeasedTransfer TakeFrom(Lease* lease, Amount cost) {
   return LeasedTransfer::kPost;
 }
 
+// When it was admitted, which says in which month it is billed. A clock that was wrong books nothing: what is refused
+// waits in its gateway's journal, and what is of the future is taken when its time has come.
+Result<Time> AdmitTime(const LeasedUsage& usage, const Lease* lease, Time now) {
+  ALLOD_TRY(const Time admitted, TimeOfRequestId(usage.request_id));
+  const auto refuse = [&](const std::string& why) {
+    return InvalidArgument("INVALID_REQUEST_ID", fmt::format("request_id: the time in {} is {}, {}; check the clock of "
+                                                             "the gateway",
+                                                             usage.request_id.ToString(), Instant(admitted), why));
+  };
+  if (!HasPeriod(admitted)) return refuse("and no invoice is of that time");
+  if (admitted > now + kRequestIdSkewMax) {
+    return refuse(fmt::format("more than {} minutes after billing's, {}", kRequestIdSkewMax.count(), Instant(now)));
+  }
+  if (lease != nullptr && admitted < lease->create_time - kRequestIdSkewMax) {
+    return refuse(fmt::format("more than {} minutes before its lease was made, {}", kRequestIdSkewMax.count(),
+                              Instant(lease->create_time)));
+  }
+  return admitted;
+}
+
 Result<LeasedDecision> DecideOne(SettleBatchState& state, TenantId tenant, const LeasedUsage& usage, Time now) {
   if (state.reserved.contains(usage.request_id)) {
     return FailedPrecondition(
@@ -47,7 +67,9 @@ Result<LeasedDecision> DecideOne(SettleBatchState& state, TenantId tenant, const
   }
   if (!state.currency_code) return NoBillingAccount();
   ALLOD_CHECK_OK(CheckCounts(usage));
-  ALLOD_TRY(const Time admit_time, TimeOfRequestId(usage.request_id));
+  const auto lease = state.leases.find(usage.lease_id);
+  const bool is_lease_known = lease != state.leases.end();
+  ALLOD_TRY(const Time admit_time, AdmitTime(usage, is_lease_known ? &lease->second : nullptr, now));
   const TermsPrice& found = state.prices[usage.terms];
   if (!found.price) return PriceNotFound(usage.terms, found.book_exists, *state.currency_code);
   const bool billed = IsBilled(usage.outcome, usage.prompt_tokens, usage.completion_tokens);
@@ -56,8 +78,6 @@ Result<LeasedDecision> DecideOne(SettleBatchState& state, TenantId tenant, const
     ALLOD_TRY(cost, Cost(found.price->prompt, std::min(usage.prompt_tokens, usage.prompt_tokens_max),
                          found.price->completion, std::min(usage.completion_tokens, usage.completion_tokens_max)));
   }
-  const auto lease = state.leases.find(usage.lease_id);
-  const bool is_lease_known = lease != state.leases.end();
   LeasedDecision out{
       .record = {.tenant = tenant,
                  .request_id = usage.request_id,

@@ -62,8 +62,8 @@ struct LeasedDecision {
 };
 
 // One for each of the command's, each decided after the ones before it. ALREADY_EXISTS / REQUEST_ID_REUSED;
-// FAILED_PRECONDITION / NO_BILLING_ACCOUNT, PRICE_NOT_FOUND, REQUEST_RESERVED; INVALID_ARGUMENT / INVALID_REQUEST_ID,
-// INVALID_TOKEN_COUNT.
+// FAILED_PRECONDITION / NO_BILLING_ACCOUNT, PRICE_NOT_FOUND, REQUEST_RESERVED; INVALID_ARGUMENT / INVALID_REQUEST_ID
+// (it is of no month that is billed, of the future, or of long before its lease), INVALID_TOKEN_COUNT.
 std::vector<Result<LeasedDecision>> DecideSettleBatch(SettleBatchState state, const SettleBatchCommand& command,
                                                       Time now);
 

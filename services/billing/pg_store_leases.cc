@@ -13,11 +13,11 @@ const std::string kLockForAdjust = fmt::format(
     "LATERAL (SELECT s.account AS a, s.receivable AS l, s.lease AS e) x",
     kAccountColumns, kLeaseColumns);
 
-// $9: given back, $10: added. The transfers move what remains.
+// $9: given back, $10: added, $11: when it was made. The transfers move what remains.
 constexpr std::string_view kWriteAdjustment = R"(
   WITH lease AS (
-    INSERT INTO billing.leases AS l (tenant_id, id, gateway_id, epoch, expire_time, payload_sha256, added)
-    VALUES ($1::uuid, $2::uuid, $3::uuid, $4, billing.from_micros($5), $6, $10::numeric)
+    INSERT INTO billing.leases AS l (tenant_id, id, gateway_id, epoch, expire_time, payload_sha256, added, create_time)
+    VALUES ($1::uuid, $2::uuid, $3::uuid, $4, billing.from_micros($5), $6, $10::numeric, billing.from_micros($11))
     ON CONFLICT (tenant_id, id) DO UPDATE SET epoch = EXCLUDED.epoch, expire_time = EXCLUDED.expire_time,
       recalled = false, payload_sha256 = EXCLUDED.payload_sha256, added = EXCLUDED.added)
   INSERT INTO billing.transfers (tenant_id, id, kind, lease_id, debit, credit, currency_code, amount, create_time)
@@ -80,7 +80,7 @@ int EndThese(TenantTx& tx, const std::vector<std::string>& leases) {
 void WriteAdjustment(TenantTx& tx, const AdjustLeaseState& state, const AdjustLeaseDecision& decision) {
   const Lease& lease = decision.lease;
   tx.Exec(kWriteAdjustment, lease.tenant, lease.id, lease.gateway, lease.epoch, lease.expire_time, lease.payload_sha256,
-          state.account->currency_code, state.now, decision.returned, lease.added);
+          state.account->currency_code, state.now, decision.returned, lease.added, lease.create_time);
   if (lease.ended) EndThese(tx, {lease.id.ToString()});
 }
 

@@ -37,7 +37,7 @@ UsageRecord ReadUsageRecord(RowReader& row) {
 Lease ReadLease(RowReader& row) {
   Lease e;
   row.Into(e.tenant, e.id, e.gateway, e.epoch, e.remaining, e.expire_time, e.ended, e.recalled, e.payload_sha256,
-           e.added);
+           e.added, e.create_time);
   return e;
 }
 

@@ -43,8 +43,8 @@ class Bench {
                                now);
     const auto account = store_.SetBillingAccount(
         {.tenant = tenant_, .tenant_name = kTenantName, .currency_code = "KES", .credit_limit = kCreditLimitMax}, now);
-    const auto lease =
-        store_.AdjustLease({.tenant = tenant_, .lease_id = lease_, .gateway = lease_, .want = kCreditLimitMax});
+    const auto lease = store_.AdjustLease(
+        {.tenant = tenant_, .lease_id = lease_, .gateway = lease_, .want = kCreditLimitMax, .send_time = now});
     raw_.Exec(
         "CREATE SCHEMA raw; CREATE TABLE raw.transfers (LIKE billing.transfers INCLUDING ALL); "
         "CREATE TABLE raw.usage_records (LIKE billing.usage_records INCLUDING ALL)");

@@ -116,15 +116,15 @@ TYPED_TEST(BillingLeases, TheSameChangeAgainIsAnsweredAgain) {
     const auto adjustment = this->store_.AdjustLease(command);
     return adjustment ? std::string() : adjustment.error().reason;
   };
-  EXPECT_EQ(reason(first, [](auto& c) { c.want = Pico(3 * kHold); }), "REQUEST_ID_REUSED");
-  EXPECT_EQ(reason(first, [](auto& c) { c.gateway = Uuid::V7(); }), "REQUEST_ID_REUSED");
+  EXPECT_EQ(reason(first, [](auto& c) { c.want = Pico(3 * kHold); }), "EPOCH_REUSED");
+  EXPECT_EQ(reason(first, [](auto& c) { c.gateway = Uuid::V7(); }), "EPOCH_REUSED");
   EXPECT_EQ(reason(first, [](auto& c) { c.epoch = 3; }), "EPOCH_OUT_OF_ORDER");
   EXPECT_EQ(reason(first,
                    [](auto& c) {
                      c.epoch = 2;
                      c.gateway = Uuid::V7();
                    }),
-            "REQUEST_ID_REUSED");
+            "EPOCH_REUSED");
   EXPECT_EQ(reason(first,
                    [](auto& c) {
                      c.epoch = 2;

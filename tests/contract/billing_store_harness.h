@@ -63,8 +63,8 @@ class PgHarness final : public StoreHarness {
 inline constexpr std::int64_t kPrompt = 3;
 inline constexpr std::int64_t kCompletion = 7;
 
-inline const Time kNow = std::chrono::sys_days(std::chrono::year(2026) / 11 / 23) + std::chrono::hours(18);
-inline const Time kMonth = std::chrono::sys_days(std::chrono::year(2026) / 11 / 1);
+inline const Time kNow = std::chrono::sys_days(std::chrono::year(2025) / 11 / 23) + std::chrono::hours(18);
+inline const Time kMonth = std::chrono::sys_days(std::chrono::year(2025) / 11 / 1);
 inline const Uuid kBook = Uuid::FromName("priceBooks/contract");
 
 inline TenantId Tenant(const std::string& id) { return TenantId::FromName("tenants/" + id).value(); }
@@ -132,7 +132,8 @@ inline AdjustLeaseCommand Adjustment(const std::string& tenant, Uuid lease, std:
           .epoch = epoch,
           .need = Pico(need),
           .want = Pico(want),
-          .give_back = Pico(give_back)};
+          .give_back = Pico(give_back),
+          .send_time = kNow};
 }
 inline AdjustLeaseCommand Ending(const std::string& tenant, Uuid lease, std::int64_t epoch) {
   return {.tenant = Tenant(tenant), .lease_id = lease, .gateway = kGateway, .epoch = epoch, .end = true};

@@ -23,7 +23,12 @@ std::string NewId(Belongings& of) {
 void SettleLeased(const AllMethods& methods, Belongings& of, const std::string& instance, const std::string& key) {
   const std::string lease = NewId(of), id = NewId(of);
   methods.Must("billing.AdjustLease",
-               {{"leaseId", lease}, {"tenant", of.tenant}, {"gatewayId", lease}, {"epoch", 1}, {"want", "0.01"}},
+               {{"leaseId", lease},
+                {"tenant", of.tenant},
+                {"gatewayId", lease},
+                {"epoch", 1},
+                {"want", "0.01"},
+                {"sendTime", json::parse(ToJson(ToTimestamp(std::chrono::system_clock::now())))}},
                Caller::Service("gateway"));
   const json usage = {{"requestId", id},
                       {"leaseId", lease},

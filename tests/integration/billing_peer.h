@@ -37,11 +37,17 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
     std::this_thread::sleep_for(std::chrono::milliseconds(adjust_ms));
     const std::lock_guard lock(mutex_);
     ++adjust_calls;
+    const auto off =
+        std::chrono::system_clock::now().time_since_epoch() - std::chrono::seconds(request->send_time().seconds());
+    if (off < std::chrono::minutes(-1) || off > std::chrono::minutes(1)) ++conflicts;
+    billing::v1::AdjustLeaseRequest timeless = *request;
+    timeless.clear_send_time();
+    const std::string asked = timeless.SerializeAsString();
     const auto found = leases_.find(request->lease_id());
     if (found != leases_.end() && found->second.epoch == request->epoch()) {
-      if (found->second.asked != request->SerializeAsString()) {
+      if (found->second.asked != asked) {
         ++conflicts;
-        return ToGrpc({Code::kAlreadyExists, "REQUEST_ID_REUSED", "another payload of that epoch"});
+        return ToGrpc({Code::kAlreadyExists, "EPOCH_REUSED", "another payload of that epoch"});
       }
       *response = found->second.answer;
       return Answered();
@@ -70,7 +76,7 @@ class BillingPeer final : public billing::v1::LeaseService::Service {
     lease.remaining += added;
     if (lease.remaining < 0) ++conflicts;
     lease.epoch = request->epoch();
-    lease.asked = request->SerializeAsString();
+    lease.asked = asked;
     response->set_currency_code("KES");
     response->set_added(Amount::FromPico(added).ToString());
     response->set_remaining(Amount::FromPico(lease.remaining).ToString());

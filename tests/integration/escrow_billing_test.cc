@@ -54,7 +54,8 @@ struct Gateway {
 class EscrowOnBilling : public ::allod::billing::BillingRpc {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(CreateBook(Caller::Operator()));  // 50 and 150.5 a million
+    clock_.Set(std::chrono::system_clock::now());  // as the gateways'
+    ASSERT_TRUE(CreateBook(Caller::Operator()));   // 50 and 150.5 a million
     for (auto& gateway : gateways_) gateway = std::make_unique<Gateway>(address_);
   }
   // What `count` requests cost at most.

@@ -1,6 +1,5 @@
 #include "services/billing/documents/text.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace allod::billing::documents {
@@ -8,10 +7,6 @@ namespace allod::billing::documents {
 std::string Date(Time time) {
   const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(time));
   return fmt::format("{:04}-{:02}-{:02}", int(day.year()), unsigned(day.month()), unsigned(day.day()));
-}
-
-std::string Instant(Time time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
 }
 
 std::string Fixed(Amount amount, int decimals) {
@@ -34,8 +29,6 @@ std::string Percent(std::int32_t basis_points) {
   if (out.ends_with('.')) out.pop_back();
   return out;
 }
-
-std::string PerMillion(Amount token_price) { return Amount::FromPico(token_price.pico() * 1'000'000).ToString(); }
 
 std::string Upper(std::string_view country_code) {
   std::string out(country_code);

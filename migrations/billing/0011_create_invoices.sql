@@ -24,7 +24,26 @@ CREATE TABLE billing.legal_entities (
   create_time        timestamptz NOT NULL,
   update_time        timestamptz NOT NULL
 );
--- Prefixes are for good: a number says whose it is.
+-- Prefixes are for good, and of one kind of document of one entity: a number says whose it is. None ends in a digit, so that a number
+-- is of one of them only. Filled by the trigger below.
+CREATE TABLE billing.number_prefixes (
+  prefix          text COLLATE "C" PRIMARY KEY CHECK (prefix ~ '[^0-9]$'),
+  legal_entity_id text NOT NULL REFERENCES billing.legal_entities,
+  kind            text NOT NULL CHECK (kind IN ('invoice', 'credit_note')),
+  UNIQUE (legal_entity_id, kind)
+);
+REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON billing.number_prefixes FROM allod_billing;
+
+CREATE FUNCTION billing.keep_prefixes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  INSERT INTO billing.number_prefixes (prefix, legal_entity_id, kind)
+    VALUES (NEW.invoice_prefix, NEW.id, 'invoice'), (NEW.credit_note_prefix, NEW.id, 'credit_note');
+  RETURN NULL;
+END $$;
+CREATE TRIGGER keep_prefixes AFTER INSERT ON billing.legal_entities
+  FOR EACH ROW EXECUTE FUNCTION billing.keep_prefixes();
+
 REVOKE UPDATE, DELETE, TRUNCATE ON billing.legal_entities FROM allod_billing;
 GRANT UPDATE (name, street, city, postal_code, country_code, tax_id, registration_id, payment_days, payment_terms, update_time)
   ON billing.legal_entities TO allod_billing;
@@ -197,7 +216,7 @@ ALTER TABLE billing.usage_totals
   ADD CHECK (prompt_tokens_invoiced BETWEEN 0 AND prompt_tokens),
   ADD CHECK (completion_tokens_invoiced BETWEEN 0 AND completion_tokens),
   ADD CHECK (open = (prompt_tokens > prompt_tokens_invoiced OR completion_tokens > completion_tokens_invoiced));
-CREATE INDEX usage_totals_open ON billing.usage_totals (month, tenant_id) WHERE open;
+CREATE INDEX usage_totals_open ON billing.usage_totals (tenant_id, month) WHERE open;
 
 CREATE OR REPLACE FUNCTION billing.add_to_totals() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -228,6 +247,10 @@ CREATE FUNCTION billing.number_invoice() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE issued timestamptz;
 BEGIN
+  -- Dates do not go back along numbers: one of the future would be on all that is issued until then.
+  IF NEW.issue_time > clock_timestamp() + interval '5 minutes' THEN
+    RAISE EXCEPTION 'invoice % is of the future: %', NEW.id, NEW.issue_time USING ERRCODE = 'check_violation';
+  END IF;
   INSERT INTO billing.document_numbers AS n (legal_entity_id, kind, last, last_time)
     VALUES (NEW.legal_entity_id, NEW.kind, 1, NEW.issue_time)
     ON CONFLICT (legal_entity_id, kind) DO UPDATE

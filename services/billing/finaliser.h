@@ -1,5 +1,5 @@
-// Finalises ended months by themselves, once a minute, of the accounts that want it so: one look at one index, and a
-// transaction for each tenant that has something to invoice. Idle tenants cost nothing.
+// Finalises ended months by themselves, once a minute, of the accounts that want it so: three looks at an index for
+// each of those, and a transaction for each tenant that has something to invoice.
 //
 // Owns one thread from Start() to Stop(). Several processes may do it at once: a period is finalised once. A tenant
 // whose month cannot be finalised (yet) is set aside (services/common/set_aside.h) and the others go on.

@@ -1,6 +1,5 @@
 #include "services/billing/invoice.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,9 +30,11 @@ Status CheckPrefix(const std::string& field, const std::string& prefix) {
   const bool fits = !prefix.empty() && prefix.size() <= 16 && std::ranges::all_of(prefix, [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '/';
   });
-  if (fits) return {};
-  return InvalidArgument("INVALID_NUMBER_PREFIX",
-                         fmt::format("{}: give 1 to 16 of A to Z, 0 to 9, '-' and '/', such as KE-", field));
+  // Digits follow: A1 and 000001 could be A and 1000001.
+  if (fits && (prefix.back() < '0' || prefix.back() > '9')) return {};
+  return InvalidArgument(
+      "INVALID_NUMBER_PREFIX",
+      fmt::format("{}: give 1 to 16 of A to Z, 0 to 9, '-' and '/', not a digit at the end, such as KE-", field));
 }
 
 Error Refusal(const char* reason, std::string message) {
@@ -42,12 +43,10 @@ Error Refusal(const char* reason, std::string message) {
 
 std::string MonthName(Time month) { return PeriodOf(month).name; }
 
-std::string Instant(Time time) {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", std::chrono::floor<std::chrono::seconds>(time));
-}
-
 Status CheckMayFinalise(const FinaliseState& state, const FinaliseCommand& command, Time now) {
   const InvoicePeriod& period = command.period;
+  // No invoice that could not be read by its name.
+  if (!HasPeriod(period.start)) ALLOD_CHECK_OK(ParsePeriod(period.name, now));
   if (!state.account) {
     return std::unexpected(
         Refusal("NO_BILLING_ACCOUNT", "the tenant has no billing account; open one with SetBillingAccount"));
@@ -87,6 +86,11 @@ Status CheckMayFinalise(const FinaliseState& state, const FinaliseCommand& comma
         fmt::format("{} was not finalised; invoices go by month, so finalise it first", MonthName(usage.month))));
   }
   return {};
+}
+
+std::size_t LineCount(const OpenUsage& usage) {
+  return (usage.totals.prompt_tokens > usage.prompt_tokens_invoiced ? 1U : 0U) +
+         (usage.totals.completion_tokens > usage.completion_tokens_invoiced ? 1U : 0U);
 }
 
 // At most one line, of what is open of one meter.
@@ -217,6 +221,17 @@ Status CheckSamePrefixes(const LegalEntity& stored, const LegalEntity& wanted) {
                   stored.id, stored.invoice_prefix, stored.credit_note_prefix));
 }
 
+Status CheckPrefixIsFree(const LegalEntity& taker, const LegalEntity& wanted) {
+  for (const std::string& prefix : {wanted.invoice_prefix, wanted.credit_note_prefix}) {
+    if (taker.id == wanted.id || (prefix != taker.invoice_prefix && prefix != taker.credit_note_prefix)) continue;
+    return Fail(Code::kAlreadyExists, "NUMBER_PREFIX_TAKEN",
+                fmt::format("legal_entity: legalEntities/{} numbers with {} already; a number says whose it is, so "
+                            "choose another prefix",
+                            taker.id, prefix));
+  }
+  return {};
+}
+
 bool SameProfile(const BillingProfile& a, const BillingProfile& b) {
   return a.legal_entity == b.legal_entity && a.buyer == b.buyer && a.buyer_reference == b.buyer_reference &&
          a.tax == b.tax && a.finalise_by_hand == b.finalise_by_hand;
@@ -288,6 +303,8 @@ Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseC
                     .buyer_reference = state.profile->buyer_reference,
                     .payment_terms = state.issuer->payment_terms};
   for (const OpenUsage& usage : state.usage) {
+    // The rest stays open, and comes into the next one as what is settled late does.
+    if (out.lines.size() + LineCount(usage) > kIssuedLinesMax) break;
     for (const Meter meter : {Meter::kPrompt, Meter::kCompletion}) {
       ALLOD_CHECK_OK(AddLine(usage, meter, state.epoch, tax, decimals, out));
     }
@@ -295,10 +312,6 @@ Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseC
   if (out.lines.empty()) {
     return FailedPrecondition("NOTHING_TO_INVOICE",
                               fmt::format("nothing was billed in {} that is not invoiced", command.period.name));
-  }
-  if (out.lines.size() > kIssuedLinesMax) {
-    return Fail(Code::kOutOfRange, "INVOICE_TOO_LONG",
-                fmt::format("the invoice would have more than {} lines", kIssuedLinesMax));
   }
   ALLOD_TRY(const auto nets, NetByTax(out.lines));
   for (const auto& [key, net] : nets) {

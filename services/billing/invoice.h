@@ -20,7 +20,7 @@
 
 namespace allod::billing {
 
-inline constexpr std::size_t kIssuedLinesMax = 6'000;  // fits into one message
+inline constexpr std::size_t kIssuedLinesMax = 6'000;  // fits into one message; what is beyond comes into the next one
 inline constexpr int kCreditNotesPerInvoiceMax = 200;
 inline constexpr int kBasisPointsMax = 10'000;
 // After the end of its month, so that what is settled late comes into the month's own invoice. No hold lasts longer,
@@ -158,6 +158,8 @@ Status CheckLegalEntity(const LegalEntity& entity);
 Status CheckBillingProfile(const BillingProfile& profile);
 // The stored entity has the prefixes of the one that is to be set. FAILED_PRECONDITION / NUMBER_PREFIX_IMMUTABLE.
 Status CheckSamePrefixes(const LegalEntity& stored, const LegalEntity& wanted);
+// No prefix of one entity is one of another's. ALREADY_EXISTS / NUMBER_PREFIX_TAKEN.
+Status CheckPrefixIsFree(const LegalEntity& taker, const LegalEntity& wanted);
 bool SameProfile(const BillingProfile& a, const BillingProfile& b);
 // FAILED_PRECONDITION / NO_BILLING_ACCOUNT, NO_LEGAL_ENTITY.
 Error NoAccountForProfile();
@@ -195,9 +197,10 @@ struct FinaliseState {
   std::vector<OpenUsage> usage;       // of the period and of those before it; kIssuedLinesMax + 1 at most
 };
 
-// The invoice of a period that has none, without its number. FAILED_PRECONDITION / NO_BILLING_ACCOUNT,
-// NO_BILLING_PROFILE, PERIOD_OPEN (says until when), HOLDS_OPEN (names them), EARLIER_PERIOD_OPEN,
-// LATER_PERIOD_FINALISED, NOTHING_TO_INVOICE, TAX_ID_MISSING; OUT_OF_RANGE / INVOICE_TOO_LONG.
+// The invoice of a period that has none, without its number: the first kIssuedLinesMax lines of what is open, both
+// meters of a row or none. FAILED_PRECONDITION / NO_BILLING_ACCOUNT, NO_BILLING_PROFILE, PERIOD_OPEN (says until when),
+// HOLDS_OPEN (names them), EARLIER_PERIOD_OPEN, LATER_PERIOD_FINALISED, NOTHING_TO_INVOICE, TAX_ID_MISSING;
+// INVALID_ARGUMENT / INVALID_PERIOD.
 Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseCommand& command, Time now);
 
 struct CreditCommand {

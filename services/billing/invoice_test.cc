@@ -128,10 +128,32 @@ TEST(DecideFinalise, TakesOnlyWhatNoInvoiceHasOfEachMeter) {
   EXPECT_EQ(invoice.due_time, std::chrono::floor<std::chrono::microseconds>(kNow) + 24h * 14);
 }
 
-TEST(DecideFinalise, IsBounded) {
-  std::vector<OpenUsage> usage;
-  for (std::size_t i = 0; i <= kIssuedLinesMax / 2; ++i) usage.push_back(Usage(1, 1, 1, 1, std::to_string(i)));
-  EXPECT_EQ(DecideFinalise(State(usage), {.period = kOctober, .grace = 24h}, kNow).error().reason, "INVOICE_TOO_LONG");
+TEST(DecideFinalise, TakesTheWholeRowsThatFitAndLeavesTheRestForTheNext) {
+  const auto lines = [](std::size_t rows, bool one_first) {
+    std::vector<OpenUsage> usage;
+    for (std::size_t i = 0; i < rows; ++i) {
+      usage.push_back(Usage(1, one_first && i == 0 ? 0 : 1, 50'500'000, 150'500'000, std::to_string(i)));
+    }
+    return Decide(State(usage)).lines;
+  };
+  EXPECT_EQ(lines(kIssuedLinesMax / 2, false).size(), kIssuedLinesMax);
+  const auto full = lines(kIssuedLinesMax / 2 + 1, false);
+  ASSERT_EQ(full.size(), kIssuedLinesMax);
+  EXPECT_EQ(full.back().meter, Meter::kCompletion);
+  const auto odd = lines(kIssuedLinesMax / 2 + 1, true);
+  ASSERT_EQ(odd.size(), kIssuedLinesMax - 1) << "one line would fit, and the next row has two";
+  EXPECT_EQ(odd.back().meter, Meter::kCompletion);
+}
+
+TEST(DecideFinalise, MakesNoInvoiceThatNobodyCouldRead) {
+  OpenUsage usage = Usage(1, 1);
+  for (const int year : {1970, 2019, 2200}) {
+    usage.month = std::chrono::sys_days(std::chrono::year(year) / 1 / 1);
+    const auto refused =
+        DecideFinalise(State({usage}), {.period = PeriodOf(usage.month), .grace = 24h}, usage.month + 24h * 60);
+    ASSERT_FALSE(refused) << year;
+    EXPECT_EQ(refused.error().reason, "INVALID_PERIOD") << year;
+  }
 }
 
 TEST(CheckTotals, FindsWhateverDoesNotAddUp) {
@@ -196,6 +218,8 @@ TEST(CheckLegalEntity, WantsPrefixesThatTellDocumentsApart) {
   EXPECT_EQ(Reason(CheckLegalEntity(entity)), "INVALID_NUMBER_PREFIX");
   entity.credit_note_prefix = "ke";
   EXPECT_EQ(Reason(CheckLegalEntity(entity)), "INVALID_NUMBER_PREFIX");
+  entity.credit_note_prefix = "KC2";
+  EXPECT_EQ(Reason(CheckLegalEntity(entity)), "INVALID_NUMBER_PREFIX") << "KC2 and 000001 could be KC and 2000001";
   entity.credit_note_prefix = "KC";
   entity.payment_days = 366;
   EXPECT_EQ(Reason(CheckLegalEntity(entity)), "INVALID_PAYMENT_DAYS");

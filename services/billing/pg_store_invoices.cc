@@ -73,6 +73,22 @@ constexpr std::string_view kCredited =
 constexpr std::string_view kTenantsWithDuePeriods =
     "SELECT d.tenant_id, d.month_micros FROM billing.tenants_with_due_periods($1, $2::uuid, $3) d ORDER BY d.tenant_id";
 
+constexpr std::string_view kClock = "SELECT billing.to_micros(clock_timestamp())";
+// As billing.number_invoice has it.
+constexpr std::chrono::minutes kAheadMax{5};
+
+// Said in words before the trigger refuses it.
+Status CheckIssueTime(TenantTx& tx, Time now) {
+  const auto rows = tx.Exec(kClock);
+  const Time there = ReadFirst(rows, [](RowReader& row) { return row.Next<Time>(); });
+  if (now <= there + kAheadMax) return {};
+  return FailedPrecondition(
+      "CLOCK_SKEW",
+      fmt::format("billing's clock says {} and the database's {}; nothing is issued until the one that is "
+                  "wrong is set, because dates never go back along numbers",
+                  Instant(now), Instant(there)));
+}
+
 FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   const std::string tenant = command.tenant.ToString();
   FinaliseState state;
@@ -212,6 +228,7 @@ Result<IssuedInvoice> PgStore::FinaliseInvoice(const FinaliseCommand& command, T
         auto there = ReadIssuedIn(tx, command.tenant, command.period.name);
         if (there || there.error().code != Code::kNotFound) return there;
         ALLOD_TRY(IssuedInvoice made, DecideFinalise(state, command, now));
+        ALLOD_CHECK_OK(CheckIssueTime(tx, now));
         return Write(tx, audit_, std::move(made));
       },
       RunAgain{});
@@ -229,6 +246,7 @@ Result<IssuedInvoice> PgStore::CreateCreditNote(const CreditCommand& command, Ti
         }
         ALLOD_TRY(const CreditState state, ReadCreditState(tx, command));
         ALLOD_TRY(IssuedInvoice made, DecideCredit(state, command, now));
+        ALLOD_CHECK_OK(CheckIssueTime(tx, now));
         return Write(tx, audit_, std::move(made));
       },
       RunAgain{});

@@ -23,6 +23,10 @@ constexpr std::string_view kUpsertEntity =
     "registration_id = EXCLUDED.registration_id, payment_days = EXCLUDED.payment_days, "
     "payment_terms = EXCLUDED.payment_terms, update_time = EXCLUDED.update_time";
 
+// Said in words before billing.number_prefixes refuses it.
+constexpr std::string_view kPrefixTakers =
+    "WHERE id <> $1 AND (invoice_prefix IN ($2, $3) OR credit_note_prefix IN ($2, $3)) LIMIT 1";
+
 constexpr std::string_view kFindProfile =
     "SELECT a.tenant_name, p.legal_entity_id, p.name, p.street, p.city, p.postal_code, p.country_code, p.tax_id, "
     "p.registration_id, p.buyer_reference, p.tax_category, p.tax_basis_points, p.tax_note, p.finalise_by_hand "
@@ -152,6 +156,9 @@ Result<LegalEntity> PgStore::SetLegalEntity(const LegalEntity& entity, Time now)
   return desk_.Run<LegalEntity>(
       [&](GlobalTx& tx) -> Result<LegalEntity> {
         const Party& p = entity.party;
+        const auto takers = tx.Exec(fmt::format("{}{}", kEntityColumns, kPrefixTakers), entity.id,
+                                    entity.invoice_prefix, entity.credit_note_prefix);
+        if (!takers.empty()) ALLOD_CHECK_OK(CheckPrefixIsFree(ReadFirst(takers, ReadEntity), entity));
         tx.Exec(kUpsertEntity, entity.id, p.name, p.street, p.city, p.postal_code, p.country_code, p.tax_id,
                 p.registration_id, entity.invoice_prefix, entity.credit_note_prefix, entity.payment_days,
                 entity.payment_terms, now);

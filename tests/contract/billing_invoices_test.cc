@@ -15,9 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const Time kOctober = std::chrono::sys_days(std::chrono::year(2026) / 10 / 1);
-const Time kAfterOctober = std::chrono::sys_days(std::chrono::year(2026) / 11 / 2) + 1h;
-const Time kAfterNovember = std::chrono::sys_days(std::chrono::year(2026) / 12 / 2) + 1h;
+const Time kOctober = std::chrono::sys_days(std::chrono::year(2025) / 10 / 1);
+const Time kAfterOctober = std::chrono::sys_days(std::chrono::year(2025) / 11 / 2) + 1h;
+const Time kAfterNovember = std::chrono::sys_days(std::chrono::year(2025) / 12 / 2) + 1h;
 const Uuid kDearBook = Uuid::FromName("priceBooks/dear");
 // 50.5 and 150.5 KES a million tokens.
 constexpr std::int64_t kDearPrompt = 50'500'000;
@@ -44,7 +44,7 @@ BillingProfile Profile(const std::string& tenant, const std::string& entity = "a
           .tax = {.category = TaxCategory::kStandard, .basis_points = 1600}};
 }
 
-FinaliseCommand Finalise(const std::string& tenant, const std::string& period = "2026-10") {
+FinaliseCommand Finalise(const std::string& tenant, const std::string& period = "2025-10") {
   return {Tenant(tenant), ParsePeriod(period, kNow).value(), kSettlementGraceDefault};
 }
 
@@ -80,7 +80,7 @@ void Use(Store& store, const std::string& tenant, Time admitted, std::int64_t pr
 CreditCommand Credit(const std::string& tenant, std::vector<CreditCommand::Line> lines,
                      const std::string& payload = "") {
   CreditCommand out{
-      .tenant = Tenant(tenant), .period = ParsePeriod("2026-10", kNow).value(), .lines = std::move(lines)};
+      .tenant = Tenant(tenant), .period = ParsePeriod("2025-10", kNow).value(), .lines = std::move(lines)};
   out.reason = "A price was wrong";
   out.request = MakeRequestId(Uuid::V7().ToString(), "CreateCreditNote", payload).value();
   return out;
@@ -127,7 +127,7 @@ TYPED_TEST(BillingInvoices, IssuesAMonthOnceWithItsTaxAndBooksWhatRoundingLeft) 
   const Amount owed = store.GetBillingAccount(Tenant("ke"))->posted;
   const auto invoice = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
   ASSERT_TRUE(invoice) << invoice.error().message;
-  EXPECT_EQ(invoice->id, "2026-10");
+  EXPECT_EQ(invoice->id, "2025-10");
   EXPECT_EQ(invoice->number, "KE-000001");
   EXPECT_EQ(invoice->seller, Operator().party);
   EXPECT_EQ(invoice->buyer, Profile("ke").buyer);
@@ -161,7 +161,7 @@ TYPED_TEST(BillingInvoices, IssuesAMonthOnceWithItsTaxAndBooksWhatRoundingLeft) 
         return moved;
       }(),
       kAfterNovember));
-  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2026-10").value()), Everything(*invoice))
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2025-10").value()), Everything(*invoice))
       << "whatever became of the seller since";
   EXPECT_EQ(ExpectSoundBooks(store, "ke"), owed);
 }
@@ -172,29 +172,29 @@ TYPED_TEST(BillingInvoices, SaysWhyAMonthCannotBeIssuedYet) {
     const auto done = store.FinaliseInvoice(Finalise("ke", period), now);
     return done ? std::string() : done.error().reason;
   };
-  EXPECT_EQ(reason("2026-10"), "NO_BILLING_ACCOUNT");
+  EXPECT_EQ(reason("2025-10"), "NO_BILLING_ACCOUNT");
   ASSERT_TRUE(store.SetBillingAccount(Account("ke", 1), kNow));
-  EXPECT_EQ(reason("2026-10"), "NO_BILLING_PROFILE");
+  EXPECT_EQ(reason("2025-10"), "NO_BILLING_PROFILE");
   EXPECT_EQ(store.SetBillingProfile(Profile("ke"), kNow).error().reason, "NO_LEGAL_ENTITY");
   EXPECT_EQ(store.SetBillingProfile(Profile("tz"), kNow).error().reason, "NO_BILLING_ACCOUNT");
   OpenInvoicing(store, "ke");
-  EXPECT_EQ(reason("2026-10"), "NOTHING_TO_INVOICE");
+  EXPECT_EQ(reason("2025-10"), "NOTHING_TO_INVOICE");
   Use(store, "ke", kOctober + 1h, 1000, 1000);
   Use(store, "ke", kNow, 1000, 1000);
-  EXPECT_EQ(reason("2026-10", kOctober + 240h), "PERIOD_OPEN");
-  EXPECT_EQ(reason("2026-10", kMonth + kSettlementGraceDefault - 1s), "PERIOD_OPEN") << "the grace";
-  EXPECT_EQ(reason("2026-11", kAfterNovember), "EARLIER_PERIOD_OPEN");
+  EXPECT_EQ(reason("2025-10", kOctober + 240h), "PERIOD_OPEN");
+  EXPECT_EQ(reason("2025-10", kMonth + kSettlementGraceDefault - 1s), "PERIOD_OPEN") << "the grace";
+  EXPECT_EQ(reason("2025-11", kAfterNovember), "EARLIER_PERIOD_OPEN");
   const ReserveCommand held = Dear("ke", kMonth - 1s);
   ASSERT_TRUE(store.Reserve(held, kMonth - 1s));
   const auto refused = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
   EXPECT_EQ(refused.error().reason, "HOLDS_OPEN");
   EXPECT_NE(refused.error().message.find(held.request_id.ToString()), std::string::npos) << refused.error().message;
   ASSERT_TRUE(store.Settle(Settlement(held, 1, 1), kMonth + 1s));
-  EXPECT_EQ(reason("2026-10", kAfterOctober), "");
-  EXPECT_EQ(reason("2026-11"), "");
-  EXPECT_EQ(reason("2026-09"), "LATER_PERIOD_FINALISED");
-  EXPECT_EQ(reason("2026-10"), "") << "it is there";
-  EXPECT_EQ(store.FindInvoice(Tenant("ke"), "2026-09").error().code, Code::kNotFound);
+  EXPECT_EQ(reason("2025-10", kAfterOctober), "");
+  EXPECT_EQ(reason("2025-11"), "");
+  EXPECT_EQ(reason("2025-09"), "LATER_PERIOD_FINALISED");
+  EXPECT_EQ(reason("2025-10"), "") << "it is there";
+  EXPECT_EQ(store.FindInvoice(Tenant("ke"), "2025-09").error().code, Code::kNotFound);
   ExpectSoundBooks(store, "ke");
 }
 
@@ -212,8 +212,8 @@ TYPED_TEST(BillingInvoices, WhatIsSettledLateComesIntoTheNextOnce) {
   ASSERT_TRUE(store.Settle(Settlement(later, 5'000, 7'000), kAfterOctober + 1h));
   EXPECT_EQ(Everything(store.FinaliseInvoice(Finalise("ke"), kAfterOctober + 2h).value()), Everything(october));
   Use(store, "ke", kNow, 400, 0);
-  EXPECT_TRUE(store.TenantsWithDuePeriods(kMonth, {}, 10)->empty()) << "late usage makes no invoice of its own";
-  const IssuedInvoice november = store.FinaliseInvoice(Finalise("ke", "2026-11"), kAfterNovember).value();
+  EXPECT_TRUE(store.TenantsWithDuePeriods(kMonth, {}, 10)->empty()) << "the month after has not ended";
+  const IssuedInvoice november = store.FinaliseInvoice(Finalise("ke", "2025-11"), kAfterNovember).value();
   ASSERT_EQ(november.lines.size(), 3U);
   EXPECT_EQ(november.lines[0].month, kOctober);
   EXPECT_EQ(november.lines[0].quantity, 15'000);
@@ -229,11 +229,53 @@ TYPED_TEST(BillingInvoices, WhatIsSettledLateComesIntoTheNextOnce) {
   ExpectSoundBooks(store, "ke");
 }
 
+TYPED_TEST(BillingInvoices, WhatIsSettledLateAndFollowedByNothingIsInvoicedAlone) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  Use(store, "ke", kOctober + 1h, 1000, 2000);
+  const ReserveCommand late = Dear("ke", kOctober + 2h);
+  ASSERT_TRUE(store.Reserve(late, kOctober + 2h));
+  ASSERT_EQ(store.ExpireReservations(Tenant("ke"), kOctober + 30h, 10).value(), 1);
+  ASSERT_TRUE(store.FinaliseInvoice(Finalise("ke"), kAfterOctober));
+  EXPECT_TRUE(store.TenantsWithDuePeriods(kAfterNovember, {}, 10)->empty());
+  ASSERT_TRUE(store.Settle(Settlement(late, 10'000, 0), kAfterNovember));
+  const auto due = [&](Time before) {
+    const auto found = store.TenantsWithDuePeriods(before, {}, 10).value();
+    return found.empty() ? std::string() : PeriodOf(found.front().month).name;
+  };
+  EXPECT_EQ(due(kNow), "") << "November has not ended";
+  EXPECT_EQ(due(kAfterNovember), "2025-11");
+  EXPECT_EQ(due(kAfterNovember + 24h * 62), "2025-11") << "the month after the last invoice";
+  Use(store, "ke", kAfterNovember, 1, 1);
+  EXPECT_EQ(due(kAfterNovember + 24h * 62), "2025-12") << "one that has something of its own takes it along";
+  const auto december = store.FinaliseInvoice(Finalise("ke", "2025-12"), kAfterNovember + 24h * 62);
+  ASSERT_TRUE(december) << december.error().message;
+  ASSERT_EQ(december->lines.size(), 3U);
+  EXPECT_EQ(december->lines[0].month, kOctober);
+  EXPECT_EQ(due(kAfterNovember + 24h * 93), "");
+
+  OpenInvoicing(store, "tz");
+  Use(store, "tz", kOctober + 1h, 1000, 2000);
+  ASSERT_TRUE(store.FinaliseInvoice(Finalise("tz"), kAfterOctober));
+  Use(store, "tz", kOctober + 3h, 7000, 0);
+  EXPECT_EQ(due(kAfterNovember), "2025-11");
+  const auto november = store.FinaliseInvoice(Finalise("tz", "2025-11"), kAfterNovember);
+  ASSERT_TRUE(november) << november.error().message;
+  ASSERT_EQ(november->lines.size(), 1U);
+  EXPECT_EQ(november->lines[0].month, kOctober);
+  EXPECT_EQ(november->lines[0].quantity, 7000);
+  EXPECT_EQ(due(kAfterNovember + 24h * 93), "");
+  ExpectSoundBooks(store, "ke");
+  ExpectSoundBooks(store, "tz");
+}
+
 TYPED_TEST(BillingInvoices, ALeaseHoldsUpNoMonthAndWhatComesOfItLaterIsInTheNext) {
   Store& store = this->store();
   OpenInvoicing(store, "ke");
   const Uuid lease = Uuid::V7();
-  Adjusted(store, Adjustment("ke", lease, 1, 0, 1'000'000'000'000'000));
+  AdjustLeaseCommand made = Adjustment("ke", lease, 1, 0, 1'000'000'000'000'000);
+  made.send_time = kOctober;
+  Adjusted(store, made);
   const auto leased = [&](Time admitted, std::int64_t prompt, std::int64_t completion) {
     LeasedUsage usage = Leased("ke", lease, prompt, completion, Outcome::kCompleted, admitted);
     usage.terms.price_book = kDearBook;
@@ -250,7 +292,7 @@ TYPED_TEST(BillingInvoices, ALeaseHoldsUpNoMonthAndWhatComesOfItLaterIsInTheNext
   EXPECT_EQ(october->lines[1].quantity, 2000);
   EXPECT_GT(store.GetBillingAccount(Tenant("ke"))->held, Amount()) << "the lease is as it was";
   Settled(store, "ke", {leased(kMonth - 1s, 7, 0), leased(kNow, 400, 0)}, kNow);
-  const auto november = store.FinaliseInvoice(Finalise("ke", "2026-11"), kAfterNovember);
+  const auto november = store.FinaliseInvoice(Finalise("ke", "2025-11"), kAfterNovember);
   ASSERT_TRUE(november) << november.error().message;
   ASSERT_EQ(november->lines.size(), 2U);
   EXPECT_EQ(november->lines[0].month, kOctober);
@@ -276,7 +318,7 @@ TYPED_TEST(BillingInvoices, EveryLineIsTheSumOfItsRequests) {
   ASSERT_EQ(invoice.lines.size(), 4U);
   Amount exact;
   for (const IssuedLine& stored : invoice.lines) {
-    const IssuedLine line = store.FindInvoiceLine(Tenant("ke"), "2026-10", stored.number).value();
+    const IssuedLine line = store.FindInvoiceLine(Tenant("ke"), "2025-10", stored.number).value();
     std::int64_t tokens = 0, requests = 0;
     std::optional<Uuid> before;
     while (true) {
@@ -295,8 +337,8 @@ TYPED_TEST(BillingInvoices, EveryLineIsTheSumOfItsRequests) {
     exact = Add(exact, line.exact).value();
   }
   EXPECT_EQ(exact, Add(invoice.net, invoice.residue).value());
-  EXPECT_EQ(store.FindInvoiceLine(Tenant("ke"), "2026-10", 5).error().code, Code::kNotFound);
-  EXPECT_EQ(store.FindInvoiceLine(Tenant("tz"), "2026-10", 1).error().code, Code::kNotFound);
+  EXPECT_EQ(store.FindInvoiceLine(Tenant("ke"), "2025-10", 5).error().code, Code::kNotFound);
+  EXPECT_EQ(store.FindInvoiceLine(Tenant("tz"), "2025-10", 1).error().code, Code::kNotFound);
 }
 
 TYPED_TEST(BillingInvoices, CreditsPartsNeverMoreThanIsLeftAndInTheEndAllOfIt) {
@@ -317,12 +359,12 @@ TYPED_TEST(BillingInvoices, CreditsPartsNeverMoreThanIsLeftAndInTheEndAllOfIt) {
   EXPECT_EQ(refused(Credit("ke", {{3, Kes("1")}})), "INVALID_CREDIT");
   EXPECT_EQ(refused(Credit("ke", {{1, Kes("1")}, {1, Kes("1")}})), "INVALID_CREDIT");
   CreditCommand of_september = Credit("ke", {});
-  of_september.period = ParsePeriod("2026-09", kNow).value();
+  of_september.period = ParsePeriod("2025-09", kNow).value();
   EXPECT_EQ(refused(of_september), "NOT_FOUND");
 
   const CreditCommand part = Credit("ke", {{1, Kes("3.33")}}, "part");
   const IssuedInvoice first = store.CreateCreditNote(part, kNow).value();
-  EXPECT_EQ(first.id, "2026-10-c1");
+  EXPECT_EQ(first.id, "2025-10-c1");
   EXPECT_EQ(first.number, "KE-CN-000001");
   EXPECT_EQ(first.corrected_number, invoice.number);
   EXPECT_EQ(first.net, Kes("3.33"));
@@ -334,20 +376,20 @@ TYPED_TEST(BillingInvoices, CreditsPartsNeverMoreThanIsLeftAndInTheEndAllOfIt) {
   EXPECT_EQ(refused(Credit("ke", {{1, Kes("6.78")}})), "CREDIT_EXCEEDS_INVOICE") << "6.77 are left";
   ASSERT_TRUE(store.CreateCreditNote(Credit("ke", {{1, {}}}), kNow));
   const IssuedInvoice rest = store.CreateCreditNote(Credit("ke", {}), kNow).value();
-  EXPECT_EQ(rest.id, "2026-10-c3");
+  EXPECT_EQ(rest.id, "2025-10-c3");
   ASSERT_EQ(rest.lines.size(), 1U);
   EXPECT_EQ(rest.lines[0].credited_line, 2);
   EXPECT_EQ(refused(Credit("ke", {})), "NOTHING_TO_CREDIT");
   EXPECT_EQ(store.GetBillingAccount(Tenant("ke"))->posted, Amount()) << "all of it, its tax to the last cent too";
   EXPECT_EQ(Balances(store, "ke").at("tax-payable"), "0");
   ExpectSoundBooks(store, "ke");
-  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2026-10-c3").value()), Everything(rest));
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("ke"), "2025-10-c3").value()), Everything(rest));
 
   const auto page = store.ListInvoices(Tenant("ke"), "", 2).value();
   ASSERT_EQ(page.size(), 2U);
-  EXPECT_EQ(page[0].id, "2026-10-c3");
+  EXPECT_EQ(page[0].id, "2025-10-c3");
   EXPECT_TRUE(page[0].lines.empty());
-  EXPECT_EQ(store.ListInvoices(Tenant("ke"), "2026-10-c2", 10)->size(), 2U);
+  EXPECT_EQ(store.ListInvoices(Tenant("ke"), "2025-10-c2", 10)->size(), 2U);
   EXPECT_TRUE(store.ListInvoices(Tenant("tz"), "", 10)->empty());
 }
 
@@ -390,10 +432,10 @@ TYPED_TEST(BillingInvoices, FindsWhoseMonthsAreDue) {
       }
     }
   };
-  EXPECT_EQ(due(kNow), (std::set<std::string>{"ke 2026-10"}));
+  EXPECT_EQ(due(kNow), (std::set<std::string>{"ke 2025-10"}));
   ASSERT_TRUE(store.FinaliseInvoice(Finalise("ke"), kAfterOctober));
   EXPECT_EQ(due(kNow), std::set<std::string>{});
-  EXPECT_EQ(due(kAfterNovember), (std::set<std::string>{"ke 2026-11", "ug 2026-11"}));
+  EXPECT_EQ(due(kAfterNovember), (std::set<std::string>{"ke 2025-11", "ug 2025-11"}));
 }
 
 TYPED_TEST(BillingInvoices, AHundredAtOnceIssueOneOfEachWithoutAGap) {
@@ -442,7 +484,7 @@ TYPED_TEST(BillingInvoices, DatesDoNotGoBackAlongNumbers) {
   EXPECT_EQ(second.sequence, first.sequence + 1);
   EXPECT_EQ(second.issue_time, first.issue_time);
   EXPECT_EQ(second.due_time, first.due_time);
-  EXPECT_EQ(Everything(store.FindInvoice(Tenant("tz"), "2026-10").value()), Everything(second));
+  EXPECT_EQ(Everything(store.FindInvoice(Tenant("tz"), "2025-10").value()), Everything(second));
 }
 
 TYPED_TEST(BillingInvoices, PrefixesOfNumbersAreForGood) {
@@ -452,6 +494,16 @@ TYPED_TEST(BillingInvoices, PrefixesOfNumbersAreForGood) {
   other.invoice_prefix = "X-";
   EXPECT_EQ(store.SetLegalEntity(other, kNow).error().reason, "NUMBER_PREFIX_IMMUTABLE");
   EXPECT_EQ(store.GetLegalEntity("allod-ke")->invoice_prefix, "KE-");
+  for (const auto& [invoice, credit_note] :
+       {std::pair{"KE-", "TZ-CN-"}, std::pair{"TZ-", "KE-CN-"}, std::pair{"KE-CN-", "TZ-"}}) {
+    other = Operator("allod-tz");
+    other.invoice_prefix = invoice;
+    other.credit_note_prefix = credit_note;
+    const auto taken = store.SetLegalEntity(other, kNow);
+    ASSERT_FALSE(taken) << invoice;
+    EXPECT_EQ(taken.error().reason, "NUMBER_PREFIX_TAKEN") << invoice;
+    EXPECT_NE(taken.error().message.find("legalEntities/allod-ke"), std::string::npos) << taken.error().message;
+  }
   EXPECT_EQ(store.ListLegalEntities("", 10)->size(), 1U);
   EXPECT_TRUE(store.ListLegalEntities("allod-ke", 10)->empty());
   EXPECT_EQ(store.GetLegalEntity("nobody").error().code, Code::kNotFound);
@@ -515,7 +567,7 @@ TEST_F(PgInvoices, WhatDiesBetweenStatementsLeavesNothingAndNoGap) {
     EXPECT_EQ(count(lock, "invoices"), before) << table;
     lock.abort();
     killed.join();
-    EXPECT_EQ(store_.FindInvoice(Tenant("ke"), "2026-10").error().code, Code::kNotFound) << table;
+    EXPECT_EQ(store_.FindInvoice(Tenant("ke"), "2025-10").error().code, Code::kNotFound) << table;
   }
   const auto invoice = store_.FinaliseInvoice(Finalise("ke"), kAfterOctober);
   ASSERT_TRUE(invoice) << invoice.error().message;
@@ -546,6 +598,51 @@ TEST_F(PgInvoices, WhateverFailsRollsBackAllOfIt) {
   ExpectSoundBooks(store_, "ke");
 }
 
+TEST_F(PgInvoices, NothingIsIssuedInTheFuture) {
+  const Time now = std::chrono::system_clock::now();
+  const auto refused = store_.FinaliseInvoice(Finalise("ke"), now + 6min);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().reason, "CLOCK_SKEW");
+  EXPECT_NE(refused.error().message.find(Instant(now + 6min)), std::string::npos) << refused.error().message;
+  const auto issued = store_.FinaliseInvoice(Finalise("ke"), now);
+  ASSERT_TRUE(issued) << issued.error().message;
+  EXPECT_EQ(issued->number, "KE-000001");
+  EXPECT_LE(issued->issue_time, now) << "what was refused left no date behind";
+  EXPECT_EQ(store_.CreateCreditNote(Credit("ke", {}), now + 6min).error().reason, "CLOCK_SKEW");
+  // Whoever writes it.
+  const std::string later =
+      "INSERT INTO billing.invoices SELECT tenant_id, '2025-09', kind, '2025-09-01', legal_entity_id, 0, '', "
+      "currency_code, now() + interval '6 minutes', due_time, seller_name, seller_street, seller_city, "
+      "seller_postal_code, seller_country_code, seller_tax_id, seller_registration_id, buyer_name, buyer_street, "
+      "buyer_city, buyer_postal_code, buyer_country_code, buyer_tax_id, buyer_registration_id, buyer_reference, "
+      "payment_terms, net, tax, payable, residue, corrected_id, reason, request_id, payload_sha256 FROM "
+      "billing.invoices WHERE id = '2025-10'";
+  EXPECT_EQ(Attempt(later), "23514");
+  EXPECT_EQ(Attempt("INSERT INTO billing.number_prefixes SELECT 'X-', id, 'invoice' FROM billing.legal_entities"),
+            "42501");
+}
+
+TEST_F(PgInvoices, LookingForDueMonthsReadsNoAccountThatIsNotInvoicedByItself) {
+  pqxx::connection owner(harness_.database().owner_url);
+  pqxx::work work(owner);
+  work.exec("SET LOCAL enable_seqscan = off");
+  std::string body =
+      work.exec1("SELECT prosrc FROM pg_proc WHERE proname = 'tenants_with_due_periods'")[0].as<std::string>();
+  const auto fill = [&](const std::string& name, const std::string& value) {
+    for (std::size_t at = body.find(name); at != std::string::npos; at = body.find(name)) {
+      body.replace(at, name.size(), value);
+    }
+  };
+  fill("p_before_micros", std::to_string(ToMicros(kAfterNovember)) + "::bigint");
+  fill("p_after", "'00000000-0000-0000-0000-000000000000'::uuid");
+  fill("p_limit", "10");
+  std::string plan;
+  for (const auto& row : work.exec("EXPLAIN " + body)) plan += row[0].as<std::string>() + "\n";
+  for (const char* index : {"profiles_by_themselves", "usage_totals_open", "invoices_by_month"}) {
+    EXPECT_NE(plan.find(index), std::string::npos) << index << " in\n" << plan;
+  }
+}
+
 TEST_F(PgInvoices, WhatIsIssuedCannotBeChangedNorAddedTo) {
   ASSERT_TRUE(store_.FinaliseInvoice(Finalise("ke"), kAfterOctober));
   for (const char* table : {"invoices", "invoice_lines", "credit_note_lines", "invoice_taxes"}) {
@@ -564,17 +661,17 @@ TEST_F(PgInvoices, WhatIsIssuedCannotBeChangedNorAddedTo) {
       << "it is immutable";
   // An invoice without lines, or of what another one bills, is none.
   const std::string header =
-      "INSERT INTO billing.invoices SELECT tenant_id, '2026-09', kind, '2026-09-01', legal_entity_id, 0, '', "
+      "INSERT INTO billing.invoices SELECT tenant_id, '2025-09', kind, '2025-09-01', legal_entity_id, 0, '', "
       "currency_code, issue_time, due_time, seller_name, seller_street, seller_city, seller_postal_code, "
       "seller_country_code, seller_tax_id, seller_registration_id, buyer_name, buyer_street, buyer_city, "
       "buyer_postal_code, buyer_country_code, buyer_tax_id, buyer_registration_id, buyer_reference, payment_terms, "
       "net, tax, payable, residue, corrected_id, reason, request_id, payload_sha256 FROM billing.invoices "
-      "WHERE id = '2026-10'";
+      "WHERE id = '2025-10'";
   EXPECT_EQ(Attempt(header), "23514");
   EXPECT_EQ(
       Attempt(
           "WITH h AS (" + header +
-          " RETURNING 1) INSERT INTO billing.invoice_lines SELECT tenant_id, '2026-09', number, month, "
+          " RETURNING 1) INSERT INTO billing.invoice_lines SELECT tenant_id, '2025-09', number, month, "
           "instance, variant, price_book_id, isolation_class, meter, request_count, first_epoch, last_epoch, quantity, "
           "unit_price, exact, amount, tax_category, tax_basis_points FROM billing.invoice_lines, h"),
       "23514")

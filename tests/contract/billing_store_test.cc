@@ -379,7 +379,7 @@ TEST_P(BillingStore, SumsUsageByInstanceAndPriceForAMonth) {
     ASSERT_TRUE(store_.Reserve(request, admitted));
     ASSERT_TRUE(store_.Settle(Settlement(request, 1, tokens), admitted + 1s));
   };
-  const InvoicePeriod november = ParsePeriod("2026-11", kNow).value();
+  const InvoicePeriod november = ParsePeriod("2025-11", kNow).value();
   use(november.start - 1ms, "a", "q4_k_m", 50);
   use(november.start, "a", "q4_k_m", 10);
   use(november.end - 1ms, "a", "q4_k_m", 20);

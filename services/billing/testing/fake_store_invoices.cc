@@ -53,6 +53,7 @@ bool FakeStore::IsOfLine(const Books& books, const UsageRecord& record, const Is
 Result<LegalEntity> FakeStore::SetLegalEntity(const LegalEntity& entity, Time) {
   const std::lock_guard lock(mutex_);
   const auto at = legal_entities_.find(entity.id);
+  for (const auto& [id, other] : legal_entities_) ALLOD_CHECK_OK(CheckPrefixIsFree(other, entity));
   if (at != legal_entities_.end()) ALLOD_CHECK_OK(CheckSamePrefixes(at->second, entity));
   legal_entities_[entity.id] = entity;
   return entity;
@@ -212,15 +213,19 @@ Result<std::vector<DuePeriod>> FakeStore::TenantsWithDuePeriods(Time before, std
   for (auto at = after ? books_.upper_bound(*after) : books_.begin(); at != books_.end(); ++at) {
     const Books& books = at->second;
     if (!books.profile || books.profile->finalise_by_hand || static_cast<int>(out.size()) == limit) continue;
-    Time last{};
+    std::optional<Time> last, own, late;
     for (const auto& [id, doc] : books.issued) {
       if (doc.kind == IssuedInvoice::Kind::kInvoice) last = doc.period.start;
     }
     for (const auto& [key, usage] : Totals(books)) {
-      if (!IsOpen(usage) || usage.month >= MonthOf(before) || usage.month <= last) continue;
-      out.push_back({at->first, usage.month});
-      break;
+      if (!IsOpen(usage) || usage.month >= MonthOf(before)) continue;
+      if (last && usage.month <= *last) {
+        if (NextMonth(*last) < MonthOf(before)) late = NextMonth(*last);
+      } else if (!own) {
+        own = usage.month;
+      }
     }
+    if (own || late) out.push_back({at->first, own ? *own : *late});
   }
   return out;
 }

@@ -25,7 +25,7 @@ class AuditErasure {
   //
   // Of entries about a member, which may be gone; `member` is its id.
   Result<Erasure> EraseMember(const std::string& tenant, const std::string& member, int batch);
-  // Of entries about what a person began and ended. Who it is stands nowhere afterwards.
+  // Of entries about what a person began and ended, or was refused to begin. Who it is stands nowhere afterwards.
   Result<Erasure> ErasePerson(const std::string& tenant, const Person& person, int batch);
 
  private:

@@ -72,16 +72,17 @@ TEST_F(RefusedSignInTest, IsRecordedWithWhoItWasAsErasableDetails) {
   EXPECT_EQ(access.outcome, audit::Outcome::kRefused);
   EXPECT_EQ(access.reason, "NOT_A_MEMBER");
   EXPECT_EQ(access.actor, (Actor{"person", "", ""})) << "nothing that says who a person is";
-  ASSERT_EQ(access.details.size(), 2U);
-  for (const audit::Detail& detail : access.details) EXPECT_TRUE(detail.commitment && detail.salt) << detail.name;
-  EXPECT_EQ(access.details[0].value, "248289761001");
+  ASSERT_EQ(access.details.size(), 3U);
+  EXPECT_EQ(access.details[0], (audit::Detail{"identity_provider", "staff"}));
+  for (int i : {1, 2}) EXPECT_TRUE(access.details[i].commitment && access.details[i].salt) << access.details[i].name;
+  EXPECT_EQ(access.details[1].value, "248289761001");
   // As it is written: with the first of those that are counted together.
   audit::AccessTally tally;
   for (int i = 0; i < 100; ++i) tally.Note(access, clock_.Now());
   const auto due = tally.TakeDue(clock_.Now());
   ASSERT_EQ(due.at("tenants/ke").size(), 1U);
   const audit::Entry entry = audit::EntryOf(due.at("tenants/ke")[0]);
-  EXPECT_EQ(entry.details[0], access.details[0]);
+  EXPECT_EQ(entry.details[1], access.details[1]);
   EXPECT_TRUE(audit::CheckEntry(entry));
 }
 
@@ -101,9 +102,9 @@ TEST_F(RefusedSignInTest, IsTakenOfServicesAndInWordsOnly) {
   EXPECT_TRUE(recorded_.empty());
   request = Refusal();
   request.clear_subject();
-  request.clear_client_address();
   EXPECT_EQ(Report(request), "");
-  EXPECT_TRUE(recorded_.at(0).details.empty());
+  ASSERT_EQ(recorded_.at(0).details.size(), 1U) << "an address of nobody is kept by nobody's leave";
+  EXPECT_EQ(recorded_[0].details[0].name, "identity_provider");
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ Result<std::string> TokenDigestOf(const std::string& bytes) {
   return ToHex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
 }
 
-// Personal: who it was and from where.
+// Personal: who it was and from where, which is of a person only: without a subject nobody could ask for it to be
+// erased.
 Result<audit::Access> RefusalFrom(const v1::ReportRefusedSignInRequest& request) {
   ALLOD_TRY(const auto parts,
             MatchName("identity_provider", request.identity_provider(), "tenants/*/identityProviders/*"));
@@ -48,7 +49,10 @@ Result<audit::Access> RefusalFrom(const v1::ReportRefusedSignInRequest& request)
                     .outcome = audit::Outcome::kRefused,
                     .reason = request.reason(),
                     .trace_id = request.trace_id()};
-  if (!request.subject().empty()) out.details.push_back(audit::Personal("subject", request.subject()));
+  // AuditErasure finds it by the provider and the subject.
+  out.details.push_back({"identity_provider", parts[1]});
+  if (request.subject().empty()) return out;
+  out.details.push_back(audit::Personal("subject", request.subject()));
   if (!request.client_address().empty()) {
     out.details.push_back(audit::Personal("client_address", request.client_address()));
   }

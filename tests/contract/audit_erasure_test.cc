@@ -1,6 +1,7 @@
 // What the audit log says of one person is erased, by whoever may, and the log stays whole.
 #include <gtest/gtest.h>
 
+#include "services/common/audit/access_log.h"
 #include "services/common/audit/convert.h"
 #include "services/common/rpc/client.h"
 #include "services/tenancy/audit_service.h"
@@ -8,6 +9,7 @@
 #include "services/tenancy/pg_store_identity.h"
 #include "services/tenancy/pg_store_members.h"
 #include "services/tenancy/pg_store_sessions.h"
+#include "services/tenancy/session_service.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 #include "tests/support/temp_dir.h"
@@ -156,6 +158,35 @@ TEST_F(AuditErasureTest, OfWhoSignedInNothingIsToldAnyMoreNotEvenByTheErasing) {
   EXPECT_EQ(Count(told, "subject=s2 "), 1);
   EXPECT_EQ(Count(told, "tenancy.auditEntries.erase tenants/ke/identityProviders/corp values=7"), 1) << told;
   EXPECT_EQ(Count(Told("ug"), "subject=s1 "), 2);
+}
+
+TEST_F(AuditErasureTest, OfARefusedSignInNothingIsToldAnyMore) {
+  IdentityFeed feed{identities_, clock_};
+  const ClientSecrets secrets{"a pepper of some length"};
+  IdentityServiceImpl identities{feed, secrets};
+  audit::AccessLog log{pool_, "tenancy", clock_};
+  SessionServiceImpl sessions{sessions_, identities, clock_, gates_,
+                              [&](audit::Access access) { log.Record(std::move(access)); }};
+  const std::string address = "unix:" + (sockets_ / "r.sock").string();
+  const auto server = *Server::Start({.listen = address}, {&sessions});
+  const auto gateway = v1::SessionService::NewStub(MakeChannel(address));
+  v1::ReportRefusedSignInRequest refusal;
+  refusal.set_identity_provider("tenants/ke/identityProviders/corp");
+  refusal.set_reason("NOT_A_MEMBER");
+  refusal.set_subject("stranger-1");
+  refusal.set_client_address("192.0.2.77");
+  using SessionStub = v1::SessionService::Stub;
+  ASSERT_TRUE(CallUnary(*gateway, &SessionStub::ReportRefusedSignIn, refusal, Caller::Service("gateway"),
+                        std::chrono::seconds(5)));
+  server->Stop(1s);
+  ASSERT_TRUE(log.WriteDue(true));
+  ASSERT_EQ(Count(Told("ke"), "subject=stranger-1 client_address=192.0.2.77 "), 1) << Told("ke");
+  EXPECT_EQ(Erase(OfPerson("tenants/ke/identityProviders/gov", "stranger-1"))->erased(), 0) << "another's";
+  const auto erased = Erase(OfPerson("tenants/ke/identityProviders/corp", "stranger-1"));
+  ASSERT_TRUE(erased) << erased.error().message;
+  EXPECT_EQ(erased->erased(), 2);
+  EXPECT_EQ(Count(Told("ke"), "stranger-1"), 0);
+  EXPECT_EQ(Count(Told("ke"), "192.0.2.77"), 0);
 }
 
 TEST_F(AuditErasureTest, TakesAnOwnerOrAnOperator) {

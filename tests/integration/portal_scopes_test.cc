@@ -295,6 +295,8 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
        {R"({"parent":"tenants/ke","person":{"identityProvider":"tenants/ke/identityProviders/ci","subject":"4711"}})",
         "PROJECT_KEY", "PROJECT_KEY"}},
       {"AuditService.ListAuditEntries", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"AuditService.EraseAuditPerson",
+       {R"({"parent":"tenants/ke","member":"tenants/ke/members/achieng"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"AuditService.GetAuditHead", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"BillingAccountService.GetBillingAccount",
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},

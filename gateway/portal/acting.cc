@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "services/common/ids.h"
+#include "services/common/log.h"
 
 namespace allod::gateway::portal {
 namespace {
@@ -45,13 +48,35 @@ Result<Caller> WhoActs(const access::Principal& principal, const Transcoder::Mat
   return WithRolesAt(std::move(caller), project.starts_with("tenants/") ? ProjectIdOf(project) : std::string(project));
 }
 
+// Once a minute: it goes on as long as somebody has so many.
+void LogLeftOut(const Caller& held, const Caller& stated) {
+  using std::chrono::steady_clock;
+  static std::atomic<steady_clock::duration::rep> next{0};
+  const auto now = steady_clock::now().time_since_epoch();
+  auto due = next.load();
+  if (now.count() < due || !next.compare_exchange_strong(due, (now + std::chrono::minutes(1)).count())) return;
+  const auto count = [](const Caller& caller) {
+    Rights all = caller.roles;
+    for (const ProjectRoles& at : caller.project_roles) all.Add(at.roles);
+    return std::to_string(all.custom().size());
+  };
+  Log(LogLevel::kWarning, "somebody has more custom roles than a call can carry; some of them do not count",
+      {{"tenant", "tenants/" + held.own_tenant()},
+       {"session", held.session},
+       {"custom_roles", count(held)},
+       {"stated", count(stated)}});
+}
+
 }  // namespace
 
 Result<Caller> ActingCaller(const access::Principal& principal, const Transcoder::Match& match,
                             std::string_view project, const access::LimitTable& tenants) {
   ALLOD_TRY(Caller caller, WhoActs(principal, match, project, tenants));
-  ALLOD_CHECK_OK(caller.CheckStatable());
-  return caller;
+  if (caller.CheckStatable()) return caller;
+  Caller stated = caller.Statable();
+  LogLeftOut(caller, stated);
+  ALLOD_CHECK_OK(stated.CheckStatable());
+  return stated;
 }
 
 }  // namespace allod::gateway::portal

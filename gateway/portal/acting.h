@@ -16,6 +16,8 @@ namespace allod::gateway::portal {
 // `project` ("services", or the project's full name; empty: all of them). Whether he may, the services decide: what is
 // not below his own tenant is not there for him.
 //
+// Of more custom roles than a call can carry those count that fit (Caller::Statable()), and the log says so.
+//
 // UNAVAILABLE / KEYS_NOT_SYNCED while it is not known what is below what; PERMISSION_DENIED / PROJECT_NEEDED for roles
 // at more projects than a call can tell of.
 Result<Caller> ActingCaller(const access::Principal& principal, const Transcoder::Match& match,

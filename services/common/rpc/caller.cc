@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "services/common/ids.h"
 
@@ -268,6 +269,68 @@ Status Caller::CheckStatable() const {
               fmt::format("your {} custom roles have more permissions together than a call can carry: name one project "
                           "in the header x-allod-project, or have fewer, or some of the platform's roles instead",
                           all.custom().size()));
+}
+
+namespace {
+
+// Keeps of custom roles what fits into a call.
+class CustomRoom {
+ public:
+  // `bare` states no custom role.
+  explicit CustomRoom(const Caller& bare) : text_(bare.ToString().size()) {}
+
+  // Of those that hold where `held` does, beside the platform's roles `above` that hold there too.
+  Rights Kept(const Rights& held, Roles above) {
+    Rights out = held.built_in();
+    above.Add(held.built_in());
+    for (const auto& role : held.custom()) {
+      if (!IsCovered(*role, above) && Take(*role)) out.Add(role);
+    }
+    return out;
+  }
+
+ private:
+  bool IsCovered(const CustomRole& role, Roles by) {
+    const auto [known, is_new] = covered_.try_emplace({by.ToString(), role.id});
+    if (is_new) known->second = !FirstBeyond(by, role.permits.patterns());
+    return known->second;
+  }
+  bool Take(const CustomRole& role) {
+    // With a separator each, as CustomText() and Rights::ToString() have it; " custom:" is one more.
+    constexpr std::size_t kAround = 16;
+    const std::size_t named = text_ + kCustomPrefix.size() + role.id.size() + 1;
+    const std::size_t explained = role.id.size() + role.permits.ToText().size() + 2;
+    const bool is_new = !taken_.contains(role.id);
+    const std::size_t custom = custom_ + (is_new ? explained : 0);
+    if (named + custom + kAround > Caller::kTextBytesMax) return false;
+    if (is_new && (custom > Caller::kCustomBytesMax || taken_.size() == Caller::kCustomRolesMax)) return false;
+    text_ = named;
+    custom_ = custom;
+    taken_.insert(role.id);
+    return true;
+  }
+
+  std::size_t text_;
+  std::size_t custom_ = 0;
+  std::set<std::string> taken_;
+  std::map<std::pair<std::string, std::string>, bool> covered_;  // by roles of the platform, id
+};
+
+}  // namespace
+
+Caller Caller::Statable() const {
+  if (CheckStatable()) return *this;
+  Caller out = *this;
+  out.roles.ForgetCustom();
+  for (ProjectRoles& at : out.project_roles) at.roles.ForgetCustom();
+  CustomRoom room(out);
+  out.roles = room.Kept(roles, {});
+  for (std::size_t i = 0; i < project_roles.size(); ++i) {
+    out.project_roles[i].roles = room.Kept(project_roles[i].roles, roles.built_in());
+  }
+  // Where nothing is left nothing is stated.
+  std::erase_if(out.project_roles, [](const ProjectRoles& at) { return at.roles.empty(); });
+  return out;
 }
 
 std::string Caller::Owner() const {

@@ -95,6 +95,10 @@ struct Caller {
   std::string ToString() const;
   // Whether what it may do is little enough to be stated: PERMISSION_DENIED / TOO_MANY_PERMISSIONS.
   Status CheckStatable() const;
+  // The same caller with as many of its custom roles as can be stated: whoever gives somebody more of them than that
+  // takes nothing else from him. Those are left out first that the platform's roles cover where they hold, then those
+  // that do not fit beside the others: of those at the tenant by id, then project by project.
+  Caller Statable() const;
   // Whom the call is counted against, "tenant:ke" for every key and person of ke, wherever they act: what is shared out
   // among tenants is not shared out among these. Operators of one role are another than the operator.
   std::string Owner() const;

@@ -190,6 +190,47 @@ TEST(Caller, HasBoundedCustomRoles) {
   EXPECT_EQ(person.CheckStatable() ? "" : person.CheckStatable().error().reason, "TOO_MANY_PERMISSIONS");
 }
 
+std::shared_ptr<const CustomRole> RoleOfMany(const std::string& id, const std::string& area) {
+  std::vector<std::string> patterns;
+  for (char c = 'a'; c <= 'z'; ++c) patterns.push_back(area + ".collection" + std::string(1, c) + ".anything");
+  return std::make_shared<const CustomRole>(CustomRole{id, Permissions(std::move(patterns))});
+}
+
+// Whoever gives somebody many custom roles does not shut him out.
+TEST(Caller, IsStatedWithTheCustomRolesThatFit) {
+  Rights rights{Role::ROLE_BILLING};
+  const auto covered = std::make_shared<const CustomRole>(
+      CustomRole{"aa", Permissions(std::vector<std::string>{"billing.invoices.get", "billing.invoices.list"})});
+  ASSERT_FALSE(FirstBeyond(Roles{Role::ROLE_BILLING}, covered->permits.patterns()));
+  rights.Add(covered);
+  for (char id = 'b'; id <= 'z'; ++id) rights.Add(RoleOfMany(std::string(1, id), "scheduling"));
+  std::vector<ProjectRoles> projects;
+  for (std::size_t i = 0; i < Caller::kProjectsMax; ++i) {
+    projects.push_back({std::string(60, 'p') + std::to_string(100 + i), rights});
+  }
+  const Caller held = Caller::Person("ke", Uuid::V7().ToString(), rights, projects);
+  ASSERT_FALSE(held.CheckStatable());
+  const Caller stated = held.Statable();
+  ASSERT_TRUE(stated.CheckStatable()) << stated.ToString().size();
+  const auto heard = Caller::Parse(stated.ToString());
+  ASSERT_TRUE(heard) << heard.error().message;
+  EXPECT_EQ(heard->ToString(), stated.ToString());
+  EXPECT_TRUE(heard->roles.Has(Role::ROLE_BILLING)) << "what is the platform's stays";
+  ASSERT_GE(heard->roles.custom().size(), 4U);
+  EXPECT_EQ(heard->roles.custom()[0]->id, "b") << "by id; what the platform's roles cover is left out";
+  ASSERT_EQ(heard->project_roles.size(), Caller::kProjectsMax);
+  EXPECT_TRUE(heard->project_roles.back().roles.Has(Role::ROLE_BILLING));
+  EXPECT_EQ(held.Statable().ToString(), stated.ToString()) << "always the same";
+  // Covered by what holds at the tenant: nothing needs to be left out but these.
+  Rights few{Role::ROLE_OWNER};
+  for (char id = 'b'; id <= 'z'; ++id) few.Add(covered), few.Add(RoleOfMany(std::string(1, id), "scheduling"));
+  const Caller owner = Caller::Person("ke", Uuid::V7().ToString(), few).Statable();
+  EXPECT_TRUE(owner.CheckStatable());
+  EXPECT_TRUE(owner.roles.Has(Role::ROLE_OWNER));
+  const Caller fitting = Caller::Person("ke", Uuid::V7().ToString(), {Role::ROLE_VIEWER});
+  EXPECT_EQ(fitting.Statable().ToString(), fitting.ToString());
+}
+
 TEST(Caller, IsRememberedAsWhatItIs) {
   EXPECT_EQ(Caller::Operator().ToActor(), (Actor{"operator", "operator", ""}));
   EXPECT_EQ(Caller::Operator({Role::ROLE_SUPPORT}).ToActor(), (Actor{"operator", "support", ""}));

@@ -158,9 +158,9 @@ http::Awaitable<Result<SessionToken>> SessionStarter::Try(const Request& request
   Sha256 digest;
   digest.Update(token->signed_text().data(), token->signed_text().size());
   const Digest256 bytes = digest.Finish();
-  if (request.nonce.empty() && !shown_.Claim(bytes, provider->name, claims->issue_time() + kIdTokenAgeMax, now)) {
-    co_return Fail(Code::kUnauthenticated, "TOKEN_REPLAYED",
-                   "the ID token was shown to sign in to another tenant before; sign in again");
+  if (request.nonce.empty()) {
+    const auto first = shown_.Claim(bytes, provider->name, claims->issue_time() + kIdTokenAgeMax, now);
+    if (!first) co_return std::unexpected(first.error());
   }
   tenancy::v1::BeginSessionRequest begin;
   begin.set_parent(tenant);

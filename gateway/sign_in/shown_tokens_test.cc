@@ -15,24 +15,47 @@ Digest256 DigestOf(std::uint32_t number) {
   return out;
 }
 
+constexpr char kOfKe[] = "tenants/ke/identityProviders/a";
+constexpr char kOfTz[] = "tenants/tz/identityProviders/a";
+
+std::string Why(const Status& claimed) { return claimed ? "" : claimed.error().reason; }
+
 TEST(ShownTokens, AreOfTheFirstForWhomTheyAreShown) {
   ShownTokens shown;
   const Time now{1000h};
-  EXPECT_TRUE(shown.Claim(DigestOf(1), "tenants/ke/identityProviders/a", now + 10min, now));
-  EXPECT_TRUE(shown.Claim(DigestOf(1), "tenants/ke/identityProviders/a", now + 10min, now));
-  EXPECT_FALSE(shown.Claim(DigestOf(1), "tenants/tz/identityProviders/a", now + 10min, now));
-  EXPECT_TRUE(shown.Claim(DigestOf(2), "tenants/tz/identityProviders/a", now + 10min, now));
-  EXPECT_TRUE(shown.Claim(DigestOf(1), "tenants/tz/identityProviders/a", now + 20min, now + 10min))
+  EXPECT_EQ(Why(shown.Claim(DigestOf(1), kOfKe, now + 10min, now)), "");
+  EXPECT_EQ(Why(shown.Claim(DigestOf(1), kOfKe, now + 10min, now)), "");
+  EXPECT_EQ(Why(shown.Claim(DigestOf(1), kOfTz, now + 10min, now)), "TOKEN_REPLAYED");
+  EXPECT_EQ(Why(shown.Claim(DigestOf(2), kOfTz, now + 10min, now)), "");
+  EXPECT_EQ(Why(shown.Claim(DigestOf(1), kOfTz, now + 20min, now + 10min)), "")
       << "the token itself is too old by then";
+}
+
+TEST(ShownTokens, OfOneTenantKeepNoOtherOut) {
+  ShownTokens shown;
+  const Time now{1000h};
+  std::uint32_t token = 0;
+  for (; token < ShownTokens::kPerTenantMax; ++token) {
+    const std::string provider = std::string("tenants/ke/identityProviders/") + (token % 2 == 0 ? "a" : "b");
+    ASSERT_EQ(Why(shown.Claim(DigestOf(token), provider, now + 1min, now)), "");
+  }
+  EXPECT_EQ(Why(shown.Claim(DigestOf(token), kOfKe, now + 1min, now)), "TOO_MANY_SIGN_INS");
+  EXPECT_EQ(shown.Claim(DigestOf(token), kOfKe, now + 1min, now).error().code, Code::kResourceExhausted);
+  EXPECT_EQ(Why(shown.Claim(DigestOf(0), kOfKe, now + 1min, now)), "") << "one that is remembered needs no place";
+  EXPECT_EQ(Why(shown.Claim(DigestOf(token), kOfTz, now + 1min, now)), "");
+  EXPECT_EQ(Why(shown.Claim(DigestOf(token + 1), kOfKe, now + 3min, now + 1min)), "") << "places become free";
 }
 
 TEST(ShownTokens, AreBounded) {
   ShownTokens shown;
   const Time now{1000h};
-  for (std::uint32_t i = 0; i < ShownTokens::kTokensMax; ++i)
-    ASSERT_TRUE(shown.Claim(DigestOf(i), "p", now + 1min, now));
-  EXPECT_FALSE(shown.Claim(DigestOf(ShownTokens::kTokensMax), "p", now + 1min, now));
-  EXPECT_TRUE(shown.Claim(DigestOf(ShownTokens::kTokensMax), "p", now + 9min, now + 2min));
+  const auto claim = [&](std::size_t i, Time at) {
+    const std::string provider = "tenants/t" + std::to_string(i / ShownTokens::kPerTenantMax) + "/identityProviders/a";
+    return Why(shown.Claim(DigestOf(static_cast<std::uint32_t>(i)), provider, at + 1min, at));
+  };
+  for (std::size_t i = 0; i < ShownTokens::kTokensMax; ++i) ASSERT_EQ(claim(i, now), "");
+  EXPECT_EQ(claim(ShownTokens::kTokensMax, now), "TOO_MANY_SIGN_INS");
+  EXPECT_EQ(claim(ShownTokens::kTokensMax, now + 2min), "");
 }
 
 }  // namespace

@@ -45,3 +45,14 @@ CREATE TRIGGER stamp_identity_version BEFORE UPDATE OF identity_version, state, 
 DROP TRIGGER stamp_keys_version ON tenancy.tenants;
 CREATE TRIGGER stamp_keys_version BEFORE UPDATE OF keys_version, state, suspended_by ON tenancy.tenants
   FOR EACH ROW EXECUTE FUNCTION tenancy.stamp_keys_version();
+
+-- Who suspended a tenant: people of a tenant above it, who may resume it, or else an operator, his own SQL included.
+ALTER TABLE tenancy.tenants ADD COLUMN suspended_from_above boolean NOT NULL DEFAULT false;
+CREATE FUNCTION tenancy.forget_who_suspended() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.suspended_from_above := false;
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER forget_who_suspended BEFORE UPDATE OF state ON tenancy.tenants
+  FOR EACH ROW WHEN (NEW.state = 'ACTIVE') EXECUTE FUNCTION tenancy.forget_who_suspended();

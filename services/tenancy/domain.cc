@@ -97,10 +97,22 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   return out;
 }
 
-Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason) {
+Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, StateSetter by) {
   Tenant out = standing;
   out.state = state;
   out.suspend_reason = state == TenantState::kSuspended ? reason : "";
+  const bool is_from_above = by == StateSetter::kFromAbove;
+  const bool is_operators = standing.state == TenantState::kSuspended && !standing.suspended_from_above;
+  const bool changes = out.state != standing.state || out.suspend_reason != standing.suspend_reason;
+  if (is_from_above && is_operators) {
+    if (!changes) return standing;
+    return FailedPrecondition(
+        "SUSPENDED_BY_OPERATOR",
+        fmt::format("{} was suspended by the operator, who alone resumes it or says why it is; ask "
+                    "him",
+                    standing.name()));
+  }
+  out.suspended_from_above = state == TenantState::kSuspended && is_from_above;
   return out;
 }
 

@@ -49,6 +49,8 @@ struct Tenant {
   Quota quota_below = {};                                 // what its children have of `quota`
   std::optional<TenantDeletion> deletion = std::nullopt;  // none: it is active or suspended
   ClassResidency residency_rules = {};  // of classes for which `residency` does not hold; in order likewise
+  // Of one that is suspended: people of a tenant above did it, and may resume it; else it was an operator.
+  bool suspended_from_above = false;
 
   std::string name() const { return "tenants/" + id; }
   TenantId uid() const { return {Uuid::FromName(name())}; }
@@ -117,8 +119,11 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
 // ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);
-// `standing` suspended for `reason`, or active.
-Tenant WithState(const Tenant& standing, TenantState state, const std::string& reason);
+// Who suspends or resumes a tenant: an operator, or people of a tenant above it.
+enum class StateSetter { kOperator, kFromAbove };
+// `standing` suspended for `reason`, or active. What an operator suspended is his: FAILED_PRECONDITION /
+// SUSPENDED_BY_OPERATOR for people from above who would change anything about it.
+Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, StateSetter by);
 Result<Project> ValidProject(Project project);
 // Whether a project may be made so in its tenant. INVALID_ARGUMENT / INVALID_QUOTA, INVALID_LIMITS.
 Status CheckWithinTenant(const Project& project, const Tenant& tenant);

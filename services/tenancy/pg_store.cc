@@ -88,13 +88,13 @@ Result<Tenant> PgStore::CreateTenant(const Tenant& tenant, const RequestId& requ
         if (earlier) return ReadTenantRow(tx, *earlier);
         std::optional<Tenant> parent;
         if (!tenant.parent.empty()) {
-          ALLOD_TRY(parent, LockParent(tx, tenant.parent));
+          ALLOD_TRY(parent, LockFromTop(tx, tenant.parent));
         }
         const bool is_there = ReadTenantRow(tx, tenant.id).has_value();
         Tenant placed = tenant;
         if (parent && !is_there) {
           ALLOD_TRY(placed, PlacedBelow(tenant, *parent));
-          ALLOD_CHECK_OK(CheckRoomBelow(*parent, CountBelowTop(tx, *parent)));
+          ALLOD_CHECK_OK(CheckRoomBelow(*parent, tenancy::CountBelow(tx, *parent)));
         }
         const auto insert = [&] {
           return tx.Exec(
@@ -154,6 +154,13 @@ Result<std::vector<Tenant>> PgStore::ChildrenOf(const std::string& tenant) {
   });
 }
 
+Result<TenantsBelow> PgStore::CountBelow(const std::string& tenant) {
+  return pool_.Run<TenantsBelow>([&](GlobalTx& tx) -> Result<TenantsBelow> {
+    ALLOD_TRY(const Tenant parent, ReadTenantRow(tx, tenant));
+    return tenancy::CountBelow(tx, parent);
+  });
+}
+
 Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) {
   return pool_.Run<Tenant>(
       wanted.uid(),
@@ -188,23 +195,28 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
 }
 
 Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, TenantState state,
-                                                  const std::string& reason, const RequestId& request) {
+                                                  const std::string& reason, const RequestId& request, StateSetter by) {
   return pool_.Run<TenantStateChange>(
       KeyOf(tenant),
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
-        ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
+        // From the top, as whoever makes a tenant below it locks.
+        ALLOD_TRY(const Tenant standing, LockFromTop(tx, tenant));
         if (!earlier) ALLOD_CHECK_OK(CheckNotDeleted(standing));
         // A trigger tells those below; before any lock of a clock they are locked in the order in which everybody
         // locks.
         LockBelow(tx, tenant);
-        const Tenant changed = WithState(standing, state, reason);
-        if (!earlier && changed.state != standing.state) {
-          tx.Exec("UPDATE tenancy.tenants SET state = $2, suspend_reason = $3 WHERE tenant_id = $1",
-                  changed.uid().ToString(), changed.state, changed.suspend_reason);
-        } else if (!earlier && changed.suspend_reason != standing.suspend_reason) {
-          tx.Exec("UPDATE tenancy.tenants SET suspend_reason = $2 WHERE tenant_id = $1", changed.uid().ToString(),
-                  changed.suspend_reason);
+        if (earlier) return ReadTenantState(tx, tenant);
+        ALLOD_TRY(const Tenant changed, WithState(standing, state, reason, by));
+        if (changed.state != standing.state) {
+          tx.Exec(
+              "UPDATE tenancy.tenants SET state = $2, suspend_reason = $3, suspended_from_above = $4 "
+              "WHERE tenant_id = $1",
+              changed.uid().ToString(), changed.state, changed.suspend_reason, changed.suspended_from_above);
+        } else if (changed.suspend_reason != standing.suspend_reason ||
+                   changed.suspended_from_above != standing.suspended_from_above) {
+          tx.Exec("UPDATE tenancy.tenants SET suspend_reason = $2, suspended_from_above = $3 WHERE tenant_id = $1",
+                  changed.uid().ToString(), changed.suspend_reason, changed.suspended_from_above);
         } else {
           return ReadTenantState(tx, tenant);
         }

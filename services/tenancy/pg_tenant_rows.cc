@@ -26,6 +26,7 @@ Tenant ReadTenant(RowReader& row) {
   auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
   if (!rules) throw std::runtime_error("residency_rules that are none");
   out.residency_rules = *std::move(rules);
+  row.Into(out.suspended_from_above);
   return out;
 }
 
@@ -60,10 +61,10 @@ std::vector<Tenant> ReadChildren(PgTx& tx, const std::string& tenant) {
       ReadTenant);
 }
 
-Result<Tenant> LockParent(PgTx& tx, const std::string& parent) {
-  ALLOD_TRY(const Tenant seen, ReadTenantRow(tx, parent));
+Result<Tenant> LockFromTop(PgTx& tx, const std::string& tenant) {
+  ALLOD_TRY(const Tenant seen, ReadTenantRow(tx, tenant));
   if (!seen.ancestors.empty()) ALLOD_CHECK_OK(ReadTenantRow(tx, seen.ancestors.front(), RowLock::kUntilCommit));
-  return ReadTenantRow(tx, parent, RowLock::kUntilCommit);
+  return ReadTenantRow(tx, tenant, RowLock::kUntilCommit);
 }
 
 Result<std::optional<Tenant>> LockParentOf(PgTx& tx, const std::string& tenant) {
@@ -77,10 +78,13 @@ void LockBelow(PgTx& tx, const std::string& tenant) {
   tx.Exec("SELECT 1 FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] ORDER BY id FOR NO KEY UPDATE", tenant);
 }
 
-int CountBelowTop(PgTx& tx, const Tenant& parent) {
+TenantsBelow CountBelow(PgTx& tx, const Tenant& parent) {
   const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
-  return tx.Exec("SELECT count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] AND state <> 'DELETED'", top)[0][0]
-      .as<int>();
+  const auto rows = tx.Exec(
+      "SELECT count(*) FILTER (WHERE parent = $2), count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] AND "
+      "state <> 'DELETED'",
+      top, parent.id);
+  return {rows[0][0].as<int>(), rows[0][1].as<int>()};
 }
 
 OwnUse UseOfParent(TenantTx& tx) {

@@ -33,7 +33,7 @@ inline constexpr char kTenantColumns[] =
     "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time") ", weight, suspend_reason, "
     "version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS ", parent, ancestors, suspended_by, "
     ALLOD_BELOW_COLUMNS ", below_projects, " ALLOD_MICROS("delete_time") ", " ALLOD_MICROS("purge_time")
-    ", delete_reason, state_before, residency_rules";
+    ", delete_reason, state_before, residency_rules, suspended_from_above";
 
 // A row of kTenantColumns.
 Tenant ReadTenant(RowReader& row);
@@ -46,15 +46,15 @@ std::optional<std::string> ParentColumn(const Tenant& tenant);
 
 // Those whose parent it is, by id, but for what is gone (DELETED).
 std::vector<Tenant> ReadChildren(PgTx& tx, const std::string& tenant);
-// The tenant that is to be a parent, until the commit, with the one at its top, so that what is below that can be
-// counted. NOT_FOUND.
-Result<Tenant> LockParent(PgTx& tx, const std::string& parent);
+// A tenant, until the commit, after the one at its top: what is below that can be counted, and who changes several rows
+// of one tree waits for who makes one. NOT_FOUND.
+Result<Tenant> LockFromTop(PgTx& tx, const std::string& tenant);
 // That of `tenant`, until the commit; none if it is below none. NOT_FOUND for the tenant.
 Result<std::optional<Tenant>> LockParentOf(PgTx& tx, const std::string& tenant);
 // All below it, of all levels, until the commit.
 void LockBelow(PgTx& tx, const std::string& tenant);
-// How many there are, but for what is gone, below the one at the top of `parent`, which is locked.
-int CountBelowTop(PgTx& tx, const Tenant& parent);
+// Below `parent` and the one at its top. Nothing is added meanwhile under the lock of that one.
+TenantsBelow CountBelow(PgTx& tx, const Tenant& parent);
 // What the parent of the transaction's tenant has itself. Under the parent's lock nothing is added meanwhile.
 OwnUse UseOfParent(TenantTx& tx);
 

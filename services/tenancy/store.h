@@ -18,6 +18,7 @@
 #include "services/tenancy/domain.h"
 #include "services/tenancy/key_rules.h"
 #include "services/tenancy/tenant_deletion.h"
+#include "services/tenancy/tenant_tree.h"
 
 namespace allod::tenancy {
 
@@ -75,17 +76,20 @@ class Store {
   // Ordered by id, as are the other lists. Up to page.size items. `within`: that tenant and those below it only.
   virtual Result<Page<Tenant>> ListTenants(const PageRequest& page,
                                            const std::optional<std::string>& within = std::nullopt) = 0;
-  // Those whose parent it is, ordered by id; there are kTenantsBelowMax at most.
+  // Those whose parent it is, ordered by id; there are kChildrenMax at most.
   virtual Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) = 0;
+  // How full it is below a tenant and in the whole tree that it is in, as CheckRoomBelow() wants it. NOT_FOUND.
+  virtual Result<TenantsBelow> CountBelow(const std::string& tenant) = 0;
 
   // Replaces the content by that of `wanted` if `etag` is that of the tenant as it stands (Changed() in domain.h).
   // Equal content changes nothing, its version neither. A request id that was answered before gets the tenant as it is.
   // With the errors of CheckWithinParent() and CheckHolds().
   virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) = 0;
   // The same for the state, active or suspended, which holds for all below it; `reason` is for a suspension.
-  // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED.
+  // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED, SUSPENDED_BY_OPERATOR.
   virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
-                                                   const std::string& reason, const RequestId& request) = 0;
+                                                   const std::string& reason, const RequestId& request,
+                                                   StateSetter by = StateSetter::kOperator) = 0;
   // The errors of Deleted() and Undeleted() (tenant_deletion.h). A request id that was answered before gets the tenant
   // as it is.
   virtual Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,

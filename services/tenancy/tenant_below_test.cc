@@ -108,6 +108,22 @@ class TenantBelowTest : public testing::Test {
 
 const Caller kAbove = Caller::Below(PersonOf("ke"), "ke-health");
 
+TEST_F(TenantBelowTest, WhatTheOperatorSuspendedPeopleFromAboveDoNotResume) {
+  ASSERT_TRUE(Suspend("ke-health"));
+  EXPECT_EQ(Reason(Resume("ke-health", kAbove)), "SUSPENDED_BY_OPERATOR");
+  ASSERT_TRUE(Resume("ke-health"));
+  ASSERT_TRUE(Suspend("ke-health", kAbove));
+  EXPECT_EQ(Reason(Resume("ke-health", kAbove)), "");
+}
+
+TEST_F(TenantBelowTest, WhatIsOnlyJudgedIsToldThatThereIsNoRoom) {
+  for (int i = 0; i < kChildrenMax; ++i) ASSERT_TRUE(Create("ke-health-" + std::to_string(i), "ke-health"));
+  const auto judged = [](v1::CreateTenantRequest& request) { request.set_validate_only(true); };
+  EXPECT_EQ(Reason(Create("ke-health-more", "ke-health", kAbove, judged)), "TOO_MANY_TENANTS");
+  EXPECT_EQ(Reason(Create("ke-health-more", "ke-health", kAbove)), "TOO_MANY_TENANTS");
+  EXPECT_EQ(Reason(Create("ke-more", "ke", PersonOf("ke"), judged)), "");
+}
+
 TEST_F(TenantBelowTest, AnOwnerMakesTenantsBelowHisOwn) {
   const auto made = Create("ke-water", "ke", PersonOf("ke"));
   ASSERT_TRUE(made) << made.error().message;

@@ -47,6 +47,8 @@ Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   ALLOD_TRY(const auto parent, ParentOf(wanted));
   if (!parent) return wanted;
   ALLOD_TRY(Tenant placed, PlacedBelow(wanted, *parent));
+  ALLOD_TRY(const TenantsBelow there_are, store_.CountBelow(parent->id));
+  ALLOD_CHECK_OK(CheckRoomBelow(*parent, there_are));
   ALLOD_CHECK_OK(JudgeBelow(placed, nullptr, parent));
   return placed;
 }
@@ -123,7 +125,9 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
                                                const RequestId& request_id) {
   ALLOD_TRY(const std::string id, TenantIdOf("name", name));
   ALLOD_CHECK_OK(CheckSuspendReason(reason));
-  return ChangeState(context, call, [&] { return store_.SetTenantState(id, state, reason, request_id); });
+  const StateSetter by =
+      call.principal.kind == Caller::Kind::kTenant ? StateSetter::kFromAbove : StateSetter::kOperator;
+  return ChangeState(context, call, [&] { return store_.SetTenantState(id, state, reason, request_id, by); });
 }
 
 Result<v1::Tenant> TenantServiceImpl::ChangeState(const grpc::ServerContext& context, const Call& call,

@@ -86,11 +86,25 @@ Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent) {
   return child;
 }
 
-Status CheckRoomBelow(const Tenant& parent, int tenants_below_top) {
-  if (tenants_below_top < kTenantsBelowMax) return {};
+Status CheckRoomBelow(const Tenant& parent, const TenantsBelow& there_are) {
+  if (there_are.children >= kChildrenMax) {
+    return Fail(Code::kResourceExhausted, "TOO_MANY_TENANTS",
+                fmt::format("there are {} tenants directly below {}, the most that there may be; make it below one of "
+                            "those, or have one that is not needed deleted",
+                            there_are.children, parent.name()));
+  }
+  if (there_are.below_top < kTenantsBelowMax) return {};
+  if (parent.ancestors.empty()) {
+    return Fail(
+        Code::kResourceExhausted, "TOO_MANY_TENANTS",
+        fmt::format("there are {} tenants below {}, of all levels, the most that there may be; have one that is "
+                    "not needed deleted",
+                    there_are.below_top, parent.name()));
+  }
   return Fail(Code::kResourceExhausted, "TOO_MANY_TENANTS",
-              fmt::format("there are {} tenants below tenants/{}, the most that there may be", tenants_below_top,
-                          parent.ancestors.empty() ? parent.id : parent.ancestors.front()));
+              fmt::format("no more tenants can be made below {}: together with those elsewhere in the tree that it is "
+                          "in there are as many as there may be; have one that is not needed deleted",
+                          parent.name()));
 }
 
 Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use) {

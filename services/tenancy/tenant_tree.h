@@ -17,6 +17,8 @@ namespace allod::tenancy {
 inline constexpr std::size_t kTenantLevelsMax = 4;
 // Of all levels, below one that has no parent.
 inline constexpr int kTenantsBelowMax = 1000;
+// Directly below one tenant: nobody below takes all places of the tree.
+inline constexpr int kChildrenMax = 100;
 
 // Whether a tenant may be called `id` below `parent`, whatever there is: so nobody takes, or finds out about, names
 // that are not below his own. INVALID_ARGUMENT / INVALID_ID.
@@ -25,8 +27,14 @@ Status CheckIdBelow(std::string_view id, std::string_view parent);
 // `child` as it is below `parent`: ancestors, and who suspends it. INVALID_ARGUMENT / INVALID_ID, TOO_MANY_LEVELS;
 // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED of the parent.
 Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent);
-// RESOURCE_EXHAUSTED / TOO_MANY_TENANTS for one more when there are so many.
-Status CheckRoomBelow(const Tenant& parent, int tenants_below_top);
+
+// Those that there are, but for what is gone.
+struct TenantsBelow {
+  int children = 0;   // directly below one
+  int below_top = 0;  // of all levels, in the tree that it is in
+};
+// RESOURCE_EXHAUSTED / TOO_MANY_TENANTS for one more when there are so many. Names nothing above the parent.
+Status CheckRoomBelow(const Tenant& parent, const TenantsBelow& there_are);
 
 // What a tenant has itself, beside what those below it have.
 struct OwnUse {

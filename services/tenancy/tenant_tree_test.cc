@@ -11,6 +11,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 Tenant Make(const std::string& id, const Quota& quota = {}) {
   Tenant out;
@@ -55,11 +56,22 @@ TEST(TenantTree, ATenantsNamesAreTakenByNobodyElse) {
 }
 
 TEST(TenantTree, ThereIsAnEndToThem) {
-  EXPECT_TRUE(CheckRoomBelow(Make("ke"), kTenantsBelowMax - 1));
-  const Status full = CheckRoomBelow(Below(Make("ke"), "ke-a"), kTenantsBelowMax);
-  ASSERT_FALSE(full);
-  EXPECT_EQ(full.error().reason, "TOO_MANY_TENANTS");
-  EXPECT_THAT(full.error().message, HasSubstr("below tenants/ke,"));
+  EXPECT_TRUE(CheckRoomBelow(Make("ke"), {kChildrenMax - 1, kTenantsBelowMax - 1}));
+  const auto refusal = [](const Tenant& parent, const TenantsBelow& there_are) {
+    const Status full = CheckRoomBelow(parent, there_are);
+    EXPECT_EQ(Reason(full), "TOO_MANY_TENANTS");
+    return full ? std::string() : full.error().message;
+  };
+  EXPECT_THAT(refusal(Make("ke"), {1, kTenantsBelowMax}), HasSubstr("below tenants/ke, of all levels"));
+  EXPECT_THAT(refusal(Make("ke"), {kChildrenMax, kChildrenMax}), HasSubstr("100 tenants directly below tenants/ke,"))
+      << "nobody takes all places of the tree";
+  const Tenant below = Below(Make("ke"), "ke-a");
+  for (const TenantsBelow& there_are : {TenantsBelow{1, kTenantsBelowMax}, TenantsBelow{kChildrenMax, 500}}) {
+    const std::string message = refusal(below, there_are);
+    EXPECT_THAT(message, HasSubstr("below tenants/ke-a"));
+    EXPECT_THAT(message, Not(HasSubstr("tenants/ke "))) << "what is above is not told of";
+    EXPECT_THAT(message, Not(HasSubstr("tenants/ke,")));
+  }
 }
 
 TEST(TenantTree, ASuspensionHoldsBelowAndTheNearestIsNamed) {
@@ -81,6 +93,30 @@ TEST(TenantTree, ASuspensionHoldsBelowAndTheNearestIsNamed) {
   EXPECT_FALSE(IsInForce(health)) << "what is suspended itself stays so";
   health.state = TenantState::kActive;
   EXPECT_TRUE(IsInForce(health));
+}
+
+TEST(TenantTree, WhatTheOperatorSuspendedPeopleFromAboveDoNotResume) {
+  constexpr auto kSuspended = TenantState::kSuspended, kActive = TenantState::kActive;
+  const Tenant health = Below(Make("ke"), "ke-health");
+  const Tenant by_parent = WithState(health, kSuspended, "unpaid", StateSetter::kFromAbove).value();
+  EXPECT_TRUE(by_parent.suspended_from_above);
+  EXPECT_EQ(WithState(by_parent, kActive, "", StateSetter::kFromAbove)->state, kActive);
+  EXPECT_FALSE(WithState(by_parent, kActive, "", StateSetter::kFromAbove)->suspended_from_above);
+  const Tenant taken_over = WithState(by_parent, kSuspended, "unpaid", StateSetter::kOperator).value();
+  EXPECT_FALSE(taken_over.suspended_from_above);
+  const Tenant by_operator = WithState(health, kSuspended, "abuse", StateSetter::kOperator).value();
+  for (const Tenant& standing : {taken_over, by_operator}) {
+    const auto resumed = WithState(standing, kActive, "", StateSetter::kFromAbove);
+    ASSERT_FALSE(resumed);
+    EXPECT_EQ(resumed.error().code, Code::kFailedPrecondition);
+    EXPECT_EQ(resumed.error().reason, "SUSPENDED_BY_OPERATOR");
+    EXPECT_EQ(WithState(standing, kSuspended, "other", StateSetter::kFromAbove).error().reason,
+              "SUSPENDED_BY_OPERATOR");
+    EXPECT_FALSE(
+        WithState(standing, kSuspended, standing.suspend_reason, StateSetter::kFromAbove)->suspended_from_above)
+        << "the same again changes nothing";
+    EXPECT_EQ(WithState(standing, kActive, "", StateSetter::kOperator)->state, kActive);
+  }
 }
 
 TEST(TenantTree, ResidencyIsAPartOfTheParents) {

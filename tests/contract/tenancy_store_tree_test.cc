@@ -111,6 +111,48 @@ TEST_P(TenancyStoreTree, WhatAChildHasLiesWithinWhatItsParentHas) {
   EXPECT_EQ(store().UpdateTenant(wider, EtagOf(wider), {}).error().reason, "RESIDENCY_OUTSIDE_PARENT");
 }
 
+TEST_P(TenancyStoreTree, NobodyBelowTakesAllPlacesOfTheTree) {
+  ASSERT_TRUE(Make("ke-a", "ke"));
+  for (int i = 0; i < kChildrenMax; ++i) ASSERT_TRUE(Make("ke-a-" + std::to_string(i), "ke-a"));
+  const auto full = Make("ke-a-more", "ke-a");
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().reason, "TOO_MANY_TENANTS");
+  EXPECT_TRUE(Make("ke-b", "ke")) << "the others have theirs";
+  EXPECT_TRUE(Make("ke-a-0-x", "ke-a-0"));
+  const auto below = store().CountBelow("ke-a");
+  ASSERT_TRUE(below);
+  EXPECT_EQ(below->children, kChildrenMax);
+  EXPECT_EQ(below->below_top, kChildrenMax + 3);
+  EXPECT_EQ(store().CountBelow("ke")->children, 2);
+  EXPECT_EQ(store().CountBelow("none").error().code, Code::kNotFound);
+}
+
+TEST_P(TenancyStoreTree, WhatTheOperatorSuspendedIsHisToResume) {
+  constexpr auto kSuspended = TenantState::kSuspended, kActive = TenantState::kActive;
+  ASSERT_TRUE(Make("ke-a", "ke"));
+  const auto set = [&](TenantState state, const std::string& reason, StateSetter by) {
+    const auto changed = store().SetTenantState("ke-a", state, reason, {}, by);
+    return changed ? std::string() : changed.error().reason;
+  };
+  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
+  EXPECT_TRUE(store().GetTenant("ke-a")->suspended_from_above);
+  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "");
+  EXPECT_FALSE(store().GetTenant("ke-a")->suspended_from_above);
+  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kOperator), "");
+  EXPECT_FALSE(store().GetTenant("ke-a")->suspended_from_above) << "he took it over";
+  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kSuspended, "other", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
+  EXPECT_EQ(store().GetTenant("ke-a")->state, kSuspended);
+  const Tenant standing = *store().GetTenant("ke-a");
+  ASSERT_TRUE(
+      store().DeleteTenant("ke-a", {EtagOf(standing), "", std::chrono::hours(24), FloorToMicros(clock_.Now())}, {}));
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", {}));
+  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kActive, "", StateSetter::kOperator), "");
+}
+
 TEST_P(TenancyStoreTree, OnlyWhatHasNothingBelowItIsDeleted) {
   ASSERT_TRUE(Make("ke-a", "ke"));
   const auto remove = [&](const std::string& id) {

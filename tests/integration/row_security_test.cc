@@ -31,7 +31,7 @@ const std::map<std::string, std::string> kOfThePlatform = {
      "below_replicas,create_time,currency_code,delete_reason,delete_time,display_name,id,identity_version,keys_version,"
      "limit_concurrency,limit_requests,limit_shadow,limit_tokens,limits_version,parent,purge_time,quota_api_keys,"
      "quota_context_tokens,quota_instances,quota_memory_bytes,quota_projects,quota_replicas,residency,residency_rules,"
-     "state,state_before,suspend_reason,suspended_by,tenant_id,version,weight"},
+     "state,state_before,suspend_reason,suspended_by,suspended_from_above,tenant_id,version,weight"},
 };
 
 // Relations with a column tenant_id, and what is asked of each. PostgreSQL shows every policy's expression in one form.

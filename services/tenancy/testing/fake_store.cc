@@ -63,16 +63,28 @@ std::vector<Tenant> FakeStore::Children(const std::string& tenant) const {
   return out;
 }
 
+TenantsBelow FakeStore::CountOf(const Tenant& parent) const {
+  const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
+  const auto below = std::ranges::count_if(tenants_, [&](const auto& entry) {
+    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == top &&
+           entry.second.state != TenantState::kDeleted;
+  });
+  return {static_cast<int>(Children(parent.id).size()), static_cast<int>(below)};
+}
+
+Result<TenantsBelow> FakeStore::CountBelow(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
+  return CountOf(tenants_.at(tenant));
+}
+
 Result<Tenant> FakeStore::Placed(const Tenant& tenant) const {
   if (tenant.parent.empty()) return tenant;
   const auto parent = tenants_.find(tenant.parent);
   if (parent == tenants_.end()) return NotFound(fmt::format("tenants/{} does not exist", tenant.parent));
   ALLOD_TRY(Tenant placed, PlacedBelow(tenant, parent->second));
-  const auto below = std::ranges::count_if(tenants_, [&](const auto& entry) {
-    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == placed.ancestors.front() &&
-           entry.second.state != TenantState::kDeleted;
-  });
-  ALLOD_CHECK_OK(CheckRoomBelow(parent->second, static_cast<int>(below)));
+  ALLOD_CHECK_OK(CheckRoomBelow(parent->second, CountOf(parent->second)));
   ALLOD_CHECK_OK(CheckFits(tenant, nullptr));
   return placed;
 }
@@ -126,10 +138,11 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
 }
 
 Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
-                                                    const std::string& reason, const RequestId& request) {
+                                                    const std::string& reason, const RequestId& request,
+                                                    StateSetter by) {
   return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
     ALLOD_CHECK_OK(CheckNotDeleted(standing));
-    return WithState(standing, state, reason);
+    return WithState(standing, state, reason, by);
   });
 }
 
@@ -169,7 +182,10 @@ Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, c
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
   if (standing.state != wanted.state) keys_versions_[standing.id] = ++keys_clock_;
-  if (standing.state == wanted.state && standing.suspend_reason == wanted.suspend_reason) return;
+  if (standing.state == wanted.state && standing.suspend_reason == wanted.suspend_reason) {
+    standing.suspended_from_above = wanted.suspended_from_above;
+    return;
+  }
   standing = wanted;
   standing.version = ++keys_clock_;
   // Ids begin with those of their parents, so these come first.
@@ -461,7 +477,7 @@ Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, st
 
 void FakeStore::SetState(const std::string& tenant, TenantState state) {
   const std::scoped_lock lock(mutex_);
-  SetState(tenants_.at(tenant), WithState(tenants_.at(tenant), state, ""));
+  SetState(tenants_.at(tenant), *WithState(tenants_.at(tenant), state, "", StateSetter::kOperator));
 }
 
 void FakeStore::SpoilTenant(const std::string& tenant) {

@@ -20,9 +20,10 @@ class FakeStore final : public Store {
   Result<Page<Tenant>> ListTenants(const PageRequest& page,
                                    const std::optional<std::string>& within = std::nullopt) override;
   Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) override;
+  Result<TenantsBelow> CountBelow(const std::string& tenant) override;
   Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
-                                           const RequestId& request) override;
+                                           const RequestId& request, StateSetter by = StateSetter::kOperator) override;
   Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                          const RequestId& request) override;
   Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) override;
@@ -77,6 +78,7 @@ class FakeStore final : public Store {
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
   std::vector<Tenant> Children(const std::string& tenant) const;
+  TenantsBelow CountOf(const Tenant& parent) const;
   // As a child of its parent.
   Result<Tenant> Placed(const Tenant& tenant) const;
   Status CheckFits(const Tenant& wanted, const Tenant* before) const;

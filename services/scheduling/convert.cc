@@ -344,14 +344,19 @@ Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant) {
   return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
 }
 
-Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
+Result<TenantTerms> ClosedTerms(const tenancy::v1::Tenant& tenant) {
   TenantTerms out;
   ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));
   ALLOD_TRY(out.tenant, TenantId::FromName(tenant.name()));
-  // A state of the future is none in which something runs.
-  out.active = IsActive(tenant);
   out.purge =
       tenant.state() == tenancy::v1::Tenant::STATE_PURGING || tenant.state() == tenancy::v1::Tenant::STATE_DELETED;
+  return out;
+}
+
+Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant) {
+  ALLOD_TRY(TenantTerms out, ClosedTerms(tenant));
+  // A state of the future is none in which something runs.
+  out.active = IsActive(tenant);
   if (tenant.weight() < 1 || tenant.weight() > 1000) {
     return InvalidArgument("INVALID_WEIGHT", fmt::format("{} has the weight {}", tenant.name(), tenant.weight()));
   }

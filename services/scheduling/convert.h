@@ -46,6 +46,8 @@ v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const Quot
 
 // INVALID_ARGUMENT / INVALID_RESIDENCY_RULE.
 Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant);
+// Of a tenant of which what is said cannot be understood: nothing of it runs anywhere. INVALID_ARGUMENT / INVALID_NAME.
+Result<TenantTerms> ClosedTerms(const tenancy::v1::Tenant& tenant);
 // What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT, INVALID_RESIDENCY_RULE.
 Result<TenantTerms> TermsFrom(const tenancy::v1::Tenant& tenant);
 

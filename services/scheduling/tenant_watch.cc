@@ -22,8 +22,9 @@ void TenantTable::Apply(const tenancy::v1::WatchTenantsResponse& message) {
     if (terms) {
       terms_.push_back(*std::move(terms));
     } else {
-      Log(LogLevel::kError, "what tenancy says of a tenant makes no sense",
+      Log(LogLevel::kError, "what tenancy says of a tenant makes no sense; nothing of it runs until it does",
           {{"tenant", tenant.name()}, {"message", terms.error().message}});
+      if (auto closed = ClosedTerms(tenant)) terms_.push_back(*std::move(closed));
     }
   }
   if (!message.synced()) return;

@@ -22,7 +22,8 @@ class TenantTable {
       : inbox_(inbox), routes_(routes), gateways_(gateways) {}
 
   void BeginSnapshot();
-  // Blocks up to kInForceWait. A tenant that makes no sense is logged and left out: it is not known then.
+  // Blocks up to kInForceWait. A tenant that makes no sense is logged, and in force is that nothing of it may run
+  // anywhere: what was said of it before may have been wider. One whose name is none is left out.
   void Apply(const tenancy::v1::WatchTenantsResponse& message);
   void EndStream() {}
 

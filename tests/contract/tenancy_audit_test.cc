@@ -458,6 +458,22 @@ TEST_F(TenancyAudit, WhatAnOperatorReadsIsInTheTenantsLog) {
   EXPECT_EQ(Broken(), "");
 }
 
+TEST_F(TenancyAudit, AnOperatorsReadBeginsNoLogOfATenantThatIsNone) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  v1::GetAuditHeadRequest head;
+  v1::ListAuditEntriesRequest list;
+  for (const char* tenant : {"tenants/nope", "tenants/ke"}) {
+    head.set_parent(tenant);
+    list.set_parent(tenant);
+    EXPECT_TRUE(CallUnary(*audit_stub_, &AuditStub::GetAuditHead, head, Caller::Operator(), 5s));
+    EXPECT_TRUE(CallUnary(*audit_stub_, &AuditStub::ListAuditEntries, list, Caller::Operator(), 5s));
+  }
+  access_log_.Stop();
+  EXPECT_TRUE(Entries("nope").empty());
+  EXPECT_EQ(Entries("ke").size(), 2u) << "made, and read";
+  EXPECT_EQ(Broken(), "");
+}
+
 TEST_F(TenancyAudit, SaysByWhichRoleAnOperatorActs) {
   ASSERT_TRUE(CreateTenant("ke"));
   ASSERT_TRUE(CreateProject(Caller::Operator()));

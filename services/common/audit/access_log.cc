@@ -53,8 +53,13 @@ void AccessLog::Record(Access access) {
 
 Status AccessLog::Write(const std::string& tenant, const std::vector<AccessTally::Due>& due) {
   const auto written = pool_.Run<int>(TenantId{Uuid::FromName(tenant)}, [&](TenantTx& tx) -> Result<int> {
+    // Who exists and has nothing here has no log yet, and neither has who does not exist: there was nothing to be read.
+    // Only a refusal, of a caller whose tenant is known, begins one.
+    bool is_begun = log_.ReadHead(tx, tenant).sequence > 0;
     for (const AccessTally::Due& one : due) {
       Entry entry = EntryOf(one);
+      is_begun = is_begun || entry.outcome == Outcome::kRefused;
+      if (!is_begun) continue;
       if (entry.actor.kind.empty()) entry.actor = {"service", service_, ""};
       ALLOD_CHECK_OK(log_.Append(tx, tenant, std::move(entry)));
     }

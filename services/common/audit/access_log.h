@@ -1,7 +1,8 @@
 // Writes into the tenants' audit logs what changes nothing: who was refused (in the log of the caller's own tenant,
 // never in that of the tenant that was asked about) and what of a tenant's operators have read. access_tally.h says how
-// much of it. A call never waits for it: what is not written yet when the process is killed, of a minute at most, is
-// lost; a process that is asked to stop writes it.
+// much of it. An operator's read never begins a log, so that none is made of a tenant that does not exist. A call never
+// waits for it: what is not written yet when the process is killed, of a minute at most, is lost; a process that is
+// asked to stop writes it.
 //
 // Has a thread from Start() to Stop(), and should have a pool of its own, with one connection: no crowd of calls keeps
 // it from writing, and it keeps none from reading. A tenant whose log cannot be written keeps no other waiting.

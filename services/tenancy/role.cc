@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 #include <utility>
 
+#include "services/common/edit_distance.h"
 #include "services/common/permissions.h"
 #include "services/common/text_check.h"
 #include "services/tenancy/domain.h"
@@ -21,20 +21,6 @@ constexpr std::size_t kPermissionCharsMax = 96;
 constexpr std::size_t kPermissionBytesMax = 1024;
 constexpr std::size_t kNearestShown = 3;
 constexpr std::size_t kUsersShown = 5;
-
-// How many letters must be put in, left out or exchanged (Levenshtein 1966).
-std::size_t Distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t k = 1; k <= b.size(); ++k) {
-      const std::size_t exchanged = diagonal + (a[i - 1] == b[k - 1] ? 0 : 1);
-      diagonal = std::exchange(row[k], std::min({exchanged, row[k] + 1, row[k - 1] + 1}));
-    }
-  }
-  return row.back();
-}
 
 // `permission` with "*" where `pattern` has it.
 std::string Generalised(const std::string& permission, std::string_view pattern) {
@@ -57,7 +43,7 @@ std::vector<std::string> Nearest(const std::string& pattern, std::span<const Kno
   for (const KnownPermission& one : known) {
     if (!one.is_tenants) continue;
     std::string candidate = Generalised(one.text, pattern);
-    const std::size_t distance = Distance(pattern, candidate);
+    const std::size_t distance = EditDistance(pattern, candidate);
     by_distance.emplace(distance, std::move(candidate));
   }
   std::vector<std::string> out;

@@ -1,10 +1,16 @@
 // allod: runs an installation on one machine and talks to its services.
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
+#include <optional>
 
 #include "cli/commands/commands.h"
 #include "cli/terminal/print.h"
+#include "services/common/edit_distance.h"
 #include "services/common/log.h"
 
 namespace {
@@ -22,6 +28,57 @@ int ExitCode(allod::Code code) {
     default:
       return 1;
   }
+}
+
+using allod::Error;
+using allod::Status;
+
+std::string PathOf(const CLI::App& app) {
+  return app.get_parent() == nullptr ? app.get_name() : PathOf(*app.get_parent()) + " " + app.get_name();
+}
+
+const CLI::App* Child(const CLI::App& app, const std::string& name) {
+  const auto all = app.get_subcommands(nullptr);
+  const auto found = std::ranges::find(all, name, [](const CLI::App* child) { return child->get_name(); });
+  return found == all.end() ? nullptr : *found;
+}
+
+// That `word` is none of the commands of `app`, and which one may have been meant.
+Error NoCommand(const CLI::App& app, const std::string& word) {
+  std::vector<std::string> near;
+  for (const CLI::App* child : app.get_subcommands(nullptr)) {
+    // More than half of it is right.
+    if (word.size() < 64 && 2 * allod::EditDistance(word, child->get_name()) < word.size()) {
+      near.push_back(child->get_name());
+    }
+  }
+  return {allod::Code::kInvalidArgument, "UNKNOWN_COMMAND",
+          fmt::format("'{}' is no command of `{}`{}; `allod help` shows all", word.substr(0, 64), PathOf(app),
+                      near.empty() ? "" : fmt::format("; did you mean {}?", fmt::join(near, " or ")))};
+}
+
+// What CLI11 only calls unexpected: a word where one of several commands was to be.
+std::optional<Error> MistakenCommand(const CLI::App& root) {
+  const CLI::App* at = &root;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  const bool takes_words =
+      std::ranges::any_of(at->get_options(), [](const CLI::Option* option) { return option->get_positional(); });
+  if (at->get_subcommands(nullptr).empty() || takes_words) return std::nullopt;
+  const auto left = root.remaining(true);
+  const auto word = std::ranges::find_if(left, [](const std::string& one) { return !one.starts_with('-'); });
+  if (word == left.end()) return std::nullopt;
+  return NoCommand(*at, *word);
+}
+
+Status Help(const CLI::App& root, const std::vector<std::string>& words) {
+  const CLI::App* at = &root;
+  for (const std::string& word : words) {
+    const CLI::App* const child = Child(*at, word);
+    if (child == nullptr) return std::unexpected(NoCommand(*at, word));
+    at = child;
+  }
+  allod::cli::terminal::Print(at->get_formatter()->make_help(at, PathOf(*at), CLI::AppFormatMode::Normal));
+  return {};
 }
 
 }  // namespace
@@ -72,11 +129,18 @@ int main(int argc, char** argv) {
         commands::AddTop}) {
     add(app, globals);
   }
+  std::vector<std::string> asked;
+  CLI::App* help = app.add_subcommand("help", "Show all commands, or what one takes");
+  help->add_option("command", asked, "E.g. `allod help tenants delete`");
+  help->callback([&] { globals.action = [&] { return Help(app, asked); }; });
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    const auto mistaken = e.get_exit_code() == 0 ? std::nullopt : MistakenCommand(app);
+    if (!mistaken) return app.exit(e) == 0 ? 0 : 2;
+    allod::cli::terminal::PrintError(*mistaken);
+    return ExitCode(mistaken->code);
   }
   if (const auto status = globals.action(); !status) {
     allod::cli::terminal::PrintError(status.error());

@@ -113,10 +113,14 @@ Status ExportFiles::Commit(nlohmann::json about) {
   }
   const fs::path index = staging_ / kIndex;
   {
-    std::ofstream out(index, std::ios::binary);
-    out << about.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
-    out.close();
-    if (!out) return CannotWrite(index, std::strerror(errno));
+    const OwnedFd fd(open(index.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) return CannotWrite(index, std::strerror(errno));
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(fdopen(dup(fd.get()), "w"), &std::fclose);
+    const std::string text = about.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    if (out == nullptr || std::fwrite(text.data(), 1, text.size(), out.get()) != text.size() ||
+        std::fflush(out.get()) != 0) {
+      return CannotWrite(index, std::strerror(errno));
+    }
   }
   ALLOD_CHECK_OK(Sync(index));
   fs::path made = staging_;

@@ -68,7 +68,7 @@ TEST_F(ExportFilesTest, IsThereAsAWholeOrNotAtAll) {
   EXPECT_EQ(index.at("files")[0].at("bytes"), 11);
   EXPECT_EQ(index.at("files")[0].at("sha256"), Sha256Hex("\"a\"\n\"b\\nc\"\n"));
   struct stat about {};
-  for (const char* name : {"projects.jsonl", "keys.jsonl"}) {
+  for (const char* name : {"projects.jsonl", "keys.jsonl", "index.json"}) {
     ASSERT_EQ(stat((target / name).c_str(), &about), 0);
     EXPECT_EQ(about.st_mode & 0777, 0600U) << name;
   }
@@ -111,6 +111,9 @@ TEST_F(ExportFilesTest, IsAnArchiveThatTarReads) {
     ASSERT_TRUE(files->Commit({}));
   }
   EXPECT_EQ(Entries(), 1);
+  struct stat about {};
+  ASSERT_EQ(stat(target.c_str(), &about), 0);
+  EXPECT_EQ(about.st_mode & 0777, 0600U);
   const fs::path out = dir_ / "out";
   fs::create_directory(out);
   ASSERT_EQ(std::system(("tar -xf '" + target.string() + "' -C '" + out.string() + "'").c_str()), 0);

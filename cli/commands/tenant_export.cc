@@ -246,7 +246,7 @@ void AddTenantExport(CLI::App& tenants, Globals& globals) {
       &Export);
   command->add_option("name", options->name, kTenantHelp)->required();
   command
-      ->add_option("-o,--to", options->target,
+      ->add_option("--to", options->target,
                    "DIR or FILE.tar; an earlier export there is replaced when this one is complete")
       ->required();
 }

@@ -299,7 +299,7 @@ test('deleted, exported and brought back: keys, routes and workers within a seco
   await answers('ke', 'own');
 
   const directory = join(platform.state, 'tz-export');
-  for (let round = 0; round < 2; ++round) platform.allod(['tenants', 'export', 'tz', '-o', directory]);
+  for (let round = 0; round < 2; ++round) platform.allod(['tenants', 'export', 'tz', '--to', directory]);
   const all = exportIn(directory);
   assert.equal(statSync(directory).mode & 0o777, 0o700);
   assert.equal(all.tenant[0].state, 'STATE_DELETING');
@@ -317,8 +317,8 @@ test('deleted, exported and brought back: keys, routes and workers within a seco
     const text = readFileSync(join(directory, name), 'utf8');
     assert.ok(!text.includes(secret) && !text.includes('tenants/ke/'), `${name} holds what is not the tenant's to have`);
   }
-  assert.match(platform.allod(['tenants', 'export', 'tz', '-o', platform.state], { status: 1 }), /NOT_AN_EXPORT/);
-  platform.allod(['tenants', 'export', 'tz', '-o', join(platform.state, 'tz.tar')]);
+  assert.match(platform.allod(['tenants', 'export', 'tz', '--to', platform.state], { status: 1 }), /NOT_AN_EXPORT/);
+  platform.allod(['tenants', 'export', 'tz', '--to', join(platform.state, 'tz.tar')]);
   assert.ok(statSync(join(platform.state, 'tz.tar')).size > 5000);
 
   // What was told holds when those who were told die.

@@ -14,7 +14,7 @@
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/commands/audit_logs.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/commands/times.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
@@ -123,7 +123,7 @@ std::vector<std::string> RowOf(const MergedEntry& merged) {
 }
 
 Status List(const Globals& globals, const ListOptions& options) {
-  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   Filter filter{.start = {}, .action_prefix = options.action};
   ALLOD_TRY(const Time since, ParseSince("--since", options.since, std::chrono::system_clock::now()));
   filter.start = ToTimestamp(since);
@@ -136,7 +136,7 @@ Status List(const Globals& globals, const ListOptions& options) {
   std::string items;
   int taken = 0;
   bool has_more = false;
-  ALLOD_CHECK_OK(MergeLogs(peers, options.tenant, [&](const MergedEntry& merged) {
+  ALLOD_CHECK_OK(MergeLogs(peers, tenant, [&](const MergedEntry& merged) {
     has_more = taken == options.limit;
     if (has_more) return false;
     ++taken;
@@ -148,6 +148,7 @@ Status List(const Globals& globals, const ListOptions& options) {
     }
     return true;
   }));
+  if (taken == 0) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
   if (globals.json()) {
     Print(fmt::format("{{\"items\": [{}], \"hasMore\": {}}}\n", items, has_more));
     return {};
@@ -160,10 +161,7 @@ Status List(const Globals& globals, const ListOptions& options) {
 // Every tenant, or the one that is named.
 Status ForEachTenant(const net::Services& services, const std::string& tenant,
                      const std::function<Status(const std::string&)>& visit) {
-  if (!tenant.empty()) {
-    ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", tenant, "tenants/*"));
-    return visit(tenant);
-  }
+  if (!tenant.empty()) return visit(tenant);
   const auto stub = net::Connect<tenancy_v1::TenantService>(services);
   tenancy_v1::ListTenantsRequest request;
   request.set_page_size(net::kPageSizeMax);
@@ -214,6 +212,7 @@ Status Verify(const Globals& globals, const VerifyOptions& options) {
   ALLOD_TRY(const KeptHeads kept, ReadHeads(options.heads));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   const std::vector<AuditPeer> peers = Peers(services);
+  ALLOD_TRY(const std::string only, options.tenant.empty() ? std::string() : TenantNameOf(options.tenant));
   // Tenants of which only a kept head is left are looked at too.
   std::set<std::string> unseen;
   for (const auto& [log, head] : kept) {
@@ -221,14 +220,16 @@ Status Verify(const Globals& globals, const VerifyOptions& options) {
       return InvalidArgument("INVALID_HEADS",
                              fmt::format("--heads {}: {} is no service with an audit log", options.heads, log.second));
     }
-    if (options.tenant.empty() || options.tenant == log.first) unseen.insert(log.first);
+    if (only.empty() || only == log.first) unseen.insert(log.first);
   }
   Tally tally;
-  ALLOD_CHECK_OK(ForEachTenant(services, options.tenant, [&](const std::string& tenant) {
+  ALLOD_CHECK_OK(ForEachTenant(services, only, [&](const std::string& tenant) {
     unseen.erase(tenant);
     return VerifyTenant(peers, tenant, kept, globals.json(), tally);
   }));
   for (const std::string& tenant : unseen) ALLOD_CHECK_OK(VerifyTenant(peers, tenant, kept, globals.json(), tally));
+  // A tenant that was deleted for good has its logs still; one that never was has none.
+  if (!only.empty() && tally.entries == 0 && tally.broken == 0) ALLOD_CHECK_OK(CheckThereIs(services, only));
   if (tally.broken > 0) {
     return Fail(Code::kDataLoss, "AUDIT_LOG_BROKEN",
                 fmt::format("{} of {} audit logs are broken; first {}", tally.broken, tally.logs, tally.first));
@@ -245,27 +246,30 @@ Status Verify(const Globals& globals, const VerifyOptions& options) {
 Status Heads(const Globals& globals, const HeadsOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   const std::vector<AuditPeer> peers = Peers(services);
-  return ForEachTenant(services, options.tenant, [&](const std::string& tenant) -> Status {
+  ALLOD_TRY(const std::string only, options.tenant.empty() ? std::string() : TenantNameOf(options.tenant));
+  return ForEachTenant(services, only, [&](const std::string& tenant) -> Status {
+    bool any = false;
     for (const AuditPeer& peer : peers) {
       ALLOD_TRY(const auto message, peer.read_head(tenant));
       ALLOD_TRY(const audit::Head head, audit::FromProto(message));
       if (head.sequence > 0) Print(HeadLine(tenant, peer.service, head));
+      any = any || head.sequence > 0;
     }
-    return {};
+    return any ? Status() : CheckThereIs(services, tenant);
   });
 }
 
 Status Erase(const Globals& globals, const EraseOptions& options) {
-  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   if (options.member.empty() != (!options.provider.empty() && !options.subject.empty())) {
     return InvalidArgument("INVALID_PERSON", "say either --member, or --provider and --subject of who signed in");
   }
   const auto within = [&](const char* collection, const std::string& id) {
-    return id.find('/') != std::string::npos ? id : fmt::format("{}/{}/{}", options.tenant, collection, id);
+    return id.find('/') != std::string::npos ? id : fmt::format("{}/{}/{}", tenant, collection, id);
   };
   ALLOD_TRY(const net::Services services, FindServices(globals));
   tenancy_v1::EraseAuditPersonRequest request;
-  request.set_parent(options.tenant);
+  request.set_parent(tenant);
   std::string whom;
   if (options.member.empty()) {
     request.mutable_person()->set_identity_provider(within("identityProviders", options.provider));
@@ -276,7 +280,7 @@ Status Erase(const Globals& globals, const EraseOptions& options) {
     whom = request.member();
   }
   ALLOD_CHECK_OK(terminal::Confirm(
-      fmt::format("What the audit log of {} says of {} is erased for good; the log stays whole", options.tenant, whom),
+      fmt::format("What the audit log of {} says of {} is erased for good; the log stays whole", tenant, whom),
       options.yes));
   using Service = tenancy_v1::AuditService;
   std::int64_t erased = 0;
@@ -300,7 +304,7 @@ void AddAudit(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] =
         AddCommand<ListOptions>(group, globals, "list", "Show a tenant's audit logs, merged by time", &List);
-    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
     command->add_option("--service", options->service, "Only the log of this service")
         ->check(CLI::IsMember({"tenancy", "scheduling", "billing"}));
     command->add_option("--since", options->since, "From when on: 90m, 24h, 7d or a time (default: 24h)");
@@ -310,7 +314,7 @@ void AddAudit(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] = AddCommand<VerifyOptions>(
         group, globals, "verify", "Walk every audit log, or a tenant's; fails with the first broken place", &Verify);
-    command->add_option("tenant", options->tenant, "tenants/TENANT (default: all)");
+    command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT (default: all)");
     command->add_option("--heads", options->heads,
                         "What `allod audit heads` wrote earlier and was kept elsewhere: shows logs that were cut or "
                         "written anew since");
@@ -318,7 +322,7 @@ void AddAudit(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] = AddCommand<EraseOptions>(
         group, globals, "erase", "Erase what a tenant's audit log says of one person; the log stays whole", &Erase);
-    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
     command->add_option("--member", options->member, "The member; also one that was deleted");
     command->add_option("--provider", options->provider, "Of who signed in: the identity provider");
     command->add_option("--subject", options->subject, "Of who signed in: the subject there");
@@ -327,7 +331,7 @@ void AddAudit(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] = AddCommand<HeadsOptions>(
         group, globals, "heads", "Write where every audit log ends, to be kept elsewhere for `verify --heads`", &Heads);
-    command->add_option("tenant", options->tenant, "tenants/TENANT (default: all)");
+    command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT (default: all)");
   }
 }
 

@@ -18,16 +18,27 @@ struct DeleteOptions {
 
 Status Delete(const Globals& globals, const DeleteOptions& options) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind(options.kind));
-  if (!kind->remove) return InvalidArgument("NOT_DELETABLE", fmt::format("{} cannot be deleted", kind->plural));
+  if (!kind->remove) {
+    return InvalidArgument(
+        "NOT_DELETABLE",
+        kind->plural == "tenants"
+            ? fmt::format("a tenant is deleted by `allod tenants delete {}`, which asks first and keeps a "
+                          "way back",
+                          options.name)
+            : fmt::format("{} cannot be deleted", kind->plural));
+  }
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind->pattern));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const net::Change change, kind->remove(services, options.name, Uuid::V7().ToString()));
   if (options.wait) ALLOD_CHECK_OK(net::WaitForChange(services, change, "delete " + options.name));
   const bool is_gone = options.wait || change.operation.name().empty();
+  const char* const gone = kind->plural == "apiKeys"    ? "is revoked"
+                           : kind->plural == "sessions" ? "is ended"
+                                                        : "is deleted";
   if (globals.json()) {
     terminal::Print(fmt::format("{{\"name\": \"{}\", \"deleted\": {}}}\n", options.name, is_gone));
   } else {
-    terminal::Print(fmt::format("{} {}\n", options.name, is_gone ? "is deleted" : "is being deleted"));
+    terminal::Print(fmt::format("{} {}\n", options.name, is_gone ? gone : "is being deleted"));
   }
   return {};
 }

@@ -26,7 +26,8 @@ void AddDescribe(CLI::App& app, Globals& globals) {
   const auto [command, options] =
       AddCommand<DescribeOptions>(app, globals, "describe", "Show everything of one resource", &Describe);
   command->add_option("kind", options->kind, kinds::KindNames())->required();
-  command->add_option("name", options->name, "Its full name")->required();
+  command->add_option("name", options->name, "Its full name; of tenants and others without a parent the id is enough")
+      ->required();
 }
 
 }  // namespace allod::cli::commands

@@ -29,7 +29,8 @@ Status CheckParent(const net::Services& services, const std::string& name) {
 
 // A name of the kind shows that one; a name of its parent, or none, lists.
 Result<std::vector<terminal::MessagePtr>> Find(const net::Services& services, const kinds::ResourceKind& kind,
-                                               const std::string& name) {
+                                               const std::string& text) {
+  const std::string name = kinds::SpelledOut(kind.parent_pattern, kinds::SpelledOut(kind.pattern, text));
   if (!name.empty() && MatchName("name", name, kind.pattern)) {
     ALLOD_TRY(terminal::MessagePtr one, kinds::GetOne(services, kind, name));
     std::vector<terminal::MessagePtr> found;

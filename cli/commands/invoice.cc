@@ -1,11 +1,10 @@
 // `allod invoice`: what a tenant owes for a month; invoice_actions.cc has what is issued.
 
 #include "allod/billing/v1/invoice.grpc.pb.h"
-#include "cli/commands/commands.h"
 #include "cli/commands/invoice_view.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
-#include "services/common/ids.h"
 
 namespace allod::cli::commands {
 
@@ -21,10 +20,11 @@ struct InvoiceOptions {
 };
 
 Status Invoice(const Globals& globals, const InvoiceOptions& options) {
-  ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
+  if (options.tenant.empty()) return InvalidArgument("NAME_REQUIRED", "give the tenant: allod invoice tenants/TENANT");
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetInvoiceRequest request;
-  request.set_name(options.tenant + "/invoices/" + options.period);
+  request.set_name(tenant + "/invoices/" + options.period);
   ALLOD_TRY(const auto invoice,
             net::Ask<billing_v1::InvoiceService>(services, &billing_v1::InvoiceService::Stub::GetInvoice, request));
   terminal::Print(globals.json() ? terminal::ToJson(invoice) : ShowInvoice(invoice));
@@ -36,7 +36,7 @@ Status Invoice(const Globals& globals, const InvoiceOptions& options) {
 void AddInvoice(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<InvoiceOptions>();
   CLI::App* command = app.add_subcommand("invoice", "Show a tenant's invoice of a month; issue, list and correct them");
-  command->add_option("tenant", options->tenant, "tenants/TENANT");
+  command->add_option("tenant", options->tenant, kTenantHelp);
   command->add_option("--period", options->period, "YYYY-MM in UTC (default: the current month)");
   command->require_subcommand(0, 1);
   AddInvoiceActions(*command, globals);

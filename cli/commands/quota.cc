@@ -2,7 +2,7 @@
 
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "allod/tenancy/v1/quota.grpc.pb.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/net/connections.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
@@ -19,8 +19,7 @@ struct QuotaOptions {
 };
 
 Status Quota(const Globals& globals, const QuotaOptions& options) {
-  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
-  std::string parent = options.tenant;
+  ALLOD_TRY(std::string parent, TenantNameOf(options.tenant));
   if (!options.project.empty()) {
     ALLOD_CHECK_OK(CheckId("--project", options.project));
     parent += "/projects/" + options.project;
@@ -46,7 +45,7 @@ Status Quota(const Globals& globals, const QuotaOptions& options) {
 void AddQuota(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<QuotaOptions>(
       app, globals, "quota", "Show what a tenant, or one of its projects, has beside what it may have", &Quota);
-  command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+  command->add_option("tenant", options->tenant, kTenantHelp)->required();
   command->add_option("--project", options->project, "PROJECT: only this one");
 }
 

@@ -147,6 +147,14 @@ Result<std::string> TenantNameOf(const std::string& text) {
   return name;
 }
 
+Status CheckThereIs(const net::Services& services, const std::string& name) {
+  tenancy_v1::GetTenantRequest request;
+  request.set_name(name);
+  const auto tenant = net::Ask<Tenants>(services, &Tenants::Stub::GetTenant, request);
+  if (!tenant && tenant.error().code == Code::kNotFound) return std::unexpected(tenant.error());
+  return {};
+}
+
 Status ShowTenant(const Globals& globals, const net::Services& services, const std::string& name) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("tenants"));
   ALLOD_TRY(const terminal::MessagePtr now, kind->get(services, name));

@@ -4,10 +4,9 @@
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
-#include "services/common/ids.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -35,6 +34,7 @@ Status ShowComputed(const Globals& globals, const net::Services& services, const
   ALLOD_TRY(const net::Listed events,
             net::List<Service>(services, &Service::Stub::ListComputedUsage,
                                RequestOf<billing_v1::ListComputedUsageRequest>(options), options.limit));
+  if (events.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, options.tenant));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "request_id"},
                        {"INSTANCE", "instance"},
@@ -53,6 +53,7 @@ Status ShowBilled(const Globals& globals, const net::Services& services, const U
   ALLOD_TRY(const net::Listed records,
             net::List<Service>(services, &Service::Stub::ListUsageRecords,
                                RequestOf<billing_v1::ListUsageRecordsRequest>(options), options.limit));
+  if (records.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, options.tenant));
   terminal::PrintList(globals.json(),
                       {{"REQUEST", "name"},
                        {"INSTANCE", "instance"},
@@ -71,9 +72,10 @@ Status ShowBilled(const Globals& globals, const net::Services& services, const U
 }
 
 Status Usage(const Globals& globals, const UsageOptions& options) {
-  ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", options.tenant, "tenants/*"));
+  UsageOptions asked = options;
+  ALLOD_TRY(asked.tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  return options.computed ? ShowComputed(globals, services, options) : ShowBilled(globals, services, options);
+  return asked.computed ? ShowComputed(globals, services, asked) : ShowBilled(globals, services, asked);
 }
 
 }  // namespace
@@ -81,7 +83,7 @@ Status Usage(const Globals& globals, const UsageOptions& options) {
 void AddUsage(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<UsageOptions>(
       app, globals, "usage", "Show a tenant's requests, newest first, with tokens and cost", &Usage);
-  command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+  command->add_option("tenant", options->tenant, kTenantHelp)->required();
   command->add_option("--instance", options->instance, "Only this instance");
   command->add_flag("--computed", options->computed,
                     "Show what nodes told that they computed, instead of what was delivered and billed");

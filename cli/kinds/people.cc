@@ -35,12 +35,13 @@ std::string WhoOf(const Message& message) {
   return out;
 }
 
-// "owner; developer,billing at services".
+// "owner; developer,desk-clerk at services".
 std::string RolesOf(const Message& message) {
   std::string out;
   for (const auto& grant : dynamic_cast<const tenancy_v1::Member&>(message).grants()) {
     std::string roles = terminal::FieldText(grant, "roles");
     std::ranges::transform(roles, roles.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    for (const std::string& custom : grant.custom_roles()) roles += (roles.empty() ? "" : ",") + LastSegment(custom);
     const std::string project = ProjectIdOf(grant.resource());
     out += (out.empty() ? "" : "; ") + roles + (project.empty() ? "" : " at " + project);
   }

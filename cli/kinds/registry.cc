@@ -60,7 +60,15 @@ std::string KindNames(bool (*chosen)(const ResourceKind&)) {
   return names;
 }
 
-Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name) {
+std::string SpelledOut(const std::string& pattern, const std::string& text) {
+  const auto slash = pattern.find('/');
+  const bool is_plural_and_id = slash != std::string::npos && pattern.substr(slash) == "/*";
+  if (!is_plural_and_id || text.empty() || text.find('/') != std::string::npos) return text;
+  return pattern.substr(0, slash + 1) + text;
+}
+
+Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& text) {
+  const std::string name = SpelledOut(kind.pattern, text);
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", name, kind.pattern));
   if (kind.get) return kind.get(services, name);
   ALLOD_TRY(auto all, kind.list(services, kind.parent_pattern.empty() ? "" : ParentOf(name)));

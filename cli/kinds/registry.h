@@ -16,8 +16,11 @@ Result<const ResourceKind*> FindKind(const std::string& text);
 // "tenants, projects, ...": those that `chosen` holds for, all of them by default.
 std::string KindNames(bool (*chosen)(const ResourceKind&) = [](const ResourceKind&) { return true; });
 
-// The resource of that name; a kind that has no method to get one is looked up in its list. INVALID_ARGUMENT /
-// INVALID_NAME; NOT_FOUND.
+// "tenants/ke" of "ke" where names are PLURAL/ID; else as it is.
+std::string SpelledOut(const std::string& pattern, const std::string& text);
+
+// The resource of that name, spelled out or not; a kind that has no method to get one is looked up in its list.
+// INVALID_ARGUMENT / INVALID_NAME; NOT_FOUND.
 Result<terminal::MessagePtr> GetOne(const net::Services& services, const ResourceKind& kind, const std::string& name);
 
 }  // namespace allod::cli::kinds

@@ -72,6 +72,15 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
             "models, versions, variants, listings, instances, nodes, workers, regions, regionVersions");
 }
 
+TEST(SpelledOut, TakesAnIdWhereNamesHaveNoParent) {
+  EXPECT_EQ(SpelledOut("tenants/*", "ke"), "tenants/ke");
+  EXPECT_EQ(SpelledOut("tenants/*", "tenants/ke"), "tenants/ke");
+  EXPECT_EQ(SpelledOut("tenants/*", ""), "");
+  EXPECT_EQ(SpelledOut("tenants/*/projects/*", "p"), "p");
+  EXPECT_EQ(SpelledOut("tenants/*/billingAccount", "ke"), "ke");
+  EXPECT_EQ(SpelledOut("", "ke"), "ke");
+}
+
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
             "apiKeys, identityProviders, workloadRules, roles, members, sessions, instances");
@@ -108,11 +117,15 @@ TEST(ResourceKinds, ShowMembersInWords) {
   at_project.set_resource("tenants/ke/projects/services");
   at_project.add_roles(access::v1::ROLE_DEVELOPER);
   at_project.add_roles(access::v1::ROLE_BILLING);
+  at_project.add_custom_roles("tenants/ke/roles/desk-clerk");
+  auto& custom_only = *member.add_grants();
+  custom_only.set_resource("tenants/ke/projects/forms");
+  custom_only.add_custom_roles("tenants/ke/roles/desk-clerk");
   EXPECT_EQ(terminal::MessageTable((*FindKind("members"))->columns, {&member}),
             "NAME                     DISPLAY NAME  WHO                                             "
-            "ROLES                                  BY     DISABLED\n"
+            "ROLES                                                                  BY     DISABLED\n"
             "tenants/ke/members/desk  The desk      email = amina@ke.example, groups contains desk  "
-            "viewer; developer,billing at services  staff  no\n");
+            "viewer; developer,billing,desk-clerk at services; desk-clerk at forms  staff  no\n");
 }
 
 }  // namespace

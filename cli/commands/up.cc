@@ -13,6 +13,7 @@
 #include "cli/commands/commands.h"
 #include "cli/installation/lock.h"
 #include "cli/installation/state_dir.h"
+#include "cli/kinds/registry.h"
 #include "cli/net/connections.h"
 #include "cli/net/http_client.h"
 #include "cli/supervisor/data_services.h"
@@ -149,6 +150,21 @@ Status Supervise(const StateDir& state, const UpOptions& options, installation::
   return up;
 }
 
+// A region that is known is not changed by where its machine says that it stands. Asked by the process that leaves: the
+// one that supervises calls no service.
+void SayIfElsewhere(const StateDir& state, const UpOptions& options) {
+  const auto kind = kinds::FindKind("regions");
+  if (!kind) return;
+  const auto region = (*kind)->get(state, "regions/" + options.region);
+  if (!region) return;  // `allod status` says what is wrong
+  const std::string lies = terminal::FieldText(**region, "jurisdiction");
+  if (lies == options.jurisdiction) return;
+  Say(fmt::format(
+      "regions/{} lies in {}, and this machine says that it stands in {}: change the region (`allod apply`) or "
+      "--region; until both say the same nothing is placed here, and `allod get nodes` says so",
+      options.region, lies, options.jurisdiction));
+}
+
 // Runs Supervise in a background process and waits until it is up.
 Status Detach(const StateDir& state, const UpOptions& options, installation::Lock lock) {
   Pipe pipe = Pipe::Make();
@@ -170,7 +186,10 @@ Status Detach(const StateDir& state, const UpOptions& options, installation::Loc
   pipe.write.Reset();
   char result = 'n';
   const ssize_t n = ::read(pipe.read.get(), &result, 1);
-  if (n == 1 && result == 'y') return {};
+  if (n == 1 && result == 'y') {
+    SayIfElsewhere(state, options);
+    return {};
+  }
   return FailedPrecondition(
       "NOT_STARTED", fmt::format("the platform did not come up; logs lie in {}", (state.root() / "logs").string()));
 }
@@ -188,13 +207,13 @@ std::string LastRegion(const StateDir& state) {
   return last.at(name).get<std::string>() + "=" + last.at(jurisdiction).get<std::string>();
 }
 
-// A region that is known is not changed by where its machine says that it stands.
+// In the foreground, where nobody asks the services what the region is.
 void SayIfMoved(const std::string& last, const UpOptions& now) {
   if (!last.starts_with(now.region + "=") || last.ends_with("=" + now.jurisdiction)) return;
   Say(fmt::format(
-      "the last `allod up` said {}: change regions/{} too (`allod apply`); until it lies where this machine "
-      "says that it stands, nothing is placed here, and `allod get nodes` says so",
-      last, now.region));
+      "the last `allod up` said {}: unless regions/{} lies in {} already (`allod get regions`), change it too "
+      "(`allod apply`); until then nothing is placed here",
+      last, now.region, now.jurisdiction));
 }
 
 Status Up(const Globals& globals, UpCommand options) {
@@ -239,7 +258,7 @@ Status Up(const Globals& globals, UpCommand options) {
   ALLOD_TRY(installation::Lock lock, installation::Lock::Take(state));
   Say(fmt::format("allod up: {}, in region {} of jurisdiction {}", state.root().string(), options.up.region,
                   options.up.jurisdiction));
-  if (!supervisor::LastConfig(state, "scheduling").empty()) SayIfMoved(last_region, options.up);
+  if (!options.detach && !supervisor::LastConfig(state, "scheduling").empty()) SayIfMoved(last_region, options.up);
   for (const std::string& command : supervisor::LostWeights(state)) {
     Say("weights are fields of tenants now; to keep this one: " + command);
   }

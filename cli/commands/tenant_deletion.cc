@@ -70,7 +70,8 @@ void AddTenantDeletion(CLI::App& tenants, Globals& globals) {
       "and the audit logs stay",
       &DeleteTenant);
   command->add_option("name", options->name, kTenantHelp)->required();
-  command->add_option("--reason", options->reason, "Shown to the tenant");
+  command->add_option("--reason", options->reason,
+                      "Stands in the tenant and its audit log; its keys are refused as any that does not hold");
   command->add_option("--grace", options->grace, "How long `undelete` brings it back: 1d to 365d (default: 30d)");
   command->add_flag("--yes", options->yes, "Do not ask");
   const auto [back, undeletion] = AddCommand<UndeletionOptions>(

@@ -193,7 +193,8 @@ void AddTenants(CLI::App& app, Globals& globals) {
       *tenants, globals, "suspend", "Refuse its keys and stop its instances; nothing is deleted, and invoices go on",
       &Suspend);
   suspend->add_option("name", suspension->name, kTenantHelp)->required();
-  suspend->add_option("--reason", suspension->reason, "Shown to the tenant");
+  suspend->add_option("--reason", suspension->reason,
+                      "Stands in the tenant and its audit log; its keys are refused as any that does not hold");
   const auto [resume, resumption] = AddCommand<StateOptions>(
       *tenants, globals, "resume", "Let its keys hold again, and bring the same instances back", &Resume);
   resume->add_option("name", resumption->name, kTenantHelp)->required();

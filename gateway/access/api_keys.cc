@@ -142,7 +142,8 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
         "the gateway does not know this API key, and may not have heard of new ones; try again in a second");
   }
   if (!same || it == entries_.end()) {
-    return Unauthenticated("the API key is not valid, was revoked or has expired");
+    return Unauthenticated(
+        "the API key is not valid, was revoked or has expired, or its tenant is suspended or being deleted");
   }
   const Entry& entry = it->second;
   if (entry.expire_time && *entry.expire_time <= now) {

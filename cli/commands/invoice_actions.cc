@@ -4,11 +4,13 @@
 
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "allod/billing/v1/invoice.grpc.pb.h"
-#include "cli/commands/commands.h"
 #include "cli/commands/invoice_view.h"
+#include "cli/commands/may_be_done.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
@@ -42,9 +44,9 @@ struct InvoiceActionOptions {
 };
 
 Result<std::string> NameOf(const InvoiceActionOptions& options) {
-  ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_CHECK_OK(CheckId("invoice", options.invoice));
-  return options.tenant + "/invoices/" + options.invoice;
+  return tenant + "/invoices/" + options.invoice;
 }
 
 void ShowIssued(const Globals& globals, const billing_v1::Invoice& invoice) {
@@ -70,12 +72,13 @@ Status GetIssued(const Globals& globals, const InvoiceActionOptions& options) {
 }
 
 Status ListIssued(const Globals& globals, const InvoiceActionOptions& options) {
-  ALLOD_CHECK_OK(MatchName("tenant", options.tenant, "tenants/*"));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::ListInvoicesRequest request;
-  request.set_parent(options.tenant);
+  request.set_parent(tenant);
   ALLOD_TRY(const auto listed,
             net::List<Invoices>(services, &Invoices::Stub::ListInvoices, request, kInvoicesListedMax));
+  if (listed.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
   terminal::PrintList(globals.json(),
                       {{"NAME", "name"},
                        {"NUMBER", "number"},
@@ -117,8 +120,14 @@ Status WriteDocument(const Globals& globals, const InvoiceActionOptions& options
   std::ofstream file(options.file, std::ios::binary | std::ios::trunc);
   file << document.content();
   file.close();
-  if (file) return {};
-  return Fail(Code::kInternal, "FILE_NOT_WRITTEN", fmt::format("{} could not be written", options.file));
+  if (!file) return Fail(Code::kInternal, "FILE_NOT_WRITTEN", fmt::format("{} could not be written", options.file));
+  terminal::Print(
+      globals.json()
+          ? nlohmann::json{{"file", options.file}, {"bytes", document.size_bytes()}, {"sha256", document.sha256()}}
+                    .dump(2) +
+                "\n"
+          : fmt::format("{}: {} bytes\n", options.file, document.size_bytes()));
+  return {};
 }
 
 // "3" or "3=12.50".
@@ -145,8 +154,9 @@ Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options
   request.set_reason(options.reason);
   request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto note, net::Ask<Invoices>(services, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout));
-  ShowIssued(globals, note);
+  const auto note = net::Ask<Invoices>(services, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout);
+  if (!note) return std::unexpected(ToRepeat(note.error(), request.request_id()));
+  ShowIssued(globals, *note);
   return {};
 }
 
@@ -155,7 +165,7 @@ Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options
 void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
   const auto add = [&](const char* name, const char* what, auto run, bool of_one) {
     const auto [command, options] = AddCommand<InvoiceActionOptions>(invoice, globals, name, what, run);
-    command->add_option("tenant", options->tenant, "tenants/TENANT")->required();
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
     if (of_one) {
       command->add_option("invoice", options->invoice, "YYYY-MM, or YYYY-MM-cN of a credit note")->required();
     }
@@ -167,7 +177,8 @@ void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
   const auto [document, of_document] =
       add("document", "Write an issued invoice or credit note as a file", &WriteDocument, true);
   document->add_option("--format", of_document->format, "csv, focus, ubl or html (default: html)")
-      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case));
+      ->type_name("FORMAT")
+      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""));
   document->add_option("--language", of_document->language, "Of html: ar, en, fr or sw (default: en)");
   document->add_option("--file", of_document->file, "Where to (default: standard output)");
   const auto [credit, of_credit] = add("credit", "Give back a part of an invoice, or all of it", &CreditInvoice, true);

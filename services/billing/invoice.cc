@@ -169,10 +169,6 @@ std::string_view CodeOf(TaxCategory category) {
   return "O";
 }
 
-std::string NumberText(const std::string& prefix, std::int64_t sequence) {
-  return fmt::format("{}{:06}", prefix, sequence);
-}
-
 Status CheckLegalEntity(const LegalEntity& entity) {
   ALLOD_CHECK_OK(CheckParty("legal_entity.party", entity.party));
   ALLOD_CHECK_OK(CheckPrefix("legal_entity.invoice_prefix", entity.invoice_prefix));
@@ -219,6 +215,25 @@ Status CheckSamePrefixes(const LegalEntity& stored, const LegalEntity& wanted) {
       "NUMBER_PREFIX_IMMUTABLE",
       fmt::format("legal_entity: legalEntities/{} numbers with {} and {} for good; make another one for other prefixes",
                   stored.id, stored.invoice_prefix, stored.credit_note_prefix));
+}
+
+std::string ChangesOf(const LegalEntity& before, const LegalEntity& after) {
+  std::string out;
+  const auto add = [&](std::string_view field, const auto& old, const auto& now) {
+    if (old != now) out += fmt::format("{}{}: {} -> {}", out.empty() ? "" : "; ", field, old, now);
+  };
+  const Party& old = before.party;
+  const Party& now = after.party;
+  add("party.display_name", old.name, now.name);
+  add("party.street", old.street, now.street);
+  add("party.city", old.city, now.city);
+  add("party.postal_code", old.postal_code, now.postal_code);
+  add("party.country_code", old.country_code, now.country_code);
+  add("party.tax_id", old.tax_id, now.tax_id);
+  add("party.registration_id", old.registration_id, now.registration_id);
+  add("payment_days", before.payment_days, after.payment_days);
+  add("payment_terms", before.payment_terms, after.payment_terms);
+  return out;
 }
 
 Status CheckPrefixIsFree(const LegalEntity& taker, const LegalEntity& wanted) {

@@ -148,9 +148,6 @@ struct IssuedInvoice {
   RequestId request;
 };
 
-// Prefix and sequence, padded to six digits.
-std::string NumberText(const std::string& prefix, std::int64_t sequence);
-
 // INVALID_ARGUMENT with the field: INVALID_TEXT, INVALID_ID, UNKNOWN_COUNTRY, INVALID_NUMBER_PREFIX,
 // INVALID_PAYMENT_DAYS.
 Status CheckLegalEntity(const LegalEntity& entity);
@@ -158,6 +155,8 @@ Status CheckLegalEntity(const LegalEntity& entity);
 Status CheckBillingProfile(const BillingProfile& profile);
 // The stored entity has the prefixes of the one that is to be set. FAILED_PRECONDITION / NUMBER_PREFIX_IMMUTABLE.
 Status CheckSamePrefixes(const LegalEntity& stored, const LegalEntity& wanted);
+// What differs, for people: `party.street: Moi Avenue 1 -> Moi Avenue 2`. Of all but the prefixes, which never do.
+std::string ChangesOf(const LegalEntity& before, const LegalEntity& after);
 // No prefix of one entity is one of another's. ALREADY_EXISTS / NUMBER_PREFIX_TAKEN.
 Status CheckPrefixIsFree(const LegalEntity& taker, const LegalEntity& wanted);
 bool SameProfile(const BillingProfile& a, const BillingProfile& b);

@@ -228,6 +228,32 @@ TEST(CheckLegalEntity, WantsPrefixesThatTellDocumentsApart) {
   EXPECT_EQ(Reason(CheckLegalEntity(entity)), "UNKNOWN_COUNTRY");
 }
 
+TEST(ChangesOf, NamesEachFieldWithBothValues) {
+  LegalEntity before{.id = "e",
+                     .party = {.name = "E", .street = "Moi Avenue 1", .country_code = "ke"},
+                     .payment_days = 14,
+                     .payment_terms = "IBAN 1"};
+  EXPECT_EQ(ChangesOf(before, before), "");
+  LegalEntity after = before;
+  after.party.street = "Moi Avenue 2";
+  after.payment_terms = "IBAN 2";
+  EXPECT_EQ(ChangesOf(before, after), "party.street: Moi Avenue 1 -> Moi Avenue 2; payment_terms: IBAN 1 -> IBAN 2");
+  after = before;
+  after.party = {.name = "F",
+                 .street = "S",
+                 .city = "C",
+                 .postal_code = "1",
+                 .country_code = "tz",
+                 .tax_id = "T",
+                 .registration_id = "R"};
+  after.payment_days = 30;
+  const std::string all = ChangesOf(before, after);
+  for (const char* field : {"display_name: E -> F", "street: ", "city: ", "postal_code: ", "country_code: ke -> tz",
+                            "tax_id: ", "registration_id: ", "payment_days: 14 -> 30"}) {
+    EXPECT_NE(all.find(field), std::string::npos) << field << " in " << all;
+  }
+}
+
 TEST(ParseInvoiceId, TakesMonthsAndCreditNotes) {
   EXPECT_EQ(ParseInvoiceId("2026-10", kNow)->ToString(), "2026-10");
   EXPECT_EQ(ParseInvoiceId("current", kNow)->ToString(), "2026-11");

@@ -1,10 +1,22 @@
 #include "services/billing/legal_entity_service.h"
 
 #include "services/billing/convert_invoice.h"
+#include "services/common/log.h"
 #include "services/common/page_token.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::billing {
+namespace {
+
+// They are of no tenant, so no audit log has them: where to pay does not change without a trace.
+void LogChange(const Caller& by, const Result<LegalEntity>& before, const LegalEntity& after) {
+  const std::string changes = ChangesOf(before.value_or(LegalEntity()), after);
+  if (changes.empty()) return;
+  Log(LogLevel::kWarning, before ? "a legal entity was changed" : "a legal entity was made",
+      {{"legal_entity", after.id}, {"changes", changes}, {"session", by.session}});
+}
+
+}  // namespace
 
 grpc::Status LegalEntityServiceImpl::SetLegalEntity(grpc::ServerContext* context,
                                                     const v1::SetLegalEntityRequest* request,
@@ -18,7 +30,10 @@ grpc::Status LegalEntityServiceImpl::SetLegalEntity(grpc::ServerContext* context
       if (stored) ALLOD_CHECK_OK(CheckSamePrefixes(*stored, entity));
       return ToProto(entity);
     }
+    const auto before = store_.GetLegalEntity(entity.id);
+    if (!before && before.error().code != Code::kNotFound) return std::unexpected(before.error());
     ALLOD_TRY(const LegalEntity stored, store_.SetLegalEntity(entity, clock_.Now()));
+    LogChange(call.principal, before, stored);
     return ToProto(stored);
   });
 }

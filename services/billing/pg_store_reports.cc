@@ -24,10 +24,14 @@ const std::string kListLineUsage =
                 "u.billed AND u.invoice_epoch BETWEEN $9 AND $10",
                 ", u.instance DESC");
 
+// What no invoice has yet. A row that none has anything of is there whatever it says.
 constexpr std::string_view kSumMonth =
-    "SELECT t.instance, t.variant, t.price_book_id, t.request_count, t.prompt_tokens, t.completion_tokens, "
-    "t.prompt_price, t.completion_price, t.amount, t.isolation_class FROM billing.usage_totals t "
-    "WHERE t.tenant_id = $1::uuid AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date "
+    "SELECT t.instance, t.variant, t.price_book_id, t.request_count - t.requests_invoiced, "
+    "t.prompt_tokens - t.prompt_tokens_invoiced, t.completion_tokens - t.completion_tokens_invoiced, "
+    "t.prompt_price, t.completion_price, (t.prompt_tokens - t.prompt_tokens_invoiced) * t.prompt_price "
+    "+ (t.completion_tokens - t.completion_tokens_invoiced) * t.completion_price, t.isolation_class "
+    "FROM billing.usage_totals t WHERE t.tenant_id = $1::uuid "
+    "AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date AND (t.open OR t.next_epoch = 0) "
     "AND ($4 = '' OR split_part(t.instance, '/', 4) = $4) "
     "ORDER BY t.instance COLLATE \"C\", t.variant COLLATE \"C\", t.price_book_id, t.isolation_class COLLATE \"C\" "
     "LIMIT $3";

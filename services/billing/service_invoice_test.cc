@@ -152,6 +152,26 @@ TEST_F(InvoiceRpc, ProfilesAreCheckedAndShownToTheTenant) {
   EXPECT_EQ(profile(Caller::Tenant("tz")).error().code, Code::kNotFound);
 }
 
+TEST_F(InvoiceRpc, WhoIsPaidDoesNotChangeWithoutATrace) {
+  v1::SetLegalEntityRequest request;
+  auto& entity = *request.mutable_legal_entity();
+  entity.set_name("legalEntities/allod-ke");
+  entity.mutable_party()->set_display_name("Allod Kenya Ltd");
+  entity.mutable_party()->set_country_code("ke");
+  entity.mutable_party()->set_tax_id("P051234567X");
+  entity.set_invoice_prefix("KE-");
+  entity.set_credit_note_prefix("KE-CN-");
+  entity.set_payment_terms("IBAN KE00 1234");
+  const auto logged = [&] {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(As(Caller::Operator(), *entities_stub_, &v1::LegalEntityService::Stub::SetLegalEntity, request));
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(logged(), testing::AllOf(HasSubstr("a legal entity was changed"), HasSubstr("legal_entity=allod-ke"),
+                                       HasSubstr("payment_terms:  -> IBAN KE00 1234")));
+  EXPECT_THAT(logged(), testing::Not(HasSubstr("a legal entity"))) << "nothing changed";
+}
+
 TEST_F(InvoiceRpc, ADraftBecomesTheInvoiceOfItsMonth) {
   ASSERT_TRUE(SetProfile(ProfileRequest()));
   Use(200'000, 300'000);

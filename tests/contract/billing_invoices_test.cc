@@ -207,13 +207,21 @@ TYPED_TEST(BillingInvoices, WhatIsSettledLateComesIntoTheNextOnce) {
   ASSERT_TRUE(store.Reserve(late, kOctober + 2h));
   ASSERT_TRUE(store.Reserve(later, kOctober + 3h));
   ASSERT_EQ(store.ExpireReservations(Tenant("ke"), kOctober + 30h, 10).value(), 2);
+  ASSERT_EQ(store.SumMonth({Tenant("ke"), kOctober, 10})->size(), 1U);
   const IssuedInvoice october = store.FinaliseInvoice(Finalise("ke"), kAfterOctober).value();
   ASSERT_TRUE(store.Settle(Settlement(late, 10'000, 0), kAfterOctober + 1h));
   ASSERT_TRUE(store.Settle(Settlement(later, 5'000, 7'000), kAfterOctober + 1h));
   EXPECT_EQ(Everything(store.FinaliseInvoice(Finalise("ke"), kAfterOctober + 2h).value()), Everything(october));
+  const auto draft = store.SumMonth({Tenant("ke"), kOctober, 10}).value();
+  ASSERT_EQ(draft.size(), 1U) << "what no invoice has yet";
+  EXPECT_EQ(draft[0].request_count, 2);
+  EXPECT_EQ(draft[0].prompt_tokens, 15'000);
+  EXPECT_EQ(draft[0].completion_tokens, 7'000);
+  EXPECT_EQ(draft[0].amount, Pico(15'000 * kDearPrompt + 7'000 * kDearCompletion));
   Use(store, "ke", kNow, 400, 0);
   EXPECT_TRUE(store.TenantsWithDuePeriods(kMonth, {}, 10)->empty()) << "the month after has not ended";
   const IssuedInvoice november = store.FinaliseInvoice(Finalise("ke", "2025-11"), kAfterNovember).value();
+  EXPECT_TRUE(store.SumMonth({Tenant("ke"), kOctober, 10})->empty()) << "no money is shown twice";
   ASSERT_EQ(november.lines.size(), 3U);
   EXPECT_EQ(november.lines[0].month, kOctober);
   EXPECT_EQ(november.lines[0].quantity, 15'000);
@@ -267,6 +275,36 @@ TYPED_TEST(BillingInvoices, WhatIsSettledLateAndFollowedByNothingIsInvoicedAlone
   EXPECT_EQ(due(kAfterNovember + 24h * 93), "");
   ExpectSoundBooks(store, "ke");
   ExpectSoundBooks(store, "tz");
+}
+
+TYPED_TEST(BillingInvoices, WhatHasNoRoomInAnInvoiceIsInTheNext) {
+  Store& store = this->store();
+  OpenInvoicing(store, "ke");
+  constexpr std::size_t kInstances = kIssuedLinesMax / 2 + 2;
+  std::vector<LeasedUsage> batch;
+  for (std::size_t i = 0; i < kInstances; ++i) {
+    LeasedUsage usage = Leased("ke", Uuid::V7(), 10, 20, Outcome::kCompleted, kOctober + 1h);
+    usage.terms.price_book = kDearBook;
+    usage.instance = fmt::format("tenants/ke/projects/p/instances/i{:05}", i);
+    batch.push_back(std::move(usage));
+    if (batch.size() < kSettleBatchMax && i + 1 < kInstances) continue;
+    Settled(store, "ke", batch, kOctober + 2h);
+    batch.clear();
+  }
+  const auto october = store.FinaliseInvoice(Finalise("ke"), kAfterOctober);
+  ASSERT_TRUE(october) << october.error().message;
+  EXPECT_EQ(october->lines.size(), kIssuedLinesMax);
+  const auto due = store.TenantsWithDuePeriods(kAfterNovember, {}, 10).value();
+  ASSERT_EQ(due.size(), 1U);
+  EXPECT_EQ(PeriodOf(due[0].month).name, "2025-11");
+  const auto november = store.FinaliseInvoice(Finalise("ke", "2025-11"), kAfterNovember);
+  ASSERT_TRUE(november) << november.error().message;
+  ASSERT_EQ(november->lines.size(), 4U);
+  EXPECT_EQ(november->lines[0].month, kOctober);
+  EXPECT_EQ(november->lines[3].instance, fmt::format("tenants/ke/projects/p/instances/i{:05}", kInstances - 1));
+  EXPECT_EQ(store.ListUsageRecords({.tenant = Tenant("ke"), .limit = 10, .line = november->lines[3]})->size(), 1U);
+  EXPECT_TRUE(store.TenantsWithDuePeriods(kAfterNovember + 24h * 93, {}, 10)->empty());
+  ExpectSoundBooks(store, "ke");
 }
 
 TYPED_TEST(BillingInvoices, ALeaseHoldsUpNoMonthAndWhatComesOfItLaterIsInTheNext) {

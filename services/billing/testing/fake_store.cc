@@ -207,7 +207,9 @@ Result<std::vector<InvoiceLine>> FakeStore::SumMonth(const MonthQuery& query) {
   const std::chrono::year_month_day first(std::chrono::floor<std::chrono::days>(query.month));
   const Time end = std::chrono::sys_days((first.year() / first.month() + std::chrono::months(1)) / 1);
   std::map<std::tuple<std::string, std::string, Uuid, std::string, Amount, Amount>, InvoiceLine> lines;
+  std::map<TotalsKey, OpenUsage> invoiced;
   if (const auto at = books_.find(query.tenant); at != books_.end()) {
+    invoiced = at->second.invoiced;
     for (const auto& [id, u] : at->second.usage) {
       if (!u.billed || u.admit_time < query.month || u.admit_time >= end) continue;
       if (!IsOf(query.project, u.instance)) continue;
@@ -227,6 +229,14 @@ Result<std::vector<InvoiceLine>> FakeStore::SumMonth(const MonthQuery& query) {
   }
   std::vector<InvoiceLine> out;
   for (auto& [key, line] : lines) {
+    const auto had = invoiced.find({query.month, line.instance, line.variant, line.price_book, line.isolation_class});
+    if (had != invoiced.end()) {
+      line.request_count -= had->second.requests_invoiced;
+      line.prompt_tokens -= had->second.prompt_tokens_invoiced;
+      line.completion_tokens -= had->second.completion_tokens_invoiced;
+      line.amount = Cost(line.prompt_price, line.prompt_tokens, line.completion_price, line.completion_tokens).value();
+      if (line.prompt_tokens == 0 && line.completion_tokens == 0) continue;
+    }
     if (out.size() < query.limit) out.push_back(std::move(line));
   }
   return out;

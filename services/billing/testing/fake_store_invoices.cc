@@ -1,4 +1,6 @@
 // Invoices of the store in memory.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "services/billing/testing/fake_store.h"
@@ -100,7 +102,7 @@ IssuedInvoice FakeStore::Issue(Books& books, IssuedInvoice doc) {
   doc.issue_time = last_time;
   const LegalEntity& entity = legal_entities_.at(doc.legal_entity);
   const bool is_invoice = doc.kind == IssuedInvoice::Kind::kInvoice;
-  doc.number = NumberText(is_invoice ? entity.invoice_prefix : entity.credit_note_prefix, doc.sequence);
+  doc.number = fmt::format("{}{:06}", is_invoice ? entity.invoice_prefix : entity.credit_note_prefix, doc.sequence);
   const auto book = [&](std::string_view debit, std::string_view credit, Amount amount) {
     if (amount != Amount()) Move(books, debit, credit, amount);
   };

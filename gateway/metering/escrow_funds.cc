@@ -30,12 +30,13 @@ constexpr milliseconds kEndTimeout(30'000);  // of thousands of leases
 // How long money is looked for that other gateways have.
 constexpr milliseconds kShortMax(250);
 constexpr milliseconds kAskAgainMin(5);
+constexpr milliseconds kLookForStop(100);
 // When at the latest it is looked at what of settled requests nobody has used.
 constexpr milliseconds kLookAgain(2000);
 // 10^8 currency units for one token, 10^20 in all: sums and products stay far within 128 bits.
 constexpr Amount kPriceMax = Amount::FromPico(Int128{10'000'000'000} * 10'000'000'000);
 constexpr Amount kAmountMax = Amount::FromPico(Int128{10'000'000'000'000'000} * 10'000'000'000'000'000);
-constexpr std::int64_t kTokensMax = 10'000'000'000;
+constexpr std::int64_t kTokensMax = 1'000'000'000;  // more of either kind billing takes of no request
 
 enum class Meaning {
   kNothingDone,  // a definite no
@@ -245,10 +246,12 @@ http::Awaitable<Result<Funds>> EscrowFunds::Take(const FundsRequest& request, co
              [executor, wakeup] { boost::asio::post(executor, [wakeup] { wakeup->Notify(); }); }});
   const SteadyTime start = steady_clock::now();
   if (Status joined = Join(waiter); !joined) co_return std::unexpected(std::move(joined).error());
-  out.OnInterrupt([&out, wakeup] {
-    if (out.shutting_down()) wakeup->Notify();
-  });
-  while (const auto until = Patience(*waiter, start, out.shutting_down())) co_await wakeup->Wait(*until);
+  // It comes once. Who has gone is waited for still, because what he had is to be paid; that the gateway stops is then
+  // looked for.
+  out.OnInterrupt([wakeup] { wakeup->Notify(); });
+  while (const auto until = Patience(*waiter, start, out.shutting_down())) {
+    co_await wakeup->Wait(out.gone() ? std::min(*until, steady_clock::now() + kLookForStop) : *until);
+  }
   out.OnInterrupt(nullptr);
   co_return *std::move(waiter->answer);
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <optional>
 #include <vector>
@@ -122,6 +123,37 @@ TEST_F(EscrowFundsTest, GivesBackAtOnceWhatOthersWaitFor) {
   const auto start = std::chrono::steady_clock::now();
   EXPECT_TRUE(TakeOne(*other));
   EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(1500)) << "not when it would look anyway";
+}
+
+TEST_F(EscrowFundsTest, AStopIsNoticedAlsoByWhoWaitsForOneThatHasGone) {
+  billing_.adjust_ms = 3000;
+  const auto funds = Make();
+  http::FakeResponseWriter out;
+  out.is_gone = true;
+  std::optional<Result<Funds>> taken;
+  const auto start = std::chrono::steady_clock::now();
+  http::RunToEnd([&]() -> http::Awaitable<void> {
+    asio::steady_timer stop(co_await asio::this_coro::executor, milliseconds(100));
+    stop.async_wait([&](const auto&) { out.is_shutting_down = true; });
+    taken = co_await Take(*funds, out);
+  });
+  EXPECT_EQ(taken->error().reason, "BILLING_UNAVAILABLE");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, milliseconds(2000)) << "not when billing has answered";
+}
+
+TEST_F(EscrowFundsTest, HoldsForNoMoreTokensThanBillingTakes) {
+  const auto funds = Make();
+  http::FakeResponseWriter out;
+  for (const auto& [bounds, reason] :
+       {std::pair{TokenBounds{1'000'000'000, 1}, ""}, std::pair{TokenBounds{1'000'000'001, 1}, "INVALID_TOKEN_COUNT"},
+        std::pair{TokenBounds{1, 1'000'000'001}, "INVALID_TOKEN_COUNT"}}) {
+    std::optional<Result<Funds>> taken;
+    http::RunToEnd([&, &bounds = bounds]() -> http::Awaitable<void> {
+      const FundsRequest request{kTenant, kTerms, bounds};
+      taken = co_await funds->Take(request, nullptr, out);
+    });
+    EXPECT_EQ(*taken ? "" : taken->error().reason, reason) << bounds.prompt << " " << bounds.completion;
+  }
 }
 
 TEST_F(EscrowFundsTest, ExchangesWhatARequestHas) {

@@ -6,12 +6,25 @@
 
 #include "gateway/metering/funds_errors.h"
 #include "gateway/serving/peer_errors.h"
+#include "services/common/ids.h"
 
 namespace allod::gateway::serving {
 namespace {
 
 // Of an instance that is updated faster than a request gets through.
 constexpr int kReplacementsMax = 8;
+
+// Billing takes the usage of a key or of a workload's rule of the tenant, and no other. It would say so when the answer
+// has been delivered.
+Status CheckOwner(const Hold::Owner& owner) {
+  if (owner.api_key.empty()) return {};
+  const bool is_known = MatchName("api_key", owner.api_key, "tenants/*/projects/*/apiKeys/*") ||
+                        MatchName("api_key", owner.api_key, "tenants/*/projects/*/workloadRules/*");
+  if (is_known && TenantOf(owner.api_key) == owner.tenant) return {};
+  return Fail(Code::kInternal, "BILLING_FAILED",
+              fmt::format("the request cannot be metered and was not run: '{}' is no key and no rule of {}",
+                          owner.api_key, owner.tenant));
+}
 
 std::int64_t FirstOf(const TokenBounds& bounds) { return std::min(bounds.completion, kCompletionTokensStep); }
 
@@ -28,6 +41,7 @@ http::Awaitable<Status> Hold::Take(const HoldTerms& terms, std::int64_t completi
 }
 
 http::Awaitable<Status> Hold::Make(HoldTerms terms) {
+  if (Status known = CheckOwner(owner_); !known) co_return known;
   if (Status fits = metering::Journal::CheckNames(terms.price, owner_.api_key); !fits) co_return fits;
   Status made = co_await Take(terms, FirstOf(terms.bounds), Kind::kNew);
   if (!made) co_return made;

@@ -137,6 +137,23 @@ TEST_F(HoldTest, WithoutMoneyNothingIsSettled) {
   }
 }
 
+TEST_F(HoldTest, IsForWhomBillingTakesUsageOf) {
+  struct Case {
+    const char* name;
+    const char* reason;
+  };
+  for (const Case& c :
+       {Case{"", ""}, Case{"tenants/ke/projects/p/apiKeys/a1", ""}, Case{"tenants/ke/projects/p/workloadRules/w", ""},
+        Case{"tenants/tz/projects/p/apiKeys/a1", "BILLING_FAILED"}, Case{"tenants/ke/sessions/s", "BILLING_FAILED"},
+        Case{"a1", "BILLING_FAILED"}}) {
+    metering::MeteredRequest metered = Admit();
+    Hold hold(funds_, {"the request", "tenants/ke", c.name}, metered, out_);
+    const Status made = Make(hold, kSmall);
+    EXPECT_EQ(made ? "" : made.error().reason, c.reason) << c.name;
+  }
+  EXPECT_EQ(funds_.asked.size(), 3U);
+}
+
 TEST_F(HoldTest, OfALongAnswerIsForItsBeginningAndGrows) {
   metering::MeteredRequest metered = Admit();
   Hold hold(funds_, kOwner, metered, out_);

@@ -71,7 +71,7 @@ class EscrowOnBilling : public ::allod::billing::BillingRpc {
         MeteredRequest::Admit(*gateway.journal, gateway.settler, {id, kTenant, kInstance, clock_.Now()}, "chat");
     EXPECT_TRUE(metered);
     http::FakeResponseWriter out;
-    serving::Hold::Owner owner{id.ToString(), kTenant, "tenants/ke/projects/desk/apiKeys/a1"};
+    serving::Hold::Owner owner{id.ToString(), kTenant, key_};
     serving::Hold hold(gateway.funds, std::move(owner), *metered, out);
     serving::HoldTerms terms{
         {"models/desk/versions/1/variants/q4_k_m", "priceBooks/" + book_id_.ToString(), "isolated"}, kBounds};
@@ -105,7 +105,24 @@ class EscrowOnBilling : public ::allod::billing::BillingRpc {
   }
 
   std::array<std::unique_ptr<Gateway>, 4> gateways_;
+  std::string key_ = "tenants/ke/projects/desk/apiKeys/a1";
 };
+
+TEST_F(EscrowOnBilling, WhoeverMayAskIsSettledToo) {
+  ASSERT_TRUE(SetAccount(Caller::Operator(), CostOf(100).ToString()));
+  int admitted = 0;
+  // Keys, workloads and people, as the principals of gateway/access are named.
+  for (const char* name : {"tenants/ke/projects/desk/apiKeys/a1", "tenants/ke/projects/desk/workloadRules/w1", ""}) {
+    key_ = name;
+    http::RunToEnd([&]() -> http::Awaitable<void> { co_await Run(*gateways_[0], admitted); });
+  }
+  EXPECT_EQ(admitted, 3);
+  while (gateways_[0]->settler.pending() > gateways_[0]->settler.refused()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  EXPECT_EQ(gateways_[0]->settler.refused(), 0U);
+  EXPECT_EQ(store_.GetBillingAccount(TenantId::FromName(kTenant).value())->posted, CostOf(3));
+}
 
 TEST_F(EscrowOnBilling, MoneyForThirtySevenRequestsPaysForThirtySevenToTheLastDigit) {
   constexpr int kRounds = 5;

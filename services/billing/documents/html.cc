@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdlib>
+
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
 
@@ -14,7 +17,39 @@ constexpr std::string_view kStyle =
     "table{border-collapse:collapse;width:100%}th,td{padding:.3rem .5rem;border-block-end:1px solid #ccc;"
     "text-align:start;vertical-align:top}.n{text-align:end;white-space:nowrap}"
     ".small{color:#555;font-size:.85em;overflow-wrap:anywhere}p{white-space:pre-line}"
+    ".due{font-size:1.2em;font-weight:bold}.due th,.due td{border-block-start:2px solid #111}"
     "@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}";
+
+// 1234567.89 as 1 234 567.89: thin spaces that do not break, which mean the same in every language.
+std::string Grouped(const std::string& number) {
+  constexpr std::string_view kThinSpace = "\u202f";
+  const std::size_t first = number.starts_with('-') ? 1 : 0;
+  const std::size_t end = std::min(number.find('.'), number.size());
+  std::string out;
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    if (i > first && i < end && (end - i) % 3 == 0) out += kThinSpace;
+    out += number[i];
+  }
+  return out;
+}
+
+std::string_view WordOf(TaxCategory category, const Words& words) {
+  switch (category) {
+    case TaxCategory::kStandard:
+      return words.standard;
+    case TaxCategory::kZeroRated:
+      return words.zero_rated;
+    case TaxCategory::kExempt:
+      return words.exempt;
+    case TaxCategory::kReverseCharge:
+      return words.reverse_charge;
+    case TaxCategory::kExport:
+      return words.exported;
+    case TaxCategory::kOutOfScope:
+      return words.out_of_scope;
+  }
+  std::abort();
+}
 
 // Numbers and names read from left to right in any page.
 std::string Ltr(std::string_view text) { return fmt::format("<bdi dir=\"ltr\">{}</bdi>", InXml(text)); }
@@ -67,7 +102,7 @@ class Page {
     if (!party.street.empty()) out_ += fmt::format("<div>{}</div>\n", Typed(party.street));
     const std::string place = party.postal_code.empty() ? party.city : party.postal_code + " " + party.city;
     if (!place.empty()) out_ += fmt::format("<div>{}</div>\n", Typed(place));
-    out_ += fmt::format("<div>{}</div>\n", Ltr(Upper(party.country_code)));
+    out_ += fmt::format("<div>{}: {}</div>\n", words_.country, Ltr(Upper(party.country_code)));
     if (!party.tax_id.empty()) out_ += fmt::format("<div>{}: {}</div>\n", words_.tax_id, Ltr(party.tax_id));
     if (!party.registration_id.empty()) {
       out_ += fmt::format("<div>{}: {}</div>\n", words_.registration, Ltr(party.registration_id));
@@ -89,28 +124,31 @@ class Page {
                       line.meter == Meter::kPrompt ? words_.prompt_tokens : words_.completion_tokens,
                       Ltr(PeriodOf(line.month).name), Ltr(line.instance), Ltr(line.variant), Ltr(line.isolation_class));
       if (!is_credit_) {
-        out_ += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>", line.request_count,
-                            line.quantity, PerMillion(line.unit_price));
+        out_ += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
+                            Grouped(std::to_string(line.request_count)), Grouped(std::to_string(line.quantity)),
+                            Grouped(PerMillion(line.unit_price)));
       }
-      out_ += fmt::format("<td class=\"n\">{}</td></tr>\n", Fixed(line.amount, decimals_));
+      out_ += fmt::format("<td class=\"n\">{}</td></tr>\n", Grouped(Fixed(line.amount, decimals_)));
     }
     out_ += "</tbody>\n";
   }
 
   void Sum(std::string_view name, const std::string& note, Amount amount) {
     out_ += fmt::format("<tr><td></td><th colspan=\"{}\">{}{}</th><td class=\"n\">{}</td></tr>\n", is_credit_ ? 1 : 4,
-                        name, note, Fixed(amount, decimals_));
+                        name, note, Grouped(Fixed(amount, decimals_)));
   }
 
   void Sums() {
     out_ += "<tfoot>\n";
     Sum(words_.net, "", invoice_.net);
     for (const TaxSubtotal& tax : invoice_.taxes) {
-      std::string note = " " + Ltr(fmt::format("{} {}%", CodeOf(tax.category), Percent(tax.basis_points)));
+      std::string note = fmt::format(" {}, {}", WordOf(tax.category, words_), Ltr(Percent(tax.basis_points) + "%"));
       if (!tax.note.empty()) note += " " + Typed(tax.note);
       Sum(words_.tax, note, tax.tax);
     }
-    Sum(is_credit_ ? words_.credited : words_.payable, "", invoice_.payable);
+    out_ += fmt::format("<tr class=\"due\"><td></td><th colspan=\"{}\">{}</th><td class=\"n\">{}</td></tr>\n",
+                        is_credit_ ? 1 : 4, is_credit_ ? words_.credited : words_.payable,
+                        Ltr(fmt::format("{} {}", invoice_.currency_code, Grouped(Fixed(invoice_.payable, decimals_)))));
     out_ += "</tfoot>\n</table>\n";
   }
 

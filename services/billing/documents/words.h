@@ -12,7 +12,9 @@ struct Words {
   std::string_view direction;  // ltr or rtl
   std::string_view invoice, credit_note, number, issued, due, period, seller, buyer, tax_id, registration, reference,
       corrects, reason, line, description, prompt_tokens, completion_tokens, requests, tokens, price_per_million,
-      amount, net, tax, payable, credited, payment;
+      amount, net, tax, payable, credited, payment, country;
+  // By TaxCategory.
+  std::string_view standard, zero_rated, exempt, reverse_charge, exported, out_of_scope;
 };
 
 // "" is English. INVALID_ARGUMENT / UNKNOWN_LANGUAGE names those that there are.

@@ -70,6 +70,11 @@ test('applying the same manifest again changes nothing', () => {
   assert.equal(text.match(/^as it is/gm)?.length, 5, text);
 });
 
+test('a tenant below it is planned as the example says', () => {
+  const text = platform.allod(['apply', '-f', join(source, 'deploy/examples/ministry.yaml'), '--dry-run']);
+  assert.equal(text.match(/^create/gm)?.length, 3, text);
+});
+
 test('the npm openai client works against it', () => {
   const run = spawnSync(process.execPath, ['--test', join(source, 'tests/e2e/openai/chat.test.mjs')], {
     encoding: 'utf8',
@@ -211,6 +216,19 @@ const document = (kind, name, spec) => `apiVersion: allod/v1\nkind: ${kind}\nmet
 const offer = { version, displayName: 'Offer', licenseTerms: 'Apache-2.0', prices: [{ currencyCode: 'KES', promptPricePerMillion: '1', completionPricePerMillion: '1' }] };
 const wish = { listing: 'listings/starter-v1', variant: `${version}/variants/q4_k_m`, region: 'regions/ke-1' };
 const apply = ['apply', '-f', '-'];
+refused('a command that there is not', ['appy'], /'appy' is no command of `allod`; did you mean apply\?/, { status: 2 });
+refused('a command of a group that there is not', ['audit', 'lst', 'tenants/ke'], /'lst' is no command of `allod audit`; did you mean list\?/, { status: 2 });
+refused('a tenant to be deleted as others are', ['delete', 'tenants', 'tenants/ke'], /`allod tenants delete tenants\/ke`/, { status: 2 });
+for (const args of [['audit', 'verify'], ['audit', 'list'], ['audit', 'heads'], ['usage'], ['usage', '--computed'], ['invoice', 'list'], ['invoice'], ['quota'], ['describe', 'tenants']]) {
+  refused(`${args.join(' ')} of a tenant that is none`, [...args, 'tenants/nope'], /tenants\/nope/, { status: 3 });
+}
+test('a tenant is named by its id as well, and help is a command', () => {
+  for (const args of [['audit', 'verify'], ['audit', 'list'], ['usage'], ['invoice', 'list'], ['invoice'], ['quota'], ['get', 'projects'], ['describe', 'tenants']]) {
+    assert.equal(platform.allod([...args, 'ke']).length > 0, true, args.join(' '));
+  }
+  assert.match(platform.allod(['help']), /apply.*Exit status/s);
+  assert.match(platform.allod(['help', 'tenants', 'delete']), /allod tenants delete.*--grace/s);
+});
 refused('an unknown field', apply, /standard input:4: spec\.regoin: unknown field; known are/, {
   status: 2, input: document('Instance', `${project}/instances/x`, { ...wish, regoin: 'regions/ke-1' }),
 });
@@ -278,10 +296,15 @@ test('refused with a reason: a region outside the residency', () => {
 test('refused with a reason: an unknown key, a prompt longer than the context', async () => {
   const unknown = await platform.chat('Hello', { key: platform.key.slice(0, -1) + (platform.key.endsWith('0') ? '1' : '0') });
   assert.deepEqual([unknown.status, unknown.error.code], [401, 'invalid_api_key']);
+  const billed = () => platform.json(['invoice', 'tenants/ke']).lines.map((line) => [line.instance, line.requestCount]);
+  const before = billed();
+  const recorded = platform.usage().size;
   const long = await platform.chat('maji '.repeat(20_000));
   assert.deepEqual([long.status, long.error.code], [400, 'context_length_exceeded']);
-  // Nothing stays held for a request that was refused.
+  // Nothing stays held for a request that was refused, and it is recorded and not billed.
   await eventually('no open reservation', () => platform.json(['ledger']).openReservationCount === '0');
+  await eventually('its usage record', () => platform.usage().size === recorded + 1);
+  assert.deepEqual(billed(), before);
 });
 
 test('after `allod down` and `allod up` the instance answers again, with no command', async () => {

@@ -27,12 +27,25 @@ Result<net::Services> AsPerson(const Destination& destination, const SavedSessio
   return net::Services(net::GatewaySession{session.gateway, session.token, destination.project});
 }
 
+bool IsNamed(const installation::Given& state) {
+  const char* in_env = std::getenv("ALLOD_STATE");
+  return !state.dir.empty() || !state.as.empty() || (in_env != nullptr && *in_env != '\0');
+}
+
 }  // namespace
 
 Result<std::string> NamedGateway(const Destination& destination) {
   if (!destination.gateway.empty()) return PlainGateway(destination.gateway);
   const char* named = std::getenv("ALLOD_GATEWAY");
   return PlainGateway(named == nullptr ? "" : named);
+}
+
+Result<SavedSession> SessionAt(const std::string& gateway) {
+  ALLOD_TRY(SavedSession session, LoadSession(std::chrono::system_clock::now()));
+  if (gateway.empty() || gateway == session.gateway) return session;
+  return InvalidArgument("OTHER_GATEWAY", fmt::format("you are signed in at {}; sign in at {} first: allod login "
+                                                      "TENANT --gateway {}",
+                                                      session.gateway, gateway, gateway));
 }
 
 Result<net::Services> FindServices(const Destination& destination) {
@@ -43,18 +56,13 @@ Result<net::Services> FindServices(const Destination& destination) {
                              "in; say one of them");
     }
     ALLOD_TRY(const std::string gateway, PlainGateway(destination.gateway));
-    ALLOD_TRY(const SavedSession session, LoadSession(std::chrono::system_clock::now()));
-    // The session's token is shown to nobody else.
-    if (!gateway.empty() && gateway != session.gateway) {
-      return InvalidArgument("OTHER_GATEWAY", fmt::format("you are signed in at {}; sign in at {} first: allod login "
-                                                          "TENANT --gateway {}",
-                                                          session.gateway, gateway, gateway));
-    }
+    ALLOD_TRY(const SavedSession session, SessionAt(gateway));
     return AsPerson(destination, session);
   }
   const auto state = installation::FindRunning(destination.state);
   if (state) return net::Services(*state);
-  if (!destination.state.dir.empty() || !destination.state.as.empty()) return std::unexpected(state.error());
+  // Who named an installation, or whose own cannot be looked at, means the operator.
+  if (IsNamed(destination.state) || state.error().reason != "NOT_UP") return std::unexpected(state.error());
   const auto session = LoadSession(std::chrono::system_clock::now());
   if (session) return AsPerson(destination, *session);
   if (session.error().reason == "SESSION_EXPIRED") return std::unexpected(session.error());

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/commands/session_file.h"
 #include "cli/installation/lock.h"
 #include "cli/installation/state_dir.h"
 #include "cli/net/services.h"
@@ -21,8 +22,13 @@ struct Destination {
 // INVALID_ARGUMENT / NOT_HTTPS.
 Result<std::string> NamedGateway(const Destination& destination);
 
+// Who signed in with `allod login`, to be shown at `gateway` (as NamedGateway() has it; empty: where he signed in) and
+// to nobody else. UNAUTHENTICATED / NOT_SIGNED_IN, SESSION_EXPIRED; INVALID_ARGUMENT / OTHER_GATEWAY.
+Result<SavedSession> SessionAt(const std::string& gateway);
+
 // As the person who signed in with `allod login` if --gateway or --as-person says so, else as the operator of the
-// installation on this machine; where none is up and none is named, as the person, too. FAILED_PRECONDITION / NOT_UP;
+// installation on this machine; where none is up and none is named (--state, --as, $ALLOD_STATE), as the person, too.
+// FAILED_PRECONDITION / NOT_UP;
 // UNAUTHENTICATED / NOT_SIGNED_IN, SESSION_EXPIRED; INVALID_ARGUMENT / OTHER_GATEWAY for a gateway that the session is
 // not at, TWO_CALLERS for a person who is to be an operator of a role as well.
 Result<net::Services> FindServices(const Destination& destination);

@@ -1,9 +1,11 @@
 #include "cli/commands/find_services.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
 
 #include "cli/commands/session_file.h"
 #include "tests/support/temp_dir.h"
@@ -19,12 +21,19 @@ constexpr char kGateway[] = "https://allod.example";
 class FindServicesTest : public testing::Test {
  protected:
   FindServicesTest() {
-    ::setenv("ALLOD_STATE", (home_ / "state").c_str(), 1);
+    ::unsetenv("ALLOD_STATE");
+    ::setenv("XDG_STATE_HOME", (home_ / "state").c_str(), 1);
     ::setenv("ALLOD_SESSION", (home_ / "session.json").c_str(), 1);
     ::unsetenv("ALLOD_GATEWAY");
   }
+  void SetUp() override {
+    // Of root there is one place, which is the machine's.
+    if (::geteuid() == 0 && std::filesystem::exists("/var/lib/allod"))
+      GTEST_SKIP() << "an installation of root's is here";
+  }
   ~FindServicesTest() override {
     ::unsetenv("ALLOD_STATE");
+    ::unsetenv("XDG_STATE_HOME");
     ::unsetenv("ALLOD_SESSION");
   }
   static void SignIn(std::chrono::seconds life = 1h) {
@@ -50,8 +59,31 @@ TEST_F(FindServicesTest, IsThePersonWhereNoInstallationIsUp) {
   EXPECT_EQ(Why({.state = {"", "support"}, .as_person = true}), "TWO_CALLERS");
 }
 
+TEST_F(FindServicesTest, IsNoPersonForWhoNamedAnInstallation) {
+  SignIn();
+  ::setenv("ALLOD_STATE", (home_ / "named").c_str(), 1);
+  EXPECT_EQ(Why({}), "NOT_UP");
+  EXPECT_EQ(Why({.as_person = true}), "a person");
+  ::setenv("ALLOD_STATE", "", 1);
+  EXPECT_EQ(Why({}), "a person");
+}
+
+TEST_F(FindServicesTest, IsNoPersonBecauseTheInstallationCannotBeLookedAt) {
+  SignIn();
+  ::unsetenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string kept = home == nullptr ? "" : home;
+  ::unsetenv("HOME");
+  const std::string why = Why({});
+  if (home != nullptr) ::setenv("HOME", kept.c_str(), 1);
+  EXPECT_EQ(why, ::geteuid() == 0 ? "a person" : "NO_STATE_DIR");
+}
+
 TEST_F(FindServicesTest, ShowsTheSessionToNoOtherGateway) {
   SignIn();
+  EXPECT_TRUE(SessionAt(""));
+  EXPECT_TRUE(SessionAt(kGateway));
+  EXPECT_EQ(SessionAt("https://other.example").error().reason, "OTHER_GATEWAY");
   EXPECT_EQ(Why({.gateway = "https://other.example"}), "OTHER_GATEWAY");
   EXPECT_EQ(Why({.gateway = "http://allod.example"}), "NOT_HTTPS");
 }

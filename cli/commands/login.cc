@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "cli/net/device_login.h"
 #include "cli/net/http_call.h"
 #include "cli/net/http_client.h"
+#include "cli/net/json_fields.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
 
@@ -23,6 +25,8 @@ namespace {
 using nlohmann::json;
 
 constexpr int kGatewayTimeoutS = 30;
+// Whatever a gateway says.
+constexpr std::chrono::seconds kLifeMax = std::chrono::hours(24);
 
 struct LoginOptions {
   std::string tenant;
@@ -65,16 +69,19 @@ Result<json> ChooseProvider(const std::string& gateway, const std::string& tenan
   ALLOD_TRY(const json listed,
             AskGateway({.url = gateway + "/auth/providers?tenant=" + tenant, .timeout_s = kGatewayTimeoutS}));
   std::vector<std::string> names;
-  for (const json& provider : listed.value("identityProviders", json::array())) {
-    const std::string name = provider.value("name", "");
+  json first;
+  for (const json& provider : net::ListIn(listed, "identityProviders")) {
+    if (!provider.is_object()) continue;
+    const std::string name = net::TextIn(provider, "name");
     if (id.empty() || name == tenant + "/identityProviders/" + id) names.push_back(name);
     if (!id.empty() && names.size() == 1) return provider;
+    if (names.size() == 1) first = provider;
   }
   if (names.empty()) {
     return Fail(Code::kNotFound, "NO_SIGN_IN",
                 fmt::format("people of {} do not sign in at {} with that", tenant, gateway));
   }
-  if (names.size() == 1) return listed["identityProviders"][0];
+  if (names.size() == 1) return first;
   return InvalidArgument("PROVIDER_NEEDED", fmt::format("name one with --provider: {}", fmt::join(names, ", ")));
 }
 
@@ -96,13 +103,14 @@ std::string RolesText(const json& roles) {
 
 void ShowWho(const Globals& globals, const json& who) {
   if (globals.json()) return terminal::Print(who.dump(2) + "\n");
-  std::string out = fmt::format("{} {}\n", who.value("kind", ""), who.value("name", ""));
-  if (const std::string name = who.value("displayName", ""); !name.empty()) out += fmt::format("name: {}\n", name);
-  out += fmt::format("tenant: {}\nroles: {}\n", who.value("tenant", ""), RolesText(who.value("roles", json::array())));
-  for (const json& at : who.value("projectRoles", json::array())) {
-    out += fmt::format("roles at {}: {}\n", at.value("project", ""), RolesText(at.value("roles", json::array())));
+  std::string out = fmt::format("{} {}\n", net::TextIn(who, "kind"), net::TextIn(who, "name"));
+  if (const std::string name = net::TextIn(who, "displayName"); !name.empty()) out += fmt::format("name: {}\n", name);
+  out += fmt::format("tenant: {}\nroles: {}\n", net::TextIn(who, "tenant"), RolesText(net::ListIn(who, "roles")));
+  for (const json& at : net::ListIn(who, "projectRoles")) {
+    if (!at.is_object()) continue;
+    out += fmt::format("roles at {}: {}\n", net::TextIn(at, "project"), RolesText(net::ListIn(at, "roles")));
   }
-  terminal::Print(out);
+  terminal::Print(terminal::Plain(out));
 }
 
 Result<json> AskWho(const std::string& gateway, const std::string& token) {
@@ -114,18 +122,20 @@ Status Login(const Globals& globals, const LoginOptions& options) {
   ALLOD_CHECK_OK(MatchName("tenant", tenant, "tenants/*"));
   ALLOD_TRY(const std::string gateway, GatewayOf(globals));
   ALLOD_TRY(const json provider, ChooseProvider(gateway, tenant, options.provider));
-  net::DeviceClient client{provider.value("issuer", ""), provider.value("clientId", ""), {}};
-  for (const json& scope : provider.value("scopes", json::array())) {
+  net::DeviceClient client{net::TextIn(provider, "issuer"), net::TextIn(provider, "clientId"), {}};
+  for (const json& scope : net::ListIn(provider, "scopes")) {
     if (scope.is_string()) client.scopes.push_back(scope.get<std::string>());
   }
   ALLOD_TRY(const std::string id_token, net::DeviceLogin(client, &Show));
   ALLOD_TRY(const json session,
             AskGateway({.method = "POST",
                         .url = gateway + "/auth/session",
-                        .form = {{"identity_provider", provider.value("name", "")}, {"id_token", id_token}},
+                        .form = {{"identity_provider", net::TextIn(provider, "name")}, {"id_token", id_token}},
                         .timeout_s = kGatewayTimeoutS}));
-  const SavedSession saved{gateway, session.value("accessToken", ""),
-                           std::chrono::system_clock::now() + std::chrono::seconds(session.value("expiresIn", 0))};
+  const SavedSession saved{
+      gateway, net::TextIn(session, "accessToken"),
+      std::chrono::system_clock::now() +
+          std::clamp(std::chrono::seconds(net::NumberIn(session, "expiresIn")), std::chrono::seconds(0), kLifeMax)};
   ALLOD_CHECK_OK(SaveSession(saved));
   ALLOD_TRY(const json who, AskWho(gateway, saved.token));
   ShowWho(globals, who);
@@ -156,15 +166,8 @@ Status Logout(const Globals&, const LogoutOptions& options) {
 Status WhoAmI(const Globals& globals, const WhoAmIOptions& options) {
   std::string gateway, token;
   if (options.key_file.empty()) {
-    ALLOD_TRY(const SavedSession saved, LoadSession(std::chrono::system_clock::now()));
-    // The session's token is shown to nobody else.
-    ALLOD_TRY(gateway, NamedGateway(globals));
-    if (!gateway.empty()) {
-      if (gateway != saved.gateway) {
-        return InvalidArgument("OTHER_GATEWAY",
-                               fmt::format("you are signed in at {}; sign in at {} first", saved.gateway, gateway));
-      }
-    }
+    ALLOD_TRY(const std::string named, NamedGateway(globals));
+    ALLOD_TRY(const SavedSession saved, SessionAt(named));
     gateway = saved.gateway;
     token = saved.token;
   } else {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/net/http_client.h"
+#include "cli/net/json_fields.h"
 #include "services/common/private_url.h"
 
 namespace allod::cli::net {
@@ -27,11 +28,6 @@ constexpr char kGrant[] = "urn:ietf:params:oauth:grant-type:device_code";
 
 std::unexpected<Error> Failed(std::string message) {
   return Fail(Code::kUnauthenticated, "SIGN_IN_FAILED", std::move(message));
-}
-
-std::string TextIn(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 seconds SecondsIn(const json& object, const char* name, seconds otherwise, seconds max) {

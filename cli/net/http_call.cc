@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/net/json_fields.h"
 #include "services/common/percent.h"
 #include "services/common/rpc/http_binding.h"
 
@@ -101,11 +102,6 @@ Code CodeNamed(const std::string& name, int status) {
   return CodeOfStatus(status);
 }
 
-std::string ProblemText(const json& body, const char* name) {
-  const auto found = body.find(name);
-  return found != body.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 }  // namespace
 
 Result<HttpCall> HttpCallOf(const MethodDescriptor& method, const Message& request) {
@@ -139,10 +135,9 @@ Status ReadAnswer(std::string_view body, Message& answer) {
 
 Error ErrorOf(int status, std::string_view body, std::string_view url) {
   const json problem = json::parse(body, nullptr, false);
-  const bool is_problem = problem.is_object() && !ProblemText(problem, "reason").empty();
+  const bool is_problem = problem.is_object() && !TextIn(problem, "reason").empty();
   if (!is_problem) return {CodeOfStatus(status), "HTTP_ERROR", fmt::format("{} answered {}", url, status)};
-  return {CodeNamed(ProblemText(problem, "code"), status), ProblemText(problem, "reason"),
-          ProblemText(problem, "detail")};
+  return {CodeNamed(TextIn(problem, "code"), status), TextIn(problem, "reason"), TextIn(problem, "detail")};
 }
 
 }  // namespace allod::cli::net

@@ -77,7 +77,29 @@ std::string FieldText(const Message& message, const std::string& path) {
   return joined;
 }
 
-std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows) {
+std::string Plain(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool is_kept = byte == '\n' || byte == '\t' || (byte >= ' ' && byte != 0x7f);
+    if (byte == 0xc2 && next >= 0x80 && next < 0xa0) {
+      out += fmt::format("\\u{:04x}", next);
+      ++i;
+    } else if (is_kept) {
+      out += text[i];
+    } else {
+      out += fmt::format("\\x{:02x}", byte);
+    }
+  }
+  return out;
+}
+
+std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& given) {
+  std::vector<std::vector<std::string>> rows = given;
+  for (auto& row : rows) {
+    for (auto& cell : row) cell = Plain(cell);
+  }
   std::vector<std::size_t> widths;
   for (const auto& heading : headings) widths.push_back(heading.size());
   for (const auto& row : rows) {
@@ -147,8 +169,9 @@ std::string Some(const std::vector<std::string>& names) {
 }
 
 void PrintError(const Error& error) {
-  std::fprintf(stderr, "allod: %s\n", error.message.c_str());
-  if (!error.reason.empty()) std::fprintf(stderr, "reason: %s\n", error.reason.c_str());
+  // Of a gateway's words nothing is obeyed.
+  std::fprintf(stderr, "allod: %s\n", Plain(error.message).c_str());
+  if (!error.reason.empty()) std::fprintf(stderr, "reason: %s\n", Plain(error.reason).c_str());
 }
 
 }  // namespace allod::cli::terminal

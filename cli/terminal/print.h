@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/common/result.h"
@@ -23,8 +24,12 @@ struct Column {
 };
 using Columns = std::vector<Column>;
 
+// What a terminal shows of text that somebody else wrote, and obeys nothing of: control characters but line breaks and
+// tabs as \x1b, \u009b.
+std::string Plain(std::string_view text);
 // Text of a field for people: enums without their prefix, lists joined, numbers short, unset as "".
 std::string FieldText(const google::protobuf::Message& message, const std::string& path);
+// Cells are shown as Plain() has them.
 std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows);
 std::string MessageTable(const Columns& columns, const Messages& messages);
 // proto3 JSON with every field, lowerCamelCase.

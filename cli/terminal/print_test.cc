@@ -17,6 +17,13 @@ scheduling::v1::Instance Sample() {
   return instance;
 }
 
+TEST(Plain, ATerminalObeysNothingOfWhatSomebodyElseWrote) {
+  EXPECT_EQ(Plain("J\u00fcrgen\tsays\n"), "J\u00fcrgen\tsays\n");
+  EXPECT_EQ(Plain("\x1b]0;owned\x07\x7f\r"), "\\x1b]0;owned\\x07\\x7f\\x0d");
+  EXPECT_EQ(Plain("a\u009bb\xc2"), "a\\u009bb\xc2");
+  EXPECT_EQ(Table({"NAME"}, {{"a\x1b[2Jb"}}), "NAME\na\\x1b[2Jb\n");
+}
+
 TEST(FieldText, ReadsNestedFieldsAndDropsEnumPrefixes) {
   const auto instance = Sample();
   EXPECT_EQ(FieldText(instance, "status.state"), "READY");

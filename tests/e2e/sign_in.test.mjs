@@ -249,7 +249,7 @@ class Clerk {
     const home = join(platform.state, 'clerks', name);
     mkdirSync(home, { recursive: true });
     const { ALLOD_STATE, ALLOD_GATEWAY, ...rest } = process.env;
-    this.env = { ...rest, HOME: home, XDG_STATE_HOME: join(home, 'state'), ALLOD_STATE: join(home, 'none'), ALLOD_SESSION: join(home, 'session.json') };
+    this.env = { ...rest, HOME: home, XDG_STATE_HOME: join(home, 'state'), ALLOD_SESSION: join(home, 'session.json') };
     this.home = home;
   }
   start(args) {

@@ -35,7 +35,8 @@ class CallGate {
     int waiting_per_key_max = 0;
     int waiting_max = 0;
     std::chrono::milliseconds wait_max{0};
-    // Places and waiting room of the operator's own, beside all of the above. 0: it is a key like the others.
+    // Places and waiting room of operators' own, beside all of the above; those of all roles share them. 0: it is a key
+    // like the others.
     int operator_max = 0;
     int operator_waiting_max = 0;
   };

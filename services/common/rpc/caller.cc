@@ -334,7 +334,7 @@ Caller Caller::Statable() const {
 }
 
 std::string Caller::Owner() const {
-  // Who only helps takes no turn of the operator's.
+  // Another key than the operator: of the places that operators have together a free one goes to who has the fewest.
   if (kind == Kind::kOperator && !roles.Has(Role::ROLE_OPERATOR)) return "operator:" + roles.ToString();
   return kind == Kind::kTenant ? Tenant(own_tenant()).ToString() : ToString();
 }

@@ -48,7 +48,7 @@ class Directory final : public billing::TenantDirectory {
 
 // An audit log of which nobody here sees an entry: who asks is refused before.
 template <typename Service, typename ListRequest, typename HeadRequest>
-class EmptyAuditLog final : public Service::Service {
+class EmptyAuditLog : public Service::Service {
  public:
   grpc::Status ListAuditEntries(grpc::ServerContext* context, const ListRequest* request,
                                 audit::v1::AuditEntries* response) override {
@@ -59,6 +59,17 @@ class EmptyAuditLog final : public Service::Service {
                             audit::v1::AuditHead* response) override {
     return Handle(context, request, response,
                   [](const Call&) -> Result<audit::v1::AuditHead> { return audit::v1::AuditHead(); });
+  }
+};
+
+class EmptyTenancyLog final : public EmptyAuditLog<tenancy::v1::AuditService, tenancy::v1::ListAuditEntriesRequest,
+                                                   tenancy::v1::GetAuditHeadRequest> {
+ public:
+  grpc::Status EraseAuditPerson(grpc::ServerContext* context, const tenancy::v1::EraseAuditPersonRequest* request,
+                                tenancy::v1::EraseAuditPersonResponse* response) override {
+    return Handle(context, request, response, [](const Call&) -> Result<tenancy::v1::EraseAuditPersonResponse> {
+      return tenancy::v1::EraseAuditPersonResponse();
+    });
   }
 };
 
@@ -206,8 +217,7 @@ class PortalScopes : public testing::Test {
                                       identities_,     clock_,          tenancy_gates_};
   tenancy::RoleServiceImpl roles_{identity_store_, identities_, clock_, tenancy_gates_};
   tenancy::SessionServiceImpl sessions_{identity_store_, identities_, clock_, tenancy_gates_};
-  EmptyAuditLog<tenancy::v1::AuditService, tenancy::v1::ListAuditEntriesRequest, tenancy::v1::GetAuditHeadRequest>
-      tenancy_audit_;
+  EmptyTenancyLog tenancy_audit_;
   EmptyAuditLog<scheduling::v1::AuditService, scheduling::v1::ListAuditEntriesRequest,
                 scheduling::v1::GetAuditHeadRequest>
       scheduling_audit_;

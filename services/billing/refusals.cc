@@ -22,10 +22,12 @@ Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
   if (needed <= account.credit_limit) return {};
   return Fail(
       Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
-      fmt::format("{}: the request may cost {} {}, but of the credit limit of {} are {} owed and {} held by requests "
-                  "in flight; lower max_tokens, wait for running requests, or ask the operator for a higher limit",
-                  account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
-                  account.posted.ToString(), held.ToString()));
+      fmt::format(
+          "{}: the request needs {} {} more, but of the credit limit of {} are {} owed and {} held, for requests "
+          "or ready for them at gateways; lower max_tokens, try again when others have ended, or ask the "
+          "operator for a higher limit",
+          account.tenant_name, hold.ToString(), account.currency_code, account.credit_limit.ToString(),
+          account.posted.ToString(), held.ToString()));
 }
 
 std::unexpected<Error> RequestIdReused(Uuid request_id, std::string_view earlier) {

@@ -21,7 +21,10 @@ std::string ResidencyRefusal(const std::vector<Region>& regions, const Residency
 std::string NodeRefusal(const std::vector<Region>& regions, const Node& node) {
   const auto found = std::ranges::find(regions, node.region, &Region::id);
   if (found == regions.end()) return fmt::format("region {} is not declared in this installation", node.region);
-  if (node.jurisdiction.empty() || node.jurisdiction == found->jurisdiction) return "";
+  if (node.jurisdiction == found->jurisdiction) return "";
+  if (node.jurisdiction.empty()) {
+    return fmt::format("node {} does not say in which jurisdiction it stands", node.id);
+  }
   return fmt::format("node {} says that it stands in jurisdiction {}, and its region {} lies in {}", node.id,
                      node.jurisdiction, node.region, found->jurisdiction);
 }

@@ -125,6 +125,9 @@ TEST(Place, LeavesOutANodeThatStandsElsewhereThanItsRegion) {
   EXPECT_EQ(PlaceOrReason(snapshot), "b");
   snapshot.nodes[1].jurisdiction = "ke";
   EXPECT_EQ(PlaceOrReason(snapshot), "b");
+  snapshot.nodes[1].jurisdiction = "";
+  EXPECT_EQ(PlaceOrReason(snapshot),
+            "refused: region ke-1 has 2 nodes; node b does not say in which jurisdiction it stands");
   snapshot.nodes[1].jurisdiction = "ug";
   EXPECT_EQ(PlaceOrReason(snapshot),
             "refused: region ke-1 has 2 nodes; node b says that it stands in jurisdiction ug, and its region ke-1 lies "

@@ -34,11 +34,6 @@ tenancy_v1::UpdateProjectRequest ProjectUpdateOf(const Message& current, const M
   return request;
 }
 
-Result<ResidencyRules> ResidencyOf(const tenancy_v1::Tenant& tenant) {
-  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
-  return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
-}
-
 // Instances that run, in regions where the wanted residency does not allow them.
 Result<std::vector<std::string>> StoppedBy(const Services& services, const Message& current, const Message& wanted) {
   const auto& before = dynamic_cast<const tenancy_v1::Tenant&>(current);

@@ -25,7 +25,13 @@ class SnapshotBuilder {
   SnapshotBuilder& WithNode(const std::string& id, std::int64_t memory_bytes, std::chrono::seconds silent = {},
                             const std::string& region = "ke-1", std::int64_t cpu_millis = 2000) {
     const auto state = silent > std::chrono::seconds(6) ? NodeState::kLost : NodeState::kReady;
-    snapshot_.nodes.push_back({id, region, state, {memory_bytes, cpu_millis}, snapshot_.now - silent});
+    // It stands where its region lies.
+    snapshot_.nodes.push_back({.id = id,
+                               .region = region,
+                               .state = state,
+                               .capacity = {memory_bytes, cpu_millis},
+                               .last_report = snapshot_.now - silent,
+                               .jurisdiction = region.substr(0, 2)});
     return *this;
   }
   SnapshotBuilder& WithInstance(const std::string& id, int replicas, std::int64_t memory_bytes,

@@ -339,11 +339,6 @@ v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const Quot
   return out;
 }
 
-Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant) {
-  ALLOD_TRY(ClassResidency rules, RulesFrom(tenant.residency_rules()));
-  return ResidencyRules({tenant.residency().begin(), tenant.residency().end()}, std::move(rules));
-}
-
 Result<TenantTerms> ClosedTerms(const tenancy::v1::Tenant& tenant) {
   TenantTerms out;
   ALLOD_CHECK_OK(MatchName("tenant.name", tenant.name(), "tenants/*"));

@@ -44,8 +44,6 @@ bool IsActive(const tenancy::v1::Tenant& tenant);
 // Of a project if `project` is set, else of the tenant.
 v1::GetInstanceQuotaUseResponse UseToProto(const QuotaScopes& limits, const QuotaScopes& used, bool project);
 
-// INVALID_ARGUMENT / INVALID_RESIDENCY_RULE.
-Result<ResidencyRules> ResidencyOf(const tenancy::v1::Tenant& tenant);
 // Of a tenant of which what is said cannot be understood: nothing of it runs anywhere. INVALID_ARGUMENT / INVALID_NAME.
 Result<TenantTerms> ClosedTerms(const tenancy::v1::Tenant& tenant);
 // What tenancy says of a tenant. INVALID_ARGUMENT / INVALID_NAME, INVALID_WEIGHT, INVALID_RESIDENCY_RULE.

@@ -6,6 +6,7 @@
 
 #include "services/common/async_in_call.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/residency.h"
 #include "services/scheduling/convert.h"
 
 namespace allod::scheduling {

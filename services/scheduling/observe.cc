@@ -178,8 +178,7 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const
     const bool answers = Answers(replica, sight);
     if (!answers && !Listens(replica, sight)) continue;
     const scheduler::Node* const node = sight.FindNode(replica.placement.node);
-    (answers ? answering : listening)[replica.placement.generation].emplace_back(replica.target,
-                                                                                 permit.JurisdictionOf(*node));
+    (answers ? answering : listening)[replica.placement.generation].emplace_back(replica.target, node->jurisdiction);
   }
   const bool stopped = answering.empty() && permit.RefusalIn(instance.current().spec.region);
   if (stopped) listening.clear();

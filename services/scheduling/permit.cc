@@ -30,12 +30,6 @@ std::optional<Error> Permit::RefusalOn(const scheduler::Node& node) const {
   return Error{Code::kFailedPrecondition, "NODE_ELSEWHERE", std::move(why)};
 }
 
-std::string Permit::JurisdictionOf(const scheduler::Node& node) const {
-  if (!node.jurisdiction.empty()) return node.jurisdiction;
-  const auto region = std::ranges::find(regions_, node.region, &scheduler::Region::id);
-  return region == regions_.end() ? "" : region->jurisdiction;
-}
-
 ResidencyRules Permit::residency() const { return terms_ == nullptr ? ResidencyRules() : terms_->residency; }
 
 }  // namespace allod::scheduling

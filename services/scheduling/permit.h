@@ -24,11 +24,10 @@ class Permit {
   std::optional<Error> Refusal() const;
   // Why nothing of it may run in this region; FAILED_PRECONDITION / REGION_OUTSIDE_RESIDENCY, UNKNOWN_REGION also.
   std::optional<Error> RefusalIn(const std::string& region) const;
-  // The same of a node; FAILED_PRECONDITION / NODE_ELSEWHERE also, for one that stands elsewhere than its region.
+  // The same of a node; FAILED_PRECONDITION / NODE_ELSEWHERE also, for one that stands elsewhere than its region, or
+  // does not say where.
   std::optional<Error> RefusalOn(const scheduler::Node& node) const;
 
-  // Where a node stands: what it says, else its region; empty if that is not known.
-  std::string JurisdictionOf(const scheduler::Node& node) const;
   ResidencyRules residency() const;  // nowhere if it is not known
   int weight() const { return terms_ == nullptr ? 1 : terms_->weight; }
   // Nothing of it may be kept.

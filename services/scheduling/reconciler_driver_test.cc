@@ -23,7 +23,7 @@ class ReconcilerDriverTest : public ReconcilerTest {
 
   const TenantId troubled_ = *TenantId::FromName("tenants/aa");  // comes before the other
   const std::string troubled_instance_ = "tenants/aa/projects/p/instances/a";
-  const scheduler::Node node_{"n", "ke-1", scheduler::NodeState::kReady, {1000 * kMiB, 1000}, {}};
+  const scheduler::Node node_{"n", "ke-1", scheduler::NodeState::kReady, {1000 * kMiB, 1000}, {}, false, "ke"};
   FakeDriver cluster_{std::vector{node_}};
   Reconciler over_cluster_{store_, cluster_, inbox_, *board_, news_, clock_, {}};
 };

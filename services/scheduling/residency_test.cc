@@ -189,7 +189,7 @@ class Topology : public ReconcilerTest {
     const auto region = std::ranges::find(regions_, label_.at(node), &scheduler::Region::id);
     if (region == regions_.end()) return "";
     const std::string& stands = stands_.at(node);
-    return stands.empty() || stands == region->jurisdiction ? region->jurisdiction : "";
+    return stands == region->jurisdiction ? stands : "";
   }
   bool MayBe(const TenantId& tenant, const std::string& node) {
     const auto terms = told_.find(tenant);

@@ -286,7 +286,8 @@ TEST_F(SchedulingServiceTest, APageOfManyLongInstancesFitsIntoAMessage) {
   constexpr int kInstances = 300;
   const TenantId ke = *TenantId::FromName("tenants/ke");
   reconciler_.Stop();  // what is written here stays
-  ASSERT_TRUE(store_.JoinNode({"n", "ke-1", scheduler::NodeState::kReady, {std::int64_t{1} << 40, 1'000'000}, {}}));
+  ASSERT_TRUE(store_.JoinNode(
+      {"n", "ke-1", scheduler::NodeState::kReady, {std::int64_t{1} << 40, 1'000'000}, {}, false, "ke"}));
   for (int i = 0; i < kInstances; ++i) {
     NewInstance asked;
     asked.tenant = ke;

@@ -93,7 +93,9 @@ int Bench(int tenants, int idle_seconds) {
                                "ke-1",
                                scheduler::NodeState::kReady,
                                {std::int64_t{1} << 50, 1'000'000'000},
-                               clock.Now()};
+                               clock.Now(),
+                               false,
+                               "ke"};
     sessions.push_back(*store.JoinNode(node));
     if (!driver.Join(node, sessions.back(), clock.Now())) return 1;
   }

@@ -3,6 +3,8 @@
 
 #include <google/protobuf/repeated_ptr_field.h>
 
+#include <utility>
+
 #include "allod/residency/v1/residency.pb.h"
 #include "services/common/residency.h"
 
@@ -13,6 +15,13 @@ using ResidencyRuleMessages = google::protobuf::RepeatedPtrField<residency::v1::
 // INVALID_ARGUMENT / INVALID_RESIDENCY_RULE for a class that is none or stands there twice.
 Result<ClassResidency> RulesFrom(const ResidencyRuleMessages& rules);
 void FillRules(const ClassResidency& rules, ResidencyRuleMessages& out);
+
+// Of a message with `residency` and `residency_rules`, a tenant. With the same errors.
+template <typename Message>
+Result<ResidencyRules> ResidencyOf(const Message& message) {
+  ALLOD_TRY(ClassResidency rules, RulesFrom(message.residency_rules()));
+  return ResidencyRules({message.residency().begin(), message.residency().end()}, std::move(rules));
+}
 
 // With the same errors.
 Result<ResidencyRules> ResidencyFrom(const residency::v1::ResidencyRules& rules);

@@ -53,8 +53,10 @@ class ReconcilerTest : public testing::Test {
   }
   void Join(const std::string& id, std::int64_t memory_mib = 1000, const std::string& region = "ke-1",
             const std::string& jurisdiction = "") {
+    // Where its region lies, if it is not said.
+    const std::string stands = jurisdiction.empty() ? region.substr(0, 2) : jurisdiction;
     const scheduler::Node node{
-        id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now(), false, jurisdiction};
+        id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now(), false, stands};
     sessions_[id] = *store_.JoinNode(node);
     ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
   }

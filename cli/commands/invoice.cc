@@ -25,9 +25,13 @@ Status Invoice(const Globals& globals, const InvoiceOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetInvoiceRequest request;
   request.set_name(tenant + "/invoices/" + options.period);
-  ALLOD_TRY(const auto invoice,
-            net::Ask<billing_v1::InvoiceService>(services, &billing_v1::InvoiceService::Stub::GetInvoice, request));
-  terminal::Print(globals.json() ? terminal::ToJson(invoice) : ShowInvoice(invoice));
+  using Invoices = billing_v1::InvoiceService;
+  const auto invoice = net::Ask<Invoices>(services, &Invoices::Stub::GetInvoice, request);
+  if (!invoice) {
+    if (invoice.error().code == Code::kNotFound) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
+    return std::unexpected(invoice.error());
+  }
+  terminal::Print(globals.json() ? terminal::ToJson(*invoice) : ShowInvoice(*invoice));
   return {};
 }
 

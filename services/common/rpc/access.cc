@@ -103,6 +103,16 @@ Status CheckCaller(const Access& rule, const Caller& caller, std::string_view re
   }
 }
 
+// Of the roles that permit a method those that such a caller can be given: no tenant has an operator's, nor the other
+// way round.
+Roles ForSuch(const Caller& caller, Roles roles) {
+  Roles out;
+  for (const Role role : roles.List()) {
+    if (kRolesOfOperators.Has(role) == (caller.kind == Caller::Kind::kOperator)) out.Add(role);
+  }
+  return out;
+}
+
 // Operators and tenants are people, or act for them: what they may do their roles say.
 Status CheckRoles(const Method& method, const Caller& caller) {
   if (caller.kind == Caller::Kind::kService || caller.kind == Caller::Kind::kNode) return {};
@@ -112,7 +122,7 @@ Status CheckRoles(const Method& method, const Caller& caller) {
       fmt::format("this needs the permission {}, which your {} not have; it is part of: {}", method.access.permission(),
                   caller.roles.empty() ? "credential, being without a role, does"
                                        : fmt::format("roles ({}) do", caller.roles.ToString()),
-                  method.roles.ToString()));
+                  ForSuch(caller, method.roles).ToString()));
 }
 
 // A person in the project that it asks about.

@@ -171,7 +171,11 @@ TEST(CheckAccess, AsksTheRolesOfOperatorsAndTenants) {
   EXPECT_EQ(
       CheckAccess(rule, key({Role::ROLE_VIEWER, Role::ROLE_BILLING}), own).error().message,
       "this needs the permission tenancy.apiKeys.create, which your roles (billing,viewer) do not have; it is part "
-      "of: owner,admin,developer,operator");
+      "of: owner,admin,developer");
+  EXPECT_EQ(CheckAccess(rule, Caller::Operator({Role::ROLE_SUPPORT}), own).error().message,
+            "this needs the permission tenancy.apiKeys.create, which your roles (support) do not have; it is part "
+            "of: operator")
+      << "a role of a tenant's is none that he could have";
   // Whoever may not know of a thing is not told what it would take.
   EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER}), "tenants/tz/projects/p"), "NOT_FOUND");
   EXPECT_EQ(Reason(rule, key({Role::ROLE_VIEWER}), "tenants/ke/projects/q"), "NOT_FOUND");

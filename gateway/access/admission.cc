@@ -36,6 +36,8 @@ const RateLimits* Find(const std::map<std::string, RateLimits>& limits, const st
 }  // namespace
 
 const Admission::Level Admission::kKey{"key", "this key"};
+const Admission::Level Admission::kWorkload{"key", "this workload"};
+const Admission::Level Admission::kSession{"key", "this session"};
 const Admission::Level Admission::kInstance{"instance", "this model, with all keys of the project together,"};
 const Admission::Level Admission::kProject{"project", "this project, with all its keys together,"};
 const Admission::Level Admission::kTenant{"tenant", "this tenant, with all its keys together,"};
@@ -54,6 +56,10 @@ void Admission::Stop() {
 void Admission::Permit::ChargeTokens(std::int64_t tokens, SteadyTime now) {
   for (RateLimiter::Permit& permit : inner_) permit.ChargeTokens(tokens, now);
   for (RateLimiter::Permit& permit : outer_) permit.ChargeTokens(tokens, now);
+}
+
+const Admission::Level& Admission::OwnLevelOf(const Principal& principal) {
+  return !principal.session.empty() ? kSession : !principal.rule.empty() ? kWorkload : kKey;
 }
 
 void Admission::NoteShadow(const Level& level, const std::string& id, const Error& error, SteadyTime now) {
@@ -95,8 +101,9 @@ Result<Admission::Permit> Admission::Admit(const Principal& principal, SteadyTim
                        std::vector<RateLimiter::Permit>& permits) {
     return Ask(level, id, limits, now, standing, permits, headers);
   };
-  if (own.shadow) ALLOD_CHECK_OK(ask(kKey, principal.id, own, permit.inner_));
-  ALLOD_CHECK_OK(ask(kKey, principal.id, own.shadow ? limits_.key : Within(own, limits_.key), permit.inner_));
+  const Level& level = OwnLevelOf(principal);
+  if (own.shadow) ALLOD_CHECK_OK(ask(level, principal.id, own, permit.inner_));
+  ALLOD_CHECK_OK(ask(level, principal.id, own.shadow ? limits_.key : Within(own, limits_.key), permit.inner_));
   const auto pushed = table_.Of(principal.tenant);
   if (pushed != nullptr) {
     if (const RateLimits* project = Find(pushed->projects, principal.project)) {

@@ -69,7 +69,9 @@ class Admission {
     std::string_view name;  // in ids, metrics and the log
     std::string_view who;   // in refusals
   };
-  static const Level kKey, kInstance, kProject, kTenant, kAbove;
+  static const Level kKey, kWorkload, kSession, kInstance, kProject, kTenant, kAbove;
+  // Of the credential itself; the same buckets and counts, whatever it is.
+  static const Level& OwnLevelOf(const Principal& principal);
   // Those of a tenant, with all its keys and all below it together. `pushed` may be null.
   Status AskTenant(const Level& level, const std::string& tenant, const TenantLimits* pushed, SteadyTime now,
                    Permit& permit, http::Headers& headers);

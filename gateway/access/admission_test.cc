@@ -57,6 +57,23 @@ TEST(Admission, AKeyThatIsRefusedTakesNothingFromItsNeighbours) {
   EXPECT_EQ(admitted, 5);
 }
 
+TEST(Admission, WhoIsNoKeyIsNotToldOfOne) {
+  const LimitTable none;
+  Admission admission({.key = {.requests_per_minute = 1}}, none, std::nullopt);
+  Principal workload = Key("w", "ke");
+  workload.rule = "deploy";
+  Principal person = Key("s", "ke");
+  person.project.clear();
+  person.session = "0199f0c2-7b1e-7c3a-9d4e-5f6a7b8c9d0e";
+  const auto refusal = [&](const Principal& principal) {
+    EXPECT_EQ(Ask(admission, principal), "");
+    return Ask(admission, principal);
+  };
+  EXPECT_THAT(refusal(workload), HasSubstr("this workload has used"));
+  EXPECT_THAT(refusal(person), HasSubstr("this session has used"));
+  EXPECT_THAT(refusal(Key("k", "ke")), HasSubstr("this key has used"));
+}
+
 TEST(Admission, HeadersTellOfTheLimitThatLeavesLess) {
   Admission admission({.key = {.requests_per_minute = 5, .tokens_per_minute = 1000},
                        .tenant = {.requests_per_minute = 6, .tokens_per_minute = 500}},

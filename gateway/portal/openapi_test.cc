@@ -58,9 +58,9 @@ TEST_F(OpenApi, HasEveryAnnotatedMethod) {
 TEST_F(OpenApi, SaysOfEachOperationWhoMayCallIt) {
   const std::set<std::string> people = {"sessionToken", "sessionCookie"};
   const std::set<std::string> all = {"apiKey", "workloadToken", "sessionToken", "sessionCookie"};
-  for (const char* id :
-       {"ProjectService_CreateProject", "ProjectService_UpdateProject", "BillingAccountService_GetBillingAccount",
-        "MemberService_ListMembers", "MemberService_CreateMember", "SessionService_EndSessions"}) {
+  for (const char* id : {"ProjectService_CreateProject", "ProjectService_UpdateProject",
+                         "BillingAccountService_GetBillingAccount", "LedgerService_ListLedgerAccounts",
+                         "MemberService_ListMembers", "MemberService_CreateMember", "SessionService_EndSessions"}) {
     const json& operation = operations_.at(id);
     EXPECT_EQ(SchemesOf(operation), people) << id << " is the tenant's as a whole";
     EXPECT_EQ(operation["x-callers"], json::array({"person"})) << id;
@@ -69,7 +69,8 @@ TEST_F(OpenApi, SaysOfEachOperationWhoMayCallIt) {
   for (const char* id :
        {"ProjectService_GetProject", "ProjectService_ListProjects", "TenantService_GetTenant",
         "InstanceService_CreateInstance", "InstanceService_UpdateInstance", "ListingService_ListListings",
-        "UsageService_ListUsageRecords", "InvoiceService_GetInvoice", "Operations_ListOperations"}) {
+        "UsageService_ListUsageRecords", "ComputedUsageService_ListComputedUsage", "InvoiceService_GetInvoice",
+        "Operations_ListOperations"}) {
     const json& operation = operations_.at(id);
     EXPECT_EQ(SchemesOf(operation), all) << id;
     EXPECT_EQ(operation["x-callers"], json::array({"api_key", "workload", "person"})) << id;

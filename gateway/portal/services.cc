@@ -2,7 +2,9 @@
 
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
+#include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
@@ -55,7 +57,9 @@ std::vector<PortalService> PortalServices() {
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
+      In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
+      In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
       In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),

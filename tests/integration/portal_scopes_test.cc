@@ -15,7 +15,9 @@
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
+#include "services/billing/computed_usage_service.h"
 #include "services/billing/invoice_service.h"
+#include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
@@ -79,10 +81,26 @@ class PortalScopes : public testing::Test {
  protected:
   void SetUp() override {
     const std::string address = "unix:" + (sockets_ / "s.sock").string();
-    server_ = *Server::Start({.listen = address},
-                             {&tenants_, &projects_, &quotas_, &keys_, &providers_, &rules_, &members_, &roles_,
-                              &sessions_, &accounts_, &books_, &usage_, &invoices_, &scheduling_.instances,
-                              &scheduling_.operations, &tenancy_audit_, &scheduling_audit_, &billing_audit_});
+    server_ = *Server::Start({.listen = address}, {&tenants_,
+                                                   &projects_,
+                                                   &quotas_,
+                                                   &keys_,
+                                                   &providers_,
+                                                   &rules_,
+                                                   &members_,
+                                                   &roles_,
+                                                   &sessions_,
+                                                   &accounts_,
+                                                   &books_,
+                                                   &usage_,
+                                                   &computed_,
+                                                   &invoices_,
+                                                   &ledger_,
+                                                   &scheduling_.instances,
+                                                   &scheduling_.operations,
+                                                   &tenancy_audit_,
+                                                   &scheduling_audit_,
+                                                   &billing_audit_});
     stub_ = std::make_unique<grpc::GenericStub>(MakeChannel(address));
     scheduling_.reconciler.Start();
     feed_.Start();
@@ -130,6 +148,24 @@ class PortalScopes : public testing::Test {
              R"(","tenant":"tenants/ke","outcome":"OUTCOME_COMPLETED","promptTokens":7,)"
              R"("completionTokens":3})",
          Caller::Service("gateway"));
+    Must("allod.billing.v1.ComputedUsageService.RecordComputedUsage", ToJson(ComputedOf(request)), Caller::Node("n"));
+  }
+  // What a node tells of it.
+  static billing::v1::RecordComputedUsageRequest ComputedOf(const std::string& request) {
+    billing::v1::RecordComputedUsageRequest out;
+    billing::v1::ComputedUsage& event = *out.add_events();
+    event.set_event_id("ring/1");
+    event.set_request_id(request);
+    event.set_tenant_uid(TenantId::FromName("tenants/ke")->ToString());
+    event.set_instance(kInstance);
+    event.set_node("nodes/n");
+    event.set_replica_uid(Uuid::V7().ToString());
+    event.set_prompt_tokens_computed(7);
+    event.set_sampled_tokens(3);
+    event.set_outcome(billing::v1::COMPUTED_OUTCOME_COMPLETED);
+    event.mutable_start_time()->set_seconds(1'700'000'000);
+    event.mutable_end_time()->set_seconds(1'700'000'001);
+    return out;
   }
   void TearDown() override {
     feed_.Stop();
@@ -229,7 +265,9 @@ class PortalScopes : public testing::Test {
   billing::BillingAccountServiceImpl accounts_{billing_store_, directory_, clock_, gates_};
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
+  billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
+  billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
@@ -315,7 +353,9 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"LedgerService.ListLedgerAccounts", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},
       {"InvoiceService.GetInvoice", {R"({"name":"tenants/ke/invoices/current"})", "", ""}},
       {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},
       {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
+#include <exception>
+#include <functional>
 #include <optional>
 
 #include "cli/commands/commands.h"
@@ -81,6 +83,15 @@ Status Help(const CLI::App& root, const std::vector<std::string>& words) {
   return {};
 }
 
+// What no command thought of still ends it with an error and a status of its own.
+Status Run(const std::function<Status()>& action) {
+  try {
+    return action();
+  } catch (const std::exception& e) {
+    return allod::Internal(e.what());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -142,7 +153,7 @@ int main(int argc, char** argv) {
     allod::cli::terminal::PrintError(*mistaken);
     return ExitCode(mistaken->code);
   }
-  if (const auto status = globals.action(); !status) {
+  if (const auto status = Run(globals.action); !status) {
     allod::cli::terminal::PrintError(status.error());
     return ExitCode(status.error().code);
   }

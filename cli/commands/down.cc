@@ -17,6 +17,9 @@ namespace {
 constexpr int kDownTimeoutMs = 60'000;
 
 Status Down(const Globals& globals, const NoOptions& /*options*/) {
+  if (!globals.state.as.empty()) {
+    return InvalidArgument("INVALID_ARGUMENT", "--as: an installation is stopped by its own user; leave it out");
+  }
   const auto state = FindInstallation(globals);
   if (!state) {
     if (state.error().reason != "NOT_UP") return std::unexpected(state.error());

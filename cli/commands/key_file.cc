@@ -26,7 +26,15 @@ Result<std::filesystem::path> KeyFileOf(const net::Services& services, const std
     ALLOD_TRY(const std::filesystem::path session, SessionFile());
     file = session.parent_path() / "keys" / fmt::format("{}-{}.key", tenant, project);
   }
-  if (std::filesystem::exists(file) && !options.replace) {
+  std::error_code error;
+  const bool is_there = std::filesystem::exists(file, error);
+  if (error) {
+    return FailedPrecondition("CANNOT_WRITE",
+                              fmt::format("cannot look whether {} is there: {}; say with --file where the key is to be "
+                                          "written",
+                                          file.string(), error.message()));
+  }
+  if (is_there && !options.replace) {
     return FailedPrecondition(
         "FILE_EXISTS", fmt::format("{} is there already; give another --file, or --replace if its key is not needed "
                                    "any more (which does not revoke it)",

@@ -17,7 +17,7 @@ struct KeyFileOptions {
 void AddKeyFileOptions(CLI::App& command, KeyFileOptions& options);
 
 // In keys/ of the installation, or of where a person keeps the session, unless a file is named. To be asked before a
-// key is made. FAILED_PRECONDITION / FILE_EXISTS without --replace.
+// key is made. FAILED_PRECONDITION / FILE_EXISTS without --replace, CANNOT_WRITE where one may not look.
 Result<std::filesystem::path> KeyFileOf(const net::Services& services, const std::string& tenant,
                                         const std::string& project, const KeyFileOptions& options);
 

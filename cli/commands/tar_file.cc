@@ -73,7 +73,9 @@ Status WriteTar(const std::filesystem::path& archive, const std::filesystem::pat
   for (const std::string& name : names) {
     const std::string path = prefix + "/" + name;
     if (path.size() > kNameBytesMax) return FailedPrecondition("CANNOT_WRITE", path + ": too long for a tar archive");
-    const std::uint64_t size = std::filesystem::file_size(directory / name);
+    std::error_code error;
+    const std::uint64_t size = std::filesystem::file_size(directory / name, error);
+    if (error) return FailedPrecondition("CANNOT_WRITE", fmt::format("{} cannot be read: {}", name, error.message()));
     const Header header = HeaderOf(path, size, std::time(nullptr));
     out.write(header.data(), header.size());
     std::ifstream in(directory / name, std::ios::binary);

@@ -240,7 +240,7 @@ Status Up(const Globals& globals, UpCommand options) {
   // Installed as PREFIX/bin and PREFIX/share/allod; in a checkout the build directory lies in the source tree.
   const fs::path prefix = options.up.bin.parent_path();
   for (const fs::path& share : {prefix / "share/allod", prefix.parent_path(), prefix}) {
-    if (fs::exists(share / "migrations/billing")) {
+    if (fs::exists(share / "migrations/billing", ec)) {
       options.up.share = share;
       break;
     }

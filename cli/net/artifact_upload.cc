@@ -42,7 +42,8 @@ Result<catalog_v1::Artifact> UploadArtifact(const installation::StateDir& state,
   std::error_code ec;
   const auto bytes = std::filesystem::file_size(path, ec);
   if (ec) return NotFound(fmt::format("cannot read {}: {}", path, ec.message()));
-  if (!std::filesystem::is_regular_file(path)) return InvalidArgument("NOT_A_FILE", path + " is not a regular file");
+  if (!std::filesystem::is_regular_file(path, ec))
+    return InvalidArgument("NOT_A_FILE", path + " is not a regular file");
   terminal::Progress progress("upload " + std::filesystem::path(path).filename().string());
 
   // The digest goes first, so that a file that is there already need not be sent.

@@ -28,7 +28,7 @@ Result<PostgresCluster> PostgresCluster::Prepare(const StateDir& state, const Se
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator("/usr/lib/postgresql", ec)) {
     const int version = std::atoi(entry.path().filename().c_str());
-    if (version >= 15 && version > newest && fs::exists(entry.path() / "bin/postgres")) newest = version;
+    if (version >= 15 && version > newest && fs::exists(entry.path() / "bin/postgres", ec)) newest = version;
   }
   if (newest == 0) {
     return FailedPrecondition("POSTGRES_NOT_INSTALLED",
@@ -127,7 +127,8 @@ Result<ChildSpec> RedisSpec(const StateDir& state, const ServiceUsers& users) {
   ChildSpec spec;
   spec.name = "redis";
   for (const char* path : {"/usr/bin/redis-server", "/usr/bin/valkey-server"}) {
-    if (fs::exists(path)) {
+    std::error_code ec;
+    if (fs::exists(path, ec)) {
       spec.argv = {path};
       break;
     }

@@ -97,11 +97,11 @@ Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string
   return out;
 }
 
-Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, StateSetter by) {
+Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, Setter by) {
   Tenant out = standing;
   out.state = state;
   out.suspend_reason = state == TenantState::kSuspended ? reason : "";
-  const bool is_from_above = by == StateSetter::kFromAbove;
+  const bool is_from_above = by == Setter::kFromAbove;
   const bool is_operators = standing.state == TenantState::kSuspended && !standing.suspended_from_above;
   const bool changes = out.state != standing.state || out.suspend_reason != standing.suspend_reason;
   if (is_from_above && is_operators) {
@@ -183,6 +183,17 @@ std::optional<Scope> ScopeOf(std::string_view word) {
 
 namespace {
 
+// What whoever asked for roles that he cannot hand on may do instead.
+std::string OtherRoles(const Held& held) {
+  Roles covered;
+  for (const Role role : kRolesOfKeys.List()) {
+    if (Covers(held.roles, {role})) covered.Add(role);
+  }
+  if (covered.empty())
+    return "there is none that yours cover, so leave SCOPE_PORTAL out, or ask an owner of the tenant";
+  return fmt::format("name one that yours cover ({}), or ask an owner of the tenant", covered.ToString());
+}
+
 Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
   if (!key.scopes.contains(Scope::kPortal)) {
     if (key.roles.empty()) return key.roles;
@@ -191,10 +202,8 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
                            "SCOPE_PORTAL; leave the roles out, or add the scope");
   }
   if (key.roles.empty() && held.usual_roles.empty()) {
-    return InvalidArgument("INVALID_ROLE",
-                           fmt::format("api_key.roles: yours ({}) are none that a key can have: name one of the "
-                                       "platform's that they cover ({}), or leave SCOPE_PORTAL out",
-                                       held.roles.ToString(), kRolesOfKeys.ToString()));
+    return InvalidArgument("INVALID_ROLE", fmt::format("api_key.roles: yours ({}) are none that a key can have; {}",
+                                                       held.roles.ToString(), OtherRoles(held)));
   }
   if (key.roles.empty()) return held.usual_roles;
   for (const Role role : key.roles.List()) {
@@ -206,9 +215,9 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
     if (Covers(held.roles, {role})) continue;
     return Fail(
         Code::kPermissionDenied, "ROLE_NOT_HELD",
-        fmt::format("api_key.roles: a key hands on what it may do itself, and \"{}\" is more than its own roles "
-                    "({}) permit; leave it out, or ask an operator",
-                    WordOfRole(role), held.roles.ToString()));
+        fmt::format("api_key.roles: nobody hands on more than he may do, and \"{}\" is more than your roles ({}) "
+                    "permit; {}",
+                    WordOfRole(role), held.roles.ToString(), OtherRoles(held)));
   }
   return key.roles;
 }
@@ -222,9 +231,10 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
     if (held.scopes.contains(scope)) continue;
     return Fail(
         Code::kPermissionDenied, "SCOPE_NOT_HELD",
-        fmt::format("api_key.scopes: a key hands on what it may do itself, and this one does not have the scope "
-                    "\"{}\"; leave it out, or ask an operator",
-                    WordOf(scope)));
+        fmt::format(
+            "api_key.scopes: nobody hands on more than he may do, and you do not have the scope \"{}\"; leave it "
+            "out, or ask somebody who has it",
+            WordOf(scope)));
   }
   ALLOD_TRY(key.roles, ValidRoles(key, held));
   ALLOD_CHECK_OK(CheckLimits("api_key.limits", key.limits));

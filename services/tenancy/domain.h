@@ -119,11 +119,11 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
 // ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);
-// Who suspends or resumes a tenant: an operator, or people of a tenant above it.
-enum class StateSetter { kOperator, kFromAbove };
+// Who changes, suspends or resumes a tenant: an operator, or people of a tenant above it.
+enum class Setter { kOperator, kFromAbove };
 // `standing` suspended for `reason`, or active. What an operator suspended is his: FAILED_PRECONDITION /
 // SUSPENDED_BY_OPERATOR for people from above who would change anything about it.
-Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, StateSetter by);
+Result<Tenant> WithState(const Tenant& standing, TenantState state, const std::string& reason, Setter by);
 Result<Project> ValidProject(Project project);
 // Whether a project may be made so in its tenant. INVALID_ARGUMENT / INVALID_QUOTA, INVALID_LIMITS.
 Status CheckWithinTenant(const Project& project, const Tenant& tenant);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace allod::tenancy::domain_test {
 namespace {
 
@@ -93,6 +95,29 @@ TEST(ValidApiKey, HasRolesThatItsMakerCoversAndOnlyForThePortal) {
       EXPECT_EQ(made->roles, c.roles);
     }
   }
+}
+
+TEST(ValidApiKey, SaysWhatHelps) {
+  ApiKey key;
+  key.scopes = {Scope::kPortal};
+  key.roles = {Role::ROLE_ADMIN};
+  // Of whose roles no key has one, so that leaving them out helps nobody.
+  Rights custom;
+  custom.Add(std::make_shared<const CustomRole>(
+      CustomRole{"keys", Permissions({"tenancy.*.*", "catalog.*.*", "scheduling.*.*"})}));
+  const Held held{.roles = custom, .usual_roles = {}};
+  const auto refused = ValidApiKey(key, held);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "api_key.roles: nobody hands on more than he may do, and \"admin\" is more than your roles (roles/keys) "
+            "permit; name one that yours cover (viewer), or ask an owner of the tenant");
+  key.roles = {};
+  EXPECT_EQ(ValidApiKey(key, held).error().message,
+            "api_key.roles: yours (roles/keys) are none that a key can have; name one that yours cover (viewer), or "
+            "ask an owner of the tenant");
+  EXPECT_EQ(ValidApiKey(key, {.roles = {}, .usual_roles = {}}).error().message,
+            "api_key.roles: yours () are none that a key can have; there is none that yours cover, so leave "
+            "SCOPE_PORTAL out, or ask an owner of the tenant");
 }
 
 TEST(Scopes, HaveAWordEach) {

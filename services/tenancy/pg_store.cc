@@ -154,14 +154,15 @@ Result<std::vector<Tenant>> PgStore::ChildrenOf(const std::string& tenant) {
   });
 }
 
-Result<TenantsBelow> PgStore::CountBelow(const std::string& tenant) {
-  return pool_.Run<TenantsBelow>([&](GlobalTx& tx) -> Result<TenantsBelow> {
+Result<std::vector<int>> PgStore::CountBelow(const std::string& tenant) {
+  return pool_.Run<std::vector<int>>([&](GlobalTx& tx) -> Result<std::vector<int>> {
     ALLOD_TRY(const Tenant parent, ReadTenantRow(tx, tenant));
     return tenancy::CountBelow(tx, parent);
   });
 }
 
-Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) {
+Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request,
+                                     Setter by) {
   return pool_.Run<Tenant>(
       wanted.uid(),
       [&](TenantTx& tx) -> Result<Tenant> {
@@ -172,8 +173,9 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
         ALLOD_TRY(const Tenant changed, Changed(standing, wanted, etag));
         if (SameContent(changed, standing)) return standing;
         if (parent) ALLOD_CHECK_OK(CheckWithinParent(changed, &standing, *parent, UseOfParent(tx)));
-        // Who makes or changes one of them holds the lock of this row.
+        // Who makes or changes one of them, a project or a key holds the lock of this row.
         ALLOD_CHECK_OK(CheckHolds(changed, ReadChildren(tx, wanted.id)));
+        if (parent) ALLOD_CHECK_OK(CheckGivenBack(changed, standing, *parent, OwnUseOf(tx), by));
         tx.Exec(
             "UPDATE tenancy.tenants SET display_name = $2, residency = $3::text[], weight = $4, (" ALLOD_QUOTA_COLUMNS
             ", quota_projects, " ALLOD_LIMIT_COLUMNS
@@ -195,7 +197,7 @@ Result<Tenant> PgStore::UpdateTenant(const Tenant& wanted, const std::string& et
 }
 
 Result<TenantStateChange> PgStore::SetTenantState(const std::string& tenant, TenantState state,
-                                                  const std::string& reason, const RequestId& request, StateSetter by) {
+                                                  const std::string& reason, const RequestId& request, Setter by) {
   return pool_.Run<TenantStateChange>(
       KeyOf(tenant),
       [&](TenantTx& tx) -> Result<TenantStateChange> {
@@ -250,14 +252,14 @@ Result<TenantStateChange> PgStore::DeleteTenant(const std::string& tenant, const
       });
 }
 
-Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
+Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) {
   return pool_.Run<TenantStateChange>(
       KeyOf(tenant),
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
         if (earlier) return ReadTenantState(tx, tenant);
-        ALLOD_TRY(const Tenant changed, Undeleted(standing));
+        ALLOD_TRY(const Tenant changed, Undeleted(standing, now));
         if (changed.state == standing.state) return ReadTenantState(tx, tenant);
         WriteLife(tx, changed);
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), UndeletionOf(changed)));

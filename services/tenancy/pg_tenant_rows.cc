@@ -5,6 +5,15 @@
 #include <stdexcept>
 
 namespace allod::tenancy {
+namespace {
+
+OwnUse ReadUse(RowReader& row) {
+  OwnUse out;
+  row.Into(out.projects, out.api_keys);
+  return out;
+}
+
+}  // namespace
 
 Tenant ReadTenant(RowReader& row) {
   Tenant out;
@@ -78,22 +87,28 @@ void LockBelow(PgTx& tx, const std::string& tenant) {
   tx.Exec("SELECT 1 FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] ORDER BY id FOR NO KEY UPDATE", tenant);
 }
 
-TenantsBelow CountBelow(PgTx& tx, const Tenant& parent) {
-  const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
+std::vector<int> CountBelow(PgTx& tx, const Tenant& parent) {
+  std::vector<std::string> path = parent.ancestors;
+  path.push_back(parent.id);
   const auto rows = tx.Exec(
-      "SELECT count(*) FILTER (WHERE parent = $2), count(*) FROM tenancy.tenants WHERE ancestors @> ARRAY[$1] AND "
-      "state <> 'DELETED'",
-      top, parent.id);
-  return {rows[0][0].as<int>(), rows[0][1].as<int>()};
+      "SELECT (SELECT count(*) FROM tenancy.tenants t WHERE t.ancestors @> ARRAY[p.id COLLATE \"C\"] AND t.state <> "
+      "'DELETED') FROM unnest($1::text[]) WITH ORDINALITY AS p (id, level) ORDER BY p.level",
+      path);
+  std::vector<int> out;
+  for (const auto& row : rows) out.push_back(row[0].as<int>());
+  return out;
+}
+
+OwnUse OwnUseOf(TenantTx& tx) {
+  return ReadFirst(tx.Exec("SELECT (SELECT count(*) FROM tenancy.projects WHERE tenant_id = $1), (SELECT count(*) FROM "
+                           "tenancy.api_keys WHERE tenant_id = $1 AND revoke_time IS NULL AND "
+                           "COALESCE(expire_time, 'infinity'::timestamptz) > now())",
+                           tx.tenant().ToString()),
+                   ReadUse);
 }
 
 OwnUse UseOfParent(TenantTx& tx) {
-  const auto rows = tx.Exec("SELECT projects, api_keys FROM tenancy.use_of_parent()");
-  return ReadFirst(rows, [](RowReader& row) {
-    OwnUse out;
-    row.Into(out.projects, out.api_keys);
-    return out;
-  });
+  return ReadFirst(tx.Exec("SELECT projects, api_keys FROM tenancy.use_of_parent()"), ReadUse);
 }
 
 }  // namespace allod::tenancy

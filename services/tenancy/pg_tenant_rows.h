@@ -53,8 +53,10 @@ Result<Tenant> LockFromTop(PgTx& tx, const std::string& tenant);
 Result<std::optional<Tenant>> LockParentOf(PgTx& tx, const std::string& tenant);
 // All below it, of all levels, until the commit.
 void LockBelow(PgTx& tx, const std::string& tenant);
-// Below `parent` and the one at its top. Nothing is added meanwhile under the lock of that one.
-TenantsBelow CountBelow(PgTx& tx, const Tenant& parent);
+// How many are below each from the top to `parent`, but for what is gone. Nothing is added under the lock of the top.
+std::vector<int> CountBelow(PgTx& tx, const Tenant& parent);
+// What the transaction's tenant has itself. Under its row's lock nothing is added meanwhile.
+OwnUse OwnUseOf(TenantTx& tx);
 // What the parent of the transaction's tenant has itself. Under the parent's lock nothing is added meanwhile.
 OwnUse UseOfParent(TenantTx& tx);
 

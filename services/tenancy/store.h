@@ -76,25 +76,26 @@ class Store {
   // Ordered by id, as are the other lists. Up to page.size items. `within`: that tenant and those below it only.
   virtual Result<Page<Tenant>> ListTenants(const PageRequest& page,
                                            const std::optional<std::string>& within = std::nullopt) = 0;
-  // Those whose parent it is, ordered by id; there are kChildrenMax at most.
+  // Those whose parent it is, ordered by id; there are kTenantsBelowMax at most.
   virtual Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) = 0;
-  // How full it is below a tenant and in the whole tree that it is in, as CheckRoomBelow() wants it. NOT_FOUND.
-  virtual Result<TenantsBelow> CountBelow(const std::string& tenant) = 0;
+  // How many are below each from the top to this one, as CheckRoomBelow() wants it. NOT_FOUND.
+  virtual Result<std::vector<int>> CountBelow(const std::string& tenant) = 0;
 
   // Replaces the content by that of `wanted` if `etag` is that of the tenant as it stands (Changed() in domain.h).
   // Equal content changes nothing, its version neither. A request id that was answered before gets the tenant as it is.
-  // With the errors of CheckWithinParent() and CheckHolds().
-  virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) = 0;
+  // With the errors of CheckWithinParent(), CheckHolds() and CheckGivenBack().
+  virtual Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request,
+                                      Setter by = Setter::kOperator) = 0;
   // The same for the state, active or suspended, which holds for all below it; `reason` is for a suspension.
   // FAILED_PRECONDITION / TENANT_DELETING, TENANT_DELETED, SUSPENDED_BY_OPERATOR.
   virtual Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state,
                                                    const std::string& reason, const RequestId& request,
-                                                   StateSetter by = StateSetter::kOperator) = 0;
-  // The errors of Deleted() and Undeleted() (tenant_deletion.h). A request id that was answered before gets the tenant
-  // as it is.
+                                                   Setter by = Setter::kOperator) = 0;
+  // The errors of Deleted() and Undeleted() (tenant_deletion.h), at `now`. A request id that was answered before gets
+  // the tenant as it is.
   virtual Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                                  const RequestId& request) = 0;
-  virtual Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) = 0;
+  virtual Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) = 0;
   // Tenants that were made or changed after the version `after` (0: all), at most `limit`. Whoever has read up to a
   // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
   virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;

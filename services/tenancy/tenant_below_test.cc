@@ -116,8 +116,31 @@ TEST_F(TenantBelowTest, WhatTheOperatorSuspendedPeopleFromAboveDoNotResume) {
   EXPECT_EQ(Reason(Resume("ke-health", kAbove)), "");
 }
 
+TEST_F(TenantBelowTest, NamesBelowATenantAreNobodyElses) {
+  const auto judged = [](v1::CreateTenantRequest& request) { request.set_validate_only(true); };
+  EXPECT_EQ(Reason(Create("ke-old", "")), "INVALID_ID");
+  EXPECT_EQ(Reason(Create("ke-old", "", Caller::Operator(), judged)), "INVALID_ID");
+  EXPECT_EQ(Reason(Create("ke-health-old", "")), "INVALID_ID");
+  EXPECT_EQ(Reason(Create("kenya-old", "")), "");
+  EXPECT_EQ(Reason(Create("kenya-old", "")), "") << "the same again";
+  EXPECT_EQ(Reason(Create("kenya", "")), "") << "what stands, stands";
+  EXPECT_EQ(Reason(Create("kenya-old", "")), "");
+  EXPECT_EQ(Reason(Create("ke-old", "ke")), "");
+}
+
+TEST_F(TenantBelowTest, RequestIdsAreTheCallersTenants) {
+  const std::string id = Uuid::V7().ToString();
+  const auto with = [&](v1::CreateTenantRequest& request) { request.set_request_id(id); };
+  ASSERT_TRUE(Create("rw", "", Caller::Operator(), with));
+  EXPECT_EQ(Reason(Create("ke-a", "ke", PersonOf("ke"), with)), "") << "the operator's id is another";
+  EXPECT_EQ(Reason(Create("ug-a", "ug", PersonOf("ug"), with)), "") << "so is another tenant's";
+  EXPECT_EQ(Reason(Create("ke-a", "ke", PersonOf("ke"), with)), "") << "the same again";
+  EXPECT_EQ(Reason(Create("ke-b", "ke", PersonOf("ke"), with)), "REQUEST_ID_REUSED");
+  EXPECT_EQ(Reason(Create("tz", "", Caller::Operator(), with)), "REQUEST_ID_REUSED");
+}
+
 TEST_F(TenantBelowTest, WhatIsOnlyJudgedIsToldThatThereIsNoRoom) {
-  for (int i = 0; i < kChildrenMax; ++i) ASSERT_TRUE(Create("ke-health-" + std::to_string(i), "ke-health"));
+  for (int i = 0; i < kTenantsBelowMax[1]; ++i) ASSERT_TRUE(Create("ke-health-" + std::to_string(i), "ke-health"));
   const auto judged = [](v1::CreateTenantRequest& request) { request.set_validate_only(true); };
   EXPECT_EQ(Reason(Create("ke-health-more", "ke-health", kAbove, judged)), "TOO_MANY_TENANTS");
   EXPECT_EQ(Reason(Create("ke-health-more", "ke-health", kAbove)), "TOO_MANY_TENANTS");
@@ -201,7 +224,8 @@ TEST_F(TenantBelowTest, ASuspensionHoldsBelowAndEachComesBackAsItWas) {
 
 TEST_F(TenantBelowTest, EachSeesItsOwnAndWhatIsBelow) {
   ASSERT_TRUE(Create("ke-health-north", "ke-health"));
-  ASSERT_TRUE(Create("ke-old", "")) << "called like a child, and none";
+  ASSERT_TRUE(store_.CreateTenant({"ke-old", "Old", "KES", {"ke"}, TenantState::kActive, clock_.Now()}, {}))
+      << "called like a child, and none";
   const std::vector<std::string> below = {"tenants/ke", "tenants/ke-health", "tenants/ke-health-north"};
   EXPECT_EQ(List(PersonOf("ke")), below);
   EXPECT_EQ(List(PersonOf("ke"), 1), below) << "page by page";
@@ -241,6 +265,34 @@ TEST_F(TenantBelowTest, AQuotaIsSharedOut) {
   const auto use = CallUnary(*stub, &v1::QuotaService::Stub::GetQuotaUse, request, Caller::Operator(), 5s);
   ASSERT_TRUE(use) << use.error().message;
   EXPECT_EQ(use->uses(0).limit(), -1);
+}
+
+TEST_F(TenantBelowTest, WhatAChildMayUseIsNotGivenTwice) {
+  v1::Tenant health = *Get("ke-health");
+  health.mutable_quota()->set_projects(5);
+  health.mutable_quota()->set_replicas(5);
+  ASSERT_TRUE(Update(health, kAbove));
+  v1::Tenant ke = *Get("ke");
+  ke.mutable_quota()->set_projects(6);
+  ke.mutable_quota()->set_replicas(6);
+  ASSERT_TRUE(Update(ke, Caller::Operator()));
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(store_.CreateProject({"ke-health", "p" + std::to_string(i), "P", clock_.Now()}, {}));
+  }
+  const auto lower = [&](std::int64_t projects, std::int64_t replicas, const Caller& caller, bool validate_only) {
+    v1::Tenant wanted = *Get("ke-health");
+    wanted.mutable_quota()->set_projects(projects);
+    wanted.mutable_quota()->set_replicas(replicas);
+    return Reason(Update(wanted, caller, validate_only));
+  };
+  for (const bool validate_only : {true, false}) {
+    EXPECT_EQ(lower(2, 5, kAbove, validate_only), "QUOTA_IN_USE");
+    EXPECT_EQ(lower(5, 1, kAbove, validate_only), "QUOTA_OPERATORS_ONLY");
+    EXPECT_EQ(lower(2, 5, Caller::Operator(), validate_only), "QUOTA_IN_USE");
+  }
+  EXPECT_EQ(lower(3, 5, kAbove, false), "");
+  EXPECT_EQ(lower(3, 1, Caller::Operator(), true), "");
+  EXPECT_EQ(lower(3, 1, Caller::Operator(), false), "");
 }
 
 TEST_F(TenantBelowTest, APlaceIsForGood) {

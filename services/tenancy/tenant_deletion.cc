@@ -45,10 +45,11 @@ Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& requ
   return out;
 }
 
-Result<Tenant> Undeleted(const Tenant& standing) {
+Result<Tenant> Undeleted(const Tenant& standing, Time now) {
   ALLOD_CHECK_OK(CheckNotPurged(standing));
   Tenant out = standing;
   if (standing.state != TenantState::kDeleting) return out;
+  if (now >= standing.deletion->purge_time) return std::unexpected(TenantDeleted(standing.id));
   out.state = standing.deletion->state_before;
   out.deletion.reset();
   return out;

@@ -37,8 +37,9 @@ struct TenantDeletionRequest {
 // `standing` while its grace goes on. INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED / ETAG_MISMATCH; FAILED_PRECONDITION /
 // TENANT_DELETING, TENANT_DELETED.
 Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& request);
-// `standing` as it was before it was deleted, or as it is if it was not. FAILED_PRECONDITION / TENANT_DELETED.
-Result<Tenant> Undeleted(const Tenant& standing);
+// `standing` as it was before it was deleted, or as it is if it was not. FAILED_PRECONDITION / TENANT_DELETED from its
+// purge time on, whether the purger has come to it or not.
+Result<Tenant> Undeleted(const Tenant& standing, Time now);
 
 // Whether its grace is over: what it had is being removed, or is gone.
 bool IsPurged(TenantState state);

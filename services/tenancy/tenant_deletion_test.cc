@@ -43,12 +43,12 @@ TEST(TenantDeletion, BringsBackWhatWasBefore) {
     EXPECT_EQ(Deleted(*deleted, Request(*deleted)).error().reason, "TENANT_DELETING");
     EXPECT_EQ(CheckNotDeleted(*deleted).error().reason, "TENANT_DELETING");
     EXPECT_TRUE(CheckNotPurged(*deleted));
-    const auto back = Undeleted(*deleted);
+    const auto back = Undeleted(*deleted, kNow);
     ASSERT_TRUE(back);
     EXPECT_EQ(back->state, state);
     EXPECT_EQ(back->suspend_reason, standing.suspend_reason);
     EXPECT_FALSE(back->deletion);
-    EXPECT_EQ(Undeleted(standing)->state, state) << "nothing to bring back";
+    EXPECT_EQ(Undeleted(standing, kNow)->state, state) << "nothing to bring back";
   }
 }
 
@@ -62,11 +62,15 @@ TEST(TenantDeletion, IsOfTheTenantThatWasSeen) {
 }
 
 TEST(TenantDeletion, NothingLeadsBackWhenTheGraceIsOver) {
+  const Tenant deleting = *Deleted(Kenya(), Request(Kenya()));
+  const Time purge_time = deleting.deletion->purge_time;
+  EXPECT_TRUE(Undeleted(deleting, purge_time - std::chrono::microseconds(1)));
+  EXPECT_EQ(Undeleted(deleting, purge_time).error().reason, "TENANT_DELETED") << "whether it is being purged or not";
   for (const TenantState state : {TenantState::kPurging, TenantState::kDeleted}) {
     Tenant tenant = *Deleted(Kenya(), Request(Kenya()));
     tenant.state = state;
     EXPECT_TRUE(IsPurged(state));
-    EXPECT_EQ(Undeleted(tenant).error().reason, "TENANT_DELETED");
+    EXPECT_EQ(Undeleted(tenant, kNow).error().reason, "TENANT_DELETED");
     EXPECT_EQ(Deleted(tenant, Request(tenant)).error().reason, "TENANT_DELETED");
     EXPECT_EQ(Changed(tenant, tenant, EtagOf(tenant)).error().reason, "TENANT_DELETED");
     EXPECT_EQ(CheckNotDeleted(tenant).error().reason, "TENANT_DELETED");

@@ -1,5 +1,7 @@
 #include "services/tenancy/tenant_service.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "services/common/rpc/request_id.h"
@@ -25,12 +27,41 @@ Seen SeenBy(const Caller& caller) {
   return caller.in_project() ? Seen::kOwn : Seen::kWithin;
 }
 
+Setter SetterOf(const Call& call) {
+  return call.principal.kind == Caller::Kind::kTenant ? Setter::kFromAbove : Setter::kOperator;
+}
+
+// A tenant's callers have request ids of their own, beside operators' and other tenants': nobody learns which ids
+// others used, nor takes them from them.
+template <typename Request>
+Result<RequestId> RequestIdOf(const Call& call, const Request& request) {
+  ALLOD_TRY(RequestId out, ReadRequestId(request));
+  const Caller& caller = call.principal;
+  if (out.given() && caller.kind == Caller::Kind::kTenant) {
+    out.id = Uuid::FromName(fmt::format("tenants/{}/requests/{}", caller.own_tenant(), out.id.ToString()));
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<std::optional<Tenant>> TenantServiceImpl::ParentOf(const Tenant& tenant) {
   if (tenant.parent.empty()) return std::nullopt;
   ALLOD_TRY(Tenant parent, store_.GetTenant(tenant.parent));
   return std::optional(std::move(parent));
+}
+
+Status TenantServiceImpl::CheckIdOfItsOwn(const Tenant& wanted) {
+  if (!wanted.parent.empty()) return {};
+  const auto standing = store_.GetTenant(wanted.id);
+  if (standing || standing.error().code != Code::kNotFound) return {};
+  for (std::size_t dash = wanted.id.find('-'); dash != std::string::npos; dash = wanted.id.find('-', dash + 1)) {
+    const auto other = store_.GetTenant(wanted.id.substr(0, dash));
+    if (!other && other.error().code == Code::kNotFound) continue;
+    if (!other) return std::unexpected(other.error());
+    if (other->state != TenantState::kDeleted) return std::unexpected(IdOfAnothers(wanted.id, other->id));
+  }
+  return {};
 }
 
 Status TenantServiceImpl::JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent) {
@@ -47,13 +78,13 @@ Result<Tenant> TenantServiceImpl::Judge(const Tenant& wanted) {
   ALLOD_TRY(const auto parent, ParentOf(wanted));
   if (!parent) return wanted;
   ALLOD_TRY(Tenant placed, PlacedBelow(wanted, *parent));
-  ALLOD_TRY(const TenantsBelow there_are, store_.CountBelow(parent->id));
+  ALLOD_TRY(const std::vector<int> there_are, store_.CountBelow(parent->id));
   ALLOD_CHECK_OK(CheckRoomBelow(*parent, there_are));
   ALLOD_CHECK_OK(JudgeBelow(placed, nullptr, parent));
   return placed;
 }
 
-Result<Tenant> TenantServiceImpl::JudgeUpdate(const Tenant& wanted, const std::string& etag) {
+Result<Tenant> TenantServiceImpl::JudgeUpdate(const Tenant& wanted, const std::string& etag, Setter by) {
   ALLOD_TRY(const Tenant standing, store_.GetTenant(wanted.id));
   ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
   if (SameContent(changed, standing)) return standing;
@@ -61,6 +92,10 @@ Result<Tenant> TenantServiceImpl::JudgeUpdate(const Tenant& wanted, const std::s
   ALLOD_CHECK_OK(JudgeBelow(changed, &standing, parent));
   ALLOD_TRY(const auto children, store_.ChildrenOf(wanted.id));
   ALLOD_CHECK_OK(CheckHolds(changed, children));
+  if (parent) {
+    ALLOD_TRY(const QuotaState use, store_.ReadQuotas(wanted.id, "", clock_.Now()));
+    ALLOD_CHECK_OK(CheckGivenBack(changed, standing, *parent, {use.projects, use.keys_in_tenant}, by));
+  }
   return changed;
 }
 
@@ -68,14 +103,16 @@ grpc::Status TenantServiceImpl::CreateTenant(grpc::ServerContext* context, const
                                              v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant tenant, TenantFromRequest(*request, clock_.Now()));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
     ALLOD_CHECK_OK(CheckHome(tenant, home_));
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+      ALLOD_CHECK_OK(CheckIdOfItsOwn(tenant));
       ALLOD_TRY(const Tenant judged, Judge(tenant));
       return ToProto(judged);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
+    ALLOD_CHECK_OK(CheckIdOfItsOwn(tenant));
     ALLOD_TRY(const Tenant created,
               InTurn(gates_.writes, call, [&] { return store_.CreateTenant(tenant, request_id); }));
     const SteadyTime until = AwaitUntil(*context);
@@ -101,17 +138,18 @@ grpc::Status TenantServiceImpl::UpdateTenant(grpc::ServerContext* context, const
                                              v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const Tenant wanted, TenantFromRequest(*request));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
     ALLOD_CHECK_OK(CheckHome(wanted, home_));
     const std::string& etag = request->tenant().etag();
     if (request->validate_only()) {
       ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-      ALLOD_TRY(const Tenant judged, JudgeUpdate(wanted, etag));
+      ALLOD_TRY(const Tenant judged, JudgeUpdate(wanted, etag, SetterOf(call)));
       return ToProto(judged);
     }
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
-    ALLOD_TRY(const Tenant updated,
-              InTurn(gates_.writes, call, [&] { return store_.UpdateTenant(wanted, etag, request_id); }));
+    ALLOD_TRY(const Tenant updated, InTurn(gates_.writes, call, [&] {
+                return store_.UpdateTenant(wanted, etag, request_id, SetterOf(call));
+              }));
     const SteadyTime until = AwaitUntil(*context);
     feed_.Notify();
     AwaitLimits(until, updated);
@@ -125,9 +163,8 @@ Result<v1::Tenant> TenantServiceImpl::SetState(const grpc::ServerContext& contex
                                                const RequestId& request_id) {
   ALLOD_TRY(const std::string id, TenantIdOf("name", name));
   ALLOD_CHECK_OK(CheckSuspendReason(reason));
-  const StateSetter by =
-      call.principal.kind == Caller::Kind::kTenant ? StateSetter::kFromAbove : StateSetter::kOperator;
-  return ChangeState(context, call, [&] { return store_.SetTenantState(id, state, reason, request_id, by); });
+  return ChangeState(context, call,
+                     [&] { return store_.SetTenantState(id, state, reason, request_id, SetterOf(call)); });
 }
 
 Result<v1::Tenant> TenantServiceImpl::ChangeState(const grpc::ServerContext& context, const Call& call,
@@ -145,7 +182,7 @@ Result<v1::Tenant> TenantServiceImpl::ChangeState(const grpc::ServerContext& con
 grpc::Status TenantServiceImpl::SuspendTenant(grpc::ServerContext* context, const v1::SuspendTenantRequest* request,
                                               v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
     return SetState(*context, call, request->name(), TenantState::kSuspended, request->reason(), request_id);
   });
 }
@@ -153,7 +190,7 @@ grpc::Status TenantServiceImpl::SuspendTenant(grpc::ServerContext* context, cons
 grpc::Status TenantServiceImpl::ResumeTenant(grpc::ServerContext* context, const v1::ResumeTenantRequest* request,
                                              v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
     return SetState(*context, call, request->name(), TenantState::kActive, "", request_id);
   });
 }
@@ -162,7 +199,7 @@ grpc::Status TenantServiceImpl::DeleteTenant(grpc::ServerContext* context, const
                                              v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
     ALLOD_CHECK_OK(CheckSuspendReason(request->reason()));
     std::optional<std::chrono::seconds> wanted;
     if (request->has_grace()) wanted = std::chrono::seconds(request->grace().seconds());
@@ -176,8 +213,8 @@ grpc::Status TenantServiceImpl::UndeleteTenant(grpc::ServerContext* context, con
                                                v1::Tenant* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
-    ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-    return ChangeState(*context, call, [&] { return store_.UndeleteTenant(id, request_id); });
+    ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
+    return ChangeState(*context, call, [&] { return store_.UndeleteTenant(id, clock_.Now(), request_id); });
   });
 }
 

@@ -63,7 +63,10 @@ class TenantServiceImpl final : public v1::TenantService::Service {
  private:
   // What CreateTenant would answer, without doing it.
   Result<Tenant> Judge(const Tenant& wanted);
-  Result<Tenant> JudgeUpdate(const Tenant& wanted, const std::string& etag);
+  // Of one that is to be below none: what begins as a tenant's id is for those below that. INVALID_ARGUMENT /
+  // INVALID_ID.
+  Status CheckIdOfItsOwn(const Tenant& wanted);
+  Result<Tenant> JudgeUpdate(const Tenant& wanted, const std::string& etag, Setter by);
   // Whether `wanted` may be below its parent; none: it is below none. `before` as in CheckWithinParent().
   Status JudgeBelow(const Tenant& wanted, const Tenant* before, const std::optional<Tenant>& parent);
   Result<std::optional<Tenant>> ParentOf(const Tenant& tenant);

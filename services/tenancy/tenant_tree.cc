@@ -34,6 +34,13 @@ std::optional<Outside> FirstOutside(const Tenant& inner, const Tenant& outer) {
   return std::nullopt;
 }
 
+// What of a quota is counted here; nullopt: scheduling counts it.
+std::optional<std::int64_t> Counted(const QuotaField& field, const OwnUse& use) {
+  if (field.value == &Quota::projects) return use.projects;
+  if (field.value == &Quota::api_keys) return use.api_keys;
+  return std::nullopt;
+}
+
 Status CheckCarvedOut(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use) {
   for (const QuotaField& field : kQuotaFields) {
     const std::int64_t outer = parent.quota.*field.value;
@@ -49,9 +56,7 @@ Status CheckCarvedOut(const Tenant& wanted, const Tenant* before, const Tenant& 
     // What there is goes on; only what is added needs room.
     if (inner <= standing) continue;
     const std::int64_t others = parent.quota_below.*field.value - standing;
-    const std::int64_t own = field.value == &Quota::projects   ? use.projects
-                             : field.value == &Quota::api_keys ? use.api_keys
-                                                               : 0;
+    const std::int64_t own = Counted(field, use).value_or(0);
     if (Saturated(Saturated(others, own), inner) <= outer) continue;
     return Fail(Code::kResourceExhausted, "QUOTA_EXCEEDED",
                 fmt::format("tenant.quota.{}: {} has {}, of which its other children have {} and it uses {} itself; "
@@ -71,6 +76,13 @@ Status CheckIdBelow(std::string_view id, std::string_view parent) {
       fmt::format("tenant_id: '{}' is to be below tenants/{}, so it must begin with '{}-'", id, parent, parent));
 }
 
+Error IdOfAnothers(std::string_view id, std::string_view other) {
+  return {Code::kInvalidArgument, "INVALID_ID",
+          fmt::format("tenant_id: '{}' begins with '{}-', which is for tenants below tenants/{}: choose another id, or "
+                      "make it below that",
+                      id, other, other)};
+}
+
 Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent) {
   ALLOD_CHECK_OK(CheckIdBelow(child.id, parent.id));
   if (parent.ancestors.size() + 2 > kTenantLevelsMax) {
@@ -86,25 +98,22 @@ Result<Tenant> PlacedBelow(Tenant child, const Tenant& parent) {
   return child;
 }
 
-Status CheckRoomBelow(const Tenant& parent, const TenantsBelow& there_are) {
-  if (there_are.children >= kChildrenMax) {
-    return Fail(Code::kResourceExhausted, "TOO_MANY_TENANTS",
-                fmt::format("there are {} tenants directly below {}, the most that there may be; make it below one of "
-                            "those, or have one that is not needed deleted",
-                            there_are.children, parent.name()));
-  }
-  if (there_are.below_top < kTenantsBelowMax) return {};
-  if (parent.ancestors.empty()) {
+Status CheckRoomBelow(const Tenant& parent, std::span<const int> below) {
+  for (std::size_t level = 0; level < std::min(below.size(), kTenantsBelowMax.size()); ++level) {
+    if (below[level] < kTenantsBelowMax[level]) continue;
+    if (level == parent.ancestors.size()) {
+      return Fail(Code::kResourceExhausted, "TOO_MANY_TENANTS",
+                  fmt::format("there are {} tenants below {}, of all levels, the most that there may be; have one that "
+                              "is not needed deleted",
+                              below[level], parent.name()));
+    }
     return Fail(
         Code::kResourceExhausted, "TOO_MANY_TENANTS",
-        fmt::format("there are {} tenants below {}, of all levels, the most that there may be; have one that is "
-                    "not needed deleted",
-                    there_are.below_top, parent.name()));
+        fmt::format("no more tenants can be made below {}: together with others of the tree that it is in there "
+                    "are as many as there may be; have one that is not needed deleted",
+                    parent.name()));
   }
-  return Fail(Code::kResourceExhausted, "TOO_MANY_TENANTS",
-              fmt::format("no more tenants can be made below {}: together with those elsewhere in the tree that it is "
-                          "in there are as many as there may be; have one that is not needed deleted",
-                          parent.name()));
+  return {};
 }
 
 Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenant& parent, const OwnUse& use) {
@@ -128,6 +137,33 @@ Status CheckWithinParent(const Tenant& wanted, const Tenant* before, const Tenan
     ALLOD_CHECK_OK(CheckLimitsWithin("tenant.limits", wanted.limits, "the parent's", parent.limits));
   }
   return CheckCarvedOut(wanted, before, parent, use);
+}
+
+Status CheckGivenBack(const Tenant& wanted, const Tenant& before, const Tenant& parent, const OwnUse& use, Setter by) {
+  for (const QuotaField& field : kQuotaFields) {
+    const std::int64_t standing = before.quota.*field.value;
+    const std::int64_t lowered = wanted.quota.*field.value;
+    // 0 is no bound; where the parent has none, nothing is given back.
+    if (parent.quota.*field.value == 0 || lowered == 0 || (standing != 0 && lowered >= standing)) continue;
+    const auto own = Counted(field, use);
+    if (!own) {
+      if (by == Setter::kOperator) continue;
+      return FailedPrecondition(
+          "QUOTA_OPERATORS_ONLY",
+          fmt::format("tenant.quota.{}: {} has {}, and only an operator lowers it: what runs there goes on, and would "
+                      "be beside what another tenant is given of it. Leave it, or ask an operator",
+                      field.name, wanted.name(), standing));
+    }
+    const std::int64_t below = before.quota_below.*field.value;
+    const std::int64_t in_use = Saturated(*own, below);
+    if (lowered >= in_use) continue;
+    return FailedPrecondition(
+        "QUOTA_IN_USE",
+        fmt::format("tenant.quota.{}: {} uses {} itself, and those below it have {}; give at least {}, or have what is "
+                    "not needed taken away there first",
+                    field.name, wanted.name(), *own, below, in_use));
+  }
+  return {};
 }
 
 Status CheckHolds(const Tenant& wanted, const std::vector<Tenant>& children) {

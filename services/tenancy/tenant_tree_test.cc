@@ -56,21 +56,22 @@ TEST(TenantTree, ATenantsNamesAreTakenByNobodyElse) {
 }
 
 TEST(TenantTree, ThereIsAnEndToThem) {
-  EXPECT_TRUE(CheckRoomBelow(Make("ke"), {kChildrenMax - 1, kTenantsBelowMax - 1}));
-  const auto refusal = [](const Tenant& parent, const TenantsBelow& there_are) {
-    const Status full = CheckRoomBelow(parent, there_are);
-    EXPECT_EQ(Reason(full), "TOO_MANY_TENANTS");
+  const auto refusal = [](const Tenant& parent, const std::vector<int>& below) {
+    const Status full = CheckRoomBelow(parent, below);
+    EXPECT_EQ(full ? "" : full.error().reason, below.back() > 24 ? "TOO_MANY_TENANTS" : "");
     return full ? std::string() : full.error().message;
   };
-  EXPECT_THAT(refusal(Make("ke"), {1, kTenantsBelowMax}), HasSubstr("below tenants/ke, of all levels"));
-  EXPECT_THAT(refusal(Make("ke"), {kChildrenMax, kChildrenMax}), HasSubstr("100 tenants directly below tenants/ke,"))
-      << "nobody takes all places of the tree";
-  const Tenant below = Below(Make("ke"), "ke-a");
-  for (const TenantsBelow& there_are : {TenantsBelow{1, kTenantsBelowMax}, TenantsBelow{kChildrenMax, 500}}) {
-    const std::string message = refusal(below, there_are);
-    EXPECT_THAT(message, HasSubstr("below tenants/ke-a"));
-    EXPECT_THAT(message, Not(HasSubstr("tenants/ke "))) << "what is above is not told of";
-    EXPECT_THAT(message, Not(HasSubstr("tenants/ke,")));
+  const Tenant ke = Make("ke"), second = Below(ke, "ke-a"), third = Below(second, "ke-a-x");
+  EXPECT_TRUE(CheckRoomBelow(ke, std::vector{999}));
+  EXPECT_TRUE(CheckRoomBelow(third, std::vector{999, 99, 24}));
+  EXPECT_THAT(refusal(ke, {1000}), HasSubstr("1000 tenants below tenants/ke, of all levels"));
+  EXPECT_THAT(refusal(second, {500, 100}), HasSubstr("100 tenants below tenants/ke-a,"))
+      << "nobody below takes all places of the tree";
+  EXPECT_THAT(refusal(third, {500, 50, 25}), HasSubstr("25 tenants below tenants/ke-a-x,"));
+  for (const std::vector<int>& below : {std::vector{1000, 50, 25}, std::vector{500, 100, 25}}) {
+    const std::string message = refusal(third, below);
+    EXPECT_THAT(message, HasSubstr("below tenants/ke-a-x:"));
+    EXPECT_THAT(message, Not(HasSubstr("00"))) << "what is above is not told of";
   }
 }
 
@@ -98,24 +99,22 @@ TEST(TenantTree, ASuspensionHoldsBelowAndTheNearestIsNamed) {
 TEST(TenantTree, WhatTheOperatorSuspendedPeopleFromAboveDoNotResume) {
   constexpr auto kSuspended = TenantState::kSuspended, kActive = TenantState::kActive;
   const Tenant health = Below(Make("ke"), "ke-health");
-  const Tenant by_parent = WithState(health, kSuspended, "unpaid", StateSetter::kFromAbove).value();
+  const Tenant by_parent = WithState(health, kSuspended, "unpaid", Setter::kFromAbove).value();
   EXPECT_TRUE(by_parent.suspended_from_above);
-  EXPECT_EQ(WithState(by_parent, kActive, "", StateSetter::kFromAbove)->state, kActive);
-  EXPECT_FALSE(WithState(by_parent, kActive, "", StateSetter::kFromAbove)->suspended_from_above);
-  const Tenant taken_over = WithState(by_parent, kSuspended, "unpaid", StateSetter::kOperator).value();
+  EXPECT_EQ(WithState(by_parent, kActive, "", Setter::kFromAbove)->state, kActive);
+  EXPECT_FALSE(WithState(by_parent, kActive, "", Setter::kFromAbove)->suspended_from_above);
+  const Tenant taken_over = WithState(by_parent, kSuspended, "unpaid", Setter::kOperator).value();
   EXPECT_FALSE(taken_over.suspended_from_above);
-  const Tenant by_operator = WithState(health, kSuspended, "abuse", StateSetter::kOperator).value();
+  const Tenant by_operator = WithState(health, kSuspended, "abuse", Setter::kOperator).value();
   for (const Tenant& standing : {taken_over, by_operator}) {
-    const auto resumed = WithState(standing, kActive, "", StateSetter::kFromAbove);
+    const auto resumed = WithState(standing, kActive, "", Setter::kFromAbove);
     ASSERT_FALSE(resumed);
     EXPECT_EQ(resumed.error().code, Code::kFailedPrecondition);
     EXPECT_EQ(resumed.error().reason, "SUSPENDED_BY_OPERATOR");
-    EXPECT_EQ(WithState(standing, kSuspended, "other", StateSetter::kFromAbove).error().reason,
-              "SUSPENDED_BY_OPERATOR");
-    EXPECT_FALSE(
-        WithState(standing, kSuspended, standing.suspend_reason, StateSetter::kFromAbove)->suspended_from_above)
+    EXPECT_EQ(WithState(standing, kSuspended, "other", Setter::kFromAbove).error().reason, "SUSPENDED_BY_OPERATOR");
+    EXPECT_FALSE(WithState(standing, kSuspended, standing.suspend_reason, Setter::kFromAbove)->suspended_from_above)
         << "the same again changes nothing";
-    EXPECT_EQ(WithState(standing, kActive, "", StateSetter::kOperator)->state, kActive);
+    EXPECT_EQ(WithState(standing, kActive, "", Setter::kOperator)->state, kActive);
   }
 }
 

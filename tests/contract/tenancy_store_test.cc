@@ -150,6 +150,7 @@ TEST_P(TenancyStore, DeletesAndBringsBack) {
   EXPECT_EQ(deleted->tenant.deletion->delete_time, clock_.Now());
   EXPECT_EQ(deleted->tenant.deletion->purge_time, clock_.Now() + kGraceDefault);
   EXPECT_EQ(deleted->tenant.deletion->reason, "moved");
+  EXPECT_EQ(store().UndeleteTenant("ke", clock_.Now() + kGraceDefault, {}).error().reason, "TENANT_DELETED");
   EXPECT_GT(deleted->keys_version, keys);
   EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, false);
   EXPECT_EQ(store().DeleteTenant("ke", deletion, Request("d", id))->tenant.version, deleted->tenant.version);
@@ -158,22 +159,22 @@ TEST_P(TenancyStore, DeletesAndBringsBack) {
   EXPECT_EQ(store().ListTenants({"t", 10, ""})->items.at(0).state, TenantState::kDeleting);
   EXPECT_EQ(store().TenantsChanged(deleted->tenant.version - 1, 10)->tenants.at(0).deletion->reason, "moved");
 
-  const auto back = store().UndeleteTenant("ke", {});
+  const auto back = store().UndeleteTenant("ke", clock_.Now(), {});
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->tenant.state, TenantState::kActive);
   EXPECT_FALSE(back->tenant.deletion);
   EXPECT_GT(back->keys_version, deleted->keys_version);
   EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, true);
-  EXPECT_EQ(store().UndeleteTenant("ke", {})->tenant.version, back->tenant.version);
+  EXPECT_EQ(store().UndeleteTenant("ke", clock_.Now(), {})->tenant.version, back->tenant.version);
   EXPECT_EQ(store().DeleteTenant("ke", deletion, {}).error().reason, "ETAG_MISMATCH");
 
   ASSERT_TRUE(store().SetTenantState("ug", TenantState::kSuspended, "unpaid", {}));
   ASSERT_TRUE(store().DeleteTenant("ug", {EtagOf(*store().GetTenant("ug")), "", kGraceMin, clock_.Now()}, {}));
-  const auto suspended = store().UndeleteTenant("ug", {});
+  const auto suspended = store().UndeleteTenant("ug", clock_.Now(), {});
   EXPECT_EQ(suspended->tenant.state, TenantState::kSuspended);
   EXPECT_EQ(suspended->tenant.suspend_reason, "unpaid");
   EXPECT_EQ(store().DeleteTenant("xx", deletion, {}).error().code, Code::kNotFound);
-  EXPECT_EQ(store().UndeleteTenant("xx", {}).error().code, Code::kNotFound);
+  EXPECT_EQ(store().UndeleteTenant("xx", clock_.Now(), {}).error().code, Code::kNotFound);
 }
 
 TEST_P(TenancyStore, TenantsChangedAreOneOrderAndShowWhatIsNewOnly) {

@@ -27,10 +27,10 @@ class TenancyStoreTree : public TenancyStore {
   Result<Tenant> Make(const std::string& id, const std::string& parent, const Quota& quota = {}) {
     return store().CreateTenant(Child(id, parent, quota), {});
   }
-  Result<Tenant> SetQuota(const std::string& id, const Quota& quota) {
+  Result<Tenant> SetQuota(const std::string& id, const Quota& quota, Setter by = Setter::kOperator) {
     Tenant wanted = *store().GetTenant(id);
     wanted.quota = quota;
-    return store().UpdateTenant(wanted, EtagOf(wanted), {});
+    return store().UpdateTenant(wanted, EtagOf(wanted), {}, by);
   }
   TenantKeysVersion KeysOf(const std::string& tenant) {
     const auto versions = store().KeysVersions(0, 100);
@@ -113,44 +113,45 @@ TEST_P(TenancyStoreTree, WhatAChildHasLiesWithinWhatItsParentHas) {
 
 TEST_P(TenancyStoreTree, NobodyBelowTakesAllPlacesOfTheTree) {
   ASSERT_TRUE(Make("ke-a", "ke"));
-  for (int i = 0; i < kChildrenMax; ++i) ASSERT_TRUE(Make("ke-a-" + std::to_string(i), "ke-a"));
-  const auto full = Make("ke-a-more", "ke-a");
-  ASSERT_FALSE(full);
-  EXPECT_EQ(full.error().reason, "TOO_MANY_TENANTS");
+  ASSERT_TRUE(Make("ke-a-x", "ke-a"));
+  for (int i = 0; i < kTenantsBelowMax[2]; ++i) ASSERT_TRUE(Make("ke-a-x-" + std::to_string(i), "ke-a-x"));
+  EXPECT_EQ(Make("ke-a-x-more", "ke-a-x").error().reason, "TOO_MANY_TENANTS");
+  for (int i = kTenantsBelowMax[2] + 1; i < kTenantsBelowMax[1]; ++i) {
+    ASSERT_TRUE(Make("ke-a-" + std::to_string(i), "ke-a"));
+  }
+  EXPECT_EQ(Make("ke-a-more", "ke-a").error().reason, "TOO_MANY_TENANTS") << "of all levels together";
+  EXPECT_EQ(Make("ke-a-99-more", "ke-a-99").error().reason, "TOO_MANY_TENANTS");
   EXPECT_TRUE(Make("ke-b", "ke")) << "the others have theirs";
-  EXPECT_TRUE(Make("ke-a-0-x", "ke-a-0"));
-  const auto below = store().CountBelow("ke-a");
-  ASSERT_TRUE(below);
-  EXPECT_EQ(below->children, kChildrenMax);
-  EXPECT_EQ(below->below_top, kChildrenMax + 3);
-  EXPECT_EQ(store().CountBelow("ke")->children, 2);
+  EXPECT_TRUE(Make("ke-b-x", "ke-b"));
+  EXPECT_THAT(store().CountBelow("ke-a-x").value(), ElementsAre(103, 100, 25));
+  EXPECT_THAT(store().CountBelow("ke").value(), ElementsAre(103));
   EXPECT_EQ(store().CountBelow("none").error().code, Code::kNotFound);
 }
 
 TEST_P(TenancyStoreTree, WhatTheOperatorSuspendedIsHisToResume) {
   constexpr auto kSuspended = TenantState::kSuspended, kActive = TenantState::kActive;
   ASSERT_TRUE(Make("ke-a", "ke"));
-  const auto set = [&](TenantState state, const std::string& reason, StateSetter by) {
+  const auto set = [&](TenantState state, const std::string& reason, Setter by) {
     const auto changed = store().SetTenantState("ke-a", state, reason, {}, by);
     return changed ? std::string() : changed.error().reason;
   };
-  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
   EXPECT_TRUE(store().GetTenant("ke-a")->suspended_from_above);
-  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "");
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "");
   EXPECT_FALSE(store().GetTenant("ke-a")->suspended_from_above);
-  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
-  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kOperator), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kOperator), "");
   EXPECT_FALSE(store().GetTenant("ke-a")->suspended_from_above) << "he took it over";
-  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
-  EXPECT_EQ(set(kSuspended, "other", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
-  EXPECT_EQ(set(kSuspended, "unpaid", StateSetter::kFromAbove), "");
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kSuspended, "other", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
   EXPECT_EQ(store().GetTenant("ke-a")->state, kSuspended);
   const Tenant standing = *store().GetTenant("ke-a");
   ASSERT_TRUE(
       store().DeleteTenant("ke-a", {EtagOf(standing), "", std::chrono::hours(24), FloorToMicros(clock_.Now())}, {}));
-  ASSERT_TRUE(store().UndeleteTenant("ke-a", {}));
-  EXPECT_EQ(set(kActive, "", StateSetter::kFromAbove), "SUSPENDED_BY_OPERATOR");
-  EXPECT_EQ(set(kActive, "", StateSetter::kOperator), "");
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}));
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(set(kActive, "", Setter::kOperator), "");
 }
 
 TEST_P(TenancyStoreTree, OnlyWhatHasNothingBelowItIsDeleted) {
@@ -165,7 +166,7 @@ TEST_P(TenancyStoreTree, OnlyWhatHasNothingBelowItIsDeleted) {
   EXPECT_EQ(remove("ke").error().reason, "TENANT_HAS_CHILDREN") << "it can come back";
   EXPECT_EQ(Make("ke-a-x", "ke-a").error().reason, "TENANT_DELETING");
   EXPECT_EQ(store().GetTenant("ke-a-x").error().code, Code::kNotFound);
-  ASSERT_TRUE(store().UndeleteTenant("ke-a", {}));
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}));
   ASSERT_TRUE(Make("ke-a-x", "ke-a"));
 }
 
@@ -191,6 +192,80 @@ TEST_P(TenancyStoreTree, QuotasAreCarvedOut) {
   EXPECT_EQ(Make("ke-a-x", "ke-a", {.instances = 6, .api_keys = 1, .projects = 1}).error().reason, "QUOTA_EXCEEDED");
   ASSERT_TRUE(Make("ke-a-x", "ke-a", {.instances = 5, .api_keys = 1, .projects = 1}));
   EXPECT_EQ(OwnQuota(store().GetTenant("ke-a")->quota, store().GetTenant("ke-a")->quota_below).instances, kNothingLeft);
+}
+
+// A child is given a part, fills it, gives it back, and the next child is given it: each time there would be more.
+TEST_P(TenancyStoreTree, WhatAChildUsesIsGivenToNobodyElse) {
+  ASSERT_TRUE(SetQuota("ke", {.instances = 6, .api_keys = 6, .projects = 6}));
+  ASSERT_TRUE(Make("ke-1", "ke", {.instances = 5, .api_keys = 5, .projects = 5}));
+  for (int i = 0; i < 5; ++i) {
+    const std::string id = "p" + std::to_string(i);
+    ASSERT_TRUE(store().CreateProject({"ke-1", id, id, clock_.Now()}, {}));
+    ApiKey key = Key(NumberedKid('q', i + 1));
+    key.tenant = "ke-1";
+    key.project = id;
+    ASSERT_TRUE(store().CreateApiKey(key, {}));
+  }
+  for (const Setter by : {Setter::kFromAbove, Setter::kOperator}) {
+    const auto projects = SetQuota("ke-1", {.instances = 5, .api_keys = 5, .projects = 4}, by);
+    ASSERT_FALSE(projects);
+    EXPECT_EQ(projects.error().code, Code::kFailedPrecondition);
+    EXPECT_EQ(projects.error().reason, "QUOTA_IN_USE");
+    EXPECT_THAT(projects.error().message, HasSubstr("tenant.quota.projects: tenants/ke-1 uses 5 itself"));
+    const auto keys = SetQuota("ke-1", {.instances = 5, .api_keys = 1, .projects = 5}, by);
+    ASSERT_FALSE(keys);
+    EXPECT_EQ(keys.error().reason, "QUOTA_IN_USE");
+    EXPECT_THAT(keys.error().message, HasSubstr("tenant.quota.api_keys: tenants/ke-1 uses 5 itself"));
+  }
+  const Quota fewer{.instances = 4, .api_keys = 5, .projects = 5};
+  const auto running = SetQuota("ke-1", fewer, Setter::kFromAbove);
+  ASSERT_FALSE(running);
+  EXPECT_EQ(running.error().code, Code::kFailedPrecondition);
+  EXPECT_EQ(running.error().reason, "QUOTA_OPERATORS_ONLY");
+  EXPECT_THAT(running.error().message, HasSubstr("tenant.quota.instances: tenants/ke-1 has 5"));
+  const Quota rest{.instances = 2, .api_keys = 1, .projects = 1};
+  EXPECT_EQ(Make("ke-2", "ke", rest).error().reason, "QUOTA_EXCEEDED");
+  EXPECT_EQ(store().GetTenant("ke")->quota_below, (Quota{.instances = 5, .api_keys = 5, .projects = 5}));
+
+  ASSERT_TRUE(SetQuota("ke-1", fewer)) << "an operator knows what runs";
+  EXPECT_EQ(Make("ke-2", "ke", rest).error().reason, "QUOTA_EXCEEDED")
+      << "keys and projects as before: ke has a project";
+  ASSERT_TRUE(store().RevokeApiKey("ke-1", "p0", NumberedKid('q', 1), clock_.Now()));
+  EXPECT_TRUE(SetQuota("ke-1", {.instances = 4, .api_keys = 4, .projects = 5}, Setter::kFromAbove))
+      << "what is not in use is given back";
+}
+
+TEST_P(TenancyStoreTree, WhatAChildsChildrenHaveIsInUseToo) {
+  ASSERT_TRUE(SetQuota("ke", {.projects = 6}));
+  ASSERT_TRUE(Make("ke-1", "ke", {.projects = 4}));
+  ASSERT_TRUE(store().CreateProject({"ke-1", "p", "P", clock_.Now()}, {}));
+  ASSERT_TRUE(Make("ke-1-a", "ke-1", {.projects = 2}));
+  const auto lowered = SetQuota("ke-1", {.projects = 2}, Setter::kFromAbove);
+  ASSERT_FALSE(lowered);
+  EXPECT_EQ(lowered.error().reason, "QUOTA_IN_USE");
+  EXPECT_THAT(lowered.error().message, HasSubstr("uses 1 itself, and those below it have 2; give at least 3"));
+  EXPECT_TRUE(SetQuota("ke-1", {.projects = 3}, Setter::kFromAbove));
+}
+
+TEST_P(TenancyStoreTree, WhereTheParentHasNoQuotaAChildsIsLoweredByWhoeverSetsIt) {
+  ASSERT_TRUE(Make("ke-1", "ke", {.instances = 5, .projects = 5}));
+  ASSERT_TRUE(store().CreateProject({"ke-1", "p", "P", clock_.Now()}, {}));
+  ASSERT_TRUE(store().CreateProject({"ke-1", "q", "Q", clock_.Now()}, {}));
+  EXPECT_TRUE(SetQuota("ke-1", {.instances = 1, .projects = 1}, Setter::kFromAbove)) << "nothing is given back";
+}
+
+TEST_P(TenancyStoreTree, AProjectThatIsMadeWhileItsPlaceIsGivenBackIsMadeOrThePlaceStays) {
+  ASSERT_TRUE(SetQuota("ke", {.projects = 100}));
+  for (int round = 0; round < 8; ++round) {
+    const std::string child = "ke-r" + std::to_string(round);
+    ASSERT_TRUE(Make(child, "ke", {.projects = 2}));
+    ASSERT_TRUE(store().CreateProject({child, "p", "P", clock_.Now()}, {}));
+    AtOnce({[&] {
+              (void)store().CreateProject({child, "q", "Q", clock_.Now()}, {});
+            },
+            [&] { (void)SetQuota(child, {.projects = 1}, Setter::kFromAbove); }});
+    EXPECT_LE(store().ReadQuotas(child, "", clock_.Now())->projects, store().GetTenant(child)->quota.projects);
+  }
 }
 
 TEST_P(TenancyStoreTree, OfTwoThatWouldTakeTheSameQuotaOneGetsIt) {

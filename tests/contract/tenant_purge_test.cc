@@ -205,7 +205,7 @@ TEST_F(TenantPurge, ASuspensionAboveHoldsThroughADeletionAndEndsIt) {
   Delete("ke-a");
   ASSERT_TRUE(tenants_.SetTenantState("ke", TenantState::kSuspended, "", {}));
   EXPECT_EQ(tenants_.GetTenant("ke-a")->state, TenantState::kDeleting);
-  const auto back = tenants_.UndeleteTenant("ke-a", {});
+  const auto back = tenants_.UndeleteTenant("ke-a", clock_.Now(), {});
   ASSERT_TRUE(back) << back.error().message;
   EXPECT_EQ(back->tenant.state, TenantState::kActive);
   EXPECT_EQ(back->tenant.suspended_by, "ke") << "what is brought back is held by what holds above it now";
@@ -247,7 +247,7 @@ TEST_F(TenantPurge, NothingIsMadeOnceItsGraceIsOver) {
   clock_.Advance(1h);
   ASSERT_EQ(purges_.Purge("ke", clock_.Now(), 1)->state, TenantState::kPurging);
   const auto why = [](const auto& result) { return result ? "" : result.error().reason; };
-  EXPECT_EQ(why(tenants_.UndeleteTenant("ke", {})), "TENANT_DELETED");
+  EXPECT_EQ(why(tenants_.UndeleteTenant("ke", clock_.Now(), {})), "TENANT_DELETED");
   EXPECT_EQ(why(tenants_.CreateProject({"ke", "shop", "Shop", clock_.Now()}, {})), "TENANT_DELETED");
   ApiKey key{"ke", "desk", std::string(12, 'x'), "", {Scope::kInference}, {}, {}, clock_.Now(), std::nullopt};
   EXPECT_EQ(why(tenants_.CreateApiKey(key, {})), "TENANT_DELETED");
@@ -267,6 +267,16 @@ TEST_F(TenantPurge, NothingIsMadeOnceItsGraceIsOver) {
   EXPECT_EQ(why(sessions_.EndSessions("ke", {"corp", "s1"}, clock_.Now())), "TENANT_DELETED");
   EXPECT_EQ(why(tenants_.UpdateTenant(*tenants_.GetTenant("ke"), EtagOf(*tenants_.GetTenant("ke")), {})),
             "TENANT_DELETED");
+}
+
+TEST_F(TenantPurge, NothingIsBroughtBackFromThePurgeTimeOn) {
+  Delete("ke");
+  const Time purge_time = tenants_.GetTenant("ke")->deletion->purge_time;
+  const auto late = tenants_.UndeleteTenant("ke", purge_time, {});
+  ASSERT_FALSE(late) << "the purger has not come to it";
+  EXPECT_EQ(late.error().reason, "TENANT_DELETED");
+  EXPECT_EQ(tenants_.GetTenant("ke")->state, TenantState::kDeleting);
+  EXPECT_TRUE(tenants_.UndeleteTenant("ke", purge_time - 1us, {}));
 }
 
 TEST_F(TenantPurge, TheServicesRoleRemovesNothingOfATenantThatGoesOn) {
@@ -294,14 +304,16 @@ TEST_F(TenantPurge, AnUndeleteAndThePurgerNeverBothWin) {
     const std::string id = fmt::format("t{}", round);
     ASSERT_TRUE(tenants_.CreateTenant({id, id, "KES", {"ke"}, TenantState::kActive, clock_.Now()}, {}));
     ASSERT_TRUE(tenants_.CreateProject({id, "desk", "Desk", clock_.Now()}, {}));
-    Delete(id, 0s);
+    Delete(id);
+    // By the purger's clock its grace is over, and not yet by that of who brings it back.
+    const Time before = clock_.Now(), after = before + 1h;
     Result<TenantStateChange> back = NotFound("");
     {
       std::jthread purger([&] {
-        for (int i = 0; i < 5; ++i) (void)purges_.Purge(id, clock_.Now(), 100);
+        for (int i = 0; i < 5; ++i) (void)purges_.Purge(id, after, 100);
       });
       if (round % 2 == 0) std::this_thread::yield();
-      back = tenants_.UndeleteTenant(id, {});
+      back = tenants_.UndeleteTenant(id, before, {});
     }
     if (back) {
       ++kept;

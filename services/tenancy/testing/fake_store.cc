@@ -63,16 +63,19 @@ std::vector<Tenant> FakeStore::Children(const std::string& tenant) const {
   return out;
 }
 
-TenantsBelow FakeStore::CountOf(const Tenant& parent) const {
-  const std::string& top = parent.ancestors.empty() ? parent.id : parent.ancestors.front();
-  const auto below = std::ranges::count_if(tenants_, [&](const auto& entry) {
-    return !entry.second.ancestors.empty() && entry.second.ancestors.front() == top &&
-           entry.second.state != TenantState::kDeleted;
-  });
-  return {static_cast<int>(Children(parent.id).size()), static_cast<int>(below)};
+std::vector<int> FakeStore::CountOf(const Tenant& parent) const {
+  std::vector<std::string> path = parent.ancestors;
+  path.push_back(parent.id);
+  std::vector<int> out;
+  for (const std::string& id : path) {
+    out.push_back(static_cast<int>(std::ranges::count_if(tenants_, [&](const auto& entry) {
+      return entry.first != id && IsWithin(entry.second, id) && entry.second.state != TenantState::kDeleted;
+    })));
+  }
+  return out;
 }
 
-Result<TenantsBelow> FakeStore::CountBelow(const std::string& tenant) {
+Result<std::vector<int>> FakeStore::CountBelow(const std::string& tenant) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   if (!tenants_.contains(tenant)) return NotFound(fmt::format("tenants/{} does not exist", tenant));
@@ -117,7 +120,8 @@ Result<Page<Tenant>> FakeStore::ListTenants(const PageRequest& page, const std::
   return MakePage(page, std::move(items), [](const Tenant& t) { return t.id; });
 }
 
-Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) {
+Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request,
+                                       Setter by) {
   const std::scoped_lock lock(mutex_);
   ALLOD_CHECK_OK(Up());
   const auto found = tenants_.find(wanted.id);
@@ -128,6 +132,11 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
   ALLOD_TRY(Tenant changed, Changed(standing, wanted, etag));
   if (!SameContent(standing, changed)) {
     ALLOD_CHECK_OK(CheckFits(changed, &standing));
+    if (!standing.parent.empty()) {
+      const QuotaState use = QuotasOf(wanted.id, "", std::chrono::system_clock::now());
+      ALLOD_CHECK_OK(
+          CheckGivenBack(changed, standing, tenants_.at(standing.parent), {use.projects, use.keys_in_tenant}, by));
+    }
     if (standing.limits != changed.limits) NoteLimits(wanted.id);
     standing = std::move(changed);
     standing.version = ++keys_clock_;
@@ -138,8 +147,7 @@ Result<Tenant> FakeStore::UpdateTenant(const Tenant& wanted, const std::string& 
 }
 
 Result<TenantStateChange> FakeStore::SetTenantState(const std::string& tenant, TenantState state,
-                                                    const std::string& reason, const RequestId& request,
-                                                    StateSetter by) {
+                                                    const std::string& reason, const RequestId& request, Setter by) {
   return ChangeState(tenant, request, [&](const Tenant& standing) -> Result<Tenant> {
     ALLOD_CHECK_OK(CheckNotDeleted(standing));
     return WithState(standing, state, reason, by);
@@ -176,8 +184,8 @@ Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, con
   });
 }
 
-Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, const RequestId& request) {
-  return ChangeState(tenant, request, &Undeleted);
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) { return Undeleted(standing, now); });
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
@@ -477,7 +485,7 @@ Result<std::vector<ApiKey>> FakeStore::KeysChanged(const std::string& tenant, st
 
 void FakeStore::SetState(const std::string& tenant, TenantState state) {
   const std::scoped_lock lock(mutex_);
-  SetState(tenants_.at(tenant), *WithState(tenants_.at(tenant), state, "", StateSetter::kOperator));
+  SetState(tenants_.at(tenant), *WithState(tenants_.at(tenant), state, "", Setter::kOperator));
 }
 
 void FakeStore::SpoilTenant(const std::string& tenant) {

@@ -20,13 +20,14 @@ class FakeStore final : public Store {
   Result<Page<Tenant>> ListTenants(const PageRequest& page,
                                    const std::optional<std::string>& within = std::nullopt) override;
   Result<std::vector<Tenant>> ChildrenOf(const std::string& tenant) override;
-  Result<TenantsBelow> CountBelow(const std::string& tenant) override;
-  Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request) override;
+  Result<std::vector<int>> CountBelow(const std::string& tenant) override;
+  Result<Tenant> UpdateTenant(const Tenant& wanted, const std::string& etag, const RequestId& request,
+                              Setter by = Setter::kOperator) override;
   Result<TenantStateChange> SetTenantState(const std::string& tenant, TenantState state, const std::string& reason,
-                                           const RequestId& request, StateSetter by = StateSetter::kOperator) override;
+                                           const RequestId& request, Setter by = Setter::kOperator) override;
   Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                          const RequestId& request) override;
-  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, const RequestId& request) override;
+  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) override;
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
@@ -78,7 +79,7 @@ class FakeStore final : public Store {
   void SetState(const std::string& tenant, TenantState state);
   void SetState(Tenant& standing, const Tenant& wanted);
   std::vector<Tenant> Children(const std::string& tenant) const;
-  TenantsBelow CountOf(const Tenant& parent) const;
+  std::vector<int> CountOf(const Tenant& parent) const;
   // As a child of its parent.
   Result<Tenant> Placed(const Tenant& tenant) const;
   Status CheckFits(const Tenant& wanted, const Tenant* before) const;

@@ -364,6 +364,12 @@ spec: {listing: listings/starter-v1, variant: ${version}/variants/q4_k_m, region
   const audit = await clerk.json(['audit', 'list', 'tenants/ke', '--action', 'tenancy.projects.']);
   assert.ok(audit.items.some(({ entry }) => entry.action === 'tenancy.projects.create' && entry.actor.kind === 'person'));
   assert.match((await clerk.run(['audit', 'verify', 'tenants/ke'])).text, /whole/);
+  // An owner takes along all that there is.
+  const exported = await clerk.json(['tenants', 'export', 'ke', '--to', join(clerk.home, 'export')]);
+  const files = exported.items.map((file) => file.name.replace(/\..*/, ''));
+  for (const kind of ['ledger_accounts', 'usage_records', 'computed_usage', 'invoices', 'audit_billing']) {
+    assert.ok(files.includes(kind), `${kind} is none of ${files}`);
+  }
 });
 
 test('what a person may not do says so with the reason of the service', { skip: tooOld }, async () => {

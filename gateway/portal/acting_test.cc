@@ -56,6 +56,24 @@ TEST_F(ActingCallerTest, APersonActsBelowHisTenantAndSaysWhereHeIsFrom) {
   EXPECT_EQ(parsed->own_tenant(), "ke");
 }
 
+TEST_F(ActingCallerTest, WhoIsGivenManyCustomRolesIsNotShutOut) {
+  auto person = Person("ke", {Role::ROLE_BILLING});
+  for (char id = 'a'; id <= 'z'; ++id) {
+    std::vector<std::string> patterns;
+    for (char c = 'a'; c <= 'z'; ++c) patterns.push_back("scheduling.collection" + std::string(1, c) + ".anything");
+    person.roles.Add(std::make_shared<const CustomRole>(CustomRole{std::string(1, id), Permissions(patterns)}));
+  }
+  const auto heard = Caller::Parse(As(person, "/v1/tenants/ke"));
+  ASSERT_TRUE(heard) << heard.error().message;
+  EXPECT_TRUE(heard->roles.Has(Role::ROLE_BILLING));
+  EXPECT_GE(heard->roles.custom().size(), 4U);
+  EXPECT_LT(heard->roles.custom().size(), 26U);
+  const auto below = Caller::Parse(As(person, "/v1/tenants/ke-a-x"));
+  ASSERT_TRUE(below) << below.error().message;
+  EXPECT_EQ(below->own_tenant(), "ke");
+  EXPECT_TRUE(below->roles.Has(Role::ROLE_BILLING));
+}
+
 TEST_F(ActingCallerTest, NobodyActsAboveOrBesideHisTenant) {
   for (const char* path : {"/v1/tenants/ke", "/v1/tenants/ke-a", "/v1/tenants/ke-b/projects", "/v1/tenants/none"}) {
     EXPECT_EQ(As(Person("ke-a-x", {Role::ROLE_OWNER}), path), Said("ke-a-x", "owner")) << path;

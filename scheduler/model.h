@@ -65,7 +65,8 @@ struct Node {
   Time last_report;
   // It reported to this driver, so that a worker it did not name does not run. Decisions do not depend on it.
   bool reported = false;
-  // Where it says itself that it stands; empty: it has not said since that is asked, and takes no replica until it does.
+  // Where it says itself that it stands; empty: it has not said since that is asked, and takes no replica until it
+  // does.
   std::string jurisdiction = {};
 };
 

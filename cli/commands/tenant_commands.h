@@ -10,8 +10,8 @@ inline constexpr char kTenantHelp[] = "TENANT or tenants/TENANT";
 
 // "ke" and "tenants/ke" are the same.
 Result<std::string> TenantNameOf(const std::string& text);
-// NOT_FOUND if tenancy knows no such tenant: nothing found of one that is none would say that it has nothing. Asked only
-// then, because what is issued to a tenant and the logs of it outlive it.
+// NOT_FOUND if tenancy knows no such tenant: nothing found of one that is none would say that it has nothing. Asked
+// only then, because what is issued to a tenant and the logs of it outlive it.
 Status CheckThereIs(const net::Services& services, const std::string& name);
 // The tenant as it is now.
 Status ShowTenant(const Globals& globals, const net::Services& services, const std::string& name);

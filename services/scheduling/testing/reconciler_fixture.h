@@ -55,8 +55,8 @@ class ReconcilerTest : public testing::Test {
             const std::string& jurisdiction = "") {
     // Where its region lies, if it is not said.
     const std::string stands = jurisdiction.empty() ? region.substr(0, 2) : jurisdiction;
-    const scheduler::Node node{
-        id, region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now(), false, stands};
+    const scheduler::Node node{id,    region, scheduler::NodeState::kReady, {memory_mib * kMiB, 1000}, clock_.Now(),
+                               false, stands};
     sessions_[id] = *store_.JoinNode(node);
     ASSERT_TRUE(driver_->Join(node, sessions_[id], clock_.Now()));
   }

@@ -142,6 +142,7 @@ TEST_F(EscrowFundsTest, AStopIsNoticedAlsoByWhoWaitsForOneThatHasGone) {
 }
 
 TEST_F(EscrowFundsTest, HoldsForNoMoreTokensThanBillingTakes) {
+  billing_.SetLimit(BillingPeer::CostOf(2'000'000'000, 2));
   const auto funds = Make();
   http::FakeResponseWriter out;
   for (const auto& [bounds, reason] :

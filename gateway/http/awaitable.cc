@@ -1,7 +1,5 @@
 #include "gateway/http/awaitable.h"
 
-#include <memory>
-
 namespace allod::gateway::http {
 
 namespace asio = boost::asio;
@@ -24,16 +22,18 @@ Awaitable<grpc::Status> AwaitRpc(std::function<void(std::function<void(grpc::Sta
     bool done = false;
   };
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  const auto call = std::make_shared<Call>(executor);
-  start([call, executor](grpc::Status status) {
-    asio::post(executor, [call, status = std::move(status)] {
-      call->status = status;
-      call->done = true;
-      call->wakeup.Notify();
+  // Of this frame alone, which stays until `done`: gRPC lets go of its callback when that suits it, on a thread of its
+  // own, and the timer's context may be gone by then.
+  Call call(executor);
+  start([to = &call, executor](grpc::Status status) {
+    asio::post(executor, [to, status = std::move(status)] {
+      to->status = status;
+      to->done = true;
+      to->wakeup.Notify();
     });
   });
-  while (!call->done) co_await call->wakeup.Wait(steady_clock::time_point::max());
-  co_return call->status;
+  while (!call.done) co_await call.wakeup.Wait(steady_clock::time_point::max());
+  co_return call.status;
 }
 
 }  // namespace allod::gateway::http

@@ -5,35 +5,10 @@
 #include <string_view>
 
 #include "gateway/http/error.h"
+#include "services/common/markup.h"
 
 namespace allod::gateway::sign_in {
 namespace {
-
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 constexpr char kPage[] = R"(<!doctype html>
 <html lang="en">
@@ -72,7 +47,7 @@ http::Response FailurePage(const Error& error, const std::string& again) {
                     (error.reason == "NO_ATTEMPT" || error.reason == "TENANT_NEEDED" || error.reason == "NO_SIGN_IN");
   const std::string link = asks            ? kQuestion
                            : again.empty() ? ""
-                                           : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", Escaped(again));
+                                           : fmt::format("<p><a href=\"{}\">Begin again</a></p>\n", InMarkup(again));
   http::Response out;
   out.status = http::ProblemStatusOf(error);
   out.content_type = "text/html; charset=utf-8";
@@ -84,7 +59,7 @@ http::Response FailurePage(const Error& error, const std::string& again) {
                               asks ? "'self' https: http://127.0.0.1:* http://localhost:*" : "'none'")},
                  {"referrer-policy", "no-referrer"},
                  {"x-content-type-options", "nosniff"}};
-  out.body = fmt::format(kPage, Escaped(error.message), link, Escaped(error.reason));
+  out.body = fmt::format(kPage, InMarkup(error.message), link, InMarkup(error.reason));
   return out;
 }
 

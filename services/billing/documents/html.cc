@@ -5,6 +5,7 @@
 
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
+#include "services/common/markup.h"
 
 namespace allod::billing::documents {
 namespace {
@@ -52,7 +53,7 @@ std::string_view WordOf(TaxCategory category, const Words& words) {
 }
 
 // Numbers and names read from left to right in any page.
-std::string Ltr(std::string_view text) { return fmt::format("<bdi dir=\"ltr\">{}</bdi>", InXml(text)); }
+std::string Ltr(std::string_view text) { return fmt::format("<bdi dir=\"ltr\">{}</bdi>", InMarkup(text)); }
 
 class Page {
  public:
@@ -65,14 +66,14 @@ class Page {
         "<!DOCTYPE html>\n<html lang=\"{}\" dir=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta name=\"viewport\" content=\"width=device-width\">\n<title>{} {}</title>\n<style>{}</style>\n</head>\n"
         "<body>\n<h1>{} {}</h1>\n",
-        words_.language, words_.direction, title, InXml(invoice_.number), kStyle, title, Ltr(invoice_.number));
+        words_.language, words_.direction, title, InMarkup(invoice_.number), kStyle, title, Ltr(invoice_.number));
     Facts();
     WriteParty(words_.seller, invoice_.seller);
     WriteParty(words_.buyer, invoice_.buyer);
     Lines();
     Sums();
     if (!invoice_.payment_terms.empty()) {
-      out_ += fmt::format("<h2>{}</h2>\n<p dir=\"auto\">{}</p>\n", words_.payment, InXml(invoice_.payment_terms));
+      out_ += fmt::format("<h2>{}</h2>\n<p dir=\"auto\">{}</p>\n", words_.payment, InMarkup(invoice_.payment_terms));
     }
     return out_ + "</body>\n</html>\n";
   }
@@ -81,7 +82,7 @@ class Page {
   void Fact(std::string_view name, const std::string& html) {
     out_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", name, html);
   }
-  static std::string Typed(std::string_view text) { return fmt::format("<bdi>{}</bdi>", InXml(text)); }
+  static std::string Typed(std::string_view text) { return fmt::format("<bdi>{}</bdi>", InMarkup(text)); }
 
   void Facts() {
     out_ += "<section>\n<dl>\n";

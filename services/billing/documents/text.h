@@ -12,7 +12,6 @@ std::string Date(Time time);                       // 2026-10-31
 std::string Fixed(Amount amount, int decimals);    // with all decimals of the minor unit: 12.50
 std::string Percent(std::int32_t basis_points);    // 16, 7.5
 std::string Upper(std::string_view country_code);  // KE
-std::string InXml(std::string_view text);          // & < > " ' escaped, for text and attributes, and for HTML
 std::string InCsv(std::string_view text);          // quoted where needed; a value that a spreadsheet would take for
                                                    // a formula gets an apostrophe before it
 Time LastDay(const InvoicePeriod& period);         // within it

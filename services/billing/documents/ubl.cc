@@ -2,6 +2,7 @@
 
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
+#include "services/common/markup.h"
 
 namespace allod::billing::documents {
 namespace {
@@ -26,7 +27,7 @@ class Xml {
   }
   void Text(std::string_view name, std::string_view text, std::string_view attributes = "") {
     Indent();
-    out_ += fmt::format("<{0}{1}{2}>{3}</{0}>\n", name, attributes.empty() ? "" : " ", attributes, InXml(text));
+    out_ += fmt::format("<{0}{1}{2}>{3}</{0}>\n", name, attributes.empty() ? "" : " ", attributes, InMarkup(text));
   }
   // Nothing for an empty text: UBL has no empty elements.
   void TextIfAny(std::string_view name, std::string_view text) {

@@ -60,6 +60,22 @@ Result<TenantRole> ReadRole(TenantTx& tx, const std::string& tenant, const std::
 std::vector<TenantRole> ReadRoles(TenantTx& tx, const std::string& tenant);
 Page<TenantRole> ReadRolePage(TenantTx& tx, const std::string& tenant, const PageRequest& page);
 
+// How each of them is made, under the tenant's lock: once for a request id, and not at all where the same stands
+// already (ALREADY_EXISTS for other content). `make` checks, writes and records it; `read` is what stands.
+template <typename T, typename Read, typename Make>
+Result<T> MadeOnce(TenantTx& tx, const T& wanted, const std::string& project, const RequestId& request,
+                   const Read& read, const Make& make) {
+  ALLOD_TRY(const auto earlier, ClaimRequest(tx, project, request, wanted.id));
+  Result<T> standing = read();
+  if (earlier) return standing;
+  if (!standing) {
+    ALLOD_CHECK_OK(make());
+    return read();
+  }
+  if (!SameContent(*standing, wanted)) return std::unexpected(TakenByOtherContent(wanted.name()));
+  return standing;
+}
+
 // After a COMMIT in doubt: done if what stands has the content that was asked for.
 template <typename T>
 Result<T> IfDone(Result<T> standing, const T& wanted) {

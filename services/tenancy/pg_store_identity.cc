@@ -69,27 +69,25 @@ Result<IdentityProvider> PgIdentityStore::CreateProvider(const IdentityProvider&
       KeyOf(provider.tenant),
       [&](TenantTx& tx) -> Result<IdentityProvider> {
         ALLOD_CHECK_OK(LockTenant(tx, provider.tenant));
-        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, provider.id));
-        const auto standing = ReadProvider(tx, provider.tenant, provider.id);
-        if (earlier) return standing;
-        if (standing) {
-          if (!SameContent(*standing, provider)) return std::unexpected(TakenByOtherContent(provider.name()));
-          return standing;
-        }
-        ALLOD_CHECK_OK(CheckIssuerIsFree(tx, provider));
-        ALLOD_CHECK_OK(RoomForProvider(
-            provider, CountOf(tx, "SELECT count(*) FROM tenancy.identity_providers WHERE tenant_id = $1 AND id <> $2",
-                              provider.id)));
-        ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        tx.Exec(
-            "INSERT INTO tenancy.identity_providers (tenant_id, id, display_name, issuer, audiences, disabled, "
-            "create_time, change_version, client_id, sign_in_scopes, sealed_client_secret) VALUES "
-            "($1, $2, $3, $4, $5::text[], $6, " ALLOD_FROM_MICROS("$7") ", $8, $9, $10::text[], $11)",
-            tx.tenant().ToString(), provider.id, provider.display_name, provider.issuer, provider.audiences,
-            provider.disabled, provider.create_time, version, ClientIdOf(provider),
-            provider.sign_in.value_or(SignIn()).scopes, provider.sign_in.value_or(SignIn()).sealed_secret);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, CreationOf(provider)));
-        return ReadProvider(tx, provider.tenant, provider.id);
+        return MadeOnce(
+            tx, provider, "", request, [&] { return ReadProvider(tx, provider.tenant, provider.id); },
+            [&]() -> Status {
+              ALLOD_CHECK_OK(CheckIssuerIsFree(tx, provider));
+              ALLOD_CHECK_OK(RoomForProvider(
+                  provider,
+                  CountOf(tx, "SELECT count(*) FROM tenancy.identity_providers WHERE tenant_id = $1 AND id <> $2",
+                          provider.id)));
+              ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
+              tx.Exec(
+                  "INSERT INTO tenancy.identity_providers (tenant_id, id, display_name, issuer, audiences, disabled, "
+                  "create_time, change_version, client_id, sign_in_scopes, sealed_client_secret) VALUES "
+                  "($1, $2, $3, $4, $5::text[], $6, " ALLOD_FROM_MICROS("$7") ", $8, $9, $10::text[], $11)",
+                  tx.tenant().ToString(), provider.id, provider.display_name, provider.issuer, provider.audiences,
+                  provider.disabled, provider.create_time, version, ClientIdOf(provider),
+                  provider.sign_in.value_or(SignIn()).scopes, provider.sign_in.value_or(SignIn()).sealed_secret);
+              ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + provider.tenant, CreationOf(provider)));
+              return {};
+            });
       },
       RunAgain{});
 }
@@ -171,33 +169,32 @@ Result<WorkloadRule> PgIdentityStore::CreateRule(const WorkloadRule& rule, const
       [&](TenantTx& tx) -> Result<WorkloadRule> {
         ALLOD_CHECK_OK(LockTenant(tx, rule.tenant));
         ALLOD_CHECK_OK(RequireProjectRow(tx, rule.tenant, rule.project));
-        ALLOD_TRY(const auto earlier, ClaimRequest(tx, rule.project, request, rule.id));
-        const auto standing = ReadRule(tx, rule.tenant, rule.project, rule.id);
-        if (earlier) return standing;
-        if (standing) {
-          if (!SameContent(*standing, rule)) return std::unexpected(TakenByOtherContent(rule.name()));
-          return standing;
-        }
-        ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
-        ALLOD_CHECK_OK(CheckRolesStand(tx, rule));
-        ALLOD_CHECK_OK(RoomForRule(
-            rule,
-            CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2",
-                    rule.project),
-            CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND $2 <> ''", rule.id)));
-        ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        const ClaimColumns claims(rule.claims);
-        tx.Exec(
-            "INSERT INTO tenancy.workload_rules (tenant_id, project_id, id, uid, display_name, provider_id, claims, "
-            "claim_values, claim_matches, scopes, roles, token_minutes, disabled, create_time, change_version, "
-            "custom_roles) VALUES "
-            "($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12, "
-            "$13, " ALLOD_FROM_MICROS("$14") ", $15, $16::text[])",
-            tx.tenant().ToString(), rule.project, rule.id, rule.uid, rule.display_name, rule.provider, claims.claims,
-            claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles), rule.token_minutes, rule.disabled,
-            rule.create_time, version, rule.custom_roles);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("create", rule)));
-        return ReadRule(tx, rule.tenant, rule.project, rule.id);
+        return MadeOnce(
+            tx, rule, rule.project, request, [&] { return ReadRule(tx, rule.tenant, rule.project, rule.id); },
+            [&]() -> Status {
+              ALLOD_CHECK_OK(ReadProvider(tx, rule.tenant, rule.provider));
+              ALLOD_CHECK_OK(CheckRolesStand(tx, rule));
+              ALLOD_CHECK_OK(RoomForRule(
+                  rule,
+                  CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND project_id = $2",
+                          rule.project),
+                  CountOf(tx, "SELECT count(*) FROM tenancy.workload_rules WHERE tenant_id = $1 AND $2 <> ''",
+                          rule.id)));
+              ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
+              const ClaimColumns claims(rule.claims);
+              tx.Exec(
+                  "INSERT INTO tenancy.workload_rules (tenant_id, project_id, id, uid, display_name, provider_id, "
+                  "claims, "
+                  "claim_values, claim_matches, scopes, roles, token_minutes, disabled, create_time, change_version, "
+                  "custom_roles) VALUES "
+                  "($1, $2, $3, $4, $5, $6, $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12, "
+                  "$13, " ALLOD_FROM_MICROS("$14") ", $15, $16::text[])",
+                  tx.tenant().ToString(), rule.project, rule.id, rule.uid, rule.display_name, rule.provider,
+                  claims.claims, claims.values, claims.matches, WordsOf(rule.scopes), WordsOf(rule.roles),
+                  rule.token_minutes, rule.disabled, rule.create_time, version, rule.custom_roles);
+              ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + rule.tenant, ActOn("create", rule)));
+              return {};
+            });
       },
       RunAgain{});
 }

@@ -42,28 +42,25 @@ Result<Member> PgMemberStore::CreateMember(const Member& member, const RequestId
       KeyOf(member.tenant),
       [&](TenantTx& tx) -> Result<Member> {
         ALLOD_CHECK_OK(LockTenant(tx, member.tenant));
-        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, member.id));
-        const auto standing = ReadMember(tx, member.tenant, member.id);
-        if (earlier) return standing;
-        if (standing) {
-          if (!SameContent(*standing, member)) return std::unexpected(TakenByOtherContent(member.name()));
-          return standing;
-        }
-        ALLOD_CHECK_OK(CheckStands(tx, ReadPeople(tx, member.tenant), member));
-        ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        const ClaimColumns claims(member.claims);
-        const GrantColumns grants(member.grants);
-        tx.Exec(
-            "INSERT INTO tenancy.members (tenant_id, id, uid, display_name, provider_id, claims, claim_values, "
-            "claim_matches, tenant_roles, grant_projects, grant_roles, disabled, create_time, change_version, "
-            "tenant_custom_roles, grant_custom_roles) VALUES "
-            "($1, $2, $3, $4, $5, $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], "
-            "$12, " ALLOD_FROM_MICROS("$13") ", $14, $15::text[], $16::text[])",
-            tx.tenant().ToString(), member.id, member.uid, member.display_name, member.provider, claims.claims,
-            claims.values, claims.matches, grants.at_tenant, grants.projects, grants.at_projects, member.disabled,
-            member.create_time, version, grants.custom_at_tenant, grants.custom_at_projects);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + member.tenant, ActOn("create", member)));
-        return ReadMember(tx, member.tenant, member.id);
+        return MadeOnce(
+            tx, member, "", request, [&] { return ReadMember(tx, member.tenant, member.id); },
+            [&]() -> Status {
+              ALLOD_CHECK_OK(CheckStands(tx, ReadPeople(tx, member.tenant), member));
+              ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
+              const ClaimColumns claims(member.claims);
+              const GrantColumns grants(member.grants);
+              tx.Exec(
+                  "INSERT INTO tenancy.members (tenant_id, id, uid, display_name, provider_id, claims, claim_values, "
+                  "claim_matches, tenant_roles, grant_projects, grant_roles, disabled, create_time, change_version, "
+                  "tenant_custom_roles, grant_custom_roles) VALUES "
+                  "($1, $2, $3, $4, $5, $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], "
+                  "$12, " ALLOD_FROM_MICROS("$13") ", $14, $15::text[], $16::text[])",
+                  tx.tenant().ToString(), member.id, member.uid, member.display_name, member.provider, claims.claims,
+                  claims.values, claims.matches, grants.at_tenant, grants.projects, grants.at_projects, member.disabled,
+                  member.create_time, version, grants.custom_at_tenant, grants.custom_at_projects);
+              ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + member.tenant, ActOn("create", member)));
+              return {};
+            });
       },
       RunAgain{});
 }

@@ -24,23 +24,20 @@ Result<TenantRole> PgRoleStore::CreateRole(const TenantRole& role, const Request
       KeyOf(role.tenant),
       [&](TenantTx& tx) -> Result<TenantRole> {
         ALLOD_CHECK_OK(LockTenant(tx, role.tenant));
-        ALLOD_TRY(const auto earlier, ClaimRequest(tx, "", request, role.id));
-        const auto standing = ReadRole(tx, role.tenant, role.id);
-        if (earlier) return standing;
-        if (standing) {
-          if (!SameContent(*standing, role)) return std::unexpected(TakenByOtherContent(role.name()));
-          return standing;
-        }
-        ALLOD_CHECK_OK(RoomForRole(
-            role, CountOf(tx, "SELECT count(*) FROM tenancy.roles WHERE tenant_id = $1 AND id <> $2", role.id)));
-        ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
-        tx.Exec(
-            "INSERT INTO tenancy.roles (tenant_id, id, uid, display_name, summary, permissions, create_time, "
-            "change_version) VALUES ($1, $2, $3, $4, $5, $6::text[], " ALLOD_FROM_MICROS("$7") ", $8)",
-            tx.tenant().ToString(), role.id, role.uid, role.display_name, role.summary, role.permissions,
-            role.create_time, version);
-        ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + role.tenant, ActOn("create", role)));
-        return ReadRole(tx, role.tenant, role.id);
+        return MadeOnce(
+            tx, role, "", request, [&] { return ReadRole(tx, role.tenant, role.id); },
+            [&]() -> Status {
+              ALLOD_CHECK_OK(RoomForRole(
+                  role, CountOf(tx, "SELECT count(*) FROM tenancy.roles WHERE tenant_id = $1 AND id <> $2", role.id)));
+              ALLOD_TRY(const std::int64_t version, NextIdentityVersion(tx));
+              tx.Exec(
+                  "INSERT INTO tenancy.roles (tenant_id, id, uid, display_name, summary, permissions, create_time, "
+                  "change_version) VALUES ($1, $2, $3, $4, $5, $6::text[], " ALLOD_FROM_MICROS("$7") ", $8)",
+                  tx.tenant().ToString(), role.id, role.uid, role.display_name, role.summary, role.permissions,
+                  role.create_time, version);
+              ALLOD_CHECK_OK(audit_.Append(tx, "tenants/" + role.tenant, ActOn("create", role)));
+              return {};
+            });
       },
       RunAgain{});
 }

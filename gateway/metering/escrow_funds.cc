@@ -6,6 +6,7 @@
 #include <functional>
 #include <utility>
 
+#include "gateway/metering/adjust_lease.h"
 #include "gateway/metering/funds_errors.h"
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
@@ -33,78 +34,8 @@ constexpr milliseconds kAskAgainMin(5);
 constexpr milliseconds kLookForStop(100);
 // When at the latest it is looked at what of settled requests nobody has used.
 constexpr milliseconds kLookAgain(2000);
-// 10^8 currency units for one token, 10^20 in all: sums and products stay far within 128 bits.
-constexpr Amount kPriceMax = Amount::FromPico(Int128{10'000'000'000} * 10'000'000'000);
-constexpr Amount kAmountMax = Amount::FromPico(Int128{10'000'000'000'000'000} * 10'000'000'000'000'000);
-constexpr std::int64_t kTokensMax = 1'000'000'000;  // more of either kind billing takes of no request
-
-enum class Meaning {
-  kNothingDone,  // a definite no
-  kShort,        // not the money, here and now
-  kNoRoom,       // nothing done, and soon there will be room
-  kGone,         // the lease is not there any more
-  kNobodyKnows,  // it may have been done
-};
-
-Meaning MeaningOf(const Error& error) {
-  if (error.reason == "INSUFFICIENT_FUNDS") return Meaning::kShort;
-  if (error.reason == "LEASE_ENDED" || error.reason == "EPOCH_OUT_OF_ORDER" || error.reason == "EPOCH_REUSED" ||
-      error.reason == "GIVE_BACK_TOO_LARGE") {
-    return Meaning::kGone;
-  }
-  switch (error.code) {
-    case Code::kResourceExhausted:
-    case Code::kAborted:
-      return Meaning::kNoRoom;
-    case Code::kUnavailable:
-    case Code::kDeadlineExceeded:
-    case Code::kCancelled:
-    case Code::kUnknown:
-    case Code::kInternal:
-    case Code::kDataLoss:
-      return Meaning::kNobodyKnows;
-    default:
-      return Meaning::kNothingDone;
-  }
-}
-
 Error TooMuchAtOnce() {
   return {Code::kUnavailable, "BILLING_BUSY", "too many requests wait for billing; try again", milliseconds(1000)};
-}
-
-Result<Amount> ParseBounded(std::string_view field, const std::string& text, Amount max) {
-  if (text.empty()) return Amount();
-  ALLOD_TRY(const Amount out, Amount::Parse(field, text));
-  if (out < Amount() || out > max)
-    return Fail(Code::kOutOfRange, "INVALID_ANSWER", std::string(field) + " is out of range");
-  return out;
-}
-
-milliseconds ToMilliseconds(const google::protobuf::Duration& duration) {
-  return milliseconds(std::clamp<std::int64_t>(duration.seconds(), 0, 1'000'000) * 1000 + duration.nanos() / 1'000'000);
-}
-
-Result<LeaseBook::Answer> ToAnswer(const LeaseBook::Ask& ask, const billing::v1::AdjustLeaseResponse& response) {
-  LeaseBook::Answer out;
-  ALLOD_TRY(out.added, ParseBounded("added", response.added(), ask.want));
-  out.admit_for = ToMilliseconds(response.admit_for());
-  out.ends_after = ToMilliseconds(response.ends_after());
-  out.recalled = response.recalled();
-  if (!ask.terms) return out;
-  if (response.prices_size() != 1) return Fail(Code::kInternal, "INVALID_ANSWER", "the price is missing");
-  ALLOD_TRY(const Amount prompt, ParseBounded("prompt", response.prices(0).prompt(), kPriceMax));
-  ALLOD_TRY(const Amount completion, ParseBounded("completion", response.prices(0).completion(), kPriceMax));
-  out.prices = TokenPrices{prompt, completion};
-  return out;
-}
-
-Result<Amount> Cost(const TokenPrices& prices, const TokenBounds& bounds) {
-  if (bounds.prompt > kTokensMax || bounds.completion > kTokensMax || bounds.prompt < 0 || bounds.completion < 0) {
-    return InvalidArgument("INVALID_TOKEN_COUNT", "the request may use more tokens than money can be held for");
-  }
-  ALLOD_TRY(const Amount out, CostOf(prices, bounds));
-  if (out > kAmountMax) return Fail(Code::kOutOfRange, "AMOUNT_OUT_OF_RANGE", "the request could cost too much");
-  return out;
 }
 
 }  // namespace
@@ -186,7 +117,7 @@ std::optional<Result<Funds>> EscrowFunds::TryTake(LeaseBook& book, const FundsRe
                                                   SteadyTime now) {
   const TokenPrices* prices = book.PricesOf(request.price);
   if (prices == nullptr) return std::nullopt;
-  const Result<Amount> amount = Cost(*prices, request.bounds);
+  const Result<Amount> amount = CostToHold(*prices, request.bounds);
   if (!amount) return std::unexpected(amount.error());
   const bool in_its_lease = held != nullptr && held->lease_id == book.id();
   // The lease that it runs on is gone.
@@ -292,7 +223,7 @@ void EscrowFunds::Serve(Tenant& tenant, SteadyTime now) {
 std::optional<Amount> EscrowFunds::LackOf(const Tenant& tenant, const Waiter& waiter) {
   const TokenPrices* prices = tenant.book.PricesOf(waiter.request.price);
   if (prices == nullptr) return std::nullopt;
-  const Amount amount = Cost(*prices, waiter.request.bounds).value_or(Amount());
+  const Amount amount = CostToHold(*prices, waiter.request.bounds).value_or(Amount());
   if (!waiter.held || waiter.held->lease_id != tenant.book.id()) return amount;
   return std::max(Subtract(amount, waiter.held->amount).value_or(amount), Amount());
 }
@@ -335,21 +266,10 @@ void EscrowFunds::Drive(Shard& shard, Tenant& tenant) {
 void EscrowFunds::Send(Tenant& tenant, const LeaseBook::Ask& ask) {
   auto* call = new Call;
   call->tenant = tenant.name;
-  call->request.set_lease_id(ask.lease_id.ToString());
+  call->request = ToRequest(ask);
   call->request.set_tenant(tenant.name);
   call->request.set_gateway_id(gateway_id_);
-  call->request.set_epoch(ask.epoch);
-  call->request.set_need(ask.need.ToString());
-  call->request.set_want(ask.want.ToString());
-  call->request.set_give_back(ask.give_back.ToString());
-  call->request.set_end(ask.end);
   *call->request.mutable_send_time() = ToTimestamp(std::chrono::system_clock::now());
-  if (ask.terms) {
-    auto& terms = *call->request.add_terms();
-    terms.set_price_book(ask.terms->price_book);
-    terms.set_variant(ask.terms->variant);
-    terms.set_isolation_class(ask.terms->isolation_class);
-  }
   call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
   tenant.calling = true;
   {
@@ -384,7 +304,7 @@ void EscrowFunds::OnDone(Call* call, const grpc::Status& status) {
 
 void EscrowFunds::OnAnswer(Tenant& tenant, const Call& call) {
   const SteadyTime now = steady_clock::now();
-  const Result<LeaseBook::Answer> answer = ToAnswer(*tenant.book.asked(), call.response);
+  const Result<LeaseBook::Answer> answer = AnswerFrom(*tenant.book.asked(), call.response);
   if (!answer) {
     Log(LogLevel::kError, "billing answered an adjustment of a lease with what is none",
         {{"tenant", tenant.name}, {"error", answer.error().message}});
@@ -408,17 +328,17 @@ void EscrowFunds::OnAnswer(Tenant& tenant, const Call& call) {
 
 void EscrowFunds::OnError(Tenant& tenant, const Error& error, SteadyTime now) {
   switch (MeaningOf(error)) {
-    case Meaning::kShort:
+    case AdjustError::kShort:
       telemetry::CountLeaseAdjustment("short");
       return OnShort(tenant, error, now);
-    case Meaning::kNoRoom:
+    case AdjustError::kNoRoom:
       telemetry::CountLeaseAdjustment("busy");
       tenant.no_room = true;
       return tenant.Rest(now);  // whether it was done before is not known if it was sent before
-    case Meaning::kNobodyKnows:
+    case AdjustError::kNobodyKnows:
       telemetry::CountLeaseAdjustment("unanswered");
       return tenant.Rest(now);
-    case Meaning::kGone:
+    case AdjustError::kGone:
       telemetry::CountLeaseAdjustment("gone");
       if (error.reason != "LEASE_ENDED") {
         Log(LogLevel::kError, "billing does not know a lease as it is known here; it is given up",
@@ -426,7 +346,7 @@ void EscrowFunds::OnError(Tenant& tenant, const Error& error, SteadyTime now) {
       }
       tenant.book.OnGone();
       return tenant.Rest(now);
-    case Meaning::kNothingDone:
+    case AdjustError::kNothingDone:
       break;
   }
   telemetry::CountLeaseAdjustment("refused");

@@ -12,33 +12,23 @@ std::string Text(const billing::v1::Money& money) {
 }
 
 terminal::Columns ColumnsOf(const billing::v1::Invoice& invoice) {
-  if (invoice.state() == billing::v1::Invoice::STATE_DRAFT) {
-    return {{"INSTANCE", "instance"},
-            {"VARIANT", "variant"},
-            {"CLASS", "isolation_class"},
-            {"REQUESTS", "request_count"},
-            {"PROMPT", "prompt_tokens"},
-            {"AT / MILLION", "prompt_price_per_million.amount"},
-            {"COMPLETION", "completion_tokens"},
-            {"AT / MILLION", "completion_price_per_million.amount"},
-            {"AMOUNT", "amount.amount"}};
-  }
   if (invoice.kind() == billing::v1::Invoice::KIND_CREDIT_NOTE) {
     return {{"LINE", "credited_line"},    {"USAGE", "usage_period"}, {"INSTANCE", "instance"},
             {"VARIANT", "variant"},       {"METER", "meter"},        {"CLASS", "isolation_class"},
             {"CREDITED", "amount.amount"}};
   }
-  return {{"LINE", "number"},
-          {"USAGE", "usage_period"},
-          {"INSTANCE", "instance"},
-          {"VARIANT", "variant"},
-          {"CLASS", "isolation_class"},
-          {"REQUESTS", "request_count"},
-          {"PROMPT", "prompt_tokens"},
-          {"AT / MILLION", "prompt_price_per_million.amount"},
-          {"COMPLETION", "completion_tokens"},
-          {"AT / MILLION", "completion_price_per_million.amount"},
-          {"AMOUNT", "amount.amount"}};
+  terminal::Columns out;
+  if (invoice.state() != billing::v1::Invoice::STATE_DRAFT) out = {{"LINE", "number"}, {"USAGE", "usage_period"}};
+  out.insert(out.end(), {{"INSTANCE", "instance"},
+                         {"VARIANT", "variant"},
+                         {"CLASS", "isolation_class"},
+                         {"REQUESTS", "request_count"},
+                         {"PROMPT", "prompt_tokens"},
+                         {"AT / MILLION", "prompt_price_per_million.amount"},
+                         {"COMPLETION", "completion_tokens"},
+                         {"AT / MILLION", "completion_price_per_million.amount"},
+                         {"AMOUNT", "amount.amount"}});
+  return out;
 }
 
 }  // namespace

@@ -52,7 +52,6 @@ inline constexpr std::string_view kUsageColumns =
     "coalesce((u).revision, 0), (u).excess_prompt_tokens, (u).excess_completion_tokens, (u).lease_id";
 UsageRecord ReadUsageRecord(RowReader& row);
 
-inline constexpr int kLeaseColumnCount = 11;
 inline constexpr std::string_view kLeaseColumns =
     "(e).tenant_id, (e).id, (e).gateway_id, (e).epoch, (e).remaining, billing.to_micros((e).expire_time), "
     "(e).end_time IS NOT NULL, (e).recalled, (e).payload_sha256, (e).added, billing.to_micros((e).create_time)";

@@ -6,20 +6,15 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
-#include <filesystem>
 #include <iostream>
-#include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "tests/bench/gateway_alone.h"
 #include "tests/bench/pool/report.h"
 #include "tests/integration/gateway_http_client.h"
-#include "tests/integration/gateway_peers.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_dir.h"
 
 namespace allod::bench {
 namespace {
@@ -39,54 +34,6 @@ struct Options {
   int seconds = 4;               // of each half of a round
   int flood_per_second = 2'000;  // 0: as fast as answers come
 };
-
-// Everything around the gateway.
-struct Surroundings {
-  std::string Target(const std::string& name) const { return "unix:" + (dir / (name + ".sock")).string(); }
-  void Serve(const std::string& name, const std::vector<grpc::Service*>& services) {
-    auto started = Server::Start({.listen = Target(name), .threads_max = 64}, services);
-    if (!started) throw std::runtime_error(started.error().message);
-    servers.push_back(*std::move(started));
-  }
-
-  TempDir dir;
-  gateway::TenancyPeer tenancy;
-  gateway::IdentityPeer identities;
-  gateway::ProjectPeer projects;
-  gateway::RoutePeer routes;
-  gateway::BillingPeer billing;
-  gateway::WorkerPeer worker;
-  std::vector<std::unique_ptr<Server>> servers;
-  std::vector<std::string> keys;  // some of those that the gateway knows
-};
-
-// The gateway's port.
-int StartGateway(Surroundings& around, std::unique_ptr<Process>& process) {
-  around.dir.Write("pepper", gateway::kPepper);
-  const nlohmann::json config = {{"http_listen", "127.0.0.1:0"},
-                                 {"tenancy_target", around.Target("tenancy")},
-                                 {"catalog_target", around.Target("catalog")},
-                                 {"billing_target", around.Target("billing")},
-                                 {"scheduling_target", around.Target("scheduling")},
-                                 {"requests_per_minute", 6000},
-                                 {"requests_per_minute_per_tenant", 60'000'000},
-                                 {"jurisdiction", "ke"},
-                                 {"api_key_pepper_file", (around.dir / "pepper").string()},
-                                 {"journal_dir", (around.dir / "journal").string()}};
-  const auto file = around.dir.Write("gateway.json", config.dump());
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../bin/allod-gateway";
-  process = std::make_unique<Process>(std::vector<std::string>{program, "--config", file},
-                                      ProcessOptions{.output = around.dir / "gateway.log"});
-  const auto port = [&] {
-    const std::string output = process->Output();
-    const auto at = output.find("port=");
-    return at == std::string::npos ? 0 : std::atoi(output.c_str() + at + 5);
-  };
-  const bool is_ready = gateway::Eventually(
-      [&] { return port() != 0 && gateway::Fetch(port(), "GET", "/v1/models", around.keys.at(0)).status == 200; });
-  if (!is_ready) throw std::runtime_error("the gateway did not start: " + process->Output());
-  return port();
-}
 
 constexpr char kQuestion[] = R"({"model":"assistant","messages":[{"role":"user","content":"Habari?"}]})";
 
@@ -120,16 +67,16 @@ struct Flood {
 };
 
 // What the victims' answers took in one half of a round.
-void Half(const Options& options, const Surroundings& around, int port, Flood* flood, std::vector<double>& out) {
+void Half(const Options& options, const GatewayAlone& gateway, Flood* flood, std::vector<double>& out) {
   const auto end = Clock::now() + std::chrono::seconds(options.seconds);
   std::vector<std::vector<double>> took(kVictims);
   {
     std::vector<std::jthread> threads;
     for (int i = 0; i < kFlooders && flood != nullptr; ++i) {
-      threads.emplace_back([&] { flood->Run(port, around.keys.at(kVictims), options.flood_per_second, end); });
+      threads.emplace_back([&] { flood->Run(gateway.port(), gateway.key(kVictims), options.flood_per_second, end); });
     }
     for (std::size_t i = 0; i < kVictims; ++i) {
-      threads.emplace_back([&, i] { took[i] = AskEvenly(port, around.keys.at(i), end); });
+      threads.emplace_back([&, i] { took[i] = AskEvenly(gateway.port(), gateway.key(i), end); });
     }
   }
   for (const auto& one : took) out.insert(out.end(), one.begin(), one.end());
@@ -141,25 +88,14 @@ int Bench(const Options& options) {
                             "second each; in every second half of {} rounds another key asks {} times a second, and "
                             "may 100 times.",
                             options.keys, kVictims, options.rounds, options.flood_per_second));
-  Surroundings around;
-  for (int i = 0; i < options.keys; ++i) {
-    const std::string key = around.tenancy.AddKey(gateway::kProject, {});
-    if (static_cast<int>(around.keys.size()) <= kVictims) around.keys.push_back(key);
-  }
-  around.Serve("tenancy", {&around.tenancy, &around.projects, &around.identities});
-  around.Serve("scheduling", {&around.routes});
-  around.Serve("billing", {&around.billing});
-  around.Serve("worker", {&around.worker});
-  around.routes.SetTargets({around.Target("worker")});
-  std::unique_ptr<Process> process;
-  const int port = StartGateway(around, process);
+  const GatewayAlone gateway(options.keys, kVictims + 1, {{"requests_per_minute", 6000}});
   std::vector<double> ratios, quiet, flooded, warm;
   Flood flood;
-  Half(options, around, port, nullptr, warm);
+  Half(options, gateway, nullptr, warm);
   for (int round = 0; round < options.rounds; ++round) {
     std::vector<double> before, during;
-    Half(options, around, port, nullptr, before);
-    Half(options, around, port, &flood, during);
+    Half(options, gateway, nullptr, before);
+    Half(options, gateway, &flood, during);
     if (const auto ratio = Quotient(Percentile(during, 0.99), Percentile(before, 0.99))) ratios.push_back(*ratio);
     quiet.insert(quiet.end(), before.begin(), before.end());
     flooded.insert(flooded.end(), during.begin(), during.end());

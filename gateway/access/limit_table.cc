@@ -76,8 +76,8 @@ void PushedKeys::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
 
 std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, PushedKeys& pushed) {
   using Service = tenancy::v1::ApiKeyService;
-  return Watch("api-keys", Caller::Service("gateway"), Service::NewStub(tenancy), &Service::Stub::WatchApiKeys,
-               &Service::Stub::AcknowledgeApiKeys, pushed);
+  return Watch("api-keys", Caller::Service("gateway"), Service::NewStub(tenancy),
+               &Service::StubInterface::async_interface::WatchApiKeys, &Service::Stub::AcknowledgeApiKeys, pushed);
 }
 
 }  // namespace allod::gateway::access

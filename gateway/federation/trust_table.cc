@@ -169,8 +169,8 @@ std::unexpected<Error> TrustTable::NotSynced() { return NotSyncedYet(); }
 
 std::unique_ptr<WatchLoop> WatchIdentities(const std::shared_ptr<grpc::Channel>& tenancy, TrustTable& table) {
   using Service = tenancy::v1::IdentityService;
-  return Watch("identities", Caller::Service("gateway"), Service::NewStub(tenancy), &Service::Stub::WatchIdentities,
-               &Service::Stub::AcknowledgeIdentities, table);
+  return Watch("identities", Caller::Service("gateway"), Service::NewStub(tenancy),
+               &Service::StubInterface::async_interface::WatchIdentities, &Service::Stub::AcknowledgeIdentities, table);
 }
 
 }  // namespace allod::gateway::federation

@@ -11,6 +11,7 @@
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/stream_reader.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::gateway::metering {
@@ -87,15 +88,16 @@ EscrowFunds::EscrowFunds(std::shared_ptr<grpc::Channel> billing, const Uuid& gat
       gateway_id_(gateway_id.ToString()),
       call_timeout_(call_timeout),
       thread_("escrow", [this](const std::stop_token& stop) { Loop(stop); }),
-      recalls_(std::make_unique<WatchLoop>("lease recalls", Caller::Service("gateway"),
-                                           [this](grpc::ClientContext& context) {
-                                             billing::v1::WatchRecallsRequest request;
-                                             request.set_gateway_id(gateway_id_);
-                                             const auto reader = stub_->WatchRecalls(&context, request);
-                                             billing::v1::WatchRecallsResponse recall;
-                                             while (reader->Read(&recall)) OnRecall(recall.tenant(), recall.lease_id());
-                                             return reader->Finish();
-                                           })) {}
+      recalls_(std::make_unique<WatchLoop>(
+          "lease recalls", Caller::Service("gateway"), [this](grpc::ClientContext& context) {
+            billing::v1::WatchRecallsRequest request;
+            request.set_gateway_id(gateway_id_);
+            StreamReader<billing::v1::WatchRecallsResponse> reader(context);
+            reader.Begin([&](auto* reactor) { stub_->async()->WatchRecalls(&context, &request, reactor); });
+            billing::v1::WatchRecallsResponse recall;
+            while (reader.Read(recall)) OnRecall(recall.tenant(), recall.lease_id());
+            return reader.Finish();
+          })) {}
 
 EscrowFunds::~EscrowFunds() { Stop(milliseconds(0)); }
 

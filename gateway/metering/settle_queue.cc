@@ -9,12 +9,14 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kRunningMax = 16;
 constexpr std::size_t kBatchMax = 1000;  // that billing takes
+constexpr milliseconds kPace(10);
 constexpr milliseconds kShortRest(500);
 constexpr milliseconds kBackoffMin(100);
 constexpr milliseconds kBackoffMax(2000);
 constexpr milliseconds kRefusedRestMin(1000);
 constexpr milliseconds kRefusedRestMax(60'000);
 constexpr int kWholeLane = -1;
+constexpr int kPaced = -2;  // the whole lane, between two batches
 
 }  // namespace
 
@@ -41,27 +43,41 @@ SettleVerdict JudgeOld(Code answer, const Settlement& settlement, Time now, mill
   return now < settlement.entry.admit_time + reserve_time_max ? SettleVerdict::kInDoubt : SettleVerdict::kVoid;
 }
 
-void SettleQueue::Ready(const Lane& lane) {
+bool SettleQueue::Ready(const Lane& lane) {
   const auto found = lanes_.find(lane);
-  if (found == lanes_.end() || found->second.running || found->second.resting) return;
+  if (found == lanes_.end() || found->second.running || found->second.resting) return false;
   if (found->second.slots.empty()) {
     lanes_.erase(found);
-  } else {
-    ready_.push_back(lane);
+    return false;
   }
+  ready_.push_back(lane);
+  return true;
 }
 
-void SettleQueue::Add(int slot, const Lane& lane) {
+void SettleQueue::GoOn(const Lane& lane, SteadyTime now) {
+  Due& due = lanes_[lane];
+  const bool is_full = lane.old || due.slots.size() >= (due.batch_max > 0 ? due.batch_max : kBatchMax);
+  if (due.resting || is_full || due.next <= now) {
+    Ready(lane);
+    return;
+  }
+  due.resting = true;
+  resting_.emplace(due.next, std::pair(lane, kPaced));
+  ++paced_;
+}
+
+bool SettleQueue::Add(int slot, const Lane& lane) {
   ++pending_;
   Due& due = lanes_[lane];
   due.slots.push_back(slot);
-  if (due.slots.size() == 1) Ready(lane);
+  return due.slots.size() == 1 && Ready(lane);
 }
 
 SettleQueue::Step SettleQueue::NextStep(SteadyTime now) {
   for (; !resting_.empty() && resting_.begin()->first <= now; resting_.erase(resting_.begin())) {
     const auto& [lane, slot] = resting_.begin()->second;
-    if (slot == kWholeLane) {
+    if (slot == kPaced) --paced_;
+    if (slot == kWholeLane || slot == kPaced) {
       lanes_[lane].resting = false;
       Ready(lane);
     } else {
@@ -81,6 +97,7 @@ SettleQueue::Step SettleQueue::NextStep(SteadyTime now) {
   batch.slots.assign(due.slots.begin(), end);
   due.slots.erase(due.slots.begin(), end);
   due.running = true;
+  due.next = now + kPace;
   ++running_;
   return {.batch = std::move(batch)};
 }
@@ -125,7 +142,7 @@ std::vector<SettleQueue::Fate> SettleQueue::OnAnswer(const Batch& batch, const s
   for (std::size_t i = 0; i < batch.slots.size(); ++i) {
     out.push_back(Judged(batch.slots[i], batch.lane, verdicts[i], now));
   }
-  Ready(batch.lane);
+  GoOn(batch.lane, now);
   return out;
 }
 
@@ -146,7 +163,7 @@ std::vector<SettleQueue::Fate> SettleQueue::OnAnswer(const Batch& batch, SettleV
       out[i] = Judged(batch.slots[i], batch.lane, verdict, now);
     }
   }
-  Ready(batch.lane);
+  GoOn(batch.lane, now);
   return out;
 }
 

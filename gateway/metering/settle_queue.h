@@ -2,9 +2,9 @@
 // billing's answer to one means for the others. Pure: no I/O, no threads, no clock. The Settler does what is said here,
 // and says what came of it. Not thread-safe.
 //
-// What one tenant has due goes in one batch as soon as none of its batches is under way: nobody waits for a batch to
-// fill, and a busy tenant's batches grow by themselves. Slots of before leases, which a call takes one by one, have
-// lanes of their own.
+// What one tenant has due goes in one batch as soon as none of its batches is under way and the last one began 10 ms
+// ago: who is alone does not wait for a batch to fill, and a busy tenant's batches grow by themselves. Slots of before
+// leases, which a call takes one by one, have lanes of their own.
 //
 // A settlement leaves the queue when billing knows of it, or when there is nothing that it could know of. While billing
 // is away, one attempt at a time probes whether it is back, at intervals that grow to 2 s. One that billing refuses
@@ -68,7 +68,8 @@ class SettleQueue {
     kDone,     // its slot may be freed
   };
 
-  void Add(int slot, const Lane& lane);
+  // Whether there may be a batch now that there was not before: what else comes in waits for what has begun.
+  bool Add(int slot, const Lane& lane);
   // Call until it gives no batch.
   Step NextStep(SteadyTime now);
   // The attempt on `batch` ended, with a verdict on each.
@@ -79,8 +80,8 @@ class SettleQueue {
   std::size_t pending() const { return pending_; }
   // Of these, those that billing refuses.
   std::size_t refused() const { return refusals_.size(); }
-  // None is under way, nor could be before some time has passed.
-  bool idle() const { return ready_.empty() && running_ == 0; }
+  // None is under way, nor could be but for what was refused or not taken.
+  bool idle() const { return ready_.empty() && running_ == 0 && paced_ == 0; }
 
  private:
   struct Due {
@@ -88,8 +89,12 @@ class SettleQueue {
     std::size_t batch_max = 0;  // 0: as many as may be
     bool running = false;
     bool resting = false;  // as a whole
+    SteadyTime next{};     // batch not before
   };
-  void Ready(const Lane& lane);
+  // Whether its next batch may begin now.
+  bool Ready(const Lane& lane);
+  // What comes after a batch.
+  void GoOn(const Lane& lane, SteadyTime now);
   Fate Judged(int slot, const Lane& lane, SettleVerdict verdict, SteadyTime now);
   void AnswerCame(SettleVerdict verdict, SteadyTime now);
 
@@ -97,7 +102,8 @@ class SettleQueue {
   std::deque<Lane> ready_;     // of these, whose next batch may begin
   std::size_t running_ = 0;
   std::size_t pending_ = 0;
-  std::multimap<SteadyTime, std::pair<Lane, int>> resting_;  // by when they are due again; slot -1: the whole lane
+  std::size_t paced_ = 0;                                    // lanes that rest between two batches
+  std::multimap<SteadyTime, std::pair<Lane, int>> resting_;  // by when they are due again; a slot below 0: the lane
   std::map<int, std::chrono::milliseconds> refusals_;        // slots that are refused, and how long each rested last
   std::chrono::milliseconds backoff_{0};                     // 0 while billing answers
   SteadyTime not_before_{};

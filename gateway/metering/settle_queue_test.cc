@@ -81,17 +81,17 @@ TEST(SettleQueue, WhatAnAnswerMeansForItsSlot) {
     for (const Case& c : {
              Case{"billing knows of it", SettleVerdict::kSettled, Fate::kDone, kWaitForNews, 0, 0},
              Case{"there is nothing to know of", SettleVerdict::kVoid, Fate::kDone, kWaitForNews, 0, 0},
-             Case{"a reservation may be on its way", SettleVerdict::kInDoubt, Fate::kKept, WaitUntil(500), 1, 0},
-             Case{"the tenant's books are busy", SettleVerdict::kBusy, Fate::kKept, WaitUntil(500), 1, 0},
-             Case{"it is refused", SettleVerdict::kRefused, Fate::kRefused, WaitUntil(1000), 1, 1},
-             Case{"billing is away", SettleVerdict::kAway, Fate::kKept, WaitUntil(100), 1, 0},
+             Case{"a reservation may be on its way", SettleVerdict::kInDoubt, Fate::kKept, WaitUntil(510), 1, 0},
+             Case{"the tenant's books are busy", SettleVerdict::kBusy, Fate::kKept, WaitUntil(510), 1, 0},
+             Case{"it is refused", SettleVerdict::kRefused, Fate::kRefused, WaitUntil(1010), 1, 1},
+             Case{"billing is away", SettleVerdict::kAway, Fate::kKept, WaitUntil(110), 1, 0},
          }) {
       SettleQueue queue;
       queue.Add(7, lane);
       EXPECT_EQ(queue.NextStep(At(0)), Settle(lane, {7})) << c.says;
       EXPECT_EQ(queue.pending(), 1U) << c.says << ": also while it is asked";
-      EXPECT_EQ(queue.OnAnswer({lane, {7}}, c.verdict, At(0)), Fates{c.fate}) << c.says;
-      EXPECT_EQ(queue.NextStep(At(0)), c.next) << c.says;
+      EXPECT_EQ(queue.OnAnswer({lane, {7}}, c.verdict, At(10)), Fates{c.fate}) << c.says;
+      EXPECT_EQ(queue.NextStep(At(10)), c.next) << c.says;
       EXPECT_EQ(queue.pending(), c.pending) << c.says;
       EXPECT_EQ(queue.refused(), c.refused) << c.says;
       if (!c.next.until) continue;
@@ -108,9 +108,39 @@ TEST(SettleQueue, WhatOneTenantHasDueGoesTogetherAndOneBatchAtATime) {
   queue.Add(4, kTz);
   EXPECT_EQ(queue.NextStep(At(0)), Settle(kTz, {4})) << "others need not wait for it";
   EXPECT_EQ(queue.NextStep(At(0)), kWaitForNews);
-  EXPECT_EQ(queue.OnAnswer({kKe, {1}}, Verdicts{SettleVerdict::kSettled}, At(1)), Fates{Fate::kDone});
-  EXPECT_EQ(queue.NextStep(At(1)), Settle(kKe, {2, 3}));
+  EXPECT_EQ(queue.OnAnswer({kKe, {1}}, Verdicts{SettleVerdict::kSettled}, At(11)), Fates{Fate::kDone});
+  EXPECT_EQ(queue.NextStep(At(11)), Settle(kKe, {2, 3}));
   EXPECT_EQ(queue.pending(), 3U);
+}
+
+TEST(SettleQueue, ABusyTenantsBatchesBegin10MillisecondsApart) {
+  SettleQueue queue;
+  EXPECT_TRUE(queue.Add(1, kKe)) << "there is something to begin";
+  EXPECT_EQ(queue.NextStep(At(0)), Settle(kKe, {1}));
+  EXPECT_FALSE(queue.Add(2, kKe));
+  queue.OnAnswer({kKe, {1}}, SettleVerdict::kSettled, At(1));
+  EXPECT_FALSE(queue.Add(3, kKe)) << "nobody is woken for it";
+  EXPECT_EQ(queue.NextStep(At(1)), WaitUntil(10));
+  EXPECT_FALSE(queue.idle()) << "it is waited for at the end";
+  EXPECT_TRUE(queue.Add(4, kTz)) << "others do not wait for it";
+  EXPECT_EQ(queue.NextStep(At(1)), Settle(kTz, {4}));
+  EXPECT_EQ(queue.NextStep(At(10)), Settle(kKe, {2, 3}));
+  queue.OnAnswer({kTz, {4}}, SettleVerdict::kSettled, At(12));
+  for (int slot = 5; slot < 1005; ++slot) queue.Add(slot, kKe);
+  queue.OnAnswer({kKe, {2, 3}}, SettleVerdict::kSettled, At(12));
+  EXPECT_EQ(queue.NextStep(At(12)).batch->slots.size(), 1000U) << "a whole batch is there";
+}
+
+TEST(SettleQueue, WhoIsQuietIsSettledAtOnceAgain) {
+  SettleQueue queue;
+  queue.Add(1, kKe);
+  EXPECT_EQ(queue.NextStep(At(0)), Settle(kKe, {1}));
+  queue.OnAnswer({kKe, {1}}, SettleVerdict::kSettled, At(1));
+  EXPECT_EQ(queue.NextStep(At(1)), WaitUntil(10));
+  EXPECT_EQ(queue.NextStep(At(10)), kWaitForNews);
+  EXPECT_TRUE(queue.idle());
+  EXPECT_TRUE(queue.Add(2, kKe));
+  EXPECT_EQ(queue.NextStep(At(11)), Settle(kKe, {2}));
 }
 
 TEST(SettleQueue, ABatchHasAtMostSoMany) {
@@ -135,13 +165,13 @@ TEST(SettleQueue, EachOfABatchHasAnAnswerOfItsOwn) {
   for (const int slot : {1, 2, 3}) queue.Add(slot, kKe);
   EXPECT_EQ(queue.NextStep(At(0)), Settle(kKe, {1, 2, 3}));
   EXPECT_EQ(queue.OnAnswer({kKe, {1, 2, 3}},
-                           Verdicts{SettleVerdict::kSettled, SettleVerdict::kRefused, SettleVerdict::kSettled}, At(0)),
+                           Verdicts{SettleVerdict::kSettled, SettleVerdict::kRefused, SettleVerdict::kSettled}, At(10)),
             (Fates{Fate::kDone, Fate::kRefused, Fate::kDone}));
   EXPECT_EQ(queue.pending(), 1U);
   queue.Add(4, kKe);
-  EXPECT_EQ(queue.NextStep(At(1)), Settle(kKe, {4})) << "the refused one rests";
-  queue.OnAnswer({kKe, {4}}, Verdicts{SettleVerdict::kSettled}, At(2));
-  EXPECT_EQ(queue.NextStep(At(1000)), Settle(kKe, {2}));
+  EXPECT_EQ(queue.NextStep(At(11)), Settle(kKe, {4})) << "the refused one rests";
+  queue.OnAnswer({kKe, {4}}, Verdicts{SettleVerdict::kSettled}, At(12));
+  EXPECT_EQ(queue.NextStep(At(1010)), Settle(kKe, {2}));
 }
 
 TEST(SettleQueue, ABatchThatIsRefusedAsAWholeIsTriedInHalves) {
@@ -165,8 +195,10 @@ TEST(SettleQueue, OneThatIsRefusedRestsLongerEachTimeAndIsReportedOnce) {
   int now = 0;
   for (const int rest : {1000, 2000, 4000, 8000, 16'000, 32'000, 60'000, 60'000}) {
     ASSERT_EQ(queue.NextStep(At(now)), Settle(kKe, {1}));
+    const bool is_first = now == 0;
+    now += 10;
     EXPECT_EQ(queue.OnAnswer({kKe, {1}}, Verdicts{SettleVerdict::kRefused}, At(now)),
-              Fates{now == 0 ? Fate::kRefused : Fate::kKept});
+              Fates{is_first ? Fate::kRefused : Fate::kKept});
     EXPECT_EQ(queue.NextStep(At(now + rest - 1)), WaitUntil(now + rest));
     now += rest;
   }
@@ -181,9 +213,9 @@ TEST(SettleQueue, OneThatIsRefusedOrBusyHoldsUpNoOther) {
     queue.Add(1, kKe);
     queue.Add(2, kTz);
     EXPECT_EQ(queue.NextStep(At(0)), Settle(kKe, {1}));
-    queue.OnAnswer({kKe, {1}}, verdict, At(0));
-    EXPECT_EQ(queue.NextStep(At(0)), Settle(kTz, {2}));
-    queue.OnAnswer({kTz, {2}}, SettleVerdict::kSettled, At(0));
+    queue.OnAnswer({kKe, {1}}, verdict, At(10));
+    EXPECT_EQ(queue.NextStep(At(10)), Settle(kTz, {2}));
+    queue.OnAnswer({kTz, {2}}, SettleVerdict::kSettled, At(20));
     EXPECT_TRUE(queue.idle()) << "what rests is not waited for at the end";
   }
 }
@@ -206,8 +238,8 @@ TEST(SettleQueue, WhileBillingIsAwayOneAttemptAtATimeProbesIt) {
   SettleQueue queue;
   for (int i = 0; i < 3; ++i) queue.Add(i, lanes[i]);
   for (const int i : {0, 1}) EXPECT_EQ(queue.NextStep(At(0)), Settle(lanes[i], {i}));
-  EXPECT_EQ(queue.OnAnswer({lanes[0], {0}}, SettleVerdict::kAway, At(0)), Fates{Fate::kKept});
-  EXPECT_EQ(queue.NextStep(At(0)), kWaitForNews) << "the other attempt is the probe";
+  EXPECT_EQ(queue.OnAnswer({lanes[0], {0}}, SettleVerdict::kAway, At(10)), Fates{Fate::kKept});
+  EXPECT_EQ(queue.NextStep(At(10)), kWaitForNews) << "the other attempt is the probe";
   EXPECT_EQ(queue.OnAnswer({lanes[1], {1}}, SettleVerdict::kAway, At(10)), Fates{Fate::kKept});
   int now = 10;
   int i = 2;
@@ -216,6 +248,7 @@ TEST(SettleQueue, WhileBillingIsAwayOneAttemptAtATimeProbesIt) {
     now += pause;
     EXPECT_EQ(queue.NextStep(At(now)), Settle(lanes[i], {i})) << "in turn";
     EXPECT_EQ(queue.NextStep(At(now)), kWaitForNews);
+    now += 10;
     EXPECT_EQ(queue.OnAnswer({lanes[i], {i}}, SettleVerdict::kAway, At(now)), Fates{Fate::kKept});
     i = (i + 1) % 3;
   }

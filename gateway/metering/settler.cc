@@ -114,7 +114,7 @@ SettleQueue::Lane Settler::LaneOf(int slot) const { return {journal_.TenantOf(sl
 void Settler::Enqueue(int slot) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.Add(slot, LaneOf(slot));
+    if (!queue_.Add(slot, LaneOf(slot))) return;  // the thread looks again by itself
     has_news_ = true;
   }
   changed_.notify_all();
@@ -148,7 +148,10 @@ void Settler::Loop(const std::stop_token& stop) {
     SettleQueue::Step step = queue_.NextStep(std::chrono::steady_clock::now());
     if (step.batch) {
       Start(*std::move(step.batch));
-    } else if (step.until) {
+      continue;
+    }
+    if (queue_.idle()) changed_.notify_all();  // Stop() waits for that
+    if (step.until) {
       changed_.wait_until(lock, stop, *step.until, has_news);
     } else {
       changed_.wait(lock, stop, has_news);

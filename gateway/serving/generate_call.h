@@ -1,4 +1,4 @@
-// One Generate call to a worker. At most one message waits here, the rest in gRPC's small flow-control window.
+// One Generate call to a worker. A few messages wait here (8, or 2 KiB), the rest in gRPC's small flow-control window.
 #pragma once
 
 #include <memory>

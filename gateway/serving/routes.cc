@@ -239,8 +239,8 @@ std::shared_ptr<Replica> PickReplica(const InstanceRoute& route, std::span<const
 
 std::unique_ptr<WatchLoop> WatchRoutes(std::shared_ptr<grpc::Channel> scheduling, RouteTable& table) {
   using Service = scheduling::v1::RouteService;
-  return Watch("routes", Caller::Service("gateway"), Service::NewStub(scheduling), &Service::Stub::WatchRoutes,
-               &Service::Stub::AcknowledgeRoutes, table);
+  return Watch("routes", Caller::Service("gateway"), Service::NewStub(scheduling),
+               &Service::StubInterface::async_interface::WatchRoutes, &Service::Stub::AcknowledgeRoutes, table);
 }
 
 }  // namespace allod::gateway::serving

@@ -10,6 +10,7 @@
 
 #include "services/common/rpc/acknowledger.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/stream_reader.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod {
@@ -23,13 +24,13 @@ concept PushedTable = requires(Table& table, const Message& message) {
 };
 
 // Feeds `table`, which must outlive the loop, with what `watch` sends, and tells `acknowledge` what is in force:
-// Watch("routes", Caller::Service("gateway"), RouteService::NewStub(channel), &Stub::WatchRoutes,
+// Watch("routes", Caller::Service("gateway"), RouteService::NewStub(channel), &Async::WatchRoutes,
 // &Stub::AcknowledgeRoutes, table). `name` appears in the log; `self` is who watches.
-template <typename Stub, typename WatchRequest, typename Message, typename AcknowledgeRequest,
+template <typename Stub, typename Async, typename WatchRequest, typename Message, typename AcknowledgeRequest,
           typename AcknowledgeResponse, PushedTable<Message> Table>
 std::unique_ptr<WatchLoop> Watch(std::string name, const Caller& self, std::unique_ptr<Stub> stub_of_loop,
-                                 std::unique_ptr<grpc::ClientReader<Message>> (Stub::*watch)(grpc::ClientContext*,
-                                                                                             const WatchRequest&),
+                                 void (Async::*watch)(grpc::ClientContext*, const WatchRequest*,
+                                                      grpc::ClientReadReactor<Message>*),
                                  grpc::Status (Stub::*acknowledge)(grpc::ClientContext*, const AcknowledgeRequest&,
                                                                    AcknowledgeResponse*),
                                  Table& table) {
@@ -46,16 +47,17 @@ std::unique_ptr<WatchLoop> Watch(std::string name, const Caller& self, std::uniq
       std::move(name), self, [stub, watch, acknowledger, &table](grpc::ClientContext& context) {
         WatchRequest request;
         request.set_watcher_id(acknowledger->BeginStream());
-        const std::unique_ptr<grpc::ClientReader<Message>> reader = ((*stub).*watch)(&context, request);
+        StreamReader<Message> reader(context);
+        reader.Begin([&](auto* reactor) { (static_cast<Async*>(stub->async())->*watch)(&context, &request, reactor); });
         table.BeginSnapshot();
         Message message;
-        while (reader->Read(&message)) {
+        while (reader.Read(message)) {
           table.Apply(message);
           if (message.synced()) acknowledger->Applied(message.version());
         }
         table.EndStream();
         acknowledger->EndStream();
-        return reader->Finish();
+        return reader.Finish();
       });
 }
 

@@ -104,6 +104,10 @@ TEST(AllocationBudget, NothingIsThrownOutOfADestructorButSoonAfterIt) {
 }
 
 TEST(AllocationBudget, NothingIsThrownThroughAFunctionThatPromisesIt) {
+#ifdef __SANITIZE_THREAD__
+  // Its instrumentation gives every function something to clean up, and a promise inlined into such a one is not seen.
+  GTEST_SKIP() << "promises look otherwise";
+#endif
   const AllocationBudget budget(kSmall);
   const auto promises = [](const auto& run) noexcept { run(); };
   promises([] { Allocated(2 << 20); });

@@ -22,6 +22,9 @@ namespace allod::tenancy {
 
 // What leads from one to another, and what each means: tenant_deletion.h.
 enum class TenantState { kActive, kSuspended, kDeleting, kPurging, kDeleted };
+// What holds for all keys of a tenant: let in, refused because it or one above is suspended, refused while it can still
+// be brought back, gone.
+enum class KeysStanding { kInForce, kSuspended, kDeleting, kGone };
 
 struct TenantDeletion {
   Time delete_time;

@@ -51,8 +51,8 @@ struct TenantStateChange {
 struct TenantKeysVersion {
   std::string tenant;
   std::string currency_code;
-  bool active = false;       // IsInForce(): keys of a suspended tenant do not hold
-  std::int64_t version = 0;  // of its last change
+  KeysStanding standing = KeysStanding::kGone;  // KeysStandingOf()
+  std::int64_t version = 0;                     // of its last change
   // Of the last change of its limits, those of its projects and models included; 0: there was none.
   std::int64_t limits_version = 0;
 

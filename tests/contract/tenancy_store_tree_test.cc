@@ -292,7 +292,7 @@ TEST_P(TenancyStoreTree, WhatIsMadeWhileItsParentIsSuspendedIsSuspendedToo) {
             [&] { EXPECT_TRUE(Make(parent + "-a", parent)); }, [&] { EXPECT_TRUE(Make(parent + "-b", parent)); }});
     EXPECT_EQ(store().GetTenant(parent + "-a")->suspended_by, parent);
     EXPECT_EQ(store().GetTenant(parent + "-b")->suspended_by, parent);
-    EXPECT_FALSE(KeysOf(parent + "-a").active);
+    EXPECT_EQ(KeysOf(parent + "-a").standing, KeysStanding::kSuspended);
   }
 }
 
@@ -305,16 +305,16 @@ TEST_P(TenancyStoreTree, ASuspensionHoldsForAllBelowAndTheirStatesComeBack) {
   const auto change = store().SetTenantState("ke", TenantState::kSuspended, "", {});
   ASSERT_TRUE(change) << change.error().message;
   for (const char* id : {"ke", "ke-a", "ke-a-x", "ke-b"}) {
-    EXPECT_FALSE(KeysOf(id).active) << id;
+    EXPECT_EQ(KeysOf(id).standing, KeysStanding::kSuspended) << id;
     EXPECT_GT(KeysOf(id).version, before) << id;
     EXPECT_LE(KeysOf(id).version, change->keys_version) << "who waits for this waits for all: " << id;
     EXPECT_LE(store().GetTenant(id)->version, change->tenants_version) << id;
   }
   EXPECT_EQ(store().GetTenant("ke-a-x")->suspended_by, "ke");
   ASSERT_TRUE(store().SetTenantState("ke", TenantState::kActive, "", {}));
-  EXPECT_TRUE(KeysOf("ke-a").active);
-  EXPECT_TRUE(KeysOf("ke-a-x").active);
-  EXPECT_FALSE(KeysOf("ke-b").active);
+  EXPECT_EQ(KeysOf("ke-a").standing, KeysStanding::kInForce);
+  EXPECT_EQ(KeysOf("ke-a-x").standing, KeysStanding::kInForce);
+  EXPECT_NE(KeysOf("ke-b").standing, KeysStanding::kInForce);
   EXPECT_EQ(store().GetTenant("ke-b")->suspend_reason, "by itself");
 }
 
@@ -322,7 +322,7 @@ TEST_P(TenancyStoreTree, AnOperatorsOwnSuspensionHoldsBelowToo) {
   ASSERT_TRUE(Make("ke-a", "ke"));
   backend_->Suspend("ke");
   EXPECT_EQ(store().GetTenant("ke-a")->suspended_by, "ke");
-  EXPECT_FALSE(KeysOf("ke-a").active);
+  EXPECT_NE(KeysOf("ke-a").standing, KeysStanding::kInForce);
 }
 
 TEST_P(TenancyStoreTree, ChangesOfManyLevelsAtOnceBlockNobody) {
@@ -366,7 +366,7 @@ TEST(TenancyTreeInPostgres, IdentitiesOfAllBelowChangeWithASuspension) {
   const auto versions = identities.IdentityVersions(0, 10).value();
   ASSERT_EQ(versions.size(), 2U);
   for (const auto& version : versions) {
-    EXPECT_FALSE(version.active) << version.tenant;
+    EXPECT_NE(version.standing, KeysStanding::kInForce) << version.tenant;
     EXPECT_LE(version.version, change->identity_version);
   }
   pqxx::connection owner(backend.database().owner_url);

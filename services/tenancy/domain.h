@@ -31,6 +31,7 @@ struct TenantDeletion {
   Time purge_time;  // until when it can be brought back
   std::string reason;
   TenantState state_before = TenantState::kActive;
+  bool from_above = false;  // people of a tenant above did it, and may undo it; else it was an operator
 };
 
 struct Tenant {
@@ -122,7 +123,7 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
 // ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);
-// Who changes, suspends or resumes a tenant: an operator, or people of a tenant above it.
+// Who changes, suspends, resumes, deletes or brings back a tenant: an operator, or people of a tenant above it.
 enum class Setter { kOperator, kFromAbove };
 // `standing` suspended for `reason`, or active. What an operator suspended is his: FAILED_PRECONDITION /
 // SUSPENDED_BY_OPERATOR for people from above who would change anything about it.

@@ -146,6 +146,17 @@ TEST_P(TenancyStoreTree, WhatTheOperatorSuspendedIsHisToResume) {
   EXPECT_EQ(set(kSuspended, "other", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR");
   EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
   EXPECT_EQ(store().GetTenant("ke-a")->state, kSuspended);
+  const auto deletion_by = [&](Setter by) {
+    return TenantDeletionRequest{EtagOf(*store().GetTenant("ke-a")), "", kGraceMin, FloorToMicros(clock_.Now()), by};
+  };
+  ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kFromAbove), {}));
+  EXPECT_TRUE(store().GetTenant("ke-a")->deletion->from_above);
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove));
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR") << "a deletion is no way round that";
+  ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kOperator), {}));
+  EXPECT_FALSE(store().GetTenant("ke-a")->deletion->from_above);
+  EXPECT_EQ(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove).error().reason, "DELETED_BY_OPERATOR");
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}));
   const Tenant standing = *store().GetTenant("ke-a");
   ASSERT_TRUE(
       store().DeleteTenant("ke-a", {EtagOf(standing), "", std::chrono::hours(24), FloorToMicros(clock_.Now())}, {}));
@@ -366,7 +377,7 @@ TEST(TenancyTreeInPostgres, IdentitiesOfAllBelowChangeWithASuspension) {
   const auto versions = identities.IdentityVersions(0, 10).value();
   ASSERT_EQ(versions.size(), 2U);
   for (const auto& version : versions) {
-    EXPECT_NE(version.standing, KeysStanding::kInForce) << version.tenant;
+    EXPECT_FALSE(version.active) << version.tenant;
     EXPECT_LE(version.version, change->identity_version);
   }
   pqxx::connection owner(backend.database().owner_url);

@@ -184,8 +184,9 @@ Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, con
   });
 }
 
-Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) {
-  return ChangeState(tenant, request, [&](const Tenant& standing) { return Undeleted(standing, now); });
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
+                                                    Setter by) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) { return Undeleted(standing, now, by); });
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {

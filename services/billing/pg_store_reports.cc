@@ -84,6 +84,8 @@ constexpr std::string_view kCountInvoiceFaults = R"(
        WHERE t.tenant_id = $1::uuid AND (t.prompt_tokens_invoiced, t.completion_tokens_invoiced)
          IS DISTINCT FROM (coalesce(l.prompt, 0)::bigint, coalesce(l.completion, 0)::bigint)))";
 
+constexpr std::string_view kCountPaymentFaults = "SELECT billing.payment_faults($1::uuid)";
+
 // What remains of each is what its transfers leave.
 constexpr std::string_view kMismatchedLeases = R"(
   SELECT e.id FROM billing.leases e
@@ -166,6 +168,7 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
                audit.invoiced_usage, audit.open_lease_count, audit.overdue_lease_count, audit.short_record_count);
     }
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
+    audit.payment_fault_count = tx.Exec(kCountPaymentFaults, tenant)[0][0].as<std::int64_t>();
     audit.mismatched_leases = ReadAll(tx.Exec(kMismatchedLeases, tenant, kMismatchedLeasesMax),
                                       [](RowReader& row) { return row.Next<Uuid>(); });
     audit.usage = CheckUsageIn(tx, kAllUsage, now);

@@ -1,4 +1,4 @@
-// Wallets on PostgreSQL (migrations/billing/0013_create_wallets.sql), behind the lock of the tenant's account like all
+// Wallets on PostgreSQL (migrations/billing/0016_create_wallets.sql), behind the lock of the tenant's account like all
 // that moves its money.
 #pragma once
 

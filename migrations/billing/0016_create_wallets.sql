@@ -80,8 +80,8 @@ CREATE TRIGGER refuse_change BEFORE UPDATE OR DELETE OR TRUNCATE ON billing.paym
 ALTER TABLE billing.transfers
   DROP CONSTRAINT transfers_kind_check,
   ADD CONSTRAINT transfers_kind_check CHECK (kind IN ('pending', 'post', 'void', 'expire', 'late_post', 'lease',
-    'lease_return', 'lease_post', 'lease_late_post', 'lease_short_post', 'rounding', 'tax', 'credit', 'credit_tax', 'top_up',
-    'redeem', 'refund', 'payment', 'wallet_payment', 'overpayment')),
+    'lease_return', 'lease_post', 'lease_late_post', 'lease_short_post', 'rounding', 'tax', 'credit', 'credit_tax',
+    'charge', 'discount', 'top_up', 'redeem', 'refund', 'payment', 'wallet_payment', 'overpayment')),
   ADD CONSTRAINT accounts_of_payments CHECK (CASE kind
     WHEN 'top_up' THEN (debit, credit) = ('payments', 'wallet')
     WHEN 'redeem' THEN (debit, credit) = ('vouchers', 'wallet')

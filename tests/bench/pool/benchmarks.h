@@ -29,7 +29,7 @@ Report Noisy(Installation& installation, const BenchOptions& options);
 Report Batch(Installation& installation, const BenchOptions& options);
 // From a client's leaving to the end of the work done for it.
 Report Cancel(Installation& installation, const BenchOptions& options);
-// 256 streams that begin at once: on instances that have places for all, and on one that has not.
+// 512 streams that begin at once: on instances that have places for all, and on one that has not.
 Report Burst(Installation& installation, const BenchOptions& options);
 // Memory per stalled streaming reader. Wants an installation of its own: memory that earlier requests have freed would
 // hide what readers take.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 
@@ -11,7 +12,7 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr int kStreams = 256;
+constexpr int kStreams = 512;
 constexpr int kTenants = 4;
 constexpr int kKeys = 8;  // of each tenant: a key may have 64 requests open
 constexpr int kTokens = 8;
@@ -51,6 +52,25 @@ Outcome OutcomeOf(const std::vector<StreamTrace>& traces) {
   return out;
 }
 
+// By how many places the streams that were answered got their first token earlier or later than they were sent; the
+// largest but the last in a hundred. Those that begin at once on two cores are not sent one after the other to the
+// microsecond, and as many as there are places run together.
+std::optional<double> OutOfOrder(const std::vector<StreamTrace>& traces) {
+  std::vector<const StreamTrace*> by_sending, by_answer;
+  for (const StreamTrace& trace : traces) {
+    if (trace.answered()) by_sending.push_back(&trace);
+  }
+  by_answer = by_sending;
+  std::ranges::sort(by_sending, {}, &StreamTrace::sent);
+  std::ranges::sort(by_answer, {}, [](const StreamTrace* trace) { return trace->tokens.front(); });
+  std::vector<double> off;
+  for (std::size_t i = 0; i < by_sending.size(); ++i) {
+    const auto at = std::ranges::find(by_answer, by_sending[i]) - by_answer.begin();
+    off.push_back(std::abs(static_cast<double>(at) - static_cast<double>(i)));
+  }
+  return Percentile(off, 0.99);
+}
+
 nlohmann::json Show(const Outcome& outcome) {
   return {{"answered", outcome.answered},
           {"refused_by_the_queue", outcome.refused_by_queue},
@@ -88,12 +108,13 @@ Report Burst(Installation& installation, const BenchOptions& options) {
     installation.CreateInstances(
         owners, instance, model,
         {.isolation_class = options.Class("isolated"), .context_tokens = kContextTokens, .max_concurrency = places});
-    const Outcome outcome = OutcomeOf(RunTogether(requests(instance, of_tenants), SteadyClock::now() + kPatience));
+    std::vector<StreamTrace> traces = RunTogether(requests(instance, of_tenants), SteadyClock::now() + kPatience);
     installation.DeleteInstances(owners, instance);
-    return outcome;
+    return traces;
   };
-  const Outcome wide = run("burst", kTenants, streams / kTenants);
-  const Outcome narrow = run("narrow", 1, kFewPlaces);
+  const Outcome wide = OutcomeOf(run("burst", kTenants, streams / kTenants));
+  const std::vector<StreamTrace> in_turn = run("narrow", 1, kFewPlaces);
+  const Outcome narrow = OutcomeOf(in_turn);
   if (wide.answered == 0 || narrow.answered == 0) {
     throw std::runtime_error("nobody was answered: " + wide.first_refusal + narrow.first_refusal);
   }
@@ -101,6 +122,9 @@ Report Burst(Installation& installation, const BenchOptions& options) {
                 AtMost(0));
   report.Figure(fmt::format("of {} with {} places: neither answered nor refused by the queue", streams, kFewPlaces),
                 narrow.refused_otherwise + narrow.unanswered, "streams", AtMost(0));
+  report.Figure(
+      fmt::format("of {} with {} places: places by which 99 % were served out of order at most", streams, kFewPlaces),
+      OutOfOrder(in_turn), "places", AtMost(2 * kFewPlaces));
   report.Detail("places_for_all", Show(wide));
   report.Detail("few_places", Show(narrow));
   return report;

@@ -115,7 +115,8 @@ TEST(PeerErrors, WhatServicesLackIsNever429) {
   const std::set<std::string> of_tenants = {
       "INSUFFICIENT_FUNDS", "TOO_MANY_API_KEYS",           "TOO_MANY_CALLS",          "TOO_MANY_INSTANCES",
       "TOO_MANY_PROJECTS",  "TOO_MANY_IDENTITY_PROVIDERS", "TOO_MANY_WORKLOAD_RULES", "QUOTA_EXCEEDED",
-      "TOO_MANY_MEMBERS",   "TOO_MANY_SESSIONS",           "TOO_MANY_ROLES",          "TOO_MANY_TENANTS"};
+      "TOO_MANY_MEMBERS",   "TOO_MANY_SESSIONS",           "TOO_MANY_ROLES",          "TOO_MANY_TENANTS",
+      "TOO_MANY_ATTEMPTS"};
   // Only operators and nodes meet these.
   const std::set<std::string> of_operators = {"TOO_MANY_NODES", "TOO_MANY_REGIONS", "TOO_MANY_UPLOADS",
                                               "TOO_MANY_WORKERS"};

@@ -7,6 +7,7 @@
 #include "gateway/access/credentials.h"
 #include "gateway/access/route_guard.h"
 #include "gateway/federation/curl_fetcher.h"
+#include "gateway/federation/keys_with_roles.h"
 #include "gateway/federation/token_endpoint.h"
 #include "gateway/federation/workload_tokens.h"
 #include "gateway/http/router.h"
@@ -61,11 +62,14 @@ struct Gateway::Impl {
         workloads(trust, sealer, clock),
         session_sealer(pepper),
         sessions(trust, session_sealer, clock, config.session_times.idle),
-        credentials({{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions}}, keys),
+        keys_with_roles(keys, trust),
+        credentials({{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions}},
+                    keys_with_roles),
         guard(credentials, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
         sessions_to_end(sessions),
         credentials_to_end(
-            {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}}, keys),
+            {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}},
+            keys_with_roles),
         guard_of_end(credentials_to_end, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
         fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
@@ -132,6 +136,7 @@ struct Gateway::Impl {
   const federation::WorkloadTokens workloads;
   const sign_in::SessionSealer session_sealer;
   const sign_in::Sessions sessions;
+  const federation::KeysWithRoles keys_with_roles;
   const access::Credentials credentials;
   const access::RouteGuard guard;
   // Of signing out, which is for people of suspended tenants too.

@@ -20,6 +20,7 @@ struct CreateKeyOptions {
   KeyFileOptions file;
   std::vector<std::string> scopes;
   std::vector<std::string> roles;
+  std::vector<std::string> custom_roles;
   std::string expires;
   std::vector<std::string> ip_ranges;
   std::vector<std::string> instances;
@@ -38,6 +39,11 @@ Result<tenancy_v1::CreateApiKeyRequest> RequestOf(const CreateKeyOptions& option
   }
   for (const auto& word : options.roles) {
     if (const auto role = RoleOf(word)) key.add_roles(*role);
+  }
+  for (const auto& role : options.custom_roles) {
+    const bool is_id = role.find('/') == std::string::npos;
+    key.add_custom_roles(is_id ? options.project.substr(0, options.project.find("/projects/")) + "/roles/" + role
+                               : role);
   }
   if (!options.expires.empty()) {
     ALLOD_TRY(const Time when, ParseWhen("--expires", options.expires, std::chrono::system_clock::now()));
@@ -82,6 +88,12 @@ void AddCreateKey(CLI::App& app, Globals& globals) {
                    "repeated "
                    "(default: admin; docs/roles.md says what each may)")
       ->check(CLI::IsMember({"admin", "developer", "billing", "auditor", "viewer", "reviewer"}));
+  command
+      ->add_option(
+          "--custom-role", options->custom_roles,
+          "A role of the tenant's own that it has (`allod roles TENANT`), as it is when the key is used; may be "
+          "repeated (with one and without --role it has no other)")
+      ->allow_extra_args(false);
   command->add_option(
       "--expires", options->expires,
       "When it stops to hold: 90d, 12h, a day (2027-01-31, UTC) or a time of RFC 3339 (default: never)");

@@ -161,6 +161,7 @@ ResourceKind ApiKeyKind() {
                       {"DISPLAY NAME", "display_name"},
                       {"SCOPES", "scopes"},
                       {"ROLES", "roles"},
+                      {"CUSTOM ROLES", "custom_roles"},
                       {"EXPIRES", "expire_time"},
                       {"LAST USED", "last_used_time"},
                       {"REVOKED", "revoke_time"}},

@@ -66,6 +66,10 @@ Result<ApiKeyTable::Entry> ApiKeyTable::EntryOf(const tenancy::v1::WatchApiKeysR
     if (scope == tenancy::v1::ApiKey::SCOPE_PORTAL) principal.portal = true;
   }
   for (const int role : key.roles()) principal.roles.Add(static_cast<Role>(role));
+  if (!key.custom_roles().empty()) {
+    principal.custom_roles = std::make_shared<const std::vector<std::string>>(key.custom_roles().begin(),  //
+                                                                              key.custom_roles().end());
+  }
   if (key.has_expire_time()) {
     ALLOD_TRY(entry.expire_time, TimeFrom("expire_time", key.expire_time()));
   }

@@ -19,7 +19,7 @@ std::unexpected<Error> NotSyncedYet() {
 }
 
 // The tenant's own roles, by name.
-using CustomRoles = std::map<std::string, std::shared_ptr<const CustomRole>>;
+using CustomRoles = decltype(Trust::roles);
 
 CustomRoles CustomRolesOf(const tenancy::v1::WatchIdentitiesResponse::TenantIdentities& from) {
   CustomRoles out;
@@ -84,7 +84,7 @@ Member MemberOf(const tenancy::v1::Member& from, const CustomRoles& custom) {
 std::shared_ptr<const Trust> TrustOf(const tenancy::v1::WatchIdentitiesResponse::TenantIdentities& from) {
   if (!from.active()) return nullptr;
   auto out = std::make_shared<Trust>();
-  const CustomRoles custom = CustomRolesOf(from);
+  const CustomRoles& custom = out->roles = CustomRolesOf(from);
   for (const auto& provider : from.identity_providers()) {
     const auto secret = from.client_secrets().find(provider.name());
     out->providers[provider.name()] = ProviderOf(provider, secret == from.client_secrets().end() ? "" : secret->second);

@@ -65,9 +65,10 @@ struct Member {
 
 // Of one tenant. Never changes.
 struct Trust {
-  std::map<std::string, Provider, std::less<>> providers;  // by name
-  std::map<std::string, Rule, std::less<>> rules;          // by name
-  std::map<std::string, Member, std::less<>> members;      // by name
+  std::map<std::string, Provider, std::less<>> providers;                       // by name
+  std::map<std::string, Rule, std::less<>> rules;                               // by name
+  std::map<std::string, Member, std::less<>> members;                           // by name
+  std::map<std::string, std::shared_ptr<const CustomRole>, std::less<>> roles;  // of the tenant's own, by name
   std::set<Uuid> ended_sessions;
 
   // The one whose `issuer` it is and that is not disabled; null if there is none.

@@ -44,7 +44,10 @@ Connection::Connection(asio::ip::tcp::socket socket, const IpAddress& peer, cons
       socket_(std::move(socket)),
       deadline_(socket_.get_executor()),
       watch_ended_(socket_.get_executor()),
-      opened_(steady_clock::now()) {}
+      opened_(steady_clock::now()) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);  // WatchOnce() reads what is there
+}
 
 Awaitable<void> Connection::Run(ConnectionTable::Id place) {
   place_ = place;
@@ -330,20 +333,22 @@ void Connection::WatchOnce() {
     });
     return;
   }
-  socket_.async_read_some(buffer_.prepare(kReadAheadStep),
-                          [this, self = shared_from_this()](error_code ec, std::size_t n) {
-                            watching_ = false;
-                            buffer_.commit(n);
-                            if (ec == asio::error::eof) input_ended_ = true;
-                            const bool cancelled = watch_stopping_ && ec == asio::error::operation_aborted;
-                            if (ec && !input_ended_ && !cancelled) gone_ = true;
-                            if (gone()) Interrupt();
-                            if (watch_stopping_) {
-                              watch_ended_.Notify();
-                            } else {
-                              WatchOnce();
-                            }
-                          });
+  // Most clients send nothing meanwhile: a buffer is had by those that do.
+  if (buffer_.size() == 0) buffer_.shrink_to_fit();
+  socket_.async_wait(asio::ip::tcp::socket::wait_read, [this, self = shared_from_this()](error_code ec) {
+    watching_ = false;
+    if (!ec) buffer_.commit(socket_.read_some(buffer_.prepare(kReadAheadStep), ec));
+    if (ec == asio::error::would_block) ec = {};
+    if (ec == asio::error::eof) input_ended_ = true;
+    const bool cancelled = watch_stopping_ && ec == asio::error::operation_aborted;
+    if (ec && !input_ended_ && !cancelled) gone_ = true;
+    if (gone()) Interrupt();
+    if (watch_stopping_) {
+      watch_ended_.Notify();
+    } else {
+      WatchOnce();
+    }
+  });
 }
 
 Awaitable<void> Connection::StopWatch() {

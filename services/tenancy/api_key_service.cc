@@ -28,19 +28,29 @@ void ApiKeyServiceImpl::AwaitInForce(SteadyTime until, const std::string& tenant
   tenancy::AwaitInForce(watchers_, feed_, tenant, version, until);
 }
 
+Result<ApiKey> ApiKeyServiceImpl::KeyOf(const v1::CreateApiKeyRequest& request, const Held& held) {
+  if (request.api_key().custom_roles().empty() && held.usual_custom_roles.empty()) {
+    return ApiKeyFromRequest(request, held, clock_.Now());
+  }
+  ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request.parent()));
+  ALLOD_TRY(const auto roles, store_.RolesOf(parent.tenant));
+  return ApiKeyFromRequest(request, held, clock_.Now(), StandingRoles(roles));
+}
+
 grpc::Status ApiKeyServiceImpl::CreateApiKey(grpc::ServerContext* context, const v1::CreateApiKeyRequest* request,
                                              v1::CreateApiKeyResponse* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::CreateApiKeyResponse> {
     ALLOD_TRY(const RequestId request_id, ReadRequestId(*request));
-    ALLOD_TRY(ApiKey key, ApiKeyFromRequest(*request, HeldBy(call.principal), clock_.Now()));
     ALLOD_TRY(const Maker maker, MakerOf(call.principal));
     const ApiKeyText text = NewApiKey();
-    key.kid = text.kid;
-    key.digest = DigestApiKeySecret(pepper_, text.secret);
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.mutations, call));
-    ALLOD_TRY(const ApiKeyCreation creation,
-              InTurn(gates_.writes, call, [&] { return store_.CreateApiKey(key, request_id, maker); }));
-    AwaitInForce(*context, key.tenant, creation.version);
+    ALLOD_TRY(const ApiKeyCreation creation, InTurn(gates_.writes, call, [&]() -> Result<ApiKeyCreation> {
+                ALLOD_TRY(ApiKey key, KeyOf(*request, HeldBy(call.principal)));
+                key.kid = text.kid;
+                key.digest = DigestApiKeySecret(pepper_, text.secret);
+                return store_.CreateApiKey(key, request_id, maker);
+              }));
+    AwaitInForce(*context, creation.key.tenant, creation.version);
     v1::CreateApiKeyResponse out;
     *out.mutable_api_key() = ToProto(creation.key);
     if (creation.created) out.set_secret(FormatApiKey(text));

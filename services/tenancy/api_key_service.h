@@ -48,6 +48,8 @@ class ApiKeyServiceImpl final : public v1::ApiKeyService::Service {
   void ExpectWatchers() { watchers_.ExpectFor(Watchers::kReconnection); }
 
  private:
+  // What `request` asks for, by who has `held`.
+  Result<ApiKey> KeyOf(const v1::CreateApiKeyRequest& request, const Held& held);
   Status Watch(grpc::ServerContext& context, Watchers::Place place,
                grpc::ServerWriter<v1::WatchApiKeysResponse>& writer);
 

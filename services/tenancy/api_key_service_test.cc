@@ -127,6 +127,43 @@ TEST_F(ApiKeyServiceTest, WhatAKeyMayDoFollowsItsRoles) {
             "PERMISSION_MISSING");
 }
 
+TEST_F(ApiKeyServiceTest, AKeyHasCustomRolesAndHandsOnWhatTheyPermitNow) {
+  ASSERT_TRUE(CreateTenant("ke"));
+  ASSERT_TRUE(CreateProject("ke", Caller::Operator()));
+  TenantRole mints{.tenant = "ke", .id = "mints"}, looks{.tenant = "ke", .id = "looks"};
+  mints.permissions = {"scheduling.instances.*", "tenancy.apiKeys.*"};
+  looks.permissions = {"scheduling.instances.get"};
+  store_.PutRole(mints);
+  store_.PutRole(looks);
+  const auto ask = [&](const Caller& caller, const std::string& role) -> Result<v1::CreateApiKeyResponse> {
+    v1::CreateApiKeyRequest request;
+    request.set_parent("tenants/ke/projects/desk");
+    if (!role.empty()) request.mutable_api_key()->add_custom_roles(role);
+    return CallUnary(*key_stub_, &KeyStub::CreateApiKey, request, caller, 5s);
+  };
+  const auto why = [](const auto& result) { return result ? "" : result.error().reason; };
+  const auto made = ask(Caller::Operator(), "tenants/ke/roles/mints");
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_THAT(made->api_key().custom_roles(), testing::ElementsAre("tenants/ke/roles/mints"));
+  EXPECT_TRUE(made->api_key().roles().empty()) << "what is named is all that it has";
+  EXPECT_EQ(why(ask(Caller::Operator(), "tenants/ke/roles/none")), "NOT_FOUND");
+  EXPECT_EQ(why(ask(Caller::Operator(), "tenants/ug/roles/mints")), "INVALID_NAME");
+
+  const std::string& name = made->api_key().name();
+  Rights rights;
+  rights.Add(std::make_shared<const CustomRole>(CustomRole{"mints", Permissions(mints.permissions)}));
+  const Caller key = Caller::Key("ke", "desk", {"inference", "portal"}, rights, name.substr(name.rfind('/') + 1));
+  const auto handed_on = ask(key, "");
+  ASSERT_TRUE(handed_on) << handed_on.error().message;
+  EXPECT_THAT(handed_on->api_key().custom_roles(), testing::ElementsAre("tenants/ke/roles/mints"));
+  EXPECT_EQ(why(ask(key, "tenants/ke/roles/looks")), "");
+  // Narrowed: the gateway may not know yet, and the key hands on no more than it has now.
+  mints.permissions = {"tenancy.apiKeys.*"};
+  store_.PutRole(mints);
+  EXPECT_EQ(why(ask(key, "tenants/ke/roles/looks")), "ROLE_NOT_HELD");
+  EXPECT_EQ(why(ask(key, "tenants/ke/roles/mints")), "");
+}
+
 TEST_F(ApiKeyServiceTest, AKeyHasWhatNarrowsItAndHandsItOn) {
   ASSERT_TRUE(CreateTenant("ke"));
   ASSERT_TRUE(CreateProject("ke", Caller::Operator()));

@@ -201,7 +201,7 @@ audit::Act CreationOf(const ApiKey& key) {
   audit::Act out{.action = "tenancy.apiKeys.create",
                  .resource = key.name(),
                  .details = {{"scopes", ScopeWords(key.scopes)},
-                             {"roles", key.roles.ToString()},
+                             {"roles", RoleWords(key.roles, key.custom_roles, ",")},
                              audit::Personal("display_name", key.display_name)}};
   AddReach(key, out.details);
   return out;

@@ -9,6 +9,7 @@
 #include "services/common/quota.h"
 #include "services/common/rpc/residency.h"
 #include "services/common/rpc/timestamp.h"
+#include "services/tenancy/convert_roles.h"
 
 namespace allod::tenancy {
 namespace {
@@ -145,7 +146,8 @@ Result<Project> ProjectFromRequest(const pb::UpdateProjectRequest& request) {
   return ValidProject(std::move(project));
 }
 
-Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now) {
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now,
+                                 const StandingRoles& roles) {
   ALLOD_TRY(const ProjectName parent, ProjectNameOf("parent", request.parent()));
   ApiKey key;
   key.tenant = parent.tenant;
@@ -183,7 +185,9 @@ Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const H
   const std::vector<std::string> instances(asked.allowed_instances().begin(), asked.allowed_instances().end());
   ALLOD_TRY(key.allowed_instances,
             ValidInstances("api_key.allowed_instances", parent.tenant, parent.project, instances));
-  return ValidApiKey(std::move(key), held);
+  ALLOD_TRY(key.custom_roles, RoleIdsOf("api_key.custom_roles", asked.custom_roles(), parent.tenant));
+  key.roles_seen = roles.version();
+  return ValidApiKey(std::move(key), held, roles);
 }
 
 Result<KeyRotation> RotationFromRequest(const pb::RotateApiKeyRequest& request, Time now) {
@@ -312,6 +316,7 @@ pb::ApiKey ToProto(const ApiKey& key) {
   out.set_display_name(key.display_name);
   for (const Scope scope : key.scopes) out.add_scopes(ToProto(scope));
   for (const Role role : key.roles.List()) out.add_roles(role);
+  for (const std::string& id : key.custom_roles) out.add_custom_roles(FullRoleName(key.tenant, id));
   *out.mutable_create_time() = ToTimestamp(key.create_time);
   if (key.revoke_time) *out.mutable_revoke_time() = ToTimestamp(*key.revoke_time);
   AddLimits(key, out);
@@ -329,6 +334,7 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
   out.set_digest(change.key.digest.data(), change.key.digest.size());
   for (const Scope scope : change.key.scopes) out.add_scopes(ToProto(scope));
   for (const Role role : change.key.roles.List()) out.add_roles(role);
+  for (const std::string& id : change.key.custom_roles) out.add_custom_roles(FullRoleName(change.key.tenant, id));
   AddLimits(change.key, out);
   out.set_currency_code(change.currency_code);
   return out;

@@ -23,9 +23,10 @@ Result<Tenant> TenantFromRequest(const pb::UpdateTenantRequest& request);
 Result<Project> ProjectFromRequest(const pb::CreateProjectRequest& request, Time now);
 // The content that is to replace a project's, and its ids.
 Result<Project> ProjectFromRequest(const pb::UpdateProjectRequest& request);
-// Without kid and digest; `held` is what the maker may hand on. INVALID_ARGUMENT / INVALID_SCOPE or INVALID_ROLE, and
-// the errors of key_rules.h and ParseIpRanges.
-Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now);
+// Without kid and digest; `held` is what the maker may hand on, `roles` are the tenant's own. INVALID_ARGUMENT /
+// INVALID_SCOPE or INVALID_ROLE, and the errors of key_rules.h and ParseIpRanges.
+Result<ApiKey> ApiKeyFromRequest(const pb::CreateApiKeyRequest& request, const Held& held, Time now,
+                                 const StandingRoles& roles = {});
 // Without the successor's kid and digest. INVALID_ARGUMENT / INVALID_NAME, INVALID_OVERLAP, INVALID_EXPIRE_TIME.
 Result<KeyRotation> RotationFromRequest(const pb::RotateApiKeyRequest& request, Time now);
 // By tenant's id; each minute floored, and not after `now`. INVALID_ARGUMENT / TOO_MANY_USES past kUsesMax,

@@ -194,18 +194,35 @@ std::string OtherRoles(const Held& held) {
   return fmt::format("name one that yours cover ({}), or ask an owner of the tenant", covered.ToString());
 }
 
-Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
+Status CheckCustomRoles(const ApiKey& key, const Held& held, const StandingRoles& roles) {
+  for (const std::string& id : key.custom_roles) {
+    ALLOD_TRY(const Rights granted, roles.RightsOf({}, {id}));
+    if (Covers(held.roles, granted)) continue;
+    return Fail(Code::kPermissionDenied, "ROLE_NOT_HELD",
+                fmt::format("api_key.custom_roles: nobody hands on more than he may do, and \"roles/{}\" is more than "
+                            "your roles ({}) permit; leave it out, or ask an owner of the tenant",
+                            id, held.roles.ToString()));
+  }
+  return {};
+}
+
+// `key` with its roles, those of its maker if none are named.
+Result<ApiKey> WithValidRoles(ApiKey key, const Held& held, const StandingRoles& roles) {
+  const auto has_none = [](const ApiKey& one) { return one.roles.empty() && one.custom_roles.empty(); };
   if (!key.scopes.contains(Scope::kPortal)) {
-    if (key.roles.empty()) return key.roles;
+    if (has_none(key)) return key;
     return InvalidArgument("INVALID_ROLE",
                            "api_key.roles: they say what a key may do through the portal, and this one is to have no "
                            "SCOPE_PORTAL; leave the roles out, or add the scope");
   }
-  if (key.roles.empty() && held.usual_roles.empty()) {
+  if (has_none(key)) {
+    key.roles = held.usual_roles;
+    key.custom_roles = held.usual_custom_roles;
+    if (!has_none(key)) return key;
     return InvalidArgument("INVALID_ROLE", fmt::format("api_key.roles: yours ({}) are none that a key can have; {}",
                                                        held.roles.ToString(), OtherRoles(held)));
   }
-  if (key.roles.empty()) return held.usual_roles;
+  ALLOD_TRY(key.custom_roles, ValidCustomRoles("api_key", std::move(key.custom_roles)));
   for (const Role role : key.roles.List()) {
     if (kRolesOfKeys.Has(role)) continue;
     return InvalidArgument("INVALID_ROLE", fmt::format("api_key.roles: no key can be \"{}\"; use one of: {}",
@@ -219,12 +236,13 @@ Result<Roles> ValidRoles(const ApiKey& key, const Held& held) {
                     "permit; {}",
                     WordOfRole(role), held.roles.ToString(), OtherRoles(held)));
   }
-  return key.roles;
+  ALLOD_CHECK_OK(CheckCustomRoles(key, held, roles));
+  return key;
 }
 
 }  // namespace
 
-Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
+Result<ApiKey> ValidApiKey(ApiKey key, const Held& held, const StandingRoles& roles) {
   ALLOD_CHECK_OK(CheckText("api_key.display_name", key.display_name, 0, 128));
   if (key.scopes.empty()) key.scopes = held.scopes;
   for (const Scope scope : key.scopes) {
@@ -236,7 +254,7 @@ Result<ApiKey> ValidApiKey(ApiKey key, const Held& held) {
             "out, or ask somebody who has it",
             WordOf(scope)));
   }
-  ALLOD_TRY(key.roles, ValidRoles(key, held));
+  ALLOD_TRY(key, WithValidRoles(std::move(key), held, roles));
   ALLOD_CHECK_OK(CheckLimits("api_key.limits", key.limits));
   if (key.limits.tokens_per_minute > 0 && !key.scopes.contains(Scope::kInference)) {
     return InvalidArgument("INVALID_LIMITS",

@@ -17,6 +17,7 @@
 #include "services/common/roles.h"
 #include "services/tenancy/limits.h"
 #include "services/tenancy/quota.h"
+#include "services/tenancy/role.h"
 
 namespace allod::tenancy {
 
@@ -92,6 +93,9 @@ struct ApiKey {
   std::vector<std::string> allowed_instances = {};    // ids, sorted, each once; empty: all of the project
   std::optional<Time> last_used_time = std::nullopt;  // whole minutes
   Limits limits = {};
+  std::vector<std::string> custom_roles = {};  // ids of the tenant's own beside `roles`; sorted, each once
+  // Of the custom roles (StandingRoles) as of which it was checked what it has. Not stored.
+  std::int64_t roles_seen = 0;
 
   std::string name() const { return "tenants/" + tenant + "/projects/" + project + "/apiKeys/" + kid; }
   bool HoldsAt(Time now) const { return !revoke_time && (!expire_time || *expire_time > now); }
@@ -146,10 +150,12 @@ struct Held {
   Rights roles = {Role::ROLE_OWNER};
   // Of a key for which none is named.
   Roles usual_roles = {Role::ROLE_ADMIN};
+  std::vector<std::string> usual_custom_roles = {};  // ids
 };
 // No scopes means every scope that its maker may hand on. The display name may be empty. PERMISSION_DENIED /
-// SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's; INVALID_ARGUMENT / INVALID_ROLE.
-Result<ApiKey> ValidApiKey(ApiKey key, const Held& held = {});
+// SCOPE_NOT_HELD or ROLE_NOT_HELD for what is not the maker's; INVALID_ARGUMENT / INVALID_ROLE; NOT_FOUND for a custom
+// role that is none of `roles`.
+Result<ApiKey> ValidApiKey(ApiKey key, const Held& held = {}, const StandingRoles& roles = {});
 
 // Whether a create request asks for what is already there (times, states and versions aside).
 bool SameContent(const Tenant& a, const Tenant& b);

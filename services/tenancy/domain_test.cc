@@ -120,6 +120,37 @@ TEST(ValidApiKey, SaysWhatHelps) {
             "SCOPE_PORTAL out, or ask an owner of the tenant");
 }
 
+TEST(ValidApiKey, ACustomRoleIsHandedOnByWhoHoldsWhatItPermits) {
+  TenantRole looks{.tenant = "ke", .id = "looks"}, runs{.tenant = "ke", .id = "runs"};
+  looks.permissions = {"scheduling.instances.get"};
+  runs.permissions = {"scheduling.instances.*"};
+  const StandingRoles roles({looks, runs});
+  const auto why = [&](std::vector<std::string> custom, const Held& held) {
+    ApiKey key;
+    key.scopes = {Scope::kPortal};
+    key.custom_roles = std::move(custom);
+    const auto made = ValidApiKey(key, held, roles);
+    return made ? fmt::format("{}", fmt::join(made->custom_roles, ",")) : made.error().reason;
+  };
+  const Held owner, viewer{.roles = {Role::ROLE_VIEWER}, .usual_roles = {Role::ROLE_VIEWER}};
+  EXPECT_EQ(why({"runs", "looks"}, owner), "looks,runs");
+  EXPECT_EQ(why({"runs"}, viewer), "ROLE_NOT_HELD");
+  EXPECT_EQ(why({"looks"}, viewer), "looks") << "a viewer sees as much";
+  EXPECT_EQ(why({"none"}, owner), "NOT_FOUND");
+  EXPECT_EQ(why({"looks", "looks"}, owner), "INVALID_ROLE");
+  EXPECT_EQ(why({"a", "b", "c", "d", "e"}, owner), "INVALID_ROLE");
+  // Who has custom roles only hands them on, named or not, and what they permit.
+  Held by_role{.roles = roles.RightsLeft({}, {"runs"}), .usual_roles = {}, .usual_custom_roles = {"runs"}};
+  EXPECT_EQ(why({}, by_role), "runs");
+  EXPECT_EQ(why({"looks"}, by_role), "looks");
+  by_role.roles = roles.RightsLeft({}, {"looks"});
+  EXPECT_EQ(why({"runs"}, by_role), "ROLE_NOT_HELD");
+  ApiKey key;
+  key.scopes = {Scope::kInference};
+  key.custom_roles = {"looks"};
+  EXPECT_EQ(ValidApiKey(key, owner, roles).error().reason, "INVALID_ROLE") << "without the portal";
+}
+
 TEST(Scopes, HaveAWordEach) {
   for (const Scope scope : EveryScope()) EXPECT_EQ(ScopeOf(WordOf(scope)), scope);
   EXPECT_FALSE(ScopeOf("root"));

@@ -13,7 +13,12 @@ std::unexpected<Error> NotHeld(std::string reason, std::string message) {
   return Fail(Code::kPermissionDenied, std::move(reason), std::move(message));
 }
 
-Held HeldBy(const ApiKey& maker) { return {.scopes = maker.scopes, .roles = maker.roles, .usual_roles = maker.roles}; }
+Held HeldBy(const ApiKey& maker, const StandingRoles& roles) {
+  return {.scopes = maker.scopes,
+          .roles = roles.RightsLeft(maker.roles, maker.custom_roles),
+          .usual_roles = maker.roles,
+          .usual_custom_roles = maker.custom_roles};
+}
 
 Status CheckHolds(const ApiKey& maker, Time now) {
   if (maker.HoldsAt(now)) return {};
@@ -110,23 +115,23 @@ Error NoSuchMaker() {
           "the API key that asks is revoked or has expired; ask with another one"};
 }
 
-Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now) {
+Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now, const StandingRoles& roles) {
   ALLOD_CHECK_OK(CheckHolds(maker, now));
-  ALLOD_CHECK_OK(ValidApiKey(key, HeldBy(maker)));
+  ALLOD_CHECK_OK(ValidApiKey(key, HeldBy(maker, roles), roles));
   ALLOD_CHECK_OK(CheckExpiryWithin(maker, key));
   ALLOD_CHECK_OK(CheckRangesWithin(maker, key));
   ALLOD_CHECK_OK(CheckInstancesWithin(maker, key));
   return CheckLimitsHeld(WithoutTokens(key, maker.limits), key.limits);
 }
 
-Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now) {
+Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now, const StandingRoles& roles) {
   ALLOD_CHECK_OK(CheckHolds(maker, now));
-  ALLOD_TRY(key, ValidApiKey(std::move(key), HeldBy(maker)));
+  ALLOD_TRY(key, ValidApiKey(std::move(key), HeldBy(maker, roles), roles));
   key.limits = WithoutTokens(key, HandOnLimits(maker.limits, key.limits));
   if (!key.expire_time) key.expire_time = maker.expire_time;
   if (key.allowed_ip_ranges.empty()) key.allowed_ip_ranges = maker.allowed_ip_ranges;
   if (key.allowed_instances.empty()) key.allowed_instances = maker.allowed_instances;
-  ALLOD_CHECK_OK(CheckHandsOn(maker, key, now));
+  ALLOD_CHECK_OK(CheckHandsOn(maker, key, now, roles));
   return key;
 }
 
@@ -136,7 +141,8 @@ Status CheckOverlap(std::chrono::microseconds overlap) {
                          fmt::format("overlap: give 0 to {} days, for which both keys hold", kOverlapMax.count()));
 }
 
-Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const ApiKey* maker) {
+Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const ApiKey* maker,
+                       const StandingRoles& roles) {
   if (!present.HoldsAt(rotation.now)) {
     return FailedPrecondition("API_KEY_NOT_VALID",
                               fmt::format("{} is revoked or has expired; make a new key instead", present.name()));
@@ -147,8 +153,8 @@ Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const
   out.successor.create_time = rotation.now;
   out.successor.last_used_time.reset();
   if (rotation.expire_time) out.successor.expire_time = rotation.expire_time;
-  ALLOD_CHECK_OK(ValidApiKey(out.successor, rotation.held));
-  if (maker) ALLOD_CHECK_OK(CheckHandsOn(*maker, out.successor, rotation.now));
+  ALLOD_CHECK_OK(ValidApiKey(out.successor, rotation.held, roles));
+  if (maker) ALLOD_CHECK_OK(CheckHandsOn(*maker, out.successor, rotation.now, roles));
   if (rotation.overlap == std::chrono::microseconds::zero()) {
     out.present.revoke_time = rotation.now;
   } else {

@@ -32,12 +32,14 @@ Error NoSuchKey(std::string_view tenant, std::string_view project, std::string_v
 // PERMISSION_DENIED / MAKER_NOT_VALID.
 Error NoSuchMaker();
 
+// `roles` are the tenant's own in the following.
+//
 // `key`, which `maker` makes, with what it leaves open taken from `maker`: every property of it lies within the
 // maker's. A range of addresses lies within one of the maker's ranges. PERMISSION_DENIED / MAKER_NOT_VALID,
 // SCOPE_NOT_HELD, ROLE_NOT_HELD, EXPIRY_NOT_HELD, IP_RANGE_NOT_HELD, INSTANCE_NOT_HELD or LIMIT_NOT_HELD.
-Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now);
+Result<ApiKey> HandOn(const ApiKey& maker, ApiKey key, Time now, const StandingRoles& roles = {});
 // The same for a key that leaves nothing open: what it has not narrowed is everything.
-Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now);
+Status CheckHandsOn(const ApiKey& maker, const ApiKey& key, Time now, const StandingRoles& roles = {});
 
 struct KeyRotation {
   std::string tenant;
@@ -60,7 +62,8 @@ struct Rotated {
 Status CheckOverlap(std::chrono::microseconds overlap);
 // `maker`: the key that asks, null if none does; its errors are those of CheckHandsOn for the successor.
 // FAILED_PRECONDITION / API_KEY_NOT_VALID if the present one does not hold.
-Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const ApiKey* maker);
+Result<Rotated> Rotate(const ApiKey& present, const KeyRotation& rotation, const ApiKey* maker,
+                       const StandingRoles& roles = {});
 
 // Whether a key may make what is bound by nothing that narrows the key and outlives it, such as a workload rule.
 // PERMISSION_DENIED / MAKER_NOT_VALID, MAKER_IS_NARROWED.

@@ -18,7 +18,7 @@ Result<Maker> MakerOf(const Caller& caller) {
 
 Held HeldBy(const Caller& caller) {
   if (caller.is_person()) {
-    // An owner hands on what keys can have; a custom role none of them has.
+    // An owner hands on what keys can have; a custom role only by name.
     const Roles usual =
         caller.roles.Has(Role::ROLE_OWNER) ? Roles{Role::ROLE_ADMIN} : caller.roles.built_in().InBoth(kRolesOfKeys);
     return {.scopes = EveryScope(), .roles = caller.roles, .usual_roles = usual};
@@ -29,6 +29,7 @@ Held HeldBy(const Caller& caller) {
   }
   if (!caller.in_project()) return {};
   Held out{.scopes = {}, .roles = caller.roles, .usual_roles = caller.roles.built_in()};
+  for (const auto& role : caller.roles.custom()) out.usual_custom_roles.push_back(role->id);
   for (const std::string& word : caller.scopes) {
     if (const auto scope = ScopeOf(word)) out.scopes.insert(*scope);
   }

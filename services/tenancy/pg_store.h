@@ -40,6 +40,7 @@ class PgStore final : public Store {
   Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
                                     Time now) override;
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
+  Result<std::vector<TenantRole>> RolesOf(const std::string& tenant) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
   Result<TenantLimits> LimitsOf(const std::string& tenant) override;

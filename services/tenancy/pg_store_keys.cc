@@ -5,6 +5,7 @@
 #include "services/common/pg/row_reader.h"
 #include "services/tenancy/audit_acts.h"
 #include "services/tenancy/key_rules.h"
+#include "services/tenancy/pg_identity_rows.h"
 #include "services/tenancy/pg_rows.h"
 #include "services/tenancy/pg_store.h"
 
@@ -14,7 +15,7 @@ namespace {
 constexpr char kKeyColumns[] =
     "project_id, kid, display_name, scopes, roles, encode(digest, 'hex'), " ALLOD_MICROS("create_time") ", "  //
     ALLOD_MICROS("revoke_time") ", " ALLOD_MICROS("expire_time") ", allowed_ip_ranges, allowed_instances, "   //
-    ALLOD_MICROS("last_used_time") ", " ALLOD_LIMIT_COLUMNS;
+    ALLOD_MICROS("last_used_time") ", " ALLOD_LIMIT_COLUMNS ", custom_roles";
 
 auto ReadKeyOf(const std::string& tenant) {
   return [tenant](RowReader& row) {
@@ -25,6 +26,7 @@ auto ReadKeyOf(const std::string& tenant) {
     row.Into(out.project, out.kid, out.display_name, scopes, roles, digest, out.create_time, out.revoke_time,
              out.expire_time, ranges, out.allowed_instances, out.last_used_time);
     ReadLimits(row, out.limits);
+    row.Into(out.custom_roles);
     // One that cannot be read must not come out as a key without it.
     for (const std::string& text : ranges) out.allowed_ip_ranges.push_back(IpRange::Parse("a row", text).value());
     for (const std::string& scope : scopes) out.scopes.insert(FromRowWord<Scope>(scope));
@@ -94,13 +96,19 @@ void Insert(TenantTx& tx, const ApiKey& key, std::int64_t version) {
   tx.Exec(
       "INSERT INTO tenancy.api_keys (tenant_id, kid, project_id, display_name, scopes, roles, digest, create_time, "
       "change_version, expire_time, allowed_ip_ranges, allowed_instances, " ALLOD_LIMIT_COLUMNS
-      ") VALUES ($1, $2, $3, $4, $5::text[], "
+      ", custom_roles) VALUES ($1, $2, $3, $4, $5::text[], "
       "$6::text[], decode($7, 'hex'), " ALLOD_FROM_MICROS("$8") ", $9, " ALLOD_FROM_MICROS(
-          "$10") ", $11::text[], $12::text[], $13, $14, $15, $16)",
+          "$10") ", $11::text[], $12::text[], $13, $14, $15, $16, $17::text[])",
       tx.tenant().ToString(), key.kid, key.project, key.display_name, WordsOf(key.scopes), WordsOf(key.roles),
       ToHex(key.digest), key.create_time, version, key.expire_time, TextsOf(key.allowed_ip_ranges),
       key.allowed_instances, key.limits.requests_per_minute, key.limits.tokens_per_minute, key.limits.concurrency,
-      key.limits.shadow);
+      key.limits.shadow, key.custom_roles);
+}
+
+// The tenant's own roles, under the same locks, if one of these has any.
+StandingRoles ReadRolesFor(TenantTx& tx, const ApiKey& key, const std::optional<ApiKey>& maker) {
+  if (key.custom_roles.empty() && (!maker || maker->custom_roles.empty())) return {};
+  return StandingRoles(ReadRoles(tx, key.tenant));
 }
 
 // Those that a request names lie within what is outside as it is now.
@@ -135,8 +143,10 @@ Result<ApiKeyCreation> PgStore::CreateApiKey(const ApiKey& key, const RequestId&
         ALLOD_TRY(const std::int64_t version, NextKeysVersion(tx));
         ApiKey made = key;
         ALLOD_TRY(const auto maker_row, ReadMaker(tx, key.tenant, key.project, maker));
+        const StandingRoles roles = ReadRolesFor(tx, key, maker_row);
+        ALLOD_CHECK_OK(roles.CheckUnchanged(key.custom_roles, key.roles_seen));
         if (maker_row) {
-          ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
+          ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time, roles));
         }
         ALLOD_CHECK_OK(CheckLimitsFit(tx, key));
         ALLOD_CHECK_OK(CheckRoom(tx, made));
@@ -159,7 +169,8 @@ Result<ApiKeyCreation> PgStore::RotateApiKey(const KeyRotation& rotation, const 
         // Read again: who held the locks may have revoked it.
         ALLOD_TRY(const ApiKey present, ReadKeyOfProject(tx, rotation.tenant, rotation.project, rotation.kid));
         ALLOD_TRY(const auto maker_row, ReadMaker(tx, rotation.tenant, rotation.project, maker));
-        ALLOD_TRY(const Rotated rotated, Rotate(present, rotation, maker_row ? &*maker_row : nullptr));
+        ALLOD_TRY(const Rotated rotated,
+                  Rotate(present, rotation, maker_row ? &*maker_row : nullptr, ReadRolesFor(tx, present, maker_row)));
         // One that is replaced at once makes the room that its successor takes.
         ALLOD_CHECK_OK(CheckRoom(tx, rotated.successor, rotated.present.revoke_time ? 1 : 0));
         tx.Exec("UPDATE tenancy.api_keys SET change_version = $3, revoke_time = " ALLOD_FROM_MICROS(
@@ -211,6 +222,13 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
         return revoked.version;
       },
       RunAgain{});
+}
+
+Result<std::vector<TenantRole>> PgStore::RolesOf(const std::string& tenant) {
+  return pool_.Run<std::vector<TenantRole>>(KeyOf(tenant), [&](TenantTx& tx) -> Result<std::vector<TenantRole>> {
+    ALLOD_CHECK_OK(RequireTenantRow(tx, tenant));
+    return ReadRoles(tx, tenant);
+  });
 }
 
 Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {

@@ -8,13 +8,17 @@ namespace {
 
 // Who is granted it, by full name.
 std::vector<std::string> UsersOf(TenantTx& tx, const TenantRole& role) {
-  return ReadAll(tx.Exec("SELECT $3 || '/members/' || id AS name FROM tenancy.members WHERE tenant_id = $1 AND "
-                         "($2 = ANY (tenant_custom_roles) OR EXISTS (SELECT 1 FROM unnest(grant_custom_roles) AS one "
-                         "WHERE $2 = ANY (string_to_array(one, ',')))) "
-                         "UNION ALL SELECT $3 || '/projects/' || project_id || '/workloadRules/' || id FROM "
-                         "tenancy.workload_rules WHERE tenant_id = $1 AND $2 = ANY (custom_roles) ORDER BY name",
-                         tx.tenant().ToString(), role.id, "tenants/" + role.tenant),
-                 [](RowReader& row) { return row.Next<std::string>(); });
+  return ReadAll(
+      tx.Exec("SELECT $3 || '/members/' || id AS name FROM tenancy.members WHERE tenant_id = $1 AND "
+              "($2 = ANY (tenant_custom_roles) OR EXISTS (SELECT 1 FROM unnest(grant_custom_roles) AS one "
+              "WHERE $2 = ANY (string_to_array(one, ',')))) "
+              "UNION ALL SELECT $3 || '/projects/' || project_id || '/workloadRules/' || id FROM "
+              "tenancy.workload_rules WHERE tenant_id = $1 AND $2 = ANY (custom_roles) "
+              "UNION ALL SELECT $3 || '/projects/' || project_id || '/apiKeys/' || kid FROM tenancy.api_keys "
+              "WHERE tenant_id = $1 AND $2 = ANY (custom_roles) AND revoke_time IS NULL AND "
+              "(expire_time IS NULL OR expire_time > now()) ORDER BY name",
+              tx.tenant().ToString(), role.id, "tenants/" + role.tenant),
+      [](RowReader& row) { return row.Next<std::string>(); });
 }
 
 }  // namespace

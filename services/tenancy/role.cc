@@ -175,6 +175,14 @@ Result<Rights> StandingRoles::RightsOf(Roles built_in, const std::vector<std::st
   return out;
 }
 
+Rights StandingRoles::RightsLeft(Roles built_in, const std::vector<std::string>& custom) const {
+  Rights out = built_in;
+  for (const std::string& id : custom) {
+    if (const auto found = roles_.find(id); found != roles_.end()) out.Add(found->second.role);
+  }
+  return out;
+}
+
 Status StandingRoles::CheckUnchanged(const std::vector<std::string>& custom, std::int64_t seen) const {
   for (const std::string& id : custom) {
     const auto found = roles_.find(id);

@@ -33,7 +33,7 @@ struct TenantRole {
 
 inline constexpr int kRolesPerTenantMax = 32;
 inline constexpr std::size_t kPermissionsPerRoleMax = 64;
-// At one place of one member, and of one workload rule: so that what a pipeline may do can always be stated.
+// At one place of one member, and of one workload rule or API key: so that what these may do can always be stated.
 inline constexpr std::size_t kCustomRolesPerGrantMax = 4;
 
 // Checks what a user gave, and puts the permissions in order. `known` are all that there are, `held` is what who asks
@@ -61,6 +61,8 @@ class StandingRoles {
 
   // What the roles permit together. NOT_FOUND for a custom one that there is not.
   Result<Rights> RightsOf(Roles built_in, const std::vector<std::string>& custom) const;
+  // The same of those that there are.
+  Rights RightsLeft(Roles built_in, const std::vector<std::string>& custom) const;
   // That what was decided by the roles as of `seen` stands: NOT_FOUND; ABORTED / ROLE_CHANGED for a later change of one
   // of `custom`.
   Status CheckUnchanged(const std::vector<std::string>& custom, std::int64_t seen) const;

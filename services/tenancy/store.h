@@ -114,7 +114,8 @@ class Store {
   // What `key` leaves open is its maker's (HandOn), as the maker is in the same transaction; with its errors, and
   // PERMISSION_DENIED / MAKER_NOT_VALID for one that is not in the project. RESOURCE_EXHAUSTED / TOO_MANY_API_KEYS past
   // kApiKeysPerProjectMax or kApiKeysPerTenantMax that hold when it is made, QUOTA_EXCEEDED past a quota;
-  // INVALID_ARGUMENT / INVALID_LIMITS past those of its project or tenant.
+  // INVALID_ARGUMENT / INVALID_LIMITS past those of its project or tenant; NOT_FOUND for a custom role, ABORTED /
+  // ROLE_CHANGED for one that is another since the key was checked (roles_seen).
   virtual Result<ApiKeyCreation> CreateApiKey(const ApiKey& key, const RequestId& request,
                                               const Maker& maker = std::nullopt) = 0;
   // Makes the successor and shortens the present key's life in one transaction; with the errors of Rotate() and the
@@ -132,6 +133,9 @@ class Store {
   // One statement; moves last_used_time forwards only, and is no change of a key. Keys that there are not are passed
   // over.
   virtual Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) = 0;
+
+  // The tenant's own roles, which a key may have. NOT_FOUND.
+  virtual Result<std::vector<TenantRole>> RolesOf(const std::string& tenant) = 0;
 
   // Tenants whose keys, limits or state changed after `after` (0: all that ever had a key or a limit), by version, at
   // most `limit`. A version changes in the transaction of what it stands for.

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "services/tenancy/pg_store_roles.h"
 #include "tests/contract/tenancy_store_harness.h"
 
 namespace allod::tenancy::tenancy_store_keys_test {
@@ -356,6 +357,58 @@ TEST_P(TenancyStoreKeys, TheKeysOfAllProjectsOfATenantAreLimitedToo) {
   const auto refused = store().CreateApiKey(Key(kKid), {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().reason, "TOO_MANY_API_KEYS");
+}
+
+// In PostgreSQL, where roles and keys are of one database.
+TEST(TenancyKeysInPostgres, CustomRolesStandWhileAKeyHasThemAndAreReadWithTheKeyThatIsMade) {
+  PgBackend backend;
+  FakeClock clock;
+  Store& store = backend.store();
+  PgRoleStore roles(backend.pool());
+  ASSERT_TRUE(store.CreateTenant({"ke", "Kenya", "KES", {"ke"}, TenantState::kActive, clock.Now()}, {}));
+  ASSERT_TRUE(store.CreateProject({"ke", "desk", "Desk", clock.Now()}, {}));
+  const Rights owner = {Role::ROLE_OWNER};
+  const auto make = [&](const std::string& id, std::vector<std::string> permissions) {
+    TenantRole role{.tenant = "ke", .id = id, .uid = Uuid::V7(), .display_name = id};
+    role.permissions = std::move(permissions);
+    role.create_time = clock.Now();
+    return roles.CreateRole(role, {});
+  };
+  const auto mints = make("mints", {"tenancy.apiKeys.*"});
+  ASSERT_TRUE(mints) << mints.error().message;
+  ASSERT_TRUE(make("looks", {"scheduling.instances.get"}));
+  const auto key_with = [&](const std::string& kid, const std::string& role) {
+    ApiKey key{"ke", "desk", kid, "", {Scope::kPortal}, {}, {}, clock.Now(), std::nullopt};
+    key.digest.fill(static_cast<std::uint8_t>(kid.front()));
+    if (!role.empty()) key.custom_roles = {role};
+    key.roles_seen = StandingRoles(store.RolesOf("ke").value()).version();
+    return key;
+  };
+  const auto made = store.CreateApiKey(key_with("aaaaaaaaaaaa", "mints"), {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->key.custom_roles, std::vector<std::string>{"mints"});
+  EXPECT_EQ(store.ValidKeys("ke", clock.Now())->at(0).custom_roles, std::vector<std::string>{"mints"});
+  EXPECT_EQ(store.CreateApiKey(key_with("bbbbbbbbbbbb", "none"), {}).error().code, Code::kNotFound);
+  // By the key: within what its role permits, as the role is then.
+  EXPECT_EQ(store.CreateApiKey(key_with("bbbbbbbbbbbb", "looks"), {}, "aaaaaaaaaaaa").error().reason, "ROLE_NOT_HELD");
+  EXPECT_TRUE(store.CreateApiKey(key_with("bbbbbbbbbbbb", "mints"), {}, "aaaaaaaaaaaa"));
+  const auto by_default = store.CreateApiKey(key_with("cccccccccccc", ""), {}, "aaaaaaaaaaaa");
+  ASSERT_TRUE(by_default) << by_default.error().message;
+  EXPECT_EQ(by_default->key.custom_roles, std::vector<std::string>{"mints"});
+  const ApiKey checked_before = key_with("dddddddddddd", "mints");
+  TenantRole wider = *mints;
+  wider.permissions = {"scheduling.instances.*", "tenancy.apiKeys.*"};
+  ASSERT_TRUE(roles.UpdateRole(wider, EtagOf(*mints), owner, {}));
+  EXPECT_EQ(store.CreateApiKey(checked_before, {}).error().reason, "ROLE_CHANGED");
+  EXPECT_TRUE(store.CreateApiKey(key_with("dddddddddddd", "looks"), {}, "aaaaaaaaaaaa"));
+
+  const auto in_use = roles.DeleteRole("ke", "mints", owner, {});
+  EXPECT_EQ(in_use.error().reason, "ROLE_IN_USE");
+  EXPECT_THAT(in_use.error().message, testing::HasSubstr("tenants/ke/projects/desk/apiKeys/aaaaaaaaaaaa"));
+  for (const char* kid : {"aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"}) {
+    ASSERT_TRUE(store.RevokeApiKey("ke", "desk", kid, clock.Now()));
+  }
+  EXPECT_TRUE(roles.DeleteRole("ke", "mints", owner, {})) << "keys that are revoked do not need it";
 }
 
 INSTANTIATE_TEST_SUITE_P(Stores, TenancyStoreKeys, EveryStore(), StoreName);

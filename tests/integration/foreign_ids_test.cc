@@ -58,6 +58,11 @@ class ForeignIds : public testing::Test {
       out.push_back(Caller::Workload("ke", "nyumba", "jamii", {"inference", "portal"}, roles));
       if (!roles.empty()) out.push_back(Caller::Person("ke", kSession, {}, {{"nyumba", roles}}));
     }
+    // What a role of the tenant's own permits reaches no further.
+    Rights custom;
+    custom.Add(std::make_shared<const CustomRole>(CustomRole{
+        "wide", Permissions({"billing.*.*", "catalog.*.*", "scheduling.*.*", "tenancy.*.*", "*.auditEntries.read"})}));
+    out.push_back(Caller::Key("ke", "nyumba", {"inference", "portal"}, custom, own_.kid));
     if (with_whole) out.push_back(Caller::Person("ke", kSession, {Role::ROLE_OWNER, Role::ROLE_AUDITOR}));
     return out;
   }

@@ -145,6 +145,48 @@ bool ShowsAPartOf(const std::string& key, const std::string& text) {
   return text.find(key.substr(key.rfind('_'))) != std::string::npos;
 }
 
+TEST_F(GatewayKeys, PromptsAndAnswersAreInNoLog) {
+  constexpr char kAsked[] = "Swali-la-siri-4711";
+  constexpr char kAnswered[] = "Jibu-la-siri-4712";
+  InitLog("gateway", LogLevel::kDebug);
+  testing::internal::CaptureStderr();
+  RestartGateway();
+  const auto body = [&](const std::string& more) {
+    return R"({"model":"assistant","messages":[{"role":"user","content":")" + std::string(kAsked) + "\"}]" + more + "}";
+  };
+  const auto chat = [&](const std::string& text) { return Fetch(port(), "POST", "/v1/chat/completions", key_, text); };
+  worker_.script = [&](auto&, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, kAnswered, 3);
+    WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
+    return grpc::Status::OK;
+  };
+  EXPECT_THAT(chat(body("")).body, HasSubstr(kAnswered));
+  EXPECT_THAT(chat(body(R"(,"stream":true)")).body, HasSubstr(kAnswered));
+  // What goes wrong is what is logged.
+  for (const std::string& broken :
+       {body(R"(,"temperature":"hot")"), body("").substr(0, 60), body(R"(,"tool_choice":"required")"),
+        std::string(kAsked), R"({"model":")" + std::string(kAsked) + R"(","messages":[]})"}) {
+    EXPECT_GE(chat(broken).status, 400);
+  }
+  worker_.script = [&](auto&, const auto&, WorkerPeer::Writer& writer) {
+    WorkerPeer::Started(writer, 7);
+    WorkerPeer::Delta(writer, kAnswered, 3);
+    return grpc::Status(grpc::StatusCode::INTERNAL, "broken");
+  };
+  chat(body(""));
+  chat(body(R"(,"stream":true)"));
+  EXPECT_EQ(Metrics().body.find(kAsked), std::string::npos);
+  gateway_->Stop();
+  gateway_.reset();
+  const std::string logged = testing::internal::GetCapturedStderr();
+  InitLog("gateway", LogLevel::kInfo);
+  EXPECT_FALSE(logged.empty()) << "it was to say something";
+  for (const char* secret : {kAsked, kAnswered}) {
+    EXPECT_EQ(logged.find(secret), std::string::npos) << logged.substr(0, 4000);
+  }
+}
+
 TEST_F(GatewayKeys, NeitherLogsNorErrorsShowMoreOfAKeyThanItsKid) {
   ASSERT_TRUE(ShowsAPartOf(key_, "x" + ParseApiKey(key_)->secret.substr(7, 14)));
   const std::string elsewhere =

@@ -332,8 +332,10 @@ Result<ApiKeyCreation> FakeStore::CreateApiKey(const ApiKey& key, const RequestI
   if (earlier) return *std::move(earlier);
   ApiKey made = key;
   ALLOD_TRY(const auto maker_row, ReadMaker(key.tenant, key.project, maker));
+  const StandingRoles roles(roles_[key.tenant]);
+  ALLOD_CHECK_OK(roles.CheckUnchanged(key.custom_roles, key.roles_seen));
   if (maker_row) {
-    ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time));
+    ALLOD_TRY(made, HandOn(*maker_row, std::move(made), key.create_time, roles));
   }
   ALLOD_CHECK_OK(
       CheckLimitsWithin("api_key.limits", key.limits, "the project's", projects_.at({key.tenant, key.project}).limits));
@@ -356,7 +358,8 @@ Result<ApiKeyCreation> FakeStore::RotateApiKey(const KeyRotation& rotation, cons
   ALLOD_TRY(auto earlier, RecallKey(rotation.tenant, rotation.project, request));
   if (earlier) return *std::move(earlier);
   ALLOD_TRY(const auto maker_row, ReadMaker(rotation.tenant, rotation.project, maker));
-  ALLOD_TRY(const Rotated rotated, Rotate(found->second, rotation, maker_row ? &*maker_row : nullptr));
+  ALLOD_TRY(const Rotated rotated,
+            Rotate(found->second, rotation, maker_row ? &*maker_row : nullptr, StandingRoles(roles_[rotation.tenant])));
   // One that is replaced at once makes the room that its successor takes.
   ALLOD_CHECK_OK(RoomForApiKey(rotated.successor, QuotasOf(rotation.tenant, rotation.project, rotation.now),
                                rotated.present.revoke_time ? 1 : 0));
@@ -443,6 +446,20 @@ Result<std::int64_t> FakeStore::RevokeApiKey(const std::string& tenant, const st
     keys_versions_[tenant] = version = ++keys_clock_;
   }
   return version;
+}
+
+Result<std::vector<TenantRole>> FakeStore::RolesOf(const std::string& tenant) {
+  const std::scoped_lock lock(mutex_);
+  ALLOD_CHECK_OK(Up());
+  return roles_[tenant];
+}
+
+void FakeStore::PutRole(TenantRole role) {
+  const std::scoped_lock lock(mutex_);
+  role.version = ++roles_clock_;
+  std::vector<TenantRole>& roles = roles_[role.tenant];
+  std::erase_if(roles, [&](const TenantRole& other) { return other.id == role.id; });
+  roles.push_back(std::move(role));
 }
 
 Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t after, int limit) {

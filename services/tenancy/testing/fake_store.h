@@ -27,7 +27,8 @@ class FakeStore final : public Store {
                                            const RequestId& request, Setter by = Setter::kOperator) override;
   Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                          const RequestId& request) override;
-  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request, Setter by) override;
+  Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
+                                           Setter by) override;
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;
@@ -44,12 +45,15 @@ class FakeStore final : public Store {
   Result<std::int64_t> RevokeApiKey(const std::string& tenant, const std::string& project, const std::string& kid,
                                     Time now) override;
   Status RecordKeyUse(const std::string& tenant, const std::vector<KeyUse>& uses) override;
+  Result<std::vector<TenantRole>> RolesOf(const std::string& tenant) override;
   Result<std::vector<TenantKeysVersion>> KeysVersions(std::int64_t after, int limit) override;
   Result<std::vector<ApiKey>> ValidKeys(const std::string& tenant, Time then) override;
   Result<TenantLimits> LimitsOf(const std::string& tenant) override;
   Result<std::int64_t> LimitsVersion(const std::string& tenant) override;
   Result<std::vector<ApiKey>> KeysChanged(const std::string& tenant, std::int64_t after) override;
 
+  // A role of its tenant is there, or is that from now on; the next version of the roles.
+  void PutRole(TenantRole role);
   // In one word.
   void Suspend(const std::string& tenant) { SetState(tenant, TenantState::kSuspended); }
   void Resume(const std::string& tenant) { SetState(tenant, TenantState::kActive); }
@@ -111,7 +115,9 @@ class FakeStore final : public Store {
   std::map<std::pair<std::string, std::string>, std::int64_t> change_versions_;  // by tenant, kid
   std::map<std::pair<std::string, std::string>, Project> projects_;
   std::map<std::pair<std::string, std::string>, ApiKey> keys_;  // by tenant, kid
-  std::map<std::pair<std::string, Uuid>, Request> requests_;    // by parent ("" for operators'), request id
+  std::map<std::string, std::vector<TenantRole>> roles_;        // by tenant
+  std::int64_t roles_clock_ = 0;
+  std::map<std::pair<std::string, Uuid>, Request> requests_;  // by parent ("" for operators'), request id
 };
 
 }  // namespace allod::tenancy

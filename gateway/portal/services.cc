@@ -5,6 +5,7 @@
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
@@ -59,6 +60,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
+      In<billing::v1::AgreedTerms>("PriceTermsService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),

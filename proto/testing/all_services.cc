@@ -13,6 +13,7 @@
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
+#include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
@@ -48,6 +49,7 @@ void Link() {
   billing::v1::CheckLedgerRequest::descriptor();
   billing::v1::GetLegalEntityRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
+  billing::v1::GetPriceTermsRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();
   catalog::v1::LeaseJobRequest::descriptor();

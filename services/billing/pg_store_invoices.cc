@@ -11,6 +11,7 @@
 #include "services/billing/pg_store_charges.h"
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/terms/pg_terms.h"
 
 namespace allod::billing {
 namespace {
@@ -95,7 +96,7 @@ Status CheckIssueTime(TenantTx& tx, Time now) {
                   Instant(now), Instant(there)));
 }
 
-FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
+Result<FinaliseState> ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   const std::string tenant = command.tenant.ToString();
   FinaliseState state;
   const auto account = tx.Exec(kLockAccountToInvoice, tenant);
@@ -121,6 +122,9 @@ FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   });
   state.charges = ReadOpenChargesIn(
       tx, {.tenant = command.tenant, .last = command.period.start, .limit = kIssuedLinesMax + 1, .project = ""});
+  ALLOD_TRY(const std::vector<Charge> of_terms,
+            terms::ReadOpenAdjustmentsIn(tx, command.tenant, state.last_period, command.period.start));
+  state.charges.insert(state.charges.end(), of_terms.begin(), of_terms.end());
   return state;
 }
 
@@ -239,9 +243,10 @@ Result<IssuedInvoice> PgStore::FinaliseInvoice(const FinaliseCommand& command, T
   return desk_.Run<IssuedInvoice>(
       command.tenant,
       [&](TenantTx& tx) -> Result<IssuedInvoice> {
-        const FinaliseState state = ReadFinaliseState(tx, command);
+        tx.Exec(kLockAccountToInvoice, command.tenant);
         auto there = ReadIssuedIn(tx, command.tenant, command.period.name);
         if (there || there.error().code != Code::kNotFound) return there;
+        ALLOD_TRY(const FinaliseState state, ReadFinaliseState(tx, command));
         ALLOD_TRY(IssuedInvoice made, DecideFinalise(state, command, now));
         ALLOD_CHECK_OK(CheckIssueTime(tx, now));
         return Write(tx, audit_, std::move(made));

@@ -112,6 +112,11 @@ void MakeTenant(const AllMethods& methods, const std::string& id) {
                   {"party", {{"displayName", id + " " + kSecretText}, {"countryCode", "ke"}}},
                   {"taxCategory", "TAX_CATEGORY_STANDARD"},
                   {"taxBasisPoints", 1600}}}});
+  methods.Must("billing.SetPriceTerms", {{"priceTerms",
+                                          {{"name", "tenants/" + id + "/priceTerms/-"},
+                                           {"startPeriod", "current"},
+                                           {"note", id + " " + kSecretText},
+                                           {"freeTokens", json::array({{{"tokens", 1}}})}}}});
 }
 
 Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, const std::string& project_id,
@@ -205,7 +210,8 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
   }
   for (const std::string& name :
        {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
-        out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
+        out.tenant + "/invoices/current", out.tenant + "/priceTerms/current", out.tenant + "/projects/-",
+        out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }
   return out;

@@ -19,6 +19,8 @@
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/terms/terms_service.h"
+#include "services/billing/terms/testing/fake_terms_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
@@ -95,6 +97,7 @@ class PortalScopes : public testing::Test {
                                                    &usage_,
                                                    &computed_,
                                                    &invoices_,
+                                                   &price_terms_,
                                                    &ledger_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
@@ -268,6 +271,8 @@ class PortalScopes : public testing::Test {
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
+  billing::terms::FakeTermsStore terms_store_;
+  billing::terms::PriceTermsServiceImpl price_terms_{terms_store_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
@@ -350,6 +355,9 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"BillingAccountService.GetBillingProfile",
        {R"({"name":"tenants/ke/billingProfile"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"PriceTermsService.GetPriceTerms",
+       {R"({"name":"tenants/ke/priceTerms/current"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"PriceTermsService.ListPriceTerms", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},

@@ -148,6 +148,8 @@ const std::map<std::string, Row>& Rows() {
       {"billing.FinaliseInvoice", {kOperator, ""}},
       {"billing.CreateCreditNote", {kOperator, ""}},
       {"billing.SetPriceTerms", {kOperator, ""}},
+      {"billing.RerateInvoice", {kOperator, ""}},
+      {"billing.CreditServiceLevel", {kOperator, ""}},
       {"billing.GetPriceTerms", {kTenantAsAWhole, kTenantName + "/priceTerms/current"}},
       {"billing.ListPriceTerms", {kTenantAsAWhole, kTenantName}},
       {"billing.SetBillingProfile", {kOperator, ""}},

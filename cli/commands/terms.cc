@@ -88,6 +88,8 @@ void AddTerms(CLI::App& app, Globals& globals) {
   set->add_option("--free-amount", of_set->free_amount, "AMOUNT a month, in the account's currency");
   set->add_option("--commit", of_set->commitment,
                   "AMOUNT:MONTHS[:PERCENT]: at least so much a month, and what is off for it");
+  set->add_option("--service-level", of_set->service_level,
+                  "BELOW:PERCENT, as in 99.5:10: what is given back of an instance; may be repeated");
   set->add_option("--note", of_set->note, "What was agreed where");
   set->add_flag("--dry-run", of_set->dry_run, "Check it, and set nothing");
   set->add_option("--request-id", of_set->request_id, "UUID, the same again to repeat what may have been done");

@@ -90,6 +90,17 @@ Result<billing_v1::AgreedTerms> TermsFrom(const TermsOptions& options, const std
     clause.set_model(model);
     clause.set_basis_points(basis_points);
   }
+  for (const std::string& text : options.service_level) {
+    const std::size_t colon = text.find(':');
+    std::int32_t below = 0, credit = 0;
+    if (colon == std::string::npos || !ReadPercent(text.substr(0, colon), below) ||
+        !ReadPercent(text.substr(colon + 1), credit)) {
+      return Invalid("--service-level", text, "PERCENT:PERCENT, as in 99.5:10");
+    }
+    auto& step = *out.add_service_level();
+    step.set_below_basis_points(below);
+    step.set_credit_basis_points(credit);
+  }
   if (!options.commitment.empty()) {
     constexpr char kForm[] = "AMOUNT:MONTHS[:PERCENT]";
     const std::string& text = options.commitment;
@@ -123,6 +134,10 @@ std::string ShowTerms(const billing_v1::AgreedTerms& terms) {
   }
   for (const auto& clause : terms.discounts()) {
     out += fmt::format("  {} off ({})\n", Percent(clause.basis_points()), Of(clause.model()));
+  }
+  for (const auto& step : terms.service_level()) {
+    out += fmt::format("  {} of an instance's amount back where it was available for less than {}\n",
+                       Percent(step.credit_basis_points()), Percent(step.below_basis_points()));
   }
   if (!terms.free_amount().empty()) out += fmt::format("  {} a month are free\n", terms.free_amount());
   if (terms.has_commitment()) {

@@ -17,7 +17,8 @@ struct TermsOptions {
   std::vector<std::string> tiers;        // [MODEL=]FROM:PERCENT
   std::vector<std::string> discounts;    // [MODEL=]PERCENT
   std::string free_amount;
-  std::string commitment;  // AMOUNT:MONTHS[:PERCENT]
+  std::string commitment;                  // AMOUNT:MONTHS[:PERCENT]
+  std::vector<std::string> service_level;  // BELOW:PERCENT
   std::string note;
   bool dry_run = false;
   std::string request_id;

@@ -13,6 +13,7 @@ TEST(TermsFrom, ReadsEveryClause) {
   options.free_tokens = {"1000000", "starter=5"};
   options.tiers = {"5000000:10", "models/big=1:2.5", "50000000:20"};
   options.discounts = {"12.25"};
+  options.service_level = {"99.5:10"};
   options.free_amount = "3";
   options.commitment = "1000.50:12:5";
   const auto terms = TermsFrom(options, "tenants/ke");
@@ -27,9 +28,10 @@ TEST(TermsFrom, ReadsEveryClause) {
   EXPECT_EQ(terms->commitment().months(), 12);
   EXPECT_EQ(terms->commitment().basis_points(), 500);
   const std::string shown = ShowTerms(*terms);
-  for (const char* text :
-       {"from 2026-11", "1000000 tokens a month are free (all models)", "(models/starter)",
-        "above 50000000 tokens a month 20 % off", "12.25 % off", "at least 1000.50 a month for 12 months, 5 %"}) {
+  for (const char* text : {"from 2026-11", "1000000 tokens a month are free (all models)", "(models/starter)",
+                           "above 50000000 tokens a month 20 % off", "12.25 % off",
+                           "10 % of an instance's amount back where it was available for less than 99.5 %",
+                           "at least 1000.50 a month for 12 months, 5 %"}) {
     EXPECT_THAT(shown, HasSubstr(text));
   }
 }

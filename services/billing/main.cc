@@ -10,6 +10,8 @@
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/corrections/correction_service.h"
+#include "services/billing/corrections/pg_correction_store.h"
 #include "services/billing/expirer.h"
 #include "services/billing/finaliser.h"
 #include "services/billing/invoice_service.h"
@@ -98,6 +100,8 @@ Status Run(const Config& config, StopSignal& stop) {
   LegalEntityServiceImpl legal_entities(store, clock, gates);
   terms::PgTermsStore terms_store(desk);
   terms::PriceTermsServiceImpl price_terms(terms_store, clock, gates);
+  corrections::PgCorrectionStore correction_store(desk);
+  corrections::CorrectionServiceImpl corrections(correction_store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -106,7 +110,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &price_terms, &audit_log}));
+                           &price_terms, &corrections, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

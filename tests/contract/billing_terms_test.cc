@@ -71,6 +71,7 @@ TEST_F(PgTerms, AreReadAsTheyWereSetAndSetOnceByRequest) {
   all.tiers = {{"models/m", {{1'000, 100}, {2'000, 200}}}};
   all.free_amount = Kes("1.5");
   all.commitment = {Kes("10"), 3, 50};
+  all.service_level = {{9'950, 1'000}, {9'000, 5'000}};
   all.note = "Contract 7";
   const RequestId request = MakeRequestId(Uuid::V7().ToString(), "SetPriceTerms", "a").value();
   const Terms set = Set(all, request);

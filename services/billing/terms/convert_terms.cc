@@ -30,6 +30,9 @@ Result<Terms> FromProto(const pb::AgreedTerms& terms, Time now) {
     for (const auto& tier : clause.tiers()) row.tiers.push_back({tier.from_tokens(), tier.basis_points()});
   }
   for (const auto& clause : terms.discounts()) out.discounts.push_back({clause.model(), clause.basis_points()});
+  for (const auto& step : terms.service_level()) {
+    out.service_level.push_back({step.below_basis_points(), step.credit_basis_points()});
+  }
   if (!terms.free_amount().empty()) {
     ALLOD_TRY(out.free_amount, Amount::Parse("price_terms.free_amount", terms.free_amount()));
   }
@@ -77,6 +80,11 @@ pb::AgreedTerms ToProto(const Terms& terms) {
     out.mutable_commitment()->set_monthly_amount(terms.commitment->monthly.ToString());
     out.mutable_commitment()->set_months(terms.commitment->months);
     out.mutable_commitment()->set_basis_points(terms.commitment->basis_points);
+  }
+  for (const ServiceLevelStep& step : terms.service_level) {
+    auto& row = *out.add_service_level();
+    row.set_below_basis_points(step.below);
+    row.set_credit_basis_points(step.credit);
   }
   out.set_note(terms.note);
   if (terms.version != 0) *out.mutable_create_time() = ToTimestamp(terms.create_time);

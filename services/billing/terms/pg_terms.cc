@@ -59,6 +59,9 @@ void ReadContent(const json& content, Terms& out) {
   for (const json& row : content.at("discounts")) {
     out.discounts.push_back({row.at("model").get<std::string>(), row.at("basis_points").get<std::int32_t>()});
   }
+  for (const json& row : content.at("service_level")) {
+    out.service_level.push_back({row.at("below").get<std::int32_t>(), row.at("credit").get<std::int32_t>()});
+  }
   if (content.contains("free_amount")) out.free_amount = PicoOf(content.at("free_amount"));
   if (content.contains("commitment")) {
     const json& row = content.at("commitment");
@@ -117,6 +120,10 @@ std::string ContentOf(const Terms& terms) {
   }
   for (const Discount& clause : terms.discounts) {
     out["discounts"].push_back({{"model", clause.model}, {"basis_points", clause.basis_points}});
+  }
+  out["service_level"] = json::array();
+  for (const ServiceLevelStep& step : terms.service_level) {
+    out["service_level"].push_back({{"below", step.below}, {"credit", step.credit}});
   }
   if (terms.free_amount) out["free_amount"] = terms.free_amount->ToPicoString();
   if (terms.commitment) {

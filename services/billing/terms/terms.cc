@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "services/common/text_check.h"
 
@@ -67,6 +68,24 @@ Status CheckTiers(const std::vector<Tier>& tiers) {
   return {};
 }
 
+// Sorted: less availability gives back no less.
+Status CheckServiceLevel(std::vector<ServiceLevelStep>& steps) {
+  if (steps.size() > kTiersMax)
+    return Invalid("service_level", fmt::format("{} of them; at most {}", steps.size(), kTiersMax));
+  std::ranges::sort(steps, std::greater<>(), &ServiceLevelStep::below);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    ALLOD_CHECK_OK(CheckBasisPoints("service_level.below_basis_points", steps[i].below, 1));
+    ALLOD_CHECK_OK(CheckBasisPoints("service_level.credit_basis_points", steps[i].credit, 1));
+    if (i > 0 && (steps[i].below == steps[i - 1].below || steps[i].credit < steps[i - 1].credit)) {
+      return Invalid("service_level",
+                     fmt::format("the one below {} does not follow the one below {}; less availability "
+                                 "gives back no less",
+                                 steps[i].below, steps[i - 1].below));
+    }
+  }
+  return {};
+}
+
 Time CommittedUntil(const Terms& terms) {
   Time end = terms.start_month;
   for (std::int32_t i = 0; terms.commitment && i < terms.commitment->months; ++i) end = NextMonth(end);
@@ -78,7 +97,7 @@ Time CommittedUntil(const Terms& terms) {
 bool SameContent(const Terms& a, const Terms& b) {
   return a.start_month == b.start_month && a.free_tokens == b.free_tokens && a.tiers == b.tiers &&
          a.discounts == b.discounts && a.free_amount == b.free_amount && a.commitment == b.commitment &&
-         a.note == b.note;
+         a.service_level == b.service_level && a.note == b.note;
 }
 
 bool IsCommitted(const Terms& terms, Time month) {
@@ -105,6 +124,7 @@ Result<Terms> CheckTerms(Terms terms, int decimals) {
                      fmt::format("{} is not from 1 to {}", terms.commitment->months, kCommitmentMonthsMax));
     }
   }
+  ALLOD_CHECK_OK(CheckServiceLevel(terms.service_level));
   ALLOD_CHECK_OK(CheckText("terms.note", terms.note, 0, kNoteMax, true));
   return terms;
 }

@@ -61,6 +61,15 @@ struct Commitment {
   bool operator==(const Commitment&) const = default;
 };
 
+// Where the availability of an instance in a month was below, so much of its amount is given back (corrections/). The
+// lowest step that it was below counts.
+struct ServiceLevelStep {
+  std::int32_t below = 0;   // hundredths of a percent
+  std::int32_t credit = 0;  // likewise, of the instance's amount
+
+  bool operator==(const ServiceLevelStep&) const = default;
+};
+
 struct Terms {
   TenantId tenant;
   std::string tenant_name;
@@ -71,7 +80,8 @@ struct Terms {
   std::vector<Discount> discounts;
   std::optional<Amount> free_amount;  // of a month
   std::optional<Commitment> commitment;
-  std::string note;  // what was agreed where; may be empty
+  std::vector<ServiceLevelStep> service_level;  // descending
+  std::string note;                             // what was agreed where; may be empty
   Time create_time;
 };
 

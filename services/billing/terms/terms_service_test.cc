@@ -45,6 +45,9 @@ class TermsRpc : public testing::Test {
     auto& discount = *terms.add_discounts();
     discount.set_model("models/m");
     discount.set_basis_points(250);
+    auto& level = *terms.add_service_level();
+    level.set_below_basis_points(9'950);
+    level.set_credit_basis_points(1'000);
     terms.set_free_amount("12.5");
     terms.mutable_commitment()->set_monthly_amount("1000");
     terms.mutable_commitment()->set_months(12);

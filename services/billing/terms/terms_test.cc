@@ -184,7 +184,9 @@ TEST(Adjust, NeverBelowNothingInWhateverOrderAndMoreUseNeverCostsLess) {
     const Adjustments adjustments = Adjust(terms, kOctober, used).value();
     const Amount cost = CostOf(used, adjustments).value();
     ASSERT_GE(cost, Amount()) << Said(adjustments);
-    if (terms.commitment) ASSERT_GE(cost, terms.commitment->monthly);
+    if (terms.commitment) {
+      ASSERT_GE(cost, terms.commitment->monthly);
+    }
     std::vector<Used> shuffled = used;
     any.Shuffle(shuffled);
     ASSERT_EQ(Said(Adjust(terms, kOctober, shuffled).value()), Said(adjustments));
@@ -253,6 +255,11 @@ TEST(CheckTerms, SaysWhatIsWrongAndWhere) {
   EXPECT_NE(Refused(Off({{"listings/x", 1}})).find("discounts.model"), std::string::npos);
   EXPECT_NE(Refused(Off(std::vector<Discount>(21))).find("at most 20"), std::string::npos);
   EXPECT_NE(Refused(Committed("0.001")).find("2 decimals"), std::string::npos);
+  Terms levels = Some();
+  levels.service_level = {{9'000, 2'000}, {9'950, 1'000}};
+  EXPECT_EQ(CheckTerms(levels, 2)->service_level[0].below, 9'950);
+  levels.service_level[0].credit = 500;
+  EXPECT_NE(Refused(levels).find("gives back no less"), std::string::npos);
   Terms terms = Committed("1");
   terms.commitment->months = 61;
   EXPECT_NE(Refused(terms).find("commitment.months"), std::string::npos);

@@ -23,6 +23,8 @@
 #include "services/billing/terms/pg_terms_store.h"
 #include "services/billing/terms/terms_service.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/pg_wallet_store.h"
+#include "services/billing/wallet/wallet_service.h"
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/reader.h"
 #include "services/common/clock.h"
@@ -102,6 +104,8 @@ Status Run(const Config& config, StopSignal& stop) {
   terms::PriceTermsServiceImpl price_terms(terms_store, clock, gates);
   corrections::PgCorrectionStore correction_store(desk);
   corrections::CorrectionServiceImpl corrections(correction_store, clock, gates);
+  PgWalletStore wallet_store(desk, reports);
+  WalletServiceImpl wallets(wallet_store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -110,7 +114,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &price_terms, &corrections, &audit_log}));
+                           &price_terms, &corrections, &wallets, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

@@ -9,6 +9,7 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -44,6 +45,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetAuditHeadRequest::descriptor()->file(),
       billing::v1::GetBillingAccountRequest::descriptor()->file(),
       billing::v1::CheckUsageRequest::descriptor()->file(),
+      billing::v1::GetEventSinkRequest::descriptor()->file(),
       billing::v1::GetInvoiceRequest::descriptor()->file(),
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),

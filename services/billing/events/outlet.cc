@@ -66,20 +66,22 @@ Result<int> OutletLoop::RunOnce(const std::stop_token& stop) {
 }
 
 void OutletLoop::Loop(const std::stop_token& stop) {
-  std::optional<Time> failing_since;
+  bool failing = false;
+  Time failing_since;
   std::chrono::seconds wait = kOutletPeriod;
   while (!stop.stop_requested()) {
     const Result<int> done = RunOnce(stop);
     if (done) {
-      failing_since.reset();
+      failing = false;
       wait = kOutletPeriod;
     } else {
-      if (!failing_since) {
+      if (!failing) {
+        failing = true;
         failing_since = clock_.Now();
         Log(LogLevel::kWarning, "an outlet of events takes none; it is tried again",
             {{"outlet", name_}, {"reason", done.error().reason}, {"message", done.error().message}});
       }
-      if (done.error().reason == kOutletFailed && clock_.Now() - *failing_since > kSuspendAfter) {
+      if (done.error().reason == kOutletFailed && clock_.Now() - failing_since > kSuspendAfter) {
         Log(LogLevel::kError,
             "an outlet of events failed for too long: it gets none, and none are kept for it, until billing is started "
             "again",

@@ -137,7 +137,8 @@ int main(int argc, char** argv) {
                          commands::AddDelete,    commands::AddTenants,   commands::AddQuota,  commands::AddRoles,
                          commands::AddCreateKey, commands::AddRotateKey, commands::AddLogin,  commands::AddChat,
                          commands::AddUsage,     commands::AddInvoice,   commands::AddWallet, commands::AddTerms,
-                         commands::AddBilling,   commands::AddLedger,    commands::AddAudit,  commands::AddTop}) {
+                         commands::AddBilling,   commands::AddLedger,    commands::AddEvents, commands::AddAudit,
+                         commands::AddTop}) {
     add(app, globals);
   }
   std::vector<std::string> asked;

@@ -6,7 +6,7 @@
 #include "gateway/access/admission.h"
 #include "gateway/access/credentials.h"
 #include "gateway/access/route_guard.h"
-#include "gateway/federation/curl_fetcher.h"
+#include "services/common/web/curl_fetcher.h"
 #include "gateway/federation/token_endpoint.h"
 #include "gateway/federation/workload_tokens.h"
 #include "gateway/http/router.h"
@@ -67,7 +67,7 @@ struct Gateway::Impl {
         credentials_to_end(
             {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}}, keys),
         guard_of_end(credentials_to_end, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
-        fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
+        fetcher(AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
         verifier(issuer_keys, clock),
         tokens(trust, verifier, sealer, clock,
@@ -138,7 +138,7 @@ struct Gateway::Impl {
   const sign_in::SessionsToEnd sessions_to_end;
   const access::Credentials credentials_to_end;
   const access::RouteGuard guard_of_end;
-  federation::CurlFetcher fetcher;
+  CurlFetcher fetcher;
   federation::IssuerKeys issuer_keys;
   federation::TokenVerifier verifier;
   federation::TokenEndpoint tokens;

@@ -10,6 +10,7 @@
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -47,6 +48,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetBillingAccountRequest::descriptor()->file(),
       billing::v1::CheckUsageRequest::descriptor()->file(),
       billing::v1::RerateInvoiceRequest::descriptor()->file(),
+      billing::v1::GetEventSinkRequest::descriptor()->file(),
       billing::v1::GetInvoiceRequest::descriptor()->file(),
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),

@@ -59,6 +59,7 @@ void AddBilling(CLI::App& app, Globals& globals);
 void AddTerms(CLI::App& app, Globals& globals);
 void AddWallet(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
+void AddEvents(CLI::App& app, Globals& globals);
 void AddAudit(CLI::App& app, Globals& globals);
 void AddTop(CLI::App& app, Globals& globals);
 

@@ -3,6 +3,7 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
@@ -58,6 +59,7 @@ std::vector<PortalService> PortalServices() {
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),
+      In<billing::v1::EventSink>("EventSinkService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),

@@ -9,6 +9,7 @@
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -47,6 +48,7 @@ void Link() {
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::RerateInvoiceRequest::descriptor();
+  billing::v1::GetEventSinkRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();

@@ -152,6 +152,14 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
       {{"parent", out.tenant},
        {"roleId", "looks"},
        {"role", {{"displayName", "of " + tenant_id}, {"permissions", json::array({"scheduling.instances.get"})}}}});
+  const std::string sink = out.tenant + "/eventSinks/" + word;
+  methods.Must("billing.CreateEventSink",
+               {{"parent", out.tenant},
+                {"eventSinkId", word},
+                {"eventSink",
+                 {{"displayName", shown}, {"url", "https://receiver.example/"}, {"kinds", json::array({"budget.*"})}}},
+                {"requestId", NewId(out)}});
+  out.names.push_back(sink);
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",

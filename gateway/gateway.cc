@@ -6,7 +6,6 @@
 #include "gateway/access/admission.h"
 #include "gateway/access/credentials.h"
 #include "gateway/access/route_guard.h"
-#include "gateway/federation/curl_fetcher.h"
 #include "gateway/federation/keys_with_roles.h"
 #include "gateway/federation/token_endpoint.h"
 #include "gateway/federation/workload_tokens.h"
@@ -20,6 +19,7 @@
 #include "gateway/sign_in/endpoints.h"
 #include "gateway/sign_in/sessions.h"
 #include "services/common/rpc/client.h"
+#include "services/common/web/curl_fetcher.h"
 
 namespace allod::gateway {
 
@@ -71,7 +71,7 @@ struct Gateway::Impl {
             {{federation::kWorkloadTokenPrefix, &workloads}, {sign_in::kSessionTokenPrefix, &sessions_to_end}},
             keys_with_roles),
         guard_of_end(credentials_to_end, sign_in::BrowserCredentialOf(config.public_url, config.session_times)),
-        fetcher(federation::AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
+        fetcher(AddressPolicy(config.issuer_networks_allowed), config.issuer_ca_file),
         issuer_keys(fetcher, config.issuer_keys),
         verifier(issuer_keys, clock),
         tokens(trust, verifier, sealer, clock,
@@ -143,7 +143,7 @@ struct Gateway::Impl {
   const sign_in::SessionsToEnd sessions_to_end;
   const access::Credentials credentials_to_end;
   const access::RouteGuard guard_of_end;
-  federation::CurlFetcher fetcher;
+  CurlFetcher fetcher;
   federation::IssuerKeys issuer_keys;
   federation::TokenVerifier verifier;
   federation::TokenEndpoint tokens;

@@ -9,11 +9,14 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/correction.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
+#include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
@@ -44,11 +47,14 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetAuditHeadRequest::descriptor()->file(),
       billing::v1::GetBillingAccountRequest::descriptor()->file(),
       billing::v1::CheckUsageRequest::descriptor()->file(),
+      billing::v1::RerateInvoiceRequest::descriptor()->file(),
+      billing::v1::GetEventSinkRequest::descriptor()->file(),
       billing::v1::GetInvoiceRequest::descriptor()->file(),
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),
       billing::v1::GetLegalEntityRequest::descriptor()->file(),
       billing::v1::GetPriceBookRequest::descriptor()->file(),
+      billing::v1::GetPriceTermsRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),
       billing::v1::GetWalletRequest::descriptor()->file(),
       catalog::v1::ReadArtifactRequest::descriptor()->file(),

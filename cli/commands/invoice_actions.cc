@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "allod/billing/v1/correction.grpc.pb.h"
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "cli/commands/invoice_view.h"
 #include "cli/commands/may_be_done.h"
@@ -40,6 +41,7 @@ struct InvoiceActionOptions {
   std::string reason;
   std::vector<std::string> lines;
   bool all = false;
+  bool dry_run = false;
   std::string request_id;
 };
 
@@ -160,6 +162,31 @@ Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options
   return {};
 }
 
+Status CreditServiceLevel(const Globals& globals, const InvoiceActionOptions& options) {
+  billing_v1::CreditServiceLevelRequest request;
+  ALLOD_TRY(*request.mutable_invoice(), NameOf(options));
+  request.set_validate_only(options.dry_run);
+  request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  using Corrections = billing_v1::CorrectionService;
+  const auto done = net::Ask<Corrections>(services, &Corrections::Stub::CreditServiceLevel, request, kIssueTimeout);
+  if (!done) return std::unexpected(ToRepeat(done.error(), request.request_id()));
+  if (globals.json()) {
+    terminal::Print(terminal::ToJson(*done));
+    return {};
+  }
+  terminal::PrintList(false,
+                      {{"INSTANCE", "instance"},
+                       {"REQUESTS", "request_count"},
+                       {"FAULTS", "fault_count"},
+                       {"BELOW", "below_basis_points"},
+                       {"CREDIT", "credit_basis_points"},
+                       {"AMOUNT", "amount.amount"}},
+                      terminal::Messages(done->credits().pointer_begin(), done->credits().pointer_end()));
+  terminal::Print((options.dry_run ? "Nothing was issued; this would be:\n" : "") + ShowInvoice(done->credit_note()));
+  return {};
+}
+
 }  // namespace
 
 void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
@@ -185,6 +212,11 @@ void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
   credit->add_option("--reason", of_credit->reason, "Stands on the credit note")->required();
   credit->add_option("--line", of_credit->lines, "NUMBER, or NUMBER=AMOUNT without tax; may be repeated");
   credit->add_flag("--all", of_credit->all, "What is left of all lines");
+  const auto [level, of_level] =
+      add("sla-credit", "Give back what the price terms promise where an instance's month was below it",
+          &CreditServiceLevel, true);
+  level->add_flag("--dry-run", of_level->dry_run, "Show it, and issue nothing");
+  level->add_option("--request-id", of_level->request_id, "UUID, the same again to repeat what may have been done");
   credit->add_option("--request-id", of_credit->request_id, "UUID, the same again to repeat what may have been done");
 }
 

@@ -11,6 +11,7 @@
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "allod/billing/v1/ledger.grpc.pb.h"
+#include "allod/billing/v1/price_terms.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "allod/scheduling/v1/audit.grpc.pb.h"
 #include "allod/scheduling/v1/instance.grpc.pb.h"
@@ -181,6 +182,8 @@ class Exporter {
       request.set_name(tenant_ + "/billingProfile");
       return One(net::Ask<Accounts>(services_, &Accounts::Stub::GetBillingProfile, request), write);
     }));
+    using Terms = billing_v1::PriceTermsService;
+    ALLOD_CHECK_OK(List<Terms>("price_terms", &Terms::Stub::ListPriceTerms));
     ALLOD_CHECK_OK(List<Ledger>("ledger_accounts", &Ledger::Stub::ListLedgerAccounts));
     ALLOD_CHECK_OK(List<Usage>("usage_records", &Usage::Stub::ListUsageRecords));
     ALLOD_CHECK_OK(List<Computed>("computed_usage", &Computed::Stub::ListComputedUsage));

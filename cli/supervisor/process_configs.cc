@@ -118,6 +118,14 @@ void KeepIdentitySettings(const StateDir& state, json& gateway) {
   }
 }
 
+// What an operator wrote of where events may be sent (docs/events.md) stays.
+void KeepEventSettings(const StateDir& state, json& billing) {
+  const json last = LastConfig(state, "billing");
+  for (const auto& [field, value] : last.items()) {
+    if (field.starts_with("event_") && field != "event_secret_file") billing[field] = value;
+  }
+}
+
 // What browsers know the gateway as: what an operator said, now or before, else where it listens on this machine.
 void SetPublicUrl(const StateDir& state, const std::string& given, json& gateway) {
   const auto local = [](const json& config) { return "http://" + config.value("http_listen", ""); };
@@ -246,6 +254,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   ALLOD_TRY(const std::string operators_listen,
             ChooseListen("--operators", options.operators_listen, state.OperatorsBase(), kFirstOperatorsPort));
   ALLOD_CHECK_OK(EnsureSecret(state, users, "api_key_pepper", users.pepper()));
+  const auto billing = users.Of("billing");
+  ALLOD_CHECK_OK(EnsureSecret(state, users, "event_secret", billing ? billing->gid : 0));
   const auto write = [&](const std::string& process, const json& config) {
     return WritePrivate(state, "config", process + ".json", config.dump(2) + "\n", users, process);
   };
@@ -259,10 +269,13 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                                    {"database", Database(state, "catalog")},
                                    {"artifact_dir", state.artifacts().string()},
                                    {"billing_target", state.target("billing")}}));
-  ALLOD_CHECK_OK(write("billing", {{"listen", state.target("billing")},
-                                   {"peer_uids", users.Callers("billing")},
-                                   {"database", Database(state, "billing")},
-                                   {"tenancy_target", state.target("tenancy")}}));
+  json billing_config{{"listen", state.target("billing")},
+                      {"peer_uids", users.Callers("billing")},
+                      {"database", Database(state, "billing")},
+                      {"tenancy_target", state.target("tenancy")},
+                      {"event_secret_file", state.secret("event_secret").string()}};
+  KeepEventSettings(state, billing_config);
+  ALLOD_CHECK_OK(write("billing", billing_config));
   ALLOD_TRY(const json settings, MergeNodeSettings(LastConfig(state, "node"), options.node));
   json scheduling{{"listen", state.target("scheduling")},
                   {"peer_uids", users.Callers("scheduling")},

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/federation/fetcher.h"
+#include "services/common/web/fetcher.h"
 #include "services/common/jose/key_set.h"
 #include "services/common/result.h"
 

@@ -3,8 +3,10 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
+#include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
@@ -57,9 +59,11 @@ std::vector<PortalService> PortalServices() {
       In<catalog::v1::Model>("ModelService", Backend::kCatalog),
       In<catalog::v1::Listing>("ListingService", Backend::kCatalog),
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),
+      In<billing::v1::EventSink>("EventSinkService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
+      In<billing::v1::AgreedTerms>("PriceTermsService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<billing::v1::Wallet>("WalletService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),

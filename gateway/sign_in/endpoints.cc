@@ -126,10 +126,9 @@ access::BrowserCredential BrowserCredentialOf(const std::string& public_url, Ses
 }
 
 Endpoints::Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy,
-                     const federation::TrustTable& table, federation::TokenVerifier& verifier,
-                     federation::Fetcher& fetcher, SessionStarter& starter, Refusals& refusals,
-                     const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
-                     SessionTimes times)
+                     const federation::TrustTable& table, federation::TokenVerifier& verifier, Fetcher& fetcher,
+                     SessionStarter& starter, Refusals& refusals, const SessionSealer& sessions,
+                     const AttemptSealer& attempts, const Clock& clock, SessionTimes times)
     : config_(std::move(config)),
       browser_(BrowserCredentialOf(config_.public_url, times)),
       stub_(tenancy::v1::SessionService::NewStub(tenancy)),
@@ -226,8 +225,8 @@ http::Awaitable<void> Endpoints::SignIn(http::Request& request, http::ResponseWr
   co_await out.Send(std::move(response));
 }
 
-http::Awaitable<Result<std::string>> Endpoints::Fetch(federation::FetchRequest request, http::ResponseWriter& out) {
-  const std::function<void(federation::Fetcher::Done)> start = [&](federation::Fetcher::Done done) {
+http::Awaitable<Result<std::string>> Endpoints::Fetch(FetchRequest request, http::ResponseWriter& out) {
+  const std::function<void(Fetcher::Done)> start = [&](Fetcher::Done done) {
     fetcher_.Fetch(std::move(request), std::move(done));
   };
   const auto answer = co_await http::AwaitAnswer<std::string>(start, kCodeTimeout, out);

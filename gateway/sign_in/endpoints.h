@@ -18,9 +18,9 @@
 #include "gateway/access/principal.h"
 #include "gateway/access/rate_limiter.h"
 #include "gateway/access/route_guard.h"
-#include "gateway/federation/fetcher.h"
 #include "gateway/sign_in/attempt.h"
 #include "gateway/sign_in/session_starter.h"
+#include "services/common/web/fetcher.h"
 
 namespace allod::gateway::sign_in {
 
@@ -37,9 +37,8 @@ class Endpoints {
  public:
   // All but `tenancy` must outlive this.
   Endpoints(EndpointsConfig config, const std::shared_ptr<grpc::Channel>& tenancy, const federation::TrustTable& table,
-            federation::TokenVerifier& verifier, federation::Fetcher& fetcher, SessionStarter& starter,
-            Refusals& refusals, const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock,
-            SessionTimes times);
+            federation::TokenVerifier& verifier, Fetcher& fetcher, SessionStarter& starter, Refusals& refusals,
+            const SessionSealer& sessions, const AttemptSealer& attempts, const Clock& clock, SessionTimes times);
 
   http::Awaitable<void> Providers(http::Request& request, http::ResponseWriter& out);
   http::Awaitable<void> SignIn(http::Request& request, http::ResponseWriter& out);
@@ -56,7 +55,7 @@ class Endpoints {
                                                  http::ResponseWriter& out);
   static void LogRefusal(const Error& error, const std::string& provider, const http::Request& request,
                          const http::ResponseWriter& out);
-  http::Awaitable<Result<std::string>> Fetch(federation::FetchRequest request, http::ResponseWriter& out);
+  http::Awaitable<Result<std::string>> Fetch(FetchRequest request, http::ResponseWriter& out);
   http::Awaitable<Result<http::Response>> SessionOf(const http::Request& request, http::ResponseWriter& out);
   std::string RedirectUri() const { return config_.public_url + "/auth/callback"; }
   bool secure() const { return config_.public_url.starts_with("https://"); }
@@ -67,7 +66,7 @@ class Endpoints {
   const std::unique_ptr<tenancy::v1::SessionService::Stub> stub_;
   const federation::TrustTable& table_;
   federation::TokenVerifier& verifier_;
-  federation::Fetcher& fetcher_;
+  Fetcher& fetcher_;
   SessionStarter& starter_;
   Refusals& refusals_;
   const SessionSealer& sessions_;

@@ -32,10 +32,10 @@ constexpr char kProvider[] = "tenants/ke/identityProviders/staff";
 constexpr char kTokenUrl[] = "https://id.example/token";
 
 // An issuer that gives the ID token it was told to give, to whom has the code and its verifier.
-class FakeIssuer final : public federation::Fetcher {
+class FakeIssuer final : public Fetcher {
  public:
   FakeIssuer() { keys.AddKey("k", TokenIssuer::Kind::kP256); }
-  void Fetch(federation::FetchRequest request, Done done) override {
+  void Fetch(FetchRequest request, Done done) override {
     if (request.url.ends_with("/openid-configuration")) {
       return done(json{
           {"issuer", kIssuer},
@@ -64,7 +64,7 @@ class FakeIssuer final : public federation::Fetcher {
     return out;
   }
   TokenIssuer keys;
-  std::vector<federation::FetchRequest> codes;
+  std::vector<FetchRequest> codes;
   std::string challenge;
   std::string id_token;
   bool away = false;

@@ -97,15 +97,14 @@ Result<std::string> ReadCode(std::string_view query, const Attempt& attempt, con
   return code;
 }
 
-Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,
-                                             const Attempt& attempt, const std::string& code,
-                                             const std::string& redirect_uri) {
+Result<FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,
+                                 const Attempt& attempt, const std::string& code, const std::string& redirect_uri) {
   ALLOD_CHECK_OK(CheckEndpoint(issuer.token_endpoint, "token_endpoint"));
   std::vector<std::pair<std::string, std::string>> form{{"grant_type", "authorization_code"},
                                                         {"code", code},
                                                         {"redirect_uri", redirect_uri},
                                                         {"code_verifier", attempt.verifier}};
-  federation::FetchRequest out{.url = issuer.token_endpoint};
+  FetchRequest out{.url = issuer.token_endpoint};
   if (client.client_secret.empty()) {
     form.emplace_back("client_id", client.client_id);
   } else {

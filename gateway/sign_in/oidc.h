@@ -6,12 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include "gateway/federation/fetcher.h"
 #include "gateway/federation/issuer_keys.h"
 #include "gateway/federation/trust_table.h"
 #include "gateway/sign_in/attempt.h"
 #include "services/common/jose/token.h"
 #include "services/common/result.h"
+#include "services/common/web/fetcher.h"
 
 namespace allod::gateway::sign_in {
 
@@ -27,9 +27,8 @@ Result<std::string> ReadCode(std::string_view query, const Attempt& attempt, con
                              const federation::Issuer& issuer);
 
 // The code for tokens.
-Result<federation::FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,
-                                             const Attempt& attempt, const std::string& code,
-                                             const std::string& redirect_uri);
+Result<FetchRequest> CodeRequest(const federation::Issuer& issuer, const federation::SignIn& client,
+                                 const Attempt& attempt, const std::string& code, const std::string& redirect_uri);
 // The ID token in the answer. UNAUTHENTICATED / SIGN_IN_FAILED.
 Result<std::string> IdTokenOf(std::string_view answer);
 

@@ -8,11 +8,14 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/correction.pb.h"
+#include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
+#include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
@@ -44,11 +47,14 @@ void Link() {
   scheduling::v1::GetRegionRequest::descriptor();
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
+  billing::v1::RerateInvoiceRequest::descriptor();
+  billing::v1::GetEventSinkRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();
   billing::v1::GetLegalEntityRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
+  billing::v1::GetPriceTermsRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
   billing::v1::GetWalletRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();

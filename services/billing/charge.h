@@ -33,7 +33,6 @@ enum class ChargeKind {
 enum class ChargeUnit { kOne = 1, kSecond, kToken, kGigabyteHour };
 
 inline constexpr std::int64_t kSecondsPerHour = 3600;
-inline constexpr std::size_t kChargeDetailMax = 200;
 
 struct ChargeTerms {
   ChargeKind kind = ChargeKind::kInstanceTime;

@@ -3,6 +3,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/terms/pg_terms.h"
 
 namespace allod::billing {
 namespace {
@@ -81,8 +82,13 @@ void InsertChargeLines(TenantTx& tx, const IssuedInvoice& doc) {
 
 Result<std::vector<Charge>> PgStore::OpenCharges(const MonthQuery& query) {
   return reports_.Run<std::vector<Charge>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<Charge>> {
-    return ReadOpenChargesIn(
+    std::vector<Charge> out = ReadOpenChargesIn(
         tx, {query.tenant, query.month, query.month, static_cast<std::int64_t>(query.limit), query.project});
+    if (!query.project.empty()) return out;
+    // What terms do is the tenant's as a whole.
+    ALLOD_TRY(const std::vector<Charge> of_terms, terms::ReadMonthAdjustmentsIn(tx, query.tenant, query.month));
+    out.insert(out.end(), of_terms.begin(), of_terms.end());
+    return out;
   });
 }
 

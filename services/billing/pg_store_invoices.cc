@@ -11,6 +11,7 @@
 #include "services/billing/pg_store_charges.h"
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/terms/pg_terms.h"
 
 namespace allod::billing {
 namespace {
@@ -95,7 +96,7 @@ Status CheckIssueTime(TenantTx& tx, Time now) {
                   Instant(now), Instant(there)));
 }
 
-FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
+Result<FinaliseState> ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   const std::string tenant = command.tenant.ToString();
   FinaliseState state;
   const auto account = tx.Exec(kLockAccountToInvoice, tenant);
@@ -121,6 +122,9 @@ FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   });
   state.charges = ReadOpenChargesIn(
       tx, {.tenant = command.tenant, .last = command.period.start, .limit = kIssuedLinesMax + 1, .project = ""});
+  ALLOD_TRY(const std::vector<Charge> of_terms,
+            terms::ReadOpenAdjustmentsIn(tx, command.tenant, state.last_period, command.period.start));
+  state.charges.insert(state.charges.end(), of_terms.begin(), of_terms.end());
   return state;
 }
 
@@ -208,7 +212,10 @@ audit::Act ActOf(const IssuedInvoice& doc) {
           .details = {{"number", doc.number}, {"payable", doc.payable.ToString() + " " + doc.currency_code}}};
 }
 
-Result<IssuedInvoice> Write(TenantTx& tx, const audit::PgLog& log, IssuedInvoice doc) {
+}  // namespace
+
+Result<IssuedInvoice> WriteIssuedIn(TenantTx& tx, const audit::PgLog& log, IssuedInvoice doc, Time now) {
+  ALLOD_CHECK_OK(CheckIssueTime(tx, now));
   AllowMinutes(tx);
   InsertHeader(tx, doc);
   InsertLines(tx, doc);
@@ -220,11 +227,11 @@ Result<IssuedInvoice> Write(TenantTx& tx, const audit::PgLog& log, IssuedInvoice
   return doc;
 }
 
-Result<CreditState> ReadCreditState(TenantTx& tx, const CreditCommand& command) {
+Result<CreditState> ReadCreditStateIn(TenantTx& tx, TenantId tenant, const std::string& id) {
   CreditState state;
-  ALLOD_TRY(state.invoice, ReadIssuedIn(tx, command.tenant, command.period.name));
-  state.credit_notes = tx.Exec(kCountCredits, command.tenant, command.period.name)[0][0].as<int>();
-  for (const auto& fields : tx.Exec(kCredited, command.tenant, command.period.name)) {
+  ALLOD_TRY(state.invoice, ReadIssuedIn(tx, tenant, id));
+  state.credit_notes = tx.Exec(kCountCredits, tenant, id)[0][0].as<int>();
+  for (const auto& fields : tx.Exec(kCredited, tenant, id)) {
     RowReader row(fields);
     const auto line = row.Next<std::int32_t>();
     state.credited[line] = row.Next<Amount>();
@@ -232,19 +239,17 @@ Result<CreditState> ReadCreditState(TenantTx& tx, const CreditCommand& command) 
   return state;
 }
 
-}  // namespace
-
 Result<IssuedInvoice> PgStore::FinaliseInvoice(const FinaliseCommand& command, Time now) {
   // In doubt it is done again, and finds what it made.
   return desk_.Run<IssuedInvoice>(
       command.tenant,
       [&](TenantTx& tx) -> Result<IssuedInvoice> {
-        const FinaliseState state = ReadFinaliseState(tx, command);
+        tx.Exec(kLockAccountToInvoice, command.tenant);
         auto there = ReadIssuedIn(tx, command.tenant, command.period.name);
         if (there || there.error().code != Code::kNotFound) return there;
+        ALLOD_TRY(const FinaliseState state, ReadFinaliseState(tx, command));
         ALLOD_TRY(IssuedInvoice made, DecideFinalise(state, command, now));
-        ALLOD_CHECK_OK(CheckIssueTime(tx, now));
-        return Write(tx, audit_, std::move(made));
+        return WriteIssuedIn(tx, audit_, std::move(made), now);
       },
       RunAgain{});
 }
@@ -259,10 +264,9 @@ Result<IssuedInvoice> PgStore::CreateCreditNote(const CreditCommand& command, Ti
           ALLOD_CHECK_OK(CheckSamePayload(command.request, repeated[0][1].as<std::string>()));
           return ReadIssuedIn(tx, command.tenant, repeated[0][0].as<std::string>());
         }
-        ALLOD_TRY(const CreditState state, ReadCreditState(tx, command));
+        ALLOD_TRY(const CreditState state, ReadCreditStateIn(tx, command.tenant, command.period.name));
         ALLOD_TRY(IssuedInvoice made, DecideCredit(state, command, now));
-        ALLOD_CHECK_OK(CheckIssueTime(tx, now));
-        return Write(tx, audit_, std::move(made));
+        return WriteIssuedIn(tx, audit_, std::move(made), now);
       },
       RunAgain{});
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "services/billing/invoice.h"
+#include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 #include "services/common/pg/words.h"
 
@@ -34,5 +35,9 @@ std::optional<BillingProfile> FindProfileIn(TenantTx& tx, TenantId tenant);
 std::optional<LegalEntity> FindLegalEntityIn(PgTx& tx, const std::string& id);
 // Whole. NOT_FOUND.
 Result<IssuedInvoice> ReadIssuedIn(TenantTx& tx, TenantId tenant, const std::string& id);
+// What is to be decided on to credit the invoice. NOT_FOUND.
+Result<CreditState> ReadCreditStateIn(TenantTx& tx, TenantId tenant, const std::string& id);
+// Numbers it, books it and writes it, under the lock on the tenant's account. CLOCK_SKEW.
+Result<IssuedInvoice> WriteIssuedIn(TenantTx& tx, const audit::PgLog& log, IssuedInvoice doc, Time now);
 
 }  // namespace allod::billing

@@ -1,5 +1,7 @@
 #include "services/billing/pg_store_prices.h"
 
+#include <fmt/format.h>
+
 #include "services/common/pg/row_reader.h"
 
 namespace allod::billing {
@@ -16,6 +18,10 @@ constexpr std::string_view kFindTermsPrices = R"(
       AND x.isolation_class IN (t.isolation_class, '')
     ORDER BY x.variant_id = '', x.isolation_class = '' LIMIT 1) AS p ON true
   ORDER BY t.place)";
+
+constexpr std::string_view kPricesOfBook =
+    "SELECT p.currency_code, p.variant_id, p.prompt_price, p.completion_price, p.isolation_class "
+    "FROM billing.token_prices p WHERE p.price_book_id = $1::uuid";
 
 }  // namespace
 
@@ -38,6 +44,17 @@ std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>&
     TokenPrice& price = out.price.emplace();
     price.currency_code = currency_code;
     row.Into(price.variant_id, price.isolation_class, price.prompt, price.completion);
+    return out;
+  });
+}
+
+Result<std::vector<TokenPrice>> ReadPricesIn(PgTx& tx, Uuid price_book) {
+  // None is without a price.
+  const auto rows = tx.Exec(kPricesOfBook, price_book);
+  if (rows.empty()) return NotFound(fmt::format("priceBooks/{} does not exist", price_book.ToString()));
+  return ReadAll(rows, [](RowReader& row) {
+    TokenPrice out;
+    row.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class);
     return out;
   });
 }

@@ -13,4 +13,7 @@ namespace allod::billing {
 std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>& terms,
                                         const std::string& currency_code);
 
+// What tokens cost by the book. NOT_FOUND.
+Result<std::vector<TokenPrice>> ReadPricesIn(PgTx& tx, Uuid price_book);
+
 }  // namespace allod::billing

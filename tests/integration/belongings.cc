@@ -112,6 +112,11 @@ void MakeTenant(const AllMethods& methods, const std::string& id) {
                   {"party", {{"displayName", id + " " + kSecretText}, {"countryCode", "ke"}}},
                   {"taxCategory", "TAX_CATEGORY_STANDARD"},
                   {"taxBasisPoints", 1600}}}});
+  methods.Must("billing.SetPriceTerms", {{"priceTerms",
+                                          {{"name", "tenants/" + id + "/priceTerms/-"},
+                                           {"startPeriod", "current"},
+                                           {"note", id + " " + kSecretText},
+                                           {"freeTokens", json::array({{{"tokens", 1}}})}}}});
 }
 
 Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, const std::string& project_id,
@@ -147,6 +152,14 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
       {{"parent", out.tenant},
        {"roleId", "looks"},
        {"role", {{"displayName", "of " + tenant_id}, {"permissions", json::array({"scheduling.instances.get"})}}}});
+  const std::string sink = out.tenant + "/eventSinks/" + word;
+  methods.Must("billing.CreateEventSink",
+               {{"parent", out.tenant},
+                {"eventSinkId", word},
+                {"eventSink",
+                 {{"displayName", shown}, {"url", "https://receiver.example/"}, {"kinds", json::array({"budget.*"})}}},
+                {"requestId", NewId(out)}});
+  out.names.push_back(sink);
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",
@@ -205,7 +218,8 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
   }
   for (const std::string& name :
        {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
-        out.tenant + "/wallet", out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
+        out.tenant + "/wallet", out.tenant + "/invoices/current", out.tenant + "/priceTerms/current",
+        out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }
   return out;

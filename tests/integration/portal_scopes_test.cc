@@ -16,9 +16,13 @@
 #include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/events/event_sink_service.h"
+#include "services/billing/events/testing/fake_event_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/terms/terms_service.h"
+#include "services/billing/terms/testing/fake_terms_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/billing/wallet/wallet_service.h"
@@ -112,7 +116,9 @@ class PortalScopes : public testing::Test {
                                                    &usage_,
                                                    &computed_,
                                                    &invoices_,
+                                                   &price_terms_,
                                                    &ledger_,
+                                                   &event_sinks_,
                                                    &wallets_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
@@ -286,6 +292,10 @@ class PortalScopes : public testing::Test {
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
+  billing::terms::FakeTermsStore terms_store_;
+  billing::terms::PriceTermsServiceImpl price_terms_{terms_store_, clock_, gates_};
+  billing::events::FakeEventStore event_store_;
+  billing::events::EventSinkServiceImpl event_sinks_{event_store_, std::nullopt, clock_, gates_};
   NoWallets no_wallets_;
   billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
@@ -314,6 +324,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
   const std::string key = R"({"name":")" + key_name_ + R"("})";
   const std::string provider = R"({"name":"tenants/ke/identityProviders/ci"})";
   const std::string member = R"({"name":"tenants/ke/members/achieng"})";
+  const std::string sink = R"({"name":"tenants/ke/eventSinks/s"})";
   const std::string rule = R"({"name":"tenants/ke/projects/p/workloadRules/deploy"})";
   const nlohmann::json update_rule{
       {"workloadRule", Must("allod.tenancy.v1.WorkloadRuleService.GetWorkloadRule", rule)}};
@@ -372,9 +383,23 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
        {R"({"name":"tenants/ke/billingAccount"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"BillingAccountService.GetBillingProfile",
        {R"({"name":"tenants/ke/billingProfile"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"PriceTermsService.GetPriceTerms",
+       {R"({"name":"tenants/ke/priceTerms/current"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"PriceTermsService.ListPriceTerms", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.CreateEventSink",
+       {R"({"parent":"tenants/ke","eventSinkId":"s","eventSink":{"displayName":"S","url":"https://s.example/"}})",
+        "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.GetEventSink", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.ListEventSinks", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.UpdateEventSink",
+       {R"({"eventSink":{"name":"tenants/ke/eventSinks/s"}})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.DeleteEventSink", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.RotateEventSinkSecret", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.TestEventSink", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"EventSinkService.ReplayEvents", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.GetWallet", {R"({"name":"tenants/ke/wallet"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListPayments", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListInvoiceBalances", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},

@@ -64,7 +64,10 @@ Programs::Programs() {
     Start(area, more.dump());
   };
   service("tenancy", {{"api_key_pepper_file", pepper}, {"jurisdiction", "ke"}, {"tenant_grace_min_s", 0}});
-  service("billing", {{"tenancy_target", Target("tenancy")}});
+  dir_.Write("event_secret", "a secret of thirty-two characters that only this test knows");
+  service("billing", {{"tenancy_target", Target("tenancy")},
+                      {"event_secret_file", (dir_ / "event_secret").string()},
+                      {"event_networks_allowed", json::array({"127.0.0.0/8"})}});
   std::filesystem::create_directory(dir_ / "artifacts");
   service("catalog", {{"artifact_dir", (dir_ / "artifacts").string()}, {"billing_target", Target("billing")}});
   service("scheduling", {{"tenancy_target", Target("tenancy")},

@@ -11,7 +11,7 @@
 
 #include "services/common/ip_range.h"
 
-namespace allod::gateway::federation {
+namespace allod {
 
 class AddressPolicy {
  public:
@@ -27,4 +27,4 @@ class AddressPolicy {
   std::vector<IpRange> allowed_;
 };
 
-}  // namespace allod::gateway::federation
+}  // namespace allod

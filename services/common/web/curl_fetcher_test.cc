@@ -1,5 +1,5 @@
 // Against a server of the test's own on loopback.
-#include "gateway/federation/curl_fetcher.h"
+#include "services/common/web/curl_fetcher.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@
 
 #include "services/common/owned_fd.h"
 
-namespace allod::gateway::federation::curl_fetcher_test {
+namespace allod::curl_fetcher_test {
 namespace {
 
 AddressPolicy OnLoopback() { return AddressPolicy({IpRange::Parse("network", "127.0.0.0/8").value()}); }
@@ -184,4 +184,4 @@ TEST(CurlFetcher, AnswersEverybodyWhenItStops) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::federation::curl_fetcher_test
+}  // namespace allod::curl_fetcher_test

@@ -1,8 +1,9 @@
 // A Fetcher on libcurl, with one thread for all transfers.
 //
-// What a stranger's server may cost is bounded: kBytesMax of body, kTimeout for all of it, no redirect, no compression.
-// The address that is connected to is the one that was checked: the check stands where libcurl makes the socket, after
-// the name was resolved (so a name that changes its address between the two gains nothing).
+// What a stranger's server may cost is bounded: kBytesMax of body, kTimeout (or the request's own) for all of it, no
+// redirect, no compression. The address that is connected to is the one that was checked: the check stands where
+// libcurl makes the socket, after the name was resolved (so a name that changes its address between the two gains
+// nothing).
 #pragma once
 
 #include <chrono>
@@ -10,12 +11,14 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <utility>
 
-#include "gateway/federation/address_policy.h"
-#include "gateway/federation/fetcher.h"
 #include "services/common/owned_thread.h"
+#include "services/common/web/address_policy.h"
+#include "services/common/web/fetcher.h"
 
-namespace allod::gateway::federation {
+namespace allod {
 
 class CurlFetcher final : public Fetcher {
  public:
@@ -24,8 +27,16 @@ class CurlFetcher final : public Fetcher {
   static constexpr std::size_t kInFlightMax = 256;
   static constexpr std::size_t kWaitingMax = 4096;
 
-  // `ca_file`: certificates of authorities that are believed instead of the system's; empty: the system's.
-  CurlFetcher(AddressPolicy policy, std::string ca_file);
+  struct Options {
+    // Certificates of authorities that are believed instead of the system's; empty: the system's.
+    std::string ca_file;
+    // As errors say it: who does not connect, and where an operator allows more.
+    std::string who = "gateway";
+    std::string setting = "issuer_networks_allowed in the gateway's configuration";
+  };
+  CurlFetcher(AddressPolicy policy, Options options);
+  CurlFetcher(AddressPolicy policy, std::string ca_file)
+      : CurlFetcher(std::move(policy), Options{.ca_file = std::move(ca_file)}) {}
   ~CurlFetcher() override;  // Stop()
   CurlFetcher(const CurlFetcher&) = delete;
 
@@ -43,7 +54,7 @@ class CurlFetcher final : public Fetcher {
   void FailAll();
 
   const AddressPolicy policy_;
-  const std::string ca_file_;
+  const Options options_;
   const std::unique_ptr<Curl> curl_;
   std::mutex mutex_;
   bool stopped_ = false;
@@ -51,4 +62,4 @@ class CurlFetcher final : public Fetcher {
   OwnedThread thread_;
 };
 
-}  // namespace allod::gateway::federation
+}  // namespace allod

@@ -1,11 +1,11 @@
-#include "gateway/federation/address_policy.h"
+#include "services/common/web/address_policy.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace allod::gateway::federation::address_policy_test {
+namespace allod::address_policy_test {
 namespace {
 
 AddressPolicy Policy(const std::vector<std::string>& networks) {
@@ -98,4 +98,4 @@ TEST(AddressPolicy, SpeaksHttpWithLoopbackThatIsAllowedOnly) {
 }
 
 }  // namespace
-}  // namespace allod::gateway::federation::address_policy_test
+}  // namespace allod::address_policy_test

@@ -1,4 +1,4 @@
-#include "gateway/federation/address_policy.h"
+#include "services/common/web/address_policy.h"
 
 #include <arpa/inet.h>
 
@@ -7,7 +7,7 @@
 #include <iterator>
 #include <optional>
 
-namespace allod::gateway::federation {
+namespace allod {
 namespace {
 
 // IANA's special-purpose ranges that are not the public internet's.
@@ -55,4 +55,4 @@ bool AddressPolicy::AllowsHttp(std::string_view host) const {
   return host == "localhost" && (AnyContains(allowed_, v4_loopback) || AnyContains(allowed_, v6_loopback));
 }
 
-}  // namespace allod::gateway::federation
+}  // namespace allod

@@ -1,4 +1,4 @@
-#include "gateway/federation/curl_fetcher.h"
+#include "services/common/web/curl_fetcher.h"
 
 #include <curl/curl.h>
 #include <fmt/format.h>
@@ -13,13 +13,14 @@
 
 #include "services/common/catching.h"
 
-namespace allod::gateway::federation {
+namespace allod {
 namespace {
 
 constexpr long kConnectTimeoutMs = 2500;
 // How long the thread may sleep through a stop that it was not woken for.
 constexpr int kPollMs = 1000;
 constexpr long kOk = 200;
+constexpr long kRedirects = 300;
 constexpr long kBadRequest = 400;
 constexpr long kUnauthorized = 401;
 constexpr std::size_t kErrorWordMax = 64;
@@ -45,11 +46,11 @@ std::string_view HostOf(std::string_view url) {
 
 struct CurlFetcher::Transfer {
   std::string url;
-  std::string form;
-  std::string authorization;
+  FetchRequest request;
   curl_slist* headers = nullptr;
   Done done;
   const AddressPolicy* policy = nullptr;
+  const Options* options = nullptr;
   CURL* easy = nullptr;
   std::string body;
   bool is_too_large = false;
@@ -101,23 +102,24 @@ struct CurlFetcher::Transfer {
   Result<std::string> Outcome(CURLcode code) {
     if (code != CURLE_OK && is_forbidden) {
       return Fail(Code::kFailedPrecondition, "ADDRESS_NOT_ALLOWED",
-                  fmt::format("{} is at an address that the gateway does not connect to: it is not public, and the "
+                  fmt::format("{} is at an address that the {} does not connect to: it is not public, and the "
                               "operator has not allowed it",
-                              url));
+                              url, options->who));
     }
     if (code == CURLE_UNSUPPORTED_PROTOCOL) {
       return Fail(
           Code::kFailedPrecondition, "ADDRESS_NOT_ALLOWED",
           fmt::format("{} is not https; http is spoken with this machine's own addresses only, where the operator "
-                      "allowed them (issuer_networks_allowed in the gateway's configuration)",
-                      url));
+                      "allowed them ({})",
+                      url, options->setting));
     }
     if (is_too_large) return Failed(url, fmt::format("it has more than {} bytes", kBytesMax));
     if (code != CURLE_OK) return Failed(url, curl_easy_strerror(code));
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    if (!form.empty() && (status == kBadRequest || status == kUnauthorized)) return Refused();
-    if (status != kOk) return Failed(url, fmt::format("the answer is {}", status));
+    if (!request.form.empty() && (status == kBadRequest || status == kUnauthorized)) return Refused();
+    const bool is_well = request.body.empty() ? status == kOk : status >= kOk && status < kRedirects;
+    if (!is_well) return Failed(url, fmt::format("the answer is {}", status));
     return std::move(body);
   }
 };
@@ -134,9 +136,9 @@ struct CurlFetcher::Curl {
   std::map<CURL*, std::unique_ptr<Transfer>> running;  // the thread's only
 };
 
-CurlFetcher::CurlFetcher(AddressPolicy policy, std::string ca_file)
+CurlFetcher::CurlFetcher(AddressPolicy policy, Options options)
     : policy_(std::move(policy)),
-      ca_file_(std::move(ca_file)),
+      options_(std::move(options)),
       curl_(std::make_unique<Curl>()),
       thread_("fetches", [this](const std::stop_token& stop) { Loop(stop); }) {}
 
@@ -153,11 +155,11 @@ void CurlFetcher::Stop() {
 
 void CurlFetcher::Fetch(FetchRequest request, Done done) {
   auto transfer = std::make_unique<Transfer>();
-  transfer->url = std::move(request.url);
-  transfer->form = std::move(request.form);
-  transfer->authorization = std::move(request.authorization);
+  transfer->url = request.url;
+  transfer->request = std::move(request);
   transfer->done = std::move(done);
   transfer->policy = &policy_;
+  transfer->options = &options_;
   bool is_full = false;
   {
     const std::scoped_lock lock(mutex_);
@@ -168,7 +170,7 @@ void CurlFetcher::Fetch(FetchRequest request, Done done) {
       return;
     }
   }
-  transfer->Answer(Failed(transfer->url, is_full ? "too many wait for their turn" : "the gateway is stopping"));
+  transfer->Answer(Failed(transfer->url, is_full ? "too many wait for their turn" : "it is stopping"));
 }
 
 void CurlFetcher::StartWaiting() {
@@ -200,22 +202,30 @@ void CurlFetcher::StartWaiting() {
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "allod-gateway");
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, ("allod-" + options_.who).c_str());
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(kTimeout.count()));
+    const FetchRequest& request = transfer->request;
+    const auto timeout = request.timeout.count() > 0 ? request.timeout : kTimeout;
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
     // A connection that was made for one name is used for no other.
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
-    if (!transfer->form.empty()) {
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(transfer->form.size()));
-      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->form.c_str());
+    const std::string& posted = request.body.empty() ? request.form : request.body;
+    if (!posted.empty()) {
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, static_cast<long>(posted.size()));
+      curl_easy_setopt(easy, CURLOPT_POSTFIELDS, posted.c_str());
     }
-    if (!transfer->authorization.empty()) {
-      transfer->headers = curl_slist_append(nullptr, ("Authorization: " + transfer->authorization).c_str());
-      curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    for (const std::string& header : request.headers) {
+      transfer->headers = curl_slist_append(transfer->headers, header.c_str());
     }
-    if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
+    if (!request.authorization.empty()) {
+      transfer->headers = curl_slist_append(transfer->headers, ("Authorization: " + request.authorization).c_str());
+    }
+    // A large body is sent at once, whether or not it will be taken.
+    if (!request.body.empty()) transfer->headers = curl_slist_append(transfer->headers, "Expect:");
+    if (transfer->headers != nullptr) curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    if (!options_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, &Transfer::OnSocket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer.get());
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &Transfer::OnData);
@@ -245,14 +255,14 @@ void CurlFetcher::FailAll() {
   for (auto& [easy, transfer] : std::exchange(curl_->running, {})) {
     curl_multi_remove_handle(curl_->multi, easy);
     curl_easy_cleanup(easy);
-    transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
+    transfer->Answer(Failed(transfer->url, "it is stopping"));
   }
   std::deque<std::unique_ptr<Transfer>> waiting;
   {
     const std::scoped_lock lock(mutex_);
     waiting.swap(waiting_);
   }
-  for (const auto& transfer : waiting) transfer->Answer(Failed(transfer->url, "the gateway is stopping"));
+  for (const auto& transfer : waiting) transfer->Answer(Failed(transfer->url, "it is stopping"));
 }
 
 void CurlFetcher::Loop(const std::stop_token& stop) {
@@ -273,4 +283,4 @@ void CurlFetcher::Loop(const std::stop_token& stop) {
   FailAll();
 }
 
-}  // namespace allod::gateway::federation
+}  // namespace allod

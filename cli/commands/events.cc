@@ -1,0 +1,208 @@
+// `allod events sinks create|list|get|update|delete|rotate|test|replay`: to which webhooks a tenant's events are sent.
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "allod/billing/v1/event_sink.grpc.pb.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
+#include "cli/commands/times.h"
+#include "cli/kinds/registry.h"
+#include "cli/net/connections.h"
+#include "cli/terminal/confirm.h"
+#include "cli/terminal/print.h"
+#include "services/common/ids.h"
+
+namespace allod::cli::commands {
+namespace {
+
+namespace billing_v1 = allod::billing::v1;
+using Sinks = billing_v1::EventSinkService;
+
+constexpr char kSinkHelp[] = "tenants/TENANT/eventSinks/SINK";
+constexpr char kKindHelp[] =
+    "A kind of event, e.g. usage.recorded or budget.* for all that begin so; repeat it for more (docs/events.md)";
+
+struct SinkOptions {
+  std::string tenant;
+  std::string name;
+  std::string id;
+  std::string url;
+  std::string display_name;
+  std::vector<std::string> kinds;
+  bool all_kinds = false;
+  bool enable = false;
+  bool disable = false;
+  std::string overlap = "24h";
+  std::int64_t sequence = 0;
+  bool yes = false;
+};
+
+Status Show(const Globals& globals, const billing_v1::EventSink& sink) {
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
+  terminal::Print(globals.json() ? terminal::ToJson(sink) : terminal::MessageTable(kind->columns, {&sink}));
+  return {};
+}
+
+void ShowSecret(const Globals& globals, const billing_v1::EventSinkWithSecret& made) {
+  if (globals.json()) return terminal::Print(terminal::ToJson(made));
+  terminal::Print(
+      fmt::format("{}\nsecret: {}\nIt is not shown again; the receiver verifies webhook-signature with it "
+                  "(docs/events.md).\n",
+                  made.event_sink().name(), made.secret()));
+}
+
+Status Create(const Globals& globals, const SinkOptions& options) {
+  billing_v1::CreateEventSinkRequest request;
+  ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
+  request.set_event_sink_id(options.id);
+  billing_v1::EventSink& sink = *request.mutable_event_sink();
+  sink.set_display_name(options.display_name.empty() ? options.id : options.display_name);
+  sink.set_url(options.url);
+  for (const std::string& kind : options.kinds) sink.add_kinds(kind);
+  request.set_request_id(Uuid::V7().ToString());
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto made, net::Ask<Sinks>(services, &Sinks::Stub::CreateEventSink, request));
+  ShowSecret(globals, made);
+  return {};
+}
+
+Result<billing_v1::EventSink> Read(const net::Services& services, const std::string& name) {
+  billing_v1::GetEventSinkRequest request;
+  request.set_name(name);
+  return net::Ask<Sinks>(services, &Sinks::Stub::GetEventSink, request);
+}
+
+Status Get(const Globals& globals, const SinkOptions& options) {
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto sink, Read(services, options.name));
+  return Show(globals, sink);
+}
+
+Status List(const Globals& globals, const SinkOptions& options) {
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
+  ALLOD_TRY(const auto sinks, kind->list(services, tenant));
+  terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(sinks));
+  return {};
+}
+
+Status Update(const Globals& globals, const SinkOptions& options) {
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  billing_v1::UpdateEventSinkRequest request;
+  ALLOD_TRY(*request.mutable_event_sink(), Read(services, options.name));
+  billing_v1::EventSink& sink = *request.mutable_event_sink();
+  if (!options.url.empty()) sink.set_url(options.url);
+  if (!options.display_name.empty()) sink.set_display_name(options.display_name);
+  if (options.all_kinds || !options.kinds.empty()) sink.clear_kinds();
+  for (const std::string& kind : options.kinds) sink.add_kinds(kind);
+  if (options.enable || options.disable) sink.set_disabled(options.disable);
+  request.set_request_id(Uuid::V7().ToString());
+  ALLOD_TRY(const auto changed, net::Ask<Sinks>(services, &Sinks::Stub::UpdateEventSink, request));
+  return Show(globals, changed);
+}
+
+Status Delete(const Globals& globals, const SinkOptions& options) {
+  ALLOD_CHECK_OK(
+      terminal::Confirm(fmt::format("{} is deleted, and nothing is sent to it any more", options.name), options.yes));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  billing_v1::DeleteEventSinkRequest request;
+  request.set_name(options.name);
+  ALLOD_CHECK_OK(net::Ask<Sinks>(services, &Sinks::Stub::DeleteEventSink, request));
+  terminal::Print(globals.json() ? "{}\n" : fmt::format("{} deleted\n", options.name));
+  return {};
+}
+
+Status Rotate(const Globals& globals, const SinkOptions& options) {
+  billing_v1::RotateEventSinkSecretRequest request;
+  request.set_name(options.name);
+  ALLOD_TRY(const auto overlap, ParseDuration("--overlap", options.overlap));
+  request.mutable_overlap()->set_seconds(overlap.count());
+  request.set_request_id(Uuid::V7().ToString());
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto rotated, net::Ask<Sinks>(services, &Sinks::Stub::RotateEventSinkSecret, request));
+  ShowSecret(globals, rotated);
+  return {};
+}
+
+Status Test(const Globals& globals, const SinkOptions& options) {
+  billing_v1::TestEventSinkRequest request;
+  request.set_name(options.name);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto answer, net::Ask<Sinks>(services, &Sinks::Stub::TestEventSink, request));
+  if (globals.json()) terminal::Print(terminal::ToJson(answer));
+  if (!answer.delivered()) return FailedPrecondition("NOT_DELIVERED", answer.error());
+  if (!globals.json()) terminal::Print("delivered\n");
+  return {};
+}
+
+Status Replay(const Globals& globals, const SinkOptions& options) {
+  billing_v1::ReplayEventsRequest request;
+  request.set_name(options.name);
+  request.set_sequence(options.sequence);
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  ALLOD_TRY(const auto answer, net::Ask<Sinks>(services, &Sinks::Stub::ReplayEvents, request));
+  if (globals.json()) {
+    terminal::Print(terminal::ToJson(answer));
+  } else {
+    terminal::Print(fmt::format("sent again from {} on\n", answer.first_sequence()));
+  }
+  return {};
+}
+
+}  // namespace
+
+void AddEvents(CLI::App& app, Globals& globals) {
+  CLI::App& group = *app.add_subcommand("events", "Send a tenant's events to webhooks: usage, invoices, alerts");
+  group.require_subcommand(1);
+  CLI::App& sinks = *group.add_subcommand("sinks", "The webhooks of a tenant");
+  sinks.require_subcommand(1);
+  {
+    const auto [command, options] = AddCommand<SinkOptions>(
+        sinks, globals, "create", "Send events to a webhook from now on; shows its secret once", &Create);
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
+    command->add_option("id", options->id, "What it is to be called")->required();
+    command->add_option("--url", options->url, "https://HOST/PATH")->required();
+    command->add_option("--kind", options->kinds, kKindHelp);
+    command->add_option("--display-name", options->display_name, "In words (default: its id)");
+  }
+  {
+    const auto [command, options] = AddCommand<SinkOptions>(sinks, globals, "list", "List them and how they do", &List);
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
+  }
+  const auto of_one = [&](const char* name, const char* what, Status (*run)(const Globals&, const SinkOptions&)) {
+    auto made = AddCommand<SinkOptions>(sinks, globals, name, what, run);
+    made.app->add_option("name", made.options->name, kSinkHelp)->required();
+    return made;
+  };
+  of_one("get", "Show one and how it does", &Get);
+  {
+    const auto [command, options] = of_one("update", "Change one; one that was suspended goes on", &Update);
+    command->add_option("--url", options->url, "https://HOST/PATH");
+    CLI::Option* kinds = command->add_option("--kind", options->kinds, kKindHelp);
+    command->add_flag("--all-kinds", options->all_kinds, "Every kind of event")->excludes(kinds);
+    command->add_option("--display-name", options->display_name, "In words");
+    CLI::Option* enable =
+        command->add_flag("--enable", options->enable, "Send to it again, from what is still there on");
+    command->add_flag("--disable", options->disable, "Send nothing to it, and keep nothing for it")->excludes(enable);
+  }
+  {
+    const auto [command, options] = of_one("delete", "Send nothing to one any more", &Delete);
+    command->add_flag("--yes", options->yes, "Do not ask");
+  }
+  {
+    const auto [command, options] = of_one("rotate", "Make a new secret for one; shows it once", &Rotate);
+    command->add_option("--overlap", options->overlap,
+                        "How long there is a signature by the present secret as well: 7d, 12h, or 0 (default: 24h)");
+  }
+  of_one("test", "Send one event at once and say what was answered", &Test);
+  {
+    const auto [command, options] = of_one("replay", "Send events again, as far as they are still there", &Replay);
+    command->add_option("--from", options->sequence, "The sequence of the first (default: the oldest that is there)")
+        ->check(CLI::NonNegativeNumber);
+  }
+}
+
+}  // namespace allod::cli::commands

@@ -1,0 +1,99 @@
+#include "services/billing/events/outlet.h"
+
+#include "services/billing/events/sink.h"
+#include "services/common/catching.h"
+#include "services/common/log.h"
+
+namespace allod::billing::events {
+namespace {
+
+constexpr std::chrono::seconds kOutletPeriod{1};
+constexpr std::chrono::seconds kRetryMax{60};
+constexpr int kTenantsPerRead = 200;
+constexpr int kReadsPerTenant = 20;  // then it is another's turn
+constexpr std::string_view kOutletFailed = "OUTLET_FAILED";
+
+}  // namespace
+
+void OutletLoop::Start() {
+  thread_ = OwnedThread("outlet " + name_, [this](const std::stop_token& stop) { Loop(stop); });
+}
+
+void OutletLoop::Stop() { thread_.Stop(); }
+
+Result<int> OutletLoop::PutAll(const TenantBehind& behind, const std::stop_token& stop) {
+  int count = 0;
+  std::int64_t cursor = behind.cursor;
+  for (int i = 0; i < kReadsPerTenant && !stop.stop_requested(); ++i) {
+    ALLOD_TRY(const TenantRows read, store_.ReadRows(behind.tenant, cursor));
+    if (read.rows.empty()) break;
+    std::vector<std::string> events;
+    for (const OutboxRow& row : read.rows) {
+      for (std::string& event : ToCloudEvents(read.tenant_name, row)) events.push_back(std::move(event));
+    }
+    if (!events.empty()) ALLOD_CHECK_OK(outlet_.Put(events));
+    cursor = read.rows.back().sequence;
+    ALLOD_CHECK_OK(store_.Advance(behind.tenant, name_, cursor));
+    count += static_cast<int>(events.size());
+  }
+  return count;
+}
+
+Result<int> OutletLoop::RunOnce(const std::stop_token& stop) {
+  int count = 0;
+  std::optional<TenantId> after;
+  const Time now = clock_.Now();
+  while (true) {
+    ALLOD_TRY(const std::vector<TenantBehind> behind, store_.Behind(name_, after, kTenantsPerRead));
+    for (const TenantBehind& one : behind) {
+      if (stop.stop_requested()) return count;
+      if (set_aside_.Waits(one.tenant, name_, now)) continue;
+      const Status done = Catching("put a tenant's events", [&]() -> Status {
+        ALLOD_TRY(const int put, PutAll(one, stop));
+        count += put;
+        return {};
+      });
+      if (done) {
+        set_aside_.Succeed(one.tenant, name_);
+        continue;
+      }
+      if (ConcernsEverybody(done.error()) || done.error().reason == kOutletFailed) return std::unexpected(done.error());
+      set_aside_.Fail(one.tenant, name_, done.error(), now);
+    }
+    if (behind.size() < static_cast<std::size_t>(kTenantsPerRead)) return count;
+    after = behind.back().tenant;
+  }
+}
+
+void OutletLoop::Loop(const std::stop_token& stop) {
+  bool failing = false;
+  Time failing_since;
+  std::chrono::seconds wait = kOutletPeriod;
+  while (!stop.stop_requested()) {
+    const Result<int> done = RunOnce(stop);
+    if (done) {
+      failing = false;
+      wait = kOutletPeriod;
+    } else {
+      if (!failing) {
+        failing = true;
+        failing_since = clock_.Now();
+        Log(LogLevel::kWarning, "an outlet of events takes none; it is tried again",
+            {{"outlet", name_}, {"reason", done.error().reason}, {"message", done.error().message}});
+      }
+      if (done.error().reason == kOutletFailed && clock_.Now() - failing_since > kSuspendAfter) {
+        Log(LogLevel::kError,
+            "an outlet of events failed for too long: it gets none, and none are kept for it, until billing is started "
+            "again",
+            {{"outlet", name_}, {"message", done.error().message}});
+        // The others stay.
+        if (store_.RemoveOutlet(name_)) return;
+      }
+      wait = std::min(wait * 2, kRetryMax);
+    }
+    std::unique_lock lock(mutex_);
+    wake_.wait_for(lock, stop, wait, [] { return false; });
+  }
+}
+
+}  // namespace allod::billing::events

@@ -1,0 +1,26 @@
+// Events as entries of a Redis stream (XADD), each with the field `event`. The stream is cut to about `entries_max`,
+// the oldest first; how long Redis keeps what it has is its own persistence's to say.
+#pragma once
+
+#include "services/billing/events/outlet.h"
+#include "services/common/redis.h"
+
+namespace allod::billing::events {
+
+class RedisOutlet final : public Outlet {
+ public:
+  struct Options {
+    std::string url;  // as RedisConfig has it
+    std::string stream = "allod:events";
+    std::int64_t entries_max = 1'000'000;
+  };
+  explicit RedisOutlet(Options options);
+
+  Status Put(const std::vector<std::string>& events) override;
+
+ private:
+  const Options options_;
+  Redis redis_;
+};
+
+}  // namespace allod::billing::events

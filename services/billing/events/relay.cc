@@ -1,0 +1,214 @@
+#include "services/billing/events/relay.h"
+
+#include <prometheus/counter.h>
+
+#include <random>
+
+#include "services/billing/events/webhook.h"
+#include "services/common/catching.h"
+#include "services/common/log.h"
+#include "services/common/metrics.h"
+#include "services/common/text_check.h"
+
+namespace allod::billing::events {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kPeriod{1};
+constexpr seconds kTrimPeriod{10};
+constexpr int kSinksPerPage = 200;
+constexpr int kRowsPerTrim = 1000;
+constexpr int kTrimsPerTenant = 20;
+constexpr std::size_t kErrorCharsMax = 512;
+constexpr std::string_view kTakeStage = "take_events";
+constexpr std::string_view kTrimStage = "trim_events";
+
+struct Counters {
+  prometheus::Counter& delivered;
+  prometheus::Counter& failed;
+  prometheus::Counter& events;
+  prometheus::Counter& suspended;
+};
+
+Counters& Count() {
+  static auto& deliveries = prometheus::BuildCounter()
+                                .Name("allod_billing_event_deliveries_total")
+                                .Help("Batches of events that were sent to sinks, by what became of them")
+                                .Register(Metrics());
+  static Counters counters{deliveries.Add({{"result", "delivered"}}), deliveries.Add({{"result", "failed"}}),
+                           prometheus::BuildCounter()
+                               .Name("allod_billing_events_delivered_total")
+                               .Help("Events that sinks took")
+                               .Register(Metrics())
+                               .Add({}),
+                           prometheus::BuildCounter()
+                               .Name("allod_billing_event_sinks_suspended_total")
+                               .Help("Sinks that were suspended because they failed for too long")
+                               .Register(Metrics())
+                               .Add({})};
+  return counters;
+}
+
+Status StatusOf(const Result<int>& result) {
+  if (!result) return std::unexpected(result.error());
+  return {};
+}
+
+double Chance() {
+  static std::mt19937 generator{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0, 1)(generator);
+}
+
+}  // namespace
+
+Relay::Relay(EventStore& store, Fetcher& fetcher, const SinkSecrets& secrets, const Clock& clock)
+    : store_(store), fetcher_(fetcher), secrets_(secrets), clock_(clock) {
+  Count();
+}
+
+void Relay::Start(bool sends) {
+  thread_ = OwnedThread("event relay", [this, sends](const std::stop_token& stop) { Loop(stop, sends); });
+}
+
+void Relay::Stop() { thread_.Stop(); }
+
+bool Relay::HasRoomFor(const SinkKey& key) const {
+  if (in_flight_.contains(key)) return false;
+  const auto of_tenant = in_flight_of_tenant_.find(key.tenant);
+  return of_tenant == in_flight_of_tenant_.end() || of_tenant->second < kInFlightPerTenantMax;
+}
+
+Status Relay::Finish(const Answer& answer) {
+  const Delivery& delivery = answer.delivery;
+  if (answer.outcome) {
+    Count().delivered.Increment();
+    Count().events.Increment(delivery.event_count);
+    failures_.erase(delivery.key);
+    return store_.Delivered(delivery.key, delivery.begin, delivery.end, true);
+  }
+  Count().failed.Increment();
+  const int failures = ++failures_[delivery.key];
+  ALLOD_TRY(const bool suspended, store_.Failed(delivery.key, {CutText(answer.outcome.error().message, kErrorCharsMax),
+                                                               BackoffOf(failures, Chance())}));
+  if (suspended) {
+    failures_.erase(delivery.key);
+    Count().suspended.Increment();
+    Log(LogLevel::kWarning, "an event sink was suspended: it failed for too long, and its events are kept no longer",
+        {{"tenant_id", delivery.key.tenant.ToString()}, {"sink", delivery.key.id}});
+  }
+  return {};
+}
+
+Status Relay::TakeAnswers() {
+  std::vector<Answer> answers;
+  {
+    const std::scoped_lock lock(inbox_->mutex);
+    answers.swap(inbox_->answers);
+  }
+  Status first_error;
+  for (const Answer& answer : answers) {
+    const SinkKey& key = answer.delivery.key;
+    in_flight_.erase(key);
+    if (--in_flight_of_tenant_[key.tenant] == 0) in_flight_of_tenant_.erase(key.tenant);
+    // What cannot be written down is sent again when its claim is over.
+    const Status done = Catching("write down a delivery", [&] { return Finish(answer); });
+    if (!done && first_error) first_error = done;
+  }
+  return first_error;
+}
+
+Status Relay::Begin(const SinkKey& key, bool& began) {
+  ALLOD_TRY(std::optional<Pending> pending, store_.Take(key));
+  if (!pending) return {};
+  failures_[key] = pending->sink.health.failures;
+  if (failures_[key] == 0) failures_.erase(key);
+  Batch batch = MakeBatch(pending->sink.tenant_name, pending->rows, pending->begin, pending->sink.kinds);
+  if (batch.event_count == 0) return store_.Delivered(key, pending->begin, batch.end, false);
+  const Delivery delivery{key, pending->begin, batch.end, batch.event_count};
+  in_flight_.insert(key);
+  ++in_flight_of_tenant_[key.tenant];
+  began = true;
+  fetcher_.Fetch(WebhookOf(pending->sink, secrets_, std::move(batch.body), clock_.Now()),
+                 [inbox = inbox_, delivery](const Result<std::string>& answer) {
+                   const std::scoped_lock lock(inbox->mutex);
+                   inbox->answers.push_back({delivery, answer ? Status() : std::unexpected(answer.error())});
+                   inbox->wake.notify_all();
+                 });
+  return {};
+}
+
+Result<int> Relay::RunOnce() {
+  ALLOD_CHECK_OK(TakeAnswers());
+  int begun = 0;
+  std::optional<SinkKey> after;
+  const Time now = clock_.Now();
+  while (true) {
+    ALLOD_TRY(const std::vector<SinkKey> due, store_.DueSinks(after, kSinksPerPage));
+    for (const SinkKey& key : due) {
+      if (in_flight_.size() >= kInFlightMax) return begun;
+      if (!HasRoomFor(key) || set_aside_.Waits(key.tenant, kTakeStage, now)) continue;
+      bool began = false;
+      const Status done = Catching("begin a delivery", [&] { return Begin(key, began); });
+      if (began) ++begun;
+      if (done) {
+        set_aside_.Succeed(key.tenant, kTakeStage);
+        continue;
+      }
+      if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
+      set_aside_.Fail(key.tenant, kTakeStage, done.error(), now);
+    }
+    if (due.size() < static_cast<std::size_t>(kSinksPerPage)) return begun;
+    after = due.back();
+  }
+}
+
+Result<int> Relay::TrimOnce(const std::stop_token& stop) {
+  int trimmed = 0;
+  std::optional<TenantId> after;
+  const Time now = clock_.Now();
+  while (true) {
+    ALLOD_TRY(const std::vector<TenantId> tenants, store_.TenantsToTrim(after, kSinksPerPage));
+    for (const TenantId& tenant : tenants) {
+      if (stop.stop_requested()) return trimmed;
+      if (set_aside_.Waits(tenant, kTrimStage, now)) continue;
+      const Status done = Catching("trim a tenant's outbox", [&]() -> Status {
+        for (int i = 0; i < kTrimsPerTenant; ++i) {
+          ALLOD_TRY(const int rows, store_.Trim(tenant, kRowsPerTrim));
+          trimmed += rows;
+          if (rows < kRowsPerTrim) break;
+        }
+        return {};
+      });
+      if (done) {
+        set_aside_.Succeed(tenant, kTrimStage);
+        continue;
+      }
+      if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
+      set_aside_.Fail(tenant, kTrimStage, done.error(), now);
+    }
+    if (tenants.size() < static_cast<std::size_t>(kSinksPerPage)) return trimmed;
+    after = tenants.back();
+  }
+}
+
+void Relay::Loop(const std::stop_token& stop, bool sends) {
+  bool failing = false;
+  auto next_trim = std::chrono::steady_clock::now();
+  while (!stop.stop_requested()) {
+    Status done = sends ? StatusOf(RunOnce()) : Status();
+    if (done && std::chrono::steady_clock::now() >= next_trim) {
+      done = StatusOf(TrimOnce(stop));
+      next_trim = std::chrono::steady_clock::now() + kTrimPeriod;
+    }
+    if (!done && !failing) {
+      Log(LogLevel::kWarning, "could not look for events to relay; trying again every second",
+          {{"reason", done.error().reason}, {"message", done.error().message}});
+    }
+    failing = !done;
+    std::unique_lock lock(inbox_->mutex);
+    inbox_->wake.wait_for(lock, stop, kPeriod, [&] { return !failing && !inbox_->answers.empty(); });
+  }
+}
+
+}  // namespace allod::billing::events

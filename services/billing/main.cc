@@ -7,6 +7,10 @@
 #include "allod/billing/v1/audit.grpc.pb.h"
 #include "services/billing/analysis/partition_maker.h"
 #include "services/billing/analysis/pg_partitions.h"
+#include "services/billing/analysis/pg_rollups.h"
+#include "services/billing/analysis/retention.h"
+#include "services/billing/analysis/roller.h"
+#include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
@@ -40,6 +44,7 @@ constexpr int kThreadsMax = 256 + RecallHub::kWatchersMax;
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
   int report_connections_max = kReportPlaces + kReportPlacesOfOperators;
+  int computed_usage_days = kComputedUsageDaysDefault;
   std::string tenancy_target;
   int settlement_grace_minutes = static_cast<int>(kSettlementGraceDefault / std::chrono::minutes(1));
 };
@@ -53,6 +58,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
                                      std::pair{"report_connections_max", &config.report_connections_max}}) {
     reader.Optional(field, *value);
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
+  }
+  reader.Optional("computed_usage_days", config.computed_usage_days);
+  if (config.computed_usage_days != 0 && (config.computed_usage_days < 7 || config.computed_usage_days > 3660)) {
+    reader.Complain("computed_usage_days: must be 7 to 3660, or 0 for ever");
   }
   reader.Optional("settlement_grace_minutes", config.settlement_grace_minutes);
   // A request that was admitted from a lease has no hold of its own that would keep its month open.
@@ -96,6 +105,8 @@ Status Run(const Config& config, StopSignal& stop) {
   const std::chrono::minutes grace(config.settlement_grace_minutes);
   InvoiceServiceImpl invoices(store, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
+  PgRollupStore rollups(desk, reports);
+  UsageReportServiceImpl usage_reports(rollups, clock, gates);
   PgWalletStore wallet_store(desk, reports);
   WalletServiceImpl wallets(wallet_store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
@@ -106,7 +117,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &wallets, &audit_log}));
+                           &wallets, &usage_reports, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
@@ -115,8 +126,14 @@ Status Run(const Config& config, StopSignal& stop) {
   PgPartitionStore partitions(desk);
   PartitionMaker partition_maker(partitions);
   partition_maker.Start();
+  Roller roller(rollups, clock);
+  roller.Start();
+  Retention retention(partitions, clock, std::chrono::days(config.computed_usage_days));
+  retention.Start();
   stop.Ready();
   stop.Wait();
+  retention.Stop();
+  roller.Stop();
   partition_maker.Stop();
   finaliser.Stop();
   expirer.Stop();

@@ -137,6 +137,8 @@ const std::map<std::string, Row>& Rows() {
       {"billing.WatchRecalls", {kService, ""}},
       {"billing.SettleBatch", {kService, ""}},
       {"billing.ListUsageRecords", {kMembers, kTenantName}},
+      {"billing.QueryUsage", {kMembers, kTenantName}},
+      {"billing.RebuildUsageReports", {kOperator, ""}},
       {"billing.RecordComputedUsage", {kNodes, ""}},
       {"billing.ListComputedUsage", {kMembers, kTenantName}},
       {"billing.CheckUsage", {kOperator, ""}},

@@ -9,6 +9,9 @@
 #include "cli/terminal/print.h"
 
 namespace allod::cli::commands {
+
+void AddUsageReports(CLI::App& usage, Globals& globals);
+
 namespace {
 
 namespace billing_v1 = allod::billing::v1;
@@ -72,6 +75,7 @@ Status ShowBilled(const Globals& globals, const net::Services& services, const U
 }
 
 Status Usage(const Globals& globals, const UsageOptions& options) {
+  if (options.tenant.empty()) return InvalidArgument("NAME_REQUIRED", "give the tenant: allod usage tenants/TENANT");
   UsageOptions asked = options;
   ALLOD_TRY(asked.tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
@@ -81,13 +85,21 @@ Status Usage(const Globals& globals, const UsageOptions& options) {
 }  // namespace
 
 void AddUsage(CLI::App& app, Globals& globals) {
-  const auto [command, options] = AddCommand<UsageOptions>(
-      app, globals, "usage", "Show a tenant's requests, newest first, with tokens and cost", &Usage);
-  command->add_option("tenant", options->tenant, kTenantHelp)->required();
+  auto options = std::make_shared<UsageOptions>();
+  CLI::App* command = app.add_subcommand("usage", "Show a tenant's requests, newest first; report and export usage");
+  command->add_option("tenant", options->tenant, kTenantHelp);
   command->add_option("--instance", options->instance, "Only this instance");
   command->add_flag("--computed", options->computed,
                     "Show what nodes told that they computed, instead of what was delivered and billed");
   command->add_option("--limit", options->limit, "How many (default: 20)")->check(CLI::Range(1, 100'000));
+  command->require_subcommand(0, 1);
+  AddUsageReports(*command, globals);
+  // It is called after its subcommand's.
+  command->callback([&globals, options, command] {
+    if (command->get_subcommands().empty()) {
+      globals.action = [&globals, options] { return Usage(globals, *options); };
+    }
+  });
 }
 
 }  // namespace allod::cli::commands

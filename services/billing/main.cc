@@ -12,6 +12,10 @@
 #include "allod/billing/v1/audit.grpc.pb.h"
 #include "services/billing/analysis/partition_maker.h"
 #include "services/billing/analysis/pg_partitions.h"
+#include "services/billing/analysis/pg_rollups.h"
+#include "services/billing/analysis/retention.h"
+#include "services/billing/analysis/roller.h"
+#include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
@@ -59,6 +63,7 @@ constexpr int kThreadsMax = 256 + RecallHub::kWatchersMax;
 struct Config : ServiceConfig {
   int desk_connections_max = 3;
   int report_connections_max = kReportPlaces + kReportPlacesOfOperators;
+  int computed_usage_days = kComputedUsageDaysDefault;
   std::string tenancy_target;
   int settlement_grace_minutes = static_cast<int>(kSettlementGraceDefault / std::chrono::minutes(1));
   std::string event_secret_file;                // empty: no events are sent
@@ -107,6 +112,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
                                      std::pair{"report_connections_max", &config.report_connections_max}}) {
     reader.Optional(field, *value);
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
+  }
+  reader.Optional("computed_usage_days", config.computed_usage_days);
+  if (config.computed_usage_days != 0 && (config.computed_usage_days < 7 || config.computed_usage_days > 3660)) {
+    reader.Complain("computed_usage_days: must be 7 to 3660, or 0 for ever");
   }
   reader.Optional("settlement_grace_minutes", config.settlement_grace_minutes);
   // A request that was admitted from a lease has no hold of its own that would keep its month open.
@@ -227,6 +236,8 @@ Status Run(const Config& config, StopSignal& stop) {
   std::optional<events::Sending> sending;
   if (sends_events) sending.emplace(event_secrets, fetcher);
   events::EventSinkServiceImpl event_sinks(event_store, sending, clock, gates);
+  PgRollupStore rollups(desk, reports);
+  UsageReportServiceImpl usage_reports(rollups, clock, gates);
   PgWalletStore wallet_store(desk, reports);
   WalletServiceImpl wallets(wallet_store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
@@ -237,7 +248,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &price_terms, &corrections, &wallets, &event_sinks, &audit_log}));
+                           &price_terms, &corrections, &wallets, &event_sinks, &usage_reports, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
@@ -251,11 +262,17 @@ Status Run(const Config& config, StopSignal& stop) {
   events::PgOutletStore outlet_store(event_pool, events::UsageJson);
   Outlets outlets(config, outlet_store, clock);
   outlets.Start();
+  Roller roller(rollups, clock);
+  roller.Start();
+  Retention retention(partitions, clock, std::chrono::days(config.computed_usage_days));
+  retention.Start();
   stop.Ready();
   stop.Wait();
   outlets.Stop();
   relay.Stop();
   fetcher.Stop();
+  retention.Stop();
+  roller.Stop();
   partition_maker.Stop();
   finaliser.Stop();
   expirer.Stop();

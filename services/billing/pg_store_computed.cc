@@ -63,7 +63,8 @@ constexpr std::string_view kUsageAgainstEvents = R"(
     GROUP BY e.request_id),
   short AS (
     SELECT request_id, instance, completion_tokens, sampled, fresh FROM u
-    WHERE CASE WHEN sampled IS NULL THEN completion_tokens > 0 OR (billed AND prompt_tokens > 0)
+    WHERE CASE WHEN sampled IS NULL THEN request_id >= (SELECT billing.computed_usage_since($1::uuid))
+            AND (completion_tokens > 0 OR (billed AND prompt_tokens > 0))
           ELSE completion_tokens > sampled END),
   finding AS (
     SELECT CASE WHEN sampled IS NULL THEN 3 ELSE 1 END AS kind, request_id, instance, completion_tokens,

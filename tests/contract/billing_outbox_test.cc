@@ -26,6 +26,7 @@ struct Row {
 class Outbox : public testing::Test {
  protected:
   void SetUp() override {
+    Global("billing.remove_consumer('usage_rollups')");  // the tests have consumers of their own
     OpenKenya(store_, 1'000'000);
     ASSERT_TRUE(store_.SetBillingAccount(Account("rw", 1'000'000 * kHold), kNow));
   }

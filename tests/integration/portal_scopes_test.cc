@@ -14,6 +14,7 @@
 #include "allod/scheduling/v1/audit.grpc.pb.h"
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "gateway/portal/transcoder.h"
+#include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/events/event_sink_service.h"
@@ -96,6 +97,23 @@ class NoWallets final : public billing::WalletStore {
   Result<billing::Payment> RedeemVoucher(const billing::RedeemCommand&) override { return Asked(); }
 };
 
+// A request of each project.
+class UsageOfTwoProjects final : public billing::RollupStore {
+ public:
+  Result<std::vector<TenantId>> TenantsBehind(std::optional<TenantId>, int) override { return std::vector<TenantId>(); }
+  Result<int> RollUp(TenantId, int) override { return 0; }
+  Result<std::int64_t> Rebuild(TenantId) override { return 0; }
+  Result<billing::UsageReport> Report(const billing::UsageReportQuery& query) override {
+    billing::UsageReport out;
+    for (const char* project : {"p", "q"}) {
+      if (!query.project.empty() && query.project != project) continue;
+      out.rows.push_back({.keys = {project}, .sums = {.request_count = 1}});
+    }
+    out.row_count = static_cast<std::int64_t>(out.rows.size());
+    return out;
+  }
+};
+
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
 // has a key, an instance, an operation and a usage record.
 class PortalScopes : public testing::Test {
@@ -112,6 +130,7 @@ class PortalScopes : public testing::Test {
                                                    &roles_,
                                                    &sessions_,
                                                    &accounts_,
+                                                   &usage_reports_,
                                                    &books_,
                                                    &usage_,
                                                    &computed_,
@@ -296,6 +315,8 @@ class PortalScopes : public testing::Test {
   billing::terms::PriceTermsServiceImpl price_terms_{terms_store_, clock_, gates_};
   billing::events::FakeEventStore event_store_;
   billing::events::EventSinkServiceImpl event_sinks_{event_store_, std::nullopt, clock_, gates_};
+  UsageOfTwoProjects rollups_;
+  billing::UsageReportServiceImpl usage_reports_{rollups_, clock_, gates_};
   NoWallets no_wallets_;
   billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
@@ -407,6 +428,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
        {R"({"name":"tenants/ke/wallet","code":"ABCDE-12345-FGHJK-67890"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"LedgerService.ListLedgerAccounts", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"UsageReportService.QueryUsage", {R"({"parent":"tenants/ke","groupBy":["USAGE_DIMENSION_PROJECT"]})", "", ""}},
       {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},
       {"InvoiceService.GetInvoice", {R"({"name":"tenants/ke/invoices/current"})", "", ""}},
       {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},

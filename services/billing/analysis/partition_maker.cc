@@ -8,8 +8,8 @@
 namespace allod::billing {
 namespace {
 
-constexpr std::chrono::hours kPeriod{1};
-constexpr std::chrono::seconds kAgain{30};
+constexpr std::chrono::hours kMakerPeriod{1};
+constexpr std::chrono::seconds kMakerAgain{30};
 
 }  // namespace
 
@@ -30,7 +30,8 @@ void PartitionMaker::Loop(const std::stop_token& stop) {
     failing = !made;
     if (made.value_or(0) > 0)
       Log(LogLevel::kInfo, "made partitions of usage records", {{"count", std::to_string(*made)}});
-    if (!SleepFor(stop, failing ? std::chrono::milliseconds(kAgain) : std::chrono::milliseconds(kPeriod))) return;
+    if (!SleepFor(stop, failing ? std::chrono::milliseconds(kMakerAgain) : std::chrono::milliseconds(kMakerPeriod)))
+      return;
   }
 }
 

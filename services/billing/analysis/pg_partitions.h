@@ -1,15 +1,18 @@
-// Partitions in PostgreSQL (migrations/billing/0013).
+// Partitions and retention in PostgreSQL (migrations/billing/0013 and 0018).
 #pragma once
 
 #include "services/billing/analysis/partition_maker.h"
+#include "services/billing/analysis/retention.h"
 #include "services/common/pg/pool.h"
 
 namespace allod::billing {
 
-class PgPartitionStore final : public PartitionStore {
+class PgPartitionStore final : public PartitionStore, public RetentionStore {
  public:
   explicit PgPartitionStore(PgPool& pool) : pool_(pool) {}  // outlives it
   Result<int> MakePartitions(int ahead) override;
+  Result<std::vector<TenantId>> Tenants(std::optional<TenantId> after, int limit) override;
+  Result<int> TrimComputedUsage(TenantId tenant, Time before, int limit) override;
 
  private:
   PgPool& pool_;

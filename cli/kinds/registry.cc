@@ -18,6 +18,7 @@ std::vector<ResourceKind> RoleKinds();
 std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
 std::vector<ResourceKind> InvoicingKinds();
+std::vector<ResourceKind> BudgetKinds();
 std::vector<ResourceKind> ModelKinds();
 std::vector<ResourceKind> ListingKinds();
 std::vector<ResourceKind> InstanceKinds();
@@ -25,9 +26,9 @@ std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {
-    TenantKinds, WorkloadIdentityKinds, RoleKinds,     PeopleKinds, BillingAccountKinds, InvoicingKinds,
-    ModelKinds,  ListingKinds,          InstanceKinds, NodeKinds};
+constexpr auto kFiles = {TenantKinds,         WorkloadIdentityKinds, RoleKinds,   PeopleKinds,
+                         BillingAccountKinds, InvoicingKinds,        BudgetKinds, ModelKinds,
+                         ListingKinds,        InstanceKinds,         NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/metering/adjust_lease.h"
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
@@ -169,7 +170,12 @@ void Settler::Start(SettleQueue::Batch batch) {  // mutex_ held; the callback ne
     return;
   }
   attempt->request.set_tenant(attempt->batch.lane.tenant);
-  for (const Settlement& settlement : attempt->settlements) Put(settlement, *attempt->request.add_usage());
+  for (const Settlement& settlement : attempt->settlements) {
+    auto& usage = *attempt->request.add_usage();
+    Put(settlement, usage);
+    if (!events_.slices_of || !settlement.terms) continue;
+    for (const SliceKey& slice : events_.slices_of(settlement)) *usage.add_slices() = ToProto(slice);
+  }
   leases_->async()->SettleBatch(attempt->context.get(), &attempt->request, &attempt->response, done);
 }
 

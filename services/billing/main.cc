@@ -8,6 +8,8 @@
 #include "services/billing/analysis/partition_maker.h"
 #include "services/billing/analysis/pg_partitions.h"
 #include "services/billing/billing_account_service.h"
+#include "services/billing/budget/budget_service.h"
+#include "services/billing/budget/pg_budget_store.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
@@ -19,6 +21,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/balance_watch.h"
 #include "services/billing/wallet/pg_wallet_store.h"
 #include "services/billing/wallet/wallet_service.h"
 #include "services/common/audit/access_log.h"
@@ -98,6 +101,8 @@ Status Run(const Config& config, StopSignal& stop) {
   LegalEntityServiceImpl legal_entities(store, clock, gates);
   PgWalletStore wallet_store(desk, reports);
   WalletServiceImpl wallets(wallet_store, clock, gates);
+  PgBudgetStore budget_store(desk);
+  BudgetServiceImpl budgets(budget_store, clock, gates, leases.recalls());
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -106,7 +111,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &wallets, &audit_log}));
+                           &wallets, &budgets, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
@@ -115,8 +120,11 @@ Status Run(const Config& config, StopSignal& stop) {
   PgPartitionStore partitions(desk);
   PartitionMaker partition_maker(partitions);
   partition_maker.Start();
+  BalanceWatch balances(wallet_store, clock);
+  balances.Start();
   stop.Ready();
   stop.Wait();
+  balances.Stop();
   partition_maker.Stop();
   finaliser.Stop();
   expirer.Stop();

@@ -58,7 +58,9 @@ struct KnownTenant {
 struct LeaseAdjustment {
   std::optional<AdjustedLease> lease;  // unless it was refused
   std::optional<Error> refused;
-  std::vector<LeaseRecall> recalls;  // of other open leases of the tenant that have money; at most kRecallsMax
+  // Of other open leases of the tenant that have money, or slices of what is short of this one's; at most kRecallsMax
+  // of each.
+  std::vector<LeaseRecall> recalls;
 };
 
 struct SettledUsage {

@@ -15,6 +15,7 @@
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
+#include "services/billing/budget/budget_service.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
@@ -81,7 +82,12 @@ class NoWallets final : public billing::WalletStore {
   static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
 
  public:
-  Result<billing::BillingAccount> FindAccount(TenantId) override { return Asked(); }
+  Result<billing::Wallet> FindWallet(TenantId) override { return Asked(); }
+  Result<billing::Wallet> SetLowBalance(TenantId, const std::string&, std::optional<Amount>) override {
+    return Asked();
+  }
+  Result<std::vector<TenantId>> TenantsWithCrossedBalances(std::optional<TenantId>, int) override { return Asked(); }
+  Result<bool> TellOfBalance(TenantId) override { return Asked(); }
   Result<billing::Payment> RecordPayment(const billing::PaymentCommand&) override { return Asked(); }
   Result<std::vector<billing::Payment>> ListPayments(const billing::PaymentsQuery&) override { return Asked(); }
   Result<std::vector<billing::InvoiceBalance>> ListInvoiceBalances(TenantId, const std::string&, int) override {
@@ -90,6 +96,19 @@ class NoWallets final : public billing::WalletStore {
   Result<std::vector<billing::Voucher>> CreateVouchers(const billing::VouchersCommand&) override { return Asked(); }
   Result<std::vector<billing::Voucher>> ListVouchers(Uuid, int) override { return Asked(); }
   Result<billing::Payment> RedeemVoucher(const billing::RedeemCommand&) override { return Asked(); }
+};
+
+class NoBudgets final : public billing::BudgetStore {
+  static std::unexpected<Error> Asked() { return Internal("a budget was asked for by a key of a project"); }
+
+ public:
+  Result<billing::Budget> CreateBudget(const billing::Budget&, bool, Time) override { return Asked(); }
+  Result<billing::Budget> GetBudget(TenantId, const std::string&, Time) override { return Asked(); }
+  Result<std::vector<billing::Budget>> ListBudgets(TenantId, const std::string&, int, Time) override { return Asked(); }
+  Result<billing::Budget> UpdateBudget(const billing::Budget&, const std::string&, bool, Time) override {
+    return Asked();
+  }
+  Status DeleteBudget(TenantId, const std::string&, const std::string&) override { return Asked(); }
 };
 
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
@@ -114,6 +133,7 @@ class PortalScopes : public testing::Test {
                                                    &invoices_,
                                                    &ledger_,
                                                    &wallets_,
+                                                   &budgets_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
@@ -286,6 +306,9 @@ class PortalScopes : public testing::Test {
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
+  billing::RecallHub recalls_;
+  NoBudgets no_budgets_;
+  billing::BudgetServiceImpl budgets_{no_budgets_, clock_, gates_, recalls_};
   NoWallets no_wallets_;
   billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
@@ -375,7 +398,17 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.CreateBudget",
+       {R"({"parent":"tenants/ke","budgetId":"b","budget":{"period":"PERIOD_MONTH","amount":"1"}})", "PROJECT_KEY",
+        "PROJECT_KEY"}},
+      {"BudgetService.GetBudget", {R"({"name":"tenants/ke/budgets/b"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.ListBudgets", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.UpdateBudget",
+       {R"({"budget":{"name":"tenants/ke/budgets/b","period":"PERIOD_MONTH","amount":"1"}})", "PROJECT_KEY",
+        "PROJECT_KEY"}},
+      {"BudgetService.DeleteBudget", {R"({"name":"tenants/ke/budgets/b"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.GetWallet", {R"({"name":"tenants/ke/wallet"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.UpdateWallet", {R"({"wallet":{"name":"tenants/ke/wallet"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListPayments", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListInvoiceBalances", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.RedeemVoucher",

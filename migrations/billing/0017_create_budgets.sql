@@ -158,10 +158,25 @@ END $$;
 CREATE TRIGGER count_in_budgets AFTER INSERT ON billing.usage_records
   REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION billing.count_in_budgets();
 
--- Of a tenant, budgets of which more is granted than is left of them, or whose slices are of leases that have ended. None. (What is
--- used beyond an amount is none: it was lowered, or the budget made, after requests had begun.)
+-- Of a tenant, what is kept wrong: slices of leases that have ended; and of monthly budgets, this month and the last, what was used by
+-- more than all requests that count, or by less than those that were settled well after the budget had been made. None. (What is used
+-- beyond an amount is none: it was lowered, or the budget made, after requests had begun.)
 CREATE FUNCTION billing.budget_faults(p_tenant uuid) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-  SELECT count(*) FROM billing.budget_slices s LEFT JOIN billing.leases l ON l.tenant_id = s.tenant_id AND l.id = s.lease_id
-  WHERE s.tenant_id = p_tenant AND (l.id IS NULL OR l.end_time IS NOT NULL)
+  SELECT (SELECT count(*) FROM billing.budget_slices s
+      LEFT JOIN billing.leases l ON l.tenant_id = s.tenant_id AND l.id = s.lease_id
+      WHERE s.tenant_id = p_tenant AND (l.id IS NULL OR l.end_time IS NOT NULL))
+    + (SELECT count(*) FROM billing.budgets b
+      CROSS JOIN LATERAL (SELECT date_trunc('month', clock_timestamp() AT TIME ZONE 'UTC') - m.back * interval '1 month' AS month
+        FROM generate_series(0, 1) AS m (back)) AS c
+      LEFT JOIN billing.budget_periods p
+        ON p.tenant_id = b.tenant_id AND p.uid = b.uid AND p.start_time = c.month AT TIME ZONE 'UTC'
+      CROSS JOIN LATERAL (
+        SELECT coalesce(sum(u.cost), 0) AS most,
+          coalesce(sum(u.cost) FILTER (WHERE u.settle_time > b.create_time + interval '15 minutes'), 0) AS least
+        FROM billing.usage_records u
+        WHERE u.tenant_id = b.tenant_id AND u.admit_time >= c.month AT TIME ZONE 'UTC'
+          AND u.admit_time < (c.month + interval '1 month') AT TIME ZONE 'UTC' AND b.project IN ('', u.project)
+          AND b.api_key IN ('', u.api_key) AND b.instance IN ('', u.instance)) AS u
+      WHERE b.tenant_id = p_tenant AND b.period = 'month' AND coalesce(p.spent, 0) NOT BETWEEN u.least AND u.most)
 $$;

@@ -106,6 +106,7 @@ struct TenantAudit {
   Amount invoiced_usage;                 // by the running totals of invoices; the same amount
   std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
   std::int64_t payment_fault_count = 0;  // payments, and what they paid, that do not add up; 0
+  std::int64_t budget_fault_count = 0;   // budgets that counted something else than was used, or hold for nobody; 0
   UsageCheck usage;                      // over all time
   UsageCheck recent_usage;               // over the range that was asked for
 };

@@ -39,6 +39,9 @@ class BillingBudget : public testing::Test {
   static SliceAsk Ask(const SliceKey& key, std::int64_t need, std::int64_t want, std::int64_t give_back = 0) {
     return {key, Pico(need), Pico(want), Pico(give_back)};
   }
+  static SliceKey StartKey(const Budget& budget, Time now) {
+    return {budget.uid, StartOfPeriod(budget.period, budget.start, budget.end, now).value()};
+  }
   struct Answer {
     std::vector<std::string> added;  // "short", "none" or how much
     AdjustedLease lease;
@@ -274,6 +277,34 @@ TEST_F(BillingBudget, OthersSeeNothingOfIt) {
   EXPECT_EQ(budgets_.GetBudget(Tenant("tz"), "a", kNow).error().code, Code::kNotFound);
   EXPECT_TRUE(budgets_.ListBudgets(Tenant("tz"), "", 10, kNow)->empty());
   EXPECT_EQ(budgets_.DeleteBudget(Tenant("tz"), "tenants/tz", "a").error().code, Code::kNotFound);
+}
+
+TEST_F(BillingBudget, TheAuditFindsWhatDoesNotAddUp) {
+  const Time now = std::chrono::system_clock::now();
+  const Budget budget = Create(Wanted("a", 100 * kHold));
+  const Uuid lease = Uuid::V7();
+  Adjust(lease, 1, {});
+  // Settled long after the budget was made.
+  Settled(store_, "ke", {Using(lease, {}, 100, now), Using(lease, {}, 100, now)}, now + 1h);
+  const auto faults = [&] { return store_.AuditTenant(Tenant("ke"), now, {})->budget_fault_count; };
+  EXPECT_EQ(faults(), 0);
+  const auto damage = [&](const std::string& sql) {
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work work(owner);
+    work.exec("SET LOCAL session_replication_role = replica");
+    work.exec("SELECT set_config('allod.tenant', '" + Tenant("ke").ToString() + "', true)");
+    EXPECT_GT(work.exec(sql).affected_rows(), 0) << sql;
+    work.commit();
+  };
+  damage("UPDATE billing.budget_periods SET spent = spent + 1");
+  EXPECT_EQ(faults(), 1);
+  damage("UPDATE billing.budget_periods SET spent = spent - 2");
+  EXPECT_EQ(faults(), 1);
+  damage("UPDATE billing.budget_periods SET spent = spent + 1");
+  EXPECT_EQ(faults(), 0);
+  Adjust(lease, 2, {Ask(StartKey(budget, now), 1, 1)});
+  damage("UPDATE billing.leases SET remaining = 0, end_time = now()");
+  EXPECT_EQ(faults(), 1);
 }
 
 // Gateways that ask, give back, settle and die at random, and a budget that is changed meanwhile, beside numbers in

@@ -23,6 +23,13 @@ Result<Amount> ParseBounded(std::string_view field, const std::string& text, Amo
   return out;
 }
 
+billing::v1::BudgetSlice ToProto(const SliceKey& key) {
+  billing::v1::BudgetSlice out;
+  out.set_budget_uid(key.budget.ToString());
+  *out.mutable_start_time() = ToTimestamp(key.start);
+  return out;
+}
+
 Result<BudgetRule> RuleFrom(const billing::v1::HardBudget& budget) {
   BudgetRule out{.id = budget.budget_id(),
                  .project = budget.project(),
@@ -74,13 +81,6 @@ Status ReadSlices(const LeaseBook::Ask& ask, const billing::v1::AdjustLeaseRespo
 }
 
 }  // namespace
-
-billing::v1::BudgetSlice ToProto(const SliceKey& key) {
-  billing::v1::BudgetSlice out;
-  out.set_budget_uid(key.budget.ToString());
-  *out.mutable_start_time() = ToTimestamp(key.start);
-  return out;
-}
 
 billing::v1::AdjustLeaseRequest ToRequest(const LeaseBook::Ask& ask) {
   billing::v1::AdjustLeaseRequest out;

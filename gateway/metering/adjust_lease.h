@@ -6,7 +6,6 @@
 
 namespace allod::gateway::metering {
 
-billing::v1::BudgetSlice ToProto(const SliceKey& key);
 // Without whose lease it is, and when it is sent.
 billing::v1::AdjustLeaseRequest ToRequest(const LeaseBook::Ask& ask);
 

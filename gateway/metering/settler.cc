@@ -3,10 +3,10 @@
 #include <utility>
 #include <vector>
 
-#include "gateway/metering/adjust_lease.h"
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::gateway::metering {
 namespace {
@@ -174,7 +174,11 @@ void Settler::Start(SettleQueue::Batch batch) {  // mutex_ held; the callback ne
     auto& usage = *attempt->request.add_usage();
     Put(settlement, usage);
     if (!events_.slices_of || !settlement.terms) continue;
-    for (const SliceKey& slice : events_.slices_of(settlement)) *usage.add_slices() = ToProto(slice);
+    for (const SliceKey& slice : events_.slices_of(settlement)) {
+      auto& row = *usage.add_slices();
+      row.set_budget_uid(slice.budget.ToString());
+      *row.mutable_start_time() = ToTimestamp(slice.start);
+    }
   }
   leases_->async()->SettleBatch(attempt->context.get(), &attempt->request, &attempt->response, done);
 }

@@ -77,7 +77,8 @@ std::vector<StoredSlice> ReadSlices(TenantTx& tx, const AdjustLeaseCommand& comm
     HardBudget budget;
     row.Into(out.state.exists, budget.period, budget.start, budget.end, out.state.amount, out.state.spent,
              out.state.granted, out.state.remaining, out.added, out.epoch);
-    out.state.exists = out.state.exists && IsStart(budget, command.slices.at(next++).key.start);
+    const bool is_start = IsStart(budget, command.slices.at(next++).key.start);
+    out.state.exists = out.state.exists && is_start;
     return out;
   });
 }

@@ -221,6 +221,7 @@ TEST_F(BudgetGateways, AThousandAtOnceAtFourGatewaysAgainstABudgetForThirtySeven
   for (int round = 0; round < Rounds(); ++round) {
     const std::string project = "p" + std::to_string(round);
     SetBudget(project, kWorth * kEach, project);
+    std::this_thread::sleep_for(seconds(1));  // from when it holds: the gateways have leases of the round before
     Counts counts;
     RunMany(1000, project, counts);
     Settle();

@@ -1,4 +1,4 @@
-// Budgets on PostgreSQL (migrations/billing/0017_create_budgets.sql). Changes are made under the lock of the tenant's
+// Budgets on PostgreSQL (migrations/billing/0022_create_budgets.sql). Changes are made under the lock of the tenant's
 // account, so that no lease is adjusted and nothing is settled in between.
 #pragma once
 

@@ -89,6 +89,11 @@ struct Gateway::Impl {
         settler(*journal, backends.billing,
                 (1 + metering::kFullPatience) * milliseconds(config.serving.reserve_timeout_ms) + kReserveGrace,
                 {.settled = std::bind_front(&Impl::OnSettled, this),
+                 .slices_of =
+                     [this](const metering::Settlement& settlement) {
+                       return funds.SlicesOf(settlement.entry.tenant, settlement.terms->lease_id,
+                                             settlement.entry.request_id);
+                     },
                  .earlier_settled = [this] { funds.EndEarlierLeases(); }}),
         serving{config.serving,
                 milliseconds(config.http.request_timeout_ms),
@@ -176,7 +181,7 @@ struct Gateway::Impl {
 void Gateway::Impl::OnSettled(const metering::Settlement& settlement, Amount cost) {
   const metering::LeaseTerms& terms = *settlement.terms;
   const Amount held = metering::CostOf(terms.prices, terms.bounds).value_or(cost);
-  funds.Settle(settlement.entry.tenant, terms.lease_id, held, cost);
+  funds.Settle(settlement.entry.tenant, terms.lease_id, held, cost, settlement.entry.request_id);
 }
 
 void Gateway::Impl::AddRoutes() {

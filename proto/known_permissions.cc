@@ -8,6 +8,7 @@
 #include "allod/access/v1/access.pb.h"
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/budget.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
@@ -46,6 +47,7 @@ std::vector<const FileDescriptor*> Roots() {
   return {
       billing::v1::GetAuditHeadRequest::descriptor()->file(),
       billing::v1::GetBillingAccountRequest::descriptor()->file(),
+      billing::v1::GetBudgetRequest::descriptor()->file(),
       billing::v1::CheckUsageRequest::descriptor()->file(),
       billing::v1::RerateInvoiceRequest::descriptor()->file(),
       billing::v1::GetEventSinkRequest::descriptor()->file(),

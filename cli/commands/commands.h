@@ -57,6 +57,7 @@ void AddUsage(CLI::App& app, Globals& globals);
 void AddInvoice(CLI::App& app, Globals& globals);
 void AddBilling(CLI::App& app, Globals& globals);
 void AddTerms(CLI::App& app, Globals& globals);
+void AddBudget(CLI::App& app, Globals& globals);
 void AddWallet(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
 void AddEvents(CLI::App& app, Globals& globals);

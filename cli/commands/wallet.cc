@@ -52,9 +52,20 @@ Status ShowWallet(const Globals& globals, const WalletOptions& options) {
                        {"CREDIT LIMIT", "credit_limit.amount"},
                        {"OWED", "owed.amount"},
                        {"HELD", "held.amount"},
-                       {"AVAILABLE", "available.amount"}},
+                       {"AVAILABLE", "available.amount"},
+                       {"TELL BELOW", "low_balance"}},
                       {&wallet});
   return {};
+}
+
+Status TellBelow(const Globals& globals, const WalletOptions& options) {
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
+  ALLOD_TRY(const net::Services services, FindServices(globals));
+  billing_v1::UpdateWalletRequest request;
+  request.mutable_wallet()->set_name(tenant + "/wallet");
+  if (options.amount != "none") request.mutable_wallet()->set_low_balance(options.amount);
+  ALLOD_CHECK_OK(net::Ask<Wallets>(services, &Wallets::Stub::UpdateWallet, request));
+  return ShowWallet(globals, options);
 }
 
 // A payment that was recorded, or may have been.
@@ -229,6 +240,9 @@ void AddWallet(CLI::App& app, Globals& globals) {
     repeatable(command, options);
   };
   add("show", "Show a wallet and what may still be spent", &ShowWallet);
+  const auto [tell, of_tell] =
+      add("tell-below", "Have an event when the balance, less what is owed, gets low", &TellBelow);
+  tell->add_option("amount", of_tell->amount, "In the account's currency, as in 100; or none")->required();
   add("payments", "List what came in and went out", &ListPayments);
   add("invoices", "List what is open of issued invoices", &ListInvoices);
   const auto [top_up, of_top_up] = add("top-up", "Record that a tenant paid into its wallet", &TopUp);

@@ -19,6 +19,7 @@ std::vector<ResourceKind> PeopleKinds();
 std::vector<ResourceKind> BillingAccountKinds();
 std::vector<ResourceKind> InvoicingKinds();
 std::vector<ResourceKind> EventSinkKinds();
+std::vector<ResourceKind> BudgetKinds();
 std::vector<ResourceKind> ModelKinds();
 std::vector<ResourceKind> ListingKinds();
 std::vector<ResourceKind> InstanceKinds();
@@ -27,8 +28,8 @@ std::vector<ResourceKind> NodeKinds();
 namespace {
 
 constexpr auto kFiles = {TenantKinds,         WorkloadIdentityKinds, RoleKinds,      PeopleKinds,
-                         BillingAccountKinds, InvoicingKinds,        EventSinkKinds, ModelKinds,
-                         ListingKinds,        InstanceKinds,         NodeKinds};
+                         BillingAccountKinds, InvoicingKinds,        EventSinkKinds, BudgetKinds,
+                         ModelKinds,          ListingKinds,          InstanceKinds,  NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -83,7 +83,7 @@ TEST(SpelledOut, TakesAnIdWhereNamesHaveNoParent) {
 
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
-            "apiKeys, identityProviders, workloadRules, roles, members, sessions, instances");
+            "apiKeys, identityProviders, workloadRules, roles, members, sessions, budgets, instances");
 }
 
 TEST(ParentOf, CutsTheLastCollection) {

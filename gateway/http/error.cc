@@ -29,6 +29,7 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"RATE_LIMIT_EXCEEDED", 429, "rate_limit_error", "rate_limit_exceeded"},
     ReasonShape{"INSUFFICIENT_FUNDS", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"NO_BILLING_ACCOUNT", 429, "insufficient_quota", "insufficient_quota"},
+    ReasonShape{"BUDGET_EXHAUSTED", 429, "insufficient_quota", "insufficient_quota"},
     ReasonShape{"TEMPLATE_TOO_COSTLY", 400, "invalid_request_error", "template_too_costly"},
     ReasonShape{"QUEUE_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"QUEUE_TIMEOUT", 503, "server_error", "overloaded"},

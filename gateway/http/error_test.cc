@@ -60,6 +60,7 @@ TEST(HttpError, ReasonsThatOpenAiClientsKnow) {
                        {Code::kInvalidArgument, "CONTEXT_LENGTH_EXCEEDED", 400, "context_length_exceeded"},
                        {Code::kResourceExhausted, "RATE_LIMIT_EXCEEDED", 429, "rate_limit_exceeded"},
                        {Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429, "insufficient_quota"},
+                       {Code::kResourceExhausted, "BUDGET_EXHAUSTED", 429, "insufficient_quota"},
                        {Code::kResourceExhausted, "QUEUE_FULL", 503, "overloaded"},
                        {Code::kResourceExhausted, "QUEUE_TIMEOUT", 503, "overloaded"},
                        {Code::kResourceExhausted, "USAGE_RING_FULL", 503, "overloaded"}};

@@ -48,6 +48,7 @@ struct EscrowFunds::Waiter {
   std::function<void()> wake;               // from any thread
   std::optional<Result<Funds>> answer{};    // these under the shard's lock
   std::optional<SteadyTime> short_since{};  // since when money for it is looked for
+  bool short_of_budget = false;             // others need not wait behind it
 };
 
 struct EscrowFunds::Tenant {
@@ -95,7 +96,7 @@ EscrowFunds::EscrowFunds(std::shared_ptr<grpc::Channel> billing, const Uuid& gat
             StreamReader<billing::v1::WatchRecallsResponse> reader(context);
             reader.Begin([&](auto* reactor) { stub_->async()->WatchRecalls(&context, &request, reactor); });
             billing::v1::WatchRecallsResponse recall;
-            while (reader.Read(recall)) OnRecall(recall.tenant(), recall.lease_id());
+            while (reader.Read(recall)) OnRecall(recall);
             return reader.Finish();
           })) {}
 
@@ -124,9 +125,13 @@ std::optional<Result<Funds>> EscrowFunds::TryTake(LeaseBook& book, const FundsRe
   const bool in_its_lease = held != nullptr && held->lease_id == book.id();
   // The lease that it runs on is gone.
   if (request.running && !in_its_lease) return std::unexpected(FundsUnavailable());
+  // All or none: of the lease, and of every budget in which it counts.
+  const std::vector<SliceKey> slices = book.budgets().SlicesFor(request.spender);
+  if (!book.budgets().Covers(request.spender, slices, *amount)) return std::nullopt;
   const bool taken =
       in_its_lease ? book.TryExchange(held->lease_id, held->amount, *amount, now) : book.TryTake(*amount, now);
   if (!taken) return std::nullopt;
+  book.budgets().Take(request.spender, slices, *amount, now);
   return Funds{book.id(), *prices, *amount};
 }
 
@@ -189,36 +194,69 @@ http::Awaitable<Result<Funds>> EscrowFunds::Take(const FundsRequest& request, co
   co_return *std::move(waiter->answer);
 }
 
-void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount held, Amount cost) {
+void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount held, Amount cost, const Uuid& request) {
   Shard& shard = ShardOf(name);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.tenants.find(name);
   if (found == shard.tenants.end()) return;
   Tenant& tenant = *found->second;
   tenant.book.Settle(lease_id, held, cost);
+  if (lease_id == tenant.book.id()) tenant.book.budgets().Settle(request, cost);
   if (stopping_) return;
-  if (!tenant.waiting.empty() || tenant.book.recalled()) return Drive(shard, tenant);
+  const bool is_recalled = tenant.book.recalled() || tenant.book.budgets().has_recalled();
+  if (!tenant.waiting.empty() || is_recalled) return Drive(shard, tenant);
   WakeAt(tenant, steady_clock::now() + kLookAgain);
 }
 
-void EscrowFunds::OnRecall(const std::string& name, const std::string& lease_id) {
-  const Result<Uuid> id = Uuid::Parse(lease_id);
-  if (!id) return;
+std::vector<SliceKey> EscrowFunds::SlicesOf(const std::string& name, const Uuid& lease_id, const Uuid& request) const {
   Shard& shard = ShardOf(name);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.tenants.find(name);
+  if (found == shard.tenants.end() || found->second->book.id() != lease_id) return {};
+  return found->second->book.budgets().TakenFrom(request);
+}
+
+void EscrowFunds::OnRecall(const billing::v1::WatchRecallsResponse& recall) {
+  if (recall.budgets_changed() && recall.tenant().empty()) return DoubtBudgets();
+  const Uuid lease = Uuid::Parse(recall.lease_id()).value_or(Uuid());
+  const Uuid budget = Uuid::Parse(recall.budget_uid()).value_or(Uuid());
+  Shard& shard = ShardOf(recall.tenant());
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.tenants.find(recall.tenant());
   if (found == shard.tenants.end()) return;
-  found->second->book.Recall(*id);
+  LeaseBook& book = found->second->book;
+  if (recall.budgets_changed()) {
+    book.DoubtBudgets();
+  } else if (budget.is_nil()) {
+    book.Recall(lease);
+  } else if (lease == book.id()) {
+    book.budgets().Recall(budget);
+  }
   Drive(shard, *found->second);
 }
 
+void EscrowFunds::DoubtBudgets() {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [name, tenant] : shard.tenants) {
+      tenant->book.DoubtBudgets();
+      WakeAt(*tenant, steady_clock::now());
+    }
+  }
+}
+
 void EscrowFunds::Serve(Tenant& tenant, SteadyTime now) {
-  while (!tenant.waiting.empty()) {
-    Waiter& waiter = *tenant.waiting.front();
+  for (auto next = tenant.waiting.begin(); next != tenant.waiting.end();) {
+    Waiter& waiter = **next;
     waiter.answer = TryTake(tenant.book, waiter.request, waiter.held ? &*waiter.held : nullptr, now);
-    if (!waiter.answer) return;
-    waiter.wake();
-    tenant.waiting.pop_front();
+    if (waiter.answer) {
+      waiter.wake();
+      next = tenant.waiting.erase(next);
+    } else if (waiter.short_of_budget) {
+      ++next;
+    } else {
+      return;
+    }
   }
 }
 
@@ -230,11 +268,28 @@ std::optional<Amount> EscrowFunds::LackOf(const Tenant& tenant, const Waiter& wa
   return std::max(Subtract(amount, waiter.held->amount).value_or(amount), Amount());
 }
 
+std::vector<std::pair<SliceKey, Amount>> EscrowFunds::SlicesThatLack(const LeaseBook& book, const Waiter& waiter) {
+  std::vector<std::pair<SliceKey, Amount>> out;
+  const TokenPrices* prices = book.PricesOf(waiter.request.price);
+  if (prices == nullptr) return out;
+  const Amount amount = CostToHold(*prices, waiter.request.bounds).value_or(Amount());
+  for (const SliceKey& key : book.budgets().SlicesFor(waiter.request.spender)) {
+    const Amount lack = book.budgets().LackOf(waiter.request.spender, key, amount);
+    if (lack > Amount()) out.emplace_back(key, lack);
+  }
+  return out;
+}
+
 std::optional<LeaseBook::Waiting> EscrowFunds::WhoWaits(const Tenant& tenant) {
   if (tenant.waiting.empty()) return std::nullopt;
   LeaseBook::Waiting out;
   for (const auto& waiter : tenant.waiting) {
     const std::optional<Amount> lack = LackOf(tenant, *waiter);
+    for (const auto& [key, of_slice] : SlicesThatLack(tenant.book, *waiter)) {
+      BudgetBook::Waiting& slice = out.slices[key];
+      if (slice.first == Amount()) slice.first = of_slice;
+      slice.all = Add(slice.all, of_slice).value_or(slice.all);
+    }
     const bool is_first = waiter == tenant.waiting.front();
     if (is_first && !lack) out.unpriced = waiter->request.price;
     if (is_first && lack) out.first = *lack;
@@ -320,7 +375,11 @@ void EscrowFunds::OnAnswer(Tenant& tenant, const Call& call) {
     const std::lock_guard lock(currencies_mutex_);
     currencies_.insert(tenant.currency);
   }
+  const LeaseBook::Ask asked = *tenant.book.asked();
   tenant.book.OnAdjusted(*answer, now);
+  for (std::size_t i = 0; i < answer->slices.size(); ++i) {
+    if (answer->slices[i].is_short) OnShortSlice(tenant, asked.slices.at(i), answer->ask_again_after, now);
+  }
   if (tenant.book.admits(now) || !tenant.book.open()) {
     tenant.pause = milliseconds(0);
   } else {
@@ -385,6 +444,27 @@ void EscrowFunds::OnShort(Tenant& tenant, const Error& error, SteadyTime now) {
     return false;
   });
   tenant.not_before = tenant.waiting.empty() ? now : again;
+}
+
+void EscrowFunds::OnShortSlice(Tenant& tenant, const BudgetBook::Ask& ask, std::optional<milliseconds> ask_again,
+                               SteadyTime now) {
+  const BudgetRule* rule = tenant.book.budgets().RuleOf(ask.key);
+  if (rule == nullptr) return;
+  const Amount lacking = Add(ask.need, tenant.book.budgets().free(ask.key)).value_or(ask.need);
+  SteadyTime again = now + std::max(ask_again.value_or(milliseconds(0)), kAskAgainMin);
+  Refuse(tenant, BudgetExhausted(tenant.name, rule->id), [&](Waiter& waiter) {
+    const auto lacks = SlicesThatLack(tenant.book, waiter);
+    const auto lack = std::ranges::find(lacks, ask.key, &std::pair<SliceKey, Amount>::first);
+    // Who needs less may be served still.
+    if (lack == lacks.end() || lack->second < lacking) return false;
+    waiter.short_of_budget = true;
+    if (!waiter.short_since) waiter.short_since = now;
+    const SteadyTime end = *waiter.short_since + kShortMax;
+    if (!ask_again || now >= end) return true;
+    again = std::min(again, end);
+    return false;
+  });
+  if (!tenant.waiting.empty()) tenant.not_before = std::max(tenant.not_before, again);
 }
 
 void EscrowFunds::Refuse(Tenant& tenant, const Error& error, const std::function<bool(Waiter&)>& which) {

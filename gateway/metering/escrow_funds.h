@@ -45,7 +45,9 @@ class EscrowFunds final : public FundsSource {
   http::Awaitable<Result<Funds>> Take(const FundsRequest& request, const Funds* held,
                                       http::ResponseWriter& out) override;
   // What was taken for a request that came to cost `cost`: the rest is free again.
-  void Settle(const std::string& tenant, const Uuid& lease_id, Amount held, Amount cost);
+  void Settle(const std::string& tenant, const Uuid& lease_id, Amount held, Amount cost, const Uuid& request = Uuid());
+  // Of which budgets something was taken for it, until it is settled; nothing if its lease is gone.
+  std::vector<SliceKey> SlicesOf(const std::string& tenant, const Uuid& lease_id, const Uuid& request) const;
 
   // What earlier processes of this gateway left is settled: their leases end. Does not wait; repeated until it is done.
   void EndEarlierLeases();
@@ -60,6 +62,7 @@ class EscrowFunds final : public FundsSource {
 
  private:
   using SteadyTime = LeaseBook::SteadyTime;
+  using milliseconds = std::chrono::milliseconds;
   struct Waiter;
   struct Tenant;
   struct Call;
@@ -83,11 +86,16 @@ class EscrowFunds final : public FundsSource {
   void Drive(Shard& shard, Tenant& tenant);
   // What it needs beyond what it has; nothing while its price is not known.
   static std::optional<Amount> LackOf(const Tenant& tenant, const Waiter& waiter);
+  // Likewise of each budget in which it counts.
+  static std::vector<std::pair<SliceKey, Amount>> SlicesThatLack(const LeaseBook& book, const Waiter& waiter);
   static std::optional<LeaseBook::Waiting> WhoWaits(const Tenant& tenant);
   void Send(Tenant& tenant, const LeaseBook::Ask& ask);
   void OnAnswer(Tenant& tenant, const Call& call);
   void OnError(Tenant& tenant, const Error& error, SteadyTime now);
   static void OnShort(Tenant& tenant, const Error& error, SteadyTime now);
+  // A budget has not what was needed of it.
+  static void OnShortSlice(Tenant& tenant, const BudgetBook::Ask& ask, std::optional<milliseconds> ask_again,
+                           SteadyTime now);
   static void Refuse(Tenant& tenant, const Error& error, const std::function<bool(Waiter&)>& which);
   void WakeAt(Tenant& tenant, SteadyTime when);
 
@@ -96,7 +104,9 @@ class EscrowFunds final : public FundsSource {
   std::optional<Uuid> NextLeaseId();
   void StartEndCall();
   void OnEndDone(EndCall* call, const grpc::Status& status);
-  void OnRecall(const std::string& tenant, const std::string& lease_id);
+  void OnRecall(const billing::v1::WatchRecallsResponse& recall);
+  // Changes of budgets may have been missed.
+  void DoubtBudgets();
   // `due`: when the timer had it.
   void Visit(const std::string& tenant, std::optional<SteadyTime> due);
   void VisitWaiting();

@@ -6,6 +6,7 @@
 
 #include "gateway/http/awaitable.h"
 #include "gateway/http/response_writer.h"
+#include "gateway/metering/budget_book.h"
 #include "gateway/metering/lease_terms.h"
 #include "services/common/result.h"
 
@@ -26,6 +27,7 @@ struct FundsRequest {
   TokenBounds bounds;
   bool running = false;  // what it has is to grow, in the lease that it came from
   bool at_once = false;  // only if it is there: nothing is asked for it, and no error means more than that
+  Spender spender{};     // in whose budgets it counts
 };
 
 class FundsSource {

@@ -2,54 +2,14 @@
 
 #include <algorithm>
 
+#include "gateway/metering/lease_pace.h"
+
 namespace allod::gateway::metering {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-constexpr seconds kGiveBackAfter(2);
-constexpr seconds kEndAfter(30);
-// How long after a recall, or after billing had little, nothing is asked for ahead of need.
-constexpr seconds kModestFor(1);
-constexpr int kRequestsKept = 4;
 constexpr std::size_t kPricesMax = 64;
 
-// Far within range: amounts of leases are bounded where they come from (EscrowFunds).
-constexpr Amount operator+(Amount a, Amount b) { return Amount::FromPico(a.pico() + b.pico()); }
-constexpr Amount operator-(Amount a, Amount b) { return Amount::FromPico(a.pico() - b.pico()); }
-constexpr Amount Times(Amount a, int n) { return Amount::FromPico(a.pico() * n); }
-constexpr Amount Half(Amount a) { return Amount::FromPico(a.pico() / 2); }
-
-std::int64_t SecondOf(Demand::SteadyTime now) {
-  return std::chrono::duration_cast<seconds>(now.time_since_epoch()).count();
-}
-
 }  // namespace
-
-void Demand::Add(Amount amount, SteadyTime now) {
-  const std::int64_t number = SecondOf(now);
-  Second& second = seconds_[static_cast<std::size_t>(number) % 3];
-  if (second.number != number) second = {number, {}, {}};
-  second.sum = second.sum + amount;
-  second.largest = std::max(second.largest, amount);
-}
-
-Amount Demand::lately(SteadyTime now) const {
-  Amount out;
-  for (const Second& second : seconds_) {
-    if (second.number > SecondOf(now) - 3) out = out + second.sum;
-  }
-  return out;
-}
-
-Amount Demand::largest(SteadyTime now) const {
-  Amount out;
-  for (const Second& second : seconds_) {
-    if (second.number > SecondOf(now) - 3) out = std::max(out, second.largest);
-  }
-  return out;
-}
 
 const TokenPrices* LeaseBook::PricesOf(const PriceTerms& terms) const {
   const auto found = std::ranges::find(prices_, terms, &std::pair<PriceTerms, TokenPrices>::first);
@@ -101,6 +61,9 @@ std::optional<LeaseBook::Ask> LeaseBook::AskFor(const Waiting& waiting, SteadyTi
 }
 
 LeaseBook::Step LeaseBook::Send(Ask ask, SteadyTime now) {
+  ask.budgets_version = budgets_.version();
+  doubts_budgets_ = false;
+  budgets_.OnSent(ask.slices);
   given_ = ask.end ? free_ : ask.give_back;
   free_ = free_ - given_;
   asked_ = ask;
@@ -108,15 +71,14 @@ LeaseBook::Step LeaseBook::Send(Ask ask, SteadyTime now) {
   return {.ask = std::move(ask)};
 }
 
-LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTime now) {
-  if (asked_) return {};
+LeaseBook::Step LeaseBook::Plan(const Waiting* waiting, Mood mood, SteadyTime now) {
   low_ = Half(Target(now));
   if (mood == Mood::kEnding) {
     if (!open()) return {};
     Ask ask = NextAsk();
     ask.end = outstanding_ == Amount();
     if (!ask.end) ask.give_back = free_;
-    return ask.end || free_ > Amount() ? Send(std::move(ask), now) : Step();
+    return ask.end || free_ > Amount() ? Step{.ask = std::move(ask)} : Step();
   }
   // Before anything is asked for: else two gateways could wait for what both have.
   if (recalled_ && free_ > Amount()) {
@@ -124,32 +86,49 @@ LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTim
     ask.give_back = free_;
     recalled_ = false;
     no_top_up_before_ = now + kModestFor;
-    return Send(std::move(ask), now);
+    return {.ask = std::move(ask)};
   }
   if (waiting != nullptr) {
-    if (auto ask = AskFor(*waiting, now)) return Send(*std::move(ask), now);
+    if (auto ask = AskFor(*waiting, now)) return {.ask = *std::move(ask)};
   }
   if (!open()) return {};
   if (now >= last_use_ + kEndAfter && outstanding_ == Amount()) {
     Ask ask = NextAsk();
     ask.end = true;
-    return Send(std::move(ask), now);
+    return {.ask = std::move(ask)};
   }
   if (now >= last_use_ + kGiveBackAfter && free_ > Amount()) {
     Ask ask = NextAsk();
     ask.give_back = free_;
-    return Send(std::move(ask), now);
+    return {.ask = std::move(ask)};
   }
   const bool top_up = free_ < low_ && now >= no_top_up_before_ && now < last_use_ + kGiveBackAfter;
   if (top_up || (is_used() && now >= renew_)) {
     Ask ask = NextAsk();
     if (top_up) ask.want = Target(now) - free_;
-    return Send(std::move(ask), now);
+    return {.ask = std::move(ask)};
   }
   SteadyTime until = is_used() ? renew_ : SteadyTime::max();
   if (free_ > Amount()) until = std::min(until, last_use_ + kGiveBackAfter);
   if (outstanding_ == Amount()) until = std::min(until, last_use_ + kEndAfter);
   return {.until = until};
+}
+
+LeaseBook::Step LeaseBook::NextStep(const Waiting* waiting, Mood mood, SteadyTime now) {
+  if (asked_) return {};
+  Step step = Plan(waiting, mood, now);
+  if (step.ask && step.ask->end) return Send(*std::move(step.ask), now);
+  // A lease that is not there yet is to be made first: its answer says which budgets there are.
+  if (!open()) return step.ask ? Send(*std::move(step.ask), now) : step;
+  std::vector<BudgetBook::Ask> slices =
+      budgets_.NextAsks(waiting == nullptr ? BudgetBook::AllWaiting() : waiting->slices, mood == Mood::kEnding, now);
+  if (!step.ask && (!slices.empty() || doubts_budgets_)) step.ask = NextAsk();
+  if (!step.ask) {
+    if (step.until) step.until = std::min(*step.until, budgets_.until(now));
+    return step;
+  }
+  step.ask->slices = std::move(slices);
+  return Send(*std::move(step.ask), now);
 }
 
 void LeaseBook::OnAdjusted(const Answer& answer, SteadyTime now) {
@@ -159,6 +138,9 @@ void LeaseBook::OnAdjusted(const Answer& answer, SteadyTime now) {
     prices_.emplace_back(*ask.terms, *answer.prices);
   }
   if (ask.end) return OnGone();
+  budgets_.OnAdjusted(ask.slices, answer.slices, now);
+  for (const Uuid& budget : answer.recalled_budgets) budgets_.Recall(budget);
+  if (answer.budgets_version) budgets_.Replace(*answer.budgets_version, answer.rules);
   if (epoch_ == 0) last_use_ = now;
   epoch_ = ask.epoch;
   free_ = free_ + answer.added;
@@ -170,12 +152,14 @@ void LeaseBook::OnAdjusted(const Answer& answer, SteadyTime now) {
 }
 
 void LeaseBook::OnRefused() {
+  budgets_.OnRefused(asked_->slices);
   asked_.reset();
   free_ = free_ + given_;
 }
 
 void LeaseBook::OnGone() {
   asked_.reset();
+  budgets_.OnGone();
   id_ = Uuid();
   epoch_ = 0;
   free_ = outstanding_ = Amount();

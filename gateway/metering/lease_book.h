@@ -4,6 +4,8 @@
 //
 //   taken from billing  =  free  +  outstanding (of requests that run or wait to be settled)
 //
+// What of the tenant's hard budgets goes with the lease is in budget_book.h: one adjustment asks for both.
+//
 // A lease begins with what the first request needs and some more, is kept filled with what about two seconds of demand
 // take, gives back what is free when nothing was asked of it for two seconds or others need it, and ends after thirty
 // seconds. One adjustment at a time is under way; it stays the same until billing has answered it.
@@ -15,27 +17,11 @@
 #include <utility>
 #include <vector>
 
+#include "gateway/metering/budget_book.h"
+#include "gateway/metering/demand.h"
 #include "gateway/metering/lease_terms.h"
 
 namespace allod::gateway::metering {
-
-// What was spent lately. Of whole seconds, the last three.
-class Demand {
- public:
-  using SteadyTime = std::chrono::steady_clock::time_point;
-
-  void Add(Amount amount, SteadyTime now);
-  Amount lately(SteadyTime now) const;
-  Amount largest(SteadyTime now) const;
-
- private:
-  struct Second {
-    std::int64_t number = -1;
-    Amount sum;
-    Amount largest;
-  };
-  Second seconds_[3];
-};
 
 class LeaseBook {
  public:
@@ -50,6 +36,8 @@ class LeaseBook {
     Amount give_back;
     bool end = false;                 // all that remains goes back
     std::optional<PriceTerms> terms;  // whose prices are wanted
+    std::vector<BudgetBook::Ask> slices;
+    std::int64_t budgets_version = 0;  // that is known
 
     bool operator==(const Ask&) const = default;
   };
@@ -59,6 +47,11 @@ class LeaseBook {
     std::chrono::milliseconds ends_after{};
     std::optional<TokenPrices> prices;  // of the ask's terms
     bool recalled = false;
+    std::vector<BudgetBook::Answer> slices;                    // of the ask's, in that order
+    std::optional<std::chrono::milliseconds> ask_again_after;  // others were asked to give back what a slice lacks
+    std::vector<Uuid> recalled_budgets;
+    std::optional<std::int64_t> budgets_version;  // there are other budgets than were known:
+    std::vector<BudgetRule> rules;
   };
   // What requests wait for.
   struct Waiting {
@@ -66,6 +59,7 @@ class LeaseBook {
     Amount all;    // as far as prices are known
     // The first's, when their price is not known: then nobody knows what it takes.
     std::optional<PriceTerms> unpriced;
+    BudgetBook::AllWaiting slices;
   };
   struct Step {
     std::optional<Ask> ask;           // to be said now; counts as sent
@@ -86,6 +80,11 @@ class LeaseBook {
   // Nothing is known of it at billing, nor asked.
   bool empty() const { return !open() && !asked_; }
 
+  BudgetBook& budgets() { return budgets_; }
+  const BudgetBook& budgets() const { return budgets_; }
+  // There may be other budgets than are known here: billing is asked soon.
+  void DoubtBudgets() { doubts_budgets_ = true; }
+
   const TokenPrices* PricesOf(const PriceTerms& terms) const;
 
   // Takes it from what is free, if there is so much and the time to admit is not over.
@@ -101,7 +100,9 @@ class LeaseBook {
   // Whether the time to admit is not over.
   bool admits(SteadyTime now) const { return open() && now < admit_until_; }
   // Free money is short of what lately was spent: NextStep() may ask for more ahead of need.
-  bool is_low(SteadyTime now) const { return free_ < low_ && now >= no_top_up_before_ && !asked_; }
+  bool is_low(SteadyTime now) const {
+    return ((free_ < low_ && now >= no_top_up_before_) || budgets_.is_low()) && !asked_;
+  }
 
   // `waiting` is null if nobody does. Says nothing while an ask is under way.
   Step NextStep(const Waiting* waiting, Mood mood, SteadyTime now);
@@ -118,6 +119,8 @@ class LeaseBook {
 
  private:
   Ask NextAsk() const { return {.lease_id = id_, .epoch = epoch_ + 1}; }
+  // What is to be said of the lease alone; nothing counts as sent.
+  Step Plan(const Waiting* waiting, Mood mood, SteadyTime now);
   Step Send(Ask ask, SteadyTime now);
   std::optional<Ask> AskFor(const Waiting& waiting, SteadyTime now) const;
   // What is to be kept free: the demand of about two seconds, and some requests.
@@ -139,6 +142,8 @@ class LeaseBook {
   Amount given_;           // by it: not free any more
   SteadyTime asked_at_{};  // when it was sent first
   Demand demand_;
+  BudgetBook budgets_;
+  bool doubts_budgets_ = false;
   std::vector<std::pair<PriceTerms, TokenPrices>> prices_;  // never stale: price books do not change
 };
 

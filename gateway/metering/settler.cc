@@ -6,6 +6,7 @@
 #include "gateway/telemetry/gateway_metrics.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
+#include "services/common/rpc/timestamp.h"
 
 namespace allod::gateway::metering {
 namespace {
@@ -172,7 +173,16 @@ void Settler::Start(SettleQueue::Batch batch) {  // mutex_ held; the callback ne
     return;
   }
   attempt->request.set_tenant(attempt->batch.lane.tenant);
-  for (const Settlement& settlement : attempt->settlements) Put(settlement, *attempt->request.add_usage());
+  for (const Settlement& settlement : attempt->settlements) {
+    auto& usage = *attempt->request.add_usage();
+    Put(settlement, usage);
+    if (!events_.slices_of || !settlement.terms) continue;
+    for (const SliceKey& slice : events_.slices_of(settlement)) {
+      auto& row = *usage.add_slices();
+      row.set_budget_uid(slice.budget.ToString());
+      *row.mutable_start_time() = ToTimestamp(slice.start);
+    }
+  }
   leases_->async()->SettleBatch(attempt->context.get(), &attempt->request, &attempt->response, done);
 }
 

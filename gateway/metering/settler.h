@@ -16,9 +16,11 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "allod/billing/v1/lease.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
+#include "gateway/metering/budget_book.h"
 #include "gateway/metering/journal.h"
 #include "gateway/metering/settle_queue.h"
 #include "services/common/owned_thread.h"
@@ -31,6 +33,8 @@ class Settler {
   struct Events {
     // Billing knows what a request came to cost, that was admitted from a lease.
     std::function<void(const Settlement& settlement, Amount cost)> settled = nullptr;
+    // Of which budgets something was taken for a request that is about to be settled.
+    std::function<std::vector<SliceKey>(const Settlement& settlement)> slices_of = nullptr;
     // Once: what earlier processes left is settled, or refused.
     std::function<void()> earlier_settled = nullptr;
   };

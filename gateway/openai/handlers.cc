@@ -106,7 +106,8 @@ http::ParamResult<Handlers::Admitted<Parsed>> Handlers::Admit(
 
 http::Awaitable<void> Handlers::Run(Call& call, Admission& admission, serving::WorkerJob& job) {
   serving::MeteredRun run(context_, admission.route, admission.metered, job, call.out);
-  serving::Hold::Owner owner{call.request.id.ToString(), call.principal.tenant, call.principal.name};
+  serving::Hold::Owner owner{call.request.id.ToString(), call.principal.tenant, call.principal.name,
+                             admission.route->instance};
   co_await run.Run(std::move(owner));
   call.permit.ChargeTokens(job.spent().total(), std::chrono::steady_clock::now());
 }

@@ -2,6 +2,7 @@
 
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/budget.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
@@ -66,6 +67,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::AgreedTerms>("PriceTermsService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<billing::v1::Wallet>("WalletService", Backend::kBilling),
+      In<billing::v1::Budget>("BudgetService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
       In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),

@@ -32,7 +32,12 @@ std::int64_t FirstOf(const TokenBounds& bounds) { return std::min(bounds.complet
 
 http::Awaitable<Status> Hold::Take(const HoldTerms& terms, std::int64_t completion, Kind kind) {
   const metering::FundsRequest request{
-      owner_.tenant, terms.price, {terms.bounds.prompt, completion}, kind != Kind::kNew, kind == Kind::kMoreIfThere};
+      owner_.tenant,
+      terms.price,
+      {terms.bounds.prompt, completion},
+      kind != Kind::kNew,
+      kind == Kind::kMoreIfThere,
+      {Uuid::Parse(owner_.request_id).value_or(Uuid()), owner_.api_key, owner_.instance}};
   Result<metering::Funds> taken = co_await funds_.Take(request, held_ ? &*held_ : nullptr, out_);
   if (!taken) co_return std::unexpected(OfBilling(std::move(taken).error()));
   held_ = *std::move(taken);

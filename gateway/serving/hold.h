@@ -27,6 +27,7 @@ class Hold {
     std::string request_id;
     std::string tenant;
     std::string api_key;
+    std::string instance{};  // in whose budgets it counts; empty: it was not said
   };
 
   // All references must outlive the hold.

@@ -99,7 +99,7 @@ TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
     int status;
   };
   for (const Row& row :
-       {Row{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429},
+       {Row{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429}, Row{Code::kResourceExhausted, "BUDGET_EXHAUSTED", 429},
         Row{Code::kFailedPrecondition, "NO_BILLING_ACCOUNT", 429},
         Row{Code::kFailedPrecondition, "PRICE_NOT_FOUND", 500}, Row{Code::kInvalidArgument, "INVALID_REQUEST_ID", 500},
         Row{Code::kAlreadyExists, "REQUEST_ID_REUSED", 500}, Row{Code::kOutOfRange, "AMOUNT_OUT_OF_RANGE", 500},

@@ -7,6 +7,7 @@
 
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
+#include "allod/billing/v1/budget.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
@@ -42,6 +43,7 @@ namespace {
 // A message of each file with methods, so that all of them are in the program.
 void Link() {
   billing::v1::GetBillingAccountRequest::descriptor();
+  billing::v1::GetBudgetRequest::descriptor();
   billing::v1::CheckUsageRequest::descriptor();
   billing::v1::GetAuditHeadRequest::descriptor();
   scheduling::v1::GetRegionRequest::descriptor();

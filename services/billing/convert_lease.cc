@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
+#include "services/billing/budget/convert_budget.h"
 #include "services/billing/convert.h"
 #include "services/common/rpc/timestamp.h"
 
@@ -24,6 +27,24 @@ Result<PriceTerms> ParseTerms(std::string_view field, const v1::PriceTerms& term
   return out;
 }
 
+Result<SliceKey> ParseSlice(std::string_view field, const v1::BudgetSlice& slice) {
+  SliceKey out;
+  ALLOD_TRY(out.budget, Uuid::Parse(slice.budget_uid()));
+  ALLOD_TRY(out.start, TimeFrom(fmt::format("{}.start_time", field), slice.start_time()));
+  return out;
+}
+
+Result<SliceAsk> ParseSliceChange(std::string_view field, const v1::SliceChange& change) {
+  SliceAsk out;
+  ALLOD_TRY(out.key, ParseSlice(fmt::format("{}.slice", field), change.slice()));
+  ALLOD_TRY(out.need, ParsePart(fmt::format("{}.need", field), change.need()));
+  ALLOD_TRY(out.want, ParsePart(fmt::format("{}.want", field), change.want()));
+  ALLOD_TRY(out.give_back, ParsePart(fmt::format("{}.give_back", field), change.give_back()));
+  if (out.want >= out.need) return out;
+  return InvalidArgument("INVALID_AMOUNT",
+                         fmt::format("{}.want: {} is below need, {}", field, out.want.ToString(), out.need.ToString()));
+}
+
 Result<LeasedUsage> ParseUsage(const v1::LeasedUsage& usage, const std::string& tenant) {
   LeasedUsage out{.instance = usage.instance(),
                   .api_key = usage.api_key(),
@@ -37,6 +58,32 @@ Result<LeasedUsage> ParseUsage(const v1::LeasedUsage& usage, const std::string& 
   ALLOD_CHECK_OK(CheckApiKey(usage.api_key(), tenant));
   ALLOD_TRY(out.terms, ParseTerms("terms", usage.terms()));
   ALLOD_TRY(out.outcome, FromProto(usage.outcome()));
+  if (static_cast<std::size_t>(usage.slices_size()) > kBudgetsMax) {
+    return InvalidArgument("TOO_MANY_SLICES", fmt::format("slices: {}; at most {}", usage.slices_size(), kBudgetsMax));
+  }
+  for (const v1::BudgetSlice& slice : usage.slices()) {
+    ALLOD_TRY(out.slices.emplace_back(), ParseSlice("slices", slice));
+  }
+  return out;
+}
+
+v1::BudgetSlice ToProto(const SliceKey& key) {
+  v1::BudgetSlice out;
+  out.set_budget_uid(key.budget.ToString());
+  *out.mutable_start_time() = ToTimestamp(key.start);
+  return out;
+}
+
+v1::HardBudget ToProto(const HardBudget& budget) {
+  v1::HardBudget out;
+  out.set_budget_uid(budget.uid.ToString());
+  out.set_budget_id(budget.id);
+  out.set_project(budget.scope.project);
+  out.set_api_key(budget.scope.api_key);
+  out.set_instance(budget.scope.instance);
+  out.set_period(ToProto(budget.period));
+  *out.mutable_start_time() = ToTimestamp(budget.start);
+  *out.mutable_end_time() = ToTimestamp(budget.end);
   return out;
 }
 
@@ -76,6 +123,18 @@ Result<AdjustLeaseCommand> FromProto(const v1::AdjustLeaseRequest& request) {
     ALLOD_TRY(PriceTerms terms, ParseTerms(fmt::format("terms[{}]", i), request.terms(i)));
     out.terms.push_back(std::move(terms));
   }
+  out.budgets_version = request.budgets_version();
+  if (static_cast<std::size_t>(request.slices_size()) > kSlicesPerAskMax || (out.end && request.slices_size() > 0)) {
+    return InvalidArgument("TOO_MANY_SLICES", fmt::format("slices: {}; at most {}, and none with `end`",
+                                                          request.slices_size(), kSlicesPerAskMax));
+  }
+  std::set<SliceKey> keys;
+  for (int i = 0; i < request.slices_size(); ++i) {
+    const std::string field = fmt::format("slices[{}]", i);
+    ALLOD_TRY(out.slices.emplace_back(), ParseSliceChange(field, request.slices(i)));
+    if (keys.insert(out.slices.back().key).second) continue;
+    return InvalidArgument("DUPLICATE_SLICE", fmt::format("{}: is there before", field));
+  }
   return out;
 }
 
@@ -92,6 +151,16 @@ v1::AdjustLeaseResponse ToProto(const AdjustedLease& lease) {
     row.set_completion(price.completion.ToString());
   }
   out.set_recalled(lease.recalled);
+  for (const SliceDecision& slice : lease.slices) {
+    v1::SliceAnswer& row = *out.add_slices();
+    row.set_exists(slice.exists);
+    row.set_added(slice.added.ToString());
+    row.set_is_short(slice.is_short);
+  }
+  if (lease.ask_again_after) *out.mutable_ask_again_after() = ToDuration(*lease.ask_again_after);
+  for (const SliceKey& key : lease.recalled_slices) *out.add_recalled_slices() = ToProto(key);
+  out.set_budgets_version(lease.budgets_version);
+  for (const HardBudget& budget : lease.budgets) *out.add_budgets() = ToProto(budget);
   return out;
 }
 

@@ -72,7 +72,8 @@ struct BillingAccount {
   Amount credit_limit;
   Amount posted;  // owed
   Amount held;
-  Amount wallet{};  // paid beforehand
+  Amount wallet{};                   // paid beforehand
+  std::int64_t budgets_version = 0;  // another with each change of its budgets; 0: there never was one
 };
 
 // The accounts of every tenant's books. Usage moves from `receivable` (debit) to `usage-revenue` (credit).

@@ -48,10 +48,15 @@ Status CheckClock(const AdjustLeaseCommand& command, Time now) {
 }
 
 std::string PayloadSha256(const AdjustLeaseCommand& command) {
-  return Sha256Hex(fmt::format("AdjustLease\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", command.tenant.ToString(),
-                               command.lease_id.ToString(), command.gateway.ToString(), command.epoch,
-                               command.need.ToPicoString(), command.want.ToPicoString(),
-                               command.give_back.ToPicoString(), command.end));
+  std::string text =
+      fmt::format("AdjustLease\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", command.tenant.ToString(), command.lease_id.ToString(),
+                  command.gateway.ToString(), command.epoch, command.need.ToPicoString(), command.want.ToPicoString(),
+                  command.give_back.ToPicoString(), command.end);
+  for (const SliceAsk& slice : command.slices) {
+    text += fmt::format("\n{} {} {} {} {}", slice.key.budget.ToString(), slice.key.start.time_since_epoch().count(),
+                        slice.need.ToPicoString(), slice.want.ToPicoString(), slice.give_back.ToPicoString());
+  }
+  return Sha256Hex(text);
 }
 
 Result<Amount> Grant(const BillingAccount& account, Amount freed, Amount need, Amount want) {
@@ -100,6 +105,7 @@ AdjustedLease AnswerOf(const AdjustLeaseState& state, const AdjustLeaseDecision&
   AdjustedLease out{.lease = decision.lease, .currency_code = state.account->currency_code};
   for (const TermsPrice& price : state.prices) out.prices.push_back(*price.price);
   out.recalled = state.lease && state.lease->recalled;
+  out.budgets_version = state.account->budgets_version;
   if (decision.lease.ended) return out;
   out.ends_after = std::max(microseconds(0), std::chrono::floor<microseconds>(decision.lease.expire_time - state.now));
   out.admit_for = std::max(microseconds(0), out.ends_after - microseconds(kLeaseEndsAfter - kLeaseAdmitFor));

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "services/billing/budget/slices.h"
 #include "services/billing/domain.h"
 
 namespace allod::billing {
@@ -51,6 +52,8 @@ struct AdjustLeaseCommand {
   bool end = false;  // all that remains is given back; need, want and give_back are 0
   std::vector<PriceTerms> terms;
   Time send_time;  // by the gateway's clock
+  std::vector<SliceAsk> slices{};
+  std::int64_t budgets_version = 0;  // that the gateway knows
 };
 
 // Whether the gateway's clock is near enough to billing's: the ids of its requests say when they were admitted, and so
@@ -91,6 +94,12 @@ struct AdjustedLease {
   // From when the request was sent: for a repeated one less is left.
   std::chrono::microseconds admit_for{0};
   std::chrono::microseconds ends_after{0};
+  // What became of the command's slices, in that order.
+  std::vector<SliceDecision> slices{};
+  std::optional<std::chrono::milliseconds> ask_again_after{};  // of those that are short
+  std::vector<SliceKey> recalled_slices{};
+  std::int64_t budgets_version = 0;
+  std::vector<HardBudget> budgets{};  // all, if the gateway knows another version
 };
 AdjustedLease AnswerOf(const AdjustLeaseState& state, const AdjustLeaseDecision& decision);
 
@@ -98,6 +107,7 @@ AdjustedLease AnswerOf(const AdjustLeaseState& state, const AdjustLeaseDecision&
 struct LeaseRecall {
   Uuid gateway;
   Uuid lease;
+  Uuid budget{};  // what is free of this one, if it is not nil
   auto operator<=>(const LeaseRecall&) const = default;
 };
 

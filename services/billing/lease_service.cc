@@ -52,8 +52,8 @@ grpc::Status LeaseServiceImpl::AdjustLease(grpc::ServerContext* context, const v
     ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
     ALLOD_CHECK_OK(CheckAwaited(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const LeaseAdjustment adjustment, store_.AdjustLease(command));
-    if (!adjustment.refused) return ToProto(*adjustment.lease);
     recalls_.Tell(request->tenant(), adjustment.recalls, std::chrono::steady_clock::now());
+    if (!adjustment.refused) return ToProto(*adjustment.lease);
     return std::unexpected(*adjustment.refused);
   });
 }
@@ -76,12 +76,21 @@ grpc::Status LeaseServiceImpl::WatchRecalls(grpc::ServerContext* context, const 
   return HandleStream(context, request, [&](const Call&) -> Status {
     ALLOD_TRY(const Uuid gateway, Uuid::Parse(request->gateway_id()));
     ALLOD_TRY(RecallHub::Place place, recalls_.Join(gateway));
+    // From here on nothing is missed; what was changed before may have been.
+    v1::WatchRecallsResponse begun;
+    begun.set_budgets_changed(true);
+    if (!writer->Write(begun)) return {};
     while (!context->IsCancelled()) {
       if (stopping_) return Fail(Code::kUnavailable, "STOPPING", "the service stops: reconnect");
       for (const RecallHub::Recall& recall : place.Next(kLookForCancelEvery)) {
         v1::WatchRecallsResponse message;
         message.set_tenant(recall.tenant_name);
-        message.set_lease_id(recall.lease.ToString());
+        if (recall.lease.is_nil()) {
+          message.set_budgets_changed(true);
+        } else {
+          message.set_lease_id(recall.lease.ToString());
+          if (!recall.budget.is_nil()) message.set_budget_uid(recall.budget.ToString());
+        }
         if (!writer->Write(message)) return {};
       }
     }

@@ -24,6 +24,8 @@ class LeaseServiceImpl final : public v1::LeaseService::Service {
   grpc::Status SettleBatch(grpc::ServerContext* context, const v1::SettleBatchRequest* request,
                            v1::SettleBatchResponse* response) override;
 
+  // Whom its watchers are.
+  RecallHub& recalls() { return recalls_; }
   // Ends the streams, so that the server need not wait for them.
   void Stop() { stopping_ = true; }
 

@@ -211,6 +211,10 @@ TEST_F(LeaseRpc, ARefusalSaysWhyAndRecallsWhatOthersHave) {
   v1::WatchRecallsRequest watch;
   watch.set_gateway_id(gateway_);
   const auto reader = leases_stub_->WatchRecalls(context.get(), watch);
+  v1::WatchRecallsResponse begun;
+  ASSERT_TRUE(reader->Read(&begun));
+  EXPECT_TRUE(begun.budgets_changed()) << "of whatever tenant: nothing is missed from here on";
+  EXPECT_EQ(begun.tenant(), "");
   auto first = std::async(std::launch::async, [&] {
     v1::WatchRecallsResponse told;
     return reader->Read(&told) ? told : v1::WatchRecallsResponse();
@@ -218,7 +222,7 @@ TEST_F(LeaseRpc, ARefusalSaysWhyAndRecallsWhatOthersHave) {
   v1::AdjustLeaseRequest other = Adjustment(1, "2", "2");
   other.set_lease_id(Uuid::V7().ToString());
   other.set_gateway_id(Uuid::V7().ToString());
-  // The stream may not have joined yet: who misses one is told by the next refusal.
+  // Who misses one is told by the next refusal.
   std::optional<Error> refused;
   while (first.wait_for(20ms) != std::future_status::ready) refused = Adjust(other).error();
   const v1::WatchRecallsResponse told = first.get();

@@ -30,6 +30,14 @@ struct LeasedUsage {
   Outcome outcome = Outcome::kCompleted;
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;
+  std::vector<SliceKey> slices{};  // that its worst case was taken from as well
+};
+
+// What a settled request takes out of a slice.
+struct SliceCost {
+  Uuid lease;
+  SliceKey key;
+  Amount cost;
 };
 
 struct SettleBatchCommand {

@@ -17,6 +17,8 @@
 #include "services/billing/analysis/roller.h"
 #include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
+#include "services/billing/budget/budget_service.h"
+#include "services/billing/budget/pg_budget_store.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/corrections/correction_service.h"
@@ -40,6 +42,7 @@
 #include "services/billing/terms/pg_terms_store.h"
 #include "services/billing/terms/terms_service.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/balance_watch.h"
 #include "services/billing/wallet/pg_wallet_store.h"
 #include "services/billing/wallet/wallet_service.h"
 #include "services/common/audit/access_log.h"
@@ -240,6 +243,8 @@ Status Run(const Config& config, StopSignal& stop) {
   UsageReportServiceImpl usage_reports(rollups, clock, gates);
   PgWalletStore wallet_store(desk, reports);
   WalletServiceImpl wallets(wallet_store, clock, gates);
+  PgBudgetStore budget_store(desk);
+  BudgetServiceImpl budgets(budget_store, clock, gates, leases.recalls());
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -248,7 +253,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &price_terms, &corrections, &wallets, &event_sinks, &usage_reports, &audit_log}));
+                           &price_terms, &corrections, &wallets, &event_sinks, &usage_reports, &budgets, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();
@@ -266,6 +271,8 @@ Status Run(const Config& config, StopSignal& stop) {
   roller.Start();
   Retention retention(partitions, clock, std::chrono::days(config.computed_usage_days));
   retention.Start();
+  BalanceWatch balances(wallet_store, clock);
+  balances.Start();
   stop.Ready();
   stop.Wait();
   outlets.Stop();
@@ -273,6 +280,7 @@ Status Run(const Config& config, StopSignal& stop) {
   fetcher.Stop();
   retention.Stop();
   roller.Stop();
+  balances.Stop();
   partition_maker.Stop();
   finaliser.Stop();
   expirer.Stop();

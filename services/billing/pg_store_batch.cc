@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
@@ -138,16 +139,23 @@ Result<std::vector<Result<SettledUsage>>> PgStore::SettleBatch(const SettleBatch
       [&](TenantTx& tx) -> Result<std::vector<Result<SettledUsage>>> {
         const SettleBatchState state = LockForBatch(tx, command);
         BatchColumns columns;
+        std::vector<SliceCost> slices;
         std::vector<Result<SettledUsage>> out;
+        auto usage = command.usage.begin();
         for (const Result<LeasedDecision>& decision : DecideSettleBatch(state, command, now)) {
+          const LeasedUsage& asked = *usage++;
           if (!decision) {
             out.push_back(std::unexpected(decision.error()));
             continue;
           }
-          if (!decision->replay) columns.Add(*decision);
+          if (!decision->replay) {
+            columns.Add(*decision);
+            for (const SliceKey& key : asked.slices) slices.push_back({asked.lease_id, key, decision->record.cost});
+          }
           out.push_back(SettledUsage{.cost = decision->record.cost});
         }
         columns.Write(tx, state.currency_code.value_or(""), now);
+        TakeFromSlices(tx, slices);
         return out;
       },
       // What was recorded is looked up by its id, and answered.

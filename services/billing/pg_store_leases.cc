@@ -1,6 +1,7 @@
 // Leases: adjusting, ending, expiring them.
 #include <fmt/format.h>
 
+#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
@@ -32,6 +33,7 @@ constexpr std::string_view kReturnAll = R"(
   FROM billing.leases l JOIN billing.billing_accounts a ON a.tenant_id = l.tenant_id
   WHERE l.tenant_id = $1::uuid AND l.id = ANY($2::uuid[]) AND l.end_time IS NULL AND l.remaining > 0)";
 constexpr std::string_view kEnd = R"(
+  WITH slices AS (DELETE FROM billing.budget_slices s WHERE s.tenant_id = $1::uuid AND s.lease_id = ANY($2::uuid[]))
   UPDATE billing.leases l SET end_time = clock_timestamp()
   WHERE l.tenant_id = $1::uuid AND l.id = ANY($2::uuid[]) AND l.end_time IS NULL)";
 
@@ -109,7 +111,13 @@ Result<LeaseAdjustment> PgStore::AdjustLease(const AdjustLeaseCommand& command) 
         const Result<AdjustLeaseDecision> decision = DecideAdjustLease(state, command);
         if (decision) {
           if (!decision->replay) WriteAdjustment(tx, state, *decision);
-          return LeaseAdjustment{.lease = AnswerOf(state, *decision)};
+          LeaseAdjustment out{.lease = AnswerOf(state, *decision)};
+          // Who never had a budget pays nothing for them.
+          const std::int64_t version = state.account->budgets_version;
+          if ((version > 0 || command.budgets_version > 0) && !command.end) {
+            out.recalls = AdjustSlices(tx, command, decision->replay, version, *out.lease);
+          }
+          return out;
         }
         if (decision.error().code != Code::kResourceExhausted) return std::unexpected(decision.error());
         LeaseAdjustment out{.refused = decision.error(), .recalls = RecallOthers(tx, command.lease_id)};

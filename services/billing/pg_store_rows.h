@@ -59,10 +59,10 @@ Lease ReadLease(RowReader& row);
 
 // With the receivable ledger account as l. What the wallet has is asked by a function of its own, which sees what was
 // committed before the lock was there.
-inline constexpr int kAccountColumnCount = 7;
+inline constexpr int kAccountColumnCount = 8;
 inline constexpr std::string_view kAccountColumns =
     "(a).tenant_id, (a).tenant_name, (a).currency_code, (a).credit_limit, -(l).posted, (l).held, "
-    "billing.wallet_balance((a).tenant_id)";
+    "billing.wallet_balance((a).tenant_id), (a).budgets_version";
 BillingAccount ReadAccount(RowReader& row);
 
 }  // namespace allod::billing

@@ -1,6 +1,7 @@
 // Reserve, settle, expire: the transactions that move money.
 #include <fmt/format.h>
 
+#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
 
@@ -117,6 +118,15 @@ ReserveState LockForReserve(TenantTx& tx, const ReserveCommand& command) {
   return state;
 }
 
+// A hold of its own has no part in the slices that gateways have.
+Status CheckNoHardBudget(TenantTx& tx, const ReserveCommand& command) {
+  ALLOD_TRY(const Time admitted, TimeOfRequestId(command.request_id));
+  if (!CountsInHardBudget(tx, command.api_key, command.instance, admitted)) return {};
+  return FailedPrecondition("HARD_BUDGET",
+                            "tenant: the request counts in a hard budget, which is kept by leases: admit it from one "
+                            "(LeaseService), with a gateway of this version");
+}
+
 void ReleaseHold(TenantTx& tx, const Reservation& r, Time now) {
   tx.Exec(kReleaseHold, r.tenant.ToString(), Uuid::V7(now).ToString(), HoldId(r.request_id, r.revision).ToString(),
           std::string(kReceivable), std::string(kUsageRevenue), r.currency_code, r.hold, now);
@@ -175,7 +185,9 @@ Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
   return money_.Run<Reservation>(
       command.tenant,
       [&](TenantTx& tx) -> Result<Reservation> {
-        ALLOD_TRY(const ReserveDecision decision, DecideReserve(LockForReserve(tx, command), command, now));
+        const ReserveState state = LockForReserve(tx, command);
+        ALLOD_TRY(const ReserveDecision decision, DecideReserve(state, command, now));
+        if (!decision.replay && state.account->budgets_version > 0) ALLOD_CHECK_OK(CheckNoHardBudget(tx, command));
         if (decision.replaced) ReleaseHold(tx, *decision.replaced, now);
         if (!decision.replay) WriteReservation(tx, decision.reservation, now);
         return decision.reservation;

@@ -52,8 +52,16 @@ void RecallHub::Tell(const std::string& tenant_name, const std::vector<LeaseReca
   for (auto& [number, watcher] : watchers_) {
     for (const LeaseRecall& recall : recalls) {
       if (recall.gateway != watcher.gateway || watcher.waiting.size() >= kWaitingMax) continue;
-      watcher.waiting.insert({tenant_name, recall.lease});
+      watcher.waiting.insert({tenant_name, recall.lease, recall.budget});
     }
+  }
+  changed_.notify_all();
+}
+
+void RecallHub::TellBudgets(const std::string& tenant_name) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [number, watcher] : watchers_) {
+    if (watcher.waiting.size() < kWaitingMax) watcher.waiting.insert({tenant_name, Uuid()});
   }
   changed_.notify_all();
 }

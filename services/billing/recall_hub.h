@@ -27,7 +27,8 @@ class RecallHub {
 
   struct Recall {
     std::string tenant_name;
-    Uuid lease;
+    Uuid lease;     // nil: the tenant's budgets were changed
+    Uuid budget{};  // what is free of this one, if it is not nil
     auto operator<=>(const Recall&) const = default;
   };
 
@@ -54,6 +55,8 @@ class RecallHub {
   Result<Place> Join(Uuid gateway);
   // To those who watch for the leases' gateways. `now` is the steady clock's.
   void Tell(const std::string& tenant_name, const std::vector<LeaseRecall>& recalls, SteadyTime now);
+  // To all: the tenant's budgets are others than they were.
+  void TellBudgets(const std::string& tenant_name);
 
  private:
   struct Watcher {

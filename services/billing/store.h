@@ -58,7 +58,9 @@ struct KnownTenant {
 struct LeaseAdjustment {
   std::optional<AdjustedLease> lease;  // unless it was refused
   std::optional<Error> refused;
-  std::vector<LeaseRecall> recalls;  // of other open leases of the tenant that have money; at most kRecallsMax
+  // Of other open leases of the tenant that have money, or slices of what is short of this one's; at most kRecallsMax
+  // of each.
+  std::vector<LeaseRecall> recalls;
 };
 
 struct SettledUsage {
@@ -105,6 +107,7 @@ struct TenantAudit {
   std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
   std::int64_t rollup_fault_count = 0;   // of what reports of usage read, against totals and records; 0
   std::int64_t payment_fault_count = 0;  // payments, and what they paid, that do not add up; 0
+  std::int64_t budget_fault_count = 0;   // budgets that counted something else than was used, or hold for nobody; 0
   UsageCheck usage;                      // over all time
   UsageCheck recent_usage;               // over the range that was asked for
 };

@@ -103,7 +103,7 @@ class Admitter {
         *journal_, *settler_, {id, principal->tenant, kInstance, std::chrono::system_clock::now()}, "chat");
     Must(metered.has_value(), "the journal is full");
     Running running{*std::move(permit), std::make_unique<gateway::metering::MeteredRequest>(*std::move(metered))};
-    gateway::serving::Hold::Owner owner{id.ToString(), principal->tenant, principal->name};
+    gateway::serving::Hold::Owner owner{id.ToString(), principal->tenant, principal->name, kInstance};
     gateway::serving::Hold hold(*funds_, std::move(owner), *running.metered, out_);
     gateway::serving::HoldTerms terms = terms_;
     const Status held = co_await hold.Make(std::move(terms));

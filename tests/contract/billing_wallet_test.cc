@@ -5,6 +5,7 @@
 #include <random>
 #include <thread>
 
+#include "services/billing/wallet/balance_watch.h"
 #include "services/billing/wallet/pg_wallet_store.h"
 #include "services/common/digest.h"
 #include "tests/contract/billing_invoices_fixture.h"
@@ -224,6 +225,41 @@ TEST_F(BillingWallet, TheAuditFindsWhatDoesNotAddUp) {
   Damage("UPDATE billing.vouchers SET used = 1");
   Damage("DELETE FROM billing.payments WHERE kind = 'top_up'");
   EXPECT_EQ(faults(), 1);
+}
+
+TEST_F(BillingWallet, ALowBalanceIsToldOfOnceUntilItWasAboveAgain) {
+  Open("ke", 1'000'000);
+  Open("tz");
+  const auto told = [&](const std::string& tenant) {
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work work(owner);
+    work.exec("SELECT set_config('allod.tenant', '" + Tenant(tenant).ToString() + "', true)");
+    return work.exec("SELECT count(*) FROM billing.outbox WHERE kind = 'wallet.low'")[0][0].as<int>();
+  };
+  const SystemClock clock;
+  BalanceWatch watch(wallets_, clock);
+  ASSERT_EQ(Record(PaymentKind::kTopUp, "10"), "");
+  EXPECT_EQ(wallets_.FindWallet(Tenant("ke"))->low_balance, std::nullopt);
+  ASSERT_TRUE(wallets_.SetLowBalance(Tenant("ke"), "tenants/ke", Units(5)));
+  ASSERT_TRUE(wallets_.SetLowBalance(Tenant("tz"), "tenants/tz", Units(5)));
+  EXPECT_EQ(wallets_.FindWallet(Tenant("ke"))->low_balance, Units(5));
+  ASSERT_TRUE(watch.RunOnce());
+  EXPECT_EQ(told("ke"), 0);
+  EXPECT_EQ(told("tz"), 1) << "it has nothing";
+  ASSERT_EQ(Record(PaymentKind::kRefund, "6"), "");
+  ASSERT_TRUE(watch.RunOnce());
+  ASSERT_TRUE(watch.RunOnce());
+  EXPECT_EQ(told("ke"), 1);
+  ASSERT_EQ(Record(PaymentKind::kTopUp, "1"), "");
+  ASSERT_TRUE(watch.RunOnce());
+  ASSERT_EQ(Record(PaymentKind::kRefund, "0.01"), "");
+  ASSERT_TRUE(watch.RunOnce());
+  EXPECT_EQ(told("ke"), 2);
+  ASSERT_TRUE(wallets_.SetLowBalance(Tenant("ke"), "tenants/ke", std::nullopt));
+  EXPECT_EQ(wallets_.SetLowBalance(Tenant("none"), "tenants/none", Units(1)).error().reason, "NO_BILLING_ACCOUNT");
+  ASSERT_TRUE(watch.RunOnce());
+  EXPECT_EQ(told("ke"), 2);
+  ExpectSound("ke");
 }
 
 TEST_F(BillingWallet, TenantsSeeTheirOwn) {

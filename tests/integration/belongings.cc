@@ -160,6 +160,11 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
                  {{"displayName", shown}, {"url", "https://receiver.example/"}, {"kinds", json::array({"budget.*"})}}},
                 {"requestId", NewId(out)}});
   out.names.push_back(sink);
+  const std::string budget = out.tenant + "/budgets/looks";
+  methods.Must("billing.CreateBudget",
+               {{"parent", out.tenant},
+                {"budgetId", "looks"},
+                {"budget", {{"displayName", "of " + tenant_id}, {"period", "PERIOD_MONTH"}, {"amount", "1"}}}});
   for (const std::string nth : {"", "2"}) {
     const json made =
         methods.Must("tenancy.CreateApiKey",
@@ -217,7 +222,7 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
     Use(methods, out, instance, key);
   }
   for (const std::string& name :
-       {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
+       {out.tenant, out.project, provider, role, budget, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
         out.tenant + "/wallet", out.tenant + "/invoices/current", out.tenant + "/priceTerms/current",
         out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);

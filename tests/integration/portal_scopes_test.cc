@@ -16,6 +16,7 @@
 #include "gateway/portal/transcoder.h"
 #include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
+#include "services/billing/budget/budget_service.h"
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/events/event_sink_service.h"
 #include "services/billing/events/testing/fake_event_store.h"
@@ -86,7 +87,12 @@ class NoWallets final : public billing::WalletStore {
   static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
 
  public:
-  Result<billing::BillingAccount> FindAccount(TenantId) override { return Asked(); }
+  Result<billing::Wallet> FindWallet(TenantId) override { return Asked(); }
+  Result<billing::Wallet> SetLowBalance(TenantId, const std::string&, std::optional<Amount>) override {
+    return Asked();
+  }
+  Result<std::vector<TenantId>> TenantsWithCrossedBalances(std::optional<TenantId>, int) override { return Asked(); }
+  Result<bool> TellOfBalance(TenantId) override { return Asked(); }
   Result<billing::Payment> RecordPayment(const billing::PaymentCommand&) override { return Asked(); }
   Result<std::vector<billing::Payment>> ListPayments(const billing::PaymentsQuery&) override { return Asked(); }
   Result<std::vector<billing::InvoiceBalance>> ListInvoiceBalances(TenantId, const std::string&, int) override {
@@ -114,6 +120,19 @@ class UsageOfTwoProjects final : public billing::RollupStore {
   }
 };
 
+class NoBudgets final : public billing::BudgetStore {
+  static std::unexpected<Error> Asked() { return Internal("a budget was asked for by a key of a project"); }
+
+ public:
+  Result<billing::Budget> CreateBudget(const billing::Budget&, bool, Time) override { return Asked(); }
+  Result<billing::Budget> GetBudget(TenantId, const std::string&, Time) override { return Asked(); }
+  Result<std::vector<billing::Budget>> ListBudgets(TenantId, const std::string&, int, Time) override { return Asked(); }
+  Result<billing::Budget> UpdateBudget(const billing::Budget&, const std::string&, bool, Time) override {
+    return Asked();
+  }
+  Status DeleteBudget(TenantId, const std::string&, const std::string&) override { return Asked(); }
+};
+
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
 // has a key, an instance, an operation and a usage record.
 class PortalScopes : public testing::Test {
@@ -139,6 +158,7 @@ class PortalScopes : public testing::Test {
                                                    &ledger_,
                                                    &event_sinks_,
                                                    &wallets_,
+                                                   &budgets_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
@@ -317,6 +337,9 @@ class PortalScopes : public testing::Test {
   billing::events::EventSinkServiceImpl event_sinks_{event_store_, std::nullopt, clock_, gates_};
   UsageOfTwoProjects rollups_;
   billing::UsageReportServiceImpl usage_reports_{rollups_, clock_, gates_};
+  billing::RecallHub recalls_;
+  NoBudgets no_budgets_;
+  billing::BudgetServiceImpl budgets_{no_budgets_, clock_, gates_, recalls_};
   NoWallets no_wallets_;
   billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
@@ -421,7 +444,17 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"EventSinkService.RotateEventSinkSecret", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
       {"EventSinkService.TestEventSink", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
       {"EventSinkService.ReplayEvents", {sink, "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.CreateBudget",
+       {R"({"parent":"tenants/ke","budgetId":"b","budget":{"period":"PERIOD_MONTH","amount":"1"}})", "PROJECT_KEY",
+        "PROJECT_KEY"}},
+      {"BudgetService.GetBudget", {R"({"name":"tenants/ke/budgets/b"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.ListBudgets", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"BudgetService.UpdateBudget",
+       {R"({"budget":{"name":"tenants/ke/budgets/b","period":"PERIOD_MONTH","amount":"1"}})", "PROJECT_KEY",
+        "PROJECT_KEY"}},
+      {"BudgetService.DeleteBudget", {R"({"name":"tenants/ke/budgets/b"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.GetWallet", {R"({"name":"tenants/ke/wallet"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.UpdateWallet", {R"({"wallet":{"name":"tenants/ke/wallet"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListPayments", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.ListInvoiceBalances", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"WalletService.RedeemVoucher",

@@ -33,6 +33,7 @@ const std::map<std::string, std::string>& Samples() {
       {"allod.tenancy.v1.EraseAuditPersonRequest.Person",
        R"({"identityProvider":"{tenant}/identityProviders/people","subject":"nobody"})"},
       {"allod.billing.v1.EventSink", R"({"displayName":"Sink","url":"https://sink-{n}.example/"})"},
+      {"allod.billing.v1.Budget", R"({"displayName":"Budget","period":"PERIOD_MONTH","amount":"5"})"},
       {"google.protobuf.Duration", R"("0.1s")"},
   };
   return samples;

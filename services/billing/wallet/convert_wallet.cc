@@ -61,7 +61,8 @@ Result<std::string> TenantOfWallet(const std::string& name) {
   return TenantOf(name);
 }
 
-v1::Wallet ToProto(const BillingAccount& account, Amount available) {
+v1::Wallet ToProto(const Wallet& wallet, Amount available) {
+  const BillingAccount& account = wallet.account;
   v1::Wallet out;
   out.set_name(account.tenant_name + "/wallet");
   *out.mutable_balance() = ToProto(account.wallet, account.currency_code);
@@ -69,6 +70,14 @@ v1::Wallet ToProto(const BillingAccount& account, Amount available) {
   *out.mutable_held() = ToProto(account.held, account.currency_code);
   *out.mutable_credit_limit() = ToProto(account.credit_limit, account.currency_code);
   *out.mutable_available() = ToProto(available, account.currency_code);
+  if (wallet.low_balance) out.set_low_balance(wallet.low_balance->ToString());
+  return out;
+}
+
+Result<std::optional<Amount>> LowBalanceFrom(const v1::UpdateWalletRequest& request) {
+  if (request.wallet().low_balance().empty()) return std::nullopt;
+  ALLOD_TRY(const Amount out, Amount::Parse("wallet.low_balance", request.wallet().low_balance()));
+  ALLOD_CHECK_OK(CheckLowBalance(out));
   return out;
 }
 

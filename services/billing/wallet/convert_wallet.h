@@ -9,7 +9,9 @@ namespace allod::billing {
 
 // The `tenants/{tenant}` of `tenants/{tenant}/wallet`.
 Result<std::string> TenantOfWallet(const std::string& name);
-v1::Wallet ToProto(const BillingAccount& account, Amount available);
+v1::Wallet ToProto(const Wallet& wallet, Amount available);
+// Empty: nothing.
+Result<std::optional<Amount>> LowBalanceFrom(const v1::UpdateWalletRequest& request);
 
 Result<PaymentCommand> FromProto(const v1::TopUpWalletRequest& request);
 Result<PaymentCommand> FromProto(const v1::RefundWalletRequest& request);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/refusals.h"
 
 namespace allod {
 
@@ -26,6 +27,16 @@ const std::string kFindAccount = fmt::format(
     "SELECT {} FROM billing.billing_accounts a JOIN billing.ledger_accounts l "
     "ON l.tenant_id = a.tenant_id AND l.code = 'receivable' WHERE a.tenant_id = $1::uuid",
     kAccountColumns);
+
+constexpr std::string_view kFindLowBalance =
+    "SELECT s.low_balance FROM billing.wallet_alerts s WHERE s.tenant_id = $1::uuid";
+constexpr std::string_view kSetLowBalance =
+    "INSERT INTO billing.wallet_alerts (tenant_id, low_balance) VALUES ($1::uuid, $2::numeric) "
+    "ON CONFLICT (tenant_id) DO UPDATE SET low_balance = EXCLUDED.low_balance";
+constexpr std::string_view kForgetLowBalance = "DELETE FROM billing.wallet_alerts s WHERE s.tenant_id = $1::uuid";
+constexpr std::string_view kCrossedBalances =
+    "SELECT c.id FROM billing.tenants_with_crossed_balances($1::uuid, $2) AS c (id) ORDER BY c.id";
+constexpr std::string_view kTellOfBalance = "SELECT billing.tell_of_balance($1::uuid)";
 
 constexpr std::string_view kPaymentColumns =
     "p.tenant_id, p.id, p.kind, p.amount, p.currency_code, coalesce(p.invoice_id, ''), p.reference, p.payload_sha256, "
@@ -115,6 +126,13 @@ void ReadAccountAndId(TenantTx& tx, Uuid id, State& state) {
   state.id_is_taken = IsTrue(tx.Exec(kIsTaken, tx.tenant(), id));
 }
 
+std::optional<Wallet> ReadWallet(TenantTx& tx) {
+  auto account = ReadOne(tx.Exec(kFindAccount, tx.tenant()), ReadAccount);
+  if (!account) return std::nullopt;
+  return Wallet{*std::move(account),
+                ReadOne(tx.Exec(kFindLowBalance, tx.tenant()), [](RowReader& row) { return row.Next<Amount>(); })};
+}
+
 // What it pays of invoices, the trigger books after it.
 Status Write(TenantTx& tx, const audit::PgLog& log, Payment& payment, const std::optional<Uuid>& voucher,
              const std::string& tenant_name, const std::string& action) {
@@ -147,11 +165,47 @@ RedeemState ReadRedeemState(TenantTx& tx, const RedeemCommand& command) {
 
 }  // namespace
 
-Result<BillingAccount> PgWalletStore::FindAccount(TenantId tenant) {
-  return desk_.Run<BillingAccount>(tenant, [&](TenantTx& tx) -> Result<BillingAccount> {
-    if (auto account = ReadOne(tx.Exec(kFindAccount, tenant), ReadAccount)) return *std::move(account);
+Result<Wallet> PgWalletStore::FindWallet(TenantId tenant) {
+  return desk_.Run<Wallet>(tenant, [&](TenantTx& tx) -> Result<Wallet> {
+    if (auto wallet = ReadWallet(tx)) return *std::move(wallet);
     return NotFound("the tenant has no billing account; the operator opens one with SetBillingAccount");
   });
+}
+
+Result<Wallet> PgWalletStore::SetLowBalance(TenantId tenant, const std::string& tenant_name,
+                                            std::optional<Amount> low_balance) {
+  return desk_.Run<Wallet>(
+      tenant,
+      [&](TenantTx& tx) -> Result<Wallet> {
+        LockAccount(tx);
+        const std::optional<Wallet> before = ReadWallet(tx);
+        if (!before) return NoBillingAccount();
+        if (before->low_balance == low_balance) return *before;
+        if (low_balance) {
+          tx.Exec(kSetLowBalance, tenant, *low_balance);
+        } else {
+          tx.Exec(kForgetLowBalance, tenant);
+        }
+        ALLOD_CHECK_OK(audit_.Append(
+            tx, tenant_name,
+            audit::Act{.action = "billing.wallets.update",
+                       .resource = tenant_name + "/wallet",
+                       .details = {{"low_balance", low_balance ? low_balance->ToString() : std::string("none")}}}));
+        return Wallet{before->account, low_balance};
+      },
+      RunAgain{});
+}
+
+Result<std::vector<TenantId>> PgWalletStore::TenantsWithCrossedBalances(std::optional<TenantId> after, int limit) {
+  return desk_.Run<std::vector<TenantId>>([&](GlobalTx& tx) -> Result<std::vector<TenantId>> {
+    return ReadAll(tx.Exec(kCrossedBalances, after ? after->value : Uuid(), limit),
+                   [](RowReader& row) { return row.Next<TenantId>(); });
+  });
+}
+
+Result<bool> PgWalletStore::TellOfBalance(TenantId tenant) {
+  return desk_.Run<bool>(
+      tenant, [&](TenantTx& tx) -> Result<bool> { return IsTrue(tx.Exec(kTellOfBalance, tenant)); }, RunAgain{});
 }
 
 Result<Payment> PgWalletStore::RecordPayment(const PaymentCommand& command) {

@@ -14,7 +14,11 @@ class PgWalletStore final : public WalletStore {
   PgWalletStore(PgPool& desk, PgPool& reports) : desk_(desk), reports_(reports) {}
   explicit PgWalletStore(PgPool& pool) : PgWalletStore(pool, pool) {}
 
-  Result<BillingAccount> FindAccount(TenantId tenant) override;
+  Result<Wallet> FindWallet(TenantId tenant) override;
+  Result<Wallet> SetLowBalance(TenantId tenant, const std::string& tenant_name,
+                               std::optional<Amount> low_balance) override;
+  Result<std::vector<TenantId>> TenantsWithCrossedBalances(std::optional<TenantId> after, int limit) override;
+  Result<bool> TellOfBalance(TenantId tenant) override;
   Result<Payment> RecordPayment(const PaymentCommand& command) override;
   Result<std::vector<Payment>> ListPayments(const PaymentsQuery& query) override;
   Result<std::vector<InvoiceBalance>> ListInvoiceBalances(TenantId tenant, const std::string& before,

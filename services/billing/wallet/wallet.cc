@@ -60,6 +60,12 @@ Amount InvoiceBalance::open() const {
   return Amount::FromPico(payable.pico() - credited.pico() - paid.pico());  // each below 10^38
 }
 
+Status CheckLowBalance(Amount low_balance) {
+  if (low_balance >= Amount() && low_balance <= kCreditLimitMax) return {};
+  return InvalidArgument("INVALID_AMOUNT", fmt::format("wallet.low_balance: {} is not from 0 to {}",
+                                                       low_balance.ToString(), kCreditLimitMax.ToString()));
+}
+
 Result<PaymentDecision> DecidePayment(const PaymentState& state, const PaymentCommand& command) {
   if (state.existing) {
     if (state.existing->payload_sha256 != command.request.payload_sha256) {

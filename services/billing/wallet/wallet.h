@@ -22,6 +22,14 @@ inline constexpr std::chrono::hours kVoucherLifetimeMax{24 * 366 * 5};
 inline constexpr std::int32_t kVoucherAttemptsMax = 10;
 inline constexpr std::chrono::hours kVoucherAttemptsPer{1};
 
+struct Wallet {
+  BillingAccount account;
+  std::optional<Amount> low_balance;  // the tenant is told when less is left
+};
+
+// INVALID_ARGUMENT / INVALID_AMOUNT.
+Status CheckLowBalance(Amount low_balance);
+
 enum class PaymentKind { kTopUp, kVoucher, kRefund, kInvoice, kWalletToInvoice, kOverpayment };
 
 struct Payment {

@@ -12,9 +12,22 @@ grpc::Status WalletServiceImpl::GetWallet(grpc::ServerContext* context, const v1
     ALLOD_TRY(const std::string tenant_name, TenantOfWallet(request->name()));
     ALLOD_TRY(const TenantId tenant, TenantId::FromName(tenant_name));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
-    ALLOD_TRY(const BillingAccount account, store_.FindAccount(tenant));
-    ALLOD_TRY(const Amount available, Available(account, Amount()));
-    return ToProto(account, available);
+    ALLOD_TRY(const Wallet wallet, store_.FindWallet(tenant));
+    ALLOD_TRY(const Amount available, Available(wallet.account, Amount()));
+    return ToProto(wallet, available);
+  });
+}
+
+grpc::Status WalletServiceImpl::UpdateWallet(grpc::ServerContext* context, const v1::UpdateWalletRequest* request,
+                                             v1::Wallet* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::Wallet> {
+    ALLOD_TRY(const std::string tenant_name, TenantOfWallet(request->wallet().name()));
+    ALLOD_TRY(const TenantId tenant, TenantId::FromName(tenant_name));
+    ALLOD_TRY(const std::optional<Amount> low_balance, LowBalanceFrom(*request));
+    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
+    ALLOD_TRY(const Wallet wallet, store_.SetLowBalance(tenant, tenant_name, low_balance));
+    ALLOD_TRY(const Amount available, Available(wallet.account, Amount()));
+    return ToProto(wallet, available);
   });
 }
 

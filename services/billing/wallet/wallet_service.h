@@ -15,6 +15,8 @@ class WalletServiceImpl final : public v1::WalletService::Service {
 
   grpc::Status GetWallet(grpc::ServerContext* context, const v1::GetWalletRequest* request,
                          v1::Wallet* response) override;
+  grpc::Status UpdateWallet(grpc::ServerContext* context, const v1::UpdateWalletRequest* request,
+                            v1::Wallet* response) override;
   grpc::Status ListPayments(grpc::ServerContext* context, const v1::ListPaymentsRequest* request,
                             v1::ListPaymentsResponse* response) override;
   grpc::Status ListInvoiceBalances(grpc::ServerContext* context, const v1::ListInvoiceBalancesRequest* request,

@@ -22,7 +22,15 @@ class WalletStore {
  public:
   virtual ~WalletStore() = default;
 
-  virtual Result<BillingAccount> FindAccount(TenantId tenant) = 0;  // NOT_FOUND
+  virtual Result<Wallet> FindWallet(TenantId tenant) = 0;  // NOT_FOUND
+  // Nothing: it is not told. FAILED_PRECONDITION / NO_BILLING_ACCOUNT.
+  virtual Result<Wallet> SetLowBalance(TenantId tenant, const std::string& tenant_name,
+                                       std::optional<Amount> low_balance) = 0;
+  // Whose balance has fallen below what they said, or is above it again; ordered by id, those after `after`. Costs
+  // nothing for tenants that are not told.
+  virtual Result<std::vector<TenantId>> TenantsWithCrossedBalances(std::optional<TenantId> after, int limit) = 0;
+  // Adds the event `wallet.low` if it has fallen and was not told of; says whether it did.
+  virtual Result<bool> TellOfBalance(TenantId tenant) = 0;
   // Errors of DecidePayment.
   virtual Result<Payment> RecordPayment(const PaymentCommand& command) = 0;
   virtual Result<std::vector<Payment>> ListPayments(const PaymentsQuery& query) = 0;

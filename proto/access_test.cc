@@ -139,6 +139,8 @@ const std::map<std::string, Row>& Rows() {
       {"billing.ListUsageRecords", {kMembers, kTenantName}},
       {"billing.RecordComputedUsage", {kNodes, ""}},
       {"billing.ListComputedUsage", {kMembers, kTenantName}},
+      {"billing.RecordInstanceTime", {kService, ""}},
+      {"billing.ListInstanceTime", {kMembers, kTenantName}},
       {"billing.CheckUsage", {kOperator, ""}},
       {"billing.ListLedgerAccounts", {kTenantAsAWhole, kTenantName}},
       {"billing.CheckLedger", {kOperator, ""}},

@@ -3,6 +3,7 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/instance_time.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/usage.pb.h"
@@ -58,6 +59,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
+      In<billing::v1::InstanceTime>("InstanceTimeService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),

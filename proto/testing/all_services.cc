@@ -8,6 +8,7 @@
 #include "allod/billing/v1/audit.pb.h"
 #include "allod/billing/v1/billing_account.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
+#include "allod/billing/v1/instance_time.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -43,6 +44,7 @@ void Link() {
   scheduling::v1::GetRegionRequest::descriptor();
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
+  billing::v1::ListInstanceTimeRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();

@@ -10,6 +10,8 @@
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/expirer.h"
 #include "services/billing/finaliser.h"
+#include "services/billing/instance_time/instance_time_service.h"
+#include "services/billing/instance_time/pg_instance_time_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
@@ -89,6 +91,8 @@ Status Run(const Config& config, StopSignal& stop) {
   LeaseServiceImpl leases(store, clock, gates);
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
+  PgInstanceTimeStore times(desk, reports);
+  InstanceTimeServiceImpl instance_time(times, store, clock, gates);
   const std::chrono::minutes grace(config.settlement_grace_minutes);
   InvoiceServiceImpl invoices(store, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
@@ -100,7 +104,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &audit_log}));
+                           &instance_time, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

@@ -166,6 +166,8 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
                audit.invoiced_usage, audit.open_lease_count, audit.overdue_lease_count, audit.short_record_count);
     }
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
+    audit.instance_time_fault_count =
+        tx.Exec("SELECT billing.instance_time_faults($1::uuid)", tx.tenant())[0][0].as<std::int64_t>();
     audit.mismatched_leases = ReadAll(tx.Exec(kMismatchedLeases, tenant, kMismatchedLeasesMax),
                                       [](RowReader& row) { return row.Next<Uuid>(); });
     audit.usage = CheckUsageIn(tx, kAllUsage, now);

@@ -95,16 +95,17 @@ struct TenantAudit {
   std::int64_t overdue_hold_count = 0;      // of those, with an end more than kOverdueAfter ago; 0
   std::int64_t excess_record_count = 0;     // usage records with tokens that their hold did not cover
   std::int64_t open_lease_count = 0;
-  std::int64_t overdue_lease_count = 0;  // of those, with an end more than kOverdueAfter ago; 0
-  std::int64_t short_record_count = 0;   // usage records whose lease, still open, did not have their cost
-  std::vector<Uuid> mismatched_leases;   // what is kept of them is not what their transfers leave; at most
-                                         // kMismatchedLeasesMax; none
-  Amount posted_usage;                   // by transfers
-  Amount recorded_usage;                 // by usage records; the same amount
-  Amount invoiced_usage;                 // by the running totals of invoices; the same amount
-  std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
-  UsageCheck usage;                      // over all time
-  UsageCheck recent_usage;               // over the range that was asked for
+  std::int64_t overdue_lease_count = 0;        // of those, with an end more than kOverdueAfter ago; 0
+  std::int64_t short_record_count = 0;         // usage records whose lease, still open, did not have their cost
+  std::vector<Uuid> mismatched_leases;         // what is kept of them is not what their transfers leave; at most
+                                               // kMismatchedLeasesMax; none
+  Amount posted_usage;                         // by transfers
+  Amount recorded_usage;                       // by usage records; the same amount
+  Amount invoiced_usage;                       // by the running totals of invoices; the same amount
+  std::int64_t invoice_fault_count = 0;        // issued documents, and totals, that do not add up; 0
+  std::int64_t instance_time_fault_count = 0;  // intervals, totals and transfers that do not fit together; 0
+  UsageCheck usage;                            // over all time
+  UsageCheck recent_usage;                     // over the range that was asked for
 };
 
 // The expirer comes by every second.

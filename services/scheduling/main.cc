@@ -17,6 +17,8 @@
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
+#include "services/scheduling/instance_time/grpc_time_sink.h"
+#include "services/scheduling/instance_time/pg_interval_store.h"
 #include "services/scheduling/node_agent_service.h"
 #include "services/scheduling/node_service.h"
 #include "services/scheduling/operations_service.h"
@@ -90,6 +92,15 @@ Status Run(const Config& config, StopSignal& stop) {
   InstanceServiceImpl instances(
       store, peers, figures, visibility, clock, gates, regions, {{}, config.replica_cpu_millis, config.pool, nodes_in},
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
+  PgConfig time_database = config.database;
+  time_database.connections_max = 1;
+  time_database.application_name = "allod-instance-time";
+  PgPool time_pool(time_database);
+  PgIntervalStore intervals(time_pool);
+  GrpcTimeSink billing_of_time(config.billing_target);
+  TimeReporter time_reporter(
+      intervals, billing_of_time, clock,
+      [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress(), gates);
   NodeServiceImpl nodes(store, driver, figures, clock, regions);
   RegionServiceImpl region_service(region_store, store, driver, regions, reconciler.routes(), gateways, clock, gates);
@@ -102,6 +113,7 @@ Status Run(const Config& config, StopSignal& stop) {
                           {&instances, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();
+  time_reporter.Start();
   TenantTable tenants(terms, reconciler.routes(), gateways);
   const auto watch = WatchTenants(MakeChannel(config.tenancy_target), tenants);
   stop.Ready();
@@ -110,6 +122,7 @@ Status Run(const Config& config, StopSignal& stop) {
   routes.Stop();
   reconciler.Stop();
   driver.Stop();
+  time_reporter.Stop();
   server->Stop(milliseconds(1000));
   access_log.Stop();
   return {};

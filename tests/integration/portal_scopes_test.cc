@@ -16,9 +16,11 @@
 #include "gateway/portal/transcoder.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/instance_time/instance_time_service.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/testing/fake_instance_time_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
@@ -94,6 +96,7 @@ class PortalScopes : public testing::Test {
                                                    &books_,
                                                    &usage_,
                                                    &computed_,
+                                                   &times_,
                                                    &invoices_,
                                                    &ledger_,
                                                    &scheduling_.instances,
@@ -149,6 +152,24 @@ class PortalScopes : public testing::Test {
              R"("completionTokens":3})",
          Caller::Service("gateway"));
     Must("allod.billing.v1.ComputedUsageService.RecordComputedUsage", ToJson(ComputedOf(request)), Caller::Node("n"));
+    Must("allod.billing.v1.InstanceTimeService.RecordInstanceTime", ToJson(TimeOf(book)),
+         Caller::Service("scheduling"));
+  }
+  // How long it answered.
+  billing::v1::RecordInstanceTimeRequest TimeOf(const std::string& book) const {
+    billing::v1::RecordInstanceTimeRequest out;
+    out.set_tenant("tenants/ke");
+    billing::v1::InstanceInterval& interval = *out.add_intervals();
+    interval.set_replica_uid(Uuid::V7().ToString());
+    interval.set_instance(kInstance);
+    interval.set_generation(1);
+    interval.set_variant("models/m/versions/1/variants/q4_k_m");
+    interval.set_price_book(book);
+    interval.set_isolation_class("isolated");
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(clock_.Now().time_since_epoch()).count();
+    interval.mutable_start_time()->set_seconds(now);
+    interval.mutable_until_time()->set_seconds(now + 60);
+    return out;
   }
   // What a node tells of it.
   static billing::v1::RecordComputedUsageRequest ComputedOf(const std::string& request) {
@@ -266,6 +287,8 @@ class PortalScopes : public testing::Test {
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
+  billing::FakeInstanceTimeStore time_store_{billing_store_, clock_};
+  billing::InstanceTimeServiceImpl times_{time_store_, billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
@@ -356,6 +379,7 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"LedgerService.ListLedgerAccounts", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
       {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"InstanceTimeService.ListInstanceTime", {R"({"parent":"tenants/ke"})", "", ""}},
       {"InvoiceService.GetInvoice", {R"({"name":"tenants/ke/invoices/current"})", "", ""}},
       {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},
       {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},

@@ -95,6 +95,7 @@ TEST_F(InstanceTimeStoreTest, AMonthEndsInUtcAndEachClassHasItsPrice) {
   Record({Told("r", december - 1h, december + 10min), Told("p", december - 10s, december, "pooled"),
           Told("d", december, december + 5s, "dedicated")});
   EXPECT_THAT(SecondsOf(kMonth), ElementsAre(Pair("isolated", 3600), Pair("pooled", 10)));
+  EXPECT_EQ(times_.ListInstanceTime({.tenant = ke_})->size(), 4U) << "of both months";
   EXPECT_THAT(SecondsOf(december), ElementsAre(Pair("dedicated", 5), Pair("isolated", 600)));
   EXPECT_EQ(Owed(), Pico(4200 * kSecond + 10 * kPooledSecond))
       << "a dedicated row without the price of an hour is free";

@@ -50,7 +50,8 @@ constexpr std::string_view kListTotals = R"(
   SELECT t.id, billing.to_micros(t.month::timestamp AT TIME ZONE 'UTC'), t.instance, t.price_book_id, t.variant,
     t.isolation_class, t.second_price, t.seconds, t.amount
   FROM billing.instance_time_totals t
-  WHERE t.tenant_id = $1::uuid AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date
+  WHERE t.tenant_id = $1::uuid 
+    AND ($2::bigint IS NULL OR t.month = (billing.from_micros($2::bigint) AT TIME ZONE 'UTC')::date)
     AND ($3 = '' OR split_part(t.instance, '/', 4) = $3)
     AND (t.instance, t.id) > ($4, $5::uuid)
   ORDER BY t.instance, t.id LIMIT $6)";

@@ -2,6 +2,7 @@
 // here every method may fail with UNAVAILABLE.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct InstanceTimeKey {
 
 struct InstanceTimeQuery {
   TenantId tenant;
-  Time month;
+  std::optional<Time> month = {};  // nothing: all
   std::string project;  // its id; empty: all
   InstanceTimeKey after;
   int limit = 50;

@@ -55,7 +55,7 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
     for (const auto& [key, total] : totals_) {
       const bool in_project = query.project.empty() ||
                               total.instance.find("/projects/" + query.project + "/instances/") != std::string::npos;
-      if (std::get<0>(key) != query.tenant || total.month != query.month || !in_project) continue;
+      if (std::get<0>(key) != query.tenant || (query.month && total.month != *query.month) || !in_project) continue;
       out.push_back(total);
     }
     const auto place = [](const InstanceTime& time) { return std::tuple(time.instance, time.id); };

@@ -23,6 +23,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
@@ -59,6 +60,7 @@ std::vector<const FileDescriptor*> Roots() {
       scheduling::v1::GetInstanceRequest::descriptor()->file(),
       scheduling::v1::ListNodesRequest::descriptor()->file(),
       scheduling::v1::GetRegionRequest::descriptor()->file(),
+      scheduling::v1::GetQuoteRequest::descriptor()->file(),
       tenancy::v1::ListApiKeysRequest::descriptor()->file(),
       tenancy::v1::GetAuditHeadRequest::descriptor()->file(),
       tenancy::v1::WatchIdentitiesRequest::descriptor()->file(),

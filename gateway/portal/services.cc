@@ -12,6 +12,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity_provider.pb.h"
@@ -63,6 +64,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
+      In<scheduling::v1::Quote>("QuoteService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
       In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),
       In<scheduling::v1::ListAuditEntriesRequest>("AuditService", Backend::kScheduling),

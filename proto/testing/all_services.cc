@@ -23,6 +23,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
@@ -42,6 +43,7 @@ void Link() {
   billing::v1::CheckUsageRequest::descriptor();
   billing::v1::GetAuditHeadRequest::descriptor();
   scheduling::v1::GetRegionRequest::descriptor();
+  scheduling::v1::GetQuoteRequest::descriptor();
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::ListInstanceTimeRequest::descriptor();

@@ -40,6 +40,7 @@ struct InstanceSpec {
   int context_tokens = 0;       // 0: the smaller of 4096 and what the model was trained for
   int max_concurrency = 0;      // 0: 4
   int sleep_after_seconds = 0;  // 0: never
+  std::string quote = {};       // name of the quote that it is billed at; empty: at its listing's prices
   bool operator==(const InstanceSpec&) const = default;
 };
 

@@ -30,6 +30,11 @@ std::unexpected<Error> Unusable(const std::string& what) {
   return Fail(Code::kFailedPrecondition, "LISTING_NOT_AVAILABLE", what + "; the publisher must correct the catalog");
 }
 
+Result<Amount> TokenPriceFrom(std::string_view field, const std::string& per_million) {
+  if (per_million.empty()) return Amount();
+  return TokenPriceFromMillion(field, per_million);
+}
+
 template <typename T>
 std::optional<T> Find(std::mutex& mutex, const std::map<std::string, T>& kept, const std::string& name) {
   const std::lock_guard lock(mutex);
@@ -60,15 +65,17 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
   price_books_ = billing::v1::PriceBookService::NewStub(billing);
 }
 
-Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec) {
+Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec,
+                                      const std::string& price_book) {
   AdmissionFacts facts;
   facts.tenant_name = TenantOf(project_name);
   auto project = AsyncInCall([&] { return AskProject(project_name); });
   auto variant = AsyncInCall([&] { return AskVariant(spec.variant); });
-  auto currency = AsyncInCall([&] { return AskCurrency(facts.tenant_name); });
+  auto account = AsyncInCall([&] { return AskAccount(facts.tenant_name); });
   auto offered = AsyncInCall([&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
     ALLOD_TRY(auto listing, AskListing(spec.listing));
     if (!listing) return std::pair(listing, Prices());
+    if (!price_book.empty()) listing->price_book = price_book;
     ALLOD_TRY(auto prices, AskPrices(listing->price_book));
     return std::pair(std::move(listing), std::move(prices));
   });
@@ -76,7 +83,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   const auto belongs = project.get();
   auto found_offer = offered.get();
   auto found_variant = variant.get();
-  auto found_currency = currency.get();
+  auto found_account = account.get();
   if (!tenant) return std::unexpected(tenant.error());
   if (!belongs) return std::unexpected(belongs.error());
   facts.tenant_active = IsActive(*tenant);
@@ -86,13 +93,16 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
     facts.offer = std::unexpected(std::move(found_offer).error());
   } else if (!found_variant) {
     facts.offer = std::unexpected(std::move(found_variant).error());
-  } else if (!found_currency) {
-    facts.offer = std::unexpected(std::move(found_currency).error());
+  } else if (!found_account) {
+    facts.offer = std::unexpected(std::move(found_account).error());
   } else {
     facts.listing = std::move(found_offer->first);
     facts.prices = std::move(found_offer->second);
     facts.variant = *std::move(found_variant);
-    facts.billing_currency = *std::move(found_currency);
+    if (const auto& found = *found_account) {
+      facts.billing_currency = found->currency_code;
+      facts.credit_used_up = found->credit_used_up;
+    }
   }
   return facts;
 }
@@ -158,14 +168,18 @@ Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::
   return facts;
 }
 
-Result<std::optional<std::string>> GrpcPeers::AskCurrency(const std::string& tenant) {
+Result<std::optional<GrpcPeers::Account>> GrpcPeers::AskAccount(const std::string& tenant) {
   billing::v1::GetBillingAccountRequest request;
   request.set_name(tenant + "/billingAccount");
-  ALLOD_TRY(const auto account,
-            Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount, request, Self(),
-                            timeout_)));
-  if (!account) return std::nullopt;
-  return account->currency_code();
+  ALLOD_TRY(const auto found, Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount,
+                                              request, Self(), timeout_)));
+  if (!found) return std::nullopt;
+  Account out{.currency_code = found->currency_code()};
+  if (found->credit_limit().empty() || !found->has_posted()) return out;
+  ALLOD_TRY(const Amount limit, Amount::Parse("credit_limit", found->credit_limit()));
+  ALLOD_TRY(const Amount owed, Amount::Parse("posted", found->posted().amount()));
+  out.credit_used_up = owed >= limit;
+  return out;
 }
 
 Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
@@ -177,7 +191,11 @@ Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
   Prices prices;
   if (!book) return prices;
   for (const auto& row : book->prices()) {
-    prices.push_back({row.currency_code(), row.variant_id(), row.isolation_class()});
+    ALLOD_TRY(const Amount prompt, TokenPriceFrom("prompt_price_per_million", row.prompt_price_per_million()));
+    ALLOD_TRY(const Amount completion,
+              TokenPriceFrom("completion_price_per_million", row.completion_price_per_million()));
+    ALLOD_TRY(const Amount second, SecondPriceFromHour("instance_price_per_hour", row.instance_price_per_hour()));
+    prices.push_back({row.currency_code(), row.variant_id(), row.isolation_class(), prompt, completion, second});
   }
   Keep(mutex_, prices_, price_book, prices, kKeptMax);
   return prices;

@@ -29,17 +29,22 @@ class GrpcPeers final : public Peers {
 
   static constexpr std::size_t kKeptMax = 1000;
 
-  Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec) override;
+  Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec,
+                             const std::string& price_book) override;
   Result<QuotaScopes> AskQuotas(const std::string& name) override;
 
  private:
   using Prices = std::vector<PriceRow>;
+  struct Account {
+    std::string currency_code;
+    bool credit_used_up = false;
+  };
   Result<tenancy::v1::Tenant> AskTenant(const std::string& name);
   Result<tenancy::v1::Project> AskProject(const std::string& name);
   // Absent where the peer says NOT_FOUND.
   Result<std::optional<AdmissionFacts::Listing>> AskListing(const std::string& listing);
   Result<std::optional<AdmissionFacts::Variant>> AskVariant(const std::string& variant);
-  Result<std::optional<std::string>> AskCurrency(const std::string& tenant);
+  Result<std::optional<Account>> AskAccount(const std::string& tenant);
   Result<Prices> AskPrices(const std::string& price_book);
 
   const std::chrono::milliseconds timeout_;

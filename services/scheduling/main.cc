@@ -24,6 +24,8 @@
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/pg_store.h"
 #include "services/scheduling/pg_store_regions.h"
+#include "services/scheduling/quotes/pg_quote_store.h"
+#include "services/scheduling/quotes/quote_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
@@ -89,8 +91,11 @@ Status Run(const Config& config, StopSignal& stop) {
   const ObserveAccess observed(access_log);
   audit::Reader audit_reader(pool, "scheduling", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
+  PgQuoteStore quote_store(pool);
+  Acceptor acceptor(peers, quote_store, regions, clock, {{}, config.replica_cpu_millis, config.pool, nodes_in});
+  QuoteServiceImpl quotes(quote_store, store, acceptor, driver, regions, clock, gates);
   InstanceServiceImpl instances(
-      store, peers, figures, visibility, clock, gates, regions, {{}, config.replica_cpu_millis, config.pool, nodes_in},
+      store, peers, figures, visibility, clock, gates, acceptor,
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   PgConfig time_database = config.database;
   time_database.connections_max = 1;
@@ -110,7 +115,7 @@ Status Run(const Config& config, StopSignal& stop) {
   (void)read_regions();
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
-                          {&instances, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
+                          {&instances, &quotes, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();
   time_reporter.Start();

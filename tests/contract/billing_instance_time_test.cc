@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "services/billing/instance_time/pg_instance_time_store.h"
+#include "tests/contract/billing_invoices_fixture.h"
 #include "tests/contract/billing_store_harness.h"
 
 namespace allod::billing::instance_time_store_test {
@@ -53,7 +54,7 @@ class InstanceTimeStoreTest : public testing::Test {
     std::map<std::string, std::int64_t> out;
     const auto listed = times_.ListInstanceTime({.tenant = ke_, .month = month});
     EXPECT_TRUE(listed) << listed.error().message;
-    for (const InstanceTime& time : *listed) {
+    for (const InstanceTimeTotal& time : *listed) {
       EXPECT_EQ(time.amount, Multiply(time.second_price, time.seconds));
       out[time.terms.isolation_class] += time.seconds;
     }
@@ -95,6 +96,7 @@ TEST_F(InstanceTimeStoreTest, AMonthEndsInUtcAndEachClassHasItsPrice) {
   Record({Told("r", december - 1h, december + 10min), Told("p", december - 10s, december, "pooled"),
           Told("d", december, december + 5s, "dedicated")});
   EXPECT_THAT(SecondsOf(kMonth), ElementsAre(Pair("isolated", 3600), Pair("pooled", 10)));
+  EXPECT_EQ(times_.ListInstanceTime({.tenant = ke_})->size(), 4U) << "of both months";
   EXPECT_THAT(SecondsOf(december), ElementsAre(Pair("dedicated", 5), Pair("isolated", 600)));
   EXPECT_EQ(Owed(), Pico(4200 * kSecond + 10 * kPooledSecond))
       << "a dedicated row without the price of an hour is free";
@@ -165,6 +167,51 @@ TEST_F(InstanceTimeStoreTest, ManyWhoTellTheSameCountItOnce) {
   EXPECT_EQ(Faults(), 0);
 }
 
+TEST_F(InstanceTimeStoreTest, IsInvoicedOnceAndWasOwedBefore) {
+  Store& store = pg_.store();
+  // 18 KES an hour; and one that costs nothing.
+  PriceBook book{.id = Uuid::FromName("priceBooks/eighteen"),
+                 .listing = "listings/hourly",
+                 .prices = {{"KES", "", {}, {}, "", Pico(5'000'000'000)}, {"KES", "", {}, {}, "pooled"}}};
+  ASSERT_TRUE(store.CreatePriceBook(CheckPriceBook(book).value(), kNow));
+  invoicing::OpenInvoicing(store, "ke");
+  const auto told = [&](const std::string& replica, Time from, Time until, const std::string& isolation = "isolated") {
+    InstanceInterval interval = Told(replica, from, until, isolation);
+    interval.terms.price_book = book.id;
+    return interval;
+  };
+  Record({told("free", invoicing::kOctober, invoicing::kOctober + 1h, "pooled")});
+  EXPECT_TRUE(store.TenantsWithDuePeriods(invoicing::kAfterNovember, {}, 10)->empty()) << "nothing costs something";
+  Record({told("r", kMonth - 5h, kMonth + 10min), told("s", kMonth - 61s, kMonth - 1s)});
+  EXPECT_EQ(Owed(), invoicing::Kes("93.3")) << "5 h and 60 s of October, 10 min of November";
+  ASSERT_EQ(store.TenantsWithDuePeriods(invoicing::kAfterOctober, {}, 10)->size(), 1U);
+  const auto draft = store.OpenCharges({Tenant("ke"), invoicing::kOctober, 10, ""});
+  ASSERT_EQ(draft->size(), 1U);
+  EXPECT_EQ(draft->at(0).quantity, 18'060);
+
+  const auto october = store.FinaliseInvoice(invoicing::Finalise("ke"), invoicing::kAfterOctober);
+  ASSERT_TRUE(october) << october.error().message;
+  ASSERT_EQ(october->lines.size(), 1U);
+  EXPECT_EQ(october->net, invoicing::Kes("90.3"));
+  EXPECT_EQ(october->payable, invoicing::Kes("104.75")) << "with 16 %";
+  EXPECT_EQ(Owed(), invoicing::Kes("107.75")) << "the time is not owed twice";
+  EXPECT_EQ(Faults(), 0);
+
+  // Told of late: in the next invoice, with the time of its month.
+  Record({told("late", invoicing::kOctober, invoicing::kOctober + 1h)});
+  const auto november = store.FinaliseInvoice(invoicing::Finalise("ke", "2025-11"), invoicing::kAfterNovember);
+  ASSERT_TRUE(november) << november.error().message;
+  ASSERT_EQ(november->lines.size(), 2U);
+  EXPECT_EQ(november->lines[0].month, invoicing::kOctober);
+  EXPECT_EQ(november->net, invoicing::Kes("21"));
+  EXPECT_EQ(Owed(), Add(october->payable, november->payable).value()) << "what the invoices say";
+  EXPECT_EQ(Faults(), 0);
+  const auto credit = store.CreateCreditNote(invoicing::Credit("ke", {}), invoicing::kAfterNovember);
+  ASSERT_TRUE(credit) << credit.error().message;
+  EXPECT_EQ(Owed(), november->payable);
+  EXPECT_EQ(Faults(), 0);
+}
+
 TEST_F(InstanceTimeStoreTest, TheAuditFindsWhatDoesNotFitTogether) {
   Record({Told("r", kNow, kNow + 1h), Told("s", kNow, kNow + 1h)});
   ASSERT_EQ(Faults(), 0);
@@ -172,8 +219,8 @@ TEST_F(InstanceTimeStoreTest, TheAuditFindsWhatDoesNotFitTogether) {
   for (const auto& [damage, repair] :
        {std::pair("UPDATE billing.instance_time_intervals SET until_time = until_time + interval '1 hour'",
                   "UPDATE billing.instance_time_intervals SET until_time = until_time - interval '1 hour'"),
-        std::pair("UPDATE billing.instance_time_totals SET seconds = seconds + 1, amount = amount + second_price",
-                  "UPDATE billing.instance_time_totals SET seconds = seconds - 1, amount = amount - second_price"),
+        std::pair("UPDATE billing.instance_time_totals SET seconds = seconds + 1",
+                  "UPDATE billing.instance_time_totals SET seconds = seconds - 1"),
         std::pair("UPDATE billing.transfers SET amount = amount + 1 WHERE kind = 'instance_time'",
                   "UPDATE billing.transfers SET amount = amount - 1 WHERE kind = 'instance_time'")}) {
     Meddle(damage);
@@ -202,7 +249,7 @@ TEST_F(InstanceTimeStoreTest, TheServiceCanNeitherSkipTimeNorChangeWhatWasCounte
   };
   constexpr char kDenied[] = "denied";
   EXPECT_EQ(fails("UPDATE billing.instance_time_intervals SET until_time = start_time"), kDenied);
-  EXPECT_EQ(fails("UPDATE billing.instance_time_totals SET seconds = 0, amount = 0"), kDenied);
+  EXPECT_EQ(fails("UPDATE billing.instance_time_totals SET seconds = 0"), kDenied);
   EXPECT_EQ(fails("DELETE FROM billing.instance_time_entries"), kDenied);
   // An hour is left out; or is another one than it says.
   const std::string entry =

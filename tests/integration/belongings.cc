@@ -210,6 +210,13 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
          {"instance",
           {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}},
          {"requestId", NewId(out)}});
+    const json quote = methods.Must(
+        "scheduling.CreateQuote",
+        {{"parent", out.project},
+         {"quote",
+          {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}},
+         {"requestId", NewId(out)}});
+    out.names.push_back(quote.at("name"));
     for (const std::string& name :
          {key, out.project + "/workloadRules/" + rule, instance, operation.at("name").get<std::string>()}) {
       out.names.push_back(name);

@@ -100,6 +100,7 @@ class PortalScopes : public testing::Test {
                                                    &invoices_,
                                                    &ledger_,
                                                    &scheduling_.instances,
+                                                   &scheduling_.quotes,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
                                                    &scheduling_audit_,
@@ -125,6 +126,7 @@ class PortalScopes : public testing::Test {
     Must("allod.tenancy.v1.MemberService.CreateMember", kCreateMember);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
     operation_ = created.at("name").get<std::string>();
+    quote_ = Must("allod.scheduling.v1.QuoteService.CreateQuote", kCreateQuote).at("name").get<std::string>();
     const std::string book = "priceBooks/" + Uuid::V7(clock_.Now()).ToString();
     Must("allod.billing.v1.PriceBookService.CreatePriceBook",
          R"({"priceBook":{"name":")" + book +
@@ -235,6 +237,9 @@ class PortalScopes : public testing::Test {
   }
 
   static constexpr char kInstance[] = "tenants/ke/projects/p/instances/i";
+  static constexpr char kCreateQuote[] =
+      R"({"parent":"tenants/ke/projects/p","quote":{"spec":{"listing":"listings/l",)"
+      R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
   static constexpr char kCreateInstance[] =
       R"({"parent":"tenants/ke/projects/p","instanceId":"i","instance":{"spec":{"listing":"listings/l",)"
       R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
@@ -298,6 +303,7 @@ class PortalScopes : public testing::Test {
   std::string key_name_;
   std::string asking_kid_;
   std::string operation_;
+  std::string quote_;
 };
 
 TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
@@ -385,6 +391,9 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},
       {"InstanceService.ListInstances", {R"({"parent":"tenants/ke/projects/-"})", "", ""}},
       {"InstanceService.GetInstanceQuotaUse", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND", false}},
+      {"QuoteService.CreateQuote", {kCreateQuote, "", "NOT_FOUND"}},
+      {"QuoteService.GetQuote", {R"({"name":")" + quote_ + R"("})", "", "NOT_FOUND"}},
+      {"QuoteService.ListQuotes", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"InstanceService.UpdateInstance",
        {R"({"instance":{"name":"tenants/ke/projects/p/instances/i","etag":")" + etag +
             R"(","spec":{"listing":"listings/l","variant":"models/m/versions/1/variants/q4_k_m",)"

@@ -40,10 +40,12 @@ Result<InstanceInterval> FromProto(const v1::InstanceInterval& interval, const s
 Result<InstanceTimePage> FromProto(const v1::ListInstanceTimeRequest& request, const std::string& project, Time now) {
   InstanceTimePage out;
   ALLOD_TRY(out.query.tenant, ParseTenant("parent", request.parent()));
-  ALLOD_TRY(const InvoicePeriod period, ParsePeriod(request.month().empty() ? "current" : request.month(), now));
-  out.query.month = period.start;
+  if (!request.month().empty()) {
+    ALLOD_TRY(const InvoicePeriod period, ParsePeriod(request.month(), now));
+    out.query.month = period.start;
+  }
   out.query.project = project;
-  ALLOD_TRY(out.page, ParsePage(fmt::format("instance time of {} {} {}", request.parent(), project, period.name),
+  ALLOD_TRY(out.page, ParsePage(fmt::format("instance time of {} {} {}", request.parent(), project, request.month()),
                                 request.page_size(), request.page_token()));
   if (!out.page.after.empty()) {
     ALLOD_TRY(out.query.after, KeyFrom(out.page.after));
@@ -52,9 +54,9 @@ Result<InstanceTimePage> FromProto(const v1::ListInstanceTimeRequest& request, c
   return out;
 }
 
-std::string PageKeyOf(const InstanceTime& time) { return time.instance + " " + time.id.ToString(); }
+std::string PageKeyOf(const InstanceTimeTotal& time) { return time.instance + " " + time.id.ToString(); }
 
-v1::InstanceTime ToProto(const InstanceTime& time, const std::string& currency_code) {
+v1::InstanceTime ToProto(const InstanceTimeTotal& time, const std::string& currency_code) {
   v1::InstanceTime out;
   out.set_month(PeriodOf(time.month).name);
   out.set_instance(time.instance);

@@ -19,8 +19,8 @@ struct InstanceTimePage {
 // `project` is that of the key that asks; empty: all. `now` says which month is the current one.
 Result<InstanceTimePage> FromProto(const v1::ListInstanceTimeRequest& request, const std::string& project, Time now);
 // Where a page that ends with it goes on.
-std::string PageKeyOf(const InstanceTime& time);
+std::string PageKeyOf(const InstanceTimeTotal& time);
 
-v1::InstanceTime ToProto(const InstanceTime& time, const std::string& currency_code);
+v1::InstanceTime ToProto(const InstanceTimeTotal& time, const std::string& currency_code);
 
 }  // namespace allod::billing

@@ -60,7 +60,7 @@ Result<TimeDecision> DecideInstanceTime(const std::optional<KnownInterval>& know
                                         const TermsPrice& price, const std::string& currency_code, Time now);
 
 // What one instance used in one month at one price.
-struct InstanceTime {
+struct InstanceTimeTotal {
   Uuid id;
   Time month;
   std::string instance;

@@ -58,7 +58,7 @@ grpc::Status InstanceTimeServiceImpl::ListInstanceTime(grpc::ServerContext* cont
     ALLOD_TRY(auto found, store_.ListInstanceTime(page.query));
     const auto listed = MakePage(page.page, std::move(found), PageKeyOf);
     v1::ListInstanceTimeResponse out;
-    for (const InstanceTime& time : listed.items) *out.add_instance_time() = ToProto(time, account.currency_code);
+    for (const InstanceTimeTotal& time : listed.items) *out.add_instance_time() = ToProto(time, account.currency_code);
     out.set_next_page_token(listed.next_page_token);
     return out;
   });

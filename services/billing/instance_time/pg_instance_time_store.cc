@@ -48,12 +48,13 @@ constexpr std::string_view kCreditUsedUp = R"(
   WHERE a.tenant_id = $1::uuid)";
 constexpr std::string_view kListTotals = R"(
   SELECT t.id, billing.to_micros(t.month::timestamp AT TIME ZONE 'UTC'), t.instance, t.price_book_id, t.variant,
-    t.isolation_class, t.second_price, t.seconds, t.amount
+    t.isolation_class, div(t.hour_price, 3600), t.seconds, div(t.hour_price, 3600) * t.seconds
   FROM billing.instance_time_totals t
-  WHERE t.tenant_id = $1::uuid AND t.month = (billing.from_micros($2) AT TIME ZONE 'UTC')::date
+  WHERE t.tenant_id = $1::uuid 
+    AND ($2::bigint IS NULL OR t.month = (billing.from_micros($2::bigint) AT TIME ZONE 'UTC')::date)
     AND ($3 = '' OR split_part(t.instance, '/', 4) = $3)
-    AND (t.instance, t.id) > ($4, $5::uuid)
-  ORDER BY t.instance, t.id LIMIT $6)";
+    AND (t.instance COLLATE "C", t.id) > ($4, $5::uuid)
+  ORDER BY t.instance COLLATE "C", t.id LIMIT $6)";
 
 using Key = std::pair<Uuid, Time>;
 using Known = std::map<Key, KnownInterval>;
@@ -162,17 +163,18 @@ Result<RecordedTime> PgInstanceTimeStore::RecordInstanceTime(TenantId tenant,
       RunAgain{});
 }
 
-Result<std::vector<InstanceTime>> PgInstanceTimeStore::ListInstanceTime(const InstanceTimeQuery& query) {
-  return reports_.Run<std::vector<InstanceTime>>(query.tenant, [&](TenantTx& tx) -> Result<std::vector<InstanceTime>> {
-    return ReadAll(tx.Exec(kListTotals, tx.tenant(), query.month, query.project, query.after.instance, query.after.id,
-                           query.limit),
-                   [](RowReader& row) {
-                     InstanceTime out;
-                     row.Into(out.id, out.month, out.instance, out.terms.price_book, out.terms.variant,
-                              out.terms.isolation_class, out.second_price, out.seconds, out.amount);
-                     return out;
-                   });
-  });
+Result<std::vector<InstanceTimeTotal>> PgInstanceTimeStore::ListInstanceTime(const InstanceTimeQuery& query) {
+  return reports_.Run<std::vector<InstanceTimeTotal>>(
+      query.tenant, [&](TenantTx& tx) -> Result<std::vector<InstanceTimeTotal>> {
+        return ReadAll(tx.Exec(kListTotals, tx.tenant(), query.month, query.project, query.after.instance,
+                               query.after.id, query.limit),
+                       [](RowReader& row) {
+                         InstanceTimeTotal out;
+                         row.Into(out.id, out.month, out.instance, out.terms.price_book, out.terms.variant,
+                                  out.terms.isolation_class, out.second_price, out.seconds, out.amount);
+                         return out;
+                       });
+      });
 }
 
 }  // namespace allod::billing

@@ -12,7 +12,7 @@ class PgInstanceTimeStore final : public InstanceTimeStore {
   PgInstanceTimeStore(PgPool& desk, PgPool& reports) : desk_(desk), reports_(reports) {}
 
   Result<RecordedTime> RecordInstanceTime(TenantId tenant, const std::vector<InstanceInterval>& intervals) override;
-  Result<std::vector<InstanceTime>> ListInstanceTime(const InstanceTimeQuery& query) override;
+  Result<std::vector<InstanceTimeTotal>> ListInstanceTime(const InstanceTimeQuery& query) override;
 
  private:
   PgPool& desk_;

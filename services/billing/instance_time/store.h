@@ -2,6 +2,7 @@
 // here every method may fail with UNAVAILABLE.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,8 @@ struct InstanceTimeKey {
 
 struct InstanceTimeQuery {
   TenantId tenant;
-  Time month;
-  std::string project;  // its id; empty: all
+  std::optional<Time> month = {};  // nothing: all
+  std::string project;             // its id; empty: all
   InstanceTimeKey after;
   int limit = 50;
 };
@@ -38,7 +39,7 @@ class InstanceTimeStore {
   // FAILED_PRECONDITION / NO_BILLING_ACCOUNT.
   virtual Result<RecordedTime> RecordInstanceTime(TenantId tenant, const std::vector<InstanceInterval>& intervals) = 0;
   // Ordered by instance and id.
-  virtual Result<std::vector<InstanceTime>> ListInstanceTime(const InstanceTimeQuery& query) = 0;
+  virtual Result<std::vector<InstanceTimeTotal>> ListInstanceTime(const InstanceTimeQuery& query) = 0;
 };
 
 }  // namespace allod::billing

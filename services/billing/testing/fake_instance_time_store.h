@@ -49,19 +49,20 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
     return out;
   }
 
-  Result<std::vector<InstanceTime>> ListInstanceTime(const InstanceTimeQuery& query) override {
+  Result<std::vector<InstanceTimeTotal>> ListInstanceTime(const InstanceTimeQuery& query) override {
     const std::lock_guard lock(mutex_);
-    std::vector<InstanceTime> out;
+    std::vector<InstanceTimeTotal> out;
     for (const auto& [key, total] : totals_) {
       const bool in_project = query.project.empty() ||
                               total.instance.find("/projects/" + query.project + "/instances/") != std::string::npos;
-      if (std::get<0>(key) != query.tenant || total.month != query.month || !in_project) continue;
+      if (std::get<0>(key) != query.tenant || (query.month && total.month != *query.month) || !in_project) continue;
       out.push_back(total);
     }
-    const auto place = [](const InstanceTime& time) { return std::tuple(time.instance, time.id); };
+    const auto place = [](const InstanceTimeTotal& time) { return std::tuple(time.instance, time.id); };
     std::ranges::sort(out, {}, place);
-    std::erase_if(
-        out, [&](const InstanceTime& time) { return place(time) <= std::tuple(query.after.instance, query.after.id); });
+    std::erase_if(out, [&](const InstanceTimeTotal& time) {
+      return place(time) <= std::tuple(query.after.instance, query.after.id);
+    });
     if (std::ssize(out) > query.limit) out.resize(static_cast<std::size_t>(query.limit));
     return out;
   }
@@ -69,7 +70,7 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
  private:
   void Count(TenantId tenant, const InstanceInterval& told, const TimeDecision& decision, const TimeEntry& entry) {
     if (entry.seconds == 0) return;
-    InstanceTime& total = totals_[{tenant, entry.month, told.instance, told.terms}];
+    InstanceTimeTotal& total = totals_[{tenant, entry.month, told.instance, told.terms}];
     if (total.seconds == 0) {
       total = {Uuid::V7(), entry.month, told.instance, told.terms, decision.second_price};
     }
@@ -81,7 +82,7 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<std::tuple<TenantId, Uuid, Time>, KnownInterval> known_;
-  std::map<std::tuple<TenantId, Time, std::string, PriceTerms>, InstanceTime> totals_;
+  std::map<std::tuple<TenantId, Time, std::string, PriceTerms>, InstanceTimeTotal> totals_;
 };
 
 }  // namespace allod::billing

@@ -2,6 +2,7 @@
 // project each, one listing, one variant. Change the fields before the calls that shall see them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -50,6 +51,7 @@ class FakePeerServices {
   catalog::v1::Version version;
   billing::v1::BillingAccount account;
   billing::v1::PriceBook price_book;
+  std::map<std::string, billing::v1::PriceBook> more_price_books;  // by name
 
  private:
   // The one thing of a kind, by its name.
@@ -116,7 +118,10 @@ class FakePeerServices {
     explicit PriceBooks(FakePeerServices& peers) : all(peers) {}
     grpc::Status GetPriceBook(grpc::ServerContext*, const billing::v1::GetPriceBookRequest* request,
                               billing::v1::PriceBook* out) override {
-      return Answer(*request, "priceBooks/b", all.price_book, out);
+      const auto other = all.more_price_books.find(request->name());
+      if (other == all.more_price_books.end()) return Answer(*request, "priceBooks/b", all.price_book, out);
+      *out = other->second;
+      return grpc::Status::OK;
     }
     FakePeerServices& all;
   };

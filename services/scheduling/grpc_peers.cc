@@ -63,6 +63,7 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
   models_ = catalog::v1::ModelService::NewStub(catalog);
   accounts_ = billing::v1::BillingAccountService::NewStub(billing);
   price_books_ = billing::v1::PriceBookService::NewStub(billing);
+  times_ = billing::v1::InstanceTimeService::NewStub(billing);
 }
 
 Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec,
@@ -71,7 +72,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   facts.tenant_name = TenantOf(project_name);
   auto project = AsyncInCall([&] { return AskProject(project_name); });
   auto variant = AsyncInCall([&] { return AskVariant(spec.variant); });
-  auto account = AsyncInCall([&] { return AskAccount(facts.tenant_name); });
+  auto currency = AsyncInCall([&] { return AskCurrency(facts.tenant_name); });
   auto offered = AsyncInCall([&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
     ALLOD_TRY(auto listing, AskListing(spec.listing));
     if (!listing) return std::pair(listing, Prices());
@@ -83,7 +84,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   const auto belongs = project.get();
   auto found_offer = offered.get();
   auto found_variant = variant.get();
-  auto found_account = account.get();
+  auto found_currency = currency.get();
   if (!tenant) return std::unexpected(tenant.error());
   if (!belongs) return std::unexpected(belongs.error());
   facts.tenant_active = IsActive(*tenant);
@@ -93,15 +94,17 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
     facts.offer = std::unexpected(std::move(found_offer).error());
   } else if (!found_variant) {
     facts.offer = std::unexpected(std::move(found_variant).error());
-  } else if (!found_account) {
-    facts.offer = std::unexpected(std::move(found_account).error());
+  } else if (!found_currency) {
+    facts.offer = std::unexpected(std::move(found_currency).error());
   } else {
     facts.listing = std::move(found_offer->first);
     facts.prices = std::move(found_offer->second);
     facts.variant = *std::move(found_variant);
-    if (const auto& found = *found_account) {
-      facts.billing_currency = found->currency_code;
-      facts.credit_used_up = found->credit_used_up;
+    facts.billing_currency = *std::move(found_currency);
+    if (const auto price = FindPrice(spec, facts); price && price->second > Amount()) {
+      const auto used_up = AskCreditUsedUp(facts.tenant_name);
+      if (used_up) facts.credit_used_up = *used_up;
+      if (!used_up) facts.offer = std::unexpected(used_up.error());
     }
   }
   return facts;
@@ -168,18 +171,22 @@ Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::
   return facts;
 }
 
-Result<std::optional<GrpcPeers::Account>> GrpcPeers::AskAccount(const std::string& tenant) {
+Result<std::optional<std::string>> GrpcPeers::AskCurrency(const std::string& tenant) {
   billing::v1::GetBillingAccountRequest request;
   request.set_name(tenant + "/billingAccount");
   ALLOD_TRY(const auto found, Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount,
                                               request, Self(), timeout_)));
   if (!found) return std::nullopt;
-  Account out{.currency_code = found->currency_code()};
-  if (found->credit_limit().empty() || !found->has_posted()) return out;
-  ALLOD_TRY(const Amount limit, Amount::Parse("credit_limit", found->credit_limit()));
-  ALLOD_TRY(const Amount owed, Amount::Parse("posted", found->posted().amount()));
-  out.credit_used_up = owed >= limit;
-  return out;
+  return found->currency_code();
+}
+
+Result<bool> GrpcPeers::AskCreditUsedUp(const std::string& tenant) {
+  // Of no interval: only that.
+  billing::v1::RecordInstanceTimeRequest request;
+  request.set_tenant(tenant);
+  ALLOD_TRY(const auto answer,
+            CallUnary(*times_, &billing::v1::InstanceTimeService::Stub::RecordInstanceTime, request, Self(), timeout_));
+  return answer.credit_used_up();
 }
 
 Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "allod/catalog/v1/listing.grpc.pb.h"
 #include "allod/catalog/v1/model.grpc.pb.h"
@@ -35,16 +36,14 @@ class GrpcPeers final : public Peers {
 
  private:
   using Prices = std::vector<PriceRow>;
-  struct Account {
-    std::string currency_code;
-    bool credit_used_up = false;
-  };
   Result<tenancy::v1::Tenant> AskTenant(const std::string& name);
   Result<tenancy::v1::Project> AskProject(const std::string& name);
   // Absent where the peer says NOT_FOUND.
   Result<std::optional<AdmissionFacts::Listing>> AskListing(const std::string& listing);
   Result<std::optional<AdmissionFacts::Variant>> AskVariant(const std::string& variant);
-  Result<std::optional<Account>> AskAccount(const std::string& tenant);
+  Result<std::optional<std::string>> AskCurrency(const std::string& tenant);
+  // Whether what the tenant owes has reached its limit: that is billing's to say.
+  Result<bool> AskCreditUsedUp(const std::string& tenant);
   Result<Prices> AskPrices(const std::string& price_book);
 
   const std::chrono::milliseconds timeout_;
@@ -54,6 +53,7 @@ class GrpcPeers final : public Peers {
   std::unique_ptr<catalog::v1::ModelService::Stub> models_;
   std::unique_ptr<billing::v1::BillingAccountService::Stub> accounts_;
   std::unique_ptr<billing::v1::PriceBookService::Stub> price_books_;
+  std::unique_ptr<billing::v1::InstanceTimeService::Stub> times_;
 
   std::mutex mutex_;
   std::map<std::string, AdmissionFacts::Variant> variants_;

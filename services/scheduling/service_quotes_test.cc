@@ -17,7 +17,6 @@ class SchedulingQuotes : public SchedulingServiceTest {
  protected:
   SchedulingQuotes() {
     peers_.price_book = Book("50", "150.5", "0.9");
-    peers_.account.set_credit_limit("100");
     quote_stub_ = v1::QuoteService::NewStub(MakeChannel(address_));
   }
   static billing::v1::PriceBook Book(const std::string& prompt, const std::string& completion,
@@ -190,7 +189,7 @@ TEST_F(SchedulingQuotes, ListsThoseOfTheProjectNewestFirst) {
 TEST_F(SchedulingQuotes, WithoutCreditNothingThatCostsByTheHourIsMade) {
   const auto quote = Ask(Asked());
   ASSERT_TRUE(quote);
-  peers_.account.mutable_posted()->set_amount("100");
+  peers_.credit_used_up = true;
   EXPECT_EQ(Apply("a", *quote), "CREDIT_USED_UP");
   EXPECT_TRUE(Ask(Asked())) << "what it would cost is said all the same";
   peers_.more_price_books["priceBooks/free"] = Book("50", "150.5", "");

@@ -41,8 +41,10 @@ constexpr std::string_view kInsertEntries = R"(
     billing.from_micros(n.until_us), (billing.from_micros(n.month_us) AT TIME ZONE 'UTC')::date, n.seconds, n.cost,
     CASE WHEN n.cost > 0 THEN n.transfer_id END
   FROM n ORDER BY n.place)";
+// What was paid beforehand counts like credit.
 constexpr std::string_view kCreditUsedUp = R"(
-  SELECT -l.posted >= a.credit_limit
+  SELECT -l.posted >= a.credit_limit + coalesce((SELECT w.posted FROM billing.ledger_accounts w
+    WHERE w.tenant_id = a.tenant_id AND w.code = 'wallet'), 0)
   FROM billing.billing_accounts a JOIN billing.ledger_accounts l
     ON l.tenant_id = a.tenant_id AND l.code = 'receivable'
   WHERE a.tenant_id = $1::uuid)";

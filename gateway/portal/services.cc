@@ -7,6 +7,7 @@
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/audit.pb.h"
@@ -63,6 +64,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::InstanceTime>("InstanceTimeService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
+      In<billing::v1::Wallet>("WalletService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
       In<scheduling::v1::Quote>("QuoteService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),

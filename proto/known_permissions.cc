@@ -12,6 +12,7 @@
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
+#include "allod/billing/v1/instance_time.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -27,6 +28,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
@@ -51,6 +53,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::CheckUsageRequest::descriptor()->file(),
       billing::v1::RerateInvoiceRequest::descriptor()->file(),
       billing::v1::GetEventSinkRequest::descriptor()->file(),
+      billing::v1::ListInstanceTimeRequest::descriptor()->file(),
       billing::v1::GetInvoiceRequest::descriptor()->file(),
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),
@@ -67,6 +70,7 @@ std::vector<const FileDescriptor*> Roots() {
       scheduling::v1::GetInstanceRequest::descriptor()->file(),
       scheduling::v1::ListNodesRequest::descriptor()->file(),
       scheduling::v1::GetRegionRequest::descriptor()->file(),
+      scheduling::v1::GetQuoteRequest::descriptor()->file(),
       tenancy::v1::ListApiKeysRequest::descriptor()->file(),
       tenancy::v1::GetAuditHeadRequest::descriptor()->file(),
       tenancy::v1::WatchIdentitiesRequest::descriptor()->file(),

@@ -50,6 +50,7 @@ void AddCreateKey(CLI::App& app, Globals& globals);
 void AddRotateKey(CLI::App& app, Globals& globals);
 void AddTenants(CLI::App& app, Globals& globals);
 void AddQuota(CLI::App& app, Globals& globals);
+void AddQuote(CLI::App& app, Globals& globals);
 void AddRoles(CLI::App& app, Globals& globals);
 void AddLogin(CLI::App& app, Globals& globals);  // and logout and whoami
 void AddChat(CLI::App& app, Globals& globals);

@@ -9,12 +9,14 @@
 #include "allod/billing/v1/audit.grpc.pb.h"
 #include "allod/billing/v1/billing_account.grpc.pb.h"
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "allod/billing/v1/price_terms.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "allod/scheduling/v1/audit.grpc.pb.h"
 #include "allod/scheduling/v1/instance.grpc.pb.h"
+#include "allod/scheduling/v1/quote.grpc.pb.h"
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "allod/tenancy/v1/identity_provider.grpc.pb.h"
@@ -158,6 +160,8 @@ class Exporter {
   Status Scheduling() {
     using Instances = scheduling_v1::InstanceService;
     ALLOD_CHECK_OK(List<Instances>("instances", &Instances::Stub::ListInstances, "/projects/-"));
+    using Quotes = scheduling_v1::QuoteService;
+    ALLOD_CHECK_OK(ListOfProjects<Quotes>("quotes", &Quotes::Stub::ListQuotes));
     return Kind("operations", [&](const ExportFiles::Write& write) {
       google::longrunning::ListOperationsRequest request;
       request.set_name(tenant_);
@@ -187,6 +191,8 @@ class Exporter {
     ALLOD_CHECK_OK(List<Ledger>("ledger_accounts", &Ledger::Stub::ListLedgerAccounts));
     ALLOD_CHECK_OK(List<Usage>("usage_records", &Usage::Stub::ListUsageRecords));
     ALLOD_CHECK_OK(List<Computed>("computed_usage", &Computed::Stub::ListComputedUsage));
+    using Times = billing_v1::InstanceTimeService;
+    ALLOD_CHECK_OK(List<Times>("instance_time", &Times::Stub::ListInstanceTime));
     // What was issued, each with its lines, then the draft.
     return Kind("invoices", [&](const ExportFiles::Write& write) -> Status {
       const auto stub = net::Connect<Invoices>(services_);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "allod/billing/v1/computed_usage.grpc.pb.h"
+#include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/net/pages.h"
@@ -21,6 +22,8 @@ struct UsageOptions {
   std::string instance;
   int limit = 20;
   bool computed = false;
+  bool time = false;
+  std::string month;
 };
 
 template <typename Request>
@@ -74,11 +77,39 @@ Status ShowBilled(const Globals& globals, const net::Services& services, const U
   return {};
 }
 
+// How long instances answered.
+Status ShowTime(const Globals& globals, const net::Services& services, const UsageOptions& options) {
+  using Service = billing_v1::InstanceTimeService;
+  billing_v1::ListInstanceTimeRequest request;
+  request.set_parent(options.tenant);
+  request.set_month(options.month);
+  ALLOD_TRY(const net::Listed times,
+            net::List<Service>(services, &Service::Stub::ListInstanceTime, request, options.limit));
+  if (times.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, options.tenant));
+  terminal::PrintList(globals.json(),
+                      {{"MONTH", "month"},
+                       {"INSTANCE", "instance"},
+                       {"CLASS", "isolation_class"},
+                       {"SECONDS", "seconds"},
+                       {"PER HOUR", "price_per_hour.amount"},
+                       {"COST", "amount.amount"},
+                       {"", "amount.currency_code"}},
+                      terminal::PointersTo(times.items));
+  return {};
+}
+
 Status Usage(const Globals& globals, const UsageOptions& options) {
   if (options.tenant.empty()) return InvalidArgument("NAME_REQUIRED", "give the tenant: allod usage tenants/TENANT");
   UsageOptions asked = options;
   ALLOD_TRY(asked.tenant, TenantNameOf(options.tenant));
+  if (asked.time && (asked.computed || !asked.instance.empty())) {
+    return InvalidArgument("INVALID_OPTIONS", "--time shows every instance; leave --computed and --instance out");
+  }
+  if (!asked.time && !asked.month.empty()) {
+    return InvalidArgument("INVALID_OPTIONS", "--month is for --time");
+  }
   ALLOD_TRY(const net::Services services, FindServices(globals));
+  if (asked.time) return ShowTime(globals, services, asked);
   return asked.computed ? ShowComputed(globals, services, asked) : ShowBilled(globals, services, asked);
 }
 
@@ -91,6 +122,9 @@ void AddUsage(CLI::App& app, Globals& globals) {
   command->add_option("--instance", options->instance, "Only this instance");
   command->add_flag("--computed", options->computed,
                     "Show what nodes told that they computed, instead of what was delivered and billed");
+  command->add_flag("--time", options->time,
+                    "Show for how long the replicas of instances answered, by month, and what that costs");
+  command->add_option("--month", options->month, "With --time: YYYY-MM or current; else all");
   command->add_option("--limit", options->limit, "How many (default: 20)")->check(CLI::Range(1, 100'000));
   command->require_subcommand(0, 1);
   AddUsageReports(*command, globals);

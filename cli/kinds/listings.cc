@@ -22,7 +22,8 @@ ResourceKind ListingKind() {
           .prototype = &catalog_v1::Listing::default_instance(),
           .spec_fields = {"version", "display_name", "license_terms", "territory", "prices"},
           .decimals = {"allod.billing.v1.TokenPrice.prompt_price_per_million",
-                       "allod.billing.v1.TokenPrice.completion_price_per_million"},
+                       "allod.billing.v1.TokenPrice.completion_price_per_million",
+                       "allod.billing.v1.TokenPrice.instance_price_per_hour"},
           .get = Getter<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::GetListing),
           .list = Lister<catalog_v1::ListingService>(&catalog_v1::ListingService::Stub::ListListings),
           .create = [](const Services& services, const Message& wanted, const Attempt& attempt) -> Result<net::Change> {

@@ -23,13 +23,15 @@ std::vector<ResourceKind> BudgetKinds();
 std::vector<ResourceKind> ModelKinds();
 std::vector<ResourceKind> ListingKinds();
 std::vector<ResourceKind> InstanceKinds();
+std::vector<ResourceKind> QuoteKinds();
 std::vector<ResourceKind> NodeKinds();
 
 namespace {
 
-constexpr auto kFiles = {TenantKinds,         WorkloadIdentityKinds, RoleKinds,      PeopleKinds,
-                         BillingAccountKinds, InvoicingKinds,        EventSinkKinds, BudgetKinds,
-                         ModelKinds,          ListingKinds,          InstanceKinds,  NodeKinds};
+constexpr auto kFiles = {
+    TenantKinds,    WorkloadIdentityKinds, RoleKinds,  PeopleKinds,  BillingAccountKinds, InvoicingKinds,
+    EventSinkKinds, BudgetKinds,           ModelKinds, ListingKinds, InstanceKinds,       QuoteKinds,
+    NodeKinds};
 
 std::string Lower(std::string text) {
   std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -5,6 +5,7 @@
 #include "allod/billing/v1/budget.pb.h"
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
+#include "allod/billing/v1/instance_time.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
@@ -15,6 +16,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
 #include "allod/tenancy/v1/identity_provider.pb.h"
@@ -63,12 +65,14 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::EventSink>("EventSinkService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
+      In<billing::v1::InstanceTime>("InstanceTimeService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<billing::v1::AgreedTerms>("PriceTermsService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<billing::v1::Wallet>("WalletService", Backend::kBilling),
       In<billing::v1::Budget>("BudgetService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
+      In<scheduling::v1::Quote>("QuoteService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
       In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),
       In<scheduling::v1::ListAuditEntriesRequest>("AuditService", Backend::kScheduling),

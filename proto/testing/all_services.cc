@@ -11,6 +11,7 @@
 #include "allod/billing/v1/computed_usage.pb.h"
 #include "allod/billing/v1/correction.pb.h"
 #include "allod/billing/v1/event_sink.pb.h"
+#include "allod/billing/v1/instance_time.pb.h"
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
@@ -27,6 +28,7 @@
 #include "allod/scheduling/v1/audit.pb.h"
 #include "allod/scheduling/v1/instance.pb.h"
 #include "allod/scheduling/v1/node.pb.h"
+#include "allod/scheduling/v1/quote.pb.h"
 #include "allod/scheduling/v1/region.pb.h"
 #include "allod/tenancy/v1/api_key.pb.h"
 #include "allod/tenancy/v1/audit.pb.h"
@@ -47,10 +49,12 @@ void Link() {
   billing::v1::CheckUsageRequest::descriptor();
   billing::v1::GetAuditHeadRequest::descriptor();
   scheduling::v1::GetRegionRequest::descriptor();
+  scheduling::v1::GetQuoteRequest::descriptor();
   scheduling::v1::GetAuditHeadRequest::descriptor();
   tenancy::v1::GetAuditHeadRequest::descriptor();
   billing::v1::RerateInvoiceRequest::descriptor();
   billing::v1::GetEventSinkRequest::descriptor();
+  billing::v1::ListInstanceTimeRequest::descriptor();
   billing::v1::GetInvoiceRequest::descriptor();
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();

@@ -29,6 +29,7 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
     AddMismatch(report, tenant_name + "/invoices");
   if (audit.rollup_fault_count != 0) AddMismatch(report, tenant_name + "/usageReports");
   if (audit.budget_fault_count != 0) AddMismatch(report, tenant_name + "/budgets");
+  if (audit.instance_time_fault_count != 0) AddMismatch(report, tenant_name + "/instanceTime");
   if (audit.payment_fault_count != 0) AddMismatch(report, tenant_name + "/payments");
   for (const Uuid& lease : audit.mismatched_leases) AddMismatch(report, tenant_name + "/leases/" + lease.ToString());
   AddCounts(report.usage, audit.usage);

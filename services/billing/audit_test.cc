@@ -53,6 +53,7 @@ TEST(LedgerReport, NamesEveryKindOfBreakage) {
   EXPECT_EQ(mismatch([](auto& a) { a.invoiced_usage = Amount::FromPico(69); }), "tenants/ke/invoices");
   EXPECT_EQ(mismatch([](auto& a) { a.payment_fault_count = 1; }), "tenants/ke/payments");
   EXPECT_EQ(mismatch([](auto& a) { a.budget_fault_count = 1; }), "tenants/ke/budgets");
+  EXPECT_EQ(mismatch([](auto& a) { a.instance_time_fault_count = 1; }), "tenants/ke/instanceTime");
   const Uuid lease = Uuid::FromName("leases/one");
   EXPECT_EQ(mismatch([&](auto& a) { a.mismatched_leases = {lease}; }), "tenants/ke/leases/" + lease.ToString());
 }

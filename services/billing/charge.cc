@@ -12,6 +12,10 @@ Result<Amount> ExactOf(std::int64_t quantity, Amount unit_price, std::int64_t pe
   return Amount::FromPico(out * sign);
 }
 
+bool IsOwedAlready(const ChargeTerms& terms) {
+  return terms.kind == ChargeKind::kInstanceTime && !terms.id && terms.term.empty();
+}
+
 Result<Charge> InstanceTime(Time month, std::string instance, std::string variant, std::string isolation_class,
                             Uuid price_book, std::int64_t seconds, Amount hour_price) {
   Charge out{.terms = {.kind = ChargeKind::kInstanceTime, .unit = ChargeUnit::kSecond, .per = kSecondsPerHour},

@@ -1,7 +1,8 @@
 // Charges: what an invoice asks or gives back beside tokens. docs/billing-contract.md has the rules.
 //
 // Where they come from is for others to say: a charge is a value, and an invoice takes those that are open
-// (charge_lines.h). They are booked when they are invoiced; nothing posted them before.
+// (charge_lines.h). They are booked when they are invoiced; nothing posted them before, but for the time of instances
+// (instance_time/), which is owed since it passed.
 //
 // Pure: no I/O, no clock, no proto, no SQL.
 #pragma once
@@ -62,6 +63,8 @@ struct Charge {
 
 // quantity x unit_price / per, half to even to 10^-12. OUT_OF_RANGE past 10^38 - 1.
 Result<Amount> ExactOf(std::int64_t quantity, Amount unit_price, std::int64_t per);
+// Whether it is owed before it is invoiced, as usage is: the time of instances.
+bool IsOwedAlready(const ChargeTerms& terms);
 // Time of an instance, at the price of an hour.
 Result<Charge> InstanceTime(Time month, std::string instance, std::string variant, std::string isolation_class,
                             Uuid price_book, std::int64_t seconds, Amount hour_price);

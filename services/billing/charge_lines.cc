@@ -48,7 +48,7 @@ Status AddChargeLines(std::vector<Charge> charges, const TaxRule& tax, int decim
 Result<ChargeSums> SumCharges(const IssuedInvoice& invoice) {
   ChargeSums out;
   for (const IssuedLine& line : invoice.lines) {
-    if (!line.charge) continue;
+    if (!line.charge || IsOwedAlready(*line.charge)) continue;
     if (line.exact > Amount()) {
       ALLOD_TRY(out.charge, Add(out.charge, line.exact));
     } else {

@@ -20,7 +20,8 @@ namespace allod::billing {
 // open. What follows from terms has room always: it is little, and of what is invoiced.
 Status AddChargeLines(std::vector<Charge> charges, const TaxRule& tax, int decimals, IssuedInvoice& out);
 
-// Of the charges of an invoice, exact: what they ask, and what they take off. Both positive, or zero.
+// Of the charges of an invoice that are not owed already, exact: what they ask, and what they take off. Both positive,
+// or zero.
 struct ChargeSums {
   Amount charge;
   Amount discount;

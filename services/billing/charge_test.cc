@@ -50,7 +50,7 @@ TEST(AddChargeLines, WhatAsksComesFirstAndEachIsRoundedOnce) {
   EXPECT_EQ(invoice.lines[1].amount, Kes("-1"));
   EXPECT_EQ(invoice.residue, Kes("-0.01"));
   const ChargeSums sums = SumCharges(invoice).value();
-  EXPECT_EQ(sums.charge, Kes("3.015"));
+  EXPECT_EQ(sums.charge, Amount()) << "time is owed since it passed";
   EXPECT_EQ(sums.discount, Kes("1.005"));
 }
 

@@ -104,6 +104,8 @@ Result<PriceBook> FromProto(const pb::PriceBook& book) {
     ALLOD_TRY(price.prompt, TokenPriceFromMillion(field + ".prompt_price_per_million", in.prompt_price_per_million()));
     ALLOD_TRY(price.completion,
               TokenPriceFromMillion(field + ".completion_price_per_million", in.completion_price_per_million()));
+    ALLOD_TRY(price.instance_second,
+              SecondPriceFromHour(field + ".instance_price_per_hour", in.instance_price_per_hour()));
     out.prices.push_back(std::move(price));
   }
   return CheckPriceBook(std::move(out));
@@ -120,6 +122,7 @@ pb::PriceBook ToProto(const PriceBook& book) {
     row.set_isolation_class(price.isolation_class);
     row.set_prompt_price_per_million(PerMillion(price.prompt));
     row.set_completion_price_per_million(PerMillion(price.completion));
+    if (price.instance_second > Amount()) row.set_instance_price_per_hour(PerHour(price.instance_second));
   }
   *out.mutable_create_time() = ToTimestamp(book.create_time);
   return out;

@@ -28,6 +28,10 @@ Status CheckPrice(const TokenPrice& price, std::size_t row) {
                              field + ": a price per million tokens must be from 0 to 1000000000 currency units");
     }
   }
+  if (price.instance_second < Amount() || price.instance_second > kSecondPriceMax) {
+    return InvalidArgument("PRICE_OUT_OF_RANGE",
+                           field + ".instance_price_per_hour: must be from 0 to 1000000000 currency units");
+  }
   return {};
 }
 

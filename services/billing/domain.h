@@ -24,20 +24,23 @@ inline constexpr std::size_t kInvoiceLinesMax = 10'000;
 inline constexpr std::int32_t kRevisionsMax = 100;  // of one reservation
 // 10^9 currency units per million tokens, and 10^15 units of credit: with kTokensMax no hold can leave NUMERIC(38,0).
 inline constexpr Amount kTokenPriceMax = Amount::FromPico(Int128{1'000'000'000'000'000});
+// 10^9 currency units per hour of a replica.
+inline constexpr Amount kSecondPriceMax = Amount::FromPico(Int128{1'000'000'000} * 1'000'000'000'000 / 3600);
 inline constexpr Amount kCreditLimitMax = Amount::FromPico(Int128{1'000'000'000'000'000} * 1'000'000'000'000);
 
 // `pooled`, `isolated` or `dedicated`, else INVALID_ARGUMENT / INVALID_ISOLATION_CLASS.
 inline constexpr std::string_view kIsolated = "isolated";
 Status CheckIsolationClass(std::string_view field, std::string_view isolation_class);
 
-// What one token costs; `variant_id` empty: every variant without a row of its own; `isolation_class` empty: every
-// class without a row of its own.
+// What one token, and one second of a replica, costs; `variant_id` empty: every variant without a row of its own;
+// `isolation_class` empty: every class without a row of its own.
 struct TokenPrice {
   std::string currency_code;
   std::string variant_id;
   Amount prompt;
   Amount completion;
   std::string isolation_class;
+  Amount instance_second = {};  // of one replica that answers
 
   auto operator<=>(const TokenPrice&) const = default;
 };

@@ -61,6 +61,17 @@ TEST(CheckPriceBook, TakesOneRowPerCurrencyVariantAndClass) {
   EXPECT_EQ(CheckPriceBook(Book({pooled})).error().reason, "INVALID_ISOLATION_CLASS");
 }
 
+TEST(CheckPriceBook, AnHourHasItsBoundsAndIsContent) {
+  TokenPrice hourly = Price("KES", "", 1, 1);
+  hourly.instance_second = kSecondPriceMax;
+  EXPECT_TRUE(CheckPriceBook(Book({hourly})));
+  EXPECT_FALSE(SameContent(Book({hourly}), Book({Price("KES", "", 1, 1)})));
+  hourly.instance_second = Amount::FromPico(kSecondPriceMax.pico() + 1);
+  EXPECT_EQ(CheckPriceBook(Book({hourly})).error().reason, "PRICE_OUT_OF_RANGE");
+  hourly.instance_second = Amount::FromPico(-1);
+  EXPECT_EQ(CheckPriceBook(Book({hourly})).error().reason, "PRICE_OUT_OF_RANGE");
+}
+
 TEST(CheckPriceBook, SortsSoThatTheOrderOfRowsIsNoContent) {
   const Uuid id = Uuid::V7();
   PriceBook a = Book({Price("TZS", "", 1, 1), Price("KES", "q4", 2, 2)});

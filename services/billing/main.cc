@@ -33,6 +33,8 @@
 #include "services/billing/events/relay.h"
 #include "services/billing/expirer.h"
 #include "services/billing/finaliser.h"
+#include "services/billing/instance_time/instance_time_service.h"
+#include "services/billing/instance_time/pg_instance_time_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
@@ -223,6 +225,8 @@ Status Run(const Config& config, StopSignal& stop) {
   LeaseServiceImpl leases(store, clock, gates);
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
+  PgInstanceTimeStore times(desk, reports);
+  InstanceTimeServiceImpl instance_time(times, store, clock, gates);
   const std::chrono::minutes grace(config.settlement_grace_minutes);
   InvoiceServiceImpl invoices(store, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
@@ -251,9 +255,10 @@ Status Run(const Config& config, StopSignal& stop) {
   audit::Reader audit_reader(reports, "billing", gates.reports);
   AuditServiceImpl audit_log(audit_reader);
   ALLOD_TRY(const auto server,
-            Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
-                          {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &price_terms, &corrections, &wallets, &event_sinks, &usage_reports, &budgets, &audit_log}));
+            Server::Start(
+                {.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
+                {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities, &price_terms,
+                 &corrections, &wallets, &event_sinks, &usage_reports, &budgets, &instance_time, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

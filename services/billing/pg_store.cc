@@ -11,14 +11,15 @@ namespace {
 constexpr std::string_view kFindPriceBook =
     "SELECT listing, billing.to_micros(create_time) FROM billing.price_books WHERE id = $1::uuid";
 constexpr std::string_view kFindPrices =
-    "SELECT currency_code, variant_id, prompt_price, completion_price, isolation_class FROM billing.token_prices "
+    "SELECT currency_code, variant_id, prompt_price, completion_price, isolation_class, instance_second_price "
+    "FROM billing.token_prices "
     "WHERE price_book_id = $1::uuid";
 constexpr std::string_view kInsertPriceBook =
     "INSERT INTO billing.price_books (id, listing, create_time) VALUES ($1::uuid, $2, billing.from_micros($3)) "
     "ON CONFLICT DO NOTHING";
 constexpr std::string_view kInsertPrice =
     "INSERT INTO billing.token_prices (price_book_id, currency_code, variant_id, prompt_price, completion_price, "
-    "isolation_class) VALUES ($1::uuid, $2, $3, $4::numeric, $5::numeric, $6)";
+    "isolation_class, instance_second_price) VALUES ($1::uuid, $2, $3, $4::numeric, $5::numeric, $6, $7::numeric)";
 
 const std::string kFindAccount = fmt::format(
     "SELECT {} FROM billing.billing_accounts a JOIN billing.ledger_accounts l "
@@ -53,7 +54,7 @@ Result<PriceBook> FindPriceBook(GlobalTx& tx, Uuid id) {
   row.Into(book.listing, book.create_time);
   book.prices = ReadAll(tx.Exec(kFindPrices, id.ToString()), [](RowReader& price) {
     TokenPrice out;
-    price.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class);
+    price.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class, out.instance_second);
     return out;
   });
   return CheckPriceBook(std::move(book));  // sorts: the database's collation is not ours
@@ -118,7 +119,7 @@ Result<PriceBook> PgStore::CreatePriceBook(const PriceBook& book, Time now) {
         if (tx.Exec(kInsertPriceBook, book.id.ToString(), book.listing, now).affected_rows() == 1) {
           for (const TokenPrice& price : book.prices) {
             tx.Exec(kInsertPrice, book.id.ToString(), price.currency_code, price.variant_id, price.prompt,
-                    price.completion, price.isolation_class);
+                    price.completion, price.isolation_class, price.instance_second);
           }
         }
         ALLOD_TRY(const PriceBook stored, FindPriceBook(tx, book.id));

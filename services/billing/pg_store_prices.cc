@@ -9,7 +9,8 @@ namespace {
 
 // The most specific row, as FindPrice has it.
 constexpr std::string_view kFindTermsPrices = R"(
-  SELECT b.id IS NOT NULL, p.variant_id, p.isolation_class, p.prompt_price, p.completion_price
+  SELECT b.id IS NOT NULL, p.variant_id, p.isolation_class, p.prompt_price, p.completion_price,
+    p.instance_second_price
   FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS t (price_book_id, variant_id, isolation_class, place)
   LEFT JOIN billing.price_books b ON b.id = t.price_book_id
   LEFT JOIN LATERAL (
@@ -38,12 +39,12 @@ std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>&
     TermsPrice out;
     row.Into(out.book_exists);
     if (row.NextIsNull()) {
-      row.Skip(4);
+      row.Skip(5);
       return out;
     }
     TokenPrice& price = out.price.emplace();
     price.currency_code = currency_code;
-    row.Into(price.variant_id, price.isolation_class, price.prompt, price.completion);
+    row.Into(price.variant_id, price.isolation_class, price.prompt, price.completion, price.instance_second);
     return out;
   });
 }

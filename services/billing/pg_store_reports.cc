@@ -181,6 +181,8 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
     audit.rollup_fault_count = tx.Exec("SELECT billing.count_rollup_faults($1::uuid)", tenant)[0][0].as<std::int64_t>();
     audit.budget_fault_count = tx.Exec(kCountBudgetFaults, tenant)[0][0].as<std::int64_t>();
+    audit.instance_time_fault_count =
+        tx.Exec("SELECT billing.instance_time_faults($1::uuid)", tx.tenant())[0][0].as<std::int64_t>();
     audit.payment_fault_count = tx.Exec(kCountPaymentFaults, tenant)[0][0].as<std::int64_t>();
     audit.mismatched_leases = ReadAll(tx.Exec(kMismatchedLeases, tenant, kMismatchedLeasesMax),
                                       [](RowReader& row) { return row.Next<Uuid>(); });

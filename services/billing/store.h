@@ -108,8 +108,9 @@ struct TenantAudit {
   std::int64_t rollup_fault_count = 0;   // of what reports of usage read, against totals and records; 0
   std::int64_t payment_fault_count = 0;  // payments, and what they paid, that do not add up; 0
   std::int64_t budget_fault_count = 0;   // budgets that counted something else than was used, or hold for nobody; 0
-  UsageCheck usage;                      // over all time
-  UsageCheck recent_usage;               // over the range that was asked for
+  std::int64_t instance_time_fault_count = 0;  // intervals, totals and transfers that do not fit together; 0
+  UsageCheck usage;                            // over all time
+  UsageCheck recent_usage;                     // over the range that was asked for
 };
 
 // The expirer comes by every second.

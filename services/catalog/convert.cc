@@ -43,7 +43,7 @@ Result<Listing> ListingFromRequest(const pb::CreateListingRequest& request, Time
     const auto& price = in.prices(i);
     ALLOD_TRY(TokenPrice row, ReadTokenPrice(fmt::format("prices[{}]", i), price.currency_code(), price.variant_id(),
                                              price.isolation_class(), price.prompt_price_per_million(),
-                                             price.completion_price_per_million()));
+                                             price.completion_price_per_million(), price.instance_price_per_hour()));
     out.prices.push_back(std::move(row));
   }
   out.price_book = Uuid::V7(now);
@@ -104,6 +104,7 @@ billing::v1::TokenPrice ToProto(const TokenPrice& price) {
   out.set_isolation_class(price.isolation_class);
   out.set_prompt_price_per_million(PerMillion(price.prompt));
   out.set_completion_price_per_million(PerMillion(price.completion));
+  if (price.instance_second > Amount()) out.set_instance_price_per_hour(PerHour(price.instance_second));
   return out;
 }
 

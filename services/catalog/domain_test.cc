@@ -124,6 +124,15 @@ TEST(ReadTokenPrice, KeepsPricesExactly) {
   EXPECT_EQ(price->completion.pico(), 1);
 }
 
+TEST(ReadTokenPrice, TakesTheTimeOfAnInstanceOrLeavesItFree) {
+  EXPECT_EQ(ReadTokenPrice("prices[0]", "KES", "", "", "1", "1")->instance_second, Amount());
+  EXPECT_EQ(PerHour(ReadTokenPrice("prices[0]", "KES", "", "", "1", "1", "18")->instance_second), "18");
+  const auto bad = ReadTokenPrice("prices[0]", "KES", "", "", "1", "1", "1");
+  EXPECT_EQ(bad.error().reason, "INVALID_PRICE");
+  EXPECT_NE(bad.error().message.find("prices[0].instance_price_per_hour"), std::string::npos) << bad.error().message;
+  EXPECT_EQ(ReadTokenPrice("prices[0]", "KES", "", "", "1", "1", "1000000000.8").error().reason, "PRICE_OUT_OF_RANGE");
+}
+
 TEST(ReadTokenPrice, NamesTheFieldAndTheLimit) {
   const auto price = ReadTokenPrice("prices[0]", "KES", "", "", "0.0000000000001", "1");
   ASSERT_FALSE(price);

@@ -16,6 +16,8 @@ constexpr std::size_t kTermsCharsMax = 32'768;
 constexpr std::int64_t kMillion = 1'000'000;
 // What billing takes (kTokenPriceMax of its domain): a listing is refused before it is half made.
 constexpr std::int64_t kPricePerMillionMax = 1'000'000'000;
+constexpr std::int64_t kPricePerHourMax = 1'000'000'000;
+constexpr std::int64_t kPicoPerUnit = 1'000'000'000'000;
 
 auto RowKey(const TokenPrice& price) { return std::tie(price.currency_code, price.variant_id, price.isolation_class); }
 
@@ -28,7 +30,7 @@ std::string PerMillion(Amount per_token) {
 
 Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view currency_code, std::string_view variant_id,
                                   std::string_view isolation_class, std::string_view prompt_per_million,
-                                  std::string_view completion_per_million) {
+                                  std::string_view completion_per_million, std::string_view instance_per_hour) {
   ALLOD_CHECK_OK(MinorUnitDecimals(field + ".currency_code", currency_code));
   if (!variant_id.empty()) ALLOD_CHECK_OK(CheckId(field + ".variant_id", variant_id));
   if (!isolation_class.empty() && isolation_class != "pooled" && isolation_class != "isolated" &&
@@ -48,8 +50,14 @@ Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view cur
         "PRICE_OUT_OF_RANGE",
         fmt::format("{}: a price per million tokens must be from 0 to {} currency units", field, kPricePerMillionMax));
   }
-  return TokenPrice{std::string(currency_code), std::string(variant_id), prompt, completion,
-                    std::string(isolation_class)};
+  ALLOD_TRY(const Amount second, SecondPriceFromHour(field + ".instance_price_per_hour", instance_per_hour));
+  if (second > Amount::FromPico(Int128{kPricePerHourMax} * kPicoPerUnit / 3600)) {
+    return InvalidArgument(
+        "PRICE_OUT_OF_RANGE",
+        fmt::format("{}.instance_price_per_hour: must be from 0 to {} currency units", field, kPricePerHourMax));
+  }
+  return TokenPrice{
+      std::string(currency_code), std::string(variant_id), prompt, completion, std::string(isolation_class), second};
 }
 
 Result<Listing> ValidListing(Listing listing) {

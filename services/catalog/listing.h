@@ -13,13 +13,14 @@ namespace allod::catalog {
 // PENDING: written, but its price book is not yet known to exist. Not visible to readers.
 enum class ListingState { kPending, kActive, kWithdrawn };
 
-// What one token costs. One row per (currency, variant, isolation class).
+// What one token, and one second of a replica, costs. One row per (currency, variant, isolation class).
 struct TokenPrice {
   std::string currency_code;
   std::string variant_id;  // empty: every variant without a row of its own
   Amount prompt;           // per token
   Amount completion;
   std::string isolation_class;  // `pooled`, `isolated`, `dedicated`; empty: every class without a row of its own
+  Amount instance_second = {};  // of one replica that answers
 
   bool operator==(const TokenPrice&) const = default;
 };
@@ -41,11 +42,11 @@ struct Listing {
 
 // A price as it is written: per million tokens.
 std::string PerMillion(Amount per_token);
-// Reads both prices of a row. `field` is e.g. "prices[0]". INVALID_ARGUMENT with UNKNOWN_CURRENCY, INVALID_PRICE,
-// PRICE_OUT_OF_RANGE, INVALID_ISOLATION_CLASS or INVALID_ID.
+// Reads the prices of a row; that of an hour may be empty: nothing. `field` is e.g. "prices[0]". INVALID_ARGUMENT with
+// UNKNOWN_CURRENCY, INVALID_PRICE, PRICE_OUT_OF_RANGE, INVALID_ISOLATION_CLASS or INVALID_ID.
 Result<TokenPrice> ReadTokenPrice(const std::string& field, std::string_view currency_code, std::string_view variant_id,
                                   std::string_view isolation_class, std::string_view prompt_per_million,
-                                  std::string_view completion_per_million);
+                                  std::string_view completion_per_million, std::string_view instance_per_hour = {});
 
 // Checks what an operator gave and puts territory and prices in order. INVALID_ARGUMENT with INVALID_ID, INVALID_TEXT,
 // UNKNOWN_COUNTRY, DUPLICATE_COUNTRY, PRICE_REQUIRED, TOO_MANY_PRICES or DUPLICATE_PRICE.

@@ -20,7 +20,7 @@ constexpr char kListingColumns[] =
 
 TokenPrice ReadPrice(RowReader& row) {
   TokenPrice out;
-  row.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class);
+  row.Into(out.currency_code, out.variant_id, out.prompt, out.completion, out.isolation_class, out.instance_second);
   return out;
 }
 
@@ -29,9 +29,11 @@ Listing ReadListingRow(GlobalTx& tx, RowReader& row) {
   row.Into(out.id, out.version.model, out.version.version, out.display_name, out.license_terms, out.territory,
            out.price_book, out.state, out.create_time);
   out.prices = ReadAll(
-      tx.Exec("SELECT currency_code, variant_id, prompt_price_pico::text, completion_price_pico::text, isolation_class "
-              "FROM catalog.listing_prices WHERE listing_id = $1 ORDER BY currency_code, variant_id, isolation_class",
-              out.id),
+      tx.Exec(
+          "SELECT currency_code, variant_id, prompt_price_pico::text, completion_price_pico::text, isolation_class, "
+          "instance_second_price_pico::text FROM catalog.listing_prices WHERE listing_id = $1 ORDER BY currency_code, "
+          "variant_id, isolation_class",
+          out.id),
       ReadPrice);
   return out;
 }
@@ -47,8 +49,10 @@ void InsertPrices(GlobalTx& tx, const Listing& listing) {
   for (const TokenPrice& price : listing.prices) {
     tx.Exec(
         "INSERT INTO catalog.listing_prices (listing_id, currency_code, variant_id, prompt_price_pico, "
-        "completion_price_pico, isolation_class) VALUES ($1, $2, $3, $4::numeric, $5::numeric, $6)",
-        listing.id, price.currency_code, price.variant_id, price.prompt, price.completion, price.isolation_class);
+        "completion_price_pico, isolation_class, instance_second_price_pico) "
+        "VALUES ($1, $2, $3, $4::numeric, $5::numeric, $6, $7::numeric)",
+        listing.id, price.currency_code, price.variant_id, price.prompt, price.completion, price.isolation_class,
+        price.instance_second);
   }
 }
 

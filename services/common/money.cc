@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kDigitsMax = 38;
 constexpr std::size_t kTextMax = 64;
+constexpr Int128 kSecondsPerHour = 3600;
 
 constexpr std::array<Int128, kDigitsMax + 1> MakePowers() {
   std::array<Int128, kDigitsMax + 1> out{};
@@ -138,6 +139,25 @@ Result<Amount> TokenPriceFromMillion(std::string_view field, std::string_view pr
   }
   return Amount::FromPico(price->pico() / Power10(6));
 }
+
+Result<Amount> SecondPriceFromHour(std::string_view field, std::string_view price_per_hour) {
+  if (price_per_hour.empty()) return Amount();
+  const auto price = Amount::Parse(field, price_per_hour);
+  if (!price) return InvalidArgument("INVALID_PRICE", price.error().message);
+  if (price->pico() < 0) {
+    return InvalidArgument("INVALID_PRICE", fmt::format("{}: \"{}\" is negative; a price is at least 0", field,
+                                                        ShownAmount(price_per_hour)));
+  }
+  const Int128 second = price->pico() / kSecondsPerHour;
+  if (second * kSecondsPerHour == price->pico()) return Amount::FromPico(second);
+  return InvalidArgument(
+      "INVALID_PRICE",
+      fmt::format("{}: \"{}\" for an hour is no whole number of 10^-12 for a second; the nearest that are: {} and {}",
+                  field, ShownAmount(price_per_hour), PerHour(Amount::FromPico(second)),
+                  PerHour(Amount::FromPico(second + 1))));
+}
+
+std::string PerHour(Amount second_price) { return Amount::FromPico(second_price.pico() * kSecondsPerHour).ToString(); }
 
 Result<int> MinorUnitDecimals(std::string_view field, std::string_view currency_code) {
   if (const auto decimals = CurrencyDecimals(currency_code)) return *decimals;

@@ -47,6 +47,13 @@ Result<Amount> Multiply(Amount a, std::int64_t n);
 // request is ever rounded. INVALID_ARGUMENT / INVALID_PRICE; negative prices are refused.
 Result<Amount> TokenPriceFromMillion(std::string_view field, std::string_view price_per_million);
 
+// What one second costs, from the price of an hour. Empty: nothing. Time is charged by the second, so the price of an
+// hour has to be 3600 times a whole number of 10^-12; else INVALID_ARGUMENT / INVALID_PRICE with the nearest that are.
+// Negative prices are refused.
+Result<Amount> SecondPriceFromHour(std::string_view field, std::string_view price_per_hour);
+// The price of an hour, as it is written.
+std::string PerHour(Amount second_price);
+
 // Decimals of the currency's minor unit (ISO 4217): 2 for KES, 0 for JPY, 3 for TND. INVALID_ARGUMENT /
 // UNKNOWN_CURRENCY.
 Result<int> MinorUnitDecimals(std::string_view field, std::string_view currency_code);

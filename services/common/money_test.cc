@@ -126,6 +126,35 @@ TEST(Round, GoesToTheEvenNeighbourFromTheMiddle) {
   for (const Case& c : kCases) EXPECT_EQ(Round(Parse(c.amount), c.decimals), Parse(c.rounded)) << c.amount;
 }
 
+TEST(SecondPriceFromHour, TakesWhatIsExactForASecond) {
+  struct Case {
+    const char* hour;
+    std::int64_t second;  // 10^-12
+  };
+  const Case kCases[] = {
+      {"", 0}, {"0", 0}, {"0.0000000036", 1}, {"0.9", 250'000'000}, {"3.6", 1'000'000'000}, {"18", 5'000'000'000}};
+  for (const Case& c : kCases) {
+    const auto second = SecondPriceFromHour("price", c.hour);
+    ASSERT_TRUE(second) << c.hour << ": " << second.error().message;
+    EXPECT_EQ(*second, Amount::FromPico(c.second)) << c.hour;
+    EXPECT_EQ(PerHour(*second), *c.hour == '\0' ? "0" : c.hour);
+  }
+}
+
+TEST(SecondPriceFromHour, NamesTheNearestOfWhatIsNot) {
+  const auto ten = SecondPriceFromHour("prices[0].instance_price_per_hour", "10");
+  ASSERT_FALSE(ten);
+  EXPECT_EQ(ten.error().reason, "INVALID_PRICE");
+  for (const char* part : {"prices[0].instance_price_per_hour", "9.9999999972", "10.0000000008"}) {
+    EXPECT_NE(ten.error().message.find(part), std::string::npos) << ten.error().message;
+  }
+  EXPECT_TRUE(SecondPriceFromHour("price", "9.9999999972"));
+  EXPECT_TRUE(SecondPriceFromHour("price", "10.0000000008"));
+  for (const char* bad : {"-3.6", "1e3", "0.0000000000036", "x"}) {
+    EXPECT_EQ(SecondPriceFromHour("price", bad).error().reason, "INVALID_PRICE") << bad;
+  }
+}
+
 TEST(Round, LeavesAResidueOfAtMostHalfAUnit) {
   std::mt19937_64 random(11);
   const Int128 unit = Parse("0.01").pico();

@@ -30,20 +30,17 @@ Status AdmitOffer(const InstanceSpec& spec, const AdmissionFacts& facts, const s
   return {};
 }
 
+std::string LevelOf(const InstanceSpec& spec) { return spec.variant.substr(spec.variant.rfind('/') + 1); }
+
 Status AdmitPrice(const InstanceSpec& spec, const AdmissionFacts& facts) {
   if (!facts.billing_currency) {
     return FailedPrecondition("NO_BILLING_ACCOUNT",
                               fmt::format("{} has no billing account; an operator must open one", facts.tenant_name));
   }
-  const std::string level = spec.variant.substr(spec.variant.rfind('/') + 1);
-  const bool priced = std::ranges::any_of(facts.prices, [&](const PriceRow& row) {
-    return row.currency == *facts.billing_currency && (row.variant.empty() || row.variant == level) &&
-           (row.isolation_class.empty() || row.isolation_class == NameOf(spec.isolation_class));
-  });
-  if (priced) return {};
+  if (FindPrice(spec, facts)) return {};
   return FailedPrecondition(
       "PRICE_NOT_FOUND", fmt::format("spec.listing {} has no price for variant {} in the {} class in {}", spec.listing,
-                                     level, NameOf(spec.isolation_class), *facts.billing_currency));
+                                     LevelOf(spec), NameOf(spec.isolation_class), *facts.billing_currency));
 }
 
 // What one pooled instance asks for must fit into the worker that it shares.
@@ -93,6 +90,21 @@ Result<scheduler::Region> AdmitRegion(const InstanceSpec& spec, const AdmissionF
 }
 
 }  // namespace
+
+std::optional<PriceRow> FindPrice(const InstanceSpec& spec, const AdmissionFacts& facts) {
+  std::optional<PriceRow> best;
+  int best_rank = -1;
+  for (const PriceRow& row : facts.prices) {
+    if (!facts.billing_currency || row.currency != *facts.billing_currency) continue;
+    if (!row.variant.empty() && row.variant != LevelOf(spec)) continue;
+    if (!row.isolation_class.empty() && row.isolation_class != NameOf(spec.isolation_class)) continue;
+    const int rank = (row.variant.empty() ? 0 : 2) + (row.isolation_class.empty() ? 0 : 1);
+    if (rank <= best_rank) continue;
+    best = row;
+    best_rank = rank;
+  }
+  return best;
+}
 
 Result<Revision> Admit(const InstanceSpec& spec, const AdmissionFacts& facts, const AdmissionConfig& config) {
   ALLOD_CHECK_OK(CheckSpec(spec));

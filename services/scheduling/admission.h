@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scheduler/estimate.h"
+#include "services/common/money.h"
 #include "services/scheduling/domain.h"
 #include "services/scheduling/quota.h"
 
@@ -17,6 +18,10 @@ struct PriceRow {
   std::string currency;
   std::string variant;          // compression level; empty: every variant without a row of its own
   std::string isolation_class;  // empty: every class without a row of its own
+  // Of one token, and of one second of a replica.
+  Amount prompt = {};
+  Amount completion = {};
+  Amount second = {};
 };
 
 // What the peers know about one request. Absent parts do not exist there.
@@ -44,6 +49,7 @@ struct AdmissionFacts {
   std::optional<Variant> variant;
 
   std::optional<std::string> billing_currency;
+  bool credit_used_up = false;  // what is owed has reached the limit
   std::vector<PriceRow> prices;
 
   // Why the parts from `listing` on could not be asked for; they are void then.
@@ -58,6 +64,10 @@ struct AdmissionConfig {
   // Nodes of a region that are known, lost ones too; unset: nobody knows.
   std::function<int(const std::string& region)> nodes_in;
 };
+
+// What prices it: the most specific row of its currency, that of its variant and class, else of its variant, else of
+// its class, else the one of neither. Nothing: there is none.
+std::optional<PriceRow> FindPrice(const InstanceSpec& spec, const AdmissionFacts& facts);
 
 // Checked in this order: tenant, region, listing, variant, territory, billing. FAILED_PRECONDITION / TENANT_SUSPENDED,
 // UNKNOWN_REGION, REGION_OUTSIDE_RESIDENCY, LISTING_NOT_AVAILABLE, VARIANT_NOT_IN_LISTING, NO_BILLING_ACCOUNT,

@@ -103,6 +103,7 @@ void FillSpec(const InstanceSpec& spec, v1::InstanceSpec& out) {
   out.set_context_tokens(spec.context_tokens);
   out.set_max_concurrency(spec.max_concurrency);
   out.set_sleep_after_seconds(spec.sleep_after_seconds);
+  out.set_quote(spec.quote);
 }
 
 void FillStatus(const Instance& instance, v1::InstanceStatus& out) {
@@ -140,6 +141,13 @@ Result<InstanceSpec> SpecFrom(const v1::InstanceSpec& spec) {
   out.context_tokens = spec.context_tokens();
   out.max_concurrency = spec.max_concurrency();
   out.sleep_after_seconds = spec.sleep_after_seconds();
+  out.quote = spec.quote();
+  return out;
+}
+
+v1::InstanceSpec ToProto(const InstanceSpec& spec) {
+  v1::InstanceSpec out;
+  FillSpec(spec, out);
   return out;
 }
 

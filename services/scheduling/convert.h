@@ -13,6 +13,7 @@ namespace allod::scheduling {
 
 // INVALID_ARGUMENT / INVALID_SPEC, INVALID_NAME. Limits are checked by CheckSpec.
 Result<InstanceSpec> SpecFrom(const v1::InstanceSpec& spec);
+v1::InstanceSpec ToProto(const InstanceSpec& spec);
 v1::Instance ToProto(const Instance& instance);
 
 // Name and uid of an instance that does not exist any more, for the response of an operation that ended before.

@@ -25,6 +25,7 @@ Status CheckSpec(const InstanceSpec& spec) {
     return InvalidArgument("INVALID_SPEC", fmt::format("spec.sleep_after_seconds is {}; give 1 to {}, or 0 for never",
                                                        spec.sleep_after_seconds, kSleepAfterSecondsMax));
   }
+  if (!spec.quote.empty()) ALLOD_CHECK_OK(MatchName("spec.quote", spec.quote, "tenants/*/projects/*/quotes/*"));
   if (spec.context_tokens != 0 && spec.context_tokens < kContextTokensMin) {
     return InvalidArgument("INVALID_SPEC",
                            fmt::format("spec.context_tokens is {}; give at least {}, or 0 for the default",
@@ -96,6 +97,7 @@ bool SameTemplate(const Revision& a, const Revision& b) {
   as_b.generation = b.generation;
   as_b.spec.replicas = b.spec.replicas;
   as_b.residency = b.residency;
+  as_b.spec.quote = b.spec.quote;  // what it says of the price is the price book
   return as_b == b;
 }
 

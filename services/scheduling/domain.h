@@ -40,6 +40,7 @@ struct InstanceSpec {
   int context_tokens = 0;       // 0: the smaller of 4096 and what the model was trained for
   int max_concurrency = 0;      // 0: 4
   int sleep_after_seconds = 0;  // 0: never
+  std::string quote = {};       // name of the quote that it is billed at; empty: at its listing's prices
   bool operator==(const InstanceSpec&) const = default;
 };
 
@@ -104,6 +105,7 @@ struct Instance {
   std::int64_t template_generation = 0;  // the generation that last changed what a worker is
   std::int64_t version = 0;
   bool deleting = false;
+  bool unfunded = false;  // it costs something by the hour, and its tenant's credit is used up: nothing of it may run
   InstanceStatus status;
   Time create_time;
   std::map<std::int64_t, Revision> revisions;  // the current one and those that replicas run

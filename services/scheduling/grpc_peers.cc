@@ -30,6 +30,11 @@ std::unexpected<Error> Unusable(const std::string& what) {
   return Fail(Code::kFailedPrecondition, "LISTING_NOT_AVAILABLE", what + "; the publisher must correct the catalog");
 }
 
+Result<Amount> TokenPriceFrom(std::string_view field, const std::string& per_million) {
+  if (per_million.empty()) return Amount();
+  return TokenPriceFromMillion(field, per_million);
+}
+
 template <typename T>
 std::optional<T> Find(std::mutex& mutex, const std::map<std::string, T>& kept, const std::string& name) {
   const std::lock_guard lock(mutex);
@@ -58,9 +63,11 @@ GrpcPeers::GrpcPeers(const std::string& tenancy_target, const std::string& catal
   models_ = catalog::v1::ModelService::NewStub(catalog);
   accounts_ = billing::v1::BillingAccountService::NewStub(billing);
   price_books_ = billing::v1::PriceBookService::NewStub(billing);
+  times_ = billing::v1::InstanceTimeService::NewStub(billing);
 }
 
-Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec) {
+Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const InstanceSpec& spec,
+                                      const std::string& price_book) {
   AdmissionFacts facts;
   facts.tenant_name = TenantOf(project_name);
   auto project = AsyncInCall([&] { return AskProject(project_name); });
@@ -69,6 +76,7 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
   auto offered = AsyncInCall([&]() -> Result<std::pair<std::optional<AdmissionFacts::Listing>, Prices>> {
     ALLOD_TRY(auto listing, AskListing(spec.listing));
     if (!listing) return std::pair(listing, Prices());
+    if (!price_book.empty()) listing->price_book = price_book;
     ALLOD_TRY(auto prices, AskPrices(listing->price_book));
     return std::pair(std::move(listing), std::move(prices));
   });
@@ -93,6 +101,11 @@ Result<AdmissionFacts> GrpcPeers::Ask(const std::string& project_name, const Ins
     facts.prices = std::move(found_offer->second);
     facts.variant = *std::move(found_variant);
     facts.billing_currency = *std::move(found_currency);
+    if (const auto price = FindPrice(spec, facts); price && price->second > Amount()) {
+      const auto used_up = AskCreditUsedUp(facts.tenant_name);
+      if (used_up) facts.credit_used_up = *used_up;
+      if (!used_up) facts.offer = std::unexpected(used_up.error());
+    }
   }
   return facts;
 }
@@ -161,11 +174,19 @@ Result<std::optional<AdmissionFacts::Variant>> GrpcPeers::AskVariant(const std::
 Result<std::optional<std::string>> GrpcPeers::AskCurrency(const std::string& tenant) {
   billing::v1::GetBillingAccountRequest request;
   request.set_name(tenant + "/billingAccount");
-  ALLOD_TRY(const auto account,
-            Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount, request, Self(),
-                            timeout_)));
-  if (!account) return std::nullopt;
-  return account->currency_code();
+  ALLOD_TRY(const auto found, Maybe(CallUnary(*accounts_, &billing::v1::BillingAccountService::Stub::GetBillingAccount,
+                                              request, Self(), timeout_)));
+  if (!found) return std::nullopt;
+  return found->currency_code();
+}
+
+Result<bool> GrpcPeers::AskCreditUsedUp(const std::string& tenant) {
+  // Of no interval: only that.
+  billing::v1::RecordInstanceTimeRequest request;
+  request.set_tenant(tenant);
+  ALLOD_TRY(const auto answer,
+            CallUnary(*times_, &billing::v1::InstanceTimeService::Stub::RecordInstanceTime, request, Self(), timeout_));
+  return answer.credit_used_up();
 }
 
 Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
@@ -177,7 +198,11 @@ Result<GrpcPeers::Prices> GrpcPeers::AskPrices(const std::string& price_book) {
   Prices prices;
   if (!book) return prices;
   for (const auto& row : book->prices()) {
-    prices.push_back({row.currency_code(), row.variant_id(), row.isolation_class()});
+    ALLOD_TRY(const Amount prompt, TokenPriceFrom("prompt_price_per_million", row.prompt_price_per_million()));
+    ALLOD_TRY(const Amount completion,
+              TokenPriceFrom("completion_price_per_million", row.completion_price_per_million()));
+    ALLOD_TRY(const Amount second, SecondPriceFromHour("instance_price_per_hour", row.instance_price_per_hour()));
+    prices.push_back({row.currency_code(), row.variant_id(), row.isolation_class(), prompt, completion, second});
   }
   Keep(mutex_, prices_, price_book, prices, kKeptMax);
   return prices;

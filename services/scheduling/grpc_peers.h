@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "allod/catalog/v1/listing.grpc.pb.h"
 #include "allod/catalog/v1/model.grpc.pb.h"
@@ -29,7 +30,8 @@ class GrpcPeers final : public Peers {
 
   static constexpr std::size_t kKeptMax = 1000;
 
-  Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec) override;
+  Result<AdmissionFacts> Ask(const std::string& project_name, const InstanceSpec& spec,
+                             const std::string& price_book) override;
   Result<QuotaScopes> AskQuotas(const std::string& name) override;
 
  private:
@@ -40,6 +42,8 @@ class GrpcPeers final : public Peers {
   Result<std::optional<AdmissionFacts::Listing>> AskListing(const std::string& listing);
   Result<std::optional<AdmissionFacts::Variant>> AskVariant(const std::string& variant);
   Result<std::optional<std::string>> AskCurrency(const std::string& tenant);
+  // Whether what the tenant owes has reached its limit: that is billing's to say.
+  Result<bool> AskCreditUsedUp(const std::string& tenant);
   Result<Prices> AskPrices(const std::string& price_book);
 
   const std::chrono::milliseconds timeout_;
@@ -49,6 +53,7 @@ class GrpcPeers final : public Peers {
   std::unique_ptr<catalog::v1::ModelService::Stub> models_;
   std::unique_ptr<billing::v1::BillingAccountService::Stub> accounts_;
   std::unique_ptr<billing::v1::PriceBookService::Stub> price_books_;
+  std::unique_ptr<billing::v1::InstanceTimeService::Stub> times_;
 
   std::mutex mutex_;
   std::map<std::string, AdmissionFacts::Variant> variants_;

@@ -26,18 +26,6 @@ Result<google::longrunning::Operation> AnswerAgain(const Result<Operation>& earl
 
 }  // namespace
 
-Result<InstanceServiceImpl::Accepted> InstanceServiceImpl::Accept(const std::string& project,
-                                                                  const InstanceSpec& spec) {
-  ALLOD_TRY(const AdmissionFacts facts, peers_.Ask(project, spec));
-  Accepted out{.quotas = facts.quotas};
-  const RegionBoard::Seen seen = regions_.Read();
-  ALLOD_CHECK_OK(CheckRead(seen));
-  AdmissionConfig config = config_;
-  config.regions = seen.regions->places;
-  ALLOD_TRY(out.revision, Admit(spec, facts, config));
-  return out;
-}
-
 Status InstanceServiceImpl::JudgeQuotas(const std::string& name, const Accepted& wanted, const Revision* standing) {
   ALLOD_TRY(const TenantId tenant, TenantId::FromName(name));
   ALLOD_TRY(const QuotaScopes others, store_.ReadUse(tenant, ProjectNameOf(name), name));
@@ -82,7 +70,7 @@ Result<Operation> InstanceServiceImpl::Write(const std::string& project, const I
     instance.revision = standing->current();
     instance.only_if_standing = true;
   } else {
-    ALLOD_TRY(Accepted accepted, Accept(project, spec));
+    ALLOD_TRY(Accepted accepted, acceptor_.Accept(project, spec, nullptr));
     instance.revision = std::move(accepted.revision);
     instance.quotas = accepted.quotas;
   }
@@ -107,7 +95,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::s
   if (!standing && standing.error().code != Code::kNotFound) return std::unexpected(standing.error());
   if (standing) {
     const bool is_same = SameContent(spec, standing->current());
-    if (!is_same) ALLOD_CHECK_OK(Accept(project, spec));
+    if (!is_same) ALLOD_CHECK_OK(acceptor_.Accept(project, spec, &standing->current()));
     if (standing->deleting) return std::unexpected(InstanceDeleting(wanted.name));
     if (!is_same) return std::unexpected(InstanceExists(wanted.name));
     return Previewed(*standing);
@@ -118,7 +106,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const std::s
   instance.name = wanted.name;
   instance.generation = 1;
   instance.create_time = clock_.Now();
-  ALLOD_TRY(const Accepted accepted, Accept(project, spec));
+  ALLOD_TRY(const Accepted accepted, acceptor_.Accept(project, spec, nullptr));
   ALLOD_CHECK_OK(JudgeQuotas(wanted.name, accepted, nullptr));
   instance.revisions[1] = accepted.revision;
   return Previewed(instance);
@@ -152,7 +140,7 @@ Result<google::longrunning::Operation> InstanceServiceImpl::Preview(const Tenant
   ALLOD_TRY(Instance instance, store_.GetInstance(tenant, request.instance().name()));
   ALLOD_CHECK_OK(CheckEtag(instance, request.instance().etag()));
   if (!SameContent(spec, instance.current())) {
-    ALLOD_TRY(const Accepted accepted, Accept(ProjectNameOf(instance.name), spec));
+    ALLOD_TRY(const Accepted accepted, acceptor_.Accept(ProjectNameOf(instance.name), spec, &instance.current()));
     ALLOD_CHECK_OK(JudgeQuotas(instance.name, accepted, &instance.current()));
     instance.revisions[instance.generation] = accepted.revision;
   }
@@ -169,7 +157,7 @@ Result<Operation> InstanceServiceImpl::Write(const InstanceSpec& spec, InstanceC
   if (SameContent(spec, standing.current())) {
     change.revision = standing.current();
   } else {
-    ALLOD_TRY(Accepted accepted, Accept(ProjectNameOf(change.name), spec));
+    ALLOD_TRY(Accepted accepted, acceptor_.Accept(ProjectNameOf(change.name), spec, &standing.current()));
     change.revision = std::move(accepted.revision);
     change.quotas = accepted.quotas;
   }

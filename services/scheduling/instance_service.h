@@ -7,10 +7,10 @@
 #include "allod/scheduling/v1/instance.grpc.pb.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/call.h"
+#include "services/scheduling/acceptor.h"
 #include "services/scheduling/call_gates.h"
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/peers.h"
-#include "services/scheduling/region_board.h"
 #include "services/scheduling/route_visibility.h"
 #include "services/scheduling/store.h"
 
@@ -18,10 +18,10 @@ namespace allod::scheduling {
 
 class InstanceServiceImpl final : public v1::InstanceService::Service {
  public:
-  // The regions of `config` are those of the board when an instance is judged. `changed` is told which instance's rows
-  // changed; it must not block. Mutations return when gateways route accordingly.
+  // `changed` is told which instance's rows changed; it must not block. Mutations return when gateways route
+  // accordingly.
   InstanceServiceImpl(Store& store, Peers& peers, const FiguresBoard& figures, const RouteVisibility& routes,
-                      const Clock& clock, CallGates& gates, const RegionBoard& regions, AdmissionConfig config,
+                      const Clock& clock, CallGates& gates, Acceptor& acceptor,
                       std::function<void(const TenantId&, const std::string&)> changed)
       : store_(store),
         peers_(peers),
@@ -29,8 +29,7 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
         routes_(routes),
         clock_(clock),
         gates_(gates),
-        regions_(regions),
-        config_(std::move(config)),
+        acceptor_(acceptor),
         changed_(std::move(changed)) {}
 
   grpc::Status CreateInstance(grpc::ServerContext* context, const v1::CreateInstanceRequest* request,
@@ -47,12 +46,6 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
                               google::longrunning::Operation* response) override;
 
  private:
-  struct Accepted {
-    Revision revision;
-    QuotaScopes quotas;  // as far as it may grow
-  };
-  // Asks the peers and judges what they say. Against quotas it is held when it is written.
-  Result<Accepted> Accept(const std::string& project, const InstanceSpec& spec);
   // What that would come to; `standing` as in CheckQuotas().
   Status JudgeQuotas(const std::string& name, const Accepted& wanted, const Revision* standing);
   // With what its node measured.
@@ -84,8 +77,7 @@ class InstanceServiceImpl final : public v1::InstanceService::Service {
   const RouteVisibility& routes_;
   const Clock& clock_;
   CallGates& gates_;
-  const RegionBoard& regions_;
-  const AdmissionConfig config_;
+  Acceptor& acceptor_;
   const std::function<void(const TenantId&, const std::string&)> changed_;
 };
 

@@ -17,11 +17,15 @@
 #include "services/scheduling/figures_board.h"
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
+#include "services/scheduling/instance_time/grpc_time_sink.h"
+#include "services/scheduling/instance_time/pg_interval_store.h"
 #include "services/scheduling/node_agent_service.h"
 #include "services/scheduling/node_service.h"
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/pg_store.h"
 #include "services/scheduling/pg_store_regions.h"
+#include "services/scheduling/quotes/pg_quote_store.h"
+#include "services/scheduling/quotes/quote_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
@@ -87,8 +91,20 @@ Status Run(const Config& config, StopSignal& stop) {
   const ObserveAccess observed(access_log);
   audit::Reader audit_reader(pool, "scheduling", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
+  PgQuoteStore quote_store(pool);
+  Acceptor acceptor(peers, quote_store, regions, clock, {{}, config.replica_cpu_millis, config.pool, nodes_in});
+  QuoteServiceImpl quotes(quote_store, store, acceptor, driver, regions, clock, gates);
   InstanceServiceImpl instances(
-      store, peers, figures, visibility, clock, gates, regions, {{}, config.replica_cpu_millis, config.pool, nodes_in},
+      store, peers, figures, visibility, clock, gates, acceptor,
+      [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
+  PgConfig time_database = config.database;
+  time_database.connections_max = 1;
+  time_database.application_name = "allod-instance-time";
+  PgPool time_pool(time_database);
+  PgIntervalStore intervals(time_pool);
+  GrpcTimeSink billing_of_time(config.billing_target);
+  TimeReporter time_reporter(
+      intervals, billing_of_time, clock,
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress(), gates);
   NodeServiceImpl nodes(store, driver, figures, clock, regions);
@@ -99,9 +115,10 @@ Status Run(const Config& config, StopSignal& stop) {
   (void)read_regions();
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
-                          {&instances, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
+                          {&instances, &quotes, &operations, &nodes, &region_service, &agents, &routes, &audit_log}));
   access_log.Start();
   reconciler.Start();
+  time_reporter.Start();
   TenantTable tenants(terms, reconciler.routes(), gateways);
   const auto watch = WatchTenants(MakeChannel(config.tenancy_target), tenants);
   stop.Ready();
@@ -110,6 +127,7 @@ Status Run(const Config& config, StopSignal& stop) {
   routes.Stop();
   reconciler.Stop();
   driver.Stop();
+  time_reporter.Stop();
   server->Stop(milliseconds(1000));
   access_log.Stop();
   return {};

@@ -122,7 +122,7 @@ InstanceStatus StatusOf(const Instance& instance, const Sight& sight, const Perm
     status.state = InstanceState::kDeleting;
     status.message =
         fmt::format("{} worker{} left", instance.replicas.size(), instance.replicas.size() == 1 ? "" : "s");
-  } else if (const auto refusal = permit.RefusalIn(instance.current().spec.region)) {
+  } else if (const auto refusal = permit.For(instance).RefusalIn(instance.current().spec.region)) {
     status.state = InstanceState::kStopped;
     status.reason = refusal->reason;
     status.message = refusal->message;
@@ -174,13 +174,13 @@ std::optional<Route> RouteOf(const Instance& instance, const Sight& sight, const
   Targets answering;
   Targets listening;
   for (const Replica& replica : instance.replicas) {
-    if (IsForbidden(replica, sight, permit)) continue;
+    if (IsForbidden(replica, sight, permit.For(instance))) continue;
     const bool answers = Answers(replica, sight);
     if (!answers && !Listens(replica, sight)) continue;
     const scheduler::Node* const node = sight.FindNode(replica.placement.node);
     (answers ? answering : listening)[replica.placement.generation].emplace_back(replica.target, node->jurisdiction);
   }
-  const bool stopped = answering.empty() && permit.RefusalIn(instance.current().spec.region);
+  const bool stopped = answering.empty() && permit.For(instance).RefusalIn(instance.current().spec.region);
   if (stopped) listening.clear();
   std::int64_t generation = instance.generation;
   if (!answering.empty()) {

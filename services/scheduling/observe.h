@@ -40,8 +40,8 @@ bool Answers(const Replica& replica, const Sight& sight);
 // Is starting, but its socket listens already: requests sent there wait for it.
 bool Listens(const Replica& replica, const Sight& sight);
 
-// Whether the tenant's terms forbid it: where it is, or at all. On a node that is not seen nothing is forbidden;
-// nothing is known to run there either.
+// Whether the tenant's terms, or the want of credit of its instance (Permit::For), forbid it: where it is, or at all.
+// On a node that is not seen nothing is forbidden; nothing is known to run there either.
 bool IsForbidden(const Replica& replica, const Sight& sight, const Permit& permit);
 
 // `unplaced` is why the scheduler could not place what is missing; empty otherwise.

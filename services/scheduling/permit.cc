@@ -6,12 +6,23 @@
 
 namespace allod::scheduling {
 
+Permit Permit::For(const Instance& instance) const {
+  Permit out = *this;
+  out.unfunded_ = instance.unfunded;
+  return out;
+}
+
 std::optional<Error> Permit::Refusal() const {
   if (terms_ == nullptr) {
     return Error{Code::kFailedPrecondition, std::string(kTenantUnknown),
                  "the tenant is not known here yet; tenancy may be away, and it goes on when it has told"};
   }
   if (!terms_->active) return Error{Code::kFailedPrecondition, "TENANT_SUSPENDED", "the tenant is suspended"};
+  if (unfunded_) {
+    return Error{Code::kFailedPrecondition, "CREDIT_USED_UP",
+                 "the credit of the tenant is used up, and the instance costs something by the hour; it goes on within "
+                 "a minute when there is credit again"};
+  }
   return std::nullopt;
 }
 

@@ -19,8 +19,11 @@ class Permit {
   // `terms` is null for a tenant that is not known. Both outlive the permit.
   Permit(const std::vector<scheduler::Region>& regions, const TenantTerms* terms) : regions_(regions), terms_(terms) {}
 
+  // The same of one of its instances, which may be unfunded besides.
+  Permit For(const Instance& instance) const;
+
   // Why nothing of it may run anywhere; nothing if something may. FAILED_PRECONDITION / TENANT_SUSPENDED,
-  // TENANT_UNKNOWN.
+  // TENANT_UNKNOWN; of an instance, CREDIT_USED_UP.
   std::optional<Error> Refusal() const;
   // Why nothing of it may run in this region; FAILED_PRECONDITION / REGION_OUTSIDE_RESIDENCY, UNKNOWN_REGION also.
   std::optional<Error> RefusalIn(const std::string& region) const;
@@ -36,6 +39,7 @@ class Permit {
  private:
   const std::vector<scheduler::Region>& regions_;
   const TenantTerms* terms_;
+  bool unfunded_ = false;
 };
 
 }  // namespace allod::scheduling

@@ -16,7 +16,7 @@ RevisionRow ReadRevision(RowReader& row) {
   InstanceSpec& spec = revision.spec;
   scheduler::Demand& demand = revision.demand;
   row.Into(out.instance, revision.generation, spec.listing, spec.variant, spec.region, spec.isolation_class,
-           spec.replicas, spec.context_tokens, spec.max_concurrency, spec.sleep_after_seconds);
+           spec.replicas, spec.context_tokens, spec.max_concurrency, spec.sleep_after_seconds, spec.quote);
   row.Into(revision.price_book, revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
            revision.residency);
   row.Into(demand.own.memory_bytes, demand.own.cpu_millis, demand.weights_bytes, demand.pool_bytes);
@@ -36,7 +36,7 @@ Replica ReadReplica(RowReader& row) {
 constexpr const char* kSelectRevisions =
     "SELECT r.instance_id, r.generation, r.listing, r.variant, r.region, r.isolation_class, r.replicas, "
     "r.context_tokens, "
-    "r.max_concurrency, r.sleep_after_seconds, r.price_book, r.artifact_sha256, r.artifact_bytes, "
+    "r.max_concurrency, r.sleep_after_seconds, r.quote, r.price_book, r.artifact_sha256, r.artifact_bytes, "
     "r.trained_context_tokens, r.residency, r.memory_bytes, r.cpu_millis, r.weights_bytes, r.pool_bytes "
     "FROM scheduling.revisions r "
     "JOIN scheduling.instances i ON i.tenant_id = r.tenant_id AND i.id = r.instance_id "
@@ -55,8 +55,8 @@ constexpr const char* kCountChange =
 constexpr const char* kInsertRevision =
     "INSERT INTO scheduling.revisions (tenant_id, instance_id, generation, listing, variant, region, isolation_class, "
     "replicas, context_tokens, max_concurrency, price_book, artifact_sha256, artifact_bytes, trained_context_tokens, "
-    "residency, memory_bytes, cpu_millis, sleep_after_seconds, weights_bytes, pool_bytes) "
-    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text[], $16, $17, $18, $19, $20)";
+    "residency, memory_bytes, cpu_millis, sleep_after_seconds, weights_bytes, pool_bytes, quote) "
+    "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text[], $16, $17, $18, $19, $20, $21)";
 
 }  // namespace
 
@@ -80,7 +80,7 @@ Instance ReadInstance(const TenantId& tenant, RowReader& row) {
   row.Into(instance.id, instance.name, instance.generation, instance.template_generation, instance.version,
            instance.deleting);
   row.Into(status.state, status.observed_generation, status.ready_replicas, status.message, status.reason);
-  row.Into(instance.create_time);
+  row.Into(instance.unfunded, instance.create_time);
   return instance;
 }
 
@@ -123,7 +123,7 @@ void InsertRevision(TenantTx& tx, const Uuid& instance, const Revision& revision
           spec.region, spec.isolation_class, spec.replicas, spec.context_tokens, spec.max_concurrency,
           revision.price_book, revision.artifact_sha256, revision.artifact_bytes, revision.trained_context_tokens,
           revision.residency, revision.demand.own.memory_bytes, revision.demand.own.cpu_millis,
-          spec.sleep_after_seconds, revision.demand.weights_bytes, revision.demand.pool_bytes);
+          spec.sleep_after_seconds, revision.demand.weights_bytes, revision.demand.pool_bytes, spec.quote);
 }
 
 }  // namespace allod::scheduling

@@ -23,6 +23,9 @@ constexpr const char* kForgetAnyRequests =
 constexpr const char* kForgetAnyOperations =
     "DELETE FROM scheduling.operations WHERE tenant_id = $1 AND id IN (SELECT id FROM scheduling.operations "
     "WHERE tenant_id = $1 LIMIT $2)";
+constexpr const char* kForgetAnyQuotes =
+    "DELETE FROM scheduling.quotes WHERE tenant_id = $1 AND id IN (SELECT id FROM scheduling.quotes "
+    "WHERE tenant_id = $1 LIMIT $2)";
 
 }  // namespace
 
@@ -48,6 +51,7 @@ Result<PurgeStep> PgStore::PurgeTenant(const TenantId& tenant, int count) {
         if (!tx.Exec(kAnyInstance, tenant).empty()) return PurgeStep{.waits = true};
         if (tx.Exec(kForgetAnyRequests, tenant, count).affected_rows() > 0) return PurgeStep{};
         if (tx.Exec(kForgetAnyOperations, tenant, count).affected_rows() > 0) return PurgeStep{};
+        if (tx.Exec(kForgetAnyQuotes, tenant, count).affected_rows() > 0) return PurgeStep{};
         tx.Exec("DELETE FROM scheduling.leases WHERE tenant_id = $1", tenant);
         tx.Exec("DELETE FROM scheduling.tenants WHERE id = $1", tenant);
         return PurgeStep{.gone = true};

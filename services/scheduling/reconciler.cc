@@ -20,8 +20,8 @@ constexpr std::chrono::seconds kForgetPause{1};
 constexpr std::chrono::hours kForgetEvery{1};
 
 void AddTo(scheduler::Snapshot& snapshot, const TenantState& tenant, const Permit& permit) {
-  const auto refusal = permit.Refusal();
   for (const Instance& instance : tenant.instances) {
+    const auto refusal = permit.For(instance).Refusal();
     const Revision& revision = instance.current();
     snapshot.instances.push_back({instance.id, instance.version, instance.template_generation, revision.spec.region,
                                   permit.residency(), revision.spec.replicas, revision.demand, instance.deleting,
@@ -154,7 +154,7 @@ void Reconciler::ShowDesired(const TenantId& tenant, Known& known, const Sight& 
   for (const Instance& instance : known.rows.instances) {
     for (const Replica& replica : instance.replicas) {
       const bool unrouted = !known.looked_at || known.forbidden.contains(replica.placement.id);
-      if (unrouted && IsForbidden(replica, sight, permit)) continue;
+      if (unrouted && IsForbidden(replica, sight, permit.For(instance))) continue;
       auto worker = DesiredOf(instance, replica);
       if (!worker) continue;
       worker->weight = permit.weight();
@@ -202,7 +202,7 @@ Reconciler::Sightings Reconciler::LookAtAll(const std::set<TenantId>& tenants, c
       std::set<Uuid> forbidden;
       for (const Instance& instance : sighting.seen.instances) {
         for (const Replica& replica : instance.replicas) {
-          if (IsForbidden(replica, sight, permit)) forbidden.insert(replica.placement.id);
+          if (IsForbidden(replica, sight, permit.For(instance))) forbidden.insert(replica.placement.id);
         }
         if (auto route = RouteOf(instance, sight, permit)) routes.push_back(*std::move(route));
       }

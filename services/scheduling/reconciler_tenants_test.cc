@@ -59,6 +59,35 @@ TEST_F(ReconcilerTenantsTest, ASuspendedTenantRunsNothingAndKeepsEverything) {
   EXPECT_EQ(Targets("b").size(), 2U);
 }
 
+TEST_F(ReconcilerTenantsTest, WithoutCreditAnInstanceIsStoppedAndItsNeighbourIsNot) {
+  Join("n");
+  Create("a");
+  Create("b");
+  Settle();
+  ASSERT_EQ(Assigned("n").size(), 2U);
+  store_.SetUnfunded(tenant_, Name("a"), true);
+  reconciler_->Wake(tenant_, Name("a"));
+  Settle();
+  EXPECT_EQ(Targets("a"), std::vector<std::string>{"stopped"});
+  EXPECT_EQ(Get("a").status.state, InstanceState::kStopped);
+  EXPECT_EQ(ReasonOf("a"), "CREDIT_USED_UP");
+  EXPECT_TRUE(Get("a").replicas.empty());
+  EXPECT_EQ(Get("b").status.state, InstanceState::kReady);
+  EXPECT_EQ(Targets("b").size(), 1U);
+  // A restart does not forget it.
+  Restart();
+  sessions_.clear();
+  Join("n");
+  Settle();
+  EXPECT_EQ(ReasonOf("a"), "CREDIT_USED_UP");
+  store_.SetUnfunded(tenant_, Name("a"), false);
+  reconciler_->Wake(tenant_, Name("a"));
+  Settle();
+  EXPECT_EQ(Get("a").status.state, InstanceState::kReady);
+  EXPECT_EQ(ReasonOf("a"), "");
+  EXPECT_EQ(Targets("a").size(), 1U);
+}
+
 TEST_F(ReconcilerTenantsTest, OfATenantWhoseGraceIsOverNothingIsLeft) {
   const TenantTerms purged{tenant_, false, 1, {{"ke"}}, true};
   const TenantId other = *TenantId::FromName("tenants/ug");

@@ -58,7 +58,7 @@ TEST_P(ComputedUsageStore, PricesByVariantAndClassMostSpecificFirst) {
   PriceBook book = ContractPriceBook();
   book.id = Uuid::FromName("priceBooks/classes");
   book.prices = {{"KES", "", Pico(10), Pico(10)},
-                 {"KES", "", Pico(2), Pico(2), "pooled"},
+                 {"KES", "", Pico(2), Pico(2), "pooled", Pico(1'000'000)},
                  {"KES", "q8_0", Pico(30), Pico(30)},
                  {"KES", "q8_0", Pico(50), Pico(50), "dedicated"}};
   book = CheckPriceBook(book).value();

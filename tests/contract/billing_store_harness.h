@@ -57,6 +57,12 @@ class PgHarness final : public StoreHarness {
           "seconds = t.seconds + EXCLUDED.seconds",
           tenant.ToString(), month, charge.instance, charge.variant, charge.isolation_class,
           charge.price_book.ToString(), charge.unit_price.ToPicoString(), charge.quantity);
+      // It is owed since it passed.
+      work.exec_params(
+          "INSERT INTO billing.transfers (tenant_id, id, kind, debit, credit, currency_code, amount, create_time) "
+          "SELECT a.tenant_id, gen_random_uuid(), 'instance_time', 'receivable', 'usage-revenue', a.currency_code, "
+          "$2::numeric, now() FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid",
+          tenant.ToString(), charge.exact.ToPicoString());
     } else {
       work.exec_params(
           "INSERT INTO billing.charges (tenant_id, id, month, kind, instance, variant, isolation_class, detail, "

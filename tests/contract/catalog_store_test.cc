@@ -407,6 +407,7 @@ TEST_P(CatalogStore, OnlyAPendingListingGivesWayToOtherContent) {
   ASSERT_TRUE(store().PrepareListing(first, {}));
   Listing second = Offer();
   second.prices[0].prompt = Amount::FromPico(5);
+  second.prices[0].instance_second = Amount::FromPico(1'000'000'000);
   second.territory = {};
   ASSERT_TRUE(store().PrepareListing(second, {}));
   EXPECT_EQ(store().ActivateListing(first.id, first.price_book).error().reason, "LISTING_REPLACED");

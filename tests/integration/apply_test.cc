@@ -23,6 +23,7 @@
 #include "services/scheduling/node_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
+#include "services/scheduling/testing/fake_quote_store.h"
 #include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
@@ -184,9 +185,12 @@ class ApplyTest : public testing::Test {
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  scheduling::InstanceServiceImpl instances_{scheduling_, peers_,       figures_,
-                                             visibility_, clock_,       scheduling_gates_,
-                                             regions_,    {{}, 20, {}}, [](const TenantId&, const std::string&) {}};
+  scheduling::FakeQuoteStore quote_store_;
+  scheduling::Acceptor acceptor_{peers_, quote_store_, regions_, clock_, {{}, 20, {}}};
+  scheduling::InstanceServiceImpl instances_{scheduling_, peers_,
+                                             figures_,    visibility_,
+                                             clock_,      scheduling_gates_,
+                                             acceptor_,   [](const TenantId&, const std::string&) {}};
   scheduling::NodeServiceImpl nodes_{scheduling_, driver_, figures_, clock_, regions_};
   scheduling::RegionServiceImpl region_service_{region_store_,        scheduling_, driver_, regions_,
                                                 reconciler_.routes(), gateways_,   clock_,  scheduling_gates_};

@@ -78,6 +78,21 @@ void Use(const AllMethods& methods, Belongings& of, const std::string& instance,
       {"startTime", time},         {"endTime", time}};
   const json recorded =
       methods.Must("billing.RecordComputedUsage", {{"events", json::array({event})}}, Caller::Node("n"));
+  const json since = json::parse(ToJson(ToTimestamp(std::chrono::system_clock::now() - std::chrono::minutes(10))));
+  const json interval = {{"replicaUid", id},
+                         {"startTime", since},
+                         {"untilTime", time},
+                         {"instance", instance},
+                         {"generation", 1},
+                         {"variant", Programs::kVariant},
+                         {"priceBook", Programs::kPriceBook},
+                         {"isolationClass", "isolated"}};
+  const json counted =
+      methods.Must("billing.RecordInstanceTime", {{"tenant", of.tenant}, {"intervals", json::array({interval})}},
+                   Caller::Service("scheduling"));
+  if (!counted.at("recorded").at(0).value("reason", "").empty()) {
+    throw std::runtime_error("not counted: " + counted.dump());
+  }
   if (recorded.value("recordedCount", 0) != 1) throw std::runtime_error("not recorded: " + recorded.dump());
   of.names.push_back(of.tenant + "/usageRecords/" + id);
 }
@@ -213,6 +228,13 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
          {"instance",
           {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}},
          {"requestId", NewId(out)}});
+    const json quote = methods.Must(
+        "scheduling.CreateQuote",
+        {{"parent", out.project},
+         {"quote",
+          {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}},
+         {"requestId", NewId(out)}});
+    out.names.push_back(quote.at("name"));
     for (const std::string& name :
          {key, out.project + "/workloadRules/" + rule, instance, operation.at("name").get<std::string>()}) {
       out.names.push_back(name);

@@ -20,11 +20,13 @@
 #include "services/billing/computed_usage_service.h"
 #include "services/billing/events/event_sink_service.h"
 #include "services/billing/events/testing/fake_event_store.h"
+#include "services/billing/instance_time/instance_time_service.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/terms/terms_service.h"
 #include "services/billing/terms/testing/fake_terms_store.h"
+#include "services/billing/testing/fake_instance_time_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/billing/wallet/wallet_service.h"
@@ -153,6 +155,7 @@ class PortalScopes : public testing::Test {
                                                    &books_,
                                                    &usage_,
                                                    &computed_,
+                                                   &times_,
                                                    &invoices_,
                                                    &price_terms_,
                                                    &ledger_,
@@ -160,6 +163,7 @@ class PortalScopes : public testing::Test {
                                                    &wallets_,
                                                    &budgets_,
                                                    &scheduling_.instances,
+                                                   &scheduling_.quotes,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
                                                    &scheduling_audit_,
@@ -185,6 +189,7 @@ class PortalScopes : public testing::Test {
     Must("allod.tenancy.v1.MemberService.CreateMember", kCreateMember);
     const auto created = Must("allod.scheduling.v1.InstanceService.CreateInstance", kCreateInstance);
     operation_ = created.at("name").get<std::string>();
+    quote_ = Must("allod.scheduling.v1.QuoteService.CreateQuote", kCreateQuote).at("name").get<std::string>();
     const std::string book = "priceBooks/" + Uuid::V7(clock_.Now()).ToString();
     Must("allod.billing.v1.PriceBookService.CreatePriceBook",
          R"({"priceBook":{"name":")" + book +
@@ -212,6 +217,24 @@ class PortalScopes : public testing::Test {
              R"("completionTokens":3})",
          Caller::Service("gateway"));
     Must("allod.billing.v1.ComputedUsageService.RecordComputedUsage", ToJson(ComputedOf(request)), Caller::Node("n"));
+    Must("allod.billing.v1.InstanceTimeService.RecordInstanceTime", ToJson(TimeOf(book)),
+         Caller::Service("scheduling"));
+  }
+  // How long it answered.
+  billing::v1::RecordInstanceTimeRequest TimeOf(const std::string& book) const {
+    billing::v1::RecordInstanceTimeRequest out;
+    out.set_tenant("tenants/ke");
+    billing::v1::InstanceInterval& interval = *out.add_intervals();
+    interval.set_replica_uid(Uuid::V7().ToString());
+    interval.set_instance(kInstance);
+    interval.set_generation(1);
+    interval.set_variant("models/m/versions/1/variants/q4_k_m");
+    interval.set_price_book(book);
+    interval.set_isolation_class("isolated");
+    const auto now = std::chrono::duration_cast<std::chrono::seconds>(clock_.Now().time_since_epoch()).count();
+    interval.mutable_start_time()->set_seconds(now);
+    interval.mutable_until_time()->set_seconds(now + 60);
+    return out;
   }
   // What a node tells of it.
   static billing::v1::RecordComputedUsageRequest ComputedOf(const std::string& request) {
@@ -277,6 +300,9 @@ class PortalScopes : public testing::Test {
   }
 
   static constexpr char kInstance[] = "tenants/ke/projects/p/instances/i";
+  static constexpr char kCreateQuote[] =
+      R"({"parent":"tenants/ke/projects/p","quote":{"spec":{"listing":"listings/l",)"
+      R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
   static constexpr char kCreateInstance[] =
       R"({"parent":"tenants/ke/projects/p","instanceId":"i","instance":{"spec":{"listing":"listings/l",)"
       R"("variant":"models/m/versions/1/variants/q4_k_m","region":"regions/ke-1"}}})";
@@ -329,6 +355,8 @@ class PortalScopes : public testing::Test {
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
+  billing::FakeInstanceTimeStore time_store_{billing_store_, clock_};
+  billing::InstanceTimeServiceImpl times_{time_store_, billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
   billing::terms::FakeTermsStore terms_store_;
@@ -349,6 +377,7 @@ class PortalScopes : public testing::Test {
   std::string key_name_;
   std::string asking_kid_;
   std::string operation_;
+  std::string quote_;
 };
 
 TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
@@ -463,11 +492,15 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
       {"UsageReportService.QueryUsage", {R"({"parent":"tenants/ke","groupBy":["USAGE_DIMENSION_PROJECT"]})", "", ""}},
       {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},
+      {"InstanceTimeService.ListInstanceTime", {R"({"parent":"tenants/ke"})", "", ""}},
       {"InvoiceService.GetInvoice", {R"({"name":"tenants/ke/invoices/current"})", "", ""}},
       {"InstanceService.CreateInstance", {kCreateInstance, "", "NOT_FOUND"}},
       {"InstanceService.GetInstance", {instance, "", "NOT_FOUND"}},
       {"InstanceService.ListInstances", {R"({"parent":"tenants/ke/projects/-"})", "", ""}},
       {"InstanceService.GetInstanceQuotaUse", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND", false}},
+      {"QuoteService.CreateQuote", {kCreateQuote, "", "NOT_FOUND"}},
+      {"QuoteService.GetQuote", {R"({"name":")" + quote_ + R"("})", "", "NOT_FOUND"}},
+      {"QuoteService.ListQuotes", {R"({"parent":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
       {"InstanceService.UpdateInstance",
        {R"({"instance":{"name":"tenants/ke/projects/p/instances/i","etag":")" + etag +
             R"(","spec":{"listing":"listings/l","variant":"models/m/versions/1/variants/q4_k_m",)"

@@ -40,6 +40,7 @@ void CreatePriceBook(const std::shared_ptr<grpc::Channel>& billing) {
   book.set_name(Programs::kPriceBook);
   book.set_listing(Programs::kListing);
   auto& price = *book.add_prices();
+  price.set_instance_price_per_hour("0.9");
   price.set_currency_code("KES");
   price.set_prompt_price_per_million("1");
   price.set_completion_price_per_million("2");

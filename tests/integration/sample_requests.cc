@@ -23,6 +23,8 @@ const std::map<std::string, std::string>& Samples() {
        R"("claims":[{"claim":"sub","equals":"main"}],"scopes":["SCOPE_PORTAL"],"roles":["ROLE_VIEWER"]})"},
       {"allod.scheduling.v1.Instance", std::string(R"({"spec":{"listing":")") + Programs::kListing +
                                            R"(","variant":")" + Programs::kVariant + R"(","region":"regions/ke-1"}})"},
+      {"allod.scheduling.v1.Quote", std::string(R"({"spec":{"listing":")") + Programs::kListing + R"(","variant":")" +
+                                        Programs::kVariant + R"(","region":"regions/ke-1"}})"},
       {"allod.scheduling.v1.Region", R"({"jurisdiction":"ke","displayName":"Region"})"},
       {"allod.tenancy.v1.Member",
        R"({"displayName":"Member","identityProvider":"{tenant}/identityProviders/people",)"

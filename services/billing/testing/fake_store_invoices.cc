@@ -75,7 +75,9 @@ Result<std::vector<Charge>> FakeStore::OpenCharges(const MonthQuery& query) {
 
 void FakeStore::AddOpenCharge(TenantId tenant, Charge charge) {
   const std::lock_guard lock(mutex_);
-  books_.at(tenant).charges.push_back(std::move(charge));
+  Books& books = books_.at(tenant);
+  if (IsOwedAlready(charge.terms)) Move(books, kReceivable, kUsageRevenue, charge.exact);
+  books.charges.push_back(std::move(charge));
 }
 
 Result<LegalEntity> FakeStore::SetLegalEntity(const LegalEntity& entity, Time) {

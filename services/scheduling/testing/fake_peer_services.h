@@ -2,10 +2,12 @@
 // project each, one listing, one variant. Change the fields before the calls that shall see them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "allod/catalog/v1/listing.grpc.pb.h"
 #include "allod/catalog/v1/model.grpc.pb.h"
@@ -34,8 +36,8 @@ class FakePeerServices {
     version.set_parameter_count(1'000'000);
     account.set_currency_code("KES");
     price_book.add_prices()->set_currency_code("KES");
-    server_ =
-        *Server::Start({.listen = target}, {&tenants_, &projects_, &listings_, &models_, &accounts_, &price_books_});
+    server_ = *Server::Start({.listen = target},
+                             {&tenants_, &projects_, &listings_, &models_, &accounts_, &price_books_, &times_});
   }
   void Stop() { server_->Stop(std::chrono::milliseconds(0)); }
 
@@ -50,6 +52,8 @@ class FakePeerServices {
   catalog::v1::Version version;
   billing::v1::BillingAccount account;
   billing::v1::PriceBook price_book;
+  bool credit_used_up = false;
+  std::map<std::string, billing::v1::PriceBook> more_price_books;  // by name
 
  private:
   // The one thing of a kind, by its name.
@@ -116,7 +120,20 @@ class FakePeerServices {
     explicit PriceBooks(FakePeerServices& peers) : all(peers) {}
     grpc::Status GetPriceBook(grpc::ServerContext*, const billing::v1::GetPriceBookRequest* request,
                               billing::v1::PriceBook* out) override {
-      return Answer(*request, "priceBooks/b", all.price_book, out);
+      const auto other = all.more_price_books.find(request->name());
+      if (other == all.more_price_books.end()) return Answer(*request, "priceBooks/b", all.price_book, out);
+      *out = other->second;
+      return grpc::Status::OK;
+    }
+    FakePeerServices& all;
+  };
+
+  struct Times final : billing::v1::InstanceTimeService::Service {
+    explicit Times(FakePeerServices& peers) : all(peers) {}
+    grpc::Status RecordInstanceTime(grpc::ServerContext*, const billing::v1::RecordInstanceTimeRequest* /*request*/,
+                                    billing::v1::RecordInstanceTimeResponse* out) override {
+      out->set_credit_used_up(all.credit_used_up);
+      return grpc::Status::OK;
     }
     FakePeerServices& all;
   };
@@ -127,6 +144,7 @@ class FakePeerServices {
   Models models_{*this};
   Accounts accounts_{*this};
   PriceBooks price_books_{*this};
+  Times times_{*this};
   std::unique_ptr<Server> server_;
 };
 

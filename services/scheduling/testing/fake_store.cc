@@ -35,6 +35,12 @@ void FakeStore::Break(const TenantId& tenant, const std::string& name) {
   rows_[tenant].broken.insert(name);
 }
 
+void FakeStore::SetUnfunded(const TenantId& tenant, const std::string& name, bool unfunded) {
+  const std::lock_guard lock(mutex_);
+  rows_[tenant].instances.at(name).unfunded = unfunded;
+  CountChange(rows_[tenant]);
+}
+
 void FakeStore::ForgetAllOperations(const TenantId& tenant) {
   const std::lock_guard lock(mutex_);
   Rows& rows = rows_[tenant];
@@ -183,6 +189,7 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
   row.status.state = InstanceState::kProvisioning;
   row.status.message.clear();
   row.status.reason.clear();
+  row.unfunded = false;
   CountChange(rows);
   return Insert(rows,
                 {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",

@@ -54,6 +54,8 @@ class FakeStore : public Store {
   void CreateTenantRows(const TenantId& tenant);
   // Loses the row of the instance's current revision.
   void Break(const TenantId& tenant, const std::string& name);
+  // As the IntervalStore does: the credit for the instance is used up, or there is some again.
+  void SetUnfunded(const TenantId& tenant, const std::string& name, bool unfunded);
   // All its operations are forgotten, open ones too.
   void ForgetAllOperations(const TenantId& tenant);
   // Calls of its methods so far: what a database would have had to do.

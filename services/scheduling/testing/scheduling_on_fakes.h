@@ -8,10 +8,12 @@
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/operations_service.h"
+#include "services/scheduling/quotes/quote_service.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/testing/fake_peer_services.h"
+#include "services/scheduling/testing/fake_quote_store.h"
 #include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 
@@ -44,16 +46,14 @@ struct SchedulingOnFakes {
   CallGates gates;
   Watchers gateways{"routes", 8};
   const RouteVisibility visibility{reconciler.routes(), gateways};
+  FakeQuoteStore quote_store;
+  Acceptor acceptor{grpc_peers, quote_store, regions, clock, {{}, 20, {}}};
+  QuoteServiceImpl quotes{quote_store, store, acceptor, driver, regions, clock, gates};
   InstanceServiceImpl instances{
-      store,
-      grpc_peers,
-      figures,
-      visibility,
-      clock,
-      gates,
-      regions,
-      {{}, 20, {}},
-      [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
+      store,    grpc_peers,
+      figures,  visibility,
+      clock,    gates,
+      acceptor, [this](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); }};
   OperationsServiceImpl operations{store, reconciler.progress(), gates};
   RouteServiceImpl routes{reconciler.routes(), gateways};
   RegionServiceImpl region_service{region_store, store, driver, regions, reconciler.routes(), gateways, clock, gates};

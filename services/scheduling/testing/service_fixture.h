@@ -42,8 +42,9 @@ class SchedulingServiceTest : public testing::Test {
 
  protected:
   SchedulingServiceTest() {
-    server_ = *Server::Start({.listen = address_}, {&scheduling_.instances, &scheduling_.operations, &nodes_,
-                                                    &scheduling_.region_service, &agents_, &scheduling_.routes});
+    server_ =
+        *Server::Start({.listen = address_}, {&scheduling_.instances, &scheduling_.quotes, &scheduling_.operations,
+                                              &nodes_, &scheduling_.region_service, &agents_, &scheduling_.routes});
     const auto channel = MakeChannel(address_);
     instance_stub_ = v1::InstanceService::NewStub(channel);
     operation_stub_ = Operations::NewStub(channel);

@@ -262,7 +262,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
   ALLOD_CHECK_OK(write("billing", {{"listen", state.target("billing")},
                                    {"peer_uids", users.Callers("billing")},
                                    {"database", Database(state, "billing")},
-                                   {"tenancy_target", state.target("tenancy")}}));
+                                   {"tenancy_target", state.target("tenancy")},
+                                   {"invoice_executable", (options.bin / "allod-invoice").string()}}));
   ALLOD_TRY(const json settings, MergeNodeSettings(LastConfig(state, "node"), options.node));
   json scheduling{{"listen", state.target("scheduling")},
                   {"peer_uids", users.Callers("scheduling")},

@@ -2,12 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "allod/billing/v1/audit.grpc.pb.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/documents/pdf_documents.h"
+#include "services/billing/documents/pg_file_store.h"
 #include "services/billing/expirer.h"
 #include "services/billing/finaliser.h"
 #include "services/billing/invoice_service.h"
@@ -16,10 +19,12 @@
 #include "services/billing/legal_entity_service.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/typesetting/process_typesetter.h"
 #include "services/billing/usage_service.h"
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/reader.h"
 #include "services/common/clock.h"
+#include "services/common/log.h"
 #include "services/common/pg/service_config.h"
 #include "services/common/rpc/server.h"
 #include "services/common/sandbox/service.h"
@@ -37,6 +42,7 @@ struct Config : ServiceConfig {
   int desk_connections_max = 3;
   int report_connections_max = kReportPlaces + kReportPlacesOfOperators;
   std::string tenancy_target;
+  std::string invoice_executable;  // allod-invoice; empty: no PDF
   int settlement_grace_minutes = static_cast<int>(kSettlementGraceDefault / std::chrono::minutes(1));
 };
 
@@ -49,6 +55,10 @@ Result<Config> LoadConfig(const ConfigFile& file) {
                                      std::pair{"report_connections_max", &config.report_connections_max}}) {
     reader.Optional(field, *value);
     if (*value < 1 || *value > 64) reader.Complain(fmt::format("{}: must be 1 to 64", field));
+  }
+  reader.Optional("invoice_executable", config.invoice_executable);
+  if (!config.invoice_executable.empty() && config.invoice_executable.front() != '/') {
+    reader.Complain("invoice_executable: must be an absolute path");
   }
   reader.Optional("settlement_grace_minutes", config.settlement_grace_minutes);
   // A request that was admitted from a lease has no hold of its own that would keep its month open.
@@ -72,7 +82,18 @@ PgConfig OtherPool(PgConfig database, int connections_max, const char* name) {
   return database;
 }
 
+// Before the sandbox, because nothing can be started after it.
+std::optional<Launcher> StartLauncher(const Config& config) {
+  if (config.invoice_executable.empty()) return std::nullopt;
+  auto launcher = Launcher::Start(config.invoice_executable, typesetting::ProcessTypesetter::Limits());
+  if (launcher) return *std::move(launcher);
+  // Money does not wait for paper.
+  Log(LogLevel::kError, "no PDF will be made: " + launcher.error().message);
+  return std::nullopt;
+}
+
 Status Run(const Config& config, StopSignal& stop) {
+  std::optional<Launcher> launcher = StartLauncher(config);
   sandbox::EnterServiceSandbox({.reads = {config.database.password_file},
                                 .writes = {sandbox::SocketDirectory(config.listen)},
                                 .network = !IsLocal(config.database)});
@@ -90,7 +111,10 @@ Status Run(const Config& config, StopSignal& stop) {
   ComputedUsageServiceImpl computed(store, clock, gates);
   LedgerServiceImpl ledger(store, clock, gates);
   const std::chrono::minutes grace(config.settlement_grace_minutes);
-  InvoiceServiceImpl invoices(store, clock, gates, grace);
+  typesetting::ProcessTypesetter typesetter(std::move(launcher));
+  documents::PgFileStore files(desk);
+  documents::PdfDocuments pdf(typesetter, files);
+  InvoiceServiceImpl invoices(store, pdf, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);

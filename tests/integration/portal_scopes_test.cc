@@ -19,6 +19,7 @@
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/testing/fake_documents.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
@@ -266,7 +267,10 @@ class PortalScopes : public testing::Test {
   billing::PriceBookServiceImpl books_{billing_store_, clock_, gates_};
   billing::UsageServiceImpl usage_{billing_store_, clock_, gates_};
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
-  billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
+  billing::FakeTypesetter typesetter_;
+  billing::FakeFileStore files_;
+  billing::documents::PdfDocuments pdf_{typesetter_, files_};
+  billing::InvoiceServiceImpl invoices_{billing_store_, pdf_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;

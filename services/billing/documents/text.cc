@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace allod::billing::documents {
 
 std::string Date(Time time) {
@@ -19,6 +21,18 @@ std::string Fixed(Amount amount, int decimals) {
   if (decimals > 0) {
     const std::size_t have = out.size() - point - 1;
     if (have < static_cast<std::size_t>(decimals)) out.append(static_cast<std::size_t>(decimals) - have, '0');
+  }
+  return out;
+}
+
+std::string Grouped(std::string_view number) {
+  constexpr std::string_view kThinSpace = "\u202f";
+  const std::size_t first = number.starts_with('-') ? 1 : 0;
+  const std::size_t end = std::min(number.find('.'), number.size());
+  std::string out;
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    if (i > first && i < end && (end - i) % 3 == 0) out += kThinSpace;
+    out += number[i];
   }
   return out;
 }

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "services/billing/charge.h"
 #include "services/billing/invoice.h"
 #include "services/common/result.h"
 
@@ -18,7 +19,11 @@ struct Words {
   std::string_view carried_forward, brought_forward, page_of;
   // By TaxCategory.
   std::string_view standard, zero_rated, exempt, reverse_charge, exported, out_of_scope;
+  // By ChargeKind.
+  std::string_view instance_time, storage, free_allowance, volume_tier, discount, commitment_shortfall, rerating;
 };
+
+std::string_view WordOf(ChargeKind kind, const Words& words);
 
 // "" is English. INVALID_ARGUMENT / UNKNOWN_LANGUAGE names those that there are.
 Result<const Words*> WordsIn(std::string_view language);

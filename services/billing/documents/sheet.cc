@@ -70,6 +70,31 @@ std::vector<std::string> Paragraphs(std::string_view text) {
 
 Cell Number(std::string text) { return {.text = std::move(text)}; }
 
+std::string NameOf(const IssuedLine& line, const Words& words) {
+  const std::string_view name = line.charge                    ? WordOf(line.charge->kind, words)
+                                : line.meter == Meter::kPrompt ? words.prompt_tokens
+                                                               : words.completion_tokens;
+  return fmt::format("{} {}", name, Ltr(PeriodOf(line.month).name, words));
+}
+
+// Below the name: of what it is, and of a charge how it comes about, in symbols, which are those of every language.
+std::vector<std::string> AboutLine(const IssuedLine& line) {
+  std::vector<std::string> out;
+  if (!line.instance.empty()) {
+    out = {line.instance, fmt::format("{} · {}", line.variant, line.isolation_class)};
+  }
+  if (!line.charge) return out;
+  if (!line.charge->detail.empty()) out.push_back(line.charge->detail);
+  const std::string quantity = Grouped(std::to_string(line.quantity));
+  const std::string price = Grouped(line.unit_price.ToString());
+  if (line.quantity > 0 && line.charge->unit == ChargeUnit::kSecond) {
+    out.push_back(fmt::format("{} s × {} / {} s", quantity, price, line.charge->per));
+  } else if (line.quantity > 0 && line.charge->unit == ChargeUnit::kGigabyteHour) {
+    out.push_back(fmt::format("{} GB·h × {} / {} GB·h", quantity, price, line.charge->per));
+  }
+  return out;
+}
+
 Result<std::vector<typesetting::Row>> RowsOf(const IssuedInvoice& invoice, int decimals, const Words& words) {
   std::vector<typesetting::Row> out;
   out.reserve(invoice.lines.size());
@@ -79,11 +104,10 @@ Result<std::vector<typesetting::Row>> RowsOf(const IssuedInvoice& invoice, int d
     ALLOD_TRY(sum, Add(sum, line.amount));
     typesetting::Row row;
     row.cells.push_back(Number(std::to_string(is_credit ? line.credited_line : line.number)));
-    row.cells.push_back(
-        {.text = fmt::format("{} {}", line.meter == Meter::kPrompt ? words.prompt_tokens : words.completion_tokens,
-                             Ltr(PeriodOf(line.month).name, words)),
-         .small = {line.instance, fmt::format("{} · {}", line.variant, line.isolation_class)}});
-    if (!is_credit) {
+    row.cells.push_back({.text = NameOf(line, words), .small = AboutLine(line)});
+    if (!is_credit && line.charge) {
+      row.cells.resize(row.cells.size() + 3);
+    } else if (!is_credit) {
       row.cells.push_back(Number(Grouped(std::to_string(line.request_count))));
       row.cells.push_back(Number(Grouped(std::to_string(line.quantity))));
       row.cells.push_back(Number(Grouped(PerMillion(line.unit_price))));

@@ -111,7 +111,14 @@ TEST(SheetOf, HasEveryWordInEveryLanguage) {
                                         words.exempt,
                                         words.reverse_charge,
                                         words.exported,
-                                        words.out_of_scope}) {
+                                        words.out_of_scope,
+                                        words.instance_time,
+                                        words.storage,
+                                        words.free_allowance,
+                                        words.volume_tier,
+                                        words.discount,
+                                        words.commitment_shortfall,
+                                        words.rerating}) {
       EXPECT_FALSE(word.empty()) << language;
     }
     EXPECT_THAT(std::string(words.page_of), HasSubstr("{page}")) << language;

@@ -12,6 +12,7 @@
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
+#include "allod/billing/v1/payout.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
@@ -47,6 +48,7 @@ void Link() {
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();
   billing::v1::GetLegalEntityRequest::descriptor();
+  billing::v1::GetPayoutRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();

@@ -19,6 +19,8 @@
 #include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/legal_entity_service.h"
+#include "services/billing/payouts/payout_service.h"
+#include "services/billing/payouts/pg_payout_store.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/typesetting/process_typesetter.h"
@@ -118,6 +120,8 @@ Status Run(const Config& config, StopSignal& stop) {
   documents::PdfDocuments pdf(typesetter, files);
   InvoiceServiceImpl invoices(store, pdf, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
+  payouts::PgPayoutStore payout_store(desk);
+  payouts::PayoutServiceImpl payout_service(payout_store, typesetter, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -126,7 +130,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &audit_log}));
+                           &payout_service, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

@@ -20,13 +20,6 @@ std::string Ltr(std::string_view text, const Words& words) {
   return fmt::format("\u2066{}\u2069", text);
 }
 
-std::string IsoTime(Time time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const std::chrono::hh_mm_ss clock(seconds - std::chrono::floor<std::chrono::days>(seconds));
-  return fmt::format("{}T{:02}:{:02}:{:02}Z", Date(time), clock.hours().count(), clock.minutes().count(),
-                     clock.seconds().count());
-}
-
 Block BlockOf(std::string_view role, const Party& party, const Words& words) {
   Block out{.title = std::string(role), .lines = {party.name}};
   if (!party.street.empty()) out.lines.push_back(party.street);

@@ -14,6 +14,13 @@ std::string Date(Time time) {
   return fmt::format("{:04}-{:02}-{:02}", int(day.year()), unsigned(day.month()), unsigned(day.day()));
 }
 
+std::string IsoTime(Time time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const std::chrono::hh_mm_ss clock(seconds - std::chrono::floor<std::chrono::days>(seconds));
+  return fmt::format("{}T{:02}:{:02}:{:02}Z", Date(time), clock.hours().count(), clock.minutes().count(),
+                     clock.seconds().count());
+}
+
 std::string Fixed(Amount amount, int decimals) {
   std::string out = amount.ToString();
   std::size_t point = out.find('.');

@@ -15,6 +15,7 @@
 #include "allod/billing/v1/payout.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
@@ -51,6 +52,7 @@ void Link() {
   billing::v1::GetPayoutRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
+  billing::v1::GetWalletRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();
   catalog::v1::LeaseJobRequest::descriptor();
   catalog::v1::GetListingRequest::descriptor();

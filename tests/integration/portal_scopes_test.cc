@@ -22,6 +22,7 @@
 #include "services/billing/testing/fake_documents.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/wallet_service.h"
 #include "services/common/rpc/client.h"
 #include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
@@ -76,6 +77,22 @@ class EmptyTenancyLog final : public EmptyAuditLog<tenancy::v1::AuditService, te
   }
 };
 
+// No key is led to it.
+class NoWallets final : public billing::WalletStore {
+  static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
+
+ public:
+  Result<billing::BillingAccount> FindAccount(TenantId) override { return Asked(); }
+  Result<billing::Payment> RecordPayment(const billing::PaymentCommand&) override { return Asked(); }
+  Result<std::vector<billing::Payment>> ListPayments(const billing::PaymentsQuery&) override { return Asked(); }
+  Result<std::vector<billing::InvoiceBalance>> ListInvoiceBalances(TenantId, const std::string&, int) override {
+    return Asked();
+  }
+  Result<std::vector<billing::Voucher>> CreateVouchers(const billing::VouchersCommand&) override { return Asked(); }
+  Result<std::vector<billing::Voucher>> ListVouchers(Uuid, int) override { return Asked(); }
+  Result<billing::Payment> RedeemVoucher(const billing::RedeemCommand&) override { return Asked(); }
+};
+
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
 // has a key, an instance, an operation and a usage record.
 class PortalScopes : public testing::Test {
@@ -97,6 +114,7 @@ class PortalScopes : public testing::Test {
                                                    &computed_,
                                                    &invoices_,
                                                    &ledger_,
+                                                   &wallets_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
@@ -272,6 +290,8 @@ class PortalScopes : public testing::Test {
   billing::documents::PdfDocuments pdf_{typesetter_, files_};
   billing::InvoiceServiceImpl invoices_{billing_store_, pdf_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
+  NoWallets no_wallets_;
+  billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
@@ -309,6 +329,8 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"TenantService.UpdateTenant", {R"({"tenant":{"name":"tenants/ke"}})", "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"TenantService.SuspendTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"TenantService.ResumeTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.DeleteTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.UndeleteTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"ProjectService.CreateProject",
        {R"({"parent":"tenants/ke","projectId":"r","project":{"displayName":"R"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"ProjectService.GetProject", {R"({"name":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},
@@ -357,6 +379,11 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.GetWallet", {R"({"name":"tenants/ke/wallet"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.ListPayments", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.ListInvoiceBalances", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.RedeemVoucher",
+       {R"({"name":"tenants/ke/wallet","code":"ABCDE-12345-FGHJK-67890"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"LedgerService.ListLedgerAccounts", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
       {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},

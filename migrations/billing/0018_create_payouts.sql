@@ -140,7 +140,8 @@ ALTER TABLE billing.transfers
   DROP CONSTRAINT transfers_kind_check,
   ADD CONSTRAINT transfers_kind_check CHECK (kind IN ('pending', 'post', 'void', 'expire', 'late_post', 'lease',
     'lease_return', 'lease_post', 'lease_late_post', 'lease_short_post', 'rounding', 'tax', 'credit', 'credit_tax', 'charge',
-    'discount', 'publisher_share', 'publisher_share_back')),
+    'discount', 'top_up', 'redeem', 'refund', 'payment', 'wallet_payment', 'overpayment', 'publisher_share',
+    'publisher_share_back')),
   DROP CONSTRAINT transfers_of_invoices,
   ADD CONSTRAINT transfers_of_invoices CHECK (
     (kind IN ('rounding', 'tax', 'credit', 'credit_tax', 'charge', 'discount', 'publisher_share', 'publisher_share_back'))

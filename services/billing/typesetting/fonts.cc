@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fontconfig/fontconfig.h>
 #include <glib.h>
+#include <unistd.h>
 
 #include <array>
 #include <string_view>
@@ -64,6 +65,7 @@ struct File {
   std::string path;  // below the directory
   std::string_view family;
   std::string_view package;
+  bool is_optional = false;
 };
 
 File Chinese(std::string_view weight) {
@@ -73,7 +75,9 @@ File Chinese(std::string_view weight) {
 std::vector<File> FilesOf(const Family& family) {
   std::vector<File> out;
   for (const std::string_view weight : {"Regular", "Bold"}) {
-    out.push_back({fmt::format("{}{}-{}.ttf", kNoto, family.stem, weight), family.name, kNotoPackage});
+    // Some scripts have no bold.
+    out.push_back(
+        {fmt::format("{}{}-{}.ttf", kNoto, family.stem, weight), family.name, kNotoPackage, weight == "Bold"});
   }
   return out;
 }
@@ -127,6 +131,7 @@ class Loader {
     for (const File& file : files) {
       if (!loaded_.insert(file.path).second) continue;
       const std::filesystem::path path = directory_ / file.path;
+      if (file.is_optional && access(path.c_str(), F_OK) != 0) continue;
       if (FcConfigAppFontAddFile(fonts_.config.get(), reinterpret_cast<const FcChar8*>(path.c_str())) != FcTrue) {
         return FailedPrecondition("MISSING_FONT",
                                   fmt::format("{} needs the font {}, which is not there: install the Debian package {}",
@@ -176,7 +181,10 @@ Result<Fonts> LoadFonts(const std::set<char32_t>& characters, const std::filesys
                                                              Named(character)));
     }
   }
-  return loader.Take();
+  Fonts out = loader.Take();
+  // What asks for no configuration of its own gets this one, and the machine's is never read.
+  FcConfigSetCurrent(out.config.get());
+  return out;
 }
 
 }  // namespace allod::billing::typesetting

@@ -97,7 +97,10 @@ class PageWriter {
     start_ = sheet.is_right_to_left ? Side::kRight : Side::kLeft;
     end_ = sheet.is_right_to_left ? Side::kLeft : Side::kRight;
     line_height_ = text_.Measure("0", kText).height;
-    carry_height_ = line_height_ + 2 * kPadding;
+    for (const std::string* word : {&sheet.carried_forward, &sheet.brought_forward}) {
+      carry_height_ = std::max(carry_height_, text_.Measure(*word, kBold).height);
+    }
+    carry_height_ = std::max(carry_height_, line_height_) + 2 * kPadding;
     LayColumns();
     heights_.reserve(sheet.rows.size());
     for (const Row& row : sheet.rows) heights_.push_back(HeightOf(row));
@@ -147,6 +150,12 @@ class PageWriter {
     return height;
   }
 
+  // What is the least that a heading of a column needs: its longest word, and no more than two or three lines.
+  double HeadingWidth(const std::string& text) {
+    constexpr double kOfOneLine = 0.55;
+    return std::max(LongestWord(text, kHead), kOfOneLine * text_.Measure(text, kHead).width);
+  }
+
   double LongestWord(const std::string& text, const Style& style) {
     double out = 0;
     for (std::size_t begin = 0; begin < text.size();) {
@@ -177,7 +186,7 @@ class PageWriter {
         if (CharactersIn(sum) > CharactersIn(longest)) longest = sum;
       }
       widths[i] =
-          std::max(text_.Measure(longest, kBold).width, LongestWord(sheet_.columns[i].title, kHead)) + 2 * kPadding + 1;
+          std::max(text_.Measure(longest, kBold).width, HeadingWidth(sheet_.columns[i].title)) + 2 * kPadding + 1;
       numbers += widths[i];
     }
     const double room = kContent - kTextColumnMin * static_cast<double>(texts);
@@ -290,10 +299,15 @@ class PageWriter {
   }
 
   void TableHead() {
+    Begin("Table");
+    in_table_ = true;
     Fill(y_, head_height_, 0.93);
     Begin("TR");
+    double baseline = 0;
+    for (const Column& column : sheet_.columns) baseline = std::max(baseline, Baseline(column.title, kHead));
     for (std::size_t i = 0; i < sheet_.columns.size(); ++i) {
-      PutCell("TH", i, sheet_.columns[i].title, kHead, y_ + kPadding, Reading::kOwn);
+      const std::string& title = sheet_.columns[i].title;
+      PutCell("TH", i, title, kHead, y_ + kPadding + Drop(title, kHead, baseline), Reading::kOwn);
     }
     End("TR");
     y_ += head_height_;
@@ -307,6 +321,14 @@ class PageWriter {
     if (has_ink_) cairo_tag_end(cairo_, tag);
   }
 
+  // How far a text goes down so that its first line stands on `baseline` with those beside it: scripts differ.
+  double Drop(std::string_view text, const Style& style, double baseline) {
+    return text.empty() ? 0 : std::max(baseline - text_.Measure(text, style).baseline, 0.0);
+  }
+  double Baseline(std::string_view text, const Style& style) {
+    return text.empty() ? 0 : text_.Measure(text, style).baseline;
+  }
+
   double PutCell(const char* tag, std::size_t column, std::string_view text, const Style& style, double y,
                  Reading reading) {
     const Place& place = places_[column];
@@ -317,14 +339,15 @@ class PageWriter {
 
   void Foot() {
     Rule(0, kContent, kFoot - 6, 0.5, 0.7);
-    Put("P", sheet_.number, kLabel, 0, kFoot, start_, 0, Reading::kLeftToRight);
     std::string text = sheet_.page_of;
     for (const auto& [word, number] : {std::pair{"{page}", page_}, std::pair{"{pages}", pages_}}) {
       if (const std::size_t at = text.find(word); at != std::string::npos) {
         text.replace(at, std::char_traits<char>::length(word), std::to_string(number));
       }
     }
-    Put("P", text, kLabel, kContent, kFoot, end_);
+    const double baseline = std::max(Baseline(text, kLabel), Baseline(sheet_.number, kLabel));
+    Put("P", sheet_.number, kLabel, 0, kFoot + Drop(sheet_.number, kLabel, baseline), start_, 0, Reading::kLeftToRight);
+    Put("P", text, kLabel, kContent, kFoot + Drop(text, kLabel, baseline), end_);
   }
 
   void EndPage() {
@@ -333,12 +356,20 @@ class PageWriter {
     cairo_show_page(cairo_);
   }
 
+  void EndTable() {
+    if (in_table_) End("Table");
+    in_table_ = false;
+  }
+
   void NextPage() {
+    EndTable();
     EndPage();
     ++page_;
     y_ = kMargin - 12;
-    Put("P", fmt::format("{} {}", sheet_.title, sheet_.number), kHeading, 0, y_, start_, kContent / 2);
-    Put("P", sheet_.issuer, kText, kContent, y_, end_, kContent / 2 - kGap);
+    const std::string head = fmt::format("{} {}", sheet_.title, sheet_.number);
+    const double baseline = std::max(Baseline(head, kHeading), Baseline(sheet_.issuer, kText));
+    Put("P", head, kHeading, 0, y_ + Drop(head, kHeading, baseline), start_, kContent / 2);
+    Put("P", sheet_.issuer, kText, kContent, y_ + Drop(sheet_.issuer, kText, baseline), end_, kContent / 2 - kGap);
     y_ += 2 * line_height_;
     Rule(0, kContent, y_, 0.75, 0.3);
     y_ += kGap;
@@ -347,8 +378,11 @@ class PageWriter {
   void Carry(const std::string& word, const std::string& sum) {
     Begin("TR");
     const Place& place = places_[text_column_];
-    Put("TD", word, kBold, place.from + kPadding, y_ + kPadding, start_, place.width - 2 * kPadding);
-    PutCell("TD", sheet_.columns.size() - 1, sum, kBold, y_ + kPadding, Reading::kLeftToRight);
+    const double baseline = std::max(Baseline(word, kBold), Baseline(sum, kBold));
+    Put("TD", word, kBold, place.from + kPadding, y_ + kPadding + Drop(word, kBold, baseline), start_,
+        place.width - 2 * kPadding);
+    PutCell("TD", sheet_.columns.size() - 1, sum, kBold, y_ + kPadding + Drop(sum, kBold, baseline),
+            Reading::kLeftToRight);
     End("TR");
     y_ += carry_height_;
     Rule(0, kContent, y_, 0.5, 0.6);
@@ -385,9 +419,11 @@ class PageWriter {
   }
 
   void PutRow(const Row& row) {
+    double baseline = 0;
+    for (const Cell& cell : row.cells) baseline = std::max(baseline, Baseline(cell.text, kText));
     Begin("TR");
     for (std::size_t i = 0; i < row.cells.size(); ++i) {
-      double y = y_ + kPadding;
+      double y = y_ + kPadding + Drop(row.cells[i].text, kText, baseline);
       y += PutCell("TD", i, row.cells[i].text, kText, y, ReadingOf(i));
       for (const std::string& line : row.cells[i].small) y += PutCell("P", i, line, kSmall, y, Reading::kOwn);
     }
@@ -412,13 +448,17 @@ class PageWriter {
       }
       if (total.is_due) Rule(kName, kContent, y_, 1.2, 0.1);
       Begin("TR");
-      Put("TH", total.name, style, kName + kPadding, y_ + kPadding, start_, name_width);
-      Put("TD", total.value, style, kContent - kPadding, y_ + kPadding, end_, 0, Reading::kLeftToRight);
+      const double baseline = std::max(Baseline(total.name, style), value.baseline);
+      Put("TH", total.name, style, kName + kPadding, y_ + kPadding + Drop(total.name, style, baseline), start_,
+          name_width);
+      Put("TD", total.value, style, kContent - kPadding, y_ + kPadding + Drop(total.value, style, baseline), end_, 0,
+          Reading::kLeftToRight);
       End("TR");
       y_ += height;
       Rule(kName, kContent, y_, total.is_due ? 1.2 : 0.4, total.is_due ? 0.1 : 0.82);
       is_first = false;
     }
+    EndTable();
     y_ += kGap;
     return {};
   }
@@ -454,6 +494,7 @@ class PageWriter {
   std::vector<double> heights_;  // of the rows
   std::map<std::string, double> small_heights_;
   bool has_ink_ = false;
+  bool in_table_ = false;
   double y_ = 0;
   int page_ = 0;
   int pages_ = 0;

@@ -87,8 +87,9 @@ PangoLayout* TextSetter::Lay(std::string_view text, const Style& style, double w
 TextSetter::Size TextSetter::Measure(std::string_view text, const Style& style, double width_max, Reading reading) {
   int width = 0;
   int height = 0;
-  pango_layout_get_size(Lay(text, style, width_max, Side::kLeft, reading), &width, &height);
-  return {Points(width), Points(height)};
+  PangoLayout* layout = Lay(text, style, width_max, Side::kLeft, reading);
+  pango_layout_get_size(layout, &width, &height);
+  return {Points(width), Points(height), Points(pango_layout_get_baseline(layout))};
 }
 
 TextSetter::Size TextSetter::Draw(std::string_view text, const Style& style, double x, double y, Side side,
@@ -104,7 +105,7 @@ TextSetter::Size TextSetter::Draw(std::string_view text, const Style& style, dou
   cairo_set_source_rgb(cairo_, style.grey, style.grey, style.grey);
   cairo_move_to(cairo_, left, y);
   pango_cairo_show_layout(cairo_, layout);
-  return {width, Points(logical.height)};
+  return {width, Points(logical.height), Points(pango_layout_get_baseline(layout))};
 }
 
 Status TextSetter::status() const {

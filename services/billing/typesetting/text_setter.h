@@ -33,6 +33,7 @@ class TextSetter {
   struct Size {
     double width = 0;
     double height = 0;
+    double baseline = 0;  // of the first line, from the top
   };
   // `width_max`: where lines break, at words where that is possible; 0: nowhere.
   Size Measure(std::string_view text, const Style& style, double width_max = 0, Reading reading = Reading::kOwn);

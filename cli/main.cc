@@ -133,12 +133,12 @@ int main(int argc, char** argv) {
 
   // In the order in which --help shows them.
   for (const auto add :
-       {commands::AddUp,     commands::AddDown,  commands::AddStatus,   commands::AddImport,    commands::AddCompress,
-        commands::AddApply,  commands::AddGet,   commands::AddDescribe, commands::AddDelete,    commands::AddTenants,
-        commands::AddQuota,  commands::AddQuote, commands::AddRoles,    commands::AddCreateKey, commands::AddRotateKey,
-        commands::AddLogin,  commands::AddChat,  commands::AddUsage,    commands::AddInvoice,   commands::AddWallet,
-        commands::AddBudget, commands::AddTerms, commands::AddBilling,  commands::AddLedger,    commands::AddEvents,
-        commands::AddAudit,  commands::AddTop}) {
+       {commands::AddUp,     commands::AddDown,   commands::AddStatus,   commands::AddImport,    commands::AddCompress,
+        commands::AddApply,  commands::AddGet,    commands::AddDescribe, commands::AddDelete,    commands::AddTenants,
+        commands::AddQuota,  commands::AddQuote,  commands::AddRoles,    commands::AddCreateKey, commands::AddRotateKey,
+        commands::AddLogin,  commands::AddChat,   commands::AddUsage,    commands::AddInvoice,   commands::AddPayout,
+        commands::AddWallet, commands::AddBudget, commands::AddTerms,    commands::AddBilling,   commands::AddLedger,
+        commands::AddEvents, commands::AddAudit,  commands::AddTop}) {
     add(app, globals);
   }
   std::vector<std::string> asked;

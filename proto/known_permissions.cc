@@ -17,6 +17,7 @@
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
+#include "allod/billing/v1/payout.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
@@ -58,6 +59,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::AdjustLeaseRequest::descriptor()->file(),
       billing::v1::CheckLedgerRequest::descriptor()->file(),
       billing::v1::GetLegalEntityRequest::descriptor()->file(),
+      billing::v1::GetPayoutRequest::descriptor()->file(),
       billing::v1::GetPriceBookRequest::descriptor()->file(),
       billing::v1::GetPriceTermsRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),

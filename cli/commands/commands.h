@@ -59,6 +59,7 @@ void AddInvoice(CLI::App& app, Globals& globals);
 void AddBilling(CLI::App& app, Globals& globals);
 void AddTerms(CLI::App& app, Globals& globals);
 void AddBudget(CLI::App& app, Globals& globals);
+void AddPayout(CLI::App& app, Globals& globals);
 void AddWallet(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
 void AddEvents(CLI::App& app, Globals& globals);

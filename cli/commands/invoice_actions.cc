@@ -30,7 +30,8 @@ constexpr std::chrono::seconds kIssueTimeout{60};  // thousands of lines
 const std::map<std::string, billing_v1::DocumentFormat> kFormats = {{"csv", billing_v1::DOCUMENT_FORMAT_CSV},
                                                                     {"focus", billing_v1::DOCUMENT_FORMAT_FOCUS},
                                                                     {"ubl", billing_v1::DOCUMENT_FORMAT_UBL},
-                                                                    {"html", billing_v1::DOCUMENT_FORMAT_HTML}};
+                                                                    {"html", billing_v1::DOCUMENT_FORMAT_HTML},
+                                                                    {"pdf", billing_v1::DOCUMENT_FORMAT_PDF}};
 
 struct InvoiceActionOptions {
   std::string tenant;
@@ -101,7 +102,7 @@ Result<billing_v1::InvoiceDocument> Fetch(const net::Services& services, const I
   request.set_format(options.format);
   request.set_language_code(options.language);
   const auto stub = net::Connect<Invoices>(services);
-  ALLOD_TRY(auto document, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request));
+  ALLOD_TRY(auto document, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request, kIssueTimeout));
   while (static_cast<std::int64_t>(document.content().size()) < document.size_bytes()) {
     request.set_offset(static_cast<std::int64_t>(document.content().size()));
     ALLOD_TRY(const auto slice, net::Ask(*stub, &Invoices::Stub::GetInvoiceDocument, request));
@@ -203,10 +204,11 @@ void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
   add("get", "Show an invoice or a credit note", &GetIssued, true);
   const auto [document, of_document] =
       add("document", "Write an issued invoice or credit note as a file", &WriteDocument, true);
-  document->add_option("--format", of_document->format, "csv, focus, ubl or html (default: html)")
+  document->add_option("--format", of_document->format, "csv, focus, ubl, html or pdf (default: html)")
       ->type_name("FORMAT")
       ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""));
-  document->add_option("--language", of_document->language, "Of html: ar, en, fr or sw (default: en)");
+  document->add_option("--language", of_document->language,
+                       "Of html and pdf: am, ar, en, es, fr, hi, pt, ru or sw (default: en)");
   document->add_option("--file", of_document->file, "Where to (default: standard output)");
   const auto [credit, of_credit] = add("credit", "Give back a part of an invoice, or all of it", &CreditInvoice, true);
   credit->add_option("--reason", of_credit->reason, "Stands on the credit note")->required();

@@ -273,7 +273,8 @@ Status WriteConfigs(const StateDir& state, const UpOptions& options, const Servi
                       {"peer_uids", users.Callers("billing")},
                       {"database", Database(state, "billing")},
                       {"tenancy_target", state.target("tenancy")},
-                      {"event_secret_file", state.secret("event_secret").string()}};
+                      {"event_secret_file", state.secret("event_secret").string()},
+                      {"invoice_executable", (options.bin / "allod-invoice").string()}};
   KeepEventSettings(state, billing_config);
   ALLOD_CHECK_OK(write("billing", billing_config));
   ALLOD_TRY(const json settings, MergeNodeSettings(LastConfig(state, "node"), options.node));

@@ -16,6 +16,7 @@
 #include "allod/billing/v1/lease.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/legal_entity.pb.h"
+#include "allod/billing/v1/payout.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
@@ -59,6 +60,7 @@ void Link() {
   billing::v1::AdjustLeaseRequest::descriptor();
   billing::v1::CheckLedgerRequest::descriptor();
   billing::v1::GetLegalEntityRequest::descriptor();
+  billing::v1::GetPayoutRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::GetPriceTermsRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();

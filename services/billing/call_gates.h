@@ -30,6 +30,15 @@ struct CallGates {
   // wait for a connection behind the reports of others.
   CallGate reports{
       {.what = "reports", .per_key_max = 2, .total_max = kReportPlaces, .operator_max = kReportPlacesOfOperators}};
+  // Documents that are set as PDF: a process and a processor each, for seconds.
+  CallGate typesetting{{.what = "documents being set",
+                        .per_key_max = 1,
+                        .total_max = 2,
+                        .waiting_per_key_max = 4,
+                        .waiting_max = 16,
+                        .wait_max = std::chrono::milliseconds(20'000),
+                        .operator_max = 1,
+                        .operator_waiting_max = 4}};
 };
 
 }  // namespace allod::billing

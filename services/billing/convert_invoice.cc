@@ -234,8 +234,10 @@ Result<documents::Format> FromProto(pb::DocumentFormat format) {
       return documents::Format::kUbl;
     case pb::DOCUMENT_FORMAT_HTML:
       return documents::Format::kHtml;
+    case pb::DOCUMENT_FORMAT_PDF:
+      return documents::Format::kPdf;
     default:
-      return InvalidArgument("INVALID_FORMAT", "format: say which: CSV, FOCUS, UBL or HTML");
+      return InvalidArgument("INVALID_FORMAT", "format: say which: CSV, FOCUS, UBL, HTML or PDF");
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "services/billing/convert.h"
 #include "services/billing/convert_invoice.h"
@@ -85,19 +86,38 @@ grpc::Status InvoiceServiceImpl::GetInvoiceDocument(grpc::ServerContext* context
                                                     v1::InvoiceDocument* response) {
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::InvoiceDocument> {
     ALLOD_TRY(const InvoiceName name, ParseInvoiceName("name", request->name(), clock_.Now()));
-    ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
-    const auto issued = store_.FindInvoice(name.tenant, name.id.ToString());
-    if (!issued && issued.error().code == Code::kNotFound && name.id.credit_note == 0) {
-      ALLOD_CHECK_OK(store_.GetBillingAccount(name.tenant));
-      return FailedPrecondition("INVOICE_NOT_ISSUED", fmt::format("name: {} is a draft; files are made of what is "
-                                                                  "issued",
-                                                                  name.id.ToString()));
-    }
-    if (!issued) return std::unexpected(issued.error());
     ALLOD_TRY(const documents::Format format, FromProto(request->format()));
-    ALLOD_TRY(const documents::Document document, documents::Render(*issued, format, request->language_code()));
-    return Slice(document, request->offset());
+    std::optional<IssuedInvoice> issued;
+    {
+      ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reports, call));
+      ALLOD_TRY(issued, Issued(name));
+      if (format != documents::Format::kPdf) {
+        ALLOD_TRY(const documents::Document made, documents::Render(*issued, format, request->language_code()));
+        return Slice(made, request->offset());
+      }
+    }
+    ALLOD_TRY(const documents::Document pdf, Pdf(call, *issued, request->language_code()));
+    return Slice(pdf, request->offset());
   });
+}
+
+Result<IssuedInvoice> InvoiceServiceImpl::Issued(const InvoiceName& name) {
+  auto issued = store_.FindInvoice(name.tenant, name.id.ToString());
+  if (issued || issued.error().code != Code::kNotFound || name.id.credit_note != 0) return issued;
+  ALLOD_CHECK_OK(store_.GetBillingAccount(name.tenant));
+  return FailedPrecondition("INVOICE_NOT_ISSUED",
+                            fmt::format("name: {} is a draft; files are made of what is issued", name.id.ToString()));
+}
+
+Result<documents::Document> InvoiceServiceImpl::Pdf(const Call& call, const IssuedInvoice& invoice,
+                                                    const std::string& language) {
+  ALLOD_TRY(auto kept, pdf_.Find(invoice, language));
+  if (kept) return *std::move(kept);
+  ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.typesetting, call));
+  // Who waited for a place may have waited for this one.
+  ALLOD_TRY(kept, pdf_.Find(invoice, language));
+  if (kept) return *std::move(kept);
+  return pdf_.Make(invoice, language);
 }
 
 grpc::Status InvoiceServiceImpl::FinaliseInvoice(grpc::ServerContext* context,

@@ -72,7 +72,8 @@ constexpr std::string_view kAudit = R"(
 // Documents that do not add up or were not booked, and totals of which another amount was invoiced than they say.
 constexpr std::string_view kCountInvoiceFaults = R"(
   SELECT (SELECT count(*) FROM billing.invoices i
-          WHERE i.tenant_id = $1::uuid AND billing.invoice_fault(i.tenant_id, i.id) IS NOT NULL)
+          WHERE i.tenant_id = $1::uuid AND (billing.invoice_fault(i.tenant_id, i.id) IS NOT NULL
+            OR billing.share_fault(i.tenant_id, i.id) IS NOT NULL))
     + (SELECT count(*) FROM billing.usage_totals t
        LEFT JOIN (
          SELECT month, instance, variant, price_book_id, isolation_class,

@@ -311,8 +311,8 @@ TEST_F(InvoiceRpc, CreditsAreListedBesideTheirInvoice) {
 
 TEST_F(InvoiceRpc, FilesAreTheSameEachTimeAndComeInSlices) {
   Issue();
-  for (const auto format :
-       {v1::DOCUMENT_FORMAT_CSV, v1::DOCUMENT_FORMAT_FOCUS, v1::DOCUMENT_FORMAT_UBL, v1::DOCUMENT_FORMAT_HTML}) {
+  for (const auto format : {v1::DOCUMENT_FORMAT_CSV, v1::DOCUMENT_FORMAT_FOCUS, v1::DOCUMENT_FORMAT_UBL,
+                            v1::DOCUMENT_FORMAT_HTML, v1::DOCUMENT_FORMAT_PDF}) {
     const auto file = Document(Caller::Tenant("ke"), format);
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_EQ(file->size_bytes(), static_cast<std::int64_t>(file->content().size()));
@@ -327,6 +327,22 @@ TEST_F(InvoiceRpc, FilesAreTheSameEachTimeAndComeInSlices) {
   EXPECT_EQ(Reason(Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_CSV, "2026-10", 1 << 30)), "INVALID_OFFSET");
   EXPECT_EQ(Reason(Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_UNSPECIFIED)), "INVALID_FORMAT");
   EXPECT_THAT(Document(Caller::Tenant("ke"))->content(), StartsWith("<!DOCTYPE html>"));
+}
+
+// The typesetter would make another one each time.
+TEST_F(InvoiceRpc, APdfIsKeptAsItWasFirstMade) {
+  Issue();
+  typesetter_.error = Error{Code::kFailedPrecondition, "MISSING_FONT", "install fonts"};
+  EXPECT_EQ(Reason(Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_PDF)), "MISSING_FONT");
+  EXPECT_TRUE(Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_HTML));
+  typesetter_.error.reset();
+  const auto first = Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_PDF);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(first->media_type(), "application/pdf");
+  EXPECT_THAT(first->content(), HasSubstr("Invoice "));
+  EXPECT_EQ(Document(Caller::Operator(), v1::DOCUMENT_FORMAT_PDF)->content(), first->content());
+  typesetter_.error = Error{Code::kInternal, "TYPESETTING_FAILED", "away"};
+  EXPECT_EQ(Document(Caller::Tenant("ke"), v1::DOCUMENT_FORMAT_PDF)->content(), first->content());
 }
 
 }  // namespace

@@ -26,6 +26,7 @@
 #include "services/billing/price_book_service.h"
 #include "services/billing/terms/terms_service.h"
 #include "services/billing/terms/testing/fake_terms_store.h"
+#include "services/billing/testing/fake_documents.h"
 #include "services/billing/testing/fake_instance_time_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
@@ -357,7 +358,10 @@ class PortalScopes : public testing::Test {
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::FakeInstanceTimeStore time_store_{billing_store_, clock_};
   billing::InstanceTimeServiceImpl times_{time_store_, billing_store_, clock_, gates_};
-  billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
+  billing::FakeTypesetter typesetter_;
+  billing::FakeFileStore files_;
+  billing::documents::PdfDocuments pdf_{typesetter_, files_};
+  billing::InvoiceServiceImpl invoices_{billing_store_, pdf_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
   billing::terms::FakeTermsStore terms_store_;
   billing::terms::PriceTermsServiceImpl price_terms_{terms_store_, clock_, gates_};

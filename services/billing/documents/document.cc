@@ -6,9 +6,7 @@
 #include "services/billing/documents/text.h"
 
 namespace allod::billing::documents {
-namespace {
 
-// Numbers have '/' in some countries.
 std::string FileName(const IssuedInvoice& invoice, std::string_view ending) {
   std::string out = invoice.number;
   for (char& c : out) {
@@ -16,8 +14,6 @@ std::string FileName(const IssuedInvoice& invoice, std::string_view ending) {
   }
   return fmt::format("{}{}", out, ending);
 }
-
-}  // namespace
 
 Result<Document> Render(const IssuedInvoice& invoice, Format format, std::string_view language) {
   ALLOD_CHECK_OK(CheckTotals(invoice));
@@ -39,6 +35,8 @@ Result<Document> Render(const IssuedInvoice& invoice, Format format, std::string
       return Document{MakeUbl(invoice, decimals), "application/xml", FileName(invoice, ".xml")};
     case Format::kHtml:
       return Document{MakeHtml(invoice, decimals, *words), "text/html; charset=utf-8", FileName(invoice, ".html")};
+    case Format::kPdf:
+      break;
   }
   return Internal("no such format");
 }

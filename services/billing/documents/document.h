@@ -12,7 +12,8 @@
 
 namespace allod::billing::documents {
 
-enum class Format { kCsv = 1, kFocus, kUbl, kHtml };
+// kPdf is not made here but by PdfDocuments (pdf_documents.h).
+enum class Format { kCsv = 1, kFocus, kUbl, kHtml, kPdf };
 
 struct Document {
   std::string content;
@@ -23,5 +24,8 @@ struct Document {
 // `language`: of a page for people (words.h); empty for English. INTERNAL / INVOICE_ARITHMETIC; INVALID_ARGUMENT /
 // UNKNOWN_LANGUAGE; FAILED_PRECONDITION / UBL_CURRENCY: EN 16931 has no amounts of more than two decimals.
 Result<Document> Render(const IssuedInvoice& invoice, Format format, std::string_view language);
+
+// The document's number as the name of a file: numbers have '/' in some countries.
+std::string FileName(const IssuedInvoice& invoice, std::string_view ending);
 
 }  // namespace allod::billing::documents

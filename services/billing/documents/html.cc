@@ -1,8 +1,5 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
 #include "services/common/markup.h"
@@ -20,37 +17,6 @@ constexpr std::string_view kStyle =
     ".small{color:#555;font-size:.85em;overflow-wrap:anywhere}p{white-space:pre-line}"
     ".due{font-size:1.2em;font-weight:bold}.due th,.due td{border-block-start:2px solid #111}"
     "@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}";
-
-// 1234567.89 as 1 234 567.89: thin spaces that do not break, which mean the same in every language.
-std::string Grouped(const std::string& number) {
-  constexpr std::string_view kThinSpace = "\u202f";
-  const std::size_t first = number.starts_with('-') ? 1 : 0;
-  const std::size_t end = std::min(number.find('.'), number.size());
-  std::string out;
-  for (std::size_t i = 0; i < number.size(); ++i) {
-    if (i > first && i < end && (end - i) % 3 == 0) out += kThinSpace;
-    out += number[i];
-  }
-  return out;
-}
-
-std::string_view WordOf(TaxCategory category, const Words& words) {
-  switch (category) {
-    case TaxCategory::kStandard:
-      return words.standard;
-    case TaxCategory::kZeroRated:
-      return words.zero_rated;
-    case TaxCategory::kExempt:
-      return words.exempt;
-    case TaxCategory::kReverseCharge:
-      return words.reverse_charge;
-    case TaxCategory::kExport:
-      return words.exported;
-    case TaxCategory::kOutOfScope:
-      return words.out_of_scope;
-  }
-  std::abort();
-}
 
 // Numbers and names read from left to right in any page.
 std::string Ltr(std::string_view text) { return fmt::format("<bdi dir=\"ltr\">{}</bdi>", InMarkup(text)); }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "services/billing/documents/words.h"
@@ -11,6 +12,13 @@ namespace allod::billing::documents {
 std::string Date(Time time) {
   const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(time));
   return fmt::format("{:04}-{:02}-{:02}", int(day.year()), unsigned(day.month()), unsigned(day.day()));
+}
+
+std::string IsoTime(Time time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const std::chrono::hh_mm_ss clock(seconds - std::chrono::floor<std::chrono::days>(seconds));
+  return fmt::format("{}T{:02}:{:02}:{:02}Z", Date(time), clock.hours().count(), clock.minutes().count(),
+                     clock.seconds().count());
 }
 
 std::string Fixed(Amount amount, int decimals) {
@@ -23,6 +31,18 @@ std::string Fixed(Amount amount, int decimals) {
   if (decimals > 0) {
     const std::size_t have = out.size() - point - 1;
     if (have < static_cast<std::size_t>(decimals)) out.append(static_cast<std::size_t>(decimals) - have, '0');
+  }
+  return out;
+}
+
+std::string Grouped(std::string_view number) {
+  constexpr std::string_view kThinSpace = "\u202f";
+  const std::size_t first = number.starts_with('-') ? 1 : 0;
+  const std::size_t end = std::min(number.find('.'), number.size());
+  std::string out;
+  for (std::size_t i = 0; i < number.size(); ++i) {
+    if (i > first && i < end && (end - i) % 3 == 0) out += kThinSpace;
+    out += number[i];
   }
   return out;
 }

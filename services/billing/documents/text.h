@@ -9,7 +9,9 @@
 namespace allod::billing::documents {
 
 std::string Date(Time time);                       // 2026-10-31
+std::string IsoTime(Time time);                    // 2026-10-31T23:59:59Z
 std::string Fixed(Amount amount, int decimals);    // with all decimals of the minor unit: 12.50
+std::string Grouped(std::string_view number);      // 1234567.89 as 1 234 567.89, with thin spaces that do not break
 std::string Percent(std::int32_t basis_points);    // 16, 7.5
 std::string Upper(std::string_view country_code);  // KE
 std::string InCsv(std::string_view text);          // quoted where needed; a value that a spreadsheet would take for

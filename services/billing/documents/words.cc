@@ -4,7 +4,10 @@
 
 #include <array>
 #include <cstdlib>
+#include <span>
 #include <string>
+
+#include "services/billing/documents/further_languages.h"
 
 namespace allod::billing::documents {
 namespace {
@@ -39,6 +42,9 @@ constexpr auto kLanguages = std::to_array<Words>({
      .credited = "المبلغ المعاد",
      .payment = "الدفع",
      .country = "البلد",
+     .carried_forward = "ما بعده",
+     .brought_forward = "ما قبله",
+     .page_of = "صفحة {page} من {pages}",
      .standard = "النسبة العادية",
      .zero_rated = "خاضع لنسبة الصفر",
      .exempt = "معفى",
@@ -81,6 +87,9 @@ constexpr auto kLanguages = std::to_array<Words>({
      .credited = "Credited",
      .payment = "Payment",
      .country = "Country",
+     .carried_forward = "Carried forward",
+     .brought_forward = "Brought forward",
+     .page_of = "Page {page} of {pages}",
      .standard = "standard rate",
      .zero_rated = "zero rated",
      .exempt = "exempt",
@@ -123,6 +132,9 @@ constexpr auto kLanguages = std::to_array<Words>({
      .credited = "Montant crédité",
      .payment = "Paiement",
      .country = "Pays",
+     .carried_forward = "À reporter",
+     .brought_forward = "Report",
+     .page_of = "Page {page} sur {pages}",
      .standard = "taux normal",
      .zero_rated = "taux zéro",
      .exempt = "exonéré",
@@ -165,6 +177,9 @@ constexpr auto kLanguages = std::to_array<Words>({
      .credited = "Kiasi kilichorejeshwa",
      .payment = "Malipo",
      .country = "Nchi",
+     .carried_forward = "Inaendelea ukurasa unaofuata",
+     .brought_forward = "Imetoka ukurasa uliotangulia",
+     .page_of = "Ukurasa {page} kati ya {pages}",
      .standard = "kiwango cha kawaida",
      .zero_rated = "kiwango sifuri",
      .exempt = "imesamehewa",
@@ -205,12 +220,32 @@ std::string_view WordOf(ChargeKind kind, const Words& words) {
 Result<const Words*> WordsIn(std::string_view language) {
   if (language.empty()) language = "en";
   std::string known;
-  for (const Words& words : kLanguages) {
-    if (words.language == language) return &words;
-    known += (known.empty() ? "" : ", ") + std::string(words.language);
+  for (const auto& list : {std::span<const Words>(kLanguages), FurtherLanguages()}) {
+    for (const Words& words : list) {
+      if (words.language == language) return &words;
+      known += (known.empty() ? "" : ", ") + std::string(words.language);
+    }
   }
   return InvalidArgument("UNKNOWN_LANGUAGE",
                          fmt::format("language_code: '{}' is none of {}", language.substr(0, 32), known));
+}
+
+std::string_view WordOf(TaxCategory category, const Words& words) {
+  switch (category) {
+    case TaxCategory::kStandard:
+      return words.standard;
+    case TaxCategory::kZeroRated:
+      return words.zero_rated;
+    case TaxCategory::kExempt:
+      return words.exempt;
+    case TaxCategory::kReverseCharge:
+      return words.reverse_charge;
+    case TaxCategory::kExport:
+      return words.exported;
+    case TaxCategory::kOutOfScope:
+      return words.out_of_scope;
+  }
+  std::abort();
 }
 
 }  // namespace allod::billing::documents

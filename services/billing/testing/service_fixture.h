@@ -14,6 +14,7 @@
 #include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
+#include "services/billing/testing/fake_documents.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"
@@ -72,7 +73,7 @@ class BillingRpc : public testing::Test {
         leases_(store_, clock_, gates_),
         computed_(store_, clock_, gates_),
         ledger_(store_, clock_, gates_),
-        invoices_(store_, clock_, gates_) {
+        invoices_(store_, pdf_, clock_, gates_) {
     server_ =
         Server::Start({.listen = address_}, {&books_, &accounts_, &usage_, &leases_, &computed_, &ledger_, &invoices_})
             .value();
@@ -161,6 +162,9 @@ class BillingRpc : public testing::Test {
   LeaseServiceImpl leases_;
   ComputedUsageServiceImpl computed_;
   LedgerServiceImpl ledger_;
+  FakeTypesetter typesetter_;
+  FakeFileStore files_;
+  documents::PdfDocuments pdf_{typesetter_, files_};
   InvoiceServiceImpl invoices_;
   const TempDir sockets_;
   const std::string address_ = "unix:" + (sockets_ / "s.sock").string();

@@ -9,6 +9,7 @@
 #include "gateway/metering/adjust_lease.h"
 #include "gateway/metering/funds_errors.h"
 #include "gateway/telemetry/gateway_metrics.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/timestamp.h"
@@ -137,6 +138,7 @@ std::optional<Result<Funds>> EscrowFunds::TakeNow(const FundsRequest& request, c
   if (found == shard.tenants.end() || !found->second->waiting.empty()) return std::nullopt;
   auto taken = TryTake(found->second->book, request, held, now);
   if (taken && found->second->book.is_low(now)) Drive(shard, *found->second);
+  if (taken) PassFaultPoint(FaultPoint::kFundsTaken);
   return taken;
 }
 
@@ -193,6 +195,7 @@ void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount h
   const auto found = shard.tenants.find(name);
   if (found == shard.tenants.end()) return;
   Tenant& tenant = *found->second;
+  PassFaultPoint(FaultPoint::kFundsSettled);
   tenant.book.Settle(lease_id, held, cost);
   if (stopping_) return;
   if (!tenant.waiting.empty() || tenant.book.recalled()) return Drive(shard, tenant);
@@ -207,6 +210,7 @@ void EscrowFunds::OnRecall(const std::string& name, const std::string& lease_id)
   const auto found = shard.tenants.find(name);
   if (found == shard.tenants.end()) return;
   found->second->book.Recall(*id);
+  PassFaultPoint(FaultPoint::kFundsRecalled);
   Drive(shard, *found->second);
 }
 
@@ -272,6 +276,8 @@ void EscrowFunds::Send(Tenant& tenant, const LeaseBook::Ask& ask) {
   *call->request.mutable_send_time() = ToTimestamp(std::chrono::system_clock::now());
   call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
   tenant.calling = true;
+  if (ask.end || ask.give_back > Amount()) PassFaultPoint(FaultPoint::kLeaseGivingBack);
+  PassFaultPoint(FaultPoint::kLeaseAsking);
   {
     const std::lock_guard lock(calls_mutex_);
     calls_.insert(call->context.get());
@@ -288,6 +294,7 @@ void EscrowFunds::OnDone(Call* call, const grpc::Status& status) {
     Tenant& tenant = *shard.tenants.at(call->tenant);  // kept while a call is under way
     tenant.calling = false;
     tenant.no_room = false;
+    PassFaultPoint(FaultPoint::kLeaseAnswered);
     if (status.ok()) {
       OnAnswer(tenant, *call);
     } else {
@@ -468,6 +475,7 @@ std::optional<Uuid> EscrowFunds::NextLeaseId() {
 void EscrowFunds::EndEarlierLeases() { Schedule(steady_clock::now(), ""); }
 
 void EscrowFunds::StartEndCall() {
+  PassFaultPoint(FaultPoint::kEarlierLeasesEnding);
   auto* call = new EndCall;
   call->request.set_gateway_id(gateway_id_);
   {

@@ -7,6 +7,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod {
 
@@ -133,6 +134,7 @@ Result<std::vector<Result<SettledUsage>>> PgStore::SettleBatch(const SettleBatch
       command.tenant,
       [&](TenantTx& tx) -> Result<std::vector<Result<SettledUsage>>> {
         const SettleBatchState state = LockForBatch(tx, command);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kBatchLocked));
         BatchColumns columns;
         std::vector<Result<SettledUsage>> out;
         for (const Result<LeasedDecision>& decision : DecideSettleBatch(state, command, now)) {
@@ -144,6 +146,7 @@ Result<std::vector<Result<SettledUsage>>> PgStore::SettleBatch(const SettleBatch
           out.push_back(SettledUsage{.cost = decision->record.cost});
         }
         columns.Write(tx, state.currency_code.value_or(""), now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kBatchWritten));
         return out;
       },
       // What was recorded is looked up by its id, and answered.

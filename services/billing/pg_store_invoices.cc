@@ -7,6 +7,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -196,12 +197,15 @@ audit::Act ActOf(const IssuedInvoice& doc) {
 Result<IssuedInvoice> Write(TenantTx& tx, const audit::PgLog& log, IssuedInvoice doc) {
   AllowMinutes(tx);
   InsertHeader(tx, doc);
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceNumbered));
   InsertLines(tx, doc);
   for (const TaxSubtotal& tax : doc.taxes) {
     tx.Exec(kInsertTax, doc.tenant, doc.id, CodeOf(tax.category), tax.basis_points, tax.taxable, tax.tax, tax.note);
   }
   Book(tx, doc);
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceBooked));
   ALLOD_CHECK_OK(log.Append(tx, doc.tenant_name, ActOf(doc)));
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceWritten));
   return doc;
 }
 

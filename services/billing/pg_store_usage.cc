@@ -3,6 +3,7 @@
 
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -177,7 +178,9 @@ Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
       [&](TenantTx& tx) -> Result<Reservation> {
         ALLOD_TRY(const ReserveDecision decision, DecideReserve(LockForReserve(tx, command), command, now));
         if (decision.replaced) ReleaseHold(tx, *decision.replaced, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kReserveReleased));
         if (!decision.replay) WriteReservation(tx, decision.reservation, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kReserveWritten));
         return decision.reservation;
       },
       [&](TenantTx& tx) -> Result<Reservation> {
@@ -195,8 +198,10 @@ Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
       command.tenant,
       [&](TenantTx& tx) -> Result<UsageRecord> {
         const SettleState state = LockForSettle(tx, command);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kSettleLocked));
         ALLOD_TRY(const SettleDecision decision, DecideSettle(state, command, now));
         if (!decision.replay) WriteSettlement(tx, decision, state.reservation->hold, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kSettleWritten));
         return decision.record;
       },
       [&](TenantTx& tx) -> Result<UsageRecord> {
@@ -213,7 +218,9 @@ Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
     if (tx.Exec(kAnythingDue, tenant.ToString(), now).empty()) return 0;  // without the lock
     LockAccount(tx);
-    return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
+    const auto expired = static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kExpireWritten));
+    return expired;
   });
 }
 

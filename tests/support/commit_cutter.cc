@@ -1,4 +1,4 @@
-#include "tests/contract/billing_commit_cutter.h"
+#include "tests/support/commit_cutter.h"
 
 #include <netdb.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #include "services/common/pg/connection_string.h"
 
-namespace allod::billing {
+namespace allod {
 namespace {
 
 sockaddr_un UnixAddress(const std::string& path) {
@@ -79,6 +79,12 @@ CommitCutter::~CommitCutter() {
 
 void CommitCutter::CutNext(Where where) { next_cut_ = static_cast<int>(where); }
 
+int CommitCutter::NextCut() {
+  const int every = every_;
+  if (every > 0 && ++commits_ % every == 0) return commits_ / every % 2;
+  return next_cut_.exchange(-1);
+}
+
 void CommitCutter::Loop() {
   std::map<int, int> peer;          // both ways
   std::map<int, bool> from_client;  // which end a socket is
@@ -118,7 +124,7 @@ void CommitCutter::Loop() {
       }
       const std::string_view bytes(buffer, static_cast<std::size_t>(got));
       const bool commit = from_client.at(fd) && bytes.find("COMMIT") != std::string_view::npos;
-      const int cut = commit ? next_cut_.exchange(-1) : -1;
+      const int cut = commit ? NextCut() : -1;
       if (cut >= 0) {
         ++cuts_;
         if (cut == static_cast<int>(Where::kAfterTheServerDidIt)) {
@@ -136,4 +142,4 @@ void CommitCutter::Loop() {
   while (!peer.empty()) drop(peer.begin()->first);
 }
 
-}  // namespace allod::billing
+}  // namespace allod

@@ -56,6 +56,7 @@ void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);
 void AddInvoice(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
+void AddProve(CLI::App& app, Globals& globals);
 void AddAudit(CLI::App& app, Globals& globals);
 void AddTop(CLI::App& app, Globals& globals);
 

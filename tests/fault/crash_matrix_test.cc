@@ -18,6 +18,7 @@ using std::chrono::seconds;
 using testing::IsEmpty;
 using Kind = Operation::Kind;
 
+constexpr int kClients = 4;
 constexpr int kRoundsMax = 60;  // until a point is passed
 
 int Setting(const char* name, int otherwise) {
@@ -47,8 +48,10 @@ class CrashMatrix : public testing::Test {
   // Clients of both gateways at once, each with some requests of every kind.
   void Traffic(int requests, std::int64_t long_tokens) {
     std::vector<std::thread> clients;
-    for (int client = 0; client < 4; ++client) {
-      clients.emplace_back([this, client, requests, long_tokens, seed = random_()] {
+    std::atomic<int> running{kClients};
+    for (int client = 0; client < kClients; ++client) {
+      clients.emplace_back([this, &running, client, requests, long_tokens, seed = random_()] {
+        const std::shared_ptr<void> ending(nullptr, [&](void*) { --running; });
         std::mt19937 random(static_cast<unsigned>(seed));
         for (int i = 0; i < requests; ++i) {
           const int gateway = client % MoneySystem::kGateways;
@@ -61,6 +64,11 @@ class CrashMatrix : public testing::Test {
           }
         }
       });
+    }
+    // What dies is started again at once, by the thread that lives as long as it shall.
+    while (running > 0) {
+      (void)system_.StartDead();
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     for (std::thread& client : clients) client.join();
   }
@@ -94,7 +102,7 @@ class CrashMatrix : public testing::Test {
     }
     if (IsOneOf(point, {kFundsRecalled, kRecallMarked, kRecallTold, kLeaseGivingBack})) {
       // For so little that one has what the other needs.
-      system_.SetCreditLimit("0.05");
+      system_.SetCreditLimit(Add(system_.Owed(), Amount::Parse("limit", "0.02").value()).value().ToString());
       Traffic(3, 800);
       (void)system_.StartDead();
       system_.SetCreditLimit("1000000");

@@ -115,6 +115,7 @@ MoneySystem::MoneySystem(int request_timeout_ms) {
                           {"request_timeout_ms", request_timeout_ms},
                           {"send_buffer_bytes", 4096},
                           {"wake_wait_ms_max", 5000},
+                          {"reserve_timeout_ms", 500},
                           {"jurisdiction", "ke"},
                           {"api_key_pepper_file", (directory_ / "pepper").string()},
                           {"journal_dir", (directory_ / fmt::format("journal{}", i)).string()}}
@@ -172,6 +173,12 @@ void MoneySystem::StartGateways() {
 }
 
 void MoneySystem::StopGateways() {
+  // Those of before are ended once what they left is settled; of a tenant a gateway has one.
+  Eventually([&] {
+    pqxx::connection connection(database_.owner_url);
+    pqxx::nontransaction session(connection);
+    return session.exec("SELECT count(*) FROM billing.leases WHERE end_time IS NULL")[0][0].as<int>() <= kGateways;
+  });
   for (auto& process : gateways_) {
     if (process) process->Stop(seconds(20));
     process.reset();
@@ -343,6 +350,13 @@ std::vector<std::string> MoneySystem::RequestIds(int operation) const {
   return found == request_ids_.end() ? std::vector<std::string>() : found->second;
 }
 
+Amount MoneySystem::Owed() const {
+  pqxx::connection connection(database_.owner_url);
+  pqxx::nontransaction session(connection);
+  const auto owed = session.exec("SELECT (-posted)::text FROM billing.ledger_accounts WHERE code = 'receivable'");
+  return owed.empty() ? Amount() : Amount::FromPico(Int128{std::atoll(owed[0][0].c_str())});
+}
+
 std::map<std::string, Record> MoneySystem::Records() const {
   pqxx::connection connection(database_.owner_url);
   pqxx::nontransaction session(connection);
@@ -396,7 +410,7 @@ std::vector<std::string> MoneySystem::FaultsOfBooks() const {
   if (held.as<std::string>() != "0") out.push_back("held: " + held.as<std::string>());
   const auto owed = session.exec(
       "SELECT (SELECT coalesce(sum(cost) FILTER (WHERE billed), 0) FROM billing.usage_records) + (SELECT "
-      "coalesce(sum(balance), 0) FROM billing.ledger_accounts WHERE code = 'receivable')")[0][0];
+      "coalesce(sum(posted), 0) FROM billing.ledger_accounts WHERE code = 'receivable')")[0][0];
   if (owed.as<std::string>() != "0") out.push_back("records and what is owed differ by " + owed.as<std::string>());
   return out;
 }

@@ -13,6 +13,7 @@
 
 #include "allod/billing/v1/ledger.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
+#include "services/common/money.h"
 #include "tests/integration/gateway_http_client.h"
 #include "tests/integration/gateway_peers.h"
 #include "tests/support/commit_cutter.h"
@@ -73,6 +74,7 @@ class MoneySystem {
   // What a client does; any thread.
   Operation Ask(int gateway, Operation::Kind kind, std::int64_t tokens, std::int64_t piece = 1, int pause_ms = 0);
   void SetCreditLimit(const std::string& units);  // until billing has it
+  Amount Owed() const;                            // posted so far
   // Starts what has died. Whether anything had.
   bool StartDead();
   void KillGateway(int gateway);

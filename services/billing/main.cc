@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "allod/billing/v1/audit.grpc.pb.h"
+#include "services/billing/analysis/partition_maker.h"
+#include "services/billing/analysis/pg_partitions.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/call_gates.h"
 #include "services/billing/computed_usage_service.h"
@@ -106,8 +108,12 @@ Status Run(const Config& config, StopSignal& stop) {
   expirer.Start();
   Finaliser finaliser(store, clock, grace);
   finaliser.Start();
+  PgPartitionStore partitions(desk);
+  PartitionMaker partition_maker(partitions);
+  partition_maker.Start();
   stop.Ready();
   stop.Wait();
+  partition_maker.Stop();
   finaliser.Stop();
   expirer.Stop();
   leases.Stop();

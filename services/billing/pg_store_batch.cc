@@ -23,10 +23,11 @@ inline constexpr auto kRowWords<billing::LeasedTransfer> =
 namespace allod::billing {
 namespace {
 
-// OFFSET 0: one look into the index for each, whatever the planner thinks of the table's size.
+// OFFSET 0: one look into the index for each, whatever the planner thinks of the table's size. $3, $4: the lowest and
+// the highest of them, so that no partition is planned for that has none.
 const std::string kFindRecords = fmt::format(
     "SELECT {} FROM unnest($2::uuid[]) AS w (id), LATERAL (SELECT * FROM billing.usage_records r "
-    "WHERE r.tenant_id = $1::uuid AND r.request_id = w.id OFFSET 0) u",
+    "WHERE r.tenant_id = $1::uuid AND r.request_id = w.id AND r.request_id BETWEEN $3::uuid AND $4::uuid OFFSET 0) u",
     kUsageColumns);
 constexpr std::string_view kFindReserved =
     "SELECT w.id FROM unnest($2::uuid[]) AS w (id) WHERE EXISTS (SELECT FROM billing.reservations r "
@@ -74,7 +75,10 @@ SettleBatchState LockForBatch(TenantTx& tx, const SettleBatchCommand& command) {
   distinct(terms);
   SettleBatchState state;
   state.currency_code = LockAccount(tx);
-  for (UsageRecord& record : ReadAll(tx.Exec(kFindRecords, tx.tenant(), requests), ReadUsageRecord)) {
+  if (command.usage.empty()) return state;
+  const auto [lowest, highest] = std::ranges::minmax_element(command.usage, {}, &LeasedUsage::request_id);
+  for (UsageRecord& record : ReadAll(
+           tx.Exec(kFindRecords, tx.tenant(), requests, lowest->request_id, highest->request_id), ReadUsageRecord)) {
     state.records.emplace(record.request_id, std::move(record));
   }
   for (const Uuid& id :

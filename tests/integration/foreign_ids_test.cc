@@ -375,8 +375,9 @@ TEST_F(ForeignIds, TheDatabaseItselfShowsARoleOneTenantAtMost) {
     PgPool pool(programs_->database().app_config(area));
     for (const auto& row : session.exec_params(
              "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute a ON "
-             "a.attrelid = c.oid AND a.attname = 'tenant_id' WHERE c.relkind = 'r' AND c.relforcerowsecurity AND "
-             "n.nspname = $1",
+             "a.attrelid = c.oid AND a.attname = 'tenant_id' WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition "
+             "AND "
+             "c.relforcerowsecurity AND n.nspname = $1",
              area)) {
       const std::string table = std::string(area) + "." + row[0].as<std::string>();
       const auto without = pool.Run<int>([&](GlobalTx& tx) -> Result<int> {

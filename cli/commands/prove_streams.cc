@@ -29,7 +29,7 @@ using nlohmann::json;
 constexpr int kClients = 4;
 constexpr int kTokensMax = 60;
 constexpr std::chrono::seconds kSettledWithin{30};
-constexpr int kRecordsMax = 10'000;
+constexpr int kStreamRecordsMax = 10'000;
 
 struct Stream {
   int cut_after = 0;  // events with text; 0: read to its end
@@ -95,7 +95,7 @@ Result<Records> RecordsOf(const net::Services& services, const std::string& inst
   request.set_parent(TenantOf(instance));
   request.set_instance(instance);
   using Usage = billing_v1::UsageService;
-  ALLOD_TRY(const net::Listed listed, net::List<Usage>(services, &Usage::Stub::ListUsageRecords, request, kRecordsMax));
+  ALLOD_TRY(const net::Listed listed, net::List<Usage>(services, &Usage::Stub::ListUsageRecords, request, kStreamRecordsMax));
   Records out;
   for (const auto& one : listed.items) {
     const auto& record = dynamic_cast<const billing_v1::UsageRecord&>(*one);
@@ -111,7 +111,7 @@ Result<std::map<std::string, std::int64_t>> SampledOf(const net::Services& servi
   request.set_instance(instance);
   using Computed = billing_v1::ComputedUsageService;
   ALLOD_TRY(const net::Listed listed,
-            net::List<Computed>(services, &Computed::Stub::ListComputedUsage, request, kRecordsMax));
+            net::List<Computed>(services, &Computed::Stub::ListComputedUsage, request, kStreamRecordsMax));
   std::map<std::string, std::int64_t> out;
   for (const auto& one : listed.items) {
     const auto& event = dynamic_cast<const billing_v1::ComputedUsage&>(*one);

@@ -55,7 +55,7 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
     bool larger = false;
     while (left > 0) {
       std::this_thread::sleep_for(milliseconds(100 + random() % 200));
-      switch (random() % 6) {
+      switch (random() % 8) {
         case 0:
           ++faults["gateway killed"];
           system.KillGateway(static_cast<int>(random() % MoneySystem::kGateways));
@@ -83,6 +83,18 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
           system.routes().Update([&](auto& route) { route.set_context_tokens(larger ? 5120 : 4096); },
                                  system.worker_target());
           system.RestartWorker();
+          break;
+        case 6:
+          ++faults["Redis killed, all in it gone"];
+          system.redis().Kill();
+          std::this_thread::sleep_for(milliseconds(50));
+          system.redis().Start();
+          break;
+        case 7:
+          ++faults["Redis frozen"];
+          system.redis().Freeze();
+          std::this_thread::sleep_for(milliseconds(200));
+          system.redis().Thaw();
           break;
       }
       (void)system.StartDead();

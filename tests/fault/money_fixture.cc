@@ -106,6 +106,8 @@ MoneySystem::MoneySystem(int request_timeout_ms) {
                           {"catalog_target", Target("catalog")},
                           {"billing_target", Target("billing")},
                           {"scheduling_target", Target("scheduling")},
+                          {"redis_url", redis_.url()},
+                          {"gateways", kGateways},
                           {"requests_per_minute", kUnlimited},
                           {"requests_per_minute_per_tenant", kUnlimited},
                           {"tokens_per_minute", kUnlimited},

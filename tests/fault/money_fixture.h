@@ -20,6 +20,7 @@
 #include "tests/support/fault_board.h"
 #include "tests/support/pg_fixture.h"
 #include "tests/support/process.h"
+#include "tests/support/redis_fixture.h"
 #include "tests/support/temp_dir.h"
 
 namespace allod::fault {
@@ -87,6 +88,7 @@ class MoneySystem {
   FaultBoard& billing_board() { return billing_board_; }
   CommitCutter& cutter() { return cutter_; }
   gateway::RoutePeer& routes() { return routes_; }
+  TestRedis& redis() { return redis_; }  // where the gateways share limits
   std::string worker_target() const { return Target("worker"); }
   std::string owner_url() const { return database_.owner_url; }
   std::shared_ptr<grpc::Channel> billing_channel() const { return MakeChannelToBilling(); }
@@ -120,6 +122,7 @@ class MoneySystem {
   TempDir directory_;
   TestDatabase database_{"billing"};
   CommitCutter cutter_{database_.app_config().url};
+  TestRedis redis_;
   std::vector<FaultBoard> gateway_boards_{kGateways};
   FaultBoard billing_board_;
   std::string key_;

@@ -55,7 +55,7 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
     bool larger = false;
     while (left > 0) {
       std::this_thread::sleep_for(milliseconds(100 + random() % 200));
-      switch (random() % 8) {
+      switch (random() % 9) {
         case 0:
           ++faults["gateway killed"];
           system.KillGateway(static_cast<int>(random() % MoneySystem::kGateways));
@@ -91,6 +91,11 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
           system.redis().Start();
           break;
         case 7:
+          ++faults["connection cut at COMMIT"];
+          system.cutter().CutNext(random() % 2 == 0 ? CommitCutter::Where::kBeforeTheServerSeesIt
+                                                    : CommitCutter::Where::kAfterTheServerDidIt);
+          break;
+        case 8:
           ++faults["Redis frozen"];
           system.redis().Freeze();
           std::this_thread::sleep_for(milliseconds(200));

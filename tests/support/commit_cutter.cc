@@ -130,8 +130,7 @@ void CommitCutter::Loop() {
         if (cut == static_cast<int>(Where::kAfterTheServerDidIt)) {
           SendAll(peer.at(fd), bytes);
           char answer[256];
-          if (read(peer.at(fd), answer, sizeof(answer)) <= 0)
-            throw std::runtime_error("the server did not answer COMMIT");
+          (void)!read(peer.at(fd), answer, sizeof(answer));  // nothing, if it has died
         }
         drop(fd);
       } else if (!SendAll(peer.at(fd), bytes)) {

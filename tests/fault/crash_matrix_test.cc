@@ -114,12 +114,20 @@ class CrashMatrix : public testing::Test {
   void KillAt(FaultPoint point, std::uint64_t nth) {
     FaultBoard& board = BoardOf(point);
     const std::uint64_t before = board.fired(point);
+    const auto start = std::chrono::steady_clock::now();
     board.Arm(point, FaultAction::kKill, nth);
     for (int round = 0; round < kRoundsMax && board.fired(point) == before; ++round) Provoke(point);
     EXPECT_EQ(board.fired(point), before + 1)
         << kFaultPoints[static_cast<std::size_t>(point)].name << " at passage " << nth << " was not reached";
     board.Disarm(point);
     (void)system_.StartDead();
+    if (std::getenv("ALLOD_FAULT_VERBOSE") == nullptr) return;
+    std::printf(
+        "%s at passage %llu: %lld ms\n", std::string(kFaultPoints[static_cast<std::size_t>(point)].name).c_str(),
+        static_cast<unsigned long long>(nth),
+        static_cast<long long>(
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count()));
+    std::fflush(stdout);
   }
 
   MoneySystem system_;

@@ -46,7 +46,7 @@ class UsageEvents : public testing::Test {
     const auto count = static_cast<std::size_t>(Setting("ALLOD_FAULT_EVENTS", 4000));
     const auto all = StartOf(kMonths) - StartOf(0);
     for (std::size_t i = 0; i < count; ++i) {
-      const Time admitted = StartOf(0) + all * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(count);
+      const Time admitted = StartOf(0) + all / static_cast<std::int64_t>(count) * static_cast<std::int64_t>(i);
       LeasedUsage usage =
           Leased("ke", Uuid::V7(), Below(900), Below(600), static_cast<Outcome>(1 + Below(4)), admitted);
       usage.terms.price_book = kDearBook;

@@ -31,6 +31,25 @@ terminal::Columns ColumnsOf(const billing::v1::Invoice& invoice) {
   return out;
 }
 
+terminal::Columns ChargeColumnsOf(const billing::v1::Invoice& invoice) {
+  terminal::Columns out;
+  const bool is_credit = invoice.kind() == billing::v1::Invoice::KIND_CREDIT_NOTE;
+  if (is_credit) {
+    out = {{"LINE", "credited_line"}, {"OF", "usage_period"}};
+  } else if (invoice.state() != billing::v1::Invoice::STATE_DRAFT) {
+    out = {{"LINE", "number"}, {"OF", "usage_period"}};
+  }
+  out.insert(out.end(), {{"CHARGE", "charge.kind"}, {"DETAIL", "charge.detail"}, {"INSTANCE", "instance"}});
+  if (!is_credit) {
+    out.insert(out.end(), {{"QUANTITY", "charge.quantity"},
+                           {"UNIT", "charge.unit"},
+                           {"PRICE", "charge.unit_price.amount"},
+                           {"OF EACH", "charge.price_quantity"}});
+  }
+  out.push_back({is_credit ? "CREDITED" : "AMOUNT", "amount.amount"});
+  return out;
+}
+
 }  // namespace
 
 std::string ShowInvoice(const billing::v1::Invoice& invoice) {
@@ -39,8 +58,13 @@ std::string ShowInvoice(const billing::v1::Invoice& invoice) {
   if (!invoice.corrected_number().empty()) {
     out += fmt::format(", corrects {}: {}", invoice.corrected_number(), invoice.reason());
   }
-  const terminal::Messages lines(invoice.lines().pointer_begin(), invoice.lines().pointer_end());
-  out += "\n\n" + terminal::MessageTable(ColumnsOf(invoice), lines);
+  terminal::Messages lines, charges;
+  for (const auto& line : invoice.lines()) (line.has_charge() ? charges : lines).push_back(&line);
+  out += "\n\n";
+  if (!lines.empty() || charges.empty()) out += terminal::MessageTable(ColumnsOf(invoice), lines);
+  if (!charges.empty()) {
+    out += (lines.empty() ? "" : "\n") + terminal::MessageTable(ChargeColumnsOf(invoice), charges);
+  }
   out += fmt::format("\nTotal: {}\n", Text(invoice.total()));
   for (const auto& tax : invoice.taxes()) {
     out +=

@@ -40,6 +40,22 @@ TEST(ShowInvoice, ShowsWhatIsIssuedWithNumberTaxAndWhatIsToPay) {
   EXPECT_THAT(shown, HasSubstr("To pay: KES 1.83"));
 }
 
+TEST(ShowInvoice, ChargesStandInATableOfTheirOwn) {
+  billing::v1::Invoice invoice = Issued();
+  EXPECT_THAT(ShowInvoice(invoice), Not(HasSubstr("CHARGE")));
+  auto& line = *invoice.add_lines();
+  line.set_number(2);
+  Set(*line.mutable_amount(), "-0.57");
+  line.mutable_charge()->set_kind(billing::v1::Invoice::Charge::KIND_DISCOUNT);
+  line.mutable_charge()->set_detail("20%");
+  const std::string shown = ShowInvoice(invoice);
+  EXPECT_THAT(shown, HasSubstr("CHARGE"));
+  EXPECT_THAT(shown, HasSubstr("20%"));
+  EXPECT_THAT(shown, HasSubstr("-0.57"));
+  invoice.mutable_lines()->DeleteSubrange(0, 1);
+  EXPECT_THAT(ShowInvoice(invoice), Not(HasSubstr("AT / MILLION")));
+}
+
 TEST(ShowInvoice, ADraftHasNeither) {
   billing::v1::Invoice draft = Issued();
   draft.set_state(billing::v1::Invoice::STATE_DRAFT);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <mutex>
 
 #include "gateway/access/bearer.h"
 #include "gateway/access/limits_from.h"
@@ -32,6 +31,14 @@ std::unexpected<Error> NotFromThere(const std::optional<IpAddress>& client) {
               client
                   ? fmt::format("this API key is not let in from {}", client->ToString())
                   : "this API key is let in from some addresses only, and a proxy does not say where this comes from");
+}
+
+std::unexpected<Error> Stopped(tenancy::v1::WatchApiKeysResponse::TenantStanding::Standing standing) {
+  using Standing = tenancy::v1::WatchApiKeysResponse::TenantStanding;
+  return Fail(Code::kPermissionDenied, "TENANT_SUSPENDED",
+              standing == Standing::STANDING_DELETING
+                  ? "the tenant of this API key is being deleted; it works again if who deleted it undoes that"
+                  : "the tenant of this API key is suspended; it works again when the tenant is resumed");
 }
 
 }  // namespace
@@ -73,51 +80,37 @@ Result<ApiKeyTable::Entry> ApiKeyTable::EntryOf(const tenancy::v1::WatchApiKeysR
   return entry;
 }
 
-void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Entries& entries) {
+void ApiKeyTable::ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Known& known) {
   Result<Entry> entry = key.revoked() ? Internal("it is none any more") : EntryOf(key);
   if (entry) {
-    entries.insert_or_assign(key.kid(), *std::move(entry));
+    known.keys.insert_or_assign(key.kid(), *std::move(entry));
     return;
   }
   // A limit that is not understood must not be left out.
   if (!key.revoked()) {
     Log(LogLevel::kError, "ignored a malformed API key", {{"name", key.name()}, {"error", entry.error().message}});
   }
-  entries.erase(key.kid());
+  known.keys.erase(key.kid());
 }
 
-void ApiKeyTable::BeginSnapshot() {
-  Entries old;  // destroyed when nobody waits for the lock any more
-  const std::unique_lock lock(mutex_);
-  in_snapshot_ = true;
-  old.swap(snapshot_);
-}
-
-void ApiKeyTable::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
-  Entries old;
-  const std::unique_lock lock(mutex_);
-  for (const auto& key : message.keys()) ApplyKey(key, in_snapshot_ ? snapshot_ : entries_);
-  if (in_snapshot_ && message.synced()) {
-    old.swap(entries_);
-    entries_.swap(snapshot_);
-    in_snapshot_ = false;
-    synced_ = current_ = true;
+void ApiKeyTable::ApplyStanding(const Standing& standing, Known& known) {
+  const auto ids = MatchName("tenant", standing.tenant(), "tenants/*");
+  if (!ids) {
+    Log(LogLevel::kError, "ignored the standing of a tenant that is none", {{"tenant", standing.tenant()}});
+    return;
+  }
+  if (standing.standing() == Standing::STANDING_IN_FORCE) {
+    known.stopped.erase(ids->at(0));
+  } else {
+    known.stopped[ids->at(0)] = standing.standing();
   }
 }
 
-void ApiKeyTable::EndStream() {
-  const std::unique_lock lock(mutex_);
-  current_ = false;
-}
-
-std::size_t ApiKeyTable::size() const {
-  const std::shared_lock lock(mutex_);
-  return entries_.size();
-}
-
-bool ApiKeyTable::synced() const {
-  const std::shared_lock lock(mutex_);
-  return synced_;
+void ApiKeyTable::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
+  known_.Apply(message.synced(), [&](Known& known) {
+    for (const auto& key : message.keys()) ApplyKey(key, known);
+    for (const auto& standing : message.tenant_standings()) ApplyStanding(standing, known);
+  });
 }
 
 Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
@@ -131,28 +124,31 @@ Result<Principal> ApiKeyTable::Authenticate(std::string_view authorization,
   ALLOD_TRY(const ApiKeyText key, ParseApiKey(token));
   const ApiKeyDigest digest = DigestApiKeySecret(pepper_, key.secret);
   const Time now = clock_.Now();
-  std::shared_lock lock(mutex_);
-  if (!synced_) return NotSynced("the gateway is still fetching its API keys; try again in a second");
-  const auto it = entries_.find(key.kid);
+  std::optional known(known_.Read());
+  if (!known->synced()) return NotSynced("the gateway is still fetching its API keys; try again in a second");
+  const Known& all = **known;
+  const auto it = all.keys.find(key.kid);
   // An unknown key costs the same comparison as a known one.
-  const ApiKeyDigest stored = it == entries_.end() ? ApiKeyDigest{} : it->second.digest;
+  const ApiKeyDigest stored = it == all.keys.end() ? ApiKeyDigest{} : it->second.digest;
   const bool same = SameDigest(stored, digest);
-  if (it == entries_.end() && !current_) {
+  if (it == all.keys.end() && !known->current()) {
     return NotSynced(
         "the gateway does not know this API key, and may not have heard of new ones; try again in a second");
   }
-  if (!same || it == entries_.end()) {
-    return Unauthenticated(
-        "the API key is not valid, was revoked or has expired, or its tenant is suspended or being deleted");
+  if (!same || it == all.keys.end()) {
+    return Unauthenticated("the API key is not valid, was revoked or has expired, or its tenant is gone");
   }
   const Entry& entry = it->second;
   if (entry.expire_time && *entry.expire_time <= now) {
     return Fail(Code::kUnauthenticated, "API_KEY_EXPIRED", "the API key has expired; use its successor, or a new one");
   }
   if (!entry.ranges.empty() && !(client && AnyContains(entry.ranges, *client))) return NotFromThere(client);
+  if (const auto stopped = all.stopped.find(entry.principal.tenant_id); stopped != all.stopped.end()) {
+    return Stopped(stopped->second);
+  }
   const bool is_news = entry.used.Advance(std::chrono::floor<std::chrono::minutes>(now).time_since_epoch().count());
   Principal principal = entry.principal;
-  lock.unlock();
+  known.reset();
   if (is_news) uses_.Note(principal.name, now);
   return principal;
 }

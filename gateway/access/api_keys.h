@@ -2,13 +2,13 @@
 //
 // ApiKeyTable holds them and is fed by WatchApiKeys of the tenancy service: a snapshot, then each change, each
 // acknowledged. While the stream is broken the last state stands, and a key that is not in it may be a new one; before
-// the first snapshot nobody is let in. What a request costs does not depend on how many keys there are.
+// the first snapshot nobody is let in. Keys of tenants that are suspended or being deleted are known, so that their
+// owners can be told why they are refused. What a request costs does not depend on how many keys there are.
 #pragma once
 
 #include <atomic>
 #include <memory>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,6 +19,7 @@
 #include "gateway/access/key_uses.h"
 #include "services/common/api_key_format.h"
 #include "services/common/clock.h"
+#include "services/common/rpc/pushed_state.h"
 
 namespace allod::gateway::access {
 
@@ -28,19 +29,19 @@ class ApiKeyTable final : public Authenticator {
   ApiKeyTable(std::string pepper, const Clock& clock, KeyUses& uses)
       : pepper_(std::move(pepper)), clock_(clock), uses_(uses) {}
 
-  // A new stream begins: what follows up to `synced` replaces what was known.
-  void BeginSnapshot();
+  // As PushedState has them.
+  void BeginSnapshot() { known_.BeginSnapshot(); }
   void Apply(const tenancy::v1::WatchApiKeysResponse& message);
-  // The stream broke: from now on there may be keys that are not known here.
-  void EndStream();
-  bool synced() const;
-  std::size_t size() const;
+  void EndStream() { known_.EndStream(); }
+  bool synced() const { return known_.Read().synced(); }
+  std::size_t size() const { return known_.Read()->keys.size(); }
 
   // From the value of an Authorization header. Junk is refused by its checksum before anything is looked up, secrets
   // are compared in constant time; who has the right one is told that it expired, UNAUTHENTICATED / API_KEY_EXPIRED, or
-  // that it is not let in from its address, PERMISSION_DENIED / ADDRESS_NOT_ALLOWED. UNAUTHENTICATED / INVALID_API_KEY;
-  // UNAVAILABLE / KEYS_NOT_SYNCED before the first snapshot, and for a key that is not known while the stream is
-  // broken.
+  // that it is not let in from its address, PERMISSION_DENIED / ADDRESS_NOT_ALLOWED, or, if it is let in but for that,
+  // that its tenant is suspended or being deleted, PERMISSION_DENIED / TENANT_SUSPENDED. UNAUTHENTICATED /
+  // INVALID_API_KEY; UNAVAILABLE / KEYS_NOT_SYNCED before the first snapshot, and for a key that is not known while the
+  // stream is broken.
   Result<Principal> Authenticate(std::string_view authorization, const std::optional<IpAddress>& client) const override;
 
  private:
@@ -63,19 +64,19 @@ class ApiKeyTable final : public Authenticator {
     std::vector<IpRange> ranges;  // empty: every address
     mutable UsedMinute used;
   };
-  using Entries = std::unordered_map<std::string, Entry>;  // by kid
-  static void ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Entries& entries);
+  using Standing = tenancy::v1::WatchApiKeysResponse::TenantStanding;
+  struct Known {
+    std::unordered_map<std::string, Entry> keys;                  // by kid
+    std::unordered_map<std::string, Standing::Standing> stopped;  // by id: tenants whose keys are not in force
+  };
+  static void ApplyKey(const tenancy::v1::WatchApiKeysResponse::Key& key, Known& known);
+  static void ApplyStanding(const Standing& standing, Known& known);
   static Result<Entry> EntryOf(const tenancy::v1::WatchApiKeysResponse::Key& key);
 
   const std::string pepper_;
   const Clock& clock_;
   KeyUses& uses_;
-  mutable std::shared_mutex mutex_;
-  bool synced_ = false;   // there was a snapshot
-  bool current_ = false;  // and the stream that brought it is not broken, as far as is known
-  bool in_snapshot_ = false;
-  Entries entries_;
-  Entries snapshot_;  // being received
+  PushedState<Known> known_;
 };
 
 }  // namespace allod::gateway::access

@@ -164,6 +164,51 @@ TEST_F(ApiKeyTableTest, AKeyExpiresByTheGatewaysClockWithoutBeingTold) {
   EXPECT_EQ(Authenticate({a_.kid, b_.secret}).error().reason, "INVALID_API_KEY") << "only its owner is told";
 }
 
+TEST_F(ApiKeyTableTest, WhoHasAValidKeyIsToldThatItsTenantIsSuspendedAndNobodyElse) {
+  using namespace std::chrono_literals;
+  using Standing = WatchApiKeysResponse::TenantStanding;
+  const auto stand = [&](const std::string& tenant, Standing::Standing standing) {
+    WatchApiKeysResponse message;
+    auto& told = *message.add_tenant_standings();
+    told.set_tenant(tenant);
+    told.set_standing(standing);
+    message.set_synced(true);
+    table_.Apply(message);
+  };
+  SnapshotOfA([&](auto& key) {
+    key.add_allowed_ip_ranges("192.0.2.0/24");
+    *key.mutable_expire_time() = ToTimestamp(clock_.Now() + 1h);
+  });
+  stand("tenants/ug", Standing::STANDING_SUSPENDED);
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "");
+  uses_.Take();
+  stand("tenants/ke", Standing::STANDING_SUSPENDED);
+  clock_.Advance(2min);
+  const auto suspended = Authenticate(a_);
+  ASSERT_FALSE(suspended);
+  EXPECT_EQ(suspended.error().code, Code::kPermissionDenied);
+  EXPECT_EQ(suspended.error().reason, "TENANT_SUSPENDED");
+  EXPECT_EQ(uses_.size(), 0U) << "it was not let in";
+  EXPECT_EQ(Authenticate({a_.kid, b_.secret}).error().reason, "INVALID_API_KEY");
+  EXPECT_EQ(Authenticate(b_).error().reason, "INVALID_API_KEY");
+  EXPECT_EQ(ReasonOf("198.51.100.1"), "ADDRESS_NOT_ALLOWED");
+  stand("tenants/ke", Standing::STANDING_DELETING);
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "TENANT_SUSPENDED");
+  EXPECT_NE(Authenticate(a_).error().message, suspended.error().message) << "which of the two it is";
+  stand("tenants/ke", Standing::STANDING_UNSPECIFIED);
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "TENANT_SUSPENDED") << "what is not understood lets nobody in";
+  stand("tenants/ke", Standing::STANDING_IN_FORCE);
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "");
+  stand("tenants/ke", Standing::STANDING_SUSPENDED);
+  clock_.Advance(1h);
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "API_KEY_EXPIRED") << "what is no valid key learns nothing";
+  // A new stream that does not say so takes it back with its end.
+  table_.BeginSnapshot();
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "API_KEY_EXPIRED");
+  SnapshotOfA([](auto&) {});
+  EXPECT_EQ(ReasonOf("192.0.2.1"), "");
+}
+
 TEST_F(ApiKeyTableTest, AKeyIsLetInFromItsRangesOnly) {
   SnapshotOfA([](auto& key) {
     key.add_allowed_ip_ranges("192.0.2.0/24");

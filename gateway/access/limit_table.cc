@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <mutex>
 #include <utility>
 
 #include "allod/tenancy/v1/api_key.grpc.pb.h"
@@ -26,42 +25,29 @@ std::shared_ptr<const TenantLimits> EntryOf(const tenancy::v1::TenantLimits& lim
 
 }  // namespace
 
-void LimitTable::BeginSnapshot() {
-  Entries old;  // destroyed when nobody waits for the lock any more
-  const std::unique_lock lock(mutex_);
-  in_snapshot_ = true;
-  old.swap(snapshot_);
-}
-
 void LimitTable::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
   Entries fresh;
   for (const auto& limits : message.tenant_limits()) fresh[limits.tenant()] = EntryOf(limits);
-  Entries old;
-  const std::unique_lock lock(mutex_);
-  Entries& into = in_snapshot_ ? snapshot_ : entries_;
-  for (auto& [tenant, limits] : fresh) into.insert_or_assign(tenant, std::move(limits));
-  if (!in_snapshot_ || !message.synced()) return;
-  old.swap(entries_);
-  entries_.swap(snapshot_);
-  in_snapshot_ = false;
-  synced_ = true;
+  known_.Apply(message.synced(), [&](Entries& entries) {
+    for (auto& [tenant, limits] : fresh) entries[tenant].swap(limits);
+  });
 }
 
 std::shared_ptr<const TenantLimits> LimitTable::Of(const std::string& tenant) const {
-  const std::shared_lock lock(mutex_);
-  const auto found = entries_.find(tenant);
-  return found == entries_.end() ? nullptr : found->second;
+  const auto known = known_.Read();
+  const auto found = known->find(tenant);
+  return found == known->end() ? nullptr : found->second;
 }
 
 Result<bool> LimitTable::IsBelow(const std::string& tenant, const std::string& top) const {
-  const std::shared_lock lock(mutex_);
-  if (!synced_) {
+  const auto known = known_.Read();
+  if (!known.synced()) {
     Error error{Code::kUnavailable, "KEYS_NOT_SYNCED", "the gateway is still fetching tenants; try again in a second"};
     error.retry_after = std::chrono::milliseconds(500);
     return std::unexpected(std::move(error));
   }
-  const auto found = entries_.find(tenant);
-  return found != entries_.end() && std::ranges::find(found->second->above, top) != found->second->above.end();
+  const auto found = known->find(tenant);
+  return found != known->end() && std::ranges::find(found->second->above, top) != found->second->above.end();
 }
 
 void PushedKeys::BeginSnapshot() {
@@ -72,6 +58,11 @@ void PushedKeys::BeginSnapshot() {
 void PushedKeys::Apply(const tenancy::v1::WatchApiKeysResponse& message) {
   limits_.Apply(message);
   keys_.Apply(message);
+}
+
+void PushedKeys::EndStream() {
+  limits_.EndStream();
+  keys_.EndStream();
 }
 
 std::unique_ptr<WatchLoop> WatchApiKeys(std::shared_ptr<grpc::Channel> tenancy, PushedKeys& pushed) {

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <memory>
-#include <shared_mutex>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "gateway/access/api_keys.h"
 #include "gateway/access/rate_limits.h"
 #include "services/common/result.h"
+#include "services/common/rpc/pushed_state.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::access {
@@ -26,22 +26,18 @@ struct TenantLimits {
 
 class LimitTable {
  public:
-  // A new stream begins: what follows up to `synced` replaces what was known.
-  void BeginSnapshot();
+  // As PushedState has them.
+  void BeginSnapshot() { known_.BeginSnapshot(); }
   void Apply(const tenancy::v1::WatchApiKeysResponse& message);
+  void EndStream() { known_.EndStream(); }
   // Null: it has none of its own, and is below none. `tenant`: full name.
   std::shared_ptr<const TenantLimits> Of(const std::string& tenant) const;
   // Whether `tenant` is below `top`, both full names. UNAVAILABLE / KEYS_NOT_SYNCED before the first snapshot.
   Result<bool> IsBelow(const std::string& tenant, const std::string& top) const;
 
  private:
-  using Entries = std::unordered_map<std::string, std::shared_ptr<const TenantLimits>>;
-
-  mutable std::shared_mutex mutex_;
-  bool in_snapshot_ = false;
-  bool synced_ = false;
-  Entries entries_;
-  Entries snapshot_;  // being received
+  using Entries = std::unordered_map<std::string, std::shared_ptr<const TenantLimits>>;  // by tenant
+  PushedState<Entries> known_;
 };
 
 // What WatchApiKeys feeds: limits first, so that no key is let in without those that bind it.
@@ -50,7 +46,7 @@ class PushedKeys {
   PushedKeys(ApiKeyTable& keys, LimitTable& limits) : keys_(keys), limits_(limits) {}
   void BeginSnapshot();
   void Apply(const tenancy::v1::WatchApiKeysResponse& message);
-  void EndStream() { keys_.EndStream(); }
+  void EndStream();
 
  private:
   ApiKeyTable& keys_;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 
 #include "allod/tenancy/v1/identity.grpc.pb.h"
@@ -122,47 +121,19 @@ const Rule* Trust::RuleNamed(std::string_view name) const { return Named(rules, 
 
 const Member* Trust::MemberNamed(std::string_view name) const { return Named(members, name); }
 
-void TrustTable::BeginSnapshot() {
-  Tenants old;  // destroyed when nobody waits for the lock any more
-  const std::unique_lock lock(mutex_);
-  in_snapshot_ = true;
-  old.swap(snapshot_);
-}
-
 void TrustTable::Apply(const tenancy::v1::WatchIdentitiesResponse& message) {
   std::vector<std::pair<std::string, std::shared_ptr<const Trust>>> changes;
   for (const auto& tenant : message.tenants()) changes.emplace_back(tenant.tenant(), TrustOf(tenant));
-  Tenants old;
-  const std::unique_lock lock(mutex_);
-  for (auto& [tenant, trust] : changes) (in_snapshot_ ? snapshot_ : tenants_)[tenant].swap(trust);
-  if (in_snapshot_ && message.synced()) {
-    old.swap(tenants_);
-    tenants_.swap(snapshot_);
-    in_snapshot_ = false;
-    synced_ = current_ = true;
-  }
-}
-
-void TrustTable::EndStream() {
-  const std::unique_lock lock(mutex_);
-  current_ = false;
-}
-
-bool TrustTable::current() const {
-  const std::shared_lock lock(mutex_);
-  return current_;
-}
-
-bool TrustTable::synced() const {
-  const std::shared_lock lock(mutex_);
-  return synced_;
+  known_.Apply(message.synced(), [&](Tenants& tenants) {
+    for (auto& [tenant, trust] : changes) tenants[tenant].swap(trust);
+  });
 }
 
 Result<std::shared_ptr<const Trust>> TrustTable::Find(std::string_view tenant) const {
-  const std::shared_lock lock(mutex_);
-  if (!synced_) return NotSyncedYet();
-  const auto found = tenants_.find(tenant);
-  return found == tenants_.end() ? nullptr : found->second;
+  const auto known = known_.Read();
+  if (!known.synced()) return NotSyncedYet();
+  const auto found = known->find(tenant);
+  return found == known->end() ? nullptr : found->second;
 }
 
 std::unexpected<Error> TrustTable::NotSynced() { return NotSyncedYet(); }

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +18,7 @@
 #include "services/common/ids.h"
 #include "services/common/result.h"
 #include "services/common/rpc/caller.h"
+#include "services/common/rpc/pushed_state.h"
 #include "services/common/rpc/watch_loop.h"
 
 namespace allod::gateway::federation {
@@ -80,14 +80,12 @@ struct Trust {
 
 class TrustTable {
  public:
-  // A new stream begins: what follows up to `synced` replaces what was known.
-  void BeginSnapshot();
+  // As PushedState has them.
+  void BeginSnapshot() { known_.BeginSnapshot(); }
   void Apply(const tenancy::v1::WatchIdentitiesResponse& message);
-  // The stream broke: from now on there may be tenants and rules that are not known here.
-  void EndStream();
-  bool synced() const;
-  // Whether what is not known here is not there: the stream that would tell of it is whole.
-  bool current() const;
+  void EndStream() { known_.EndStream(); }
+  bool synced() const { return known_.Read().synced(); }
+  bool current() const { return known_.Read().current(); }
 
   // Of `tenants/{tenant}`; null for one that trusts nobody, or is suspended. UNAVAILABLE / IDENTITIES_NOT_SYNCED before
   // the first snapshot.
@@ -98,13 +96,7 @@ class TrustTable {
 
  private:
   using Tenants = std::map<std::string, std::shared_ptr<const Trust>, std::less<>>;  // by name
-
-  mutable std::shared_mutex mutex_;
-  bool synced_ = false;
-  bool current_ = false;
-  bool in_snapshot_ = false;
-  Tenants tenants_;
-  Tenants snapshot_;  // being received
+  PushedState<Tenants> known_;
 };
 
 // Feeds `table`, which must outlive the loop.

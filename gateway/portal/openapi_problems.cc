@@ -40,6 +40,7 @@ constexpr Refusal kRefusals[] = {
     {Code::kPermissionDenied, "PROJECT_NEEDED", "name the project in the header x-allod-project"},
     {Code::kPermissionDenied, "SCOPE_MISSING", "the key or token has no scope for the portal"},
     {Code::kPermissionDenied, "ADDRESS_NOT_ALLOWED", "the key may not be used from this address"},
+    {Code::kPermissionDenied, "TENANT_SUSPENDED", "the tenant of the key is suspended or being deleted"},
     {Code::kPermissionDenied, "OTHER_ORIGIN", "a page of another origin asked for a change with a session's cookie"},
     {Code::kNotFound, "NOT_FOUND", "it does not exist, or the caller may not know of it"},
     {Code::kAborted, "ETAG_MISMATCH", "it is no longer what `etag` names: read it again"},

@@ -76,7 +76,8 @@ TEST_F(OpenApi, SaysOfEachOperationWhoMayCallIt) {
     EXPECT_EQ(operation["x-callers"], json::array({"api_key", "workload", "person"})) << id;
     EXPECT_FALSE(operation.contains("description")) << id;
   }
-  for (const char* id : {"TenantService_UpdateTenant", "TenantService_SuspendTenant", "TenantService_ResumeTenant"}) {
+  for (const char* id : {"TenantService_UpdateTenant", "TenantService_SuspendTenant", "TenantService_ResumeTenant",
+                         "TenantService_DeleteTenant", "TenantService_UndeleteTenant"}) {
     const json& operation = operations_.at(id);
     EXPECT_EQ(SchemesOf(operation), people) << id;
     EXPECT_EQ(operation["x-callers"], json::array({"person"})) << id;

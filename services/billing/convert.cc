@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "services/billing/convert_charge.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::billing {
@@ -250,7 +251,7 @@ pb::LedgerAccount ToProto(const LedgerAccount& account, const std::string& tenan
 }
 
 pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, const std::vector<InvoiceLine>& lines,
-                    Amount total) {
+                    const std::vector<Charge>& charges, Amount total) {
   pb::Invoice out;
   out.set_name(fmt::format("{}/invoices/{}", account.tenant_name, period.name));
   out.set_state(pb::Invoice::STATE_DRAFT);
@@ -271,6 +272,15 @@ pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, 
     row.mutable_completion_price_per_million()->set_currency_code(account.currency_code);
     row.mutable_completion_price_per_million()->set_amount(PerMillion(line.completion_price));
     *row.mutable_amount() = ToProto(line.amount, account.currency_code);
+  }
+  for (const Charge& charge : charges) {
+    pb::Invoice::Line& row = *out.add_lines();
+    row.set_instance(charge.instance);
+    row.set_variant(charge.variant);
+    if (charge.price_book != Uuid()) row.set_price_book(PriceBookName(charge.price_book));
+    row.set_isolation_class(charge.isolation_class);
+    *row.mutable_amount() = ToProto(charge.exact, account.currency_code);
+    Fill(charge.terms, charge.quantity, charge.unit_price, account.currency_code, *row.mutable_charge());
   }
   *out.mutable_total() = ToProto(total, account.currency_code);
   return out;

@@ -54,6 +54,6 @@ Result<UsagePage> FromProto(const pb::ListUsageRecordsRequest& request, const st
 
 pb::LedgerAccount ToProto(const LedgerAccount& account, const std::string& tenant_name);
 pb::Invoice ToProto(const BillingAccount& account, const InvoicePeriod& period, const std::vector<InvoiceLine>& lines,
-                    Amount total);
+                    const std::vector<Charge>& charges, Amount total);
 
 }  // namespace allod::billing

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "services/billing/convert.h"
+#include "services/billing/convert_charge.h"
 #include "services/common/rpc/timestamp.h"
 #include "services/common/text_check.h"
 
@@ -76,23 +77,24 @@ void FillLine(const IssuedInvoice& invoice, const IssuedLine& line, pb::Invoice:
   out.set_number(line.number);
   out.set_instance(line.instance);
   out.set_variant(line.variant);
-  out.set_price_book("priceBooks/" + line.price_book.ToString());
+  if (line.price_book != Uuid() || !line.charge) out.set_price_book("priceBooks/" + line.price_book.ToString());
   out.set_isolation_class(line.isolation_class);
   out.set_usage_period(PeriodOf(line.month).name);
+  const std::string& currency = invoice.currency_code;
+  *out.mutable_amount() = billing::ToProto(line.amount, currency);
+  *out.mutable_exact_amount() = billing::ToProto(line.exact, currency);
+  out.set_tax_category(CategoryOf(line.tax_category));
+  out.set_tax_basis_points(line.tax_basis_points);
+  out.set_credited_line(line.credited_line);
+  if (line.charge) return Fill(*line.charge, line.quantity, line.unit_price, currency, *out.mutable_charge());
   out.set_meter(is_prompt ? pb::Invoice::METER_PROMPT_TOKENS : pb::Invoice::METER_COMPLETION_TOKENS);
   if (is_prompt) {
     out.set_prompt_tokens(line.quantity);
   } else {
     out.set_completion_tokens(line.quantity);
   }
-  const std::string& currency = invoice.currency_code;
   *(is_prompt ? out.mutable_prompt_price_per_million() : out.mutable_completion_price_per_million()) =
       billing::ToProto(Amount::FromPico(line.unit_price.pico() * kPerMillion), currency);
-  *out.mutable_amount() = billing::ToProto(line.amount, currency);
-  *out.mutable_exact_amount() = billing::ToProto(line.exact, currency);
-  out.set_tax_category(CategoryOf(line.tax_category));
-  out.set_tax_basis_points(line.tax_basis_points);
-  out.set_credited_line(line.credited_line);
   out.set_request_count(line.request_count);
 }
 

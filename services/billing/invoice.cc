@@ -7,6 +7,7 @@
 #include <charconv>
 #include <tuple>
 
+#include "services/billing/charge_lines.h"
 #include "services/common/country_code.h"
 #include "services/common/text_check.h"
 
@@ -43,6 +44,15 @@ Error Refusal(const char* reason, std::string message) {
 
 std::string MonthName(Time month) { return PeriodOf(month).name; }
 
+// What is of an earlier month that could have an invoice of its own.
+Status CheckNotEarlier(Time month, const FinaliseState& state, const InvoicePeriod& period) {
+  const bool is_late = state.last_period && month <= *state.last_period;
+  if (is_late || month >= period.start) return {};
+  return std::unexpected(
+      Refusal("EARLIER_PERIOD_OPEN",
+              fmt::format("{} was not finalised; invoices go by month, so finalise it first", MonthName(month))));
+}
+
 Status CheckMayFinalise(const FinaliseState& state, const FinaliseCommand& command, Time now) {
   const InvoicePeriod& period = command.period;
   // No invoice that could not be read by its name.
@@ -78,12 +88,10 @@ Status CheckMayFinalise(const FinaliseState& state, const FinaliseCommand& comma
                     state.open_hold_count, period.name, named,
                     state.open_hold_count > static_cast<std::int64_t>(state.open_holds.size()) ? ", ..." : "")));
   }
-  for (const OpenUsage& usage : state.usage) {
-    const bool is_late = state.last_period && usage.month <= *state.last_period;
-    if (is_late || usage.month >= period.start) continue;
-    return std::unexpected(Refusal(
-        "EARLIER_PERIOD_OPEN",
-        fmt::format("{} was not finalised; invoices go by month, so finalise it first", MonthName(usage.month))));
+  for (const OpenUsage& usage : state.usage) ALLOD_CHECK_OK(CheckNotEarlier(usage.month, state, period));
+  for (const Charge& charge : state.charges) {
+    // What takes something off waits for an invoice: it makes no month due.
+    if (charge.exact > Amount()) ALLOD_CHECK_OK(CheckNotEarlier(charge.month, state, period));
   }
   return {};
 }
@@ -324,6 +332,7 @@ Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseC
       ALLOD_CHECK_OK(AddLine(usage, meter, state.epoch, tax, decimals, out));
     }
   }
+  ALLOD_CHECK_OK(AddChargeLines(state.charges, tax, decimals, out));
   if (out.lines.empty()) {
     return FailedPrecondition("NOTHING_TO_INVOICE",
                               fmt::format("nothing was billed in {} that is not invoiced", command.period.name));
@@ -337,6 +346,34 @@ Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseC
 }
 
 namespace {
+
+// All credits of an invoice together give back no more than it asked: a line in full, of which a discount took
+// something off, is more than that.
+Status CheckCreditedNet(const CreditState& state, const std::vector<IssuedLine>& lines) {
+  Amount credit, left = state.invoice.net;
+  for (const IssuedLine& line : lines) {
+    ALLOD_TRY(credit, Add(credit, line.amount));
+  }
+  for (const auto& [number, credited] : state.credited) {
+    ALLOD_TRY(left, Subtract(left, credited));
+  }
+  if (lines.empty() || credit == Amount()) {
+    return FailedPrecondition("NOTHING_TO_CREDIT", "nothing is left of it to be credited");
+  }
+  if (credit < Amount()) {
+    return InvalidArgument(
+        "INVALID_CREDIT", fmt::format("lines: together they are {}, and a credit note gives something back; name lines "
+                                      "that asked for more as well",
+                                      credit.ToString()));
+  }
+  if (credit > left) {
+    return FailedPrecondition("CREDIT_EXCEEDS_INVOICE",
+                              fmt::format("lines: {} is more than the {} that is left of the invoice, which took "
+                                          "something off; credit that as well",
+                                          credit.ToString(), left.ToString()));
+  }
+  return {};
+}
 
 // What is to be given back of each line, checked against what is left of it.
 Result<std::vector<IssuedLine>> CreditedLines(const CreditState& state, const CreditCommand& command, int decimals) {
@@ -355,17 +392,18 @@ Result<std::vector<IssuedLine>> CreditedLines(const CreditState& state, const Cr
     const std::optional<Amount> asked = want == wanted.end() ? std::nullopt : want->second;
     if (want != wanted.end()) wanted.erase(want);
     const Amount amount = asked.value_or(left);
-    if (asked && (amount <= Amount() || Round(amount, decimals) != amount)) {
-      return InvalidArgument("INVALID_CREDIT",
-                             fmt::format("lines: {} of line {} is not a positive amount of at most {} decimals",
-                                         amount.ToString(), line.number, decimals));
+    const bool takes_off = line.amount < Amount();
+    if (asked && (amount == Amount() || (amount < Amount()) != takes_off || Round(amount, decimals) != amount)) {
+      return InvalidArgument(
+          "INVALID_CREDIT", fmt::format("lines: {} of line {} is not a {} amount of at most {} decimals",
+                                        amount.ToString(), line.number, takes_off ? "negative" : "positive", decimals));
     }
-    if (amount > left) {
+    if (takes_off ? amount < left : amount > left) {
       return FailedPrecondition("CREDIT_EXCEEDS_INVOICE",
                                 fmt::format("lines: {} of line {} is more than the {} that is left of it",
                                             amount.ToString(), line.number, left.ToString()));
     }
-    if (amount > Amount()) {
+    if (amount != Amount()) {
       IssuedLine credit = line;
       credit.number = static_cast<std::int32_t>(out.size()) + 1;
       credit.credited_line = line.number;
@@ -378,7 +416,7 @@ Result<std::vector<IssuedLine>> CreditedLines(const CreditState& state, const Cr
   if (!wanted.empty()) {
     return InvalidArgument("INVALID_CREDIT", fmt::format("lines: the invoice has no line {}", wanted.begin()->first));
   }
-  if (out.empty()) return FailedPrecondition("NOTHING_TO_CREDIT", "nothing is left of it to be credited");
+  ALLOD_CHECK_OK(CheckCreditedNet(state, out));
   return out;
 }
 
@@ -462,6 +500,7 @@ Status CheckTotals(const IssuedInvoice& invoice) {
     ALLOD_TRY(tax, Add(tax, subtotal.tax));
   }
   if (invoice.net != net) return Wrong(invoice, "BR-CO-10 and BR-CO-13", invoice.net, net);
+  if (net < Amount()) return Wrong(invoice, "that nothing is negative", net, Amount());
   if (invoice.tax != tax) return Wrong(invoice, "BR-CO-14", invoice.tax, tax);
   ALLOD_TRY(const Amount gross, Add(net, tax));
   if (invoice.payable != gross) return Wrong(invoice, "BR-CO-15 and BR-CO-16", invoice.payable, gross);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "services/billing/charge.h"
 #include "services/billing/domain.h"
 #include "services/common/request_id.h"
 
@@ -86,26 +87,28 @@ struct OpenUsage {
   std::int32_t next_epoch = 0;  // the first that no line has
 };
 
+// Of tokens, or of a charge.
 struct IssuedLine {
   std::int32_t number = 0;  // from 1
   Time month;               // of the requests; before the document's: they were settled after it had been invoiced
-  std::string instance;
+  std::string instance;     // of a charge empty, as the next three, if it is the tenant's as a whole
   std::string variant;
   Uuid price_book;
   std::string isolation_class;
-  Meter meter = Meter::kPrompt;
+  Meter meter = Meter::kPrompt;    // not of a charge, as the next three
   std::int64_t request_count = 0;  // of a credit 0
   // Which requests: those of the month, instance, variant, book and class that were settled in these epochs. Every
   // invoice of a tenant begins one.
   std::int32_t first_epoch = 0;
   std::int32_t last_epoch = 0;
-  std::int64_t quantity = 0;  // tokens; of a credit 0
-  Amount unit_price;          // of one token
+  std::int64_t quantity = 0;  // tokens, or units of the charge; of a credit 0
+  Amount unit_price;          // of one token, or of charge->per units
   Amount exact;               // quantity x unit_price
-  Amount amount;              // rounded; of a credit what is given back
+  Amount amount;              // rounded; of a credit what is given back. Of what takes off negative
   TaxCategory tax_category = TaxCategory::kOutOfScope;
   std::int32_t tax_basis_points = 0;
   std::int32_t credited_line = 0;  // of a credit: the line of the invoice
+  std::optional<ChargeTerms> charge;
 };
 
 struct TaxSubtotal {
@@ -194,12 +197,13 @@ struct FinaliseState {
   std::int64_t open_hold_count = 0;   // of requests that were admitted before the end of the period
   std::vector<Uuid> open_holds;       // the first of them, kHoldsNamedMax at most
   std::vector<OpenUsage> usage;       // of the period and of those before it; kIssuedLinesMax + 1 at most
+  std::vector<Charge> charges;        // likewise
 };
 
 // The invoice of a period that has none, without its number: the first kIssuedLinesMax lines of what is open, both
-// meters of a row or none. FAILED_PRECONDITION / NO_BILLING_ACCOUNT, NO_BILLING_PROFILE, PERIOD_OPEN (says until when),
-// HOLDS_OPEN (names them), EARLIER_PERIOD_OPEN, LATER_PERIOD_FINALISED, NOTHING_TO_INVOICE, TAX_ID_MISSING;
-// INVALID_ARGUMENT / INVALID_PERIOD.
+// meters of a row or none, and then charges (charge_lines.h). FAILED_PRECONDITION / NO_BILLING_ACCOUNT,
+// NO_BILLING_PROFILE, PERIOD_OPEN (says until when), HOLDS_OPEN (names them), EARLIER_PERIOD_OPEN,
+// LATER_PERIOD_FINALISED, NOTHING_TO_INVOICE, TAX_ID_MISSING; INVALID_ARGUMENT / INVALID_PERIOD.
 Result<IssuedInvoice> DecideFinalise(const FinaliseState& state, const FinaliseCommand& command, Time now);
 
 struct CreditCommand {
@@ -207,7 +211,7 @@ struct CreditCommand {
   InvoicePeriod period;  // of the invoice
   struct Line {
     std::int32_t number = 0;
-    std::optional<Amount> amount;  // net; absent: what is left of the line
+    std::optional<Amount> amount;  // net, of the line's sign; absent: what is left of the line
   };
   std::vector<Line> lines;  // empty: what is left of the invoice
   std::string reason;
@@ -224,9 +228,9 @@ struct CreditState {
 // NOTHING_TO_CREDIT, TOO_MANY_CREDIT_NOTES.
 Result<IssuedInvoice> DecideCredit(const CreditState& state, const CreditCommand& command, Time now);
 
-// BR-CO-10, 13, 14, 15, 16 and 17 of EN 16931 (11 and 12: there are no allowances and charges besides lines), and that
-// every amount is one of the currency's minor unit. INTERNAL / INVOICE_ARITHMETIC names the rule: a document is not
-// made.
+// BR-CO-10, 13, 14, 15, 16 and 17 of EN 16931 (11 and 12: allowances and charges are lines), that nothing is negative
+// as a whole, and that every amount is one of the currency's minor unit. INTERNAL / INVOICE_ARITHMETIC names the rule:
+// a document is not made.
 Status CheckTotals(const IssuedInvoice& invoice);
 
 }  // namespace allod::billing

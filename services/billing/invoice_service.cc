@@ -32,19 +32,24 @@ Result<v1::InvoiceDocument> Slice(const documents::Document& document, std::int6
   return out;
 }
 
+std::unexpected<Error> TooLong() {
+  return Fail(
+      Code::kOutOfRange, "INVOICE_TOO_LONG",
+      fmt::format("name: the invoice has more than {} lines; read the usage records instead", kInvoiceLinesMax));
+}
+
 }  // namespace
 
 Result<v1::Invoice> InvoiceServiceImpl::Draft(TenantId tenant, const InvoicePeriod& period,
                                               const std::string& project) {
   ALLOD_TRY(const BillingAccount account, store_.GetBillingAccount(tenant));
   ALLOD_TRY(const auto lines, store_.SumMonth({tenant, period.start, kInvoiceLinesMax + 1, project}));
-  if (lines.size() > kInvoiceLinesMax) {
-    return Fail(
-        Code::kOutOfRange, "INVOICE_TOO_LONG",
-        fmt::format("name: the invoice has more than {} lines; read the usage records instead", kInvoiceLinesMax));
-  }
-  ALLOD_TRY(const Amount total, TotalOf(lines));
-  return ToProto(account, period, lines, total);
+  ALLOD_TRY(const auto charges, store_.OpenCharges({tenant, period.start, kInvoiceLinesMax + 1, project}));
+  if (lines.size() + charges.size() > kInvoiceLinesMax) return TooLong();
+  ALLOD_TRY(const Amount used, TotalOf(lines));
+  ALLOD_TRY(const Amount charged, TotalOf(charges));
+  ALLOD_TRY(const Amount total, Add(used, charged));
+  return ToProto(account, period, lines, charges, total);
 }
 
 grpc::Status InvoiceServiceImpl::GetInvoice(grpc::ServerContext* context, const v1::GetInvoiceRequest* request,

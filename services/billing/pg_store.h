@@ -36,6 +36,7 @@ class PgStore final : public Store {
   Result<int> ExpireLeases(TenantId tenant, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
+  Result<std::vector<Charge>> OpenCharges(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;

@@ -4,7 +4,11 @@
 // log. So tenants wait for each other only from the header's insertion to the commit.
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "services/billing/charge_lines.h"
 #include "services/billing/pg_store.h"
+#include "services/billing/pg_store_charges.h"
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
 #include "services/common/fault_point.h"
@@ -69,6 +73,8 @@ constexpr std::string_view kCountCredits =
     "SELECT count(*) FROM billing.invoices WHERE tenant_id = $1::uuid AND corrected_id = $2";
 constexpr std::string_view kCredited =
     "SELECT credited_line, sum(amount) FROM billing.credit_note_lines "
+    "WHERE tenant_id = $1::uuid AND credited_id = $2 GROUP BY credited_line "
+    "UNION ALL SELECT credited_line, sum(amount) FROM billing.credit_note_charges "
     "WHERE tenant_id = $1::uuid AND credited_id = $2 GROUP BY credited_line";
 
 constexpr std::string_view kTenantsWithDuePeriods =
@@ -114,6 +120,8 @@ FinaliseState ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
              out.requests_invoiced, out.prompt_tokens_invoiced, out.completion_tokens_invoiced, out.next_epoch);
     return out;
   });
+  state.charges = ReadOpenChargesIn(
+      tx, {.tenant = command.tenant, .last = command.period.start, .limit = kIssuedLinesMax + 1, .project = ""});
   return state;
 }
 
@@ -140,7 +148,10 @@ void InsertHeader(TenantTx& tx, IssuedInvoice& doc) {
 }
 
 void InsertLines(TenantTx& tx, const IssuedInvoice& doc) {
-  const std::vector<IssuedLine>& lines = doc.lines;
+  InsertChargeLines(tx, doc);
+  std::vector<IssuedLine> lines;
+  std::ranges::copy_if(doc.lines, std::back_inserter(lines), [](const IssuedLine& line) { return !line.charge; });
+  if (lines.empty()) return;
   const auto number = Column(lines, [](const IssuedLine& l) { return std::to_string(l.number); });
   const auto amount = Column(lines, [](const IssuedLine& l) { return l.amount.ToPicoString(); });
   if (doc.kind == IssuedInvoice::Kind::kCreditNote) {
@@ -172,19 +183,23 @@ void InsertTransfer(TenantTx& tx, const IssuedInvoice& doc, std::string_view kin
           amount, doc.issue_time);
 }
 
-// Usage is owed already: what is left to book is what rounding moved, and tax.
-void Book(TenantTx& tx, const IssuedInvoice& doc) {
+// Usage is owed already: what is left to book is charges, what rounding moved, and tax.
+Status Book(TenantTx& tx, const IssuedInvoice& doc) {
   if (doc.kind == IssuedInvoice::Kind::kCreditNote) {
     InsertTransfer(tx, doc, "credit", kUsageRevenue, kReceivable, doc.net);
     InsertTransfer(tx, doc, "credit_tax", kTaxPayable, kReceivable, doc.tax);
-    return;
+    return {};
   }
+  ALLOD_TRY(const ChargeSums sums, SumCharges(doc));
+  InsertTransfer(tx, doc, "charge", kReceivable, kUsageRevenue, sums.charge);
+  InsertTransfer(tx, doc, "discount", kUsageRevenue, kReceivable, sums.discount);
   if (doc.residue > Amount()) {
     InsertTransfer(tx, doc, "rounding", kRounding, kReceivable, doc.residue);
   } else {
     InsertTransfer(tx, doc, "rounding", kReceivable, kRounding, Amount::FromPico(-doc.residue.pico()));
   }
   InsertTransfer(tx, doc, "tax", kReceivable, kTaxPayable, doc.tax);
+  return {};
 }
 
 audit::Act ActOf(const IssuedInvoice& doc) {
@@ -202,7 +217,7 @@ Result<IssuedInvoice> Write(TenantTx& tx, const audit::PgLog& log, IssuedInvoice
   for (const TaxSubtotal& tax : doc.taxes) {
     tx.Exec(kInsertTax, doc.tenant, doc.id, CodeOf(tax.category), tax.basis_points, tax.taxable, tax.tax, tax.note);
   }
-  Book(tx, doc);
+  ALLOD_CHECK_OK(Book(tx, doc));
   ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceBooked));
   ALLOD_CHECK_OK(log.Append(tx, doc.tenant_name, ActOf(doc)));
   ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceWritten));

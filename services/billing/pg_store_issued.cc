@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "services/billing/pg_store.h"
+#include "services/billing/pg_store_charges.h"
 #include "services/billing/pg_store_rows.h"
 
 namespace allod::billing {
@@ -62,20 +63,35 @@ constexpr std::string_view kOneInvoice = "WHERE i.tenant_id = $1::uuid AND i.id 
 constexpr std::string_view kPageOfInvoices =
     "WHERE i.tenant_id = $1::uuid AND ($2 = '' OR i.id < $2) ORDER BY i.id DESC LIMIT $3";
 
-// Lines of an invoice, and those of a credit note with what they credit.
+// Lines of an invoice, and those of a credit note with what they credit: of tokens, then of charges.
 constexpr std::string_view kLines = R"(
   SELECT l.number, billing.to_micros(l.month::timestamp AT TIME ZONE 'UTC'), l.instance, l.variant, l.price_book_id,
     l.isolation_class, l.meter, l.request_count, l.first_epoch, l.last_epoch, l.quantity, l.unit_price, l.exact, l.amount,
-    l.tax_category, l.tax_basis_points, 0
+    l.tax_category, l.tax_basis_points, 0, NULL, 'one', 1, '', NULL::uuid, ''
   FROM billing.invoice_lines l WHERE l.tenant_id = $1::uuid AND l.invoice_id = $2 AND ($3 = 0 OR l.number = $3)
   UNION ALL
   SELECT n.number, billing.to_micros(l.month::timestamp AT TIME ZONE 'UTC'), l.instance, l.variant, l.price_book_id,
     l.isolation_class, l.meter, 0, l.first_epoch, l.last_epoch, 0, l.unit_price, n.amount, n.amount, l.tax_category,
-    l.tax_basis_points, n.credited_line
+    l.tax_basis_points, n.credited_line, NULL, 'one', 1, '', NULL::uuid, ''
   FROM billing.credit_note_lines n
   JOIN billing.invoice_lines l
     ON l.tenant_id = n.tenant_id AND l.invoice_id = n.credited_id AND l.number = n.credited_line
   WHERE n.tenant_id = $1::uuid AND n.invoice_id = $2 AND ($3 = 0 OR n.number = $3)
+  UNION ALL
+  SELECT g.number, billing.to_micros(g.month::timestamp AT TIME ZONE 'UTC'), g.instance, g.variant,
+    coalesce(g.price_book_id, '00000000-0000-0000-0000-000000000000'), g.isolation_class, 'prompt', 0, 0, 0, g.quantity,
+    g.unit_price, g.exact, g.amount, g.tax_category, g.tax_basis_points, 0, g.kind, g.unit, g.per, g.detail, g.charge_id,
+    g.term
+  FROM billing.invoice_charges g WHERE g.tenant_id = $1::uuid AND g.invoice_id = $2 AND ($3 = 0 OR g.number = $3)
+  UNION ALL
+  SELECT h.number, billing.to_micros(g.month::timestamp AT TIME ZONE 'UTC'), g.instance, g.variant,
+    coalesce(g.price_book_id, '00000000-0000-0000-0000-000000000000'), g.isolation_class, 'prompt', 0, 0, 0, 0,
+    g.unit_price, h.amount, h.amount, g.tax_category, g.tax_basis_points, h.credited_line, g.kind, g.unit, g.per, g.detail,
+    g.charge_id, g.term
+  FROM billing.credit_note_charges h
+  JOIN billing.invoice_charges g
+    ON g.tenant_id = h.tenant_id AND g.invoice_id = h.credited_id AND g.number = h.credited_line
+  WHERE h.tenant_id = $1::uuid AND h.invoice_id = $2 AND ($3 = 0 OR h.number = $3)
   ORDER BY 1)";
 constexpr std::string_view kTaxes =
     "SELECT category, basis_points, taxable, tax, note FROM billing.invoice_taxes "
@@ -112,6 +128,12 @@ IssuedLine ReadLine(RowReader& row) {
   row.Into(out.number, out.month, out.instance, out.variant, out.price_book, out.isolation_class, out.meter,
            out.request_count, out.first_epoch, out.last_epoch, out.quantity, out.unit_price, out.exact, out.amount,
            out.tax_category, out.tax_basis_points, out.credited_line);
+  ChargeTerms charge;
+  const bool is_charge = !row.NextIsNull();
+  if (is_charge) {
+    row.Into(charge.kind, charge.unit, charge.per, charge.detail, charge.id, charge.term);
+    out.charge = std::move(charge);
+  }
   return out;
 }
 

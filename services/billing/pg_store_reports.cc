@@ -82,7 +82,17 @@ constexpr std::string_view kCountInvoiceFaults = R"(
          GROUP BY month, instance, variant, price_book_id, isolation_class) l
          USING (month, instance, variant, price_book_id, isolation_class)
        WHERE t.tenant_id = $1::uuid AND (t.prompt_tokens_invoiced, t.completion_tokens_invoiced)
-         IS DISTINCT FROM (coalesce(l.prompt, 0)::bigint, coalesce(l.completion, 0)::bigint)))";
+         IS DISTINCT FROM (coalesce(l.prompt, 0)::bigint, coalesce(l.completion, 0)::bigint))
+    + (SELECT count(*) FROM billing.instance_time_totals t
+       LEFT JOIN (
+         SELECT month, instance, variant, isolation_class, price_book_id, sum(quantity)::bigint AS seconds
+         FROM billing.invoice_charges WHERE tenant_id = $1::uuid AND source = 'instance_time'
+         GROUP BY month, instance, variant, isolation_class, price_book_id) g
+         USING (month, instance, variant, isolation_class, price_book_id)
+       WHERE t.tenant_id = $1::uuid AND t.seconds_invoiced <> coalesce(g.seconds, 0))
+    + (SELECT count(*) FROM billing.charges c
+       LEFT JOIN billing.invoice_charges g ON g.tenant_id = c.tenant_id AND g.charge_id = c.id
+       WHERE c.tenant_id = $1::uuid AND (c.open = (g.charge_id IS NOT NULL) OR c.exact <> g.exact)))";
 
 // What remains of each is what its transfers leave.
 constexpr std::string_view kMismatchedLeases = R"(

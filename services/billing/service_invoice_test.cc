@@ -214,6 +214,35 @@ TEST_F(InvoiceRpc, AKeySeesItsProjectsLinesAndNothingOfTheWhole) {
   EXPECT_EQ(Reason(Document(key_)), "PROJECT_KEY");
 }
 
+TEST_F(InvoiceRpc, ChargesStandInDraftsAndInvoicesAndHaveNoRequests) {
+  ASSERT_TRUE(SetProfile(ProfileRequest()));
+  Use(200'000, 300'000);
+  const TenantId ke = TenantId::FromName("tenants/ke").value();
+  const Time month = ParsePeriod("2026-10", clock_.Now())->start;
+  store_.AddOpenCharge(
+      ke, InstanceTime(month, "tenants/ke/projects/desk/instances/helper", "models/m/versions/v/variants/q", "pooled",
+                       Uuid::FromName("b"), 1'800, Amount::FromPico(3'010'000'000'000))
+              .value());
+  store_.AddOpenCharge(ke, {.terms = {.kind = ChargeKind::kDiscount, .detail = "1%", .term = "discount"},
+                            .month = month,
+                            .unit_price = Amount::FromPico(-1'000'000'000'000),
+                            .exact = Amount::FromPico(-1'000'000'000'000)});
+  const auto draft = Invoice("tenants/ke/invoices/2026-10");
+  ASSERT_TRUE(draft) << draft.error().message;
+  ASSERT_EQ(draft->lines_size(), 3);
+  EXPECT_EQ(draft->lines(1).charge().kind(), v1::Invoice::Charge::KIND_INSTANCE_TIME);
+  EXPECT_EQ(draft->lines(1).charge().quantity(), 1'800);
+  EXPECT_EQ(draft->lines(1).amount().amount(), "1.505");
+  EXPECT_EQ(Invoice("tenants/ke/invoices/2026-10", key_)->lines_size(), 2) << "not what is the tenant's as a whole";
+  clock_.Set(std::chrono::sys_days(std::chrono::year(2026) / 11 / 3));
+  const auto issued = Finalise();
+  ASSERT_TRUE(issued) << issued.error().message;
+  ASSERT_EQ(issued->lines_size(), 4);
+  EXPECT_EQ(issued->lines(3).amount().amount(), "-1");
+  EXPECT_EQ(issued->lines(3).charge().detail(), "1%");
+  EXPECT_EQ(UsageOf("tenants/ke/invoices/2026-10/lines/3", Caller::Tenant("ke")).error().reason, "NO_REQUESTS");
+}
+
 TEST_F(InvoiceRpc, AnotherTenantFindsNothing) {
   Issue();
   const Caller tz = Caller::Tenant("tz");

@@ -156,6 +156,8 @@ class Store : public InvoiceStore {
   // What was billed, ordered by instance, variant, price book, class; at most `limit`. Kept up with each settlement:
   // costs the same however many requests there were.
   virtual Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) = 0;
+  // Charges of the month that no invoice has yet, at most `limit`. To a project those of its instances.
+  virtual Result<std::vector<Charge>> OpenCharges(const MonthQuery& query) = 0;
 
   // Ordered by code, those after `after`.
   virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,

@@ -1,5 +1,7 @@
 #include "services/billing/usage_service.h"
 
+#include <fmt/format.h>
+
 #include "services/billing/convert.h"
 #include "services/billing/convert_invoice.h"
 #include "services/common/call_scope.h"
@@ -53,6 +55,10 @@ grpc::Status UsageServiceImpl::ListUsageRecords(grpc::ServerContext* context,
       auto found = store_.FindInvoiceLine(line->invoice.tenant, line->invoice.id.ToString(), line->number);
       if (!found && found.error().code != Code::kNotFound) return std::unexpected(found.error());
       if (!found || !MaySee(call.principal, found->instance)) return NoSuchResource();
+      if (found->charge) {
+        return InvalidArgument(
+            "NO_REQUESTS", fmt::format("invoice_line: line {} is a charge; no requests are behind it", line->number));
+      }
       page.query.line = *std::move(found);
     }
     ALLOD_TRY(auto records, store_.ListUsageRecords(page.query));

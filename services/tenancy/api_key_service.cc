@@ -132,6 +132,17 @@ Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place pl
     position = batch.position;
     MessageCutter cutter(writer);
     v1::WatchApiKeysResponse& message = cutter.message();
+    const auto add_standings = [&](bool in_force) {
+      for (const auto& known : batch.standings) {
+        if ((known->standing == KeysStanding::kInForce) != in_force) continue;
+        auto standing = ToProto(*known);
+        if (!cutter.MakeRoom(standing)) return false;
+        *message.add_tenant_standings() = std::move(standing);
+      }
+      return true;
+    };
+    // So that no key is let in between two messages.
+    if (!add_standings(false)) return {};
     for (const auto& known : batch.limits) {
       auto limits = ToProto(*known);
       if (!cutter.MakeRoom(limits)) return {};
@@ -142,6 +153,7 @@ Status ApiKeyServiceImpl::Watch(grpc::ServerContext& context, Watchers::Place pl
       if (!cutter.MakeRoom(key)) return {};
       *message.add_keys() = std::move(key);
     }
+    if (!add_standings(true)) return {};
     // Every batch ends in a message that says so, also an empty one.
     message.set_synced(true);
     message.set_version(position->version);

@@ -334,6 +334,25 @@ pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change) {
   return out;
 }
 
+pb::WatchApiKeysResponse::TenantStanding ToProto(const TenantStanding& standing) {
+  using pb::WatchApiKeysResponse;
+  WatchApiKeysResponse::TenantStanding out;
+  out.set_tenant("tenants/" + standing.tenant);
+  switch (standing.standing) {
+    case KeysStanding::kSuspended:
+      out.set_standing(WatchApiKeysResponse::TenantStanding::STANDING_SUSPENDED);
+      break;
+    case KeysStanding::kDeleting:
+      out.set_standing(WatchApiKeysResponse::TenantStanding::STANDING_DELETING);
+      break;
+    case KeysStanding::kInForce:
+    case KeysStanding::kGone:
+      out.set_standing(WatchApiKeysResponse::TenantStanding::STANDING_IN_FORCE);
+      break;
+  }
+  return out;
+}
+
 pb::TenantLimits ToProto(const TenantLimits& limits) {
   pb::TenantLimits out;
   out.set_tenant("tenants/" + limits.tenant);

@@ -49,5 +49,6 @@ pb::GetQuotaUseResponse ToProto(const QuotaState& state, bool project);
 pb::ApiKey ToProto(const ApiKey& key);
 pb::WatchApiKeysResponse::Key ToProto(const KeyChange& change);
 pb::TenantLimits ToProto(const TenantLimits& limits);
+pb::WatchApiKeysResponse::TenantStanding ToProto(const TenantStanding& standing);
 
 }  // namespace allod::tenancy

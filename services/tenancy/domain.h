@@ -22,12 +22,16 @@ namespace allod::tenancy {
 
 // What leads from one to another, and what each means: tenant_deletion.h.
 enum class TenantState { kActive, kSuspended, kDeleting, kPurging, kDeleted };
+// What holds for all keys of a tenant: let in, refused because it or one above is suspended, refused while it can still
+// be brought back, gone.
+enum class KeysStanding { kInForce, kSuspended, kDeleting, kGone };
 
 struct TenantDeletion {
   Time delete_time;
   Time purge_time;  // until when it can be brought back
   std::string reason;
   TenantState state_before = TenantState::kActive;
+  bool from_above = false;  // people of a tenant above did it, and may undo it; else it was an operator
 };
 
 struct Tenant {
@@ -119,7 +123,7 @@ Status CheckEtag(std::string_view field, std::string_view name, std::string_view
 // `standing` with the content of `wanted` (see ValidTenantContent). INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED /
 // ETAG_MISMATCH; FAILED_PRECONDITION / IMMUTABLE.
 Result<Tenant> Changed(const Tenant& standing, const Tenant& wanted, std::string_view etag);
-// Who changes, suspends or resumes a tenant: an operator, or people of a tenant above it.
+// Who changes, suspends, resumes, deletes or brings back a tenant: an operator, or people of a tenant above it.
 enum class Setter { kOperator, kFromAbove };
 // `standing` suspended for `reason`, or active. What an operator suspended is his: FAILED_PRECONDITION /
 // SUSPENDED_BY_OPERATOR for people from above who would change anything about it.

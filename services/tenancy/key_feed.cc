@@ -70,7 +70,12 @@ Status KeyFeed::Refresh() {
 
 Status KeyFeed::RefreshTenantOrSetAside(const TenantKeysVersion& version) {
   const Time now = clock_.Now();
-  if (!set_aside_.Waits(UidOf(version), kStage, now) || !version.active) {
+  const bool stopped = version.standing == KeysStanding::kSuspended || version.standing == KeysStanding::kDeleting;
+  if (stopped) {
+    const std::scoped_lock lock(mutex_);
+    Stand(version.tenant, version.standing);
+  }
+  if (!set_aside_.Waits(UidOf(version), kStage, now)) {
     const Status read = Catching("read a tenant's keys", [&] { return RefreshTenant(version); });
     if (read) {
       set_aside_.Succeed(UidOf(version), kStage);
@@ -80,9 +85,20 @@ Status KeyFeed::RefreshTenantOrSetAside(const TenantKeysVersion& version) {
     set_aside_.Fail(UidOf(version), kStage, read.error(), now, "tenants/" + version.tenant);
   }
   const std::scoped_lock lock(mutex_);
-  aside_[version.tenant] = version;
+  // That none of its keys is let in is all that is to be known of it until it is in force again.
+  stopped ? void(aside_.erase(version.tenant)) : void(aside_[version.tenant] = version);
   version_ = std::max(version_, version.version);
   return {};
+}
+
+void KeyFeed::Stand(const std::string& id, KeysStanding standing) {
+  if (standing == KeysStanding::kGone) standing = KeysStanding::kInForce;
+  Tenant& tenant = tenants_[id];
+  if (tenant.standing == standing) return;
+  tenant.standing = standing;
+  standings_.erase(tenant.standing_revision);
+  tenant.standing_revision = ++revision_;
+  standings_[revision_] = std::make_shared<const TenantStanding>(TenantStanding{id, standing});
 }
 
 Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
@@ -92,9 +108,10 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
     if (const auto found = tenants_.find(version.tenant); found != tenants_.end()) known = found->second.version;
   }
   // Keys read after the version may be newer than it; then the next refresh reads them once more.
-  const bool whole = !known || known->active != version.active;
+  const bool is_gone = version.standing == KeysStanding::kGone;
+  const bool whole = !known || is_gone;
   std::vector<ApiKey> keys;
-  if (version.active) {
+  if (!is_gone) {
     ALLOD_TRY(keys, whole ? store_.ValidKeys(version.tenant, clock_.Now() - kExpiredKept)
                           : store_.KeysChanged(version.tenant, known->version));
   }
@@ -122,6 +139,7 @@ Status KeyFeed::RefreshTenant(const TenantKeysVersion& version) {
     const bool holds = !key.revoke_time && (!key.expire_time || *key.expire_time > kept_since);
     holds ? Hold(tenant, key) : Drop(tenant, key.kid);
   }
+  Stand(version.tenant, version.standing);
   aside_.erase(version.tenant);
   version_ = std::max(version_, version.version);
   return {};
@@ -151,7 +169,7 @@ void KeyFeed::Hold(Tenant& tenant, const ApiKey& key) {
   } else {
     ++keys_;
   }
-  entry = {std::make_shared<const KeyChange>(KeyChange{key, tenant.version.currency_code, false}), ++revision_};
+  entry = {std::make_shared<const KeyChange>(KeyChange{key, tenant.version->currency_code, false}), ++revision_};
   log_[entry.revision] = entry.change;
   if (key.expire_time) expiries_.insert({*key.expire_time, key.tenant, key.kid});
 }
@@ -196,6 +214,9 @@ KeyFeed::Batch KeyFeed::Next(const std::optional<Position>& after, std::chrono::
   }
   for (auto it = limits_.upper_bound(after ? after->revision : 0); it != limits_.end(); ++it) {
     batch.limits.push_back(it->second);
+  }
+  for (auto it = standings_.upper_bound(after ? after->revision : 0); it != standings_.end(); ++it) {
+    if (after || it->second->standing != KeysStanding::kInForce) batch.standings.push_back(it->second);
   }
   return batch;
 }

@@ -10,6 +10,10 @@
 // it stays, because to refuse all its keys would let one bad row shut a tenant out; what was missed, revocations above
 // all, is read as soon as it can be. Suspending such a tenant needs none of its keys and works at once.
 //
+// The keys of a tenant that is suspended, or deleted and still to be brought back, are told as others are, and that
+// they are refused is one thing that is told beside, so that gateways can say why and a suspension costs the same
+// however many there are.
+//
 // A key that expired is let go as one that was revoked, kExpiredKept later: until then gateways, which refuse it by
 // their own clocks, can say why. A key whose life was shortened is told anew.
 //
@@ -46,6 +50,12 @@ struct KeyChange {
   bool revoked = false;
 };
 
+// Of a tenant whose keys did not hold at some time.
+struct TenantStanding {
+  std::string tenant;
+  KeysStanding standing = KeysStanding::kInForce;  // kInForce for one that is gone, too: it has no keys
+};
+
 class KeyFeed {
  public:
   static constexpr std::size_t kForgottenMax = 10'000;
@@ -72,6 +82,8 @@ class KeyFeed {
   struct Batch {
     std::vector<std::shared_ptr<const KeyChange>> changes;
     std::vector<std::shared_ptr<const TenantLimits>> limits;
+    // To be told before the keys if it stops any, and after them if it lets them in.
+    std::vector<std::shared_ptr<const TenantStanding>> standings;
     Position position;    // pass to the next Next()
     bool loaded = false;  // false: the store has not been read yet
     bool news = false;    // false: nothing happened in `wait`; changes may be empty although there is news
@@ -84,7 +96,7 @@ class KeyFeed {
   // Until the tenant is not set aside; false when `wait` was over first.
   bool AwaitRead(const std::string& tenant, std::chrono::milliseconds wait);
 
-  std::size_t keys() const;  // that hold, or expired just now
+  std::size_t keys() const;  // that hold but for their tenant's standing, or expired just now
 
  private:
   struct Entry {
@@ -92,9 +104,11 @@ class KeyFeed {
     std::uint64_t revision = 0;
   };
   struct Tenant {
-    TenantKeysVersion version;
+    std::optional<TenantKeysVersion> version;     // up to which its keys were read
     std::unordered_map<std::string, Entry> keys;  // that hold, by kid
     std::uint64_t limits_revision = 0;            // of its limits in limits_; 0: it never had any
+    KeysStanding standing = KeysStanding::kInForce;
+    std::uint64_t standing_revision = 0;  // of it in standings_; 0: it was never another than kInForce
   };
   struct Expiry {
     Time time;
@@ -110,6 +124,7 @@ class KeyFeed {
   // With the lock held:
   void Hold(Tenant& tenant, const ApiKey& key);
   void Drop(Tenant& tenant, const std::string& kid);
+  void Stand(const std::string& id, KeysStanding standing);
 
   Store& store_;
   const Clock& clock_;
@@ -118,9 +133,10 @@ class KeyFeed {
 
   mutable std::mutex mutex_;  // guards all below; never held while the store works
   std::condition_variable changed_;
-  std::map<std::string, Tenant> tenants_;                                // that ever had a key, by id
-  std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;        // each key's last change, by revision
-  std::map<std::uint64_t, std::shared_ptr<const TenantLimits>> limits_;  // each tenant's as they are, by revision
+  std::map<std::string, Tenant> tenants_;                                     // that ever had a key, by id
+  std::map<std::uint64_t, std::shared_ptr<const KeyChange>> log_;             // each key's last change, by revision
+  std::map<std::uint64_t, std::shared_ptr<const TenantLimits>> limits_;       // each tenant's as they are, by revision
+  std::map<std::uint64_t, std::shared_ptr<const TenantStanding>> standings_;  // the same
   std::deque<std::uint64_t> forgotten_;             // of those in log_ the revocations, oldest first
   std::uint64_t complete_since_ = 0;                // log_ has every change after this revision
   std::set<Expiry> expiries_;                       // of the keys in tenants_ that expire

@@ -35,6 +35,16 @@ class KeyFeedTest : public testing::Test {
     return out;
   }
 
+  using Standing = std::map<std::string, KeysStanding>;
+  // Of tenants, told after `position`.
+  Standing Standings(std::optional<KeyFeed::Position>& position) {
+    const auto batch = feed_.Next(position, 0ms);
+    position = batch.position;
+    Standing out;
+    for (const auto& standing : batch.standings) out[standing->tenant] = standing->standing;
+    return out;
+  }
+
   const Error broken_{Code::kInternal, "INTERNAL", "a row makes no sense"};
   FakeClock clock_;
   FakeStore store_;
@@ -107,17 +117,56 @@ TEST_F(KeyFeedTest, DoesNotTellANewWatcherOfRevokedKeys) {
   EXPECT_TRUE(feed_.Next(std::nullopt, 0ms).changes.empty());
 }
 
-TEST_F(KeyFeedTest, TakesTheKeysOfASuspendedTenantAsRevoked) {
-  Create("ke", "a");
+TEST_F(KeyFeedTest, ASuspensionIsOneThingToTellHoweverManyKeysThereAre) {
+  for (int i = 0; i < 100; ++i) Create("ke", "k" + std::to_string(i));
   Create("ug", "b");
   ASSERT_TRUE(feed_.Refresh());
-  const auto all = feed_.Next(std::nullopt, 0ms);
+  std::optional<KeyFeed::Position> position;
+  EXPECT_EQ(Standings(position), Standing{}) << "who was never suspended is told of by none";
+  const int read = store_.rows_read();
   store_.Suspend("ke");
   ASSERT_TRUE(feed_.Refresh());
-  const auto changes = feed_.Next(all.position, 0ms);
-  ASSERT_EQ(changes.changes.size(), 1u);
-  EXPECT_EQ(changes.changes[0]->key.kid, "a");
-  EXPECT_TRUE(changes.changes[0]->revoked);
+  EXPECT_EQ(store_.rows_read() - read, 1) << "the tenant and none of its keys";
+  auto seen = position;
+  EXPECT_EQ(Told(seen), std::set<std::string>{});
+  EXPECT_EQ(Standings(position), (Standing{{"ke", KeysStanding::kSuspended}}));
+  // Its keys come and go meanwhile.
+  ASSERT_TRUE(store_.RevokeApiKey("ke", "desk", "k7", Time()));
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(seen), std::set<std::string>{"-k7"});
+  EXPECT_EQ(feed_.keys(), 100u);
+  std::optional<KeyFeed::Position> fresh;
+  EXPECT_EQ(Standings(fresh), (Standing{{"ke", KeysStanding::kSuspended}}));
+  KeyFeed later(store_, clock_);
+  ASSERT_TRUE(later.Refresh());
+  const auto batch = later.Next(std::nullopt, 0ms);
+  EXPECT_EQ(batch.changes.size(), 100u) << "after a start too";
+  EXPECT_EQ(batch.standings.size(), 1u);
+
+  store_.Resume("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(seen), std::set<std::string>{});
+  EXPECT_EQ(Standings(position), (Standing{{"ke", KeysStanding::kInForce}}));
+  fresh.reset();
+  EXPECT_EQ(Standings(fresh), Standing{});
+}
+
+TEST_F(KeyFeedTest, OfADeletedTenantKeysAreKnownUntilItIsGone) {
+  Create("ke", "a");
+  ASSERT_TRUE(feed_.Refresh());
+  std::optional<KeyFeed::Position> position;
+  ASSERT_EQ(Told(position), std::set<std::string>{"a"});
+  auto standings = position;
+  ASSERT_TRUE(store_.DeleteTenant("ke", {EtagOf(*store_.GetTenant("ke")), "merged", kGraceDefault, clock_.Now()}, {}));
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{});
+  EXPECT_EQ(Standings(standings), (Standing{{"ke", KeysStanding::kDeleting}}));
+  store_.BeginPurge("ke");
+  ASSERT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_EQ(Standings(standings), (Standing{{"ke", KeysStanding::kInForce}}))
+      << "without keys there is nothing to stop";
+  EXPECT_EQ(feed_.keys(), 0u);
 }
 
 TEST_F(KeyFeedTest, KeepsWhatItKnowsWhileTheStoreIsAway) {
@@ -187,7 +236,19 @@ TEST_F(KeyFeedTest, SuspendsATenantWhoseKeysCannotBeReadAtOnce) {
   EXPECT_TRUE(feed_.Refresh());
   store_.Suspend("ke");
   EXPECT_TRUE(feed_.Refresh());
-  EXPECT_EQ(Told(position), std::set<std::string>{"-a"});
+  EXPECT_EQ(Standings(position), (Standing{{"ke", KeysStanding::kSuspended}}));
+  EXPECT_TRUE(feed_.AwaitRead("ke", 0ms));
+  // It comes back with all that it missed, and not before.
+  store_.Resume("ke");
+  clock_.Advance(1min);
+  EXPECT_TRUE(feed_.Refresh());
+  EXPECT_EQ(Standings(position), Standing{});
+  store_.FailKeysOf("ke", std::nullopt);
+  clock_.Advance(1min);
+  EXPECT_TRUE(feed_.Refresh());
+  auto keys = position;
+  EXPECT_EQ(Told(keys), std::set<std::string>{"b"});
+  EXPECT_EQ(Standings(position), (Standing{{"ke", KeysStanding::kInForce}}));
 }
 
 TEST_F(KeyFeedTest, AfterAStartWaitsForATenantThatCannotBeReadButNotForLong) {
@@ -224,13 +285,14 @@ TEST_F(KeyFeedTest, BringsBackTheKeysOfATenantWhoseSuspensionEnds) {
   ASSERT_TRUE(feed_.Refresh());
   store_.Suspend("ke");
   ASSERT_TRUE(feed_.Refresh());
-  EXPECT_EQ(feed_.keys(), 0u);
-  const auto suspended = feed_.Next(std::nullopt, 0ms);
+  auto suspended = feed_.Next(std::nullopt, 0ms);
+  EXPECT_EQ(suspended.changes.size(), 1u);
   store_.Resume("ke");
   ASSERT_TRUE(feed_.Refresh());
-  const auto changes = feed_.Next(suspended.position, 0ms);
-  ASSERT_EQ(changes.changes.size(), 1u);
-  EXPECT_FALSE(changes.changes[0]->revoked);
+  const auto resumed = feed_.Next(suspended.position, 0ms);
+  EXPECT_TRUE(resumed.changes.empty());
+  ASSERT_EQ(resumed.standings.size(), 1u);
+  EXPECT_EQ(resumed.standings[0]->standing, KeysStanding::kInForce);
 }
 
 TEST_F(KeyFeedTest, SaysUpToWhichVersionOfTheStoreItIsAlsoWhenNoKeyChangedForTheWatcher) {

@@ -252,14 +252,15 @@ Result<TenantStateChange> PgStore::DeleteTenant(const std::string& tenant, const
       });
 }
 
-Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) {
+Result<TenantStateChange> PgStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
+                                                  Setter by) {
   return pool_.Run<TenantStateChange>(
       KeyOf(tenant),
       [&](TenantTx& tx) -> Result<TenantStateChange> {
         ALLOD_TRY(const auto earlier, ClaimRequest(tx, request, tenant));
         ALLOD_TRY(const Tenant standing, ReadTenantRow(tx, tenant, RowLock::kUntilCommit));
         if (earlier) return ReadTenantState(tx, tenant);
-        ALLOD_TRY(const Tenant changed, Undeleted(standing, now));
+        ALLOD_TRY(const Tenant changed, Undeleted(standing, now, by));
         if (changed.state == standing.state) return ReadTenantState(tx, tenant);
         WriteLife(tx, changed);
         ALLOD_CHECK_OK(audit_.Append(tx, changed.name(), UndeletionOf(changed)));

@@ -216,13 +216,16 @@ Result<std::int64_t> PgStore::RevokeApiKey(const std::string& tenant, const std:
 Result<std::vector<TenantKeysVersion>> PgStore::KeysVersions(std::int64_t after, int limit) {
   return pool_.Run<std::vector<TenantKeysVersion>>([&](GlobalTx& tx) -> Result<std::vector<TenantKeysVersion>> {
     const auto rows = tx.Exec(
-        "SELECT id, currency_code, state = 'ACTIVE' AND suspended_by = '', keys_version, limits_version FROM "
+        "SELECT id, currency_code, state, suspended_by, keys_version, limits_version FROM "
         "tenancy.tenants "
         "WHERE keys_version > 0 AND keys_version > $1 ORDER BY keys_version LIMIT $2",
         after, limit);
     return ReadAll(rows, [](RowReader& row) {
       TenantKeysVersion out;
-      row.Into(out.tenant, out.currency_code, out.active, out.version, out.limits_version);
+      row.Into(out.tenant, out.currency_code);
+      const auto state = row.Next<TenantState>();
+      out.standing = KeysStandingOf(state, row.Next<std::string>());
+      row.Into(out.version, out.limits_version);
       return out;
     });
   });

@@ -31,11 +31,14 @@ Tenant ReadTenant(RowReader& row) {
   std::optional<TenantState> state_before;
   std::string reason;
   row.Into(delete_time, purge_time, reason, state_before);
-  if (delete_time && purge_time && state_before) out.deletion = {*delete_time, *purge_time, reason, *state_before};
+  if (delete_time && purge_time && state_before)
+    out.deletion = {*delete_time, *purge_time, reason, *state_before, false};
   auto rules = RulesFromWords(row.Next<std::vector<std::string>>());
   if (!rules) throw std::runtime_error("residency_rules that are none");
   out.residency_rules = *std::move(rules);
   row.Into(out.suspended_from_above);
+  const auto deleted_from_above = row.Next<bool>();
+  if (out.deletion) out.deletion->from_above = deleted_from_above;
   return out;
 }
 
@@ -51,10 +54,11 @@ void WriteLife(TenantTx& tx, const Tenant& tenant) {
   const auto& deletion = tenant.deletion;
   const auto or_null = [&](auto member) { return deletion ? std::optional((*deletion).*member) : std::nullopt; };
   tx.Exec("UPDATE tenancy.tenants SET state = $2, delete_time = " ALLOD_FROM_MICROS(
-              "$3") ", purge_time = " ALLOD_FROM_MICROS("$4") ", delete_reason = $5, state_before = $6 "
-                                                              "WHERE tenant_id = $1",
+              "$3") ", purge_time = " ALLOD_FROM_MICROS("$4") ", delete_reason = $5, state_before = $6, "
+                                                              "deleted_from_above = $7 WHERE tenant_id = $1",
           tenant.uid(), tenant.state, or_null(&TenantDeletion::delete_time), or_null(&TenantDeletion::purge_time),
-          deletion ? deletion->reason : "", or_null(&TenantDeletion::state_before));
+          deletion ? deletion->reason : "", or_null(&TenantDeletion::state_before),
+          deletion && deletion->from_above);
 }
 
 std::optional<std::string> ParentColumn(const Tenant& tenant) {

@@ -33,7 +33,8 @@ inline constexpr char kTenantColumns[] =
     "id, display_name, currency_code, residency, state, " ALLOD_MICROS("create_time") ", weight, suspend_reason, "
     "version, " ALLOD_QUOTA_COLUMNS ", quota_projects, " ALLOD_LIMIT_COLUMNS ", parent, ancestors, suspended_by, "
     ALLOD_BELOW_COLUMNS ", below_projects, " ALLOD_MICROS("delete_time") ", " ALLOD_MICROS("purge_time")
-    ", delete_reason, state_before, residency_rules, suspended_from_above";
+    ", delete_reason, state_before, residency_rules, suspended_from_above, "
+    "deleted_from_above";
 
 // A row of kTenantColumns.
 Tenant ReadTenant(RowReader& row);

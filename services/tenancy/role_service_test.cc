@@ -174,7 +174,7 @@ TEST_F(RoleServiceTest, KnowsThePermissionsOfEveryService) {
   }
   EXPECT_EQ(Why(Create({"billing.budgets.set"})), "UNKNOWN_PERMISSION");
   EXPECT_THAT(Create({"tenancy.apikeys.create"}).error().message, HasSubstr("tenancy.apiKeys.create"));
-  for (const char* not_theirs : {"tenancy.tenants.delete", "scheduling.nodes.list", "catalog.models.create",
+  for (const char* not_theirs : {"tenancy.apiKeys.watch", "scheduling.nodes.list", "catalog.models.create",
                                  "billing.ledgerAccounts.check", "tenancy.identities.watch"}) {
     EXPECT_EQ(Why(Create({not_theirs})), "PERMISSION_OF_OPERATORS") << not_theirs;
   }

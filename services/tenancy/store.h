@@ -51,8 +51,8 @@ struct TenantStateChange {
 struct TenantKeysVersion {
   std::string tenant;
   std::string currency_code;
-  bool active = false;       // IsInForce(): keys of a suspended tenant do not hold
-  std::int64_t version = 0;  // of its last change
+  KeysStanding standing = KeysStanding::kGone;  // KeysStandingOf()
+  std::int64_t version = 0;                     // of its last change
   // Of the last change of its limits, those of its projects and models included; 0: there was none.
   std::int64_t limits_version = 0;
 
@@ -95,7 +95,8 @@ class Store {
   // the tenant as it is.
   virtual Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                                  const RequestId& request) = 0;
-  virtual Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) = 0;
+  virtual Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
+                                                   Setter by = Setter::kOperator) = 0;
   // Tenants that were made or changed after the version `after` (0: all), at most `limit`. Whoever has read up to a
   // version has read all before it. A tenant whose row cannot be read is left out, with a line in the log.
   virtual Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) = 0;

@@ -69,6 +69,17 @@ class TenantBelowTest : public testing::Test {
     request.set_name("tenants/" + id);
     return Ask(&Stub::ResumeTenant, request, caller);
   }
+  Result<v1::Tenant> Delete(const std::string& id, const Caller& caller = Caller::Operator()) {
+    v1::DeleteTenantRequest request;
+    request.set_name("tenants/" + id);
+    if (const auto standing = Get(id)) request.set_etag(standing->etag());
+    return Ask(&Stub::DeleteTenant, request, caller);
+  }
+  Result<v1::Tenant> Undelete(const std::string& id, const Caller& caller = Caller::Operator()) {
+    v1::UndeleteTenantRequest request;
+    request.set_name("tenants/" + id);
+    return Ask(&Stub::UndeleteTenant, request, caller);
+  }
   Result<v1::Tenant> Update(v1::Tenant wanted, const Caller& caller, bool validate_only = false) {
     v1::UpdateTenantRequest request;
     *request.mutable_tenant() = std::move(wanted);
@@ -197,6 +208,30 @@ TEST_F(TenantBelowTest, WhoIsAboveChangesAndSuspendsItAndItsOwnPeopleDoNot) {
   EXPECT_EQ(Get("ke-health")->state(), v1::Tenant::STATE_SUSPENDED);
   EXPECT_EQ(Get("ke-health", kAbove)->state(), v1::Tenant::STATE_SUSPENDED);
   EXPECT_TRUE(Resume("ke-health", kAbove));
+}
+
+TEST_F(TenantBelowTest, WhoIsAboveDeletesItAndBringsItBack) {
+  ASSERT_TRUE(Create("ke-health-north", "ke-health"));
+  EXPECT_EQ(Reason(Delete("ke-health", PersonOf("ke-health"))), "NOT_ALLOWED") << "nobody ends his own";
+  EXPECT_EQ(Reason(Delete("ke", PersonOf("ke"))), "NOT_ALLOWED");
+  EXPECT_EQ(Reason(Delete("ug", kAbove)), "NOT_FOUND");
+  EXPECT_EQ(Reason(Delete("ke-health", Caller::Below(PersonOf("ke", {Role::ROLE_ADMIN}), "ke-health"))),
+            "PERMISSION_MISSING");
+  EXPECT_EQ(Reason(Delete("ke-health", kAbove)), "TENANT_HAS_CHILDREN") << "children first";
+  const Caller north = Caller::Below(PersonOf("ke"), "ke-health-north");
+  const auto deleted = Delete("ke-health-north", north);
+  ASSERT_TRUE(deleted) << deleted.error().message;
+  EXPECT_EQ(deleted->state(), v1::Tenant::STATE_DELETING);
+  EXPECT_EQ(Reason(Delete("ke-health", kAbove)), "TENANT_HAS_CHILDREN") << "in its grace it is still there";
+  EXPECT_EQ(Reason(Undelete("ke-health-north", PersonOf("ke-health-north"))), "NOT_ALLOWED");
+  const auto back = Undelete("ke-health-north", north);
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->state(), v1::Tenant::STATE_ACTIVE);
+  ASSERT_TRUE(Delete("ke-health-north"));
+  EXPECT_EQ(Reason(Undelete("ke-health-north", north)), "DELETED_BY_OPERATOR");
+  EXPECT_TRUE(Undelete("ke-health-north"));
+  ASSERT_TRUE(Delete("ke-health-north", north));
+  EXPECT_TRUE(Undelete("ke-health-north")) << "an operator brings back what anybody deleted";
 }
 
 TEST_F(TenantBelowTest, ASuspensionHoldsBelowAndEachComesBackAsItWas) {

@@ -40,16 +40,23 @@ Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& requ
   ALLOD_CHECK_OK(CheckNotDeleted(standing));
   ALLOD_CHECK_OK(CheckEtag("tenant", standing.name(), EtagOf(standing), request.etag));
   Tenant out = standing;
-  out.deletion = {request.now, request.now + request.grace, request.reason, standing.state};
+  out.deletion = {request.now, request.now + request.grace, request.reason, standing.state,
+                  request.by == Setter::kFromAbove};
   out.state = TenantState::kDeleting;
   return out;
 }
 
-Result<Tenant> Undeleted(const Tenant& standing, Time now) {
+Result<Tenant> Undeleted(const Tenant& standing, Time now, Setter by) {
   ALLOD_CHECK_OK(CheckNotPurged(standing));
   Tenant out = standing;
   if (standing.state != TenantState::kDeleting) return out;
   if (now >= standing.deletion->purge_time) return std::unexpected(TenantDeleted(standing.id));
+  if (by == Setter::kFromAbove && !standing.deletion->from_above) {
+    return FailedPrecondition(
+        "DELETED_BY_OPERATOR",
+        fmt::format("{} was deleted by the operator, who alone brings it back; ask him before its purge time",
+                    standing.name()));
+  }
   out.state = standing.deletion->state_before;
   out.deletion.reset();
   return out;

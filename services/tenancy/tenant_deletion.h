@@ -32,14 +32,16 @@ struct TenantDeletionRequest {
   std::string reason;  // as CheckSuspendReason() has it
   std::chrono::seconds grace;
   Time now;  // whole microseconds
+  Setter by = Setter::kOperator;
 };
 
 // `standing` while its grace goes on. INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED / ETAG_MISMATCH; FAILED_PRECONDITION /
 // TENANT_DELETING, TENANT_DELETED.
 Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& request);
 // `standing` as it was before it was deleted, or as it is if it was not. FAILED_PRECONDITION / TENANT_DELETED from its
-// purge time on, whether the purger has come to it or not.
-Result<Tenant> Undeleted(const Tenant& standing, Time now);
+// purge time on, whether the purger has come to it or not; DELETED_BY_OPERATOR for people from above who would undo
+// what an operator did.
+Result<Tenant> Undeleted(const Tenant& standing, Time now, Setter by = Setter::kOperator);
 
 // Whether its grace is over: what it had is being removed, or is gone.
 bool IsPurged(TenantState state);

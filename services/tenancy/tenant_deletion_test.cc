@@ -65,6 +65,7 @@ TEST(TenantDeletion, NothingLeadsBackWhenTheGraceIsOver) {
   const Tenant deleting = *Deleted(Kenya(), Request(Kenya()));
   const Time purge_time = deleting.deletion->purge_time;
   EXPECT_TRUE(Undeleted(deleting, purge_time - std::chrono::microseconds(1)));
+  EXPECT_EQ(Undeleted(deleting, kNow, Setter::kFromAbove).error().reason, "DELETED_BY_OPERATOR");
   EXPECT_EQ(Undeleted(deleting, purge_time).error().reason, "TENANT_DELETED") << "whether it is being purged or not";
   for (const TenantState state : {TenantState::kPurging, TenantState::kDeleted}) {
     Tenant tenant = *Deleted(Kenya(), Request(Kenya()));

@@ -204,7 +204,8 @@ grpc::Status TenantServiceImpl::DeleteTenant(grpc::ServerContext* context, const
     std::optional<std::chrono::seconds> wanted;
     if (request->has_grace()) wanted = std::chrono::seconds(request->grace().seconds());
     ALLOD_TRY(const std::chrono::seconds grace, GraceOf(wanted, grace_min_));
-    const TenantDeletionRequest deletion{request->etag(), request->reason(), grace, FloorToMicros(clock_.Now())};
+    const TenantDeletionRequest deletion{request->etag(), request->reason(), grace, FloorToMicros(clock_.Now()),
+                                         SetterOf(call)};
     return ChangeState(*context, call, [&] { return store_.DeleteTenant(id, deletion, request_id); });
   });
 }
@@ -214,7 +215,8 @@ grpc::Status TenantServiceImpl::UndeleteTenant(grpc::ServerContext* context, con
   return Handle(context, request, response, [&](const Call& call) -> Result<v1::Tenant> {
     ALLOD_TRY(const std::string id, TenantIdOf("name", request->name()));
     ALLOD_TRY(const RequestId request_id, RequestIdOf(call, *request));
-    return ChangeState(*context, call, [&] { return store_.UndeleteTenant(id, clock_.Now(), request_id); });
+    return ChangeState(*context, call,
+                       [&] { return store_.UndeleteTenant(id, clock_.Now(), request_id, SetterOf(call)); });
   });
 }
 

@@ -230,6 +230,21 @@ std::string SuspendedBelow(const Tenant& parent) {
 
 bool IsInForce(const Tenant& tenant) { return tenant.state == TenantState::kActive && tenant.suspended_by.empty(); }
 
+KeysStanding KeysStandingOf(TenantState state, std::string_view suspended_by) {
+  switch (state) {
+    case TenantState::kActive:
+      return suspended_by.empty() ? KeysStanding::kInForce : KeysStanding::kSuspended;
+    case TenantState::kSuspended:
+      return KeysStanding::kSuspended;
+    case TenantState::kDeleting:
+      return KeysStanding::kDeleting;
+    case TenantState::kPurging:
+    case TenantState::kDeleted:
+      break;
+  }
+  return KeysStanding::kGone;
+}
+
 bool IsWithin(const Tenant& tenant, std::string_view top) {
   return tenant.id == top || std::ranges::find(tenant.ancestors, top) != tenant.ancestors.end();
 }

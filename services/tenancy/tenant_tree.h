@@ -64,6 +64,8 @@ Quota OwnQuota(const Quota& quota, const Quota& below);
 std::string SuspendedBelow(const Tenant& parent);
 // Whether its keys, sessions and instances hold: it is active, and so is all above it.
 bool IsInForce(const Tenant& tenant);
+// The same of its keys, and why not. `suspended_by` as in Tenant.
+KeysStanding KeysStandingOf(TenantState state, std::string_view suspended_by);
 
 // Whether `tenant` is `top` or below it.
 bool IsWithin(const Tenant& tenant, std::string_view top);

@@ -128,19 +128,27 @@ TEST_F(PgInvoices, LookingForDueMonthsReadsNoAccountThatIsNotInvoicedByItself) {
   pqxx::connection owner(harness_.database().owner_url);
   pqxx::work work(owner);
   work.exec("SET LOCAL enable_seqscan = off");
-  std::string body =
-      work.exec1("SELECT prosrc FROM pg_proc WHERE proname = 'tenants_with_due_periods'")[0].as<std::string>();
-  const auto fill = [&](const std::string& name, const std::string& value) {
-    for (std::size_t at = body.find(name); at != std::string::npos; at = body.find(name)) {
-      body.replace(at, name.size(), value);
-    }
+  const auto body_of = [&](const char* function) {
+    return work.exec1(fmt::format("SELECT prosrc FROM pg_proc WHERE proname = '{}'", function))[0].as<std::string>();
   };
-  fill("p_before_micros", std::to_string(ToMicros(kAfterNovember)) + "::bigint");
-  fill("p_after", "'00000000-0000-0000-0000-000000000000'::uuid");
-  fill("p_limit", "10");
+  // The look for one tenant is a function of its own.
   std::string plan;
-  for (const auto& row : work.exec("EXPLAIN " + body)) plan += row[0].as<std::string>() + "\n";
-  for (const char* index : {"profiles_by_themselves", "usage_totals_open", "invoices_by_month"}) {
+  for (const char* function : {"tenants_with_due_periods", "first_open_month"}) {
+    std::string body = body_of(function);
+    for (const auto& [name, value] :
+         {std::pair{"p_before_micros", std::to_string(ToMicros(kAfterNovember)) + "::bigint"},
+          std::pair{"p_after", std::string("'00000000-0000-0000-0000-000000000000'::uuid")},
+          std::pair{"p_tenant", std::string("'00000000-0000-0000-0000-000000000000'::uuid")},
+          std::pair{"p_from", std::string("'-infinity'::date")}, std::pair{"p_before", std::string("now()::date")},
+          std::pair{"p_limit", std::string("10")}}) {
+      for (std::size_t at = body.find(name); at != std::string::npos; at = body.find(name, at + 1)) {
+        body.replace(at, std::string_view(name).size(), value);
+      }
+    }
+    for (const auto& row : work.exec("EXPLAIN " + body)) plan += row[0].as<std::string>() + "\n";
+  }
+  for (const char* index : {"profiles_by_themselves", "usage_totals_open", "instance_time_totals_open", "charges_open",
+                            "invoices_by_month"}) {
     EXPECT_NE(plan.find(index), std::string::npos) << index << " in\n" << plan;
   }
 }

@@ -18,12 +18,15 @@ class StoreHarness {
   virtual Store& store() = 0;
   // So much time passes for leases, which live by the store's own clock.
   virtual void Elapse(std::chrono::seconds time) = 0;
+  // Instance time, or a single charge, that no invoice has yet.
+  virtual void AddCharge(TenantId tenant, const Charge& charge) = 0;
 };
 
 class FakeHarness final : public StoreHarness {
  public:
   Store& store() override { return store_; }
   void Elapse(std::chrono::seconds time) override { store_.Elapse(time); }
+  void AddCharge(TenantId tenant, const Charge& charge) override { store_.AddOpenCharge(tenant, charge); }
 
  private:
   FakeStore store_;
@@ -40,6 +43,31 @@ class PgHarness final : public StoreHarness {
     work.exec_params(
         "UPDATE billing.leases SET expire_time = expire_time - $1 * interval '1 second' WHERE end_time IS NULL",
         time.count());
+    work.commit();
+  }
+  void AddCharge(TenantId tenant, const Charge& charge) override {
+    pqxx::connection owner(database_.owner_url);
+    pqxx::work work(owner);
+    const std::string month = PeriodOf(charge.month).name + "-01";
+    if (!charge.terms.id) {
+      work.exec_params(
+          "INSERT INTO billing.instance_time_totals AS t (tenant_id, month, instance, variant, isolation_class, "
+          "price_book_id, hour_price, seconds) VALUES ($1::uuid, $2::date, $3, $4, $5, $6::uuid, $7::numeric, $8) "
+          "ON CONFLICT (tenant_id, month, instance, variant, isolation_class, price_book_id) DO UPDATE SET "
+          "seconds = t.seconds + EXCLUDED.seconds",
+          tenant.ToString(), month, charge.instance, charge.variant, charge.isolation_class,
+          charge.price_book.ToString(), charge.unit_price.ToPicoString(), charge.quantity);
+    } else {
+      work.exec_params(
+          "INSERT INTO billing.charges (tenant_id, id, month, kind, instance, variant, isolation_class, detail, "
+          "quantity, "
+          "unit, per, unit_price, exact, request_id, payload_sha256, create_time) VALUES ($1::uuid, $2::uuid, "
+          "$3::date, "
+          "'rerating', $4, $5, $6, $7, $8, 'one', $9, $10::numeric, $11::numeric, $2::uuid, '', now())",
+          tenant.ToString(), charge.terms.id->ToString(), month, charge.instance, charge.variant,
+          charge.isolation_class, charge.terms.detail, charge.quantity, charge.terms.per,
+          charge.unit_price.ToPicoString(), charge.exact.ToPicoString());
+    }
     work.commit();
   }
   PgPool& pool() { return pool_; }

@@ -129,8 +129,8 @@ TEST_P(TenancyStoreKeys, VersionsAreOneOrderOverAllTenantsAndShowWhatIsNewOnly) 
   EXPECT_LT(first, second);
   const auto all = *store().KeysVersions(0, 100);
   ASSERT_EQ(all.size(), 2u) << "a tenant that never had a key has none to show";
-  EXPECT_EQ(all[0], (TenantKeysVersion{"ke", "KES", true, first}));
-  EXPECT_EQ(all[1], (TenantKeysVersion{"ug", "UGX", true, second}));
+  EXPECT_EQ(all[0], (TenantKeysVersion{"ke", "KES", KeysStanding::kInForce, first}));
+  EXPECT_EQ(all[1], (TenantKeysVersion{"ug", "UGX", KeysStanding::kInForce, second}));
   EXPECT_EQ(store().KeysVersions(0, 1)->size(), 1u);
   EXPECT_EQ(store().KeysVersions(first, 100)->at(0).tenant, "ug");
   EXPECT_TRUE(store().KeysVersions(second, 100)->empty());

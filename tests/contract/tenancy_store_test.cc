@@ -126,7 +126,7 @@ TEST_P(TenancyStore, SuspendsAndResumes) {
   EXPECT_GT(other->tenant.version, suspended->tenant.version);
   EXPECT_EQ(other->tenant.suspend_reason, "moved");
   EXPECT_EQ(other->keys_version, suspended->keys_version) << "it concerns no key";
-  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, false);
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).standing, KeysStanding::kSuspended);
   const Uuid id = Uuid::V7();
   const auto resumed = store().SetTenantState("ke", TenantState::kActive, "", Request("r", id));
   ASSERT_TRUE(resumed);
@@ -152,7 +152,7 @@ TEST_P(TenancyStore, DeletesAndBringsBack) {
   EXPECT_EQ(deleted->tenant.deletion->reason, "moved");
   EXPECT_EQ(store().UndeleteTenant("ke", clock_.Now() + kGraceDefault, {}).error().reason, "TENANT_DELETED");
   EXPECT_GT(deleted->keys_version, keys);
-  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, false);
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).standing, KeysStanding::kDeleting);
   EXPECT_EQ(store().DeleteTenant("ke", deletion, Request("d", id))->tenant.version, deleted->tenant.version);
   EXPECT_EQ(store().DeleteTenant("ke", deletion, {}).error().reason, "TENANT_DELETING");
   EXPECT_EQ(store().SetTenantState("ke", TenantState::kActive, "", {}).error().reason, "TENANT_DELETING");
@@ -164,7 +164,7 @@ TEST_P(TenancyStore, DeletesAndBringsBack) {
   EXPECT_EQ(back->tenant.state, TenantState::kActive);
   EXPECT_FALSE(back->tenant.deletion);
   EXPECT_GT(back->keys_version, deleted->keys_version);
-  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).active, true);
+  EXPECT_EQ(store().KeysVersions(keys, 10)->at(0).standing, KeysStanding::kInForce);
   EXPECT_EQ(store().UndeleteTenant("ke", clock_.Now(), {})->tenant.version, back->tenant.version);
   EXPECT_EQ(store().DeleteTenant("ke", deletion, {}).error().reason, "ETAG_MISMATCH");
 
@@ -274,7 +274,7 @@ TEST_P(TenancyStore, SaysWhichTenantsAreSuspended) {
   const auto versions = store().KeysVersions(newest, 100);
   ASSERT_EQ(versions->size(), 1u) << "a suspension is a change, whoever made it";
   EXPECT_EQ(versions->at(0).tenant, "ke");
-  EXPECT_FALSE(versions->at(0).active);
+  EXPECT_EQ(versions->at(0).standing, KeysStanding::kSuspended);
 }
 
 TEST_P(TenancyStore, ATenantMayHaveSoManyProjectsAndNoMore) {

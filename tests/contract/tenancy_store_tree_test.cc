@@ -146,6 +146,17 @@ TEST_P(TenancyStoreTree, WhatTheOperatorSuspendedIsHisToResume) {
   EXPECT_EQ(set(kSuspended, "other", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR");
   EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
   EXPECT_EQ(store().GetTenant("ke-a")->state, kSuspended);
+  const auto deletion_by = [&](Setter by) {
+    return TenantDeletionRequest{EtagOf(*store().GetTenant("ke-a")), "", kGraceMin, FloorToMicros(clock_.Now()), by};
+  };
+  ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kFromAbove), {}));
+  EXPECT_TRUE(store().GetTenant("ke-a")->deletion->from_above);
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove));
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR") << "a deletion is no way round that";
+  ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kOperator), {}));
+  EXPECT_FALSE(store().GetTenant("ke-a")->deletion->from_above);
+  EXPECT_EQ(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove).error().reason, "DELETED_BY_OPERATOR");
+  ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}));
   const Tenant standing = *store().GetTenant("ke-a");
   ASSERT_TRUE(
       store().DeleteTenant("ke-a", {EtagOf(standing), "", std::chrono::hours(24), FloorToMicros(clock_.Now())}, {}));
@@ -292,7 +303,7 @@ TEST_P(TenancyStoreTree, WhatIsMadeWhileItsParentIsSuspendedIsSuspendedToo) {
             [&] { EXPECT_TRUE(Make(parent + "-a", parent)); }, [&] { EXPECT_TRUE(Make(parent + "-b", parent)); }});
     EXPECT_EQ(store().GetTenant(parent + "-a")->suspended_by, parent);
     EXPECT_EQ(store().GetTenant(parent + "-b")->suspended_by, parent);
-    EXPECT_FALSE(KeysOf(parent + "-a").active);
+    EXPECT_EQ(KeysOf(parent + "-a").standing, KeysStanding::kSuspended);
   }
 }
 
@@ -305,16 +316,16 @@ TEST_P(TenancyStoreTree, ASuspensionHoldsForAllBelowAndTheirStatesComeBack) {
   const auto change = store().SetTenantState("ke", TenantState::kSuspended, "", {});
   ASSERT_TRUE(change) << change.error().message;
   for (const char* id : {"ke", "ke-a", "ke-a-x", "ke-b"}) {
-    EXPECT_FALSE(KeysOf(id).active) << id;
+    EXPECT_EQ(KeysOf(id).standing, KeysStanding::kSuspended) << id;
     EXPECT_GT(KeysOf(id).version, before) << id;
     EXPECT_LE(KeysOf(id).version, change->keys_version) << "who waits for this waits for all: " << id;
     EXPECT_LE(store().GetTenant(id)->version, change->tenants_version) << id;
   }
   EXPECT_EQ(store().GetTenant("ke-a-x")->suspended_by, "ke");
   ASSERT_TRUE(store().SetTenantState("ke", TenantState::kActive, "", {}));
-  EXPECT_TRUE(KeysOf("ke-a").active);
-  EXPECT_TRUE(KeysOf("ke-a-x").active);
-  EXPECT_FALSE(KeysOf("ke-b").active);
+  EXPECT_EQ(KeysOf("ke-a").standing, KeysStanding::kInForce);
+  EXPECT_EQ(KeysOf("ke-a-x").standing, KeysStanding::kInForce);
+  EXPECT_NE(KeysOf("ke-b").standing, KeysStanding::kInForce);
   EXPECT_EQ(store().GetTenant("ke-b")->suspend_reason, "by itself");
 }
 
@@ -322,7 +333,7 @@ TEST_P(TenancyStoreTree, AnOperatorsOwnSuspensionHoldsBelowToo) {
   ASSERT_TRUE(Make("ke-a", "ke"));
   backend_->Suspend("ke");
   EXPECT_EQ(store().GetTenant("ke-a")->suspended_by, "ke");
-  EXPECT_FALSE(KeysOf("ke-a").active);
+  EXPECT_NE(KeysOf("ke-a").standing, KeysStanding::kInForce);
 }
 
 TEST_P(TenancyStoreTree, ChangesOfManyLevelsAtOnceBlockNobody) {

@@ -439,12 +439,29 @@ test('people of a tenant act at those below it, and nobody the other way', async
   // Suspended from above, and with what is above.
   await read(await ask('tenants/ke-health:suspend', { reason: 'a look' }));
   assert.equal(await status(below, desk), 401);
-  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await byKey(key, desk), 403);
   assert.equal(await status(above, desk), 200, 'who is above still sees it');
   await read(await ask('tenants/ke-health:resume', {}));
   assert.equal(await byKey(key, desk), 200);
+
+  // Deleted from above, and brought back; what the operator deleted is his.
+  const health = () => platform.json(['get', 'tenants', 'tenants/ke-health']).items[0];
+  assert.equal((await asks(below)('tenants/ke-health:undelete', {})).status, 403, 'nobody ends or brings back his own');
+  const deleted = await read(await portal(above, `tenants/ke-health?etag=${encodeURIComponent(health().etag)}&reason=merged&grace=172800s`, { method: 'DELETE', headers: { origin: root() } }));
+  assert.equal(deleted.state, 'STATE_DELETING');
+  assert.equal(await byKey(key, desk), 403);
+  assert.equal(await status(below, desk), 401);
+  const back = await read(await ask('tenants/ke-health:undelete', {}));
+  assert.equal(back.state, 'STATE_ACTIVE');
+  assert.equal(await byKey(key, desk), 200);
+  platform.allod(['tenants', 'delete', 'ke-health', '--yes', '--grace', '2d']);
+  const kept = await ask('tenants/ke-health:undelete', {});
+  assert.equal(kept.status, 400);
+  assert.equal((await kept.json()).reason, 'DELETED_BY_OPERATOR');
+  platform.allod(['tenants', 'undelete', 'ke-health']);
+  assert.equal(await byKey(key, desk), 200);
   platform.allod(['tenants', 'suspend', 'ke']);
-  assert.equal(await byKey(key, desk), 401);
+  assert.equal(await byKey(key, desk), 403);
   assert.equal(await status(below, desk), 401);
   assert.equal(platform.json(['get', 'tenants', 'tenants/ke-health']).items[0].suspendedBy, 'tenants/ke');
   platform.allod(['tenants', 'resume', 'ke']);

@@ -137,7 +137,7 @@ test('suspended in the middle of an answer: it ends by name, is billed for what 
       assert.ok(tokens >= stream.deltas / 2 && tokens < 900, `${tokens} are billed of ${stream.deltas} pieces`);
     }
 
-    assert.equal(await keyStatus('ke'), 401);
+    assert.equal(await keyStatus('ke'), 403);
     assert.equal(tenantOf('ke').state, 'STATE_SUSPENDED');
     assert.equal(tenantOf('ke').suspendReason, 'unpaid since May');
     await eventually('it says so', () => instanceOf('ke', model).status.state === 'STATE_STOPPED');
@@ -163,7 +163,7 @@ test('a suspension is in force within a second: keys, routes and workers', { tim
     const worker = await workerOf('ke', 'own');
     const begin = Date.now();
     platform.allod(['tenants', 'suspend', 'ke']);
-    assert.equal(await keyStatus('ke'), 401);
+    assert.equal(await keyStatus('ke'), 403);
     await eventually('its worker ends', () => !alive(worker), { everyMs: 5 });
     took.push(Date.now() - begin);
     platform.allod(['tenants', 'resume', 'ke']);
@@ -178,7 +178,7 @@ test('suspended while the scheduler is killed, and resumed while it is away', { 
   const worker = await workerOf('ke', 'own');
   process.kill(platform.pid('scheduling'), 'SIGKILL');
   platform.allod(['tenants', 'suspend', 'ke']);
-  assert.equal(await keyStatus('ke'), 401, 'keys need no scheduler');
+  assert.equal(await keyStatus('ke'), 403, 'keys need no scheduler');
   await eventually('its worker ends when the scheduler is back', () => !alive(worker), { timeoutMs: 20_000 });
   await answers('tz', 'own');
   process.kill(platform.pid('scheduling'), 'SIGKILL');
@@ -286,7 +286,7 @@ test('deleted, exported and brought back: keys, routes and workers within a seco
   assert.equal(await keyStatus('tz'), 200, 'nothing was changed');
   const begin = Date.now();
   assert.match(platform.allod(['tenants', 'delete', 'tz', '--yes', '--reason', 'merged with ke', '--grace', '2d']), /tz .* DELETING +\d{4}-/);
-  assert.equal(await keyStatus('tz'), 401);
+  assert.equal(await keyStatus('tz'), 403);
   await eventually('its worker ends', () => !alive(worker), { everyMs: 5 });
   const took = Date.now() - begin;
   console.log(`deleted, the command included: ${took} ms`);
@@ -333,7 +333,7 @@ test('deleted, exported and brought back: keys, routes and workers within a seco
   platform.allod(['tenants', 'suspend', 'tz', '--reason', 'unpaid']);
   platform.allod(['tenants', 'delete', 'tz', '--yes']);
   assert.match(platform.allod(['tenants', 'undelete', 'tz']), /SUSPENDED/);
-  assert.equal(await keyStatus('tz'), 401, 'what was suspended stays so');
+  assert.equal(await keyStatus('tz'), 403, 'what was suspended stays so');
   platform.allod(['tenants', 'resume', 'tz']);
   await answers('tz', 'own');
   platform.allod(['audit', 'verify', 'tenants/tz']);
@@ -359,7 +359,7 @@ test('a tenant below another stops with it, is brought back on its own, and keep
   assert.match(platform.allod(['tenants', 'update', child, '--residency', 'ke,ug'], { status: 2 }), /RESIDENCY_OUTSIDE_PARENT/);
   assert.match(platform.allod(['tenants', 'update', 'ke', '--residency-rule', 'PROMPTS=ke', '--yes'], { status: 1 }), /ke-health.*CHILD_OUTSIDE/s);
   platform.allod(['tenants', 'suspend', 'ke']);
-  assert.equal(await keyStatus(child), 401);
+  assert.equal(await keyStatus(child), 403);
   await eventually('its worker ends', () => !alive(worker), { timeoutMs: 5_000 });
   await eventually('it says so', () => instanceOf(child, 'own').status.reason === 'TENANT_SUSPENDED');
   assert.equal(tenantOf(child).suspendedBy, 'tenants/ke');
@@ -368,7 +368,7 @@ test('a tenant below another stops with it, is brought back on its own, and keep
   platform.allod(['tenants', 'delete', child, '--yes', '--grace', '1d']);
   platform.allod(['tenants', 'resume', 'ke']);
   await answers('ke', 'own');
-  assert.equal(await keyStatus(child), 401, 'who is resumed brings back nobody who was deleted');
+  assert.equal(await keyStatus(child), 403, 'who is resumed brings back nobody who was deleted');
   assert.match(platform.allod(['tenants', 'delete', 'ke', '--yes'], { status: 1 }), /TENANT_HAS_CHILDREN/);
   assert.equal(await keyStatus('ke'), 200);
 

@@ -305,6 +305,8 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"TenantService.UpdateTenant", {R"({"tenant":{"name":"tenants/ke"}})", "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"TenantService.SuspendTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"TenantService.ResumeTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.DeleteTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
+      {"TenantService.UndeleteTenant", {tenant, "NOT_ALLOWED", "NOT_ALLOWED"}},
       {"ProjectService.CreateProject",
        {R"({"parent":"tenants/ke","projectId":"r","project":{"displayName":"R"}})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"ProjectService.GetProject", {R"({"name":"tenants/ke/projects/p"})", "", "NOT_FOUND"}},

@@ -278,7 +278,7 @@ TEST_F(ReadYourWrites, ASuspensionIsInForceEverywhereWhenItReturnsAndSoIsItsEnd)
     Suspend();
     suspensions.push_back(Milliseconds(Clock::now() - start));
     for (const int port : {port_a_, port_b_}) {
-      if (KeyStatus(port, key_) != 401) ++late;
+      if (KeyStatus(port, key_) != 403) ++late;
     }
     if (!IsStopped("i")) ++late;
     Resume();
@@ -320,7 +320,7 @@ TEST_F(ReadYourWrites, ASuspensionHoldsWhileSchedulingIsAwayAndReachesItWhenItIs
   const auto start = Clock::now();
   Suspend();
   EXPECT_LT(Clock::now() - start, 1800ms) << "nobody waits for one that is gone";
-  EXPECT_EQ(KeyStatus(port_a_, key_), 401);
+  EXPECT_EQ(KeyStatus(port_a_, key_), 403);
   EXPECT_FALSE(IsStopped("i"));
   tenant_watch_ = scheduling::WatchTenants(MakeChannel(Target("tenancy")), tenant_table_);
   EXPECT_TRUE(Eventually([&] { return IsStopped("i"); }));

@@ -28,7 +28,7 @@ const std::map<std::string, std::string> kOfThePlatform = {
      "cpu_millis,epoch,memory_bytes,node,pool_bytes,replica_id,shared_key,tenant_id,weights_bytes"},
     {"tenancy.tenants",
      "ancestors,below_api_keys,below_context_tokens,below_instances,below_memory_bytes,below_projects,"
-     "below_replicas,create_time,currency_code,delete_reason,delete_time,display_name,id,identity_version,keys_version,"
+     "below_replicas,create_time,currency_code,delete_reason,delete_time,deleted_from_above,display_name,id,identity_version,keys_version,"
      "limit_concurrency,limit_requests,limit_shadow,limit_tokens,limits_version,parent,purge_time,quota_api_keys,"
      "quota_context_tokens,quota_instances,quota_memory_bytes,quota_projects,quota_replicas,residency,residency_rules,"
      "state,state_before,suspend_reason,suspended_by,suspended_from_above,tenant_id,version,weight"},

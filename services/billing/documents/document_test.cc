@@ -56,6 +56,21 @@ FinaliseState State() {
   return out;
 }
 
+// With an instance that was there for a day and a half, and what was taken off.
+FinaliseState WithCharges() {
+  FinaliseState out = State();
+  const InvoiceLine& totals = out.usage.back().totals;
+  out.charges.push_back(InstanceTime(kOctober.start, totals.instance, totals.variant, totals.isolation_class,
+                                     Uuid::FromName("priceBooks/hours"), 129'601, Amount::FromPico(1'250'000'000'000))
+                            .value());
+  Charge discount{.terms = {.kind = ChargeKind::kDiscount, .detail = "12.5%", .term = "discount"},
+                  .month = kOctober.start,
+                  .unit_price = Amount::FromPico(-20'000'000'000'001),
+                  .exact = Amount::FromPico(-20'000'000'000'001)};
+  out.charges.push_back(discount);
+  return out;
+}
+
 IssuedInvoice AnInvoice(const FinaliseState& state = State()) {
   IssuedInvoice out = DecideFinalise(state, {.period = kOctober, .grace = 24h}, kNow).value();
   out.number = "KE/000042";
@@ -91,6 +106,11 @@ TEST(Render, IsTheSameToTheLastByte) {
   ExpectFile("invoice.xml", Made(AnInvoice(), Format::kUbl));
   ExpectFile("invoice.html", Made(AnInvoice(), Format::kHtml));
   ExpectFile("invoice.ar.html", Made(AnInvoice(), Format::kHtml, "ar"));
+  const IssuedInvoice charged = AnInvoice(WithCharges());
+  ExpectFile("charges.csv", Made(charged, Format::kCsv));
+  ExpectFile("charges.focus.csv", Made(charged, Format::kFocus));
+  ExpectFile("charges.xml", Made(charged, Format::kUbl));
+  ExpectFile("charges.html", Made(charged, Format::kHtml, "fr"));
   ExpectFile("credit_note.csv", Made(ACreditNote(), Format::kCsv));
   ExpectFile("credit_note.focus.csv", Made(ACreditNote(), Format::kFocus));
   ExpectFile("credit_note.xml", Made(ACreditNote(), Format::kUbl));
@@ -123,6 +143,42 @@ Amount Billed(const std::string& focus) {
 TEST(MakeFocus, AddsUpToWhatIsToBePaid) {
   EXPECT_EQ(Billed(Made(AnInvoice(), Format::kFocus)), AnInvoice().payable);
   EXPECT_EQ(Billed(Made(ACreditNote(), Format::kFocus)), Amount::FromPico(-ACreditNote().payable.pico()));
+}
+
+// What stands between the tags of each such element.
+std::vector<std::string> Texts(const std::string& xml, const std::string& element) {
+  std::vector<std::string> out;
+  for (std::size_t at = xml.find("<" + element); at != std::string::npos; at = xml.find("<" + element, at + 1)) {
+    const std::size_t begin = xml.find('>', at) + 1;
+    out.push_back(xml.substr(begin, xml.find('<', begin) - begin));
+  }
+  return out;
+}
+
+TEST(Render, ChargesAddUpInEveryFormat) {
+  const IssuedInvoice charged = AnInvoice(WithCharges());
+  EXPECT_EQ(Billed(Made(charged, Format::kFocus)), charged.payable);
+  const std::string xml = Made(charged, Format::kUbl);
+  Amount lines;
+  const auto amounts = Texts(xml, "cbc:LineExtensionAmount");  // the first is their sum
+  for (std::size_t i = 1; i < amounts.size(); ++i) lines = Add(lines, Amount::Parse("", amounts[i]).value()).value();
+  EXPECT_EQ(lines, Amount::Parse("", amounts[0]).value());
+  EXPECT_EQ(lines, charged.net);
+  for (const std::string& price : Texts(xml, "cbc:PriceAmount")) {
+    EXPECT_GE(Amount::Parse("", price).value(), Amount()) << "BR-27";
+  }
+  const auto quantities = Texts(xml, "cbc:InvoicedQuantity");
+  EXPECT_EQ(quantities[quantities.size() - 2], "129601");
+  EXPECT_EQ(quantities.back(), "-1");
+  // Credited as a whole, charges and what they took off go as well.
+  IssuedInvoice note = DecideCredit({.invoice = charged}, {.period = kOctober, .reason = "r"}, kNow + 48h).value();
+  note.number = "KE-CN-000002";
+  EXPECT_EQ(Billed(Made(note, Format::kFocus)), Amount::FromPico(-charged.payable.pico()));
+  EXPECT_NE(Made(note, Format::kCsv).find("discount"), std::string::npos);
+  EXPECT_EQ(Texts(Made(note, Format::kUbl), "cbc:CreditedQuantity").back(), "-1");
+  for (const char* language : {"ar", "en", "fr", "sw"}) {
+    EXPECT_NE(Made(charged, Format::kHtml, language).find("12.5%"), std::string::npos);
+  }
 }
 
 TEST(Render, MakesNothingOfWhatDoesNotAddUp) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
@@ -58,18 +59,69 @@ struct Row {
   const IssuedLine* usage = nullptr;  // null: about the document as a whole
 };
 
-// Exact: millionths of a token count.
-std::string Millions(std::int64_t tokens) { return Amount::FromPico(Int128{tokens} * 1'000'000).ToString(); }
+// How a line is measured and priced.
+struct Measure {
+  std::string_view unit;
+  std::int64_t per;
+  std::string price;
+};
+Measure MeasureOf(const IssuedLine& line) {
+  if (!line.charge) return {"Tokens", 1'000'000, PerMillion(line.unit_price)};
+  const std::string price = line.unit_price.ToString();
+  switch (line.charge->unit) {
+    case ChargeUnit::kOne:
+      return {"Units", line.charge->per, price};
+    case ChargeUnit::kSecond:
+      return {"Seconds", line.charge->per, price};
+    case ChargeUnit::kToken:
+      return {"Tokens", line.charge->per, price};
+    case ChargeUnit::kGigabyteHour:
+      return {"GB-Hours", line.charge->per, price};
+  }
+  std::abort();
+}
+
+std::string_view CategoryOf(const IssuedLine& line) {
+  if (!line.charge) return "Usage";
+  switch (line.charge->kind) {
+    case ChargeKind::kInstanceTime:
+    case ChargeKind::kStorage:
+      return "Usage";
+    case ChargeKind::kFreeAllowance:
+    case ChargeKind::kVolumeTier:
+    case ChargeKind::kDiscount:
+      return "Credit";
+    case ChargeKind::kCommitmentShortfall:
+      return "Purchase";
+    case ChargeKind::kRerating:
+      return "Adjustment";
+  }
+  std::abort();
+}
+
+std::string_view PriceIdOf(const IssuedLine& line) {
+  if (line.charge) return CodeOf(line.charge->kind);
+  return line.meter == Meter::kPrompt ? "prompt" : "completion";
+}
+
+std::string DescriptionOf(const IssuedLine& line) {
+  const std::string_view name = EnglishNameOf(line);
+  std::string out =
+      line.variant.empty() ? std::string(name) : fmt::format("{} of {} ({})", name, line.variant, line.isolation_class);
+  if (line.charge && !line.charge->detail.empty()) out += ": " + line.charge->detail;
+  return out;
+}
 
 void AddRow(const IssuedInvoice& invoice, const Row& row, CsvRows& out) {
   const bool is_credit = IsCredit(invoice);
   const IssuedLine* usage = row.usage;
-  const bool has_quantity = usage != nullptr && !is_credit;
+  const bool has_quantity = usage != nullptr && !is_credit && CategoryOf(*usage) == "Usage";
   const std::string cost = row.cost.ToString();
-  const std::string meter =
-      usage == nullptr ? "" : (usage->meter == Meter::kPrompt ? "Prompt tokens" : "Completion tokens");
+  const std::string_view meter = usage == nullptr ? "" : EnglishNameOf(*usage);
   const std::string project = usage == nullptr ? "" : ProjectIdOf(usage->instance);
-  const std::string price = usage == nullptr ? "" : PerMillion(usage->unit_price);
+  const Measure measure = has_quantity ? MeasureOf(*usage) : Measure{};
+  const bool has_price_book = usage != nullptr && (!usage->charge || usage->price_book != Uuid());
+  const bool has_instance = usage != nullptr && !usage->instance.empty();
   out.AddNumber(cost);
   out.Add(invoice.tenant_name);
   out.Add(invoice.buyer.name);
@@ -80,36 +132,35 @@ void AddRow(const IssuedInvoice& invoice, const Row& row, CsvRows& out) {
   out.Add(row.category);
   out.Add(is_credit ? "Correction" : "");
   out.Add(row.description);
-  out.Add(usage == nullptr || is_credit ? "One-Time" : "Usage-Based");
+  out.Add(has_quantity ? "Usage-Based" : "One-Time");
   out.Add(Instant(row.period.end));
   out.Add(Instant(row.period.start));
   out.AddNumber(has_quantity ? std::to_string(usage->quantity) : "");
-  out.Add(has_quantity ? "Tokens" : "");
+  out.Add(measure.unit);
   out.AddNumber(cost);  // nothing is contracted apart from the price book that was pinned
-  out.AddNumber(has_quantity ? price : "");
+  out.AddNumber(measure.price);
   out.AddNumber(cost);
   out.Add(invoice.seller.name);
   out.Add(invoice.number);
   out.Add(invoice.seller.name);
   out.AddNumber(cost);
-  out.AddNumber(has_quantity ? price : "");
+  out.AddNumber(measure.price);
   out.Add(has_quantity ? "Standard" : "");
-  out.AddNumber(has_quantity ? Millions(usage->quantity) : "");
-  out.Add(has_quantity ? "1000000 Tokens" : "");
+  out.AddNumber(has_quantity ? PricedQuantity(usage->quantity, measure.per) : "");
+  out.Add(has_quantity ? fmt::format("{} {}", measure.per, measure.unit) : "");
   out.Add(invoice.seller.name);
   out.Add(invoice.seller.name);
   out.Add(usage == nullptr ? "" : usage->instance);
   out.Add(usage == nullptr ? "" : LastSegment(usage->instance));
-  out.Add(usage == nullptr ? "" : "Instance");
+  out.Add(has_instance ? "Instance" : "");
   out.Add("AI and Machine Learning");
   out.Add("Inference");
   out.Add(invoice.seller.name);
   out.Add(usage == nullptr ? "" : usage->variant);
   out.Add(meter);
-  out.Add(usage == nullptr
-              ? ""
-              : fmt::format("{}/{}/{}/{}", usage->price_book.ToString(), LastSegment(usage->variant),
-                            usage->isolation_class, usage->meter == Meter::kPrompt ? "prompt" : "completion"));
+  out.Add(has_price_book ? fmt::format("{}/{}/{}/{}", usage->price_book.ToString(), LastSegment(usage->variant),
+                                       usage->isolation_class, PriceIdOf(*usage))
+                         : "");
   out.Add(project.empty() ? "" : invoice.tenant_name + "/projects/" + project);
   out.Add(project);
   out.Add(project.empty() ? "" : "Project");
@@ -126,10 +177,8 @@ std::string MakeFocus(const IssuedInvoice& invoice, int) {
   for (const IssuedLine& line : invoice.lines) {
     AddRow(invoice,
            {.cost = is_credit ? Negated(line.amount) : line.exact,
-            .category = is_credit ? "Credit" : "Usage",
-            .description =
-                fmt::format("{} of {} ({})", line.meter == Meter::kPrompt ? "Prompt tokens" : "Completion tokens",
-                            line.variant, line.isolation_class),
+            .category = std::string(is_credit ? "Credit" : CategoryOf(line)),
+            .description = DescriptionOf(line),
             .period = PeriodOf(line.month),
             .usage = &line},
            out);

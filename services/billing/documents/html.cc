@@ -111,6 +111,27 @@ class Page {
     out_ += "</section>\n";
   }
 
+  std::string_view NameOf(const IssuedLine& line) const {
+    if (line.charge) return WordOf(line.charge->kind, words_);
+    return line.meter == Meter::kPrompt ? words_.prompt_tokens : words_.completion_tokens;
+  }
+  static std::string About(const IssuedLine& line) {
+    return fmt::format("{}<br>{} · {}", Ltr(line.instance), Ltr(line.variant), Ltr(line.isolation_class));
+  }
+  // In symbols, which are those of every language.
+  static std::string AboutCharge(const IssuedLine& line) {
+    std::string out = line.instance.empty() ? "" : About(line);
+    const auto add = [&](const std::string& html) { out += (out.empty() ? "" : "<br>") + html; };
+    if (!line.charge->detail.empty()) add(Ltr(line.charge->detail));
+    const std::string price = Grouped(line.unit_price.ToString());
+    if (line.quantity > 0 && line.charge->unit == ChargeUnit::kSecond) {
+      add(Ltr(fmt::format("{} s × {} / {} s", Grouped(std::to_string(line.quantity)), price, line.charge->per)));
+    } else if (line.quantity > 0 && line.charge->unit == ChargeUnit::kGigabyteHour) {
+      add(Ltr(fmt::format("{} GB·h × {} / {} GB·h", Grouped(std::to_string(line.quantity)), price, line.charge->per)));
+    }
+    return out;
+  }
+
   void Lines() {
     out_ += fmt::format("<table>\n<thead><tr><th>{}</th><th>{}</th>", words_.line, words_.description);
     if (!is_credit_) {
@@ -119,12 +140,12 @@ class Page {
     }
     out_ += fmt::format("<th class=\"n\">{} ({})</th></tr></thead>\n<tbody>\n", words_.amount, invoice_.currency_code);
     for (const IssuedLine& line : invoice_.lines) {
-      out_ +=
-          fmt::format("<tr><td>{}</td><td>{} {}<div class=\"small\">{}<br>{} · {}</div></td>",
-                      is_credit_ ? line.credited_line : line.number,
-                      line.meter == Meter::kPrompt ? words_.prompt_tokens : words_.completion_tokens,
-                      Ltr(PeriodOf(line.month).name), Ltr(line.instance), Ltr(line.variant), Ltr(line.isolation_class));
-      if (!is_credit_) {
+      out_ += fmt::format("<tr><td>{}</td><td>{} {}<div class=\"small\">{}</div></td>",
+                          is_credit_ ? line.credited_line : line.number, NameOf(line), Ltr(PeriodOf(line.month).name),
+                          line.charge ? AboutCharge(line) : About(line));
+      if (!is_credit_ && line.charge) {
+        out_ += "<td></td><td></td><td></td>";
+      } else if (!is_credit_) {
         out_ += fmt::format("<td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
                             Grouped(std::to_string(line.request_count)), Grouped(std::to_string(line.quantity)),
                             Grouped(PerMillion(line.unit_price)));

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
+#include "services/billing/documents/words.h"
+
 namespace allod::billing::documents {
 
 std::string Date(Time time) {
@@ -59,6 +63,51 @@ Amount Negated(Amount amount) { return Amount::FromPico(-amount.pico()); }
 
 std::string_view LastSegment(std::string_view resource_name) {
   return resource_name.substr(resource_name.rfind('/') + 1);  // npos + 1 == 0: no slash, the whole name
+}
+
+std::string_view CodeOf(ChargeKind kind) {
+  switch (kind) {
+    case ChargeKind::kInstanceTime:
+      return "instance_time";
+    case ChargeKind::kStorage:
+      return "storage";
+    case ChargeKind::kFreeAllowance:
+      return "free_allowance";
+    case ChargeKind::kVolumeTier:
+      return "volume_tier";
+    case ChargeKind::kDiscount:
+      return "discount";
+    case ChargeKind::kCommitmentShortfall:
+      return "commitment_shortfall";
+    case ChargeKind::kRerating:
+      return "rerating";
+  }
+  std::abort();
+}
+
+std::string_view CodeOf(ChargeUnit unit) {
+  switch (unit) {
+    case ChargeUnit::kOne:
+      return "one";
+    case ChargeUnit::kSecond:
+      return "second";
+    case ChargeUnit::kToken:
+      return "token";
+    case ChargeUnit::kGigabyteHour:
+      return "gigabyte_hour";
+  }
+  std::abort();
+}
+
+std::string_view EnglishNameOf(const IssuedLine& line) {
+  const Words& english = **WordsIn("");
+  if (line.charge) return WordOf(line.charge->kind, english);
+  return line.meter == Meter::kPrompt ? english.prompt_tokens : english.completion_tokens;
+}
+
+std::string PricedQuantity(std::int64_t quantity, std::int64_t per) {
+  // A whole as an amount is 10^12; no quantity comes near the limit with it.
+  return ExactOf(quantity, Amount::FromPico(1'000'000'000'000), per).value().ToString();
 }
 
 }  // namespace allod::billing::documents

@@ -18,6 +18,12 @@ Time LastDay(const InvoicePeriod& period);         // within it
 bool IsCredit(const IssuedInvoice& invoice);
 Amount Negated(Amount amount);
 std::string_view LastSegment(std::string_view resource_name);
+std::string_view CodeOf(ChargeKind kind);  // instance_time
+std::string_view CodeOf(ChargeUnit unit);  // second
+// What a line is of, in English: Prompt tokens, Instance time.
+std::string_view EnglishNameOf(const IssuedLine& line);
+// Which of several units a price is of, exact where that is a decimal of 12 digits: 1.5 of 5400 seconds at the hour.
+std::string PricedQuantity(std::int64_t quantity, std::int64_t per);
 
 // Rows of a CSV by RFC 4180.
 class CsvRows {

@@ -12,6 +12,8 @@ constexpr std::string_view kNamespaces =
     "xmlns:cbc=\"urn:oasis:names:specification:ubl:schema:xsd:CommonBasicComponents-2\"";
 constexpr std::string_view kUnit = "C62";  // UN/ECE Recommendation 20: one
 
+std::string_view UnitOf(ChargeUnit unit) { return unit == ChargeUnit::kSecond ? "SEC" : kUnit; }
+
 // Elements, indented by how deep they are.
 class Xml {
  public:
@@ -184,27 +186,44 @@ class Writer {
     xml_.Close("cac:LegalMonetaryTotal");
   }
 
+  static Amount Magnitude(Amount amount) { return amount < Amount() ? Negated(amount) : amount; }
+
+  static std::string DescriptionOf(const IssuedLine& line) {
+    if (!line.charge) return fmt::format("{}, {}, {}", line.instance, line.variant, line.isolation_class);
+    std::string out;
+    for (const std::string& part : {line.instance, line.variant, line.isolation_class, line.charge->detail}) {
+      if (!part.empty()) out += (out.empty() ? "" : ", ") + part;
+    }
+    return out;
+  }
+
   void Line(const IssuedLine& line) {
     const std::string element = is_credit_ ? "cac:CreditNoteLine" : "cac:InvoiceLine";
     xml_.Open(element);
     xml_.Text("cbc:ID", std::to_string(line.number));
-    const std::string unit = fmt::format("unitCode=\"{}\"", kUnit);
+    const std::string_view code = !is_credit_ && line.charge ? UnitOf(line.charge->unit) : kUnit;
+    const std::string unit = fmt::format("unitCode=\"{}\"", code);
+    // What takes something off has a quantity below zero: prices have none (BR-27).
+    const char* sign = line.amount < Amount() || line.exact < Amount() ? "-" : "";
     if (is_credit_) {
       xml_.Text("cbc:Note", fmt::format("Line {} of {}", line.credited_line, invoice_.corrected_number));
-      xml_.Text("cbc:CreditedQuantity", "1", unit);
+      xml_.Text("cbc:CreditedQuantity", fmt::format("{}1", sign), unit);
     } else {
-      xml_.Text("cbc:InvoicedQuantity", std::to_string(line.quantity), unit);
+      xml_.Text("cbc:InvoicedQuantity", fmt::format("{}{}", sign, line.quantity), unit);
     }
     Money("cbc:LineExtensionAmount", line.amount);
     Period(PeriodOf(line.month));
     xml_.Open("cac:Item");
-    xml_.Text("cbc:Description", fmt::format("{}, {}, {}", line.instance, line.variant, line.isolation_class));
-    xml_.Text("cbc:Name", line.meter == Meter::kPrompt ? "Prompt tokens" : "Completion tokens");
+    xml_.TextIfAny("cbc:Description", DescriptionOf(line));
+    xml_.Text("cbc:Name", EnglishNameOf(line));
     Category("cac:ClassifiedTaxCategory", line.tax_category, line.tax_basis_points, "");
     xml_.Close("cac:Item");
     xml_.Open("cac:Price");
     if (is_credit_) {
-      Money("cbc:PriceAmount", line.amount);
+      Money("cbc:PriceAmount", Magnitude(line.amount));
+    } else if (line.charge) {
+      xml_.Text("cbc:PriceAmount", Magnitude(line.unit_price).ToString(), currency_);
+      xml_.Text("cbc:BaseQuantity", std::to_string(line.charge->per), unit);
     } else {
       xml_.Text("cbc:PriceAmount", PerMillion(line.unit_price), currency_);
       xml_.Text("cbc:BaseQuantity", "1000000", unit);

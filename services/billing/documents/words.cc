@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdlib>
 #include <string>
 
 namespace allod::billing::documents {
@@ -43,7 +44,14 @@ constexpr auto kLanguages = std::to_array<Words>({
      .exempt = "معفى",
      .reverse_charge = "احتساب عكسي",
      .exported = "تصدير",
-     .out_of_scope = "خارج نطاق الضريبة"},
+     .out_of_scope = "خارج نطاق الضريبة",
+     .instance_time = "وقت تشغيل المثيل",
+     .storage = "التخزين",
+     .free_allowance = "الحصة المجانية",
+     .volume_tier = "خصم الكمية",
+     .discount = "الخصم",
+     .commitment_shortfall = "فرق الحد الأدنى الملتزم به",
+     .rerating = "تصحيح السعر"},
     {.language = "en",
      .direction = "ltr",
      .invoice = "Invoice",
@@ -78,7 +86,14 @@ constexpr auto kLanguages = std::to_array<Words>({
      .exempt = "exempt",
      .reverse_charge = "reverse charge",
      .exported = "export",
-     .out_of_scope = "out of scope"},
+     .out_of_scope = "out of scope",
+     .instance_time = "Instance time",
+     .storage = "Storage",
+     .free_allowance = "Free allowance",
+     .volume_tier = "Volume discount",
+     .discount = "Discount",
+     .commitment_shortfall = "Shortfall of the commitment",
+     .rerating = "Corrected price"},
     {.language = "fr",
      .direction = "ltr",
      .invoice = "Facture",
@@ -113,7 +128,14 @@ constexpr auto kLanguages = std::to_array<Words>({
      .exempt = "exonéré",
      .reverse_charge = "autoliquidation",
      .exported = "exportation",
-     .out_of_scope = "hors champ"},
+     .out_of_scope = "hors champ",
+     .instance_time = "Temps d’instance",
+     .storage = "Stockage",
+     .free_allowance = "Quota gratuit",
+     .volume_tier = "Remise sur volume",
+     .discount = "Remise",
+     .commitment_shortfall = "Complément d’engagement",
+     .rerating = "Prix rectifié"},
     {.language = "sw",
      .direction = "ltr",
      .invoice = "Ankara",
@@ -148,10 +170,37 @@ constexpr auto kLanguages = std::to_array<Words>({
      .exempt = "imesamehewa",
      .reverse_charge = "kodi hulipwa na mnunuzi",
      .exported = "mauzo ya nje",
-     .out_of_scope = "nje ya wigo wa kodi"},
+     .out_of_scope = "nje ya wigo wa kodi",
+     .instance_time = "Muda wa huduma",
+     .storage = "Hifadhi",
+     .free_allowance = "Kiasi cha bure",
+     .volume_tier = "Punguzo la wingi",
+     .discount = "Punguzo",
+     .commitment_shortfall = "Pengo la ahadi ya matumizi",
+     .rerating = "Bei iliyosahihishwa"},
 });
 
 }  // namespace
+
+std::string_view WordOf(ChargeKind kind, const Words& words) {
+  switch (kind) {
+    case ChargeKind::kInstanceTime:
+      return words.instance_time;
+    case ChargeKind::kStorage:
+      return words.storage;
+    case ChargeKind::kFreeAllowance:
+      return words.free_allowance;
+    case ChargeKind::kVolumeTier:
+      return words.volume_tier;
+    case ChargeKind::kDiscount:
+      return words.discount;
+    case ChargeKind::kCommitmentShortfall:
+      return words.commitment_shortfall;
+    case ChargeKind::kRerating:
+      return words.rerating;
+  }
+  std::abort();
+}
 
 Result<const Words*> WordsIn(std::string_view language) {
   if (language.empty()) language = "en";

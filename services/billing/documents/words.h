@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "services/billing/charge.h"
 #include "services/common/result.h"
 
 namespace allod::billing::documents {
@@ -15,7 +16,11 @@ struct Words {
       amount, net, tax, payable, credited, payment, country;
   // By TaxCategory.
   std::string_view standard, zero_rated, exempt, reverse_charge, exported, out_of_scope;
+  // By ChargeKind.
+  std::string_view instance_time, storage, free_allowance, volume_tier, discount, commitment_shortfall, rerating;
 };
+
+std::string_view WordOf(ChargeKind kind, const Words& words);
 
 // "" is English. INVALID_ARGUMENT / UNKNOWN_LANGUAGE names those that there are.
 Result<const Words*> WordsIn(std::string_view language);

@@ -30,6 +30,7 @@ class FakeStore : public Store {
   Result<int> ExpireLeases(TenantId tenant, int limit) override;
   Result<std::vector<UsageRecord>> ListUsageRecords(const UsageQuery& query) override;
   Result<std::vector<InvoiceLine>> SumMonth(const MonthQuery& query) override;
+  Result<std::vector<Charge>> OpenCharges(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
@@ -48,6 +49,8 @@ class FakeStore : public Store {
   Result<std::vector<IssuedInvoice>> ListInvoices(TenantId tenant, const std::string& before, int limit) override;
   Result<std::vector<DuePeriod>> TenantsWithDuePeriods(Time before, std::optional<TenantId> after, int limit) override;
 
+  // A charge that waits for an invoice.
+  void AddOpenCharge(TenantId tenant, Charge charge);
   // Moves the clock by which leases live: that of the machine, and what passed by this.
   void Elapse(std::chrono::seconds time);
 
@@ -79,6 +82,7 @@ class FakeStore : public Store {
     std::map<TotalsKey, OpenUsage> invoiced;  // without their totals
     std::int32_t invoice_epoch = 0;
     std::map<Uuid, std::int32_t> epochs;  // of usage before this epoch
+    std::vector<Charge> charges;          // that no invoice has
     std::optional<BillingProfile> profile;
     std::map<std::string, IssuedInvoice> issued;
   };

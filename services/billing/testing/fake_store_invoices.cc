@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "services/billing/charge_lines.h"
 #include "services/billing/testing/fake_store.h"
 
 namespace allod::billing {
@@ -11,6 +12,13 @@ namespace {
 Time MonthOf(Time time) {
   const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(time));
   return std::chrono::sys_days(day.year() / day.month() / 1);
+}
+
+// Whether the line bills the charge.
+bool Bills(const Charge& charge, const IssuedLine& line) {
+  return line.charge == charge.terms && line.month == charge.month && line.instance == charge.instance &&
+         line.variant == charge.variant && line.isolation_class == charge.isolation_class &&
+         line.price_book == charge.price_book;
 }
 
 bool IsOpen(const OpenUsage& usage) {
@@ -50,6 +58,24 @@ bool FakeStore::IsOfLine(const Books& books, const UsageRecord& record, const Is
   const auto found = books.epochs.find(record.request_id);
   const std::int32_t epoch = found == books.epochs.end() ? books.invoice_epoch : found->second;
   return epoch >= line.first_epoch && epoch <= line.last_epoch;
+}
+
+Result<std::vector<Charge>> FakeStore::OpenCharges(const MonthQuery& query) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Charge> out;
+  const auto at = books_.find(query.tenant);
+  if (at == books_.end()) return out;
+  for (const Charge& charge : at->second.charges) {
+    if (charge.month == query.month && IsOf(query.project, charge.instance) && out.size() < query.limit) {
+      out.push_back(charge);
+    }
+  }
+  return out;
+}
+
+void FakeStore::AddOpenCharge(TenantId tenant, Charge charge) {
+  const std::lock_guard lock(mutex_);
+  books_.at(tenant).charges.push_back(std::move(charge));
 }
 
 Result<LegalEntity> FakeStore::SetLegalEntity(const LegalEntity& entity, Time) {
@@ -110,6 +136,9 @@ IssuedInvoice FakeStore::Issue(Books& books, IssuedInvoice doc) {
     const Amount residue = doc.residue;
     if (residue > Amount()) book(kRounding, kReceivable, residue);
     if (residue < Amount()) book(kReceivable, kRounding, Amount::FromPico(-residue.pico()));
+    const ChargeSums sums = SumCharges(doc).value();
+    book(kReceivable, kUsageRevenue, sums.charge);
+    book(kUsageRevenue, kReceivable, sums.discount);
     book(kReceivable, kTaxPayable, doc.tax);
   } else {
     book(kUsageRevenue, kReceivable, doc.net);
@@ -140,9 +169,16 @@ Result<IssuedInvoice> FakeStore::FinaliseInvoice(const FinaliseCommand& command,
   for (const auto& [key, usage] : Totals(books)) {
     if (IsOpen(usage) && usage.month <= command.period.start) state.usage.push_back(usage);
   }
+  for (const Charge& charge : books.charges) {
+    if (charge.month <= command.period.start) state.charges.push_back(charge);
+  }
   ALLOD_TRY(IssuedInvoice made, DecideFinalise(state, command, now));
   const auto totals = Totals(books);
   for (const IssuedLine& line : made.lines) {
+    if (line.charge) {
+      std::erase_if(books.charges, [&](const Charge& charge) { return Bills(charge, line); });
+      continue;
+    }
     const TotalsKey key{line.month, line.instance, line.variant, line.price_book, line.isolation_class};
     OpenUsage& invoiced = books.invoiced[key];
     invoiced.requests_invoiced = totals.at(key).totals.request_count;
@@ -225,6 +261,14 @@ Result<std::vector<DuePeriod>> FakeStore::TenantsWithDuePeriods(Time before, std
         if (NextMonth(*last) < MonthOf(before)) late = NextMonth(*last);
       } else if (!own) {
         own = usage.month;
+      }
+    }
+    for (const Charge& charge : books.charges) {
+      if (charge.exact < Amount() || charge.month >= MonthOf(before)) continue;
+      if (last && charge.month <= *last) {
+        if (NextMonth(*last) < MonthOf(before)) late = NextMonth(*last);
+      } else if (!own || charge.month < *own) {
+        own = charge.month;
       }
     }
     if (own || late) out.push_back({at->first, own ? *own : *late});

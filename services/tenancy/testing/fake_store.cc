@@ -184,8 +184,9 @@ Result<TenantStateChange> FakeStore::DeleteTenant(const std::string& tenant, con
   });
 }
 
-Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request) {
-  return ChangeState(tenant, request, [&](const Tenant& standing) { return Undeleted(standing, now); });
+Result<TenantStateChange> FakeStore::UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
+                                                    Setter by) {
+  return ChangeState(tenant, request, [&](const Tenant& standing) { return Undeleted(standing, now, by); });
 }
 
 void FakeStore::SetState(Tenant& standing, const Tenant& wanted) {
@@ -451,7 +452,8 @@ Result<std::vector<TenantKeysVersion>> FakeStore::KeysVersions(std::int64_t afte
   for (const auto& [id, tenant] : tenants_) {
     const std::int64_t version = keys_versions_[id];
     if (version <= after) continue;
-    out.push_back({id, tenant.currency_code, IsInForce(tenant), version, limits_versions_[id]});
+    out.push_back(
+        {id, tenant.currency_code, KeysStandingOf(tenant.state, tenant.suspended_by), version, limits_versions_[id]});
   }
   std::ranges::sort(out, {}, &TenantKeysVersion::version);
   if (std::cmp_greater(out.size(), limit)) out.resize(static_cast<std::size_t>(limit));

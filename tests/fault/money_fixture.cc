@@ -329,7 +329,8 @@ Operation MoneySystem::Ask(int gateway, Operation::Kind kind, std::int64_t token
           .dump();
   try {
     HttpClient client(ports_[gateway], kind == Operation::Kind::kStall ? 4096 : 0);
-    client.Send("POST", "/v1/chat/completions", key_, body);
+    // So that one which reads for something that does not come sees the end.
+    client.Send("POST", "/v1/chat/completions", key_, body, "connection: close\r\n");
     Converse(operation, client);
   } catch (const std::runtime_error&) {
     // nobody listens: it was killed

@@ -152,6 +152,8 @@ void MoneySystem::StartGateway(int gateway) {
         std::vector<std::string>{Program("gateway"), "--config", directory_ / (name + ".json")},
         ProcessOptions{.environment = {gateway_board(gateway).environment()}, .output = directory_ / (name + ".log")});
     while (process->Running() && steady_clock::now() < end) {
+      // It is ready when billing is there, which may be killed by what it asks.
+      if (!billing_->Running()) StartBilling();
       const std::string output = process->Output();
       const auto at = output.find("port=");
       if (at != std::string::npos) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "gateway/metering/journal.h"
+#include "gateway/metering/old_journal_fixture.h"
 #include "inference/usage/ring_file.h"
 #include "inference/usage/ring_mapping.h"
 #include "inference/usage/ring_reader.h"
@@ -135,6 +136,21 @@ TEST(JournalDeath, ARecoveryThatIsKilledIsDoneAgain) {
   const auto journal = Journal::Open(dir.path(), 4, kLost);
   ASSERT_TRUE(journal) << journal.error().message;
   EXPECT_EQ((*journal)->recovered().size(), 3U);
+}
+
+TEST(JournalDeath, AJournalOfAnEarlierFormatIsTakenOverOnce) {
+  for (const FaultPoint point : {FaultPoint::kJournalUpgradeWritten, FaultPoint::kJournalUpgradeRenamed}) {
+    SCOPED_TRACE(kFaultPoints[static_cast<std::size_t>(point)].name);
+    const TempDir dir;
+    gateway::metering::OldJournalBytes bytes(3, 1);
+    bytes.Put(0, {Uuid::V7(), 2, kCompleted, 12, 5});
+    dir.Write("requests.journal", bytes.file());
+    DieAt(point, [&] { (void)Journal::Open(dir.path(), 4, kLost); });
+    const auto journal = Journal::Open(dir.path(), 4, kLost);
+    ASSERT_TRUE(journal) << journal.error().message;
+    ASSERT_EQ((*journal)->recovered().size(), 1U);
+    EXPECT_EQ((*journal)->Read((*journal)->recovered().front()).completion_tokens, 5);
+  }
 }
 
 TEST(RingDeath, WhatWasComputedIsInTheRing) {

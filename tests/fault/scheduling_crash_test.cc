@@ -1,0 +1,98 @@
+// The scheduler is killed at each of its fault points while instances are made: each is there once, and gateways have
+// the routes again.
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+#include <pqxx/pqxx>
+#include <thread>
+
+#include "tests/integration/all_methods.h"
+#include "tests/integration/belongings.h"
+#include "tests/integration/gateway_http_client.h"
+#include "tests/integration/programs_fixture.h"
+#include "tests/support/fault_board.h"
+
+namespace allod::scheduling_crash_test {
+namespace {
+
+using enum FaultPoint;
+using nlohmann::json;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr seconds kPatience{30};
+
+class SchedulingCrash : public testing::Test {
+ protected:
+  void SetUp() override { of_ke_ = Furnish(methods_, "ke", "nyumba", "jamii"); }
+  // The same call until it is answered; whoever is dead is started.
+  void MakeInstance(const std::string& id) {
+    const json request = {
+        {"parent", of_ke_.project},
+        {"instanceId", id},
+        {"requestId", Uuid::V7().ToString()},
+        {"instance",
+         {{"spec", {{"listing", Programs::kListing}, {"variant", Programs::kVariant}, {"region", "regions/ke-1"}}}}}};
+    const auto end = steady_clock::now() + kPatience;
+    while (true) {
+      StartIfDead();
+      try {
+        methods_.Must("scheduling.CreateInstance", request);
+        return;
+      } catch (const std::runtime_error& e) {
+        if (steady_clock::now() > end) FAIL() << e.what();
+      }
+    }
+  }
+  void StartIfDead() {
+    while (!programs_.IsRunning("scheduling")) {
+      try {
+        programs_.KillAndStartAgain("scheduling");
+      } catch (const std::runtime_error&) {
+        // killed as it started
+      }
+    }
+  }
+  bool AwaitReady() {
+    const auto end = steady_clock::now() + kPatience;
+    while (steady_clock::now() < end) {
+      StartIfDead();
+      if (gateway::Fetch(programs_.gateway_port(), "GET", "/readyz", "").status == 200) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return false;
+  }
+
+  FaultBoard board_;
+  Programs programs_{{{"scheduling", board_.environment()}}};
+  AllMethods methods_{programs_};
+  Belongings of_ke_;
+};
+
+TEST_F(SchedulingCrash, EachInstanceIsMadeOnceAndGatewaysHaveTheRoutes) {
+  int made = 0;
+  for (const FaultPoint point : {kInstanceWritten, kPlanWritten, kRoutesPushing, kRoutesPushed, kRoutesAcknowledged}) {
+    SCOPED_TRACE(kFaultPoints[static_cast<std::size_t>(point)].name);
+    const std::uint64_t before = board_.fired(point);
+    board_.Arm(point, FaultAction::kKill);
+    for (int round = 0; round < 10 && board_.fired(point) == before; ++round) {
+      MakeInstance("crash-" + std::to_string(made++));
+      // What follows from it comes by itself.
+      for (int i = 0; i < 50 && board_.fired(point) == before; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      }
+    }
+    EXPECT_EQ(board_.fired(point), before + 1) << "it was not passed";
+    EXPECT_TRUE(AwaitReady());
+  }
+  pqxx::connection connection(programs_.database().owner_url);
+  pqxx::nontransaction session(connection);
+  EXPECT_EQ(session
+                .exec("SELECT count(*) FROM scheduling.operations WHERE kind = 'create' AND instance_name LIKE "
+                      "'%/instances/crash-%'")[0][0]
+                .as<int>(),
+            made);
+}
+
+}  // namespace
+}  // namespace allod::scheduling_crash_test

@@ -46,11 +46,11 @@ bool IsOfThisTest(FaultPoint point) {
 class CrashMatrix : public testing::Test {
  protected:
   // Clients of both gateways at once, each with some requests of every kind.
-  void Traffic(int requests, std::int64_t long_tokens) {
+  void Traffic(int requests, std::int64_t long_tokens, int pause_ms = 0) {
     std::vector<std::thread> clients;
     std::atomic<int> running{kClients};
     for (int client = 0; client < kClients; ++client) {
-      clients.emplace_back([this, &running, client, requests, long_tokens, seed = random_()] {
+      clients.emplace_back([this, &running, client, requests, long_tokens, pause_ms, seed = random_()] {
         const std::shared_ptr<void> ending(nullptr, [&](void*) { --running; });
         std::mt19937 random(static_cast<unsigned>(seed));
         for (int i = 0; i < requests; ++i) {
@@ -58,9 +58,9 @@ class CrashMatrix : public testing::Test {
           const Kind kinds[] = {Kind::kStream, Kind::kLongStream, Kind::kWhole, Kind::kReset};
           const Kind kind = kinds[random() % 4];
           if (kind == Kind::kLongStream) {
-            (void)system_.Ask(gateway, kind, long_tokens, 100);
+            (void)system_.Ask(gateway, kind, long_tokens, 100, pause_ms);
           } else {
-            (void)system_.Ask(gateway, kind, static_cast<std::int64_t>(random() % 30), 1);
+            (void)system_.Ask(gateway, kind, static_cast<std::int64_t>(random() % 30), 1, pause_ms);
           }
         }
       });
@@ -81,10 +81,10 @@ class CrashMatrix : public testing::Test {
   void Provoke(FaultPoint point) {
     if (IsOneOf(point, {kEarlierLeasesEnding, kJournalRecovering, kEndLeasesWritten, kEndLeasesCommitted})) {
       std::jthread killer([this] {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        std::this_thread::sleep_for(std::chrono::milliseconds(30));
         system_.KillGateway(0);
       });
-      Traffic(2, 800);
+      Traffic(2, 800, 5);
       killer.join();
       (void)system_.StartDead();
       return;

@@ -50,7 +50,7 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
   }
   std::map<std::string, int> faults;
   // Here, because a process ends with the thread that started it.
-  {
+  try {
     std::mt19937 random(seed);
     bool larger = false;
     while (left > 0) {
@@ -104,6 +104,9 @@ TEST(CutStreams, WhatIsBilledIsWhatWasDelivered) {
       }
       (void)system.StartDead();
     }
+  } catch (const std::exception& e) {
+    ADD_FAILURE() << e.what();
+    left = 0;
   }
   for (std::thread& client : clients) client.join();
   (void)system.StartDead();

@@ -136,8 +136,8 @@ int main(int argc, char** argv) {
        {commands::AddUp,    commands::AddDown,  commands::AddStatus,    commands::AddImport,    commands::AddCompress,
         commands::AddApply, commands::AddGet,   commands::AddDescribe,  commands::AddDelete,    commands::AddTenants,
         commands::AddQuota, commands::AddRoles, commands::AddCreateKey, commands::AddRotateKey, commands::AddLogin,
-        commands::AddChat,  commands::AddUsage, commands::AddInvoice,   commands::AddLedger,    commands::AddProve,
-        commands::AddAudit, commands::AddTop}) {
+        commands::AddChat,  commands::AddUsage, commands::AddInvoice,   commands::AddWallet,    commands::AddLedger,
+        commands::AddProve, commands::AddAudit, commands::AddTop}) {
     add(app, globals);
   }
   std::vector<std::string> asked;

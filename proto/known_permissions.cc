@@ -15,6 +15,7 @@
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
@@ -49,6 +50,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetLegalEntityRequest::descriptor()->file(),
       billing::v1::GetPriceBookRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),
+      billing::v1::GetWalletRequest::descriptor()->file(),
       catalog::v1::ReadArtifactRequest::descriptor()->file(),
       catalog::v1::LeaseJobRequest::descriptor()->file(),
       catalog::v1::GetListingRequest::descriptor()->file(),

@@ -55,6 +55,7 @@ void AddLogin(CLI::App& app, Globals& globals);  // and logout and whoami
 void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);
 void AddInvoice(CLI::App& app, Globals& globals);
+void AddWallet(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
 void AddProve(CLI::App& app, Globals& globals);
 void AddAudit(CLI::App& app, Globals& globals);

@@ -6,6 +6,7 @@
 #include "allod/billing/v1/invoice.pb.h"
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
 #include "allod/scheduling/v1/audit.pb.h"
@@ -60,6 +61,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
+      In<billing::v1::Wallet>("WalletService", Backend::kBilling),
       In<scheduling::v1::Instance>("InstanceService", Backend::kScheduling),
       In<scheduling::v1::Region>("NodeService", Backend::kScheduling),
       In<tenancy::v1::ListAuditEntriesRequest>("AuditService", Backend::kTenancy),

@@ -14,6 +14,7 @@
 #include "allod/billing/v1/legal_entity.pb.h"
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
@@ -49,6 +50,7 @@ void Link() {
   billing::v1::GetLegalEntityRequest::descriptor();
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
+  billing::v1::GetWalletRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();
   catalog::v1::LeaseJobRequest::descriptor();
   catalog::v1::GetListingRequest::descriptor();

@@ -27,6 +27,7 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
   if (audit.invoiced_usage != audit.recorded_usage || audit.invoice_fault_count != 0)
     AddMismatch(report, tenant_name + "/invoices");
+  if (audit.payment_fault_count != 0) AddMismatch(report, tenant_name + "/payments");
   for (const Uuid& lease : audit.mismatched_leases) AddMismatch(report, tenant_name + "/leases/" + lease.ToString());
   AddCounts(report.usage, audit.usage);
   AddCounts(report.recent_usage, audit.recent_usage);

@@ -38,7 +38,8 @@ inline std::int64_t UnrecordedCount(const LedgerReport& report) {
 // Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
 // `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/usageRecords` when the
 // cost of the records is not what was posted, `{tenant}/invoices` when it is not what invoices add up to, or an issued
-// one does not add up or is not in the ledger as it says, and `{tenant}/leases/{id}` when what is kept of a lease is
+// one does not add up or is not in the ledger as it says, `{tenant}/payments` when a payment is not in the ledger as it
+// says, or more of an invoice or a voucher was paid or redeemed than there is, and `{tenant}/leases/{id}` when what is kept of a lease is
 // not what its transfers leave. OUT_OF_RANGE when a sum leaves 38 digits; nothing is added then.
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
 // The books of one tenant, or its usage, could not be read: it is named and logged, and the audit goes on.

@@ -72,12 +72,17 @@ struct BillingAccount {
   Amount credit_limit;
   Amount posted;  // owed
   Amount held;
+  Amount wallet{};  // paid beforehand
 };
 
 // The accounts of every tenant's books. Usage moves from `receivable` (debit) to `usage-revenue` (credit).
 inline constexpr std::string_view kReceivable = "receivable";
 inline constexpr std::string_view kUsageRevenue = "usage-revenue";
 inline constexpr std::string_view kRounding = "rounding";
+// What is paid beforehand, what was received, and what vouchers gave.
+inline constexpr std::string_view kWallet = "wallet";
+inline constexpr std::string_view kPayments = "payments";
+inline constexpr std::string_view kVouchers = "vouchers";
 
 struct LedgerAccount {
   std::string code;

@@ -56,9 +56,7 @@ std::string PayloadSha256(const AdjustLeaseCommand& command) {
 
 Result<Amount> Grant(const BillingAccount& account, Amount freed, Amount need, Amount want) {
   if (need > Amount()) ALLOD_CHECK_OK(CheckFunds(account, need, freed));
-  ALLOD_TRY(const Amount held, Subtract(account.held, freed));
-  ALLOD_TRY(const Amount used, Add(account.posted, held));
-  ALLOD_TRY(const Amount available, Subtract(account.credit_limit, used));
+  ALLOD_TRY(const Amount available, Available(account, freed));
   return std::min(want, std::max(need, Amount::FromPico(available.pico() / 4)));
 }
 

@@ -19,6 +19,8 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/pg_wallet_store.h"
+#include "services/billing/wallet/wallet_service.h"
 #include "services/common/audit/access_log.h"
 #include "services/common/audit/reader.h"
 #include "services/common/clock.h"
@@ -94,6 +96,8 @@ Status Run(const Config& config, StopSignal& stop) {
   const std::chrono::minutes grace(config.settlement_grace_minutes);
   InvoiceServiceImpl invoices(store, clock, gates, grace);
   LegalEntityServiceImpl legal_entities(store, clock, gates);
+  PgWalletStore wallet_store(desk, reports);
+  WalletServiceImpl wallets(wallet_store, clock, gates);
   PgPool audit_pool(OtherPool(config.database, 1, "allod-audit"));
   audit::AccessLog access_log(audit_pool, "billing", clock);
   const ObserveAccess observed(access_log);
@@ -102,7 +106,7 @@ Status Run(const Config& config, StopSignal& stop) {
   ALLOD_TRY(const auto server,
             Server::Start({.listen = config.listen, .credentials = {config.peer_uids}, .threads_max = kThreadsMax},
                           {&price_books, &accounts, &usage, &leases, &computed, &ledger, &invoices, &legal_entities,
-                           &audit_log}));
+                           &wallets, &audit_log}));
   access_log.Start();
   Expirer expirer(store, clock);
   expirer.Start();

@@ -67,7 +67,8 @@ Result<BillingAccount> FindAccount(TenantTx& tx, TenantId tenant) {
 }
 
 void OpenAccount(TenantTx& tx, const SetAccountCommand& command) {
-  for (const std::string_view code : {kReceivable, kUsageRevenue, kRounding, kTaxPayable}) {
+  for (const std::string_view code :
+       {kReceivable, kUsageRevenue, kRounding, kTaxPayable, kWallet, kPayments, kVouchers}) {
     tx.Exec(kInsertLedgerAccount, command.tenant.ToString(), std::string(code), command.currency_code);
   }
   tx.Exec(kInsertKnownTenant, command.tenant.ToString(), command.tenant_name, command.currency_code);

@@ -94,6 +94,8 @@ constexpr std::string_view kCountInvoiceFaults = R"(
        LEFT JOIN billing.invoice_charges g ON g.tenant_id = c.tenant_id AND g.charge_id = c.id
        WHERE c.tenant_id = $1::uuid AND (c.open = (g.charge_id IS NOT NULL) OR c.exact <> g.exact)))";
 
+constexpr std::string_view kCountPaymentFaults = "SELECT billing.payment_faults($1::uuid)";
+
 // What remains of each is what its transfers leave.
 constexpr std::string_view kMismatchedLeases = R"(
   SELECT e.id FROM billing.leases e
@@ -176,6 +178,7 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
                audit.invoiced_usage, audit.open_lease_count, audit.overdue_lease_count, audit.short_record_count);
     }
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
+    audit.payment_fault_count = tx.Exec(kCountPaymentFaults, tenant)[0][0].as<std::int64_t>();
     audit.mismatched_leases = ReadAll(tx.Exec(kMismatchedLeases, tenant, kMismatchedLeasesMax),
                                       [](RowReader& row) { return row.Next<Uuid>(); });
     audit.usage = CheckUsageIn(tx, kAllUsage, now);

@@ -57,10 +57,12 @@ inline constexpr std::string_view kLeaseColumns =
     "(e).end_time IS NOT NULL, (e).recalled, (e).payload_sha256, (e).added, billing.to_micros((e).create_time)";
 Lease ReadLease(RowReader& row);
 
-// With the receivable ledger account as l.
-inline constexpr int kAccountColumnCount = 6;
+// With the receivable ledger account as l. What the wallet has is asked by a function of its own, which sees what was
+// committed before the lock was there.
+inline constexpr int kAccountColumnCount = 7;
 inline constexpr std::string_view kAccountColumns =
-    "(a).tenant_id, (a).tenant_name, (a).currency_code, (a).credit_limit, -(l).posted, (l).held";
+    "(a).tenant_id, (a).tenant_name, (a).currency_code, (a).credit_limit, -(l).posted, (l).held, "
+    "billing.wallet_balance((a).tenant_id)";
 BillingAccount ReadAccount(RowReader& row);
 
 }  // namespace allod::billing

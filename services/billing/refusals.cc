@@ -15,11 +15,27 @@ Status CheckTokens(std::string_view field, std::int64_t tokens) {
 
 std::int64_t Beyond(std::int64_t tokens, std::int64_t held) { return std::max<std::int64_t>(0, tokens - held); }
 
-Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
+Result<Amount> Available(const BillingAccount& account, Amount freed) {
   ALLOD_TRY(const Amount held, Subtract(account.held, freed));
   ALLOD_TRY(const Amount used, Add(account.posted, held));
-  ALLOD_TRY(const Amount needed, Add(used, hold));
-  if (needed <= account.credit_limit) return {};
+  ALLOD_TRY(const Amount funds, Add(account.credit_limit, account.wallet));
+  return Subtract(funds, used);
+}
+
+Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed) {
+  ALLOD_TRY(const Amount available, Available(account, freed));
+  if (hold <= available) return {};
+  ALLOD_TRY(const Amount held, Subtract(account.held, freed));
+  if (account.wallet > Amount() || account.credit_limit == Amount()) {
+    return Fail(
+        Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
+        fmt::format(
+            "{}: the request needs {} {} more, but of the {} in the wallet and the credit limit of {} are {} owed and "
+            "{} held, for requests or ready for them at gateways; lower max_tokens, try again when others have ended, "
+            "or top up the wallet",
+            account.tenant_name, hold.ToString(), account.currency_code, account.wallet.ToString(),
+            account.credit_limit.ToString(), account.posted.ToString(), held.ToString()));
+  }
   return Fail(
       Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
       fmt::format(

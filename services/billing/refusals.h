@@ -14,6 +14,9 @@ Status CheckTokens(std::string_view field, std::int64_t tokens);
 // Tokens that were not paid for beforehand.
 std::int64_t Beyond(std::int64_t tokens, std::int64_t held);
 
+// What may still be spent once `freed` of what is held was given back: credit limit + wallet - owed - held. Below zero
+// after a late settlement or a lower limit.
+Result<Amount> Available(const BillingAccount& account, Amount freed);
 // Whether `hold` more may be held, after `freed` of what is held was given back. RESOURCE_EXHAUSTED /
 // INSUFFICIENT_FUNDS.
 Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed);

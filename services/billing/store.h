@@ -103,6 +103,7 @@ struct TenantAudit {
   Amount recorded_usage;                 // by usage records; the same amount
   Amount invoiced_usage;                 // by the running totals of invoices; the same amount
   std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
+  std::int64_t payment_fault_count = 0;  // payments, and what they paid, that do not add up; 0
   UsageCheck usage;                      // over all time
   UsageCheck recent_usage;               // over the range that was asked for
 };

@@ -411,7 +411,8 @@ TEST_P(BillingStore, ListsLedgerAccountsAndTenantsPageByPage) {
     for (const auto& account : accounts) out.push_back(account.code);
     return out;
   };
-  EXPECT_EQ(codes("", 10), (std::vector<std::string>{"receivable", "rounding", "tax-payable", "usage-revenue"}));
+  EXPECT_EQ(codes("", 10), (std::vector<std::string>{"payments", "receivable", "rounding", "tax-payable",
+                                                     "usage-revenue", "vouchers", "wallet"}));
   EXPECT_EQ(codes("receivable", 1), (std::vector<std::string>{"rounding"}));
   const auto first = store_.ListKnownTenants(std::nullopt, 1).value();
   ASSERT_EQ(first.size(), 1U);

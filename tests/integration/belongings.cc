@@ -205,7 +205,7 @@ Belongings Furnish(const AllMethods& methods, const std::string& tenant_id, cons
   }
   for (const std::string& name :
        {out.tenant, out.project, provider, role, out.tenant + "/billingAccount", out.tenant + "/billingProfile",
-        out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
+        out.tenant + "/wallet", out.tenant + "/invoices/current", out.tenant + "/projects/-", out.tenant + "/ledgerAccounts/receivable"}) {
     out.names.push_back(name);
   }
   return out;

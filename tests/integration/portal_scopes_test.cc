@@ -21,6 +21,7 @@
 #include "services/billing/price_book_service.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/wallet_service.h"
 #include "services/common/rpc/client.h"
 #include "services/scheduling/testing/scheduling_on_fakes.h"
 #include "services/tenancy/api_key_service.h"
@@ -75,6 +76,22 @@ class EmptyTenancyLog final : public EmptyAuditLog<tenancy::v1::AuditService, te
   }
 };
 
+// No key is led to it.
+class NoWallets final : public billing::WalletStore {
+  static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
+
+ public:
+  Result<billing::BillingAccount> FindAccount(TenantId) override { return Asked(); }
+  Result<billing::Payment> RecordPayment(const billing::PaymentCommand&) override { return Asked(); }
+  Result<std::vector<billing::Payment>> ListPayments(const billing::PaymentsQuery&) override { return Asked(); }
+  Result<std::vector<billing::InvoiceBalance>> ListInvoiceBalances(TenantId, const std::string&, int) override {
+    return Asked();
+  }
+  Result<std::vector<billing::Voucher>> CreateVouchers(const billing::VouchersCommand&) override { return Asked(); }
+  Result<std::vector<billing::Voucher>> ListVouchers(Uuid, int) override { return Asked(); }
+  Result<billing::Payment> RedeemVoucher(const billing::RedeemCommand&) override { return Asked(); }
+};
+
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
 // has a key, an instance, an operation and a usage record.
 class PortalScopes : public testing::Test {
@@ -96,6 +113,7 @@ class PortalScopes : public testing::Test {
                                                    &computed_,
                                                    &invoices_,
                                                    &ledger_,
+                                                   &wallets_,
                                                    &scheduling_.instances,
                                                    &scheduling_.operations,
                                                    &tenancy_audit_,
@@ -268,6 +286,8 @@ class PortalScopes : public testing::Test {
   billing::ComputedUsageServiceImpl computed_{billing_store_, clock_, gates_};
   billing::InvoiceServiceImpl invoices_{billing_store_, clock_, gates_};
   billing::LedgerServiceImpl ledger_{billing_store_, clock_, gates_};
+  NoWallets no_wallets_;
+  billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;
   const TempDir sockets_;
@@ -355,6 +375,11 @@ TEST_F(PortalScopes, AKeyActsInItsOwnProjectWhateverTheMethod) {
       {"InvoiceService.ListInvoices", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"InvoiceService.GetInvoiceDocument",
        {R"({"name":"tenants/ke/invoices/2026-10","format":"DOCUMENT_FORMAT_CSV"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.GetWallet", {R"({"name":"tenants/ke/wallet"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.ListPayments", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.ListInvoiceBalances", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
+      {"WalletService.RedeemVoucher",
+       {R"({"name":"tenants/ke/wallet","code":"ABCDE-12345-FGHJK-67890"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"LedgerService.ListLedgerAccounts", {R"({"parent":"tenants/ke"})", "PROJECT_KEY", "PROJECT_KEY"}},
       {"UsageService.ListUsageRecords", {R"({"parent":"tenants/ke"})", "", ""}},
       {"ComputedUsageService.ListComputedUsage", {R"({"parent":"tenants/ke"})", "", ""}},

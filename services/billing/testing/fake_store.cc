@@ -51,7 +51,8 @@ Result<BillingAccount> FakeStore::SetBillingAccount(const SetAccountCommand& com
   if (opened) {
     books.tenant_name = command.tenant_name;
     books.currency_code = command.currency_code;
-    for (const std::string_view code : {kReceivable, kUsageRevenue, kRounding, kTaxPayable}) {
+    for (const std::string_view code :
+         {kReceivable, kUsageRevenue, kRounding, kTaxPayable, kWallet, kPayments, kVouchers}) {
       books.accounts[std::string(code)] = {.code = std::string(code), .currency_code = command.currency_code};
     }
   }

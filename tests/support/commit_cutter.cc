@@ -1,5 +1,6 @@
 #include "tests/support/commit_cutter.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -62,7 +63,7 @@ CommitCutter::CommitCutter(const std::string& upstream_url) {
   const sockaddr_un address = UnixAddress((dir_ / (".s.PGSQL." + port_)).string());
   listener_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
-      listen(listener_, 16) != 0 || pipe(wake_) != 0) {
+      listen(listener_, 16) != 0 || pipe2(wake_, O_CLOEXEC) != 0) {
     throw std::runtime_error("cannot listen in " + dir_.path().string());
   }
   parameters["host"] = dir_.path().string();

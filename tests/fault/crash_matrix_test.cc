@@ -33,7 +33,7 @@ bool IsOneOf(FaultPoint point, std::initializer_list<FaultPoint> points) {
 bool InGateway(FaultPoint point) { return kFaultPoints[static_cast<std::size_t>(point)].file.starts_with("gateway/"); }
 
 // Passed by what runs here. The others are those of files (fault_files_test), of calls that no gateway makes
-// (ledger_crash_test), of the scheduler (scheduling_crash_test) and of nodes (node_crash_test).
+// (ledger_crash_test), of the scheduler and of nodes (node_crash_test).
 bool IsOfThisTest(FaultPoint point) {
   if (InGateway(point)) {
     return !IsOneOf(point, {kJournalSized, kJournalUpgradeWritten, kJournalUpgradeRenamed});

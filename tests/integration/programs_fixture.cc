@@ -8,7 +8,6 @@
 #include <pqxx/pqxx>
 #include <stdexcept>
 #include <thread>
-#include <utility>
 
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "services/common/rpc/client.h"
@@ -52,7 +51,7 @@ void CreatePriceBook(const std::shared_ptr<grpc::Channel>& billing) {
 
 }  // namespace
 
-Programs::Programs(std::map<std::string, std::string> armed) : armed_(std::move(armed)) {
+Programs::Programs() {
   dir_.Write("pepper", "a pepper that only this test knows");
   const std::string pepper = (dir_ / "pepper").string();
   FillCatalog();
@@ -128,14 +127,9 @@ void Programs::Start(const std::string& area, const std::string& config) {
 void Programs::Run(const std::string& area) {
   const char* build = std::getenv("ALLOD_BUILD_DIR");
   if (build == nullptr) throw std::runtime_error("run this through ctest");
-  const auto armed = armed_.find(area);
-  const bool is_armed = armed != armed_.end();
-  ProcessOptions options{.output = dir_ / (area + ".log")};
-  if (is_armed) options.environment = {armed->second};
-  const std::string program =
-      std::string(build) + (is_armed ? "/tests/allod-" + area + "-armed" : "/bin/allod-" + area);
-  processes_[area] =
-      std::make_unique<Process>(std::vector<std::string>{program, "--config", dir_ / (area + ".json")}, options);
+  processes_[area] = std::make_unique<Process>(
+      std::vector<std::string>{std::string(build) + "/bin/allod-" + area, "--config", dir_ / (area + ".json")},
+      ProcessOptions{.output = dir_ / (area + ".log")});
 }
 
 void Programs::AwaitAnswer(const std::string& area) {

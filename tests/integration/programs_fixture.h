@@ -18,8 +18,7 @@ namespace allod {
 class Programs {
  public:
   // Started, and answering; throws std::runtime_error with what they wrote. Needs ALLOD_BUILD_DIR, which ctest gives.
-  // `armed`: areas whose program is the armed one, with what is in its environment (tests/support/fault_board.h).
-  explicit Programs(std::map<std::string, std::string> armed = {});
+  Programs();
   ~Programs();
   Programs(const Programs&) = delete;
 
@@ -28,7 +27,6 @@ class Programs {
   // SIGKILL; returns when the service of that area answers again.
   void KillAndStartAgain(const std::string& area);
   int gateway_port() const { return gateway_port_; }
-  bool IsRunning(const std::string& area) { return processes_.at(area)->Running(); }
   pid_t PidOf(const std::string& area) const { return processes_.at(area)->pid(); }
   const TestDatabase& database() const { return database_; }
 
@@ -43,7 +41,6 @@ class Programs {
   void FillCatalog() const;
   std::string Target(const std::string& area) const;
 
-  const std::map<std::string, std::string> armed_;
   TempDir dir_;
   TestDatabase database_{std::vector<std::string>{"tenancy", "catalog", "billing", "scheduling"}};
   TestRedis redis_;

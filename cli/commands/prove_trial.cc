@@ -81,6 +81,17 @@ Result<std::optional<Offer>> FindOffer(const net::Services& services) {
   return std::optional<Offer>();
 }
 
+// Where this installation stands: a tenant that may be nowhere else can be made nowhere.
+Result<std::vector<std::string>> SomeResidency(const net::Services& services) {
+  using Nodes = scheduling_v1::NodeService;
+  ALLOD_TRY(const net::Listed regions,
+            net::List<Nodes>(services, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
+  if (regions.items.empty()) {
+    return FailedPrecondition("NO_REGION", "this installation has no region; make one with `allod apply`");
+  }
+  return std::vector<std::string>{dynamic_cast<const scheduling_v1::Region&>(*regions.items.front()).jurisdiction()};
+}
+
 Status MakeTenant(const net::Services& services, const Trial& trial, const std::vector<std::string>& residency) {
   tenancy_v1::CreateTenantRequest request;
   request.set_tenant_id(kinds::LastSegment(trial.tenant));
@@ -151,7 +162,12 @@ Result<Trial> MakeTrial(const net::Services& services) {
   trial.currency = offer ? offer->currency : "EUR";
   trial.price_book = "priceBooks/" + Uuid::FromName("allod prove billing in " + trial.currency).ToString();
   ALLOD_CHECK_OK(MakePriceBook(services, trial));
-  ALLOD_CHECK_OK(MakeTenant(services, trial, offer ? offer->residency : std::vector<std::string>{"de"}));
+  std::vector<std::string> residency;
+  if (offer) residency = offer->residency;
+  if (!offer) {
+    ALLOD_TRY(residency, SomeResidency(services));
+  }
+  ALLOD_CHECK_OK(MakeTenant(services, trial, residency));
   const auto rest = [&]() -> Status {
     ALLOD_CHECK_OK(SetTrialLimit(services, trial, "1000"));
     if (!offer) {

@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
         commands::AddQuota,  commands::AddQuote,  commands::AddRoles,    commands::AddCreateKey, commands::AddRotateKey,
         commands::AddLogin,  commands::AddChat,   commands::AddUsage,    commands::AddInvoice,   commands::AddPayout,
         commands::AddWallet, commands::AddBudget, commands::AddTerms,    commands::AddBilling,   commands::AddLedger,
-        commands::AddEvents, commands::AddAudit,  commands::AddTop}) {
+        commands::AddProve,  commands::AddEvents, commands::AddAudit,    commands::AddTop}) {
     add(app, globals);
   }
   std::vector<std::string> asked;

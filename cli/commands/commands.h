@@ -63,6 +63,7 @@ void AddPayout(CLI::App& app, Globals& globals);
 void AddWallet(CLI::App& app, Globals& globals);
 void AddLedger(CLI::App& app, Globals& globals);
 void AddEvents(CLI::App& app, Globals& globals);
+void AddProve(CLI::App& app, Globals& globals);
 void AddAudit(CLI::App& app, Globals& globals);
 void AddTop(CLI::App& app, Globals& globals);
 

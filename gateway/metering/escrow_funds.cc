@@ -9,6 +9,7 @@
 #include "gateway/metering/adjust_lease.h"
 #include "gateway/metering/funds_errors.h"
 #include "gateway/telemetry/gateway_metrics.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/stream_reader.h"
@@ -144,6 +145,7 @@ std::optional<Result<Funds>> EscrowFunds::TakeNow(const FundsRequest& request, c
   if (found == shard.tenants.end() || !found->second->waiting.empty()) return std::nullopt;
   auto taken = TryTake(found->second->book, request, held, now);
   if (taken && found->second->book.is_low(now)) Drive(shard, *found->second);
+  if (taken) PassFaultPoint(FaultPoint::kFundsTaken);
   return taken;
 }
 
@@ -200,6 +202,7 @@ void EscrowFunds::Settle(const std::string& name, const Uuid& lease_id, Amount h
   const auto found = shard.tenants.find(name);
   if (found == shard.tenants.end()) return;
   Tenant& tenant = *found->second;
+  PassFaultPoint(FaultPoint::kFundsSettled);
   tenant.book.Settle(lease_id, held, cost);
   if (lease_id == tenant.book.id()) tenant.book.budgets().Settle(request, cost);
   if (stopping_) return;
@@ -232,6 +235,7 @@ void EscrowFunds::OnRecall(const billing::v1::WatchRecallsResponse& recall) {
   } else if (lease == book.id()) {
     book.budgets().Recall(budget);
   }
+  PassFaultPoint(FaultPoint::kFundsRecalled);
   Drive(shard, *found->second);
 }
 
@@ -329,6 +333,8 @@ void EscrowFunds::Send(Tenant& tenant, const LeaseBook::Ask& ask) {
   *call->request.mutable_send_time() = ToTimestamp(std::chrono::system_clock::now());
   call->context = MakeContext(Caller::Service("gateway"), call_timeout_);
   tenant.calling = true;
+  if (ask.end || ask.give_back > Amount()) PassFaultPoint(FaultPoint::kLeaseGivingBack);
+  PassFaultPoint(FaultPoint::kLeaseAsking);
   {
     const std::lock_guard lock(calls_mutex_);
     calls_.insert(call->context.get());
@@ -345,6 +351,7 @@ void EscrowFunds::OnDone(Call* call, const grpc::Status& status) {
     Tenant& tenant = *shard.tenants.at(call->tenant);  // kept while a call is under way
     tenant.calling = false;
     tenant.no_room = false;
+    PassFaultPoint(FaultPoint::kLeaseAnswered);
     if (status.ok()) {
       OnAnswer(tenant, *call);
     } else {
@@ -550,6 +557,7 @@ std::optional<Uuid> EscrowFunds::NextLeaseId() {
 void EscrowFunds::EndEarlierLeases() { Schedule(steady_clock::now(), ""); }
 
 void EscrowFunds::StartEndCall() {
+  PassFaultPoint(FaultPoint::kEarlierLeasesEnding);
   auto* call = new EndCall;
   call->request.set_gateway_id(gateway_id_);
   {

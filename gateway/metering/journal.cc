@@ -15,6 +15,7 @@
 
 #include "gateway/metering/journal_slot.h"
 #include "gateway/metering/journal_upgrade.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 
 namespace allod::gateway::metering {
@@ -158,6 +159,7 @@ Status Journal::MapWhole(const std::filesystem::path& file, const JournalFileHea
     return JournalIoFailure(file, "map");
   }
   if (is_new) {
+    PassFaultPoint(FaultPoint::kJournalSized);
     // The head is there when it begins as one.
     std::memcpy(static_cast<char*>(memory_) + sizeof(head.magic),
                 reinterpret_cast<const char*>(&head) + sizeof(head.magic), sizeof(head) - sizeof(head.magic));
@@ -202,6 +204,7 @@ Status Journal::Recover(std::uint32_t lost_outcome) {
       // Nothing was delivered: the client got nothing for its prompt from us.
       if (ending == 0 && slot.completion_tokens.load() == 0) slot.prompt_tokens.store(0);
       Finalise(i, ending == 0 ? lost_outcome : ending);
+      PassFaultPoint(FaultPoint::kJournalRecovering);
     }
     recovered_.push_back(i);
   }
@@ -238,7 +241,9 @@ Result<int> Journal::Take(const JournalEntry& entry) {
   slot.completion_tokens.store(0, std::memory_order_relaxed);
   slot.completion_tokens_max.store(0, std::memory_order_relaxed);
   slot.terms_checksum = 0;
+  PassFaultPoint(FaultPoint::kJournalFilled);
   slot.state.store(SlotState::kTaken, std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalTaken);
   return index;
 }
 
@@ -264,12 +269,15 @@ void Journal::SetTerms(int index, const LeaseTerms& terms) {
   JournalSlot& slot = At(index);
   slot.terms = bytes;
   slot.completion_tokens_max.store(terms.bounds.completion, std::memory_order_relaxed);
+  PassFaultPoint(FaultPoint::kJournalTermsHalf);
   std::atomic_ref<std::uint32_t>(slot.terms_checksum)
       .store(TermsChecksum(slot.fixed, bytes), std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalTerms);
 }
 
 void Journal::SetCompletionTokensMax(int slot, std::int64_t tokens) {
   At(slot).completion_tokens_max.store(tokens, std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalExtended);
 }
 
 void Journal::SetPromptTokens(int slot, std::int64_t tokens) {
@@ -278,6 +286,7 @@ void Journal::SetPromptTokens(int slot, std::int64_t tokens) {
 
 void Journal::AddCompletionTokens(int slot, std::int64_t tokens) {
   At(slot).completion_tokens.fetch_add(tokens, std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalCounted);
 }
 
 void Journal::SetOutcomeIfLost(int slot, std::uint32_t outcome) {
@@ -288,7 +297,9 @@ std::int64_t Journal::CompletionTokens(int slot) const { return At(slot).complet
 
 void Journal::Finalise(int slot, std::uint32_t outcome) {
   At(slot).outcome.store(outcome, std::memory_order_relaxed);
+  PassFaultPoint(FaultPoint::kJournalOutcome);
   At(slot).state.store(SlotState::kFinalised, std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalFinalised);
 }
 
 Settlement Journal::Read(int index) const {
@@ -317,7 +328,9 @@ std::string Journal::TenantOf(int slot) const { return At(slot).fixed.tenant; }
 bool Journal::IsOld(int slot) const { return At(slot).version <= kOldVersionMax; }
 
 void Journal::Free(int slot) {
+  PassFaultPoint(FaultPoint::kJournalFreeing);
   At(slot).state.store(SlotState::kFree, std::memory_order_release);
+  PassFaultPoint(FaultPoint::kJournalFreed);
   const std::lock_guard lock(mutex_);
   free_.push_back(slot);
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string>
 
+#include "services/common/fault_point.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
 
@@ -77,7 +78,9 @@ Result<OwnedFd> UpgradeJournal(int old_fd, const JournalFileHead& head, const st
   if (!out) return JournalIoFailure(beside, "open");
   if (::flock(out.get(), LOCK_EX | LOCK_NB) != 0) return JournalIoFailure(beside, "lock");
   if (!WriteAll(out.get(), bytes) || ::fsync(out.get()) != 0) return JournalIoFailure(beside, "write");
+  PassFaultPoint(FaultPoint::kJournalUpgradeWritten);
   if (::rename(beside.c_str(), file.c_str()) != 0) return JournalIoFailure(beside, "rename");
+  PassFaultPoint(FaultPoint::kJournalUpgradeRenamed);
   const OwnedFd directory(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory || ::fsync(directory.get()) != 0) return JournalIoFailure(file.parent_path(), "write");
   Log(LogLevel::kInfo, "took over a journal of an earlier format",

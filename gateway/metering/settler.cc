@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gateway/telemetry/gateway_metrics.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/timestamp.h"
@@ -166,6 +167,7 @@ void Settler::Start(SettleQueue::Batch batch) {  // mutex_ held; the callback ne
   attempt->batch = std::move(batch);
   attempt->context = MakeContext(Caller::Service("gateway"), kDeadline);
   running_.insert(attempt);
+  PassFaultPoint(FaultPoint::kSettleSending);
   const auto done = [this, attempt](const grpc::Status& status) { OnDone(attempt, status); };
   if (attempt->batch.lane.old) {
     attempt->old_request = ToOldRequest(attempt->settlements.front());
@@ -184,6 +186,7 @@ void Settler::Start(SettleQueue::Batch batch) {  // mutex_ held; the callback ne
     }
   }
   leases_->async()->SettleBatch(attempt->context.get(), &attempt->request, &attempt->response, done);
+  PassFaultPoint(FaultPoint::kSettleSent);
 }
 
 Settler::Answers Settler::Read(const Attempt& attempt, const grpc::Status& status) const {
@@ -217,6 +220,7 @@ Settler::Answers Settler::Read(const Attempt& attempt, const grpc::Status& statu
 bool Settler::EarlierEnded(int slot) { return earlier_.erase(slot) > 0 && earlier_.empty(); }
 
 void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
+  PassFaultPoint(FaultPoint::kSettleAnswered);
   const Answers answers = Read(*attempt, status);
   const std::vector<int>& slots = attempt->batch.slots;
   // Before its slots may be taken by others.
@@ -224,6 +228,7 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
     const bool settled = answers.verdicts[i] == SettleVerdict::kSettled && attempt->settlements[i].terms;
     if (settled && events_.settled) events_.settled(attempt->settlements[i], answers.costs[i]);
   }
+  PassFaultPoint(FaultPoint::kSettleTold);
   bool earlier_ended = false;
   std::unique_lock lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
@@ -236,6 +241,7 @@ void Settler::OnDone(Attempt* attempt, const grpc::Status& status) {
     if (fates[i] == SettleQueue::Fate::kRefused) LogRefusal(attempt->settlements[i], answers.errors[i]);
     earlier_ended = EarlierEnded(slots[i]) || earlier_ended;
     if (fates[i] == SettleQueue::Fate::kDone) journal_.Free(slots[i]);
+    PassFaultPoint(FaultPoint::kSettleFreeing);
   }
   telemetry::SetSettlementsRefused(static_cast<int>(queue_.refused()));
   if (earlier_ended && events_.earlier_settled) {

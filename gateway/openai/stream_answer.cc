@@ -1,6 +1,7 @@
 #include "gateway/http/error.h"
 #include "gateway/metering/delivered.h"
 #include "gateway/openai/answer_writer.h"
+#include "services/common/fault_point.h"
 
 namespace allod::gateway::openai {
 namespace {
@@ -12,11 +13,13 @@ class StreamAnswer final : public AnswerWriter {
 
   http::Awaitable<bool> Started(const inference::v1::GenerateResponse::Started& started) override {
     target_.metered.SetPromptTokens(started.prompt_tokens(), started.cached_prompt_tokens());
+    PassFaultPoint(FaultPoint::kStreamStarted);
     co_return !target_.out.gone();
   }
 
   http::Awaitable<bool> Delta(AnswerDelta& delta) override {
     metering::HandOver hand_over(target_.metered, delta.token_count(), metering::HandOver::Part::kPiece);
+    PassFaultPoint(FaultPoint::kStreamPieceCounted);
     http::Taken taken = http::Taken::kAll;
     if (!delta.text().empty() || delta.tool_calls_size() > 0 || delta.logprobs_size() > 0) {
       Choice& choice = choices_[static_cast<std::size_t>(delta.choice())];
@@ -24,6 +27,7 @@ class StreamAnswer final : public AnswerWriter {
       has_text_ = true;
       taken = co_await Write(event);
     }
+    PassFaultPoint(FaultPoint::kStreamPieceTaken);
     if (IsDelivered(taken)) hand_over.Done();
     co_return taken == http::Taken::kAll;
   }
@@ -45,8 +49,10 @@ class StreamAnswer final : public AnswerWriter {
     }
     events += kSseDone;
     metering::HandOver hand_over(target_.metered, 0, metering::HandOver::Part::kEnd);
+    PassFaultPoint(FaultPoint::kStreamEndCounted);
     const http::Taken taken = co_await Write(events);
     if (taken == http::Taken::kAll) co_await target_.out.EndStream();
+    PassFaultPoint(FaultPoint::kStreamEndTaken);
     const bool delivered = IsDelivered(taken);
     if (delivered) hand_over.Done();
     co_return delivered;

@@ -1,5 +1,6 @@
 #include "gateway/metering/delivered.h"
 #include "gateway/openai/answer_writer.h"
+#include "services/common/fault_point.h"
 
 namespace allod::gateway::openai {
 namespace {
@@ -39,7 +40,9 @@ class WholeAnswer final : public AnswerWriter {
     response.body = AnswerJson(target_.head, choices_,
                                {target_.metered.prompt_tokens(), token_count_, target_.metered.cached_prompt_tokens()});
     metering::HandOver hand_over(target_.metered, token_count_, metering::HandOver::Part::kEnd);
+    PassFaultPoint(FaultPoint::kAnswerCounted);
     const http::Taken taken = co_await target_.out.Send(std::move(response));
+    PassFaultPoint(FaultPoint::kAnswerTaken);
     const bool delivered = metering::IsDelivered(taken, target_.out.shutting_down());
     if (delivered) hand_over.Done();
     co_return delivered;

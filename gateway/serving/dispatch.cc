@@ -7,6 +7,7 @@
 #include "gateway/metering/funds_errors.h"
 #include "gateway/serving/peer_errors.h"
 #include "gateway/telemetry/instance_metrics.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/status.h"
 
 namespace allod::gateway::serving {
@@ -124,6 +125,7 @@ http::Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   const Outstanding outstanding(replica, hold_.bounds().completion);
   job_.Bound(hold_.bounds());
   WorkerCall& call = job_.Start(channel, times_.deadline, executor);
+  PassFaultPoint(FaultPoint::kWorkerCalled);
   out_.OnInterrupt([&call] { call.Cancel(); });
   // Said on a thread of the route table's; the call may be over when it is heard here.
   const auto running = std::make_shared<WorkerCall*>(&call);
@@ -136,6 +138,7 @@ http::Awaitable<Dispatch::Ending> Dispatch::Try(Replica& replica) {
   routes_.Forget(stopped);
   *running = nullptr;
   out_.OnInterrupt(nullptr);
+  PassFaultPoint(FaultPoint::kWorkerFinished);
   co_await call.Finish();
   co_return ending;
 }
@@ -166,6 +169,7 @@ http::Awaitable<Dispatch::Ending> Dispatch::Follow(WorkerCall& call, Replica& re
       if (event == WorkerCall::Event::kMessage) {
         std::optional<Ending> ending = co_await CoverMessage(call);
         if (ending) co_return *std::move(ending);
+        PassFaultPoint(FaultPoint::kWorkerMessage);
         progress = co_await job_.TakeMessage();
       } else if (call.status().ok()) {
         progress = co_await job_.TakeEnd();

@@ -6,6 +6,7 @@
 
 #include "gateway/metering/funds_errors.h"
 #include "gateway/serving/peer_errors.h"
+#include "services/common/fault_point.h"
 #include "services/common/ids.h"
 
 namespace allod::gateway::serving {
@@ -50,8 +51,10 @@ http::Awaitable<Status> Hold::Make(HoldTerms terms) {
   if (Status fits = metering::Journal::CheckNames(terms.price, owner_.api_key); !fits) co_return fits;
   Status made = co_await Take(terms, FirstOf(terms.bounds), Kind::kNew);
   if (!made) co_return made;
+  PassFaultPoint(FaultPoint::kHoldMade);
   metered_.SetTerms(
       {held_->lease_id, terms.price, held_->prices, {terms.bounds.prompt, completion_held_}, owner_.api_key});
+  PassFaultPoint(FaultPoint::kHoldWritten);
   terms_ = std::move(terms);
   co_return made;
 }
@@ -63,6 +66,7 @@ http::Awaitable<Status> Hold::Replace(HoldTerms terms) {
               fmt::format("the instance was updated {} times while this request waited; try again", kReplacementsMax),
               std::chrono::milliseconds(1000)});
   }
+  PassFaultPoint(FaultPoint::kHoldReplacing);
   Status replaced = co_await Make(std::move(terms));
   co_return replaced;
 }
@@ -77,6 +81,7 @@ http::Awaitable<Status> Hold::Extend(std::int64_t completion) {
   if (!extended && !metering::IsMissingMoney(extended.error())) {
     extended.error().message = "the answer cannot be metered any further right now, and is not billed; try again";
   }
+  PassFaultPoint(FaultPoint::kHoldExtended);
   // In the journal as well, before they may be delivered.
   if (extended) metered_.SetCompletionTokensMax(completion_held_);
   co_return extended;

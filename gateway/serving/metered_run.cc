@@ -2,6 +2,7 @@
 
 #include "gateway/serving/outcome.h"
 #include "gateway/serving/peer_errors.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 
 namespace allod::gateway::serving {
@@ -19,6 +20,7 @@ constexpr milliseconds kCallOutlastsLimit(1000);
 
 http::Awaitable<void> MeteredRun::Run(Hold::Owner owner) {
   const steady_clock::time_point start = steady_clock::now();
+  PassFaultPoint(FaultPoint::kRunAdmitted);
   Hold hold(context_.funds, std::move(owner), metered_, out_);
   HoldTerms terms = TermsOn(*route_, job_);
   const Status held = co_await hold.Make(std::move(terms));
@@ -34,6 +36,7 @@ http::Awaitable<void> MeteredRun::Run(Hold::Owner owner) {
   const steady_clock::time_point limit = start + context_.request_timeout;
   const Dispatch::Times times{start, limit, limit + kCallOutlastsLimit};
   Dispatch dispatch(context_.limits, context_.routes, context_.room, route_, times, hold, job_, out_);
+  PassFaultPoint(FaultPoint::kRunDispatching);
   const Dispatch::Ending ending = co_await dispatch.Run();
   co_await Conclude(ending, hold.request_id());
 }
@@ -45,6 +48,7 @@ http::Awaitable<void> MeteredRun::Conclude(const Dispatch::Ending& ending, const
                    .delivered = job_.delivered(),
                    .error = ending.error};
   const billing::v1::Outcome outcome = OutcomeOf(end);
+  PassFaultPoint(FaultPoint::kRunEnded);
   metered_.Finish(outcome);
   if (end.answered || end.client_gone) co_return;
   Error error = ending.error;

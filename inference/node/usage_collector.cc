@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "inference/node/process/call_until.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/rpc/client.h"
 
@@ -133,6 +134,7 @@ Result<OwnedFd> UsageCollector::Open(std::uint64_t worker_id, const std::string&
   const fs::path path = directory_ / (deed.ring_id.ToString() + ".ring");
   // Before the ring: one without a deed would pass for a ring of an earlier version.
   ALLOD_CHECK_OK(usage::WriteDeed(usage::DeedPath(path), deed));
+  PassFaultPoint(FaultPoint::kRingDeed);
   auto file = usage::RingFile::Create(path, deed.ring_id, replica_uid);
   if (!file) {
     std::error_code ignored;
@@ -280,6 +282,7 @@ bool UsageCollector::CollectFrom(std::uint64_t id, milliseconds timeout, bool& r
   if (ring.ended && reader->Empty().value_or(false)) {
     std::error_code ignored;
     fs::remove(ring.path, ignored);
+    PassFaultPoint(FaultPoint::kRingRemoved);
     fs::remove(usage::DeedPath(ring.path), ignored);
     rings_.erase(found);
     return false;
@@ -308,6 +311,7 @@ Result<std::set<std::uint64_t>> UsageCollector::HandOn(std::uint64_t id, const u
     ids[slot.sequence] = event->event_id.ToString();
     events.push_back(*std::move(event));
   }
+  PassFaultPoint(FaultPoint::kUsageRead);
   ALLOD_TRY(const std::set<std::string> postponed, Record(events, timeout));
   std::set<std::uint64_t> later;
   for (const usage::SlotContent& slot : slots) {
@@ -316,6 +320,7 @@ Result<std::set<std::uint64_t>> UsageCollector::HandOn(std::uint64_t id, const u
       later.insert(slot.sequence);
     } else {
       (void)reader.Free(slot.slot);
+      PassFaultPoint(FaultPoint::kUsageFreeing);
     }
   }
   return later;
@@ -343,6 +348,7 @@ Result<std::set<std::string>> UsageCollector::Record(const std::vector<usage::Us
   const auto answer = CallUnary<billing::v1::ComputedUsageService::Stub, billing::v1::RecordComputedUsageRequest,
                                 billing::v1::RecordComputedUsageResponse>(
       *stub_, &billing::v1::ComputedUsageService::Stub::RecordComputedUsage, request, caller_, timeout);
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kUsageAnswered));
   if (!answer) return std::unexpected(answer.error());
   for (const auto& refusal : answer->refusals()) {
     Log(LogLevel::kError, "billing refused a usage event",

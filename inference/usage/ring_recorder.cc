@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "services/common/fault_point.h"
 #include "services/common/ids.h"
 
 namespace allod::inference::usage {
@@ -36,6 +37,7 @@ class OpenSlot final : public ports::UsageSlot {
   void CountSampled() override {
     // This thread alone writes it.
     slot_.sampled_tokens.store(slot_.sampled_tokens.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    PassFaultPoint(FaultPoint::kRingCounted);
     slot_.last_us.store(NowMicros(), std::memory_order_relaxed);
   }
 
@@ -44,7 +46,9 @@ class OpenSlot final : public ports::UsageSlot {
     finished_ = true;
     slot_.last_us.store(NowMicros(), std::memory_order_relaxed);
     slot_.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_relaxed);
+    PassFaultPoint(FaultPoint::kRingClosing);
     slot_.state.store(SlotState::kClosed, std::memory_order_release);
+    PassFaultPoint(FaultPoint::kRingClosed);
     head_.closed_total.fetch_add(1, std::memory_order_release);
   }
 
@@ -81,7 +85,9 @@ Result<std::unique_ptr<ports::UsageSlot>> RingRecorder::Open(std::string_view re
     slot.prompt_tokens.store(0, std::memory_order_relaxed);
     slot.cached_prompt_tokens.store(0, std::memory_order_relaxed);
     slot.sampled_tokens.store(0, std::memory_order_relaxed);
+    PassFaultPoint(FaultPoint::kRingFilled);
     slot.state.store(SlotState::kOpen, std::memory_order_release);
+    PassFaultPoint(FaultPoint::kRingOpened);
     return std::make_unique<OpenSlot>(ring_.head(), slot);
   }
   Error full{

@@ -2,6 +2,7 @@
 
 #include "services/billing/convert.h"
 #include "services/billing/convert_invoice.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::billing {
@@ -37,6 +38,7 @@ grpc::Status BillingAccountServiceImpl::SetBillingAccount(grpc::ServerContext* c
       return ToProto(judged);
     }
     ALLOD_TRY(const BillingAccount account, store_.SetBillingAccount(command, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAccountCommitted));
     return ToProto(account);
   });
 }

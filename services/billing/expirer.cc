@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "services/common/catching.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 
 namespace allod::billing {
@@ -17,6 +18,7 @@ Status ReleaseAll(const std::function<Result<int>()>& release, int& released) {
   for (int i = 0; i < kTransactionsPerTenant; ++i) {
     ALLOD_TRY(const int count, release());
     released += count;
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kExpireCommitted));
     if (count < kReleasedPerTransaction) break;
   }
   return {};

@@ -9,6 +9,7 @@
 #include "services/billing/convert_invoice.h"
 #include "services/billing/documents/document.h"
 #include "services/common/digest.h"
+#include "services/common/fault_point.h"
 #include "services/common/page_token.h"
 #include "services/common/rpc/server.h"
 
@@ -128,6 +129,7 @@ grpc::Status InvoiceServiceImpl::FinaliseInvoice(grpc::ServerContext* context,
       return InvalidArgument("INVALID_PERIOD", "name: a credit note is issued by CreateCreditNote; give a month");
     }
     ALLOD_TRY(const IssuedInvoice invoice, store_.FinaliseInvoice({name.tenant, name.id.period, grace_}, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kFinaliseCommitted));
     return ToProto(invoice, "");
   });
 }
@@ -137,6 +139,7 @@ grpc::Status InvoiceServiceImpl::CreateCreditNote(grpc::ServerContext* context,
   return Handle(context, request, response, [&](const Call&) -> Result<v1::Invoice> {
     ALLOD_TRY(const CreditCommand command, FromProto(*request, clock_.Now()));
     ALLOD_TRY(const IssuedInvoice note, store_.CreateCreditNote(command, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kCreditCommitted));
     return ToProto(note, "");
   });
 }

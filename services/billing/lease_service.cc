@@ -2,6 +2,7 @@
 
 #include "services/billing/convert_lease.h"
 #include "services/common/call_scope.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 #include "services/common/set_aside.h"
 
@@ -27,6 +28,7 @@ Result<int> EndBesides(Store& store, const EndEarlierCommand& command, const Cal
       const TenantId tenant = begin->tenant;
       for (; begin != page.end() && begin->tenant == tenant; ++begin) leases.push_back(begin->lease);
       const Result<int> of_tenant = store.EndLeases(tenant, leases);
+      ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kEndLeasesCommitted));
       if (of_tenant) {
         ended += *of_tenant;
       } else if (ConcernsEverybody(of_tenant.error())) {
@@ -52,6 +54,8 @@ grpc::Status LeaseServiceImpl::AdjustLease(grpc::ServerContext* context, const v
     ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
     ALLOD_CHECK_OK(CheckAwaited(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const LeaseAdjustment adjustment, store_.AdjustLease(command));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAdjustCommitted));
+    if (!adjustment.recalls.empty()) ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRecallMarked));
     recalls_.Tell(request->tenant(), adjustment.recalls, std::chrono::steady_clock::now());
     if (!adjustment.refused) return ToProto(*adjustment.lease);
     return std::unexpected(*adjustment.refused);
@@ -92,6 +96,7 @@ grpc::Status LeaseServiceImpl::WatchRecalls(grpc::ServerContext* context, const 
           if (!recall.budget.is_nil()) message.set_budget_uid(recall.budget.ToString());
         }
         if (!writer->Write(message)) return {};
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRecallTold));
       }
     }
     return {};
@@ -106,6 +111,7 @@ grpc::Status LeaseServiceImpl::SettleBatch(grpc::ServerContext* context, const v
     // Begun, it is carried out also when the gateway does not wait any more: it would only ask again.
     const CallScope to_its_end(Deadline::None(), call.trace);
     ALLOD_TRY(const auto results, store_.SettleBatch(parts.command, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kBatchCommitted));
     return ToProto(parts, results);
   });
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -108,6 +109,7 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const audit::PgLog& log, const S
     const bool is_same = !opened && locked.at(0)[1].as<bool>();
     if (!is_same) ALLOD_CHECK_OK(log.Append(tx, command.tenant_name, SettingOf(command)));
   }
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAccountWritten));
   return FindAccount(tx, command.tenant);
 }
 
@@ -123,6 +125,7 @@ Result<PriceBook> PgStore::CreatePriceBook(const PriceBook& book, Time now) {
           }
         }
         ALLOD_TRY(const PriceBook stored, FindPriceBook(tx, book.id));
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kPriceBookWritten));
         if (SameContent(stored, book)) return stored;
         return Fail(
             Code::kAlreadyExists, "ALREADY_EXISTS",

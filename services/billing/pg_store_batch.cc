@@ -8,6 +8,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod {
 
@@ -138,6 +139,7 @@ Result<std::vector<Result<SettledUsage>>> PgStore::SettleBatch(const SettleBatch
       command.tenant,
       [&](TenantTx& tx) -> Result<std::vector<Result<SettledUsage>>> {
         const SettleBatchState state = LockForBatch(tx, command);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kBatchLocked));
         BatchColumns columns;
         std::vector<SliceCost> slices;
         std::vector<Result<SettledUsage>> out;
@@ -156,6 +158,7 @@ Result<std::vector<Result<SettledUsage>>> PgStore::SettleBatch(const SettleBatch
         }
         columns.Write(tx, state.currency_code.value_or(""), now);
         TakeFromSlices(tx, slices);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kBatchWritten));
         return out;
       },
       // What was recorded is looked up by its id, and answered.

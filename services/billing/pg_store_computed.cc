@@ -6,6 +6,7 @@
 
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -123,6 +124,7 @@ Result<RecordedEvents> PgStore::RecordComputedUsage(TenantId tenant, const std::
           return out;
         }
         out.recorded = static_cast<int>(tx.Exec(kInsertEvents, tenant.ToString(), ToJson(events)).affected_rows());
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kComputedWritten));
         if (out.recorded == static_cast<int>(events.size())) return out;
         std::vector<std::string> ids;
         for (const ComputedUsage& event : events) ids.push_back(event.event_id);

@@ -12,6 +12,7 @@
 #include "services/billing/pg_store_issued.h"
 #include "services/billing/pg_store_rows.h"
 #include "services/billing/terms/pg_terms.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -218,12 +219,15 @@ Result<IssuedInvoice> WriteIssuedIn(TenantTx& tx, const audit::PgLog& log, Issue
   ALLOD_CHECK_OK(CheckIssueTime(tx, now));
   AllowMinutes(tx);
   InsertHeader(tx, doc);
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceNumbered));
   InsertLines(tx, doc);
   for (const TaxSubtotal& tax : doc.taxes) {
     tx.Exec(kInsertTax, doc.tenant, doc.id, CodeOf(tax.category), tax.basis_points, tax.taxable, tax.tax, tax.note);
   }
   ALLOD_CHECK_OK(Book(tx, doc));
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceBooked));
   ALLOD_CHECK_OK(log.Append(tx, doc.tenant_name, ActOf(doc)));
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInvoiceWritten));
   return doc;
 }
 

@@ -5,6 +5,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -108,9 +109,11 @@ Result<LeaseAdjustment> PgStore::AdjustLease(const AdjustLeaseCommand& command) 
       command.tenant,
       [&](TenantTx& tx) -> Result<LeaseAdjustment> {
         const AdjustLeaseState state = LockForAdjust(tx, command);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAdjustLocked));
         const Result<AdjustLeaseDecision> decision = DecideAdjustLease(state, command);
         if (decision) {
           if (!decision->replay) WriteAdjustment(tx, state, *decision);
+          ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAdjustWritten));
           LeaseAdjustment out{.lease = AnswerOf(state, *decision)};
           // Who never had a budget pays nothing for them.
           const std::int64_t version = state.account->budgets_version;
@@ -146,7 +149,9 @@ Result<int> PgStore::EndLeases(TenantId tenant, const std::vector<Uuid>& leases)
       tenant,
       [&](TenantTx& tx) -> Result<int> {
         LockAccount(tx);
-        return EndThese(tx, Texts(leases));
+        const int ended = EndThese(tx, Texts(leases));
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kEndLeasesWritten));
+        return ended;
       },
       RunAgain{});
 }
@@ -164,7 +169,9 @@ Result<int> PgStore::ExpireLeases(TenantId tenant, int limit) {
     LockAccount(tx);
     const pqxx::result due = tx.Exec(kFindDue, tenant, limit);
     if (due.empty()) return 0;
-    return EndThese(tx, ReadAll(due, [](RowReader& row) { return row.Next<std::string>(); }));
+    const int ended = EndThese(tx, ReadAll(due, [](RowReader& row) { return row.Next<std::string>(); }));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kExpireLeasesWritten));
+    return ended;
   });
 }
 

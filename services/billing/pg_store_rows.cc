@@ -43,8 +43,7 @@ Lease ReadLease(RowReader& row) {
 
 BillingAccount ReadAccount(RowReader& row) {
   BillingAccount a;
-  row.Into(a.tenant, a.tenant_name, a.currency_code, a.credit_limit, a.posted, a.held, a.wallet,
-           a.budgets_version);
+  row.Into(a.tenant, a.tenant_name, a.currency_code, a.credit_limit, a.posted, a.held, a.wallet, a.budgets_version);
   return a;
 }
 

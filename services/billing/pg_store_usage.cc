@@ -4,6 +4,7 @@
 #include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 
 namespace allod::billing {
 namespace {
@@ -189,7 +190,9 @@ Result<Reservation> PgStore::Reserve(const ReserveCommand& command, Time now) {
         ALLOD_TRY(const ReserveDecision decision, DecideReserve(state, command, now));
         if (!decision.replay && state.account->budgets_version > 0) ALLOD_CHECK_OK(CheckNoHardBudget(tx, command));
         if (decision.replaced) ReleaseHold(tx, *decision.replaced, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kReserveReleased));
         if (!decision.replay) WriteReservation(tx, decision.reservation, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kReserveWritten));
         return decision.reservation;
       },
       [&](TenantTx& tx) -> Result<Reservation> {
@@ -207,8 +210,10 @@ Result<UsageRecord> PgStore::Settle(const SettleCommand& command, Time now) {
       command.tenant,
       [&](TenantTx& tx) -> Result<UsageRecord> {
         const SettleState state = LockForSettle(tx, command);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kSettleLocked));
         ALLOD_TRY(const SettleDecision decision, DecideSettle(state, command, now));
         if (!decision.replay) WriteSettlement(tx, decision, state.reservation->hold, now);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kSettleWritten));
         return decision.record;
       },
       [&](TenantTx& tx) -> Result<UsageRecord> {
@@ -225,7 +230,9 @@ Result<int> PgStore::ExpireReservations(TenantId tenant, Time now, int limit) {
   return money_.Run<int>(tenant, [&](TenantTx& tx) -> Result<int> {
     if (tx.Exec(kAnythingDue, tenant.ToString(), now).empty()) return 0;  // without the lock
     LockAccount(tx);
-    return static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
+    const auto expired = static_cast<int>(tx.Exec(kExpire, tenant.ToString(), now, limit).affected_rows());
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kExpireWritten));
+    return expired;
   });
 }
 

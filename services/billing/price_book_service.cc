@@ -1,6 +1,7 @@
 #include "services/billing/price_book_service.h"
 
 #include "services/billing/convert.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::billing {
@@ -10,6 +11,7 @@ grpc::Status PriceBookServiceImpl::CreatePriceBook(grpc::ServerContext* context,
   return Handle(context, request, response, [&](const Call&) -> Result<v1::PriceBook> {
     ALLOD_TRY(const PriceBook book, FromProto(request->price_book()));
     ALLOD_TRY(const PriceBook stored, store_.CreatePriceBook(book, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kPriceBookCommitted));
     return ToProto(stored);
   });
 }

@@ -5,6 +5,7 @@
 #include "services/billing/convert.h"
 #include "services/billing/convert_invoice.h"
 #include "services/common/call_scope.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 
 namespace allod::billing {
@@ -16,6 +17,7 @@ grpc::Status UsageServiceImpl::Reserve(grpc::ServerContext* context, const v1::R
     ALLOD_TRY(const CallGate::Pass pass, gates_.money.Enter(request->tenant()));
     ALLOD_CHECK_OK(CheckAwaited(call));  // it may have waited until nobody waits for it any more
     ALLOD_TRY(const Reservation reservation, store_.Reserve(command, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kReserveCommitted));
     v1::ReserveResponse out;
     *out.mutable_held() = ToProto(reservation.hold, reservation.currency_code);
     return out;
@@ -30,6 +32,7 @@ grpc::Status UsageServiceImpl::Settle(grpc::ServerContext* context, const v1::Se
     // Begun, it is carried out also when the gateway does not wait any more: it would only ask again.
     const CallScope to_its_end(Deadline::None(), call.trace);
     ALLOD_TRY(const UsageRecord record, store_.Settle(command, clock_.Now()));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kSettleCommitted));
     return ToProto(record, request->tenant());
   });
 }

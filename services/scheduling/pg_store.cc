@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "services/common/fault_point.h"
 #include "services/scheduling/audit_acts.h"
 #include "services/scheduling/pg_rows.h"
 
@@ -203,6 +204,7 @@ Result<Operation> Mutate(PgPool& pool, const TenantId& tenant, const std::string
         if (earlier || earlier.error().code != Code::kNotFound) return earlier;
         ALLOD_TRY(const Operation made, fn(tx));
         Remember(tx, project, request, made.id);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInstanceWritten));
         return made;
       },
       [&](TenantTx& tx) { return SelectOperation(tx, operation); });

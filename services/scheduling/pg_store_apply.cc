@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "services/common/fault_point.h"
 #include "services/scheduling/pg_rows.h"
 #include "services/scheduling/pg_store.h"
 
@@ -154,6 +155,7 @@ Result<Applied> PgStore::Apply(const TenantId& tenant, const Changes& changes) {
         for (const auto& status : changes.statuses) applier.SetStatus(status);
         for (const auto& operation : changes.operations) applier.SetOperation(operation);
         for (const auto& instance : changes.gone) applier.RemoveInstance(instance);
+        ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kPlanWritten));
         return applier.applied();
       },
       // The reconciler looks again anyway: whatever became of the transaction, the next round starts from the rows.

@@ -1,5 +1,6 @@
 #include "services/scheduling/route_service.h"
 
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 #include "services/scheduling/convert.h"
 
@@ -57,10 +58,12 @@ grpc::Status RouteServiceImpl::WatchRoutes(grpc::ServerContext* context, const v
       if (stopping_) return Fail(Code::kUnavailable, "STOPPING", "the service stops: reconnect");
       const auto seen = routes_.Await(version, kLookEvery);
       if (seen.version == version) continue;
+      ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRoutesPushing));
       const bool written = request->watcher_id().empty()
                                ? WriteWhole(*seen.value, *writer)
                                : WriteChanges(*sent, *seen.value, seen.version, place, *writer);
       if (!written) break;
+      ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRoutesPushed));
       version = seen.version;
       sent = seen.value;
     }
@@ -72,6 +75,7 @@ grpc::Status RouteServiceImpl::AcknowledgeRoutes(grpc::ServerContext* context,
                                                  const v1::AcknowledgeRoutesRequest* request,
                                                  v1::AcknowledgeRoutesResponse* response) {
   return Handle(context, request, response, [&](const Call&) -> Result<v1::AcknowledgeRoutesResponse> {
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRoutesAcknowledged));
     ALLOD_CHECK_OK(gateways_.Acknowledge(request->watcher_id(), request->version()));
     return v1::AcknowledgeRoutesResponse();
   });

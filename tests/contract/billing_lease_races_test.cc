@@ -2,6 +2,7 @@
 // stores keep the books of a small reference.
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <map>
 #include <random>
 #include <set>
@@ -342,11 +343,18 @@ class Walk {
 };
 
 TYPED_TEST(BillingLeaseRaces, BothStoresDoWhatTheReferenceDoes) {
-  for (unsigned seed = 1; seed <= 6; ++seed) {
+  // 1,000,000 and 20 for the long form.
+  const auto setting = [](const char* name, int otherwise) {
+    const char* text = std::getenv(name);
+    return text == nullptr ? otherwise : std::atoi(text);
+  };
+  const int steps = setting("ALLOD_FAULT_LEDGER_OPERATIONS", 80);
+  const auto seeds = static_cast<unsigned>(setting("ALLOD_FAULT_LEDGER_SEEDS", 6));
+  for (unsigned seed = 1; seed <= seeds; ++seed) {
     SCOPED_TRACE(seed);
     TypeParam harness;
     Walk walk(harness, seed);
-    for (int i = 0; i < 80 && !this->HasFatalFailure(); ++i) {
+    for (int i = 0; i < steps && !this->HasFatalFailure(); ++i) {
       SCOPED_TRACE(i);
       walk.Step();
       walk.Compare();

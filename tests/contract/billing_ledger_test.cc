@@ -2,8 +2,8 @@
 // are apart; and a COMMIT whose outcome is unknown counts once.
 #include <fmt/format.h>
 
-#include "tests/contract/billing_commit_cutter.h"
 #include "tests/contract/billing_store_harness.h"
+#include "tests/support/commit_cutter.h"
 
 namespace allod::billing::billing_ledger_test {
 namespace {

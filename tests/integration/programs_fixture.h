@@ -27,6 +27,7 @@ class Programs {
   // SIGKILL; returns when the service of that area answers again.
   void KillAndStartAgain(const std::string& area);
   int gateway_port() const { return gateway_port_; }
+  pid_t PidOf(const std::string& area) const { return processes_.at(area)->pid(); }
   const TestDatabase& database() const { return database_; }
 
   static constexpr char kListing[] = "listings/starter";

@@ -56,6 +56,8 @@ struct PgServer::Impl {
   Parameters parameters;
   std::optional<TempDir> dir;
   std::optional<Process> process;
+  std::vector<std::string> args;
+  ProcessOptions options;
 
   void Start() {
     dir.emplace();
@@ -67,7 +69,6 @@ struct PgServer::Impl {
       // Programs of ours reach its socket without the right to pass over modes, which they give up at their start.
       fs::permissions(dir->path(), fs::perms::group_exec | fs::perms::others_exec, fs::perm_options::add);
     }
-    ProcessOptions options;
     options.user = kUser;
     const fs::path data = *dir / "data";
     const Finished made =
@@ -76,7 +77,7 @@ struct PgServer::Impl {
     if (made.status != 0) throw std::runtime_error("initdb failed: " + made.output);
     options.output = *dir / "log";
     options.death_signal = SIGQUIT;  // immediate shutdown: SIGKILL would leave its children and shared memory a while
-    std::vector<std::string> args = {Program("postgres"), "-D", data, "-k", dir->path(), "-h", ""};
+    args = {Program("postgres"), "-D", data, "-k", dir->path(), "-h", ""};
     for (const char* setting : {"fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60",
                                 "autovacuum=off", "max_wal_size=128MB", "log_min_messages=fatal"}) {
       args.insert(args.end(), {"-c", setting});
@@ -87,8 +88,12 @@ struct PgServer::Impl {
         args.insert(args.end(), {"-c", setting});
       }
     }
-    process.emplace(args, options);
     parameters = {{"host", dir->path()}, {"user", kUser}};
+    Launch();
+  }
+
+  void Launch() {
+    process.emplace(args, options);
     const auto deadline = std::chrono::steady_clock::now() + kStartMax;
     while (!Answers()) {
       if (!process->Running() || std::chrono::steady_clock::now() > deadline) {
@@ -122,6 +127,14 @@ PgServer::~PgServer() {
   if (!impl_->process) return;
   impl_->process->Signal(SIGQUIT);
   impl_->process->Wait(std::chrono::seconds(10));
+}
+
+bool PgServer::Crash() {
+  if (!impl_->process) return false;
+  impl_->process->Signal(SIGQUIT);
+  impl_->process->Wait(std::chrono::seconds(10));
+  impl_->Launch();
+  return true;
 }
 
 void PgServer::RecordStatements() { records_statements = true; }

@@ -14,6 +14,9 @@ class PgServer {
   // Before the first Get(): the private server keeps the texts of all statements (pg_stat_statements, which comes with
   // PostgreSQL), those within functions too.
   static void RecordStatements();
+  // Ends all sessions at once, writes nothing down (an immediate shutdown), and starts again; returns when it answers.
+  // Whether that was possible: not with ALLOD_TEST_PG_URL.
+  bool Crash();
   ~PgServer();
   // A connection string to `database` as the superuser, or as `user`, without a password.
   std::string Url(const std::string& database) const;

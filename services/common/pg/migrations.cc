@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "services/common/digest.h"
+#include "services/common/fault_point.h"
 #include "services/common/ids.h"
 #include "services/common/log.h"
 #include "services/common/pg/connection_string.h"
@@ -133,7 +134,9 @@ Status Apply(pqxx::connection& connection, const std::string& service, const Mig
     work.exec_params(fmt::format("INSERT INTO {}.schema_migrations (number, name, sha256) VALUES ($1, $2, $3)",
                                  work.quote_name(service)),
                      migration.number, migration.name, migration.sha256);
+    PassFaultPoint(FaultPoint::kMigrationWritten);
     work.commit();
+    PassFaultPoint(FaultPoint::kMigrationCommitted);
     Log(LogLevel::kInfo, "migrated", {{"service", service}, {"migration", migration.name}});
     return {};
   } catch (const pqxx::sql_error& e) {

@@ -13,6 +13,7 @@
 #include "services/common/call_scope.h"
 #include "services/common/config.h"
 #include "services/common/digest.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/pg/connection_string.h"
 #include "services/common/pg/error.h"
@@ -261,13 +262,16 @@ PgPool::AttemptResult PgPool::Try(const TenantId* tenant, const std::function<St
     // Before anything else: the first statement takes the snapshot.
     if (mode == Mode::kSnapshot) work.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY");
     SetUp(work, tenant, statement_timeout, is_shorter);
+    PassFaultPoint(FaultPoint::kTransactionBegun);
     out.status = body(work);
     if (out.status && work.failed) {
       out.status = Internal("a failed statement was passed over; nothing was saved");
     }
     if (out.status) {
+      PassFaultPoint(FaultPoint::kTransactionWritten);
       committing = true;
       work.commit();
+      PassFaultPoint(FaultPoint::kTransactionCommitted);
     } else {
       work.abort();
     }

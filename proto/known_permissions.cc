@@ -21,6 +21,7 @@
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/usage_report.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
@@ -63,6 +64,7 @@ std::vector<const FileDescriptor*> Roots() {
       billing::v1::GetPriceBookRequest::descriptor()->file(),
       billing::v1::GetPriceTermsRequest::descriptor()->file(),
       billing::v1::ReserveRequest::descriptor()->file(),
+      billing::v1::QueryUsageRequest::descriptor()->file(),
       billing::v1::GetWalletRequest::descriptor()->file(),
       catalog::v1::ReadArtifactRequest::descriptor()->file(),
       catalog::v1::LeaseJobRequest::descriptor()->file(),

@@ -10,6 +10,7 @@
 #include "allod/billing/v1/ledger.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/usage_report.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/listing.pb.h"
 #include "allod/catalog/v1/model.pb.h"
@@ -64,6 +65,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::BillingAccount>("BillingAccountService", Backend::kBilling),
       In<billing::v1::EventSink>("EventSinkService", Backend::kBilling),
       In<billing::v1::UsageRecord>("UsageService", Backend::kBilling),
+      In<billing::v1::QueryUsageRequest>("UsageReportService", Backend::kBilling),
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::InstanceTime>("InstanceTimeService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),

@@ -20,6 +20,7 @@
 #include "allod/billing/v1/price_book.pb.h"
 #include "allod/billing/v1/price_terms.pb.h"
 #include "allod/billing/v1/usage.pb.h"
+#include "allod/billing/v1/usage_report.pb.h"
 #include "allod/billing/v1/wallet.pb.h"
 #include "allod/catalog/v1/artifact.pb.h"
 #include "allod/catalog/v1/job.pb.h"
@@ -64,6 +65,7 @@ void Link() {
   billing::v1::GetPriceBookRequest::descriptor();
   billing::v1::GetPriceTermsRequest::descriptor();
   billing::v1::ReserveRequest::descriptor();
+  billing::v1::QueryUsageRequest::descriptor();
   billing::v1::GetWalletRequest::descriptor();
   catalog::v1::ReadArtifactRequest::descriptor();
   catalog::v1::LeaseJobRequest::descriptor();

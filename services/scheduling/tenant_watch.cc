@@ -41,8 +41,8 @@ void TenantTable::Apply(const tenancy::v1::WatchTenantsResponse& message) {
 
 std::unique_ptr<WatchLoop> WatchTenants(const std::shared_ptr<grpc::Channel>& tenancy, TenantTable& table) {
   using Service = tenancy::v1::TenantService;
-  return Watch("tenants", Caller::Service("scheduling"), Service::NewStub(tenancy), &Service::Stub::WatchTenants,
-               &Service::Stub::AcknowledgeTenants, table);
+  return Watch("tenants", Caller::Service("scheduling"), Service::NewStub(tenancy),
+               &Service::StubInterface::async_interface::WatchTenants, &Service::Stub::AcknowledgeTenants, table);
 }
 
 }  // namespace allod::scheduling

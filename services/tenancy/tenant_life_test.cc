@@ -96,8 +96,9 @@ class TenantLifeTest : public testing::Test {
     return Ask(&Stub::ResumeTenant, request);
   }
   std::unique_ptr<WatchLoop> Follow(Table& table) {
-    auto loop = Watch("tenants", Caller::Service("scheduling"), v1::TenantService::NewStub(MakeChannel(address_)),
-                      &Stub::WatchTenants, &Stub::AcknowledgeTenants, table);
+    auto loop =
+        Watch("tenants", Caller::Service("scheduling"), v1::TenantService::NewStub(MakeChannel(address_)),
+              &v1::TenantService::StubInterface::async_interface::WatchTenants, &Stub::AcknowledgeTenants, table);
     while (!table.synced()) std::this_thread::sleep_for(1ms);
     return loop;
   }

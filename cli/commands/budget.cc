@@ -21,7 +21,7 @@ namespace {
 namespace billing_v1 = allod::billing::v1;
 using Budgets = billing_v1::BudgetService;
 
-constexpr int kListedMax = 1000;
+constexpr int kBudgetsListedMax = 1000;
 
 const std::map<std::string, billing_v1::Budget::Period> kPeriods = {{"month", billing_v1::Budget::PERIOD_MONTH},
                                                                     {"range", billing_v1::Budget::PERIOD_RANGE},
@@ -42,13 +42,13 @@ struct BudgetOptions {
   std::string hard;
 };
 
-Result<std::string> NameOf(const BudgetOptions& options) {
+Result<std::string> BudgetName(const BudgetOptions& options) {
   ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_CHECK_OK(CheckId("budget", options.budget));
   return tenant + "/budgets/" + options.budget;
 }
 
-Status Show(const Globals& globals, const billing_v1::Budget& budget) {
+Status ShowBudgets(const Globals& globals, const billing_v1::Budget& budget) {
   if (globals.json()) {
     terminal::Print(terminal::ToJson(budget));
     return {};
@@ -64,7 +64,7 @@ std::string ProjectName(const std::string& tenant, const std::string& text) {
   return tenant + "/projects/" + text;
 }
 
-Status Create(const Globals& globals, const BudgetOptions& options) {
+Status CreateBudget(const Globals& globals, const BudgetOptions& options) {
   billing_v1::CreateBudgetRequest request;
   ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
   request.set_budget_id(options.budget);
@@ -88,26 +88,26 @@ Status Create(const Globals& globals, const BudgetOptions& options) {
   }
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto made, net::Ask<Budgets>(services, &Budgets::Stub::CreateBudget, request));
-  return Show(globals, made);
+  return ShowBudgets(globals, made);
 }
 
-Result<billing_v1::Budget> Find(const net::Services& services, const BudgetOptions& options) {
+Result<billing_v1::Budget> FindBudget(const net::Services& services, const BudgetOptions& options) {
   billing_v1::GetBudgetRequest request;
-  ALLOD_TRY(*request.mutable_name(), NameOf(options));
+  ALLOD_TRY(*request.mutable_name(), BudgetName(options));
   return net::Ask<Budgets>(services, &Budgets::Stub::GetBudget, request);
 }
 
-Status Get(const Globals& globals, const BudgetOptions& options) {
+Status GetBudget(const Globals& globals, const BudgetOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto budget, Find(services, options));
-  return Show(globals, budget);
+  ALLOD_TRY(const auto budget, FindBudget(services, options));
+  return ShowBudgets(globals, budget);
 }
 
-Status List(const Globals& globals, const BudgetOptions& options) {
+Status ListBudgets(const Globals& globals, const BudgetOptions& options) {
   billing_v1::ListBudgetsRequest request;
   ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto listed, net::List<Budgets>(services, &Budgets::Stub::ListBudgets, request, kListedMax));
+  ALLOD_TRY(const auto listed, net::List<Budgets>(services, &Budgets::Stub::ListBudgets, request, kBudgetsListedMax));
   if (listed.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, request.parent()));
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("Budget"));
   terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(listed.items));
@@ -115,10 +115,10 @@ Status List(const Globals& globals, const BudgetOptions& options) {
 }
 
 // What is not said stays as it is.
-Status Update(const Globals& globals, const BudgetOptions& options) {
+Status UpdateBudget(const Globals& globals, const BudgetOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::UpdateBudgetRequest request;
-  ALLOD_TRY(*request.mutable_budget(), Find(services, options));
+  ALLOD_TRY(*request.mutable_budget(), FindBudget(services, options));
   auto& budget = *request.mutable_budget();
   if (!options.display_name.empty()) budget.set_display_name(options.display_name);
   if (!options.amount.empty()) budget.set_amount(options.amount);
@@ -126,12 +126,12 @@ Status Update(const Globals& globals, const BudgetOptions& options) {
   if (!options.thresholds.empty())
     budget.mutable_thresholds()->Assign(options.thresholds.begin(), options.thresholds.end());
   ALLOD_TRY(const auto changed, net::Ask<Budgets>(services, &Budgets::Stub::UpdateBudget, request));
-  return Show(globals, changed);
+  return ShowBudgets(globals, changed);
 }
 
-Status Delete(const Globals& globals, const BudgetOptions& options) {
+Status DeleteBudget(const Globals& globals, const BudgetOptions& options) {
   billing_v1::DeleteBudgetRequest request;
-  ALLOD_TRY(*request.mutable_name(), NameOf(options));
+  ALLOD_TRY(*request.mutable_name(), BudgetName(options));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_CHECK_OK(net::Ask<Budgets>(services, &Budgets::Stub::DeleteBudget, request));
   terminal::Print(globals.json() ? "{}\n" : fmt::format("{} is deleted\n", request.name()));
@@ -156,7 +156,7 @@ void AddBudget(CLI::App& app, Globals& globals) {
         ->check(CLI::IsMember({"yes", "no"}));
     return command->add_option("--amount", options->amount, "In the account's currency, as in 1000");
   };
-  const auto [create, of_create] = add("create", "Make a budget", &Create, true);
+  const auto [create, of_create] = add("create", "Make a budget", &CreateBudget, true);
   changeable(create, of_create)->required();
   create->add_option("--project", of_create->project, "PROJECT: only what its instances use");
   create->add_option("--api-key", of_create->api_key, "tenants/T/projects/P/apiKeys/KID: only what this key uses");
@@ -166,11 +166,11 @@ void AddBudget(CLI::App& app, Globals& globals) {
       ->transform(CLI::CheckedTransformer(kPeriods, CLI::ignore_case).description(""));
   create->add_option("--start", of_create->start, "Of a range: YYYY-MM-DD in UTC, or a time of RFC 3339");
   create->add_option("--end", of_create->end, "Of a range: before it");
-  add("list", "List a tenant's budgets and what was used", &List, false);
-  add("get", "Show a budget", &Get, true);
-  const auto [update, of_update] = add("update", "Change a budget; what is not said stays", &Update, true);
+  add("list", "List a tenant's budgets and what was used", &ListBudgets, false);
+  add("get", "Show a budget", &GetBudget, true);
+  const auto [update, of_update] = add("update", "Change a budget; what is not said stays", &UpdateBudget, true);
   changeable(update, of_update);
-  add("delete", "Delete a budget with what it counted", &Delete, true);
+  add("delete", "Delete a budget with what it counted", &DeleteBudget, true);
 }
 
 }  // namespace allod::cli::commands

@@ -39,7 +39,7 @@ struct SinkOptions {
   bool yes = false;
 };
 
-Status Show(const Globals& globals, const billing_v1::EventSink& sink) {
+Status ShowSinks(const Globals& globals, const billing_v1::EventSink& sink) {
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
   terminal::Print(globals.json() ? terminal::ToJson(sink) : terminal::MessageTable(kind->columns, {&sink}));
   return {};
@@ -53,7 +53,7 @@ void ShowSecret(const Globals& globals, const billing_v1::EventSinkWithSecret& m
                   made.event_sink().name(), made.secret()));
 }
 
-Status Create(const Globals& globals, const SinkOptions& options) {
+Status CreateSink(const Globals& globals, const SinkOptions& options) {
   billing_v1::CreateEventSinkRequest request;
   ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
   request.set_event_sink_id(options.id);
@@ -74,13 +74,13 @@ Result<billing_v1::EventSink> Read(const net::Services& services, const std::str
   return net::Ask<Sinks>(services, &Sinks::Stub::GetEventSink, request);
 }
 
-Status Get(const Globals& globals, const SinkOptions& options) {
+Status GetSink(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto sink, Read(services, options.name));
-  return Show(globals, sink);
+  return ShowSinks(globals, sink);
 }
 
-Status List(const Globals& globals, const SinkOptions& options) {
+Status ListSinks(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
@@ -89,7 +89,7 @@ Status List(const Globals& globals, const SinkOptions& options) {
   return {};
 }
 
-Status Update(const Globals& globals, const SinkOptions& options) {
+Status UpdateSink(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::UpdateEventSinkRequest request;
   ALLOD_TRY(*request.mutable_event_sink(), Read(services, options.name));
@@ -101,10 +101,10 @@ Status Update(const Globals& globals, const SinkOptions& options) {
   if (options.enable || options.disable) sink.set_disabled(options.disable);
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_TRY(const auto changed, net::Ask<Sinks>(services, &Sinks::Stub::UpdateEventSink, request));
-  return Show(globals, changed);
+  return ShowSinks(globals, changed);
 }
 
-Status Delete(const Globals& globals, const SinkOptions& options) {
+Status DeleteSink(const Globals& globals, const SinkOptions& options) {
   ALLOD_CHECK_OK(
       terminal::Confirm(fmt::format("{} is deleted, and nothing is sent to it any more", options.name), options.yes));
   ALLOD_TRY(const net::Services services, FindServices(globals));
@@ -161,7 +161,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
   sinks.require_subcommand(1);
   {
     const auto [command, options] = AddCommand<SinkOptions>(
-        sinks, globals, "create", "Send events to a webhook from now on; shows its secret once", &Create);
+        sinks, globals, "create", "Send events to a webhook from now on; shows its secret once", &CreateSink);
     command->add_option("tenant", options->tenant, kTenantHelp)->required();
     command->add_option("id", options->id, "What it is to be called")->required();
     command->add_option("--url", options->url, "https://HOST/PATH")->required();
@@ -169,7 +169,8 @@ void AddEvents(CLI::App& app, Globals& globals) {
     command->add_option("--display-name", options->display_name, "In words (default: its id)");
   }
   {
-    const auto [command, options] = AddCommand<SinkOptions>(sinks, globals, "list", "List them and how they do", &List);
+    const auto [command, options] =
+        AddCommand<SinkOptions>(sinks, globals, "list", "List them and how they do", &ListSinks);
     command->add_option("tenant", options->tenant, kTenantHelp)->required();
   }
   const auto of_one = [&](const char* name, const char* what, Status (*run)(const Globals&, const SinkOptions&)) {
@@ -177,9 +178,9 @@ void AddEvents(CLI::App& app, Globals& globals) {
     made.app->add_option("name", made.options->name, kSinkHelp)->required();
     return made;
   };
-  of_one("get", "Show one and how it does", &Get);
+  of_one("get", "Show one and how it does", &GetSink);
   {
-    const auto [command, options] = of_one("update", "Change one; one that was suspended goes on", &Update);
+    const auto [command, options] = of_one("update", "Change one; one that was suspended goes on", &UpdateSink);
     command->add_option("--url", options->url, "https://HOST/PATH");
     CLI::Option* kinds = command->add_option("--kind", options->kinds, kKindHelp);
     command->add_flag("--all-kinds", options->all_kinds, "Every kind of event")->excludes(kinds);
@@ -189,7 +190,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
     command->add_flag("--disable", options->disable, "Send nothing to it, and keep nothing for it")->excludes(enable);
   }
   {
-    const auto [command, options] = of_one("delete", "Send nothing to one any more", &Delete);
+    const auto [command, options] = of_one("delete", "Send nothing to one any more", &DeleteSink);
     command->add_flag("--yes", options->yes, "Do not ask");
   }
   {

@@ -95,7 +95,8 @@ Result<Records> RecordsOf(const net::Services& services, const std::string& inst
   request.set_parent(TenantOf(instance));
   request.set_instance(instance);
   using Usage = billing_v1::UsageService;
-  ALLOD_TRY(const net::Listed listed, net::List<Usage>(services, &Usage::Stub::ListUsageRecords, request, kStreamRecordsMax));
+  ALLOD_TRY(const net::Listed listed,
+            net::List<Usage>(services, &Usage::Stub::ListUsageRecords, request, kStreamRecordsMax));
   Records out;
   for (const auto& one : listed.items) {
     const auto& record = dynamic_cast<const billing_v1::UsageRecord&>(*one);

@@ -28,7 +28,7 @@ namespace catalog_v1 = allod::catalog::v1;
 namespace scheduling_v1 = allod::scheduling::v1;
 namespace tenancy_v1 = allod::tenancy::v1;
 
-constexpr int kListedMax = 200;
+constexpr int kRecordsListedMax = 200;
 constexpr char kListingOfProofs[] = "listings/allod-prove";
 constexpr std::int64_t kGraceSeconds = 86'400;
 
@@ -52,7 +52,8 @@ Result<std::optional<Offer>> OfferOf(const net::Services& services, const catalo
   catalog_v1::ListVariantsRequest request;
   request.set_parent(listing.version());
   using Models = catalog_v1::ModelService;
-  ALLOD_TRY(const net::Listed variants, net::List<Models>(services, &Models::Stub::ListVariants, request, kListedMax));
+  ALLOD_TRY(const net::Listed variants,
+            net::List<Models>(services, &Models::Stub::ListVariants, request, kRecordsListedMax));
   const auto smallest = std::ranges::min_element(variants.items, {}, [](const terminal::MessagePtr& one) {
     return dynamic_cast<const catalog_v1::Variant&>(*one).artifact_bytes();
   });
@@ -67,11 +68,11 @@ Result<std::optional<Offer>> OfferOf(const net::Services& services, const catalo
 
 Result<std::optional<Offer>> FindOffer(const net::Services& services) {
   using Nodes = scheduling_v1::NodeService;
-  ALLOD_TRY(const net::Listed regions,
-            net::List<Nodes>(services, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
+  ALLOD_TRY(const net::Listed regions, net::List<Nodes>(services, &Nodes::Stub::ListRegions,
+                                                        scheduling_v1::ListRegionsRequest(), kRecordsListedMax));
   using Listings = catalog_v1::ListingService;
   ALLOD_TRY(const net::Listed listings, net::List<Listings>(services, &Listings::Stub::ListListings,
-                                                            catalog_v1::ListListingsRequest(), kListedMax));
+                                                            catalog_v1::ListListingsRequest(), kRecordsListedMax));
   for (const terminal::MessagePtr& one : listings.items) {
     const auto& listing = dynamic_cast<const catalog_v1::Listing&>(*one);
     if (listing.state() != catalog_v1::Listing::STATE_ACTIVE) continue;
@@ -84,8 +85,8 @@ Result<std::optional<Offer>> FindOffer(const net::Services& services) {
 // Where this installation stands: a tenant that may be nowhere else can be made nowhere.
 Result<std::vector<std::string>> SomeResidency(const net::Services& services) {
   using Nodes = scheduling_v1::NodeService;
-  ALLOD_TRY(const net::Listed regions,
-            net::List<Nodes>(services, &Nodes::Stub::ListRegions, scheduling_v1::ListRegionsRequest(), kListedMax));
+  ALLOD_TRY(const net::Listed regions, net::List<Nodes>(services, &Nodes::Stub::ListRegions,
+                                                        scheduling_v1::ListRegionsRequest(), kRecordsListedMax));
   if (regions.items.empty()) {
     return FailedPrecondition("NO_REGION", "this installation has no region; make one with `allod apply`");
   }

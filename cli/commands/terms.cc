@@ -13,11 +13,11 @@ namespace allod::cli::commands {
 namespace {
 
 namespace billing_v1 = allod::billing::v1;
-using Service = billing_v1::PriceTermsService;
+using TermsService = billing_v1::PriceTermsService;
 
 constexpr int kVersionsListedMax = 1'000;
 
-void Show(const Globals& globals, const billing_v1::AgreedTerms& terms) {
+void PrintTerms(const Globals& globals, const billing_v1::AgreedTerms& terms) {
   terminal::Print(globals.json() ? terminal::ToJson(terms) : ShowTerms(terms));
 }
 
@@ -28,9 +28,9 @@ Status SetTerms(const Globals& globals, const TermsOptions& options) {
   request.set_validate_only(options.dry_run);
   request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  const auto set = net::Ask<Service>(services, &Service::Stub::SetPriceTerms, request);
+  const auto set = net::Ask<TermsService>(services, &TermsService::Stub::SetPriceTerms, request);
   if (!set) return std::unexpected(ToRepeat(set.error(), request.request_id()));
-  Show(globals, *set);
+  PrintTerms(globals, *set);
   return {};
 }
 
@@ -40,12 +40,12 @@ Status GetTerms(const Globals& globals, const TermsOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetPriceTermsRequest request;
   request.set_name(tenant + "/priceTerms/" + options.version);
-  const auto terms = net::Ask<Service>(services, &Service::Stub::GetPriceTerms, request);
+  const auto terms = net::Ask<TermsService>(services, &TermsService::Stub::GetPriceTerms, request);
   if (!terms) {
     if (terms.error().code == Code::kNotFound) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
     return std::unexpected(terms.error());
   }
-  Show(globals, *terms);
+  PrintTerms(globals, *terms);
   return {};
 }
 
@@ -55,7 +55,7 @@ Status ListTerms(const Globals& globals, const TermsOptions& options) {
   billing_v1::ListPriceTermsRequest request;
   request.set_parent(tenant);
   ALLOD_TRY(const auto listed,
-            net::List<Service>(services, &Service::Stub::ListPriceTerms, request, kVersionsListedMax));
+            net::List<TermsService>(services, &TermsService::Stub::ListPriceTerms, request, kVersionsListedMax));
   if (listed.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
   terminal::PrintList(globals.json(),
                       {{"NAME", "name"},

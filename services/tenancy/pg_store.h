@@ -23,7 +23,7 @@ class PgStore final : public Store {
   Result<TenantStateChange> DeleteTenant(const std::string& tenant, const TenantDeletionRequest& deletion,
                                          const RequestId& request) override;
   Result<TenantStateChange> UndeleteTenant(const std::string& tenant, Time now, const RequestId& request,
-                                           Setter by) override;
+                                           Setter by = Setter::kOperator) override;
   Result<TenantChanges> TenantsChanged(std::int64_t after, int limit) override;
   Result<Project> CreateProject(const Project& project, const RequestId& request) override;
   Result<Project> GetProject(const std::string& tenant, const std::string& project) override;

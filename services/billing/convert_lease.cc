@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "services/billing/budget/convert_budget.h"
 #include "services/billing/convert.h"
+#include "services/billing/convert_budget.h"
 #include "services/common/rpc/timestamp.h"
 
 namespace allod::billing {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/billing/budget/slices.h"
+#include "services/billing/budget_slices.h"
 #include "services/billing/domain.h"
 
 namespace allod::billing {

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/pg_store_slices.h"
 #include "services/common/fault_point.h"
 
 namespace allod {

@@ -1,10 +1,10 @@
 // Leases: adjusting, ending, expiring them.
 #include <fmt/format.h>
 
-#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/pg_store_slices.h"
 #include "services/common/fault_point.h"
 
 namespace allod::billing {

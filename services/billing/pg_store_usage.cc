@@ -1,9 +1,9 @@
 // Reserve, settle, expire: the transactions that move money.
 #include <fmt/format.h>
 
-#include "services/billing/budget/pg_slices.h"
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/pg_store_slices.h"
 #include "services/common/fault_point.h"
 
 namespace allod::billing {

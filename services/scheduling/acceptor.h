@@ -6,7 +6,7 @@
 
 #include "services/common/clock.h"
 #include "services/scheduling/peers.h"
-#include "services/scheduling/quotes/store.h"
+#include "services/scheduling/quotes/quote_store.h"
 #include "services/scheduling/region_board.h"
 
 namespace allod::scheduling {

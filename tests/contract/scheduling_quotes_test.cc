@@ -1,4 +1,4 @@
-// What services/scheduling/quotes/store.h promises, of the fake and of PostgreSQL.
+// What services/scheduling/quotes/quote_store.h promises, of the fake and of PostgreSQL.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 

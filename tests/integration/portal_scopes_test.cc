@@ -14,22 +14,25 @@
 #include "allod/scheduling/v1/audit.grpc.pb.h"
 #include "allod/tenancy/v1/audit.grpc.pb.h"
 #include "gateway/portal/transcoder.h"
+#include "services/billing/analysis/testing/usage_of_two_projects.h"
 #include "services/billing/analysis/usage_report_service.h"
 #include "services/billing/billing_account_service.h"
 #include "services/billing/budget/budget_service.h"
+#include "services/billing/budget/testing/no_budgets.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/documents/testing/fake_documents.h"
 #include "services/billing/events/event_sink_service.h"
 #include "services/billing/events/testing/fake_event_store.h"
 #include "services/billing/instance_time/instance_time_service.h"
+#include "services/billing/instance_time/testing/fake_instance_time_store.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
 #include "services/billing/terms/terms_service.h"
 #include "services/billing/terms/testing/fake_terms_store.h"
-#include "services/billing/testing/fake_documents.h"
-#include "services/billing/testing/fake_instance_time_store.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
+#include "services/billing/wallet/testing/no_wallets.h"
 #include "services/billing/wallet/wallet_service.h"
 #include "services/common/rpc/client.h"
 #include "services/scheduling/testing/scheduling_on_fakes.h"
@@ -83,57 +86,6 @@ class EmptyTenancyLog final : public EmptyAuditLog<tenancy::v1::AuditService, te
       return tenancy::v1::EraseAuditPersonResponse();
     });
   }
-};
-
-// No key is led to it.
-class NoWallets final : public billing::WalletStore {
-  static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
-
- public:
-  Result<billing::Wallet> FindWallet(TenantId) override { return Asked(); }
-  Result<billing::Wallet> SetLowBalance(TenantId, const std::string&, std::optional<Amount>) override {
-    return Asked();
-  }
-  Result<std::vector<TenantId>> TenantsWithCrossedBalances(std::optional<TenantId>, int) override { return Asked(); }
-  Result<bool> TellOfBalance(TenantId) override { return Asked(); }
-  Result<billing::Payment> RecordPayment(const billing::PaymentCommand&) override { return Asked(); }
-  Result<std::vector<billing::Payment>> ListPayments(const billing::PaymentsQuery&) override { return Asked(); }
-  Result<std::vector<billing::InvoiceBalance>> ListInvoiceBalances(TenantId, const std::string&, int) override {
-    return Asked();
-  }
-  Result<std::vector<billing::Voucher>> CreateVouchers(const billing::VouchersCommand&) override { return Asked(); }
-  Result<std::vector<billing::Voucher>> ListVouchers(Uuid, int) override { return Asked(); }
-  Result<billing::Payment> RedeemVoucher(const billing::RedeemCommand&) override { return Asked(); }
-};
-
-// A request of each project.
-class UsageOfTwoProjects final : public billing::RollupStore {
- public:
-  Result<std::vector<TenantId>> TenantsBehind(std::optional<TenantId>, int) override { return std::vector<TenantId>(); }
-  Result<int> RollUp(TenantId, int) override { return 0; }
-  Result<std::int64_t> Rebuild(TenantId) override { return 0; }
-  Result<billing::UsageReport> Report(const billing::UsageReportQuery& query) override {
-    billing::UsageReport out;
-    for (const char* project : {"p", "q"}) {
-      if (!query.project.empty() && query.project != project) continue;
-      out.rows.push_back({.keys = {project}, .sums = {.request_count = 1}});
-    }
-    out.row_count = static_cast<std::int64_t>(out.rows.size());
-    return out;
-  }
-};
-
-class NoBudgets final : public billing::BudgetStore {
-  static std::unexpected<Error> Asked() { return Internal("a budget was asked for by a key of a project"); }
-
- public:
-  Result<billing::Budget> CreateBudget(const billing::Budget&, bool, Time) override { return Asked(); }
-  Result<billing::Budget> GetBudget(TenantId, const std::string&, Time) override { return Asked(); }
-  Result<std::vector<billing::Budget>> ListBudgets(TenantId, const std::string&, int, Time) override { return Asked(); }
-  Result<billing::Budget> UpdateBudget(const billing::Budget&, const std::string&, bool, Time) override {
-    return Asked();
-  }
-  Status DeleteBudget(TenantId, const std::string&, const std::string&) override { return Asked(); }
 };
 
 // The services that the portal leads to, on stores in memory, behind one server. Tenant ke has the projects p and q; p
@@ -367,12 +319,12 @@ class PortalScopes : public testing::Test {
   billing::terms::PriceTermsServiceImpl price_terms_{terms_store_, clock_, gates_};
   billing::events::FakeEventStore event_store_;
   billing::events::EventSinkServiceImpl event_sinks_{event_store_, std::nullopt, clock_, gates_};
-  UsageOfTwoProjects rollups_;
+  billing::UsageOfTwoProjects rollups_;
   billing::UsageReportServiceImpl usage_reports_{rollups_, clock_, gates_};
   billing::RecallHub recalls_;
-  NoBudgets no_budgets_;
+  billing::NoBudgets no_budgets_;
   billing::BudgetServiceImpl budgets_{no_budgets_, clock_, gates_, recalls_};
-  NoWallets no_wallets_;
+  billing::NoWallets no_wallets_;
   billing::WalletServiceImpl wallets_{no_wallets_, clock_, gates_};
   scheduling::SchedulingOnFakes scheduling_{clock_};
   std::unique_ptr<Server> server_;

@@ -1,6 +1,6 @@
 #include "services/billing/budget/budget_service.h"
 
-#include "services/billing/budget/convert_budget.h"
+#include "services/billing/convert_budget.h"
 #include "services/common/page_token.h"
 #include "services/common/request_id.h"
 #include "services/common/rpc/server.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 
 namespace allod::billing {
 

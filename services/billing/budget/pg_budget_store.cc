@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "services/billing/budget/pg_budget_rows.h"
+#include "services/billing/pg_budget_rows.h"
 #include "services/billing/pg_store_rows.h"
 #include "services/billing/refusals.h"
 

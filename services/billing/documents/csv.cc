@@ -1,5 +1,6 @@
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
+#include "services/common/csv.h"
 
 namespace allod::billing::documents {
 namespace {

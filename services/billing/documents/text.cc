@@ -62,19 +62,6 @@ std::string Upper(std::string_view country_code) {
   return out;
 }
 
-std::string InCsv(std::string_view text) {
-  std::string guarded;
-  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) guarded = "'";
-  guarded += text;
-  if (guarded.find_first_of(",\"\r\n") == std::string::npos) return guarded;
-  std::string out = "\"";
-  for (const char c : guarded) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + "\"";
-}
-
 Time LastDay(const InvoicePeriod& period) { return period.end - std::chrono::days(1); }
 
 bool IsCredit(const IssuedInvoice& invoice) { return invoice.kind == IssuedInvoice::Kind::kCreditNote; }

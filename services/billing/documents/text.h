@@ -14,8 +14,6 @@ std::string Fixed(Amount amount, int decimals);    // with all decimals of the m
 std::string Grouped(std::string_view number);      // 1234567.89 as 1 234 567.89, with thin spaces that do not break
 std::string Percent(std::int32_t basis_points);    // 16, 7.5
 std::string Upper(std::string_view country_code);  // KE
-std::string InCsv(std::string_view text);          // quoted where needed; a value that a spreadsheet would take for
-                                                   // a formula gets an apostrophe before it
 Time LastDay(const InvoicePeriod& period);         // within it
 bool IsCredit(const IssuedInvoice& invoice);
 Amount Negated(Amount amount);
@@ -26,26 +24,5 @@ std::string_view CodeOf(ChargeUnit unit);  // second
 std::string_view EnglishNameOf(const IssuedLine& line);
 // Which of several units a price is of, exact where that is a decimal of 12 digits: 1.5 of 5400 seconds at the hour.
 std::string PricedQuantity(std::int64_t quantity, std::int64_t per);
-
-// Rows of a CSV by RFC 4180.
-class CsvRows {
- public:
-  void Add(std::string_view text) { Field(InCsv(text)); }
-  void AddNumber(std::string_view number) { Field(number); }  // made here, never typed
-  void End() {
-    out_ += "\r\n";
-    is_first_ = true;
-  }
-  std::string Take() { return std::move(out_); }
-
- private:
-  void Field(std::string_view field) {
-    if (!is_first_) out_ += ',';
-    out_ += field;
-    is_first_ = false;
-  }
-  std::string out_;
-  bool is_first_ = true;
-};
 
 }  // namespace allod::billing::documents

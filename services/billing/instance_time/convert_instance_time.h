@@ -4,7 +4,7 @@
 #include <string>
 
 #include "allod/billing/v1/instance_time.pb.h"
-#include "services/billing/instance_time/store.h"
+#include "services/billing/instance_time/instance_time_store.h"
 #include "services/common/page_token.h"
 
 namespace allod::billing {

@@ -3,7 +3,7 @@
 
 #include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "services/billing/call_gates.h"
-#include "services/billing/instance_time/store.h"
+#include "services/billing/instance_time/instance_time_store.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 #include "services/common/rpc/call.h"

@@ -1,7 +1,7 @@
 // The InstanceTimeStore on PostgreSQL. Decided under the lock of the tenant's account, like all that moves its money.
 #pragma once
 
-#include "services/billing/instance_time/store.h"
+#include "services/billing/instance_time/instance_time_store.h"
 #include "services/common/pg/pool.h"
 
 namespace allod::billing {

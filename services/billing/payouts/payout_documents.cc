@@ -4,6 +4,7 @@
 
 #include "services/billing/documents/text.h"
 #include "services/billing/documents/words.h"
+#include "services/common/csv.h"
 
 namespace allod::billing::payouts {
 
@@ -13,7 +14,7 @@ using documents::Percent;
 
 Result<documents::Document> MakeCsv(const Payout& payout) {
   ALLOD_TRY(const int decimals, MinorUnitDecimals("currency_code", payout.key.currency_code));
-  documents::CsvRows rows;
+  CsvRows rows;
   for (const char* name : {"payout", "number", "publisher", "period", "currency", "line", "listing", "share_percent",
                            "documents", "net", "share", "payable"}) {
     rows.Add(name);

@@ -10,11 +10,11 @@
 
 #include "services/billing/billing_account_service.h"
 #include "services/billing/computed_usage_service.h"
+#include "services/billing/documents/testing/fake_documents.h"
 #include "services/billing/invoice_service.h"
 #include "services/billing/lease_service.h"
 #include "services/billing/ledger_service.h"
 #include "services/billing/price_book_service.h"
-#include "services/billing/testing/fake_documents.h"
 #include "services/billing/testing/fake_store.h"
 #include "services/billing/usage_service.h"
 #include "services/common/rpc/client.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "services/common/pg/pool.h"
-#include "services/scheduling/instance_time/store.h"
+#include "services/scheduling/instance_time/interval_store.h"
 
 namespace allod::scheduling {
 

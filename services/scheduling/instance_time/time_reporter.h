@@ -24,7 +24,7 @@
 #include "services/common/clock.h"
 #include "services/common/owned_thread.h"
 #include "services/common/set_aside.h"
-#include "services/scheduling/instance_time/store.h"
+#include "services/scheduling/instance_time/interval_store.h"
 
 namespace allod::scheduling {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "services/common/pg/pool.h"
-#include "services/scheduling/quotes/store.h"
+#include "services/scheduling/quotes/quote_store.h"
 
 namespace allod::scheduling {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/scheduling/quotes/store.h"
+#include "services/scheduling/quotes/quote_store.h"
 
 namespace allod::scheduling {
 

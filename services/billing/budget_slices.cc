@@ -1,4 +1,4 @@
-#include "services/billing/budget/slices.h"
+#include "services/billing/budget_slices.h"
 
 #include <algorithm>
 

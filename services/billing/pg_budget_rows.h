@@ -1,7 +1,7 @@
 // Rows of budgets as domain values. Included by the pg_*.cc files of billing only.
 #pragma once
 
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 #include "services/common/pg/words.h"
 
 namespace allod {

@@ -1,4 +1,4 @@
-#include "services/billing/budget/convert_budget.h"
+#include "services/billing/convert_budget.h"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "allod/billing/v1/budget.pb.h"
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 
 namespace allod::billing {
 

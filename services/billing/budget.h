@@ -1,5 +1,5 @@
-// Budgets: what counts in one, its periods, and what may be changed. Pure; slices.h has how a hard one is divided among
-// gateways.
+// Budgets: what counts in one, its periods, and what may be changed. Pure; budget_slices.h has how a hard one is
+// divided among gateways.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,6 @@
-#include "services/billing/budget/pg_slices.h"
+#include "services/billing/pg_store_slices.h"
 
-#include "services/billing/budget/pg_budget_rows.h"
+#include "services/billing/pg_budget_rows.h"
 #include "services/common/pg/micros.h"
 #include "services/common/pg/row_reader.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 
 namespace allod::billing {
 

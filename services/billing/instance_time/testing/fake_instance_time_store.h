@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "services/billing/instance_time/store.h"
+#include "services/billing/instance_time/instance_time_store.h"
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 

@@ -1,4 +1,4 @@
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 
 #include <fmt/format.h>
 

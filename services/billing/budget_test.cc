@@ -1,8 +1,8 @@
-#include "services/billing/budget/budget.h"
+#include "services/billing/budget.h"
 
 #include <gtest/gtest.h>
 
-#include "services/billing/budget/slices.h"
+#include "services/billing/budget_slices.h"
 
 namespace allod::billing::budget_test {
 namespace {

@@ -1,5 +1,5 @@
-// The arrows of docs/architecture.md and of the rooms in cli/README.md, gateway/README.md, inference/README.md and inference/node/README.md,
-// held against the includes: none points up, and what is known in one place only is included there only.
+// The arrows of docs/architecture.md and of the rooms in cli/README.md, gateway/README.md, inference/README.md, inference/node/README.md and
+// services/billing/README.md, held against the includes: none points up, and what is known in one place only is included there only.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
@@ -44,6 +44,30 @@ for (const folder of ['cli', 'gateway', 'inference', 'inference/node']) {
     assert.deepEqual(wrong, []);
   });
 }
+
+// Here the files in no room are a centre on which the rooms stand, as it does on some of them.
+test('services/billing: each room uses the centre and those above it in the README, the centre only some', () => {
+  const folder = 'services/billing';
+  const rooms = roomsOf(folder);
+  assert.ok(rooms.length >= 10, `too few rooms found: ${rooms}`);
+  for (const file of sources.filter((name) => name.startsWith(folder + '/'))) {
+    const [, inner] = file.match(/^services\/billing\/(\w+)\//) ?? [];
+    assert.ok(!inner || inner === 'testing' || rooms.includes(path.posix.join(folder, inner)), `${file}: its room is not in the README`);
+  }
+  const ofCentre = ['typesetting', 'documents', 'terms'].map((room) => path.posix.join(folder, room));
+  const wrong = [];
+  for (const [file, used] of includes) {
+    if (!file.startsWith(folder + '/') || isTest(file) || file === folder + '/main.cc') continue;
+    const from = roomOf(file, rooms);
+    for (const target of used) {
+      const to = roomOf(target, rooms);
+      if (to === undefined || to === from) continue;
+      const isRight = from === undefined ? ofCentre.includes(to) : rooms.indexOf(to) < rooms.indexOf(from);
+      if (!isRight) wrong.push(`${file} -> ${target}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
 
 test('no service includes another, and programs include no test', () => {
   const wrong = [];

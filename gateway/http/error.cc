@@ -47,6 +47,8 @@ constexpr std::array kReasonShapes = {
     ReasonShape{"DATABASE_OVERLOADED", 503, "server_error", "overloaded"},
     ReasonShape{"DISK_FULL", 503, "server_error", "overloaded"},
     ReasonShape{"LOCK_TIMEOUT", 503, "server_error", "overloaded"},
+    ReasonShape{"TOO_MANY_PROCESSES", 503, "server_error", "overloaded"},
+    ReasonShape{"TYPESETTING_TOO_LONG", 503, "server_error", "overloaded"},
     ReasonShape{"TOO_MANY_WAITERS", 503, "server_error", "overloaded"},
     ReasonShape{"TOO_MANY_WATCHERS", 503, "server_error", "overloaded"},
     ReasonShape{"NO_CALLER", 500, "server_error", "internal"},

@@ -99,7 +99,8 @@ TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
     int status;
   };
   for (const Row& row :
-       {Row{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429}, Row{Code::kResourceExhausted, "BUDGET_EXHAUSTED", 429},
+       {Row{Code::kResourceExhausted, "INSUFFICIENT_FUNDS", 429},
+        Row{Code::kResourceExhausted, "BUDGET_EXHAUSTED", 429},
         Row{Code::kFailedPrecondition, "NO_BILLING_ACCOUNT", 429},
         Row{Code::kFailedPrecondition, "PRICE_NOT_FOUND", 500}, Row{Code::kInvalidArgument, "INVALID_REQUEST_ID", 500},
         Row{Code::kAlreadyExists, "REQUEST_ID_REUSED", 500}, Row{Code::kOutOfRange, "AMOUNT_OUT_OF_RANGE", 500},
@@ -113,10 +114,12 @@ TEST(PeerErrors, OfBillingOnlyMissingMoneyIsTheCallers) {
 // In the portal 429 says that the tenant has as much as it may, or asks too often.
 TEST(PeerErrors, WhatServicesLackIsNever429) {
   const std::set<std::string> of_tenants = {
-      "INSUFFICIENT_FUNDS", "TOO_MANY_API_KEYS",           "TOO_MANY_CALLS",          "TOO_MANY_INSTANCES",
-      "TOO_MANY_PROJECTS",  "TOO_MANY_IDENTITY_PROVIDERS", "TOO_MANY_WORKLOAD_RULES", "QUOTA_EXCEEDED",
-      "TOO_MANY_MEMBERS",   "TOO_MANY_SESSIONS",           "TOO_MANY_ROLES",          "TOO_MANY_TENANTS",
-      "TOO_MANY_ATTEMPTS"};
+      "INSUFFICIENT_FUNDS",      "TOO_MANY_API_KEYS", "TOO_MANY_CALLS",
+      "TOO_MANY_INSTANCES",      "TOO_MANY_PROJECTS", "TOO_MANY_IDENTITY_PROVIDERS",
+      "TOO_MANY_WORKLOAD_RULES", "QUOTA_EXCEEDED",    "TOO_MANY_MEMBERS",
+      "TOO_MANY_SESSIONS",       "TOO_MANY_ROLES",    "TOO_MANY_TENANTS",
+      "TOO_MANY_ATTEMPTS",       "TOO_MANY_BUDGETS",  "TOO_MANY_EVENT_SINKS",
+      "TOO_MANY_QUOTES"};
   // Only operators and nodes meet these.
   const std::set<std::string> of_operators = {"TOO_MANY_NODES", "TOO_MANY_REGIONS", "TOO_MANY_UPLOADS",
                                               "TOO_MANY_WORKERS"};

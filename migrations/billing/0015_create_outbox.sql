@@ -124,6 +124,9 @@ CREATE TRIGGER add_usage_events AFTER INSERT ON billing.usage_records
 -- An integer of 10^-12 as people write it.
 CREATE FUNCTION billing.to_decimal(pico numeric) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT trim_scale(pico * 0.000000000001)::text $$;
+-- A time as the API has it, to the second.
+CREATE FUNCTION billing.to_rfc3339(t timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$ SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
 
 CREATE FUNCTION billing.add_invoice_event() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -131,8 +134,8 @@ BEGIN
   PERFORM billing.append_event(NEW.tenant_id, NEW.kind || '.issued', jsonb_build_object(
     'id', NEW.id, 'number', NEW.number, 'currencyCode', NEW.currency_code, 'net', billing.to_decimal(NEW.net),
     'tax', billing.to_decimal(NEW.tax), 'payable', billing.to_decimal(NEW.payable),
-    'issueTime', to_char(NEW.issue_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-    'dueTime', to_char(NEW.due_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    'issueTime', billing.to_rfc3339(NEW.issue_time),
+    'dueTime', billing.to_rfc3339(NEW.due_time),
     'correctedId', coalesce(NEW.corrected_id, '')), NULL);
   RETURN NULL;
 END $$;

@@ -101,10 +101,6 @@ LANGUAGE sql STABLE AS $$
     WHEN 'range' THEN CASE WHEN admitted >= b.start_time AND admitted < b.end_time THEN b.start_time END END
 $$;
 
--- An amount as the API has it.
-CREATE FUNCTION billing.decimal_text(pico numeric) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$ SELECT trim_scale(pico * 0.000000000001)::text $$;
-
 -- Writes down which thresholds were reached of these budgets and were not before, and tells of each.
 CREATE FUNCTION billing.alert_budgets(p_tenant uuid, p_uids uuid[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -124,10 +120,10 @@ BEGIN
     JOIN billing.billing_accounts a ON a.tenant_id = p_tenant ORDER BY b.id, m.start_time, m.percent
   LOOP
     PERFORM billing.add_event(p_tenant, 'budget.threshold', jsonb_build_object(
-      'budget', reached.tenant_name || '/budgets/' || reached.id, 'percent', reached.percent, 'hard', reached.hard,
-      'spent', billing.decimal_text(reached.spent), 'amount', billing.decimal_text(reached.amount),
-      'currency_code', reached.currency_code, 'period', reached.period,
-      'start_time', to_char(reached.start_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')));
+      'name', reached.tenant_name || '/budgets/' || reached.id, 'percent', reached.percent, 'hard', reached.hard,
+      'spent', billing.to_decimal(reached.spent), 'amount', billing.to_decimal(reached.amount),
+      'currencyCode', reached.currency_code, 'period', reached.period,
+      'startTime', billing.to_rfc3339(reached.start_time)));
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION billing.alert_budgets(uuid, uuid[]) FROM PUBLIC;

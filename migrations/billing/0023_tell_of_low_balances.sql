@@ -43,8 +43,8 @@ BEGIN
     RETURNING s.is_low, s.low_balance, w.posted + r.posted AS balance, a.tenant_name, a.currency_code INTO told;
   IF NOT FOUND OR NOT told.is_low THEN RETURN false; END IF;
   PERFORM billing.add_event(p_tenant, 'wallet.low', jsonb_build_object(
-    'wallet', told.tenant_name || '/wallet', 'balance', billing.decimal_text(told.balance),
-    'low_balance', billing.decimal_text(told.low_balance), 'currency_code', told.currency_code));
+    'name', told.tenant_name || '/wallet', 'balance', billing.to_decimal(told.balance),
+    'lowBalance', billing.to_decimal(told.low_balance), 'currencyCode', told.currency_code));
   RETURN true;
 END $$;
 REVOKE ALL ON FUNCTION billing.tell_of_balance(uuid) FROM PUBLIC;

@@ -9,7 +9,7 @@
 #include "services/billing/budget/pg_budget_store.h"
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing::billing_budget_test {
+namespace allod::billing::budget::billing_budget_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -75,6 +75,18 @@ class BillingBudget : public testing::Test {
     pqxx::work work(owner);
     work.exec("SELECT set_config('allod.tenant', '" + Tenant("ke").ToString() + "', true)");
     return work.exec_params("SELECT count(*) FROM billing.outbox WHERE kind = $1", kind)[0][0].as<int>();
+  }
+  // The data of the first event of the kind, as "key=value key=value".
+  std::string FirstEvent(const std::string& kind) {
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work work(owner);
+    return work
+        .exec_params(
+            "SELECT string_agg(e.key || '=' || e.value, ' ' ORDER BY e.key) FROM billing.outbox o, "
+            "jsonb_each_text(o.payload) e WHERE o.kind = $1 GROUP BY o.sequence ORDER BY o.sequence LIMIT 1",
+            kind)
+        .at(0)[0]
+        .as<std::string>();
   }
 
   PgHarness harness_;
@@ -177,6 +189,11 @@ TEST_F(BillingBudget, EachThresholdIsToldOfOnceInEachPeriod) {
   use(4);
   EXPECT_EQ(reached(), (std::vector<std::int32_t>{50, 75, 100}));
   EXPECT_EQ(Events("budget.threshold"), 3);
+  EXPECT_EQ(FirstEvent("budget.threshold"),
+            fmt::format("amount={} currencyCode=KES hard=false name=tenants/ke/budgets/soft percent=50 period=month "
+                        "spent={} startTime=2025-11-01T00:00:00Z",
+                        Pico(4 * kHold).ToString(), Pico(3 * kHold).ToString()))
+      << "docs/events.md has these keys; `name` is what the event is about";
   use(1);
   EXPECT_EQ(Events("budget.threshold"), 3);
   const Time december = NextMonth(kMonth) + 1h;
@@ -376,4 +393,4 @@ TEST_F(BillingBudget, AtRandomItIsTheModel) {
 }
 
 }  // namespace
-}  // namespace allod::billing::billing_budget_test
+}  // namespace allod::billing::budget::billing_budget_test

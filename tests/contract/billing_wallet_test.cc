@@ -10,7 +10,7 @@
 #include "services/common/digest.h"
 #include "tests/contract/billing_invoices_fixture.h"
 
-namespace allod::billing::billing_wallet_test {
+namespace allod::billing::wallet::billing_wallet_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -64,6 +64,19 @@ class BillingWallet : public testing::Test {
   void ExpectSound(const std::string& tenant) {
     ExpectSoundBooks(store_, tenant);
     EXPECT_EQ(store_.AuditTenant(Tenant(tenant), kNow, {})->payment_fault_count, 0);
+  }
+  // The data of the first event `wallet.low` of Kenya, as "key=value key=value".
+  std::string FirstEvent() {
+    pqxx::connection owner(harness_.database().owner_url);
+    pqxx::work work(owner);
+    return work
+        .exec_params(
+            "SELECT string_agg(e.key || '=' || e.value, ' ' ORDER BY e.key) FROM billing.outbox o, "
+            "jsonb_each_text(o.payload) e WHERE o.kind = 'wallet.low' AND o.tenant_id = $1::uuid "
+            "GROUP BY o.sequence ORDER BY o.sequence LIMIT 1",
+            Tenant("ke").ToString())
+        .at(0)[0]
+        .as<std::string>();
   }
   // As the owner, past every trigger: what the audit is to find.
   void Damage(const std::string& sql) {
@@ -233,8 +246,11 @@ TEST_F(BillingWallet, ALowBalanceIsToldOfOnceUntilItWasAboveAgain) {
   const auto told = [&](const std::string& tenant) {
     pqxx::connection owner(harness_.database().owner_url);
     pqxx::work work(owner);
-    work.exec("SELECT set_config('allod.tenant', '" + Tenant(tenant).ToString() + "', true)");
-    return work.exec("SELECT count(*) FROM billing.outbox WHERE kind = 'wallet.low'")[0][0].as<int>();
+    return work
+        .exec_params("SELECT count(*) FROM billing.outbox WHERE kind = 'wallet.low' AND tenant_id = $1::uuid",
+                     Tenant(tenant).ToString())
+        .at(0)[0]
+        .as<int>();
   };
   const SystemClock clock;
   BalanceWatch watch(wallets_, clock);
@@ -250,6 +266,8 @@ TEST_F(BillingWallet, ALowBalanceIsToldOfOnceUntilItWasAboveAgain) {
   ASSERT_TRUE(watch.RunOnce());
   ASSERT_TRUE(watch.RunOnce());
   EXPECT_EQ(told("ke"), 1);
+  EXPECT_EQ(FirstEvent(), "balance=4 currencyCode=KES lowBalance=5 name=tenants/ke/wallet")
+      << "docs/events.md has these keys; `name` is what the event is about";
   ASSERT_EQ(Record(PaymentKind::kTopUp, "1"), "");
   ASSERT_TRUE(watch.RunOnce());
   ASSERT_EQ(Record(PaymentKind::kRefund, "0.01"), "");
@@ -297,4 +315,4 @@ TEST_F(BillingWallet, AtRandomItIsTheModel) {
 }
 
 }  // namespace
-}  // namespace allod::billing::billing_wallet_test
+}  // namespace allod::billing::wallet::billing_wallet_test

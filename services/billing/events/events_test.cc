@@ -61,6 +61,16 @@ TEST(CloudEvent, WhatANameHoldsDoesNotBreakOut) {
   EXPECT_EQ(events[0].at("id"), "1");
 }
 
+TEST(CloudEvent, IsAboutWhatItsDataNamesOrTheTenant) {
+  const auto subject = [](const std::string& kind, const std::string& data) {
+    const Batch batch = MakeBatch("tenants/ke", {Other(1, kind, data)}, {0, 0}, {});
+    return json::parse(batch.body).at(0).at("subject").get<std::string>();
+  };
+  EXPECT_EQ(subject("budget.threshold", R"({"name":"tenants/ke/budgets/a","percent":50})"), "tenants/ke/budgets/a");
+  EXPECT_EQ(subject("wallet.low", R"({"name":"tenants/ke/wallet","balance":"4"})"), "tenants/ke/wallet");
+  EXPECT_EQ(subject("event_sink.test", "{}"), "tenants/ke");
+}
+
 TEST(MakeBatch, TellsWhatIsWantedOnlyAndMovesPastTheRest) {
   const std::vector<OutboxRow> rows = {Usage(1, 2), Other(2, "budget.threshold"), Other(3, "budget.exhausted"),
                                        Other(4, "wallet.low"), Usage(5, 1)};

@@ -23,23 +23,23 @@ Result<Acceptor::Judged> Acceptor::Judge(const std::string& project, const Insta
   return out;
 }
 
-Result<Quote> Acceptor::FindQuote(const std::string& project, const InstanceSpec& spec) {
-  ALLOD_TRY(const Uuid id, QuoteIdOf("spec.quote", spec.quote));
+Result<quotes::Quote> Acceptor::FindQuote(const std::string& project, const InstanceSpec& spec) {
+  ALLOD_TRY(const Uuid id, quotes::QuoteIdOf("spec.quote", spec.quote));
   ALLOD_TRY(const TenantId tenant, TenantId::FromName(project));
   auto quote = quotes_.GetQuote(tenant, id);
-  if (!quote && quote.error().code == Code::kNotFound) return std::unexpected(QuoteNotFound(spec.quote));
+  if (!quote && quote.error().code == Code::kNotFound) return std::unexpected(quotes::QuoteNotFound(spec.quote));
   return quote;
 }
 
 Result<Accepted> Acceptor::Accept(const std::string& project, const InstanceSpec& spec, const Revision* standing) {
-  std::optional<Quote> quote;
+  std::optional<quotes::Quote> quote;
   if (!spec.quote.empty()) {
     ALLOD_TRY(quote, FindQuote(project, spec));
   }
   ALLOD_TRY(Judged judged, Judge(project, spec, quote ? quote->prices.price_book : ""));
   if (quote) {
     const bool stands = standing != nullptr && standing->spec.quote == spec.quote;
-    ALLOD_CHECK_OK(CheckBinding(*quote, project, judged.accepted.revision.spec, stands, clock_.Now()));
+    ALLOD_CHECK_OK(quotes::CheckBinding(*quote, project, judged.accepted.revision.spec, stands, clock_.Now()));
   }
   if (judged.credit_used_up && judged.accepted.prices.second > Amount()) {
     return FailedPrecondition("CREDIT_USED_UP",

@@ -14,14 +14,15 @@ namespace allod::scheduling {
 struct Accepted {
   Revision revision;
   QuotaScopes quotas;  // as far as it may grow; it is held against them when it is written
-  QuotedPrices prices;
+  quotes::QuotedPrices prices;
   ResidencyRules residency;
 };
 
 class Acceptor {
  public:
   // The regions of `config` are those of the board when a spec is judged.
-  Acceptor(Peers& peers, QuoteStore& quotes, const RegionBoard& regions, const Clock& clock, AdmissionConfig config)
+  Acceptor(Peers& peers, quotes::QuoteStore& quotes, const RegionBoard& regions, const Clock& clock,
+           AdmissionConfig config)
       : peers_(peers), quotes_(quotes), regions_(regions), clock_(clock), config_(std::move(config)) {}
 
   // As an instance. `standing` is what it is now; null: it is to be made. Errors of Peers::Ask, Admit and CheckBinding;
@@ -36,10 +37,10 @@ class Acceptor {
     bool credit_used_up = false;
   };
   Result<Judged> Judge(const std::string& project, const InstanceSpec& spec, const std::string& price_book);
-  Result<Quote> FindQuote(const std::string& project, const InstanceSpec& spec);
+  Result<quotes::Quote> FindQuote(const std::string& project, const InstanceSpec& spec);
 
   Peers& peers_;
-  QuoteStore& quotes_;
+  quotes::QuoteStore& quotes_;
   const RegionBoard& regions_;
   const Clock& clock_;
   const AdmissionConfig config_;

@@ -91,9 +91,9 @@ Status Run(const Config& config, StopSignal& stop) {
   const ObserveAccess observed(access_log);
   audit::Reader audit_reader(pool, "scheduling", gates.reads);
   AuditServiceImpl audit_log(audit_reader);
-  PgQuoteStore quote_store(pool);
+  quotes::PgQuoteStore quote_store(pool);
   Acceptor acceptor(peers, quote_store, regions, clock, {{}, config.replica_cpu_millis, config.pool, nodes_in});
-  QuoteServiceImpl quotes(quote_store, store, acceptor, driver, regions, clock, gates);
+  quotes::QuoteServiceImpl quotes(quote_store, store, acceptor, driver, regions, clock, gates);
   InstanceServiceImpl instances(
       store, peers, figures, visibility, clock, gates, acceptor,
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
@@ -101,9 +101,9 @@ Status Run(const Config& config, StopSignal& stop) {
   time_database.connections_max = 1;
   time_database.application_name = "allod-instance-time";
   PgPool time_pool(time_database);
-  PgIntervalStore intervals(time_pool);
-  GrpcTimeSink billing_of_time(config.billing_target);
-  TimeReporter time_reporter(
+  instance_time::PgIntervalStore intervals(time_pool);
+  instance_time::GrpcTimeSink billing_of_time(config.billing_target);
+  instance_time::TimeReporter time_reporter(
       intervals, billing_of_time, clock,
       [&](const TenantId& tenant, const std::string& instance) { reconciler.Wake(tenant, instance); });
   OperationsServiceImpl operations(store, reconciler.progress(), gates);

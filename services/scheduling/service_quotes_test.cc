@@ -157,8 +157,8 @@ TEST_F(SchedulingQuotes, BindNobodyElseAndNothingElse) {
   EXPECT_EQ(GetQuote(elsewhere).error().code, Code::kNotFound);
 
   // One that has expired binds nobody any more.
-  Quote old = *scheduling_.quote_store.GetQuote(*TenantId::FromName("tenants/ke"),
-                                                *Uuid::Parse(quote->name().substr(quote->name().rfind('/') + 1)));
+  quotes::Quote old = *scheduling_.quote_store.GetQuote(
+      *TenantId::FromName("tenants/ke"), *Uuid::Parse(quote->name().substr(quote->name().rfind('/') + 1)));
   old.id = Uuid::V7();
   old.expire_time = clock_.Now() - seconds(1);
   ASSERT_TRUE(scheduling_.quote_store.AddQuote(old, "tenants/ke"));

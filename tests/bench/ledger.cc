@@ -153,7 +153,7 @@ class Bench {
   const TestDatabase database_{"billing"};
   PgPool pool_{database_.app_config()};
   PgStore store_{pool_};
-  PgRollupStore rollups_{pool_, pool_};
+  analysis::PgRollupStore rollups_{pool_, pool_};
   BinaryCopy raw_;
   const TenantId tenant_ = TenantId::FromName(kTenantName).value();
   const Uuid book_ = Uuid::V7();

@@ -83,11 +83,12 @@ class Bench {
   }
 
   // The median and the worst of the rounds, after one that warms up.
-  bool Measure(const char* name, Time start, Time end, std::vector<UsageDimension> by, UsageOrder order) {
-    const UsageReportQuery query{
+  bool Measure(const char* name, Time start, Time end, std::vector<analysis::UsageDimension> by,
+               analysis::UsageOrder order) {
+    const analysis::UsageReportQuery query{
         .tenant = tenant_, .start = start, .end = end, .group_by = std::move(by), .order = order, .limit = 1000};
     std::vector<double> times;
-    UsageReport report;
+    analysis::UsageReport report;
     for (int i = 0; i <= load_.rounds; ++i) {
       const auto begin = SteadyClock::now();
       auto got = store_.Report(query);
@@ -111,15 +112,19 @@ class Bench {
     const Time month = std::chrono::sys_days(
         std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(end_ - std::chrono::hours(1))).year() /
         std::chrono::year_month_day(std::chrono::floor<std::chrono::days>(end_ - std::chrono::hours(1))).month() / 1);
-    using enum UsageDimension;
-    bool sound = Measure("month_by_day_model_key", month, end_, {kDaily, kModel, kApiKey}, UsageOrder::kDimensions);
-    sound = Measure("month_by_hour", month, end_, {kHourly}, UsageOrder::kDimensions) && sound;
-    sound = Measure("year_by_day", start_, end_, {kDaily}, UsageOrder::kDimensions) && sound;
-    sound = Measure("year_by_model", start_, end_, {kModel}, UsageOrder::kAmount) && sound;
-    sound = Measure("year_by_key", start_, end_, {kApiKey}, UsageOrder::kAmount) && sound;
+    using enum analysis::UsageDimension;
+    bool sound =
+        Measure("month_by_day_model_key", month, end_, {kDaily, kModel, kApiKey}, analysis::UsageOrder::kDimensions);
+    sound = Measure("month_by_hour", month, end_, {kHourly}, analysis::UsageOrder::kDimensions) && sound;
+    sound = Measure("year_by_day", start_, end_, {kDaily}, analysis::UsageOrder::kDimensions) && sound;
+    sound = Measure("year_by_model", start_, end_, {kModel}, analysis::UsageOrder::kAmount) && sound;
+    sound = Measure("year_by_key", start_, end_, {kApiKey}, analysis::UsageOrder::kAmount) && sound;
+    sound = Measure("year_by_month_model_key", start_, end_, {kMonthly, kModel, kApiKey},
+                    analysis::UsageOrder::kDimensions) &&
+            sound;
     sound =
-        Measure("year_by_month_model_key", start_, end_, {kMonthly, kModel, kApiKey}, UsageOrder::kDimensions) && sound;
-    sound = Measure("year_by_day_model_key", start_, end_, {kDaily, kModel, kApiKey}, UsageOrder::kDimensions) && sound;
+        Measure("year_by_day_model_key", start_, end_, {kDaily, kModel, kApiKey}, analysis::UsageOrder::kDimensions) &&
+        sound;
     return sound;
   }
 
@@ -179,7 +184,7 @@ class Bench {
   const Load load_;
   const TestDatabase database_{"billing"};
   PgPool pool_{database_.app_config()};
-  PgRollupStore store_{pool_, pool_};
+  analysis::PgRollupStore store_{pool_, pool_};
   const TenantId tenant_ = TenantId::FromName("tenants/bench").value();
   Time start_, end_;
   std::int64_t records_ = 0, rollup_rows_ = 0, rollup_mib_ = 0, record_mib_ = 0;

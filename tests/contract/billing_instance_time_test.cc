@@ -12,7 +12,7 @@
 #include "tests/contract/billing_invoices_fixture.h"
 #include "tests/contract/billing_store_harness.h"
 
-namespace allod::billing::instance_time_store_test {
+namespace allod::billing::instance_time::instance_time_store_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -268,4 +268,4 @@ TEST_F(InstanceTimeStoreTest, TheServiceCanNeitherSkipTimeNorChangeWhatWasCounte
 }
 
 }  // namespace
-}  // namespace allod::billing::instance_time_store_test
+}  // namespace allod::billing::instance_time::instance_time_store_test

@@ -9,7 +9,7 @@
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/temp_dir.h"
 
-namespace allod::billing::billing_partitions_test {
+namespace allod::billing::analysis::billing_partitions_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -176,4 +176,4 @@ TEST(BillingPartitions, ADatabaseAndTheDomainAgreeOnTheFirstIdOfAMonth) {
 }
 
 }  // namespace
-}  // namespace allod::billing::billing_partitions_test
+}  // namespace allod::billing::analysis::billing_partitions_test

@@ -5,7 +5,7 @@
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/fake_clock.h"
 
-namespace allod::billing::billing_retention_test {
+namespace allod::billing::analysis::billing_retention_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -102,4 +102,4 @@ TEST_F(BillingRetention, TheLoopGoesOverAllTenants) {
 }
 
 }  // namespace
-}  // namespace allod::billing::billing_retention_test
+}  // namespace allod::billing::analysis::billing_retention_test

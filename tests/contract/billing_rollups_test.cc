@@ -10,7 +10,7 @@
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/fake_clock.h"
 
-namespace allod::billing::billing_rollups_test {
+namespace allod::billing::analysis::billing_rollups_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -392,4 +392,4 @@ TEST_F(BillingRollups, TheServiceMovesNoSumByItself) {
 }
 
 }  // namespace
-}  // namespace allod::billing::billing_rollups_test
+}  // namespace allod::billing::analysis::billing_rollups_test

@@ -16,7 +16,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/pg_fixture.h"
 
-namespace allod::scheduling::intervals_test {
+namespace allod::scheduling::instance_time::intervals_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -30,15 +30,16 @@ const Uuid kBook = Uuid::FromName("priceBooks/hourly");
 // Billing itself, without the wire. It may be cut before or after it has counted.
 class Billing final : public TimeSink {
  public:
-  explicit Billing(billing::InstanceTimeStore& store) : store_(store) {}
+  explicit Billing(billing::instance_time::InstanceTimeStore& store) : store_(store) {}
   Result<Answer> Record(const std::string& tenant, const std::vector<TimeInterval>& intervals) override {
-    std::vector<billing::InstanceInterval> told;
+    std::vector<billing::instance_time::InstanceInterval> told;
     for (const TimeInterval& i : intervals) {
       const Uuid book = Uuid::Parse(i.price_book.substr(i.price_book.find('/') + 1)).value();
       told.push_back({i.replica, i.start, i.until, i.instance, i.generation, {book, i.variant, i.isolation_class}});
     }
     if (Cut()) return Fail(Code::kUnavailable, "RPC_FAILED", "before");
-    ALLOD_TRY(const billing::RecordedTime recorded, store_.RecordInstanceTime(*TenantId::FromName(tenant), told));
+    ALLOD_TRY(const billing::instance_time::RecordedTime recorded,
+              store_.RecordInstanceTime(*TenantId::FromName(tenant), told));
     if (Cut()) return Fail(Code::kUnavailable, "RPC_FAILED", "after");
     Answer answer{.credit_used_up = recorded.credit_used_up};
     for (const auto& one : recorded.intervals) {
@@ -55,7 +56,7 @@ class Billing final : public TimeSink {
     const std::lock_guard lock(mutex_);
     return cut_one_in > 0 && random_() % static_cast<unsigned>(cut_one_in) == 0;
   }
-  billing::InstanceTimeStore& store_;
+  billing::instance_time::InstanceTimeStore& store_;
   std::mutex mutex_;
   std::mt19937 random_{5};
 };
@@ -154,7 +155,7 @@ class IntervalsTest : public testing::Test {
   PgStore store_{pool_};
   PgIntervalStore intervals_{pool_};
   billing::PgStore billing_store_{billing_pool_};
-  billing::PgInstanceTimeStore times_{billing_pool_, billing_pool_};
+  billing::instance_time::PgInstanceTimeStore times_{billing_pool_, billing_pool_};
   Billing billing_{times_};
   FakeClock clock_;
   std::vector<std::string> changed_;
@@ -309,4 +310,4 @@ TEST_F(IntervalsTest, TheServiceMakesNoTimeUp) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling::intervals_test
+}  // namespace allod::scheduling::instance_time::intervals_test

@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 
 #include "services/scheduling/quotes/pg_quote_store.h"
-#include "services/scheduling/testing/fake_quote_store.h"
+#include "services/scheduling/quotes/testing/fake_quote_store.h"
 #include "tests/contract/scheduling_store_harness.h"
 
-namespace allod::scheduling::quotes_test {
+namespace allod::scheduling::quotes::quotes_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -173,4 +173,4 @@ TEST(PgQuoteStoreTest, KnowsWhatIsPlaced) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling::quotes_test
+}  // namespace allod::scheduling::quotes::quotes_test

@@ -21,9 +21,9 @@
 #include "services/scheduling/grpc_peers.h"
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/node_service.h"
+#include "services/scheduling/quotes/testing/fake_quote_store.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
-#include "services/scheduling/testing/fake_quote_store.h"
 #include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 #include "services/tenancy/project_service.h"
@@ -185,7 +185,7 @@ class ApplyTest : public testing::Test {
   scheduling::CallGates scheduling_gates_;
   Watchers gateways_{"routes", 8};
   const scheduling::RouteVisibility visibility_{reconciler_.routes(), gateways_};
-  scheduling::FakeQuoteStore quote_store_;
+  scheduling::quotes::FakeQuoteStore quote_store_;
   scheduling::Acceptor acceptor_{peers_, quote_store_, regions_, clock_, {{}, 20, {}}};
   scheduling::InstanceServiceImpl instances_{scheduling_, peers_,
                                              figures_,    visibility_,

@@ -206,11 +206,11 @@ class BudgetGateways : public testing::Test {
   const SystemClock clock_;
   ::allod::billing::PgHarness harness_;
   ::allod::billing::Store& store_ = harness_.store();
-  ::allod::billing::PgBudgetStore budget_store_{harness_.pool()};
+  ::allod::billing::budget::PgBudgetStore budget_store_{harness_.pool()};
   ::allod::billing::CallGates gates_;
   ::allod::billing::LeaseServiceImpl leases_{store_, clock_, gates_};
   ::allod::billing::UsageServiceImpl usage_{store_, clock_, gates_};
-  ::allod::billing::BudgetServiceImpl budgets_{budget_store_, clock_, gates_, leases_.recalls()};
+  ::allod::billing::budget::BudgetServiceImpl budgets_{budget_store_, clock_, gates_, leases_.recalls()};
   TempDir directory_;
   const std::string address_ = "unix:" + (directory_ / "billing.sock").string();
   std::unique_ptr<Server> server_;

@@ -9,7 +9,7 @@
 #include "services/billing/convert.h"
 #include "services/common/rpc/timestamp.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 constexpr std::int64_t kRowsMax = 10'000'000;
@@ -103,7 +103,7 @@ v1::UsageSums SumsOf(const UsageSums& sums, const std::string& currency_code) {
   out.set_completion_tokens(sums.completion_tokens);
   out.set_billed_prompt_tokens(sums.billed_prompt_tokens);
   out.set_billed_completion_tokens(sums.billed_completion_tokens);
-  *out.mutable_amount() = ToProto(sums.amount, currency_code);
+  *out.mutable_amount() = billing::ToProto(sums.amount, currency_code);
   return out;
 }
 
@@ -186,4 +186,4 @@ v1::QueryUsageResponse ToProto(const UsageReport& report, const UsageReportPage&
   return out;
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -5,7 +5,7 @@
 #include "services/billing/analysis/usage_report.h"
 #include "services/common/page_token.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 struct UsageReportPage {
   PageRequest page;
@@ -15,4 +15,4 @@ struct UsageReportPage {
 Result<UsageReportPage> FromProto(const v1::QueryUsageRequest& request, const std::string& project, Time now);
 v1::QueryUsageResponse ToProto(const UsageReport& report, const UsageReportPage& page, const std::string& tenant_name);
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::billing::convert_report_test {
+namespace allod::billing::analysis::convert_report_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -88,4 +88,4 @@ TEST(ConvertReport, PagesGoToTheEndAndTokensAreOfOneReport) {
 }
 
 }  // namespace
-}  // namespace allod::billing::convert_report_test
+}  // namespace allod::billing::analysis::convert_report_test

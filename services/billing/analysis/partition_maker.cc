@@ -5,7 +5,7 @@
 
 #include "services/common/log.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 constexpr std::chrono::hours kMakerPeriod{1};
@@ -35,4 +35,4 @@ void PartitionMaker::Loop(const std::stop_token& stop) {
   }
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

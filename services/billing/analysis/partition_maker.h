@@ -5,7 +5,7 @@
 #include "services/common/owned_thread.h"
 #include "services/common/result.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class PartitionStore {
  public:
@@ -33,4 +33,4 @@ class PartitionMaker {
   OwnedThread thread_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

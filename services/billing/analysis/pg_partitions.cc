@@ -2,7 +2,7 @@
 
 #include "services/common/pg/row_reader.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 Result<int> PgPartitionStore::MakePartitions(int ahead) {
   return pool_.Run<int>(
@@ -32,4 +32,4 @@ Result<int> PgPartitionStore::TrimComputedUsage(TenantId tenant, Time before, in
       RunAgain{});
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -1,11 +1,11 @@
-// Partitions and retention in PostgreSQL (migrations/billing/0013 and 0018).
+// Partitions and retention in PostgreSQL (migrations/billing/0013_partition_usage_records.sql, 0021_trim_computed_usage.sql).
 #pragma once
 
 #include "services/billing/analysis/partition_maker.h"
 #include "services/billing/analysis/retention.h"
 #include "services/common/pg/pool.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class PgPartitionStore final : public PartitionStore, public RetentionStore {
  public:
@@ -18,4 +18,4 @@ class PgPartitionStore final : public PartitionStore, public RetentionStore {
   PgPool& pool_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -5,9 +5,10 @@
 #include <algorithm>
 
 #include "services/billing/pg_store_rows.h"
+#include "services/common/fault_point.h"
 #include "services/common/pg/row_reader.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 constexpr std::string_view kBehind =
@@ -185,7 +186,9 @@ Result<int> PgRollupStore::RollUp(TenantId tenant, int limit) {
   return desk_.Run<int>(
       tenant,
       [&](TenantTx& tx) -> Result<int> {
-        return tx.Exec("SELECT billing.roll_up_usage($1::uuid, $2)", tenant, limit)[0][0].as<int>();
+        const int events = tx.Exec("SELECT billing.roll_up_usage($1::uuid, $2)", tenant, limit)[0][0].as<int>();
+        if (events > 0) ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRollUpWritten));
+        return events;
       },
       RunAgain{});
 }
@@ -224,4 +227,4 @@ Result<UsageReport> PgRollupStore::Report(const UsageReportQuery& query) {
   });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

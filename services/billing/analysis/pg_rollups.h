@@ -4,7 +4,7 @@
 #include "services/billing/analysis/rollup_store.h"
 #include "services/common/pg/pool.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class PgRollupStore final : public RollupStore {
  public:
@@ -21,4 +21,4 @@ class PgRollupStore final : public RollupStore {
   PgPool& reports_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -7,7 +7,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 constexpr std::chrono::hours kRetentionPeriod{1};
@@ -66,4 +66,4 @@ void Retention::Loop(const std::stop_token& stop) {
   } while (SleepFor(stop, kRetentionPeriod));
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

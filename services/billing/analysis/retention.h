@@ -14,7 +14,7 @@
 #include "services/common/result.h"
 #include "services/common/set_aside.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class RetentionStore {
  public:
@@ -50,4 +50,4 @@ class Retention {
   OwnedThread thread_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

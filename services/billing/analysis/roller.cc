@@ -6,7 +6,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 constexpr std::chrono::milliseconds kRollerPeriod{2000};
@@ -67,4 +67,4 @@ void Roller::Loop(const std::stop_token& stop) {
   } while (SleepFor(stop, kRollerPeriod));
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -10,7 +10,7 @@
 #include "services/common/owned_thread.h"
 #include "services/common/set_aside.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class Roller {
  public:
@@ -33,4 +33,4 @@ class Roller {
   OwnedThread thread_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

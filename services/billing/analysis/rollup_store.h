@@ -7,7 +7,7 @@
 
 #include "services/billing/analysis/usage_report.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class RollupStore {
  public:
@@ -23,4 +23,4 @@ class RollupStore {
   virtual Result<UsageReport> Report(const UsageReportQuery& query) = 0;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 namespace {
 
 using std::chrono::days;
@@ -47,4 +47,4 @@ ReportRanges SplitByDays(const UsageReportQuery& query) {
   return {.days = {first, last}, .hours_before = {query.start, first}, .hours_after = {last, query.end}};
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -11,7 +11,7 @@
 #include "services/common/money.h"
 #include "services/common/result.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 enum class UsageDimension {
   kHourly,
@@ -87,4 +87,4 @@ struct ReportRanges {
 };
 ReportRanges SplitByDays(const UsageReportQuery& query);
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -5,7 +5,7 @@
 #include "services/common/rpc/access.h"
 #include "services/common/rpc/server.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 grpc::Status UsageReportServiceImpl::QueryUsage(grpc::ServerContext* context, const v1::QueryUsageRequest* request,
                                                 v1::QueryUsageResponse* response) {
@@ -34,4 +34,4 @@ grpc::Status UsageReportServiceImpl::RebuildUsageReports(grpc::ServerContext* co
   });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -6,7 +6,7 @@
 #include "services/billing/call_gates.h"
 #include "services/common/clock.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class UsageReportServiceImpl final : public v1::UsageReportService::Service {
  public:
@@ -24,4 +24,4 @@ class UsageReportServiceImpl final : public v1::UsageReportService::Service {
   CallGates& gates_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace allod::billing::usage_report_test {
+namespace allod::billing::analysis::usage_report_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -56,4 +56,4 @@ TEST(UsageReport, ItsRangesAreAllHoursOnce) {
 }
 
 }  // namespace
-}  // namespace allod::billing::usage_report_test
+}  // namespace allod::billing::analysis::usage_report_test

@@ -5,7 +5,7 @@
 #include "services/common/request_id.h"
 #include "services/common/rpc/server.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 
 grpc::Status BudgetServiceImpl::CreateBudget(grpc::ServerContext* context, const v1::CreateBudgetRequest* request,
                                              v1::Budget* response) {
@@ -69,4 +69,4 @@ grpc::Status BudgetServiceImpl::DeleteBudget(grpc::ServerContext* context, const
   });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

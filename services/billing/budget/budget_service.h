@@ -7,7 +7,7 @@
 #include "services/billing/recall_hub.h"
 #include "services/common/clock.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 
 class BudgetServiceImpl final : public v1::BudgetService::Service {
  public:
@@ -33,4 +33,4 @@ class BudgetServiceImpl final : public v1::BudgetService::Service {
   RecallHub& hub_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

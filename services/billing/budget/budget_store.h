@@ -8,7 +8,7 @@
 
 #include "services/billing/budget.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 
 class BudgetStore {
  public:
@@ -25,4 +25,4 @@ class BudgetStore {
   virtual Status DeleteBudget(TenantId tenant, const std::string& tenant_name, const std::string& id) = 0;  // NOT_FOUND
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

@@ -7,7 +7,7 @@
 #include "services/billing/pg_store_rows.h"
 #include "services/billing/refusals.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 namespace {
 
 // $2: an id or '' for all; $3: those after it; $5: now.
@@ -171,4 +171,4 @@ Status PgBudgetStore::DeleteBudget(TenantId tenant, const std::string& tenant_na
   return {};
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

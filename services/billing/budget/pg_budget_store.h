@@ -6,7 +6,7 @@
 #include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 
 class PgBudgetStore final : public BudgetStore {
  public:
@@ -24,4 +24,4 @@ class PgBudgetStore final : public BudgetStore {
   const audit::PgLog audit_{"billing"};
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

@@ -7,7 +7,7 @@
 #include "services/billing/convert.h"
 #include "services/common/rpc/timestamp.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 namespace {
 
 // Names have no spaces.
@@ -66,8 +66,8 @@ v1::InstanceTime ToProto(const InstanceTimeTotal& time, const std::string& curre
   out.set_seconds(time.seconds);
   out.mutable_price_per_hour()->set_currency_code(currency_code);
   out.mutable_price_per_hour()->set_amount(PerHour(time.second_price));
-  *out.mutable_amount() = ToProto(time.amount, currency_code);
+  *out.mutable_amount() = billing::ToProto(time.amount, currency_code);
   return out;
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

@@ -7,7 +7,7 @@
 #include "services/billing/instance_time/instance_time_store.h"
 #include "services/common/page_token.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 // INVALID_ARGUMENT names the field; OTHER_TENANT for an instance of another tenant than `tenant_name`.
 Result<InstanceInterval> FromProto(const v1::InstanceInterval& interval, const std::string& tenant_name);
@@ -23,4 +23,4 @@ std::string PageKeyOf(const InstanceTimeTotal& time);
 
 v1::InstanceTime ToProto(const InstanceTimeTotal& time, const std::string& currency_code);
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

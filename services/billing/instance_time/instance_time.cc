@@ -7,7 +7,7 @@
 #include "services/billing/refusals.h"
 #include "services/common/pg/micros.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 namespace {
 
 std::int64_t WholeSeconds(Time start, Time until) {
@@ -70,4 +70,4 @@ Result<TimeDecision> DecideInstanceTime(const std::optional<KnownInterval>& know
   return out;
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

@@ -13,7 +13,7 @@
 
 #include "services/billing/domain.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 inline constexpr std::size_t kIntervalsPerReportMax = 500;
 inline constexpr std::chrono::minutes kIntervalSkewMax{15};  // of its end, beyond the database's clock
@@ -70,4 +70,4 @@ struct InstanceTimeTotal {
   Amount amount;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

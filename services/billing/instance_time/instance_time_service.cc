@@ -4,9 +4,10 @@
 
 #include "services/billing/convert.h"
 #include "services/billing/instance_time/convert_instance_time.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 Result<v1::RecordInstanceTimeResponse> InstanceTimeServiceImpl::Record(const v1::RecordInstanceTimeRequest& request) {
   ALLOD_TRY(const TenantId tenant, ParseTenant("tenant", request.tenant()));
@@ -33,6 +34,7 @@ Result<v1::RecordInstanceTimeResponse> InstanceTimeServiceImpl::Record(const v1:
     answers.push_back(&answer);
   }
   ALLOD_TRY(const RecordedTime recorded, store_.RecordInstanceTime(tenant, intervals));
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInstanceTimeCommitted));
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const auto& one = recorded.intervals[i];
     if (!one) refuse(one.error(), *answers[i]);
@@ -64,4 +66,4 @@ grpc::Status InstanceTimeServiceImpl::ListInstanceTime(grpc::ServerContext* cont
   });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

@@ -8,7 +8,7 @@
 #include "services/common/clock.h"
 #include "services/common/rpc/call.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 class InstanceTimeServiceImpl final : public v1::InstanceTimeService::Service {
  public:
@@ -30,4 +30,4 @@ class InstanceTimeServiceImpl final : public v1::InstanceTimeService::Service {
   CallGates& gates_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

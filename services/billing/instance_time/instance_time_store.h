@@ -8,7 +8,7 @@
 
 #include "services/billing/instance_time/instance_time.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 struct RecordedTime {
   struct One {
@@ -42,4 +42,4 @@ class InstanceTimeStore {
   virtual Result<std::vector<InstanceTimeTotal>> ListInstanceTime(const InstanceTimeQuery& query) = 0;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

@@ -5,7 +5,7 @@
 #include <map>
 #include <random>
 
-namespace allod::billing::instance_time_test {
+namespace allod::billing::instance_time::instance_time_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -135,4 +135,4 @@ TEST(DecideInstanceTime, RefusesWhatMakesNoSense) {
 }
 
 }  // namespace
-}  // namespace allod::billing::instance_time_test
+}  // namespace allod::billing::instance_time::instance_time_test

@@ -7,9 +7,10 @@
 #include "services/billing/pg_store_prices.h"
 #include "services/billing/pg_store_rows.h"
 #include "services/billing/refusals.h"
+#include "services/common/fault_point.h"
 #include "services/common/pg/row_reader.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 namespace {
 
 constexpr std::string_view kFindIntervals = R"(
@@ -151,6 +152,7 @@ Result<RecordedTime> Record(TenantTx& tx, const std::vector<InstanceInterval>& i
     known.insert_or_assign({told.replica, told.start}, KnownInterval{std::move(counted), decided->second_price});
   }
   columns.Write(tx, *currency_code);
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInstanceTimeWritten));
   out.credit_used_up = tx.Exec(kCreditUsedUp, tx.tenant()).at(0)[0].as<bool>();
   return out;
 }
@@ -179,4 +181,4 @@ Result<std::vector<InstanceTimeTotal>> PgInstanceTimeStore::ListInstanceTime(con
       });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

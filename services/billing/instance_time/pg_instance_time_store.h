@@ -4,7 +4,7 @@
 #include "services/billing/instance_time/instance_time_store.h"
 #include "services/common/pg/pool.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 class PgInstanceTimeStore final : public InstanceTimeStore {
  public:
@@ -19,4 +19,4 @@ class PgInstanceTimeStore final : public InstanceTimeStore {
   PgPool& reports_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

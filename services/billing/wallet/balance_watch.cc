@@ -5,7 +5,7 @@
 
 #include "services/common/catching.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{3000};
@@ -42,4 +42,4 @@ Status BalanceWatch::RunOnce() {
   return {};
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

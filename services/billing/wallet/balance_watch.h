@@ -9,7 +9,7 @@
 #include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 class BalanceWatch {
  public:
@@ -29,4 +29,4 @@ class BalanceWatch {
   RefreshLoop loop_;  // last: it uses everything above
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -7,7 +7,7 @@
 #include "services/common/rpc/timestamp.h"
 #include "services/common/text_check.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 namespace {
 
 // What the three requests of an operator have alike.
@@ -65,11 +65,11 @@ v1::Wallet ToProto(const Wallet& wallet, Amount available) {
   const BillingAccount& account = wallet.account;
   v1::Wallet out;
   out.set_name(account.tenant_name + "/wallet");
-  *out.mutable_balance() = ToProto(account.wallet, account.currency_code);
-  *out.mutable_owed() = ToProto(account.posted, account.currency_code);
-  *out.mutable_held() = ToProto(account.held, account.currency_code);
-  *out.mutable_credit_limit() = ToProto(account.credit_limit, account.currency_code);
-  *out.mutable_available() = ToProto(available, account.currency_code);
+  *out.mutable_balance() = billing::ToProto(account.wallet, account.currency_code);
+  *out.mutable_owed() = billing::ToProto(account.posted, account.currency_code);
+  *out.mutable_held() = billing::ToProto(account.held, account.currency_code);
+  *out.mutable_credit_limit() = billing::ToProto(account.credit_limit, account.currency_code);
+  *out.mutable_available() = billing::ToProto(available, account.currency_code);
   if (wallet.low_balance) out.set_low_balance(wallet.low_balance->ToString());
   return out;
 }
@@ -100,7 +100,7 @@ v1::Payment ToProto(const Payment& payment, const std::string& tenant_name) {
   v1::Payment out;
   out.set_name(fmt::format("{}/payments/{}", tenant_name, payment.id.ToString()));
   out.set_kind(KindOf(payment.kind));
-  *out.mutable_amount() = ToProto(payment.amount, payment.currency_code);
+  *out.mutable_amount() = billing::ToProto(payment.amount, payment.currency_code);
   if (!payment.invoice.empty()) out.set_invoice(tenant_name + "/invoices/" + payment.invoice);
   out.set_reference(payment.reference);
   *out.mutable_create_time() = ToTimestamp(payment.create_time);
@@ -129,10 +129,10 @@ v1::InvoiceBalance ToProto(const InvoiceBalance& balance, const std::string& ten
   out.set_invoice(tenant_name + "/invoices/" + balance.id);
   out.set_number(balance.number);
   out.set_state(StateOf(balance, now));
-  *out.mutable_payable() = ToProto(balance.payable, balance.currency_code);
-  *out.mutable_credited() = ToProto(balance.credited, balance.currency_code);
-  *out.mutable_paid() = ToProto(balance.paid, balance.currency_code);
-  *out.mutable_open() = ToProto(balance.open(), balance.currency_code);
+  *out.mutable_payable() = billing::ToProto(balance.payable, balance.currency_code);
+  *out.mutable_credited() = billing::ToProto(balance.credited, balance.currency_code);
+  *out.mutable_paid() = billing::ToProto(balance.paid, balance.currency_code);
+  *out.mutable_open() = billing::ToProto(balance.open(), balance.currency_code);
   *out.mutable_due_time() = ToTimestamp(balance.due_time);
   return out;
 }
@@ -162,7 +162,7 @@ Result<VouchersParts> FromProto(const v1::CreateVouchersRequest& request, Time n
 v1::Voucher ToProto(const Voucher& voucher) {
   v1::Voucher out;
   out.set_name("vouchers/" + voucher.id.ToString());
-  *out.mutable_amount() = ToProto(voucher.amount, voucher.currency_code);
+  *out.mutable_amount() = billing::ToProto(voucher.amount, voucher.currency_code);
   out.set_uses_max(voucher.uses_max);
   out.set_used(voucher.used);
   *out.mutable_expire_time() = ToTimestamp(voucher.expire_time);
@@ -180,4 +180,4 @@ Result<RedeemCommand> FromProto(const v1::RedeemVoucherRequest& request) {
   return out;
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -5,7 +5,7 @@
 #include "services/billing/wallet/wallet_store.h"
 #include "services/common/page_token.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 // The `tenants/{tenant}` of `tenants/{tenant}/wallet`.
 Result<std::string> TenantOfWallet(const std::string& name);
@@ -37,4 +37,4 @@ Result<VouchersParts> FromProto(const v1::CreateVouchersRequest& request, Time n
 v1::Voucher ToProto(const Voucher& voucher);
 Result<RedeemCommand> FromProto(const v1::RedeemVoucherRequest& request);
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

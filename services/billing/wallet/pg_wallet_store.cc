@@ -6,21 +6,22 @@
 
 #include "services/billing/pg_store_rows.h"
 #include "services/billing/refusals.h"
+#include "services/common/fault_point.h"
 
 namespace allod {
 
 template <>
-inline constexpr auto kRowWords<billing::PaymentKind> =
-    std::to_array<RowWord<billing::PaymentKind>>({{billing::PaymentKind::kTopUp, "top_up"},
-                                                  {billing::PaymentKind::kVoucher, "redeem"},
-                                                  {billing::PaymentKind::kRefund, "refund"},
-                                                  {billing::PaymentKind::kInvoice, "payment"},
-                                                  {billing::PaymentKind::kWalletToInvoice, "wallet_payment"},
-                                                  {billing::PaymentKind::kOverpayment, "overpayment"}});
+inline constexpr auto kRowWords<billing::wallet::PaymentKind> = std::to_array<RowWord<billing::wallet::PaymentKind>>(
+    {{billing::wallet::PaymentKind::kTopUp, "top_up"},
+     {billing::wallet::PaymentKind::kVoucher, "redeem"},
+     {billing::wallet::PaymentKind::kRefund, "refund"},
+     {billing::wallet::PaymentKind::kInvoice, "payment"},
+     {billing::wallet::PaymentKind::kWalletToInvoice, "wallet_payment"},
+     {billing::wallet::PaymentKind::kOverpayment, "overpayment"}});
 
 }  // namespace allod
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 namespace {
 
 const std::string kFindAccount = fmt::format(
@@ -144,6 +145,7 @@ Status Write(TenantTx& tx, const audit::PgLog& log, Payment& payment, const std:
                                      {"currency_code", payment.currency_code},
                                      {"kind", std::string(ToRowWord(payment.kind))}};
   if (!payment.invoice.empty()) details.push_back({"invoice", payment.invoice});
+  ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kPaymentWritten));
   return log.Append(tx, tenant_name,
                     audit::Act{.action = action,
                                .resource = fmt::format("{}/payments/{}", tenant_name, payment.id.ToString()),
@@ -304,4 +306,4 @@ Result<Payment> PgWalletStore::RedeemVoucher(const RedeemCommand& command) {
   return *done->payment;
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -6,7 +6,7 @@
 #include "services/common/audit/pg_log.h"
 #include "services/common/pg/pool.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 class PgWalletStore final : public WalletStore {
  public:
@@ -33,4 +33,4 @@ class PgWalletStore final : public WalletStore {
   const audit::PgLog audit_{"billing"};
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -8,7 +8,7 @@
 #include "services/billing/refusals.h"
 #include "services/common/digest.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 namespace {
 
 // Without I, L, O and U: they are read as others, or make words.
@@ -188,4 +188,4 @@ Result<RedeemDecision> DecideRedeem(const RedeemState& state, const RedeemComman
                                     .payload_sha256 = command.request.payload_sha256}};
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

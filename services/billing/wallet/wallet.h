@@ -12,7 +12,7 @@
 #include "services/billing/domain.h"
 #include "services/common/request_id.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 inline constexpr std::size_t kReferenceCharsMax = 200;
 inline constexpr int kVouchersPerRequestMax = 1000;
@@ -135,4 +135,4 @@ struct RedeemDecision {
 // VOUCHER_NOT_FOUND: then one more has failed.
 Result<RedeemDecision> DecideRedeem(const RedeemState& state, const RedeemCommand& command);
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -2,9 +2,10 @@
 
 #include "services/billing/refusals.h"
 #include "services/billing/wallet/convert_wallet.h"
+#include "services/common/fault_point.h"
 #include "services/common/rpc/server.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 grpc::Status WalletServiceImpl::GetWallet(grpc::ServerContext* context, const v1::GetWalletRequest* request,
                                           v1::Wallet* response) {
@@ -71,6 +72,7 @@ grpc::Status WalletServiceImpl::RedeemVoucher(grpc::ServerContext* context, cons
     ALLOD_TRY(const RedeemCommand command, FromProto(*request));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const Payment payment, store_.RedeemVoucher(command));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kRedeemCommitted));
     return ToProto(payment, command.tenant_name);
   });
 }
@@ -80,6 +82,7 @@ grpc::Status WalletServiceImpl::Record(grpc::ServerContext* context, const Reque
   return Handle(context, request, response, [&](const Call&) -> Result<v1::Payment> {
     ALLOD_TRY(const PaymentCommand command, FromProto(*request));
     ALLOD_TRY(const Payment payment, store_.RecordPayment(command));
+    ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kPaymentCommitted));
     return ToProto(payment, command.tenant_name);
   });
 }
@@ -133,4 +136,4 @@ grpc::Status WalletServiceImpl::ListVouchers(grpc::ServerContext* context, const
   });
 }
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

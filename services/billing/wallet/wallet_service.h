@@ -6,7 +6,7 @@
 #include "services/billing/wallet/wallet_store.h"
 #include "services/common/clock.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 class WalletServiceImpl final : public v1::WalletService::Service {
  public:
@@ -43,4 +43,4 @@ class WalletServiceImpl final : public v1::WalletService::Service {
   CallGates& gates_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

@@ -8,7 +8,7 @@
 
 #include "services/billing/wallet/wallet.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 // Newest first.
 struct PaymentsQuery {
@@ -46,4 +46,4 @@ class WalletStore {
   virtual Result<Payment> RedeemVoucher(const RedeemCommand& command) = 0;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

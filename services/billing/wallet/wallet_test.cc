@@ -4,7 +4,7 @@
 
 #include <set>
 
-namespace allod::billing::wallet_test {
+namespace allod::billing::wallet::wallet_test {
 namespace {
 
 constexpr std::int64_t kUnit = 1'000'000'000'000;
@@ -168,4 +168,4 @@ TEST(DecideRedeem, Table) {
 }
 
 }  // namespace
-}  // namespace allod::billing::wallet_test
+}  // namespace allod::billing::wallet::wallet_test

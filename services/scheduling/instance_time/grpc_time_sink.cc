@@ -3,7 +3,7 @@
 #include "services/common/rpc/client.h"
 #include "services/common/rpc/timestamp.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 namespace {
 
 constexpr std::chrono::seconds kTimeout{10};
@@ -41,4 +41,4 @@ Result<TimeSink::Answer> GrpcTimeSink::Record(const std::string& tenant_name,
   return answer;
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

@@ -7,7 +7,7 @@
 #include "allod/billing/v1/instance_time.grpc.pb.h"
 #include "services/scheduling/instance_time/time_reporter.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 
 class GrpcTimeSink final : public TimeSink {
  public:
@@ -18,4 +18,4 @@ class GrpcTimeSink final : public TimeSink {
   const std::unique_ptr<billing::v1::InstanceTimeService::Stub> stub_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

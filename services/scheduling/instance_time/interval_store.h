@@ -11,7 +11,7 @@
 #include "services/common/ids.h"
 #include "services/common/result.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 
 inline constexpr int kIntervalsPerReport = 500;
 inline constexpr int kTenantsPerRound = 200;
@@ -57,4 +57,4 @@ class IntervalStore {
   virtual Result<std::vector<NamedTenant>> ListUnfunded(const std::optional<TenantId>& after, int limit) = 0;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

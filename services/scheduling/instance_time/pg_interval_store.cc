@@ -3,7 +3,7 @@
 #include "services/common/pg/row_reader.h"
 #include "services/scheduling/pg_rows.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 namespace {
 
 constexpr const char* kLoadDue =
@@ -138,4 +138,4 @@ Result<std::vector<NamedTenant>> PgIntervalStore::ListUnfunded(const std::option
                      after, limit);
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

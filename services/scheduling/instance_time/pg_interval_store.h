@@ -4,7 +4,7 @@
 #include "services/common/pg/pool.h"
 #include "services/scheduling/instance_time/interval_store.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 
 class PgIntervalStore final : public IntervalStore {
  public:
@@ -22,4 +22,4 @@ class PgIntervalStore final : public IntervalStore {
   PgPool& pool_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

@@ -5,7 +5,7 @@
 #include "services/common/catching.h"
 #include "services/common/log.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 namespace {
 
 constexpr std::chrono::seconds kPeriod{5};
@@ -120,4 +120,4 @@ void TimeReporter::Loop(const std::stop_token& stop) {
   }
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

@@ -26,7 +26,7 @@
 #include "services/common/set_aside.h"
 #include "services/scheduling/instance_time/interval_store.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::instance_time {
 
 // The port to billing. Thread-safe; blocks a few seconds at most.
 class TimeSink {
@@ -80,4 +80,4 @@ class TimeReporter {
   OwnedThread thread_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::instance_time

@@ -7,7 +7,7 @@
 
 #include "tests/support/fake_clock.h"
 
-namespace allod::scheduling::time_reporter_test {
+namespace allod::scheduling::instance_time::time_reporter_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -174,4 +174,4 @@ TEST_F(TimeReporterTest, StopsWhatCostsWhenTheCreditEndsAndLetsItGoOn) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling::time_reporter_test
+}  // namespace allod::scheduling::instance_time::time_reporter_test

@@ -3,7 +3,7 @@
 #include "services/common/rpc/timestamp.h"
 #include "services/scheduling/convert.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 namespace {
 
 std::string MillionOf(Amount token_price) { return Amount::FromPico(token_price.pico() * 1'000'000).ToString(); }
@@ -46,4 +46,4 @@ v1::Quote ToProto(const Quote& quote) {
   return out;
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

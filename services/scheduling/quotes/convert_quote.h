@@ -4,10 +4,10 @@
 #include "allod/scheduling/v1/quote.pb.h"
 #include "services/scheduling/quotes/quote.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 // INVALID_ARGUMENT / INVALID_USE.
 Result<QuotedUse> UseFrom(const v1::QuotedUse& use);
 v1::Quote ToProto(const Quote& quote);
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

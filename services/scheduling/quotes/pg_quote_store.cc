@@ -5,7 +5,7 @@
 #include "services/common/pg/row_reader.h"
 #include "services/scheduling/pg_rows.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 namespace {
 
 constexpr const char* kQuoteColumns =
@@ -116,4 +116,4 @@ Result<std::vector<scheduler::Replica>> PgQuoteStore::ListPlaced() {
   });
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

@@ -4,7 +4,7 @@
 #include "services/common/pg/pool.h"
 #include "services/scheduling/quotes/quote_store.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 class PgQuoteStore final : public QuoteStore {
  public:
@@ -20,4 +20,4 @@ class PgQuoteStore final : public QuoteStore {
   PgPool& pool_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

@@ -3,7 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 namespace {
 
 constexpr std::int64_t kQuotedRequestsMax = 1'000'000'000;
@@ -98,4 +98,4 @@ Status CheckSameAsked(const Quote& stored, const Quote& asked) {
               "request_id: was used for a quote of something else; take a new one");
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

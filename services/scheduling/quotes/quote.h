@@ -6,7 +6,7 @@
 #include "services/common/money.h"
 #include "services/scheduling/domain.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 inline constexpr std::chrono::hours kQuoteLasts{24 * 14};
 inline constexpr int kQuotedDays = 30;                    // of a month
@@ -72,4 +72,4 @@ Status RoomForQuote(std::int64_t open);
 // Whether a repeated request asks for what was quoted. ALREADY_EXISTS / REQUEST_ID_REUSED.
 Status CheckSameAsked(const Quote& stored, const Quote& asked);
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

@@ -6,7 +6,7 @@
 #include "services/scheduling/convert.h"
 #include "services/scheduling/quotes/convert_quote.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 namespace {
 
 // The database keeps what fits on a screen.
@@ -126,4 +126,4 @@ grpc::Status QuoteServiceImpl::ListQuotes(grpc::ServerContext* context, const v1
   });
 }
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

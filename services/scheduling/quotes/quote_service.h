@@ -9,7 +9,7 @@
 #include "services/scheduling/drivers/driver.h"
 #include "services/scheduling/store.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 class QuoteServiceImpl final : public v1::QuoteService::Service {
  public:
@@ -43,4 +43,4 @@ class QuoteServiceImpl final : public v1::QuoteService::Service {
   CallGates& gates_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

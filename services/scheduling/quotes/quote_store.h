@@ -7,7 +7,7 @@
 #include "services/common/page_token.h"
 #include "services/scheduling/quotes/quote.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 class QuoteStore {
  public:
@@ -24,4 +24,4 @@ class QuoteStore {
   virtual Result<std::vector<scheduler::Replica>> ListPlaced() = 0;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

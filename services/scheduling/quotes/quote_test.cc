@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace allod::scheduling::quote_test {
+namespace allod::scheduling::quotes::quote_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -109,4 +109,4 @@ TEST(CheckBinding, BindsWhatWasQuotedUntilItExpiresAndForAsLongAsItStands) {
 }
 
 }  // namespace
-}  // namespace allod::scheduling::quote_test
+}  // namespace allod::scheduling::quotes::quote_test

@@ -9,11 +9,11 @@
 #include "services/scheduling/instance_service.h"
 #include "services/scheduling/operations_service.h"
 #include "services/scheduling/quotes/quote_service.h"
+#include "services/scheduling/quotes/testing/fake_quote_store.h"
 #include "services/scheduling/reconciler.h"
 #include "services/scheduling/region_service.h"
 #include "services/scheduling/route_service.h"
 #include "services/scheduling/testing/fake_peer_services.h"
-#include "services/scheduling/testing/fake_quote_store.h"
 #include "services/scheduling/testing/fake_region_store.h"
 #include "services/scheduling/testing/fake_store.h"
 
@@ -46,9 +46,9 @@ struct SchedulingOnFakes {
   CallGates gates;
   Watchers gateways{"routes", 8};
   const RouteVisibility visibility{reconciler.routes(), gateways};
-  FakeQuoteStore quote_store;
+  quotes::FakeQuoteStore quote_store;
   Acceptor acceptor{grpc_peers, quote_store, regions, clock, {{}, 20, {}}};
-  QuoteServiceImpl quotes{quote_store, store, acceptor, driver, regions, clock, gates};
+  quotes::QuoteServiceImpl quotes{quote_store, store, acceptor, driver, regions, clock, gates};
   InstanceServiceImpl instances{
       store,    grpc_peers,
       figures,  visibility,

@@ -3,7 +3,7 @@
 
 #include "services/billing/analysis/rollup_store.h"
 
-namespace allod::billing {
+namespace allod::billing::analysis {
 
 class UsageOfTwoProjects final : public RollupStore {
  public:
@@ -21,4 +21,4 @@ class UsageOfTwoProjects final : public RollupStore {
   }
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::analysis

@@ -3,7 +3,7 @@
 
 #include "services/billing/budget/budget_store.h"
 
-namespace allod::billing {
+namespace allod::billing::budget {
 
 class NoBudgets final : public BudgetStore {
   static std::unexpected<Error> Asked() { return Internal("a budget was asked for by a key of a project"); }
@@ -16,4 +16,4 @@ class NoBudgets final : public BudgetStore {
   Status DeleteBudget(TenantId, const std::string&, const std::string&) override { return Asked(); }
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::budget

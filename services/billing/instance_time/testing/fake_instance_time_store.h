@@ -13,7 +13,7 @@
 #include "services/billing/store.h"
 #include "services/common/clock.h"
 
-namespace allod::billing {
+namespace allod::billing::instance_time {
 
 class FakeInstanceTimeStore final : public InstanceTimeStore {
  public:
@@ -85,4 +85,4 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
   std::map<std::tuple<TenantId, Time, std::string, PriceTerms>, InstanceTimeTotal> totals_;
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::instance_time

@@ -3,7 +3,7 @@
 
 #include "services/billing/wallet/wallet_store.h"
 
-namespace allod::billing {
+namespace allod::billing::wallet {
 
 class NoWallets final : public WalletStore {
   static std::unexpected<Error> Asked() { return Internal("a wallet was asked for by a key of a project"); }
@@ -23,4 +23,4 @@ class NoWallets final : public WalletStore {
   Result<Payment> RedeemVoucher(const RedeemCommand&) override { return Asked(); }
 };
 
-}  // namespace allod::billing
+}  // namespace allod::billing::wallet

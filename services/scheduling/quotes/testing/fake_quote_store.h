@@ -10,7 +10,7 @@
 
 #include "services/scheduling/quotes/quote_store.h"
 
-namespace allod::scheduling {
+namespace allod::scheduling::quotes {
 
 class FakeQuoteStore final : public QuoteStore {
  public:
@@ -56,4 +56,4 @@ class FakeQuoteStore final : public QuoteStore {
   std::map<std::pair<TenantId, Uuid>, Quote> quotes_;
 };
 
-}  // namespace allod::scheduling
+}  // namespace allod::scheduling::quotes

@@ -137,8 +137,8 @@ int main(int argc, char** argv) {
         commands::AddApply,  commands::AddGet,    commands::AddDescribe, commands::AddDelete,    commands::AddTenants,
         commands::AddQuota,  commands::AddQuote,  commands::AddRoles,    commands::AddCreateKey, commands::AddRotateKey,
         commands::AddLogin,  commands::AddChat,   commands::AddUsage,    commands::AddInvoice,   commands::AddPayout,
-        commands::AddWallet, commands::AddBudget, commands::AddTerms,    commands::AddBilling,   commands::AddLedger,
-        commands::AddProve,  commands::AddEvents, commands::AddAudit,    commands::AddTop}) {
+        commands::AddWallet, commands::AddBudget, commands::AddTerms,    commands::AddLedger,    commands::AddProve,
+        commands::AddEvents, commands::AddAudit,  commands::AddTop}) {
     add(app, globals);
   }
   std::vector<std::string> asked;

@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "allod/billing/v1/budget.grpc.pb.h"
+#include "cli/commands/delete.h"
+#include "cli/commands/short_names.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/times.h"
 #include "cli/kinds/registry.h"
-#include "cli/net/connections.h"
-#include "cli/net/pages.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
 #include "services/common/rpc/timestamp.h"
@@ -19,9 +19,6 @@ namespace allod::cli::commands {
 namespace {
 
 namespace billing_v1 = allod::billing::v1;
-using Budgets = billing_v1::BudgetService;
-
-constexpr int kBudgetsListedMax = 1000;
 
 const std::map<std::string, billing_v1::Budget::Period> kPeriods = {{"month", billing_v1::Budget::PERIOD_MONTH},
                                                                     {"range", billing_v1::Budget::PERIOD_RANGE},
@@ -35,12 +32,16 @@ struct BudgetOptions {
   std::string api_key;
   std::string instance;
   billing_v1::Budget::Period period = billing_v1::Budget::PERIOD_MONTH;
-  std::string start;
-  std::string end;
+  std::string from;
+  std::string to;
   std::string amount;
   std::vector<int> thresholds;
-  std::string hard;
+  bool hard = false;
+  bool soft = false;
+  DeleteOptions deletion;
 };
+
+const kinds::ResourceKind& BudgetKind() { return **kinds::FindKind("budgets"); }
 
 Result<std::string> BudgetName(const BudgetOptions& options) {
   ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
@@ -48,94 +49,79 @@ Result<std::string> BudgetName(const BudgetOptions& options) {
   return tenant + "/budgets/" + options.budget;
 }
 
-Status ShowBudgets(const Globals& globals, const billing_v1::Budget& budget) {
-  if (globals.json()) {
-    terminal::Print(terminal::ToJson(budget));
-    return {};
-  }
-  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("Budget"));
-  terminal::PrintList(false, kind->columns, {&budget});
+Status ShowBudget(const Globals& globals, const net::Services& services, const std::string& name) {
+  ALLOD_TRY(const auto budget, BudgetKind().get(services, name));
+  terminal::Print(globals.json() ? terminal::ToJson(*budget)
+                                 : terminal::MessageTable(BudgetKind().columns, {budget.get()}));
   return {};
 }
 
-// "p" is short for the project of that tenant.
-std::string ProjectName(const std::string& tenant, const std::string& text) {
-  if (text.empty() || text.find('/') != std::string::npos) return text;
-  return tenant + "/projects/" + text;
+Result<billing_v1::Budget> BudgetFrom(const BudgetOptions& options) {
+  billing_v1::Budget out;
+  ALLOD_TRY(*out.mutable_name(), BudgetName(options));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
+  out.set_display_name(options.display_name);
+  if (!options.project.empty()) out.set_project(FullName(tenant + "/projects", options.project));
+  out.set_api_key(options.api_key);
+  out.set_instance(options.instance);
+  out.set_period(options.period);
+  out.set_amount(options.amount);
+  out.set_hard(options.hard);
+  for (const int percent : options.thresholds) out.add_thresholds(percent);
+  const Time now = std::chrono::system_clock::now();
+  if (!options.from.empty()) {
+    ALLOD_TRY(const Time from, ParseWhen("--from", options.from, now));
+    *out.mutable_start_time() = ToTimestamp(from);
+  }
+  if (!options.to.empty()) {
+    ALLOD_TRY(const Time to, ParseWhen("--to", options.to, now));
+    *out.mutable_end_time() = ToTimestamp(to);
+  }
+  return out;
 }
 
 Status CreateBudget(const Globals& globals, const BudgetOptions& options) {
-  billing_v1::CreateBudgetRequest request;
-  ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
-  request.set_budget_id(options.budget);
-  auto& budget = *request.mutable_budget();
-  budget.set_display_name(options.display_name);
-  budget.set_project(ProjectName(request.parent(), options.project));
-  budget.set_api_key(options.api_key);
-  budget.set_instance(options.instance);
-  budget.set_period(options.period);
-  budget.set_amount(options.amount);
-  budget.set_hard(options.hard == "yes");
-  for (const int percent : options.thresholds) budget.add_thresholds(percent);
-  const Time now = std::chrono::system_clock::now();
-  if (!options.start.empty()) {
-    ALLOD_TRY(const Time start, ParseWhen("--start", options.start, now));
-    *budget.mutable_start_time() = ToTimestamp(start);
-  }
-  if (!options.end.empty()) {
-    ALLOD_TRY(const Time end, ParseWhen("--end", options.end, now));
-    *budget.mutable_end_time() = ToTimestamp(end);
-  }
+  ALLOD_TRY(const billing_v1::Budget wanted, BudgetFrom(options));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto made, net::Ask<Budgets>(services, &Budgets::Stub::CreateBudget, request));
-  return ShowBudgets(globals, made);
-}
-
-Result<billing_v1::Budget> FindBudget(const net::Services& services, const BudgetOptions& options) {
-  billing_v1::GetBudgetRequest request;
-  ALLOD_TRY(*request.mutable_name(), BudgetName(options));
-  return net::Ask<Budgets>(services, &Budgets::Stub::GetBudget, request);
+  ALLOD_CHECK_OK(BudgetKind().create(services, wanted, {.request_id = Uuid::V7().ToString()}));
+  return ShowBudget(globals, services, wanted.name());
 }
 
 Status GetBudget(const Globals& globals, const BudgetOptions& options) {
+  ALLOD_TRY(const std::string name, BudgetName(options));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto budget, FindBudget(services, options));
-  return ShowBudgets(globals, budget);
+  return ShowBudget(globals, services, name);
 }
 
 Status ListBudgets(const Globals& globals, const BudgetOptions& options) {
-  billing_v1::ListBudgetsRequest request;
-  ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto listed, net::List<Budgets>(services, &Budgets::Stub::ListBudgets, request, kBudgetsListedMax));
-  if (listed.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, request.parent()));
-  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("Budget"));
-  terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(listed.items));
+  ALLOD_TRY(const auto budgets, BudgetKind().list(services, tenant));
+  if (budgets.empty()) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
+  terminal::PrintList(globals.json(), BudgetKind().columns, terminal::PointersTo(budgets));
   return {};
 }
 
 // What is not said stays as it is.
 Status UpdateBudget(const Globals& globals, const BudgetOptions& options) {
+  ALLOD_TRY(const std::string name, BudgetName(options));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  billing_v1::UpdateBudgetRequest request;
-  ALLOD_TRY(*request.mutable_budget(), FindBudget(services, options));
-  auto& budget = *request.mutable_budget();
-  if (!options.display_name.empty()) budget.set_display_name(options.display_name);
-  if (!options.amount.empty()) budget.set_amount(options.amount);
-  if (!options.hard.empty()) budget.set_hard(options.hard == "yes");
-  if (!options.thresholds.empty())
-    budget.mutable_thresholds()->Assign(options.thresholds.begin(), options.thresholds.end());
-  ALLOD_TRY(const auto changed, net::Ask<Budgets>(services, &Budgets::Stub::UpdateBudget, request));
-  return ShowBudgets(globals, changed);
+  ALLOD_TRY(const auto current, BudgetKind().get(services, name));
+  auto wanted = dynamic_cast<const billing_v1::Budget&>(*current);
+  if (!options.display_name.empty()) wanted.set_display_name(options.display_name);
+  if (!options.amount.empty()) wanted.set_amount(options.amount);
+  if (options.hard || options.soft) wanted.set_hard(options.hard);
+  if (!options.thresholds.empty()) {
+    wanted.mutable_thresholds()->Assign(options.thresholds.begin(), options.thresholds.end());
+  }
+  ALLOD_CHECK_OK(BudgetKind().update(services, *current, wanted, Uuid::V7().ToString()));
+  return ShowBudget(globals, services, name);
 }
 
 Status DeleteBudget(const Globals& globals, const BudgetOptions& options) {
-  billing_v1::DeleteBudgetRequest request;
-  ALLOD_TRY(*request.mutable_name(), BudgetName(options));
-  ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_CHECK_OK(net::Ask<Budgets>(services, &Budgets::Stub::DeleteBudget, request));
-  terminal::Print(globals.json() ? "{}\n" : fmt::format("{} is deleted\n", request.name()));
-  return {};
+  DeleteOptions deletion = options.deletion;
+  ALLOD_TRY(deletion.name, BudgetName(options));
+  return DeleteOne(globals, BudgetKind(), deletion);
 }
 
 }  // namespace
@@ -152,25 +138,27 @@ void AddBudget(CLI::App& app, Globals& globals) {
   const auto changeable = [](CLI::App* command, const auto& options) {
     command->add_option("--display-name", options->display_name, "What it is for");
     command->add_option("--threshold", options->thresholds, "Percent to tell of, as in 80; may be repeated");
-    command->add_option("--hard", options->hard, "yes: requests that would pass it are refused; no: it only tells")
-        ->check(CLI::IsMember({"yes", "no"}));
     return command->add_option("--amount", options->amount, "In the account's currency, as in 1000");
   };
   const auto [create, of_create] = add("create", "Make a budget", &CreateBudget, true);
   changeable(create, of_create)->required();
+  create->add_flag("--hard", of_create->hard, "Refuse requests that would pass it (default: it only tells)");
   create->add_option("--project", of_create->project, "PROJECT: only what its instances use");
   create->add_option("--api-key", of_create->api_key, "tenants/T/projects/P/apiKeys/KID: only what this key uses");
   create->add_option("--instance", of_create->instance, "tenants/T/projects/P/instances/I: only what this one is used");
-  create->add_option("--period", of_create->period, "month, range or total (default: month)")
+  create->add_option("--per", of_create->period, "month, range or total (default: month)")
       ->type_name("PERIOD")
       ->transform(CLI::CheckedTransformer(kPeriods, CLI::ignore_case).description(""));
-  create->add_option("--start", of_create->start, "Of a range: YYYY-MM-DD in UTC, or a time of RFC 3339");
-  create->add_option("--end", of_create->end, "Of a range: before it");
+  create->add_option("--from", of_create->from, "Of a range: YYYY-MM-DD in UTC, or a time of RFC 3339");
+  create->add_option("--to", of_create->to, "Of a range: before it");
   add("list", "List a tenant's budgets and what was used", &ListBudgets, false);
   add("get", "Show a budget", &GetBudget, true);
   const auto [update, of_update] = add("update", "Change a budget; what is not said stays", &UpdateBudget, true);
   changeable(update, of_update);
-  add("delete", "Delete a budget with what it counted", &DeleteBudget, true);
+  CLI::Option* hard = update->add_flag("--hard", of_update->hard, "Refuse requests that would pass it");
+  update->add_flag("--soft", of_update->soft, "Only tell")->excludes(hard);
+  const auto [remove, of_remove] = add("delete", "Delete a budget with what it counted", &DeleteBudget, true);
+  AddYesOption(*remove, of_remove->deletion);
 }
 
 }  // namespace allod::cli::commands

@@ -37,6 +37,11 @@ Command<Options> AddCommand(CLI::App& app, Globals& globals, const std::string& 
   return {command, std::move(options)};
 }
 
+// For what is done once however often it is asked (may_be_done.h).
+inline void AddRequestIdOption(CLI::App& command, std::string& request_id) {
+  command.add_option("--request-id", request_id, "UUID, the same again to repeat what may have been done");
+}
+
 void AddUp(CLI::App& app, Globals& globals);
 void AddDown(CLI::App& app, Globals& globals);
 void AddStatus(CLI::App& app, Globals& globals);
@@ -56,7 +61,6 @@ void AddLogin(CLI::App& app, Globals& globals);  // and logout and whoami
 void AddChat(CLI::App& app, Globals& globals);
 void AddUsage(CLI::App& app, Globals& globals);
 void AddInvoice(CLI::App& app, Globals& globals);
-void AddBilling(CLI::App& app, Globals& globals);
 void AddTerms(CLI::App& app, Globals& globals);
 void AddBudget(CLI::App& app, Globals& globals);
 void AddPayout(CLI::App& app, Globals& globals);

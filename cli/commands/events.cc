@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "allod/billing/v1/event_sink.grpc.pb.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/delete.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/times.h"
 #include "cli/kinds/registry.h"
 #include "cli/net/connections.h"
-#include "cli/terminal/confirm.h"
 #include "cli/terminal/print.h"
 #include "services/common/ids.h"
 
@@ -20,14 +19,12 @@ namespace {
 namespace billing_v1 = allod::billing::v1;
 using Sinks = billing_v1::EventSinkService;
 
-constexpr char kSinkHelp[] = "tenants/TENANT/eventSinks/SINK";
 constexpr char kKindHelp[] =
     "A kind of event, e.g. usage.recorded or budget.* for all that begin so; repeat it for more (docs/events.md)";
 
 struct SinkOptions {
   std::string tenant;
-  std::string name;
-  std::string id;
+  std::string sink;
   std::string url;
   std::string display_name;
   std::vector<std::string> kinds;
@@ -36,12 +33,19 @@ struct SinkOptions {
   bool disable = false;
   std::string overlap = "24h";
   std::int64_t sequence = 0;
-  bool yes = false;
+  DeleteOptions deletion;
 };
 
-Status ShowSinks(const Globals& globals, const billing_v1::EventSink& sink) {
-  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
-  terminal::Print(globals.json() ? terminal::ToJson(sink) : terminal::MessageTable(kind->columns, {&sink}));
+const kinds::ResourceKind& SinkKind() { return **kinds::FindKind("eventSinks"); }
+
+Result<std::string> SinkName(const SinkOptions& options) {
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
+  ALLOD_CHECK_OK(CheckId("sink", options.sink));
+  return tenant + "/eventSinks/" + options.sink;
+}
+
+Status ShowSink(const Globals& globals, const billing_v1::EventSink& sink) {
+  terminal::Print(globals.json() ? terminal::ToJson(sink) : terminal::MessageTable(SinkKind().columns, {&sink}));
   return {};
 }
 
@@ -56,9 +60,9 @@ void ShowSecret(const Globals& globals, const billing_v1::EventSinkWithSecret& m
 Status CreateSink(const Globals& globals, const SinkOptions& options) {
   billing_v1::CreateEventSinkRequest request;
   ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
-  request.set_event_sink_id(options.id);
+  request.set_event_sink_id(options.sink);
   billing_v1::EventSink& sink = *request.mutable_event_sink();
-  sink.set_display_name(options.display_name.empty() ? options.id : options.display_name);
+  sink.set_display_name(options.display_name.empty() ? options.sink : options.display_name);
   sink.set_url(options.url);
   for (const std::string& kind : options.kinds) sink.add_kinds(kind);
   request.set_request_id(Uuid::V7().ToString());
@@ -68,31 +72,31 @@ Status CreateSink(const Globals& globals, const SinkOptions& options) {
   return {};
 }
 
-Result<billing_v1::EventSink> Read(const net::Services& services, const std::string& name) {
+Result<billing_v1::EventSink> FindSink(const net::Services& services, const SinkOptions& options) {
   billing_v1::GetEventSinkRequest request;
-  request.set_name(name);
+  ALLOD_TRY(*request.mutable_name(), SinkName(options));
   return net::Ask<Sinks>(services, &Sinks::Stub::GetEventSink, request);
 }
 
 Status GetSink(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto sink, Read(services, options.name));
-  return ShowSinks(globals, sink);
+  ALLOD_TRY(const auto sink, FindSink(services, options));
+  return ShowSink(globals, sink);
 }
 
 Status ListSinks(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("eventSinks"));
-  ALLOD_TRY(const auto sinks, kind->list(services, tenant));
-  terminal::PrintList(globals.json(), kind->columns, terminal::PointersTo(sinks));
+  ALLOD_TRY(const auto sinks, SinkKind().list(services, tenant));
+  if (sinks.empty()) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
+  terminal::PrintList(globals.json(), SinkKind().columns, terminal::PointersTo(sinks));
   return {};
 }
 
 Status UpdateSink(const Globals& globals, const SinkOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::UpdateEventSinkRequest request;
-  ALLOD_TRY(*request.mutable_event_sink(), Read(services, options.name));
+  ALLOD_TRY(*request.mutable_event_sink(), FindSink(services, options));
   billing_v1::EventSink& sink = *request.mutable_event_sink();
   if (!options.url.empty()) sink.set_url(options.url);
   if (!options.display_name.empty()) sink.set_display_name(options.display_name);
@@ -101,23 +105,18 @@ Status UpdateSink(const Globals& globals, const SinkOptions& options) {
   if (options.enable || options.disable) sink.set_disabled(options.disable);
   request.set_request_id(Uuid::V7().ToString());
   ALLOD_TRY(const auto changed, net::Ask<Sinks>(services, &Sinks::Stub::UpdateEventSink, request));
-  return ShowSinks(globals, changed);
+  return ShowSink(globals, changed);
 }
 
 Status DeleteSink(const Globals& globals, const SinkOptions& options) {
-  ALLOD_CHECK_OK(
-      terminal::Confirm(fmt::format("{} is deleted, and nothing is sent to it any more", options.name), options.yes));
-  ALLOD_TRY(const net::Services services, FindServices(globals));
-  billing_v1::DeleteEventSinkRequest request;
-  request.set_name(options.name);
-  ALLOD_CHECK_OK(net::Ask<Sinks>(services, &Sinks::Stub::DeleteEventSink, request));
-  terminal::Print(globals.json() ? "{}\n" : fmt::format("{} deleted\n", options.name));
-  return {};
+  DeleteOptions deletion = options.deletion;
+  ALLOD_TRY(deletion.name, SinkName(options));
+  return DeleteOne(globals, SinkKind(), deletion);
 }
 
 Status Rotate(const Globals& globals, const SinkOptions& options) {
   billing_v1::RotateEventSinkSecretRequest request;
-  request.set_name(options.name);
+  ALLOD_TRY(*request.mutable_name(), SinkName(options));
   ALLOD_TRY(const auto overlap, ParseDuration("--overlap", options.overlap));
   request.mutable_overlap()->set_seconds(overlap.count());
   request.set_request_id(Uuid::V7().ToString());
@@ -129,7 +128,7 @@ Status Rotate(const Globals& globals, const SinkOptions& options) {
 
 Status Test(const Globals& globals, const SinkOptions& options) {
   billing_v1::TestEventSinkRequest request;
-  request.set_name(options.name);
+  ALLOD_TRY(*request.mutable_name(), SinkName(options));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto answer, net::Ask<Sinks>(services, &Sinks::Stub::TestEventSink, request));
   if (globals.json()) terminal::Print(terminal::ToJson(answer));
@@ -140,7 +139,7 @@ Status Test(const Globals& globals, const SinkOptions& options) {
 
 Status Replay(const Globals& globals, const SinkOptions& options) {
   billing_v1::ReplayEventsRequest request;
-  request.set_name(options.name);
+  ALLOD_TRY(*request.mutable_name(), SinkName(options));
   request.set_sequence(options.sequence);
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto answer, net::Ask<Sinks>(services, &Sinks::Stub::ReplayEvents, request));
@@ -163,7 +162,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
     const auto [command, options] = AddCommand<SinkOptions>(
         sinks, globals, "create", "Send events to a webhook from now on; shows its secret once", &CreateSink);
     command->add_option("tenant", options->tenant, kTenantHelp)->required();
-    command->add_option("id", options->id, "What it is to be called")->required();
+    command->add_option("sink", options->sink, "SINK: what it is to be called")->required();
     command->add_option("--url", options->url, "https://HOST/PATH")->required();
     command->add_option("--kind", options->kinds, kKindHelp);
     command->add_option("--display-name", options->display_name, "In words (default: its id)");
@@ -175,7 +174,8 @@ void AddEvents(CLI::App& app, Globals& globals) {
   }
   const auto of_one = [&](const char* name, const char* what, Status (*run)(const Globals&, const SinkOptions&)) {
     auto made = AddCommand<SinkOptions>(sinks, globals, name, what, run);
-    made.app->add_option("name", made.options->name, kSinkHelp)->required();
+    made.app->add_option("tenant", made.options->tenant, kTenantHelp)->required();
+    made.app->add_option("sink", made.options->sink, "SINK: the last part of its name")->required();
     return made;
   };
   of_one("get", "Show one and how it does", &GetSink);
@@ -191,7 +191,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
   }
   {
     const auto [command, options] = of_one("delete", "Send nothing to one any more", &DeleteSink);
-    command->add_flag("--yes", options->yes, "Do not ask");
+    AddYesOption(*command, options->deletion);
   }
   {
     const auto [command, options] = of_one("rotate", "Make a new secret for one; shows it once", &Rotate);

@@ -1,4 +1,5 @@
-// `allod invoice`: what a tenant owes for a month; invoice_actions.cc has what is issued.
+// `allod invoice`: what a tenant owes for a month; invoice_actions.cc has what is issued,
+// invoice_corrections.cc what corrects it by a rule.
 
 #include "allod/billing/v1/invoice.grpc.pb.h"
 #include "cli/commands/invoice_view.h"
@@ -9,6 +10,7 @@
 namespace allod::cli::commands {
 
 void AddInvoiceActions(CLI::App& invoice, Globals& globals);
+void AddInvoiceCorrections(CLI::App& invoice, Globals& globals);
 
 namespace {
 
@@ -44,6 +46,7 @@ void AddInvoice(CLI::App& app, Globals& globals) {
   command->add_option("--period", options->period, "YYYY-MM in UTC (default: the current month)");
   command->require_subcommand(0, 1);
   AddInvoiceActions(*command, globals);
+  AddInvoiceCorrections(*command, globals);
   // It is called after its subcommand's.
   command->callback([&globals, options, command] {
     if (command->get_subcommands().empty()) {

@@ -2,20 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <vector>
 
-#include "allod/billing/v1/correction.grpc.pb.h"
 #include "allod/billing/v1/invoice.grpc.pb.h"
+#include "cli/commands/document_file.h"
 #include "cli/commands/invoice_view.h"
 #include "cli/commands/may_be_done.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
-#include "services/common/digest.h"
 #include "services/common/ids.h"
 
 namespace allod::cli::commands {
@@ -42,7 +39,6 @@ struct InvoiceActionOptions {
   std::string reason;
   std::vector<std::string> lines;
   bool all = false;
-  bool dry_run = false;
   std::string request_id;
 };
 
@@ -95,7 +91,7 @@ Status ListIssued(const Globals& globals, const InvoiceActionOptions& options) {
   return {};
 }
 
-// All slices, and whether they are the file that the service says.
+// All slices.
 Result<billing_v1::InvoiceDocument> Fetch(const net::Services& services, const InvoiceActionOptions& options) {
   billing_v1::GetInvoiceDocumentRequest request;
   ALLOD_TRY(*request.mutable_name(), NameOf(options));
@@ -109,28 +105,13 @@ Result<billing_v1::InvoiceDocument> Fetch(const net::Services& services, const I
     if (slice.content().empty()) break;
     document.mutable_content()->append(slice.content());
   }
-  if (Sha256Hex(document.content()) == document.sha256()) return document;
-  return Internal("the file is not what the service says that it is; ask again");
+  return document;
 }
 
 Status WriteDocument(const Globals& globals, const InvoiceActionOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto document, Fetch(services, options));
-  if (options.file.empty()) {
-    terminal::Print(document.content());
-    return {};
-  }
-  std::ofstream file(options.file, std::ios::binary | std::ios::trunc);
-  file << document.content();
-  file.close();
-  if (!file) return Fail(Code::kInternal, "FILE_NOT_WRITTEN", fmt::format("{} could not be written", options.file));
-  terminal::Print(
-      globals.json()
-          ? nlohmann::json{{"file", options.file}, {"bytes", document.size_bytes()}, {"sha256", document.sha256()}}
-                    .dump(2) +
-                "\n"
-          : fmt::format("{}: {} bytes\n", options.file, document.size_bytes()));
-  return {};
+  return KeepDocument(globals, options.file, document.content(), document.sha256());
 }
 
 // "3" or "3=12.50".
@@ -155,36 +136,11 @@ Status CreditInvoice(const Globals& globals, const InvoiceActionOptions& options
     ALLOD_TRY(*request.add_lines(), CreditLine(text));
   }
   request.set_reason(options.reason);
-  request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
+  request.set_request_id(RequestIdOr(options.request_id));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   const auto note = net::Ask<Invoices>(services, &Invoices::Stub::CreateCreditNote, request, kIssueTimeout);
   if (!note) return std::unexpected(ToRepeat(note.error(), request.request_id()));
   ShowIssued(globals, *note);
-  return {};
-}
-
-Status CreditServiceLevel(const Globals& globals, const InvoiceActionOptions& options) {
-  billing_v1::CreditServiceLevelRequest request;
-  ALLOD_TRY(*request.mutable_invoice(), NameOf(options));
-  request.set_validate_only(options.dry_run);
-  request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
-  ALLOD_TRY(const net::Services services, FindServices(globals));
-  using Corrections = billing_v1::CorrectionService;
-  const auto done = net::Ask<Corrections>(services, &Corrections::Stub::CreditServiceLevel, request, kIssueTimeout);
-  if (!done) return std::unexpected(ToRepeat(done.error(), request.request_id()));
-  if (globals.json()) {
-    terminal::Print(terminal::ToJson(*done));
-    return {};
-  }
-  terminal::PrintList(false,
-                      {{"INSTANCE", "instance"},
-                       {"REQUESTS", "request_count"},
-                       {"FAULTS", "fault_count"},
-                       {"BELOW", "below_basis_points"},
-                       {"CREDIT", "credit_basis_points"},
-                       {"AMOUNT", "amount.amount"}},
-                      terminal::Messages(done->credits().pointer_begin(), done->credits().pointer_end()));
-  terminal::Print((options.dry_run ? "Nothing was issued; this would be:\n" : "") + ShowInvoice(done->credit_note()));
   return {};
 }
 
@@ -209,17 +165,12 @@ void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
       ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""));
   document->add_option("--language", of_document->language,
                        "Of html and pdf: am, ar, en, es, fr, hi, pt, ru or sw (default: en)");
-  document->add_option("--file", of_document->file, "Where to (default: standard output)");
+  AddFileOption(*document, of_document->file);
   const auto [credit, of_credit] = add("credit", "Give back a part of an invoice, or all of it", &CreditInvoice, true);
   credit->add_option("--reason", of_credit->reason, "Stands on the credit note")->required();
   credit->add_option("--line", of_credit->lines, "NUMBER, or NUMBER=AMOUNT without tax; may be repeated");
   credit->add_flag("--all", of_credit->all, "What is left of all lines");
-  const auto [level, of_level] =
-      add("sla-credit", "Give back what the price terms promise where an instance's month was below it",
-          &CreditServiceLevel, true);
-  level->add_flag("--dry-run", of_level->dry_run, "Show it, and issue nothing");
-  level->add_option("--request-id", of_level->request_id, "UUID, the same again to repeat what may have been done");
-  credit->add_option("--request-id", of_credit->request_id, "UUID, the same again to repeat what may have been done");
+  AddRequestIdOption(*credit, of_credit->request_id);
 }
 
 }  // namespace allod::cli::commands

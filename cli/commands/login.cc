@@ -8,8 +8,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/commands/commands.h"
 #include "cli/commands/session_file.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/installation/files.h"
 #include "cli/installation/lock.h"
 #include "cli/net/device_login.h"
@@ -17,7 +17,6 @@
 #include "cli/net/http_client.h"
 #include "cli/net/json_fields.h"
 #include "cli/terminal/print.h"
-#include "services/common/ids.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -118,8 +117,7 @@ Result<json> AskWho(const std::string& gateway, const std::string& token) {
 }
 
 Status Login(const Globals& globals, const LoginOptions& options) {
-  const std::string tenant = options.tenant.starts_with("tenants/") ? options.tenant : "tenants/" + options.tenant;
-  ALLOD_CHECK_OK(MatchName("tenant", tenant, "tenants/*"));
+  ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const std::string gateway, GatewayOf(globals));
   ALLOD_TRY(const json provider, ChooseProvider(gateway, tenant, options.provider));
   net::DeviceClient client{net::TextIn(provider, "issuer"), net::TextIn(provider, "clientId"), {}};
@@ -185,7 +183,7 @@ void AddLogin(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] = AddCommand<LoginOptions>(
         app, globals, "login", "Sign in as a person of a tenant, by a code for any browser", &Login);
-    command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT")->required();
+    command->add_option("tenant", options->tenant, kTenantHelp)->required();
     command->add_option("--provider", options->provider, "The identity provider, if the tenant has several");
   }
   {

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "services/common/ids.h"
+
 namespace allod::cli::commands {
 
 bool MayBeDone(const Error& error) {
@@ -17,6 +19,8 @@ bool MayBeDone(const Error& error) {
       return false;
   }
 }
+
+std::string RequestIdOr(const std::string& given) { return given.empty() ? Uuid::V7().ToString() : given; }
 
 Error ToRepeat(Error error, const std::string& request_id) {
   if (!MayBeDone(error)) return error;

@@ -2,16 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "allod/billing/v1/payout.grpc.pb.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/document_file.h"
+#include "cli/commands/percent.h"
+#include "cli/commands/short_names.h"
 #include "cli/net/connections.h"
 #include "cli/net/pages.h"
 #include "cli/terminal/print.h"
-#include "services/common/digest.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -34,13 +34,13 @@ struct PayoutOptions {
   std::string reference;
   std::string listing;
   std::string publisher;
-  int basis_points = 0;
+  std::string percent;
 };
 
-// "acme" and "publishers/acme" are the same.
-std::string PayoutNamed(const char* collection, const std::string& text) {
-  const std::string prefix = fmt::format("{}/", collection);
-  return text.starts_with(prefix) ? text : fmt::format("{}{}", prefix, text);
+// The share of a line or of a listing.
+template <typename T>
+std::string ShareText(const google::protobuf::Message& message) {
+  return PercentText(dynamic_cast<const T&>(message).basis_points());
 }
 
 void ShowPayout(const Globals& globals, const billing_v1::Payout& payout) {
@@ -51,7 +51,7 @@ void ShowPayout(const Globals& globals, const billing_v1::Payout& payout) {
                                  {"LISTING", "listing"},
                                  {"DOCUMENTS", "document_count"},
                                  {"NET", "net.amount"},
-                                 {"SHARE / 10000", "basis_points"},
+                                 {"SHARE %", "basis_points", &ShareText<billing_v1::Payout::Line>},
                                  {"SHARE", "share.amount"}},
                                 lines);
   out += fmt::format("\nEarned: {0} {1}\nPayable: {0} {2}\n", payout.payable().currency_code(),
@@ -84,7 +84,7 @@ Status ListRevenueShares(const Globals& globals, const PayoutOptions&) {
                       {{"LISTING", "listing"},
                        {"VERSION", "version"},
                        {"PUBLISHER", "publisher"},
-                       {"SHARE / 10000", "basis_points"},
+                       {"SHARE %", "basis_points", &ShareText<billing_v1::RevenueShare>},
                        {"SINCE", "create_time"}},
                       terminal::PointersTo(listed.items));
   return {};
@@ -93,21 +93,22 @@ Status ListRevenueShares(const Globals& globals, const PayoutOptions&) {
 Status SetRevenueShare(const Globals& globals, const PayoutOptions& options) {
   billing_v1::SetRevenueShareRequest request;
   auto& share = *request.mutable_revenue_share();
-  share.set_listing(PayoutNamed("listings", options.listing));
-  share.set_publisher(PayoutNamed("publishers", options.publisher));
-  share.set_basis_points(options.basis_points);
+  share.set_listing(FullName("listings", options.listing));
+  share.set_publisher(FullName("publishers", options.publisher));
+  ALLOD_TRY(const std::int32_t basis_points, ParsePercent("--percent", options.percent));
+  share.set_basis_points(basis_points);
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto stored, net::Ask<Payouts>(services, &Payouts::Stub::SetRevenueShare, request));
-  terminal::Print(globals.json() ? terminal::ToJson(stored)
-                                 : fmt::format("{}: {} gets {}.{:02} % of what is invoiced from now on (version {})\n",
-                                               stored.listing(), stored.publisher(), stored.basis_points() / 100,
-                                               stored.basis_points() % 100, stored.version()));
+  terminal::Print(globals.json()
+                      ? terminal::ToJson(stored)
+                      : fmt::format("{}: {} gets {} % of what is invoiced from now on (version {})\n", stored.listing(),
+                                    stored.publisher(), PercentText(stored.basis_points()), stored.version()));
   return {};
 }
 
 Status GetPayout(const Globals& globals, const PayoutOptions& options) {
   billing_v1::GetPayoutRequest request;
-  request.set_name(PayoutNamed("payouts", options.payout));
+  request.set_name(FullName("payouts", options.payout));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto payout, net::Ask<Payouts>(services, &Payouts::Stub::GetPayout, request));
   ShowPayout(globals, payout);
@@ -116,8 +117,8 @@ Status GetPayout(const Globals& globals, const PayoutOptions& options) {
 
 Status FinalisePayout(const Globals& globals, const PayoutOptions& options) {
   billing_v1::FinalisePayoutRequest request;
-  request.set_name(PayoutNamed("payouts", options.payout));
-  request.set_legal_entity(PayoutNamed("legalEntities", options.legal_entity));
+  request.set_name(FullName("payouts", options.payout));
+  request.set_legal_entity(FullName("legalEntities", options.legal_entity));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto payout, net::Ask<Payouts>(services, &Payouts::Stub::FinalisePayout, request, kPayoutTimeout));
   ShowPayout(globals, payout);
@@ -126,34 +127,17 @@ Status FinalisePayout(const Globals& globals, const PayoutOptions& options) {
 
 Status WritePayout(const Globals& globals, const PayoutOptions& options) {
   billing_v1::GetPayoutDocumentRequest request;
-  request.set_name(PayoutNamed("payouts", options.payout));
+  request.set_name(FullName("payouts", options.payout));
   request.set_format(options.format);
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const auto document,
             net::Ask<Payouts>(services, &Payouts::Stub::GetPayoutDocument, request, kPayoutTimeout));
-  if (Sha256Hex(document.content()) != document.sha256()) {
-    return Internal("the file is not what the service says that it is; ask again");
-  }
-  if (options.file.empty()) {
-    terminal::Print(document.content());
-    return {};
-  }
-  std::ofstream file(options.file, std::ios::binary | std::ios::trunc);
-  file << document.content();
-  file.close();
-  if (!file) return Fail(Code::kInternal, "FILE_NOT_WRITTEN", fmt::format("{} could not be written", options.file));
-  terminal::Print(
-      globals.json()
-          ? nlohmann::json{{"file", options.file}, {"bytes", document.size_bytes()}, {"sha256", document.sha256()}}
-                    .dump(2) +
-                "\n"
-          : fmt::format("{}: {} bytes\n", options.file, document.size_bytes()));
-  return {};
+  return KeepDocument(globals, options.file, document.content(), document.sha256());
 }
 
 Status RecordPayoutPayment(const Globals& globals, const PayoutOptions& options) {
   billing_v1::RecordPayoutPaymentRequest request;
-  request.set_name(PayoutNamed("payouts", options.payout));
+  request.set_name(FullName("payouts", options.payout));
   request.set_paid_on(options.paid_on);
   request.set_reference(options.reference);
   ALLOD_TRY(const net::Services services, FindServices(globals));
@@ -183,17 +167,18 @@ void AddPayout(CLI::App& app, Globals& globals) {
   document->add_option("--format", of_document->format, "csv or pdf (default: pdf)")
       ->type_name("FORMAT")
       ->transform(CLI::CheckedTransformer(kPayoutFormats, CLI::ignore_case).description(""));
-  document->add_option("--file", of_document->file, "Where to (default: standard output)");
+  AddFileOption(*document, of_document->file);
   const auto [payment, of_payment] = add("record-payment", "Say that a payout was paid", &RecordPayoutPayment, true);
   payment->add_option("--paid-on", of_payment->paid_on, "YYYY-MM-DD")->required();
   payment->add_option("--reference", of_payment->reference, "Of the bank or the like")->required();
-  add("shares", "List what publishers get of listings", &ListRevenueShares, false);
-  const auto [share, of_share] =
-      add("share", "Set what a publisher gets of a listing, for invoices from now on", &SetRevenueShare, false);
-  share->add_option("listing", of_share->listing, "LISTING or listings/LISTING")->required();
-  share->add_option("--publisher", of_share->publisher, "PUBLISHER or publishers/PUBLISHER")->required();
-  share->add_option("--basis-points", of_share->basis_points, "Hundredths of a percent of the net, 0 to 10000")
-      ->required();
+  CLI::App* shares = group->add_subcommand("shares", "What publishers get of listings");
+  shares->require_subcommand(1);
+  AddCommand<PayoutOptions>(*shares, globals, "list", "List what publishers get of listings", &ListRevenueShares);
+  const auto [set, of_set] = AddCommand<PayoutOptions>(
+      *shares, globals, "set", "Set what a publisher gets of a listing, for invoices from now on", &SetRevenueShare);
+  set->add_option("listing", of_set->listing, "LISTING or listings/LISTING")->required();
+  set->add_option("--publisher", of_set->publisher, "PUBLISHER or publishers/PUBLISHER")->required();
+  set->add_option("--percent", of_set->percent, "Of the net, as in 30 or 7.5; 0 ends it")->required();
 }
 
 }  // namespace allod::cli::commands

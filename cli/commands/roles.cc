@@ -8,11 +8,10 @@
 #include <nlohmann/json.hpp>
 
 #include "allod/tenancy/v1/role.grpc.pb.h"
-#include "cli/commands/commands.h"
+#include "cli/commands/tenant_commands.h"
 #include "cli/kinds/registry.h"
 #include "cli/terminal/print.h"
 #include "proto/known_permissions.h"
-#include "services/common/ids.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -66,8 +65,7 @@ Status ShowRoles(const Globals& globals, const RolesOptions& options) {
   std::vector<terminal::MessagePtr> found;
   for (const Role role : kAll.List()) found.push_back(AsMessage(role));
   if (!options.tenant.empty()) {
-    const std::string tenant = options.tenant.starts_with("tenants/") ? options.tenant : "tenants/" + options.tenant;
-    ALLOD_TRY([[maybe_unused]] const auto ids, MatchName("tenant", tenant, "tenants/*"));
+    ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
     ALLOD_TRY(const net::Services services, FindServices(globals));
     ALLOD_TRY(const kinds::ResourceKind* kind, kinds::FindKind("roles"));
     ALLOD_TRY(auto own, kind->list(services, tenant));
@@ -84,7 +82,7 @@ void AddRoles(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<RolesOptions>(
       app, globals, "roles", "List the roles of the platform, and those that a tenant made, with what they permit",
       &ShowRoles);
-  command->add_option("tenant", options->tenant, "TENANT or tenants/TENANT: its own roles too");
+  command->add_option("tenant", options->tenant, fmt::format("{}: its own roles too", kTenantHelp));
   command->add_flag("--permissions", options->permissions, "List every permission instead, and the roles that have it");
 }
 

@@ -7,6 +7,7 @@
 
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/apply/plan.h"
+#include "cli/commands/short_names.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/tenant_tree.h"
 #include "cli/kinds/registry.h"
@@ -142,7 +143,7 @@ Status Resume(const Globals& globals, const StateOptions& options) {
 }  // namespace
 
 Result<std::string> TenantNameOf(const std::string& text) {
-  const std::string name = text.find('/') == std::string::npos ? "tenants/" + text : text;
+  const std::string name = FullName("tenants", text);
   ALLOD_CHECK_OK(MatchName("name", name, "tenants/*"));
   return name;
 }

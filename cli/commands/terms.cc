@@ -26,7 +26,7 @@ Status SetTerms(const Globals& globals, const TermsOptions& options) {
   billing_v1::SetPriceTermsRequest request;
   ALLOD_TRY(*request.mutable_price_terms(), TermsFrom(options, tenant));
   request.set_validate_only(options.dry_run);
-  request.set_request_id(options.request_id.empty() ? Uuid::V7().ToString() : options.request_id);
+  request.set_request_id(RequestIdOr(options.request_id));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   const auto set = net::Ask<TermsService>(services, &TermsService::Stub::SetPriceTerms, request);
   if (!set) return std::unexpected(ToRepeat(set.error(), request.request_id()));
@@ -92,7 +92,7 @@ void AddTerms(CLI::App& app, Globals& globals) {
                   "BELOW:PERCENT, as in 99.5:10: what is given back of an instance; may be repeated");
   set->add_option("--note", of_set->note, "What was agreed where");
   set->add_flag("--dry-run", of_set->dry_run, "Check it, and set nothing");
-  set->add_option("--request-id", of_set->request_id, "UUID, the same again to repeat what may have been done");
+  AddRequestIdOption(*set, of_set->request_id);
   const auto [get, of_get] = add("get", "Show the price terms that a tenant has", &GetTerms);
   get->add_option("--version", of_get->version, "NUMBER of a version (default: that of this month)");
   add("list", "List all versions of a tenant's price terms", &ListTerms);

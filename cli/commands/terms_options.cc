@@ -4,7 +4,8 @@
 
 #include <charconv>
 
-#include "services/common/money.h"
+#include "cli/commands/percent.h"
+#include "cli/commands/short_names.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -23,8 +24,7 @@ struct OfModel {
 OfModel Split(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos) return {"", text};
-  const std::string model = text.substr(0, equals);
-  return {model.starts_with("models/") ? model : "models/" + model, text.substr(equals + 1)};
+  return {FullName("models", text.substr(0, equals)), text.substr(equals + 1)};
 }
 
 bool ReadNumber(const std::string& text, std::int64_t& out) {
@@ -32,18 +32,13 @@ bool ReadNumber(const std::string& text, std::int64_t& out) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
-// "12.5" of a hundred.
 bool ReadPercent(const std::string& text, std::int32_t& out) {
-  const auto percent = Amount::Parse("percent", text, 2);
-  constexpr Int128 kBasisPoint = 10'000'000'000;
-  if (!percent || *percent < Amount() || percent->pico() > 10'000 * kBasisPoint) return false;
-  out = static_cast<std::int32_t>(percent->pico() / kBasisPoint);
-  return true;
+  const auto percent = ParsePercent("percent", text);
+  if (percent) out = *percent;
+  return percent.has_value();
 }
 
-std::string Percent(std::int32_t basis_points) {
-  return Amount::FromPico(Int128{basis_points} * 10'000'000'000).ToString() + " %";
-}
+std::string Percent(std::int32_t basis_points) { return PercentText(basis_points) + " %"; }
 
 std::string Of(const std::string& model) { return model.empty() ? "all models" : model; }
 

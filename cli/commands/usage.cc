@@ -23,7 +23,7 @@ struct UsageOptions {
   int limit = 20;
   bool computed = false;
   bool time = false;
-  std::string month;
+  std::string period;
 };
 
 template <typename Request>
@@ -82,7 +82,7 @@ Status ShowTime(const Globals& globals, const net::Services& services, const Usa
   using Service = billing_v1::InstanceTimeService;
   billing_v1::ListInstanceTimeRequest request;
   request.set_parent(options.tenant);
-  request.set_month(options.month);
+  request.set_month(options.period);
   ALLOD_TRY(const net::Listed times,
             net::List<Service>(services, &Service::Stub::ListInstanceTime, request, options.limit));
   if (times.items.empty()) ALLOD_CHECK_OK(CheckThereIs(services, options.tenant));
@@ -105,8 +105,8 @@ Status Usage(const Globals& globals, const UsageOptions& options) {
   if (asked.time && (asked.computed || !asked.instance.empty())) {
     return InvalidArgument("INVALID_OPTIONS", "--time shows every instance; leave --computed and --instance out");
   }
-  if (!asked.time && !asked.month.empty()) {
-    return InvalidArgument("INVALID_OPTIONS", "--month is for --time");
+  if (!asked.time && !asked.period.empty()) {
+    return InvalidArgument("INVALID_OPTIONS", "--period is for --time");
   }
   ALLOD_TRY(const net::Services services, FindServices(globals));
   if (asked.time) return ShowTime(globals, services, asked);
@@ -124,7 +124,7 @@ void AddUsage(CLI::App& app, Globals& globals) {
                     "Show what nodes told that they computed, instead of what was delivered and billed");
   command->add_flag("--time", options->time,
                     "Show for how long the replicas of instances answered, by month, and what that costs");
-  command->add_option("--month", options->month, "With --time: YYYY-MM or current; else all");
+  command->add_option("--period", options->period, "With --time: YYYY-MM or current (default: all months)");
   command->add_option("--limit", options->limit, "How many (default: 20)")->check(CLI::Range(1, 100'000));
   command->require_subcommand(0, 1);
   AddUsageReports(*command, globals);

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <map>
 
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "allod/billing/v1/usage_report.grpc.pb.h"
+#include "cli/commands/short_names.h"
 #include "cli/commands/tenant_commands.h"
 #include "cli/commands/times.h"
 #include "cli/commands/usage_report_view.h"
@@ -20,11 +22,16 @@ namespace {
 namespace billing_v1 = allod::billing::v1;
 using Reports = billing_v1::UsageReportService;
 
+const std::map<std::string, billing_v1::UsageOrder> kOrders = {{"amount", billing_v1::USAGE_ORDER_AMOUNT},
+                                                               {"requests", billing_v1::USAGE_ORDER_REQUESTS},
+                                                               {"tokens", billing_v1::USAGE_ORDER_TOKENS}};
+
 // All records of a tenant are read.
 constexpr std::chrono::minutes kRebuildTimeout{3};
 
 struct UsageReportOptions {
-  std::string tenant, by = "day", from, to, order;
+  std::string tenant, by = "day", from, to;
+  billing_v1::UsageOrder order = billing_v1::USAGE_ORDER_UNSPECIFIED;
   std::string project, instance, model, variant, isolation_class, api_key;
   int limit = 1000;
   bool csv = false;
@@ -35,8 +42,7 @@ Result<billing_v1::QueryUsageRequest> RequestOf(const UsageReportOptions& option
   ALLOD_TRY(*request.mutable_parent(), TenantNameOf(options.tenant));
   ALLOD_TRY(const auto by, DimensionsFrom(options.by));
   for (const auto dimension : by) request.add_group_by(dimension);
-  ALLOD_TRY(const auto order, UsageOrderFrom(options.order));
-  request.set_order(order);
+  request.set_order(options.order);
   const Time now = std::chrono::system_clock::now();
   if (!options.from.empty()) {
     ALLOD_TRY(const Time from, ParseSince("--from", options.from, now));
@@ -47,12 +53,10 @@ Result<billing_v1::QueryUsageRequest> RequestOf(const UsageReportOptions& option
     *request.mutable_end_time() = ToTimestamp(std::chrono::ceil<std::chrono::hours>(to));
   }
   if (!options.project.empty()) {
-    request.set_project(options.project.find('/') == std::string::npos
-                            ? request.parent() + "/projects/" + options.project
-                            : options.project);
+    request.set_project(FullName(request.parent() + "/projects", options.project));
   }
   request.set_instance(options.instance);
-  request.set_model(options.model);
+  if (!options.model.empty()) request.set_model(FullName("models", options.model));
   request.set_variant(options.variant);
   request.set_isolation_class(options.isolation_class);
   request.set_api_key(options.api_key);
@@ -171,13 +175,17 @@ void AddUsageReports(CLI::App& usage, Globals& globals) {
                      "for one sum (default: day)");
   report->add_option("--from", of_report->from, fmt::format("{} (default: the beginning of the month)", kWhen));
   report->add_option("--to", of_report->to, fmt::format("{}; not included (default: now)", kWhen));
-  report->add_option("--order", of_report->order, "amount, requests or tokens, the most first (default: by time)");
-  report->add_option("--project", of_report->project, "Only this project");
-  report->add_option("--instance", of_report->instance, "Only this instance");
-  report->add_option("--model", of_report->model, "Only models/MODEL");
-  report->add_option("--variant", of_report->variant, "Only this variant");
-  report->add_option("--class", of_report->isolation_class, "Only pooled, isolated or dedicated");
-  report->add_option("--key", of_report->api_key, "Only this API key or workload rule");
+  report->add_option("--order", of_report->order, "amount, requests or tokens, the most first (default: by time)")
+      ->type_name("ORDER")
+      ->transform(CLI::CheckedTransformer(kOrders, CLI::ignore_case).description(""));
+  report->add_option("--project", of_report->project, "PROJECT: only this one");
+  report->add_option("--instance", of_report->instance, "tenants/T/projects/P/instances/I: only this one");
+  report->add_option("--model", of_report->model, "MODEL or models/MODEL: only this one");
+  report->add_option("--variant", of_report->variant, "models/M/versions/V/variants/VARIANT: only this one");
+  report->add_option("--class", of_report->isolation_class, "Only pooled, isolated or dedicated")
+      ->check(CLI::IsMember({"pooled", "isolated", "dedicated"}));
+  report->add_option("--api-key", of_report->api_key,
+                     "tenants/T/projects/P/apiKeys/KID, or the name of a workload rule: only what it used");
   report->add_option("--limit", of_report->limit, "How many lines (default: 1000)")->check(CLI::Range(1, 100'000));
   report->add_flag("--csv", of_report->csv, "As CSV (RFC 4180)");
 
@@ -186,7 +194,7 @@ void AddUsageReports(CLI::App& usage, Globals& globals) {
   dump->add_option("tenant", of_dump->tenant, kTenantHelp)->required();
   dump->add_option("--from", of_dump->from, fmt::format("Admitted at or after: {}", kWhen))->required();
   dump->add_option("--to", of_dump->to, fmt::format("Admitted before: {}", kWhen))->required();
-  dump->add_option("--instance", of_dump->instance, "Only this instance");
+  dump->add_option("--instance", of_dump->instance, "tenants/T/projects/P/instances/I: only this one");
 
   const auto [rebuild, of_rebuild] = AddCommand<RebuildReportsOptions>(
       usage, globals, "rebuild", "Make what reports read anew from a tenant's usage records", &RebuildReports);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/terminal/print.h"
+#include "services/common/csv.h"
 
 namespace allod::cli::commands {
 namespace {
@@ -69,14 +70,6 @@ Result<std::vector<v1::UsageDimension>> DimensionsFrom(std::string_view text) {
     out.push_back(found->dimension);
   }
   return out;
-}
-
-Result<v1::UsageOrder> UsageOrderFrom(std::string_view text) {
-  if (text.empty()) return v1::USAGE_ORDER_UNSPECIFIED;
-  if (text == "amount") return v1::USAGE_ORDER_AMOUNT;
-  if (text == "requests") return v1::USAGE_ORDER_REQUESTS;
-  if (text == "tokens") return v1::USAGE_ORDER_TOKENS;
-  return InvalidArgument("INVALID_ORDER", fmt::format("--order: '{}' is none of amount, requests and tokens", text));
 }
 
 Cells ReportHeadings(const std::vector<v1::UsageDimension>& by) {
@@ -145,18 +138,10 @@ Cells RecordCells(const v1::UsageRecord& record) {
 }
 
 std::string CsvLine(const Cells& cells) {
-  std::string out;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    std::string cell = cells[i];
-    if (!cell.empty() && std::string_view("=+-@\t\r").find(cell.front()) != std::string_view::npos) cell.insert(0, "'");
-    if (cell.find_first_of(",\"\r\n") != std::string::npos) {
-      std::string quoted = "\"";
-      for (const char c : cell) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-      cell = quoted + "\"";
-    }
-    out += (i == 0 ? "" : ",") + cell;
-  }
-  return out + "\r\n";
+  CsvRows rows;
+  for (const std::string& cell : cells) rows.Add(cell);
+  rows.End();
+  return rows.Take();
 }
 
 }  // namespace allod::cli::commands

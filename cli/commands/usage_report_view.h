@@ -13,8 +13,6 @@ namespace allod::cli::commands {
 
 // "day,model". INVALID_ARGUMENT / INVALID_GROUP_BY says what there is.
 Result<std::vector<billing::v1::UsageDimension>> DimensionsFrom(std::string_view text);
-// "" or "amount", "requests", "tokens".
-Result<billing::v1::UsageOrder> UsageOrderFrom(std::string_view text);
 
 using Cells = std::vector<std::string>;
 // The headings of what a report is by, then of its sums; lower case, as CSV has them.
@@ -24,7 +22,7 @@ Cells ReportCells(const std::vector<billing::v1::UsageDimension>& by, const bill
 Cells RecordHeadings();
 Cells RecordCells(const billing::v1::UsageRecord& record);
 
-// A line of RFC 4180; what a spreadsheet would take for a formula is prefixed with an apostrophe.
+// A line of a CSV.
 std::string CsvLine(const Cells& cells);
 
 }  // namespace allod::cli::commands

@@ -14,8 +14,6 @@ TEST(UsageReportView, SaysByWhatAReportIs) {
   for (const char* text : {"week", "day,,model", "Day", " day"}) {
     EXPECT_EQ(DimensionsFrom(text).error().reason, "INVALID_GROUP_BY") << text;
   }
-  EXPECT_EQ(UsageOrderFrom("tokens").value(), v1::USAGE_ORDER_TOKENS);
-  EXPECT_EQ(UsageOrderFrom("size").error().reason, "INVALID_ORDER");
 }
 
 TEST(UsageReportView, ShowsPeriodsAsLongAsTheyAre) {

@@ -35,26 +35,21 @@ struct WalletOptions {
   int days = 365;
 };
 
-std::string RequestIdOf(const WalletOptions& options) {
-  return options.request_id.empty() ? Uuid::V7().ToString() : options.request_id;
-}
-
-Status ShowWallet(const Globals& globals, const WalletOptions& options) {
+Status GetWallet(const Globals& globals, const WalletOptions& options) {
   ALLOD_TRY(const std::string tenant, TenantNameOf(options.tenant));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetWalletRequest request;
   request.set_name(tenant + "/wallet");
   ALLOD_TRY(const auto wallet, net::Ask<Wallets>(services, &Wallets::Stub::GetWallet, request));
-  terminal::PrintList(globals.json(),
-                      {{"NAME", "name"},
-                       {"CURRENCY", "balance.currency_code"},
-                       {"BALANCE", "balance.amount"},
-                       {"CREDIT LIMIT", "credit_limit.amount"},
-                       {"OWED", "owed.amount"},
-                       {"HELD", "held.amount"},
-                       {"AVAILABLE", "available.amount"},
-                       {"TELL BELOW", "low_balance"}},
-                      {&wallet});
+  const terminal::Columns columns = {{"NAME", "name"},
+                                     {"CURRENCY", "balance.currency_code"},
+                                     {"BALANCE", "balance.amount"},
+                                     {"CREDIT LIMIT", "credit_limit.amount"},
+                                     {"OWED", "owed.amount"},
+                                     {"HELD", "held.amount"},
+                                     {"AVAILABLE", "available.amount"},
+                                     {"TELL BELOW", "low_balance"}};
+  terminal::Print(globals.json() ? terminal::ToJson(wallet) : terminal::MessageTable(columns, {&wallet}));
   return {};
 }
 
@@ -65,7 +60,7 @@ Status TellBelow(const Globals& globals, const WalletOptions& options) {
   request.mutable_wallet()->set_name(tenant + "/wallet");
   if (options.amount != "none") request.mutable_wallet()->set_low_balance(options.amount);
   ALLOD_CHECK_OK(net::Ask<Wallets>(services, &Wallets::Stub::UpdateWallet, request));
-  return ShowWallet(globals, options);
+  return GetWallet(globals, options);
 }
 
 // A payment that was recorded, or may have been.
@@ -84,7 +79,7 @@ template <typename Request, typename Method>
 Status Record(const Globals& globals, const WalletOptions& options, Request request, Method method) {
   request.set_amount(options.amount);
   request.set_reference(options.reference);
-  request.set_request_id(RequestIdOf(options));
+  request.set_request_id(RequestIdOr(options.request_id));
   ALLOD_TRY(const net::Services services, FindServices(globals));
   return ShowPayment(globals, net::Ask<Wallets>(services, method, request), request.request_id());
 }
@@ -117,7 +112,7 @@ Status Redeem(const Globals& globals, const WalletOptions& options) {
   billing_v1::RedeemVoucherRequest request;
   request.set_name(tenant + "/wallet");
   request.set_code(options.code);
-  request.set_request_id(RequestIdOf(options));
+  request.set_request_id(RequestIdOr(options.request_id));
   return ShowPayment(globals, net::Ask<Wallets>(services, &Wallets::Stub::RedeemVoucher, request),
                      request.request_id());
 }
@@ -172,11 +167,12 @@ Status CreateVouchers(const Globals& globals, const WalletOptions& options) {
       ToTimestamp(std::chrono::system_clock::now() + std::chrono::hours(24) * options.days);
   voucher.set_note(options.note);
   request.set_count(options.count);
-  request.set_request_id(Uuid::V7().ToString());
+  request.set_request_id(RequestIdOr(options.request_id));
   ALLOD_TRY(const net::Services services, FindServices(globals));
-  ALLOD_TRY(const auto made, net::Ask<Wallets>(services, &Wallets::Stub::CreateVouchers, request));
+  const auto made = net::Ask<Wallets>(services, &Wallets::Stub::CreateVouchers, request);
+  if (!made) return std::unexpected(ToRepeat(made.error(), request.request_id()));
   if (globals.json()) {
-    terminal::Print(terminal::ToJson(made));
+    terminal::Print(terminal::ToJson(*made));
     return {};
   }
   terminal::PrintList(false,
@@ -185,7 +181,7 @@ Status CreateVouchers(const Globals& globals, const WalletOptions& options) {
                        {"AMOUNT", "voucher.amount.amount"},
                        {"USES", "voucher.uses_max"},
                        {"EXPIRES", "voucher.expire_time"}},
-                      terminal::Messages(made.vouchers().pointer_begin(), made.vouchers().pointer_end()));
+                      terminal::Messages(made->vouchers().pointer_begin(), made->vouchers().pointer_end()));
   terminal::Print("The codes are not kept: they are shown here and nowhere else.\n");
   return {};
 }
@@ -217,6 +213,7 @@ void AddVouchers(CLI::App& wallet, Globals& globals) {
   create->add_option("--uses", options->uses, "By how many tenants each may be redeemed (default: 1)");
   create->add_option("--days", options->days, "For how long they are good (default: 365)")->check(CLI::Range(1, 1826));
   create->add_option("--note", options->note, "For yourself");
+  AddRequestIdOption(*create, options->request_id);
   AddCommand<WalletOptions>(*vouchers, globals, "list", "List vouchers and how often they were used", &ListVouchers);
 }
 
@@ -231,15 +228,12 @@ void AddWallet(CLI::App& app, Globals& globals) {
     command->add_option("tenant", options->tenant, kTenantHelp)->required();
     return std::pair(command, options);
   };
-  const auto repeatable = [](CLI::App* command, const auto& options) {
-    command->add_option("--request-id", options->request_id, "UUID, the same again to repeat what may have been done");
-  };
   const auto of_money = [&](CLI::App* command, const auto& options) {
     command->add_option("--amount", options->amount, "In the account's currency, as in 12.50")->required();
     command->add_option("--reference", options->reference, "What the bank says of it");
-    repeatable(command, options);
+    AddRequestIdOption(*command, options->request_id);
   };
-  add("show", "Show a wallet and what may still be spent", &ShowWallet);
+  add("get", "Show a wallet and what may still be spent", &GetWallet);
   const auto [tell, of_tell] =
       add("tell-below", "Have an event when the balance, less what is owed, gets low", &TellBelow);
   tell->add_option("amount", of_tell->amount, "In the account's currency, as in 100; or none")->required();
@@ -254,7 +248,7 @@ void AddWallet(CLI::App& app, Globals& globals) {
   of_money(pay, of_pay);
   const auto [redeem, of_redeem] = add("redeem", "Redeem a voucher", &Redeem);
   redeem->add_option("code", of_redeem->code, "As in ABCDE-12345-FGHJK-67890")->required();
-  repeatable(redeem, of_redeem);
+  AddRequestIdOption(*redeem, of_redeem->request_id);
   AddVouchers(*wallet, globals);
 }
 

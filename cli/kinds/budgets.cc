@@ -70,7 +70,8 @@ ResourceKind BudgetKind() {
             request.set_name(name);
             request.set_request_id(request_id);
             return Done(net::Ask<Service>(services, &Service::Stub::DeleteBudget, request));
-          }};
+          },
+          .lost = "what it counted is gone, and nothing is refused or told because of it any more"};
 }
 
 }  // namespace

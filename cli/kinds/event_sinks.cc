@@ -29,7 +29,8 @@ std::vector<ResourceKind> EventSinkKinds() {
              allod::billing::v1::DeleteEventSinkRequest request;
              request.set_name(name);
              return Done(net::Ask<Service>(services, &Service::Stub::DeleteEventSink, request));
-           }}};
+           },
+           .lost = "nothing is sent to it any more, and what it has not got yet is not kept for it"}};
 }
 
 }  // namespace allod::cli::kinds

@@ -63,6 +63,8 @@ struct ResourceKind {
   // ever.
   std::function<Result<std::vector<std::string>>(const Services&, const Message& current, const Message& wanted)> stops;
   std::function<Result<net::Change>(const Services&, const std::string& name, const std::string& request_id)> remove;
+  // What goes with it when it is deleted, in words: whoever deletes one is asked first. Empty: not asked.
+  std::string lost = {};
   // Empty: what is there is as it should be at once.
   std::function<std::optional<Unsettled>(const Message&)> unsettled;
 };

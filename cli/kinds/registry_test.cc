@@ -51,6 +51,9 @@ TEST(ResourceKinds, CanDoWhatTheyAreUsedFor) {
       EXPECT_TRUE(kind.get) << kind.kind << " is compared with what is there";
     }
     EXPECT_EQ(static_cast<bool>(kind.update), static_cast<bool>(kind.preview)) << kind.kind;
+    if (!kind.lost.empty()) {
+      EXPECT_TRUE(kind.remove) << kind.kind << " is asked about";
+    }
     if (!kind.all_parents.empty()) {
       EXPECT_FALSE(kind.parent_pattern.empty()) << kind.kind;
     }
@@ -68,8 +71,8 @@ TEST(FindKind, TakesKindAndPluralInAnyCase) {
   EXPECT_EQ(unknown.error().reason, "UNKNOWN_KIND");
   EXPECT_EQ(unknown.error().message,
             "'pods' is none of tenants, projects, apiKeys, identityProviders, workloadRules, roles, members, "
-            "sessions, billingAccounts, legalEntities, billingProfiles, publishers, "
-            "models, versions, variants, listings, instances, nodes, workers, regions, regionVersions");
+            "sessions, billingAccounts, legalEntities, billingProfiles, eventSinks, budgets, publishers, "
+            "models, versions, variants, listings, instances, quotes, nodes, workers, regions, regionVersions");
 }
 
 TEST(SpelledOut, TakesAnIdWhereNamesHaveNoParent) {
@@ -83,7 +86,7 @@ TEST(SpelledOut, TakesAnIdWhereNamesHaveNoParent) {
 
 TEST(KindNames, TellsThoseThatAreChosen) {
   EXPECT_EQ(KindNames([](const ResourceKind& kind) { return static_cast<bool>(kind.remove); }),
-            "apiKeys, identityProviders, workloadRules, roles, members, sessions, budgets, instances");
+            "apiKeys, identityProviders, workloadRules, roles, members, sessions, eventSinks, budgets, instances");
 }
 
 TEST(ParentOf, CutsTheLastCollection) {

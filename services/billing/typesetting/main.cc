@@ -2,10 +2,11 @@
 //
 // billing starts it for each document (services/common/process/launcher.h), so that what sets other people's texts,
 // with Pango and Cairo and their libraries, is in no service. Before it reads, it gives up all but the fonts: no other
-// file, no network, no program, no memory and time without end.
+// file, no socket, no program, no memory and time without end; where the kernel refuses that, it sets nothing.
 //
 // Exit status: 0; 1 something of its own failed; 2 usage; 3 the document cannot be set as it is. With 1 and 3 standard
-// error has one line: the reason, ": ", and what to do.
+// error has one line: the reason, ": ", and what to do. With 0 it has one where files but the fonts could have been
+// read.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,31 +15,13 @@
 #include <cstdio>
 #include <string>
 
+#include "services/billing/typesetting/confine.h"
 #include "services/billing/typesetting/fonts.h"
 #include "services/billing/typesetting/page_writer.h"
 #include "services/billing/typesetting/sheet_json.h"
-#include "services/common/sandbox/landlock.h"
-#include "services/common/sandbox/limits.h"
-#include "services/common/sandbox/service_filter.h"
 
 namespace allod::billing::typesetting {
 namespace {
-
-constexpr std::uint64_t kMemoryBytesMax = 768 << 20;
-constexpr std::uint64_t kOutputBytesMax = 64 << 20;
-constexpr std::uint64_t kCpuSecondsMax = 60;
-
-void Confine(const std::string& fonts) {
-  sandbox::Layers layers;
-  sandbox::LowerLimits({.open_files_max = 64,
-                        .data_bytes_max = kMemoryBytesMax,
-                        .file_bytes_max = kOutputBytesMax,
-                        .cpu_seconds_max = kCpuSecondsMax},
-                       layers);
-  sandbox::DropCapabilities();
-  sandbox::RestrictByLandlock(layers, {{.path = fonts}});
-  sandbox::ApplyServiceFilter(/*network=*/false);
-}
 
 Result<std::string> ReadInput() {
   std::string out;
@@ -64,10 +47,14 @@ Status WriteOutput(std::string_view bytes) {
 }
 
 Status Run(const std::string& fonts) {
+  ALLOD_TRY(const Confinement confinement, Confine(fonts));
   ALLOD_TRY(const std::string input, ReadInput());
   ALLOD_TRY(const Sheet sheet, ParseSheet(input));
   ALLOD_TRY(const std::string pdf, WritePdf(sheet, fonts));
-  return WriteOutput(pdf);
+  ALLOD_CHECK_OK(WriteOutput(pdf));
+  if (!confinement.has_landlock)
+    std::fputs(fmt::format("{}: this kernel has no Landlock\n", kNoLandlock).c_str(), stderr);
+  return {};
 }
 
 }  // namespace
@@ -83,7 +70,6 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  typesetting::Confine(fonts);
   const auto done = typesetting::Run(fonts);
   if (done) return 0;
   std::fputs(fmt::format("{}: {}\n", done.error().reason, done.error().message).c_str(), stderr);

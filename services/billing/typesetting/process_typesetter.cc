@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "services/billing/typesetting/confine.h"
 #include "services/billing/typesetting/sheet_json.h"
 #include "services/common/log.h"
 
@@ -38,7 +39,14 @@ Result<std::string> ProcessTypesetter::Typeset(const Sheet& sheet) {
   }
   ALLOD_TRY(const std::string input, ToJson(sheet));
   ALLOD_TRY(LaunchResult result, launcher_->Run(input));
-  if (result.end == ProcessEnd{}) return std::move(result.output);
+  if (result.end == ProcessEnd{}) {
+    if (result.error.find(kNoLandlock) != std::string::npos && !has_told_.exchange(true)) {
+      Log(LogLevel::kWarning,
+          "what sets PDF is less confined than it should be: it could read what billing's user may; said once",
+          {{"reason", std::string(kNoLandlock)}});
+    }
+    return std::move(result.output);
+  }
   Log(LogLevel::kWarning, "a document was not set",
       {{"number", sheet.number},
        {"status", std::to_string(result.end.status)},

@@ -1,6 +1,7 @@
 // Typesetting by allod-invoice, one process for each sheet.
 #pragma once
 
+#include <atomic>
 #include <optional>
 
 #include "services/billing/typesetting/typesetter.h"
@@ -19,6 +20,7 @@ class ProcessTypesetter final : public Typesetter {
 
  private:
   const std::optional<Launcher> launcher_;
+  std::atomic<bool> has_told_ = false;  // that files are within its reach
 };
 
 }  // namespace allod::billing::typesetting

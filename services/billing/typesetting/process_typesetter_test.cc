@@ -1,10 +1,18 @@
 // allod-invoice as billing starts it: confined, strict, and of no weight to the one that asked when it fails.
 #include "services/billing/typesetting/process_typesetter.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <thread>
 
 #include "services/billing/typesetting/fonts.h"
 #include "services/billing/typesetting/page_writer.h"
@@ -60,6 +68,35 @@ TEST(ProcessTypesetter, ItsEndsAreErrors) {
   EXPECT_EQ(late.Typeset(ASheet()).error().reason, "TYPESETTING_TOO_LONG");
   ProcessTypesetter small(Launcher::Start(Program(), {.output_bytes_max = 256}).value());
   EXPECT_EQ(small.Typeset(ASheet()).error().reason, "TYPESETTING_FAILED");
+}
+
+// It is confined before it reads: seccomp is in force while it waits for a pipe that nobody writes to.
+TEST(ProcessTypesetter, TheProgramIsConfinedBeforeItReads) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const std::string program = Program();
+  const pid_t pid = fork();
+  if (pid == 0) {
+    dup2(ends[0], STDIN_FILENO);
+    execl(program.c_str(), program.c_str(), nullptr);
+    _exit(127);
+  }
+  const auto is_confined = [&] {
+    std::ifstream status(fmt::format("/proc/{}/status", pid));
+    const std::string text{std::istreambuf_iterator<char>(status), {}};
+    return text.find("Seccomp:\t2") != std::string::npos && text.find("NoNewPrivs:\t1") != std::string::npos &&
+           text.find("allod-invoice") != std::string::npos;
+  };
+  bool confined = false;
+  for (int i = 0; i < 1000 && !(confined = is_confined()); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_TRUE(confined);
+  close(ends[1]);
+  close(ends[0]);
+  int status = 0;
+  EXPECT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WEXITSTATUS(status), 3) << "no input is no sheet";
 }
 
 TEST(ProcessTypesetter, TheProgramDoubtsItsInput) {

@@ -82,12 +82,14 @@ Received ReceiveDescriptors(int socket, std::array<OwnedFd, kDescriptors>& out) 
   if (n < 0) return errno == EINTR || errno == EAGAIN || errno == EMFILE ? Received::kNothing : Received::kEnd;
   if (n == 0) return Received::kEnd;
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof fds)) {
+  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
     return Received::kNothing;
   }
-  std::memcpy(fds, CMSG_DATA(header), sizeof fds);
-  for (std::size_t i = 0; i < kDescriptors; ++i) out[i] = OwnedFd(fds[i]);
-  return Received::kRun;
+  // Fewer, where this process has too many open: those are closed with `out`.
+  const std::size_t count = std::min((header->cmsg_len - CMSG_LEN(0)) / sizeof(int), kDescriptors);
+  std::memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+  for (std::size_t i = 0; i < count; ++i) out[i] = OwnedFd(fds[i]);
+  return count == kDescriptors ? Received::kRun : Received::kNothing;
 }
 
 [[noreturn]] void RunChild(const char* program, const LaunchLimits& limits, int in, int out, int err) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <initializer_list>
 #include <memory>
+#include <utility>
 
 namespace allod::sandbox {
 namespace {
@@ -93,6 +94,38 @@ constexpr int kDenied[] = {
     SCMP_SYS(nfsservctl),
 };
 
+// Besides, of what only computes. abort() ends it all the same.
+constexpr int kDeniedToTools[] = {
+    SCMP_SYS(socket),
+    SCMP_SYS(socketpair),
+    SCMP_SYS(connect),
+    SCMP_SYS(bind),
+    SCMP_SYS(listen),
+    SCMP_SYS(kill),
+    SCMP_SYS(tkill),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(rt_sigqueueinfo),
+    SCMP_SYS(rt_tgsigqueueinfo),
+    SCMP_SYS(pidfd_open),
+    SCMP_SYS(pidfd_send_signal),
+    SCMP_SYS(process_mrelease),
+    SCMP_SYS(setpriority),
+    SCMP_SYS(ioprio_set),
+    SCMP_SYS(migrate_pages),
+    SCMP_SYS(move_pages),
+    SCMP_SYS(shmget),
+    SCMP_SYS(shmat),
+    SCMP_SYS(semget),
+    SCMP_SYS(msgget),
+    SCMP_SYS(mq_open),
+};
+
+// The first argument of these is a process; 0 is the caller.
+constexpr int kOwnProcessOnly[] = {
+    SCMP_SYS(prlimit64),      SCMP_SYS(sched_setaffinity),  SCMP_SYS(sched_setattr),
+    SCMP_SYS(sched_setparam), SCMP_SYS(sched_setscheduler),
+};
+
 bool Deny(void* filter, int call) {
   // Numbers below zero are calls that this architecture does not have.
   return call < 0 || seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), call, 0) == 0;
@@ -122,18 +155,38 @@ bool DenySockets(void* filter, bool network) {
   return deny({SCMP_A0(SCMP_CMP_GT, AF_INET6)});
 }
 
-}  // namespace
+using Filter = std::unique_ptr<void, FilterDeleter>;
 
-bool ApplyServiceFilter(bool network) {
-  const std::unique_ptr<void, FilterDeleter> filter(seccomp_init(SCMP_ACT_ALLOW));
-  if (!filter) return false;
+// With what everybody is denied but sockets; null when it could not be made.
+Filter CommonFilter() {
+  Filter filter(seccomp_init(SCMP_ACT_ALLOW));
+  if (!filter) return nullptr;
   // Calls of another architecture (32 bits) end the whole process, not one thread of it.
   seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
   seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
   for (const int call : kDenied) {
+    if (!Deny(filter.get(), call)) return nullptr;
+  }
+  return DenyProcesses(filter.get()) ? std::move(filter) : nullptr;
+}
+
+}  // namespace
+
+bool ApplyServiceFilter(bool network) {
+  const Filter filter = CommonFilter();
+  return filter && DenySockets(filter.get(), network) && seccomp_load(filter.get()) == 0;
+}
+
+bool ApplyToolFilter() {
+  const Filter filter = CommonFilter();
+  if (!filter) return false;
+  for (const int call : kDeniedToTools) {
     if (!Deny(filter.get(), call)) return false;
   }
-  return DenyProcesses(filter.get()) && DenySockets(filter.get(), network) && seccomp_load(filter.get()) == 0;
+  for (const int call : kOwnProcessOnly) {
+    if (seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EPERM), call, 1, SCMP_A0(SCMP_CMP_NE, 0)) != 0) return false;
+  }
+  return seccomp_load(filter.get()) == 0;
 }
 
 }  // namespace allod::sandbox

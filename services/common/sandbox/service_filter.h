@@ -11,4 +11,9 @@ namespace allod::sandbox {
 // For all threads of the process, for good. Needs no_new_privs or root. Whether it took effect.
 bool ApplyServiceFilter(bool network);
 
+// For a program that only computes, from descriptors that it has to descriptors that it has: as above, and no socket of
+// any family (a service takes its own user's word over a Unix socket), no signal, limit or priority for another
+// process, and no memory or queue shared with one.
+bool ApplyToolFilter();
+
 }  // namespace allod::sandbox

@@ -122,6 +122,8 @@ const Caller kAbove = Caller::Below(PersonOf("ke"), "ke-health");
 TEST_F(TenantBelowTest, WhatTheOperatorSuspendedPeopleFromAboveDoNotResume) {
   ASSERT_TRUE(Suspend("ke-health"));
   EXPECT_EQ(Reason(Resume("ke-health", kAbove)), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(Reason(Delete("ke-health", kAbove)), "SUSPENDED_BY_OPERATOR");
+  EXPECT_EQ(Get("ke-health")->state(), v1::Tenant::STATE_SUSPENDED);
   ASSERT_TRUE(Resume("ke-health"));
   ASSERT_TRUE(Suspend("ke-health", kAbove));
   EXPECT_EQ(Reason(Resume("ke-health", kAbove)), "");

@@ -39,6 +39,13 @@ Status CheckNotDeleted(const Tenant& tenant) {
 Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& request) {
   ALLOD_CHECK_OK(CheckNotDeleted(standing));
   ALLOD_CHECK_OK(CheckEtag("tenant", standing.name(), EtagOf(standing), request.etag));
+  if (request.by == Setter::kFromAbove && standing.state == TenantState::kSuspended && !standing.suspended_from_above) {
+    return FailedPrecondition(
+        "SUSPENDED_BY_OPERATOR",
+        fmt::format(
+            "{} was suspended by the operator, who alone deletes it while it is: what it has may be why; ask him",
+            standing.name()));
+  }
   Tenant out = standing;
   out.deletion = {request.now, request.now + request.grace, request.reason, standing.state,
                   request.by == Setter::kFromAbove};

@@ -36,7 +36,7 @@ struct TenantDeletionRequest {
 };
 
 // `standing` while its grace goes on. INVALID_ARGUMENT / ETAG_REQUIRED; ABORTED / ETAG_MISMATCH; FAILED_PRECONDITION /
-// TENANT_DELETING, TENANT_DELETED.
+// TENANT_DELETING, TENANT_DELETED; SUSPENDED_BY_OPERATOR for people from above, who would remove what he looks into.
 Result<Tenant> Deleted(const Tenant& standing, const TenantDeletionRequest& request);
 // `standing` as it was before it was deleted, or as it is if it was not. FAILED_PRECONDITION / TENANT_DELETED from its
 // purge time on, whether the purger has come to it or not; DELETED_BY_OPERATOR for people from above who would undo

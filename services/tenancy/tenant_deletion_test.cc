@@ -52,6 +52,19 @@ TEST(TenantDeletion, BringsBackWhatWasBefore) {
   }
 }
 
+TEST(TenantDeletion, OfWhatTheOperatorSuspendedIsHis) {
+  Tenant standing = Kenya(TenantState::kSuspended);
+  TenantDeletionRequest request = Request(standing);
+  request.by = Setter::kFromAbove;
+  EXPECT_EQ(Deleted(standing, request).error().reason, "SUSPENDED_BY_OPERATOR");
+  request.by = Setter::kOperator;
+  EXPECT_TRUE(Deleted(standing, request));
+  standing.suspended_from_above = true;
+  request = Request(standing);
+  request.by = Setter::kFromAbove;
+  EXPECT_TRUE(Deleted(standing, request)) << "what they suspended they delete";
+}
+
 TEST(TenantDeletion, IsOfTheTenantThatWasSeen) {
   const Tenant standing = Kenya();
   TenantDeletionRequest request = Request(standing);

@@ -149,10 +149,16 @@ TEST_P(TenancyStoreTree, WhatTheOperatorSuspendedIsHisToResume) {
   const auto deletion_by = [&](Setter by) {
     return TenantDeletionRequest{EtagOf(*store().GetTenant("ke-a")), "", kGraceMin, FloorToMicros(clock_.Now()), by};
   };
+  EXPECT_EQ(store().DeleteTenant("ke-a", deletion_by(Setter::kFromAbove), {}).error().reason, "SUSPENDED_BY_OPERATOR")
+      << "when its grace were over, what he looks into would be gone";
+  EXPECT_EQ(store().GetTenant("ke-a")->state, kSuspended);
+  EXPECT_EQ(set(kActive, "", Setter::kOperator), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kFromAbove), "");
   ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kFromAbove), {}));
   EXPECT_TRUE(store().GetTenant("ke-a")->deletion->from_above);
   ASSERT_TRUE(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove));
-  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "SUSPENDED_BY_OPERATOR") << "a deletion is no way round that";
+  EXPECT_EQ(set(kActive, "", Setter::kFromAbove), "");
+  EXPECT_EQ(set(kSuspended, "unpaid", Setter::kOperator), "");
   ASSERT_TRUE(store().DeleteTenant("ke-a", deletion_by(Setter::kOperator), {}));
   EXPECT_FALSE(store().GetTenant("ke-a")->deletion->from_above);
   EXPECT_EQ(store().UndeleteTenant("ke-a", clock_.Now(), {}, Setter::kFromAbove).error().reason, "DELETED_BY_OPERATOR");

@@ -40,12 +40,13 @@ LANGUAGE sql STABLE AS $$
   FROM scheduling.nodes n WHERE n.id = p_node
 $$;
 
+-- Due at once: so billing says within seconds that there is no credit, also of what is made, or wakes, for less than an hour each time.
 CREATE FUNCTION scheduling.open_interval(p_tenant uuid, p_replica uuid, p_instance uuid, p_generation bigint, p_node text,
                                          p_start timestamptz) RETURNS void
 LANGUAGE sql AS $$
   INSERT INTO scheduling.instance_intervals (tenant_id, replica_id, start_time, told_to, due_time, tenant_name, instance_id,
       instance_name, generation, variant, price_book, isolation_class, node)
-    SELECT p_tenant, p_replica, p_start, p_start, p_start + interval '1 hour', t.name, i.id, i.name, r.generation, r.variant,
+    SELECT p_tenant, p_replica, p_start, p_start, p_start, t.name, i.id, i.name, r.generation, r.variant,
       r.price_book, r.isolation_class, p_node
     FROM scheduling.instances i
     JOIN scheduling.revisions r ON r.tenant_id = i.tenant_id AND r.instance_id = i.id AND r.generation = p_generation

@@ -171,7 +171,7 @@ TEST_F(IntervalsTest, OnlyReadyCounts) {
   See(placed, ReplicaState::kReady);
   See(placed, ReplicaState::kReady);
   EXPECT_EQ(Count("end_time IS NULL"), 1);
-  EXPECT_THAT(Due(), IsEmpty()) << "it is told in an hour";
+  EXPECT_THAT(Due(), SizeIs(1)) << "billing is asked at once whether there is credit";
   for (const ReplicaState pause : {ReplicaState::kAsleep, ReplicaState::kFailed, ReplicaState::kPending}) {
     See(placed, pause);
     EXPECT_EQ(Count("end_time IS NULL"), 0);
@@ -294,6 +294,28 @@ TEST_F(IntervalsTest, WhereTheCreditEndsTheInstanceMayNotRunUntilThereIsSome) {
   ASSERT_TRUE(reporter_.RunOnce());
   EXPECT_FALSE(store_.GetInstance(ke_, instance.name)->unfunded);
   EXPECT_THAT(changed_, SizeIs(2));
+}
+
+// Pauses and new instances are no way to run without credit.
+TEST_F(IntervalsTest, WhatRunsLessThanAnHourEachTimeStopsWhereTheCreditEnds) {
+  SetLimit(3000);
+  const Instance instance = Made("i");
+  const Placed placed = Place(instance);
+  const auto unfunded = [&](const Instance& of) { return store_.GetInstance(ke_, of.name)->unfunded; };
+  See(placed, ReplicaState::kReady);
+  ASSERT_TRUE(reporter_.RunOnce());
+  EXPECT_FALSE(unfunded(instance)) << "there is credit";
+  Sql("UPDATE scheduling.instance_intervals SET start_time = start_time - interval '50 minutes', told_to = told_to - "
+      "interval '50 minutes'");
+  See(placed, ReplicaState::kAsleep);
+  ASSERT_TRUE(reporter_.RunOnce());
+  EXPECT_TRUE(unfunded(instance)) << "50 minutes are all there was";
+  // Another one gets seconds.
+  const Instance second = Made("j");
+  See(Place(second, "n2"), ReplicaState::kReady);
+  ASSERT_TRUE(reporter_.RunOnce());
+  EXPECT_TRUE(unfunded(second));
+  EXPECT_LT(Owed(), 3010);
 }
 
 TEST_F(IntervalsTest, TheServiceMakesNoTimeUp) {

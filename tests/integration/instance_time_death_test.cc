@@ -143,6 +143,10 @@ TEST_F(InstanceTimeDeath, EverySecondIsCountedOnceWhoeverDies) {
     std::this_thread::sleep_for(std::chrono::milliseconds(random() % 300));
     programs_.KillAndStartAgain(round % 3 == 2 ? "billing" : "scheduling");
   }
+  // A channel of before a death waits before it tries again.
+  for (const char* area : {"scheduling", "billing"}) {
+    ASSERT_TRUE(programs_.ChannelTo(area)->WaitForConnected(std::chrono::system_clock::now() + 30s)) << area;
+  }
   for (int i = 0; i < kInstances; ++i) {
     methods_.Must("scheduling.DeleteInstance", {{"name", fmt::format("tenants/ke/projects/p/instances/i{}", i)}});
   }

@@ -35,7 +35,8 @@ Status TimeReporter::Tell(const NamedTenant& tenant, int& told) {
     for (std::size_t k = 0; k < due.size(); ++k) {
       const TimeSink::Answer::One& one = answer.intervals[k];
       (one.refused ? refused : counted).push_back(due[k]);
-      if (one.costs && !due[k].ended) costly.insert(due[k].instance);
+      // Also of one that ended: its instance sleeps, say, and would wake without credit.
+      if (one.costs) costly.insert(due[k].instance);
       if (!one.refused) continue;
       Log(LogLevel::kError, "billing refuses the time of a replica; it is told again in an hour",
           {{"instance", due[k].instance},

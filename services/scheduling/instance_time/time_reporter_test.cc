@@ -151,10 +151,17 @@ TEST_F(TimeReporterTest, WhatIsRefusedComesLaterAndKeepsNothingElse) {
   EXPECT_EQ(rows_.postponed, 1);
 }
 
+TEST_F(TimeReporterTest, WhatSleptBeforeItWasToldStopsToo) {
+  const TenantId ke = rows_.Add("ke", "asleep", true);
+  rows_.Add("ke", "free", true);
+  billing_.poor = {"tenants/ke"};
+  ASSERT_TRUE(reporter_.RunOnce());
+  EXPECT_THAT(rows_.unfunded[ke], ElementsAre("tenants/ke/projects/p/instances/asleep"));
+}
+
 TEST_F(TimeReporterTest, StopsWhatCostsWhenTheCreditEndsAndLetsItGoOn) {
   const TenantId ke = rows_.Add("ke", "i");
   rows_.Add("ke", "free");
-  rows_.Add("ke", "gone", true);
   rows_.Add("tz", "i");
   billing_.poor = {"tenants/ke"};
   ASSERT_TRUE(reporter_.RunOnce());

@@ -137,7 +137,8 @@ void AddBudget(CLI::App& app, Globals& globals) {
   };
   const auto changeable = [](CLI::App* command, const auto& options) {
     command->add_option("--display-name", options->display_name, "What it is for");
-    command->add_option("--threshold", options->thresholds, "Percent to tell of, as in 80; may be repeated");
+    command->add_option("--threshold", options->thresholds, "Percent to tell of, as in 80; may be repeated")
+        ->allow_extra_args(false);
     return command->add_option("--amount", options->amount, "In the account's currency, as in 1000");
   };
   const auto [create, of_create] = add("create", "Make a budget", &CreateBudget, true);
@@ -148,7 +149,7 @@ void AddBudget(CLI::App& app, Globals& globals) {
   create->add_option("--instance", of_create->instance, "tenants/T/projects/P/instances/I: only what this one is used");
   create->add_option("--per", of_create->period, "month, range or total (default: month)")
       ->type_name("PERIOD")
-      ->transform(CLI::CheckedTransformer(kPeriods, CLI::ignore_case).description(""));
+      ->transform(WordOf(kPeriods));
   create->add_option("--from", of_create->from, "Of a range: YYYY-MM-DD in UTC, or a time of RFC 3339");
   create->add_option("--to", of_create->to, "Of a range: before it");
   add("list", "List a tenant's budgets and what was used", &ListBudgets, false);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -35,6 +36,23 @@ Command<Options> AddCommand(CLI::App& app, Globals& globals, const std::string& 
   command->callback(
       [&globals, options, run] { globals.action = [&globals, options, run] { return run(globals, *options); }; });
   return {command, std::move(options)};
+}
+
+// Of an option: the value of a word, such as that of an enum, in any case of its letters.
+template <typename T>
+CLI::Validator WordOf(const std::map<std::string, T>& words) {
+  CLI::Validator out;
+  out.operation([&words](std::string& text) {
+    const auto found = words.find(CLI::detail::to_lower(text));
+    if (found != words.end()) {
+      text = std::to_string(static_cast<int>(found->second));
+      return std::string();
+    }
+    std::string all;
+    for (const auto& [word, value] : words) all += (all.empty() ? "" : ", ") + word;
+    return "'" + text + "' is none of " + all;
+  });
+  return out;
 }
 
 // For what is done once however often it is asked (may_be_done.h).

@@ -31,7 +31,7 @@ Status Delete(const Globals& globals, const DeleteOptions& options) {
 Status DeleteOne(const Globals& globals, const kinds::ResourceKind& kind, const DeleteOptions& options) {
   ALLOD_TRY([[maybe_unused]] const auto segments, MatchName("name", options.name, kind.pattern));
   if (!kind.lost.empty()) {
-    ALLOD_CHECK_OK(terminal::Confirm(fmt::format("{} is deleted: {}", options.name, kind.lost), options.yes));
+    ALLOD_CHECK_OK(terminal::Confirm(fmt::format("{} is to be deleted: {}", options.name, kind.lost), options.yes));
   }
   ALLOD_TRY(const net::Services services, FindServices(globals));
   ALLOD_TRY(const net::Change change, kind.remove(services, options.name, Uuid::V7().ToString()));
@@ -48,9 +48,7 @@ Status DeleteOne(const Globals& globals, const kinds::ResourceKind& kind, const 
   return {};
 }
 
-void AddYesOption(CLI::App& command, DeleteOptions& options) {
-  command.add_flag("--yes", options.yes, "Do not ask first");
-}
+void AddYesOption(CLI::App& command, DeleteOptions& options) { command.add_flag("--yes", options.yes, "Do not ask"); }
 
 void AddDelete(CLI::App& app, Globals& globals) {
   const auto [command, options] = AddCommand<DeleteOptions>(

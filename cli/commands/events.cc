@@ -164,7 +164,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
     command->add_option("tenant", options->tenant, kTenantHelp)->required();
     command->add_option("sink", options->sink, "SINK: what it is to be called")->required();
     command->add_option("--url", options->url, "https://HOST/PATH")->required();
-    command->add_option("--kind", options->kinds, kKindHelp);
+    command->add_option("--kind", options->kinds, kKindHelp)->allow_extra_args(false);
     command->add_option("--display-name", options->display_name, "In words (default: its id)");
   }
   {
@@ -182,7 +182,7 @@ void AddEvents(CLI::App& app, Globals& globals) {
   {
     const auto [command, options] = of_one("update", "Change one; one that was suspended goes on", &UpdateSink);
     command->add_option("--url", options->url, "https://HOST/PATH");
-    CLI::Option* kinds = command->add_option("--kind", options->kinds, kKindHelp);
+    CLI::Option* kinds = command->add_option("--kind", options->kinds, kKindHelp)->allow_extra_args(false);
     command->add_flag("--all-kinds", options->all_kinds, "Every kind of event")->excludes(kinds);
     command->add_option("--display-name", options->display_name, "In words");
     CLI::Option* enable =

@@ -162,13 +162,14 @@ void AddInvoiceActions(CLI::App& invoice, Globals& globals) {
       add("document", "Write an issued invoice or credit note as a file", &WriteDocument, true);
   document->add_option("--format", of_document->format, "csv, focus, ubl, html or pdf (default: html)")
       ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(kFormats, CLI::ignore_case).description(""));
+      ->transform(WordOf(kFormats));
   document->add_option("--language", of_document->language,
                        "Of html and pdf: am, ar, en, es, fr, hi, pt, ru or sw (default: en)");
   AddFileOption(*document, of_document->file);
   const auto [credit, of_credit] = add("credit", "Give back a part of an invoice, or all of it", &CreditInvoice, true);
   credit->add_option("--reason", of_credit->reason, "Stands on the credit note")->required();
-  credit->add_option("--line", of_credit->lines, "NUMBER, or NUMBER=AMOUNT without tax; may be repeated");
+  credit->add_option("--line", of_credit->lines, "NUMBER, or NUMBER=AMOUNT without tax; may be repeated")
+      ->allow_extra_args(false);
   credit->add_flag("--all", of_credit->all, "What is left of all lines");
   AddRequestIdOption(*credit, of_credit->request_id);
 }

@@ -162,11 +162,12 @@ void AddPayout(CLI::App& app, Globals& globals) {
   add("get", "Show a payout", &GetPayout, true);
   const auto [finalise, of_finalise] =
       add("finalise", "Make the payout of an ended month, with all that is open until its end", &FinalisePayout, true);
-  finalise->add_option("--legal-entity", of_finalise->legal_entity, "Who pays")->required();
+  finalise->add_option("--legal-entity", of_finalise->legal_entity, "LEGAL ENTITY or legalEntities/ID: who pays")
+      ->required();
   const auto [document, of_document] = add("document", "Write a payout as a file", &WritePayout, true);
   document->add_option("--format", of_document->format, "csv or pdf (default: pdf)")
       ->type_name("FORMAT")
-      ->transform(CLI::CheckedTransformer(kPayoutFormats, CLI::ignore_case).description(""));
+      ->transform(WordOf(kPayoutFormats));
   AddFileOption(*document, of_document->file);
   const auto [payment, of_payment] = add("record-payment", "Say that a payout was paid", &RecordPayoutPayment, true);
   payment->add_option("--paid-on", of_payment->paid_on, "YYYY-MM-DD")->required();

@@ -63,7 +63,7 @@ std::string ForPeople(const scheduling_v1::Quote& quote) {
                    quote.spec().replicas() == 1 ? "s" : "", use.hours_per_day()));
   line("30 days, together", fmt::format("{} {}, before tax", quote.monthly_cost().amount(), currency));
   line("fits now", quote.fits() ? "yes" : "no: " + terminal::Plain(quote.fit_message()));
-  out += fmt::format("To be billed at it, write into the manifest's spec, and apply that until then:\n  quote: {}\n",
+  out += fmt::format("To be billed so, add this to the manifest's spec and apply it before then:\n  quote: {}\n",
                      quote.name());
   return out;
 }

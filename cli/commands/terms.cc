@@ -30,6 +30,7 @@ Status SetTerms(const Globals& globals, const TermsOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   const auto set = net::Ask<TermsService>(services, &TermsService::Stub::SetPriceTerms, request);
   if (!set) return std::unexpected(ToRepeat(set.error(), request.request_id()));
+  if (options.dry_run && !globals.json()) terminal::Print("Nothing was set; this would be:\n");
   PrintTerms(globals, *set);
   return {};
 }
@@ -82,14 +83,17 @@ void AddTerms(CLI::App& app, Globals& globals) {
   const auto [set, of_set] =
       add("set", "Add a version of a tenant's price terms; what is not named is not agreed", &SetTerms);
   set->add_option("--from", of_set->start, "YYYY-MM from which it counts (default: this month)");
-  set->add_option("--free-tokens", of_set->free_tokens, "[MODEL=]TOKENS a month; may be repeated");
-  set->add_option("--tier", of_set->tiers, "[MODEL=]FROM_TOKENS:PERCENT off above so many a month; may be repeated");
-  set->add_option("--discount", of_set->discounts, "[MODEL=]PERCENT off; may be repeated");
+  set->add_option("--free-tokens", of_set->free_tokens, "[MODEL=]TOKENS a month; may be repeated")
+      ->allow_extra_args(false);
+  set->add_option("--tier", of_set->tiers, "[MODEL=]FROM_TOKENS:PERCENT off above so many a month; may be repeated")
+      ->allow_extra_args(false);
+  set->add_option("--discount", of_set->discounts, "[MODEL=]PERCENT off; may be repeated")->allow_extra_args(false);
   set->add_option("--free-amount", of_set->free_amount, "AMOUNT a month, in the account's currency");
   set->add_option("--commit", of_set->commitment,
                   "AMOUNT:MONTHS[:PERCENT]: at least so much a month, and what is off for it");
   set->add_option("--service-level", of_set->service_level,
-                  "BELOW:PERCENT, as in 99.5:10: what is given back of an instance; may be repeated");
+                  "BELOW:PERCENT, as in 99.5:10: what is given back of an instance; may be repeated")
+      ->allow_extra_args(false);
   set->add_option("--note", of_set->note, "What was agreed where");
   set->add_flag("--dry-run", of_set->dry_run, "Check it, and set nothing");
   AddRequestIdOption(*set, of_set->request_id);

@@ -119,7 +119,7 @@ void AddUsage(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<UsageOptions>();
   CLI::App* command = app.add_subcommand("usage", "Show a tenant's requests, newest first; report and export usage");
   command->add_option("tenant", options->tenant, kTenantHelp);
-  command->add_option("--instance", options->instance, "Only this instance");
+  command->add_option("--instance", options->instance, "tenants/T/projects/P/instances/I: only this one");
   command->add_flag("--computed", options->computed,
                     "Show what nodes told that they computed, instead of what was delivered and billed");
   command->add_flag("--time", options->time,

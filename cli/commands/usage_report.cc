@@ -177,7 +177,7 @@ void AddUsageReports(CLI::App& usage, Globals& globals) {
   report->add_option("--to", of_report->to, fmt::format("{}; not included (default: now)", kWhen));
   report->add_option("--order", of_report->order, "amount, requests or tokens, the most first (default: by time)")
       ->type_name("ORDER")
-      ->transform(CLI::CheckedTransformer(kOrders, CLI::ignore_case).description(""));
+      ->transform(WordOf(kOrders));
   report->add_option("--project", of_report->project, "PROJECT: only this one");
   report->add_option("--instance", of_report->instance, "tenants/T/projects/P/instances/I: only this one");
   report->add_option("--model", of_report->model, "MODEL or models/MODEL: only this one");

@@ -40,7 +40,11 @@ Status GetWallet(const Globals& globals, const WalletOptions& options) {
   ALLOD_TRY(const net::Services services, FindServices(globals));
   billing_v1::GetWalletRequest request;
   request.set_name(tenant + "/wallet");
-  ALLOD_TRY(const auto wallet, net::Ask<Wallets>(services, &Wallets::Stub::GetWallet, request));
+  const auto wallet = net::Ask<Wallets>(services, &Wallets::Stub::GetWallet, request);
+  if (!wallet) {
+    if (wallet.error().code == Code::kNotFound) ALLOD_CHECK_OK(CheckThereIs(services, tenant));
+    return std::unexpected(wallet.error());
+  }
   const terminal::Columns columns = {{"NAME", "name"},
                                      {"CURRENCY", "balance.currency_code"},
                                      {"BALANCE", "balance.amount"},
@@ -49,7 +53,7 @@ Status GetWallet(const Globals& globals, const WalletOptions& options) {
                                      {"HELD", "held.amount"},
                                      {"AVAILABLE", "available.amount"},
                                      {"TELL BELOW", "low_balance"}};
-  terminal::Print(globals.json() ? terminal::ToJson(wallet) : terminal::MessageTable(columns, {&wallet}));
+  terminal::Print(globals.json() ? terminal::ToJson(*wallet) : terminal::MessageTable(columns, {&*wallet}));
   return {};
 }
 

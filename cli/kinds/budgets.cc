@@ -71,7 +71,7 @@ ResourceKind BudgetKind() {
             request.set_request_id(request_id);
             return Done(net::Ask<Service>(services, &Service::Stub::DeleteBudget, request));
           },
-          .lost = "what it counted is gone, and nothing is refused or told because of it any more"};
+          .lost = "what it counted is lost, and it refuses and tells of nothing from then on"};
 }
 
 }  // namespace

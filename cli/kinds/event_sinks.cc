@@ -16,7 +16,11 @@ std::vector<ResourceKind> EventSinkKinds() {
            .columns = {{"NAME", "name"},
                        {"DISPLAY NAME", "display_name"},
                        {"URL", "url"},
-                       {"KINDS", "kinds"},
+                       {"KINDS", "kinds",
+                        [](const google::protobuf::Message& sink) {
+                          const std::string kinds = terminal::FieldText(sink, "kinds");
+                          return kinds.empty() ? "all" : kinds;
+                        }},
                        {"STATE", "status.state"},
                        {"BACKLOG", "status.backlog_count"},
                        {"LAST SUCCESS", "status.last_success_time"},
@@ -30,7 +34,7 @@ std::vector<ResourceKind> EventSinkKinds() {
              request.set_name(name);
              return Done(net::Ask<Service>(services, &Service::Stub::DeleteEventSink, request));
            },
-           .lost = "nothing is sent to it any more, and what it has not got yet is not kept for it"}};
+           .lost = "what it has not got yet is not kept for it, and nothing is sent to it from then on"}};
 }
 
 }  // namespace allod::cli::kinds

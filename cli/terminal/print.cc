@@ -67,12 +67,18 @@ std::string FieldText(const Message& message, const std::string& path) {
   const auto dot = path.find('.');
   const auto* field = message.GetDescriptor()->FindFieldByName(path.substr(0, dot));
   if (field == nullptr) return "";
-  if (dot != std::string::npos)
-    return FieldText(message.GetReflection()->GetMessage(message, field), path.substr(dot + 1));
-  if (!field->is_repeated()) return One(message, field, -1);
+  const auto* reflection = message.GetReflection();
+  const bool is_deeper = dot != std::string::npos;
+  if (is_deeper && field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return "";
+  if (!field->is_repeated()) {
+    return is_deeper ? FieldText(reflection->GetMessage(message, field), path.substr(dot + 1))
+                     : One(message, field, -1);
+  }
   std::string joined;
-  for (int i = 0; i < message.GetReflection()->FieldSize(message, field); ++i) {
-    joined += (i == 0 ? "" : ",") + One(message, field, i);
+  for (int i = 0; i < reflection->FieldSize(message, field); ++i) {
+    joined += i == 0 ? "" : ",";
+    joined += is_deeper ? FieldText(reflection->GetRepeatedMessage(message, field, i), path.substr(dot + 1))
+                        : One(message, field, i);
   }
   return joined;
 }

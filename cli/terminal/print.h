@@ -27,7 +27,8 @@ using Columns = std::vector<Column>;
 // What a terminal shows of text that somebody else wrote, and obeys nothing of: control characters but line breaks and
 // tabs as \x1b, \u009b.
 std::string Plain(std::string_view text);
-// Text of a field for people: enums without their prefix, lists joined, numbers short, unset as "".
+// Text of a field for people: enums without their prefix, lists joined (the fields of their messages too), numbers
+// short, unset as "".
 std::string FieldText(const google::protobuf::Message& message, const std::string& path);
 // Cells are shown as Plain() has them.
 std::string Table(const std::vector<std::string>& headings, const std::vector<std::vector<std::string>>& rows);

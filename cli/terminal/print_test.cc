@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "allod/scheduling/v1/instance.pb.h"
+#include "allod/tenancy/v1/member.pb.h"
 
 namespace allod::cli::terminal::print_test {
 namespace {
@@ -30,6 +31,15 @@ TEST(FieldText, ReadsNestedFieldsAndDropsEnumPrefixes) {
   EXPECT_EQ(FieldText(instance, "status.ready_replicas"), "2");
   EXPECT_EQ(FieldText(instance, "create_time"), "");
   EXPECT_EQ(FieldText(instance, "no.such.field"), "");
+  EXPECT_EQ(FieldText(instance, "name.first"), "");
+}
+
+TEST(FieldText, JoinsTheFieldsOfListedMessages) {
+  tenancy::v1::Member member;
+  EXPECT_EQ(FieldText(member, "claims.claim"), "");
+  member.add_claims()->set_claim("email");
+  member.add_claims()->set_claim("groups");
+  EXPECT_EQ(FieldText(member, "claims.claim"), "email,groups");
 }
 
 TEST(MessageTable, AlignsColumns) {

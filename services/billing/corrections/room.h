@@ -1,0 +1,12 @@
+// Corrections in the program.
+#pragma once
+
+#include <memory>
+
+#include "services/billing/room.h"
+
+namespace allod::billing::corrections {
+
+std::unique_ptr<RoomPlan> PlanRoom();
+
+}  // namespace allod::billing::corrections

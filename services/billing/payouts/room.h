@@ -1,0 +1,12 @@
+// Publishers' money in the program.
+#pragma once
+
+#include <memory>
+
+#include "services/billing/room.h"
+
+namespace allod::billing::payouts {
+
+std::unique_ptr<RoomPlan> PlanRoom();
+
+}  // namespace allod::billing::payouts

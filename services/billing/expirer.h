@@ -8,17 +8,11 @@
 // unique).
 #pragma once
 
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <optional>
-#include <set>
-#include <string_view>
-#include <vector>
+#include <stop_token>
 
 #include "services/billing/store.h"
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 
 namespace allod::billing {
@@ -26,36 +20,19 @@ namespace allod::billing {
 class Expirer {
  public:
   // Both outlive the expirer.
-  Expirer(Store& store, const Clock& clock) : store_(store), clock_(clock) {}
-  ~Expirer() { Stop(); }
+  Expirer(Store& store, const Clock& clock);
 
-  void Start();
-  void Stop();  // joins; idempotent
+  void Start() { loop_.Start(); }  // what was not released is found by the next process
+  void Stop() { loop_.Stop(); }    // joins; idempotent
 
   // One round over all tenants; returns how many holds and leases it released. The error is the database's.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  // Something of tenants that comes due.
-  struct Stage {
-    std::string_view name;
-    std::function<Result<std::vector<TenantId>>(std::optional<TenantId> after)> find;
-    std::function<Result<int>(TenantId tenant, int limit)> release;  // how many
-  };
-  // What a round came to.
-  struct Round {
-    int released = 0;
-    std::set<TenantId> aside;
-  };
-  void Loop(const std::stop_token& stop);
-  Status Go(const Stage& stage, const std::stop_token& stop, Round& round);
-
   Store& store_;
   const Clock& clock_;
   SetAside set_aside_{"billing"};
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::billing

@@ -5,12 +5,12 @@
 // whose month cannot be finalised (yet) is set aside (services/common/set_aside.h) and the others go on.
 #pragma once
 
-#include <condition_variable>
-#include <mutex>
+#include <chrono>
+#include <stop_token>
 
 #include "services/billing/store.h"
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 
 namespace allod::billing {
@@ -18,26 +18,20 @@ namespace allod::billing {
 class Finaliser {
  public:
   // Both outlive it. `grace`: how long after its end a month is finalised.
-  Finaliser(Store& store, const Clock& clock, std::chrono::seconds grace)
-      : store_(store), clock_(clock), grace_(grace) {}
-  ~Finaliser() { Stop(); }
+  Finaliser(Store& store, const Clock& clock, std::chrono::seconds grace);
 
-  void Start();
-  void Stop();  // joins; idempotent
+  void Start() { loop_.Start(); }  // what was not finalised is found by the next process
+  void Stop() { loop_.Stop(); }    // joins; idempotent
 
   // One round over all tenants; returns how many invoices there are now that it asked for. The error is the database's.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  void Loop(const std::stop_token& stop);
-
   Store& store_;
   const Clock& clock_;
   const std::chrono::seconds grace_;
   SetAside set_aside_{"billing_invoices"};
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::billing

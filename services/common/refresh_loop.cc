@@ -8,7 +8,7 @@
 namespace allod {
 
 void RefreshLoop::Start() {
-  thread_ = OwnedThread("refresh " + what_, [this](const std::stop_token&) { Loop(); });
+  thread_ = OwnedThread(doing_, [this](const std::stop_token& stop) { Loop(stop); });
 }
 
 void RefreshLoop::Stop() {
@@ -16,13 +16,16 @@ void RefreshLoop::Stop() {
   thread_.Stop();
 }
 
-void RefreshLoop::Loop() {
+void RefreshLoop::Loop(const std::stop_token& stop) {
   bool was_ok = true;
   std::uint64_t seen = notified_.revision();
   while (!notified_.stopped()) {
-    const Status status = Catching("refresh " + what_, refresh_);
+    const Status status = Catching(doing_, [&] { return work_(stop); });
     // Said once per outage, not once a second.
-    if (!status && was_ok) Log(LogLevel::kWarning, "cannot read " + what_, {{"error", status.error().message}});
+    if (!status && was_ok) {
+      Log(LogLevel::kWarning, "cannot " + doing_ + "; tried again",
+          {{"reason", status.error().reason}, {"message", status.error().message}});
+    }
     was_ok = status.has_value();
     seen = notified_.WaitPast(seen, interval_);
   }

@@ -74,8 +74,9 @@ void SetAside::Succeed(const TenantId& tenant, std::string_view stage) {
   if (entries_.erase(Key(tenant, stage)) > 0) ShowCount();
 }
 
-void SetAside::KeepOnly(const std::set<TenantId>& tenants) {
-  std::erase_if(entries_, [&](const auto& entry) { return !tenants.contains(entry.first.first); });
+void SetAside::KeepOnly(std::string_view stage, const std::set<TenantId>& tenants) {
+  std::erase_if(entries_,
+                [&](const auto& entry) { return entry.first.second == stage && !tenants.contains(entry.first.first); });
   ShowCount();
 }
 

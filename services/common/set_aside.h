@@ -1,6 +1,6 @@
 // Tenants whose data could not be worked with, and when each is tried again: after 1 s, then 2 s, 4 s, ... up to a
-// minute, so that one tenant's trouble costs the others next to nothing. For every loop over tenants: what fails for
-// one of them is said in the log, counted in allod_{service}_tenant_failures_total{stage} and
+// minute, so that one tenant's trouble costs the others next to nothing. For every loop over tenants (tenant_round.h):
+// what fails for one of them is said in the log, counted in allod_{service}_tenant_failures_total{stage} and
 // allod_{service}_tenants_set_aside, and the loop goes on.
 //
 // Time is passed in. Not thread-safe.
@@ -39,8 +39,8 @@ class SetAside {
   std::chrono::seconds Fail(const TenantId& tenant, std::string_view stage, const Error& error, Time now,
                             std::string_view name = {});
   void Succeed(const TenantId& tenant, std::string_view stage);
-  // What was wrong with all others is over.
-  void KeepOnly(const std::set<TenantId>& tenants);
+  // What was wrong with all others in this stage is over.
+  void KeepOnly(std::string_view stage, const std::set<TenantId>& tenants);
   bool Waits(const TenantId& tenant, std::string_view stage, Time now) const;
   // In a row.
   int Failures(const TenantId& tenant, std::string_view stage) const;

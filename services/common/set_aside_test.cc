@@ -48,8 +48,10 @@ TEST_F(SetAsideTest, TellsOnceThatAWaitIsOver) {
 TEST_F(SetAsideTest, ForgetsThoseWhoseTroubleIsOver) {
   set_aside_.Fail(kKe, "look", kBroken, kStart);
   set_aside_.Fail(kTz, "look", kBroken, kStart);
-  set_aside_.KeepOnly({kTz});
+  set_aside_.Fail(kKe, "decide", kBroken, kStart);
+  set_aside_.KeepOnly("look", {kTz});
   EXPECT_EQ(set_aside_.Failures(kKe, "look"), 0);
+  EXPECT_EQ(set_aside_.Failures(kKe, "decide"), 1) << "nothing was seen of it";
   EXPECT_EQ(set_aside_.Failures(kTz, "look"), 1);
 }
 

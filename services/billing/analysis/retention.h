@@ -6,11 +6,12 @@
 
 #include <chrono>
 #include <optional>
+#include <stop_token>
 #include <vector>
 
 #include "services/common/clock.h"
 #include "services/common/ids.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/result.h"
 #include "services/common/set_aside.h"
 
@@ -30,24 +31,20 @@ inline constexpr int kComputedUsageDaysDefault = 90;
 class Retention {
  public:
   // Store and clock outlive it. Zero: for ever.
-  Retention(RetentionStore& store, const Clock& clock, std::chrono::days computed_usage)
-      : store_(store), clock_(clock), computed_usage_(computed_usage) {}
-  ~Retention() { Stop(); }
+  Retention(RetentionStore& store, const Clock& clock, std::chrono::days computed_usage);
 
   void Start();
-  void Stop();  // joins; idempotent
+  void Stop() { loop_.Stop(); }  // joins; idempotent
 
   // One round over all tenants; returns of how many requests it let go of something. The error is the database's.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  void Loop(const std::stop_token& stop);
-
   RetentionStore& store_;
   const Clock& clock_;
   const std::chrono::days computed_usage_;
   SetAside set_aside_{"billing"};
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::billing::analysis

@@ -5,9 +5,11 @@
 // (services/common/set_aside.h) and the others go on. Several processes may do so.
 #pragma once
 
+#include <stop_token>
+
 #include "services/billing/analysis/rollup_store.h"
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 
 namespace allod::billing::analysis {
@@ -15,22 +17,19 @@ namespace allod::billing::analysis {
 class Roller {
  public:
   // Both outlive it.
-  Roller(RollupStore& store, const Clock& clock) : store_(store), clock_(clock) {}
-  ~Roller() { Stop(); }
+  Roller(RollupStore& store, const Clock& clock);
 
-  void Start();
-  void Stop();  // joins; idempotent
+  void Start() { loop_.Start(); }  // what was not added is found by the next process
+  void Stop() { loop_.Stop(); }    // joins; idempotent
 
   // One round over all tenants; returns how many events it added. The error is the database's.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  void Loop(const std::stop_token& stop);
-
   RollupStore& store_;
   const Clock& clock_;
   SetAside set_aside_{"billing"};
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::billing::analysis

@@ -1,8 +1,10 @@
 #include "services/billing/events/outlet.h"
 
+#include <algorithm>
+
 #include "services/billing/events/sink.h"
-#include "services/common/catching.h"
 #include "services/common/log.h"
+#include "services/common/tenant_round.h"
 
 namespace allod::billing::events {
 namespace {
@@ -41,28 +43,19 @@ Result<int> OutletLoop::PutAll(const TenantBehind& behind, const std::stop_token
 
 Result<int> OutletLoop::RunOnce(const std::stop_token& stop) {
   int count = 0;
-  std::optional<TenantId> after;
-  const Time now = clock_.Now();
-  while (true) {
-    ALLOD_TRY(const std::vector<TenantBehind> behind, store_.Behind(name_, after, kTenantsPerRead));
-    for (const TenantBehind& one : behind) {
-      if (stop.stop_requested()) return count;
-      if (set_aside_.Waits(one.tenant, name_, now)) continue;
-      const Status done = Catching("put a tenant's events", [&]() -> Status {
-        ALLOD_TRY(const int put, PutAll(one, stop));
-        count += put;
-        return {};
-      });
-      if (done) {
-        set_aside_.Succeed(one.tenant, name_);
-        continue;
-      }
-      if (ConcernsEverybody(done.error()) || done.error().reason == kOutletFailed) return std::unexpected(done.error());
-      set_aside_.Fail(one.tenant, name_, done.error(), now);
-    }
-    if (behind.size() < static_cast<std::size_t>(kTenantsPerRead)) return count;
-    after = behind.back().tenant;
-  }
+  ALLOD_CHECK_OK(GoRound(
+      set_aside_, clock_,
+      TenantRound<TenantBehind>{.stage = name_,
+                                .page_size = kTenantsPerRead,
+                                .find = [&](const auto& after) { return store_.Behind(name_, after, kTenantsPerRead); },
+                                .work = [&](const TenantBehind& behind) -> Status {
+                                  ALLOD_TRY(const int put, PutAll(behind, stop));
+                                  count += put;
+                                  return {};
+                                },
+                                .stop = stop,
+                                .ends = [](const Error& error) { return error.reason == kOutletFailed; }}));
+  return count;
 }
 
 void OutletLoop::Loop(const std::stop_token& stop) {

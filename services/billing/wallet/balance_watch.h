@@ -20,7 +20,7 @@ class BalanceWatch {
   void Stop() { loop_.Stop(); }  // joins; idempotent
 
   // One round over all tenants; the error is the database's.
-  Status RunOnce();
+  Status RunOnce(const std::stop_token& stop = {});
 
  private:
   WalletStore& store_;

@@ -30,7 +30,7 @@ struct TimeInterval {
 };
 
 struct NamedTenant {
-  TenantId id;
+  TenantId tenant;
   std::string name;  // `tenants/{tenant}`
 };
 

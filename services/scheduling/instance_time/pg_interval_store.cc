@@ -50,7 +50,7 @@ Result<std::vector<NamedTenant>> ListTenants(PgPool& pool, const char* sql, cons
   return pool.Run<std::vector<NamedTenant>>([&](GlobalTx& tx) -> Result<std::vector<NamedTenant>> {
     return ReadAll(tx.Exec(sql, after.value_or(TenantId()), limit), [](RowReader& row) {
       NamedTenant out;
-      row.Into(out.id, out.name);
+      row.Into(out.tenant, out.name);
       return out;
     });
   });

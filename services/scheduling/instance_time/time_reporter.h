@@ -13,16 +13,14 @@
 // Owns one thread from Start() to Stop(). A tenant that fails is set aside; the others go on.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <optional>
-#include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "services/common/clock.h"
-#include "services/common/owned_thread.h"
+#include "services/common/refresh_loop.h"
 #include "services/common/set_aside.h"
 #include "services/scheduling/instance_time/interval_store.h"
 
@@ -48,23 +46,15 @@ class TimeReporter {
  public:
   // All outlive it. `changed` is told of instances that may not run any more, or may again.
   TimeReporter(IntervalStore& store, TimeSink& billing, const Clock& clock,
-               std::function<void(const TenantId&, const std::string&)> changed)
-      : store_(store), billing_(billing), clock_(clock), changed_(std::move(changed)) {}
-  ~TimeReporter() { Stop(); }
+               std::function<void(const TenantId&, const std::string&)> changed);
 
-  void Start();
-  void Stop();  // joins; idempotent
+  void Start() { loop_.Start(); }  // what was not told is found by the next process
+  void Stop() { loop_.Stop(); }    // joins; idempotent
 
   // One round over all tenants; how many intervals it told. The error is the database's, or billing is away.
   Result<int> RunOnce(const std::stop_token& stop = {});
 
  private:
-  using Find = std::function<Result<std::vector<NamedTenant>>(const std::optional<TenantId>&)>;
-  using Do = std::function<Status(const NamedTenant&)>;
-
-  void Loop(const std::stop_token& stop);
-  // `work` on each of the tenants that `find` finds.
-  Status Go(std::string_view stage, const Find& find, const Do& work, const std::stop_token& stop);
   Status Tell(const NamedTenant& tenant, int& told);
   Status Restore(const NamedTenant& tenant);
 
@@ -73,11 +63,8 @@ class TimeReporter {
   const Clock& clock_;
   const std::function<void(const TenantId&, const std::string&)> changed_;
   SetAside set_aside_{"scheduling"};
-  std::set<TenantId> waiting_;  // set aside in this round
   Time next_restore_{};
-  std::mutex mutex_;
-  std::condition_variable_any wake_;
-  OwnedThread thread_;
+  RefreshLoop loop_;  // last: it uses everything above
 };
 
 }  // namespace allod::scheduling::instance_time

@@ -139,6 +139,21 @@ namespace allod {
     "an invoice is committed and not answered")                                                                        \
   X(kCreditCommitted, "billing.credit_committed", "services/billing/invoice_service.cc",                               \
     "a credit note is committed and not answered")                                                                     \
+  X(kPaymentWritten, "billing.payment_written", "services/billing/wallet/pg_wallet_store.cc",                          \
+    "a payment is booked and not committed")                                                                           \
+  X(kPaymentCommitted, "billing.payment_committed", "services/billing/wallet/wallet_service.cc",                       \
+    "... committed and not answered")                                                                                  \
+  X(kRedeemCommitted, "billing.redeem_committed", "services/billing/wallet/wallet_service.cc",                         \
+    "a voucher is redeemed, committed and not answered")                                                               \
+  X(kInstanceTimeWritten, "billing.instance_time_written", "services/billing/instance_time/pg_instance_time_store.cc", \
+    "time of replicas is owed and not committed")                                                                      \
+  X(kInstanceTimeCommitted, "billing.instance_time_committed",                                                         \
+    "services/billing/instance_time/instance_time_service.cc", "... committed and not answered")                       \
+  X(kRollUpWritten, "billing.roll_up_written", "services/billing/analysis/pg_rollups.cc",                              \
+    "usage is added to its roll-ups and not committed")                                                                \
+  X(kEventsTaken, "events.taken", "services/billing/events/relay.cc", "a sink is claimed and nothing is sent to it")   \
+  X(kEventsAnswered, "events.answered", "services/billing/events/relay.cc",                                            \
+    "a sink has the events, its cursor stands before them")                                                            \
   X(kRingDeed, "node.ring_deed", "inference/node/usage_collector.cc", "a ring has its deed and no file")               \
   X(kUsageRead, "node.usage_read", "inference/node/usage_collector.cc", "closed slots are read and nobody is told")    \
   X(kUsageAnswered, "node.usage_answered", "inference/node/usage_collector.cc",                                        \

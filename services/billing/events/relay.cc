@@ -3,9 +3,11 @@
 #include <prometheus/counter.h>
 
 #include <random>
+#include <utility>
 
 #include "services/billing/events/webhook.h"
 #include "services/common/catching.h"
+#include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/metrics.h"
 #include "services/common/text_check.h"
@@ -76,7 +78,8 @@ void Relay::Stop() { thread_.Stop(); }
 bool Relay::HasRoomFor(const SinkKey& key) const {
   if (in_flight_.contains(key)) return false;
   const auto of_tenant = in_flight_of_tenant_.find(key.tenant);
-  return of_tenant == in_flight_of_tenant_.end() || of_tenant->second < kInFlightPerTenantMax;
+  if (of_tenant == in_flight_of_tenant_.end()) return true;
+  return of_tenant->second < kInFlightPerTenantMax && in_flight_.size() < kInFlightMax / 2;
 }
 
 Status Relay::Finish(const Answer& answer) {
@@ -85,19 +88,27 @@ Status Relay::Finish(const Answer& answer) {
     Count().delivered.Increment();
     Count().events.Increment(delivery.event_count);
     failures_.erase(delivery.key);
-    return store_.Delivered(delivery.key, delivery.begin, delivery.end, true);
+    PassFaultPoint(FaultPoint::kEventsAnswered);
+    ALLOD_TRY(const bool suspended, store_.Delivered(delivery.key, delivery.begin, delivery.end, true));
+    if (suspended) TellOfSuspension(delivery.key);
+    return {};
   }
   Count().failed.Increment();
   const int failures = ++failures_[delivery.key];
-  ALLOD_TRY(const bool suspended, store_.Failed(delivery.key, {CutText(answer.outcome.error().message, kErrorCharsMax),
-                                                               BackoffOf(failures, Chance())}));
-  if (suspended) {
-    failures_.erase(delivery.key);
-    Count().suspended.Increment();
-    Log(LogLevel::kWarning, "an event sink was suspended: it failed for too long, and its events are kept no longer",
-        {{"tenant_id", delivery.key.tenant.ToString()}, {"sink", delivery.key.id}});
-  }
+  ALLOD_TRY(
+      const bool suspended,
+      store_.Failed(delivery.key, {CutText(WithoutUrl(answer.outcome.error().message, delivery.url), kErrorCharsMax),
+                                   BackoffOf(failures, Chance())}));
+  if (suspended) TellOfSuspension(delivery.key);
   return {};
+}
+
+void Relay::TellOfSuspension(const SinkKey& key) {
+  failures_.erase(key);
+  Count().suspended.Increment();
+  Log(LogLevel::kWarning,
+      "an event sink was suspended: it failed for too long, or is too far behind, and its events are kept no longer",
+      {{"tenant_id", key.tenant.ToString()}, {"sink", key.id}});
 }
 
 Status Relay::TakeAnswers() {
@@ -124,11 +135,16 @@ Status Relay::Begin(const SinkKey& key, bool& began) {
   failures_[key] = pending->sink.health.failures;
   if (failures_[key] == 0) failures_.erase(key);
   Batch batch = MakeBatch(pending->sink.tenant_name, pending->rows, pending->begin, pending->sink.kinds);
-  if (batch.event_count == 0) return store_.Delivered(key, pending->begin, batch.end, false);
-  const Delivery delivery{key, pending->begin, batch.end, batch.event_count};
+  if (batch.event_count == 0) {
+    ALLOD_TRY(const bool suspended, store_.Delivered(key, pending->begin, batch.end, false));
+    if (suspended) TellOfSuspension(key);
+    return {};
+  }
+  const Delivery delivery{key, pending->begin, batch.end, batch.event_count, pending->sink.url};
   in_flight_.insert(key);
   ++in_flight_of_tenant_[key.tenant];
   began = true;
+  PassFaultPoint(FaultPoint::kEventsTaken);
   fetcher_.Fetch(WebhookOf(pending->sink, secrets_, std::move(batch.body), clock_.Now()),
                  [inbox = inbox_, delivery](const Result<std::string>& answer) {
                    const std::scoped_lock lock(inbox->mutex);
@@ -141,12 +157,20 @@ Status Relay::Begin(const SinkKey& key, bool& began) {
 Result<int> Relay::RunOnce() {
   ALLOD_CHECK_OK(TakeAnswers());
   int begun = 0;
-  std::optional<SinkKey> after;
   const Time now = clock_.Now();
+  // From where the last round ended to the last, then from the first to there.
+  const std::optional<SinkKey> start = std::exchange(last_seen_, std::nullopt);
+  bool is_second_part = !start;
+  std::optional<SinkKey> after = start;
   while (true) {
     ALLOD_TRY(const std::vector<SinkKey> due, store_.DueSinks(after, kSinksPerPage));
     for (const SinkKey& key : due) {
-      if (in_flight_.size() >= kInFlightMax) return begun;
+      if (start && is_second_part && *start < key) return begun;
+      if (in_flight_.size() >= kInFlightMax) {
+        if (!last_seen_) last_seen_ = start;
+        return begun;
+      }
+      last_seen_ = key;
       if (!HasRoomFor(key) || set_aside_.Waits(key.tenant, kTakeStage, now)) continue;
       bool began = false;
       const Status done = Catching("begin a delivery", [&] { return Begin(key, began); });
@@ -158,8 +182,14 @@ Result<int> Relay::RunOnce() {
       if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
       set_aside_.Fail(key.tenant, kTakeStage, done.error(), now);
     }
-    if (due.size() < static_cast<std::size_t>(kSinksPerPage)) return begun;
-    after = due.back();
+    if (due.size() == static_cast<std::size_t>(kSinksPerPage)) {
+      after = due.back();
+    } else if (is_second_part) {
+      return begun;
+    } else {
+      is_second_part = true;
+      after.reset();
+    }
   }
 }
 

@@ -17,6 +17,14 @@ namespace {
 // Shorter than what callers wait for.
 constexpr std::chrono::seconds kTestTimeout{8};
 
+// Operators who only look see where it goes, and not what may let them in there.
+v1::EventSink ShownTo(const Call& call, const EventSink& sink) {
+  v1::EventSink out = ToProto(sink);
+  const Caller& caller = call.principal;
+  if (caller.kind == Caller::Kind::kOperator && !caller.roles.Has(Role::ROLE_OPERATOR)) out.set_url(SiteOf(sink.url));
+  return out;
+}
+
 v1::EventSinkWithSecret WithSecret(const EventSink& sink, const SinkSecrets& secrets) {
   v1::EventSinkWithSecret out;
   *out.mutable_event_sink() = ToProto(sink);
@@ -52,7 +60,7 @@ grpc::Status EventSinkServiceImpl::GetEventSink(grpc::ServerContext* context, co
     ALLOD_TRY(const SinkKey key, SinkKeyOf("name", request->name()));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));
     ALLOD_TRY(const EventSink sink, store_.GetSink(key.tenant, key.id));
-    return ToProto(sink);
+    return ShownTo(call, sink);
   });
 }
 
@@ -68,7 +76,7 @@ grpc::Status EventSinkServiceImpl::ListEventSinks(grpc::ServerContext* context,
     ALLOD_TRY(auto sinks, store_.ListSinks(tenant, page.after, page.size + 1));
     const auto listed = MakePage(page, std::move(sinks), [](const EventSink& sink) { return sink.id; });
     v1::ListEventSinksResponse out;
-    for (const EventSink& sink : listed.items) *out.add_event_sinks() = ToProto(sink);
+    for (const EventSink& sink : listed.items) *out.add_event_sinks() = ShownTo(call, sink);
     out.set_next_page_token(listed.next_page_token);
     return out;
   });
@@ -131,7 +139,7 @@ grpc::Status EventSinkServiceImpl::TestEventSink(grpc::ServerContext* context, c
     const Result<std::string> outcome = answer.get();
     v1::TestEventSinkResponse out;
     out.set_delivered(outcome.has_value());
-    if (!outcome) out.set_error(outcome.error().message);
+    if (!outcome) out.set_error(WithoutUrl(outcome.error().message, sink.url));
     return out;
   });
 }

@@ -115,6 +115,24 @@ TEST_F(EventSinkRpc, ATestSaysWhatWasAnsweredAndNothingOfTheAnswer) {
   EXPECT_THAT(ill->error(), HasSubstr("500"));
 }
 
+TEST_F(EventSinkRpc, OperatorsWhoOnlyLookSeeTheSiteAlone) {
+  ASSERT_TRUE(Create("erp", "https://erp.example/t0ken"));
+  v1::GetEventSinkRequest get;
+  get.set_name("tenants/ke/eventSinks/erp");
+  v1::ListEventSinksRequest list;
+  list.set_parent("tenants/ke");
+  for (const auto& [caller, url] : std::vector<std::pair<Caller, std::string>>{
+           {Caller::Tenant("ke"), "https://erp.example/t0ken"},
+           {Caller::Operator(), "https://erp.example/t0ken"},
+           {Caller::Operator({Role::ROLE_SUPPORT}), "https://erp.example"},
+           {Caller::Operator({Role::ROLE_OPERATOR_AUDITOR}), "https://erp.example"}}) {
+    const auto got = Ask(&v1::EventSinkService::Stub::GetEventSink, get, caller);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->url(), url) << caller.ToString();
+    EXPECT_EQ(Ask(&v1::EventSinkService::Stub::ListEventSinks, list, caller)->event_sinks(0).url(), url);
+  }
+}
+
 TEST_F(EventSinkRpc, ChangesWithAnEtagAndIsGoneWhenDeleted) {
   const auto made = Create();
   ASSERT_TRUE(made);

@@ -59,8 +59,9 @@ class EventStore {
   virtual Result<std::optional<Pending>> Take(const SinkKey& key) = 0;
   // What was taken at `begin` is delivered up to `end`, and the claim is over; unless it was sent back meanwhile, then
   // it stays there. `sent`: something was; else nothing of it was wanted.
-  virtual Status Delivered(const SinkKey& key, Position begin, Position end, bool sent) = 0;
-  // Answers whether it was suspended by it.
+  // Answers whether it was suspended by it: what it gets next is older than kBehindMax.
+  virtual Result<bool> Delivered(const SinkKey& key, Position begin, Position end, bool sent) = 0;
+  // Answers whether it was suspended by it: it failed for kSuspendAfter, or is as far behind.
   virtual Result<bool> Failed(const SinkKey& key, const Failure& failure) = 0;
 
   // Tenants with rows that nobody needs any more, after `after`.

@@ -200,6 +200,17 @@ TEST(Sink, IsCheckedFieldByField) {
   EXPECT_EQ(refusal([](EventSink& sink) { sink.display_name = ""; }), "INVALID_TEXT");
 }
 
+TEST(Sink, ItsUrlStaysWhereItBelongs) {
+  EXPECT_EQ(SiteOf("https://erp.example:8443/hooks/t0ken?key=1"), "https://erp.example:8443");
+  EXPECT_EQ(SiteOf("https://erp.example"), "https://erp.example");
+  EXPECT_EQ(SiteOf("https://erp.example?key=1"), "https://erp.example");
+  EXPECT_EQ(SiteOf("nothing"), "");
+  const std::string url = "https://erp.example/t0ken";
+  EXPECT_EQ(WithoutUrl(url + " cannot be read: " + url + " is away", url),
+            "https://erp.example cannot be read: https://erp.example is away");
+  EXPECT_EQ(WithoutUrl("the answer is 500", url), "the answer is 500");
+}
+
 TEST(Backoff, DoublesUpToAnHourAndNeverMeetsItself) {
   EXPECT_EQ(BackoffOf(1, 0), 1s);
   EXPECT_EQ(BackoffOf(2, 0), 2s);

@@ -38,6 +38,15 @@ constexpr std::string_view kDelivered =
     "'-infinity', "
     "last_success_time = CASE WHEN $4 THEN clock_timestamp() ELSE s.last_success_time END "
     "WHERE s.tenant_id = $1::uuid AND s.id = $2";
+// Whether the row after that one is too old; the end of what a sink may hold that limps, or is slower than events come.
+constexpr std::string_view kIsFarBehind =
+    "SELECT coalesce((SELECT o.create_time < clock_timestamp() - $3 * interval '1 second' FROM billing.outbox o "
+    "WHERE o.tenant_id = $1::uuid AND o.sequence > $2 ORDER BY o.sequence LIMIT 1), false)";
+constexpr std::string_view kSuspend =
+    "UPDATE billing.event_sinks s SET suspended = true, failures = greatest(s.failures, 1), failing_since = "
+    "coalesce(s.failing_since, clock_timestamp()), last_error_time = clock_timestamp(), last_error = $3, "
+    "next_attempt_time = greatest(s.next_attempt_time, clock_timestamp()) "
+    "WHERE s.tenant_id = $1::uuid AND s.id = $2 AND NOT s.suspended AND NOT s.disabled";
 constexpr std::string_view kFailed =
     "UPDATE billing.event_sinks s SET failures = s.failures + 1, failing_since = coalesce(s.failing_since, "
     "clock_timestamp()), "
@@ -45,6 +54,19 @@ constexpr std::string_view kFailed =
     "next_attempt_time = clock_timestamp() + $4 * interval '1 millisecond', "
     "suspended = coalesce(s.failing_since <= clock_timestamp() - $5 * interval '1 second', false) "
     "WHERE s.tenant_id = $1::uuid AND s.id = $2 AND NOT s.suspended RETURNING s.suspended";
+
+}  // namespace
+
+namespace {
+
+// Answers whether it was.
+bool SuspendIfFarBehind(TenantTx& tx, const SinkKey& key, std::int64_t sequence, const std::string& why) {
+  const auto behind = tx.Exec(kIsFarBehind, tx.tenant(), sequence, std::chrono::seconds(kBehindMax).count());
+  if (!behind[0][0].as<bool>()) return false;
+  if (tx.Exec(kSuspend, tx.tenant(), key.id, why).affected_rows() == 0) return false;
+  tx.Exec("SELECT billing.close_cursor($1::uuid, $2)", tx.tenant(), ConsumerOf(key.id));
+  return true;
+}
 
 }  // namespace
 
@@ -103,32 +125,35 @@ Result<std::optional<Pending>> PgEventStore::Take(const SinkKey& key) {
   });
 }
 
-Status PgEventStore::Delivered(const SinkKey& key, Position begin, Position end, bool sent) {
-  const auto done = pool_.Run<int>(
+Result<bool> PgEventStore::Delivered(const SinkKey& key, Position begin, Position end, bool sent) {
+  return pool_.Run<bool>(
       key.tenant,
-      [&](TenantTx& tx) -> Result<int> {
+      [&](TenantTx& tx) -> Result<bool> {
         // Whoever sends it back takes this lock first.
         const auto locked = tx.Exec(kLockSink, tx.tenant(), key.id);
         const auto cursor = tx.Exec(kCursor, tx.tenant(), ConsumerOf(key.id));
-        if (locked.empty() || cursor.empty()) return 0;
+        if (locked.empty() || cursor.empty()) return false;
         const Position standing{cursor[0][0].as<std::int64_t>(), locked[0][0].as<std::int32_t>()};
         const bool moves = standing == begin;
         tx.Exec(kDelivered, tx.tenant(), key.id, moves ? end.offset : standing.offset, sent);
         if (moves)
           tx.Exec("SELECT billing.advance_cursor($1::uuid, $2, $3)", tx.tenant(), ConsumerOf(key.id), end.sequence);
-        return 0;
+        return SuspendIfFarBehind(tx, key, moves ? end.sequence : standing.sequence,
+                                  "it takes events more slowly than they come: what it gets next is older than a week");
       },
       // It stands at `end` then, and nothing moves.
       RunAgain{});
-  if (!done) return std::unexpected(done.error());
-  return {};
 }
 
 Result<bool> PgEventStore::Failed(const SinkKey& key, const Failure& failure) {
   return pool_.Run<bool>(key.tenant, [&](TenantTx& tx) -> Result<bool> {
     const auto rows = tx.Exec(kFailed, tx.tenant(), key.id, failure.error, failure.retry_after.count(),
                               std::chrono::seconds(kSuspendAfter).count());
-    if (rows.empty() || !rows[0][0].as<bool>()) return false;
+    if (rows.empty()) return false;
+    if (!rows[0][0].as<bool>()) {
+      const auto cursor = tx.Exec(kCursor, tx.tenant(), ConsumerOf(key.id));
+      return !cursor.empty() && SuspendIfFarBehind(tx, key, cursor[0][0].as<std::int64_t>(), failure.error);
+    }
     tx.Exec("SELECT billing.close_cursor($1::uuid, $2)", tx.tenant(), ConsumerOf(key.id));
     return true;
   });

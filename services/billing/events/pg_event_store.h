@@ -27,7 +27,7 @@ class PgEventStore final : public EventStore {
   Result<std::int64_t> Replay(const SinkKey& key, std::int64_t sequence) override;
   Result<std::vector<SinkKey>> DueSinks(const std::optional<SinkKey>& after, int limit) override;
   Result<std::optional<Pending>> Take(const SinkKey& key) override;
-  Status Delivered(const SinkKey& key, Position begin, Position end, bool sent) override;
+  Result<bool> Delivered(const SinkKey& key, Position begin, Position end, bool sent) override;
   Result<bool> Failed(const SinkKey& key, const Failure& failure) override;
   Result<std::vector<TenantId>> TenantsToTrim(std::optional<TenantId> after, int limit) override;
   Result<int> Trim(TenantId tenant, int limit) override;

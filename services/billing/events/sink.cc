@@ -37,6 +37,20 @@ bool SameContent(const EventSink& a, const EventSink& b) {
 
 std::string EtagOf(const EventSink& sink) { return fmt::format("{}", sink.version); }
 
+std::string SiteOf(std::string_view url) {
+  const std::size_t host = url.find("://");
+  if (host == std::string_view::npos) return "";
+  return std::string(url.substr(0, url.find_first_of("/?#", host + 3)));
+}
+
+std::string WithoutUrl(std::string text, std::string_view url) {
+  const std::string site = SiteOf(url);
+  for (std::size_t at = 0; !url.empty() && (at = text.find(url, at)) != std::string::npos; at += site.size()) {
+    text.replace(at, url.size(), site);
+  }
+  return text;
+}
+
 milliseconds BackoffOf(int failures, double chance) {
   const int doublings = std::clamp(failures - 1, 0, 20);
   const milliseconds full = std::min(kBackoffMax, milliseconds(kBackoffFirst.count() << doublings));

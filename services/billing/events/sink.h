@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "services/billing/events/event.h"
@@ -19,6 +20,8 @@ inline constexpr std::chrono::hours kOverlapMax{24 * 30};
 
 // Who receives fails for so long at a stretch, then it is suspended and holds no events any more.
 inline constexpr std::chrono::hours kSuspendAfter{72};
+// So it is when what it gets next is older, although it takes something now and then: it holds no outbox for ever.
+inline constexpr std::chrono::hours kBehindMax{24 * 7};
 // Rows of tenants with sinks are kept so long, to be sent again when that is asked for.
 inline constexpr std::chrono::hours kReplayWindow{72};
 
@@ -64,6 +67,10 @@ struct EventSink {
 Status CheckSink(const EventSink& sink);
 bool SameContent(const EventSink& a, const EventSink& b);
 std::string EtagOf(const EventSink& sink);
+
+// `url` may let whoever knows it in: scheme and host alone, and `text` without it.
+std::string SiteOf(std::string_view url);
+std::string WithoutUrl(std::string text, std::string_view url);
 
 // After so many failures in a row: 1 s, 2 s, 4 s and so on up to an hour, less up to half of it by chance (`chance`: 0
 // to 1), so that those who failed together do not come back together.

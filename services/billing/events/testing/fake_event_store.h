@@ -8,7 +8,7 @@
 
 namespace allod::billing::events {
 
-class FakeEventStore final : public EventStore {
+class FakeEventStore : public EventStore {
  public:
   Result<EventSink> CreateSink(const EventSink& wanted, const RequestId& /*request*/) override {
     const std::scoped_lock lock(mutex_);
@@ -64,7 +64,9 @@ class FakeEventStore final : public EventStore {
     return std::vector<SinkKey>();
   }
   Result<std::optional<Pending>> Take(const SinkKey& /*key*/) override { return std::optional<Pending>(); }
-  Status Delivered(const SinkKey& /*key*/, Position /*begin*/, Position /*end*/, bool /*sent*/) override { return {}; }
+  Result<bool> Delivered(const SinkKey& /*key*/, Position /*begin*/, Position /*end*/, bool /*sent*/) override {
+    return false;
+  }
   Result<bool> Failed(const SinkKey& /*key*/, const Failure& /*failure*/) override { return false; }
   Result<std::vector<TenantId>> TenantsToTrim(std::optional<TenantId> /*after*/, int /*limit*/) override {
     return std::vector<TenantId>();

@@ -28,7 +28,8 @@ const std::map<std::string, std::string> kOfThePlatform = {
      "cpu_millis,epoch,memory_bytes,node,pool_bytes,replica_id,shared_key,tenant_id,weights_bytes"},
     {"tenancy.tenants",
      "ancestors,below_api_keys,below_context_tokens,below_instances,below_memory_bytes,below_projects,"
-     "below_replicas,create_time,currency_code,delete_reason,delete_time,deleted_from_above,display_name,id,identity_version,keys_version,"
+     "below_replicas,create_time,currency_code,delete_reason,delete_time,deleted_from_above,display_name,id,identity_"
+     "version,keys_version,"
      "limit_concurrency,limit_requests,limit_shadow,limit_tokens,limits_version,parent,purge_time,quota_api_keys,"
      "quota_context_tokens,quota_instances,quota_memory_bytes,quota_projects,quota_replicas,residency,residency_rules,"
      "state,state_before,suspend_reason,suspended_by,suspended_from_above,tenant_id,version,weight"},
@@ -136,6 +137,46 @@ TEST(RowSecurity, NoServiceMayStepAroundIt) {
                     "AND n.nspname NOT IN ('public', 'information_schema') AND r.rolname <> 'allod_' || n.nspname "
                     "AND has_schema_privilege(r.oid, n.oid, 'USAGE')")) {
     ADD_FAILURE() << row[0].as<std::string>();
+  }
+}
+
+// A trigger function that runs as its owner trusts that it runs for the table it was made for.
+TEST(RowSecurity, NoServiceFiresAnothersTriggersOnATableOfItsOwn) {
+  const TestDatabase database(Services());
+  pqxx::connection connection(database.owner_url);
+  pqxx::nontransaction session(connection);
+  // What a new database has, and an installation of before: a migration that finds nothing new to do takes it away.
+  session.exec("GRANT TEMPORARY ON DATABASE " + session.quote_name(session.conn().dbname()) + " TO PUBLIC");
+  session.exec("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA scheduling TO PUBLIC");
+  for (const std::string& service : Services()) {
+    const auto migrated = Migrate(database.owner_url, service, SourceDir() / "migrations" / service, kTestAppPassword);
+    ASSERT_TRUE(migrated) << migrated.error().message;
+    EXPECT_EQ(migrated->applied, 0);
+  }
+  std::map<std::string, std::vector<std::string>> functions;
+  for (const auto& row : session.exec("SELECT n.nspname, p.oid::regproc::text FROM pg_proc p JOIN pg_namespace n ON "
+                                      "n.oid = p.pronamespace WHERE p.prosecdef AND p.prorettype = 'trigger'::regtype "
+                                      "AND n.nspname !~ '^pg_' ORDER BY 1, 2")) {
+    functions[row[0].as<std::string>()].push_back(row[1].as<std::string>());
+  }
+  EXPECT_GE(functions["billing"].size(), 10U) << "the test looked at something";
+  EXPECT_GE(functions["scheduling"].size(), 2U);
+  for (const std::string& service : Services()) {
+    pqxx::connection app(database.app_config(service).url);
+    const auto refused = [&](const std::string& sql) {
+      pqxx::work work(app);
+      EXPECT_THROW(work.exec(sql), pqxx::insufficient_privilege) << service << ": " << sql;
+    };
+    refused("CREATE TEMPORARY TABLE mine (tenant_id uuid)");
+    refused("CREATE TABLE public.mine (tenant_id uuid)");
+    refused("CREATE TABLE " + service + ".mine (tenant_id uuid)");
+    for (const std::string& function : functions[service]) {
+      EXPECT_FALSE(session
+                       .exec_params1("SELECT has_function_privilege($1, $2::regproc::oid, 'EXECUTE')",
+                                     "allod_" + service, function)[0]
+                       .as<bool>())
+          << function;
+    }
   }
 }
 

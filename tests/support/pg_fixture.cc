@@ -94,6 +94,8 @@ TestDatabase::TestDatabase(const Sources& sources, const std::string& new_name)
     MakeTemplate(session, from, sources);
   }
   session.exec(fmt::format("CREATE DATABASE {} TEMPLATE {}", name, from));
+  // As Migrate() has it; a copy has the privileges of a new database.
+  session.exec(fmt::format("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", name));
   dir_.Write("password", kTestAppPassword);
 }
 

@@ -87,11 +87,33 @@ void MakeRole(pqxx::work& work, const std::string& role, const std::string& pass
                         exists ? "ALTER" : "CREATE", work.quote_name(role), work.quote(password)));
 }
 
+// An app role has no table of its own anywhere, so that it puts no trigger on one: what a trigger function does as its
+// owner it does for the tables that it was made for.
+void RevokeTemporary(pqxx::work& work) {
+  const auto row = work.exec1(
+      "SELECT has_database_privilege('public', current_database(), 'TEMPORARY'), quote_ident(current_database())");
+  if (row[0].as<bool>()) work.exec(fmt::format("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC", row[1].c_str()));
+}
+
+// Nor may it name such a function: firing a trigger that is there asks for no privilege.
+void SealTriggerFunctions(pqxx::connection& connection, const std::string& schema) {
+  pqxx::work work(connection);
+  for (const auto& row : work.exec_params("SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON "
+                                          "n.oid = p.pronamespace WHERE n.nspname = $1 AND p.prosecdef AND "
+                                          "p.prorettype = 'trigger'::regtype AND "
+                                          "has_function_privilege('public', p.oid, 'EXECUTE') ORDER BY 1",
+                                          schema)) {
+    work.exec(fmt::format("REVOKE ALL ON FUNCTION {} FROM PUBLIC", row[0].c_str()));
+  }
+  work.commit();
+}
+
 void MakeSchema(pqxx::work& work, const std::string& schema, const std::string& role) {
   const std::string s = work.quote_name(schema);
   const std::string r = work.quote_name(role);
   work.exec("CREATE SCHEMA IF NOT EXISTS " + s);
   work.exec("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
+  RevokeTemporary(work);
   work.exec(fmt::format("GRANT USAGE ON SCHEMA {} TO {}", s, r));
   // Before the migrations, so that what one of them revokes stays revoked.
   work.exec(
@@ -184,6 +206,7 @@ Result<MigrationReport> MigrateLocked(pqxx::connection& connection, const std::s
     ALLOD_CHECK_OK(Apply(connection, service, migrations[i]));
     ++report.applied;
   }
+  SealTriggerFunctions(connection, service);
   return report;
 }
 

@@ -6,6 +6,7 @@
 // Beforehand the roles and the schema exist or are made: `allod_<service>` (the app role: LOGIN, NOBYPASSRLS, owns
 // nothing) and schema <service>, owned by the connecting owner role. Afterwards the app role is granted USAGE on the
 // schema and SELECT, INSERT, UPDATE, DELETE on its tables unless the migration revokes them (insert-only tables do).
+// It may neither make a table, not even a temporary one, nor name a trigger function that runs as its owner.
 #pragma once
 
 #include <filesystem>

@@ -39,7 +39,7 @@ after(() => platform.remove());
 
 // Names of what is there, by parameter and property; grows with what requests create.
 const known = {
-  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github', 'staff'], workloadRule: ['deploy'], member: ['achieng', 'service-desk'], role: ['on-call'], operation: [], invoice: ['current'],
+  tenant: ['ke'], project: ['services'], instance: ['assistant'], model: ['starter'], version: ['v1'], variant: ['q4_k_m'], listing: ['starter-v1'], apiKey: [], identityProvider: ['github', 'staff'], workloadRule: ['deploy'], member: ['achieng', 'service-desk'], role: ['on-call'], operation: [], quote: [], invoice: ['current'],
 };
 const inBodies = {
   model: ['assistant'], listing: ['listings/starter-v1'], variant: [`${version}/variants/q4_k_m`], region: ['regions/ke-1'], max_tokens: [1, 4], max_completion_tokens: [1, 4], n: [1, 2],
@@ -181,6 +181,7 @@ class Fuzzer {
     if (operation.operationId === 'InstanceService_ListInstances') {
       for (const instance of body.instances ?? []) this.etags.set(last(instance.name), instance.etag);
     }
+    if (operation.operationId === 'QuoteService_ListQuotes') known.quote = (body.quotes ?? []).map((quote) => last(quote.name));
     if (/\/workloadRules\//.test(body.name ?? '')) {
       const rule = last(body.name);
       this.etags.set(rule, body.etag);
@@ -247,11 +248,9 @@ test(`no request makes a 5xx or breaks a connection (seed ${seed}, ${seconds} s)
   console.log(`${count} requests to ${all.length} operations, ${accepted} of ${good} good ones accepted, statuses ${JSON.stringify(statuses)}`);
   assert.ok(count >= all.length * 20, `only ${count} requests were sent`);
   assert.ok(accepted / good > 0.3, `only ${accepted} of ${good} good requests were accepted`);
-  for (const [id, tally] of reachable) {
-    // The starter model makes no embeddings; that it says so is all it can do.
-    if (id === 'CreateEmbedding') continue;
-    assert.ok(tally.accepted > 0, `nothing that ${id} was sent was accepted: ${JSON.stringify(tally)}`);
-  }
+  // The starter model makes no embeddings; that it says so is all it can do.
+  const unreached = reachable.filter(([id, tally]) => tally.accepted === 0 && id !== 'CreateEmbedding');
+  assert.deepEqual(unreached, [], `nothing that these were sent was accepted: ${JSON.stringify(unreached, null, 1)}`);
 });
 
 test('nothing had to be started again, and the platform serves as before', async () => {

@@ -29,13 +29,13 @@ CREATE TABLE billing.charges (
   tenant_id       uuid NOT NULL REFERENCES billing.billing_accounts (tenant_id),
   id              uuid NOT NULL,
   month           date NOT NULL,  -- in the draft of which it is
-  kind            text NOT NULL CHECK (kind IN ('storage', 'rerating')),
+  kind            text NOT NULL CHECK (kind IN ('rerating')),
   instance        text NOT NULL,  -- may be empty, as the next two
   variant         text NOT NULL,
   isolation_class text NOT NULL,
   detail          text NOT NULL,
   quantity        bigint NOT NULL CHECK (quantity > 0),
-  unit            text NOT NULL CHECK (unit IN ('one', 'second', 'token', 'gigabyte_hour')),
+  unit            text NOT NULL CHECK (unit IN ('one', 'second', 'token')),
   per             bigint NOT NULL CHECK (per > 0),
   unit_price      numeric(38,0) NOT NULL,  -- of `per` units
   exact           numeric(38,0) NOT NULL CHECK (exact <> 0),
@@ -58,7 +58,7 @@ CREATE TABLE billing.invoice_charges (
   invoice_id       text COLLATE "C" NOT NULL,
   number           integer NOT NULL CHECK (number > 0),
   month            date NOT NULL,
-  kind             text NOT NULL CHECK (kind IN ('instance_time', 'storage', 'free_allowance', 'volume_tier', 'discount',
+  kind             text NOT NULL CHECK (kind IN ('instance_time', 'free_allowance', 'volume_tier', 'discount',
                                                  'commitment_shortfall', 'rerating')),
   source           text NOT NULL CHECK (source IN ('instance_time', 'charge', 'terms')),
   charge_id        uuid,
@@ -69,7 +69,7 @@ CREATE TABLE billing.invoice_charges (
   isolation_class  text NOT NULL,
   detail           text NOT NULL,
   quantity         bigint NOT NULL CHECK (quantity > 0),
-  unit             text NOT NULL CHECK (unit IN ('one', 'second', 'token', 'gigabyte_hour')),
+  unit             text NOT NULL CHECK (unit IN ('one', 'second', 'token')),
   per              bigint NOT NULL CHECK (per > 0),
   unit_price       numeric(38,0) NOT NULL,
   exact            numeric(38,0) NOT NULL,

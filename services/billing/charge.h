@@ -23,7 +23,6 @@ namespace allod::billing {
 // In the order in which an invoice has them.
 enum class ChargeKind {
   kInstanceTime = 1,     // an instance was there
-  kStorage,              // something of it was kept
   kFreeAllowance,        // of terms: what is free
   kVolumeTier,           // ... what a volume takes off
   kDiscount,             // ... a percentage
@@ -31,7 +30,7 @@ enum class ChargeKind {
   kRerating,             // a price that was too low, corrected
 };
 
-enum class ChargeUnit { kOne = 1, kSecond, kToken, kGigabyteHour };
+enum class ChargeUnit { kOne = 1, kSecond, kToken };
 
 inline constexpr std::int64_t kSecondsPerHour = 3600;
 

@@ -9,8 +9,6 @@ Proto::Kind KindOf(ChargeKind kind) {
   switch (kind) {
     case ChargeKind::kInstanceTime:
       return Proto::KIND_INSTANCE_TIME;
-    case ChargeKind::kStorage:
-      return Proto::KIND_STORAGE;
     case ChargeKind::kFreeAllowance:
       return Proto::KIND_FREE_ALLOWANCE;
     case ChargeKind::kVolumeTier:
@@ -33,8 +31,6 @@ Proto::Unit UnitOf(ChargeUnit unit) {
       return Proto::UNIT_SECOND;
     case ChargeUnit::kToken:
       return Proto::UNIT_TOKEN;
-    case ChargeUnit::kGigabyteHour:
-      return Proto::UNIT_GIGABYTE_HOUR;
   }
   return Proto::UNIT_UNSPECIFIED;
 }

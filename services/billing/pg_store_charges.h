@@ -15,7 +15,6 @@ namespace allod {
 template <>
 inline constexpr auto kRowWords<billing::ChargeKind> =
     std::to_array<RowWord<billing::ChargeKind>>({{billing::ChargeKind::kInstanceTime, "instance_time"},
-                                                 {billing::ChargeKind::kStorage, "storage"},
                                                  {billing::ChargeKind::kFreeAllowance, "free_allowance"},
                                                  {billing::ChargeKind::kVolumeTier, "volume_tier"},
                                                  {billing::ChargeKind::kDiscount, "discount"},
@@ -25,8 +24,7 @@ template <>
 inline constexpr auto kRowWords<billing::ChargeUnit> =
     std::to_array<RowWord<billing::ChargeUnit>>({{billing::ChargeUnit::kOne, "one"},
                                                  {billing::ChargeUnit::kSecond, "second"},
-                                                 {billing::ChargeUnit::kToken, "token"},
-                                                 {billing::ChargeUnit::kGigabyteHour, "gigabyte_hour"}});
+                                                 {billing::ChargeUnit::kToken, "token"}});
 
 }  // namespace allod
 

@@ -76,8 +76,6 @@ Measure MeasureOf(const IssuedLine& line) {
       return {"Seconds", line.charge->per, price};
     case ChargeUnit::kToken:
       return {"Tokens", line.charge->per, price};
-    case ChargeUnit::kGigabyteHour:
-      return {"GB-Hours", line.charge->per, price};
   }
   std::abort();
 }
@@ -86,7 +84,6 @@ std::string_view CategoryOf(const IssuedLine& line) {
   if (!line.charge) return "Usage";
   switch (line.charge->kind) {
     case ChargeKind::kInstanceTime:
-    case ChargeKind::kStorage:
       return "Usage";
     case ChargeKind::kFreeAllowance:
     case ChargeKind::kVolumeTier:

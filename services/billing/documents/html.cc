@@ -92,8 +92,6 @@ class Page {
     const std::string price = Grouped(line.unit_price.ToString());
     if (line.quantity > 0 && line.charge->unit == ChargeUnit::kSecond) {
       add(Ltr(fmt::format("{} s × {} / {} s", Grouped(std::to_string(line.quantity)), price, line.charge->per)));
-    } else if (line.quantity > 0 && line.charge->unit == ChargeUnit::kGigabyteHour) {
-      add(Ltr(fmt::format("{} GB·h × {} / {} GB·h", Grouped(std::to_string(line.quantity)), price, line.charge->per)));
     }
     return out;
   }

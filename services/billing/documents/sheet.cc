@@ -82,8 +82,6 @@ std::vector<std::string> AboutLine(const IssuedLine& line) {
   const std::string price = Grouped(line.unit_price.ToString());
   if (line.quantity > 0 && line.charge->unit == ChargeUnit::kSecond) {
     out.push_back(fmt::format("{} s × {} / {} s", quantity, price, line.charge->per));
-  } else if (line.quantity > 0 && line.charge->unit == ChargeUnit::kGigabyteHour) {
-    out.push_back(fmt::format("{} GB·h × {} / {} GB·h", quantity, price, line.charge->per));
   }
   return out;
 }

@@ -113,7 +113,6 @@ TEST(SheetOf, HasEveryWordInEveryLanguage) {
                                         words.exported,
                                         words.out_of_scope,
                                         words.instance_time,
-                                        words.storage,
                                         words.free_allowance,
                                         words.volume_tier,
                                         words.discount,

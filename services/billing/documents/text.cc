@@ -76,8 +76,6 @@ std::string_view CodeOf(ChargeKind kind) {
   switch (kind) {
     case ChargeKind::kInstanceTime:
       return "instance_time";
-    case ChargeKind::kStorage:
-      return "storage";
     case ChargeKind::kFreeAllowance:
       return "free_allowance";
     case ChargeKind::kVolumeTier:
@@ -100,8 +98,6 @@ std::string_view CodeOf(ChargeUnit unit) {
       return "second";
     case ChargeUnit::kToken:
       return "token";
-    case ChargeUnit::kGigabyteHour:
-      return "gigabyte_hour";
   }
   std::abort();
 }

@@ -20,7 +20,7 @@ struct Words {
   // By TaxCategory.
   std::string_view standard, zero_rated, exempt, reverse_charge, exported, out_of_scope;
   // By ChargeKind.
-  std::string_view instance_time, storage, free_allowance, volume_tier, discount, commitment_shortfall, rerating;
+  std::string_view instance_time, free_allowance, volume_tier, discount, commitment_shortfall, rerating;
 };
 
 std::string_view WordOf(ChargeKind kind, const Words& words);

@@ -14,7 +14,6 @@
 
 namespace allod::billing::payouts {
 
-inline constexpr std::string_view kPublisherPayable = "publisher-payable";  // ledger account
 
 // What a publisher gets of the net of lines of a listing.
 struct RevenueShare {

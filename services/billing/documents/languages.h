@@ -1,4 +1,4 @@
-// Languages of words.h beside those that words.cc has itself.
+// The languages of words.h, by their codes.
 #pragma once
 
 #include <span>
@@ -7,6 +7,6 @@
 
 namespace allod::billing::documents {
 
-std::span<const Words> FurtherLanguages();
+std::span<const Words> Languages();
 
 }  // namespace allod::billing::documents

@@ -92,7 +92,7 @@ Result<std::vector<Proof>> ProveAll(const StateDir& state, const Trial& trial, c
   ALLOD_TRY(const auto streams, StreamsOf(state, trial, options));
   Add(proofs, "streams", [&](const auto& progress) {
     if (streams) return ProveStreams(services, *streams, progress);
-    return Skipped("streams, half of them cut by the client", "billed = delivered; each recorded",
+    return Skipped("streams, some cut by their client", "billed = delivered; each recorded",
                    trial.no_instance + "; name one with --instance");
   });
   Add(proofs, "draft", [&](const auto&) { return ProveDraft(services, trial); });
@@ -103,12 +103,12 @@ Result<std::vector<Proof>> ProveAll(const StateDir& state, const Trial& trial, c
 
 Status ProveBilling(const Globals& globals, const ProveOptions& options) {
   ALLOD_TRY(const auto state, FindInstallation(globals));
-  std::string plan = "This " + WhatATrialMakes() + ".";
+  std::string plan = "This " + WhatATrialMakes();
   if (!options.instance.empty()) {
-    plan += fmt::format(" {} streams of {} are asked for and billed to {}.", options.streams, options.instance,
+    plan += fmt::format(". {} streams of {} are asked for and billed to {}", options.streams, options.instance,
                         TenantOf(options.instance));
   }
-  if (options.kill) plan += " Billing is killed once (kill -9); the supervisor starts it again.";
+  if (options.kill) plan += ". Billing is killed once (kill -9); the supervisor starts it again";
   ALLOD_CHECK_OK(terminal::Confirm(plan, options.yes));
   const net::Services services(state);
   ALLOD_TRY(const Trial trial, MakeTrial(services));

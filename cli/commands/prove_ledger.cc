@@ -17,6 +17,7 @@
 #include "allod/billing/v1/usage.grpc.pb.h"
 #include "allod/tenancy/v1/tenant.grpc.pb.h"
 #include "cli/commands/ledger_verdict.h"
+#include "cli/commands/prove_computed.h"
 #include "cli/net/pages.h"
 #include "services/common/clock.h"
 #include "services/common/digest.h"
@@ -163,6 +164,7 @@ Result<std::pair<int, Amount>> RecordsOf(const net::Services& services, const Tr
 
 struct Admissions {
   int admitted = 0;
+  std::vector<std::string> settled;
   Status end;
 };
 
@@ -208,6 +210,7 @@ Admissions AdmitAll(const net::Services& services, const Trial& trial) {
       out.end = Internal(settled->results(0).reason() + ": " + settled->results(0).message());
       break;
     }
+    out.settled.push_back(usage.request_id());
   }
   // An epoch that was refused was not taken.
   ask.set_epoch(out.admitted + 1);
@@ -285,6 +288,7 @@ Proof ProveReplays(const net::Services& services, const Trial& trial, const std:
     const std::vector<std::string> settlements = Copies(ids, random);
     ALLOD_CHECK_OK(SendAll(reservations, reserve, nullptr, [&](double part) { progress(part / 2); }));
     ALLOD_CHECK_OK(SendAll(settlements, settle, disturb, [&](double part) { progress(0.5 + part / 2); }));
+    ALLOD_CHECK_OK(TellComputed(services, trial, {instance, ids, kPromptTokens, kCompletionTokens}));
     ALLOD_TRY(const auto after, RecordsOf(services, trial, instance));
     ALLOD_TRY(const Amount posted, PostedOf(services, trial));
     const int count = after.first - before.first;
@@ -314,9 +318,11 @@ Proof ProveNoOverspend(const net::Services& services, const Trial& trial, const 
     for (Admissions& end : ends) gateways.emplace_back([&] { end = AdmitAll(services, trial); });
     for (std::thread& gateway : gateways) gateway.join();
     int admitted = 0;
+    const std::string instance = trial.project + "/instances/overspend";
     for (const Admissions& end : ends) {
       ALLOD_CHECK_OK(end.end);
       admitted += end.admitted;
+      ALLOD_CHECK_OK(TellComputed(services, trial, {instance, end.settled, kPromptTokens, kCompletionTokens}));
     }
     ALLOD_TRY(const Amount owed, PostedOf(services, trial));
     return Proven(what, figure, admitted == kAffordable && owed == limit,

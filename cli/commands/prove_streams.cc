@@ -162,7 +162,7 @@ Result<std::pair<Records, std::map<std::string, std::int64_t>>> AwaitSettled(con
 }  // namespace
 
 Proof ProveStreams(const net::Services& services, const StreamsToProve& streams, const ProofProgress& progress) {
-  const std::string what = "streams, half of them cut by the client";
+  const std::string what = "streams, some cut by their client";
   const std::string figure = "billed = delivered; each recorded";
   std::vector<Stream> all(static_cast<std::size_t>(streams.count));
   std::mt19937 random(std::random_device{}());

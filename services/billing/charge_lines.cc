@@ -5,7 +5,8 @@
 
 namespace allod::billing {
 
-Status AddChargeLines(std::vector<Charge> charges, const TaxRule& tax, int decimals, IssuedInvoice& out) {
+Status AddChargeLines(std::vector<Charge> charges, const TaxRule& tax, int decimals, bool lines_left,
+                      IssuedInvoice& out) {
   const auto takes_off = [](const Charge& charge) { return charge.exact < Amount(); };
   std::ranges::sort(charges, {}, [&](const Charge& charge) {
     return std::tuple(takes_off(charge), charge.terms.kind, charge.month, charge.instance, charge.variant,
@@ -17,13 +18,18 @@ Status AddChargeLines(std::vector<Charge> charges, const TaxRule& tax, int decim
   }
   for (Charge& charge : charges) {
     const bool is_of_terms = !charge.terms.term.empty();
-    if (!is_of_terms && out.lines.size() >= kIssuedLinesMax) continue;
+    if (!is_of_terms && out.lines.size() >= kIssuedLinesMax) {
+      lines_left = true;
+      continue;
+    }
     Amount amount = Round(charge.exact, decimals);
     ALLOD_TRY(Amount after, Add(net, amount));
     if (after < Amount()) {
       if (!is_of_terms) continue;
       amount = Amount::FromPico(-net.pico());
       after = Amount();
+      if (lines_left) charge.exact = charge.unit_price = amount;
+      if (charge.exact == Amount()) continue;
     }
     net = after;
     ALLOD_TRY(const Amount left, Subtract(charge.exact, amount));

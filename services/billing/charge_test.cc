@@ -41,7 +41,7 @@ TEST(ExactOf, RoundsHalfToEvenToTheTwelfthDecimal) {
 
 TEST(AddChargeLines, WhatAsksComesFirstAndEachIsRoundedOnce) {
   IssuedInvoice invoice;
-  ASSERT_TRUE(AddChargeLines({Off("-1.005", "discount"), Time(5400, "2.01")}, {}, 2, invoice));
+  ASSERT_TRUE(AddChargeLines({Off("-1.005", "discount"), Time(5400, "2.01")}, {}, 2, false, invoice));
   ASSERT_EQ(invoice.lines.size(), 2U);
   EXPECT_EQ(invoice.lines[0].charge->kind, ChargeKind::kInstanceTime);
   EXPECT_EQ(invoice.lines[0].exact, Kes("3.015"));
@@ -52,6 +52,31 @@ TEST(AddChargeLines, WhatAsksComesFirstAndEachIsRoundedOnce) {
   const ChargeSums sums = SumCharges(invoice).value();
   EXPECT_EQ(sums.charge, Amount()) << "time is owed since it passed";
   EXPECT_EQ(sums.discount, Kes("1.005"));
+}
+
+TEST(AddChargeLines, OfLinesThatWaitWhatTermsTakeOffWaitsToo) {
+  const auto add = [](bool lines_left) {
+    IssuedInvoice invoice;
+    invoice.lines.push_back({.number = 1, .exact = Kes("6"), .amount = Kes("6")});
+    // All of a month of 7, of which 1 has no room.
+    EXPECT_TRUE(AddChargeLines({Off("-7", "discount")}, {}, 2, lines_left, invoice));
+    return invoice;
+  };
+  const IssuedInvoice part = add(true);
+  ASSERT_EQ(part.lines.size(), 2U);
+  EXPECT_EQ(part.lines[1].exact, Kes("-6")) << "the rest stays open, and takes off in the next one";
+  EXPECT_EQ(part.lines[1].unit_price, Kes("-6"));
+  EXPECT_EQ(part.lines[1].amount, Kes("-6"));
+  EXPECT_EQ(part.residue, Amount());
+  const IssuedInvoice whole = add(false);
+  EXPECT_EQ(whole.lines[1].exact, Kes("-7"));
+  EXPECT_EQ(whole.lines[1].amount, Kes("-6"));
+  EXPECT_EQ(whole.residue, Kes("-1"));
+  // A second one finds nothing to take off.
+  IssuedInvoice two;
+  two.lines.push_back({.number = 1, .exact = Kes("6"), .amount = Kes("6")});
+  ASSERT_TRUE(AddChargeLines({Off("-7", "discount"), Off("-1", "free_amount")}, {}, 2, true, two));
+  EXPECT_EQ(two.lines.size(), 2U);
 }
 
 TEST(AddChargeLines, NothingGoesBelowZero) {
@@ -66,7 +91,7 @@ TEST(AddChargeLines, NothingGoesBelowZero) {
                          Row{"... and lets smaller ones by", {Time(3600, "1"), Off("-1.01"), Off("-1")}, {"1", "-1"}},
                          Row{"nothing to take from", {Off("-1")}, {}}}) {
     IssuedInvoice invoice;
-    ASSERT_TRUE(AddChargeLines(row.charges, {}, 2, invoice)) << row.name;
+    ASSERT_TRUE(AddChargeLines(row.charges, {}, 2, false, invoice)) << row.name;
     ASSERT_EQ(invoice.lines.size(), row.amounts.size()) << row.name;
     for (std::size_t i = 0; i < row.amounts.size(); ++i) {
       EXPECT_EQ(invoice.lines[i].amount, Kes(row.amounts[i])) << row.name;
@@ -88,9 +113,9 @@ TEST(AddChargeLines, WhateverTheyAreInWhateverOrder) {
       }
     }
     IssuedInvoice first, second;
-    ASSERT_TRUE(AddChargeLines(charges, {}, 2, first));
+    ASSERT_TRUE(AddChargeLines(charges, {}, 2, false, first));
     std::ranges::shuffle(charges, random);
-    ASSERT_TRUE(AddChargeLines(charges, {}, 2, second));
+    ASSERT_TRUE(AddChargeLines(charges, {}, 2, false, second));
     ASSERT_EQ(first.lines.size(), second.lines.size());
     Amount net, exact;
     for (std::size_t i = 0; i < first.lines.size(); ++i) {
@@ -107,7 +132,7 @@ TEST(AddChargeLines, WhatHasNoRoomStaysOpenButForTerms) {
   IssuedInvoice invoice;
   invoice.lines.resize(kIssuedLinesMax);
   invoice.lines.back().amount = Kes("5");
-  ASSERT_TRUE(AddChargeLines({Time(3600, "1"), Off("-1", "discount")}, {}, 2, invoice));
+  ASSERT_TRUE(AddChargeLines({Time(3600, "1"), Off("-1", "discount")}, {}, 2, false, invoice));
   ASSERT_EQ(invoice.lines.size(), kIssuedLinesMax + 1);
   EXPECT_EQ(invoice.lines.back().charge->term, "discount");
 }

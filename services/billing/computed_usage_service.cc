@@ -7,6 +7,7 @@
 
 #include "services/billing/audit.h"
 #include "services/billing/convert_computed.h"
+#include "services/billing/refusals.h"
 #include "services/common/call_scope.h"
 #include "services/common/catching.h"
 #include "services/common/rpc/server.h"
@@ -27,8 +28,8 @@ void AddRecorded(TenantId tenant, const std::vector<ComputedUsage>& events, cons
   out.set_recorded_count(out.recorded_count() + done.recorded);
   if (!done.known_tenant) {
     for (const ComputedUsage& event : events) {
-      Refuse(out, event.event_id, "NO_BILLING_ACCOUNT",
-             fmt::format("tenant_uid: {} has no billing account", tenant.ToString()));
+      const Error error = NoBillingAccount().error();
+      Refuse(out, event.event_id, error.reason, fmt::format("tenant_uid: {}: {}", tenant.ToString(), error.message));
     }
   }
   for (const std::string& id : done.reused) {

@@ -163,8 +163,7 @@ std::string ChangesOf(const LegalEntity& before, const LegalEntity& after);
 // No prefix of one entity is one of another's. ALREADY_EXISTS / NUMBER_PREFIX_TAKEN.
 Status CheckPrefixIsFree(const LegalEntity& taker, const LegalEntity& wanted);
 bool SameProfile(const BillingProfile& a, const BillingProfile& b);
-// FAILED_PRECONDITION / NO_BILLING_ACCOUNT, NO_LEGAL_ENTITY.
-Error NoAccountForProfile();
+// FAILED_PRECONDITION / NO_LEGAL_ENTITY.
 Error NoLegalEntity(const std::string& id);
 // What the category needs of both on a document (BR-S-02, BR-AE-02 and the like). FAILED_PRECONDITION / TAX_ID_MISSING.
 Status CheckTaxIds(const TaxRule& tax, const Party& seller, const Party& buyer);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/refusals.h"
 #include "services/common/fault_point.h"
 
 namespace allod::billing {
@@ -22,17 +23,10 @@ constexpr std::string_view kInsertPrice =
     "INSERT INTO billing.token_prices (price_book_id, currency_code, variant_id, prompt_price, completion_price, "
     "isolation_class, instance_second_price) VALUES ($1::uuid, $2, $3, $4::numeric, $5::numeric, $6, $7::numeric)";
 
-const std::string kFindAccount = fmt::format(
-    "SELECT {} FROM billing.billing_accounts a JOIN billing.ledger_accounts l "
-    "ON l.tenant_id = a.tenant_id AND l.code = 'receivable' WHERE a.tenant_id = $1::uuid",
-    kAccountColumns);
 constexpr std::string_view kInsertAccount =
     "INSERT INTO billing.billing_accounts (tenant_id, tenant_name, currency_code, credit_limit, create_time, "
     "update_time) "
     "VALUES ($1::uuid, $2, $3, $4::numeric, billing.from_micros($5), billing.from_micros($5)) ON CONFLICT DO NOTHING";
-constexpr std::string_view kLockAccount =
-    "SELECT currency_code, credit_limit = $2::numeric FROM billing.billing_accounts WHERE tenant_id = $1::uuid "
-    "FOR NO KEY UPDATE";
 constexpr std::string_view kInsertLedgerAccount =
     "INSERT INTO billing.ledger_accounts (tenant_id, code, currency_code) VALUES ($1::uuid, $2, $3)";
 constexpr std::string_view kInsertKnownTenant =
@@ -61,10 +55,10 @@ Result<PriceBook> FindPriceBook(GlobalTx& tx, Uuid id) {
   return CheckPriceBook(std::move(book));  // sorts: the database's collation is not ours
 }
 
-Result<BillingAccount> FindAccount(TenantTx& tx, TenantId tenant) {
-  const auto rows = tx.Exec(kFindAccount, tenant.ToString());
-  if (rows.empty()) return NotFound("the tenant has no billing account; the operator opens one with SetBillingAccount");
-  return ReadFirst(rows, ReadAccount);
+Result<BillingAccount> FindAccount(TenantTx& tx) {
+  auto account = FindAccountIn(tx);
+  if (!account) return BillingAccountNotFound();
+  return *std::move(account);
 }
 
 void OpenAccount(TenantTx& tx, const SetAccountCommand& command) {
@@ -96,21 +90,21 @@ Result<BillingAccount> SetAccount(TenantTx& tx, const audit::PgLog& log, const S
       tx.Exec(kInsertAccount, tenant, command.tenant_name, command.currency_code, command.credit_limit, now)
           .affected_rows() == 1;
   if (opened) OpenAccount(tx, command);
-  const auto locked = tx.Exec(kLockAccount, tenant, command.credit_limit);
+  const LockedAccount locked = LockAccount(tx).value();
   ALLOD_TRY(const bool repeated, IsRepeated(tx, command));
   if (!repeated) {
-    if (const auto currency = locked.at(0)[0].as<std::string>(); currency != command.currency_code) {
-      return std::unexpected(CurrencyImmutable(currency, command.currency_code));
+    if (locked.currency_code != command.currency_code) {
+      return std::unexpected(CurrencyImmutable(locked.currency_code, command.currency_code));
     }
     tx.Exec(kUpdateLimit, tenant, command.credit_limit, now);
     if (command.request.given()) {
       tx.Exec(kInsertRequestId, tenant, command.request.id.ToString(), command.request.payload_sha256, now);
     }
-    const bool is_same = !opened && locked.at(0)[1].as<bool>();
+    const bool is_same = !opened && locked.credit_limit == command.credit_limit;
     if (!is_same) ALLOD_CHECK_OK(log.Append(tx, command.tenant_name, SettingOf(command)));
   }
   ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kAccountWritten));
-  return FindAccount(tx, command.tenant);
+  return FindAccount(tx);
 }
 
 }  // namespace
@@ -148,7 +142,7 @@ Result<BillingAccount> PgStore::SetBillingAccount(const SetAccountCommand& comma
 }
 
 Result<BillingAccount> PgStore::GetBillingAccount(TenantId tenant) {
-  return desk_.Run<BillingAccount>(tenant, [&](TenantTx& tx) { return FindAccount(tx, tenant); });
+  return desk_.Run<BillingAccount>(tenant, [&](TenantTx& tx) { return FindAccount(tx); });
 }
 
 }  // namespace allod::billing

@@ -61,7 +61,7 @@ constexpr std::string_view kWriteBatch = R"(
 
 SettleBatchState LockForBatch(TenantTx& tx, const SettleBatchCommand& command) {
   std::vector<std::string> requests, leases;
-  std::vector<PriceTerms> terms;
+  std::vector<PriceKey> terms;
   for (const LeasedUsage& usage : command.usage) {
     requests.push_back(usage.request_id.ToString());
     leases.push_back(usage.lease_id.ToString());
@@ -75,7 +75,7 @@ SettleBatchState LockForBatch(TenantTx& tx, const SettleBatchCommand& command) {
   distinct(leases);
   distinct(terms);
   SettleBatchState state;
-  state.currency_code = LockAccount(tx);
+  if (auto account = LockAccount(tx)) state.currency_code = std::move(account->currency_code);
   if (command.usage.empty()) return state;
   const auto [lowest, highest] = std::ranges::minmax_element(command.usage, {}, &LeasedUsage::request_id);
   for (UsageRecord& record : ReadAll(
@@ -90,7 +90,7 @@ SettleBatchState LockForBatch(TenantTx& tx, const SettleBatchCommand& command) {
     state.leases.emplace(lease.id, std::move(lease));
   }
   if (!state.currency_code) return state;
-  const std::vector<TermsPrice> prices = FindTermsPrices(tx, terms, *state.currency_code);
+  const std::vector<KeyPrice> prices = FindTermsPrices(tx, terms, *state.currency_code);
   for (std::size_t i = 0; i < terms.size(); ++i) state.prices.emplace(terms[i], prices[i]);
   return state;
 }

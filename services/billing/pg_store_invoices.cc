@@ -17,9 +17,6 @@
 namespace allod::billing {
 namespace {
 
-constexpr std::string_view kLockAccountToInvoice =
-    "SELECT tenant_name, currency_code, invoice_epoch FROM billing.billing_accounts WHERE tenant_id = $1::uuid "
-    "FOR NO KEY UPDATE";
 constexpr std::string_view kLastPeriod =
     "SELECT billing.to_micros(i.month::timestamp AT TIME ZONE 'UTC') FROM billing.invoices i "
     "WHERE i.tenant_id = $1::uuid AND i.kind = 'invoice' ORDER BY i.month DESC LIMIT 1";
@@ -100,10 +97,11 @@ Status CheckIssueTime(TenantTx& tx, Time now) {
 Result<FinaliseState> ReadFinaliseState(TenantTx& tx, const FinaliseCommand& command) {
   const std::string tenant = command.tenant.ToString();
   FinaliseState state;
-  const auto account = tx.Exec(kLockAccountToInvoice, tenant);
-  if (account.empty()) return state;
-  state.account = BillingAccount{.tenant = command.tenant};
-  RowReader(account[0]).Into(state.account->tenant_name, state.account->currency_code, state.epoch);
+  const std::optional<LockedAccount> account = LockAccount(tx);
+  if (!account) return state;
+  state.account = BillingAccount{
+      .tenant = command.tenant, .tenant_name = account->tenant_name, .currency_code = account->currency_code};
+  state.epoch = account->invoice_epoch;
   state.profile = FindProfileIn(tx, command.tenant);
   if (state.profile) state.issuer = FindLegalEntityIn(tx, state.profile->legal_entity);
   if (const auto last = tx.Exec(kLastPeriod, tenant); !last.empty())
@@ -248,7 +246,7 @@ Result<IssuedInvoice> PgStore::FinaliseInvoice(const FinaliseCommand& command, T
   return desk_.Run<IssuedInvoice>(
       command.tenant,
       [&](TenantTx& tx) -> Result<IssuedInvoice> {
-        tx.Exec(kLockAccountToInvoice, command.tenant);
+        LockAccount(tx);
         auto there = ReadIssuedIn(tx, command.tenant, command.period.name);
         if (there || there.error().code != Code::kNotFound) return there;
         ALLOD_TRY(const FinaliseState state, ReadFinaliseState(tx, command));
@@ -262,7 +260,7 @@ Result<IssuedInvoice> PgStore::CreateCreditNote(const CreditCommand& command, Ti
   return desk_.Run<IssuedInvoice>(
       command.tenant,
       [&](TenantTx& tx) -> Result<IssuedInvoice> {
-        tx.Exec(kLockAccountToInvoice, command.tenant);
+        LockAccount(tx);
         const auto repeated = tx.Exec(kFindCreditByRequest, command.tenant, command.request.id);
         if (!repeated.empty()) {
           ALLOD_CHECK_OK(CheckSamePayload(command.request, repeated[0][1].as<std::string>()));

@@ -8,6 +8,7 @@
 #include "services/billing/pg_store.h"
 #include "services/billing/pg_store_charges.h"
 #include "services/billing/pg_store_rows.h"
+#include "services/billing/refusals.h"
 
 namespace allod::billing {
 namespace {
@@ -33,8 +34,6 @@ constexpr std::string_view kFindProfile =
     "p.registration_id, p.buyer_reference, p.tax_category, p.tax_basis_points, p.tax_note, p.finalise_by_hand "
     "FROM billing.billing_profiles p JOIN billing.billing_accounts a ON a.tenant_id = p.tenant_id "
     "WHERE p.tenant_id = $1::uuid";
-constexpr std::string_view kHasAccount =
-    "SELECT FROM billing.billing_accounts WHERE tenant_id = $1::uuid FOR NO KEY UPDATE";
 constexpr std::string_view kUpsertProfile =
     "INSERT INTO billing.billing_profiles (tenant_id, legal_entity_id, name, street, city, postal_code, country_code, "
     "tax_id, registration_id, buyer_reference, tax_category, tax_basis_points, tax_note, finalise_by_hand, "
@@ -211,7 +210,7 @@ Result<BillingProfile> PgStore::SetBillingProfile(const BillingProfile& profile,
   return desk_.Run<BillingProfile>(
       profile.tenant,
       [&](TenantTx& tx) -> Result<BillingProfile> {
-        if (tx.Exec(kHasAccount, profile.tenant).empty()) return std::unexpected(NoAccountForProfile());
+        if (!LockAccount(tx)) return NoBillingAccount();
         if (!FindLegalEntityIn(tx, profile.legal_entity)) {
           return std::unexpected(NoLegalEntity(profile.legal_entity));
         }

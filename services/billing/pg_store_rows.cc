@@ -9,14 +9,6 @@ void AllowMinutes(PgTx& tx) {
   tx.Exec("SELECT set_config('statement_timeout', $1, true)", std::to_string(std::max<std::int64_t>(1, limit.count())));
 }
 
-std::optional<std::string> LockAccount(TenantTx& tx) {
-  const pqxx::result rows =
-      tx.Exec("SELECT a.currency_code FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE",
-              tx.tenant());
-  if (rows.empty()) return std::nullopt;
-  return rows[0][0].as<std::string>();
-}
-
 Reservation ReadReservation(RowReader& row) {
   Reservation r;
   row.Into(r.request_id, r.instance, r.variant, r.price_book, r.api_key, r.prompt_tokens_max, r.completion_tokens_max,
@@ -39,12 +31,6 @@ Lease ReadLease(RowReader& row) {
   row.Into(e.tenant, e.id, e.gateway, e.epoch, e.remaining, e.expire_time, e.ended, e.recalled, e.payload_sha256,
            e.added, e.create_time);
   return e;
-}
-
-BillingAccount ReadAccount(RowReader& row) {
-  BillingAccount a;
-  row.Into(a.tenant, a.tenant_name, a.currency_code, a.credit_limit, a.posted, a.held, a.wallet, a.budgets_version);
-  return a;
 }
 
 }  // namespace allod::billing

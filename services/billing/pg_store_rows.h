@@ -1,7 +1,6 @@
 // Rows of billing's tables as domain values. Included by the pg_store*.cc files only.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -9,6 +8,7 @@
 #include "services/billing/decide.h"
 #include "services/billing/domain.h"
 #include "services/billing/lease.h"
+#include "services/billing/pg_account.h"
 #include "services/common/pg/pool.h"
 #include "services/common/pg/row_reader.h"
 
@@ -34,10 +34,7 @@ namespace allod::billing {
 // An audit reads everything; the pool's limit is for requests. Not beyond the call's deadline.
 void AllowMinutes(PgTx& tx);
 
-// Whatever moves a tenant's money is decided under this lock, to the end of the transaction. Nothing: no account.
-std::optional<std::string> LockAccount(TenantTx& tx);  // its currency
-
-// Column lists for a row that goes by the name r, u or a, and their readers.
+// Column lists for a row that goes by the name r, u or e, and their readers.
 inline constexpr int kReservationColumnCount = 15;
 inline constexpr std::string_view kReservationColumns =
     "(r).request_id, (r).instance, (r).variant, (r).price_book_id, (r).api_key, (r).prompt_tokens_max, "
@@ -56,13 +53,5 @@ inline constexpr std::string_view kLeaseColumns =
     "(e).tenant_id, (e).id, (e).gateway_id, (e).epoch, (e).remaining, billing.to_micros((e).expire_time), "
     "(e).end_time IS NOT NULL, (e).recalled, (e).payload_sha256, (e).added, billing.to_micros((e).create_time)";
 Lease ReadLease(RowReader& row);
-
-// With the receivable ledger account as l. What the wallet has is asked by a function of its own, which sees what was
-// committed before the lock was there.
-inline constexpr int kAccountColumnCount = 8;
-inline constexpr std::string_view kAccountColumns =
-    "(a).tenant_id, (a).tenant_name, (a).currency_code, (a).credit_limit, -(l).posted, (l).held, "
-    "billing.wallet_balance((a).tenant_id), (a).budgets_version";
-BillingAccount ReadAccount(RowReader& row);
 
 }  // namespace allod::billing

@@ -5,6 +5,12 @@
 #include <algorithm>
 
 namespace allod::billing {
+namespace {
+
+constexpr std::string_view kNoAccount =
+    "the tenant has no billing account; the operator opens one with SetBillingAccount";
+
+}  // namespace
 
 Status CheckTokens(std::string_view field, std::int64_t tokens) {
   if (tokens < 0 || tokens > kTokensMax) {
@@ -52,12 +58,11 @@ std::unexpected<Error> RequestIdReused(Uuid request_id, std::string_view earlier
                           request_id.ToString(), earlier));
 }
 
-std::unexpected<Error> NoBillingAccount() {
-  return FailedPrecondition("NO_BILLING_ACCOUNT",
-                            "tenant: has no billing account; the operator opens one with SetBillingAccount");
-}
+std::unexpected<Error> NoBillingAccount() { return FailedPrecondition("NO_BILLING_ACCOUNT", std::string(kNoAccount)); }
 
-std::unexpected<Error> PriceNotFound(const PriceTerms& terms, bool book_exists, const std::string& currency_code) {
+std::unexpected<Error> BillingAccountNotFound() { return NotFound(std::string(kNoAccount)); }
+
+std::unexpected<Error> PriceNotFound(const PriceKey& terms, bool book_exists, const std::string& currency_code) {
   return FailedPrecondition(
       "PRICE_NOT_FOUND",
       book_exists

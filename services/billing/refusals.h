@@ -23,7 +23,8 @@ Status CheckFunds(const BillingAccount& account, Amount hold, Amount freed);
 
 std::unexpected<Error> RequestIdReused(Uuid request_id, std::string_view earlier);  // ALREADY_EXISTS
 std::unexpected<Error> NoBillingAccount();                                          // FAILED_PRECONDITION
-std::unexpected<Error> PriceNotFound(const PriceTerms& terms, bool book_exists,
+std::unexpected<Error> BillingAccountNotFound();                                    // NOT_FOUND
+std::unexpected<Error> PriceNotFound(const PriceKey& terms, bool book_exists,
                                      const std::string& currency_code);  // FAILED_PRECONDITION
 
 }  // namespace allod::billing

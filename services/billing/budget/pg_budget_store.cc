@@ -16,7 +16,7 @@ constexpr std::string_view kFindBudgets = R"(
     billing.to_micros(b.start_time), billing.to_micros(b.end_time), b.amount, b.hard, b.thresholds::text[], b.version,
     a.currency_code, coalesce(p.spent, 0),
     (SELECT coalesce(sum(s.remaining), 0) FROM billing.budget_slices s
-     WHERE s.tenant_id = b.tenant_id AND s.uid = b.uid AND s.start_time = c.start),
+     WHERE s.tenant_id = b.tenant_id AND s.uid = b.slices_uid AND s.start_time = c.start),
     (SELECT coalesce(array_agg(x.percent::text ORDER BY x.percent), '{}') FROM billing.budget_alerts x
      WHERE x.tenant_id = b.tenant_id AND x.uid = b.uid AND x.start_time = c.start),
     (SELECT coalesce(array_agg(billing.to_micros(x.create_time)::text ORDER BY x.percent), '{}')
@@ -29,19 +29,25 @@ constexpr std::string_view kFindBudgets = R"(
 constexpr std::string_view kCountBudgets = "SELECT count(*) FROM billing.budgets b WHERE b.tenant_id = $1::uuid";
 constexpr std::string_view kInsertBudget = R"(
   INSERT INTO billing.budgets (tenant_id, id, uid, display_name, project, api_key, instance, period, start_time, end_time,
-    amount, hard, thresholds, version)
+    amount, hard, thresholds, version, slices_uid)
   VALUES ($1::uuid, $2, $3::uuid, $4, $5, $6, $7, $8, billing.from_micros($9), billing.from_micros($10), $11::numeric, $12,
-    $13::int[], $14))";
+    $13::int[], $14, $3::uuid))";
+// Without slices, if it becomes hard.
 constexpr std::string_view kUpdateBudget = R"(
   UPDATE billing.budgets b SET display_name = $3, amount = $4::numeric, hard = $5, thresholds = $6::int[], version = $7,
-    update_time = clock_timestamp()
+    slices_uid = CASE WHEN $5 AND NOT b.hard THEN gen_random_uuid() ELSE b.slices_uid END, update_time = clock_timestamp()
   WHERE b.tenant_id = $1::uuid AND b.uid = $2::uuid)";
 // What gateways have of it they give back, or do not need any more.
 constexpr std::string_view kRecallSlices =
-    "UPDATE billing.budget_slices s SET recalled = true WHERE s.tenant_id = $1::uuid AND s.uid = $2::uuid";
+    "UPDATE billing.budget_slices s SET recalled = true FROM billing.budgets b "
+    "WHERE b.tenant_id = $1::uuid AND b.uid = $2::uuid AND s.tenant_id = b.tenant_id AND s.uid = b.slices_uid";
 constexpr std::string_view kDropSlices =
-    "DELETE FROM billing.budget_slices s WHERE s.tenant_id = $1::uuid AND s.uid = $2::uuid";
-constexpr std::string_view kAlert = "SELECT billing.alert_budgets($1::uuid, ARRAY[$2::uuid])";
+    "DELETE FROM billing.budget_slices s USING billing.budgets b "
+    "WHERE b.tenant_id = $1::uuid AND b.uid = $2::uuid AND s.tenant_id = b.tenant_id AND s.uid = b.slices_uid";
+// Of the period that runs at $3 alone: what months that are over used says nothing about what may be used now.
+constexpr std::string_view kAlert =
+    "SELECT billing.alert_budgets(b.tenant_id, ARRAY[b.uid], ARRAY[billing.budget_start(b, billing.from_micros($3))]) "
+    "FROM billing.budgets b WHERE b.tenant_id = $1::uuid AND b.uid = $2::uuid";
 constexpr std::string_view kDeleteBudget = "DELETE FROM billing.budgets b WHERE b.tenant_id = $1::uuid AND b.id = $2";
 
 Budget ReadBudget(RowReader& row) {
@@ -92,8 +98,8 @@ Result<Budget> PgBudgetStore::CreateBudget(const Budget& budget, bool validate_o
   return desk_.Run<Budget>(
       budget.tenant,
       [&](TenantTx& tx) -> Result<Budget> {
-        const std::optional<std::string> currency = LockAccount(tx);
-        if (!currency) return NoBillingAccount();
+        const std::optional<LockedAccount> account = LockAccount(tx);
+        if (!account) return NoBillingAccount();
         if (auto standing = Find(tx, budget.id, now)) {
           if (SameContent(*standing, budget)) return *std::move(standing);
           return Fail(Code::kAlreadyExists, "ALREADY_EXISTS",
@@ -104,7 +110,7 @@ Result<Budget> PgBudgetStore::CreateBudget(const Budget& budget, bool validate_o
                       fmt::format("{} has {} budgets, as many as a tenant may have", budget.tenant_name, kBudgetsMax));
         }
         Budget made = budget;
-        made.currency_code = *currency;
+        made.currency_code = account->currency_code;
         made.uid = Uuid::V7();
         if (validate_only) return made;
         Insert(tx, made);
@@ -140,7 +146,7 @@ Result<Budget> PgBudgetStore::UpdateBudget(const Budget& wanted, const std::stri
         tx.Exec(kUpdateBudget, changed.tenant, changed.uid, changed.display_name, changed.amount, changed.hard,
                 Texts(changed.thresholds), changed.version);
         tx.Exec(changed.hard ? kRecallSlices : kDropSlices, changed.tenant, changed.uid);
-        tx.Exec(kAlert, changed.tenant, changed.uid);
+        tx.Exec(kAlert, changed.tenant, changed.uid, now);
         ALLOD_CHECK_OK(audit_.Append(tx, changed.tenant_name, ActOf(changed, "update")));
         return Find(tx, changed.id, now).value();
       },

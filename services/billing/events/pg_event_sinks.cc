@@ -3,14 +3,12 @@
 
 #include "services/billing/events/pg_event_rows.h"
 #include "services/billing/events/pg_event_store.h"
+#include "services/billing/pg_account.h"
+#include "services/billing/refusals.h"
 
 namespace allod::billing::events {
 namespace {
 
-// All changes of a tenant's sinks one after another; it is what moves its money that waits for them, for as long as two
-// statements.
-constexpr std::string_view kLockAccount =
-    "SELECT a.tenant_name FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid FOR NO KEY UPDATE";
 constexpr std::string_view kInsert =
     "INSERT INTO billing.event_sinks (tenant_id, id, display_name, url, kinds, disabled, salt, request_id, "
     "payload_sha256) "
@@ -27,10 +25,12 @@ constexpr std::string_view kRotate =
 constexpr std::string_view kLastRequest =
     "SELECT s.request_id, s.payload_sha256 FROM billing.event_sinks s WHERE s.tenant_id = $1::uuid AND s.id = $2";
 
+// All changes of a tenant's sinks one after another; it is what moves its money that waits for them, for as long as two
+// statements.
 std::optional<std::string> Lock(TenantTx& tx) {
-  const pqxx::result rows = tx.Exec(kLockAccount, tx.tenant());
-  if (rows.empty()) return std::nullopt;
-  return rows[0][0].as<std::string>();
+  const std::optional<LockedAccount> account = LockAccount(tx);
+  if (!account) return std::nullopt;
+  return account->tenant_name;
 }
 
 std::optional<Uuid> IdOf(const RequestId& request) {
@@ -95,9 +95,7 @@ Result<EventSink> PgEventStore::CreateSink(const EventSink& wanted, const Reques
   return pool_.Run<EventSink>(
       wanted.tenant,
       [&](TenantTx& tx) -> Result<EventSink> {
-        if (!Lock(tx)) {
-          return FailedPrecondition("NO_BILLING_ACCOUNT", "parent: the tenant has no billing account; set one first");
-        }
+        if (!Lock(tx)) return NoBillingAccount();
         ALLOD_TRY(const bool again, WasLast(tx, wanted.id, request));
         if (again) return FindSink(tx, wanted.id);
         if (FindSink(tx, wanted.id)) {
@@ -196,8 +194,9 @@ Status PgEventStore::DeleteSink(const SinkKey& key) {
       [&](TenantTx& tx) -> Result<int> {
         Lock(tx);
         ALLOD_TRY(const EventSink standing, FindSink(tx, key.id));
-        CloseCursor(tx, key.id);
+        // The sink's row before the cursor's, as who delivers takes them.
         tx.Exec("DELETE FROM billing.event_sinks s WHERE s.tenant_id = $1::uuid AND s.id = $2", tx.tenant(), key.id);
+        CloseCursor(tx, key.id);
         ALLOD_CHECK_OK(log_.Append(tx, standing.tenant_name, ActOf("delete", standing)));
         return 0;
       },

@@ -121,24 +121,24 @@ struct Columns {
 };
 
 Result<RecordedTime> Record(TenantTx& tx, const std::vector<InstanceInterval>& intervals) {
-  const std::optional<std::string> currency_code = LockAccount(tx);
-  if (!currency_code) return NoBillingAccount();
+  const std::optional<LockedAccount> account = LockAccount(tx);
+  if (!account) return NoBillingAccount();
   RecordedTime out;
   const auto clock = tx.Exec("SELECT billing.to_micros(clock_timestamp())");
   const Time now = RowReader(clock.at(0)).Next<Time>();
   Known known = FindIntervals(tx, intervals);
-  std::vector<PriceTerms> terms;
+  std::vector<PriceKey> terms;
   for (const InstanceInterval& told : intervals) terms.push_back(told.terms);
   std::ranges::sort(terms);
   const auto rest = std::ranges::unique(terms);
   terms.erase(rest.begin(), rest.end());
-  const std::vector<TermsPrice> prices = FindTermsPrices(tx, terms, *currency_code);
+  const std::vector<KeyPrice> prices = FindTermsPrices(tx, terms, account->currency_code);
   Columns columns;
   for (const InstanceInterval& told : intervals) {
     const auto place = std::ranges::lower_bound(terms, told.terms) - terms.begin();
     const auto found = known.find({told.replica, told.start});
     const auto decided = DecideInstanceTime(found == known.end() ? std::nullopt : std::optional(found->second), told,
-                                            prices[static_cast<std::size_t>(place)], *currency_code, now);
+                                            prices[static_cast<std::size_t>(place)], account->currency_code, now);
     if (!decided) {
       out.intervals.push_back(std::unexpected(decided.error()));
       continue;
@@ -151,7 +151,7 @@ Result<RecordedTime> Record(TenantTx& tx, const std::vector<InstanceInterval>& i
     counted.until = decided->entries.back().until;
     known.insert_or_assign({told.replica, told.start}, KnownInterval{std::move(counted), decided->second_price});
   }
-  columns.Write(tx, *currency_code);
+  columns.Write(tx, account->currency_code);
   ALLOD_CHECK_OK(TryFaultPoint(FaultPoint::kInstanceTimeWritten));
   out.credit_used_up = tx.Exec(kCreditUsedUp, tx.tenant()).at(0)[0].as<bool>();
   return out;

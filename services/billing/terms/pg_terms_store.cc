@@ -4,17 +4,13 @@
 
 #include <algorithm>
 
+#include "services/billing/pg_account.h"
 #include "services/billing/terms/pg_terms.h"
 #include "services/common/pg/row_reader.h"
 
 namespace allod::billing::terms {
 namespace {
 
-// Finalising and setting exclude each other by the lock on the account, so that no month is invoiced on terms that are
-// being replaced.
-constexpr std::string_view kLockAccount =
-    "SELECT a.tenant_name, a.currency_code FROM billing.billing_accounts a WHERE a.tenant_id = $1::uuid "
-    "FOR NO KEY UPDATE";
 constexpr std::string_view kLastInvoiced =
     "SELECT billing.to_micros(i.month::timestamp AT TIME ZONE 'UTC') FROM billing.invoices i "
     "WHERE i.tenant_id = $1::uuid AND i.kind = 'invoice' ORDER BY i.month DESC LIMIT 1";
@@ -31,12 +27,13 @@ struct Decided {
   std::optional<Terms> latest;
 };
 
+// Finalising and setting exclude each other by the lock on the account, so that no month is invoiced on terms that are
+// being replaced.
 Result<Decided> Decide(TenantTx& tx, const Terms& wanted, Time now) {
   SetState state;
-  const auto account = tx.Exec(kLockAccount, wanted.tenant);
-  if (!account.empty()) {
-    state.account = BillingAccount{.tenant = wanted.tenant};
-    RowReader(account[0]).Into(state.account->tenant_name, state.account->currency_code);
+  if (const auto account = LockAccount(tx)) {
+    state.account = BillingAccount{
+        .tenant = wanted.tenant, .tenant_name = account->tenant_name, .currency_code = account->currency_code};
   }
   std::vector<Terms> versions = ReadTermsIn(tx, wanted.tenant);
   if (!versions.empty()) state.latest = std::move(versions.back());
@@ -61,7 +58,7 @@ Result<Terms> PgTermsStore::Set(const Terms& terms, const RequestId& request, Ti
   return pool_.Run<Terms>(
       terms.tenant,
       [&](TenantTx& tx) -> Result<Terms> {
-        tx.Exec(kLockAccount, terms.tenant);
+        LockAccount(tx);
         if (request.given()) {
           const auto repeated = tx.Exec(kByRequest, terms.tenant, request.id);
           if (!repeated.empty()) {

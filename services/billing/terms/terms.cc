@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "services/billing/refusals.h"
 #include "services/common/text_check.h"
 
 namespace allod::billing::terms {
@@ -130,10 +131,7 @@ Result<Terms> CheckTerms(Terms terms, int decimals) {
 }
 
 Result<std::optional<Terms>> DecideSet(const SetState& state, const Terms& wanted, Time now) {
-  if (!state.account) {
-    return FailedPrecondition("NO_BILLING_ACCOUNT",
-                              "the tenant has no billing account; open one with SetBillingAccount");
-  }
+  if (!state.account) return NoBillingAccount();
   const std::string month = PeriodOf(wanted.start_month).name;
   if (state.latest && SameContent(*state.latest, wanted)) return std::nullopt;
   if (state.last_invoiced && wanted.start_month <= *state.last_invoiced) {

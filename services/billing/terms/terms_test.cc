@@ -207,7 +207,7 @@ TEST(Adjust, TwoInvoicesOfAMonthTogetherSayWhatOneWould) {
     const auto issue = [&](IssuedInvoice& out, Amount list, const std::map<std::string, Amount>& before) {
       out.lines.push_back({.exact = list, .amount = Round(list, 2)});
       return AddChargeLines(OpenAdjustments(Adjust(terms, kOctober, used).value(), before, kOctober).value(), {}, 2,
-                            out);
+                            false, out);
     };
     const Amount early = CostOf(used, {}).value();
     ASSERT_TRUE(issue(first, early, {}));

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "services/billing/charge_lines.h"
+#include "services/billing/refusals.h"
 #include "services/billing/testing/fake_store.h"
 
 namespace allod::billing {
@@ -108,7 +109,7 @@ Result<std::vector<LegalEntity>> FakeStore::ListLegalEntities(const std::string&
 Result<BillingProfile> FakeStore::SetBillingProfile(const BillingProfile& profile, Time) {
   const std::lock_guard lock(mutex_);
   const auto at = books_.find(profile.tenant);
-  if (at == books_.end()) return std::unexpected(NoAccountForProfile());
+  if (at == books_.end()) return NoBillingAccount();
   if (!legal_entities_.contains(profile.legal_entity)) return std::unexpected(NoLegalEntity(profile.legal_entity));
   at->second.profile = profile;
   at->second.profile->tenant_name = at->second.tenant_name;

@@ -24,11 +24,6 @@ inline constexpr auto kRowWords<billing::wallet::PaymentKind> = std::to_array<Ro
 namespace allod::billing::wallet {
 namespace {
 
-const std::string kFindAccount = fmt::format(
-    "SELECT {} FROM billing.billing_accounts a JOIN billing.ledger_accounts l "
-    "ON l.tenant_id = a.tenant_id AND l.code = 'receivable' WHERE a.tenant_id = $1::uuid",
-    kAccountColumns);
-
 constexpr std::string_view kFindLowBalance =
     "SELECT s.low_balance FROM billing.wallet_alerts s WHERE s.tenant_id = $1::uuid";
 constexpr std::string_view kSetLowBalance =
@@ -44,6 +39,10 @@ constexpr std::string_view kPaymentColumns =
     "billing.to_micros(p.create_time)";
 const std::string kFindPayment =
     fmt::format("SELECT {} FROM billing.payments p WHERE p.tenant_id = $1::uuid AND p.id = $2::uuid", kPaymentColumns);
+constexpr std::string_view kFromVouchers =
+    "SELECT coalesce(sum(p.amount) FILTER (WHERE p.kind = 'redeem'), 0), "
+    "coalesce(sum(CASE p.kind WHEN 'wallet_payment' THEN p.amount WHEN 'overpayment' THEN -p.amount END), 0) "
+    "FROM billing.payments p WHERE p.tenant_id = $1::uuid";
 constexpr std::string_view kIsTaken =
     "SELECT EXISTS (SELECT FROM billing.transfers t WHERE t.tenant_id = $1::uuid AND t.id = $2::uuid)";
 constexpr std::string_view kInsertPayment =
@@ -109,26 +108,20 @@ Voucher ReadVoucher(RowReader& row) {
   return v;
 }
 
-template <typename Read>
-auto ReadOne(const pqxx::result& rows, Read&& read) -> std::optional<decltype(ReadFirst(rows, read))> {
-  if (rows.empty()) return std::nullopt;
-  return ReadFirst(rows, read);
-}
-
 bool IsTrue(const pqxx::result& rows) { return rows.at(0)[0].as<bool>(); }
 
 // Under the lock, what is the same of both decisions.
 template <typename State>
 void ReadAccountAndId(TenantTx& tx, Uuid id, State& state) {
   LockAccount(tx);
-  state.account = ReadOne(tx.Exec(kFindAccount, tx.tenant()), ReadAccount);
+  state.account = FindAccountIn(tx);
   if (id.is_nil()) return;
   state.existing = ReadOne(tx.Exec(kFindPayment, tx.tenant(), id), ReadPayment);
   state.id_is_taken = IsTrue(tx.Exec(kIsTaken, tx.tenant(), id));
 }
 
 std::optional<Wallet> ReadWallet(TenantTx& tx) {
-  auto account = ReadOne(tx.Exec(kFindAccount, tx.tenant()), ReadAccount);
+  auto account = FindAccountIn(tx);
   if (!account) return std::nullopt;
   return Wallet{*std::move(account),
                 ReadOne(tx.Exec(kFindLowBalance, tx.tenant()), [](RowReader& row) { return row.Next<Amount>(); })};
@@ -170,7 +163,7 @@ RedeemState ReadRedeemState(TenantTx& tx, const RedeemCommand& command) {
 Result<Wallet> PgWalletStore::FindWallet(TenantId tenant) {
   return desk_.Run<Wallet>(tenant, [&](TenantTx& tx) -> Result<Wallet> {
     if (auto wallet = ReadWallet(tx)) return *std::move(wallet);
-    return NotFound("the tenant has no billing account; the operator opens one with SetBillingAccount");
+    return BillingAccountNotFound();
   });
 }
 
@@ -218,6 +211,12 @@ Result<Payment> PgWalletStore::RecordPayment(const PaymentCommand& command) {
         ReadAccountAndId(tx, command.request.id, state);
         if (command.kind == PaymentKind::kInvoice) {
           state.invoice = ReadOne(tx.Exec(kInvoiceBalances, command.tenant, "", 1, command.invoice), ReadBalance);
+        }
+        if (command.kind == PaymentKind::kRefund) {
+          ReadFirst(tx.Exec(kFromVouchers, command.tenant), [&](RowReader& row) {
+            row.Into(state.from_vouchers, state.taken_by_invoices);
+            return true;
+          });
         }
         ALLOD_TRY(PaymentDecision decision, DecidePayment(state, command));
         if (decision.replay) return decision.payment;

@@ -72,6 +72,13 @@ auto ReadFirst(const pqxx::result& rows, Read&& read) {
   return read(row);
 }
 
+// The first row, or nothing.
+template <typename Read>
+auto ReadOne(const pqxx::result& rows, Read&& read) -> std::optional<decltype(ReadFirst(rows, read))> {
+  if (rows.empty()) return std::nullopt;
+  return ReadFirst(rows, read);
+}
+
 // Every row of a result, each by `read(RowReader&)`.
 template <typename Read>
 auto ReadAll(const pqxx::result& rows, Read&& read) {

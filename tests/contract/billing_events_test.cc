@@ -10,10 +10,10 @@
 #include <set>
 #include <thread>
 
-#include "services/billing/events/file_outlet.h"
+#include "services/billing/events/file_export.h"
 #include "services/billing/events/pg_event_store.h"
-#include "services/billing/events/pg_outlet_store.h"
-#include "services/billing/events/redis_outlet.h"
+#include "services/billing/events/pg_export_store.h"
+#include "services/billing/events/redis_export.h"
 #include "services/billing/events/relay.h"
 #include "services/billing/events/webhook.h"
 #include "services/common/web/curl_fetcher.h"
@@ -276,6 +276,44 @@ TEST_F(Events, WhatIsDeliveredIsTrimmedAndWhoIsGoneHoldsNothingForEver) {
   EXPECT_EQ(log.events().size(), 7U) << "the sixth at both";
 }
 
+// One that takes something now and then, or all of it more slowly than it comes, keeps the outbox for a week at most.
+TEST_F(Events, WhoLimpsHoldsNothingForEver) {
+  const std::string url = "http://127.0.0.1:1/t0ken";
+  const EventSink limping = Sink("ke", "limping", url);
+  const EventSink slow = Sink("ke", "slow", url);
+  AddEvents("ke", 200);
+  RollUp();
+  Sql("ALTER TABLE billing.outbox DISABLE TRIGGER refuse_change");
+  const auto age = [&](const std::string& by) {
+    Sql("UPDATE billing.outbox SET create_time = create_time - interval '" + by + "'");
+  };
+  age("167 hours");
+  EXPECT_EQ(sinks_.Delivered(limping.key(), {0, 0}, {1, 0}, true), false);
+  EXPECT_EQ(sinks_.Failed(limping.key(), {"the answer is 500", 1s}), false);
+  EXPECT_EQ(sinks_.Delivered(slow.key(), {0, 0}, {1, 0}, true), false);
+  EXPECT_EQ(relay_.TrimOnce().value(), 1) << "both have the first one";
+  age("2 hours");
+  EXPECT_EQ(sinks_.Failed(limping.key(), {"the answer is 500", 1s}), true) << "it failed for a moment only";
+  EXPECT_TRUE(Get(limping).health.suspended);
+  EXPECT_EQ(Get(limping).health.last_error, "the answer is 500");
+  EXPECT_EQ(sinks_.Failed(limping.key(), {"late", 1s}), false) << "told of once";
+  EXPECT_EQ(sinks_.Delivered(slow.key(), {1, 0}, {2, 0}, true), true);
+  EXPECT_TRUE(Get(slow).health.suspended);
+  EXPECT_THAT(Get(slow).health.last_error, HasSubstr("older than a week"));
+  EXPECT_EQ(relay_.TrimOnce().value(), 199);
+}
+
+TEST_F(Events, WhatAReceiverDoesWrongIsToldWithoutItsUrl) {
+  const EventSink gone = Sink("ke", "gone", "http://127.0.0.1:1/t0ken");
+  AddEvents("ke", 1);
+  ASSERT_TRUE(Until([&] {
+    EXPECT_TRUE(relay_.RunOnce());
+    return Get(gone).health.failures > 0;
+  }));
+  EXPECT_THAT(Get(gone).health.last_error, HasSubstr("http://127.0.0.1:1"));
+  EXPECT_EQ(Get(gone).health.last_error.find("t0ken"), std::string::npos) << Get(gone).health.last_error;
+}
+
 TEST_F(Events, AreSentAgainFromWhereItIsAskedFor) {
   Log log;
   const HttpReceiver good([&](const ReceivedRequest& request) {
@@ -334,37 +372,37 @@ std::vector<json> Lines(const std::filesystem::path& path) {
 
 TEST_F(Events, AFileHasAllOfEveryTenantOnceItIsBack) {
   const TempDir dir;
-  PgOutletStore store(harness_.pool(), [](const UsageRecord&, const std::string&) { return std::string("{}"); });
-  ASSERT_TRUE(store.SetOutlets({"file"}));
+  PgExportStore store(harness_.pool(), [](const UsageRecord&, const std::string&) { return std::string("{}"); });
+  ASSERT_TRUE(store.SetExports({"file"}));
   AddEvents("ke", 3);
   AddEvents("rw", 2);
   RollUp();
-  FileOutlet away({.path = dir / "none/events.jsonl"});
-  OutletLoop fails(store, away, "file", clock_);
-  EXPECT_EQ(fails.RunOnce().error().reason, "OUTLET_FAILED");
+  FileExport away({.path = dir / "none/events.jsonl"});
+  ExportLoop fails(store, away, "file", clock_);
+  EXPECT_EQ(fails.RunOnce().error().reason, "EXPORT_FAILED");
   EXPECT_EQ(relay_.TrimOnce().value(), 0) << "the file has not got them";
   {
-    FileOutlet outlet({.path = dir / "events.jsonl"});
-    OutletLoop loop(store, outlet, "file", clock_);
+    FileExport destination({.path = dir / "events.jsonl"});
+    ExportLoop loop(store, destination, "file", clock_);
     EXPECT_EQ(loop.RunOnce().value(), 5);
     EXPECT_EQ(loop.RunOnce().value(), 0);
-    FileOutlet second({.path = dir / "events.jsonl"});
-    EXPECT_EQ(second.Put({"{}"}).error().reason, "OUTLET_FAILED") << "two would write over each other";
+    FileExport second({.path = dir / "events.jsonl"});
+    EXPECT_EQ(second.Put({"{}"}).error().reason, "EXPORT_FAILED") << "two would write over each other";
   }
   EXPECT_EQ(relay_.TrimOnce().value(), 5);
   // Torn by a death in the middle of a line.
   std::ofstream(dir / "events.jsonl", std::ios::app) << R"({"specversion":"1.0","id)";
   AddEvents("ke", 2);
   {
-    FileOutlet outlet({.path = dir / "events.jsonl"});
-    OutletLoop loop(store, outlet, "file", clock_);
+    FileExport destination({.path = dir / "events.jsonl"});
+    ExportLoop loop(store, destination, "file", clock_);
     EXPECT_EQ(loop.RunOnce().value(), 2);
   }
   std::map<std::string, std::vector<std::string>> told;
   for (const json& event : Lines(dir / "events.jsonl")) told[event.at("source")].push_back(event.at("id"));
   EXPECT_EQ(told["allod/billing/tenants/ke"], Numbers(5));
   EXPECT_EQ(told["allod/billing/tenants/rw"], Numbers(2));
-  ASSERT_TRUE(store.SetOutlets({}));
+  ASSERT_TRUE(store.SetExports({}));
   AddEvents("ke", 1);
   RollUp();
   EXPECT_EQ(relay_.TrimOnce().value(), 3) << "what is not configured holds nothing";
@@ -372,9 +410,9 @@ TEST_F(Events, AFileHasAllOfEveryTenantOnceItIsBack) {
 
 TEST_F(Events, AFileIsRenamedWhenItIsLargeAndTheOldestGoes) {
   const TempDir dir;
-  FileOutlet outlet({.path = dir / "e", .bytes_max = 10, .kept = 2});
+  FileExport destination({.path = dir / "e", .bytes_max = 10, .kept = 2});
   for (const char* event : {R"({"id":"first"})", R"({"id":"second"})", R"({"id":"third"})", R"({"id":"fourth"})"}) {
-    ASSERT_TRUE(outlet.Put({event}));
+    ASSERT_TRUE(destination.Put({event}));
   }
   EXPECT_FALSE(std::filesystem::exists(dir / "e"));
   EXPECT_EQ(Lines(dir / "e.1").at(0).at("id"), "fourth");
@@ -384,11 +422,11 @@ TEST_F(Events, AFileIsRenamedWhenItIsLargeAndTheOldestGoes) {
 
 TEST_F(Events, AStreamHasThemInOrder) {
   TestRedis redis;
-  PgOutletStore store(harness_.pool(), [](const UsageRecord&, const std::string&) { return std::string("{}"); });
-  ASSERT_TRUE(store.SetOutlets({"redis"}));
+  PgExportStore store(harness_.pool(), [](const UsageRecord&, const std::string&) { return std::string("{}"); });
+  ASSERT_TRUE(store.SetExports({"redis"}));
   AddEvents("ke", 250);
-  RedisOutlet outlet({.url = redis.url(), .stream = "events"});
-  OutletLoop loop(store, outlet, "redis", clock_);
+  RedisExport destination({.url = redis.url(), .stream = "events"});
+  ExportLoop loop(store, destination, "redis", clock_);
   EXPECT_EQ(loop.RunOnce().value(), 250);
   Redis look({redis.url(), std::chrono::milliseconds(2000)});
   const auto told = look.Eval(

@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "services/billing/analysis/pg_rollups.h"
-#include "services/billing/analysis/roller.h"
+#include "services/billing/analysis/rollup_worker.h"
 #include "tests/contract/billing_store_harness.h"
 #include "tests/support/fake_clock.h"
 
@@ -320,9 +320,9 @@ TEST_F(BillingRollups, TheLoopGoesOverAllTenants) {
   const auto records = InsertSome("ke", 50);
   InsertSome("tz", 50);
   const FakeClock clock(kNow);
-  Roller roller(rollups_, clock);
-  EXPECT_EQ(roller.RunOnce().value(), 2);
-  EXPECT_EQ(roller.RunOnce().value(), 0);
+  RollupWorker worker(rollups_, clock);
+  EXPECT_EQ(worker.RunOnce().value(), 2);
+  EXPECT_EQ(worker.RunOnce().value(), 0);
   EXPECT_TRUE(rollups_.TenantsBehind({}, 10)->empty());
   ExpectReport(records, kAll);
 }

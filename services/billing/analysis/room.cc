@@ -6,7 +6,7 @@
 #include "services/billing/analysis/pg_partitions.h"
 #include "services/billing/analysis/pg_rollups.h"
 #include "services/billing/analysis/retention.h"
-#include "services/billing/analysis/roller.h"
+#include "services/billing/analysis/rollup_worker.h"
 #include "services/billing/analysis/usage_report_service.h"
 
 namespace allod::billing::analysis {
@@ -19,18 +19,18 @@ class AnalysisRoom final : public Room {
         service_(rollups_, shared.clock, shared.gates),
         partitions_(shared.desk),
         partition_maker_(partitions_),
-        roller_(rollups_, shared.clock),
+        rollup_worker_(rollups_, shared.clock),
         retention_(partitions_, shared.clock, computed_usage) {}
 
   std::vector<grpc::Service*> services() override { return {&service_}; }
   void Start() override {
     partition_maker_.Start();
-    roller_.Start();
+    rollup_worker_.Start();
     retention_.Start();
   }
   void Stop() override {
     retention_.Stop();
-    roller_.Stop();
+    rollup_worker_.Stop();
     partition_maker_.Stop();
   }
 
@@ -39,7 +39,7 @@ class AnalysisRoom final : public Room {
   UsageReportServiceImpl service_;
   PgPartitionStore partitions_;
   PartitionMaker partition_maker_;
-  Roller roller_;
+  RollupWorker rollup_worker_;
   Retention retention_;
 };
 

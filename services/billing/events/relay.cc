@@ -10,6 +10,7 @@
 #include "services/common/fault_point.h"
 #include "services/common/log.h"
 #include "services/common/metrics.h"
+#include "services/common/tenant_round.h"
 #include "services/common/text_check.h"
 
 namespace allod::billing::events {
@@ -162,30 +163,38 @@ Result<int> Relay::RunOnce() {
   const std::optional<SinkKey> start = std::exchange(last_seen_, std::nullopt);
   bool is_second_part = !start;
   std::optional<SinkKey> after = start;
+  std::set<TenantId> aside;
+  // What was wrong with sinks that are not due any more, or are gone, is over.
+  const auto end_of_round = [&] {
+    set_aside_.KeepOnly(kTakeStage, aside);
+    return begun;
+  };
   while (true) {
     ALLOD_TRY(const std::vector<SinkKey> due, store_.DueSinks(after, kSinksPerPage));
     for (const SinkKey& key : due) {
-      if (start && is_second_part && *start < key) return begun;
+      if (start && is_second_part && *start < key) return end_of_round();
       if (in_flight_.size() >= kInFlightMax) {
         if (!last_seen_) last_seen_ = start;
         return begun;
       }
       last_seen_ = key;
-      if (!HasRoomFor(key) || set_aside_.Waits(key.tenant, kTakeStage, now)) continue;
+      if (set_aside_.Waits(key.tenant, kTakeStage, now)) {
+        aside.insert(key.tenant);
+        continue;
+      }
+      if (!HasRoomFor(key)) continue;
       bool began = false;
       const Status done = Catching("begin a delivery", [&] { return Begin(key, began); });
       if (began) ++begun;
-      if (done) {
-        set_aside_.Succeed(key.tenant, kTakeStage);
-        continue;
-      }
+      if (done) continue;
       if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
       set_aside_.Fail(key.tenant, kTakeStage, done.error(), now);
+      aside.insert(key.tenant);
     }
     if (due.size() == static_cast<std::size_t>(kSinksPerPage)) {
       after = due.back();
     } else if (is_second_part) {
-      return begun;
+      return end_of_round();
     } else {
       is_second_part = true;
       after.reset();
@@ -195,31 +204,21 @@ Result<int> Relay::RunOnce() {
 
 Result<int> Relay::TrimOnce(const std::stop_token& stop) {
   int trimmed = 0;
-  std::optional<TenantId> after;
-  const Time now = clock_.Now();
-  while (true) {
-    ALLOD_TRY(const std::vector<TenantId> tenants, store_.TenantsToTrim(after, kSinksPerPage));
-    for (const TenantId& tenant : tenants) {
-      if (stop.stop_requested()) return trimmed;
-      if (set_aside_.Waits(tenant, kTrimStage, now)) continue;
-      const Status done = Catching("trim a tenant's outbox", [&]() -> Status {
-        for (int i = 0; i < kTrimsPerTenant; ++i) {
-          ALLOD_TRY(const int rows, store_.Trim(tenant, kRowsPerTrim));
-          trimmed += rows;
-          if (rows < kRowsPerTrim) break;
-        }
-        return {};
-      });
-      if (done) {
-        set_aside_.Succeed(tenant, kTrimStage);
-        continue;
-      }
-      if (ConcernsEverybody(done.error())) return std::unexpected(done.error());
-      set_aside_.Fail(tenant, kTrimStage, done.error(), now);
-    }
-    if (tenants.size() < static_cast<std::size_t>(kSinksPerPage)) return trimmed;
-    after = tenants.back();
-  }
+  ALLOD_CHECK_OK(GoRound(
+      set_aside_, clock_,
+      TenantRound<TenantId>{.stage = kTrimStage,
+                            .page_size = kSinksPerPage,
+                            .find = [&](const auto& after) { return store_.TenantsToTrim(after, kSinksPerPage); },
+                            .work = [&](const TenantId& tenant) -> Status {
+                              for (int i = 0; i < kTrimsPerTenant; ++i) {
+                                ALLOD_TRY(const int rows, store_.Trim(tenant, kRowsPerTrim));
+                                trimmed += rows;
+                                if (rows < kRowsPerTrim) break;
+                              }
+                              return {};
+                            },
+                            .stop = stop}));
+  return trimmed;
 }
 
 void Relay::Loop(const std::stop_token& stop, bool sends) {

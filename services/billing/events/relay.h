@@ -3,9 +3,10 @@
 // has failed for kSuspendAfter.
 //
 // Owns one thread from Start() to Stop(), which never waits for a receiver: deliveries are the fetcher's, one at a time
-// for a sink, kInFlightPerTenantMax for a tenant and kInFlightMax in all, so that those who hang keep nobody else's
-// events. A sink is claimed by who delivers to it, in its row: several processes may relay, and what a killed one had
-// taken is taken again after kClaim.
+// for a sink, kInFlightPerTenantMax for a tenant and kInFlightMax in all, of which half are for tenants that have none;
+// and each round goes on where the last one ended. So those who hang, however many, keep nobody else's events. A sink
+// is claimed by who delivers to it, in its row: several processes may relay, and what a killed one had taken is taken
+// again after kClaim.
 //
 // It looks at one index once a second; tenants of which nothing is new cost nothing. Besides it trims the outbox.
 #pragma once
@@ -14,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -50,6 +52,7 @@ class Relay {
     Position begin;
     Position end;
     int event_count = 0;
+    std::string url;
   };
   struct Answer {
     Delivery delivery;
@@ -67,6 +70,7 @@ class Relay {
   Status Finish(const Answer& answer);
   Status Begin(const SinkKey& key, bool& began);
   bool HasRoomFor(const SinkKey& key) const;
+  void TellOfSuspension(const SinkKey& key);
 
   EventStore& store_;
   Fetcher& fetcher_;
@@ -75,7 +79,8 @@ class Relay {
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::set<SinkKey> in_flight_;
   std::map<TenantId, std::size_t> in_flight_of_tenant_;
-  std::map<SinkKey, int> failures_;  // in a row, of those that are known to fail
+  std::optional<SinkKey> last_seen_;  // in the last round
+  std::map<SinkKey, int> failures_;   // in a row, of those that are known to fail
   SetAside set_aside_{"billing_events"};
   OwnedThread thread_;
 };

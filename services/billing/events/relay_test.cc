@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <prometheus/gauge.h>
 
 #include <algorithm>
 #include <map>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "services/billing/events/testing/fake_event_store.h"
+#include "services/common/metrics.h"
 #include "tests/support/fake_clock.h"
 
 namespace allod::billing::events::relay_test {
@@ -28,6 +30,7 @@ class EndlessEvents final : public FakeEventStore {
   }
   Result<std::optional<Pending>> Take(const SinkKey& key) override {
     taken.push_back(key);
+    if (broken.contains(key)) return Internal("a row makes no sense");
     Pending out;
     out.sink.tenant = key.tenant;
     out.sink.tenant_name = "tenants/t";
@@ -41,6 +44,7 @@ class EndlessEvents final : public FakeEventStore {
     return out;
   }
   std::set<SinkKey> sinks;
+  std::set<SinkKey> broken;
   std::vector<SinkKey> taken;
 };
 
@@ -117,6 +121,30 @@ TEST_F(RelayTest, NothingDueIsNothingDone) {
   store_.sinks.clear();
   EXPECT_EQ(relay_.RunOnce().value(), 0);
   EXPECT_EQ(relay_.RunOnce().value(), 0);
+}
+
+// Tenants that are set aside, as it is measured.
+double SetAsideNow() {
+  return prometheus::BuildGauge()
+      .Name("allod_billing_events_tenants_set_aside")
+      .Help("Tenants whose work failed last and is tried again later")
+      .Register(Metrics())
+      .Add({})
+      .Value();
+}
+
+TEST_F(RelayTest, NobodyIsSetAsideForASinkThatIsGone) {
+  AddSinks(1, 1);
+  AddSinks(2, 1);
+  store_.broken.insert({TenantNumber(1), "s0"});
+  ASSERT_TRUE(relay_.RunOnce());
+  EXPECT_TRUE(WasTaken(2));
+  EXPECT_EQ(SetAsideNow(), 1);
+  ASSERT_TRUE(relay_.RunOnce());
+  EXPECT_EQ(SetAsideNow(), 1) << "it waits";
+  store_.sinks.erase({TenantNumber(1), "s0"});
+  ASSERT_TRUE(relay_.RunOnce());
+  EXPECT_EQ(SetAsideNow(), 0);
 }
 
 }  // namespace

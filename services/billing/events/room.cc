@@ -9,12 +9,12 @@
 
 #include "services/billing/events/config.h"
 #include "services/billing/events/convert_event.h"
+#include "services/billing/events/event_export.h"
 #include "services/billing/events/event_sink_service.h"
-#include "services/billing/events/file_outlet.h"
-#include "services/billing/events/outlet.h"
+#include "services/billing/events/file_export.h"
 #include "services/billing/events/pg_event_store.h"
-#include "services/billing/events/pg_outlet_store.h"
-#include "services/billing/events/redis_outlet.h"
+#include "services/billing/events/pg_export_store.h"
+#include "services/billing/events/redis_export.h"
 #include "services/billing/events/relay.h"
 #include "services/common/web/curl_fetcher.h"
 
@@ -24,24 +24,24 @@ namespace {
 constexpr int kConnections = 2;
 
 // Where the operator wants events.
-class Outlets {
+class Exports {
  public:
-  Outlets(const Config& config, OutletStore& store, const Clock& clock) : store_(store) {
+  Exports(const Config& config, ExportStore& store, const Clock& clock) : store_(store) {
     if (!config.file.empty()) {
-      file_.emplace(FileOutlet::Options{.path = config.file,
+      file_.emplace(FileExport::Options{.path = config.file,
                                         .bytes_max = static_cast<std::uint64_t>(config.file_bytes_max),
                                         .kept = config.files_kept});
       Add("file", *file_, clock);
     }
     if (!config.redis_url.empty()) {
-      redis_.emplace(RedisOutlet::Options{.url = config.redis_url, .stream = config.redis_stream});
+      redis_.emplace(RedisExport::Options{.url = config.redis_url, .stream = config.redis_stream});
       Add("redis", *redis_, clock);
     }
   }
   // The database may be away: it is asked again until it knows them. What it does not know has no cursor.
   void Start() {
-    setting_ = OwnedThread("outlets", [this](const std::stop_token& stop) {
-      while (!store_.SetOutlets(names_)) {
+    setting_ = OwnedThread("exports", [this](const std::stop_token& stop) {
+      while (!store_.SetExports(names_)) {
         if (!SleepFor(stop, std::chrono::seconds(1))) return;
       }
       for (const auto& loop : loops_) loop->Start();
@@ -53,16 +53,16 @@ class Outlets {
   }
 
  private:
-  void Add(const std::string& name, Outlet& outlet, const Clock& clock) {
+  void Add(const std::string& name, EventExport& destination, const Clock& clock) {
     names_.push_back(name);
-    loops_.push_back(std::make_unique<OutletLoop>(store_, outlet, name, clock));
+    loops_.push_back(std::make_unique<ExportLoop>(store_, destination, name, clock));
   }
 
-  OutletStore& store_;
+  ExportStore& store_;
   std::vector<std::string> names_;
-  std::optional<FileOutlet> file_;
-  std::optional<RedisOutlet> redis_;
-  std::vector<std::unique_ptr<OutletLoop>> loops_;
+  std::optional<FileExport> file_;
+  std::optional<RedisExport> redis_;
+  std::vector<std::unique_ptr<ExportLoop>> loops_;
   OwnedThread setting_;
 };
 
@@ -80,16 +80,16 @@ class EventsRoom final : public Room {
         service_(store_, sends_ ? std::optional(Sending{secrets_, fetcher_}) : std::nullopt, shared.clock,
                  shared.gates),
         relay_(store_, fetcher_, secrets_, shared.clock),
-        outlet_store_(pool_, UsageJson),
-        outlets_(config, outlet_store_, shared.clock) {}
+        export_store_(pool_, UsageJson),
+        exports_(config, export_store_, shared.clock) {}
 
   std::vector<grpc::Service*> services() override { return {&service_}; }
   void Start() override {
     relay_.Start(sends_);
-    outlets_.Start();
+    exports_.Start();
   }
   void Stop() override {
-    outlets_.Stop();
+    exports_.Stop();
     relay_.Stop();
     fetcher_.Stop();
   }
@@ -102,8 +102,8 @@ class EventsRoom final : public Room {
   CurlFetcher fetcher_;
   EventSinkServiceImpl service_;
   Relay relay_;
-  PgOutletStore outlet_store_;
-  Outlets outlets_;
+  PgExportStore export_store_;
+  Exports exports_;
 };
 
 class EventsPlan final : public RoomPlan {

@@ -7,19 +7,19 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "services/billing/events/outlet.h"
+#include "services/billing/events/event_export.h"
 #include "services/common/owned_fd.h"
 
 namespace allod::billing::events {
 
-class FileOutlet final : public Outlet {
+class FileExport final : public EventExport {
  public:
   struct Options {
     std::filesystem::path path;
     std::uint64_t bytes_max = 64 << 20;  // then it is renamed, at the end of a Put()
     int kept = 8;                        // files of before
   };
-  explicit FileOutlet(Options options) : options_(std::move(options)) {}
+  explicit FileExport(Options options) : options_(std::move(options)) {}
 
   Status Put(const std::vector<std::string>& events) override;
 

@@ -1,4 +1,4 @@
-#include "services/billing/events/outlet.h"
+#include "services/billing/events/event_export.h"
 
 #include <algorithm>
 
@@ -9,21 +9,21 @@
 namespace allod::billing::events {
 namespace {
 
-constexpr std::chrono::seconds kOutletPeriod{1};
+constexpr std::chrono::seconds kExportPeriod{1};
 constexpr std::chrono::seconds kRetryMax{60};
 constexpr int kTenantsPerRead = 200;
 constexpr int kReadsPerTenant = 20;  // then it is another's turn
-constexpr std::string_view kOutletFailed = "OUTLET_FAILED";
+constexpr std::string_view kExportFailed = "EXPORT_FAILED";
 
 }  // namespace
 
-void OutletLoop::Start() {
-  thread_ = OwnedThread("outlet " + name_, [this](const std::stop_token& stop) { Loop(stop); });
+void ExportLoop::Start() {
+  thread_ = OwnedThread("event export " + name_, [this](const std::stop_token& stop) { Loop(stop); });
 }
 
-void OutletLoop::Stop() { thread_.Stop(); }
+void ExportLoop::Stop() { thread_.Stop(); }
 
-Result<int> OutletLoop::PutAll(const TenantBehind& behind, const std::stop_token& stop) {
+Result<int> ExportLoop::PutAll(const TenantBehind& behind, const std::stop_token& stop) {
   int count = 0;
   std::int64_t cursor = behind.cursor;
   for (int i = 0; i < kReadsPerTenant && !stop.stop_requested(); ++i) {
@@ -33,7 +33,7 @@ Result<int> OutletLoop::PutAll(const TenantBehind& behind, const std::stop_token
     for (const OutboxRow& row : read.rows) {
       for (std::string& event : ToCloudEvents(read.tenant_name, row)) events.push_back(std::move(event));
     }
-    if (!events.empty()) ALLOD_CHECK_OK(outlet_.Put(events));
+    if (!events.empty()) ALLOD_CHECK_OK(destination_.Put(events));
     cursor = read.rows.back().sequence;
     ALLOD_CHECK_OK(store_.Advance(behind.tenant, name_, cursor));
     count += static_cast<int>(events.size());
@@ -41,7 +41,7 @@ Result<int> OutletLoop::PutAll(const TenantBehind& behind, const std::stop_token
   return count;
 }
 
-Result<int> OutletLoop::RunOnce(const std::stop_token& stop) {
+Result<int> ExportLoop::RunOnce(const std::stop_token& stop) {
   int count = 0;
   ALLOD_CHECK_OK(GoRound(
       set_aside_, clock_,
@@ -54,33 +54,33 @@ Result<int> OutletLoop::RunOnce(const std::stop_token& stop) {
                                   return {};
                                 },
                                 .stop = stop,
-                                .ends = [](const Error& error) { return error.reason == kOutletFailed; }}));
+                                .ends = [](const Error& error) { return error.reason == kExportFailed; }}));
   return count;
 }
 
-void OutletLoop::Loop(const std::stop_token& stop) {
+void ExportLoop::Loop(const std::stop_token& stop) {
   bool failing = false;
   Time failing_since;
-  std::chrono::seconds wait = kOutletPeriod;
+  std::chrono::seconds wait = kExportPeriod;
   while (!stop.stop_requested()) {
     const Result<int> done = RunOnce(stop);
     if (done) {
       failing = false;
-      wait = kOutletPeriod;
+      wait = kExportPeriod;
     } else {
       if (!failing) {
         failing = true;
         failing_since = clock_.Now();
-        Log(LogLevel::kWarning, "an outlet of events takes none; it is tried again",
-            {{"outlet", name_}, {"reason", done.error().reason}, {"message", done.error().message}});
+        Log(LogLevel::kWarning, "an export of events takes none; it is tried again",
+            {{"export", name_}, {"reason", done.error().reason}, {"message", done.error().message}});
       }
-      if (done.error().reason == kOutletFailed && clock_.Now() - failing_since > kSuspendAfter) {
+      if (done.error().reason == kExportFailed && clock_.Now() - failing_since > kSuspendAfter) {
         Log(LogLevel::kError,
-            "an outlet of events failed for too long: it gets none, and none are kept for it, until billing is started "
+            "an export of events failed for too long: it gets none, and none are kept for it, until billing is started "
             "again",
-            {{"outlet", name_}, {"message", done.error().message}});
+            {{"export", name_}, {"message", done.error().message}});
         // The others stay.
-        if (store_.RemoveOutlet(name_)) return;
+        if (store_.RemoveExport(name_)) return;
       }
       wait = std::min(wait * 2, kRetryMax);
     }

@@ -1,4 +1,4 @@
-#include "services/billing/events/redis_outlet.h"
+#include "services/billing/events/redis_export.h"
 
 #include <algorithm>
 
@@ -15,16 +15,16 @@ return {#ARGV - 1})";
 
 }  // namespace
 
-RedisOutlet::RedisOutlet(Options options) : options_(std::move(options)), redis_({options_.url, kTimeout}) {}
+RedisExport::RedisExport(Options options) : options_(std::move(options)), redis_({options_.url, kTimeout}) {}
 
-Status RedisOutlet::Put(const std::vector<std::string>& events) {
+Status RedisExport::Put(const std::vector<std::string>& events) {
   for (std::size_t at = 0; at < events.size(); at += kEventsPerCall) {
     std::vector<std::string> args = {std::to_string(options_.entries_max)};
     const std::size_t end = std::min(events.size(), at + kEventsPerCall);
     args.insert(args.end(), events.begin() + static_cast<std::ptrdiff_t>(at),
                 events.begin() + static_cast<std::ptrdiff_t>(end));
     const auto done = redis_.Eval(kScript, {options_.stream}, args);
-    if (!done) return Fail(Code::kUnavailable, "OUTLET_FAILED", "redis: " + done.error().message);
+    if (!done) return Fail(Code::kUnavailable, "EXPORT_FAILED", "redis: " + done.error().message);
   }
   return {};
 }

@@ -1,4 +1,4 @@
-#include "services/billing/events/file_outlet.h"
+#include "services/billing/events/file_export.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ namespace allod::billing::events {
 namespace {
 
 std::unexpected<Error> Failed(const std::filesystem::path& path, const std::string& why) {
-  return Fail(Code::kUnavailable, "OUTLET_FAILED", fmt::format("{}: {}", path.filename().string(), why));
+  return Fail(Code::kUnavailable, "EXPORT_FAILED", fmt::format("{}: {}", path.filename().string(), why));
 }
 
 std::string Why() { return std::strerror(errno); }
@@ -44,11 +44,11 @@ std::uint64_t EndOfLines(int fd, std::uint64_t size) {
 
 }  // namespace
 
-std::filesystem::path FileOutlet::Before(int number) const {
+std::filesystem::path FileExport::Before(int number) const {
   return options_.path.string() + "." + std::to_string(number);
 }
 
-Status FileOutlet::Open() {
+Status FileExport::Open() {
   if (file_) return {};
   OwnedFd file(::open(options_.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640));
   struct stat status {};
@@ -62,7 +62,7 @@ Status FileOutlet::Open() {
   return {};
 }
 
-Status FileOutlet::Rotate() {
+Status FileExport::Rotate() {
   std::error_code failed;
   std::filesystem::remove(Before(options_.kept), failed);
   for (int i = options_.kept - 1; i >= 1; --i) {
@@ -80,7 +80,7 @@ Status FileOutlet::Rotate() {
   return {};
 }
 
-Status FileOutlet::Put(const std::vector<std::string>& events) {
+Status FileExport::Put(const std::vector<std::string>& events) {
   ALLOD_CHECK_OK(Open());
   std::string lines;
   for (const std::string& event : events) lines += event + "\n";

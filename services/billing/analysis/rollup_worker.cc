@@ -1,4 +1,4 @@
-#include "services/billing/analysis/roller.h"
+#include "services/billing/analysis/rollup_worker.h"
 
 #include <chrono>
 
@@ -7,22 +7,22 @@
 namespace allod::billing::analysis {
 namespace {
 
-constexpr std::chrono::milliseconds kRollerPeriod{2000};
+constexpr std::chrono::milliseconds kRollUpPeriod{2000};
 constexpr int kTenantsPerRollUpPage = 200;
 constexpr int kEventsPerRollUp = 50;   // each of at most as many requests as a gateway settles at once
 constexpr int kRollUpsPerTenant = 20;  // the rest waits for the next round, so that no tenant starves the others
 
 }  // namespace
 
-Roller::Roller(RollupStore& store, const Clock& clock)
+RollupWorker::RollupWorker(RollupStore& store, const Clock& clock)
     : store_(store),
       clock_(clock),
-      loop_("roll up usage", kRollerPeriod, [this](const std::stop_token& stop) -> Status {
+      loop_("roll up usage", kRollUpPeriod, [this](const std::stop_token& stop) -> Status {
         ALLOD_CHECK_OK(RunOnce(stop));
         return {};
       }) {}
 
-Result<int> Roller::RunOnce(const std::stop_token& stop) {
+Result<int> RollupWorker::RunOnce(const std::stop_token& stop) {
   int added = 0;
   ALLOD_CHECK_OK(
       GoRound(set_aside_, clock_,

@@ -14,10 +14,10 @@
 
 namespace allod::billing::analysis {
 
-class Roller {
+class RollupWorker {
  public:
   // Both outlive it.
-  Roller(RollupStore& store, const Clock& clock);
+  RollupWorker(RollupStore& store, const Clock& clock);
 
   void Start() { loop_.Start(); }  // what was not added is found by the next process
   void Stop() { loop_.Stop(); }    // joins; idempotent

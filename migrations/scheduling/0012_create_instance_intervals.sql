@@ -119,15 +119,15 @@ GRANT EXECUTE ON FUNCTION scheduling.tenants_with_due_intervals(uuid, integer) T
 ---------------------------------------------------------------------------------------------------------------------
 -- Instances that cost something by the hour and whose tenant's credit is used up: nothing of them runs until he has credit again.
 
-ALTER TABLE scheduling.instances ADD COLUMN unfunded boolean NOT NULL DEFAULT false;
-CREATE INDEX instances_unfunded ON scheduling.instances (tenant_id) WHERE unfunded;
-CREATE POLICY owner_finds_unfunded ON scheduling.instances FOR SELECT TO CURRENT_USER USING (true);
+ALTER TABLE scheduling.instances ADD COLUMN stopped_for_credit boolean NOT NULL DEFAULT false;
+CREATE INDEX instances_stopped_for_credit ON scheduling.instances (tenant_id) WHERE stopped_for_credit;
+CREATE POLICY owner_finds_stopped_for_credit ON scheduling.instances FOR SELECT TO CURRENT_USER USING (true);
 
-CREATE FUNCTION scheduling.tenants_with_unfunded_instances(p_after uuid, p_limit integer)
+CREATE FUNCTION scheduling.tenants_stopped_for_credit(p_after uuid, p_limit integer)
 RETURNS TABLE (tenant_id uuid, tenant_name text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   SELECT t.id, t.name FROM scheduling.tenants t
-  WHERE t.id IN (SELECT i.tenant_id FROM scheduling.instances i WHERE i.unfunded) AND t.id > p_after ORDER BY 1 LIMIT p_limit
+  WHERE t.id IN (SELECT i.tenant_id FROM scheduling.instances i WHERE i.stopped_for_credit) AND t.id > p_after ORDER BY 1 LIMIT p_limit
 $$;
-REVOKE ALL ON FUNCTION scheduling.tenants_with_unfunded_instances(uuid, integer) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION scheduling.tenants_with_unfunded_instances(uuid, integer) TO allod_scheduling;
+REVOKE ALL ON FUNCTION scheduling.tenants_stopped_for_credit(uuid, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION scheduling.tenants_stopped_for_credit(uuid, integer) TO allod_scheduling;

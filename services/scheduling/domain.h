@@ -105,7 +105,8 @@ struct Instance {
   std::int64_t template_generation = 0;  // the generation that last changed what a worker is
   std::int64_t version = 0;
   bool deleting = false;
-  bool unfunded = false;  // it costs something by the hour, and its tenant's credit is used up: nothing of it may run
+  bool stopped_for_credit =
+      false;  // it costs something by the hour, and its tenant's credit is used up: nothing of it may run
   InstanceStatus status;
   Time create_time;
   std::map<std::int64_t, Revision> revisions;  // the current one and those that replicas run

@@ -8,7 +8,7 @@ namespace allod::scheduling {
 
 Permit Permit::For(const Instance& instance) const {
   Permit out = *this;
-  out.unfunded_ = instance.unfunded;
+  out.stopped_for_credit_ = instance.stopped_for_credit;
   return out;
 }
 
@@ -18,7 +18,7 @@ std::optional<Error> Permit::Refusal() const {
                  "the tenant is not known here yet; tenancy may be away, and it goes on when it has told"};
   }
   if (!terms_->active) return Error{Code::kFailedPrecondition, "TENANT_SUSPENDED", "the tenant is suspended"};
-  if (unfunded_) {
+  if (stopped_for_credit_) {
     return Error{Code::kFailedPrecondition, "CREDIT_USED_UP",
                  "the credit of the tenant is used up, and the instance costs something by the hour; it goes on within "
                  "a minute when there is credit again"};

@@ -19,7 +19,7 @@ class Permit {
   // `terms` is null for a tenant that is not known. Both outlive the permit.
   Permit(const std::vector<scheduler::Region>& regions, const TenantTerms* terms) : regions_(regions), terms_(terms) {}
 
-  // The same of one of its instances, which may be unfunded besides.
+  // The same of one of its instances, which may be stopped_for_credit besides.
   Permit For(const Instance& instance) const;
 
   // Why nothing of it may run anywhere; nothing if something may. FAILED_PRECONDITION / TENANT_SUSPENDED,
@@ -39,7 +39,7 @@ class Permit {
  private:
   const std::vector<scheduler::Region>& regions_;
   const TenantTerms* terms_;
-  bool unfunded_ = false;
+  bool stopped_for_credit_ = false;
 };
 
 }  // namespace allod::scheduling

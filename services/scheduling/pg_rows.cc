@@ -80,7 +80,7 @@ Instance ReadInstance(const TenantId& tenant, RowReader& row) {
   row.Into(instance.id, instance.name, instance.generation, instance.template_generation, instance.version,
            instance.deleting);
   row.Into(status.state, status.observed_generation, status.ready_replicas, status.message, status.reason);
-  row.Into(instance.unfunded, instance.create_time);
+  row.Into(instance.stopped_for_credit, instance.create_time);
   return instance;
 }
 

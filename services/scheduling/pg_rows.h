@@ -47,7 +47,7 @@ inline constexpr const char* kOperationColumns =
     "error_message, " ALLOD_MICROS("create_time");
 inline constexpr const char* kInstanceColumns =
     "id, name, generation, template_generation, version, deleting, state, observed_generation, ready_replicas, "
-    "message, reason, unfunded, " ALLOD_MICROS("create_time");
+    "message, reason, stopped_for_credit, " ALLOD_MICROS("create_time");
 
 Operation ReadOperation(const TenantId& tenant, RowReader& row);
 Instance ReadInstance(const TenantId& tenant, RowReader& row);

@@ -22,7 +22,7 @@ constexpr const char* kInsertInstance =
     "INSERT INTO scheduling.instances (tenant_id, id, name, generation, template_generation) VALUES ($1, $2, $3, 1, 1)";
 constexpr const char* kChangeInstance =
     "UPDATE scheduling.instances SET generation = $3, template_generation = $4, version = version + 1, "
-    "state = 'provisioning', message = '', reason = '', unfunded = false WHERE tenant_id = $1 AND id = $2";
+    "state = 'provisioning', message = '', reason = '', stopped_for_credit = false WHERE tenant_id = $1 AND id = $2";
 constexpr const char* kMarkDeleting =
     "UPDATE scheduling.instances SET deleting = true, version = version + 1, state = 'deleting', message = '', reason "
     "= '' "

@@ -65,7 +65,7 @@ TEST_F(ReconcilerTenantsTest, WithoutCreditAnInstanceIsStoppedAndItsNeighbourIsN
   Create("b");
   Settle();
   ASSERT_EQ(Assigned("n").size(), 2U);
-  store_.SetUnfunded(tenant_, Name("a"), true);
+  store_.SetStoppedForCredit(tenant_, Name("a"), true);
   reconciler_->Wake(tenant_, Name("a"));
   Settle();
   EXPECT_EQ(Targets("a"), std::vector<std::string>{"stopped"});
@@ -80,7 +80,7 @@ TEST_F(ReconcilerTenantsTest, WithoutCreditAnInstanceIsStoppedAndItsNeighbourIsN
   Join("n");
   Settle();
   EXPECT_EQ(ReasonOf("a"), "CREDIT_USED_UP");
-  store_.SetUnfunded(tenant_, Name("a"), false);
+  store_.SetStoppedForCredit(tenant_, Name("a"), false);
   reconciler_->Wake(tenant_, Name("a"));
   Settle();
   EXPECT_EQ(Get("a").status.state, InstanceState::kReady);

@@ -284,15 +284,15 @@ TEST_F(IntervalsTest, WhereTheCreditEndsTheInstanceMayNotRunUntilThereIsSome) {
   See(placed, ReplicaState::kReady);
   Age();
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_TRUE(store_.GetInstance(ke_, instance.name)->unfunded);
+  EXPECT_TRUE(store_.GetInstance(ke_, instance.name)->stopped_for_credit);
   EXPECT_THAT(changed_, testing::ElementsAre(instance.name));
   clock_.Advance(2min);
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_TRUE(store_.GetInstance(ke_, instance.name)->unfunded);
+  EXPECT_TRUE(store_.GetInstance(ke_, instance.name)->stopped_for_credit);
   SetLimit(1'000'000);
   clock_.Advance(2min);
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_FALSE(store_.GetInstance(ke_, instance.name)->unfunded);
+  EXPECT_FALSE(store_.GetInstance(ke_, instance.name)->stopped_for_credit);
   EXPECT_THAT(changed_, SizeIs(2));
 }
 
@@ -301,20 +301,22 @@ TEST_F(IntervalsTest, WhatRunsLessThanAnHourEachTimeStopsWhereTheCreditEnds) {
   SetLimit(3000);
   const Instance instance = Made("i");
   const Placed placed = Place(instance);
-  const auto unfunded = [&](const Instance& of) { return store_.GetInstance(ke_, of.name)->unfunded; };
+  const auto stopped_for_credit = [&](const Instance& of) {
+    return store_.GetInstance(ke_, of.name)->stopped_for_credit;
+  };
   See(placed, ReplicaState::kReady);
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_FALSE(unfunded(instance)) << "there is credit";
+  EXPECT_FALSE(stopped_for_credit(instance)) << "there is credit";
   Sql("UPDATE scheduling.instance_intervals SET start_time = start_time - interval '50 minutes', told_to = told_to - "
       "interval '50 minutes'");
   See(placed, ReplicaState::kAsleep);
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_TRUE(unfunded(instance)) << "50 minutes are all there was";
+  EXPECT_TRUE(stopped_for_credit(instance)) << "50 minutes are all there was";
   // Another one gets seconds.
   const Instance second = Made("j");
   See(Place(second, "n2"), ReplicaState::kReady);
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_TRUE(unfunded(second));
+  EXPECT_TRUE(stopped_for_credit(second));
   EXPECT_LT(Owed(), 3010);
 }
 

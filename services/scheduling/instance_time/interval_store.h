@@ -49,12 +49,12 @@ class IntervalStore {
 
   // The tenant's credit is used up: these instances may not run. Answers with those of which that is new; then all
   // else of the tenant that still answers is due at once.
-  virtual Result<std::vector<std::string>> Unfund(const TenantId& tenant,
-                                                  const std::vector<std::string>& instances) = 0;
+  virtual Result<std::vector<std::string>> StopForCredit(const TenantId& tenant,
+                                                         const std::vector<std::string>& instances) = 0;
   // He has credit again. Answers with the instances that may run again.
-  virtual Result<std::vector<std::string>> Refund(const TenantId& tenant) = 0;
+  virtual Result<std::vector<std::string>> Resume(const TenantId& tenant) = 0;
   // Tenants with instances that may not run for want of credit.
-  virtual Result<std::vector<NamedTenant>> ListUnfunded(const std::optional<TenantId>& after, int limit) = 0;
+  virtual Result<std::vector<NamedTenant>> ListStoppedForCredit(const std::optional<TenantId>& after, int limit) = 0;
 };
 
 }  // namespace allod::scheduling::instance_time

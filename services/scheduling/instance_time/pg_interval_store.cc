@@ -25,13 +25,15 @@ constexpr const char* kPostpone =
     "UPDATE scheduling.instance_intervals v SET due_time = now() + interval '1 hour' "
     "FROM unnest($2::uuid[], $3::bigint[]) AS w (replica_id, start_us) "
     "WHERE v.tenant_id = $1 AND v.replica_id = w.replica_id AND v.start_time = " ALLOD_FROM_MICROS("w.start_us");
-constexpr const char* kUnfund =
-    "UPDATE scheduling.instances SET unfunded = true WHERE tenant_id = $1 AND name = ANY($2::text[]) AND NOT unfunded "
+constexpr const char* kStopForCredit =
+    "UPDATE scheduling.instances SET stopped_for_credit = true WHERE tenant_id = $1 AND name = ANY($2::text[]) AND NOT "
+    "stopped_for_credit "
     "AND NOT deleting RETURNING name";
 constexpr const char* kAllDue =
     "UPDATE scheduling.instance_intervals SET due_time = now() WHERE tenant_id = $1 AND end_time IS NULL";
-constexpr const char* kRefund =
-    "UPDATE scheduling.instances SET unfunded = false WHERE tenant_id = $1 AND unfunded RETURNING name";
+constexpr const char* kResume =
+    "UPDATE scheduling.instances SET stopped_for_credit = false WHERE tenant_id = $1 AND stopped_for_credit RETURNING "
+    "name";
 
 // Of intervals, column by column.
 struct Columns {
@@ -108,14 +110,14 @@ Status PgIntervalStore::Postpone(const TenantId& tenant, const std::vector<TimeI
       RunAgain{}));
 }
 
-Result<std::vector<std::string>> PgIntervalStore::Unfund(const TenantId& tenant,
-                                                         const std::vector<std::string>& instances) {
+Result<std::vector<std::string>> PgIntervalStore::StopForCredit(const TenantId& tenant,
+                                                                const std::vector<std::string>& instances) {
   if (instances.empty()) return std::vector<std::string>();
   return pool_.Run<std::vector<std::string>>(
       tenant,
       [&](TenantTx& tx) -> Result<std::vector<std::string>> {
         CountChange(tx, false);
-        auto names = NamesIn(tx.Exec(kUnfund, tenant, instances));
+        auto names = NamesIn(tx.Exec(kStopForCredit, tenant, instances));
         if (!names.empty()) tx.Exec(kAllDue, tenant);
         return names;
       },
@@ -123,19 +125,20 @@ Result<std::vector<std::string>> PgIntervalStore::Unfund(const TenantId& tenant,
       RunAgain{});
 }
 
-Result<std::vector<std::string>> PgIntervalStore::Refund(const TenantId& tenant) {
+Result<std::vector<std::string>> PgIntervalStore::Resume(const TenantId& tenant) {
   return pool_.Run<std::vector<std::string>>(
       tenant,
       [&](TenantTx& tx) -> Result<std::vector<std::string>> {
         CountChange(tx, false);
-        return NamesIn(tx.Exec(kRefund, tenant));
+        return NamesIn(tx.Exec(kResume, tenant));
       },
       RunAgain{});
 }
 
-Result<std::vector<NamedTenant>> PgIntervalStore::ListUnfunded(const std::optional<TenantId>& after, int limit) {
-  return ListTenants(pool_, "SELECT tenant_id, tenant_name FROM scheduling.tenants_with_unfunded_instances($1, $2)",
-                     after, limit);
+Result<std::vector<NamedTenant>> PgIntervalStore::ListStoppedForCredit(const std::optional<TenantId>& after,
+                                                                       int limit) {
+  return ListTenants(pool_, "SELECT tenant_id, tenant_name FROM scheduling.tenants_stopped_for_credit($1, $2)", after,
+                     limit);
 }
 
 }  // namespace allod::scheduling::instance_time

@@ -14,9 +14,10 @@ class PgIntervalStore final : public IntervalStore {
   Result<std::vector<TimeInterval>> LoadDue(const TenantId& tenant, int limit) override;
   Status MarkTold(const TenantId& tenant, const std::vector<TimeInterval>& intervals) override;
   Status Postpone(const TenantId& tenant, const std::vector<TimeInterval>& intervals) override;
-  Result<std::vector<std::string>> Unfund(const TenantId& tenant, const std::vector<std::string>& instances) override;
-  Result<std::vector<std::string>> Refund(const TenantId& tenant) override;
-  Result<std::vector<NamedTenant>> ListUnfunded(const std::optional<TenantId>& after, int limit) override;
+  Result<std::vector<std::string>> StopForCredit(const TenantId& tenant,
+                                                 const std::vector<std::string>& instances) override;
+  Result<std::vector<std::string>> Resume(const TenantId& tenant) override;
+  Result<std::vector<NamedTenant>> ListStoppedForCredit(const std::optional<TenantId>& after, int limit) override;
 
  private:
   PgPool& pool_;

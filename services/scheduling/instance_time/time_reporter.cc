@@ -50,7 +50,7 @@ Status TimeReporter::Tell(const NamedTenant& tenant, int& told) {
     ALLOD_CHECK_OK(store_.Postpone(tenant.tenant, refused));
     told += static_cast<int>(counted.size());
     if (answer.credit_used_up && !costly.empty()) {
-      ALLOD_TRY(const auto stopped, store_.Unfund(tenant.tenant, {costly.begin(), costly.end()}));
+      ALLOD_TRY(const auto stopped, store_.StopForCredit(tenant.tenant, {costly.begin(), costly.end()}));
       for (const std::string& instance : stopped) {
         Log(LogLevel::kInfo, "an instance stops: the credit of its tenant is used up", {{"instance", instance}});
         changed_(tenant.tenant, instance);
@@ -64,7 +64,7 @@ Status TimeReporter::Tell(const NamedTenant& tenant, int& told) {
 Status TimeReporter::Restore(const NamedTenant& tenant) {
   ALLOD_TRY(const TimeSink::Answer answer, billing_.Record(tenant.name, {}));
   if (answer.credit_used_up) return {};
-  ALLOD_TRY(const auto restored, store_.Refund(tenant.tenant));
+  ALLOD_TRY(const auto restored, store_.Resume(tenant.tenant));
   for (const std::string& instance : restored) changed_(tenant.tenant, instance);
   return {};
 }
@@ -79,13 +79,14 @@ Result<int> TimeReporter::RunOnce(const std::stop_token& stop) {
                                .work = [&](const NamedTenant& tenant) { return Tell(tenant, told); },
                                .stop = stop}));
   if (const Time now = clock_.Now(); now >= next_restore_) {
-    ALLOD_CHECK_OK(GoRound(set_aside_, clock_,
-                           TenantRound<NamedTenant>{
-                               .stage = "restore credit",
-                               .page_size = kTenantsPerRound,
-                               .find = [&](const auto& after) { return store_.ListUnfunded(after, kTenantsPerRound); },
-                               .work = [&](const NamedTenant& tenant) { return Restore(tenant); },
-                               .stop = stop}));
+    ALLOD_CHECK_OK(
+        GoRound(set_aside_, clock_,
+                TenantRound<NamedTenant>{
+                    .stage = "restore credit",
+                    .page_size = kTenantsPerRound,
+                    .find = [&](const auto& after) { return store_.ListStoppedForCredit(after, kTenantsPerRound); },
+                    .work = [&](const NamedTenant& tenant) { return Restore(tenant); },
+                    .stop = stop}));
     next_restore_ = now + kRestoreEvery;
   }
   return told;

@@ -6,9 +6,9 @@
 // until billing has all of it: what dies between billing's answer and the note of it is told once more, and billing
 // counts what is beyond that which it knows. Several processes may do so.
 //
-// When billing answers that the credit is used up, instances of the report that cost something are marked as unfunded;
-// the reconciler stops them (permit.h). Once a minute it asks again for those tenants, and lets the instances go on
-// when there is credit.
+// When billing answers that the credit is used up, instances of the report that cost something are marked as
+// stopped_for_credit; the reconciler stops them (permit.h). Once a minute it asks again for those tenants, and lets the
+// instances go on when there is credit.
 //
 // Owns one thread from Start() to Stop(). A tenant that fails is set aside; the others go on.
 #pragma once

@@ -39,18 +39,19 @@ class Rows final : public IntervalStore {
     Drop(tenant, intervals);
     return {};
   }
-  Result<std::vector<std::string>> Unfund(const TenantId& tenant, const std::vector<std::string>& instances) override {
-    unfunded[tenant].insert(unfunded[tenant].end(), instances.begin(), instances.end());
+  Result<std::vector<std::string>> StopForCredit(const TenantId& tenant,
+                                                 const std::vector<std::string>& instances) override {
+    stopped_for_credit[tenant].insert(stopped_for_credit[tenant].end(), instances.begin(), instances.end());
     return instances;
   }
-  Result<std::vector<std::string>> Refund(const TenantId& tenant) override {
-    auto out = unfunded[tenant];
-    unfunded.erase(tenant);
+  Result<std::vector<std::string>> Resume(const TenantId& tenant) override {
+    auto out = stopped_for_credit[tenant];
+    stopped_for_credit.erase(tenant);
     return out;
   }
-  Result<std::vector<NamedTenant>> ListUnfunded(const std::optional<TenantId>& after, int) override {
+  Result<std::vector<NamedTenant>> ListStoppedForCredit(const std::optional<TenantId>& after, int) override {
     std::vector<NamedTenant> out;
-    for (const auto& [tenant, instances] : unfunded) {
+    for (const auto& [tenant, instances] : stopped_for_credit) {
       if (!after || *after < tenant) out.push_back({tenant, names.at(tenant)});
     }
     return out;
@@ -66,7 +67,7 @@ class Rows final : public IntervalStore {
 
   std::map<TenantId, std::string> names;
   std::map<TenantId, std::vector<TimeInterval>> due;
-  std::map<TenantId, std::vector<std::string>> unfunded;
+  std::map<TenantId, std::vector<std::string>> stopped_for_credit;
   int postponed = 0;
   bool dies_before_mark = false;
 
@@ -156,7 +157,7 @@ TEST_F(TimeReporterTest, WhatSleptBeforeItWasToldStopsToo) {
   rows_.Add("ke", "free", true);
   billing_.poor = {"tenants/ke"};
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_THAT(rows_.unfunded[ke], ElementsAre("tenants/ke/projects/p/instances/asleep"));
+  EXPECT_THAT(rows_.stopped_for_credit[ke], ElementsAre("tenants/ke/projects/p/instances/asleep"));
 }
 
 TEST_F(TimeReporterTest, StopsWhatCostsWhenTheCreditEndsAndLetsItGoOn) {
@@ -165,7 +166,7 @@ TEST_F(TimeReporterTest, StopsWhatCostsWhenTheCreditEndsAndLetsItGoOn) {
   rows_.Add("tz", "i");
   billing_.poor = {"tenants/ke"};
   ASSERT_TRUE(reporter_.RunOnce());
-  EXPECT_THAT(rows_.unfunded[ke], ElementsAre("tenants/ke/projects/p/instances/i"));
+  EXPECT_THAT(rows_.stopped_for_credit[ke], ElementsAre("tenants/ke/projects/p/instances/i"));
   EXPECT_THAT(changed_, ElementsAre("tenants/ke/projects/p/instances/i"));
   changed_.clear();
   clock_.Advance(2min);
@@ -177,7 +178,7 @@ TEST_F(TimeReporterTest, StopsWhatCostsWhenTheCreditEndsAndLetsItGoOn) {
   clock_.Advance(2min);
   ASSERT_TRUE(reporter_.RunOnce());
   EXPECT_THAT(changed_, ElementsAre("tenants/ke/projects/p/instances/i"));
-  EXPECT_FALSE(rows_.unfunded.contains(ke));
+  EXPECT_FALSE(rows_.stopped_for_credit.contains(ke));
 }
 
 }  // namespace

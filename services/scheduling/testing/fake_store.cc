@@ -35,9 +35,9 @@ void FakeStore::Break(const TenantId& tenant, const std::string& name) {
   rows_[tenant].broken.insert(name);
 }
 
-void FakeStore::SetUnfunded(const TenantId& tenant, const std::string& name, bool unfunded) {
+void FakeStore::SetStoppedForCredit(const TenantId& tenant, const std::string& name, bool stopped_for_credit) {
   const std::lock_guard lock(mutex_);
-  rows_[tenant].instances.at(name).unfunded = unfunded;
+  rows_[tenant].instances.at(name).stopped_for_credit = stopped_for_credit;
   CountChange(rows_[tenant]);
 }
 
@@ -189,7 +189,7 @@ Result<Operation> FakeStore::UpdateInstance(const InstanceChange& change, const 
   row.status.state = InstanceState::kProvisioning;
   row.status.message.clear();
   row.status.reason.clear();
-  row.unfunded = false;
+  row.stopped_for_credit = false;
   CountChange(rows);
   return Insert(rows,
                 {change.tenant, change.operation, OperationKind::kUpdate, row.id, row.name, row.generation, "placing",

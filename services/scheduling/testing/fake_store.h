@@ -55,7 +55,7 @@ class FakeStore : public Store {
   // Loses the row of the instance's current revision.
   void Break(const TenantId& tenant, const std::string& name);
   // As the IntervalStore does: the credit for the instance is used up, or there is some again.
-  void SetUnfunded(const TenantId& tenant, const std::string& name, bool unfunded);
+  void SetStoppedForCredit(const TenantId& tenant, const std::string& name, bool stopped_for_credit);
   // All its operations are forgotten, open ones too.
   void ForgetAllOperations(const TenantId& tenant);
   // Calls of its methods so far: what a database would have had to do.

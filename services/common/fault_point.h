@@ -47,11 +47,11 @@ namespace allod {
   X(kLeaseAsking, "lease.asking", "gateway/metering/escrow_funds.cc", "an adjustment has its epoch and is not sent")   \
   X(kLeaseGivingBack, "lease.giving_back", "gateway/metering/escrow_funds.cc",                                         \
     "money is not free here any more, and not given back")                                                             \
-  X(kLeaseAnswered, "lease.answered", "gateway/metering/escrow_funds.cc",                                              \
+  X(kLeaseAnswered, "lease.answered", "gateway/metering/escrow_answers.cc",                                            \
     "billing answered an adjustment, the book does not know")                                                          \
   X(kFundsSettled, "funds.settled", "gateway/metering/escrow_funds.cc",                                                \
     "a request is settled and its slot is not free")                                                                   \
-  X(kEarlierLeasesEnding, "funds.earlier_ending", "gateway/metering/escrow_funds.cc",                                  \
+  X(kEarlierLeasesEnding, "funds.earlier_ending", "gateway/metering/escrow_end.cc",                                    \
     "all that earlier processes left is settled, their leases are open")                                               \
   X(kSettleSending, "settle.sending", "gateway/metering/settler.cc", "a batch is read and not sent")                   \
   X(kSettleSent, "settle.sent", "gateway/metering/settler.cc", "a batch is on its way")                                \

@@ -5,7 +5,7 @@
 namespace allod::gateway::metering::adjust_lease_test {
 namespace {
 
-const PriceTerms kTerms{"models/m/versions/v/variants/q4", "books/b", "pooled"};
+const PriceKey kTerms{"models/m/versions/v/variants/q4", "books/b", "pooled"};
 
 LeaseBook::Ask Ask() {
   return {.lease_id = Uuid::V7(),

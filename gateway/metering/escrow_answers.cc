@@ -96,7 +96,7 @@ void EscrowFunds::OnError(Tenant& tenant, const Error& error, SteadyTime now) {
       break;
   }
   telemetry::CountLeaseAdjustment("refused");
-  const std::optional<PriceTerms> terms = tenant.book.asked()->terms;
+  const std::optional<PriceKey> terms = tenant.book.asked()->terms;
   tenant.book.OnRefused();
   tenant.Rest(now);
   if (!IsMissingMoney(error)) {

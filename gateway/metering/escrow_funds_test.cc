@@ -25,8 +25,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 const char kTenant[] = "tenants/ke";
-const PriceTerms kTerms{"models/m/versions/v1/variants/q4", "priceBooks/01890000-0000-7000-8000-000000000000",
-                        "pooled"};
+const PriceKey kTerms{"models/m/versions/v1/variants/q4", "priceBooks/01890000-0000-7000-8000-000000000000", "pooled"};
 constexpr TokenBounds kBounds{100, 50};
 
 Amount Times(Amount amount, int count) { return Amount::FromPico(amount.pico() * count); }

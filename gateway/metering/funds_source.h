@@ -23,7 +23,7 @@ struct Funds {
 
 struct FundsRequest {
   std::string tenant;  // `tenants/{tenant}`
-  PriceTerms price;
+  PriceKey price;
   TokenBounds bounds;
   bool running = false;  // what it has is to grow, in the lease that it came from
   bool at_once = false;  // only if it is there: nothing is asked for it, and no error means more than that

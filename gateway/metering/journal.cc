@@ -247,7 +247,7 @@ Result<int> Journal::Take(const JournalEntry& entry) {
   return index;
 }
 
-Status Journal::CheckNames(const PriceTerms& price, const std::string& api_key) {
+Status Journal::CheckNames(const PriceKey& price, const std::string& api_key) {
   JournalSlot::Terms bytes{};
   if (Put(bytes.variant, price.variant) && Put(bytes.price_book, price.price_book) &&
       Put(bytes.isolation_class, price.isolation_class) && Put(bytes.api_key, api_key)) {

@@ -62,7 +62,7 @@ class Journal {
   // UNAVAILABLE / JOURNAL_FULL when every slot waits for billing.
   Result<int> Take(const JournalEntry& entry);
   // INVALID_ARGUMENT / INVALID_NAME when a slot has no room for one of the names.
-  static Status CheckNames(const PriceTerms& price, const std::string& api_key);
+  static Status CheckNames(const PriceKey& price, const std::string& api_key);
   // Before the request runs on them; what it had before is forgotten. The names have passed CheckNames().
   void SetTerms(int slot, const LeaseTerms& terms);
   // Of its terms: before tokens beyond are handed over.

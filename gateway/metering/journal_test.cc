@@ -197,8 +197,8 @@ TEST_F(JournalTest, ASlotDoesNotInheritTheTermsOfTheOneBefore) {
 
 TEST_F(JournalTest, HasRoomForTheLongestNames) {
   const std::string id(63, 'x');
-  PriceTerms price{"models/" + id + "/versions/" + id + "/variants/" + id,
-                   "priceBooks/01890000-0000-7000-8000-000000000000", "dedicated"};
+  PriceKey price{"models/" + id + "/versions/" + id + "/variants/" + id,
+                 "priceBooks/01890000-0000-7000-8000-000000000000", "dedicated"};
   const std::string key = "tenants/" + id + "/projects/" + id + "/workloadRules/" + id;
   EXPECT_TRUE(Journal::CheckNames(price, key));
   EXPECT_EQ(Journal::CheckNames(price, key + "xx").error().reason, "INVALID_NAME");

@@ -11,8 +11,8 @@ constexpr std::size_t kPricesMax = 64;
 
 }  // namespace
 
-const TokenPrices* LeaseBook::PricesOf(const PriceTerms& terms) const {
-  const auto found = std::ranges::find(prices_, terms, &std::pair<PriceTerms, TokenPrices>::first);
+const TokenPrices* LeaseBook::PricesOf(const PriceKey& terms) const {
+  const auto found = std::ranges::find(prices_, terms, &std::pair<PriceKey, TokenPrices>::first);
   return found == prices_.end() ? nullptr : &found->second;
 }
 

@@ -34,8 +34,8 @@ class LeaseBook {
     Amount need;
     Amount want;
     Amount give_back;
-    bool end = false;                 // all that remains goes back
-    std::optional<PriceTerms> terms;  // whose prices are wanted
+    bool end = false;               // all that remains goes back
+    std::optional<PriceKey> terms;  // whose prices are wanted
     std::vector<BudgetBook::Ask> slices;
     std::int64_t budgets_version = 0;  // that is known
 
@@ -58,7 +58,7 @@ class LeaseBook {
     Amount first;  // what the first of them takes
     Amount all;    // as far as prices are known
     // The first's, when their price is not known: then nobody knows what it takes.
-    std::optional<PriceTerms> unpriced;
+    std::optional<PriceKey> unpriced;
     BudgetBook::AllWaiting slices;
   };
   struct Step {
@@ -85,7 +85,7 @@ class LeaseBook {
   // There may be other budgets than are known here: billing is asked soon.
   void DoubtBudgets() { doubts_budgets_ = true; }
 
-  const TokenPrices* PricesOf(const PriceTerms& terms) const;
+  const TokenPrices* PricesOf(const PriceKey& terms) const;
 
   // Takes it from what is free, if there is so much and the time to admit is not over.
   bool TryTake(Amount amount, SteadyTime now);
@@ -144,7 +144,7 @@ class LeaseBook {
   Demand demand_;
   BudgetBook budgets_;
   bool doubts_budgets_ = false;
-  std::vector<std::pair<PriceTerms, TokenPrices>> prices_;  // never stale: price books do not change
+  std::vector<std::pair<PriceKey, TokenPrices>> prices_;  // never stale: price books do not change
 };
 
 }  // namespace allod::gateway::metering

@@ -16,7 +16,7 @@ constexpr SteadyTime kStart{seconds(1000)};
 SteadyTime At(int ms) { return kStart + milliseconds(ms); }
 constexpr Amount Money(int units) { return Amount::FromPico(Int128{units}); }
 
-const PriceTerms kTerms{"v/q4", "priceBooks/a", "pooled"};
+const PriceKey kTerms{"v/q4", "priceBooks/a", "pooled"};
 const TokenPrices kPrices{Money(1), Money(2)};
 
 class LeaseBookTest : public testing::Test {

@@ -20,12 +20,12 @@ struct TokenBounds {
 };
 
 // What decides what a token costs the tenant.
-struct PriceTerms {
+struct PriceKey {
   std::string variant;
   std::string price_book;
   std::string isolation_class;  // as billing names it; empty: isolated
 
-  bool operator==(const PriceTerms&) const = default;
+  bool operator==(const PriceKey&) const = default;
 };
 
 // What one token costs, in the currency of the tenant's account.
@@ -46,7 +46,7 @@ inline Result<Amount> CostOf(const TokenPrices& prices, const TokenBounds& token
 // Of a request that may run. What is held for it is the cost of its bounds.
 struct LeaseTerms {
   Uuid lease_id;
-  PriceTerms price;
+  PriceKey price;
   TokenPrices prices;
   TokenBounds bounds;
   std::string api_key;  // its full name

@@ -10,7 +10,7 @@ namespace allod::gateway::serving {
 using metering::TokenBounds;
 
 struct HoldTerms {
-  metering::PriceTerms price;
+  metering::PriceKey price;
   TokenBounds bounds;
 
   bool operator==(const HoldTerms&) const = default;

@@ -18,8 +18,8 @@ Result<Amount> ParsePart(std::string_view field, const std::string& text) {
   return InvalidArgument("INVALID_AMOUNT", fmt::format("{}: {} is below zero", field, text));
 }
 
-Result<PriceTerms> ParseTerms(std::string_view field, const v1::PriceTerms& terms) {
-  PriceTerms out{.variant = terms.variant()};
+Result<PriceKey> ParseTerms(std::string_view field, const v1::PriceKey& terms) {
+  PriceKey out{.variant = terms.variant()};
   ALLOD_TRY(out.price_book, PriceBookId(fmt::format("{}.price_book", field), terms.price_book()));
   ALLOD_CHECK_OK(MatchName(fmt::format("{}.variant", field), terms.variant(), "models/*/versions/*/variants/*"));
   if (!terms.isolation_class().empty()) out.isolation_class = terms.isolation_class();
@@ -120,7 +120,7 @@ Result<AdjustLeaseCommand> FromProto(const v1::AdjustLeaseRequest& request) {
                            fmt::format("terms: {}; at most {}", request.terms_size(), kLeaseTermsMax));
   }
   for (int i = 0; i < request.terms_size(); ++i) {
-    ALLOD_TRY(PriceTerms terms, ParseTerms(fmt::format("terms[{}]", i), request.terms(i)));
+    ALLOD_TRY(PriceKey terms, ParseTerms(fmt::format("terms[{}]", i), request.terms(i)));
     out.terms.push_back(std::move(terms));
   }
   out.budgets_version = request.budgets_version();
@@ -146,7 +146,7 @@ v1::AdjustLeaseResponse ToProto(const AdjustedLease& lease) {
   *out.mutable_admit_for() = ToDuration(lease.admit_for);
   *out.mutable_ends_after() = ToDuration(lease.ends_after);
   for (const TokenPrice& price : lease.prices) {
-    v1::TermsPrice& row = *out.add_prices();
+    v1::KeyPrice& row = *out.add_prices();
     row.set_prompt(price.prompt.ToString());
     row.set_completion(price.completion.ToString());
   }

@@ -46,16 +46,16 @@ struct TokenPrice {
 };
 
 // What decides the price of a token, in the currency of the tenant's account.
-struct PriceTerms {
+struct PriceKey {
   Uuid price_book;
   std::string variant;  // `models/{model}/versions/{version}/variants/{variant}`
   std::string isolation_class{kIsolated};
 
-  auto operator<=>(const PriceTerms&) const = default;
+  auto operator<=>(const PriceKey&) const = default;
 };
 
-// What a book says to terms.
-struct TermsPrice {
+// What a book says of a key.
+struct KeyPrice {
   bool book_exists = false;
   std::optional<TokenPrice> price;  // what FindPrice gives
 };

@@ -30,7 +30,7 @@ Result<AdjustLeaseDecision> Repeat(const Lease& lease, const AdjustLeaseCommand&
 
 Status CheckPrices(const AdjustLeaseState& state, const AdjustLeaseCommand& command) {
   for (std::size_t i = 0; i < command.terms.size(); ++i) {
-    const TermsPrice& found = state.prices.at(i);
+    const KeyPrice& found = state.prices.at(i);
     if (!found.price) return PriceNotFound(command.terms[i], found.book_exists, state.account->currency_code);
   }
   return {};
@@ -103,7 +103,7 @@ Result<AdjustLeaseDecision> DecideAdjustLease(const AdjustLeaseState& state, con
 AdjustedLease AnswerOf(const AdjustLeaseState& state, const AdjustLeaseDecision& decision) {
   using std::chrono::microseconds;
   AdjustedLease out{.lease = decision.lease, .currency_code = state.account->currency_code};
-  for (const TermsPrice& price : state.prices) out.prices.push_back(*price.price);
+  for (const KeyPrice& price : state.prices) out.prices.push_back(*price.price);
   out.recalled = state.lease && state.lease->recalled;
   out.budgets_version = state.account->budgets_version;
   if (decision.lease.ended) return out;

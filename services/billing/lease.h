@@ -50,7 +50,7 @@ struct AdjustLeaseCommand {
   Amount want;
   Amount give_back;  // before anything is added
   bool end = false;  // all that remains is given back; need, want and give_back are 0
-  std::vector<PriceTerms> terms;
+  std::vector<PriceKey> terms;
   Time send_time;  // by the gateway's clock
   std::vector<SliceAsk> slices{};
   std::int64_t budgets_version = 0;  // that the gateway knows
@@ -68,7 +68,7 @@ struct AdjustLeaseState {
   Time now;  // of the database, taken under the lock
   std::optional<BillingAccount> account;
   std::optional<Lease> lease;
-  std::vector<TermsPrice> prices;  // of the command's terms
+  std::vector<KeyPrice> prices;  // of the command's terms
 };
 
 struct AdjustLeaseDecision {

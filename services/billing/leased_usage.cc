@@ -70,7 +70,7 @@ Result<LeasedDecision> DecideOne(SettleBatchState& state, TenantId tenant, const
   const auto lease = state.leases.find(usage.lease_id);
   const bool is_lease_known = lease != state.leases.end();
   ALLOD_TRY(const Time admit_time, AdmitTime(usage, is_lease_known ? &lease->second : nullptr, now));
-  const TermsPrice& found = state.prices[usage.terms];
+  const KeyPrice& found = state.prices[usage.terms];
   if (!found.price) return PriceNotFound(usage.terms, found.book_exists, *state.currency_code);
   const bool billed = IsBilled(usage.outcome, usage.prompt_tokens, usage.completion_tokens);
   Amount cost;

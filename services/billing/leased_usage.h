@@ -23,7 +23,7 @@ struct LeasedUsage {
   Uuid lease_id;
   std::string instance;
   std::string api_key;  // may be empty
-  PriceTerms terms;
+  PriceKey terms;
   // What was taken from the lease is their cost; tokens beyond are recorded and not billed.
   std::int64_t prompt_tokens_max = 0;
   std::int64_t completion_tokens_max = 0;
@@ -51,7 +51,7 @@ struct SettleBatchState {
   std::map<Uuid, UsageRecord> records;
   std::set<Uuid> reserved;  // requests that were reserved
   std::map<Uuid, Lease> leases;
-  std::map<PriceTerms, TermsPrice> prices;
+  std::map<PriceKey, KeyPrice> prices;
 };
 
 // The one transfer that goes with the record of a leased request; its id is the request id.

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 const Time kNow = std::chrono::sys_days(std::chrono::year(2026) / 11 / 28);
 const TenantId kTenant = TenantId::FromName("tenants/ke").value();
 const Uuid kLease = Uuid::FromName("leases/one");
-const PriceTerms kTerms{.price_book = Uuid::FromName("priceBooks/one"), .variant = "models/m/versions/v/variants/q4"};
+const PriceKey kTerms{.price_book = Uuid::FromName("priceBooks/one"), .variant = "models/m/versions/v/variants/q4"};
 Amount Pico(std::int64_t pico) { return Amount::FromPico(pico); }
 
 LeasedUsage Usage(std::int64_t completion, Outcome outcome = Outcome::kCompleted) {

@@ -26,17 +26,16 @@ constexpr std::string_view kPricesOfBook =
 
 }  // namespace
 
-std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>& terms,
-                                        const std::string& currency_code) {
+std::vector<KeyPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceKey>& terms, const std::string& currency_code) {
   if (terms.empty()) return {};
   std::vector<std::string> books, variants, classes;
-  for (const PriceTerms& each : terms) {
+  for (const PriceKey& each : terms) {
     books.push_back(each.price_book.ToString());
     variants.push_back(VariantId(each.variant));
     classes.push_back(each.isolation_class);
   }
   return ReadAll(tx.Exec(kFindTermsPrices, books, variants, classes, currency_code), [&](RowReader& row) {
-    TermsPrice out;
+    KeyPrice out;
     row.Into(out.book_exists);
     if (row.NextIsNull()) {
       row.Skip(5);

@@ -10,8 +10,7 @@
 namespace allod::billing {
 
 // One for each of the terms, in that order. One round trip; none for no terms.
-std::vector<TermsPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceTerms>& terms,
-                                        const std::string& currency_code);
+std::vector<KeyPrice> FindTermsPrices(PgTx& tx, const std::vector<PriceKey>& terms, const std::string& currency_code);
 
 // What tokens cost by the book. NOT_FOUND.
 Result<std::vector<TokenPrice>> ReadPricesIn(PgTx& tx, Uuid price_book);

@@ -41,7 +41,7 @@ Uuid TransferIdOf(const TimeEntry& entry) {
 }
 
 Result<TimeDecision> DecideInstanceTime(const std::optional<KnownInterval>& known, const InstanceInterval& told,
-                                        const TermsPrice& price, const std::string& currency_code, Time now) {
+                                        const KeyPrice& price, const std::string& currency_code, Time now) {
   ALLOD_CHECK_OK(CheckTold(told, now));
   TimeDecision out{.is_new = !known};
   Time from = told.start;

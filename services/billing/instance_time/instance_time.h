@@ -25,7 +25,7 @@ struct InstanceInterval {
   Time until;
   std::string instance;
   std::int64_t generation = 0;
-  PriceTerms terms;
+  PriceKey terms;
 };
 
 // What is known of one already: its terms stand, and it was counted up to `until`.
@@ -57,14 +57,14 @@ Uuid TransferIdOf(const TimeEntry& entry);
 // INVALID_ARGUMENT / INVALID_INTERVAL; ALREADY_EXISTS / INTERVAL_REUSED; FAILED_PRECONDITION / PRICE_NOT_FOUND;
 // OUT_OF_RANGE. `now` is the database's. A report of less than was counted before changes nothing.
 Result<TimeDecision> DecideInstanceTime(const std::optional<KnownInterval>& known, const InstanceInterval& told,
-                                        const TermsPrice& price, const std::string& currency_code, Time now);
+                                        const KeyPrice& price, const std::string& currency_code, Time now);
 
 // What one instance used in one month at one price.
 struct InstanceTimeTotal {
   Uuid id;
   Time month;
   std::string instance;
-  PriceTerms terms;
+  PriceKey terms;
   Amount second_price;
   std::int64_t seconds = 0;
   Amount amount;

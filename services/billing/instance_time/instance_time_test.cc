@@ -15,7 +15,7 @@ constexpr auto Day(int year, unsigned month, unsigned day) {
   return Time(sys_days(std::chrono::year(year) / month / day));
 }
 
-const TermsPrice kPrice{.book_exists = true, .price = TokenPrice{"KES", "", {}, {}, "", Amount::FromPico(5)}};
+const KeyPrice kPrice{.book_exists = true, .price = TokenPrice{"KES", "", {}, {}, "", Amount::FromPico(5)}};
 
 InstanceInterval Told(Time start, Time until) {
   return {.replica = Uuid::FromName("replicas/r"),
@@ -112,7 +112,7 @@ TEST(DecideInstanceTime, KeepsThePriceThatItBeganWith) {
 TEST(DecideInstanceTime, RefusesWhatMakesNoSense) {
   const Time now = Day(2026, 10, 5) + 12h;
   const auto reason = [&](const std::optional<KnownInterval>& known, const InstanceInterval& told,
-                          const TermsPrice& price = kPrice) {
+                          const KeyPrice& price = kPrice) {
     const auto decided = DecideInstanceTime(known, told, price, "KES", now);
     return decided ? std::string() : decided.error().reason;
   };

@@ -84,8 +84,8 @@ Result<Reservation> FakeStore::Reserve(const ReserveCommand& command, Time now) 
     const auto recorded = at->second.usage.find(command.request_id);
     state.was_leased = recorded != at->second.usage.end() && recorded->second.lease.has_value();
   }
-  const TermsPrice found = PriceOf({command.price_book, command.variant, command.isolation_class},
-                                   state.account ? state.account->currency_code : "");
+  const KeyPrice found = PriceOf({command.price_book, command.variant, command.isolation_class},
+                                 state.account ? state.account->currency_code : "");
   state.price_book_exists = found.book_exists;
   state.price = found.price;
   ALLOD_TRY(const ReserveDecision decision, DecideReserve(state, command, now));

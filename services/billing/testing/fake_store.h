@@ -100,7 +100,7 @@ class FakeStore : public Store {
   // Moves money into the lease, or out of it.
   void MoveLeased(Books& books, Lease& lease, Amount amount);
   int End(Books& books, const std::vector<Uuid>& leases);
-  TermsPrice PriceOf(const PriceTerms& terms, const std::string& currency_code) const;
+  KeyPrice PriceOf(const PriceKey& terms, const std::string& currency_code) const;
   SettleBatchState BatchState(const SettleBatchCommand& command) const;
   static void AuditLeases(const Books& books, Time now, Amount& held, TenantAudit& audit);
   // By month first, with what is invoiced of each.

@@ -29,7 +29,7 @@ Result<LeaseAdjustment> FakeStore::AdjustLease(const AdjustLeaseCommand& command
     state.account = AccountOf(command.tenant, at->second);
     const auto lease = at->second.leases.find(command.lease_id);
     if (lease != at->second.leases.end()) state.lease = lease->second;
-    for (const PriceTerms& terms : command.terms) {
+    for (const PriceKey& terms : command.terms) {
       state.prices.push_back(PriceOf(terms, state.account->currency_code));
     }
   }
@@ -57,7 +57,7 @@ Result<LeaseAdjustment> FakeStore::AdjustLease(const AdjustLeaseCommand& command
   return LeaseAdjustment{.lease = AnswerOf(state, *decision)};
 }
 
-TermsPrice FakeStore::PriceOf(const PriceTerms& terms, const std::string& currency_code) const {
+KeyPrice FakeStore::PriceOf(const PriceKey& terms, const std::string& currency_code) const {
   const auto book = price_books_.find(terms.price_book);
   if (book == price_books_.end()) return {};
   return {.book_exists = true,

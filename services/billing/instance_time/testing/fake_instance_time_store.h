@@ -27,7 +27,7 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
     for (const InstanceInterval& told : intervals) {
       const auto key = std::tuple(tenant, told.replica, told.start);
       const auto known = known_.find(key);
-      TermsPrice price;
+      KeyPrice price;
       if (const auto book = books_.GetPriceBook(told.terms.price_book)) {
         price = {true, FindPrice(book->prices, account.currency_code, VariantId(told.terms.variant),
                                  told.terms.isolation_class)};
@@ -82,7 +82,7 @@ class FakeInstanceTimeStore final : public InstanceTimeStore {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<std::tuple<TenantId, Uuid, Time>, KnownInterval> known_;
-  std::map<std::tuple<TenantId, Time, std::string, PriceTerms>, InstanceTimeTotal> totals_;
+  std::map<std::tuple<TenantId, Time, std::string, PriceKey>, InstanceTimeTotal> totals_;
 };
 
 }  // namespace allod::billing::instance_time

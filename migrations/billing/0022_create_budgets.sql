@@ -21,10 +21,14 @@ CREATE TABLE billing.budgets (
   hard         boolean NOT NULL,
   thresholds   integer[] NOT NULL,
   version      bigint NOT NULL,
+  -- What its slices are of. Another each time that it becomes hard again: a gateway that has not heard yet that it was soft meanwhile, when
+  -- all slices went, then has slices of something that is not there any more.
+  slices_uid   uuid NOT NULL,
   create_time  timestamptz NOT NULL DEFAULT clock_timestamp(),
   update_time  timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (tenant_id, id),
   UNIQUE (tenant_id, uid),
+  UNIQUE (tenant_id, slices_uid),
   CHECK (period <> 'range' OR start_time < end_time)
 );
 
@@ -52,7 +56,7 @@ CREATE TABLE billing.budget_alerts (
 
 CREATE TABLE billing.budget_slices (
   tenant_id  uuid NOT NULL,
-  uid        uuid NOT NULL,
+  uid        uuid NOT NULL,                              -- the budget's slices_uid
   start_time timestamptz NOT NULL,
   lease_id   uuid NOT NULL,
   remaining  numeric(38,0) NOT NULL CHECK (remaining >= 0),
@@ -60,7 +64,7 @@ CREATE TABLE billing.budget_slices (
   added      numeric(38,0) NOT NULL CHECK (added >= 0),  -- then
   recalled   boolean NOT NULL DEFAULT false,             -- the next answer of its lease says so
   PRIMARY KEY (tenant_id, uid, start_time, lease_id),
-  FOREIGN KEY (tenant_id, uid) REFERENCES billing.budgets (tenant_id, uid) ON DELETE CASCADE,
+  FOREIGN KEY (tenant_id, uid) REFERENCES billing.budgets (tenant_id, slices_uid) ON DELETE CASCADE,
   FOREIGN KEY (tenant_id, lease_id) REFERENCES billing.leases (tenant_id, id)
 ) WITH (fillfactor = 50);
 CREATE INDEX budget_slices_of_lease ON billing.budget_slices (tenant_id, lease_id);
@@ -77,7 +81,7 @@ BEGIN
   END LOOP;
 END $$;
 REVOKE UPDATE, TRUNCATE ON billing.budgets FROM allod_billing;
-GRANT UPDATE (display_name, amount, hard, thresholds, version, update_time) ON billing.budgets TO allod_billing;
+GRANT UPDATE (display_name, amount, hard, thresholds, version, slices_uid, update_time) ON billing.budgets TO allod_billing;
 REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON billing.budget_periods, billing.budget_alerts FROM allod_billing;
 REVOKE TRUNCATE ON billing.budget_slices FROM allod_billing;
 
@@ -101,8 +105,9 @@ LANGUAGE sql STABLE AS $$
     WHEN 'range' THEN CASE WHEN admitted >= b.start_time AND admitted < b.end_time THEN b.start_time END END
 $$;
 
--- Writes down which thresholds were reached of these budgets and were not before, and tells of each.
-CREATE FUNCTION billing.alert_budgets(p_tenant uuid, p_uids uuid[]) RETURNS void
+-- Writes down which thresholds were reached of these periods of budgets and were not before, and tells of the highest of each: so that
+-- what one settlement costs does not grow with what a tenant sets up, nor with how long a budget has been there.
+CREATE FUNCTION billing.alert_budgets(p_tenant uuid, p_uids uuid[], p_starts timestamptz[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE reached record;
 BEGIN
@@ -110,14 +115,18 @@ BEGIN
     WITH made AS (
       INSERT INTO billing.budget_alerts (tenant_id, uid, start_time, percent, spent, amount)
         SELECT p.tenant_id, p.uid, p.start_time, t.percent, p.spent, b.amount
-        FROM billing.budgets b JOIN billing.budget_periods p ON p.tenant_id = b.tenant_id AND p.uid = b.uid,
-          unnest(b.thresholds) AS t (percent)
-        WHERE b.tenant_id = p_tenant AND b.uid = ANY(p_uids) AND p.spent > 0 AND p.spent * 100 >= b.amount * t.percent
+        FROM unnest(p_uids, p_starts) AS w (uid, start_time)
+        JOIN billing.budgets b ON b.tenant_id = p_tenant AND b.uid = w.uid
+        JOIN billing.budget_periods p ON p.tenant_id = b.tenant_id AND p.uid = b.uid AND p.start_time = w.start_time
+        CROSS JOIN LATERAL unnest(b.thresholds) AS t (percent)
+        WHERE p.spent > 0 AND p.spent * 100 >= b.amount * t.percent
+          AND NOT EXISTS (SELECT FROM billing.budget_alerts x WHERE x.tenant_id = p.tenant_id AND x.uid = p.uid
+            AND x.start_time = p.start_time AND x.percent = t.percent)
         ORDER BY p.uid, p.start_time, t.percent
       ON CONFLICT DO NOTHING RETURNING uid, start_time, percent, spent, amount)
-    SELECT m.*, b.id, b.period, b.hard, a.tenant_name, a.currency_code
+    SELECT DISTINCT ON (b.id, m.start_time) m.*, b.id, b.period, b.hard, a.tenant_name, a.currency_code
     FROM made m JOIN billing.budgets b ON b.tenant_id = p_tenant AND b.uid = m.uid
-    JOIN billing.billing_accounts a ON a.tenant_id = p_tenant ORDER BY b.id, m.start_time, m.percent
+    JOIN billing.billing_accounts a ON a.tenant_id = p_tenant ORDER BY b.id, m.start_time, m.percent DESC
   LOOP
     PERFORM billing.add_event(p_tenant, 'budget.threshold', jsonb_build_object(
       'name', reached.tenant_name || '/budgets/' || reached.id, 'percent', reached.percent, 'hard', reached.hard,
@@ -126,14 +135,15 @@ BEGIN
       'startTime', billing.to_rfc3339(reached.start_time)));
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION billing.alert_budgets(uuid, uuid[]) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION billing.alert_budgets(uuid, uuid[]) TO allod_billing;
+REVOKE ALL ON FUNCTION billing.alert_budgets(uuid, uuid[], timestamptz[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION billing.alert_budgets(uuid, uuid[], timestamptz[]) TO allod_billing;
 
 CREATE FUNCTION billing.count_in_budgets() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   of_tenant uuid;
   counted uuid[];
+  starts timestamptz[];
 BEGIN
   FOR of_tenant IN SELECT DISTINCT n.tenant_id FROM added n LOOP
     CONTINUE WHEN NOT EXISTS (SELECT FROM billing.budgets b WHERE b.tenant_id = of_tenant);
@@ -145,9 +155,9 @@ BEGIN
         WHERE b.tenant_id = of_tenant AND billing.budget_start(b, n.admit_time) IS NOT NULL
         GROUP BY 1, 2, 3
         ON CONFLICT (tenant_id, uid, start_time) DO UPDATE SET spent = p.spent + EXCLUDED.spent
-        RETURNING p.uid)
-    SELECT array_agg(u.uid) INTO counted FROM used u;
-    IF counted IS NOT NULL THEN PERFORM billing.alert_budgets(of_tenant, counted); END IF;
+        RETURNING p.uid, p.start_time)
+    SELECT array_agg(u.uid), array_agg(u.start_time) INTO counted, starts FROM used u;
+    IF counted IS NOT NULL THEN PERFORM billing.alert_budgets(of_tenant, counted, starts); END IF;
   END LOOP;
   RETURN NULL;
 END $$;

@@ -75,6 +75,7 @@ CREATE TABLE billing.payouts (
   payer_registration_id text NOT NULL,
   earned          numeric(38,0) NOT NULL,
   payable         numeric(38,0) NOT NULL CHECK (payable > 0 AND payable <= earned),  -- whole minor units; the rest stays with the payer
+  create_xid      xid8 NOT NULL DEFAULT pg_current_xact_id(),
   PRIMARY KEY (publisher, currency_code, month),
   UNIQUE (legal_entity_id, sequence)
 );
@@ -248,6 +249,7 @@ BEGIN
   END IF;
   INSERT INTO billing.payout_numbers AS n (legal_entity_id, last) VALUES (NEW.legal_entity_id, 1)
     ON CONFLICT (legal_entity_id) DO UPDATE SET last = n.last + 1 RETURNING n.last INTO NEW.sequence;
+  NEW.create_xid := pg_current_xact_id();
   NEW.number := 'PAYOUT-' || NEW.legal_entity_id || '-' || lpad(NEW.sequence::text, greatest(6, length(NEW.sequence::text)), '0');
   RETURN NEW;
 END $$;
@@ -283,3 +285,17 @@ CREATE CONSTRAINT TRIGGER check_payout AFTER INSERT ON billing.payouts DEFERRABL
   FOR EACH ROW EXECUTE FUNCTION billing.check_payout();
 CREATE CONSTRAINT TRIGGER check_payout AFTER INSERT ON billing.payout_lines DEFERRABLE INITIALLY DEFERRED
   FOR EACH ROW EXECUTE FUNCTION billing.check_payout();
+
+-- Its items are many: each asks only whether its payout is of this transaction, whose commit asks the rest.
+CREATE FUNCTION billing.check_joins_new_payout() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF (SELECT p.create_xid FROM billing.payouts p
+      WHERE (p.publisher, p.currency_code, p.month) = (NEW.publisher, NEW.currency_code, NEW.month))
+     IS DISTINCT FROM pg_current_xact_id() THEN
+    RAISE EXCEPTION 'the payout to % of % is immutable', NEW.publisher, NEW.month USING ERRCODE = 'insufficient_privilege';
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER check_joins_new_payout AFTER INSERT ON billing.payout_items DEFERRABLE INITIALLY DEFERRED
+  FOR EACH ROW EXECUTE FUNCTION billing.check_joins_new_payout();

@@ -24,6 +24,7 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
     }
   }
   if (audit.open_hold_count != audit.open_reservation_count) AddMismatch(report, tenant_name + "/openReservations");
+  if (audit.transfer_fault_count != 0) AddMismatch(report, tenant_name + "/transfers");
   if (audit.posted_usage != audit.recorded_usage) AddMismatch(report, tenant_name + "/usageRecords");
   if (audit.invoiced_usage != audit.recorded_usage || audit.invoice_fault_count != 0)
     AddMismatch(report, tenant_name + "/invoices");
@@ -46,6 +47,10 @@ Status AddTenant(LedgerReport& report, const std::string& tenant_name, const Ten
   report.usage_record_count += audit.usage_record_count;
   report.open_reservation_count += audit.open_hold_count;
   return {};
+}
+
+void AddPayouts(LedgerReport& report, const std::vector<std::string>& mismatched) {
+  for (const std::string& name : mismatched) AddMismatch(report, name);
 }
 
 void AddUnread(std::vector<std::string>& tenants, const std::string& tenant_name, const Error& error) {

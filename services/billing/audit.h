@@ -36,15 +36,19 @@ inline std::int64_t UnrecordedCount(const LedgerReport& report) {
 }
 
 // Adds one tenant. Besides accounts whose kept balance or hold is not the sum of their transfers, it names
-// `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/usageRecords` when the
+// `{tenant}/openReservations` when the expirer's list is not the set of open holds, `{tenant}/transfers` when one does
+// not fit the hold or the reservation that it follows, `{tenant}/usageRecords` when the
 // cost of the records is not what was posted, `{tenant}/invoices` when it is not what invoices add up to, or an issued
 // one does not add up or is not in the ledger as it says, `{tenant}/instanceTime` when the time of its instances is not
-// what was counted and posted, `{tenant}/payments` when a payment is not in the ledger as it says, or more of an invoice
-// or a voucher was paid or redeemed than there is, `{tenant}/usageReports` when roll-ups add up to something else than
-// usage does, `{tenant}/budgets` when one counted something else than was used or holds for a lease that has ended, and
-// `{tenant}/leases/{id}` when what is kept of a lease is not what its transfers leave. OUT_OF_RANGE when a sum leaves 38
-// digits; nothing is added then.
+// what was counted and posted, `{tenant}/payments` when a payment is not in the ledger as it says, or more of an
+// invoice or a voucher was paid or redeemed than there is, `{tenant}/usageReports` when roll-ups add up to something
+// else than usage does, `{tenant}/budgets` when one counted something else than was used or holds for a lease that has
+// ended, and
+// `{tenant}/leases/{id}` when what is kept of a lease is not what its transfers leave. OUT_OF_RANGE when a sum leaves
+// 38 digits; nothing is added then.
 Status AddTenant(LedgerReport& report, const std::string& tenant_name, const TenantAudit& audit);
+// `payouts/{payout}` of those that do not add up.
+void AddPayouts(LedgerReport& report, const std::vector<std::string>& mismatched);
 // The books of one tenant, or its usage, could not be read: it is named and logged, and the audit goes on.
 void AddUnread(std::vector<std::string>& tenants, const std::string& tenant_name, const Error& error);
 

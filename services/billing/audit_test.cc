@@ -51,6 +51,7 @@ TEST(LedgerReport, NamesEveryKindOfBreakage) {
   EXPECT_EQ(mismatch([](auto& a) { a.open_reservation_count = 0; }), "tenants/ke/openReservations");
   EXPECT_EQ(mismatch([](auto& a) { a.recorded_usage = Amount::FromPico(71); }), "tenants/ke/usageRecords");
   EXPECT_EQ(mismatch([](auto& a) { a.invoiced_usage = Amount::FromPico(69); }), "tenants/ke/invoices");
+  EXPECT_EQ(mismatch([](auto& a) { a.transfer_fault_count = 1; }), "tenants/ke/transfers");
   EXPECT_EQ(mismatch([](auto& a) { a.payment_fault_count = 1; }), "tenants/ke/payments");
   EXPECT_EQ(mismatch([](auto& a) { a.budget_fault_count = 1; }), "tenants/ke/budgets");
   EXPECT_EQ(mismatch([](auto& a) { a.instance_time_fault_count = 1; }), "tenants/ke/instanceTime");

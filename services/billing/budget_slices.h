@@ -18,7 +18,7 @@ inline constexpr std::size_t kSlicesPerAskMax = 64;
 
 // What a gateway must know of a budget to say which requests count in it.
 struct HardBudget {
-  Uuid uid;
+  Uuid uid;  // of its slices: another each time that it becomes hard again
   std::string id;
   BudgetScope scope;
   BudgetPeriod period = BudgetPeriod::kMonth;

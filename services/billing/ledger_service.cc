@@ -27,9 +27,12 @@ Result<LedgerReport> AuditAll(Store& store, Time now, std::optional<UsageRange> 
       if (ConcernsEverybody(audited.error())) return std::unexpected(audited.error());
       AddUnread(report.unaudited, tenant.name, audited.error());
     }
-    if (tenants.size() < kTenantsPerPage) return report;
+    if (tenants.size() < kTenantsPerPage) break;
     after = tenants.back().id;
   }
+  ALLOD_TRY(const std::vector<std::string> payouts, store.MismatchedPayouts(static_cast<int>(kMismatchesMax)));
+  AddPayouts(report, payouts);
+  return report;
 }
 
 void FillUsage(const LedgerReport& report, v1::CheckUsageResponse& out) {

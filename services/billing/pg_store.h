@@ -39,6 +39,7 @@ class PgStore final : public Store {
   Result<std::vector<Charge>> OpenCharges(const MonthQuery& query) override;
   Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after, int limit) override;
   Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) override;
+  Result<std::vector<std::string>> MismatchedPayouts(int limit) override;
   Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) override;
   Result<RecordedEvents> RecordComputedUsage(TenantId tenant, const std::vector<ComputedUsage>& events) override;
   Result<std::vector<ComputedUsage>> ListComputedUsage(const ComputedQuery& query) override;

@@ -32,16 +32,24 @@ constexpr std::string_view kOpenCharges = R"(
     o.exact, o.id
   FROM (SELECT * FROM time UNION ALL SELECT * FROM single) AS o ORDER BY o.month LIMIT $4)";
 
-constexpr std::string_view kInsertCharge =
-    "INSERT INTO billing.invoice_charges (tenant_id, invoice_id, number, month, kind, source, charge_id, term, "
-    "instance, "
-    "variant, price_book_id, isolation_class, detail, quantity, unit, per, unit_price, exact, amount, tax_category, "
-    "tax_basis_points) VALUES ($1::uuid, $2, $3, (billing.from_micros($4) AT TIME ZONE 'UTC')::date, $5, $6, $7::uuid, "
-    "$8, "
-    "$9, $10, $11::uuid, $12, $13, $14, $15, $16, $17::numeric, $18::numeric, $19::numeric, $20, $21)";
-constexpr std::string_view kInsertCreditedCharge =
-    "INSERT INTO billing.credit_note_charges (tenant_id, invoice_id, number, credited_id, credited_line, amount) "
-    "VALUES ($1::uuid, $2, $3, $4, $5, $6::numeric)";
+// One statement for all of a document: the numbers of its legal entity are locked meanwhile.
+constexpr std::string_view kInsertCharges = R"(
+  INSERT INTO billing.invoice_charges (tenant_id, invoice_id, number, month, kind, source, charge_id, term, instance,
+    variant, price_book_id, isolation_class, detail, quantity, unit, per, unit_price, exact, amount, tax_category,
+    tax_basis_points)
+  SELECT $1::uuid, $2, w.number, (billing.from_micros(w.month) AT TIME ZONE 'UTC')::date, w.kind, w.source,
+    NULLIF(w.charge_id, '')::uuid, w.term, w.instance, w.variant, NULLIF(w.price_book_id, '')::uuid, w.isolation_class,
+    w.detail, w.quantity, w.unit, w.per, w.unit_price, w.exact, w.amount, w.tax_category, w.tax_basis_points
+  FROM unnest($3::int[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+      $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[], $16::bigint[], $17::numeric[], $18::numeric[],
+      $19::numeric[], $20::text[], $21::int[])
+    AS w (number, month, kind, source, charge_id, term, instance, variant, price_book_id, isolation_class, detail,
+      quantity, unit, per, unit_price, exact, amount, tax_category, tax_basis_points)
+  ORDER BY w.number)";
+constexpr std::string_view kInsertCreditedCharges = R"(
+  INSERT INTO billing.credit_note_charges (tenant_id, invoice_id, number, credited_id, credited_line, amount)
+  SELECT $1::uuid, $2, w.number, $3, w.credited_line, w.amount
+  FROM unnest($4::int[], $5::int[], $6::numeric[]) AS w (number, credited_line, amount) ORDER BY w.number)";
 
 std::string_view SourceOf(const ChargeTerms& charge) {
   if (charge.id) return "charge";
@@ -64,20 +72,49 @@ std::vector<Charge> ReadOpenChargesIn(TenantTx& tx, const OpenChargesQuery& quer
 }
 
 void InsertChargeLines(TenantTx& tx, const IssuedInvoice& doc) {
+  using Column = std::vector<std::string>;
+  Column number, amount;
+  if (doc.kind == IssuedInvoice::Kind::kCreditNote) {
+    Column credited;
+    for (const IssuedLine& line : doc.lines) {
+      if (!line.charge) continue;
+      number.push_back(std::to_string(line.number));
+      credited.push_back(std::to_string(line.credited_line));
+      amount.push_back(line.amount.ToPicoString());
+    }
+    if (!number.empty()) {
+      tx.Exec(kInsertCreditedCharges, doc.tenant, doc.id, doc.corrected_id, number, credited, amount);
+    }
+    return;
+  }
+  Column month, kind, from, charge, term, instance, variant, book, isolation, detail, quantity, unit, per, price, exact,
+      category, basis_points;
   for (const IssuedLine& line : doc.lines) {
     if (!line.charge) continue;
-    if (doc.kind == IssuedInvoice::Kind::kCreditNote) {
-      tx.Exec(kInsertCreditedCharge, doc.tenant, doc.id, line.number, doc.corrected_id, line.credited_line,
-              line.amount);
-      continue;
-    }
     const std::string_view source = SourceOf(*line.charge);
-    const std::optional<Uuid> book = source == "instance_time" ? std::optional(line.price_book) : std::nullopt;
-    tx.Exec(kInsertCharge, doc.tenant, doc.id, line.number, line.month, line.charge->kind, source, line.charge->id,
-            line.charge->term, line.instance, line.variant, book, line.isolation_class, line.charge->detail,
-            line.quantity, line.charge->unit, line.charge->per, line.unit_price, line.exact, line.amount,
-            CodeOf(line.tax_category), line.tax_basis_points);
+    number.push_back(std::to_string(line.number));
+    month.push_back(std::to_string(ToMicros(line.month)));
+    kind.emplace_back(ToRowWord(line.charge->kind));
+    from.emplace_back(source);
+    charge.push_back(line.charge->id ? line.charge->id->ToString() : "");
+    term.push_back(line.charge->term);
+    instance.push_back(line.instance);
+    variant.push_back(line.variant);
+    book.push_back(source == "instance_time" ? line.price_book.ToString() : "");
+    isolation.push_back(line.isolation_class);
+    detail.push_back(line.charge->detail);
+    quantity.push_back(std::to_string(line.quantity));
+    unit.emplace_back(ToRowWord(line.charge->unit));
+    per.push_back(std::to_string(line.charge->per));
+    price.push_back(line.unit_price.ToPicoString());
+    exact.push_back(line.exact.ToPicoString());
+    amount.push_back(line.amount.ToPicoString());
+    category.emplace_back(CodeOf(line.tax_category));
+    basis_points.push_back(std::to_string(line.tax_basis_points));
   }
+  if (number.empty()) return;
+  tx.Exec(kInsertCharges, doc.tenant, doc.id, number, month, kind, from, charge, term, instance, variant, book,
+          isolation, detail, quantity, unit, per, price, exact, amount, category, basis_points);
 }
 
 Result<std::vector<Charge>> PgStore::OpenCharges(const MonthQuery& query) {

@@ -69,9 +69,42 @@ constexpr std::string_view kAudit = R"(
   FROM (SELECT * FROM billing.ledger_accounts WHERE tenant_id = $1::uuid) a FULL JOIN summed s ON s.code = a.code
   ORDER BY 1)";
 
-// Documents that do not add up or were not booked, and totals of which another amount was invoiced than they say.
+// Of what ends a hold: it fits it. And a hold is that of its reservation.
+constexpr std::string_view kCountTransferFaults = R"(
+  WITH t AS (SELECT * FROM billing.transfers x WHERE x.tenant_id = $1::uuid)
+  SELECT (SELECT count(*) FROM t LEFT JOIN t p ON p.id = coalesce(t.pending_id, t.expired_id)
+          WHERE t.kind IN ('post', 'void', 'expire', 'late_post') AND (p.kind IS DISTINCT FROM 'pending'
+            OR (p.debit, p.credit, p.currency_code) <> (t.debit, t.credit, t.currency_code) OR t.amount > p.amount
+            OR (t.kind IN ('void', 'expire') AND t.amount <> p.amount)
+            OR (t.kind = 'late_post' AND NOT EXISTS (SELECT FROM t x WHERE x.pending_id = p.id AND x.kind = 'expire'))))
+    + (SELECT count(*) FROM (SELECT * FROM t WHERE t.kind = 'pending') p
+       FULL JOIN (SELECT * FROM billing.reservations r WHERE r.tenant_id = $1::uuid) r ON r.hold_id = p.id
+       WHERE r.hold IS DISTINCT FROM p.amount))";
+
+// Documents that do not add up or were not booked; totals, and lines, that are not what the records of theirs add up
+// to; and totals of which another amount was invoiced than they say.
 constexpr std::string_view kCountInvoiceFaults = R"(
-  SELECT (SELECT count(*) FROM billing.invoices i
+  WITH used AS MATERIALIZED (
+    SELECT date_trunc('month', u.admit_time AT TIME ZONE 'UTC')::date AS month, u.instance, u.variant, u.price_book_id,
+      u.isolation_class, u.invoice_epoch, count(*) AS requests, sum(u.prompt_tokens - u.excess_prompt_tokens) AS prompt,
+      sum(u.completion_tokens - u.excess_completion_tokens) AS completion, sum(u.cost) AS cost
+    FROM billing.usage_records u WHERE u.tenant_id = $1::uuid AND u.billed GROUP BY 1, 2, 3, 4, 5, 6)
+  SELECT (SELECT count(*) FROM (
+            SELECT month, instance, variant, price_book_id, isolation_class, sum(requests) AS requests,
+              sum(prompt) AS prompt, sum(completion) AS completion, sum(cost) AS cost
+            FROM used GROUP BY 1, 2, 3, 4, 5) u
+          FULL JOIN (SELECT * FROM billing.usage_totals t WHERE t.tenant_id = $1::uuid) t
+            USING (month, instance, variant, price_book_id, isolation_class)
+          WHERE (u.requests, u.prompt, u.completion, u.cost) IS DISTINCT FROM
+            (t.request_count::numeric, t.prompt_tokens::numeric, t.completion_tokens::numeric, t.amount))
+    + (SELECT count(*) FROM (
+         SELECT l.quantity, sum(CASE l.meter WHEN 'prompt' THEN u.prompt ELSE u.completion END) AS used
+         FROM billing.invoice_lines l LEFT JOIN used u ON (u.month, u.instance, u.variant, u.price_book_id,
+             u.isolation_class) = (l.month, l.instance, l.variant, l.price_book_id, l.isolation_class)
+           AND u.invoice_epoch BETWEEN l.first_epoch AND l.last_epoch
+         WHERE l.tenant_id = $1::uuid GROUP BY l.invoice_id, l.number, l.quantity) s
+       WHERE s.used IS DISTINCT FROM s.quantity::numeric)
+    + (SELECT count(*) FROM billing.invoices i
           WHERE i.tenant_id = $1::uuid AND (billing.invoice_fault(i.tenant_id, i.id) IS NOT NULL
             OR billing.share_fault(i.tenant_id, i.id) IS NOT NULL))
     + (SELECT count(*) FROM billing.usage_totals t
@@ -106,6 +139,11 @@ constexpr std::string_view kMismatchedLeases = R"(
     WHERE tenant_id = $1::uuid AND kind IN ('lease', 'lease_return', 'lease_post') GROUP BY lease_id) AS s
     ON s.lease_id = e.id
   WHERE e.tenant_id = $1::uuid AND e.remaining <> coalesce(s.remaining, 0) ORDER BY e.id LIMIT $2)";
+
+constexpr std::string_view kMismatchedPayouts =
+    "SELECT 'payouts/' || split_part(p.publisher, '/', 2) || '-' || lower(p.currency_code) || '-' || to_char(p.month, "
+    "'YYYY-MM') FROM billing.payouts p WHERE billing.payout_fault(p.publisher, p.currency_code, p.month) IS NOT NULL "
+    "ORDER BY 1 LIMIT $1";
 
 constexpr std::string_view kListKnownTenants =
     "SELECT tenant_id, name FROM billing.known_tenants WHERE tenant_id > $1::uuid ORDER BY tenant_id LIMIT $2";
@@ -180,6 +218,7 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
                audit.invoiced_usage, audit.open_lease_count, audit.overdue_lease_count, audit.short_record_count);
     }
     audit.invoice_fault_count = tx.Exec(kCountInvoiceFaults, tenant.ToString())[0][0].as<std::int64_t>();
+    audit.transfer_fault_count = tx.Exec(kCountTransferFaults, tenant)[0][0].as<std::int64_t>();
     audit.rollup_fault_count = tx.Exec("SELECT billing.count_rollup_faults($1::uuid)", tenant)[0][0].as<std::int64_t>();
     audit.budget_fault_count = tx.Exec(kCountBudgetFaults, tenant)[0][0].as<std::int64_t>();
     audit.instance_time_fault_count =
@@ -190,6 +229,12 @@ Result<TenantAudit> PgStore::AuditTenant(TenantId tenant, Time now, const std::o
     audit.usage = CheckUsageIn(tx, kAllUsage, now);
     if (recent) audit.recent_usage = CheckUsageIn(tx, *recent, now);
     return audit;
+  });
+}
+
+Result<std::vector<std::string>> PgStore::MismatchedPayouts(int limit) {
+  return reports_.Run<std::vector<std::string>>([&](GlobalTx& tx) -> Result<std::vector<std::string>> {
+    return ReadAll(tx.Exec(kMismatchedPayouts, limit), [](RowReader& row) { return row.Next<std::string>(); });
   });
 }
 

@@ -1,5 +1,7 @@
 #include "services/billing/pg_store_slices.h"
 
+#include <fmt/format.h>
+
 #include "services/billing/pg_budget_rows.h"
 #include "services/common/pg/micros.h"
 #include "services/common/pg/row_reader.h"
@@ -13,12 +15,12 @@ constexpr std::string_view kReadSlices = R"(
     coalesce(billing.to_micros(b.end_time), 0), coalesce(b.amount, 0), coalesce(p.spent, 0), coalesce(g.granted, 0),
     coalesce(s.remaining, 0), coalesce(s.added, 0), coalesce(s.epoch, 0)
   FROM unnest($3::uuid[], $4::bigint[]) WITH ORDINALITY AS w (uid, start_us, number)
-  LEFT JOIN billing.budgets b ON b.tenant_id = $1::uuid AND b.uid = w.uid AND b.hard
+  LEFT JOIN billing.budgets b ON b.tenant_id = $1::uuid AND b.slices_uid = w.uid AND b.hard
   LEFT JOIN billing.budget_periods p
     ON p.tenant_id = b.tenant_id AND p.uid = b.uid AND p.start_time = billing.from_micros(w.start_us)
   LEFT JOIN LATERAL (SELECT sum(o.remaining) AS granted FROM billing.budget_slices o
-    WHERE o.tenant_id = b.tenant_id AND o.uid = b.uid AND o.start_time = billing.from_micros(w.start_us)) AS g ON true
-  LEFT JOIN billing.budget_slices s ON s.tenant_id = b.tenant_id AND s.uid = b.uid
+    WHERE o.tenant_id = b.tenant_id AND o.uid = w.uid AND o.start_time = billing.from_micros(w.start_us)) AS g ON true
+  LEFT JOIN billing.budget_slices s ON s.tenant_id = b.tenant_id AND s.uid = w.uid
     AND s.start_time = billing.from_micros(w.start_us) AND s.lease_id = $2::uuid
   ORDER BY w.number)";
 constexpr std::string_view kWriteSlices = R"(
@@ -26,12 +28,13 @@ constexpr std::string_view kWriteSlices = R"(
   SELECT $1::uuid, w.uid, billing.from_micros(w.start_us), $2::uuid, w.remaining, $3, w.added
   FROM unnest($4::uuid[], $5::bigint[], $6::numeric[], $7::numeric[]) AS w (uid, start_us, remaining, added)
   ON CONFLICT (tenant_id, uid, start_time, lease_id) DO UPDATE
-    SET remaining = EXCLUDED.remaining, epoch = EXCLUDED.epoch, added = EXCLUDED.added, recalled = false)";
+    SET remaining = EXCLUDED.remaining, epoch = EXCLUDED.epoch, added = EXCLUDED.added,
+      recalled = s.recalled AND NOT s.uid::text || ' ' || billing.to_micros(s.start_time) = ANY($8::text[]))";
 constexpr std::string_view kRecalledSlices =
     "SELECT s.uid, billing.to_micros(s.start_time) FROM billing.budget_slices s "
     "WHERE s.tenant_id = $1::uuid AND s.lease_id = $2::uuid AND s.recalled AND s.remaining > 0";
 constexpr std::string_view kHardBudgets =
-    "SELECT b.uid, b.id, b.project, b.api_key, b.instance, b.period, billing.to_micros(b.start_time), "
+    "SELECT b.slices_uid, b.id, b.project, b.api_key, b.instance, b.period, billing.to_micros(b.start_time), "
     "billing.to_micros(b.end_time) FROM billing.budgets b WHERE b.tenant_id = $1::uuid AND b.hard ORDER BY b.id";
 // As for leases: the largest first; those that were asked already are asked again, and not written.
 constexpr std::string_view kRecallOtherSlices = R"(
@@ -85,6 +88,13 @@ std::vector<StoredSlice> ReadSlices(TenantTx& tx, const AdjustLeaseCommand& comm
 
 void WriteSlices(TenantTx& tx, const AdjustLeaseCommand& command, const std::vector<SliceDecision>& decisions) {
   std::vector<std::string> uids, starts, remaining, added;
+  // Who gives something back has done what a recall asks for; whoever only asks for more is told of it with the answer.
+  std::vector<std::string> given_back;
+  for (const SliceAsk& ask : command.slices) {
+    if (ask.give_back > Amount()) {
+      given_back.push_back(fmt::format("{} {}", ask.key.budget.ToString(), ToMicros(ask.key.start)));
+    }
+  }
   for (const SliceDecision& slice : decisions) {
     if (!slice.exists) continue;
     uids.push_back(slice.key.budget.ToString());
@@ -93,7 +103,7 @@ void WriteSlices(TenantTx& tx, const AdjustLeaseCommand& command, const std::vec
     added.push_back(slice.added.ToPicoString());
   }
   if (uids.empty()) return;
-  tx.Exec(kWriteSlices, tx.tenant(), command.lease_id, command.epoch, uids, starts, remaining, added);
+  tx.Exec(kWriteSlices, tx.tenant(), command.lease_id, command.epoch, uids, starts, remaining, added, given_back);
 }
 
 }  // namespace

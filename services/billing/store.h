@@ -97,17 +97,18 @@ struct TenantAudit {
   std::int64_t overdue_hold_count = 0;      // of those, with an end more than kOverdueAfter ago; 0
   std::int64_t excess_record_count = 0;     // usage records with tokens that their hold did not cover
   std::int64_t open_lease_count = 0;
-  std::int64_t overdue_lease_count = 0;  // of those, with an end more than kOverdueAfter ago; 0
-  std::int64_t short_record_count = 0;   // usage records whose lease, still open, did not have their cost
-  std::vector<Uuid> mismatched_leases;   // what is kept of them is not what their transfers leave; at most
-                                         // kMismatchedLeasesMax; none
-  Amount posted_usage;                   // by transfers
-  Amount recorded_usage;                 // by usage records; the same amount
-  Amount invoiced_usage;                 // by the running totals of invoices; the same amount
-  std::int64_t invoice_fault_count = 0;  // issued documents, and totals, that do not add up; 0
-  std::int64_t rollup_fault_count = 0;   // of what reports of usage read, against totals and records; 0
-  std::int64_t payment_fault_count = 0;  // payments, and what they paid, that do not add up; 0
-  std::int64_t budget_fault_count = 0;   // budgets that counted something else than was used, or hold for nobody; 0
+  std::int64_t overdue_lease_count = 0;   // of those, with an end more than kOverdueAfter ago; 0
+  std::int64_t short_record_count = 0;    // usage records whose lease, still open, did not have their cost
+  std::vector<Uuid> mismatched_leases;    // what is kept of them is not what their transfers leave; at most
+                                          // kMismatchedLeasesMax; none
+  Amount posted_usage;                    // by transfers
+  Amount recorded_usage;                  // by usage records; the same amount
+  Amount invoiced_usage;                  // by the running totals of invoices; the same amount
+  std::int64_t invoice_fault_count = 0;   // issued documents, and totals, that do not add up; 0
+  std::int64_t rollup_fault_count = 0;    // of what reports of usage read, against totals and records; 0
+  std::int64_t transfer_fault_count = 0;  // that do not fit the hold or the reservation that they follow; 0
+  std::int64_t payment_fault_count = 0;   // payments, and what they paid, that do not add up; 0
+  std::int64_t budget_fault_count = 0;    // budgets that counted something else than was used, or hold for nobody; 0
   std::int64_t instance_time_fault_count = 0;  // intervals, totals and transfers that do not fit together; 0
   UsageCheck usage;                            // over all time
   UsageCheck recent_usage;                     // over the range that was asked for
@@ -170,6 +171,8 @@ class Store : public InvoiceStore {
   virtual Result<std::vector<LedgerAccount>> ListLedgerAccounts(TenantId tenant, const std::string& after,
                                                                 int limit) = 0;
   virtual Result<TenantAudit> AuditTenant(TenantId tenant, Time now, const std::optional<UsageRange>& recent) = 0;
+  // Payouts to publishers that do not add up, by name; at most `limit`; none.
+  virtual Result<std::vector<std::string>> MismatchedPayouts(int limit) = 0;
   // Tenants that have a billing account, ordered by id, those after `after`.
   virtual Result<std::vector<KnownTenant>> ListKnownTenants(std::optional<TenantId> after, int limit) = 0;
 

@@ -66,6 +66,10 @@ TEST_F(PgCorrections, ReratesAnInvoiceOnce) {
   const auto again = corrections_.Rerate(command, kAfterNovember, false);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->credit_note->number, "KE-CN-000001");
+  EXPECT_EQ(again->currency_code, "KES");
+  ASSERT_EQ(again->charges.size(), 1U) << "all that it made is said again";
+  EXPECT_EQ(again->charges[0].exact, Kes("0.1615"));
+  EXPECT_EQ(again->charges[0].terms.detail, "KE-000001 2");
   RerateCommand reused = command;
   reused.request.payload_sha256 = std::string(64, '0');
   EXPECT_EQ(corrections_.Rerate(reused, kAfterNovember, false).error().reason, "REQUEST_ID_REUSED");

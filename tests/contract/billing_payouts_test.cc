@@ -165,6 +165,27 @@ TEST_F(BillingPayouts, TheAuditFindsWhatIsWrong) {
   EXPECT_FALSE(IsSound("ke"));
 }
 
+TEST_F(BillingPayouts, NothingJoinsAPayoutLaterAndTheAuditNamesOneThatDoesNotAddUp) {
+  Share(3000);
+  Use(store(), "ke", kOctober + 1h, 31'000, 17'000);
+  Issue("ke");
+  ASSERT_TRUE(Pay());
+  EXPECT_TRUE(store().MismatchedPayouts(10)->empty());
+  Use(store(), "tz", kOctober + 1h, 31'000, 17'000);
+  Issue("tz");
+  const std::string join =
+      "INSERT INTO billing.payout_items (earning_id, publisher, currency_code, month) SELECT e.id, e.publisher, "
+      "e.currency_code, e.month FROM billing.publisher_earnings e WHERE NOT EXISTS (SELECT FROM billing.payout_items i "
+      "WHERE i.earning_id = e.id)";
+  EXPECT_FALSE(harness_.pool().Run<int>([&](GlobalTx& tx) -> Result<int> {
+    tx.Exec(join);
+    return 0;
+  })) << "at commit";
+  EXPECT_TRUE(store().MismatchedPayouts(10)->empty());
+  AsOwner("SET session_replication_role = replica;" + join);
+  EXPECT_EQ(store().MismatchedPayouts(10).value(), std::vector<std::string>{"payouts/acme-kes-2025-11"});
+}
+
 TEST_F(BillingPayouts, TheServiceCanNeitherInventNorChange) {
   Share(3000);
   Use(store(), "ke", kOctober + 1h, 31'000, 17'000);

@@ -327,6 +327,26 @@ TEST_F(BillingRollups, TheLoopGoesOverAllTenants) {
   ExpectReport(records, kAll);
 }
 
+TEST_F(BillingRollups, TheLoopKeepsUpWithATenantThatHasMoreThanARoundTakes) {
+  {
+    pqxx::connection owner(url_);
+    pqxx::work work(owner);
+    work.exec(fmt::format("SET LOCAL allod.tenant = '{}'", Tenant("ke").ToString()));
+    work.exec(fmt::format("SELECT billing.add_event('{}', 'wallet.low', '{{}}') FROM generate_series(1, 6500)",
+                          Tenant("ke").ToString()));
+    work.commit();
+  }
+  const FakeClock clock(kNow);
+  RollupWorker worker(rollups_, clock);
+  const auto begin = std::chrono::steady_clock::now();
+  worker.Start();
+  while (!rollups_.TenantsBehind({}, 10)->empty() && std::chrono::steady_clock::now() < begin + 30s) {
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s) << "seven rounds, with two seconds between them 12";
+  worker.Stop();
+}
+
 TEST_F(BillingRollups, PagesAndOrders) {
   const auto records = InsertSome("ke", 200);
   ASSERT_TRUE(rollups_.RollUp(Tenant("ke"), 10));

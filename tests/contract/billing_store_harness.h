@@ -225,6 +225,9 @@ inline Amount ExpectSoundBooks(Store& store, const std::string& tenant) {
   EXPECT_EQ(audit.invoiced_usage, audit.recorded_usage);
   EXPECT_EQ(audit.invoice_fault_count, 0);
   EXPECT_EQ(audit.rollup_fault_count, 0);
+  EXPECT_EQ(audit.transfer_fault_count, 0);
+  EXPECT_EQ(audit.payment_fault_count, 0);
+  EXPECT_EQ(audit.budget_fault_count, 0);
   EXPECT_TRUE(audit.mismatched_leases.empty());
   return audit.recorded_usage;
 }

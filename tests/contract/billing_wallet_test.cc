@@ -224,6 +224,26 @@ TEST_F(BillingWallet, TheWalletPaysInvoicesAndCreditComesBackIntoIt) {
   ExpectSound("ke");
 }
 
+TEST_F(BillingWallet, WhatAVoucherGaveIsNotPaidOut) {
+  invoicing::OpenInvoicing(store_, "ke");
+  ASSERT_TRUE(Redeem("ke", MakeVoucher(1)));
+  EXPECT_EQ(Record(PaymentKind::kRefund, "0.01"), "INSUFFICIENT_FUNDS");
+  ASSERT_EQ(Record(PaymentKind::kTopUp, "3"), "");
+  EXPECT_EQ(Record(PaymentKind::kRefund, "3.01"), "INSUFFICIENT_FUNDS");
+  EXPECT_EQ(Record(PaymentKind::kRefund, "1"), "");
+  // Invoices take what the voucher gave first: 4.79 of 5.
+  invoicing::Use(store_, "ke", invoicing::kOctober + 1h, 31'000, 17'000);
+  ASSERT_TRUE(store_.FinaliseInvoice(invoicing::Finalise("ke"), invoicing::kAfterOctober));
+  EXPECT_EQ(WalletOf("ke"), invoicing::Kes("2.21"));
+  EXPECT_EQ(Record(PaymentKind::kRefund, "2.01"), "INSUFFICIENT_FUNDS");
+  // And what a credit note gives back of it is the voucher's again.
+  ASSERT_TRUE(store_.CreateCreditNote(invoicing::Credit("ke", {}), invoicing::kAfterOctober));
+  EXPECT_EQ(WalletOf("ke"), Units(7));
+  EXPECT_EQ(Record(PaymentKind::kRefund, "2.01"), "INSUFFICIENT_FUNDS");
+  EXPECT_EQ(Record(PaymentKind::kRefund, "2"), "");
+  ExpectSound("ke");
+}
+
 TEST_F(BillingWallet, TheAuditFindsWhatDoesNotAddUp) {
   Open("ke");
   ASSERT_TRUE(Redeem("ke", MakeVoucher(2)));

@@ -19,11 +19,13 @@ RollupWorker::RollupWorker(RollupStore& store, const Clock& clock)
       clock_(clock),
       loop_("roll up usage", kRollUpPeriod, [this](const std::stop_token& stop) -> Status {
         ALLOD_CHECK_OK(RunOnce(stop));
+        if (has_more_) loop_.Notify();
         return {};
       }) {}
 
 Result<int> RollupWorker::RunOnce(const std::stop_token& stop) {
   int added = 0;
+  has_more_ = false;
   ALLOD_CHECK_OK(
       GoRound(set_aside_, clock_,
               TenantRound<TenantId>{
@@ -34,8 +36,9 @@ Result<int> RollupWorker::RunOnce(const std::stop_token& stop) {
                     for (int i = 0; i < kRollUpsPerTenant; ++i) {
                       ALLOD_TRY(const int events, store_.RollUp(tenant, kEventsPerRollUp));
                       added += events;
-                      if (events < kEventsPerRollUp) break;
+                      if (events < kEventsPerRollUp) return {};
                     }
+                    has_more_ = true;
                     return {};
                   },
                   .stop = stop}));

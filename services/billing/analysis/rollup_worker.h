@@ -1,5 +1,6 @@
-// Keeps the roll-ups of usage up, every two seconds. Reports are exact without it; it keeps what they have to add
-// small. A round costs one look at one index, and a transaction for each batch of a tenant that has something new.
+// Keeps the roll-ups of usage up, every two seconds, and without a pause while a tenant has more than one round takes.
+// Reports are exact without it; it keeps what they have to add small. A round costs one look at one index, and a
+// transaction for each batch of a tenant that has something new.
 //
 // Owns one thread from Start() to Stop(). A tenant whose roll-ups cannot be kept up is set aside
 // (services/common/set_aside.h) and the others go on. Several processes may do so.
@@ -29,7 +30,8 @@ class RollupWorker {
   RollupStore& store_;
   const Clock& clock_;
   SetAside set_aside_{"billing"};
-  RefreshLoop loop_;  // last: it uses everything above
+  bool has_more_ = false;  // after the round: of a tenant that used up what it may have of one
+  RefreshLoop loop_;       // last: it uses everything above
 };
 
 }  // namespace allod::billing::analysis

@@ -15,6 +15,17 @@ Result<Amount> LeftOf(const CreditState& state, const IssuedLine& line) {
   return Subtract(line.amount, credited->second);
 }
 
+// What is asked for beyond the line, of the part of it that was not given back; exact, half to even.
+Result<Amount> MoreOf(const CreditState& state, const IssuedLine& line, Amount more, int decimals) {
+  ALLOD_TRY(const Amount left, LeftOf(state, line));
+  if (left == line.amount) return more;  // also of a line that was rounded to nothing
+  // Whole minor units.
+  Int128 minor = 1;
+  for (int i = decimals; i < Amount::kDecimals; ++i) minor *= 10;
+  return ExactOf(static_cast<std::int64_t>(left.pico() / minor), more,
+                 static_cast<std::int64_t>(line.amount.pico() / minor));
+}
+
 }  // namespace
 
 Result<Plan> DecideRerate(const CreditState& state, const RerateCommand& command, const std::vector<TokenPrice>& prices,
@@ -52,9 +63,10 @@ Result<Plan> DecideRerate(const CreditState& state, const RerateCommand& command
           .instance = line.instance,
           .variant = line.variant,
           .isolation_class = line.isolation_class};
-      ALLOD_TRY(charge.exact, Subtract(rated.new_exact, line.exact));
+      ALLOD_TRY(const Amount more, Subtract(rated.new_exact, line.exact));
+      ALLOD_TRY(charge.exact, MoreOf(state, line, more, decimals));
       charge.unit_price = charge.exact;
-      out.charges.push_back(std::move(charge));
+      if (charge.exact != Amount()) out.charges.push_back(std::move(charge));
     }
     out.lines.push_back(std::move(rated));
   }

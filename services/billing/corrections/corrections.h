@@ -39,7 +39,8 @@ struct Plan {
 };
 
 // INVALID_ARGUMENT / INVALID_RERATING: both are one, or the new one does not price what the old one did;
-// FAILED_PRECONDITION / NOTHING_TO_RERATE: no line has the old book, or none differs. `month`: in the draft of which
+// FAILED_PRECONDITION / NOTHING_TO_RERATE: no line has the old book, or none differs, or what differs was given back;
+// of a line of which a part was given back, the rest is charged for. `month`: in the draft of which
 // charges are.
 Result<Plan> DecideRerate(const CreditState& state, const RerateCommand& command, const std::vector<TokenPrice>& prices,
                           Time month);

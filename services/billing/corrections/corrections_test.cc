@@ -70,6 +70,18 @@ TEST(DecideRerate, GivesBackNoMoreThanIsLeft) {
   EXPECT_EQ(Rerate(state, Prices("0.04", "0")).error().reason, "NOTHING_TO_RERATE");
 }
 
+TEST(DecideRerate, ChargesMoreOnlyForWhatWasNotGivenBack) {
+  CreditState state = State({Line(1, 1'000, "0.05")});
+  EXPECT_EQ(Rerate(state, Prices("0.06", "0"))->charges.at(0).exact, Kes("10"));
+  state.credited[1] = Kes("12.5");
+  EXPECT_EQ(Rerate(state, Prices("0.06", "0"))->charges.at(0).exact, Kes("7.5")) << "three quarters are left";
+  EXPECT_EQ(Rerate(state, Prices("0.06", "0"))->charges.at(0).unit_price, Kes("7.5"));
+  state.credited[1] = Kes("50");
+  EXPECT_EQ(Rerate(state, Prices("0.06", "0")).error().reason, "NOTHING_TO_RERATE") << "it was given back as a whole";
+  // So little that it was rounded to nothing: it is charged all the same.
+  EXPECT_EQ(Rerate(State({Line(1, 1, "0.001")}), Prices("0.003", "0"))->charges.at(0).exact, Kes("0.002"));
+}
+
 TEST(DecideRerate, SaysWhyNot) {
   const CreditState state = State({Line(1, 1'000, "0.05")});
   EXPECT_EQ(Rerate(state, Prices("0.05", "0")).error().reason, "NOTHING_TO_RERATE");

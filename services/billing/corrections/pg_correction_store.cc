@@ -27,6 +27,11 @@ constexpr std::string_view kInsertCharge =
     "per, unit_price, exact, request_id, payload_sha256, create_time) VALUES ($1::uuid, $2::uuid, "
     "(billing.from_micros($3) AT TIME ZONE 'UTC')::date, $4, $5, $6, $7, $8, $9, $10, $11, $12::numeric, $13::numeric, "
     "$2::uuid, $14, billing.from_micros($15))";
+constexpr std::string_view kChargesOf =
+    "SELECT c.id, billing.to_micros(c.month::timestamp AT TIME ZONE 'UTC'), c.kind, c.instance, c.variant, "
+    "c.isolation_class, c.detail, c.quantity, c.unit, c.per, c.unit_price, c.exact "
+    "FROM billing.charges c, unnest($2::uuid[]) WITH ORDINALITY AS w (id, number) "
+    "WHERE c.tenant_id = $1::uuid AND c.id = w.id ORDER BY w.number";
 // All that are recorded of the month, by the time in their ids: a range of (tenant, id).
 constexpr std::string_view kRequests =
     "SELECT u.instance, count(*), count(*) FILTER (WHERE u.outcome = 'fault') FROM billing.usage_records u "
@@ -65,6 +70,25 @@ Result<IssuedInvoice> CreditNote(TenantTx& tx, const audit::PgLog& log, const Cr
   return WriteIssuedIn(tx, log, std::move(made), now);
 }
 
+// One for each line, whoever repeats it.
+Uuid IdOf(const RequestId& request, const std::string& detail) {
+  return Uuid::FromName(fmt::format("{} {}", request.id.ToString(), detail));
+}
+
+// What the request left to be charged.
+std::vector<Charge> ReadChargesOf(TenantTx& tx, const IssuedInvoice& invoice, const RequestId& request) {
+  std::vector<std::string> ids;
+  for (const IssuedLine& line : invoice.lines) {
+    ids.push_back(IdOf(request, fmt::format("{} {}", invoice.number, line.number)).ToString());
+  }
+  return ReadAll(tx.Exec(kChargesOf, invoice.tenant, ids), [](RowReader& row) {
+    Charge out;
+    row.Into(out.terms.id, out.month, out.terms.kind, out.instance, out.variant, out.isolation_class, out.terms.detail,
+             out.quantity, out.terms.unit, out.terms.per, out.unit_price, out.exact);
+    return out;
+  });
+}
+
 void Record(TenantTx& tx, const IssuedInvoice& invoice, std::string_view kind, const std::string& subject,
             const std::optional<IssuedInvoice>& note, const std::string& reason, const RequestId& request, Time now) {
   tx.Exec(kInsert, invoice.tenant, invoice.id, kind, subject, note ? std::optional(note->id) : std::nullopt, reason,
@@ -82,8 +106,12 @@ Result<Rerating> PgCorrectionStore::Rerate(const RerateCommand& command, Time no
         ALLOD_TRY(const auto repeated, FindRepeated(tx, command.tenant, command.request));
         Rerating out;
         if (repeated) {
-          if (!repeated->credit_note) return out;
-          ALLOD_TRY(out.credit_note, ReadIssuedIn(tx, command.tenant, *repeated->credit_note));
+          ALLOD_TRY(const IssuedInvoice invoice, ReadIssuedIn(tx, command.tenant, repeated->invoice));
+          out.currency_code = invoice.currency_code;
+          out.charges = ReadChargesOf(tx, invoice, command.request);
+          if (repeated->credit_note) {
+            ALLOD_TRY(out.credit_note, ReadIssuedIn(tx, command.tenant, *repeated->credit_note));
+          }
           return out;
         }
         ALLOD_TRY(const CreditState state, ReadCreditStateIn(tx, command.tenant, command.period.name));
@@ -104,8 +132,7 @@ Result<Rerating> PgCorrectionStore::Rerate(const RerateCommand& command, Time no
         }
         if (is_dry) return out;
         for (Charge& charge : out.charges) {
-          // One for each line, whoever repeats it.
-          charge.terms.id = Uuid::FromName(fmt::format("{} {}", command.request.id.ToString(), charge.terms.detail));
+          charge.terms.id = IdOf(command.request, charge.terms.detail);
           tx.Exec(kInsertCharge, command.tenant, charge.terms.id, charge.month, charge.terms.kind, charge.instance,
                   charge.variant, charge.isolation_class, charge.terms.detail, charge.quantity, charge.terms.unit,
                   charge.terms.per, charge.unit_price, charge.exact, command.request.payload_sha256, now);
@@ -130,7 +157,16 @@ Result<ServiceLevelOutcome> PgCorrectionStore::CreditServiceLevel(const ServiceL
       command.tenant,
       [&](TenantTx& tx) -> Result<ServiceLevelOutcome> {
         AllowMinutes(tx);
-        LockAccount(tx);
+        // Before the lock: it reads all that was recorded of the month, and the tenant's requests go on meanwhile.
+        std::vector<InstanceRequests> counted =
+            ReadAll(tx.Exec(kRequests, command.tenant, FirstRequestIdAt(command.period.start).ToString(),
+                            FirstRequestIdAt(command.period.end).ToString()),
+                    [](RowReader& row) {
+                      InstanceRequests of;
+                      row.Into(of.instance, of.requests, of.faults);
+                      return of;
+                    });
+        if (!is_dry) LockAccount(tx);
         ALLOD_TRY(const auto repeated, FindRepeated(tx, command.tenant, command.request));
         ServiceLevelOutcome out;
         if (repeated) {
@@ -145,14 +181,8 @@ Result<ServiceLevelOutcome> PgCorrectionStore::CreditServiceLevel(const ServiceL
                                     fmt::format("the price terms of {} promise no service level", command.period.name));
         }
         const std::set<std::string> credited = SubjectsOf(tx, state.invoice, kServiceLevel);
-        std::vector<InstanceRequests> requests;
-        for (const auto& fields : tx.Exec(kRequests, command.tenant, FirstRequestIdAt(command.period.start).ToString(),
-                                          FirstRequestIdAt(command.period.end).ToString())) {
-          InstanceRequests of;
-          RowReader(fields).Into(of.instance, of.requests, of.faults);
-          if (!credited.contains(of.instance)) requests.push_back(std::move(of));
-        }
-        ALLOD_TRY(out.credits, DecideServiceLevel(state, agreed->service_level, requests));
+        std::erase_if(counted, [&](const InstanceRequests& of) { return credited.contains(of.instance); });
+        ALLOD_TRY(out.credits, DecideServiceLevel(state, agreed->service_level, counted));
         std::vector<CreditCommand::Line> lines;
         for (const ServiceLevelCredit& credit : out.credits) {
           lines.insert(lines.end(), credit.lines.begin(), credit.lines.end());

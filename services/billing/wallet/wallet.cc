@@ -32,14 +32,19 @@ Status CheckRoom(const BillingAccount& account, Amount amount) {
                                                        amount.ToString(), kCreditLimitMax.ToString()));
 }
 
-Status CheckRefund(const BillingAccount& account, Amount amount) {
+Status CheckRefund(const PaymentState& state, const BillingAccount& account, Amount amount) {
   ALLOD_TRY(const Amount available, Available(account, Amount()));
-  const Amount most = std::max(Amount(), std::min(account.wallet, available));
+  // What a voucher gave is to be used, and is not paid out.
+  ALLOD_TRY(const Amount unused, Subtract(state.from_vouchers, std::max(Amount(), state.taken_by_invoices)));
+  const Amount given = std::max(Amount(), unused);
+  ALLOD_TRY(const Amount paid, Subtract(account.wallet, given));
+  const Amount most = std::max(Amount(), std::min(paid, available));
   if (amount <= most) return {};
   return Fail(Code::kResourceExhausted, "INSUFFICIENT_FUNDS",
-              fmt::format("amount: of the wallet's {} {} at most {} can be paid back; {} are owed and {} held",
+              fmt::format("amount: of the wallet's {} {} at most {} can be paid back; {} are owed and {} held, and {} "
+                          "are of vouchers, which are not paid out",
                           account.wallet.ToString(), account.currency_code, most.ToString(), account.posted.ToString(),
-                          account.held.ToString()));
+                          account.held.ToString(), given.ToString()));
 }
 
 Status CheckOpen(const std::optional<InvoiceBalance>& invoice, const PaymentCommand& command, Amount amount) {
@@ -79,7 +84,7 @@ Result<PaymentDecision> DecidePayment(const PaymentState& state, const PaymentCo
   ALLOD_TRY(const Amount amount, ParseAmount(command.amount, account.currency_code));
   switch (command.kind) {
     case PaymentKind::kRefund:
-      ALLOD_CHECK_OK(CheckRefund(account, amount));
+      ALLOD_CHECK_OK(CheckRefund(state, account, amount));
       break;
     case PaymentKind::kInvoice:
       ALLOD_CHECK_OK(CheckOpen(state.invoice, command, amount));

@@ -71,6 +71,9 @@ struct PaymentState {
   std::optional<Payment> existing;        // with the request's id
   bool id_is_taken = false;               // by a transfer that is none of these
   std::optional<InvoiceBalance> invoice;  // of kInvoice
+  // Of kRefund: what vouchers gave. Invoices take it first.
+  Amount from_vouchers;
+  Amount taken_by_invoices;  // out of the wallet, less what credit notes gave back; may be below zero
 };
 
 struct PaymentDecision {

@@ -40,7 +40,7 @@ bool IsOfThisTest(FaultPoint point) {
   }
   return IsOneOf(point, {kAdjustLocked, kAdjustWritten, kAdjustCommitted, kRecallMarked, kRecallTold, kEndLeasesWritten,
                          kEndLeasesCommitted, kBatchLocked, kBatchWritten, kBatchCommitted, kTransactionBegun,
-                         kTransactionWritten, kTransactionCommitted});
+                         kTransactionWritten, kTransactionCommitted, kRollUpWritten, kEventsTaken, kEventsAnswered});
 }
 
 class CrashMatrix : public testing::Test {
@@ -108,12 +108,24 @@ class CrashMatrix : public testing::Test {
       system_.SetCreditLimit("1000000");
       return;
     }
+    if (IsOneOf(point, {kRollUpWritten, kEventsTaken, kEventsAnswered})) return ProvokeLoop(point);
     Traffic(1, 800);
+  }
+
+  // What a loop of billing does by itself, within two seconds of there being something to do.
+  void ProvokeLoop(FaultPoint point) {
+    // What a billing that was killed had claimed would be sent again 20 s later.
+    system_.ReleaseEventClaims();
+    Traffic(1, 800);
+    for (int i = 0; i < 50 && system_.billing_board().fired(point) == fired_before_; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    (void)system_.StartDead();
   }
 
   void KillAt(FaultPoint point, std::uint64_t nth) {
     FaultBoard& board = BoardOf(point);
-    const std::uint64_t before = board.fired(point);
+    const std::uint64_t before = fired_before_ = board.fired(point);
     const auto start = std::chrono::steady_clock::now();
     board.Arm(point, FaultAction::kKill, nth);
     for (int round = 0; round < kRoundsMax && board.fired(point) == before; ++round) Provoke(point);
@@ -133,6 +145,7 @@ class CrashMatrix : public testing::Test {
   MoneySystem system_;
   std::mt19937 random_{static_cast<unsigned>(Setting("ALLOD_FAULT_SEED", 1))};
   int version_ = 0;
+  std::uint64_t fired_before_ = 0;
 };
 
 TEST_F(CrashMatrix, NothingIsLostDoubledOrLeaked) {
@@ -145,7 +158,8 @@ TEST_F(CrashMatrix, NothingIsLostDoubledOrLeaked) {
       // At the start of a process there are few passages.
       const bool is_rare =
           IsOneOf(info.point, {kEarlierLeasesEnding, kJournalRecovering, kEndLeasesWritten, kEndLeasesCommitted,
-                               kHoldReplacing, kRecallMarked, kRecallTold, kFundsRecalled, kLeaseGivingBack});
+                               kHoldReplacing, kRecallMarked, kRecallTold, kFundsRecalled, kLeaseGivingBack,
+                               kRollUpWritten, kEventsTaken, kEventsAnswered});
       KillAt(info.point, pass == 0 ? 1 : 1 + random_() % (is_rare ? 2 : 20));
       ++kills;
       if (HasFailure()) break;
@@ -160,6 +174,7 @@ TEST_F(CrashMatrix, NothingIsLostDoubledOrLeaked) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, seconds(30));
   EXPECT_THAT(system_.FaultsOfBooks(), IsEmpty());
   EXPECT_THAT(system_.FaultsOfOperations(), IsEmpty());
+  EXPECT_THAT(system_.FaultsOfEvents(seconds(30)), IsEmpty());
   std::printf("%zu operations, %d kills, settled %lld ms after the last\n", system_.operations().size(), kills,
               settled ? static_cast<long long>(settled->count()) : -1LL);
   if (HasFailure()) std::printf("%s\n", system_.Logs().c_str());

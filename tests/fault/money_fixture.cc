@@ -11,6 +11,8 @@
 #include <thread>
 
 #include "allod/billing/v1/billing_account.grpc.pb.h"
+#include "allod/billing/v1/budget.grpc.pb.h"
+#include "allod/billing/v1/event_sink.grpc.pb.h"
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "services/common/rpc/client.h"
 
@@ -27,6 +29,9 @@ using std::chrono::steady_clock;
 
 constexpr int kUnlimited = 60'000'000;
 constexpr seconds kCallMax{5};
+constexpr seconds kCutMax{8};
+constexpr milliseconds kStall{200};
+constexpr int kSeenWithinMs = 20;
 
 std::string Program(const std::string& name) {
   const char* build = std::getenv("ALLOD_BUILD_DIR");
@@ -36,6 +41,23 @@ std::string Program(const std::string& name) {
 
 // Of the text of an answer, each token of which is "w ".
 std::int64_t TokensIn(const std::string& text) { return std::ranges::count(text, 'w'); }
+
+// Of what came of a stream, its framing included.
+std::int64_t TokensInStream(const std::string& raw) {
+  constexpr std::string_view kContent = "\"content\":\"";
+  std::int64_t out = 0;
+  for (std::size_t at = raw.find(kContent); at != std::string::npos; at = raw.find(kContent, at)) {
+    at += kContent.size();
+    for (; at < raw.size() && raw[at] != '"'; ++at) out += raw[at] == 'w' ? 1 : 0;
+  }
+  return out;
+}
+
+// An error event after which an answer is billed as if the client had left then; every other one is our fault.
+bool IsOfTheClient(const std::string& error) {
+  return error.find("\"instance_changed\"") != std::string::npos ||
+         error.find("\"reader_too_slow\"") != std::string::npos;
+}
 
 // Reads the events that came whole.
 void ReadEvents(const std::string& body, Operation& operation) {
@@ -96,9 +118,14 @@ MoneySystem::MoneySystem(int request_timeout_ms) {
   const PgConfig config = database_.app_config();
   json database = {{"url", cutter_.url()}, {"connections_max", 4}};
   if (!config.password_file.empty()) database["password_file"] = config.password_file;
-  directory_.Write(
-      "billing.json",
-      json{{"listen", Target("billing")}, {"database", database}, {"tenancy_target", Target("tenancy")}}.dump());
+  directory_.Write("billing.json",
+                   json{{"listen", Target("billing")},
+                        {"database", database},
+                        {"tenancy_target", Target("tenancy")},
+                        {"event_secret_file",
+                         directory_.Write("event_secret", "a secret of thirty-two characters, at the least").string()},
+                        {"event_networks_allowed", json::array({"127.0.0.0/8"})}}
+                       .dump());
   for (int i = 0; i < kGateways; ++i) {
     directory_.Write(fmt::format("gateway{}.json", i),
                      json{{"http_listen", "127.0.0.1:0"},
@@ -125,6 +152,7 @@ MoneySystem::MoneySystem(int request_timeout_ms) {
   }
   StartBilling();
   OpenAccount();
+  OpenBudgetAndSink();
   StartGateways();
 }
 
@@ -257,6 +285,51 @@ void MoneySystem::SetCreditLimit(const std::string& units) {
   });
 }
 
+void MoneySystem::OpenBudgetAndSink() {
+  billing::v1::CreateBudgetRequest budget;
+  budget.set_parent(kTenant);
+  budget.set_budget_id("all");
+  budget.mutable_budget()->set_display_name("All");
+  budget.mutable_budget()->set_period(billing::v1::Budget::PERIOD_TOTAL);
+  budget.mutable_budget()->set_amount("1000000");
+  budget.mutable_budget()->set_hard(true);
+  budget.mutable_budget()->add_thresholds(1);
+  UntilDone("budget", budget, [&](const auto& asked) {
+    using Budgets = billing::v1::BudgetService;
+    return CallUnary(*Budgets::NewStub(MakeChannelToBilling()), &Budgets::Stub::CreateBudget, asked, Caller::Operator(),
+                     kCallMax);
+  });
+  billing::v1::CreateEventSinkRequest sink;
+  sink.set_parent(kTenant);
+  sink.set_event_sink_id("told");
+  sink.mutable_event_sink()->set_display_name("Told");
+  sink.mutable_event_sink()->set_url(receiver_.url());
+  sink.mutable_event_sink()->add_kinds("usage.recorded");
+  UntilDone("event sink", sink, [&](const auto& asked) {
+    using Sinks = billing::v1::EventSinkService;
+    return CallUnary(*Sinks::NewStub(MakeChannelToBilling()), &Sinks::Stub::CreateEventSink, asked, Caller::Operator(),
+                     kCallMax);
+  });
+}
+
+std::string MoneySystem::ReceiveEvents(const ReceivedRequest& request) {
+  const json events = json::parse(request.body, nullptr, false);
+  const std::lock_guard lock(mutex_);
+  for (const json& event : events) told_.insert(event.at("id").get<std::string>());
+  return HttpReceiver::Response("200 OK");
+}
+
+bool MoneySystem::AwaitCut(grpc::ServerContext& context, int number) {
+  const auto is_gone = [&] {
+    const std::lock_guard lock(mutex_);
+    return gone_.contains(number);
+  };
+  while (!context.IsCancelled() && !is_gone()) std::this_thread::sleep_for(milliseconds(1));
+  // A gateway that sees it at once asks for no more.
+  for (int i = 0; i < kSeenWithinMs && !context.IsCancelled(); ++i) std::this_thread::sleep_for(milliseconds(1));
+  return !context.IsCancelled();
+}
+
 grpc::Status MoneySystem::Generate(grpc::ServerContext& context, const inference::v1::GenerateRequest& request,
                                    WorkerPeer::Writer& writer) {
   std::istringstream text(request.chat().messages(0).content());
@@ -264,7 +337,8 @@ grpc::Status MoneySystem::Generate(grpc::ServerContext& context, const inference
   std::int64_t tokens = 0;
   std::int64_t piece = 0;
   int pause_ms = 0;
-  text >> number >> tokens >> piece >> pause_ms;
+  std::int64_t cut_at = -1;
+  text >> number >> tokens >> piece >> pause_ms >> cut_at;
   ++calls_open_;
   const std::shared_ptr<void> closing(nullptr, [this](void*) { --calls_open_; });
   {
@@ -274,6 +348,7 @@ grpc::Status MoneySystem::Generate(grpc::ServerContext& context, const inference
   }
   WorkerPeer::Started(writer, kPromptTokens);
   for (std::int64_t given = 0; given < tokens && !context.IsCancelled();) {
+    if (given == cut_at && !AwaitCut(context, number)) break;
     const std::int64_t now = std::min(piece, tokens - given);
     std::string words;
     for (std::int64_t i = 0; i < now; ++i) words += "w ";
@@ -286,26 +361,54 @@ grpc::Status MoneySystem::Generate(grpc::ServerContext& context, const inference
     given += now;
     if (pause_ms > 0) std::this_thread::sleep_for(milliseconds(pause_ms));
   }
+  if (tokens == cut_at) (void)AwaitCut(context, number);
   if (context.IsCancelled()) return grpc::Status::CANCELLED;
   WorkerPeer::ChoiceFinished(writer, 0, inference::v1::FINISH_REASON_STOP);
   WorkerPeer::Finished(writer, inference::v1::FINISH_REASON_STOP);
   return grpc::Status::OK;
 }
 
+bool MoneySystem::Cut(Operation& operation, HttpClient& client) {
+  using Kind = Operation::Kind;
+  const auto end = steady_clock::now() + kCutMax;
+  const bool waits = operation.cut_at >= 0;
+  if (operation.kind == Kind::kStall || operation.cut_at == 0) {
+    // Reads nothing at all.
+    const auto has_come = [&] {
+      operation.received = std::max(operation.received, TokensInStream(client.Peek()));
+      return !RequestIds(operation.number).empty() && operation.received >= (waits ? operation.cut_at : 1);
+    };
+    while (!has_come()) {
+      if (client.HasEnded() || steady_clock::now() > end) return false;
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+    if (operation.kind == Kind::kStall) {
+      std::this_thread::sleep_for(kStall);
+      (void)has_come();
+    }
+  } else {
+    const auto has_all = [&](const std::string& raw) { return TokensInStream(raw) >= operation.cut_at; };
+    if (!client.ReadUntil(has_all)) return false;
+    operation.received = operation.cut_at;
+  }
+  if (operation.kind == Kind::kClose) {
+    client.Close();
+  } else {
+    client.Reset();
+  }
+  return true;
+}
+
 void MoneySystem::Converse(Operation& operation, HttpClient& client) {
   using Kind = Operation::Kind;
   const bool stream = operation.kind != Kind::kWhole;
-  const bool is_cut = operation.kind == Kind::kReset || operation.kind == Kind::kClose ||
-                      operation.kind == Kind::kHalfClose || operation.kind == Kind::kStall;
-  if (is_cut && client.ReadUntil("\"content\":\"w")) {
-    // Pieces go to the socket one after the other: the first has come, in part at least.
-    operation.received = 1;
-    if (operation.kind == Kind::kStall) std::this_thread::sleep_for(milliseconds(200));
-    if (operation.kind == Kind::kHalfClose) client.CloseSending();
-    if (operation.kind == Kind::kClose) client.Close();
-    if (operation.kind == Kind::kReset || operation.kind == Kind::kStall) client.Reset();
+  if (operation.kind == Kind::kHalfClose && client.ReadUntil("\"content\":\"w")) client.CloseSending();
+  if (operation.kind == Kind::kReset || operation.kind == Kind::kClose || operation.kind == Kind::kStall) {
+    operation.is_cut = Cut(operation, client);
+    const std::lock_guard lock(mutex_);
+    gone_.insert(operation.number);
   }
-  if (is_cut && operation.kind != Kind::kHalfClose) return;
+  if (operation.is_cut) return;
   const HttpClient::Response response = client.Receive();
   operation.received = 0;
   operation.status = response.status;
@@ -320,14 +423,22 @@ void MoneySystem::Converse(Operation& operation, HttpClient& client) {
 }
 
 Operation MoneySystem::Ask(int gateway, Operation::Kind kind, std::int64_t tokens, std::int64_t piece, int pause_ms) {
+  using Kind = Operation::Kind;
   Operation operation{.number = next_number_++, .kind = kind, .wanted = tokens, .piece = piece, .pause_ms = pause_ms};
+  if (kind == Kind::kReset || kind == Kind::kClose || kind == Kind::kStall) {
+    // Of a stream that nobody reads, what fits into the buffers between; or more than that, and it is not known how
+    // much.
+    const std::int64_t pieces = kind == Kind::kStall ? std::min<std::int64_t>(2, tokens / piece) : tokens / piece;
+    operation.cut_at = piece * (operation.number % (pieces + 1));
+    if (kind == Kind::kStall && operation.number % 4 == 0) operation.cut_at = -1;
+  }
   const std::string body =
       json{{"model", "assistant"},
            {"stream", kind != Operation::Kind::kWhole},
            {"max_tokens", tokens + 10},
-           {"messages",
-            json::array({{{"role", "user"},
-                          {"content", fmt::format("{} {} {} {}", operation.number, tokens, piece, pause_ms)}}})}}
+           {"messages", json::array({{{"role", "user"},
+                                      {"content", fmt::format("{} {} {} {} {}", operation.number, tokens, piece,
+                                                              pause_ms, operation.cut_at)}}})}}
           .dump();
   try {
     HttpClient client(ports_[gateway], kind == Operation::Kind::kStall ? 4096 : 0);
@@ -417,6 +528,7 @@ std::vector<std::string> MoneySystem::FaultsOfBooks() const {
       "SELECT (SELECT coalesce(sum(cost) FILTER (WHERE billed), 0) FROM billing.usage_records) + (SELECT "
       "coalesce(sum(posted), 0) FROM billing.ledger_accounts WHERE code = 'receivable')")[0][0];
   if (owed.as<std::string>() != "0") out.push_back("records and what is owed differ by " + owed.as<std::string>());
+  if (std::string fault = FaultOfBudget(); !fault.empty()) out.push_back(std::move(fault));
   return out;
 }
 
@@ -446,16 +558,79 @@ std::string MoneySystem::CheckOperation(const Operation& operation,
   if (operation.complete) return record.billed && billed == operation.received ? "" : what;
   // Our fault: it is not billed, whatever came.
   if (!record.billed && record.outcome == "fault") return "";
+  const bool is_lost = record.outcome == "gateway_lost";
   if (operation.has_error && billed == 0) return "";
-  if (operation.kind == Kind::kWhole) return billed == 0 || billed == operation.wanted ? "" : what;
+  if (operation.has_error && !is_lost && !IsOfTheClient(operation.error)) return what + ": our fault, and billed";
+  if (operation.kind == Kind::kWhole) return billed == 0 || (is_lost && billed == operation.wanted) ? "" : what;
   if (billed < operation.received) return what + ": less than came";
-  // Of what was being handed over as a gateway died one piece may not have come; who closes does not see what is on its
-  // way.
-  const bool sees_all =
-      operation.kind == Kind::kStream || operation.kind == Kind::kLongStream || operation.kind == Kind::kHalfClose;
-  const std::int64_t most =
-      operation.received + (operation.has_part || record.outcome == "gateway_lost" ? operation.piece : 0);
-  return !sees_all || billed <= most ? "" : what + ": more than was handed over";
+  if (operation.is_cut && operation.kind != Kind::kClose && operation.received == 0 && record.billed && !is_lost) {
+    return what + ": nothing came, and billed";
+  }
+  // More than that a connection can have begun to take only of what was handed to it
+  // - as the gateway died, or as the client closed and nothing had come back from it yet: one piece;
+  // - while nobody read: what is in the buffers between.
+  if (operation.is_cut && operation.cut_at < 0) return "";
+  const bool may_be_one_more = operation.has_part || is_lost || (operation.is_cut && operation.kind == Kind::kClose);
+  const std::int64_t most = operation.received + (may_be_one_more ? operation.piece : 0);
+  return billed <= most ? "" : what + ": more than was handed over";
+}
+
+MoneySystem::CutStreams MoneySystem::CountCutStreams() const {
+  CutStreams out;
+  const auto records = Records();
+  for (const Operation& operation : operations()) {
+    if (!operation.is_cut) continue;
+    ++out.count;
+    const std::vector<std::string> ids = RequestIds(operation.number);
+    const auto found = ids.empty() ? records.end() : records.find(ids.front());
+    if (found == records.end()) continue;
+    const Record& record = found->second;
+    const bool is_billed_rightly = record.billed == (operation.received > 0);
+    out.exact += is_billed_rightly && record.completion_tokens == operation.received ? 1 : 0;
+  }
+  return out;
+}
+
+std::string MoneySystem::FaultOfBudget() const {
+  billing::v1::GetBudgetRequest request;
+  request.set_name(std::string(kTenant) + "/budgets/all");
+  using Budgets = billing::v1::BudgetService;
+  const auto budget = CallUnary(*Budgets::NewStub(MakeChannelToBilling()), &Budgets::Stub::GetBudget, request,
+                                Caller::Operator(), kCallMax);
+  if (!budget) return "budget: " + budget.error().message;
+  if (budget->spent().amount() == Owed().ToString() && budget->held().amount() == "0") return "";
+  return fmt::format("budget: {} spent and {} held, {} owed", budget->spent().amount(), budget->held().amount(),
+                     Owed().ToString());
+}
+
+void MoneySystem::ReleaseEventClaims() {
+  pqxx::connection connection(database_.owner_url);
+  pqxx::work work(connection);
+  work.exec("UPDATE billing.event_sinks SET next_attempt_time = '-infinity'");
+  work.commit();
+}
+
+std::vector<std::string> MoneySystem::FaultsOfEvents(seconds most) {
+  ReleaseEventClaims();
+  const auto end = steady_clock::now() + most;
+  while (true) {
+    std::vector<std::string> out;
+    std::size_t known = 0;
+    {
+      const auto records = Records();
+      const std::lock_guard lock(mutex_);
+      for (const auto& [id, record] : records) {
+        if (told_.contains(id)) {
+          ++known;
+        } else if (out.size() < 10) {
+          out.push_back("not told: " + id);
+        }
+      }
+      if (known != told_.size()) out.push_back(fmt::format("{} told and not recorded", told_.size() - known));
+    }
+    if (out.empty() || steady_clock::now() > end) return out;
+    std::this_thread::sleep_for(milliseconds(50));
+  }
 }
 
 std::vector<std::string> MoneySystem::FaultsOfOperations() const {

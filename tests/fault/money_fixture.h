@@ -1,6 +1,7 @@
 // Where money is made and kept, as an installation runs it: two real gateways and a real billing over PostgreSQL, armed
 // (tests/support/fault_board.h), and a worker of the test's own, which writes down what it was asked for and how much
-// it gave. Whatever dies, is started again.
+// it gave. The tenant has a hard budget for all that it does and a webhook that is told of all usage. Whatever dies, is
+// started again.
 #pragma once
 
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "tests/integration/gateway_peers.h"
 #include "tests/support/commit_cutter.h"
 #include "tests/support/fault_board.h"
+#include "tests/support/http_receiver.h"
 #include "tests/support/pg_fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/redis_fixture.h"
@@ -30,9 +33,12 @@ struct Operation {
   enum class Kind { kStream, kLongStream, kWhole, kReset, kClose, kHalfClose, kStall };
   int number = 0;
   Kind kind = Kind::kStream;
-  std::int64_t wanted = 0;    // tokens
-  std::int64_t piece = 1;     // tokens that the worker gives at once
-  int pause_ms = 0;           // between two of them
+  std::int64_t wanted = 0;  // tokens
+  std::int64_t piece = 1;   // tokens that the worker gives at once
+  int pause_ms = 0;         // between two of them
+  // The worker gives so many and waits until the client has cut; negative: it does not wait.
+  std::int64_t cut_at = -1;
+  bool is_cut = false;        // by the client, after it had all of those
   std::int64_t received = 0;  // tokens of events that came whole
   bool has_part = false;      // of one more event
   bool complete = false;      // the answer came to its end
@@ -106,6 +112,16 @@ class MoneySystem {
   std::vector<std::string> FaultsOfBooks() const;
   // What clients saw against what is recorded.
   std::vector<std::string> FaultsOfOperations() const;
+  // Of the streams that a client cut: how many there were, and how many are billed for just what it had.
+  struct CutStreams {
+    int count = 0;
+    int exact = 0;
+  };
+  CutStreams CountCutStreams() const;
+  // A webhook that a killed billing was sending to would be sent to again 20 s later.
+  void ReleaseEventClaims();
+  // What the webhook of the tenant was told against what is recorded; waits for it.
+  std::vector<std::string> FaultsOfEvents(std::chrono::seconds most);
   std::string Logs() const;
 
  private:
@@ -114,6 +130,12 @@ class MoneySystem {
   void StartBilling();
   void StartGateway(int gateway);
   void OpenAccount();
+  void OpenBudgetAndSink();
+  std::string ReceiveEvents(const ReceivedRequest& request);
+  std::string FaultOfBudget() const;
+  // Whether it has cut.
+  bool Cut(Operation& operation, gateway::HttpClient& client);
+  bool AwaitCut(grpc::ServerContext& context, int number);
   void Converse(Operation& operation, gateway::HttpClient& client);
   grpc::Status Generate(grpc::ServerContext& context, const inference::v1::GenerateRequest& request,
                         gateway::WorkerPeer::Writer& writer);
@@ -143,6 +165,9 @@ class MoneySystem {
   std::map<int, Operation> operations_;
   std::map<int, std::vector<std::string>> request_ids_;
   std::map<int, std::int64_t> given_;  // tokens that a worker had handed out
+  std::set<int> gone_;                 // whose clients have cut
+  std::set<std::string> told_;         // requests that the webhook was told of
+  HttpReceiver receiver_{[this](const ReceivedRequest& request) { return ReceiveEvents(request); }};
 };
 
 }  // namespace allod::fault

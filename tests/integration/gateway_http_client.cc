@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -97,10 +98,26 @@ bool HttpClient::ReadMore() {
 }
 
 bool HttpClient::ReadUntil(const std::string& text) {
-  while (received_.find(text) == std::string::npos) {
+  return ReadUntil([&](const std::string& received) { return received.find(text) != std::string::npos; });
+}
+
+bool HttpClient::ReadUntil(const std::function<bool(const std::string&)>& is_enough) {
+  while (!is_enough(received_)) {
     if (!ReadMore()) return false;
   }
   return true;
+}
+
+std::string HttpClient::Peek() const {
+  std::string out(65'536, '\0');
+  const ssize_t n = ::recv(socket_, out.data(), out.size(), MSG_PEEK | MSG_DONTWAIT);
+  out.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return out;
+}
+
+bool HttpClient::HasEnded() const {
+  pollfd waiting{.fd = socket_, .events = POLLRDHUP, .revents = 0};
+  return ::poll(&waiting, 1, 0) > 0;
 }
 
 bool HttpClient::ReadBytes(std::size_t count) {

@@ -2,6 +2,7 @@
 // broke.
 #pragma once
 
+#include <functional>
 #include <string>
 
 namespace allod::gateway {
@@ -34,6 +35,12 @@ class HttpClient {
   Response Receive();
   // Reads until `text` was seen in what came since Send; false when the connection ended first.
   bool ReadUntil(const std::string& text);
+  // Reads until what came since Send is enough.
+  bool ReadUntil(const std::function<bool(const std::string&)>& is_enough);
+  // What has come and is not read, as far as it fits; it is not read by this either.
+  std::string Peek() const;
+  // Whether the other side has ended the connection; what it sent before may be there still.
+  bool HasEnded() const;
   // Reads until that many bytes came since Send.
   bool ReadBytes(std::size_t count);
   void Close();

@@ -8,6 +8,7 @@
 #include <pqxx/pqxx>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "allod/billing/v1/price_book.grpc.pb.h"
 #include "services/common/rpc/client.h"
@@ -52,7 +53,7 @@ void CreatePriceBook(const std::shared_ptr<grpc::Channel>& billing) {
 
 }  // namespace
 
-Programs::Programs() {
+Programs::Programs(std::map<std::string, std::string> armed) : armed_(std::move(armed)) {
   dir_.Write("pepper", "a pepper that only this test knows");
   const std::string pepper = (dir_ / "pepper").string();
   FillCatalog();
@@ -131,9 +132,14 @@ void Programs::Start(const std::string& area, const std::string& config) {
 void Programs::Run(const std::string& area) {
   const char* build = std::getenv("ALLOD_BUILD_DIR");
   if (build == nullptr) throw std::runtime_error("run this through ctest");
-  processes_[area] = std::make_unique<Process>(
-      std::vector<std::string>{std::string(build) + "/bin/allod-" + area, "--config", dir_ / (area + ".json")},
-      ProcessOptions{.output = dir_ / (area + ".log")});
+  ProcessOptions options{.output = dir_ / (area + ".log")};
+  std::string program = std::string(build) + "/bin/allod-" + area;
+  if (const auto armed = armed_.find(area); armed != armed_.end()) {
+    program = std::string(build) + "/tests/allod-" + area + "-armed";
+    options.environment = {armed->second};
+  }
+  processes_[area] =
+      std::make_unique<Process>(std::vector<std::string>{program, "--config", dir_ / (area + ".json")}, options);
 }
 
 void Programs::AwaitAnswer(const std::string& area) {

@@ -18,7 +18,8 @@ namespace allod {
 class Programs {
  public:
   // Started, and answering; throws std::runtime_error with what they wrote. Needs ALLOD_BUILD_DIR, which ctest gives.
-  Programs();
+  // `armed`: services that a test arms, by area, each with the environment of its board (tests/support/fault_board.h).
+  explicit Programs(std::map<std::string, std::string> armed = {});
   ~Programs();
   Programs(const Programs&) = delete;
 
@@ -26,6 +27,7 @@ class Programs {
   std::shared_ptr<grpc::Channel> ChannelTo(const std::string& area) const;
   // SIGKILL; returns when the service of that area answers again.
   void KillAndStartAgain(const std::string& area);
+  bool IsRunning(const std::string& area) const { return processes_.at(area)->Running(); }
   int gateway_port() const { return gateway_port_; }
   pid_t PidOf(const std::string& area) const { return processes_.at(area)->pid(); }
   const TestDatabase& database() const { return database_; }
@@ -41,6 +43,7 @@ class Programs {
   void FillCatalog() const;
   std::string Target(const std::string& area) const;
 
+  const std::map<std::string, std::string> armed_;
   TempDir dir_;
   TestDatabase database_{std::vector<std::string>{"tenancy", "catalog", "billing", "scheduling"}};
   TestRedis redis_;

@@ -561,7 +561,10 @@ std::string MoneySystem::CheckOperation(const Operation& operation,
   const bool is_lost = record.outcome == "gateway_lost";
   if (operation.has_error && billed == 0) return "";
   if (operation.has_error && !is_lost && !IsOfTheClient(operation.error)) return what + ": our fault, and billed";
-  if (operation.kind == Kind::kWhole) return billed == 0 || (is_lost && billed == operation.wanted) ? "" : what;
+  // One that was being handed over as the gateway died counts as answered.
+  if (operation.kind == Kind::kWhole) {
+    return billed == 0 || (!operation.has_error && billed == operation.wanted) ? "" : what;
+  }
   if (billed < operation.received) return what + ": less than came";
   if (operation.is_cut && operation.kind != Kind::kClose && operation.received == 0 && record.billed && !is_lost) {
     return what + ": nothing came, and billed";

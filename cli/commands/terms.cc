@@ -17,7 +17,7 @@ using TermsService = billing_v1::PriceTermsService;
 
 constexpr int kVersionsListedMax = 1'000;
 
-void PrintTerms(const Globals& globals, const billing_v1::PriceTerms& terms) {
+void PrintTerms(const Globals& globals, const billing_v1::AgreedTerms& terms) {
   terminal::Print(globals.json() ? terminal::ToJson(terms) : ShowTerms(terms));
 }
 

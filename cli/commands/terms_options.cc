@@ -44,8 +44,8 @@ std::string Of(const std::string& model) { return model.empty() ? "all models" :
 
 }  // namespace
 
-Result<billing_v1::PriceTerms> TermsFrom(const TermsOptions& options, const std::string& tenant_name) {
-  billing_v1::PriceTerms out;
+Result<billing_v1::AgreedTerms> TermsFrom(const TermsOptions& options, const std::string& tenant_name) {
+  billing_v1::AgreedTerms out;
   out.set_name(tenant_name + "/priceTerms/-");
   out.set_start_period(options.start);
   out.set_free_amount(options.free_amount);
@@ -67,7 +67,7 @@ Result<billing_v1::PriceTerms> TermsFrom(const TermsOptions& options, const std:
         !ReadPercent(rest.substr(colon + 1), basis_points)) {
       return Invalid("--tier", text, "[MODEL=]FROM_TOKENS:PERCENT");
     }
-    billing_v1::PriceTerms::VolumeTiers* clause = nullptr;
+    billing_v1::AgreedTerms::VolumeTiers* clause = nullptr;
     for (auto& each : *out.mutable_volume_tiers()) {
       if (each.model() == model) clause = &each;
     }
@@ -115,7 +115,7 @@ Result<billing_v1::PriceTerms> TermsFrom(const TermsOptions& options, const std:
   return out;
 }
 
-std::string ShowTerms(const billing_v1::PriceTerms& terms) {
+std::string ShowTerms(const billing_v1::AgreedTerms& terms) {
   std::string out = fmt::format("{}, from {}\n", terms.name(), terms.start_period());
   if (!terms.note().empty()) out += fmt::format("  {}\n", terms.note());
   for (const auto& clause : terms.free_tokens()) {

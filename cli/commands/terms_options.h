@@ -25,8 +25,8 @@ struct TermsOptions {
 };
 
 // Of the tenant with that name. INVALID_ARGUMENT / INVALID_TERMS names the option.
-Result<billing::v1::PriceTerms> TermsFrom(const TermsOptions& options, const std::string& tenant_name);
+Result<billing::v1::AgreedTerms> TermsFrom(const TermsOptions& options, const std::string& tenant_name);
 // Clauses of one version, each in a line.
-std::string ShowTerms(const billing::v1::PriceTerms& terms);
+std::string ShowTerms(const billing::v1::AgreedTerms& terms);
 
 }  // namespace allod::cli::commands

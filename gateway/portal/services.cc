@@ -69,7 +69,7 @@ std::vector<PortalService> PortalServices() {
       In<billing::v1::ComputedUsage>("ComputedUsageService", Backend::kBilling),
       In<billing::v1::InstanceTime>("InstanceTimeService", Backend::kBilling),
       In<billing::v1::Invoice>("InvoiceService", Backend::kBilling),
-      In<billing::v1::PriceTerms>("PriceTermsService", Backend::kBilling),
+      In<billing::v1::AgreedTerms>("PriceTermsService", Backend::kBilling),
       In<billing::v1::LedgerAccount>("LedgerService", Backend::kBilling),
       In<billing::v1::Wallet>("WalletService", Backend::kBilling),
       In<billing::v1::Budget>("BudgetService", Backend::kBilling),

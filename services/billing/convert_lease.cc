@@ -18,7 +18,7 @@ Result<Amount> ParsePart(std::string_view field, const std::string& text) {
   return InvalidArgument("INVALID_AMOUNT", fmt::format("{}: {} is below zero", field, text));
 }
 
-Result<PriceKey> ParseTerms(std::string_view field, const v1::PriceKey& terms) {
+Result<PriceKey> ParseTerms(std::string_view field, const v1::PriceTerms& terms) {
   PriceKey out{.variant = terms.variant()};
   ALLOD_TRY(out.price_book, PriceBookId(fmt::format("{}.price_book", field), terms.price_book()));
   ALLOD_CHECK_OK(MatchName(fmt::format("{}.variant", field), terms.variant(), "models/*/versions/*/variants/*"));
@@ -146,7 +146,7 @@ v1::AdjustLeaseResponse ToProto(const AdjustedLease& lease) {
   *out.mutable_admit_for() = ToDuration(lease.admit_for);
   *out.mutable_ends_after() = ToDuration(lease.ends_after);
   for (const TokenPrice& price : lease.prices) {
-    v1::KeyPrice& row = *out.add_prices();
+    v1::TermsPrice& row = *out.add_prices();
     row.set_prompt(price.prompt.ToString());
     row.set_completion(price.completion.ToString());
   }

@@ -30,8 +30,8 @@ class LeaseRpc : public BillingRpc {
     *request.mutable_send_time() = ToTimestamp(clock_.Now());
     return request;
   }
-  v1::PriceKey Terms() const {
-    v1::PriceKey terms;
+  v1::PriceTerms Terms() const {
+    v1::PriceTerms terms;
     terms.set_price_book("priceBooks/" + book_id_.ToString());
     terms.set_variant("models/desk/versions/1/variants/q4_k_m");
     return terms;

@@ -16,7 +16,7 @@ constexpr int kDecimalsMax = Amount::kDecimals;
 
 }  // namespace
 
-Result<Terms> FromProto(const pb::PriceTerms& terms, Time now) {
+Result<Terms> FromProto(const pb::AgreedTerms& terms, Time now) {
   Terms out{.note = terms.note()};
   ALLOD_CHECK_OK(MatchName("price_terms.name", terms.name(), "tenants/*/priceTerms/-"));
   out.tenant_name = TenantOf(terms.name());
@@ -51,8 +51,8 @@ Result<RequestId> RequestIdOf(const pb::SetPriceTermsRequest& request, const Ter
   return MakeRequestId(request.request_id(), "SetPriceTerms", payload);
 }
 
-pb::PriceTerms ToProto(const Terms& terms) {
-  pb::PriceTerms out;
+pb::AgreedTerms ToProto(const Terms& terms) {
+  pb::AgreedTerms out;
   out.set_name(terms.version == 0 ? terms.tenant_name + "/priceTerms/-"
                                   : fmt::format("{}/priceTerms/{}", terms.tenant_name, terms.version));
   out.set_start_period(PeriodOf(terms.start_month).name);

@@ -10,9 +10,9 @@
 namespace allod::billing::terms {
 
 // Checked, but for what the account's currency decides (CheckTerms).
-Result<Terms> FromProto(const ::allod::billing::v1::PriceTerms& terms, Time now);
+Result<Terms> FromProto(const ::allod::billing::v1::AgreedTerms& terms, Time now);
 Result<RequestId> RequestIdOf(const ::allod::billing::v1::SetPriceTermsRequest& request, const Terms& terms);
-::allod::billing::v1::PriceTerms ToProto(const Terms& terms);
+::allod::billing::v1::AgreedTerms ToProto(const Terms& terms);
 
 struct TermsName {
   TenantId tenant;

@@ -9,8 +9,8 @@
 namespace allod::billing::terms {
 
 grpc::Status PriceTermsServiceImpl::SetPriceTerms(grpc::ServerContext* context, const v1::SetPriceTermsRequest* request,
-                                                  v1::PriceTerms* response) {
-  return Handle(context, request, response, [&](const Call& call) -> Result<v1::PriceTerms> {
+                                                  v1::AgreedTerms* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::AgreedTerms> {
     const Time now = clock_.Now();
     ALLOD_TRY(const Terms terms, FromProto(request->price_terms(), now));
     ALLOD_TRY(const RequestId id, RequestIdOf(*request, terms));
@@ -21,8 +21,8 @@ grpc::Status PriceTermsServiceImpl::SetPriceTerms(grpc::ServerContext* context, 
 }
 
 grpc::Status PriceTermsServiceImpl::GetPriceTerms(grpc::ServerContext* context, const v1::GetPriceTermsRequest* request,
-                                                  v1::PriceTerms* response) {
-  return Handle(context, request, response, [&](const Call& call) -> Result<v1::PriceTerms> {
+                                                  v1::AgreedTerms* response) {
+  return Handle(context, request, response, [&](const Call& call) -> Result<v1::AgreedTerms> {
     ALLOD_TRY(const TermsName name, ParseTermsName("name", request->name()));
     ALLOD_TRY(const InvoicePeriod current, ParsePeriod("current", clock_.Now()));
     ALLOD_TRY(const CallGate::Pass pass, TakePlace(gates_.reads, call));

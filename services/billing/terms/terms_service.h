@@ -14,9 +14,9 @@ class PriceTermsServiceImpl final : public v1::PriceTermsService::Service {
       : store_(store), clock_(clock), gates_(gates) {}
 
   grpc::Status SetPriceTerms(grpc::ServerContext* context, const v1::SetPriceTermsRequest* request,
-                             v1::PriceTerms* response) override;
+                             v1::AgreedTerms* response) override;
   grpc::Status GetPriceTerms(grpc::ServerContext* context, const v1::GetPriceTermsRequest* request,
-                             v1::PriceTerms* response) override;
+                             v1::AgreedTerms* response) override;
   grpc::Status ListPriceTerms(grpc::ServerContext* context, const v1::ListPriceTermsRequest* request,
                               v1::ListPriceTermsResponse* response) override;
 

@@ -25,10 +25,10 @@ class TermsRpc : public testing::Test {
                   const Req& request) {
     return CallUnary(*stub_, method, request, caller, std::chrono::seconds(10));
   }
-  Result<v1::PriceTerms> Set(const v1::SetPriceTermsRequest& request, const Caller& caller = Caller::Operator()) {
+  Result<v1::AgreedTerms> Set(const v1::SetPriceTermsRequest& request, const Caller& caller = Caller::Operator()) {
     return As(caller, &v1::PriceTermsService::Stub::SetPriceTerms, request);
   }
-  Result<v1::PriceTerms> Get(const std::string& version, const Caller& caller = Caller::Tenant("ke")) {
+  Result<v1::AgreedTerms> Get(const std::string& version, const Caller& caller = Caller::Tenant("ke")) {
     v1::GetPriceTermsRequest request;
     request.set_name("tenants/ke/priceTerms/" + version);
     return As(caller, &v1::PriceTermsService::Stub::GetPriceTerms, request);
@@ -74,7 +74,7 @@ TEST_F(TermsRpc, WhatIsSetIsWhatTheTenantSees) {
   ASSERT_TRUE(set) << set.error().message;
   EXPECT_EQ(Get("current")->SerializeAsString(), set->SerializeAsString());
   EXPECT_EQ(Get("1")->SerializeAsString(), set->SerializeAsString());
-  v1::PriceTerms asked = *set;
+  v1::AgreedTerms asked = *set;
   asked.set_name(request.price_terms().name());
   asked.clear_create_time();
   EXPECT_EQ(asked.SerializeAsString(), request.price_terms().SerializeAsString());

@@ -5,6 +5,8 @@
 
 #include "google/longrunning/operations.pb.h"
 #include "proto/testing/all_services.h"
+#include "services/common/ids.h"
+#include "services/common/rpc/timestamp.h"
 #include "tests/integration/sample_requests.h"
 
 namespace allod {
@@ -86,7 +88,23 @@ MessagePtr AllMethods::Request(const AnyMethod& method, const std::string& resou
       if (answer.status.ok()) as_it_is = answer.messages.at(0);
     }
   }
-  return SampleRequest(*method.descriptor, method.rule, resource, as_it_is);
+  MessagePtr out = SampleRequest(*method.descriptor, method.rule, resource, as_it_is);
+  if (const auto* code = method.descriptor->input_type()->FindFieldByName("code"); code != nullptr) {
+    out->GetReflection()->SetString(out.get(), code, NewVoucherCode());
+  }
+  return out;
+}
+
+// One that any tenant with an account in shillings may redeem: what is refused is refused for another reason.
+std::string AllMethods::NewVoucherCode() const {
+  const auto later = std::chrono::system_clock::now() + std::chrono::hours(24);
+  const nlohmann::json made =
+      Must("billing.CreateVouchers", {{"requestId", Uuid::V7().ToString()},
+                                      {"count", 1},
+                                      {"voucher",
+                                       {{"amount", {{"currencyCode", "KES"}, {"amount", "1"}}},
+                                        {"expireTime", nlohmann::json::parse(ToJson(ToTimestamp(later)))}}}});
+  return made.at("vouchers").at(0).at("code");
 }
 
 void AllMethods::Forget(const AnyMethod& method, const AnyAnswer& answer) const {
@@ -96,10 +114,13 @@ void AllMethods::Forget(const AnyMethod& method, const AnyAnswer& answer) const 
   // A tenant would have its grace, and its id would stay taken: it is left.
   if (remove == nullptr || remove->rule.resource.empty()) return;
   const auto made = nlohmann::json::parse(answer.messages.at(0));
+  // Of an operation, what it makes; of what is shown with its secret, the thing itself.
+  std::string name = made.contains("metadata") ? made.at("metadata").value("instance", "") : made.value("name", "");
+  for (const auto& [key, part] : made.items()) {
+    if (name.empty() && part.is_object()) name = part.value("name", "");
+  }
   const MessagePtr request = NewMessage(*remove->descriptor->input_type());
-  // Of an operation, what it makes.
-  SetText(*request, remove->rule.resource,
-          made.contains("metadata") ? made.at("metadata").value("instance", "") : made.value("name", ""));
+  SetText(*request, remove->rule.resource, name);
   Ask(*remove, *request, Caller::Operator());
 }
 

@@ -48,7 +48,8 @@ class AllMethods {
   nlohmann::json Must(const std::string& name, const nlohmann::json& request,
                       const Caller& caller = Caller::Operator()) const;
 
-  // A sample about `resource`; of an update with what `standing` is now, by the method Get... of the same service.
+  // A sample about `resource`, with a voucher that is good where it takes one; of an update with what `standing` is
+  // now, by the method Get... of the same service.
   MessagePtr Request(const AnyMethod& method, const std::string& resource, const std::string& standing) const;
   // Deletes what was made on the way, so that no limit is met: by the method Delete... of the same service, if any.
   void Forget(const AnyMethod& method, const AnyAnswer& answer) const;
@@ -56,6 +57,7 @@ class AllMethods {
   int calls() const { return calls_; }
 
  private:
+  std::string NewVoucherCode() const;
   void Add(const std::string& area, const google::protobuf::MethodDescriptor* method, const Result<Method>& rule);
 
   std::vector<AnyMethod> methods_;

@@ -14,6 +14,7 @@
 #include <pqxx/pqxx>
 #include <regex>
 #include <set>
+#include <thread>
 
 #include "services/common/rpc/status.h"
 #include "tests/integration/absent_names.h"
@@ -122,7 +123,8 @@ class ForeignIds : public testing::Test {
         {std::regex("ald_[a-z2-7]{12}_[a-z2-7]{52}_[0-9a-f]{8}"), "SECRET"},
         {std::regex("apiKeys/[a-z2-7]{12}"), "apiKeys/KID"},
         {std::regex("\"(etag|nextPageToken|hash|sequence|createTime|phase)\":\"[^\"]*\""), "\"$1\":\"\""},
-        {std::regex("(new|issuer)-\\d+"), "$1-N"},
+        {std::regex("whsec_[A-Za-z0-9+/=]+"), "SECRET"},
+        {std::regex("(new|issuer|sink)-\\d+"), "$1-N"},
     };
     for (const auto& [pattern, word] : kVolatile) text = std::regex_replace(text, pattern, word);
     return text;
@@ -211,6 +213,29 @@ class ForeignIds : public testing::Test {
     }
     return out;
   }
+  // The same, when what the services do by themselves (events, roll-ups) is done with what was made before.
+  static std::map<std::string, std::string> RowsAtRest(const std::string& condition, bool with_audit) {
+    auto out = Rows(condition, with_audit);
+    for (int still = 0, waited = 0; still < 6 && waited < 120; ++waited) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      auto now = Rows(condition, with_audit);
+      still = now == out ? still + 1 : 0;
+      out = std::move(now);
+    }
+    return out;
+  }
+  // Of quotes, which no method deletes, a tenant may have a thousand that have not expired.
+  static void ForgetQuotesBut(const std::vector<std::string>& names) {
+    std::string kept;
+    for (const std::string& name : names) {
+      if (name.find("/quotes/") != std::string::npos) kept += "'" + name.substr(name.rfind('/') + 1) + "', ";
+    }
+    pqxx::connection connection(programs_->database().owner_url);
+    pqxx::nontransaction(connection)
+        .exec(fmt::format(
+            "DELETE FROM scheduling.quotes WHERE project = 'tenants/ke/projects/nyumba' AND id NOT IN ({}'{}')", kept,
+            Uuid::V7().ToString()));
+  }
   static std::string IsForeign() { return "tenant_id = '" + Uuid::FromName("tenants/tanganyika").ToString() + "'"; }
   // Not what has only been called after it.
   static std::string IsNeighbours() {
@@ -228,8 +253,8 @@ std::string As(const AnyMethod& method, const std::string& field, const Caller& 
 }
 
 TEST_F(ForeignIds, EveryMethodAnswersAsOfWhatDoesNotExist) {
-  const auto foreign_before = Rows(IsForeign(), true);
-  const auto neighbour_before = Rows(IsNeighbours(), false);
+  const auto foreign_before = RowsAtRest(IsForeign(), true);
+  const auto neighbour_before = RowsAtRest(IsNeighbours(), false);
   EXPECT_GT(std::ranges::count_if(foreign_before, [](const auto& table) { return !table.second.empty(); }), 15)
       << "the others have something to lose";
 
@@ -302,6 +327,7 @@ TEST_F(ForeignIds, EveryMethodAnswersAsOfWhatDoesNotExist) {
 
     const std::size_t count = TextFieldsOf(*methods_->Request(method, own, own)).size();
     for (std::size_t i = 0; i < count; ++i) {
+      ForgetQuotesBut(own_.names);
       for (const bool is_neighbour : {false, true}) {
         const Belongings& others = is_neighbour ? neighbour_ : foreign_;
         const std::vector<Caller> callers = Mightiest(!is_neighbour);

@@ -72,6 +72,8 @@ MessagePtr SampleRequest(const google::protobuf::MethodDescriptor& method, const
       } else {
         reflection.ClearField(out.get(), field);
       }
+    } else if (field->type() == FieldDescriptor::TYPE_ENUM && field->name() == "format") {
+      reflection.SetEnumValue(out.get(), field, 1);  // nothing is made in none
     } else if (field->type() == FieldDescriptor::TYPE_STRING && field->name().ends_with("_id") &&
                field->name() != "request_id" && method.name().starts_with("Create")) {
       // What is below a tenant begins with its id.

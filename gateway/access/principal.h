@@ -35,8 +35,8 @@ struct Principal {
   std::string renewed_credential = {};
   // Full names, sorted, of the instances of the project that there are for it under /v1; null: all.
   std::shared_ptr<const std::vector<std::string>> instances = nullptr;
-  // Full names of the tenant's own roles that an API key has; null: none. What they permit is in `roles` when the key was
-  // let in (federation/keys_with_roles.h).
+  // Full names of the tenant's own roles that an API key has; null: none. What they permit is in `roles` when the key
+  // was let in (federation/keys_with_roles.h).
   std::shared_ptr<const std::vector<std::string>> custom_roles = nullptr;
 
   bool Has(Scope scope) const { return scope == Scope::kInference ? inference : portal; }

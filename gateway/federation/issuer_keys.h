@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
-#include "services/common/web/fetcher.h"
 #include "services/common/jose/key_set.h"
 #include "services/common/result.h"
+#include "services/common/web/fetcher.h"
 
 namespace allod::gateway::federation {
 

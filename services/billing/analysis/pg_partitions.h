@@ -1,4 +1,5 @@
-// Partitions and retention in PostgreSQL (migrations/billing/0013_partition_usage_records.sql, 0021_trim_computed_usage.sql).
+// Partitions and retention in PostgreSQL (migrations/billing/0013_partition_usage_records.sql,
+// 0021_trim_computed_usage.sql).
 #pragma once
 
 #include "services/billing/analysis/partition_maker.h"

@@ -1,6 +1,7 @@
+#include "services/common/csv.h"
+
 #include "services/billing/documents/formats.h"
 #include "services/billing/documents/text.h"
-#include "services/common/csv.h"
 
 namespace allod::billing::documents {
 namespace {

@@ -14,7 +14,6 @@
 
 namespace allod::billing::payouts {
 
-
 // What a publisher gets of the net of lines of a listing.
 struct RevenueShare {
   std::string listing;  // `listings/{listing}`

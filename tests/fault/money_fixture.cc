@@ -486,8 +486,10 @@ std::map<std::string, Record> MoneySystem::Records() const {
 }
 
 std::optional<milliseconds> MoneySystem::AwaitSettled(seconds most) {
+  std::this_thread::sleep_for(milliseconds(200));  // a point says that it fired a moment before its process is dead
   const auto start = steady_clock::now();
   while (steady_clock::now() - start < most) {
+    (void)StartDead();
     const auto records = Records();
     std::size_t missing = 0;
     {
